@@ -1,0 +1,386 @@
+//! The border of the engine: all that goes in and all that comes out.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::time::Duration;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::params::NodeParams;
+use crate::time::{Human, Instant};
+use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority};
+use crate::wire::DropCause;
+
+/// What the world tells the engine.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// Run this instead of what runs. Only what differs changes.
+    Configure(NodeParams),
+    /// An interface exists and is like this. Repeating it changes nothing.
+    Link(Link),
+    /// The interface is gone, and its addresses with it.
+    LinkRemoved(InterfaceIndex),
+    /// The interface has this address. Repeating it changes nothing.
+    AddressAdded {
+        /// On which interface.
+        interface: InterfaceIndex,
+        /// The address.
+        address: InterfaceAddress,
+        /// Whether it bears the mark of this daemon (IFA_PROTO), so that it can be no address of
+        /// the host itself.
+        ours: bool,
+    },
+    /// Somebody else took the address off the interface. What the daemon itself takes off is not
+    /// reported.
+    AddressRemoved {
+        /// On which interface.
+        interface: InterfaceIndex,
+        /// The address.
+        address: InterfaceAddress,
+    },
+    /// An IP packet of protocol 112 came in.
+    Packet(Packet<'a>),
+    /// A tracker of kind [`Probe`](crate::params::TrackerKind::Probe) has a result.
+    Probe {
+        /// The tracker's name.
+        tracker: &'a str,
+        /// Whether the thing is well.
+        well: bool,
+        /// What it said, for people: one line.
+        detail: Arc<str>,
+    },
+    /// Time has passed. Early or repeated ticks do nothing.
+    Tick,
+    /// Hand everything over: masters resign with priority 0 and all addresses are released.
+    Stop,
+}
+
+/// One interface as the kernel describes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Link {
+    /// Its number.
+    pub index: InterfaceIndex,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it is administratively up (IFF_UP).
+    pub up: bool,
+    /// Whether it has a carrier (IFF_LOWER_UP).
+    pub carrier: bool,
+    /// Its hardware address, or `None` when that is not an Ethernet one.
+    pub mac: Option<MacAddress>,
+}
+
+/// A received packet: what the IP header says of it, and what follows the header.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    /// Where it came in.
+    pub interface: InterfaceIndex,
+    /// The sender.
+    pub source: IpAddr,
+    /// The receiver: the multicast group.
+    pub destination: IpAddr,
+    /// TTL or hop limit as received.
+    pub hop_limit: u8,
+    /// The VRRP message.
+    pub payload: &'a [u8],
+}
+
+/// What the engine wants done. Outputs of one drain are meant to be carried out together:
+/// advertisements first, then the kernel, then announcements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this message to the multicast group of its family, with hop limit 255.
+    Advertise {
+        /// On which interface.
+        interface: InterfaceIndex,
+        /// The address to send it from.
+        source: IpAddr,
+        /// The VRRP message.
+        message: Arc<[u8]>,
+    },
+    /// Make the kernel hold exactly this for one router.
+    Kernel(Desired),
+    /// Tell the neighbours where the addresses are now: gratuitous ARP.
+    Announce {
+        /// On which interface.
+        interface: InterfaceIndex,
+        /// The hardware address to announce.
+        mac: MacAddress,
+        /// The addresses.
+        addresses: Arc<[InterfaceAddress]>,
+    },
+    /// Something that people want to know.
+    Report(Report),
+}
+
+/// What the kernel should hold for one router. It is a wish, not a command: whoever receives it
+/// compares it with what is there, so the same one may be given at any time and again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// On which interface.
+    pub interface: InterfaceIndex,
+    /// Addresses that must be there.
+    pub hold: Arc<[InterfaceAddress]>,
+    /// Addresses that must not be there.
+    pub release: Arc<[InterfaceAddress]>,
+    /// Whether `release` spares addresses that the daemon did not add: the owner's own.
+    pub spare_foreign: bool,
+}
+
+/// The state of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in
+/// RFC 3768).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not running: before its start and after its stop.
+    Init,
+    /// Listening to a master.
+    Backup,
+    /// Holding the addresses.
+    Master,
+    /// Unable to serve.
+    Fault,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Init => "init",
+            Self::Backup => "backup",
+            Self::Master => "master",
+            Self::Fault => "fault",
+        })
+    }
+}
+
+/// Something that people want to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// A router changed its state.
+    Transition(Transition),
+    /// A packet was dropped. Given once per sender and cause and minute.
+    Dropped {
+        /// The router it was for, when there is one.
+        router: Option<Arc<str>>,
+        /// Who sent it.
+        source: IpAddr,
+        /// Why it was dropped.
+        cause: DropCause,
+    },
+    /// A virtual address that somebody had taken away was put back.
+    Repaired {
+        /// Whose address.
+        router: Arc<str>,
+        /// The address.
+        address: InterfaceAddress,
+    },
+    /// A virtual address was there that this node must not hold, and is taken off.
+    Stray {
+        /// Whose address.
+        router: Arc<str>,
+        /// The address.
+        address: InterfaceAddress,
+    },
+    /// A tracker's verdict changed.
+    Verdict {
+        /// The tracker's name.
+        tracker: Arc<str>,
+        /// Whether the thing is well.
+        well: bool,
+        /// What it said last.
+        detail: Arc<str>,
+    },
+    /// A router's effective priority changed.
+    Priority {
+        /// The router's name.
+        router: Arc<str>,
+        /// Before.
+        from: Priority,
+        /// Since.
+        to: Priority,
+    },
+    /// While this node is master somebody of lower precedence advertised too. Given once per
+    /// sender and minute.
+    SecondMaster {
+        /// The router's name.
+        router: Arc<str>,
+        /// The other one.
+        source: IpAddr,
+        /// What it advertised.
+        priority: u8,
+    },
+}
+
+/// A change of state with its reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Transition {
+    /// The router's name.
+    pub router: Arc<str>,
+    /// The state before.
+    pub from: State,
+    /// The state since.
+    pub to: State,
+    /// Why.
+    pub cause: Cause,
+    /// The effective priority at that moment.
+    pub priority: Priority,
+    /// When.
+    pub at: Instant,
+}
+
+/// Why a router changed its state. Its text is the one in logs, status and tests.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The router begins to listen.
+    Started,
+    /// Priority 255: nobody else may hold the addresses.
+    Owner,
+    /// The master fell silent, or nobody was ever heard.
+    Silence {
+        /// The master that was last heard.
+        master: Option<IpAddr>,
+        /// For how long there was no advertisement.
+        lasted: Duration,
+    },
+    /// The master sent priority 0.
+    Resigned {
+        /// The former master.
+        master: IpAddr,
+    },
+    /// The master's priority is below ours.
+    Preempted {
+        /// The former master.
+        master: IpAddr,
+        /// What it advertised.
+        theirs: u8,
+        /// Our effective priority.
+        ours: u8,
+    },
+    /// Another master has a greater priority.
+    HigherPriority {
+        /// The other master.
+        master: IpAddr,
+        /// What it advertises.
+        theirs: u8,
+        /// Our effective priority.
+        ours: u8,
+    },
+    /// Another master has the same priority and the greater address.
+    HigherAddress {
+        /// The other master.
+        master: IpAddr,
+        /// The priority of both.
+        priority: u8,
+    },
+    /// The process or the machine stood still for longer than the others wait.
+    Overslept {
+        /// Since its last advertisement.
+        lasted: Duration,
+    },
+    /// A condition for serving is not met.
+    Unable(Obstacle),
+    /// The last obstacle is gone.
+    Recovered(Obstacle),
+    /// The daemon stops.
+    Stopped,
+    /// The router is no longer configured.
+    Removed,
+    /// The router's identity (interface, VRID or version) changed: it starts anew.
+    Redefined,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started => f.write_str("started, listening first"),
+            Self::Owner => f.write_str("owner of the addresses (priority 255)"),
+            Self::Silence {
+                master: Some(master),
+                lasted,
+            } => {
+                write!(f, "no advertisement from {master} for {}", Human(*lasted))
+            }
+            Self::Silence {
+                master: None,
+                lasted,
+            } => {
+                write!(f, "no advertisement from anybody for {}", Human(*lasted))
+            }
+            Self::Resigned { master } => write!(f, "{master} resigned (priority 0)"),
+            Self::Preempted {
+                master,
+                theirs,
+                ours,
+            } => {
+                write!(
+                    f,
+                    "{master} advertises priority {theirs}, ours is {ours}: preempted"
+                )
+            }
+            Self::HigherPriority {
+                master,
+                theirs,
+                ours,
+            } => {
+                write!(
+                    f,
+                    "{master} advertises priority {theirs}, ours is {ours}: yielded"
+                )
+            }
+            Self::HigherAddress { master, priority } => {
+                write!(
+                    f,
+                    "{master} has the same priority {priority} and the greater address"
+                )
+            }
+            Self::Overslept { lasted } => {
+                write!(
+                    f,
+                    "stood still for {}: others may be master",
+                    Human(*lasted)
+                )
+            }
+            Self::Unable(obstacle) => obstacle.fmt(f),
+            Self::Recovered(obstacle) => write!(f, "over: {obstacle}"),
+            Self::Stopped => f.write_str("the daemon stops"),
+            Self::Removed => f.write_str("removed from the configuration"),
+            Self::Redefined => f.write_str("interface, VRID or version changed"),
+        }
+    }
+}
+
+/// What keeps a router from serving: the reasons of [`State::Fault`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// There is no interface of that name.
+    InterfaceMissing(Arc<str>),
+    /// The interface is administratively down.
+    InterfaceDown(Arc<str>),
+    /// The interface has no carrier.
+    NoCarrier(Arc<str>),
+    /// The interface has no address of its own to send from.
+    NoAddress(Arc<str>),
+    /// The interface has no Ethernet address to announce.
+    NotEthernet(Arc<str>),
+    /// A tracker that the router follows without a weight is down.
+    TrackerDown(Arc<str>),
+}
+
+impl fmt::Display for Obstacle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::InterfaceMissing(name) => write!(f, "interface {name} does not exist"),
+            Self::InterfaceDown(name) => write!(f, "interface {name} is down"),
+            Self::NoCarrier(name) => write!(f, "interface {name} has no carrier"),
+            Self::NoAddress(name) => {
+                write!(
+                    f,
+                    "interface {name} has no IPv4 address of its own to send from"
+                )
+            }
+            Self::NotEthernet(name) => write!(f, "interface {name} is not an Ethernet interface"),
+            Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
+        }
+    }
+}

@@ -1,0 +1,21 @@
+//! VRRP without I/O: wire formats, one virtual router, trackers, and the engine of a node.
+//!
+//! Nothing here reads a clock, opens a file or a socket, starts a thread, or iterates in an order
+//! that could differ from run to run. Time and packets come in through
+//! [`Engine::handle`], what is to be done comes out of [`Engine::poll`], and
+//! [`Engine::poll_timeout`] says when to come back and why.
+
+mod border;
+pub mod params;
+mod time;
+mod types;
+pub mod wire;
+
+pub use border::{
+    Cause, Desired, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
+};
+pub use time::{Human, Instant};
+pub use types::{
+    AdvertInterval, InterfaceAddress, InterfaceIndex, MacAddress, ParseAddressError, Password,
+    Priority, Version, Vrid,
+};

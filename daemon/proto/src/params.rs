@@ -1,0 +1,90 @@
+//! What the engine is told to run: the checked configuration in the protocol's own types.
+
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::types::{AdvertInterval, InterfaceAddress, Password, Priority, Version, Vrid};
+
+/// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeParams {
+    /// The virtual routers.
+    pub routers: BTreeMap<Arc<str>, RouterParams>,
+    /// The trackers that they follow.
+    pub trackers: BTreeMap<Arc<str>, TrackerParams>,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RouterParams {
+    /// The name of the interface that it speaks on and that carries its addresses.
+    pub interface: Arc<str>,
+    /// Its identifier on that interface.
+    pub vrid: Vrid,
+    /// The version it speaks and accepts.
+    pub version: Version,
+    /// The configured priority; [`Priority::OWNER`] for the owner of the addresses.
+    pub priority: Priority,
+    /// The time between its advertisements as master, and in version 2 the one it demands.
+    pub interval: AdvertInterval,
+    /// Whether it takes over from a master of lower priority.
+    pub preempt: bool,
+    /// `state: "master"` in the configuration: the first listening lasts one interval and the skew
+    /// instead of three.
+    pub expect_master: bool,
+    /// PASS authentication, version 2 only.
+    pub password: Option<Password>,
+    /// The virtual addresses, in the order in which they are advertised.
+    pub addresses: Arc<[InterfaceAddress]>,
+    /// The trackers that it follows.
+    pub tracks: Vec<Track>,
+}
+
+/// One tracker as a router follows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Track {
+    /// The tracker's name.
+    pub tracker: Arc<str>,
+    /// What its verdict does.
+    pub effect: Effect,
+}
+
+/// What a tracker's verdict does to a router that follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effect {
+    /// Down means that the router is in fault.
+    Fault,
+    /// A negative weight is added to the priority while the tracker is down, a positive one while
+    /// it is up. Never 0; -253 to 253. The sum stays within 1 to 254.
+    Weight(i16),
+}
+
+/// One thing that is watched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TrackerParams {
+    /// Who finds out.
+    pub kind: TrackerKind,
+    /// How many good results in a row turn it up. At least 1.
+    pub rise: u32,
+    /// How many bad results in a row turn it down. At least 1.
+    pub fall: u32,
+}
+
+/// Who finds out how a tracked thing is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrackerKind {
+    /// The engine itself, from the links it is told of: up means up and with a carrier.
+    Interface {
+        /// The interface's name.
+        name: Arc<str>,
+    },
+    /// Somebody outside, who reports each result as [`Input::Probe`](crate::Input::Probe).
+    Probe {
+        /// What is probed and how, in words that change whenever the definition does: a reload
+        /// keeps the verdict of a tracker whose definition stays.
+        definition: Arc<str>,
+        /// The time between two results, for the record in the snapshot.
+        interval: Duration,
+    },
+}

@@ -1,0 +1,99 @@
+//! Time as the engine sees it: a number that the caller hands in.
+
+use core::fmt;
+use core::ops::{Add, Sub};
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// A point on the caller's monotonic clock, in nanoseconds since an arbitrary start.
+///
+/// The daemon reads `CLOCK_BOOTTIME`, which goes on while the machine is suspended; tests and
+/// simulations count for themselves. 64 bits last for 584 years, so arithmetic saturates.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+)]
+pub struct Instant(u64);
+
+impl Instant {
+    /// The start of the clock.
+    pub const ZERO: Self = Self(0);
+
+    /// The point `nanos` nanoseconds after the start of the clock.
+    pub const fn from_nanos(nanos: u64) -> Self {
+        Self(nanos)
+    }
+
+    /// Nanoseconds since the start of the clock.
+    pub const fn as_nanos(self) -> u64 {
+        self.0
+    }
+
+    /// The time from `earlier` to here, or zero when `earlier` is the later one.
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+impl Add<Duration> for Instant {
+    type Output = Self;
+
+    fn add(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_add(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+impl Sub<Duration> for Instant {
+    type Output = Self;
+
+    fn sub(self, span: Duration) -> Self {
+        Self(
+            self.0
+                .saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)),
+        )
+    }
+}
+
+/// A span for people: seconds with three decimals, or milliseconds below a tenth of a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Human(pub Duration);
+
+impl fmt::Display for Human {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 >= Duration::from_millis(100) {
+            write!(f, "{:.3} s", self.0.as_secs_f64())
+        } else {
+            write!(f, "{:.3} ms", self.0.as_secs_f64() * 1e3)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arithmetic_saturates_at_both_ends() {
+        assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
+        assert_eq!(
+            Instant::from_nanos(u64::MAX) + Duration::MAX,
+            Instant::from_nanos(u64::MAX)
+        );
+        assert_eq!(Instant::ZERO.since(Instant::from_nanos(5)), Duration::ZERO);
+    }
+
+    #[test]
+    fn spans_read_as_people_write_them() {
+        assert_eq!(
+            Human(Duration::from_micros(3_609_375)).to_string(),
+            "3.609 s"
+        );
+        assert_eq!(
+            Human(Duration::from_micros(30_250)).to_string(),
+            "30.250 ms"
+        );
+    }
+}

@@ -1,0 +1,326 @@
+//! The words of the protocol as types that cannot hold a wrong value.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
+use core::num::NonZeroU8;
+use core::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The number that the kernel gives an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct InterfaceIndex(pub u32);
+
+/// An Ethernet address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct MacAddress(pub [u8; 6]);
+
+impl fmt::Display for MacAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{g:02x}")
+    }
+}
+
+/// Virtual router identifier, 1 to 255 (RFC 9568 section 5.2.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Vrid(NonZeroU8);
+
+impl Vrid {
+    /// The identifier `id`, or `None` for 0, which no router may have.
+    pub const fn new(id: u8) -> Option<Self> {
+        match NonZeroU8::new(id) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+
+    /// The number on the wire.
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Vrid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The priority of a router, 1 to 255 (RFC 9568 section 5.2.4).
+///
+/// 255 belongs to the router that owns the addresses. The 0 that a leaving master sends is not a
+/// priority anybody can have: see [`Advert::priority`](crate::wire::Advert::priority).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Priority(NonZeroU8);
+
+impl Priority {
+    /// What a router has when nobody says otherwise (RFC 9568 section 6.1).
+    pub const DEFAULT: Self = Self(NonZeroU8::new(100).expect("100 is not 0"));
+    /// The owner of the addresses.
+    pub const OWNER: Self = Self(NonZeroU8::MAX);
+    /// The greatest priority of a router that does not own the addresses.
+    pub const MAX_BACKUP: Self = Self(NonZeroU8::new(254).expect("254 is not 0"));
+    /// The least priority.
+    pub const MIN: Self = Self(NonZeroU8::MIN);
+
+    /// The priority `value`, or `None` for 0.
+    pub const fn new(value: u8) -> Option<Self> {
+        match NonZeroU8::new(value) {
+            Some(value) => Some(Self(value)),
+            None => None,
+        }
+    }
+
+    /// The number on the wire.
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+
+    /// Whether this is the owner's 255.
+    pub const fn is_owner(self) -> bool {
+        self.get() == u8::MAX
+    }
+}
+
+impl fmt::Display for Priority {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The version of the protocol that a router speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Version {
+    /// RFC 3768, IPv4 only.
+    #[serde(rename = "2")]
+    V2,
+    /// RFC 9568.
+    #[serde(rename = "3")]
+    V3,
+}
+
+impl Version {
+    /// The number on the wire.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::V2 => 2,
+            Self::V3 => 3,
+        }
+    }
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.number().fmt(f)
+    }
+}
+
+/// The time between two advertisements of a master, as a version can say it on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct AdvertInterval {
+    centiseconds: u16,
+}
+
+impl AdvertInterval {
+    /// One second, the default of both versions.
+    pub const DEFAULT: Self = Self { centiseconds: 100 };
+
+    /// Version 2: whole seconds, 1 to 255 (RFC 3768 section 5.3.7). `None` for 0.
+    pub const fn from_seconds(seconds: u8) -> Option<Self> {
+        match seconds {
+            0 => None,
+            _ => Some(Self {
+                centiseconds: seconds as u16 * 100,
+            }),
+        }
+    }
+
+    /// Version 3: centiseconds, 1 to 4095 (RFC 9568 section 5.2.7). `None` outside.
+    pub const fn from_centiseconds(centiseconds: u16) -> Option<Self> {
+        match centiseconds {
+            1..=0x0fff => Some(Self { centiseconds }),
+            _ => None,
+        }
+    }
+
+    /// `span` as `version` can say it, or `None` when it cannot: out of range or a fraction of the
+    /// version's unit.
+    pub fn exact(version: Version, span: Duration) -> Option<Self> {
+        let (unit, range): (u128, _) = match version {
+            Version::V2 => (1_000_000_000, 1..=255),
+            Version::V3 => (10_000_000, 1..=0x0fff),
+        };
+        let nanos = span.as_nanos();
+        let units = u16::try_from(nanos / unit)
+            .ok()
+            .filter(|units| range.contains(units))?;
+        let centiseconds = match version {
+            Version::V2 => units * 100,
+            Version::V3 => units,
+        };
+        (nanos % unit == 0).then_some(Self { centiseconds })
+    }
+
+    /// The span itself.
+    pub const fn duration(self) -> Duration {
+        Duration::from_millis(self.centiseconds as u64 * 10)
+    }
+
+    /// Hundredths of a second, 1 to 25,500.
+    pub const fn centiseconds(self) -> u16 {
+        self.centiseconds
+    }
+}
+
+/// An address with the length of its prefix, as an interface carries it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
+pub struct InterfaceAddress {
+    /// The address.
+    pub address: IpAddr,
+    /// Bits of the prefix: up to 32 for IPv4, up to 128 for IPv6.
+    pub prefix: u8,
+}
+
+impl InterfaceAddress {
+    /// The address as IPv4, if it is one.
+    pub const fn ipv4(&self) -> Option<Ipv4Addr> {
+        match self.address {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for InterfaceAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl From<InterfaceAddress> for String {
+    fn from(address: InterfaceAddress) -> Self {
+        address.to_string()
+    }
+}
+
+/// Why a text is not an address with a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ParseAddressError {
+    /// The part before the slash is no IP address.
+    #[error("not an IP address")]
+    Address,
+    /// The part after the slash is no number, or too great for the family.
+    #[error("the prefix length must be 0 to {0}")]
+    Prefix(u8),
+}
+
+impl core::str::FromStr for InterfaceAddress {
+    type Err = ParseAddressError;
+
+    /// `ADDRESS/PREFIX`; without a prefix it is a host's own: /32 or /128.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| ParseAddressError::Address)?;
+        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let prefix = match prefix {
+            None => longest,
+            Some(prefix) => prefix
+                .parse()
+                .ok()
+                .filter(|prefix| *prefix <= longest)
+                .ok_or(ParseAddressError::Prefix(longest))?,
+        };
+        Ok(Self { address, prefix })
+    }
+}
+
+impl TryFrom<String> for InterfaceAddress {
+    type Error = ParseAddressError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+/// The password of PASS authentication: 1 to 8 bytes, padded with zeros (RFC 2338 section 5.3.6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Password([u8; 8]);
+
+impl Password {
+    /// The password `text`, or `None` when it is empty or longer than 8 bytes.
+    pub fn new(text: &[u8]) -> Option<Self> {
+        let mut bytes = [0; 8];
+        if text.is_empty() {
+            return None;
+        }
+        bytes.get_mut(..text.len())?.copy_from_slice(text);
+        Some(Self(bytes))
+    }
+
+    /// The eight bytes of the authentication field.
+    pub const fn bytes(&self) -> &[u8; 8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_interval_is_taken_only_when_its_version_can_say_it() {
+        let exact = |version, millis| {
+            AdvertInterval::exact(version, Duration::from_millis(millis))
+                .map(AdvertInterval::centiseconds)
+        };
+        assert_eq!(exact(Version::V2, 1000), Some(100));
+        assert_eq!(exact(Version::V2, 255_000), Some(25_500));
+        assert_eq!(exact(Version::V2, 256_000), None);
+        assert_eq!(exact(Version::V2, 1500), None);
+        assert_eq!(exact(Version::V2, 0), None);
+        assert_eq!(exact(Version::V3, 10), Some(1));
+        assert_eq!(exact(Version::V3, 15), None);
+        assert_eq!(exact(Version::V3, 40_950), Some(4095));
+        assert_eq!(exact(Version::V3, 40_960), None);
+    }
+
+    #[test]
+    fn an_address_without_prefix_is_a_host() {
+        let parse = |text: &str| text.parse::<InterfaceAddress>().map(|a| a.to_string());
+        assert_eq!(parse("192.0.2.1").as_deref(), Ok("192.0.2.1/32"));
+        assert_eq!(parse("192.0.2.1/24").as_deref(), Ok("192.0.2.1/24"));
+        assert_eq!(parse("2001:db8::1").as_deref(), Ok("2001:db8::1/128"));
+        assert_eq!(parse("192.0.2.1/33"), Err(ParseAddressError::Prefix(32)));
+        assert_eq!(parse("192.0.2.300/24"), Err(ParseAddressError::Address));
+        assert_eq!(parse("192.0.2.1/"), Err(ParseAddressError::Prefix(32)));
+    }
+
+    #[test]
+    fn a_password_fits_its_field_and_stays_out_of_logs() {
+        assert_eq!(
+            Password::new(b"1111").map(|p| *p.bytes()),
+            Some(*b"1111\0\0\0\0")
+        );
+        assert!(Password::new(b"12345678").is_some());
+        assert_eq!(Password::new(b"123456789"), None);
+        assert_eq!(Password::new(b""), None);
+        assert_eq!(
+            format!("{:?}", Password::new(b"1111")),
+            "Some(Password(..))"
+        );
+    }
+}

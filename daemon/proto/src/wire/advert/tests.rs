@@ -1,0 +1,226 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::types::InterfaceIndex;
+use crate::wire::GROUP_V4;
+
+const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
+
+/// The course's VI_1: version 2, VRID 51, priority 100, one second, password 1111.
+const COURSE: &[u8] = &[
+    0x21, 0x33, 0x64, 0x01, 0x01, 0x01, 0x76, 0x5a, // header
+    0xc0, 0xa8, 0xe0, 0x64, // 192.168.224.100
+    0x31, 0x31, 0x31, 0x31, 0x00, 0x00, 0x00, 0x00, // 1111
+];
+
+fn password() -> Auth {
+    Auth::Pass(Password::new(b"1111").unwrap())
+}
+
+fn packet(payload: &[u8]) -> Packet<'_> {
+    Packet {
+        interface: InterfaceIndex(1),
+        source: SOURCE.into(),
+        destination: GROUP_V4.into(),
+        hop_limit: 255,
+        payload,
+    }
+}
+
+fn expected(version: Version, auth: Auth) -> Expected {
+    Expected {
+        version,
+        interval: AdvertInterval::DEFAULT,
+        auth,
+    }
+}
+
+/// Writes the checksum that `bytes` need after a change.
+fn seal(bytes: &mut [u8]) {
+    bytes[field::CHECKSUM].fill(0);
+    let sum = checksum::plain(bytes);
+    bytes[field::CHECKSUM].copy_from_slice(&sum.to_be_bytes());
+}
+
+/// What becomes of the course's packet after `change`, with a checksum made right again.
+fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DropCause> {
+    let mut bytes = COURSE.to_vec();
+    change(&mut bytes);
+    if bytes.len() >= field::HEADER_LEN {
+        seal(&mut bytes);
+    }
+    Advert::parse(&packet(&bytes), &expected(Version::V2, password())).map(|_| ())
+}
+
+#[test]
+fn the_courses_advertisement_is_read() {
+    let mut bytes = COURSE.to_vec();
+    seal(&mut bytes);
+    assert_eq!(bytes, COURSE, "the literal's checksum is right");
+    let received = Advert::parse(&packet(COURSE), &expected(Version::V2, password())).unwrap();
+    assert_eq!(received.advert.vrid.get(), 51);
+    assert_eq!(received.advert.priority, 100);
+    assert_eq!(received.advert.auth, password());
+    assert_eq!(
+        received.advert.addresses.iter().collect::<Vec<_>>(),
+        [IpAddr::from([192, 168, 224, 100])]
+    );
+    assert_eq!(
+        received.advert.emit(received.checksum, SOURCE, GROUP_V4),
+        COURSE
+    );
+}
+
+#[test]
+fn each_check_has_its_cause() {
+    let mut far = packet(COURSE);
+    far.hop_limit = 254;
+    let parse = |packet: &Packet<'_>, expected: &Expected| {
+        Advert::parse(packet, expected).map(|_| ()).unwrap_err()
+    };
+    let ours = expected(Version::V2, password());
+    assert_eq!(parse(&far, &ours), DropCause::HopLimit);
+    assert_eq!(
+        parse(&packet(COURSE), &expected(Version::V3, Auth::None)),
+        DropCause::Version
+    );
+    assert_eq!(parse(&packet(&[]), &ours), DropCause::Length);
+    assert_eq!(
+        parse(&packet(COURSE), &expected(Version::V2, Auth::None)),
+        DropCause::AuthType,
+        "a password where none is configured"
+    );
+    let mut flipped = COURSE.to_vec();
+    flipped[9] ^= 0x10;
+    assert_eq!(parse(&packet(&flipped), &ours), DropCause::Checksum);
+
+    assert_eq!(changed(|_| ()), Ok(()));
+    assert_eq!(changed(|bytes| bytes[0] = 0x22), Err(DropCause::Type));
+    assert_eq!(changed(|bytes| bytes.truncate(7)), Err(DropCause::Length));
+    assert_eq!(changed(|bytes| bytes.truncate(19)), Err(DropCause::Length));
+    assert_eq!(changed(|bytes| bytes[3] = 2), Err(DropCause::Length));
+    assert_eq!(changed(|bytes| bytes[4] = 0), Err(DropCause::AuthType));
+    assert_eq!(changed(|bytes| bytes[4] = 2), Err(DropCause::AuthType));
+    assert_eq!(
+        changed(|bytes| bytes[15] = b'2'),
+        Err(DropCause::AuthPassword)
+    );
+    assert_eq!(changed(|bytes| bytes[5] = 2), Err(DropCause::Interval));
+    assert_eq!(changed(|bytes| bytes[5] = 0), Err(DropCause::Interval));
+}
+
+fn version_3(priority: u8, addresses: &[[u8; 4]], form: ChecksumForm) -> Vec<u8> {
+    Advert {
+        version: Version::V3,
+        vrid: Vrid::new(51).unwrap(),
+        priority,
+        interval: AdvertInterval::from_centiseconds(1).unwrap(),
+        addresses: AddressList::new(addresses),
+        auth: Auth::None,
+    }
+    .emit(form, SOURCE, GROUP_V4)
+}
+
+#[test]
+fn both_forms_of_the_version_3_checksum_are_told_apart() {
+    for form in [ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly] {
+        let bytes = version_3(200, &[[10, 0, 0, 1]], form);
+        let received = Advert::parse(&packet(&bytes), &expected(Version::V3, Auth::None)).unwrap();
+        assert_eq!(received.checksum, form);
+        assert_eq!(
+            received.advert.interval.centiseconds(),
+            1,
+            "any interval is taken"
+        );
+    }
+}
+
+#[test]
+fn version_3_rejects_what_the_errata_name() {
+    let ours = expected(Version::V3, Auth::None);
+    let none = version_3(200, &[], ChecksumForm::MessageOnly);
+    assert_eq!(
+        Advert::parse(&packet(&none), &ours),
+        Err(DropCause::NoAddresses)
+    );
+    let mut zero = version_3(200, &[[10, 0, 0, 1]], ChecksumForm::MessageOnly);
+    zero[field::INTERVAL_CENTISECONDS].fill(0);
+    seal(&mut zero);
+    assert_eq!(
+        Advert::parse(&packet(&zero), &ours),
+        Err(DropCause::ZeroInterval)
+    );
+}
+
+#[test]
+fn version_3_ignores_the_reserved_bits() {
+    let mut bytes = version_3(200, &[[10, 0, 0, 1]], ChecksumForm::MessageOnly);
+    bytes[4] |= 0xf0;
+    seal(&mut bytes);
+    let received = Advert::parse(&packet(&bytes), &expected(Version::V3, Auth::None)).unwrap();
+    assert_eq!(received.advert.interval.centiseconds(), 1);
+}
+
+#[test]
+fn a_list_longer_than_the_count_can_say_is_cut() {
+    let many = vec![[10, 0, 0, 1]; 300];
+    assert_eq!(AddressList::new(&many).len(), 255);
+}
+
+prop_compose! {
+    fn any_advert()(
+        v3: bool,
+        vrid in 1..=255_u8,
+        priority: u8,
+        seconds in 1..=255_u8,
+        centiseconds in 1..=4095_u16,
+        addresses in proptest::collection::vec(any::<[u8; 4]>(), 1..=255),
+        password in proptest::option::of(proptest::collection::vec(1..=255_u8, 1..=8)),
+    ) -> (Advert<'static>, Expected) {
+        let version = if v3 { Version::V3 } else { Version::V2 };
+        let interval = match version {
+            Version::V2 => AdvertInterval::from_seconds(seconds),
+            Version::V3 => AdvertInterval::from_centiseconds(centiseconds),
+        }.unwrap();
+        let auth = match (version, password) {
+            (Version::V2, Some(text)) => Auth::Pass(Password::new(&text).unwrap()),
+            _ => Auth::None,
+        };
+        let advert = Advert {
+            version,
+            vrid: Vrid::new(vrid).unwrap(),
+            priority,
+            interval,
+            addresses: AddressList::new(addresses.leak()),
+            auth,
+        };
+        (advert, Expected { version, interval, auth })
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_emitted_is_parsed_again((advert, expected) in any_advert(), plain: bool) {
+        let form = match (advert.version, plain) {
+            (Version::V3, false) => ChecksumForm::WithPseudoHeader,
+            _ => ChecksumForm::MessageOnly,
+        };
+        let bytes = advert.emit(form, SOURCE, GROUP_V4);
+        let received = Advert::parse(&packet(&bytes), &expected).unwrap();
+        prop_assert_eq!(received.advert, advert);
+    }
+
+    #[test]
+    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), v3: bool) {
+        let version = if v3 { Version::V3 } else { Version::V2 };
+        let _ = Advert::parse(&packet(&bytes), &expected(version, password()));
+    }
+
+    #[test]
+    fn one_flipped_bit_is_noticed((advert, expected) in any_advert(), at: prop::sample::Index, bit in 0..8_u32) {
+        let mut bytes = advert.emit(ChecksumForm::MessageOnly, SOURCE, GROUP_V4);
+        let at = at.index(bytes.len());
+        bytes[at] ^= 1 << bit;
+        prop_assert!(Advert::parse(&packet(&bytes), &expected).is_err());
+    }
+}

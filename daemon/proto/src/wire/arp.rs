@@ -1,0 +1,51 @@
+//! Gratuitous ARP: tells the neighbours behind which hardware address an address is now.
+
+use core::net::Ipv4Addr;
+
+use crate::types::MacAddress;
+
+/// Length of the frame, Ethernet header included, without padding.
+pub const FRAME_LEN: usize = 42;
+
+/// EtherType of ARP (RFC 826).
+const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
+
+/// A broadcast ARP request for `address` from `address` itself at `mac`, as RFC 5227 section 3
+/// recommends for announcements (and RFC 9568 section 6.4.2 with erratum 7949: the target hardware
+/// address is the sender's as well).
+pub fn gratuitous(mac: MacAddress, address: Ipv4Addr) -> [u8; FRAME_LEN] {
+    let mut frame = [0; FRAME_LEN];
+    frame[0..6].fill(0xff);
+    frame[6..12].copy_from_slice(&mac.0);
+    frame[12..14].copy_from_slice(&ETHERTYPE_ARP);
+    // Hardware Ethernet, protocol IPv4, their lengths, operation request.
+    frame[14..22].copy_from_slice(&[0, 1, 0x08, 0x00, 6, 4, 0, 1]);
+    frame[22..28].copy_from_slice(&mac.0);
+    frame[28..32].copy_from_slice(&address.octets());
+    frame[32..38].copy_from_slice(&mac.0);
+    frame[38..42].copy_from_slice(&address.octets());
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_gratuitous_arp_names_the_address_twice_and_goes_to_all() {
+        let frame = gratuitous(
+            MacAddress([2, 0, 0, 0, 0, 0x11]),
+            Ipv4Addr::new(192, 168, 224, 100),
+        );
+        assert_eq!(
+            frame,
+            [
+                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x11, 0x08,
+                0x06, // Ethernet
+                0, 1, 8, 0, 6, 4, 0, 1, // Ethernet and IPv4, request
+                2, 0, 0, 0, 0, 0x11, 192, 168, 224, 100, // sender
+                2, 0, 0, 0, 0, 0x11, 192, 168, 224, 100, // target
+            ]
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! The IPv4 header that stands before an advertisement.
+
+use core::net::Ipv4Addr;
+
+use super::{GROUP_V4, HOP_LIMIT, PROTOCOL};
+
+/// Length of a header without options.
+pub const HEADER_LEN: usize = 20;
+
+/// Type of service 0xc0: internetwork control, as routing protocols are sent (RFC 791), so that a
+/// full queue drops something else first.
+const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
+
+/// The header of an advertisement of `message_len` bytes from `source` to the group.
+/// Identification and checksum are left to the kernel, which fills them in (raw(7)).
+///
+/// A message that does not fit an IPv4 packet gets a length of 65,535, which no kernel sends.
+pub fn header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
+    let mut header = [0; HEADER_LEN];
+    let total = u16::try_from(HEADER_LEN + message_len).unwrap_or(u16::MAX);
+    header[0] = 0x45;
+    header[1] = TOS_INTERNETWORK_CONTROL;
+    header[2..4].copy_from_slice(&total.to_be_bytes());
+    header[8] = HOP_LIMIT;
+    header[9] = PROTOCOL;
+    header[12..16].copy_from_slice(&source.octets());
+    header[16..20].copy_from_slice(&GROUP_V4.octets());
+    header
+}
+
+/// What the header of a received packet says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header {
+    /// The sender.
+    pub source: Ipv4Addr,
+    /// The receiver.
+    pub destination: Ipv4Addr,
+    /// Time to live as received.
+    pub ttl: u8,
+}
+
+/// Splits a packet of a raw socket into what its header says and what follows it, or `None` when
+/// it is not a whole IPv4 packet.
+pub fn split(packet: &[u8]) -> Option<(Header, &[u8])> {
+    let (head, _) = packet.split_first_chunk::<HEADER_LEN>()?;
+    let header_len = usize::from(head[0] & 0x0f) * 4;
+    let total = usize::from(u16::from_be_bytes([head[2], head[3]]));
+    if head[0] >> 4 != 4 || header_len < HEADER_LEN {
+        return None;
+    }
+    let payload = packet.get(header_len..total)?;
+    let [.., a, b, c, d, e, f, g, h] = *head;
+    Some((
+        Header {
+            source: Ipv4Addr::new(a, b, c, d),
+            destination: Ipv4Addr::new(e, f, g, h),
+            ttl: head[8],
+        },
+        payload,
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
+
+    fn packet(message: &[u8]) -> Vec<u8> {
+        [&header(SOURCE, message.len())[..], message].concat()
+    }
+
+    #[test]
+    fn a_header_is_read_as_it_was_written() {
+        let packet = packet(b"abc");
+        let (header, payload) = split(&packet).unwrap();
+        assert_eq!(
+            header,
+            Header {
+                source: SOURCE,
+                destination: GROUP_V4,
+                ttl: 255
+            }
+        );
+        assert_eq!(payload, b"abc");
+    }
+
+    #[test]
+    fn options_are_skipped_and_padding_behind_the_packet_is_left_out() {
+        let mut packet = packet(b"abcdefgh");
+        packet[0] = 0x46;
+        packet.extend([0; 18]);
+        assert_eq!(split(&packet).unwrap().1, b"efgh");
+    }
+
+    #[test]
+    fn what_is_not_a_whole_packet_is_refused() {
+        let whole = packet(b"abc");
+        assert_eq!(split(&whole[..22]), None, "shorter than its total length");
+        assert_eq!(split(&whole[..19]), None, "shorter than a header");
+        let mut six = whole.clone();
+        six[0] = 0x65;
+        assert_eq!(split(&six), None, "not version 4");
+        let mut short = whole;
+        short[0] = 0x44;
+        assert_eq!(split(&short), None, "a header of 16 bytes");
+    }
+}

@@ -1,0 +1,2 @@
+//! A VRRP daemon for Linux.
+fn main() {}
