@@ -6,14 +6,21 @@
 //! [`Engine::poll_timeout`] says when to come back and why.
 
 mod border;
+mod deadlines;
+mod engine;
+mod limiter;
 pub mod params;
+mod router;
+pub mod snapshot;
 mod time;
+mod track;
 mod types;
 pub mod wire;
 
 pub use border::{
     Cause, Desired, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
 };
+pub use engine::Engine;
 pub use time::{Human, Instant};
 pub use types::{
     AdvertInterval, InterfaceAddress, InterfaceIndex, MacAddress, ParseAddressError, Password,

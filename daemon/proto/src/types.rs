@@ -162,7 +162,7 @@ impl AdvertInterval {
             Version::V2 => units * 100,
             Version::V3 => units,
         };
-        (nanos % unit == 0).then_some(Self { centiseconds })
+        (nanos.is_multiple_of(unit)).then_some(Self { centiseconds })
     }
 
     /// The span itself.

@@ -79,6 +79,8 @@ drop_causes! {
     UnknownVrid => "unknownVrid", "no router here has its VRID";
     /// The sender is this very router: its own packet came back.
     OwnPacket => "ownPacket", "it bears our own address: a loop, or an address used twice";
+    /// Version 2: a router that owns the addresses listens to nobody (RFC 3768 section 7.1).
+    Owner => "owner", "this host owns the addresses";
     /// Authentication of another type than the configured one (RFC 3768 section 7.1).
     AuthType => "authType", "its authentication type is not the configured one";
     /// The password is another one.

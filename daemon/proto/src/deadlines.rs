@@ -1,0 +1,117 @@
+//! When which router wants to be ticked: a binary heap that knows where each router stands, so
+//! that setting a deadline and finding the next one cost log(n) and allocate nothing.
+
+use crate::time::Instant;
+
+/// The deadlines of the routers 0 to n.
+#[derive(Debug, Default)]
+pub(crate) struct Deadlines {
+    /// A binary min-heap of (deadline, router).
+    heap: Vec<(Instant, usize)>,
+    /// Where each router stands in the heap.
+    places: Vec<Option<usize>>,
+}
+
+impl Deadlines {
+    /// Room for `routers` routers, none of which has a deadline.
+    pub(crate) fn new(routers: usize) -> Self {
+        Self {
+            heap: Vec::with_capacity(routers),
+            places: vec![None; routers],
+        }
+    }
+
+    /// The earliest deadline and whose it is.
+    pub(crate) fn first(&self) -> Option<(Instant, usize)> {
+        self.heap.first().copied()
+    }
+
+    /// Sets, moves or clears the deadline of `router`.
+    pub(crate) fn set(&mut self, router: usize, deadline: Option<Instant>) {
+        match (self.places[router], deadline) {
+            (None, None) => {}
+            (None, Some(deadline)) => {
+                let place = self.heap.len();
+                self.heap.push((deadline, router));
+                self.places[router] = Some(place);
+                self.rise(place);
+            }
+            (Some(place), Some(deadline)) => {
+                self.heap[place].0 = deadline;
+                let place = self.rise(place);
+                self.sink(place);
+            }
+            (Some(place), None) => {
+                let last = self.heap.len() - 1;
+                self.swap(place, last);
+                self.heap.pop();
+                self.places[router] = None;
+                if place < last {
+                    let place = self.rise(place);
+                    self.sink(place);
+                }
+            }
+        }
+    }
+
+    fn rise(&mut self, mut place: usize) -> usize {
+        while place > 0 {
+            let parent = (place - 1) / 2;
+            if self.heap[parent] <= self.heap[place] {
+                break;
+            }
+            self.swap(place, parent);
+            place = parent;
+        }
+        place
+    }
+
+    fn sink(&mut self, mut place: usize) {
+        loop {
+            let children = (2 * place + 1..self.heap.len()).take(2);
+            let Some(least) = children.min_by_key(|child| self.heap[*child]) else {
+                return;
+            };
+            if self.heap[place] <= self.heap[least] {
+                return;
+            }
+            self.swap(place, least);
+            place = least;
+        }
+    }
+
+    fn swap(&mut self, a: usize, b: usize) {
+        self.heap.swap(a, b);
+        self.places[self.heap[a].1] = Some(a);
+        self.places[self.heap[b].1] = Some(b);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn the_first_is_always_the_least(
+            steps in proptest::collection::vec((0..16_usize, proptest::option::of(0..50_u64)), 1..200)
+        ) {
+            let mut deadlines = Deadlines::new(16);
+            let mut model = BTreeMap::new();
+            for (router, at) in steps {
+                let at = at.map(Instant::from_nanos);
+                deadlines.set(router, at);
+                match at {
+                    Some(at) => { model.insert(router, at); }
+                    None => { model.remove(&router); }
+                }
+                let least = model.iter().map(|(router, at)| (*at, *router)).min();
+                prop_assert_eq!(deadlines.first(), least);
+            }
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! From what runs to what is to run, without touching what stays.
+//!
+//! Routers are the same when their name is the same; a router whose interface, VRID or version
+//! changed is another one behind the same name. An address that moves from one router to another
+//! is never taken away in between.
+
+use core::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Engine, RouterId, Slot, Users};
+use crate::border::{Cause, State};
+use crate::deadlines::Deadlines;
+use crate::params::{NodeParams, RouterParams, TrackerKind};
+use crate::time::Instant;
+use crate::track::Tracker;
+use crate::types::InterfaceAddress;
+
+/// What becomes of a router after the tables are made anew.
+enum Plan {
+    Start,
+    /// The addresses that it has had so far.
+    Change(Arc<[InterfaceAddress]>),
+    Keep,
+}
+
+impl Engine {
+    /// Runs `params` instead of what runs.
+    pub(super) fn configure(&mut self, now: Instant, params: NodeParams) {
+        let NodeParams { routers, trackers } = params;
+        let wanted: BTreeSet<(Arc<str>, IpAddr)> = routers
+            .values()
+            .flat_map(|router| {
+                let interface = &router.interface;
+                router
+                    .addresses
+                    .iter()
+                    .map(move |a| (Arc::clone(interface), a.address))
+            })
+            .collect();
+        self.stop_missing(now, &routers, &wanted);
+
+        let mut kept: BTreeMap<Arc<str>, Slot> = core::mem::take(&mut self.slots)
+            .into_iter()
+            .filter(|slot| slot.router.state() != State::Init)
+            .map(|slot| (Arc::clone(&slot.name), slot))
+            .collect();
+        let mut plans = Vec::with_capacity(routers.len());
+        for (name, params) in routers {
+            match kept.remove(&name) {
+                None => {
+                    self.slots.push(Slot::new(name, params));
+                    plans.push(Plan::Start);
+                }
+                Some(slot) if slot.params == params => {
+                    self.slots.push(slot);
+                    plans.push(Plan::Keep);
+                }
+                Some(mut slot) => {
+                    plans.push(Plan::Change(Arc::clone(&slot.params.addresses)));
+                    slot.set_params(now, params);
+                    self.slots.push(slot);
+                }
+            }
+        }
+        self.index(trackers);
+
+        let interface_trackers: Vec<Arc<str>> = self
+            .users
+            .values()
+            .flat_map(|users| users.trackers.iter().cloned())
+            .collect();
+        for tracker in interface_trackers {
+            self.refresh_tracker(now, &tracker);
+        }
+        // First those that hold addresses, so that none of them is released before.
+        for (id, plan) in plans.iter().enumerate() {
+            match plan {
+                Plan::Change(former) => self.change(now, id, former, &wanted),
+                Plan::Keep => self.refresh_router(now, id),
+                Plan::Start => {}
+            }
+        }
+        for (id, plan) in plans.iter().enumerate() {
+            if matches!(plan, Plan::Start) {
+                self.start(now, id);
+            }
+        }
+    }
+
+    /// Stops the routers that are no longer configured or are others now. Addresses that another
+    /// router has from now on are left for that one to keep or release.
+    fn stop_missing(
+        &mut self,
+        now: Instant,
+        routers: &BTreeMap<Arc<str>, RouterParams>,
+        wanted: &BTreeSet<(Arc<str>, IpAddr)>,
+    ) {
+        for id in 0..self.slots.len() {
+            let slot = &mut self.slots[id];
+            let cause = match routers.get(&slot.name) {
+                None => Cause::Removed,
+                Some(params) if !slot.is_same_router(params) => Cause::Redefined,
+                Some(_) => continue,
+            };
+            let interface = Arc::clone(&slot.params.interface);
+            slot.params.addresses = slot
+                .params
+                .addresses
+                .iter()
+                .filter(|address| !wanted.contains(&(Arc::clone(&interface), address.address)))
+                .copied()
+                .collect();
+            let reaction = slot.router.stop(cause);
+            self.react(now, id, reaction);
+        }
+    }
+
+    /// Makes the tables anew for the present slots.
+    fn index(&mut self, trackers: BTreeMap<Arc<str>, crate::params::TrackerParams>) {
+        let mut known = core::mem::take(&mut self.trackers);
+        self.users = BTreeMap::new();
+        self.followers = BTreeMap::new();
+        self.bound = BTreeMap::new();
+        self.deadlines = Deadlines::new(self.slots.len());
+        for (name, params) in trackers {
+            if let TrackerKind::Interface { name: interface } = &params.kind {
+                let users: &mut Users = self.users.entry(Arc::clone(interface)).or_default();
+                users.trackers.push(Arc::clone(&name));
+            }
+            let tracker = known
+                .remove(&name)
+                .filter(|tracker| tracker.params == params)
+                .unwrap_or_else(|| Tracker::new(params));
+            self.trackers.insert(name, tracker);
+        }
+        for (id, slot) in self.slots.iter().enumerate() {
+            let users = self
+                .users
+                .entry(Arc::clone(&slot.params.interface))
+                .or_default();
+            users.routers.push(id);
+            for address in slot.params.addresses.iter() {
+                users.addresses.insert(address.address, id);
+            }
+            for track in &slot.params.tracks {
+                self.followers
+                    .entry(Arc::clone(&track.tracker))
+                    .or_default()
+                    .push(id);
+            }
+            if let Some(place) = slot.place {
+                self.bound.insert((place.index, slot.params.vrid), id);
+            }
+            self.deadlines
+                .set(id, slot.router.deadline().map(|(at, _)| at));
+        }
+    }
+
+    /// Goes on with a router whose parameters changed: no change of state, unless its trackers say
+    /// so.
+    fn change(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        former: &[InterfaceAddress],
+        wanted: &BTreeSet<(Arc<str>, IpAddr)>,
+    ) {
+        let slot = &self.slots[id];
+        let current = Arc::clone(&slot.params.addresses);
+        let interface = Arc::clone(&slot.params.interface);
+        let dropped: Arc<[_]> = former
+            .iter()
+            .filter(|old| !current.contains(old))
+            // An address that changed its prefix only is replaced; one that moved to another
+            // router is that one's.
+            .filter(|old| {
+                current.iter().any(|new| new.address == old.address)
+                    || !wanted.contains(&(Arc::clone(&interface), old.address))
+            })
+            .copied()
+            .collect();
+        let added: Arc<[_]> = current
+            .iter()
+            .filter(|new| !former.contains(new))
+            .copied()
+            .collect();
+        if !dropped.is_empty() || !added.is_empty() {
+            self.want(id, dropped);
+            if self.slots[id].router.state() == State::Master && !added.is_empty() {
+                self.announce(id, added);
+            }
+        }
+        self.refresh_router(now, id);
+        // A shorter interval may have moved its deadline.
+        self.deadlines
+            .set(id, self.slots[id].router.deadline().map(|(at, _)| at));
+    }
+
+    fn start(&mut self, now: Instant, id: RouterId) {
+        let (place, obstacle) = self.assess(id);
+        self.set_place(id, place);
+        self.refresh_priority(now, id);
+        let expect_master = self.slots[id].params.expect_master;
+        let reaction = self.slots[id].router.start(now, obstacle, expect_master);
+        self.react(now, id, reaction);
+    }
+}

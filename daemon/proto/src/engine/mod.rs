@@ -1,0 +1,564 @@
+//! All virtual routers of a node.
+//!
+//! One way in, [`Engine::handle`]; one way out, [`Engine::poll`], to be drained after each call;
+//! and [`Engine::poll_timeout`], which says when to come back with a [`Tick`](Input::Tick) and
+//! why. A caller that has packets and a tick at once gives the packets first: an advertisement
+//! that lies in the queue proves that the master lives, however late it is read.
+//!
+//! An event costs what the routers that it concerns cost, and log(n) to find them.
+
+mod configure;
+mod interfaces;
+mod slot;
+
+use core::net::IpAddr;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use self::interfaces::Interfaces;
+use self::slot::Slot;
+use crate::border::{
+    Cause, Desired, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
+};
+use crate::deadlines::Deadlines;
+use crate::limiter::{Limiter, Subject};
+use crate::params::TrackerKind;
+use crate::router::{Reaction, Send};
+use crate::snapshot::{Snapshot, TrackerStatus};
+use crate::time::Instant;
+use crate::track::Tracker;
+use crate::types::{InterfaceAddress, InterfaceIndex, Version, Vrid};
+use crate::wire::{Advert, DropCause, DropCounts};
+
+/// Where a router stands in [`Engine::slots`], until the next reload.
+type RouterId = usize;
+
+/// All virtual routers of a node, their trackers, and what they need to know of its interfaces.
+#[derive(Debug, Default)]
+pub struct Engine {
+    /// The routers in the order of their names.
+    slots: Vec<Slot>,
+    deadlines: Deadlines,
+    /// Which router hears a VRID on an interface.
+    bound: BTreeMap<(InterfaceIndex, Vrid), RouterId>,
+    /// Who depends on an interface, by its name.
+    users: BTreeMap<Arc<str>, Users>,
+    trackers: BTreeMap<Arc<str>, Tracker>,
+    /// Which routers follow a tracker.
+    followers: BTreeMap<Arc<str>, Vec<RouterId>>,
+    interfaces: Interfaces,
+    outputs: VecDeque<Output>,
+    limiter: Limiter,
+    /// Packets that belong to no router.
+    dropped: DropCounts,
+}
+
+/// Who depends on an interface.
+#[derive(Debug, Default)]
+struct Users {
+    routers: Vec<RouterId>,
+    /// Trackers that watch it.
+    trackers: Vec<Arc<str>>,
+    /// Whose a virtual address is.
+    addresses: BTreeMap<IpAddr, RouterId>,
+}
+
+impl Engine {
+    /// A node that runs nothing yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Takes in what happened. Afterwards [`poll`](Self::poll) until there is nothing left.
+    pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        match input {
+            Input::Configure(params) => self.configure(now, params),
+            Input::Link(link) => self.handle_link(now, link),
+            Input::LinkRemoved(index) => {
+                if let Some(name) = self.interfaces.remove_link(index) {
+                    self.refresh_interface(now, &name);
+                }
+            }
+            Input::AddressAdded {
+                interface,
+                address,
+                ours,
+            } => {
+                self.handle_address_added(now, interface, address, ours);
+            }
+            Input::AddressRemoved { interface, address } => {
+                self.handle_address_removed(now, interface, address);
+            }
+            Input::Packet(packet) => self.handle_packet(now, &packet),
+            Input::Probe {
+                tracker,
+                well,
+                detail,
+            } => {
+                if let Some((name, _)) = self.trackers.get_key_value(tracker) {
+                    let name = Arc::clone(name);
+                    self.handle_result(now, &name, well, detail);
+                }
+            }
+            Input::Tick => self.handle_tick(now),
+            Input::Stop => {
+                for id in 0..self.slots.len() {
+                    let reaction = self.slots[id].router.stop(Cause::Stopped);
+                    self.react(now, id, reaction);
+                }
+            }
+        }
+    }
+
+    /// The next thing to be done.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to come back with a [`Tick`](Input::Tick), and what is due then. May change with every
+    /// [`handle`](Self::handle).
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let (_, id) = self.deadlines.first()?;
+        self.slots[id].router.deadline()
+    }
+
+    /// What is heard where: the interfaces on which packets are wanted, with their VRIDs.
+    pub fn listeners(&self) -> impl Iterator<Item = (InterfaceIndex, Vrid)> + '_ {
+        self.bound.keys().copied()
+    }
+
+    /// The addresses that this node holds now.
+    pub fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
+        self.slots
+            .iter()
+            .filter(|slot| slot.router.state() == State::Master)
+            .filter_map(|slot| Some((slot.place?.index, &slot.params.addresses)))
+            .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
+    }
+
+    /// The state of every router, by name.
+    pub fn states(&self) -> impl Iterator<Item = (&Arc<str>, State)> + '_ {
+        self.slots
+            .iter()
+            .map(|slot| (&slot.name, slot.router.state()))
+    }
+
+    /// What the node shows of itself. The cost grows with the number of routers.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        Snapshot {
+            instances: self
+                .slots
+                .iter()
+                .map(|slot| slot.status(now, &self.trackers))
+                .collect(),
+            trackers: self
+                .trackers
+                .iter()
+                .map(|(name, tracker)| TrackerStatus {
+                    name: Arc::clone(name),
+                    well: tracker.is_known().then(|| tracker.is_well()),
+                    detail: Arc::clone(&tracker.detail),
+                    results: tracker.results,
+                    failures: tracker.failures,
+                })
+                .collect(),
+            dropped: self.dropped,
+        }
+    }
+
+    fn handle_tick(&mut self, now: Instant) {
+        while let Some((at, id)) = self.deadlines.first()
+            && at <= now
+        {
+            let reaction = self.slots[id].router.handle_tick(now);
+            self.react(now, id, reaction);
+        }
+    }
+
+    fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
+        let vrid = Advert::peek_vrid(packet.payload);
+        let bound = vrid.and_then(|vrid| self.bound.get(&(packet.interface, vrid)).copied());
+        let Some(id) = bound else {
+            let cause = vrid.map_or(DropCause::Length, |_| DropCause::UnknownVrid);
+            self.dropped.count(cause);
+            self.report_drop(now, packet, None, cause);
+            return;
+        };
+        let slot = &mut self.slots[id];
+        let Some(place) = slot.place else { return };
+        let own = IpAddr::V4(place.source);
+        let received = match Advert::parse(packet, &slot.expected()) {
+            Ok(_) if packet.source == own => Err(DropCause::OwnPacket),
+            // RFC 3768 section 7.1: the local router MUST NOT be the owner. RFC 9568 erratum 8298
+            // leaves it at a note.
+            Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {
+                Err(DropCause::Owner)
+            }
+            Ok(_) if matches!(slot.router.state(), State::Init | State::Fault) => {
+                Err(DropCause::NotListening)
+            }
+            parsed => parsed,
+        };
+        match received {
+            Ok(received) => {
+                slot.observe(&received);
+                let reaction = slot
+                    .router
+                    .handle_advert(now, &received.advert, packet.source, own);
+                if reaction.second_master {
+                    slot.counters.second_masters += 1;
+                    self.report_second_master(now, packet, id, received.advert.priority);
+                }
+                self.react(now, id, reaction);
+            }
+            Err(cause) => {
+                slot.counters.dropped.count(cause);
+                self.report_drop(now, packet, Some(id), cause);
+            }
+        }
+    }
+
+    fn handle_link(&mut self, now: Instant, link: Link) {
+        for name in self.interfaces.set_link(link) {
+            self.refresh_interface(now, &name);
+        }
+    }
+
+    fn handle_address_added(
+        &mut self,
+        now: Instant,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+        ours: bool,
+    ) {
+        let name = if ours {
+            self.interfaces.name(interface).cloned()
+        } else {
+            self.interfaces.add_address(interface, address)
+        };
+        let Some(name) = name else { return };
+        let Some(users) = self.users.get(&name) else {
+            return;
+        };
+        match users.addresses.get(&address.address).copied() {
+            Some(id) => {
+                let slot = &mut self.slots[id];
+                if slot.router.state() != State::Master && !slot.params.priority.is_owner() {
+                    slot.counters.strays += 1;
+                    let router = Arc::clone(&slot.name);
+                    self.outputs
+                        .push_back(Output::Report(Report::Stray { router, address }));
+                    self.want(id, Arc::from([]));
+                }
+                // For the owner it is the address that it sends from.
+                self.refresh_router(now, id);
+            }
+            // It may be the address that its routers were waiting for.
+            None => self.refresh_interface(now, &name),
+        }
+    }
+
+    fn handle_address_removed(
+        &mut self,
+        now: Instant,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+    ) {
+        let Some(name) = self.interfaces.remove_address(interface, address) else {
+            return;
+        };
+        let Some(users) = self.users.get(&name) else {
+            return;
+        };
+        let holder = users
+            .addresses
+            .get(&address.address)
+            .copied()
+            .filter(|id| self.slots[*id].params.addresses.contains(&address));
+        match holder {
+            Some(id) if self.slots[id].router.state() == State::Master => {
+                self.repair(id, address);
+            }
+            Some(_) => {}
+            None => self.refresh_interface(now, &name),
+        }
+    }
+
+    /// Puts back an address that somebody took away from a master. Its state stays.
+    fn repair(&mut self, id: RouterId, address: InterfaceAddress) {
+        let slot = &mut self.slots[id];
+        slot.counters.repairs += 1;
+        let router = Arc::clone(&slot.name);
+        self.outputs
+            .push_back(Output::Report(Report::Repaired { router, address }));
+        self.want(id, Arc::from([]));
+        self.announce(id, Arc::from([address]));
+    }
+
+    fn handle_result(&mut self, now: Instant, name: &Arc<str>, well: bool, detail: Arc<str>) {
+        let Some(tracker) = self.trackers.get_mut(name) else {
+            return;
+        };
+        if !tracker.handle_result(well, detail) {
+            return;
+        }
+        self.outputs.push_back(Output::Report(Report::Verdict {
+            tracker: Arc::clone(name),
+            well: tracker.is_well(),
+            detail: Arc::clone(&tracker.detail),
+        }));
+        for id in self.followers.get(name).cloned().unwrap_or_default() {
+            self.refresh_router(now, id);
+        }
+    }
+
+    /// Looks again at everything that depends on an interface.
+    fn refresh_interface(&mut self, now: Instant, name: &Arc<str>) {
+        let Some(users) = self.users.get(name) else {
+            return;
+        };
+        let (routers, trackers) = (users.routers.clone(), users.trackers.clone());
+        for tracker in trackers {
+            self.refresh_tracker(now, &tracker);
+        }
+        for id in routers {
+            self.refresh_router(now, id);
+        }
+    }
+
+    /// Gives a tracker that watches an interface the present state of that.
+    fn refresh_tracker(&mut self, now: Instant, name: &Arc<str>) {
+        let Some(Tracker { params, .. }) = self.trackers.get(name) else {
+            return;
+        };
+        let TrackerKind::Interface { name: interface } = &params.kind else {
+            return;
+        };
+        let (well, detail) = match self.interfaces.check_link(interface) {
+            Ok(_) => (true, format!("interface {interface} is up")),
+            Err(obstacle) => (false, obstacle.to_string()),
+        };
+        self.handle_result(now, name, well, detail.into());
+    }
+
+    /// Works out anew where a router runs, what its priority is, and whether it can serve.
+    fn refresh_router(&mut self, now: Instant, id: RouterId) {
+        let (place, obstacle) = self.assess(id);
+        let slot = &mut self.slots[id];
+        // What has to leave goes from the old place, what arrives comes to the new one.
+        let moved = match (slot.place, place) {
+            (Some(old), Some(new)) => old.index != new.index,
+            _ => false,
+        };
+        let before = match (&obstacle, moved) {
+            (Some(obstacle), _) => Some(obstacle.clone()),
+            (None, true) => Some(Obstacle::InterfaceMissing(Arc::clone(
+                &slot.params.interface,
+            ))),
+            (None, false) => None,
+        };
+        if before.is_some() {
+            let reaction = slot.router.set_obstacle(now, before);
+            self.react(now, id, reaction);
+        }
+        self.set_place(id, place);
+        let reaction = self.slots[id].router.set_obstacle(now, obstacle);
+        self.react(now, id, reaction);
+        self.refresh_priority(now, id);
+    }
+
+    fn refresh_priority(&mut self, now: Instant, id: RouterId) {
+        let influence = self.slots[id].influence(&self.trackers);
+        let slot = &mut self.slots[id];
+        if let Some(from) = slot.set_priority(now, influence.priority) {
+            self.outputs.push_back(Output::Report(Report::Priority {
+                router: Arc::clone(&slot.name),
+                from,
+                to: influence.priority,
+            }));
+        }
+    }
+
+    /// Where a router can run, and what keeps it from serving there.
+    fn assess(&self, id: RouterId) -> (Option<interfaces::Usable>, Option<Obstacle>) {
+        let slot = &self.slots[id];
+        let users = self.users.get(&slot.params.interface);
+        let is_virtual = |address: IpAddr| {
+            users
+                .and_then(|users| users.addresses.get(&address))
+                .is_some_and(|id| !self.slots[*id].params.priority.is_owner())
+        };
+        let current = slot.place.map(|place| place.source);
+        match self
+            .interfaces
+            .check_usable(&slot.params.interface, current, is_virtual)
+        {
+            Err(obstacle) => (None, Some(obstacle)),
+            Ok(place) => {
+                let fault = slot.influence(&self.trackers).fault;
+                (Some(place), fault.map(Obstacle::TrackerDown))
+            }
+        }
+    }
+
+    fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) {
+        let slot = &mut self.slots[id];
+        let index = |place: Option<interfaces::Usable>| place.map(|place| place.index);
+        let (old, new) = (index(slot.place), index(place));
+        let vrid = slot.params.vrid;
+        slot.set_place(place);
+        if old != new {
+            if let Some(old) = old
+                && self.bound.get(&(old, vrid)) == Some(&id)
+            {
+                self.bound.remove(&(old, vrid));
+            }
+            if let Some(new) = new {
+                self.bound.insert((new, vrid), id);
+            }
+        }
+    }
+
+    /// Carries out what a router does about an event.
+    fn react(&mut self, now: Instant, id: RouterId, reaction: Reaction) {
+        let Reaction {
+            change,
+            send,
+            announce,
+            late,
+            second_master: _,
+        } = reaction;
+        let slot = &mut self.slots[id];
+        let deadline = slot.router.deadline().map(|(at, _)| at);
+        self.deadlines.set(id, deadline);
+        slot.counters.late_wakeups += u64::from(late);
+        if let Some(send) = send
+            && let Some(place) = slot.place
+        {
+            let message = match send {
+                Send::Advert => {
+                    slot.counters.adverts_sent += 1;
+                    slot.message(place.source)
+                }
+                Send::Resignation => {
+                    slot.counters.resignations_sent += 1;
+                    slot.resignation(place.source)
+                }
+            };
+            self.outputs.push_back(Output::Advertise {
+                interface: place.index,
+                source: place.source.into(),
+                message,
+            });
+        }
+        let became_master = match change {
+            Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
+            None => false,
+        };
+        if became_master || announce {
+            let addresses = Arc::clone(&self.slots[id].params.addresses);
+            self.announce(id, addresses);
+        }
+    }
+
+    /// Tells the world of a change of state. Returns the new one.
+    fn transit(&mut self, now: Instant, id: RouterId, from: State, cause: Cause) -> State {
+        let slot = &mut self.slots[id];
+        let to = slot.router.state();
+        let transition = Transition {
+            router: Arc::clone(&slot.name),
+            from,
+            to,
+            cause,
+            priority: slot.priority(),
+            at: now,
+        };
+        slot.counters.became_master += u64::from(to == State::Master);
+        slot.remember(&transition);
+        self.want(id, Arc::from([]));
+        self.outputs
+            .push_back(Output::Report(Report::Transition(transition)));
+        to
+    }
+
+    /// Says what the kernel should hold for a router now. `former` are addresses that it has had
+    /// and that nobody else took over.
+    fn want(&mut self, id: RouterId, former: Arc<[InterfaceAddress]>) {
+        let slot = &self.slots[id];
+        let Some(place) = slot.place else { return };
+        let addresses = Arc::clone(&slot.params.addresses);
+        let (hold, release) = if slot.router.state() == State::Master {
+            (addresses, former)
+        } else if former.is_empty() {
+            (former, addresses)
+        } else {
+            (
+                Arc::from([]),
+                former.iter().chain(addresses.iter()).copied().collect(),
+            )
+        };
+        if !slot.params.priority.is_owner() {
+            self.interfaces.forget(place.index, &release);
+        }
+        self.outputs.push_back(Output::Kernel(Desired {
+            interface: place.index,
+            hold,
+            release,
+            spare_foreign: slot.params.priority.is_owner(),
+        }));
+    }
+
+    fn announce(&mut self, id: RouterId, addresses: Arc<[InterfaceAddress]>) {
+        let slot = &mut self.slots[id];
+        let Some(place) = slot.place else { return };
+        slot.counters.announcements += 1;
+        self.outputs.push_back(Output::Announce {
+            interface: place.index,
+            mac: place.mac,
+            addresses,
+        });
+    }
+
+    fn report_drop(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        id: Option<RouterId>,
+        cause: DropCause,
+    ) {
+        if self.limiter.admit(now, subject(packet, Some(cause))) {
+            let router = id.map(|id| Arc::clone(&self.slots[id].name));
+            let source = packet.source;
+            self.outputs.push_back(Output::Report(Report::Dropped {
+                router,
+                source,
+                cause,
+            }));
+        }
+    }
+
+    fn report_second_master(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        id: RouterId,
+        priority: u8,
+    ) {
+        if self.limiter.admit(now, subject(packet, None)) {
+            self.outputs.push_back(Output::Report(Report::SecondMaster {
+                router: Arc::clone(&self.slots[id].name),
+                source: packet.source,
+                priority,
+            }));
+        }
+    }
+}
+
+fn subject(packet: &Packet<'_>, cause: Option<DropCause>) -> Subject {
+    Subject {
+        interface: packet.interface,
+        vrid: packet.payload.get(1).copied().unwrap_or_default(),
+        source: packet.source,
+        cause,
+    }
+}

@@ -1,0 +1,148 @@
+//! What the engine shows of itself: one value that status, JSON and metrics render.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::border::State;
+use crate::types::{InterfaceAddress, Priority, Version, Vrid};
+use crate::wire::{ChecksumForm, DropCounts};
+
+/// The whole node at one moment. Ages are in seconds at that moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Snapshot {
+    /// The virtual routers, by name.
+    pub instances: Vec<RouterStatus>,
+    /// The trackers, by name.
+    pub trackers: Vec<TrackerStatus>,
+    /// Packets that belonged to no router here.
+    pub dropped: DropCounts,
+}
+
+/// One virtual router.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RouterStatus {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The interface that it runs on.
+    pub interface: Arc<str>,
+    /// Its identifier.
+    pub virtual_router_id: Vrid,
+    /// The version it speaks.
+    pub version: Version,
+    /// Its state.
+    pub state: State,
+    /// For how many seconds it has been in that state.
+    pub state_age: f64,
+    /// Why it is in that state.
+    pub cause: Arc<str>,
+    /// Its priority and where that comes from.
+    pub priority: PriorityStatus,
+    /// The time between its advertisements, in seconds.
+    pub advert_interval: f64,
+    /// The address that it sends from.
+    pub source: Option<IpAddr>,
+    /// The master that it hears, when it is a backup.
+    pub master: Option<PeerStatus>,
+    /// Its virtual addresses.
+    pub addresses: Arc<[InterfaceAddress]>,
+    /// The form of checksum that it sends, learned from the others (version 3).
+    pub checksum: ChecksumForm,
+    /// What it counted.
+    pub counters: Counters,
+    /// Its last transitions, oldest first.
+    pub history: Vec<TransitionStatus>,
+}
+
+/// A priority and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PriorityStatus {
+    /// As configured.
+    pub configured: Priority,
+    /// As advertised.
+    pub effective: Priority,
+    /// What makes the difference: `httpd -20`.
+    pub because: Vec<String>,
+}
+
+/// Another router that was heard.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PeerStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// The priority that it advertised last; 0 after it resigned.
+    pub priority: u8,
+}
+
+/// One transition of the past.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TransitionStatus {
+    /// The state before.
+    pub from: State,
+    /// The state after.
+    pub to: State,
+    /// Why.
+    pub cause: Arc<str>,
+    /// The effective priority at that moment.
+    pub priority: Priority,
+    /// How many seconds ago.
+    pub age: f64,
+}
+
+/// What a router counts, from its start on; a reload keeps the counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Counters {
+    /// Advertisements sent, resignations not counted.
+    pub adverts_sent: u64,
+    /// Advertisements received and accepted, resignations counted in.
+    pub adverts_received: u64,
+    /// Advertisements of priority 0 sent.
+    pub resignations_sent: u64,
+    /// Advertisements of priority 0 received.
+    pub resignations_received: u64,
+    /// How often it became master.
+    pub became_master: u64,
+    /// How often it announced addresses; one for all addresses together.
+    pub announcements: u64,
+    /// Addresses that somebody took away and that were put back.
+    pub repairs: u64,
+    /// Addresses that were found on a router that is not master, and taken off.
+    pub strays: u64,
+    /// How often it woke too late to trust its own silence and listened anew.
+    pub late_wakeups: u64,
+    /// Advertisements of lower precedence heard while it was master.
+    pub second_masters: u64,
+    /// Received advertisements whose checksum covers the pseudo-header (version 3).
+    pub checksums_with_pseudo_header: u64,
+    /// Received advertisements whose checksum covers the message only.
+    pub checksums_message_only: u64,
+    /// Received advertisements that list other addresses than ours.
+    pub address_list_differs: u64,
+    /// Received advertisements whose interval is not ours (version 3).
+    pub interval_differs: u64,
+    /// Received packets that were dropped, by cause.
+    pub dropped: DropCounts,
+}
+
+/// One tracker.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackerStatus {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// Whether the thing is well; `null` before the first result.
+    pub well: Option<bool>,
+    /// What it said last.
+    pub detail: Arc<str>,
+    /// How many results there were.
+    pub results: u64,
+    /// How many of them were bad.
+    pub failures: u64,
+}
