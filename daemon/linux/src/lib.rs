@@ -1,1 +1,27 @@
-//! To be written.
+//! The kernel and only the kernel: everything that touches the world, thin, and nothing that
+//! decides.
+//!
+//! The main loop of the daemon is one thread that waits on a [`poller::Poller`] and never blocks:
+//! every descriptor here is non-blocking and closed on exec. It is made of these parts:
+//!
+//! - [`clock`]: what time it is, and the one timer.
+//! - [`socket`]: advertisements in and out, one raw socket per interface.
+//! - [`announce`]: gratuitous ARP, one packet socket for all interfaces.
+//! - [`mirror`]: what the kernel holds as far as known, fed by [`monitor`] (what changes) and by
+//!   the dumps of [`request`] (what is).
+//! - [`plan`]: pure; compares what the engine wants with the mirror and gives ordered changes,
+//!   which [`request`] carries out.
+//! - [`cleanup`] and [`capability`]: before the first and after the last of it.
+//!
+//! Steady state allocates nothing: batches and buffers are kept and reused.
+
+pub mod announce;
+pub mod capability;
+pub mod cleanup;
+pub mod clock;
+pub mod mirror;
+pub mod monitor;
+pub mod plan;
+pub mod poller;
+pub mod request;
+pub mod socket;
