@@ -50,6 +50,9 @@ pub enum Input<'a> {
         /// What it said, for people: one line.
         detail: Arc<str>,
     },
+    /// The kernel may hold something else than was asked for: a request failed, or messages of it
+    /// were lost. Everything is asked for again.
+    Overrun,
     /// Time has passed. Early or repeated ticks do nothing.
     Tick,
     /// Hand everything over: masters resign with priority 0 and all addresses are released.

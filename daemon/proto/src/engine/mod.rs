@@ -100,6 +100,11 @@ impl Engine {
                     self.handle_result(now, &name, well, detail);
                 }
             }
+            Input::Overrun => {
+                for id in 0..self.slots.len() {
+                    self.want(id, Arc::from([]));
+                }
+            }
             Input::Tick => self.handle_tick(now),
             Input::Stop => {
                 for id in 0..self.slots.len() {
