@@ -1,0 +1,201 @@
+//! One run of a host, from switching on to switching off.
+//!
+//! A boot is a PID namespace: when its init dies the kernel kills everything in it at once, also
+//! what daemonised. Its thread is the only way to start processes in it: the thread stands in the
+//! host's namespaces with "PID namespace for children" set, so a plain [`Command`] inherits all of
+//! them. Init is this program once more ([`init_main`]).
+//!
+//! ```text
+//! the lab --thread of the boot--+-- init (pid 1: mounts /proc, reaps orphans)
+//!                               +-- vrrpd, httpd, ... (their parent is the lab, which reaps them)
+//! ```
+
+use std::io::{self, Read, Write};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::error::{Doing, Error, Result};
+use crate::isolate::{exe, mount_tmpfs};
+use crate::journal::lock;
+use crate::namespace::Namespaces;
+
+/// The hidden subcommand that is a host's init.
+pub(crate) const INIT: &str = "__init";
+
+/// A running host. Dropping it kills it and waits until its last process is gone.
+#[derive(Debug)]
+pub(crate) struct Boot {
+    namespaces: Arc<Namespaces>,
+    init: Mutex<Child>,
+    init_pid: u32,
+    orders: Option<mpsc::Sender<Order>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Order {
+    command: Command,
+    reply: mpsc::Sender<io::Result<Child>>,
+}
+
+impl Boot {
+    pub(crate) fn start(name: &str, host: &Arc<Namespaces>) -> Result<Self> {
+        let doing = format!("switching {name} on");
+        let (ready, started) = mpsc::channel();
+        let (orders, incoming) = mpsc::channel::<Order>();
+        let host = Arc::clone(host);
+        let thread = thread::Builder::new()
+            .name(format!("boot {name}"))
+            .spawn(move || {
+                let begun = begin(&host);
+                drop(host);
+                let failed = begun.is_err();
+                if ready.send(begun).is_err() || failed {
+                    return;
+                }
+                for Order { mut command, reply } in incoming {
+                    let _ = reply.send(command.spawn());
+                }
+            })
+            .doing(doing.as_str())?;
+        let (init, namespaces) = started.recv().doing(doing)??;
+        Ok(Self {
+            namespaces: Arc::new(namespaces),
+            init_pid: init.id(),
+            init: Mutex::new(init),
+            orders: Some(orders),
+            thread: Some(thread),
+        })
+    }
+
+    /// Starts a program inside.
+    pub(crate) fn spawn(&self, command: Command) -> Result<Child> {
+        let doing = format!("starting {}", command.get_program().display());
+        let (reply, answer) = mpsc::channel();
+        let orders = self
+            .orders
+            .as_ref()
+            .ok_or("the host is off")
+            .doing(doing.as_str())?;
+        orders
+            .send(Order { command, reply })
+            .doing(doing.as_str())?;
+        answer.recv().doing(doing.as_str())?.doing(doing)
+    }
+
+    /// Kills everything inside, without waiting.
+    pub(crate) fn kill(&self) {
+        let _ = lock(&self.init).kill();
+    }
+
+    /// SIGTERM to everything inside; returns when all is gone or `patience` is over.
+    pub(crate) fn terminate(&self, patience: Duration) {
+        let mut init = lock(&self.init);
+        let _ = kill(Pid::from_raw(self.init_pid.cast_signed()), Signal::SIGTERM);
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline && matches!(init.try_wait(), Ok(None)) {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+
+    pub(crate) fn namespaces(&self) -> Arc<Namespaces> {
+        Arc::clone(&self.namespaces)
+    }
+
+    pub(crate) fn init_pid(&self) -> u32 {
+        self.init_pid
+    }
+}
+
+impl Drop for Boot {
+    fn drop(&mut self) {
+        self.kill();
+        let _ = lock(&self.init).wait();
+        self.orders = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Moves the calling thread into a new boot of `host` and starts init.
+fn begin(host: &Namespaces) -> Result<(Child, Namespaces)> {
+    host.enter()?;
+    unshare(CloneFlags::CLONE_NEWNS).doing("making the mounts of the boot")?;
+    mount_tmpfs("/run")?;
+    // Before init mounts its own /proc, in which this thread does not exist.
+    let namespaces = Namespaces::current()?;
+    unshare(CloneFlags::CLONE_NEWPID).doing("making the processes of the boot")?;
+    let mut init = Command::new(exe()?)
+        .arg(INIT)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .doing("starting init")?;
+    let mut stdout = init
+        .stdout
+        .take()
+        .ok_or("it has no output")
+        .doing("starting init")?;
+    if let Err(error) = stdout.read_exact(&mut [0]) {
+        let _ = init.kill();
+        let _ = init.wait();
+        return Err(Error::new("waiting for init, which ended early", error));
+    }
+    Ok((init, namespaces))
+}
+
+/// Init: the first process of a boot.
+pub(crate) fn init_main() -> ! {
+    // Dies with the thread of the boot, so with the lab. When the lab died before this line the
+    // pipe is broken, and writing to it ends init as well.
+    let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
+    let prepared = signals
+        .thread_block()
+        .and_then(|()| set_pdeathsig(Signal::SIGKILL));
+    // A container may forbid /proc; the host then sees the lab's.
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    let _ = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>);
+    if prepared.is_err() || io::stdout().write_all(b"\n").is_err() || io::stdout().flush().is_err()
+    {
+        process::exit(1);
+    }
+    loop {
+        match signals.wait() {
+            Ok(Signal::SIGTERM) => wind_down(),
+            Ok(_) => reap(),
+            Err(_) => process::exit(1),
+        }
+    }
+}
+
+/// Ends every other process in order and exits when none is left.
+fn wind_down() -> ! {
+    let everybody = Pid::from_raw(-1);
+    let _ = kill(everybody, Signal::SIGTERM);
+    let _ = kill(everybody, Signal::SIGCONT);
+    // Most processes are not init's children, so there is no event to wait for.
+    while kill(everybody, None) != Err(Errno::ESRCH) {
+        reap();
+        thread::sleep(Duration::from_millis(2));
+    }
+    process::exit(0)
+}
+
+fn reap() {
+    while let Ok(status) = waitpid(Pid::from_raw(-1), Some(WaitPidFlag::WNOHANG)) {
+        if status == WaitStatus::StillAlive {
+            return;
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Frames as they passed, with the kernel's own receive times.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IoSliceMut, Write};
+use std::net::Ipv4Addr;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::eventfd::{EfdFlags, EventFd};
+use nix::sys::socket::{ControlMessageOwned, LinkAddr, MsgFlags, recvmsg};
+use nix::sys::time::TimeSpec;
+
+use crate::clock::Moment;
+use crate::error::{Doing, Result};
+use crate::journal::Journal;
+use crate::namespace::Namespaces;
+use crate::sys::{Packet, open_packet};
+
+const ETHERNET_HEADER: usize = 14;
+const IPV4: u16 = 0x0800;
+const ARP: u16 = 0x0806;
+/// The IP protocol of VRRP.
+const VRRP: u8 = 112;
+
+/// Which frames a capture keeps. The default keeps all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this EtherType.
+    pub ethertype: Option<u16>,
+    /// Only this protocol over IPv4.
+    pub protocol: Option<u8>,
+}
+
+impl Filter {
+    /// Every frame.
+    pub fn all() -> Self {
+        Self::default()
+    }
+
+    /// ARP only.
+    pub fn arp() -> Self {
+        Self {
+            ethertype: Some(ARP),
+            protocol: None,
+        }
+    }
+
+    /// VRRP over IPv4 only.
+    pub fn vrrp() -> Self {
+        Self {
+            ethertype: Some(IPV4),
+            protocol: Some(VRRP),
+        }
+    }
+
+    fn keeps(self, frame: &Frame) -> bool {
+        self.ethertype
+            .is_none_or(|wanted| frame.ethertype() == wanted)
+            && self
+                .protocol
+                .is_none_or(|wanted| frame.ip_protocol() == Some(wanted))
+    }
+}
+
+/// A frame that passed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// When the kernel received it.
+    pub at: Moment,
+    /// The same on the wall clock, since 1970.
+    pub wall: Duration,
+    /// Whether it left through the interface; on a segment none does.
+    pub outgoing: bool,
+    /// The whole frame, from the destination's Ethernet address on.
+    pub bytes: Vec<u8>,
+}
+
+impl Frame {
+    /// The Ethernet address that it is for.
+    pub fn destination(&self) -> [u8; 6] {
+        self.field(0)
+    }
+
+    /// The Ethernet address that it is from.
+    pub fn source(&self) -> [u8; 6] {
+        self.field(6)
+    }
+
+    /// Its EtherType.
+    pub fn ethertype(&self) -> u16 {
+        u16::from_be_bytes(self.field(12))
+    }
+
+    /// What follows the Ethernet header.
+    pub fn payload(&self) -> &[u8] {
+        self.bytes.get(ETHERNET_HEADER..).unwrap_or_default()
+    }
+
+    /// The protocol over IPv4, if it is IPv4.
+    pub fn ip_protocol(&self) -> Option<u8> {
+        self.ipv4(9, 1)?.first().copied()
+    }
+
+    /// The source over IPv4, if it is IPv4.
+    pub fn ip_source(&self) -> Option<Ipv4Addr> {
+        <[u8; 4]>::try_from(self.ipv4(12, 4)?)
+            .ok()
+            .map(Ipv4Addr::from)
+    }
+
+    /// What follows the IPv4 header, if it is IPv4.
+    pub fn ip_payload(&self) -> Option<&[u8]> {
+        let header = usize::from(self.ipv4(0, 1)?.first()? & 0x0f) * 4;
+        let total = <[u8; 2]>::try_from(self.ipv4(2, 2)?)
+            .ok()
+            .map(u16::from_be_bytes)?;
+        self.payload().get(header..usize::from(total))
+    }
+
+    /// Whether it is a gratuitous ARP for `address`: sender and target are both that address.
+    pub fn is_gratuitous_arp(&self, address: Ipv4Addr) -> bool {
+        let octets = address.octets();
+        self.ethertype() == ARP
+            && self.payload().get(14..18) == Some(&octets)
+            && self.payload().get(24..28) == Some(&octets)
+    }
+
+    fn field<const N: usize>(&self, at: usize) -> [u8; N] {
+        self.bytes
+            .get(at..at + N)
+            .and_then(|field| field.try_into().ok())
+            .unwrap_or([0; N])
+    }
+
+    fn ipv4(&self, at: usize, length: usize) -> Option<&[u8]> {
+        if self.ethertype() != IPV4 {
+            return None;
+        }
+        self.payload().get(at..at + length)
+    }
+}
+
+/// Records frames until dropped.
+#[derive(Debug)]
+pub struct Capture {
+    frames: Journal<Frame>,
+    wake: Arc<EventFd>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Capture {
+    pub(crate) fn start(namespaces: &Namespaces, index: u32, filter: Filter) -> Result<Self> {
+        let doing = "starting a capture";
+        let socket = namespaces
+            .run(|| open_packet(index, Packet::Capture))?
+            .doing(doing)?;
+        let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
+        let wake = Arc::new(EventFd::from_flags(flags).doing(doing)?);
+        let frames = Journal::new();
+        let (kept, awake) = (frames.clone(), Arc::clone(&wake));
+        let thread = thread::Builder::new()
+            .name("capture".to_owned())
+            .spawn(move || record(&socket, &awake, filter, &kept))
+            .doing(doing)?;
+        Ok(Self {
+            frames,
+            wake,
+            thread: Some(thread),
+        })
+    }
+
+    /// The frames so far.
+    pub fn frames(&self) -> &Journal<Frame> {
+        &self.frames
+    }
+
+    /// Writes the frames so far as a pcap file with nanoseconds, for tshark.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_pcap(&self, path: impl AsRef<Path>) -> Result<()> {
+        let path = path.as_ref();
+        self.pcap(path).doing(format!("writing {}", path.display()))
+    }
+
+    fn pcap(&self, path: &Path) -> io::Result<()> {
+        let mut file = BufWriter::new(File::create(path)?);
+        let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        // Magic of nanoseconds, version 2.4, no zone, no accuracy, longest frame, Ethernet.
+        for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 0x0004_0000, 1_u32] {
+            file.write_all(&word.to_le_bytes())?;
+        }
+        for frame in self.frames.entries() {
+            let seconds = u32::try_from(frame.wall.as_secs()).unwrap_or(u32::MAX);
+            let size = length(&frame.bytes);
+            for word in [seconds, frame.wall.subsec_nanos(), size, size] {
+                file.write_all(&word.to_le_bytes())?;
+            }
+            file.write_all(&frame.bytes)?;
+        }
+        file.flush()
+    }
+}
+
+impl Drop for Capture {
+    fn drop(&mut self) {
+        let _ = self.wake.write(1);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn record(socket: &OwnedFd, wake: &EventFd, filter: Filter, frames: &Journal<Frame>) {
+    let mut buffer = vec![0; 1 << 17];
+    loop {
+        let mut fds = [socket.as_fd(), wake.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let polled = poll(&mut fds, PollTimeout::NONE);
+        let stop = fds[1].revents().is_some_and(|events| !events.is_empty());
+        match polled {
+            Ok(_) if !stop => {}
+            Err(Errno::EINTR) => continue,
+            Ok(_) | Err(_) => return,
+        }
+        while let Some(frame) = receive(socket, &mut buffer) {
+            if filter.keeps(&frame) {
+                frames.push(frame);
+            }
+        }
+    }
+}
+
+fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Option<Frame> {
+    let mut space = nix::cmsg_space!(TimeSpec);
+    let mut slices = [IoSliceMut::new(buffer)];
+    let message = recvmsg::<LinkAddr>(
+        socket.as_raw_fd(),
+        &mut slices,
+        Some(&mut space),
+        MsgFlags::empty(),
+    )
+    .ok()?;
+    let stamp = message.cmsgs().ok()?.find_map(|control| match control {
+        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
+        _ => None,
+    });
+    let outgoing = message
+        .address
+        .is_some_and(|from| from.pkttype() == libc::PACKET_OUTGOING);
+    let length = message.bytes;
+    let wall = stamp.unwrap_or_default();
+    Some(Frame {
+        at: Moment::from_wall(wall),
+        wall,
+        outgoing,
+        bytes: buffer[..length].to_vec(),
+    })
+}

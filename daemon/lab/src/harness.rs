@@ -1,0 +1,56 @@
+//! Tests in the lab: a `main` for test files with `harness = false`.
+//!
+//! The usual harness starts threads before a test runs, and a process with threads cannot enter a
+//! user namespace. Here `main` calls [`run`] while the process has one thread:
+//!
+//! ```no_run
+//! fn a_host_has_its_name() -> vrrp_lab::harness::Outcome {
+//!     let host = vrrp_lab::Host::new("master")?;
+//!     assert_eq!(host.shell("hostname")?, "master\n");
+//!     Ok(())
+//! }
+//!
+//! fn main() -> std::process::ExitCode {
+//!     vrrp_lab::harness::run(&[("a host has its name", a_host_has_its_name)])
+//! }
+//! ```
+//!
+//! Each test makes its own hosts, so tests run side by side; two at a time, because timing matters
+//! (`-- --test-threads N` for another number).
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+
+use crate::isolate::{dispatch, isolate};
+
+/// What a test returns: any error fails it.
+pub type Outcome = Result<(), Failed>;
+
+/// Runs the tests in isolation, with the options of `cargo test`. Call it first in `main`.
+///
+/// Where the machine denies namespaces nothing is run and the result is a failure that says why;
+/// with `VRRP_LAB_OPTIONAL=1` in the environment it is a success that says so.
+pub fn run(tests: &[(&str, fn() -> Outcome)]) -> ExitCode {
+    dispatch();
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(2);
+    if !arguments.list
+        && let Err(error) = isolate()
+    {
+        let optional = std::env::var_os("VRRP_LAB_OPTIONAL").is_some_and(|value| value == "1");
+        let verdict = if optional { "NOT RUN" } else { "FAILED" };
+        let _ = writeln!(io::stderr(), "{} tests {verdict}: {error}", tests.len());
+        return if optional {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
+    }
+    let trials = tests
+        .iter()
+        .map(|(name, test)| Trial::test(*name, *test))
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}

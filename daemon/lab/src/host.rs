@@ -1,0 +1,341 @@
+//! A host: a computer with a name, network cards, a power switch and processes.
+//!
+//! What survives a reboot are its namespaces for network, mounts and hostname, thus its cards and
+//! its `disks`. What does not are the processes, the contents of /run and every address that
+//! somebody added: these belong to a [`Boot`].
+
+use std::net::IpAddr;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crate::boot::Boot;
+use crate::cable::Cable;
+use crate::capture::{Capture, Filter};
+use crate::client::Client;
+use crate::error::{Doing, Error, Result};
+use crate::journal::lock;
+use crate::namespace::Namespaces;
+use crate::netlink::Netlink;
+use crate::process::{Process, wait_with_output};
+use crate::watch::AddressWatch;
+
+/// A computer of the lab. It is on when made; all of it is gone when dropped.
+#[derive(Debug)]
+pub struct Host {
+    name: String,
+    namespaces: Arc<Namespaces>,
+    netlink: Netlink,
+    cables: Mutex<Vec<Cable>>,
+    boot: Mutex<Option<Boot>>,
+}
+
+impl Host {
+    /// A new computer, switched on, with `lo` and no card.
+    ///
+    /// # Errors
+    /// When the kernel refuses, for example because [`crate::isolate`] was not called.
+    pub fn new(name: &str) -> Result<Self> {
+        Self::with_disks(name, &[])
+    }
+
+    /// As [`Host::new`], and the directories `disks` are its own and can be written, for example
+    /// `/usr/local` for check scripts. They start with what the machine has there and survive
+    /// reboots. (`/run` is always its own, and empty at every boot.)
+    ///
+    /// # Errors
+    /// When the kernel refuses, or a directory does not exist.
+    pub fn with_disks(name: &str, disks: &[&str]) -> Result<Self> {
+        let namespaces = Arc::new(Namespaces::create(name, disks)?);
+        let netlink = Netlink::open(&namespaces)?;
+        netlink.set_up(netlink.index_of("lo")?, true)?;
+        let boot = Boot::start(name, &namespaces)?;
+        Ok(Self {
+            name: name.to_owned(),
+            namespaces,
+            netlink,
+            cables: Mutex::new(Vec::new()),
+            boot: Mutex::new(Some(boot)),
+        })
+    }
+
+    /// Switches the power off: every process is killed at once and all links go down.
+    ///
+    /// # Errors
+    /// When a link cannot be set down.
+    pub fn power_off(&self) -> Result<()> {
+        let boot = lock(&self.boot).take();
+        if let Some(boot) = &boot {
+            boot.kill();
+        }
+        let cables = lock(&self.cables).clone();
+        for cable in &cables {
+            cable.set_power(false)?;
+        }
+        // Waits for the last process to be gone.
+        drop(boot);
+        Ok(())
+    }
+
+    /// Switches the power on: a new boot with an empty /run and the configured addresses.
+    /// Does nothing when it is on.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn power_on(&self) -> Result<()> {
+        let mut boot = lock(&self.boot);
+        if boot.is_some() {
+            return Ok(());
+        }
+        for cable in lock(&self.cables).iter() {
+            cable.configure(self)?;
+        }
+        *boot = Some(Boot::start(&self.name, &self.namespaces)?);
+        for cable in lock(&self.cables).iter() {
+            cable.set_power(true)?;
+        }
+        Ok(())
+    }
+
+    /// Shuts down in order: SIGTERM to every process, off when all are gone. What is left after
+    /// `patience` is killed. The network is up until the last process is gone.
+    ///
+    /// # Errors
+    /// As [`Host::power_off`].
+    pub fn shut_down(&self, patience: Duration) -> Result<()> {
+        if let Some(boot) = &*lock(&self.boot) {
+            boot.terminate(patience);
+        }
+        self.power_off()
+    }
+
+    /// Starts a program, as a process of this boot with `/` as working directory. It inherits the
+    /// environment unless the command says otherwise; its output is recorded by [`Process`].
+    ///
+    /// # Errors
+    /// When the host is off or the program cannot be started.
+    pub fn spawn(&self, command: Command) -> Result<Process> {
+        Process::start(command, &self.name, |command| self.start(command))
+    }
+
+    /// Runs a short command and returns its output, whatever its exit status.
+    ///
+    /// # Errors
+    /// When the host is off or the program cannot be started.
+    pub fn exec(&self, command: &[&str]) -> Result<Output> {
+        let (program, arguments) = command
+            .split_first()
+            .ok_or("the command is empty")
+            .doing(format!("running a command on {}", self.name))?;
+        let mut command = Command::new(program);
+        command.args(arguments);
+        wait_with_output(command, |command| self.start(command))
+    }
+
+    /// As [`Host::exec`], for a command that must succeed; its standard output.
+    ///
+    /// # Errors
+    /// As [`Host::exec`], and when the exit status is not 0, with the standard error.
+    pub fn shell(&self, script: &str) -> Result<String> {
+        let output = self.exec(&["/bin/sh", "-c", script])?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(Error::new(
+            format!("running `{script}` on {}", self.name),
+            format!("{}: {}", output.status, stderr.trim()),
+        ))
+    }
+
+    /// Writes a file as the host sees it, with `mode` such as `0o755`, and its directories.
+    /// On /run or a disk of its own; anywhere else the file would be the machine's.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write(
+        &self,
+        path: impl AsRef<Path>,
+        contents: impl AsRef<[u8]>,
+        mode: u32,
+    ) -> Result<()> {
+        use std::os::unix::fs::PermissionsExt;
+        let (path, contents) = (path.as_ref(), contents.as_ref());
+        let write = || {
+            if let Some(directory) = path.parent() {
+                std::fs::create_dir_all(directory)?;
+            }
+            std::fs::write(path, contents)?;
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        };
+        self.run(write)
+            .doing(format!("writing {} on {}", path.display(), self.name))
+    }
+
+    /// Runs `job` on a thread inside the host (network, mounts, hostname) and waits for it, for
+    /// example to open sockets, which stay the host's wherever they are used. It is no process of
+    /// the host: `power_off` does not end it.
+    ///
+    /// # Panics
+    /// When `job` panics, or when the host cannot be entered, which would be a bug of the lab.
+    pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
+        match self.inside().run(job) {
+            Ok(value) => value,
+            Err(error) => panic!("{}: {error}", self.name),
+        }
+    }
+
+    /// As [`Host::run`], without waiting.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn thread<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<JoinHandle<Result<T>>> {
+        let inside = self.inside();
+        thread::Builder::new()
+            .name(self.name.clone())
+            .spawn(move || {
+                inside.enter()?;
+                Ok(job())
+            })
+            .doing(format!("starting a thread on {}", self.name))
+    }
+
+    /// The addresses on an interface, with their prefix lengths.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn addresses(&self, interface: &str) -> Result<Vec<(IpAddr, u8)>> {
+        let index = self.netlink.index_of(interface)?;
+        let addresses = self.netlink.addresses(Some(index))?;
+        Ok(addresses
+            .into_iter()
+            .map(|(_, address, prefix)| (address, prefix))
+            .collect())
+    }
+
+    /// Whether any interface has `address`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn holds(&self, address: IpAddr) -> Result<bool> {
+        Ok(self
+            .netlink
+            .addresses(None)?
+            .iter()
+            .any(|(_, held, _)| *held == address))
+    }
+
+    /// Adds an address, as an administrator would by hand.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn add_address(&self, interface: &str, address: IpAddr, prefix: u8) -> Result<()> {
+        self.netlink
+            .add_address(self.netlink.index_of(interface)?, address, prefix)
+    }
+
+    /// Deletes an address, as an administrator would by hand.
+    ///
+    /// # Errors
+    /// When it is not there.
+    pub fn delete_address(&self, interface: &str, address: IpAddr) -> Result<()> {
+        self.netlink
+            .delete_address(self.netlink.index_of(interface)?, address)
+    }
+
+    /// Sets an interface up or down from inside the host, as `ip link set` does.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn set_link(&self, interface: &str, up: bool) -> Result<()> {
+        self.netlink.set_up(self.netlink.index_of(interface)?, up)
+    }
+
+    /// The Ethernet address of an interface.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn mac(&self, interface: &str) -> Result<[u8; 6]> {
+        self.netlink.mac_of(interface)
+    }
+
+    /// Records each address that comes or goes on any interface, beginning with those there are.
+    ///
+    /// # Errors
+    /// When the netlink socket cannot be opened.
+    pub fn watch_addresses(&self) -> Result<AddressWatch> {
+        AddressWatch::start(&self.name, &self.namespaces, &self.netlink)
+    }
+
+    /// Records what passes a network card of this host, in both directions.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn capture(&self, interface: &str, filter: Filter) -> Result<Capture> {
+        Capture::start(&self.namespaces, self.netlink.index_of(interface)?, filter)
+    }
+
+    /// Asks `http://address:80/` every 10 ms from this host, until the client is dropped.
+    ///
+    /// # Errors
+    /// When no thread can be started.
+    pub fn client(&self, address: IpAddr) -> Result<Client> {
+        Client::start(Arc::clone(&self.namespaces), (address, 80).into())
+    }
+
+    /// The host's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether the power is on.
+    pub fn is_on(&self) -> bool {
+        lock(&self.boot).is_some()
+    }
+
+    /// The process to enter this host from outside, as `nsenter --target PID --all`; none when off.
+    pub fn init_pid(&self) -> Option<u32> {
+        lock(&self.boot).as_ref().map(Boot::init_pid)
+    }
+
+    pub(crate) fn namespaces(&self) -> &Namespaces {
+        &self.namespaces
+    }
+
+    pub(crate) fn netlink(&self) -> &Netlink {
+        &self.netlink
+    }
+
+    pub(crate) fn add_cable(&self, cable: Cable) {
+        lock(&self.cables).push(cable);
+    }
+
+    /// The namespaces of the current boot, or those that outlive it.
+    fn inside(&self) -> Arc<Namespaces> {
+        lock(&self.boot)
+            .as_ref()
+            .map_or_else(|| Arc::clone(&self.namespaces), Boot::namespaces)
+    }
+
+    fn start(&self, command: Command) -> Result<std::process::Child> {
+        match &*lock(&self.boot) {
+            Some(boot) => boot.spawn(command),
+            None => Err(Error::new(
+                format!("starting a program on {}", self.name),
+                "it is off",
+            )),
+        }
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        // Links vanish with the namespace; a failure here is no news.
+        let _ = self.power_off();
+    }
+}

@@ -1,0 +1,155 @@
+//! The web server of the experiments: a process of a host that answers with the host's name.
+//!
+//! It is this program started as `__httpd --name NAME --pid-file FILE --listen ADDRESS`, and with
+//! `--daemon` it goes into the background once it listens, as a check script wants it. SIGTERM
+//! ends it and takes the pid file away; SIGKILL leaves the file, as with any server.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::setsid;
+
+/// The hidden subcommand that is the web server.
+pub(crate) const HTTPD: &str = "__httpd";
+
+/// How long the server waits for a client's request.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+struct Options {
+    name: String,
+    pid_file: Option<PathBuf>,
+    listen: String,
+    daemon: bool,
+}
+
+/// The web server: does not return.
+pub(crate) fn main(arguments: Vec<String>) -> ! {
+    let result = parse(&arguments).and_then(|options| {
+        if options.daemon {
+            into_background(&arguments)
+        } else {
+            serve(&options)
+        }
+    });
+    let code = match result {
+        Ok(()) => 0,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "httpd: {error}");
+            1
+        }
+    };
+    process::exit(code)
+}
+
+fn parse(arguments: &[String]) -> io::Result<Options> {
+    let mut options = Options {
+        name: String::new(),
+        pid_file: None,
+        listen: "0.0.0.0:80".to_owned(),
+        daemon: false,
+    };
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        if word == "--daemon" {
+            options.daemon = true;
+            continue;
+        }
+        let value = words
+            .next()
+            .ok_or_else(|| io::Error::other(format!("{word} needs a value")))?;
+        match word.as_str() {
+            "--name" => options.name.clone_from(value),
+            "--pid-file" => options.pid_file = Some(PathBuf::from(value)),
+            "--listen" => options.listen.clone_from(value),
+            _ => return Err(io::Error::other(format!("unknown option {word}"))),
+        }
+    }
+    Ok(options)
+}
+
+/// Starts the server again in a session of its own and waits until it listens.
+fn into_background(arguments: &[String]) -> io::Result<()> {
+    let mut server = Command::new(std::env::current_exe()?)
+        .arg(HTTPD)
+        .args(arguments.iter().filter(|word| *word != "--daemon"))
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()?;
+    let stdout = server
+        .stdout
+        .take()
+        .ok_or_else(|| io::Error::other("no output"))?;
+    let mut line = String::new();
+    BufReader::new(stdout).read_line(&mut line)?;
+    if line.is_empty() {
+        return Err(io::Error::other(format!(
+            "the server did not start: {}",
+            server.wait()?
+        )));
+    }
+    Ok(())
+}
+
+fn serve(options: &Options) -> io::Result<()> {
+    // Before the threads, so that they inherit it and the wait below gets the signal.
+    let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
+    signals.thread_block()?;
+    // Fails when it already leads a group, which is as good.
+    let _ = setsid();
+    let listener = TcpListener::bind(&options.listen)?;
+    if let Some(file) = &options.pid_file {
+        write_pid(file)?;
+    }
+    let name = options.name.clone();
+    thread::Builder::new()
+        .name("accept".to_owned())
+        .spawn(move || accept(&listener, &name))?;
+    writeln!(io::stdout(), "listening on {}", options.listen)?;
+    io::stdout().flush()?;
+    signals.wait()?;
+    if let Some(file) = &options.pid_file {
+        fs::remove_file(file)?;
+    }
+    Ok(())
+}
+
+fn write_pid(file: &Path) -> io::Result<()> {
+    if let Some(directory) = file.parent() {
+        fs::create_dir_all(directory)?;
+    }
+    fs::write(file, format!("{}\n", process::id()))
+}
+
+fn accept(listener: &TcpListener, name: &str) {
+    for stream in listener.incoming().flatten() {
+        let name = name.to_owned();
+        // A client that says nothing must not keep others waiting.
+        let _ = thread::Builder::new().spawn(move || answer(&stream, &name));
+    }
+}
+
+fn answer(stream: &TcpStream, name: &str) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
+    stream.set_nodelay(true)?;
+    let mut request = BufReader::new(stream.take(8192));
+    let mut line = String::new();
+    while request.read_line(&mut line)? > 0 && line != "\r\n" && line != "\n" {
+        line.clear();
+    }
+    let length = name.len() + 1;
+    let mut stream = stream;
+    stream.write_all(
+        format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {length}\r\n\
+             Connection: close\r\n\r\n{name}\n"
+        )
+        .as_bytes(),
+    )
+}

@@ -1,0 +1,116 @@
+//! The outermost wall: one user, mount and network namespace for the whole lab.
+//!
+//! [`isolate`] is the first thing that `main` does, while the process still has one thread. After
+//! it the process is root in a world of its own: it may make namespaces, links and mounts, and
+//! nothing of that is seen outside or survives it. The same program is also started again by the
+//! lab as a host's init or web server; [`isolate`] recognises these by their first argument and
+//! does not return from them.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::OnceLock;
+
+use nix::errno::Errno;
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{getegid, geteuid};
+
+use crate::error::{Doing, Error, Result};
+use crate::{boot, httpd};
+
+static EXE: OnceLock<PathBuf> = OnceLock::new();
+
+/// Shuts the process into namespaces of its own. Call it first in `main`, before any thread.
+///
+/// Does not return when the process was started as one of the lab's hidden subcommands.
+///
+/// # Errors
+/// Says what is missing when neither user namespaces nor root's rights are there.
+pub fn isolate() -> Result<()> {
+    dispatch();
+    exe()?;
+    let (uid, gid) = (geteuid(), getegid());
+    let inner = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
+    match unshare(CloneFlags::CLONE_NEWUSER | inner) {
+        Ok(()) => {
+            // Ignored where it does not exist (before Linux 3.19, which needs none).
+            let _ = fs::write("/proc/self/setgroups", "deny");
+            fs::write("/proc/self/uid_map", format!("0 {uid} 1"))
+                .doing("mapping the user to root")?;
+            fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
+                .doing("mapping the group to root")?;
+        }
+        Err(denied) if uid.is_root() => {
+            unshare(inner).map_err(|errno| unavailable(errno, Some(denied)))?;
+        }
+        Err(denied) => return Err(unavailable(denied, None)),
+    }
+    mount(
+        None::<&str>,
+        "/",
+        None::<&str>,
+        MsFlags::MS_REC | MsFlags::MS_PRIVATE,
+        None::<&str>,
+    )
+    .doing("making the mounts private")?;
+    mount_tmpfs("/run")
+}
+
+/// Runs a hidden subcommand if the arguments ask for one, and exits.
+pub(crate) fn dispatch() {
+    let mut arguments = std::env::args().skip(1);
+    match arguments.next().as_deref() {
+        Some(boot::INIT) => boot::init_main(),
+        Some(httpd::HTTPD) => httpd::main(arguments.collect()),
+        _ => {}
+    }
+}
+
+/// The program that is running, which also is the lab's init and web server:
+/// `exe() __httpd --name NAME --pid-file FILE --listen ADDRESS [--daemon]` in a check script
+/// starts the web server again.
+///
+/// # Errors
+/// When /proc is not there.
+pub fn exe() -> Result<PathBuf> {
+    if let Some(exe) = EXE.get() {
+        return Ok(exe.clone());
+    }
+    let exe = std::env::current_exe().doing("asking for the path of this program")?;
+    Ok(EXE.get_or_init(|| exe).clone())
+}
+
+pub(crate) fn mount_tmpfs(path: &str) -> Result<()> {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV;
+    mount(Some("lab"), path, Some("tmpfs"), flags, Some("mode=0755"))
+        .doing(format!("mounting a tmpfs over {path}"))
+}
+
+fn unavailable(errno: Errno, denied: Option<Errno>) -> Error {
+    let read = |path: &str| {
+        fs::read_to_string(path)
+            .unwrap_or_default()
+            .trim()
+            .to_owned()
+    };
+    let mut remedies = Vec::new();
+    if read("/proc/sys/kernel/unprivileged_userns_clone") == "0" {
+        remedies.push("sysctl -w kernel.unprivileged_userns_clone=1");
+    }
+    if read("/proc/sys/kernel/apparmor_restrict_unprivileged_userns") == "1" {
+        remedies.push("sysctl -w kernel.apparmor_restrict_unprivileged_userns=0");
+    }
+    if read("/proc/sys/user/max_user_namespaces") == "0" {
+        remedies.push("sysctl -w user.max_user_namespaces=15000");
+    }
+    if remedies.is_empty() {
+        remedies.push("run it as root, or in a container with --security-opt seccomp=unconfined");
+    }
+    let first = denied.map_or(String::new(), |denied| {
+        format!(" (user namespace: {denied})")
+    });
+    Error::new(
+        "making namespaces for the lab",
+        format!("{errno}{first}; to allow it: {}", remedies.join(", or ")),
+    )
+}

@@ -1,0 +1,79 @@
+//! Hosts and networks inside one process, without root: the ground on which daemons are tried.
+//!
+//! A [`Host`] is a computer with a power switch: namespaces of the kernel for its network, mounts,
+//! hostname and processes. [`Segment`]s join hosts as switches do, and each plugged-in network card
+//! gives a [`Cable`] that can be pulled or made bad. Everything is observed from inside this
+//! process and on one clock ([`Moment`]): lines of output ([`Process`]), addresses
+//! ([`AddressWatch`]), frames ([`Capture`]) and the answers that a client gets ([`Client`]).
+//!
+//! ```no_run
+//! use std::process::Command;
+//! use std::time::Duration;
+//! use vrrp_lab::{Filter, Host, Moment, Result, Segment};
+//!
+//! fn main() -> Result<()> {
+//!     vrrp_lab::isolate()?; // before any thread
+//!     let lan = Segment::new("lan")?;
+//!     let (master, client) = (Host::new("master")?, Host::new("client")?);
+//!     let cable = lan.attach(&master, "ens33", "192.168.224.11/24")?;
+//!     lan.attach(&client, "ens33", "192.168.224.20/24")?;
+//!     let frames = lan.capture(Filter::arp())?;
+//!     let mut httpd = Command::new(vrrp_lab::exe()?);
+//!     httpd.args(["__httpd", "--name", "master", "--listen", "0.0.0.0:80"]);
+//!     let httpd = master.spawn(httpd)?;
+//!     httpd.wait_for_line(|line| line.contains("listening"), Duration::from_secs(1))?;
+//!     let web = client.client(cable.address())?;
+//!     web.wait_for("master", Duration::from_secs(1))?;
+//!     let start = Moment::now();
+//!     cable.pull()?;
+//!     cable.plug()?;
+//!     web.wait_for("master", Duration::from_secs(5))?;
+//!     println!("out for {:?}", web.outage(start, Moment::now()));
+//!     println!("{} frames of ARP", frames.frames().len());
+//!     master.power_off()
+//! }
+//! ```
+//!
+//! Inside, from the outside in:
+//!
+//! - `isolate` shuts the process into namespaces; `namespace` holds those of one host or segment
+//!   by descriptors, which any thread can enter; `netlink` makes links and addresses in them.
+//! - `host` owns what survives a reboot, `boot` what does not, `process` one program of a boot.
+//! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of a bad cable.
+//! - `watch`, `capture`, `client` observe, each on a thread of its own that writes a [`Journal`].
+//! - `httpd` is the web server, `harness` the `main` of test files, `sys` the unsafe kernel calls.
+//!
+//! Absent on purpose: no program is run to set anything up, no state outlives the process, and
+//! nothing here knows VRRP.
+
+mod boot;
+mod cable;
+mod capture;
+mod client;
+mod clock;
+mod error;
+pub mod harness;
+mod host;
+mod httpd;
+mod isolate;
+mod journal;
+mod namespace;
+mod netlink;
+mod process;
+mod relay;
+mod segment;
+mod sys;
+mod watch;
+
+pub use cable::{Cable, Impairment};
+pub use capture::{Capture, Filter, Frame};
+pub use client::{Ask, Client};
+pub use clock::Moment;
+pub use error::{Error, Result};
+pub use host::Host;
+pub use isolate::{exe, isolate};
+pub use journal::Journal;
+pub use nix::sys::signal::Signal;
+pub use process::{Line, Process};
+pub use segment::Segment;
+pub use watch::{AddressEvent, AddressWatch, held_twice};

@@ -1,0 +1,188 @@
+//! Links and addresses of one network namespace, through rtnetlink.
+//!
+//! A netlink socket belongs to the namespace of the thread that opened it, wherever it is used
+//! later. Each host and segment has one, with a small runtime that only runs while somebody asks.
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::os::fd::AsRawFd;
+
+use futures_util::TryStreamExt;
+use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
+use rtnetlink::packet_route::link::{
+    BridgeStpState, InfoData, InfoVeth, LinkAttribute, LinkMessage,
+};
+use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, new_connection};
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::{Doing, Result};
+use crate::namespace::Namespaces;
+
+/// A netlink socket of one namespace.
+#[derive(Debug)]
+pub(crate) struct Netlink {
+    runtime: Runtime,
+    handle: Handle,
+}
+
+impl Netlink {
+    pub(crate) fn open(namespaces: &Namespaces) -> Result<Self> {
+        namespaces.run(|| {
+            let runtime = Builder::new_current_thread()
+                .enable_io()
+                .build()
+                .doing("making a runtime")?;
+            let handle = {
+                let _inside = runtime.enter();
+                let (connection, handle, _) = new_connection().doing("opening a netlink socket")?;
+                runtime.spawn(connection);
+                handle
+            };
+            Ok(Self { runtime, handle })
+        })?
+    }
+
+    /// Makes a bridge which forwards at once and everything, and returns its index.
+    pub(crate) fn add_bridge(&self, name: &str) -> Result<u32> {
+        let bridge = LinkBridge::new(name)
+            .stp_state(BridgeStpState::Disabled)
+            .forward_delay(0)
+            .mcast_snooping(false)
+            .up();
+        self.wait(self.handle.link().add(bridge.build()).execute())
+            .doing(format!("making the bridge {name}"))?;
+        self.index_of(name)
+    }
+
+    /// Makes a veth pair: `name` here with the index `index`, `peer` in the namespace `there`.
+    pub(crate) fn add_veth(
+        &self,
+        (name, index): (&str, u32),
+        (peer, there): (&str, &Namespaces),
+    ) -> Result<()> {
+        let other = LinkUnspec::new_with_name(peer)
+            .setns_by_fd(there.net.as_raw_fd())
+            .build();
+        let link = LinkVeth::new(name, peer)
+            .index(index)
+            .set_info_data(InfoData::Veth(InfoVeth::Peer(other)))
+            .build();
+        self.wait(self.handle.link().add(link).execute())
+            .doing(format!("making the cable {name} - {peer}"))
+    }
+
+    pub(crate) fn delete_link(&self, index: u32) -> Result<()> {
+        self.wait(self.handle.link().del(index).execute())
+            .doing(format!("deleting link {index}"))
+    }
+
+    pub(crate) fn set_up(&self, index: u32, up: bool) -> Result<()> {
+        let link = LinkUnspec::new_with_index(index);
+        let link = if up { link.up() } else { link.down() };
+        self.wait(self.handle.link().set(link.build()).execute())
+            .doing(format!(
+                "setting link {index} {}",
+                if up { "up" } else { "down" }
+            ))
+    }
+
+    /// Puts a link into a bridge, or takes it out with `None`.
+    pub(crate) fn set_bridge(&self, index: u32, bridge: Option<u32>) -> Result<()> {
+        let link = LinkUnspec::new_with_index(index)
+            .controller(bridge.unwrap_or(0))
+            .build();
+        self.wait(self.handle.link().set(link).execute())
+            .doing(format!("moving link {index} to bridge {bridge:?}"))
+    }
+
+    pub(crate) fn index_of(&self, name: &str) -> Result<u32> {
+        let link = self.link(name)?;
+        Ok(link.header.index)
+    }
+
+    pub(crate) fn mac_of(&self, name: &str) -> Result<[u8; 6]> {
+        let link = self.link(name)?;
+        link.attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                LinkAttribute::Address(mac) => mac.as_slice().try_into().ok(),
+                _ => None,
+            })
+            .ok_or("it has no Ethernet address")
+            .doing(format!("asking for the address of {name}"))
+    }
+
+    /// The addresses of the interface `index`, or of all.
+    pub(crate) fn addresses(&self, index: Option<u32>) -> Result<Vec<(u32, IpAddr, u8)>> {
+        let messages = self.address_messages(index)?;
+        Ok(messages.iter().filter_map(address_of).collect())
+    }
+
+    pub(crate) fn add_address(&self, index: u32, address: IpAddr, prefix: u8) -> Result<()> {
+        self.wait(self.handle.address().add(index, address, prefix).execute())
+            .doing(format!("adding {address}/{prefix}"))
+    }
+
+    pub(crate) fn delete_address(&self, index: u32, address: IpAddr) -> Result<()> {
+        let doing = format!("deleting {address}");
+        let wanted = |message: &AddressMessage| {
+            address_of(message).is_some_and(|(_, held, _)| held == address)
+        };
+        let message = self
+            .address_messages(Some(index))?
+            .into_iter()
+            .find(wanted)
+            .ok_or("it is not there")
+            .doing(doing.as_str())?;
+        self.wait(self.handle.address().del(message).execute())
+            .doing(doing)
+    }
+
+    /// Takes every address off the interface.
+    pub(crate) fn flush(&self, index: u32) -> Result<()> {
+        for message in self.address_messages(Some(index))? {
+            // A primary address may already have taken its secondaries with it.
+            let _ = self.wait(self.handle.address().del(message).execute());
+        }
+        Ok(())
+    }
+
+    fn link(&self, name: &str) -> Result<LinkMessage> {
+        let query = self.handle.link().get().match_name(name).execute();
+        self.wait(async move { std::pin::pin!(query).try_next().await })
+            .doing(format!("looking for {name}"))?
+            .ok_or("there is no such interface")
+            .doing(format!("looking for {name}"))
+    }
+
+    fn address_messages(&self, index: Option<u32>) -> Result<Vec<AddressMessage>> {
+        let mut query = self.handle.address().get();
+        if let Some(index) = index {
+            query = query.set_link_index_filter(index);
+        }
+        self.wait(query.execute().try_collect())
+            .doing("reading the addresses")
+    }
+
+    fn wait<T>(&self, request: impl Future<Output = T>) -> T {
+        self.runtime.block_on(request)
+    }
+}
+
+/// Interface, address and prefix length of an address message.
+pub(crate) fn address_of(message: &AddressMessage) -> Option<(u32, IpAddr, u8)> {
+    let (mut local, mut other) = (None, None);
+    for attribute in &message.attributes {
+        match attribute {
+            AddressAttribute::Local(address) => local = Some(*address),
+            AddressAttribute::Address(address) => other = Some(*address),
+            _ => {}
+        }
+    }
+    // IPv6 has no "local"; on a point-to-point link "address" is the other end.
+    Some((
+        message.header.index,
+        local.or(other)?,
+        message.header.prefix_len,
+    ))
+}

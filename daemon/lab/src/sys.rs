@@ -1,0 +1,107 @@
+//! The few kernel calls that no safe crate offers: binding packet sockets and their options.
+#![expect(
+    unsafe_code,
+    reason = "bind and setsockopt of AF_PACKET have no safe wrapper in nix"
+)]
+
+use std::io;
+use std::mem::size_of;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket, sockopt};
+
+/// `PACKET_IGNORE_OUTGOING` and `PACKET_VNET_HDR` of `linux/if_packet.h`.
+const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
+const PACKET_VNET_HDR: libc::c_int = 15;
+
+/// What an [`open_packet`] socket is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Packet {
+    /// Sees every frame of the interface, in both directions.
+    Capture,
+    /// Sees what arrives, each frame with its offload header, and sends frames in the same form.
+    Relay,
+}
+
+/// A non-blocking packet socket of the current network namespace on the interface `index`.
+pub(crate) fn open_packet(index: u32, purpose: Packet) -> io::Result<OwnedFd> {
+    // Protocol 0 until bound, so that no frame of another interface slips in.
+    let fd = socket(
+        AddressFamily::Packet,
+        SockType::Raw,
+        SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC,
+        None::<SockProtocol>,
+    )?;
+    let borrowed = std::os::fd::AsFd::as_fd(&fd);
+    grow_receive_buffer(borrowed);
+    match purpose {
+        Packet::Capture => {
+            nix::sys::socket::setsockopt(&fd, sockopt::ReceiveTimestampns, &true)?;
+            let request = libc::packet_mreq {
+                mr_ifindex: index.cast_signed(),
+                mr_type: libc::PACKET_MR_PROMISC as u16,
+                mr_alen: 0,
+                mr_address: [0; 8],
+            };
+            set(borrowed, libc::PACKET_ADD_MEMBERSHIP, &request)?;
+        }
+        Packet::Relay => {
+            set(borrowed, PACKET_IGNORE_OUTGOING, &1_i32)?;
+            set(borrowed, PACKET_VNET_HDR, &1_i32)?;
+        }
+    }
+    bind(borrowed, index)?;
+    Ok(fd)
+}
+
+/// As large a receive buffer as the kernel lets us have; a burst must not cost events.
+pub(crate) fn grow_receive_buffer(fd: BorrowedFd<'_>) {
+    const SIZE: usize = 16 << 20;
+    if nix::sys::socket::setsockopt(&fd, sockopt::RcvBufForce, &SIZE).is_err() {
+        let _ = nix::sys::socket::setsockopt(&fd, sockopt::RcvBuf, &SIZE);
+    }
+}
+
+fn bind(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+    let address = libc::sockaddr_ll {
+        sll_family: libc::AF_PACKET as u16,
+        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_ifindex: index.cast_signed(),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: `address` is a whole sockaddr_ll that outlives the call, and its true size is given.
+    let result = unsafe {
+        libc::bind(
+            fd.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
+    // SAFETY: `value` points to a live plain C value and its true size is given; the kernel only
+    // reads it.
+    let result = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_PACKET,
+            option,
+            std::ptr::from_ref(value).cast(),
+            size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
