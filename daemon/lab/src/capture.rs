@@ -245,9 +245,12 @@ fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> Option<Frame> {
         MsgFlags::empty(),
     )
     .ok()?;
-    let stamp = message.cmsgs().ok()?.find_map(|control| match control {
-        ControlMessageOwned::ScmTimestampns(stamp) => Some(Duration::from(stamp)),
-        _ => None,
+    let stamp = message.cmsgs().ok()?.find_map(|control| {
+        if let ControlMessageOwned::ScmTimestampns(stamp) = control {
+            Some(Duration::from(stamp))
+        } else {
+            None
+        }
     });
     let outgoing = message
         .address

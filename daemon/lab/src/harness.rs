@@ -28,11 +28,14 @@ use crate::isolate::{dispatch, isolate};
 /// What a test returns: any error fails it.
 pub type Outcome = Result<(), Failed>;
 
+/// A test: its name, which is a sentence, and what it does.
+pub type Test<'a> = (&'a str, fn() -> Outcome);
+
 /// Runs the tests in isolation, with the options of `cargo test`. Call it first in `main`.
 ///
 /// Where the machine denies namespaces nothing is run and the result is a failure that says why;
 /// with `VRRP_LAB_OPTIONAL=1` in the environment it is a success that says so.
-pub fn run(tests: &[(&str, fn() -> Outcome)]) -> ExitCode {
+pub fn run(tests: &[Test<'_>]) -> ExitCode {
     dispatch();
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(2);

@@ -74,12 +74,18 @@ impl Host {
         for cable in &cables {
             cable.set_power(false)?;
         }
+        // A dead host holds no address; watchers should see that now and not at the next boot.
+        for cable in &cables {
+            self.netlink
+                .flush(self.netlink.index_of(cable.interface())?)?;
+        }
         // Waits for the last process to be gone.
         drop(boot);
         Ok(())
     }
 
-    /// Switches the power on: a new boot with an empty /run and the configured addresses.
+    /// Switches the power on: a new boot with an empty /run, the configured addresses and no other
+    /// interfaces than `lo` and the network cards.
     /// Does nothing when it is on.
     ///
     /// # Errors
@@ -89,11 +95,20 @@ impl Host {
         if boot.is_some() {
             return Ok(());
         }
-        for cable in lock(&self.cables).iter() {
+        let cables = lock(&self.cables).clone();
+        let ours =
+            |name: &str| name == "lo" || cables.iter().any(|cable| cable.interface() == name);
+        for (index, name) in self.netlink.links()? {
+            if !ours(&name) {
+                // Some belong to another that has just gone, and some cannot be deleted.
+                let _ = self.netlink.delete_link(index);
+            }
+        }
+        for cable in &cables {
             cable.configure(self)?;
         }
         *boot = Some(Boot::start(&self.name, &self.namespaces)?);
-        for cable in lock(&self.cables).iter() {
+        for cable in &cables {
             cable.set_power(true)?;
         }
         Ok(())

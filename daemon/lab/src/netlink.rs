@@ -100,13 +100,34 @@ impl Netlink {
         Ok(link.header.index)
     }
 
+    /// Index and name of every link.
+    pub(crate) fn links(&self) -> Result<Vec<(u32, String)>> {
+        let links: Vec<LinkMessage> = self
+            .wait(self.handle.link().get().execute().try_collect())
+            .doing("reading the links")?;
+        let named = |link: LinkMessage| {
+            let index = link.header.index;
+            link.attributes.into_iter().find_map(|attribute| {
+                if let LinkAttribute::IfName(name) = attribute {
+                    Some((index, name))
+                } else {
+                    None
+                }
+            })
+        };
+        Ok(links.into_iter().filter_map(named).collect())
+    }
+
     pub(crate) fn mac_of(&self, name: &str) -> Result<[u8; 6]> {
         let link = self.link(name)?;
         link.attributes
             .iter()
-            .find_map(|attribute| match attribute {
-                LinkAttribute::Address(mac) => mac.as_slice().try_into().ok(),
-                _ => None,
+            .find_map(|attribute| {
+                if let LinkAttribute::Address(mac) = attribute {
+                    mac.as_slice().try_into().ok()
+                } else {
+                    None
+                }
             })
             .ok_or("it has no Ethernet address")
             .doing(format!("asking for the address of {name}"))
@@ -173,10 +194,10 @@ impl Netlink {
 pub(crate) fn address_of(message: &AddressMessage) -> Option<(u32, IpAddr, u8)> {
     let (mut local, mut other) = (None, None);
     for attribute in &message.attributes {
-        match attribute {
-            AddressAttribute::Local(address) => local = Some(*address),
-            AddressAttribute::Address(address) => other = Some(*address),
-            _ => {}
+        if let AddressAttribute::Local(address) = attribute {
+            local = Some(*address);
+        } else if let AddressAttribute::Address(address) = attribute {
+            other = Some(*address);
         }
     }
     // IPv6 has no "local"; on a point-to-point link "address" is the other end.

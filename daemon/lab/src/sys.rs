@@ -3,6 +3,10 @@
     unsafe_code,
     reason = "bind and setsockopt of AF_PACKET have no safe wrapper in nix"
 )]
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "sizes of C structures and constants that the kernel keeps in narrower fields"
+)]
 
 use std::io;
 use std::mem::size_of;

@@ -150,10 +150,11 @@ pub fn held_twice(watches: &[&AddressWatch], address: IpAddr) -> Vec<(Moment, Op
         };
         if before < 2 && holders == 2 {
             spans.push((at, None));
-        } else if before == 2 && holders < 2 {
-            if let Some((_, end)) = spans.last_mut() {
-                *end = Some(at);
-            }
+        } else if before == 2
+            && holders < 2
+            && let Some((_, end)) = spans.last_mut()
+        {
+            *end = Some(at);
         }
     }
     spans
