@@ -1,0 +1,133 @@
+//! What may be slow, on a thread of its own: signals, check scripts, the control socket and
+//! systemd. It talks to the node through its inbox and never holds it up.
+
+pub(crate) mod control;
+mod script;
+mod systemd;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing::Level;
+use vrrp_config::{Loaded, Script, Secrets, load};
+
+use self::script::Scripts;
+use crate::check::count;
+use crate::run::{Inbox, Message, Tally};
+use crate::scribe::Log;
+
+/// What the attendant works with.
+pub(crate) struct Attendant {
+    /// The configuration file, read again at SIGHUP.
+    pub(crate) file: PathBuf,
+    /// The check scripts to run.
+    pub(crate) scripts: BTreeMap<Arc<str>, Script>,
+    /// The control socket.
+    pub(crate) listener: std::os::unix::net::UnixListener,
+    /// The way to the node.
+    pub(crate) inbox: Inbox,
+    /// The node's states.
+    pub(crate) tally: watch::Receiver<Tally>,
+    /// The log.
+    pub(crate) log: Log,
+}
+
+/// Starts the attendant's thread. It ends with the node.
+///
+/// # Errors
+/// When the system does not give a thread, or the runtime its descriptors.
+pub(crate) fn start(attendant: Attendant) -> io::Result<JoinHandle<()>> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let signals = {
+        let _guard = runtime.enter();
+        Signals::new()?
+    };
+    std::thread::Builder::new().name("attendant".to_owned()).spawn(move || {
+        let log = attendant.log.clone();
+        if let Err(error) = runtime.block_on(attendant.run(signals)) {
+            log.note(Level::ERROR, format!("the attendant gave up: {error}"));
+        }
+        // Scripts that are still running are killed by the runtime's end.
+    })
+}
+
+/// The signals that the daemon understands.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+}
+
+impl Attendant {
+    async fn run(self, mut signals: Signals) -> io::Result<()> {
+        let Self { file, scripts, listener, inbox, mut tally, log } = self;
+        let mut running = Scripts::new(inbox.clone(), log.clone());
+        running.set(scripts);
+        let listener = control::adopt(listener)?;
+        tokio::spawn(control::serve(listener, inbox.clone(), log.clone()));
+        tokio::spawn(systemd::keep_watchdog(inbox.clone(), log.clone()));
+        systemd::ready(*tally.borrow_and_update(), &log);
+        loop {
+            tokio::select! {
+                changed = tally.changed() => {
+                    if changed.is_err() {
+                        // The node is gone, and with it the reason to be here.
+                        return Ok(());
+                    }
+                    systemd::status(*tally.borrow_and_update(), &log);
+                }
+                _ = signals.hangup.recv() => {
+                    systemd::reloading(&log);
+                    reload(&file, &mut running, &inbox, &log);
+                    systemd::ready(*tally.borrow(), &log);
+                }
+                _ = signals.terminate.recv() => stop(&inbox, &log),
+                _ = signals.interrupt.recv() => stop(&inbox, &log),
+            }
+        }
+    }
+}
+
+fn stop(inbox: &Inbox, log: &Log) {
+    log.note(Level::INFO, "told to stop: handing over");
+    systemd::stopping(log);
+    // A node that is gone has stopped already.
+    let _ = inbox.send(Message::Stop);
+}
+
+/// Reads the configuration again, as a whole: when anything in it is wrong, everything stays.
+fn reload(file: &std::path::Path, running: &mut Scripts, inbox: &Inbox, log: &Log) {
+    match load(file, Secrets::Read) {
+        Ok(Loaded { node, scripts, warnings }) => {
+            for warning in &warnings {
+                log.note(Level::WARN, warning.to_string());
+            }
+            let instances = count(node.routers.len(), "instance");
+            log.note(Level::INFO, format!("{} read again: {instances}", file.display()));
+            // First the node, so that no result comes in for a tracker that it does not know.
+            let _ = inbox.send(Message::Configure(node));
+            running.set(scripts);
+        }
+        Err(error) => {
+            for line in error.to_string().lines() {
+                log.note(Level::ERROR, line);
+            }
+            log.note(Level::ERROR, "the configuration is wrong: the one in force stays");
+        }
+    }
+}

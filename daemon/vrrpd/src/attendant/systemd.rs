@@ -1,0 +1,58 @@
+//! What systemd is told (sd_notify(3)). Without systemd nothing happens here.
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::sync::oneshot;
+use tracing::Level;
+
+use crate::run::{Inbox, Message, Tally};
+use crate::scribe::Log;
+
+/// The daemon serves.
+pub(super) fn ready(tally: Tally, log: &Log) {
+    notify(&[NotifyState::Ready, NotifyState::Status(&text(tally))], log);
+}
+
+/// The states changed.
+pub(super) fn status(tally: Tally, log: &Log) {
+    notify(&[NotifyState::Status(&text(tally))], log);
+}
+
+/// The configuration is being read; [`ready`] ends it.
+pub(super) fn reloading(log: &Log) {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => notify(&[NotifyState::Reloading, now], log),
+        Err(error) => log.note(Level::WARN, format!("systemd is not told of a reload: {error}")),
+    }
+}
+
+/// The daemon hands over.
+pub(super) fn stopping(log: &Log) {
+    notify(&[NotifyState::Stopping], log);
+}
+
+/// Feeds the watchdog as long as the node turns, twice in its time.
+pub(super) async fn keep_watchdog(inbox: Inbox, log: Log) {
+    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let mut rhythm = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
+    loop {
+        rhythm.tick().await;
+        let (reply, alive) = oneshot::channel();
+        if inbox.send(Message::Alive(reply)).is_err() || alive.await.is_err() {
+            return;
+        }
+        notify(&[NotifyState::Watchdog], &log);
+    }
+}
+
+fn notify(states: &[NotifyState<'_>], log: &Log) {
+    if let Err(error) = sd_notify::notify(states) {
+        log.note(Level::WARN, format!("cannot notify systemd: {error}"));
+    }
+}
+
+fn text(tally: Tally) -> String {
+    let Tally { master, backup, fault } = tally;
+    format!("{master} master, {backup} backup, {fault} in fault")
+}

@@ -1,0 +1,32 @@
+//! `vrrpd check` and `vrrpd schema`.
+
+use vrrp_config::{Secrets, load};
+
+use crate::cli::CheckOptions;
+use crate::{Failed, print};
+
+pub(crate) fn check(options: &CheckOptions) -> Result<(), Failed> {
+    let secrets = if options.without_secrets { Secrets::Skip } else { Secrets::Read };
+    let loaded = load(&options.file, secrets)
+        .map_err(|error| Failed::Configuration.because(format_args!("{error}")))?;
+    let mut text = String::new();
+    for warning in &loaded.warnings {
+        text.push_str(&format!("warning: {warning}\n"));
+    }
+    text.push_str(&format!(
+        "{}: valid, {} and {}\n",
+        options.file.display(),
+        count(loaded.node.routers.len(), "instance"),
+        count(loaded.node.trackers.len(), "tracker"),
+    ));
+    print(&text)
+}
+
+pub(crate) fn schema() -> Result<(), Failed> {
+    print(&format!("{:#}\n", vrrp_config::schema()))
+}
+
+/// `1 instance`, `2 instances`.
+pub(crate) fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}

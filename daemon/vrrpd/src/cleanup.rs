@@ -1,0 +1,39 @@
+//! `vrrpd cleanup`: what systemd runs when the daemon is dead, however it died.
+
+use std::os::unix::net::UnixStream;
+
+use vrrp_config::{Secrets, load};
+use vrrp_linux::cleanup::{Cleaned, cleanup as clean_up};
+
+use crate::cli::CleanupOptions;
+use crate::{Failed, print};
+
+pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
+    let socket = options.runtime.control_socket();
+    if UnixStream::connect(&socket).is_ok() {
+        return Err(Failed::General.because(format_args!(
+            "the daemon behind {} is alive and would put its addresses back; stop it first",
+            socket.display()
+        )));
+    }
+    // The configuration matters only where the kernel does not say whose an address is. That it
+    // is missing or wrong must not keep the marked addresses on this host.
+    let loaded = load(&options.configuration.file, Secrets::Skip)
+        .map_err(|error| Failed::Configuration.because(format_args!("{error}")))
+        .ok();
+    let configured = loaded
+        .iter()
+        .flat_map(|loaded| loaded.node.routers.values())
+        .filter(|router| !router.priority.is_owner())
+        .flat_map(|router| router.addresses.iter().map(|address| (&*router.interface, *address)));
+    let Cleaned { removed, failures } = clean_up(configured).map_err(|error| {
+        Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
+    })?;
+    for (interface, address) in &removed {
+        print(&format!("removed {address} from {interface}\n"))?;
+    }
+    for failure in &failures {
+        let _ = Failed::General.because(failure);
+    }
+    if failures.is_empty() { Ok(()) } else { Err(Failed::General) }
+}

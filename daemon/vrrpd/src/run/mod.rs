@@ -1,0 +1,85 @@
+//! `vrrpd run`: brings the three threads up and takes them down.
+
+mod inbox;
+mod node;
+mod sockets;
+
+use std::path::PathBuf;
+
+use tracing::Level;
+use vrrp_config::{Loaded, Secrets, load};
+use vrrp_linux::capability;
+
+pub(crate) use self::inbox::{Inbox, Message};
+pub(crate) use self::node::{Node, Tally};
+use crate::attendant::{self, Attendant, control};
+use crate::check::count;
+use crate::cli::RunOptions;
+use crate::{Failed, scribe};
+
+pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
+    abort_on_panic();
+    let file = options.configuration.file.clone();
+    let loaded = load(&file, Secrets::Read)
+        .map_err(|error| Failed::Configuration.because(format_args!("{error}")))?;
+    capability::check().map_err(|missing| Failed::General.because(missing))?;
+    let socket = options.runtime.control_socket();
+    let listener = control::listen(&socket).map_err(|error| {
+        Failed::General.because(format_args!("cannot listen at {}: {error}", socket.display()))
+    })?;
+    let (log, scribe) = scribe::start(options.verbose)
+        .map_err(|error| Failed::General.because(format_args!("cannot start a thread: {error}")))?;
+    if let Err(error) = capability::clear_ambient() {
+        log.note(Level::WARN, format!("check scripts inherit capabilities: {error}"));
+    }
+    let outcome = serve(file, loaded, listener, &log);
+    let _ = std::fs::remove_file(&socket);
+    drop(log);
+    let _ = scribe.join();
+    outcome
+}
+
+/// Runs node and attendant until the node has stopped.
+fn serve(
+    file: PathBuf,
+    loaded: Loaded,
+    listener: std::os::unix::net::UnixListener,
+    log: &scribe::Log,
+) -> Result<(), Failed> {
+    let Loaded { node: params, scripts, warnings } = loaded;
+    for warning in &warnings {
+        log.note(Level::WARN, warning.to_string());
+    }
+    let complain = |what: &str, error: std::io::Error| {
+        Failed::General.because(format_args!("cannot {what}: {error}"))
+    };
+    log.note(
+        Level::INFO,
+        format!(
+            "vrrpd {} runs {} of {}",
+            env!("CARGO_PKG_VERSION"),
+            count(params.routers.len(), "instance"),
+            file.display()
+        ),
+    );
+    let (mut node, inbox, tally) = Node::new(params, log.clone())
+        .map_err(|error| complain("open the sockets of the daemon", error))?;
+    let attendant = Attendant { file, scripts, listener, inbox, tally, log: log.clone() };
+    let attendant =
+        attendant::start(attendant).map_err(|error| complain("start a thread", error))?;
+    let outcome = node.run().map_err(|error| complain("wait for events", error));
+    // Its inbox is closed now: the attendant ends as soon as it finds out.
+    drop(node);
+    let _ = attendant.join();
+    outcome
+}
+
+/// A daemon of which a part has died must die as a whole: then systemd cleans up and starts it
+/// again.
+fn abort_on_panic() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        report(panic);
+        std::process::abort();
+    }));
+}

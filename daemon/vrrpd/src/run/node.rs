@@ -1,0 +1,363 @@
+//! The node: one thread that owns the engine, the clock and the sockets.
+//!
+//! It waits for one timer and its descriptors, and never blocks on anything else. Each turn takes
+//! in what has come (packets before the tick, see [`Engine`]), lets the engine do what is due, and
+//! carries out all that came of it together: advertisements, then addresses, then announcements,
+//! each with one system call where that is possible, and the log last.
+
+use std::io;
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tracing::Level;
+use vrrp_linux::announce::AnnounceSocket;
+use vrrp_linux::clock::{self, Timer};
+use vrrp_linux::mirror::{Event, Mirror};
+use vrrp_linux::monitor::{Heard, Monitor};
+use vrrp_linux::plan::{Change, plan, strays};
+use vrrp_linux::poller::{Events, Poller, Waker};
+use vrrp_linux::request::{Failure, Requests};
+use vrrp_proto::params::NodeParams;
+use vrrp_proto::{
+    Desired, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Output, Report,
+    State,
+};
+
+use super::inbox::{Inbox, Message};
+use super::sockets::{Sockets, by_interface};
+use crate::scribe::{Log, Record};
+
+/// Tokens of the poller: an interface's socket has the interface's number, which has 32 bits.
+const TIMER: u64 = 1 << 32;
+const INBOX: u64 = TIMER + 1;
+const MONITOR: u64 = TIMER + 2;
+
+/// After a refusal of the kernel everything is looked at again, this much later.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// How many routers are in which state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) master: usize,
+    pub(crate) backup: usize,
+    pub(crate) fault: usize,
+}
+
+/// The main thread's own.
+#[derive(Debug)]
+pub(crate) struct Node {
+    engine: Engine,
+    poller: Poller,
+    timer: Timer,
+    waker: Waker,
+    messages: Receiver<Message>,
+    monitor: Monitor,
+    requests: Requests,
+    mirror: Mirror,
+    sockets: Sockets,
+    announcer: AnnounceSocket,
+    tally: watch::Sender<Tally>,
+    log: Log,
+    /// When everything is to be looked at again.
+    look_again_at: Option<Instant>,
+    stopping: bool,
+    scratch: Scratch,
+}
+
+/// Room that is kept from turn to turn.
+#[derive(Debug, Default)]
+struct Scratch {
+    events: Vec<Event>,
+    desired: Vec<Desired>,
+    announcements: Vec<(InterfaceIndex, MacAddress, std::sync::Arc<[InterfaceAddress]>)>,
+    reports: Vec<Report>,
+    changes: Vec<Change>,
+    failures: Vec<Failure>,
+}
+
+impl Node {
+    /// A node that runs `params`, the way to it, and its tally.
+    ///
+    /// # Errors
+    /// When the kernel does not give the sockets.
+    pub(crate) fn new(
+        params: NodeParams,
+        log: Log,
+    ) -> io::Result<(Self, Inbox, watch::Receiver<Tally>)> {
+        let poller = Poller::new()?;
+        let timer = Timer::new()?;
+        let waker = Waker::new()?;
+        let requests = Requests::open()?;
+        // Before the first dump, so that nothing happens unseen in between.
+        let monitor = Monitor::open(&requests)?;
+        poller.add(&timer, TIMER)?;
+        poller.add(&waker, INBOX)?;
+        poller.add(&monitor, MONITOR)?;
+        let (inbox, messages) = Inbox::new(waker.clone());
+        let (tally, observer) = watch::channel(Tally::default());
+        let mut node = Self {
+            engine: Engine::new(),
+            poller,
+            timer,
+            waker,
+            messages,
+            monitor,
+            requests,
+            mirror: Mirror::new(),
+            sockets: Sockets::default(),
+            announcer: AnnounceSocket::open()?,
+            tally,
+            log,
+            look_again_at: None,
+            stopping: false,
+            scratch: Scratch::default(),
+        };
+        node.look()?;
+        node.engine.handle(clock::now(), Input::Configure(params));
+        node.act_after_change();
+        node.remove_strays();
+        Ok((node, inbox, observer))
+    }
+
+    /// Turns until it is told to stop and has handed everything over.
+    ///
+    /// # Errors
+    /// When waiting fails, for which there is no reason.
+    pub(crate) fn run(&mut self) -> io::Result<()> {
+        let mut events = Events::new();
+        while !self.stopping {
+            self.timer.arm(self.deadline())?;
+            self.poller.wait(&mut events, None)?;
+            let now = clock::now();
+            let mut changed = false;
+            for token in events.tokens() {
+                match token {
+                    TIMER => self.timer.acknowledge(),
+                    INBOX => changed |= self.take_messages(now),
+                    MONITOR => changed |= self.take_events(now),
+                    interface => self.take_packets(now, interface),
+                }
+            }
+            if self.look_again_at.is_some_and(|at| now >= at) {
+                self.look_again(now);
+                changed = true;
+            }
+            self.engine.handle(clock::now(), Input::Tick);
+            if changed {
+                self.act_after_change();
+            } else {
+                self.act();
+            }
+        }
+        Ok(())
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let due = self.engine.poll_timeout().map(|(at, _)| at);
+        [due, self.look_again_at].into_iter().flatten().min()
+    }
+
+    fn take_packets(&mut self, now: Instant, token: u64) {
+        let Ok(interface) = u32::try_from(token).map(InterfaceIndex) else { return };
+        match self.sockets.receive(interface) {
+            Ok(None) => {}
+            Ok(Some(packets)) => {
+                for packet in packets {
+                    self.engine.handle(now, Input::Packet(packet));
+                }
+            }
+            Err(error) => {
+                let name = name(&self.mirror, interface);
+                self.log.note(Level::DEBUG, format!("cannot receive on {name}: {error}"));
+            }
+        }
+    }
+
+    /// Returns whether sockets may have to be opened or closed.
+    fn take_messages(&mut self, now: Instant) -> bool {
+        self.waker.acknowledge();
+        let mut changed = false;
+        while let Ok(message) = self.messages.try_recv() {
+            match message {
+                Message::Configure(params) => {
+                    self.engine.handle(now, Input::Configure(params));
+                    changed = true;
+                }
+                Message::Probe { tracker, well, detail } => {
+                    self.engine.handle(now, Input::Probe { tracker: &tracker, well, detail });
+                }
+                // Whoever asked may have gone away.
+                Message::Snapshot(reply) => drop(reply.send(self.engine.snapshot(now))),
+                Message::Alive(reply) => drop(reply.send(())),
+                Message::Stop => {
+                    self.engine.handle(now, Input::Stop);
+                    self.stopping = true;
+                }
+            }
+        }
+        changed
+    }
+
+    /// Returns whether sockets may have to be opened or closed.
+    fn take_events(&mut self, now: Instant) -> bool {
+        match self.monitor.read(&mut self.scratch.events) {
+            Ok(Heard::All) => {}
+            Ok(Heard::Overrun) => {
+                self.log.note(
+                    Level::WARN,
+                    "the kernel's messages about interfaces overran; everything is looked at again",
+                );
+                self.look_again_at = Some(now);
+            }
+            Err(error) => {
+                self.log.note(Level::ERROR, format!("cannot hear the kernel's messages: {error}"));
+                self.look_again_at = Some(now + SECOND_LOOK);
+            }
+        }
+        let mut changed = false;
+        for event in self.scratch.events.drain(..) {
+            if let Some(input) = self.mirror.apply(event) {
+                self.engine.handle(now, input);
+                changed = true;
+            }
+        }
+        changed
+    }
+
+    /// Tells the engine what the kernel holds, as far as that is news.
+    fn look(&mut self) -> io::Result<()> {
+        let dump = self.requests.dump()?;
+        let now = clock::now();
+        for input in self.mirror.replace(dump) {
+            self.engine.handle(now, input);
+        }
+        Ok(())
+    }
+
+    /// Looks at everything again, and asks for everything again.
+    fn look_again(&mut self, now: Instant) {
+        self.look_again_at = None;
+        if let Err(error) = self.look() {
+            self.log.note(Level::ERROR, format!("cannot ask the kernel for addresses: {error}"));
+            self.look_again_at = Some(now + SECOND_LOOK);
+        }
+        self.engine.handle(now, Input::Overrun);
+        self.remove_strays();
+    }
+
+    /// Acts when the set of interfaces may have changed: what is new has to be able to speak, and
+    /// what leaves has its last word first.
+    fn act_after_change(&mut self) {
+        let listeners = by_interface(self.engine.listeners());
+        self.sockets.open(&listeners, &self.poller, |interface, error| {
+            let name = name(&self.mirror, interface);
+            self.log.note(Level::ERROR, format!("cannot open a raw socket on {name}: {error}"));
+        });
+        self.act();
+        self.sockets.close(&listeners);
+    }
+
+    /// Carries out all that the engine wants done.
+    fn act(&mut self) {
+        while let Some(output) = self.engine.poll() {
+            match output {
+                Output::Advertise { interface, source, message } => {
+                    self.sockets.queue(interface, source, message);
+                }
+                Output::Kernel(desired) => self.scratch.desired.push(desired),
+                Output::Announce { interface, mac, addresses } => {
+                    self.scratch.announcements.push((interface, mac, addresses));
+                }
+                Output::Report(report) => self.scratch.reports.push(report),
+            }
+        }
+        self.sockets.flush(|interface, source, error| {
+            let name = name(&self.mirror, interface);
+            let text = format!("cannot send an advertisement on {name} from {source}: {error}");
+            self.log.note(Level::WARN, text);
+        });
+        self.change_addresses();
+        self.announce();
+        self.report();
+    }
+
+    fn change_addresses(&mut self) {
+        for desired in self.scratch.desired.drain(..) {
+            plan(&desired, &self.mirror, &mut self.scratch.changes);
+        }
+        self.apply_changes();
+    }
+
+    /// Removes addresses with our mark that nobody here holds: left by a predecessor.
+    fn remove_strays(&mut self) {
+        let held: std::collections::BTreeSet<_> = self.engine.held().collect();
+        strays(
+            &self.mirror,
+            |interface, address| held.contains(&(interface, address)),
+            &mut self.scratch.changes,
+        );
+        for change in &self.scratch.changes {
+            self.log.note(Level::WARN, format!("left by an earlier run: {change}"));
+        }
+        self.apply_changes();
+    }
+
+    fn apply_changes(&mut self) {
+        let Scratch { changes, failures, .. } = &mut self.scratch;
+        if changes.is_empty() {
+            return;
+        }
+        let outcome = self.requests.apply(changes, &mut self.mirror, failures);
+        changes.clear();
+        let complaints = failures.drain(..).map(|failure| failure.to_string());
+        let complaints = complaints.chain(outcome.err().map(|error| error.to_string()));
+        for complaint in complaints {
+            self.log.note(Level::ERROR, format!("{complaint}; trying again"));
+            self.look_again_at = Some(clock::now() + SECOND_LOOK);
+        }
+    }
+
+    fn announce(&mut self) {
+        if self.scratch.announcements.is_empty() {
+            return;
+        }
+        for (interface, mac, addresses) in self.scratch.announcements.drain(..) {
+            for address in addresses.iter().filter_map(InterfaceAddress::ipv4) {
+                self.announcer.queue(interface, mac, address);
+            }
+        }
+        self.announcer.flush(|interface, address, error| {
+            let name = name(&self.mirror, interface);
+            let text = format!("cannot announce {address} on {name}: {error}");
+            self.log.note(Level::WARN, text);
+        });
+    }
+
+    fn report(&mut self) {
+        let mut transitions = false;
+        for report in self.scratch.reports.drain(..) {
+            transitions |= matches!(report, Report::Transition(_));
+            self.log.record(Record::Report(report));
+        }
+        if transitions {
+            let mut tally = Tally::default();
+            for (_, state) in self.engine.states() {
+                match state {
+                    State::Init => {}
+                    State::Master => tally.master += 1,
+                    State::Backup => tally.backup += 1,
+                    State::Fault => tally.fault += 1,
+                }
+            }
+            let _ = self.tally.send(tally);
+        }
+    }
+}
+
+/// The name of an interface, for people.
+fn name(mirror: &Mirror, interface: InterfaceIndex) -> String {
+    mirror
+        .link(interface)
+        .map_or_else(|| format!("interface {}", interface.0), |link| link.name.to_string())
+}

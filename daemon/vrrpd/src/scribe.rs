@@ -1,0 +1,181 @@
+//! The log, written by a thread of its own: whoever has something to say hands over a
+//! [`Record`] and goes on, even when standard error or the journal is stuck.
+//!
+//! Under systemd the lines go to the journal with their values as fields (`journalctl
+//! VRRP_INSTANCE=VI_1`); elsewhere to standard error.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+
+use tracing::{Level, debug, error, info, trace, warn};
+use tracing_subscriber::Layer as _;
+use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use vrrp_proto::{Report, Transition};
+
+/// How many records may wait. More are counted and dropped.
+const CAPACITY: usize = 4096;
+
+/// Something for the log.
+#[derive(Debug)]
+pub(crate) enum Record {
+    /// From the engine.
+    Report(Report),
+    /// A check script's result, when it differs from the one before.
+    Script {
+        /// The tracker's name.
+        tracker: Arc<str>,
+        /// Whether it succeeded.
+        well: bool,
+        /// What it said.
+        detail: Arc<str>,
+    },
+    /// Anything else.
+    Note(Level, String),
+}
+
+/// The way to the scribe. Clones lead to the same one.
+#[derive(Clone, Debug)]
+pub(crate) struct Log {
+    records: SyncSender<Record>,
+    lost: Arc<AtomicU64>,
+}
+
+impl Log {
+    /// Hands over a record. Never waits: when too many are waiting it is lost and counted.
+    pub(crate) fn record(&self, record: Record) {
+        match self.records.try_send(record) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                self.lost.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Hands over a note.
+    pub(crate) fn note(&self, level: Level, text: impl Into<String>) {
+        self.record(Record::Note(level, text.into()));
+    }
+}
+
+/// Starts the scribe. It ends when the last [`Log`] is dropped and everything is written.
+///
+/// # Errors
+/// When the system does not give another thread.
+pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, JoinHandle<()>)> {
+    initialize(verbose);
+    let (sender, receiver) = sync_channel(CAPACITY);
+    let lost = Arc::new(AtomicU64::new(0));
+    let log = Log { records: sender, lost: Arc::clone(&lost) };
+    let thread = std::thread::Builder::new()
+        .name("scribe".to_owned())
+        .spawn(move || write_all(&receiver, &lost))?;
+    Ok((log, thread))
+}
+
+/// Chooses where the lines go: the journal when standard error is connected to it (systemd.exec(5),
+/// `$JOURNAL_STREAM`), else standard error.
+fn initialize(verbose: bool) {
+    let level = if verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
+    let journal = std::env::var_os("JOURNAL_STREAM")
+        .and_then(|_| tracing_journald::layer().ok())
+        .map(|layer| layer.with_field_prefix(Some("VRRP".to_owned())));
+    let standard_error = journal.is_none().then(|| {
+        tracing_subscriber::fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_ansi(false)
+            .with_target(false)
+            // The message says it all; the fields are for the journal.
+            .fmt_fields(tracing_subscriber::fmt::format::debug_fn(|writer, field, value| {
+                match field.name() {
+                    "message" => write!(writer, "{value:?}"),
+                    _ => Ok(()),
+                }
+            }))
+    });
+    // Fails when there is one already, as in tests: then that one is good enough.
+    let _ = tracing_subscriber::registry()
+        .with(journal.with_filter(level))
+        .with(standard_error.with_filter(level))
+        .try_init();
+}
+
+fn write_all(records: &Receiver<Record>, lost: &AtomicU64) {
+    for record in records {
+        write(record);
+        match lost.swap(0, Ordering::Relaxed) {
+            0 => {}
+            number => warn!(number, "{number} log records were lost: the log is too slow"),
+        }
+    }
+}
+
+fn write(record: Record) {
+    match record {
+        Record::Report(report) => write_report(report),
+        Record::Script { tracker, well: true, detail } => {
+            info!(%tracker, well = true, "tracker {tracker}: {detail}");
+        }
+        Record::Script { tracker, well: false, detail } => {
+            warn!(%tracker, well = false, "tracker {tracker}: {detail}");
+        }
+        Record::Note(level, text) => match level {
+            Level::ERROR => error!("{text}"),
+            Level::WARN => warn!("{text}"),
+            Level::INFO => info!("{text}"),
+            Level::DEBUG => debug!("{text}"),
+            Level::TRACE => trace!("{text}"),
+        },
+    }
+}
+
+fn write_report(report: Report) {
+    match report {
+        Report::Transition(Transition { router, from, to, cause, priority, at: _ }) => info!(
+            instance = %router, %from, %to, %cause, priority = priority.get(),
+            "{router}: {from} -> {to} (priority {priority}): {cause}",
+        ),
+        Report::Dropped { router, source, cause } => {
+            let whose = whose(router.as_deref());
+            warn!(
+                instance = router.as_deref(), %source, cause = cause.word(),
+                "{whose}packet from {source} dropped: {cause} (told once a minute)",
+            );
+        }
+        Report::Repaired { router, address } => warn!(
+            instance = %router, %address,
+            "{router}: somebody took {address} away; put back and announced",
+        ),
+        Report::Stray { router, address } => warn!(
+            instance = %router, %address,
+            "{router}: {address} was added here although this host is not master; taken off",
+        ),
+        Report::Verdict { tracker, well, detail } => {
+            let verdict = if well { "well" } else { "down" };
+            info!(%tracker, well, "tracker {tracker} is {verdict}: {detail}");
+        }
+        Report::Priority { router, from, to } => info!(
+            instance = %router, from = from.get(), to = to.get(),
+            "{router}: priority {from} -> {to}",
+        ),
+        Report::SecondMaster { router, source, priority } => {
+            warn_second_master(&router, source, priority);
+        }
+    }
+}
+
+fn warn_second_master(router: &str, source: IpAddr, priority: u8) {
+    warn!(
+        instance = router, %source, priority,
+        "{router}: {source} advertises priority {priority} although this host is master: \
+         does it hear this host? (told once a minute)",
+    );
+}
+
+fn whose(router: Option<&str>) -> String {
+    router.map(|router| format!("{router}: ")).unwrap_or_default()
+}

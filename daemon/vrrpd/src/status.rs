@@ -1,0 +1,163 @@
+//! `vrrpd status`: the daemon's snapshot for people, or as it is.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::time::Duration;
+
+use vrrp_proto::State;
+use vrrp_proto::snapshot::{RouterStatus, Snapshot, TrackerStatus};
+
+use crate::cli::StatusOptions;
+use crate::{Failed, print};
+
+/// How long the daemon may take to answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
+    let socket = options.runtime.control_socket();
+    let answer = ask(&socket).map_err(|error| {
+        Failed::General.because(format_args!(
+            "cannot ask the daemon at {}: {error}; is it running, and may you open its socket?",
+            socket.display()
+        ))
+    })?;
+    let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
+        Failed::General.because(format_args!("the daemon is of another version: {error}"))
+    })?;
+    print(&if options.json { format!("{answer}\n") } else { render(&snapshot) })
+}
+
+/// The daemon's answer: one JSON object, without being asked anything.
+fn ask(socket: &Path) -> std::io::Result<String> {
+    let mut stream = UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// A table for people.
+pub(crate) fn render(snapshot: &Snapshot) -> String {
+    let mut rows = vec![
+        ["INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "ADDRESSES"]
+            .map(String::from),
+    ];
+    rows.extend(snapshot.instances.iter().map(row));
+    let mut text = table(&rows);
+    for instance in &snapshot.instances {
+        let _ = writeln!(text, "\n{}: {}", instance.name, instance.cause);
+        notes(instance, &mut text);
+    }
+    if !snapshot.trackers.is_empty() {
+        let mut rows =
+            vec![["TRACKER", "VERDICT", "RESULTS", "FAILURES", "LAST"].map(String::from)];
+        rows.extend(snapshot.trackers.iter().map(tracker_row));
+        text.push('\n');
+        text.push_str(&table(&rows));
+    }
+    text
+}
+
+fn row(instance: &RouterStatus) -> [String; 8] {
+    let priority = &instance.priority;
+    let master = match (instance.state, &instance.master, instance.source) {
+        (State::Master, _, Some(source)) => format!("{source} (this host)"),
+        (State::Backup, Some(peer), _) => format!("{} ({})", peer.address, peer.priority),
+        _ => "-".to_owned(),
+    };
+    let addresses: Vec<String> = instance.addresses.iter().map(ToString::to_string).collect();
+    [
+        instance.name.to_string(),
+        instance.state.to_string(),
+        age(instance.state_age),
+        if priority.because.is_empty() {
+            priority.effective.to_string()
+        } else {
+            format!(
+                "{} = {} {}",
+                priority.effective,
+                priority.configured,
+                priority.because.join(" ")
+            )
+        },
+        instance.interface.to_string(),
+        instance.virtual_router_id.to_string(),
+        master,
+        addresses.join(" "),
+    ]
+}
+
+fn tracker_row(tracker: &TrackerStatus) -> [String; 5] {
+    let verdict = match tracker.well {
+        None => "not yet",
+        Some(true) => "well",
+        Some(false) => "down",
+    };
+    [
+        tracker.name.to_string(),
+        verdict.to_owned(),
+        tracker.results.to_string(),
+        tracker.failures.to_string(),
+        tracker.detail.to_string(),
+    ]
+}
+
+/// What else deserves a look: only what is not zero.
+fn notes(instance: &RouterStatus, text: &mut String) {
+    let counters = &instance.counters;
+    let mut note = |number: u64, what: &str| {
+        if number > 0 {
+            let _ = writeln!(text, "  {number} {what}");
+        }
+    };
+    note(counters.repairs, "times a virtual address was taken away and put back");
+    note(counters.strays, "times a virtual address was found here that was not ours to hold");
+    note(counters.second_masters, "advertisements of another master of lower precedence");
+    note(counters.late_wakeups, "times this host stood still too long to trust its own silence");
+    note(counters.address_list_differs, "advertisements that list other addresses than ours");
+    note(counters.interval_differs, "advertisements with another interval than ours");
+    for cause in vrrp_proto::wire::DropCause::ALL {
+        note(counters.dropped.get(*cause), &format!("packets dropped because {cause}"));
+    }
+}
+
+/// `5 s`, `3 min`, `2 h`, `4 d`: one unit says enough.
+fn age(seconds: f64) -> String {
+    let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
+    units
+        .iter()
+        .find(|(unit, _)| seconds >= 2.0 * unit)
+        .map_or_else(|| format!("{seconds:.0} s"), |(unit, name)| format!("{:.0} {name}", (seconds / unit).floor()))
+}
+
+/// Columns as wide as their widest cell, the last one without padding.
+fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
+    let width =
+        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (cell, width) in row.iter().zip(&widths) {
+            let _ = write!(line, "{cell:width$}  ");
+        }
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ages_are_told_in_the_unit_that_people_would_use() {
+        assert_eq!(age(0.4), "0 s");
+        assert_eq!(age(119.0), "119 s");
+        assert_eq!(age(179.0), "2 min");
+        assert_eq!(age(7_300.0), "2 h");
+        assert_eq!(age(400_000.0), "4 d");
+    }
+}
