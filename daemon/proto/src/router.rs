@@ -541,3 +541,6 @@ fn next_due(due: Instant, interval: Duration, now: Instant) -> Instant {
     let missed = now.since(due).as_nanos() / interval.as_nanos().max(1);
     due + interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
 }
+
+#[cfg(test)]
+mod tests;
