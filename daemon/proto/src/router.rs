@@ -34,8 +34,8 @@ use crate::wire::Advert;
 /// first announcement did not reach.
 const SECOND_ANNOUNCEMENT: Duration = Duration::from_secs(1);
 
-/// The least time between two replies to masters of lower precedence: the shortest interval of
-/// the protocol, so that a flood of packets is not answered by another.
+/// The least time between two replies to masters of lower precedence or to their resignations: the
+/// shortest interval of the protocol, so that a flood of packets is not answered by another.
 const REPLY_SPACING: Duration = Duration::from_millis(10);
 
 /// The least time between two announcements because of masters of lower precedence.
@@ -98,8 +98,9 @@ struct Master {
     told: AdvertInterval,
     /// When the addresses are announced again.
     announce_at: Option<Instant>,
-    /// When somebody of lower precedence was last replied to, and when announced because of it.
+    /// When somebody of lower precedence was last replied to or, when that lies ahead, will be.
     replied_at: Option<Instant>,
+    /// When the addresses were last announced because of somebody of lower precedence.
     announced_at: Instant,
 }
 
@@ -265,16 +266,7 @@ impl Router {
                 }
                 Reaction::default()
             }
-            Phase::Master(master) if advert.resigns() => {
-                // RFC 9568 section 6.4.3: if the Priority is 0, send an ADVERTISEMENT and reset
-                // Adver_Timer.
-                master.advert_at = now + settings.interval.duration();
-                master.sent(now, &settings);
-                Reaction {
-                    send: Some(Send::Advert),
-                    ..Reaction::default()
-                }
-            }
+            Phase::Master(master) if advert.resigns() => master.answer_resignation(now, &settings),
             Phase::Master(master) => {
                 let (theirs, ours) = (advert.priority, settings.priority.get());
                 // RFC 9568 section 6.4.3: greater priority, or equal priority and greater primary
@@ -489,6 +481,29 @@ impl Master {
     fn sent(&mut self, now: Instant, settings: &Settings) {
         self.sent_at = now;
         self.told = settings.interval;
+    }
+
+    /// Somebody else gives up mastership that was not its: whoever heard that must hear of us
+    /// before it takes over.
+    fn answer_resignation(&mut self, now: Instant, settings: &Settings) -> Reaction {
+        let earliest = self.replied_at.map_or(now, |at| at + REPLY_SPACING);
+        if now < earliest {
+            // Put off and not left out, because others wait for no more than their skew now.
+            if earliest < self.advert_at {
+                self.advert_at = earliest;
+                self.replied_at = Some(earliest);
+            }
+            return Reaction::default();
+        }
+        // RFC 9568 section 6.4.3: if the Priority is 0, send an ADVERTISEMENT and reset
+        // Adver_Timer.
+        self.advert_at = now + settings.interval.duration();
+        self.replied_at = Some(now);
+        self.sent(now, settings);
+        Reaction {
+            send: Some(Send::Advert),
+            ..Reaction::default()
+        }
     }
 
     /// Somebody of lower precedence advertises: it has to learn of us, and the neighbours whom it

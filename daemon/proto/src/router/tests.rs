@@ -381,6 +381,32 @@ fn a_master_answers_a_resignation_and_counts_from_there() {
     assert_eq!(next_advert(&mut router), now + SECOND);
 }
 
+#[test]
+fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let mut sent = 0;
+    for n in 0..100_000_u32 {
+        let at = now + Duration::from_micros(1) * n;
+        while let Some((due, _)) = router.deadline()
+            && due <= at
+        {
+            sent += u32::from(router.handle_tick(at).send.is_some());
+        }
+        sent += u32::from(
+            router
+                .handle_advert(at, &advert(0, 100), HIGH, OWN)
+                .send
+                .is_some(),
+        );
+    }
+    assert_eq!(sent, 10, "in 100 ms");
+    let end = now + Duration::from_millis(100);
+    assert!(
+        router.deadline().unwrap().0 <= end + REPLY_SPACING,
+        "the last one is answered too, before anybody else's skew is over"
+    );
+}
+
 // RFC 9568 section 6.4.3: a greater priority makes it a Backup that waits for
 // Active_Down_Interval of the interval in the ADVERTISEMENT.
 #[test]
