@@ -233,6 +233,8 @@ impl Router {
             return reaction;
         }
         let settings = self.settings;
+        // RFC 9568 section 6.1: the owner preempts whatever its Preempt_Mode says.
+        let preempts = settings.preempt || settings.priority.is_owner();
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) => {
@@ -245,7 +247,7 @@ impl Router {
                         priority: 0,
                         obeyed: true,
                     });
-                } else if advert.priority >= settings.priority.get() || !settings.preempt {
+                } else if advert.priority >= settings.priority.get() || !preempts {
                     // ... greater or equal, or Preempt_Mode False: set Active_Adver_Interval to
                     // the one of the ADVERTISEMENT, recompute, and reset Active_Down_Timer.
                     backup.interval = advert.interval;

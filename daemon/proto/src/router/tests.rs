@@ -297,6 +297,21 @@ fn without_preemption_a_backup_obeys_a_lower_priority() {
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
 }
 
+// RFC 9568 section 6.1: the owner preempts independently of Preempt_Mode.
+#[test]
+fn the_owner_preempts_even_without_preemption() {
+    let (mut router, now) = in_state(
+        Settings {
+            preempt: false,
+            ..v3(255)
+        },
+        State::Backup,
+    );
+    let due = router.deadline();
+    let _ = router.handle_advert(now, &advert(254, 100), HIGH, OWN);
+    assert_eq!(router.deadline(), due);
+}
+
 // RFC 9568 section 6.4.2: Active_Adver_Interval becomes the one of the ADVERTISEMENT, and
 // Skew_Time and Active_Down_Interval are computed anew.
 #[test]
