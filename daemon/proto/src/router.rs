@@ -311,7 +311,7 @@ impl Router {
                 if now.since(due) > backup.interval.duration() {
                     // Whoever sleeps through its own deadline by an interval has slept through
                     // advertisements too: their absence proves nothing.
-                    *backup = Backup::listen(now, &settings);
+                    backup.down_at = now + down_interval(&settings, backup.interval);
                     return Reaction {
                         late: true,
                         ..Reaction::default()
@@ -548,15 +548,13 @@ fn down_interval(settings: &Settings, interval: AdvertInterval) -> Duration {
     interval.duration() * 3 + skew(settings, interval)
 }
 
-/// The first time after `now` that is a whole number of intervals after `due`: a late
+/// The first time after `now` that is a whole number of intervals after the past `due`: a late
 /// advertisement neither shifts the following ones nor is made up for by a burst.
 fn next_due(due: Instant, interval: Duration, now: Instant) -> Instant {
-    let next = due + interval;
-    if next > now {
-        return next;
-    }
-    let missed = now.since(due).as_nanos() / interval.as_nanos().max(1);
-    due + interval * u32::try_from(missed + 1).unwrap_or(u32::MAX)
+    let period = interval.as_nanos().max(1);
+    let into_period = now.since(due).as_nanos() % period;
+    let left = u64::try_from(period - into_period).unwrap_or(u64::MAX);
+    now + Duration::from_nanos(left)
 }
 
 #[cfg(test)]

@@ -605,6 +605,25 @@ fn a_backup_that_slept_through_its_deadline_listens_anew() {
 }
 
 #[test]
+fn a_backup_that_listens_anew_waits_by_the_interval_of_the_master_it_knew() {
+    let (mut router, now) = in_state(v3(100), State::Backup);
+    let _ = router.handle_advert(now, &advert(200, 1000), HIGH, OWN);
+    let late = router.deadline().unwrap().0 + SECOND * 60;
+    assert!(router.handle_tick(late).late);
+    let due = late + nanos(36_093_750_000);
+    assert_eq!(router.deadline().unwrap().0, due);
+    let (_, cause) = router.handle_tick(due).change.unwrap();
+    let lasted = due.since(now);
+    assert_eq!(
+        cause,
+        Cause::Silence {
+            master: Some(HIGH),
+            lasted
+        }
+    );
+}
+
+#[test]
 fn an_advertisement_that_was_read_late_still_proves_that_the_master_lives() {
     let (mut router, _) = in_state(v3(100), State::Backup);
     let now = router.deadline().unwrap().0 + SECOND * 60;
