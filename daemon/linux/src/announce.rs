@@ -1,13 +1,33 @@
 //! Announcements: tells the neighbours where the addresses are (packet(7)).
-use std::io;
-use std::net::Ipv4Addr;
+//!
+//! One socket serves all interfaces, because each frame says by which one it leaves. It is of
+//! protocol 0 and so receives nothing. Frames are queued, and leave together when the loop flushes,
+//! whatever their interfaces.
 
+use std::io::{self, IoSlice};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_proto::wire::arp;
 use vrrp_proto::{InterfaceIndex, MacAddress};
+
+use crate::batch;
+use crate::sys::{Destination, Outgoing};
 
 /// A packet socket that sends on all interfaces and receives nothing.
 #[derive(Debug)]
 pub struct AnnounceSocket {
-    _private: (),
+    socket: Socket,
+    queue: Vec<Queued>,
+}
+
+#[derive(Debug)]
+struct Queued {
+    interface: InterfaceIndex,
+    address: Ipv4Addr,
+    frame: [u8; arp::FRAME_LEN],
+    to: Destination,
 }
 
 impl AnnounceSocket {
@@ -17,17 +37,55 @@ impl AnnounceSocket {
     ///
     /// EPERM without CAP_NET_RAW.
     pub fn open() -> io::Result<Self> {
-        todo!()
+        let kind = Type::RAW.nonblocking();
+        let socket = Socket::new(Domain::PACKET, kind, Some(Protocol::from(0)))?;
+        batch::grow_send_buffer(&socket, batch::KERNEL_BUFFER)?;
+        Ok(Self {
+            socket,
+            queue: Vec::new(),
+        })
     }
 
     /// Puts a gratuitous ARP into the batch that [`flush`](Self::flush) sends.
-    pub fn queue(&mut self, _interface: InterfaceIndex, _mac: MacAddress, _address: Ipv4Addr) {
-        todo!()
+    pub fn queue(&mut self, interface: InterfaceIndex, mac: MacAddress, address: Ipv4Addr) {
+        self.queue.push(Queued {
+            interface,
+            address,
+            frame: arp::gratuitous(mac, address),
+            to: arp_on(interface),
+        });
     }
 
-    /// Sends all that was queued, by one system call for up to 64 frames. Calls `failed` for each
-    /// frame that the kernel does not take; the others leave nevertheless.
-    pub fn flush(&mut self, _failed: impl FnMut(InterfaceIndex, Ipv4Addr, io::Error)) {
-        todo!()
+    /// Sends all that was queued, by one system call for up to 64 frames. Calls `failed` with the
+    /// interface and the address of each frame that the kernel does not take (ENETDOWN, ENXIO,
+    /// ENOBUFS); the others leave nevertheless.
+    pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, Ipv4Addr, io::Error)) {
+        let queue = &self.queue;
+        batch::send_all(
+            self.socket.as_fd(),
+            queue.len(),
+            |number| Outgoing {
+                parts: [IoSlice::new(&queue[number].frame), IoSlice::new(&[])],
+                to: &queue[number].to,
+            },
+            |number, error| failed(queue[number].interface, queue[number].address, error),
+        );
+        self.queue.clear();
     }
+}
+
+/// Where an ARP frame goes to: out of `interface`. Which hardware address it is for says the frame.
+fn arp_on(interface: InterfaceIndex) -> Destination {
+    #[expect(clippy::cast_possible_truncation, reason = "17 and 0x0806")]
+    let (family, protocol) = (libc::AF_PACKET as u16, libc::ETH_P_ARP as u16);
+    Destination::Link(libc::sockaddr_ll {
+        sll_family: family,
+        sll_protocol: protocol.to_be(),
+        // No interface has a number that is negative as the kernel's int.
+        sll_ifindex: i32::try_from(interface.0).unwrap_or(-1),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    })
 }

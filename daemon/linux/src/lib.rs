@@ -16,12 +16,16 @@
 //! Steady state allocates nothing: batches and buffers are kept and reused.
 
 pub mod announce;
+mod batch;
 pub mod capability;
 pub mod cleanup;
 pub mod clock;
+mod filter;
 pub mod mirror;
 pub mod monitor;
+mod netlink;
 pub mod plan;
 pub mod poller;
 pub mod request;
 pub mod socket;
+mod sys;

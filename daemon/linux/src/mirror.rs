@@ -1,9 +1,25 @@
 //! What the kernel holds, as far as known. Pure.
+//!
+//! The mirror is filled by a [`Dump`] at the start, follows the [`Event`]s of the
+//! [`Monitor`](crate::monitor::Monitor), and takes in our own changes as they are planned. When
+//! events were lost a new dump is compared with it, so that start and overrun are one path. What
+//! is news to the engine comes out as inputs; our own changes are none.
+//!
+//! A look-up costs the logarithm of what an interface holds, so that a step of one router does not
+//! become slower with the number of the others.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
 use vrrp_proto::{Input, InterfaceAddress, InterfaceIndex, Link};
 
 use crate::plan::Change;
 
-/// The number that marks our addresses in the kernel (IFA_PROTO, since Linux 5.18).
+/// The number that marks our addresses in the kernel (IFA_PROTO, since Linux 5.18); `ip address`
+/// shows it as `proto 0x56`.
+///
+/// The kernel keeps 0 to 3 for itself and gives the rest to whoever takes one, with no registry.
+/// 0x56 is a V; no routing daemon of iproute2's `rt_protos` uses it.
 pub const ADDRESS_PROTOCOL: u8 = 0x56;
 
 /// One thing that changed in the kernel.
@@ -37,12 +53,39 @@ pub struct Dump {
     pub links: Vec<Link>,
     /// The addresses.
     pub addresses: Vec<(InterfaceIndex, Held)>,
+    /// Whether the kernel keeps the mark of an address. When it does not, an address is ours as
+    /// long as the mirror remembers it to be.
+    pub marks: bool,
 }
 
 /// What the kernel holds, as far as known.
 #[derive(Debug, Default)]
 pub struct Mirror {
-    _private: (),
+    links: BTreeMap<InterfaceIndex, Link>,
+    addresses: BTreeMap<InterfaceIndex, Addresses>,
+    /// As in [`Dump::marks`].
+    marks: bool,
+    /// The place of the next address in the kernel's order.
+    next_place: u64,
+}
+
+type Addresses = BTreeMap<InterfaceAddress, Entry>;
+
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    ours: bool,
+    secondary: bool,
+    place: u64,
+}
+
+impl Entry {
+    const fn held(self, address: InterfaceAddress) -> Held {
+        Held {
+            address,
+            ours: self.ours,
+            secondary: self.secondary,
+        }
+    }
 }
 
 impl Mirror {
@@ -52,37 +95,219 @@ impl Mirror {
     }
 
     /// Takes in what changed, and says what the engine should hear of it, if anything is new.
-    pub fn apply(&mut self, _event: Event) -> Option<Input<'static>> {
-        todo!()
+    pub fn apply(&mut self, event: Event) -> Option<Input<'static>> {
+        match event {
+            Event::Link(link) => self.put_link(link),
+            Event::LinkRemoved(interface) => {
+                self.addresses.remove(&interface);
+                let known = self.links.remove(&interface);
+                known.map(|_| Input::LinkRemoved(interface))
+            }
+            Event::AddressAdded(interface, held) => self.put_address(interface, held),
+            Event::AddressRemoved(interface, address) => self
+                .remove(interface, address)
+                .then_some(Input::AddressRemoved { interface, address }),
+        }
     }
 
-    /// Takes in all that is, at the start and when events were lost, and says what is new.
-    pub fn replace(&mut self, _dump: Dump) -> Vec<Input<'static>> {
-        todo!()
+    /// Takes in all that is, at the start and when events were lost, and says what is new:
+    /// first what is gone, then what is there.
+    pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
+        self.marks = dump.marks;
+        let mut inputs = Vec::new();
+        self.remove_links_missing_in(&dump, &mut inputs);
+        inputs.extend(
+            dump.links
+                .into_iter()
+                .filter_map(|link| self.put_link(link)),
+        );
+
+        // All addresses are put in anew, so that they have the places of the dump.
+        let mut before = std::mem::take(&mut self.addresses);
+        let mut added = Vec::new();
+        for (interface, held) in dump.addresses {
+            let known = before
+                .get_mut(&interface)
+                .and_then(|addresses| addresses.remove(&held.address));
+            let ours = self.is_ours(held, known);
+            self.put_in_last_place(interface, Held { ours, ..held });
+            if known.is_none_or(|known| known.ours != ours) {
+                added.push(address_added(interface, held.address, ours));
+            }
+        }
+        inputs.extend(before.into_iter().flat_map(|(interface, addresses)| {
+            addresses
+                .into_keys()
+                .map(move |address| Input::AddressRemoved { interface, address })
+        }));
+        inputs.append(&mut added);
+        inputs
     }
 
-    /// Takes in a change of our own that the kernel has carried out.
-    pub fn applied(&mut self, _change: &Change) {
-        todo!()
+    /// Takes in a change of our own.
+    pub fn applied(&mut self, change: &Change) {
+        match *change {
+            Change::Add { interface, address } => {
+                let held = Held {
+                    address,
+                    ours: true,
+                    secondary: false,
+                };
+                self.put_in_last_place(interface, held);
+            }
+            Change::Delete { interface, address } => {
+                self.remove(interface, address);
+            }
+        }
+    }
+
+    /// Takes back a change of our own that the kernel refused.
+    ///
+    /// What was to be deleted comes back as ours: only addresses of a virtual router are deleted,
+    /// never the host's own.
+    pub fn refused(&mut self, change: &Change) {
+        self.applied(&match *change {
+            Change::Add { interface, address } => Change::Delete { interface, address },
+            Change::Delete { interface, address } => Change::Add { interface, address },
+        });
+    }
+
+    /// Whether the kernel keeps the mark of an address.
+    pub const fn marks(&self) -> bool {
+        self.marks
     }
 
     /// All links, by number.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
-        std::iter::empty()
+        self.links.values()
     }
 
     /// The link of that number.
-    pub fn link(&self, _interface: InterfaceIndex) -> Option<&Link> {
-        todo!()
+    pub fn link(&self, interface: InterfaceIndex) -> Option<&Link> {
+        self.links.get(&interface)
     }
 
-    /// The addresses of one interface in the kernel's order.
-    pub fn addresses(&self, _interface: InterfaceIndex) -> Vec<Held> {
-        todo!()
+    /// All addresses of all interfaces.
+    pub fn all(&self) -> impl Iterator<Item = (InterfaceIndex, Held)> {
+        self.addresses.iter().flat_map(|(interface, addresses)| {
+            addresses
+                .iter()
+                .map(|(address, entry)| (*interface, entry.held(*address)))
+        })
+    }
+
+    /// The addresses of one interface in the kernel's order: primaries first, each as it came.
+    pub fn addresses(&self, interface: InterfaceIndex) -> Vec<Held> {
+        let mut entries: Vec<_> = self
+            .addresses
+            .get(&interface)
+            .into_iter()
+            .flatten()
+            .collect();
+        entries.sort_by_key(|(_, entry)| (entry.secondary, entry.place));
+        entries
+            .into_iter()
+            .map(|(address, entry)| entry.held(*address))
+            .collect()
     }
 
     /// What is known of `address` on `interface`.
-    pub fn held(&self, _interface: InterfaceIndex, _address: InterfaceAddress) -> Option<Held> {
-        todo!()
+    pub fn held(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Held> {
+        let entry = self.addresses.get(&interface)?.get(&address)?;
+        Some(entry.held(address))
+    }
+
+    /// `address` on `interface` with every prefix length with which it is there.
+    pub fn forms(&self, interface: InterfaceIndex, address: IpAddr) -> impl Iterator<Item = Held> {
+        let form = move |prefix| InterfaceAddress { address, prefix };
+        self.addresses
+            .get(&interface)
+            .into_iter()
+            .flat_map(move |addresses| addresses.range(form(0)..=form(u8::MAX)))
+            .map(|(address, entry)| entry.held(*address))
+    }
+
+    fn put_link(&mut self, link: Link) -> Option<Input<'static>> {
+        if self.links.get(&link.index) == Some(&link) {
+            return None;
+        }
+        self.links.insert(link.index, link.clone());
+        Some(Input::Link(link))
+    }
+
+    fn remove_links_missing_in(&mut self, dump: &Dump, inputs: &mut Vec<Input<'static>>) {
+        let mut gone = std::mem::take(&mut self.links);
+        for link in &dump.links {
+            if let Some(known) = gone.remove(&link.index) {
+                self.links.insert(link.index, known);
+            }
+        }
+        for interface in gone.into_keys() {
+            self.addresses.remove(&interface);
+            inputs.push(Input::LinkRemoved(interface));
+        }
+    }
+
+    fn put_address(&mut self, interface: InterfaceIndex, held: Held) -> Option<Input<'static>> {
+        let known = self.entry(interface, held.address);
+        let ours = self.is_ours(held, known);
+        let held = Held { ours, ..held };
+        match known {
+            // It is told again, or made primary: that moves it to the end of the primaries.
+            Some(known) if known.secondary == held.secondary => {
+                self.insert(interface, held.address, Entry { ours, ..known });
+            }
+            _ => self.put_in_last_place(interface, held),
+        }
+        known
+            .is_none_or(|known| known.ours != ours)
+            .then(|| address_added(interface, held.address, ours))
+    }
+
+    /// Whether an address is ours, of which the kernel says `held` and we knew `known`.
+    fn is_ours(&self, held: Held, known: Option<Entry>) -> bool {
+        held.ours || (!self.marks && known.is_some_and(|known| known.ours))
+    }
+
+    fn put_in_last_place(&mut self, interface: InterfaceIndex, held: Held) {
+        let entry = Entry {
+            ours: held.ours,
+            secondary: held.secondary,
+            place: self.next_place,
+        };
+        self.next_place += 1;
+        self.insert(interface, held.address, entry);
+    }
+
+    fn insert(&mut self, interface: InterfaceIndex, address: InterfaceAddress, entry: Entry) {
+        self.addresses
+            .entry(interface)
+            .or_default()
+            .insert(address, entry);
+    }
+
+    fn remove(&mut self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
+        self.addresses
+            .get_mut(&interface)
+            .is_some_and(|addresses| addresses.remove(&address).is_some())
+    }
+
+    fn entry(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Entry> {
+        self.addresses.get(&interface)?.get(&address).copied()
     }
 }
+
+const fn address_added(
+    interface: InterfaceIndex,
+    address: InterfaceAddress,
+    ours: bool,
+) -> Input<'static> {
+    Input::AddressAdded {
+        interface,
+        address,
+        ours,
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,15 +1,31 @@
 //! What changes in the kernel: links and IPv4 addresses (rtnetlink(7)).
-use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+//!
+//! The kernel notifies of our own changes as well, once for each. A filter in the kernel drops
+//! those before they wake anybody; see [`crate::request`] for the other half of this. What our own
+//! changes led to beyond what was asked for, such as the secondaries that go with their primary, is
+//! heard.
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use crate::batch;
+use crate::filter;
 use crate::mirror::Event;
+use crate::netlink::{self, Message};
 use crate::request::Requests;
 
-/// A netlink socket that hears of changes by others; what `Requests` did is filtered out in the
-/// kernel.
+/// Room in the kernel for the notifications of 8,000 changes by others between two reads.
+const RECEIVE_BUFFER: usize = 8 << 20;
+
+// Groups as bits (linux/rtnetlink.h).
+const RTMGRP_LINK: u32 = 1;
+const RTMGRP_IPV4_IFADDR: u32 = 0x10;
+
+/// A netlink socket that hears of changes by others.
 #[derive(Debug)]
 pub struct Monitor {
-    _private: (),
+    socket: OwnedFd,
+    incoming: Vec<u8>,
 }
 
 /// Whether all changes were heard.
@@ -23,13 +39,21 @@ pub enum Heard {
 }
 
 impl Monitor {
-    /// A monitor that does not hear what `requests` does.
+    /// A monitor that does not hear what `requests` asks for. To be opened before the first dump,
+    /// so that nothing is missed in between.
     ///
     /// # Errors
     ///
     /// When the process may open no more files.
-    pub fn open(_requests: &Requests) -> io::Result<Self> {
-        todo!()
+    pub fn open(requests: &Requests) -> io::Result<Self> {
+        let socket = netlink::open()?;
+        batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
+        filter::attach(&socket, &filter::all_but_own(requests.port()))?;
+        netlink::bind_to(&socket, RTMGRP_LINK | RTMGRP_IPV4_IFADDR)?;
+        Ok(Self {
+            socket,
+            incoming: vec![0; netlink::DATAGRAM_LEN],
+        })
     }
 
     /// Takes all that has changed, and appends it to `events`.
@@ -37,13 +61,26 @@ impl Monitor {
     /// # Errors
     ///
     /// None that a valid socket could cause.
-    pub fn read(&mut self, _events: &mut Vec<Event>) -> io::Result<Heard> {
-        todo!()
+    pub fn read(&mut self, events: &mut Vec<Event>) -> io::Result<Heard> {
+        let mut heard = Heard::All;
+        loop {
+            match netlink::receive(&self.socket, &mut self.incoming) {
+                Ok(None) => return Ok(heard),
+                Ok(Some(datagram)) => {
+                    events.extend(Message::all_of(datagram).filter_map(|message| message.event()));
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    heard = Heard::Overrun;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
     }
 }
 
 impl AsFd for Monitor {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.socket.as_fd()
     }
 }

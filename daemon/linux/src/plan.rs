@@ -1,4 +1,12 @@
 //! From what is wanted to what is to be done. Pure.
+//!
+//! The engine says what one router should hold; [`plan`] compares it with the [`Mirror`] and gives
+//! the changes that are missing. Start, restart, reload, a lost message and an administrator who
+//! deletes an address by hand are all this one path, and doing it twice does nothing.
+//!
+//! Deletions come first: without `promote_secondaries` (ip-sysctl) the kernel deletes the
+//! secondaries of a network along with its primary, and would take what was just added.
+
 use std::fmt;
 
 use vrrp_proto::{Desired, InterfaceAddress, InterfaceIndex};
@@ -24,6 +32,22 @@ pub enum Change {
     },
 }
 
+impl Change {
+    /// The interface that it changes.
+    pub const fn interface(&self) -> InterfaceIndex {
+        match self {
+            Self::Add { interface, .. } | Self::Delete { interface, .. } => *interface,
+        }
+    }
+
+    /// The address that is to come or go.
+    pub const fn address(&self) -> InterfaceAddress {
+        match self {
+            Self::Add { address, .. } | Self::Delete { address, .. } => *address,
+        }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -38,15 +62,73 @@ impl fmt::Display for Change {
 }
 
 /// Appends to `changes` what makes the kernel hold what is `desired`.
-pub fn plan(_desired: &Desired, _mirror: &Mirror, _changes: &mut Vec<Change>) {
-    todo!()
+///
+/// `mirror` shows the result at once, so that the next plan builds upon this one, also when it
+/// takes back what this one wants. [`Requests::apply`](crate::request::Requests::apply), which is
+/// meant to follow soon, corrects the mirror where the kernel refuses.
+///
+/// An address is released with whatever prefix length it is there, because it answers to the
+/// neighbours with any. On an interface that does not exist there is nothing to do.
+pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
+    let interface = desired.interface;
+    if mirror.link(interface).is_none() {
+        return;
+    }
+    let first = changes.len();
+    for released in desired.release.iter() {
+        for held in mirror.forms(interface, released.address) {
+            let spared = desired.spare_foreign && !held.ours;
+            if !spared && !desired.hold.contains(&held.address) {
+                push_new(
+                    changes,
+                    first,
+                    Change::Delete {
+                        interface,
+                        address: held.address,
+                    },
+                );
+            }
+        }
+    }
+    for &address in desired.hold.iter() {
+        if mirror.held(interface, address).is_none() {
+            push_new(changes, first, Change::Add { interface, address });
+        }
+    }
+    for change in &changes[first..] {
+        mirror.applied(change);
+    }
 }
 
-/// Appends to `changes` the removal of all addresses that bear our mark and are not `wanted`.
+/// Appends to `changes` the removal of all addresses that bear our mark and are not `wanted`:
+/// what an earlier daemon left. As with [`plan`], `mirror` shows the result at once.
 pub fn strays(
-    _mirror: &Mirror,
-    _wanted: impl Fn(InterfaceIndex, InterfaceAddress) -> bool,
-    _changes: &mut Vec<Change>,
+    mirror: &mut Mirror,
+    wanted: impl Fn(InterfaceIndex, InterfaceAddress) -> bool,
+    changes: &mut Vec<Change>,
 ) {
-    todo!()
+    let first = changes.len();
+    changes.extend(
+        mirror
+            .all()
+            .filter(|(interface, held)| held.ours && !wanted(*interface, held.address))
+            .map(|(interface, held)| Change::Delete {
+                interface,
+                address: held.address,
+            }),
+    );
+    for change in &changes[first..] {
+        mirror.applied(change);
+    }
 }
+
+/// Appends `change` unless it is among the changes from `first` on: the lists of one router, which
+/// are short, may name an address twice.
+fn push_new(changes: &mut Vec<Change>, first: usize, change: Change) {
+    if !changes[first..].contains(&change) {
+        changes.push(change);
+    }
+}
+
+#[cfg(test)]
+mod tests;

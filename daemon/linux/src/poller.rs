@@ -31,13 +31,22 @@ pub struct Events {
 
 impl Events {
     /// Nothing yet.
-    pub const fn new() -> Self {
-        todo!()
+    pub fn new() -> Self {
+        Self {
+            buffer: [EpollEvent::empty(); EVENTS],
+            len: 0,
+        }
     }
 
     /// The tokens of the descriptors that can be read, or have failed.
     pub fn tokens(&self) -> impl Iterator<Item = u64> {
         self.buffer[..self.len].iter().map(EpollEvent::data)
+    }
+}
+
+impl Default for Events {
+    fn default() -> Self {
+        Self::new()
     }
 }
 
@@ -59,9 +68,8 @@ impl Poller {
     ///
     /// When `fd` is waited for already or is no descriptor that can be waited for.
     pub fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
-        Ok(self
-            .epoll
-            .add(fd, EpollEvent::new(EpollFlags::EPOLLIN, token))?)
+        let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
+        Ok(self.epoll.add(fd, event)?)
     }
 
     /// Waits for `fd` no longer.
@@ -73,15 +81,24 @@ impl Poller {
         Ok(self.epoll.delete(fd)?)
     }
 
-    /// Waits until something is readable or a signal handler has run; then `events` may be empty.
-    /// A `timeout` of zero only looks; `None` is without end.
+    /// Waits until something is readable, `timeout` is over, or a signal handler has run; `events`
+    /// is empty after the last two. `None` waits without end, and a `timeout` is rounded up to
+    /// whole milliseconds: what must be exact is a [`Timer`](crate::clock::Timer).
     ///
     /// # Errors
     ///
     /// None that a valid poller could cause.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        let _ = (events, timeout, EpollTimeout::NONE, Errno::EINTR);
-        todo!()
+        let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
+            let millis = timeout.as_nanos().div_ceil(1_000_000);
+            EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
+        });
+        events.len = match self.epoll.wait(&mut events.buffer, timeout) {
+            Ok(len) => len,
+            Err(Errno::EINTR) => 0,
+            Err(error) => return Err(error.into()),
+        };
+        Ok(())
     }
 }
 
@@ -106,18 +123,79 @@ impl Waker {
 
     /// Makes the waker readable. Never blocks; repeated wakes before an acknowledgement are one.
     pub fn wake(&self) {
-        todo!()
+        // The one possible error is a counter at its limit (EAGAIN), which is readable as well.
+        let _ = self.event.write(1);
     }
 
     /// Makes the waker unreadable until the next [`wake`](Self::wake). To be called before looking
     /// at what it announces, so that nothing is missed.
     pub fn acknowledge(&self) {
-        todo!()
+        // The one possible error is a counter of zero (EAGAIN), which is what is wanted.
+        let _ = self.event.read();
     }
 }
 
 impl AsFd for Waker {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.event.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Option<Duration> = Some(Duration::ZERO);
+
+    fn tokens(poller: &Poller, timeout: Option<Duration>) -> Vec<u64> {
+        let mut events = Events::new();
+        poller.wait(&mut events, timeout).unwrap();
+        events.tokens().collect()
+    }
+
+    #[test]
+    fn a_waker_wakes_from_another_thread_until_it_is_acknowledged() {
+        let poller = Poller::new().unwrap();
+        let waker = Waker::new().unwrap();
+        poller.add(&waker, 7).unwrap();
+        assert_eq!(tokens(&poller, NOW), []);
+        let other = waker.clone();
+        std::thread::spawn(move || {
+            other.wake();
+            other.wake();
+        });
+        assert_eq!(tokens(&poller, None), [7]);
+        assert_eq!(tokens(&poller, NOW), [7], "level-triggered");
+        waker.wake();
+        waker.acknowledge();
+        waker.acknowledge();
+        // The other thread may have woken once more in between.
+        if tokens(&poller, Some(Duration::from_millis(50))) == [7] {
+            waker.acknowledge();
+        }
+        assert_eq!(tokens(&poller, NOW), []);
+    }
+
+    #[test]
+    fn what_is_removed_or_closed_is_not_reported() {
+        let poller = Poller::new().unwrap();
+        let [removed, closed] = [Waker::new().unwrap(), Waker::new().unwrap()];
+        poller.add(&removed, 1).unwrap();
+        poller.add(&closed, 2).unwrap();
+        assert!(poller.add(&removed, 3).is_err(), "twice");
+        removed.wake();
+        closed.wake();
+        assert_eq!(tokens(&poller, NOW).len(), 2);
+        poller.remove(&removed).unwrap();
+        drop(closed);
+        assert_eq!(tokens(&poller, NOW), []);
+    }
+
+    #[test]
+    fn a_timeout_ends_the_wait() {
+        let poller = Poller::new().unwrap();
+        let start = std::time::Instant::now();
+        assert_eq!(tokens(&poller, Some(Duration::from_micros(1500))), []);
+        assert!(start.elapsed() >= Duration::from_micros(1500));
     }
 }

@@ -1,40 +1,60 @@
 //! Advertisements in and out: one raw socket per interface (raw(7), RFC 9568 section 5.1.1).
-use std::io;
+//!
+//! A socket is bound to its interface by number, so that it survives a rename, and receives what is
+//! sent to the group there, except for messages to VRIDs that nobody here serves and for what the
+//! socket itself sends. It judges nothing else: TTL and all the rest go to the engine.
+//!
+//! Messages to be sent are queued, and leave together when the loop flushes. The header in front of
+//! them is our own, because a router sends from the interface's primary address, and one socket
+//! serves routers with different ones.
+
+use std::io::{self, IoSlice};
 use std::net::Ipv4Addr;
+use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
-use vrrp_proto::{InterfaceIndex, Packet, Vrid};
+use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
+use vrrp_proto::wire::{GROUP_V4, PROTOCOL, ipv4};
+use vrrp_proto::{InterfaceIndex, Packet};
 
-/// The VRIDs that are served on one interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VridSet {
-    words: [u32; 8],
-}
+use crate::batch;
+pub use crate::filter::VridSet;
+use crate::filter::{self, NOTHING};
+use crate::sys::{self, Destination, MANY, Outgoing, PACKET_LEN};
 
-impl VridSet {
-    /// Adds `vrid`.
-    pub fn insert(&mut self, _vrid: Vrid) {
-        todo!()
-    }
+/// The priority of what we send among other packets of the interface: TC_PRIO_CONTROL of
+/// linux/pkt_sched.h, the greatest.
+const QUEUE_PRIORITY: u32 = 7;
 
-    /// Whether `vrid` is among them.
-    pub fn contains(&self, _vrid: Vrid) -> bool {
-        todo!()
-    }
-}
-
-impl FromIterator<Vrid> for VridSet {
-    fn from_iter<T: IntoIterator<Item = Vrid>>(_vrids: T) -> Self {
-        todo!()
-    }
-}
+/// How many packets are received at once. Buffers for [`MANY`] would rarely be filled.
+const RECEIVE: usize = 32;
 
 /// A raw socket for the advertisements of one interface.
 #[derive(Debug)]
 pub struct AdvertSocket {
-    _private: (),
+    socket: Socket,
+    interface: InterfaceIndex,
+    queue: Vec<Queued>,
 }
+
+#[derive(Debug)]
+struct Queued {
+    source: Ipv4Addr,
+    header: [u8; ipv4::HEADER_LEN],
+    message: Arc<[u8]>,
+}
+
+/// The group, as an address to send to.
+const GROUP: Destination = Destination::Ipv4(libc::sockaddr_in {
+    #[expect(clippy::cast_possible_truncation, reason = "2")]
+    sin_family: libc::AF_INET as libc::sa_family_t,
+    sin_port: 0,
+    sin_addr: libc::in_addr {
+        s_addr: u32::from_ne_bytes(GROUP_V4.octets()),
+    },
+    sin_zero: [0; 8],
+});
 
 impl AdvertSocket {
     /// A socket that sends to and receives from the group on `interface`, and receives only what
@@ -43,8 +63,32 @@ impl AdvertSocket {
     /// # Errors
     ///
     /// EPERM without CAP_NET_RAW, ENODEV when there is no such interface.
-    pub fn open(_interface: InterfaceIndex, _vrids: &VridSet) -> io::Result<Self> {
-        todo!()
+    pub fn open(interface: InterfaceIndex, vrids: &VridSet) -> io::Result<Self> {
+        let protocol = Protocol::from(i32::from(PROTOCOL));
+        let socket = Socket::new(Domain::IPV4, Type::RAW.nonblocking(), Some(protocol))?;
+
+        // A raw socket receives from its creation on, and from all interfaces. So nothing is let in
+        // until it is bound, and what came before that is thrown away.
+        filter::attach(&socket, NOTHING)?;
+        let index = NonZeroU32::new(interface.0).ok_or_else(no_such_interface)?;
+        // This also makes it the interface that multicast leaves by (IP_MULTICAST_IF).
+        socket.bind_device_by_index_v4(Some(index))?;
+        while sys::receive_many(socket.as_fd(), &mut [[0; PACKET_LEN]], &mut [0; MANY]).is_ok() {}
+
+        socket.set_header_included_v4(true)?;
+        socket.set_multicast_loop_v4(false)?;
+        // Not what other sockets of this host have joined.
+        socket.set_multicast_all_v4(false)?;
+        socket.set_priority(QUEUE_PRIORITY)?;
+        batch::grow_receive_buffer(&socket, batch::KERNEL_BUFFER)?;
+        batch::grow_send_buffer(&socket, batch::KERNEL_BUFFER)?;
+        filter::attach(&socket, &filter::only(vrids))?;
+        socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(interface.0))?;
+        Ok(Self {
+            socket,
+            interface,
+            queue: Vec::new(),
+        })
     }
 
     /// Receives only what is for one of `vrids` from now on.
@@ -52,48 +96,92 @@ impl AdvertSocket {
     /// # Errors
     ///
     /// ENOMEM.
-    pub fn set_filter(&self, _vrids: &VridSet) -> io::Result<()> {
-        todo!()
+    pub fn set_filter(&self, vrids: &VridSet) -> io::Result<()> {
+        filter::attach(&self.socket, &filter::only(vrids))
     }
 
     /// Takes packets that have come in: as many as fit into `batch`, by one system call. When
-    /// there are more the socket stays readable.
+    /// there are more the socket stays readable; when there are none the iterator is empty.
     ///
     /// # Errors
     ///
     /// What the interface has to say, such as ENETDOWN, once.
-    pub fn receive<'b>(&self, _batch: &'b mut ReceiveBatch) -> io::Result<Packets<'b>> {
-        todo!()
+    pub fn receive<'b>(&self, batch: &'b mut ReceiveBatch) -> io::Result<Packets<'b>> {
+        let received =
+            match sys::receive_many(self.socket.as_fd(), &mut batch.buffers, &mut batch.lengths) {
+                Ok(received) => received,
+                Err(error) if is_nothing(&error) => 0,
+                Err(error) => return Err(error),
+            };
+        Ok(Packets {
+            interface: self.interface,
+            buffers: batch.buffers[..received].iter(),
+            lengths: batch.lengths.iter(),
+        })
     }
 
     /// Puts `message` into the batch that [`flush`](Self::flush) sends.
-    pub fn queue(&mut self, _source: Ipv4Addr, _message: Arc<[u8]>) {
-        todo!()
+    pub fn queue(&mut self, source: Ipv4Addr, message: Arc<[u8]>) {
+        self.queue.push(Queued {
+            source,
+            header: ipv4::header(source, message.len()),
+            message,
+        });
     }
 
-    /// Sends all that was queued, by one system call for up to 64 messages. Calls `failed` for each
-    /// message that the kernel does not take; the others leave nevertheless.
-    pub fn flush(&mut self, _failed: impl FnMut(Ipv4Addr, io::Error)) {
-        todo!()
+    /// Sends all that was queued, by one system call for up to 64 messages. Calls `failed` with the
+    /// source of each message that the kernel does not take (ENETDOWN, ENODEV, ENOBUFS, EPERM);
+    /// the others leave nevertheless.
+    pub fn flush(&mut self, mut failed: impl FnMut(Ipv4Addr, io::Error)) {
+        let queue = &self.queue;
+        batch::send_all(
+            self.socket.as_fd(),
+            queue.len(),
+            |number| Outgoing {
+                parts: [
+                    IoSlice::new(&queue[number].header),
+                    IoSlice::new(&queue[number].message),
+                ],
+                to: &GROUP,
+            },
+            |number, error| failed(queue[number].source, error),
+        );
+        self.queue.clear();
     }
 }
 
 impl AsFd for AdvertSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        todo!()
+        self.socket.as_fd()
     }
+}
+
+fn no_such_interface() -> io::Error {
+    io::Error::from_raw_os_error(libc::ENODEV)
+}
+
+/// Whether an error only says that there is nothing to receive.
+fn is_nothing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+    )
 }
 
 /// Room for the packets of one [`AdvertSocket::receive`]. One serves all sockets.
 #[derive(Debug)]
 pub struct ReceiveBatch {
-    _private: (),
+    buffers: Vec<[u8; PACKET_LEN]>,
+    lengths: [usize; MANY],
 }
 
 impl ReceiveBatch {
     /// Empty room.
     pub fn new() -> Self {
-        todo!()
+        Self {
+            buffers: vec![[0; PACKET_LEN]; RECEIVE],
+            lengths: [0; MANY],
+        }
     }
 }
 
@@ -106,13 +194,29 @@ impl Default for ReceiveBatch {
 /// The packets of one [`AdvertSocket::receive`].
 #[derive(Debug)]
 pub struct Packets<'b> {
-    _batch: &'b ReceiveBatch,
+    interface: InterfaceIndex,
+    buffers: std::slice::Iter<'b, [u8; PACKET_LEN]>,
+    lengths: std::slice::Iter<'b, usize>,
 }
 
 impl<'b> Iterator for Packets<'b> {
     type Item = Packet<'b>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        todo!()
+        loop {
+            let (buffer, length) = (self.buffers.next()?, self.lengths.next()?);
+            // The kernel has checked the header before it gave us the packet, so that only what is
+            // longer than any advertisement, and was cut off, is not whole.
+            let Some((header, payload)) = ipv4::split(&buffer[..*length]) else {
+                continue;
+            };
+            return Some(Packet {
+                interface: self.interface,
+                source: header.source.into(),
+                destination: header.destination.into(),
+                hop_limit: header.ttl,
+                payload,
+            });
+        }
     }
 }

@@ -1,0 +1,178 @@
+//! Programs that the kernel runs on each packet before it wakes us (socket(7), SO_ATTACH_FILTER;
+//! the language is classic BPF, Documentation/networking/filter.rst).
+//!
+//! A packet is kept when its program returns a number other than zero, and dropped as well when
+//! the program reads beyond its end.
+
+use std::io;
+use std::os::fd::AsFd;
+
+use socket2::{SockFilter, SockRef};
+use vrrp_proto::Vrid;
+
+/// The VRIDs that are served on one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VridSet {
+    words: [u32; 8],
+}
+
+impl VridSet {
+    /// Adds `vrid`.
+    pub fn insert(&mut self, vrid: Vrid) {
+        let (word, bit) = Self::place(vrid);
+        self.words[word] |= bit;
+    }
+
+    /// Whether `vrid` is among them.
+    pub fn contains(&self, vrid: Vrid) -> bool {
+        let (word, bit) = Self::place(vrid);
+        self.words[word] & bit != 0
+    }
+
+    fn place(vrid: Vrid) -> (usize, u32) {
+        (usize::from(vrid.get() / 32), 1 << (vrid.get() % 32))
+    }
+}
+
+impl FromIterator<Vrid> for VridSet {
+    fn from_iter<T: IntoIterator<Item = Vrid>>(vrids: T) -> Self {
+        let mut set = Self::default();
+        set.extend(vrids);
+        set
+    }
+}
+
+impl Extend<Vrid> for VridSet {
+    fn extend<T: IntoIterator<Item = Vrid>>(&mut self, vrids: T) {
+        vrids.into_iter().for_each(|vrid| self.insert(vrid));
+    }
+}
+
+/// Replaces the program of `socket`.
+pub(crate) fn attach(socket: impl AsFd, program: &[Instruction]) -> io::Result<()> {
+    let program: Vec<_> = program
+        .iter()
+        .map(|i| SockFilter::new(i.code, i.when_true, i.when_false, i.k))
+        .collect();
+    SockRef::from(&socket).attach_filter(&program)
+}
+
+/// Drops everything.
+pub(crate) const NOTHING: &[Instruction] = &[do_(RETURN, DROP)];
+
+/// Keeps IPv4 packets whose VRRP message is for one of `vrids`, and nothing else. The program has
+/// the same length for every set.
+pub(crate) fn only(vrids: &VridSet) -> Vec<Instruction> {
+    // The second byte behind the IPv4 header, which is as long as its first byte says, is the VRID
+    // (RFC 9568 section 5.1). Its lower five bits select the bit, the others the word.
+    let mut program = vec![
+        do_(LOAD_X_IPV4_HEADER_LEN, 0),
+        do_(LOAD_BYTE_AT_X, 1),
+        do_(STORE, 0),
+        do_(AND, 31),
+        do_(COPY_TO_X, 0),
+        do_(LOAD_STORED, 0),
+        do_(SHIFT_RIGHT, 5),
+    ];
+    for (number, word) in (0..).zip(vrids.words) {
+        // Over what is there for the other words, and over the DROP behind the last one.
+        let rest = 3 * (7 - number) + 1;
+        program.extend([if_(EQUAL, number, 0, 2), do_(LOAD, word), do_(JUMP, rest)]);
+    }
+    program.extend([
+        do_(RETURN, DROP),
+        do_(SHIFT_RIGHT_BY_X, 0),
+        if_(ANY_BIT, 1, 0, 1),
+        do_(RETURN, KEEP),
+        do_(RETURN, DROP),
+    ]);
+    program
+}
+
+/// Drops the netlink messages by which the kernel notifies of the very changes that the socket
+/// with the number `port` has asked for, and keeps everything else.
+///
+/// A notification bears the port and the sequence number of the request that led to it
+/// (netlink(7)), and our requests bear the bytes of the address as sequence number. So what is
+/// dropped is "the address that was asked for", while an address that the kernel changed as well,
+/// such as the secondaries of a deleted primary, is heard of.
+pub(crate) fn all_but_own(port: u32) -> [Instruction; 13] {
+    // Loads take words as big-endian, while those of netlink are native.
+    let port = u32::from_be_bytes(port.to_ne_bytes());
+    [
+        do_(LOAD_WORD, NETLINK_PORT),
+        if_(EQUAL, port, 0, 10),
+        do_(LOAD, ADDRESS_ATTRIBUTES),
+        do_(LOAD_X, IFA_ADDRESS),
+        do_(LOAD_WORD, FIND_ATTRIBUTE),
+        if_(EQUAL, 0, 6, 0),
+        do_(COPY_TO_X, 0),
+        do_(LOAD_WORD_AT_X, 4),
+        do_(COPY_TO_X, 0),
+        do_(LOAD_WORD, NETLINK_SEQUENCE),
+        if_(EQUAL_X, 0, 0, 1),
+        do_(RETURN, DROP),
+        do_(RETURN, KEEP),
+    ]
+}
+
+/// One instruction: struct sock_filter of linux/filter.h.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Instruction {
+    code: u16,
+    when_true: u8,
+    when_false: u8,
+    k: u32,
+}
+
+const fn do_(code: u16, k: u32) -> Instruction {
+    if_(code, k, 0, 0)
+}
+
+/// A jump over `when_true` or `when_false` instructions.
+const fn if_(code: u16, k: u32, when_true: u8, when_false: u8) -> Instruction {
+    Instruction {
+        code,
+        when_true,
+        when_false,
+        k,
+    }
+}
+
+// What an instruction does with its number `k`, the accumulator A and the index X. Behind each its
+// name in the assembler of the kernel's documentation.
+const LOAD: u16 = 0x00; // ld #k
+const LOAD_X: u16 = 0x01; // ldx #k
+const STORE: u16 = 0x02; // st M[k]
+const JUMP: u16 = 0x05; // ja k
+const RETURN: u16 = 0x06; // ret #k
+const COPY_TO_X: u16 = 0x07; // tax
+const EQUAL: u16 = 0x15; // jeq #k
+const EQUAL_X: u16 = 0x1d; // jeq x
+const LOAD_WORD: u16 = 0x20; // ld [k]
+const LOAD_WORD_AT_X: u16 = 0x40; // ld [x + k]
+const ANY_BIT: u16 = 0x45; // jset #k
+const LOAD_BYTE_AT_X: u16 = 0x50; // ldb [x + k]
+const AND: u16 = 0x54; // and #k
+const LOAD_STORED: u16 = 0x60; // ld M[k]
+const SHIFT_RIGHT: u16 = 0x74; // rsh #k
+const SHIFT_RIGHT_BY_X: u16 = 0x7c; // rsh x
+const LOAD_X_IPV4_HEADER_LEN: u16 = 0xb1; // ldxb 4*([k]&0xf)
+
+/// What RETURN gives: how much of the packet to keep.
+const KEEP: u32 = u32::MAX;
+const DROP: u32 = 0;
+
+/// Where struct nlmsghdr has nlmsg_seq and nlmsg_pid.
+const NETLINK_SEQUENCE: u32 = 8;
+const NETLINK_PORT: u32 = 12;
+/// Where the attributes of an address message begin: behind struct nlmsghdr and struct ifaddrmsg.
+const ADDRESS_ATTRIBUTES: u32 = 24;
+/// The attribute of an address message that holds the address (linux/if_addr.h).
+const IFA_ADDRESS: u32 = 1;
+/// A load from here looks from offset A on for the netlink attribute X, and gives its offset or 0
+/// (SKF_AD_OFF + SKF_AD_NLATTR of linux/filter.h).
+const FIND_ATTRIBUTE: u32 = 0xffff_f00c;
+
+#[cfg(test)]
+mod tests;

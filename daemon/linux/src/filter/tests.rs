@@ -1,0 +1,158 @@
+use std::net::Ipv4Addr;
+
+use proptest::prelude::*;
+use vrrp_proto::wire::ipv4;
+
+use super::*;
+
+#[test]
+fn nothing_is_nothing() {
+    assert!(!keeps(NOTHING, &packet(51, 0)));
+}
+
+#[test]
+fn every_vrid_is_told_from_every_other() {
+    for served in vrids() {
+        let program = only(&[served].into_iter().collect());
+        for vrid in 0..=255 {
+            assert_eq!(
+                keeps(&program, &packet(vrid, 0)),
+                vrid == served.get(),
+                "{served} {vrid}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_header_with_options_is_skipped_and_a_short_packet_dropped() {
+    let program = only(&vrids().collect());
+    assert!(keeps(&program, &packet(51, 40)));
+    assert!(!keeps(&program, &packet(51, 0)[..21]));
+    assert!(!keeps(&program, &[]));
+}
+
+proptest! {
+    #[test]
+    fn any_set_keeps_its_members(served in prop::collection::btree_set(1_u8.., 0..255)) {
+        let set: VridSet = served.iter().filter_map(|vrid| Vrid::new(*vrid)).collect();
+        let program = only(&set);
+        for vrid in vrids() {
+            prop_assert_eq!(set.contains(vrid), served.contains(&vrid.get()));
+            prop_assert_eq!(keeps(&program, &packet(vrid.get(), 0)), set.contains(vrid));
+        }
+        prop_assert!(!keeps(&program, &packet(0, 0)));
+    }
+}
+
+#[test]
+fn only_what_was_asked_for_is_not_heard_of() {
+    let [asked, other] = [[10, 0, 0, 9], [10, 0, 0, 8]];
+    let program = all_but_own(7);
+    assert!(!keeps(&program, &notification(7, asked, asked)), "our own");
+    assert!(
+        keeps(&program, &notification(7, asked, other)),
+        "taken along"
+    );
+    assert!(keeps(&program, &notification(8, asked, asked)), "another's");
+    assert!(
+        keeps(&program, &notification(0, asked, asked)),
+        "the kernel's"
+    );
+    let without_address = &notification(7, asked, asked)[..32];
+    assert!(
+        keeps(&program, without_address),
+        "of our port, but about something else"
+    );
+}
+
+fn vrids() -> impl Iterator<Item = Vrid> {
+    (1..=255).filter_map(Vrid::new)
+}
+
+/// An IPv4 packet with `options` bytes of options, and the beginning of an advertisement.
+fn packet(vrid: u8, options: u8) -> Vec<u8> {
+    let mut header = ipv4::header(Ipv4Addr::LOCALHOST, 8).to_vec();
+    header[0] += options / 4;
+    header.resize(header.len() + usize::from(options), 0xff);
+    [&header[..], &[0x31, vrid, 100, 1, 0, 100, 0, 0]].concat()
+}
+
+/// An RTM_NEWADDR with an attribute before IFA_ADDRESS.
+fn notification(port: u32, sequence: [u8; 4], address: [u8; 4]) -> Vec<u8> {
+    let attribute = |kind: u16, value: [u8; 4]| {
+        [&8_u16.to_ne_bytes()[..], &kind.to_ne_bytes(), &value].concat()
+    };
+    [
+        &40_u32.to_ne_bytes()[..],
+        &20_u16.to_ne_bytes(),
+        &[0, 0],
+        &sequence,
+        &port.to_ne_bytes(),
+        &[2, 24, 0, 0, 2, 0, 0, 0],
+        &attribute(2, [1, 1, 1, 1]),
+        &attribute(1, address),
+    ]
+    .concat()
+}
+
+fn keeps(program: &[Instruction], packet: &[u8]) -> bool {
+    run(program, packet).unwrap_or(DROP) != DROP
+}
+
+/// Runs `program` as the kernel does. `None` when it reads beyond the end of the packet.
+fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
+    let (mut a, mut x, mut stored) = (0_u32, 0_u32, [0_u32; 16]);
+    let byte = |at: u32| packet.get(usize::try_from(at).ok()?).copied();
+    let word = |at| {
+        let bytes = [byte(at)?, byte(at + 1)?, byte(at + 2)?, byte(at + 3)?];
+        Some(u32::from_be_bytes(bytes))
+    };
+    let mut next = 0;
+    loop {
+        let Instruction {
+            code,
+            when_true,
+            when_false,
+            k,
+        } = program[next];
+        next += 1;
+        let mut skip = |count: u32| next += usize::try_from(count).unwrap_or(usize::MAX);
+        let mut branch =
+            |condition| skip(u32::from(if condition { when_true } else { when_false }));
+        match code {
+            LOAD => a = k,
+            LOAD_X => x = k,
+            STORE => stored[usize::try_from(k).ok()?] = a,
+            JUMP => skip(k),
+            RETURN => return Some(k),
+            COPY_TO_X => x = a,
+            EQUAL => branch(a == k),
+            EQUAL_X => branch(a == x),
+            LOAD_WORD if k == FIND_ATTRIBUTE => a = find_attribute(packet, a, x),
+            LOAD_WORD => a = word(k)?,
+            LOAD_WORD_AT_X => a = word(x + k)?,
+            ANY_BIT => branch(a & k != 0),
+            LOAD_BYTE_AT_X => a = u32::from(byte(x + k)?),
+            AND => a &= k,
+            LOAD_STORED => a = stored[usize::try_from(k).ok()?],
+            SHIFT_RIGHT => a >>= k,
+            SHIFT_RIGHT_BY_X => a >>= x,
+            LOAD_X_IPV4_HEADER_LEN => x = 4 * u32::from(byte(k)? & 0xf),
+            other => panic!("unknown instruction {other:#x}"),
+        }
+    }
+}
+
+fn find_attribute(packet: &[u8], start: u32, wanted: u32) -> u32 {
+    let mut at = start;
+    while let Some([a, b, c, d, ..]) = packet.get(usize::try_from(at).unwrap()..) {
+        if u32::from(u16::from_ne_bytes([*c, *d])) == wanted {
+            return at;
+        }
+        at += u32::from(u16::from_ne_bytes([*a, *b]))
+            .next_multiple_of(4)
+            .max(4);
+    }
+    0
+}

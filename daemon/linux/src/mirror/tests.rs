@@ -1,0 +1,241 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use vrrp_proto::MacAddress;
+
+use super::*;
+
+const ETH: InterfaceIndex = InterfaceIndex(2);
+
+#[test]
+fn a_link_is_news_when_something_about_it_is() {
+    let mut mirror = Mirror::new();
+    let news = |input: Option<Input<'_>>| input.map(|input| format!("{input:?}"));
+    assert!(news(mirror.apply(Event::Link(link("eth0", true)))).is_some());
+    assert_eq!(news(mirror.apply(Event::Link(link("eth0", true)))), None);
+    assert!(news(mirror.apply(Event::Link(link("eth0", false)))).is_some());
+    let renamed = mirror.apply(Event::Link(link("wan", false)));
+    assert!(
+        matches!(renamed, Some(Input::Link(link)) if link.index == ETH && &*link.name == "wan")
+    );
+    assert_eq!(mirror.links().count(), 1);
+}
+
+#[test]
+fn a_removed_link_takes_its_addresses_along() {
+    let mut mirror = started(&["10.0.0.1/24"]);
+    assert!(matches!(
+        mirror.apply(Event::LinkRemoved(ETH)),
+        Some(Input::LinkRemoved(ETH))
+    ));
+    assert_eq!(mirror.addresses(ETH), []);
+    assert!(mirror.apply(Event::LinkRemoved(ETH)).is_none());
+}
+
+#[test]
+fn our_own_changes_are_no_news() {
+    let mut mirror = started(&[]);
+    let address = address_of("10.0.0.9/24");
+    mirror.applied(&Change::Add {
+        interface: ETH,
+        address,
+    });
+    assert!(mirror.apply(added("10.0.0.9/24", true)).is_none());
+    mirror.applied(&Change::Delete {
+        interface: ETH,
+        address,
+    });
+    assert!(mirror.apply(Event::AddressRemoved(ETH, address)).is_none());
+}
+
+#[test]
+fn a_refused_change_is_taken_back() {
+    let mut mirror = started(&[]);
+    let address = address_of("10.0.0.9/24");
+    let change = Change::Add {
+        interface: ETH,
+        address,
+    };
+    mirror.applied(&change);
+    mirror.refused(&change);
+    assert_eq!(mirror.held(ETH, address), None);
+}
+
+#[test]
+fn somebody_elses_removal_is_news_once() {
+    let mut mirror = started(&["10.0.0.9/24"]);
+    let removed = Event::AddressRemoved(ETH, address_of("10.0.0.9/24"));
+    assert!(matches!(
+        mirror.apply(removed.clone()),
+        Some(Input::AddressRemoved { interface: ETH, address }) if address == address_of("10.0.0.9/24")
+    ));
+    assert!(mirror.apply(removed).is_none());
+}
+
+#[test]
+fn the_kernel_says_whose_an_address_is_if_it_keeps_marks() {
+    let address = address_of("10.0.0.9/24");
+    for marks in [true, false] {
+        let mut mirror = started(&[]);
+        mirror.marks = marks;
+        mirror.applied(&Change::Add {
+            interface: ETH,
+            address,
+        });
+        let news = mirror.apply(added("10.0.0.9/24", false));
+        assert_eq!(news.is_some(), marks);
+        assert_eq!(
+            mirror.held(ETH, address).map(|held| held.ours),
+            Some(!marks)
+        );
+    }
+}
+
+#[test]
+fn primaries_come_before_secondaries_and_a_promoted_one_is_the_last_of_them() {
+    let mut mirror = started(&["10.0.0.1/24"]);
+    let secondary = |text, secondary| {
+        let address = address_of(text);
+        Event::AddressAdded(
+            ETH,
+            Held {
+                address,
+                ours: false,
+                secondary,
+            },
+        )
+    };
+    mirror.apply(secondary("10.0.0.3/24", true));
+    mirror.apply(secondary("10.0.0.2/24", true));
+    mirror.apply(secondary("10.9.0.1/24", false));
+    assert_eq!(
+        order(&mirror),
+        ["10.0.0.1/24", "10.9.0.1/24", "10.0.0.3/24", "10.0.0.2/24"]
+    );
+    mirror.apply(Event::AddressRemoved(ETH, address_of("10.0.0.1/24")));
+    assert!(
+        mirror.apply(secondary("10.0.0.2/24", false)).is_none(),
+        "it was there"
+    );
+    assert_eq!(
+        order(&mirror),
+        ["10.9.0.1/24", "10.0.0.2/24", "10.0.0.3/24"]
+    );
+}
+
+#[test]
+fn a_dump_tells_what_was_missed() {
+    let mut mirror = started(&["10.0.0.1/24", "10.0.0.2/24"]);
+    let inputs = mirror.replace(Dump {
+        links: vec![link("eth0", false)],
+        addresses: vec![held("10.0.0.3/24"), held("10.0.0.1/24")],
+        marks: true,
+    });
+    assert_eq!(inputs.len(), 3);
+    assert!(matches!(&inputs[0], Input::Link(link) if !link.carrier));
+    assert!(
+        matches!(inputs[1], Input::AddressRemoved { address, .. } if address == address_of("10.0.0.2/24"))
+    );
+    assert!(
+        matches!(inputs[2], Input::AddressAdded { address, .. } if address == address_of("10.0.0.3/24"))
+    );
+    assert_eq!(order(&mirror), ["10.0.0.3/24", "10.0.0.1/24"], "as dumped");
+
+    let inputs = mirror.replace(Dump::default());
+    assert!(matches!(inputs[..], [Input::LinkRemoved(ETH)]));
+    assert_eq!(mirror.all().count(), 0);
+}
+
+proptest! {
+    #[test]
+    fn after_a_dump_the_mirror_is_the_dump(
+        before in prop::collection::btree_map(0_u8..8, any::<bool>(), 0..8),
+        after in prop::collection::btree_map(0_u8..8, any::<bool>(), 0..8),
+    ) {
+        let dump = |addresses: &BTreeMap<u8, bool>| Dump {
+            links: vec![link("eth0", true)],
+            addresses: addresses.iter().map(|(last, ours)| {
+                let address = address_of(&format!("10.0.0.{last}/24"));
+                (ETH, Held { address, ours: *ours, secondary: false })
+            }).collect(),
+            marks: true,
+        };
+        let mut mirror = Mirror::new();
+        mirror.replace(dump(&before));
+        // What the engine knows, by what it was told.
+        let mut told = before.clone();
+        for input in mirror.replace(dump(&after)) {
+            if let Input::AddressAdded { address, ours, .. } = input {
+                prop_assert_ne!(told.insert(last_byte(address), ours), Some(ours), "no news");
+            } else if let Input::AddressRemoved { address, .. } = input {
+                prop_assert!(told.remove(&last_byte(address)).is_some(), "no news");
+            } else {
+                prop_assert!(false, "{:?}", input);
+            }
+        }
+        prop_assert_eq!(told, after.clone());
+        let held: Vec<_> = mirror.addresses(ETH).into_iter().map(|held| (ETH, held)).collect();
+        prop_assert_eq!(held, dump(&after).addresses);
+        prop_assert!(mirror.replace(dump(&after)).is_empty());
+    }
+}
+
+fn last_byte(address: InterfaceAddress) -> u8 {
+    address.ipv4().unwrap().octets()[3]
+}
+
+fn started(addresses: &[&str]) -> Mirror {
+    let mut mirror = Mirror::new();
+    mirror.replace(Dump {
+        links: vec![link("eth0", true)],
+        addresses: addresses.iter().map(|text| held(text)).collect(),
+        marks: true,
+    });
+    mirror
+}
+
+fn order(mirror: &Mirror) -> Vec<String> {
+    let addresses = mirror.addresses(ETH);
+    addresses
+        .iter()
+        .map(|held| held.address.to_string())
+        .collect()
+}
+
+fn link(name: &str, carrier: bool) -> Link {
+    Link {
+        index: ETH,
+        name: Arc::from(name),
+        up: true,
+        carrier,
+        mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
+    }
+}
+
+fn held(text: &str) -> (InterfaceIndex, Held) {
+    let address = address_of(text);
+    (
+        ETH,
+        Held {
+            address,
+            ours: false,
+            secondary: false,
+        },
+    )
+}
+
+fn added(text: &str, ours: bool) -> Event {
+    let address = address_of(text);
+    Event::AddressAdded(
+        ETH,
+        Held {
+            address,
+            ours,
+            secondary: false,
+        },
+    )
+}
+
+fn address_of(text: &str) -> InterfaceAddress {
+    text.parse().unwrap()
+}

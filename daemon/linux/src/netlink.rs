@@ -1,0 +1,281 @@
+//! The words of rtnetlink(7): address changes and dumps as bytes, and bytes as events.
+//!
+//! Messages are built and read with the types of `netlink-packet-route`. There is no `rtnetlink`
+//! crate above it: the kernel handles a request within send(2), many requests fit into one send, and
+//! only refusals are answered, so that a connection task would add wakeups and nothing else. Of a
+//! link only its header, name and hardware address are read: the other fifty attributes, some of
+//! which depend on the driver, must not make a link unreadable.
+
+use std::ffi::CStr;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use netlink_packet_core::{
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
+    NetlinkMessage, NlasIterator, Parseable,
+};
+use netlink_packet_route::address::{
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
+};
+use netlink_packet_route::link::{
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage,
+};
+use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
+use nix::sys::socket::{
+    MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, socket,
+};
+use vrrp_proto::{InterfaceAddress, InterfaceIndex, Link, MacAddress};
+
+use crate::mirror::{ADDRESS_PROTOCOL, Event, Held};
+use crate::plan::Change;
+
+/// Room for the longest datagram that the kernel makes of its own accord (a part of a dump).
+pub(crate) const DATAGRAM_LEN: usize = 32 << 10;
+
+// Message types of linux/netlink.h.
+pub(crate) const NLMSG_ERROR: u16 = 2;
+pub(crate) const NLMSG_DONE: u16 = 3;
+
+// Attributes of a link (linux/if_link.h).
+const IFLA_ADDRESS: u16 = 1;
+const IFLA_IFNAME: u16 = 3;
+
+/// Length of struct nlmsghdr and struct ifinfomsg.
+const HEADER_LEN: usize = 16;
+const LINK_HEADER_LEN: usize = 16;
+
+/// A netlink socket that never blocks.
+pub(crate) fn open() -> io::Result<OwnedFd> {
+    let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
+    let family = nix::sys::socket::AddressFamily::Netlink;
+    Ok(socket(
+        family,
+        SockType::Raw,
+        flags,
+        SockProtocol::NetlinkRoute,
+    )?)
+}
+
+/// Lets `socket` hear what is sent to `groups`, and gives the number (port) that the kernel knows
+/// it by.
+pub(crate) fn bind_to(socket: &OwnedFd, groups: u32) -> io::Result<u32> {
+    bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
+    Ok(getsockname::<NetlinkAddr>(socket.as_raw_fd())?.pid())
+}
+
+/// The next datagram in full, or `None` when there is none.
+///
+/// # Errors
+///
+/// ENOBUFS when datagrams were lost before this one, and when this one is too long.
+pub(crate) fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
+    match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
+        Ok(len) => match buffer.get(..len) {
+            Some(datagram) => Ok(Some(datagram)),
+            None => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+        },
+        Err(nix::Error::EAGAIN) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Appends the request to carry out `change`.
+///
+/// It is what `ip address add ADDRESS/PREFIX dev INTERFACE` sends (no broadcast address, the
+/// kernel makes the route to the network), with our mark. Its sequence number is
+/// [`sequence`], as the filter of the monitor expects.
+pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
+    let (message, flags): (fn(AddressMessage) -> _, _) = match change {
+        Change::Add { .. } => (RouteNetlinkMessage::NewAddress, NLM_F_CREATE | NLM_F_EXCL),
+        Change::Delete { .. } => (RouteNetlinkMessage::DelAddress, 0),
+    };
+    let address = change.address();
+    let mut body = AddressMessage::default();
+    body.header.family = match address.address {
+        IpAddr::V4(_) => AddressFamily::Inet,
+        IpAddr::V6(_) => AddressFamily::Inet6,
+    };
+    body.header.prefix_len = address.prefix;
+    body.header.scope = AddressScope::Universe;
+    body.header.index = change.interface().0;
+    body.attributes = vec![
+        AddressAttribute::Local(address.address),
+        AddressAttribute::Address(address.address),
+    ];
+    if matches!(change, Change::Add { .. }) {
+        let mark = AddressProtocol::Other(ADDRESS_PROTOCOL);
+        body.attributes.push(AddressAttribute::Protocol(mark));
+    }
+    push(message(body), flags, sequence(address.address), buffer);
+}
+
+/// The sequence number of a request to change `address`: the bytes of the address, or the first
+/// four of them.
+fn sequence(address: IpAddr) -> u32 {
+    let bytes = match address {
+        IpAddr::V4(address) => address.octets(),
+        IpAddr::V6(address) => *address
+            .octets()
+            .first_chunk()
+            .expect("16 bytes are more than 4"),
+    };
+    u32::from_ne_bytes(bytes)
+}
+
+/// Appends the request for all links, without their statistics.
+pub(crate) fn push_link_dump(sequence: u32, buffer: &mut Vec<u8>) {
+    let mut body = LinkMessage::default();
+    let mask = vec![LinkExtentMask::SkipStats];
+    body.attributes.push(LinkAttribute::ExtMask(mask));
+    push(
+        RouteNetlinkMessage::GetLink(body),
+        NLM_F_DUMP,
+        sequence,
+        buffer,
+    );
+}
+
+/// Appends the request for all IPv4 addresses.
+pub(crate) fn push_address_dump(sequence: u32, buffer: &mut Vec<u8>) {
+    let mut body = AddressMessage::default();
+    body.header.family = AddressFamily::Inet;
+    push(
+        RouteNetlinkMessage::GetAddress(body),
+        NLM_F_DUMP,
+        sequence,
+        buffer,
+    );
+}
+
+fn push(message: RouteNetlinkMessage, flags: u16, sequence: u32, buffer: &mut Vec<u8>) {
+    let mut header = NetlinkHeader::default();
+    header.flags = NLM_F_REQUEST | flags;
+    header.sequence_number = sequence;
+    let mut message = NetlinkMessage::new(header, message.into());
+    message.finalize();
+    let start = buffer.len();
+    buffer.resize(start + message.buffer_len(), 0);
+    message.serialize(&mut buffer[start..]);
+}
+
+/// One message of a datagram: its header, and what follows that.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Message<'b> {
+    pub(crate) header: NetlinkHeader,
+    pub(crate) body: &'b [u8],
+}
+
+impl<'b> Message<'b> {
+    /// The messages of a datagram.
+    pub(crate) fn all_of(mut datagram: &'b [u8]) -> impl Iterator<Item = Self> {
+        std::iter::from_fn(move || {
+            let message = Self::first_of(datagram)?;
+            let len = (HEADER_LEN + message.body.len()).next_multiple_of(4);
+            datagram = datagram.get(len..).unwrap_or_default();
+            Some(message)
+        })
+    }
+
+    fn first_of(bytes: &'b [u8]) -> Option<Self> {
+        let buffer = NetlinkBuffer::new_checked(bytes).ok()?;
+        let header = NetlinkHeader::parse(&buffer).ok()?;
+        let body = bytes.get(HEADER_LEN..usize::try_from(header.length).ok()?)?;
+        Some(Self { header, body })
+    }
+
+    /// The error of an NLMSG_ERROR; 0 is none.
+    pub(crate) fn error(&self) -> io::Error {
+        let code = self
+            .body
+            .first_chunk()
+            .map_or(0, |code| i32::from_ne_bytes(*code));
+        io::Error::from_raw_os_error(code.wrapping_neg())
+    }
+
+    /// The change that an NLMSG_ERROR is about: the kernel gives the request back.
+    pub(crate) fn refused_change(&self) -> Option<Change> {
+        let request = Self::first_of(self.body.get(4..)?)?;
+        match request.event()? {
+            Event::AddressAdded(interface, Held { address, .. }) => {
+                Some(Change::Add { interface, address })
+            }
+            Event::AddressRemoved(interface, address) => {
+                Some(Change::Delete { interface, address })
+            }
+            Event::Link(_) | Event::LinkRemoved(_) => None,
+        }
+    }
+
+    /// What the message says of a link or an IPv4 address, if anything.
+    pub(crate) fn event(&self) -> Option<Event> {
+        match self.header.message_type {
+            libc::RTM_NEWLINK => parse_link(self.body).map(Event::Link),
+            libc::RTM_DELLINK => parse_link(self.body).map(|link| Event::LinkRemoved(link.index)),
+            libc::RTM_NEWADDR => {
+                let (interface, held) = parse_address(self.body)?;
+                Some(Event::AddressAdded(interface, held))
+            }
+            libc::RTM_DELADDR => {
+                let (interface, held) = parse_address(self.body)?;
+                Some(Event::AddressRemoved(interface, held.address))
+            }
+            _ => None,
+        }
+    }
+}
+
+fn parse_link(body: &[u8]) -> Option<Link> {
+    let header = LinkHeader::parse(body).ok()?;
+    // Bridges tell of their ports by the same messages: a port that leaves is no link that goes.
+    if header.interface_family != AddressFamily::Unspec {
+        return None;
+    }
+    let (mut name, mut mac) = (None, None);
+    for attribute in NlasIterator::new(body.get(LINK_HEADER_LEN..)?) {
+        let attribute = attribute.ok()?;
+        match attribute.kind() {
+            IFLA_IFNAME => name = parse_name(attribute.value()),
+            IFLA_ADDRESS => mac = attribute.value().try_into().ok().map(MacAddress),
+            _ => {}
+        }
+    }
+    Some(Link {
+        index: InterfaceIndex(header.index),
+        name: name?,
+        up: header.flags.contains(LinkFlags::Up),
+        carrier: header.flags.contains(LinkFlags::LowerUp),
+        mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
+    })
+}
+
+fn parse_name(value: &[u8]) -> Option<Arc<str>> {
+    let name = CStr::from_bytes_until_nul(value).ok()?;
+    Some(name.to_str().ok()?.into())
+}
+
+/// The address of an address message. With a peer it is the local one.
+fn parse_address(body: &[u8]) -> Option<(InterfaceIndex, Held)> {
+    let message = AddressMessage::parse(body).ok()?;
+    let (mut local, mut ours) = (None, false);
+    for attribute in message.attributes {
+        if let AddressAttribute::Local(IpAddr::V4(address)) = attribute {
+            local = Some(address);
+        } else if let AddressAttribute::Protocol(protocol) = attribute {
+            ours = u8::from(protocol) == ADDRESS_PROTOCOL;
+        }
+    }
+    let held = Held {
+        address: InterfaceAddress {
+            address: local.map(Ipv4Addr::into)?,
+            prefix: message.header.prefix_len,
+        },
+        ours,
+        secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+    };
+    Some((InterfaceIndex(message.header.index), held))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,258 @@
+use std::sync::Arc;
+
+use proptest::prelude::*;
+use vrrp_proto::Link;
+
+use super::*;
+use crate::mirror::{Dump, Event, Held};
+
+const ETH: InterfaceIndex = InterfaceIndex(2);
+const OTHER: InterfaceIndex = InterfaceIndex(3);
+
+#[test]
+fn what_is_missing_is_added_in_the_order_of_the_wish() {
+    let mut mirror = mirror([(ETH, held("10.0.0.1/24", false))]);
+    let desired = desired(&["10.0.0.9/24", "10.0.0.8/24"], &[], false);
+    assert_eq!(
+        planned(&desired, &mut mirror),
+        [add("10.0.0.9/24"), add("10.0.0.8/24")]
+    );
+}
+
+#[test]
+fn what_is_released_goes_before_anything_is_added() {
+    let mut mirror = mirror([(ETH, held("10.0.0.9/24", true))]);
+    let desired = desired(&["10.0.0.8/24"], &["10.0.0.9/24"], false);
+    assert_eq!(
+        planned(&desired, &mut mirror),
+        [delete("10.0.0.9/24"), add("10.0.0.8/24")]
+    );
+}
+
+#[test]
+fn another_prefix_length_is_released_too() {
+    let mut mirror = mirror([(ETH, held("10.0.0.9/32", false))]);
+    let desired = desired(&[], &["10.0.0.9/24"], false);
+    assert_eq!(planned(&desired, &mut mirror), [delete("10.0.0.9/32")]);
+}
+
+#[test]
+fn a_new_prefix_length_replaces_the_old_one() {
+    let mut mirror = mirror([(ETH, held("10.0.0.9/24", true))]);
+    let desired = desired(&["10.0.0.9/32"], &["10.0.0.9/24"], false);
+    assert_eq!(
+        planned(&desired, &mut mirror),
+        [delete("10.0.0.9/24"), add("10.0.0.9/32")]
+    );
+}
+
+#[test]
+fn the_owners_own_addresses_are_spared() {
+    let mut mirror = mirror([
+        (ETH, held("10.0.0.9/24", false)),
+        (ETH, held("10.0.0.8/24", true)),
+    ]);
+    let desired = desired(&[], &["10.0.0.9/24", "10.0.0.8/24"], true);
+    assert_eq!(planned(&desired, &mut mirror), [delete("10.0.0.8/24")]);
+}
+
+#[test]
+fn the_last_of_two_wishes_counts_even_before_the_first_is_carried_out() {
+    let mut mirror = mirror([]);
+    let mut changes = Vec::new();
+    plan(
+        &desired(&["10.0.0.9/24"], &[], false),
+        &mut mirror,
+        &mut changes,
+    );
+    plan(
+        &desired(&[], &["10.0.0.9/24"], false),
+        &mut mirror,
+        &mut changes,
+    );
+    assert_eq!(changes, [add("10.0.0.9/24"), delete("10.0.0.9/24")]);
+}
+
+#[test]
+fn an_interface_that_does_not_exist_gets_nothing() {
+    let mut mirror = Mirror::new();
+    let desired = desired(&["10.0.0.9/24"], &["10.0.0.8/24"], false);
+    assert_eq!(planned(&desired, &mut mirror), []);
+}
+
+#[test]
+fn strays_are_what_bears_our_mark_and_nobody_wants() {
+    let mut mirror = mirror([
+        (ETH, held("10.0.0.1/24", false)),
+        (ETH, held("10.0.0.8/24", true)),
+        (ETH, held("10.0.0.9/24", true)),
+    ]);
+    let mut changes = Vec::new();
+    let wanted = |interface, address| (interface, address) == (ETH, address_of("10.0.0.8/24"));
+    strays(&mut mirror, wanted, &mut changes);
+    assert_eq!(changes, [delete("10.0.0.9/24")]);
+    changes.clear();
+    strays(&mut mirror, wanted, &mut changes);
+    assert_eq!(changes, [], "they are gone already");
+}
+
+proptest! {
+    #[test]
+    fn carrying_out_a_plan_gives_what_is_desired(
+        observed in observed(),
+        desired in any_desired(),
+    ) {
+        let mut mirror = mirror(observed.clone());
+        let changes = planned(&desired, &mut mirror);
+
+        // The mirror agrees with a kernel that was told the changes.
+        let kernel = carried_out(&observed, &changes);
+        for (interface, held) in mirror.all() {
+            prop_assert!(kernel.contains(&(interface, held.address)));
+        }
+        prop_assert_eq!(mirror.all().count(), kernel.len());
+
+        for address in desired.hold.iter() {
+            prop_assert!(kernel.contains(&(ETH, *address)), "{} is held", address);
+        }
+        for (_, before) in observed.iter().filter(|(interface, _)| *interface == ETH) {
+            let is_there = kernel.contains(&(ETH, before.address));
+            let released = desired.release.iter().any(|r| r.address == before.address.address)
+                && !desired.hold.contains(&before.address);
+            let spared = desired.spare_foreign && !before.ours;
+            prop_assert_eq!(is_there, !released || spared, "{:?}", before);
+        }
+        for (_, before) in observed.iter().filter(|(interface, _)| *interface == OTHER) {
+            prop_assert!(kernel.contains(&(OTHER, before.address)), "another interface");
+        }
+    }
+
+    #[test]
+    fn a_second_plan_is_empty(observed in observed(), desired in any_desired()) {
+        let mut mirror = mirror(observed);
+        planned(&desired, &mut mirror);
+        prop_assert_eq!(planned(&desired, &mut mirror), []);
+    }
+}
+
+/// Addresses of a small domain, so that collisions occur.
+fn any_address() -> impl Strategy<Value = InterfaceAddress> {
+    (0_u8..5, prop_oneof![Just(24), Just(32)])
+        .prop_map(|(last, prefix)| address_of(&format!("10.0.0.{last}/{prefix}")))
+}
+
+fn any_desired() -> impl Strategy<Value = Desired> {
+    let addresses = || prop::collection::vec(any_address(), 0..6).prop_map(Arc::from);
+    (addresses(), addresses(), any::<bool>()).prop_map(|(hold, release, spare_foreign)| Desired {
+        interface: ETH,
+        hold,
+        release,
+        spare_foreign,
+    })
+}
+
+fn observed() -> impl Strategy<Value = Vec<(InterfaceIndex, Held)>> {
+    let place = (prop_oneof![Just(ETH), Just(OTHER)], any_address());
+    prop::collection::btree_map(place, any::<bool>(), 0..10).prop_map(|held| {
+        held.into_iter()
+            .map(|((interface, address), ours)| {
+                (
+                    interface,
+                    Held {
+                        address,
+                        ours,
+                        secondary: false,
+                    },
+                )
+            })
+            .collect()
+    })
+}
+
+/// What a kernel that held `observed` holds after `changes`, none of which may be in vain.
+fn carried_out(
+    observed: &[(InterfaceIndex, Held)],
+    changes: &[Change],
+) -> Vec<(InterfaceIndex, InterfaceAddress)> {
+    let mut kernel: Vec<_> = observed
+        .iter()
+        .map(|(i, held)| (*i, held.address))
+        .collect();
+    for change in changes {
+        match *change {
+            Change::Add { interface, address } => {
+                assert!(!kernel.contains(&(interface, address)), "{change}");
+                kernel.push((interface, address));
+            }
+            Change::Delete { interface, address } => {
+                let before = kernel.len();
+                kernel.retain(|there| *there != (interface, address));
+                assert_eq!(kernel.len() + 1, before, "{change}");
+            }
+        }
+    }
+    kernel
+}
+
+fn mirror(addresses: impl IntoIterator<Item = (InterfaceIndex, Held)>) -> Mirror {
+    let mut mirror = Mirror::new();
+    mirror.replace(Dump {
+        marks: true,
+        ..Dump::default()
+    });
+    for index in [ETH, OTHER] {
+        mirror.apply(Event::Link(Link {
+            index,
+            name: format!("eth{}", index.0).into(),
+            up: true,
+            carrier: true,
+            mac: None,
+        }));
+    }
+    for (interface, held) in addresses {
+        mirror.apply(Event::AddressAdded(interface, held));
+    }
+    mirror
+}
+
+fn planned(desired: &Desired, mirror: &mut Mirror) -> Vec<Change> {
+    let mut changes = Vec::new();
+    plan(desired, mirror, &mut changes);
+    changes
+}
+
+fn desired(hold: &[&str], release: &[&str], spare_foreign: bool) -> Desired {
+    let addresses = |texts: &[&str]| texts.iter().map(|text| address_of(text)).collect();
+    Desired {
+        interface: ETH,
+        hold: addresses(hold),
+        release: addresses(release),
+        spare_foreign,
+    }
+}
+
+fn held(text: &str, ours: bool) -> Held {
+    Held {
+        address: address_of(text),
+        ours,
+        secondary: false,
+    }
+}
+
+fn address_of(text: &str) -> InterfaceAddress {
+    text.parse().unwrap()
+}
+
+fn add(text: &str) -> Change {
+    Change::Add {
+        interface: ETH,
+        address: address_of(text),
+    }
+}
+
+fn delete(text: &str) -> Change {
+    Change::Delete {
+        interface: ETH,
+        address: address_of(text),
+    }
+}
