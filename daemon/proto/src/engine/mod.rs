@@ -8,7 +8,9 @@
 //! An event costs what the routers that it concerns cost, and log(n) to find them.
 
 mod configure;
+mod effects;
 mod interfaces;
+mod packet;
 mod slot;
 
 use core::net::IpAddr;
@@ -17,18 +19,15 @@ use std::sync::Arc;
 
 use self::interfaces::Interfaces;
 use self::slot::Slot;
-use crate::border::{
-    Cause, Desired, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
-};
+use crate::border::{Cause, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
-use crate::limiter::{Limiter, Subject};
+use crate::limiter::Limiter;
 use crate::params::TrackerKind;
-use crate::router::{Reaction, Send};
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::Instant;
 use crate::track::Tracker;
-use crate::types::{InterfaceAddress, InterfaceIndex, Version, Vrid};
-use crate::wire::{Advert, DropCause, DropCounts};
+use crate::types::{InterfaceAddress, InterfaceIndex, Vrid};
+use crate::wire::DropCounts;
 
 /// Where a router stands in [`Engine::slots`], until the next reload.
 type RouterId = usize;
@@ -177,49 +176,6 @@ impl Engine {
         {
             let reaction = self.slots[id].router.handle_tick(now);
             self.react(now, id, reaction);
-        }
-    }
-
-    fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
-        let vrid = Advert::peek_vrid(packet.payload);
-        let bound = vrid.and_then(|vrid| self.bound.get(&(packet.interface, vrid)).copied());
-        let Some(id) = bound else {
-            let cause = vrid.map_or(DropCause::Length, |_| DropCause::UnknownVrid);
-            self.dropped.count(cause);
-            self.report_drop(now, packet, None, cause);
-            return;
-        };
-        let slot = &mut self.slots[id];
-        let Some(place) = slot.place else { return };
-        let own = IpAddr::V4(place.source);
-        let received = match Advert::parse(packet, &slot.expected()) {
-            Ok(_) if packet.source == own => Err(DropCause::OwnPacket),
-            // RFC 3768 section 7.1: the local router MUST NOT be the owner. RFC 9568 erratum 8298
-            // leaves it at a note.
-            Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {
-                Err(DropCause::Owner)
-            }
-            Ok(_) if matches!(slot.router.state(), State::Init | State::Fault) => {
-                Err(DropCause::NotListening)
-            }
-            parsed => parsed,
-        };
-        match received {
-            Ok(received) => {
-                slot.observe(&received);
-                let reaction = slot
-                    .router
-                    .handle_advert(now, &received.advert, packet.source, own);
-                if reaction.second_master {
-                    slot.counters.second_masters += 1;
-                    self.report_second_master(now, packet, id, received.advert.priority);
-                }
-                self.react(now, id, reaction);
-            }
-            Err(cause) => {
-                slot.counters.dropped.count(cause);
-                self.report_drop(now, packet, Some(id), cause);
-            }
         }
     }
 
@@ -422,148 +378,5 @@ impl Engine {
                 self.bound.insert((new, vrid), id);
             }
         }
-    }
-
-    /// Carries out what a router does about an event.
-    fn react(&mut self, now: Instant, id: RouterId, reaction: Reaction) {
-        let Reaction {
-            change,
-            send,
-            announce,
-            late,
-            second_master: _,
-        } = reaction;
-        let slot = &mut self.slots[id];
-        let deadline = slot.router.deadline().map(|(at, _)| at);
-        self.deadlines.set(id, deadline);
-        slot.counters.late_wakeups += u64::from(late);
-        if let Some(send) = send
-            && let Some(place) = slot.place
-        {
-            let message = match send {
-                Send::Advert => {
-                    slot.counters.adverts_sent += 1;
-                    slot.message(place.source)
-                }
-                Send::Resignation => {
-                    slot.counters.resignations_sent += 1;
-                    slot.resignation(place.source)
-                }
-            };
-            self.outputs.push_back(Output::Advertise {
-                interface: place.index,
-                source: place.source.into(),
-                message,
-            });
-        }
-        let became_master = match change {
-            Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
-            None => false,
-        };
-        if became_master || announce {
-            let addresses = Arc::clone(&self.slots[id].params.addresses);
-            self.announce(id, addresses);
-        }
-    }
-
-    /// Tells the world of a change of state. Returns the new one.
-    fn transit(&mut self, now: Instant, id: RouterId, from: State, cause: Cause) -> State {
-        let slot = &mut self.slots[id];
-        let to = slot.router.state();
-        let transition = Transition {
-            router: Arc::clone(&slot.name),
-            from,
-            to,
-            cause,
-            priority: slot.priority(),
-            at: now,
-        };
-        slot.counters.became_master += u64::from(to == State::Master);
-        slot.remember(&transition);
-        self.want(id, Arc::from([]));
-        self.outputs
-            .push_back(Output::Report(Report::Transition(transition)));
-        to
-    }
-
-    /// Says what the kernel should hold for a router now. `former` are addresses that it has had
-    /// and that nobody else took over.
-    fn want(&mut self, id: RouterId, former: Arc<[InterfaceAddress]>) {
-        let slot = &self.slots[id];
-        let Some(place) = slot.place else { return };
-        let addresses = Arc::clone(&slot.params.addresses);
-        let (hold, release) = if slot.router.state() == State::Master {
-            (addresses, former)
-        } else if former.is_empty() {
-            (former, addresses)
-        } else {
-            (
-                Arc::from([]),
-                former.iter().chain(addresses.iter()).copied().collect(),
-            )
-        };
-        if !slot.params.priority.is_owner() {
-            self.interfaces.forget(place.index, &release);
-        }
-        self.outputs.push_back(Output::Kernel(Desired {
-            interface: place.index,
-            hold,
-            release,
-            spare_foreign: slot.params.priority.is_owner(),
-        }));
-    }
-
-    fn announce(&mut self, id: RouterId, addresses: Arc<[InterfaceAddress]>) {
-        let slot = &mut self.slots[id];
-        let Some(place) = slot.place else { return };
-        slot.counters.announcements += 1;
-        self.outputs.push_back(Output::Announce {
-            interface: place.index,
-            mac: place.mac,
-            addresses,
-        });
-    }
-
-    fn report_drop(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        id: Option<RouterId>,
-        cause: DropCause,
-    ) {
-        if self.limiter.admit(now, subject(packet, Some(cause))) {
-            let router = id.map(|id| Arc::clone(&self.slots[id].name));
-            let source = packet.source;
-            self.outputs.push_back(Output::Report(Report::Dropped {
-                router,
-                source,
-                cause,
-            }));
-        }
-    }
-
-    fn report_second_master(
-        &mut self,
-        now: Instant,
-        packet: &Packet<'_>,
-        id: RouterId,
-        priority: u8,
-    ) {
-        if self.limiter.admit(now, subject(packet, None)) {
-            self.outputs.push_back(Output::Report(Report::SecondMaster {
-                router: Arc::clone(&self.slots[id].name),
-                source: packet.source,
-                priority,
-            }));
-        }
-    }
-}
-
-fn subject(packet: &Packet<'_>, cause: Option<DropCause>) -> Subject {
-    Subject {
-        interface: packet.interface,
-        vrid: packet.payload.get(1).copied().unwrap_or_default(),
-        source: packet.source,
-        cause,
     }
 }

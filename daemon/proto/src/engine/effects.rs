@@ -1,0 +1,111 @@
+//! What goes out: the reactions of a router as outputs.
+
+use std::sync::Arc;
+
+use super::{Engine, RouterId};
+use crate::border::{Cause, Desired, Output, Report, State, Transition};
+use crate::router::{Reaction, Send};
+use crate::time::Instant;
+use crate::types::InterfaceAddress;
+
+impl Engine {
+    /// Carries out what a router does about an event.
+    pub(super) fn react(&mut self, now: Instant, id: RouterId, reaction: Reaction) {
+        let Reaction {
+            change,
+            send,
+            announce,
+            late,
+            second_master: _,
+        } = reaction;
+        let slot = &mut self.slots[id];
+        let deadline = slot.router.deadline().map(|(at, _)| at);
+        self.deadlines.set(id, deadline);
+        slot.counters.late_wakeups += u64::from(late);
+        if let Some(send) = send
+            && let Some(place) = slot.place
+        {
+            let message = match send {
+                Send::Advert => {
+                    slot.counters.adverts_sent += 1;
+                    slot.message(place.source)
+                }
+                Send::Resignation => {
+                    slot.counters.resignations_sent += 1;
+                    slot.resignation(place.source)
+                }
+            };
+            self.outputs.push_back(Output::Advertise {
+                interface: place.index,
+                source: place.source.into(),
+                message,
+            });
+        }
+        let became_master = match change {
+            Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
+            None => false,
+        };
+        if became_master || announce {
+            let addresses = Arc::clone(&self.slots[id].params.addresses);
+            self.announce(id, addresses);
+        }
+    }
+
+    /// Tells the world of a change of state. Returns the new one.
+    fn transit(&mut self, now: Instant, id: RouterId, from: State, cause: Cause) -> State {
+        let slot = &mut self.slots[id];
+        let to = slot.router.state();
+        let transition = Transition {
+            router: Arc::clone(&slot.name),
+            from,
+            to,
+            cause,
+            priority: slot.priority(),
+            at: now,
+        };
+        slot.counters.became_master += u64::from(to == State::Master);
+        slot.remember(&transition);
+        self.want(id, Arc::from([]));
+        self.outputs
+            .push_back(Output::Report(Report::Transition(transition)));
+        to
+    }
+
+    /// Says what the kernel should hold for a router now. `former` are addresses that it has had
+    /// and that nobody else took over.
+    pub(super) fn want(&mut self, id: RouterId, former: Arc<[InterfaceAddress]>) {
+        let slot = &self.slots[id];
+        let Some(place) = slot.place else { return };
+        let addresses = Arc::clone(&slot.params.addresses);
+        let (hold, release) = if slot.router.state() == State::Master {
+            (addresses, former)
+        } else if former.is_empty() {
+            (former, addresses)
+        } else {
+            (
+                Arc::from([]),
+                former.iter().chain(addresses.iter()).copied().collect(),
+            )
+        };
+        if !slot.params.priority.is_owner() {
+            self.interfaces.forget(place.index, &release);
+        }
+        self.outputs.push_back(Output::Kernel(Desired {
+            interface: place.index,
+            hold,
+            release,
+            spare_foreign: slot.params.priority.is_owner(),
+        }));
+    }
+
+    pub(super) fn announce(&mut self, id: RouterId, addresses: Arc<[InterfaceAddress]>) {
+        let slot = &mut self.slots[id];
+        let Some(place) = slot.place else { return };
+        slot.counters.announcements += 1;
+        self.outputs.push_back(Output::Announce {
+            interface: place.index,
+            mac: place.mac,
+            addresses,
+        });
+    }
+}

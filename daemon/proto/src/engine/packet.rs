@@ -1,0 +1,99 @@
+//! What comes in from the others: whose it is, whether it counts, and who hears of it when not.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use super::{Engine, RouterId};
+use crate::border::{Output, Packet, Report, State};
+use crate::limiter::Subject;
+use crate::time::Instant;
+use crate::types::Version;
+use crate::wire::{Advert, DropCause};
+
+impl Engine {
+    pub(super) fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
+        let vrid = Advert::peek_vrid(packet.payload);
+        let bound = vrid.and_then(|vrid| self.bound.get(&(packet.interface, vrid)).copied());
+        let Some(id) = bound else {
+            let cause = vrid.map_or(DropCause::Length, |_| DropCause::UnknownVrid);
+            self.dropped.count(cause);
+            self.report_drop(now, packet, None, cause);
+            return;
+        };
+        let slot = &mut self.slots[id];
+        let Some(place) = slot.place else { return };
+        let own = IpAddr::V4(place.source);
+        let received = match Advert::parse(packet, &slot.expected()) {
+            Ok(_) if packet.source == own => Err(DropCause::OwnPacket),
+            // RFC 3768 section 7.1: the local router MUST NOT be the owner. RFC 9568 erratum 8298
+            // leaves it at a note.
+            Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {
+                Err(DropCause::Owner)
+            }
+            Ok(_) if matches!(slot.router.state(), State::Init | State::Fault) => {
+                Err(DropCause::NotListening)
+            }
+            parsed => parsed,
+        };
+        match received {
+            Ok(received) => {
+                slot.observe(&received);
+                let reaction = slot
+                    .router
+                    .handle_advert(now, &received.advert, packet.source, own);
+                if reaction.second_master {
+                    slot.counters.second_masters += 1;
+                    self.report_second_master(now, packet, id, received.advert.priority);
+                }
+                self.react(now, id, reaction);
+            }
+            Err(cause) => {
+                slot.counters.dropped.count(cause);
+                self.report_drop(now, packet, Some(id), cause);
+            }
+        }
+    }
+
+    fn report_drop(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        id: Option<RouterId>,
+        cause: DropCause,
+    ) {
+        if self.limiter.admit(now, subject(packet, Some(cause))) {
+            let router = id.map(|id| Arc::clone(&self.slots[id].name));
+            let source = packet.source;
+            self.outputs.push_back(Output::Report(Report::Dropped {
+                router,
+                source,
+                cause,
+            }));
+        }
+    }
+
+    fn report_second_master(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        id: RouterId,
+        priority: u8,
+    ) {
+        if self.limiter.admit(now, subject(packet, None)) {
+            self.outputs.push_back(Output::Report(Report::SecondMaster {
+                router: Arc::clone(&self.slots[id].name),
+                source: packet.source,
+                priority,
+            }));
+        }
+    }
+}
+
+fn subject(packet: &Packet<'_>, cause: Option<DropCause>) -> Subject {
+    Subject {
+        interface: packet.interface,
+        vrid: packet.payload.get(1).copied().unwrap_or_default(),
+        source: packet.source,
+        cause,
+    }
+}
