@@ -6,9 +6,12 @@ use crate::cli::CheckOptions;
 use crate::{Failed, print};
 
 pub(crate) fn check(options: &CheckOptions) -> Result<(), Failed> {
-    let secrets = if options.without_secrets { Secrets::Skip } else { Secrets::Read };
-    let loaded = load(&options.file, secrets)
-        .map_err(|error| Failed::Configuration.because(format_args!("{error}")))?;
+    let secrets = if options.without_secrets {
+        Secrets::Skip
+    } else {
+        Secrets::Read
+    };
+    let loaded = load(&options.file, secrets)?;
     let mut text = String::new();
     for warning in &loaded.warnings {
         text.push_str(&format!("warning: {warning}\n"));

@@ -19,13 +19,18 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     // The configuration matters only where the kernel does not say whose an address is. That it
     // is missing or wrong must not keep the marked addresses on this host.
     let loaded = load(&options.configuration.file, Secrets::Skip)
-        .map_err(|error| Failed::Configuration.because(format_args!("{error}")))
+        .map_err(Failed::from)
         .ok();
     let configured = loaded
         .iter()
         .flat_map(|loaded| loaded.node.routers.values())
         .filter(|router| !router.priority.is_owner())
-        .flat_map(|router| router.addresses.iter().map(|address| (&*router.interface, *address)));
+        .flat_map(|router| {
+            router
+                .addresses
+                .iter()
+                .map(|address| (&*router.interface, *address))
+        });
     let Cleaned { removed, failures } = clean_up(configured).map_err(|error| {
         Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
     })?;
@@ -35,5 +40,9 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     for failure in &failures {
         let _ = Failed::General.because(failure);
     }
-    if failures.is_empty() { Ok(()) } else { Err(Failed::General) }
+    if failures.is_empty() {
+        Ok(())
+    } else {
+        Err(Failed::General)
+    }
 }

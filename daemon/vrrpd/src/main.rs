@@ -17,6 +17,7 @@ mod status;
 use std::process::ExitCode;
 
 use clap::Parser as _;
+use vrrp_config::LoadError;
 
 use self::cli::{Cli, Command};
 
@@ -31,10 +32,23 @@ enum Failed {
 
 impl Failed {
     /// Says what went wrong, on standard error.
-    #[expect(clippy::print_stderr, reason = "the one place where a command complains")]
+    #[expect(
+        clippy::print_stderr,
+        reason = "the one place where a command complains"
+    )]
     fn because(self, complaint: impl std::fmt::Display) -> Self {
         eprintln!("vrrpd: {complaint}");
         self
+    }
+}
+
+impl From<LoadError> for Failed {
+    fn from(error: LoadError) -> Self {
+        let failed = match error {
+            LoadError::Invalid { .. } => Self::Configuration,
+            LoadError::Unreadable { .. } | LoadError::Secrets { .. } => Self::General,
+        };
+        failed.because(error)
     }
 }
 

@@ -70,7 +70,10 @@ pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, JoinHandle<()>)> {
     initialize(verbose);
     let (sender, receiver) = sync_channel(CAPACITY);
     let lost = Arc::new(AtomicU64::new(0));
-    let log = Log { records: sender, lost: Arc::clone(&lost) };
+    let log = Log {
+        records: sender,
+        lost: Arc::clone(&lost),
+    };
     let thread = std::thread::Builder::new()
         .name("scribe".to_owned())
         .spawn(move || write_all(&receiver, &lost))?;
@@ -80,7 +83,11 @@ pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, JoinHandle<()>)> {
 /// Chooses where the lines go: the journal when standard error is connected to it (systemd.exec(5),
 /// `$JOURNAL_STREAM`), else standard error.
 fn initialize(verbose: bool) {
-    let level = if verbose { LevelFilter::TRACE } else { LevelFilter::INFO };
+    let level = if verbose {
+        LevelFilter::TRACE
+    } else {
+        LevelFilter::INFO
+    };
     let journal = std::env::var_os("JOURNAL_STREAM")
         .and_then(|_| tracing_journald::layer().ok())
         .map(|layer| layer.with_field_prefix(Some("VRRP".to_owned())));
@@ -90,12 +97,12 @@ fn initialize(verbose: bool) {
             .with_ansi(false)
             .with_target(false)
             // The message says it all; the fields are for the journal.
-            .fmt_fields(tracing_subscriber::fmt::format::debug_fn(|writer, field, value| {
-                match field.name() {
+            .fmt_fields(tracing_subscriber::fmt::format::debug_fn(
+                |writer, field, value| match field.name() {
                     "message" => write!(writer, "{value:?}"),
                     _ => Ok(()),
-                }
-            }))
+                },
+            ))
     });
     // Fails when there is one already, as in tests: then that one is good enough.
     let _ = tracing_subscriber::registry()
@@ -109,7 +116,10 @@ fn write_all(records: &Receiver<Record>, lost: &AtomicU64) {
         write(record);
         match lost.swap(0, Ordering::Relaxed) {
             0 => {}
-            number => warn!(number, "{number} log records were lost: the log is too slow"),
+            number => warn!(
+                number,
+                "{number} log records were lost: the log is too slow"
+            ),
         }
     }
 }
@@ -117,10 +127,18 @@ fn write_all(records: &Receiver<Record>, lost: &AtomicU64) {
 fn write(record: Record) {
     match record {
         Record::Report(report) => write_report(report),
-        Record::Script { tracker, well: true, detail } => {
+        Record::Script {
+            tracker,
+            well: true,
+            detail,
+        } => {
             info!(%tracker, well = true, "tracker {tracker}: {detail}");
         }
-        Record::Script { tracker, well: false, detail } => {
+        Record::Script {
+            tracker,
+            well: false,
+            detail,
+        } => {
             warn!(%tracker, well = false, "tracker {tracker}: {detail}");
         }
         Record::Note(level, text) => match level {
@@ -135,11 +153,22 @@ fn write(record: Record) {
 
 fn write_report(report: Report) {
     match report {
-        Report::Transition(Transition { router, from, to, cause, priority, at: _ }) => info!(
+        Report::Transition(Transition {
+            router,
+            from,
+            to,
+            cause,
+            priority,
+            at: _,
+        }) => info!(
             instance = %router, %from, %to, %cause, priority = priority.get(),
             "{router}: {from} -> {to} (priority {priority}): {cause}",
         ),
-        Report::Dropped { router, source, cause } => {
+        Report::Dropped {
+            router,
+            source,
+            cause,
+        } => {
             let whose = whose(router.as_deref());
             warn!(
                 instance = router.as_deref(), %source, cause = cause.word(),
@@ -154,7 +183,11 @@ fn write_report(report: Report) {
             instance = %router, %address,
             "{router}: {address} was added here although this host is not master; taken off",
         ),
-        Report::Verdict { tracker, well, detail } => {
+        Report::Verdict {
+            tracker,
+            well,
+            detail,
+        } => {
             let verdict = if well { "well" } else { "down" };
             info!(%tracker, well, "tracker {tracker} is {verdict}: {detail}");
         }
@@ -162,7 +195,11 @@ fn write_report(report: Report) {
             instance = %router, from = from.get(), to = to.get(),
             "{router}: priority {from} -> {to}",
         ),
-        Report::SecondMaster { router, source, priority } => {
+        Report::SecondMaster {
+            router,
+            source,
+            priority,
+        } => {
             warn_second_master(&router, source, priority);
         }
     }
@@ -177,5 +214,7 @@ fn warn_second_master(router: &str, source: IpAddr, priority: u8) {
 }
 
 fn whose(router: Option<&str>) -> String {
-    router.map(|router| format!("{router}: ")).unwrap_or_default()
+    router
+        .map(|router| format!("{router}: "))
+        .unwrap_or_default()
 }

@@ -26,7 +26,11 @@ pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
         Failed::General.because(format_args!("the daemon is of another version: {error}"))
     })?;
-    print(&if options.json { format!("{answer}\n") } else { render(&snapshot) })
+    print(&if options.json {
+        format!("{answer}\n")
+    } else {
+        render(&snapshot)
+    })
 }
 
 /// The daemon's answer: one JSON object, without being asked anything.
@@ -41,13 +45,23 @@ fn ask(socket: &Path) -> std::io::Result<String> {
 /// A table for people.
 pub(crate) fn render(snapshot: &Snapshot) -> String {
     let mut rows = vec![
-        ["INSTANCE", "STATE", "FOR", "PRIORITY", "INTERFACE", "VRID", "MASTER", "ADDRESSES"]
-            .map(String::from),
+        [
+            "INSTANCE",
+            "STATE",
+            "FOR",
+            "PRIORITY",
+            "INTERFACE",
+            "VRID",
+            "MASTER",
+            "ADDRESSES",
+        ]
+        .map(String::from),
     ];
     rows.extend(snapshot.instances.iter().map(row));
     let mut text = table(&rows);
+    text.push('\n');
     for instance in &snapshot.instances {
-        let _ = writeln!(text, "\n{}: {}", instance.name, instance.cause);
+        let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
         notes(instance, &mut text);
     }
     if !snapshot.trackers.is_empty() {
@@ -112,14 +126,35 @@ fn notes(instance: &RouterStatus, text: &mut String) {
             let _ = writeln!(text, "  {number} {what}");
         }
     };
-    note(counters.repairs, "times a virtual address was taken away and put back");
-    note(counters.strays, "times a virtual address was found here that was not ours to hold");
-    note(counters.second_masters, "advertisements of another master of lower precedence");
-    note(counters.late_wakeups, "times this host stood still too long to trust its own silence");
-    note(counters.address_list_differs, "advertisements that list other addresses than ours");
-    note(counters.interval_differs, "advertisements with another interval than ours");
+    note(
+        counters.repairs,
+        "times a virtual address was taken away and put back",
+    );
+    note(
+        counters.strays,
+        "times a virtual address was found here that was not ours to hold",
+    );
+    note(
+        counters.second_masters,
+        "advertisements of another master of lower precedence",
+    );
+    note(
+        counters.late_wakeups,
+        "times this host stood still too long to trust its own silence",
+    );
+    note(
+        counters.address_list_differs,
+        "advertisements that list other addresses than ours",
+    );
+    note(
+        counters.interval_differs,
+        "advertisements with another interval than ours",
+    );
     for cause in vrrp_proto::wire::DropCause::ALL {
-        note(counters.dropped.get(*cause), &format!("packets dropped because {cause}"));
+        note(
+            counters.dropped.get(*cause),
+            &format!("packets dropped because {cause}"),
+        );
     }
 }
 
@@ -129,13 +164,20 @@ fn age(seconds: f64) -> String {
     units
         .iter()
         .find(|(unit, _)| seconds >= 2.0 * unit)
-        .map_or_else(|| format!("{seconds:.0} s"), |(unit, name)| format!("{:.0} {name}", (seconds / unit).floor()))
+        .map_or_else(
+            || format!("{seconds:.0} s"),
+            |(unit, name)| format!("{:.0} {name}", (seconds / unit).floor()),
+        )
 }
 
 /// Columns as wide as their widest cell, the last one without padding.
 fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
-    let width =
-        |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..COLUMNS).map(width).collect();
     let mut text = String::new();
     for row in rows {
@@ -149,15 +191,4 @@ fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ages_are_told_in_the_unit_that_people_would_use() {
-        assert_eq!(age(0.4), "0 s");
-        assert_eq!(age(119.0), "119 s");
-        assert_eq!(age(179.0), "2 min");
-        assert_eq!(age(7_300.0), "2 h");
-        assert_eq!(age(400_000.0), "4 d");
-    }
-}
+mod tests;

@@ -58,7 +58,9 @@ pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<Un
 pub(crate) async fn serve(listener: UnixListener, inbox: Inbox, log: Log) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         match listener.accept().await {
             Ok((stream, _)) => {
                 let inbox = inbox.clone();
@@ -81,7 +83,9 @@ async fn answer(mut stream: AsyncStream, inbox: Inbox) -> io::Result<()> {
     if inbox.send(Message::Snapshot(reply)).is_err() {
         return Ok(());
     }
-    let Ok(snapshot) = snapshot.await else { return Ok(()) };
+    let Ok(snapshot) = snapshot.await else {
+        return Ok(());
+    };
     let text = serde_json::to_vec(&snapshot)?;
     stream.write_all(&text).await?;
     stream.shutdown().await

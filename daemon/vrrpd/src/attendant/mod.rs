@@ -42,18 +42,22 @@ pub(crate) struct Attendant {
 /// # Errors
 /// When the system does not give a thread, or the runtime its descriptors.
 pub(crate) fn start(attendant: Attendant) -> io::Result<JoinHandle<()>> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
     let signals = {
         let _guard = runtime.enter();
         Signals::new()?
     };
-    std::thread::Builder::new().name("attendant".to_owned()).spawn(move || {
-        let log = attendant.log.clone();
-        if let Err(error) = runtime.block_on(attendant.run(signals)) {
-            log.note(Level::ERROR, format!("the attendant gave up: {error}"));
-        }
-        // Scripts that are still running are killed by the runtime's end.
-    })
+    std::thread::Builder::new()
+        .name("attendant".to_owned())
+        .spawn(move || {
+            let log = attendant.log.clone();
+            if let Err(error) = runtime.block_on(attendant.run(signals)) {
+                log.note(Level::ERROR, format!("the attendant gave up: {error}"));
+            }
+            // Scripts that are still running are killed by the runtime's end.
+        })
 }
 
 /// The signals that the daemon understands.
@@ -75,7 +79,14 @@ impl Signals {
 
 impl Attendant {
     async fn run(self, mut signals: Signals) -> io::Result<()> {
-        let Self { file, scripts, listener, inbox, mut tally, log } = self;
+        let Self {
+            file,
+            scripts,
+            listener,
+            inbox,
+            mut tally,
+            log,
+        } = self;
         let mut running = Scripts::new(inbox.clone(), log.clone());
         running.set(scripts);
         let listener = control::adopt(listener)?;
@@ -113,12 +124,19 @@ fn stop(inbox: &Inbox, log: &Log) {
 /// Reads the configuration again, as a whole: when anything in it is wrong, everything stays.
 fn reload(file: &std::path::Path, running: &mut Scripts, inbox: &Inbox, log: &Log) {
     match load(file, Secrets::Read) {
-        Ok(Loaded { node, scripts, warnings }) => {
+        Ok(Loaded {
+            node,
+            scripts,
+            warnings,
+        }) => {
             for warning in &warnings {
                 log.note(Level::WARN, warning.to_string());
             }
             let instances = count(node.routers.len(), "instance");
-            log.note(Level::INFO, format!("{} read again: {instances}", file.display()));
+            log.note(
+                Level::INFO,
+                format!("{} read again: {instances}", file.display()),
+            );
             // First the node, so that no result comes in for a tracker that it does not know.
             let _ = inbox.send(Message::Configure(node));
             running.set(scripts);
@@ -127,7 +145,10 @@ fn reload(file: &std::path::Path, running: &mut Scripts, inbox: &Inbox, log: &Lo
             for line in error.to_string().lines() {
                 log.note(Level::ERROR, line);
             }
-            log.note(Level::ERROR, "the configuration is wrong: the one in force stays");
+            log.note(
+                Level::ERROR,
+                "the configuration is wrong: the one in force stays",
+            );
         }
     }
 }

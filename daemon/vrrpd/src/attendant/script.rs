@@ -48,12 +48,17 @@ impl Drop for Running {
 
 impl Scripts {
     pub(super) const fn new(inbox: Inbox, log: Log) -> Self {
-        Self { running: BTreeMap::new(), inbox, log }
+        Self {
+            running: BTreeMap::new(),
+            inbox,
+            log,
+        }
     }
 
     /// Runs exactly these from now on. What stays the same goes on undisturbed.
     pub(super) fn set(&mut self, scripts: BTreeMap<Arc<str>, Script>) {
-        self.running.retain(|name, running| scripts.get(name) == Some(&running.script));
+        self.running
+            .retain(|name, running| scripts.get(name) == Some(&running.script));
         for (name, script) in scripts {
             if !self.running.contains_key(&name) {
                 let checking = check_again_and_again(
@@ -81,11 +86,22 @@ async fn check_again_and_again(tracker: Arc<str>, script: Script, inbox: Inbox, 
         let detail: Arc<str> = detail.into();
         if last.as_ref() != Some(&(well, Arc::clone(&detail))) {
             let (tracker, detail) = (Arc::clone(&tracker), Arc::clone(&detail));
-            log.record(Record::Script { tracker, well, detail });
+            log.record(Record::Script {
+                tracker,
+                well,
+                detail,
+            });
         }
         last = Some((well, Arc::clone(&detail)));
         let tracker = Arc::clone(&tracker);
-        if inbox.send(Message::Probe { tracker, well, detail }).is_err() {
+        if inbox
+            .send(Message::Probe {
+                tracker,
+                well,
+                detail,
+            })
+            .is_err()
+        {
             return;
         }
         if let Outcome::TooSlow { mut child, .. } = outcome {
@@ -113,20 +129,31 @@ impl Outcome {
         match self {
             Self::Ended { status, output } => {
                 let line = output.lines().rfind(|line| !line.trim().is_empty());
-                let said = line.map(|line| format!(": {}", line.trim())).unwrap_or_default();
+                let said = line
+                    .map(|line| format!(": {}", line.trim()))
+                    .unwrap_or_default();
                 (status.success(), format!("{status}{said}"))
             }
-            Self::TooSlow { after, .. } => {
-                (false, format!("killed, because it took longer than {} s", after.as_secs_f64()))
+            Self::TooSlow { after, .. } => (
+                false,
+                format!(
+                    "killed, because it took longer than {} s",
+                    after.as_secs_f64()
+                ),
+            ),
+            Self::Impossible { command, error } => {
+                (false, format!("cannot run {command}: {error}"))
             }
-            Self::Impossible { command, error } => (false, format!("cannot run {command}: {error}")),
         }
     }
 }
 
 /// Runs the script once.
 async fn check(script: &Script) -> Outcome {
-    let impossible = |error| Outcome::Impossible { command: script.command.join(" "), error };
+    let impossible = |error| Outcome::Impossible {
+        command: script.command.join(" "),
+        error,
+    };
     let mut child = match spawn(script) {
         Ok(child) => child,
         Err(error) => return impossible(error),
@@ -134,13 +161,22 @@ async fn check(script: &Script) -> Outcome {
     let group = Group::of(&child);
     let output = Arc::new(Mutex::new(Vec::new()));
     let readers = [
-        child.stdout.take().map(|stream| collect(stream, Arc::clone(&output))),
-        child.stderr.take().map(|stream| collect(stream, Arc::clone(&output))),
+        child
+            .stdout
+            .take()
+            .map(|stream| collect(stream, Arc::clone(&output))),
+        child
+            .stderr
+            .take()
+            .map(|stream| collect(stream, Arc::clone(&output))),
     ];
     match timeout(script.timeout, child.wait()).await {
         Err(_) => {
             drop(group);
-            Outcome::TooSlow { after: script.timeout, child }
+            Outcome::TooSlow {
+                after: script.timeout,
+                child,
+            }
         }
         Ok(Err(error)) => impossible(error),
         Ok(Ok(status)) => {
@@ -153,7 +189,10 @@ async fn check(script: &Script) -> Outcome {
             // Whoever is left in the background keeps the other end open.
             let _ = timeout(LAST_WORDS, finished).await;
             let output = output.lock().unwrap_or_else(PoisonError::into_inner);
-            Outcome::Ended { status, output: String::from_utf8_lossy(&output).into_owned() }
+            Outcome::Ended {
+                status,
+                output: String::from_utf8_lossy(&output).into_owned(),
+            }
         }
     }
 }
@@ -185,7 +224,12 @@ struct Group(Option<Pid>);
 
 impl Group {
     fn of(child: &Child) -> Self {
-        Self(child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw))
+        Self(
+            child
+                .id()
+                .and_then(|id| i32::try_from(id).ok())
+                .map(Pid::from_raw),
+        )
     }
 
     fn spare(mut self) {
@@ -216,3 +260,6 @@ fn collect(
         }
     })
 }
+
+#[cfg(test)]
+mod tests;

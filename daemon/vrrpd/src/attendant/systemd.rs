@@ -11,7 +11,10 @@ use crate::scribe::Log;
 
 /// The daemon serves.
 pub(super) fn ready(tally: Tally, log: &Log) {
-    notify(&[NotifyState::Ready, NotifyState::Status(&text(tally))], log);
+    notify(
+        &[NotifyState::Ready, NotifyState::Status(&text(tally))],
+        log,
+    );
 }
 
 /// The states changed.
@@ -23,7 +26,10 @@ pub(super) fn status(tally: Tally, log: &Log) {
 pub(super) fn reloading(log: &Log) {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now], log),
-        Err(error) => log.note(Level::WARN, format!("systemd is not told of a reload: {error}")),
+        Err(error) => log.note(
+            Level::WARN,
+            format!("systemd is not told of a reload: {error}"),
+        ),
     }
 }
 
@@ -34,7 +40,9 @@ pub(super) fn stopping(log: &Log) {
 
 /// Feeds the watchdog as long as the node turns, twice in its time.
 pub(super) async fn keep_watchdog(inbox: Inbox, log: Log) {
-    let Some(limit) = sd_notify::watchdog_enabled() else { return };
+    let Some(limit) = sd_notify::watchdog_enabled() else {
+        return;
+    };
     let mut rhythm = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
     loop {
         rhythm.tick().await;
@@ -53,6 +61,10 @@ fn notify(states: &[NotifyState<'_>], log: &Log) {
 }
 
 fn text(tally: Tally) -> String {
-    let Tally { master, backup, fault } = tally;
+    let Tally {
+        master,
+        backup,
+        fault,
+    } = tally;
     format!("{master} master, {backup} backup, {fault} in fault")
 }

@@ -20,17 +20,22 @@ use crate::{Failed, scribe};
 pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     let file = options.configuration.file.clone();
-    let loaded = load(&file, Secrets::Read)
-        .map_err(|error| Failed::Configuration.because(format_args!("{error}")))?;
+    let loaded = load(&file, Secrets::Read)?;
     capability::check().map_err(|missing| Failed::General.because(missing))?;
     let socket = options.runtime.control_socket();
     let listener = control::listen(&socket).map_err(|error| {
-        Failed::General.because(format_args!("cannot listen at {}: {error}", socket.display()))
+        Failed::General.because(format_args!(
+            "cannot listen at {}: {error}",
+            socket.display()
+        ))
     })?;
     let (log, scribe) = scribe::start(options.verbose)
         .map_err(|error| Failed::General.because(format_args!("cannot start a thread: {error}")))?;
     if let Err(error) = capability::clear_ambient() {
-        log.note(Level::WARN, format!("check scripts inherit capabilities: {error}"));
+        log.note(
+            Level::WARN,
+            format!("check scripts inherit capabilities: {error}"),
+        );
     }
     let outcome = serve(file, loaded, listener, &log);
     let _ = std::fs::remove_file(&socket);
@@ -46,7 +51,11 @@ fn serve(
     listener: std::os::unix::net::UnixListener,
     log: &scribe::Log,
 ) -> Result<(), Failed> {
-    let Loaded { node: params, scripts, warnings } = loaded;
+    let Loaded {
+        node: params,
+        scripts,
+        warnings,
+    } = loaded;
     for warning in &warnings {
         log.note(Level::WARN, warning.to_string());
     }
@@ -64,10 +73,19 @@ fn serve(
     );
     let (mut node, inbox, tally) = Node::new(params, log.clone())
         .map_err(|error| complain("open the sockets of the daemon", error))?;
-    let attendant = Attendant { file, scripts, listener, inbox, tally, log: log.clone() };
+    let attendant = Attendant {
+        file,
+        scripts,
+        listener,
+        inbox,
+        tally,
+        log: log.clone(),
+    };
     let attendant =
         attendant::start(attendant).map_err(|error| complain("start a thread", error))?;
-    let outcome = node.run().map_err(|error| complain("wait for events", error));
+    let outcome = node
+        .run()
+        .map_err(|error| complain("wait for events", error));
     // Its inbox is closed now: the attendant ends as soon as it finds out.
     drop(node);
     let _ = attendant.join();

@@ -70,7 +70,11 @@ pub(crate) struct Node {
 struct Scratch {
     events: Vec<Event>,
     desired: Vec<Desired>,
-    announcements: Vec<(InterfaceIndex, MacAddress, std::sync::Arc<[InterfaceAddress]>)>,
+    announcements: Vec<(
+        InterfaceIndex,
+        MacAddress,
+        std::sync::Arc<[InterfaceAddress]>,
+    )>,
     reports: Vec<Report>,
     changes: Vec<Change>,
     failures: Vec<Failure>,
@@ -159,7 +163,9 @@ impl Node {
     }
 
     fn take_packets(&mut self, now: Instant, token: u64) {
-        let Ok(interface) = u32::try_from(token).map(InterfaceIndex) else { return };
+        let Ok(interface) = u32::try_from(token).map(InterfaceIndex) else {
+            return;
+        };
         match self.sockets.receive(interface) {
             Ok(None) => {}
             Ok(Some(packets)) => {
@@ -169,7 +175,8 @@ impl Node {
             }
             Err(error) => {
                 let name = name(&self.mirror, interface);
-                self.log.note(Level::DEBUG, format!("cannot receive on {name}: {error}"));
+                self.log
+                    .note(Level::DEBUG, format!("cannot receive on {name}: {error}"));
             }
         }
     }
@@ -184,8 +191,19 @@ impl Node {
                     self.engine.handle(now, Input::Configure(params));
                     changed = true;
                 }
-                Message::Probe { tracker, well, detail } => {
-                    self.engine.handle(now, Input::Probe { tracker: &tracker, well, detail });
+                Message::Probe {
+                    tracker,
+                    well,
+                    detail,
+                } => {
+                    self.engine.handle(
+                        now,
+                        Input::Probe {
+                            tracker: &tracker,
+                            well,
+                            detail,
+                        },
+                    );
                 }
                 // Whoever asked may have gone away.
                 Message::Snapshot(reply) => drop(reply.send(self.engine.snapshot(now))),
@@ -211,7 +229,10 @@ impl Node {
                 self.look_again_at = Some(now);
             }
             Err(error) => {
-                self.log.note(Level::ERROR, format!("cannot hear the kernel's messages: {error}"));
+                self.log.note(
+                    Level::ERROR,
+                    format!("cannot hear the kernel's messages: {error}"),
+                );
                 self.look_again_at = Some(now + SECOND_LOOK);
             }
         }
@@ -239,7 +260,10 @@ impl Node {
     fn look_again(&mut self, now: Instant) {
         self.look_again_at = None;
         if let Err(error) = self.look() {
-            self.log.note(Level::ERROR, format!("cannot ask the kernel for addresses: {error}"));
+            self.log.note(
+                Level::ERROR,
+                format!("cannot ask the kernel for addresses: {error}"),
+            );
             self.look_again_at = Some(now + SECOND_LOOK);
         }
         self.engine.handle(now, Input::Overrun);
@@ -250,10 +274,14 @@ impl Node {
     /// what leaves has its last word first.
     fn act_after_change(&mut self) {
         let listeners = by_interface(self.engine.listeners());
-        self.sockets.open(&listeners, &self.poller, |interface, error| {
-            let name = name(&self.mirror, interface);
-            self.log.note(Level::ERROR, format!("cannot open a raw socket on {name}: {error}"));
-        });
+        self.sockets
+            .open(&listeners, &self.poller, |interface, error| {
+                let name = name(&self.mirror, interface);
+                self.log.note(
+                    Level::ERROR,
+                    format!("cannot open a raw socket on {name}: {error}"),
+                );
+            });
         self.act();
         self.sockets.close(&listeners);
     }
@@ -262,11 +290,19 @@ impl Node {
     fn act(&mut self) {
         while let Some(output) = self.engine.poll() {
             match output {
-                Output::Advertise { interface, source, message } => {
+                Output::Advertise {
+                    interface,
+                    source,
+                    message,
+                } => {
                     self.sockets.queue(interface, source, message);
                 }
                 Output::Kernel(desired) => self.scratch.desired.push(desired),
-                Output::Announce { interface, mac, addresses } => {
+                Output::Announce {
+                    interface,
+                    mac,
+                    addresses,
+                } => {
                     self.scratch.announcements.push((interface, mac, addresses));
                 }
                 Output::Report(report) => self.scratch.reports.push(report),
@@ -284,7 +320,7 @@ impl Node {
 
     fn change_addresses(&mut self) {
         for desired in self.scratch.desired.drain(..) {
-            plan(&desired, &self.mirror, &mut self.scratch.changes);
+            plan(&desired, &mut self.mirror, &mut self.scratch.changes);
         }
         self.apply_changes();
     }
@@ -293,27 +329,29 @@ impl Node {
     fn remove_strays(&mut self) {
         let held: std::collections::BTreeSet<_> = self.engine.held().collect();
         strays(
-            &self.mirror,
+            &mut self.mirror,
             |interface, address| held.contains(&(interface, address)),
             &mut self.scratch.changes,
         );
         for change in &self.scratch.changes {
-            self.log.note(Level::WARN, format!("left by an earlier run: {change}"));
+            self.log
+                .note(Level::WARN, format!("left by an earlier run: {change}"));
         }
         self.apply_changes();
     }
 
     fn apply_changes(&mut self) {
-        let Scratch { changes, failures, .. } = &mut self.scratch;
+        let Scratch {
+            changes, failures, ..
+        } = &mut self.scratch;
         if changes.is_empty() {
             return;
         }
-        let outcome = self.requests.apply(changes, &mut self.mirror, failures);
+        self.requests.apply(changes, &mut self.mirror, failures);
         changes.clear();
-        let complaints = failures.drain(..).map(|failure| failure.to_string());
-        let complaints = complaints.chain(outcome.err().map(|error| error.to_string()));
-        for complaint in complaints {
-            self.log.note(Level::ERROR, format!("{complaint}; trying again"));
+        for failure in failures.drain(..) {
+            self.log
+                .note(Level::ERROR, format!("{failure}; trying again"));
             self.look_again_at = Some(clock::now() + SECOND_LOOK);
         }
     }
@@ -357,7 +395,8 @@ impl Node {
 
 /// The name of an interface, for people.
 fn name(mirror: &Mirror, interface: InterfaceIndex) -> String {
-    mirror
-        .link(interface)
-        .map_or_else(|| format!("interface {}", interface.0), |link| link.name.to_string())
+    mirror.link(interface).map_or_else(
+        || format!("interface {}", interface.0),
+        |link| link.name.to_string(),
+    )
 }

@@ -41,7 +41,13 @@ impl Sockets {
                 Some(open) => open.socket.set_filter(vrids).map(|()| open.vrids = *vrids),
                 None => AdvertSocket::open(*interface, vrids).and_then(|socket| {
                     poller.add(&socket, u64::from(interface.0))?;
-                    self.open.insert(*interface, Open { socket, vrids: *vrids });
+                    self.open.insert(
+                        *interface,
+                        Open {
+                            socket,
+                            vrids: *vrids,
+                        },
+                    );
                     Ok(())
                 }),
             };
@@ -54,12 +60,15 @@ impl Sockets {
     /// Closes those that are not for one of `listeners`.
     pub(super) fn close(&mut self, listeners: &BTreeMap<InterfaceIndex, VridSet>) {
         // Closing takes a descriptor out of the poller too (epoll(7)).
-        self.open.retain(|interface, _| listeners.contains_key(interface));
+        self.open
+            .retain(|interface, _| listeners.contains_key(interface));
     }
 
     /// The packets that came in on an interface, as many as one system call gives.
     pub(super) fn receive(&mut self, interface: InterfaceIndex) -> io::Result<Option<Packets<'_>>> {
-        let Some(open) = self.open.get(&interface) else { return Ok(None) };
+        let Some(open) = self.open.get(&interface) else {
+            return Ok(None);
+        };
         open.socket.receive(&mut self.batch).map(Some)
     }
 
@@ -78,7 +87,8 @@ impl Sockets {
     pub(super) fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, Ipv4Addr, io::Error)) {
         for interface in self.queued.drain(..) {
             if let Some(open) = self.open.get_mut(&interface) {
-                open.socket.flush(|source, error| failed(interface, source, error));
+                open.socket
+                    .flush(|source, error| failed(interface, source, error));
             }
         }
     }

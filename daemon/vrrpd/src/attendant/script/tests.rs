@@ -1,0 +1,174 @@
+use std::path::Path;
+use std::time::Instant;
+
+use super::*;
+
+/// Far more than any of these scripts needs, far less than the ones that hang.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[test]
+fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
+    assert_eq!(run("exit 0", PATIENCE), (true, "exit status: 0".to_owned()));
+    assert_eq!(
+        run("echo one; echo two >&2; echo; exit 3", PATIENCE),
+        (false, "exit status: 3: two".to_owned())
+    );
+    assert_eq!(
+        run("kill -TERM $$", PATIENCE),
+        (false, "signal: 15 (SIGTERM)".to_owned())
+    );
+}
+
+#[test]
+fn a_script_that_is_not_there_is_a_failure_with_its_name() {
+    let script = Script {
+        command: vec!["/nowhere/check".to_owned()],
+        ..shell("", PATIENCE)
+    };
+    let (well, detail) = block_on(async { check(&script).await.describe() });
+    assert!(!well);
+    assert_eq!(
+        detail,
+        "cannot run /nowhere/check: No such file or directory (os error 2)"
+    );
+}
+
+#[test]
+fn a_user_that_does_not_exist_is_a_failure_with_its_name() {
+    let script = Script {
+        user: Some("no-such-user".to_owned()),
+        ..shell("exit 0", PATIENCE)
+    };
+    let (well, detail) = block_on(async { check(&script).await.describe() });
+    assert!(!well);
+    assert!(
+        detail.ends_with("there is no user no-such-user"),
+        "{detail}"
+    );
+}
+
+#[test]
+fn a_script_that_hangs_is_killed_with_everything_it_started() {
+    let directory = Directory::new();
+    let pid_file = directory.path("pid");
+    let text = format!("sleep 1000 & echo $! > {}; wait", pid_file.display());
+    let (well, detail) = run(&text, Duration::from_millis(500));
+    assert!(!well);
+    assert_eq!(detail, "killed, because it took longer than 0.5 s");
+    wait_until_gone(read_pid(&pid_file));
+}
+
+#[test]
+fn what_a_script_leaves_in_the_background_lives_on_and_holds_nothing_up() {
+    let directory = Directory::new();
+    let pid_file = directory.path("pid");
+    let started = Instant::now();
+    // The service keeps the script's standard output.
+    let text = format!(
+        "sleep 1000 & echo $! > {}; echo started",
+        pid_file.display()
+    );
+    assert_eq!(
+        run(&text, PATIENCE),
+        (true, "exit status: 0: started".to_owned())
+    );
+    assert!(started.elapsed() < PATIENCE);
+    let service = read_pid(&pid_file);
+    nix::sys::signal::kill(service, None).expect("the service is alive");
+    nix::sys::signal::kill(service, Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn a_flood_of_output_neither_blocks_the_script_nor_fills_the_memory() {
+    let (well, detail) = run("head -c 1000000 /dev/zero | tr '\\0' x", PATIENCE);
+    assert!(well);
+    assert!(detail.len() < OUTPUT_LIMIT + 100, "{} bytes", detail.len());
+}
+
+#[test]
+fn dropping_a_check_kills_its_script() {
+    let directory = Directory::new();
+    let pid_file = directory.path("pid");
+    let script = shell(
+        &format!("echo $$ > {}; sleep 1000", pid_file.display()),
+        PATIENCE,
+    );
+    block_on(async {
+        let checking = tokio::spawn(async move { check(&script).await.describe() });
+        while !std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        checking.abort();
+        assert!(checking.await.unwrap_err().is_cancelled());
+    });
+    wait_until_gone(read_pid(&directory.path("pid")));
+}
+
+fn shell(text: &str, timeout: Duration) -> Script {
+    Script {
+        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()],
+        interval: Duration::from_secs(1),
+        timeout,
+        user: None,
+    }
+}
+
+fn run(text: &str, timeout: Duration) -> (bool, String) {
+    let script = shell(text, timeout);
+    block_on(async { check(&script).await.describe() })
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(future)
+}
+
+fn read_pid(file: &Path) -> Pid {
+    Pid::from_raw(
+        std::fs::read_to_string(file)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap(),
+    )
+}
+
+/// Waits until a killed process is dead: gone, or a zombie of whoever inherited it.
+fn wait_until_gone(pid: Pid) {
+    let started = Instant::now();
+    loop {
+        match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
+            Err(_) => return,
+            Ok(stat) if stat.contains(") Z ") => return,
+            Ok(_) => assert!(started.elapsed() < PATIENCE, "{pid} is still alive"),
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// A directory of the test's own.
+struct Directory(std::path::PathBuf);
+
+impl Directory {
+    fn new() -> Self {
+        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("vrrpd-script-{}-{number}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,92 @@
+use std::sync::Arc;
+
+use vrrp_proto::snapshot::{Counters, PeerStatus, PriorityStatus};
+use vrrp_proto::wire::{ChecksumForm, DropCounts};
+use vrrp_proto::{Priority, Version, Vrid};
+
+use super::*;
+
+#[test]
+fn the_table_says_who_is_master_and_why() {
+    let mut backup = instance("VI_2", 52, State::Backup);
+    backup.cause = "192.168.198.12 has the same priority 100 and the greater address".into();
+    backup.master = Some(PeerStatus {
+        address: [192, 168, 198, 12].into(),
+        priority: 100,
+    });
+    backup.priority = PriorityStatus {
+        configured: Priority::new(100).unwrap(),
+        effective: Priority::new(80).unwrap(),
+        because: vec!["httpd_check -20".to_owned()],
+    };
+    backup.counters.dropped = DropCounts {
+        Checksum: 3,
+        ..DropCounts::default()
+    };
+    let snapshot = Snapshot {
+        instances: vec![instance("VI_1", 51, State::Master), backup],
+        trackers: vec![TrackerStatus {
+            name: "httpd_check".into(),
+            well: Some(false),
+            detail: "exit status: 1".into(),
+            results: 12,
+            failures: 1,
+        }],
+        dropped: DropCounts::default(),
+    };
+    insta::assert_snapshot!(render(&snapshot), @r"
+    INSTANCE  STATE   FOR    PRIORITY                  INTERFACE  VRID  MASTER                      ADDRESSES
+    VI_1      master  2 min  99                        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
+    VI_2      backup  2 min  80 = 100 httpd_check -20  eth1       52    192.168.198.12 (100)        192.168.224.52/24
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+    VI_2: 192.168.198.12 has the same priority 100 and the greater address
+      3 packets dropped because its checksum is wrong
+
+    TRACKER      VERDICT  RESULTS  FAILURES  LAST
+    httpd_check  down     12       1         exit status: 1
+    ");
+}
+
+#[test]
+fn a_snapshot_survives_its_way_over_the_socket() {
+    let snapshot = Snapshot {
+        instances: vec![instance("VI_1", 51, State::Master)],
+        ..Snapshot::default()
+    };
+    let text = serde_json::to_string(&snapshot).unwrap();
+    assert_eq!(serde_json::from_str::<Snapshot>(&text).unwrap(), snapshot);
+}
+
+#[test]
+fn ages_are_told_in_the_unit_that_people_would_use() {
+    assert_eq!(age(0.4), "0 s");
+    assert_eq!(age(119.0), "119 s");
+    assert_eq!(age(179.0), "2 min");
+    assert_eq!(age(7_300.0), "2 h");
+    assert_eq!(age(400_000.0), "4 d");
+}
+
+fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
+    RouterStatus {
+        name: name.into(),
+        interface: "eth1".into(),
+        virtual_router_id: Vrid::new(vrid).unwrap(),
+        version: Version::V2,
+        state,
+        state_age: 125.25,
+        cause: "no advertisement from 192.168.224.11 for 3.609 s".into(),
+        priority: PriorityStatus {
+            configured: Priority::new(99).unwrap(),
+            effective: Priority::new(99).unwrap(),
+            because: vec![],
+        },
+        advert_interval: 1.0,
+        source: Some([192, 168, 224, 12].into()),
+        master: None,
+        addresses: Arc::from([format!("192.168.224.{vrid}/24").parse().unwrap()]),
+        checksum: ChecksumForm::MessageOnly,
+        counters: Counters::default(),
+        history: vec![],
+    }
+}

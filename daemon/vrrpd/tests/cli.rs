@@ -1,0 +1,179 @@
+//! The command line as people meet it: the real program, its words and its exit status.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+const COURSE: &str = r#"{
+  "trackers":  { "httpd_check": { "script": { "command": ["/usr/local/httpd.sh"], "interval": 2 } } },
+  "instances": { "VI_1": { "state": "master", "interface": "eth1", "virtualRouterId": 51, "priority": 100,
+                           "version": 2, "advertInterval": 1,
+                           "authentication": { "pass": { "password": "1111" } },
+                           "track": ["httpd_check"],
+                           "virtualAddresses": ["192.168.224.100/24"] } }
+}"#;
+
+/// Ten mistakes, no two alike.
+const TEN_MISTAKES: &str = r#"{
+  "trackers": { "httpd_check": { "script": { "command": ["httpd.sh"], "intervall": 2 } } },
+  "instances": {
+    "VI_1": { "interface": "eth1", "virtualRouterId": 256, "priority": 0, "version": 3,
+              "authentication": { "pass": { "password": "1111" } },
+              "track": ["httpd_chek"],
+              "virtualAddresses": ["192.168.224.100/33"] },
+    "VI_2": { "interface": "eth1", "virtualRouterId": 52, "version": 2, "advertInterval": 1.5,
+              "authentication": { "pass": { "password": "123456789" } },
+              "virtualAddresses": ["192.168.198.100/24"] },
+    "VI_3": { "interface": "eth1", "virtualRouterId": 52, "virtualAddresses": ["192.168.198.101/24"] }
+  }
+}"#;
+
+#[test]
+fn a_right_configuration_is_called_valid() {
+    let file = File::with("right.json", COURSE);
+    let output = vrrpd(&["check", file.name()]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(
+        text(&output.stdout),
+        format!("{}: valid, 1 instance and 1 tracker\n", file.name())
+    );
+}
+
+#[test]
+fn ten_mistakes_are_ten_complaints_and_exit_status_2() {
+    let file = File::with("wrong.json", TEN_MISTAKES);
+    let output = vrrpd(&["check", file.name()]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    let complaint = text(&output.stderr).replace(file.name(), "FILE");
+    insta::assert_snapshot!("ten_mistakes", complaint);
+}
+
+#[test]
+fn a_file_that_is_not_there_is_exit_status_1_and_its_name() {
+    let output = vrrpd(&["check", "/nowhere/config.json"]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("/nowhere/config.json"), "{complaint}");
+}
+
+#[test]
+fn the_daemon_refuses_a_wrong_configuration_before_it_touches_anything() {
+    let file = File::with("run-wrong.json", TEN_MISTAKES);
+    let runtime = file.path().with_extension("run");
+    let output = vrrpd(&[
+        "run",
+        "--config",
+        file.name(),
+        "--runtime-dir",
+        &runtime.display().to_string(),
+    ]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(!runtime.exists(), "no socket was made");
+}
+
+#[test]
+fn without_capabilities_it_says_which_are_missing_and_how_to_grant_them() {
+    let file = File::with("no-capabilities.json", COURSE);
+    let runtime = file.path().with_extension("run").display().to_string();
+    let arguments = ["run", "--config", file.name(), "--runtime-dir", &runtime];
+    // Root gives them up first; anybody else has none.
+    let output = if nix::unistd::geteuid().is_root() {
+        let mut command = Command::new("setpriv");
+        command.args([
+            "--bounding-set=-net_admin,-net_raw",
+            "--inh-caps=-net_admin,-net_raw",
+        ]);
+        command.arg(PROGRAM).args(arguments).output()
+    } else {
+        Command::new(PROGRAM).args(arguments).output()
+    }
+    .expect("setpriv of util-linux, or the daemon, can be started");
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let complaint = text(&output.stderr);
+    for word in [
+        "CAP_NET_ADMIN",
+        "CAP_NET_RAW",
+        "setcap",
+        "AmbientCapabilities",
+    ] {
+        assert!(complaint.contains(word), "{word} in {complaint}");
+    }
+}
+
+#[test]
+fn status_without_a_daemon_names_the_socket() {
+    let output = vrrpd(&["status", "--runtime-dir", "/nowhere"]);
+    assert_eq!(output.status.code(), Some(1));
+    let complaint = text(&output.stderr);
+    assert!(complaint.contains("/nowhere/control.sock"), "{complaint}");
+}
+
+#[test]
+fn the_schema_is_the_one_that_is_committed() {
+    let output = vrrpd(&["schema"]);
+    assert_eq!(output.status.code(), Some(0));
+    let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/schema.json");
+    let committed = std::fs::read_to_string(committed).unwrap();
+    let parse = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+    assert_eq!(parse(text(&output.stdout)), parse(&committed));
+}
+
+#[test]
+fn help_and_version_are_there() {
+    let version = vrrpd(&["--version"]);
+    assert_eq!(
+        text(&version.stdout),
+        format!("vrrpd {}\n", env!("CARGO_PKG_VERSION"))
+    );
+    let help = vrrpd(&["--help"]);
+    for command in ["run", "check", "status", "cleanup", "schema"] {
+        assert!(text(&help.stdout).contains(command), "{command}");
+    }
+}
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_vrrpd");
+
+fn vrrpd(arguments: &[&str]) -> Output {
+    Command::new(PROGRAM)
+        .args(arguments)
+        .output()
+        .expect("the daemon can be started")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("what the daemon says is UTF-8")
+}
+
+/// A file of the test's own, removed at its end.
+struct File {
+    path: PathBuf,
+    name: String,
+}
+
+impl File {
+    fn with(name: &str, content: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vrrpd-{}-{name}", std::process::id()));
+        std::fs::write(&path, content).unwrap();
+        // As a file with a password in it should be.
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        Self {
+            name: path.display().to_string(),
+            path,
+        }
+    }
+
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for File {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.path);
+        let _ = std::fs::remove_dir_all(self.path.with_extension("run"));
+    }
+}
