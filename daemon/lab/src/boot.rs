@@ -10,6 +10,7 @@
 //!                               +-- vrrpd, httpd, ... (their parent is the lab, which reaps them)
 //! ```
 
+use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -79,8 +80,11 @@ impl Boot {
     }
 
     /// Starts a program inside.
-    pub(crate) fn spawn(&self, command: Command) -> Result<Child> {
+    pub(crate) fn spawn(&self, mut command: Command) -> Result<Child> {
         let doing = format!("starting {}", command.get_program().display());
+        if !command.get_envs().any(|(name, _)| name == "PATH") {
+            command.env("PATH", search_path());
+        }
         let (reply, answer) = mpsc::channel();
         let orders = self
             .orders
@@ -126,6 +130,13 @@ impl Drop for Boot {
             let _ = thread.join();
         }
     }
+}
+
+/// Where programs are looked for: also where daemons are, which ordinary users seldom have.
+fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
+    path.push(":/usr/local/sbin:/usr/sbin:/sbin");
+    path
 }
 
 /// Moves the calling thread into a new boot of `host` and starts init.

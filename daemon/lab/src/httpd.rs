@@ -7,12 +7,15 @@
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{self, Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
+use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::setsid;
 
 /// The hidden subcommand that is the web server.
@@ -108,12 +111,15 @@ fn serve(options: &Options) -> io::Result<()> {
         write_pid(file)?;
     }
     let name = options.name.clone();
+    let door = listener.try_clone()?;
     thread::Builder::new()
         .name("accept".to_owned())
         .spawn(move || accept(&listener, &name))?;
     writeln!(io::stdout(), "listening on {}", options.listen)?;
     io::stdout().flush()?;
     signals.wait()?;
+    // Before the pid file goes, or a check script would find the address still in use.
+    shutdown(door.as_raw_fd(), Shutdown::Read)?;
     if let Some(file) = &options.pid_file {
         fs::remove_file(file)?;
     }
@@ -128,10 +134,17 @@ fn write_pid(file: &Path) -> io::Result<()> {
 }
 
 fn accept(listener: &TcpListener, name: &str) {
-    for stream in listener.incoming().flatten() {
-        let name = name.to_owned();
-        // A client that says nothing must not keep others waiting.
-        let _ = thread::Builder::new().spawn(move || answer(&stream, &name));
+    loop {
+        match listener.accept() {
+            Ok((stream, _)) => {
+                let name = name.to_owned();
+                // A client that says nothing must not keep others waiting.
+                let _ = thread::Builder::new().spawn(move || answer(&stream, &name));
+            }
+            // The door was shut; other errors concern one client only.
+            Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => return,
+            Err(_) => {}
+        }
     }
 }
 

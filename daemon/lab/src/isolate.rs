@@ -1,4 +1,5 @@
-//! The outermost wall: one user, mount and network namespace for the whole lab.
+//! The outermost wall: one user, mount and network namespace for the whole lab (as root, without
+//! the user namespace).
 //!
 //! [`isolate`] is the first thing that `main` does, while the process still has one thread. After
 //! it the process is root in a world of its own: it may make namespaces, links and mounts, and
@@ -16,6 +17,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{getegid, geteuid};
 
 use crate::error::{Doing, Error, Result};
+use crate::sys::ignore_setgroups;
 use crate::{boot, httpd};
 
 static EXE: OnceLock<PathBuf> = OnceLock::new();
@@ -31,19 +33,21 @@ pub fn isolate() -> Result<()> {
     exe()?;
     let (uid, gid) = (geteuid(), getegid());
     let inner = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
-    match unshare(CloneFlags::CLONE_NEWUSER | inner) {
-        Ok(()) => {
-            // Ignored where it does not exist (before Linux 3.19, which needs none).
-            let _ = fs::write("/proc/self/setgroups", "deny");
-            fs::write("/proc/self/uid_map", format!("0 {uid} 1"))
-                .doing("mapping the user to root")?;
-            fs::write("/proc/self/gid_map", format!("0 {gid} 1"))
-                .doing("mapping the group to root")?;
-        }
-        Err(denied) if uid.is_root() => {
-            unshare(inner).map_err(|errno| unavailable(errno, Some(denied)))?;
-        }
-        Err(denied) => return Err(unavailable(denied, None)),
+    // Root needs no user namespace, and without one keeps what a single mapped user lacks: other
+    // users and groups for scripts, and real-time scheduling.
+    let denied = if uid.is_root() {
+        unshare(inner).err()
+    } else {
+        Some(Errno::EPERM)
+    };
+    if let Some(denied) = denied {
+        unshare(CloneFlags::CLONE_NEWUSER | inner)
+            .map_err(|errno| unavailable(errno, uid.is_root().then_some(denied)))?;
+        // Ignored where it does not exist (before Linux 3.19, which needs none).
+        let _ = fs::write("/proc/self/setgroups", "deny");
+        fs::write("/proc/self/uid_map", format!("0 {uid} 1")).doing("mapping the user to root")?;
+        fs::write("/proc/self/gid_map", format!("0 {gid} 1")).doing("mapping the group to root")?;
+        ignore_setgroups().doing("making setgroups harmless")?;
     }
     mount(
         None::<&str>,
@@ -107,7 +111,7 @@ fn unavailable(errno: Errno, denied: Option<Errno>) -> Error {
         remedies.push("run it as root, or in a container with --security-opt seccomp=unconfined");
     }
     let first = denied.map_or(String::new(), |denied| {
-        format!(" (user namespace: {denied})")
+        format!(" (without a user namespace: {denied})")
     });
     Error::new(
         "making namespaces for the lab",

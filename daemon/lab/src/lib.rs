@@ -34,6 +34,8 @@
 //! }
 //! ```
 //!
+//! All calls block until they are done, so they belong on plain threads and not into async code.
+//!
 //! Inside, from the outside in:
 //!
 //! - `isolate` shuts the process into namespaces; `namespace` holds those of one host or segment

@@ -1,7 +1,8 @@
-//! The few kernel calls that no safe crate offers: binding packet sockets and their options.
+//! The few kernel calls that no safe crate offers: packet sockets and their options, and a filter
+//! of system calls.
 #![expect(
     unsafe_code,
-    reason = "bind and setsockopt of AF_PACKET have no safe wrapper in nix"
+    reason = "AF_PACKET and seccomp have no safe wrapper in nix"
 )]
 #![expect(
     clippy::cast_possible_truncation,
@@ -101,6 +102,55 @@ fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> 
             option,
             std::ptr::from_ref(value).cast(),
             size_of::<T>() as libc::socklen_t,
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Makes `setgroups` do nothing and succeed, for this process and all that it starts.
+///
+/// A user namespace of an ordinary user has one user and one group, and its kernel forbids
+/// `setgroups`; daemons that drop groups before they run a script (keepalived) then do not run it.
+pub(crate) fn ignore_setgroups() -> io::Result<()> {
+    /// `AUDIT_ARCH_*` of `linux/audit.h`.
+    const ARCH: u32 = if cfg!(target_arch = "x86_64") {
+        0xc000_003e
+    } else if cfg!(target_arch = "aarch64") {
+        0xc000_00b7
+    } else {
+        0
+    };
+    if ARCH == 0 {
+        return Ok(());
+    }
+    let step = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
+    let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
+    let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
+    let answer = (libc::BPF_RET | libc::BPF_K) as u16;
+    // Offsets in struct seccomp_data: the architecture is at 4, the number of the call at 0.
+    let mut steps = [
+        step(load, 0, 0, 4),
+        step(equal, 0, 3, ARCH),
+        step(load, 0, 0, 0),
+        step(equal, 0, 1, libc::SYS_setgroups.cast_unsigned() as u32),
+        step(answer, 0, 0, libc::SECCOMP_RET_ERRNO),
+        step(answer, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as libc::c_ushort,
+        filter: steps.as_mut_ptr(),
+    };
+    // SAFETY: `program` points to `steps`, both live through the call, and the kernel copies them.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_seccomp,
+            libc::SECCOMP_SET_MODE_FILTER,
+            0,
+            &raw const program,
         )
     };
     if result == 0 {

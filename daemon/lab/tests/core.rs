@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use vrrp_lab::harness::{Outcome, run};
 use vrrp_lab::{
-    Client, Filter, Host, Impairment, Moment, Process, Result, Segment, Signal, held_twice,
+    Client, Filter, Frame, Host, Impairment, Moment, Process, Result, Segment, Signal, held_twice,
 };
 
 const SOON: Duration = Duration::from_secs(5);
@@ -117,12 +117,13 @@ fn a_one_way_cut_cuts_one_way() -> Outcome {
 
 fn a_slow_cable_delays_both_ways() -> Outcome {
     let pair = Pair::new()?;
-    let fast = pair.round_trip(SOON)?.ok_or("no answer")?;
-    assert!(fast < Duration::from_millis(5), "{fast:?}");
     pair.left_cable
         .set(Impairment::delay(Duration::from_millis(20)))?;
-    pair.round_trip(SOON)?;
-    let slow = pair.round_trip(SOON)?.ok_or("no answer")?;
+    // The best of some, because the machine may be busy with something else.
+    let mut slow = Duration::MAX;
+    for _ in 0..8 {
+        slow = slow.min(pair.round_trip(SOON)?.ok_or("no answer")?);
+    }
     let bounds = Duration::from_millis(40)..Duration::from_millis(46);
     assert!(bounds.contains(&slow), "there and back took {slow:?}");
     Ok(())
@@ -310,11 +311,9 @@ fn a_capture_sees_arp_in_order() -> Outcome {
     assert_eq!(asked.source(), pair.left.mac("ens33")?);
     assert_eq!(told.source(), pair.right.mac("ens33")?);
     assert!(before < asked.at && asked.at < told.at && told.at < after);
-    let outgoing = card
-        .frames()
-        .wait_for(|frame| frame.outgoing, SOON)
-        .ok_or("nothing sent")?;
-    assert_eq!(outgoing.source(), pair.right.mac("ens33")?);
+    let answer = |frame: &Frame| frame.outgoing && frame.ethertype() == told.ethertype();
+    let outgoing = card.frames().wait_for(answer, SOON).ok_or("nothing sent")?;
+    assert_eq!(outgoing.bytes, told.bytes);
     let file = std::env::temp_dir().join(format!("vrrp-lab-{}.pcap", std::process::id()));
     card.write_pcap(&file)?;
     let dissected = Command::new("tshark").arg("-r").arg(&file).output();
