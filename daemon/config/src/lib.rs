@@ -1,1 +1,259 @@
-//! To be written.
+//! What the operator writes: the words of the configuration, what is wrong with them, and what they
+//! mean to the engine.
+//!
+//! A configuration is JSON. It takes four steps, each in its module:
+//!
+//! 1. `tree`: the text as it was written, or where it is no JSON;
+//! 2. `reader`: the tree as the types of `model`, which hold all words, ranges and defaults;
+//! 3. `check`: what is right by itself and wrong together;
+//! 4. `lower`: the parameters of the engine, and the scripts for the daemon.
+//!
+//! Steps 2 to 4 go on after a problem, and [`Problems`] has all of them, each with its place, the
+//! value and what would be right. `secret` then reads the passwords that stand in files of their
+//! own. That alone depends on the host; everything before is a function of the text, so that a
+//! configuration can be checked where it is built.
+
+mod check;
+mod duration;
+mod given;
+mod lower;
+mod model;
+mod problem;
+mod reader;
+mod schema;
+mod secret;
+mod suggest;
+mod tree;
+mod value;
+
+use core::cell::RefCell;
+use core::time::Duration;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path as FilePath, PathBuf};
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+use vrrp_proto::params::NodeParams;
+
+pub use problem::{Problem, Problems};
+pub use schema::schema;
+
+use given::Given;
+use lower::Lowered;
+use model::Config;
+use problem::Findings;
+use reader::Place;
+use tree::Node;
+
+/// Checks a configuration as far as that is possible without the host it is for.
+///
+/// # Errors
+///
+/// Everything that is wrong with it, in the order of the text; of an error of syntax the first.
+pub fn parse(text: &str) -> Result<Checked, Problems> {
+    let tree = Node::parse(text).map_err(|problem| Problems::new(vec![problem]))?;
+    let problems = RefCell::default();
+    let config = Given::<Config>::deserialize(&Place::root(&tree, &problems)).unwrap_or_default();
+    let mut problems = problems.into_inner();
+    let mut warnings = Findings::default();
+    let lowered = config.value().and_then(|config| {
+        check::check(config, &mut problems, &mut warnings);
+        lower::lower(config, &mut problems)
+    });
+    match lowered {
+        Some(lowered) if problems.is_empty() => Ok(Checked {
+            lowered,
+            warnings: warnings.locate(&tree),
+        }),
+        // Whoever gives nothing has reported why.
+        _ => Err(Problems::new(problems.locate(&tree))),
+    }
+}
+
+/// Reads, checks and completes the configuration in `file`.
+///
+/// # Errors
+///
+/// See [`LoadError`]. Nothing is half done: either all is well or there is no configuration.
+pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
+    let unreadable = |source| LoadError::Unreadable {
+        file: file.to_owned(),
+        source,
+    };
+    let mut text = String::new();
+    let mut opened = File::open(file).map_err(unreadable)?;
+    opened.read_to_string(&mut text).map_err(unreadable)?;
+    let open_to_all = secret::readable_by_all(&opened).map_err(unreadable)?;
+    let mut checked = parse(&text).map_err(|problems| LoadError::Invalid {
+        file: file.to_owned(),
+        problems,
+    })?;
+    if open_to_all {
+        checked.warn_of_open_passwords();
+    }
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
+    let credentials = credentials.as_deref().map(FilePath::new);
+    checked
+        .complete(secrets, credentials)
+        .map_err(|problems| LoadError::Secrets {
+            file: file.to_owned(),
+            problems,
+        })
+}
+
+/// What to do about passwords that stand in files of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Secrets {
+    /// Read them: to run the configuration.
+    Read,
+    /// Do without: to check the configuration where the files need not exist. The routers concerned
+    /// have no password then and must not be run.
+    Skip,
+}
+
+/// A configuration without a problem, before secrets are read. Made by [`parse`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checked {
+    lowered: Lowered,
+    warnings: Vec<Problem>,
+}
+
+/// A configuration that can be run. Made by [`load`] or [`Checked::complete`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Loaded {
+    /// What the engine is to run.
+    pub node: NodeParams,
+    /// The scripts of the trackers of kind `script`, by the name of the tracker.
+    pub scripts: BTreeMap<Arc<str>, Script>,
+    /// What is allowed but hardly meant, in the order of the file.
+    pub warnings: Vec<Problem>,
+}
+
+/// A program that tells by its exit status whether something is well.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Script {
+    /// The absolute path of the program, and its arguments.
+    pub command: Vec<String>,
+    /// From one start to the next: 10 ms to 1 day.
+    pub interval: Duration,
+    /// How long a run may take: 10 ms to 1 day. It may be longer than the interval.
+    pub timeout: Duration,
+    /// The user to run it as when the daemon was started as root; else the daemon's own.
+    pub user: Option<String>,
+}
+
+/// Why there is no configuration to run.
+#[derive(Debug, thiserror::Error)]
+pub enum LoadError {
+    /// The host's: the file cannot be read, or is not UTF-8.
+    #[error("{file}: cannot be read: {source}", file = .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// The reason.
+        source: io::Error,
+    },
+    /// The operator's: the configuration is wrong. Exit status 2.
+    #[error("{file}: the configuration is wrong\n{problems}", file = .file.display())]
+    Invalid {
+        /// The file.
+        file: PathBuf,
+        /// What is wrong with it.
+        problems: Problems,
+    },
+    /// The host's: the configuration is well, but files that it names give no password.
+    #[error("{file}: passwords are missing\n{problems}", file = .file.display())]
+    Secrets {
+        /// The file with the configuration.
+        file: PathBuf,
+        /// One for each file without a password.
+        problems: Problems,
+    },
+}
+
+impl Checked {
+    /// What is allowed but hardly meant, in the order of the text.
+    pub fn warnings(&self) -> &[Problem] {
+        &self.warnings
+    }
+
+    /// Adds the passwords that stand in files of their own. A relative path is one in
+    /// `credentials`, which systemd names in `$CREDENTIALS_DIRECTORY`.
+    ///
+    /// # Errors
+    ///
+    /// Every file that gives no password, with the reason.
+    pub fn complete(
+        self,
+        secrets: Secrets,
+        credentials: Option<&FilePath>,
+    ) -> Result<Loaded, Problems> {
+        let Self {
+            lowered:
+                Lowered {
+                    mut node,
+                    scripts,
+                    password_files,
+                    ..
+                },
+            mut warnings,
+        } = self;
+        let mut problems = Vec::new();
+        for file in password_files.iter().filter(|_| secrets == Secrets::Read) {
+            match file.read(credentials) {
+                Ok(secret) => {
+                    if let Some(router) = node.routers.get_mut(&file.instance) {
+                        router.password = Some(secret.password);
+                    }
+                    if secret.open_to_all {
+                        warnings
+                            .push(file.problem("everybody can read this file: chmod o-r".into()));
+                    }
+                }
+                Err(problem) => problems.push(problem),
+            }
+        }
+        if problems.is_empty() {
+            Ok(Loaded {
+                node,
+                scripts,
+                warnings,
+            })
+        } else {
+            Err(Problems::new(problems))
+        }
+    }
+
+    fn warn_of_open_passwords(&mut self) {
+        let message =
+            "everybody can read this file and the password in it: chmod o-r, or use passwordFile";
+        self.warnings
+            .extend(self.lowered.open_passwords.iter().map(|path| Problem {
+                path: path.to_string(),
+                value: None,
+                message: message.to_owned(),
+            }));
+    }
+}
+
+impl Script {
+    /// The definition in words that are equal exactly if the definitions are.
+    fn canonical(&self) -> String {
+        let Self {
+            command,
+            interval,
+            timeout,
+            user,
+        } = self;
+        json!({ "script": {
+            "command": command,
+            "interval": interval.as_secs_f64(),
+            "timeout": timeout.as_secs_f64(),
+            "user": user,
+        } })
+        .to_string()
+    }
+}

@@ -1,0 +1,217 @@
+//! What is right by itself and wrong together, and what is allowed but hardly meant.
+//!
+//! Every check looks at what could be read and is silent about what could not: that has been
+//! reported already, and nobody wants to read what follows from it.
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::{BTreeMap, BTreeSet};
+
+use vrrp_proto::{InterfaceAddress, Version};
+
+use crate::given::Given;
+use crate::model::{Config, Instance};
+use crate::problem::{Findings, Path};
+use crate::suggest::suggest;
+
+/// Adds to `problems` what is wrong between the parts of `config`, and to `warnings` what is
+/// allowed but hardly meant.
+pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Findings) {
+    virtual_routers_are_distinct(config, problems);
+    addresses_are_distinct(config, problems);
+    trackers_are_defined(config, problems);
+    authentication_fits_the_version(config, problems);
+
+    something_is_to_be_done(config, warnings);
+    trackers_are_followed(config, warnings);
+    owners_settings_have_an_effect(config, warnings);
+    addresses_are_those_of_hosts(config, warnings);
+}
+
+/// The instances that could be read, with their paths.
+fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
+    let path = Path::default().key("instances");
+    config
+        .instances
+        .value()
+        .into_iter()
+        .flatten()
+        .filter_map(move |(name, instance)| Some((path.key(name), instance.value()?)))
+}
+
+/// The values of a list that could be read, with their paths.
+fn elements<T>(path: Path, list: &Given<Vec<Given<T>>>) -> impl Iterator<Item = (Path, &T)> {
+    list.value()
+        .into_iter()
+        .flatten()
+        .enumerate()
+        .filter_map(move |(index, element)| Some((path.index(index), element.value()?)))
+}
+
+fn addresses(config: &Config) -> impl Iterator<Item = (Path, InterfaceAddress)> {
+    instances(config).flat_map(|(path, instance)| {
+        elements(path.key("virtualAddresses"), &instance.virtual_addresses)
+            .map(|(path, address)| (path, address.0))
+    })
+}
+
+/// The trackers that `instance` names, with the path of the name.
+fn followed<'c>(path: &Path, instance: &'c Instance) -> impl Iterator<Item = (Path, &'c str)> {
+    elements(path.key("track"), &instance.track).filter_map(|(path, follow)| {
+        let path = if follow.object {
+            path.key("tracker")
+        } else {
+            path
+        };
+        Some((path, follow.tracker.value()?.as_str()))
+    })
+}
+
+/// One VRID is one virtual router on an interface and family. All addresses are IPv4 so far, so
+/// that there is only one family.
+fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
+    let mut first = BTreeMap::new();
+    for (path, instance) in instances(config) {
+        let (Some(interface), Some(vrid)) = (
+            instance.interface.value(),
+            instance.virtual_router_id.value(),
+        ) else {
+            continue;
+        };
+        if let Some(other) = first.get(&(&interface.0, vrid.0)) {
+            problems.add(
+                &path.key("virtualRouterId"),
+                format!(
+                    "{other} has it already on {}: choose another number, or put the addresses into that instance",
+                    interface.0
+                ),
+            );
+        } else {
+            first.insert((&interface.0, vrid.0), path);
+        }
+    }
+}
+
+fn addresses_are_distinct(config: &Config, problems: &mut Findings) {
+    let mut first = BTreeMap::new();
+    for (path, InterfaceAddress { address, .. }) in addresses(config) {
+        if let Some(other) = first.get(&address) {
+            problems.add(
+                &path,
+                format!("{other} is the same address: keep one of them"),
+            );
+        } else {
+            first.insert(address, path);
+        }
+    }
+}
+
+fn trackers_are_defined(config: &Config, problems: &mut Findings) {
+    let Some(trackers) = config.trackers.value() else {
+        return;
+    };
+    for (path, instance) in instances(config) {
+        let mut seen = BTreeSet::new();
+        for (path, name) in followed(&path, instance) {
+            if !trackers.contains_key(name) {
+                let remedy = suggest(name, trackers.keys().map(String::as_str)).map_or_else(
+                    || "define it under \"trackers\"".to_owned(),
+                    |meant| format!("did you mean \"{meant}\"?"),
+                );
+                problems.add(&path, format!("there is no such tracker: {remedy}"));
+            }
+            if !seen.insert(name) {
+                problems.add(
+                    &path,
+                    "the instance follows this tracker already: keep one of them",
+                );
+            }
+        }
+    }
+}
+
+fn authentication_fits_the_version(config: &Config, problems: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let version = instance.version.value().map(|version| version.0);
+        if version == Some(Version::V3) && instance.authentication.is_present() {
+            problems.add(
+                &path.key("authentication"),
+                "version 3 has none (RFC 9568 section 9): leave it out, or write \"version\": 2",
+            );
+        }
+    }
+}
+
+fn something_is_to_be_done(config: &Config, warnings: &mut Findings) {
+    if config.instances.value().is_some_and(BTreeMap::is_empty) {
+        warnings.add(
+            &Path::default().key("instances"),
+            "there are none: nothing is to be done",
+        );
+    }
+}
+
+fn trackers_are_followed(config: &Config, warnings: &mut Findings) {
+    let instances: Vec<_> = instances(config).collect();
+    let followed: BTreeSet<_> = instances
+        .iter()
+        .flat_map(|(path, instance)| followed(path, instance).map(|(_, name)| name))
+        .collect();
+    for name in config.trackers.value().into_iter().flat_map(BTreeMap::keys) {
+        if !followed.contains(name.as_str()) {
+            warnings.add(
+                &Path::default().key("trackers").key(name),
+                "no instance follows it",
+            );
+        }
+    }
+}
+
+/// The owner's priority is 255, whatever its trackers say, and it always takes over
+/// (RFC 9568 sections 5.2.4 and 6.1).
+fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        if !instance
+            .priority
+            .value()
+            .is_some_and(|priority| priority.0.is_owner())
+        {
+            continue;
+        }
+        if instance.preempt.value() == Some(&false) {
+            warnings.add(
+                &path.key("preempt"),
+                "has no effect: with priority 255 it always takes over",
+            );
+        }
+        for (path, follow) in elements(path.key("track"), &instance.track) {
+            if follow.weight.is_present() {
+                warnings.add(
+                    &path.key("weight"),
+                    "has no effect: priority 255 never changes",
+                );
+            }
+        }
+    }
+}
+
+fn addresses_are_those_of_hosts(config: &Config, warnings: &mut Findings) {
+    for (path, address) in addresses(config) {
+        let (IpAddr::V4(v4), 1..=30) = (address.address, address.prefix) else {
+            continue;
+        };
+        let hosts = u32::MAX >> address.prefix;
+        let what = match v4.to_bits() & hosts {
+            0 => "the address of the network itself",
+            all if all == hosts => "the broadcast address of its network",
+            _ => continue,
+        };
+        let example = Ipv4Addr::from_bits(v4.to_bits() & !hosts | 1);
+        warnings.add(
+            &path,
+            format!(
+                "is {what}, no host's: {example}/{} would be the first host's",
+                address.prefix
+            ),
+        );
+    }
+}

@@ -1,0 +1,306 @@
+//! The words of the configuration, their meaning, and their defaults, which are here and nowhere
+//! else.
+//!
+//! The doc comments become the descriptions in the JSON Schema. No `flatten`, `untagged` or `tag`:
+//! each would hide from the [`reader`](crate::reader) which keys an object has.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
+
+use crate::duration::Span;
+use crate::given::Given;
+use crate::value::{Count, InterfaceName, PasswordText, VirtualAddress, Weight, Whole};
+
+/// Words that a later version understands, by the struct or enum in which they will stand.
+pub(crate) const LATER: &[(&str, &str)] = &[
+    ("Config", "syncGroups"),
+    ("Instance", "lvsSyncInterface"),
+    ("Tracker", "file"),
+    ("Tracker", "http"),
+    ("Tracker", "ping"),
+    ("Tracker", "process"),
+    ("Tracker", "tcp"),
+    ("Tracker", "unit"),
+];
+
+/// Configuration of the VRRP daemon vrrpd.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Config {
+    /// What is watched, by name. Default: nothing. A name is 1 to 64 letters, digits and `_-.:@`,
+    /// beginning with a letter, a digit or `_`.
+    #[serde(default = "default::trackers")]
+    pub(crate) trackers: Given<BTreeMap<String, Given<Tracker>>>,
+    /// The virtual routers, by name. Default: none. Names as those of trackers.
+    #[serde(default = "default::instances")]
+    pub(crate) instances: Given<BTreeMap<String, Given<Instance>>>,
+}
+
+/// One thing that is watched: exactly one of the kinds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Tracker {
+    /// A program that is run again and again; exit status 0 means well.
+    Script(TrackedScript),
+    /// A network interface; up and with a carrier means well.
+    Interface(TrackedInterface),
+}
+
+/// A program that is run again and again; exit status 0 means well.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TrackedScript {
+    /// The program with its arguments. No shell is involved; the program is an absolute path.
+    #[schemars(length(min = 1))]
+    pub(crate) command: Given<Vec<Given<String>>>,
+    /// Time from one start to the next, 10 ms to 1 day. Default: 1 s.
+    #[serde(default = "default::script_interval")]
+    pub(crate) interval: Given<Span>,
+    /// How long one run may take, 10 ms to 1 day. Then it is killed with its process group and
+    /// counts as failed. Default: the interval.
+    #[serde(default)]
+    pub(crate) timeout: Given<Span>,
+    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
+    #[serde(default = "default::once")]
+    pub(crate) rise: Given<Whole<Count>>,
+    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
+    #[serde(default = "default::once")]
+    pub(crate) fall: Given<Whole<Count>>,
+    /// The user to run it as, when the daemon was started as root. Default: the daemon's user.
+    #[serde(default)]
+    pub(crate) user: Given<String>,
+}
+
+impl TrackedScript {
+    /// How long a run may take where no timeout is given.
+    pub(crate) const fn default_timeout(&self) -> &Given<Span> {
+        &self.interval
+    }
+}
+
+/// A network interface; up and with a carrier means well.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TrackedInterface {
+    /// The name of the interface, 1 to 15 bytes. It need not exist yet.
+    pub(crate) name: Given<InterfaceName>,
+}
+
+/// One virtual router: addresses that one of several hosts holds at a time.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Instance {
+    /// A hint for the start, as in keepalived: `master` listens for one interval and the skew time
+    /// instead of three before it takes over. Priority alone decides who is master (RFC 9568:
+    /// Active). Default: `backup`.
+    #[serde(default = "default::state")]
+    pub(crate) state: Given<InitialState>,
+    /// The interface that it speaks on and that carries its addresses, 1 to 15 bytes. It need not
+    /// exist yet.
+    pub(crate) interface: Given<InterfaceName>,
+    /// The virtual router identifier (VRID), 1 to 255, the same on all hosts of this virtual router
+    /// and used once on an interface (RFC 9568 section 5.2.3).
+    pub(crate) virtual_router_id: Given<Whole<Vrid>>,
+    /// Who of several wants to be master most, 1 to 254; 255 if this host owns the addresses
+    /// (RFC 9568 section 5.2.4). Default: 100.
+    #[serde(default = "default::priority")]
+    pub(crate) priority: Given<Whole<Priority>>,
+    /// The version of the protocol: 2 (RFC 3768) or 3 (RFC 9568), the same on all hosts.
+    /// Default: 3.
+    #[serde(default = "default::version")]
+    pub(crate) version: Given<Whole<Version>>,
+    /// Time between two advertisements of the master. Version 3: 10 ms to 40.95 s in steps of 10 ms
+    /// (RFC 9568 section 5.2.7). Version 2: 1 s to 255 s in whole seconds, the same on all hosts
+    /// (RFC 3768 section 5.3.7). Default: 1 s.
+    #[serde(default = "default::advert_interval")]
+    pub(crate) advert_interval: Given<Span>,
+    /// Whether to take over from a master of lower priority (RFC 9568 section 6.1). Default: true.
+    #[serde(default = "default::preempt")]
+    pub(crate) preempt: Given<bool>,
+    /// How peers prove who they are. Version 2 only. Default: not at all.
+    #[serde(default)]
+    pub(crate) authentication: Given<Authentication>,
+    /// The trackers that it follows. Default: none.
+    #[serde(default = "default::track")]
+    pub(crate) track: Given<Vec<Given<Follow>>>,
+    /// The addresses that the master holds, 1 to 255, as ADDRESS/PREFIX. Without a prefix it is
+    /// /32.
+    #[schemars(length(min = 1, max = 255))]
+    pub(crate) virtual_addresses: Given<Vec<Given<VirtualAddress>>>,
+}
+
+/// In which state a virtual router expects to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum InitialState {
+    Master,
+    Backup,
+}
+
+/// How peers prove who they are.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Authentication {
+    /// A password in each packet, in clear (RFC 2338 section 5.3.6). It keeps out mistakes, nobody
+    /// else.
+    Pass(Given<Pass>),
+}
+
+/// The password: exactly one of the two.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Pass {
+    /// The password itself, 1 to 8 bytes.
+    Password(Given<PasswordText>),
+    /// A file that holds it, read at start; one newline at its end does not count. An absolute
+    /// path, or one relative to $CREDENTIALS_DIRECTORY (systemd's `LoadCredential=`).
+    PasswordFile(Given<String>),
+}
+
+/// A tracker that an instance follows: its name, so that down means that the instance is in fault,
+/// or an object with the name and a weight.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    pub(crate) tracker: Given<String>,
+    pub(crate) weight: Given<Whole<Weight>>,
+    /// Whether it was written as an object.
+    pub(crate) object: bool,
+}
+
+/// A tracker that an instance follows, with what it is worth.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Weighted {
+    /// The name of the tracker.
+    tracker: Given<String>,
+    /// A negative weight is added to the priority while the tracker is down, a positive one while
+    /// it is up: -253 to 253, not 0; the sum stays within 1 to 254. Default: none, down means that
+    /// the instance is in fault.
+    #[serde(default)]
+    weight: Given<Whole<Weight>>,
+}
+
+impl Follow {
+    /// The keys of the object: those of [`Weighted`].
+    const KEYS: &'static [&'static str] = &["tracker", "weight"];
+}
+
+impl<'de> Deserialize<'de> for Follow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrObject;
+
+        impl<'de> Visitor<'de> for NameOrObject {
+            type Value = Follow;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"the name of a tracker or { "tracker": NAME, "weight": NUMBER }"#)
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Follow, E> {
+                let tracker = Given::Value(name.to_owned());
+                Ok(Follow {
+                    tracker,
+                    weight: Given::Absent,
+                    object: false,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Follow, A::Error> {
+                let Weighted { tracker, weight } =
+                    Weighted::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Follow {
+                    tracker,
+                    weight,
+                    object: true,
+                })
+            }
+        }
+
+        deserializer.deserialize_struct("Follow", Self::KEYS, NameOrObject)
+    }
+}
+
+impl JsonSchema for Follow {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Follow".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                {
+                    "description": "The name of a tracker. Down means that the instance is in fault.",
+                    "type": "string",
+                },
+                Weighted::json_schema(generator),
+            ],
+        })
+    }
+}
+
+/// The defaults; what has none here is absent.
+mod default {
+    use super::{
+        AdvertInterval, BTreeMap, Count, Follow, Given, InitialState, Instance, Priority, Span,
+        Tracker, Version, Whole,
+    };
+
+    pub(super) const fn trackers() -> Given<BTreeMap<String, Given<Tracker>>> {
+        Given::Value(BTreeMap::new())
+    }
+
+    pub(super) const fn instances() -> Given<BTreeMap<String, Given<Instance>>> {
+        Given::Value(BTreeMap::new())
+    }
+
+    pub(super) const fn track() -> Given<Vec<Given<Follow>>> {
+        Given::Value(Vec::new())
+    }
+
+    pub(super) const fn script_interval() -> Given<Span> {
+        Given::Value(Span::SECOND)
+    }
+
+    pub(super) const fn once() -> Given<Whole<Count>> {
+        Given::Value(Whole(Count(1)))
+    }
+
+    pub(super) const fn state() -> Given<InitialState> {
+        Given::Value(InitialState::Backup)
+    }
+
+    pub(super) const fn priority() -> Given<Whole<Priority>> {
+        Given::Value(Whole(Priority::DEFAULT))
+    }
+
+    pub(super) const fn version() -> Given<Whole<Version>> {
+        Given::Value(Whole(Version::V3))
+    }
+
+    pub(super) const fn advert_interval() -> Given<Span> {
+        Given::Value(Span(AdvertInterval::DEFAULT.duration()))
+    }
+
+    pub(super) const fn preempt() -> Given<bool> {
+        Given::Value(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_lists_of_keys_of_a_followed_tracker_agree() {
+        let schema = serde_json::to_value(schemars::schema_for!(Weighted)).unwrap();
+        let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, Follow::KEYS);
+    }
+}

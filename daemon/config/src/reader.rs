@@ -1,0 +1,438 @@
+//! From the text's tree to the model, and not only to the first error.
+//!
+//! A [`Place`] is a serde deserializer for one value of the tree. The derived code of the model
+//! drives it and tells it all that is to be known: the keys of each struct and the variants of each
+//! enum, so that there is no second list of them. What the place does beyond serde's own:
+//!
+//! - Unknown and repeated keys are reported here and never reach the derived code, which would give
+//!   up at the first.
+//! - A [`Given`](crate::given::Given) is offered as an attempt: if the value cannot be read, that
+//!   is reported and the attempt fails, but not what stands around it.
+//! - Messages are in the operator's words, not in Rust's.
+
+use core::cell::RefCell;
+use core::fmt;
+use std::collections::BTreeSet;
+
+use serde::de::value::BorrowedStrDeserializer;
+use serde::de::{
+    DeserializeSeed, Deserializer, EnumAccess, Error, Expected, MapAccess, SeqAccess, Unexpected,
+    VariantAccess, Visitor,
+};
+use serde::forward_to_deserialize_any;
+
+use crate::model::LATER;
+use crate::problem::{Findings, Path, quoted};
+use crate::suggest::{one_of, suggest};
+use crate::tree::Node;
+
+/// A value of the tree, with where it is and where to report what is wrong with it.
+#[derive(Debug)]
+pub(crate) struct Place<'a, 'de> {
+    node: &'de Node,
+    path: Path,
+    findings: &'a RefCell<Findings>,
+}
+
+const LIST: &str = "a list";
+const OBJECT: &str = "an object";
+const STRING: &str = "a string";
+const TRUTH: &str = "true or false";
+const WHOLE_NUMBER: &str = "a whole number";
+
+/// Why a value could not be read.
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    /// Something else was expected here.
+    Expected(String),
+    /// This is wrong with it.
+    Because(String),
+    /// It has been reported.
+    Reported,
+}
+
+impl<'a, 'de> Place<'a, 'de> {
+    /// The whole text.
+    pub(crate) fn root(node: &'de Node, findings: &'a RefCell<Findings>) -> Self {
+        Self {
+            node,
+            path: Path::default(),
+            findings,
+        }
+    }
+
+    fn inside(&self, node: &'de Node, path: Path) -> Self {
+        Self {
+            node,
+            path,
+            findings: self.findings,
+        }
+    }
+
+    /// Lets `seed` read this value, and reports when it cannot.
+    fn offer<S: DeserializeSeed<'de>>(&self, seed: S) -> Result<S::Value, Refusal> {
+        seed.deserialize(self).map_err(|refusal| {
+            let message = match refusal {
+                Refusal::Expected(what) => {
+                    let kind = self.node.kind();
+                    format!("must be {what}, not {kind}{}", remedy(self.node, &what))
+                }
+                Refusal::Because(message) => message,
+                Refusal::Reported => return Refusal::Reported,
+            };
+            self.findings.borrow_mut().add(&self.path, message);
+            Refusal::Reported
+        })
+    }
+
+    /// The entries of an object, each key once; and where it is known which keys `owner` has, only
+    /// those. All others are reported. One that is a misspelling of a known key is read as that:
+    /// then the known one is not missing, and what is wrong with the value is found, too.
+    fn entries(
+        &self,
+        entries: &'de [(String, Node)],
+        owner: &str,
+        known: Option<&'static [&'static str]>,
+    ) -> Vec<(&'de str, Self)> {
+        let mut kept = Vec::with_capacity(entries.len());
+        let mut seen = BTreeSet::new();
+        for (key, node) in entries {
+            let (mut key, path) = (key.as_str(), self.path.key(key));
+            if let Some(known) = known.filter(|known| !known.contains(&key)) {
+                let meant = suggest(key, known.iter().copied());
+                self.findings
+                    .borrow_mut()
+                    .add_key(&path, unknown(owner, key, known, meant));
+                match meant {
+                    Some(meant) if entries.iter().all(|(other, _)| other != meant) => key = meant,
+                    _ => continue,
+                }
+                if !seen.insert(key) {
+                    continue;
+                }
+            } else if !seen.insert(key) {
+                self.findings
+                    .borrow_mut()
+                    .add_key(&path, "given twice in this object: keep one of them");
+                continue;
+            }
+            kept.push((key, self.inside(node, path)));
+        }
+        kept
+    }
+}
+
+/// What to say of a key or a variant that `owner` does not have.
+fn unknown(owner: &str, key: &str, known: &[&str], meant: Option<&str>) -> String {
+    if LATER.contains(&(owner, key)) {
+        return "not supported yet by this version: leave it out".to_owned();
+    }
+    match meant {
+        Some(meant) => format!("unknown key: did you mean \"{meant}\"?"),
+        None => format!("unknown key: here may be {}", one_of(known)),
+    }
+}
+
+/// What else to say to somebody who wrote `node` where `expected` was expected.
+fn remedy(node: &Node, expected: &str) -> String {
+    match (node, expected) {
+        (Node::Null, _) => "; to have none, leave the key out".to_owned(),
+        (Node::String(text), WHOLE_NUMBER) if text.parse::<i64>().is_ok() => {
+            format!("; write {text} without quotes")
+        }
+        (Node::String(text), TRUTH) if text.parse::<bool>().is_ok() => {
+            format!("; write {text} without quotes")
+        }
+        (Node::Number(number), STRING) => format!("; write {}", quoted(&number.to_string())),
+        (Node::String(_) | Node::Object(_), LIST) => "; put it in [ ]".to_owned(),
+        _ => String::new(),
+    }
+}
+
+fn expected<T>(what: impl Into<String>) -> Result<T, Refusal> {
+    Err(Refusal::Expected(what.into()))
+}
+
+impl Error for Refusal {
+    fn custom<T: fmt::Display>(message: T) -> Self {
+        Self::Because(message.to_string())
+    }
+
+    fn invalid_type(_: Unexpected<'_>, exp: &dyn Expected) -> Self {
+        let exp = exp.to_string();
+        Self::Expected(if exp.starts_with("struct ") {
+            OBJECT.to_owned()
+        } else {
+            exp
+        })
+    }
+}
+
+impl std::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Expected(what) => what,
+            Self::Because(message) => message,
+            Self::Reported => "reported",
+        })
+    }
+}
+
+impl<'de> Deserializer<'de> for &Place<'_, 'de> {
+    type Error = Refusal;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        match self.node {
+            Node::Null => visitor.visit_unit(),
+            Node::Bool(value) => visitor.visit_bool(*value),
+            Node::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
+                (Some(value), _, _) => visitor.visit_u64(value),
+                (None, Some(value), _) => visitor.visit_i64(value),
+                (None, None, value) => visitor.visit_f64(value.unwrap_or(f64::INFINITY)),
+            },
+            Node::String(text) => visitor.visit_borrowed_str(text),
+            Node::List(elements) => visitor.visit_seq(Elements {
+                place: self,
+                elements,
+                next: 0,
+            }),
+            Node::Object(entries) => visitor.visit_map(Entries {
+                rest: self.entries(entries, "", None).into_iter(),
+                value: None,
+            }),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Node::Bool(value) = self.node else {
+            return expected(TRUTH);
+        };
+        visitor.visit_bool(*value)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Node::Number(number) = self.node else {
+            return expected(WHOLE_NUMBER);
+        };
+        // A number beyond i64 is beyond every range, too.
+        match number
+            .as_i64()
+            .or_else(|| number.as_u64().map(|_| i64::MAX))
+        {
+            Some(value) => visitor.visit_i64(value),
+            None => Err(Refusal::Because("must be a whole number".to_owned())),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Node::String(text) = self.node else {
+            return expected(STRING);
+        };
+        visitor.visit_borrowed_str(text)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        self.deserialize_str(visitor)
+    }
+
+    /// The attempt of a [`Given`](crate::given::Given); the model has no other options.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        visitor.visit_seq(Attempt(Some(self)))
+    }
+
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Node::List(_) = self.node else {
+            return expected(LIST);
+        };
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+        let Node::Object(_) = self.node else {
+            return expected(OBJECT);
+        };
+        self.deserialize_any(visitor)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        match self.node {
+            Node::Object(entries) => visitor.visit_map(Entries {
+                rest: self.entries(entries, name, Some(fields)).into_iter(),
+                value: None,
+            }),
+            // Derived code takes a list, too, as the values in the order of the struct.
+            Node::List(_) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
+            Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) => {
+                self.deserialize_any(visitor)
+            }
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        let variant = match self.node {
+            Node::String(text) if variants.contains(&text.as_str()) => Variant {
+                name: text,
+                content: None,
+            },
+            Node::String(text) => {
+                let meant = suggest(text, variants.iter().copied())
+                    .map_or(String::new(), |meant| {
+                        format!(": did you mean \"{meant}\"?")
+                    });
+                return Err(Refusal::Because(format!(
+                    "must be {}{meant}",
+                    one_of(variants)
+                )));
+            }
+            Node::Object(entries) => {
+                let mut known = self.entries(entries, name, Some(variants)).into_iter();
+                match (known.next(), known.next()) {
+                    (Some((name, content)), None) => Variant {
+                        name,
+                        content: Some(content),
+                    },
+                    (None, _) if !entries.is_empty() => return Err(Refusal::Reported),
+                    _ => {
+                        let variants = one_of(variants);
+                        return Err(Refusal::Because(format!(
+                            "must have exactly one key: {variants}"
+                        )));
+                    }
+                }
+            }
+            Node::Null | Node::Bool(_) | Node::Number(_) | Node::List(_) => {
+                return expected(one_of(variants));
+            }
+        };
+        visitor.visit_enum(variant)
+    }
+
+    forward_to_deserialize_any! {
+        i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
+        newtype_struct tuple tuple_struct identifier ignored_any
+    }
+}
+
+/// A value as a sequence of one, so that whoever takes it is told of an error and can go on.
+struct Attempt<'p, 'a, 'de>(Option<&'p Place<'a, 'de>>);
+
+impl<'de> SeqAccess<'de> for Attempt<'_, '_, 'de> {
+    type Error = Refusal;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Refusal> {
+        self.0.take().map(|place| place.offer(seed)).transpose()
+    }
+}
+
+/// The elements of a list.
+struct Elements<'p, 'a, 'de> {
+    place: &'p Place<'a, 'de>,
+    elements: &'de [Node],
+    next: usize,
+}
+
+impl<'de> SeqAccess<'de> for Elements<'_, '_, 'de> {
+    type Error = Refusal;
+
+    fn next_element_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Refusal> {
+        let Some(element) = self.elements.get(self.next) else {
+            return Ok(None);
+        };
+        let place = self.place.inside(element, self.place.path.index(self.next));
+        self.next += 1;
+        place.offer(seed).map(Some)
+    }
+}
+
+/// The entries of an object.
+struct Entries<'a, 'de> {
+    rest: std::vec::IntoIter<(&'de str, Place<'a, 'de>)>,
+    value: Option<Place<'a, 'de>>,
+}
+
+impl<'de> MapAccess<'de> for Entries<'_, 'de> {
+    type Error = Refusal;
+
+    fn next_key_seed<S: DeserializeSeed<'de>>(
+        &mut self,
+        seed: S,
+    ) -> Result<Option<S::Value>, Refusal> {
+        let Some((key, place)) = self.rest.next() else {
+            return Ok(None);
+        };
+        self.value = Some(place);
+        seed.deserialize(BorrowedStrDeserializer::new(key))
+            .map(Some)
+    }
+
+    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refusal> {
+        match self.value.take() {
+            Some(place) => place.offer(seed),
+            None => Err(Error::custom("a value was asked for before its key")),
+        }
+    }
+}
+
+/// A variant of an enum: a word alone, or `{ "word": content }`.
+struct Variant<'a, 'de> {
+    name: &'de str,
+    content: Option<Place<'a, 'de>>,
+}
+
+impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
+    type Error = Refusal;
+    type Variant = Self;
+
+    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Refusal> {
+        let variant = seed.deserialize(BorrowedStrDeserializer::<Refusal>::new(self.name))?;
+        Ok((variant, self))
+    }
+}
+
+impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
+    type Error = Refusal;
+
+    fn unit_variant(self) -> Result<(), Refusal> {
+        match self.content {
+            None => Ok(()),
+            Some(_) => expected(format!("\"{}\"", self.name)),
+        }
+    }
+
+    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Refusal> {
+        match self.content {
+            Some(content) => content.offer(seed),
+            None => expected(format!("an object {{ \"{}\": ... }}", self.name)),
+        }
+    }
+
+    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Refusal> {
+        Err(Error::invalid_type(Unexpected::TupleVariant, &visitor))
+    }
+
+    fn struct_variant<V: Visitor<'de>>(
+        self,
+        _: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Refusal> {
+        Err(Error::invalid_type(Unexpected::StructVariant, &visitor))
+    }
+}

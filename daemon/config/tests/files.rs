@@ -1,0 +1,177 @@
+//! Configurations and passwords that stand in files.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use vrrp_config::{LoadError, Loaded, Secrets, load, parse};
+use vrrp_proto::Password;
+
+/// A directory of a test's own, removed at its end.
+struct Directory(PathBuf);
+
+impl Directory {
+    fn new(test: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("vrrp-config-{}-{test}", std::process::id()));
+        fs::create_dir_all(&path).expect("the directory can be made");
+        Self(path)
+    }
+
+    fn write(&self, name: &str, content: impl AsRef<[u8]>, mode: u32) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).expect("the file can be written");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode can be set");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn configuration(pass: &str) -> String {
+    format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "version": 2,
+                                        "authentication": {{ "pass": {{ {pass} }} }},
+                                        "virtualAddresses": ["192.0.2.1/24"] }} }} }}"#
+    )
+}
+
+/// The configuration whose password stands in `file`.
+fn complete(file: &Path, credentials: Option<&Path>) -> Result<Loaded, String> {
+    let text = configuration(&format!(r#""passwordFile": "{}""#, file.display()));
+    parse(&text)
+        .and_then(|checked| checked.complete(Secrets::Read, credentials))
+        .map_err(|problems| problems.to_string())
+}
+
+fn password(loaded: &Loaded) -> Option<Password> {
+    loaded.node.routers["VI_1"].password
+}
+
+#[test]
+fn a_password_is_read_from_its_file_without_the_newline() {
+    let directory = Directory::new("password");
+    for (content, password_read) in [
+        ("1111", "1111"),
+        ("1111\n", "1111"),
+        ("12345678\n", "12345678"),
+        ("1\n\n", "1\n"),
+    ] {
+        let file = directory.write("password", content, 0o600);
+        let loaded = complete(&file, None).unwrap();
+        assert_eq!(
+            password(&loaded),
+            Password::new(password_read.as_bytes()),
+            "{content:?}"
+        );
+        assert_eq!(loaded.warnings, []);
+    }
+}
+
+#[test]
+fn a_relative_password_file_is_a_credential() {
+    let directory = Directory::new("credential");
+    directory.write("vrrp", "1111\n", 0o400);
+    let loaded = complete(Path::new("vrrp"), Some(&directory.0)).unwrap();
+    assert_eq!(password(&loaded), Password::new(b"1111"));
+    assert_eq!(
+        complete(Path::new("vrrp"), None).unwrap_err(),
+        "instances.VI_1.authentication.pass.passwordFile = \"vrrp\": is a relative path and \
+         $CREDENTIALS_DIRECTORY is not set: write an absolute path, or let systemd provide it (LoadCredential=)"
+    );
+}
+
+#[test]
+fn a_file_without_a_password_is_named_with_the_reason_but_not_with_its_content() {
+    let directory = Directory::new("bad");
+    for (content, reason) in [
+        ("", "is empty"),
+        ("\n", "is empty"),
+        ("s3cret-long", "holds more than the 8 bytes"),
+        ("s3cret-xx", "holds more than the 8 bytes"),
+        ("s3cret8b\r\n", "holds more than the 8 bytes"),
+    ] {
+        let file = directory.write("password", content, 0o600);
+        let problem = complete(&file, None).unwrap_err();
+        assert!(problem.contains(reason), "{problem}");
+        assert!(problem.contains(&file.display().to_string()), "{problem}");
+        assert!(!problem.contains("s3cret"), "{problem}");
+    }
+    let problem = complete(&directory.0.join("nowhere"), None).unwrap_err();
+    assert!(
+        problem.contains("cannot be read: No such file or directory"),
+        "{problem}"
+    );
+}
+
+#[test]
+fn a_password_that_everybody_can_read_is_a_warning() {
+    let directory = Directory::new("open");
+    let open = directory.write("open", "1111", 0o644);
+    let loaded = complete(&open, None).unwrap();
+    assert!(
+        loaded.warnings[0]
+            .message
+            .contains("everybody can read this file")
+    );
+
+    let text = configuration(r#""password": "1111""#);
+    let file = directory.write("config.json", &text, 0o644);
+    let loaded = load(&file, Secrets::Read).unwrap();
+    assert_eq!(
+        loaded.warnings[0].to_string(),
+        "instances.VI_1.authentication.pass.password: everybody can read this file and the password in it: \
+         chmod o-r, or use passwordFile"
+    );
+    let file = directory.write("config.json", &text, 0o640);
+    assert_eq!(load(&file, Secrets::Read).unwrap().warnings, []);
+}
+
+#[test]
+fn a_check_can_do_without_the_secrets() {
+    let directory = Directory::new("skip");
+    let file = directory.write(
+        "config.json",
+        configuration(r#""passwordFile": "/nowhere""#),
+        0o644,
+    );
+    assert_eq!(password(&load(&file, Secrets::Skip).unwrap()), None);
+    let error = load(&file, Secrets::Read).unwrap_err();
+    assert!(matches!(error, LoadError::Secrets { .. }), "{error}");
+}
+
+#[test]
+fn errors_name_the_file_and_whose_fault_it_is() {
+    let directory = Directory::new("fault");
+    let missing = load(&directory.0.join("none.json"), Secrets::Read).unwrap_err();
+    assert!(matches!(missing, LoadError::Unreadable { .. }));
+    assert!(
+        missing
+            .to_string()
+            .ends_with("none.json: cannot be read: No such file or directory (os error 2)")
+    );
+
+    let latin = directory.write("latin1.json", b"{ \"\xe4\": 1 }", 0o600);
+    assert!(matches!(
+        load(&latin, Secrets::Read),
+        Err(LoadError::Unreadable { .. })
+    ));
+
+    let wrong = directory.write("wrong.json", r#"{ "instance": {}, "tracker": {} }"#, 0o600);
+    let error = load(&wrong, Secrets::Read).unwrap_err();
+    assert!(
+        matches!(&error, LoadError::Invalid { problems, .. } if problems.as_slice().len() == 2)
+    );
+    assert_eq!(
+        error.to_string(),
+        format!(
+            "{}: the configuration is wrong\n\
+             instance: unknown key: did you mean \"instances\"?\n\
+             tracker: unknown key: did you mean \"trackers\"?",
+            wrong.display()
+        )
+    );
+}

@@ -1,0 +1,310 @@
+//! What a configuration means to the engine and the daemon.
+
+use std::time::Duration;
+
+use insta::{assert_debug_snapshot, assert_snapshot};
+use vrrp_config::{Loaded, Secrets};
+use vrrp_proto::params::{Effect, RouterParams, TrackerKind};
+use vrrp_proto::{AdvertInterval, Password, Priority, Version};
+
+/// The meaning of `text`, or its problems.
+fn loaded(text: &str) -> Result<Loaded, String> {
+    vrrp_config::parse(text)
+        .and_then(|checked| checked.complete(Secrets::Skip, None))
+        .map_err(|problems| problems.to_string())
+}
+
+/// The only instance, with `entries` besides what it needs.
+fn router(entries: &str) -> Result<RouterParams, String> {
+    let text = format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                         "virtualAddresses": ["192.0.2.1/24"] {entries} }} }} }}"#
+    );
+    let routers = loaded(&text)?.node.routers;
+    routers
+        .into_values()
+        .next()
+        .ok_or_else(|| "no router".to_owned())
+}
+
+/// The only script, with `entries` besides its command.
+fn script(entries: &str) -> Result<(vrrp_config::Script, TrackerKind, u32, u32), String> {
+    let text = format!(
+        r#"{{ "trackers": {{ "t": {{ "script": {{ "command": ["/bin/true"] {entries} }} }} }} }}"#
+    );
+    let mut loaded = loaded(&text)?;
+    let script = loaded.scripts.remove("t").ok_or("no script")?;
+    let tracker = loaded.node.trackers.remove("t").ok_or("no tracker")?;
+    Ok((script, tracker.kind, tracker.rise, tracker.fall))
+}
+
+fn warnings(text: &str) -> String {
+    let shown = |loaded: Loaded| loaded.warnings.iter().map(|w| format!("{w}\n")).collect();
+    loaded(text)
+        .map(shown)
+        .unwrap_or_else(|problems| format!("problems: {problems}"))
+}
+
+#[test]
+fn the_example_of_the_design_is_understood() {
+    let loaded = loaded(
+        r#"{ "trackers":  { "httpd_check": { "script": { "command": ["/usr/local/httpd.sh"], "interval": 2 } } },
+             "instances": { "VI_1": { "state": "master", "interface": "eth1", "virtualRouterId": 51, "priority": 100,
+                                      "version": 2, "advertInterval": 1,
+                                      "authentication": { "pass": { "password": "1111" } },
+                                      "track": ["httpd_check"],
+                                      "virtualAddresses": ["192.168.224.100/24"] } } }"#,
+    )
+    .unwrap();
+    assert_debug_snapshot!(loaded, @r#"
+    Loaded {
+        node: NodeParams {
+            routers: {
+                "VI_1": RouterParams {
+                    interface: "eth1",
+                    vrid: Vrid(
+                        51,
+                    ),
+                    version: V2,
+                    priority: Priority(
+                        100,
+                    ),
+                    interval: AdvertInterval {
+                        centiseconds: 100,
+                    },
+                    preempt: true,
+                    expect_master: true,
+                    password: Some(
+                        Password(..),
+                    ),
+                    addresses: [
+                        InterfaceAddress {
+                            address: 192.168.224.100,
+                            prefix: 24,
+                        },
+                    ],
+                    tracks: [
+                        Track {
+                            tracker: "httpd_check",
+                            effect: Fault,
+                        },
+                    ],
+                },
+            },
+            trackers: {
+                "httpd_check": TrackerParams {
+                    kind: Probe {
+                        definition: "{\"script\":{\"command\":[\"/usr/local/httpd.sh\"],\"interval\":2.0,\"timeout\":2.0,\"user\":null}}",
+                        interval: 2s,
+                    },
+                    rise: 1,
+                    fall: 1,
+                },
+            },
+        },
+        scripts: {
+            "httpd_check": Script {
+                command: [
+                    "/usr/local/httpd.sh",
+                ],
+                interval: 2s,
+                timeout: 2s,
+                user: None,
+            },
+        },
+        warnings: [],
+    }
+    "#);
+    assert_eq!(loaded.node.routers["VI_1"].password, Password::new(b"1111"));
+}
+
+#[test]
+fn what_is_not_said_has_a_default() {
+    let router = router("").unwrap();
+    assert_eq!(router.priority, Priority::DEFAULT);
+    assert_eq!(router.version, Version::V3);
+    assert_eq!(router.interval, AdvertInterval::DEFAULT);
+    assert!(router.preempt);
+    assert!(!router.expect_master);
+    assert_eq!(router.password, None);
+    assert_eq!(router.tracks, []);
+
+    let (script, _, rise, fall) = script("").unwrap();
+    assert_eq!(script.interval, Duration::from_secs(1));
+    assert_eq!(script.timeout, Duration::from_secs(1));
+    assert_eq!(script.user, None);
+    assert_eq!((rise, fall), (1, 1));
+}
+
+#[test]
+fn the_timeout_of_a_script_is_its_interval_unless_it_has_one() {
+    assert_eq!(
+        script(r#", "interval": "5s""#).unwrap().0.timeout,
+        Duration::from_secs(5)
+    );
+    let (script, ..) = script(r#", "interval": "5s", "timeout": 0.5"#).unwrap();
+    assert_eq!(script.timeout, Duration::from_millis(500));
+}
+
+#[test]
+fn nothing_configured_is_allowed() {
+    let loaded = loaded("{}").unwrap();
+    assert_eq!(
+        loaded.node.routers.len() + loaded.node.trackers.len() + loaded.scripts.len(),
+        0
+    );
+}
+
+/// Each field at the edges of its range: the last good value and the first bad one.
+#[test]
+fn ranges_end_where_they_should() {
+    for (good, bad) in [
+        (r#""virtualRouterId": 1"#, r#""virtualRouterId": 0"#),
+        (r#""virtualRouterId": 255"#, r#""virtualRouterId": 256"#),
+        (r#""priority": 1"#, r#""priority": 0"#),
+        (r#""priority": 255"#, r#""priority": 256"#),
+        (r#""priority": 254"#, r#""priority": -1"#),
+        (r#""priority": 254"#, r#""priority": 18446744073709551615"#),
+        (r#""version": 2"#, r#""version": 1"#),
+        (r#""version": 3"#, r#""version": 4"#),
+        (r#""advertInterval": "10ms""#, r#""advertInterval": "9ms""#),
+        (r#""advertInterval": 0.01"#, r#""advertInterval": 0"#),
+        (r#""advertInterval": 40.95"#, r#""advertInterval": 40.96"#),
+        (
+            r#""version": 2, "advertInterval": 1"#,
+            r#""version": 2, "advertInterval": 0"#,
+        ),
+        (
+            r#""version": 2, "advertInterval": 255"#,
+            r#""version": 2, "advertInterval": 256"#,
+        ),
+        (
+            r#""version": 2, "authentication": { "pass": { "password": "12345678" } }"#,
+            r#""version": 2, "authentication": { "pass": { "password": "12345678ä" } }"#,
+        ),
+        (
+            r#""interface": "fifteen-bytes-x""#,
+            r#""interface": "sixteen-bytes-xx""#,
+        ),
+        (
+            r#""virtualAddresses": ["192.0.2.1/1"]"#,
+            r#""virtualAddresses": ["192.0.2.1/0"]"#,
+        ),
+        (
+            r#""virtualAddresses": ["192.0.2.1"]"#,
+            r#""virtualAddresses": ["192.0.2.1/33"]"#,
+        ),
+    ] {
+        let text = |entries: &str| {
+            let mut needed = String::new();
+            for (key, entry) in [
+                ("interface", r#""interface": "eth1", "#),
+                ("virtualRouterId", r#""virtualRouterId": 51, "#),
+                (
+                    "virtualAddresses",
+                    r#""virtualAddresses": ["192.0.2.1/24"], "#,
+                ),
+            ] {
+                if !entries.contains(key) {
+                    needed.push_str(entry);
+                }
+            }
+            format!(r#"{{ "instances": {{ "VI_1": {{ {needed} {entries} }} }} }}"#)
+        };
+        assert_eq!(loaded(&text(good)).err(), None, "{good}");
+        assert!(loaded(&text(bad)).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn ranges_of_scripts_end_where_they_should() {
+    for (good, bad) in [
+        (r#""interval": "10ms""#, r#""interval": "9ms""#),
+        (r#""interval": "24h""#, r#""interval": 86400.1"#),
+        (r#""timeout": "10ms""#, r#""timeout": 0"#),
+        (r#""timeout": 86400"#, r#""timeout": "1441m""#),
+        (r#""rise": 1"#, r#""rise": 0"#),
+        (r#""rise": 1000"#, r#""rise": 1001"#),
+        (r#""fall": 1"#, r#""fall": 0"#),
+        (r#""fall": 1000"#, r#""fall": 1001"#),
+        (r#""user": "nobody""#, r#""user": """#),
+    ] {
+        assert_eq!(script(&format!(", {good}")).err(), None, "{good}");
+        assert!(script(&format!(", {bad}")).is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn a_tracker_is_followed_by_name_or_with_a_weight() {
+    let effect = |entry: &str| {
+        let text = format!(
+            r#"{{ "trackers": {{ "eth2": {{ "interface": {{ "name": "eth2" }} }} }},
+                  "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "track": [{entry}],
+                                             "virtualAddresses": ["192.0.2.1/24"] }} }} }}"#
+        );
+        loaded(&text).map(|loaded| loaded.node.routers["VI_1"].tracks[0].effect)
+    };
+    assert_eq!(effect(r#""eth2""#), Ok(Effect::Fault));
+    assert_eq!(effect(r#"{ "tracker": "eth2" }"#), Ok(Effect::Fault));
+    for weight in [-253, -1, 1, 253] {
+        let entry = format!(r#"{{ "tracker": "eth2", "weight": {weight} }}"#);
+        assert_eq!(effect(&entry), Ok(Effect::Weight(weight)));
+    }
+    for weight in [-254, 0, 254] {
+        assert!(effect(&format!(r#"{{ "tracker": "eth2", "weight": {weight} }}"#)).is_err());
+    }
+}
+
+#[test]
+fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
+    let definition = |entries: &str| match script(entries).unwrap().1 {
+        TrackerKind::Probe { definition, .. } => definition.to_string(),
+        TrackerKind::Interface { .. } => String::new(),
+    };
+    let plain = definition("");
+    assert_snapshot!(plain, @r#"{"script":{"command":["/bin/true"],"interval":1.0,"timeout":1.0,"user":null}}"#);
+    // Said in other words, or what is not about running it.
+    for same in [
+        r#", "interval": "1000ms""#,
+        r#", "timeout": 1"#,
+        r#", "rise": 2, "fall": 3"#,
+    ] {
+        assert_eq!(definition(same), plain, "{same}");
+    }
+    for other in [
+        r#", "interval": 2"#,
+        r#", "timeout": "999ms""#,
+        r#", "user": "nobody""#,
+    ] {
+        assert_ne!(definition(other), plain, "{other}");
+    }
+}
+
+#[test]
+fn what_is_hardly_meant_is_a_warning() {
+    assert_snapshot!(warnings("{}"), @"instances: there are none: nothing is to be done");
+    assert_snapshot!(warnings(
+        r#"{ "trackers": { "unused": { "interface": { "name": "eth2" } }, "eth2": { "interface": { "name": "eth2" } } },
+             "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "priority": 255, "preempt": false,
+                                      "track": [{ "tracker": "eth2", "weight": -20 }],
+                                      "virtualAddresses": ["192.0.2.0/24", "192.0.2.255/24", "192.0.2.128/25", "192.0.2.4/31", "192.0.2.6"] } } }"#
+    ), @r#"
+    trackers.unused: no instance follows it
+    instances.VI_1.preempt = false: has no effect: with priority 255 it always takes over
+    instances.VI_1.track[0].weight = -20: has no effect: priority 255 never changes
+    instances.VI_1.virtualAddresses[0] = "192.0.2.0/24": is the address of the network itself, no host's: 192.0.2.1/24 would be the first host's
+    instances.VI_1.virtualAddresses[1] = "192.0.2.255/24": is the broadcast address of its network, no host's: 192.0.2.1/24 would be the first host's
+    instances.VI_1.virtualAddresses[2] = "192.0.2.128/25": is the address of the network itself, no host's: 192.0.2.129/25 would be the first host's
+    "#);
+}
+
+#[test]
+fn fast_intervals_and_ordinary_things_are_no_reason_to_warn() {
+    assert_eq!(
+        warnings(
+            r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "advertInterval": "10ms",
+                                          "state": "master", "virtualAddresses": ["192.0.2.1"] } } }"#
+        ),
+        ""
+    );
+}

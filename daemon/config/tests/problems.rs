@@ -1,0 +1,290 @@
+//! What the operator reads when a configuration is wrong: every problem, its place, the remedy.
+
+use insta::assert_snapshot;
+
+fn problems(text: &str) -> String {
+    match vrrp_config::parse(text) {
+        Ok(_) => "no problem".to_owned(),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+/// The problems of a configuration with one instance that has `entries` besides what it needs.
+fn problems_of_instance(entries: &str) -> String {
+    problems(&format!(
+        r#"{{ "trackers": {{ "httpd": {{ "script": {{ "command": ["/bin/true"] }} }} }},
+             "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                       "virtualAddresses": ["192.0.2.1/24"], {entries} }} }} }}"#
+    ))
+}
+
+/// The problems of a configuration with one script that has `entries`.
+fn problems_of_script(entries: &str) -> String {
+    problems(&format!(
+        r#"{{ "trackers": {{ "t": {{ "script": {{ {entries} }} }} }} }}"#
+    ))
+}
+
+#[test]
+fn many_mistakes_in_one_file_are_all_named_in_its_order() {
+    assert_snapshot!(problems(include_str!("mistakes.json")), @r#"
+    trackers.httpd_check.script.interval = "2 seconds": must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h")
+    trackers.relative.script.command[0] = "httpd.sh": the program must be an absolute path, like /usr/local/bin/check
+    trackers.empty.script.command = []: must not be empty: the first element is the program
+    trackers.peer.ping: not supported yet by this version: leave it out
+    instances.VI_1.virtualRouterId = 300: must be 1 to 255
+    instances.VI_1.priority = 0: must be 1 to 254, or 255 if this host owns the addresses
+    instances.VI_1.preempt = "yes": must be true or false, not a string
+    instances.VI_1.authentication: version 3 has none (RFC 9568 section 9): leave it out, or write "version": 2
+    instances.VI_1.track[0] = "httpd_chek": there is no such tracker: did you mean "httpd_check"?
+    instances.VI_1.track[1].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
+    instances.VI_1.virtualAddresses[0] = "192.168.224.100/33": the prefix length must be 1 to 32
+    instances.VI_2.prioritty: unknown key: did you mean "priority"?
+    instances.VI_2.advertInterval = 1.5: version 2 counts in whole seconds: must be 1s to 255s; shorter ones need version 3
+    instances.VI_2.authentication.pass.password: must be 1 to 8 bytes long, this one is 9
+    instances.VI_2.virtualAddresses = []: must not be empty: name the addresses that the master holds
+    instances.VI_3.virtualRouterId = 52: instances.VI_2 has it already on eth1: choose another number, or put the addresses into that instance
+    instances.VI_3.virtualAddresses[1] = "192.168.198.100/24": instances.VI_3.virtualAddresses[0] is the same address: keep one of them
+    instances.VI_4.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
+    instances.VI_4.interface: given twice in this object: keep one of them
+    instances.VI_4.interface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
+    instances.VI_4.virtualAddresses[0] = "fe80::1/64": IPv6 is not supported yet by this version
+    syncGroups: not supported yet by this version: leave it out
+    "#);
+}
+
+#[test]
+fn an_unknown_key_comes_with_a_suggestion() {
+    assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
+    assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "authentication", "track" or "virtualAddresses""#);
+    assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
+    trackers.t.script.command: missing: write "command": ["/path/to/program"]
+    trackers.t.scrpt: unknown key: did you mean "script"?
+    "#);
+}
+
+#[test]
+fn words_of_later_versions_are_called_so() {
+    assert_snapshot!(problems(r#"{ "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"] } } }"#), @"syncGroups: not supported yet by this version: leave it out");
+    assert_snapshot!(problems_of_instance(r#""lvsSyncInterface": "eth1""#), @"instances.VI_1.lvsSyncInterface: not supported yet by this version: leave it out");
+    assert_snapshot!(problems(
+        r#"{ "trackers": { "a": { "file": {} }, "b": { "process": {} }, "c": { "unit": {} },
+                           "d": { "ping": {} }, "e": { "tcp": {} }, "f": { "http": {} } } }"#
+    ), @"
+    trackers.a.file: not supported yet by this version: leave it out
+    trackers.b.process: not supported yet by this version: leave it out
+    trackers.c.unit: not supported yet by this version: leave it out
+    trackers.d.ping: not supported yet by this version: leave it out
+    trackers.e.tcp: not supported yet by this version: leave it out
+    trackers.f.http: not supported yet by this version: leave it out
+    ");
+    assert_snapshot!(problems(
+        r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
+                                      "virtualAddresses": ["2001:db8::1/64"] } } }"#
+    ), @r#"instances.VI_1.virtualAddresses[0] = "2001:db8::1/64": IPv6 is not supported yet by this version"#);
+}
+
+#[test]
+fn a_key_given_twice_is_named_once_and_the_first_counts() {
+    assert_snapshot!(problems_of_instance(r#""priority": 100, "priority": 0"#), @"instances.VI_1.priority: given twice in this object: keep one of them");
+    assert_snapshot!(problems(r#"{ "trackers": {}, "instances": {}, "trackers": {} }"#), @"trackers: given twice in this object: keep one of them");
+    assert_snapshot!(problems(r#"{ "instances": { "VI_1": 1, "VI_1": 2 } }"#), @"
+    instances.VI_1: given twice in this object: keep one of them
+    instances.VI_1 = 1: must be an object, not a number
+    ");
+}
+
+#[test]
+fn a_wrong_type_comes_with_what_to_write() {
+    assert_snapshot!(problems_of_instance(
+        r#""priority": "100", "preempt": "true", "state": true, "version": null, "track": "httpd",
+           "advertInterval": [1], "authentication": { "pass": { "password": 1111 } }"#
+    ), @r#"
+    instances.VI_1.priority = "100": must be a whole number, not a string; write 100 without quotes
+    instances.VI_1.preempt = "true": must be true or false, not a string; write true without quotes
+    instances.VI_1.state = true: must be "master" or "backup", not true
+    instances.VI_1.version = null: must be a whole number, not null; to have none, leave the key out
+    instances.VI_1.track = "httpd": must be a list, not a string; put it in [ ]
+    instances.VI_1.advertInterval: must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h"), not a list
+    instances.VI_1.authentication.pass.password: must be a string, not a number; write "1111"
+    "#);
+    assert_snapshot!(problems_of_instance(r#""priority": 100.5, "advertInterval": "fast""#), @r#"
+    instances.VI_1.priority = 100.5: must be a whole number
+    instances.VI_1.advertInterval = "fast": must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h")
+    "#);
+    assert_snapshot!(problems_of_instance(r#""track": [["httpd"], 1]"#), @r#"
+    instances.VI_1.track[0]: must be the name of a tracker or { "tracker": NAME, "weight": NUMBER }, not a list
+    instances.VI_1.track[1] = 1: must be the name of a tracker or { "tracker": NAME, "weight": NUMBER }, not a number
+    "#);
+    assert_snapshot!(problems(r#"{ "instances": [], "trackers": { "t": "script", "u": {}, "v": 1 } }"#), @r#"
+    instances = []: must be an object, not a list
+    trackers.t = "script": must be an object { "script": ... }, not a string
+    trackers.u = {}: must have exactly one key: "script" or "interface"
+    trackers.v = 1: must be "script" or "interface", not a number
+    "#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script" or "interface""#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": ["/x"] } } }"#), @"trackers.t.script: must be an object, not a list");
+    assert_snapshot!(problems("[]"), @"must be an object, not a list");
+}
+
+#[test]
+fn what_is_missing_is_named_with_an_example() {
+    assert_snapshot!(problems(r#"{ "instances": { "VI_1": {} }, "trackers": { "t": { "script": {} }, "u": { "interface": {} } } }"#), @r#"
+    instances.VI_1.interface: missing: write "interface": "eth0"
+    instances.VI_1.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
+    instances.VI_1.virtualAddresses: missing: write "virtualAddresses": ["192.168.224.100/24"]
+    trackers.t.script.command: missing: write "command": ["/path/to/program"]
+    trackers.u.interface.name: missing: write "name": "eth2"
+    "#);
+    assert_snapshot!(problems_of_instance(r#""track": [{ "weight": 5 }]"#), @r#"instances.VI_1.track[0].tracker: missing: write "tracker": "name""#);
+}
+
+#[test]
+fn a_wrong_word_for_a_state_is_understood() {
+    assert_snapshot!(problems_of_instance(r#""state": "MASTER""#), @r#"instances.VI_1.state = "MASTER": must be "master" or "backup": did you mean "master"?"#);
+    assert_snapshot!(problems_of_instance(r#""state": "active""#), @r#"instances.VI_1.state = "active": must be "master" or "backup""#);
+}
+
+#[test]
+fn names_are_plain() {
+    let long = "x".repeat(65);
+    assert_snapshot!(problems(r#"{ "trackers": { "": { "interface": { "name": "eth2" } }, "a b": { "interface": { "name": "eth2" } } } }"#), @r#"
+    trackers."": a name must be 1 to 64 letters, digits and _-.:@, and begin with a letter, a digit or _
+    trackers."a b": a name must be 1 to 64 letters, digits and _-.:@, and begin with a letter, a digit or _
+    "#);
+    assert_snapshot!(problems(&format!(r#"{{ "trackers": {{ "{long}": {{ "interface": {{ "name": "eth2" }} }} }} }}"#)).replace(&long, "LONG"), @"trackers.LONG: a name must be 1 to 64 letters, digits and _-.:@, and begin with a letter, a digit or _");
+}
+
+#[test]
+fn an_interface_has_a_name_that_the_kernel_takes() {
+    for name in ["", "sixteen-bytes-xx", "a b", "a/b", "eth0:1", ".."] {
+        let text =
+            format!(r#"{{ "trackers": {{ "t": {{ "interface": {{ "name": "{name}" }} }} }} }}"#);
+        assert!(
+            problems(&text).contains("must be the name of an interface"),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn intervals_fit_the_version() {
+    assert_snapshot!(problems_of_instance(r#""advertInterval": 1.5, "version": 2"#), @"instances.VI_1.advertInterval = 1.5: version 2 counts in whole seconds: must be 1s to 255s; shorter ones need version 3");
+    assert_snapshot!(problems_of_instance(r#""advertInterval": "15ms""#), @r#"instances.VI_1.advertInterval = "15ms": version 3 counts in hundredths of a second: must be 10ms to 40.95s in steps of 10ms"#);
+    assert_snapshot!(problems_of_instance(r#""advertInterval": -1"#), @"instances.VI_1.advertInterval = -1: must not be negative");
+    assert_snapshot!(problems_of_instance(r#""advertInterval": -1.5"#), @"instances.VI_1.advertInterval = -1.5: must not be negative");
+    assert_snapshot!(problems_of_instance(r#""advertInterval": 1e300"#), @"instances.VI_1.advertInterval = 1e+300: is too long");
+}
+
+#[test]
+fn authentication_is_for_version_2_and_stays_secret() {
+    assert_snapshot!(problems_of_instance(r#""authentication": { "pass": { "password": "1111" } }"#), @r#"instances.VI_1.authentication: version 3 has none (RFC 9568 section 9): leave it out, or write "version": 2"#);
+    assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "123456789" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 9");
+    assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 0");
+    assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "passwordFile": "" } }"#), @"instances.VI_1.authentication.pass.passwordFile: must be the path of a file");
+    assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "1111", "passwordFile": "/x" } }"#), @r#"instances.VI_1.authentication.pass: must have exactly one key: "password" or "passwordFile""#);
+    for secret in [
+        r#""authentication": { "pass": "s3cret" }"#,
+        r#""authentication": "s3cret""#,
+        r#""authentication": { "pass": { "pasword": "s3cret" } }"#,
+        r#""auth_pass": "s3cret""#,
+    ] {
+        let shown = problems_of_instance(&format!(r#""version": 2, {secret}"#));
+        assert!(shown.starts_with("instances.VI_1.auth"), "{shown}");
+        assert!(!shown.contains("s3cret"), "{shown}");
+    }
+}
+
+#[test]
+fn virtual_addresses_are_addresses_of_hosts() {
+    assert_snapshot!(problems(
+        r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [
+            "192.0.2.1/33", "192.0.2.1/0", "192.0.2/24", "192.0.2.1/", "224.0.0.18/24", "0.0.0.0/8", 1 ] } } }"#
+    ), @r#"
+    instances.VI_1.virtualAddresses[0] = "192.0.2.1/33": the prefix length must be 1 to 32
+    instances.VI_1.virtualAddresses[1] = "192.0.2.1/0": the prefix length must be 1 to 32
+    instances.VI_1.virtualAddresses[2] = "192.0.2/24": must be an IPv4 address with its prefix, like 192.168.224.100/24
+    instances.VI_1.virtualAddresses[3] = "192.0.2.1/": the prefix length must be 1 to 32
+    instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be an address that a host can have
+    instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be an address that a host can have
+    instances.VI_1.virtualAddresses[6] = 1: must be a string, not a number; write "1"
+    "#);
+    assert_snapshot!(problems(
+        r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [] } } }"#
+    ), @"instances.VI_1.virtualAddresses = []: must not be empty: name the addresses that the master holds");
+    let many: Vec<_> = (0..=255)
+        .map(|host| format!(r#""10.0.{host}.1/32""#))
+        .collect();
+    assert_snapshot!(problems(&format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [{}] }} }} }}"#,
+        many.join(",")
+    )), @"instances.VI_1.virtualAddresses: must be at most 255 addresses, these are 256: use several instances");
+}
+
+#[test]
+fn instances_do_not_collide() {
+    assert_snapshot!(problems(
+        r#"{ "instances": {
+            "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.1/24", "192.0.2.1/32"] },
+            "VI_2": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.2/24"] },
+            "VI_3": { "interface": "eth2", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.2/25"] } } }"#
+    ), @r#"
+    instances.VI_1.virtualAddresses[1] = "192.0.2.1/32": instances.VI_1.virtualAddresses[0] is the same address: keep one of them
+    instances.VI_2.virtualRouterId = 51: instances.VI_1 has it already on eth1: choose another number, or put the addresses into that instance
+    instances.VI_3.virtualAddresses[0] = "192.0.2.2/25": instances.VI_2.virtualAddresses[0] is the same address: keep one of them
+    "#);
+}
+
+#[test]
+fn followed_trackers_exist() {
+    assert_snapshot!(problems_of_instance(r#""track": ["http", { "tracker": "nothing", "weight": 5 }]"#), @r#"
+    instances.VI_1.track[0] = "http": there is no such tracker: did you mean "httpd"?
+    instances.VI_1.track[1].tracker = "nothing": there is no such tracker: define it under "trackers"
+    "#);
+    assert_snapshot!(problems_of_instance(r#""track": ["httpd", { "tracker": "httpd", "weight": 5 }]"#), @r#"instances.VI_1.track[1].tracker = "httpd": the instance follows this tracker already: keep one of them"#);
+    assert_snapshot!(problems_of_instance(r#""track": [{ "tracker": "httpd", "weight": 0 }, { "trackr": "httpd", "wait": 300 }]"#), @r#"
+    instances.VI_1.track[0].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
+    instances.VI_1.track[1].tracker: the instance follows this tracker already: keep one of them
+    instances.VI_1.track[1].trackr: unknown key: did you mean "tracker"?
+    instances.VI_1.track[1].wait: unknown key: here may be "tracker" or "weight"
+    "#);
+}
+
+#[test]
+fn scripts_can_be_run() {
+    assert_snapshot!(problems_of_script(r#""command": []"#), @"trackers.t.script.command = []: must not be empty: the first element is the program");
+    assert_snapshot!(problems_of_script(r#""command": "/bin/true""#), @r#"trackers.t.script.command = "/bin/true": must be a list, not a string; put it in [ ]"#);
+    assert_snapshot!(problems_of_script(r#""command": ["true", 1, "a\u0000b"]"#), @r#"
+    trackers.t.script.command[0] = "true": the program must be an absolute path, like /usr/local/bin/check
+    trackers.t.script.command[1] = 1: must be a string, not a number; write "1"
+    trackers.t.script.command[2] = "a\u0000b": must not contain a NUL character
+    "#);
+    assert_snapshot!(problems_of_script(
+        r#""command": ["/bin/true"], "interval": 0, "timeout": "25h", "rise": 0, "fall": 1001, "user": "a b""#
+    ), @r#"
+    trackers.t.script.interval = 0: must be 10ms to 24h
+    trackers.t.script.timeout = "25h": must be 10ms to 24h
+    trackers.t.script.rise = 0: must be 1 to 1000
+    trackers.t.script.fall = 1001: must be 1 to 1000
+    trackers.t.script.user = "a b": must be the name of a user, like "nobody"
+    "#);
+}
+
+#[test]
+fn what_follows_from_a_problem_is_not_one() {
+    // An unreadable version is neither 3 nor 2: nothing is said about interval and authentication.
+    assert_snapshot!(problems_of_instance(
+        r#""version": "two", "advertInterval": 1.5, "authentication": { "pass": { "password": "1111" } }"#
+    ), @r#"instances.VI_1.version = "two": must be a whole number, not a string"#);
+    // A tracker with a mistake is defined.
+    assert_snapshot!(problems(
+        r#"{ "trackers": { "t": { "scrpt": {} } },
+             "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "track": ["t"],
+                                      "virtualAddresses": ["192.0.2.1/24"] } } }"#
+    ), @r#"
+    trackers.t.script.command: missing: write "command": ["/path/to/program"]
+    trackers.t.scrpt: unknown key: did you mean "script"?
+    "#);
+}
