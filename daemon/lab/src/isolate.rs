@@ -60,8 +60,9 @@ pub fn isolate() -> Result<()> {
     mount_tmpfs("/run")
 }
 
-/// Runs a hidden subcommand if the arguments ask for one, and exits.
-pub(crate) fn dispatch() {
+/// Runs a hidden subcommand if the arguments ask for one, and exits. [`isolate`] does it too; a
+/// program that has arguments of its own does it before it looks at them.
+pub fn dispatch() {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
         Some(boot::INIT) => boot::init_main(),

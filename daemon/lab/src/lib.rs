@@ -44,15 +44,16 @@
 //! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of a bad cable.
 //! - `watch`, `capture`, `client` observe, each on a thread of its own that writes a [`Journal`].
 //! - `httpd` is the web server, `harness` the `main` of test files, `sys` the unsafe kernel calls.
+//! - `daemons` runs `vrrpd` and keepalived on a host; nothing else here knows VRRP.
 //!
-//! Absent on purpose: no program is run to set anything up, no state outlives the process, and
-//! nothing here knows VRRP.
+//! Absent on purpose: no program is run to set anything up, and no state outlives the process.
 
 mod boot;
 mod cable;
 mod capture;
 mod client;
 mod clock;
+pub mod daemons;
 mod error;
 pub mod harness;
 mod host;
@@ -73,7 +74,7 @@ pub use client::{Ask, Client};
 pub use clock::Moment;
 pub use error::{Error, Result};
 pub use host::Host;
-pub use isolate::{exe, isolate};
+pub use isolate::{dispatch, exe, isolate};
 pub use journal::Journal;
 pub use nix::sys::signal::Signal;
 pub use process::{Line, Process};

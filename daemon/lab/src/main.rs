@@ -1,12 +1,44 @@
-//! The program `vrrp-lab`: hosts for people to try the daemon on.
+//! The program `vrrp-lab`: two hosts keep a virtual address alive for a client, for people to see.
 
-use std::io::{self, Write};
+mod bench;
+
+use std::io::{self, Write as _};
 use std::process::ExitCode;
 
+use clap::{Parser, Subcommand};
+
+/// Plays the course's experiments with the real daemon on hosts made of network namespaces.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Measures the daemon, beside keepalived where it is installed.
+    Bench(bench::Options),
+}
+
 fn main() -> ExitCode {
-    if let Err(error) = vrrp_lab::isolate() {
-        let _ = writeln!(io::stderr(), "vrrp-lab: {error}");
-        return ExitCode::FAILURE;
+    vrrp_lab::dispatch();
+    match run(Cli::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            let _ = writeln!(io::stderr(), "vrrp-lab: {error}");
+            ExitCode::FAILURE
+        }
     }
-    ExitCode::SUCCESS
+}
+
+/// Whether all was as it must be.
+fn run(cli: Cli) -> vrrp_lab::Result<bool> {
+    vrrp_lab::daemons::vrrpd_program()?;
+    vrrp_lab::isolate()?;
+    match cli.command {
+        Some(Command::Bench(options)) => bench::run(&options),
+        None => Ok(true),
+    }
 }

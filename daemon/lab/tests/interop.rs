@@ -1,0 +1,5 @@
+//! The real daemon on hosts of the lab. To be written.
+
+fn main() -> std::process::ExitCode {
+    vrrp_lab::harness::run(&[])
+}
