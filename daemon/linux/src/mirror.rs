@@ -197,6 +197,7 @@ impl Mirror {
     }
 
     /// The addresses of one interface in the kernel's order: primaries first, each as it came.
+    /// What we have added ourselves counts as primary until a dump says otherwise.
     pub fn addresses(&self, interface: InterfaceIndex) -> Vec<Held> {
         let mut entries: Vec<_> = self
             .addresses

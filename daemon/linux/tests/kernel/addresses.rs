@@ -1,0 +1,426 @@
+//! Requests, monitor, mirror and cleanup.
+
+use std::os::fd::AsFd;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use vrrp_linux::cleanup::cleanup;
+use vrrp_linux::mirror::{Event, Held, Mirror};
+use vrrp_linux::monitor::{Heard, Monitor};
+use vrrp_linux::plan::{Change, plan};
+use vrrp_linux::request::{Failure, Requests};
+use vrrp_proto::{Desired, Input, InterfaceAddress, InterfaceIndex};
+
+use crate::host::{Host, address, pair};
+
+crate::tests! {
+    an_address_is_added_as_by_the_ip_command_and_marked,
+    a_thousand_addresses_come_and_go_in_the_order_of_the_requests,
+    changes_of_our_own_are_not_heard,
+    changes_by_others_are_heard_and_repaired,
+    secondaries_that_go_with_their_primary_are_heard,
+    a_secondary_that_is_promoted_is_heard,
+    what_is_so_already_is_no_failure,
+    every_refusal_of_many_is_a_failure_of_its_own,
+    an_overrun_is_noticed_and_everything_is_looked_at_again,
+    links_are_heard_of_from_the_cradle_to_the_grave,
+    a_link_that_joins_and_leaves_a_bridge_stays,
+    cleanup_removes_what_bears_our_mark_and_nothing_else,
+}
+
+fn an_address_is_added_as_by_the_ip_command_and_marked() {
+    let (near, far) = pair();
+    let mut node = Node::start(&near);
+    node.hold(&["192.168.224.100/24", "10.0.0.9/24"]);
+    far.ip("address add 192.168.224.100/24 dev eth0");
+    far.ip("address add 10.0.0.9/24 dev eth0");
+
+    let theirs = far
+        .ip("-oneline -4 address show dev eth0")
+        .replace("10.0.0.2/", "10.0.0.1/");
+    let ours = near.ip("-oneline -4 address show dev eth0");
+    let unnumbered = |text: &str| {
+        let lines = text
+            .lines()
+            .map(|line| line.split_once(": ").unwrap().1.to_owned());
+        lines.collect::<Vec<_>>()
+    };
+    // An iproute2 that knows of marks shows them.
+    assert_eq!(
+        unnumbered(&ours.replace(" proto 0x56", "")),
+        unnumbered(&theirs)
+    );
+    assert_eq!(
+        near.ip("route show table all")
+            .replace("10.0.0.1", "10.0.0.2"),
+        far.ip("route show table all")
+    );
+
+    let dump = node.requests.dump().unwrap();
+    let held = dump.addresses.into_iter().map(|(_, held)| held);
+    let held: Vec<_> = held
+        .map(|held| (held.address.to_string(), held.ours, held.secondary))
+        .collect();
+    assert_eq!(
+        held,
+        [
+            ("127.0.0.1/8".to_owned(), false, false),
+            ("10.0.0.1/24".to_owned(), false, false),
+            ("192.168.224.100/24".to_owned(), true, false),
+            ("10.0.0.9/24".to_owned(), true, true),
+        ]
+    );
+}
+
+fn a_thousand_addresses_come_and_go_in_the_order_of_the_requests() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    let many: Vec<_> = thousand().map(|address| address.to_string()).collect();
+    let many: Vec<_> = many.iter().map(String::as_str).collect();
+    node.hold(&many);
+    // No time has passed for the kernel to catch up: it has handled them within send().
+    let there = node.in_kernel();
+    assert!(
+        there.iter().eq(["10.0.0.1/24"].iter().chain(&many)),
+        "{} are there",
+        there.len()
+    );
+    node.release(&many);
+    assert_eq!(node.in_kernel(), ["10.0.0.1/24"]);
+    node.assert_mirror_is_right();
+}
+
+fn changes_of_our_own_are_not_heard() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    let vips = ["192.168.224.101/24", "192.168.224.100/24", "10.0.0.9/24"];
+    node.hold(&["192.168.224.100/24"]);
+    for _ in 0..2 {
+        node.hold(&vips);
+        node.release(&vips[2..]);
+        node.hold(&vips);
+        // The secondary before its primary.
+        node.release(&vips);
+        node.hold(&vips[1..]);
+    }
+    assert!(!node.is_woken());
+    node.assert_mirror_is_right();
+}
+
+fn changes_by_others_are_heard_and_repaired() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    node.hold(&["10.0.0.9/24"]);
+    near.ip("address del 10.0.0.9/24 dev eth0");
+    assert!(node.is_woken());
+    assert_eq!(node.news(), ["removed 10.0.0.9/24"]);
+    assert!(!node.is_woken());
+    node.hold(&["10.0.0.9/24"]);
+    assert_eq!(node.in_kernel(), ["10.0.0.1/24", "10.0.0.9/24"]);
+
+    near.ip("address add 10.0.0.7/32 dev eth0");
+    assert_eq!(node.news(), ["added 10.0.0.7/32"]);
+    node.assert_mirror_is_right();
+}
+
+fn secondaries_that_go_with_their_primary_are_heard() {
+    let (near, _far) = pair();
+    near.sysctl("conf/eth0/promote_secondaries", 0);
+    near.sysctl("conf/all/promote_secondaries", 0);
+    let mut node = Node::start(&near);
+    node.hold(&["192.168.224.100/24"]);
+    node.hold(&["192.168.224.101/24"]);
+    near.ip("address add 192.168.224.102/24 dev eth0");
+    assert_eq!(node.news(), ["added 192.168.224.102/24"]);
+    node.release(&["192.168.224.100/24"]);
+    let mut news = node.news();
+    news.sort();
+    assert_eq!(
+        news,
+        ["removed 192.168.224.101/24", "removed 192.168.224.102/24"]
+    );
+    node.assert_mirror_is_right();
+}
+
+fn a_secondary_that_is_promoted_is_heard() {
+    let (near, _far) = pair();
+    near.sysctl("conf/eth0/promote_secondaries", 1);
+    let mut node = Node::start(&near);
+    for vip in [
+        "192.168.224.100/24",
+        "192.168.224.101/24",
+        "192.168.224.102/24",
+    ] {
+        node.hold(&[vip]);
+    }
+    node.release(&["192.168.224.100/24"]);
+    assert!(node.is_woken());
+    assert_eq!(node.news(), [""; 0], "it was there and is still there");
+    node.assert_mirror_is_right();
+}
+
+fn what_is_so_already_is_no_failure() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    near.ip("address add 10.0.0.9/24 dev eth0");
+    // The mirror does not know yet.
+    node.hold(&["10.0.0.9/24"]);
+    assert_eq!(node.news(), ["added 10.0.0.9/24"], "and it is not ours");
+    near.ip("address del 10.0.0.9/24 dev eth0");
+    node.release(&["10.0.0.9/24"]);
+    assert_eq!(node.news(), [""; 0]);
+    node.assert_mirror_is_right();
+
+    node.hold(&["10.0.0.8/24"]);
+    near.ip("link del eth0");
+    node.release(&["10.0.0.8/24"]);
+}
+
+fn every_refusal_of_many_is_a_failure_of_its_own() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    let nowhere = InterfaceIndex(9999);
+    let changes: Vec<_> = thousand()
+        .map(|address| Change::Add {
+            interface: nowhere,
+            address,
+        })
+        .collect();
+    changes
+        .iter()
+        .for_each(|change| node.mirror.applied(change));
+    let mut failures = Vec::new();
+    node.requests
+        .apply(&changes, &mut node.mirror, &mut failures);
+    let (refused, errors): (Vec<_>, Vec<_>) = failures
+        .iter()
+        .map(|failure| (failure.change, failure.error.raw_os_error()))
+        .unzip();
+    assert_eq!(refused, changes);
+    assert_eq!(errors, [Some(libc::ENODEV)].repeat(1000));
+    assert_eq!(
+        failures[0].to_string(),
+        "cannot add 10.1.0.0/16 to interface 9999: No such device (os error 19)"
+    );
+    node.assert_mirror_is_right();
+}
+
+fn an_overrun_is_noticed_and_everything_is_looked_at_again() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    let mut stranger = Node::start(&near);
+    let mut rounds = 0;
+    let mut events = Vec::new();
+    while node.monitor.read(&mut events).unwrap() == Heard::All {
+        // Until it is more than the socket's buffer holds.
+        rounds += 1;
+        assert!(rounds < 20, "no overrun");
+        for _ in 0..rounds {
+            let many: Vec<_> = thousand().collect();
+            stranger.want(&many, &[]);
+            stranger.want(&[], &many);
+        }
+    }
+    events
+        .into_iter()
+        .for_each(|event| drop(node.mirror.apply(event)));
+    near.ip("address add 10.0.0.9/24 dev eth0");
+    let inputs = node.mirror.replace(node.requests.dump().unwrap());
+    assert!(!inputs.is_empty());
+    node.assert_mirror_is_right();
+}
+
+fn links_are_heard_of_from_the_cradle_to_the_grave() {
+    let (near, far) = pair();
+    let mut node = Node::start(&near);
+    // The kernel tells of a carrier when it comes to it.
+    far.ip("link set eth0 down");
+    node.wait_for("link eth0 up, no carrier");
+    far.ip("link set eth0 up");
+    node.wait_for("link eth0 up, carrier");
+    near.ip("link set eth0 name wan");
+    node.wait_for("link wan up, carrier");
+    near.ip("link set wan down");
+    node.wait_for("link wan down, no carrier");
+    near.ip("link del wan");
+    node.wait_for("link removed");
+    near.ip("link add br0 type bridge");
+    node.wait_for("link br0 down, no carrier");
+    node.assert_mirror_is_right();
+}
+
+fn a_link_that_joins_and_leaves_a_bridge_stays() {
+    let (near, _far) = pair();
+    near.ip("link add br0 type bridge");
+    let mut node = Node::start(&near);
+    near.ip("link set eth0 master br0");
+    near.ip("link set eth0 nomaster");
+    assert!(!node.news().contains(&"link removed".to_owned()));
+    node.assert_mirror_is_right();
+}
+
+fn cleanup_removes_what_bears_our_mark_and_nothing_else() {
+    let (near, _far) = pair();
+    near.ip("address add 10.0.0.7/24 dev eth0");
+    let mut node = Node::start(&near);
+    node.hold(&["10.0.0.9/24", "192.168.224.100/24"]);
+    let configured = [
+        ("eth0", address("10.0.0.7/24")),
+        ("eth7", address("10.0.0.9/24")),
+    ];
+    let cleaned = near.within(|| cleanup(configured)).unwrap();
+    let removed: Vec<_> = cleaned
+        .removed
+        .iter()
+        .map(|(name, a)| format!("{name} {a}"))
+        .collect();
+    assert_eq!(removed, ["eth0 10.0.0.9/24", "eth0 192.168.224.100/24"]);
+    assert!(cleaned.failures.is_empty());
+    assert_eq!(node.in_kernel(), ["10.0.0.1/24", "10.0.0.7/24"]);
+    let again = near.within(|| cleanup(configured)).unwrap();
+    assert!(again.removed.is_empty());
+}
+
+/// What the daemon's loop is made of, without the engine.
+struct Node {
+    requests: Requests,
+    monitor: Monitor,
+    mirror: Mirror,
+    interface: InterfaceIndex,
+}
+
+impl Node {
+    fn start(host: &Host) -> Self {
+        let interface = host.eth0();
+        host.within(|| {
+            let mut requests = Requests::open().unwrap();
+            let monitor = Monitor::open(&requests).unwrap();
+            let mut mirror = Mirror::new();
+            mirror.replace(requests.dump().unwrap());
+            Self {
+                requests,
+                monitor,
+                mirror,
+                interface,
+            }
+        })
+    }
+
+    fn hold(&mut self, texts: &[&str]) {
+        let addresses: Vec<_> = texts.iter().map(|text| address(text)).collect();
+        self.want(&addresses, &[]);
+    }
+
+    fn release(&mut self, texts: &[&str]) {
+        let addresses: Vec<_> = texts.iter().map(|text| address(text)).collect();
+        self.want(&[], &addresses);
+    }
+
+    fn want(&mut self, hold: &[InterfaceAddress], release: &[InterfaceAddress]) {
+        let desired = Desired {
+            interface: self.interface,
+            hold: hold.into(),
+            release: release.into(),
+            spare_foreign: false,
+        };
+        let (mut changes, mut failures) = (Vec::new(), Vec::<Failure>::new());
+        plan(&desired, &mut self.mirror, &mut changes);
+        self.requests
+            .apply(&changes, &mut self.mirror, &mut failures);
+        assert!(failures.is_empty(), "{failures:?}");
+    }
+
+    fn is_woken(&self) -> bool {
+        self.is_woken_within(0)
+    }
+
+    fn is_woken_within(&self, millis: u16) -> bool {
+        let mut fds = [PollFd::new(self.monitor.as_fd(), PollFlags::POLLIN)];
+        poll(&mut fds, PollTimeout::from(millis)).unwrap() == 1
+    }
+
+    /// Waits until the engine hears `news`.
+    fn wait_for(&mut self, news: &str) {
+        loop {
+            assert!(self.is_woken_within(5000), "{news} was not heard");
+            if self.news().iter().any(|heard| heard == news) {
+                return;
+            }
+        }
+    }
+
+    /// What the engine hears of what happened since the last time, without repetitions.
+    fn news(&mut self) -> Vec<String> {
+        let mut events: Vec<Event> = Vec::new();
+        assert_eq!(self.monitor.read(&mut events).unwrap(), Heard::All);
+        let inputs = events
+            .into_iter()
+            .filter_map(|event| self.mirror.apply(event));
+        let mut news: Vec<_> = inputs.map(|input| describe(&input)).collect();
+        news.dedup();
+        news
+    }
+
+    /// The addresses of `eth0` as the kernel says, in its order.
+    fn in_kernel(&mut self) -> Vec<String> {
+        let dump = self.requests.dump().unwrap();
+        let addresses = dump
+            .addresses
+            .iter()
+            .filter(|(interface, _)| *interface == self.interface);
+        addresses
+            .map(|(_, held)| held.address.to_string())
+            .collect()
+    }
+
+    /// The mirror shows what the kernel says, and what is not ours in the same order.
+    fn assert_mirror_is_right(&mut self) {
+        let dump = self.requests.dump().unwrap();
+        let links: Vec<_> = self.mirror.links().cloned().collect();
+        assert_eq!(links, dump.links);
+        for link in &dump.links {
+            let there = dump
+                .addresses
+                .iter()
+                .filter(|(interface, _)| *interface == link.index);
+            assert_eq!(
+                ours_and_others(self.mirror.addresses(link.index)),
+                ours_and_others(there.map(|(_, held)| *held)),
+                "on {}",
+                link.name
+            );
+        }
+    }
+}
+
+/// Ours sorted, and the others as they come.
+fn ours_and_others(addresses: impl IntoIterator<Item = Held>) -> [Vec<InterfaceAddress>; 2] {
+    let (ours, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|held| held.ours);
+    let addresses = |held: Vec<Held>| held.into_iter().map(|held| held.address).collect();
+    let [mut ours, others]: [Vec<_>; 2] = [addresses(ours), addresses(others)];
+    ours.sort();
+    [ours, others]
+}
+
+fn describe(input: &Input<'_>) -> String {
+    if let Input::AddressAdded { address, .. } = input {
+        format!("added {address}")
+    } else if let Input::AddressRemoved { address, .. } = input {
+        format!("removed {address}")
+    } else if let Input::Link(link) = input {
+        let state = if link.up { "up" } else { "down" };
+        let carrier = if link.carrier {
+            "carrier"
+        } else {
+            "no carrier"
+        };
+        format!("link {} {state}, {carrier}", link.name)
+    } else if let Input::LinkRemoved(_) = input {
+        "link removed".to_owned()
+    } else {
+        unreachable!("a mirror says nothing else: {input:?}")
+    }
+}
+
+fn thousand() -> impl Iterator<Item = InterfaceAddress> {
+    (0..1000).map(|n| address(&format!("10.1.{}.{}/16", n / 250, n % 250)))
+}

@@ -1,0 +1,89 @@
+//! Two hosts with a cable between them: network namespaces with a veth pair, each end `eth0`.
+
+use std::fs::File;
+use std::os::fd::AsRawFd;
+use std::process::Command;
+use std::{fs, io};
+
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::unistd::{getegid, geteuid};
+use vrrp_proto::{InterfaceAddress, InterfaceIndex};
+
+/// A network namespace.
+pub(crate) struct Host {
+    namespace: File,
+}
+
+/// Gives this process all capabilities over what it makes from now on.
+pub(crate) fn become_root_of_a_user_namespace() -> io::Result<()> {
+    let (user, group) = (geteuid(), getegid());
+    unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
+    fs::write("/proc/self/setgroups", "deny")?;
+    fs::write("/proc/self/uid_map", format!("0 {user} 1"))?;
+    fs::write("/proc/self/gid_map", format!("0 {group} 1"))?;
+    Ok(())
+}
+
+/// Two hosts, the first with 10.0.0.1/24 and the second with 10.0.0.2/24.
+pub(crate) fn pair() -> (Host, Host) {
+    let (near, far) = (Host::new(), Host::new());
+    near.within(|| {
+        let far = format!(
+            "/proc/{}/fd/{}",
+            std::process::id(),
+            far.namespace.as_raw_fd()
+        );
+        ip(&format!(
+            "link add eth0 type veth peer name eth0 netns {far}"
+        ));
+    });
+    for (host, address) in [(&near, "10.0.0.1/24"), (&far, "10.0.0.2/24")] {
+        host.ip("link set lo up");
+        host.ip("link set eth0 up");
+        host.ip(&format!("address add {address} dev eth0"));
+    }
+    (near, far)
+}
+
+impl Host {
+    fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET).unwrap();
+        let namespace = File::open("/proc/thread-self/ns/net").unwrap();
+        Self { namespace }
+    }
+
+    /// Runs `inside` there. What it opens stays there.
+    pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> T {
+        setns(&self.namespace, CloneFlags::CLONE_NEWNET).unwrap();
+        inside()
+    }
+
+    /// Runs `ip` of iproute2 there.
+    pub(crate) fn ip(&self, arguments: &str) -> String {
+        self.within(|| ip(arguments))
+    }
+
+    /// The number of `eth0`.
+    pub(crate) fn eth0(&self) -> InterfaceIndex {
+        InterfaceIndex(self.within(|| nix::net::if_::if_nametoindex("eth0").unwrap()))
+    }
+
+    /// Sets one of the numbers of ip-sysctl.
+    pub(crate) fn sysctl(&self, name: &str, value: u8) {
+        self.within(|| fs::write(format!("/proc/sys/net/ipv4/{name}"), value.to_string()).unwrap());
+    }
+}
+
+fn ip(arguments: &str) -> String {
+    let output = Command::new("ip")
+        .args(arguments.split(' '))
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {errors}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub(crate) fn address(text: &str) -> InterfaceAddress {
+    text.parse().unwrap()
+}

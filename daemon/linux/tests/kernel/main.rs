@@ -1,0 +1,61 @@
+//! The crate against a real kernel, in network namespaces that an ordinary user may make.
+//!
+//! There is no test harness of the compiler: user namespaces can only be entered before there is a
+//! second thread, and each test moves the thread between its own network namespaces. So the tests
+//! run one after the other on the main thread.
+
+#![expect(
+    clippy::print_stderr,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "tests"
+)]
+
+mod addresses;
+mod host;
+mod packets;
+mod takeover;
+
+use std::process::ExitCode;
+
+use libtest_mimic::{Arguments, Trial};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads = Some(1);
+    if let Err(error) = host::become_root_of_a_user_namespace() {
+        eprintln!(
+            "\nNOT TESTED: vrrp-linux against the kernel: no user namespace: {error}.\n\
+             Remedy: sysctl kernel.unprivileged_userns_clone=1, or \
+             kernel.apparmor_restrict_unprivileged_userns=0, or run as root.\n"
+        );
+        let required = std::env::var_os("CI").is_some_and(|ci| ci == "true");
+        return if required {
+            ExitCode::FAILURE
+        } else {
+            ExitCode::SUCCESS
+        };
+    }
+    let trials = [addresses::TESTS, packets::TESTS, takeover::TESTS]
+        .concat()
+        .into_iter()
+        .map(|(name, test)| {
+            Trial::test(name, move || {
+                test();
+                Ok(())
+            })
+        })
+        .collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// The name of a test and the test, which panics when it fails.
+type Test = (&'static str, fn());
+
+/// Functions as tests of their names.
+macro_rules! tests {
+    ($($test:ident,)*) => {
+        pub(crate) const TESTS: &[$crate::Test] = &[$((stringify!($test), $test as fn()),)*];
+    };
+}
+use tests;

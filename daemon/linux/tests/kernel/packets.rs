@@ -1,0 +1,281 @@
+//! Advertisements and announcements.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_linux::announce::AnnounceSocket;
+use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
+use vrrp_proto::wire::{GROUP_V4, arp};
+use vrrp_proto::{InterfaceIndex, MacAddress, Vrid};
+
+use crate::host::{Host, pair};
+
+crate::tests! {
+    a_packet_is_received_with_all_that_its_header_says,
+    only_packets_for_served_vrids_are_received,
+    what_we_send_does_not_come_back,
+    a_ttl_other_than_255_is_seen,
+    hundreds_of_messages_leave_and_arrive_in_order,
+    each_message_that_cannot_leave_is_reported,
+    a_rename_does_not_disturb_a_socket,
+    a_socket_hears_its_own_interface_only,
+    announcements_are_seen_by_the_neighbour,
+    an_announcement_that_cannot_leave_does_not_hold_up_the_others,
+    the_last_packet_of_a_resigning_master_leaves_before_its_address,
+}
+
+const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
+
+fn a_packet_is_received_with_all_that_its_header_says() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    sender.queue(SOURCE, message(51, 0));
+    flush(&mut sender);
+    let mut batch = ReceiveBatch::new();
+    wait(&receiver);
+    let packets: Vec<_> = receiver.receive(&mut batch).unwrap().collect();
+    let [packet] = packets[..] else {
+        panic!("{packets:?}")
+    };
+    assert_eq!(packet.interface, far.eth0());
+    assert_eq!(packet.source, IpAddr::V4(SOURCE));
+    assert_eq!(packet.destination, IpAddr::V4(GROUP_V4));
+    assert_eq!(packet.hop_limit, 255);
+    assert_eq!(packet.payload, &*message(51, 0));
+    assert_eq!(receiver.receive(&mut batch).unwrap().count(), 0);
+}
+
+fn only_packets_for_served_vrids_are_received() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[1, 51, 255]));
+    let mut send_all = || {
+        (0..=255).for_each(|vrid| sender.queue(SOURCE, message(vrid, 0)));
+        flush(&mut sender);
+    };
+    send_all();
+    assert_eq!(received(&receiver), [(1, 0), (51, 0), (255, 0)]);
+    receiver.set_filter(&vrids(&[52])).unwrap();
+    send_all();
+    assert_eq!(received(&receiver), [(52, 0)]);
+    receiver.set_filter(&VridSet::default()).unwrap();
+    send_all();
+    assert_eq!(received(&receiver), []);
+}
+
+fn what_we_send_does_not_come_back() {
+    let (near, far) = pair();
+    let (mut sender, other) = (open(&near, &[51]), open(&near, &[51]));
+    let receiver = open(&far, &[51]);
+    sender.queue(SOURCE, message(51, 0));
+    flush(&mut sender);
+    assert_eq!(received(&receiver), [(51, 0)]);
+    assert_eq!(received(&sender), []);
+    assert_eq!(received(&other), [], "another socket of the same host");
+}
+
+fn a_ttl_other_than_255_is_seen() {
+    let (near, far) = pair();
+    let receiver = open(&far, &[51]);
+    near.within(|| {
+        let socket = Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(112))).unwrap();
+        socket.set_multicast_ttl_v4(64).unwrap();
+        socket.set_multicast_if_v4(&SOURCE).unwrap();
+        let group = SocketAddrV4::new(GROUP_V4, 0);
+        socket.send_to(&message(51, 0), &group.into()).unwrap();
+    });
+    let mut batch = ReceiveBatch::new();
+    wait(&receiver);
+    let hop_limits: Vec<_> = receiver
+        .receive(&mut batch)
+        .unwrap()
+        .map(|p| p.hop_limit)
+        .collect();
+    assert_eq!(hop_limits, [64]);
+}
+
+fn hundreds_of_messages_leave_and_arrive_in_order() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    for round in 0..3 {
+        let numbers: Vec<_> = (0..=200).map(|number| (51, number + round)).collect();
+        for (vrid, number) in &numbers {
+            sender.queue(SOURCE, message(*vrid, *number));
+        }
+        flush(&mut sender);
+        assert_eq!(received(&receiver), numbers);
+    }
+}
+
+fn each_message_that_cannot_leave_is_reported() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    let too_long: Arc<[u8]> = vec![0; 70_000].into();
+    for message in [message(51, 1), too_long, message(51, 2)] {
+        sender.queue(SOURCE, message);
+    }
+    let mut failures = Vec::new();
+    sender.flush(|source, error| failures.push((source, error.raw_os_error())));
+    assert_eq!(failures, [(SOURCE, Some(libc::EMSGSIZE))]);
+    assert_eq!(received(&receiver), [(51, 1), (51, 2)]);
+
+    near.ip("link set eth0 down");
+    let mut failures = Vec::new();
+    (0..100).for_each(|number| sender.queue(SOURCE, message(51, number)));
+    sender.flush(|_, error| failures.push(error.raw_os_error()));
+    assert_eq!(failures, [Some(libc::ENETUNREACH)].repeat(100));
+    sender.flush(|_, error| panic!("sent twice: {error}"));
+}
+
+fn a_rename_does_not_disturb_a_socket() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    near.ip("link set eth0 name wan");
+    far.ip("link set eth0 name wan");
+    sender.queue(SOURCE, message(51, 0));
+    flush(&mut sender);
+    assert_eq!(received(&receiver), [(51, 0)]);
+}
+
+fn a_socket_hears_its_own_interface_only() {
+    let (near, far) = pair();
+    far.ip("link add eth1 type veth peer name eth2");
+    far.ip("link set eth1 up");
+    let other = far.within(|| nix::net::if_::if_nametoindex("eth1").unwrap());
+    let elsewhere = far
+        .within(|| AdvertSocket::open(InterfaceIndex(other), &vrids(&[51])))
+        .unwrap();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    sender.queue(SOURCE, message(51, 0));
+    flush(&mut sender);
+    assert_eq!(received(&receiver), [(51, 0)]);
+    assert_eq!(received(&elsewhere), []);
+
+    let missing = far.within(|| AdvertSocket::open(InterfaceIndex(9999), &vrids(&[51])));
+    assert_eq!(missing.unwrap_err().raw_os_error(), Some(libc::ENODEV));
+}
+
+fn announcements_are_seen_by_the_neighbour() {
+    let (near, far) = pair();
+    let neighbour = packet_socket(&far);
+    let mut socket = near.within(|| AnnounceSocket::open().unwrap());
+    let mac = MacAddress([2, 0, 0, 0, 0, 0x11]);
+    let addresses: Vec<_> = (0..150).map(|n| Ipv4Addr::new(10, 0, 1, n)).collect();
+    for address in &addresses {
+        socket.queue(near.eth0(), mac, *address);
+    }
+    socket.flush(|_, _, error| panic!("{error}"));
+    let expected: Vec<_> = addresses
+        .iter()
+        .map(|a| arp::gratuitous(mac, *a).to_vec())
+        .collect();
+    assert_eq!(frames(&neighbour), expected);
+}
+
+fn an_announcement_that_cannot_leave_does_not_hold_up_the_others() {
+    let (near, far) = pair();
+    near.ip("link add eth1 type veth peer name eth2");
+    let down = InterfaceIndex(near.within(|| nix::net::if_::if_nametoindex("eth1").unwrap()));
+    let neighbour = packet_socket(&far);
+    let mut socket = near.within(|| AnnounceSocket::open().unwrap());
+    let mac = MacAddress([2, 0, 0, 0, 0, 0x11]);
+    let missing = InterfaceIndex(9999);
+    for interface in [
+        missing,
+        near.eth0(),
+        down,
+        InterfaceIndex(u32::MAX),
+        near.eth0(),
+    ] {
+        socket.queue(interface, mac, SOURCE);
+    }
+    let mut failures = Vec::new();
+    socket.flush(|interface, address, error| {
+        assert_eq!(address, SOURCE);
+        failures.push((interface, error.raw_os_error().unwrap()));
+    });
+    use libc::{ENETDOWN, ENXIO};
+    assert_eq!(
+        failures,
+        [
+            (missing, ENXIO),
+            (down, ENETDOWN),
+            (InterfaceIndex(u32::MAX), ENXIO)
+        ]
+    );
+    assert_eq!(frames(&neighbour).len(), 2);
+}
+
+fn the_last_packet_of_a_resigning_master_leaves_before_its_address() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    // An address that is not there (any more) can be sent from.
+    near.ip("address del 10.0.0.1/24 dev eth0");
+    sender.queue(SOURCE, message(51, 0));
+    flush(&mut sender);
+    assert_eq!(received(&receiver), [(51, 0)]);
+}
+
+fn open(host: &Host, served: &[u8]) -> AdvertSocket {
+    let interface = host.eth0();
+    host.within(|| AdvertSocket::open(interface, &vrids(served)).unwrap())
+}
+
+fn vrids(numbers: &[u8]) -> VridSet {
+    numbers
+        .iter()
+        .filter_map(|number| Vrid::new(*number))
+        .collect()
+}
+
+/// Something with a VRID and a number to know it by.
+fn message(vrid: u8, number: u8) -> Arc<[u8]> {
+    Arc::from([0x31, vrid, 100, 0, 0, 100, 0, number])
+}
+
+fn flush(socket: &mut AdvertSocket) {
+    socket.flush(|_, error| panic!("{error}"));
+}
+
+/// VRID and number of all messages that have come in. A veth pair is as quick as its sender.
+fn received(socket: &AdvertSocket) -> Vec<(u8, u8)> {
+    let mut batch = ReceiveBatch::new();
+    let mut messages = Vec::new();
+    loop {
+        let before = messages.len();
+        let packets = socket.receive(&mut batch).unwrap();
+        messages.extend(packets.map(|packet| (packet.payload[1], packet.payload[7])));
+        if messages.len() == before {
+            return messages;
+        }
+    }
+}
+
+fn wait(socket: impl AsFd) {
+    let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
+    assert_eq!(
+        poll(&mut fds, PollTimeout::from(5000_u16)).unwrap(),
+        1,
+        "nothing came"
+    );
+}
+
+/// A socket that hears all ARP frames of a host.
+fn packet_socket(host: &Host) -> Socket {
+    let arp = i32::from(0x0806_u16.to_be());
+    let kind = Type::RAW.nonblocking();
+    host.within(|| Socket::new(Domain::PACKET, kind, Some(Protocol::from(arp))).unwrap())
+}
+
+fn frames(socket: &Socket) -> Vec<Vec<u8>> {
+    use std::io::Read;
+    let mut socket = socket;
+    let mut buffer = [0; 2048];
+    std::iter::from_fn(|| {
+        let len = socket.read(&mut buffer).ok()?;
+        Some(buffer[..len].to_vec())
+    })
+    .collect()
+}
