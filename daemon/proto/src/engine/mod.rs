@@ -380,3 +380,6 @@ impl Engine {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

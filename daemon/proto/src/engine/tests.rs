@@ -1,0 +1,10 @@
+//! The engine through its border: inputs with a time go in, outputs come out as lines of text.
+
+mod addresses;
+mod interfaces;
+mod life;
+mod packets;
+mod reload;
+mod rig;
+mod sleep;
+mod trackers;

@@ -1,0 +1,195 @@
+//! Interfaces that are missing, come, go, and change their name, number or address.
+
+use core::net::IpAddr;
+
+use super::rig::*;
+use crate::border::{Input, State};
+use crate::types::{InterfaceIndex, MacAddress};
+
+#[test]
+fn a_virtual_address_is_no_address_to_send_from() {
+    let mut node = Node::empty();
+    node.give(Input::Link(link(ETH1, "eth1")));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(
+        only("VI_1", lines),
+        ["VI_1: init -> fault (interface eth1 has no IPv4 address of its own to send from)"]
+    );
+}
+
+#[test]
+fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut unplugged = link(ETH1, "eth1");
+    unplugged.carrier = false;
+    assert_eq!(
+        node.give(Input::Link(unplugged)),
+        [
+            // Nobody hears it, which does not matter.
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: master -> fault (interface eth1 has no carrier)",
+        ]
+    );
+    assert_eq!(node.engine.listeners().count(), 0);
+    assert_eq!(node.engine.poll_timeout(), None);
+    node.sleep(SECOND * 60);
+    assert_eq!(
+        node.give(Input::Link(link(ETH1, "eth1"))),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: fault -> backup (over: interface eth1 has no carrier)",
+        ]
+    );
+    assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
+}
+
+#[test]
+fn a_repeated_link_or_address_changes_nothing() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let due = node.engine.poll_timeout();
+    assert_eq!(node.give(Input::Link(link(ETH1, "eth1"))), [""; 0]);
+    assert_eq!(node.give(added(ETH1, own(ETH1), false)), [""; 0]);
+    assert_eq!(node.give(added(ETH1, "192.168.224.100/24", true)), [""; 0]);
+    assert_eq!(node.engine.poll_timeout(), due);
+}
+
+#[test]
+fn other_interfaces_concern_nobody() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(node.give(Input::LinkRemoved(ETH2)), [""; 0]);
+    assert_eq!(node.give(Input::LinkRemoved(InterfaceIndex(99))), [""; 0]);
+    assert_eq!(
+        node.give(added(InterfaceIndex(99), "10.0.0.1/8", false)),
+        [""; 0]
+    );
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn an_interface_that_is_renamed_away_takes_its_virtual_addresses_off() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(
+        node.give(Input::Link(link(ETH1, "lan"))),
+        [
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: master -> fault (interface eth1 does not exist)",
+        ]
+    );
+    assert_eq!(
+        node.give(Input::Link(link(ETH1, "eth1"))),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: fault -> backup (over: interface eth1 does not exist)",
+        ]
+    );
+}
+
+#[test]
+fn an_interface_that_is_made_again_is_used_by_its_new_number() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let again = InterfaceIndex(7);
+    assert_eq!(
+        only("VI_1", node.give(Input::LinkRemoved(ETH1))),
+        ["VI_1: master -> fault (interface eth1 does not exist)"]
+    );
+    node.give(Input::Link(link(again, "eth1")));
+    node.give(added(again, own(ETH1), false));
+    assert_eq!(node.state("VI_1"), State::Backup);
+    assert_eq!(
+        node.engine
+            .listeners()
+            .map(|(index, _)| index)
+            .collect::<Vec<_>>(),
+        [again]
+    );
+    let lines = node.step();
+    assert_eq!(
+        lines[0..2],
+        [
+            "advertise on 7 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
+            "on 7 hold [192.168.224.100/24], release []",
+        ]
+    );
+}
+
+/// The message of its removal may be late, or lost in an overrun.
+#[test]
+fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let again = InterfaceIndex(7);
+    let lines = node.give(Input::Link(link(again, "eth1")));
+    assert!(
+        lines.contains(&"on 2 hold [], release [192.168.224.100/24]".to_owned()),
+        "{lines:?}"
+    );
+    assert_eq!(node.state("VI_1"), State::Fault);
+    node.give(added(again, own(ETH1), false));
+    assert_eq!(node.state("VI_1"), State::Backup);
+    assert_eq!(node.give(Input::LinkRemoved(ETH1)), [""; 0]);
+    assert_eq!(
+        node.engine
+            .listeners()
+            .map(|(index, _)| index)
+            .collect::<Vec<_>>(),
+        [again]
+    );
+}
+
+#[test]
+fn the_source_stays_as_long_as_it_is_there() {
+    let source = |node: &Node| node.status("VI_1").source.unwrap().to_string();
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    node.give(added(ETH1, "192.168.224.5/24", false));
+    assert_eq!(source(&node), "192.168.224.12");
+    let due = node.due();
+    assert_eq!(
+        node.give(removed(ETH1, "192.168.224.12/24")),
+        [""; 0],
+        "no transition"
+    );
+    assert_eq!(source(&node), "192.168.224.5");
+    node.give(added(ETH1, "192.168.224.12/24", false));
+    assert_eq!(source(&node), "192.168.224.5", "nor does it go back");
+    assert_eq!(node.due(), due);
+    assert_eq!(
+        node.step(),
+        ["advertise on 2 from 192.168.224.5: VRID 51, priority 100, 192.168.224.100"]
+    );
+    // Ties are broken by it too: 192.168.224.11 was below .12 and is above .5.
+    node.hear(100);
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+#[test]
+fn a_checksum_is_made_for_the_address_that_is_sent_from() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    node.give(added(ETH1, "192.168.224.5/24", false));
+    node.give(removed(ETH1, "192.168.224.12/24"));
+    node.now = node.due();
+    let sent = node.take(Input::Tick);
+    let crate::border::Output::Advertise { message, .. } = &sent[0] else {
+        panic!("{sent:?}")
+    };
+    let mut other = Node::wired();
+    other.configure(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(
+        other.receive(ETH1, "192.168.224.5".parse().unwrap(), message),
+        [""; 0]
+    );
+    assert_eq!(
+        other.status("VI_1").counters.checksums_with_pseudo_header,
+        1
+    );
+}
+
+#[test]
+fn the_loss_of_the_last_own_address_is_fault() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(
+        only("VI_1", node.give(removed(ETH1, own(ETH1)))),
+        ["VI_1: master -> fault (interface eth1 has no IPv4 address of its own to send from)"]
+    );
+}

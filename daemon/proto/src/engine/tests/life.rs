@@ -1,0 +1,232 @@
+//! The life of routers that are left alone by the host: start, take-over, end.
+
+use super::rig::*;
+use crate::border::{Input, State};
+use crate::params::NodeParams;
+use crate::types::{AdvertInterval, Priority, Vrid};
+
+#[test]
+fn a_router_listens_first_and_asks_for_its_addresses_to_be_released() {
+    let mut node = Node::wired();
+    assert_eq!(
+        node.configure(node_1()),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: init -> backup (started, listening first)",
+        ]
+    );
+    assert!(node.held().is_empty());
+}
+
+#[test]
+fn a_take_over_advertises_first_then_holds_then_announces() {
+    let mut node = Node::running(node_1());
+    assert_eq!(
+        node.step(),
+        [
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
+            "on 2 hold [192.168.224.100/24], release []",
+            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
+        ]
+    );
+    assert_eq!(node.held(), ["192.168.224.100/24 on 2"]);
+    let next: Vec<_> = (0..3).map(|_| node.step()).collect();
+    let advert = "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100";
+    let announcement = "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24";
+    assert_eq!(
+        next,
+        [vec![advert, announcement], vec![advert], vec![advert]]
+    );
+}
+
+#[test]
+fn the_cause_of_a_take_over_names_the_master_and_the_silence() {
+    let mut node = Node::running(node_1());
+    node.advance(SECOND);
+    assert_eq!(node.hear(200), [""; 0]);
+    let lines = only("VI_1", node.step());
+    let cause = "no advertisement from 192.168.224.11 for 3.609 s";
+    assert_eq!(lines, [format!("VI_1: backup -> master ({cause})")]);
+    let status = node.status("VI_1");
+    assert_eq!(&*status.cause, cause);
+    assert_eq!(status.history.len(), 2);
+    assert_eq!(status.counters.became_master, 1);
+}
+
+#[test]
+fn a_resignation_is_obeyed_after_the_skew() {
+    let mut node = Node::running(node_1());
+    node.hear(200);
+    node.advance(SECOND / 2);
+    let resigned = node.now;
+    assert_eq!(node.hear(0), [""; 0]);
+    let lines = only("VI_1", node.step());
+    assert_eq!(node.now.since(resigned).as_nanos(), 609_375_000);
+    assert_eq!(
+        lines,
+        ["VI_1: backup -> master (192.168.224.11 resigned (priority 0))"]
+    );
+}
+
+#[test]
+fn a_backup_of_greater_priority_preempts_when_its_wait_is_over() {
+    let mut node = Node::running(node_1());
+    for _ in 0..3 {
+        node.advance(SECOND);
+        node.hear(99);
+    }
+    assert_eq!(
+        only("VI_1", node.step()),
+        ["VI_1: backup -> master (192.168.224.11 advertises priority 99, ours is 100: preempted)"]
+    );
+    assert_eq!(node.now.since(T0).as_nanos(), 3_609_375_000);
+}
+
+#[test]
+fn a_master_that_yields_releases_at_once() {
+    let mut node = Node::mastering(node_1());
+    assert_eq!(
+        node.hear(101),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: master -> backup (192.168.224.11 advertises priority 101, ours is 100: yielded)",
+        ]
+    );
+    let status = node.status("VI_1");
+    let master = status.master.unwrap();
+    assert_eq!((master.address, master.priority), (peer(), 101));
+}
+
+#[test]
+fn a_stop_resigns_all_masters_and_releases_everything() {
+    let mut node = Node::running(two_nodes());
+    node.advance(SECOND);
+    node.receive(ETH2, PEER, &advert(52, 200));
+    node.advance(SECOND * 3);
+    assert_eq!(
+        node.give(Input::Stop),
+        [
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: master -> init (the daemon stops)",
+            "on 3 hold [], release [192.168.198.100/24]",
+            "VI_2: backup -> init (the daemon stops)",
+        ]
+    );
+    assert_eq!(node.engine.poll_timeout(), None);
+    assert_eq!(node.give(Input::Stop), [""; 0]);
+    assert!(node.held().is_empty());
+}
+
+#[test]
+fn expecting_to_be_master_shortens_the_first_listening() {
+    let mut params = vi_1();
+    params.expect_master = true;
+    let mut node = Node::running(node([("VI_1", params)]));
+    assert_eq!(
+        only("VI_1", node.step()),
+        ["VI_1: backup -> master (no advertisement from anybody for 1.609 s)"]
+    );
+}
+
+#[test]
+fn the_owner_sends_from_its_address_and_lets_it_lie_when_it_leaves() {
+    let mut params = vi_1();
+    params.priority = Priority::OWNER;
+    let mut node = Node::empty();
+    node.give(Input::Link(link(ETH1, "eth1")));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    assert_eq!(
+        node.configure(super::rig::node([("VI_1", params)])),
+        [
+            "advertise on 2 from 192.168.224.100: VRID 51, priority 255, 192.168.224.100",
+            "on 2 hold [192.168.224.100/24], release [], sparing foreign ones",
+            "VI_1: init -> master (owner of the addresses (priority 255))",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
+        ]
+    );
+    let lines = node.give(Input::Stop);
+    assert!(
+        lines.contains(
+            &"on 2 hold [], release [192.168.224.100/24], sparing foreign ones".to_owned()
+        )
+    );
+}
+
+#[test]
+fn two_routers_on_one_interface_are_strangers() {
+    let mut second = vi_1();
+    second.vrid = Vrid::new(52).unwrap();
+    second.addresses = addresses(&["192.168.224.101/24"]);
+    let mut node = Node::mastering(node([("VI_1", vi_1()), ("VI_2", second)]));
+    node.receive(ETH1, PEER, &advert(52, 101));
+    assert_eq!(node.state("VI_1"), State::Master);
+    assert_eq!(node.state("VI_2"), State::Backup);
+    assert_eq!(node.held(), ["192.168.224.100/24 on 2"]);
+}
+
+#[test]
+fn the_same_vrid_on_two_interfaces_is_two_routers() {
+    let mut second = vi_2();
+    second.vrid = Vrid::new(51).unwrap();
+    let mut node = Node::mastering(node([("VI_1", vi_1()), ("VI_2", second)]));
+    let listeners: Vec<_> = node
+        .engine
+        .listeners()
+        .map(|(index, vrid)| (index.0, vrid.get()))
+        .collect();
+    assert_eq!(listeners, [(2, 51), (3, 51)]);
+    node.receive(ETH2, PEER, &advert(51, 101));
+    assert_eq!(node.state("VI_1"), State::Master);
+    assert_eq!(node.state("VI_2"), State::Backup);
+}
+
+#[test]
+fn what_is_due_at_the_same_instant_comes_out_of_one_tick() {
+    let mut params = NodeParams::default();
+    for n in 1..=250_u8 {
+        let mut router = vi_1();
+        router.vrid = Vrid::new(n).unwrap();
+        router.addresses = addresses(&[&format!("10.0.0.{n}/24")]);
+        params.routers.insert(format!("VI_{n:03}").into(), router);
+    }
+    let mut node = Node::running(params);
+    let lines = node.step();
+    assert_eq!(only("VI_", lines).len(), 250, "all take over");
+    let lines = node.step();
+    assert_eq!(only("advertise", lines.clone()).len(), 250);
+    assert_eq!(
+        only("announce", lines).len(),
+        250,
+        "the second announcements"
+    );
+    assert_eq!(node.step().len(), 250, "advertisements only");
+    assert_eq!(
+        node.give(Input::Tick),
+        [""; 0],
+        "a repeated tick does nothing"
+    );
+}
+
+#[test]
+fn the_next_deadline_says_what_is_due() {
+    let mut long = vi_2();
+    long.interval = AdvertInterval::from_centiseconds(1000).unwrap();
+    let mut node = Node::running(node([("VI_1", vi_1()), ("VI_2", long)]));
+    assert_eq!(node.engine.poll_timeout().unwrap().1, "master down");
+    node.step();
+    assert_eq!(node.engine.poll_timeout().unwrap().1, "advertisement");
+    node.advance(SECOND * 32);
+    assert_eq!(node.state("VI_2"), State::Backup);
+    node.advance(SECOND * 5);
+    assert_eq!(node.state("VI_2"), State::Master);
+}
+
+fn node_1() -> NodeParams {
+    node([("VI_1", vi_1())])
+}
+
+fn two_nodes() -> NodeParams {
+    node([("VI_1", vi_1()), ("VI_2", vi_2())])
+}

@@ -1,0 +1,372 @@
+//! What comes in from the others: what counts, what is dropped, and who hears of it.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use super::rig::*;
+use crate::border::{Input, Output, Packet, State};
+use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
+use crate::wire::{Auth, ChecksumForm, DropCause};
+
+#[test]
+fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
+    let good = advert(51, 200);
+    let mutated = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        bytes
+    };
+    let mut zero_interval = advert(51, 200);
+    zero_interval[4..6].fill(0);
+    seal(&mut zero_interval);
+    let no_addresses = {
+        let mut bytes = good[..8].to_vec();
+        bytes[3] = 0;
+        seal(&mut bytes);
+        bytes
+    };
+    let cases = [
+        (mutated(0, 0x21), DropCause::Version),
+        (mutated(0, 0x32), DropCause::Type),
+        (good[..11].to_vec(), DropCause::Length),
+        (mutated(2, 201), DropCause::Checksum),
+        (zero_interval, DropCause::ZeroInterval),
+        (no_addresses, DropCause::NoAddresses),
+    ];
+    for make in [Node::running, Node::mastering] {
+        let mut node = make(super::rig::node([("VI_1", vi_1())]));
+        node.sleep(SECOND / 4);
+        let (state, due) = (node.state("VI_1"), node.engine.poll_timeout());
+        for (bytes, cause) in &cases {
+            let lines = node.receive(ETH1, PEER, bytes);
+            assert_eq!(lines, [format!("dropped for VI_1 from {PEER}: {cause}")]);
+            assert_eq!(
+                node.status("VI_1").counters.dropped.get(*cause),
+                1,
+                "{cause:?}"
+            );
+            assert_eq!(
+                (node.state("VI_1"), node.engine.poll_timeout()),
+                (state, due)
+            );
+        }
+        let counters = node.status("VI_1").counters;
+        assert_eq!(counters.dropped.total(), cases.len() as u64);
+        assert_eq!(counters.adverts_received, 0);
+        assert_eq!(node.engine.snapshot(node.now).dropped.total(), 0);
+    }
+}
+
+// RFC 9568 section 7.1: the hop limit MUST be 255.
+#[test]
+fn a_packet_from_another_network_is_dropped() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let bytes = advert(51, 200);
+    let far = Packet {
+        hop_limit: 254,
+        ..packet(ETH1, PEER, &bytes)
+    };
+    assert_eq!(
+        node.give(Input::Packet(far)),
+        ["dropped for VI_1 from 192.168.224.11: its TTL is not 255"]
+    );
+}
+
+// RFC 9568 section 7.1: the VRID MUST be configured on the receiving interface.
+#[test]
+fn a_packet_for_nobody_here_is_counted_for_the_node() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1()), ("VI_2", vi_2())]));
+    let nobody = "dropped for nobody from 192.168.224.11: no router here has its VRID";
+    assert_eq!(
+        node.receive(ETH1, PEER, &advert(52, 200)),
+        [nobody],
+        "it is on eth2"
+    );
+    assert_eq!(node.receive(ETH1, PEER, &advert(99, 200)), [nobody]);
+    let lines = node.receive(ETH1, PEER, &[0x31]);
+    assert_eq!(lines.len(), 1);
+    let dropped = node.engine.snapshot(node.now).dropped;
+    assert_eq!(
+        (dropped.UnknownVrid, dropped.Length, dropped.total()),
+        (2, 1, 3)
+    );
+}
+
+#[test]
+fn an_own_packet_that_comes_back_is_dropped() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    node.now = node.due();
+    let sent = node.take(Input::Tick);
+    let Output::Advertise {
+        message,
+        source: IpAddr::V4(source),
+        ..
+    } = &sent[0]
+    else {
+        panic!("{sent:?}")
+    };
+    let lines = node.receive(ETH1, *source, message);
+    assert_eq!(
+        lines,
+        [
+            "dropped for VI_1 from 192.168.224.12: it bears our own address: a loop, or an address \
+          used twice"
+        ]
+    );
+}
+
+// RFC 3768 section 7.1: the local router MUST NOT be the owner; RFC 9568 erratum 8298 lets
+// version 3 go on.
+#[test]
+fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
+    for (version, bytes, dropped) in [
+        (Version::V2, version_2(51, 200, Auth::None), 1),
+        (Version::V3, advert(51, 200), 0),
+    ] {
+        let mut params = vi_1();
+        (params.version, params.priority) = (version, Priority::OWNER);
+        let mut node = Node::mastering(super::rig::node([("VI_1", params)]));
+        node.receive(ETH1, PEER, &bytes);
+        let counters = node.status("VI_1").counters;
+        assert_eq!(
+            (counters.dropped.Owner, counters.adverts_received),
+            (dropped, 1 - dropped)
+        );
+        assert_eq!(node.state("VI_1"), State::Master);
+    }
+}
+
+// RFC 3768 section 7.1: authentication that does not agree and another interval MUST be dropped.
+#[test]
+fn version_2_demands_the_same_authentication_and_the_same_interval() {
+    let course = Auth::Pass(Password::new(b"1111").unwrap());
+    let mut params = vi_1();
+    (params.version, params.password) = (Version::V2, Password::new(b"1111"));
+    let mut node = Node::running(super::rig::node([("VI_1", params.clone())]));
+    let wrong = Auth::Pass(Password::new(b"2222").unwrap());
+    node.receive(ETH1, PEER, &version_2(51, 200, wrong));
+    node.receive(ETH1, PEER, &version_2(51, 200, Auth::None));
+    let mut slow = version_2(51, 200, course);
+    slow[5] = 2;
+    seal(&mut slow);
+    node.receive(ETH1, PEER, &slow);
+    let dropped = node.status("VI_1").counters.dropped;
+    assert_eq!(
+        (dropped.AuthPassword, dropped.AuthType, dropped.Interval),
+        (1, 1, 1)
+    );
+    assert_eq!(node.status("VI_1").master, None);
+    assert_eq!(
+        node.receive(ETH1, PEER, &version_2(51, 200, course)),
+        [""; 0]
+    );
+    assert_eq!(node.status("VI_1").master.unwrap().priority, 200);
+}
+
+#[test]
+fn the_same_drop_is_told_once_a_minute_and_counted_each_time() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut bad = advert(51, 200);
+    bad[2] = 201;
+    let mut told = Vec::new();
+    for second in 0..150_u32 {
+        let lines = node.receive(ETH1, PEER, &bad);
+        told.extend(lines.iter().map(|_| second));
+        node.advance(SECOND);
+    }
+    assert_eq!(told, [0, 60, 120]);
+    assert_eq!(node.status("VI_1").counters.dropped.Checksum, 150);
+    let other = node.receive(ETH1, Ipv4Addr::new(192, 168, 224, 66), &bad);
+    assert_eq!(other.len(), 1, "another sender is another subject");
+}
+
+#[test]
+fn invented_senders_make_no_flood_of_reports() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut told = 0;
+    for n in 0..50_000_u32 {
+        told += node
+            .receive(ETH1, Ipv4Addr::from_bits(n), &[0x31, 51, 0, 0])
+            .len();
+    }
+    assert!(told <= 256, "{told}");
+    assert_eq!(node.status("VI_1").counters.dropped.Length, 50_000);
+}
+
+#[test]
+fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let form = |node: &mut Node| {
+        let sent = node.take(Input::Stop);
+        let Output::Advertise {
+            message,
+            source: IpAddr::V4(source),
+            ..
+        } = &sent[0]
+        else {
+            panic!("{sent:?}")
+        };
+        let mut other = Node::running(super::rig::node([("VI_1", vi_1())]));
+        other.give(removed(ETH1, own(ETH1)));
+        other.give(added(ETH1, "192.168.224.77/24", false));
+        other.receive(ETH1, *source, message);
+        other.status("VI_1").checksum
+    };
+    node.receive(
+        ETH1,
+        PEER,
+        &version_3(51, 50, 100, ChecksumForm::MessageOnly),
+    );
+    assert_eq!(node.status("VI_1").checksum, ChecksumForm::MessageOnly);
+    node.advance(SECOND * 4);
+    assert_eq!(form(&mut node), ChecksumForm::MessageOnly);
+
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    node.advance(SECOND * 4);
+    assert_eq!(
+        form(&mut node),
+        ChecksumForm::WithPseudoHeader,
+        "with nobody heard"
+    );
+
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    node.receive(
+        ETH1,
+        PEER,
+        &version_3(51, 50, 100, ChecksumForm::MessageOnly),
+    );
+    node.receive(
+        ETH1,
+        PEER,
+        &version_3(51, 50, 100, ChecksumForm::WithPseudoHeader),
+    );
+    let counters = node.status("VI_1").counters;
+    assert_eq!(
+        (
+            counters.checksums_message_only,
+            counters.checksums_with_pseudo_header
+        ),
+        (1, 1)
+    );
+    node.advance(SECOND * 4);
+    assert_eq!(
+        form(&mut node),
+        ChecksumForm::WithPseudoHeader,
+        "the last one heard"
+    );
+}
+
+#[test]
+fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let message = |node: &mut Node| {
+        node.now = node.due();
+        match node.take(Input::Tick).remove(0) {
+            Output::Advertise { message, .. } => message,
+            other => panic!("{other:?}"),
+        }
+    };
+    let before = message(&mut node);
+    node.receive(
+        ETH1,
+        PEER,
+        &version_3(51, 50, 100, ChecksumForm::MessageOnly),
+    );
+    let after = message(&mut node);
+    assert_eq!(before[..6], after[..6]);
+    assert_ne!(before[6..8], after[6..8], "the checksum alone");
+    assert_eq!(before[8..], after[8..]);
+}
+
+#[test]
+fn a_second_master_is_answered_reported_and_announced_over() {
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(
+        node.hear(99),
+        [
+            "VI_1: second master 192.168.224.11, priority 99",
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
+        ]
+    );
+    node.sleep(SECOND / 4);
+    assert_eq!(
+        node.hear(99),
+        ["advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100"],
+        "it is told once a minute and announced once a second"
+    );
+    assert_eq!(node.status("VI_1").counters.second_masters, 2);
+}
+
+#[test]
+fn differences_in_what_is_advertised_are_counted_and_obeyed() {
+    let mut params = vi_1();
+    params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
+    params.interval = AdvertInterval::from_centiseconds(50).unwrap();
+    let mut node = Node::running(super::rig::node([("VI_1", params)]));
+    node.hear(200);
+    let status = node.status("VI_1");
+    let counters = status.counters;
+    assert_eq!(
+        (counters.address_list_differs, counters.interval_differs),
+        (1, 1)
+    );
+    assert_eq!(status.master.unwrap().priority, 200);
+    // Three of the master's seconds and the skew in them.
+    assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
+}
+
+#[test]
+fn the_order_of_the_addresses_makes_no_difference() {
+    let twice = |texts: [&str; 2]| {
+        let mut params = vi_1();
+        params.addresses = addresses(&texts);
+        super::rig::node([("VI_1", params)])
+    };
+    let (a, b) = ("192.168.224.100/24", "192.168.224.101/24");
+    let mut master = Node::mastering(twice([a, b]));
+    master.now = master.due();
+    let sent = master.take(Input::Tick);
+    let Output::Advertise { message, .. } = &sent[0] else {
+        panic!("{sent:?}")
+    };
+    let mut backup = Node::running(twice([b, a]));
+    backup.give(removed(ETH1, own(ETH1)));
+    backup.give(added(ETH1, "192.168.224.77/24", false));
+    backup.receive(ETH1, Ipv4Addr::new(192, 168, 224, 12), message);
+    let counters = backup.status("VI_1").counters;
+    assert_eq!(
+        (counters.adverts_received, counters.address_list_differs),
+        (1, 0)
+    );
+}
+
+#[test]
+fn packets_before_a_tick_prove_that_the_master_lives_however_late_they_are_read() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    node.sleep(SECOND * 30);
+    node.hear(200);
+    assert_eq!(node.give(Input::Tick), [""; 0]);
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+fn with_tracker() -> crate::params::NodeParams {
+    use crate::params::Effect;
+    let mut params = vi_1();
+    params.tracks = vec![tracked("httpd", Effect::Fault)];
+    params.vrid = Vrid::new(51).unwrap();
+    let mut params = super::rig::node([("VI_1", params)]);
+    params.trackers.insert("httpd".into(), probed(1, 1));
+    params
+}
+
+/// Makes the checksum of a whole message right, in the form that covers the message alone.
+fn seal(bytes: &mut [u8]) {
+    bytes[6..8].fill(0);
+    let sum: u32 = bytes
+        .chunks(2)
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
+        .sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    bytes[6..8].copy_from_slice(&(!u16::try_from(folded).unwrap()).to_be_bytes());
+}

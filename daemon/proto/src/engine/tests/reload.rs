@@ -1,0 +1,262 @@
+//! New parameters: what differs changes, what stays does not notice.
+
+use core::time::Duration;
+
+use super::rig::*;
+use crate::border::{Input, State};
+use crate::params::{Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
+use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
+
+#[test]
+fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
+    type Change = fn(&mut RouterParams);
+    let changes: [(&str, Change); 7] = [
+        ("priority", |p| p.priority = priority(150)),
+        ("owner", |p| p.priority = Priority::OWNER),
+        ("addresses", |p| {
+            p.addresses = addresses(&["192.168.224.101/24"])
+        }),
+        ("longer interval", |p| {
+            p.interval = AdvertInterval::from_centiseconds(300).unwrap()
+        }),
+        ("preempt", |p| p.preempt = false),
+        ("hint", |p| p.expect_master = true),
+        ("tracks", |p| {
+            p.tracks = vec![tracked("httpd", Effect::Weight(-5))]
+        }),
+    ];
+    for (name, change) in changes {
+        for make in [Node::running, Node::mastering] {
+            let mut node = make(both());
+            node.sleep(SECOND / 4);
+            let (state, due) = (node.state("VI_1"), node.engine.poll_timeout());
+            let mut params = both();
+            params.trackers.insert("httpd".into(), probed(1, 1));
+            change(params.routers.get_mut("VI_1").unwrap());
+            let lines = node.configure(params);
+            assert!(
+                !lines
+                    .iter()
+                    .any(|line| line.contains("->") && !line.contains("priority"))
+            );
+            assert!(!lines.iter().any(|line| line.starts_with("advertise")));
+            assert_eq!(node.state("VI_1"), state, "{name}");
+            assert_eq!(node.engine.poll_timeout(), due, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
+    let mut params = vi_1();
+    params.version = Version::V2;
+    let mut node = Node::mastering(node([("VI_1", params.clone())]));
+    params.priority = priority(150);
+    params.password = Password::new(b"geheim");
+    assert_eq!(
+        node.configure(super::rig::node([("VI_1", params)])),
+        ["VI_1: priority 100 -> 150"]
+    );
+    node.now = node.due();
+    let sent = node.take(Input::Tick);
+    let crate::border::Output::Advertise { message, .. } = &sent[0] else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(
+        (message[2], message[4], &message[12..]),
+        (150, 1, &b"geheim\0\0"[..])
+    );
+}
+
+#[test]
+fn a_shorter_interval_counts_at_once() {
+    let mut node = Node::mastering(both());
+    let mut params = both();
+    params.routers.get_mut("VI_1").unwrap().interval =
+        AdvertInterval::from_centiseconds(1).unwrap();
+    node.configure(params);
+    assert_eq!(node.due(), node.now + Duration::from_millis(10));
+    let lines = only("advertise on 2", node.advance(SECOND));
+    assert_eq!(lines.len(), 100);
+}
+
+#[test]
+fn a_master_holds_and_announces_what_is_added_and_releases_what_is_dropped() {
+    let mut params = vi_1();
+    params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
+    let mut node = Node::mastering(super::rig::node([("VI_1", params.clone())]));
+    params.addresses = addresses(&["192.168.224.101/24", "192.168.224.102/24"]);
+    assert_eq!(
+        node.configure(super::rig::node([("VI_1", params)])),
+        [
+            "on 2 hold [192.168.224.101/24 192.168.224.102/24], release [192.168.224.100/24]",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.102/24",
+        ]
+    );
+}
+
+#[test]
+fn a_changed_prefix_replaces_the_address() {
+    let mut params = vi_1();
+    let mut node = Node::mastering(super::rig::node([("VI_1", params.clone())]));
+    params.addresses = addresses(&["192.168.224.100/32"]);
+    assert_eq!(
+        node.configure(super::rig::node([("VI_1", params)]))[0],
+        "on 2 hold [192.168.224.100/32], release [192.168.224.100/24]"
+    );
+}
+
+#[test]
+fn a_new_interface_or_version_makes_another_router_too() {
+    type Change = fn(&mut RouterParams);
+    let changes: [Change; 2] = [|p| p.interface = "eth2".into(), |p| p.version = Version::V2];
+    for change in changes {
+        let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+        let mut params = vi_1();
+        change(&mut params);
+        let lines = node.configure(super::rig::node([("VI_1", params)]));
+        assert_eq!(
+            only("VI_1", lines.clone()),
+            [
+                "VI_1: master -> init (interface, VRID or version changed)",
+                "VI_1: init -> backup (started, listening first)",
+            ]
+        );
+        assert!(lines.contains(&"on 2 hold [], release [192.168.224.100/24]".to_owned()));
+        assert!(node.held().is_empty());
+    }
+}
+
+#[test]
+fn a_removed_instance_resigns_and_releases() {
+    let mut node = Node::mastering(both());
+    assert_eq!(
+        node.configure(super::rig::node([("VI_2", vi_2())])),
+        [
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: master -> init (removed from the configuration)",
+        ]
+    );
+    assert_eq!(node.engine.states().count(), 1);
+    assert_eq!(node.engine.listeners().count(), 1);
+    let lines = node.step();
+    assert_eq!(lines.len(), 1, "VI_2 goes on: {lines:?}");
+}
+
+#[test]
+fn an_added_instance_starts_and_the_others_do_not_notice() {
+    let mut node = Node::mastering(super::rig::node([("VI_2", vi_2())]));
+    let due = node.engine.poll_timeout();
+    assert_eq!(
+        only("VI_", node.configure(both())),
+        ["VI_1: init -> backup (started, listening first)"]
+    );
+    assert_eq!(node.engine.poll_timeout(), due);
+    assert_eq!(node.state("VI_2"), State::Master);
+}
+
+#[test]
+fn an_address_that_moves_between_two_masters_is_never_released() {
+    let swapped = |a: &str, b: &str| {
+        let (mut first, mut second) = (vi_1(), vi_1());
+        second.vrid = Vrid::new(52).unwrap();
+        first.addresses = addresses(&[a, "192.168.224.1/24"]);
+        second.addresses = addresses(&[b, "192.168.224.2/24"]);
+        super::rig::node([("VI_1", first), ("VI_2", second)])
+    };
+    let (a, b) = ("192.168.224.100/24", "192.168.224.101/24");
+    let mut node = Node::mastering(swapped(a, b));
+    assert_eq!(
+        node.configure(swapped(b, a)),
+        [
+            "on 2 hold [192.168.224.101/24 192.168.224.1/24], release []",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.101/24",
+            "on 2 hold [192.168.224.100/24 192.168.224.2/24], release []",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
+        ]
+    );
+}
+
+#[test]
+fn an_address_that_moves_from_a_removed_master_to_another_master_is_never_released() {
+    let mut second = vi_1();
+    second.vrid = Vrid::new(52).unwrap();
+    second.addresses = addresses(&["192.168.224.101/24"]);
+    let mut node = Node::mastering(super::rig::node([
+        ("VI_1", vi_1()),
+        ("VI_2", second.clone()),
+    ]));
+    second.addresses = addresses(&["192.168.224.101/24", "192.168.224.100/24"]);
+    let lines = node.configure(super::rig::node([("VI_2", second)]));
+    assert_eq!(
+        only("on 2", lines),
+        [
+            "on 2 hold [], release []",
+            "on 2 hold [192.168.224.101/24 192.168.224.100/24], release []",
+        ]
+    );
+}
+
+#[test]
+fn an_address_that_moves_to_a_router_that_listens_is_released_by_that_one() {
+    let mut second = vi_1();
+    second.vrid = Vrid::new(52).unwrap();
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let lines = node.configure(super::rig::node([("VI_2", second)]));
+    assert_eq!(
+        only("on 2", lines),
+        [
+            "on 2 hold [], release []",
+            "on 2 hold [], release [192.168.224.100/24]"
+        ]
+    );
+}
+
+#[test]
+fn a_router_that_no_longer_follows_a_tracker_that_is_down_recovers() {
+    let mut node = Node::running(tracking(probed(1, 1)));
+    node.probe("httpd", false);
+    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(
+        only("VI_1", lines),
+        ["VI_1: fault -> backup (over: tracker httpd is down)"]
+    );
+}
+
+#[test]
+fn counters_and_history_outlive_a_reload() {
+    let mut node = Node::mastering(both());
+    let before = node.status("VI_1");
+    let mut params = both();
+    params.routers.get_mut("VI_1").unwrap().priority = priority(120);
+    node.configure(params);
+    let after = node.status("VI_1");
+    assert_eq!(after.counters, before.counters);
+    assert_eq!(after.history, before.history);
+}
+
+#[test]
+fn a_configuration_after_a_stop_starts_anew() {
+    let mut node = Node::mastering(both());
+    node.give(Input::Stop);
+    let lines = only("VI_", node.configure(both()));
+    assert_eq!(lines.len(), 2);
+    assert!(
+        lines
+            .iter()
+            .all(|line| line.ends_with("init -> backup (started, listening first)"))
+    );
+}
+
+fn both() -> NodeParams {
+    node([("VI_1", vi_1()), ("VI_2", vi_2())])
+}
+
+fn tracking(params: TrackerParams) -> NodeParams {
+    let mut router = vi_1();
+    router.tracks = vec![tracked("httpd", Effect::Fault)];
+    let mut node = node([("VI_1", router)]);
+    node.trackers.insert("httpd".into(), params);
+    node
+}

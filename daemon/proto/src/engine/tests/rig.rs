@@ -1,0 +1,403 @@
+//! A node whose time the test owns, and outputs as lines of text.
+
+use core::net::{IpAddr, Ipv4Addr};
+use core::time::Duration;
+use std::sync::Arc;
+
+use crate::border::{Desired, Input, Link, Output, Packet, Report, State};
+use crate::engine::Engine;
+use crate::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
+use crate::snapshot::RouterStatus;
+use crate::time::Instant;
+use crate::types::{
+    AdvertInterval, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, Vrid,
+};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+pub(super) const T0: Instant = Instant::from_nanos(1_000_000_000_000);
+
+pub(super) const ETH1: InterfaceIndex = InterfaceIndex(2);
+pub(super) const ETH2: InterfaceIndex = InterfaceIndex(3);
+
+/// The other host, whose address is the smaller one.
+pub(super) const PEER: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
+
+pub(super) struct Node {
+    pub(super) engine: Engine,
+    pub(super) now: Instant,
+}
+
+impl Node {
+    /// A node that knows nothing and runs nothing.
+    pub(super) fn empty() -> Self {
+        Self {
+            engine: Engine::new(),
+            now: T0,
+        }
+    }
+
+    /// A node with eth1 and eth2, both well.
+    pub(super) fn wired() -> Self {
+        let mut node = Self::empty();
+        for (index, name) in [(ETH1, "eth1"), (ETH2, "eth2")] {
+            node.give(Input::Link(link(index, name)));
+            node.give(added(index, own(index), false));
+        }
+        node
+    }
+
+    /// A wired node that runs `params` since now.
+    pub(super) fn running(params: NodeParams) -> Self {
+        let mut node = Self::wired();
+        node.give(Input::Configure(params));
+        node
+    }
+
+    /// A wired node that runs `params` until all of its routers that can are masters, and their
+    /// second announcements are out.
+    pub(super) fn mastering(params: NodeParams) -> Self {
+        let mut node = Self::running(params);
+        node.advance(SECOND * 6);
+        node
+    }
+
+    /// What comes out for an input at the present time.
+    pub(super) fn take(&mut self, input: Input<'_>) -> Vec<Output> {
+        self.engine.handle(self.now, input);
+        core::iter::from_fn(|| self.engine.poll()).collect()
+    }
+
+    /// The same as lines of text.
+    pub(super) fn give(&mut self, input: Input<'_>) -> Vec<String> {
+        self.take(input).iter().map(line).collect()
+    }
+
+    pub(super) fn configure(&mut self, params: NodeParams) -> Vec<String> {
+        self.give(Input::Configure(params))
+    }
+
+    /// Goes on to the next deadline and ticks.
+    pub(super) fn step(&mut self) -> Vec<String> {
+        self.now = self.due();
+        self.give(Input::Tick)
+    }
+
+    /// Lets `span` pass with a tick at every deadline.
+    pub(super) fn advance(&mut self, span: Duration) -> Vec<String> {
+        let end = self.now + span;
+        let mut lines = Vec::new();
+        while self.engine.poll_timeout().is_some_and(|(at, _)| at <= end) {
+            lines.extend(self.step());
+        }
+        self.now = end;
+        lines
+    }
+
+    /// Lets `span` pass with no tick: the process stands still.
+    pub(super) fn sleep(&mut self, span: Duration) {
+        self.now = self.now + span;
+    }
+
+    /// Hears an advertisement of version 3 for VRID 51 from the other host on eth1.
+    pub(super) fn hear(&mut self, priority: u8) -> Vec<String> {
+        self.receive(ETH1, PEER, &advert(51, priority))
+    }
+
+    pub(super) fn receive(
+        &mut self,
+        interface: InterfaceIndex,
+        source: Ipv4Addr,
+        payload: &[u8],
+    ) -> Vec<String> {
+        self.give(Input::Packet(packet(interface, source, payload)))
+    }
+
+    /// A result of a tracker.
+    pub(super) fn probe(&mut self, tracker: &str, well: bool) -> Vec<String> {
+        let detail = if well {
+            "exit status 0"
+        } else {
+            "exit status 1"
+        };
+        self.give(Input::Probe {
+            tracker,
+            well,
+            detail: detail.into(),
+        })
+    }
+
+    /// When the engine wants to be ticked.
+    pub(super) fn due(&self) -> Instant {
+        self.engine.poll_timeout().expect("something is due").0
+    }
+
+    pub(super) fn state(&self, router: &str) -> State {
+        let mut states = self.engine.states();
+        states
+            .find(|(name, _)| &***name == router)
+            .expect("a router of that name")
+            .1
+    }
+
+    pub(super) fn status(&self, router: &str) -> RouterStatus {
+        let instances = self.engine.snapshot(self.now).instances;
+        instances
+            .into_iter()
+            .find(|status| &*status.name == router)
+            .expect("a router")
+    }
+
+    pub(super) fn held(&self) -> Vec<String> {
+        self.engine
+            .held()
+            .map(|(index, address)| format!("{address} on {}", index.0))
+            .collect()
+    }
+}
+
+// --- Inputs ------------------------------------------------------------------------------------
+
+/// An interface that is well.
+pub(super) fn link(index: InterfaceIndex, name: &str) -> Link {
+    let mac = MacAddress([2, 0, 0, 0, 0, u8::try_from(index.0).unwrap()]);
+    Link {
+        index,
+        name: name.into(),
+        up: true,
+        carrier: true,
+        mac: Some(mac),
+    }
+}
+
+/// The address of this host on `index`.
+pub(super) fn own(index: InterfaceIndex) -> &'static str {
+    if index == ETH2 {
+        "192.168.198.12/24"
+    } else {
+        "192.168.224.12/24"
+    }
+}
+
+pub(super) fn address(text: &str) -> InterfaceAddress {
+    text.parse().unwrap()
+}
+
+pub(super) fn added(interface: InterfaceIndex, text: &str, ours: bool) -> Input<'static> {
+    Input::AddressAdded {
+        interface,
+        address: address(text),
+        ours,
+    }
+}
+
+pub(super) fn removed(interface: InterfaceIndex, text: &str) -> Input<'static> {
+    Input::AddressRemoved {
+        interface,
+        address: address(text),
+    }
+}
+
+pub(super) fn packet(interface: InterfaceIndex, source: Ipv4Addr, payload: &[u8]) -> Packet<'_> {
+    Packet {
+        interface,
+        source: source.into(),
+        destination: GROUP_V4.into(),
+        hop_limit: 255,
+        payload,
+    }
+}
+
+/// An advertisement of version 3 from [`PEER`], with an interval of a second.
+pub(super) fn advert(vrid: u8, priority: u8) -> Vec<u8> {
+    version_3(vrid, priority, 100, ChecksumForm::WithPseudoHeader)
+}
+
+pub(super) fn version_3(vrid: u8, priority: u8, centiseconds: u16, form: ChecksumForm) -> Vec<u8> {
+    Advert {
+        version: Version::V3,
+        vrid: Vrid::new(vrid).unwrap(),
+        priority,
+        interval: AdvertInterval::from_centiseconds(centiseconds).unwrap(),
+        addresses: AddressList::new(&[[192, 168, 224, 100]]),
+        auth: Auth::None,
+    }
+    .emit(form, PEER, GROUP_V4)
+}
+
+pub(super) fn version_2(vrid: u8, priority: u8, auth: Auth) -> Vec<u8> {
+    Advert {
+        version: Version::V2,
+        vrid: Vrid::new(vrid).unwrap(),
+        priority,
+        interval: AdvertInterval::DEFAULT,
+        addresses: AddressList::new(&[[192, 168, 224, 100]]),
+        auth,
+    }
+    .emit(ChecksumForm::MessageOnly, PEER, GROUP_V4)
+}
+
+// --- Parameters --------------------------------------------------------------------------------
+
+/// The course's VI_1, but of version 3: VRID 51 on eth1, priority 100, 192.168.224.100/24.
+pub(super) fn vi_1() -> RouterParams {
+    RouterParams {
+        interface: "eth1".into(),
+        vrid: Vrid::new(51).unwrap(),
+        version: Version::V3,
+        priority: Priority::DEFAULT,
+        interval: AdvertInterval::DEFAULT,
+        preempt: true,
+        expect_master: false,
+        password: None,
+        addresses: addresses(&["192.168.224.100/24"]),
+        tracks: Vec::new(),
+    }
+}
+
+/// The course's VI_2: VRID 52 on eth2, priority 100, 192.168.198.100/24.
+pub(super) fn vi_2() -> RouterParams {
+    RouterParams {
+        interface: "eth2".into(),
+        vrid: Vrid::new(52).unwrap(),
+        addresses: addresses(&["192.168.198.100/24"]),
+        ..vi_1()
+    }
+}
+
+pub(super) fn priority(value: u8) -> Priority {
+    Priority::new(value).unwrap()
+}
+
+pub(super) fn addresses(texts: &[&str]) -> Arc<[InterfaceAddress]> {
+    texts.iter().map(|text| address(text)).collect()
+}
+
+pub(super) fn node<const N: usize>(routers: [(&str, RouterParams); N]) -> NodeParams {
+    NodeParams {
+        routers: routers.map(|(name, params)| (name.into(), params)).into(),
+        ..NodeParams::default()
+    }
+}
+
+pub(super) fn probed(rise: u32, fall: u32) -> TrackerParams {
+    TrackerParams {
+        kind: TrackerKind::Probe {
+            definition: "/usr/local/httpd.sh".into(),
+            interval: SECOND,
+        },
+        rise,
+        fall,
+    }
+}
+
+pub(super) fn tracked(tracker: &str, effect: Effect) -> Track {
+    Track {
+        tracker: tracker.into(),
+        effect,
+    }
+}
+
+// --- Outputs as text ---------------------------------------------------------------------------
+
+/// An output as a line. It takes the messages apart by itself, without the parser under test.
+pub(super) fn line(output: &Output) -> String {
+    match output {
+        Output::Advertise {
+            interface,
+            source,
+            message,
+        } => {
+            let count = usize::from(message[3]);
+            let list: Vec<String> = message[8..8 + 4 * count]
+                .chunks(4)
+                .map(|a| format!("{}.{}.{}.{}", a[0], a[1], a[2], a[3]))
+                .collect();
+            format!(
+                "advertise on {} from {source}: VRID {}, priority {}, {}",
+                interface.0,
+                message[1],
+                message[2],
+                list.join(" ")
+            )
+        }
+        Output::Kernel(Desired {
+            interface,
+            hold,
+            release,
+            spare_foreign,
+        }) => {
+            let spare = if *spare_foreign {
+                ", sparing foreign ones"
+            } else {
+                ""
+            };
+            format!(
+                "on {} hold [{}], release [{}]{spare}",
+                interface.0,
+                list(hold),
+                list(release)
+            )
+        }
+        Output::Announce {
+            interface,
+            mac,
+            addresses,
+        } => {
+            format!("announce on {} at {mac}: {}", interface.0, list(addresses))
+        }
+        Output::Report(report) => report_line(report),
+    }
+}
+
+fn report_line(report: &Report) -> String {
+    match report {
+        Report::Transition(t) => format!("{}: {} -> {} ({})", t.router, t.from, t.to, t.cause),
+        Report::Dropped {
+            router,
+            source,
+            cause,
+        } => {
+            let router = router.as_deref().unwrap_or("nobody");
+            format!("dropped for {router} from {source}: {cause}")
+        }
+        Report::Repaired { router, address } => format!("{router}: repaired {address}"),
+        Report::Stray { router, address } => format!("{router}: stray {address}"),
+        Report::Verdict {
+            tracker,
+            well,
+            detail,
+        } => {
+            format!(
+                "tracker {tracker}: {} ({detail})",
+                if *well { "up" } else { "down" }
+            )
+        }
+        Report::Priority { router, from, to } => format!("{router}: priority {from} -> {to}"),
+        Report::SecondMaster {
+            router,
+            source,
+            priority,
+        } => {
+            format!("{router}: second master {source}, priority {priority}")
+        }
+    }
+}
+
+fn list(addresses: &[InterfaceAddress]) -> String {
+    let texts: Vec<String> = addresses.iter().map(InterfaceAddress::to_string).collect();
+    texts.join(" ")
+}
+
+/// The lines that begin with `start`.
+pub(super) fn only(start: &str, lines: Vec<String>) -> Vec<String> {
+    lines
+        .into_iter()
+        .filter(|line| line.starts_with(start))
+        .collect()
+}
+
+/// The peer as the engine names it.
+pub(super) fn peer() -> IpAddr {
+    PEER.into()
+}

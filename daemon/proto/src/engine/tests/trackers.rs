@@ -1,0 +1,167 @@
+//! Trackers: from results to faults and priorities.
+
+use super::rig::*;
+use crate::border::{Input, State};
+use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams};
+
+#[test]
+fn a_tracker_without_a_weight_puts_its_router_in_fault_and_lets_it_out() {
+    let mut node = Node::mastering(following(Effect::Fault, probed(1, 1)));
+    assert_eq!(
+        node.probe("httpd", false),
+        [
+            "tracker httpd: down (exit status 1)",
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: master -> fault (tracker httpd is down)",
+        ]
+    );
+    assert_eq!(
+        node.engine.listeners().count(),
+        1,
+        "it still knows whose packets these are"
+    );
+    assert_eq!(node.probe("httpd", false), [""; 0]);
+    assert_eq!(
+        node.probe("httpd", true),
+        [
+            "tracker httpd: up (exit status 0)",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: fault -> backup (over: tracker httpd is down)",
+        ]
+    );
+    assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
+}
+
+#[test]
+fn a_weight_changes_the_priority_that_is_advertised_and_no_state() {
+    let mut node = Node::mastering(following(Effect::Weight(-30), probed(1, 1)));
+    let due = node.engine.poll_timeout();
+    assert_eq!(
+        node.probe("httpd", false),
+        [
+            "tracker httpd: down (exit status 1)",
+            "VI_1: priority 100 -> 70"
+        ]
+    );
+    assert_eq!(node.engine.poll_timeout(), due);
+    assert_eq!(node.state("VI_1"), State::Master);
+    let priority = node.status("VI_1").priority;
+    assert_eq!(
+        (priority.configured.get(), priority.effective.get()),
+        (100, 70)
+    );
+    assert_eq!(priority.because, ["httpd -30"]);
+    assert_eq!(
+        node.step(),
+        ["advertise on 2 from 192.168.224.12: VRID 51, priority 70, 192.168.224.100"]
+    );
+    assert_eq!(
+        node.probe("httpd", true),
+        [
+            "tracker httpd: up (exit status 0)",
+            "VI_1: priority 70 -> 100"
+        ]
+    );
+}
+
+#[test]
+fn a_lowered_master_yields_to_the_next_who_speaks_up() {
+    let mut node = Node::mastering(following(Effect::Weight(-30), probed(1, 1)));
+    node.probe("httpd", false);
+    assert_eq!(
+        only("VI_1", node.hear(99)),
+        ["VI_1: master -> backup (192.168.224.11 advertises priority 99, ours is 70: yielded)"]
+    );
+    node.probe("httpd", true);
+    node.hear(99);
+    assert_eq!(
+        only("VI_1", node.step()),
+        ["VI_1: backup -> master (192.168.224.11 advertises priority 99, ours is 100: preempted)"]
+    );
+}
+
+#[test]
+fn results_in_a_row_count_and_the_verdict_is_told_once() {
+    let mut node = Node::running(following(Effect::Fault, probed(3, 2)));
+    assert_eq!(node.probe("httpd", false), [""; 0]);
+    assert_eq!(node.probe("httpd", true), [""; 0]);
+    assert_eq!(node.probe("httpd", false), [""; 0]);
+    assert_eq!(
+        node.probe("httpd", false)[0],
+        "tracker httpd: down (exit status 1)"
+    );
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(node.probe("httpd", true), [""; 0]);
+    assert_eq!(node.probe("httpd", true), [""; 0]);
+    assert_eq!(
+        node.probe("httpd", true)[0],
+        "tracker httpd: up (exit status 0)"
+    );
+    assert_eq!(node.state("VI_1"), State::Backup);
+    let tracker = &node.engine.snapshot(node.now).trackers[0];
+    assert_eq!((tracker.results, tracker.failures), (7, 3));
+}
+
+#[test]
+fn a_tracked_interface_that_is_missing_at_the_start_is_down_from_the_start() {
+    let mut node = Node::wired();
+    let lines = node.configure(following(Effect::Fault, interface("eth9")));
+    assert_eq!(
+        lines,
+        [
+            "tracker httpd: down (interface eth9 does not exist)",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: init -> fault (tracker httpd is down)",
+        ]
+    );
+}
+
+#[test]
+fn a_tracked_interface_is_no_obstacle_twice_when_it_is_the_routers_own() {
+    let mut node = Node::mastering(following(Effect::Fault, interface("eth1")));
+    let mut unplugged = link(ETH1, "eth1");
+    unplugged.carrier = false;
+    assert_eq!(
+        only("VI_1", node.give(Input::Link(unplugged))),
+        ["VI_1: master -> fault (interface eth1 has no carrier)"]
+    );
+    assert_eq!(
+        only("VI_1", node.give(Input::Link(link(ETH1, "eth1")))),
+        ["VI_1: fault -> backup (over: interface eth1 has no carrier)"]
+    );
+}
+
+#[test]
+fn one_tracker_moves_all_who_follow_it_and_nobody_else() {
+    let mut params = following(Effect::Fault, probed(1, 1));
+    let mut second = vi_2();
+    second.tracks = vec![tracked("httpd", Effect::Weight(-1))];
+    params.routers.insert("VI_2".into(), second);
+    let mut third = vi_2();
+    third.vrid = crate::types::Vrid::new(53).unwrap();
+    third.addresses = addresses(&["192.168.198.101/24"]);
+    params.routers.insert("VI_3".into(), third);
+    let mut node = Node::mastering(params);
+    node.probe("httpd", false);
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(node.status("VI_2").priority.effective.get(), 99);
+    assert_eq!(node.status("VI_3").priority.effective.get(), 100);
+}
+
+/// VI_1 following `httpd`, which is watched as `params` say.
+fn following(effect: Effect, params: TrackerParams) -> NodeParams {
+    let mut router = vi_1();
+    router.tracks = vec![tracked("httpd", effect)];
+    let mut node = super::rig::node([("VI_1", router)]);
+    node.trackers.insert("httpd".into(), params);
+    node
+}
+
+fn interface(name: &str) -> TrackerParams {
+    TrackerParams {
+        kind: TrackerKind::Interface { name: name.into() },
+        rise: 1,
+        fall: 1,
+    }
+}
