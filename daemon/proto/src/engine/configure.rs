@@ -103,6 +103,12 @@ impl Engine {
                 Some(params) if !slot.is_same_router(params) => Cause::Redefined,
                 Some(_) => continue,
             };
+            let mut reaction = slot.router.stop(cause);
+            // The resignation lists all addresses: without any nobody would believe it.
+            if let Some(send) = reaction.send.take() {
+                self.send(id, send);
+            }
+            let slot = &mut self.slots[id];
             let interface = Arc::clone(&slot.params.interface);
             slot.params.addresses = slot
                 .params
@@ -111,7 +117,6 @@ impl Engine {
                 .filter(|address| !wanted.contains(&(Arc::clone(&interface), address.address)))
                 .copied()
                 .collect();
-            let reaction = slot.router.stop(cause);
             self.react(now, id, reaction);
         }
     }

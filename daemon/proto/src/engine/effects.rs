@@ -22,24 +22,8 @@ impl Engine {
         let deadline = slot.router.deadline().map(|(at, _)| at);
         self.deadlines.set(id, deadline);
         slot.counters.late_wakeups += u64::from(late);
-        if let Some(send) = send
-            && let Some(place) = slot.place
-        {
-            let message = match send {
-                Send::Advert => {
-                    slot.counters.adverts_sent += 1;
-                    slot.message(place.source)
-                }
-                Send::Resignation => {
-                    slot.counters.resignations_sent += 1;
-                    slot.resignation(place.source)
-                }
-            };
-            self.outputs.push_back(Output::Advertise {
-                interface: place.index,
-                source: place.source.into(),
-                message,
-            });
+        if let Some(send) = send {
+            self.send(id, send);
         }
         let became_master = match change {
             Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
@@ -49,6 +33,26 @@ impl Engine {
             let addresses = Arc::clone(&self.slots[id].params.addresses);
             self.announce(id, addresses);
         }
+    }
+
+    pub(super) fn send(&mut self, id: RouterId, send: Send) {
+        let slot = &mut self.slots[id];
+        let Some(place) = slot.place else { return };
+        let message = match send {
+            Send::Advert => {
+                slot.counters.adverts_sent += 1;
+                slot.message(place.source)
+            }
+            Send::Resignation => {
+                slot.counters.resignations_sent += 1;
+                slot.resignation(place.source)
+            }
+        };
+        self.outputs.push_back(Output::Advertise {
+            interface: place.index,
+            source: place.source.into(),
+            message,
+        });
     }
 
     /// Tells the world of a change of state. Returns the new one.

@@ -107,6 +107,31 @@ fn a_changed_prefix_replaces_the_address() {
 }
 
 #[test]
+fn a_new_vrid_resigns_the_old_router_by_all_of_its_addresses_and_listens() {
+    let mut node = Node::mastering(both());
+    let mut params = both();
+    params.routers.get_mut("VI_1").unwrap().vrid = Vrid::new(61).unwrap();
+    assert_eq!(
+        node.configure(params),
+        [
+            // Without an address nobody would believe it (RFC 9568 erratum 8299).
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
+            "on 2 hold [], release []",
+            "VI_1: master -> init (interface, VRID or version changed)",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: init -> backup (started, listening first)",
+        ]
+    );
+    let listeners: Vec<_> = node
+        .engine
+        .listeners()
+        .map(|(_, vrid)| vrid.get())
+        .collect();
+    assert_eq!(listeners, [61, 52]);
+    assert_eq!(node.state("VI_2"), State::Master);
+}
+
+#[test]
 fn a_new_interface_or_version_makes_another_router_too() {
     type Change = fn(&mut RouterParams);
     let changes: [Change; 2] = [|p| p.interface = "eth2".into(), |p| p.version = Version::V2];

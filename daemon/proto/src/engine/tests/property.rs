@@ -1,0 +1,361 @@
+//! Any sequence of well-typed inputs keeps the promises of the border.
+
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::collections::BTreeSet;
+
+use proptest::prelude::*;
+
+use super::rig::*;
+use crate::border::{Input, Output, State};
+use crate::engine::Engine;
+use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams};
+use crate::time::Instant;
+use crate::types::{AdvertInterval, InterfaceIndex, Password, Priority, Version, Vrid};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+
+/// Small domains, so that what happens meets what there is.
+#[derive(Clone, Debug)]
+enum Step {
+    Configure(Vec<Option<Settings>>),
+    Link {
+        index: u32,
+        name: u8,
+        up: bool,
+        carrier: bool,
+        ethernet: bool,
+    },
+    LinkRemoved(u32),
+    Address {
+        index: u32,
+        which: u8,
+        added: bool,
+        ours: bool,
+    },
+    Advert {
+        index: u32,
+        vrid: u8,
+        priority: u8,
+        source: u8,
+        version: Version,
+        cs: u16,
+    },
+    Bytes {
+        index: u32,
+        bytes: Vec<u8>,
+    },
+    Probe {
+        tracker: u8,
+        well: bool,
+    },
+    Overrun,
+    Stop,
+    Pass(u64),
+    ToDeadline {
+        late: u64,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Settings {
+    interface: u8,
+    version: Version,
+    priority: u8,
+    centiseconds: u16,
+    preempt: bool,
+    expect_master: bool,
+    addresses: u8,
+    track: Option<i16>,
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn the_border_keeps_its_promises(steps in proptest::collection::vec(any_step(), 1..60)) {
+        let mut engine = Engine::new();
+        let mut now = T0;
+        let mut held = BTreeSet::new();
+        for step in steps {
+            let late = act(&mut engine, &mut now, &step);
+            check_outputs(&mut engine, &mut held, &format!("{step:?}"))?;
+            if !late {
+                continue;
+            }
+            engine.handle(now, Input::Tick);
+            check_outputs(&mut engine, &mut held, &format!("tick after {step:?}"))?;
+            if let Some((due, why)) = engine.poll_timeout() {
+                prop_assert!(due > now, "{why} is due in the past: a busy loop");
+            }
+            engine.handle(now, Input::Tick);
+            prop_assert_eq!(engine.poll(), None, "a repeated tick does something");
+        }
+    }
+}
+
+/// Reads all outputs: only masters speak and hold, and nothing is asked for twice in vain.
+fn check_outputs(
+    engine: &mut Engine,
+    held: &mut BTreeSet<(InterfaceIndex, String)>,
+    step: &str,
+) -> Result<(), TestCaseError> {
+    while let Some(output) = engine.poll() {
+        match &output {
+            Output::Advertise { message, .. } => {
+                prop_assert!(message.len() >= 8);
+                prop_assert!(
+                    message[3] > 0,
+                    "{step}: an advertisement without an address"
+                );
+            }
+            Output::Kernel(desired) => {
+                for address in desired.release.iter() {
+                    held.retain(|(index, text)| {
+                        *index != desired.interface
+                            || text.split('/').next() != Some(&address.address.to_string())
+                    });
+                }
+                for address in desired.hold.iter() {
+                    held.insert((desired.interface, address.to_string()));
+                }
+            }
+            Output::Announce { addresses, .. } => prop_assert!(!addresses.is_empty()),
+            Output::Report(_) => {}
+        }
+    }
+    // What the outputs add up to is what the engine says that it holds.
+    let says: BTreeSet<_> = engine
+        .held()
+        .map(|(index, address)| (index, address.to_string()))
+        .collect();
+    let masters = engine
+        .states()
+        .filter(|(_, state)| *state == State::Master)
+        .count();
+    prop_assert_eq!(&*held, &says, "{}: with {} masters", step, masters);
+    Ok(())
+}
+
+/// Lets `step` happen. Returns whether time may have passed.
+fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
+    match step {
+        Step::Configure(routers) => engine.handle(*now, Input::Configure(params(routers))),
+        Step::Link {
+            index,
+            name,
+            up,
+            carrier,
+            ethernet,
+        } => {
+            let mut link = link(InterfaceIndex(*index), &format!("eth{name}"));
+            (link.up, link.carrier) = (*up, *carrier);
+            link.mac = link.mac.filter(|_| *ethernet);
+            engine.handle(*now, Input::Link(link));
+        }
+        Step::LinkRemoved(index) => {
+            engine.handle(*now, Input::LinkRemoved(InterfaceIndex(*index)));
+        }
+        Step::Address {
+            index,
+            which,
+            added: is_added,
+            ours,
+        } => {
+            let text = format!("10.0.0.{which}/24");
+            let interface = InterfaceIndex(*index);
+            let input = if *is_added {
+                added(interface, &text, *ours)
+            } else {
+                removed(interface, &text)
+            };
+            engine.handle(*now, input);
+        }
+        Step::Advert {
+            index,
+            vrid,
+            priority,
+            source,
+            version,
+            cs,
+        } => {
+            let source = Ipv4Addr::new(10, 0, 0, *source);
+            let interval = match version {
+                Version::V2 => AdvertInterval::DEFAULT,
+                Version::V3 => AdvertInterval::from_centiseconds(*cs).unwrap(),
+            };
+            let bytes = Advert {
+                version: *version,
+                vrid: Vrid::new(*vrid).unwrap(),
+                priority: *priority,
+                interval,
+                addresses: AddressList::new(&[[10, 0, 0, 100]]),
+                auth: Auth::None,
+            }
+            .emit(ChecksumForm::WithPseudoHeader, source, GROUP_V4);
+            engine.handle(
+                *now,
+                Input::Packet(packet(InterfaceIndex(*index), source, &bytes)),
+            );
+        }
+        Step::Bytes { index, bytes } => {
+            let input = Input::Packet(packet(InterfaceIndex(*index), PEER, bytes));
+            engine.handle(*now, input);
+        }
+        Step::Probe { tracker, well } => {
+            let tracker = format!("t{tracker}");
+            let detail = "".into();
+            engine.handle(
+                *now,
+                Input::Probe {
+                    tracker: &tracker,
+                    well: *well,
+                    detail,
+                },
+            );
+        }
+        Step::Overrun => engine.handle(*now, Input::Overrun),
+        Step::Stop => engine.handle(*now, Input::Stop),
+        Step::Pass(nanos) => {
+            *now = *now + Duration::from_nanos(*nanos);
+            return true;
+        }
+        Step::ToDeadline { late } => {
+            if let Some((due, _)) = engine.poll_timeout() {
+                *now = (*now).max(due) + Duration::from_nanos(*late);
+            }
+            return true;
+        }
+    }
+    false
+}
+
+fn params(routers: &[Option<Settings>]) -> NodeParams {
+    let mut node = NodeParams::default();
+    for tracker in 0..2_u32 {
+        let params = TrackerParams {
+            rise: 1 + tracker,
+            ..probed(1, 1)
+        };
+        node.trackers.insert(format!("t{tracker}").into(), params);
+    }
+    let kind = TrackerKind::Interface {
+        name: "eth1".into(),
+    };
+    node.trackers.insert(
+        "t2".into(),
+        TrackerParams {
+            kind,
+            rise: 1,
+            fall: 1,
+        },
+    );
+    for (n, settings) in (1_u8..).zip(routers) {
+        let Some(settings) = settings else { continue };
+        let mut router = vi_1();
+        router.interface = format!("eth{}", settings.interface).into();
+        // Distinct VRIDs and addresses, as vrrp-config makes sure of.
+        router.vrid = Vrid::new(n).unwrap();
+        router.version = settings.version;
+        router.priority = Priority::new(settings.priority).unwrap();
+        router.interval = match settings.version {
+            Version::V2 => AdvertInterval::DEFAULT,
+            Version::V3 => AdvertInterval::from_centiseconds(settings.centiseconds).unwrap(),
+        };
+        router.preempt = settings.preempt;
+        router.expect_master = settings.expect_master;
+        router.password =
+            (settings.version == Version::V2 && n == 3).then(|| Password::new(b"1111").unwrap());
+        router.addresses = (0..settings.addresses)
+            .map(|a| address(&format!("10.0.0.{}/24", 100 + 10 * n + a)))
+            .collect();
+        if let Some(weight) = settings.track {
+            let effect = if weight == 0 {
+                Effect::Fault
+            } else {
+                Effect::Weight(weight)
+            };
+            router.tracks = vec![tracked(&format!("t{}", weight.rem_euclid(3)), effect)];
+        }
+        node.routers.insert(format!("VI_{n}").into(), router);
+    }
+    node
+}
+
+fn any_step() -> impl Strategy<Value = Step> {
+    let index = || 1..4_u32;
+    let wait = prop_oneof![
+        0..20_000_000_u64,
+        0..2_000_000_000_u64,
+        0..60_000_000_000_u64
+    ];
+    let late = prop_oneof![
+        4 => Just(0),
+        2 => 0..1_000_000_u64,
+        1 => 0..5_000_000_000_u64,
+    ];
+    prop_oneof![
+        2 => proptest::collection::vec(proptest::option::weighted(0.8, any_settings()), 3)
+            .prop_map(Step::Configure),
+        3 => (index(), 1..3_u8, any_mostly(), any_mostly(), any_mostly()).prop_map(
+            |(index, name, up, carrier, ethernet)| Step::Link { index, name, up, carrier, ethernet }
+        ),
+        1 => index().prop_map(Step::LinkRemoved),
+        3 => (index(), prop_oneof![Just(1_u8), Just(2), 110..112_u8], any_mostly(), any::<bool>())
+            .prop_map(|(index, which, added, ours)| Step::Address { index, which, added, ours }),
+        4 => (
+            index(),
+            1..4_u8,
+            prop_oneof![Just(0_u8), 98..102_u8, Just(255)],
+            1..5_u8,
+            any_version(),
+            prop_oneof![Just(1_u16), Just(100), Just(4095)],
+        )
+            .prop_map(|(index, vrid, priority, source, version, cs)| Step::Advert {
+                index, vrid, priority, source, version, cs,
+            }),
+        1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
+            .prop_map(|(index, bytes)| Step::Bytes { index, bytes }),
+        2 => (0..4_u8, any::<bool>()).prop_map(|(tracker, well)| Step::Probe { tracker, well }),
+        1 => Just(Step::Overrun),
+        1 => prop::bool::weighted(0.1).prop_map(|stop| {
+            if stop { Step::Stop } else { Step::Overrun }
+        }),
+        3 => wait.prop_map(Step::Pass),
+        6 => late.prop_map(|late| Step::ToDeadline { late }),
+    ]
+}
+
+fn any_settings() -> impl Strategy<Value = Settings> {
+    (
+        1..3_u8,
+        any_version(),
+        prop_oneof![99..102_u8, Just(255), Just(1)],
+        prop_oneof![Just(1_u16), Just(100), Just(1000)],
+        any::<bool>(),
+        any::<bool>(),
+        1..3_u8,
+        proptest::option::of(prop_oneof![Just(0_i16), -3..4_i16]),
+    )
+        .prop_map(
+            |(interface, version, priority, centiseconds, preempt, expect_master, count, track)| {
+                Settings {
+                    interface,
+                    version,
+                    priority,
+                    centiseconds,
+                    preempt,
+                    expect_master,
+                    addresses: count,
+                    track,
+                }
+            },
+        )
+}
+
+fn any_version() -> impl Strategy<Value = Version> {
+    prop_oneof![1 => Just(Version::V2), 3 => Just(Version::V3)]
+}
+
+fn any_mostly() -> impl Strategy<Value = bool> {
+    prop::bool::weighted(0.85)
+}
