@@ -97,7 +97,7 @@ impl Lowering<'_> {
             || name.is_empty()
             || name.starts_with(['-', '.', ':', '@'])
         {
-            self.findings.add_key(
+            self.findings.add(
                 path,
                 "a name must be 1 to 64 letters, digits and _-.:@, and begin with a letter, a digit or _",
             );

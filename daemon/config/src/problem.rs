@@ -6,7 +6,7 @@
 //! [`Problem`]s.
 
 use core::fmt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::Node;
 
@@ -95,8 +95,7 @@ impl Path {
         Self(format!("{self}[{index}]"))
     }
 
-    /// Whether a value here may be shown: everything below `authentication` is kept secret, the
-    /// wrong as well as the right.
+    /// Whether this is below an `authentication`, where nothing is shown, be it right or wrong.
     fn is_secret(&self) -> bool {
         self.0.contains(".authentication")
     }
@@ -136,18 +135,20 @@ pub(crate) struct Findings(Vec<Finding>);
 struct Finding {
     path: Path,
     message: String,
-    show_value: bool,
+    /// Whether it is about a key that nobody knows.
+    unknown: bool,
 }
 
 impl Findings {
     /// `message` about the value at `path`.
     pub(crate) fn add(&mut self, path: &Path, message: impl Into<String>) {
-        self.push(path, message.into(), true);
+        self.push(path, message.into(), false);
     }
 
-    /// `message` about the key at the end of `path`; nobody knows what its value is.
-    pub(crate) fn add_key(&mut self, path: &Path, message: impl Into<String>) {
-        self.push(path, message.into(), false);
+    /// `message` about the key at the end of `path`, which nobody knows. No value in there is
+    /// shown: nobody knows whether it is a secret, either.
+    pub(crate) fn add_unknown(&mut self, path: &Path, message: impl Into<String>) {
+        self.push(path, message.into(), true);
     }
 
     pub(crate) const fn is_empty(&self) -> bool {
@@ -157,42 +158,44 @@ impl Findings {
     /// The findings with their values in `tree`, in its order. What concerns a key that is not
     /// there comes first among what concerns the object that lacks it.
     pub(crate) fn locate(self, tree: &Node) -> Vec<Problem> {
-        if self.is_empty() {
+        let mut findings = self.0;
+        if findings.is_empty() {
             return Vec::new();
         }
         let mut places = BTreeMap::new();
         index(tree, Path::default(), &mut places);
-        let order = |path: &Path| {
-            path.and_ancestors()
-                .find_map(|path| places.get(path))
-                .map_or(0, |(order, _)| *order)
+        findings.sort_by_cached_key(|finding| {
+            let place = finding
+                .path
+                .and_ancestors()
+                .find_map(|path| places.get(path));
+            place.map_or(0, |(order, _)| *order)
+        });
+
+        let unknown = findings.iter().filter(|finding| finding.unknown);
+        let unknown: BTreeSet<_> = unknown.map(|finding| finding.path.0.clone()).collect();
+        let shown = |path: &Path| {
+            let hidden =
+                path.is_secret() || path.and_ancestors().any(|path| unknown.contains(path));
+            let (_, node) = places
+                .get(&path.0)
+                .filter(|_| !hidden && !path.0.is_empty())?;
+            node.brief()
         };
-        let mut findings = self.0;
-        findings.sort_by_cached_key(|finding| order(&finding.path));
-        findings
-            .into_iter()
-            .map(
-                |Finding {
-                     path,
-                     message,
-                     show_value,
-                 }| Problem {
-                    value: places
-                        .get(&path.0)
-                        .filter(|_| show_value && !path.0.is_empty() && !path.is_secret())
-                        .and_then(|(_, node)| node.brief()),
-                    path: path.0,
-                    message,
-                },
-            )
-            .collect()
+        let problem = |Finding { path, message, .. }| Problem {
+            value: shown(&path),
+            path: path.0,
+            message,
+        };
+        findings.into_iter().map(problem).collect()
     }
 
-    fn push(&mut self, path: &Path, message: String, show_value: bool) {
+    fn push(&mut self, path: &Path, message: String, unknown: bool) {
+        let path = path.clone();
         self.0.push(Finding {
-            path: path.clone(),
+            path,
             message,
-            show_value,
+            unknown,
         });
     }
 }
@@ -250,15 +253,16 @@ mod tests {
 
     #[test]
     fn a_secret_is_not_shown() {
-        let tree = Node::parse(r#"{ "i": { "authentication": { "pass": "1111" } } }"#).unwrap();
+        let text = r#"{ "i": { "authentication": { "pass": "1111" }, "uthentication": { "pas": "1111" } } }"#;
+        let tree = Node::parse(text).unwrap();
         let mut findings = Findings::default();
-        findings.add(
-            &Path::default().key("i").key("authentication").key("pass"),
-            "wrong",
-        );
+        let instance = Path::default().key("i");
+        findings.add(&instance.key("authentication").key("pass"), "wrong");
+        findings.add_unknown(&instance.key("uthentication"), "unknown");
+        findings.add(&instance.key("uthentication").key("pas"), "wrong");
         assert_eq!(
             Problems::new(findings.locate(&tree)).to_string(),
-            "i.authentication.pass: wrong"
+            "i.authentication.pass: wrong\ni.uthentication: unknown\ni.uthentication.pas: wrong"
         );
     }
 }

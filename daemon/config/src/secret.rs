@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use vrrp_proto::Password;
 
-use crate::problem::{Path, Problem};
+use crate::problem::{Path, Problem, quoted};
 
 /// A `passwordFile` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,14 +52,14 @@ impl PasswordFile {
     /// The problem names the file and the reason, never the secret.
     pub(crate) fn read(&self, credentials: Option<&FilePath>) -> Result<Secret, Problem> {
         self.try_read(credentials)
-            .map_err(|failure| self.problem(format!("{failure}")))
+            .map_err(|failure| self.problem(failure.to_string()))
     }
 
     /// `message` about this file.
     pub(crate) fn problem(&self, message: String) -> Problem {
         Problem {
             path: self.path.to_string(),
-            value: Some(crate::problem::quoted(&self.file.to_string_lossy())),
+            value: Some(quoted(&self.file.to_string_lossy())),
             message,
         }
     }

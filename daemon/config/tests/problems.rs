@@ -46,7 +46,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     instances.VI_3.virtualRouterId = 52: instances.VI_2 has it already on eth1: choose another number, or put the addresses into that instance
     instances.VI_3.virtualAddresses[1] = "192.168.198.100/24": instances.VI_3.virtualAddresses[0] is the same address: keep one of them
     instances.VI_4.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
-    instances.VI_4.interface: given twice in this object: keep one of them
+    instances.VI_4.interface = "a-name-that-is-too-long": given twice in this object: keep one of them
     instances.VI_4.interface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
     instances.VI_4.virtualAddresses[0] = "fe80::1/64": IPv6 is not supported yet by this version
     syncGroups: not supported yet by this version: leave it out
@@ -88,8 +88,8 @@ fn words_of_later_versions_are_called_so() {
 
 #[test]
 fn a_key_given_twice_is_named_once_and_the_first_counts() {
-    assert_snapshot!(problems_of_instance(r#""priority": 100, "priority": 0"#), @"instances.VI_1.priority: given twice in this object: keep one of them");
-    assert_snapshot!(problems(r#"{ "trackers": {}, "instances": {}, "trackers": {} }"#), @"trackers: given twice in this object: keep one of them");
+    assert_snapshot!(problems_of_instance(r#""priority": 100, "priority": 0"#), @"instances.VI_1.priority = 100: given twice in this object: keep one of them");
+    assert_snapshot!(problems(r#"{ "trackers": {}, "instances": {}, "trackers": {} }"#), @"trackers = {}: given twice in this object: keep one of them");
     assert_snapshot!(problems(r#"{ "instances": { "VI_1": 1, "VI_1": 2 } }"#), @"
     instances.VI_1: given twice in this object: keep one of them
     instances.VI_1 = 1: must be an object, not a number
@@ -108,7 +108,7 @@ fn a_wrong_type_comes_with_what_to_write() {
     instances.VI_1.version = null: must be a whole number, not null; to have none, leave the key out
     instances.VI_1.track = "httpd": must be a list, not a string; put it in [ ]
     instances.VI_1.advertInterval: must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h"), not a list
-    instances.VI_1.authentication.pass.password: must be a string, not a number; write "1111"
+    instances.VI_1.authentication.pass.password: must be a string, not a number; put it in quotes
     "#);
     assert_snapshot!(problems_of_instance(r#""priority": 100.5, "advertInterval": "fast""#), @r#"
     instances.VI_1.priority = 100.5: must be a whole number
@@ -209,7 +209,7 @@ fn virtual_addresses_are_addresses_of_hosts() {
     instances.VI_1.virtualAddresses[3] = "192.0.2.1/": the prefix length must be 1 to 32
     instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be an address that a host can have
     instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be an address that a host can have
-    instances.VI_1.virtualAddresses[6] = 1: must be a string, not a number; write "1"
+    instances.VI_1.virtualAddresses[6] = 1: must be a string, not a number; put it in quotes
     "#);
     assert_snapshot!(problems(
         r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [] } } }"#
@@ -258,7 +258,7 @@ fn scripts_can_be_run() {
     assert_snapshot!(problems_of_script(r#""command": "/bin/true""#), @r#"trackers.t.script.command = "/bin/true": must be a list, not a string; put it in [ ]"#);
     assert_snapshot!(problems_of_script(r#""command": ["true", 1, "a\u0000b"]"#), @r#"
     trackers.t.script.command[0] = "true": the program must be an absolute path, like /usr/local/bin/check
-    trackers.t.script.command[1] = 1: must be a string, not a number; write "1"
+    trackers.t.script.command[1] = 1: must be a string, not a number; put it in quotes
     trackers.t.script.command[2] = "a\u0000b": must not contain a NUL character
     "#);
     assert_snapshot!(problems_of_script(

@@ -10,21 +10,20 @@
 //!   is reported and the attempt fails, but not what stands around it.
 //! - Messages are in the operator's words, not in Rust's.
 
+mod access;
+
 use core::cell::RefCell;
 use core::fmt;
 use std::collections::BTreeSet;
 
-use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{
-    DeserializeSeed, Deserializer, EnumAccess, Error, Expected, MapAccess, SeqAccess, Unexpected,
-    VariantAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, Error, Expected, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
 use crate::model::LATER;
-use crate::problem::{Findings, Path, quoted};
+use crate::problem::{Findings, Path};
 use crate::suggest::{one_of, suggest};
 use crate::tree::Node;
+use access::{Attempt, Elements, Entries, Variant};
 
 /// A value of the tree, with where it is and where to report what is wrong with it.
 #[derive(Debug)]
@@ -99,10 +98,8 @@ impl<'a, 'de> Place<'a, 'de> {
         for (key, node) in entries {
             let (mut key, path) = (key.as_str(), self.path.key(key));
             if let Some(known) = known.filter(|known| !known.contains(&key)) {
-                let meant = suggest(key, known.iter().copied());
-                self.findings
-                    .borrow_mut()
-                    .add_key(&path, unknown(owner, key, known, meant));
+                let (meant, message) = unknown(owner, key, known);
+                self.findings.borrow_mut().add_unknown(&path, message);
                 match meant {
                     Some(meant) if entries.iter().all(|(other, _)| other != meant) => key = meant,
                     _ => continue,
@@ -113,7 +110,7 @@ impl<'a, 'de> Place<'a, 'de> {
             } else if !seen.insert(key) {
                 self.findings
                     .borrow_mut()
-                    .add_key(&path, "given twice in this object: keep one of them");
+                    .add(&path, "given twice in this object: keep one of them");
                 continue;
             }
             kept.push((key, self.inside(node, path)));
@@ -122,14 +119,18 @@ impl<'a, 'de> Place<'a, 'de> {
     }
 }
 
-/// What to say of a key or a variant that `owner` does not have.
-fn unknown(owner: &str, key: &str, known: &[&str], meant: Option<&str>) -> String {
+/// Which of the `known` keys of `owner` was meant by `key`, if any, and what to say of it.
+fn unknown(owner: &str, key: &str, known: &[&'static str]) -> (Option<&'static str>, String) {
     if LATER.contains(&(owner, key)) {
-        return "not supported yet by this version: leave it out".to_owned();
+        let message = "not supported yet by this version: leave it out";
+        return (None, message.to_owned());
     }
-    match meant {
-        Some(meant) => format!("unknown key: did you mean \"{meant}\"?"),
-        None => format!("unknown key: here may be {}", one_of(known)),
+    match suggest(key, known.iter().copied()) {
+        Some(meant) => (
+            Some(meant),
+            format!("unknown key: did you mean \"{meant}\"?"),
+        ),
+        None => (None, format!("unknown key: here may be {}", one_of(known))),
     }
 }
 
@@ -143,7 +144,8 @@ fn remedy(node: &Node, expected: &str) -> String {
         (Node::String(text), TRUTH) if text.parse::<bool>().is_ok() => {
             format!("; write {text} without quotes")
         }
-        (Node::Number(number), STRING) => format!("; write {}", quoted(&number.to_string())),
+        // Without the value: it may be a password.
+        (Node::Number(_), STRING) => "; put it in quotes".to_owned(),
         (Node::String(_) | Node::Object(_), LIST) => "; put it in [ ]".to_owned(),
         _ => String::new(),
     }
@@ -237,7 +239,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
         self.deserialize_str(visitor)
     }
 
-    /// The attempt of a [`Given`](crate::given::Given); the model has no other options.
+    // The attempt of a `Given`; the model has no other options.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
         visitor.visit_seq(Attempt(Some(self)))
     }
@@ -322,117 +324,5 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
     forward_to_deserialize_any! {
         i8 i16 i32 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct
         newtype_struct tuple tuple_struct identifier ignored_any
-    }
-}
-
-/// A value as a sequence of one, so that whoever takes it is told of an error and can go on.
-struct Attempt<'p, 'a, 'de>(Option<&'p Place<'a, 'de>>);
-
-impl<'de> SeqAccess<'de> for Attempt<'_, '_, 'de> {
-    type Error = Refusal;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Refusal> {
-        self.0.take().map(|place| place.offer(seed)).transpose()
-    }
-}
-
-/// The elements of a list.
-struct Elements<'p, 'a, 'de> {
-    place: &'p Place<'a, 'de>,
-    elements: &'de [Node],
-    next: usize,
-}
-
-impl<'de> SeqAccess<'de> for Elements<'_, '_, 'de> {
-    type Error = Refusal;
-
-    fn next_element_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Refusal> {
-        let Some(element) = self.elements.get(self.next) else {
-            return Ok(None);
-        };
-        let place = self.place.inside(element, self.place.path.index(self.next));
-        self.next += 1;
-        place.offer(seed).map(Some)
-    }
-}
-
-/// The entries of an object.
-struct Entries<'a, 'de> {
-    rest: std::vec::IntoIter<(&'de str, Place<'a, 'de>)>,
-    value: Option<Place<'a, 'de>>,
-}
-
-impl<'de> MapAccess<'de> for Entries<'_, 'de> {
-    type Error = Refusal;
-
-    fn next_key_seed<S: DeserializeSeed<'de>>(
-        &mut self,
-        seed: S,
-    ) -> Result<Option<S::Value>, Refusal> {
-        let Some((key, place)) = self.rest.next() else {
-            return Ok(None);
-        };
-        self.value = Some(place);
-        seed.deserialize(BorrowedStrDeserializer::new(key))
-            .map(Some)
-    }
-
-    fn next_value_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<S::Value, Refusal> {
-        match self.value.take() {
-            Some(place) => place.offer(seed),
-            None => Err(Error::custom("a value was asked for before its key")),
-        }
-    }
-}
-
-/// A variant of an enum: a word alone, or `{ "word": content }`.
-struct Variant<'a, 'de> {
-    name: &'de str,
-    content: Option<Place<'a, 'de>>,
-}
-
-impl<'de> EnumAccess<'de> for Variant<'_, 'de> {
-    type Error = Refusal;
-    type Variant = Self;
-
-    fn variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<(S::Value, Self), Refusal> {
-        let variant = seed.deserialize(BorrowedStrDeserializer::<Refusal>::new(self.name))?;
-        Ok((variant, self))
-    }
-}
-
-impl<'de> VariantAccess<'de> for Variant<'_, 'de> {
-    type Error = Refusal;
-
-    fn unit_variant(self) -> Result<(), Refusal> {
-        match self.content {
-            None => Ok(()),
-            Some(_) => expected(format!("\"{}\"", self.name)),
-        }
-    }
-
-    fn newtype_variant_seed<S: DeserializeSeed<'de>>(self, seed: S) -> Result<S::Value, Refusal> {
-        match self.content {
-            Some(content) => content.offer(seed),
-            None => expected(format!("an object {{ \"{}\": ... }}", self.name)),
-        }
-    }
-
-    fn tuple_variant<V: Visitor<'de>>(self, _: usize, visitor: V) -> Result<V::Value, Refusal> {
-        Err(Error::invalid_type(Unexpected::TupleVariant, &visitor))
-    }
-
-    fn struct_variant<V: Visitor<'de>>(
-        self,
-        _: &'static [&'static str],
-        visitor: V,
-    ) -> Result<V::Value, Refusal> {
-        Err(Error::invalid_type(Unexpected::StructVariant, &visitor))
     }
 }

@@ -1,0 +1,140 @@
+//! Whatever the text is, there is a configuration or a reason why there is none.
+
+use proptest::prelude::*;
+use serde_json::{Map, Value, json};
+
+/// Values that are right somewhere and wrong everywhere else.
+fn leaf() -> impl Strategy<Value = Value> {
+    prop::sample::select(vec![
+        json!(null),
+        json!(true),
+        json!(0),
+        json!(1),
+        json!(2),
+        json!(51),
+        json!(255),
+        json!(-20),
+        json!(1.5),
+        json!(1e300),
+        json!("eth1"),
+        json!("httpd"),
+        json!("master"),
+        json!("100ms"),
+        json!("/bin/true"),
+        json!("192.0.2.1/24"),
+        json!("::1"),
+        json!(""),
+        json!([]),
+        json!({}),
+    ])
+}
+
+/// The words of the configuration, some that are nearly such, and names.
+fn key() -> impl Strategy<Value = String> {
+    prop::sample::select(vec![
+        "trackers",
+        "instances",
+        "script",
+        "interface",
+        "name",
+        "command",
+        "interval",
+        "timeout",
+        "rise",
+        "fall",
+        "user",
+        "state",
+        "virtualRouterId",
+        "priority",
+        "version",
+        "advertInterval",
+        "preempt",
+        "authentication",
+        "pass",
+        "password",
+        "passwordFile",
+        "track",
+        "tracker",
+        "weight",
+        "virtualAddresses",
+        "syncGroups",
+        "file",
+        "prioritty",
+        "virtual_router_id",
+        "httpd",
+        "VI_1",
+        "a b",
+        "",
+    ])
+    .prop_map(str::to_owned)
+}
+
+fn any_value() -> impl Strategy<Value = Value> {
+    leaf().prop_recursive(3, 40, 8, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::Array),
+            object(key(), inner),
+        ]
+    })
+}
+
+fn object(
+    key: impl Strategy<Value = String>,
+    value: impl Strategy<Value = Value>,
+) -> impl Strategy<Value = Value> {
+    prop::collection::vec((key, value), 0..8)
+        .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
+}
+
+/// A configuration that is right but for some of the entries of its instance and its script.
+fn nearly_right() -> impl Strategy<Value = Value> {
+    let changes = || prop::collection::vec((key(), any_value()), 0..3);
+    (changes(), changes()).prop_map(|(of_instance, of_script)| {
+        let mut script = json!({ "command": ["/bin/true"], "interval": 2 });
+        let mut instance = json!({
+            "interface": "eth1", "virtualRouterId": 51, "version": 2, "track": ["httpd"],
+            "authentication": { "pass": { "password": "s3cret!!!" } },
+            "virtualAddresses": ["192.0.2.1/24"],
+        });
+        for (object, changes) in [(&mut instance, of_instance), (&mut script, of_script)] {
+            for (key, value) in changes {
+                object[key] = value;
+            }
+        }
+        json!({ "trackers": { "httpd": { "script": script } }, "instances": { "VI_1": instance } })
+    })
+}
+
+fn has_meaning_or_reasons(text: &str) -> Result<(), TestCaseError> {
+    if let Err(problems) = vrrp_config::parse(text) {
+        prop_assert!(!problems.as_slice().is_empty());
+        for problem in problems {
+            prop_assert!(!problem.message.is_empty());
+        }
+    }
+    Ok(())
+}
+
+proptest! {
+    #[test]
+    fn any_json_has_a_meaning_or_reasons(value in any_value()) {
+        has_meaning_or_reasons(&value.to_string())?;
+    }
+
+    #[test]
+    fn what_is_nearly_right_has_a_meaning_or_reasons(value in nearly_right()) {
+        has_meaning_or_reasons(&value.to_string())?;
+    }
+
+    #[test]
+    fn no_reason_tells_a_password(value in nearly_right()) {
+        if let Err(problems) = vrrp_config::parse(&value.to_string()) {
+            prop_assert!(!problems.to_string().contains("s3cret"), "{}", problems);
+        }
+    }
+
+    #[test]
+    fn any_text_has_a_meaning_or_reasons(text in "[{}\\[\\]\",:a-zä0-9 \n\t\\\\-]{0,60}") {
+        has_meaning_or_reasons(&text)?;
+    }
+}
