@@ -218,6 +218,12 @@ impl Router {
         self.settings = settings;
     }
 
+    /// Finds out whether it stood still for longer than others wait. To be called before it acts on
+    /// anything but packets and ticks, which look for themselves.
+    pub(crate) fn wake(&mut self, now: Instant) -> Reaction {
+        self.check_overslept(now).unwrap_or_default()
+    }
+
     /// Handles an advertisement that passed all checks. `own` is the address that this router
     /// sends from.
     pub(crate) fn handle_advert(

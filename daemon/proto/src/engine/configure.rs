@@ -27,6 +27,9 @@ enum Plan {
 impl Engine {
     /// Runs `params` instead of what runs.
     pub(super) fn configure(&mut self, now: Instant, params: NodeParams) {
+        for id in 0..self.slots.len() {
+            self.wake(now, id);
+        }
         let NodeParams { routers, trackers } = params;
         let wanted: BTreeSet<(Arc<str>, IpAddr)> = routers
             .values()

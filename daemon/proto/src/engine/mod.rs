@@ -101,12 +101,14 @@ impl Engine {
             }
             Input::Overrun => {
                 for id in 0..self.slots.len() {
+                    self.wake(now, id);
                     self.want(id, Arc::from([]));
                 }
             }
             Input::Tick => self.handle_tick(now),
             Input::Stop => {
                 for id in 0..self.slots.len() {
+                    self.wake(now, id);
                     let reaction = self.slots[id].router.stop(Cause::Stopped);
                     self.react(now, id, reaction);
                 }
@@ -228,20 +230,18 @@ impl Engine {
         let Some(name) = self.interfaces.remove_address(interface, address) else {
             return;
         };
-        let Some(users) = self.users.get(&name) else {
+        let holder = self
+            .users
+            .get(&name)
+            .and_then(|users| users.addresses.get(&address.address).copied())
+            .filter(|id| self.slots[*id].params.addresses.contains(&address));
+        let Some(id) = holder else {
+            self.refresh_interface(now, &name);
             return;
         };
-        let holder = users
-            .addresses
-            .get(&address.address)
-            .copied()
-            .filter(|id| self.slots[*id].params.addresses.contains(&address));
-        match holder {
-            Some(id) if self.slots[id].router.state() == State::Master => {
-                self.repair(id, address);
-            }
-            Some(_) => {}
-            None => self.refresh_interface(now, &name),
+        self.wake(now, id);
+        if self.slots[id].router.state() == State::Master {
+            self.repair(id, address);
         }
     }
 
@@ -304,6 +304,7 @@ impl Engine {
 
     /// Works out anew where a router runs, what its priority is, and whether it can serve.
     fn refresh_router(&mut self, now: Instant, id: RouterId) {
+        self.wake(now, id);
         let (place, obstacle) = self.assess(id);
         let slot = &mut self.slots[id];
         // What has to leave goes from the old place, what arrives comes to the new one.
@@ -326,6 +327,12 @@ impl Engine {
         let reaction = self.slots[id].router.set_obstacle(now, obstacle);
         self.react(now, id, reaction);
         self.refresh_priority(now, id);
+    }
+
+    /// A master that overslept is none any more, before anything else makes it speak.
+    fn wake(&mut self, now: Instant, id: RouterId) {
+        let reaction = self.slots[id].router.wake(now);
+        self.react(now, id, reaction);
     }
 
     fn refresh_priority(&mut self, now: Instant, id: RouterId) {

@@ -4,6 +4,69 @@ use super::rig::*;
 use crate::border::{Input, Output, State};
 use crate::params::Effect;
 
+/// Whatever wakes a node that stood still, its masters neither send nor announce before they have
+/// listened.
+#[test]
+fn no_input_makes_a_router_that_overslept_speak() {
+    let bytes = advert(51, 50);
+    let mut more = vi_1();
+    more.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
+    more.tracks = tracks();
+    let unplugged = {
+        let mut unplugged = link(ETH1, "eth1");
+        unplugged.carrier = false;
+        unplugged
+    };
+    let moved = {
+        let mut moved = link(ETH1, "eth1");
+        moved.mac.as_mut().unwrap().0[5] = 0x99;
+        moved
+    };
+    let probe = || Input::Probe {
+        tracker: "httpd",
+        well: false,
+        detail: "exit status 1".into(),
+    };
+    let wakers: [(&str, Input<'_>); 12] = [
+        ("tick", Input::Tick),
+        ("packet", Input::Packet(packet(ETH1, PEER, &bytes))),
+        ("deleted address", removed(ETH1, "192.168.224.100/24")),
+        ("added address", added(ETH1, "192.168.224.100/24", false)),
+        ("another source", removed(ETH1, own(ETH1))),
+        ("pulled cable", Input::Link(unplugged)),
+        ("new hardware address", Input::Link(moved)),
+        ("interface gone", Input::LinkRemoved(ETH1)),
+        ("tracker", probe()),
+        ("overrun", Input::Overrun),
+        ("reload", Input::Configure(tracking(more))),
+        ("stop", Input::Stop),
+    ];
+    for (name, waker) in wakers {
+        let mut node = Node::mastering(tracking(followed()));
+        node.sleep(SECOND * 8);
+        let mut outputs = node.take(waker);
+        outputs.extend(node.take(Input::Tick));
+        let lines: Vec<_> = outputs.iter().map(line).collect();
+        for output in &outputs {
+            let spoke = matches!(output, Output::Advertise { .. } | Output::Announce { .. });
+            let held = matches!(output, Output::Kernel(desired) if !desired.hold.is_empty());
+            assert!(!spoke && !held, "{name}: {lines:#?}");
+        }
+        let overslept = "VI_1: master -> backup (stood still for 8.391 s: others may be master)";
+        assert!(
+            lines.iter().any(|line| line == overslept),
+            "{name}: {lines:#?}"
+        );
+        assert!(
+            lines
+                .iter()
+                .any(|line| line.starts_with("on 2 hold [], release")),
+            "{name}"
+        );
+        assert_ne!(node.state("VI_1"), State::Master, "{name}");
+    }
+}
+
 #[test]
 fn only_the_masters_that_were_needed_by_others_yield() {
     let mut slow = vi_2();
