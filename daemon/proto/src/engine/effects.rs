@@ -79,7 +79,12 @@ impl Engine {
     /// and that nobody else took over.
     pub(super) fn want(&mut self, id: RouterId, former: Arc<[InterfaceAddress]>) {
         let slot = &self.slots[id];
-        let Some(place) = slot.place else { return };
+        // Addresses are released wherever the interface is, also while no router can run there.
+        let index = match slot.place {
+            Some(place) => Some(place.index),
+            None => self.interfaces.index(&slot.params.interface),
+        };
+        let Some(interface) = index else { return };
         let addresses = Arc::clone(&slot.params.addresses);
         let (hold, release) = if slot.router.state() == State::Master {
             (addresses, former)
@@ -92,10 +97,10 @@ impl Engine {
             )
         };
         if !slot.params.priority.is_owner() {
-            self.interfaces.forget(place.index, &release);
+            self.interfaces.forget(interface, &release);
         }
         self.outputs.push_back(Output::Kernel(Desired {
-            interface: place.index,
+            interface,
             hold,
             release,
             spare_foreign: slot.params.priority.is_owner(),

@@ -110,6 +110,11 @@ impl Interfaces {
             .map(|interface| &interface.link.name)
     }
 
+    /// The number of an interface, however it is.
+    pub(super) fn index(&self, name: &Arc<str>) -> Option<InterfaceIndex> {
+        self.by_name.get(name).copied()
+    }
+
     /// Whether an interface of that name is up and has a carrier, or what is wrong with it.
     pub(super) fn check_link(&self, name: &Arc<str>) -> Result<&Link, Obstacle> {
         self.get(name).map(|interface| &interface.link)

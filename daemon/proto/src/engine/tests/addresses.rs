@@ -64,6 +64,20 @@ fn a_stray_virtual_address_on_a_backup_is_taken_off_whoever_added_it() {
 }
 
 #[test]
+fn a_stray_virtual_address_is_taken_off_in_fault_too() {
+    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    node.give(removed(ETH1, own(ETH1)));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(
+        node.give(added(ETH1, "192.168.224.100/24", false)),
+        [
+            "VI_1: stray 192.168.224.100/24",
+            "on 2 hold [], release [192.168.224.100/24]"
+        ]
+    );
+}
+
+#[test]
 fn a_stray_with_another_prefix_is_one_as_well() {
     let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
     let lines = node.give(added(ETH1, "192.168.224.100/32", false));

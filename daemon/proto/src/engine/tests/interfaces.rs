@@ -7,6 +7,21 @@ use crate::border::{Input, State};
 use crate::types::{InterfaceIndex, MacAddress};
 
 #[test]
+fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
+    let mut node = Node::empty();
+    let mut unplugged = link(ETH1, "eth1");
+    unplugged.carrier = false;
+    node.give(Input::Link(unplugged));
+    assert_eq!(
+        node.configure(super::rig::node([("VI_1", vi_1())])),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: init -> fault (interface eth1 has no carrier)",
+        ]
+    );
+}
+
+#[test]
 fn a_virtual_address_is_no_address_to_send_from() {
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
