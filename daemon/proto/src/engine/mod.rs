@@ -305,6 +305,8 @@ impl Engine {
     /// Works out anew where a router runs, what its priority is, and whether it can serve.
     fn refresh_router(&mut self, now: Instant, id: RouterId) {
         self.wake(now, id);
+        // Before a router that recovers goes by it.
+        self.refresh_priority(now, id);
         let (place, obstacle) = self.assess(id);
         let slot = &mut self.slots[id];
         // What has to leave goes from the old place, what arrives comes to the new one.
@@ -326,7 +328,6 @@ impl Engine {
         self.set_place(id, place);
         let reaction = self.slots[id].router.set_obstacle(now, obstacle);
         self.react(now, id, reaction);
-        self.refresh_priority(now, id);
     }
 
     /// A master that overslept is none any more, before anything else makes it speak.

@@ -250,6 +250,23 @@ fn a_router_that_no_longer_follows_a_tracker_that_is_down_recovers() {
 }
 
 #[test]
+fn an_owner_that_becomes_an_ordinary_router_while_in_fault_listens_when_it_recovers() {
+    let mut params = tracking(probed(1, 1));
+    params.routers.get_mut("VI_1").unwrap().priority = Priority::OWNER;
+    let mut node = Node::running(params);
+    node.probe("httpd", false);
+    assert_eq!(node.state("VI_1"), State::Fault);
+    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(node.state("VI_1"), State::Backup);
+    assert_eq!(only("advertise", lines), [""; 0]);
+    assert_eq!(
+        node.due().since(node.now).as_nanos(),
+        3_609_375_000,
+        "by its new priority"
+    );
+}
+
+#[test]
 fn counters_and_history_outlive_a_reload() {
     let mut node = Node::mastering(both());
     let before = node.status("VI_1");
