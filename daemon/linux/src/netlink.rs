@@ -185,13 +185,16 @@ impl<'b> Message<'b> {
         Some(Self { header, body })
     }
 
-    /// The error of an NLMSG_ERROR; 0 is none.
-    pub(crate) fn error(&self) -> io::Error {
-        let code = self
+    /// What an NLMSG_ERROR or NLMSG_DONE says of the request: a negative number is an error.
+    pub(crate) fn result(&self) -> io::Result<()> {
+        match self
             .body
             .first_chunk()
-            .map_or(0, |code| i32::from_ne_bytes(*code));
-        io::Error::from_raw_os_error(code.wrapping_neg())
+            .map(|code| i32::from_ne_bytes(*code))
+        {
+            Some(code @ ..0) => Err(io::Error::from_raw_os_error(code.wrapping_neg())),
+            Some(0..) | None => Ok(()),
+        }
     }
 
     /// The change that an NLMSG_ERROR is about: the kernel gives the request back.

@@ -79,6 +79,7 @@ impl Requests {
     pub fn apply(&mut self, changes: &[Change], mirror: &mut Mirror, failures: &mut Vec<Failure>) {
         for batch in changes.chunks(BATCH) {
             if let Err(error) = self.request(batch) {
+                self.refusals.clear();
                 for &change in batch {
                     let error = clone_error(&error);
                     self.refusals.push_back((change, error));
@@ -123,7 +124,7 @@ impl Requests {
         while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
             let refusals = Message::all_of(datagram)
                 .filter(|message| message.header.message_type == NLMSG_ERROR)
-                .filter_map(|message| Some((message.refused_change()?, message.error())));
+                .filter_map(|message| Some((message.refused_change()?, message.result().err()?)));
             self.refusals.extend(refusals);
         }
         Ok(())
@@ -147,8 +148,7 @@ impl Requests {
                 }
                 consistent &= message.header.flags & NLM_F_DUMP_INTR == 0;
                 match message.header.message_type {
-                    NLMSG_DONE => return Ok(consistent),
-                    NLMSG_ERROR => return Err(message.error()),
+                    NLMSG_DONE | NLMSG_ERROR => return message.result().map(|()| consistent),
                     _ => {}
                 }
                 match message.event() {

@@ -71,7 +71,7 @@ impl AdvertSocket {
         // until it is bound, and what came before that is thrown away.
         filter::attach(&socket, NOTHING)?;
         let index = NonZeroU32::new(interface.0).ok_or_else(no_such_interface)?;
-        // This also makes it the interface that multicast leaves by (IP_MULTICAST_IF).
+        // SO_BINDTOIFINDEX, since Linux 5.0. It is also what multicast leaves by (IP_MULTICAST_IF).
         socket.bind_device_by_index_v4(Some(index))?;
         while sys::receive_many(socket.as_fd(), &mut [[0; PACKET_LEN]], &mut [0; MANY]).is_ok() {}
 

@@ -59,7 +59,8 @@ fn a_refusal_says_which_change_it_is_about() {
     );
     let refusal = Message::first_of(&refusal).unwrap();
     assert_eq!(refusal.refused_change(), Some(change));
-    assert_eq!(refusal.error().raw_os_error(), Some(libc::EEXIST));
+    let error = refusal.result().unwrap_err();
+    assert_eq!(error.raw_os_error(), Some(libc::EEXIST));
 }
 
 #[test]

@@ -3,7 +3,8 @@
 use std::fs::File;
 use std::os::fd::AsRawFd;
 use std::process::Command;
-use std::{fs, io};
+use std::time::{Duration, Instant};
+use std::{fs, io, thread};
 
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::unistd::{getegid, geteuid};
@@ -42,6 +43,7 @@ pub(crate) fn pair() -> (Host, Host) {
         host.ip("link set eth0 up");
         host.ip(&format!("address add {address} dev eth0"));
     }
+    [&near, &far].into_iter().for_each(Host::wait_for_carrier);
     (near, far)
 }
 
@@ -66,6 +68,16 @@ impl Host {
     /// The number of `eth0`.
     pub(crate) fn eth0(&self) -> InterfaceIndex {
         InterfaceIndex(self.within(|| nix::net::if_::if_nametoindex("eth0").unwrap()))
+    }
+
+    /// Waits until `eth0` really sends: what is sent before its queue is set up is lost, and the
+    /// kernel does that when it comes to it.
+    fn wait_for_carrier(&self) {
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while !self.ip("link show dev eth0").contains("state UP") {
+            assert!(Instant::now() < deadline, "the carrier does not come");
+            thread::sleep(Duration::from_millis(1));
+        }
     }
 
     /// Sets one of the numbers of ip-sysctl.

@@ -14,6 +14,7 @@
 mod addresses;
 mod host;
 mod packets;
+mod steady;
 mod takeover;
 
 use std::process::ExitCode;
@@ -36,16 +37,21 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         };
     }
-    let trials = [addresses::TESTS, packets::TESTS, takeover::TESTS]
-        .concat()
-        .into_iter()
-        .map(|(name, test)| {
-            Trial::test(name, move || {
-                test();
-                Ok(())
-            })
+    let trials = [
+        addresses::TESTS,
+        packets::TESTS,
+        steady::TESTS,
+        takeover::TESTS,
+    ]
+    .concat()
+    .into_iter()
+    .map(|(name, test)| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
         })
-        .collect();
+    })
+    .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

@@ -1,5 +1,6 @@
 //! Advertisements and announcements.
 
+use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -50,19 +51,22 @@ fn a_packet_is_received_with_all_that_its_header_says() {
 
 fn only_packets_for_served_vrids_are_received() {
     let (near, far) = pair();
-    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[1, 51, 255]));
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[1, 51, 254]));
+    let witness = open(&far, &[255]);
     let mut send_all = || {
         (0..=255).for_each(|vrid| sender.queue(SOURCE, message(vrid, 0)));
         flush(&mut sender);
+        // This is the last of them.
+        assert_eq!(receive(&witness, 1), [(255, 0)]);
     };
     send_all();
-    assert_eq!(received(&receiver), [(1, 0), (51, 0), (255, 0)]);
+    assert_eq!(receive(&receiver, 0), [(1, 0), (51, 0), (254, 0)]);
     receiver.set_filter(&vrids(&[52])).unwrap();
     send_all();
-    assert_eq!(received(&receiver), [(52, 0)]);
+    assert_eq!(receive(&receiver, 0), [(52, 0)]);
     receiver.set_filter(&VridSet::default()).unwrap();
     send_all();
-    assert_eq!(received(&receiver), []);
+    assert_eq!(receive(&receiver, 0), []);
 }
 
 fn what_we_send_does_not_come_back() {
@@ -71,9 +75,9 @@ fn what_we_send_does_not_come_back() {
     let receiver = open(&far, &[51]);
     sender.queue(SOURCE, message(51, 0));
     flush(&mut sender);
-    assert_eq!(received(&receiver), [(51, 0)]);
-    assert_eq!(received(&sender), []);
-    assert_eq!(received(&other), [], "another socket of the same host");
+    assert_eq!(receive(&receiver, 1), [(51, 0)]);
+    assert_eq!(receive(&sender, 0), []);
+    assert_eq!(receive(&other, 0), [], "another socket of the same host");
 }
 
 fn a_ttl_other_than_255_is_seen() {
@@ -105,7 +109,7 @@ fn hundreds_of_messages_leave_and_arrive_in_order() {
             sender.queue(SOURCE, message(*vrid, *number));
         }
         flush(&mut sender);
-        assert_eq!(received(&receiver), numbers);
+        assert_eq!(receive(&receiver, numbers.len()), numbers);
     }
 }
 
@@ -119,7 +123,7 @@ fn each_message_that_cannot_leave_is_reported() {
     let mut failures = Vec::new();
     sender.flush(|source, error| failures.push((source, error.raw_os_error())));
     assert_eq!(failures, [(SOURCE, Some(libc::EMSGSIZE))]);
-    assert_eq!(received(&receiver), [(51, 1), (51, 2)]);
+    assert_eq!(receive(&receiver, 2), [(51, 1), (51, 2)]);
 
     near.ip("link set eth0 down");
     let mut failures = Vec::new();
@@ -136,7 +140,7 @@ fn a_rename_does_not_disturb_a_socket() {
     far.ip("link set eth0 name wan");
     sender.queue(SOURCE, message(51, 0));
     flush(&mut sender);
-    assert_eq!(received(&receiver), [(51, 0)]);
+    assert_eq!(receive(&receiver, 1), [(51, 0)]);
 }
 
 fn a_socket_hears_its_own_interface_only() {
@@ -150,8 +154,8 @@ fn a_socket_hears_its_own_interface_only() {
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     sender.queue(SOURCE, message(51, 0));
     flush(&mut sender);
-    assert_eq!(received(&receiver), [(51, 0)]);
-    assert_eq!(received(&elsewhere), []);
+    assert_eq!(receive(&receiver, 1), [(51, 0)]);
+    assert_eq!(receive(&elsewhere, 0), []);
 
     let missing = far.within(|| AdvertSocket::open(InterfaceIndex(9999), &vrids(&[51])));
     assert_eq!(missing.unwrap_err().raw_os_error(), Some(libc::ENODEV));
@@ -171,7 +175,7 @@ fn announcements_are_seen_by_the_neighbour() {
         .iter()
         .map(|a| arp::gratuitous(mac, *a).to_vec())
         .collect();
-    assert_eq!(frames(&neighbour), expected);
+    assert_eq!(frames(&neighbour, expected.len()), expected);
 }
 
 fn an_announcement_that_cannot_leave_does_not_hold_up_the_others() {
@@ -205,7 +209,7 @@ fn an_announcement_that_cannot_leave_does_not_hold_up_the_others() {
             (InterfaceIndex(u32::MAX), ENXIO)
         ]
     );
-    assert_eq!(frames(&neighbour).len(), 2);
+    assert_eq!(frames(&neighbour, 2).len(), 2);
 }
 
 fn the_last_packet_of_a_resigning_master_leaves_before_its_address() {
@@ -215,7 +219,7 @@ fn the_last_packet_of_a_resigning_master_leaves_before_its_address() {
     near.ip("address del 10.0.0.1/24 dev eth0");
     sender.queue(SOURCE, message(51, 0));
     flush(&mut sender);
-    assert_eq!(received(&receiver), [(51, 0)]);
+    assert_eq!(receive(&receiver, 1), [(51, 0)]);
 }
 
 fn open(host: &Host, served: &[u8]) -> AdvertSocket {
@@ -239,11 +243,15 @@ fn flush(socket: &mut AdvertSocket) {
     socket.flush(|_, error| panic!("{error}"));
 }
 
-/// VRID and number of all messages that have come in. A veth pair is as quick as its sender.
-fn received(socket: &AdvertSocket) -> Vec<(u8, u8)> {
+/// VRID and number of messages: of `count` at least, which are waited for, and all others that are
+/// there.
+fn receive(socket: &AdvertSocket, count: usize) -> Vec<(u8, u8)> {
     let mut batch = ReceiveBatch::new();
     let mut messages = Vec::new();
     loop {
+        if messages.len() < count {
+            wait(socket);
+        }
         let before = messages.len();
         let packets = socket.receive(&mut batch).unwrap();
         messages.extend(packets.map(|packet| (packet.payload[1], packet.payload[7])));
@@ -269,13 +277,17 @@ fn packet_socket(host: &Host) -> Socket {
     host.within(|| Socket::new(Domain::PACKET, kind, Some(Protocol::from(arp))).unwrap())
 }
 
-fn frames(socket: &Socket) -> Vec<Vec<u8>> {
-    use std::io::Read;
-    let mut socket = socket;
+/// As [`receive`] for frames.
+fn frames(mut socket: &Socket, count: usize) -> Vec<Vec<u8>> {
     let mut buffer = [0; 2048];
-    std::iter::from_fn(|| {
-        let len = socket.read(&mut buffer).ok()?;
-        Some(buffer[..len].to_vec())
-    })
-    .collect()
+    let mut frames = Vec::new();
+    loop {
+        if frames.len() < count {
+            wait(socket);
+        }
+        let Ok(len) = socket.read(&mut buffer) else {
+            return frames;
+        };
+        frames.push(buffer[..len].to_vec());
+    }
 }
