@@ -47,6 +47,20 @@ impl Tracker {
         self.verdict.is_some()
     }
 
+    /// Takes note of how the thing is, where that is known and not sampled: no row of results is
+    /// needed for the verdict. Repeating it changes nothing.
+    pub(crate) fn observe(&mut self, well: bool, detail: Arc<str>) -> bool {
+        if self.verdict == Some(well) && self.detail == detail {
+            return false;
+        }
+        let before = self.is_well();
+        self.detail = detail;
+        self.results += 1;
+        self.failures += u64::from(!well);
+        self.verdict = Some(well);
+        well != before
+    }
+
     /// Counts a result. Returns whether the verdict, as far as it is known, changed by it.
     pub(crate) fn handle_result(&mut self, well: bool, detail: Arc<str>) -> bool {
         let before = self.is_well();

@@ -94,10 +94,7 @@ impl Engine {
                 well,
                 detail,
             } => {
-                if let Some((name, _)) = self.trackers.get_key_value(tracker) {
-                    let name = Arc::clone(name);
-                    self.handle_result(now, &name, well, detail);
-                }
+                self.handle_probe(now, tracker, well, detail);
             }
             Input::Overrun => {
                 for id in 0..self.slots.len() {
@@ -256,13 +253,24 @@ impl Engine {
         self.announce(id, Arc::from([address]));
     }
 
-    fn handle_result(&mut self, now: Instant, name: &Arc<str>, well: bool, detail: Arc<str>) {
-        let Some(tracker) = self.trackers.get_mut(name) else {
+    fn handle_probe(&mut self, now: Instant, name: &str, well: bool, detail: Arc<str>) {
+        let Some((name, _)) = self.trackers.get_key_value(name) else {
             return;
         };
-        if !tracker.handle_result(well, detail) {
-            return;
+        let name = Arc::clone(name);
+        if let Some(tracker) = self.trackers.get_mut(&name)
+            && matches!(tracker.params.kind, TrackerKind::Probe { .. })
+            && tracker.handle_result(well, detail)
+        {
+            self.follow_verdict(now, &name);
         }
+    }
+
+    /// Tells of a tracker's new verdict and lets those who follow it act on it.
+    fn follow_verdict(&mut self, now: Instant, name: &Arc<str>) {
+        let Some(tracker) = self.trackers.get(name) else {
+            return;
+        };
         self.outputs.push_back(Output::Report(Report::Verdict {
             tracker: Arc::clone(name),
             well: tracker.is_well(),
@@ -289,17 +297,19 @@ impl Engine {
 
     /// Gives a tracker that watches an interface the present state of that.
     fn refresh_tracker(&mut self, now: Instant, name: &Arc<str>) {
-        let Some(Tracker { params, .. }) = self.trackers.get(name) else {
+        let Some(tracker) = self.trackers.get_mut(name) else {
             return;
         };
-        let TrackerKind::Interface { name: interface } = &params.kind else {
+        let TrackerKind::Interface { name: interface } = &tracker.params.kind else {
             return;
         };
         let (well, detail) = match self.interfaces.check_link(interface) {
             Ok(_) => (true, format!("interface {interface} is up")),
             Err(obstacle) => (false, obstacle.to_string()),
         };
-        self.handle_result(now, name, well, detail.into());
+        if tracker.observe(well, detail.into()) {
+            self.follow_verdict(now, name);
+        }
     }
 
     /// Works out anew where a router runs, what its priority is, and whether it can serve.

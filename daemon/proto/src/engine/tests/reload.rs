@@ -8,6 +8,40 @@ use crate::params::{Effect, NodeParams, RouterParams, TrackerKind, TrackerParams
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
 
 #[test]
+fn a_reload_that_changes_nothing_does_nothing() {
+    let mut params = both();
+    params.routers.get_mut("VI_1").unwrap().tracks = vec![
+        tracked("httpd", Effect::Weight(-5)),
+        tracked("uplink", Effect::Fault),
+    ];
+    params.trackers.insert("httpd".into(), probed(1, 2));
+    let kind = TrackerKind::Interface {
+        name: "eth2".into(),
+    };
+    params.trackers.insert(
+        "uplink".into(),
+        TrackerParams {
+            kind,
+            rise: 2,
+            fall: 2,
+        },
+    );
+    for make in [Node::running, Node::mastering] {
+        let mut node = make(params.clone());
+        node.probe("httpd", false);
+        node.probe("httpd", false);
+        node.hear(50);
+        for _ in 0..5 {
+            node.sleep(SECOND / 16);
+            let (due, before) = (node.engine.poll_timeout(), node.engine.snapshot(node.now));
+            assert_eq!(node.configure(params.clone()), [""; 0]);
+            assert_eq!(node.engine.poll_timeout(), due);
+            assert_eq!(node.engine.snapshot(node.now), before, "not one counter");
+        }
+    }
+}
+
+#[test]
 fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
     type Change = fn(&mut RouterParams);
     let changes: [(&str, Change); 7] = [

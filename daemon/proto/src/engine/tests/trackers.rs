@@ -104,6 +104,36 @@ fn results_in_a_row_count_and_the_verdict_is_told_once() {
 }
 
 #[test]
+fn a_tracked_interface_counts_as_it_is_however_many_results_others_need() {
+    let mut params = following(Effect::Fault, interface("eth2"));
+    params.trackers.insert(
+        "httpd".into(),
+        TrackerParams {
+            rise: 3,
+            fall: 3,
+            ..interface("eth2")
+        },
+    );
+    let mut node = Node::mastering(params);
+    let mut unplugged = link(ETH2, "eth2");
+    unplugged.carrier = false;
+    let lines = node.give(Input::Link(unplugged));
+    assert_eq!(
+        lines[0],
+        "tracker httpd: down (interface eth2 has no carrier)"
+    );
+    assert_eq!(node.state("VI_1"), State::Fault);
+    let lines = node.give(Input::Link(link(ETH2, "eth2")));
+    assert_eq!(lines[0], "tracker httpd: up (interface eth2 is up)");
+    assert_eq!(node.state("VI_1"), State::Backup);
+    let lines = node.give(Input::LinkRemoved(ETH2));
+    assert_eq!(
+        lines[0],
+        "tracker httpd: down (interface eth2 does not exist)"
+    );
+}
+
+#[test]
 fn a_tracked_interface_that_is_missing_at_the_start_is_down_from_the_start() {
     let mut node = Node::wired();
     let lines = node.configure(following(Effect::Fault, interface("eth9")));
@@ -130,6 +160,18 @@ fn a_tracked_interface_is_no_obstacle_twice_when_it_is_the_routers_own() {
         only("VI_1", node.give(Input::Link(link(ETH1, "eth1")))),
         ["VI_1: fault -> backup (over: interface eth1 has no carrier)"]
     );
+}
+
+#[test]
+fn a_result_for_a_tracker_that_is_unknown_or_watched_by_the_engine_is_ignored() {
+    let mut node = Node::running(following(Effect::Fault, interface("eth2")));
+    assert_eq!(node.probe("nobody", false), [""; 0]);
+    assert_eq!(
+        node.probe("httpd", false),
+        [""; 0],
+        "the engine knows better"
+    );
+    assert_eq!(node.state("VI_1"), State::Backup);
 }
 
 #[test]
