@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::params::{Effect, Track, TrackerParams};
+use crate::params::{Effect, Track, TrackerKind, TrackerParams};
 use crate::types::Priority;
 
 /// One tracked thing.
@@ -35,6 +35,23 @@ impl Tracker {
             results: 0,
             failures: 0,
         }
+    }
+
+    /// Takes over `params` when they watch the same thing in the same way: the verdict stays.
+    pub(crate) fn with_params(self, params: &TrackerParams) -> Option<Self> {
+        let same = match (&self.params.kind, &params.kind) {
+            (TrackerKind::Interface { name: a }, TrackerKind::Interface { name: b })
+            | (
+                TrackerKind::Probe { definition: a, .. },
+                TrackerKind::Probe { definition: b, .. },
+            ) => a == b,
+            (TrackerKind::Interface { .. }, TrackerKind::Probe { .. })
+            | (TrackerKind::Probe { .. }, TrackerKind::Interface { .. }) => false,
+        };
+        same.then(|| Self {
+            params: params.clone(),
+            ..self
+        })
     }
 
     /// Whether the thing is well, as far as is known.
@@ -138,7 +155,6 @@ mod tests {
     use core::time::Duration;
 
     use super::*;
-    use crate::params::TrackerKind;
 
     fn tracker(rise: u32, fall: u32) -> Tracker {
         Tracker::new(TrackerParams {

@@ -138,7 +138,7 @@ impl Engine {
             }
             let tracker = known
                 .remove(&name)
-                .filter(|tracker| tracker.params == params)
+                .and_then(|tracker| tracker.with_params(&params))
                 .unwrap_or_else(|| Tracker::new(params));
             self.trackers.insert(name, tracker);
         }

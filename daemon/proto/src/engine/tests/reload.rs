@@ -273,6 +273,41 @@ fn an_address_that_moves_to_a_router_that_listens_is_released_by_that_one() {
 }
 
 #[test]
+fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
+    let mut params = tracking(probed(1, 1));
+    let mut node = Node::running(params.clone());
+    node.probe("httpd", false);
+    assert_eq!(node.state("VI_1"), State::Fault);
+    params.trackers.insert("httpd".into(), probed(5, 5));
+    assert_eq!(node.configure(params.clone()), [""; 0]);
+    assert_eq!(node.state("VI_1"), State::Fault);
+    for _ in 0..4 {
+        assert_eq!(node.probe("httpd", true), [""; 0]);
+    }
+    assert_eq!(node.probe("httpd", true).len(), 3, "the new rise counts");
+
+    node.probe("httpd", false);
+    let kind = TrackerKind::Probe {
+        definition: "/other.sh".into(),
+        interval: SECOND,
+    };
+    params.trackers.insert(
+        "httpd".into(),
+        TrackerParams {
+            kind,
+            rise: 1,
+            fall: 1,
+        },
+    );
+    node.configure(params);
+    assert_eq!(
+        node.engine.snapshot(node.now).trackers[0].well,
+        None,
+        "another one"
+    );
+}
+
+#[test]
 fn a_router_that_no_longer_follows_a_tracker_that_is_down_recovers() {
     let mut node = Node::running(tracking(probed(1, 1)));
     node.probe("httpd", false);
