@@ -91,7 +91,7 @@ fn a_key_given_twice_is_named_once_and_the_first_counts() {
     assert_snapshot!(problems_of_instance(r#""priority": 100, "priority": 0"#), @"instances.VI_1.priority = 100: given twice in this object: keep one of them");
     assert_snapshot!(problems(r#"{ "trackers": {}, "instances": {}, "trackers": {} }"#), @"trackers = {}: given twice in this object: keep one of them");
     assert_snapshot!(problems(r#"{ "instances": { "VI_1": 1, "VI_1": 2 } }"#), @"
-    instances.VI_1: given twice in this object: keep one of them
+    instances.VI_1 = 1: given twice in this object: keep one of them
     instances.VI_1 = 1: must be an object, not a number
     ");
 }
