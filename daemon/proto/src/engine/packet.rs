@@ -47,6 +47,8 @@ impl Engine {
                 }
                 self.react(now, id, reaction);
             }
+            // That others advertise while this router cannot serve is no news.
+            Err(cause @ DropCause::NotListening) => slot.counters.dropped.count(cause),
             Err(cause) => {
                 slot.counters.dropped.count(cause);
                 self.report_drop(now, packet, Some(id), cause);

@@ -193,6 +193,16 @@ fn invented_senders_make_no_flood_of_reports() {
 }
 
 #[test]
+fn what_others_advertise_to_a_router_in_fault_is_counted_and_no_news() {
+    let params = with_tracker();
+    let mut node = Node::running(params);
+    node.probe("httpd", false);
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(node.hear(200), [""; 0]);
+    assert_eq!(node.status("VI_1").counters.dropped.NotListening, 1);
+}
+
+#[test]
 fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
     let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
     let form = |node: &mut Node| {
