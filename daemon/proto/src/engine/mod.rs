@@ -385,7 +385,14 @@ impl Engine {
         let index = |place: Option<interfaces::Usable>| place.map(|place| place.index);
         let (old, new) = (index(slot.place), index(place));
         let vrid = slot.params.vrid;
+        let mac = |place: Option<interfaces::Usable>| place.map(|place| place.mac);
+        // The neighbours know it by its former hardware address.
+        let unknown = mac(slot.place) != mac(place) && slot.router.state() == State::Master;
         slot.set_place(place);
+        if unknown {
+            let addresses = Arc::clone(&self.slots[id].params.addresses);
+            self.announce(id, addresses);
+        }
         if old != new {
             if let Some(old) = old
                 && self.bound.get(&(old, vrid)) == Some(&id)

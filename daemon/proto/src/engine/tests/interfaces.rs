@@ -201,6 +201,21 @@ fn a_checksum_is_made_for_the_address_that_is_sent_from() {
 }
 
 #[test]
+fn a_new_hardware_address_is_announced_by_a_master() {
+    let mut moved = link(ETH1, "eth1");
+    moved.mac = Some(MacAddress([2, 0, 0, 0, 0, 0x99]));
+    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let due = node.engine.poll_timeout();
+    assert_eq!(
+        node.give(Input::Link(moved.clone())),
+        ["announce on 2 at 02:00:00:00:00:99: 192.168.224.100/24"]
+    );
+    assert_eq!(node.engine.poll_timeout(), due);
+    let mut backup = Node::running(super::rig::node([("VI_1", vi_1())]));
+    assert_eq!(backup.give(Input::Link(moved)), [""; 0]);
+}
+
+#[test]
 fn the_loss_of_the_last_own_address_is_fault() {
     let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
     assert_eq!(
