@@ -385,6 +385,14 @@ impl Router {
         }
     }
 
+    /// What keeps the router in fault.
+    pub(crate) const fn obstacle(&self) -> Option<&Obstacle> {
+        match &self.phase {
+            Phase::Fault(obstacle) => Some(obstacle),
+            Phase::Init | Phase::Backup(_) | Phase::Master(_) => None,
+        }
+    }
+
     /// The settings in force.
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings

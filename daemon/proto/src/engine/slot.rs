@@ -210,7 +210,7 @@ impl Slot {
             version: self.params.version,
             state: self.router.state(),
             state_age: last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64()),
-            cause: last.map_or_else(|| Arc::from("not started"), |last| Arc::clone(&last.text)),
+            cause: self.cause(),
             priority: PriorityStatus {
                 configured: self.params.priority,
                 effective: self.priority(),
@@ -236,6 +236,16 @@ impl Slot {
                     age: now.since(transition.at).as_secs_f64(),
                 })
                 .collect(),
+        }
+    }
+
+    /// Why it is in its state: in fault what keeps it there now, which may be another thing than
+    /// what brought it there.
+    fn cause(&self) -> Arc<str> {
+        match (self.router.obstacle(), self.history.back()) {
+            (Some(obstacle), _) => obstacle.to_string().into(),
+            (None, Some(last)) => Arc::clone(&last.text),
+            (None, None) => "not started".into(),
         }
     }
 

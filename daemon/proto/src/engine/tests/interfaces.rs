@@ -7,6 +7,48 @@ use crate::border::{Input, State};
 use crate::types::{InterfaceIndex, MacAddress};
 
 #[test]
+fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
+    let mut node = Node::empty();
+    assert_eq!(
+        node.configure(super::rig::node([("VI_1", vi_1())])),
+        ["VI_1: init -> fault (interface eth1 does not exist)"]
+    );
+    let whole = link(ETH1, "eth1");
+    let mut down = whole.clone();
+    (down.up, down.carrier, down.mac) = (false, false, None);
+    let mut unplugged = down.clone();
+    unplugged.up = true;
+    let mut tunnel = unplugged.clone();
+    tunnel.carrier = true;
+    for (link, cause) in [
+        (down, "interface eth1 is down"),
+        (unplugged, "interface eth1 has no carrier"),
+        (tunnel, "interface eth1 is not an Ethernet interface"),
+        (
+            whole,
+            "interface eth1 has no IPv4 address of its own to send from",
+        ),
+    ] {
+        assert_eq!(node.give(Input::Link(link)), [""; 0]);
+        assert_eq!(node.state("VI_1"), State::Fault);
+        assert_eq!(&*node.status("VI_1").cause, cause);
+        assert_eq!(node.engine.poll_timeout(), None);
+    }
+    assert_eq!(
+        node.give(added(ETH1, own(ETH1), false)),
+        [
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: fault -> backup (over: interface eth1 has no IPv4 address of its own to send \
+             from)",
+        ]
+    );
+    assert_eq!(
+        node.status("VI_1").source,
+        Some(IpAddr::from([192, 168, 224, 12]))
+    );
+}
+
+#[test]
 fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
     let mut node = Node::empty();
     let mut unplugged = link(ETH1, "eth1");
