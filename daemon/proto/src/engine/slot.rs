@@ -11,7 +11,7 @@ use crate::router::{Router, Settings};
 use crate::snapshot::{Counters, PeerStatus, PriorityStatus, RouterStatus, TransitionStatus};
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
-use crate::types::{InterfaceAddress, Priority};
+use crate::types::{InterfaceAddress, Priority, Version};
 use crate::wire::{
     AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, PRIORITY_RESIGN, Received,
 };
@@ -123,7 +123,8 @@ impl Slot {
             ChecksumForm::WithPseudoHeader => self.counters.checksums_with_pseudo_header += 1,
             ChecksumForm::MessageOnly => self.counters.checksums_message_only += 1,
         }
-        if self.form != *checksum {
+        // Version 2 knows one form alone.
+        if self.params.version == Version::V3 && self.form != *checksum {
             self.form = *checksum;
             self.message = None;
         }
@@ -258,6 +259,9 @@ impl Slot {
                 track::contribution(weight, well)
             }
         };
+        if self.params.priority.is_owner() {
+            return Vec::new();
+        }
         self.params
             .tracks
             .iter()

@@ -288,6 +288,16 @@ fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
 }
 
 #[test]
+fn version_2_knows_one_form_and_learns_none() {
+    let mut params = vi_1();
+    params.version = Version::V2;
+    let mut node = Node::running(super::rig::node([("VI_1", params)]));
+    let before = node.status("VI_1").checksum;
+    node.receive(ETH1, PEER, &version_2(51, 200, Auth::None));
+    assert_eq!(node.status("VI_1").checksum, before);
+}
+
+#[test]
 fn a_second_master_is_answered_reported_and_announced_over() {
     let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
     assert_eq!(

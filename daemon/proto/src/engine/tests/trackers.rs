@@ -175,6 +175,20 @@ fn a_result_for_a_tracker_that_is_unknown_or_watched_by_the_engine_is_ignored() 
 }
 
 #[test]
+fn the_owners_priority_stays_and_nothing_is_said_to_change_it() {
+    let mut params = following(Effect::Weight(-30), probed(1, 1));
+    params.routers.get_mut("VI_1").unwrap().priority = crate::types::Priority::OWNER;
+    let mut node = Node::mastering(params);
+    assert_eq!(
+        node.probe("httpd", false),
+        ["tracker httpd: down (exit status 1)"]
+    );
+    let priority = node.status("VI_1").priority;
+    assert!(priority.effective.is_owner());
+    assert_eq!(priority.because, [""; 0]);
+}
+
+#[test]
 fn one_tracker_moves_all_who_follow_it_and_nobody_else() {
     let mut params = following(Effect::Fault, probed(1, 1));
     let mut second = vi_2();
