@@ -19,8 +19,8 @@ use crate::types::InterfaceAddress;
 /// What becomes of a router after the tables are made anew.
 enum Plan {
     Start,
-    /// The addresses that it has had so far.
-    Change(Arc<[InterfaceAddress]>),
+    /// The parameters that it has had so far.
+    Change(RouterParams),
     Keep,
 }
 
@@ -60,7 +60,7 @@ impl Engine {
                     plans.push(Plan::Keep);
                 }
                 Some(mut slot) => {
-                    plans.push(Plan::Change(Arc::clone(&slot.params.addresses)));
+                    plans.push(Plan::Change(slot.params.clone()));
                     slot.set_params(now, params);
                     self.slots.push(slot);
                 }
@@ -171,13 +171,16 @@ impl Engine {
         &mut self,
         now: Instant,
         id: RouterId,
-        former: &[InterfaceAddress],
+        former: &RouterParams,
         wanted: &BTreeSet<(Arc<str>, IpAddr)>,
     ) {
         let slot = &self.slots[id];
         let current = Arc::clone(&slot.params.addresses);
         let interface = Arc::clone(&slot.params.interface);
+        // What was the owner's own and left to it is to be released by anybody else.
+        let other_owner = former.priority.is_owner() != slot.params.priority.is_owner();
         let dropped: Arc<[_]> = former
+            .addresses
             .iter()
             .filter(|old| !current.contains(old))
             // An address that changed its prefix only is replaced; one that moved to another
@@ -190,19 +193,16 @@ impl Engine {
             .collect();
         let added: Arc<[_]> = current
             .iter()
-            .filter(|new| !former.contains(new))
+            .filter(|new| !former.addresses.contains(new))
             .copied()
             .collect();
-        if !dropped.is_empty() || !added.is_empty() {
+        if !dropped.is_empty() || !added.is_empty() || other_owner {
             self.want(id, dropped);
             if self.slots[id].router.state() == State::Master && !added.is_empty() {
                 self.announce(id, added);
             }
         }
         self.refresh_router(now, id);
-        // A shorter interval may have moved its deadline.
-        self.deadlines
-            .set(id, self.slots[id].router.deadline().map(|(at, _)| at));
     }
 
     fn start(&mut self, now: Instant, id: RouterId) {

@@ -249,6 +249,12 @@ impl Engine {
         let router = Arc::clone(&slot.name);
         self.outputs
             .push_back(Output::Report(Report::Repaired { router, address }));
+        if slot.params.priority.is_owner()
+            && let Some(place) = slot.place
+        {
+            // It may be the address that the owner sends from.
+            self.interfaces.add_address(place.index, address);
+        }
         self.want(id, Arc::from([]));
         self.announce(id, Arc::from([address]));
     }

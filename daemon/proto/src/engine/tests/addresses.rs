@@ -107,12 +107,14 @@ fn the_owners_address_is_no_stray() {
     assert_eq!(node.status("VI_1").counters.strays, 0);
 }
 
-/// The owner is not to send from an address that it lost, but it gets it back.
 #[test]
-fn the_owner_that_loses_its_address_gets_it_back() {
+fn the_owner_that_loses_its_only_address_gets_it_back_and_goes_on() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
-    let mut node = Node::mastering(super::rig::node([("VI_1", params)]));
+    let mut node = Node::empty();
+    node.give(Input::Link(link(ETH1, "eth1")));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    node.configure(super::rig::node([("VI_1", params.clone())]));
     assert_eq!(
         node.give(removed(ETH1, "192.168.224.100/24"))[..2],
         [
@@ -120,6 +122,11 @@ fn the_owner_that_loses_its_address_gets_it_back() {
             "on 2 hold [192.168.224.100/24], release [], sparing foreign ones",
         ]
     );
+    // Whatever makes it look again finds the address where it was put.
+    let mut moved = link(ETH1, "eth1");
+    moved.mac.as_mut().unwrap().0[5] = 0x99;
+    node.give(Input::Link(moved));
+    assert_eq!(node.state("VI_1"), State::Master);
 }
 
 #[test]

@@ -336,6 +336,35 @@ fn an_owner_that_becomes_an_ordinary_router_while_in_fault_listens_when_it_recov
 }
 
 #[test]
+fn an_owner_that_becomes_an_ordinary_backup_gives_up_its_own_address() {
+    let mut params = vi_1();
+    params.priority = Priority::OWNER;
+    let mut node = Node::running(super::rig::node([("VI_1", params)]));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    let greater = core::net::Ipv4Addr::new(192, 168, 224, 13);
+    let bytes = crate::wire::Advert::emit(
+        &crate::wire::Advert {
+            version: Version::V3,
+            vrid: Vrid::new(51).unwrap(),
+            priority: 255,
+            interval: AdvertInterval::DEFAULT,
+            addresses: crate::wire::AddressList::new(&[[192, 168, 224, 100]]),
+            auth: crate::wire::Auth::None,
+        },
+        crate::wire::ChecksumForm::MessageOnly,
+        greater,
+        crate::wire::GROUP_V4,
+    );
+    node.receive(ETH1, greater, &bytes);
+    assert_eq!(node.state("VI_1"), State::Backup);
+    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    assert!(
+        lines.contains(&"on 2 hold [], release [192.168.224.100/24]".to_owned()),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn counters_and_history_outlive_a_reload() {
     let mut node = Node::mastering(both());
     let before = node.status("VI_1");
