@@ -174,6 +174,7 @@ impl Engine {
         former: &RouterParams,
         wanted: &BTreeSet<(Arc<str>, IpAddr)>,
     ) {
+        self.refresh_router(now, id);
         let slot = &self.slots[id];
         let current = Arc::clone(&slot.params.addresses);
         let interface = Arc::clone(&slot.params.interface);
@@ -202,7 +203,6 @@ impl Engine {
                 self.announce(id, added);
             }
         }
-        self.refresh_router(now, id);
     }
 
     fn start(&mut self, now: Instant, id: RouterId) {

@@ -4,6 +4,7 @@ mod addresses;
 mod interfaces;
 mod life;
 mod packets;
+mod property;
 mod reload;
 mod rig;
 mod sleep;

@@ -6,7 +6,7 @@ use crate::types::Priority;
 
 #[test]
 fn a_deleted_virtual_address_is_put_back_and_announced_without_a_transition() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.sleep(SECOND / 4);
     let due = node.engine.poll_timeout();
     let before = node.status("VI_1").counters;
@@ -30,7 +30,7 @@ fn a_deleted_virtual_address_is_put_back_and_announced_without_a_transition() {
 fn only_the_deleted_address_is_announced() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
-    let mut node = Node::mastering(super::rig::node([("VI_1", params)]));
+    let mut node = Node::mastering(routers([("VI_1", params)]));
     assert_eq!(
         node.give(removed(ETH1, "192.168.224.101/24"))[1..],
         [
@@ -42,14 +42,14 @@ fn only_the_deleted_address_is_announced() {
 
 #[test]
 fn a_backup_does_not_miss_a_virtual_address() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, "192.168.224.100/24")), [""; 0]);
 }
 
 #[test]
 fn a_stray_virtual_address_on_a_backup_is_taken_off_whoever_added_it() {
     for ours in [false, true] {
-        let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+        let mut node = Node::running(routers([("VI_1", vi_1())]));
         let due = node.engine.poll_timeout();
         assert_eq!(
             node.give(added(ETH1, "192.168.224.100/24", ours)),
@@ -65,7 +65,7 @@ fn a_stray_virtual_address_on_a_backup_is_taken_off_whoever_added_it() {
 
 #[test]
 fn a_stray_virtual_address_is_taken_off_in_fault_too() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.give(removed(ETH1, own(ETH1)));
     assert_eq!(node.state("VI_1"), State::Fault);
     assert_eq!(
@@ -79,7 +79,7 @@ fn a_stray_virtual_address_is_taken_off_in_fault_too() {
 
 #[test]
 fn a_stray_with_another_prefix_is_one_as_well() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     let lines = node.give(added(ETH1, "192.168.224.100/32", false));
     assert_eq!(
         lines,
@@ -96,7 +96,7 @@ fn the_owners_address_is_no_stray() {
     params.priority = Priority::OWNER;
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
-    node.configure(super::rig::node([("VI_1", params)]));
+    node.configure(routers([("VI_1", params)]));
     assert_eq!(
         only("VI_1", node.give(added(ETH1, "192.168.224.100/24", false))),
         [
@@ -114,7 +114,7 @@ fn the_owner_that_loses_its_only_address_gets_it_back_and_goes_on() {
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, "192.168.224.100/24", false));
-    node.configure(super::rig::node([("VI_1", params.clone())]));
+    node.configure(routers([("VI_1", params.clone())]));
     assert_eq!(
         node.give(removed(ETH1, "192.168.224.100/24"))[..2],
         [
@@ -131,7 +131,7 @@ fn the_owner_that_loses_its_only_address_gets_it_back_and_goes_on() {
 
 #[test]
 fn after_an_overrun_everything_is_asked_for_again_and_nothing_else_happens() {
-    let params = super::rig::node([("VI_1", vi_1()), ("VI_2", vi_2())]);
+    let params = routers([("VI_1", vi_1()), ("VI_2", vi_2())]);
     let mut node = Node::running(params);
     node.advance(SECOND);
     node.receive(ETH2, PEER, &advert(52, 200));

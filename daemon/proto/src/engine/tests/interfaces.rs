@@ -10,7 +10,7 @@ use crate::types::{InterfaceIndex, MacAddress};
 fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
     let mut node = Node::empty();
     assert_eq!(
-        node.configure(super::rig::node([("VI_1", vi_1())])),
+        node.configure(routers([("VI_1", vi_1())])),
         ["VI_1: init -> fault (interface eth1 does not exist)"]
     );
     let whole = link(ETH1, "eth1");
@@ -55,7 +55,7 @@ fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
     unplugged.carrier = false;
     node.give(Input::Link(unplugged));
     assert_eq!(
-        node.configure(super::rig::node([("VI_1", vi_1())])),
+        node.configure(routers([("VI_1", vi_1())])),
         [
             "on 2 hold [], release [192.168.224.100/24]",
             "VI_1: init -> fault (interface eth1 has no carrier)",
@@ -68,7 +68,7 @@ fn a_virtual_address_is_no_address_to_send_from() {
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, "192.168.224.100/24", false));
-    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    let lines = node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
         only("VI_1", lines),
         ["VI_1: init -> fault (interface eth1 has no IPv4 address of its own to send from)"]
@@ -77,7 +77,7 @@ fn a_virtual_address_is_no_address_to_send_from() {
 
 #[test]
 fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
     assert_eq!(
@@ -104,7 +104,7 @@ fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
 
 #[test]
 fn a_repeated_link_or_address_changes_nothing() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let due = node.engine.poll_timeout();
     assert_eq!(node.give(Input::Link(link(ETH1, "eth1"))), [""; 0]);
     assert_eq!(node.give(added(ETH1, own(ETH1), false)), [""; 0]);
@@ -114,7 +114,7 @@ fn a_repeated_link_or_address_changes_nothing() {
 
 #[test]
 fn other_interfaces_concern_nobody() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(Input::LinkRemoved(ETH2)), [""; 0]);
     assert_eq!(node.give(Input::LinkRemoved(InterfaceIndex(99))), [""; 0]);
     assert_eq!(
@@ -126,7 +126,7 @@ fn other_interfaces_concern_nobody() {
 
 #[test]
 fn an_interface_that_is_renamed_away_takes_its_virtual_addresses_off() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
         node.give(Input::Link(link(ETH1, "lan"))),
         [
@@ -146,7 +146,7 @@ fn an_interface_that_is_renamed_away_takes_its_virtual_addresses_off() {
 
 #[test]
 fn an_interface_that_is_made_again_is_used_by_its_new_number() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let again = InterfaceIndex(7);
     assert_eq!(
         only("VI_1", node.give(Input::LinkRemoved(ETH1))),
@@ -175,7 +175,7 @@ fn an_interface_that_is_made_again_is_used_by_its_new_number() {
 /// The message of its removal may be late, or lost in an overrun.
 #[test]
 fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let again = InterfaceIndex(7);
     let lines = node.give(Input::Link(link(again, "eth1")));
     assert!(
@@ -198,7 +198,7 @@ fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known()
 #[test]
 fn the_source_stays_as_long_as_it_is_there() {
     let source = |node: &Node| node.status("VI_1").source.unwrap().to_string();
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.give(added(ETH1, "192.168.224.5/24", false));
     assert_eq!(source(&node), "192.168.224.12");
     let due = node.due();
@@ -222,7 +222,7 @@ fn the_source_stays_as_long_as_it_is_there() {
 
 #[test]
 fn a_checksum_is_made_for_the_address_that_is_sent_from() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.give(added(ETH1, "192.168.224.5/24", false));
     node.give(removed(ETH1, "192.168.224.12/24"));
     node.now = node.due();
@@ -231,7 +231,7 @@ fn a_checksum_is_made_for_the_address_that_is_sent_from() {
         panic!("{sent:?}")
     };
     let mut other = Node::wired();
-    other.configure(super::rig::node([("VI_1", vi_1())]));
+    other.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
         other.receive(ETH1, "192.168.224.5".parse().unwrap(), message),
         [""; 0]
@@ -246,20 +246,20 @@ fn a_checksum_is_made_for_the_address_that_is_sent_from() {
 fn a_new_hardware_address_is_announced_by_a_master() {
     let mut moved = link(ETH1, "eth1");
     moved.mac = Some(MacAddress([2, 0, 0, 0, 0, 0x99]));
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let due = node.engine.poll_timeout();
     assert_eq!(
         node.give(Input::Link(moved.clone())),
         ["announce on 2 at 02:00:00:00:00:99: 192.168.224.100/24"]
     );
     assert_eq!(node.engine.poll_timeout(), due);
-    let mut backup = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut backup = Node::running(routers([("VI_1", vi_1())]));
     assert_eq!(backup.give(Input::Link(moved)), [""; 0]);
 }
 
 #[test]
 fn the_loss_of_the_last_own_address_is_fault() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
         only("VI_1", node.give(removed(ETH1, own(ETH1)))),
         ["VI_1: master -> fault (interface eth1 has no IPv4 address of its own to send from)"]

@@ -123,7 +123,7 @@ fn a_stop_resigns_all_masters_and_releases_everything() {
 fn expecting_to_be_master_shortens_the_first_listening() {
     let mut params = vi_1();
     params.expect_master = true;
-    let mut node = Node::running(node([("VI_1", params)]));
+    let mut node = Node::running(routers([("VI_1", params)]));
     assert_eq!(
         only("VI_1", node.step()),
         ["VI_1: backup -> master (no advertisement from anybody for 1.609 s)"]
@@ -138,7 +138,7 @@ fn the_owner_sends_from_its_address_and_lets_it_lie_when_it_leaves() {
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, "192.168.224.100/24", false));
     assert_eq!(
-        node.configure(super::rig::node([("VI_1", params)])),
+        node.configure(routers([("VI_1", params)])),
         [
             "advertise on 2 from 192.168.224.100: VRID 51, priority 255, 192.168.224.100",
             "on 2 hold [192.168.224.100/24], release [], sparing foreign ones",
@@ -159,7 +159,7 @@ fn two_routers_on_one_interface_are_strangers() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
     second.addresses = addresses(&["192.168.224.101/24"]);
-    let mut node = Node::mastering(node([("VI_1", vi_1()), ("VI_2", second)]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", second)]));
     node.receive(ETH1, PEER, &advert(52, 101));
     assert_eq!(node.state("VI_1"), State::Master);
     assert_eq!(node.state("VI_2"), State::Backup);
@@ -170,7 +170,7 @@ fn two_routers_on_one_interface_are_strangers() {
 fn the_same_vrid_on_two_interfaces_is_two_routers() {
     let mut second = vi_2();
     second.vrid = Vrid::new(51).unwrap();
-    let mut node = Node::mastering(node([("VI_1", vi_1()), ("VI_2", second)]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", second)]));
     let listeners: Vec<_> = node
         .engine
         .listeners()
@@ -213,7 +213,7 @@ fn what_is_due_at_the_same_instant_comes_out_of_one_tick() {
 fn the_next_deadline_says_what_is_due() {
     let mut long = vi_2();
     long.interval = AdvertInterval::from_centiseconds(1000).unwrap();
-    let mut node = Node::running(node([("VI_1", vi_1()), ("VI_2", long)]));
+    let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", long)]));
     assert_eq!(node.engine.poll_timeout().unwrap().1, "master down");
     node.step();
     assert_eq!(node.engine.poll_timeout().unwrap().1, "advertisement");
@@ -224,9 +224,9 @@ fn the_next_deadline_says_what_is_due() {
 }
 
 fn node_1() -> NodeParams {
-    node([("VI_1", vi_1())])
+    routers([("VI_1", vi_1())])
 }
 
 fn two_nodes() -> NodeParams {
-    node([("VI_1", vi_1()), ("VI_2", vi_2())])
+    routers([("VI_1", vi_1()), ("VI_2", vi_2())])
 }

@@ -33,7 +33,7 @@ fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
         (no_addresses, DropCause::NoAddresses),
     ];
     for make in [Node::running, Node::mastering] {
-        let mut node = make(super::rig::node([("VI_1", vi_1())]));
+        let mut node = make(routers([("VI_1", vi_1())]));
         node.sleep(SECOND / 4);
         let (state, due) = (node.state("VI_1"), node.engine.poll_timeout());
         for (bytes, cause) in &cases {
@@ -59,7 +59,7 @@ fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
 // RFC 9568 section 7.1: the hop limit MUST be 255.
 #[test]
 fn a_packet_from_another_network_is_dropped() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     let bytes = advert(51, 200);
     let far = Packet {
         hop_limit: 254,
@@ -74,7 +74,7 @@ fn a_packet_from_another_network_is_dropped() {
 // RFC 9568 section 7.1: the VRID MUST be configured on the receiving interface.
 #[test]
 fn a_packet_for_nobody_here_is_counted_for_the_node() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1()), ("VI_2", vi_2())]));
+    let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", vi_2())]));
     let nobody = "dropped for nobody from 192.168.224.11: no router here has its VRID";
     assert_eq!(
         node.receive(ETH1, PEER, &advert(52, 200)),
@@ -93,7 +93,7 @@ fn a_packet_for_nobody_here_is_counted_for_the_node() {
 
 #[test]
 fn an_own_packet_that_comes_back_is_dropped() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.now = node.due();
     let sent = node.take(Input::Tick);
     let Output::Advertise {
@@ -124,7 +124,7 @@ fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
     ] {
         let mut params = vi_1();
         (params.version, params.priority) = (version, Priority::OWNER);
-        let mut node = Node::mastering(super::rig::node([("VI_1", params)]));
+        let mut node = Node::mastering(routers([("VI_1", params)]));
         node.receive(ETH1, PEER, &bytes);
         let counters = node.status("VI_1").counters;
         assert_eq!(
@@ -141,7 +141,7 @@ fn version_2_demands_the_same_authentication_and_the_same_interval() {
     let course = Auth::Pass(Password::new(b"1111").unwrap());
     let mut params = vi_1();
     (params.version, params.password) = (Version::V2, Password::new(b"1111"));
-    let mut node = Node::running(super::rig::node([("VI_1", params.clone())]));
+    let mut node = Node::running(routers([("VI_1", params.clone())]));
     let wrong = Auth::Pass(Password::new(b"2222").unwrap());
     node.receive(ETH1, PEER, &version_2(51, 200, wrong));
     node.receive(ETH1, PEER, &version_2(51, 200, Auth::None));
@@ -164,7 +164,7 @@ fn version_2_demands_the_same_authentication_and_the_same_interval() {
 
 #[test]
 fn the_same_drop_is_told_once_a_minute_and_counted_each_time() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut bad = advert(51, 200);
     bad[2] = 201;
     let mut told = Vec::new();
@@ -181,7 +181,7 @@ fn the_same_drop_is_told_once_a_minute_and_counted_each_time() {
 
 #[test]
 fn invented_senders_make_no_flood_of_reports() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut told = 0;
     for n in 0..50_000_u32 {
         told += node
@@ -204,7 +204,7 @@ fn what_others_advertise_to_a_router_in_fault_is_counted_and_no_news() {
 
 #[test]
 fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     let form = |node: &mut Node| {
         let sent = node.take(Input::Stop);
         let Output::Advertise {
@@ -215,7 +215,7 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
         else {
             panic!("{sent:?}")
         };
-        let mut other = Node::running(super::rig::node([("VI_1", vi_1())]));
+        let mut other = Node::running(routers([("VI_1", vi_1())]));
         other.give(removed(ETH1, own(ETH1)));
         other.give(added(ETH1, "192.168.224.77/24", false));
         other.receive(ETH1, *source, message);
@@ -230,7 +230,7 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
     node.advance(SECOND * 4);
     assert_eq!(form(&mut node), ChecksumForm::MessageOnly);
 
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.advance(SECOND * 4);
     assert_eq!(
         form(&mut node),
@@ -238,7 +238,7 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
         "with nobody heard"
     );
 
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.receive(
         ETH1,
         PEER,
@@ -267,7 +267,7 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
 
 #[test]
 fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let message = |node: &mut Node| {
         node.now = node.due();
         match node.take(Input::Tick).remove(0) {
@@ -291,7 +291,7 @@ fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
 fn version_2_knows_one_form_and_learns_none() {
     let mut params = vi_1();
     params.version = Version::V2;
-    let mut node = Node::running(super::rig::node([("VI_1", params)]));
+    let mut node = Node::running(routers([("VI_1", params)]));
     let before = node.status("VI_1").checksum;
     node.receive(ETH1, PEER, &version_2(51, 200, Auth::None));
     assert_eq!(node.status("VI_1").checksum, before);
@@ -299,7 +299,7 @@ fn version_2_knows_one_form_and_learns_none() {
 
 #[test]
 fn a_second_master_is_answered_reported_and_announced_over() {
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
         node.hear(99),
         [
@@ -322,7 +322,7 @@ fn differences_in_what_is_advertised_are_counted_and_obeyed() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
     params.interval = AdvertInterval::from_centiseconds(50).unwrap();
-    let mut node = Node::running(super::rig::node([("VI_1", params)]));
+    let mut node = Node::running(routers([("VI_1", params)]));
     node.hear(200);
     let status = node.status("VI_1");
     let counters = status.counters;
@@ -340,7 +340,7 @@ fn the_order_of_the_addresses_makes_no_difference() {
     let twice = |texts: [&str; 2]| {
         let mut params = vi_1();
         params.addresses = addresses(&texts);
-        super::rig::node([("VI_1", params)])
+        routers([("VI_1", params)])
     };
     let (a, b) = ("192.168.224.100/24", "192.168.224.101/24");
     let mut master = Node::mastering(twice([a, b]));
@@ -362,7 +362,7 @@ fn the_order_of_the_addresses_makes_no_difference() {
 
 #[test]
 fn packets_before_a_tick_prove_that_the_master_lives_however_late_they_are_read() {
-    let mut node = Node::running(super::rig::node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.sleep(SECOND * 30);
     node.hear(200);
     assert_eq!(node.give(Input::Tick), [""; 0]);
@@ -374,7 +374,7 @@ fn with_tracker() -> crate::params::NodeParams {
     let mut params = vi_1();
     params.tracks = vec![tracked("httpd", Effect::Fault)];
     params.vrid = Vrid::new(51).unwrap();
-    let mut params = super::rig::node([("VI_1", params)]);
+    let mut params = routers([("VI_1", params)]);
     params.trackers.insert("httpd".into(), probed(1, 1));
     params
 }

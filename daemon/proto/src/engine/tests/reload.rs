@@ -84,11 +84,11 @@ fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
 fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
     let mut params = vi_1();
     params.version = Version::V2;
-    let mut node = Node::mastering(node([("VI_1", params.clone())]));
+    let mut node = Node::mastering(routers([("VI_1", params.clone())]));
     params.priority = priority(150);
     params.password = Password::new(b"geheim");
     assert_eq!(
-        node.configure(super::rig::node([("VI_1", params)])),
+        node.configure(routers([("VI_1", params)])),
         ["VI_1: priority 100 -> 150"]
     );
     node.now = node.due();
@@ -118,10 +118,10 @@ fn a_shorter_interval_counts_at_once() {
 fn a_master_holds_and_announces_what_is_added_and_releases_what_is_dropped() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
-    let mut node = Node::mastering(super::rig::node([("VI_1", params.clone())]));
+    let mut node = Node::mastering(routers([("VI_1", params.clone())]));
     params.addresses = addresses(&["192.168.224.101/24", "192.168.224.102/24"]);
     assert_eq!(
-        node.configure(super::rig::node([("VI_1", params)])),
+        node.configure(routers([("VI_1", params)])),
         [
             "on 2 hold [192.168.224.101/24 192.168.224.102/24], release [192.168.224.100/24]",
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.102/24",
@@ -130,12 +130,22 @@ fn a_master_holds_and_announces_what_is_added_and_releases_what_is_dropped() {
 }
 
 #[test]
+fn a_master_that_is_to_hold_its_only_source_address_is_in_fault_and_announces_nothing() {
+    let mut params = vi_1();
+    let mut node = Node::mastering(routers([("VI_1", params.clone())]));
+    params.addresses = addresses(&["192.168.224.100/24", "192.168.224.12/24"]);
+    let lines = node.configure(routers([("VI_1", params)]));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(only("announce", lines), [""; 0]);
+}
+
+#[test]
 fn a_changed_prefix_replaces_the_address() {
     let mut params = vi_1();
-    let mut node = Node::mastering(super::rig::node([("VI_1", params.clone())]));
+    let mut node = Node::mastering(routers([("VI_1", params.clone())]));
     params.addresses = addresses(&["192.168.224.100/32"]);
     assert_eq!(
-        node.configure(super::rig::node([("VI_1", params)]))[0],
+        node.configure(routers([("VI_1", params)]))[0],
         "on 2 hold [192.168.224.100/32], release [192.168.224.100/24]"
     );
 }
@@ -170,10 +180,10 @@ fn a_new_interface_or_version_makes_another_router_too() {
     type Change = fn(&mut RouterParams);
     let changes: [Change; 2] = [|p| p.interface = "eth2".into(), |p| p.version = Version::V2];
     for change in changes {
-        let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
+        let mut node = Node::mastering(routers([("VI_1", vi_1())]));
         let mut params = vi_1();
         change(&mut params);
-        let lines = node.configure(super::rig::node([("VI_1", params)]));
+        let lines = node.configure(routers([("VI_1", params)]));
         assert_eq!(
             only("VI_1", lines.clone()),
             [
@@ -190,7 +200,7 @@ fn a_new_interface_or_version_makes_another_router_too() {
 fn a_removed_instance_resigns_and_releases() {
     let mut node = Node::mastering(both());
     assert_eq!(
-        node.configure(super::rig::node([("VI_2", vi_2())])),
+        node.configure(routers([("VI_2", vi_2())])),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
             "on 2 hold [], release [192.168.224.100/24]",
@@ -205,7 +215,7 @@ fn a_removed_instance_resigns_and_releases() {
 
 #[test]
 fn an_added_instance_starts_and_the_others_do_not_notice() {
-    let mut node = Node::mastering(super::rig::node([("VI_2", vi_2())]));
+    let mut node = Node::mastering(routers([("VI_2", vi_2())]));
     let due = node.engine.poll_timeout();
     assert_eq!(
         only("VI_", node.configure(both())),
@@ -222,7 +232,7 @@ fn an_address_that_moves_between_two_masters_is_never_released() {
         second.vrid = Vrid::new(52).unwrap();
         first.addresses = addresses(&[a, "192.168.224.1/24"]);
         second.addresses = addresses(&[b, "192.168.224.2/24"]);
-        super::rig::node([("VI_1", first), ("VI_2", second)])
+        routers([("VI_1", first), ("VI_2", second)])
     };
     let (a, b) = ("192.168.224.100/24", "192.168.224.101/24");
     let mut node = Node::mastering(swapped(a, b));
@@ -242,12 +252,9 @@ fn an_address_that_moves_from_a_removed_master_to_another_master_is_never_releas
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
     second.addresses = addresses(&["192.168.224.101/24"]);
-    let mut node = Node::mastering(super::rig::node([
-        ("VI_1", vi_1()),
-        ("VI_2", second.clone()),
-    ]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", second.clone())]));
     second.addresses = addresses(&["192.168.224.101/24", "192.168.224.100/24"]);
-    let lines = node.configure(super::rig::node([("VI_2", second)]));
+    let lines = node.configure(routers([("VI_2", second)]));
     assert_eq!(
         only("on 2", lines),
         [
@@ -261,8 +268,8 @@ fn an_address_that_moves_from_a_removed_master_to_another_master_is_never_releas
 fn an_address_that_moves_to_a_router_that_listens_is_released_by_that_one() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
-    let mut node = Node::mastering(super::rig::node([("VI_1", vi_1())]));
-    let lines = node.configure(super::rig::node([("VI_2", second)]));
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    let lines = node.configure(routers([("VI_2", second)]));
     assert_eq!(
         only("on 2", lines),
         [
@@ -311,7 +318,7 @@ fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
 fn a_router_that_no_longer_follows_a_tracker_that_is_down_recovers() {
     let mut node = Node::running(tracking(probed(1, 1)));
     node.probe("httpd", false);
-    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    let lines = node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
         only("VI_1", lines),
         ["VI_1: fault -> backup (over: tracker httpd is down)"]
@@ -325,7 +332,7 @@ fn an_owner_that_becomes_an_ordinary_router_while_in_fault_listens_when_it_recov
     let mut node = Node::running(params);
     node.probe("httpd", false);
     assert_eq!(node.state("VI_1"), State::Fault);
-    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    let lines = node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(node.state("VI_1"), State::Backup);
     assert_eq!(only("advertise", lines), [""; 0]);
     assert_eq!(
@@ -339,7 +346,7 @@ fn an_owner_that_becomes_an_ordinary_router_while_in_fault_listens_when_it_recov
 fn an_owner_that_becomes_an_ordinary_backup_gives_up_its_own_address() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
-    let mut node = Node::running(super::rig::node([("VI_1", params)]));
+    let mut node = Node::running(routers([("VI_1", params)]));
     node.give(added(ETH1, "192.168.224.100/24", false));
     let greater = core::net::Ipv4Addr::new(192, 168, 224, 13);
     let bytes = crate::wire::Advert::emit(
@@ -357,7 +364,7 @@ fn an_owner_that_becomes_an_ordinary_backup_gives_up_its_own_address() {
     );
     node.receive(ETH1, greater, &bytes);
     assert_eq!(node.state("VI_1"), State::Backup);
-    let lines = node.configure(super::rig::node([("VI_1", vi_1())]));
+    let lines = node.configure(routers([("VI_1", vi_1())]));
     assert!(
         lines.contains(&"on 2 hold [], release [192.168.224.100/24]".to_owned()),
         "{lines:?}"
@@ -390,13 +397,13 @@ fn a_configuration_after_a_stop_starts_anew() {
 }
 
 fn both() -> NodeParams {
-    node([("VI_1", vi_1()), ("VI_2", vi_2())])
+    routers([("VI_1", vi_1()), ("VI_2", vi_2())])
 }
 
 fn tracking(params: TrackerParams) -> NodeParams {
     let mut router = vi_1();
     router.tracks = vec![tracked("httpd", Effect::Fault)];
-    let mut node = node([("VI_1", router)]);
+    let mut node = routers([("VI_1", router)]);
     node.trackers.insert("httpd".into(), params);
     node
 }

@@ -273,7 +273,7 @@ pub(super) fn addresses(texts: &[&str]) -> Arc<[InterfaceAddress]> {
     texts.iter().map(|text| address(text)).collect()
 }
 
-pub(super) fn node<const N: usize>(routers: [(&str, RouterParams); N]) -> NodeParams {
+pub(super) fn routers<const N: usize>(routers: [(&str, RouterParams); N]) -> NodeParams {
     NodeParams {
         routers: routers.map(|(name, params)| (name.into(), params)).into(),
         ..NodeParams::default()

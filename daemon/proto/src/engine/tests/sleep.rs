@@ -71,7 +71,7 @@ fn no_input_makes_a_router_that_overslept_speak() {
 fn only_the_masters_that_were_needed_by_others_yield() {
     let mut slow = vi_2();
     slow.interval = crate::types::AdvertInterval::from_centiseconds(1000).unwrap();
-    let mut node = Node::running(node([("VI_1", vi_1()), ("VI_2", slow)]));
+    let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", slow)]));
     node.advance(SECOND * 40);
     node.sleep(SECOND * 8);
     node.give(Input::Tick);
@@ -85,7 +85,7 @@ fn only_the_masters_that_were_needed_by_others_yield() {
 
 #[test]
 fn a_backup_that_slept_listens_anew_and_counts_it() {
-    let mut node = Node::running(node([("VI_1", vi_1())]));
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.advance(SECOND);
     node.hear(200);
     node.sleep(SECOND * 60);
@@ -109,7 +109,7 @@ fn followed() -> crate::params::RouterParams {
 }
 
 fn tracking(params: crate::params::RouterParams) -> crate::params::NodeParams {
-    let mut node = node([("VI_1", params)]);
+    let mut node = routers([("VI_1", params)]);
     node.trackers.insert("httpd".into(), probed(1, 1));
     node
 }

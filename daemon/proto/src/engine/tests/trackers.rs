@@ -209,7 +209,7 @@ fn one_tracker_moves_all_who_follow_it_and_nobody_else() {
 fn following(effect: Effect, params: TrackerParams) -> NodeParams {
     let mut router = vi_1();
     router.tracks = vec![tracked("httpd", effect)];
-    let mut node = super::rig::node([("VI_1", router)]);
+    let mut node = routers([("VI_1", router)]);
     node.trackers.insert("httpd".into(), params);
     node
 }
