@@ -95,6 +95,31 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn setting_one_of_many_moves_no_more_than_the_height_of_the_heap() {
+        const ROUTERS: usize = 4000;
+        // 4000 is below 2 to the 12th: an entry passes at most 11 others on its way.
+        const HEIGHT: usize = 11;
+        let mut deadlines = Deadlines::new(ROUTERS);
+        let scattered =
+            |n: usize| Instant::from_nanos((n as u64).wrapping_mul(2_654_435_761) % 977);
+        for router in 0..ROUTERS {
+            deadlines.set(router, Some(scattered(router)));
+        }
+        for step in 0..ROUTERS {
+            let before = deadlines.places.clone();
+            let router = step * 31 % ROUTERS;
+            let earlier_or_later = scattered(step + ROUTERS);
+            deadlines.set(router, Some(earlier_or_later));
+            let moved = before
+                .iter()
+                .zip(&deadlines.places)
+                .filter(|(a, b)| a != b)
+                .count();
+            assert!(moved <= HEIGHT + 1, "{moved} moved");
+        }
+    }
+
     proptest! {
         #[test]
         fn the_first_is_always_the_least(

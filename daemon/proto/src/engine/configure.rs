@@ -14,7 +14,6 @@ use crate::deadlines::Deadlines;
 use crate::params::{NodeParams, RouterParams, TrackerKind};
 use crate::time::Instant;
 use crate::track::Tracker;
-use crate::types::InterfaceAddress;
 
 /// What becomes of a router after the tables are made anew.
 enum Plan {

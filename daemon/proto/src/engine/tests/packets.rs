@@ -270,10 +270,11 @@ fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let message = |node: &mut Node| {
         node.now = node.due();
-        match node.take(Input::Tick).remove(0) {
-            Output::Advertise { message, .. } => message,
-            other => panic!("{other:?}"),
-        }
+        let sent = node.take(Input::Tick);
+        let Output::Advertise { message, .. } = &sent[0] else {
+            panic!("{sent:?}")
+        };
+        message.clone()
     };
     let before = message(&mut node);
     node.receive(

@@ -1,0 +1,279 @@
+//! In steady state neither sending nor receiving allocates, and what an event costs does not grow
+//! with the number of routers that it does not concern.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
+use core::cell::Cell;
+use core::net::Ipv4Addr;
+use core::time::Duration;
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::Arc;
+
+use vrrp_proto::params::{NodeParams, RouterParams};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use vrrp_proto::{
+    AdvertInterval, Engine, Input, Instant, InterfaceIndex, Link, MacAddress, Packet, Priority,
+    State, Version, Vrid,
+};
+
+#[test]
+fn a_master_sends_without_a_heap_operation() {
+    let mut node = Node::mastering(250);
+    for _ in 0..10 {
+        let (operations, outputs) = node.count_tick();
+        assert_eq!(outputs, 250, "one advertisement each");
+        assert_eq!(operations, 0);
+    }
+}
+
+#[test]
+fn a_backup_receives_without_a_heap_operation() {
+    let mut node = Node::listening(250);
+    for round in 0..10 {
+        for n in 0..250 {
+            let (operations, outputs) = node.count_packet(n, 200);
+            assert_eq!((operations, outputs), (0, 0), "round {round}, router {n}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_that_is_dropped_again_costs_no_heap_operation() {
+    let mut node = Node::listening(250);
+    let mut bad = advert(1, 200);
+    bad[2] = 201;
+    let first = node.count(Input::Packet(packet(InterfaceIndex(1), &bad)));
+    assert_eq!(first.1, 1, "it is told once");
+    for _ in 0..10 {
+        assert_eq!(
+            node.count(Input::Packet(packet(InterfaceIndex(1), &bad))),
+            (0, 0)
+        );
+    }
+}
+
+#[test]
+fn a_second_master_is_answered_without_a_heap_operation() {
+    let mut node = Node::mastering(250);
+    let _ = node.count_packet(7, 50);
+    for _ in 0..10 {
+        node.now = node.now + Duration::from_millis(20);
+        let (operations, outputs) = node.count_packet(7, 50);
+        assert_eq!((operations, outputs), (0, 1));
+    }
+}
+
+#[test]
+fn an_event_costs_the_same_with_ten_routers_and_with_a_thousand() {
+    let few = costs(10);
+    assert_eq!(few, costs(1000));
+    assert!(
+        few.iter().any(|(_, operations)| *operations > 0),
+        "something is counted"
+    );
+}
+
+/// The heap operations of the events of one router among `routers`.
+fn costs(routers: usize) -> [(&'static str, u64); 4] {
+    let interface = InterfaceIndex(1);
+    let address = "10.1.0.1/16".parse().unwrap();
+
+    let mut node = Node::mastering(routers);
+    let repair = node.count(Input::AddressRemoved { interface, address }).0;
+
+    let mut node = Node::listening(routers);
+    let stray = node
+        .count(Input::AddressAdded {
+            interface,
+            address,
+            ours: true,
+        })
+        .0;
+    // The first hears nobody, the others do.
+    node.now = node.now + Duration::from_secs(3);
+    for n in 1..routers {
+        let _ = node.count_packet(n, 200);
+    }
+    let (take_over, outputs) = node.count_tick();
+    assert_eq!((node.state(0), outputs), (State::Master, 4));
+    let yielding = node.count_packet(0, 200).0;
+    assert_eq!(node.state(0), State::Backup);
+    [
+        ("repair", repair),
+        ("stray", stray),
+        ("take-over", take_over),
+        ("yielding", yielding),
+    ]
+}
+
+// --- A node with many routers ------------------------------------------------------------------
+
+struct Node {
+    engine: Engine,
+    now: Instant,
+}
+
+/// How many routers an interface carries.
+const PER_INTERFACE: usize = 250;
+
+impl Node {
+    fn listening(routers: usize) -> Self {
+        let mut engine = Engine::new();
+        let now = Instant::from_nanos(1_000_000_000_000);
+        let mut params = NodeParams::default();
+        for n in 0..routers {
+            let (interface, vrid) = place(n);
+            let name: Arc<str> = format!("eth{}", interface.0).into();
+            if vrid.get() == 1 {
+                let index = u8::try_from(interface.0).unwrap();
+                let mac = Some(MacAddress([2, 0, 0, 0, 0, index]));
+                let name = Arc::clone(&name);
+                engine.handle(
+                    now,
+                    Input::Link(Link {
+                        index: interface,
+                        name,
+                        up: true,
+                        carrier: true,
+                        mac,
+                    }),
+                );
+                let address = format!("10.{index}.255.12/16").parse().unwrap();
+                engine.handle(
+                    now,
+                    Input::AddressAdded {
+                        interface,
+                        address,
+                        ours: false,
+                    },
+                );
+            }
+            let address = format!("10.{}.0.{vrid}/16", interface.0).parse().unwrap();
+            let router = RouterParams {
+                interface: name,
+                vrid,
+                version: Version::V3,
+                priority: Priority::DEFAULT,
+                interval: AdvertInterval::DEFAULT,
+                preempt: true,
+                expect_master: false,
+                password: None,
+                addresses: [address].into(),
+                tracks: Vec::new(),
+            };
+            params.routers.insert(format!("VI_{n:04}").into(), router);
+        }
+        engine.handle(now, Input::Configure(params));
+        while engine.poll().is_some() {}
+        Self { engine, now }
+    }
+
+    /// All of them masters, and every buffer as large as it becomes.
+    fn mastering(routers: usize) -> Self {
+        let mut node = Self::listening(routers);
+        for _ in 0..4 {
+            let _ = node.count_tick();
+        }
+        node
+    }
+
+    fn state(&self, n: usize) -> State {
+        self.engine.states().nth(n).unwrap().1
+    }
+
+    /// The heap operations of a tick at the next deadline, and how many outputs it had.
+    fn count_tick(&mut self) -> (u64, usize) {
+        self.now = self.engine.poll_timeout().unwrap().0;
+        self.count(Input::Tick)
+    }
+
+    /// The same of an advertisement for the router `n`.
+    fn count_packet(&mut self, n: usize, priority: u8) -> (u64, usize) {
+        let (interface, vrid) = place(n);
+        let bytes = advert(vrid.get(), priority);
+        self.count(Input::Packet(packet(interface, &bytes)))
+    }
+
+    fn count(&mut self, input: Input<'_>) -> (u64, usize) {
+        let before = OPERATIONS.get();
+        self.engine.handle(self.now, input);
+        let mut outputs = 0;
+        while self.engine.poll().is_some() {
+            outputs += 1;
+        }
+        let _ = self.engine.poll_timeout();
+        (OPERATIONS.get() - before, outputs)
+    }
+}
+
+fn place(n: usize) -> (InterfaceIndex, Vrid) {
+    let interface = u32::try_from(n / PER_INTERFACE).unwrap() + 1;
+    let vrid = u8::try_from(n % PER_INTERFACE).unwrap() + 1;
+    (InterfaceIndex(interface), Vrid::new(vrid).unwrap())
+}
+
+const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 255, 11);
+
+fn packet(interface: InterfaceIndex, payload: &[u8]) -> Packet<'_> {
+    Packet {
+        interface,
+        source: PEER.into(),
+        destination: GROUP_V4.into(),
+        hop_limit: 255,
+        payload,
+    }
+}
+
+fn advert(vrid: u8, priority: u8) -> Vec<u8> {
+    Advert {
+        version: Version::V3,
+        vrid: Vrid::new(vrid).unwrap(),
+        priority,
+        interval: AdvertInterval::DEFAULT,
+        addresses: AddressList::new(&[[10, 1, 0, vrid]]),
+        auth: Auth::None,
+    }
+    .emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4)
+}
+
+// --- The counter -------------------------------------------------------------------------------
+
+thread_local! {
+    /// Heap operations of this thread; tests run in several.
+    static OPERATIONS: Cell<u64> = const { Cell::new(0) };
+}
+
+struct Counting;
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+fn count_one() {
+    OPERATIONS.set(OPERATIONS.get() + 1);
+}
+
+#[expect(
+    unsafe_code,
+    reason = "the trait of a global allocator is unsafe; all is left to System"
+)]
+// SAFETY: each method passes its arguments on to `System`, under the same conditions; the counter
+// is a constant-initialised thread-local without a destructor, which allocates nothing.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        count_one();
+        // SAFETY: the caller's promises are those that `System` asks for.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        count_one();
+        // SAFETY: as above.
+        unsafe { System.dealloc(block, layout) }
+    }
+
+    unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
+        count_one();
+        // SAFETY: as above.
+        unsafe { System.realloc(block, layout, size) }
+    }
+}
