@@ -154,7 +154,13 @@ pub struct Capture {
 }
 
 impl Capture {
-    pub(crate) fn start(namespaces: &Namespaces, index: u32, filter: Filter) -> Result<Self> {
+    /// Frames are taken as they come, or with a `pace` only so often; then they wake nobody.
+    pub(crate) fn start(
+        namespaces: &Namespaces,
+        index: u32,
+        filter: Filter,
+        pace: Option<Duration>,
+    ) -> Result<Self> {
         let doing = "starting a capture";
         let socket = namespaces
             .run(|| open_packet(index, Packet::Capture))?
@@ -165,7 +171,7 @@ impl Capture {
         let (kept, awake) = (frames.clone(), Arc::clone(&wake));
         let thread = thread::Builder::new()
             .name("capture".to_owned())
-            .spawn(move || record(&socket, &awake, filter, &kept))
+            .spawn(move || record(&socket, &awake, filter, pace, &kept))
             .doing(doing)?;
         Ok(Self {
             frames,
@@ -216,12 +222,22 @@ impl Drop for Capture {
     }
 }
 
-fn record(socket: &OwnedFd, wake: &EventFd, filter: Filter, frames: &Journal<Frame>) {
+fn record(
+    socket: &OwnedFd,
+    wake: &EventFd,
+    filter: Filter,
+    pace: Option<Duration>,
+    frames: &Journal<Frame>,
+) {
     let mut buffer = vec![0; 1 << 17];
+    let timeout = pace.map_or(PollTimeout::NONE, |pace| {
+        PollTimeout::try_from(pace).unwrap_or(PollTimeout::MAX)
+    });
     loop {
-        let mut fds = [socket.as_fd(), wake.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-        let polled = poll(&mut fds, PollTimeout::NONE);
-        let stop = fds[1].revents().is_some_and(|events| !events.is_empty());
+        let mut fds = [wake.as_fd(), socket.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let watched = if pace.is_some() { 1 } else { 2 };
+        let polled = poll(&mut fds[..watched], timeout);
+        let stop = fds[0].revents().is_some_and(|events| !events.is_empty());
         match polled {
             Ok(_) if !stop => {}
             Err(Errno::EINTR) => continue,

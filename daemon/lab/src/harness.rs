@@ -36,10 +36,32 @@ pub type Test<'a> = (&'a str, fn() -> Outcome);
 /// Where the machine denies namespaces nothing is run and the result is a failure that says why;
 /// with `VRRP_LAB_OPTIONAL=1` in the environment it is a success that says so.
 pub fn run(tests: &[Test<'_>]) -> ExitCode {
+    run_where(tests, &[])
+}
+
+/// As [`run`], where `missing` names what the tests need and the machine does not have, each with
+/// its remedy. If there is any, no test is run: with `CI` in the environment that is a failure,
+/// otherwise they are shown as ignored.
+pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
     dispatch();
+    let unable = !missing.is_empty();
+    if unable {
+        let required = std::env::var_os("CI").is_some();
+        let verdict = if required { "FAILED" } else { "NOT RUN" };
+        let _ = writeln!(
+            io::stderr(),
+            "{} tests {verdict}: missing: {}",
+            tests.len(),
+            missing.join("; ")
+        );
+        if required {
+            return ExitCode::FAILURE;
+        }
+    }
     let mut arguments = Arguments::from_args();
     arguments.test_threads.get_or_insert(2);
     if !arguments.list
+        && !unable
         && let Err(error) = isolate()
     {
         let optional = std::env::var_os("VRRP_LAB_OPTIONAL").is_some_and(|value| value == "1");
@@ -53,7 +75,7 @@ pub fn run(tests: &[Test<'_>]) -> ExitCode {
     }
     let trials = tests
         .iter()
-        .map(|(name, test)| Trial::test(*name, *test))
+        .map(|(name, test)| Trial::test(*name, *test).with_ignored_flag(unable))
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }

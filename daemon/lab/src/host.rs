@@ -292,7 +292,12 @@ impl Host {
     /// # Errors
     /// When there is no such interface.
     pub fn capture(&self, interface: &str, filter: Filter) -> Result<Capture> {
-        Capture::start(&self.namespaces, self.netlink.index_of(interface)?, filter)
+        Capture::start(
+            &self.namespaces,
+            self.netlink.index_of(interface)?,
+            filter,
+            None,
+        )
     }
 
     /// Asks `http://address:80/` every 10 ms from this host, until the client is dropped.

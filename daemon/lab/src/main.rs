@@ -1,6 +1,7 @@
 //! The program `vrrp-lab`: two hosts keep a virtual address alive for a client, for people to see.
 
 mod bench;
+mod experiments;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -8,11 +9,15 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 
 /// Plays the course's experiments with the real daemon on hosts made of network namespaces.
+///
+/// Exit status 0 only if all was as it must be.
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
+    #[command(flatten)]
+    experiments: experiments::Options,
 }
 
 #[derive(Debug, Subcommand)]
@@ -39,6 +44,6 @@ fn run(cli: Cli) -> vrrp_lab::Result<bool> {
     vrrp_lab::isolate()?;
     match cli.command {
         Some(Command::Bench(options)) => bench::run(&options),
-        None => Ok(true),
+        None => experiments::run(&cli.experiments),
     }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use crate::cable::Cable;
 use crate::capture::{Capture, Filter};
@@ -75,7 +76,16 @@ impl Segment {
     /// # Errors
     /// When the packet socket cannot be opened.
     pub fn capture(&self, filter: Filter) -> Result<Capture> {
-        Capture::start(&self.0.namespaces, self.0.bridge, filter)
+        Capture::start(&self.0.namespaces, self.0.bridge, filter, None)
+    }
+
+    /// As [`Segment::capture`], for measuring: frames are collected only every `pace`, so that none
+    /// wakes a thread while the daemons are at work. [`Frame::wall`](crate::Frame::wall) is exact.
+    ///
+    /// # Errors
+    /// When the packet socket cannot be opened.
+    pub fn capture_at_leisure(&self, filter: Filter, pace: Duration) -> Result<Capture> {
+        Capture::start(&self.0.namespaces, self.0.bridge, filter, Some(pace))
     }
 
     /// The segment's name.

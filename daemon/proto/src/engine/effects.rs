@@ -69,7 +69,7 @@ impl Engine {
         };
         slot.counters.became_master += u64::from(to == State::Master);
         slot.remember(&transition);
-        self.want(id, Arc::from([]));
+        self.want(id, Arc::default());
         self.outputs
             .push_back(Output::Report(Report::Transition(transition)));
         to
@@ -86,15 +86,14 @@ impl Engine {
         };
         let Some(interface) = index else { return };
         let addresses = Arc::clone(&slot.params.addresses);
-        let (hold, release) = if slot.router.state() == State::Master {
-            (addresses, former)
-        } else if former.is_empty() {
-            (former, addresses)
-        } else {
-            (
-                Arc::from([]),
-                former.iter().chain(addresses.iter()).copied().collect(),
-            )
+        let is_master = slot.router.state() == State::Master;
+        let (hold, release) = match (is_master, former.is_empty()) {
+            (true, _) => (addresses, former),
+            (false, true) => (Arc::default(), addresses),
+            (false, false) => {
+                let all = former.iter().chain(addresses.iter()).copied();
+                (Arc::default(), all.collect())
+            }
         };
         if !slot.params.priority.is_owner() {
             self.interfaces.forget(interface, &release);

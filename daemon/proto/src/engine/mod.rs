@@ -99,7 +99,7 @@ impl Engine {
             Input::Overrun => {
                 for id in 0..self.slots.len() {
                     self.wake(now, id);
-                    self.want(id, Arc::from([]));
+                    self.want(id, Arc::default());
                 }
             }
             Input::Tick => self.handle_tick(now),
@@ -208,7 +208,7 @@ impl Engine {
                     let router = Arc::clone(&slot.name);
                     self.outputs
                         .push_back(Output::Report(Report::Stray { router, address }));
-                    self.want(id, Arc::from([]));
+                    self.want(id, Arc::default());
                 }
                 // For the owner it is the address that it sends from.
                 self.refresh_router(now, id);
@@ -255,7 +255,7 @@ impl Engine {
             // It may be the address that the owner sends from.
             self.interfaces.add_address(place.index, address);
         }
-        self.want(id, Arc::from([]));
+        self.want(id, Arc::default());
         self.announce(id, Arc::from([address]));
     }
 
