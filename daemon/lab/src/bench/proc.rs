@@ -1,0 +1,95 @@
+//! What /proc tells of processes: who descends from whom, CPU time and memory.
+
+use std::fs;
+use std::time::Duration;
+
+use vrrp_lab::{Error, Result};
+
+/// Memory of a daemon, in KiB.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct Memory {
+    /// The proportional set size: a page that n processes share counts as 1/n.
+    pub(crate) pss: u32,
+    /// What nobody shares.
+    pub(crate) private: u32,
+}
+
+/// All processes below `ancestor`.
+pub(crate) fn descendants(ancestor: u32) -> Vec<u32> {
+    let Ok(entries) = fs::read_dir("/proc") else {
+        return Vec::new();
+    };
+    let parents: Vec<(u32, u32)> = entries
+        .flatten()
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            Some((pid, parent_of(pid)?))
+        })
+        .collect();
+    let mut found = vec![ancestor];
+    let mut next = 0;
+    while let Some(&parent) = found.get(next) {
+        found.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(c, _)| c));
+        next += 1;
+    }
+    found.remove(0);
+    found
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The name stands in parentheses and may hold anything.
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(1)?.parse().ok()
+}
+
+/// CPU time of all threads of `processes` so far. From the scheduler's own account in
+/// nanoseconds; the fields of `stat` have steps of 10 ms.
+pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
+    let mut total = Duration::ZERO;
+    for pid in processes {
+        for entry in read_dir(&format!("/proc/{pid}/task"))? {
+            let path = entry.path().join("schedstat");
+            // A thread may end in between.
+            let Ok(text) = fs::read_to_string(&path) else {
+                continue;
+            };
+            let spent = text.split(' ').next().and_then(|field| field.parse().ok());
+            total += spent
+                .map(Duration::from_nanos)
+                .ok_or_else(|| Error::new(format!("reading {}", path.display()), "no number"))?;
+        }
+    }
+    Ok(total)
+}
+
+/// Memory of `processes` together.
+pub(crate) fn memory(processes: &[u32]) -> Result<Memory> {
+    let mut total = Memory::default();
+    for pid in processes {
+        let path = format!("/proc/{pid}/smaps_rollup");
+        let text = fs::read_to_string(&path)
+            .map_err(|error| Error::new(format!("reading {path}"), error))?;
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let (name, value) = (words.next(), words.next());
+            let value = || {
+                value
+                    .and_then(|value| value.parse::<u32>().ok())
+                    .unwrap_or(0)
+            };
+            match name {
+                Some("Pss:") => total.pss += value(),
+                Some("Private_Clean:" | "Private_Dirty:") => total.private += value(),
+                Some(_) | None => {}
+            }
+        }
+    }
+    Ok(total)
+}
+
+fn read_dir(path: &str) -> Result<Vec<fs::DirEntry>> {
+    fs::read_dir(path)
+        .and_then(Iterator::collect)
+        .map_err(|error| Error::new(format!("reading {path}"), error))
+}

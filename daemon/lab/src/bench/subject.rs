@@ -1,0 +1,174 @@
+//! A daemon under measurement: how each kind is configured, started, killed and looked at.
+//!
+//! Both get the same task in their own words, and nothing beyond it: no scripts, no notification,
+//! and the log at its default level to a pipe.
+
+use std::fmt::{self, Write as _};
+use std::process::Command;
+use std::time::Duration;
+
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use vrrp_lab::daemons::{keepalived_program, vrrpd_program};
+use vrrp_lab::{Error, Host, Process, Result, Signal};
+
+use super::proc;
+
+/// How long a daemon may take to start with a thousand instances, or to end.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How many virtual routers one interface gets; it could have 255.
+pub(crate) const PER_INTERFACE: u8 = 250;
+/// Of all routers on both hosts; so nobody preempts, and the roles change with each death.
+const PRIORITY: u32 = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Kind {
+    Vrrpd,
+    Keepalived,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Vrrpd => "vrrpd",
+            Self::Keepalived => "keepalived",
+        })
+    }
+}
+
+/// What a daemon is to do.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Task {
+    pub(crate) instances: u16,
+    pub(crate) interval: Duration,
+}
+
+impl Task {
+    /// How long a backup listens before it takes over: three intervals and the skew.
+    pub(crate) fn master_down(self) -> Duration {
+        // RFC 9568 section 6.1: "Skew_Time = (((256 - Priority) * Active_Adver_Interval) / 256)"
+        3 * self.interval + self.interval * (256 - PRIORITY) / 256
+    }
+
+    /// The number of interfaces that the instances need.
+    pub(crate) fn interfaces(self) -> u8 {
+        let count = self.instances.div_ceil(PER_INTERFACE.into());
+        u8::try_from(count).unwrap_or(u8::MAX)
+    }
+
+    /// The VRID and the interface's number of each instance. The virtual address is
+    /// `10.77.interface.vrid`.
+    pub(crate) fn routers(self) -> impl Iterator<Item = (u8, u8)> {
+        (0..self.interfaces())
+            .flat_map(|interface| (1..=PER_INTERFACE).map(move |vrid| (interface, vrid)))
+            .take(self.instances.into())
+    }
+}
+
+/// How an instance begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Begin {
+    Master,
+    Backup,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub(crate) struct Daemon {
+    kind: Kind,
+    process: Process,
+}
+
+impl Daemon {
+    /// Starts it and waits until it has read its configuration.
+    pub(crate) fn start(kind: Kind, host: &Host, task: Task, begin: Begin) -> Result<Self> {
+        let (command, ready) = match kind {
+            Kind::Vrrpd => {
+                host.write("/run/vrrpd.json", vrrpd_config(task, begin), 0o600)?;
+                let mut command = Command::new(vrrpd_program()?);
+                command.args(["run", "--config", "/run/vrrpd.json"]);
+                (command, " runs ")
+            }
+            Kind::Keepalived => {
+                let config = keepalived_config(task, begin);
+                host.write("/run/keepalived.conf", config, 0o600)?;
+                let program = keepalived_program()
+                    .ok_or_else(|| Error::new("starting keepalived", "it is not installed"))?;
+                let mut command = Command::new(program);
+                command.args(["--dont-fork", "--vrrp", "--log-console", "--no-syslog"]);
+                command.args(["--use-file", "/run/keepalived.conf"]);
+                command.args(["--pid", "/run/parent.pid", "--vrrp_pid", "/run/child.pid"]);
+                (command, "Startup complete")
+            }
+        };
+        let process = host.spawn(command)?;
+        process.wait_for_line(|line| line.contains(ready), PATIENCE)?;
+        Ok(Self { kind, process })
+    }
+
+    /// Dies on the spot: no resignation is sent, and its addresses stay on the host.
+    pub(crate) fn die(self) -> Result<()> {
+        if self.kind == Kind::Keepalived {
+            // The parent would start its child again, and the child, told by the kernel of its
+            // parent's death, would resign in order. So the child goes first, and quickly.
+            self.process.kill(Signal::SIGSTOP)?;
+            for child in proc::descendants(self.process.pid()) {
+                kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL)
+                    .map_err(|errno| Error::new("killing keepalived's child", errno))?;
+            }
+        }
+        self.process.kill(Signal::SIGKILL)?;
+        self.process.wait(PATIENCE).map(drop)
+    }
+
+    /// Stops in order.
+    pub(crate) fn stop(self) -> Result<()> {
+        self.process.terminate(PATIENCE).map(drop)
+    }
+
+    /// All its processes, as the lab numbers them.
+    pub(crate) fn processes(&self) -> Vec<u32> {
+        let mut all = proc::descendants(self.process.pid());
+        all.push(self.process.pid());
+        all
+    }
+}
+
+fn vrrpd_config(task: Task, begin: Begin) -> String {
+    let state = match begin {
+        Begin::Master => "master",
+        Begin::Backup => "backup",
+    };
+    let mut instances = serde_json::Map::new();
+    for (interface, vrid) in task.routers() {
+        let instance = serde_json::json!({
+            "state": state,
+            "interface": format!("eth{interface}"),
+            "virtualRouterId": vrid,
+            "priority": PRIORITY,
+            "advertInterval": format!("{}ms", task.interval.as_millis()),
+            "virtualAddresses": [format!("10.77.{interface}.{vrid}/24")],
+        });
+        instances.insert(format!("VI_{interface}_{vrid}"), instance);
+    }
+    serde_json::json!({ "instances": instances }).to_string()
+}
+
+fn keepalived_config(task: Task, begin: Begin) -> String {
+    let state = match begin {
+        Begin::Master => "MASTER",
+        Begin::Backup => "BACKUP",
+    };
+    let interval = task.interval.as_secs_f64();
+    let mut text = String::from("global_defs {\n  router_id bench\n  vrrp_version 3\n}\n");
+    for (interface, vrid) in task.routers() {
+        // Writing to a string does not fail.
+        let _ = writeln!(
+            text,
+            "vrrp_instance VI_{interface}_{vrid} {{\n  state {state}\n  interface eth{interface}\n  \
+             virtual_router_id {vrid}\n  priority {PRIORITY}\n  advert_int {interval}\n  \
+             virtual_ipaddress {{\n    10.77.{interface}.{vrid}/24\n  }}\n}}"
+        );
+    }
+    text
+}

@@ -1,0 +1,149 @@
+//! Deaths of masters, and how late beyond the protocol's bound the backup is in its place.
+//!
+//! For each virtual router, t0 is the dead master's last advertisement, as it reached the segment;
+//! the deadline is three intervals and the skew later. Late by how much are the survivor's first
+//! advertisement and its first gratuitous ARP. Then the dead host is cleaned, its daemon
+//! starts as backup, and at the next death the roles are the other way round.
+
+use std::collections::BTreeMap;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use vrrp_lab::{Error, Result};
+
+use super::arena::{Arena, Sighting, What};
+use super::subject::{Begin, Kind, Task};
+
+/// One death: what it cost, in microseconds after deadlines.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Death {
+    /// The first advertisement of each router.
+    pub(crate) adverts: Vec<f64>,
+    /// The first gratuitous ARP of each router.
+    pub(crate) announcements: Vec<f64>,
+    /// The last router's first gratuitous ARP, after the last deadline.
+    pub(crate) last: f64,
+}
+
+/// `deaths` of a kind, in `lanes` places of the same shape at once for each kind.
+///
+/// With one lane the kinds take turns, some deaths each; with more they run side by side, which is
+/// for intervals at which one daemon seldom is awake while another is.
+pub(crate) fn measure(
+    kinds: &[Kind],
+    task: Task,
+    deaths: usize,
+    lanes: usize,
+) -> Result<BTreeMap<Kind, Vec<Death>>> {
+    let mut all: BTreeMap<Kind, Vec<Death>> = BTreeMap::new();
+    if lanes > 1 {
+        let (sender, results) = mpsc::channel();
+        thread::scope(|scope| {
+            for lane in 0..lanes {
+                for kind in kinds.iter().copied() {
+                    let sender = sender.clone();
+                    let share = deaths / lanes + usize::from(lane < deaths % lanes);
+                    scope.spawn(move || {
+                        // The receiver outlives the scope.
+                        let _ = sender.send((kind, series(kind, task, share)));
+                    });
+                }
+            }
+        });
+        drop(sender);
+        for (kind, result) in results {
+            all.entry(kind).or_default().extend(result?);
+        }
+        return Ok(all);
+    }
+    const ROUNDS: usize = 4;
+    for round in 0..ROUNDS {
+        let share = deaths / ROUNDS + usize::from(round < deaths % ROUNDS);
+        for kind in kinds.iter().copied() {
+            all.entry(kind)
+                .or_default()
+                .extend(series(kind, task, share)?);
+        }
+    }
+    Ok(all)
+}
+
+/// So many deaths of a kind in one place.
+pub(crate) fn series(kind: Kind, task: Task, deaths: usize) -> Result<Vec<Death>> {
+    if deaths == 0 {
+        return Ok(Vec::new());
+    }
+    let mut arena = Arena::with_pair(kind, task)?;
+    let mut found = Vec::new();
+    let mut spoilt = 0;
+    while found.len() < deaths {
+        match death(&mut arena, task)? {
+            Some(death) => found.push(death),
+            // On a busy machine a backup may have taken over before its master was killed.
+            None if spoilt < deaths => spoilt += 1,
+            None => {
+                let doing = format!("measuring takeovers of {kind}");
+                return Err(Error::new(doing, "masters change although nobody dies"));
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// One death; nothing when both hosts were master around it.
+fn death(arena: &mut Arena, task: Task) -> Result<Option<Death>> {
+    let mark = arena.mark();
+    arena.settle();
+    let Some(master) = arena.master(&mark) else {
+        return Err(Error::new("looking for the master", "nobody advertises"));
+    };
+    let survivor = 1 - master;
+    arena.take(master)?.die()?;
+    thread::sleep(task.master_down());
+    let sightings = arena.wait("the survivor to take over", &mark, |sightings| {
+        [What::Advert, What::Announcement]
+            .into_iter()
+            .all(|what| arena.has_sent(sightings, survivor, what))
+    })?;
+    let death = judge(&sightings, master, task);
+    arena.clean_up(master)?;
+    arena.start(master, Begin::Backup)?;
+    Ok(death)
+}
+
+fn judge(sightings: &[Sighting], master: usize, task: Task) -> Option<Death> {
+    let mut death = Death::default();
+    let (mut last_deadline, mut last_announcement) = (Duration::ZERO, Duration::ZERO);
+    for router in task.routers() {
+        let of = |host, what| {
+            move |sighting: &&Sighting| {
+                sighting.router == router && sighting.from == host && sighting.what == what
+            }
+        };
+        let last = sightings.iter().rfind(of(master, What::Advert))?;
+        let advert = sightings.iter().find(of(1 - master, What::Advert))?;
+        let announcement = sightings.iter().find(of(1 - master, What::Announcement))?;
+        if advert.at <= last.at || announcement.at <= last.at {
+            return None;
+        }
+        let deadline = last.at + task.master_down();
+        death.adverts.push(micros_between(deadline, advert.at));
+        death
+            .announcements
+            .push(micros_between(deadline, announcement.at));
+        last_deadline = last_deadline.max(deadline);
+        last_announcement = last_announcement.max(announcement.at);
+    }
+    death.last = micros_between(last_deadline, last_announcement);
+    Some(death)
+}
+
+/// From the first to the second, negative when the second came first.
+pub(crate) fn micros_between(first: Duration, second: Duration) -> f64 {
+    if second >= first {
+        (second - first).as_secs_f64() * 1e6
+    } else {
+        -(first - second).as_secs_f64() * 1e6
+    }
+}
