@@ -1,0 +1,205 @@
+//! A running experiment: the hosts with their services, everybody who watches, and waiting.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice};
+use vrrp_proto::State;
+use vrrp_proto::snapshot::RouterStatus;
+
+use super::ALLOWANCE;
+use super::course::{Instance, Who};
+use super::site::{Machine, Site};
+
+/// How long to wait for what comes at once, or not at all.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// For how long everything must have been quiet before it counts as being at rest.
+const REST: Duration = Duration::from_millis(250);
+
+/// Two hosts under observation.
+pub(crate) struct Scene<'h> {
+    pub(crate) site: &'h Site,
+    pub(crate) master: Machine<'h>,
+    pub(crate) backup: Machine<'h>,
+    watches: [AddressWatch; 2],
+    /// One for each instance.
+    clients: Vec<Client>,
+}
+
+/// Both hosts held an address at once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Overlap {
+    pub(crate) from: Moment,
+    pub(crate) to: Moment,
+}
+
+impl<'h> Scene<'h> {
+    pub(crate) fn new(site: &'h Site) -> Result<Self> {
+        let clients = site
+            .instances
+            .iter()
+            .map(|instance| site.client.client(instance.vip));
+        Ok(Self {
+            site,
+            master: Machine::new(site, Who::Master),
+            backup: Machine::new(site, Who::Backup),
+            watches: [
+                site.master.watch_addresses()?,
+                site.backup.watch_addresses()?,
+            ],
+            clients: clients.collect::<Result<_>>()?,
+        })
+    }
+
+    pub(crate) const fn machine(&self, who: Who) -> &Machine<'h> {
+        match who {
+            Who::Master => &self.master,
+            Who::Backup => &self.backup,
+        }
+    }
+
+    /// The daemon of a host, which must have been started.
+    pub(crate) fn daemon(&self, who: Who) -> Result<&Vrrpd<'h>> {
+        self.machine(who).daemon().ok_or_else(|| {
+            let doing = format!("looking for the daemon of {}", who.name());
+            Error::new(doing, "it was not started")
+        })
+    }
+
+    /// What the daemon of a host shows of an instance.
+    pub(crate) fn status(&self, who: Who, instance: &Instance) -> Result<RouterStatus> {
+        self.daemon(who)?.instance(instance.name)
+    }
+
+    /// When the address of `instance` came to a host after `since`; waits for it.
+    pub(crate) fn arrival(&self, who: Who, instance: &Instance, since: Moment) -> Result<Moment> {
+        self.change(who, instance, since, true)
+    }
+
+    /// When the address of `instance` left a host after `since`; waits for it.
+    pub(crate) fn departure(&self, who: Who, instance: &Instance, since: Moment) -> Result<Moment> {
+        self.change(who, instance, since, false)
+    }
+
+    /// Waits until every instance is at rest on its host in `holders`: the daemons say so, the
+    /// host holds the address, the other one does not, and the client is served by it.
+    pub(crate) fn wait_for_rest(&self, holders: &[Who]) -> Result<()> {
+        for ((instance, holder), client) in
+            self.site.instances.iter().zip(holders).zip(&self.clients)
+        {
+            if let Some(daemon) = self.machine(*holder).daemon() {
+                daemon.wait_for_state(instance.name, State::Master, PATIENCE)?;
+            }
+            client.wait_for(holder.name(), PATIENCE)?;
+        }
+        sleep(REST);
+        for (instance, holder) in self.site.instances.iter().zip(holders) {
+            for who in [Who::Master, Who::Backup] {
+                let (holds, must) = (self.site.host(who).holds(instance.vip)?, who == *holder);
+                if holds != must {
+                    return Err(Error::new(
+                        format!("looking for {} at rest", instance.vip),
+                        format!(
+                            "{} {} hold it",
+                            who.name(),
+                            if must { "must" } else { "must not" }
+                        ),
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The longest time that a client had no answer between two moments.
+    pub(crate) fn outage(&self, from: Moment, to: Moment) -> Duration {
+        let outages = self.clients.iter().map(|client| client.outage(from, to));
+        outages.max().unwrap_or_default()
+    }
+
+    /// When both hosts held an address between two moments.
+    pub(crate) fn overlaps(&self, from: Moment, to: Moment) -> Vec<Overlap> {
+        let watches: Vec<_> = self.watches.iter().collect();
+        let spans = self
+            .site
+            .instances
+            .iter()
+            .flat_map(|instance| held_twice(&watches, instance.vip));
+        spans
+            .map(|(start, end)| Overlap {
+                from: start,
+                to: end.unwrap_or(to),
+            })
+            .filter(|overlap| overlap.to > from && overlap.from < to)
+            .collect()
+    }
+
+    /// Whether the kernel told more than the watches could take.
+    pub(crate) fn lost_events(&self) -> bool {
+        self.watches.iter().any(AddressWatch::lost_events)
+    }
+
+    /// Brings everything back to where each step begins, after one that failed: cables plugged,
+    /// power on, services running, and the master in its place.
+    pub(crate) fn restore(&mut self) -> Result<()> {
+        for who in [Who::Master, Who::Backup] {
+            for cable in self.site.cables(who) {
+                cable.plug()?;
+            }
+            let machine = match who {
+                Who::Master => &mut self.master,
+                Who::Backup => &mut self.backup,
+            };
+            if !machine.host.is_on() {
+                machine.power_on()?;
+            }
+            let runs = |daemon: &Vrrpd<'_>| daemon.process().is_running();
+            if !machine.daemon().is_some_and(runs) {
+                machine.kill_daemon()?;
+                machine.start_daemon()?;
+            }
+        }
+        self.wait_for_rest(&[Who::Master])
+    }
+
+    fn change(
+        &self,
+        who: Who,
+        instance: &Instance,
+        since: Moment,
+        arrives: bool,
+    ) -> Result<Moment> {
+        let [master, backup] = &self.watches;
+        let watch = match who {
+            Who::Master => master,
+            Who::Backup => backup,
+        };
+        let event = watch.events().wait_for(
+            |event| event.at >= since && event.added == arrives && event.address == instance.vip,
+            PATIENCE,
+        );
+        event.map(|event| event.at).ok_or_else(|| {
+            let verb = if arrives { "come to" } else { "leave" };
+            Error::new(
+                format!(
+                    "waiting {PATIENCE:?} for {} to {verb} {}",
+                    instance.vip,
+                    who.name()
+                ),
+                "it did not",
+            )
+        })
+    }
+}
+
+impl Overlap {
+    pub(crate) fn length(&self) -> Duration {
+        self.to.since(self.from)
+    }
+
+    /// Whether the one just did not know of the other yet: an advertisement was under way.
+    pub(crate) fn is_brief(&self) -> bool {
+        self.length() <= ALLOWANCE
+    }
+}
