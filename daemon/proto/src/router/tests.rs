@@ -447,6 +447,8 @@ fn among_equals_the_greater_address_is_master() {
     let reaction = router.handle_advert(now, &advert(100, 100), LOW, OWN);
     assert_eq!(reaction.change, None);
     assert!(reaction.second_master);
+    let reaction = router.handle_advert(now, &advert(100, 100), OWN, OWN);
+    assert_eq!(reaction.change, None, "greater, not equal");
     let reaction = router.handle_advert(now, &advert(100, 100), HIGH, OWN);
     let cause = Cause::HigherAddress {
         master: HIGH,

@@ -41,6 +41,23 @@ fn only_the_deleted_address_is_announced() {
 }
 
 #[test]
+fn the_same_address_with_another_prefix_is_not_missed() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(node.give(removed(ETH1, "192.168.224.100/32")), [""; 0]);
+}
+
+#[test]
+fn an_address_that_was_taken_off_is_never_a_source() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    let mut params = vi_1();
+    params.addresses = addresses(&["192.168.224.101/24"]);
+    node.configure(routers([("VI_1", params)]));
+    node.give(removed(ETH1, own(ETH1)));
+    assert_eq!(node.state("VI_1"), State::Fault);
+}
+
+#[test]
 fn a_backup_does_not_miss_a_virtual_address() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, "192.168.224.100/24")), [""; 0]);

@@ -103,6 +103,48 @@ fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
 }
 
 #[test]
+fn each_changed_parameter_alone_is_in_the_next_advertisement() {
+    let mut params = vi_1();
+    params.version = Version::V2;
+    let mut node = Node::mastering(routers([("VI_1", params.clone())]));
+    let mut message = |params: &RouterParams| {
+        node.configure(routers([("VI_1", params.clone())]));
+        node.now = node.due();
+        let sent = node.take(Input::Tick);
+        let crate::border::Output::Advertise { message, .. } = &sent[0] else {
+            panic!("{sent:?}")
+        };
+        message.to_vec()
+    };
+    params.password = Password::new(b"geheim");
+    assert_eq!(message(&params)[12..], *b"geheim\0\0");
+    params.interval = AdvertInterval::from_seconds(2).unwrap();
+    assert_eq!(message(&params)[5], 2);
+    params.addresses = addresses(&["192.168.224.200/24"]);
+    assert_eq!(message(&params)[8..12], [192, 168, 224, 200]);
+    params.priority = priority(150);
+    assert_eq!(message(&params)[2], 150);
+}
+
+#[test]
+fn a_source_stays_when_an_earlier_address_becomes_an_own_one() {
+    let mut second = vi_1();
+    second.vrid = Vrid::new(52).unwrap();
+    second.addresses = addresses(&["192.168.224.5/24"]);
+    let both = |second: &RouterParams| routers([("VI_1", vi_1()), ("VI_2", second.clone())]);
+    let mut node = Node::mastering(both(&second));
+    // Another daemon adds the virtual address, and the host changes its own.
+    node.give(added(ETH1, "192.168.224.5/24", false));
+    node.give(added(ETH1, "192.168.224.13/24", false));
+    node.give(removed(ETH1, own(ETH1)));
+    let source = |node: &Node| node.status("VI_1").source.unwrap().to_string();
+    assert_eq!(source(&node), "192.168.224.13");
+    second.priority = Priority::OWNER;
+    node.configure(both(&second));
+    assert_eq!(source(&node), "192.168.224.13");
+}
+
+#[test]
 fn a_shorter_interval_counts_at_once() {
     let mut node = Node::mastering(both());
     let mut params = both();
