@@ -1,0 +1,162 @@
+//! What a master does.
+
+use super::rig::*;
+use crate::router::*;
+
+// RFC 9568 section 6.4.3: on Shutdown cancel Adver_Timer, send an ADVERTISEMENT with priority 0,
+// become Initialize.
+#[test]
+fn a_master_that_stops_resigns() {
+    let (mut router, _) = in_state(v3(100), State::Master);
+    let reaction = router.stop(Cause::Stopped);
+    assert_eq!(reaction.send, Some(Send::Resignation));
+    assert_eq!(reaction.change, Some((State::Master, Cause::Stopped)));
+    assert_eq!(router.deadline(), None);
+}
+
+// RFC 9568 section 6.4.3: priority 0 makes it send an ADVERTISEMENT and reset Adver_Timer.
+#[test]
+fn a_master_answers_a_resignation_and_counts_from_there() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let reaction = router.handle_advert(now, &advert(0, 100), HIGH, OWN);
+    assert_eq!(
+        reaction,
+        Reaction {
+            send: Some(Send::Advert),
+            ..Reaction::default()
+        }
+    );
+    assert_eq!(next_advert(&mut router), now + SECOND);
+}
+
+#[test]
+fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let mut sent = 0;
+    for n in 0..100_000_u32 {
+        let at = now + Duration::from_micros(1) * n;
+        while let Some((due, _)) = router.deadline()
+            && due <= at
+        {
+            sent += u32::from(router.handle_tick(at).send.is_some());
+        }
+        sent += u32::from(
+            router
+                .handle_advert(at, &advert(0, 100), HIGH, OWN)
+                .send
+                .is_some(),
+        );
+    }
+    assert_eq!(sent, 10, "in 100 ms");
+    let end = now + Duration::from_millis(100);
+    assert!(
+        router.deadline().unwrap().0 <= end + REPLY_SPACING,
+        "the last one is answered too, before anybody else's skew is over"
+    );
+}
+
+// RFC 9568 section 6.4.3: a greater priority makes it a Backup that waits for
+// Active_Down_Interval of the interval in the ADVERTISEMENT.
+#[test]
+fn a_master_yields_to_a_greater_priority() {
+    for source in [LOW, HIGH] {
+        let (mut router, now) = in_state(v3(100), State::Master);
+        let reaction = router.handle_advert(now, &advert(101, 200), source, OWN);
+        let cause = Cause::HigherPriority {
+            master: source,
+            theirs: 101,
+            ours: 100,
+        };
+        assert_eq!(reaction, changed(State::Master, cause));
+        assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000 * 2));
+        assert_eq!(router.heard(), Some((source, 101)));
+    }
+}
+
+// RFC 9568 section 6.4.3: ... or an equal priority and a greater primary address.
+#[test]
+fn among_equals_the_greater_address_is_master() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let reaction = router.handle_advert(now, &advert(100, 100), LOW, OWN);
+    assert_eq!(reaction.change, None);
+    assert!(reaction.second_master);
+    let reaction = router.handle_advert(now, &advert(100, 100), OWN, OWN);
+    assert_eq!(reaction.change, None, "greater, not equal");
+    let reaction = router.handle_advert(now, &advert(100, 100), HIGH, OWN);
+    let cause = Cause::HigherAddress {
+        master: HIGH,
+        priority: 100,
+    };
+    assert_eq!(reaction, changed(State::Master, cause));
+}
+
+// RFC 9568 section 6.4.3: the comparison is of unsigned integers in network byte order.
+#[test]
+fn addresses_are_compared_unsigned_and_from_the_left() {
+    let beats = |theirs: [u8; 4], ours: [u8; 4]| {
+        let (mut router, now) = in_state(v3(100), State::Master);
+        let reaction = router.handle_advert(now, &advert(100, 100), theirs.into(), ours.into());
+        reaction.change.is_some()
+    };
+    assert!(
+        beats([192, 0, 2, 1], [10, 0, 0, 9]),
+        "128 and above are not negative"
+    );
+    assert!(
+        beats([10, 0, 1, 1], [10, 0, 0, 9]),
+        "the left bytes count more"
+    );
+    assert!(!beats([10, 0, 0, 9], [10, 0, 1, 1]));
+}
+
+// RFC 9568 section 6.4.3: anything else is discarded and answered by an ADVERTISEMENT at once.
+#[test]
+fn version_3_answers_a_lower_priority_without_touching_the_timer() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let due = router.deadline();
+    let reaction = router.handle_advert(now, &advert(99, 100), HIGH, OWN);
+    assert_eq!(reaction.send, Some(Send::Advert));
+    assert_eq!(reaction.change, None);
+    assert!(reaction.second_master);
+    assert_eq!(router.deadline(), due);
+}
+
+// RFC 3768 section 6.4.3: anything else is discarded.
+#[test]
+fn version_2_does_not_answer_a_lower_priority() {
+    let (mut router, now) = in_state(v2(100), State::Master);
+    let due = router.deadline();
+    let reaction = router.handle_advert(now, &advert(99, 100), HIGH, OWN);
+    assert_eq!(reaction.send, None);
+    assert_eq!(reaction.change, None);
+    assert!(reaction.second_master);
+    assert_eq!(router.deadline(), due);
+}
+
+#[test]
+fn answers_are_ten_milliseconds_apart_and_announcements_a_second() {
+    let (mut router, _) = in_state(v3(100), State::Master);
+    let start = next_advert(&mut router);
+    let (mut sent, mut announced) = (0, 0);
+    for n in 0..900_000_u32 {
+        let at = start - Duration::from_millis(950) + Duration::from_micros(1) * n;
+        let reaction = router.handle_advert(at, &advert(1, 100), HIGH, OWN);
+        sent += u32::from(reaction.send.is_some());
+        announced += u32::from(reaction.announce);
+    }
+    assert_eq!(sent, 90, "in 900 ms");
+    assert_eq!(announced, 1, "the take-over was more than a second ago");
+}
+
+#[test]
+fn the_owner_yields_to_nobody_but_another_owner_of_greater_address() {
+    for (priority, source, state) in [
+        (254, HIGH, State::Master),
+        (255, LOW, State::Master),
+        (255, HIGH, State::Backup),
+    ] {
+        let (mut router, now) = in_state(v3(255), State::Master);
+        let _ = router.handle_advert(now, &advert(priority, 100), source, OWN);
+        assert_eq!(router.state(), state, "{priority} from {source}");
+    }
+}

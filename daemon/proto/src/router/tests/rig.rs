@@ -1,0 +1,102 @@
+//! Routers in every state, and advertisements for them.
+
+use core::net::Ipv4Addr;
+
+use crate::router::*;
+use crate::types::Vrid;
+use crate::wire::{AddressList, Auth};
+
+pub(super) const T0: Instant = Instant::from_nanos(1_000_000_000_000);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+
+pub(super) const LOW: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 224, 11));
+pub(super) const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 224, 12));
+pub(super) const HIGH: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 224, 13));
+
+pub(super) fn nanos(nanos: u64) -> Duration {
+    Duration::from_nanos(nanos)
+}
+
+pub(super) fn v3(priority: u8) -> Settings {
+    Settings {
+        version: Version::V3,
+        priority: Priority::new(priority).unwrap(),
+        interval: AdvertInterval::DEFAULT,
+        preempt: true,
+    }
+}
+
+pub(super) fn v2(priority: u8) -> Settings {
+    Settings {
+        version: Version::V2,
+        ..v3(priority)
+    }
+}
+
+pub(super) fn obstacle() -> Obstacle {
+    Obstacle::NoCarrier("eth1".into())
+}
+
+pub(super) fn changed(from: State, cause: Cause) -> Reaction {
+    Reaction {
+        change: Some((from, cause)),
+        ..Reaction::default()
+    }
+}
+
+/// An advertisement, of which the router looks at priority and interval alone.
+pub(super) fn advert(priority: u8, centiseconds: u16) -> Advert<'static> {
+    Advert {
+        version: Version::V3,
+        vrid: Vrid::new(51).unwrap(),
+        priority,
+        interval: AdvertInterval::from_centiseconds(centiseconds).unwrap(),
+        addresses: AddressList::new(&[[192, 168, 224, 100]]),
+        auth: Auth::None,
+    }
+}
+
+/// When the next advertisement is due, with the second announcement out of the way.
+pub(super) fn next_advert(router: &mut Router) -> Instant {
+    loop {
+        match router.deadline() {
+            Some((at, "second announcement")) => assert!(router.handle_tick(at).announce),
+            Some((at, "advertisement")) => return at,
+            other => panic!("no master: {other:?}"),
+        }
+    }
+}
+
+/// A router in `state`, in the middle between two events of its life there. A backup obeys
+/// [`HIGH`]; a master took over more than a second ago.
+pub(super) fn in_state(settings: Settings, state: State) -> (Router, Instant) {
+    let mut router = Router::new(settings);
+    let half = settings.interval.duration() / 2;
+    let now = match state {
+        State::Init => T0,
+        State::Fault => {
+            let _ = router.start(T0, Some(obstacle()), false);
+            T0 + SECOND
+        }
+        State::Backup => {
+            let _ = router.start(T0, None, false);
+            let _ = router.handle_advert(T0, &advert(255, 100), HIGH, OWN);
+            T0 + half
+        }
+        State::Master => {
+            let _ = router.start(T0, None, false);
+            let mut at = T0;
+            for _ in 0..3 {
+                if router.state() == State::Backup {
+                    at = router.deadline().unwrap().0;
+                } else {
+                    at = next_advert(&mut router);
+                }
+                let _ = router.handle_tick(at);
+            }
+            at + half
+        }
+    };
+    assert_eq!(router.state(), state);
+    (router, now)
+}

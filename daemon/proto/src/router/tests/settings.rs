@@ -1,0 +1,121 @@
+//! New settings for a router that runs.
+
+use super::rig::*;
+use crate::router::*;
+
+#[test]
+fn a_new_priority_touches_no_timer() {
+    for state in [State::Backup, State::Master] {
+        let (mut router, now) = in_state(v3(100), state);
+        let deadline = router.deadline();
+        router.set_settings(now, v3(150));
+        assert_eq!(router.deadline(), deadline, "{state}");
+        assert_eq!(router.state(), state);
+    }
+}
+
+#[test]
+fn a_backup_with_a_new_priority_judges_and_waits_by_it_from_the_next_packet_on() {
+    let (mut router, now) = in_state(v3(100), State::Backup);
+    router.set_settings(now, v3(254));
+    let _ = router.handle_advert(now, &advert(254, 100), HIGH, OWN);
+    let due = now + nanos(3_007_812_500);
+    assert_eq!(router.deadline().unwrap().0, due);
+    let _ = router.handle_advert(now + SECOND, &advert(253, 100), HIGH, OWN);
+    assert_eq!(router.deadline().unwrap().0, due);
+}
+
+#[test]
+fn a_shorter_interval_counts_at_once_and_a_longer_one_from_the_next_advertisement() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let due = next_advert(&mut router);
+    let in_5_s = AdvertInterval::from_centiseconds(500).unwrap();
+    router.set_settings(
+        now,
+        Settings {
+            interval: in_5_s,
+            ..v3(100)
+        },
+    );
+    assert_eq!(router.deadline().unwrap().0, due);
+    let _ = router.handle_tick(due);
+    assert_eq!(router.deadline().unwrap().0, due + SECOND * 5);
+    let in_10_ms = AdvertInterval::from_centiseconds(1).unwrap();
+    router.set_settings(
+        due + SECOND,
+        Settings {
+            interval: in_10_ms,
+            ..v3(100)
+        },
+    );
+    assert_eq!(
+        router.deadline().unwrap().0,
+        due + SECOND + Duration::from_millis(10)
+    );
+}
+
+#[test]
+fn a_changed_interval_does_not_look_like_standing_still() {
+    let in_10_ms = AdvertInterval::from_centiseconds(1).unwrap();
+    let in_10_s = AdvertInterval::from_centiseconds(1000).unwrap();
+    for (before, after) in [(in_10_s, in_10_ms), (in_10_ms, in_10_s)] {
+        let (mut router, _) = in_state(
+            Settings {
+                interval: before,
+                ..v3(100)
+            },
+            State::Master,
+        );
+        let mut sent = next_advert(&mut router);
+        let _ = router.handle_tick(sent);
+        // Late by nearly the old interval, then three new ones as they are due.
+        let now = sent + before.duration() - nanos(1);
+        router.set_settings(
+            now,
+            Settings {
+                interval: after,
+                ..v3(100)
+            },
+        );
+        for _ in 0..3 {
+            let due = next_advert(&mut router);
+            assert!(due > sent && due <= now.max(sent) + after.duration());
+            assert_eq!(router.handle_tick(due).send, Some(Send::Advert));
+            sent = due;
+        }
+        assert_eq!(router.state(), State::Master);
+    }
+}
+
+#[test]
+fn who_told_a_long_interval_may_be_late_by_it_although_the_new_one_is_short() {
+    let in_10_s = AdvertInterval::from_centiseconds(1000).unwrap();
+    let in_10_ms = AdvertInterval::from_centiseconds(1).unwrap();
+    let (mut router, _) = in_state(
+        Settings {
+            interval: in_10_s,
+            ..v3(100)
+        },
+        State::Master,
+    );
+    let sent = next_advert(&mut router);
+    let _ = router.handle_tick(sent);
+    router.set_settings(
+        sent,
+        Settings {
+            interval: in_10_ms,
+            ..v3(100)
+        },
+    );
+    assert_eq!(
+        router.handle_tick(sent + SECOND * 29).send,
+        Some(Send::Advert)
+    );
+    assert_eq!(router.state(), State::Master, "the others wait for 30 s");
+    let _ = router.handle_tick(sent + SECOND * 30);
+    assert_eq!(
+        router.state(),
+        State::Backup,
+        "since then they wait for 30 ms"
+    );
+}

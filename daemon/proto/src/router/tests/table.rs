@@ -1,0 +1,169 @@
+//! The whole machine: every state with every event.
+
+use core::fmt::Write;
+
+use super::rig::*;
+use crate::router::*;
+use crate::time::Human;
+
+/// Every state with every event: what becomes of it, what is sent, which timer runs then. Of the
+/// other flavours only what differs from the first is shown.
+#[test]
+fn the_transition_table_is_the_one_that_was_agreed_on() {
+    let no_preemption = Settings {
+        preempt: false,
+        ..v3(100)
+    };
+    let mut table = String::new();
+    for (title, settings) in [
+        ("version 3, priority 100", v3(100)),
+        ("version 3, priority 100, no preemption", no_preemption),
+        ("version 3, owner", v3(255)),
+        ("version 2, priority 100", v2(100)),
+    ] {
+        writeln!(table, "{title}").unwrap();
+        for state in [State::Init, State::Backup, State::Master, State::Fault] {
+            for event in Event::ALL {
+                let line = outcome(settings, state, event);
+                if settings == v3(100) || line != outcome(v3(100), state, event) {
+                    writeln!(table, "  {state:6} + {:32} -> {line}", event.words()).unwrap();
+                }
+            }
+        }
+    }
+    insta::assert_snapshot!(table);
+}
+
+#[derive(Clone, Copy)]
+enum Event {
+    Start,
+    StartExpectingMaster,
+    StartWithObstacle,
+    Stop,
+    Obstacle,
+    NoObstacle,
+    GreaterPriority,
+    EqualFromGreaterAddress,
+    EqualFromSmallerAddress,
+    LowerPriority,
+    Resignation,
+    TickEarly,
+    TickDue,
+    TickLate,
+    TickOverslept,
+    Settings,
+}
+
+impl Event {
+    const ALL: [Self; 16] = [
+        Self::Start,
+        Self::StartExpectingMaster,
+        Self::StartWithObstacle,
+        Self::Stop,
+        Self::Obstacle,
+        Self::NoObstacle,
+        Self::GreaterPriority,
+        Self::EqualFromGreaterAddress,
+        Self::EqualFromSmallerAddress,
+        Self::LowerPriority,
+        Self::Resignation,
+        Self::TickEarly,
+        Self::TickDue,
+        Self::TickLate,
+        Self::TickOverslept,
+        Self::Settings,
+    ];
+
+    fn words(self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::StartExpectingMaster => "start, expecting to be master",
+            Self::StartWithObstacle => "start with an obstacle",
+            Self::Stop => "stop",
+            Self::Obstacle => "obstacle",
+            Self::NoObstacle => "no obstacle",
+            Self::GreaterPriority => "advert of greater priority",
+            Self::EqualFromGreaterAddress => "advert of equal, greater address",
+            Self::EqualFromSmallerAddress => "advert of equal, smaller address",
+            Self::LowerPriority => "advert of lower priority",
+            Self::Resignation => "advert of priority 0",
+            Self::TickEarly => "tick early",
+            Self::TickDue => "tick due",
+            Self::TickLate => "tick late by half an interval",
+            Self::TickOverslept => "tick late by ten intervals",
+            Self::Settings => "settings: priority - 10, 500 ms",
+        }
+    }
+
+    /// Lets it happen to `router`, which has been left alone until `now`. Returns when it did.
+    fn happen(self, router: &mut Router, now: Instant) -> (Instant, Reaction) {
+        let settings = *router.settings();
+        let own = settings.priority.get();
+        let interval = settings.interval.duration();
+        let due = router.deadline().map_or(now, |(at, _)| at);
+        let mut hear = |priority: u8, source| {
+            (
+                now,
+                router.handle_advert(now, &advert(priority, 200), source, OWN),
+            )
+        };
+        match self {
+            Self::Start => (now, router.start(now, None, false)),
+            Self::StartExpectingMaster => (now, router.start(now, None, true)),
+            Self::StartWithObstacle => (now, router.start(now, Some(obstacle()), false)),
+            Self::Stop => (now, router.stop(Cause::Stopped)),
+            Self::Obstacle => {
+                let down = Obstacle::TrackerDown("httpd".into());
+                (now, router.set_obstacle(now, Some(down)))
+            }
+            Self::NoObstacle => (now, router.set_obstacle(now, None)),
+            Self::GreaterPriority => hear(own.saturating_add(1), HIGH),
+            Self::EqualFromGreaterAddress => hear(own, HIGH),
+            Self::EqualFromSmallerAddress => hear(own, LOW),
+            Self::LowerPriority => hear(own - 1, HIGH),
+            Self::Resignation => hear(0, HIGH),
+            Self::TickEarly => (now, router.handle_tick(now)),
+            Self::TickDue => (due, router.handle_tick(due)),
+            Self::TickLate => (due + interval / 2, router.handle_tick(due + interval / 2)),
+            Self::TickOverslept => (due + interval * 10, router.handle_tick(due + interval * 10)),
+            Self::Settings => {
+                let changed = Settings {
+                    priority: Priority::new(own - 10).unwrap(),
+                    interval: AdvertInterval::from_centiseconds(50).unwrap(),
+                    ..settings
+                };
+                router.set_settings(now - interval / 4, changed);
+                (now - interval / 4, Reaction::default())
+            }
+        }
+    }
+}
+
+/// What `event` does to a router in `state`, in words.
+fn outcome(settings: Settings, state: State, event: Event) -> String {
+    let (mut router, now) = in_state(settings, state);
+    let before = router.deadline();
+    let (at, reaction) = event.happen(&mut router, now);
+    let mut words = vec![router.state().to_string()];
+    words.extend(reaction.send.map(|send| match send {
+        Send::Advert => "advertises".to_owned(),
+        Send::Resignation => "resigns".to_owned(),
+    }));
+    words.extend(reaction.announce.then(|| "announces".to_owned()));
+    words.extend(reaction.late.then(|| "was late".to_owned()));
+    words.extend(reaction.second_master.then(|| "second master".to_owned()));
+    let after = router.deadline();
+    if after != before {
+        words.push(after.map_or("timer off".to_owned(), |(due, why)| {
+            format!("{why} in {}", Human(due.since(at)))
+        }));
+    }
+    if let Some((from, cause)) = reaction.change {
+        assert_eq!(
+            from, state,
+            "the change is told from the state that it was in"
+        );
+        words.push(format!("({cause})"));
+    }
+    words.join("; ")
+}
