@@ -2,11 +2,13 @@
 
 mod bench;
 mod experiments;
+mod standing;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use vrrp_lab::Result;
 
 /// Plays the course's experiments with the real daemon on hosts made of network namespaces.
 ///
@@ -24,26 +26,79 @@ struct Cli {
 enum Command {
     /// Measures the daemon, beside keepalived where it is installed.
     Bench(bench::Options),
+    /// Leaves the hosts standing in the background, with both networks.
+    Up,
+    /// Takes them down.
+    Down,
+    /// Runs a command on a host, with its exit status.
+    Exec {
+        /// master, backup or client.
+        host: String,
+        /// The command, for example bash, or vrrpd status.
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+        command: Vec<String>,
+    },
+    /// Shows what the daemons of a host said.
+    Log {
+        /// master or backup.
+        host: String,
+    },
+    /// Switches the power of a host off, killing all that runs there, or on.
+    Power {
+        /// master or backup.
+        host: String,
+        power: standing::Power,
+    },
+    /// Pulls a cable, or plugs it in again.
+    Cable {
+        /// master, backup or client.
+        host: String,
+        /// ens33 or ens37.
+        interface: String,
+        plug: standing::Plug,
+    },
+    /// The process that keeps the hosts of `up`.
+    #[command(name = standing::KEEPER, hide = true)]
+    Keeper,
 }
 
 fn main() -> ExitCode {
     vrrp_lab::dispatch();
-    match run(Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            let _ = writeln!(io::stderr(), "vrrp-lab: {error}");
-            ExitCode::FAILURE
-        }
+    run(Cli::parse()).unwrap_or_else(|error| {
+        let _ = writeln!(io::stderr(), "vrrp-lab: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+fn run(cli: Cli) -> Result<ExitCode> {
+    match cli.command {
+        None => isolated(|| experiments::run(&cli.experiments)),
+        Some(Command::Bench(options)) => isolated(|| bench::run(&options)),
+        Some(Command::Exec { host, command }) => standing::exec(&host, &command),
+        Some(Command::Up) => standing::up().map(done),
+        Some(Command::Down) => standing::down().map(done),
+        Some(Command::Log { host }) => standing::log(&host).map(done),
+        Some(Command::Power { host, power }) => standing::power(&host, power).map(done),
+        Some(Command::Cable {
+            host,
+            interface,
+            plug,
+        }) => standing::cable(&host, &interface, plug).map(done),
+        Some(Command::Keeper) => standing::keep().map(done),
     }
 }
 
-/// Whether all was as it must be.
-fn run(cli: Cli) -> vrrp_lab::Result<bool> {
+/// Runs `job` in namespaces of its own. It says whether all was as it must be.
+fn isolated(job: impl FnOnce() -> Result<bool>) -> Result<ExitCode> {
     vrrp_lab::daemons::vrrpd_program()?;
     vrrp_lab::isolate()?;
-    match cli.command {
-        Some(Command::Bench(options)) => bench::run(&options),
-        None => experiments::run(&cli.experiments),
-    }
+    Ok(if job()? {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn done((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }

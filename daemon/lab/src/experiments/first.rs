@@ -3,7 +3,7 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use vrrp_lab::{Filter, Result, Signal};
+use vrrp_lab::{Filter, Moment, Result, Signal};
 use vrrp_proto::State;
 
 use super::course::{CHECK_INTERVAL, VI_1, Who};
@@ -79,16 +79,16 @@ fn httpd(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     };
     story.step(scene, plan, |scene, act| {
         let before = scene.status(Who::Master, &VI_1)?;
-        scene.master.stop_httpd()?;
-        let stopped = act.start.elapsed();
-        scene.wait_for_rest(ON_MASTER)?;
-        act.fact("started again");
+        let old = scene.master.httpd()?;
+        scene.master.stop_httpd(&old)?;
+        let new = scene.master.wait_for_httpd(&old, bound)?;
+        act.took("started again", new.since(act.start), bound);
+        act.must(!scene.has_moved(&VI_1, act.start), || {
+            "the address moved".to_owned()
+        });
         let after = scene.status(Who::Master, &VI_1)?;
         act.must(after.history.len() == before.history.len(), || {
             format!("the master switched: {}", after.cause)
-        });
-        act.must(stopped < START_OF_HTTPD, || {
-            format!("stopping httpd took {}", millis(stopped))
         });
         Ok(())
     })
@@ -151,13 +151,17 @@ fn freeze(story: &mut Story, scene: &mut Scene<'_>) -> bool {
         let taken = scene.arrival(Who::Backup, &VI_1, act.start)?;
         act.took("backup", taken.since(act.start), silence);
         sleep(FREEZE.saturating_sub(act.start.elapsed()));
-        let woken = vrrp_lab::Moment::now();
+        let woken = Moment::now();
         act.woken = Some(woken);
         scene.daemon(Who::Master)?.process().kill(Signal::SIGCONT)?;
         let left = scene.departure(Who::Master, &VI_1, woken)?;
         act.fact(format_args!(
-            "let go {} after waking",
+            "lets go {} after waking",
             precise(left.since(woken))
+        ));
+        act.fact(format_args!(
+            "both hold it for {}",
+            millis(left.since(taken))
         ));
         let back = scene.arrival(Who::Master, &VI_1, woken)?;
         act.took("master again", back.since(woken), listening);
@@ -183,7 +187,7 @@ fn delete(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     };
     story.step(scene, plan, |scene, act| {
         let before = scene.status(Who::Master, &VI_1)?;
-        let asked = vrrp_lab::Moment::now();
+        let asked = Moment::now();
         scene.site.master.delete_address(VI_1.interface, VI_1.vip)?;
         let went = scene.departure(Who::Master, &VI_1, asked)?;
         let came = scene.arrival(Who::Master, &VI_1, went)?;
@@ -205,10 +209,7 @@ fn delete(story: &mut Story, scene: &mut Scene<'_>) -> bool {
 
 fn cable(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     let pulled = silence(story, scene, "the master's cable is pulled", |scene| {
-        scene
-            .site
-            .cables(Who::Master)
-            .try_for_each(|cable| cable.pull())
+        scene.site.plug(Who::Master, false)
     });
     let listening = VI_1.master_down(Who::Master);
     let plan = Plan {
@@ -219,10 +220,7 @@ fn cable(story: &mut Story, scene: &mut Scene<'_>) -> bool {
         twice: Twice::Handover,
     };
     let plugged = story.step(scene, plan, |scene, act| {
-        scene
-            .site
-            .cables(Who::Master)
-            .try_for_each(|cable| cable.plug())?;
+        scene.site.plug(Who::Master, true)?;
         let came = scene.arrival(Who::Master, &VI_1, act.start)?;
         act.took("master", came.since(act.start), listening);
         Ok(())
@@ -278,7 +276,7 @@ fn failback<'h>(
     story: &mut Story,
     scene: &mut Scene<'h>,
     name: &'static str,
-    event: impl FnOnce(&mut Scene<'h>) -> Result<vrrp_lab::Moment>,
+    event: impl FnOnce(&mut Scene<'h>) -> Result<Moment>,
 ) -> bool {
     let listening = VI_1.first_listening();
     let plan = Plan {

@@ -17,6 +17,9 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use vrrp_lab::Result;
 
+pub(crate) use self::course::{VI_1, VI_2, Who};
+pub(crate) use self::scene::PATIENCE;
+pub(crate) use self::site::{CLIENT, Machine, Site};
 use self::story::{Story, say};
 
 /// What is granted beyond the protocol's bounds: the client asks every 10 ms, and processes run

@@ -82,6 +82,14 @@ impl<'h> Scene<'h> {
         self.change(who, instance, since, false)
     }
 
+    /// Whether the address of `instance` came or went anywhere after `since`.
+    pub(crate) fn has_moved(&self, instance: &Instance, since: Moment) -> bool {
+        self.watches
+            .iter()
+            .flat_map(|watch| watch.events().entries())
+            .any(|event| event.at >= since && event.address == instance.vip)
+    }
+
     /// Waits until every instance is at rest on its host in `holders`: the daemons say so, the
     /// host holds the address, the other one does not, and the client is served by it.
     pub(crate) fn wait_for_rest(&self, holders: &[Who]) -> Result<()> {
@@ -144,9 +152,7 @@ impl<'h> Scene<'h> {
     /// power on, services running, and the master in its place.
     pub(crate) fn restore(&mut self) -> Result<()> {
         for who in [Who::Master, Who::Backup] {
-            for cable in self.site.cables(who) {
-                cable.plug()?;
-            }
+            self.site.plug(who, true)?;
             let machine = match who {
                 Who::Master => &mut self.master,
                 Who::Backup => &mut self.backup,

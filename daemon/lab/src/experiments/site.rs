@@ -1,10 +1,11 @@
 //! The hardware of an experiment: networks, hosts and cables, and what runs on a host.
 
 use std::net::IpAddr;
+use std::thread::sleep;
 use std::time::Duration;
 
 use vrrp_lab::daemons::{Vrrpd, clean_up};
-use vrrp_lab::{Cable, Host, Journal, Line, Moment, Result, Segment, Signal};
+use vrrp_lab::{Cable, Error, Host, Journal, Line, Moment, Result, Segment, Signal};
 
 use super::course::{
     CHECK, HTTPD_PID, Instance, START_HTTPD, Who, check_script, configuration, start_httpd_script,
@@ -13,14 +14,17 @@ use super::course::{
 /// How long a host may take to shut down in order.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
+/// The third host.
+pub(crate) const CLIENT: &str = "client";
+
 /// Two hosts and a client, on one network for each instance.
 pub(crate) struct Site {
     pub(crate) instances: &'static [Instance],
     pub(crate) master: Host,
     pub(crate) backup: Host,
     pub(crate) client: Host,
-    /// Each host's cards, in the order of the instances.
-    cables: Vec<(Who, Cable)>,
+    /// The cables, each with the name of its host.
+    cables: Vec<(&'static str, Cable)>,
 }
 
 impl Site {
@@ -32,15 +36,17 @@ impl Site {
             Ok(host)
         };
         let (master, backup) = (build(Who::Master)?, build(Who::Backup)?);
-        let client = Host::new("client")?;
+        let client = Host::new(CLIENT)?;
         let mut cables = Vec::new();
         for instance in instances {
             let network = Segment::new(instance.interface)?;
             for (who, host) in [(Who::Master, &master), (Who::Backup, &backup)] {
                 let cable = network.attach(host, instance.interface, &who.address(instance))?;
-                cables.push((who, cable));
+                cables.push((who.name(), cable));
             }
-            network.attach(&client, instance.interface, &client_address(instance.vip))?;
+            let cable =
+                network.attach(&client, instance.interface, &client_address(instance.vip))?;
+            cables.push((CLIENT, cable));
         }
         Ok(Self {
             instances,
@@ -58,12 +64,24 @@ impl Site {
         }
     }
 
-    /// The cables of a host.
-    pub(crate) fn cables(&self, who: Who) -> impl Iterator<Item = &Cable> {
+    /// The cable of a host's network card.
+    pub(crate) fn cable(&self, host: &str, interface: &str) -> Option<&Cable> {
         self.cables
             .iter()
-            .filter(move |(whose, _)| *whose == who)
+            .find(|(whose, cable)| *whose == host && cable.interface() == interface)
             .map(|(_, cable)| cable)
+    }
+
+    /// Pulls or plugs all cables of a host.
+    pub(crate) fn plug(&self, who: Who, plugged: bool) -> Result<()> {
+        self.cables
+            .iter()
+            .filter(|(whose, _)| *whose == who.name())
+            .try_for_each(
+                |(_, cable)| {
+                    if plugged { cable.plug() } else { cable.pull() }
+                },
+            )
     }
 }
 
@@ -126,13 +144,29 @@ impl<'h> Machine<'h> {
         clean_up(self.host)
     }
 
+    /// The number of the web server.
+    pub(crate) fn httpd(&self) -> Result<String> {
+        let number = self.host.shell(&format!("cat {HTTPD_PID}"))?;
+        Ok(number.trim().to_owned())
+    }
+
     /// `systemctl stop httpd`.
-    pub(crate) fn stop_httpd(&self) -> Result<()> {
-        self.host
-            .shell(&format!(
-                "kill $(cat {HTTPD_PID}) && while [ -e {HTTPD_PID} ]; do sleep 0.01; done"
-            ))
-            .map(drop)
+    pub(crate) fn stop_httpd(&self, number: &str) -> Result<()> {
+        self.host.shell(&format!("kill {number}")).map(drop)
+    }
+
+    /// Waits until there is a web server other than `old`; when there was.
+    pub(crate) fn wait_for_httpd(&self, old: &str, patience: Duration) -> Result<Moment> {
+        let start = Moment::now();
+        while start.elapsed() < 2 * patience {
+            // Gone, or empty while it is written.
+            if self.httpd().is_ok_and(|new| !new.is_empty() && new != old) {
+                return Ok(Moment::now());
+            }
+            sleep(Duration::from_millis(10));
+        }
+        let doing = format!("waiting for httpd on {}", self.host.name());
+        Err(Error::new(doing, "nobody started it again"))
     }
 
     /// Pulls the power plug.

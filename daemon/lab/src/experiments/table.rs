@@ -5,20 +5,28 @@ use serde_json::json;
 use super::ALLOWANCE;
 use super::story::{Row, say};
 
+/// Longer texts go on in the next line.
+const WIDTH: usize = 36;
+
 pub(crate) fn print(rows: &[Row]) {
     let mut table =
         vec![["", "step", "expected", "seen", "outage", "bound", ""].map(str::to_owned)];
-    table.extend(rows.iter().map(|row| {
-        [
-            row.experiment.to_string(),
-            row.name.to_owned(),
-            row.expected.clone(),
-            row.seen.clone(),
-            format!("{} ms", row.outage.as_millis()),
-            format!("{} ms", row.bound.as_millis()),
-            verdict(row).to_owned(),
-        ]
-    }));
+    for row in rows {
+        let (expected, seen) = (wrap(&row.expected), wrap(&row.seen));
+        for number in 0..expected.len().max(seen.len()) {
+            let text = |lines: &[String]| lines.get(number).cloned().unwrap_or_default();
+            let once = |cell: String| if number == 0 { cell } else { String::new() };
+            table.push([
+                once(row.experiment.to_string()),
+                once(row.name.to_owned()),
+                text(&expected),
+                text(&seen),
+                once(format!("{} ms", row.outage.as_millis())),
+                once(format!("{} ms", row.bound.as_millis())),
+                once(verdict(row).to_owned()),
+            ]);
+        }
+    }
     let [n, s, e, f, o, b, _] = std::array::from_fn(|column: usize| {
         let cells = table
             .iter()
@@ -33,8 +41,10 @@ pub(crate) fn print(rows: &[Row]) {
         say(format_args!("{}", line.trim_end()));
     }
     say(format_args!(
-        "\noutage: the longest time in which the client, asking every 10 ms, had no answer. bound: what the protocol allows; \
-         {} ms more\nare granted for the asking and for a busy machine.",
+        "\nOutage: the longest time in which the client, asking every 10 ms, had no answer. Bound: what the protocol allows \
+         (for\nhttpd: the check script); {} ms more are granted for the asking and for a busy machine. At the end of each \
+         step one host\nholds the address, and at no moment two, except as the table says: a master that is back takes its \
+         place before its\nadvertisement reaches the other, and a frozen daemon cannot let go.",
         ALLOWANCE.as_millis()
     ));
 }
@@ -62,5 +72,36 @@ const fn verdict(row: &Row) -> &'static str {
         "ok"
     } else {
         "FAILED"
+    }
+}
+
+/// Breaks a text between words; at least one line.
+fn wrap(text: &str) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_text_is_broken_between_words() {
+        assert_eq!(wrap(""), [""]);
+        assert_eq!(wrap("address on master"), ["address on master"]);
+        assert_eq!(
+            wrap("two holders until it wakes; then it listens first"),
+            ["two holders until it wakes; then it", "listens first"]
+        );
     }
 }
