@@ -127,7 +127,8 @@ pub struct Desired {
     pub hold: Arc<[InterfaceAddress]>,
     /// Addresses that must not be there.
     pub release: Arc<[InterfaceAddress]>,
-    /// Whether `release` spares addresses that the daemon did not add: the owner's own.
+    /// Whether `release` spares addresses that the daemon did not add: the owner's own, and those
+    /// of an interface that has no others.
     pub spare_foreign: bool,
 }
 
@@ -364,6 +365,14 @@ pub enum Obstacle {
     NoCarrier(Arc<str>),
     /// The interface has no address of its own to send from.
     NoAddress(Arc<str>),
+    /// The interface has no address beside a virtual one that somebody else put there: most likely
+    /// the host's own, configured as virtual by mistake. It is left alone.
+    OnlyVirtual {
+        /// The interface.
+        interface: Arc<str>,
+        /// Its only address, or the first of several.
+        address: InterfaceAddress,
+    },
     /// The interface has no Ethernet address to announce.
     NotEthernet(Arc<str>),
     /// A tracker that the router follows without a weight is down.
@@ -382,6 +391,11 @@ impl fmt::Display for Obstacle {
                     "interface {name} has no IPv4 address of its own to send from"
                 )
             }
+            Self::OnlyVirtual { interface, address } => write!(
+                f,
+                "interface {interface} has no address beside {address}, which this daemon did not \
+                 put there: a host needs one of its own, or priority 255 if it owns this one"
+            ),
             Self::NotEthernet(name) => write!(f, "interface {name} is not an Ethernet interface"),
             Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
         }

@@ -95,14 +95,15 @@ impl Engine {
                 (Arc::default(), all.collect())
             }
         };
-        if !slot.params.priority.is_owner() {
+        let spare_foreign = self.spares_foreign(id, interface);
+        if !spare_foreign {
             self.interfaces.forget(interface, &release);
         }
         self.outputs.push_back(Output::Kernel(Desired {
             interface,
             hold,
             release,
-            spare_foreign: slot.params.priority.is_owner(),
+            spare_foreign,
         }));
     }
 

@@ -142,12 +142,30 @@ impl Interfaces {
         let source = own()
             .find(|address| Some(*address) == current)
             .or_else(|| own().next())
-            .ok_or_else(|| Obstacle::NoAddress(Arc::clone(name)))?;
+            .ok_or_else(|| match foreign.first() {
+                Some(address) => Obstacle::OnlyVirtual {
+                    interface: Arc::clone(name),
+                    address: *address,
+                },
+                None => Obstacle::NoAddress(Arc::clone(name)),
+            })?;
         Ok(Usable {
             index: link.index,
             mac,
             source,
         })
+    }
+
+    /// Whether the host has an address of its own on an interface, beside those for which
+    /// `is_virtual` holds.
+    pub(super) fn has_own_address(
+        &self,
+        index: InterfaceIndex,
+        is_virtual: impl Fn(IpAddr) -> bool,
+    ) -> bool {
+        self.by_index
+            .get(&index)
+            .is_some_and(|interface| interface.foreign.iter().any(|a| !is_virtual(a.address)))
     }
 
     fn get(&self, name: &Arc<str>) -> Result<&Interface, Obstacle> {

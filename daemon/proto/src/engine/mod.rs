@@ -22,7 +22,7 @@ use self::slot::Slot;
 use crate::border::{Cause, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
-use crate::params::TrackerKind;
+use crate::params::{RouterParams, TrackerKind};
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::Instant;
 use crate::track::Tracker;
@@ -202,8 +202,9 @@ impl Engine {
         };
         match users.addresses.get(&address.address).copied() {
             Some(id) => {
+                let spared = !ours && self.spares_foreign(id, interface);
                 let slot = &mut self.slots[id];
-                if slot.router.state() != State::Master && !slot.params.priority.is_owner() {
+                if slot.router.state() != State::Master && !spared {
                     slot.counters.strays += 1;
                     let router = Arc::clone(&slot.name);
                     self.outputs
@@ -367,12 +368,7 @@ impl Engine {
     /// Where a router can run, and what keeps it from serving there.
     fn assess(&self, id: RouterId) -> (Option<interfaces::Usable>, Option<Obstacle>) {
         let slot = &self.slots[id];
-        let users = self.users.get(&slot.params.interface);
-        let is_virtual = |address: IpAddr| {
-            users
-                .and_then(|users| users.addresses.get(&address))
-                .is_some_and(|id| !self.slots[*id].params.priority.is_owner())
-        };
+        let is_virtual = |address| self.is_virtual(&slot.params.interface, address);
         let current = slot.place.map(|place| place.source);
         match self
             .interfaces
@@ -384,6 +380,26 @@ impl Engine {
                 (Some(place), fault.map(Obstacle::TrackerDown))
             }
         }
+    }
+
+    /// Whether an address of the interface of that name is none of the host's own.
+    fn is_virtual(&self, interface: &Arc<str>, address: IpAddr) -> bool {
+        self.users
+            .get(interface)
+            .and_then(|users| users.addresses.get(&address))
+            .is_some_and(|id| !self.slots[*id].params.priority.is_owner())
+    }
+
+    /// Whether addresses of a router that the daemon did not add are to be left alone: the owner's,
+    /// and the last ones of an interface, without which the host would be cut off.
+    fn spares_foreign(&self, id: RouterId, index: InterfaceIndex) -> bool {
+        let RouterParams {
+            priority,
+            interface,
+            ..
+        } = &self.slots[id].params;
+        let is_virtual = |address| self.is_virtual(interface, address);
+        priority.is_owner() || !self.interfaces.has_own_address(index, is_virtual)
     }
 
     fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) {

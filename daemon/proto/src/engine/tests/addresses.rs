@@ -83,7 +83,9 @@ fn a_stray_virtual_address_on_a_backup_is_taken_off_whoever_added_it() {
 #[test]
 fn a_stray_virtual_address_is_taken_off_in_fault_too() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
-    node.give(removed(ETH1, own(ETH1)));
+    let mut unplugged = link(ETH1, "eth1");
+    unplugged.carrier = false;
+    node.give(Input::Link(unplugged));
     assert_eq!(node.state("VI_1"), State::Fault);
     assert_eq!(
         node.give(added(ETH1, "192.168.224.100/24", false)),

@@ -54,6 +54,7 @@ fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
     node.give(Input::Link(unplugged));
+    node.give(added(ETH1, own(ETH1), false));
     assert_eq!(
         node.configure(routers([("VI_1", vi_1())])),
         [
@@ -64,14 +65,37 @@ fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
 }
 
 #[test]
-fn a_virtual_address_is_no_address_to_send_from() {
+fn the_last_address_of_an_interface_is_left_alone_although_it_is_configured_as_virtual() {
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, "192.168.224.100/24", false));
-    let lines = node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
-        only("VI_1", lines),
-        ["VI_1: init -> fault (interface eth1 has no IPv4 address of its own to send from)"]
+        node.configure(routers([("VI_1", vi_1())])),
+        [
+            "on 2 hold [], release [192.168.224.100/24], sparing foreign ones",
+            "VI_1: init -> fault (interface eth1 has no address beside 192.168.224.100/24, which \
+             this daemon did not put there: a host needs one of its own, or priority 255 if it \
+             owns this one)",
+        ]
+    );
+    // With an address of the host's own beside it, it is a stray like any other.
+    assert_eq!(
+        node.give(added(ETH1, own(ETH1), false))[0],
+        "on 2 hold [], release [192.168.224.100/24]"
+    );
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+#[test]
+fn a_virtual_address_that_comes_to_an_interface_without_any_is_left_alone() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    node.give(removed(ETH1, own(ETH1)));
+    assert_eq!(node.give(added(ETH1, "192.168.224.100/24", false)), [""; 0]);
+    assert_eq!(node.status("VI_1").counters.strays, 0);
+    assert!(
+        node.status("VI_1")
+            .cause
+            .contains("no address beside 192.168.224.100/24")
     );
 }
 
