@@ -25,12 +25,12 @@ pub(crate) struct Sighting {
     pub(crate) at: Duration,
     /// Who sent it: the index of the host.
     pub(crate) from: usize,
-    /// The interface's number and the VRID.
-    pub(crate) router: (u8, u8),
     pub(crate) what: What,
+    /// The interface's number and the VRID, or the last octet of the address.
+    pub(crate) which: (u8, u8),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum What {
     Advert,
     /// A gratuitous ARP.
@@ -175,12 +175,16 @@ impl Arena {
 
     /// Whether `host` has sent `what` of every router.
     pub(crate) fn has_sent(&self, sightings: &[Sighting], host: usize, what: What) -> bool {
-        let routers: BTreeSet<_> = sightings
+        let sent: BTreeSet<_> = sightings
             .iter()
             .filter(|sighting| sighting.from == host && sighting.what == what)
-            .map(|sighting| sighting.router)
+            .map(|sighting| sighting.which)
             .collect();
-        routers.len() == usize::from(self.task.instances)
+        let each = match what {
+            What::Advert => 1,
+            What::Announcement => self.task.addresses,
+        };
+        sent.len() == usize::from(self.task.instances) * usize::from(each)
     }
 
     /// Frames that a host sent on all its cards so far.
@@ -204,21 +208,21 @@ impl Arena {
         let mac = frame.source();
         let ends = self.macs.get(usize::from(interface))?;
         let from = ends.iter().position(|end| *end == mac)?;
-        let (vrid, what) = if frame.ip_protocol() == Some(VRRP) {
+        let (number, what) = if frame.ip_protocol() == Some(VRRP) {
             (*frame.ip_payload()?.get(1)?, What::Advert)
         } else {
-            let vrid = *frame.payload().get(17)?;
-            let address = Ipv4Addr::new(10, 77, interface, vrid);
+            let octet = *frame.payload().get(17)?;
+            let address = Ipv4Addr::new(10, 77, interface, octet);
             if !frame.is_gratuitous_arp(address) {
                 return None;
             }
-            (vrid, What::Announcement)
+            (octet, What::Announcement)
         };
         Some(Sighting {
             at: frame.wall,
             from,
-            router: (interface, vrid),
             what,
+            which: (interface, number),
         })
     }
 }

@@ -12,16 +12,17 @@ use super::takeover::micros_between;
 /// What a master's advertisements show, in microseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Jitter {
-    /// By how much each gap misses the interval.
+    /// By how much each gap is longer than the interval. What a late advertisement adds to one gap
+    /// is missing in the next, unless the master counts on from there: then the median is above
+    /// zero, and is its drift.
     pub(crate) deviations: Vec<f64>,
-    /// How much longer than the interval a gap is on average.
-    pub(crate) drift: f64,
 }
 
 /// A master of one router, alone, watched for `span`.
 pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<Jitter> {
     let task = Task {
         instances: 1,
+        addresses: 1,
         interval,
     };
     let arena = Arena::with_master(kind, task)?;
@@ -35,27 +36,12 @@ pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<
         .filter(|sighting| sighting.what == What::Advert)
         .map(|sighting| sighting.at)
         .collect();
-    let (Some(first), Some(last), Ok(gaps)) = (
-        times.first(),
-        times.last(),
-        u32::try_from(times.len().saturating_sub(1)),
-    ) else {
-        return Err(Error::new(
-            format!("watching {kind} advertise"),
-            "it is silent",
-        ));
-    };
-    if gaps == 0 {
-        return Err(Error::new(
-            format!("watching {kind} advertise"),
-            "one advertisement only",
-        ));
+    if times.len() < 2 {
+        let doing = format!("watching {kind} advertise");
+        return Err(Error::new(doing, "it is silent"));
     }
+    let deviation = |pair: &[Duration]| micros_between(pair[0] + interval, pair[1]);
     Ok(Jitter {
-        deviations: times
-            .windows(2)
-            .map(|pair| micros_between(pair[0] + interval, pair[1]).abs())
-            .collect(),
-        drift: micros_between(interval * gaps, *last - *first) / f64::from(gaps),
+        deviations: times.windows(2).map(deviation).collect(),
     })
 }

@@ -150,6 +150,7 @@ impl<'o> Bench<'o> {
             self.tell(&format!("takeovers at {millis} ms{how}"));
             let task = Task {
                 instances: 1,
+                addresses: 1,
                 interval: Duration::from_millis(millis),
             };
             let found = match takeover::measure(&self.kinds, task, deaths, lanes) {
@@ -198,8 +199,13 @@ impl<'o> Bench<'o> {
             });
             match results {
                 Ok(found) => {
-                    let gaps = summaries(&found, |jitter| jitter.deviations.clone());
-                    let drift = summaries(&found, |jitter| vec![jitter.drift]);
+                    let gaps = summaries(&found, |jitter| {
+                        jitter.deviations.iter().map(|gap| gap.abs()).collect()
+                    });
+                    let drift = summaries(&found, |jitter| {
+                        let median = Summary::of(jitter.deviations.iter().copied());
+                        median.map(|summary| summary.median).into_iter().collect()
+                    });
                     let what = format!("gap against the interval, {millis} ms");
                     self.add(&section, what, "us", gaps, Demand::None);
                     let what = format!("drift per advertisement, {millis} ms");
@@ -224,6 +230,7 @@ impl<'o> Bench<'o> {
             let name = format!("{instances} {many} at {millis} ms");
             let task = Task {
                 instances,
+                addresses: 1,
                 interval: Duration::from_millis(millis),
             };
             let mut found: BTreeMap<Kind, Vec<Cost>> = BTreeMap::new();
@@ -293,15 +300,19 @@ impl<'o> Bench<'o> {
     }
 
     fn many(&mut self) {
-        let section = "Last gratuitous ARP after the last deadline";
         let quick = self.options.quick;
-        for instances in [1, 250, 1000] {
+        for (instances, addresses) in [(1, 250), (250, 1), (1000, 1)] {
             if quick && instances == 1000 {
                 continue;
             }
-            let name = format!("{instances} addresses at once");
+            let name = if instances == 1 {
+                format!("Takeover of {addresses} addresses of one instance")
+            } else {
+                format!("Takeover of {instances} instances with one address each")
+            };
             let task = Task {
                 instances,
+                addresses,
                 interval: Duration::from_secs(1),
             };
             let mut found: BTreeMap<Kind, Vec<Death>> = BTreeMap::new();
@@ -312,10 +323,19 @@ impl<'o> Bench<'o> {
                     Err(error) => self.miss(&format!("{name}, {kind}"), &error),
                 }
             }
-            let figures = summaries(&found, |deaths| {
-                deaths.iter().map(|death| death.last / 1e3).collect()
-            });
-            self.add(section, name, "ms", figures, Demand::None);
+            type Pick = fn(&Death) -> f64;
+            let picks: [(&str, Pick); 4] = [
+                ("last ARP after the last deadline", |death| death.last),
+                ("latest ARP after its own deadline", |death| death.latest()),
+                ("ARP after its own deadline, median", |death| death.middle()),
+                ("from the first deadline to the last", |death| death.spread),
+            ];
+            for (what, pick) in picks {
+                let figures = summaries(&found, |deaths| {
+                    deaths.iter().map(|death| pick(death) / 1e3).collect()
+                });
+                self.add(&name, what.to_owned(), "ms", figures, Demand::None);
+            }
         }
     }
 

@@ -40,6 +40,8 @@ impl fmt::Display for Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task {
     pub(crate) instances: u16,
+    /// Virtual addresses of each instance. More than one is for a single instance.
+    pub(crate) addresses: u8,
     pub(crate) interval: Duration,
 }
 
@@ -56,12 +58,19 @@ impl Task {
         u8::try_from(count).unwrap_or(u8::MAX)
     }
 
-    /// The VRID and the interface's number of each instance. The virtual address is
-    /// `10.77.interface.vrid`.
+    /// The interface's number and the VRID of each instance.
     pub(crate) fn routers(self) -> impl Iterator<Item = (u8, u8)> {
         (0..self.interfaces())
             .flat_map(|interface| (1..=PER_INTERFACE).map(move |vrid| (interface, vrid)))
             .take(self.instances.into())
+    }
+
+    /// The interface's number and the last octet of each virtual address of an instance,
+    /// `10.77.interface.octet`.
+    pub(crate) fn addresses(self, (interface, vrid): (u8, u8)) -> impl Iterator<Item = (u8, u8)> {
+        (vrid..=u8::MAX)
+            .take(self.addresses.into())
+            .map(move |octet| (interface, octet))
     }
 }
 
@@ -141,13 +150,17 @@ fn vrrpd_config(task: Task, begin: Begin) -> String {
     };
     let mut instances = serde_json::Map::new();
     for (interface, vrid) in task.routers() {
+        let addresses: Vec<_> = task
+            .addresses((interface, vrid))
+            .map(|(_, octet)| format!("10.77.{interface}.{octet}/24"))
+            .collect();
         let instance = serde_json::json!({
             "state": state,
             "interface": format!("eth{interface}"),
             "virtualRouterId": vrid,
             "priority": PRIORITY,
             "advertInterval": format!("{}ms", task.interval.as_millis()),
-            "virtualAddresses": [format!("10.77.{interface}.{vrid}/24")],
+            "virtualAddresses": addresses,
         });
         instances.insert(format!("VI_{interface}_{vrid}"), instance);
     }
@@ -162,12 +175,16 @@ fn keepalived_config(task: Task, begin: Begin) -> String {
     let interval = task.interval.as_secs_f64();
     let mut text = String::from("global_defs {\n  router_id bench\n  vrrp_version 3\n}\n");
     for (interface, vrid) in task.routers() {
+        let addresses: String = task
+            .addresses((interface, vrid))
+            .map(|(_, octet)| format!("    10.77.{interface}.{octet}/24\n"))
+            .collect();
         // Writing to a string does not fail.
-        let _ = writeln!(
+        let _ = write!(
             text,
             "vrrp_instance VI_{interface}_{vrid} {{\n  state {state}\n  interface eth{interface}\n  \
              virtual_router_id {vrid}\n  priority {PRIORITY}\n  advert_int {interval}\n  \
-             virtual_ipaddress {{\n    10.77.{interface}.{vrid}/24\n  }}\n}}"
+             virtual_ipaddress {{\n{addresses}  }}\n}}\n"
         );
     }
     text

@@ -13,6 +13,7 @@ use std::time::Duration;
 use vrrp_lab::{Error, Result};
 
 use super::arena::{Arena, Sighting, What};
+use super::stats::Summary;
 use super::subject::{Begin, Kind, Task};
 
 /// One death: what it cost, in microseconds after deadlines.
@@ -20,10 +21,28 @@ use super::subject::{Begin, Kind, Task};
 pub(crate) struct Death {
     /// The first advertisement of each router.
     pub(crate) adverts: Vec<f64>,
-    /// The first gratuitous ARP of each router.
+    /// The first gratuitous ARP of each address.
     pub(crate) announcements: Vec<f64>,
-    /// The last router's first gratuitous ARP, after the last deadline.
+    /// The last address's first gratuitous ARP, after the last deadline.
     pub(crate) last: f64,
+    /// From the first deadline to the last.
+    pub(crate) spread: f64,
+}
+
+impl Death {
+    /// The address that waited longest.
+    pub(crate) fn latest(&self) -> f64 {
+        self.announcements().map_or(f64::NAN, |all| all.max)
+    }
+
+    /// The address in the middle.
+    pub(crate) fn middle(&self) -> f64 {
+        self.announcements().map_or(f64::NAN, |all| all.median)
+    }
+
+    fn announcements(&self) -> Option<Summary> {
+        Summary::of(self.announcements.iter().copied())
+    }
 }
 
 /// `deaths` of a kind, in `lanes` places of the same shape at once for each kind.
@@ -113,29 +132,38 @@ fn death(arena: &mut Arena, task: Task) -> Result<Option<Death>> {
 }
 
 fn judge(sightings: &[Sighting], master: usize, task: Task) -> Option<Death> {
+    // By host, kind and number: the first time, and the last.
+    let mut times: BTreeMap<_, (Duration, Duration)> = BTreeMap::new();
+    for Sighting {
+        at,
+        from,
+        what,
+        which,
+    } in sightings.iter().copied()
+    {
+        times.entry((from, what, which)).or_insert((at, at)).1 = at;
+    }
     let mut death = Death::default();
-    let (mut last_deadline, mut last_announcement) = (Duration::ZERO, Duration::ZERO);
+    let (mut deadlines, mut last_announcement) = (Vec::new(), Duration::ZERO);
     for router in task.routers() {
-        let of = |host, what| {
-            move |sighting: &&Sighting| {
-                sighting.router == router && sighting.from == host && sighting.what == what
-            }
-        };
-        let last = sightings.iter().rfind(of(master, What::Advert))?;
-        let advert = sightings.iter().find(of(1 - master, What::Advert))?;
-        let announcement = sightings.iter().find(of(1 - master, What::Announcement))?;
-        if advert.at <= last.at || announcement.at <= last.at {
+        let (_, last) = *times.get(&(master, What::Advert, router))?;
+        let (advert, _) = *times.get(&(1 - master, What::Advert, router))?;
+        if advert <= last {
             return None;
         }
-        let deadline = last.at + task.master_down();
-        death.adverts.push(micros_between(deadline, advert.at));
-        death
-            .announcements
-            .push(micros_between(deadline, announcement.at));
-        last_deadline = last_deadline.max(deadline);
-        last_announcement = last_announcement.max(announcement.at);
+        let deadline = last + task.master_down();
+        deadlines.push(deadline);
+        death.adverts.push(micros_between(deadline, advert));
+        for address in task.addresses(router) {
+            let (announcement, _) = *times.get(&(1 - master, What::Announcement, address))?;
+            let lateness = micros_between(deadline, announcement);
+            death.announcements.push(lateness);
+            last_announcement = last_announcement.max(announcement);
+        }
     }
-    death.last = micros_between(last_deadline, last_announcement);
+    let (first, last) = (*deadlines.iter().min()?, *deadlines.iter().max()?);
+    death.spread = micros_between(first, last);
+    death.last = micros_between(last, last_announcement);
     Some(death)
 }
 
