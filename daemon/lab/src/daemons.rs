@@ -41,7 +41,8 @@ pub fn vrrpd_program() -> Result<&'static Path> {
 
 fn find_vrrpd() -> Result<PathBuf> {
     if let Some(program) = env::var_os("VRRPD") {
-        return Ok(program.into());
+        // Hosts have other working directories.
+        return std::path::absolute(program).doing("reading $VRRPD");
     }
     let exe = crate::exe()?;
     // Tests stand in `deps` below the profile's directory.

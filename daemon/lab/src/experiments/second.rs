@@ -11,7 +11,7 @@ use super::course::{VI_1, VI_2, Who};
 use super::millis;
 use super::scene::Scene;
 use super::site::Site;
-use super::story::{Plan, Story, Twice, say};
+use super::story::{Plan, Story, Twice};
 
 pub(crate) fn play(story: &mut Story) -> Result<()> {
     let site = Site::new(&[VI_1, VI_2])?;
@@ -22,13 +22,18 @@ pub(crate) fn play(story: &mut Story) -> Result<()> {
     );
     start(story, &mut scene);
     power_off(story, &mut scene);
-    power_on(story, &mut scene);
-    say(format_args!(
+    if power_on(story, &mut scene) {
+        explain(story);
+    }
+    Ok(())
+}
+
+fn explain(story: &Story) {
+    story.say(format_args!(
         "          Why: only a higher priority preempts. VI_1 fails back, 100 over 99; for VI_2 the master hears 100 from \
          an\n          equal and leaves it in its place. A lower priority for VI_2 on the backup, or a sync group, keeps both\n          \
          addresses on one host."
     ));
-    Ok(())
 }
 
 fn start(story: &mut Story, scene: &mut Scene<'_>) -> bool {

@@ -19,6 +19,9 @@ use super::{ALLOWANCE, millis};
 /// How many lines of each daemon's log a failing step shows.
 const TAIL: usize = 15;
 
+/// The client's rhythm: an outage shorter than two asks is none.
+const RHYTHM: Duration = Duration::from_millis(10);
+
 /// What a step is to show.
 pub(crate) struct Plan {
     pub(crate) name: &'static str,
@@ -68,15 +71,18 @@ pub(crate) struct Story {
     begun: Moment,
     experiment: u8,
     verbose: bool,
+    /// Whether standard output belongs to the result alone.
+    aside: bool,
     rows: Vec<Row>,
 }
 
 impl Story {
-    pub(crate) fn new(verbose: bool) -> Self {
+    pub(crate) fn new(verbose: bool, aside: bool) -> Self {
         Self {
             begun: Moment::now(),
             experiment: 0,
             verbose,
+            aside,
             rows: Vec::new(),
         }
     }
@@ -84,7 +90,7 @@ impl Story {
     /// Begins an experiment, with a headline.
     pub(crate) fn experiment(&mut self, number: u8, headline: &str) {
         self.experiment = number;
-        say(format_args!("Experiment {number}: {headline}"));
+        self.say(format_args!("Experiment {number}: {headline}"));
     }
 
     /// Plays a step. Whether all was as it must be.
@@ -135,6 +141,15 @@ impl Story {
         good
     }
 
+    /// Tells something in a line of its own.
+    pub(crate) fn say(&self, line: fmt::Arguments<'_>) {
+        if self.aside {
+            let _ = writeln!(io::stderr(), "{line}");
+        } else {
+            print(line);
+        }
+    }
+
     pub(crate) fn rows(&self) -> &[Row] {
         &self.rows
     }
@@ -158,9 +173,9 @@ impl Story {
         lines.retain(|line| !line.is_empty());
         self.say_at(Moment::now(), &format!("  {}", lines.join("; ")));
         if !row.problems.is_empty() {
-            say(format_args!("          FAILED, expected: {}", row.expected));
+            self.say(format_args!("          FAILED, expected: {}", row.expected));
             for problem in &row.problems {
-                say(format_args!("          seen: {problem}"));
+                self.say(format_args!("          seen: {problem}"));
             }
         }
         let (since, tail) = match (row.problems.is_empty(), self.verbose) {
@@ -172,7 +187,7 @@ impl Story {
             let lines = scene.machine(who).log(since);
             for line in lines.iter().skip(lines.len().saturating_sub(tail)) {
                 let at = line.at.since(self.begun).as_secs_f64();
-                say(format_args!(
+                self.say(format_args!(
                     "          {at:8.3} {}: {}",
                     who.name(),
                     line.text
@@ -183,12 +198,9 @@ impl Story {
 
     fn say_at(&self, at: Moment, what: &str) {
         let at = at.since(self.begun).as_secs_f64();
-        say(format_args!("{at:6.1} s  {what}"));
+        self.say(format_args!("{at:6.1} s  {what}"));
     }
 }
-
-/// The client's rhythm: an outage shorter than two asks is none.
-const RHYTHM: Duration = Duration::from_millis(10);
 
 impl Act {
     /// Something that was seen.
@@ -244,6 +256,6 @@ pub(crate) fn precise(span: Duration) -> String {
 }
 
 /// A line on standard output. Nobody reading it is no reason to stop.
-pub(crate) fn say(line: fmt::Arguments<'_>) {
+pub(crate) fn print(line: fmt::Arguments<'_>) {
     let _ = writeln!(io::stdout(), "{line}");
 }

@@ -3,12 +3,12 @@
 use serde_json::json;
 
 use super::ALLOWANCE;
-use super::story::{Row, say};
+use super::story::{Row, print};
 
 /// Longer texts go on in the next line.
 const WIDTH: usize = 36;
 
-pub(crate) fn print(rows: &[Row]) {
+pub(crate) fn print_table(rows: &[Row]) {
     let mut table =
         vec![["", "step", "expected", "seen", "outage", "bound", ""].map(str::to_owned)];
     for row in rows {
@@ -33,14 +33,14 @@ pub(crate) fn print(rows: &[Row]) {
             .map(|line: &[String; 7]| line[column].chars().count());
         cells.max().unwrap_or_default()
     });
-    say(format_args!(""));
+    print(format_args!(""));
     for [experiment, step, expected, seen, outage, bound, verdict] in &table {
         let line = format!(
             "{experiment:n$}  {step:s$}  {expected:e$}  {seen:f$}  {outage:>o$}  {bound:>b$}  {verdict}"
         );
-        say(format_args!("{}", line.trim_end()));
+        print(format_args!("{}", line.trim_end()));
     }
-    say(format_args!(
+    print(format_args!(
         "\nOutage: the longest time in which the client, asking every 10 ms, had no answer. Bound: what the protocol allows \
          (for\nhttpd: the check script); {} ms more are granted for the asking and for a busy machine. At the end of each \
          step one host\nholds the address, and at no moment two, except as the table says: a master that is back takes its \
@@ -64,7 +64,7 @@ pub(crate) fn print_json(rows: &[Row]) {
             })
         })
         .collect();
-    say(format_args!("{:#}", json!({ "steps": rows })));
+    print(format_args!("{:#}", json!({ "steps": rows })));
 }
 
 const fn verdict(row: &Row) -> &'static str {

@@ -151,7 +151,10 @@ impl<'h> Lab<'h> {
         match name {
             "master" => Ok(&mut self.master),
             "backup" => Ok(&mut self.backup),
-            CLIENT => Err(Error::new("looking for a daemon", "the client has none")),
+            CLIENT => Err(Error::new(
+                "asking this of the client",
+                "only master and backup can do it",
+            )),
             _ => Err(unknown(name)),
         }
     }

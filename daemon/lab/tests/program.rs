@@ -1,0 +1,103 @@
+//! The program's lab that goes on standing, as people use it.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Command, Output};
+
+#[test]
+fn a_standing_lab_can_be_entered_and_taken_down() {
+    let lab = Lab::new();
+    assert_says(
+        &lab.run(&["exec", "master", "--", "true"]),
+        1,
+        "no lab is standing",
+    );
+
+    let up = lab.run(&["up"]);
+    let optional = std::env::var_os("VRRP_LAB_OPTIONAL").is_some_and(|value| value == "1");
+    if optional && !up.status.success() {
+        println!("NOT RUN: {}", text(&up));
+        return;
+    }
+    assert_says(&up, 0, "The lab stands");
+    assert_says(&lab.run(&["up"]), 1, "it stands already");
+
+    assert_says(&lab.run(&["exec", "master", "--", "hostname"]), 0, "master");
+    assert_says(
+        &lab.run(&["exec", "master", "--", "vrrpd", "status"]),
+        0,
+        "VI_2      master",
+    );
+    assert_says(
+        &lab.run(&["exec", "backup", "--", "sh", "-c", "exit 7"]),
+        7,
+        "",
+    );
+    assert_says(
+        &lab.run(&["exec", "router", "--", "true"]),
+        1,
+        "there are master, backup and client",
+    );
+    assert_says(&lab.run(&["log", "backup"]), 0, "VI_1: init -> backup");
+
+    assert_says(&lab.run(&["cable", "backup", "ens37", "pull"]), 0, "");
+    assert_says(
+        &lab.run(&["exec", "backup", "--", "cat", "/sys/class/net/lo/ifindex"]),
+        0,
+        "1",
+    );
+    assert_says(
+        &lab.run(&["cable", "backup", "ens38", "pull"]),
+        1,
+        "it has ens33 and ens37",
+    );
+
+    assert_says(&lab.run(&["power", "backup", "off"]), 0, "");
+    assert_says(&lab.run(&["exec", "backup", "--", "true"]), 1, "it is off");
+    assert_says(&lab.run(&["power", "backup", "on"]), 0, "");
+    assert_says(
+        &lab.run(&["exec", "backup", "--", "vrrpd", "status"]),
+        0,
+        "VI_1",
+    );
+
+    assert_says(&lab.run(&["down"]), 0, "The lab is down");
+    assert_says(&lab.run(&["down"]), 1, "no lab is standing");
+}
+
+fn assert_says(output: &Output, status: i32, words: &str) {
+    let said = text(output);
+    assert_eq!(output.status.code(), Some(status), "{said}");
+    assert!(said.contains(words), "{words:?} is not in: {said}");
+}
+
+fn text(output: &Output) -> String {
+    let both = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+    String::from_utf8_lossy(&both).into_owned()
+}
+
+/// A lab apart from the one that somebody may have standing.
+struct Lab(PathBuf);
+
+impl Lab {
+    fn new() -> Self {
+        let directory = std::env::temp_dir().join(format!("vrrp-lab-test-{}", std::process::id()));
+        fs::create_dir(&directory).expect("a new directory");
+        Self(directory)
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_vrrp-lab"))
+            .args(arguments)
+            .env("XDG_RUNTIME_DIR", &self.0)
+            .output()
+            .expect("the program starts")
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        self.run(&["down"]);
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
