@@ -1,0 +1,142 @@
+# What evaluation can know to be wrong. Ranges are the types' (words.nix), everything else is what
+# `vrrpd check` says while the system is built.
+{ config, lib, ... }:
+let
+  cfg = config.services.vrrp;
+
+  # Names of options, as somebody would write them.
+  instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
+  trackerOption = name: "services.vrrp.trackers.${lib.showOption [ name ]}";
+
+  instances = lib.attrsToList (cfg.document.instances or { });
+  trackers = lib.attrNames (cfg.document.trackers or { });
+  scripts = lib.filter ({ value, ... }: value ? script) (lib.attrsToList cfg.trackers);
+
+  defaultVersion =
+    (lib.importJSON ../daemon/config/schema.json)."$defs".Instance.properties.version.default;
+
+  # Complains about each element that has the `key` of an earlier one.
+  repeated =
+    key: message: elements:
+    lib.concatLists (
+      lib.imap0 (
+        index: element:
+        map (earlier: {
+          assertion = false;
+          message = message earlier element;
+        }) (lib.take 1 (lib.filter (earlier: key earlier == key element) (lib.take index elements)))
+      ) elements
+    );
+
+  nameOfTracker = follow: if lib.isAttrs follow then follow.tracker else follow;
+
+  trackersAreDefined =
+    let
+      known = lib.optionalString (trackers != [ ]) " (known: ${lib.concatStringsSep ", " trackers})";
+    in
+    lib.concatMap (
+      { name, value }:
+      map (tracker: {
+        assertion = lib.elem tracker trackers;
+        message =
+          "${instanceOption name}.track names the tracker \"${tracker}\", which nobody defined: "
+          + "define ${trackerOption tracker}, or correct the name${known}.";
+      }) (map nameOfTracker (value.track or [ ]))
+    ) instances;
+
+  virtualRoutersAreDistinct =
+    repeated ({ value, ... }: "${toString value.virtualRouterId} on ${value.interface}")
+      (
+        earlier:
+        { name, value }:
+        "${instanceOption name}.virtualRouterId is ${toString value.virtualRouterId}, which "
+        + "${instanceOption earlier.name}.virtualRouterId is already on ${value.interface}: "
+        + "choose another number, or put the addresses into that instance."
+      )
+      (lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances);
+
+  addressesAreDistinct =
+    repeated ({ address, ... }: lib.head (lib.splitString "/" address))
+      (
+        earlier:
+        { instance, address }:
+        "${instanceOption instance}.virtualAddresses: ${address} stands in "
+        + "${instanceOption earlier.instance}.virtualAddresses already: keep one of them."
+      )
+      (
+        lib.concatMap (
+          { name, value }:
+          map (address: {
+            inherit address;
+            instance = name;
+          }) (value.virtualAddresses or [ ])
+        ) instances
+      );
+
+  authenticationFitsTheVersion = map (
+    { name, value }:
+    {
+      assertion = value ? authentication -> value.version or defaultVersion == 2;
+      message =
+        "${instanceOption name}.authentication: version 3 of VRRP has no password: "
+        + "leave it out, or set ${instanceOption name}.version = 2.";
+    }
+  ) instances;
+
+  secretsAreOutsideTheStore = lib.mapAttrsToList (name: instance: {
+    assertion = !lib.hasPrefix "${builtins.storeDir}/" (
+      lib.attrByPath [ "authentication" "pass" "passwordFile" ] "" instance
+    );
+    message =
+      "${instanceOption name}.authentication.pass.passwordFile is in the Nix store, which everybody can read: "
+      + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
+  }) cfg.settings.instances;
+
+  scriptsRunAsTheDaemonsUser = map (
+    { name, value }:
+    {
+      assertion = value.script.user == null;
+      message =
+        "${trackerOption name}.script.user needs a daemon that runs as root, and the unit does not: "
+        + "leave it out, and name in ${trackerOption name}.script.mayManage what the script may start.";
+    }
+  ) scripts;
+
+  managedUnitsAreUnits = lib.concatMap (
+    { name, value }:
+    lib.concatMap (unit: [
+      {
+        assertion = builtins.match ".+\\.(mount|path|service|slice|socket|target|timer)" unit != null;
+        message =
+          "${trackerOption name}.script.mayManage: \"${unit}\" is no name of a unit: "
+          + "write it in full, such as \"httpd.service\".";
+      }
+      {
+        assertion = unit != "vrrp.service";
+        message =
+          "${trackerOption name}.script.mayManage: a check script must not restart the daemon that runs it: "
+          + "take vrrp.service out.";
+      }
+    ]) value.script.mayManage
+  ) scripts;
+in
+{
+  config = lib.mkIf cfg.enable {
+    assertions =
+      trackersAreDefined
+      ++ virtualRoutersAreDistinct
+      ++ addressesAreDistinct
+      ++ authenticationFitsTheVersion
+      ++ secretsAreOutsideTheStore
+      ++ scriptsRunAsTheDaemonsUser
+      ++ managedUnitsAreUnits;
+
+    warnings = lib.concatMap (
+      { name, value }:
+      lib.optional (value ? authentication.pass.password) (
+        "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
+        + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
+      )
+    ) instances;
+  };
+}

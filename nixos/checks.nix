@@ -1,0 +1,75 @@
+# What `nix flake check` looks at beside the packages and the VM tests.
+{
+  lib,
+  pkgs,
+  self,
+  vrrpd,
+  option-docs,
+}:
+let
+  # The daemon's build, with another thing done in it.
+  cargo =
+    name: command:
+    vrrpd.overrideAttrs (old: {
+      pname = name;
+      nativeBuildInputs = old.nativeBuildInputs or [ ] ++ [
+        pkgs.clippy
+        pkgs.rustfmt
+      ];
+      buildPhase = ''
+        runHook preBuild
+        ${command}
+        runHook postBuild
+      '';
+      doCheck = false;
+      installPhase = "touch $out";
+      dontFixup = true;
+    });
+in
+{
+  clippy = cargo "vrrp-clippy" ''
+    cargo clippy --workspace --all-targets --offline --locked -- --deny warnings
+  '';
+
+  # Those that need no namespace; see package.nix.
+  unit-tests = cargo "vrrp-unit-tests" ''
+    cargo test --workspace --lib --bins --offline --locked
+  '';
+
+  formatting =
+    pkgs.runCommand "vrrp-formatting"
+      {
+        nativeBuildInputs = [ self.formatter.${pkgs.stdenv.hostPlatform.system} ];
+        src = lib.fileset.toSource {
+          root = ../.;
+          fileset = lib.fileset.unions [
+            ../flake.nix
+            ../rustfmt.toml
+            ../daemon
+            ../nixos
+            ../vm-tests
+          ];
+        };
+      }
+      ''
+        cp --recursive --no-preserve=mode $src project
+        cd project
+        treefmt --ci --no-cache
+        touch $out
+      '';
+
+  option-docs = import ./tests/option-docs.nix { inherit lib option-docs pkgs; };
+}
+// import ./tests {
+  inherit lib pkgs;
+  inherit (pkgs.stdenv.hostPlatform) system;
+  evalHost =
+    module:
+    lib.nixosSystem {
+      inherit (pkgs.stdenv.hostPlatform) system;
+      modules = [
+        self.nixosModules.vrrp
+        module
+      ];
+    };
+}

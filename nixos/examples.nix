@@ -1,0 +1,66 @@
+# An example for every word of the daemon's configuration, by the definition of
+# daemon/config/schema.json in which it stands.
+{ lib }:
+let
+  inherit (lib) literalExpression;
+
+  script = {
+    command = [ "/usr/local/httpd.sh" ];
+    interval = 2;
+  };
+in
+{
+  "Config.instances" = {
+    VI_1 = {
+      interface = "eth1";
+      virtualRouterId = 51;
+      virtualAddresses = [ "192.168.224.100/24" ];
+    };
+  };
+  "Config.trackers" = {
+    httpd = { inherit script; };
+    uplink.interface.name = "eth0";
+  };
+
+  "Instance.advertInterval" = "100ms";
+  "Instance.authentication" = {
+    pass.passwordFile = "/run/secrets/vrrp";
+  };
+  "Instance.interface" = "eth1";
+  "Instance.preempt" = false;
+  "Instance.priority" = 150;
+  "Instance.state" = "master";
+  "Instance.track" = [
+    "httpd"
+    {
+      tracker = "uplink";
+      weight = -20;
+    }
+  ];
+  "Instance.version" = 2;
+  "Instance.virtualAddresses" = [ "192.168.224.100/24" ];
+  "Instance.virtualRouterId" = 51;
+
+  "Authentication.pass" = {
+    passwordFile = "/run/secrets/vrrp";
+  };
+  "Pass.password" = "1111";
+  "Pass.passwordFile" = "/run/secrets/vrrp";
+
+  "Follow.tracker" = "uplink";
+  "Follow.weight" = -20;
+
+  "Tracker.interface" = {
+    name = "eth0";
+  };
+  "Tracker.script" = script;
+  "TrackedInterface.name" = "eth0";
+  "TrackedScript.command" = literalExpression ''
+    [ (lib.getExe pkgs.curl) "--fail" "--silent" "http://localhost/" ]
+  '';
+  "TrackedScript.fall" = 3;
+  "TrackedScript.interval" = 2;
+  "TrackedScript.rise" = 2;
+  "TrackedScript.timeout" = "500ms";
+  "TrackedScript.user" = "nobody";
+}

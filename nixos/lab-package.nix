@@ -1,0 +1,28 @@
+# The lab: experiments, tests and the benchmark, with hosts that are network namespaces.
+{
+  lib,
+  makeWrapper,
+  rustPlatform,
+  vrrpd,
+}:
+rustPlatform.buildRustPackage {
+  pname = "vrrp-lab";
+  inherit (vrrpd) version src;
+
+  cargoLock.lockFile = ../Cargo.lock;
+  cargoBuildFlags = [ "--package=vrrp-lab" ];
+  # See package.nix: its tests are namespaces.
+  doCheck = false;
+
+  nativeBuildInputs = [ makeWrapper ];
+  postInstall = ''
+    wrapProgram $out/bin/vrrp-lab --set-default VRRPD ${lib.getExe vrrpd}
+  '';
+
+  meta = {
+    description = "Experiments with VRRP on one machine, without root";
+    license = lib.licenses.mit;
+    platforms = lib.platforms.linux;
+    mainProgram = "vrrp-lab";
+  };
+}

@@ -1,0 +1,130 @@
+# services.vrrp: virtual IP addresses that several hosts share.
+#
+#   words.nix       the options that are the daemon's own words
+#   document.nix    what of them is written to /etc/vrrpd/config.json
+#   assertions.nix  what evaluation can know to be wrong
+#   service.nix     the unit that runs the daemon
+#   polkit.nix      which units its check scripts may manage
+#   firewall.nix    lets advertisements in
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  inherit (lib) mkOption types;
+
+  cfg = config.services.vrrp;
+
+  json = pkgs.formats.json { };
+
+  words = import ./words.nix {
+    inherit lib;
+    freeformType = json.type;
+    additions.TrackedScript.mayManage = mkOption {
+      type = types.listOf types.str;
+      default = [ ];
+      example = [ "httpd.service" ];
+      description = ''
+        Units that the script may start and restart (`systemctl start httpd`), and nothing else: the
+        daemon's user gets this right through polkit. All check scripts run as that user and share it.
+        The daemon starts after these units and stops before them, so that it hands over first when
+        the host shuts down. This option is the module's own and not written to the configuration.
+      '';
+    };
+  };
+
+  written = import ./document.nix { inherit lib; } cfg.settings;
+
+  # What is the module's own does not reach the daemon.
+  forDaemon =
+    tracker:
+    if tracker ? script then
+      tracker // { script = removeAttrs tracker.script [ "mayManage" ]; }
+    else
+      tracker;
+in
+{
+  imports = [
+    ./assertions.nix
+    ./firewall.nix
+    ./polkit.nix
+    ./service.nix
+  ];
+
+  options.services.vrrp = words // {
+    enable =
+      lib.mkEnableOption "vrrpd, a VRRP daemon: virtual IP addresses that several hosts share"
+      // {
+        example = true;
+      };
+
+    package = lib.mkPackageOption pkgs "vrrpd" { example = "pkgs.vrrpd"; };
+
+    openFirewall = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether to let advertisements (IP protocol 112 to 224.0.0.18) in on the interfaces of the
+        instances. A host that does not hear them believes that it is alone, and takes the addresses.
+      '';
+    };
+
+    realtime = mkOption {
+      type = types.bool;
+      default = false;
+      example = true;
+      description = ''
+        Whether the thread that keeps time runs before all ordinary ones (`SCHED_FIFO`), which bounds its
+        lateness on a busy host. Recommended for intervals below 100 ms. Check scripts do not inherit it.
+      '';
+    };
+
+    checkConfig = mkOption {
+      type = types.bool;
+      default = pkgs.stdenv.buildPlatform.system == pkgs.stdenv.hostPlatform.system;
+      defaultText = lib.literalMD "true when the machine that builds can run what it builds";
+      example = false;
+      description = ''
+        Whether `vrrpd check` looks at the configuration while the system is built, so that a wrong value
+        fails the build with its path.
+      '';
+    };
+
+    settings = mkOption {
+      type = types.submodule { freeformType = json.type; };
+      default = { };
+      example = {
+        instances.VI_1.priority = 150;
+      };
+      description = ''
+        The configuration as the daemon reads it. The options for its words end up here; what has no
+        option can be written here. `vrrpd schema` tells all words.
+      '';
+    };
+
+    document = mkOption {
+      type = json.type;
+      internal = true;
+      readOnly = true;
+      default = written.document;
+      description = "What is written to /etc/vrrpd/config.json.";
+    };
+
+    credentials = mkOption {
+      type = types.attrsOf types.str;
+      internal = true;
+      readOnly = true;
+      default = written.credentials;
+      description = "The password files, by the names under which the daemon finds them.";
+    };
+  };
+
+  config.services.vrrp.settings =
+    lib.mapAttrs (word: _: cfg.${word}) (removeAttrs words [ "trackers" ])
+    // {
+      trackers = lib.mapAttrs (_: forDaemon) cfg.trackers;
+    };
+}

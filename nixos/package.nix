@@ -1,0 +1,40 @@
+# The daemon.
+{
+  lib,
+  rustPlatform,
+  testers,
+  # VM tests and others, by name; the flake hands them in.
+  tests ? { },
+}:
+let
+  inherit (lib.importTOML ../Cargo.toml) workspace;
+
+  vrrpd = rustPlatform.buildRustPackage {
+    pname = "vrrpd";
+    inherit (workspace.package) version;
+
+    src = import ./source.nix { inherit lib; };
+    cargoLock.lockFile = ../Cargo.lock;
+
+    cargoBuildFlags = [ "--package=vrrpd" ];
+    # The crates `linux` and `lab` test in namespaces with devices of their own, which the build's
+    # sandbox does not give; `.ci/run` and the VM tests run what they cover.
+    cargoTestFlags = [
+      "--package=vrrp-proto"
+      "--package=vrrp-config"
+      "--package=vrrpd"
+    ];
+
+    passthru.tests = tests // {
+      version = testers.testVersion { package = vrrpd; };
+    };
+
+    meta = {
+      description = "VRRP daemon: virtual IP addresses that several hosts share";
+      license = lib.licenses.mit;
+      platforms = lib.platforms.linux;
+      mainProgram = "vrrpd";
+    };
+  };
+in
+vrrpd

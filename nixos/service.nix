@@ -1,0 +1,130 @@
+# The unit. A changed configuration reloads it, a changed package restarts it.
+{
+  config,
+  lib,
+  pkgs,
+  ...
+}:
+let
+  cfg = config.services.vrrp;
+
+  vrrpd = lib.getExe cfg.package;
+
+  unchecked = (pkgs.formats.json { }).generate "vrrpd.json" cfg.document;
+
+  # Secrets are on the host that runs it, not here.
+  checked = pkgs.runCommand "vrrpd-checked.json" { } ''
+    if ! ${vrrpd} check --without-secrets ${unchecked}; then
+      echo 'The paths above are options of services.vrrp, as in services.vrrp.instances.NAME.priority.' >&2
+      exit 1
+    fi
+    cp ${unchecked} $out
+  '';
+
+  configuration = if cfg.checkConfig then checked else unchecked;
+
+  # Addresses are changed with the one, raw sockets opened with the other.
+  capabilities = [
+    "CAP_NET_ADMIN"
+    "CAP_NET_RAW"
+  ];
+in
+{
+  config = lib.mkIf cfg.enable {
+    environment.etc."vrrpd/config.json".source = configuration;
+    environment.systemPackages = [ cfg.package ];
+
+    users.users.vrrp = {
+      isSystemUser = true;
+      group = "vrrp";
+      description = "VRRP daemon";
+    };
+    users.groups.vrrp = { };
+
+    systemd.services.vrrp = {
+      description = "VRRP daemon";
+      documentation = [ "https://www.rfc-editor.org/rfc/rfc9568" ];
+      wantedBy = [ "multi-user.target" ];
+      # Not network-online.target: the daemon waits for its interfaces itself. The order counts at
+      # shutdown, when the addresses are handed over before the network goes.
+      wants = [ "network.target" ];
+      after = [ "network.target" ];
+      # It never gives up, see RestartSteps.
+      startLimitIntervalSec = 0;
+
+      reloadTriggers = [ configuration ];
+      # Restarts in one step: the gap is shorter.
+      stopIfChanged = false;
+
+      serviceConfig = {
+        Type = "notify-reload";
+        ExecStart = "${vrrpd} run";
+        # Whatever it died of: no address stays behind.
+        ExecStopPost = "${vrrpd} cleanup";
+        WatchdogSec = "5s";
+
+        Restart = "always";
+        RestartSec = "100ms";
+        RestartSteps = 6;
+        RestartMaxDelaySec = "10s";
+        # A wrong configuration does not get better by itself.
+        RestartPreventExitStatus = 2;
+
+        User = "vrrp";
+        Group = "vrrp";
+        RuntimeDirectory = "vrrpd";
+        # Everybody may ask for the status.
+        RuntimeDirectoryMode = "0755";
+        LoadCredential = lib.mapAttrsToList (
+          name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"
+        ) cfg.credentials;
+
+        AmbientCapabilities = capabilities;
+        CapabilityBoundingSet = capabilities;
+        NoNewPrivileges = true;
+
+        DevicePolicy = "closed";
+        KeyringMode = "private";
+        LockPersonality = true;
+        MemoryDenyWriteExecute = true;
+        PrivateDevices = true;
+        PrivateTmp = true;
+        ProtectClock = true;
+        ProtectControlGroups = true;
+        ProtectHome = true;
+        ProtectHostname = true;
+        ProtectKernelLogs = true;
+        ProtectKernelModules = true;
+        ProtectKernelTunables = true;
+        # Not ProtectProc and ProcSubset: check scripts look for processes and at the load.
+        ProtectSystem = "strict";
+        RemoveIPC = true;
+        RestrictAddressFamilies = [
+          "AF_INET"
+          "AF_INET6"
+          "AF_NETLINK"
+          "AF_PACKET"
+          # Journal, notifications, the control socket, and systemctl in check scripts.
+          "AF_UNIX"
+        ];
+        RestrictNamespaces = true;
+        RestrictRealtime = true;
+        RestrictSUIDSGID = true;
+        SystemCallArchitectures = "native";
+        SystemCallErrorNumber = "EPERM";
+        SystemCallFilter = [
+          "@system-service"
+          "~@privileged"
+          "~@resources"
+        ];
+        UMask = "0077";
+      }
+      // lib.optionalAttrs cfg.realtime {
+        CPUSchedulingPolicy = "fifo";
+        CPUSchedulingPriority = 10;
+        # Its other threads and all scripts are ordinary again.
+        CPUSchedulingResetOnFork = true;
+      };
+    };
+  };
+}

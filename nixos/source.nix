@@ -1,0 +1,12 @@
+# What cargo needs, and nothing else: an edit of a page or of the module rebuilds nothing.
+{ lib }:
+lib.fileset.toSource {
+  root = ../.;
+  fileset = lib.fileset.unions [
+    ../Cargo.toml
+    ../Cargo.lock
+    ../clippy.toml
+    ../rustfmt.toml
+    ../daemon
+  ];
+}

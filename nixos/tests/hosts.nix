@@ -1,0 +1,119 @@
+# Hosts that the tests look at: modules, by name.
+let
+  # What evaluation wants of any host.
+  bare = {
+    boot.loader.grub.enable = false;
+    fileSystems."/".device = "/dev/null";
+    system.stateVersion = "26.05";
+  };
+  host = module: {
+    imports = [
+      bare
+      module
+    ];
+  };
+in
+{
+  # The least that makes sense.
+  least = host {
+    services.vrrp = {
+      enable = true;
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+
+  # Every option at once.
+  most = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      realtime = true;
+      trackers = {
+        httpd.script = {
+          command = [ "/usr/local/httpd.sh" ];
+          interval = 2;
+          mayManage = [ "httpd.service" ];
+        };
+        nginx.script = {
+          command = [ "/usr/local/nginx.sh" ];
+          timeout = "500ms";
+          rise = 2;
+          fall = 3;
+          mayManage = [
+            "httpd.service"
+            "nginx.service"
+          ];
+        };
+        uplink.interface.name = "eth0";
+      };
+      instances.VI_1 = {
+        state = "master";
+        interface = "eth1";
+        virtualRouterId = 51;
+        priority = 150;
+        version = 2;
+        advertInterval = 1;
+        preempt = false;
+        authentication.pass.passwordFile = "/run/secrets/100%";
+        track = [
+          "httpd"
+          {
+            tracker = "uplink";
+            weight = -20;
+          }
+          { tracker = "nginx"; }
+        ];
+        virtualAddresses = [
+          "192.168.224.100/24"
+          "192.168.224.101/24"
+        ];
+      };
+      instances."VI:2" = {
+        interface = "eth2";
+        virtualRouterId = 52;
+        version = 2;
+        authentication.pass.passwordFile = "relative";
+        virtualAddresses = [ "192.168.198.100/24" ];
+      };
+      # Words that a later daemon may know.
+      instances."VI:2".lvsSyncInterface = "eth2";
+      settings.syncGroups.VG_1.members = [
+        "VI_1"
+        "VI:2"
+      ];
+    };
+  };
+
+  # As `most`, with the other firewall.
+  nftables = host {
+    networking.nftables.enable = true;
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      instances = {
+        VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+        VI_2 = {
+          interface = "eth2";
+          virtualRouterId = 52;
+          virtualAddresses = [ "192.168.198.100/24" ];
+        };
+      };
+    };
+  };
+
+  disabled = host {
+    services.vrrp.instances.VI_1 = {
+      interface = "eth1";
+      virtualRouterId = 51;
+      virtualAddresses = [ "192.168.224.100/24" ];
+    };
+  };
+}

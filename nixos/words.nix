@@ -1,0 +1,93 @@
+# The words of the daemon's configuration as options.
+#
+# Their meaning, ranges and kinds are said once, in daemon/config/src/model.rs. The JSON Schema
+# that comes of it is read here, so that a new word of the daemon is an option without a line of
+# Nix. What the schema cannot tell is handed in: `examples`, and the module's own options of a
+# definition (`additions`), which the daemon never sees.
+{
+  lib,
+  # Type of everything that has no option of its own: new keys pass through to the daemon.
+  freeformType,
+  examples ? import ./examples.nix { inherit lib; },
+  additions ? { },
+}:
+let
+  inherit (lib) mkOption types;
+
+  schema = lib.importJSON ../daemon/config/schema.json;
+
+  nameOf = value: lib.removePrefix "#/$defs/" value."$ref";
+
+  # What a value refers to, with what is said at the place of the reference.
+  resolve = value: if value ? "$ref" then schema."$defs".${nameOf value} // value else value;
+
+  # `name` is that of the definition in which `value` stands.
+  typeOf =
+    name: value:
+    if value ? "$ref" then
+      typeOf (nameOf value) schema."$defs".${nameOf value}
+    else if value ? enum then
+      types.enum value.enum
+    else if value ? oneOf then
+      types.attrTag (lib.mergeAttrsList (map (tag name) value.oneOf))
+    else if value ? anyOf then
+      types.oneOf (map (typeOf name) value.anyOf)
+    else
+      {
+        array = (if value ? minItems then types.nonEmptyListOf else types.listOf) (typeOf name value.items);
+        boolean = types.bool;
+        integer = types.ints.between value.minimum value.maximum;
+        number = types.numbers.nonnegative;
+        object = objectOf name value;
+        string = types.str;
+      }
+      .${value.type};
+
+  objectOf =
+    name: value:
+    if value ? properties then
+      types.submodule {
+        inherit freeformType;
+        options = optionsOf name value // additions.${name} or { };
+      }
+    else
+      types.attrsOf (typeOf name value.additionalProperties);
+
+  # One of the kinds of a sum type: an object with one key.
+  tag =
+    name: variant:
+    lib.mapAttrs (
+      key: value:
+      mkOption {
+        type = typeOf name value;
+        inherit (variant) description;
+        example = examples."${name}.${key}";
+      }
+    ) variant.properties;
+
+  optionsOf =
+    name: object:
+    lib.mapAttrs (
+      key: value:
+      let
+        type = typeOf name value;
+        inherit (resolve value) description;
+        example = examples."${name}.${key}";
+      in
+      if lib.elem key object.required or [ ] then
+        mkOption { inherit type description example; }
+      else if value ? additionalProperties then
+        mkOption {
+          inherit type description example;
+          default = { };
+        }
+      else
+        # Unset is left out of the file: the default is the daemon's.
+        mkOption {
+          type = types.nullOr type;
+          default = null;
+          inherit description example;
+        }
+    ) object.properties;
+in
+optionsOf schema.title schema
