@@ -7,8 +7,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::time::Duration;
 
 use tracing::{Level, debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
@@ -19,6 +19,10 @@ use vrrp_proto::{Report, Transition};
 
 /// How many records may wait. More are counted and dropped.
 const CAPACITY: usize = 4096;
+
+/// How long the last records may take at the end. A log that is stuck must not keep the daemon
+/// from ending: whoever told it to stop waits for that, and its addresses are off already.
+const LAST_RECORDS: Duration = Duration::from_secs(1);
 
 /// Something for the log.
 #[derive(Debug)]
@@ -62,11 +66,26 @@ impl Log {
     }
 }
 
+/// The scribe's thread.
+#[derive(Debug)]
+pub(crate) struct Scribe {
+    /// Closed by its end.
+    ended: Receiver<()>,
+}
+
+impl Scribe {
+    /// Waits until everything is written, as far as that goes. The last [`Log`] is to be dropped
+    /// before.
+    pub(crate) fn finish(self) {
+        let _ = self.ended.recv_timeout(LAST_RECORDS);
+    }
+}
+
 /// Starts the scribe. It ends when the last [`Log`] is dropped and everything is written.
 ///
 /// # Errors
 /// When the system does not give another thread.
-pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, JoinHandle<()>)> {
+pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, Scribe)> {
     initialize(verbose);
     let (sender, receiver) = sync_channel(CAPACITY);
     let lost = Arc::new(AtomicU64::new(0));
@@ -74,10 +93,14 @@ pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, JoinHandle<()>)> {
         records: sender,
         lost: Arc::clone(&lost),
     };
-    let thread = std::thread::Builder::new()
+    let (end, ended) = channel();
+    std::thread::Builder::new()
         .name("scribe".to_owned())
-        .spawn(move || write_all(&receiver, &lost))?;
-    Ok((log, thread))
+        .spawn(move || {
+            write_all(&receiver, &lost);
+            drop(end);
+        })?;
+    Ok((log, Scribe { ended }))
 }
 
 /// Chooses where the lines go: the journal when standard error is connected to it (systemd.exec(5),

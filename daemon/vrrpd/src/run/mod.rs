@@ -40,7 +40,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     let outcome = serve(file, loaded, listener, &log);
     let _ = std::fs::remove_file(&socket);
     drop(log);
-    let _ = scribe.join();
+    scribe.finish();
     outcome
 }
 
