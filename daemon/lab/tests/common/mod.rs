@@ -1,0 +1,328 @@
+//! What the tests of daemons stand on: a segment with hosts, configurations, and advertisements as
+//! they passed.
+#![allow(
+    dead_code,
+    reason = "each test program compiles this for itself and uses another part"
+)]
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use vrrp_lab::daemons::vrrpd_program;
+use vrrp_lab::{
+    AddressEvent, AddressWatch, Cable, Capture, Error, Filter, Frame, Host, Moment, Result,
+    Segment, harness,
+};
+
+/// How long anything may take that has no bound of its own.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// The interval of most tests.
+pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
+
+/// How much later than the protocol says something may be seen on a busy machine. It says nothing
+/// of the daemon, whose lateness `vrrp-lab bench` measures.
+pub(crate) const LATE: Duration = Duration::from_millis(250);
+
+/// What two clocks may differ by: frames are stamped on the wall clock.
+const CLOCKS: Duration = Duration::from_millis(2);
+
+pub(crate) const VIP: IpAddr = vip(100);
+
+/// A virtual address by its last byte.
+pub(crate) const fn vip(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(192, 168, 224, last))
+}
+
+/// The `main` of a test program.
+pub(crate) fn main(tests: &[harness::Test<'_>], missing: &[&str]) -> ExitCode {
+    vrrp_lab::dispatch();
+    if let Err(error) = vrrpd_program() {
+        #[expect(clippy::print_stderr, reason = "the outcome of the program")]
+        {
+            eprintln!("{error}");
+        }
+        return ExitCode::FAILURE;
+    }
+    harness::run_where(tests, missing)
+}
+
+/// Names tests after their functions, with their module.
+#[macro_export]
+macro_rules! tests {
+    ($($module:ident: $($test:ident),+ $(,)?;)+) => {
+        [$($((
+            concat!(stringify!($module), "::", stringify!($test)),
+            $module::$test as fn() -> vrrp_lab::harness::Outcome,
+        )),+),+]
+    };
+}
+
+/// A segment with everything that passes on it.
+pub(crate) struct Lan {
+    pub(crate) segment: Segment,
+    pub(crate) frames: Capture,
+}
+
+impl Lan {
+    pub(crate) fn new() -> Result<Self> {
+        let segment = Segment::new("lan")?;
+        let frames = segment.capture(Filter::all())?;
+        Ok(Self { segment, frames })
+    }
+
+    /// A host with the address 192.168.224.`last` on ens33.
+    pub(crate) fn station(&self, name: &str, last: u8) -> Result<Station> {
+        self.plug_in(Host::new(name)?, last)
+    }
+
+    /// As [`Lan::station`], with a host that there is already.
+    pub(crate) fn plug_in(&self, host: Host, last: u8) -> Result<Station> {
+        let address = Ipv4Addr::new(192, 168, 224, last);
+        let cable = self
+            .segment
+            .attach(&host, "ens33", &format!("{address}/24"))?;
+        let watch = host.watch_addresses()?;
+        Ok(Station {
+            host,
+            cable,
+            address,
+            watch,
+        })
+    }
+
+    /// The advertisements that have passed, in order.
+    pub(crate) fn adverts(&self) -> Vec<Advert> {
+        let frames = self.frames.frames().entries();
+        frames.iter().filter_map(Advert::of).collect()
+    }
+
+    /// Those after `since` of one sender and VRID.
+    pub(crate) fn adverts_of(&self, sender: &Station, vrid: u8, since: Moment) -> Vec<Advert> {
+        self.adverts()
+            .into_iter()
+            .filter(|advert| {
+                advert.at > since && advert.source == sender.address && advert.vrid == vrid
+            })
+            .collect()
+    }
+
+    /// The first advertisement after `since` that is `wanted`, waiting for it.
+    pub(crate) fn advert(&self, since: Moment, wanted: impl Fn(&Advert) -> bool) -> Result<Advert> {
+        let is = |frame: &Frame| {
+            frame.at > since && Advert::of(frame).is_some_and(|advert| wanted(&advert))
+        };
+        self.frames
+            .frames()
+            .wait_for(is, SOON)
+            .and_then(|frame| Advert::of(&frame))
+            .ok_or_else(|| {
+                let seen = self.adverts();
+                let last = &seen[seen.len().saturating_sub(10)..];
+                Error::new(
+                    "waiting for an advertisement",
+                    format!("it did not come; the last ones are {last:#?}"),
+                )
+            })
+    }
+
+    /// The first of a station after `since`, waiting for it.
+    pub(crate) fn advert_of(&self, sender: &Station, since: Moment) -> Result<Advert> {
+        self.advert(since, |advert| advert.source == sender.address)
+    }
+
+    /// Waits until a station has advertised `count` times from now on, which is a while on the
+    /// protocol's own clock. Returns the last.
+    pub(crate) fn pass(&self, sender: &Station, count: usize) -> Result<Advert> {
+        let mut last = self.advert_of(sender, Moment::now())?;
+        for _ in 1..count {
+            last = self.advert_of(sender, last.at)?;
+        }
+        Ok(last)
+    }
+
+    /// The gratuitous ARPs for `address` after `since`.
+    pub(crate) fn announcements(&self, address: IpAddr, since: Moment) -> Vec<Frame> {
+        self.frames
+            .frames()
+            .entries()
+            .into_iter()
+            .filter(|frame| frame.at > since && announces(frame, address))
+            .collect()
+    }
+
+    /// The first gratuitous ARP for `address` after `since`, waiting for it.
+    pub(crate) fn announcement(&self, address: IpAddr, since: Moment) -> Result<Frame> {
+        self.frames
+            .frames()
+            .wait_for(|frame| frame.at > since && announces(frame, address), SOON)
+            .ok_or_else(|| Error::new("waiting for a gratuitous ARP", format!("for {address}")))
+    }
+}
+
+fn announces(frame: &Frame, address: IpAddr) -> bool {
+    matches!(address, IpAddr::V4(address) if frame.is_gratuitous_arp(address))
+}
+
+/// A host on a [`Lan`], watched.
+pub(crate) struct Station {
+    pub(crate) host: Host,
+    pub(crate) cable: Cable,
+    pub(crate) address: Ipv4Addr,
+    pub(crate) watch: AddressWatch,
+}
+
+impl Station {
+    /// Waits until an address comes or goes after `since`. Returns when.
+    pub(crate) fn address_event(
+        &self,
+        address: IpAddr,
+        added: bool,
+        since: Moment,
+    ) -> Result<Moment> {
+        self.watch
+            .events()
+            .wait_for(
+                |event| event.at > since && event.address == address && event.added == added,
+                SOON,
+            )
+            .map(|event| event.at)
+            .ok_or_else(|| {
+                let what = if added { "come" } else { "go" };
+                Error::new(
+                    format!("waiting for {address} to {what} on {}", self.host.name()),
+                    format!("{:#?}", self.watch.events().entries()),
+                )
+            })
+    }
+
+    /// The IPv4 address events so far. The kernel itself adds and changes IPv6 addresses.
+    pub(crate) fn address_events(&self) -> Vec<AddressEvent> {
+        let mut events = self.watch.events().entries();
+        events.retain(|event| event.address.is_ipv4());
+        events
+    }
+}
+
+/// An advertisement that passed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Advert {
+    pub(crate) at: Moment,
+    pub(crate) source: Ipv4Addr,
+    pub(crate) version: u8,
+    pub(crate) vrid: u8,
+    pub(crate) priority: u8,
+}
+
+impl Advert {
+    fn of(frame: &Frame) -> Option<Self> {
+        const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
+        if frame.ip_protocol()? != VRRP {
+            return None;
+        }
+        let [head, vrid, priority, ..] = *frame.ip_payload()? else {
+            return None;
+        };
+        Some(Self {
+            at: frame.at,
+            source: frame.ip_source()?,
+            version: head >> 4,
+            vrid,
+            priority,
+        })
+    }
+}
+
+/// An instance on ens33 with VRID 51, the usual interval and the usual address.
+pub(crate) fn instance(priority: u8) -> Value {
+    json!({
+        "interface": "ens33",
+        "virtualRouterId": 51,
+        "priority": priority,
+        "advertInterval": "100ms",
+        "virtualAddresses": ["192.168.224.100/24"],
+    })
+}
+
+/// The same with other keys set.
+pub(crate) fn with(mut value: Value, changes: Value) -> Value {
+    if let (Value::Object(object), Value::Object(changes)) = (&mut value, changes) {
+        object.extend(changes);
+    }
+    value
+}
+
+/// A configuration with one instance, VI_1.
+pub(crate) fn only(instance: Value) -> String {
+    config(json!({ "VI_1": instance }))
+}
+
+/// A configuration of these instances.
+pub(crate) fn config(instances: Value) -> String {
+    json!({ "instances": instances }).to_string()
+}
+
+/// A configuration of these trackers and instances.
+pub(crate) fn tracked(trackers: Value, instances: Value) -> String {
+    json!({ "trackers": trackers, "instances": instances }).to_string()
+}
+
+/// The skew time of a priority in version 3.
+pub(crate) fn skew(priority: u8, interval: Duration) -> Duration {
+    interval * (256 - u32::from(priority)) / 256
+}
+
+/// How long a backup of this priority waits in version 3.
+pub(crate) fn down_interval(priority: u8, interval: Duration) -> Duration {
+    interval * 3 + skew(priority, interval)
+}
+
+/// Asserts that `later` came after `earlier` by `wait`: no earlier than the protocol allows, and
+/// no later than a busy machine explains.
+#[track_caller]
+pub(crate) fn assert_waited(earlier: Moment, later: Moment, wait: Duration) {
+    let waited = later.since(earlier);
+    assert!(
+        waited + CLOCKS >= wait,
+        "it came after {waited:?}, earlier than {wait:?}"
+    );
+    assert!(
+        waited <= wait + LATE,
+        "it came after {waited:?}, later than {wait:?} and {LATE:?}"
+    );
+}
+
+/// Asserts that `adverts` is a rhythm: one in each interval, none missing and none too many, and
+/// the beats of the second half where those of the first half say.
+#[track_caller]
+pub(crate) fn assert_rhythm(adverts: &[Advert], interval: Duration) {
+    let times: Vec<Moment> = adverts.iter().map(|advert| advert.at).collect();
+    assert!(times.len() >= 6, "too few for a rhythm: {times:?}");
+    // The least late one of all is taken for punctual.
+    let beat = |index: usize| interval * u32::try_from(index).unwrap_or(u32::MAX);
+    let starts = times.iter().enumerate().map(|(i, at)| *at - beat(i));
+    let start = starts.min().unwrap_or_default();
+    let lateness: Vec<Duration> = times
+        .iter()
+        .enumerate()
+        .map(|(index, at)| at.since(start + beat(index)))
+        .collect();
+    assert!(
+        lateness.iter().all(|late| *late < interval * 3 / 4),
+        "one missing or too many: each later than its beat by {lateness:?}"
+    );
+    let (first, second) = lateness.split_at(lateness.len() / 2);
+    let shift = median(first).abs_diff(median(second));
+    assert!(
+        shift < interval / 4,
+        "the rhythm shifted by {shift:?}: {lateness:?}"
+    );
+}
+
+fn median(values: &[Duration]) -> Duration {
+    let mut sorted = values.to_vec();
+    sorted.sort();
+    sorted[sorted.len() / 2]
+}

@@ -1,0 +1,130 @@
+//! A process that stands still and goes on, as after a suspended machine.
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use serde_json::json;
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Moment, Signal, held_twice};
+use vrrp_proto::State::{Backup, Master};
+
+use crate::common::{
+    INTERVAL, LATE, SOON, VIP, assert_rhythm, down_interval, instance, only, with,
+};
+use crate::pair::{HIGH, LOW, Pair};
+
+pub(crate) fn a_master_that_wakes_listens_before_it_speaks() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    let stopped = Moment::now();
+    a.process().kill(Signal::SIGSTOP)?;
+    b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
+    pair.lan.pass(&pair.b, 5)?;
+
+    let woken = Moment::now();
+    a.process().kill(Signal::SIGCONT)?;
+    let gone = pair.a.address_event(VIP, false, woken)?;
+    assert!(
+        gone.since(woken) < LATE,
+        "it kept the address {:?}",
+        gone.since(woken)
+    );
+    let line = a.wait_for("VI_1", Master, Backup, woken, SOON)?.text;
+    assert!(
+        line.contains("stood still for ") && line.ends_with(": others may be master"),
+        "{line}"
+    );
+    let first = pair.lan.advert_of(&pair.a, woken)?;
+    let listened = first.at.since(woken);
+    assert!(
+        listened >= down_interval(HIGH, INTERVAL),
+        "it listened for {listened:?} only"
+    );
+    // Then its greater priority counts again.
+    b.wait_for("VI_1", Master, Backup, woken, SOON)?;
+    let end = pair.lan.pass(&pair.a, 3)?.at;
+    for (from, to) in held_twice(&[&pair.a.watch, &pair.b.watch], VIP) {
+        let to = to.unwrap_or(end);
+        assert!(
+            to <= woken + LATE || to.since(from) < LATE,
+            "held twice {from} to {to}"
+        );
+    }
+    let status = a.instance("VI_1")?;
+    assert_eq!((status.state, status.counters.became_master), (Master, 2));
+    Ok(())
+}
+
+pub(crate) fn a_master_that_wakes_alone_listens_too() -> Outcome {
+    let pair = Pair::new()?;
+    let a = pair.start_a()?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    a.process().kill(Signal::SIGSTOP)?;
+    sleep(INTERVAL * 8);
+    let woken = Moment::now();
+    a.process().kill(Signal::SIGCONT)?;
+    pair.a.address_event(VIP, false, woken)?;
+    let first = pair.lan.advert_of(&pair.a, woken)?;
+    let listened = first.at.since(woken);
+    assert!(
+        listened >= down_interval(HIGH, INTERVAL),
+        "it listened for {listened:?} only"
+    );
+    Ok(())
+}
+
+pub(crate) fn a_short_standstill_changes_nothing() -> Outcome {
+    let pair = Pair::new()?;
+    let slow = |priority| {
+        only(with(
+            instance(priority),
+            json!({ "advertInterval": "500ms" }),
+        ))
+    };
+    let (a, b) = pair.start_with(&slow(HIGH), &slow(LOW))?;
+    // The second announcement is a second after the first; wait until all is quiet.
+    let from = pair.lan.pass(&pair.a, 3)?.at;
+    let events = (pair.a.address_events(), pair.b.address_events());
+    for daemon in [&a, &b] {
+        daemon.process().kill(Signal::SIGSTOP)?;
+        sleep(Duration::from_millis(200));
+        daemon.process().kill(Signal::SIGCONT)?;
+        pair.lan.pass(&pair.a, 2)?;
+    }
+    pair.lan.pass(&pair.a, 2)?;
+    assert_rhythm(
+        &pair.lan.adverts_of(&pair.a, 51, from),
+        Duration::from_millis(500),
+    );
+    assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
+    assert_eq!(events, (pair.a.address_events(), pair.b.address_events()));
+    assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
+    assert_eq!(b.instance("VI_1")?.counters.late_wakeups, 0);
+    Ok(())
+}
+
+pub(crate) fn a_backup_that_wakes_leaves_the_living_master_alone() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
+    // Once with packets in its queue, and once without any, because the master was mute while it
+    // stood still.
+    for mute in [false, true] {
+        b.process().kill(Signal::SIGSTOP)?;
+        if mute {
+            pair.b.cable.set(vrrp_lab::Impairment::deaf())?;
+        }
+        pair.lan.pass(&pair.a, 10)?;
+        if mute {
+            pair.b.cable.set(vrrp_lab::Impairment::default())?;
+        }
+        b.process().kill(Signal::SIGCONT)?;
+        pair.lan.pass(&pair.a, 10)?;
+    }
+    assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
+    assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
+    let status = b.instance("VI_1")?;
+    assert_eq!((status.state, status.counters.became_master), (Backup, 0));
+    assert_eq!(a.instance("VI_1")?.counters.second_masters, 0);
+    Ok(())
+}

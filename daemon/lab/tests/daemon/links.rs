@@ -1,0 +1,125 @@
+//! Interfaces that go and come back.
+
+use serde_json::json;
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Host, Moment, Result};
+use vrrp_proto::State::{Backup, Fault, Init, Master};
+
+use crate::common::{LATE, SOON, VIP, instance, only, with};
+use crate::pair::{HIGH, LOW, Pair};
+
+pub(crate) fn an_interface_set_down_is_a_fault_and_recovers() -> Outcome {
+    falls_and_recovers(
+        "interface ens33 is down",
+        |pair| pair.a.host.set_link("ens33", false),
+        |pair| pair.a.host.set_link("ens33", true),
+    )
+}
+
+pub(crate) fn a_pulled_cable_is_a_fault_and_recovers() -> Outcome {
+    falls_and_recovers(
+        "interface ens33 has no carrier",
+        |pair| pair.a.cable.pull(),
+        |pair| pair.a.cable.plug(),
+    )
+}
+
+pub(crate) fn a_renamed_interface_is_a_fault_and_recovers() -> Outcome {
+    falls_and_recovers(
+        "interface ens33 does not exist",
+        |pair| {
+            let rename = "ip link set ens33 down && ip link set ens33 name other \
+                          && ip link set other up";
+            pair.a.host.shell(rename).map(drop)
+        },
+        |pair| {
+            let rename = "ip link set other down && ip link set other name ens33 \
+                          && ip link set ens33 up";
+            pair.a.host.shell(rename).map(drop)
+        },
+    )
+}
+
+pub(crate) fn an_interface_without_an_own_address_is_a_fault_and_recovers() -> Outcome {
+    falls_and_recovers(
+        "interface ens33 has no IPv4 address of its own to send from",
+        |pair| pair.a.host.delete_address("ens33", pair.a.address.into()),
+        |pair| pair.a.host.add_address("ens33", pair.a.address.into(), 24),
+    )
+}
+
+pub(crate) fn a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted() -> Outcome {
+    let host = Host::new("a")?;
+    let there = only(with(
+        instance(HIGH),
+        json!({ "interface": "vex0", "virtualAddresses": ["192.168.198.100/24"] }),
+    ));
+    let vip = "192.168.198.100".parse()?;
+    let daemon = Vrrpd::start(&host, &there)?;
+    let line = daemon.wait_for("VI_1", Init, Fault, Moment::default(), SOON)?;
+    assert!(
+        line.text.ends_with(": interface vex0 does not exist"),
+        "{}",
+        line.text
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            &*daemon.instance("VI_1")?.cause,
+            "interface vex0 does not exist"
+        );
+        let made = Moment::now();
+        host.shell("ip link add vex0 type veth peer name vex1 && ip link set vex1 up")?;
+        host.shell("ip link set vex0 up && ip address add 192.168.198.11/24 dev vex0")?;
+        daemon.wait_for("VI_1", Fault, Backup, made, SOON)?;
+        daemon.wait_for("VI_1", Backup, Master, made, SOON)?;
+        assert!(host.holds(vip)?);
+        host.shell("ip link delete vex0")?;
+        daemon.wait_for("VI_1", Master, Fault, made, SOON)?;
+        // Whatever the kernel told of it first, in the end it is missing.
+        daemon.process().output();
+        daemon.wait_for_state("VI_1", Fault, SOON)?;
+    }
+    assert!(daemon.stop()?.success());
+    Ok(())
+}
+
+/// What a fault of this reason must look like on the master of a pair.
+fn falls_and_recovers(
+    reason: &str,
+    fall: impl Fn(&Pair) -> Result<()>,
+    recover: impl Fn(&Pair) -> Result<()>,
+) -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    let fell = Moment::now();
+    fall(&pair)?;
+    a.wait_for("VI_1", Master, Fault, fell, SOON)?;
+    b.wait_for("VI_1", Backup, Master, fell, SOON)?;
+    let status = a.instance("VI_1")?;
+    assert_eq!(status.state, Fault);
+    assert_eq!(current_reason(&a)?, reason);
+    assert!(!pair.a.host.holds(VIP)?, "the address stayed");
+
+    pair.lan.pass(&pair.b, 3)?;
+    let recovered = Moment::now();
+    recover(&pair)?;
+    let line = a.wait_for("VI_1", Fault, Backup, recovered, SOON)?.text;
+    assert!(line.contains(": over: interface ens33 "), "{line}");
+    a.wait_for("VI_1", Backup, Master, recovered, SOON)?;
+    let yielded = b.wait_for("VI_1", Master, Backup, recovered, SOON)?;
+    let first = pair.lan.advert_of(&pair.a, recovered)?;
+    assert_eq!(first.priority, HIGH);
+    assert!(yielded.at.since(first.at) < LATE);
+    pair.b.address_event(VIP, false, recovered)?;
+    pair.a.address_event(VIP, true, recovered)?;
+    let status = b.instance("VI_1")?;
+    assert_eq!(status.priority.effective.get(), LOW);
+    assert_eq!(status.counters.dropped.total(), 0);
+    Ok(())
+}
+
+/// Why an instance in fault is there, as status shows it.
+fn current_reason(daemon: &Vrrpd<'_>) -> Result<String> {
+    Ok(daemon.instance("VI_1")?.cause.to_string())
+}

@@ -1,0 +1,81 @@
+//! The real daemon on hosts of the lab: what it does when things go wrong, each behaviour asserted
+//! by what passed on the wire, by the kernel's addresses, and by what the daemon says of itself.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod pair;
+
+mod addresses;
+mod frozen;
+mod killed;
+mod links;
+mod packets;
+mod process;
+mod reload;
+mod takeover;
+mod trackers;
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    common::main(
+        &tests![
+            takeover:
+                a_dead_master_is_succeeded_within_the_bound,
+                a_master_that_stops_hands_over_after_the_skew,
+                the_greater_priority_fails_back,
+                a_router_that_does_not_preempt_waits_for_the_masters_death,
+                of_equals_the_greater_address_is_master,
+                with_state_master_it_listens_for_one_interval_and_the_skew,
+                a_master_cut_off_in_both_directions_yields_when_it_hears_again,
+                every_signal_that_ends_it_in_order_hands_over;
+            killed:
+                cleanup_takes_off_what_a_killed_daemon_left_and_nothing_else,
+                cleanup_refuses_while_the_daemon_runs,
+                cleanup_does_without_a_configuration,
+                a_restart_takes_strays_off_before_it_listens;
+            frozen:
+                a_master_that_wakes_listens_before_it_speaks,
+                a_master_that_wakes_alone_listens_too,
+                a_short_standstill_changes_nothing,
+                a_backup_that_wakes_leaves_the_living_master_alone;
+            addresses:
+                a_deleted_address_is_back_and_announced_without_a_transition,
+                an_address_added_by_hand_on_the_backup_is_taken_off;
+            links:
+                an_interface_set_down_is_a_fault_and_recovers,
+                a_pulled_cable_is_a_fault_and_recovers,
+                a_renamed_interface_is_a_fault_and_recovers,
+                an_interface_without_an_own_address_is_a_fault_and_recovers,
+                a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted;
+            reload:
+                a_reload_that_changes_nothing_changes_nothing,
+                a_changed_priority_counts_without_a_transition,
+                addresses_come_and_go_without_a_transition,
+                a_changed_interval_counts_without_a_transition,
+                trackers_come_and_go_without_a_transition,
+                an_address_that_moves_to_another_instance_never_leaves,
+                a_reload_with_a_mistake_leaves_everything_as_it_was,
+                a_reload_of_one_instance_does_not_touch_another;
+            trackers:
+                a_failed_script_resigns_and_recovers,
+                a_weight_lowers_the_advertised_priority,
+                a_script_that_hangs_is_killed_with_its_children_and_never_runs_twice,
+                scripts_never_delay_an_advertisement,
+                a_watched_interface_without_carrier_is_a_fault;
+            packets:
+                packets_of_version_3_are_dropped_by_cause,
+                packets_of_version_2_are_dropped_by_cause,
+                a_flood_of_bad_packets_does_not_silence_the_master,
+                a_router_in_fault_drops_what_it_hears;
+            process:
+                a_second_daemon_refuses_and_leaves_the_first_alone,
+                without_a_configuration_it_says_so_and_ends,
+                a_wrong_configuration_is_named_and_touches_nothing,
+                systemd_is_told_what_it_wants_to_know,
+                a_log_that_is_stuck_delays_nothing,
+                clients_that_do_not_read_disturb_nobody;
+        ],
+        &[],
+    )
+}

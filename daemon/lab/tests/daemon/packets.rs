@@ -1,0 +1,266 @@
+//! Packets that nobody should believe: counted by cause, told once, and nothing else happens.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use nix::sys::socket::{
+    AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, setsockopt,
+    socket, sockopt,
+};
+use serde_json::{Value, json};
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Host, Moment, Result};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4, ipv4};
+use vrrp_proto::{AdvertInterval, Password, Version, Vrid};
+
+use crate::common::{Lan, SOON, assert_rhythm, instance, only, with};
+use crate::pair::{HIGH, LOW, Pair};
+
+/// How often each is sent.
+const TIMES: usize = 5;
+
+/// Where they come from.
+const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 66);
+
+pub(crate) fn packets_of_version_3_are_dropped_by_cause() -> Outcome {
+    let valid = || Forged::new(Version::V3, Auth::None);
+    let forged = [
+        (DropCause::HopLimit, valid().with_ttl(254)),
+        (DropCause::Version, valid().with_byte(0, 0x21)),
+        (DropCause::Version, valid().with_byte(0, 0x41)),
+        (DropCause::Type, valid().with_byte(0, 0x32)),
+        (DropCause::Length, valid().cut(7)),
+        (DropCause::Length, valid().cut(11)),
+        (DropCause::Checksum, valid().with_byte(7, 0x5a)),
+        (
+            DropCause::ZeroInterval,
+            valid().changed(|message| message[4..6].fill(0)),
+        ),
+        (
+            DropCause::NoAddresses,
+            valid().changed(|message| {
+                message[3] = 0;
+                message.truncate(8);
+            }),
+        ),
+    ];
+    are_dropped("100ms", json!({}), &forged)
+}
+
+pub(crate) fn packets_of_version_2_are_dropped_by_cause() -> Outcome {
+    let password = |text: &[u8]| Password::new(text).map_or(Auth::None, Auth::Pass);
+    let valid = || Forged::new(Version::V2, password(b"1111"));
+    let forged = [
+        (DropCause::HopLimit, valid().with_ttl(1)),
+        (DropCause::Version, Forged::new(Version::V3, Auth::None)),
+        (DropCause::Length, valid().cut(19)),
+        (DropCause::Checksum, valid().with_byte(6, 0x5a)),
+        (DropCause::AuthType, Forged::new(Version::V2, Auth::None)),
+        (
+            DropCause::AuthPassword,
+            Forged::new(Version::V2, password(b"1112")),
+        ),
+        (
+            DropCause::Interval,
+            valid().changed(|message| message[5] = 2),
+        ),
+    ];
+    let two = json!({ "version": 2, "authentication": { "pass": { "password": "1111" } } });
+    are_dropped("1s", two, &forged)
+}
+
+pub(crate) fn a_flood_of_bad_packets_does_not_silence_the_master() -> Outcome {
+    let pair = Pair::new()?;
+    let stranger = pair.lan.station("stranger", 66)?;
+    let (a, b) = pair.start()?;
+    let socket = forge_from(&stranger.host)?;
+    let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
+    let bad = Forged::new(Version::V3, Auth::None).with_byte(7, 0x5a);
+    // Each claims another sender, so that the log would like to tell of each.
+    let mut sent = 0_u64;
+    while from.elapsed() < crate::common::INTERVAL * 20 {
+        for last in 70..90 {
+            bad.send(&socket, Ipv4Addr::new(192, 168, 224, last))?;
+            sent += 1;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    }
+    pair.lan.pass(&pair.a, 3)?;
+    assert_rhythm(
+        &pair.lan.adverts_of(&pair.a, 51, from),
+        crate::common::INTERVAL,
+    );
+    assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
+    for daemon in [&a, &b] {
+        let status = daemon.instance("VI_1")?;
+        let dropped = status.counters.dropped;
+        assert_eq!((dropped.Checksum, dropped.total()), (sent, sent));
+        let told = daemon
+            .process()
+            .log()
+            .matches("its checksum is wrong")
+            .count();
+        assert_eq!(told, 20, "one line for each sender");
+    }
+    Ok(())
+}
+
+pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
+    let lan = Lan::new()?;
+    let (a, stranger) = (lan.station("a", 11)?, lan.station("stranger", 66)?);
+    a.host
+        .write("/run/check.sh", "#!/bin/sh\nexit 1\n", 0o755)?;
+    let daemon = vrrp_lab::daemons::Vrrpd::start(
+        &a.host,
+        &crate::common::tracked(
+            json!({ "check": { "script": { "command": ["/run/check.sh"] } } }),
+            json!({ "VI_1": with(instance(HIGH), json!({ "track": ["check"] })) }),
+        ),
+    )?;
+    daemon.wait_for_state("VI_1", vrrp_proto::State::Fault, SOON)?;
+    let socket = forge_from(&stranger.host)?;
+    let valid = || Forged::new(Version::V3, Auth::None);
+    valid().send(&socket, STRANGER)?;
+    valid().with_byte(7, 0x5a).send(&socket, STRANGER)?;
+    let process = daemon.process();
+    process.wait_for_line(|line| line.contains("its checksum is wrong"), SOON)?;
+    let dropped = daemon.instance("VI_1")?.counters.dropped;
+    assert_eq!((dropped.NotListening, dropped.total()), (1, 2));
+    // That others advertise while this host cannot serve is no news.
+    assert_eq!(
+        process.log().matches("dropped").count(),
+        1,
+        "{}",
+        process.log()
+    );
+    Ok(())
+}
+
+/// Sends each of `forged` some times to a pair and asserts what comes of it.
+fn are_dropped(interval: &str, more: Value, forged: &[(DropCause, Forged)]) -> Outcome {
+    let pair = Pair::new()?;
+    let stranger = pair.lan.station("stranger", 66)?;
+    let whole = |priority| {
+        let timed = with(instance(priority), json!({ "advertInterval": interval }));
+        only(with(timed, more.clone()))
+    };
+    let (a, b) = pair.start_with(&whole(HIGH), &whole(LOW))?;
+    let socket = forge_from(&stranger.host)?;
+    let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
+    let foreign_vrid = Forged::new(Version::V3, Auth::None).with_byte(1, 77);
+    for _ in 0..TIMES {
+        for (_, packet) in forged {
+            packet.send(&socket, STRANGER)?;
+        }
+        // This one does not even wake anybody.
+        foreign_vrid.send(&socket, STRANGER)?;
+        pair.lan.pass(&pair.a, 1)?;
+    }
+    pair.lan.pass(&pair.a, 2)?;
+    let adverts = pair.lan.adverts_of(&pair.a, 51, from);
+    assert_rhythm(
+        &adverts,
+        if interval == "1s" {
+            crate::common::INTERVAL * 10
+        } else {
+            crate::common::INTERVAL
+        },
+    );
+    assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
+    for (daemon, became_master) in [(&a, 1), (&b, 0)] {
+        let status = daemon.status()?;
+        let counters = status.instances[0].counters;
+        for cause in DropCause::ALL {
+            let wanted = TIMES * forged.iter().filter(|(why, _)| why == cause).count();
+            let counted = counters.dropped.get(*cause);
+            assert_eq!(counted, u64::try_from(wanted)?, "{}", cause.word());
+            let word = format!("VI_1: packet from {STRANGER} dropped: {cause}");
+            let told = daemon.process().log().matches(&word).count();
+            assert_eq!(told, usize::from(wanted > 0), "{word}");
+        }
+        assert_eq!(status.dropped.total(), 0);
+        assert_eq!(counters.became_master, became_master);
+    }
+    Ok(())
+}
+
+/// An advertisement of a router that would beat everybody, with something wrong.
+struct Forged {
+    ttl: u8,
+    message: Vec<u8>,
+}
+
+impl Forged {
+    fn new(version: Version, auth: Auth) -> Self {
+        let interval = match version {
+            Version::V2 => AdvertInterval::from_seconds(1),
+            Version::V3 => AdvertInterval::from_centiseconds(10),
+        };
+        let advert = Advert {
+            version,
+            vrid: Vrid::new(51).expect("51 is a VRID"),
+            priority: 254,
+            interval: interval.expect("it is in range"),
+            addresses: AddressList::new(&[[192, 168, 224, 100]]),
+            auth,
+        };
+        Self {
+            ttl: 255,
+            message: advert.emit(ChecksumForm::MessageOnly, STRANGER, GROUP_V4),
+        }
+    }
+
+    fn with_ttl(mut self, ttl: u8) -> Self {
+        self.ttl = ttl;
+        self
+    }
+
+    /// Another byte, and a checksum that is wrong, at the latest then.
+    fn with_byte(mut self, at: usize, byte: u8) -> Self {
+        assert_ne!(self.message[at], byte);
+        self.message[at] = byte;
+        self
+    }
+
+    fn cut(mut self, length: usize) -> Self {
+        self.message.truncate(length);
+        self
+    }
+
+    /// Something else, with a checksum that is right.
+    fn changed(mut self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
+        change(&mut self.message);
+        self.message[6..8].fill(0);
+        let sum: u32 = self
+            .message
+            .chunks(2)
+            .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+            .sum();
+        let [_, _, high, low] = (!((sum & 0xffff) + (sum >> 16))).to_be_bytes();
+        self.message[6..8].copy_from_slice(&[high, low]);
+        self
+    }
+
+    fn send(&self, socket: &OwnedFd, source: Ipv4Addr) -> Result<(), std::io::Error> {
+        let mut header = ipv4::header(source, self.message.len());
+        header[8] = self.ttl;
+        let packet = [&header[..], &self.message].concat();
+        let group = SockaddrIn::from(SocketAddrV4::new(GROUP_V4, 0));
+        sendto(socket.as_raw_fd(), &packet, &group, MsgFlags::empty())?;
+        Ok(())
+    }
+}
+
+/// A socket that sends packets with whatever header.
+fn forge_from(host: &Host) -> Result<OwnedFd, std::io::Error> {
+    host.run(|| {
+        let raw = socket(
+            AddressFamily::Inet,
+            SockType::Raw,
+            SockFlag::SOCK_CLOEXEC,
+            SockProtocol::Raw,
+        )?;
+        setsockopt(&raw, sockopt::BindToDevice, &"ens33".into())?;
+        Ok(raw)
+    })
+}

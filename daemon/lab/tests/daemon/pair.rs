@@ -1,0 +1,50 @@
+//! Two hosts with a daemon each: the master and its backup.
+
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::{Moment, Result};
+use vrrp_proto::State;
+
+use crate::common::{Lan, SOON, Station, instance, only};
+
+/// The master's priority.
+pub(crate) const HIGH: u8 = 200;
+/// The backup's priority.
+pub(crate) const LOW: u8 = 100;
+
+/// Two hosts on one segment: a, 192.168.224.11, and b, 192.168.224.12.
+pub(crate) struct Pair {
+    pub(crate) lan: Lan,
+    pub(crate) a: Station,
+    pub(crate) b: Station,
+}
+
+impl Pair {
+    pub(crate) fn new() -> Result<Self> {
+        let lan = Lan::new()?;
+        let (a, b) = (lan.station("a", 11)?, lan.station("b", 12)?);
+        Ok(Self { lan, a, b })
+    }
+
+    /// Starts the usual daemons. At the end a is master and b has heard of it.
+    pub(crate) fn start(&self) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
+        self.start_with(&only(instance(HIGH)), &only(instance(LOW)))
+    }
+
+    /// As [`Pair::start`], with other configurations, each with an instance VI_1.
+    pub(crate) fn start_with(&self, a: &str, b: &str) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
+        let a = Vrrpd::start(&self.a.host, a)?;
+        a.wait_for_state("VI_1", State::Master, SOON)?;
+        let b = Vrrpd::start(&self.b.host, b)?;
+        // It listens when this line comes, and the second advertisement after that is not one that
+        // was under way before.
+        b.wait_for("VI_1", State::Init, State::Backup, Moment::default(), SOON)?;
+        self.lan.pass(&self.a, 2)?;
+        b.wait_for_state("VI_1", State::Backup, SOON)?;
+        Ok((a, b))
+    }
+
+    /// Starts the usual daemon of a.
+    pub(crate) fn start_a(&self) -> Result<Vrrpd<'_>> {
+        Vrrpd::start(&self.a.host, &only(instance(HIGH)))
+    }
+}

@@ -1,0 +1,197 @@
+//! Who is master when one dies, leaves and comes back.
+
+use std::time::Duration;
+
+use serde_json::json;
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Moment, Signal, held_twice};
+use vrrp_proto::State::{Backup, Init, Master};
+
+use crate::common::{
+    INTERVAL, LATE, Lan, SOON, VIP, assert_waited, down_interval, instance, only, skew, with,
+};
+use crate::pair::{HIGH, LOW, Pair};
+
+pub(crate) fn a_dead_master_is_succeeded_within_the_bound() -> Outcome {
+    let pair = Pair::new()?;
+    let (_a, b) = pair.start()?;
+    let died = Moment::now();
+    pair.a.host.power_off()?;
+    let takeover = pair.lan.advert_of(&pair.b, died)?;
+    let last = pair.lan.adverts_of(&pair.a, 51, Moment::default()).pop();
+    let last = last.ok_or("the master never advertised")?;
+    assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
+    assert_eq!(takeover.priority, LOW);
+    pair.b.address_event(VIP, true, died)?;
+    pair.lan.announcement(VIP, died)?;
+
+    let line = b.wait_for("VI_1", Backup, Master, died, SOON)?.text;
+    let (_, words) = line
+        .split_once("no advertisement from 192.168.224.11 for ")
+        .ok_or_else(|| format!("the cause is not in the log: {line}"))?;
+    let seconds: f64 = words.trim_end_matches(" s").parse()?;
+    let bound = down_interval(LOW, INTERVAL).as_secs_f64();
+    assert!(
+        (bound - 0.001..bound + LATE.as_secs_f64()).contains(&seconds),
+        "{line}"
+    );
+    let status = b.instance("VI_1")?;
+    assert!(
+        line.ends_with(&*status.cause),
+        "{line} but {}",
+        status.cause
+    );
+    assert_eq!((status.state, status.counters.became_master), (Master, 1));
+    assert_eq!(status.counters.dropped.total(), 0);
+    Ok(())
+}
+
+pub(crate) fn a_master_that_stops_hands_over_after_the_skew() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    let told = Moment::now();
+    assert_eq!(a.stop()?.code(), Some(0));
+    let resigned = pair.lan.advert(told, |advert| advert.priority == 0)?;
+    assert_eq!(resigned.source, pair.a.address);
+    let gone = pair.a.address_event(VIP, false, told)?;
+    let takeover = pair.lan.advert_of(&pair.b, told)?;
+    assert_waited(resigned.at, takeover.at, skew(LOW, INTERVAL));
+    let came = pair.b.address_event(VIP, true, told)?;
+    assert!(gone < came, "it was held twice: {gone} to {came}");
+    let line = b.wait_for("VI_1", Backup, Master, told, SOON)?;
+    assert!(
+        line.text.ends_with("192.168.224.11 resigned (priority 0)"),
+        "{}",
+        line.text
+    );
+    a.wait_for("VI_1", Master, Init, told, SOON)?;
+    let after = pair.lan.adverts_of(&pair.a, 51, resigned.at);
+    assert_eq!(after, [], "it resigned and went on");
+    Ok(())
+}
+
+pub(crate) fn the_greater_priority_fails_back() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    a.stop()?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    drop(a);
+    let back = Moment::now();
+    let a = pair.start_a()?;
+    let line = a.wait_for("VI_1", Backup, Master, back, SOON)?.text;
+    assert!(
+        line.ends_with("192.168.224.12 advertises priority 100, ours is 200: preempted"),
+        "{line}"
+    );
+    let line = b.wait_for("VI_1", Master, Backup, back, SOON)?.text;
+    assert!(
+        line.ends_with("192.168.224.11 advertises priority 200, ours is 100: yielded"),
+        "{line}"
+    );
+    pair.b.address_event(VIP, false, back)?;
+    let takeover = pair.lan.advert_of(&pair.a, back)?;
+    let after = pair.lan.pass(&pair.a, 5)?;
+    let both = held_twice(&[&pair.a.watch, &pair.b.watch], VIP);
+    for (from, to) in both {
+        let to = to.unwrap_or(after.at);
+        assert!(to.since(from) < LATE, "held twice from {from} to {to}");
+    }
+    let yielded = pair.lan.adverts_of(&pair.b, 51, takeover.at + LATE);
+    assert_eq!(yielded, [], "the former master goes on");
+    Ok(())
+}
+
+pub(crate) fn a_router_that_does_not_preempt_waits_for_the_masters_death() -> Outcome {
+    let pair = Pair::new()?;
+    let b = Vrrpd::start(&pair.b.host, &only(instance(LOW)))?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    let patient = only(with(instance(HIGH), json!({ "preempt": false })));
+    let started = Moment::now();
+    let a = Vrrpd::start(&pair.a.host, &patient)?;
+    pair.lan.pass(&pair.b, 12)?;
+    assert_eq!(a.instance("VI_1")?.state, Backup);
+    assert_eq!(pair.lan.adverts_of(&pair.a, 51, started), []);
+    pair.b.host.power_off()?;
+    a.wait_for("VI_1", Backup, Master, started, SOON)?;
+    Ok(())
+}
+
+pub(crate) fn of_equals_the_greater_address_is_master() -> Outcome {
+    let pair = Pair::new()?;
+    let equal = only(instance(LOW));
+    // The cut keeps each from hearing of the other until both are masters.
+    pair.a.cable.pull()?;
+    let b = Vrrpd::start(&pair.b.host, &equal)?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    let a = Vrrpd::start(&pair.a.host, &equal)?;
+    pair.a.cable.set(vrrp_lab::Impairment {
+        cut_to_host: true,
+        cut_from_host: true,
+        ..Default::default()
+    })?;
+    pair.a.cable.plug()?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    let joined = Moment::now();
+    pair.a.cable.set(vrrp_lab::Impairment::default())?;
+    let line = a.wait_for("VI_1", Master, Backup, joined, SOON)?.text;
+    assert!(
+        line.ends_with("192.168.224.12 has the same priority 100 and the greater address"),
+        "{line}"
+    );
+    pair.a.address_event(VIP, false, joined)?;
+    pair.lan.pass(&pair.b, 5)?;
+    assert_eq!(b.instance("VI_1")?.state, Master);
+    assert!(b.instance("VI_1")?.counters.second_masters > 0);
+    Ok(())
+}
+
+pub(crate) fn with_state_master_it_listens_for_one_interval_and_the_skew() -> Outcome {
+    let lan = Lan::new()?;
+    let a = lan.station("a", 11)?;
+    let hint = only(with(
+        instance(HIGH),
+        json!({ "state": "master", "advertInterval": 1 }),
+    ));
+    let daemon = Vrrpd::start(&a.host, &hint)?;
+    let line = daemon.wait_for("VI_1", Backup, Master, Moment::default(), SOON)?;
+    let started = daemon.wait_for("VI_1", Init, Backup, Moment::default(), SOON)?;
+    let second = Duration::from_secs(1);
+    assert_waited(started.at, line.at, second + skew(HIGH, second));
+    Ok(())
+}
+
+pub(crate) fn a_master_cut_off_in_both_directions_yields_when_it_hears_again() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    // Mute: the backup hears nothing and takes over, the master hears it and is not heard.
+    let cut = Moment::now();
+    pair.a.cable.set(vrrp_lab::Impairment::mute())?;
+    b.wait_for("VI_1", Backup, Master, cut, SOON)?;
+    let warned = a.process().wait_for_line(
+        |line| line.contains("192.168.224.12 advertises priority 100 although this host is master"),
+        SOON,
+    )?;
+    assert!(warned.at > cut);
+    let joined = Moment::now();
+    pair.a.cable.set(vrrp_lab::Impairment::default())?;
+    b.wait_for("VI_1", Master, Backup, joined, SOON)?;
+    assert_eq!(a.instance("VI_1")?.state, Master);
+    // The neighbours were misled; they have to be told.
+    pair.lan.announcement(VIP, joined - LATE)?;
+    Ok(())
+}
+
+pub(crate) fn every_signal_that_ends_it_in_order_hands_over() -> Outcome {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let pair = Pair::new()?;
+        let (a, b) = pair.start()?;
+        let told = Moment::now();
+        a.process().kill(signal)?;
+        assert_eq!(a.process().wait(SOON)?.code(), Some(0), "{signal}");
+        pair.lan.advert(told, |advert| advert.priority == 0)?;
+        b.wait_for("VI_1", Backup, Master, told, SOON)?;
+        assert!(!pair.a.host.holds(VIP)?);
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Our daemon and keepalived as master and backup of each other, in versions 2 and 3, and every
+//! packet that ours sends before the eyes of tshark.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod dialect;
+mod peers;
+mod together;
+mod tshark;
+
+use std::process::ExitCode;
+
+use vrrp_lab::daemons::{find_in_path, keepalived_program};
+
+fn main() -> ExitCode {
+    let mut missing = Vec::new();
+    if keepalived_program().is_none() {
+        missing.push("keepalived (apt-get install keepalived)");
+    }
+    if find_in_path("tshark").is_none() {
+        missing.push("tshark (apt-get install tshark)");
+    }
+    let mut tests = tests![
+        together:
+            ours_leads_in_version_2_with_the_courses_configuration,
+            keepalived_leads_in_version_2_with_the_courses_configuration,
+            ours_leads_in_version_3,
+            keepalived_leads_in_version_3,
+            of_equals_in_version_2_the_greater_address_is_master,
+            of_equals_in_version_3_the_greater_address_is_master;
+    ]
+    .to_vec();
+    let message_only = tests![
+        together:
+            ours_leads_when_keepalived_leaves_out_the_pseudo_header,
+            keepalived_leads_and_leaves_out_the_pseudo_header;
+    ];
+    if dialect::keepalived_knows_message_only() {
+        tests.extend(message_only);
+    } else if missing.is_empty() {
+        for (name, _) in message_only {
+            say(&format!(
+                "{name}: NOT RUN: this keepalived has no v3_checksum_as_v2"
+            ));
+        }
+    }
+    common::main(&tests, &missing)
+}
+
+#[expect(clippy::print_stderr, reason = "what is not run is said, not hidden")]
+fn say(text: &str) {
+    // Not in a host's init, which is this program too.
+    if std::env::args()
+        .nth(1)
+        .is_none_or(|argument| !argument.starts_with("__"))
+    {
+        eprintln!("{text}");
+    }
+}

@@ -1,0 +1,151 @@
+//! Two hosts, one with our daemon and one with keepalived.
+
+use vrrp_lab::daemons::{Keepalived, Vrrpd};
+use vrrp_lab::{AddressWatch, Capture, Filter, Host, Moment, Result, held_twice};
+
+use crate::common::{LATE, Lan, Station, VIP};
+use crate::dialect::Dialect;
+use crate::tshark;
+
+/// Words with which keepalived complains of what it hears.
+const COMPLAINTS: &[&str] = &[
+    "nvalid",
+    "mismatch",
+    "incorrect",
+    "wrong",
+    "drop",
+    "ignor",
+    "differ",
+    "expect",
+    "bogus",
+    "not match",
+    "too short",
+    "truncated",
+    "error",
+];
+
+pub(crate) struct Peers {
+    pub(crate) dialect: Dialect,
+    pub(crate) lan: Lan,
+    pub(crate) ours: Station,
+    pub(crate) theirs: Station,
+    /// What our host sends and hears.
+    card: Capture,
+}
+
+impl Peers {
+    pub(crate) fn new(dialect: Dialect, ours: u8, theirs: u8) -> Result<Self> {
+        let lan = Lan::new()?;
+        let station = |name, last| lan.plug_in(with_httpd(name)?, last);
+        let (ours, theirs) = (station("ours", ours)?, station("theirs", theirs)?);
+        let card = ours.host.capture("ens33", Filter::all())?;
+        Ok(Self {
+            dialect,
+            lan,
+            ours,
+            theirs,
+            card,
+        })
+    }
+
+    pub(crate) fn start_ours(&self, state: &str, priority: u8) -> Result<Vrrpd<'_>> {
+        Vrrpd::start(&self.ours.host, &self.dialect.ours(state, priority))
+    }
+
+    pub(crate) fn start_theirs(&self, state: &str, priority: u8) -> Result<Keepalived> {
+        Keepalived::start(&self.theirs.host, &self.dialect.keepalived(state, priority))
+    }
+
+    /// Waits until `holder` alone has advertised for a while, and asserts that it alone holds the
+    /// address.
+    pub(crate) fn assert_rest(&self, holder: &Station) -> Result<()> {
+        let from = self.lan.pass(holder, 1)?.at;
+        let to = self.lan.pass(holder, 3)?.at;
+        let adverts = self.lan.adverts();
+        let foreign = adverts
+            .iter()
+            .filter(|advert| advert.at > from && advert.source != holder.address);
+        assert_eq!(
+            foreign.count(),
+            0,
+            "two masters between {from} and {to}: {adverts:#?}"
+        );
+        for station in [&self.ours, &self.theirs] {
+            let holds = station.host.holds(VIP)?;
+            assert_eq!(
+                holds,
+                station.address == holder.address,
+                "{}",
+                station.host.name()
+            );
+        }
+        Ok(())
+    }
+
+    /// Asserts that neither has anything to say against what the other sent.
+    pub(crate) fn assert_content(&self, ours: &Vrrpd<'_>, theirs: &[&Keepalived]) -> Result<()> {
+        let status = ours.status()?;
+        let counters = status.instances[0].counters;
+        assert_eq!(
+            (counters.dropped.total(), status.dropped.total()),
+            (0, 0),
+            "{status:#?}"
+        );
+        assert_eq!(
+            (counters.address_list_differs, counters.interval_differs),
+            (0, 0)
+        );
+        let (with_header, message_only) = (
+            counters.checksums_with_pseudo_header,
+            counters.checksums_message_only,
+        );
+        let other_form = match self.dialect {
+            Dialect::Three => message_only,
+            Dialect::Two | Dialect::ThreeMessageOnly => with_header,
+        };
+        assert_eq!(other_form, 0, "of another form: {counters:?}");
+        for keepalived in theirs {
+            let lines = keepalived.process().output().entries();
+            let complaint = lines.iter().find(|line| {
+                line.text.contains("VI_1") && COMPLAINTS.iter().any(|word| line.text.contains(word))
+            });
+            assert_eq!(complaint, None, "{}", keepalived.process().log());
+        }
+        Ok(())
+    }
+
+    /// Asserts that tshark has nothing to say against what our host sent.
+    pub(crate) fn assert_dissected(&self) -> Result<()> {
+        let sent = tshark::dissect(&self.card, self.ours.host.mac("ens33")?, self.dialect)?;
+        let kind = |wanted: fn(&tshark::Dissected) -> bool| {
+            sent.iter().filter(|frame| wanted(frame)).count()
+        };
+        assert!(
+            kind(|frame| frame.priority.is_some_and(|priority| priority > 0)) > 3,
+            "{sent:#?}"
+        );
+        assert!(kind(|frame| frame.arp) > 0, "no announcement: {sent:#?}");
+        Ok(())
+    }
+
+    /// Asserts that the two never held the address at once for longer than a hand-over takes.
+    pub(crate) fn assert_one_holder(&self, watches: &[&AddressWatch]) {
+        for (from, to) in held_twice(watches, VIP) {
+            let to = to.unwrap_or_else(Moment::now);
+            assert!(to.since(from) < LATE, "held twice from {from} to {to}");
+        }
+    }
+}
+
+/// A host of the course: its check script starts its web server.
+fn with_httpd(name: &str) -> Result<Host> {
+    let host = Host::with_disks(name, &["/usr/local"])?;
+    let httpd = vrrp_lab::exe()?;
+    let start = format!(
+        "{} __httpd --name {name} --pid-file /run/httpd/httpd.pid --listen 0.0.0.0:80 --daemon",
+        httpd.display()
+    );
+    let script = format!("#!/bin/sh\n[ -e /var/run/httpd/httpd.pid ] || {start}\n");
+    host.write("/usr/local/httpd.sh", script, 0o755)?;
+    Ok(host)
+}
