@@ -84,9 +84,10 @@ let
   ) instances;
 
   secretsAreOutsideTheStore = lib.mapAttrsToList (name: instance: {
-    assertion = !lib.hasPrefix "${builtins.storeDir}/" (
-      lib.attrByPath [ "authentication" "pass" "passwordFile" ] "" instance
-    );
+    assertion =
+      !lib.hasPrefix "${builtins.storeDir}/" (
+        lib.attrByPath [ "authentication" "pass" "passwordFile" ] "" instance
+      );
     message =
       "${instanceOption name}.authentication.pass.passwordFile is in the Nix store, which everybody can read: "
       + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";

@@ -62,7 +62,6 @@ in
 }
 // import ./tests {
   inherit lib pkgs;
-  inherit (pkgs.stdenv.hostPlatform) system;
   evalHost =
     module:
     lib.nixosSystem {

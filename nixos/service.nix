@@ -88,6 +88,7 @@ in
         LockPersonality = true;
         MemoryDenyWriteExecute = true;
         PrivateDevices = true;
+        PrivateMounts = true;
         PrivateTmp = true;
         ProtectClock = true;
         ProtectControlGroups = true;

@@ -1,1 +1,35 @@
-{ evalHost, lib, ... }: { hosts = lib.mapAttrs (_: m: (evalHost m).config) (import ./hosts.nix); }
+# What the module makes of its options, by evaluation alone: a test is an expression and what it
+# must be. A failure does not evaluate, and tells both.
+{
+  lib,
+  pkgs,
+  # From a module to the evaluated NixOS host.
+  evalHost,
+}:
+let
+  hosts = lib.mapAttrs (_: module: (evalHost module).config) (import ./hosts.nix);
+
+  ring =
+    name: tests:
+    let
+      failures = lib.runTests tests;
+      tell =
+        {
+          name,
+          expected,
+          result,
+        }:
+        "${name}\n  expected: ${lib.generators.toPretty { indent = "  "; } expected}\n"
+        + "  result:   ${lib.generators.toPretty { indent = "  "; } result}";
+    in
+    if failures == [ ] then
+      pkgs.writeText "vrrp-module-${name}" "${toString (lib.length (lib.attrNames tests))} tests\n"
+    else
+      throw "nixos/tests/${name}.nix: ${lib.concatMapStringsSep "\n" tell failures}";
+in
+lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
+  configuration = import ./configuration.nix { inherit hosts; };
+  firewall = import ./firewall.nix { inherit hosts lib; };
+  mistakes = import ./mistakes.nix { inherit evalHost lib; };
+  unit = import ./unit.nix { inherit hosts lib; };
+}

@@ -14,6 +14,8 @@ let
   };
 in
 {
+  inherit bare;
+
   # The least that makes sense.
   least = host {
     services.vrrp = {

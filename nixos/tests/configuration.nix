@@ -1,0 +1,104 @@
+# From options to /etc/vrrpd/config.json.
+{ hosts }:
+let
+  inherit (hosts) disabled least most;
+in
+{
+  testWhatIsUnsetIsLeftToTheDaemon = {
+    expr = least.services.vrrp.document;
+    expected = {
+      trackers = { };
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+
+  testEveryWordIsWrittenAsItIs = {
+    expr = most.services.vrrp.document.instances.VI_1;
+    expected = {
+      state = "master";
+      interface = "eth1";
+      virtualRouterId = 51;
+      priority = 150;
+      version = 2;
+      advertInterval = 1;
+      preempt = false;
+      # Absolute, so that systemd hands it over under this name.
+      authentication.pass.passwordFile = "VI_1.password";
+      track = [
+        "httpd"
+        {
+          tracker = "uplink";
+          weight = -20;
+        }
+        { tracker = "nginx"; }
+      ];
+      virtualAddresses = [
+        "192.168.224.100/24"
+        "192.168.224.101/24"
+      ];
+    };
+  };
+
+  testTheModulesOwnWordsAreNotWritten = {
+    expr = most.services.vrrp.document.trackers;
+    expected = {
+      httpd.script = {
+        command = [ "/usr/local/httpd.sh" ];
+        interval = 2;
+      };
+      nginx.script = {
+        command = [ "/usr/local/nginx.sh" ];
+        timeout = "500ms";
+        rise = 2;
+        fall = 3;
+      };
+      uplink.interface.name = "eth0";
+    };
+  };
+
+  testWordsOfALaterDaemonPassThrough = {
+    expr = {
+      inherit (most.services.vrrp.document) syncGroups;
+      inherit (most.services.vrrp.document.instances."VI:2") lvsSyncInterface;
+    };
+    expected = {
+      syncGroups.VG_1.members = [
+        "VI_1"
+        "VI:2"
+      ];
+      lvsSyncInterface = "eth2";
+    };
+  };
+
+  testARelativePasswordFileIsTheUsersOwnCredential = {
+    expr = most.services.vrrp.document.instances."VI:2".authentication;
+    expected.pass.passwordFile = "relative";
+  };
+
+  testTheFileIsCheckedWhileTheSystemIsBuilt = {
+    expr = least.environment.etc."vrrpd/config.json".source.name;
+    expected = "vrrpd-checked.json";
+  };
+
+  testNothingIsThereUnlessEnabled = {
+    expr = {
+      etc = disabled.environment.etc ? "vrrpd/config.json";
+      unit = disabled.systemd.services ? vrrp;
+      user = disabled.users.users ? vrrp;
+    };
+    expected = {
+      etc = false;
+      unit = false;
+      user = false;
+    };
+  };
+
+  testNothingIsWarnedOf = {
+    expr = least.warnings ++ most.warnings;
+    expected = [ ];
+  };
+}

@@ -1,0 +1,222 @@
+# Wrong configurations: each message names the option and the remedy.
+{ evalHost, lib }:
+let
+  instance = {
+    interface = "eth1";
+    virtualRouterId = 51;
+    virtualAddresses = [ "192.168.224.100/24" ];
+  };
+
+  script.command = [ "/usr/local/httpd.sh" ];
+
+  host =
+    vrrp:
+    (evalHost {
+      imports = [ (import ./hosts.nix).bare ];
+      services.vrrp = {
+        enable = true;
+      }
+      // vrrp;
+    }).config;
+
+  # What the module complains of, without what NixOS has to say.
+  complaints =
+    vrrp:
+    map (assertion: assertion.message) (
+      lib.filter (
+        assertion: !assertion.assertion && lib.hasInfix "services.vrrp" assertion.message
+      ) (host vrrp).assertions
+    );
+
+  mistake = vrrp: message: {
+    expr = complaints vrrp;
+    expected = [ message ];
+  };
+
+  # Types say it: there is no message to look at, only that it does not evaluate.
+  refused = vrrp: {
+    expr = (builtins.tryEval (builtins.toJSON (host vrrp).services.vrrp.document)).success;
+    expected = false;
+  };
+in
+{
+  testATrackerThatNobodyDefined =
+    mistake
+      {
+        trackers.httpd_check = { inherit script; };
+        instances.VI_1 = instance // {
+          track = [ "httpd_chek" ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.track names the tracker \"httpd_chek\", which nobody defined: "
+        + "define services.vrrp.trackers.httpd_chek, or correct the name (known: httpd_check)."
+      );
+
+  testATrackerWithAWeightThatNobodyDefined =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          track = [
+            {
+              tracker = "uplink";
+              weight = -20;
+            }
+          ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.track names the tracker \"uplink\", which nobody defined: "
+        + "define services.vrrp.trackers.uplink, or correct the name."
+      );
+
+  testTheSameVirtualRouterTwiceOnAnInterface =
+    mistake
+      {
+        instances.VI_1 = instance;
+        instances.VI_2 = instance // {
+          virtualAddresses = [ "192.168.224.101/24" ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_2.virtualRouterId is 51, which "
+        + "services.vrrp.instances.VI_1.virtualRouterId is already on eth1: "
+        + "choose another number, or put the addresses into that instance."
+      );
+
+  testTheSameAddressTwiceInAnInstance =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          virtualAddresses = [
+            "192.168.224.100/24"
+            "192.168.224.100"
+          ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.virtualAddresses: 192.168.224.100 stands in "
+        + "services.vrrp.instances.VI_1.virtualAddresses already: keep one of them."
+      );
+
+  testTheSameAddressInTwoInstances =
+    mistake
+      {
+        instances.VI_1 = instance;
+        instances."VI:2" = instance // {
+          virtualRouterId = 52;
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.virtualAddresses: 192.168.224.100/24 stands in "
+        + "services.vrrp.instances.\"VI:2\".virtualAddresses already: keep one of them."
+      );
+
+  testAPasswordWithVersion3 =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          authentication.pass.passwordFile = "/run/secrets/vrrp";
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.authentication: version 3 of VRRP has no password: "
+        + "leave it out, or set services.vrrp.instances.VI_1.version = 2."
+      );
+
+  testAPasswordFileInTheStore =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          version = 2;
+          authentication.pass.passwordFile = "${./hosts.nix}";
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.authentication.pass.passwordFile is in the Nix store, which everybody "
+        + "can read: write the path of a file on the host as a string, such as \"/run/secrets/vrrp\"."
+      );
+
+  testAScriptOfAnotherUser =
+    mistake
+      {
+        trackers.httpd.script = script // {
+          user = "nobody";
+        };
+      }
+      (
+        "services.vrrp.trackers.httpd.script.user needs a daemon that runs as root, and the unit does not: "
+        + "leave it out, and name in services.vrrp.trackers.httpd.script.mayManage what the script may start."
+      );
+
+  testAUnitThatIsNotNamedInFull =
+    mistake
+      {
+        trackers.httpd.script = script // {
+          mayManage = [ "httpd" ];
+        };
+      }
+      (
+        "services.vrrp.trackers.httpd.script.mayManage: \"httpd\" is no name of a unit: "
+        + "write it in full, such as \"httpd.service\"."
+      );
+
+  testAScriptThatRestartsItsOwnDaemon =
+    mistake
+      {
+        trackers.httpd.script = script // {
+          mayManage = [ "vrrp.service" ];
+        };
+      }
+      (
+        "services.vrrp.trackers.httpd.script.mayManage: a check script must not restart the daemon that runs "
+        + "it: take vrrp.service out."
+      );
+
+  testAPasswordInTheStoreIsWarnedOf = {
+    expr =
+      lib.filter (lib.hasInfix "services.vrrp")
+        (host {
+          instances.VI_1 = instance // {
+            version = 2;
+            authentication.pass.password = "1111";
+          };
+        }).warnings;
+    expected = [
+      (
+        "services.vrrp.instances.VI_1.authentication.pass.password is written into the Nix store, which "
+        + "everybody can read: use services.vrrp.instances.VI_1.authentication.pass.passwordFile."
+      )
+    ];
+  };
+
+  testANumberOutOfRange = refused {
+    instances.VI_1 = instance // {
+      virtualRouterId = 256;
+    };
+  };
+
+  testAnInstanceWithoutAddresses = refused {
+    instances.VI_1 = removeAttrs instance [ "virtualAddresses" ];
+  };
+
+  testATrackerOfTwoKinds = refused {
+    trackers.both = {
+      inherit script;
+      interface.name = "eth0";
+    };
+  };
+
+  testAllMistakesAreToldAtOnce = {
+    expr = lib.length (complaints {
+      trackers.httpd.script = script // {
+        user = "nobody";
+        mayManage = [ "httpd" ];
+      };
+      instances.VI_1 = instance // {
+        track = [ "http" ];
+      };
+    });
+    expected = 3;
+  };
+}

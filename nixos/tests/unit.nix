@@ -1,0 +1,130 @@
+# The unit, and the rights that go with it.
+{ hosts, lib }:
+let
+  inherit (hosts) least most;
+
+  unit = host: host.systemd.services.vrrp;
+  service = host: (unit host).serviceConfig;
+in
+{
+  testAChangedConfigurationReloads = {
+    expr = {
+      inherit (service least) Type;
+      triggers = (unit least).reloadTriggers == [ least.environment.etc."vrrpd/config.json".source ];
+      # What would restart it.
+      inherit (unit least) restartTriggers;
+      path = lib.hasInfix "config" (service least).ExecStart;
+    };
+    expected = {
+      Type = "notify-reload";
+      triggers = true;
+      restartTriggers = [ ];
+      path = false;
+    };
+  };
+
+  testAChangedPackageRestartsInOneStep = {
+    expr = {
+      inherit (unit least) stopIfChanged;
+      package = lib.hasPrefix "${least.services.vrrp.package}/bin/vrrpd " (service least).ExecStart;
+    };
+    expected = {
+      stopIfChanged = false;
+      package = true;
+    };
+  };
+
+  testItStartsAtBootWithoutWaitingForTheNetwork = {
+    expr = {
+      inherit (unit least) after wants wantedBy;
+      timers = least.systemd.timers ? vrrp;
+    };
+    expected = {
+      after = [ "network.target" ];
+      wants = [ "network.target" ];
+      wantedBy = [ "multi-user.target" ];
+      timers = false;
+    };
+  };
+
+  testItHasTwoCapabilitiesAndNoMore = {
+    expr = {
+      inherit (service most) AmbientCapabilities CapabilityBoundingSet NoNewPrivileges;
+    };
+    expected = {
+      AmbientCapabilities = [
+        "CAP_NET_ADMIN"
+        "CAP_NET_RAW"
+      ];
+      CapabilityBoundingSet = [
+        "CAP_NET_ADMIN"
+        "CAP_NET_RAW"
+      ];
+      NoNewPrivileges = true;
+    };
+  };
+
+  testNothingItDiesOfLeavesAddressesBehind = {
+    expr = {
+      cleanup = lib.hasSuffix "/bin/vrrpd cleanup" (service least).ExecStopPost;
+      inherit (service least) Restart WatchdogSec;
+      inherit (unit least) startLimitIntervalSec;
+    };
+    expected = {
+      cleanup = true;
+      Restart = "always";
+      WatchdogSec = "5s";
+      startLimitIntervalSec = 0;
+    };
+  };
+
+  # A percent sign is a specifier in a unit.
+  testAPasswordFileIsHandedOverBySystemd = {
+    expr = (service most).LoadCredential;
+    expected = [ "VI_1.password:/run/secrets/100%%" ];
+  };
+
+  testRealtimeIsForTheThreadThatKeepsTime = {
+    expr = {
+      usually = service least ? CPUSchedulingPolicy;
+      inherit (service most) CPUSchedulingPolicy CPUSchedulingResetOnFork RestrictRealtime;
+    };
+    expected = {
+      usually = false;
+      CPUSchedulingPolicy = "fifo";
+      CPUSchedulingResetOnFork = true;
+      RestrictRealtime = true;
+    };
+  };
+
+  testScriptsMayManageWhatTheyNameAndNothingElse = {
+    expr = most.security.polkit.extraConfig;
+    expected = ''
+      polkit.addRule(function (action, subject) {
+        if (
+          action.id === "org.freedesktop.systemd1.manage-units" &&
+          subject.user === "vrrp" &&
+          ["httpd.service","nginx.service"].indexOf(action.lookup("unit")) >= 0 &&
+          ["start", "restart"].indexOf(action.lookup("verb")) >= 0
+        ) {
+          return polkit.Result.YES;
+        }
+      });
+    '';
+  };
+
+  # So that at shutdown no script starts again what is being stopped.
+  testItStopsBeforeWhatItsScriptsManage = {
+    expr = lib.sort lib.lessThan (unit most).after;
+    expected = [
+      "httpd.service"
+      "network.target"
+      "nginx.service"
+    ];
+  };
+
+  testWithoutMayManageThereIsNoRule = {
+    expr = lib.hasInfix "vrrp" least.security.polkit.extraConfig;
+    expected = false;
+  };
+}
