@@ -10,7 +10,9 @@
 //!                               +-- vrrpd, httpd, ... (their parent is the lab, which reaps them)
 //! ```
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::fs;
 use std::io::{self, Read, Write};
 use std::process::{self, Child, Command, Stdio};
 use std::sync::{Arc, Mutex, mpsc};
@@ -193,14 +195,28 @@ pub(crate) fn init_main() -> ! {
 /// Ends every other process in order and exits when none is left.
 fn wind_down() -> ! {
     let everybody = Pid::from_raw(-1);
+    let mut told: BTreeSet<Pid> = processes().collect();
     let _ = kill(everybody, Signal::SIGTERM);
     let _ = kill(everybody, Signal::SIGCONT);
     // Most processes are not init's children, so there is no event to wait for.
     while kill(everybody, None) != Err(Errno::ESRCH) {
         reap();
+        // A check script that ran just then starts a service again that had ended in order.
+        for newcomer in processes().filter(|pid| told.insert(*pid)) {
+            let _ = kill(newcomer, Signal::SIGTERM);
+        }
         thread::sleep(Duration::from_millis(2));
     }
     process::exit(0)
+}
+
+/// Every process but init.
+fn processes() -> impl Iterator<Item = Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|number| *number != 1)
+        .map(Pid::from_raw)
 }
 
 fn reap() {

@@ -26,7 +26,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 static VRRPD: OnceLock<PathBuf> = OnceLock::new();
 
 /// The program `vrrpd`: `$VRRPD`, or beside this program, or in `$PATH`. Under cargo it is built
-/// first, in the profile of this program. Call it before [`isolate`](crate::isolate), from where
+/// first, in the profile of this program. Call it before [`isolate`](crate::isolate()), from where
 /// cargo reaches its registry.
 ///
 /// # Errors

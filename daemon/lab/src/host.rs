@@ -36,7 +36,7 @@ impl Host {
     /// A new computer, switched on, with `lo` and no card.
     ///
     /// # Errors
-    /// When the kernel refuses, for example because [`crate::isolate`] was not called.
+    /// When the kernel refuses, for example because [`crate::isolate()`] was not called.
     pub fn new(name: &str) -> Result<Self> {
         Self::with_disks(name, &[])
     }

@@ -37,7 +37,7 @@ impl Segment {
     /// A new switch. The name is for messages.
     ///
     /// # Errors
-    /// When the kernel refuses, for example because [`crate::isolate`] was not called.
+    /// When the kernel refuses, for example because [`crate::isolate()`] was not called.
     pub fn new(name: &str) -> Result<Self> {
         let namespaces = Namespaces::create(name, &[])?;
         // The switch is no IPv6 host: it should not talk on its own segment. Without IPv6 in the

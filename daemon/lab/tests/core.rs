@@ -47,6 +47,10 @@ fn main() -> ExitCode {
             "shut down lets processes finish",
             shut_down_lets_processes_finish,
         ),
+        (
+            "shut down ends what starts meanwhile",
+            shut_down_ends_what_starts_meanwhile,
+        ),
         ("a process is watched", a_process_is_watched),
         ("disks are the host's own", disks_are_the_hosts_own),
         ("addresses are watched", addresses_are_watched),
@@ -231,6 +235,21 @@ fn shut_down_lets_processes_finish() -> Outcome {
     assert_eq!(polite.wait(SOON)?.code(), Some(3));
     polite.wait_for_line(|line| line == "bye", SOON)?;
     assert!(!pair.left.is_on());
+    Ok(())
+}
+
+fn shut_down_ends_what_starts_meanwhile() -> Outcome {
+    let pair = Pair::new()?;
+    let script = "trap 'sleep 0.1; setsid sleep 86125 & exit' TERM; echo ready; while :; do sleep 0.05; done";
+    let stubborn = spawn(&pair.left, &["sh", "-c", script])?;
+    stubborn.wait_for_line(|line| line == "ready", SOON)?;
+    let start = Instant::now();
+    pair.left.shut_down(SOON)?;
+    assert!(
+        start.elapsed() < Duration::from_secs(2),
+        "took {:?}",
+        start.elapsed()
+    );
     Ok(())
 }
 
