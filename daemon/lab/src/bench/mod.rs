@@ -37,12 +37,17 @@ use takeover::Death;
 
 /// How late a takeover may be, in microseconds.
 const LATEST: f64 = 300.0;
+/// How many pairs of each kind run side by side where a takeover takes seconds.
+const LANES: usize = 5;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// How many masters die for each figure.
     #[arg(long, value_name = "N", default_value_t = 20)]
     deaths: usize,
+    /// The advertisement intervals of the takeovers, in milliseconds.
+    #[arg(long, value_name = "MS", value_delimiter = ',', default_values_t = [1000, 100, 10])]
+    intervals: Vec<u16>,
     /// A look in a minute and a half: fewer deaths, shorter spans, no 1,000 addresses.
     #[arg(long)]
     quick: bool,
@@ -146,12 +151,13 @@ impl<'o> Bench<'o> {
         } else {
             self.options.deaths
         };
-        for (millis, lanes) in [(1000, 5), (100, 1), (10, 1)] {
+        for millis in self.options.intervals.clone() {
+            let lanes = if millis >= 1000 { LANES } else { 1 };
             self.tell(&format!("takeovers at {millis} ms{how}"));
             let task = Task {
                 instances: 1,
                 addresses: 1,
-                interval: Duration::from_millis(millis),
+                interval: Duration::from_millis(millis.into()),
             };
             let found = match takeover::measure(&self.kinds, task, deaths, lanes) {
                 Ok(found) => found,

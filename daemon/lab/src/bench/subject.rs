@@ -16,6 +16,7 @@ use super::proc;
 
 /// How long a daemon may take to start with a thousand instances, or to end.
 const PATIENCE: Duration = Duration::from_secs(20);
+const PID_FILES: [&str; 2] = ["/run/keepalived.pid", "/run/keepalived-vrrp.pid"];
 /// How many virtual routers one interface gets; it could have 255.
 pub(crate) const PER_INTERFACE: u8 = 250;
 /// Of all routers on both hosts; so nobody preempts, and the roles change with each death.
@@ -106,10 +107,16 @@ impl Daemon {
                 let mut command = Command::new(program);
                 command.args(["--dont-fork", "--vrrp", "--log-console", "--no-syslog"]);
                 command.args(["--use-file", "/run/keepalived.conf"]);
-                command.args(["--pid", "/run/parent.pid", "--vrrp_pid", "/run/child.pid"]);
+                command.args(["--pid", PID_FILES[0], "--vrrp_pid", PID_FILES[1]]);
                 (command, "Startup complete")
             }
         };
+        // keepalived does not start when its number, left by one that was killed, is in use again.
+        host.run(|| {
+            for left in PID_FILES {
+                let _ = std::fs::remove_file(left);
+            }
+        });
         let process = host.spawn(command)?;
         process.wait_for_line(|line| line.contains(ready), PATIENCE)?;
         Ok(Self { kind, process })
