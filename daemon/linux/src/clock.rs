@@ -1,9 +1,10 @@
 //! The daemon's clock and its one timer, both on `CLOCK_BOOTTIME`, which goes on while the machine
 //! is suspended (clock_gettime(2)).
 //!
-//! The loop arms the timer with the engine's next deadline before each wait. Arming replaces what
-//! was armed and makes an expired timer unreadable again (timerfd_create(2)), so that an expiry
-//! costs no read and an unchanged deadline costs no system call at all.
+//! The loop arms the timer with the engine's next deadline before each wait. A timer that is armed
+//! for an earlier one is left so: waking early does nothing, and a backup, whose deadline moves
+//! away with every advertisement, arms once in three intervals and not once in each. Arming an
+//! expired timer makes it unreadable again (timerfd_create(2)), so that an expiry costs no read.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -57,29 +58,31 @@ impl Timer {
         })
     }
 
-    /// Makes the timer readable at `deadline`, at once when that has passed, or never. What was
-    /// armed before is forgotten.
+    /// Makes the timer readable at `deadline`, at once when that has passed, or earlier when it is
+    /// armed for an earlier one.
     ///
     /// # Errors
     ///
     /// None that a valid deadline could cause.
     pub fn arm(&mut self, deadline: Option<Instant>) -> io::Result<()> {
-        let state = deadline.map_or(TimerState::Disarmed, TimerState::Armed);
-        if self.state == state {
-            return Ok(());
-        }
-        match deadline {
-            None => self.fd.unset()?,
-            Some(deadline) => {
+        let early_enough = |armed| deadline.is_none_or(|deadline| armed <= deadline);
+        match (self.state, deadline) {
+            (TimerState::Armed(armed), _) if early_enough(armed) => {}
+            (TimerState::Disarmed, None) => {}
+            (_, None) => {
+                self.fd.unset()?;
+                self.state = TimerState::Disarmed;
+            }
+            (_, Some(deadline)) => {
                 // Zero would disarm the timer.
                 let span = Duration::from_nanos(deadline.as_nanos().max(1));
                 self.fd.set(
                     Expiration::OneShot(TimeSpec::from_duration(span)),
                     TimerSetTimeFlags::TFD_TIMER_ABSTIME,
                 )?;
+                self.state = TimerState::Armed(deadline);
             }
         }
-        self.state = state;
         Ok(())
     }
 
@@ -119,13 +122,27 @@ mod tests {
 
     #[test]
     fn a_deadline_in_the_past_fires_at_once() {
-        let mut timer = Timer::new().unwrap();
         for deadline in [Instant::ZERO, Instant::from_nanos(1), now()] {
-            timer.arm(None).unwrap();
-            assert!(!readable_within(&timer, 0), "disarmed");
+            let mut timer = Timer::new().unwrap();
             timer.arm(Some(deadline)).unwrap();
             assert!(readable_within(&timer, 10_000), "{deadline:?}");
         }
+    }
+
+    #[test]
+    fn a_deadline_that_moves_away_leaves_the_earlier_one_armed() {
+        let mut timer = Timer::new().unwrap();
+        timer.arm(Some(now() + Duration::from_millis(20))).unwrap();
+        timer.arm(Some(now() + Duration::from_secs(3600))).unwrap();
+        assert!(readable_within(&timer, 10_000));
+    }
+
+    #[test]
+    fn a_deadline_that_comes_nearer_counts() {
+        let mut timer = Timer::new().unwrap();
+        timer.arm(Some(now() + Duration::from_secs(3600))).unwrap();
+        timer.arm(Some(now() + Duration::from_millis(20))).unwrap();
+        assert!(readable_within(&timer, 10_000));
     }
 
     #[test]
