@@ -22,6 +22,7 @@
         import ./vm-tests {
           inherit lib pkgs;
           module = self.nixosModules.vrrp;
+          inherit (ownPackages pkgs) vrrpd;
         };
     in
     {

@@ -5,17 +5,8 @@
 { lib }:
 settings:
 let
-  # What is unset is left out, so that the daemon's default counts.
-  withoutNull =
-    value:
-    if lib.isList value then
-      map withoutNull value
-    else if lib.isAttrs value && !lib.isDerivation value then
-      lib.mapAttrs (_: withoutNull) (lib.filterAttrs (_: member: member != null) value)
-    else
-      value;
-
-  written = withoutNull settings;
+  # The daemon knows no null.
+  written = import ./without-null.nix { inherit lib; } settings;
 
   # The daemon has no right to read an absolute path that only root may read. systemd has, and
   # gives it to the daemon as a credential, whose name must not hold a colon.

@@ -25,7 +25,10 @@ pkgs.treefmt.withConfig {
       };
       ruff = {
         command = "ruff";
-        options = [ "format" ];
+        options = [
+          "format"
+          "--line-length=100"
+        ];
         includes = [ "*.py" ];
       };
       rustfmt = {

@@ -122,9 +122,11 @@ in
     };
   };
 
-  config.services.vrrp.settings =
-    lib.mapAttrs (word: _: cfg.${word}) (removeAttrs words [ "trackers" ])
+  # Without what is unset, so that it can still be set in `settings`.
+  config.services.vrrp.settings = import ./without-null.nix { inherit lib; } (
+    lib.mapAttrs (word: _: cfg.${word}) words
     // {
       trackers = lib.mapAttrs (_: forDaemon) cfg.trackers;
-    };
+    }
+  );
 }

@@ -74,6 +74,11 @@ in
     };
   };
 
+  testWhatAnOptionLeavesUnsetCanBeSetInSettings = {
+    expr = most.services.vrrp.document.instances."VI:2".priority;
+    expected = 99;
+  };
+
   testARelativePasswordFileIsTheUsersOwnCredential = {
     expr = most.services.vrrp.document.instances."VI:2".authentication;
     expected.pass.passwordFile = "relative";

@@ -83,6 +83,7 @@ in
       };
       # Words that a later daemon may know.
       instances."VI:2".lvsSyncInterface = "eth2";
+      settings.instances."VI:2".priority = 99;
       settings.syncGroups.VG_1.members = [
         "VI_1"
         "VI:2"

@@ -1,0 +1,39 @@
+# The stories, each played by virtual machines: NAME.nix is the hosts, NAME.py what happens.
+{
+  lib,
+  pkgs,
+  # services.vrrp, with the daemon of this flake.
+  module,
+  # That daemon.
+  vrrpd,
+}:
+let
+  story =
+    name:
+    pkgs.testers.runNixOSTest {
+      imports = [ ./${name}.nix ];
+
+      name = "vrrp-${name}";
+      defaults.imports = [
+        module
+        ./host.nix
+      ];
+      _module.args = { inherit vrrpd; };
+
+      # Python that another driver with the same names can run as well.
+      testScript = builtins.readFile ./common.py + builtins.readFile ./${name}.py;
+      # The slowest story takes three minutes with KVM.
+      globalTimeout = 30 * 60;
+
+      # For `nix run .#lab`: a prompt on each.
+      interactive.defaults.services.getty.autologinUser = "root";
+    };
+in
+lib.genAttrs [
+  "dual-nic"
+  "firewall"
+  "hardening"
+  "httpd"
+  "keepalived"
+  "reload"
+] story

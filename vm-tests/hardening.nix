@@ -1,0 +1,43 @@
+# What the daemon and its scripts may do, and who reads the password.
+{ lib, pkgs, ... }:
+let
+  network = import ./network.nix;
+
+  service = {
+    serviceConfig = {
+      Type = "oneshot";
+      RemainAfterExit = true;
+      ExecStart = "${pkgs.coreutils}/bin/true";
+    };
+  };
+in
+{
+  nodes.master = {
+    imports = [ (network.front 11) ];
+
+    systemd.services = {
+      managed = service;
+      foreign = service;
+      # Not before the script has written the password.
+      vrrp.wantedBy = lib.mkForce [ ];
+    };
+
+    services.vrrp = {
+      enable = true;
+      realtime = true;
+      trackers.rights.script = {
+        # The daemon's own directory is the only one that a script may write to, beside /tmp.
+        command = [ "${pkgs.writeShellScript "rights" "cat /proc/self/status > /run/vrrpd/rights"}" ];
+        mayManage = [ "managed.service" ];
+      };
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        version = 2;
+        authentication.pass.passwordFile = "/var/lib/vrrp-password";
+        track = [ "rights" ];
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+}

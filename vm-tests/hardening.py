@@ -1,0 +1,69 @@
+# What the daemon and its scripts may do, and who reads the password.
+
+SECRET = "tOpSeCrT"
+
+start_all()
+master.wait_for_unit("multi-user.target")
+master.succeed("install --mode=0400 /dev/null /var/lib/vrrp-password")
+master.succeed(f"printf %s {SECRET} > /var/lib/vrrp-password")
+master.succeed("systemctl start vrrp.service")
+wait_for_state(master, "master")
+
+with subtest("systemd finds little to object to"):
+    master.succeed("systemd-analyze security --no-pager --threshold=20 vrrp.service")
+
+with subtest("the daemon is no root and has two capabilities"):
+    pid = master.succeed("systemctl show --property=MainPID --value vrrp.service").strip()
+    fields = dict(
+        line.split(":\t", 1)
+        for line in master.succeed(f"cat /proc/{pid}/status").splitlines()
+        if ":\t" in line
+    )
+    user = master.succeed("id --user vrrp").strip()
+    assert fields["Uid"].split() == [user] * 4, fields["Uid"]
+    net_admin, net_raw = 1 << 12, 1 << 13
+    assert int(fields["CapEff"], 16) == net_admin | net_raw, fields["CapEff"]
+    assert int(fields["CapBnd"], 16) == net_admin | net_raw, fields["CapBnd"]
+    assert int(fields["CapAmb"], 16) == 0, fields["CapAmb"]
+    assert fields["NoNewPrivs"] == "1"
+
+with subtest("its scripts are that user, too, and have none"):
+    master.wait_until_succeeds("test -s /run/vrrpd/rights", timeout=60)
+    fields = dict(
+        line.split(":\t", 1)
+        for line in master.succeed("cat /run/vrrpd/rights").splitlines()
+        if ":\t" in line
+    )
+    assert fields["Uid"].split() == [user] * 4, fields["Uid"]
+    for kind in ["CapPrm", "CapEff", "CapAmb"]:
+        assert int(fields[kind], 16) == 0, f"{kind} {fields[kind]}"
+
+with subtest("only the thread that keeps time is a realtime one"):
+    threads = master.succeed(f"ps -L -o lwp=,cls= -p {pid}").split()
+    classes = dict(zip(threads[::2], threads[1::2]))
+    assert classes.pop(pid) == "FF"
+    assert set(classes.values()) == {"TS"}, classes
+
+with subtest("the password stands in no configuration, and others cannot read it"):
+    config = json.loads(master.succeed("cat /etc/vrrpd/config.json"))
+    authentication = config["instances"]["VI_1"]["authentication"]
+    assert authentication == {"pass": {"passwordFile": "VI_1.password"}}, authentication
+    assert SECRET not in master.succeed("systemctl cat vrrp.service")
+    credential = "/run/credentials/vrrp.service/VI_1.password"
+    assert master.succeed(f"runuser -u vrrp -- cat {credential}") == SECRET
+    master.fail(f"runuser -u nobody -- cat {credential}")
+    assert SECRET not in master.succeed("vrrpd status --json")
+
+with subtest("scripts may start and restart what they name"):
+    for verb in ["start", "restart"]:
+        master.succeed(f"runuser -u vrrp -- systemctl --no-ask-password {verb} managed.service")
+    master.succeed("systemctl is-active managed.service")
+
+with subtest("... and may do nothing else"):
+    master.fail("runuser -u vrrp -- systemctl --no-ask-password stop managed.service")
+    master.fail("runuser -u vrrp -- systemctl --no-ask-password start foreign.service")
+    master.fail("runuser -u nobody -- systemctl --no-ask-password restart managed.service")
+    master.fail("runuser -u vrrp -- systemctl --no-ask-password daemon-reload")
+
+with subtest("everybody may ask for the status"):
+    master.succeed("runuser -u nobody -- vrrpd status")

@@ -1,0 +1,79 @@
+# Experiment 1 and its five tests.
+
+VIP = "192.168.224.100"
+# Three intervals of a second, and the skew of priority 99: (256 - 99) / 256 s.
+MASTER_IS_SILENT = 3.62
+SKEW = 0.62
+
+hosts = [master, backup]
+
+start_all()
+for host in hosts:
+    host.wait_for_unit("vrrp.service")
+    host.wait_for_unit("httpd.service")
+wait_for_state(master, "master")
+wait_for_state(backup, "backup")
+
+with subtest("the master holds the address, and the client is served by it"):
+    assert_only_holder(master, hosts, VIP)
+    assert page(client) == "master"
+    start_probe(client)
+
+with subtest("httpd that was stopped comes back on the master, without a switch"):
+    before = transitions(backup)
+    master.succeed("systemctl stop httpd.service")
+    client.wait_until_succeeds(f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=60)
+    assert page(client) == "master"
+    assert transitions(backup) == before
+    assert_only_holder(master, hosts, VIP)
+    longest_gap(client)
+
+with subtest("the master loses its power: the backup serves"):
+    master.crash()
+    wait_for_state(backup, "master")
+    client.wait_until_succeeds(f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=60)
+    assert page(client) == "backup"
+    assert_gap(client, MASTER_IS_SILENT, "loss of power")
+
+with subtest("the master is back: it holds the address again"):
+    master.start()
+    master.wait_for_unit("httpd.service")
+    wait_for_state(master, "master")
+    wait_for_state(backup, "backup")
+    assert_only_holder(master, hosts, VIP)
+    assert page(client) == "master"
+    assert_gap(client, 0, "failback")
+
+with subtest("the master is rebooted in an orderly way: it hands over, and takes back"):
+    master.shutdown()
+    wait_for_state(backup, "master")
+    assert page(client) == "backup"
+    assert_gap(client, SKEW, "shutdown")
+    master.start()
+    master.wait_for_unit("httpd.service")
+    wait_for_state(master, "master")
+    wait_for_state(backup, "backup")
+    assert_only_holder(master, hosts, VIP)
+    assert_gap(client, 0, "failback after a reboot")
+
+with subtest("the daemon is stopped: a clean switch"):
+    master.succeed("systemctl stop vrrp.service")
+    wait_for_state(backup, "master")
+    assert_only_holder(backup, hosts, VIP)
+    assert page(client) == "backup"
+    assert_gap(client, SKEW, "stop of the daemon")
+    master.succeed("systemctl start vrrp.service")
+    wait_for_state(master, "master")
+    wait_for_state(backup, "backup")
+    assert_only_holder(master, hosts, VIP)
+    assert_gap(client, 0, "start of the daemon")
+
+with subtest("the address is deleted by hand: it is put back, without a switch"):
+    before = transitions(backup)
+    master.succeed(f"ip address del {VIP}/24 dev eth1")
+    wait_for_address(master, VIP)
+    assert instance(master)["counters"]["repairs"] >= 1
+    assert transitions(backup) == before
+    assert_only_holder(master, hosts, VIP)
+    assert page(client) == "master"
+    assert_gap(client, 0, "deletion by hand")

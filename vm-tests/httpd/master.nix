@@ -1,0 +1,15 @@
+{
+  services.vrrp = {
+    enable = true;
+    openFirewall = true;
+    trackers.httpd.script.command = [ "${./httpd.sh}" ];
+    trackers.httpd.script.mayManage = [ "httpd.service" ];
+    instances.VI_1 = {
+      interface = "eth1";
+      virtualRouterId = 51;
+      priority = 100;
+      track = [ "httpd" ];
+      virtualAddresses = [ "192.168.224.100/24" ];
+    };
+  };
+}

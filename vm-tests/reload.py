@@ -1,0 +1,68 @@
+# A changed configuration reloads the daemon, a changed package restarts it.
+
+# Messages of systemd (systemd.catalog): a unit was started, a unit was reloaded.
+STARTED = "39f53479d3a045ac8e11786248231fbf"
+RELOADED = "7b05ebc668384222baa8881179cfda54"
+
+hosts = [master, backup]
+
+
+def journal(message_id):
+    """How many messages of a kind there are of the unit since the host was booted."""
+    lines = master.succeed(
+        f"journalctl --boot --output=json UNIT=vrrp.service MESSAGE_ID={message_id}"
+    )
+    return len([json.loads(line) for line in lines.splitlines() if line.startswith("{")])
+
+
+def main_pid():
+    return int(master.succeed("systemctl show --property=MainPID --value vrrp.service"))
+
+
+def switch_to(specialisation):
+    master.succeed(
+        f"/run/booted-system/specialisation/{specialisation}/bin/switch-to-configuration test"
+    )
+    master.wait_for_unit("vrrp.service")
+
+
+start_all()
+for host in hosts:
+    host.wait_for_unit("vrrp.service")
+wait_for_state(master, "master")
+wait_for_state(backup, "backup")
+started = journal(STARTED)
+pid = main_pid()
+
+with subtest("an address is added: the daemon is reloaded and goes on"):
+    switches = transitions(master)
+    reloaded = journal(RELOADED)
+    switch_to("address-added")
+    wait_for_address(master, "192.168.224.101")
+    assert journal(RELOADED) == reloaded + 1
+    assert journal(STARTED) == started
+    assert main_pid() == pid
+    assert transitions(master) == switches
+    for address in ["192.168.224.100", "192.168.224.101"]:
+        assert_only_holder(master, hosts, address)
+
+with subtest("the priority is changed: the daemon is reloaded and goes on"):
+    switches = transitions(master)
+    reloaded = journal(RELOADED)
+    switch_to("priority-changed")
+    assert instance(master)["priority"]["effective"] == 200
+    assert journal(RELOADED) == reloaded + 1
+    assert journal(STARTED) == started
+    assert main_pid() == pid
+    assert transitions(master) == switches
+    # What is not in this configuration is gone.
+    assert holders(hosts, "192.168.224.101") == []
+    assert_only_holder(master, hosts, "192.168.224.100")
+
+with subtest("the package is changed: the daemon is restarted, once"):
+    switch_to("package-changed")
+    wait_for_state(master, "master")
+    wait_for_state(backup, "backup")
+    assert journal(STARTED) == started + 1
+    assert main_pid() != pid
+    assert_only_holder(master, hosts, "192.168.224.100")
