@@ -76,9 +76,10 @@ pub(crate) fn measure(
         }
         return Ok(all);
     }
-    const ROUNDS: usize = 4;
-    for round in 0..ROUNDS {
-        let share = deaths / ROUNDS + usize::from(round < deaths % ROUNDS);
+    // A round begins with starting a pair and waiting for its master.
+    let rounds = (deaths / 5).clamp(1, 4);
+    for round in 0..rounds {
+        let share = deaths / rounds + usize::from(round < deaths % rounds);
         for kind in kinds.iter().copied() {
             all.entry(kind)
                 .or_default()
