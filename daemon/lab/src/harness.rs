@@ -17,13 +17,22 @@
 //!
 //! Each test makes its own hosts, so tests run side by side; two at a time, because timing matters
 //! (`-- --test-threads N` for another number).
+//!
+//! A test that fails while the machine itself stood still is run again and says so, because a
+//! daemon that got no CPU cannot keep a time. One that fails on a machine that ran, fails.
 
 use std::io::{self, Write};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
+use crate::clock::Moment;
 use crate::isolate::{dispatch, isolate};
+use crate::metronome;
+
+/// How often a test is run at most, when the machine stands still each time.
+const ATTEMPTS: u32 = 5;
 
 /// What a test returns: any error fails it.
 pub type Outcome = Result<(), Failed>;
@@ -73,9 +82,40 @@ pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
             ExitCode::FAILURE
         };
     }
+    if !arguments.list && !unable {
+        metronome::start();
+    }
     let trials = tests
         .iter()
-        .map(|(name, test)| Trial::test(*name, *test).with_ignored_flag(unable))
+        .map(|&(name, test)| (name.to_owned(), test))
+        .map(|(name, test)| {
+            Trial::test(name.clone(), move || run_steadily(&name, test)).with_ignored_flag(unable)
+        })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// Runs a test, and again when it failed on a machine that stood still meanwhile.
+fn run_steadily(name: &str, test: fn() -> Outcome) -> Outcome {
+    let mut attempt = 1;
+    loop {
+        let started = Moment::now();
+        let outcome = catch_unwind(AssertUnwindSafe(test));
+        if !matches!(outcome, Ok(Ok(())))
+            && attempt < ATTEMPTS
+            && let Some(stall) = metronome::worst_since(started)
+        {
+            let why = match &outcome {
+                Ok(Err(failed)) => failed.message().unwrap_or_default(),
+                Ok(Ok(())) | Err(_) => "it panicked, see above",
+            };
+            let _ = writeln!(
+                io::stderr(),
+                "{name}: run again, because the machine stood still for {stall:?}: {why}"
+            );
+            attempt += 1;
+            continue;
+        }
+        return outcome.unwrap_or_else(|panic| resume_unwind(panic));
+    }
 }

@@ -43,7 +43,8 @@
 //! - `host` owns what survives a reboot, `boot` what does not, `process` one program of a boot.
 //! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of a bad cable.
 //! - `watch`, `capture`, `client` observe, each on a thread of its own that writes a [`Journal`].
-//! - `httpd` is the web server, `harness` the `main` of test files, `sys` the unsafe kernel calls.
+//! - `httpd` is the web server, `harness` the `main` of test files, `metronome` its judge of the
+//!   machine, `sys` the unsafe kernel calls.
 //! - `daemons` runs `vrrpd` and keepalived on a host; nothing else here knows VRRP.
 //!
 //! Absent on purpose: no program is run to set anything up, and no state outlives the process.
@@ -60,6 +61,7 @@ mod host;
 mod httpd;
 mod isolate;
 mod journal;
+mod metronome;
 mod namespace;
 mod netlink;
 mod process;
