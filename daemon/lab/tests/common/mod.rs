@@ -153,6 +153,14 @@ impl Lan {
             .collect()
     }
 
+    /// Waits until a master that has just taken over has announced `address` the second time, a
+    /// second after the first. From then on it only advertises.
+    pub(crate) fn settle(&self, address: IpAddr) -> Result<()> {
+        let first = self.announcement(address, Moment::default())?;
+        self.announcement(address, first.at + Duration::from_millis(500))
+            .map(drop)
+    }
+
     /// The first gratuitous ARP for `address` after `since`, waiting for it.
     pub(crate) fn announcement(&self, address: IpAddr, since: Moment) -> Result<Frame> {
         self.frames

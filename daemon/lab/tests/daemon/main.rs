@@ -67,7 +67,8 @@ fn main() -> ExitCode {
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,
                 a_flood_of_bad_packets_does_not_silence_the_master,
-                a_router_in_fault_drops_what_it_hears;
+                a_router_in_fault_drops_what_it_hears,
+                the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent;
             process:
                 a_second_daemon_refuses_and_leaves_the_first_alone,
                 without_a_configuration_it_says_so_and_ends,

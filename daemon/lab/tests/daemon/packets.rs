@@ -8,10 +8,14 @@ use nix::sys::socket::{
     socket, sockopt,
 };
 use serde_json::{Value, json};
+use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Host, Moment, Result};
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4, ipv4};
-use vrrp_proto::{AdvertInterval, Password, Version, Vrid};
+use vrrp_lab::{Error, Frame, Host, Moment, Result};
+use vrrp_proto::State::{Backup, Fault, Master};
+use vrrp_proto::wire::{
+    self, AddressList, Auth, ChecksumForm, DropCause, Expected, GROUP_V4, ipv4,
+};
+use vrrp_proto::{AdvertInterval, InterfaceIndex, Packet, Password, Version, Vrid};
 
 use crate::common::{Lan, SOON, assert_rhythm, instance, only, with};
 use crate::pair::{HIGH, LOW, Pair};
@@ -110,14 +114,14 @@ pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
     let (a, stranger) = (lan.station("a", 11)?, lan.station("stranger", 66)?);
     a.host
         .write("/run/check.sh", "#!/bin/sh\nexit 1\n", 0o755)?;
-    let daemon = vrrp_lab::daemons::Vrrpd::start(
+    let daemon = Vrrpd::start(
         &a.host,
         &crate::common::tracked(
             json!({ "check": { "script": { "command": ["/run/check.sh"] } } }),
             json!({ "VI_1": with(instance(HIGH), json!({ "track": ["check"] })) }),
         ),
     )?;
-    daemon.wait_for_state("VI_1", vrrp_proto::State::Fault, SOON)?;
+    daemon.wait_for_state("VI_1", Fault, SOON)?;
     let socket = forge_from(&stranger.host)?;
     let valid = || Forged::new(Version::V3, Auth::None);
     valid().send(&socket, STRANGER)?;
@@ -134,6 +138,55 @@ pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
         process.log()
     );
     Ok(())
+}
+
+pub(crate) fn the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent() -> Outcome {
+    let lan = Lan::new()?;
+    let (a, stranger) = (lan.station("a", 11)?, lan.station("stranger", 66)?);
+    let daemon = Vrrpd::start(&a.host, &only(instance(HIGH)))?;
+    let before = lan.advert_of(&a, Moment::default())?;
+    assert_eq!(
+        form_of(&lan, before)?,
+        ChecksumForm::WithPseudoHeader,
+        "nobody was heard"
+    );
+
+    // As keepalived with `v3_checksum_as_v2` sends it.
+    Forged::new(Version::V3, Auth::None).send(&forge_from(&stranger.host)?, STRANGER)?;
+    let line = daemon.wait_for("VI_1", Master, Backup, before.at, SOON)?;
+    let after = lan.advert_of(&a, line.at)?;
+    assert_eq!(form_of(&lan, after)?, ChecksumForm::MessageOnly);
+    let status = daemon.instance("VI_1")?;
+    assert_eq!(status.checksum, ChecksumForm::MessageOnly);
+    assert_eq!(status.counters.checksums_message_only, 1);
+    assert_eq!(status.counters.dropped.total(), 0);
+    Ok(())
+}
+
+/// The form of checksum of an advertisement of version 3 that passed.
+fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
+    let frames = lan.frames.frames();
+    let frame = frames.wait_for(|frame| frame.at == advert.at, SOON);
+    let payload = frame
+        .as_ref()
+        .and_then(Frame::ip_payload)
+        .unwrap_or_default();
+    let packet = Packet {
+        interface: InterfaceIndex(1),
+        source: advert.source.into(),
+        destination: GROUP_V4.into(),
+        hop_limit: 255,
+        payload,
+    };
+    let expected = Expected {
+        version: Version::V3,
+        interval: AdvertInterval::DEFAULT,
+        auth: Auth::None,
+    };
+    match wire::Advert::parse(&packet, &expected) {
+        Ok(received) => Ok(received.checksum),
+        Err(cause) => Err(Error::new("reading an advertisement", cause.to_string())),
+    }
 }
 
 /// Sends each of `forged` some times to a pair and asserts what comes of it.
@@ -196,7 +249,7 @@ impl Forged {
             Version::V2 => AdvertInterval::from_seconds(1),
             Version::V3 => AdvertInterval::from_centiseconds(10),
         };
-        let advert = Advert {
+        let advert = wire::Advert {
             version,
             vrid: Vrid::new(51).expect("51 is a VRID"),
             priority: 254,
