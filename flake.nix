@@ -54,6 +54,17 @@
           };
       };
 
+      # What other systems than NixOS get of the hosts of the VM tests, see vm-tests/rendered.nix.
+      lib.rendered = lib.mapAttrs (
+        _: test:
+        lib.mapAttrs (_: import ./vm-tests/rendered.nix { inherit lib; }) (
+          lib.filterAttrs (_: host: host.services.vrrp.enable) (
+            # The test driver of old gave more than the configuration.
+            lib.mapAttrs (_: host: host.config or host) test.nodes
+          )
+        )
+      ) (vmTests nixpkgs.legacyPackages.x86_64-linux);
+
       checks = eachSystem (
         pkgs:
         {

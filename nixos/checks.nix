@@ -58,6 +58,8 @@ in
         touch $out
       '';
 
+  readme = import ./tests/readme.nix { inherit lib pkgs; };
+
   option-docs = import ./tests/option-docs.nix { inherit lib option-docs pkgs; };
 }
 // import ./tests {

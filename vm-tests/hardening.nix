@@ -26,8 +26,7 @@ in
       enable = true;
       realtime = true;
       trackers.rights.script = {
-        # The daemon's own directory is the only one that a script may write to, beside /tmp.
-        command = [ "${pkgs.writeShellScript "rights" "cat /proc/self/status > /run/vrrpd/rights"}" ];
+        command = [ "${./hardening/rights.sh}" ];
         mayManage = [ "managed.service" ];
       };
       instances.VI_1 = {

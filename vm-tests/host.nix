@@ -5,4 +5,7 @@
     pkgs.curl
     pkgs.jq
   ];
+
+  # Only the interfaces that a story names.
+  virtualisation.vlans = [ ];
 }

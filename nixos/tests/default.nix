@@ -28,7 +28,7 @@ let
       throw "nixos/tests/${name}.nix: ${lib.concatMapStringsSep "\n" tell failures}";
 in
 lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
-  configuration = import ./configuration.nix { inherit hosts; };
+  configuration = import ./configuration.nix { inherit hosts lib; };
   firewall = import ./firewall.nix { inherit hosts lib; };
   mistakes = import ./mistakes.nix { inherit evalHost lib; };
   unit = import ./unit.nix { inherit hosts lib; };
