@@ -23,6 +23,8 @@ use crate::namespace::Namespaces;
 
 /// Time between two asks.
 const RHYTHM: Duration = Duration::from_millis(10);
+/// A longer time between two asks is a machine that stood still.
+const STANDSTILL: Duration = Duration::from_millis(100);
 /// Time after which an ask has failed.
 const PATIENCE: Duration = Duration::from_millis(150);
 
@@ -81,6 +83,12 @@ impl Client {
     /// The longest time without an answer between `from` and `to`. An answer just before `from`
     /// does not count, so a window without any answer is one long outage.
     pub fn outage(&self, from: Moment, to: Moment) -> Duration {
+        let (start, end) = self.longest_gap(from, to);
+        end.since(start)
+    }
+
+    /// When the longest time without an answer between `from` and `to` began and ended.
+    pub fn longest_gap(&self, from: Moment, to: Moment) -> (Moment, Moment) {
         let mut answers: Vec<Moment> = self
             .answers()
             .map(|(done, _)| done)
@@ -89,12 +97,34 @@ impl Client {
         answers.sort();
         answers.push(to);
         let mut before = from;
-        let mut longest = Duration::ZERO;
+        let mut longest = (from, from);
         for done in answers {
-            longest = longest.max(done.since(before));
+            if done.since(before) > longest.1.since(longest.0) {
+                longest = (before, done);
+            }
             before = done;
         }
         longest
+    }
+
+    /// For how long between `from` and `to` the client itself stood still, because the machine did
+    /// not let it run: what it did not ask it cannot have missed. Shorter times than a tenth of a
+    /// second do not count.
+    pub fn standstill(&self, from: Moment, to: Moment) -> Duration {
+        let mut asked: Vec<Moment> = self
+            .asks
+            .entries()
+            .iter()
+            .map(|ask| ask.asked)
+            .filter(|asked| *asked <= to)
+            .collect();
+        asked.sort();
+        asked
+            .windows(2)
+            .filter(|pair| pair[1] >= from)
+            .map(|pair| pair[1].since(pair[0].max(from)))
+            .filter(|wait| *wait >= STANDSTILL)
+            .sum()
     }
 
     /// The host that gave the last answer before or at `at`.

@@ -62,6 +62,7 @@ fn start(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     story.step(scene, plan, |scene, act| {
         scene.backup.start_services()?;
         let started = scene.master.start_services()?;
+        act.serves_from = started;
         let came = scene.arrival(Who::Master, &VI_1, started)?;
         act.took("on master", came.since(started), bound);
         Ok(())

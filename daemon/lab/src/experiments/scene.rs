@@ -1,5 +1,6 @@
 //! A running experiment: the hosts with their services, everybody who watches, and waiting.
 
+use std::collections::BTreeMap;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -8,8 +9,8 @@ use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice};
 use vrrp_proto::State;
 use vrrp_proto::snapshot::RouterStatus;
 
-use super::ALLOWANCE;
 use super::course::{Instance, Who};
+use super::millis;
 use super::site::{Machine, Site};
 
 /// How long to wait for what comes at once, or not at all.
@@ -126,6 +127,46 @@ impl<'h> Scene<'h> {
         outages.max().unwrap_or_default()
     }
 
+    /// For how long the machine let the clients stand still between two moments.
+    pub(crate) fn standstill(&self, from: Moment, to: Moment) -> Duration {
+        let spans = self
+            .clients
+            .iter()
+            .map(|client| client.standstill(from, to));
+        spans.max().unwrap_or_default()
+    }
+
+    /// What became of the asks in the longest gap between two moments, in words.
+    pub(crate) fn gap(&self, from: Moment, to: Moment) -> String {
+        let gaps = self
+            .clients
+            .iter()
+            .map(|client| (client, client.longest_gap(from, to)));
+        let Some((client, (start, end))) = gaps.max_by_key(|(_, (start, end))| end.since(*start))
+        else {
+            return String::new();
+        };
+        let mut fates: BTreeMap<String, u32> = BTreeMap::new();
+        for ask in client.asks().entries() {
+            if (start..=end).contains(&ask.asked) {
+                let fate = ask
+                    .answer
+                    .map_or_else(|error| error, |name| format!("answered by {name}"));
+                *fates.entry(fate).or_default() += 1;
+            }
+        }
+        let fates: Vec<_> = fates
+            .iter()
+            .map(|(fate, count)| format!("{count} {fate}"))
+            .collect();
+        format!(
+            "from {} to {} after the step began; of the asks in it: {}",
+            millis(start.since(from)),
+            millis(end.since(from)),
+            fates.join(", ")
+        )
+    }
+
     /// When both hosts held an address between two moments.
     pub(crate) fn overlaps(&self, from: Moment, to: Moment) -> Vec<Overlap> {
         let watches: Vec<_> = self.watches.iter().collect();
@@ -202,10 +243,5 @@ impl<'h> Scene<'h> {
 impl Overlap {
     pub(crate) fn length(&self) -> Duration {
         self.to.since(self.from)
-    }
-
-    /// Whether the one just did not know of the other yet: an advertisement was under way.
-    pub(crate) fn is_brief(&self) -> bool {
-        self.length() <= ALLOWANCE
     }
 }

@@ -48,6 +48,7 @@ fn start(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     story.step(scene, plan, |scene, act| {
         scene.backup.start_services()?;
         let started = scene.master.start_services()?;
+        act.serves_from = started;
         for instance in scene.site.instances {
             let came = scene.arrival(Who::Master, instance, started)?;
             let what = format!("{} on master", instance.name);

@@ -41,10 +41,12 @@ pub(crate) fn print_table(rows: &[Row]) {
         print(format_args!("{}", line.trim_end()));
     }
     print(format_args!(
-        "\nOutage: the longest time in which the client, asking every 10 ms, had no answer. Bound: what the protocol allows \
-         (for\nhttpd: the check script); {} ms more are granted for the asking and for a busy machine. At the end of each \
-         step one host\nholds the address, and at no moment two, except as the table says: a master that is back takes its \
-         place before its\nadvertisement reaches the other, and a frozen daemon cannot let go.",
+        "\n\
+         Outage: the longest time in which the client, asking every 10 ms, had no answer.\n\
+         Bound: what the protocol allows (for httpd: the check script); {} ms more are granted for the asking and for a\n\
+         busy machine, and the time for which the machine did not run the client at all.\n\
+         Holders: at the end of each step one host holds the address, and at no moment two, except as the table says: a\n\
+         master that is back takes its place before its advertisement reaches the other, and a frozen daemon cannot let go.",
         ALLOWANCE.as_millis()
     ));
 }
