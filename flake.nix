@@ -59,8 +59,8 @@
         _: test:
         lib.mapAttrs (_: import ./vm-tests/rendered.nix { inherit lib; }) (
           lib.filterAttrs (_: host: host.services.vrrp.enable) (
-            # The test driver of old gave more than the configuration.
-            lib.mapAttrs (_: host: host.config or host) test.nodes
+            # Older test drivers gave the configuration under a name.
+            lib.mapAttrs (_: host: if host ? services then host else host.config) test.nodes
           )
         )
       ) (vmTests nixpkgs.legacyPackages.x86_64-linux);

@@ -33,6 +33,13 @@ let
         the host shuts down. This option is the module's own and not written to the configuration.
       '';
     };
+    remarks = {
+      "Pass.passwordFile" = ''
+        An absolute path need be readable by root only: systemd hands the file to the daemon, and what it
+        held at the daemon's last start counts.
+      '';
+      "TrackedScript.user" = "The unit of this module does not run as root: this cannot be set here.";
+    };
   };
 
   written = import ./document.nix { inherit lib; } cfg.settings;

@@ -35,13 +35,20 @@ let
   # An option that may be left out says its default, which is the daemon's, in its description.
   isLeftOut = option: lib.hasPrefix "null or " option.type;
 
+  type =
+    option:
+    let
+      inside = builtins.match "null or \\((.*)\\)" option.type;
+    in
+    if inside != null then lib.head inside else lib.removePrefix "null or " option.type;
+
   section =
     option:
     lib.concatStringsSep "\n" (
       [
         "## ${option.name}\n"
         "${lib.trim option.description}\n"
-        "*Type:* ${lib.removePrefix "null or " option.type}\n"
+        "*Type:* ${type option}\n"
       ]
       ++ lib.optional (option ? default && !isLeftOut option) (code "Default" option.default)
       ++ lib.optional (option ? example) (code "Example" option.example)
@@ -52,8 +59,7 @@ let
 
     Made from the module by `nix build .#option-docs`; not to be edited. The words below `instances` and
     `trackers` are those of the daemon's configuration, and `vrrpd schema` tells them, too. What is not
-    set is not written to it, so that the daemon's default counts. A `passwordFile` with an absolute path
-    need be readable by root only: systemd hands it to the daemon (`LoadCredential=`).
+    set is not written to it, so that the daemon's default counts.
 
     ${lib.concatMapStringsSep "\n" section (lib.sort (a: b: a.name < b.name) options)}'';
 in

@@ -2,14 +2,16 @@
 #
 # Their meaning, ranges and kinds are said once, in daemon/config/src/model.rs. The JSON Schema
 # that comes of it is read here, so that a new word of the daemon is an option without a line of
-# Nix. What the schema cannot tell is handed in: `examples`, and the module's own options of a
-# definition (`additions`), which the daemon never sees.
+# Nix. What the schema cannot tell is handed in: `examples`, what is particular under this module
+# (`remarks`), and the module's own options of a definition (`additions`), which the daemon never
+# sees. All go by the names of the schema's definitions.
 {
   lib,
   # Type of everything that has no option of its own: new keys pass through to the daemon.
   freeformType,
   examples ? import ./examples.nix { inherit lib; },
   additions ? { },
+  remarks ? { },
 }:
 let
   inherit (lib) mkOption types;
@@ -20,6 +22,13 @@ let
 
   # What a value refers to, with what is said at the place of the reference.
   resolve = value: if value ? "$ref" then schema."$defs".${nameOf value} // value else value;
+
+  exampleOf =
+    word: examples.${word} or (throw "nixos/examples.nix has no example of ${word}: add one");
+
+  describe =
+    word: value:
+    (resolve value).description + lib.optionalString (remarks ? ${word}) "\n\n${remarks.${word}}";
 
   # `name` is that of the definition in which `value` stands.
   typeOf =
@@ -60,8 +69,8 @@ let
       key: value:
       mkOption {
         type = typeOf name value;
-        inherit (variant) description;
-        example = examples."${name}.${key}";
+        description = describe "${name}.${key}" (variant // value);
+        example = exampleOf "${name}.${key}";
       }
     ) variant.properties;
 
@@ -71,8 +80,8 @@ let
       key: value:
       let
         type = typeOf name value;
-        inherit (resolve value) description;
-        example = examples."${name}.${key}";
+        description = describe "${name}.${key}" value;
+        example = exampleOf "${name}.${key}";
       in
       if lib.elem key object.required or [ ] then
         mkOption { inherit type description example; }

@@ -1,7 +1,12 @@
 # From options to /etc/vrrpd/config.json.
 { hosts, lib }:
 let
-  inherit (hosts) disabled least most;
+  inherit (hosts)
+    disabled
+    least
+    most
+    unchecked
+    ;
 in
 {
   testWhatIsUnsetIsLeftToTheDaemon = {
@@ -87,6 +92,11 @@ in
   testTheFileIsCheckedWhileTheSystemIsBuilt = {
     expr = least.environment.etc."vrrpd/config.json".source.name;
     expected = "vrrpd-checked.json";
+  };
+
+  testTheCheckCanBeSwitchedOff = {
+    expr = unchecked.environment.etc."vrrpd/config.json".source.name;
+    expected = "vrrpd.json";
   };
 
   testNothingIsThereUnlessEnabled = {

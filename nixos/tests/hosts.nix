@@ -112,6 +112,13 @@ in
     };
   };
 
+  unchecked = host {
+    services.vrrp = {
+      enable = true;
+      checkConfig = false;
+    };
+  };
+
   disabled = host {
     services.vrrp.instances.VI_1 = {
       interface = "eth1";
