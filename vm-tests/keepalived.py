@@ -26,6 +26,8 @@ with subtest("priorities decide between the daemon and keepalived"):
 with subtest("each understands every packet of the other"):
     for name in [*OURS, *THEIRS]:
         dropped = instance(master, name)["counters"]["dropped"]
+        # Those that came before the instance ran say nothing of keepalived.
+        del dropped["notListening"]
         assert not any(dropped.values()), f"{name} dropped packets: {dropped}"
 
 with subtest("keepalived is stopped: the daemon takes over, and gives back"):
