@@ -28,6 +28,19 @@ in
     };
   };
 
+  # As `least`, with another value.
+  changed = host {
+    services.vrrp = {
+      enable = true;
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        priority = 150;
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+
   # Every option at once.
   most = host {
     services.vrrp = {

@@ -1,10 +1,15 @@
 # The unit, and the rights that go with it.
 { hosts, lib }:
 let
-  inherit (hosts) least most;
+  inherit (hosts) changed least most;
 
   unit = host: host.systemd.services.vrrp;
   service = host: (unit host).serviceConfig;
+  text =
+    host:
+    lib.filter (line: !lib.hasPrefix "X-Reload-Triggers=" line) (
+      lib.splitString "\n" host.systemd.units."vrrp.service".text
+    );
 in
 {
   testAChangedConfigurationReloads = {
@@ -20,6 +25,18 @@ in
       triggers = true;
       restartTriggers = [ ];
       path = false;
+    };
+  };
+
+  # What else differed in its text would restart it.
+  testAChangedConfigurationChangesNothingElseOfTheUnit = {
+    expr = {
+      sameText = text changed == text least;
+      sameTriggers = (unit changed).reloadTriggers == (unit least).reloadTriggers;
+    };
+    expected = {
+      sameText = true;
+      sameTriggers = false;
     };
   };
 
