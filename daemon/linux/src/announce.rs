@@ -13,7 +13,7 @@ use vrrp_proto::wire::arp;
 use vrrp_proto::{InterfaceIndex, MacAddress};
 
 use crate::batch;
-use crate::sys::{Destination, Outgoing};
+use crate::sys::{Destination, MANY, Outgoing};
 
 /// A packet socket that sends on all interfaces and receives nothing.
 #[derive(Debug)]
@@ -42,7 +42,7 @@ impl AnnounceSocket {
         batch::grow_send_buffer(&socket, batch::KERNEL_BUFFER)?;
         Ok(Self {
             socket,
-            queue: Vec::new(),
+            queue: Vec::with_capacity(MANY),
         })
     }
 

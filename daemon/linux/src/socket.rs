@@ -13,15 +13,18 @@ use std::net::Ipv4Addr;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
 use vrrp_proto::wire::{GROUP_V4, PROTOCOL, ipv4};
-use vrrp_proto::{InterfaceIndex, Packet};
+use vrrp_proto::{Instant, InterfaceIndex, Packet};
 
 use crate::batch;
+use crate::clock;
 pub use crate::filter::VridSet;
 use crate::filter::{self, NOTHING};
-use crate::sys::{self, Destination, MANY, Outgoing, PACKET_LEN};
+use crate::sys::{self, Destination, Incoming, MANY, Outgoing, PACKET_LEN};
 
 /// The priority of what we send among other packets of the interface: TC_PRIO_CONTROL of
 /// linux/pkt_sched.h, the greatest.
@@ -29,6 +32,9 @@ const QUEUE_PRIORITY: u32 = 7;
 
 /// How many packets are received at once. Buffers for [`MANY`] would rarely be filled.
 const RECEIVE: usize = 32;
+
+/// For how many messages there is room from the start on.
+const ROUTERS: usize = 8;
 
 /// A raw socket for the advertisements of one interface.
 #[derive(Debug)]
@@ -73,8 +79,11 @@ impl AdvertSocket {
         let index = NonZeroU32::new(interface.0).ok_or_else(no_such_interface)?;
         // SO_BINDTOIFINDEX, since Linux 5.0. It is also what multicast leaves by (IP_MULTICAST_IF).
         socket.bind_device_by_index_v4(Some(index))?;
-        while sys::receive_many(socket.as_fd(), &mut [[0; PACKET_LEN]], &mut [0; MANY]).is_ok() {}
+        let mut nothing = [Incoming::default(); MANY];
+        while sys::receive_many(socket.as_fd(), &mut [[0; PACKET_LEN]], &mut nothing).is_ok() {}
 
+        // When a packet arrived, whenever it is looked at.
+        setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         socket.set_header_included_v4(true)?;
         socket.set_multicast_loop_v4(false)?;
         // Not what other sockets of this host have joined.
@@ -87,7 +96,7 @@ impl AdvertSocket {
         Ok(Self {
             socket,
             interface,
-            queue: Vec::new(),
+            queue: Vec::with_capacity(ROUTERS),
         })
     }
 
@@ -107,16 +116,18 @@ impl AdvertSocket {
     ///
     /// What the interface has to say, such as ENETDOWN, once.
     pub fn receive<'b>(&self, batch: &'b mut ReceiveBatch) -> io::Result<Packets<'b>> {
-        let received =
-            match sys::receive_many(self.socket.as_fd(), &mut batch.buffers, &mut batch.lengths) {
-                Ok(received) => received,
-                Err(error) if is_nothing(&error) => 0,
-                Err(error) => return Err(error),
-            };
+        let ReceiveBatch { buffers, incoming } = batch;
+        let received = match sys::receive_many(self.socket.as_fd(), buffers, incoming) {
+            Ok(received) => received,
+            Err(error) if is_nothing(&error) => 0,
+            Err(error) => return Err(error),
+        };
         Ok(Packets {
             interface: self.interface,
-            buffers: batch.buffers[..received].iter(),
-            lengths: batch.lengths.iter(),
+            clocks: Clocks::read(),
+            batch_is_full: received == buffers.len(),
+            buffers: buffers[..received].iter(),
+            incoming: incoming.iter(),
         })
     }
 
@@ -172,7 +183,7 @@ fn is_nothing(error: &io::Error) -> bool {
 #[derive(Debug)]
 pub struct ReceiveBatch {
     buffers: Vec<[u8; PACKET_LEN]>,
-    lengths: [usize; MANY],
+    incoming: [Incoming; MANY],
 }
 
 impl ReceiveBatch {
@@ -180,7 +191,7 @@ impl ReceiveBatch {
     pub fn new() -> Self {
         Self {
             buffers: vec![[0; PACKET_LEN]; RECEIVE],
-            lengths: [0; MANY],
+            incoming: [Incoming::default(); MANY],
         }
     }
 }
@@ -195,8 +206,42 @@ impl Default for ReceiveBatch {
 #[derive(Debug)]
 pub struct Packets<'b> {
     interface: InterfaceIndex,
+    clocks: Clocks,
+    batch_is_full: bool,
     buffers: std::slice::Iter<'b, [u8; PACKET_LEN]>,
-    lengths: std::slice::Iter<'b, usize>,
+    incoming: std::slice::Iter<'b, Incoming>,
+}
+
+impl Packets<'_> {
+    /// Whether the batch had room for no more, so that more may be waiting.
+    pub const fn batch_is_full(&self) -> bool {
+        self.batch_is_full
+    }
+}
+
+/// Two clocks at one moment: the kernel stamps packets by the one, the daemon goes by the other.
+#[derive(Clone, Copy, Debug)]
+struct Clocks {
+    daemon: Instant,
+    real: Duration,
+}
+
+impl Clocks {
+    fn read() -> Self {
+        let real = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        Self {
+            daemon: clock::now(),
+            real,
+        }
+    }
+
+    /// A stamp by the daemon's clock. One from the future, because the wall clock was set back
+    /// meanwhile, is the present.
+    fn translate(&self, stamp: Duration) -> Instant {
+        self.daemon - self.real.saturating_sub(stamp)
+    }
 }
 
 impl<'b> Iterator for Packets<'b> {
@@ -204,13 +249,16 @@ impl<'b> Iterator for Packets<'b> {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let (buffer, length) = (self.buffers.next()?, self.lengths.next()?);
+            let (buffer, incoming) = (self.buffers.next()?, self.incoming.next()?);
             // The kernel has checked the header before it gave us the packet, so that only what is
             // longer than any advertisement, and was cut off, is not whole.
-            let Some((header, payload)) = ipv4::split(&buffer[..*length]) else {
+            let Some((header, payload)) = ipv4::split(&buffer[..incoming.length]) else {
                 continue;
             };
             return Some(Packet {
+                at: incoming
+                    .stamp
+                    .map_or(self.clocks.daemon, |stamp| self.clocks.translate(stamp)),
                 interface: self.interface,
                 source: header.source.into(),
                 destination: header.destination.into(),

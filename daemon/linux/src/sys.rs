@@ -5,6 +5,7 @@
 use std::io::{self, IoSlice};
 use std::mem;
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
 
 /// How many packets one system call sends or receives at most.
 pub(crate) const MANY: usize = 64;
@@ -69,28 +70,63 @@ pub(crate) fn send_many<'a>(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// Receives packets into `buffers` by one system call that does not wait, sets their `lengths`,
-/// and says how many came. What does not fit into its buffer is cut off.
+/// A received packet beside its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Incoming {
+    pub(crate) length: usize,
+    /// When it arrived by `CLOCK_REALTIME`, on a socket with SO_TIMESTAMPNS.
+    pub(crate) stamp: Option<Duration>,
+}
+
+/// Room for the one control message that is asked for (socket(7), SO_TIMESTAMPNS).
+#[repr(C)]
+#[derive(Clone, Copy)]
+struct Control {
+    header: libc::cmsghdr,
+    stamp: libc::timespec,
+}
+
+impl Control {
+    /// The time in it, if `length` bytes of it were written and are that.
+    fn stamp(&self, length: usize) -> Option<Duration> {
+        let is_stamp = length >= size_of::<Self>()
+            && self.header.cmsg_level == libc::SOL_SOCKET
+            && self.header.cmsg_type == libc::SCM_TIMESTAMPNS;
+        let seconds = u64::try_from(self.stamp.tv_sec).ok().filter(|_| is_stamp)?;
+        Some(Duration::new(
+            seconds,
+            u32::try_from(self.stamp.tv_nsec).ok()?,
+        ))
+    }
+}
+
+/// Receives packets into `buffers` by one system call that does not wait, says in `incoming` what
+/// each is, and how many came. What does not fit into its buffer is cut off.
 pub(crate) fn receive_many(
     socket: BorrowedFd<'_>,
     buffers: &mut [[u8; PACKET_LEN]],
-    lengths: &mut [usize; MANY],
+    incoming: &mut [Incoming; MANY],
 ) -> io::Result<usize> {
     let mut headers = empty_headers();
     let mut parts = [libc::iovec {
         iov_base: std::ptr::null_mut(),
         iov_len: 0,
     }; MANY];
+    let mut controls = empty_controls();
     let mut count = 0;
-    for ((buffer, part), header) in buffers.iter_mut().zip(&mut parts).zip(&mut headers) {
+    let room = buffers.iter_mut().zip(&mut parts).zip(&mut controls);
+    for (((buffer, part), control), header) in room.zip(&mut headers) {
         part.iov_base = buffer.as_mut_ptr().cast();
         part.iov_len = buffer.len();
         header.msg_hdr.msg_iov = part;
         header.msg_hdr.msg_iovlen = 1;
+        header.msg_hdr.msg_control = (&raw mut *control).cast();
+        header.msg_hdr.msg_controllen = size_of::<Control>();
         count += 1;
     }
-    // SAFETY: the first `count` headers point to parts that live until the end of this function,
-    // each of which is a buffer of its own that is borrowed mutably.
+    // SAFETY: the first `count` headers point to parts and controls that live until the end of this
+    // function; each part is a buffer of its own that is borrowed mutably, each control takes any
+    // bytes.
     let received = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -101,8 +137,16 @@ pub(crate) fn receive_many(
         )
     };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    for (length, header) in lengths.iter_mut().zip(&headers).take(received) {
-        *length = usize::try_from(header.msg_len).unwrap_or(usize::MAX);
+    for ((packet, header), control) in incoming
+        .iter_mut()
+        .zip(&headers)
+        .zip(&controls)
+        .take(received)
+    {
+        *packet = Incoming {
+            length: usize::try_from(header.msg_len).unwrap_or(usize::MAX),
+            stamp: control.stamp(header.msg_hdr.msg_controllen),
+        };
     }
     Ok(received)
 }
@@ -110,6 +154,12 @@ pub(crate) fn receive_many(
 /// Headers that point to nothing.
 const fn empty_headers() -> [libc::mmsghdr; MANY] {
     // SAFETY: a struct of integers and pointers, for which zero is a value.
+    unsafe { mem::zeroed() }
+}
+
+/// Controls of zeros.
+const fn empty_controls() -> [Control; MANY] {
+    // SAFETY: a struct of integers, for which zero is a value.
     unsafe { mem::zeroed() }
 }
 

@@ -77,6 +77,8 @@ pub struct Link {
 /// A received packet: what the IP header says of it, and what follows the header.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
+    /// When it arrived, which may be before it is handed in. A later time counts as the present.
+    pub at: Instant,
     /// Where it came in.
     pub interface: InterfaceIndex,
     /// The sender.

@@ -224,18 +224,20 @@ impl Router {
         self.check_overslept(now).unwrap_or_default()
     }
 
-    /// Handles an advertisement that passed all checks. `own` is the address that this router
-    /// sends from.
+    /// Handles an advertisement that passed all checks. It arrived at `heard_at`, from which a
+    /// backup counts, so that its own delay delays no take-over; `own` is the address that this
+    /// router sends from.
     pub(crate) fn handle_advert(
         &mut self,
         now: Instant,
+        heard_at: Instant,
         advert: &Advert<'_>,
         source: IpAddr,
         own: IpAddr,
     ) -> Reaction {
         if let Some(reaction) = self.check_overslept(now) {
             // As a backup it only takes note.
-            let _ = self.handle_advert(now, advert, source, own);
+            let _ = self.handle_advert(now, heard_at, advert, source, own);
             return reaction;
         }
         let settings = self.settings;
@@ -247,7 +249,7 @@ impl Router {
                 if advert.resigns() {
                     // RFC 9568 section 6.4.2: if the Priority is 0, set Active_Down_Timer to
                     // Skew_Time.
-                    backup.down_at = now + skew(&settings, backup.interval);
+                    backup.down_at = heard_at + skew(&settings, backup.interval);
                     backup.last = Some(Heard {
                         from: source,
                         priority: 0,
@@ -257,8 +259,8 @@ impl Router {
                     // ... greater or equal, or Preempt_Mode False: set Active_Adver_Interval to
                     // the one of the ADVERTISEMENT, recompute, and reset Active_Down_Timer.
                     backup.interval = advert.interval;
-                    backup.down_at = now + down_interval(&settings, advert.interval);
-                    backup.heard_at = now;
+                    backup.down_at = heard_at + down_interval(&settings, advert.interval);
+                    backup.heard_at = heard_at;
                     backup.last = Some(Heard {
                         from: source,
                         priority: advert.priority,
@@ -281,7 +283,7 @@ impl Router {
                 // address, compared unsigned in network order.
                 if theirs > ours {
                     self.yield_to(
-                        now,
+                        heard_at,
                         advert,
                         source,
                         Cause::HigherPriority {
@@ -295,7 +297,7 @@ impl Router {
                         master: source,
                         priority: ours,
                     };
-                    self.yield_to(now, advert, source, cause)
+                    self.yield_to(heard_at, advert, source, cause)
                 } else {
                     master.assert_mastership(now, &settings)
                 }
@@ -411,7 +413,7 @@ impl Router {
     /// Becomes backup of the master that sent `advert`.
     fn yield_to(
         &mut self,
-        now: Instant,
+        heard_at: Instant,
         advert: &Advert<'_>,
         source: IpAddr,
         cause: Cause,
@@ -419,8 +421,8 @@ impl Router {
         // RFC 9568 section 6.4.3: set Active_Adver_Interval to the one of the ADVERTISEMENT,
         // recompute Skew_Time and Active_Down_Interval, set Active_Down_Timer, become Backup.
         let backup = Backup {
-            down_at: now + down_interval(&self.settings, advert.interval),
-            heard_at: now,
+            down_at: heard_at + down_interval(&self.settings, advert.interval),
+            heard_at,
             interval: advert.interval,
             last: Some(Heard {
                 from: source,

@@ -216,6 +216,7 @@ const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 255, 11);
 
 fn packet(interface: InterfaceIndex, payload: &[u8]) -> Packet<'_> {
     Packet {
+        at: Instant::MAX,
         interface,
         source: PEER.into(),
         destination: GROUP_V4.into(),

@@ -69,7 +69,7 @@ pub(crate) struct CleanupOptions {
 #[derive(Debug, Args)]
 pub(crate) struct ConfigurationOptions {
     /// The configuration.
-    #[arg(long = "config", short, value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
+    #[arg(long = "config", short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) file: PathBuf,
 }
 

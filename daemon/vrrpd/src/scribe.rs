@@ -6,8 +6,8 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
 use tracing::{Level, debug, error, info, trace, warn};
@@ -45,18 +45,25 @@ pub(crate) enum Record {
 /// The way to the scribe. Clones lead to the same one.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    records: SyncSender<Record>,
-    lost: Arc<AtomicU64>,
+    /// Not a bounded channel, which would take the room for all records from the start.
+    records: Sender<Record>,
+    count: Arc<Count>,
+}
+
+#[derive(Debug, Default)]
+struct Count {
+    waiting: AtomicUsize,
+    lost: AtomicU64,
 }
 
 impl Log {
     /// Hands over a record. Never waits: when too many are waiting it is lost and counted.
     pub(crate) fn record(&self, record: Record) {
-        match self.records.try_send(record) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                self.lost.fetch_add(1, Ordering::Relaxed);
-            }
+        let Count { waiting, lost } = &*self.count;
+        if waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY || self.records.send(record).is_err()
+        {
+            waiting.fetch_sub(1, Ordering::Relaxed);
+            lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 
@@ -87,17 +94,17 @@ impl Scribe {
 /// When the system does not give another thread.
 pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, Scribe)> {
     initialize(verbose);
-    let (sender, receiver) = sync_channel(CAPACITY);
-    let lost = Arc::new(AtomicU64::new(0));
+    let (records, receiver) = channel();
+    let count = Arc::new(Count::default());
     let log = Log {
-        records: sender,
-        lost: Arc::clone(&lost),
+        records,
+        count: Arc::clone(&count),
     };
     let (end, ended) = channel();
     std::thread::Builder::new()
         .name("scribe".to_owned())
         .spawn(move || {
-            write_all(&receiver, &lost);
+            write_all(&receiver, &count);
             drop(end);
         })?;
     Ok((log, Scribe { ended }))
@@ -134,10 +141,11 @@ fn initialize(verbose: bool) {
         .try_init();
 }
 
-fn write_all(records: &Receiver<Record>, lost: &AtomicU64) {
+fn write_all(records: &Receiver<Record>, count: &Count) {
     for record in records {
+        count.waiting.fetch_sub(1, Ordering::Relaxed);
         write(record);
-        match lost.swap(0, Ordering::Relaxed) {
+        match count.lost.swap(0, Ordering::Relaxed) {
             0 => {}
             number => warn!(
                 number,

@@ -153,9 +153,10 @@ struct File {
 impl File {
     fn with(name: &str, content: &str) -> Self {
         let path = std::env::temp_dir().join(format!("vrrpd-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).unwrap();
+        std::fs::write(&path, content).expect("a file can be made");
         // As a file with a password in it should be.
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
+            .expect("its owner may change it");
         Self {
             name: path.display().to_string(),
             path,

@@ -15,7 +15,7 @@ use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::{
     self, AddressList, Auth, ChecksumForm, DropCause, Expected, GROUP_V4, ipv4,
 };
-use vrrp_proto::{AdvertInterval, InterfaceIndex, Packet, Password, Version, Vrid};
+use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version, Vrid};
 
 use crate::common::{Lan, SOON, assert_rhythm, instance, only, with};
 use crate::pair::{HIGH, LOW, Pair};
@@ -172,6 +172,7 @@ fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
         .and_then(Frame::ip_payload)
         .unwrap_or_default();
     let packet = Packet {
+        at: Instant::MAX,
         interface: InterfaceIndex(1),
         source: advert.source.into(),
         destination: GROUP_V4.into(),

@@ -4,10 +4,12 @@ use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, SocketAddrV4};
 use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::time::Duration;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::announce::AnnounceSocket;
+use vrrp_linux::clock;
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
 use vrrp_proto::wire::{GROUP_V4, arp};
 use vrrp_proto::{InterfaceIndex, MacAddress, Vrid};
@@ -16,6 +18,7 @@ use crate::host::{Host, pair};
 
 crate::tests! {
     a_packet_is_received_with_all_that_its_header_says,
+    a_packet_tells_when_it_arrived_however_late_it_is_read,
     only_packets_for_served_vrids_are_received,
     what_we_send_does_not_come_back,
     a_ttl_other_than_255_is_seen,
@@ -47,6 +50,27 @@ fn a_packet_is_received_with_all_that_its_header_says() {
     assert_eq!(packet.hop_limit, 255);
     assert_eq!(packet.payload, &*message(51, 0));
     assert_eq!(receiver.receive(&mut batch).unwrap().count(), 0);
+}
+
+fn a_packet_tells_when_it_arrived_however_late_it_is_read() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    let sent = clock::now();
+    sender.queue(SOURCE, message(51, 0));
+    flush(&mut sender);
+    wait(&receiver);
+    let arrived = clock::now();
+    // The reader's delay, which must not show.
+    std::thread::sleep(Duration::from_millis(50));
+    let mut batch = ReceiveBatch::new();
+    let packets: Vec<_> = receiver.receive(&mut batch).unwrap().collect();
+    // The two clocks are not read at the very same moment.
+    let slack = Duration::from_millis(10);
+    assert!(packets[0].at + slack >= sent, "{packets:?} after {sent:?}");
+    assert!(
+        packets[0].at <= arrived + slack,
+        "{packets:?} before {arrived:?}"
+    );
 }
 
 fn only_packets_for_served_vrids_are_received() {

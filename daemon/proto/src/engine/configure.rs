@@ -211,5 +211,6 @@ impl Engine {
         let expect_master = self.slots[id].params.expect_master;
         let reaction = self.slots[id].router.start(now, obstacle, expect_master);
         self.react(now, id, reaction);
+        self.slots[id].prepare();
     }
 }

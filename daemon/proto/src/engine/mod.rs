@@ -345,6 +345,7 @@ impl Engine {
         self.set_place(id, place);
         let reaction = self.slots[id].router.set_obstacle(now, obstacle);
         self.react(now, id, reaction);
+        self.slots[id].prepare();
     }
 
     /// A master that overslept is none any more, before anything else makes it speak.

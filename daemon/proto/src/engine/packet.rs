@@ -38,9 +38,11 @@ impl Engine {
         match received {
             Ok(received) => {
                 slot.observe(&received);
-                let reaction = slot
-                    .router
-                    .handle_advert(now, &received.advert, packet.source, own);
+                slot.prepare();
+                let heard_at = packet.at.min(now);
+                let advert = &received.advert;
+                let router = &mut slot.router;
+                let reaction = router.handle_advert(now, heard_at, advert, packet.source, own);
                 if reaction.second_master {
                     slot.counters.second_masters += 1;
                     self.report_second_master(now, packet, id, received.advert.priority);

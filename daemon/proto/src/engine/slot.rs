@@ -1,5 +1,6 @@
 //! One router as the engine keeps it: the machine, where it runs, and what it has counted.
 
+use core::cell::OnceCell;
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -38,7 +39,15 @@ pub(super) struct Slot {
 #[derive(Clone, Debug)]
 struct Remembered {
     transition: Transition,
-    text: Arc<str>,
+    /// The cause in words, made when somebody first asks: a take-over has more urgent things to do.
+    text: OnceCell<Arc<str>>,
+}
+
+impl Remembered {
+    fn text(&self) -> Arc<str> {
+        let text = || self.transition.cause.to_string().into();
+        Arc::clone(self.text.get_or_init(text))
+    }
 }
 
 impl Slot {
@@ -52,7 +61,7 @@ impl Slot {
             form: ChecksumForm::default(),
             message: None,
             counters: Counters::default(),
-            history: VecDeque::with_capacity(HISTORY),
+            history: VecDeque::new(),
         }
     }
 
@@ -78,6 +87,13 @@ impl Slot {
         if self.place != place {
             self.place = place;
             self.message = None;
+        }
+    }
+
+    /// Has the advertisement ready, so that a take-over does not wait for it.
+    pub(super) fn prepare(&mut self) {
+        if let Some(place) = self.place {
+            let _ = self.message(place.source);
         }
     }
 
@@ -190,10 +206,9 @@ impl Slot {
         if self.history.len() == HISTORY {
             self.history.pop_front();
         }
-        let text = transition.cause.to_string().into();
         self.history.push_back(Remembered {
             transition: transition.clone(),
-            text,
+            text: OnceCell::new(),
         });
     }
 
@@ -229,12 +244,12 @@ impl Slot {
             history: self
                 .history
                 .iter()
-                .map(|Remembered { transition, text }| TransitionStatus {
-                    from: transition.from,
-                    to: transition.to,
-                    cause: Arc::clone(text),
-                    priority: transition.priority,
-                    age: now.since(transition.at).as_secs_f64(),
+                .map(|remembered| TransitionStatus {
+                    from: remembered.transition.from,
+                    to: remembered.transition.to,
+                    cause: remembered.text(),
+                    priority: remembered.transition.priority,
+                    age: now.since(remembered.transition.at).as_secs_f64(),
                 })
                 .collect(),
         }
@@ -245,7 +260,7 @@ impl Slot {
     fn cause(&self) -> Arc<str> {
         match (self.router.obstacle(), self.history.back()) {
             (Some(obstacle), _) => obstacle.to_string().into(),
-            (None, Some(last)) => Arc::clone(&last.text),
+            (None, Some(last)) => last.text(),
             (None, None) => "not started".into(),
         }
     }

@@ -9,7 +9,7 @@ use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 
 /// How many messages may wait.
-const CAPACITY: usize = 1024;
+const CAPACITY: usize = 128;
 
 /// What the other threads tell the node.
 #[derive(Debug)]

@@ -33,6 +33,9 @@ const TIMER: u64 = 1 << 32;
 const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
 
+/// How many batches of packets are taken from one socket in one turn.
+const BATCHES: usize = 32;
+
 /// After a refusal of the kernel everything is looked at again, this much later.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
@@ -162,21 +165,29 @@ impl Node {
         [due, self.look_again_at].into_iter().flatten().min()
     }
 
+    /// Takes in all that is waiting, so that no router acts on a silence that is none. What a flood
+    /// sends meanwhile has to wait for the next turn.
     fn take_packets(&mut self, now: Instant, token: u64) {
         let Ok(interface) = u32::try_from(token).map(InterfaceIndex) else {
             return;
         };
-        match self.sockets.receive(interface) {
-            Ok(None) => {}
-            Ok(Some(packets)) => {
-                for packet in packets {
-                    self.engine.handle(now, Input::Packet(packet));
+        for _ in 0..BATCHES {
+            match self.sockets.receive(interface) {
+                Ok(None) => return,
+                Ok(Some(packets)) => {
+                    let more = packets.batch_is_full();
+                    for packet in packets {
+                        self.engine.handle(now, Input::Packet(packet));
+                    }
+                    if !more {
+                        return;
+                    }
                 }
-            }
-            Err(error) => {
-                let name = name(&self.mirror, interface);
-                self.log
-                    .note(Level::DEBUG, format!("cannot receive on {name}: {error}"));
+                Err(error) => {
+                    let name = name(&self.mirror, interface);
+                    let text = format!("cannot receive on {name}: {error}");
+                    return self.log.note(Level::DEBUG, text);
+                }
             }
         }
     }
@@ -315,7 +326,9 @@ impl Node {
         });
         self.change_addresses();
         self.announce();
-        self.report();
+        if !self.scratch.reports.is_empty() {
+            self.report();
+        }
     }
 
     fn change_addresses(&mut self) {
@@ -373,22 +386,37 @@ impl Node {
     }
 
     fn report(&mut self) {
-        let mut transitions = false;
+        let mut tally = *self.tally.borrow();
         for report in self.scratch.reports.drain(..) {
-            transitions |= matches!(report, Report::Transition(_));
+            if let Report::Transition(transition) = &report {
+                tally.move_one(transition.from, transition.to);
+            }
             self.log.record(Record::Report(report));
         }
-        if transitions {
-            let mut tally = Tally::default();
-            for (_, state) in self.engine.states() {
-                match state {
-                    State::Init => {}
-                    State::Master => tally.master += 1,
-                    State::Backup => tally.backup += 1,
-                    State::Fault => tally.fault += 1,
-                }
-            }
-            let _ = self.tally.send(tally);
+        self.tally.send_if_modified(|told| {
+            let changed = *told != tally;
+            *told = tally;
+            changed
+        });
+    }
+}
+
+impl Tally {
+    fn move_one(&mut self, from: State, to: State) {
+        if let Some(count) = self.of(from) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.of(to) {
+            *count += 1;
+        }
+    }
+
+    const fn of(&mut self, state: State) -> Option<&mut usize> {
+        match state {
+            State::Init => None,
+            State::Master => Some(&mut self.master),
+            State::Backup => Some(&mut self.backup),
+            State::Fault => Some(&mut self.fault),
         }
     }
 }

@@ -200,6 +200,7 @@ pub(super) fn removed(interface: InterfaceIndex, text: &str) -> Input<'static> {
 
 pub(super) fn packet(interface: InterfaceIndex, source: Ipv4Addr, payload: &[u8]) -> Packet<'_> {
     Packet {
+        at: Instant::MAX,
         interface,
         source: source.into(),
         destination: GROUP_V4.into(),

@@ -7,7 +7,7 @@ use crate::router::*;
 #[test]
 fn a_resignation_shortens_the_wait_to_the_skew() {
     let (mut router, now) = in_state(v3(100), State::Backup);
-    let reaction = router.handle_advert(now, &advert(0, 100), HIGH, OWN);
+    let reaction = router.handle_advert(now, now, &advert(0, 100), HIGH, OWN);
     assert_eq!(reaction, Reaction::default());
     let due = now + nanos(609_375_000);
     assert_eq!(router.deadline().unwrap().0, due);
@@ -21,7 +21,7 @@ fn an_advertisement_of_no_lower_priority_restarts_the_wait_in_full() {
     for priority in [100, 101, 255] {
         for source in [LOW, HIGH] {
             let (mut router, now) = in_state(v3(100), State::Backup);
-            let _ = router.handle_advert(now, &advert(priority, 100), source, OWN);
+            let _ = router.handle_advert(now, now, &advert(priority, 100), source, OWN);
             assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
             assert_eq!(router.heard(), Some((source, priority)));
         }
@@ -35,7 +35,7 @@ fn an_advertisement_of_lower_priority_touches_no_timer_of_a_backup() {
     let due = router.deadline();
     for priority in [1, 99] {
         assert_eq!(
-            router.handle_advert(now, &advert(priority, 40), HIGH, OWN),
+            router.handle_advert(now, now, &advert(priority, 40), HIGH, OWN),
             Reaction::default()
         );
         assert_eq!(router.deadline(), due);
@@ -61,7 +61,7 @@ fn without_preemption_a_backup_obeys_a_lower_priority() {
         },
         State::Backup,
     );
-    let _ = router.handle_advert(now, &advert(1, 100), LOW, OWN);
+    let _ = router.handle_advert(now, now, &advert(1, 100), LOW, OWN);
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
 }
 
@@ -76,7 +76,7 @@ fn the_owner_preempts_even_without_preemption() {
         State::Backup,
     );
     let due = router.deadline();
-    let _ = router.handle_advert(now, &advert(254, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(254, 100), HIGH, OWN);
     assert_eq!(router.deadline(), due);
 }
 
@@ -85,11 +85,11 @@ fn the_owner_preempts_even_without_preemption() {
 #[test]
 fn a_backup_waits_by_the_interval_that_its_master_advertises() {
     let (mut router, now) = in_state(v3(100), State::Backup);
-    let _ = router.handle_advert(now, &advert(200, 500), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 500), HIGH, OWN);
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000 * 5));
-    let _ = router.handle_advert(now, &advert(200, 1), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 1), HIGH, OWN);
     assert_eq!(router.deadline().unwrap().0, now + nanos(36_093_750));
-    let _ = router.handle_advert(now, &advert(0, 500), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(0, 500), HIGH, OWN);
     assert_eq!(
         router.deadline().unwrap().0,
         now + nanos(6_093_750),
@@ -100,7 +100,7 @@ fn a_backup_waits_by_the_interval_that_its_master_advertises() {
 #[test]
 fn a_new_master_advertises_by_its_own_interval_and_not_by_the_learned_one() {
     let (mut router, now) = in_state(v3(100), State::Backup);
-    let _ = router.handle_advert(now, &advert(200, 500), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 500), HIGH, OWN);
     let taken = router.deadline().unwrap().0;
     let _ = router.handle_tick(taken);
     assert_eq!(next_advert(&mut router), taken + SECOND);
@@ -113,7 +113,7 @@ fn silence_makes_a_backup_master_and_says_how_long_it_lasted() {
     let mut router = Router::new(v3(100));
     let _ = router.start(T0, None, false);
     let heard = T0 + SECOND;
-    let _ = router.handle_advert(heard, &advert(200, 100), HIGH, OWN);
+    let _ = router.handle_advert(heard, heard, &advert(200, 100), HIGH, OWN);
     let due = router.deadline().unwrap().0;
     let reaction = router.handle_tick(due);
     let cause = Cause::Silence {
@@ -134,4 +134,23 @@ fn a_backup_leaves_in_silence() {
     assert_eq!(reaction.send, None);
     assert_eq!(router.deadline(), None);
     assert_eq!(router.handle_tick(now + SECOND * 100), Reaction::default());
+}
+
+#[test]
+fn a_backup_counts_from_the_arrival_and_not_from_when_it_looked() {
+    for (priority, wait) in [(200, 3_609_375_000), (0, 609_375_000)] {
+        let (mut router, now) = in_state(v3(100), State::Backup);
+        let heard_at = now + SECOND;
+        let looked_at = heard_at + nanos(5_000_000);
+        let _ = router.handle_advert(looked_at, heard_at, &advert(priority, 100), HIGH, OWN);
+        assert_eq!(router.deadline().unwrap().0, heard_at + nanos(wait));
+    }
+}
+
+#[test]
+fn a_master_that_yields_counts_from_the_arrival_too() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let looked_at = now + nanos(5_000_000);
+    let _ = router.handle_advert(looked_at, now, &advert(200, 100), HIGH, OWN);
+    assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
 }

@@ -18,7 +18,7 @@ fn a_master_that_stops_resigns() {
 #[test]
 fn a_master_answers_a_resignation_and_counts_from_there() {
     let (mut router, now) = in_state(v3(100), State::Master);
-    let reaction = router.handle_advert(now, &advert(0, 100), HIGH, OWN);
+    let reaction = router.handle_advert(now, now, &advert(0, 100), HIGH, OWN);
     assert_eq!(
         reaction,
         Reaction {
@@ -42,7 +42,7 @@ fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
         }
         sent += u32::from(
             router
-                .handle_advert(at, &advert(0, 100), HIGH, OWN)
+                .handle_advert(at, at, &advert(0, 100), HIGH, OWN)
                 .send
                 .is_some(),
         );
@@ -61,7 +61,7 @@ fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
 fn a_master_yields_to_a_greater_priority() {
     for source in [LOW, HIGH] {
         let (mut router, now) = in_state(v3(100), State::Master);
-        let reaction = router.handle_advert(now, &advert(101, 200), source, OWN);
+        let reaction = router.handle_advert(now, now, &advert(101, 200), source, OWN);
         let cause = Cause::HigherPriority {
             master: source,
             theirs: 101,
@@ -77,12 +77,12 @@ fn a_master_yields_to_a_greater_priority() {
 #[test]
 fn among_equals_the_greater_address_is_master() {
     let (mut router, now) = in_state(v3(100), State::Master);
-    let reaction = router.handle_advert(now, &advert(100, 100), LOW, OWN);
+    let reaction = router.handle_advert(now, now, &advert(100, 100), LOW, OWN);
     assert_eq!(reaction.change, None);
     assert!(reaction.second_master);
-    let reaction = router.handle_advert(now, &advert(100, 100), OWN, OWN);
+    let reaction = router.handle_advert(now, now, &advert(100, 100), OWN, OWN);
     assert_eq!(reaction.change, None, "greater, not equal");
-    let reaction = router.handle_advert(now, &advert(100, 100), HIGH, OWN);
+    let reaction = router.handle_advert(now, now, &advert(100, 100), HIGH, OWN);
     let cause = Cause::HigherAddress {
         master: HIGH,
         priority: 100,
@@ -95,7 +95,8 @@ fn among_equals_the_greater_address_is_master() {
 fn addresses_are_compared_unsigned_and_from_the_left() {
     let beats = |theirs: [u8; 4], ours: [u8; 4]| {
         let (mut router, now) = in_state(v3(100), State::Master);
-        let reaction = router.handle_advert(now, &advert(100, 100), theirs.into(), ours.into());
+        let reaction =
+            router.handle_advert(now, now, &advert(100, 100), theirs.into(), ours.into());
         reaction.change.is_some()
     };
     assert!(
@@ -114,7 +115,7 @@ fn addresses_are_compared_unsigned_and_from_the_left() {
 fn version_3_answers_a_lower_priority_without_touching_the_timer() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let due = router.deadline();
-    let reaction = router.handle_advert(now, &advert(99, 100), HIGH, OWN);
+    let reaction = router.handle_advert(now, now, &advert(99, 100), HIGH, OWN);
     assert_eq!(reaction.send, Some(Send::Advert));
     assert_eq!(reaction.change, None);
     assert!(reaction.second_master);
@@ -126,7 +127,7 @@ fn version_3_answers_a_lower_priority_without_touching_the_timer() {
 fn version_2_does_not_answer_a_lower_priority() {
     let (mut router, now) = in_state(v2(100), State::Master);
     let due = router.deadline();
-    let reaction = router.handle_advert(now, &advert(99, 100), HIGH, OWN);
+    let reaction = router.handle_advert(now, now, &advert(99, 100), HIGH, OWN);
     assert_eq!(reaction.send, None);
     assert_eq!(reaction.change, None);
     assert!(reaction.second_master);
@@ -140,7 +141,7 @@ fn answers_are_ten_milliseconds_apart_and_announcements_a_second() {
     let (mut sent, mut announced) = (0, 0);
     for n in 0..900_000_u32 {
         let at = start - Duration::from_millis(950) + Duration::from_micros(1) * n;
-        let reaction = router.handle_advert(at, &advert(1, 100), HIGH, OWN);
+        let reaction = router.handle_advert(at, at, &advert(1, 100), HIGH, OWN);
         sent += u32::from(reaction.send.is_some());
         announced += u32::from(reaction.announce);
     }
@@ -156,7 +157,7 @@ fn the_owner_yields_to_nobody_but_another_owner_of_greater_address() {
         (255, HIGH, State::Backup),
     ] {
         let (mut router, now) = in_state(v3(255), State::Master);
-        let _ = router.handle_advert(now, &advert(priority, 100), source, OWN);
+        let _ = router.handle_advert(now, now, &advert(priority, 100), source, OWN);
         assert_eq!(router.state(), state, "{priority} from {source}");
     }
 }

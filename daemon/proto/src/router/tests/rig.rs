@@ -80,7 +80,7 @@ pub(super) fn in_state(settings: Settings, state: State) -> (Router, Instant) {
         }
         State::Backup => {
             let _ = router.start(T0, None, false);
-            let _ = router.handle_advert(T0, &advert(255, 100), HIGH, OWN);
+            let _ = router.handle_advert(T0, T0, &advert(255, 100), HIGH, OWN);
             T0 + half
         }
         State::Master => {

@@ -18,10 +18,10 @@ fn a_new_priority_touches_no_timer() {
 fn a_backup_with_a_new_priority_judges_and_waits_by_it_from_the_next_packet_on() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     router.set_settings(now, v3(254));
-    let _ = router.handle_advert(now, &advert(254, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(254, 100), HIGH, OWN);
     let due = now + nanos(3_007_812_500);
     assert_eq!(router.deadline().unwrap().0, due);
-    let _ = router.handle_advert(now + SECOND, &advert(253, 100), HIGH, OWN);
+    let _ = router.handle_advert(now + SECOND, now + SECOND, &advert(253, 100), HIGH, OWN);
     assert_eq!(router.deadline().unwrap().0, due);
 }
 

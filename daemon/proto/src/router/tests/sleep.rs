@@ -7,9 +7,9 @@ use crate::router::*;
 fn a_master_that_stood_still_does_not_send_whatever_wakes_it() {
     type Wake = fn(&mut Router, Instant) -> Reaction;
     let tick: Wake = |router, now| router.handle_tick(now);
-    let lower: Wake = |router, now| router.handle_advert(now, &advert(1, 100), HIGH, OWN);
-    let higher: Wake = |router, now| router.handle_advert(now, &advert(200, 100), HIGH, OWN);
-    let leaving: Wake = |router, now| router.handle_advert(now, &advert(0, 100), HIGH, OWN);
+    let lower: Wake = |router, now| router.handle_advert(now, now, &advert(1, 100), HIGH, OWN);
+    let higher: Wake = |router, now| router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
+    let leaving: Wake = |router, now| router.handle_advert(now, now, &advert(0, 100), HIGH, OWN);
     for (wake, wait) in [
         (tick, 3_609_375_000),
         (lower, 3_609_375_000),
@@ -82,7 +82,7 @@ fn a_backup_that_slept_through_its_deadline_listens_anew() {
 #[test]
 fn a_backup_that_listens_anew_waits_by_the_interval_of_the_master_it_knew() {
     let (mut router, now) = in_state(v3(100), State::Backup);
-    let _ = router.handle_advert(now, &advert(200, 1000), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 1000), HIGH, OWN);
     let late = router.deadline().unwrap().0 + SECOND * 60;
     assert!(router.handle_tick(late).late);
     let due = late + nanos(36_093_750_000);
@@ -102,7 +102,19 @@ fn a_backup_that_listens_anew_waits_by_the_interval_of_the_master_it_knew() {
 fn an_advertisement_that_was_read_late_still_proves_that_the_master_lives() {
     let (mut router, _) = in_state(v3(100), State::Backup);
     let now = router.deadline().unwrap().0 + SECOND * 60;
-    let _ = router.handle_advert(now, &advert(200, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
     assert_eq!(router.handle_tick(now), Reaction::default());
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
+}
+
+#[test]
+fn a_master_that_stood_still_is_not_deceived_by_an_advertisement_from_before() {
+    let (mut router, _) = in_state(v3(100), State::Master);
+    let sent = next_advert(&mut router);
+    let _ = router.handle_tick(sent);
+    // It arrived while nobody else could have taken over yet, and is read much later.
+    let reaction =
+        router.handle_advert(sent + SECOND * 8, sent + SECOND, &advert(1, 100), HIGH, OWN);
+    assert_eq!(reaction.send, None);
+    assert_eq!(router.state(), State::Backup);
 }

@@ -34,7 +34,7 @@ fn who_expects_to_be_master_listens_for_one_interval_and_the_skew() {
     let mut router = Router::new(v3(100));
     let _ = router.start(T0, None, true);
     assert_eq!(router.deadline().unwrap().0, T0 + nanos(1_609_375_000));
-    let _ = router.handle_advert(T0 + SECOND, &advert(200, 100), HIGH, OWN);
+    let _ = router.handle_advert(T0 + SECOND, T0 + SECOND, &advert(200, 100), HIGH, OWN);
     assert_eq!(
         router.deadline().unwrap().0,
         T0 + SECOND + nanos(3_609_375_000),
@@ -86,7 +86,7 @@ fn in_fault_and_in_init_nothing_is_heard_and_nothing_is_due() {
     for state in [State::Fault, State::Init] {
         let (mut router, now) = in_state(v3(100), state);
         for priority in [0, 1, 100, 200] {
-            let reaction = router.handle_advert(now, &advert(priority, 100), HIGH, OWN);
+            let reaction = router.handle_advert(now, now, &advert(priority, 100), HIGH, OWN);
             assert_eq!(reaction, Reaction::default());
         }
         assert_eq!(router.handle_tick(now + SECOND * 3600), Reaction::default());

@@ -104,7 +104,7 @@ impl Event {
         let mut hear = |priority: u8, source| {
             (
                 now,
-                router.handle_advert(now, &advert(priority, 200), source, OWN),
+                router.handle_advert(now, now, &advert(priority, 200), source, OWN),
             )
         };
         match self {

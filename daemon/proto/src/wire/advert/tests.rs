@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::time::Instant;
 use crate::types::InterfaceIndex;
 use crate::wire::GROUP_V4;
 
@@ -19,6 +20,7 @@ fn password() -> Auth {
 
 fn packet(payload: &[u8]) -> Packet<'_> {
     Packet {
+        at: Instant::MAX,
         interface: InterfaceIndex(1),
         source: SOURCE.into(),
         destination: GROUP_V4.into(),
