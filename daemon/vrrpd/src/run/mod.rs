@@ -1,5 +1,6 @@
 //! `vrrpd run`: brings the three threads up and takes them down.
 
+mod complaints;
 mod inbox;
 mod node;
 mod sockets;

@@ -5,7 +5,10 @@
 //! carries out all that came of it together: advertisements, then addresses, then announcements,
 //! each with one system call where that is possible, and the log last.
 
+mod effects;
+
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -15,18 +18,18 @@ use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock::{self, Timer};
 use vrrp_linux::mirror::{Event, Mirror};
 use vrrp_linux::monitor::{Heard, Monitor};
-use vrrp_linux::plan::{Change, plan, strays};
+use vrrp_linux::plan::Change;
 use vrrp_linux::poller::{Events, Poller, Waker};
 use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::{
-    Desired, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Output, Report,
-    State,
+    Desired, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Report,
 };
 
+use super::complaints::Complaints;
 use super::inbox::{Inbox, Message};
-use super::sockets::{Sockets, by_interface};
-use crate::scribe::{Log, Record};
+use super::sockets::Sockets;
+use crate::scribe::Log;
 
 /// Tokens of the poller: an interface's socket has the interface's number, which has 32 bits.
 const TIMER: u64 = 1 << 32;
@@ -62,6 +65,7 @@ pub(crate) struct Node {
     announcer: AnnounceSocket,
     tally: watch::Sender<Tally>,
     log: Log,
+    complaints: Complaints,
     /// When everything is to be looked at again.
     look_again_at: Option<Instant>,
     stopping: bool,
@@ -73,11 +77,7 @@ pub(crate) struct Node {
 struct Scratch {
     events: Vec<Event>,
     desired: Vec<Desired>,
-    announcements: Vec<(
-        InterfaceIndex,
-        MacAddress,
-        std::sync::Arc<[InterfaceAddress]>,
-    )>,
+    announcements: Vec<(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)>,
     reports: Vec<Report>,
     changes: Vec<Change>,
     failures: Vec<Failure>,
@@ -115,6 +115,7 @@ impl Node {
             sockets: Sockets::default(),
             announcer: AnnounceSocket::open()?,
             tally,
+            complaints: Complaints::new(log.clone()),
             log,
             look_again_at: None,
             stopping: false,
@@ -186,7 +187,7 @@ impl Node {
                 Err(error) => {
                     let name = name(&self.mirror, interface);
                     let text = format!("cannot receive on {name}: {error}");
-                    return self.log.note(Level::DEBUG, text);
+                    return self.complaints.tell(Level::WARN, text);
                 }
             }
         }
@@ -233,17 +234,13 @@ impl Node {
         match self.monitor.read(&mut self.scratch.events) {
             Ok(Heard::All) => {}
             Ok(Heard::Overrun) => {
-                self.log.note(
-                    Level::WARN,
-                    "the kernel's messages about interfaces overran; everything is looked at again",
-                );
+                let text = "the kernel's messages about interfaces overran; looking at everything";
+                self.complaints.tell(Level::WARN, text.to_owned());
                 self.look_again_at = Some(now);
             }
             Err(error) => {
-                self.log.note(
-                    Level::ERROR,
-                    format!("cannot hear the kernel's messages: {error}"),
-                );
+                let text = format!("cannot hear the kernel's messages: {error}");
+                self.complaints.tell(Level::ERROR, text);
                 self.look_again_at = Some(now + SECOND_LOOK);
             }
         }
@@ -271,153 +268,12 @@ impl Node {
     fn look_again(&mut self, now: Instant) {
         self.look_again_at = None;
         if let Err(error) = self.look() {
-            self.log.note(
-                Level::ERROR,
-                format!("cannot ask the kernel for addresses: {error}"),
-            );
+            let text = format!("cannot ask the kernel for addresses: {error}");
+            self.complaints.tell(Level::ERROR, text);
             self.look_again_at = Some(now + SECOND_LOOK);
         }
         self.engine.handle(now, Input::Overrun);
         self.remove_strays();
-    }
-
-    /// Acts when the set of interfaces may have changed: what is new has to be able to speak, and
-    /// what leaves has its last word first.
-    fn act_after_change(&mut self) {
-        let listeners = by_interface(self.engine.listeners());
-        self.sockets
-            .open(&listeners, &self.poller, |interface, error| {
-                let name = name(&self.mirror, interface);
-                self.log.note(
-                    Level::ERROR,
-                    format!("cannot open a raw socket on {name}: {error}"),
-                );
-            });
-        self.act();
-        self.sockets.close(&listeners);
-    }
-
-    /// Carries out all that the engine wants done.
-    fn act(&mut self) {
-        while let Some(output) = self.engine.poll() {
-            match output {
-                Output::Advertise {
-                    interface,
-                    source,
-                    message,
-                } => {
-                    self.sockets.queue(interface, source, message);
-                }
-                Output::Kernel(desired) => self.scratch.desired.push(desired),
-                Output::Announce {
-                    interface,
-                    mac,
-                    addresses,
-                } => {
-                    self.scratch.announcements.push((interface, mac, addresses));
-                }
-                Output::Report(report) => self.scratch.reports.push(report),
-            }
-        }
-        self.sockets.flush(|interface, source, error| {
-            let name = name(&self.mirror, interface);
-            let text = format!("cannot send an advertisement on {name} from {source}: {error}");
-            self.log.note(Level::WARN, text);
-        });
-        self.change_addresses();
-        self.announce();
-        if !self.scratch.reports.is_empty() {
-            self.report();
-        }
-    }
-
-    fn change_addresses(&mut self) {
-        for desired in self.scratch.desired.drain(..) {
-            plan(&desired, &mut self.mirror, &mut self.scratch.changes);
-        }
-        self.apply_changes();
-    }
-
-    /// Removes addresses with our mark that nobody here holds: left by a predecessor.
-    fn remove_strays(&mut self) {
-        let held: std::collections::BTreeSet<_> = self.engine.held().collect();
-        strays(
-            &mut self.mirror,
-            |interface, address| held.contains(&(interface, address)),
-            &mut self.scratch.changes,
-        );
-        for change in &self.scratch.changes {
-            self.log
-                .note(Level::WARN, format!("left by an earlier run: {change}"));
-        }
-        self.apply_changes();
-    }
-
-    fn apply_changes(&mut self) {
-        let Scratch {
-            changes, failures, ..
-        } = &mut self.scratch;
-        if changes.is_empty() {
-            return;
-        }
-        self.requests.apply(changes, &mut self.mirror, failures);
-        changes.clear();
-        for failure in failures.drain(..) {
-            self.log
-                .note(Level::ERROR, format!("{failure}; trying again"));
-            self.look_again_at = Some(clock::now() + SECOND_LOOK);
-        }
-    }
-
-    fn announce(&mut self) {
-        if self.scratch.announcements.is_empty() {
-            return;
-        }
-        for (interface, mac, addresses) in self.scratch.announcements.drain(..) {
-            for address in addresses.iter().filter_map(InterfaceAddress::ipv4) {
-                self.announcer.queue(interface, mac, address);
-            }
-        }
-        self.announcer.flush(|interface, address, error| {
-            let name = name(&self.mirror, interface);
-            let text = format!("cannot announce {address} on {name}: {error}");
-            self.log.note(Level::WARN, text);
-        });
-    }
-
-    fn report(&mut self) {
-        let mut tally = *self.tally.borrow();
-        for report in self.scratch.reports.drain(..) {
-            if let Report::Transition(transition) = &report {
-                tally.move_one(transition.from, transition.to);
-            }
-            self.log.record(Record::Report(report));
-        }
-        self.tally.send_if_modified(|told| {
-            let changed = *told != tally;
-            *told = tally;
-            changed
-        });
-    }
-}
-
-impl Tally {
-    fn move_one(&mut self, from: State, to: State) {
-        if let Some(count) = self.of(from) {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(count) = self.of(to) {
-            *count += 1;
-        }
-    }
-
-    const fn of(&mut self, state: State) -> Option<&mut usize> {
-        match state {
-            State::Init => None,
-            State::Master => Some(&mut self.master),
-            State::Backup => Some(&mut self.backup),
-            State::Fault => Some(&mut self.fault),
-        }
     }
 }
 
