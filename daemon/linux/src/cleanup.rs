@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use vrrp_proto::{InterfaceAddress, InterfaceIndex};
 
-use crate::mirror::Mirror;
+use crate::mirror::{Held, Mirror};
 use crate::plan::{Change, strays};
 use crate::request::{Failure, Requests};
 
@@ -19,7 +19,8 @@ pub struct Cleaned {
 }
 
 /// Removes every address that bears our mark, and on kernels without marks (before 5.18) each of
-/// `configured`: the interface's name and the address.
+/// `configured`: the interface's name and the address. Without marks the last addresses of an
+/// interface stay, because they are most likely the host's own.
 ///
 /// # Errors
 ///
@@ -34,7 +35,8 @@ pub fn cleanup<'a>(
     let mut changes = Vec::new();
     strays(&mut mirror, |_, _| false, &mut changes);
     if !mirror.marks() {
-        changes.extend(present(configured, &mirror));
+        let configured: Vec<_> = configured.into_iter().collect();
+        changes.extend(present(&configured, &mirror));
     }
     let mut cleaned = Cleaned::default();
     requests.apply(&changes, &mut mirror, &mut cleaned.failures);
@@ -53,15 +55,20 @@ pub fn cleanup<'a>(
     Ok(cleaned)
 }
 
-/// The removal of those of `addresses` that are there.
+/// The removal of those of `configured` that are there beside others.
 fn present<'a>(
-    addresses: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
-    mirror: &Mirror,
-) -> impl Iterator<Item = Change> {
-    addresses.into_iter().filter_map(|(name, address)| {
+    configured: &'a [(&'a str, InterfaceAddress)],
+    mirror: &'a Mirror,
+) -> impl Iterator<Item = Change> + 'a {
+    let is_configured = |held: &Held| configured.iter().any(|(_, each)| *each == held.address);
+    configured.iter().filter_map(move |&(name, address)| {
         let interface = mirror.links().find(|link| &*link.name == name)?.index;
         mirror.held(interface, address)?;
-        Some(Change::Delete { interface, address })
+        let others = mirror
+            .addresses(interface)
+            .iter()
+            .any(|held| !is_configured(held));
+        others.then_some(Change::Delete { interface, address })
     })
 }
 
@@ -70,4 +77,48 @@ fn name_of(interface: InterfaceIndex, mirror: &Mirror) -> Arc<str> {
         || interface.0.to_string().into(),
         |link| Arc::clone(&link.name),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use vrrp_proto::Link;
+
+    use super::*;
+    use crate::mirror::Event;
+
+    #[test]
+    fn without_marks_an_address_goes_only_when_another_stays() {
+        let eth1 = InterfaceIndex(2);
+        let address = |text: &str| text.parse::<InterfaceAddress>().unwrap();
+        let held = |text| Held {
+            address: address(text),
+            ours: false,
+            secondary: false,
+        };
+        let mut mirror = Mirror::new();
+        mirror.apply(Event::Link(Link {
+            index: eth1,
+            name: "eth1".into(),
+            up: true,
+            carrier: true,
+            mac: None,
+        }));
+        mirror.apply(Event::AddressAdded(eth1, held("192.168.224.100/24")));
+        let configured = [
+            ("eth1", address("192.168.224.100/24")),
+            ("eth2", address("10.0.0.1/8")),
+        ];
+        assert_eq!(
+            present(&configured, &mirror).count(),
+            0,
+            "the host's only address"
+        );
+        mirror.apply(Event::AddressAdded(eth1, held("192.168.224.11/24")));
+        let changes: Vec<_> = present(&configured, &mirror).collect();
+        let delete = Change::Delete {
+            interface: eth1,
+            address: address("192.168.224.100/24"),
+        };
+        assert_eq!(changes, [delete]);
+    }
 }
