@@ -118,8 +118,9 @@ fn initialize(verbose: bool) {
     } else {
         LevelFilter::INFO
     };
-    let journal = std::env::var_os("JOURNAL_STREAM")
-        .and_then(|_| tracing_journald::layer().ok())
+    let journal = is_journal()
+        .then(tracing_journald::layer)
+        .and_then(Result::ok)
         .map(|layer| layer.with_field_prefix(Some("VRRP".to_owned())));
     let standard_error = journal.is_none().then(|| {
         tracing_subscriber::fmt::layer()
@@ -139,6 +140,14 @@ fn initialize(verbose: bool) {
         .with(journal.with_filter(level))
         .with(standard_error.with_filter(level))
         .try_init();
+}
+
+/// Whether standard error is the stream that systemd made for this service: a shell inside of one
+/// has the variable too, and a terminal.
+fn is_journal() -> bool {
+    let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
+    let standard_error = nix::sys::stat::fstat(std::io::stderr());
+    standard_error.is_ok_and(|stat| stream == format!("{}:{}", stat.st_dev, stat.st_ino))
 }
 
 fn write_all(records: &Receiver<Record>, count: &Count) {

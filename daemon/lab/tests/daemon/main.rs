@@ -74,6 +74,7 @@ fn main() -> ExitCode {
                 without_a_configuration_it_says_so_and_ends,
                 a_wrong_configuration_is_named_and_touches_nothing,
                 systemd_is_told_what_it_wants_to_know,
+                the_journal_gets_the_values_as_fields,
                 a_log_that_is_stuck_delays_nothing,
                 clients_that_do_not_read_disturb_nobody;
         ],

@@ -109,10 +109,42 @@ pub(crate) fn systemd_is_told_what_it_wants_to_know() -> Outcome {
     told.wait_for(|words| words.contains(&"RELOADING=1"))?;
     told.wait_for(|words| words.contains(&"READY=1"))?;
 
-    // A daemon that hangs is not fed.
     daemon.kill(Signal::SIGTERM)?;
     told.wait_for(|words| words.contains(&"STOPPING=1"))?;
     assert!(daemon.wait(SOON)?.success());
+    Ok(())
+}
+
+pub(crate) fn the_journal_gets_the_values_as_fields() -> Outcome {
+    let host = Host::new("a")?;
+    host.shell("mkdir -p /run/systemd/journal")?;
+    let journal = Told::at(&host, "/run/systemd/journal/socket")?;
+    let lan = Lan::new()?;
+    let a = lan.plug_in(host, 11)?;
+    a.host
+        .write("/run/vrrpd.json", only(instance(HIGH)), 0o600)?;
+    let program = vrrpd_program()?.display().to_string();
+    // As systemd says that standard error is the journal.
+    let script = format!(
+        "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); \
+         exec {program} run --config /run/vrrpd.json"
+    );
+    let daemon = shell(&a.host, &script)?;
+    let lines = journal.wait_for(|lines| {
+        let has = |part: &str| lines.iter().any(|line| line.contains(part));
+        has("VI_1: backup -> master (priority") && has("no advertisement from anybody")
+    })?;
+    for field in [
+        "VRRP_INSTANCE",
+        "VRRP_FROM",
+        "VRRP_TO",
+        "VRRP_CAUSE",
+        "VRRP_PRIORITY",
+    ] {
+        let there = lines.iter().any(|line| line.starts_with(field));
+        assert!(there, "{field} in {lines:?}");
+    }
+    assert_eq!(daemon.log(), "", "nothing on standard error");
     Ok(())
 }
 
@@ -204,7 +236,11 @@ struct Told {
 
 impl Told {
     fn on(host: &Host) -> Result<Self, std::io::Error> {
-        let socket = host.run(|| UnixDatagram::bind("/run/notify"))?;
+        Self::at(host, "/run/notify")
+    }
+
+    fn at(host: &Host, path: &str) -> Result<Self, std::io::Error> {
+        let socket = host.run(|| UnixDatagram::bind(path))?;
         socket.set_read_timeout(Some(SOON))?;
         Ok(Self { socket })
     }

@@ -48,6 +48,21 @@ fn a_user_that_does_not_exist_is_a_failure_with_its_name() {
 }
 
 #[test]
+fn as_root_a_script_runs_as_its_user_without_roots_groups() {
+    if !nix::unistd::geteuid().is_root() {
+        // Nobody else may become another user.
+        return;
+    }
+    let script = Script {
+        user: Some("nobody".to_owned()),
+        ..shell("echo $(id -un) $(id -gn) $(id -Gn)", PATIENCE)
+    };
+    let (well, detail) = block_on(async { check(&script).await.describe() });
+    assert!(well, "{detail}");
+    assert_eq!(detail, "exit status: 0: nobody nogroup nogroup");
+}
+
+#[test]
 fn a_script_that_hangs_is_killed_with_everything_it_started() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
