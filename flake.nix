@@ -58,10 +58,8 @@
       lib.rendered = lib.mapAttrs (
         _: test:
         lib.mapAttrs (_: import ./vm-tests/rendered.nix { inherit lib; }) (
-          lib.filterAttrs (_: host: host.services.vrrp.enable) (
-            # Older test drivers gave the configuration under a name.
-            lib.mapAttrs (_: host: if host ? services then host else host.config) test.nodes
-          )
+          # Older test drivers gave the configuration under a name.
+          lib.mapAttrs (_: host: if host ? services then host else host.config) test.nodes
         )
       ) (vmTests nixpkgs.legacyPackages.x86_64-linux);
 

@@ -1,5 +1,5 @@
-# What the module makes of a host, for hosts that are no NixOS: the same configuration, unit and
-# scripts, without paths of the Nix store.
+# What NixOS makes of a host, for hosts that are no NixOS: the daemon's configuration, unit and
+# scripts, and what is around it, without paths of the Nix store.
 #
 #   ../shared/nix-eval/run --eval lib.rendered       or: nix eval --json .#lib.rendered
 { lib }:
@@ -7,6 +7,7 @@
 host:
 let
   cfg = host.services.vrrp;
+  inherit (host.networking) firewall;
 
   programs = "/usr/local/lib/vrrp";
   daemon = "/usr/local/sbin/vrrpd";
@@ -48,13 +49,52 @@ let
   );
 in
 {
-  config = cfg.document // {
-    trackers = lib.mapAttrs (_: tracker) cfg.document.trackers;
+  daemon =
+    if cfg.enable then
+      {
+        config = cfg.document // {
+          trackers = lib.mapAttrs (_: tracker) cfg.document.trackers;
+        };
+        unit = builtins.unsafeDiscardStringContext unit;
+        inherit (host.systemd.services.vrrp) wantedBy;
+        inherit scripts;
+        polkit = lib.optionalString host.security.polkit.enable host.security.polkit.extraConfig;
+      }
+    else
+      null;
+
+  interfaces = lib.mapAttrs (name: { vlan, ... }: {
+    inherit vlan;
+    addresses = map (
+      each: "${each.address}/${toString each.prefixLength}"
+    ) host.networking.interfaces.${name}.ipv4.addresses;
+  }) host.virtualisation.interfaces;
+
+  # Files that a story writes itself: passwords, and the page of the web server.
+  files = lib.mapAttrs' (name: file: lib.nameValuePair "/etc/${name}" { inherit (file) text mode; }) (
+    lib.filterAttrs (name: _: name == "vrrp-password" || lib.hasPrefix "www/" name) host.environment.etc
+  );
+  httpd = host.services.httpd.enable;
+
+  keepalived =
+    if host.services.keepalived.enable then
+      lib.mapAttrs (_: instance: {
+        inherit (instance)
+          interface
+          virtualRouterId
+          priority
+          extraConfig
+          ;
+        addresses = map (each: each.addr) instance.virtualIps;
+      }) host.services.keepalived.vrrpInstances
+    else
+      null;
+
+  firewall = {
+    nftables = host.networking.nftables.enable;
+    tcpPorts = firewall.allowedTCPPorts;
+    inherit (firewall) extraInputRules;
+    # Other modules of NixOS have commands of their own.
+    extraCommands = lib.filter (lib.hasInfix "-p 112") (lib.splitString "\n" firewall.extraCommands);
   };
-  unit = builtins.unsafeDiscardStringContext unit;
-  inherit scripts;
-  polkit = lib.optionalString host.security.polkit.enable host.security.polkit.extraConfig;
-  interfaces = lib.mapAttrs (
-    _: interface: map (each: "${each.address}/${toString each.prefixLength}") interface.ipv4.addresses
-  ) (lib.filterAttrs (name: _: name != "lo") host.networking.interfaces);
 }

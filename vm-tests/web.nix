@@ -1,11 +1,10 @@
 # A host that serves one page: who it is.
-page:
-{ pkgs, ... }:
-{
+page: {
+  environment.etc."www/index.html".text = page;
   services.httpd = {
     enable = true;
     adminAddr = "admin@example.org";
-    virtualHosts.localhost.documentRoot = "${pkgs.writeTextDir "index.html" page}";
+    virtualHosts.localhost.documentRoot = "/etc/www";
   };
   networking.firewall.allowedTCPPorts = [ 80 ];
 }

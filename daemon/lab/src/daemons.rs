@@ -161,18 +161,7 @@ impl<'h> Vrrpd<'h> {
         timeout: Duration,
     ) -> Result<Line> {
         let wanted = format!("{instance}: {from} -> {to} ");
-        self.process
-            .output()
-            .wait_for(
-                |line| line.at >= since && line.text.contains(&wanted),
-                timeout,
-            )
-            .ok_or_else(|| {
-                Error::new(
-                    format!("waiting {timeout:?} for `{wanted}`"),
-                    self.process.log(),
-                )
-            })
+        wait_for_line(&self.process, &wanted, since, timeout)
     }
 
     /// Waits until an instance is in a state, however it came there.
@@ -302,18 +291,7 @@ impl Keepalived {
         timeout: Duration,
     ) -> Result<Line> {
         let wanted = format!("({instance}) Entering {state} STATE");
-        self.process
-            .output()
-            .wait_for(
-                |line| line.at >= since && line.text.contains(&wanted),
-                timeout,
-            )
-            .ok_or_else(|| {
-                Error::new(
-                    format!("waiting {timeout:?} for `{wanted}`"),
-                    self.process.log(),
-                )
-            })
+        wait_for_line(&self.process, &wanted, since, timeout)
     }
 
     /// Stops it in order and waits for its end.
@@ -328,4 +306,18 @@ impl Keepalived {
     pub fn process(&self) -> &Process {
         &self.process
     }
+}
+
+/// The first line with `wanted` in it that a daemon wrote since then.
+fn wait_for_line(
+    process: &Process,
+    wanted: &str,
+    since: Moment,
+    timeout: Duration,
+) -> Result<Line> {
+    let is_wanted = |line: &Line| line.at >= since && line.text.contains(wanted);
+    process
+        .output()
+        .wait_for(is_wanted, timeout)
+        .ok_or_else(|| Error::new(format!("waiting {timeout:?} for `{wanted}`"), process.log()))
 }
