@@ -1,0 +1,97 @@
+"""Plays stories: common.py and STORY.py, with the names that the NixOS driver gives them."""
+
+import contextlib
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from .render import PROJECT, RENDERED
+from .stage import Stage, daemon, enter_namespace
+
+STORIES = PROJECT / "vm-tests"
+LOGS = PROJECT / "target" / "vm-tests"
+
+# Longer than any of them takes on a busy machine without KVM.
+BOUND = 30 * 60
+
+NOT_FOR_DEBIAN = {
+    "reload": "it switches between specialisations, which only NixOS has "
+    "(that a changed file reloads the daemon is shown by the tests of daemon/lab)",
+}
+
+
+def say(text: str) -> None:
+    print(text, flush=True)
+
+
+@contextlib.contextmanager
+def subtest(name: str) -> Iterator[None]:
+    started = time.monotonic()
+    try:
+        yield
+    except BaseException:
+        say(f"  FAILED {time.monotonic() - started:6.1f} s  {name}")
+        raise
+    say(f"  passed {time.monotonic() - started:6.1f} s  {name}")
+
+
+def play(story: str, vrrpd: Path) -> bool:
+    say(f"{story}:")
+    started = time.monotonic()
+    with Stage(story, vrrpd) as stage:
+        names: dict[str, Any] = {
+            **stage.machines,
+            "machines": list(stage.machines.values()),
+            "start_all": stage.start_all,
+            "subtest": subtest,
+        }
+        try:
+            signal.alarm(BOUND)
+            for path in [STORIES / "common.py", STORIES / f"{story}.py"]:
+                exec(compile(path.read_text(), path, "exec"), names)  # noqa: S102
+            passed = True
+        except Exception:  # noqa: BLE001: a story may fail in any way
+            traceback.print_exc()
+            stage.keep_logs(LOGS / story)
+            say(f"  what the guests said: {LOGS / story}")
+            passed = False
+        finally:
+            signal.alarm(0)
+        took = time.monotonic() - started
+        say(f"{story}: {'passed' if passed else 'FAILED'} in {took:.0f} s ({stage.accelerator})")
+    return passed
+
+
+def stop(number: int, _: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def too_long(_: int, __: FrameType | None) -> None:
+    raise TimeoutError(f"a story takes longer than {BOUND} s")
+
+
+def main(arguments: list[str], usage: str | None) -> int:
+    known = sorted(path.stem for path in RENDERED.glob("*.json"))
+    wrong = [story for story in arguments if story not in known]
+    if wrong:
+        print(f"{usage}\nno such story: {' '.join(wrong)}; there are {' '.join(known)}")
+        return 2
+    enter_namespace()
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGHUP, stop)
+    signal.signal(signal.SIGALRM, too_long)
+    vrrpd = daemon()
+    failed = []
+    for story in arguments or known:
+        if story in NOT_FOR_DEBIAN:
+            say(f"{story}: not played: {NOT_FOR_DEBIAN[story]}")
+        elif not play(story, vrrpd):
+            failed.append(story)
+    if failed:
+        print(f"failed: {' '.join(failed)}", file=sys.stderr)
+    return 1 if failed else 0

@@ -1,0 +1,257 @@
+"""What a guest is beside the image: the files that make it one host of a story.
+
+They come from `vm-tests/rendered/` and stand in an archive that the initramfs unpacks at the first
+boot. Debian's own words are written here and nowhere else: networkd, Apache, the two firewalls.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+UNITS = "/etc/systemd/system"
+
+# A unit of a story that only has to be there.
+ONESHOT = """\
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/bin/true
+"""
+
+# Units that a story adds itself, for the scripts to manage.
+ONESHOTS = {"hardening": ["managed", "foreign"]}
+
+# Under the name and with the PID file that NixOS and the course use.
+HTTPD_UNIT = """\
+[Unit]
+Description=Apache HTTPD
+After=network.target
+
+[Service]
+Type=forking
+PIDFile=/run/httpd/httpd.pid
+ExecStart=/usr/sbin/apache2 -f /etc/httpd.conf -k start
+ExecStop=/usr/sbin/apache2 -f /etc/httpd.conf -k graceful-stop
+ExecReload=/usr/sbin/apache2 -f /etc/httpd.conf -k graceful
+Restart=always
+RestartSec=5s
+RuntimeDirectory=httpd
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+HTTPD_CONFIGURATION = """\
+ServerName localhost
+ServerRoot /run/httpd
+PidFile /run/httpd/httpd.pid
+DefaultRuntimeDir /run/httpd
+ErrorLog /run/httpd/error.log
+Listen 80
+User www-data
+Group www-data
+LoadModule mpm_event_module /usr/lib/apache2/modules/mod_mpm_event.so
+LoadModule authz_core_module /usr/lib/apache2/modules/mod_authz_core.so
+LoadModule dir_module /usr/lib/apache2/modules/mod_dir.so
+StartServers 1
+MinSpareThreads 5
+MaxSpareThreads 25
+ThreadsPerChild 25
+MaxRequestWorkers 50
+DocumentRoot /etc/www
+DirectoryIndex index.html
+<Directory /etc/www>
+  Require all granted
+</Directory>
+"""
+
+# NixOS's firewalls: what they let in, and the names that rules may use.
+IPTABLES_UNIT = """\
+[Unit]
+Description=Firewall
+Wants=network-pre.target
+Before=network-pre.target
+After=systemd-modules-load.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/usr/local/lib/firewall
+ExecReload=/usr/local/lib/firewall
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+IPTABLES_SCRIPT = """\
+#!/bin/sh
+set -eu
+if iptables -w -n -L nixos-fw > /dev/null 2>&1; then
+  iptables -w -D INPUT -j nixos-fw
+  for chain in nixos-fw nixos-fw-accept; do
+    iptables -w -F $chain
+  done
+  for chain in nixos-fw nixos-fw-accept; do
+    iptables -w -X $chain
+  done
+fi
+iptables -w -N nixos-fw-accept
+iptables -w -A nixos-fw-accept -j ACCEPT
+iptables -w -N nixos-fw
+iptables -w -A nixos-fw -i lo -j nixos-fw-accept
+iptables -w -A nixos-fw -m conntrack --ctstate ESTABLISHED,RELATED -j nixos-fw-accept
+iptables -w -A nixos-fw -p icmp --icmp-type echo-request -j nixos-fw-accept
+{rules}
+iptables -w -A nixos-fw -j DROP
+iptables -w -A INPUT -j nixos-fw
+"""
+
+NFTABLES_RULES = """\
+flush ruleset
+table inet nixos-fw {{
+  chain input {{
+    type filter hook input priority filter; policy drop;
+    iifname lo accept
+    ct state {{ established, related }} accept
+    icmp type echo-request accept
+    icmpv6 type != {{ nd-redirect, 139 }} accept
+{rules}
+  }}
+}}
+"""
+
+NETWORK = """\
+[Match]
+Name={name}
+
+[Network]
+LinkLocalAddressing=ipv6
+IPv6AcceptRA=false
+{addresses}
+"""
+
+
+@dataclass(frozen=True)
+class File:
+    data: bytes
+    mode: int = 0o100644
+
+
+class Files:
+    """The files of one host by their path."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, File] = {}
+
+    def add(self, path: str, text: str | bytes, permissions: int = 0o644) -> None:
+        data = text.encode() if isinstance(text, str) else text
+        self.files[path] = File(data, 0o100000 | permissions)
+
+    def link(self, path: str, target: str) -> None:
+        self.files[path] = File(target.encode(), 0o120777)
+
+    def enable(self, unit: str, target: str = "multi-user.target", home: str = UNITS) -> None:
+        self.link(f"{UNITS}/{target}.wants/{unit}", f"{home}/{unit}")
+
+    def archive(self, below: str) -> bytes:
+        """A cpio archive, as the kernel unpacks it, with all files below a folder."""
+        entries: dict[str, File] = {}
+        for path, file in sorted(self.files.items()):
+            name = f"{below}{path}"
+            for parent in reversed(Path(name).parents[:-1]):
+                entries.setdefault(str(parent), File(b"", 0o040755))
+            entries[name] = file
+        entries["TRAILER!!!"] = File(b"", 0)
+        return b"".join(
+            entry(inode, name, file) for inode, (name, file) in enumerate(entries.items(), 1)
+        )
+
+
+def entry(inode: int, name: str, file: File) -> bytes:
+    """One of the archive, in the format `newc`."""
+    path = name.encode() + b"\0"
+    numbers = [inode, file.mode, 0, 0, 1, 0, len(file.data), 0, 0, 0, 0, len(path), 0]
+    header = b"070701" + b"".join(b"%08X" % number for number in numbers) + path
+    return padded(header) + padded(file.data)
+
+
+def padded(data: bytes) -> bytes:
+    return data + b"\0" * (-len(data) % 4)
+
+
+def provision(story: str, name: str, host: dict[str, Any], vrrpd: Path) -> Files:
+    files = Files()
+    files.add("/etc/hostname", f"{name}\n")
+    files.add("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {name}\n")
+    for interface, network in host["interfaces"].items():
+        addresses = "".join(f"Address={each}\n" for each in network["addresses"])
+        files.add(
+            f"/etc/systemd/network/{interface}.network",
+            NETWORK.format(name=interface, addresses=addresses),
+        )
+    for path, file in host["files"].items():
+        permissions = 0o644 if file["mode"] == "symlink" else int(file["mode"], 8)
+        files.add(path, file["text"], permissions)
+    for unit in ONESHOTS.get(story, []):
+        files.add(f"{UNITS}/{unit}.service", ONESHOT)
+
+    firewall(files, host)
+    if host["daemon"] is not None:
+        daemon(files, host["daemon"], vrrpd)
+    if host["httpd"]:
+        files.add(f"{UNITS}/httpd.service", HTTPD_UNIT)
+        files.add("/etc/httpd.conf", HTTPD_CONFIGURATION)
+        files.enable("httpd.service")
+    if host["keepalived"] is not None:
+        files.add("/etc/keepalived/keepalived.conf", keepalived(host["keepalived"]))
+        files.enable("keepalived.service", home="/usr/lib/systemd/system")
+    return files
+
+
+def daemon(files: Files, rendered: dict[str, Any], vrrpd: Path) -> None:
+    files.add("/usr/local/sbin/vrrpd", vrrpd.read_bytes(), 0o755)
+    files.add("/etc/vrrpd/config.json", json.dumps(rendered["config"], indent=2))
+    files.add(f"{UNITS}/vrrp.service", rendered["unit"])
+    for target in rendered["wantedBy"]:
+        files.enable("vrrp.service", target)
+    for path, text in rendered["scripts"].items():
+        files.add(path, text, 0o755)
+    if rendered["polkit"]:
+        files.add("/usr/share/polkit-1/rules.d/10-vrrp.rules", rendered["polkit"])
+
+
+def keepalived(instances: dict[str, dict[str, Any]]) -> str:
+    return "\n".join(
+        f"vrrp_instance {name} {{\n"
+        f"  interface {each['interface']}\n"
+        f"  state BACKUP\n"
+        f"  virtual_router_id {each['virtualRouterId']}\n"
+        f"  priority {each['priority']}\n"
+        f"  {each['extraConfig']}\n"
+        f"  virtual_ipaddress {{\n    {' '.join(each['addresses'])}\n  }}\n"
+        "}\n"
+        for name, each in instances.items()
+    )
+
+
+def firewall(files: Files, host: dict[str, Any]) -> None:
+    wanted = host["firewall"]
+    if wanted["nftables"]:
+        rules = [f"tcp dport {port} accept" for port in wanted["tcpPorts"]]
+        rules.append(wanted["extraInputRules"].strip())
+        text = "\n".join(f"    {rule}" for rule in rules if rule)
+        files.add("/etc/nftables.conf", NFTABLES_RULES.format(rules=text))
+        files.enable("nftables.service", home="/usr/lib/systemd/system")
+    else:
+        rules = [
+            f"iptables -w -A nixos-fw -p tcp --dport {port} -j nixos-fw-accept"
+            for port in wanted["tcpPorts"]
+        ]
+        rules += wanted["extraCommands"]
+        if host["keepalived"] is not None:
+            # What services.keepalived.openFirewall adds.
+            rules.append("iptables -w -A nixos-fw -p 112 -j nixos-fw-accept")
+        files.add("/usr/local/lib/firewall", IPTABLES_SCRIPT.format(rules="\n".join(rules)), 0o755)
+        files.add(f"{UNITS}/firewall.service", IPTABLES_UNIT)
+        files.enable("firewall.service")

@@ -1,0 +1,206 @@
+"""The hosts of a story as virtual machines, on networks that nobody else sees.
+
+Each VLAN is a bridge, each interface a tap on it, and all of them are in a network namespace that
+ends with the run.
+"""
+
+import functools
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from . import render
+from .image import Image, image
+from .machine import Machine
+from .provision import provision
+
+PROJECT = render.PROJECT
+# Set in a process that has a network namespace of its own.
+INSIDE = "VRRP_VM_NAMESPACE"
+
+KERNEL = "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10"
+KVM_PROBE = 20
+
+
+def enter_namespace() -> None:
+    """Goes on in a network namespace of our own: the program starts anew there."""
+    if os.environ.get(INSIDE) == str(os.getpid()):
+        return
+    environment = {**os.environ, INSIDE: str(os.getpid())}
+    user = [] if os.geteuid() == 0 else ["--map-root-user"]
+    sys.stdout.flush()
+    os.execvpe(
+        "unshare", ["unshare", *user, "--net", "--", sys.executable, *sys.argv], environment
+    )
+
+
+def ip(*arguments: str) -> None:
+    subprocess.run(["ip", *arguments], check=True, timeout=30)
+
+
+def daemon() -> Path:
+    """$VRRPD, or what cargo builds."""
+    if "VRRPD" in os.environ:
+        return Path(os.environ["VRRPD"])
+    build = ["cargo", "build", "--quiet", "--release", "--locked", "--package", "vrrpd"]
+    subprocess.run(build, cwd=PROJECT, check=True, timeout=1800)
+    target = Path(os.environ.get("CARGO_TARGET_DIR", "target"))
+    return PROJECT / target / "release" / "vrrpd"
+
+
+@functools.cache
+def accelerator(found: Image) -> list[str]:
+    """KVM if a kernel really comes up with it: that there is a /dev/kvm says little."""
+    if os.access("/dev/kvm", os.R_OK | os.W_OK) and kvm_works(found):
+        return ["-accel", "kvm", "-cpu", "host"]
+    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+
+
+def kvm_works(found: Image) -> bool:
+    command = [
+        *["qemu-system-x86_64", "-machine", "q35", "-accel", "kvm", "-cpu", "host"],
+        *["-m", "256", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"],
+        *["-serial", "stdio", "-kernel", str(found.kernel), "-initrd", str(found.initramfs)],
+        *["-append", "console=ttyS0 quiet panic=-1 vrrp.probe"],
+    ]
+    probe = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "KILL", "timeout", str(KVM_PROBE), *command],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    try:
+        assert probe.stdout is not None
+        for line in probe.stdout:
+            if b"vrrp.probe: up" in line:
+                return True
+            # The guest stands still then, and QEMU goes on.
+            if b"KVM internal error" in line:
+                return False
+        return False
+    finally:
+        probe.terminate()
+        probe.wait()
+
+
+class Stage:
+    """The machines of one story, from the first tap to the end of the last process."""
+
+    def __init__(self, story: str, vrrpd: Path) -> None:
+        self.story = story
+        self.hosts = render.load(story)
+        self.place = Path(tempfile.mkdtemp(prefix="vrrp-vm."))
+        self.machines: dict[str, Machine] = {}
+        try:
+            self._build(vrrpd)
+        except BaseException:
+            self.close()
+            raise
+
+    def _build(self, vrrpd: Path) -> None:
+        found = image()
+        accel = accelerator(found)
+        self.accelerator = accel[1].split(",")[0]
+        ip("link", "set", "lo", "up")
+        vlans = {
+            network["vlan"] for host in self.hosts.values() for network in host["interfaces"].values()
+        }
+        for vlan in sorted(vlans):
+            # Without snooping: a switch that knows nothing of multicast.
+            ip("link", "add", f"br{vlan}", "type", "bridge", "mcast_snooping", "0")
+            ip("link", "set", f"br{vlan}", "up")
+        for number, (name, host) in enumerate(sorted(self.hosts.items()), 1):
+            place = self.place / name
+            place.mkdir()
+            archive = provision(self.story, name, host, vrrpd).archive("host")
+            (place / "initramfs").write_bytes(found.initramfs.read_bytes() + archive)
+            subprocess.run(
+                [
+                    *["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw"],
+                    *["-b", str(found.disk), str(place / "disk")],
+                ],
+                check=True,
+                timeout=60,
+            )
+            command = [*qemu(name, place, found, accel), *nics(number, host)]
+            self.machines[name] = Machine(name, command, place, host["interfaces"])
+
+    def start_all(self) -> None:
+        for machine in self.machines.values():
+            machine.start()
+
+    def keep_logs(self, target: Path) -> None:
+        """What can be known of the guests, for people."""
+        shutil.rmtree(target, ignore_errors=True)
+        for name, machine in self.machines.items():
+            place = target / name
+            place.mkdir(parents=True)
+            for log in ["console.log", "qemu.log"]:
+                if (machine.place / log).exists():
+                    shutil.copy(machine.place / log, place / log)
+            if not machine.running():
+                continue
+            for log, command in {
+                "journal": "journalctl --no-pager --output=short-precise",
+                "status": "vrrpd status; ip address; ip route; systemctl --no-pager --failed",
+            }.items():
+                try:
+                    (place / log).write_text(machine.execute(command, timeout=60)[1])
+                except Exception as error:  # noqa: BLE001: of a guest that is broken
+                    (place / log).write_text(f"not to be had: {error}\n")
+
+    def close(self) -> None:
+        for machine in self.machines.values():
+            machine.crash()
+        shutil.rmtree(self.place, ignore_errors=True)
+        for kind in ["br1", "br2"]:
+            subprocess.run(
+                ["ip", "link", "del", kind], check=False, stderr=subprocess.DEVNULL, timeout=30
+            )
+
+    def __enter__(self) -> "Stage":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def qemu(name: str, place: Path, found: Image, accel: list[str]) -> list[str]:
+    def channel(what: str, more: str = "") -> str:
+        return f"socket,id={what},path={place}/{what},server=on,wait=off{more}"
+
+    return [
+        *["qemu-system-x86_64", "-name", name, "-machine", "q35", *accel],
+        *["-m", "384", "-nodefaults", "-no-user-config", "-display", "none"],
+        *["-kernel", str(found.kernel), "-initrd", f"{place}/initramfs", "-append", KERNEL],
+        *["-drive", f"if=none,id=disk,format=qcow2,file={place}/disk"],
+        *["-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"],
+        *["-chardev", channel("console", f",logfile={place}/console.log,logappend=on")],
+        *["-serial", "chardev:console"],
+        *["-device", "virtio-serial-pci", "-chardev", channel("driver")],
+        *["-device", "virtserialport,chardev=driver,name=driver"],
+        *["-chardev", channel("monitor"), "-mon", "chardev=monitor,mode=control"],
+    ]
+
+
+def nics(number: int, host: dict[str, Any]) -> list[str]:
+    """Makes the taps, and says them to QEMU. The MAC's last byte tells the guest the name."""
+    arguments = []
+    for interface, network in sorted(host["interfaces"].items()):
+        tap = f"tap{number}-{interface}"
+        mac = f"52:54:00:00:{number:02x}:{int(interface.removeprefix('eth')):02x}"
+        ip("tuntap", "add", tap, "mode", "tap")
+        ip("link", "set", tap, "master", f"br{network['vlan']}", "up")
+        arguments += ["-netdev", f"tap,id={interface},ifname={tap},script=no,downscript=no"]
+        arguments += ["-device", f"virtio-net-pci,netdev={interface},mac={mac},romfile="]
+    return arguments
