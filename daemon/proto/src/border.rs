@@ -119,6 +119,27 @@ pub enum Output {
     Report(Report),
 }
 
+/// What is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// A master's next advertisement.
+    Advertisement,
+    /// A new master's second announcement.
+    Announcement,
+    /// A backup's succession, unless the master is heard before.
+    TakeOver,
+}
+
+impl fmt::Display for Due {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Advertisement => "advertisement",
+            Self::Announcement => "second announcement",
+            Self::TakeOver => "take-over",
+        })
+    }
+}
+
 /// What the kernel should hold for one router. It is a wish, not a command: whoever receives it
 /// compares it with what is there, so the same one may be given at any time and again.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ mod types;
 pub mod wire;
 
 pub use border::{
-    Cause, Desired, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
+    Cause, Desired, Due, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
 };
 pub use engine::Engine;
 pub use time::{Human, Instant};

@@ -25,7 +25,7 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use crate::border::{Cause, Obstacle, State};
+use crate::border::{Cause, Due, Obstacle, State};
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Priority, Version};
 use crate::wire::Advert;
@@ -364,16 +364,16 @@ impl Router {
     }
 
     /// When the router wants to be ticked, and why.
-    pub(crate) fn deadline(&self) -> Option<(Instant, &'static str)> {
+    pub(crate) fn deadline(&self) -> Option<(Instant, Due)> {
         match &self.phase {
             Phase::Init | Phase::Fault(_) => None,
-            Phase::Backup(backup) => Some((backup.down_at, "master down")),
+            Phase::Backup(backup) => Some((backup.down_at, Due::TakeOver)),
             Phase::Master(Master {
                 advert_at,
                 announce_at: Some(announce_at),
                 ..
-            }) if announce_at < advert_at => Some((*announce_at, "second announcement")),
-            Phase::Master(master) => Some((master.advert_at, "advertisement")),
+            }) if announce_at < advert_at => Some((*announce_at, Due::Announcement)),
+            Phase::Master(master) => Some((master.advert_at, Due::Advertisement)),
         }
     }
 

@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use self::interfaces::Interfaces;
 use self::slot::Slot;
-use crate::border::{Cause, Input, Link, Obstacle, Output, Report, State};
+use crate::border::{Cause, Due, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
 use crate::params::{RouterParams, TrackerKind};
@@ -120,7 +120,7 @@ impl Engine {
 
     /// When to come back with a [`Tick`](Input::Tick), and what is due then. May change with every
     /// [`handle`](Self::handle).
-    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+    pub fn poll_timeout(&self) -> Option<(Instant, Due)> {
         let (_, id) = self.deadlines.first()?;
         self.slots[id].router.deadline()
     }

@@ -1,7 +1,7 @@
 //! The life of routers that are left alone by the host: start, take-over, end.
 
 use super::rig::*;
-use crate::border::{Input, State};
+use crate::border::{Due, Input, State};
 use crate::params::NodeParams;
 use crate::types::{AdvertInterval, Priority, Vrid};
 
@@ -214,9 +214,9 @@ fn the_next_deadline_says_what_is_due() {
     let mut long = vi_2();
     long.interval = AdvertInterval::from_centiseconds(1000).unwrap();
     let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", long)]));
-    assert_eq!(node.engine.poll_timeout().unwrap().1, "master down");
+    assert_eq!(node.engine.poll_timeout().unwrap().1, Due::TakeOver);
     node.step();
-    assert_eq!(node.engine.poll_timeout().unwrap().1, "advertisement");
+    assert_eq!(node.engine.poll_timeout().unwrap().1, Due::Advertisement);
     node.advance(SECOND * 32);
     assert_eq!(node.state("VI_2"), State::Backup);
     node.advance(SECOND * 5);

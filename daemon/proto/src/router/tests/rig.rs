@@ -60,8 +60,8 @@ pub(super) fn advert(priority: u8, centiseconds: u16) -> Advert<'static> {
 pub(super) fn next_advert(router: &mut Router) -> Instant {
     loop {
         match router.deadline() {
-            Some((at, "second announcement")) => assert!(router.handle_tick(at).announce),
-            Some((at, "advertisement")) => return at,
+            Some((at, Due::Announcement)) => assert!(router.handle_tick(at).announce),
+            Some((at, Due::Advertisement)) => return at,
             other => panic!("no master: {other:?}"),
         }
     }

@@ -25,7 +25,7 @@ fn who_is_not_the_owner_listens_first() {
     assert_eq!(reaction.send, None);
     assert_eq!(
         router.deadline(),
-        Some((T0 + nanos(3_609_375_000), "master down"))
+        Some((T0 + nanos(3_609_375_000), Due::TakeOver))
     );
 }
 

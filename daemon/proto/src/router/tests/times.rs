@@ -70,7 +70,7 @@ fn ten_thousand_late_ticks_do_not_shift_the_advertisements() {
     let first = next_advert(&mut router);
     for n in 0..10_000_u32 {
         let due = first + SECOND * n;
-        assert_eq!(router.deadline(), Some((due, "advertisement")));
+        assert_eq!(router.deadline(), Some((due, Due::Advertisement)));
         // Up to 99 ms late, never the same.
         let late = Duration::from_micros(u64::from(n) * 7919 % 99_000);
         assert_eq!(router.handle_tick(due + late).send, Some(Send::Advert));
@@ -127,10 +127,7 @@ fn addresses_are_announced_a_second_time_a_second_after_the_take_over() {
     let _ = router.start(T0, None, false);
     let taken = router.deadline().unwrap().0;
     let _ = router.handle_tick(taken);
-    assert_eq!(
-        router.deadline(),
-        Some((taken + SECOND, "second announcement"))
-    );
+    assert_eq!(router.deadline(), Some((taken + SECOND, Due::Announcement)));
     let reaction = router.handle_tick(taken + SECOND);
     assert_eq!(
         reaction,
@@ -141,6 +138,6 @@ fn addresses_are_announced_a_second_time_a_second_after_the_take_over() {
     );
     assert_eq!(
         router.deadline(),
-        Some((taken + SECOND * 3, "advertisement"))
+        Some((taken + SECOND * 3, Due::Advertisement))
     );
 }

@@ -23,7 +23,7 @@ use vrrp_linux::poller::{Events, Poller, Waker};
 use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::{
-    Desired, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Report,
+    Desired, Due, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Report,
 };
 
 use super::complaints::Complaints;
@@ -38,6 +38,10 @@ const MONITOR: u64 = TIMER + 2;
 
 /// How many batches of packets are taken from one socket in one turn.
 const BATCHES: usize = 32;
+
+/// How long before a take-over the node is awake. A CPU that sleeps takes up to this long to wake
+/// up, and a take-over is rare enough to spend it waiting.
+const AWAKE: Duration = Duration::from_micros(200);
 
 /// After a refusal of the kernel everything is looked at again, this much later.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -135,21 +139,12 @@ impl Node {
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::new();
         while !self.stopping {
-            self.timer.arm(self.deadline())?;
+            self.timer.arm(self.wakeup())?;
             self.poller.wait(&mut events, None)?;
-            let now = clock::now();
-            let mut changed = false;
-            for token in events.tokens() {
-                match token {
-                    TIMER => self.timer.acknowledge(),
-                    INBOX => changed |= self.take_messages(now),
-                    MONITOR => changed |= self.take_events(now),
-                    interface => self.take_packets(now, interface),
-                }
-            }
-            if self.look_again_at.is_some_and(|at| now >= at) {
-                self.look_again(now);
-                changed = true;
+            let mut changed = self.take_in(&events);
+            if self.stay_awake() {
+                self.poller.wait(&mut events, Some(Duration::ZERO))?;
+                changed |= self.take_in(&events);
             }
             self.engine.handle(clock::now(), Input::Tick);
             if changed {
@@ -161,9 +156,48 @@ impl Node {
         Ok(())
     }
 
-    fn deadline(&self) -> Option<Instant> {
-        let due = self.engine.poll_timeout().map(|(at, _)| at);
+    /// When to wake up: early for a take-over, see [`AWAKE`].
+    fn wakeup(&self) -> Option<Instant> {
+        let due = self.engine.poll_timeout().map(|(at, what)| match what {
+            Due::TakeOver => at - AWAKE,
+            Due::Advertisement | Due::Announcement => at,
+        });
         [due, self.look_again_at].into_iter().flatten().min()
+    }
+
+    /// Waits for a take-over that is due in a moment without going to sleep. Returns whether it
+    /// did; then something may have come in meanwhile.
+    fn stay_awake(&self) -> bool {
+        let Some((at, Due::TakeOver)) = self.engine.poll_timeout() else {
+            return false;
+        };
+        let left = at.since(clock::now());
+        if left.is_zero() || left > AWAKE {
+            return false;
+        }
+        while clock::now() < at {
+            std::hint::spin_loop();
+        }
+        true
+    }
+
+    /// Takes in what has come. Returns whether sockets may have to be opened or closed.
+    fn take_in(&mut self, events: &Events) -> bool {
+        let now = clock::now();
+        let mut changed = false;
+        for token in events.tokens() {
+            match token {
+                TIMER => self.timer.acknowledge(),
+                INBOX => changed |= self.take_messages(now),
+                MONITOR => changed |= self.take_events(now),
+                interface => self.take_packets(now, interface),
+            }
+        }
+        if self.look_again_at.is_some_and(|at| now >= at) {
+            self.look_again(now);
+            changed = true;
+        }
+        changed
     }
 
     /// Takes in all that is waiting, so that no router acts on a silence that is none. What a flood
