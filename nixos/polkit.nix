@@ -24,6 +24,8 @@ in
       });
     '';
 
+    # A script's time is bounded: its first request shall not wait for polkit to be started.
+    systemd.services.vrrp.wants = [ "polkit.service" ];
     systemd.services.vrrp.after = units;
   };
 }

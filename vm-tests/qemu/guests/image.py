@@ -75,7 +75,7 @@ def image() -> Image:
     place = cache() / recipe_hash()
     if not place.exists():
         build(place)
-    return Image(place / "disk.raw", place / "vmlinuz", place / "initramfs.cpio")
+    return Image(place / "disk.raw", place / "vmlinux", place / "initramfs.cpio")
 
 
 def build(place: Path) -> None:

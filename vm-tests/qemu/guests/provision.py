@@ -84,27 +84,23 @@ ExecReload=/usr/local/lib/firewall
 WantedBy=multi-user.target
 """
 
+# In one go, so that a reload has no gap.
 IPTABLES_SCRIPT = """\
 #!/bin/sh
-set -eu
-if iptables -w -n -L nixos-fw > /dev/null 2>&1; then
-  iptables -w -D INPUT -j nixos-fw
-  for chain in nixos-fw nixos-fw-accept; do
-    iptables -w -F $chain
-  done
-  for chain in nixos-fw nixos-fw-accept; do
-    iptables -w -X $chain
-  done
-fi
-iptables -w -N nixos-fw-accept
-iptables -w -A nixos-fw-accept -j ACCEPT
-iptables -w -N nixos-fw
-iptables -w -A nixos-fw -i lo -j nixos-fw-accept
-iptables -w -A nixos-fw -m conntrack --ctstate ESTABLISHED,RELATED -j nixos-fw-accept
-iptables -w -A nixos-fw -p icmp --icmp-type echo-request -j nixos-fw-accept
+exec iptables-restore --wait <<'END'
+*filter
+:INPUT ACCEPT [0:0]
+:nixos-fw-accept - [0:0]
+:nixos-fw - [0:0]
+-A nixos-fw-accept -j ACCEPT
+-A nixos-fw -i lo -j nixos-fw-accept
+-A nixos-fw -m conntrack --ctstate ESTABLISHED,RELATED -j nixos-fw-accept
+-A nixos-fw -p icmp --icmp-type echo-request -j nixos-fw-accept
 {rules}
-iptables -w -A nixos-fw -j DROP
-iptables -w -A INPUT -j nixos-fw
+-A nixos-fw -j DROP
+-A INPUT -j nixos-fw
+COMMIT
+END
 """
 
 NFTABLES_RULES = """\
@@ -245,13 +241,12 @@ def firewall(files: Files, host: dict[str, Any]) -> None:
         files.enable("nftables.service", home="/usr/lib/systemd/system")
     else:
         rules = [
-            f"iptables -w -A nixos-fw -p tcp --dport {port} -j nixos-fw-accept"
-            for port in wanted["tcpPorts"]
+            f"-A nixos-fw -p tcp --dport {port} -j nixos-fw-accept" for port in wanted["tcpPorts"]
         ]
-        rules += wanted["extraCommands"]
+        rules += [rule.removeprefix("iptables -w ") for rule in wanted["extraCommands"]]
         if host["keepalived"] is not None:
             # What services.keepalived.openFirewall adds.
-            rules.append("iptables -w -A nixos-fw -p 112 -j nixos-fw-accept")
+            rules.append("-A nixos-fw -p 112 -j nixos-fw-accept")
         files.add("/usr/local/lib/firewall", IPTABLES_SCRIPT.format(rules="\n".join(rules)), 0o755)
         files.add(f"{UNITS}/firewall.service", IPTABLES_UNIT)
         files.enable("firewall.service")

@@ -23,7 +23,7 @@ PROJECT = render.PROJECT
 # Set in a process that has a network namespace of its own.
 INSIDE = "VRRP_VM_NAMESPACE"
 
-KERNEL = "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10"
+KERNEL = "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10 systemd.getty_auto=no"
 KVM_PROBE = 20
 
 
@@ -58,7 +58,8 @@ def accelerator(found: Image) -> list[str]:
     """KVM if a kernel really comes up with it: that there is a /dev/kvm says little."""
     if os.access("/dev/kvm", os.R_OK | os.W_OK) and kvm_works(found):
         return ["-accel", "kvm", "-cpu", "host"]
-    return ["-accel", "tcg,thread=multi", "-cpu", "max"]
+    # A processor without AVX: what is vectors to it is many steps to an emulator.
+    return ["-accel", "tcg,thread=multi", "-cpu", "qemu64"]
 
 
 def kvm_works(found: Image) -> bool:
