@@ -92,11 +92,13 @@ def kvm_works(found: Image) -> bool:
 class Stage:
     """The machines of one story, from the first tap to the end of the last process."""
 
-    def __init__(self, story: str, vrrpd: Path) -> None:
+    def __init__(self, story: str, vrrpd: Path, *, prompts: bool = False) -> None:
         self.story = story
         self.hosts = render.load(story)
         self.place = Path(tempfile.mkdtemp(prefix="vrrp-vm."))
         self.machines: dict[str, Machine] = {}
+        self.links: list[str] = []
+        self.kernel = KERNEL + (" systemd.debug_shell=ttyS0" if prompts else "")
         try:
             self._build(vrrpd)
         except BaseException:
@@ -115,6 +117,7 @@ class Stage:
             # Without snooping: a switch that knows nothing of multicast.
             ip("link", "add", f"br{vlan}", "type", "bridge", "mcast_snooping", "0")
             ip("link", "set", f"br{vlan}", "up")
+            self.links.append(f"br{vlan}")
         for number, (name, host) in enumerate(sorted(self.hosts.items()), 1):
             place = self.place / name
             place.mkdir()
@@ -128,8 +131,21 @@ class Stage:
                 check=True,
                 timeout=60,
             )
-            command = [*qemu(name, place, found, accel), *nics(number, host)]
+            command = [*qemu(name, place, found, accel, self.kernel), *self._nics(number, host)]
             self.machines[name] = Machine(name, command, place, host["interfaces"])
+
+    def _nics(self, number: int, host: dict[str, Any]) -> list[str]:
+        """Makes the taps, and says them to QEMU. The MAC's last byte tells the guest the name."""
+        arguments = []
+        for interface, network in sorted(host["interfaces"].items()):
+            tap = f"tap{number}-{interface}"
+            mac = f"52:54:00:00:{number:02x}:{int(interface.removeprefix('eth')):02x}"
+            ip("tuntap", "add", tap, "mode", "tap")
+            ip("link", "set", tap, "master", f"br{network['vlan']}", "up")
+            self.links.append(tap)
+            arguments += ["-netdev", f"tap,id={interface},ifname={tap},script=no,downscript=no"]
+            arguments += ["-device", f"virtio-net-pci,netdev={interface},mac={mac},romfile="]
+        return arguments
 
     def start_all(self) -> None:
         for machine in self.machines.values():
@@ -159,10 +175,9 @@ class Stage:
         for machine in self.machines.values():
             machine.crash()
         shutil.rmtree(self.place, ignore_errors=True)
-        for kind in ["br1", "br2"]:
-            subprocess.run(
-                ["ip", "link", "del", kind], check=False, stderr=subprocess.DEVNULL, timeout=30
-            )
+        # The next story of this run has the same names for its own.
+        for link in self.links:
+            subprocess.run(["ip", "link", "del", link], check=False, timeout=30)
 
     def __enter__(self) -> "Stage":
         return self
@@ -176,14 +191,14 @@ class Stage:
         self.close()
 
 
-def qemu(name: str, place: Path, found: Image, accel: list[str]) -> list[str]:
+def qemu(name: str, place: Path, found: Image, accel: list[str], kernel: str) -> list[str]:
     def channel(what: str, more: str = "") -> str:
         return f"socket,id={what},path={place}/{what},server=on,wait=off{more}"
 
     return [
         *["qemu-system-x86_64", "-name", name, "-machine", "q35", *accel],
         *["-m", "384", "-nodefaults", "-no-user-config", "-display", "none"],
-        *["-kernel", str(found.kernel), "-initrd", f"{place}/initramfs", "-append", KERNEL],
+        *["-kernel", str(found.kernel), "-initrd", f"{place}/initramfs", "-append", kernel],
         *["-drive", f"if=none,id=disk,format=qcow2,file={place}/disk"],
         *["-device", "virtio-blk-pci,drive=disk", "-device", "virtio-rng-pci"],
         *["-chardev", channel("console", f",logfile={place}/console.log,logappend=on")],
@@ -192,16 +207,3 @@ def qemu(name: str, place: Path, found: Image, accel: list[str]) -> list[str]:
         *["-device", "virtserialport,chardev=driver,name=driver"],
         *["-chardev", channel("monitor"), "-mon", "chardev=monitor,mode=control"],
     ]
-
-
-def nics(number: int, host: dict[str, Any]) -> list[str]:
-    """Makes the taps, and says them to QEMU. The MAC's last byte tells the guest the name."""
-    arguments = []
-    for interface, network in sorted(host["interfaces"].items()):
-        tap = f"tap{number}-{interface}"
-        mac = f"52:54:00:00:{number:02x}:{int(interface.removeprefix('eth')):02x}"
-        ip("tuntap", "add", tap, "mode", "tap")
-        ip("link", "set", tap, "master", f"br{network['vlan']}", "up")
-        arguments += ["-netdev", f"tap,id={interface},ifname={tap},script=no,downscript=no"]
-        arguments += ["-device", f"virtio-net-pci,netdev={interface},mac={mac},romfile="]
-    return arguments
