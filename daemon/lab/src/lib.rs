@@ -61,7 +61,7 @@ mod host;
 mod httpd;
 mod isolate;
 mod journal;
-mod metronome;
+pub mod metronome;
 mod namespace;
 mod netlink;
 mod process;

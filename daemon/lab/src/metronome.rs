@@ -27,8 +27,8 @@ static STALLS: Mutex<Vec<(Moment, Duration)>> = Mutex::new(Vec::new());
 
 static STARTED: OnceLock<()> = OnceLock::new();
 
-/// Starts to watch, once.
-pub(crate) fn start() {
+/// Starts to watch, once. Call it after [`isolate`](crate::isolate).
+pub fn start() {
     STARTED.get_or_init(|| {
         let this = Pid::from_raw(0);
         let allowed = sched_getaffinity(this).unwrap_or_default();
@@ -54,6 +54,15 @@ pub(crate) fn worst_since(since: Moment) -> Option<Duration> {
         .filter(|(at, _)| *at >= since)
         .map(|(_, late)| *late)
         .max()
+}
+
+/// For how long between two moments a CPU kept a thread waiting, all notes together.
+pub fn stood_still(from: Moment, to: Moment) -> Duration {
+    lock(&STALLS)
+        .iter()
+        .filter(|(at, late)| *at >= from && *at <= to + *late)
+        .map(|(_, late)| *late)
+        .sum()
 }
 
 fn beat() {

@@ -66,6 +66,7 @@ enum Part {
 
 /// Plays the experiments. Whether all was as it must be.
 pub(crate) fn run(options: &Options) -> Result<bool> {
+    vrrp_lab::metronome::start();
     let mut story = Story::new(options.verbose, options.json);
     let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let parts: Vec<Part> = Part::value_variants()

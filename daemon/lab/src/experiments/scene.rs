@@ -5,7 +5,7 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use vrrp_lab::daemons::Vrrpd;
-use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice};
+use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice, metronome};
 use vrrp_proto::State;
 use vrrp_proto::snapshot::RouterStatus;
 
@@ -127,13 +127,15 @@ impl<'h> Scene<'h> {
         outages.max().unwrap_or_default()
     }
 
-    /// For how long the machine let the clients stand still between two moments.
+    /// For how long the machine let the clients, or whatever else was to run, stand still between
+    /// two moments.
     pub(crate) fn standstill(&self, from: Moment, to: Moment) -> Duration {
         let spans = self
             .clients
             .iter()
             .map(|client| client.standstill(from, to));
-        spans.max().unwrap_or_default()
+        let clients = spans.max().unwrap_or_default();
+        clients.max(metronome::stood_still(from, to))
     }
 
     /// What became of the asks in the longest gap between two moments, in words.

@@ -44,7 +44,7 @@ pub(crate) fn print_table(rows: &[Row]) {
         "\n\
          Outage: the longest time in which the client, asking every 10 ms, had no answer.\n\
          Bound: what the protocol allows (for httpd: the check script); {} ms more are granted for the asking and for a\n\
-         busy machine, and the time for which the machine did not run the client at all.\n\
+         busy machine, and the time for which the machine did not run what was to run.\n\
          Holders: at the end of each step one host holds the address, and at no moment two, except as the table says: a\n\
          master that is back takes its place before its advertisement reaches the other, and a frozen daemon cannot let go.",
         ALLOWANCE.as_millis()
