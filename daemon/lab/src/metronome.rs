@@ -27,7 +27,7 @@ static STALLS: Mutex<Vec<(Moment, Duration)>> = Mutex::new(Vec::new());
 
 static STARTED: OnceLock<()> = OnceLock::new();
 
-/// Starts to watch, once. Call it after [`isolate`](crate::isolate).
+/// Starts to watch, once. Call it after [`isolate`](crate::isolate()).
 pub fn start() {
     STARTED.get_or_init(|| {
         let this = Pid::from_raw(0);
