@@ -92,7 +92,9 @@ impl Slot {
 
     /// Has the advertisement ready, so that a take-over does not wait for it.
     pub(super) fn prepare(&mut self) {
-        if let Some(place) = self.place {
+        if self.message.is_none()
+            && let Some(place) = self.place
+        {
             let _ = self.message(place.source);
         }
     }

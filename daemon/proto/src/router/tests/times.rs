@@ -23,16 +23,7 @@ fn version_3_counts_the_skew_in_intervals() {
             interval,
             ..v3(priority)
         };
-        assert_eq!(
-            skew(&settings, interval),
-            nanos(skewed),
-            "skew of {priority}"
-        );
-        assert_eq!(
-            down_interval(&settings, interval),
-            nanos(down),
-            "down of {priority}"
-        );
+        assert_waits(&settings, skewed, down);
     }
 }
 
@@ -51,16 +42,7 @@ fn version_2_counts_the_skew_in_seconds() {
             interval,
             ..v2(priority)
         };
-        assert_eq!(
-            skew(&settings, interval),
-            nanos(skewed),
-            "skew of {priority}"
-        );
-        assert_eq!(
-            down_interval(&settings, interval),
-            nanos(down),
-            "down of {priority}"
-        );
+        assert_waits(&settings, skewed, down);
     }
 }
 
@@ -139,5 +121,22 @@ fn addresses_are_announced_a_second_time_a_second_after_the_take_over() {
     assert_eq!(
         router.deadline(),
         Some((taken + SECOND * 3, Due::Advertisement))
+    );
+}
+
+/// Asserts skew and down interval of a router that hears its own interval, in nanoseconds.
+fn assert_waits(settings: &Settings, skewed: u64, down: u64) {
+    let Settings {
+        priority, interval, ..
+    } = *settings;
+    assert_eq!(
+        skew(settings, interval),
+        nanos(skewed),
+        "skew of {priority}"
+    );
+    assert_eq!(
+        down_interval(settings, interval),
+        nanos(down),
+        "down of {priority}"
     );
 }
