@@ -28,8 +28,6 @@ let
         trackers.httpd_check.script = {
           command = [ "${./httpd/httpd.sh}" ];
           interval = 2;
-          # Without KVM it takes seconds to start httpd, and the script waits for that.
-          timeout = "10s";
           mayManage = [ "httpd.service" ];
         };
         instances = {

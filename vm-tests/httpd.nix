@@ -3,9 +3,6 @@
 let
   network = import ./network.nix;
   web = import ./web.nix;
-
-  # Without KVM it takes seconds to start httpd, and the script waits for that.
-  slow.services.vrrp.trackers.httpd.script.timeout = "10s";
 in
 {
   nodes = {
@@ -13,13 +10,11 @@ in
       ./httpd/master.nix
       (network.front 11)
       (web "master")
-      slow
     ];
     backup.imports = [
       ./httpd/backup.nix
       (network.front 12)
       (web "backup")
-      slow
     ];
     client = network.front 3;
   };

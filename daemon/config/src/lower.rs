@@ -128,7 +128,7 @@ impl Lowering<'_> {
         let command = self.command(&path.key("command"), &script.command);
         let interval = self.script_time(&path.key("interval"), &script.interval);
         let timeout = match &script.timeout {
-            Given::Absent => script.default_timeout().value().map(|span| span.0),
+            Given::Absent => script.default_timeout(),
             given @ (Given::Wrong | Given::Value(_)) => {
                 self.script_time(&path.key("timeout"), given)
             }

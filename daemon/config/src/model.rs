@@ -6,6 +6,7 @@
 
 use core::fmt;
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
@@ -63,7 +64,8 @@ pub(crate) struct TrackedScript {
     #[serde(default = "default::script_interval")]
     pub(crate) interval: Given<Span>,
     /// How long one run may take, 10 ms to 1 day. Then it is killed with its process group and
-    /// counts as failed. Default: the interval.
+    /// counts as failed. Default: the interval, but at least 10 s, because a script may start the
+    /// service that it watches.
     #[serde(default)]
     pub(crate) timeout: Given<Span>,
     /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
@@ -78,9 +80,10 @@ pub(crate) struct TrackedScript {
 }
 
 impl TrackedScript {
-    /// How long a run may take where no timeout is given.
-    pub(crate) const fn default_timeout(&self) -> &Given<Span> {
-        &self.interval
+    /// How long a run may take where no timeout is given: as long as the start of a service.
+    pub(crate) fn default_timeout(&self) -> Option<Duration> {
+        const LEAST: Duration = Duration::from_secs(10);
+        self.interval.value().map(|interval| interval.0.max(LEAST))
     }
 }
 

@@ -94,7 +94,7 @@ fn the_example_of_the_design_is_understood() {
             trackers: {
                 "httpd_check": TrackerParams {
                     kind: Probe {
-                        definition: "{\"script\":{\"command\":[\"/usr/local/httpd.sh\"],\"interval\":2.0,\"timeout\":2.0,\"user\":null}}",
+                        definition: "{\"script\":{\"command\":[\"/usr/local/httpd.sh\"],\"interval\":2.0,\"timeout\":10.0,\"user\":null}}",
                         interval: 2s,
                     },
                     rise: 1,
@@ -108,7 +108,7 @@ fn the_example_of_the_design_is_understood() {
                     "/usr/local/httpd.sh",
                 ],
                 interval: 2s,
-                timeout: 2s,
+                timeout: 10s,
                 user: None,
             },
         },
@@ -131,19 +131,25 @@ fn what_is_not_said_has_a_default() {
 
     let (script, _, rise, fall) = script("").unwrap();
     assert_eq!(script.interval, Duration::from_secs(1));
-    assert_eq!(script.timeout, Duration::from_secs(1));
+    assert_eq!(script.timeout, Duration::from_secs(10));
     assert_eq!(script.user, None);
     assert_eq!((rise, fall), (1, 1));
 }
 
 #[test]
-fn the_timeout_of_a_script_is_its_interval_unless_it_has_one() {
-    assert_eq!(
-        script(r#", "interval": "5s""#).unwrap().0.timeout,
-        Duration::from_secs(5)
-    );
-    let (script, ..) = script(r#", "interval": "5s", "timeout": 0.5"#).unwrap();
-    assert_eq!(script.timeout, Duration::from_millis(500));
+fn a_script_may_take_its_interval_but_at_least_10_s_unless_it_says_how_long() {
+    for (entries, timeout) in [
+        (r#", "interval": "10ms""#, Duration::from_secs(10)),
+        (r#", "interval": 10"#, Duration::from_secs(10)),
+        (r#", "interval": "10001ms""#, Duration::from_millis(10_001)),
+        (r#", "interval": "24h""#, Duration::from_secs(86_400)),
+        (
+            r#", "interval": "5s", "timeout": 0.5"#,
+            Duration::from_millis(500),
+        ),
+    ] {
+        assert_eq!(script(entries).unwrap().0.timeout, timeout, "{entries}");
+    }
 }
 
 #[test]
@@ -262,18 +268,18 @@ fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
         TrackerKind::Interface { .. } => String::new(),
     };
     let plain = definition("");
-    assert_snapshot!(plain, @r#"{"script":{"command":["/bin/true"],"interval":1.0,"timeout":1.0,"user":null}}"#);
+    assert_snapshot!(plain, @r#"{"script":{"command":["/bin/true"],"interval":1.0,"timeout":10.0,"user":null}}"#);
     // Said in other words, or what is not about running it.
     for same in [
         r#", "interval": "1000ms""#,
-        r#", "timeout": 1"#,
+        r#", "timeout": 10"#,
         r#", "rise": 2, "fall": 3"#,
     ] {
         assert_eq!(definition(same), plain, "{same}");
     }
     for other in [
         r#", "interval": 2"#,
-        r#", "timeout": "999ms""#,
+        r#", "timeout": "9999ms""#,
         r#", "user": "nobody""#,
     ] {
         assert_ne!(definition(other), plain, "{other}");
