@@ -1,7 +1,9 @@
 # The daemon.
 {
+  installShellFiles,
   lib,
   rustPlatform,
+  stdenv,
   testers,
   # VM tests and others, by name; the flake hands them in.
   tests ? { },
@@ -24,6 +26,16 @@ let
       "--package=vrrp-config"
       "--package=vrrpd"
     ];
+
+    nativeBuildInputs = [ installShellFiles ];
+    # The program writes them itself, when the machine that builds can run what it builds.
+    postInstall = lib.optionalString (stdenv.buildPlatform.system == stdenv.hostPlatform.system) ''
+      installManPage --name vrrpd.8 <($out/bin/vrrpd man)
+      installShellCompletion --cmd vrrpd \
+        --bash <($out/bin/vrrpd completions bash) \
+        --fish <($out/bin/vrrpd completions fish) \
+        --zsh <($out/bin/vrrpd completions zsh)
+    '';
 
     passthru.tests = tests // {
       version = testers.testVersion { package = vrrpd; };

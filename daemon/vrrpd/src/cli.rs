@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 /// Keeps virtual IP addresses alive on two or more Linux hosts (VRRP, RFC 9568 and RFC 3768).
 #[derive(Debug, Parser)]
@@ -26,6 +27,15 @@ pub(crate) enum Command {
     Cleanup(CleanupOptions),
     /// Prints the JSON Schema of the configuration.
     Schema,
+    /// Prints the manual page.
+    #[command(hide = true)]
+    Man,
+    /// Prints what completes the words of this command line in a shell.
+    #[command(hide = true)]
+    Completions {
+        /// Whose language it is in.
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -91,4 +101,4 @@ impl RuntimeOptions {
     }
 }
 
-const DEFAULT_CONFIGURATION: &str = "/etc/vrrpd/config.json";
+pub(crate) const DEFAULT_CONFIGURATION: &str = "/etc/vrrpd/config.json";

@@ -10,6 +10,7 @@ mod attendant;
 mod check;
 mod cleanup;
 mod cli;
+mod manual;
 mod run;
 mod scribe;
 mod status;
@@ -68,6 +69,8 @@ fn main() -> ExitCode {
         Command::Status(options) => status::status(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),
         Command::Schema => check::schema(),
+        Command::Man => manual::man(),
+        Command::Completions { shell } => manual::completions(shell),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -131,6 +131,30 @@ fn help_and_version_are_there() {
     }
 }
 
+#[test]
+fn the_manual_page_tells_commands_signals_files_and_exit_status() {
+    let output = vrrpd(&["man"]);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let page = text(&output.stdout).replace(env!("CARGO_PKG_VERSION"), "VERSION");
+    insta::assert_snapshot!("manual", page);
+}
+
+#[test]
+fn completions_offer_every_command_of_the_help_and_nothing_that_is_hidden() {
+    for shell in ["bash", "fish", "zsh"] {
+        let output = vrrpd(&["completions", shell]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        let script = text(&output.stdout);
+        for command in ["run", "check", "status", "cleanup", "schema"] {
+            assert!(script.contains(command), "{command} in {shell}: {script}");
+        }
+        assert!(!script.contains("completions"), "{shell}: {script}");
+    }
+    let output = vrrpd(&["completions", "cmd.exe"]);
+    assert_eq!(output.status.code(), Some(2), "{output:?}");
+    assert!(text(&output.stderr).contains("bash, elvish, fish, powershell, zsh"));
+}
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_vrrpd");
 
 fn vrrpd(arguments: &[&str]) -> Output {

@@ -1,0 +1,199 @@
+//! `vrrpd man` and `vrrpd completions`: what a package installs beside the program, made from the
+//! definition of the command line.
+//!
+//! There is one page for all commands, so that `man vrrpd` is the whole of it.
+
+use clap::{Arg, Command, CommandFactory as _};
+use clap_complete::Shell;
+use roff::{Roff, bold, roman};
+
+use crate::cli::{Cli, DEFAULT_CONFIGURATION};
+use crate::{Failed, print};
+
+const DESCRIPTION: &str = "\
+    Hosts on one network share virtual addresses. One of them, the master, holds them and says so once an interval. \
+    When it is silent, stops, or loses what it tracks, the backup of the greatest priority takes the addresses \
+    and announces them, and clients go on. The daemon needs CAP_NET_ADMIN and CAP_NET_RAW.";
+
+/// What the definition does not know: sections of words, each with its meaning.
+const SECTIONS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "SIGNALS",
+        &[
+            (
+                "SIGTERM, SIGINT",
+                "The daemon hands over by an advertisement of priority 0, takes its addresses off, and ends.",
+            ),
+            (
+                "SIGHUP",
+                "The daemon reads its configuration again. If it is wrong, the log names every mistake, and \
+                 what runs stays.",
+            ),
+        ],
+    ),
+    (
+        "EXIT STATUS",
+        &[
+            ("0", "It went well."),
+            (
+                "1",
+                "It did not, and standard error says why: a right is missing, no daemon runs that could \
+                 tell its status.",
+            ),
+            (
+                "2",
+                "The configuration or the command line is wrong. Another start does not help.",
+            ),
+        ],
+    ),
+    (
+        "FILES",
+        &[
+            (
+                DEFAULT_CONFIGURATION,
+                "The configuration, in JSON. vrrpd schema tells its words with their ranges and defaults.",
+            ),
+            (
+                "control.sock",
+                "Where the daemon tells its status, in the directory that --runtime-dir names.",
+            ),
+        ],
+    ),
+    (
+        "ENVIRONMENT",
+        &[
+            (
+                "RUNTIME_DIRECTORY",
+                "The directory of the control socket, unless --runtime-dir names one.",
+            ),
+            (
+                "CREDENTIALS_DIRECTORY",
+                "The directory of each passwordFile that is a relative path.",
+            ),
+            (
+                "NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM",
+                "Set by systemd: where to tell that the daemon is ready, reloads and lives, and whether the log \
+                 goes to the journal.",
+            ),
+        ],
+    ),
+    (
+        "SEE ALSO",
+        &[
+            ("RFC 9568", "Version 3 of the protocol."),
+            (
+                "RFC 3768, RFC 2338",
+                "Version 2 of the protocol, and its password.",
+            ),
+        ],
+    ),
+];
+
+pub(crate) fn man() -> Result<(), Failed> {
+    print(&page())
+}
+
+pub(crate) fn completions(shell: Shell) -> Result<(), Failed> {
+    let mut program = program();
+    let name = program.get_name().to_owned();
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut program, name, &mut script);
+    print(&String::from_utf8_lossy(&script))
+}
+
+/// The command line without what is hidden, and without `help`, which is `--help`.
+fn program() -> Command {
+    let whole = Cli::command();
+    let shown = whole
+        .get_subcommands()
+        .filter(|command| !command.is_hide_set());
+    let mut program = Command::new("vrrpd")
+        .about(whole.get_about().cloned().unwrap_or_default())
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_subcommand(true)
+        .subcommands(shown.cloned());
+    program.build();
+    program
+}
+
+fn page() -> String {
+    let program = program();
+    let name = program.get_name();
+    let version = program.get_version().unwrap_or_default();
+    let about = text(program.get_about());
+
+    let mut page = Roff::new();
+    page.control(
+        "TH",
+        [&*name.to_uppercase(), "8", "", &format!("{name} {version}")],
+    );
+    page.control("SH", ["NAME"]);
+    page.text([roman(format!("{name} - {about}"))]);
+    page.control("SH", ["SYNOPSIS"]);
+    for command in program.get_subcommands() {
+        page.text([bold(synopsis(command))]);
+        page.control("br", []);
+    }
+    page.control("SH", ["DESCRIPTION"]);
+    page.text([roman(DESCRIPTION)]);
+    page.control("SH", ["COMMANDS"]);
+    for command in program.get_subcommands() {
+        describe(&mut page, command);
+    }
+    for (title, words) in SECTIONS {
+        page.control("SH", [*title]);
+        for (word, meaning) in *words {
+            entry(&mut page, word, meaning);
+        }
+    }
+    page.render()
+}
+
+/// A command, its meaning, and its options.
+fn describe(page: &mut Roff, command: &Command) {
+    page.control("SS", [&*synopsis(command)]);
+    let about = text(command.get_long_about().or_else(|| command.get_about()));
+    for paragraph in about.split("\n\n") {
+        page.control("PP", []);
+        page.text([roman(sentence(paragraph))]);
+    }
+    for argument in command.get_arguments() {
+        if argument.get_id() != "help" {
+            let short = argument.get_short().map(|short| format!("-{short}, "));
+            let word = format!("{}{argument}", short.unwrap_or_default());
+            entry(page, &word, &meaning(argument));
+        }
+    }
+}
+
+fn entry(page: &mut Roff, word: &str, meaning: &str) {
+    page.control("TP", []);
+    page.text([bold(word)]);
+    page.text([roman(meaning)]);
+}
+
+fn meaning(argument: &Arg) -> String {
+    let mut meaning = sentence(&text(argument.get_help()));
+    // That a switch is off is no news.
+    if argument.get_action().takes_values() {
+        for default in argument.get_default_values() {
+            meaning.push_str(&format!(" Default: {}.", default.display()));
+        }
+    }
+    meaning
+}
+
+/// `vrrpd check [OPTIONS] [FILE]`.
+fn synopsis(command: &Command) -> String {
+    let usage = command.clone().render_usage().to_string();
+    usage.trim_start_matches("Usage: ").to_owned()
+}
+
+/// With the full stop that help goes without.
+fn sentence(text: &str) -> String {
+    format!("{}.", text.trim_end_matches('.'))
+}
+
+fn text(help: Option<&clap::builder::StyledStr>) -> String {
+    help.map(ToString::to_string).unwrap_or_default()
+}
