@@ -280,6 +280,7 @@ mod default {
     }
 
     pub(super) const fn priority() -> Given<Whole<Priority>> {
+        // RFC 9568 6.1 MUST: the priority is 100 when nobody says otherwise
         Given::Value(Whole(Priority::DEFAULT))
     }
 
@@ -288,10 +289,12 @@ mod default {
     }
 
     pub(super) const fn advert_interval() -> Given<Span> {
+        // RFC 9568 6.1 MUST: the interval is one second when nobody says otherwise
         Given::Value(Span(AdvertInterval::DEFAULT.duration()))
     }
 
     pub(super) const fn preempt() -> Given<bool> {
+        // RFC 9568 6.1 MUST: Preempt_Mode is True when nobody says otherwise
         Given::Value(true)
     }
 }

@@ -190,6 +190,7 @@ impl TryFrom<String> for VirtualAddress {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         const PREFIX: &str = "the prefix length must be 1 to 32";
+        // RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
         const IPV6: &str = "IPv6 is not supported yet by this version";
         let parsed: InterfaceAddress = text.parse().map_err(|error| match error {
             ParseAddressError::Address => {

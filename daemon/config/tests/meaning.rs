@@ -118,12 +118,15 @@ fn the_example_of_the_design_is_understood() {
     assert_eq!(loaded.node.routers["VI_1"].password, Password::new(b"1111"));
 }
 
+// RFC 9568 6.1 MUST: the priority is 100 when nobody says otherwise
+// RFC 9568 6.1 MUST: the interval is one second when nobody says otherwise
+// RFC 9568 6.1 MUST: Preempt_Mode is True when nobody says otherwise
 #[test]
 fn what_is_not_said_has_a_default() {
     let router = router("").unwrap();
-    assert_eq!(router.priority, Priority::DEFAULT);
+    assert_eq!(router.priority.get(), 100);
     assert_eq!(router.version, Version::V3);
-    assert_eq!(router.interval, AdvertInterval::DEFAULT);
+    assert_eq!(router.interval.duration(), Duration::from_secs(1));
     assert!(router.preempt);
     assert!(!router.expect_master);
     assert_eq!(router.password, None);

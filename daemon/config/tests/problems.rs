@@ -80,10 +80,15 @@ fn words_of_later_versions_are_called_so() {
     trackers.e.tcp: not supported yet by this version: leave it out
     trackers.f.http: not supported yet by this version: leave it out
     ");
+}
+
+// RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
+#[test]
+fn an_address_of_ipv6_is_refused_although_others_are_of_ipv4() {
     assert_snapshot!(problems(
         r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
-                                      "virtualAddresses": ["2001:db8::1/64"] } } }"#
-    ), @r#"instances.VI_1.virtualAddresses[0] = "2001:db8::1/64": IPv6 is not supported yet by this version"#);
+                                      "virtualAddresses": ["192.0.2.1/24", "2001:db8::1/64"] } } }"#
+    ), @r#"instances.VI_1.virtualAddresses[1] = "2001:db8::1/64": IPv6 is not supported yet by this version"#);
 }
 
 #[test]

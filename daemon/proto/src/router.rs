@@ -150,9 +150,11 @@ impl Router {
             (Phase::Init, Some(obstacle)) => {
                 self.enter(Phase::Fault(obstacle.clone()), Cause::Unable(obstacle))
             }
+            // RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
             (Phase::Init, None) if self.settings.priority.is_owner() => {
                 self.become_master(now, now, Cause::Owner)
             }
+            // RFC 9568 6.4.1 MUST: who is not the owner starts as Backup of its own interval
             (Phase::Init, None) => {
                 let mut backup = Backup::listen(now, &self.settings);
                 if expect_master {
@@ -170,8 +172,9 @@ impl Router {
     pub(crate) fn stop(&mut self, cause: Cause) -> Reaction {
         match self.phase {
             Phase::Init => Reaction::default(),
+            // RFC 9568 6.4.2 MUST: Shutdown: cancel Active_Down_Timer, Initialize
             Phase::Backup(_) | Phase::Fault(_) => self.enter(Phase::Init, cause),
-            // RFC 9568 section 6.4.3: on Shutdown send an ADVERTISEMENT with priority 0.
+            // RFC 9568 6.4.3 MUST: Shutdown: cancel Adver_Timer, send priority 0, Initialize
             Phase::Master(_) => Reaction {
                 send: Some(Send::Resignation),
                 ..self.enter(Phase::Init, cause)
@@ -241,14 +244,13 @@ impl Router {
             return reaction;
         }
         let settings = self.settings;
-        // RFC 9568 section 6.1: the owner preempts whatever its Preempt_Mode says.
+        // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
         let preempts = settings.preempt || settings.priority.is_owner();
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) => {
                 if advert.resigns() {
-                    // RFC 9568 section 6.4.2: if the Priority is 0, set Active_Down_Timer to
-                    // Skew_Time.
+                    // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
                     backup.down_at = heard_at + skew(&settings, backup.interval);
                     backup.last = Some(Heard {
                         from: source,
@@ -256,8 +258,8 @@ impl Router {
                         obeyed: true,
                     });
                 } else if advert.priority >= settings.priority.get() || !preempts {
-                    // ... greater or equal, or Preempt_Mode False: set Active_Adver_Interval to
-                    // the one of the ADVERTISEMENT, recompute, and reset Active_Down_Timer.
+                    // RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
+                    // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
                     backup.interval = advert.interval;
                     backup.down_at = heard_at + down_interval(&settings, advert.interval);
                     backup.heard_at = heard_at;
@@ -267,7 +269,7 @@ impl Router {
                         obeyed: true,
                     });
                 } else {
-                    // ... else discard: Active_Down_Timer runs on.
+                    // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
                     backup.last = Some(Heard {
                         from: source,
                         priority: advert.priority,
@@ -279,8 +281,9 @@ impl Router {
             Phase::Master(master) if advert.resigns() => master.answer_resignation(now, &settings),
             Phase::Master(master) => {
                 let (theirs, ours) = (advert.priority, settings.priority.get());
-                // RFC 9568 section 6.4.3: greater priority, or equal priority and greater primary
-                // address, compared unsigned in network order.
+                // RFC 9568 6.4.3 MUST: a greater priority makes it Backup
+                // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
+                // RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
                 if theirs > ours {
                     self.yield_to(
                         heard_at,
@@ -315,6 +318,7 @@ impl Router {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) if now < backup.down_at => Reaction::default(),
             Phase::Backup(backup) => {
+                // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
                 let due = backup.down_at;
                 if now.since(due) > backup.interval.duration() {
                     // Whoever sleeps through its own deadline by an interval has slept through
@@ -348,7 +352,7 @@ impl Router {
             Phase::Master(master) => {
                 let mut reaction = Reaction::default();
                 if now >= master.advert_at {
-                    // RFC 9568 section 6.4.3: Adver_Timer fires: send an ADVERTISEMENT, reset it.
+                    // RFC 9568 6.4.3 MUST: when Adver_Timer fires, advertise and set it again
                     reaction.send = Some(Send::Advert);
                     master.sent(now, &settings);
                     master.advert_at =
@@ -418,8 +422,7 @@ impl Router {
         source: IpAddr,
         cause: Cause,
     ) -> Reaction {
-        // RFC 9568 section 6.4.3: set Active_Adver_Interval to the one of the ADVERTISEMENT,
-        // recompute Skew_Time and Active_Down_Interval, set Active_Down_Timer, become Backup.
+        // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
         let backup = Backup {
             down_at: heard_at + down_interval(&self.settings, advert.interval),
             heard_at,
@@ -457,6 +460,7 @@ impl Router {
 
     /// Becomes master because of a deadline at `due`, from which its advertisements are counted.
     fn become_master(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
+        // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
         let interval = self.settings.interval.duration();
         let master = Master {
             advert_at: next_due(due, interval, now),
@@ -513,8 +517,7 @@ impl Master {
             }
             return Reaction::default();
         }
-        // RFC 9568 section 6.4.3: if the Priority is 0, send an ADVERTISEMENT and reset
-        // Adver_Timer.
+        // RFC 9568 6.4.3 MUST: priority 0 is answered at once, and Adver_Timer set again
         self.advert_at = now + settings.interval.duration();
         self.replied_at = Some(now);
         self.sent(now, settings);
@@ -531,8 +534,9 @@ impl Master {
             second_master: true,
             ..Reaction::default()
         };
-        // RFC 9568 section 6.4.3: discard, and send an ADVERTISEMENT immediately. RFC 3768 only
-        // discards.
+        // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
+        // RFC 5798 6.4.3 MUST: anything else is discarded, and not answered
+        // RFC 3768 6.4.3 MUST: anything else is discarded, and not answered
         let spaced = self
             .replied_at
             .is_none_or(|at| now.since(at) >= REPLY_SPACING);
@@ -549,9 +553,10 @@ impl Master {
     }
 }
 
-/// Skew_Time: the lower the priority, the longer a backup waits (RFC 9568 section 6.1;
-/// RFC 3768 section 6.1, where the unit is a second whatever the interval).
+/// Skew_Time: the lower the priority, the longer a backup waits.
 fn skew(settings: &Settings, interval: AdvertInterval) -> Duration {
+    // RFC 9568 6.1 MUST: Skew_Time is (256 - priority) / 256 of Active_Adver_Interval
+    // RFC 3768 6.1 MUST: Skew_Time is (256 - priority) / 256 of a second
     let unit = match settings.version {
         Version::V2 => Duration::from_secs(1),
         Version::V3 => interval.duration(),
@@ -559,8 +564,10 @@ fn skew(settings: &Settings, interval: AdvertInterval) -> Duration {
     unit * (256 - u32::from(settings.priority.get())) / 256
 }
 
-/// Active_Down_Interval: three intervals of the master and the skew (RFC 9568 section 6.1).
+/// Active_Down_Interval: three intervals of the master and the skew.
 fn down_interval(settings: &Settings, interval: AdvertInterval) -> Duration {
+    // RFC 9568 6.1 MUST: Active_Down_Interval is 3 Active_Adver_Interval and Skew_Time
+    // RFC 3768 6.1 MUST: Master_Down_Interval is 3 Advertisement_Interval and Skew_Time
     interval.duration() * 3 + skew(settings, interval)
 }
 

@@ -114,7 +114,7 @@ pub(crate) struct Influence {
 }
 
 /// Adds up what `tracks` do to a router of priority `configured`. The owner's priority stays 255
-/// whatever its weights say: there is no other it could have (RFC 9568 section 5.2.4).
+/// whatever its weights say: there is no other it could have.
 pub(crate) fn influence(
     configured: Priority,
     tracks: &[Track],
@@ -130,6 +130,8 @@ pub(crate) fn influence(
             Effect::Weight(weight) => sum += i32::from(contribution(weight, well)),
         }
     }
+    // RFC 9568 5.2.4 MUST: the owner's priority is 255
+    // RFC 9568 5.2.4 MUST: priorities of backups are 1 to 254
     let priority = if configured.is_owner() {
         configured
     } else {
@@ -216,6 +218,8 @@ mod tests {
         )
     }
 
+    // RFC 9568 5.2.4 MUST: the owner's priority is 255
+    // RFC 9568 5.2.4 MUST: priorities of backups are 1 to 254
     #[test]
     fn weights_add_up_within_what_a_backup_may_have() {
         use Effect::Weight;

@@ -129,8 +129,9 @@ impl AdvertInterval {
     /// One second, the default of both versions.
     pub const DEFAULT: Self = Self { centiseconds: 100 };
 
-    /// Version 2: whole seconds, 1 to 255 (RFC 3768 section 5.3.7). `None` for 0.
+    /// Version 2: whole seconds, 1 to 255. `None` for 0.
     pub const fn from_seconds(seconds: u8) -> Option<Self> {
+        // RFC 3768 5.3.7 MUST: the interval is in whole seconds
         match seconds {
             0 => None,
             _ => Some(Self {
@@ -139,8 +140,9 @@ impl AdvertInterval {
         }
     }
 
-    /// Version 3: centiseconds, 1 to 4095 (RFC 9568 section 5.2.7). `None` outside.
+    /// Version 3: centiseconds, 1 to 4095. `None` outside.
     pub const fn from_centiseconds(centiseconds: u16) -> Option<Self> {
+        // RFC 9568 5.2.7 MUST: the interval is 1 to 4095 centiseconds
         match centiseconds {
             1..=0x0fff => Some(Self { centiseconds }),
             _ => None,
@@ -281,6 +283,8 @@ impl fmt::Debug for Password {
 mod tests {
     use super::*;
 
+    // RFC 9568 5.2.7 MUST: the interval is 1 to 4095 centiseconds
+    // RFC 3768 5.3.7 MUST: the interval is in whole seconds
     #[test]
     fn an_interval_is_taken_only_when_its_version_can_say_it() {
         let exact = |version, millis| {

@@ -196,6 +196,7 @@ impl Engine {
             .filter(|new| !former.addresses.contains(new))
             .copied()
             .collect();
+        // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
         if !dropped.is_empty() || !added.is_empty() || other_owner {
             self.want(id, dropped);
             if self.slots[id].router.state() == State::Master && !added.is_empty() {

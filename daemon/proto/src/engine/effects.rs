@@ -29,6 +29,9 @@ impl Engine {
             Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
             None => false,
         };
+        // RFC 9568 6.4.1 erratum 7947 MUST: a starting owner sends gratuitous ARP for each address
+        // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
+        // RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
         if became_master || announce {
             let addresses = Arc::clone(&self.slots[id].params.addresses);
             self.announce(id, addresses);
@@ -88,7 +91,13 @@ impl Engine {
         let addresses = Arc::clone(&slot.params.addresses);
         let is_master = slot.router.state() == State::Master;
         let (hold, release) = match (is_master, former.is_empty()) {
+            // RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
+            // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
+            // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
+            // RFC 3768 6.4.3 MUST NOT: accept packets to a virtual address unless it is the owner
             (true, _) => (addresses, former),
+            // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
+            // RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
             (false, true) => (Arc::default(), addresses),
             (false, false) => {
                 let all = former.iter().chain(addresses.iter()).copied();

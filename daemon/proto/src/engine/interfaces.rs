@@ -139,6 +139,7 @@ impl Interfaces {
                 .filter(|address| !is_virtual(address.address))
                 .filter_map(InterfaceAddress::ipv4)
         };
+        // RFC 9568 7.2 MUST: send from the interface's primary IPv4 address
         let source = own()
             .find(|address| Some(*address) == current)
             .or_else(|| own().next())

@@ -14,6 +14,7 @@ impl Engine {
     pub(super) fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
         let vrid = Advert::peek_vrid(packet.payload);
         let bound = vrid.and_then(|vrid| self.bound.get(&(packet.interface, vrid)).copied());
+        // RFC 9568 7.1 MUST: the VRID is configured on the receiving interface
         let Some(id) = bound else {
             let cause = vrid.map_or(DropCause::Length, |_| DropCause::UnknownVrid);
             self.dropped.count(cause);
@@ -25,8 +26,8 @@ impl Engine {
         let own = IpAddr::V4(place.source);
         let received = match Advert::parse(packet, &slot.expected()) {
             Ok(_) if packet.source == own => Err(DropCause::OwnPacket),
-            // RFC 3768 section 7.1: the local router MUST NOT be the owner. RFC 9568 erratum 8298
-            // leaves it at a note.
+            // RFC 3768 7.1 MUST: the owner discards what it hears
+            // RFC 5798 7.1 MUST: the owner discards what it hears
             Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {
                 Err(DropCause::Owner)
             }
@@ -51,6 +52,8 @@ impl Engine {
             }
             // That others advertise while this router cannot serve is no news.
             Err(cause @ DropCause::NotListening) => slot.counters.dropped.count(cause),
+            // RFC 9568 7.1 MUST: a packet that fails a check is discarded
+            // RFC 9568 7.1 MAY: a failed check is shown to the management
             Err(cause) => {
                 slot.counters.dropped.count(cause);
                 self.report_drop(now, packet, Some(id), cause);
@@ -65,6 +68,8 @@ impl Engine {
         id: Option<RouterId>,
         cause: DropCause,
     ) {
+        // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
+        // RFC 3768 7.1 SHOULD: another interval than the own one is logged
         if self.limiter.admit(now, subject(packet, Some(cause))) {
             let router = id.map(|id| Arc::clone(&self.slots[id].name));
             let source = packet.source;
@@ -83,6 +88,10 @@ impl Engine {
         id: RouterId,
         priority: u8,
     ) {
+        // RFC 9568 2.5 SHOULD: an Active that others push aside again and again logs it
+        // RFC 9568 7.1 erratum 8298 SHOULD: the owner that hears another logs it, and goes on
+        // RFC 9568 8.3.2 SHOULD: several routers of priority 255 are logged
+        // RFC 9568 8.3.2 MAY: several routers of the same priority are logged
         if self.limiter.admit(now, subject(packet, None)) {
             self.outputs.push_back(Output::Report(Report::SecondMaster {
                 router: Arc::clone(&self.slots[id].name),

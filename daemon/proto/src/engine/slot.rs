@@ -142,13 +142,19 @@ impl Slot {
             ChecksumForm::MessageOnly => self.counters.checksums_message_only += 1,
         }
         // Version 2 knows one form alone.
+        // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
         if self.params.version == Version::V3 && self.form != *checksum {
             self.form = *checksum;
             self.message = None;
         }
+        // RFC 9568 7.1 SHOULD: another interval than the own one is noticed
+        // RFC 9568 7.1 SHOULD: another interval than the own one is logged
         if advert.interval != self.params.interval {
             self.counters.interval_differs += 1;
         }
+        // RFC 9568 7.1 MAY: another list of addresses is noticed
+        // RFC 9568 7.1 SHOULD: another list of addresses is logged
+        // RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
         if !self.lists(advert.addresses) {
             self.counters.address_list_differs += 1;
         }
@@ -181,6 +187,7 @@ impl Slot {
     }
 
     fn emit(&self, priority: u8, source: Ipv4Addr) -> Vec<u8> {
+        // RFC 9568 7.2 MUST: the fields are those of the configuration
         let addresses: Vec<[u8; 4]> = self
             .params
             .addresses

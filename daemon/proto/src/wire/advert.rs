@@ -135,20 +135,22 @@ impl<'a> Advert<'a> {
     pub fn parse(packet: &Packet<'a>, expected: &Expected) -> Result<Received<'a>, DropCause> {
         let message = packet.payload;
 
-        // RFC 9568 section 7.1: the TTL or hop limit MUST be 255.
+        // RFC 9568 7.1 MUST: the TTL is 255
         if packet.hop_limit != HOP_LIMIT {
             return Err(DropCause::HopLimit);
         }
-        // RFC 9568 section 7.1: the version MUST be the router's own, the type MUST be 1.
+        // RFC 9568 7.1 MUST: the version is 3
+        // RFC 3768 7.1 MUST: the version is 2
         let version_type = *message.get(field::VERSION_TYPE).ok_or(DropCause::Length)?;
         if version_type >> 4 != expected.version.number() {
             return Err(DropCause::Version);
         }
+        // RFC 9568 7.1 MUST: the type is 1
         if version_type & 0x0f != TYPE_ADVERTISEMENT {
             return Err(DropCause::Type);
         }
-        // RFC 9568 section 7.1: the packet MUST be complete; RFC 3768 section 7.1 counts the
-        // authentication data in.
+        // RFC 9568 7.1 MUST: the packet is complete
+        // RFC 3768 7.1 MUST: the packet is complete, authentication data included
         let (header, rest) = message
             .split_first_chunk::<{ field::HEADER_LEN }>()
             .ok_or(DropCause::Length)?;
@@ -161,29 +163,28 @@ impl<'a> Advert<'a> {
             Version::V2 => Some(*auth_data.first_chunk::<8>().ok_or(DropCause::Length)?),
             Version::V3 => None,
         };
-        // RFC 9568 section 7.1: the checksum MUST be right.
+        // RFC 9568 7.1 MUST: the checksum is right
         let checksum = check_checksum(packet, expected.version)?;
 
         let vrid = Vrid::new(header[field::VRID]).ok_or(DropCause::UnknownVrid)?;
         let (interval, auth) = match auth_data {
             Some(data) => {
-                // RFC 3768 sections 5.3.6 and 7.1: authentication of another type, or one that
-                // does not agree, MUST be discarded.
+                // RFC 3768 7.1 MUST: the authentication is the configured one
                 let auth = check_auth(header[field::AUTH_TYPE], &data, expected.auth)?;
-                // RFC 3768 section 7.1: another interval than the local one MUST be discarded.
+                // RFC 3768 7.1 MUST: another interval than the own one is discarded
                 let interval = AdvertInterval::from_seconds(header[field::INTERVAL_SECONDS])
                     .filter(|interval| *interval == expected.interval)
                     .ok_or(DropCause::Interval)?;
                 (interval, auth)
             }
             None => {
-                // RFC 9568 section 5.2.6: the reserved bits MUST be ignored on reception.
+                // RFC 9568 5.2.6 MUST: ignore the reserved bits of others
                 let [high, low] = [header[4], header[5]];
                 let centiseconds = u16::from_be_bytes([high & 0x0f, low]);
-                // RFC 9568 erratum 8301: an interval of 0 MUST be rejected.
+                // RFC 9568 7.1 erratum 8301 MUST: the interval is not zero
                 let interval = AdvertInterval::from_centiseconds(centiseconds)
                     .ok_or(DropCause::ZeroInterval)?;
-                // RFC 9568 erratum 8299: a message without an address MUST be ignored.
+                // RFC 9568 5.2.5 erratum 8299 MUST: ignore an advertisement that counts no address
                 if addresses.is_empty() {
                     return Err(DropCause::NoAddresses);
                 }
@@ -222,7 +223,7 @@ impl<'a> Advert<'a> {
                 let seconds = self.interval.centiseconds() / 100;
                 message[field::INTERVAL_SECONDS] = u8::try_from(seconds).unwrap_or(u8::MAX);
                 match self.auth {
-                    // RFC 3768 section 5.3.10: zeros.
+                    // RFC 3768 5.3.10 SHOULD: send zeros as authentication data
                     Auth::None => message.extend([0; field::AUTH_DATA_LEN]),
                     Auth::Pass(password) => {
                         message[field::AUTH_TYPE] = AUTH_PASS;
@@ -230,14 +231,19 @@ impl<'a> Advert<'a> {
                     }
                 }
             }
+            // An interval is never longer than the 12 bits below the reserved ones.
+            // RFC 9568 5.2.6 MUST: send the reserved bits as zero
             Version::V3 => message[field::INTERVAL_CENTISECONDS]
                 .copy_from_slice(&self.interval.centiseconds().to_be_bytes()),
         }
+        // RFC 9568 7.2 MUST: the checksum is computed
         let checksum = match (self.version, form) {
-            // RFC 3768 section 5.3.8 and RFC 9568 section 5.2.8: the message alone.
+            // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
+            // RFC 3768 5.3.8 MUST: the checksum covers the message alone
             (Version::V2, _) | (Version::V3, ChecksumForm::MessageOnly) => {
                 checksum::plain(&message)
             }
+            // RFC 5798 5.2.8 MUST: the checksum covers the pseudo-header too
             (Version::V3, ChecksumForm::WithPseudoHeader) => {
                 checksum::with_pseudo_header(&message, source, destination)
             }
@@ -264,6 +270,7 @@ fn check_checksum(packet: &Packet<'_>, version: Version) -> Result<ChecksumForm,
 /// The authentication of a version 2 message, when it is the expected one.
 fn check_auth(kind: u8, data: &[u8; 8], expected: Auth) -> Result<Auth, DropCause> {
     match (kind, expected) {
+        // RFC 3768 5.3.10 SHOULD: ignore authentication data of others
         (AUTH_NONE, Auth::None) => Ok(Auth::None),
         (AUTH_PASS, Auth::Pass(password)) => {
             // All eight bytes are looked at, so that the time taken says nothing.
@@ -278,6 +285,7 @@ fn check_auth(kind: u8, data: &[u8; 8], expected: Auth) -> Result<Auth, DropCaus
                 Err(DropCause::AuthPassword)
             }
         }
+        // RFC 3768 5.3.6 MUST: discard an unknown or another authentication type
         _ => Err(DropCause::AuthType),
     }
 }

@@ -14,6 +14,7 @@ const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// recommends for announcements (and RFC 9568 section 6.4.2 with erratum 7949: the target hardware
 /// address is the sender's as well).
 pub fn gratuitous(mac: MacAddress, address: Ipv4Addr) -> [u8; FRAME_LEN] {
+    // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
     let mut frame = [0; FRAME_LEN];
     frame[0..6].fill(0xff);
     frame[6..12].copy_from_slice(&mac.0);
@@ -31,6 +32,7 @@ pub fn gratuitous(mac: MacAddress, address: Ipv4Addr) -> [u8; FRAME_LEN] {
 mod tests {
     use super::*;
 
+    // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
     #[test]
     fn a_gratuitous_arp_names_the_address_twice_and_goes_to_all() {
         let frame = gratuitous(

@@ -21,9 +21,12 @@ pub fn header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
     header[0] = 0x45;
     header[1] = TOS_INTERNETWORK_CONTROL;
     header[2..4].copy_from_slice(&total.to_be_bytes());
+    // RFC 9568 5.1.1.3 MUST: send with TTL 255
     header[8] = HOP_LIMIT;
+    // RFC 9568 7.2 MUST: send as protocol 112
     header[9] = PROTOCOL;
     header[12..16].copy_from_slice(&source.octets());
+    // RFC 9568 7.2 MUST: send to the group 224.0.0.18
     header[16..20].copy_from_slice(&GROUP_V4.octets());
     header
 }
@@ -68,6 +71,17 @@ mod tests {
 
     fn packet(message: &[u8]) -> Vec<u8> {
         [&header(SOURCE, message.len())[..], message].concat()
+    }
+
+    // RFC 9568 5.1.1.3 MUST: send with TTL 255
+    // RFC 9568 7.2 MUST: send as protocol 112
+    // RFC 9568 7.2 MUST: send to the group 224.0.0.18
+    #[test]
+    fn an_advertisement_goes_to_the_group_and_no_further() {
+        let header = header(SOURCE, 16);
+        assert_eq!(header[8], 255, "TTL");
+        assert_eq!(header[9], 112, "protocol");
+        assert_eq!(header[16..20], [224, 0, 0, 18]);
     }
 
     #[test]

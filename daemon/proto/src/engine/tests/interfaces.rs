@@ -219,6 +219,7 @@ fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known()
     );
 }
 
+// RFC 9568 7.2 MUST: send from the interface's primary IPv4 address
 #[test]
 fn the_source_stays_as_long_as_it_is_there() {
     let source = |node: &Node| node.status("VI_1").source.unwrap().to_string();

@@ -5,6 +5,8 @@ use crate::border::{Due, Input, State};
 use crate::params::NodeParams;
 use crate::types::{AdvertInterval, Priority, Vrid};
 
+// RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
+// RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
 #[test]
 fn a_router_listens_first_and_asks_for_its_addresses_to_be_released() {
     let mut node = Node::wired();
@@ -18,6 +20,11 @@ fn a_router_listens_first_and_asks_for_its_addresses_to_be_released() {
     assert!(node.held().is_empty());
 }
 
+// RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
+// RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
+// RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
+// RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
+// RFC 3768 6.4.3 MUST NOT: accept packets to a virtual address unless it is the owner
 #[test]
 fn a_take_over_advertises_first_then_holds_then_announces() {
     let mut node = Node::running(node_1());
@@ -83,6 +90,8 @@ fn a_backup_of_greater_priority_preempts_when_its_wait_is_over() {
     assert_eq!(node.now.since(T0).as_nanos(), 3_609_375_000);
 }
 
+// RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
+// RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
 #[test]
 fn a_master_that_yields_releases_at_once() {
     let mut node = Node::mastering(node_1());
@@ -130,6 +139,8 @@ fn expecting_to_be_master_shortens_the_first_listening() {
     );
 }
 
+// RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
+// RFC 9568 6.4.1 erratum 7947 MUST: a starting owner sends gratuitous ARP for each address
 #[test]
 fn the_owner_sends_from_its_address_and_lets_it_lie_when_it_leaves() {
     let mut params = vi_1();

@@ -7,6 +7,9 @@ use crate::border::{Input, Output, Packet, State};
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
 use crate::wire::{Auth, ChecksumForm, DropCause};
 
+// RFC 9568 7.1 MUST: a packet that fails a check is discarded
+// RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
+// RFC 9568 7.1 MAY: a failed check is shown to the management
 #[test]
 fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
     let good = advert(51, 200);
@@ -56,7 +59,7 @@ fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
     }
 }
 
-// RFC 9568 section 7.1: the hop limit MUST be 255.
+// RFC 9568 7.1 MUST: the TTL is 255
 #[test]
 fn a_packet_from_another_network_is_dropped() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
@@ -71,7 +74,7 @@ fn a_packet_from_another_network_is_dropped() {
     );
 }
 
-// RFC 9568 section 7.1: the VRID MUST be configured on the receiving interface.
+// RFC 9568 7.1 MUST: the VRID is configured on the receiving interface
 #[test]
 fn a_packet_for_nobody_here_is_counted_for_the_node() {
     let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", vi_2())]));
@@ -114,8 +117,35 @@ fn an_own_packet_that_comes_back_is_dropped() {
     );
 }
 
-// RFC 3768 section 7.1: the local router MUST NOT be the owner; RFC 9568 erratum 8298 lets
-// version 3 go on.
+// RFC 9568 7.1 erratum 8298 SHOULD: the owner that hears another logs it, and goes on
+// RFC 9568 8.3.2 SHOULD: several routers of priority 255 are logged
+// RFC 9568 8.3.2 MAY: several routers of the same priority are logged
+#[test]
+fn an_owner_that_hears_another_tells_of_it() {
+    let mut params = vi_1();
+    params.priority = Priority::OWNER;
+    let owner = || Node::mastering(routers([("VI_1", params.clone())]));
+    for theirs in [100, 254, 255] {
+        let lines = only("VI_1", owner().hear(theirs));
+        let said = format!("VI_1: second master 192.168.224.11, priority {theirs}");
+        assert_eq!(lines, [said]);
+    }
+    let greater = Ipv4Addr::new(192, 168, 224, 77);
+    let bytes = version_3(51, 255, 100, ChecksumForm::MessageOnly);
+    // An owner that is below another yields, and that is told as well.
+    let mut node = owner();
+    let lines = node.receive(ETH1, greater, &bytes);
+    assert_eq!(
+        only("VI_1", lines),
+        [
+            "VI_1: master -> backup (192.168.224.77 has the same priority 255 and the greater \
+             address)"
+        ]
+    );
+}
+
+// RFC 3768 7.1 MUST: the owner discards what it hears
+// RFC 5798 7.1 MUST: the owner discards what it hears
 #[test]
 fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
     for (version, bytes, dropped) in [
@@ -135,7 +165,9 @@ fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
     }
 }
 
-// RFC 3768 section 7.1: authentication that does not agree and another interval MUST be dropped.
+// RFC 3768 7.1 MUST: the authentication is the configured one
+// RFC 3768 7.1 MUST: another interval than the own one is discarded
+// RFC 3768 7.1 SHOULD: another interval than the own one is logged
 #[test]
 fn version_2_demands_the_same_authentication_and_the_same_interval() {
     let course = Auth::Pass(Password::new(b"1111").unwrap());
@@ -148,7 +180,7 @@ fn version_2_demands_the_same_authentication_and_the_same_interval() {
     let mut slow = version_2(51, 200, course);
     slow[5] = 2;
     seal(&mut slow);
-    node.receive(ETH1, PEER, &slow);
+    assert_eq!(node.receive(ETH1, PEER, &slow).len(), 1, "it is told");
     let dropped = node.status("VI_1").counters.dropped;
     assert_eq!(
         (dropped.AuthPassword, dropped.AuthType, dropped.Interval),
@@ -162,6 +194,7 @@ fn version_2_demands_the_same_authentication_and_the_same_interval() {
     assert_eq!(node.status("VI_1").master.unwrap().priority, 200);
 }
 
+// RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
 #[test]
 fn the_same_drop_is_told_once_a_minute_and_counted_each_time() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
@@ -202,6 +235,7 @@ fn what_others_advertise_to_a_router_in_fault_is_counted_and_no_news() {
     assert_eq!(node.status("VI_1").counters.dropped.NotListening, 1);
 }
 
+// RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
 #[test]
 fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
@@ -298,6 +332,7 @@ fn version_2_knows_one_form_and_learns_none() {
     assert_eq!(node.status("VI_1").checksum, before);
 }
 
+// RFC 9568 2.5 SHOULD: an Active that others push aside again and again logs it
 #[test]
 fn a_second_master_is_answered_reported_and_announced_over() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
@@ -318,6 +353,10 @@ fn a_second_master_is_answered_reported_and_announced_over() {
     assert_eq!(node.status("VI_1").counters.second_masters, 2);
 }
 
+// RFC 9568 7.1 SHOULD: another interval than the own one is noticed
+// RFC 9568 7.1 SHOULD: another interval than the own one is logged
+// RFC 9568 7.1 MAY: another list of addresses is noticed
+// RFC 9568 7.1 SHOULD: another list of addresses is logged
 #[test]
 fn differences_in_what_is_advertised_are_counted_and_obeyed() {
     let mut params = vi_1();
@@ -334,6 +373,19 @@ fn differences_in_what_is_advertised_are_counted_and_obeyed() {
     assert_eq!(status.master.unwrap().priority, 200);
     // Three of the master's seconds and the skew in them.
     assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
+}
+
+// RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
+#[test]
+fn version_2_counts_and_obeys_another_list_of_addresses_too() {
+    let mut params = vi_1();
+    params.version = Version::V2;
+    params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
+    let mut node = Node::running(routers([("VI_1", params)]));
+    node.receive(ETH1, PEER, &version_2(51, 200, Auth::None));
+    let status = node.status("VI_1");
+    assert_eq!(status.counters.address_list_differs, 1);
+    assert_eq!(status.master.unwrap().priority, 200);
 }
 
 #[test]

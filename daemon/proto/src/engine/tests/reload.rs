@@ -102,6 +102,7 @@ fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
     );
 }
 
+// RFC 9568 7.2 MUST: the fields are those of the configuration
 #[test]
 fn each_changed_parameter_alone_is_in_the_next_advertisement() {
     let mut params = vi_1();
@@ -156,6 +157,7 @@ fn a_shorter_interval_counts_at_once() {
     assert_eq!(lines.len(), 100);
 }
 
+// RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
 #[test]
 fn a_master_holds_and_announces_what_is_added_and_releases_what_is_dropped() {
     let mut params = vi_1();

@@ -3,7 +3,7 @@
 use super::rig::*;
 use crate::router::*;
 
-// RFC 9568 section 6.4.2: priority 0 sets Active_Down_Timer to Skew_Time.
+// RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
 #[test]
 fn a_resignation_shortens_the_wait_to_the_skew() {
     let (mut router, now) = in_state(v3(100), State::Backup);
@@ -15,7 +15,7 @@ fn a_resignation_shortens_the_wait_to_the_skew() {
     assert_eq!(cause, Cause::Resigned { master: HIGH });
 }
 
-// RFC 9568 section 6.4.2: greater or equal priority resets Active_Down_Timer.
+// RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
 #[test]
 fn an_advertisement_of_no_lower_priority_restarts_the_wait_in_full() {
     for priority in [100, 101, 255] {
@@ -28,7 +28,7 @@ fn an_advertisement_of_no_lower_priority_restarts_the_wait_in_full() {
     }
 }
 
-// RFC 9568 section 6.4.2: with Preempt_Mode True a lower priority is discarded.
+// RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
 #[test]
 fn an_advertisement_of_lower_priority_touches_no_timer_of_a_backup() {
     let (mut router, now) = in_state(v3(100), State::Backup);
@@ -51,7 +51,7 @@ fn an_advertisement_of_lower_priority_touches_no_timer_of_a_backup() {
     );
 }
 
-// RFC 9568 section 6.4.2: with Preempt_Mode False any priority resets Active_Down_Timer.
+// RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
 #[test]
 fn without_preemption_a_backup_obeys_a_lower_priority() {
     let (mut router, now) = in_state(
@@ -63,9 +63,11 @@ fn without_preemption_a_backup_obeys_a_lower_priority() {
     );
     let _ = router.handle_advert(now, now, &advert(1, 100), LOW, OWN);
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
+    let _ = router.handle_advert(now, now, &advert(1, 500), LOW, OWN);
+    assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000 * 5));
 }
 
-// RFC 9568 section 6.1: the owner preempts independently of Preempt_Mode.
+// RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
 #[test]
 fn the_owner_preempts_even_without_preemption() {
     let (mut router, now) = in_state(
@@ -80,8 +82,7 @@ fn the_owner_preempts_even_without_preemption() {
     assert_eq!(router.deadline(), due);
 }
 
-// RFC 9568 section 6.4.2: Active_Adver_Interval becomes the one of the ADVERTISEMENT, and
-// Skew_Time and Active_Down_Interval are computed anew.
+// RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
 #[test]
 fn a_backup_waits_by_the_interval_that_its_master_advertises() {
     let (mut router, now) = in_state(v3(100), State::Backup);
@@ -97,6 +98,7 @@ fn a_backup_waits_by_the_interval_that_its_master_advertises() {
     );
 }
 
+// RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
 #[test]
 fn a_new_master_advertises_by_its_own_interval_and_not_by_the_learned_one() {
     let (mut router, now) = in_state(v3(100), State::Backup);
@@ -106,8 +108,7 @@ fn a_new_master_advertises_by_its_own_interval_and_not_by_the_learned_one() {
     assert_eq!(next_advert(&mut router), taken + SECOND);
 }
 
-// RFC 9568 section 6.4.2: when Active_Down_Timer fires send an ADVERTISEMENT, announce, set
-// Adver_Timer, become Active.
+// RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
 #[test]
 fn silence_makes_a_backup_master_and_says_how_long_it_lasted() {
     let mut router = Router::new(v3(100));
@@ -125,7 +126,7 @@ fn silence_makes_a_backup_master_and_says_how_long_it_lasted() {
     assert_eq!(next_advert(&mut router), due + SECOND);
 }
 
-// RFC 9568 section 6.4.2: on Shutdown cancel Active_Down_Timer, become Initialize.
+// RFC 9568 6.4.2 MUST: Shutdown: cancel Active_Down_Timer, Initialize
 #[test]
 fn a_backup_leaves_in_silence() {
     let (mut router, now) = in_state(v3(100), State::Backup);

@@ -3,8 +3,7 @@
 use super::rig::*;
 use crate::router::*;
 
-// RFC 9568 section 6.4.3: on Shutdown cancel Adver_Timer, send an ADVERTISEMENT with priority 0,
-// become Initialize.
+// RFC 9568 6.4.3 MUST: Shutdown: cancel Adver_Timer, send priority 0, Initialize
 #[test]
 fn a_master_that_stops_resigns() {
     let (mut router, _) = in_state(v3(100), State::Master);
@@ -14,7 +13,7 @@ fn a_master_that_stops_resigns() {
     assert_eq!(router.deadline(), None);
 }
 
-// RFC 9568 section 6.4.3: priority 0 makes it send an ADVERTISEMENT and reset Adver_Timer.
+// RFC 9568 6.4.3 MUST: priority 0 is answered at once, and Adver_Timer set again
 #[test]
 fn a_master_answers_a_resignation_and_counts_from_there() {
     let (mut router, now) = in_state(v3(100), State::Master);
@@ -55,8 +54,8 @@ fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
     );
 }
 
-// RFC 9568 section 6.4.3: a greater priority makes it a Backup that waits for
-// Active_Down_Interval of the interval in the ADVERTISEMENT.
+// RFC 9568 6.4.3 MUST: a greater priority makes it Backup
+// RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
 #[test]
 fn a_master_yields_to_a_greater_priority() {
     for source in [LOW, HIGH] {
@@ -73,7 +72,7 @@ fn a_master_yields_to_a_greater_priority() {
     }
 }
 
-// RFC 9568 section 6.4.3: ... or an equal priority and a greater primary address.
+// RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
 #[test]
 fn among_equals_the_greater_address_is_master() {
     let (mut router, now) = in_state(v3(100), State::Master);
@@ -90,7 +89,7 @@ fn among_equals_the_greater_address_is_master() {
     assert_eq!(reaction, changed(State::Master, cause));
 }
 
-// RFC 9568 section 6.4.3: the comparison is of unsigned integers in network byte order.
+// RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
 #[test]
 fn addresses_are_compared_unsigned_and_from_the_left() {
     let beats = |theirs: [u8; 4], ours: [u8; 4]| {
@@ -110,7 +109,8 @@ fn addresses_are_compared_unsigned_and_from_the_left() {
     assert!(!beats([10, 0, 0, 9], [10, 0, 1, 1]));
 }
 
-// RFC 9568 section 6.4.3: anything else is discarded and answered by an ADVERTISEMENT at once.
+// RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
+// RFC 5798 6.4.3 MUST: anything else is discarded, and not answered
 #[test]
 fn version_3_answers_a_lower_priority_without_touching_the_timer() {
     let (mut router, now) = in_state(v3(100), State::Master);
@@ -122,7 +122,7 @@ fn version_3_answers_a_lower_priority_without_touching_the_timer() {
     assert_eq!(router.deadline(), due);
 }
 
-// RFC 3768 section 6.4.3: anything else is discarded.
+// RFC 3768 6.4.3 MUST: anything else is discarded, and not answered
 #[test]
 fn version_2_does_not_answer_a_lower_priority() {
     let (mut router, now) = in_state(v2(100), State::Master);

@@ -3,8 +3,7 @@
 use super::rig::*;
 use crate::router::*;
 
-// RFC 9568 section 6.4.1: on Startup with priority 255 send an ADVERTISEMENT, announce, set
-// Adver_Timer, become Active.
+// RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
 #[test]
 fn the_owner_is_master_at_once() {
     let mut router = Router::new(v3(255));
@@ -15,8 +14,7 @@ fn the_owner_is_master_at_once() {
     assert_eq!(router.deadline().unwrap().0, T0 + SECOND);
 }
 
-// RFC 9568 section 6.4.1: otherwise Active_Adver_Interval is the own one, set
-// Active_Down_Timer to Active_Down_Interval, become Backup.
+// RFC 9568 6.4.1 MUST: who is not the owner starts as Backup of its own interval
 #[test]
 fn who_is_not_the_owner_listens_first() {
     let mut router = Router::new(v3(100));

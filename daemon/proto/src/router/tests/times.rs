@@ -3,8 +3,8 @@
 use super::rig::*;
 use crate::router::*;
 
-// RFC 9568 section 6.1: Skew_Time is (256 - Priority) * Active_Adver_Interval / 256, and
-// Active_Down_Interval is 3 * Active_Adver_Interval + Skew_Time.
+// RFC 9568 6.1 MUST: Skew_Time is (256 - priority) / 256 of Active_Adver_Interval
+// RFC 9568 6.1 MUST: Active_Down_Interval is 3 Active_Adver_Interval and Skew_Time
 #[test]
 fn version_3_counts_the_skew_in_intervals() {
     for (priority, centiseconds, skewed, down) in [
@@ -27,8 +27,8 @@ fn version_3_counts_the_skew_in_intervals() {
     }
 }
 
-// RFC 3768 section 6.1: Skew_Time is (256 - Priority) / 256 seconds, whatever the interval, and
-// Master_Down_Interval is 3 * Advertisement_Interval + Skew_Time.
+// RFC 3768 6.1 MUST: Skew_Time is (256 - priority) / 256 of a second
+// RFC 3768 6.1 MUST: Master_Down_Interval is 3 Advertisement_Interval and Skew_Time
 #[test]
 fn version_2_counts_the_skew_in_seconds() {
     for (priority, seconds, skewed, down) in [
@@ -46,6 +46,7 @@ fn version_2_counts_the_skew_in_seconds() {
     }
 }
 
+// RFC 9568 6.4.3 MUST: when Adver_Timer fires, advertise and set it again
 #[test]
 fn ten_thousand_late_ticks_do_not_shift_the_advertisements() {
     let (mut router, _) = in_state(v3(100), State::Master);

@@ -54,6 +54,7 @@ fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DropCause> {
     Advert::parse(&packet(&bytes), &expected(Version::V2, password())).map(|_| ())
 }
 
+// RFC 3768 5.3.8 MUST: the checksum covers the message alone
 #[test]
 fn the_courses_advertisement_is_read() {
     let mut bytes = COURSE.to_vec();
@@ -73,6 +74,15 @@ fn the_courses_advertisement_is_read() {
     );
 }
 
+// RFC 9568 7.1 MUST: the TTL is 255
+// RFC 9568 7.1 MUST: the version is 3
+// RFC 9568 7.1 MUST: the type is 1
+// RFC 9568 7.1 MUST: the checksum is right
+// RFC 3768 7.1 MUST: the version is 2
+// RFC 3768 7.1 MUST: the packet is complete, authentication data included
+// RFC 3768 7.1 MUST: the authentication is the configured one
+// RFC 3768 5.3.6 MUST: discard an unknown or another authentication type
+// RFC 3768 7.1 MUST: another interval than the own one is discarded
 #[test]
 fn each_check_has_its_cause() {
     let mut far = packet(COURSE);
@@ -86,6 +96,8 @@ fn each_check_has_its_cause() {
         parse(&packet(COURSE), &expected(Version::V3, Auth::None)),
         DropCause::Version
     );
+    let third = version_3(200, &[[10, 0, 0, 1]], ChecksumForm::MessageOnly);
+    assert_eq!(parse(&packet(&third), &ours), DropCause::Version);
     assert_eq!(parse(&packet(&[]), &ours), DropCause::Length);
     assert_eq!(
         parse(&packet(COURSE), &expected(Version::V2, Auth::None)),
@@ -123,6 +135,28 @@ fn version_3(priority: u8, addresses: &[[u8; 4]], form: ChecksumForm) -> Vec<u8>
     .emit(form, SOURCE, GROUP_V4)
 }
 
+// RFC 9568 7.1 MUST: the packet is complete
+#[test]
+fn a_packet_of_version_3_ends_with_its_last_address() {
+    let ours = expected(Version::V3, Auth::None);
+    let whole = version_3(
+        200,
+        &[[10, 0, 0, 1], [10, 0, 0, 2]],
+        ChecksumForm::MessageOnly,
+    );
+    assert!(Advert::parse(&packet(&whole), &ours).is_ok());
+    for length in 0..whole.len() {
+        assert_eq!(
+            Advert::parse(&packet(&whole[..length]), &ours),
+            Err(DropCause::Length),
+            "{length} bytes"
+        );
+    }
+}
+
+// RFC 9568 7.2 MUST: the checksum is computed
+// RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
+// RFC 5798 5.2.8 MUST: the checksum covers the pseudo-header too
 #[test]
 fn both_forms_of_the_version_3_checksum_are_told_apart() {
     for form in [ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly] {
@@ -137,6 +171,8 @@ fn both_forms_of_the_version_3_checksum_are_told_apart() {
     }
 }
 
+// RFC 9568 5.2.5 erratum 8299 MUST: ignore an advertisement that counts no address
+// RFC 9568 7.1 erratum 8301 MUST: the interval is not zero
 #[test]
 fn version_3_rejects_what_the_errata_name() {
     let ours = expected(Version::V3, Auth::None);
@@ -154,6 +190,42 @@ fn version_3_rejects_what_the_errata_name() {
     );
 }
 
+// RFC 9568 5.2.6 MUST: send the reserved bits as zero
+#[test]
+fn the_longest_interval_leaves_the_reserved_bits_zero() {
+    let longest = Advert {
+        version: Version::V3,
+        vrid: Vrid::new(51).unwrap(),
+        priority: 100,
+        interval: AdvertInterval::from_centiseconds(4095).unwrap(),
+        addresses: AddressList::new(&[[10, 0, 0, 1]]),
+        auth: Auth::None,
+    };
+    let bytes = longest.emit(ChecksumForm::MessageOnly, SOURCE, GROUP_V4);
+    assert_eq!(bytes[field::INTERVAL_CENTISECONDS], [0x0f, 0xff]);
+}
+
+// RFC 3768 5.3.10 SHOULD: send zeros as authentication data
+// RFC 3768 5.3.10 SHOULD: ignore authentication data of others
+#[test]
+fn without_a_password_the_authentication_data_say_nothing() {
+    let plain = Advert {
+        version: Version::V2,
+        vrid: Vrid::new(51).unwrap(),
+        priority: 100,
+        interval: AdvertInterval::DEFAULT,
+        addresses: AddressList::new(&[[10, 0, 0, 1]]),
+        auth: Auth::None,
+    };
+    let mut bytes = plain.emit(ChecksumForm::MessageOnly, SOURCE, GROUP_V4);
+    assert_eq!(bytes[12..], [0; field::AUTH_DATA_LEN]);
+    bytes[12..].copy_from_slice(b"whatever");
+    seal(&mut bytes);
+    let received = Advert::parse(&packet(&bytes), &expected(Version::V2, Auth::None)).unwrap();
+    assert_eq!(received.advert, plain);
+}
+
+// RFC 9568 5.2.6 MUST: ignore the reserved bits of others
 #[test]
 fn version_3_ignores_the_reserved_bits() {
     let mut bytes = version_3(200, &[[10, 0, 0, 1]], ChecksumForm::MessageOnly);
