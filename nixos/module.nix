@@ -35,8 +35,8 @@ let
     };
     remarks = {
       "Pass.passwordFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon, and what it
-        held at the daemon's last start counts.
+        An absolute path need be readable by root only: systemd hands the file to the daemon when it
+        starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.
       '';
       "TrackedScript.user" = "The unit of this module does not run as root: this cannot be set here.";
     };
