@@ -40,7 +40,7 @@ with subtest("its scripts are that user, too, and have none"):
 
 with subtest("only the thread that keeps time is a realtime one"):
     threads = master.succeed(f"ps -L -o lwp=,cls= -p {pid}").split()
-    classes = dict(zip(threads[::2], threads[1::2]))
+    classes = dict(zip(threads[::2], threads[1::2], strict=True))
     assert classes.pop(pid) == "FF"
     assert set(classes.values()) == {"TS"}, classes
 

@@ -1,7 +1,7 @@
 """The image that all guests start from: Debian trixie, a kernel, and an initramfs of our own.
 
-It is built once and kept under the hash of its recipe, which is this file and what is beside it in
-`image/`. A run never writes to it: every guest has an overlay.
+It is built once and kept under the hash of its recipe, which is this file and what stands in
+`recipe/`. A run never writes to it: every guest has an overlay.
 """
 
 import hashlib
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-RECIPE = [HERE / "image.py", *sorted((HERE / "image").iterdir())]
+RECIPE = [HERE / "image.py", *sorted((HERE / "recipe").iterdir())]
 
 PACKAGES = [
     # A system.
@@ -91,7 +91,7 @@ def build(place: Path) -> None:
                 f"--include={','.join(PACKAGES)}",
                 # Kernel packages want one; it is not what boots.
                 "--aptopt=APT::Install-Recommends false",
-                f"--customize-hook={HERE}/image/finish \"$1\" {unfinished}",
+                f'--customize-hook={HERE}/recipe/finish "$1" {unfinished}',
                 "trixie",
                 "/dev/null",
                 mirror(),

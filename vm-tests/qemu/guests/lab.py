@@ -13,7 +13,7 @@ from .image import cache
 from .machine import Failed, Machine
 from .play import stop
 from .render import RENDERED
-from .stage import Stage, daemon, enter_namespace
+from .stage import Stage, enter_namespace
 
 # Where the lab that runs has its sockets, for `lab on HOST`.
 CURRENT = cache() / "lab"
@@ -27,10 +27,10 @@ def main(arguments: list[str], usage: str) -> int:
     if len(arguments) > 1 or not (RENDERED / f"{story}.json").exists():
         print(usage, file=sys.stderr)
         return 2
-    enter_namespace()
+    vrrpd = enter_namespace()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
-    with Stage(story, daemon(), prompts=True) as stage:
+    with Stage(story, vrrpd, prompts=True) as stage:
         CURRENT.unlink(missing_ok=True)
         CURRENT.symlink_to(stage.place)
         try:
@@ -106,8 +106,9 @@ def prompt(name: str) -> int:
 
 
 def join(here: int, console: socket.socket) -> None:
+    watched: list[int | socket.socket] = [here, console]
     while True:
-        ready, _, _ = select.select([here, console], [], [])
+        ready, _, _ = select.select(watched, [], [])
         if here in ready:
             typed = os.read(here, 1024)
             if not typed or LEAVE in typed:

@@ -11,7 +11,7 @@ from types import FrameType
 from typing import Any
 
 from .render import PROJECT, RENDERED
-from .stage import Stage, daemon, enter_namespace
+from .stage import Stage, enter_namespace
 
 STORIES = PROJECT / "vm-tests"
 LOGS = PROJECT / "target" / "vm-tests"
@@ -55,7 +55,7 @@ def play(story: str, vrrpd: Path) -> bool:
             for path in [STORIES / "common.py", STORIES / f"{story}.py"]:
                 exec(compile(path.read_text(), path, "exec"), names)  # noqa: S102
             passed = True
-        except Exception:  # noqa: BLE001: a story may fail in any way
+        except Exception:  # noqa: BLE001 - a story may fail in any way
             traceback.print_exc()
             stage.keep_logs(LOGS / story)
             say(f"  what the guests said: {LOGS / story}")
@@ -81,11 +81,10 @@ def main(arguments: list[str], usage: str | None) -> int:
     if wrong:
         print(f"{usage}\nno such story: {' '.join(wrong)}; there are {' '.join(known)}")
         return 2
-    enter_namespace()
+    vrrpd = enter_namespace()
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGHUP, stop)
     signal.signal(signal.SIGALRM, too_long)
-    vrrpd = daemon()
     failed = []
     for story in arguments or known:
         if story in NOT_FOR_DEBIAN:

@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from . import render
 from .image import Image, image
@@ -23,20 +23,25 @@ PROJECT = render.PROJECT
 # Set in a process that has a network namespace of its own.
 INSIDE = "VRRP_VM_NAMESPACE"
 
-KERNEL = "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10 systemd.getty_auto=no"
+KERNEL = (
+    "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10 "
+    "systemd.getty_auto=no"
+)
 KVM_PROBE = 20
 
 
-def enter_namespace() -> None:
-    """Goes on in a network namespace of our own: the program starts anew there."""
+def enter_namespace() -> Path:
+    """Goes on in a network namespace of our own, with the daemon: the program starts anew there.
+
+    What may have to be fetched, the image and the daemon's dependencies, is fetched before.
+    """
     if os.environ.get(INSIDE) == str(os.getpid()):
-        return
-    environment = {**os.environ, INSIDE: str(os.getpid())}
+        return daemon()
+    image()
+    environment = {**os.environ, INSIDE: str(os.getpid()), "VRRPD": str(daemon())}
     user = [] if os.geteuid() == 0 else ["--map-root-user"]
     sys.stdout.flush()
-    os.execvpe(
-        "unshare", ["unshare", *user, "--net", "--", sys.executable, *sys.argv], environment
-    )
+    os.execvpe("unshare", ["unshare", *user, "--net", "--", sys.executable, *sys.argv], environment)
 
 
 def ip(*arguments: str) -> None:
@@ -111,7 +116,9 @@ class Stage:
         self.accelerator = accel[1].split(",")[0]
         ip("link", "set", "lo", "up")
         vlans = {
-            network["vlan"] for host in self.hosts.values() for network in host["interfaces"].values()
+            network["vlan"]
+            for host in self.hosts.values()
+            for network in host["interfaces"].values()
         }
         for vlan in sorted(vlans):
             # Without snooping: a switch that knows nothing of multicast.
@@ -168,7 +175,7 @@ class Stage:
             }.items():
                 try:
                     (place / log).write_text(machine.execute(command, timeout=60)[1])
-                except Exception as error:  # noqa: BLE001: of a guest that is broken
+                except Exception as error:  # noqa: BLE001 - of a guest that is broken
                     (place / log).write_text(f"not to be had: {error}\n")
 
     def close(self) -> None:
@@ -179,7 +186,7 @@ class Stage:
         for link in self.links:
             subprocess.run(["ip", "link", "del", link], check=False, timeout=30)
 
-    def __enter__(self) -> "Stage":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
