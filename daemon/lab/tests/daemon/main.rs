@@ -25,6 +25,7 @@ fn main() -> ExitCode {
                 a_master_that_stops_hands_over_after_the_skew,
                 the_greater_priority_fails_back,
                 a_router_that_does_not_preempt_waits_for_the_masters_death,
+                only_the_master_answers_for_the_address,
                 of_equals_the_greater_address_is_master,
                 with_state_master_it_listens_for_one_interval_and_the_skew,
                 a_master_cut_off_in_both_directions_yields_when_it_hears_again,

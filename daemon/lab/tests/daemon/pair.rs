@@ -1,10 +1,13 @@
 //! Two hosts with a daemon each: the master and its backup.
 
+use std::io::ErrorKind;
+use std::net::{IpAddr, TcpStream};
+
 use vrrp_lab::daemons::Vrrpd;
-use vrrp_lab::{Moment, Result};
+use vrrp_lab::{Frame, Moment, Result};
 use vrrp_proto::State;
 
-use crate::common::{Lan, SOON, Station, instance, only};
+use crate::common::{Lan, SOON, Station, VIP, instance, only};
 
 /// The master's priority.
 pub(crate) const HIGH: u8 = 200;
@@ -43,8 +46,32 @@ impl Pair {
         Ok((a, b))
     }
 
+    /// Whose hardware addresses the answers bear when `client` asks for the virtual address, which
+    /// then has to take what it sends: nobody listens at that port, and a host says so.
+    pub(crate) fn who_answers(&self, client: &Station) -> Result<Vec<[u8; 6]>> {
+        let asked = Moment::now();
+        let answer = client.host.run(|| TcpStream::connect((VIP, 9)));
+        let kind = answer.err().map(|error| error.kind());
+        assert_eq!(kind, Some(ErrorKind::ConnectionRefused));
+        let answers = self.lan.frames.frames().entries();
+        Ok(answers
+            .iter()
+            .filter(|frame| frame.at > asked && is_answer_for(frame, VIP))
+            .map(Frame::source)
+            .collect())
+    }
+
     /// Starts the usual daemon of a.
     pub(crate) fn start_a(&self) -> Result<Vrrpd<'_>> {
         Vrrpd::start(&self.a.host, &only(instance(HIGH)))
     }
+}
+
+/// Whether a frame is an ARP reply from `address`.
+fn is_answer_for(frame: &Frame, address: IpAddr) -> bool {
+    let IpAddr::V4(address) = address else {
+        return false;
+    };
+    let arp = frame.payload();
+    frame.ethertype() == 0x0806 && arp[6..8] == [0, 2] && arp[14..18] == address.octets()
 }

@@ -110,6 +110,21 @@ pub(crate) fn a_router_that_does_not_preempt_waits_for_the_masters_death() -> Ou
     Ok(())
 }
 
+// RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
+// RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
+// RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
+pub(crate) fn only_the_master_answers_for_the_address() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    // Each of them has to ask first who has the address.
+    let (early, late) = (pair.lan.station("c", 13)?, pair.lan.station("d", 14)?);
+    assert_eq!(pair.who_answers(&early)?, [pair.a.host.mac("ens33")?]);
+    a.stop()?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    assert_eq!(pair.who_answers(&late)?, [pair.b.host.mac("ens33")?]);
+    Ok(())
+}
+
 pub(crate) fn of_equals_the_greater_address_is_master() -> Outcome {
     let pair = Pair::new()?;
     let equal = only(instance(LOW));
