@@ -12,6 +12,8 @@ for host in hosts:
     host.wait_for_unit("httpd.service")
 server.wait_for_unit("httpd.service")
 client.wait_for_unit("multi-user.target")
+# Of the second address, where priorities are equal, it is who comes first.
+backup.succeed("systemctl restart vrrp.service")
 for name in ["VI_1", "VI_2"]:
     wait_for_state(master, "master", name)
     wait_for_state(backup, "backup", name)
