@@ -12,12 +12,5 @@ assert lib.assertMsg (lib.length lines <= 15) "vm-tests/httpd/master.nix has mor
 assert lib.assertMsg (
   backup == lib.replaceStrings [ "priority = 100;" ] [ "priority = 99;" ] master
 ) "vm-tests/httpd/backup.nix differs from master.nix in more than the priority";
-pkgs.runCommand "vrrp-readme" { passthru = { inherit shown; }; } (
-  if shown then
-    "touch $out"
-  else
-    ''
-      echo 'README.md does not show vm-tests/httpd/master.nix, indented by four: copy it there' >&2
-      exit 1
-    ''
-)
+assert lib.assertMsg shown "README.md does not show vm-tests/httpd/master.nix, indented by four";
+pkgs.writeText "vrrp-readme-is-current" ""

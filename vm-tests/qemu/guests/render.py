@@ -1,38 +1,31 @@
 """What the module for NixOS makes of the hosts of the stories, kept in `vm-tests/rendered/`.
 
-Evaluation needs a Nix, or what stands in for one; where there is neither, the files are taken as
-they are.
+Where there is no Nix to evaluate with, the files are taken as they are.
 """
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 PROJECT = Path(__file__).resolve().parents[3]
 RENDERED = PROJECT / "vm-tests" / "rendered"
-STAND_IN = PROJECT.parent / "shared" / "nix-eval" / "run"
+EVALUATE = PROJECT / "nixos" / "evaluate"
+# How it ends where there is no Nix.
+NO_NIX = 3
 
 Story = dict[str, dict[str, Any]]
 
 
-def evaluator() -> list[str] | None:
-    """The command that evaluates, if there is one."""
-    if shutil.which("nix"):
-        return ["nix", "eval", "--json", f"{PROJECT}#lib.rendered"]
-    if STAND_IN.exists():
-        return [str(STAND_IN), "--eval", "lib.rendered"]
-    return None
-
-
-def evaluate(command: list[str]) -> dict[str, str]:
-    """The files as they should be, by name."""
+def evaluate() -> dict[str, str] | None:
+    """The files as they should be, by name; nothing without a Nix."""
     answer = subprocess.run(
-        command, cwd=PROJECT, check=False, capture_output=True, text=True, timeout=600
+        [str(EVALUATE), "lib.rendered"], check=False, capture_output=True, text=True, timeout=600
     )
+    if answer.returncode == NO_NIX:
+        return None
     if answer.returncode != 0:
-        raise SystemExit(f"{answer.stderr}\nnot evaluated: {' '.join(command)}")
+        raise SystemExit(f"{answer.stderr}\nnot evaluated: {EVALUATE}")
     return {
         f"{story}.json": json.dumps(hosts, indent=2, sort_keys=True) + "\n"
         for story, hosts in json.loads(answer.stdout).items()
