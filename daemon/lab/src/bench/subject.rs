@@ -49,7 +49,7 @@ pub(crate) struct Task {
 impl Task {
     /// How long a backup listens before it takes over: three intervals and the skew.
     pub(crate) fn master_down(self) -> Duration {
-        // RFC 9568 section 6.1: "Skew_Time = (((256 - Priority) * Active_Adver_Interval) / 256)"
+        // As the daemon counts (RFC 9568 section 6.1).
         3 * self.interval + self.interval * (256 - PRIORITY) / 256
     }
 

@@ -1,0 +1,134 @@
+//! One line that names a requirement.
+
+use std::fmt;
+
+/// The RFCs that are cited in this form.
+const RFCS: [u16; 3] = [9568, 5798, 3768];
+
+/// A requirement as it is named everywhere: `RFC 9568 6.4.2 MUST: words`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Citation {
+    /// The number of the RFC.
+    pub rfc: u16,
+    /// The section, such as `6.4.2`.
+    pub section: String,
+    /// The verified erratum that made or changed it.
+    pub erratum: Option<u16>,
+    /// How much it binds.
+    pub level: Level,
+    /// What it demands, in our words.
+    pub words: String,
+}
+
+/// How much a requirement binds (RFC 2119).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// MUST.
+    Must,
+    /// MUST NOT.
+    MustNot,
+    /// SHOULD, and RECOMMENDED.
+    Should,
+    /// SHOULD NOT, and NOT RECOMMENDED.
+    ShouldNot,
+    /// MAY.
+    May,
+}
+
+impl Level {
+    /// All of them; those of two words before those of one.
+    const ALL: [Self; 5] = [
+        Self::MustNot,
+        Self::Must,
+        Self::ShouldNot,
+        Self::Should,
+        Self::May,
+    ];
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Must => "MUST",
+            Self::MustNot => "MUST NOT",
+            Self::Should => "SHOULD",
+            Self::ShouldNot => "SHOULD NOT",
+            Self::May => "MAY",
+        })
+    }
+}
+
+impl fmt::Display for Citation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RFC {} {}", self.rfc, self.section)?;
+        if let Some(erratum) = self.erratum {
+            write!(f, " erratum {erratum}")?;
+        }
+        write!(f, " {}: {}", self.level, self.words)
+    }
+}
+
+/// What a line turned out to be.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Line {
+    /// It names a requirement.
+    Citation(Citation),
+    /// It begins like a citation and is none.
+    Malformed,
+    /// It has nothing to do with an RFC.
+    Other,
+}
+
+impl Line {
+    /// Reads the text of a comment.
+    pub(crate) fn read(text: &str) -> Self {
+        let Some((rfc, rest)) = head(text) else {
+            return Self::Other;
+        };
+        citation(rfc, rest).map_or(Self::Malformed, Self::Citation)
+    }
+}
+
+/// The RFC that a line begins with, and what follows its number, when it is one of ours and goes on
+/// with a section.
+pub(crate) fn head(text: &str) -> Option<(u16, &str)> {
+    let (rfc, rest) = text.strip_prefix("RFC ")?.split_once(' ')?;
+    let rfc = rfc.parse().ok().filter(|rfc| RFCS.contains(rfc))?;
+    let next = rest.split(' ').next()?;
+    let goes_on = is_section(next.trim_end_matches(':')) || matches!(next, "section" | "erratum");
+    goes_on.then_some((rfc, rest))
+}
+
+fn citation(rfc: u16, rest: &str) -> Option<Citation> {
+    let (section, rest) = rest.split_once(' ')?;
+    if !is_section(section) {
+        return None;
+    }
+    let (erratum, rest) = match rest.strip_prefix("erratum ") {
+        Some(rest) => {
+            let (number, rest) = rest.split_once(' ')?;
+            (Some(number.parse().ok()?), rest)
+        }
+        None => (None, rest),
+    };
+    let (level, words) = rest.split_once(": ")?;
+    let level = Level::ALL
+        .into_iter()
+        .find(|known| known.to_string() == level)?;
+    Some(Citation {
+        rfc,
+        section: section.to_owned(),
+        erratum,
+        level,
+        words: words.to_owned(),
+    })
+}
+
+/// Whether `text` is the number of a section: `6.4.2`, or `A.2` of an appendix.
+fn is_section(text: &str) -> bool {
+    let mut parts = text.split('.');
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
+    let first = parts.next().unwrap_or_default();
+    let letter = first.len() == 1 && first.bytes().all(|b| b.is_ascii_uppercase());
+    (is_number(first) || letter) && parts.all(is_number)
+}

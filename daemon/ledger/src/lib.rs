@@ -1,0 +1,190 @@
+//! The ledger: which requirement of the RFCs is obeyed where, and by which test that is shown.
+//!
+//! A requirement is one line, and the same line everywhere, so that one search finds all of it: in
+//! `requirements.txt`, in a comment above the code that obeys it, and in a comment above the test
+//! that shows it.
+//!
+//! ```text
+//! // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
+//! ```
+//!
+//! What no code here obeys has its reason in `requirements.txt`. From both comes
+//! `docs/conformance.md`; `docs/router.svg` comes from the table of the router's transitions.
+//! `UPDATE_LEDGER=1 cargo test -p vrrp-ledger` writes both anew.
+
+mod citation;
+mod fault;
+pub mod graph;
+pub mod page;
+mod requirement;
+mod source;
+
+use std::collections::BTreeMap;
+
+pub use citation::{Citation, Level};
+pub use fault::Fault;
+pub use requirement::{Requirement, Standing};
+pub use source::Place;
+
+/// The crates that are the daemon: only what stands in their `src` obeys anything. Everything else
+/// can only show it.
+pub const DAEMON: [&str; 4] = ["proto", "config", "linux", "vrrpd"];
+
+/// A source file: its path below the root of the repository, with `/`, and its text.
+#[derive(Clone, Debug)]
+pub struct File {
+    /// Such as `daemon/proto/src/router.rs`.
+    pub path: String,
+    /// What stands in it.
+    pub text: String,
+}
+
+/// All requirements, with what obeys and what shows them.
+#[derive(Debug)]
+pub struct Ledger {
+    /// The titles of the sections, in the order of the list.
+    pub titles: Vec<Title>,
+    /// The requirements, in the order of the list.
+    pub rows: Vec<Row>,
+}
+
+/// The title of a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Title {
+    /// The number of the RFC.
+    pub rfc: u16,
+    /// The section, such as `6.4.2`.
+    pub section: String,
+    /// What it is called here.
+    pub text: String,
+}
+
+/// One requirement with what was found of it.
+#[derive(Debug)]
+pub struct Row {
+    /// The requirement.
+    pub requirement: Requirement,
+    /// How it stands, that of another requirement included when it is the same as that.
+    pub standing: Standing,
+    /// The code that obeys it.
+    pub code: Vec<Place>,
+    /// The tests that show it.
+    pub tests: Vec<Place>,
+}
+
+/// Joins the list of requirements with the citations in `files`. What is wrong with either comes
+/// along: a ledger without faults is one in which every requirement has code and test or a reason.
+pub fn join(list: &str, files: &[File]) -> (Ledger, Vec<Fault>) {
+    let (titles, requirements, mut faults) = requirement::parse(list);
+    let cited = source::scan(files, &mut faults);
+
+    let known: BTreeMap<&Citation, &Requirement> =
+        requirements.iter().map(|r| (&r.citation, r)).collect();
+    let mut code: BTreeMap<&Citation, Vec<Place>> = BTreeMap::new();
+    let mut tests: BTreeMap<&Citation, Vec<Place>> = BTreeMap::new();
+    for (citation, place) in &cited {
+        if !known.contains_key(citation) {
+            faults.push(Fault::Unknown {
+                place: place.clone(),
+                citation: citation.clone(),
+                meant: nearest(citation, known.keys().copied()),
+            });
+            continue;
+        }
+        let found = if place.is_test { &mut tests } else { &mut code };
+        let places = found.entry(citation).or_default();
+        if !places.contains(place) {
+            places.push(place.clone());
+        }
+    }
+    let of = |found: &BTreeMap<&Citation, Vec<Place>>, citation: &Citation| {
+        found.get(citation).cloned().unwrap_or_default()
+    };
+
+    let mut rows = Vec::with_capacity(requirements.len());
+    for requirement in &requirements {
+        let mut row = Row {
+            requirement: requirement.clone(),
+            standing: requirement.standing.clone(),
+            code: of(&code, &requirement.citation),
+            tests: of(&tests, &requirement.citation),
+        };
+        if let Standing::SameAs(other) = &requirement.standing {
+            match known.get(other).map(|other| &other.standing) {
+                None | Some(Standing::SameAs(_)) => faults.push(Fault::SameAsNothing {
+                    requirement: requirement.citation.clone(),
+                    other: other.clone(),
+                }),
+                Some(standing) => {
+                    row.standing = standing.clone();
+                    add_new(&mut row.code, of(&code, other));
+                    add_new(&mut row.tests, of(&tests, other));
+                }
+            }
+        }
+        check(&row, &mut faults);
+        rows.push(row);
+    }
+    (Ledger { titles, rows }, faults)
+}
+
+/// Whether a requirement has what its standing demands, and nothing that contradicts it.
+fn check(row: &Row, faults: &mut Vec<Fault>) {
+    let citation = || row.requirement.citation.clone();
+    match &row.standing {
+        Standing::Obeyed | Standing::Deviates(_) => {
+            if row.code.is_empty() {
+                faults.push(Fault::NoCode(citation()));
+            }
+            if row.tests.is_empty() {
+                faults.push(Fault::NoTest(citation()));
+            }
+        }
+        // What the kernel does a test may show nevertheless.
+        Standing::Kernel(_) => stale(row, &row.code, faults),
+        Standing::Operator(_) | Standing::NotBuilt(_) | Standing::DoesNotApply(_) => {
+            stale(row, &row.code, faults);
+            stale(row, &row.tests, faults);
+        }
+        // Its target is missing, which was told.
+        Standing::SameAs(_) => {}
+    }
+}
+
+fn stale(row: &Row, places: &[Place], faults: &mut Vec<Fault>) {
+    faults.extend(places.iter().map(|place| Fault::Stale {
+        place: place.clone(),
+        citation: row.requirement.citation.clone(),
+        standing: row.standing.clone(),
+    }));
+}
+
+fn add_new(places: &mut Vec<Place>, more: Vec<Place>) {
+    for place in more {
+        if !places.contains(&place) {
+            places.push(place);
+        }
+    }
+}
+
+/// The known requirement that shares most words with `citation`, if they are of one section or
+/// share at least half of them.
+fn nearest<'a>(citation: &Citation, known: impl Iterator<Item = &'a Citation>) -> Option<Citation> {
+    let words = |citation: &Citation| -> Vec<String> {
+        citation.words.split(' ').map(str::to_owned).collect()
+    };
+    let wanted = words(citation);
+    let shared = |other: &Citation| {
+        let theirs = words(other);
+        wanted.iter().filter(|word| theirs.contains(word)).count()
+    };
+    known
+        .filter(|other| other.rfc == citation.rfc)
+        .map(|other| (shared(other), other.section == citation.section, other))
+        .filter(|(shared, same, _)| (*same && *shared > 0) || shared * 2 >= wanted.len())
+        .max_by_key(|(shared, same, _)| (*shared, *same))
+        .map(|(_, _, other)| other.clone())
+}
+
+#[cfg(test)]
+mod tests;
