@@ -94,8 +94,13 @@ impl Line {
 pub(crate) fn head(text: &str) -> Option<(u16, &str)> {
     let (rfc, rest) = text.strip_prefix("RFC ")?.split_once(' ')?;
     let rfc = rfc.parse().ok().filter(|rfc| RFCS.contains(rfc))?;
-    let next = rest.split(' ').next()?;
-    let goes_on = is_section(next.trim_end_matches(':')) || matches!(next, "section" | "erratum");
+    let mut words = rest.split(' ');
+    let next = words.next()?;
+    let goes_on = match next {
+        // A citation as people would write it; without the colon it is a sentence.
+        "section" | "erratum" => words.next()?.ends_with(':'),
+        _ => is_section(next.trim_end_matches(':')),
+    };
     goes_on.then_some((rfc, rest))
 }
 

@@ -227,6 +227,7 @@ fn a_comment_that_only_begins_like_a_citation_is_told() {
         ("// RFC 9568 6.4.2: wait", true),
         ("// RFC 9568 6.4.2 erratum MUST: wait", true),
         ("// RFC 9568 has it so.", false),
+        ("// RFC 9568 section 6.4.2 has it so: wait.", false),
         ("// RFC 826 section 1 MUST: be ARP", false),
         ("// As RFC 9568 section 6.4.2 has it.", false),
         (
