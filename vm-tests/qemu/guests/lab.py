@@ -15,13 +15,13 @@ from .play import stop
 from .render import RENDERED
 from .stage import Stage, enter_namespace
 
-# Where the lab that runs has its sockets, for `lab on HOST`.
+# Where the lab that runs has its sockets, for `lab prompt HOST`.
 CURRENT = cache() / "lab"
 LEAVE = b"\x1d"
 
 
 def main(arguments: list[str], usage: str) -> int:
-    if len(arguments) == 2 and arguments[0] == "on":
+    if len(arguments) == 2 and arguments[0] == "prompt":
         return prompt(arguments[1])
     story = arguments[0] if arguments else "httpd"
     if len(arguments) > 1 or not (RENDERED / f"{story}.json").exists():

@@ -105,6 +105,8 @@ class Machine:
         self._links(up=True)
 
     def _links(self, *, up: bool) -> None:
+        if not self.running():
+            raise Failed(f"{self.name} is off: a cable is pulled or plugged while it is on")
         with self._connect("monitor") as monitor:
             lines = monitor.makefile("rw")
             lines.readline()
