@@ -5,7 +5,7 @@ use std::time::Duration;
 use insta::{assert_debug_snapshot, assert_snapshot};
 use vrrp_config::{Loaded, Secrets};
 use vrrp_proto::params::{Effect, RouterParams, TrackerKind};
-use vrrp_proto::{AdvertInterval, Password, Priority, Version};
+use vrrp_proto::{Password, Version};
 
 /// The meaning of `text`, or its problems.
 fn loaded(text: &str) -> Result<Loaded, String> {
