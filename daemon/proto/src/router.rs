@@ -38,8 +38,11 @@ const SECOND_ANNOUNCEMENT: Duration = Duration::from_secs(1);
 /// shortest interval of the protocol, so that a flood of packets is not answered by another.
 const REPLY_SPACING: Duration = Duration::from_millis(10);
 
-/// The least time between two announcements because of masters of lower precedence.
+/// The least time between an announcement and the next because of masters of lower precedence.
 const ANNOUNCE_SPACING: Duration = Duration::from_secs(1);
+
+/// For how long after a take-over the former master's last word is no news.
+const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What a router needs to know of its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +93,8 @@ struct Heard {
 
 #[derive(Debug)]
 struct Master {
+    /// Since when it is master.
+    since: Instant,
     /// When the next advertisement is due: the last due time and the interval.
     advert_at: Instant,
     /// When the last one was sent.
@@ -100,7 +105,7 @@ struct Master {
     announce_at: Option<Instant>,
     /// When somebody of lower precedence was last replied to or, when that lies ahead, will be.
     replied_at: Option<Instant>,
-    /// When the addresses were last announced because of somebody of lower precedence.
+    /// When the addresses were last announced.
     announced_at: Instant,
 }
 
@@ -360,6 +365,7 @@ impl Router {
                 }
                 if master.announce_at.is_some_and(|at| now >= at) {
                     master.announce_at = None;
+                    master.announced_at = now;
                     reaction.announce = true;
                 }
                 reaction
@@ -414,7 +420,9 @@ impl Router {
         }
     }
 
-    /// Becomes backup of the master that sent `advert`.
+    /// Becomes backup of the master that sent `advert`, with a last word: where a network was in two
+    /// parts the other one may not know that the neighbours here were told of this router, and
+    /// answers by telling them of itself.
     fn yield_to(
         &mut self,
         heard_at: Instant,
@@ -433,7 +441,10 @@ impl Router {
                 obeyed: true,
             }),
         };
-        self.enter(Phase::Backup(backup), cause)
+        Reaction {
+            send: Some(Send::Advert),
+            ..self.enter(Phase::Backup(backup), cause)
+        }
     }
 
     /// A master that stood still for longer than others wait must not go on as if nothing had
@@ -463,6 +474,7 @@ impl Router {
         // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
         let interval = self.settings.interval.duration();
         let master = Master {
+            since: now,
             advert_at: next_due(due, interval, now),
             sent_at: now,
             told: self.settings.interval,
@@ -531,7 +543,7 @@ impl Master {
     /// may have misled have to learn where the addresses are.
     fn assert_mastership(&mut self, now: Instant, settings: &Settings) -> Reaction {
         let mut reaction = Reaction {
-            second_master: true,
+            second_master: now.since(self.since) >= LAST_WORD,
             ..Reaction::default()
         };
         // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
@@ -545,9 +557,13 @@ impl Master {
             self.sent(now, settings);
             reaction.send = Some(Send::Advert);
         }
-        if now.since(self.announced_at) >= ANNOUNCE_SPACING {
+        let earliest = self.announced_at + ANNOUNCE_SPACING;
+        if now >= earliest {
             self.announced_at = now;
             reaction.announce = true;
+        } else if self.announce_at.is_none() {
+            // Put off and not left out: the other one may have announced them since.
+            self.announce_at = Some(earliest);
         }
         reaction
     }

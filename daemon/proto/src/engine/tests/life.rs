@@ -98,6 +98,7 @@ fn a_master_that_yields_releases_at_once() {
     assert_eq!(
         node.hear(101),
         [
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
             "on 2 hold [], release [192.168.224.100/24]",
             "VI_1: master -> backup (192.168.224.11 advertises priority 101, ours is 100: yielded)",
         ]

@@ -66,7 +66,7 @@ fn a_master_yields_to_a_greater_priority() {
             theirs: 101,
             ours: 100,
         };
-        assert_eq!(reaction, changed(State::Master, cause));
+        assert_eq!(reaction, yielded(cause));
         assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000 * 2));
         assert_eq!(router.heard(), Some((source, 101)));
     }
@@ -86,7 +86,7 @@ fn among_equals_the_greater_address_is_master() {
         master: HIGH,
         priority: 100,
     };
-    assert_eq!(reaction, changed(State::Master, cause));
+    assert_eq!(reaction, yielded(cause));
 }
 
 // RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
@@ -132,6 +132,35 @@ fn version_2_does_not_answer_a_lower_priority() {
     assert_eq!(reaction.change, None);
     assert!(reaction.second_master);
     assert_eq!(router.deadline(), due);
+}
+
+#[test]
+fn the_last_word_of_the_former_master_is_no_news() {
+    let mut router = Router::new(v3(100));
+    let _ = router.start(T0, None, false);
+    let due = router.deadline().unwrap().0;
+    assert_eq!(router.handle_tick(due).send, Some(Send::Advert));
+    let soon = due + nanos(1_000_000);
+    let reaction = router.handle_advert(soon, soon, &advert(99, 100), LOW, OWN);
+    assert!(!reaction.second_master);
+    assert!(!reaction.announce, "the addresses were announced a millisecond ago");
+    let later = due + nanos(1_000_000_000);
+    assert!(router.handle_tick(later).announce, "and will be once more");
+    let reaction = router.handle_advert(later, later, &advert(99, 100), LOW, OWN);
+    assert!(reaction.second_master, "who goes on is a second master");
+}
+
+#[test]
+fn an_announcement_that_comes_too_soon_is_put_off_and_not_left_out() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let reaction = router.handle_advert(now, now, &advert(99, 100), LOW, OWN);
+    assert!(reaction.announce);
+    let soon = now + nanos(300_000_000);
+    let reaction = router.handle_advert(soon, soon, &advert(99, 100), LOW, OWN);
+    assert!(!reaction.announce);
+    let due = now + nanos(1_000_000_000);
+    assert!(!router.handle_tick(due - nanos(1)).announce);
+    assert!(router.handle_tick(due).announce);
 }
 
 #[test]

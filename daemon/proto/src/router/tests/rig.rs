@@ -44,6 +44,14 @@ pub(super) fn changed(from: State, cause: Cause) -> Reaction {
     }
 }
 
+/// The reaction of a master that becomes backup of another: it says a last word.
+pub(super) fn yielded(cause: Cause) -> Reaction {
+    Reaction {
+        send: Some(Send::Advert),
+        ..changed(State::Master, cause)
+    }
+}
+
 /// An advertisement, of which the router looks at priority and interval alone.
 pub(super) fn advert(priority: u8, centiseconds: u16) -> Advert<'static> {
     Advert {
