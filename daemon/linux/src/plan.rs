@@ -8,8 +8,9 @@
 //! secondaries of a network along with its primary, and would take what was just added.
 
 use std::fmt;
+use std::sync::Arc;
 
-use vrrp_proto::{Desired, InterfaceAddress, InterfaceIndex};
+use vrrp_proto::{Desired, InterfaceAddress, InterfaceIndex, MacAddress};
 
 use crate::mirror::Mirror;
 
@@ -120,6 +121,32 @@ pub fn strays(
     for change in &changes[first..] {
         mirror.applied(change);
     }
+}
+
+/// What has to be announced of `changes` beyond `announced`: an address that was asked for in vain
+/// when its router became master is there only now.
+///
+/// The cost grows with the product of both, so this is for a second look and not for a take-over.
+pub fn unannounced(
+    changes: &[Change],
+    mirror: &Mirror,
+    announced: &[(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)],
+) -> Vec<(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)> {
+    let is_announced = |interface, address| {
+        announced
+            .iter()
+            .any(|(on, _, addresses)| *on == interface && addresses.contains(&address))
+    };
+    changes
+        .iter()
+        .filter_map(|change| match *change {
+            Change::Add { interface, address } if !is_announced(interface, address) => {
+                let mac = mirror.link(interface)?.mac?;
+                Some((interface, mac, Arc::from([address])))
+            }
+            Change::Add { .. } | Change::Delete { .. } => None,
+        })
+        .collect()
 }
 
 /// Appends `change` unless it is among the changes from `first` on: the lists of one router, which
