@@ -1,0 +1,153 @@
+//! What a run has met: faults, transitions, and states with events.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use vrrp_proto::State;
+
+/// What can happen to a router.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Event {
+    LowerPriority,
+    EqualPriorityLesserAddress,
+    EqualPriorityGreaterAddress,
+    HigherPriority,
+    Resignation,
+    Rejected,
+    EarlyTick,
+    Deadline,
+    Overslept,
+    ReloadSame,
+    ReloadChanged,
+    Redefined,
+    Removed,
+    LinkUp,
+    LinkDown,
+    LinkRemoved,
+    AddressAdded,
+    AddressRemoved,
+    ProbeWell,
+    ProbeIll,
+    Overrun,
+    Stop,
+}
+
+/// The events, in their order.
+const EVENTS: [Event; 22] = [
+    Event::LowerPriority,
+    Event::EqualPriorityLesserAddress,
+    Event::EqualPriorityGreaterAddress,
+    Event::HigherPriority,
+    Event::Resignation,
+    Event::Rejected,
+    Event::EarlyTick,
+    Event::Deadline,
+    Event::Overslept,
+    Event::ReloadSame,
+    Event::ReloadChanged,
+    Event::Redefined,
+    Event::Removed,
+    Event::LinkUp,
+    Event::LinkDown,
+    Event::LinkRemoved,
+    Event::AddressAdded,
+    Event::AddressRemoved,
+    Event::ProbeWell,
+    Event::ProbeIll,
+    Event::Overrun,
+    Event::Stop,
+];
+
+/// A router's states while it runs.
+const STATES: [State; 3] = [State::Backup, State::Master, State::Fault];
+
+/// How often what happened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    pairs: BTreeMap<(State, Event), u64>,
+    transitions: BTreeMap<(State, State, String), u64>,
+    faults: BTreeMap<String, u64>,
+    /// How often the laws of the end were looked at.
+    pub ends: u64,
+}
+
+impl Coverage {
+    pub(crate) fn pair(&mut self, state: State, event: Event) {
+        *self.pairs.entry((state, event)).or_default() += 1;
+    }
+
+    pub(crate) fn transition(&mut self, from: State, to: State, cause: String) {
+        *self.transitions.entry((from, to, cause)).or_default() += 1;
+    }
+
+    pub(crate) fn fault(&mut self, name: &str) {
+        match self.faults.get_mut(name) {
+            Some(count) => *count += 1,
+            None => drop(self.faults.insert(name.to_owned(), 1)),
+        }
+    }
+
+    /// Takes in what another run has met.
+    pub fn add(&mut self, other: &Self) {
+        for (pair, count) in &other.pairs {
+            *self.pairs.entry(*pair).or_default() += count;
+        }
+        for (transition, count) in &other.transitions {
+            *self.transitions.entry(transition.clone()).or_default() += count;
+        }
+        for (fault, count) in &other.faults {
+            *self.faults.entry(fault.clone()).or_default() += count;
+        }
+        self.ends += other.ends;
+    }
+
+    /// The pairs of a state and an event that can meet and have not.
+    pub fn missing(&self) -> Vec<(State, Event)> {
+        STATES
+            .into_iter()
+            .flat_map(|state| EVENTS.map(|event| (state, event)))
+            .filter(|(state, event)| can_meet(*state, *event))
+            .filter(|pair| !self.pairs.contains_key(pair))
+            .collect()
+    }
+}
+
+/// Whether an event can happen in a state: a router in fault has no deadline to be early for or to
+/// sleep through, and a master whose tick comes is at its deadline.
+const fn can_meet(state: State, event: Event) -> bool {
+    !matches!(
+        (state, event),
+        (State::Fault, Event::Deadline | Event::Overslept)
+    )
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(
+            f,
+            "{:<30}{:>12}{:>12}{:>12}",
+            "event", "backup", "master", "fault"
+        )?;
+        for event in EVENTS {
+            write!(f, "{:<30}", format!("{event:?}"))?;
+            for state in STATES {
+                match self.pairs.get(&(state, event)) {
+                    Some(count) => write!(f, "{count:>12}")?,
+                    None if can_meet(state, event) => write!(f, "{:>12}", "NEVER")?,
+                    None => write!(f, "{:>12}", "-")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        writeln!(f, "\ntransition")?;
+        for ((from, to, cause), count) in &self.transitions {
+            writeln!(f, "{:<54}{count:>12}", format!("{from} -> {to} ({cause})"))?;
+        }
+        writeln!(f, "\nwhat was done to them")?;
+        for (fault, count) in &self.faults {
+            writeln!(f, "{fault:<54}{count:>12}")?;
+        }
+        write!(f, "\n{:<54}{:>12}", "looked at in the end", self.ends)
+    }
+}

@@ -1,0 +1,192 @@
+//! Routers of other makes, written from the RFCs and not from our engine.
+
+use std::time::Duration;
+
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use vrrp_proto::{Instant, InterfaceAddress, Version};
+
+use crate::host::{Datagram, Says, is_hop_limit_right};
+use crate::scenario::{ForeignSpec, Make, RouterConfig, own_address};
+
+/// A router that keeps to the RFC, or almost.
+#[derive(Debug)]
+pub(crate) struct Foreign {
+    pub(crate) spec: ForeignSpec,
+    pub(crate) state: State,
+    /// When its timer fires.
+    pub(crate) timer: Option<Instant>,
+    /// Active_Adver_Interval.
+    interval: Duration,
+}
+
+/// Its state by the RFC's names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Initialize,
+    Backup,
+    Active,
+}
+
+impl Foreign {
+    pub(crate) fn new(spec: &ForeignSpec) -> Self {
+        Self {
+            spec: spec.clone(),
+            state: State::Initialize,
+            timer: None,
+            interval: spec.config.interval(),
+        }
+    }
+
+    pub(crate) const fn config(&self) -> &RouterConfig {
+        &self.spec.config
+    }
+
+    pub(crate) fn source(&self) -> InterfaceAddress {
+        own_address(self.spec.config.segment, self.spec.host)
+    }
+
+    /// Startup (RFC 9568 section 6.4.1). Returns whether it advertises.
+    pub(crate) fn start(&mut self, now: Instant) -> bool {
+        self.interval = self.config().interval();
+        if self.config().priority == 255 {
+            self.become_active(now);
+            return true;
+        }
+        self.state = State::Backup;
+        self.timer = Some(now + self.down_interval());
+        false
+    }
+
+    /// Its power is cut.
+    pub(crate) fn stop(&mut self) {
+        self.state = State::Initialize;
+        self.timer = None;
+    }
+
+    /// Its timer fires. Returns whether it advertises.
+    pub(crate) fn fire(&mut self, now: Instant) -> bool {
+        match self.state {
+            State::Initialize => false,
+            State::Backup | State::Active => {
+                self.become_active(now);
+                true
+            }
+        }
+    }
+
+    /// An advertisement arrives. Returns whether it advertises itself.
+    pub(crate) fn receive(&mut self, now: Instant, packet: &Datagram) -> bool {
+        let own = self.config().clone();
+        let Some(says) = packet.says.filter(|says| is_believed(&own, says, packet)) else {
+            let same_vrid = packet.payload.get(1) == Some(&own.vrid);
+            if self.spec.make == Make::Keepalived && self.state == State::Active && same_vrid {
+                // Whatever it rejects of its virtual router puts off its own.
+                self.timer = Some(now + own.interval());
+            }
+            return false;
+        };
+        match self.state {
+            State::Initialize => false,
+            State::Backup => {
+                if says.priority == 0 {
+                    self.timer = Some(now + self.skew());
+                } else if says.priority >= own.priority || !own.preempt {
+                    self.interval = says.interval;
+                    self.timer = Some(now + self.down_interval());
+                }
+                false
+            }
+            State::Active => {
+                let greater_address = packet.source.address > self.source().address;
+                if says.priority == 0 {
+                    self.timer = Some(now + own.interval());
+                    true
+                } else if says.priority > own.priority
+                    || says.priority == own.priority && greater_address
+                {
+                    self.state = State::Backup;
+                    self.interval = says.interval;
+                    self.timer = Some(now + self.down_interval());
+                    false
+                } else {
+                    // RFC 9568 answers at once, RFC 3768 does not.
+                    own.version == Version::V3 || self.spec.make == Make::Keepalived
+                }
+            }
+        }
+    }
+
+    /// What it sends.
+    pub(crate) fn advertisement(&self) -> (Vec<u8>, Says) {
+        let config = self.config();
+        let addresses: Vec<[u8; 4]> = config
+            .virtual_addresses()
+            .filter_map(|address| Some(address.ipv4()?.octets()))
+            .collect();
+        let source = self.source().ipv4().unwrap_or_else(|| unreachable!("IPv4"));
+        let form = match self.spec.make {
+            Make::Rfc => ChecksumForm::MessageOnly,
+            Make::Keepalived => ChecksumForm::WithPseudoHeader,
+        };
+        let message = Advert {
+            version: config.version,
+            vrid: config.id(),
+            priority: config.priority,
+            interval: config.advert_interval(),
+            addresses: AddressList::new(&addresses),
+            auth: config.password().map_or(Auth::None, Auth::Pass),
+        }
+        .emit(form, source, GROUP_V4);
+        (message, says(config, config.priority))
+    }
+
+    fn become_active(&mut self, now: Instant) {
+        self.state = State::Active;
+        self.timer = Some(now + self.config().interval());
+    }
+
+    fn skew(&self) -> Duration {
+        skew(self.config().version, self.config().priority, self.interval)
+    }
+
+    fn down_interval(&self) -> Duration {
+        3 * self.interval + self.skew()
+    }
+}
+
+/// What a router of this configuration says with a priority.
+pub(crate) fn says(config: &RouterConfig, priority: u8) -> Says {
+    Says {
+        version: config.version,
+        vrid: config.id(),
+        priority,
+        interval: config.interval(),
+        password: config.password(),
+    }
+}
+
+/// Skew_Time (RFC 9568 section 6.1, RFC 3768 section 6.1).
+pub(crate) fn skew(version: Version, priority: u8, interval: Duration) -> Duration {
+    let unit = match version {
+        Version::V2 => Duration::from_secs(1),
+        Version::V3 => interval,
+    };
+    unit * (256 - u32::from(priority)) / 256
+}
+
+/// Whether the RFCs have a router of this configuration believe what somebody says.
+pub(crate) fn is_believed(own: &RouterConfig, says: &Says, packet: &Datagram) -> bool {
+    let same_router = packet.segment == own.segment
+        && says.vrid == own.id()
+        && says.version == own.version
+        && is_hop_limit_right(packet);
+    match own.version {
+        Version::V3 => same_router,
+        Version::V2 => {
+            same_router
+                && says.interval == own.interval()
+                && says.password == own.password()
+                && own.priority != 255
+        }
+    }
+}

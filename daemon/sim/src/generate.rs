@@ -1,0 +1,420 @@
+//! Scenarios out of bytes: from a seed, or from a fuzzer, by one and the same way.
+//!
+//! Configurations are such as `vrrp-config` lets pass: no VRID and no address twice on an interface,
+//! whole seconds in version 2, priority 255 for a host that has the addresses.
+
+use arbitrary::Unstructured;
+use rand::{Rng, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use vrrp_proto::Version;
+
+use crate::scenario::{
+    Action, Config, ForeignSpec, HostSpec, Make, RouterConfig, Scenario, Step, TrackerConfig,
+};
+use crate::world::{MAX_HOSTS, SEGMENTS};
+
+/// How many bytes the longest scenario can use.
+const BYTES: usize = 8 << 10;
+
+/// The scenario of a seed.
+pub fn from_seed(seed: u64) -> Scenario {
+    let mut bytes = vec![0; BYTES];
+    Pcg64Mcg::seed_from_u64(seed).fill_bytes(&mut bytes);
+    from_bytes(&bytes)
+}
+
+/// The scenario that some bytes stand for. Any do.
+pub fn from_bytes(bytes: &[u8]) -> Scenario {
+    let mut choices = Choices(Unstructured::new(bytes));
+    let seed = choices.number(0..=u64::MAX);
+    let services = choices.services();
+    let hosts: Vec<HostSpec> = (0..choices.pick(&[2, 2, 2, 3, 3, 4, 5, MAX_HOSTS]))
+        .map(|_| choices.host(&services))
+        .collect();
+    let foreign = choices.foreign(&services);
+    let steps = choices.steps(&services, &hosts, foreign.len());
+    Scenario {
+        seed,
+        hosts,
+        foreign,
+        steps,
+    }
+}
+
+/// A virtual router as most of the hosts have it.
+#[derive(Clone, Copy, Debug)]
+struct Service {
+    segment: u8,
+    vrid: u8,
+    version: Version,
+    interval: u16,
+    password: bool,
+    /// The first of its three addresses.
+    first_address: u8,
+}
+
+impl Service {
+    fn name(&self) -> String {
+        format!("VI_{}", self.vrid)
+    }
+}
+
+/// Choices that are drawn from bytes, and are the first possible ones when these are used up.
+struct Choices<'a>(Unstructured<'a>);
+
+impl Choices<'_> {
+    fn number<T: arbitrary::unstructured::Int>(&mut self, range: std::ops::RangeInclusive<T>) -> T {
+        let first = *range.start();
+        self.0.int_in_range(range).unwrap_or(first)
+    }
+
+    fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        let index = self.number(0..=from.len() - 1);
+        from[index]
+    }
+
+    /// True so many times of a hundred.
+    fn percent(&mut self, percent: u8) -> bool {
+        self.number(1..=100) > 100 - percent
+    }
+
+    fn services(&mut self) -> Vec<Service> {
+        (0..self.pick(&[1_u8, 1, 1, 2, 3]))
+            .map(|n| {
+                let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
+                let interval = match version {
+                    Version::V2 => self.pick(&[100, 100, 100, 200, 500]),
+                    Version::V3 => self.pick(&[100, 100, 100, 1, 10, 10, 37, 300, 4095]),
+                };
+                Service {
+                    segment: n % SEGMENTS,
+                    vrid: 51 + n,
+                    version,
+                    interval,
+                    password: version == Version::V2 && self.percent(50),
+                    first_address: 3 * n,
+                }
+            })
+            .collect()
+    }
+
+    fn host(&mut self, services: &[Service]) -> HostSpec {
+        let mut owns = Vec::new();
+        let mut config = Config::default();
+        for name in ["t0", "t1"] {
+            let (rise, fall) = (self.pick(&[1, 1, 2, 3]), self.pick(&[1, 1, 2, 3]));
+            config
+                .trackers
+                .insert(name.to_owned(), TrackerConfig::Probe { rise, fall });
+        }
+        let segment = self.number(0..=SEGMENTS - 1);
+        config
+            .trackers
+            .insert("link".to_owned(), TrackerConfig::Interface { segment });
+        for service in services {
+            if self.percent(6) {
+                continue;
+            }
+            let mut router = self.router(service);
+            if self.percent(5) {
+                router.priority = 255;
+                router.addresses = vec![service.first_address];
+                owns.push((service.segment, service.first_address));
+            }
+            config.routers.insert(service.name(), router);
+        }
+        HostSpec {
+            drift: if self.percent(50) {
+                self.number(-50_000..=50_000)
+            } else {
+                0
+            },
+            marks: !self.percent(10),
+            promotes: !self.percent(20),
+            owns,
+            config,
+        }
+    }
+
+    fn router(&mut self, service: &Service) -> RouterConfig {
+        let version = if self.percent(4) {
+            other(service.version)
+        } else {
+            service.version
+        };
+        let mut router = RouterConfig {
+            segment: service.segment,
+            vrid: service.vrid,
+            version,
+            priority: self.priority(),
+            interval: service.interval,
+            preempt: !self.percent(25),
+            expect_master: self.percent(25),
+            password: service.password,
+            addresses: self.addresses(service),
+            tracks: self.tracks(),
+        };
+        self.set_interval(&mut router, 10);
+        router
+    }
+
+    fn priority(&mut self) -> u8 {
+        self.pick(&[100, 100, 100, 99, 101, 1, 50, 150, 200, 254])
+    }
+
+    fn addresses(&mut self, service: &Service) -> Vec<u8> {
+        let count = self.pick(&[1, 1, 2, 3]);
+        (service.first_address..service.first_address + count).collect()
+    }
+
+    fn tracks(&mut self) -> Vec<(String, i16)> {
+        let mut tracks = Vec::new();
+        for name in ["t0", "t1", "link"] {
+            if self.percent(25) {
+                let weight = self.pick(&[0, -10, -60, -253, 5, 60]);
+                tracks.push((name.to_owned(), weight));
+            }
+        }
+        tracks
+    }
+
+    /// Gives a router another interval, so many times of a hundred, as its version can say it.
+    fn set_interval(&mut self, router: &mut RouterConfig, percent: u8) {
+        if self.percent(percent) {
+            router.interval = match self.pick(&[0, 1, 2]) {
+                0 => router.interval.saturating_mul(2),
+                1 => router.interval / 2,
+                _ => router.interval + 1,
+            };
+        }
+        router.interval = match router.version {
+            Version::V2 => router.interval.div_ceil(100).clamp(1, 255) * 100,
+            Version::V3 => router.interval.clamp(1, 4095),
+        };
+    }
+
+    fn foreign(&mut self, services: &[Service]) -> Vec<ForeignSpec> {
+        let count = self.pick(&[0, 0, 0, 0, 0, 1, 1, 2]);
+        (0..count)
+            .map(|n| {
+                let service = self.pick(services);
+                let config = RouterConfig {
+                    version: service.version,
+                    interval: service.interval,
+                    tracks: Vec::new(),
+                    ..self.router(&service)
+                };
+                ForeignSpec {
+                    make: self.pick(&[Make::Rfc, Make::Keepalived]),
+                    // Some below our hosts, some above.
+                    host: self.pick(&[3_u8, 203]) + n,
+                    config,
+                }
+            })
+            .collect()
+    }
+
+    fn steps(&mut self, services: &[Service], hosts: &[HostSpec], foreign: usize) -> Vec<Step> {
+        let longest = services.iter().map(|service| service.interval).max();
+        let interval = u64::from(longest.unwrap_or(100)) * 10_000;
+        let settled = 4 * interval + interval / 2 + 1_200_000;
+        let mut configs: Vec<Config> = hosts.iter().map(|host| host.config.clone()).collect();
+        let mut steps = Vec::new();
+        let mut well = true;
+        for _ in 0..self.pick(&[0, 3, 6, 10, 16, 24]) {
+            let after = match self.number(0..=9) {
+                0 | 1 => self.number(0..=1_000),
+                2..=4 => self.number(0..=interval),
+                5..=7 => self.number(0..=4 * interval),
+                _ => settled,
+            };
+            let action = self.action(services, &mut configs, foreign, interval);
+            steps.push(Step { after, action });
+            well = false;
+            if self.percent(15) {
+                let after = self.number(0..=2 * interval);
+                let action = Action::Mend;
+                steps.push(Step { after, action });
+                well = true;
+            }
+        }
+        if !well {
+            let after = self.number(0..=settled);
+            let action = Action::Mend;
+            steps.push(Step { after, action });
+        }
+        steps
+    }
+
+    fn action(
+        &mut self,
+        services: &[Service],
+        configs: &mut [Config],
+        foreign: usize,
+        interval: u64,
+    ) -> Action {
+        let host = self.number(0..=u8::try_from(configs.len() - 1).unwrap_or(0));
+        let stations = u8::try_from(configs.len() + foreign).unwrap_or(1);
+        let service = self.pick(services);
+        let segment = service.segment;
+        // Around what others wait, and beyond.
+        let span = u32::try_from(interval / 1_000).unwrap_or(u32::MAX);
+        match self.number(0..=30) {
+            0 => Action::Lose {
+                segment,
+                percent: self.pick(&[5, 20, 50]),
+            },
+            1 => Action::Delay {
+                segment,
+                micros: self.number(1_000..=span.saturating_mul(700)),
+            },
+            2 => Action::Duplicate {
+                segment,
+                percent: self.pick(&[10, 100]),
+            },
+            3 | 4 => Action::Partition {
+                segment,
+                side: self.number(0..=(1 << stations) - 1),
+            },
+            5 => Action::Mute {
+                segment,
+                from: self.number(0..=stations - 1),
+                to: self.number(0..=stations - 1),
+            },
+            6 => Action::Heal { segment },
+            7 => Action::Cable {
+                host,
+                segment,
+                plugged: self.percent(40),
+            },
+            8 => Action::Admin {
+                host,
+                segment,
+                up: self.percent(40),
+            },
+            9 => Action::Rename {
+                host,
+                segment,
+                back: self.percent(50),
+            },
+            10 => Action::Exist {
+                host,
+                segment,
+                exists: self.percent(50),
+            },
+            11 | 12 => Action::TakeVirtual {
+                host,
+                segment,
+                number: service.first_address + self.number(0..=2),
+            },
+            13 => Action::PutVirtual {
+                host,
+                segment,
+                number: service.first_address + self.number(0..=2),
+            },
+            14 => Action::Own {
+                host,
+                segment,
+                there: self.percent(40),
+            },
+            15 => Action::LoseNews {
+                host,
+                count: self.number(1..=3),
+            },
+            16 => Action::Refuse {
+                host,
+                count: self.number(1..=3),
+            },
+            17 | 18 => Action::Kill {
+                host,
+                cleanup: self.number(1..=300),
+                restart: self.number(1..=2_000),
+            },
+            19 => Action::Run {
+                host,
+                runs: self.percent(50),
+            },
+            20 | 21 => Action::Freeze {
+                host,
+                millis: self.number(1..=span.saturating_mul(8)),
+            },
+            22 => Action::Suspend {
+                host,
+                millis: self.number(1..=span.saturating_mul(8)),
+            },
+            23 => Action::Power {
+                host,
+                on: self.percent(40),
+            },
+            24 | 25 => Action::Probe {
+                host,
+                tracker: self.number(0..=1),
+                well: self.percent(40),
+            },
+            26 | 27 => {
+                let config = &mut configs[usize::from(host)];
+                self.change(config, services);
+                Action::Reload {
+                    host,
+                    config: config.clone(),
+                }
+            }
+            28 if foreign > 0 => Action::Foreign {
+                index: self.number(0..=u8::try_from(foreign - 1).unwrap_or(0)),
+                on: self.percent(50),
+            },
+            28 | 29 => Action::Junk {
+                segment,
+                vrid: service.vrid,
+                count: self.number(1..=50),
+                kinds: self.number(1..=u16::MAX),
+            },
+            _ => Action::Mend,
+        }
+    }
+
+    /// Changes a configuration in one way, or not at all.
+    fn change(&mut self, config: &mut Config, services: &[Service]) {
+        let service = self.pick(services);
+        let name = service.name();
+        let Some(router) = config.routers.get_mut(&name) else {
+            let router = self.router(&service);
+            config.routers.insert(name, router);
+            return;
+        };
+        match self.number(0..=10) {
+            0 | 1 => router.priority = self.priority(),
+            2 => self.set_interval(router, 100),
+            3 => router.preempt = !router.preempt,
+            4 | 5 => {
+                router.addresses = self.addresses(&service);
+                // It owns one address at most.
+                if router.priority == 255 {
+                    router.addresses.truncate(1);
+                }
+            }
+            6 => router.tracks = self.tracks(),
+            7 => {
+                router.version = other(router.version);
+                self.set_interval(router, 0);
+            }
+            8 => drop(config.routers.remove(&name)),
+            9 => {
+                // Another virtual router behind the same name, or the former one again.
+                router.vrid = if router.vrid == service.vrid {
+                    service.vrid + 10
+                } else {
+                    service.vrid
+                };
+            }
+            _ => {}
+        }
+    }
+}
+
+const fn other(version: Version) -> Version {
+    match version {
+        Version::V2 => Version::V3,
+        Version::V3 => Version::V2,
+    }
+}

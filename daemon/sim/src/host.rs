@@ -1,0 +1,685 @@
+//! One host with the real engine: what `vrrpd`'s node does, with the clock, the sockets and the
+//! kernel replaced.
+//!
+//! A turn takes in what has come (news, packets, messages), ticks the engine, and carries out all
+//! that came of it together. What went in and what came out of each input is recorded, for the laws
+//! to look at.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand::seq::SliceRandom;
+use rand_pcg::Pcg64Mcg;
+use vrrp_linux::mirror::Mirror;
+use vrrp_linux::plan::{Change, plan, strays, unannounced};
+use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
+use vrrp_proto::{
+    Cause, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output,
+    Packet, Password, Report, Transition, Version, Vrid,
+};
+
+use crate::clock::Clock;
+use crate::kernel::Kernel;
+use crate::network::Station;
+use crate::scenario::{Config, HostSpec, own_address, virtual_address};
+
+/// How many packets wait in a socket at most.
+const SOCKET_BUFFER: usize = 64;
+
+/// As the daemon: after a refusal of the kernel everything is looked at again, this much later.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// A packet on its way.
+#[derive(Debug)]
+pub(crate) struct Datagram {
+    pub(crate) from: Station,
+    pub(crate) sent_at: Instant,
+    pub(crate) segment: u8,
+    pub(crate) source: InterfaceAddress,
+    pub(crate) hop_limit: u8,
+    pub(crate) payload: Arc<[u8]>,
+    /// What it says, or `None` for what nobody may believe.
+    pub(crate) says: Option<Says>,
+}
+
+/// What an advertisement says, as its sender meant it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Says {
+    pub(crate) version: Version,
+    pub(crate) vrid: Vrid,
+    pub(crate) priority: u8,
+    pub(crate) interval: Duration,
+    pub(crate) password: Option<Password>,
+}
+
+/// A host.
+#[derive(Debug)]
+pub(crate) struct Host {
+    pub(crate) id: Station,
+    pub(crate) spec: HostSpec,
+    pub(crate) clock: Clock,
+    pub(crate) kernel: Kernel,
+    /// What its configuration file says.
+    pub(crate) config: Config,
+    /// Whether it has power.
+    pub(crate) powered: bool,
+    /// Until when the machine is suspended.
+    pub(crate) suspended: bool,
+    /// Whether the process stands still.
+    pub(crate) frozen: bool,
+    pub(crate) process: Option<Process>,
+    /// Which cables are out, a bit for each segment.
+    pub(crate) unplugged: u8,
+    /// When it turns next.
+    pub(crate) next_turn: Option<Instant>,
+    /// Counts its lives, so that what was meant for one does not happen to another.
+    pub(crate) life: u32,
+}
+
+/// A running daemon.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) engine: Engine,
+    pub(crate) mirror: Mirror,
+    sockets: BTreeMap<InterfaceIndex, Socket>,
+    inbox: VecDeque<Message>,
+    look_again_at: Option<Instant>,
+    is_second_look: bool,
+    pub(crate) stopping: bool,
+}
+
+#[derive(Debug)]
+struct Socket {
+    vrids: BTreeSet<Vrid>,
+    queue: VecDeque<(Instant, Rc<Datagram>)>,
+}
+
+/// What the attendant hands to the node.
+#[derive(Clone, Debug)]
+pub(crate) enum Message {
+    Configure(Config),
+    Probe { tracker: String, well: bool },
+    Stop,
+}
+
+/// What went into the engine.
+#[derive(Debug)]
+pub(crate) enum Fed {
+    Configure(Config),
+    News(News),
+    Packet {
+        arrived: Instant,
+        interface: InterfaceIndex,
+        packet: Rc<Datagram>,
+    },
+    Probe {
+        tracker: String,
+        well: bool,
+    },
+    Overrun,
+    Tick,
+    Stop,
+}
+
+/// What the kernel told.
+#[derive(Clone, Debug)]
+pub(crate) enum News {
+    Link(Link),
+    LinkRemoved(InterfaceIndex),
+    AddressAdded,
+    AddressRemoved,
+}
+
+/// One input and what came of it.
+#[derive(Debug)]
+pub(crate) struct Record {
+    pub(crate) fed: Fed,
+    /// Of every obstacle that was named, whether the kernel had it so.
+    pub(crate) named_truly: bool,
+    pub(crate) outputs: Vec<Output>,
+    /// What the engine wanted to be ticked for before.
+    pub(crate) deadline_before: Option<Instant>,
+    pub(crate) deadline_after: Option<Instant>,
+}
+
+/// A turn of a host.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    /// By its own clock.
+    pub(crate) now: Instant,
+    pub(crate) records: Vec<Record>,
+}
+
+/// What leaves a host in a turn.
+#[derive(Debug)]
+pub(crate) enum Sent {
+    Advert {
+        segment: u8,
+        source: InterfaceAddress,
+        payload: Arc<[u8]>,
+    },
+    Announcement {
+        segment: u8,
+        addresses: Arc<[InterfaceAddress]>,
+    },
+}
+
+impl Host {
+    pub(crate) fn new(id: Station, spec: &HostSpec, segments: u8) -> Self {
+        // Far apart, so that one's time means nothing to another.
+        let offset = Duration::from_secs(1_000 * (u64::from(id) + 1));
+        let mut host = Self {
+            id,
+            spec: spec.clone(),
+            clock: Clock::new(offset, spec.drift),
+            kernel: Kernel::new(id, spec.marks, spec.promotes),
+            config: spec.config.clone(),
+            powered: true,
+            suspended: false,
+            frozen: false,
+            process: None,
+            unplugged: 0,
+            next_turn: None,
+            life: 0,
+        };
+        host.bring_up(segments);
+        host
+    }
+
+    /// Makes what the operating system makes at boot, as far as it is missing.
+    pub(crate) fn bring_up(&mut self, segments: u8) {
+        for segment in 0..segments {
+            let plugged = self.is_plugged(segment);
+            self.kernel.create(segment, plugged);
+            self.kernel.change_link(segment, |link| {
+                link.up = true;
+                link.carrier = plugged;
+                link.name = crate::scenario::interface_name(segment).into();
+            });
+            self.put_own(segment);
+        }
+    }
+
+    /// Puts the host's own addresses of a segment where they belong.
+    pub(crate) fn put_own(&mut self, segment: u8) {
+        self.kernel
+            .put(segment, own_address(segment, host_octet(self.id)));
+        for (_, number) in self.spec.owns.iter().filter(|(on, _)| *on == segment) {
+            self.kernel.put(segment, virtual_address(segment, *number));
+        }
+    }
+
+    pub(crate) const fn is_plugged(&self, segment: u8) -> bool {
+        self.unplugged >> segment & 1 == 0
+    }
+
+    pub(crate) const fn is_own(&self, process: bool) -> bool {
+        self.powered && !self.suspended && (!process || !self.frozen)
+    }
+
+    /// Whether a daemon runs here and is not held up.
+    pub(crate) const fn runs(&self) -> bool {
+        self.is_own(true) && self.process.is_some()
+    }
+
+    /// Cuts the power.
+    pub(crate) fn power_off(&mut self) {
+        self.life += 1;
+        self.powered = false;
+        self.suspended = false;
+        self.frozen = false;
+        self.process = None;
+        self.next_turn = None;
+        self.kernel = Kernel::new(self.id, self.spec.marks, self.spec.promotes);
+    }
+
+    /// The daemon is gone, and what it put into the kernel stays.
+    pub(crate) fn lose_process(&mut self) {
+        self.process = None;
+        self.frozen = false;
+        self.next_turn = None;
+        self.kernel.listen(false);
+    }
+
+    /// What `vrrpd cleanup` does.
+    pub(crate) fn clean_up(&mut self) {
+        let mut mirror = Mirror::new();
+        let dump = self.kernel.dump();
+        mirror.replace(dump);
+        let mut changes = Vec::new();
+        strays(&mut mirror, |_, _| false, &mut changes);
+        if !mirror.marks() {
+            changes.extend(self.configured_beside_others(&mirror));
+        }
+        self.kernel.refuse(0);
+        let _ = self.kernel.apply(&changes, &mut mirror);
+    }
+
+    /// Where the kernel keeps no marks `cleanup` goes by the configuration, and leaves the last
+    /// addresses of an interface.
+    fn configured_beside_others(&self, mirror: &Mirror) -> Vec<Change> {
+        let mut configured = BTreeSet::new();
+        for router in self.config.routers.values() {
+            if router.configured_priority().is_owner() {
+                continue;
+            }
+            let name = crate::scenario::interface_name(router.segment);
+            if let Some(link) = mirror.links().find(|link| *link.name == *name) {
+                let index = link.index;
+                configured.extend(router.virtual_addresses().map(|address| (index, address)));
+            }
+        }
+        configured
+            .iter()
+            .filter(|(index, address)| {
+                mirror.held(*index, *address).is_some()
+                    && mirror
+                        .addresses(*index)
+                        .iter()
+                        .any(|held| !configured.contains(&(*index, held.address)))
+            })
+            .map(|(interface, address)| Change::Delete {
+                interface: *interface,
+                address: *address,
+            })
+            .collect()
+    }
+
+    /// Starts a daemon. What it does first is its first turn.
+    pub(crate) fn start_process(&mut self, world: Instant) -> (Turn, Vec<Sent>) {
+        let now = self.clock.shows(world);
+        self.kernel.listen(true);
+        let mut process = Process {
+            engine: Engine::new(),
+            mirror: Mirror::new(),
+            sockets: BTreeMap::new(),
+            inbox: VecDeque::new(),
+            look_again_at: None,
+            is_second_look: false,
+            stopping: false,
+        };
+        let mut records = Vec::new();
+        process.look(now, &mut self.kernel, &mut records);
+        let config = self.config.clone();
+        process.configure(now, config, &mut records);
+        let sent = process.act(now, &mut self.kernel, &records);
+        process.remove_strays(now, &mut self.kernel);
+        self.process = Some(process);
+        (Turn { now, records }, sent)
+    }
+
+    /// Hands something to the daemon, if there is one.
+    pub(crate) fn tell(&mut self, message: Message) {
+        if let Some(process) = &mut self.process {
+            process.inbox.push_back(message);
+        }
+    }
+
+    /// A packet arrives. Returns whether somebody is woken by it.
+    pub(crate) fn receive(&mut self, world: Instant, packet: &Rc<Datagram>) -> bool {
+        if !self.powered || self.suspended || !self.kernel.carries(packet.segment) {
+            return false;
+        }
+        let now = self.clock.shows(world);
+        let Some(index) = self.kernel.on(packet.segment) else {
+            return false;
+        };
+        let Some(socket) = self
+            .process
+            .as_mut()
+            .and_then(|process| process.sockets.get_mut(&index))
+        else {
+            return false;
+        };
+        let vrid = packet.payload.get(1).and_then(|vrid| Vrid::new(*vrid));
+        if vrid.is_none_or(|vrid| !socket.vrids.contains(&vrid))
+            || socket.queue.len() >= SOCKET_BUFFER
+        {
+            return false;
+        }
+        socket.queue.push_back((now, Rc::clone(packet)));
+        true
+    }
+
+    /// Whether the daemon has something to do before its next deadline.
+    pub(crate) fn has_work(&self) -> bool {
+        self.kernel.has_news()
+            || self.process.as_ref().is_some_and(|process| {
+                !process.inbox.is_empty()
+                    || process
+                        .sockets
+                        .values()
+                        .any(|socket| !socket.queue.is_empty())
+            })
+    }
+
+    /// When the daemon wants to be woken, by the world's clock.
+    pub(crate) fn deadline(&self) -> Option<Instant> {
+        let process = self.process.as_ref()?;
+        let due = process.engine.poll_timeout().map(|(at, _)| at);
+        let own = [due, process.look_again_at].into_iter().flatten().min()?;
+        Some(self.clock.world(own))
+    }
+
+    /// One turn of the daemon.
+    pub(crate) fn turn(&mut self, world: Instant, rng: &mut Pcg64Mcg) -> Option<(Turn, Vec<Sent>)> {
+        let now = self.clock.shows(world);
+        let process = self.process.as_mut()?;
+        let mut records = Vec::new();
+        // The poller gives what is ready in any order.
+        let mut order = [0, 1, 2];
+        order.shuffle(rng);
+        for source in order {
+            match source {
+                0 => process.take_messages(now, &mut records),
+                1 => process.take_news(now, &mut self.kernel, &mut records),
+                _ => process.take_packets(now, rng, &mut records),
+            }
+        }
+        if process.look_again_at.is_some_and(|at| now >= at) {
+            process.look_again_at = None;
+            process.look(now, &mut self.kernel, &mut records);
+            process.feed(now, Input::Overrun, Fed::Overrun, &mut records);
+            process.remove_strays(now, &mut self.kernel);
+            process.is_second_look = true;
+        }
+        process.feed(now, Input::Tick, Fed::Tick, &mut records);
+        let sent = process.act(now, &mut self.kernel, &records);
+        Some((Turn { now, records }, sent))
+    }
+}
+
+impl Process {
+    /// Whether there is nothing left that it has asked of the kernel in vain.
+    pub(crate) const fn is_content(&self) -> bool {
+        self.look_again_at.is_none()
+    }
+
+    fn feed(&mut self, now: Instant, input: Input<'_>, fed: Fed, records: &mut Vec<Record>) {
+        let deadline = |engine: &Engine| engine.poll_timeout().map(|(at, _)| at);
+        let deadline_before = deadline(&self.engine);
+        self.engine.handle(now, input);
+        let outputs: Vec<Output> = std::iter::from_fn(|| self.engine.poll()).collect();
+        let named_truly = obstacles(&outputs).all(|obstacle| self.has(obstacle));
+        records.push(Record {
+            fed,
+            named_truly,
+            outputs,
+            deadline_before,
+            deadline_after: deadline(&self.engine),
+        });
+    }
+
+    fn configure(&mut self, now: Instant, config: Config, records: &mut Vec<Record>) {
+        let params = config.params();
+        self.feed(
+            now,
+            Input::Configure(params),
+            Fed::Configure(config),
+            records,
+        );
+    }
+
+    fn take_messages(&mut self, now: Instant, records: &mut Vec<Record>) {
+        while let Some(message) = self.inbox.pop_front() {
+            match message {
+                Message::Configure(config) => self.configure(now, config, records),
+                Message::Probe { tracker, well } => {
+                    let name = tracker.clone();
+                    let input = Input::Probe {
+                        tracker: &name,
+                        well,
+                        detail: "".into(),
+                    };
+                    self.feed(now, input, Fed::Probe { tracker, well }, records);
+                }
+                Message::Stop => {
+                    self.feed(now, Input::Stop, Fed::Stop, records);
+                    self.stopping = true;
+                }
+            }
+        }
+    }
+
+    fn take_news(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
+        if kernel.take_overrun() {
+            self.look_again_at = Some(now);
+        }
+        while let Some(event) = kernel.news() {
+            if let Some(input) = self.mirror.apply(event)
+                && let Some(kind) = kind_of(&input)
+            {
+                self.feed(now, input, Fed::News(kind), records);
+            }
+        }
+    }
+
+    fn take_packets(&mut self, now: Instant, rng: &mut Pcg64Mcg, records: &mut Vec<Record>) {
+        let mut interfaces: Vec<InterfaceIndex> = self.sockets.keys().copied().collect();
+        if interfaces.len() > 1 && rng.random() {
+            interfaces.reverse();
+        }
+        for interface in interfaces {
+            while let Some((arrived, packet)) = self
+                .sockets
+                .get_mut(&interface)
+                .and_then(|socket| socket.queue.pop_front())
+            {
+                let input = Input::Packet(Packet {
+                    at: arrived,
+                    interface,
+                    source: packet.source.address,
+                    destination: GROUP_V4.into(),
+                    hop_limit: packet.hop_limit,
+                    payload: &packet.payload,
+                });
+                let fed = Fed::Packet {
+                    arrived,
+                    interface,
+                    packet: Rc::clone(&packet),
+                };
+                self.feed(now, input, fed, records);
+            }
+        }
+    }
+
+    fn look(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
+        for input in self.mirror.replace(kernel.dump()) {
+            if let Some(kind) = kind_of(&input) {
+                self.feed(now, input, Fed::News(kind), records);
+                // The mirror is ahead of what the engine has been told.
+                if let Some(record) = records.last_mut() {
+                    record.named_truly = true;
+                }
+            }
+        }
+    }
+
+    /// Whether the mirror shows what an obstacle says. What trackers say is known elsewhere.
+    fn has(&self, obstacle: &Obstacle) -> bool {
+        // While news are on their way there may be two of a name.
+        let any = |name: &str, is: &dyn Fn(&Link) -> bool| {
+            self.mirror
+                .links()
+                .any(|link| &*link.name == name && is(link))
+        };
+        match obstacle {
+            // It may be another one of that name, which the engine says so too.
+            Obstacle::InterfaceMissing(_) | Obstacle::TrackerDown(_) => true,
+            Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
+            Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
+            Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
+            Obstacle::NoAddress(name)
+            | Obstacle::OnlyVirtual {
+                interface: name, ..
+            } => {
+                let routers = self.engine.snapshot(Instant::ZERO).instances;
+                let is_virtual = |address: InterfaceAddress| {
+                    routers.iter().any(|router| {
+                        !router.priority.configured.is_owner()
+                            && router.addresses.contains(&address)
+                    })
+                };
+                any(name, &|link| {
+                    let held = self.mirror.addresses(link.index);
+                    held.iter()
+                        .all(|held| held.ours || is_virtual(held.address))
+                })
+            }
+        }
+    }
+
+    /// Carries out what the engine wants: who is new is heard first, who leaves speaks before.
+    fn act(&mut self, now: Instant, kernel: &mut Kernel, records: &[Record]) -> Vec<Sent> {
+        let mut listeners: BTreeMap<InterfaceIndex, BTreeSet<Vrid>> = BTreeMap::new();
+        for (interface, vrid) in self.engine.listeners() {
+            listeners.entry(interface).or_default().insert(vrid);
+        }
+        for (interface, vrids) in &listeners {
+            let socket = self.sockets.entry(*interface).or_insert_with(|| Socket {
+                vrids: BTreeSet::new(),
+                queue: VecDeque::new(),
+            });
+            socket.vrids.clone_from(vrids);
+        }
+        let (mut adverts, mut announcements, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        for output in records.iter().flat_map(|record| &record.outputs) {
+            match output {
+                Output::Advertise {
+                    interface,
+                    source,
+                    message,
+                } => {
+                    if let Some(segment) = kernel.segment(*interface)
+                        && self.sockets.contains_key(interface)
+                        && kernel.carries(segment)
+                    {
+                        adverts.push(Sent::Advert {
+                            segment,
+                            source: InterfaceAddress {
+                                address: *source,
+                                prefix: 24,
+                            },
+                            payload: Arc::clone(message),
+                        });
+                    }
+                }
+                Output::Kernel(desired) => plan(desired, &mut self.mirror, &mut changes),
+                Output::Announce {
+                    interface,
+                    mac,
+                    addresses,
+                } => announcements.push((*interface, *mac, Arc::clone(addresses))),
+                Output::Report(_) => {}
+            }
+        }
+        self.apply(now, kernel, &changes);
+        if std::mem::take(&mut self.is_second_look) {
+            let late = unannounced(&changes, &self.mirror, &announcements);
+            announcements.extend(late);
+        }
+        self.sockets
+            .retain(|interface, _| listeners.contains_key(interface));
+        for (interface, _, addresses) in announcements {
+            if let Some(segment) = kernel.segment(interface)
+                && kernel.carries(segment)
+            {
+                let held =
+                    |address: &InterfaceAddress| self.mirror.held(interface, *address).is_some();
+                adverts.push(Sent::Announcement {
+                    segment,
+                    addresses: addresses.iter().copied().filter(held).collect(),
+                });
+            }
+        }
+        adverts
+    }
+
+    fn remove_strays(&mut self, now: Instant, kernel: &mut Kernel) {
+        let held: BTreeSet<_> = self.engine.held().collect();
+        let mut changes = Vec::new();
+        let wanted = |interface, address| held.contains(&(interface, address));
+        strays(&mut self.mirror, wanted, &mut changes);
+        self.apply(now, kernel, &changes);
+    }
+
+    fn apply(&mut self, now: Instant, kernel: &mut Kernel, changes: &[Change]) {
+        if !kernel.apply(changes, &mut self.mirror) {
+            self.look_again_at = Some(now + SECOND_LOOK);
+        }
+    }
+}
+
+/// What an advertisement says, read from its bytes by the figures of the RFCs and not by our code.
+pub(crate) fn read(message: &[u8]) -> Option<Says> {
+    let &[version_type, vrid, priority, count, fourth, fifth, ..] = message else {
+        return None;
+    };
+    let (version, interval) = match version_type >> 4 {
+        2 => (Version::V2, Duration::from_secs(fifth.into())),
+        3 => {
+            let centiseconds = u64::from(fourth & 0x0f) << 8 | u64::from(fifth);
+            (Version::V3, Duration::from_millis(centiseconds * 10))
+        }
+        _ => return None,
+    };
+    let password = match (version, fourth) {
+        (Version::V2, 1) => {
+            let data = message.get(8 + 4 * usize::from(count)..)?;
+            let end = data
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(data.len());
+            Password::new(data.get(..end)?)
+        }
+        (Version::V2 | Version::V3, _) => None,
+    };
+    Some(Says {
+        version,
+        vrid: Vrid::new(vrid)?,
+        priority,
+        interval,
+        password,
+    })
+}
+
+fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
+    outputs.iter().filter_map(|output| match output {
+        Output::Report(Report::Transition(Transition {
+            cause: Cause::Unable(obstacle),
+            ..
+        })) => Some(obstacle),
+        Output::Report(_)
+        | Output::Advertise { .. }
+        | Output::Kernel(_)
+        | Output::Announce { .. } => None,
+    })
+}
+
+fn kind_of(input: &Input<'_>) -> Option<News> {
+    match input {
+        Input::Link(link) => Some(News::Link(link.clone())),
+        Input::LinkRemoved(index) => Some(News::LinkRemoved(*index)),
+        Input::AddressAdded { .. } => Some(News::AddressAdded),
+        Input::AddressRemoved { .. } => Some(News::AddressRemoved),
+        Input::Configure(_)
+        | Input::Packet(_)
+        | Input::Probe { .. }
+        | Input::Overrun
+        | Input::Tick
+        | Input::Stop => None,
+    }
+}
+
+/// The last octet of a host's own addresses.
+pub(crate) const fn host_octet(id: Station) -> u8 {
+    10 + id
+}
+
+/// Whether a datagram is one that a router of this world sends.
+pub(crate) const fn is_hop_limit_right(packet: &Datagram) -> bool {
+    packet.hop_limit == HOP_LIMIT
+}

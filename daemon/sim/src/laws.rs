@@ -1,0 +1,59 @@
+//! What may never happen, and what has to happen in the end.
+
+use std::fmt;
+
+/// A law of the world.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Law {
+    /// Whom the RFCs make master becomes it, at that moment and not before, and for that reason.
+    Transition,
+    /// Every transition has a cause, which is what really happened.
+    Cause,
+    /// Only a master speaks; it says what it is; a new one says it and announces its addresses.
+    Speaker,
+    /// Whoever stood still for longer than others wait does not speak before it has listened.
+    Overslept,
+    /// What must not be believed changes nothing.
+    Rejected,
+    /// A reload changes nothing of what it does not concern.
+    Reload,
+    /// A router wants to be woken when its time comes.
+    Deadline,
+    /// What the kernel holds is what the states say, as soon as a turn is over.
+    Kernel,
+    /// In the end one holds the addresses, in each part of a network.
+    OneHolder,
+    /// In the end it is the one of the highest precedence, unless preemption is off.
+    Precedence,
+    /// In the end the neighbours know where the addresses are.
+    Neighbours,
+    /// Where nothing happens nobody moves.
+    Stability,
+    /// What a dead daemon left is taken away.
+    Cleanup,
+}
+
+/// A law that was broken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Broken {
+    /// Which one.
+    pub law: Law,
+    /// How.
+    pub how: String,
+}
+
+impl Law {
+    /// This law is broken.
+    pub(crate) fn broken(self, how: impl Into<String>) -> Broken {
+        Broken {
+            law: self,
+            how: how.into(),
+        }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.law, self.how)
+    }
+}

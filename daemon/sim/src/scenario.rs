@@ -1,0 +1,338 @@
+//! A scenario: who there is, and what happens to them and when.
+//!
+//! It is data: a file of it can be read, replayed, and made shorter. Every number in it means
+//! something whatever the others are (a host that is not there has nothing happen to it), so that
+//! leaving out a part leaves a scenario.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use vrrp_proto::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
+use vrrp_proto::{AdvertInterval, InterfaceAddress, Password, Priority, Version, Vrid};
+
+/// The password of those that have one.
+pub const PASSWORD: &[u8] = b"1111";
+
+/// A world and its history.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Scenario {
+    /// What the world draws its chances from: delays, losses, who is woken first.
+    pub seed: u64,
+    /// The hosts with the real engine.
+    pub hosts: Vec<HostSpec>,
+    /// Routers of other makes.
+    pub foreign: Vec<ForeignSpec>,
+    /// What happens.
+    pub steps: Vec<Step>,
+}
+
+/// A host that runs the daemon.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HostSpec {
+    /// How many millionths its clock is too fast.
+    pub drift: i32,
+    /// Whether its kernel keeps the mark of an address (Linux 5.18).
+    pub marks: bool,
+    /// Whether its kernel makes a secondary address primary when that is deleted
+    /// (promote_secondaries of ip-sysctl).
+    pub promotes: bool,
+    /// Virtual addresses that are its own, as (segment, number): it may be their owner.
+    pub owns: Vec<(u8, u8)>,
+    /// What it is configured to run at first.
+    pub config: Config,
+}
+
+/// The configuration of a host.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Config {
+    /// Its virtual routers, by name.
+    pub routers: BTreeMap<String, RouterConfig>,
+    /// Its trackers, by name.
+    pub trackers: BTreeMap<String, TrackerConfig>,
+}
+
+/// A virtual router in the configuration of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct RouterConfig {
+    /// The network that it serves.
+    pub segment: u8,
+    /// Its identifier there, 1 to 255.
+    pub vrid: u8,
+    /// The version it speaks.
+    pub version: Version,
+    /// Its priority, 1 to 255.
+    pub priority: u8,
+    /// Hundredths of a second between its advertisements; whole seconds in version 2.
+    pub interval: u16,
+    /// Whether it takes over from a lower priority.
+    pub preempt: bool,
+    /// Whether it listens for a shorter time at first.
+    pub expect_master: bool,
+    /// Whether it demands the password, version 2 only.
+    pub password: bool,
+    /// The numbers of its virtual addresses.
+    pub addresses: Vec<u8>,
+    /// The trackers that it follows, each with its weight, or 0 where down means fault.
+    pub tracks: Vec<(String, i16)>,
+}
+
+/// A tracker in the configuration of a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub enum TrackerConfig {
+    /// Something that is probed.
+    Probe {
+        /// Good results in a row that turn it up.
+        rise: u32,
+        /// Bad results in a row that turn it down.
+        fall: u32,
+    },
+    /// The interface on a segment.
+    Interface {
+        /// The segment.
+        segment: u8,
+    },
+}
+
+/// A router that does not run our engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ForeignSpec {
+    /// How it behaves.
+    pub make: Make,
+    /// The last octet of its address.
+    pub host: u8,
+    /// What it runs. It follows no trackers.
+    pub config: RouterConfig,
+}
+
+/// How a foreign router behaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Make {
+    /// To the letter of RFC 9568, and of RFC 3768 in version 2.
+    Rfc,
+    /// As keepalived does with its defaults: it answers a lower priority in version 2 too, and puts
+    /// off its own advertisement whenever it rejects somebody's.
+    Keepalived,
+}
+
+/// Something that happens.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Step {
+    /// Microseconds since the step before.
+    pub after: u64,
+    /// What.
+    pub action: Action,
+}
+
+/// What can happen. `host`, `from`, `to` and the bits of `side` number the stations as they stand in the scenario: hosts,
+/// then foreign routers. `segment` is a network, `number` one of its virtual addresses.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[allow(
+    missing_docs,
+    reason = "what a field is stands in the text of its variant or above"
+)]
+pub enum Action {
+    /// The network loses this part of the packets, in percent.
+    Lose { segment: u8, percent: u8 },
+    /// Packets take up to this many microseconds, and overtake each other.
+    Delay { segment: u8, micros: u32 },
+    /// The network delivers this part of the packets twice, in percent.
+    Duplicate { segment: u8, percent: u8 },
+    /// The network falls apart: those whose bit is set hear only each other, and so do the rest.
+    Partition { segment: u8, side: u16 },
+    /// What one says does not reach another, while the other way works.
+    Mute { segment: u8, from: u8, to: u8 },
+    /// The network is whole again, and as fast and reliable as at first.
+    Heal { segment: u8 },
+    /// Somebody pulls a host's cable, or plugs it in.
+    Cable {
+        host: u8,
+        segment: u8,
+        plugged: bool,
+    },
+    /// Somebody sets an interface up or down.
+    Admin { host: u8, segment: u8, up: bool },
+    /// An interface is renamed, or gets its own name back.
+    Rename { host: u8, segment: u8, back: bool },
+    /// An interface is deleted, or made again, with a new number.
+    Exist { host: u8, segment: u8, exists: bool },
+    /// Somebody deletes a virtual address.
+    TakeVirtual { host: u8, segment: u8, number: u8 },
+    /// Somebody adds a virtual address.
+    PutVirtual { host: u8, segment: u8, number: u8 },
+    /// Somebody deletes a host's own address, or puts it back.
+    Own { host: u8, segment: u8, there: bool },
+    /// What the kernel tells the daemon of its next changes is lost, this many of them.
+    LoseNews { host: u8, count: u8 },
+    /// The kernel refuses the next requests of the daemon, this many of them.
+    Refuse { host: u8, count: u8 },
+    /// The daemon is killed. What it leaves is cleaned up, and it is started again, so many
+    /// milliseconds later.
+    Kill {
+        host: u8,
+        cleanup: u16,
+        restart: u16,
+    },
+    /// The daemon is stopped in an orderly way, or started.
+    Run { host: u8, runs: bool },
+    /// The process stands still for so many milliseconds.
+    Freeze { host: u8, millis: u32 },
+    /// The whole machine is suspended for so many milliseconds.
+    Suspend { host: u8, millis: u32 },
+    /// The host loses its power, or gets it back and boots.
+    Power { host: u8, on: bool },
+    /// A probe of a tracker has a result.
+    Probe { host: u8, tracker: u8, well: bool },
+    /// A host is given another configuration.
+    Reload { host: u8, config: Config },
+    /// A foreign router is switched off without a word, or on.
+    Foreign { index: u8, on: bool },
+    /// Somebody sends what no router may believe, once a millisecond.
+    Junk {
+        segment: u8,
+        vrid: u8,
+        count: u8,
+        kinds: u16,
+    },
+    /// All is well again: networks, machines, processes, interfaces, trackers.
+    Mend,
+}
+
+impl RouterConfig {
+    /// The time between its advertisements.
+    pub fn interval(&self) -> Duration {
+        self.advert_interval().duration()
+    }
+
+    /// The same in the protocol's own type.
+    pub fn advert_interval(&self) -> AdvertInterval {
+        let interval = match self.version {
+            Version::V2 => u8::try_from(self.interval / 100)
+                .ok()
+                .and_then(AdvertInterval::from_seconds),
+            Version::V3 => AdvertInterval::from_centiseconds(self.interval),
+        };
+        interval.unwrap_or(AdvertInterval::DEFAULT)
+    }
+
+    /// Its identifier.
+    pub fn id(&self) -> Vrid {
+        Vrid::new(self.vrid.max(1)).unwrap_or_else(|| unreachable!("1 to 255"))
+    }
+
+    /// Its configured priority.
+    pub fn configured_priority(&self) -> Priority {
+        Priority::new(self.priority).unwrap_or(Priority::DEFAULT)
+    }
+
+    /// The password that it demands.
+    pub fn password(&self) -> Option<Password> {
+        (self.version == Version::V2 && self.password)
+            .then(|| Password::new(PASSWORD))
+            .flatten()
+    }
+
+    /// Its virtual addresses.
+    pub fn virtual_addresses(&self) -> impl Iterator<Item = InterfaceAddress> + '_ {
+        self.addresses
+            .iter()
+            .map(|number| virtual_address(self.segment, *number))
+    }
+
+    fn params(&self) -> RouterParams {
+        RouterParams {
+            interface: interface_name(self.segment).into(),
+            vrid: self.id(),
+            version: self.version,
+            priority: self.configured_priority(),
+            interval: self.advert_interval(),
+            preempt: self.preempt,
+            expect_master: self.expect_master,
+            password: self.password(),
+            addresses: self.virtual_addresses().collect(),
+            tracks: self
+                .tracks
+                .iter()
+                .map(|(tracker, weight)| Track {
+                    tracker: tracker.as_str().into(),
+                    effect: match weight {
+                        0 => Effect::Fault,
+                        weight => Effect::Weight(*weight),
+                    },
+                })
+                .collect(),
+        }
+    }
+}
+
+impl Config {
+    /// What the engine is told.
+    pub fn params(&self) -> NodeParams {
+        NodeParams {
+            routers: self
+                .routers
+                .iter()
+                .map(|(name, router)| (name.as_str().into(), router.params()))
+                .collect(),
+            trackers: self
+                .trackers
+                .iter()
+                .map(|(name, tracker)| (name.as_str().into(), tracker.params()))
+                .collect(),
+        }
+    }
+}
+
+impl TrackerConfig {
+    fn params(self) -> TrackerParams {
+        match self {
+            Self::Probe { rise, fall } => TrackerParams {
+                kind: TrackerKind::Probe {
+                    definition: "".into(),
+                    interval: Duration::from_secs(1),
+                },
+                rise,
+                fall,
+            },
+            Self::Interface { segment } => TrackerParams {
+                kind: TrackerKind::Interface {
+                    name: interface_name(segment).into(),
+                },
+                rise: 1,
+                fall: 1,
+            },
+        }
+    }
+}
+
+/// The name of the interface that every host has on a segment.
+pub fn interface_name(segment: u8) -> String {
+    format!("eth{segment}")
+}
+
+/// The address of a station on a segment, from which it sends.
+pub fn own_address(segment: u8, host: u8) -> InterfaceAddress {
+    in_segment(segment, host)
+}
+
+/// A virtual address of a segment.
+pub fn virtual_address(segment: u8, number: u8) -> InterfaceAddress {
+    in_segment(segment, 100_u8.saturating_add(number))
+}
+
+fn in_segment(segment: u8, host: u8) -> InterfaceAddress {
+    InterfaceAddress {
+        address: Ipv4Addr::new(10, 0, segment, host).into(),
+        prefix: 24,
+    }
+}

@@ -1,0 +1,113 @@
+//! From a long story to a short one in which the same law is broken.
+
+use crate::laws::Law;
+use crate::scenario::Scenario;
+use crate::world::run;
+
+/// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
+///
+/// A scenario in which no law is broken comes back as it is.
+pub fn shrink(scenario: &Scenario) -> Scenario {
+    let Some(law) = broken(scenario) else {
+        return scenario.clone();
+    };
+    let mut best = scenario.clone();
+    loop {
+        let before = best.clone();
+        shrink_steps(&mut best, law);
+        for candidate in simpler(&best) {
+            if broken(&candidate) == Some(law) {
+                best = candidate;
+                break;
+            }
+        }
+        if best == before {
+            return best;
+        }
+    }
+}
+
+fn broken(scenario: &Scenario) -> Option<Law> {
+    run(scenario, false).broken.map(|(_, broken)| broken.law)
+}
+
+/// Leaves out ever smaller runs of steps. The time that they took stays.
+fn shrink_steps(best: &mut Scenario, law: Law) {
+    let mut size = best.steps.len();
+    while size > 0 {
+        let mut start = 0;
+        while start < best.steps.len() {
+            let mut candidate = best.clone();
+            let end = (start + size).min(candidate.steps.len());
+            let gone: u64 = candidate
+                .steps
+                .drain(start..end)
+                .map(|step| step.after)
+                .sum();
+            if let Some(next) = candidate.steps.get_mut(start) {
+                next.after += gone;
+            }
+            if broken(&candidate) == Some(law) {
+                *best = candidate;
+            } else {
+                start += size;
+            }
+        }
+        size /= 2;
+    }
+}
+
+/// Scenarios that are a little simpler.
+fn simpler(scenario: &Scenario) -> Vec<Scenario> {
+    let mut candidates = Vec::new();
+    let mut add = |change: &dyn Fn(&mut Scenario)| {
+        let mut candidate = scenario.clone();
+        change(&mut candidate);
+        if candidate != *scenario {
+            candidates.push(candidate);
+        }
+    };
+    if scenario.hosts.len() > 1 {
+        add(&|s| drop(s.hosts.pop()));
+    }
+    for index in 0..scenario.foreign.len() {
+        add(&|s| drop(s.foreign.remove(index)));
+    }
+    for (index, host) in scenario.hosts.iter().enumerate() {
+        add(&|s| s.hosts[index].drift = 0);
+        add(&|s| s.hosts[index].marks = true);
+        add(&|s| s.hosts[index].promotes = true);
+        add(&|s| s.hosts[index].owns.clear());
+        for name in host.config.routers.keys() {
+            add(&|s| drop(s.hosts[index].config.routers.remove(name)));
+            let router = |s: &mut Scenario, change: &dyn Fn(&mut crate::scenario::RouterConfig)| {
+                if let Some(router) = s.hosts[index].config.routers.get_mut(name) {
+                    change(router);
+                }
+            };
+            add(&|s| router(s, &|r| r.addresses.truncate(1)));
+            add(&|s| router(s, &|r| r.tracks.clear()));
+            add(&|s| router(s, &|r| r.expect_master = false));
+            add(&|s| router(s, &|r| r.password = false));
+            add(&|s| router(s, &|r| r.preempt = true));
+            add(&|s| router(s, &|r| r.interval = 100));
+        }
+        for name in host.config.trackers.keys() {
+            add(&|s| {
+                s.hosts[index]
+                    .config
+                    .trackers
+                    .retain(|known, _| known != name)
+            });
+        }
+    }
+    for (index, step) in scenario.steps.iter().enumerate() {
+        for rounder in [
+            step.after / 1_000_000 * 1_000_000,
+            step.after / 1_000 * 1_000,
+        ] {
+            add(&|s| s.steps[index].after = rounder);
+        }
+    }
+    candidates
+}

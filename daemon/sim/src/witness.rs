@@ -1,0 +1,916 @@
+//! Who watches one host: what the RFCs have its routers do, worked out a second time from the
+//! packets' meaning and the clock, and compared with what the engine did.
+//!
+//! Where the RFCs say what happens (a packet, a deadline) the transition, its cause and its moment
+//! are foretold, and anything else breaks a law. Where the host's own circumstances decide (links,
+//! trackers, the operator) the transition is followed, and its cause has to be true.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_proto::{
+    Cause, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output, Report, State,
+    Transition,
+};
+
+use crate::coverage::{Coverage, Event};
+use crate::foreign::{is_believed, says, skew};
+use crate::host::{Datagram, Fed, News, Record, Says, Turn, host_octet, read};
+use crate::laws::{Broken, Law};
+use crate::network::Station;
+use crate::scenario::{Config, RouterConfig, TrackerConfig, interface_name, own_address};
+
+/// What is known of a host's routers and trackers.
+#[derive(Debug, Default)]
+pub(crate) struct Witness {
+    config: Config,
+    routers: BTreeMap<String, Watched>,
+    trackers: BTreeMap<String, Tracked>,
+    /// The links as the engine was told of them.
+    links: BTreeMap<InterfaceIndex, Link>,
+}
+
+/// A router as the RFCs have it.
+#[derive(Clone, Debug)]
+pub(crate) struct Watched {
+    pub(crate) config: RouterConfig,
+    phase: Phase,
+    /// The address from which it spoke last.
+    source: Option<IpAddr>,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    Init,
+    Fault,
+    Backup(Listening),
+    Master { sent_at: Instant, told: Duration },
+}
+
+#[derive(Clone, Debug)]
+struct Listening {
+    down_at: Instant,
+    heard_at: Instant,
+    interval: Duration,
+    last: Option<Heard>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    from: IpAddr,
+    priority: u8,
+    obeyed: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Tracked {
+    config: TrackerConfig,
+    well: bool,
+    streak: u32,
+}
+
+impl Watched {
+    pub(crate) const fn state(&self) -> State {
+        match self.phase {
+            Phase::Init => State::Init,
+            Phase::Fault => State::Fault,
+            Phase::Backup(_) => State::Backup,
+            Phase::Master { .. } => State::Master,
+        }
+    }
+}
+
+/// What has to happen.
+struct Foretold {
+    to: State,
+    cause: Cause,
+}
+
+impl Witness {
+    /// The routers, by name.
+    pub(crate) fn routers(&self) -> impl Iterator<Item = (&String, &Watched)> {
+        self.routers.iter()
+    }
+
+    /// The effective priority of a router.
+    pub(crate) fn priority(&self, config: &RouterConfig) -> u8 {
+        if config.priority == 255 {
+            return 255;
+        }
+        let mut sum = i32::from(config.priority);
+        for (name, weight) in &config.tracks {
+            let well = self.is_well(name);
+            if (*weight < 0) != well {
+                sum += i32::from(*weight);
+            }
+        }
+        u8::try_from(sum.clamp(1, 254)).unwrap_or(254)
+    }
+
+    /// Whether a tracker keeps a router from serving.
+    pub(crate) fn is_kept_by_tracker(&self, config: &RouterConfig) -> bool {
+        config
+            .tracks
+            .iter()
+            .any(|(name, weight)| *weight == 0 && !self.is_well(name))
+    }
+
+    fn is_well(&self, tracker: &str) -> bool {
+        self.trackers
+            .get(tracker)
+            .is_none_or(|tracker| tracker.well)
+    }
+
+    /// Looks at a turn of the host.
+    pub(crate) fn watch(
+        &mut self,
+        host: Station,
+        turn: &Turn,
+        coverage: &mut Coverage,
+    ) -> Result<(), Broken> {
+        for record in &turn.records {
+            self.watch_record(host, turn.now, record, coverage)?;
+        }
+        Ok(())
+    }
+
+    /// The daemon is gone.
+    pub(crate) fn forget(&mut self) {
+        *self = Self::default();
+    }
+
+    fn watch_record(
+        &mut self,
+        host: Station,
+        now: Instant,
+        record: &Record,
+        coverage: &mut Coverage,
+    ) -> Result<(), Broken> {
+        let before: BTreeMap<String, State> = self
+            .routers
+            .iter()
+            .map(|(name, router)| (name.clone(), router.state()))
+            .collect();
+        self.cover(host, now, record, coverage);
+        let by_rfc = matches!(record.fed, Fed::Packet { .. } | Fed::Tick);
+        if !by_rfc {
+            // Whoever overslept did so before anything else changed.
+            self.follow(now, record, overslept)?;
+        }
+        let awake = |transition: &Transition| !overslept(transition);
+        match &record.fed {
+            Fed::Packet {
+                arrived,
+                interface,
+                packet,
+            } => {
+                // It may lie in the socket of an interface that is no more.
+                let name = interface_name(packet.segment);
+                let is_here = self
+                    .links
+                    .get(interface)
+                    .is_some_and(|link| *link.name == *name);
+                let packet = is_here.then_some(&**packet);
+                self.watch_packet(now, *arrived, packet, record)?;
+            }
+            Fed::Tick => self.watch_tick(now, record)?,
+            Fed::Configure(config) => {
+                self.watch_unconcerned(config, record)?;
+                self.reconfigure(config);
+                self.follow(now, record, awake)?;
+                self.routers
+                    .retain(|name, _| config.routers.contains_key(name));
+            }
+            Fed::Probe { tracker, well } => {
+                self.count_result(tracker, *well);
+                self.follow(now, record, awake)?;
+            }
+            Fed::News(news) => {
+                match news {
+                    News::Link(link) => drop(self.links.insert(link.index, link.clone())),
+                    News::LinkRemoved(index) => drop(self.links.remove(index)),
+                    News::AddressAdded | News::AddressRemoved => {}
+                }
+                self.look_at_interfaces();
+                self.follow(now, record, awake)?;
+            }
+            Fed::Overrun | Fed::Stop => self.follow(now, record, awake)?,
+        }
+        self.watch_sending(now, &before, record)?;
+        self.watch_deadlines(now, record)
+    }
+
+    /// What the engine did on its own account must be told by the foreseen.
+    fn watch_packet(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        packet: Option<&Datagram>,
+        record: &Record,
+    ) -> Result<(), Broken> {
+        let concerned = packet.and_then(|packet| {
+            let says = packet.says?;
+            let name = self.router_on(packet.segment, says.vrid.get())?;
+            let router = &self.routers[&name];
+            (is_believed(&router.config, &says, packet)
+                && matches!(router.state(), State::Backup | State::Master))
+            .then_some((name, packet, says))
+        });
+        let Some((name, packet, says)) = concerned else {
+            return is_nothing(record);
+        };
+        let priority = self.priority(&self.routers[&name].config);
+        let foretold = self
+            .routers
+            .get_mut(&name)
+            .and_then(|router| router.hear(now, arrived.min(now), packet, &says, priority));
+        compare(&name, foretold.as_ref(), record)?;
+        match transitions(record).find(|transition| *transition.router != *name) {
+            Some(other) => {
+                Err(Law::Cause.broken(format!("{} moved by a packet of {name}", other.router)))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn watch_tick(&mut self, now: Instant, record: &Record) -> Result<(), Broken> {
+        let names: Vec<String> = self.routers.keys().cloned().collect();
+        for name in names {
+            let priority = self.priority(&self.routers[&name].config);
+            let foretold = self
+                .routers
+                .get_mut(&name)
+                .and_then(|router| router.tick(now, priority));
+            compare(&name, foretold.as_ref(), record)?;
+        }
+        Ok(())
+    }
+
+    /// A reload changes nothing of what it does not concern.
+    fn watch_unconcerned(&self, config: &Config, record: &Record) -> Result<(), Broken> {
+        for (name, router) in &self.routers {
+            let same_trackers = router.config.tracks.iter().all(|(tracker, _)| {
+                self.config.trackers.get(tracker) == config.trackers.get(tracker)
+            });
+            let unconcerned = config.routers.get(name) == Some(&router.config)
+                && same_trackers
+                && router.state() != State::Init;
+            if !unconcerned {
+                continue;
+            }
+            let has_overslept = transitions(record)
+                .any(|transition| *transition.router == **name && overslept(transition));
+            if has_overslept {
+                continue;
+            }
+            let touched = record.outputs.iter().find(|output| match output {
+                Output::Report(Report::Transition(transition)) => *transition.router == **name,
+                Output::Report(Report::Priority { router, .. }) => **router == **name,
+                Output::Advertise { message, .. } => message.get(1) == Some(&router.config.vrid),
+                Output::Announce { addresses, .. } => router
+                    .config
+                    .virtual_addresses()
+                    .any(|own| addresses.contains(&own)),
+                Output::Kernel(_) | Output::Report(_) => false,
+            });
+            if let Some(output) = touched {
+                return Err(
+                    Law::Reload.broken(format!("{name} is not concerned, and yet: {output:?}"))
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn reconfigure(&mut self, config: &Config) {
+        let known = std::mem::take(&mut self.trackers);
+        for (name, tracker) in &config.trackers {
+            let kept = known
+                .get(name)
+                .filter(|known| match (known.config, *tracker) {
+                    (TrackerConfig::Probe { .. }, TrackerConfig::Probe { .. }) => true,
+                    (old, new) => old == new,
+                });
+            let fresh = Tracked {
+                config: *tracker,
+                well: true,
+                streak: 0,
+            };
+            let tracked = kept.map_or(fresh, |kept| Tracked {
+                config: *tracker,
+                ..*kept
+            });
+            self.trackers.insert(name.clone(), tracked);
+        }
+        self.config = config.clone();
+        self.look_at_interfaces();
+        for (name, new) in &config.routers {
+            let router = self.routers.entry(name.clone()).or_insert_with(|| Watched {
+                config: new.clone(),
+                phase: Phase::Init,
+                source: None,
+            });
+            router.config.clone_from(new);
+        }
+    }
+
+    fn count_result(&mut self, name: &str, well: bool) {
+        let Some(tracker) = self.trackers.get_mut(name) else {
+            return;
+        };
+        let TrackerConfig::Probe { rise, fall } = tracker.config else {
+            return;
+        };
+        if well == tracker.well {
+            tracker.streak = 0;
+            return;
+        }
+        tracker.streak += 1;
+        if tracker.streak >= if well { rise } else { fall } {
+            tracker.streak = 0;
+            tracker.well = well;
+        }
+    }
+
+    fn look_at_interfaces(&mut self) {
+        for tracker in self.trackers.values_mut() {
+            if let TrackerConfig::Interface { segment } = tracker.config {
+                let name = interface_name(segment);
+                let well = |link: &Link| *link.name == *name && link.up && link.carrier;
+                tracker.well = self.links.values().any(well);
+            }
+        }
+    }
+
+    /// Follows what the host's own circumstances did, as long as it is truly called.
+    fn follow(
+        &mut self,
+        now: Instant,
+        record: &Record,
+        which: impl Fn(&Transition) -> bool,
+    ) -> Result<(), Broken> {
+        if !record.named_truly {
+            return Err(Law::Cause.broken(format!("no such obstacle: {:?}", record.outputs)));
+        }
+        for transition in transitions(record).filter(|transition| which(transition)) {
+            let name = &*transition.router;
+            let Some(router) = self.routers.get(name) else {
+                return Err(Law::Cause.broken(format!("{name} is not configured")));
+            };
+            let priority = self.priority(&router.config);
+            let phase = router.enter(now, priority, transition);
+            self.check_truth(now, record, transition)?;
+            let Some(phase) = phase else {
+                return Err(Law::Cause.broken(format!(
+                    "{name}: {} -> {} because of {:?} is no transition that an event like {:?} \
+                     leads to",
+                    transition.from, transition.to, transition.cause, record.fed
+                )));
+            };
+            if let Some(router) = self.routers.get_mut(name) {
+                router.phase = phase;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the cause is what really happened.
+    fn check_truth(
+        &self,
+        now: Instant,
+        record: &Record,
+        transition: &Transition,
+    ) -> Result<(), Broken> {
+        let name = &*transition.router;
+        let router = &self.routers[name];
+        let configured = self.config.routers.get(name);
+        let is_true = match &transition.cause {
+            Cause::Started => matches!(record.fed, Fed::Configure(_)),
+            Cause::Owner => router.config.priority == 255,
+            Cause::Overslept { lasted } => match router.phase {
+                Phase::Master { sent_at, told } => {
+                    *lasted == now.since(sent_at)
+                        && router.config.priority != 255
+                        && *lasted > others_wait(&router.config, told)
+                }
+                Phase::Init | Phase::Fault | Phase::Backup(_) => false,
+            },
+            Cause::Unable(Obstacle::TrackerDown(tracker)) => {
+                !self.is_well(tracker)
+                    && router
+                        .config
+                        .tracks
+                        .iter()
+                        .any(|(followed, weight)| **followed == **tracker && *weight == 0)
+            }
+            Cause::Unable(_) => true,
+            Cause::Recovered(Obstacle::TrackerDown(tracker)) => {
+                self.is_well(tracker)
+                    || !router
+                        .config
+                        .tracks
+                        .iter()
+                        .any(|(followed, weight)| **followed == **tracker && *weight == 0)
+            }
+            Cause::Recovered(_) => router.state() == State::Fault,
+            Cause::Stopped => matches!(record.fed, Fed::Stop),
+            Cause::Removed => configured.is_none() && matches!(record.fed, Fed::Configure(_)),
+            Cause::Redefined => configured.is_some() && matches!(record.fed, Fed::Configure(_)),
+            Cause::Silence { .. }
+            | Cause::Resigned { .. }
+            | Cause::Preempted { .. }
+            | Cause::HigherPriority { .. }
+            | Cause::HigherAddress { .. } => false,
+        };
+        if is_true && router.state() == transition.from {
+            Ok(())
+        } else {
+            Err(Law::Cause.broken(format!(
+                "{name}: {} -> {} because of {:?} is not what happened at {:?}",
+                transition.from, transition.to, transition.cause, record.fed
+            )))
+        }
+    }
+
+    /// Who speaks is master, says what it is, and a new master says it at once to all.
+    fn watch_sending(
+        &mut self,
+        now: Instant,
+        before: &BTreeMap<String, State>,
+        record: &Record,
+    ) -> Result<(), Broken> {
+        let mut spoke: Vec<String> = Vec::new();
+        for output in &record.outputs {
+            let Output::Advertise {
+                source, message, ..
+            } = output
+            else {
+                continue;
+            };
+            let &[_, vrid, priority, ..] = &message[..] else {
+                return Err(Law::Speaker.broken(format!("a short message: {message:?}")));
+            };
+            let segment = match source {
+                IpAddr::V4(source) => source.octets()[2],
+                IpAddr::V6(_) => continue,
+            };
+            if priority == 0 {
+                continue;
+            }
+            let Some(name) = self.router_on(segment, vrid) else {
+                return Err(Law::Speaker.broken(format!("nobody has VRID {vrid}")));
+            };
+            let effective = self.priority(&self.routers[&name].config);
+            let Some(router) = self.routers.get_mut(&name) else {
+                continue;
+            };
+            let told = router.config.interval();
+            router.source = Some(*source);
+            let meant = says(&router.config, effective);
+            if read(message) != Some(meant) {
+                return Err(
+                    Law::Speaker.broken(format!("{name} is {meant:?} and says {message:?}"))
+                );
+            }
+            match &mut router.phase {
+                Phase::Master {
+                    sent_at,
+                    told: said,
+                } => {
+                    if now.since(*sent_at) > others_wait(&router.config, *said)
+                        && router.config.priority != 255
+                        && before.get(&name) == Some(&State::Master)
+                    {
+                        return Err(Law::Overslept
+                            .broken(format!("{name} speaks after {:?}", now.since(*sent_at))));
+                    }
+                    (*sent_at, *said) = (now, told);
+                }
+                // The last word of a master that yields, so that the other announces its addresses.
+                Phase::Backup(_) if yields(record, &name) => continue,
+                Phase::Init | Phase::Fault | Phase::Backup(_) => {
+                    return Err(Law::Speaker.broken(format!("{name} speaks as {}", router.state())));
+                }
+            }
+            spoke.push(name);
+        }
+        for transition in transitions(record).filter(|t| t.to == State::Master) {
+            let name = &*transition.router;
+            let Some(router) = self.routers.get(name) else {
+                continue;
+            };
+            if router.state() != State::Master {
+                continue;
+            }
+            let announced = |own: InterfaceAddress| {
+                record.outputs.iter().any(|output| {
+                    matches!(output, Output::Announce { addresses, .. } if addresses.contains(&own))
+                })
+            };
+            if !spoke.iter().any(|spoke| spoke == name)
+                || !router.config.virtual_addresses().all(announced)
+            {
+                return Err(Law::Speaker.broken(format!("{name} became master in silence")));
+            }
+        }
+        Ok(())
+    }
+
+    /// It wants to be woken in time, and not again for what it has done.
+    fn watch_deadlines(&self, now: Instant, record: &Record) -> Result<(), Broken> {
+        if matches!(record.fed, Fed::Tick)
+            && record
+                .deadline_after
+                .is_some_and(|deadline| deadline <= now)
+        {
+            return Err(Law::Deadline.broken("due again at once: a busy loop"));
+        }
+        for (name, router) in &self.routers {
+            let latest = match &router.phase {
+                Phase::Init | Phase::Fault => continue,
+                Phase::Backup(listening) => listening.down_at,
+                Phase::Master { sent_at, told } => *sent_at + *told,
+            };
+            if record
+                .deadline_after
+                .is_none_or(|deadline| deadline > latest)
+            {
+                return Err(Law::Deadline.broken(format!(
+                    "{name} is to be woken at {latest:?} and asks for {:?}",
+                    record.deadline_after
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    fn router_on(&self, segment: u8, vrid: u8) -> Option<String> {
+        self.routers
+            .iter()
+            .find(|(_, router)| router.config.segment == segment && router.config.vrid == vrid)
+            .map(|(name, _)| name.clone())
+    }
+
+    fn cover(&self, host: Station, now: Instant, record: &Record, coverage: &mut Coverage) {
+        let mut count = |router: &Watched, event| coverage.pair(router.state(), event);
+        match &record.fed {
+            Fed::Packet { packet, .. } => {
+                let vrid = packet.payload.get(1).copied().unwrap_or_default();
+                let Some(name) = self.router_on(packet.segment, vrid) else {
+                    return;
+                };
+                let router = &self.routers[&name];
+                let own = own_address(packet.segment, host_octet(host)).address;
+                let event = match packet
+                    .says
+                    .filter(|s| is_believed(&router.config, s, packet))
+                {
+                    None => Event::Rejected,
+                    Some(says) if says.priority == 0 => Event::Resignation,
+                    Some(says) => match says.priority.cmp(&self.priority(&router.config)) {
+                        std::cmp::Ordering::Less => Event::LowerPriority,
+                        std::cmp::Ordering::Equal if packet.source.address > own => {
+                            Event::EqualPriorityGreaterAddress
+                        }
+                        std::cmp::Ordering::Equal => Event::EqualPriorityLesserAddress,
+                        std::cmp::Ordering::Greater => Event::HigherPriority,
+                    },
+                };
+                count(router, event);
+            }
+            Fed::Tick => {
+                for router in self.routers.values() {
+                    match &router.phase {
+                        Phase::Backup(listening) if now >= listening.down_at => {
+                            let late = now.since(listening.down_at) > listening.interval;
+                            let event = if late {
+                                Event::Overslept
+                            } else {
+                                Event::Deadline
+                            };
+                            count(router, event);
+                        }
+                        Phase::Master { sent_at, told } => {
+                            let slept = now.since(*sent_at);
+                            let due = record
+                                .deadline_before
+                                .is_some_and(|deadline| deadline <= now);
+                            if slept > others_wait(&router.config, *told) {
+                                count(router, Event::Overslept);
+                            } else if due {
+                                count(router, Event::Deadline);
+                            } else {
+                                count(router, Event::EarlyTick);
+                            }
+                        }
+                        Phase::Fault | Phase::Backup(_) => count(router, Event::EarlyTick),
+                        Phase::Init => {}
+                    }
+                }
+            }
+            Fed::Configure(config) => {
+                for (name, router) in &self.routers {
+                    let event = match config.routers.get(name) {
+                        None => Event::Removed,
+                        Some(new) if *new == router.config => Event::ReloadSame,
+                        Some(new)
+                            if (new.segment, new.vrid, new.version)
+                                != (
+                                    router.config.segment,
+                                    router.config.vrid,
+                                    router.config.version,
+                                ) =>
+                        {
+                            Event::Redefined
+                        }
+                        Some(_) => Event::ReloadChanged,
+                    };
+                    count(router, event);
+                }
+            }
+            Fed::News(news) => {
+                let event = match news {
+                    News::Link(link) if link.up && link.carrier => Event::LinkUp,
+                    News::Link(_) => Event::LinkDown,
+                    News::LinkRemoved(_) => Event::LinkRemoved,
+                    News::AddressAdded => Event::AddressAdded,
+                    News::AddressRemoved => Event::AddressRemoved,
+                };
+                self.routers
+                    .values()
+                    .for_each(|router| count(router, event));
+            }
+            Fed::Probe { tracker, well } => {
+                for router in self.routers.values() {
+                    if router.config.tracks.iter().any(|(name, _)| name == tracker) {
+                        count(
+                            router,
+                            if *well {
+                                Event::ProbeWell
+                            } else {
+                                Event::ProbeIll
+                            },
+                        );
+                    }
+                }
+            }
+            Fed::Overrun => self
+                .routers
+                .values()
+                .for_each(|router| count(router, Event::Overrun)),
+            Fed::Stop => self
+                .routers
+                .values()
+                .for_each(|router| count(router, Event::Stop)),
+        }
+    }
+}
+
+impl Watched {
+    /// Hears an advertisement that is to be believed, as backup or master.
+    fn hear(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        packet: &Datagram,
+        says: &Says,
+        priority: u8,
+    ) -> Option<Foretold> {
+        let from = packet.source.address;
+        let foretold = match &self.phase {
+            Phase::Init | Phase::Fault => return None,
+            Phase::Backup(_) => None,
+            Phase::Master { .. } => {
+                if let Some(overslept) = self.oversleep(now, priority) {
+                    Some(overslept)
+                } else if says.priority > priority {
+                    let cause = Cause::HigherPriority {
+                        master: from,
+                        theirs: says.priority,
+                        ours: priority,
+                    };
+                    self.phase = self.listen_to_all(now, priority);
+                    Some(Foretold {
+                        to: State::Backup,
+                        cause,
+                    })
+                } else if says.priority == priority
+                    && says.priority > 0
+                    && self.source.is_some_and(|own| from > own)
+                {
+                    let cause = Cause::HigherAddress {
+                        master: from,
+                        priority,
+                    };
+                    self.phase = self.listen_to_all(now, priority);
+                    Some(Foretold {
+                        to: State::Backup,
+                        cause,
+                    })
+                } else {
+                    return None;
+                }
+            }
+        };
+        let preempts = self.config.preempt || self.config.priority == 255;
+        let (version, yielding) = (self.config.version, foretold.is_some());
+        let overslept = matches!(
+            foretold,
+            Some(Foretold {
+                cause: Cause::Overslept { .. },
+                ..
+            })
+        );
+        if let Phase::Backup(listening) = &mut self.phase {
+            let obeyed = says.priority >= priority || !preempts || (yielding && !overslept);
+            if says.priority == 0 {
+                listening.down_at = arrived + skew(version, priority, listening.interval);
+            } else if obeyed {
+                listening.interval = says.interval;
+                listening.heard_at = arrived;
+                listening.down_at =
+                    arrived + 3 * says.interval + skew(version, priority, says.interval);
+            }
+            listening.last = Some(Heard {
+                from,
+                priority: says.priority,
+                obeyed: says.priority == 0 || obeyed,
+            });
+        }
+        foretold
+    }
+
+    /// Time has passed.
+    fn tick(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
+        let listening = match &self.phase {
+            Phase::Init | Phase::Fault => return None,
+            Phase::Master { .. } => return self.oversleep(now, priority),
+            Phase::Backup(listening) => listening.clone(),
+        };
+        if now < listening.down_at {
+            return None;
+        }
+        if now.since(listening.down_at) > listening.interval {
+            // It has slept through advertisements as well.
+            let wait =
+                3 * listening.interval + skew(self.config.version, priority, listening.interval);
+            self.phase = Phase::Backup(Listening {
+                down_at: now + wait,
+                ..listening
+            });
+            return None;
+        }
+        let cause = match listening.last {
+            Some(Heard {
+                from, priority: 0, ..
+            }) => Cause::Resigned { master: from },
+            Some(Heard {
+                from,
+                priority: theirs,
+                obeyed: false,
+            }) => Cause::Preempted {
+                master: from,
+                theirs,
+                ours: priority,
+            },
+            last => Cause::Silence {
+                master: last.map(|heard| heard.from),
+                lasted: now.since(listening.heard_at),
+            },
+        };
+        self.phase = Phase::Master {
+            sent_at: now,
+            told: self.config.interval(),
+        };
+        Some(Foretold {
+            to: State::Master,
+            cause,
+        })
+    }
+
+    /// A master that has been silent for as long as others wait listens first.
+    fn oversleep(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
+        let Phase::Master { sent_at, told } = self.phase else {
+            return None;
+        };
+        let lasted = now.since(sent_at);
+        if lasted <= others_wait(&self.config, told) || self.config.priority == 255 {
+            return None;
+        }
+        self.phase = self.listen_to_all(now, priority);
+        Some(Foretold {
+            to: State::Backup,
+            cause: Cause::Overslept { lasted },
+        })
+    }
+
+    /// The phase that a transition leads to for which the host's circumstances are the reason.
+    fn enter(&self, now: Instant, priority: u8, transition: &Transition) -> Option<Phase> {
+        let owner = self.config.priority == 255;
+        match (&transition.cause, transition.to) {
+            (Cause::Started, State::Backup) if self.config.expect_master => {
+                let interval = self.config.interval();
+                let wait = interval + skew(self.config.version, priority, interval);
+                Some(Phase::Backup(Listening {
+                    down_at: now + wait,
+                    heard_at: now,
+                    interval,
+                    last: None,
+                }))
+            }
+            (Cause::Started | Cause::Recovered(_), State::Backup) if !owner => {
+                Some(self.listen_to_all(now, priority))
+            }
+            (Cause::Overslept { .. }, State::Backup) => Some(self.listen_to_all(now, priority)),
+            (Cause::Owner | Cause::Recovered(_), State::Master) if owner => Some(Phase::Master {
+                sent_at: now,
+                told: self.config.interval(),
+            }),
+            (Cause::Unable(_), State::Fault) => Some(Phase::Fault),
+            (Cause::Stopped | Cause::Removed | Cause::Redefined, State::Init) => Some(Phase::Init),
+            _ => None,
+        }
+    }
+
+    fn listen_to_all(&self, now: Instant, priority: u8) -> Phase {
+        let interval = self.config.interval();
+        Phase::Backup(Listening {
+            down_at: now + 3 * interval + skew(self.config.version, priority, interval),
+            heard_at: now,
+            interval,
+            last: None,
+        })
+    }
+}
+
+/// For how long the most eager of the others waits for a master that told its interval.
+fn others_wait(config: &RouterConfig, told: Duration) -> Duration {
+    3 * told + skew(config.version, 254, told)
+}
+
+/// Whether a router yields to another master.
+fn yields(record: &Record, name: &str) -> bool {
+    transitions(record).any(|transition| {
+        *transition.router == *name
+            && matches!(
+                transition.cause,
+                Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
+            )
+    })
+}
+
+const fn overslept(transition: &Transition) -> bool {
+    matches!(transition.cause, Cause::Overslept { .. })
+}
+
+fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
+    record.outputs.iter().filter_map(|output| match output {
+        Output::Report(Report::Transition(transition)) => Some(transition),
+        Output::Report(_)
+        | Output::Advertise { .. }
+        | Output::Kernel(_)
+        | Output::Announce { .. } => None,
+    })
+}
+
+/// A packet that nobody believes changes nothing.
+fn is_nothing(record: &Record) -> Result<(), Broken> {
+    let spoken = record
+        .outputs
+        .iter()
+        .find(|output| !matches!(output, Output::Report(Report::Dropped { .. })));
+    match spoken {
+        Some(output) => Err(Law::Rejected.broken(format!("leads to {output:?}"))),
+        None if record.deadline_before != record.deadline_after => {
+            Err(Law::Rejected.broken("moves a timer"))
+        }
+        None => Ok(()),
+    }
+}
+
+fn compare(name: &str, foretold: Option<&Foretold>, record: &Record) -> Result<(), Broken> {
+    let mut seen = transitions(record).filter(|transition| *transition.router == *name);
+    match (foretold, seen.next(), seen.next()) {
+        (None, None, None) => Ok(()),
+        (Some(foretold), Some(seen), None)
+            if foretold.to == seen.to && foretold.cause == seen.cause =>
+        {
+            Ok(())
+        }
+        (Some(foretold), seen, _) => Err(Law::Transition.broken(format!(
+            "{name} has to become {} because of {:?}, and {}",
+            foretold.to,
+            foretold.cause,
+            seen.map_or("does nothing".to_owned(), |seen| format!(
+                "becomes {} because of {:?}",
+                seen.to, seen.cause
+            ))
+        ))),
+        (None, Some(seen), _) => Err(Law::Transition.broken(format!(
+            "{name} has no reason, and becomes {} because of {:?}",
+            seen.to, seen.cause
+        ))),
+        (None, None, Some(_)) => unreachable!("the second comes after the first"),
+    }
+}
