@@ -81,9 +81,13 @@ impl Poller {
         Ok(self.epoll.delete(fd)?)
     }
 
-    /// Waits until something is readable, `timeout` is over, or a signal handler has run; `events`
-    /// is empty after the last two. `None` waits without end, and a `timeout` is rounded up to
-    /// whole milliseconds: what must be exact is a [`Timer`](crate::clock::Timer).
+    /// Waits until something is readable or `timeout` is over; then `events` is empty. `None` waits
+    /// without end, and a `timeout` is rounded up to whole milliseconds: what must be exact is a
+    /// [`Timer`](crate::clock::Timer).
+    ///
+    /// A process that was stopped and goes on, or a machine that was suspended, is interrupted in its
+    /// wait (signal(7)). Then it has to find out what came meanwhile before it does what is due, so
+    /// an interrupted wait begins again.
     ///
     /// # Errors
     ///
@@ -93,12 +97,16 @@ impl Poller {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
             EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
         });
-        events.len = match self.epoll.wait(&mut events.buffer, timeout) {
-            Ok(len) => len,
-            Err(Errno::EINTR) => 0,
-            Err(error) => return Err(error.into()),
-        };
-        Ok(())
+        loop {
+            match self.epoll.wait(&mut events.buffer, timeout) {
+                Ok(len) => {
+                    events.len = len;
+                    return Ok(());
+                }
+                Err(Errno::EINTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 }
 

@@ -33,6 +33,11 @@ const QUEUE_PRIORITY: u32 = 7;
 /// How many packets are received at once. Buffers for [`MANY`] would rarely be filled.
 const RECEIVE: usize = 32;
 
+/// Room in the kernel for what arrives while the daemon does not run: 40,000 packets, which one fast
+/// sender needs a third of a second for. What comes after that is lost, and it may be the master's
+/// advertisement. It is a limit; what is not used takes no memory.
+const RECEIVE_BUFFER: usize = 16 << 20;
+
 /// For how many messages there is room from the start on.
 const ROUTERS: usize = 8;
 
@@ -89,7 +94,7 @@ impl AdvertSocket {
         // Not what other sockets of this host have joined.
         socket.set_multicast_all_v4(false)?;
         socket.set_priority(QUEUE_PRIORITY)?;
-        batch::grow_receive_buffer(&socket, batch::KERNEL_BUFFER)?;
+        batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
         batch::grow_send_buffer(&socket, batch::KERNEL_BUFFER)?;
         filter::attach(&socket, &filter::only(vrids))?;
         socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(interface.0))?;
@@ -129,6 +134,16 @@ impl AdvertSocket {
             buffers: buffers[..received].iter(),
             incoming: incoming.iter(),
         })
+    }
+
+    /// How many packets for its VRIDs the kernel has thrown away so far, because they came faster
+    /// than they were received.
+    ///
+    /// # Errors
+    ///
+    /// ENOPROTOOPT before Linux 4.12.
+    pub fn lost(&self) -> io::Result<u32> {
+        sys::overflowed(self.socket.as_fd())
     }
 
     /// Puts `message` into the batch that [`flush`](Self::flush) sends.

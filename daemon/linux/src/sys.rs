@@ -151,6 +151,32 @@ pub(crate) fn receive_many(
     Ok(received)
 }
 
+/// How many packets the kernel has thrown away because a socket's receive buffer was full
+/// (SO_MEMINFO, since Linux 4.12). What a filter drops is not among them.
+pub(crate) fn overflowed(socket: BorrowedFd<'_>) -> io::Result<u32> {
+    /// SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h.
+    const VARS: usize = 9;
+    const DROPS: usize = 8;
+    let mut values = [0_u32; VARS];
+    let mut length = socklen(size_of_val(&values));
+    // SAFETY: the kernel writes at most `length` bytes to `values` and how many to `length`; both
+    // live through the call, and any bytes are integers.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            values.as_mut_ptr().cast(),
+            &raw mut length,
+        )
+    };
+    if result == 0 {
+        Ok(values[DROPS])
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
 /// Headers that point to nothing.
 const fn empty_headers() -> [libc::mmsghdr; MANY] {
     // SAFETY: a struct of integers and pointers, for which zero is a value.

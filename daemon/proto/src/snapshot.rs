@@ -19,6 +19,10 @@ pub struct Snapshot {
     pub trackers: Vec<TrackerStatus>,
     /// Packets that belonged to no router here.
     pub dropped: DropCounts,
+    /// Packets that were never looked at, because they came faster than that. The engine knows of
+    /// none; whoever reads the sockets fills it in.
+    #[serde(default)]
+    pub lost: u64,
 }
 
 /// One virtual router.

@@ -64,6 +64,13 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
         notes(instance, &mut text);
     }
+    if snapshot.lost > 0 {
+        let _ = writeln!(
+            text,
+            "{} packets were lost because they came faster than they could be read",
+            snapshot.lost
+        );
+    }
     if !snapshot.trackers.is_empty() {
         let mut rows =
             vec![["TRACKER", "VERDICT", "RESULTS", "FAILURES", "LAST"].map(String::from)];

@@ -20,6 +20,7 @@ crate::tests! {
     a_packet_is_received_with_all_that_its_header_says,
     a_packet_tells_when_it_arrived_however_late_it_is_read,
     only_packets_for_served_vrids_are_received,
+    packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not,
     what_we_send_does_not_come_back,
     a_ttl_other_than_255_is_seen,
     hundreds_of_messages_leave_and_arrive_in_order,
@@ -91,6 +92,32 @@ fn only_packets_for_served_vrids_are_received() {
     receiver.set_filter(&VridSet::default()).unwrap();
     send_all();
     assert_eq!(receive(&receiver, 0), []);
+}
+
+fn packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not() {
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    let mut send = |vrid, count| {
+        for _ in 0..count {
+            sender.queue(SOURCE, message(vrid, 0));
+        }
+        flush(&mut sender);
+    };
+    send(52, 20_000);
+    send(51, 1);
+    assert_eq!(receive(&receiver, 1), [(51, 0)]);
+    assert_eq!(receiver.lost().unwrap(), 0);
+    // Until there is no room, however much a kernel counts for a packet.
+    let mut sent = 0;
+    while receiver.lost().unwrap() == 0 {
+        assert!(sent < 1_000_000, "there is room for {sent}");
+        send(51, 1000);
+        sent += 1000;
+    }
+    assert_eq!(
+        receive(&receiver, 1).len() + usize::try_from(receiver.lost().unwrap()).unwrap(),
+        sent
+    );
 }
 
 fn what_we_send_does_not_come_back() {

@@ -125,6 +125,15 @@ impl Engine {
         self.slots[id].router.deadline()
     }
 
+    /// Whether a take-over is due. Then every packet that has arrived by `now` is to be handed in
+    /// before the next [`Tick`](Input::Tick), however many there are: one may be the master's.
+    pub fn is_take_over_due(&self, now: Instant) -> bool {
+        self.slots
+            .iter()
+            .filter_map(|slot| slot.router.deadline())
+            .any(|(at, due)| due == Due::TakeOver && at <= now)
+    }
+
     /// What is heard where: the interfaces on which packets are wanted, with their VRIDs.
     pub fn listeners(&self) -> impl Iterator<Item = (InterfaceIndex, Vrid)> + '_ {
         self.bound.keys().copied()
@@ -166,6 +175,7 @@ impl Engine {
                 })
                 .collect(),
             dropped: self.dropped,
+            lost: 0,
         }
     }
 

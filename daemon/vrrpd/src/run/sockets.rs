@@ -15,6 +15,8 @@ pub(super) struct Sockets {
     open: BTreeMap<InterfaceIndex, Open>,
     /// Those with something queued.
     queued: Vec<InterfaceIndex>,
+    /// What was lost on sockets that are closed.
+    lost_before: u64,
     batch: ReceiveBatch,
 }
 
@@ -22,6 +24,8 @@ pub(super) struct Sockets {
 struct Open {
     socket: AdvertSocket,
     vrids: VridSet,
+    /// How much of what was lost is known.
+    known_lost: u32,
 }
 
 impl Sockets {
@@ -46,6 +50,7 @@ impl Sockets {
                         Open {
                             socket,
                             vrids: *vrids,
+                            known_lost: 0,
                         },
                     );
                     Ok(())
@@ -60,8 +65,28 @@ impl Sockets {
     /// Closes those that are not for one of `listeners`.
     pub(super) fn close(&mut self, listeners: &BTreeMap<InterfaceIndex, VridSet>) {
         // Closing takes a descriptor out of the poller too (epoll(7)).
-        self.open
-            .retain(|interface, _| listeners.contains_key(interface));
+        self.open.retain(|interface, open| {
+            let stays = listeners.contains_key(interface);
+            if !stays {
+                self.lost_before += u64::from(open.lost());
+            }
+            stays
+        });
+    }
+
+    /// How many packets the kernel had to throw away because they came faster than they were read.
+    pub(super) fn lost(&self) -> u64 {
+        let open = self.open.values().map(|open| u64::from(open.lost()));
+        self.lost_before + open.sum::<u64>()
+    }
+
+    /// Whether packets were lost on an interface since this was asked last.
+    pub(super) fn has_lost(&mut self, interface: InterfaceIndex) -> bool {
+        let Some(open) = self.open.get_mut(&interface) else {
+            return false;
+        };
+        let lost = open.lost();
+        std::mem::replace(&mut open.known_lost, lost) != lost
     }
 
     /// The packets that came in on an interface, as many as one system call gives.
@@ -91,6 +116,13 @@ impl Sockets {
                     .flush(|source, error| failed(interface, source, error));
             }
         }
+    }
+}
+
+impl Open {
+    /// A kernel that does not count (before Linux 4.12) has lost nothing that anybody knows of.
+    fn lost(&self) -> u32 {
+        self.socket.lost().unwrap_or(0)
     }
 }
 

@@ -33,6 +33,7 @@ fn the_table_says_who_is_master_and_why() {
             failures: 1,
         }],
         dropped: DropCounts::default(),
+        lost: 8633,
     };
     insta::assert_snapshot!(render(&snapshot), @r"
     INSTANCE  STATE   FOR    PRIORITY                  INTERFACE  VRID  MASTER                      ADDRESSES
@@ -42,6 +43,7 @@ fn the_table_says_who_is_master_and_why() {
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
       3 packets dropped because its checksum is wrong
+    8633 packets were lost because they came faster than they could be read
 
     TRACKER      VERDICT  RESULTS  FAILURES  LAST
     httpd_check  down     12       1         exit status: 1

@@ -22,6 +22,7 @@ use vrrp_linux::plan::Change;
 use vrrp_linux::poller::{Events, Poller, Waker};
 use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
+use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{
     Desired, Due, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Report,
 };
@@ -36,7 +37,7 @@ const TIMER: u64 = 1 << 32;
 const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
 
-/// How many batches of packets are taken from one socket in one turn.
+/// How many batches of packets are taken from one socket in one turn, unless a take-over is due.
 const BATCHES: usize = 32;
 
 /// How long before a take-over the node is awake. A CPU that sleeps takes up to this long to wake
@@ -200,23 +201,30 @@ impl Node {
         changed
     }
 
-    /// Takes in all that is waiting, so that no router acts on a silence that is none. What a flood
-    /// sends meanwhile has to wait for the next turn.
+    /// Takes in what is waiting, so that no router acts on a silence that is none. Of a flood only so
+    /// much that advertisements are not delayed, unless a take-over is due: then all that had come
+    /// when the turn began, because behind the flood may be the master's advertisement.
     fn take_packets(&mut self, now: Instant, token: u64) {
         let Ok(interface) = u32::try_from(token).map(InterfaceIndex) else {
             return;
         };
-        for _ in 0..BATCHES {
+        let mut many = false;
+        for batch in 0.. {
+            if batch >= BATCHES && !self.engine.is_take_over_due(now) {
+                break;
+            }
             match self.sockets.receive(interface) {
                 Ok(None) => return,
                 Ok(Some(packets)) => {
-                    let more = packets.batch_is_full();
+                    let mut more = packets.batch_is_full();
                     for packet in packets {
+                        more &= packet.at < now;
                         self.engine.handle(now, Input::Packet(packet));
                     }
                     if !more {
-                        return;
+                        break;
                     }
+                    many = true;
                 }
                 Err(error) => {
                     let name = name(&self.mirror, interface);
@@ -224,6 +232,15 @@ impl Node {
                     return self.complaints.tell(Level::WARN, text);
                 }
             }
+        }
+        // Without many there is room. What is lost may have been the master's.
+        if many && self.sockets.has_lost(interface) {
+            let name = name(&self.mirror, interface);
+            let text = format!(
+                "packets come in on {name} faster than they can be read, and some are lost: a silence \
+                 may be none (told once a minute)"
+            );
+            self.complaints.tell(Level::WARN, text);
         }
     }
 
@@ -252,7 +269,11 @@ impl Node {
                     );
                 }
                 // Whoever asked may have gone away.
-                Message::Snapshot(reply) => drop(reply.send(self.engine.snapshot(now))),
+                Message::Snapshot(reply) => {
+                    let lost = self.sockets.lost();
+                    let snapshot = self.engine.snapshot(now);
+                    drop(reply.send(Snapshot { lost, ..snapshot }));
+                }
                 Message::Alive(reply) => drop(reply.send(())),
                 Message::Stop => {
                     self.engine.handle(now, Input::Stop);
