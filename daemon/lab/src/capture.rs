@@ -19,7 +19,7 @@ use crate::clock::Moment;
 use crate::error::{Doing, Result};
 use crate::journal::Journal;
 use crate::namespace::Namespaces;
-use crate::sys::{Packet, open_packet};
+use crate::sys::{Packet, open_packet, refuse_source};
 
 const ETHERNET_HEADER: usize = 14;
 const IPV4: u16 = 0x0800;
@@ -34,6 +34,8 @@ pub struct Filter {
     pub ethertype: Option<u16>,
     /// Only this protocol over IPv4.
     pub protocol: Option<u8>,
+    /// Nothing from this Ethernet address: the kernel itself leaves that out, however much it is.
+    pub not_from: Option<[u8; 6]>,
 }
 
 impl Filter {
@@ -46,7 +48,7 @@ impl Filter {
     pub fn arp() -> Self {
         Self {
             ethertype: Some(ARP),
-            protocol: None,
+            ..Self::default()
         }
     }
 
@@ -55,6 +57,16 @@ impl Filter {
         Self {
             ethertype: Some(IPV4),
             protocol: Some(VRRP),
+            ..Self::default()
+        }
+    }
+
+    /// Without what comes from the Ethernet address `source`.
+    #[must_use]
+    pub fn not_from(self, source: [u8; 6]) -> Self {
+        Self {
+            not_from: Some(source),
+            ..self
         }
     }
 
@@ -64,6 +76,8 @@ impl Filter {
             && self
                 .protocol
                 .is_none_or(|wanted| frame.ip_protocol() == Some(wanted))
+            // For those that came before the kernel was told.
+            && self.not_from.is_none_or(|source| frame.source() != source)
     }
 }
 
@@ -165,6 +179,9 @@ impl Capture {
         let socket = namespaces
             .run(|| open_packet(index, Packet::Capture))?
             .doing(doing)?;
+        if let Some(source) = filter.not_from {
+            refuse_source(socket.as_fd(), source).doing(doing)?;
+        }
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let wake = Arc::new(EventFd::from_flags(flags).doing(doing)?);
         let frames = Journal::new();

@@ -16,6 +16,7 @@ use crate::cable::Cable;
 use crate::capture::{Capture, Filter};
 use crate::client::Client;
 use crate::error::{Doing, Error, Result};
+use crate::flood::Flood;
 use crate::journal::lock;
 use crate::namespace::Namespaces;
 use crate::netlink::Netlink;
@@ -298,6 +299,21 @@ impl Host {
             filter,
             None,
         )
+    }
+
+    /// Sends `frames`, again and again, until the flood is stopped: as fast as one thread can, or
+    /// with a rest of `pace` after each 256 frames.
+    ///
+    /// # Errors
+    /// When there is no such interface, or no frame.
+    pub fn flood(
+        &self,
+        interface: &str,
+        frames: Vec<Vec<u8>>,
+        pace: Option<Duration>,
+    ) -> Result<Flood> {
+        let index = self.netlink.index_of(interface)?;
+        Flood::start(&self.namespaces, index, frames, pace)
     }
 
     /// Asks `http://address:80/` every 10 ms from this host, until the client is dropped.

@@ -43,6 +43,7 @@
 //! - `host` owns what survives a reboot, `boot` what does not, `process` one program of a boot.
 //! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of a bad cable.
 //! - `watch`, `capture`, `client` observe, each on a thread of its own that writes a [`Journal`].
+//! - `flood` sends more than anybody should.
 //! - `httpd` is the web server, `harness` the `main` of test files, `metronome` its judge of the
 //!   machine, `sys` the unsafe kernel calls.
 //! - `daemons` runs `vrrpd` and keepalived on a host; nothing else here knows VRRP.
@@ -56,6 +57,7 @@ mod client;
 mod clock;
 pub mod daemons;
 mod error;
+mod flood;
 pub mod harness;
 mod host;
 mod httpd;
@@ -75,6 +77,7 @@ pub use capture::{Capture, Filter, Frame};
 pub use client::{Ask, Client};
 pub use clock::Moment;
 pub use error::{Error, Result};
+pub use flood::{Flood, Sent, ipv4_frame};
 pub use host::Host;
 pub use isolate::{dispatch, exe, isolate};
 pub use journal::Journal;

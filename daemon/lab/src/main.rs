@@ -2,6 +2,7 @@
 
 mod bench;
 mod experiments;
+mod hostile;
 mod standing;
 
 use std::io::{self, Write as _};
@@ -26,6 +27,8 @@ struct Cli {
 enum Command {
     /// Measures the daemon, beside keepalived where it is installed.
     Bench(bench::Options),
+    /// Attacks the daemon with packets that nobody should believe, and keepalived beside it.
+    Hostile(hostile::Options),
     /// Leaves the hosts standing in the background, with both networks.
     Up,
     /// Takes them down.
@@ -74,6 +77,7 @@ fn run(cli: Cli) -> Result<ExitCode> {
     match cli.command {
         None => isolated(|| experiments::run(&cli.experiments)),
         Some(Command::Bench(options)) => isolated(|| bench::run(&options)),
+        Some(Command::Hostile(options)) => isolated(|| hostile::run(&options)),
         Some(Command::Exec { host, command }) => standing::exec(&host, &command),
         Some(Command::Up) => standing::up().map(done),
         Some(Command::Down) => standing::down().map(done),

@@ -19,7 +19,10 @@ use crate::journal::lock;
 /// From one beat to the next.
 const BEAT: Duration = Duration::from_millis(5);
 
-/// Later than this is worth a note. Tests allow a daemon more than that.
+/// Later than this is worth a note: a tenth of the shortest interval that is measured is 10 ms.
+const NOTED: Duration = Duration::from_millis(3);
+
+/// Later than this excuses a test. Tests allow a daemon more than that.
 const LATE: Duration = Duration::from_millis(40);
 
 /// When a CPU came late, and how late.
@@ -47,22 +50,33 @@ pub fn start() {
     });
 }
 
-/// The longest time since `since` that a CPU kept a thread waiting, if it was worth a note.
+/// The longest time since `since` that a CPU kept a thread waiting, if that excuses a test.
 pub(crate) fn worst_since(since: Moment) -> Option<Duration> {
     lock(&STALLS)
         .iter()
         .filter(|(at, _)| *at >= since)
         .map(|(_, late)| *late)
+        .filter(|late| *late > LATE)
         .max()
 }
 
-/// For how long between two moments a CPU kept a thread waiting, all notes together.
+/// For how long between two moments a CPU kept a thread waiting, all that excuses a test together.
 pub fn stood_still(from: Moment, to: Moment) -> Duration {
+    between(from, to).iter().filter(|late| **late > LATE).sum()
+}
+
+/// The longest time between two moments that a CPU kept a thread waiting, from 3 ms on.
+pub fn longest_between(from: Moment, to: Moment) -> Duration {
+    between(from, to).into_iter().max().unwrap_or_default()
+}
+
+/// What was noted between two moments.
+fn between(from: Moment, to: Moment) -> Vec<Duration> {
     lock(&STALLS)
         .iter()
         .filter(|(at, late)| *at >= from && *at <= to + *late)
         .map(|(_, late)| *late)
-        .sum()
+        .collect()
 }
 
 fn beat() {
@@ -71,7 +85,7 @@ fn beat() {
         thread::sleep(BEAT);
         let awake = Moment::now();
         let late = awake.since(asleep + BEAT);
-        if late > LATE {
+        if late > NOTED {
             lock(&STALLS).push((awake, late));
         }
     }

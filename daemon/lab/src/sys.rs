@@ -26,6 +26,8 @@ pub(crate) enum Packet {
     Capture,
     /// Sees what arrives, each frame with its offload header, and sends frames in the same form.
     Relay,
+    /// Sends frames and sees none.
+    Inject,
 }
 
 /// A non-blocking packet socket of the current network namespace on the interface `index`.
@@ -54,9 +56,50 @@ pub(crate) fn open_packet(index: u32, purpose: Packet) -> io::Result<OwnedFd> {
             set(borrowed, PACKET_IGNORE_OUTGOING, &1_i32)?;
             set(borrowed, PACKET_VNET_HDR, &1_i32)?;
         }
+        Packet::Inject => {}
     }
-    bind(borrowed, index)?;
+    let protocol = match purpose {
+        Packet::Capture | Packet::Relay => libc::ETH_P_ALL as u16,
+        Packet::Inject => 0,
+    };
+    bind(borrowed, index, protocol)?;
     Ok(fd)
+}
+
+/// Keeps frames from the Ethernet address `source` off a packet socket, in the kernel.
+pub(crate) fn refuse_source(fd: BorrowedFd<'_>, source: [u8; 6]) -> io::Result<()> {
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let [a, b, c, d, e, f] = source;
+    // The address stands behind the destination's, at 6.
+    let mut steps = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 6),
+        step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            3,
+            u32::from_be_bytes([a, b, c, d]),
+        ),
+        step(libc::BPF_LD | libc::BPF_H | libc::BPF_ABS, 0, 0, 10),
+        step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            u16::from_be_bytes([e, f]).into(),
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, u32::MAX),
+    ];
+    let program = libc::sock_fprog {
+        len: steps.len() as libc::c_ushort,
+        filter: steps.as_mut_ptr(),
+    };
+    // `program` points to `steps`, which live through the call; the kernel copies them.
+    set_at(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
 /// As large a receive buffer as the kernel lets us have; a burst must not cost events.
@@ -67,10 +110,10 @@ pub(crate) fn grow_receive_buffer(fd: BorrowedFd<'_>) {
     }
 }
 
-fn bind(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
+fn bind(fd: BorrowedFd<'_>, index: u32, protocol: u16) -> io::Result<()> {
     let address = libc::sockaddr_ll {
         sll_family: libc::AF_PACKET as u16,
-        sll_protocol: (libc::ETH_P_ALL as u16).to_be(),
+        sll_protocol: protocol.to_be(),
         sll_ifindex: index.cast_signed(),
         sll_hatype: 0,
         sll_pkttype: 0,
@@ -93,12 +136,21 @@ fn bind(fd: BorrowedFd<'_>, index: u32) -> io::Result<()> {
 }
 
 fn set<T>(fd: BorrowedFd<'_>, option: libc::c_int, value: &T) -> io::Result<()> {
+    set_at(fd, libc::SOL_PACKET, option, value)
+}
+
+fn set_at<T>(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: &T,
+) -> io::Result<()> {
     // SAFETY: `value` points to a live plain C value and its true size is given; the kernel only
     // reads it.
     let result = unsafe {
         libc::setsockopt(
             fd.as_raw_fd(),
-            libc::SOL_PACKET,
+            level,
             option,
             std::ptr::from_ref(value).cast(),
             size_of::<T>() as libc::socklen_t,

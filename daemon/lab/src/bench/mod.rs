@@ -14,10 +14,10 @@ mod arena;
 mod cost;
 mod jitter;
 mod load;
-mod proc;
+pub(crate) mod proc;
 mod report;
 mod stats;
-mod subject;
+pub(crate) mod subject;
 mod takeover;
 
 use std::collections::BTreeMap;

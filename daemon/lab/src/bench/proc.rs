@@ -8,6 +8,8 @@ use vrrp_lab::{Error, Result};
 /// Memory of a daemon, in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Memory {
+    /// The resident set size: pages that several processes share count for each.
+    pub(crate) rss: u32,
     /// The proportional set size: a page that n processes share counts as 1/n.
     pub(crate) pss: u32,
     /// What nobody shares.
@@ -79,6 +81,7 @@ pub(crate) fn memory(processes: &[u32]) -> Result<Memory> {
                     .unwrap_or(0)
             };
             match name {
+                Some("Rss:") => total.rss += value(),
                 Some("Pss:") => total.pss += value(),
                 Some("Private_Clean:" | "Private_Dirty:") => total.private += value(),
                 Some(_) | None => {}

@@ -10,7 +10,7 @@ use std::time::Duration;
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use vrrp_lab::daemons::{keepalived_program, vrrpd_program};
-use vrrp_lab::{Error, Host, Process, Result, Signal};
+use vrrp_lab::{Error, Host, Journal, Line, Process, Result, Signal};
 
 use super::proc;
 
@@ -90,17 +90,25 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it and waits until it has read its configuration.
+    /// Starts it with its task and waits until it has read its configuration.
     pub(crate) fn start(kind: Kind, host: &Host, task: Task, begin: Begin) -> Result<Self> {
+        let config = match kind {
+            Kind::Vrrpd => vrrpd_config(task, begin),
+            Kind::Keepalived => keepalived_config(task, begin),
+        };
+        Self::start_with(kind, host, &config)
+    }
+
+    /// As [`Daemon::start`], with a configuration in its own words.
+    pub(crate) fn start_with(kind: Kind, host: &Host, config: &str) -> Result<Self> {
         let (command, ready) = match kind {
             Kind::Vrrpd => {
-                host.write("/run/vrrpd.json", vrrpd_config(task, begin), 0o600)?;
+                host.write("/run/vrrpd.json", config, 0o600)?;
                 let mut command = Command::new(vrrpd_program()?);
                 command.args(["run", "--config", "/run/vrrpd.json"]);
                 (command, " runs ")
             }
             Kind::Keepalived => {
-                let config = keepalived_config(task, begin);
                 host.write("/run/keepalived.conf", config, 0o600)?;
                 let program = keepalived_program()
                     .ok_or_else(|| Error::new("starting keepalived", "it is not installed"))?;
@@ -140,6 +148,11 @@ impl Daemon {
     /// Stops in order.
     pub(crate) fn stop(self) -> Result<()> {
         self.process.terminate(PATIENCE).map(drop)
+    }
+
+    /// What it said so far.
+    pub(crate) fn output(&self) -> &Journal<Line> {
+        self.process.output()
     }
 
     /// All its processes, as the lab numbers them.

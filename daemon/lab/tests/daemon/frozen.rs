@@ -1,15 +1,17 @@
 //! A process that stands still and goes on, as after a suspended machine.
 
+use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Duration;
 
 use serde_json::json;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Moment, Signal, held_twice};
+use vrrp_lab::{Filter, Moment, Result, Signal, held_twice, ipv4_frame};
 use vrrp_proto::State::{Backup, Master};
+use vrrp_proto::wire::ipv4;
 
 use crate::common::{
-    INTERVAL, LATE, SOON, VIP, assert_rhythm, down_interval, instance, only, with,
+    INTERVAL, LATE, SOON, Station, VIP, assert_rhythm, down_interval, instance, only, with,
 };
 use crate::pair::{HIGH, LOW, Pair};
 
@@ -103,6 +105,58 @@ pub(crate) fn a_short_standstill_changes_nothing() -> Outcome {
     Ok(())
 }
 
+pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outcome {
+    let mut pair = Pair::new()?;
+    let stranger = pair.lan.station("stranger", 66)?;
+    let source = stranger.host.mac("ens33")?;
+    // What the stranger sends would fill the test's own memory.
+    pair.lan.frames = pair.lan.segment.capture(Filter::all().not_from(source))?;
+    let interval = Duration::from_secs(1);
+    let slow = |priority| only(with(instance(priority), json!({ "advertInterval": "1s" })));
+    let (a, b) = pair.start_with(&slow(HIGH), &slow(LOW))?;
+    let junk = junk(source, &pair.b)?;
+
+    let last = pair.lan.advert_of(&pair.a, Moment::now())?;
+    b.process().kill(Signal::SIGSTOP)?;
+    let pace = Some(Duration::from_millis(10));
+    let flood = stranger.host.flood("ens33", vec![junk], pace)?;
+    sleep(interval / 2);
+    let sent = flood.stop()?;
+    assert!(sent.frames > 4_000, "no flood: {sent:?}");
+    // Half an interval behind its own deadline it would still act on a silence.
+    sleep((down_interval(LOW, interval) + interval / 2).saturating_sub(last.at.elapsed()));
+    b.process().kill(Signal::SIGCONT)?;
+    pair.lan.pass(&pair.a, 2)?;
+    assert_eq!(pair.lan.adverts_of(&pair.b, 51, last.at), []);
+    let counters = b.instance("VI_1")?.counters;
+    assert_eq!((counters.became_master, counters.late_wakeups), (0, 0));
+    assert_eq!(counters.dropped.Checksum, sent.frames);
+    assert_eq!(a.instance("VI_1")?.counters.second_masters, 0);
+    assert_eq!(b.status()?.lost, 0);
+    Ok(())
+}
+
+pub(crate) fn what_a_backup_has_no_room_for_is_told() -> Outcome {
+    let mut pair = Pair::new()?;
+    let stranger = pair.lan.station("stranger", 66)?;
+    let source = stranger.host.mac("ens33")?;
+    pair.lan.frames = pair.lan.segment.capture(Filter::all().not_from(source))?;
+    let (_a, b) = pair.start()?;
+    let junk = junk(source, &pair.b)?;
+    b.process().kill(Signal::SIGSTOP)?;
+    let flood = stranger.host.flood("ens33", vec![junk], None)?;
+    // The kernel tells of a full socket in the last column.
+    let full = "until awk 'NR > 1 && $NF > 0 { found = 1 } END { exit !found }' /proc/net/raw; do \
+                sleep 0.05; done";
+    pair.b.host.shell(full)?;
+    flood.stop()?;
+    b.process().kill(Signal::SIGCONT)?;
+    b.process()
+        .wait_for_line(|line| line.contains("faster than they can be read"), SOON)?;
+    assert!(b.status()?.lost > 0);
+    Ok(())
+}
+
 pub(crate) fn a_backup_that_wakes_leaves_the_living_master_alone() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
@@ -127,4 +181,12 @@ pub(crate) fn a_backup_that_wakes_leaves_the_living_master_alone() -> Outcome {
     assert_eq!((status.state, status.counters.became_master), (Backup, 0));
     assert_eq!(a.instance("VI_1")?.counters.second_masters, 0);
     Ok(())
+}
+
+/// A frame from one card to that of a station, with an advertisement whose checksum is wrong.
+fn junk(source: [u8; 6], to: &Station) -> Result<Vec<u8>> {
+    let message = [0x31, 51, 254, 0, 0, 100, 0, 0];
+    let header = ipv4::header(Ipv4Addr::new(192, 168, 224, 66), message.len());
+    let packet = [&header[..], &message].concat();
+    Ok(ipv4_frame(to.host.mac("ens33")?, source, &packet))
 }

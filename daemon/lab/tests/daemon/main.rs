@@ -39,7 +39,9 @@ fn main() -> ExitCode {
                 a_master_that_wakes_listens_before_it_speaks,
                 a_master_that_wakes_alone_listens_too,
                 a_short_standstill_changes_nothing,
-                a_backup_that_wakes_leaves_the_living_master_alone;
+                a_backup_that_wakes_leaves_the_living_master_alone,
+                a_backup_that_wakes_looks_behind_a_flood_for_its_master,
+                what_a_backup_has_no_room_for_is_told;
             addresses:
                 a_deleted_address_is_back_and_announced_without_a_transition,
                 an_address_added_by_hand_on_the_backup_is_taken_off;
@@ -68,6 +70,7 @@ fn main() -> ExitCode {
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,
                 a_flood_of_bad_packets_does_not_silence_the_master,
+                a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory,
                 a_router_in_fault_drops_what_it_hears,
                 the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent;
             process:

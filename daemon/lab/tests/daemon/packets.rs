@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::time::Duration;
 
 use nix::sys::socket::{
     AddressFamily, MsgFlags, SockFlag, SockProtocol, SockType, SockaddrIn, sendto, setsockopt,
@@ -10,14 +11,14 @@ use nix::sys::socket::{
 use serde_json::{Value, json};
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Error, Frame, Host, Moment, Result};
+use vrrp_lab::{Error, Filter, Frame, Host, Moment, Result, ipv4_frame};
 use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::{
     self, AddressList, Auth, ChecksumForm, DropCause, Expected, GROUP_V4, ipv4,
 };
 use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version, Vrid};
 
-use crate::common::{Lan, SOON, assert_rhythm, instance, only, with};
+use crate::common::{INTERVAL, Lan, SOON, assert_rhythm, instance, only, with};
 use crate::pair::{HIGH, LOW, Pair};
 
 /// How often each is sent.
@@ -82,18 +83,15 @@ pub(crate) fn a_flood_of_bad_packets_does_not_silence_the_master() -> Outcome {
     let bad = Forged::new(Version::V3, Auth::None).with_byte(7, 0x5a);
     // Each claims another sender, so that the log would like to tell of each.
     let mut sent = 0_u64;
-    while from.elapsed() < crate::common::INTERVAL * 20 {
+    while from.elapsed() < INTERVAL * 20 {
         for last in 70..90 {
             bad.send(&socket, Ipv4Addr::new(192, 168, 224, last))?;
             sent += 1;
         }
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(Duration::from_millis(1));
     }
     pair.lan.pass(&pair.a, 3)?;
-    assert_rhythm(
-        &pair.lan.adverts_of(&pair.a, 51, from),
-        crate::common::INTERVAL,
-    );
+    assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
     for daemon in [&a, &b] {
         let status = daemon.instance("VI_1")?;
@@ -107,6 +105,88 @@ pub(crate) fn a_flood_of_bad_packets_does_not_silence_the_master() -> Outcome {
         assert_eq!(told, 20, "one line for each sender");
     }
     Ok(())
+}
+
+pub(crate) fn a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory() -> Outcome {
+    let mut pair = Pair::new()?;
+    let stranger = pair.lan.station("stranger", 66)?;
+    let source = stranger.host.mac("ens33")?;
+    // What the stranger sends would fill the test's own memory.
+    pair.lan.frames = pair.lan.segment.capture(Filter::all().not_from(source))?;
+    let (a, b) = pair.start()?;
+    let valid = || Forged::new(Version::V3, Auth::None);
+    let junk = [
+        valid().with_byte(1, 77),
+        valid().with_byte(7, 0x5a),
+        valid().cut(8),
+        valid().with_byte(0, 0x21),
+        valid().with_ttl(254),
+        // This one is right.
+        valid().changed(|message| message[2] = 50),
+    ];
+    let senders = (67..=250).map(|last| Ipv4Addr::new(192, 168, 224, last));
+    let frames = junk
+        .iter()
+        .map(|forged| forged.frame(source, STRANGER))
+        // Each of these claims another sender, so that the log would like to tell of each.
+        .chain(senders.map(|sender| junk[1].frame(source, sender)))
+        .collect();
+    let daemons = [(&a, 1), (&b, 0)];
+    let memory = || -> Result<Vec<u64>> {
+        daemons
+            .iter()
+            .map(|(daemon, _)| resident(daemon.process().pid()))
+            .collect()
+    };
+    let (before, from) = (memory()?, pair.lan.advert_of(&pair.a, Moment::now())?.at);
+    // About 25,000 frames a second, which a busy machine manages beside two daemons.
+    let pace = Some(Duration::from_millis(10));
+    let flood = stranger.host.flood("ens33", frames, pace)?;
+    while from.elapsed() < Duration::from_secs(2) {
+        pair.lan.pass(&pair.a, 1)?;
+    }
+    let sent = flood.stop()?;
+    assert!(sent.frames > 5_000, "no flood: {sent:?}");
+    pair.lan.pass(&pair.a, 3)?;
+    assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
+    // It replies to the weaker one, so only what is missing can be seen.
+    let adverts = pair.lan.adverts_of(&pair.a, 51, from);
+    for two in adverts.windows(2) {
+        let gap = two[1].at.since(two[0].at);
+        assert!(gap < INTERVAL * 2, "one is missing: {gap:?}");
+    }
+    for ((daemon, became_master), (before, after)) in
+        daemons.iter().zip(before.iter().zip(memory()?))
+    {
+        let counters = daemon.instance("VI_1")?.counters;
+        assert_eq!(counters.became_master, *became_master);
+        for cause in [
+            DropCause::Checksum,
+            DropCause::Length,
+            DropCause::Version,
+            DropCause::HopLimit,
+        ] {
+            assert!(counters.dropped.get(cause) > 0, "{}", cause.word());
+        }
+        // Some bytes for each packet would be more.
+        let grown = after.saturating_sub(*before);
+        assert!(grown < 1024, "it grew by {grown} KiB: {sent:?}");
+        let log = daemon.process().log();
+        let told = log.matches("(told once a minute)").count();
+        // What is wrong with the stranger's packets, and once for each invented sender.
+        assert!(told <= 4 + 184 + 1, "{told} lines: {log}");
+    }
+    Ok(())
+}
+
+/// Memory of a process that is no file's, in KiB.
+fn resident(pid: u32) -> Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path)
+        .map_err(|error| Error::new(format!("reading {path}"), error))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+    line.and_then(|value| value.split_whitespace().next()?.parse().ok())
+        .ok_or_else(|| Error::new(format!("reading {path}"), "it has no RssAnon"))
 }
 
 pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
@@ -215,9 +295,9 @@ fn are_dropped(interval: &str, more: Value, forged: &[(DropCause, Forged)]) -> O
     assert_rhythm(
         &adverts,
         if interval == "1s" {
-            crate::common::INTERVAL * 10
+            INTERVAL * 10
         } else {
-            crate::common::INTERVAL
+            INTERVAL
         },
     );
     assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
@@ -295,10 +375,19 @@ impl Forged {
         self
     }
 
-    fn send(&self, socket: &OwnedFd, source: Ipv4Addr) -> Result<(), std::io::Error> {
+    fn packet(&self, source: Ipv4Addr) -> Vec<u8> {
         let mut header = ipv4::header(source, self.message.len());
         header[8] = self.ttl;
-        let packet = [&header[..], &self.message].concat();
+        [&header[..], &self.message].concat()
+    }
+
+    /// From one card to the group.
+    fn frame(&self, card: [u8; 6], source: Ipv4Addr) -> Vec<u8> {
+        ipv4_frame([1, 0, 0x5e, 0, 0, 18], card, &self.packet(source))
+    }
+
+    fn send(&self, socket: &OwnedFd, source: Ipv4Addr) -> Result<(), std::io::Error> {
+        let packet = self.packet(source);
         let group = SockaddrIn::from(SocketAddrV4::new(GROUP_V4, 0));
         sendto(socket.as_raw_fd(), &packet, &group, MsgFlags::empty())?;
         Ok(())

@@ -1,0 +1,170 @@
+//! What an attacker sends.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use vrrp_lab::{Error, Result, ipv4_frame};
+use vrrp_proto::wire::{
+    AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, HOP_LIMIT, ipv4,
+};
+use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version, Vrid};
+
+/// The virtual router under attack.
+pub(crate) const VRID: u8 = 51;
+/// Its password, where it has one.
+pub(crate) const PASSWORD: &str = "1111";
+/// Its virtual address.
+pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
+/// The priority of its master, of its backup, and of whoever is weaker than both.
+pub(crate) const PRIORITIES: [u8; 3] = [200, 100, 50];
+
+/// One that would beat everybody, if anybody believed it.
+const STRONGEST: u8 = 254;
+const ATTACKER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 66);
+/// How many senders are invented.
+const INVENTED: u32 = 60_000;
+
+/// One kind of packets, all of them the same but for invented senders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Attack {
+    /// None: what the machine itself does.
+    Nothing,
+    /// For a router that nobody here runs.
+    WrongVrid,
+    /// With a checksum that is wrong.
+    BadChecksum,
+    /// The same, each from another sender.
+    InventedSenders,
+    /// Shorter than its address count says.
+    Truncated,
+    /// Of the other version.
+    WrongVersion,
+    /// As if it had crossed a router.
+    WrongTtl,
+    /// With another password, in version 2.
+    WrongPassword,
+    /// All right, but of a lower priority than both.
+    LowerPriority,
+}
+
+impl fmt::Display for Attack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Nothing => "nothing",
+            Self::WrongVrid => "wrong VRID",
+            Self::BadChecksum => "bad checksum",
+            Self::InventedSenders => "bad checksum, invented senders",
+            Self::Truncated => "truncated",
+            Self::WrongVersion => "wrong version",
+            Self::WrongTtl => "TTL 254",
+            Self::WrongPassword => "wrong password (version 2)",
+            Self::LowerPriority => "right, lower priority",
+        })
+    }
+}
+
+impl Attack {
+    /// The version that the attacked routers speak.
+    pub(crate) const fn version(self) -> Version {
+        if matches!(self, Self::WrongPassword) {
+            Version::V2
+        } else {
+            Version::V3
+        }
+    }
+
+    /// The interval of the attacked routers: version 2 knows none below a second.
+    pub(crate) const fn interval(self) -> Duration {
+        match self.version() {
+            Version::V2 => Duration::from_secs(1),
+            Version::V3 => Duration::from_millis(100),
+        }
+    }
+
+    /// The frames, from `source` to `destination`.
+    pub(crate) fn frames(self, source: [u8; 6], destination: [u8; 6]) -> Result<Vec<Vec<u8>>> {
+        let frame = |sender, ttl, message: &[u8]| {
+            let mut header = ipv4::header(sender, message.len());
+            header[8] = ttl;
+            ipv4_frame(destination, source, &[&header[..], message].concat())
+        };
+        let strongest = advert(Version::V3, VRID, STRONGEST, Auth::None)?;
+        let mut broken = strongest.clone();
+        broken[7] ^= 0x5a;
+        let one = |ttl, message: &[u8]| vec![frame(ATTACKER, ttl, message)];
+        Ok(match self {
+            Self::Nothing => Vec::new(),
+            Self::WrongVrid => {
+                let foreign = advert(Version::V3, VRID + 1, STRONGEST, Auth::None)?;
+                one(HOP_LIMIT, &foreign)
+            }
+            Self::BadChecksum => one(HOP_LIMIT, &broken),
+            Self::InventedSenders => (0..INVENTED)
+                // From 10.77.1.0 on, each once, in no order that a table could like.
+                .map(|number| Ipv4Addr::from(0x0a4d_0100 + number * 7919 % INVENTED))
+                // The sender is a part of the checksum, and for one of them it is right.
+                .filter(|sender| !is_right(&broken, *sender))
+                .map(|sender| frame(sender, HOP_LIMIT, &broken))
+                .collect(),
+            // One address is announced and none is there.
+            Self::Truncated => one(HOP_LIMIT, &strongest[..8]),
+            Self::WrongVersion => one(
+                HOP_LIMIT,
+                &advert(Version::V2, VRID, STRONGEST, Auth::None)?,
+            ),
+            Self::WrongTtl => one(HOP_LIMIT - 1, &strongest),
+            Self::WrongPassword => {
+                let other = Password::new(b"1112").map_or(Auth::None, Auth::Pass);
+                one(HOP_LIMIT, &advert(Version::V2, VRID, STRONGEST, other)?)
+            }
+            Self::LowerPriority => one(
+                HOP_LIMIT,
+                &advert(Version::V3, VRID, PRIORITIES[2], Auth::None)?,
+            ),
+        })
+    }
+}
+
+/// An advertisement with the form of checksum that everybody takes.
+fn advert(version: Version, vrid: u8, priority: u8, auth: Auth) -> Result<Vec<u8>> {
+    let interval = match version {
+        Version::V2 => AdvertInterval::from_seconds(1),
+        Version::V3 => AdvertInterval::from_centiseconds(10),
+    };
+    let broken = || {
+        Error::new(
+            "writing an advertisement",
+            "it has no such VRID or interval",
+        )
+    };
+    let addresses = [VIP.octets()];
+    let advert = Advert {
+        version,
+        vrid: Vrid::new(vrid).ok_or_else(broken)?,
+        priority,
+        interval: interval.ok_or_else(broken)?,
+        addresses: AddressList::new(&addresses),
+        auth,
+    };
+    Ok(advert.emit(ChecksumForm::WithPseudoHeader, ATTACKER, GROUP_V4))
+}
+
+/// Whether a router would believe a message of version 3.
+fn is_right(message: &[u8], sender: Ipv4Addr) -> bool {
+    let packet = Packet {
+        at: Instant::ZERO,
+        interface: InterfaceIndex(1),
+        source: sender.into(),
+        destination: GROUP_V4.into(),
+        hop_limit: HOP_LIMIT,
+        payload: message,
+    };
+    let expected = Expected {
+        version: Version::V3,
+        interval: AdvertInterval::DEFAULT,
+        auth: Auth::None,
+    };
+    Advert::parse(&packet, &expected).is_ok()
+}
