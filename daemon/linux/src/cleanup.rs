@@ -39,7 +39,7 @@ pub fn cleanup<'a>(
         changes.extend(present(&configured, &mirror));
     }
     let mut cleaned = Cleaned::default();
-    requests.apply(&changes, &mut mirror, &mut cleaned.failures);
+    requests.apply(&mut changes, &mut mirror, &mut cleaned.failures);
 
     let refused = |change| {
         cleaned

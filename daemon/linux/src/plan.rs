@@ -7,6 +7,7 @@
 //! Deletions come first: without `promote_secondaries` (ip-sysctl) the kernel deletes the
 //! secondaries of a network along with its primary, and would take what was just added.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -121,6 +122,38 @@ pub fn strays(
     for change in &changes[first..] {
         mirror.applied(change);
     }
+}
+
+/// Puts `changes` into the order in which they are to be carried out: secondary addresses leave
+/// before primary ones, and both before anything is added.
+///
+/// Whoever deletes the primary address of a network first makes the kernel promote a secondary
+/// (with `promote_secondaries`), tell everybody, and lose it a moment later: what was told is news of
+/// an address that is there no more. An address that is added and deleted again keeps its order.
+pub fn arrange(changes: &mut [Change], mirror: &mut Mirror) {
+    let deletes = |change: &Change| matches!(change, Change::Delete { .. });
+    if changes.len() > 1 && changes.iter().any(deletes) {
+        let mut added = BTreeSet::new();
+        let mut ranked: Vec<(u8, Change)> = Vec::with_capacity(changes.len());
+        for &change in &*changes {
+            let rank = match change {
+                Change::Add { interface, address } => {
+                    added.insert((interface, address));
+                    2
+                }
+                Change::Delete { interface, address } if added.contains(&(interface, address)) => 2,
+                Change::Delete { interface, address } => {
+                    u8::from(!mirror.was_secondary(interface, address))
+                }
+            };
+            ranked.push((rank, change));
+        }
+        ranked.sort_by_key(|(rank, _)| *rank);
+        for (place, (_, change)) in changes.iter_mut().zip(ranked) {
+            *place = change;
+        }
+    }
+    mirror.forget_departed();
 }
 
 /// What has to be announced of `changes` beyond `announced`: an address that was asked for in vain

@@ -14,7 +14,7 @@ use nix::sys::socket::{MsgFlags, send};
 use crate::batch;
 use crate::mirror::{Dump, Event, Mirror};
 use crate::netlink::{self, Message, NLMSG_DONE, NLMSG_ERROR};
-use crate::plan::Change;
+use crate::plan::{Change, arrange};
 
 /// How many changes go out together. If the kernel refuses them all, the refusals fit into the
 /// receive buffer that a process gets without any capability.
@@ -70,13 +70,19 @@ impl Requests {
         self.port
     }
 
-    /// Carries out `changes` in their order. `mirror` shows them already, as
+    /// Carries out `changes`, which it [`arrange`]s. `mirror` shows them already, as
     /// [`plan`](crate::plan::plan) leaves it. Those that the kernel refuses are taken back there
     /// and appended to `failures`; the others are done nevertheless.
     ///
     /// That an address to be added is there already, or that one to be deleted is gone, alone or
     /// with its interface, is no failure.
-    pub fn apply(&mut self, changes: &[Change], mirror: &mut Mirror, failures: &mut Vec<Failure>) {
+    pub fn apply(
+        &mut self,
+        changes: &mut [Change],
+        mirror: &mut Mirror,
+        failures: &mut Vec<Failure>,
+    ) {
+        arrange(changes, mirror);
         for batch in changes.chunks(BATCH) {
             if let Err(error) = self.request(batch) {
                 self.refusals.clear();

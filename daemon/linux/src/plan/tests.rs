@@ -170,6 +170,56 @@ fn observed() -> impl Strategy<Value = Vec<(InterfaceIndex, Held)>> {
 }
 
 /// What a kernel that held `observed` holds after `changes`, none of which may be in vain.
+#[test]
+fn secondaries_leave_before_their_primary_and_both_before_anything_comes() {
+    let mut mirror = mirror([]);
+    let mut changes = planned(
+        &desired(&["10.9.0.1/24", "10.9.0.2/24"], &[], false),
+        &mut mirror,
+    );
+    arrange(&mut changes, &mut mirror);
+    assert_eq!(changes, [add("10.9.0.1/24"), add("10.9.0.2/24")]);
+
+    let mut changes = planned(
+        &desired(&["10.8.0.1/24"], &["10.9.0.1/24"], false),
+        &mut mirror,
+    );
+    plan(
+        &desired(&[], &["10.9.0.2/24"], false),
+        &mut mirror,
+        &mut changes,
+    );
+    arrange(&mut changes, &mut mirror);
+    assert_eq!(
+        changes,
+        [
+            delete("10.9.0.2/24"),
+            delete("10.9.0.1/24"),
+            add("10.8.0.1/24")
+        ]
+    );
+}
+
+#[test]
+fn what_comes_and_goes_in_one_batch_keeps_its_order() {
+    let mut mirror = mirror([(ETH, held("10.9.0.1/24", true))]);
+    let mut changes = planned(&desired(&["10.8.0.1/24"], &[], false), &mut mirror);
+    plan(
+        &desired(&[], &["10.8.0.1/24", "10.9.0.1/24"], false),
+        &mut mirror,
+        &mut changes,
+    );
+    arrange(&mut changes, &mut mirror);
+    assert_eq!(
+        changes,
+        [
+            delete("10.9.0.1/24"),
+            add("10.8.0.1/24"),
+            delete("10.8.0.1/24")
+        ]
+    );
+}
+
 fn carried_out(
     observed: &[(InterfaceIndex, Held)],
     changes: &[Change],

@@ -19,6 +19,7 @@ crate::tests! {
     changes_by_others_are_heard_and_repaired,
     secondaries_that_go_with_their_primary_are_heard,
     a_secondary_that_is_promoted_is_heard,
+    what_leaves_together_leaves_no_news_behind,
     what_is_so_already_is_no_failure,
     every_refusal_of_many_is_a_failure_of_its_own,
     an_overrun_is_noticed_and_everything_is_looked_at_again,
@@ -158,6 +159,23 @@ fn a_secondary_that_is_promoted_is_heard() {
     node.assert_mirror_is_right();
 }
 
+fn what_leaves_together_leaves_no_news_behind() {
+    for promotes in [0, 1] {
+        let (near, _far) = pair();
+        near.sysctl("conf/eth0/promote_secondaries", promotes);
+        near.sysctl("conf/all/promote_secondaries", promotes);
+        let mut node = Node::start(&near);
+        // A network in which the host has no address of its own: the first one is primary.
+        let all = ["10.9.0.1/24", "10.9.0.2/24", "10.9.0.3/24"];
+        for address in all {
+            node.hold(&[address]);
+        }
+        node.release(&all);
+        assert_eq!(node.news(), [""; 0], "promote_secondaries {promotes}");
+        node.assert_mirror_is_right();
+    }
+}
+
 fn what_is_so_already_is_no_failure() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
@@ -179,7 +197,7 @@ fn every_refusal_of_many_is_a_failure_of_its_own() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let nowhere = InterfaceIndex(9999);
-    let changes: Vec<_> = thousand()
+    let mut changes: Vec<_> = thousand()
         .map(|address| Change::Add {
             interface: nowhere,
             address,
@@ -190,7 +208,7 @@ fn every_refusal_of_many_is_a_failure_of_its_own() {
         .for_each(|change| node.mirror.applied(change));
     let mut failures = Vec::new();
     node.requests
-        .apply(&changes, &mut node.mirror, &mut failures);
+        .apply(&mut changes, &mut node.mirror, &mut failures);
     let (refused, errors): (Vec<_>, Vec<_>) = failures
         .iter()
         .map(|failure| (failure.change, failure.error.raw_os_error()))
@@ -325,7 +343,7 @@ impl Node {
         let (mut changes, mut failures) = (Vec::new(), Vec::<Failure>::new());
         plan(&desired, &mut self.mirror, &mut changes);
         self.requests
-            .apply(&changes, &mut self.mirror, &mut failures);
+            .apply(&mut changes, &mut self.mirror, &mut failures);
         assert!(failures.is_empty(), "{failures:?}");
     }
 

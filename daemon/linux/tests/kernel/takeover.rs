@@ -47,7 +47,7 @@ fn a_takeover_of_a_thousand_addresses() {
             plan(router, &mut mirror, &mut changes);
         }
         let planned = start.to_string();
-        requests.apply(&changes, &mut mirror, &mut failures);
+        requests.apply(&mut changes, &mut mirror, &mut failures);
         let held = start.to_string();
         for router in &desired {
             let address = router.hold[0].ipv4().unwrap();
@@ -67,7 +67,7 @@ fn a_takeover_of_a_thousand_addresses() {
             };
             plan(&release, &mut mirror, &mut changes);
         }
-        requests.apply(&changes, &mut mirror, &mut failures);
+        requests.apply(&mut changes, &mut mirror, &mut failures);
         println!("released {start}");
         assert!(failures.is_empty());
     }
