@@ -9,7 +9,7 @@
 //! become slower with the number of the others.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use vrrp_proto::{Input, InterfaceAddress, InterfaceIndex, Link};
 
@@ -67,6 +67,9 @@ pub struct Mirror {
     marks: bool,
     /// The place of the next address in the kernel's order.
     next_place: u64,
+    /// What our own changes took off, and whether it was a secondary address, until they are
+    /// carried out.
+    departed: BTreeMap<(InterfaceIndex, InterfaceAddress), bool>,
 }
 
 type Addresses = BTreeMap<InterfaceAddress, Entry>;
@@ -103,6 +106,9 @@ impl Mirror {
                 let known = self.links.remove(&interface);
                 known.map(|_| Input::LinkRemoved(interface))
             }
+            // That the link is not known means that news of it were lost: the next look at everything
+            // finds both, and what is said now would be forgotten by whoever knows no such link.
+            Event::AddressAdded(interface, _) if !self.links.contains_key(&interface) => None,
             Event::AddressAdded(interface, held) => self.put_address(interface, held),
             Event::AddressRemoved(interface, address) => self
                 .remove(interface, address)
@@ -151,11 +157,14 @@ impl Mirror {
                 let held = Held {
                     address,
                     ours: true,
-                    secondary: false,
+                    secondary: self.has_network_of(interface, address),
                 };
                 self.put_in_last_place(interface, held);
             }
             Change::Delete { interface, address } => {
+                if let Some(entry) = self.entry(interface, address) {
+                    self.departed.insert((interface, address), entry.secondary);
+                }
                 self.remove(interface, address);
             }
         }
@@ -170,6 +179,23 @@ impl Mirror {
             Change::Add { interface, address } => Change::Delete { interface, address },
             Change::Delete { interface, address } => Change::Add { interface, address },
         });
+    }
+
+    /// Whether an address that our own changes took off was a secondary one.
+    pub(crate) fn was_secondary(
+        &self,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+    ) -> bool {
+        self.departed
+            .get(&(interface, address))
+            .copied()
+            .unwrap_or_default()
+    }
+
+    /// Our own changes are about to be carried out.
+    pub(crate) fn forget_departed(&mut self) {
+        self.departed.clear();
     }
 
     /// Whether the kernel keeps the mark of an address.
@@ -197,7 +223,6 @@ impl Mirror {
     }
 
     /// The addresses of one interface in the kernel's order: primaries first, each as it came.
-    /// What we have added ourselves counts as primary until a dump says otherwise.
     pub fn addresses(&self, interface: InterfaceIndex) -> Vec<Held> {
         let mut entries: Vec<_> = self
             .addresses
@@ -293,8 +318,34 @@ impl Mirror {
             .is_some_and(|addresses| addresses.remove(&address).is_some())
     }
 
+    /// Whether there is another address of the same network, which makes the next one a secondary
+    /// (inet_insert_ifa of the kernel: the same prefix of the same length).
+    fn has_network_of(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
+        let [first, last] = bounds_of_network(address);
+        let form = |address, prefix| InterfaceAddress { address, prefix };
+        self.addresses.get(&interface).is_some_and(|addresses| {
+            addresses
+                .range(form(first, 0)..=form(last, u8::MAX))
+                .any(|(known, _)| known.prefix == address.prefix && *known != address)
+        })
+    }
+
     fn entry(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Entry> {
         self.addresses.get(&interface)?.get(&address).copied()
+    }
+}
+
+/// The first and the last address of the network of an address.
+fn bounds_of_network(address: InterfaceAddress) -> [IpAddr; 2] {
+    match address.address {
+        IpAddr::V4(v4) => {
+            let host = u32::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
+            [v4.to_bits() & !host, v4.to_bits() | host].map(|bits| Ipv4Addr::from_bits(bits).into())
+        }
+        IpAddr::V6(v6) => {
+            let host = u128::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
+            [v6.to_bits() & !host, v6.to_bits() | host].map(|bits| Ipv6Addr::from_bits(bits).into())
+        }
     }
 }
 

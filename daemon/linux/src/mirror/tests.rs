@@ -33,6 +33,23 @@ fn a_removed_link_takes_its_addresses_along() {
 }
 
 #[test]
+fn an_address_is_news_when_its_link_is_known_at_last() {
+    // The news of the link were lost.
+    let mut mirror = Mirror::new();
+    assert!(mirror.apply(added("10.0.0.1/24", false)).is_none());
+    let dump = Dump {
+        links: vec![link("eth0", true)],
+        addresses: vec![held("10.0.0.1/24")],
+        marks: true,
+    };
+    let news = mirror.replace(dump);
+    assert!(matches!(
+        news[..],
+        [Input::Link(_), Input::AddressAdded { .. }]
+    ));
+}
+
+#[test]
 fn our_own_changes_are_no_news() {
     let mut mirror = started(&[]);
     let address = address_of("10.0.0.9/24");
