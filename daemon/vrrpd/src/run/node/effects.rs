@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use tracing::Level;
 use vrrp_linux::clock;
-use vrrp_linux::plan::{plan, strays};
+use vrrp_linux::plan::{plan, strays, unannounced};
 use vrrp_proto::{InterfaceAddress, Output, Report, State};
 
 use super::super::sockets::by_interface;
@@ -56,6 +56,7 @@ impl Node {
             self.complaints.tell(Level::WARN, text);
         });
         self.change_addresses();
+        self.is_second_look = false;
         self.announce();
         if !self.scratch.reports.is_empty() {
             self.report();
@@ -86,12 +87,19 @@ impl Node {
 
     fn apply_changes(&mut self) {
         let Scratch {
-            changes, failures, ..
+            changes,
+            failures,
+            announcements,
+            ..
         } = &mut self.scratch;
         if changes.is_empty() {
             return;
         }
         self.requests.apply(changes, &mut self.mirror, failures);
+        if self.is_second_look {
+            let late = unannounced(changes, &self.mirror, announcements);
+            announcements.extend(late);
+        }
         changes.clear();
         let Some(first) = failures.first() else {
             return;
@@ -106,12 +114,15 @@ impl Node {
         self.complaints.tell(Level::ERROR, text);
     }
 
+    /// Announces what is there: an address that the kernel refused, or that left again in the same
+    /// turn, is none of ours.
     fn announce(&mut self) {
         if self.scratch.announcements.is_empty() {
             return;
         }
         for (interface, mac, addresses) in self.scratch.announcements.drain(..) {
-            for address in addresses.iter().filter_map(InterfaceAddress::ipv4) {
+            let held = |address: &&InterfaceAddress| self.mirror.held(interface, **address).is_some();
+            for address in addresses.iter().filter(held).filter_map(InterfaceAddress::ipv4) {
                 self.announcer.queue(interface, mac, address);
             }
         }

@@ -73,6 +73,8 @@ pub(crate) struct Node {
     complaints: Complaints,
     /// When everything is to be looked at again.
     look_again_at: Option<Instant>,
+    /// Whether that was just done: what is added then was not announced yet.
+    is_second_look: bool,
     stopping: bool,
     scratch: Scratch,
 }
@@ -123,6 +125,7 @@ impl Node {
             complaints: Complaints::new(log.clone()),
             log,
             look_again_at: None,
+            is_second_look: false,
             stopping: false,
             scratch: Scratch::default(),
         };
@@ -322,6 +325,7 @@ impl Node {
     /// Looks at everything again, and asks for everything again.
     fn look_again(&mut self, now: Instant) {
         self.look_again_at = None;
+        self.is_second_look = true;
         if let Err(error) = self.look() {
             let text = format!("cannot ask the kernel for addresses: {error}");
             self.complaints.tell(Level::ERROR, text);
