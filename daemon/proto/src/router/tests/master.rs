@@ -143,7 +143,10 @@ fn the_last_word_of_the_former_master_is_no_news() {
     let soon = due + nanos(1_000_000);
     let reaction = router.handle_advert(soon, soon, &advert(99, 100), LOW, OWN);
     assert!(!reaction.second_master);
-    assert!(!reaction.announce, "the addresses were announced a millisecond ago");
+    assert!(
+        !reaction.announce,
+        "the addresses were announced a millisecond ago"
+    );
     let later = due + nanos(1_000_000_000);
     assert!(router.handle_tick(later).announce, "and will be once more");
     let reaction = router.handle_advert(later, later, &advert(99, 100), LOW, OWN);
