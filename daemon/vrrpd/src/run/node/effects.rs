@@ -121,8 +121,13 @@ impl Node {
             return;
         }
         for (interface, mac, addresses) in self.scratch.announcements.drain(..) {
-            let held = |address: &&InterfaceAddress| self.mirror.held(interface, **address).is_some();
-            for address in addresses.iter().filter(held).filter_map(InterfaceAddress::ipv4) {
+            let held =
+                |address: &&InterfaceAddress| self.mirror.held(interface, **address).is_some();
+            for address in addresses
+                .iter()
+                .filter(held)
+                .filter_map(InterfaceAddress::ipv4)
+            {
                 self.announcer.queue(interface, mac, address);
             }
         }
