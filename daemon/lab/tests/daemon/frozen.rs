@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::thread::sleep;
 use std::time::Duration;
 
+use nix::sys::socket::{AddressFamily, SockFlag, SockType, setsockopt, socket, sockopt};
 use serde_json::json;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Filter, Moment, Result, Signal, held_twice, ipv4_frame};
+use vrrp_lab::{Error, Filter, Moment, Result, Signal, held_twice, ipv4_frame};
 use vrrp_proto::State::{Backup, Master};
 use vrrp_proto::wire::ipv4;
 
@@ -118,11 +119,17 @@ pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outco
 
     let last = pair.lan.advert_of(&pair.a, Moment::now())?;
     b.process().kill(Signal::SIGSTOP)?;
-    let pace = Some(Duration::from_millis(10));
+    // Only root's sockets have room for more than the daemon reads in one turn.
+    let (pace, least) = if roomy(&pair.b)? {
+        (10, 4_000)
+    } else {
+        (1_000, 256)
+    };
+    let pace = Some(Duration::from_millis(pace));
     let flood = stranger.host.flood("ens33", vec![junk], pace)?;
     sleep(interval / 2);
     let sent = flood.stop()?;
-    assert!(sent.frames > 4_000, "no flood: {sent:?}");
+    assert!(sent.frames >= least, "no flood: {sent:?}");
     // Half an interval behind its own deadline it would still act on a silence.
     sleep((down_interval(LOW, interval) + interval / 2).saturating_sub(last.at.elapsed()));
     b.process().kill(Signal::SIGCONT)?;
@@ -181,6 +188,21 @@ pub(crate) fn a_backup_that_wakes_leaves_the_living_master_alone() -> Outcome {
     assert_eq!((status.state, status.counters.became_master), (Backup, 0));
     assert_eq!(a.instance("VI_1")?.counters.second_masters, 0);
     Ok(())
+}
+
+/// Whether sockets may have as much room as they ask for: CAP_NET_ADMIN of a user namespace is not
+/// enough (socket(7), SO_RCVBUFFORCE).
+fn roomy(station: &Station) -> Result<bool> {
+    let forced = station.host.run(|| -> nix::Result<bool> {
+        let socket = socket(
+            AddressFamily::Inet,
+            SockType::Datagram,
+            SockFlag::SOCK_CLOEXEC,
+            None,
+        )?;
+        Ok(setsockopt(&socket, sockopt::RcvBufForce, &(1 << 20)).is_ok())
+    });
+    forced.map_err(|errno| Error::new("opening a socket", errno))
 }
 
 /// A frame from one card to that of a station, with an advertisement whose checksum is wrong.
