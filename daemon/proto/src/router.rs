@@ -275,11 +275,15 @@ impl Router {
                     });
                 } else {
                     // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
-                    backup.last = Some(Heard {
-                        from: source,
-                        priority: advert.priority,
-                        obeyed: false,
-                    });
+                    // Whoever is obeyed is not forgotten because of a third one.
+                    let obeyed = backup.last.filter(|last| last.obeyed);
+                    if obeyed.is_none_or(|last| last.from == source) {
+                        backup.last = Some(Heard {
+                            from: source,
+                            priority: advert.priority,
+                            obeyed: false,
+                        });
+                    }
                 }
                 Reaction::default()
             }

@@ -128,6 +128,27 @@ fn silence_makes_a_backup_master_and_says_how_long_it_lasted() {
 
 // RFC 9568 6.4.2 MUST: Shutdown: cancel Active_Down_Timer, Initialize
 #[test]
+fn whoever_is_obeyed_is_not_forgotten_because_of_a_third_one() {
+    let (mut router, now) = in_state(v3(100), State::Backup);
+    let _ = router.handle_advert(now, now, &advert(150, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(50, 100), LOW, OWN);
+    assert_eq!(router.heard(), Some((HIGH, 150)));
+    let due = router.deadline().unwrap().0;
+    let cause = Cause::Silence {
+        master: Some(HIGH),
+        lasted: due.since(now),
+    };
+    let reaction = router.handle_tick(due);
+    assert_eq!(reaction.change, Some((State::Backup, cause)));
+
+    // The master itself may have come down.
+    let (mut router, now) = in_state(v3(100), State::Backup);
+    let _ = router.handle_advert(now, now, &advert(150, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(50, 100), HIGH, OWN);
+    assert_eq!(router.heard(), Some((HIGH, 50)));
+}
+
+#[test]
 fn a_backup_leaves_in_silence() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let reaction = router.stop(Cause::Stopped);
