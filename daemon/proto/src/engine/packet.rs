@@ -25,7 +25,11 @@ impl Engine {
         let Some(place) = slot.place else { return };
         let own = IpAddr::V4(place.source);
         let received = match Advert::parse(packet, &slot.expected()) {
-            Ok(_) if packet.source == own => Err(DropCause::OwnPacket),
+            Ok(received)
+                if packet.source == own && slot.may_have_sent(packet, &received, place) =>
+            {
+                Err(DropCause::OwnPacket)
+            }
             // RFC 3768 7.1 MUST: the owner discards what it hears
             // RFC 5798 7.1 MUST: the owner discards what it hears
             Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {

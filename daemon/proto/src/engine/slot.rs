@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::interfaces::Usable;
-use crate::border::Transition;
+use crate::border::{Packet, State, Transition};
 use crate::params::{Effect, RouterParams};
 use crate::router::{Router, Settings};
 use crate::snapshot::{Counters, PeerStatus, PriorityStatus, RouterStatus, TransitionStatus};
@@ -179,6 +179,19 @@ impl Slot {
         let message: Arc<[u8]> = self.emit(self.priority().get(), source).into();
         self.message = Some(Arc::clone(&message));
         message
+    }
+
+    /// Whether a packet from its own address is its own, come back by a loop. Anything that it does
+    /// not say itself was said by another router that has the same address, by mistake: among them
+    /// the priority decides as among all others.
+    pub(super) fn may_have_sent(
+        &mut self,
+        packet: &Packet<'_>,
+        received: &Received<'_>,
+        place: Usable,
+    ) -> bool {
+        self.router.state() == State::Master
+            && (received.advert.resigns() || *self.message(place.source) == *packet.payload)
     }
 
     /// The advertisement with which it leaves.

@@ -5,7 +5,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use super::rig::*;
 use crate::border::{Input, Output, Packet, State};
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
-use crate::wire::{Auth, ChecksumForm, DropCause};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 
 // RFC 9568 7.1 MUST: a packet that fails a check is discarded
 // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
@@ -115,6 +115,35 @@ fn an_own_packet_that_comes_back_is_dropped() {
           used twice"
         ]
     );
+}
+
+#[test]
+fn of_two_that_have_the_same_address_by_mistake_the_greater_priority_is_master() {
+    let hear = |node: &mut Node, priority| {
+        let advert = Advert {
+            version: Version::V3,
+            vrid: Vrid::new(51).unwrap(),
+            priority,
+            interval: AdvertInterval::DEFAULT,
+            addresses: AddressList::new(&[[192, 168, 224, 100]]),
+            auth: Auth::None,
+        };
+        let own = Ipv4Addr::new(192, 168, 224, 12);
+        let bytes = advert.emit(ChecksumForm::default(), own, GROUP_V4);
+        only("VI_1", node.receive(ETH1, own, &bytes))
+    };
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(
+        hear(&mut node, 99),
+        ["VI_1: second master 192.168.224.12, priority 99"]
+    );
+    assert_eq!(
+        hear(&mut node, 101),
+        ["VI_1: master -> backup (192.168.224.12 advertises priority 101, ours is 100: yielded)"]
+    );
+    // A backup says nothing that could come back.
+    assert_eq!(hear(&mut node, 100), [""; 0]);
+    assert_eq!(node.status("VI_1").master.unwrap().priority, 100);
 }
 
 // RFC 9568 7.1 erratum 8298 SHOULD: the owner that hears another logs it, and goes on
