@@ -78,19 +78,18 @@ impl Choices<'_> {
         self.number(1..=100) > 100 - percent
     }
 
+    /// Of intervals that are not far apart: else most of a run would be the advertisements of one.
     fn services(&mut self) -> Vec<Service> {
+        let base = self.pick(&[100_u16, 100, 100, 1, 10, 10, 37, 300, 4095]);
         (0..self.pick(&[1_u8, 1, 1, 2, 3]))
             .map(|n| {
                 let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
-                let interval = match version {
-                    Version::V2 => self.pick(&[100, 100, 100, 200, 500]),
-                    Version::V3 => self.pick(&[100, 100, 100, 1, 10, 10, 37, 300, 4095]),
-                };
+                let interval = self.pick(&[base, base, base / 2, base.saturating_mul(2)]);
                 Service {
                     segment: n % SEGMENTS,
                     vrid: 51 + n,
                     version,
-                    interval,
+                    interval: sayable(version, interval),
                     password: version == Version::V2 && self.percent(50),
                     first_address: 3 * n,
                 }
@@ -187,10 +186,7 @@ impl Choices<'_> {
                 _ => router.interval + 1,
             };
         }
-        router.interval = match router.version {
-            Version::V2 => router.interval.div_ceil(100).clamp(1, 255) * 100,
-            Version::V3 => router.interval.clamp(1, 4095),
-        };
+        router.interval = sayable(router.version, router.interval);
     }
 
     fn foreign(&mut self, services: &[Service]) -> Vec<ForeignSpec> {
@@ -416,5 +412,13 @@ const fn other(version: Version) -> Version {
     match version {
         Version::V2 => Version::V3,
         Version::V3 => Version::V2,
+    }
+}
+
+/// The interval nearest to `centiseconds` that a version can say.
+fn sayable(version: Version, centiseconds: u16) -> u16 {
+    match version {
+        Version::V2 => centiseconds.div_ceil(100).clamp(1, 255) * 100,
+        Version::V3 => centiseconds.clamp(1, 4095),
     }
 }

@@ -14,7 +14,7 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use vrrp_linux::mirror::Mirror;
-use vrrp_linux::plan::{Change, plan, strays, unannounced};
+use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
     Cause, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output,
@@ -113,6 +113,8 @@ pub(crate) enum Fed {
     Packet {
         arrived: Instant,
         interface: InterfaceIndex,
+        /// Whether it comes from an address that this host sends from, too.
+        is_own: bool,
         packet: Rc<Datagram>,
     },
     Probe {
@@ -216,13 +218,9 @@ impl Host {
         self.unplugged >> segment & 1 == 0
     }
 
-    pub(crate) const fn is_own(&self, process: bool) -> bool {
-        self.powered && !self.suspended && (!process || !self.frozen)
-    }
-
     /// Whether a daemon runs here and is not held up.
     pub(crate) const fn runs(&self) -> bool {
-        self.is_own(true) && self.process.is_some()
+        self.powered && !self.suspended && !self.frozen && self.process.is_some()
     }
 
     /// Cuts the power.
@@ -254,6 +252,7 @@ impl Host {
         if !mirror.marks() {
             changes.extend(self.configured_beside_others(&mirror));
         }
+        arrange(&mut changes, &mut mirror);
         self.kernel.refuse(0);
         let _ = self.kernel.apply(&changes, &mut mirror);
     }
@@ -479,11 +478,25 @@ impl Process {
                 let fed = Fed::Packet {
                     arrived,
                     interface,
+                    is_own: self.is_own(&packet),
                     packet: Rc::clone(&packet),
                 };
                 self.feed(now, input, fed, records);
             }
         }
+    }
+
+    /// Whether somebody has the address of a router here. Only owners share one: of a virtual address.
+    fn is_own(&self, packet: &Datagram) -> bool {
+        let is_shared = |(segment, number)| packet.source == virtual_address(segment, number);
+        let all = (0..=9).map(|number| (packet.segment, number));
+        all.into_iter().any(is_shared)
+            && self
+                .engine
+                .snapshot(Instant::ZERO)
+                .instances
+                .iter()
+                .any(|router| router.source == Some(packet.source.address))
     }
 
     fn look(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
@@ -576,7 +589,7 @@ impl Process {
                 Output::Report(_) => {}
             }
         }
-        self.apply(now, kernel, &changes);
+        self.apply(now, kernel, &mut changes);
         if std::mem::take(&mut self.is_second_look) {
             let late = unannounced(&changes, &self.mirror, &announcements);
             announcements.extend(late);
@@ -603,10 +616,11 @@ impl Process {
         let mut changes = Vec::new();
         let wanted = |interface, address| held.contains(&(interface, address));
         strays(&mut self.mirror, wanted, &mut changes);
-        self.apply(now, kernel, &changes);
+        self.apply(now, kernel, &mut changes);
     }
 
-    fn apply(&mut self, now: Instant, kernel: &mut Kernel, changes: &[Change]) {
+    fn apply(&mut self, now: Instant, kernel: &mut Kernel, changes: &mut [Change]) {
+        arrange(changes, &mut self.mirror);
         if !kernel.apply(changes, &mut self.mirror) {
             self.look_again_at = Some(now + SECOND_LOOK);
         }

@@ -28,6 +28,9 @@ struct Options {
     /// Go on after a law was broken, and name all such seeds.
     #[arg(long)]
     keep_going: bool,
+    /// Do not look for the shortest story in which the law is broken.
+    #[arg(long)]
+    no_shrink: bool,
 }
 
 /// What all workers have found.
@@ -101,7 +104,9 @@ fn play(options: &Options) -> (String, bool) {
             let _ = writeln!(text, "seed {seed}, {seconds} ms: {broken}");
         }
     }
-    if let Some((seed, _)) = findings.broken.first() {
+    if let Some((seed, _)) = findings.broken.first()
+        && !options.no_shrink
+    {
         let short = shrink(&from_seed(*seed));
         let story = serde_json::to_string_pretty(&short).unwrap_or_default();
         let _ = writeln!(text, "seed {seed} in short:\n{story}");

@@ -163,6 +163,7 @@ impl Witness {
             Fed::Packet {
                 arrived,
                 interface,
+                is_own,
                 packet,
             } => {
                 // It may lie in the socket of an interface that is no more.
@@ -172,7 +173,7 @@ impl Witness {
                     .get(interface)
                     .is_some_and(|link| *link.name == *name);
                 let packet = is_here.then_some(&**packet);
-                self.watch_packet(now, *arrived, packet, record)?;
+                self.watch_packet(now, *arrived, packet, *is_own, record)?;
             }
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {
@@ -207,12 +208,16 @@ impl Witness {
         now: Instant,
         arrived: Instant,
         packet: Option<&Datagram>,
+        is_own: bool,
         record: &Record,
     ) -> Result<(), Broken> {
         let concerned = packet.and_then(|packet| {
             let says = packet.says?;
             let name = self.router_on(packet.segment, says.vrid.get())?;
             let router = &self.routers[&name];
+            if is_own && router.state() == State::Master && self.may_have_said(router, packet) {
+                return None;
+            }
             (is_believed(&router.config, &says, packet)
                 && matches!(router.state(), State::Backup | State::Master))
             .then_some((name, packet, says))
@@ -232,6 +237,24 @@ impl Witness {
             }
             None => Ok(()),
         }
+    }
+
+    /// Whether a packet from its own address may be its own, come back.
+    fn may_have_said(&self, router: &Watched, packet: &Datagram) -> bool {
+        let own = says(&router.config, self.priority(&router.config));
+        let list: Vec<u8> = router
+            .config
+            .virtual_addresses()
+            .filter_map(|address| Some(address.ipv4()?.octets()))
+            .flatten()
+            .collect();
+        let end = 8 + list.len();
+        packet
+            .says
+            .is_some_and(|says| says.priority == 0 || says == own)
+            && (packet.payload.get(3).map(|count| 4 * usize::from(*count)) == Some(list.len())
+                && packet.payload.get(8..end) == Some(&list[..])
+                || packet.payload.get(2) == Some(&0))
     }
 
     fn watch_tick(&mut self, now: Instant, record: &Record) -> Result<(), Broken> {
@@ -265,7 +288,11 @@ impl Witness {
                 continue;
             }
             let touched = record.outputs.iter().find(|output| match output {
-                Output::Report(Report::Transition(transition)) => *transition.router == **name,
+                // That another one's address is virtual now, or none of the host's own any more,
+                // concerns all who share its interface.
+                Output::Report(Report::Transition(transition)) => {
+                    *transition.router == **name && !is_about_own_address(&transition.cause)
+                }
                 Output::Report(Report::Priority { router, .. }) => **router == **name,
                 Output::Advertise { message, .. } => message.get(1) == Some(&router.config.vrid),
                 Output::Announce { addresses, .. } => router
@@ -732,11 +759,15 @@ impl Watched {
                 listening.down_at =
                     arrived + 3 * says.interval + skew(version, priority, says.interval);
             }
-            listening.last = Some(Heard {
-                from,
-                priority: says.priority,
-                obeyed: says.priority == 0 || obeyed,
-            });
+            let obeyed = says.priority == 0 || obeyed;
+            let is_third = |last: Heard| last.obeyed && last.from != from;
+            if obeyed || !listening.last.is_some_and(is_third) {
+                listening.last = Some(Heard {
+                    from,
+                    priority: says.priority,
+                    obeyed,
+                });
+            }
         }
         foretold
     }
@@ -858,6 +889,14 @@ fn yields(record: &Record, name: &str) -> bool {
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             )
     })
+}
+
+const fn is_about_own_address(cause: &Cause) -> bool {
+    matches!(
+        cause,
+        Cause::Unable(Obstacle::NoAddress(_) | Obstacle::OnlyVirtual { .. })
+            | Cause::Recovered(Obstacle::NoAddress(_) | Obstacle::OnlyVirtual { .. })
+    )
 }
 
 const fn overslept(transition: &Transition) -> bool {

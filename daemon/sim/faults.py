@@ -1,0 +1,390 @@
+#!/usr/bin/env python3
+"""Checks the laws: puts one deliberate fault at a time into a copy of the code, and demands that the
+simulation finds it.
+
+  daemon/sim/faults.py [NAME…]      all, or those
+  daemon/sim/faults.py --write      all, and the table goes into docs/simulation.md
+
+Each fault is a text that stands once in a file, and what stands there instead. A text that is not
+found is an error: whoever changes the code has to move the fault along.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import NamedTuple
+
+PROJECT = Path(__file__).resolve().parents[2]
+TABLE = PROJECT / "docs" / "simulation.md"
+SEEDS = 2000
+
+ROUTER = "daemon/proto/src/router.rs"
+ENGINE = "daemon/proto/src/engine/mod.rs"
+PACKET = "daemon/proto/src/engine/packet.rs"
+EFFECTS = "daemon/proto/src/engine/effects.rs"
+CONFIGURE = "daemon/proto/src/engine/configure.rs"
+SLOT = "daemon/proto/src/engine/slot.rs"
+TRACK = "daemon/proto/src/track.rs"
+ADVERT = "daemon/proto/src/wire/advert.rs"
+DEADLINES = "daemon/proto/src/deadlines.rs"
+PLAN = "daemon/linux/src/plan.rs"
+MIRROR = "daemon/linux/src/mirror.rs"
+
+
+class Fault(NamedTuple):
+    name: str
+    file: str
+    old: str
+    new: str
+
+
+FAULTS = [
+    Fault(
+        "the skew is left out",
+        ROUTER,
+        "    unit * (256 - u32::from(settings.priority.get())) / 256",
+        "    unit * u32::from(settings.priority.get()) * 0",
+    ),
+    Fault(
+        "two intervals are waited for and not three",
+        ROUTER,
+        "    interval.duration() * 3 + skew(settings, interval)",
+        "    interval.duration() * 2 + skew(settings, interval)",
+    ),
+    Fault(
+        "the skew of version 2 goes by the interval",
+        ROUTER,
+        "        Version::V2 => Duration::from_secs(1),",
+        "        Version::V2 => interval.duration(),",
+    ),
+    Fault(
+        "among equals the smaller address is master",
+        ROUTER,
+        "} else if theirs == ours && source > own {",
+        "} else if theirs == ours && source < own {",
+    ),
+    Fault(
+        "equals do not give way",
+        ROUTER,
+        "} else if theirs == ours && source > own {",
+        "} else if theirs == ours && source > own && false {",
+    ),
+    Fault(
+        "a backup ignores priority 0",
+        ROUTER,
+        "                if advert.resigns() {",
+        "                if advert.resigns() && false {",
+    ),
+    Fault(
+        "a master ignores priority 0",
+        ROUTER,
+        "Phase::Master(master) if advert.resigns() => master.answer_resignation(now, &settings),",
+        "Phase::Master(_) if advert.resigns() => Reaction::default(),",
+    ),
+    Fault(
+        "the timer of a master is not reset",
+        ROUTER,
+        "                    master.advert_at =\n"
+        "                        next_due(master.advert_at, settings.interval.duration(), now);",
+        "",
+    ),
+    Fault(
+        "the timer of a backup is not reset",
+        ROUTER,
+        "                    backup.down_at = heard_at + down_interval(&settings, advert.interval);",
+        "",
+    ),
+    Fault(
+        "a backup counts from when it looked and not from the arrival",
+        PACKET,
+        "                let heard_at = packet.at.min(now);",
+        "                let heard_at = now;",
+    ),
+    Fault(
+        "the interval of the master is not taken over",
+        ROUTER,
+        "                    backup.interval = advert.interval;",
+        "",
+    ),
+    Fault(
+        "a master that overslept goes on",
+        ROUTER,
+        "        if lasted <= others_wait || self.settings.priority.is_owner() {",
+        "        if true || lasted <= others_wait {",
+    ),
+    Fault(
+        "a backup that overslept takes over",
+        ROUTER,
+        "                if now.since(due) > backup.interval.duration() {",
+        "                if false && now.since(due) > backup.interval.duration() {",
+    ),
+    Fault(
+        "everybody preempts",
+        ROUTER,
+        "        let preempts = settings.preempt || settings.priority.is_owner();",
+        "        let preempts = true;",
+    ),
+    Fault(
+        "the owner asks whether it may preempt",
+        ROUTER,
+        "        let preempts = settings.preempt || settings.priority.is_owner();",
+        "        let preempts = settings.preempt;",
+    ),
+    Fault(
+        "who stops does not resign",
+        ROUTER,
+        "            Phase::Master(_) => Reaction {\n"
+        "                send: Some(Send::Resignation),\n"
+        "                ..self.enter(Phase::Init, cause)",
+        "            Phase::Master(_) => Reaction {\n"
+        "                send: None,\n"
+        "                ..self.enter(Phase::Init, cause)",
+    ),
+    Fault(
+        "who yields says no last word",
+        ROUTER,
+        "        Reaction {\n"
+        "            send: Some(Send::Advert),\n"
+        "            ..self.enter(Phase::Backup(backup), cause)",
+        "        Reaction {\n"
+        "            send: None,\n"
+        "            ..self.enter(Phase::Backup(backup), cause)",
+    ),
+    Fault(
+        "a new master is silent",
+        ROUTER,
+        "        Reaction {\n"
+        "            send: Some(Send::Advert),\n"
+        "            ..self.enter(Phase::Master(master), cause)",
+        "        Reaction {\n"
+        "            send: None,\n"
+        "            ..self.enter(Phase::Master(master), cause)",
+    ),
+    Fault(
+        "a new master announces nothing",
+        EFFECTS,
+        "        if became_master || announce {",
+        "        if announce {",
+    ),
+    Fault(
+        "a backup holds on to the addresses",
+        EFFECTS,
+        "        let is_master = slot.router.state() == State::Master;",
+        "        let is_master = slot.router.state() != State::Fault;",
+    ),
+    Fault(
+        "the deadline is not told",
+        EFFECTS,
+        "        self.deadlines.set(id, deadline);",
+        "        if change.is_some() { self.deadlines.set(id, deadline); }",
+    ),
+    Fault(
+        "the heap of deadlines is none",
+        DEADLINES,
+        "                let place = self.rise(place);\n                self.sink(place);\n"
+        "            }\n            (Some(place), None)",
+        "                let _ = self.rise(place);\n"
+        "            }\n            (Some(place), None)",
+    ),
+    Fault(
+        "an address that was deleted by hand is gone",
+        ENGINE,
+        "        if self.slots[id].router.state() == State::Master {\n            self.repair",
+        "        if self.slots[id].router.state() == State::Init {\n            self.repair",
+    ),
+    Fault(
+        "an address that somebody added to a backup stays",
+        ENGINE,
+        "                if slot.router.state() != State::Master && !spared {",
+        "                if slot.router.state() == State::Init && !spared {",
+    ),
+    Fault(
+        "after lost news nothing is asked for again",
+        ENGINE,
+        "                    self.wake(now, id);\n                    self.want(id, Arc::default());",
+        "                    self.wake(now, id);",
+    ),
+    Fault(
+        "a reload starts everything anew",
+        SLOT,
+        "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n        (",
+        "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n"
+        "        false && (",
+    ),
+    Fault(
+        "a reload forgets the verdicts of trackers",
+        CONFIGURE,
+        "                .and_then(|tracker| tracker.with_params(&params))",
+        "                .and_then(|tracker| tracker.with_params(&params).filter(|_| false))",
+    ),
+    Fault(
+        "weights work the wrong way round",
+        TRACK,
+        "        (true, false) | (false, true) => weight,\n        (true, true) | (false, false) => 0,",
+        "        (true, false) | (false, true) => 0,\n        (true, true) | (false, false) => weight,",
+    ),
+    Fault(
+        "the advertisement bears the configured priority",
+        SLOT,
+        "self.emit(self.priority().get(), source).into();",
+        "self.emit(self.params.priority.get(), source).into();",
+    ),
+    Fault(
+        "any hop limit will do",
+        ADVERT,
+        "        if packet.hop_limit != HOP_LIMIT {",
+        "        if packet.hop_limit == 0 {",
+    ),
+    Fault(
+        "any checksum will do",
+        ADVERT,
+        "    Err(DropCause::Checksum)\n",
+        "    Ok(ChecksumForm::MessageOnly)\n",
+    ),
+    Fault(
+        "any password will do",
+        ADVERT,
+        "            if differing == 0 {",
+        "            if differing == 0 || true {",
+    ),
+    Fault(
+        "version 2 takes any interval",
+        ADVERT,
+        "                    .filter(|interval| *interval == expected.interval)",
+        "                    .filter(|interval| *interval >= AdvertInterval::DEFAULT)",
+    ),
+    Fault(
+        "a rejected packet speaks for its sender's life",
+        PACKET,
+        "            Err(cause) => {\n                slot.counters.dropped.count(cause);",
+        "            Err(cause) => {\n"
+        "                let reaction = slot.router.wake(now + core::time::Duration::from_secs(9));\n"
+        "                self.react(now, id, reaction);\n"
+        "                let slot = &mut self.slots[id];\n"
+        "                slot.counters.dropped.count(cause);",
+    ),
+    Fault(
+        "the plan forgets what is to leave",
+        PLAN,
+        "            if !spared && !desired.hold.contains(&held.address) {",
+        "            if !spared && held.address.prefix == 32 {",
+    ),
+    Fault(
+        "what an earlier daemon left stays",
+        PLAN,
+        "            .filter(|(interface, held)| held.ours && !wanted(*interface, held.address))",
+        "            .filter(|(interface, held)| held.secondary && !wanted(*interface, held.address))"
+        "\n            .filter(|(_, held)| !held.ours)",
+    ),
+    Fault(
+        "primaries leave before their secondaries",
+        PLAN,
+        "                    u8::from(!mirror.was_secondary(interface, address))",
+        "                    u8::from(mirror.was_secondary(interface, address))",
+    ),
+    Fault(
+        "an address that was refused is never announced",
+        PLAN,
+        "            Change::Add { interface, address } if !is_announced(interface, address) => {",
+        "            Change::Add { interface, address }\n"
+        "                if !is_announced(interface, address) && address.prefix == 32 =>\n"
+        "            {",
+    ),
+    Fault(
+        "the mirror knows addresses of links that it does not know",
+        MIRROR,
+        "if !self.links.contains_key(&interface) => None,",
+        "if !self.links.contains_key(&interface) && false => None,",
+    ),
+]
+
+
+def apply(fault: Fault, place: Path) -> str:
+    """Puts a fault into the code, and returns what stood in its file."""
+    file = place / fault.file
+    text = file.read_text()
+    found = text.count(fault.old)
+    if found != 1:
+        sys.exit(
+            f"{fault.name}: this stands {found} times in {fault.file} and not once:\n{fault.old}\n"
+            "Change the fault in daemon/sim/faults.py along with the code."
+        )
+    file.write_text(text.replace(fault.old, fault.new))
+    return text
+
+
+def build(place: Path) -> Path | None:
+    """The simulation in `place`, or None when the fault does not compile."""
+    environment = {**os.environ, "RUSTFLAGS": "--cap-lints=allow"}
+    environment.setdefault("CARGO_TARGET_DIR", str(PROJECT / "target" / "faults"))
+    command = ["cargo", "build", "--quiet", "--locked", "--package=vrrp-sim"]
+    for crate in ["vrrp-sim", "vrrp-proto", "vrrp-linux"]:
+        command.append(f"--config=profile.dev.package.{crate}.opt-level=1")
+    command.append("--config=profile.dev.debug=0")
+    done = subprocess.run(command, cwd=place, env=environment, check=False)
+    program = Path(environment["CARGO_TARGET_DIR"]) / "debug" / "vrrp-sim"
+    return program if done.returncode == 0 else None
+
+
+def find(program: Path) -> str | None:
+    """The law that is broken and the first seed that shows it, or None."""
+    done = subprocess.run(
+        [program, "--seeds", str(SEEDS), "--no-shrink"], capture_output=True, text=True, check=False
+    )
+    if done.returncode == 0:
+        return None
+    broken = re.search(r"^seed (\d+), \d+ ms: (\w+):", done.stdout, re.MULTILINE)
+    if broken:
+        return f"{broken[2]}, seed {broken[1]}"
+    return "panics" if "panicked" in done.stderr else None
+
+
+def copy_to(place: Path) -> None:
+    shutil.copytree(
+        PROJECT,
+        place,
+        dirs_exist_ok=True,
+        ignore=shutil.ignore_patterns("target*", ".git", "corpus"),
+    )
+
+
+def main(arguments: list[str]) -> int:
+    write = "--write" in arguments
+    names = [argument for argument in arguments if argument != "--write"]
+    chosen = [fault for fault in FAULTS if not names or fault.name in names]
+    rows = []
+    missed = 0
+    with tempfile.TemporaryDirectory(prefix="vrrp-faults.") as directory:
+        place = Path(directory)
+        copy_to(place)
+        # First of all that it is the fault that is found.
+        for fault in [None, *chosen]:
+            before = apply(fault, place) if fault else ""
+            program = build(place)
+            if program is None:
+                sys.exit(f"{fault.name if fault else 'the code'} does not compile")
+            found = find(program)
+            if fault is None:
+                if found:
+                    sys.exit(f"without any fault: {found}")
+                continue
+            missed += found is None
+            rows.append(f"| {fault.name} | {found or 'NOT FOUND'} |")
+            print(rows[-1], flush=True)
+            (place / fault.file).write_text(before)
+    print(f"{len(rows) - missed} of {len(rows)} found")
+    if write:
+        text = TABLE.read_text()
+        table = "\n".join(["| fault | found by |", "| --- | --- |", *rows])
+        marks = "<!-- faults -->", "<!-- end of faults -->"
+        begin, end = text.index(marks[0]) + len(marks[0]), text.index(marks[1])
+        TABLE.write_text(text[:begin] + "\n" + table + "\n" + text[end:])
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

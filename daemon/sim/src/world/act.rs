@@ -1,0 +1,278 @@
+//! What happens to the world: the steps of a scenario, one by one.
+
+use std::time::Duration;
+
+use super::{BOOT, Happening, SEGMENTS, World, station};
+use crate::host::{Host, Message, host_octet};
+use crate::laws::Broken;
+use crate::network::{Segment, Station, USUAL_DELAY};
+use crate::scenario::{
+    Action, Config, TrackerConfig, interface_name, own_address, virtual_address,
+};
+
+impl World<'_> {
+    pub(super) fn step(&mut self, index: usize) -> Result<(), Broken> {
+        let steps = self.steps;
+        if let Some(next) = steps.get(index + 1) {
+            self.arrange(
+                Duration::from_micros(next.after),
+                Happening::Step(index + 1),
+            );
+        }
+        let action = &steps[index].action;
+        self.note(|| format!("-- {action:?}"));
+        let name = format!("{action:?}");
+        self.coverage
+            .fault(name.split([' ', '{']).next().unwrap_or_default());
+        if self.act(action) {
+            self.disturb();
+        }
+        Ok(())
+    }
+
+    /// Lets something happen. Returns whether anybody may change its state because of it.
+    fn act(&mut self, action: &Action) -> bool {
+        match *action {
+            Action::Lose { segment, percent } => self.segment_mut(segment).loss = percent.min(90),
+            Action::Delay { segment, micros } => {
+                self.segment_mut(segment).delay = micros.max(USUAL_DELAY);
+            }
+            Action::Duplicate { segment, percent } => {
+                self.segment_mut(segment).duplicates = percent.min(100);
+                return false;
+            }
+            Action::Partition { segment, side } => self.segment_mut(segment).side = side,
+            Action::Mute { segment, from, to } => {
+                self.segment_mut(segment).muted.insert((from, to));
+            }
+            Action::Heal { segment } => *self.segment_mut(segment) = Segment::default(),
+            Action::Junk {
+                segment,
+                vrid,
+                count,
+                kinds,
+            } => {
+                self.throw_junk(segment, vrid, count, kinds);
+                return false;
+            }
+            Action::Foreign { index, on } => self.switch_foreign(index.into(), on),
+            Action::Mend => self.mend(),
+            Action::Cable { host, .. }
+            | Action::Admin { host, .. }
+            | Action::Rename { host, .. }
+            | Action::Exist { host, .. }
+            | Action::TakeVirtual { host, .. }
+            | Action::PutVirtual { host, .. }
+            | Action::Own { host, .. }
+            | Action::LoseNews { host, .. }
+            | Action::Refuse { host, .. }
+            | Action::Kill { host, .. }
+            | Action::Run { host, .. }
+            | Action::Freeze { host, .. }
+            | Action::Suspend { host, .. }
+            | Action::Power { host, .. }
+            | Action::Probe { host, .. }
+            | Action::Reload { host, .. } => {
+                if usize::from(host) >= self.hosts.len() {
+                    return false;
+                }
+                let disturbs = self.act_on(host, action);
+                self.wake(host);
+                return disturbs;
+            }
+        }
+        true
+    }
+
+    fn act_on(&mut self, id: Station, action: &Action) -> bool {
+        let host = &mut self.hosts[usize::from(id)];
+        let life = host.life;
+        match action {
+            Action::Power { on: true, .. } => {
+                if host.powered {
+                    return false;
+                }
+                host.powered = true;
+                host.bring_up(SEGMENTS);
+                self.arrange(BOOT, Happening::Start(id, life));
+                return true;
+            }
+            Action::Power { on: false, .. } => {
+                host.power_off();
+                self.witnesses[usize::from(id)].forget();
+                self.leave_to_find_out(id);
+                return true;
+            }
+            Action::Reload { config, .. } => {
+                host.config = config.clone();
+                host.tell(Message::Configure(config.clone()));
+                return true;
+            }
+            _ if !host.powered => return false,
+            Action::Cable {
+                segment, plugged, ..
+            } => {
+                let bit = 1 << (segment % SEGMENTS);
+                host.unplugged = if *plugged {
+                    host.unplugged & !bit
+                } else {
+                    host.unplugged | bit
+                };
+                host.kernel
+                    .change_link(segment % SEGMENTS, |link| link.carrier = *plugged);
+            }
+            Action::Admin { segment, up, .. } => {
+                host.kernel
+                    .change_link(segment % SEGMENTS, |link| link.up = *up);
+            }
+            Action::Rename { segment, back, .. } => {
+                let segment = segment % SEGMENTS;
+                let name = match back {
+                    true => interface_name(segment),
+                    false => format!("ren{segment}"),
+                };
+                host.kernel
+                    .change_link(segment, |link| link.name = name.into());
+            }
+            Action::Exist {
+                segment,
+                exists: true,
+                ..
+            } => {
+                let segment = segment % SEGMENTS;
+                let plugged = host.is_plugged(segment);
+                if host.kernel.on(segment).is_none() {
+                    host.kernel.create(segment, plugged);
+                    host.put_own(segment);
+                }
+            }
+            Action::Exist { segment, .. } => host.kernel.remove(segment % SEGMENTS),
+            Action::TakeVirtual {
+                segment, number, ..
+            } => {
+                let segment = segment % SEGMENTS;
+                if host.spec.owns.contains(&(segment, *number)) {
+                    return false;
+                }
+                let own = own_address(segment, host_octet(id));
+                let index = host.kernel.on(segment);
+                let has_own =
+                    |host: &Host| index.is_some_and(|i| host.kernel.holds(i, own).is_some());
+                let before = has_own(host);
+                host.kernel.take(segment, virtual_address(segment, *number));
+                return before != has_own(host) || !before;
+            }
+            Action::PutVirtual {
+                segment, number, ..
+            } => {
+                let segment = segment % SEGMENTS;
+                host.kernel.put(segment, virtual_address(segment, *number));
+            }
+            Action::Own { segment, there, .. } => {
+                let segment = segment % SEGMENTS;
+                if *there {
+                    host.put_own(segment);
+                } else {
+                    host.kernel
+                        .take(segment, own_address(segment, host_octet(id)));
+                }
+            }
+            Action::LoseNews { count, .. } => host.kernel.lose_news(*count),
+            Action::Refuse { count, .. } => host.kernel.refuse(*count),
+            Action::Kill {
+                cleanup, restart, ..
+            } => {
+                if host.process.is_none() {
+                    return false;
+                }
+                host.life += 1;
+                let life = host.life;
+                host.suspended = false;
+                host.lose_process();
+                self.witnesses[usize::from(id)].forget();
+                self.leave_to_find_out(id);
+                let cleanup = Duration::from_millis((*cleanup).into());
+                let restart = cleanup + Duration::from_millis((*restart).into());
+                self.arrange(cleanup, Happening::CleanUp(id, life));
+                self.arrange(restart, Happening::Start(id, life));
+            }
+            Action::Run { runs: true, .. } => {
+                if host.process.is_none() {
+                    self.arrange(Duration::ZERO, Happening::Start(id, life));
+                }
+            }
+            Action::Run { .. } => host.tell(Message::Stop),
+            Action::Freeze { millis, .. } => {
+                if host.process.is_none() || host.frozen {
+                    return false;
+                }
+                host.frozen = true;
+                let span = Duration::from_millis((*millis).into());
+                self.arrange(span, Happening::Thaw(id, life));
+            }
+            Action::Suspend { millis, .. } => {
+                if host.suspended {
+                    return false;
+                }
+                host.suspended = true;
+                let span = Duration::from_millis((*millis).into());
+                self.arrange(span, Happening::Resume(id, life));
+            }
+            Action::Probe { tracker, well, .. } => {
+                let probes = probes(&host.config);
+                if let Some(name) = probes.get(usize::from(*tracker) % probes.len().max(1)) {
+                    let (tracker, well) = (name.clone(), *well);
+                    host.tell(Message::Probe { tracker, well });
+                }
+            }
+            Action::Lose { .. }
+            | Action::Delay { .. }
+            | Action::Duplicate { .. }
+            | Action::Partition { .. }
+            | Action::Mute { .. }
+            | Action::Heal { .. }
+            | Action::Foreign { .. }
+            | Action::Junk { .. }
+            | Action::Mend => {}
+        }
+        true
+    }
+
+    fn mend(&mut self) {
+        for segment in &mut self.segments {
+            *segment = Segment::default();
+        }
+        for id in 0..station(self.hosts.len()) {
+            let host = &mut self.hosts[usize::from(id)];
+            host.unplugged = 0;
+            host.powered = true;
+            host.suspended = false;
+            host.frozen = false;
+            host.kernel.refuse(0);
+            host.kernel.lose_news(0);
+            host.bring_up(SEGMENTS);
+            for tracker in probes(&host.config) {
+                // As many as the slowest needs.
+                for _ in 0..3 {
+                    let (tracker, well) = (tracker.clone(), true);
+                    host.tell(Message::Probe { tracker, well });
+                }
+            }
+            let life = host.life;
+            self.arrange(BOOT, Happening::Start(id, life));
+            self.wake(id);
+        }
+        for index in 0..self.foreign.len() {
+            self.switch_foreign(index, true);
+        }
+    }
+}
+
+fn probes(config: &Config) -> Vec<String> {
+    config
+        .trackers
+        .iter()
+        .filter(|(_, tracker)| matches!(tracker, TrackerConfig::Probe { .. }))
+        .map(|(name, _)| name.clone())
+        .collect()
+}

@@ -1,0 +1,353 @@
+//! The laws that look at the whole world: at a kernel after a turn, and at everybody when all had its
+//! time.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use vrrp_proto::{InterfaceAddress, State, Version};
+
+use super::{Happening, World, station};
+use crate::foreign;
+use crate::host::{Host, host_octet};
+use crate::laws::{Broken, Law};
+use crate::network::Station;
+use crate::scenario::{
+    Action, Make, RouterConfig, Scenario, interface_name, own_address, virtual_address,
+};
+
+/// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
+const SLACK: Duration = Duration::from_millis(1_050);
+
+/// One of those that share a virtual router, as the laws of the end see it.
+struct Member {
+    station: Station,
+    is_master: bool,
+    priority: u8,
+    preempts: bool,
+    /// Whether it has an address that is no virtual one.
+    has_primary: bool,
+    config: RouterConfig,
+}
+
+impl World<'_> {
+    /// After a turn the kernel holds what the states say.
+    pub(super) fn check_kernel(&self, id: Station) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        let Some(process) = &host.process else {
+            return Ok(());
+        };
+        if !process.is_content() || host.kernel.has_news() || !host.kernel.is_willing() {
+            return Ok(());
+        }
+        let mut wanted: BTreeSet<InterfaceAddress> = BTreeSet::new();
+        for (name, router) in self.witnesses[usize::from(id)].routers() {
+            let config = &router.config;
+            let Some(link) = host.kernel.link(config.segment) else {
+                continue;
+            };
+            let is_master = router.state() == State::Master;
+            if is_master {
+                wanted.extend(config.virtual_addresses());
+            }
+            let is_here = *link.name == *interface_name(config.segment);
+            for address in config.virtual_addresses() {
+                let held = host.kernel.holds(link.index, address);
+                let broken = match (is_master, held) {
+                    (true, None) => Some("is not there"),
+                    (false, Some(ours)) if is_here => {
+                        // On an interface that is down it does no harm.
+                        let spared = config.priority == 255
+                            || !has_own(host, config.segment)
+                            || !link.up
+                            || !link.carrier;
+                        (ours && host.spec.marks || !spared).then_some("is there")
+                    }
+                    (true | false, Some(_)) | (false, None) => None,
+                };
+                if let Some(what) = broken {
+                    let state = router.state();
+                    return Err(Law::Kernel
+                        .broken(format!("host {id} {name} is {state}, and {address} {what}")));
+                }
+            }
+        }
+        if !host.spec.marks {
+            return Ok(());
+        }
+        match host
+            .kernel
+            .addresses()
+            .find(|(_, address, ours)| *ours && !wanted.contains(address))
+        {
+            Some((_, address, _)) => Err(Law::Kernel.broken(format!(
+                "host {id} holds {address}, and nobody there is its master"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// A host without a daemon holds nothing of it.
+    pub(super) fn check_clean(&self, id: Station) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        if !host.spec.marks {
+            return Ok(());
+        }
+        match host.kernel.addresses().find(|(_, _, ours)| *ours) {
+            Some((_, address, _)) => {
+                Err(Law::Cleanup.broken(format!("host {id} has no daemon and holds {address}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Everything has had its time: the laws of the end.
+    pub(super) fn look(&mut self, key: (u8, u8)) -> Result<(), Broken> {
+        let Some(bound) = self.bounds.get(&key).copied() else {
+            return Ok(());
+        };
+        let due = self.stable_since + bound;
+        if due > self.now {
+            self.arrange(due.since(self.now), Happening::Look(key));
+            return Ok(());
+        }
+        self.is_looked_after = false;
+        if !self.is_settled(key) {
+            return Ok(());
+        }
+        self.coverage.ends += 1;
+        for id in 0..station(self.hosts.len()) {
+            let host = &self.hosts[usize::from(id)];
+            if host.process.is_none() && host.powered && !host.suspended {
+                self.check_clean(id)?;
+            }
+        }
+        let members = self.members(key)?;
+        let mut groups: BTreeMap<String, Vec<&Member>> = BTreeMap::new();
+        for member in &members {
+            let side = self.segment(key.0).side_of(member.station);
+            groups
+                .entry(format!("{side} {}", dialect(&member.config)))
+                .or_default()
+                .push(member);
+        }
+        for group in groups.values() {
+            self.check_group(key, group, groups.len() == 1)?;
+        }
+        Ok(())
+    }
+
+    /// Those who can serve a virtual router.
+    fn members(&self, (segment, vrid): (u8, u8)) -> Result<Vec<Member>, Broken> {
+        let mut members = Vec::new();
+        for (host, witness) in self.hosts.iter().zip(&self.witnesses) {
+            if !host.runs() {
+                continue;
+            }
+            for (name, router) in witness.routers() {
+                let config = &router.config;
+                if (config.segment, config.vrid) != (segment, vrid) {
+                    continue;
+                }
+                let usable = host.kernel.link(segment).is_some_and(|link| {
+                    link.up && link.carrier && *link.name == *interface_name(segment)
+                });
+                if !usable || !has_own(host, segment) || witness.is_kept_by_tracker(config) {
+                    continue;
+                }
+                if matches!(router.state(), State::Fault | State::Init) {
+                    return Err(Law::OneHolder.broken(format!(
+                        "host {} {name} could serve and is in {}",
+                        host.id,
+                        router.state()
+                    )));
+                }
+                let primary = own_address(segment, host_octet(host.id));
+                let index = host.kernel.on(segment);
+                members.push(Member {
+                    has_primary: index.is_some_and(|i| host.kernel.holds(i, primary).is_some()),
+                    station: host.id,
+                    is_master: router.state() == State::Master,
+                    priority: witness.priority(config),
+                    preempts: config.preempt || config.priority == 255,
+                    config: config.clone(),
+                });
+            }
+        }
+        for (index, router) in self.foreign.iter().enumerate() {
+            let config = router.config();
+            if (config.segment, config.vrid) == (segment, vrid)
+                && router.state != foreign::State::Initialize
+            {
+                members.push(Member {
+                    has_primary: true,
+                    station: station(self.hosts.len() + index),
+                    is_master: router.state == foreign::State::Active,
+                    priority: config.priority,
+                    preempts: config.preempt || config.priority == 255,
+                    config: config.clone(),
+                });
+            }
+        }
+        Ok(members)
+    }
+
+    /// Whether others announce the addresses of a segment than those who agree on one master: other
+    /// virtual routers, other dialects, and other makes, which do not say a last word.
+    fn is_contested(&self, segment: u8) -> bool {
+        usize::from(self.stations()) > self.hosts.len()
+            || self
+                .dialects
+                .iter()
+                .filter(|(on, _)| *on == segment)
+                .count()
+                > 1
+    }
+
+    fn check_group(
+        &self,
+        (segment, vrid): (u8, u8),
+        group: &[&Member],
+        is_alone: bool,
+    ) -> Result<(), Broken> {
+        let owners = group
+            .iter()
+            .filter(|member| member.config.priority == 255)
+            .count();
+        if owners > 1 && group.iter().any(|m| m.config.version == Version::V2) {
+            // RFC 3768 section 7.1 has an owner hear nobody: two of them never learn of each other.
+            return Ok(());
+        }
+        let nameless = || group.iter().filter(|member| !member.has_primary);
+        let has_twin =
+            |one: &&&Member| nameless().filter(|m| m.priority == one.priority).count() > 1;
+        if nameless().any(|member| has_twin(&member)) {
+            // Hosts that have nothing but the same virtual address send from it. If their priorities
+            // are the same as well there is nothing to tell them apart by.
+            return Ok(());
+        }
+        let masters: Vec<&&Member> = group.iter().filter(|member| member.is_master).collect();
+        let &[master] = &masters[..] else {
+            let who: Vec<Station> = masters.iter().map(|master| master.station).collect();
+            let all: Vec<Station> = group.iter().map(|member| member.station).collect();
+            return Err(Law::OneHolder.broken(format!(
+                "VRID {vrid} on {segment}: of {all:?} the masters are {who:?}"
+            )));
+        };
+        if let Some(better) = group
+            .iter()
+            .find(|member| member.preempts && member.priority > master.priority)
+        {
+            return Err(Law::Precedence.broken(format!(
+                "VRID {vrid} on {segment}: {} is master with priority {}, {} has {}",
+                master.station, master.priority, better.station, better.priority
+            )));
+        }
+        let is_deaf = owners > 0 && master.config.version == Version::V2;
+        let is_whole = self.segment(segment).side == 0;
+        if is_alone && is_whole && !is_deaf && !self.is_contested(segment) {
+            // What is on some lists only is not announced by all.
+            let all = configured(self.scenario)
+                .filter(|router| (router.segment, router.vrid) == (segment, vrid));
+            let lists: Vec<&Vec<u8>> = all.map(|router| &router.addresses).collect();
+            for number in &master.config.addresses {
+                if !lists.iter().all(|list| list.contains(number)) {
+                    continue;
+                }
+                let address = virtual_address(segment, *number);
+                // Whoever stands still goes on answering for what it held.
+                let answers =
+                    |known: Station| self.hosts.get(usize::from(known)).is_none_or(Host::runs);
+                if let Some(known) = self.neighbours.get(&address)
+                    && *known != master.station
+                    && answers(*known)
+                {
+                    return Err(Law::Neighbours.broken(format!(
+                        "{address} is at {}, and the neighbours believe it at {known}",
+                        master.station
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a host has an address on a segment that is not virtual there.
+fn has_own(host: &Host, segment: u8) -> bool {
+    let Some(index) = host.kernel.on(segment) else {
+        return false;
+    };
+    let here = || {
+        host.config
+            .routers
+            .values()
+            .filter(|router| router.segment == segment)
+    };
+    let owned: BTreeSet<InterfaceAddress> = here()
+        .filter(|router| router.priority == 255)
+        .flat_map(RouterConfig::virtual_addresses)
+        .collect();
+    let virtual_addresses: BTreeSet<InterfaceAddress> = here()
+        .filter(|router| router.priority != 255)
+        .flat_map(RouterConfig::virtual_addresses)
+        .collect();
+    host.kernel.addresses().any(|(on, address, ours)| {
+        let own = !ours && !virtual_addresses.contains(&address) || owned.contains(&address);
+        on == index && own
+    })
+}
+
+/// Those who understand each other have the same.
+pub(super) fn dialect(config: &RouterConfig) -> String {
+    match config.version {
+        Version::V2 => format!("2 {} {}", config.interval, config.password),
+        Version::V3 => "3".to_owned(),
+    }
+}
+
+/// How long each virtual router takes at most: a backup that has just begun to listen waits for
+/// three intervals and its skew, which is no more than one, and from then on the first word of the
+/// new master is heard at once. Clocks may be slow.
+pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
+    let mut bounds = BTreeMap::new();
+    let mut dialects: BTreeMap<(u8, u8), BTreeSet<String>> = BTreeMap::new();
+    for router in configured(scenario) {
+        let key = (router.segment, router.vrid);
+        let bound = router.interval() * 4 * 106 / 100 + SLACK;
+        let known: &mut Duration = bounds.entry(key).or_default();
+        *known = bound.max(*known);
+        dialects.entry(key).or_default().insert(dialect(router));
+    }
+    // Whom every packet that it rejects puts off never comes to rest among those that it rejects.
+    for router in scenario
+        .foreign
+        .iter()
+        .filter(|router| router.make == Make::Keepalived)
+    {
+        let key = (router.config.segment, router.config.vrid);
+        if dialects
+            .get(&key)
+            .is_some_and(|dialects| dialects.len() > 1)
+        {
+            bounds.remove(&key);
+        }
+    }
+    bounds
+}
+
+/// Every router that any host has at any time.
+pub(super) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
+    let reloads = scenario.steps.iter().filter_map(|step| {
+        let Action::Reload { config, .. } = &step.action else {
+            return None;
+        };
+        Some(config)
+    });
+    scenario
+        .hosts
+        .iter()
+        .map(|host| &host.config)
+        .chain(reloads)
+        .flat_map(|config| config.routers.values())
+        .chain(scenario.foreign.iter().map(|router| &router.config))
+}

@@ -1,0 +1,485 @@
+//! The world: hosts, foreign routers, networks, and one queue of what happens next.
+
+mod act;
+mod end;
+mod wire;
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use vrrp_proto::{Cause, Instant, InterfaceAddress, Output, Report, State};
+
+use self::end::{bounds, configured, dialect};
+use crate::coverage::Coverage;
+use crate::foreign::Foreign;
+use crate::host::{Datagram, Host, Sent, Turn, read};
+use crate::laws::{Broken, Law};
+use crate::network::{Segment, Station};
+use crate::scenario::{RouterConfig, Scenario, Step};
+use crate::witness::Witness;
+
+/// How many networks there are.
+pub const SEGMENTS: u8 = 2;
+
+/// How many hosts there are at most.
+pub const MAX_HOSTS: usize = 7;
+
+/// How long a process takes at most to come to its turn, in microseconds.
+const USUAL_LATENESS: u32 = 200;
+
+/// How long a machine takes from power to a daemon.
+const BOOT: Duration = Duration::from_millis(50);
+
+/// What came of a run.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// How many things happened.
+    pub events: u64,
+    /// What was met.
+    pub coverage: Coverage,
+    /// The law that was broken, and when.
+    pub broken: Option<(Instant, Broken)>,
+    /// What happened, a line each, when that was asked for.
+    pub trace: Vec<String>,
+}
+
+/// Plays a scenario until its end, or until a law is broken.
+pub fn run(scenario: &Scenario, with_trace: bool) -> Outcome {
+    let mut world = World::new(scenario, with_trace);
+    let broken = world.play().err().map(|broken| (world.now, broken));
+    Outcome {
+        events: world.events,
+        coverage: world.coverage,
+        broken,
+        trace: world.trace.unwrap_or_default(),
+    }
+}
+
+#[derive(Debug)]
+enum Happening {
+    Step(usize),
+    Arrive {
+        to: Station,
+        packet: Rc<Datagram>,
+    },
+    Turn(Station),
+    Timer(usize),
+    Thaw(Station, u32),
+    Resume(Station, u32),
+    CleanUp(Station, u32),
+    Start(Station, u32),
+    Junk {
+        segment: u8,
+        vrid: u8,
+        left: u8,
+        kinds: u16,
+    },
+    Look((u8, u8)),
+}
+
+/// What is next: by time, and by the order in which it was arranged.
+#[derive(Debug)]
+struct Next {
+    at: Instant,
+    order: u64,
+    what: Happening,
+}
+
+impl PartialEq for Next {
+    fn eq(&self, other: &Self) -> bool {
+        (self.at, self.order) == (other.at, other.order)
+    }
+}
+
+impl Eq for Next {}
+
+impl PartialOrd for Next {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Next {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+struct World<'a> {
+    now: Instant,
+    order: u64,
+    events: u64,
+    queue: BinaryHeap<Reverse<Next>>,
+    scenario: &'a Scenario,
+    steps: &'a [Step],
+    hosts: Vec<Host>,
+    witnesses: Vec<Witness>,
+    foreign: Vec<Foreign>,
+    segments: Vec<Segment>,
+    /// Whom the neighbours believe to have an address.
+    neighbours: BTreeMap<InterfaceAddress, Station>,
+    /// Which dialects are spoken on a segment, of all virtual routers.
+    dialects: BTreeSet<(u8, String)>,
+    /// How long a virtual router takes at most until all is as it should be.
+    bounds: BTreeMap<(u8, u8), Duration>,
+    stable_since: Instant,
+    /// Whether it is arranged that all is looked at when it is settled.
+    is_looked_after: bool,
+    end: Instant,
+    rng: Pcg64Mcg,
+    coverage: Coverage,
+    trace: Option<Vec<String>>,
+}
+
+impl<'a> World<'a> {
+    fn new(scenario: &'a Scenario, with_trace: bool) -> Self {
+        let hosts: Vec<Host> = (0..)
+            .zip(scenario.hosts.iter().take(MAX_HOSTS))
+            .map(|(id, spec)| Host::new(id, spec, SEGMENTS))
+            .collect();
+        let bounds = bounds(scenario);
+        let last = bounds.values().max().copied().unwrap_or_default();
+        let total: u64 = scenario.steps.iter().map(|step| step.after).sum();
+        let mut world = Self {
+            now: Instant::ZERO,
+            order: 0,
+            events: 0,
+            queue: BinaryHeap::new(),
+            scenario,
+            steps: &scenario.steps,
+            witnesses: hosts.iter().map(|_| Witness::default()).collect(),
+            hosts,
+            foreign: scenario.foreign.iter().map(Foreign::new).collect(),
+            segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
+            neighbours: BTreeMap::new(),
+            dialects: configured(scenario)
+                .map(|router| {
+                    (
+                        router.segment,
+                        format!("{} {}", router.vrid, dialect(router)),
+                    )
+                })
+                .collect(),
+            bounds,
+            stable_since: Instant::ZERO,
+            is_looked_after: false,
+            end: Instant::ZERO + Duration::from_micros(total) + 2 * last,
+            rng: Pcg64Mcg::seed_from_u64(scenario.seed),
+            coverage: Coverage::default(),
+            trace: with_trace.then(Vec::new),
+        };
+        for host in 0..world.hosts.len() {
+            let lateness = world.chance(0, 5_000);
+            world.arrange(lateness, Happening::Start(station(host), 0));
+        }
+        for index in 0..world.foreign.len() {
+            world.switch_foreign(index, true);
+        }
+        if let Some(first) = scenario.steps.first() {
+            world.arrange(Duration::from_micros(first.after), Happening::Step(0));
+        }
+        world.disturb();
+        world
+    }
+
+    fn play(&mut self) -> Result<(), Broken> {
+        while let Some(Reverse(Next { at, what, .. })) = self.queue.pop() {
+            if at > self.end {
+                break;
+            }
+            self.now = at;
+            self.events += 1;
+            self.happen(what)?;
+        }
+        Ok(())
+    }
+
+    fn happen(&mut self, what: Happening) -> Result<(), Broken> {
+        match what {
+            Happening::Step(index) => self.step(index),
+            Happening::Arrive { to, packet } => {
+                self.arrive(to, &packet);
+                Ok(())
+            }
+            Happening::Turn(host) => self.turn(host),
+            Happening::Timer(index) => {
+                self.fire(index);
+                Ok(())
+            }
+            Happening::Thaw(host, life) => {
+                if let Some(host) = self.living(host, life)
+                    && std::mem::take(&mut host.frozen)
+                {
+                    let id = host.id;
+                    self.disturb();
+                    self.wake(id);
+                }
+                Ok(())
+            }
+            Happening::Resume(host, life) => {
+                if let Some(host) = self.living(host, life)
+                    && std::mem::take(&mut host.suspended)
+                {
+                    let id = host.id;
+                    self.disturb();
+                    self.wake(id);
+                }
+                Ok(())
+            }
+            Happening::CleanUp(host, life) => {
+                if let Some(host) = self.living(host, life)
+                    && host.process.is_none()
+                {
+                    host.clean_up();
+                    self.disturb();
+                }
+                Ok(())
+            }
+            Happening::Start(host, life) => self.start(host, life),
+            Happening::Junk {
+                segment,
+                vrid,
+                left,
+                kinds,
+            } => {
+                self.throw_junk(segment, vrid, left, kinds);
+                Ok(())
+            }
+            Happening::Look(key) => self.look(key),
+        }
+    }
+
+    fn living(&mut self, host: Station, life: u32) -> Option<&mut Host> {
+        self.hosts
+            .get_mut(usize::from(host))
+            .filter(|host| host.life == life && host.powered)
+    }
+
+    fn arrange(&mut self, after: Duration, what: Happening) {
+        self.order += 1;
+        self.queue.push(Reverse(Next {
+            at: self.now + after,
+            order: self.order,
+            what,
+        }));
+    }
+
+    /// Between so many microseconds and so many.
+    fn chance(&mut self, from: u32, to: u32) -> Duration {
+        Duration::from_micros(self.rng.random_range(from..=to.max(from)).into())
+    }
+
+    fn percent(&mut self, percent: u8) -> bool {
+        percent > 0 && self.rng.random_range(0..100) < percent
+    }
+
+    /// Something happened after which all has to settle anew.
+    fn disturb(&mut self) {
+        self.stable_since = self.now;
+        if !std::mem::replace(&mut self.is_looked_after, true) {
+            let keys: Vec<_> = self.bounds.keys().copied().collect();
+            for key in keys {
+                self.arrange(self.bounds[&key], Happening::Look(key));
+            }
+        }
+    }
+
+    fn note(&mut self, line: impl FnOnce() -> String) {
+        if let Some(trace) = &mut self.trace {
+            let seconds = self.now.as_nanos() / 1_000_000_000;
+            let nanos = self.now.as_nanos() % 1_000_000_000;
+            trace.push(format!("{seconds:>5}.{nanos:09} {}", line()));
+        }
+    }
+
+    /// The daemon of a host turns soon.
+    fn wake(&mut self, host: Station) {
+        let lateness = self.chance(0, USUAL_LATENESS);
+        self.turn_at(host, self.now + lateness);
+    }
+
+    fn turn_at(&mut self, host: Station, at: Instant) {
+        let Some(known) = self.hosts.get_mut(usize::from(host)) else {
+            return;
+        };
+        if known.next_turn.is_none_or(|next| at < next) {
+            known.next_turn = Some(at);
+            self.arrange(at.since(self.now), Happening::Turn(host));
+        }
+    }
+
+    fn start(&mut self, id: Station, life: u32) -> Result<(), Broken> {
+        let now = self.now;
+        let Some(host) = self.living(id, life) else {
+            return Ok(());
+        };
+        if host.process.is_some() || host.suspended {
+            return Ok(());
+        }
+        host.frozen = false;
+        let (turn, sent) = host.start_process(now);
+        self.witnesses[usize::from(id)].forget();
+        self.disturb();
+        self.take_turn(id, &turn, sent)
+    }
+
+    fn turn(&mut self, id: Station) -> Result<(), Broken> {
+        let host = &mut self.hosts[usize::from(id)];
+        if host.next_turn != Some(self.now) {
+            return Ok(());
+        }
+        host.next_turn = None;
+        if !host.runs() {
+            return Ok(());
+        }
+        let Some((turn, sent)) = host.turn(self.now, &mut self.rng) else {
+            return Ok(());
+        };
+        self.take_turn(id, &turn, sent)
+    }
+
+    fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Broken> {
+        self.note(|| format!("host {id} turns"));
+        self.tell_transitions(id, turn)?;
+        let index = usize::from(id);
+        self.witnesses[index].watch(id, turn, &mut self.coverage)?;
+        for sent in sent {
+            match sent {
+                Sent::Advert {
+                    segment,
+                    source,
+                    payload,
+                } => {
+                    let says = read(&payload);
+                    self.send(id, segment, source, payload, says);
+                }
+                Sent::Announcement { segment, addresses } => {
+                    self.note(|| format!("host {id} announces {addresses:?} on {segment}"));
+                    for address in addresses.iter() {
+                        self.neighbours.insert(*address, id);
+                    }
+                }
+            }
+        }
+        let host = &mut self.hosts[index];
+        if host
+            .process
+            .as_ref()
+            .is_some_and(|process| process.stopping)
+        {
+            host.lose_process();
+            host.clean_up();
+            self.witnesses[index].forget();
+            self.disturb();
+            return self.check_clean(id);
+        }
+        self.check_kernel(id)?;
+        if host_is_refused(&self.hosts[index]) {
+            self.disturb();
+        }
+        let host = &self.hosts[index];
+        if host.has_work() {
+            self.wake(id);
+        } else if let Some(deadline) = host.deadline() {
+            let lateness = self.chance(0, USUAL_LATENESS);
+            self.turn_at(id, deadline.max(self.now) + lateness);
+        }
+        Ok(())
+    }
+
+    fn tell_transitions(&mut self, id: Station, turn: &Turn) -> Result<(), Broken> {
+        for output in turn.records.iter().flat_map(|record| &record.outputs) {
+            let Output::Report(Report::Transition(t)) = output else {
+                continue;
+            };
+            self.note(|| {
+                format!(
+                    "host {id} {}: {} -> {}: {}",
+                    t.router, t.from, t.to, t.cause
+                )
+            });
+            let cause = format!("{:?}", t.cause);
+            let kind = cause.split([' ', '(']).next().unwrap_or_default();
+            self.coverage.transition(t.from, t.to, kind.to_owned());
+            let key = self.key_of(id, &t.router);
+            let yields = matches!(
+                t.cause,
+                Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
+            );
+            let is_heard = yields && key.is_some_and(|(on, _)| self.segment(on).is_reliable());
+            if t.from == State::Master && !is_heard {
+                self.leave_to_find_out(id);
+            }
+            let Some(key) = key else { continue };
+            if self.is_settled(key) && t.from != State::Init {
+                return Err(Law::Stability.broken(format!(
+                    "host {id} {}: {} -> {}, and nothing happened since {:?}",
+                    t.router, t.from, t.to, self.stable_since
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// A master ends of which no last word may have been heard, or which was about to answer one: the
+    /// neighbours find out by themselves that nobody answers where they believe its addresses (the
+    /// kernel probes an ARP entry again when it has not heard of it for a while).
+    fn leave_to_find_out(&mut self, of: Station) {
+        let config = &self.hosts[usize::from(of)].config;
+        let addresses: Vec<InterfaceAddress> = config
+            .routers
+            .values()
+            .flat_map(RouterConfig::virtual_addresses)
+            .collect();
+        self.neighbours
+            .retain(|address, known| *known != of && !addresses.contains(address));
+    }
+
+    fn key_of(&self, id: Station, router: &str) -> Option<(u8, u8)> {
+        let config = self.hosts[usize::from(id)].config.routers.get(router)?;
+        Some((config.segment, config.vrid))
+    }
+
+    /// Whether a virtual router has had all the time it needs.
+    fn is_settled(&self, key: (u8, u8)) -> bool {
+        self.bounds.get(&key).is_some_and(|bound| {
+            self.segment(key.0).is_reliable() && self.now >= self.stable_since + *bound
+        })
+    }
+
+    fn segment(&self, segment: u8) -> &Segment {
+        &self.segments[usize::from(segment % SEGMENTS)]
+    }
+
+    fn segment_mut(&mut self, segment: u8) -> &mut Segment {
+        &mut self.segments[usize::from(segment % SEGMENTS)]
+    }
+
+    fn stations(&self) -> u8 {
+        station(self.hosts.len() + self.foreign.len())
+    }
+}
+
+impl fmt::Debug for World<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("World")
+            .field("now", &self.now)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Whether the kernel refused what the daemon asked for, and it will ask again.
+fn host_is_refused(host: &Host) -> bool {
+    host.process
+        .as_ref()
+        .is_some_and(|process| !process.is_content())
+}
+
+fn station(index: usize) -> Station {
+    Station::try_from(index).unwrap_or(Station::MAX)
+}
