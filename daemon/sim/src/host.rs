@@ -6,6 +6,7 @@
 //! to look at.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,9 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
-use vrrp_linux::mirror::Mirror;
+use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
+use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
     Cause, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output,
@@ -24,7 +26,7 @@ use vrrp_proto::{
 use crate::clock::Clock;
 use crate::kernel::Kernel;
 use crate::network::Station;
-use crate::scenario::{Config, HostSpec, own_address, virtual_address};
+use crate::scenario::{Config, HostSpec, interface_name, own_address, virtual_address};
 
 /// How many packets wait in a socket at most.
 const SOCKET_BUFFER: usize = 64;
@@ -113,8 +115,8 @@ pub(crate) enum Fed {
     Packet {
         arrived: Instant,
         interface: InterfaceIndex,
-        /// Whether it comes from an address that this host sends from, too.
-        is_own: bool,
+        /// From which address it would be answered, where that may have changed.
+        own_source: Option<IpAddr>,
         packet: Rc<Datagram>,
     },
     Probe {
@@ -199,7 +201,7 @@ impl Host {
             self.kernel.change_link(segment, |link| {
                 link.up = true;
                 link.carrier = plugged;
-                link.name = crate::scenario::interface_name(segment).into();
+                link.name = interface_name(segment).into();
             });
             self.put_own(segment);
         }
@@ -265,7 +267,7 @@ impl Host {
             if router.configured_priority().is_owner() {
                 continue;
             }
-            let name = crate::scenario::interface_name(router.segment);
+            let name = interface_name(router.segment);
             if let Some(link) = mirror.links().find(|link| *link.name == *name) {
                 let index = link.index;
                 configured.extend(router.virtual_addresses().map(|address| (index, address)));
@@ -478,7 +480,7 @@ impl Process {
                 let fed = Fed::Packet {
                     arrived,
                     interface,
-                    is_own: self.is_own(&packet),
+                    own_source: self.source_for(interface, &packet),
                     packet: Rc::clone(&packet),
                 };
                 self.feed(now, input, fed, records);
@@ -486,17 +488,22 @@ impl Process {
         }
     }
 
-    /// Whether somebody has the address of a router here. Only owners share one: of a virtual address.
-    fn is_own(&self, packet: &Datagram) -> bool {
-        let is_shared = |(segment, number)| packet.source == virtual_address(segment, number);
-        let all = (0..=9).map(|number| (packet.segment, number));
-        all.into_iter().any(is_shared)
-            && self
-                .engine
-                .snapshot(Instant::ZERO)
-                .instances
-                .iter()
-                .any(|router| router.source == Some(packet.source.address))
+    /// From which address the router of a packet would answer it, where that may be another than ever:
+    /// a host that has virtual addresses of its own may come to send from one.
+    fn source_for(&self, interface: InterfaceIndex, packet: &Datagram) -> Option<IpAddr> {
+        let vrid = *packet.payload.get(1)?;
+        let first = virtual_address(packet.segment, 0);
+        let is_virtual = |held: &Held| held.address >= first;
+        let has_virtual = self.mirror.addresses(interface).iter().any(is_virtual);
+        if !has_virtual {
+            return None;
+        }
+        let routers = self.engine.snapshot(Instant::ZERO).instances;
+        let is_it = |router: &&RouterStatus| {
+            router.virtual_router_id.get() == vrid
+                && *router.interface == *interface_name(packet.segment)
+        };
+        routers.iter().find(is_it)?.source
     }
 
     fn look(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {

@@ -163,7 +163,7 @@ impl Witness {
             Fed::Packet {
                 arrived,
                 interface,
-                is_own,
+                own_source,
                 packet,
             } => {
                 // It may lie in the socket of an interface that is no more.
@@ -173,7 +173,7 @@ impl Witness {
                     .get(interface)
                     .is_some_and(|link| *link.name == *name);
                 let packet = is_here.then_some(&**packet);
-                self.watch_packet(now, *arrived, packet, *is_own, record)?;
+                self.watch_packet(now, *arrived, packet, *own_source, record)?;
             }
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {
@@ -208,13 +208,15 @@ impl Witness {
         now: Instant,
         arrived: Instant,
         packet: Option<&Datagram>,
-        is_own: bool,
+        own_source: Option<IpAddr>,
         record: &Record,
     ) -> Result<(), Broken> {
         let concerned = packet.and_then(|packet| {
             let says = packet.says?;
             let name = self.router_on(packet.segment, says.vrid.get())?;
             let router = &self.routers[&name];
+            let own = own_source.or(router.source);
+            let is_own = own == Some(packet.source.address);
             if is_own && router.state() == State::Master && self.may_have_said(router, packet) {
                 return None;
             }
@@ -226,10 +228,10 @@ impl Witness {
             return is_nothing(record);
         };
         let priority = self.priority(&self.routers[&name].config);
-        let foretold = self
-            .routers
-            .get_mut(&name)
-            .and_then(|router| router.hear(now, arrived.min(now), packet, &says, priority));
+        let foretold = self.routers.get_mut(&name).and_then(|router| {
+            router.source = own_source.or(router.source);
+            router.hear(now, arrived.min(now), packet, &says, priority)
+        });
         compare(&name, foretold.as_ref(), record)?;
         match transitions(record).find(|transition| *transition.router != *name) {
             Some(other) => {
