@@ -105,6 +105,7 @@ impl Engine {
             }
         };
         let spare_foreign = self.spares_foreign(id, interface);
+        self.slots[id].spared_foreign = spare_foreign;
         if !spare_foreign {
             self.interfaces.forget(interface, &release);
         }

@@ -356,6 +356,19 @@ impl Engine {
         let reaction = self.slots[id].router.set_obstacle(now, obstacle);
         self.react(now, id, reaction);
         self.slots[id].prepare();
+        self.stop_sparing(id);
+    }
+
+    /// What was left alone because the interface had nothing else leaves when it has.
+    fn stop_sparing(&mut self, id: RouterId) {
+        let slot = &self.slots[id];
+        if slot.spared_foreign
+            && slot.router.state() != State::Master
+            && let Some(index) = self.interfaces.index(&slot.params.interface)
+            && !self.spares_foreign(id, index)
+        {
+            self.want(id, Arc::default());
+        }
     }
 
     /// A master that overslept is none any more, before anything else makes it speak.

@@ -28,6 +28,8 @@ pub(super) struct Slot {
     pub(super) router: Router,
     /// Where it runs, when it can.
     pub(super) place: Option<Usable>,
+    /// Whether what was last wanted of the kernel spared addresses that the daemon did not add.
+    pub(super) spared_foreign: bool,
     /// The form of checksum that the others use, and so this one.
     form: ChecksumForm,
     /// The advertisement as it goes out, until something in it changes.
@@ -58,6 +60,7 @@ impl Slot {
             params,
             router,
             place: None,
+            spared_foreign: false,
             form: ChecksumForm::default(),
             message: None,
             counters: Counters::default(),

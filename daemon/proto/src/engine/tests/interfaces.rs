@@ -4,6 +4,7 @@ use core::net::IpAddr;
 
 use super::rig::*;
 use crate::border::{Input, State};
+use crate::params::Effect;
 use crate::types::{InterfaceIndex, MacAddress};
 
 #[test]
@@ -97,6 +98,22 @@ fn a_virtual_address_that_comes_to_an_interface_without_any_is_left_alone() {
             .cause
             .contains("no address beside 192.168.224.100/24")
     );
+}
+
+#[test]
+fn what_was_left_alone_leaves_when_the_host_has_another_address() {
+    let mut params = routers([("VI_1", vi_1())]);
+    params.trackers.insert("check".into(), probed(1, 1));
+    let router = params.routers.get_mut("VI_1").unwrap();
+    router.tracks = vec![tracked("check", Effect::Fault)];
+    let mut node = Node::running(params);
+    node.give(removed(ETH1, own(ETH1)));
+    node.give(added(ETH1, "192.168.224.100/24", false));
+    // It stays in fault, whatever its addresses.
+    node.probe("check", false);
+    let lines = node.give(added(ETH1, "192.168.224.7/24", false));
+    assert_eq!(lines, ["on 2 hold [], release [192.168.224.100/24]"]);
+    assert_eq!(node.give(added(ETH1, "192.168.224.8/24", false)), [""; 0]);
 }
 
 #[test]
