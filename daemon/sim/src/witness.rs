@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use vrrp_proto::{
     Cause, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output, Report, State,
-    Transition,
+    Transition, Version,
 };
 
 use crate::coverage::{Coverage, Event};
@@ -20,6 +20,9 @@ use crate::host::{Datagram, Fed, News, Record, Says, Turn, host_octet, read};
 use crate::laws::{Broken, Law};
 use crate::network::Station;
 use crate::scenario::{Config, RouterConfig, TrackerConfig, interface_name, own_address};
+
+/// The least time between two answers: the shortest interval of the protocol.
+const REPLY_SPACING: Duration = Duration::from_millis(10);
 
 /// What is known of a host's routers and trackers.
 #[derive(Debug, Default)]
@@ -198,6 +201,7 @@ impl Witness {
             }
             Fed::Overrun | Fed::Stop => self.follow(now, record, awake)?,
         }
+        self.watch_answers(now, &before, record)?;
         self.watch_sending(now, &before, record)?;
         self.watch_deadlines(now, record)
     }
@@ -459,6 +463,71 @@ impl Witness {
                 "{name}: {} -> {} because of {:?} is not what happened at {:?}",
                 transition.from, transition.to, transition.cause, record.fed
             )))
+        }
+    }
+
+    /// Whoever leaves in an orderly way says so, and whoever hears of a rival answers it.
+    fn watch_answers(
+        &self,
+        now: Instant,
+        before: &BTreeMap<String, State>,
+        record: &Record,
+    ) -> Result<(), Broken> {
+        let speaks = |vrid: u8, resigns: bool| {
+            record.outputs.iter().any(|output| {
+                matches!(output, Output::Advertise { message, .. }
+                    if message.get(1) == Some(&vrid) && (message.get(2) == Some(&0)) == resigns)
+            })
+        };
+        for transition in transitions(record) {
+            let orderly = transition.from == State::Master
+                && matches!(
+                    transition.cause,
+                    Cause::Stopped | Cause::Removed | Cause::Unable(Obstacle::TrackerDown(_))
+                );
+            // A removed router is no more; its last packet may be of any VRID.
+            let vrid = self
+                .routers
+                .get(&*transition.router)
+                .map(|router| router.config.vrid);
+            if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
+                let name = &transition.router;
+                return Err(Law::Speaker.broken(format!("{name} leaves without a word")));
+            }
+        }
+        let Fed::Packet { packet, .. } = &record.fed else {
+            return Ok(());
+        };
+        let Some((name, says)) = packet
+            .says
+            .and_then(|says| Some((self.router_on(packet.segment, says.vrid.get())?, says)))
+        else {
+            return Ok(());
+        };
+        let router = &self.routers[&name];
+        let Phase::Master { sent_at, .. } = router.phase else {
+            return Ok(());
+        };
+        let stays = before.get(&name) == Some(&State::Master);
+        let own = router.source == Some(packet.source.address);
+        if !stays || own || !is_believed(&router.config, &says, packet) {
+            return Ok(());
+        }
+        let spoke = speaks(router.config.vrid, false);
+        let is_soon = record
+            .deadline_after
+            .is_some_and(|at| at <= now + REPLY_SPACING);
+        // RFC 9568 section 6.4.3: at once. Answers are spaced, and the one to a resignation is put
+        // off and not left out; RFC 3768 does not answer a lower priority.
+        let answers = match says.priority {
+            0 => spoke || is_soon,
+            _ if router.config.version == Version::V2 => true,
+            _ => spoke || now.since(sent_at) < REPLY_SPACING,
+        };
+        if answers {
+            Ok(())
+        } else {
+            Err(Law::Speaker.broken(format!("{name} does not answer {says:?}")))
         }
     }
 
