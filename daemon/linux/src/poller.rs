@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// How many descriptors one wait reports at most. The rest is reported by the next one.
+/// For how many descriptors there is room at first.
 const EVENTS: usize = 64;
 
 /// The descriptors that the loop waits for, each with a token that the loop understands.
@@ -25,7 +25,7 @@ pub struct Poller {
 /// What a wait found. Kept and reused by the loop.
 #[derive(Debug)]
 pub struct Events {
-    buffer: [EpollEvent; EVENTS],
+    buffer: Vec<EpollEvent>,
     len: usize,
 }
 
@@ -33,7 +33,7 @@ impl Events {
     /// Nothing yet.
     pub fn new() -> Self {
         Self {
-            buffer: [EpollEvent::empty(); EVENTS],
+            buffer: vec![EpollEvent::empty(); EVENTS],
             len: 0,
         }
     }
@@ -87,21 +87,27 @@ impl Poller {
     ///
     /// A process that was stopped and goes on, or a machine that was suspended, is interrupted in its
     /// wait (signal(7)). Then it has to find out what came meanwhile before it does what is due, so
-    /// an interrupted wait begins again.
+    /// an interrupted wait begins again. For the same reason all that is readable is reported at once,
+    /// and the room grows where it does not suffice: a master's advertisement may be in any socket.
     ///
     /// # Errors
     ///
     /// None that a valid poller could cause.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
-        let timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
+        let mut timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
             EpollTimeout::try_from(millis).unwrap_or(EpollTimeout::MAX)
         });
         loop {
             match self.epoll.wait(&mut events.buffer, timeout) {
-                Ok(len) => {
+                Ok(len) if len < events.buffer.len() => {
                     events.len = len;
                     return Ok(());
+                }
+                // What is readable stays so, and is reported again (epoll(7), level-triggered).
+                Ok(len) => {
+                    events.buffer.resize(2 * len, EpollEvent::empty());
+                    timeout = EpollTimeout::ZERO;
                 }
                 Err(Errno::EINTR) => {}
                 Err(error) => return Err(error.into()),
@@ -182,6 +188,19 @@ mod tests {
             waker.acknowledge();
         }
         assert_eq!(tokens(&poller, NOW), []);
+    }
+
+    #[test]
+    fn everything_that_is_readable_is_reported_at_once() {
+        let poller = Poller::new().unwrap();
+        let wakers: Vec<Waker> = (0..200).map(|_| Waker::new().unwrap()).collect();
+        for (waker, token) in wakers.iter().zip(0..) {
+            poller.add(waker, token).unwrap();
+            waker.wake();
+        }
+        let mut reported = tokens(&poller, None);
+        reported.sort_unstable();
+        assert_eq!(reported, Vec::from_iter(0..200));
     }
 
     #[test]
