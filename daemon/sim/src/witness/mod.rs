@@ -5,6 +5,9 @@
 //! are foretold, and anything else breaks a law. Where the host's own circumstances decide (links,
 //! trackers, the operator) the transition is followed, and its cause has to be true.
 
+mod cover;
+mod reference;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -14,12 +17,14 @@ use vrrp_proto::{
     Transition, Version,
 };
 
-use crate::coverage::{Coverage, Event};
-use crate::foreign::{is_believed, says, skew};
-use crate::host::{Datagram, Fed, News, Record, Says, Turn, host_octet, read};
+pub(crate) use self::reference::Watched;
+use self::reference::{Foretold, Phase, others_wait};
+use crate::coverage::Coverage;
+use crate::foreign::{is_believed, says};
+use crate::host::{Datagram, Fed, News, Record, Turn, read};
 use crate::laws::{Broken, Law};
 use crate::network::Station;
-use crate::scenario::{Config, RouterConfig, TrackerConfig, interface_name, own_address};
+use crate::scenario::{Config, RouterConfig, TrackerConfig, interface_name};
 
 /// The least time between two answers: the shortest interval of the protocol.
 const REPLY_SPACING: Duration = Duration::from_millis(10);
@@ -34,60 +39,11 @@ pub(crate) struct Witness {
     links: BTreeMap<InterfaceIndex, Link>,
 }
 
-/// A router as the RFCs have it.
-#[derive(Clone, Debug)]
-pub(crate) struct Watched {
-    pub(crate) config: RouterConfig,
-    phase: Phase,
-    /// The address from which it spoke last.
-    source: Option<IpAddr>,
-}
-
-#[derive(Clone, Debug)]
-enum Phase {
-    Init,
-    Fault,
-    Backup(Listening),
-    Master { sent_at: Instant, told: Duration },
-}
-
-#[derive(Clone, Debug)]
-struct Listening {
-    down_at: Instant,
-    heard_at: Instant,
-    interval: Duration,
-    last: Option<Heard>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Heard {
-    from: IpAddr,
-    priority: u8,
-    obeyed: bool,
-}
-
 #[derive(Clone, Copy, Debug)]
 struct Tracked {
     config: TrackerConfig,
     well: bool,
     streak: u32,
-}
-
-impl Watched {
-    pub(crate) const fn state(&self) -> State {
-        match self.phase {
-            Phase::Init => State::Init,
-            Phase::Fault => State::Fault,
-            Phase::Backup(_) => State::Backup,
-            Phase::Master { .. } => State::Master,
-        }
-    }
-}
-
-/// What has to happen.
-struct Foretold {
-    to: State,
-    cause: Cause,
 }
 
 impl Witness {
@@ -206,7 +162,7 @@ impl Witness {
         self.watch_deadlines(now, record)
     }
 
-    /// What the engine did on its own account must be told by the foreseen.
+    /// What a packet leads to is foretold.
     fn watch_packet(
         &mut self,
         now: Instant,
@@ -254,15 +210,15 @@ impl Witness {
             .filter_map(|address| Some(address.ipv4()?.octets()))
             .flatten()
             .collect();
-        let end = 8 + list.len();
+        let same_list = packet.payload.get(3).copied().map(usize::from)
+            == Some(router.config.addresses.len())
+            && packet.payload.get(8..8 + list.len()) == Some(&list[..]);
         packet
             .says
-            .is_some_and(|says| says.priority == 0 || says == own)
-            && (packet.payload.get(3).map(|count| 4 * usize::from(*count)) == Some(list.len())
-                && packet.payload.get(8..end) == Some(&list[..])
-                || packet.payload.get(2) == Some(&0))
+            .is_some_and(|says| says.priority == 0 || says == own && same_list)
     }
 
+    /// What is due is foretold, and what is not due does not happen.
     fn watch_tick(&mut self, now: Instant, record: &Record) -> Result<(), Broken> {
         let names: Vec<String> = self.routers.keys().cloned().collect();
         for name in names {
@@ -649,306 +605,6 @@ impl Witness {
             .find(|(_, router)| router.config.segment == segment && router.config.vrid == vrid)
             .map(|(name, _)| name.clone())
     }
-
-    fn cover(&self, host: Station, now: Instant, record: &Record, coverage: &mut Coverage) {
-        let mut count = |router: &Watched, event| coverage.pair(router.state(), event);
-        match &record.fed {
-            Fed::Packet { packet, .. } => {
-                let vrid = packet.payload.get(1).copied().unwrap_or_default();
-                let Some(name) = self.router_on(packet.segment, vrid) else {
-                    return;
-                };
-                let router = &self.routers[&name];
-                let own = own_address(packet.segment, host_octet(host)).address;
-                let event = match packet
-                    .says
-                    .filter(|s| is_believed(&router.config, s, packet))
-                {
-                    None => Event::Rejected,
-                    Some(says) if says.priority == 0 => Event::Resignation,
-                    Some(says) => match says.priority.cmp(&self.priority(&router.config)) {
-                        std::cmp::Ordering::Less => Event::LowerPriority,
-                        std::cmp::Ordering::Equal if packet.source.address > own => {
-                            Event::EqualPriorityGreaterAddress
-                        }
-                        std::cmp::Ordering::Equal => Event::EqualPriorityLesserAddress,
-                        std::cmp::Ordering::Greater => Event::HigherPriority,
-                    },
-                };
-                count(router, event);
-            }
-            Fed::Tick => {
-                for router in self.routers.values() {
-                    match &router.phase {
-                        Phase::Backup(listening) if now >= listening.down_at => {
-                            let late = now.since(listening.down_at) > listening.interval;
-                            let event = if late {
-                                Event::Overslept
-                            } else {
-                                Event::Deadline
-                            };
-                            count(router, event);
-                        }
-                        Phase::Master { sent_at, told } => {
-                            let slept = now.since(*sent_at);
-                            let due = record
-                                .deadline_before
-                                .is_some_and(|deadline| deadline <= now);
-                            if slept > others_wait(&router.config, *told) {
-                                count(router, Event::Overslept);
-                            } else if due {
-                                count(router, Event::Deadline);
-                            } else {
-                                count(router, Event::EarlyTick);
-                            }
-                        }
-                        Phase::Fault | Phase::Backup(_) => count(router, Event::EarlyTick),
-                        Phase::Init => {}
-                    }
-                }
-            }
-            Fed::Configure(config) => {
-                for (name, router) in &self.routers {
-                    let event = match config.routers.get(name) {
-                        None => Event::Removed,
-                        Some(new) if *new == router.config => Event::ReloadSame,
-                        Some(new)
-                            if (new.segment, new.vrid, new.version)
-                                != (
-                                    router.config.segment,
-                                    router.config.vrid,
-                                    router.config.version,
-                                ) =>
-                        {
-                            Event::Redefined
-                        }
-                        Some(_) => Event::ReloadChanged,
-                    };
-                    count(router, event);
-                }
-            }
-            Fed::News(news) => {
-                let event = match news {
-                    News::Link(link) if link.up && link.carrier => Event::LinkUp,
-                    News::Link(_) => Event::LinkDown,
-                    News::LinkRemoved(_) => Event::LinkRemoved,
-                    News::AddressAdded => Event::AddressAdded,
-                    News::AddressRemoved => Event::AddressRemoved,
-                };
-                self.routers
-                    .values()
-                    .for_each(|router| count(router, event));
-            }
-            Fed::Probe { tracker, well } => {
-                for router in self.routers.values() {
-                    if router.config.tracks.iter().any(|(name, _)| name == tracker) {
-                        count(
-                            router,
-                            if *well {
-                                Event::ProbeWell
-                            } else {
-                                Event::ProbeIll
-                            },
-                        );
-                    }
-                }
-            }
-            Fed::Overrun => self
-                .routers
-                .values()
-                .for_each(|router| count(router, Event::Overrun)),
-            Fed::Stop => self
-                .routers
-                .values()
-                .for_each(|router| count(router, Event::Stop)),
-        }
-    }
-}
-
-impl Watched {
-    /// Hears an advertisement that is to be believed, as backup or master.
-    fn hear(
-        &mut self,
-        now: Instant,
-        arrived: Instant,
-        packet: &Datagram,
-        says: &Says,
-        priority: u8,
-    ) -> Option<Foretold> {
-        let from = packet.source.address;
-        let foretold = match &self.phase {
-            Phase::Init | Phase::Fault => return None,
-            Phase::Backup(_) => None,
-            Phase::Master { .. } => {
-                if let Some(overslept) = self.oversleep(now, priority) {
-                    Some(overslept)
-                } else if says.priority > priority {
-                    let cause = Cause::HigherPriority {
-                        master: from,
-                        theirs: says.priority,
-                        ours: priority,
-                    };
-                    self.phase = self.listen_to_all(now, priority);
-                    Some(Foretold {
-                        to: State::Backup,
-                        cause,
-                    })
-                } else if says.priority == priority
-                    && says.priority > 0
-                    && self.source.is_some_and(|own| from > own)
-                {
-                    let cause = Cause::HigherAddress {
-                        master: from,
-                        priority,
-                    };
-                    self.phase = self.listen_to_all(now, priority);
-                    Some(Foretold {
-                        to: State::Backup,
-                        cause,
-                    })
-                } else {
-                    return None;
-                }
-            }
-        };
-        let preempts = self.config.preempt || self.config.priority == 255;
-        let (version, yielding) = (self.config.version, foretold.is_some());
-        let overslept = matches!(
-            foretold,
-            Some(Foretold {
-                cause: Cause::Overslept { .. },
-                ..
-            })
-        );
-        if let Phase::Backup(listening) = &mut self.phase {
-            let obeyed = says.priority >= priority || !preempts || (yielding && !overslept);
-            if says.priority == 0 {
-                listening.down_at = arrived + skew(version, priority, listening.interval);
-            } else if obeyed {
-                listening.interval = says.interval;
-                listening.heard_at = arrived;
-                listening.down_at =
-                    arrived + 3 * says.interval + skew(version, priority, says.interval);
-            }
-            let obeyed = says.priority == 0 || obeyed;
-            let is_third = |last: Heard| last.obeyed && last.from != from;
-            if obeyed || !listening.last.is_some_and(is_third) {
-                listening.last = Some(Heard {
-                    from,
-                    priority: says.priority,
-                    obeyed,
-                });
-            }
-        }
-        foretold
-    }
-
-    /// Time has passed.
-    fn tick(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
-        let listening = match &self.phase {
-            Phase::Init | Phase::Fault => return None,
-            Phase::Master { .. } => return self.oversleep(now, priority),
-            Phase::Backup(listening) => listening.clone(),
-        };
-        if now < listening.down_at {
-            return None;
-        }
-        if now.since(listening.down_at) > listening.interval {
-            // It has slept through advertisements as well.
-            let wait =
-                3 * listening.interval + skew(self.config.version, priority, listening.interval);
-            self.phase = Phase::Backup(Listening {
-                down_at: now + wait,
-                ..listening
-            });
-            return None;
-        }
-        let cause = match listening.last {
-            Some(Heard {
-                from, priority: 0, ..
-            }) => Cause::Resigned { master: from },
-            Some(Heard {
-                from,
-                priority: theirs,
-                obeyed: false,
-            }) => Cause::Preempted {
-                master: from,
-                theirs,
-                ours: priority,
-            },
-            last => Cause::Silence {
-                master: last.map(|heard| heard.from),
-                lasted: now.since(listening.heard_at),
-            },
-        };
-        self.phase = Phase::Master {
-            sent_at: now,
-            told: self.config.interval(),
-        };
-        Some(Foretold {
-            to: State::Master,
-            cause,
-        })
-    }
-
-    /// A master that has been silent for as long as others wait listens first.
-    fn oversleep(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
-        let Phase::Master { sent_at, told } = self.phase else {
-            return None;
-        };
-        let lasted = now.since(sent_at);
-        if lasted <= others_wait(&self.config, told) || self.config.priority == 255 {
-            return None;
-        }
-        self.phase = self.listen_to_all(now, priority);
-        Some(Foretold {
-            to: State::Backup,
-            cause: Cause::Overslept { lasted },
-        })
-    }
-
-    /// The phase that a transition leads to for which the host's circumstances are the reason.
-    fn enter(&self, now: Instant, priority: u8, transition: &Transition) -> Option<Phase> {
-        let owner = self.config.priority == 255;
-        match (&transition.cause, transition.to) {
-            (Cause::Started, State::Backup) if self.config.expect_master => {
-                let interval = self.config.interval();
-                let wait = interval + skew(self.config.version, priority, interval);
-                Some(Phase::Backup(Listening {
-                    down_at: now + wait,
-                    heard_at: now,
-                    interval,
-                    last: None,
-                }))
-            }
-            (Cause::Started | Cause::Recovered(_), State::Backup) if !owner => {
-                Some(self.listen_to_all(now, priority))
-            }
-            (Cause::Overslept { .. }, State::Backup) => Some(self.listen_to_all(now, priority)),
-            (Cause::Owner | Cause::Recovered(_), State::Master) if owner => Some(Phase::Master {
-                sent_at: now,
-                told: self.config.interval(),
-            }),
-            (Cause::Unable(_), State::Fault) => Some(Phase::Fault),
-            (Cause::Stopped | Cause::Removed | Cause::Redefined, State::Init) => Some(Phase::Init),
-            _ => None,
-        }
-    }
-
-    fn listen_to_all(&self, now: Instant, priority: u8) -> Phase {
-        let interval = self.config.interval();
-        Phase::Backup(Listening {
-            down_at: now + 3 * interval + skew(self.config.version, priority, interval),
-            heard_at: now,
-            interval,
-            last: None,
-        })
-    }
-}
-
-/// For how long the most eager of the others waits for a master that told its interval.
-fn others_wait(config: &RouterConfig, told: Duration) -> Duration {
-    3 * told + skew(config.version, 254, told)
 }
 
 /// Whether a router yields to another master.

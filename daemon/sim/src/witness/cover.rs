@@ -1,0 +1,136 @@
+//! Which event met which state.
+
+use std::cmp::Ordering;
+
+use vrrp_proto::Instant;
+
+use super::Witness;
+use super::reference::{Phase, Watched, others_wait};
+use crate::coverage::{Coverage, Event};
+use crate::foreign::is_believed;
+use crate::host::{Fed, News, Record, host_octet};
+use crate::network::Station;
+use crate::scenario::own_address;
+
+impl Witness {
+    /// Counts what an input meets.
+    pub(super) fn cover(
+        &self,
+        host: Station,
+        now: Instant,
+        record: &Record,
+        coverage: &mut Coverage,
+    ) {
+        let mut count = |router: &Watched, event| coverage.pair(router.state(), event);
+        match &record.fed {
+            Fed::Packet { packet, .. } => {
+                let vrid = packet.payload.get(1).copied().unwrap_or_default();
+                let Some(name) = self.router_on(packet.segment, vrid) else {
+                    return;
+                };
+                let router = &self.routers[&name];
+                let own = own_address(packet.segment, host_octet(host)).address;
+                let event = match packet
+                    .says
+                    .filter(|s| is_believed(&router.config, s, packet))
+                {
+                    None => Event::Rejected,
+                    Some(says) if says.priority == 0 => Event::Resignation,
+                    Some(says) => match says.priority.cmp(&self.priority(&router.config)) {
+                        Ordering::Less => Event::LowerPriority,
+                        Ordering::Equal if packet.source.address > own => {
+                            Event::EqualPriorityGreaterAddress
+                        }
+                        Ordering::Equal => Event::EqualPriorityLesserAddress,
+                        Ordering::Greater => Event::HigherPriority,
+                    },
+                };
+                count(router, event);
+            }
+            Fed::Tick => {
+                for router in self.routers.values() {
+                    match &router.phase {
+                        Phase::Backup(listening) if now >= listening.down_at => {
+                            let late = now.since(listening.down_at) > listening.interval;
+                            let event = if late {
+                                Event::Overslept
+                            } else {
+                                Event::Deadline
+                            };
+                            count(router, event);
+                        }
+                        Phase::Master { sent_at, told } => {
+                            let slept = now.since(*sent_at);
+                            let due = record
+                                .deadline_before
+                                .is_some_and(|deadline| deadline <= now);
+                            if slept > others_wait(&router.config, *told) {
+                                count(router, Event::Overslept);
+                            } else if due {
+                                count(router, Event::Deadline);
+                            } else {
+                                count(router, Event::EarlyTick);
+                            }
+                        }
+                        Phase::Fault | Phase::Backup(_) => count(router, Event::EarlyTick),
+                        Phase::Init => {}
+                    }
+                }
+            }
+            Fed::Configure(config) => {
+                for (name, router) in &self.routers {
+                    let event = match config.routers.get(name) {
+                        None => Event::Removed,
+                        Some(new) if *new == router.config => Event::ReloadSame,
+                        Some(new)
+                            if (new.segment, new.vrid, new.version)
+                                != (
+                                    router.config.segment,
+                                    router.config.vrid,
+                                    router.config.version,
+                                ) =>
+                        {
+                            Event::Redefined
+                        }
+                        Some(_) => Event::ReloadChanged,
+                    };
+                    count(router, event);
+                }
+            }
+            Fed::News(news) => {
+                let event = match news {
+                    News::Link(link) if link.up && link.carrier => Event::LinkUp,
+                    News::Link(_) => Event::LinkDown,
+                    News::LinkRemoved(_) => Event::LinkRemoved,
+                    News::AddressAdded => Event::AddressAdded,
+                    News::AddressRemoved => Event::AddressRemoved,
+                };
+                self.routers
+                    .values()
+                    .for_each(|router| count(router, event));
+            }
+            Fed::Probe { tracker, well } => {
+                for router in self.routers.values() {
+                    if router.config.tracks.iter().any(|(name, _)| name == tracker) {
+                        count(
+                            router,
+                            if *well {
+                                Event::ProbeWell
+                            } else {
+                                Event::ProbeIll
+                            },
+                        );
+                    }
+                }
+            }
+            Fed::Overrun => self
+                .routers
+                .values()
+                .for_each(|router| count(router, Event::Overrun)),
+            Fed::Stop => self
+                .routers
+                .values()
+                .for_each(|router| count(router, Event::Stop)),
+        }
+    }
+}
