@@ -10,6 +10,8 @@ mod deadlines;
 mod engine;
 mod limiter;
 pub mod params;
+#[cfg(any(test, feature = "promises"))]
+pub mod promises;
 mod router;
 pub mod snapshot;
 mod time;

@@ -2,18 +2,16 @@
 
 use core::net::Ipv4Addr;
 use core::time::Duration;
-use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 
 use super::rig::*;
-use crate::border::{Cause, Desired, Input, Output, Report, State};
+use crate::border::Input;
 use crate::engine::Engine;
 use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams};
+use crate::promises::Promises;
 use crate::time::Instant;
-use crate::types::{
-    AdvertInterval, InterfaceAddress, InterfaceIndex, Password, Priority, Version, Vrid,
-};
+use crate::types::{AdvertInterval, InterfaceIndex, Password, Priority, Version, Vrid};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 
 /// Small domains, so that what happens meets what there is.
@@ -71,103 +69,27 @@ struct Settings {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
-
     #[test]
     fn the_border_keeps_its_promises(
         first in any_configuration(),
         steps in proptest::collection::vec(any_step(), 1..60)) {
         let mut engine = Engine::new();
         let mut now = T0;
-        let mut held = BTreeSet::new();
+        let mut promises = Promises::default();
         let wired = [(ETH1.0, 1), (ETH2.0, 2)].map(|(index, name)| {
             let link = Step::Link { index, name, up: true, carrier: true, ethernet: true };
             [link, Step::Address { index, which: name, added: true, ours: false }]
         });
         for step in wired.into_iter().flatten().chain([first]).chain(steps) {
             let late = act(&mut engine, &mut now, &step);
-            check_outputs(&mut engine, &mut held, &format!("{step:?}"))?;
-            if !late {
-                continue;
+            let kept = promises.check(&mut engine, now);
+            prop_assert_eq!(kept, Ok(()), "{:?}", step);
+            if late {
+                let kept = promises.check_tick(&mut engine, now);
+                prop_assert_eq!(kept, Ok(()), "tick after {:?}", step);
             }
-            engine.handle(now, Input::Tick);
-            check_outputs(&mut engine, &mut held, &format!("tick after {step:?}"))?;
-            if let Some((due, why)) = engine.poll_timeout() {
-                prop_assert!(due > now, "{why} is due in the past: a busy loop");
-            }
-            engine.handle(now, Input::Tick);
-            prop_assert_eq!(engine.poll(), None, "a repeated tick does something");
         }
     }
-}
-
-/// Reads all outputs: only masters speak, and what is held adds up to what the engine says.
-fn check_outputs(
-    engine: &mut Engine,
-    held: &mut BTreeSet<(InterfaceIndex, InterfaceAddress)>,
-    step: &str,
-) -> Result<(), TestCaseError> {
-    let outputs: Vec<_> = core::iter::from_fn(|| engine.poll()).collect();
-    let state = |vrid: u8| {
-        let name = format!("VI_{vrid}");
-        let mut states = engine.states();
-        states
-            .find(|(known, _)| ***known == name)
-            .map(|(_, state)| state)
-    };
-    for output in &outputs {
-        match output {
-            Output::Advertise { message, .. } => {
-                let &[_, vrid, priority, count, ..] = &message[..] else {
-                    return Err(TestCaseError::fail(format!("{step}: a short message")));
-                };
-                prop_assert!(count > 0, "{}: an advertisement without an address", step);
-                if priority > 0 && !yields(&outputs, vrid) {
-                    prop_assert_eq!(state(vrid), Some(State::Master), "{} of {}", step, vrid);
-                }
-            }
-            Output::Kernel(Desired {
-                interface,
-                hold,
-                release,
-                ..
-            }) => {
-                for gone in release.iter() {
-                    held.retain(|(on, there)| on != interface || there.address != gone.address);
-                }
-                held.extend(hold.iter().map(|address| (*interface, *address)));
-            }
-            Output::Announce { addresses, .. } => {
-                prop_assert!(!addresses.is_empty());
-                for address in addresses.iter() {
-                    let vrid = (address.ipv4().unwrap().octets()[3] - 100) / 10;
-                    prop_assert_eq!(state(vrid), Some(State::Master), "{}: {}", step, address);
-                }
-            }
-            Output::Report(_) => {}
-        }
-    }
-    let says: BTreeSet<_> = engine.held().collect();
-    prop_assert_eq!(&*held, &says, "{}", step);
-    Ok(())
-}
-
-/// Whether a router yields to another master, which is when it may say a last word.
-fn yields(outputs: &[Output], vrid: u8) -> bool {
-    let name = format!("VI_{vrid}");
-    outputs.iter().any(|output| match output {
-        Output::Report(Report::Transition(transition)) => {
-            let to_another = matches!(
-                transition.cause,
-                Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
-            );
-            *transition.router == *name && to_another
-        }
-        Output::Report(_)
-        | Output::Advertise { .. }
-        | Output::Kernel(_)
-        | Output::Announce { .. } => false,
-    })
 }
 
 /// Lets `step` happen. Returns whether time may have passed.

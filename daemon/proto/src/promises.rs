@@ -1,0 +1,140 @@
+//! What the border promises whatever comes in, for those who try it: property test and fuzzer.
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::collections::BTreeSet;
+
+use crate::border::{Cause, Desired, Input, Output, Report};
+use crate::engine::Engine;
+use crate::time::Instant;
+use crate::types::{InterfaceAddress, InterfaceIndex};
+use crate::wire::{Advert, PRIORITY_RESIGN};
+
+/// Reads the outputs of an engine from its beginning on, and knows from them what it holds.
+#[derive(Debug, Default)]
+pub struct Promises {
+    held: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
+}
+
+impl Promises {
+    /// Drains the engine: only masters speak, and what is held adds up to what the engine says.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
+        let outputs: Vec<_> = core::iter::from_fn(|| engine.poll()).collect();
+        let says: BTreeSet<_> = engine.held().collect();
+        for output in &outputs {
+            match output {
+                Output::Advertise {
+                    interface, message, ..
+                } => {
+                    let (priority, addresses) = read(message).ok_or("a short message")?;
+                    if addresses.is_empty() {
+                        return Err("an advertisement without an address".to_owned());
+                    }
+                    let is_master = addresses.iter().all(|address| {
+                        says.iter()
+                            .any(|(on, held)| on == interface && held.address == *address)
+                    });
+                    if priority != PRIORITY_RESIGN && !is_master {
+                        let vrid = Advert::peek_vrid(message);
+                        let mut yielding = yielding(&outputs);
+                        let instances = engine.snapshot(now).instances;
+                        let is_last_word = yielding.any(|name| {
+                            instances.iter().any(|router| {
+                                *router.name == *name && Some(router.virtual_router_id) == vrid
+                            })
+                        });
+                        if !is_last_word {
+                            return Err(format!("who is not master advertises {addresses:?}"));
+                        }
+                    }
+                }
+                Output::Kernel(Desired {
+                    interface,
+                    hold,
+                    release,
+                    ..
+                }) => {
+                    for gone in release.iter() {
+                        self.held
+                            .retain(|(on, there)| on != interface || there.address != gone.address);
+                    }
+                    self.held
+                        .extend(hold.iter().map(|address| (*interface, *address)));
+                }
+                Output::Announce {
+                    interface,
+                    addresses,
+                    ..
+                } => {
+                    if addresses.is_empty() {
+                        return Err("an announcement of nothing".to_owned());
+                    }
+                    for address in addresses.iter() {
+                        if !says.contains(&(*interface, *address)) {
+                            return Err(format!("{address} is announced and not held"));
+                        }
+                    }
+                }
+                Output::Report(_) => {}
+            }
+        }
+        if self.held == says {
+            Ok(())
+        } else {
+            let held = &self.held;
+            Err(format!(
+                "it says that it holds {says:?}, and it is {held:?}"
+            ))
+        }
+    }
+
+    /// Ticks twice: what is due is done at once, and once.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check_tick(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
+        engine.handle(now, Input::Tick);
+        self.check(engine, now)?;
+        if let Some((due, why)) = engine.poll_timeout()
+            && due <= now
+        {
+            return Err(format!("{why} is due in the past: a busy loop"));
+        }
+        engine.handle(now, Input::Tick);
+        match engine.poll() {
+            None => Ok(()),
+            Some(output) => Err(format!("a repeated tick does something: {output:?}")),
+        }
+    }
+}
+
+/// The priority and the addresses of a message, read without the parser.
+fn read(message: &[u8]) -> Option<(u8, Vec<IpAddr>)> {
+    let [_, _, priority, count, _, _, _, _, rest @ ..] = message else {
+        return None;
+    };
+    let (addresses, _) = rest.as_chunks::<4>();
+    let addresses = addresses.get(..usize::from(*count))?;
+    let addresses = addresses
+        .iter()
+        .map(|octets| Ipv4Addr::from(*octets).into());
+    Some((*priority, addresses.collect()))
+}
+
+/// The names of the routers that yield to another master, which is when one may say a last word.
+fn yielding(outputs: &[Output]) -> impl Iterator<Item = &str> {
+    outputs.iter().filter_map(|output| {
+        let Output::Report(Report::Transition(transition)) = output else {
+            return None;
+        };
+        let to_another = matches!(
+            transition.cause,
+            Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
+        );
+        to_another.then_some(&*transition.router)
+    })
+}
