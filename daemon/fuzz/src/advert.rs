@@ -1,0 +1,221 @@
+//! Bytes to an advertisement.
+
+use core::net::{IpAddr, Ipv4Addr};
+
+use vrrp_proto::wire::ipv4::{self, HEADER_LEN};
+use vrrp_proto::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, PROTOCOL};
+use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version};
+
+/// The length of the message's header.
+const HEAD: usize = 8;
+
+/// Splits an IPv4 packet and parses what is in it, as several routers expect it. The first byte says
+/// which checksum the message is given, because chance finds no right one.
+///
+/// # Panics
+///
+/// When a whole packet is not split or another one is; when an advertisement is not judged by the
+/// first rule that it breaks; and when one that is accepted is another one when it is sent again.
+pub fn advert(bytes: &[u8]) {
+    let [how, packet @ ..] = bytes else { return };
+    let mut packet = packet.to_vec();
+    let whole = is_whole(&packet);
+    let Some((header, payload)) = ipv4::split(&packet) else {
+        assert!(whole.is_none(), "a whole packet is refused");
+        return;
+    };
+    let Some((head, end)) = whole else {
+        panic!("half a packet is taken");
+    };
+    assert_eq!(payload, &packet[head..end]);
+    assert_eq!(header.source.octets(), packet[12..16]);
+    assert_eq!(header.destination.octets(), packet[16..20]);
+    assert_eq!(header.ttl, packet[8]);
+
+    let message = &mut packet[head..end];
+    match how % 4 {
+        1 => seal(message, 0),
+        2 => {
+            let pseudo = pseudo_header(message, header.source, header.destination);
+            seal(message, pseudo);
+        }
+        // As it is.
+        _ => {}
+    }
+    let packet = Packet {
+        at: Instant::ZERO,
+        interface: InterfaceIndex(1),
+        source: header.source.into(),
+        destination: header.destination.into(),
+        hop_limit: header.ttl,
+        payload: message,
+    };
+    for expected in expectations(message) {
+        judge(&packet, &expected);
+    }
+}
+
+/// Where the message of a whole IPv4 packet begins and ends.
+fn is_whole(packet: &[u8]) -> Option<(usize, usize)> {
+    if packet.len() < HEADER_LEN || packet[0] >> 4 != 4 {
+        return None;
+    }
+    let head = 4 * usize::from(packet[0] & 0x0f);
+    let end = 256 * usize::from(packet[2]) + usize::from(packet[3]);
+    (HEADER_LEN <= head && head <= end && end <= packet.len()).then_some((head, end))
+}
+
+/// Routers with and without a password and of several intervals, and one that has those of the
+/// message.
+fn expectations(message: &[u8]) -> Vec<Expected> {
+    let seconds = message
+        .get(5)
+        .copied()
+        .and_then(AdvertInterval::from_seconds);
+    let its_own = seconds.unwrap_or(AdvertInterval::DEFAULT);
+    let its_password = auth_data(message).and_then(|data| Password::new(&data));
+    let passwords = [its_password, Password::new(b"1111")];
+    let mut expectations = vec![Expected {
+        version: Version::V3,
+        interval: AdvertInterval::DEFAULT,
+        auth: Auth::None,
+    }];
+    for interval in [AdvertInterval::DEFAULT, its_own] {
+        let passes = passwords.into_iter().flatten().map(Auth::Pass);
+        expectations.extend(passes.chain([Auth::None]).map(|auth| Expected {
+            version: Version::V2,
+            interval,
+            auth,
+        }));
+    }
+    expectations
+}
+
+/// The authentication data, where version 2 has them.
+fn auth_data(message: &[u8]) -> Option<[u8; 8]> {
+    let at = HEAD + 4 * usize::from(*message.get(3)?);
+    message.get(at..at + 8)?.try_into().ok()
+}
+
+fn judge(packet: &Packet<'_>, expected: &Expected) {
+    let x = packet.payload;
+    let received = match (
+        Advert::parse(packet, expected),
+        first_fault(packet, expected),
+    ) {
+        (Ok(received), None) => received,
+        (Err(cause), Some(fault)) if cause == fault => return,
+        (judged, fault) => panic!("{judged:?}, and what is wrong is {fault:?}: {packet:?}"),
+    };
+    let advert = received.advert;
+    assert_eq!(Advert::peek_vrid(x), Some(advert.vrid));
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.source, packet.destination) else {
+        panic!("a header of IPv4 has other addresses");
+    };
+    let again = advert.emit(received.checksum, source, destination);
+
+    // What is ignored, is sent as zero: reserved bits and data of no authentication; what follows
+    // the message is not sent.
+    let mut normal = x[..again.len()].to_vec();
+    match (expected.version, expected.auth) {
+        (Version::V3, _) => normal[4] &= 0x0f,
+        (Version::V2, Auth::None) => {
+            let at = normal.len() - 8;
+            normal[at..].fill(0);
+        }
+        (Version::V2, Auth::Pass(_)) => {}
+    }
+    let blank = |message: &[u8]| {
+        let mut message = message.to_vec();
+        message[6..8].fill(0);
+        message
+    };
+    assert_eq!(blank(&again), blank(&normal));
+    if normal == x {
+        // Both are zero to the one's complement.
+        let zero = |high: u8, low: u8| (high, low) == (0, 0) || (high, low) == (0xff, 0xff);
+        assert!(
+            again[6..8] == x[6..8] || zero(again[6], again[7]) && zero(x[6], x[7]),
+            "another checksum: {again:?} of {x:?}"
+        );
+    }
+    let packet = Packet {
+        payload: &again,
+        ..*packet
+    };
+    let read = Advert::parse(&packet, expected).map(|received| received.advert);
+    assert_eq!(read, Ok(advert));
+}
+
+/// The first rule of RFC 9568 section 7.1 or RFC 3768 section 7.1 that a packet breaks, worked out
+/// without the parser.
+fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
+    let x = packet.payload;
+    let is_2 = expected.version == Version::V2;
+    let at = |n: usize| x.get(n).copied();
+    let data = if is_2 { 8 } else { 0 };
+    let needed = HEAD + 4 * usize::from(at(3).unwrap_or(0)) + data;
+    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.source, packet.destination) else {
+        panic!("a header of IPv4 has other addresses");
+    };
+    let plain = fold(sum(x)) == 0xffff;
+    let pseudo = fold(sum(x) + pseudo_header(x, source, destination)) == 0xffff;
+    let is_wrong_password = match expected.auth {
+        Auth::Pass(password) => auth_data(x) != Some(*password.bytes()),
+        Auth::None => false,
+    };
+    let auth_type = u8::from(expected.auth != Auth::None);
+    let seconds = u16::from(at(5).unwrap_or(0));
+    let centiseconds = u16::from(at(4).unwrap_or(0) & 0x0f) << 8 | seconds;
+    let rules = [
+        (packet.hop_limit != HOP_LIMIT, DropCause::HopLimit),
+        (x.is_empty(), DropCause::Length),
+        (
+            at(0).map(|b| b >> 4) != Some(expected.version.number()),
+            DropCause::Version,
+        ),
+        (at(0).map(|b| b & 0x0f) != Some(1), DropCause::Type),
+        (x.len() < needed, DropCause::Length),
+        (!plain && (is_2 || !pseudo), DropCause::Checksum),
+        (at(1) == Some(0), DropCause::UnknownVrid),
+        (is_2 && at(4) != Some(auth_type), DropCause::AuthType),
+        (is_2 && is_wrong_password, DropCause::AuthPassword),
+        (
+            is_2 && (seconds == 0 || 100 * seconds != expected.interval.centiseconds()),
+            DropCause::Interval,
+        ),
+        (!is_2 && centiseconds == 0, DropCause::ZeroInterval),
+        (!is_2 && at(3) == Some(0), DropCause::NoAddresses),
+    ];
+    let broken = rules.into_iter().find(|(is_broken, _)| *is_broken);
+    broken.map(|(_, cause)| cause)
+}
+
+/// Gives a message the checksum that is right with `more` added to its sum.
+fn seal(message: &mut [u8], more: u64) {
+    if message.len() >= HEAD {
+        message[6..8].fill(0);
+        let checksum = !fold(sum(message) + more);
+        message[6..8].copy_from_slice(&checksum.to_be_bytes());
+    }
+}
+
+/// The sum of the pseudo-header (RFC 5798 section 5.2.8).
+fn pseudo_header(message: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
+    let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
+    sum(&source.octets()) + sum(&destination.octets()) + u64::from(PROTOCOL) + length
+}
+
+fn sum(bytes: &[u8]) -> u64 {
+    let word = |pair: &[u8]| u64::from(pair[0]) << 8 | u64::from(*pair.get(1).unwrap_or(&0));
+    bytes.chunks(2).map(word).sum()
+}
+
+fn fold(sum: u64) -> u16 {
+    // What a carry adds at the end is the remainder, but that a multiple is never folded to zero.
+    match u16::try_from(sum % 0xffff) {
+        Ok(0) if sum > 0 => 0xffff,
+        Ok(rest) => rest,
+        Err(_) => unreachable!("less than 65,535"),
+    }
+}

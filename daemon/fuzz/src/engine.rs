@@ -1,0 +1,385 @@
+//! Bytes to inputs of an engine.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::time::Duration;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use vrrp_proto::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
+use vrrp_proto::promises::Promises;
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use vrrp_proto::{
+    AdvertInterval, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress,
+    Packet, Password, Priority, Version, Vrid,
+};
+
+use crate::choices::Choices;
+
+/// How many inputs there are at most.
+const STEPS: usize = 300;
+
+/// Hands inputs to an engine. Either the configurations are such as `vrrp-config` lets pass, and the
+/// engine keeps all promises of the border; or they are any that the types allow, and it does not
+/// panic and comes to rest.
+///
+/// # Panics
+///
+/// When it does not.
+pub fn engine(bytes: &[u8]) {
+    let mut choices = Choices::new(bytes);
+    let mut node = Node {
+        is_valid: choices.mostly(),
+        ..Node::default()
+    };
+    for index in 1..=2 {
+        let link = choices.link(index, index);
+        node.give(Input::Link(link));
+        let input = choices.address_input(index, true);
+        node.give(input);
+    }
+    let params = choices.params(node.is_valid);
+    node.give(Input::Configure(params));
+    for _ in 0..STEPS {
+        if choices.is_used_up() {
+            break;
+        }
+        node.step(&mut choices);
+    }
+    // Whatever happened, it can stop.
+    node.give(Input::Stop);
+    node.tick();
+    assert_eq!(node.engine.held().next(), None, "held after the stop");
+    let told = node.engine.snapshot(node.now);
+    assert!(
+        told.instances.len() < 20,
+        "{} routers",
+        told.instances.len()
+    );
+    for router in told.instances {
+        let history = router.history.len();
+        assert!(history <= 100, "a history of {history} transitions");
+    }
+}
+
+struct Node {
+    engine: Engine,
+    promises: Promises,
+    now: Instant,
+    is_valid: bool,
+}
+
+impl Default for Node {
+    fn default() -> Self {
+        Self {
+            engine: Engine::new(),
+            promises: Promises::default(),
+            now: Instant::from_nanos(1_000_000_000_000),
+            is_valid: true,
+        }
+    }
+}
+
+impl Node {
+    fn give(&mut self, input: Input<'_>) {
+        let told = format!("{input:?}");
+        self.engine.handle(self.now, input);
+        self.check(&told);
+    }
+
+    fn check(&mut self, after: &str) {
+        if self.is_valid {
+            let kept = self.promises.check(&mut self.engine, self.now);
+            assert_eq!(kept, Ok(()), "{after}");
+        } else {
+            let outputs = core::iter::from_fn(|| self.engine.poll());
+            let outputs = outputs.count();
+            assert!(outputs < 2_000, "{outputs} outputs after {after}");
+        }
+    }
+
+    fn tick(&mut self) {
+        if self.is_valid {
+            let kept = self.promises.check_tick(&mut self.engine, self.now);
+            assert_eq!(kept, Ok(()), "a tick");
+            return;
+        }
+        self.engine.handle(self.now, Input::Tick);
+        self.check("a tick");
+        if let Some((due, why)) = self.engine.poll_timeout() {
+            assert!(due > self.now, "{why} is due in the past: a busy loop");
+        }
+    }
+
+    fn step(&mut self, choices: &mut Choices<'_>) {
+        let index = choices.number(1..=3_u32);
+        match choices.number(0..=24_u8) {
+            0 | 1 => {
+                let params = choices.params(self.is_valid);
+                self.give(Input::Configure(params));
+            }
+            2 => {
+                let name = choices.number(1..=3);
+                let link = choices.link(index, name);
+                self.give(Input::Link(link));
+            }
+            3 => self.give(Input::LinkRemoved(InterfaceIndex(index))),
+            4..=6 => {
+                let input = choices.address_input(index, self.is_valid);
+                self.give(input);
+            }
+            7..=11 => self.hear(choices, index),
+            12 | 13 => {
+                let tracker = choices.tracker();
+                let (well, detail) = (choices.coin(), "said".into());
+                self.give(Input::Probe {
+                    tracker: &tracker,
+                    well,
+                    detail,
+                });
+            }
+            14 => self.give(Input::Overrun),
+            15 => {
+                if choices.number(0..=7_u8) == 7 {
+                    self.give(Input::Stop);
+                }
+            }
+            16 | 17 => {
+                let most = choices.pick(&[20_000_000, 2_000_000_000, 60_000_000_000, 1 << 52]);
+                let span = choices.number(0..=most);
+                self.now = self.now + Duration::from_nanos(span);
+                self.tick();
+            }
+            // What is due, in time or late; and all until then.
+            _ => {
+                if let Some((due, _)) = self.engine.poll_timeout() {
+                    let late = choices.pick(&[0, 0, 0, 0, 1, 1_000_000, 5_000_000_000]);
+                    self.now = self.now.max(due) + Duration::from_nanos(late);
+                }
+                self.tick();
+            }
+        }
+    }
+
+    /// Hears an advertisement, or what looks like one.
+    fn hear(&mut self, choices: &mut Choices<'_>, index: u32) {
+        let source = Ipv4Addr::new(10, 0, 0, choices.number(1..=5));
+        let form = choices.pick(&[ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly]);
+        let mut bytes = if choices.mostly() {
+            choices.advert(source, form)
+        } else {
+            choices.bytes(40).to_vec()
+        };
+        if !bytes.is_empty() && !choices.mostly() {
+            let at = choices.number(0..=bytes.len() - 1);
+            bytes[at] = choices.number(0..=u8::MAX);
+        }
+        let early = choices.pick(&[0, 0, 0, 1_000_000, 1_000_000_000, 1 << 52]);
+        let at = match choices.mostly() {
+            true => self.now - Duration::from_nanos(early),
+            false => Instant::MAX,
+        };
+        let packet = Packet {
+            at,
+            interface: InterfaceIndex(index),
+            source: match choices.mostly() {
+                true => source.into(),
+                false => Ipv6Addr::LOCALHOST.into(),
+            },
+            destination: GROUP_V4.into(),
+            hop_limit: choices.pick(&[255, 255, 255, 255, 255, 255, 64, 0]),
+            payload: &bytes,
+        };
+        self.give(Input::Packet(packet));
+    }
+}
+
+impl Choices<'_> {
+    fn link(&mut self, index: u32, name: u32) -> Link {
+        let mac = MacAddress([2, 0, 0, 0, 0, self.number(1..=2)]);
+        Link {
+            index: InterfaceIndex(index),
+            name: interface_name(name),
+            up: self.mostly(),
+            carrier: self.mostly(),
+            mac: self.mostly().then_some(mac),
+        }
+    }
+
+    /// An address of the host, or one that may be virtual, comes or goes.
+    fn address_input(&mut self, index: u32, is_valid: bool) -> Input<'static> {
+        let interface = InterfaceIndex(index);
+        let address = match self.coin() {
+            true => host_address(self.number(1..=5)),
+            false => self.address(is_valid),
+        };
+        match self.mostly() {
+            true => Input::AddressAdded {
+                interface,
+                address,
+                ours: !self.mostly(),
+            },
+            false => Input::AddressRemoved { interface, address },
+        }
+    }
+
+    /// An address that some router may have as virtual.
+    fn address(&mut self, is_valid: bool) -> InterfaceAddress {
+        if is_valid {
+            return host_address(100 + self.number(0..=11));
+        }
+        let address: IpAddr = match self.number(0..=3_u8) {
+            0 => Ipv6Addr::from(self.number(0..=u128::MAX)).into(),
+            1 => Ipv4Addr::from(self.number(0..=u32::MAX)).into(),
+            _ => return host_address(100 + self.number(0..=11)),
+        };
+        let prefix = self.number(0..=u8::MAX);
+        InterfaceAddress { address, prefix }
+    }
+
+    fn tracker(&mut self) -> Arc<str> {
+        format!("t{}", self.number(0..=4_u8)).into()
+    }
+
+    fn params(&mut self, is_valid: bool) -> NodeParams {
+        let mut node = NodeParams::default();
+        for n in 0..self.number(0..=3_u8) {
+            let kind = match self.mostly() {
+                true => TrackerKind::Probe {
+                    definition: self.pick(&["a", "a", "b"]).into(),
+                    interval: Duration::from_secs(1),
+                },
+                false => TrackerKind::Interface {
+                    name: interface_name(self.number(1..=3)),
+                },
+            };
+            let counts = if is_valid {
+                [1, 1, 2, 3]
+            } else {
+                [1, 2, 0, u32::MAX]
+            };
+            let params = TrackerParams {
+                kind,
+                rise: self.pick(&counts),
+                fall: self.pick(&counts),
+            };
+            node.trackers.insert(format!("t{n}").into(), params);
+        }
+        for n in 0..self.number(1..=4_u8) {
+            let router = self.router(n, is_valid);
+            if self.mostly() {
+                node.routers.insert(format!("VI_{n}").into(), router);
+            }
+        }
+        if is_valid {
+            make_valid(&mut node);
+        }
+        node
+    }
+
+    fn router(&mut self, n: u8, is_valid: bool) -> RouterParams {
+        let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
+        let password = Password::new(b"1111").filter(|_| !self.mostly());
+        let addresses = if is_valid {
+            let first = self.number(0..=2_u8);
+            let count = self.number(1..=3 - first);
+            let numbers = (first..first + count).map(|a| host_address(100 + 3 * n + a));
+            numbers.collect()
+        } else {
+            let count = self.pick(&[0, 1, 2, 3, 300_u16]);
+            (0..count).map(|_| self.address(false)).collect()
+        };
+        let tracks = (0..self.number(0..=2_u8)).map(|_| {
+            let weight = match is_valid {
+                true => self.number(-253..=253),
+                false => self.number(i16::MIN..=i16::MAX),
+            };
+            Track {
+                tracker: self.tracker(),
+                effect: match (weight, is_valid) {
+                    (0, true) => Effect::Fault,
+                    _ if !self.mostly() => Effect::Fault,
+                    _ => Effect::Weight(weight),
+                },
+            }
+        });
+        let tracks = tracks.collect();
+        RouterParams {
+            interface: interface_name(self.number(1..=2)),
+            vrid: vrid(self.pick(&[n + 1, n + 1, 1, 10 + n])),
+            version,
+            priority: self
+                .number_or(&[100, 99, 101, 255, 1, 254])
+                .unwrap_or(Priority::DEFAULT),
+            interval: self.interval(version, is_valid),
+            preempt: self.mostly(),
+            expect_master: !self.mostly(),
+            password: password.filter(|_| !is_valid || version == Version::V2),
+            addresses,
+            tracks,
+        }
+    }
+
+    fn number_or(&mut self, usual: &[u8]) -> Option<Priority> {
+        let number = match self.mostly() {
+            true => self.pick(usual),
+            false => self.number(1..=255),
+        };
+        Priority::new(number)
+    }
+
+    fn interval(&mut self, version: Version, is_valid: bool) -> AdvertInterval {
+        let interval = match version {
+            Version::V2 if is_valid || self.mostly() => {
+                AdvertInterval::from_seconds(self.pick(&[1, 1, 1, 2, 255]))
+            }
+            Version::V2 | Version::V3 => {
+                AdvertInterval::from_centiseconds(self.pick(&[100, 100, 1, 37, 4095]))
+            }
+        };
+        interval.unwrap_or(AdvertInterval::DEFAULT)
+    }
+
+    fn advert(&mut self, source: Ipv4Addr, form: ChecksumForm) -> Vec<u8> {
+        let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
+        let password = Password::new(b"1111").filter(|_| !self.mostly());
+        let addresses = [[10, 0, 0, 100]; 3];
+        Advert {
+            version,
+            vrid: vrid(self.number(1..=5)),
+            priority: self.pick(&[100, 0, 99, 101, 255, 1, 254]),
+            interval: self.interval(version, true),
+            addresses: AddressList::new(&addresses[..self.number(1..=3)]),
+            auth: password.map_or(Auth::None, Auth::Pass),
+        }
+        .emit(form, source, GROUP_V4)
+    }
+}
+
+/// Leaves out what `vrrp-config` would not let pass: a VRID that is used twice on an interface, and
+/// trackers that are not there.
+fn make_valid(node: &mut NodeParams) {
+    let NodeParams { routers, trackers } = node;
+    let mut used = BTreeSet::new();
+    routers.retain(|_, router| used.insert((Arc::clone(&router.interface), router.vrid)));
+    for router in routers.values_mut() {
+        let mut followed = BTreeSet::new();
+        router.tracks.retain(|track| {
+            trackers.contains_key(&track.tracker) && followed.insert(Arc::clone(&track.tracker))
+        });
+    }
+}
+
+fn interface_name(number: u32) -> Arc<str> {
+    format!("eth{number}").into()
+}
+
+fn host_address(host: u8) -> InterfaceAddress {
+    InterfaceAddress {
+        address: Ipv4Addr::new(10, 0, 0, host).into(),
+        prefix: 24,
+    }
+}
+
+fn vrid(number: u8) -> Vrid {
+    Vrid::new(number).unwrap_or_else(|| unreachable!("{number} is not 0"))
+}
