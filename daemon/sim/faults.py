@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Checks the laws: puts one deliberate fault at a time into a copy of the code, and demands that the
-simulation finds it.
+simulation finds it: in its fixed seeds, or in one of its stories.
 
   daemon/sim/faults.py [NAME…]      all, or those
   daemon/sim/faults.py --write      all, and the table goes into docs/simulation.md
@@ -338,13 +338,22 @@ def find(program: Path) -> str | None:
     except subprocess.TimeoutExpired:
         return "does not end"
     if done.returncode == 0:
-        return None
+        return find_by_story(program)
     broken = re.search(r"^seed (\d+), \d+ ms: (\w+):", done.stdout, re.MULTILINE)
     if broken:
         return f"{broken[2]}, seed {broken[1]}"
     if "memory allocation" in done.stderr:
         return "does not end, and takes all memory"
     return "panics" if "panicked" in done.stderr else None
+
+
+def find_by_story(program: Path) -> str | None:
+    for story in sorted((PROJECT / "daemon" / "sim" / "stories").glob("*.json")):
+        done = subprocess.run([program, "--replay", story], capture_output=True, text=True, check=False)
+        broken = re.search(r"^\d+ (\w+): ", done.stdout, re.MULTILINE)
+        if done.returncode != 0 and broken:
+            return f"{broken[1]}, story {story.stem}"
+    return None
 
 
 def limit() -> None:
