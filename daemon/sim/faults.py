@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 TABLE = PROJECT / "docs" / "simulation.md"
 SEEDS = 2000
 # Seconds; without a fault it takes a tenth of it.
-PATIENCE = 300
+PATIENCE = 100
 MEMORY = 2 << 30
 
 ROUTER = "daemon/proto/src/router.rs"
