@@ -473,7 +473,7 @@ impl Witness {
         let is_soon = record
             .deadline_after
             .is_some_and(|at| at <= now + REPLY_SPACING);
-        // RFC 9568 section 6.4.3: at once. Answers are spaced, and the one to a resignation is put
+        // At once (RFC 9568 section 6.4.3). Answers are spaced, and the one to a resignation is put
         // off and not left out; RFC 3768 does not answer a lower priority.
         let answers = match says.priority {
             0 => spoke || is_soon,
