@@ -120,6 +120,22 @@ mod tests {
         }
     }
 
+    /// Whoever comes nearer passes those above it, and not those beside it.
+    #[test]
+    fn whoever_comes_nearer_leaves_the_others_in_order() {
+        let mut deadlines = Deadlines::new(7);
+        for (router, nanos) in [0, 50, 10, 60, 60, 20, 20].into_iter().enumerate() {
+            deadlines.set(router, Some(Instant::from_nanos(nanos)));
+        }
+        deadlines.set(2, Some(Instant::from_nanos(5)));
+        let in_order = core::iter::from_fn(|| {
+            let (_, router) = deadlines.first()?;
+            deadlines.set(router, None);
+            Some(router)
+        });
+        assert_eq!(in_order.collect::<Vec<_>>(), [0, 2, 5, 6, 1, 3, 4]);
+    }
+
     proptest! {
         #[test]
         fn the_first_is_always_the_least(

@@ -100,4 +100,12 @@ mod tests {
         assert_eq!(told(&mut limiter, 1), 0);
         assert_eq!(told(&mut limiter, 2), 256);
     }
+
+    #[test]
+    fn a_minute_after_it_was_full_the_first_who_comes_is_told() {
+        let mut limiter = Limiter::default();
+        assert!((0..256).all(|n| limiter.admit(at(0), subject(n))));
+        assert!(!limiter.admit(at(0), subject(256)));
+        assert!(limiter.admit(at(60), subject(257)));
+    }
 }

@@ -88,6 +88,12 @@ mod tests {
     }
 
     #[test]
+    fn an_instant_is_the_number_that_it_was_made_of() {
+        let instant = Instant::from_nanos(7);
+        assert_eq!((instant + Duration::from_nanos(3)).as_nanos(), 10);
+    }
+
+    #[test]
     fn spans_read_as_people_write_them() {
         assert_eq!(
             Human(Duration::from_micros(3_609_375)).to_string(),

@@ -146,7 +146,7 @@ pub(crate) fn influence(
 
 /// What a tracker of this weight adds to the priority.
 pub(crate) const fn contribution(weight: i16, well: bool) -> i16 {
-    match (well, weight < 0) {
+    match (well, weight.is_negative()) {
         (true, false) | (false, true) => weight,
         (true, true) | (false, false) => 0,
     }
@@ -197,6 +197,23 @@ mod tests {
         assert!(!tracker.is_known());
         assert_eq!(feed(&mut tracker, "-"), "D");
         assert!(tracker.is_known());
+    }
+
+    #[test]
+    fn what_is_observed_is_the_verdict_at_once_and_counts_when_it_is_new() {
+        let mut tracker = tracker(3, 3);
+        let mut observe = |well, detail: &str| {
+            let changed = tracker.observe(well, detail.into());
+            assert!(tracker.is_known());
+            assert_eq!((tracker.is_well(), &*tracker.detail), (well, detail));
+            (changed, tracker.results, tracker.failures)
+        };
+        assert_eq!(observe(true, "up"), (false, 1, 0), "as was assumed");
+        assert_eq!(observe(true, "up"), (false, 1, 0), "no news");
+        assert_eq!(observe(true, "up again"), (false, 2, 0));
+        assert_eq!(observe(false, "up again"), (true, 3, 1));
+        assert_eq!(observe(false, "down"), (false, 4, 2));
+        assert_eq!(observe(true, "down"), (true, 5, 2));
     }
 
     fn influence_of(configured: u8, tracks: &[(&str, bool, Effect)]) -> (u8, Option<String>) {

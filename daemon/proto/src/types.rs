@@ -303,6 +303,22 @@ mod tests {
     }
 
     #[test]
+    fn an_interval_of_nothing_is_none() {
+        assert_eq!(AdvertInterval::from_seconds(0), None);
+        assert_eq!(AdvertInterval::from_centiseconds(0), None);
+    }
+
+    #[test]
+    fn versions_and_addresses_are_written_as_people_write_them() {
+        assert_eq!(
+            [Version::V2, Version::V3].map(|v| v.to_string()),
+            ["2", "3"]
+        );
+        let address: InterfaceAddress = "192.0.2.1/24".parse().unwrap();
+        assert_eq!(String::from(address), "192.0.2.1/24");
+    }
+
+    #[test]
     fn an_address_without_prefix_is_a_host() {
         let parse = |text: &str| text.parse::<InterfaceAddress>().map(|a| a.to_string());
         assert_eq!(parse("192.0.2.1").as_deref(), Ok("192.0.2.1/32"));

@@ -64,6 +64,24 @@ fn a_second_master_is_answered_without_a_heap_operation() {
 }
 
 #[test]
+fn a_take_over_finds_its_advertisement_made() {
+    let mut node = Node::listening(1);
+    let take_over = |node: &mut Node| {
+        let _ = node.count_packet(0, 200);
+        let (operations, _) = node.count_tick();
+        assert_eq!(node.state(0), State::Master);
+        operations
+    };
+    // Until the history is as long as it becomes.
+    let usual = (0..100).map(|_| take_over(&mut node)).last();
+    let _ = node.count_packet(0, 200);
+    // Another hardware address: nothing of the advertisement is known from before.
+    let replaced = link(InterfaceIndex(1), &"eth1".into(), 99);
+    let _ = node.count(Input::Link(replaced));
+    assert_eq!(Some(take_over(&mut node)), usual);
+}
+
+#[test]
 fn an_event_costs_the_same_with_ten_routers_and_with_a_thousand() {
     let few = costs(10);
     assert_eq!(few, costs(1000));
@@ -126,18 +144,7 @@ impl Node {
             let name: Arc<str> = format!("eth{}", interface.0).into();
             if vrid.get() == 1 {
                 let index = u8::try_from(interface.0).unwrap();
-                let mac = Some(MacAddress([2, 0, 0, 0, 0, index]));
-                let name = Arc::clone(&name);
-                engine.handle(
-                    now,
-                    Input::Link(Link {
-                        index: interface,
-                        name,
-                        up: true,
-                        carrier: true,
-                        mac,
-                    }),
-                );
+                engine.handle(now, Input::Link(link(interface, &name, index)));
                 let address = format!("10.{index}.255.12/16").parse().unwrap();
                 engine.handle(
                     now,
@@ -203,6 +210,16 @@ impl Node {
         }
         let _ = self.engine.poll_timeout();
         (OPERATIONS.get() - before, outputs)
+    }
+}
+
+fn link(index: InterfaceIndex, name: &Arc<str>, last_octet: u8) -> Link {
+    Link {
+        index,
+        name: Arc::clone(name),
+        up: true,
+        carrier: true,
+        mac: Some(MacAddress([2, 0, 0, 0, 0, last_octet])),
     }
 }
 

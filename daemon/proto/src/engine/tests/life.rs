@@ -1,5 +1,7 @@
 //! The life of routers that are left alone by the host: start, take-over, end.
 
+use core::time::Duration;
+
 use super::rig::*;
 use crate::border::{Due, Input, State};
 use crate::params::NodeParams;
@@ -233,6 +235,55 @@ fn the_next_deadline_says_what_is_due() {
     assert_eq!(node.state("VI_2"), State::Backup);
     node.advance(SECOND * 5);
     assert_eq!(node.state("VI_2"), State::Master);
+}
+
+/// A master's advertisement has no need of what lies in the queue.
+#[test]
+fn a_take_over_is_due_from_the_deadline_of_a_backup_on() {
+    let mut node = Node::running(two_nodes());
+    node.receive(ETH2, PEER, &advert(52, 200));
+    let due = node.due();
+    assert!(!node.engine.is_take_over_due(due - Duration::from_nanos(1)));
+    assert!(node.engine.is_take_over_due(due));
+    node.step();
+    assert!(!node.engine.is_take_over_due(node.now));
+    node.receive(ETH2, PEER, &advert(52, 200));
+    let (due, what) = node.engine.poll_timeout().unwrap();
+    assert_eq!(what, Due::Advertisement);
+    assert!(!node.engine.is_take_over_due(due));
+    assert!(node.engine.is_take_over_due(due + SECOND * 3));
+}
+
+#[test]
+fn what_is_sent_is_counted() {
+    let mut node = Node::mastering(node_1());
+    let before = node.status("VI_1").counters;
+    assert_eq!(before.became_master, 1);
+    node.step();
+    node.step();
+    assert_eq!(only("VI_1", node.hear(200)).len(), 1, "yielded");
+    let after = node.status("VI_1").counters;
+    assert_eq!(
+        after.adverts_sent,
+        before.adverts_sent + 3,
+        "and a last word"
+    );
+    assert_eq!((after.became_master, after.resignations_sent), (1, 0));
+    node.advance(SECOND * 6);
+    assert_eq!(node.status("VI_1").counters.became_master, 2);
+    node.give(Input::Stop);
+    let counters = node.status("VI_1").counters;
+    assert_eq!((counters.became_master, counters.resignations_sent), (2, 1));
+}
+
+#[test]
+fn resignations_are_counted_among_what_is_received() {
+    let mut node = Node::running(node_1());
+    node.hear(200);
+    node.hear(0);
+    let counters = node.status("VI_1").counters;
+    let received = (counters.adverts_received, counters.resignations_received);
+    assert_eq!(received, (2, 1));
 }
 
 fn node_1() -> NodeParams {

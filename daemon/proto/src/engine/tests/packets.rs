@@ -442,6 +442,16 @@ fn the_order_of_the_addresses_makes_no_difference() {
     );
 }
 
+// RFC 9568 7.1 MAY: another list of addresses is noticed
+#[test]
+fn as_many_other_addresses_are_another_list() {
+    let mut params = vi_1();
+    params.addresses = addresses(&["192.168.224.101/24"]);
+    let mut node = Node::running(routers([("VI_1", params)]));
+    node.hear(200);
+    assert_eq!(node.status("VI_1").counters.address_list_differs, 1);
+}
+
 #[test]
 fn packets_before_a_tick_prove_that_the_master_lives_however_late_they_are_read() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));

@@ -1,9 +1,10 @@
 //! New parameters: what differs changes, what stays does not notice.
 
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Input, State};
+use crate::border::{Input, Output, State};
 use crate::params::{Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
 
@@ -93,7 +94,7 @@ fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
     );
     node.now = node.due();
     let sent = node.take(Input::Tick);
-    let crate::border::Output::Advertise { message, .. } = &sent[0] else {
+    let Output::Advertise { message, .. } = &sent[0] else {
         panic!("{sent:?}")
     };
     assert_eq!(
@@ -112,7 +113,7 @@ fn each_changed_parameter_alone_is_in_the_next_advertisement() {
         node.configure(routers([("VI_1", params.clone())]));
         node.now = node.due();
         let sent = node.take(Input::Tick);
-        let crate::border::Output::Advertise { message, .. } = &sent[0] else {
+        let Output::Advertise { message, .. } = &sent[0] else {
             panic!("{sent:?}")
         };
         message.to_vec()
@@ -425,6 +426,29 @@ fn counters_and_history_outlive_a_reload() {
     let after = node.status("VI_1");
     assert_eq!(after.counters, before.counters);
     assert_eq!(after.history, before.history);
+}
+
+#[test]
+fn a_reload_makes_nothing_anew_for_a_router_that_it_does_not_concern() {
+    let mut node = Node::mastering(both());
+    let mut changed = both();
+    changed.routers.get_mut("VI_2").unwrap().priority = priority(120);
+    let mut advertise = || {
+        node.now = node.due();
+        let outputs = node.take(Input::Tick);
+        let messages = outputs.into_iter().filter_map(|output| {
+            let Output::Advertise { message, .. } = output else {
+                return None;
+            };
+            Some(message)
+        });
+        let messages: Vec<_> = messages.collect();
+        node.configure(changed.clone());
+        messages
+    };
+    let (first, second) = (advertise(), advertise());
+    assert!(Arc::ptr_eq(&first[0], &second[0]), "the one of VI_1");
+    assert!(!Arc::ptr_eq(&first[1], &second[1]), "the one of VI_2");
 }
 
 #[test]

@@ -54,6 +54,28 @@ fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
     );
 }
 
+#[test]
+fn an_answer_that_is_due_with_an_advertisement_is_that_one_and_puts_off_no_other() {
+    let often = Settings {
+        interval: AdvertInterval::from_centiseconds(1).unwrap(),
+        ..v3(100)
+    };
+    let (mut router, now) = in_state(often, State::Master);
+    let mut answers = |at| {
+        let reaction = router.handle_advert(at, at, &advert(0, 1), HIGH, OWN);
+        let sent = reaction.send.is_some();
+        (sent, next_advert(&mut router))
+    };
+    let next = now + REPLY_SPACING;
+    assert_eq!(answers(now), (true, next));
+    let soon = now + Duration::from_millis(1);
+    assert_eq!(answers(soon), (false, next), "at the same time as any");
+    assert!(router.handle_tick(next).send.is_some());
+    let soon = next + Duration::from_millis(1);
+    let reaction = router.handle_advert(soon, soon, &advert(0, 1), HIGH, OWN);
+    assert!(reaction.send.is_some());
+}
+
 // RFC 9568 6.4.3 MUST: a greater priority makes it Backup
 // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
 #[test]

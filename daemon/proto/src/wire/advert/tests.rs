@@ -171,6 +171,22 @@ fn both_forms_of_the_version_3_checksum_are_told_apart() {
     }
 }
 
+// RFC 5798 5.2.8 MUST: the checksum covers the pseudo-header too
+#[test]
+fn the_pseudo_header_is_summed_up_as_others_do_it() {
+    let course = Advert {
+        version: Version::V3,
+        vrid: Vrid::new(51).unwrap(),
+        priority: 100,
+        interval: AdvertInterval::DEFAULT,
+        addresses: AddressList::new(&[[192, 168, 224, 100]]),
+        auth: Auth::None,
+    };
+    let bytes = course.emit(ChecksumForm::WithPseudoHeader, SOURCE, GROUP_V4);
+    // By hand: c0a8 e00b e000 0012 0070 000c, then 3133 6401 0064 c0a8 e064.
+    assert_eq!(bytes[field::CHECKSUM], [0x48, 0x16]);
+}
+
 // RFC 9568 5.2.5 erratum 8299 MUST: ignore an advertisement that counts no address
 // RFC 9568 7.1 erratum 8301 MUST: the interval is not zero
 #[test]
@@ -239,6 +255,8 @@ fn version_3_ignores_the_reserved_bits() {
 fn a_list_longer_than_the_count_can_say_is_cut() {
     let many = vec![[10, 0, 0, 1]; 300];
     assert_eq!(AddressList::new(&many).len(), 255);
+    assert!(!AddressList::new(&many).is_empty());
+    assert!(AddressList::new(&[]).is_empty());
 }
 
 prop_compose! {
