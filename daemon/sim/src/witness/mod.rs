@@ -244,17 +244,17 @@ impl Witness {
             if !unconcerned {
                 continue;
             }
-            let has_overslept = transitions(record)
-                .any(|transition| *transition.router == **name && overslept(transition));
-            if has_overslept {
+            // That another one's address is virtual now, or none of the host's own any more, concerns
+            // all who share its interface.
+            let is_concerned = transitions(record).any(|transition| {
+                *transition.router == **name
+                    && (overslept(transition) || is_about_own_address(&transition.cause))
+            });
+            if is_concerned {
                 continue;
             }
             let touched = record.outputs.iter().find(|output| match output {
-                // That another one's address is virtual now, or none of the host's own any more,
-                // concerns all who share its interface.
-                Output::Report(Report::Transition(transition)) => {
-                    *transition.router == **name && !is_about_own_address(&transition.cause)
-                }
+                Output::Report(Report::Transition(transition)) => *transition.router == **name,
                 Output::Report(Report::Priority { router, .. }) => **router == **name,
                 Output::Advertise { message, .. } => message.get(1) == Some(&router.config.vrid),
                 Output::Announce { addresses, .. } => router

@@ -43,6 +43,11 @@ struct Heard {
 }
 
 impl Watched {
+    /// The address from which it spoke last.
+    pub(crate) const fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
     pub(crate) const fn state(&self) -> State {
         match self.phase {
             Phase::Init => State::Init,

@@ -2,18 +2,17 @@
 //! time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::{InterfaceAddress, State, Version};
 
 use super::{Happening, World, station};
 use crate::foreign;
-use crate::host::{Host, host_octet};
+use crate::host::Host;
 use crate::laws::{Broken, Law};
 use crate::network::Station;
-use crate::scenario::{
-    Action, Make, RouterConfig, Scenario, interface_name, own_address, virtual_address,
-};
+use crate::scenario::{Action, Make, RouterConfig, Scenario, interface_name, virtual_address};
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
 const SLACK: Duration = Duration::from_millis(1_050);
@@ -24,8 +23,8 @@ struct Member {
     is_master: bool,
     priority: u8,
     preempts: bool,
-    /// Whether it has an address that is no virtual one.
-    has_primary: bool,
+    /// The address that it spoke from last.
+    source: Option<IpAddr>,
     config: RouterConfig,
 }
 
@@ -161,10 +160,8 @@ impl World<'_> {
                         router.state()
                     )));
                 }
-                let primary = own_address(segment, host_octet(host.id));
-                let index = host.kernel.on(segment);
                 members.push(Member {
-                    has_primary: index.is_some_and(|i| host.kernel.holds(i, primary).is_some()),
+                    source: router.source(),
                     station: host.id,
                     is_master: router.state() == State::Master,
                     priority: witness.priority(config),
@@ -179,7 +176,7 @@ impl World<'_> {
                 && router.state != foreign::State::Initialize
             {
                 members.push(Member {
-                    has_primary: true,
+                    source: Some(router.source().address),
                     station: station(self.hosts.len() + index),
                     is_master: router.state == foreign::State::Active,
                     priority: config.priority,
@@ -217,15 +214,19 @@ impl World<'_> {
             // RFC 3768 section 7.1 has an owner hear nobody: two of them never learn of each other.
             return Ok(());
         }
-        let nameless = || group.iter().filter(|member| !member.has_primary);
-        let has_twin =
-            |one: &&&Member| nameless().filter(|m| m.priority == one.priority).count() > 1;
-        if nameless().any(|member| has_twin(&member)) {
-            // Hosts that have nothing but the same virtual address send from it. If their priorities
-            // are the same as well there is nothing to tell them apart by.
+        let masters: Vec<&&Member> = group.iter().filter(|member| member.is_master).collect();
+        let is_twin = |one: &Member, other: &Member| {
+            one.station != other.station
+                && one.source == other.source
+                && one.priority == other.priority
+        };
+        if masters
+            .iter()
+            .any(|one| masters.iter().any(|other| is_twin(one, other)))
+        {
+            // They have the same address and the same priority: nothing tells them apart.
             return Ok(());
         }
-        let masters: Vec<&&Member> = group.iter().filter(|member| member.is_master).collect();
         let &[master] = &masters[..] else {
             let who: Vec<Station> = masters.iter().map(|master| master.station).collect();
             let all: Vec<Station> = group.iter().map(|member| member.station).collect();
