@@ -12,8 +12,8 @@ use vrrp_proto::{Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
 
 use crate::choices::Choices;
 
-/// What stands in a configuration that is made of choices, as its password.
-const PASSWORD: &str = "s3cret!!";
+/// What every password in a configuration that is made of choices begins with.
+const SECRET: &str = "s3cret";
 
 /// Reads a configuration: the bytes as they are when they are a text, else one that is made by
 /// choices which they stand for.
@@ -26,7 +26,7 @@ pub fn configuration(bytes: &[u8]) {
     let Ok(text) = core::str::from_utf8(bytes) else {
         let text = any_configuration(&mut Choices::new(bytes)).to_string();
         let told = told_of(&text);
-        assert!(!told.contains(PASSWORD), "a password is told: {told}");
+        assert!(!told.contains(SECRET), "a password is told: {told}");
         return;
     };
     told_of(text);
@@ -162,14 +162,13 @@ fn any_configuration(choices: &mut Choices<'_>) -> Value {
             ("preempt", json!(choices.coin())),
             ("state", json!(choices.pick(&["master", "backup"]))),
             ("track", json!([choices.pick(&["t0", "t1", "eth1"])])),
-            (
-                "authentication",
-                json!({ "pass": { "password": PASSWORD } }),
-            ),
         ] {
             if choices.number(0..=3_u8) == 3 {
                 instance[key] = value;
             }
+        }
+        if choices.number(0..=3_u8) == 3 {
+            authenticate(choices, &mut instance);
         }
         for _ in 0..choices.number(0..=2_u8) {
             change(choices, &mut instance);
@@ -181,6 +180,27 @@ fn any_configuration(choices: &mut Choices<'_>) -> Value {
         change(choices, &mut all);
     }
     all
+}
+
+/// Gives an instance a password, where it belongs or where somebody may put it by mistake.
+fn authenticate(choices: &mut Choices<'_>, instance: &mut Value) {
+    // Some are too long, and that is told.
+    let password = format!("{SECRET}{}", choices.pick(&["!!!", "!!", ""]));
+    let (key, value) = match choices.number(0..=6_u8) {
+        0 => ("authentication", json!(password)),
+        1 => ("authentication", json!({ "pass": password })),
+        2 => ("authentication", json!({ "pass": { "pasword": password } })),
+        3 => (
+            "authentification",
+            json!({ "pass": { "password": password } }),
+        ),
+        4 => ("password", json!(password)),
+        _ => (
+            "authentication",
+            json!({ "pass": { "password": password } }),
+        ),
+    };
+    instance[key] = value;
 }
 
 /// Gives an object one more entry, or another value to one that it has.
