@@ -32,12 +32,7 @@ pub fn cleanup<'a>(
     let mut mirror = Mirror::new();
     mirror.replace(requests.dump()?);
 
-    let mut changes = Vec::new();
-    strays(&mut mirror, |_, _| false, &mut changes);
-    if !mirror.marks() {
-        let configured: Vec<_> = configured.into_iter().collect();
-        changes.extend(present(&configured, &mirror));
-    }
+    let mut changes = leftovers(configured, &mut mirror);
     let mut cleaned = Cleaned::default();
     requests.apply(&mut changes, &mut mirror, &mut cleaned.failures);
 
@@ -53,6 +48,20 @@ pub fn cleanup<'a>(
         .map(|change| (name_of(change.interface(), &mirror), change.address()))
         .collect();
     Ok(cleaned)
+}
+
+/// The removals that [`cleanup`] asks for, of what `mirror` shows. Pure.
+pub fn leftovers<'a>(
+    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+    mirror: &mut Mirror,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    strays(mirror, |_, _| false, &mut changes);
+    if !mirror.marks() {
+        let configured: Vec<_> = configured.into_iter().collect();
+        changes.extend(present(&configured, mirror));
+    }
+    changes
 }
 
 /// The removal of those of `configured` that are there beside others.

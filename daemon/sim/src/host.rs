@@ -14,6 +14,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
+use vrrp_linux::cleanup::leftovers;
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_proto::snapshot::RouterStatus;
@@ -68,7 +69,7 @@ pub(crate) struct Host {
     pub(crate) config: Config,
     /// Whether it has power.
     pub(crate) powered: bool,
-    /// Until when the machine is suspended.
+    /// Whether the machine is suspended.
     pub(crate) suspended: bool,
     /// Whether the process stands still.
     pub(crate) frozen: bool,
@@ -249,44 +250,23 @@ impl Host {
         let mut mirror = Mirror::new();
         let dump = self.kernel.dump();
         mirror.replace(dump);
-        let mut changes = Vec::new();
-        strays(&mut mirror, |_, _| false, &mut changes);
-        if !mirror.marks() {
-            changes.extend(self.configured_beside_others(&mirror));
-        }
+        let routers = self.config.routers.values();
+        let configured: Vec<(String, InterfaceAddress)> = routers
+            .filter(|router| !router.configured_priority().is_owner())
+            .flat_map(|router| {
+                let name = interface_name(router.segment);
+                router
+                    .virtual_addresses()
+                    .map(move |address| (name.clone(), address))
+            })
+            .collect();
+        let configured = configured
+            .iter()
+            .map(|(name, address)| (name.as_str(), *address));
+        let mut changes = leftovers(configured, &mut mirror);
         arrange(&mut changes, &mut mirror);
         self.kernel.refuse(0);
         let _ = self.kernel.apply(&changes, &mut mirror);
-    }
-
-    /// Where the kernel keeps no marks `cleanup` goes by the configuration, and leaves the last
-    /// addresses of an interface.
-    fn configured_beside_others(&self, mirror: &Mirror) -> Vec<Change> {
-        let mut configured = BTreeSet::new();
-        for router in self.config.routers.values() {
-            if router.configured_priority().is_owner() {
-                continue;
-            }
-            let name = interface_name(router.segment);
-            if let Some(link) = mirror.links().find(|link| *link.name == *name) {
-                let index = link.index;
-                configured.extend(router.virtual_addresses().map(|address| (index, address)));
-            }
-        }
-        configured
-            .iter()
-            .filter(|(index, address)| {
-                mirror.held(*index, *address).is_some()
-                    && mirror
-                        .addresses(*index)
-                        .iter()
-                        .any(|held| !configured.contains(&(*index, held.address)))
-            })
-            .map(|(interface, address)| Change::Delete {
-                interface: *interface,
-                address: *address,
-            })
-            .collect()
     }
 
     /// Starts a daemon. What it does first is its first turn.

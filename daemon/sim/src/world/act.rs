@@ -12,7 +12,7 @@ use crate::scenario::{
 
 impl World<'_> {
     pub(super) fn step(&mut self, index: usize) -> Result<(), Broken> {
-        let steps = self.steps;
+        let steps = &self.scenario.steps;
         if let Some(next) = steps.get(index + 1) {
             self.arrange(
                 Duration::from_micros(next.after),

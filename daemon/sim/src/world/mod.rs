@@ -20,7 +20,7 @@ use crate::foreign::Foreign;
 use crate::host::{Datagram, Host, Sent, Turn, read};
 use crate::laws::{Broken, Law};
 use crate::network::{Segment, Station};
-use crate::scenario::{RouterConfig, Scenario, Step};
+use crate::scenario::{RouterConfig, Scenario};
 use crate::witness::Witness;
 
 /// How many networks there are.
@@ -116,7 +116,6 @@ struct World<'a> {
     events: u64,
     queue: BinaryHeap<Reverse<Next>>,
     scenario: &'a Scenario,
-    steps: &'a [Step],
     hosts: Vec<Host>,
     witnesses: Vec<Witness>,
     foreign: Vec<Foreign>,
@@ -151,7 +150,6 @@ impl<'a> World<'a> {
             events: 0,
             queue: BinaryHeap::new(),
             scenario,
-            steps: &scenario.steps,
             witnesses: hosts.iter().map(|_| Witness::default()).collect(),
             hosts,
             foreign: scenario.foreign.iter().map(Foreign::new).collect(),
@@ -212,23 +210,11 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Happening::Thaw(host, life) => {
-                if let Some(host) = self.living(host, life)
-                    && std::mem::take(&mut host.frozen)
-                {
-                    let id = host.id;
-                    self.disturb();
-                    self.wake(id);
-                }
+                self.go_on(host, life, |host| &mut host.frozen);
                 Ok(())
             }
             Happening::Resume(host, life) => {
-                if let Some(host) = self.living(host, life)
-                    && std::mem::take(&mut host.suspended)
-                {
-                    let id = host.id;
-                    self.disturb();
-                    self.wake(id);
-                }
+                self.go_on(host, life, |host| &mut host.suspended);
                 Ok(())
             }
             Happening::CleanUp(host, life) => {
@@ -251,6 +237,16 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Happening::Look(key) => self.look(key),
+        }
+    }
+
+    /// What held a host up is over.
+    fn go_on(&mut self, host: Station, life: u32, held_up: fn(&mut Host) -> &mut bool) {
+        if let Some(living) = self.living(host, life)
+            && std::mem::take(held_up(living))
+        {
+            self.disturb();
+            self.wake(host);
         }
     }
 
