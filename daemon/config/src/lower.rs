@@ -222,16 +222,14 @@ impl Lowering<'_> {
             }))
         });
         Some(RouterParams {
-            interface: interface?.0.clone(),
-            vrid: vrid?.0,
             version: instance.version.value()?.0,
             priority: instance.priority.value()?.0,
             interval: interval?,
             preempt: *instance.preempt.value()?,
             expect_master: *instance.state.value()? == InitialState::Master,
             password: password?,
-            addresses: addresses?,
             tracks: tracks?,
+            ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses?)
         })
     }
 

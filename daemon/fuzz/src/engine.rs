@@ -303,9 +303,9 @@ impl Choices<'_> {
             }
         });
         let tracks = tracks.collect();
+        let interface = interface_name(self.number(1..=2));
+        let vrid = vrid(self.pick(&[n + 1, n + 1, 1, 10 + n]));
         RouterParams {
-            interface: interface_name(self.number(1..=2)),
-            vrid: vrid(self.pick(&[n + 1, n + 1, 1, 10 + n])),
             version,
             priority: self
                 .number_or(&[100, 99, 101, 255, 1, 254])
@@ -314,8 +314,8 @@ impl Choices<'_> {
             preempt: self.mostly(),
             expect_master: !self.mostly(),
             password: password.filter(|_| !is_valid || version == Version::V2),
-            addresses,
             tracks,
+            ..RouterParams::new(interface, vrid, addresses)
         }
     }
 

@@ -41,6 +41,25 @@ pub struct RouterParams {
     pub tracks: Vec<Track>,
 }
 
+impl RouterParams {
+    /// A router of version 3 with the protocol's defaults (RFC 9568 section 6.1): what is to be
+    /// different is said by struct update.
+    pub const fn new(interface: Arc<str>, vrid: Vrid, addresses: Arc<[InterfaceAddress]>) -> Self {
+        Self {
+            interface,
+            vrid,
+            version: Version::V3,
+            priority: Priority::DEFAULT,
+            interval: AdvertInterval::DEFAULT,
+            preempt: true,
+            expect_master: false,
+            password: None,
+            addresses,
+            tracks: Vec::new(),
+        }
+    }
+}
+
 /// One tracker as a router follows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {

@@ -12,8 +12,8 @@ use std::sync::Arc;
 use vrrp_proto::params::{NodeParams, RouterParams};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 use vrrp_proto::{
-    AdvertInterval, Engine, Input, Instant, InterfaceIndex, Link, MacAddress, Packet, Priority,
-    State, Version, Vrid,
+    AdvertInterval, Engine, Input, Instant, InterfaceIndex, Link, MacAddress, Packet, State,
+    Version, Vrid,
 };
 
 #[test]
@@ -156,18 +156,7 @@ impl Node {
                 );
             }
             let address = format!("10.{}.0.{vrid}/16", interface.0).parse().unwrap();
-            let router = RouterParams {
-                interface: name,
-                vrid,
-                version: Version::V3,
-                priority: Priority::DEFAULT,
-                interval: AdvertInterval::DEFAULT,
-                preempt: true,
-                expect_master: false,
-                password: None,
-                addresses: [address].into(),
-                tracks: Vec::new(),
-            };
+            let router = RouterParams::new(name, vrid, [address].into());
             params.routers.insert(format!("VI_{n:04}").into(), router);
         }
         engine.handle(now, Input::Configure(params));

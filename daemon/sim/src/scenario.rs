@@ -250,16 +250,14 @@ impl RouterConfig {
     }
 
     fn params(&self) -> RouterParams {
+        let interface = interface_name(self.segment).into();
         RouterParams {
-            interface: interface_name(self.segment).into(),
-            vrid: self.id(),
             version: self.version,
             priority: self.configured_priority(),
             interval: self.advert_interval(),
             preempt: self.preempt,
             expect_master: self.expect_master,
             password: self.password(),
-            addresses: self.virtual_addresses().collect(),
             tracks: self
                 .tracks
                 .iter()
@@ -271,6 +269,7 @@ impl RouterConfig {
                     },
                 })
                 .collect(),
+            ..RouterParams::new(interface, self.id(), self.virtual_addresses().collect())
         }
     }
 }

@@ -242,18 +242,8 @@ pub(super) fn version_2(vrid: u8, priority: u8, auth: Auth) -> Vec<u8> {
 
 /// The course's VI_1, but of version 3: VRID 51 on eth1, priority 100, 192.168.224.100/24.
 pub(super) fn vi_1() -> RouterParams {
-    RouterParams {
-        interface: "eth1".into(),
-        vrid: Vrid::new(51).unwrap(),
-        version: Version::V3,
-        priority: Priority::DEFAULT,
-        interval: AdvertInterval::DEFAULT,
-        preempt: true,
-        expect_master: false,
-        password: None,
-        addresses: addresses(&["192.168.224.100/24"]),
-        tracks: Vec::new(),
-    }
+    let vrid = Vrid::new(51).unwrap();
+    RouterParams::new("eth1".into(), vrid, addresses(&["192.168.224.100/24"]))
 }
 
 /// The course's VI_2: VRID 52 on eth2, priority 100, 192.168.198.100/24.
