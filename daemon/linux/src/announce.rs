@@ -5,11 +5,11 @@
 //! whatever their interfaces.
 
 use std::io::{self, IoSlice};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use vrrp_proto::wire::arp;
+use vrrp_proto::wire::{arp, ndisc};
 use vrrp_proto::{InterfaceIndex, MacAddress};
 
 use crate::batch;
@@ -25,9 +25,24 @@ pub struct AnnounceSocket {
 #[derive(Debug)]
 struct Queued {
     interface: InterfaceIndex,
-    address: Ipv4Addr,
-    frame: [u8; arp::FRAME_LEN],
+    address: IpAddr,
+    frame: Frame,
     to: Destination,
+}
+
+#[derive(Debug)]
+enum Frame {
+    Arp([u8; arp::FRAME_LEN]),
+    NeighbourAdvertisement([u8; ndisc::FRAME_LEN]),
+}
+
+impl Frame {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Arp(bytes) => bytes,
+            Self::NeighbourAdvertisement(bytes) => bytes,
+        }
+    }
 }
 
 impl AnnounceSocket {
@@ -46,26 +61,40 @@ impl AnnounceSocket {
         })
     }
 
-    /// Puts a gratuitous ARP into the batch that [`flush`](Self::flush) sends.
-    pub fn queue(&mut self, interface: InterfaceIndex, mac: MacAddress, address: Ipv4Addr) {
+    /// Puts the announcement of `address` into the batch that [`flush`](Self::flush) sends: a
+    /// gratuitous ARP, or for IPv6 an unsolicited neighbour advertisement.
+    pub fn queue(
+        &mut self,
+        interface: InterfaceIndex,
+        mac: MacAddress,
+        address: impl Into<IpAddr>,
+    ) {
+        let address = address.into();
+        let (frame, ethertype) = match address {
+            IpAddr::V4(v4) => (Frame::Arp(arp::gratuitous(mac, v4)), libc::ETH_P_ARP),
+            IpAddr::V6(v6) => (
+                Frame::NeighbourAdvertisement(ndisc::unsolicited(mac, v6)),
+                libc::ETH_P_IPV6,
+            ),
+        };
         self.queue.push(Queued {
             interface,
             address,
-            frame: arp::gratuitous(mac, address),
-            to: arp_on(interface),
+            frame,
+            to: frame_on(interface, ethertype),
         });
     }
 
     /// Sends all that was queued, by one system call for up to 64 frames. Calls `failed` with the
     /// interface and the address of each frame that the kernel does not take (ENETDOWN, ENXIO,
     /// ENOBUFS); the others leave nevertheless.
-    pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, Ipv4Addr, io::Error)) {
+    pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
         let queue = &self.queue;
         batch::send_all(
             self.socket.as_fd(),
             queue.len(),
             |number| Outgoing {
-                parts: [IoSlice::new(&queue[number].frame), IoSlice::new(&[])],
+                parts: [IoSlice::new(queue[number].frame.bytes()), IoSlice::new(&[])],
                 to: &queue[number].to,
             },
             |number, error| failed(queue[number].interface, queue[number].address, error),
@@ -74,13 +103,13 @@ impl AnnounceSocket {
     }
 }
 
-/// Where an ARP frame goes to: out of `interface`. Which hardware address it is for says the frame.
-fn arp_on(interface: InterfaceIndex) -> Destination {
-    #[expect(clippy::cast_possible_truncation, reason = "17 and 0x0806")]
-    let (family, protocol) = (libc::AF_PACKET as u16, libc::ETH_P_ARP as u16);
+/// Where a frame goes to: out of `interface`. Which hardware address it is for says the frame.
+fn frame_on(interface: InterfaceIndex, ethertype: i32) -> Destination {
+    #[expect(clippy::cast_possible_truncation, reason = "17")]
+    let family = libc::AF_PACKET as u16;
     Destination::Link(libc::sockaddr_ll {
         sll_family: family,
-        sll_protocol: protocol.to_be(),
+        sll_protocol: u16::try_from(ethertype).unwrap_or_default().to_be(),
         // No interface has a number that is negative as the kernel's int.
         sll_ifindex: i32::try_from(interface.0).unwrap_or(-1),
         sll_hatype: 0,

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use socket2::{SockFilter, SockRef};
-use vrrp_proto::Vrid;
+use vrrp_proto::{Family, Vrid};
 
 /// The VRIDs that are served on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -60,13 +60,19 @@ pub(crate) fn attach(socket: impl AsFd, program: &[Instruction]) -> io::Result<(
 /// Drops everything.
 pub(crate) const NOTHING: &[Instruction] = &[do_(RETURN, DROP)];
 
-/// Keeps IPv4 packets whose VRRP message is for one of `vrids`, and nothing else. The program has
-/// the same length for every set.
-pub(crate) fn only(vrids: &VridSet) -> Vec<Instruction> {
-    // The second byte behind the IPv4 header, which is as long as its first byte says, is the VRID
-    // (RFC 9568 section 5.1). Its lower five bits select the bit, the others the word.
+/// Keeps packets whose VRRP message is for one of `vrids`, and nothing else. The program has the
+/// same length for every set.
+pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
+    // The second byte of the message is the VRID (RFC 9568 section 5.1). The message stands behind
+    // the IPv4 header, which is as long as its first byte says, or, because the kernel has taken
+    // an IPv6 header off, at the beginning. The lower five bits of the VRID select the bit, the
+    // others the word.
+    let message = match family {
+        Family::V4 => do_(LOAD_X_IPV4_HEADER_LEN, 0),
+        Family::V6 => do_(LOAD_X, 0),
+    };
     let mut program = vec![
-        do_(LOAD_X_IPV4_HEADER_LEN, 0),
+        message,
         do_(LOAD_BYTE_AT_X, 1),
         do_(STORE, 0),
         do_(AND, 31),

@@ -11,7 +11,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use vrrp_proto::{Input, InterfaceAddress, InterfaceIndex, Link};
+use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link};
 
 use crate::plan::Change;
 
@@ -46,7 +46,7 @@ pub struct Held {
     pub secondary: bool,
 }
 
-/// All links and IPv4 addresses at one time, in the kernel's order.
+/// All links and addresses at one time, in the kernel's order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
     /// The links.
@@ -67,6 +67,8 @@ pub struct Mirror {
     marks: bool,
     /// The place of the next address in the kernel's order.
     next_place: u64,
+    /// Whether an event contradicted what is known, see [`is_in_doubt`](Mirror::is_in_doubt).
+    in_doubt: bool,
     /// What our own changes took off, and whether it was a secondary address, until they are
     /// carried out.
     departed: BTreeMap<(InterfaceIndex, InterfaceAddress), bool>,
@@ -97,9 +99,19 @@ impl Mirror {
         Self::default()
     }
 
-    /// Takes in what changed, and says what the engine should hear of it, if anything is new.
+    /// Takes in what changed, and says what the engine should hear of it, if anything is new. What
+    /// is said of an IPv6 address puts the mirror [in doubt](Self::is_in_doubt) instead.
     pub fn apply(&mut self, event: Event) -> Option<Input<'static>> {
         match event {
+            Event::AddressAdded(interface, Held { address, .. })
+            | Event::AddressRemoved(interface, address)
+                if address.family() == Family::V6 =>
+            {
+                let is_there = matches!(event, Event::AddressAdded(..));
+                let knows_so = self.entry(interface, address).is_some() == is_there;
+                self.in_doubt |= !knows_so && self.links.contains_key(&interface);
+                None
+            }
             Event::Link(link) => self.put_link(link),
             Event::LinkRemoved(interface) => {
                 self.addresses.remove(&interface);
@@ -116,9 +128,20 @@ impl Mirror {
         }
     }
 
+    /// Whether the kernel has to be asked for everything ([`replace`](Self::replace)), because of
+    /// an IPv6 address something else was told than is known.
+    ///
+    /// What the kernel tells of an IPv6 address does not say who changed it, and an address that
+    /// was added is told of later, by a work queue (addrconf_dad_work). So it may be our own
+    /// change before the last one, and only by asking it is known what is there.
+    pub const fn is_in_doubt(&self) -> bool {
+        self.in_doubt
+    }
+
     /// Takes in all that is, at the start and when events were lost, and says what is new:
     /// first what is gone, then what is there.
     pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
+        self.in_doubt = false;
         self.marks = dump.marks;
         let mut inputs = Vec::new();
         self.remove_links_missing_in(&dump, &mut inputs);
@@ -153,7 +176,9 @@ impl Mirror {
     /// Takes in a change of our own.
     pub fn applied(&mut self, change: &Change) {
         match *change {
-            Change::Add { interface, address } => {
+            Change::Add {
+                interface, address, ..
+            } => {
                 let held = Held {
                     address,
                     ours: true,
@@ -176,8 +201,10 @@ impl Mirror {
     /// never the host's own.
     pub fn refused(&mut self, change: &Change) {
         self.applied(&match *change {
-            Change::Add { interface, address } => Change::Delete { interface, address },
-            Change::Delete { interface, address } => Change::Add { interface, address },
+            Change::Add {
+                interface, address, ..
+            } => Change::Delete { interface, address },
+            Change::Delete { interface, address } => Change::add(interface, address),
         });
     }
 
@@ -222,7 +249,8 @@ impl Mirror {
         })
     }
 
-    /// The addresses of one interface in the kernel's order: primaries first, each as it came.
+    /// The addresses of one interface in the kernel's order: IPv4 before IPv6, primaries first, each
+    /// as it came.
     pub fn addresses(&self, interface: InterfaceIndex) -> Vec<Held> {
         let mut entries: Vec<_> = self
             .addresses
@@ -230,7 +258,7 @@ impl Mirror {
             .into_iter()
             .flatten()
             .collect();
-        entries.sort_by_key(|(_, entry)| (entry.secondary, entry.place));
+        entries.sort_by_key(|(address, entry)| (address.family(), entry.secondary, entry.place));
         entries
             .into_iter()
             .map(|(address, entry)| entry.held(*address))
@@ -319,8 +347,11 @@ impl Mirror {
     }
 
     /// Whether there is another address of the same network, which makes the next one a secondary
-    /// (inet_insert_ifa of the kernel: the same prefix of the same length).
+    /// (inet_insert_ifa of the kernel: the same prefix of the same length). IPv6 knows none.
     fn has_network_of(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
+        if address.family() == Family::V6 {
+            return false;
+        }
         let [first, last] = bounds_of_network(address);
         let form = |address, prefix| InterfaceAddress { address, prefix };
         self.addresses.get(&interface).is_some_and(|addresses| {

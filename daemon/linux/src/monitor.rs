@@ -1,9 +1,10 @@
-//! What changes in the kernel: links and IPv4 addresses (rtnetlink(7)).
+//! What changes in the kernel: links and addresses (rtnetlink(7)).
 //!
 //! The kernel notifies of our own changes as well, once for each. A filter in the kernel drops
 //! those before they wake anybody; see [`crate::request`] for the other half of this. What our own
 //! changes led to beyond what was asked for, such as the secondaries that go with their primary, is
-//! heard.
+//! heard. Of IPv6 addresses our own changes are heard as well, because the kernel does not say whose
+//! they are; what becomes of them is the [`Mirror`](crate::mirror::Mirror::is_in_doubt)'s business.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -20,6 +21,7 @@ const RECEIVE_BUFFER: usize = 8 << 20;
 // Groups as bits (linux/rtnetlink.h).
 const RTMGRP_LINK: u32 = 1;
 const RTMGRP_IPV4_IFADDR: u32 = 0x10;
+const RTMGRP_IPV6_IFADDR: u32 = 0x100;
 
 /// A netlink socket that hears of changes by others.
 #[derive(Debug)]
@@ -49,7 +51,8 @@ impl Monitor {
         let socket = netlink::open()?;
         batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
         filter::attach(&socket, &filter::all_but_own(requests.port()))?;
-        netlink::bind_to(&socket, RTMGRP_LINK | RTMGRP_IPV4_IFADDR)?;
+        let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
+        netlink::bind_to(&socket, groups)?;
         Ok(Self {
             socket,
             incoming: vec![0; netlink::DATAGRAM_LEN],

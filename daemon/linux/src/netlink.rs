@@ -8,7 +8,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use netlink_packet_core::{
     NetlinkMessage, NlasIterator, Parseable,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope,
+    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage,
@@ -26,7 +26,8 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::sys::socket::{
     MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, socket,
 };
-use vrrp_proto::{InterfaceAddress, InterfaceIndex, Link, MacAddress};
+use vrrp_proto::params::AddressForm;
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
 
 use crate::mirror::{ADDRESS_PROTOCOL, Event, Held};
 use crate::plan::Change;
@@ -83,19 +84,17 @@ pub(crate) fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<
 
 /// Appends the request to carry out `change`.
 ///
-/// It is what `ip address add ADDRESS/PREFIX dev INTERFACE` sends (no broadcast address, the
-/// kernel makes the route to the network), with our mark. Its sequence number is
-/// [`sequence`], as the filter of the monitor expects.
+/// It is what `ip address add ADDRESS/PREFIX dev INTERFACE` sends (no broadcast address unless one
+/// is given, the kernel makes the route to the network), with our mark; for IPv6 also `nodad`: that
+/// somebody else may still have the address is what VRRP decides, and not duplicate address
+/// detection, which would take a second. Its sequence number is [`sequence`], as the filter of the
+/// monitor expects.
 pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
-    let (message, flags): (fn(AddressMessage) -> _, _) = match change {
-        Change::Add { .. } => (RouteNetlinkMessage::NewAddress, NLM_F_CREATE | NLM_F_EXCL),
-        Change::Delete { .. } => (RouteNetlinkMessage::DelAddress, 0),
-    };
     let address = change.address();
     let mut body = AddressMessage::default();
-    body.header.family = match address.address {
-        IpAddr::V4(_) => AddressFamily::Inet,
-        IpAddr::V6(_) => AddressFamily::Inet6,
+    body.header.family = match address.family() {
+        Family::V4 => AddressFamily::Inet,
+        Family::V6 => AddressFamily::Inet6,
     };
     body.header.prefix_len = address.prefix;
     body.header.scope = AddressScope::Universe;
@@ -104,11 +103,50 @@ pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
         AddressAttribute::Local(address.address),
         AddressAttribute::Address(address.address),
     ];
-    if matches!(change, Change::Add { .. }) {
-        let mark = AddressProtocol::Other(ADDRESS_PROTOCOL);
-        body.attributes.push(AddressAttribute::Protocol(mark));
-    }
+    let (message, flags): (fn(AddressMessage) -> _, _) = match change {
+        Change::Add { form, .. } => {
+            shape(&mut body, address, form);
+            (RouteNetlinkMessage::NewAddress, NLM_F_CREATE | NLM_F_EXCL)
+        }
+        Change::Delete { .. } => (RouteNetlinkMessage::DelAddress, 0),
+    };
     push(message(body), flags, sequence(address.address), buffer);
+}
+
+/// Says how an address is to be held.
+fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressForm) {
+    let AddressForm {
+        label,
+        scope,
+        broadcast,
+        preferred_lifetime,
+    } = form;
+    if let Some(scope) = scope {
+        body.header.scope = AddressScope::from(*scope);
+    }
+    // RFC 9568 8.2.2 MAY: no duplicate address detection for a virtual address
+    if address.family() == Family::V6 {
+        body.header.flags |= AddressHeaderFlags::Nodad;
+    }
+    // With no other address to begin a connection from, that of a host alone would be taken: it
+    // goes away with the master (ip-address(8), preferred_lft).
+    let is_hosts = address.family() == Family::V6 && address.prefix == 128;
+    if let Some(preferred) = preferred_lifetime.or(is_hosts.then_some(0)) {
+        let mut lifetimes = CacheInfo::default();
+        lifetimes.ifa_preferred = preferred;
+        lifetimes.ifa_valid = u32::MAX;
+        body.attributes.push(AddressAttribute::CacheInfo(lifetimes));
+    }
+    if let Some(label) = label {
+        let label = label.as_str().to_owned();
+        body.attributes.push(AddressAttribute::Label(label));
+    }
+    if let Some(broadcast) = broadcast {
+        body.attributes
+            .push(AddressAttribute::Broadcast(*broadcast));
+    }
+    let mark = AddressProtocol::Other(ADDRESS_PROTOCOL);
+    body.attributes.push(AddressAttribute::Protocol(mark));
 }
 
 /// The sequence number of a request to change `address`: the bytes of the address, or the first
@@ -137,10 +175,10 @@ pub(crate) fn push_link_dump(sequence: u32, buffer: &mut Vec<u8>) {
     );
 }
 
-/// Appends the request for all IPv4 addresses.
+/// Appends the request for all addresses of both families.
 pub(crate) fn push_address_dump(sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = AddressMessage::default();
-    body.header.family = AddressFamily::Inet;
+    body.header.family = AddressFamily::Unspec;
     push(
         RouteNetlinkMessage::GetAddress(body),
         NLM_F_DUMP,
@@ -202,7 +240,7 @@ impl<'b> Message<'b> {
         let request = Self::first_of(self.body.get(4..)?)?;
         match request.event()? {
             Event::AddressAdded(interface, Held { address, .. }) => {
-                Some(Change::Add { interface, address })
+                Some(Change::add(interface, address))
             }
             Event::AddressRemoved(interface, address) => {
                 Some(Change::Delete { interface, address })
@@ -211,7 +249,7 @@ impl<'b> Message<'b> {
         }
     }
 
-    /// What the message says of a link or an IPv4 address, if anything.
+    /// What the message says of a link or an address, if anything.
     pub(crate) fn event(&self) -> Option<Event> {
         match self.header.message_type {
             libc::RTM_NEWLINK => parse_link(self.body).map(Event::Link),
@@ -259,23 +297,37 @@ fn parse_name(value: &[u8]) -> Option<Arc<str>> {
 }
 
 /// The address of an address message. With a peer it is the local one.
+///
+/// An IPv6 address that somebody else may have (tentative, or found to be a duplicate) is none yet:
+/// nothing can be sent from it. The kernel tells again when it is known to be the host's.
 fn parse_address(body: &[u8]) -> Option<(InterfaceIndex, Held)> {
     let message = AddressMessage::parse(body).ok()?;
-    let (mut local, mut ours) = (None, false);
+    let flags = message.header.flags;
+    let (mut local, mut address, mut ours) = (None, None, false);
     for attribute in message.attributes {
-        if let AddressAttribute::Local(IpAddr::V4(address)) = attribute {
-            local = Some(address);
+        if let AddressAttribute::Local(given) = attribute {
+            local = Some(given);
+        } else if let AddressAttribute::Address(given) = attribute {
+            address = Some(given);
         } else if let AddressAttribute::Protocol(protocol) = attribute {
             ours = u8::from(protocol) == ADDRESS_PROTOCOL;
         }
     }
+    // IPv6 has a local one only beside a peer, IPv4 always.
+    let (address, secondary) = match message.header.family {
+        AddressFamily::Inet => (local?, flags.contains(AddressHeaderFlags::Secondary)),
+        AddressFamily::Inet6 if !flags.contains(AddressHeaderFlags::Tentative) => {
+            (local.or(address)?, false)
+        }
+        _ => return None,
+    };
     let held = Held {
         address: InterfaceAddress {
-            address: local.map(Ipv4Addr::into)?,
+            address,
             prefix: message.header.prefix_len,
         },
         ours,
-        secondary: message.header.flags.contains(AddressHeaderFlags::Secondary),
+        secondary,
     };
     Some((InterfaceIndex(message.header.index), held))
 }

@@ -11,7 +11,8 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
-use vrrp_proto::{Desired, InterfaceAddress, InterfaceIndex, MacAddress};
+use vrrp_proto::params::AddressForm;
+use vrrp_proto::{Desired, Family, InterfaceAddress, InterfaceIndex, MacAddress};
 
 use crate::mirror::Mirror;
 
@@ -24,6 +25,8 @@ pub enum Change {
         interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
+        /// How the interface is to hold it.
+        form: AddressForm,
     },
     /// The interface loses the address.
     Delete {
@@ -35,6 +38,15 @@ pub enum Change {
 }
 
 impl Change {
+    /// The addition of an address that is held as any other.
+    pub fn add(interface: InterfaceIndex, address: InterfaceAddress) -> Self {
+        Self::Add {
+            interface,
+            address,
+            form: AddressForm::default(),
+        }
+    }
+
     /// The interface that it changes.
     pub const fn interface(&self) -> InterfaceIndex {
         match self {
@@ -53,7 +65,9 @@ impl Change {
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Add { interface, address } => {
+            Self::Add {
+                interface, address, ..
+            } => {
                 write!(f, "add {address} to interface {}", interface.0)
             }
             Self::Delete { interface, address } => {
@@ -93,9 +107,27 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
         }
     }
     for &address in desired.hold.iter() {
-        if mirror.held(interface, address).is_none() {
-            push_new(changes, first, Change::Add { interface, address });
+        if mirror.held(interface, address).is_some() {
+            continue;
         }
+        if address.family() == Family::V6 {
+            // An interface holds an IPv6 address once, whatever its prefix (ipv6_add_addr of the
+            // kernel).
+            for held in mirror.forms(interface, address.address) {
+                let address = held.address;
+                push_new(changes, first, Change::Delete { interface, address });
+            }
+        }
+        let form = desired
+            .options
+            .get(&address.address)
+            .map_or_else(AddressForm::default, |options| options.form);
+        let add = Change::Add {
+            interface,
+            address,
+            form,
+        };
+        push_new(changes, first, add);
     }
     for change in &changes[first..] {
         mirror.applied(change);
@@ -137,7 +169,9 @@ pub fn arrange(changes: &mut [Change], mirror: &mut Mirror) {
         let mut ranked: Vec<(u8, Change)> = Vec::with_capacity(changes.len());
         for &change in &*changes {
             let rank = match change {
-                Change::Add { interface, address } => {
+                Change::Add {
+                    interface, address, ..
+                } => {
                     added.insert((interface, address));
                     2
                 }
@@ -173,7 +207,9 @@ pub fn unannounced(
     changes
         .iter()
         .filter_map(|change| match *change {
-            Change::Add { interface, address } if !is_announced(interface, address) => {
+            Change::Add {
+                interface, address, ..
+            } if !is_announced(interface, address) => {
                 let mac = mirror.link(interface)?.mac?;
                 Some((interface, mac, Arc::from([address])))
             }

@@ -100,7 +100,7 @@ impl Requests {
         }
     }
 
-    /// All links and IPv4 addresses.
+    /// All links and addresses.
     ///
     /// # Errors
     ///

@@ -1,4 +1,5 @@
-//! Advertisements in and out: one raw socket per interface (raw(7), RFC 9568 section 5.1.1).
+//! Advertisements in and out: one raw socket per interface and family (raw(7), ipv6(7), RFC 9568
+//! section 5.1).
 //!
 //! A socket is bound to its interface by number, so that it survives a rename, and receives what is
 //! sent to the group there, except for messages to VRIDs that nobody here serves and for what the
@@ -9,7 +10,7 @@
 //! serves routers with different ones.
 
 use std::io::{self, IoSlice};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -17,8 +18,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::socket::{setsockopt, sockopt};
 use socket2::{Domain, InterfaceIndexOrAddress, Protocol, Socket, Type};
-use vrrp_proto::wire::{GROUP_V4, PROTOCOL, ipv4};
-use vrrp_proto::{Instant, InterfaceIndex, Packet};
+use vrrp_proto::wire::{GROUP_V4, GROUP_V6, PROTOCOL, ipv4, ipv6};
+use vrrp_proto::{Family, Instant, InterfaceIndex, Packet};
 
 use crate::batch;
 use crate::clock;
@@ -41,66 +42,88 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 /// For how many messages there is room from the start on.
 const ROUTERS: usize = 8;
 
-/// A raw socket for the advertisements of one interface.
+/// A raw socket for the advertisements of one interface and family.
 #[derive(Debug)]
 pub struct AdvertSocket {
     socket: Socket,
     interface: InterfaceIndex,
+    family: Family,
+    /// The group, as an address to send to.
+    group: Destination,
     queue: Vec<Queued>,
 }
 
 #[derive(Debug)]
 struct Queued {
-    source: Ipv4Addr,
-    header: [u8; ipv4::HEADER_LEN],
+    source: IpAddr,
+    header: Header,
     message: Arc<[u8]>,
 }
 
-/// The group, as an address to send to.
-const GROUP: Destination = Destination::Ipv4(libc::sockaddr_in {
-    #[expect(clippy::cast_possible_truncation, reason = "2")]
-    sin_family: libc::AF_INET as libc::sa_family_t,
-    sin_port: 0,
-    sin_addr: libc::in_addr {
-        s_addr: u32::from_ne_bytes(GROUP_V4.octets()),
-    },
-    sin_zero: [0; 8],
-});
+/// The IP header of a message.
+#[derive(Debug)]
+enum Header {
+    V4([u8; ipv4::HEADER_LEN]),
+    V6([u8; ipv6::HEADER_LEN]),
+}
+
+impl Header {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::V4(bytes) => bytes,
+            Self::V6(bytes) => bytes,
+        }
+    }
+}
 
 impl AdvertSocket {
-    /// A socket that sends to and receives from the group on `interface`, and receives only what
-    /// is for one of `vrids`.
+    /// A socket that sends to and receives from the group of `family` on `interface`, and receives
+    /// only what is for one of `vrids`.
     ///
     /// # Errors
     ///
-    /// EPERM without CAP_NET_RAW, ENODEV when there is no such interface.
-    pub fn open(interface: InterfaceIndex, vrids: &VridSet) -> io::Result<Self> {
+    /// EPERM without CAP_NET_RAW, ENODEV when there is no such interface, EAFNOSUPPORT and EACCES
+    /// where IPv6 is switched off.
+    pub fn open(interface: InterfaceIndex, family: Family, vrids: &VridSet) -> io::Result<Self> {
         let protocol = Protocol::from(i32::from(PROTOCOL));
-        let socket = Socket::new(Domain::IPV4, Type::RAW.nonblocking(), Some(protocol))?;
+        let domain = match family {
+            Family::V4 => Domain::IPV4,
+            Family::V6 => Domain::IPV6,
+        };
+        let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol))?;
 
         // A raw socket receives from its creation on, and from all interfaces. So nothing is let in
         // until it is bound, and what came before that is thrown away.
         filter::attach(&socket, NOTHING)?;
         let index = NonZeroU32::new(interface.0).ok_or_else(no_such_interface)?;
         // SO_BINDTOIFINDEX, since Linux 5.0. It is also what multicast leaves by (IP_MULTICAST_IF).
-        socket.bind_device_by_index_v4(Some(index))?;
+        match family {
+            Family::V4 => socket.bind_device_by_index_v4(Some(index))?,
+            Family::V6 => socket.bind_device_by_index_v6(Some(index))?,
+        }
         let mut nothing = [Incoming::default(); MANY];
         while sys::receive_many(socket.as_fd(), &mut [[0; PACKET_LEN]], &mut nothing).is_ok() {}
 
         // When a packet arrived, whenever it is looked at.
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
-        socket.set_header_included_v4(true)?;
-        socket.set_multicast_loop_v4(false)?;
-        // Not what other sockets of this host have joined.
-        socket.set_multicast_all_v4(false)?;
         socket.set_priority(QUEUE_PRIORITY)?;
         batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
         batch::grow_send_buffer(&socket, batch::KERNEL_BUFFER)?;
-        filter::attach(&socket, &filter::only(vrids))?;
-        socket.join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(interface.0))?;
+        match family {
+            Family::V4 => prepare_v4(&socket)?,
+            Family::V6 => prepare_v6(&socket, interface)?,
+        }
+        filter::attach(&socket, &filter::only(family, vrids))?;
+        match family {
+            Family::V4 => socket
+                .join_multicast_v4_n(&GROUP_V4, &InterfaceIndexOrAddress::Index(interface.0))?,
+            Family::V6 => socket.join_multicast_v6(&GROUP_V6, interface.0)?,
+        }
         Ok(Self {
             socket,
             interface,
+            family,
+            group: group_on(family, interface),
             queue: Vec::with_capacity(ROUTERS),
         })
     }
@@ -111,7 +134,7 @@ impl AdvertSocket {
     ///
     /// ENOMEM.
     pub fn set_filter(&self, vrids: &VridSet) -> io::Result<()> {
-        filter::attach(&self.socket, &filter::only(vrids))
+        filter::attach(&self.socket, &filter::only(self.family, vrids))
     }
 
     /// Takes packets that have come in: as many as fit into `batch`, by one system call. When
@@ -147,10 +170,15 @@ impl AdvertSocket {
     }
 
     /// Puts `message` into the batch that [`flush`](Self::flush) sends.
-    pub fn queue(&mut self, source: Ipv4Addr, message: Arc<[u8]>) {
+    pub fn queue(&mut self, source: impl Into<IpAddr>, message: Arc<[u8]>) {
+        let source = source.into();
+        let header = match source {
+            IpAddr::V4(source) => Header::V4(ipv4::header(source, message.len())),
+            IpAddr::V6(source) => Header::V6(ipv6::header(source, message.len())),
+        };
         self.queue.push(Queued {
             source,
-            header: ipv4::header(source, message.len()),
+            header,
             message,
         });
     }
@@ -158,17 +186,17 @@ impl AdvertSocket {
     /// Sends all that was queued, by one system call for up to 64 messages. Calls `failed` with the
     /// source of each message that the kernel does not take (ENETDOWN, ENODEV, ENOBUFS, EPERM);
     /// the others leave nevertheless.
-    pub fn flush(&mut self, mut failed: impl FnMut(Ipv4Addr, io::Error)) {
+    pub fn flush(&mut self, mut failed: impl FnMut(IpAddr, io::Error)) {
         let queue = &self.queue;
         batch::send_all(
             self.socket.as_fd(),
             queue.len(),
             |number| Outgoing {
                 parts: [
-                    IoSlice::new(&queue[number].header),
+                    IoSlice::new(queue[number].header.bytes()),
                     IoSlice::new(&queue[number].message),
                 ],
-                to: &GROUP,
+                to: &self.group,
             },
             |number, error| failed(queue[number].source, error),
         );
@@ -179,6 +207,53 @@ impl AdvertSocket {
 impl AsFd for AdvertSocket {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+}
+
+/// The header in front of a message is our own, and we hear neither ourselves nor what other
+/// sockets of this host have joined.
+fn prepare_v4(socket: &Socket) -> io::Result<()> {
+    socket.set_header_included_v4(true)?;
+    socket.set_multicast_loop_v4(false)?;
+    socket.set_multicast_all_v4(false)
+}
+
+/// As [`prepare_v4`]; and what the header of a received packet said comes beside it.
+fn prepare_v6(socket: &Socket, interface: InterfaceIndex) -> io::Result<()> {
+    // IPV6_HDRINCL, since Linux 4.5; IPV6_MULTICAST_ALL, since 4.20.
+    socket.set_header_included_v6(true)?;
+    socket.set_multicast_if_v6(interface.0)?;
+    socket.set_multicast_loop_v6(false)?;
+    socket.set_multicast_all_v6(false)?;
+    setsockopt(socket, sockopt::Ipv6RecvPacketInfo, &true)?;
+    socket.set_recv_hoplimit_v6(true)
+}
+
+/// The group of a family, on an interface.
+fn group_on(family: Family, interface: InterfaceIndex) -> Destination {
+    #[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
+    const FAMILIES: [libc::sa_family_t; 2] = [
+        libc::AF_INET as libc::sa_family_t,
+        libc::AF_INET6 as libc::sa_family_t,
+    ];
+    match family {
+        Family::V4 => Destination::Ipv4(libc::sockaddr_in {
+            sin_family: FAMILIES[0],
+            sin_port: 0,
+            sin_addr: libc::in_addr {
+                s_addr: u32::from_ne_bytes(GROUP_V4.octets()),
+            },
+            sin_zero: [0; 8],
+        }),
+        Family::V6 => Destination::Ipv6(libc::sockaddr_in6 {
+            sin6_family: FAMILIES[1],
+            sin6_port: 0,
+            sin6_flowinfo: 0,
+            sin6_addr: libc::in6_addr {
+                s6_addr: GROUP_V6.octets(),
+            },
+            sin6_scope_id: interface.0,
+        }),
     }
 }
 
@@ -265,19 +340,34 @@ impl<'b> Iterator for Packets<'b> {
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             let (buffer, incoming) = (self.buffers.next()?, self.incoming.next()?);
-            // The kernel has checked the header before it gave us the packet, so that only what is
-            // longer than any advertisement, and was cut off, is not whole.
-            let Some((header, payload)) = ipv4::split(&buffer[..incoming.length]) else {
-                continue;
+            let bytes = buffer.get(..incoming.length).unwrap_or(buffer);
+            let (source, destination, hop_limit, payload) = match incoming.ipv6 {
+                Some(header) => (
+                    header.source.into(),
+                    header.destination.into(),
+                    header.hop_limit,
+                    bytes,
+                ),
+                // The kernel has checked the header before it gave us the packet, so that only what
+                // is longer than any advertisement, and was cut off, is not whole.
+                None => match ipv4::split(bytes) {
+                    Some((header, payload)) => (
+                        header.source.into(),
+                        header.destination.into(),
+                        header.ttl,
+                        payload,
+                    ),
+                    None => continue,
+                },
             };
             return Some(Packet {
                 at: incoming
                     .stamp
                     .map_or(self.clocks.daemon, |stamp| self.clocks.translate(stamp)),
                 interface: self.interface,
-                source: header.source.into(),
-                destination: header.destination.into(),
-                hop_limit: header.ttl,
+                source,
+                destination,
+                hop_limit,
                 payload,
             });
         }

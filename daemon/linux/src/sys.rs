@@ -4,14 +4,16 @@
 
 use std::io::{self, IoSlice};
 use std::mem;
+use std::net::Ipv6Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 /// How many packets one system call sends or receives at most.
 pub(crate) const MANY: usize = 64;
 
-/// How long a received packet can be. The longest that a version 2 or 3 advertisement over IPv4
-/// can be is 1,096 bytes: 60 of header, 8, 255 addresses and 8 of authentication.
+/// How long a received packet can be. The longest that an advertisement over IPv4 can be is 1,096
+/// bytes: 60 of header, 8, 255 addresses and 8 of authentication; over IPv6, whose header is not
+/// received, no more than a link of 1,500 bytes carries unless it comes in fragments.
 pub(crate) const PACKET_LEN: usize = 2048;
 
 /// One packet to be sent: its bytes in two parts, and where to.
@@ -25,6 +27,7 @@ pub(crate) struct Outgoing<'a> {
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Destination {
     Ipv4(libc::sockaddr_in),
+    Ipv6(libc::sockaddr_in6),
     Link(libc::sockaddr_ll),
 }
 
@@ -33,6 +36,10 @@ impl Destination {
     const fn name(&self) -> (*const libc::c_void, usize) {
         match self {
             Self::Ipv4(address) => ((&raw const *address).cast(), size_of::<libc::sockaddr_in>()),
+            Self::Ipv6(address) => (
+                (&raw const *address).cast(),
+                size_of::<libc::sockaddr_in6>(),
+            ),
             Self::Link(address) => ((&raw const *address).cast(), size_of::<libc::sockaddr_ll>()),
         }
     }
@@ -76,27 +83,87 @@ pub(crate) struct Incoming {
     pub(crate) length: usize,
     /// When it arrived by `CLOCK_REALTIME`, on a socket with SO_TIMESTAMPNS.
     pub(crate) stamp: Option<Duration>,
+    /// What an IPv6 header said, which is not among the bytes, on a socket with IPV6_RECVPKTINFO
+    /// and IPV6_RECVHOPLIMIT.
+    pub(crate) ipv6: Option<Ipv6Header>,
 }
 
-/// Room for the one control message that is asked for (socket(7), SO_TIMESTAMPNS).
-#[repr(C)]
+/// What the header of a received IPv6 packet said.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ipv6Header {
+    pub(crate) source: Ipv6Addr,
+    pub(crate) destination: Ipv6Addr,
+    pub(crate) hop_limit: u8,
+}
+
+/// Room for the control messages that are asked for: SO_TIMESTAMPNS (socket(7)) in 32 bytes,
+/// IPV6_PKTINFO (ipv6(7)) in 40 and IPV6_HOPLIMIT in 24.
+#[repr(C, align(8))]
 #[derive(Clone, Copy)]
 struct Control {
-    header: libc::cmsghdr,
-    stamp: libc::timespec,
+    bytes: [u8; 96],
 }
 
 impl Control {
-    /// The time in it, if `length` bytes of it were written and are that.
-    fn stamp(&self, length: usize) -> Option<Duration> {
-        let is_stamp = length >= size_of::<Self>()
-            && self.header.cmsg_level == libc::SOL_SOCKET
-            && self.header.cmsg_type == libc::SCM_TIMESTAMPNS;
-        let seconds = u64::try_from(self.stamp.tv_sec).ok().filter(|_| is_stamp)?;
-        Some(Duration::new(
-            seconds,
-            u32::try_from(self.stamp.tv_nsec).ok()?,
-        ))
+    /// The control messages in its first `length` bytes: level, type and data (cmsg(3)).
+    fn messages(&self, length: usize) -> impl Iterator<Item = (i32, i32, &[u8])> {
+        let mut rest = self.bytes.get(..length).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let (head, _) = rest.split_first_chunk::<CMSG_HEADER_LEN>()?;
+            let [len @ .., a, b, c, d, e, f, g, h] = *head;
+            let len = usize::from_ne_bytes(len);
+            let level = i32::from_ne_bytes([a, b, c, d]);
+            let kind = i32::from_ne_bytes([e, f, g, h]);
+            let data = rest.get(CMSG_HEADER_LEN..len)?;
+            rest = rest
+                .get(len.next_multiple_of(size_of::<usize>())..)
+                .unwrap_or_default();
+            Some((level, kind, data))
+        })
+    }
+}
+
+/// Length of struct cmsghdr: a size_t and two ints.
+const CMSG_HEADER_LEN: usize = size_of::<libc::cmsghdr>();
+
+/// The time in the data of a SCM_TIMESTAMPNS: struct timespec.
+fn stamp(data: &[u8]) -> Option<Duration> {
+    let (seconds, rest) = data.split_first_chunk()?;
+    let nanos = i64::from_ne_bytes(*rest.first_chunk()?);
+    let seconds = u64::try_from(i64::from_ne_bytes(*seconds)).ok()?;
+    Some(Duration::new(seconds, u32::try_from(nanos).ok()?))
+}
+
+impl Incoming {
+    fn new(length: usize, source: &libc::sockaddr_in6, control: &Control, used: usize) -> Self {
+        let (mut arrived, mut destination, mut hop_limit) = (None, None, None);
+        for (level, kind, data) in control.messages(used) {
+            match (level, kind) {
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPNS) => arrived = stamp(data),
+                // struct in6_pktinfo begins with the address.
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    destination = data.first_chunk::<16>().map(|a| Ipv6Addr::from(*a));
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
+                    hop_limit = data
+                        .first_chunk()
+                        .and_then(|limit| u8::try_from(i32::from_ne_bytes(*limit)).ok());
+                }
+                _ => {}
+            }
+        }
+        let ipv6 = || {
+            Some(Ipv6Header {
+                source: Ipv6Addr::from(source.sin6_addr.s6_addr),
+                destination: destination?,
+                hop_limit: hop_limit?,
+            })
+        };
+        Self {
+            length,
+            stamp: arrived,
+            ipv6: ipv6(),
+        }
     }
 }
 
@@ -112,21 +179,29 @@ pub(crate) fn receive_many(
         iov_base: std::ptr::null_mut(),
         iov_len: 0,
     }; MANY];
-    let mut controls = empty_controls();
+    let mut controls = [Control { bytes: [0; 96] }; MANY];
+    // Of an IPv4 socket the address is shorter, and the packet's header says it.
+    let mut sources = empty_sources();
     let mut count = 0;
-    let room = buffers.iter_mut().zip(&mut parts).zip(&mut controls);
-    for (((buffer, part), control), header) in room.zip(&mut headers) {
+    let room = buffers
+        .iter_mut()
+        .zip(&mut parts)
+        .zip(&mut controls)
+        .zip(&mut sources);
+    for ((((buffer, part), control), source), header) in room.zip(&mut headers) {
         part.iov_base = buffer.as_mut_ptr().cast();
         part.iov_len = buffer.len();
         header.msg_hdr.msg_iov = part;
         header.msg_hdr.msg_iovlen = 1;
         header.msg_hdr.msg_control = (&raw mut *control).cast();
         header.msg_hdr.msg_controllen = size_of::<Control>();
+        header.msg_hdr.msg_name = (&raw mut *source).cast();
+        header.msg_hdr.msg_namelen = socklen(size_of::<libc::sockaddr_in6>());
         count += 1;
     }
-    // SAFETY: the first `count` headers point to parts and controls that live until the end of this
-    // function; each part is a buffer of its own that is borrowed mutably, each control takes any
-    // bytes.
+    // SAFETY: the first `count` headers point to parts, controls and sources that live until the end
+    // of this function; each part is a buffer of its own that is borrowed mutably, each control and
+    // source takes any bytes.
     let received = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -137,16 +212,10 @@ pub(crate) fn receive_many(
         )
     };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    for ((packet, header), control) in incoming
-        .iter_mut()
-        .zip(&headers)
-        .zip(&controls)
-        .take(received)
-    {
-        *packet = Incoming {
-            length: usize::try_from(header.msg_len).unwrap_or(usize::MAX),
-            stamp: control.stamp(header.msg_hdr.msg_controllen),
-        };
+    let came = headers.iter().zip(&controls).zip(&sources).take(received);
+    for (packet, ((header, control), source)) in incoming.iter_mut().zip(came) {
+        let length = usize::try_from(header.msg_len).unwrap_or(usize::MAX);
+        *packet = Incoming::new(length, source, control, header.msg_hdr.msg_controllen);
     }
     Ok(received)
 }
@@ -183,8 +252,8 @@ const fn empty_headers() -> [libc::mmsghdr; MANY] {
     unsafe { mem::zeroed() }
 }
 
-/// Controls of zeros.
-const fn empty_controls() -> [Control; MANY] {
+/// Addresses of zeros.
+const fn empty_sources() -> [libc::sockaddr_in6; MANY] {
     // SAFETY: a struct of integers, for which zero is a value.
     unsafe { mem::zeroed() }
 }

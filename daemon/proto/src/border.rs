@@ -3,11 +3,12 @@
 use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::NodeParams;
+use crate::params::{AddressOptions, NodeParams};
 use crate::time::{Human, Instant};
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority};
 use crate::wire::DropCause;
@@ -95,18 +96,21 @@ pub struct Packet<'a> {
 /// advertisements first, then the kernel, then announcements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send this message to the multicast group of its family, with hop limit 255.
+    /// Send this message, with hop limit 255.
     Advertise {
         /// On which interface.
         interface: InterfaceIndex,
         /// The address to send it from.
         source: IpAddr,
+        /// The address to send it to: the group of its family.
+        destination: IpAddr,
         /// The VRRP message.
         message: Arc<[u8]>,
     },
     /// Make the kernel hold exactly this for one router.
     Kernel(Desired),
-    /// Tell the neighbours where the addresses are now: gratuitous ARP.
+    /// Tell the neighbours where the addresses are now: gratuitous ARP or, for IPv6, an unsolicited
+    /// neighbour advertisement.
     Announce {
         /// On which interface.
         interface: InterfaceIndex,
@@ -140,7 +144,7 @@ impl fmt::Display for Due {
     }
 }
 
-/// What the kernel should hold for one router. It is a wish, not a command: whoever receives it
+/// What the kernel should hold for one router on one interface, of one family. It is a wish, not a command: whoever receives it
 /// compares it with what is there, so the same one may be given at any time and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
@@ -148,6 +152,8 @@ pub struct Desired {
     pub interface: InterfaceIndex,
     /// Addresses that must be there.
     pub hold: Arc<[InterfaceAddress]>,
+    /// What is special about some of them.
+    pub options: Arc<BTreeMap<IpAddr, AddressOptions>>,
     /// Addresses that must not be there.
     pub release: Arc<[InterfaceAddress]>,
     /// Whether `release` spares addresses that the daemon did not add: the owner's own, and those
@@ -388,6 +394,11 @@ pub enum Obstacle {
     NoCarrier(Arc<str>),
     /// The interface has no address of its own to send from.
     NoAddress(Arc<str>),
+    /// The interface has no link-local IPv6 address to send from, or it is not known yet whether
+    /// somebody else has that.
+    NoLinkLocal(Arc<str>),
+    /// The host does not have the address that it is to send from.
+    NoSource(IpAddr),
     /// The interface has no address beside a virtual one that somebody else put there: most likely
     /// the host's own, configured as virtual by mistake. It is left alone.
     OnlyVirtual {
@@ -412,6 +423,17 @@ impl fmt::Display for Obstacle {
                 write!(
                     f,
                     "interface {name} has no IPv4 address of its own to send from"
+                )
+            }
+            Self::NoLinkLocal(name) => write!(
+                f,
+                "interface {name} has no link-local IPv6 address to send from, or it is still \
+                 being checked for duplicates"
+            ),
+            Self::NoSource(address) => {
+                write!(
+                    f,
+                    "this host does not have {address}, the address to send from"
                 )
             }
             Self::OnlyVirtual { interface, address } => write!(

@@ -25,6 +25,6 @@ pub use border::{
 pub use engine::Engine;
 pub use time::{Human, Instant};
 pub use types::{
-    AdvertInterval, InterfaceAddress, InterfaceIndex, MacAddress, ParseAddressError, Password,
-    Priority, Version, Vrid,
+    AddressLabel, AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress,
+    ParseAddressError, Password, Priority, Version, Vrid,
 };

@@ -1,10 +1,13 @@
 //! What the engine is told to run: the checked configuration in the protocol's own types.
 
+use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::types::{AdvertInterval, InterfaceAddress, Password, Priority, Version, Vrid};
+use crate::types::{
+    AddressLabel, AdvertInterval, Family, InterfaceAddress, Password, Priority, Version, Vrid,
+};
 
 /// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -35,16 +38,57 @@ pub struct RouterParams {
     pub expect_master: bool,
     /// PASS authentication, version 2 only.
     pub password: Option<Password>,
-    /// The virtual addresses, in the order in which they are advertised.
+    /// The virtual addresses, in the order in which they are advertised. Those of each family are
+    /// a virtual router of their own to the protocol, and both move together.
     pub addresses: Arc<[InterfaceAddress]>,
+    /// What is special about some of them.
+    pub options: Arc<BTreeMap<IpAddr, AddressOptions>>,
+    /// The address to send from in its family, which the host has on any interface; else the
+    /// primary IPv4 address or the link-local IPv6 address of the interface.
+    pub source: Option<IpAddr>,
     /// The trackers that it follows.
     pub tracks: Vec<Track>,
+}
+
+/// What is special about a virtual address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AddressOptions {
+    /// The name of the interface that carries it, when that is not the router's.
+    pub device: Option<Arc<str>>,
+    /// Whether it is listed in advertisements.
+    pub advertise: bool,
+    /// How the kernel is to hold it.
+    pub form: AddressForm,
+}
+
+impl Default for AddressOptions {
+    fn default() -> Self {
+        Self {
+            device: None,
+            advertise: true,
+            form: AddressForm::default(),
+        }
+    }
+}
+
+/// How the kernel is to hold an address, beyond its prefix (rtnetlink(7), RTM_NEWADDR).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AddressForm {
+    /// Its label (IFA_LABEL), IPv4 only.
+    pub label: Option<AddressLabel>,
+    /// How far it is valid (ifa_scope, RT_SCOPE_* of linux/rtnetlink.h); else as far as any.
+    pub scope: Option<u8>,
+    /// Its broadcast address (IFA_BROADCAST), IPv4 only; else none.
+    pub broadcast: Option<Ipv4Addr>,
+    /// For how many seconds it is preferred as source of new connections (IFA_CACHEINFO), 0 for
+    /// never; else for ever, and an IPv6 address of a prefix of 128 bits never.
+    pub preferred_lifetime: Option<u32>,
 }
 
 impl RouterParams {
     /// A router of version 3 with the protocol's defaults (RFC 9568 section 6.1): what is to be
     /// different is said by struct update.
-    pub const fn new(interface: Arc<str>, vrid: Vrid, addresses: Arc<[InterfaceAddress]>) -> Self {
+    pub fn new(interface: Arc<str>, vrid: Vrid, addresses: Arc<[InterfaceAddress]>) -> Self {
         Self {
             interface,
             vrid,
@@ -55,8 +99,37 @@ impl RouterParams {
             expect_master: false,
             password: None,
             addresses,
+            options: Arc::new(BTreeMap::new()),
+            source: None,
             tracks: Vec::new(),
         }
+    }
+
+    /// The addresses of a family that are advertised, in their order.
+    pub fn advertised(&self, family: Family) -> impl Iterator<Item = IpAddr> + '_ {
+        self.addresses
+            .iter()
+            .filter(move |address| address.family() == family && self.advertises(address.address))
+            .map(|address| address.address)
+    }
+
+    /// Whether advertisements of a family are sent and listened to.
+    pub fn speaks(&self, family: Family) -> bool {
+        self.advertised(family).next().is_some()
+    }
+
+    /// The name of the interface that carries an address.
+    pub fn device(&self, address: IpAddr) -> &Arc<str> {
+        self.options
+            .get(&address)
+            .and_then(|options| options.device.as_ref())
+            .unwrap_or(&self.interface)
+    }
+
+    fn advertises(&self, address: IpAddr) -> bool {
+        self.options
+            .get(&address)
+            .is_none_or(|options| options.advertise)
     }
 }
 

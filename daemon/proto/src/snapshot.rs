@@ -47,8 +47,11 @@ pub struct RouterStatus {
     pub priority: PriorityStatus,
     /// The time between its advertisements, in seconds.
     pub advert_interval: f64,
-    /// The address that it sends from.
+    /// The address that it sends from: the IPv4 one, when it has addresses of both families.
     pub source: Option<IpAddr>,
+    /// The IPv6 address that it sends from, when it has addresses of both families.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_ipv6: Option<IpAddr>,
     /// The master that it hears, when it is a backup.
     pub master: Option<PeerStatus>,
     /// Its virtual addresses.

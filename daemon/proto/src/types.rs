@@ -119,6 +119,48 @@ impl fmt::Display for Version {
     }
 }
 
+/// A family of addresses. Each is a virtual router of its own to the protocol: its advertisements
+/// list addresses of its family alone (RFC 9568 section 5.2.9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub enum Family {
+    /// IPv4.
+    #[serde(rename = "ipv4")]
+    V4,
+    /// IPv6, version 3 only.
+    #[serde(rename = "ipv6")]
+    V6,
+}
+
+impl Family {
+    /// Both, in the order in which they are spoken.
+    pub const ALL: [Self; 2] = [Self::V4, Self::V6];
+
+    /// The family of an address.
+    pub const fn of(address: IpAddr) -> Self {
+        match address {
+            IpAddr::V4(_) => Self::V4,
+            IpAddr::V6(_) => Self::V6,
+        }
+    }
+
+    /// The length of the longest prefix: 32 or 128 bits.
+    pub const fn address_bits(self) -> u8 {
+        match self {
+            Self::V4 => 32,
+            Self::V6 => 128,
+        }
+    }
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
+}
+
 /// The time between two advertisements of a master, as a version can say it on the wire.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AdvertInterval {
@@ -189,6 +231,19 @@ pub struct InterfaceAddress {
 }
 
 impl InterfaceAddress {
+    /// Its family.
+    pub const fn family(&self) -> Family {
+        Family::of(self.address)
+    }
+
+    /// Whether it reaches no further than its link: fe80::/10 (RFC 4291 section 2.5.6).
+    pub const fn is_link_local(&self) -> bool {
+        match self.address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(address) => address.is_unicast_link_local(),
+        }
+    }
+
     /// The address as IPv4, if it is one.
     pub const fn ipv4(&self) -> Option<Ipv4Addr> {
         match self.address {
@@ -231,7 +286,7 @@ impl core::str::FromStr for InterfaceAddress {
             None => (text, None),
         };
         let address: IpAddr = address.parse().map_err(|_| ParseAddressError::Address)?;
-        let longest = if address.is_ipv4() { 32 } else { 128 };
+        let longest = Family::of(address).address_bits();
         let prefix = match prefix {
             None => longest,
             Some(prefix) => prefix
@@ -249,6 +304,39 @@ impl TryFrom<String> for InterfaceAddress {
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
         text.parse()
+    }
+}
+
+/// The label of an IPv4 address (IFA_LABEL): 1 to 15 bytes of text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct AddressLabel([u8; 15]);
+
+impl AddressLabel {
+    /// The label `text`, or `None` when it is empty, longer than 15 bytes, or has a NUL in it.
+    pub fn new(text: &str) -> Option<Self> {
+        let mut bytes = [0; 15];
+        if text.is_empty() || text.contains('\0') {
+            return None;
+        }
+        bytes
+            .get_mut(..text.len())?
+            .copy_from_slice(text.as_bytes());
+        Some(Self(bytes))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        let end = self.0.iter().position(|byte| *byte == 0);
+        let text = self.0.get(..end.unwrap_or(self.0.len()));
+        // It was made of a text, and cut where that ended.
+        text.and_then(|text| core::str::from_utf8(text).ok())
+            .unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for AddressLabel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -327,6 +415,16 @@ mod tests {
         assert_eq!(parse("192.0.2.1/33"), Err(ParseAddressError::Prefix(32)));
         assert_eq!(parse("192.0.2.300/24"), Err(ParseAddressError::Address));
         assert_eq!(parse("192.0.2.1/"), Err(ParseAddressError::Prefix(32)));
+    }
+
+    #[test]
+    fn a_label_is_given_back_as_it_was_given() {
+        let label = |text| AddressLabel::new(text).map(|label| label.as_str().to_owned());
+        assert_eq!(label("eth1:vip").as_deref(), Some("eth1:vip"));
+        assert_eq!(label("123456789012345").as_deref(), Some("123456789012345"));
+        assert_eq!(label("1234567890123456"), None);
+        assert_eq!(label(""), None);
+        assert_eq!(label("a\0b"), None);
     }
 
     #[test]

@@ -20,8 +20,8 @@ use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
-    Cause, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output,
-    Packet, Password, Report, Transition, Version, Vrid,
+    Cause, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle,
+    Output, Packet, Password, Report, Transition, Version, Vrid,
 };
 
 use crate::clock::Clock;
@@ -436,6 +436,9 @@ impl Process {
                 self.feed(now, input, Fed::News(kind), records);
             }
         }
+        if self.mirror.is_in_doubt() {
+            self.look(now, kernel, records);
+        }
     }
 
     fn take_packets(&mut self, now: Instant, rng: &mut Pcg64Mcg, records: &mut Vec<Record>) {
@@ -512,6 +515,15 @@ impl Process {
             Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
             Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
             Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
+            Obstacle::NoSource(address) => {
+                let held = self.mirror.all();
+                held.into_iter()
+                    .all(|(_, held)| held.ours || held.address.address != *address)
+            }
+            Obstacle::NoLinkLocal(name) => any(name, &|link| {
+                let held = self.mirror.addresses(link.index);
+                !held.iter().any(|held| held.address.is_link_local())
+            }),
             Obstacle::NoAddress(name)
             | Obstacle::OnlyVirtual {
                 interface: name, ..
@@ -525,7 +537,9 @@ impl Process {
                 };
                 any(name, &|link| {
                     let held = self.mirror.addresses(link.index);
+                    let ipv4 = |held: &&Held| held.address.family() == Family::V4;
                     held.iter()
+                        .filter(ipv4)
                         .all(|held| held.ours || is_virtual(held.address))
                 })
             }
@@ -535,7 +549,7 @@ impl Process {
     /// Carries out what the engine wants: who is new is heard first, who leaves speaks before.
     fn act(&mut self, now: Instant, kernel: &mut Kernel, records: &[Record]) -> Vec<Sent> {
         let mut listeners: BTreeMap<InterfaceIndex, BTreeSet<Vrid>> = BTreeMap::new();
-        for (interface, vrid) in self.engine.listeners() {
+        for (interface, _, vrid) in self.engine.listeners() {
             listeners.entry(interface).or_default().insert(vrid);
         }
         for (interface, vrids) in &listeners {
@@ -552,6 +566,7 @@ impl Process {
                     interface,
                     source,
                     message,
+                    ..
                 } => {
                     if let Some(segment) = kernel.segment(*interface)
                         && self.sockets.contains_key(interface)

@@ -137,7 +137,9 @@ impl Kernel {
                 continue;
             }
             match *change {
-                Change::Add { interface, address } => {
+                Change::Add {
+                    interface, address, ..
+                } => {
                     if !self.interfaces.contains_key(&interface) {
                         mirror.refused(change);
                         all = false;

@@ -13,7 +13,7 @@ fn nothing_is_nothing() {
 #[test]
 fn every_vrid_is_told_from_every_other() {
     for served in vrids() {
-        let program = only(&[served].into_iter().collect());
+        let program = only(Family::V4, &[served].into_iter().collect());
         for vrid in 0..=255 {
             assert_eq!(
                 keeps(&program, &packet(vrid, 0)),
@@ -26,7 +26,7 @@ fn every_vrid_is_told_from_every_other() {
 
 #[test]
 fn a_header_with_options_is_skipped_and_a_short_packet_dropped() {
-    let program = only(&vrids().collect());
+    let program = only(Family::V4, &vrids().collect());
     assert!(keeps(&program, &packet(51, 40)));
     assert!(!keeps(&program, &packet(51, 0)[..21]));
     assert!(!keeps(&program, &[]));
@@ -36,7 +36,7 @@ proptest! {
     #[test]
     fn any_set_keeps_its_members(served in prop::collection::btree_set(1_u8.., 0..255)) {
         let set: VridSet = served.iter().filter_map(|vrid| Vrid::new(*vrid)).collect();
-        let program = only(&set);
+        let program = only(Family::V4, &set);
         for vrid in vrids() {
             prop_assert_eq!(set.contains(vrid), served.contains(&vrid.get()));
             prop_assert_eq!(keeps(&program, &packet(vrid.get(), 0)), set.contains(vrid));

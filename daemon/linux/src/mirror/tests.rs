@@ -53,10 +53,7 @@ fn an_address_is_news_when_its_link_is_known_at_last() {
 fn our_own_changes_are_no_news() {
     let mut mirror = started(&[]);
     let address = address_of("10.0.0.9/24");
-    mirror.applied(&Change::Add {
-        interface: ETH,
-        address,
-    });
+    mirror.applied(&Change::add(ETH, address));
     assert!(mirror.apply(added("10.0.0.9/24", true)).is_none());
     mirror.applied(&Change::Delete {
         interface: ETH,
@@ -69,10 +66,7 @@ fn our_own_changes_are_no_news() {
 fn a_refused_change_is_taken_back() {
     let mut mirror = started(&[]);
     let address = address_of("10.0.0.9/24");
-    let change = Change::Add {
-        interface: ETH,
-        address,
-    };
+    let change = Change::add(ETH, address);
     mirror.applied(&change);
     mirror.refused(&change);
     assert_eq!(mirror.held(ETH, address), None);
@@ -95,10 +89,7 @@ fn the_kernel_says_whose_an_address_is_if_it_keeps_marks() {
     for marks in [true, false] {
         let mut mirror = started(&[]);
         mirror.marks = marks;
-        mirror.applied(&Change::Add {
-            interface: ETH,
-            address,
-        });
+        mirror.applied(&Change::add(ETH, address));
         let news = mirror.apply(added("10.0.0.9/24", false));
         assert_eq!(news.is_some(), marks);
         assert_eq!(

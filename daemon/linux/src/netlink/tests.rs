@@ -6,13 +6,7 @@ const INTERFACE: InterfaceIndex = InterfaceIndex(2);
 fn an_added_address_is_read_back_with_its_mark() {
     let address: InterfaceAddress = "192.168.224.100/24".parse().unwrap();
     let mut bytes = Vec::new();
-    push_change(
-        &Change::Add {
-            interface: INTERFACE,
-            address,
-        },
-        &mut bytes,
-    );
+    push_change(&Change::add(INTERFACE, address), &mut bytes);
     push_change(
         &Change::Delete {
             interface: INTERFACE,
@@ -47,10 +41,7 @@ fn an_added_address_is_read_back_with_its_mark() {
 #[test]
 fn a_refusal_says_which_change_it_is_about() {
     let address: InterfaceAddress = "192.168.224.100/24".parse().unwrap();
-    let change = Change::Add {
-        interface: INTERFACE,
-        address,
-    };
+    let change = Change::add(INTERFACE, address);
     let mut request = Vec::new();
     push_change(&change, &mut request);
     let refusal = message(
@@ -106,13 +97,7 @@ fn a_port_that_leaves_a_bridge_is_no_link_that_goes() {
 fn what_is_cut_off_is_left_out() {
     let mut bytes = Vec::new();
     let address: InterfaceAddress = "192.168.224.100/24".parse().unwrap();
-    push_change(
-        &Change::Add {
-            interface: INTERFACE,
-            address,
-        },
-        &mut bytes,
-    );
+    push_change(&Change::add(INTERFACE, address), &mut bytes);
     for len in 0..bytes.len() {
         assert_eq!(Message::all_of(&bytes[..len]).count(), 0);
     }

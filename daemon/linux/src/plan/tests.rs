@@ -144,6 +144,7 @@ fn any_address() -> impl Strategy<Value = InterfaceAddress> {
 fn any_desired() -> impl Strategy<Value = Desired> {
     let addresses = || prop::collection::vec(any_address(), 0..6).prop_map(Arc::from);
     (addresses(), addresses(), any::<bool>()).prop_map(|(hold, release, spare_foreign)| Desired {
+        options: Arc::default(),
         interface: ETH,
         hold,
         release,
@@ -230,7 +231,9 @@ fn carried_out(
         .collect();
     for change in changes {
         match *change {
-            Change::Add { interface, address } => {
+            Change::Add {
+                interface, address, ..
+            } => {
                 assert!(!kernel.contains(&(interface, address)), "{change}");
                 kernel.push((interface, address));
             }
@@ -274,6 +277,7 @@ fn planned(desired: &Desired, mirror: &mut Mirror) -> Vec<Change> {
 fn desired(hold: &[&str], release: &[&str], spare_foreign: bool) -> Desired {
     let addresses = |texts: &[&str]| texts.iter().map(|text| address_of(text)).collect();
     Desired {
+        options: Arc::default(),
         interface: ETH,
         hold: addresses(hold),
         release: addresses(release),
@@ -294,10 +298,7 @@ fn address_of(text: &str) -> InterfaceAddress {
 }
 
 fn add(text: &str) -> Change {
-    Change::Add {
-        interface: ETH,
-        address: address_of(text),
-    }
+    Change::add(ETH, address_of(text))
 }
 
 fn delete(text: &str) -> Change {

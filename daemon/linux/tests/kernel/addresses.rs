@@ -8,7 +8,7 @@ use vrrp_linux::mirror::{Event, Held, Mirror};
 use vrrp_linux::monitor::{Heard, Monitor};
 use vrrp_linux::plan::{Change, plan};
 use vrrp_linux::request::{Failure, Requests};
-use vrrp_proto::{Desired, Input, InterfaceAddress, InterfaceIndex};
+use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex};
 
 use crate::host::{Host, address, pair};
 
@@ -59,6 +59,7 @@ fn an_address_is_added_as_by_the_ip_command_and_marked() {
     let dump = node.requests.dump().unwrap();
     let held = dump.addresses.into_iter().map(|(_, held)| held);
     let held: Vec<_> = held
+        .filter(|held| held.address.family() == Family::V4)
         .map(|held| (held.address.to_string(), held.ours, held.secondary))
         .collect();
     assert_eq!(
@@ -198,10 +199,7 @@ fn every_refusal_of_many_is_a_failure_of_its_own() {
     let mut node = Node::start(&near);
     let nowhere = InterfaceIndex(9999);
     let mut changes: Vec<_> = thousand()
-        .map(|address| Change::Add {
-            interface: nowhere,
-            address,
-        })
+        .map(|address| Change::add(nowhere, address))
         .collect();
     changes
         .iter()
@@ -335,6 +333,7 @@ impl Node {
 
     fn want(&mut self, hold: &[InterfaceAddress], release: &[InterfaceAddress]) {
         let desired = Desired {
+            options: std::sync::Arc::default(),
             interface: self.interface,
             hold: hold.into(),
             release: release.into(),

@@ -12,7 +12,7 @@ use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock;
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
 use vrrp_proto::wire::{GROUP_V4, arp};
-use vrrp_proto::{InterfaceIndex, MacAddress, Vrid};
+use vrrp_proto::{Family, InterfaceIndex, MacAddress, Vrid};
 
 use crate::host::{Host, pair};
 
@@ -173,7 +173,7 @@ fn each_message_that_cannot_leave_is_reported() {
     }
     let mut failures = Vec::new();
     sender.flush(|source, error| failures.push((source, error.raw_os_error())));
-    assert_eq!(failures, [(SOURCE, Some(libc::EMSGSIZE))]);
+    assert_eq!(failures, [(IpAddr::V4(SOURCE), Some(libc::EMSGSIZE))]);
     assert_eq!(receive(&receiver, 2), [(51, 1), (51, 2)]);
 
     near.ip("link set eth0 down");
@@ -200,7 +200,7 @@ fn a_socket_hears_its_own_interface_only() {
     far.ip("link set eth1 up");
     let other = far.within(|| nix::net::if_::if_nametoindex("eth1").unwrap());
     let elsewhere = far
-        .within(|| AdvertSocket::open(InterfaceIndex(other), &vrids(&[51])))
+        .within(|| AdvertSocket::open(InterfaceIndex(other), Family::V4, &vrids(&[51])))
         .unwrap();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     sender.queue(SOURCE, message(51, 0));
@@ -208,7 +208,8 @@ fn a_socket_hears_its_own_interface_only() {
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
     assert_eq!(receive(&elsewhere, 0), []);
 
-    let missing = far.within(|| AdvertSocket::open(InterfaceIndex(9999), &vrids(&[51])));
+    let missing =
+        far.within(|| AdvertSocket::open(InterfaceIndex(9999), Family::V4, &vrids(&[51])));
     assert_eq!(missing.unwrap_err().raw_os_error(), Some(libc::ENODEV));
 }
 
@@ -275,7 +276,7 @@ fn the_last_packet_of_a_resigning_master_leaves_before_its_address() {
 
 fn open(host: &Host, served: &[u8]) -> AdvertSocket {
     let interface = host.eth0();
-    host.within(|| AdvertSocket::open(interface, &vrids(served)).unwrap())
+    host.within(|| AdvertSocket::open(interface, Family::V4, &vrids(served)).unwrap())
 }
 
 fn vrids(numbers: &[u8]) -> VridSet {

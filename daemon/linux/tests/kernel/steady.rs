@@ -12,7 +12,7 @@ use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock::{Timer, now};
 use vrrp_linux::poller::{Events, Poller};
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
-use vrrp_proto::{MacAddress, Vrid};
+use vrrp_proto::{Family, MacAddress, Vrid};
 
 use crate::host::pair;
 
@@ -24,8 +24,8 @@ fn advertisements_and_announcements_allocate_nothing() {
     let (near, far) = pair();
     let vrids: VridSet = Vrid::new(51).into_iter().collect();
     let (near_eth0, far_eth0) = (near.eth0(), far.eth0());
-    let mut sender = near.within(|| AdvertSocket::open(near_eth0, &vrids).unwrap());
-    let receiver = far.within(|| AdvertSocket::open(far_eth0, &vrids).unwrap());
+    let mut sender = near.within(|| AdvertSocket::open(near_eth0, Family::V4, &vrids).unwrap());
+    let receiver = far.within(|| AdvertSocket::open(far_eth0, Family::V4, &vrids).unwrap());
     let mut announcements = near.within(|| AnnounceSocket::open().unwrap());
     let poller = Poller::new().unwrap();
     let mut timer = Timer::new().unwrap();

@@ -33,6 +33,7 @@ fn a_takeover_of_a_thousand_addresses() {
     mirror.replace(requests.dump().unwrap());
     let desired: Vec<_> = (0..ROUTERS)
         .map(|n| Desired {
+            options: std::sync::Arc::default(),
             interface: eth0,
             hold: [address(&format!("10.1.{}.{}/16", n / 250, n % 250))].into(),
             release: [].into(),

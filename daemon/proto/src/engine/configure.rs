@@ -8,18 +8,19 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Engine, RouterId, Slot, Users};
+use super::{Engine, RouterId, Seat, Slot, Users};
 use crate::border::{Cause, State};
 use crate::deadlines::Deadlines;
 use crate::params::{NodeParams, RouterParams, TrackerKind};
 use crate::time::Instant;
 use crate::track::Tracker;
+use crate::types::InterfaceAddress;
 
 /// What becomes of a router after the tables are made anew.
 enum Plan {
     Start,
-    /// The parameters that it has had so far.
-    Change(RouterParams),
+    /// The parameters and seats that it has had so far.
+    Change(RouterParams, Vec<Seat>),
     Keep,
 }
 
@@ -33,11 +34,8 @@ impl Engine {
         let wanted: BTreeSet<(Arc<str>, IpAddr)> = routers
             .values()
             .flat_map(|router| {
-                let interface = &router.interface;
-                router
-                    .addresses
-                    .iter()
-                    .map(move |a| (Arc::clone(interface), a.address))
+                let addresses = router.addresses.iter();
+                addresses.map(|a| (Arc::clone(router.device(a.address)), a.address))
             })
             .collect();
         self.stop_missing(now, &routers, &wanted);
@@ -59,7 +57,7 @@ impl Engine {
                     plans.push(Plan::Keep);
                 }
                 Some(mut slot) => {
-                    plans.push(Plan::Change(slot.params.clone()));
+                    plans.push(Plan::Change(slot.params.clone(), slot.seats.clone()));
                     slot.set_params(now, params);
                     self.slots.push(slot);
                 }
@@ -78,7 +76,7 @@ impl Engine {
         // First those that hold addresses, so that none of them is released before.
         for (id, plan) in plans.iter().enumerate() {
             match plan {
-                Plan::Change(former) => self.change(now, id, former, &wanted),
+                Plan::Change(former, seats) => self.change(now, id, former, seats, &wanted),
                 Plan::Keep => self.refresh_router(now, id),
                 Plan::Start => {}
             }
@@ -111,14 +109,14 @@ impl Engine {
                 self.send(id, send);
             }
             let slot = &mut self.slots[id];
-            let interface = Arc::clone(&slot.params.interface);
-            slot.params.addresses = slot
-                .params
+            let params = &slot.params;
+            slot.params.addresses = params
                 .addresses
                 .iter()
-                .filter(|address| !wanted.contains(&(Arc::clone(&interface), address.address)))
+                .filter(|a| !wanted.contains(&(Arc::clone(params.device(a.address)), a.address)))
                 .copied()
                 .collect();
+            slot.reseat();
             self.react(now, id, reaction);
         }
     }
@@ -129,6 +127,7 @@ impl Engine {
         self.users = BTreeMap::new();
         self.followers = BTreeMap::new();
         self.bound = BTreeMap::new();
+        self.sources = BTreeMap::new();
         self.deadlines = Deadlines::new(self.slots.len());
         for (name, params) in trackers {
             if let TrackerKind::Interface { name: interface } = &params.kind {
@@ -147,8 +146,17 @@ impl Engine {
                 .entry(Arc::clone(&slot.params.interface))
                 .or_default();
             users.routers.push(id);
-            for address in slot.params.addresses.iter() {
-                users.addresses.insert(address.address, id);
+            for seat in &slot.seats {
+                let users = self.users.entry(Arc::clone(&seat.device)).or_default();
+                if !users.routers.contains(&id) {
+                    users.routers.push(id);
+                }
+                for address in seat.addresses.iter() {
+                    users.addresses.insert(address.address, id);
+                }
+            }
+            if let Some(source) = slot.params.source {
+                self.sources.entry(source).or_default().push(id);
             }
             for track in &slot.params.tracks {
                 self.followers
@@ -157,7 +165,10 @@ impl Engine {
                     .push(id);
             }
             if let Some(place) = slot.place {
-                self.bound.insert((place.index, slot.params.vrid), id);
+                for family in slot.families() {
+                    self.bound
+                        .insert((place.index, family, slot.params.vrid), id);
+                }
             }
             self.deadlines
                 .set(id, slot.router.deadline().map(|(at, _)| at));
@@ -171,36 +182,49 @@ impl Engine {
         now: Instant,
         id: RouterId,
         former: &RouterParams,
+        former_seats: &[Seat],
         wanted: &BTreeSet<(Arc<str>, IpAddr)>,
     ) {
         self.refresh_router(now, id);
         let slot = &self.slots[id];
-        let current = Arc::clone(&slot.params.addresses);
-        let interface = Arc::clone(&slot.params.interface);
         // What was the owner's own and left to it is to be released by anybody else.
         let other_owner = former.priority.is_owner() != slot.params.priority.is_owner();
-        let dropped: Arc<[_]> = former
-            .addresses
-            .iter()
-            .filter(|old| !current.contains(old))
-            // An address that changed its prefix only is replaced; one that moved to another
-            // router is that one's.
-            .filter(|old| {
-                current.iter().any(|new| new.address == old.address)
-                    || !wanted.contains(&(Arc::clone(&interface), old.address))
-            })
-            .copied()
-            .collect();
-        let added: Arc<[_]> = current
-            .iter()
-            .filter(|new| !former.addresses.contains(new))
-            .copied()
-            .collect();
+        let other_form = former.options != slot.params.options;
+        let none: &[_] = &[];
+        let here = |old: &Seat| {
+            let same = slot.seats.iter().find(|seat| seat.is_same_place(old));
+            same.map_or(none, |seat| &*seat.addresses)
+        };
+        let dropped = former_seats.iter().map(|seat| {
+            let current = here(seat);
+            let gone = seat
+                .addresses
+                .iter()
+                .filter(|old| !current.contains(old))
+                // An address that changed its prefix only is replaced; one that moved to another
+                // router is that one's.
+                .filter(|old| {
+                    current.iter().any(|new| new.address == old.address)
+                        || !wanted.contains(&(Arc::clone(&seat.device), old.address))
+                })
+                .copied();
+            Seat {
+                addresses: gone.collect(),
+                ..seat.clone()
+            }
+        });
+        let dropped: Vec<Seat> = dropped.filter(|seat| !seat.addresses.is_empty()).collect();
+        let had = |new: &InterfaceAddress| {
+            let device = slot.params.device(new.address);
+            former.addresses.contains(new) && former.device(new.address) == device
+        };
+        let current = slot.params.addresses.iter();
+        let added: Vec<_> = current.filter(|new| !had(new)).copied().collect();
         // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
-        if !dropped.is_empty() || !added.is_empty() || other_owner {
-            self.want(id, dropped);
+        if !dropped.is_empty() || !added.is_empty() || other_owner || other_form {
+            self.want(id, &dropped);
             if self.slots[id].router.state() == State::Master && !added.is_empty() {
-                self.announce(id, added);
+                self.announce(id, &added);
             }
         }
     }

@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use super::slot::Seat;
 use super::{Engine, RouterId};
 use crate::border::{Cause, Desired, Output, Report, State, Transition};
 use crate::router::{Reaction, Send};
 use crate::time::Instant;
-use crate::types::InterfaceAddress;
+use crate::types::{Family, InterfaceAddress, InterfaceIndex};
+use crate::wire::group;
 
 impl Engine {
     /// Carries out what a router does about an event.
@@ -33,29 +35,33 @@ impl Engine {
         // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
         // RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
         if became_master || announce {
-            let addresses = Arc::clone(&self.slots[id].params.addresses);
-            self.announce(id, addresses);
+            self.announce_all(id);
         }
     }
 
     pub(super) fn send(&mut self, id: RouterId, send: Send) {
         let slot = &mut self.slots[id];
         let Some(place) = slot.place else { return };
-        let message = match send {
-            Send::Advert => {
-                slot.counters.adverts_sent += 1;
-                slot.message(place.source)
-            }
-            Send::Resignation => {
-                slot.counters.resignations_sent += 1;
-                slot.resignation(place.source)
-            }
+        let count = match send {
+            Send::Advert => &mut slot.counters.adverts_sent,
+            Send::Resignation => &mut slot.counters.resignations_sent,
         };
-        self.outputs.push_back(Output::Advertise {
-            interface: place.index,
-            source: place.source.into(),
-            message,
-        });
+        *count += 1;
+        for family in Family::ALL {
+            let Some(source) = place.source(family) else {
+                continue;
+            };
+            let message = match send {
+                Send::Advert => slot.message(family, source),
+                Send::Resignation => slot.resignation(source),
+            };
+            self.outputs.push_back(Output::Advertise {
+                interface: place.index,
+                source,
+                destination: group(family),
+                message,
+            });
+        }
     }
 
     /// Tells the world of a change of state. Returns the new one.
@@ -72,7 +78,7 @@ impl Engine {
         };
         slot.counters.became_master += u64::from(to == State::Master);
         slot.remember(&transition);
-        self.want(id, Arc::default());
+        self.want(id, &[]);
         self.outputs
             .push_back(Output::Report(Report::Transition(transition)));
         to
@@ -80,23 +86,44 @@ impl Engine {
 
     /// Says what the kernel should hold for a router now. `former` are addresses that it has had
     /// and that nobody else took over.
-    pub(super) fn want(&mut self, id: RouterId, former: Arc<[InterfaceAddress]>) {
+    pub(super) fn want(&mut self, id: RouterId, former: &[Seat]) {
+        for number in 0..self.slots[id].seats.len() {
+            let seat = &self.slots[id].seats[number];
+            let former = former.iter().find(|former| former.is_same_place(seat));
+            let former = former.map_or_else(Arc::default, |former| Arc::clone(&former.addresses));
+            self.want_seat(id, number, former);
+        }
+        for left in former {
+            let seats = &self.slots[id].seats;
+            if let Some(interface) = left.index
+                && !seats.iter().any(|seat| seat.is_same_place(left))
+            {
+                let spare_foreign = self.spares_foreign(id, left);
+                let gone = Arc::clone(&left.addresses);
+                self.wish(id, interface, Arc::default(), gone, spare_foreign);
+            }
+        }
+    }
+
+    /// As [`want`](Self::want) for one of its seats.
+    fn want_seat(&mut self, id: RouterId, number: usize, former: Arc<[InterfaceAddress]>) {
         let slot = &self.slots[id];
+        let seat = &slot.seats[number];
         // Addresses are released wherever the interface is, also while no router can run there.
-        let index = match slot.place {
-            Some(place) => Some(place.index),
-            None => self.interfaces.index(&slot.params.interface),
-        };
-        let Some(interface) = index else { return };
-        let addresses = Arc::clone(&slot.params.addresses);
+        let Some(interface) = seat.index else { return };
+        let addresses = Arc::clone(&seat.addresses);
         let is_master = slot.router.state() == State::Master;
         let (hold, release) = match (is_master, former.is_empty()) {
             // RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
             // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
+            // RFC 9568 6.4.3 MUST: answer neighbour solicitations, with the Router flag
+            // RFC 9568 6.4.2 MUST: join the solicited-node group of each IPv6 address
+            // RFC 9568 6.4.3 MUST: be a member of the solicited-node group of each IPv6 address
             // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
             // RFC 3768 6.4.3 MUST NOT: accept packets to a virtual address unless it is the owner
             (true, _) => (addresses, former),
             // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
+            // RFC 9568 6.4.2 MUST NOT: answer neighbour solicitations for a virtual address
             // RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
             (false, true) => (Arc::default(), addresses),
             (false, false) => {
@@ -104,27 +131,67 @@ impl Engine {
                 (Arc::default(), all.collect())
             }
         };
-        let spare_foreign = self.spares_foreign(id, interface);
-        self.slots[id].spared_foreign = spare_foreign;
+        let spare_foreign = self.spares_foreign(id, seat);
+        self.slots[id].seats[number].spared_foreign = spare_foreign;
+        self.wish(id, interface, hold, release, spare_foreign);
+    }
+
+    fn wish(
+        &mut self,
+        id: RouterId,
+        interface: InterfaceIndex,
+        hold: Arc<[InterfaceAddress]>,
+        release: Arc<[InterfaceAddress]>,
+        spare_foreign: bool,
+    ) {
         if !spare_foreign {
             self.interfaces.forget(interface, &release);
         }
         self.outputs.push_back(Output::Kernel(Desired {
             interface,
             hold,
+            options: Arc::clone(&self.slots[id].params.options),
             release,
             spare_foreign,
         }));
     }
 
-    pub(super) fn announce(&mut self, id: RouterId, addresses: Arc<[InterfaceAddress]>) {
-        let slot = &mut self.slots[id];
-        let Some(place) = slot.place else { return };
-        slot.counters.announcements += 1;
-        self.outputs.push_back(Output::Announce {
-            interface: place.index,
-            mac: place.mac,
-            addresses,
-        });
+    /// Announces all addresses of a router.
+    pub(super) fn announce_all(&mut self, id: RouterId) {
+        self.slots[id].counters.announcements += 1;
+        for number in 0..self.slots[id].seats.len() {
+            let addresses = Arc::clone(&self.slots[id].seats[number].addresses);
+            self.announce_seat(id, number, addresses);
+        }
+    }
+
+    /// Announces some addresses of a router.
+    pub(super) fn announce(&mut self, id: RouterId, addresses: &[InterfaceAddress]) {
+        self.slots[id].counters.announcements += 1;
+        for number in 0..self.slots[id].seats.len() {
+            let seat = &self.slots[id].seats[number];
+            let here = addresses.iter().filter(|a| seat.addresses.contains(a));
+            let here: Arc<[_]> = here.copied().collect();
+            if !here.is_empty() {
+                self.announce_seat(id, number, here);
+            }
+        }
+    }
+
+    pub(super) fn announce_seat(
+        &mut self,
+        id: RouterId,
+        number: usize,
+        addresses: Arc<[InterfaceAddress]>,
+    ) {
+        let seat = &self.slots[id].seats[number];
+        // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
+        if let (Some(interface), Some(mac)) = (seat.index, seat.mac) {
+            self.outputs.push_back(Output::Announce {
+                interface,
+                mac,
+                addresses,
+            });
+        }
     }
 }

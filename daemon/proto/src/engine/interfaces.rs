@@ -1,11 +1,12 @@
 //! What the engine knows of the host's interfaces: all of them, because a reload may name any.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::border::{Link, Obstacle};
-use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress};
+use crate::params::RouterParams;
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 
 /// The interfaces of the host.
 #[derive(Debug, Default)]
@@ -27,8 +28,54 @@ struct Interface {
 pub(super) struct Usable {
     pub(super) index: InterfaceIndex,
     pub(super) mac: MacAddress,
-    /// The primary address, from which the router sends.
-    pub(super) source: Ipv4Addr,
+    /// The addresses from which the router sends, of each family that it speaks.
+    sources: [Option<IpAddr>; 2],
+}
+
+impl Usable {
+    /// The address from which the router sends to the others of a family.
+    pub(super) const fn source(&self, family: Family) -> Option<IpAddr> {
+        self.sources[family as usize]
+    }
+}
+
+impl Interface {
+    /// The address to send from to the others of a family: `current` while it is there.
+    fn source(
+        &self,
+        family: Family,
+        current: Option<IpAddr>,
+        is_virtual: impl Fn(IpAddr) -> bool,
+    ) -> Result<IpAddr, Obstacle> {
+        let own = || {
+            self.foreign
+                .iter()
+                .filter(|address| match family {
+                    // RFC 9568 7.2 MUST: send from the interface's primary IPv4 address
+                    Family::V4 => address.family() == family,
+                    // RFC 9568 7.2 MUST: send from the interface's link-local IPv6 address
+                    // RFC 9568 5.1.2.1 MUST: send from the interface's link-local address
+                    Family::V6 => address.is_link_local(),
+                })
+                .map(|address| address.address)
+                .filter(|address| !is_virtual(*address))
+        };
+        let source = own()
+            .find(|address| Some(*address) == current)
+            .or_else(|| own().next());
+        source.ok_or_else(|| {
+            let name = Arc::clone(&self.link.name);
+            let of_family = |address: &&InterfaceAddress| address.family() == family;
+            match (family, self.foreign.iter().find(of_family)) {
+                (Family::V4, Some(address)) => Obstacle::OnlyVirtual {
+                    interface: name,
+                    address: *address,
+                },
+                (Family::V4, None) => Obstacle::NoAddress(name),
+                (Family::V6, _) => Obstacle::NoLinkLocal(name),
+            }
+        })
+    }
 }
 
 impl Interfaces {
@@ -110,63 +157,72 @@ impl Interfaces {
             .map(|interface| &interface.link.name)
     }
 
-    /// The number of an interface, however it is.
-    pub(super) fn index(&self, name: &Arc<str>) -> Option<InterfaceIndex> {
-        self.by_name.get(name).copied()
-    }
-
     /// Whether an interface of that name is up and has a carrier, or what is wrong with it.
     pub(super) fn check_link(&self, name: &Arc<str>) -> Result<&Link, Obstacle> {
         self.get(name).map(|interface| &interface.link)
     }
 
-    /// Whether a router can run on the interface of that name, or what keeps it from it.
-    /// `current` is the address that it sends from, which stays as long as it is there; an
-    /// address for which `is_virtual` holds is none of the host's own.
+    /// Whether a router can run on its interface, or what keeps it from it. The addresses that it
+    /// sends from at `current` stay as long as they are there; an address for which `is_virtual`
+    /// holds is none of the host's own.
     pub(super) fn check_usable(
         &self,
-        name: &Arc<str>,
-        current: Option<Ipv4Addr>,
+        params: &RouterParams,
+        current: Option<Usable>,
         is_virtual: impl Fn(IpAddr) -> bool,
     ) -> Result<Usable, Obstacle> {
-        let Interface { link, foreign } = self.get(name)?;
+        let name = &params.interface;
+        let interface = self.get(name)?;
+        let link = &interface.link;
         let mac = link
             .mac
             .ok_or_else(|| Obstacle::NotEthernet(Arc::clone(name)))?;
-        let own = || {
-            foreign
-                .iter()
-                .filter(|address| !is_virtual(address.address))
-                .filter_map(InterfaceAddress::ipv4)
-        };
-        // RFC 9568 7.2 MUST: send from the interface's primary IPv4 address
-        let source = own()
-            .find(|address| Some(*address) == current)
-            .or_else(|| own().next())
-            .ok_or_else(|| match foreign.first() {
-                Some(address) => Obstacle::OnlyVirtual {
-                    interface: Arc::clone(name),
-                    address: *address,
-                },
-                None => Obstacle::NoAddress(Arc::clone(name)),
-            })?;
+        let mut sources = [None; 2];
+        for family in Family::ALL {
+            if params.speaks(family) {
+                let current = current.and_then(|place| place.source(family));
+                let source = match params.source {
+                    Some(source) if Family::of(source) == family => self.find(source)?,
+                    Some(_) | None => interface.source(family, current, &is_virtual)?,
+                };
+                sources[family as usize] = Some(source);
+            }
+        }
         Ok(Usable {
             index: link.index,
             mac,
-            source,
+            sources,
         })
     }
 
-    /// Whether the host has an address of its own on an interface, beside those for which
-    /// `is_virtual` holds.
+    /// Finds an address of the host on any interface.
+    fn find(&self, address: IpAddr) -> Result<IpAddr, Obstacle> {
+        self.by_index
+            .values()
+            .flat_map(|interface| &interface.foreign)
+            .any(|known| known.address == address)
+            .then_some(address)
+            .ok_or(Obstacle::NoSource(address))
+    }
+
+    /// Whether the host has an address of its own of a family on an interface, beside those for
+    /// which `is_virtual` holds.
     pub(super) fn has_own_address(
         &self,
         index: InterfaceIndex,
+        family: Family,
         is_virtual: impl Fn(IpAddr) -> bool,
     ) -> bool {
+        let is_own = |a: &InterfaceAddress| a.family() == family && !is_virtual(a.address);
         self.by_index
             .get(&index)
-            .is_some_and(|interface| interface.foreign.iter().any(|a| !is_virtual(a.address)))
+            .is_some_and(|interface| interface.foreign.iter().any(is_own))
+    }
+
+    /// The number and the hardware address of the interface of that name, however it is.
+    pub(super) fn seat(&self, name: &Arc<str>) -> Option<(InterfaceIndex, Option<MacAddress>)> {
+        let index = *self.by_name.get(name)?;
+        Some((index, self.by_index.get(&index)?.link.mac))
     }
 
     fn get(&self, name: &Arc<str>) -> Result<&Interface, Obstacle> {

@@ -18,15 +18,15 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use self::interfaces::Interfaces;
-use self::slot::Slot;
+use self::slot::{Seat, Slot};
 use crate::border::{Cause, Due, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
-use crate::params::{RouterParams, TrackerKind};
+use crate::params::TrackerKind;
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::Instant;
 use crate::track::Tracker;
-use crate::types::{InterfaceAddress, InterfaceIndex, Vrid};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, Vrid};
 use crate::wire::DropCounts;
 
 /// Where a router stands in [`Engine::slots`], until the next reload.
@@ -38,8 +38,10 @@ pub struct Engine {
     /// The routers in the order of their names.
     slots: Vec<Slot>,
     deadlines: Deadlines,
-    /// Which router hears a VRID on an interface.
-    bound: BTreeMap<(InterfaceIndex, Vrid), RouterId>,
+    /// Which router hears a VRID on an interface, by the family of the packets.
+    bound: BTreeMap<(InterfaceIndex, Family, Vrid), RouterId>,
+    /// Which routers send from an address that may be on any interface.
+    sources: BTreeMap<IpAddr, Vec<RouterId>>,
     /// Who depends on an interface, by its name.
     users: BTreeMap<Arc<str>, Users>,
     trackers: BTreeMap<Arc<str>, Tracker>,
@@ -99,7 +101,7 @@ impl Engine {
             Input::Overrun => {
                 for id in 0..self.slots.len() {
                     self.wake(now, id);
-                    self.want(id, Arc::default());
+                    self.want(id, &[]);
                 }
             }
             Input::Tick => self.handle_tick(now),
@@ -134,8 +136,9 @@ impl Engine {
             .any(|(at, due)| due == Due::TakeOver && at <= now)
     }
 
-    /// What is heard where: the interfaces on which packets are wanted, with their VRIDs.
-    pub fn listeners(&self) -> impl Iterator<Item = (InterfaceIndex, Vrid)> + '_ {
+    /// What is heard where: the interfaces on which packets of a family are wanted, with their
+    /// VRIDs.
+    pub fn listeners(&self) -> impl Iterator<Item = (InterfaceIndex, Family, Vrid)> + '_ {
         self.bound.keys().copied()
     }
 
@@ -144,7 +147,8 @@ impl Engine {
         self.slots
             .iter()
             .filter(|slot| slot.router.state() == State::Master)
-            .filter_map(|slot| Some((slot.place?.index, &slot.params.addresses)))
+            .flat_map(|slot| &slot.seats)
+            .filter_map(|seat| Some((seat.index?, &seat.addresses)))
             .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
     }
 
@@ -207,19 +211,23 @@ impl Engine {
             self.interfaces.add_address(interface, address)
         };
         let Some(name) = name else { return };
+        self.refresh_senders(now, address.address);
         let Some(users) = self.users.get(&name) else {
             return;
         };
         match users.addresses.get(&address.address).copied() {
             Some(id) => {
-                let spared = !ours && self.spares_foreign(id, interface);
+                let seat = self.slots[id].seat_of(address.address);
+                let spared = !ours
+                    && seat
+                        .is_some_and(|seat| self.spares_foreign(id, &self.slots[id].seats[seat]));
                 let slot = &mut self.slots[id];
                 if slot.router.state() != State::Master && !spared {
                     slot.counters.strays += 1;
                     let router = Arc::clone(&slot.name);
                     self.outputs
                         .push_back(Output::Report(Report::Stray { router, address }));
-                    self.want(id, Arc::default());
+                    self.want(id, &[]);
                 }
                 // For the owner it is the address that it sends from.
                 self.refresh_router(now, id);
@@ -238,6 +246,7 @@ impl Engine {
         let Some(name) = self.interfaces.remove_address(interface, address) else {
             return;
         };
+        self.refresh_senders(now, address.address);
         let holder = self
             .users
             .get(&name)
@@ -261,13 +270,21 @@ impl Engine {
         self.outputs
             .push_back(Output::Report(Report::Repaired { router, address }));
         if slot.params.priority.is_owner()
-            && let Some(place) = slot.place
+            && let Some(seat) = slot.seat_of(address.address)
+            && let Some(index) = slot.seats[seat].index
         {
             // It may be the address that the owner sends from.
-            self.interfaces.add_address(place.index, address);
+            self.interfaces.add_address(index, address);
         }
-        self.want(id, Arc::default());
-        self.announce(id, Arc::from([address]));
+        self.want(id, &[]);
+        self.announce(id, &[address]);
+    }
+
+    /// Looks again at the routers that send from an address wherever it is.
+    fn refresh_senders(&mut self, now: Instant, address: IpAddr) {
+        for id in self.sources.get(&address).cloned().unwrap_or_default() {
+            self.refresh_router(now, id);
+        }
     }
 
     fn handle_probe(&mut self, now: Instant, name: &str, well: bool, detail: Arc<str>) {
@@ -335,19 +352,25 @@ impl Engine {
         // Before a router that recovers goes by it.
         self.refresh_priority(now, id);
         let (place, obstacle) = self.assess(id);
-        let slot = &mut self.slots[id];
+        let slot = &self.slots[id];
         // What has to leave goes from the old place, what arrives comes to the new one.
         let moved = match (slot.place, place) {
-            (Some(old), Some(new)) => old.index != new.index,
-            _ => false,
+            (Some(old), Some(new)) if old.index != new.index => Some(&slot.params.interface),
+            _ => None,
         };
-        let before = match (&obstacle, moved) {
-            (Some(obstacle), _) => Some(obstacle.clone()),
-            (None, true) => Some(Obstacle::InterfaceMissing(Arc::clone(
-                &slot.params.interface,
-            ))),
-            (None, false) => None,
-        };
+        let moved = moved.or_else(|| {
+            let is_elsewhere = |seat: &&Seat| {
+                let now = self.interfaces.seat(&seat.device).map(|(index, _)| index);
+                seat.index.is_some() && now.is_some() && seat.index != now
+            };
+            slot.seats
+                .iter()
+                .find(is_elsewhere)
+                .map(|seat| &seat.device)
+        });
+        let moved = moved.map(|name| Obstacle::InterfaceMissing(Arc::clone(name)));
+        let before = obstacle.clone().or(moved);
+        let slot = &mut self.slots[id];
         if before.is_some() {
             let reaction = slot.router.set_obstacle(now, before);
             self.react(now, id, reaction);
@@ -362,12 +385,9 @@ impl Engine {
     /// What was left alone because the interface had nothing else leaves when it has.
     fn stop_sparing(&mut self, id: RouterId) {
         let slot = &self.slots[id];
-        if slot.spared_foreign
-            && slot.router.state() != State::Master
-            && let Some(index) = self.interfaces.index(&slot.params.interface)
-            && !self.spares_foreign(id, index)
-        {
-            self.want(id, Arc::default());
+        let leaves = |seat: &Seat| seat.spared_foreign && !self.spares_foreign(id, seat);
+        if slot.router.state() != State::Master && slot.seats.iter().any(leaves) {
+            self.want(id, &[]);
         }
     }
 
@@ -393,17 +413,21 @@ impl Engine {
     fn assess(&self, id: RouterId) -> (Option<interfaces::Usable>, Option<Obstacle>) {
         let slot = &self.slots[id];
         let is_virtual = |address| self.is_virtual(&slot.params.interface, address);
-        let current = slot.place.map(|place| place.source);
-        match self
+        let place = match self
             .interfaces
-            .check_usable(&slot.params.interface, current, is_virtual)
+            .check_usable(&slot.params, slot.place, is_virtual)
         {
-            Err(obstacle) => (None, Some(obstacle)),
-            Ok(place) => {
-                let fault = slot.influence(&self.trackers).fault;
-                (Some(place), fault.map(Obstacle::TrackerDown))
+            Err(obstacle) => return (None, Some(obstacle)),
+            Ok(place) => place,
+        };
+        let is_away = |seat: &&Seat| seat.device != slot.params.interface;
+        for seat in slot.seats.iter().filter(is_away) {
+            if let Err(obstacle) = self.interfaces.check_link(&seat.device) {
+                return (Some(place), Some(obstacle));
             }
         }
+        let fault = slot.influence(&self.trackers).fault;
+        (Some(place), fault.map(Obstacle::TrackerDown))
     }
 
     /// Whether an address of the interface of that name is none of the host's own.
@@ -416,37 +440,45 @@ impl Engine {
 
     /// Whether addresses of a router that the daemon did not add are to be left alone: the owner's,
     /// and the last ones of an interface, without which the host would be cut off.
-    fn spares_foreign(&self, id: RouterId, index: InterfaceIndex) -> bool {
-        let RouterParams {
-            priority,
-            interface,
-            ..
-        } = &self.slots[id].params;
-        let is_virtual = |address| self.is_virtual(interface, address);
-        priority.is_owner() || !self.interfaces.has_own_address(index, is_virtual)
+    fn spares_foreign(&self, id: RouterId, seat: &Seat) -> bool {
+        let is_virtual = |address| self.is_virtual(&seat.device, address);
+        let has_own = |index| {
+            self.interfaces
+                .has_own_address(index, seat.family, is_virtual)
+        };
+        self.slots[id].params.priority.is_owner() || !seat.index.is_some_and(has_own)
     }
 
     fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) {
         let slot = &mut self.slots[id];
         let index = |place: Option<interfaces::Usable>| place.map(|place| place.index);
         let (old, new) = (index(slot.place), index(place));
-        let vrid = slot.params.vrid;
-        let mac = |place: Option<interfaces::Usable>| place.map(|place| place.mac);
-        // The neighbours know it by its former hardware address.
-        let unknown = mac(slot.place) != mac(place) && slot.router.state() == State::Master;
         slot.set_place(place);
-        if unknown {
-            let addresses = Arc::clone(&self.slots[id].params.addresses);
-            self.announce(id, addresses);
-        }
-        if old != new {
-            if let Some(old) = old
-                && self.bound.get(&(old, vrid)) == Some(&id)
-            {
-                self.bound.remove(&(old, vrid));
+        let is_master = slot.router.state() == State::Master;
+        for number in 0..self.slots[id].seats.len() {
+            let seat = &mut self.slots[id].seats[number];
+            let known = (seat.index, seat.mac);
+            let now = self.interfaces.seat(&seat.device);
+            (seat.index, seat.mac) = (now.map(|(index, _)| index), now.and_then(|(_, mac)| mac));
+            // The neighbours know it by its former hardware address.
+            if is_master && (seat.index, seat.mac) != known {
+                let addresses = Arc::clone(&seat.addresses);
+                self.slots[id].counters.announcements += 1;
+                self.announce_seat(id, number, addresses);
             }
-            if let Some(new) = new {
-                self.bound.insert((new, vrid), id);
+        }
+        let slot = &self.slots[id];
+        let vrid = slot.params.vrid;
+        if old != new {
+            for family in slot.families() {
+                if let Some(old) = old
+                    && self.bound.get(&(old, family, vrid)) == Some(&id)
+                {
+                    self.bound.remove(&(old, family, vrid));
+                }
+                if let Some(new) = new {
+                    self.bound.insert((new, family, vrid), id);
+                }
             }
         }
     }

@@ -1,19 +1,20 @@
 //! What comes in from the others: whose it is, whether it counts, and who hears of it when not.
 
-use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::{Engine, RouterId};
 use crate::border::{Output, Packet, Report, State};
 use crate::limiter::Subject;
 use crate::time::Instant;
-use crate::types::Version;
+use crate::types::{Family, Version};
 use crate::wire::{Advert, DropCause};
 
 impl Engine {
     pub(super) fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
         let vrid = Advert::peek_vrid(packet.payload);
-        let bound = vrid.and_then(|vrid| self.bound.get(&(packet.interface, vrid)).copied());
+        let family = Family::of(packet.source);
+        let key = vrid.map(|vrid| (packet.interface, family, vrid));
+        let bound = key.and_then(|key| self.bound.get(&key).copied());
         // RFC 9568 7.1 MUST: the VRID is configured on the receiving interface
         let Some(id) = bound else {
             let cause = vrid.map_or(DropCause::Length, |_| DropCause::UnknownVrid);
@@ -22,12 +23,11 @@ impl Engine {
             return;
         };
         let slot = &mut self.slots[id];
-        let Some(place) = slot.place else { return };
-        let own = IpAddr::V4(place.source);
+        let Some(own) = slot.place.and_then(|place| place.source(family)) else {
+            return;
+        };
         let received = match Advert::parse(packet, &slot.expected()) {
-            Ok(received)
-                if packet.source == own && slot.may_have_sent(packet, &received, place) =>
-            {
+            Ok(received) if packet.source == own && slot.may_have_sent(packet, &received) => {
                 Err(DropCause::OwnPacket)
             }
             // RFC 3768 7.1 MUST: the owner discards what it hears

@@ -1,7 +1,7 @@
 //! One router as the engine keeps it: the machine, where it runs, and what it has counted.
 
 use core::cell::OnceCell;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -12,9 +12,10 @@ use crate::router::{Router, Settings};
 use crate::snapshot::{Counters, PeerStatus, PriorityStatus, RouterStatus, TransitionStatus};
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
-use crate::types::{InterfaceAddress, Priority, Version};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version};
 use crate::wire::{
-    AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, PRIORITY_RESIGN, Received,
+    AddressList, Advert, Auth, ChecksumForm, Expected, PRIORITY_RESIGN, Received, group,
+    most_addresses,
 };
 
 /// How many transitions a router remembers.
@@ -28,14 +29,70 @@ pub(super) struct Slot {
     pub(super) router: Router,
     /// Where it runs, when it can.
     pub(super) place: Option<Usable>,
-    /// Whether what was last wanted of the kernel spared addresses that the daemon did not add.
-    pub(super) spared_foreign: bool,
-    /// The form of checksum that the others use, and so this one.
+    /// Where its addresses are.
+    pub(super) seats: Vec<Seat>,
+    /// The form of checksum that the others use over IPv4, and so this one.
     form: ChecksumForm,
-    /// The advertisement as it goes out, until something in it changes.
-    message: Option<Arc<[u8]>>,
+    /// Whether the others list the IPv6 addresses without a link-local one, and so this one.
+    without_link_local: bool,
+    /// The advertisements of each family as they go out, until something in them changes.
+    messages: [Option<Arc<[u8]>>; 2],
     pub(super) counters: Counters,
     history: VecDeque<Remembered>,
+}
+
+/// The addresses of one family that a router has on one interface.
+#[derive(Clone, Debug)]
+pub(super) struct Seat {
+    /// The name of the interface.
+    pub(super) device: Arc<str>,
+    pub(super) family: Family,
+    pub(super) addresses: Arc<[InterfaceAddress]>,
+    /// The interface, when there is one of that name.
+    pub(super) index: Option<InterfaceIndex>,
+    /// What the interface is announced by.
+    pub(super) mac: Option<MacAddress>,
+    /// Whether what was last wanted of the kernel spared addresses that the daemon did not add.
+    pub(super) spared_foreign: bool,
+}
+
+impl Seat {
+    /// The seats for the addresses of `params`, in the order in which they first occur.
+    fn all_of(params: &RouterParams) -> Vec<Self> {
+        let mut seats: Vec<(Self, Vec<InterfaceAddress>)> = Vec::new();
+        for address in params.addresses.iter() {
+            let (device, family) = (params.device(address.address), address.family());
+            let known = seats
+                .iter_mut()
+                .find(|(seat, _)| seat.device == *device && seat.family == family);
+            match known {
+                Some((_, addresses)) => addresses.push(*address),
+                None => {
+                    let seat = Self {
+                        device: Arc::clone(device),
+                        family,
+                        addresses: Arc::default(),
+                        index: None,
+                        mac: None,
+                        spared_foreign: false,
+                    };
+                    seats.push((seat, vec![*address]));
+                }
+            }
+        }
+        let seats = seats.into_iter();
+        seats
+            .map(|(seat, addresses)| Self {
+                addresses: addresses.into(),
+                ..seat
+            })
+            .collect()
+    }
+
+    /// Whether it is the place for addresses of the same family on the same interface.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        (&self.device, self.family) == (&other.device, other.family)
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -57,12 +114,13 @@ impl Slot {
         let router = Router::new(settings(&params, params.priority));
         Self {
             name,
+            seats: Seat::all_of(&params),
             params,
             router,
             place: None,
-            spared_foreign: false,
             form: ChecksumForm::default(),
-            message: None,
+            without_link_local: false,
+            messages: [None, None],
             counters: Counters::default(),
             history: VecDeque::new(),
         }
@@ -82,23 +140,55 @@ impl Slot {
         self.router
             .set_settings(now, settings(&params, self.priority()));
         self.params = params;
-        self.message = None;
+        self.reseat();
+        self.messages = [None, None];
+    }
+
+    /// Arranges its addresses anew.
+    pub(super) fn reseat(&mut self) {
+        let mut seats = Seat::all_of(&self.params);
+        for seat in &mut seats {
+            if let Some(known) = self.seats.iter().find(|known| known.is_same_place(seat)) {
+                seat.index = known.index;
+                seat.mac = known.mac;
+                seat.spared_foreign = known.spared_foreign;
+            }
+        }
+        self.seats = seats;
+    }
+
+    /// The seat of an address, whatever its prefix.
+    pub(super) fn seat_of(&self, address: IpAddr) -> Option<usize> {
+        let has = |seat: &Seat| seat.addresses.iter().any(|a| a.address == address);
+        self.seats.iter().position(has)
+    }
+
+    /// The families that it speaks, in their order.
+    pub(super) fn families(&self) -> impl Iterator<Item = Family> + use<> {
+        let speaks = Family::ALL.map(|family| self.params.speaks(family));
+        Family::ALL
+            .into_iter()
+            .filter(move |family| speaks[*family as usize])
     }
 
     /// Takes over where it runs.
     pub(super) fn set_place(&mut self, place: Option<Usable>) {
         if self.place != place {
             self.place = place;
-            self.message = None;
+            self.messages = [None, None];
         }
     }
 
     /// Has the advertisement ready, so that a take-over does not wait for it.
     pub(super) fn prepare(&mut self) {
-        if self.message.is_none()
-            && let Some(place) = self.place
-        {
-            let _ = self.message(place.source);
+        if let Some(place) = self.place {
+            for family in Family::ALL {
+                if self.messages[family as usize].is_none()
+                    && let Some(source) = place.source(family)
+                {
+                    let _ = self.message(family, source);
+                }
+            }
         }
     }
 
@@ -110,7 +200,7 @@ impl Slot {
         }
         self.router
             .set_settings(now, settings(&self.params, priority));
-        self.message = None;
+        self.messages = [None, None];
         Some(before)
     }
 
@@ -140,15 +230,24 @@ impl Slot {
         if advert.resigns() {
             self.counters.resignations_received += 1;
         }
-        match checksum {
-            ChecksumForm::WithPseudoHeader => self.counters.checksums_with_pseudo_header += 1,
-            ChecksumForm::MessageOnly => self.counters.checksums_message_only += 1,
-        }
-        // Version 2 knows one form alone.
-        // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
-        if self.params.version == Version::V3 && self.form != *checksum {
-            self.form = *checksum;
-            self.message = None;
+        let theirs = advert.addresses;
+        if theirs.family() == Family::V4 {
+            match checksum {
+                ChecksumForm::WithPseudoHeader => self.counters.checksums_with_pseudo_header += 1,
+                ChecksumForm::MessageOnly => self.counters.checksums_message_only += 1,
+            }
+            // Version 2 knows one form alone.
+            // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
+            if self.params.version == Version::V3 && self.form != *checksum {
+                self.form = *checksum;
+                self.messages[Family::V4 as usize] = None;
+            }
+        } else if !self.has_link_local() && !theirs.is_empty() {
+            let without = !theirs.iter().next().is_some_and(is_link_local);
+            if self.without_link_local != without {
+                self.without_link_local = without;
+                self.messages[Family::V6 as usize] = None;
+            }
         }
         // RFC 9568 7.1 SHOULD: another interval than the own one is noticed
         // RFC 9568 7.1 SHOULD: another interval than the own one is logged
@@ -158,68 +257,84 @@ impl Slot {
         // RFC 9568 7.1 MAY: another list of addresses is noticed
         // RFC 9568 7.1 SHOULD: another list of addresses is logged
         // RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
-        if !self.lists(advert.addresses) {
+        if !self.lists(theirs) {
             self.counters.address_list_differs += 1;
         }
     }
 
-    /// Whether `addresses` are this router's own, in any order.
-    fn lists(&self, addresses: AddressList<'_>) -> bool {
-        let own = &self.params.addresses;
-        let same_order = addresses.iter().eq(own.iter().map(|own| own.address));
-        same_order
-            || addresses.len() == own.len()
-                && addresses
-                    .iter()
-                    .all(|theirs| own.iter().any(|own| own.address == theirs))
+    /// Whether `theirs` are this router's own addresses of that family, in any order. The link-local
+    /// address with which a list begins where none is configured is the sender's.
+    fn lists(&self, theirs: AddressList<'_>) -> bool {
+        let own = || self.params.advertised(theirs.family());
+        let of_sender = theirs.family() == Family::V6 && !self.has_link_local();
+        let skipped = usize::from(of_sender && theirs.iter().next().is_some_and(is_link_local));
+        let listed = || theirs.iter().skip(skipped);
+        listed().eq(own())
+            || listed().count() == own().count()
+                && listed().all(|theirs| own().any(|own| own == theirs))
     }
 
-    /// The advertisement that it sends as master.
-    pub(super) fn message(&mut self, source: Ipv4Addr) -> Arc<[u8]> {
-        if let Some(message) = &self.message {
+    /// Whether one of its addresses is a link-local one.
+    fn has_link_local(&self) -> bool {
+        self.params.advertised(Family::V6).any(is_link_local)
+    }
+
+    /// The advertisement that it sends as master to the others of a family.
+    pub(super) fn message(&mut self, family: Family, source: IpAddr) -> Arc<[u8]> {
+        if let Some(message) = &self.messages[family as usize] {
             return Arc::clone(message);
         }
         let message: Arc<[u8]> = self.emit(self.priority().get(), source).into();
-        self.message = Some(Arc::clone(&message));
+        self.messages[family as usize] = Some(Arc::clone(&message));
         message
     }
 
     /// Whether a packet from its own address is its own, come back by a loop. Anything that it does
     /// not say itself was said by another router that has the same address, by mistake: among them
     /// the priority decides as among all others.
-    pub(super) fn may_have_sent(
-        &mut self,
-        packet: &Packet<'_>,
-        received: &Received<'_>,
-        place: Usable,
-    ) -> bool {
+    pub(super) fn may_have_sent(&mut self, packet: &Packet<'_>, received: &Received<'_>) -> bool {
+        let family = Family::of(packet.source);
         self.router.state() == State::Master
-            && (received.advert.resigns() || *self.message(place.source) == *packet.payload)
+            && (received.advert.resigns()
+                || *self.message(family, packet.source) == *packet.payload)
     }
 
     /// The advertisement with which it leaves.
-    pub(super) fn resignation(&self, source: Ipv4Addr) -> Arc<[u8]> {
+    pub(super) fn resignation(&self, source: IpAddr) -> Arc<[u8]> {
         self.emit(PRIORITY_RESIGN, source).into()
     }
 
-    fn emit(&self, priority: u8, source: Ipv4Addr) -> Vec<u8> {
+    /// The advertisement of a priority to the others of the family of `source`.
+    fn emit(&self, priority: u8, source: IpAddr) -> Vec<u8> {
+        let family = Family::of(source);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
         // RFC 9568 7.2 MUST: the fields are those of the configuration
-        let addresses: Vec<[u8; 4]> = self
-            .params
-            .addresses
-            .iter()
-            .filter_map(InterfaceAddress::ipv4)
-            .map(|address| address.octets())
-            .collect();
+        // RFC 9568 5.2.9 erratum 8300 MUST: the first IPv6 address is the link-local one
+        let own = (!self.has_link_local() && !self.without_link_local).then_some(source);
+        let own = own.filter(|_| family == Family::V6);
+        let of_kind = |link_local| {
+            let advertised = self.params.advertised(family);
+            advertised.filter(move |address| is_link_local(*address) == link_local)
+        };
+        for address in own.into_iter().chain(of_kind(true)).chain(of_kind(false)) {
+            match address {
+                IpAddr::V4(address) => v4.push(address.octets()),
+                IpAddr::V6(address) => v6.push(address.octets()),
+            }
+        }
+        v6.truncate(most_addresses(Family::V6));
         Advert {
             version: self.params.version,
             vrid: self.params.vrid,
             priority,
             interval: self.params.interval,
-            addresses: AddressList::new(&addresses),
+            addresses: match family {
+                Family::V4 => AddressList::new(&v4),
+                Family::V6 => AddressList::new_v6(&v6),
+            },
             auth: self.auth(),
         }
-        .emit(self.form, source, GROUP_V4)
+        .emit(self.form, source, group(family))
     }
 
     fn auth(&self) -> Auth {
@@ -258,7 +373,8 @@ impl Slot {
                 because: self.because(trackers),
             },
             advert_interval: self.params.interval.duration().as_secs_f64(),
-            source: self.place.map(|place| IpAddr::V4(place.source)),
+            source: self.source(Family::V4).or(self.source(Family::V6)),
+            source_ipv6: self.source(Family::V4).and(self.source(Family::V6)),
             master: self
                 .router
                 .heard()
@@ -278,6 +394,10 @@ impl Slot {
                 })
                 .collect(),
         }
+    }
+
+    fn source(&self, family: Family) -> Option<IpAddr> {
+        self.place.and_then(|place| place.source(family))
     }
 
     /// Why it is in its state: in fault what keeps it there now, which may be another thing than
@@ -310,6 +430,11 @@ impl Slot {
             .map(|(tracker, points)| format!("{tracker} {points:+}"))
             .collect()
     }
+}
+
+fn is_link_local(address: IpAddr) -> bool {
+    let prefix = Family::of(address).address_bits();
+    InterfaceAddress { address, prefix }.is_link_local()
 }
 
 /// What the state machine needs of `params`.

@@ -1,4 +1,4 @@
-//! One advertisement: what it means, and its bytes in versions 2 and 3 over IPv4.
+//! One advertisement: what it means, and its bytes in versions 2 and 3.
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -9,19 +9,19 @@
 //! |2: auth type   |2: interval, s |                               |
 //! |3: reserved, interval in cs    |           Checksum            |
 //! +---------------+---------------+-------------------------------+
-//! |                        Addresses, 4 bytes each                |
+//! |              Addresses, 4 or, in IPv6, 16 bytes each            |
 //! +---------------------------------------------------------------+
 //! |2: authentication data, 8 bytes                                |
 //! +---------------------------------------------------------------+
 //! ```
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 
 use super::checksum::{self, ChecksumForm};
 use super::{DropCause, HOP_LIMIT, PRIORITY_RESIGN};
 use crate::border::Packet;
-use crate::types::{AdvertInterval, Password, Version, Vrid};
+use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
 
 /// The only type there is (RFC 9568 section 5.2.2).
 const TYPE_ADVERTISEMENT: u8 = 1;
@@ -43,7 +43,6 @@ mod field {
     pub(super) const INTERVAL_CENTISECONDS: Range<usize> = 4..6;
     pub(super) const CHECKSUM: Range<usize> = 6..8;
     pub(super) const HEADER_LEN: usize = 8;
-    pub(super) const ADDRESS_LEN: usize = 4;
     pub(super) const AUTH_DATA_LEN: usize = 8;
 }
 
@@ -74,32 +73,85 @@ pub enum Auth {
     Pass(Password),
 }
 
-/// The addresses of an advertisement, still in its bytes.
+/// The addresses of an advertisement, still in its bytes: all of one family.
+// RFC 9568 5.2.9 MUST: the addresses are of one family
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AddressList<'a>(&'a [[u8; field::ADDRESS_LEN]]);
+pub enum AddressList<'a> {
+    /// IPv4 addresses in network order.
+    V4(&'a [[u8; 4]]),
+    /// IPv6 addresses in network order.
+    V6(&'a [[u8; 16]]),
+}
 
 impl<'a> AddressList<'a> {
-    /// A list in network order, at most 255 long: the rest cannot be advertised and is left out.
+    /// A list of IPv4 addresses, at most 255 long: the rest cannot be advertised and is left out.
     pub fn new(addresses: &'a [[u8; 4]]) -> Self {
-        Self(addresses.get(..usize::from(u8::MAX)).unwrap_or(addresses))
+        Self::V4(addresses.get(..usize::from(u8::MAX)).unwrap_or(addresses))
+    }
+
+    /// As [`new`](Self::new) for IPv6 addresses.
+    pub fn new_v6(addresses: &'a [[u8; 16]]) -> Self {
+        Self::V6(addresses.get(..usize::from(u8::MAX)).unwrap_or(addresses))
+    }
+
+    /// The addresses that `bytes` hold, which are whole ones of `family`.
+    fn of_bytes(family: Family, bytes: &'a [u8]) -> Self {
+        match family {
+            Family::V4 => Self::V4(bytes.as_chunks().0),
+            Family::V6 => Self::V6(bytes.as_chunks().0),
+        }
+    }
+
+    /// Their family.
+    pub const fn family(self) -> Family {
+        match self {
+            Self::V4(_) => Family::V4,
+            Self::V6(_) => Family::V6,
+        }
     }
 
     /// How many there are.
     pub const fn len(self) -> usize {
-        self.0.len()
+        match self {
+            Self::V4(addresses) => addresses.len(),
+            Self::V6(addresses) => addresses.len(),
+        }
     }
 
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
-        self.0.is_empty()
+        self.len() == 0
     }
 
     /// The addresses, in the sender's order.
-    pub fn iter(self) -> impl ExactSizeIterator<Item = IpAddr> + 'a {
-        self.0
-            .iter()
-            .map(|octets| IpAddr::V4(Ipv4Addr::from(*octets)))
+    pub fn iter(self) -> impl ExactSizeIterator<Item = IpAddr> + Clone + 'a {
+        (0..self.len()).map(move |index| match self {
+            Self::V4(addresses) => Ipv4Addr::from(addresses[index]).into(),
+            Self::V6(addresses) => Ipv6Addr::from(addresses[index]).into(),
+        })
     }
+
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Self::V4(addresses) => addresses.as_flattened(),
+            Self::V6(addresses) => addresses.as_flattened(),
+        }
+    }
+}
+
+/// How many addresses of `family` one advertisement can list: what its count byte can say
+/// (RFC 9568 section 5.2.5), and what a packet of 1,500 bytes has room for behind its IP header and
+/// before eight bytes of authentication data.
+pub const fn most_addresses(family: Family) -> usize {
+    const MTU: usize = 1500;
+    match family {
+        Family::V4 => u8::MAX as usize,
+        Family::V6 => (MTU - super::ipv6::HEADER_LEN - field::HEADER_LEN) / address_len(family),
+    }
+}
+
+const fn address_len(family: Family) -> usize {
+    family.address_bits() as usize / 8
 }
 
 /// What a router demands of an advertisement.
@@ -155,10 +207,12 @@ impl<'a> Advert<'a> {
             .split_first_chunk::<{ field::HEADER_LEN }>()
             .ok_or(DropCause::Length)?;
         let count = usize::from(header[field::COUNT]);
+        // RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
+        let family = Family::of(packet.source);
         let (addresses, auth_data) = rest
-            .split_at_checked(count * field::ADDRESS_LEN)
+            .split_at_checked(count * address_len(family))
             .ok_or(DropCause::Length)?;
-        let (addresses, _) = addresses.as_chunks();
+        let addresses = AddressList::of_bytes(family, addresses);
         let auth_data = match expected.version {
             Version::V2 => Some(*auth_data.first_chunk::<8>().ok_or(DropCause::Length)?),
             Version::V3 => None,
@@ -197,7 +251,7 @@ impl<'a> Advert<'a> {
                 vrid,
                 priority: header[field::PRIORITY],
                 interval,
-                addresses: AddressList(addresses),
+                addresses,
                 auth,
             },
             checksum,
@@ -210,14 +264,20 @@ impl<'a> Advert<'a> {
     }
 
     /// The message as bytes. `source` and `destination` are those of its IP header, which a
-    /// version 3 checksum covers in the form with the pseudo-header.
-    pub fn emit(&self, form: ChecksumForm, source: Ipv4Addr, destination: Ipv4Addr) -> Vec<u8> {
+    /// version 3 checksum covers in the form with the pseudo-header; over IPv6 there is no other.
+    pub fn emit(
+        &self,
+        form: ChecksumForm,
+        source: impl Into<IpAddr>,
+        destination: impl Into<IpAddr>,
+    ) -> Vec<u8> {
+        let (source, destination) = (source.into(), destination.into());
         let mut message = vec![0; field::HEADER_LEN];
         message[field::VERSION_TYPE] = self.version.number() << 4 | TYPE_ADVERTISEMENT;
         message[field::VRID] = self.vrid.get();
         message[field::PRIORITY] = self.priority;
         message[field::COUNT] = u8::try_from(self.addresses.len()).unwrap_or(u8::MAX);
-        message.extend(self.addresses.0.iter().flatten());
+        message.extend(self.addresses.bytes());
         match self.version {
             Version::V2 => {
                 let seconds = self.interval.centiseconds() / 100;
@@ -237,14 +297,15 @@ impl<'a> Advert<'a> {
                 .copy_from_slice(&self.interval.centiseconds().to_be_bytes()),
         }
         // RFC 9568 7.2 MUST: the checksum is computed
-        let checksum = match (self.version, form) {
+        let checksum = match (self.addresses.family(), self.version, form) {
             // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
             // RFC 3768 5.3.8 MUST: the checksum covers the message alone
-            (Version::V2, _) | (Version::V3, ChecksumForm::MessageOnly) => {
+            (Family::V4, Version::V2, _) | (Family::V4, Version::V3, ChecksumForm::MessageOnly) => {
                 checksum::plain(&message)
             }
             // RFC 5798 5.2.8 MUST: the checksum covers the pseudo-header too
-            (Version::V3, ChecksumForm::WithPseudoHeader) => {
+            // RFC 9568 5.2.8 MUST: the checksum over IPv6 covers the pseudo-header too
+            (Family::V4, Version::V3, ChecksumForm::WithPseudoHeader) | (Family::V6, _, _) => {
                 checksum::with_pseudo_header(&message, source, destination)
             }
         };
@@ -255,16 +316,22 @@ impl<'a> Advert<'a> {
 
 /// Which form of checksum a packet bears.
 fn check_checksum(packet: &Packet<'_>, version: Version) -> Result<ChecksumForm, DropCause> {
-    if let (Version::V3, IpAddr::V4(source), IpAddr::V4(destination)) =
-        (version, packet.source, packet.destination)
-        && checksum::with_pseudo_header(packet.payload, source, destination) == 0
-    {
-        return Ok(ChecksumForm::WithPseudoHeader);
+    let Packet {
+        source,
+        destination,
+        payload,
+        ..
+    } = *packet;
+    let has_pseudo_header = || checksum::with_pseudo_header(payload, source, destination) == 0;
+    let is_plain = || checksum::plain(payload) == 0;
+    match (Family::of(source), version) {
+        // RFC 9568 5.2.8 MUST: the checksum over IPv6 covers the pseudo-header too
+        (Family::V4 | Family::V6, Version::V3) if has_pseudo_header() => {
+            Ok(ChecksumForm::WithPseudoHeader)
+        }
+        (Family::V4, Version::V2 | Version::V3) if is_plain() => Ok(ChecksumForm::MessageOnly),
+        (Family::V4 | Family::V6, Version::V2 | Version::V3) => Err(DropCause::Checksum),
     }
-    if checksum::plain(packet.payload) == 0 {
-        return Ok(ChecksumForm::MessageOnly);
-    }
-    Err(DropCause::Checksum)
 }
 
 /// The authentication of a version 2 message, when it is the expected one.

@@ -1,6 +1,6 @@
 //! The Internet checksum, plain and with the pseudo-header.
 
-use core::net::Ipv4Addr;
+use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
@@ -46,17 +46,35 @@ pub(super) fn plain(message: &[u8]) -> u16 {
     finish(sum(message))
 }
 
-/// The checksum of `message` with its IPv4 pseudo-header (RFC 5798 section 5.2.8), or 0 when
-/// `message` bears a right one.
-pub(super) fn with_pseudo_header(message: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+/// The checksum of `message` with its pseudo-header, or 0 when `message` bears a right one: over
+/// IPv6 that of RFC 8200 section 8.1, over IPv4 what RFC 5798 section 5.2.8 was taken to mean.
+/// Both have the addresses, the length and the protocol, and so the same sum.
+pub(super) fn with_pseudo_header(message: &[u8], source: IpAddr, destination: IpAddr) -> u16 {
+    upper_layer(PROTOCOL, message, source, destination)
+}
+
+/// The checksum of `message` of `protocol` with the pseudo-header.
+pub(super) fn upper_layer(
+    protocol: u8,
+    message: &[u8],
+    source: IpAddr,
+    destination: IpAddr,
+) -> u16 {
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX) & 0xffff;
     finish(
         sum(message)
-            + sum(&source.octets())
-            + sum(&destination.octets())
-            + u32::from(PROTOCOL)
+            + sum_of_address(source)
+            + sum_of_address(destination)
+            + u32::from(protocol)
             + length,
     )
+}
+
+fn sum_of_address(address: IpAddr) -> u32 {
+    match address {
+        IpAddr::V4(address) => sum(&address.octets()),
+        IpAddr::V6(address) => sum(&address.octets()),
+    }
 }
 
 #[cfg(test)]

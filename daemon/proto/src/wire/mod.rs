@@ -9,10 +9,14 @@ pub mod arp;
 mod cause;
 mod checksum;
 pub mod ipv4;
+pub mod ipv6;
+pub mod ndisc;
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-pub use advert::{AddressList, Advert, Auth, Expected, Received};
+use crate::types::Family;
+
+pub use advert::{AddressList, Advert, Auth, Expected, Received, most_addresses};
 pub use cause::{DropCause, DropCounts};
 pub use checksum::ChecksumForm;
 
@@ -21,6 +25,17 @@ pub const PROTOCOL: u8 = 112;
 
 /// The IPv4 group that all VRRP routers join (RFC 9568 section 5.1.1.2).
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
+
+/// The IPv6 group that all VRRP routers join (RFC 9568 section 5.1.2.2).
+pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
+
+/// The group of a family.
+pub const fn group(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(GROUP_V4),
+        Family::V6 => IpAddr::V6(GROUP_V6),
+    }
+}
 
 /// TTL and hop limit of every advertisement, so that none from another network is believed
 /// (RFC 9568 section 5.1.1.3).

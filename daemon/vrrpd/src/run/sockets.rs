@@ -1,20 +1,45 @@
-//! The raw sockets of the node: one for each interface on which a router runs.
+//! The raw sockets of the node: one for each interface and family on which a router runs.
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrrp_linux::poller::Poller;
 use vrrp_linux::socket::{AdvertSocket, Packets, ReceiveBatch, VridSet};
-use vrrp_proto::{InterfaceIndex, Vrid};
+use vrrp_proto::{Family, InterfaceIndex, Vrid};
 
-/// The sockets, by interface.
+/// What a socket is for.
+pub(super) type Place = (InterfaceIndex, Family);
+
+/// The bit of a token that says IPv6, above the 32 of an interface's number and the node's own.
+const IPV6: u64 = 1 << 40;
+
+/// The token by which the poller reports a socket.
+fn token((interface, family): Place) -> u64 {
+    let bit = match family {
+        Family::V4 => 0,
+        Family::V6 => IPV6,
+    };
+    u64::from(interface.0) | bit
+}
+
+/// The socket of a token, if it is one's.
+pub(super) fn place(token: u64) -> Option<Place> {
+    let family = match token & IPV6 {
+        0 => Family::V4,
+        _ => Family::V6,
+    };
+    let interface = u32::try_from(token & !IPV6).ok()?;
+    Some((InterfaceIndex(interface), family))
+}
+
+/// The sockets, by what they are for.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    open: BTreeMap<InterfaceIndex, Open>,
+    open: BTreeMap<Place, Open>,
     /// Those with something queued.
-    queued: Vec<InterfaceIndex>,
+    queued: Vec<Place>,
     /// What was lost on sockets that are closed.
     lost_before: u64,
     batch: ReceiveBatch,
@@ -35,18 +60,19 @@ impl Sockets {
     /// leaves still has its resignation to send.
     pub(super) fn open(
         &mut self,
-        listeners: &BTreeMap<InterfaceIndex, VridSet>,
+        listeners: &BTreeMap<Place, VridSet>,
         poller: &Poller,
         mut failed: impl FnMut(InterfaceIndex, io::Error),
     ) {
-        for (interface, vrids) in listeners {
-            let outcome = match self.open.get_mut(interface) {
+        for (&place, vrids) in listeners {
+            let (interface, family) = place;
+            let outcome = match self.open.get_mut(&place) {
                 Some(open) if open.vrids == *vrids => Ok(()),
                 Some(open) => open.socket.set_filter(vrids).map(|()| open.vrids = *vrids),
-                None => AdvertSocket::open(*interface, vrids).and_then(|socket| {
-                    poller.add(&socket, u64::from(interface.0))?;
+                None => AdvertSocket::open(interface, family, vrids).and_then(|socket| {
+                    poller.add(&socket, token(place))?;
                     self.open.insert(
-                        *interface,
+                        place,
                         Open {
                             socket,
                             vrids: *vrids,
@@ -57,16 +83,16 @@ impl Sockets {
                 }),
             };
             if let Err(error) = outcome {
-                failed(*interface, error);
+                failed(interface, error);
             }
         }
     }
 
     /// Closes those that are not for one of `listeners`.
-    pub(super) fn close(&mut self, listeners: &BTreeMap<InterfaceIndex, VridSet>) {
+    pub(super) fn close(&mut self, listeners: &BTreeMap<Place, VridSet>) {
         // Closing takes a descriptor out of the poller too (epoll(7)).
-        self.open.retain(|interface, open| {
-            let stays = listeners.contains_key(interface);
+        self.open.retain(|place, open| {
+            let stays = listeners.contains_key(place);
             if !stays {
                 self.lost_before += u64::from(open.lost());
             }
@@ -80,18 +106,18 @@ impl Sockets {
         self.lost_before + open.sum::<u64>()
     }
 
-    /// Whether packets were lost on an interface since this was asked last.
-    pub(super) fn has_lost(&mut self, interface: InterfaceIndex) -> bool {
-        let Some(open) = self.open.get_mut(&interface) else {
+    /// Whether packets were lost at a place since this was asked last.
+    pub(super) fn has_lost(&mut self, place: Place) -> bool {
+        let Some(open) = self.open.get_mut(&place) else {
             return false;
         };
         let lost = open.lost();
         std::mem::replace(&mut open.known_lost, lost) != lost
     }
 
-    /// The packets that came in on an interface, as many as one system call gives.
-    pub(super) fn receive(&mut self, interface: InterfaceIndex) -> io::Result<Option<Packets<'_>>> {
-        let Some(open) = self.open.get(&interface) else {
+    /// The packets that came in at a place, as many as one system call gives.
+    pub(super) fn receive(&mut self, place: Place) -> io::Result<Option<Packets<'_>>> {
+        let Some(open) = self.open.get(&place) else {
             return Ok(None);
         };
         open.socket.receive(&mut self.batch).map(Some)
@@ -99,21 +125,22 @@ impl Sockets {
 
     /// Puts an advertisement into the batch of its interface.
     pub(super) fn queue(&mut self, interface: InterfaceIndex, source: IpAddr, message: Arc<[u8]>) {
-        let (Some(open), IpAddr::V4(source)) = (self.open.get_mut(&interface), source) else {
+        let place = (interface, Family::of(source));
+        let Some(open) = self.open.get_mut(&place) else {
             return;
         };
         open.socket.queue(source, message);
-        if self.queued.last() != Some(&interface) && !self.queued.contains(&interface) {
-            self.queued.push(interface);
+        if self.queued.last() != Some(&place) && !self.queued.contains(&place) {
+            self.queued.push(place);
         }
     }
 
     /// Sends all batches.
-    pub(super) fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, Ipv4Addr, io::Error)) {
-        for interface in self.queued.drain(..) {
-            if let Some(open) = self.open.get_mut(&interface) {
+    pub(super) fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
+        for place in self.queued.drain(..) {
+            if let Some(open) = self.open.get_mut(&place) {
                 open.socket
-                    .flush(|source, error| failed(interface, source, error));
+                    .flush(|source, error| failed(place.0, source, error));
             }
         }
     }
@@ -127,12 +154,12 @@ impl Open {
 }
 
 /// Who listens where, for [`Sockets::open`].
-pub(super) fn by_interface(
-    listeners: impl Iterator<Item = (InterfaceIndex, Vrid)>,
-) -> BTreeMap<InterfaceIndex, VridSet> {
+pub(super) fn by_place(
+    listeners: impl Iterator<Item = (InterfaceIndex, Family, Vrid)>,
+) -> BTreeMap<Place, VridSet> {
     let mut sets: BTreeMap<_, VridSet> = BTreeMap::new();
-    for (interface, vrid) in listeners {
-        sets.entry(interface).or_default().insert(vrid);
+    for (interface, family, vrid) in listeners {
+        sets.entry((interface, family)).or_default().insert(vrid);
     }
     sets
 }

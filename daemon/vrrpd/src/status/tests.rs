@@ -85,6 +85,8 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         },
         advert_interval: 1.0,
         source: Some([192, 168, 224, 12].into()),
+
+        source_ipv6: None,
         master: None,
         addresses: Arc::from([format!("192.168.224.{vrid}/24").parse().unwrap()]),
         checksum: ChecksumForm::MessageOnly,

@@ -199,7 +199,7 @@ fn an_interface_that_is_made_again_is_used_by_its_new_number() {
     assert_eq!(
         node.engine
             .listeners()
-            .map(|(index, _)| index)
+            .map(|(index, ..)| index)
             .collect::<Vec<_>>(),
         [again]
     );
@@ -230,7 +230,7 @@ fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known()
     assert_eq!(
         node.engine
             .listeners()
-            .map(|(index, _)| index)
+            .map(|(index, ..)| index)
             .collect::<Vec<_>>(),
         [again]
     );

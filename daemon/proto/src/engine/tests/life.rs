@@ -188,7 +188,7 @@ fn the_same_vrid_on_two_interfaces_is_two_routers() {
     let listeners: Vec<_> = node
         .engine
         .listeners()
-        .map(|(index, vrid)| (index.0, vrid.get()))
+        .map(|(index, _, vrid)| (index.0, vrid.get()))
         .collect();
     assert_eq!(listeners, [(2, 51), (3, 51)]);
     node.receive(ETH2, PEER, &advert(51, 101));

@@ -205,7 +205,6 @@ fn a_new_vrid_resigns_the_old_router_by_all_of_its_addresses_and_listens() {
         [
             // Without an address nobody would believe it (RFC 9568 erratum 8299).
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
-            "on 2 hold [], release []",
             "VI_1: master -> init (interface, VRID or version changed)",
             "on 2 hold [], release [192.168.224.100/24]",
             "VI_1: init -> backup (started, listening first)",
@@ -214,7 +213,7 @@ fn a_new_vrid_resigns_the_old_router_by_all_of_its_addresses_and_listens() {
     let listeners: Vec<_> = node
         .engine
         .listeners()
-        .map(|(_, vrid)| vrid.get())
+        .map(|(.., vrid)| vrid.get())
         .collect();
     assert_eq!(listeners, [61, 52]);
     assert_eq!(node.state("VI_2"), State::Master);
@@ -302,10 +301,7 @@ fn an_address_that_moves_from_a_removed_master_to_another_master_is_never_releas
     let lines = node.configure(routers([("VI_2", second)]));
     assert_eq!(
         only("on 2", lines),
-        [
-            "on 2 hold [], release []",
-            "on 2 hold [192.168.224.101/24 192.168.224.100/24], release []",
-        ]
+        ["on 2 hold [192.168.224.101/24 192.168.224.100/24], release []",]
     );
 }
 
@@ -317,10 +313,7 @@ fn an_address_that_moves_to_a_router_that_listens_is_released_by_that_one() {
     let lines = node.configure(routers([("VI_2", second)]));
     assert_eq!(
         only("on 2", lines),
-        [
-            "on 2 hold [], release []",
-            "on 2 hold [], release [192.168.224.100/24]"
-        ]
+        ["on 2 hold [], release [192.168.224.100/24]"]
     );
 }
 

@@ -298,6 +298,7 @@ pub(super) fn line(output: &Output) -> String {
             interface,
             source,
             message,
+            ..
         } => {
             let count = usize::from(message[3]);
             let list: Vec<String> = message[8..8 + 4 * count]
@@ -317,6 +318,7 @@ pub(super) fn line(output: &Output) -> String {
             hold,
             release,
             spare_foreign,
+            ..
         }) => {
             let spare = if *spare_foreign {
                 ", sparing foreign ones"

@@ -8,7 +8,7 @@ use vrrp_linux::clock;
 use vrrp_linux::plan::{plan, strays, unannounced};
 use vrrp_proto::{InterfaceAddress, Output, Report, State};
 
-use super::super::sockets::by_interface;
+use super::super::sockets::by_place;
 use super::{Node, SECOND_LOOK, Scratch, Tally, name};
 use crate::scribe::Record;
 
@@ -16,7 +16,7 @@ impl Node {
     /// Acts when the set of interfaces may have changed: what is new has to be able to speak, and
     /// what leaves has its last word first.
     pub(super) fn act_after_change(&mut self) {
-        let listeners = by_interface(self.engine.listeners());
+        let listeners = by_place(self.engine.listeners());
         self.sockets
             .open(&listeners, &self.poller, |interface, error| {
                 let name = name(&self.mirror, interface);
@@ -36,6 +36,7 @@ impl Node {
                     interface,
                     source,
                     message,
+                    ..
                 } => {
                     self.sockets.queue(interface, source, message);
                 }
@@ -123,12 +124,8 @@ impl Node {
         for (interface, mac, addresses) in self.scratch.announcements.drain(..) {
             let held =
                 |address: &&InterfaceAddress| self.mirror.held(interface, **address).is_some();
-            for address in addresses
-                .iter()
-                .filter(held)
-                .filter_map(InterfaceAddress::ipv4)
-            {
-                self.announcer.queue(interface, mac, address);
+            for address in addresses.iter().filter(held) {
+                self.announcer.queue(interface, mac, address.address);
             }
         }
         self.announcer.flush(|interface, address, error| {

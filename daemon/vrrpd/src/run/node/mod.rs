@@ -29,10 +29,10 @@ use vrrp_proto::{
 
 use super::complaints::Complaints;
 use super::inbox::{Inbox, Message};
-use super::sockets::Sockets;
+use super::sockets::{self, Sockets};
 use crate::scribe::Log;
 
-/// Tokens of the poller: an interface's socket has the interface's number, which has 32 bits.
+/// Tokens of the poller, where those of the [`sockets`] are none.
 const TIMER: u64 = 1 << 32;
 const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
@@ -194,7 +194,7 @@ impl Node {
                 TIMER => self.timer.acknowledge(),
                 INBOX => changed |= self.take_messages(now),
                 MONITOR => changed |= self.take_events(now),
-                interface => self.take_packets(now, interface),
+                socket => self.take_packets(now, socket),
             }
         }
         if self.look_again_at.is_some_and(|at| now >= at) {
@@ -208,15 +208,16 @@ impl Node {
     /// much that advertisements are not delayed, unless a take-over is due: then all that had come
     /// when the turn began, because behind the flood may be the master's advertisement.
     fn take_packets(&mut self, now: Instant, token: u64) {
-        let Ok(interface) = u32::try_from(token).map(InterfaceIndex) else {
+        let Some(place) = sockets::place(token) else {
             return;
         };
+        let (interface, _) = place;
         let mut many = false;
         for batch in 0.. {
             if batch >= BATCHES && !self.engine.is_take_over_due(now) {
                 break;
             }
-            match self.sockets.receive(interface) {
+            match self.sockets.receive(place) {
                 Ok(None) => return,
                 Ok(Some(packets)) => {
                     let mut more = packets.batch_is_full();
@@ -237,7 +238,7 @@ impl Node {
             }
         }
         // Without many there is room. What is lost may have been the master's.
-        if many && self.sockets.has_lost(interface) {
+        if many && self.sockets.has_lost(place) {
             let name = name(&self.mirror, interface);
             let text = format!(
                 "packets come in on {name} faster than they can be read, and some are lost: a silence \
@@ -309,6 +310,10 @@ impl Node {
                 changed = true;
             }
         }
+        if self.mirror.is_in_doubt() {
+            changed = true;
+            self.look_or_complain(now);
+        }
         changed
     }
 
@@ -322,15 +327,19 @@ impl Node {
         Ok(())
     }
 
-    /// Looks at everything again, and asks for everything again.
-    fn look_again(&mut self, now: Instant) {
-        self.look_again_at = None;
-        self.is_second_look = true;
+    fn look_or_complain(&mut self, now: Instant) {
         if let Err(error) = self.look() {
             let text = format!("cannot ask the kernel for addresses: {error}");
             self.complaints.tell(Level::ERROR, text);
             self.look_again_at = Some(now + SECOND_LOOK);
         }
+    }
+
+    /// Looks at everything again, and asks for everything again.
+    fn look_again(&mut self, now: Instant) {
+        self.look_again_at = None;
+        self.is_second_look = true;
+        self.look_or_complain(now);
         self.engine.handle(now, Input::Overrun);
         self.remove_strays();
     }

@@ -1,0 +1,83 @@
+//! Unsolicited neighbour advertisements: tell the neighbours behind which hardware address an IPv6
+//! address is now (RFC 4861 section 4.4).
+
+use core::net::Ipv6Addr;
+
+use super::{HOP_LIMIT, checksum, ipv6};
+use crate::types::MacAddress;
+
+/// Length of the frame, Ethernet header included.
+pub const FRAME_LEN: usize = ETHERNET_LEN + ipv6::HEADER_LEN + MESSAGE_LEN;
+
+const ETHERNET_LEN: usize = 14;
+/// Type, code, checksum, flags, target address, and the option with the hardware address.
+const MESSAGE_LEN: usize = 32;
+
+/// EtherType of IPv6 (RFC 2464 section 3).
+const ETHERTYPE_IPV6: [u8; 2] = [0x86, 0xdd];
+/// All nodes of the link, and their Ethernet address (RFC 2464 section 7).
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
+
+const ICMPV6: u8 = 58;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// The sender is a router; this overrides what was known.
+const ROUTER_AND_OVERRIDE: u8 = 0xa0;
+/// Option 2, target link-layer address, of one unit of eight bytes (RFC 4861 section 4.6.1).
+const TARGET_LINK_ADDRESS: [u8; 2] = [2, 1];
+
+/// An advertisement to all nodes that `address` is at `mac`, from the address itself.
+pub fn unsolicited(mac: MacAddress, address: Ipv6Addr) -> [u8; FRAME_LEN] {
+    let mut message = [0; MESSAGE_LEN];
+    message[0] = NEIGHBOUR_ADVERTISEMENT;
+    // RFC 9568 6.4.2 MUST: the neighbour advertisement has R and O set and S clear
+    message[4] = ROUTER_AND_OVERRIDE;
+    // RFC 9568 6.4.2 MUST: the new Active sends a neighbour advertisement for each address
+    message[8..24].copy_from_slice(&address.octets());
+    message[24..26].copy_from_slice(&TARGET_LINK_ADDRESS);
+    message[26..32].copy_from_slice(&mac.0);
+    let sum = checksum::upper_layer(ICMPV6, &message, address.into(), ALL_NODES.into());
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+
+    let mut frame = [0; FRAME_LEN];
+    let (ethernet, packet) = frame.split_at_mut(ETHERNET_LEN);
+    ethernet[0..6].copy_from_slice(&ALL_NODES_MAC);
+    ethernet[6..12].copy_from_slice(&mac.0);
+    ethernet[12..14].copy_from_slice(&ETHERTYPE_IPV6);
+    let (header, body) = packet.split_at_mut(ipv6::HEADER_LEN);
+    header.copy_from_slice(&ipv6::fields(
+        address,
+        ALL_NODES,
+        ICMPV6,
+        HOP_LIMIT,
+        MESSAGE_LEN,
+    ));
+    body.copy_from_slice(&message);
+    frame
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // RFC 9568 6.4.2 MUST: the new Active sends a neighbour advertisement for each address
+    // RFC 9568 6.4.2 MUST: the neighbour advertisement has R and O set and S clear
+    #[test]
+    fn a_neighbour_advertisement_names_the_address_and_goes_to_all() {
+        let address: Ipv6Addr = "2001:db8::100".parse().unwrap();
+        let mac = MacAddress([0, 0, 0x5e, 0, 2, 52]);
+        let frame = unsolicited(mac, address);
+        assert_eq!(frame[0..6], [0x33, 0x33, 0, 0, 0, 1]);
+        assert_eq!(frame[6..12], mac.0);
+        assert_eq!(frame[12..14], [0x86, 0xdd]);
+        assert_eq!(frame[18..22], [0, 32, 58, 255], "length, ICMPv6, hop limit");
+        assert_eq!(frame[22..38], address.octets());
+        let message = &frame[54..];
+        assert_eq!(message[0..2], [136, 0]);
+        assert_eq!(message[4..8], [0b1010_0000, 0, 0, 0], "R and O, not S");
+        assert_eq!(message[8..24], address.octets());
+        assert_eq!(message[24..], [2, 1, 0, 0, 0x5e, 0, 2, 52]);
+        let sum = checksum::upper_layer(58, message, address.into(), ALL_NODES.into());
+        assert_eq!(sum, 0);
+    }
+}
