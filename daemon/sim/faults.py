@@ -27,6 +27,8 @@ PATIENCE = 100
 MEMORY = 2 << 30
 
 ROUTER = "daemon/proto/src/router.rs"
+BACKUP = "daemon/proto/src/router/backup.rs"
+MASTER = "daemon/proto/src/router/master.rs"
 ENGINE = "daemon/proto/src/engine/mod.rs"
 PACKET = "daemon/proto/src/engine/packet.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
@@ -68,38 +70,37 @@ FAULTS = [
     Fault(
         "among equals the smaller address is master",
         ROUTER,
-        "} else if theirs == ours && source > own {",
-        "} else if theirs == ours && source < own {",
+        "                    && source > own\n",
+        "                    && source < own\n",
     ),
     Fault(
         "equals do not give way",
         ROUTER,
-        "} else if theirs == ours && source > own {",
-        "} else if theirs == ours && source > own && false {",
+        "                    && source > own\n",
+        "                    && source > own\n                    && false\n",
     ),
     Fault(
         "a backup ignores priority 0",
-        ROUTER,
-        "                if advert.resigns() {",
-        "                if advert.resigns() && false {",
+        BACKUP,
+        "        if advert.resigns() {",
+        "        if advert.resigns() && false {",
     ),
     Fault(
         "a master ignores priority 0",
         ROUTER,
-        "Phase::Master(master) if advert.resigns() => master.answer_resignation(now, &settings),",
-        "Phase::Master(_) if advert.resigns() => Reaction::default(),",
+        "                    return master.answer_resignation(now, &settings);",
+        "                    return Reaction::default();",
     ),
     Fault(
         "the timer of a master is not reset",
-        ROUTER,
-        "                    master.advert_at =\n"
-        "                        next_due(master.advert_at, settings.interval.duration(), now);",
+        MASTER,
+        "            self.advert_at = next_due(self.advert_at, settings.interval.duration(), now);",
         "",
     ),
     Fault(
         "the timer of a backup is not reset",
-        ROUTER,
-        "                    backup.down_at = heard_at + down_interval(&settings, advert.interval);",
+        BACKUP,
+        "        self.down_at = heard_at + down_interval(settings, advert.interval);",
         "",
     ),
     Fault(
@@ -110,8 +111,8 @@ FAULTS = [
     ),
     Fault(
         "the interval of the master is not taken over",
-        ROUTER,
-        "                    backup.interval = advert.interval;",
+        BACKUP,
+        "        self.interval = advert.interval;",
         "",
     ),
     Fault(
@@ -123,12 +124,12 @@ FAULTS = [
     Fault(
         "a backup that overslept takes over",
         ROUTER,
-        "                if now.since(due) > backup.interval.duration() {",
-        "                if false && now.since(due) > backup.interval.duration() {",
+        "            Phase::Backup(backup) if backup.has_overslept(now) => {",
+        "            Phase::Backup(backup) if false && backup.has_overslept(now) => {",
     ),
     Fault(
         "everybody preempts",
-        ROUTER,
+        BACKUP,
         "        let preempts = settings.preempt || settings.priority.is_owner();",
         "        let preempts = true;",
     ),

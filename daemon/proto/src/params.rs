@@ -131,6 +131,12 @@ impl RouterParams {
             .get(&address)
             .is_none_or(|options| options.advertise)
     }
+
+    /// Whether both families are spoken: then it is run as two routers of the protocol that move
+    /// together (RFC 9568 section 5.2.9).
+    pub fn is_dual(&self) -> bool {
+        Family::ALL.iter().all(|family| self.speaks(*family))
+    }
 }
 
 /// One tracker as a router follows it.
@@ -179,4 +185,24 @@ pub enum TrackerKind {
         /// The time between two results, for the record in the snapshot.
         interval: Duration,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_router_is_dual_when_its_addresses_are_of_both_families() {
+        for (texts, dual) in [
+            (&["192.0.2.1/24", "192.0.2.2/24"][..], false),
+            (&["fe80::1/64", "2001:db8::1/64"], false),
+            (&["192.0.2.1/24", "2001:db8::1/64"], true),
+            (&["fe80::1/64", "2001:db8::1/64", "192.0.2.1/24"], true),
+            (&[], false),
+        ] {
+            let addresses = texts.iter().map(|text| text.parse().unwrap()).collect();
+            let router = RouterParams::new("eth1".into(), Vrid::new(51).unwrap(), addresses);
+            assert_eq!(router.is_dual(), dual, "{texts:?}");
+        }
+    }
 }

@@ -17,32 +17,26 @@
 //!              +--------+ ---------------------------------------------+
 //! ```
 //!
+//! An instance of both families is two routers of the protocol that move together, and one here: it
+//! hears in each family for itself ([`backup`]), and what it sends goes out in both.
+//!
 //! What has meaning only in a state lives in that state. The router knows time as numbers and
 //! other routers as addresses; packets, interfaces, trackers and groups are the engine's business.
 //! Every method takes the present and returns a [`Reaction`]; calling one early or twice is
 //! harmless.
 
+mod backup;
+mod master;
+
 use core::net::IpAddr;
 use core::time::Duration;
 
+use self::backup::Backup;
+use self::master::Master;
 use crate::border::{Cause, Due, Obstacle, State};
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Priority, Version};
 use crate::wire::Advert;
-
-/// How long after a take-over the addresses are announced a second time, for neighbours that the
-/// first announcement did not reach.
-const SECOND_ANNOUNCEMENT: Duration = Duration::from_secs(1);
-
-/// The least time between two replies to masters of lower precedence or to their resignations: the
-/// shortest interval of the protocol, so that a flood of packets is not answered by another.
-const REPLY_SPACING: Duration = Duration::from_millis(10);
-
-/// The least time between an announcement and the next because of masters of lower precedence.
-const ANNOUNCE_SPACING: Duration = Duration::from_secs(1);
-
-/// For how long after a take-over the former master's last word is no news.
-const LAST_WORD: Duration = Duration::from_secs(1);
 
 /// What a router needs to know of its configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,6 +46,9 @@ pub(crate) struct Settings {
     pub(crate) priority: Priority,
     pub(crate) interval: AdvertInterval,
     pub(crate) preempt: bool,
+    /// Whether it has addresses of both families. Then it is two routers of the protocol that move
+    /// together, and advertises in both families.
+    pub(crate) dual: bool,
 }
 
 /// The state machine of one virtual router.
@@ -67,46 +64,6 @@ enum Phase {
     Backup(Backup),
     Master(Master),
     Fault(Obstacle),
-}
-
-#[derive(Debug)]
-struct Backup {
-    /// When the router takes over unless it hears of a master.
-    down_at: Instant,
-    /// Since when there is silence: the last advertisement that was obeyed, or the start.
-    heard_at: Instant,
-    /// The interval of the master: Active_Adver_Interval.
-    interval: AdvertInterval,
-    /// The last one that advertised, obeyed or not.
-    last: Option<Heard>,
-}
-
-/// Somebody who advertised.
-#[derive(Clone, Copy, Debug)]
-struct Heard {
-    from: IpAddr,
-    /// 0 after a resignation.
-    priority: u8,
-    /// Whether its advertisement was obeyed: its priority is not below ours.
-    obeyed: bool,
-}
-
-#[derive(Debug)]
-struct Master {
-    /// Since when it is master.
-    since: Instant,
-    /// When the next advertisement is due: the last due time and the interval.
-    advert_at: Instant,
-    /// When the last one was sent.
-    sent_at: Instant,
-    /// The interval that it told the others, by which they wait for the next.
-    told: AdvertInterval,
-    /// When the addresses are announced again.
-    announce_at: Option<Instant>,
-    /// When somebody of lower precedence was last replied to or, when that lies ahead, will be.
-    replied_at: Option<Instant>,
-    /// When the addresses were last announced.
-    announced_at: Instant,
 }
 
 /// An advertisement that is to be sent.
@@ -161,12 +118,11 @@ impl Router {
             }
             // RFC 9568 6.4.1 MUST: who is not the owner starts as Backup of its own interval
             (Phase::Init, None) => {
-                let mut backup = Backup::listen(now, &self.settings);
-                if expect_master {
-                    backup.down_at = now
-                        + self.settings.interval.duration()
-                        + skew(&self.settings, backup.interval);
-                }
+                let backup = if expect_master {
+                    Backup::listen_briefly(now, &self.settings)
+                } else {
+                    Backup::listen(now, &self.settings)
+                };
                 self.enter(Phase::Backup(backup), Cause::Started)
             }
             (Phase::Backup(_) | Phase::Master(_) | Phase::Fault(_), _) => Reaction::default(),
@@ -218,10 +174,14 @@ impl Router {
     /// Takes over new settings without a change of state. Timers that run keep running; a shorter
     /// interval counts at once.
     pub(crate) fn set_settings(&mut self, now: Instant, settings: Settings) {
-        if let Phase::Master(master) = &mut self.phase
-            && settings.interval != self.settings.interval
-        {
-            master.advert_at = master.advert_at.min(now + settings.interval.duration());
+        match &mut self.phase {
+            Phase::Init | Phase::Fault(_) => {}
+            Phase::Backup(backup) => backup.set_dual(now, &settings),
+            Phase::Master(master) => {
+                if settings.interval != self.settings.interval {
+                    master.set_interval(now, settings.interval);
+                }
+            }
         }
         self.settings = settings;
     }
@@ -233,8 +193,8 @@ impl Router {
     }
 
     /// Handles an advertisement that passed all checks. It arrived at `heard_at`, from which a
-    /// backup counts, so that its own delay delays no take-over; `own` is the address that this
-    /// router sends from.
+    /// backup counts, so that its own delay delays no take-over. The family is that of `source`;
+    /// `own` is the address that this router sends from in it.
     pub(crate) fn handle_advert(
         &mut self,
         now: Instant,
@@ -249,46 +209,17 @@ impl Router {
             return reaction;
         }
         let settings = self.settings;
-        // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
-        let preempts = settings.preempt || settings.priority.is_owner();
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) => {
-                if advert.resigns() {
-                    // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
-                    backup.down_at = heard_at + skew(&settings, backup.interval);
-                    backup.last = Some(Heard {
-                        from: source,
-                        priority: 0,
-                        obeyed: true,
-                    });
-                } else if advert.priority >= settings.priority.get() || !preempts {
-                    // RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
-                    // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
-                    backup.interval = advert.interval;
-                    backup.down_at = heard_at + down_interval(&settings, advert.interval);
-                    backup.heard_at = heard_at;
-                    backup.last = Some(Heard {
-                        from: source,
-                        priority: advert.priority,
-                        obeyed: true,
-                    });
-                } else {
-                    // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
-                    // Whoever is obeyed is not forgotten because of a third one.
-                    let obeyed = backup.last.filter(|last| last.obeyed);
-                    if obeyed.is_none_or(|last| last.from == source) {
-                        backup.last = Some(Heard {
-                            from: source,
-                            priority: advert.priority,
-                            obeyed: false,
-                        });
-                    }
-                }
+                backup.hear(heard_at, advert, source, &settings);
                 Reaction::default()
             }
-            Phase::Master(master) if advert.resigns() => master.answer_resignation(now, &settings),
             Phase::Master(master) => {
+                master.meet(source);
+                if advert.resigns() {
+                    return master.answer_resignation(now, &settings);
+                }
                 let (theirs, ours) = (advert.priority, settings.priority.get());
                 // RFC 9568 6.4.3 MUST: a greater priority makes it Backup
                 // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
@@ -304,7 +235,10 @@ impl Router {
                             ours,
                         },
                     )
-                } else if theirs == ours && source > own {
+                } else if theirs == ours
+                    && source > own
+                    && master.yields_to_equal(now, source, advert.interval, &settings)
+                {
                     let cause = Cause::HigherAddress {
                         master: source,
                         priority: ours,
@@ -325,55 +259,20 @@ impl Router {
         let settings = self.settings;
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
-            Phase::Backup(backup) if now < backup.down_at => Reaction::default(),
+            Phase::Backup(backup) if now < backup.down_at() => Reaction::default(),
+            Phase::Backup(backup) if backup.has_overslept(now) => {
+                backup.wait_anew(now, &settings);
+                Reaction {
+                    late: true,
+                    ..Reaction::default()
+                }
+            }
             Phase::Backup(backup) => {
                 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
-                let due = backup.down_at;
-                if now.since(due) > backup.interval.duration() {
-                    // Whoever sleeps through its own deadline by an interval has slept through
-                    // advertisements too: their absence proves nothing.
-                    backup.down_at = now + down_interval(&settings, backup.interval);
-                    return Reaction {
-                        late: true,
-                        ..Reaction::default()
-                    };
-                }
-                let cause = match backup.last {
-                    Some(Heard {
-                        from, priority: 0, ..
-                    }) => Cause::Resigned { master: from },
-                    Some(Heard {
-                        from,
-                        priority,
-                        obeyed: false,
-                    }) => Cause::Preempted {
-                        master: from,
-                        theirs: priority,
-                        ours: settings.priority.get(),
-                    },
-                    last => Cause::Silence {
-                        master: last.map(|heard| heard.from),
-                        lasted: now.since(backup.heard_at),
-                    },
-                };
+                let (due, cause) = (backup.down_at(), backup.cause(now, &settings));
                 self.become_master(now, due, cause)
             }
-            Phase::Master(master) => {
-                let mut reaction = Reaction::default();
-                if now >= master.advert_at {
-                    // RFC 9568 6.4.3 MUST: when Adver_Timer fires, advertise and set it again
-                    reaction.send = Some(Send::Advert);
-                    master.sent(now, &settings);
-                    master.advert_at =
-                        next_due(master.advert_at, settings.interval.duration(), now);
-                }
-                if master.announce_at.is_some_and(|at| now >= at) {
-                    master.announce_at = None;
-                    master.announced_at = now;
-                    reaction.announce = true;
-                }
-                reaction
-            }
+            Phase::Master(master) => master.handle_tick(now, &settings),
         }
     }
 
@@ -381,13 +280,8 @@ impl Router {
     pub(crate) fn deadline(&self) -> Option<(Instant, Due)> {
         match &self.phase {
             Phase::Init | Phase::Fault(_) => None,
-            Phase::Backup(backup) => Some((backup.down_at, Due::TakeOver)),
-            Phase::Master(Master {
-                advert_at,
-                announce_at: Some(announce_at),
-                ..
-            }) if announce_at < advert_at => Some((*announce_at, Due::Announcement)),
-            Phase::Master(master) => Some((master.advert_at, Due::Advertisement)),
+            Phase::Backup(backup) => Some((backup.down_at(), Due::TakeOver)),
+            Phase::Master(master) => Some(master.deadline()),
         }
     }
 
@@ -415,12 +309,10 @@ impl Router {
     }
 
     /// The master that a backup listens to and its priority.
-    pub(crate) const fn heard(&self) -> Option<(IpAddr, u8)> {
+    pub(crate) fn heard(&self) -> Option<(IpAddr, u8)> {
         match &self.phase {
-            Phase::Backup(Backup {
-                last: Some(heard), ..
-            }) => Some((heard.from, heard.priority)),
-            Phase::Backup(_) | Phase::Init | Phase::Master(_) | Phase::Fault(_) => None,
+            Phase::Backup(backup) => backup.heard(),
+            Phase::Init | Phase::Master(_) | Phase::Fault(_) => None,
         }
     }
 
@@ -435,16 +327,7 @@ impl Router {
         cause: Cause,
     ) -> Reaction {
         // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
-        let backup = Backup {
-            down_at: heard_at + down_interval(&self.settings, advert.interval),
-            heard_at,
-            interval: advert.interval,
-            last: Some(Heard {
-                from: source,
-                priority: advert.priority,
-                obeyed: true,
-            }),
-        };
+        let backup = Backup::obey(heard_at, advert, source, &self.settings);
         Reaction {
             send: Some(Send::Advert),
             ..self.enter(Phase::Backup(backup), cause)
@@ -458,13 +341,14 @@ impl Router {
         let Phase::Master(master) = &self.phase else {
             return None;
         };
-        let lasted = now.since(master.sent_at);
+        let (sent_at, told) = master.last_word();
+        let lasted = now.since(sent_at);
         let others_wait = down_interval(
             &Settings {
                 priority: Priority::MAX_BACKUP,
                 ..self.settings
             },
-            master.told,
+            told,
         );
         if lasted <= others_wait || self.settings.priority.is_owner() {
             return None;
@@ -475,17 +359,7 @@ impl Router {
 
     /// Becomes master because of a deadline at `due`, from which its advertisements are counted.
     fn become_master(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
-        // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
-        let interval = self.settings.interval.duration();
-        let master = Master {
-            since: now,
-            advert_at: next_due(due, interval, now),
-            sent_at: now,
-            told: self.settings.interval,
-            announce_at: Some(now + SECOND_ANNOUNCEMENT),
-            replied_at: None,
-            announced_at: now,
-        };
+        let master = Master::new(now, due, &self.settings);
         Reaction {
             send: Some(Send::Advert),
             ..self.enter(Phase::Master(master), cause)
@@ -499,77 +373,6 @@ impl Router {
             change: Some((from, cause)),
             ..Reaction::default()
         }
-    }
-}
-
-impl Backup {
-    /// Begins to listen, knowing of nobody.
-    fn listen(now: Instant, settings: &Settings) -> Self {
-        let interval = settings.interval;
-        Self {
-            down_at: now + down_interval(settings, interval),
-            heard_at: now,
-            interval,
-            last: None,
-        }
-    }
-}
-
-impl Master {
-    fn sent(&mut self, now: Instant, settings: &Settings) {
-        self.sent_at = now;
-        self.told = settings.interval;
-    }
-
-    /// Somebody else gives up mastership that was not its: whoever heard that must hear of us
-    /// before it takes over.
-    fn answer_resignation(&mut self, now: Instant, settings: &Settings) -> Reaction {
-        let earliest = self.replied_at.map_or(now, |at| at + REPLY_SPACING);
-        if now < earliest {
-            // Put off and not left out, because others wait for no more than their skew now.
-            if earliest < self.advert_at {
-                self.advert_at = earliest;
-                self.replied_at = Some(earliest);
-            }
-            return Reaction::default();
-        }
-        // RFC 9568 6.4.3 MUST: priority 0 is answered at once, and Adver_Timer set again
-        self.advert_at = now + settings.interval.duration();
-        self.replied_at = Some(now);
-        self.sent(now, settings);
-        Reaction {
-            send: Some(Send::Advert),
-            ..Reaction::default()
-        }
-    }
-
-    /// Somebody of lower precedence advertises: it has to learn of us, and the neighbours whom it
-    /// may have misled have to learn where the addresses are.
-    fn assert_mastership(&mut self, now: Instant, settings: &Settings) -> Reaction {
-        let mut reaction = Reaction {
-            second_master: now.since(self.since) >= LAST_WORD,
-            ..Reaction::default()
-        };
-        // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
-        // RFC 5798 6.4.3 MUST: anything else is discarded, and not answered
-        // RFC 3768 6.4.3 MUST: anything else is discarded, and not answered
-        let spaced = self
-            .replied_at
-            .is_none_or(|at| now.since(at) >= REPLY_SPACING);
-        if settings.version == Version::V3 && spaced {
-            self.replied_at = Some(now);
-            self.sent(now, settings);
-            reaction.send = Some(Send::Advert);
-        }
-        let earliest = self.announced_at + ANNOUNCE_SPACING;
-        if now >= earliest {
-            self.announced_at = now;
-            reaction.announce = true;
-        } else if self.announce_at.is_none() {
-            // Put off and not left out: the other one may have announced them since.
-            self.announce_at = Some(earliest);
-        }
-        reaction
     }
 }
 

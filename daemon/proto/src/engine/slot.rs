@@ -444,5 +444,6 @@ fn settings(params: &RouterParams, priority: Priority) -> Settings {
         priority,
         interval: params.interval,
         preempt: params.preempt,
+        dual: params.is_dual(),
     }
 }

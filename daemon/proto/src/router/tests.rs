@@ -1,6 +1,7 @@
 //! The state machine alone: events with a time go in, reactions come out.
 
 mod backup;
+mod families;
 mod master;
 mod rig;
 mod settings;

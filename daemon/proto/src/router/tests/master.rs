@@ -1,6 +1,7 @@
 //! What a master does.
 
 use super::rig::*;
+use crate::router::master::REPLY_SPACING;
 use crate::router::*;
 
 // RFC 9568 6.4.3 MUST: Shutdown: cancel Adver_Timer, send priority 0, Initialize

@@ -1,6 +1,6 @@
 //! Routers in every state, and advertisements for them.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::router::*;
 use crate::types::Vrid;
@@ -13,6 +13,20 @@ pub(super) const LOW: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 224, 11));
 pub(super) const OWN: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 224, 12));
 pub(super) const HIGH: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 224, 13));
 
+/// Link-local addresses of the same three hosts.
+pub(super) const LOW_V6: IpAddr = link_local(11);
+pub(super) const OWN_V6: IpAddr = link_local(12);
+pub(super) const HIGH_V6: IpAddr = link_local(13);
+
+const fn link_local(host: u16) -> IpAddr {
+    IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, host))
+}
+
+/// The address from which a router sends in the family of `peer`.
+pub(super) const fn own_for(peer: IpAddr) -> IpAddr {
+    if peer.is_ipv4() { OWN } else { OWN_V6 }
+}
+
 pub(super) fn nanos(nanos: u64) -> Duration {
     Duration::from_nanos(nanos)
 }
@@ -23,12 +37,21 @@ pub(super) fn v3(priority: u8) -> Settings {
         priority: Priority::new(priority).unwrap(),
         interval: AdvertInterval::DEFAULT,
         preempt: true,
+        dual: false,
     }
 }
 
 pub(super) fn v2(priority: u8) -> Settings {
     Settings {
         version: Version::V2,
+        ..v3(priority)
+    }
+}
+
+/// An instance of both families.
+pub(super) fn dual(priority: u8) -> Settings {
+    Settings {
+        dual: true,
         ..v3(priority)
     }
 }

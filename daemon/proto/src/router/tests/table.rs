@@ -32,10 +32,12 @@ fn the_transition_table_is_the_one_that_was_agreed_on() {
             Some(v2(100)),
         ),
         ("version 2, owner", v2(255), Some(v3(255))),
+        ("both families", dual(100), Some(v3(100))),
     ] {
         writeln!(table, "{title}").unwrap();
         for state in [State::Init, State::Backup, State::Master, State::Fault] {
-            for event in Event::ALL {
+            let of_ipv6 = Event::OF_IPV6.iter().filter(|_| settings.dual);
+            for event in Event::ALL.iter().chain(of_ipv6).copied() {
                 let line = outcome(settings, state, event);
                 if earlier.is_none_or(|earlier| line != outcome(earlier, state, event)) {
                     writeln!(table, "  {state:6} + {:36} -> {line}", event.words()).unwrap();
@@ -71,6 +73,13 @@ enum Event {
     WakeEarly,
     WakeOverslept,
     Settings,
+    GreaterPriorityV6,
+    EqualFromGreaterAddressV6,
+    EqualFromSmallerAddressV6,
+    EqualInIpv6Alone,
+    LowerPriorityV6,
+    ResignationV6,
+    ResignationInBoth,
 }
 
 impl Event {
@@ -100,6 +109,17 @@ impl Event {
         Self::Settings,
     ];
 
+    /// What only an instance of both families tells from what happens in IPv4.
+    const OF_IPV6: [Self; 7] = [
+        Self::GreaterPriorityV6,
+        Self::EqualFromGreaterAddressV6,
+        Self::EqualFromSmallerAddressV6,
+        Self::EqualInIpv6Alone,
+        Self::LowerPriorityV6,
+        Self::ResignationV6,
+        Self::ResignationInBoth,
+    ];
+
     fn words(self) -> &'static str {
         match self {
             Self::Start => "start",
@@ -125,6 +145,13 @@ impl Event {
             Self::WakeEarly => "wake",
             Self::WakeOverslept => "wake late by ten intervals",
             Self::Settings => "settings: priority - 10, 500 ms",
+            Self::GreaterPriorityV6 => "IPv6 advert of greater priority",
+            Self::EqualFromGreaterAddressV6 => "IPv6 advert of equal, greater",
+            Self::EqualFromSmallerAddressV6 => "IPv6 advert of equal, smaller",
+            Self::EqualInIpv6Alone => "the same after 10 s of IPv6 alone",
+            Self::LowerPriorityV6 => "IPv6 advert of lower priority",
+            Self::ResignationV6 => "IPv6 advert of priority 0",
+            Self::ResignationInBoth => "adverts of priority 0 in both",
         }
     }
 
@@ -136,7 +163,8 @@ impl Event {
         let due = router.deadline().map_or(now, |(at, _)| at);
         let mut hear_at = |now, priority: u8, source| {
             let advert = advert(priority, 200);
-            (now, router.handle_advert(now, now, &advert, source, OWN))
+            let own = own_for(source);
+            (now, router.handle_advert(now, now, &advert, source, own))
         };
         let mut hear = |priority, source| hear_at(now, priority, source);
         match self {
@@ -179,6 +207,28 @@ impl Event {
                 };
                 router.set_settings(now - interval / 4, changed);
                 (now - interval / 4, Reaction::default())
+            }
+            Self::GreaterPriorityV6 => hear(own + 1, HIGH_V6),
+            Self::EqualFromGreaterAddressV6 => hear(own, HIGH_V6),
+            Self::EqualFromSmallerAddressV6 => hear(own, LOW_V6),
+            Self::EqualInIpv6Alone => {
+                let _ = hear(own, HIGH_V6);
+                let later = now + Duration::from_secs(10);
+                // Meanwhile a master goes on.
+                while let Some((due, Due::Advertisement)) = router.deadline()
+                    && due <= later
+                {
+                    let _ = router.handle_tick(due);
+                }
+                let advert = advert(own, 200);
+                let reaction = router.handle_advert(later, later, &advert, HIGH_V6, OWN_V6);
+                (later, reaction)
+            }
+            Self::LowerPriorityV6 => hear(own - 1, HIGH_V6),
+            Self::ResignationV6 => hear(0, HIGH_V6),
+            Self::ResignationInBoth => {
+                let _ = hear(0, HIGH);
+                hear(0, HIGH_V6)
             }
         }
     }

@@ -1,0 +1,178 @@
+//! What a master keeps track of: when it speaks and announces, and how it treats those who are
+//! master beside it.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::{Reaction, Send, Settings, down_interval, next_due};
+use crate::border::Due;
+use crate::time::Instant;
+use crate::types::{AdvertInterval, Version};
+
+/// How long after a take-over the addresses are announced a second time, for neighbours that the
+/// first announcement did not reach.
+const SECOND_ANNOUNCEMENT: Duration = Duration::from_secs(1);
+
+/// The least time between two replies to masters of lower precedence or to their resignations: the
+/// shortest interval of the protocol, so that a flood of packets is not answered by another.
+pub(super) const REPLY_SPACING: Duration = Duration::from_millis(10);
+
+/// The least time between an announcement and the next because of masters of lower precedence.
+const ANNOUNCE_SPACING: Duration = Duration::from_secs(1);
+
+/// For how long after a take-over the former master's last word is no news.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+#[derive(Debug)]
+pub(super) struct Master {
+    /// Since when it is master.
+    since: Instant,
+    /// When the next advertisement is due: the last due time and the interval.
+    advert_at: Instant,
+    /// When the last one was sent.
+    sent_at: Instant,
+    /// The interval that it told the others, by which they wait for the next.
+    told: AdvertInterval,
+    /// When the addresses are announced again.
+    announce_at: Option<Instant>,
+    /// When somebody of lower precedence was last replied to or, when that lies ahead, will be.
+    replied_at: Option<Instant>,
+    /// When the addresses were last announced.
+    announced_at: Instant,
+    /// In an instance of both families: since when the address loses ties in IPv6 while nobody
+    /// else is heard in IPv4.
+    losing_since: Option<Instant>,
+}
+
+impl Master {
+    /// Becomes master because of a deadline at `due`, from which its advertisements are counted.
+    pub(super) fn new(now: Instant, due: Instant, settings: &Settings) -> Self {
+        Self {
+            since: now,
+            // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
+            advert_at: next_due(due, settings.interval.duration(), now),
+            sent_at: now,
+            told: settings.interval,
+            announce_at: Some(now + SECOND_ANNOUNCEMENT),
+            replied_at: None,
+            announced_at: now,
+            losing_since: None,
+        }
+    }
+
+    /// When it wants to be ticked, and why.
+    pub(super) fn deadline(&self) -> (Instant, Due) {
+        match self.announce_at {
+            Some(at) if at < self.advert_at => (at, Due::Announcement),
+            Some(_) | None => (self.advert_at, Due::Advertisement),
+        }
+    }
+
+    /// Does what is due.
+    pub(super) fn handle_tick(&mut self, now: Instant, settings: &Settings) -> Reaction {
+        let mut reaction = Reaction::default();
+        if now >= self.advert_at {
+            // RFC 9568 6.4.3 MUST: when Adver_Timer fires, advertise and set it again
+            reaction.send = Some(Send::Advert);
+            self.sent(now, settings);
+            self.advert_at = next_due(self.advert_at, settings.interval.duration(), now);
+        }
+        if self.announce_at.is_some_and(|at| now >= at) {
+            self.announce_at = None;
+            self.announced_at = now;
+            reaction.announce = true;
+        }
+        reaction
+    }
+
+    /// Counts a shorter interval at once.
+    pub(super) fn set_interval(&mut self, now: Instant, interval: AdvertInterval) {
+        self.advert_at = self.advert_at.min(now + interval.duration());
+    }
+
+    /// Since when it is silent, and the interval that the others wait by.
+    pub(super) const fn last_word(&self) -> (Instant, AdvertInterval) {
+        (self.sent_at, self.told)
+    }
+
+    /// Takes note of who advertises beside it, whatever it says.
+    pub(super) const fn meet(&mut self, source: IpAddr) {
+        if source.is_ipv4() {
+            self.losing_since = None;
+        }
+    }
+
+    /// Whether it yields to an equal with the greater address. In an instance of both families IPv4
+    /// decides: of two hosts each may have the greater address in one, and both would yield. Only
+    /// to somebody who speaks IPv6 alone, for as long as one waits for a master, the tie in IPv6 is
+    /// lost.
+    pub(super) fn yields_to_equal(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        interval: AdvertInterval,
+        settings: &Settings,
+    ) -> bool {
+        if !settings.dual || source.is_ipv4() {
+            return true;
+        }
+        let since = *self.losing_since.get_or_insert(now);
+        now.since(since) >= down_interval(settings, interval)
+    }
+
+    /// Somebody else gives up mastership that was not its: whoever heard that must hear of us
+    /// before it takes over.
+    pub(super) fn answer_resignation(&mut self, now: Instant, settings: &Settings) -> Reaction {
+        let earliest = self.replied_at.map_or(now, |at| at + REPLY_SPACING);
+        if now < earliest {
+            // Put off and not left out, because others wait for no more than their skew now.
+            if earliest < self.advert_at {
+                self.advert_at = earliest;
+                self.replied_at = Some(earliest);
+            }
+            return Reaction::default();
+        }
+        // RFC 9568 6.4.3 MUST: priority 0 is answered at once, and Adver_Timer set again
+        self.advert_at = now + settings.interval.duration();
+        self.replied_at = Some(now);
+        self.sent(now, settings);
+        Reaction {
+            send: Some(Send::Advert),
+            ..Reaction::default()
+        }
+    }
+
+    /// Somebody of lower precedence advertises: it has to learn of us, and the neighbours whom it
+    /// may have misled have to learn where the addresses are.
+    pub(super) fn assert_mastership(&mut self, now: Instant, settings: &Settings) -> Reaction {
+        let mut reaction = Reaction {
+            second_master: now.since(self.since) >= LAST_WORD,
+            ..Reaction::default()
+        };
+        // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
+        // RFC 5798 6.4.3 MUST: anything else is discarded, and not answered
+        // RFC 3768 6.4.3 MUST: anything else is discarded, and not answered
+        let spaced = self
+            .replied_at
+            .is_none_or(|at| now.since(at) >= REPLY_SPACING);
+        if settings.version == Version::V3 && spaced {
+            self.replied_at = Some(now);
+            self.sent(now, settings);
+            reaction.send = Some(Send::Advert);
+        }
+        let earliest = self.announced_at + ANNOUNCE_SPACING;
+        if now >= earliest {
+            self.announced_at = now;
+            reaction.announce = true;
+        } else if self.announce_at.is_none() {
+            // Put off and not left out: the other one may have announced them since.
+            self.announce_at = Some(earliest);
+        }
+        reaction
+    }
+
+    fn sent(&mut self, now: Instant, settings: &Settings) {
+        self.sent_at = now;
+        self.told = settings.interval;
+    }
+}

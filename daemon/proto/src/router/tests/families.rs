@@ -1,0 +1,295 @@
+//! An instance of both families: two routers of the protocol that move together.
+
+use super::rig::*;
+use crate::router::*;
+
+/// How long a master of an interval of a second is waited for.
+const WAIT: Duration = Duration::from_nanos(3_609_375_000);
+
+#[test]
+fn it_takes_over_when_nobody_is_left_in_either_family() {
+    for (first, second) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
+        let (mut router, now) = in_state(dual(100), State::Backup);
+        let later = now + SECOND;
+        let _ = router.handle_advert(now, now, &advert(200, 100), first, own_for(first));
+        let _ = router.handle_advert(later, later, &advert(200, 100), second, own_for(second));
+        assert_eq!(
+            router.deadline(),
+            Some((later + WAIT, Due::TakeOver)),
+            "the later one counts"
+        );
+        assert_eq!(router.handle_tick(now + WAIT), Reaction::default());
+        let reaction = router.handle_tick(later + WAIT);
+        assert_eq!(router.state(), State::Master);
+        assert_eq!(reaction.send, Some(Send::Advert), "of both families");
+    }
+}
+
+#[test]
+fn a_family_in_which_nobody_was_ever_heard_counts_from_the_start() {
+    for source in [LOW, LOW_V6] {
+        let mut router = Router::new(dual(100));
+        let _ = router.start(T0, None, false);
+        assert_eq!(router.deadline().unwrap().0, T0 + WAIT);
+        // Its master leaves at once, in the only family that it speaks.
+        let _ = router.handle_advert(T0, T0, &advert(0, 100), source, own_for(source));
+        assert_eq!(router.deadline().unwrap().0, T0 + WAIT);
+        let at = T0 + SECOND;
+        let _ = router.handle_advert(at, at, &advert(200, 100), source, own_for(source));
+        assert_eq!(router.deadline().unwrap().0, at + WAIT);
+        assert_eq!(router.heard(), Some((source, 200)));
+        let cause = Cause::Silence {
+            master: Some(source),
+            lasted: WAIT,
+        };
+        let reaction = router.handle_tick(at + WAIT);
+        assert_eq!(reaction.change, Some((State::Backup, cause)));
+    }
+}
+
+#[test]
+fn a_resignation_shortens_the_wait_in_its_own_family_alone() {
+    let skew = nanos(609_375_000);
+    for (first, second) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
+        let (mut router, now) = in_state(dual(100), State::Backup);
+        let _ = router.handle_advert(now, now, &advert(200, 100), first, own_for(first));
+        let _ = router.handle_advert(now, now, &advert(200, 100), second, own_for(second));
+        let _ = router.handle_advert(now, now, &advert(0, 100), first, own_for(first));
+        assert_eq!(router.deadline().unwrap().0, now + WAIT);
+        let at = now + nanos(20_000);
+        let _ = router.handle_advert(at, at, &advert(0, 100), second, own_for(second));
+        assert_eq!(router.deadline().unwrap().0, at + skew);
+        let (_, cause) = router.handle_tick(at + skew).change.unwrap();
+        assert_eq!(
+            cause,
+            Cause::Resigned { master: HIGH },
+            "whichever came first"
+        );
+    }
+}
+
+#[test]
+fn a_lower_priority_in_either_family_touches_no_timer_of_a_backup() {
+    for source in [LOW, LOW_V6] {
+        let mut router = Router::new(dual(100));
+        let _ = router.start(T0, None, false);
+        let due = router.deadline();
+        let at = T0 + SECOND;
+        let _ = router.handle_advert(at, at, &advert(99, 100), source, own_for(source));
+        assert_eq!(router.deadline(), due);
+        let (_, cause) = router.handle_tick(due.unwrap().0).change.unwrap();
+        let (theirs, ours) = (99, 100);
+        assert_eq!(
+            cause,
+            Cause::Preempted {
+                master: source,
+                theirs,
+                ours
+            }
+        );
+    }
+}
+
+#[test]
+fn each_family_is_waited_for_by_the_interval_of_its_own_master() {
+    let (mut router, now) = in_state(dual(100), State::Backup);
+    let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
+    assert_eq!(router.deadline().unwrap().0, now + WAIT * 5);
+    assert_eq!(router.heard(), Some((HIGH_V6, 200)));
+    let _ = router.handle_advert(now, now, &advert(200, 100), HIGH_V6, OWN_V6);
+    assert_eq!(router.deadline().unwrap().0, now + WAIT);
+    assert_eq!(router.heard(), Some((HIGH, 200)));
+}
+
+#[test]
+fn who_sleeps_through_its_deadline_listens_anew_in_both_families() {
+    let (mut router, now) = in_state(dual(100), State::Backup);
+    let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
+    let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
+    let late = router.deadline().unwrap().0 + SECOND * 5;
+    assert_eq!(router.state(), State::Backup);
+    let after = late + nanos(1);
+    assert!(router.handle_tick(after).late);
+    assert_eq!(router.deadline().unwrap().0, after + WAIT * 5);
+    let _ = router.handle_advert(after, after, &advert(0, 100), HIGH_V6, OWN_V6);
+    assert_eq!(router.deadline().unwrap().0, after + WAIT, "IPv4 too");
+}
+
+#[test]
+fn a_master_yields_to_a_greater_priority_in_either_family_and_waits_in_both() {
+    for source in [LOW, HIGH, LOW_V6, HIGH_V6] {
+        let (mut router, now) = in_state(dual(100), State::Master);
+        let reaction = router.handle_advert(now, now, &advert(101, 100), source, own_for(source));
+        let cause = Cause::HigherPriority {
+            master: source,
+            theirs: 101,
+            ours: 100,
+        };
+        assert_eq!(reaction, yielded(cause));
+        assert_eq!(router.heard(), Some((source, 101)));
+        let _ = router.handle_advert(now, now, &advert(0, 100), source, own_for(source));
+        assert_eq!(
+            router.deadline().unwrap().0,
+            now + WAIT,
+            "the other family is listened to as well"
+        );
+    }
+}
+
+#[test]
+fn a_master_answers_a_lower_priority_and_a_resignation_in_either_family() {
+    for source in [LOW, LOW_V6] {
+        let (mut router, now) = in_state(dual(100), State::Master);
+        let reaction = router.handle_advert(now, now, &advert(99, 100), source, own_for(source));
+        assert_eq!(reaction.send, Some(Send::Advert));
+        assert!(reaction.announce && reaction.second_master);
+        let at = now + SECOND / 10;
+        let reaction = router.handle_advert(at, at, &advert(0, 100), source, own_for(source));
+        assert_eq!(reaction.send, Some(Send::Advert));
+        assert_eq!(router.state(), State::Master);
+    }
+}
+
+// RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
+#[test]
+fn among_equals_the_address_of_ipv4_decides() {
+    let (mut router, now) = in_state(dual(100), State::Master);
+    let _ = router.handle_advert(now, now, &advert(100, 100), LOW, OWN);
+    assert_eq!(router.state(), State::Master);
+    let reaction = router.handle_advert(now, now, &advert(100, 100), HIGH, OWN);
+    let cause = Cause::HigherAddress {
+        master: HIGH,
+        priority: 100,
+    };
+    assert_eq!(reaction, yielded(cause));
+}
+
+/// Two hosts whose addresses are ordered one way in IPv4 and the other way in IPv6, after a network
+/// in two parts is whole again. Whoever has the greater IPv4 address stays, whichever packet comes
+/// first and also when IPv4's gets lost now and then.
+#[test]
+fn of_equals_that_are_ordered_differently_in_the_families_one_stays() {
+    for ipv6_first in [true, false] {
+        let (mut router, start) = in_state(dual(100), State::Master);
+        let now = next_advert(&mut router).max(start);
+        for n in 0..20_u32 {
+            let at = now + SECOND * n;
+            while router.deadline().unwrap().0 <= at {
+                let _ = router.handle_tick(at);
+            }
+            let mut hear = |source| {
+                let _ = router.handle_advert(at, at, &advert(100, 100), source, own_for(source));
+            };
+            if ipv6_first {
+                hear(HIGH_V6);
+            }
+            if n % 3 == 2 {
+                hear(LOW);
+            }
+            if !ipv6_first {
+                hear(HIGH_V6);
+            }
+            assert_eq!(router.state(), State::Master, "second {n}");
+        }
+    }
+}
+
+#[test]
+fn an_equal_that_speaks_ipv6_alone_wins_after_the_wait_for_a_master() {
+    let (mut router, _) = in_state(dual(100), State::Master);
+    let heard_first = next_advert(&mut router);
+    let _ = router.handle_tick(heard_first);
+    let mut hear_at = |at: Instant, source| {
+        while let Some((due, _)) = router.deadline()
+            && due <= at
+        {
+            let _ = router.handle_tick(due);
+        }
+        router.handle_advert(at, at, &advert(100, 100), source, own_for(source))
+    };
+    let _ = hear_at(heard_first, HIGH_V6);
+    // Somebody else speaks IPv4 once: the count begins anew.
+    let _ = hear_at(heard_first + SECOND, LOW);
+    let count_from = heard_first + SECOND * 2;
+    let reaction = hear_at(count_from, HIGH_V6);
+    assert_eq!(reaction.change, None);
+    assert_eq!(reaction.send, Some(Send::Advert), "it insists");
+    assert_eq!(hear_at(count_from + WAIT - nanos(1), HIGH_V6).change, None);
+    let cause = Cause::HigherAddress {
+        master: HIGH_V6,
+        priority: 100,
+    };
+    assert_eq!(hear_at(count_from + WAIT, HIGH_V6), yielded(cause));
+}
+
+#[test]
+fn an_equal_that_speaks_ipv6_alone_from_a_smaller_address_never_wins() {
+    let (mut router, _) = in_state(dual(100), State::Master);
+    let now = next_advert(&mut router);
+    for n in 0..10_u32 {
+        let at = now + SECOND * n;
+        let _ = router.handle_tick(at);
+        let _ = router.handle_advert(at, at, &advert(100, 100), LOW_V6, OWN_V6);
+        assert_eq!(router.state(), State::Master, "second {n}");
+    }
+}
+
+// RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
+// RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
+#[test]
+fn in_an_instance_of_ipv6_alone_its_address_decides_at_once() {
+    let (mut router, now) = in_state(v3(100), State::Master);
+    let _ = router.handle_advert(now, now, &advert(100, 100), LOW_V6, OWN_V6);
+    assert_eq!(router.state(), State::Master);
+    let _ = router.handle_advert(now, now, &advert(100, 100), HIGH_V6, OWN_V6);
+    assert_eq!(router.state(), State::Backup);
+    assert_eq!(router.deadline().unwrap().0, now + WAIT);
+    let _ = router.handle_advert(now, now, &advert(0, 100), HIGH_V6, OWN_V6);
+    assert_eq!(router.deadline().unwrap().0, now + nanos(609_375_000));
+}
+
+#[test]
+fn a_backup_that_gets_the_other_family_listens_there_before_it_takes_over() {
+    for (known, other) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
+        let mut router = Router::new(v3(100));
+        let _ = router.start(T0, None, false);
+        let _ = router.handle_advert(T0, T0, &advert(200, 100), known, own_for(known));
+        let now = T0 + SECOND;
+        router.set_settings(now, dual(100));
+        assert_eq!(router.deadline().unwrap().0, now + WAIT);
+        assert_eq!(router.heard(), Some((known, 200)), "and forgets nobody");
+        let _ = router.handle_advert(now, now, &advert(0, 100), other, own_for(other));
+        assert_eq!(
+            router.deadline().unwrap().0,
+            T0 + WAIT,
+            "the other timer goes on"
+        );
+    }
+}
+
+#[test]
+fn a_backup_that_loses_a_family_keeps_the_longer_wait() {
+    for (first, second) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
+        let (mut router, now) = in_state(dual(100), State::Backup);
+        let _ = router.handle_advert(now, now, &advert(0, 100), first, own_for(first));
+        let _ = router.handle_advert(now, now, &advert(200, 100), second, own_for(second));
+        router.set_settings(now, v3(100));
+        assert_eq!(router.deadline().unwrap().0, now + WAIT);
+        let _ = router.handle_advert(now, now, &advert(0, 100), first, own_for(first));
+        assert_eq!(
+            router.deadline().unwrap().0,
+            now + nanos(609_375_000),
+            "there is one family now"
+        );
+    }
+}
+
+#[test]
+fn new_settings_of_the_same_families_touch_no_timer() {
+    let (mut router, now) = in_state(dual(100), State::Backup);
+    let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
+    let before = router.deadline();
+    router.set_settings(now, dual(150));
+    assert_eq!(router.deadline(), before);
+}
