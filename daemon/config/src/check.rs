@@ -6,7 +6,8 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
-use vrrp_proto::{InterfaceAddress, Version};
+use vrrp_proto::wire::most_addresses;
+use vrrp_proto::{Family, InterfaceAddress, Version};
 
 use crate::given::Given;
 use crate::model::{Config, Instance};
@@ -20,11 +21,13 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     addresses_are_distinct(config, problems);
     trackers_are_defined(config, problems);
     authentication_fits_the_version(config, problems);
+    families_fit(config, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
     owners_settings_have_an_effect(config, warnings);
     addresses_are_those_of_hosts(config, warnings);
+    advertisements_have_room(config, warnings);
 }
 
 /// The instances that could be read, with their paths.
@@ -48,10 +51,25 @@ fn elements<T>(path: Path, list: &Given<Vec<Given<T>>>) -> impl Iterator<Item = 
 }
 
 fn addresses(config: &Config) -> impl Iterator<Item = (Path, InterfaceAddress)> {
-    instances(config).flat_map(|(path, instance)| {
-        elements(path.key("virtualAddresses"), &instance.virtual_addresses)
-            .map(|(path, address)| (path, address.0))
-    })
+    instances(config).flat_map(|(path, instance)| addresses_of(&path, instance))
+}
+
+/// The virtual addresses of `instance` that could be read, with their paths.
+fn addresses_of<'c>(
+    path: &Path,
+    instance: &'c Instance,
+) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c> {
+    elements(path.key("virtualAddresses"), &instance.virtual_addresses).filter_map(
+        |(path, entry)| {
+            let address = entry.address.value()?.0;
+            let path = if entry.object {
+                path.key("address")
+            } else {
+                path
+            };
+            Some((path, address))
+        },
+    )
 }
 
 /// The trackers that `instance` names, with the path of the name.
@@ -66,8 +84,7 @@ fn followed<'c>(path: &Path, instance: &'c Instance) -> impl Iterator<Item = (Pa
     })
 }
 
-/// One VRID is one virtual router on an interface and family. All addresses are IPv4 so far, so
-/// that there is only one family.
+/// One VRID is one virtual router on an interface and family.
 fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
     let mut first = BTreeMap::new();
     for (path, instance) in instances(config) {
@@ -77,7 +94,17 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
         ) else {
             continue;
         };
-        if let Some(other) = first.get(&(&interface.0, vrid.0)) {
+        let mut families: BTreeSet<_> = addresses_of(&path, instance)
+            .map(|(_, address)| address.family())
+            .collect();
+        if families.is_empty() {
+            // Its addresses are to be named yet.
+            families.insert(Family::V4);
+        }
+        let keys = families
+            .iter()
+            .map(|family| (&interface.0, *family, vrid.0));
+        if let Some(other) = keys.clone().find_map(|key| first.get(&key)) {
             problems.add(
                 &path.key("virtualRouterId"),
                 format!(
@@ -86,7 +113,35 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
                 ),
             );
         } else {
-            first.insert((&interface.0, vrid.0), path);
+            first.extend(keys.map(|key| (key, path.clone())));
+        }
+    }
+}
+
+fn families_fit(config: &Config, problems: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let of = |family| {
+            addresses_of(&path, instance).find(move |(_, address)| address.family() == family)
+        };
+        let version = instance.version.value().map(|version| version.0);
+        if version == Some(Version::V2)
+            && let Some((path, _)) = of(Family::V6)
+        {
+            problems.add(
+                &path,
+                "version 2 knows no IPv6 (RFC 3768): put it into an instance of version 3",
+            );
+        }
+        if let Some(source) = instance.source.value()
+            && of(Family::of(source.0)).is_none()
+        {
+            problems.add(
+                &path.key("source"),
+                format!(
+                    "the instance has no {} address to be advertised from it: leave it out",
+                    Family::of(source.0)
+                ),
+            );
         }
     }
 }
@@ -213,5 +268,26 @@ fn addresses_are_those_of_hosts(config: &Config, warnings: &mut Findings) {
                 address.prefix
             ),
         );
+    }
+}
+
+fn advertisements_have_room(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        for family in Family::ALL {
+            let all = addresses_of(&path, instance);
+            let count = all
+                .filter(|(_, address)| address.family() == family)
+                .count();
+            let most = most_addresses(family);
+            if count > most {
+                warnings.add(
+                    &path.key("virtualAddresses"),
+                    format!(
+                        "an advertisement has room for {most} {family} addresses: the others are \
+                         held and not advertised"
+                    ),
+                );
+            }
+        }
     }
 }

@@ -13,6 +13,7 @@
 //! own. That alone depends on the host; everything before is a function of the text, so that a
 //! configuration can be checked where it is built.
 
+mod address;
 mod check;
 mod duration;
 mod given;

@@ -3,20 +3,25 @@
 //! Each function here gives `None` only if it, or the reader before it, has reported why. It looks
 //! at all parts before it gives up on one, so that one problem does not hide another.
 
+use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vrrp_proto::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
-use vrrp_proto::{AdvertInterval, InterfaceAddress, Password, Version};
+use vrrp_proto::params::{
+    AddressOptions, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
+};
+use vrrp_proto::wire::most_addresses;
+use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Version};
 
+use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
 use crate::model::{
     Authentication, Config, Follow, InitialState, Instance, Pass, TrackedScript, Tracker,
 };
 use crate::problem::{Findings, Path};
-use crate::value::{VirtualAddress, Whole};
+use crate::value::Whole;
 use crate::{Script, secret::PasswordFile};
 
 /// A configuration in the engine's words, and what only the daemon needs.
@@ -36,8 +41,12 @@ const SCRIPT_TIME: (Span, Span) = (
     Span(Duration::from_secs(24 * 60 * 60)),
 );
 
-/// As many addresses as the one byte on the wire can count (RFC 9568 section 5.2.5).
-const MOST_ADDRESSES: usize = 255;
+/// As many addresses as an instance may hold, advertised or not: what a take-over can do in a few
+/// hundredths of a second.
+const MOST_ADDRESSES: usize = 4096;
+
+/// The virtual addresses of an instance, and what is special about some of them.
+type Addresses = (Arc<[InterfaceAddress]>, BTreeMap<IpAddr, AddressOptions>);
 
 /// Lowers the whole configuration.
 pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered> {
@@ -221,6 +230,8 @@ impl Lowering<'_> {
                 self.track(&path.key("track").index(index), follow.value()?)
             }))
         });
+        let source = instance.source.optional()?;
+        let (addresses, options) = addresses?;
         Some(RouterParams {
             version: instance.version.value()?.0,
             priority: instance.priority.value()?.0,
@@ -229,7 +240,9 @@ impl Lowering<'_> {
             expect_master: *instance.state.value()? == InitialState::Master,
             password: password?,
             tracks: tracks?,
-            ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses?)
+            options: Arc::new(options),
+            source: source.map(|source| source.0),
+            ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         })
     }
 
@@ -289,30 +302,48 @@ impl Lowering<'_> {
     fn addresses(
         &mut self,
         path: &Path,
-        addresses: &Given<Vec<Given<VirtualAddress>>>,
-    ) -> Option<Arc<[InterfaceAddress]>> {
-        let addresses = addresses.required(
+        addresses: &Given<Vec<Given<Entry>>>,
+    ) -> Option<Addresses> {
+        let entries = addresses.required(
             path,
             r#""virtualAddresses": ["192.168.224.100/24"]"#,
             self.findings,
         )?;
-        if addresses.is_empty() {
+        if entries.is_empty() {
             self.findings.add(
                 path,
                 "must not be empty: name the addresses that the master holds",
             );
         }
-        if addresses.len() > MOST_ADDRESSES {
+        if entries.len() > MOST_ADDRESSES {
             self.findings.add(
                 path,
                 format!(
                     "must be at most {MOST_ADDRESSES} addresses, these are {}: use several instances",
-                    addresses.len()
+                    entries.len()
                 ),
             );
         }
-        all(addresses.iter().map(|address| Some(address.value()?.0)))
-            .map(|addresses: Vec<_>| addresses.into())
+        let lowered: Option<Vec<_>> = all(entries
+            .iter()
+            .enumerate()
+            .map(|(index, entry)| entry.value()?.lower(&path.index(index), self.findings)));
+        let mut lowered = lowered?;
+        for family in Family::ALL {
+            leave_out_what_does_not_fit(family, &mut lowered);
+        }
+        if !lowered.is_empty() && lowered.iter().all(|(_, options)| !options.advertise) {
+            self.findings.add(
+                path,
+                "one at least must be advertised: leave \"advertise\" out there",
+            );
+        }
+        let addresses = lowered.iter().map(|(address, _)| *address).collect();
+        let options = lowered
+            .into_iter()
+            .filter(|(_, options)| *options != AddressOptions::default())
+            .map(|(address, options)| (address.address, options));
+        Some((addresses, options.collect()))
     }
 
     fn track(&mut self, path: &Path, follow: &Follow) -> Option<Track> {
@@ -325,5 +356,18 @@ impl Lowering<'_> {
             tracker: name?.as_str().into(),
             effect: weight?.map_or(Effect::Fault, |Whole(weight)| Effect::Weight(weight.0)),
         })
+    }
+}
+
+/// Takes what one advertisement has no room for out of it; it is held all the same.
+fn leave_out_what_does_not_fit(
+    family: Family,
+    addresses: &mut [(InterfaceAddress, AddressOptions)],
+) {
+    let advertised = addresses
+        .iter_mut()
+        .filter(|(address, options)| address.family() == family && options.advertise);
+    for (_, options) in advertised.skip(most_addresses(family)) {
+        options.advertise = false;
     }
 }

@@ -14,9 +14,10 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 
+use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
-use crate::value::{Count, InterfaceName, PasswordText, VirtualAddress, Weight, Whole};
+use crate::value::{Count, InterfaceName, PasswordText, Weight, Whole};
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
 pub(crate) const LATER: &[(&str, &str)] = &[
@@ -132,10 +133,17 @@ pub(crate) struct Instance {
     /// The trackers that it follows. Default: none.
     #[serde(default = "default::track")]
     pub(crate) track: Given<Vec<Given<Follow>>>,
-    /// The addresses that the master holds, 1 to 255, as ADDRESS/PREFIX. Without a prefix it is
-    /// /32.
-    #[schemars(length(min = 1, max = 255))]
-    pub(crate) virtual_addresses: Given<Vec<Given<VirtualAddress>>>,
+    /// The address to send advertisements from, which this host has on any interface. Default: the
+    /// primary IPv4 address of the interface (RFC 9568 section 5.1.1.1), and its link-local IPv6
+    /// address (section 5.1.2.1).
+    #[serde(default)]
+    pub(crate) source: Given<PlainAddress>,
+    /// The addresses that the master holds, 1 to 4096, as ADDRESS/PREFIX or as objects. Without a
+    /// prefix it is /32, or /128. Addresses of both families move together; to the protocol they are
+    /// two virtual routers, and those of IPv6 need version 3. An advertisement lists 255 IPv4 or 90
+    /// IPv6 addresses; those beyond are held and not advertised.
+    #[schemars(length(min = 1, max = 4096))]
+    pub(crate) virtual_addresses: Given<Vec<Given<Entry>>>,
 }
 
 /// In which state a virtual router expects to be.

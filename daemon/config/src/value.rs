@@ -2,14 +2,13 @@
 //! of anything else what would be right; what is right only together is in
 //! [`lower`](crate::lower) and [`check`](crate::check).
 
-use core::net::IpAddr;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use vrrp_proto::{InterfaceAddress, ParseAddressError, Password, Priority, Version, Vrid};
+use vrrp_proto::{Password, Priority, Version, Vrid};
 
 /// Something that is written as a whole number.
 pub(crate) trait Number: Copy {
@@ -177,54 +176,6 @@ impl JsonSchema for InterfaceName {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "pattern": r"^[^\s/:]{1,15}$" })
-    }
-}
-
-/// A virtual address.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "String")]
-pub(crate) struct VirtualAddress(pub(crate) InterfaceAddress);
-
-impl TryFrom<String> for VirtualAddress {
-    type Error = &'static str;
-
-    fn try_from(text: String) -> Result<Self, Self::Error> {
-        const PREFIX: &str = "the prefix length must be 1 to 32";
-        // RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
-        const IPV6: &str = "IPv6 is not supported yet by this version";
-        let parsed: InterfaceAddress = text.parse().map_err(|error| match error {
-            ParseAddressError::Address => {
-                "must be an IPv4 address with its prefix, like 192.168.224.100/24"
-            }
-            ParseAddressError::Prefix(..=32) => PREFIX,
-            ParseAddressError::Prefix(_) => IPV6,
-        })?;
-        match parsed.address {
-            IpAddr::V6(_) => Err(IPV6),
-            IpAddr::V4(v4) if v4.is_unspecified() || v4.is_multicast() || v4.is_broadcast() => {
-                Err("must be an address that a host can have")
-            }
-            IpAddr::V4(_) if parsed.prefix == 0 => Err(PREFIX),
-            IpAddr::V4(_) => Ok(Self(parsed)),
-        }
-    }
-}
-
-impl JsonSchema for VirtualAddress {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "VirtualAddress".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "type": "string",
-            "pattern": r"^[0-9]{1,3}(\.[0-9]{1,3}){3}(/([1-9]|[12][0-9]|3[0-2]))?$",
-            "examples": ["192.168.224.100/24"],
-        })
     }
 }
 

@@ -83,6 +83,8 @@ fn the_example_of_the_design_is_understood() {
                             prefix: 24,
                         },
                     ],
+                    options: {},
+                    source: None,
                     tracks: [
                         Track {
                             tracker: "httpd_check",

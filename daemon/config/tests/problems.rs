@@ -25,6 +25,14 @@ fn problems_of_script(entries: &str) -> String {
     ))
 }
 
+/// The problems of a configuration with one instance that has `entries` and these addresses.
+fn problems_of_addresses(entries: &str, addresses: &str) -> String {
+    problems(&format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, {entries}
+                                       "virtualAddresses": [{addresses}] }} }} }}"#
+    ))
+}
+
 #[test]
 fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     assert_snapshot!(problems(include_str!("mistakes.json")), @r#"
@@ -48,7 +56,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     instances.VI_4.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
     instances.VI_4.interface = "a-name-that-is-too-long": given twice in this object: keep one of them
     instances.VI_4.interface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
-    instances.VI_4.virtualAddresses[0] = "fe80::1/64": IPv6 is not supported yet by this version
+    instances.VI_4.virtualAddresses[0] = "fe80::1/129": the prefix length must be 1 to 128
     syncGroups: not supported yet by this version: leave it out
     "#);
 }
@@ -57,7 +65,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "authentication", "track" or "virtualAddresses""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "authentication", "track", "source" or "virtualAddresses""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -82,13 +90,65 @@ fn words_of_later_versions_are_called_so() {
     ");
 }
 
-// RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
 #[test]
-fn an_address_of_ipv6_is_refused_although_others_are_of_ipv4() {
-    assert_snapshot!(problems(
-        r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
-                                      "virtualAddresses": ["192.0.2.1/24", "2001:db8::1/64"] } } }"#
-    ), @r#"instances.VI_1.virtualAddresses[1] = "2001:db8::1/64": IPv6 is not supported yet by this version"#);
+fn ipv6_is_for_version_3() {
+    assert_eq!(
+        problems_of_addresses("", r#""192.0.2.2/24", "2001:db8::1/64""#),
+        "no problem"
+    );
+    assert_snapshot!(problems_of_addresses(r#""version": 2,"#, r#""192.0.2.2/24", "2001:db8::1/64""#), @r#"instances.VI_1.virtualAddresses[1] = "2001:db8::1/64": version 2 knows no IPv6 (RFC 3768): put it into an instance of version 3"#);
+    assert_snapshot!(problems_of_addresses("", r#""2001:db8::1/129", "ff02::12/64", "::/64", "fe80::1/0""#), @r#"
+    instances.VI_1.virtualAddresses[0] = "2001:db8::1/129": the prefix length must be 1 to 128
+    instances.VI_1.virtualAddresses[1] = "ff02::12/64": must be an address that a host can have
+    instances.VI_1.virtualAddresses[2] = "::/64": must be an address that a host can have
+    instances.VI_1.virtualAddresses[3] = "fe80::1/0": the prefix length must be 1 to 128
+    "#);
+}
+
+#[test]
+fn what_is_special_about_an_address_fits_its_family() {
+    assert_snapshot!(problems_of_addresses("", r#"
+        { "address": "2001:db8::1/64", "label": "eth1:vip", "broadcast": "auto", "preferredLifetime": 1.5 },
+        { "address": "192.0.2.2/24", "label": "a label that is too long", "scope": "universe", "broadcast": "fe80::1", "preferredLifetime": "2h" },
+        { "device": "eth2", "advertize": false },
+        { "address": "192.0.2.2/24" }"#), @r#"
+    instances.VI_1.virtualAddresses[0].label = "eth1:vip": IPv6 has none: leave it out
+    instances.VI_1.virtualAddresses[0].broadcast = "auto": IPv6 has none: leave it out
+    instances.VI_1.virtualAddresses[0].preferredLifetime = 1.5: must be 0s to 4294967294s in whole seconds
+    instances.VI_1.virtualAddresses[1].label = "a label that is too long": must be 1 to 15 bytes, like "eth1:vip"
+    instances.VI_1.virtualAddresses[1].scope = "universe": must be "global", "site", "link" or "host"
+    instances.VI_1.virtualAddresses[1].broadcast = "fe80::1": must be an IPv4 address like 192.168.224.255, or "auto"
+    instances.VI_1.virtualAddresses[2].address: missing: write "address": "192.168.224.100/24"
+    instances.VI_1.virtualAddresses[2].advertize: unknown key: did you mean "advertise"?
+    instances.VI_1.virtualAddresses[3].address = "192.0.2.2/24": instances.VI_1.virtualAddresses[1].address is the same address: keep one of them
+    "#);
+    assert_snapshot!(problems_of_addresses("", r#"{ "address": "192.0.2.2/24", "advertise": false }"#), @"instances.VI_1.virtualAddresses: one at least must be advertised: leave \"advertise\" out there");
+}
+
+#[test]
+fn a_source_is_an_address_of_a_family_that_is_spoken() {
+    assert_eq!(
+        problems_of_addresses(r#""source": "10.0.0.1","#, r#""192.0.2.2/24""#),
+        "no problem"
+    );
+    assert_snapshot!(problems_of_addresses(r#""source": "fe80::1","#, r#""192.0.2.2/24""#), @r#"instances.VI_1.source = "fe80::1": the instance has no IPv6 address to be advertised from it: leave it out"#);
+    assert_snapshot!(problems_of_addresses(r#""source": "10.0.0.1/24","#, r#""192.0.2.2/24""#), @r#"instances.VI_1.source = "10.0.0.1/24": must be an address without a prefix, like 192.168.224.11 or fe80::11"#);
+}
+
+#[test]
+fn a_virtual_router_id_is_used_once_for_each_family() {
+    let two = |first: &str, second: &str| {
+        problems(&format!(
+            r#"{{ "instances": {{
+                "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [{first}] }},
+                "VI_2": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [{second}] }} }} }}"#
+        ))
+    };
+    assert_eq!(
+        two(r#""192.0.2.1/24""#, r#""2001:db8::1/64""#),
+        "no problem"
+    );
+    assert_snapshot!(two(r#""192.0.2.1/24", "2001:db8::2/64""#, r#""2001:db8::1/64""#), @"instances.VI_2.virtualRouterId = 51: instances.VI_1 has it already on eth1: choose another number, or put the addresses into that instance");
 }
 
 #[test]
@@ -210,22 +270,22 @@ fn virtual_addresses_are_addresses_of_hosts() {
     ), @r#"
     instances.VI_1.virtualAddresses[0] = "192.0.2.1/33": the prefix length must be 1 to 32
     instances.VI_1.virtualAddresses[1] = "192.0.2.1/0": the prefix length must be 1 to 32
-    instances.VI_1.virtualAddresses[2] = "192.0.2/24": must be an IPv4 address with its prefix, like 192.168.224.100/24
+    instances.VI_1.virtualAddresses[2] = "192.0.2/24": must be an address with its prefix, like 192.168.224.100/24 or 2001:db8::100/64
     instances.VI_1.virtualAddresses[3] = "192.0.2.1/": the prefix length must be 1 to 32
     instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be an address that a host can have
     instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be an address that a host can have
-    instances.VI_1.virtualAddresses[6] = 1: must be a string, not a number; put it in quotes
+    instances.VI_1.virtualAddresses[6] = 1: must be an address like "192.168.224.100/24" or { "address": ... }, not a number
     "#);
     assert_snapshot!(problems(
         r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [] } } }"#
     ), @"instances.VI_1.virtualAddresses = []: must not be empty: name the addresses that the master holds");
-    let many: Vec<_> = (0..=255)
-        .map(|host| format!(r#""10.0.{host}.1/32""#))
+    let many: Vec<_> = (0..=4096)
+        .map(|n| format!(r#""10.0.{}.{}/32""#, n / 256, n % 256))
         .collect();
     assert_snapshot!(problems(&format!(
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [{}] }} }} }}"#,
         many.join(",")
-    )), @"instances.VI_1.virtualAddresses: must be at most 255 addresses, these are 256: use several instances");
+    )), @"instances.VI_1.virtualAddresses: must be at most 4096 addresses, these are 4097: use several instances");
 }
 
 #[test]

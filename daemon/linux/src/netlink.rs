@@ -313,14 +313,14 @@ fn parse_address(body: &[u8]) -> Option<(InterfaceIndex, Held)> {
             ours = u8::from(protocol) == ADDRESS_PROTOCOL;
         }
     }
+    let is_ipv6 = message.header.family == AddressFamily::Inet6;
+    if is_ipv6 && flags.contains(AddressHeaderFlags::Tentative) {
+        return None;
+    }
     // IPv6 has a local one only beside a peer, IPv4 always.
-    let (address, secondary) = match message.header.family {
-        AddressFamily::Inet => (local?, flags.contains(AddressHeaderFlags::Secondary)),
-        AddressFamily::Inet6 if !flags.contains(AddressHeaderFlags::Tentative) => {
-            (local.or(address)?, false)
-        }
-        _ => return None,
-    };
+    let address = local.or(address.filter(|_| is_ipv6))?;
+    // In IPv6 the same bit says that an address is temporary.
+    let secondary = !is_ipv6 && flags.contains(AddressHeaderFlags::Secondary);
     let held = Held {
         address: InterfaceAddress {
             address,

@@ -1,0 +1,376 @@
+//! A virtual address in the configuration: the address alone, or an object with what is special
+//! about it.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr};
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use vrrp_proto::params::{AddressForm, AddressOptions};
+use vrrp_proto::{AddressLabel, Family, InterfaceAddress, ParseAddressError};
+
+use crate::duration::Span;
+use crate::given::Given;
+use crate::problem::{Findings, Path};
+use crate::value::InterfaceName;
+
+/// An address that the master holds: a text, so that it is held as any other, or an object.
+#[derive(Debug)]
+pub(crate) struct Entry {
+    pub(crate) address: Given<VirtualAddress>,
+    special: Given<Special>,
+    /// Whether it was written as an object.
+    pub(crate) object: bool,
+}
+
+/// An address that the master holds, with what is special about it.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Special {
+    /// The address, as ADDRESS/PREFIX. Without a prefix it is /32, or /128.
+    address: Given<VirtualAddress>,
+    /// The interface that carries it, 1 to 15 bytes. Advertisements go through the instance's
+    /// interface all the same. Default: that one.
+    #[serde(default)]
+    device: Given<InterfaceName>,
+    /// Its label, 1 to 15 bytes, IPv4 only; `ip address` shows it. Default: the interface's name.
+    #[serde(default)]
+    label: Given<Label>,
+    /// How far the address is valid: `global`, `site` (IPv6, outdated), `link` or `host`.
+    /// Default: `global`.
+    #[serde(default)]
+    scope: Given<Scope>,
+    /// Its broadcast address, IPv4 only, or `auto` for the last one of its network.
+    /// Default: none.
+    #[serde(default)]
+    broadcast: Given<Broadcast>,
+    /// For how long the host prefers it as the source of new connections, in whole seconds; 0 is
+    /// never. Default: for ever, but never for an IPv6 address with a prefix of 128 bits.
+    #[serde(default)]
+    preferred_lifetime: Given<Span>,
+    /// Whether it is listed in advertisements. All hosts of a virtual router have to list the same
+    /// addresses. Default: true.
+    #[serde(default = "advertised")]
+    advertise: Given<bool>,
+}
+
+const fn advertised() -> Given<bool> {
+    Given::Value(true)
+}
+
+impl Entry {
+    /// The keys of the object: those of [`Special`].
+    const KEYS: &'static [&'static str] = &[
+        "address",
+        "advertise",
+        "broadcast",
+        "device",
+        "label",
+        "preferredLifetime",
+        "scope",
+    ];
+
+    /// What the engine is told of it. `None` if what is wrong has been reported.
+    pub(crate) fn lower(
+        &self,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Option<(InterfaceAddress, AddressOptions)> {
+        if !self.object {
+            return Some((self.address.value()?.0, AddressOptions::default()));
+        }
+        let special = self.special.value()?;
+        let example = r#""address": "192.168.224.100/24""#;
+        let address = special
+            .address
+            .required(&path.key("address"), example, findings)?
+            .0;
+        let only_ipv4 = |given: bool, key: &str, findings: &mut Findings| {
+            if given && address.family() == Family::V6 {
+                findings.add(&path.key(key), "IPv6 has none: leave it out");
+            }
+        };
+        only_ipv4(special.label.is_present(), "label", findings);
+        only_ipv4(special.broadcast.is_present(), "broadcast", findings);
+        let preferred_lifetime = special.preferred_lifetime.optional()?.map(|span| {
+            let seconds = u32::try_from(span.0.as_secs()).ok();
+            if span.0.subsec_nanos() > 0 || seconds.is_none_or(|seconds| seconds == u32::MAX) {
+                findings.add(
+                    &path.key("preferredLifetime"),
+                    "must be 0s to 4294967294s in whole seconds",
+                );
+            }
+            seconds.unwrap_or_default()
+        });
+        let broadcast = special.broadcast.optional()?;
+        Some((
+            address,
+            AddressOptions {
+                device: special.device.optional()?.map(|name| name.0.clone()),
+                advertise: *special.advertise.value()?,
+                form: AddressForm {
+                    label: special.label.optional()?.map(|label| label.0),
+                    scope: special.scope.optional()?.map(|scope| scope.number()),
+                    broadcast: broadcast.and_then(|broadcast| broadcast.of(address)),
+                    preferred_lifetime,
+                },
+            },
+        ))
+    }
+}
+
+impl<'de> Deserialize<'de> for Entry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextOrObject;
+
+        impl<'de> Visitor<'de> for TextOrObject {
+            type Value = Entry;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"an address like "192.168.224.100/24" or { "address": ... }"#)
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Entry, E> {
+                let address = VirtualAddress::try_from(text.to_owned()).map_err(E::custom)?;
+                Ok(Entry {
+                    address: Given::Value(address),
+                    special: Given::Absent,
+                    object: false,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Entry, A::Error> {
+                let special = Special::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Entry {
+                    address: special.address,
+                    special: Given::Value(special),
+                    object: true,
+                })
+            }
+        }
+
+        deserializer.deserialize_struct("VirtualAddress", Self::KEYS, TextOrObject)
+    }
+}
+
+impl JsonSchema for Entry {
+    fn schema_name() -> Cow<'static, str> {
+        "VirtualAddress".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let text = VirtualAddress::json_schema(generator);
+        json_schema!({ "anyOf": [text, Special::json_schema(generator)] })
+    }
+}
+
+/// A virtual address with its prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct VirtualAddress(pub(crate) InterfaceAddress);
+
+impl TryFrom<String> for VirtualAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let prefix = |longest| format!("the prefix length must be 1 to {longest}");
+        let parsed: InterfaceAddress = text.parse().map_err(|error| match error {
+            ParseAddressError::Address => {
+                "must be an address with its prefix, like 192.168.224.100/24 or 2001:db8::100/64"
+                    .to_owned()
+            }
+            ParseAddressError::Prefix(longest) => prefix(longest),
+        })?;
+        let address = parsed.address;
+        let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+        if address.is_unspecified() || address.is_multicast() || is_broadcast {
+            return Err("must be an address that a host can have".to_owned());
+        }
+        if parsed.prefix == 0 {
+            return Err(prefix(parsed.family().address_bits()));
+        }
+        Ok(Self(parsed))
+    }
+}
+
+impl JsonSchema for VirtualAddress {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "AddressWithPrefix".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "An address as ADDRESS/PREFIX.",
+            "type": "string",
+            "pattern": concat!(
+                r"^([0-9]{1,3}(\.[0-9]{1,3}){3}(/([1-9]|[12][0-9]|3[0-2]))?",
+                r"|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(/([1-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?)$",
+            ),
+            "examples": ["192.168.224.100/24", "2001:db8::100/64"],
+        })
+    }
+}
+
+/// An address without a prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct PlainAddress(pub(crate) IpAddr);
+
+impl TryFrom<String> for PlainAddress {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let address = text
+            .parse()
+            .map_err(|_| "must be an address without a prefix, like 192.168.224.11 or fe80::11")?;
+        Ok(Self(address))
+    }
+}
+
+impl JsonSchema for PlainAddress {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Address".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$",
+        })
+    }
+}
+
+/// The label of an address.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct Label(AddressLabel);
+
+impl TryFrom<String> for Label {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        AddressLabel::new(&text)
+            .map(Self)
+            .ok_or("must be 1 to 15 bytes, like \"eth1:vip\"")
+    }
+}
+
+impl JsonSchema for Label {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Label".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1, "maxLength": 15 })
+    }
+}
+
+/// How far an address or a route is valid.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Scope {
+    Global,
+    Site,
+    Link,
+    Host,
+}
+
+impl Scope {
+    /// Its number in the kernel (RT_SCOPE_* of linux/rtnetlink.h).
+    pub(crate) const fn number(self) -> u8 {
+        match self {
+            Self::Global => 0,
+            Self::Site => 200,
+            Self::Link => 253,
+            Self::Host => 254,
+        }
+    }
+}
+
+/// The broadcast address of a network.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+enum Broadcast {
+    Auto,
+    Given(Ipv4Addr),
+}
+
+impl Broadcast {
+    fn of(self, address: InterfaceAddress) -> Option<Ipv4Addr> {
+        match self {
+            Self::Given(broadcast) => Some(broadcast),
+            Self::Auto => {
+                let hosts = u32::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
+                Some(Ipv4Addr::from_bits(address.ipv4()?.to_bits() | hosts))
+            }
+        }
+    }
+}
+
+impl TryFrom<String> for Broadcast {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match (text.as_str(), text.parse()) {
+            ("auto", _) => Ok(Self::Auto),
+            (_, Ok(address)) => Ok(Self::Given(address)),
+            (_, Err(_)) => Err("must be an IPv4 address like 192.168.224.255, or \"auto\""),
+        }
+    }
+}
+
+impl JsonSchema for Broadcast {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Broadcast".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3})$",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_lists_of_keys_of_an_address_agree() {
+        let schema = serde_json::to_value(schemars::schema_for!(Special)).unwrap();
+        let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, Entry::KEYS);
+    }
+
+    #[test]
+    fn the_broadcast_address_of_a_network_is_its_last() {
+        let auto = |text: &str| {
+            let address = text.parse().unwrap();
+            Broadcast::Auto.of(address).unwrap().to_string()
+        };
+        assert_eq!(auto("192.168.224.100/24"), "192.168.224.255");
+        assert_eq!(auto("10.1.2.3/8"), "10.255.255.255");
+        assert_eq!(auto("10.1.2.3/32"), "10.1.2.3");
+    }
+}
