@@ -13,6 +13,7 @@ use crate::given::Given;
 use crate::model::{Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
+use crate::virtual_mac::UseVirtualMac;
 
 /// Adds to `problems` what is wrong between the parts of `config`, and to `warnings` what is
 /// allowed but hardly meant.
@@ -236,6 +237,16 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
             warnings.add(
                 &path.key("preempt"),
                 "has no effect: with priority 255 it always takes over",
+            );
+        }
+        if matches!(
+            instance.virtual_mac.value(),
+            Some(UseVirtualMac::Yes { .. })
+        ) {
+            warnings.add(
+                &path.key("virtualMac"),
+                "has half an effect: for addresses that the host has on the interface itself that \
+                 answers, too, by its own hardware address",
             );
         }
         for (path, follow) in elements(path.key("track"), &instance.track) {

@@ -26,6 +26,7 @@ mod secret;
 mod suggest;
 mod tree;
 mod value;
+mod virtual_mac;
 
 use core::cell::RefCell;
 use core::time::Duration;

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    AddressOptions, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
+    AddressOptions, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams, VirtualMac,
 };
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Version};
@@ -22,6 +22,7 @@ use crate::model::{
 };
 use crate::problem::{Findings, Path};
 use crate::value::Whole;
+use crate::virtual_mac::{SendFrom, UseVirtualMac};
 use crate::{Script, secret::PasswordFile};
 
 /// A configuration in the engine's words, and what only the daemon needs.
@@ -231,6 +232,15 @@ impl Lowering<'_> {
             }))
         });
         let source = instance.source.optional()?;
+        let sends = match instance.virtual_mac.optional()? {
+            None | Some(UseVirtualMac::No) => None,
+            Some(UseVirtualMac::Yes { send_from }) => Some(*send_from.value()?),
+        };
+        let virtual_mac = sends.map(|from| {
+            let sends = from == SendFrom::Virtual;
+            Some(VirtualMac::new(&interface?.0, vrid?.0, sends))
+        });
+        let virtual_mac = virtual_mac.map_or(Some(None), |lowered| lowered.map(Some))?;
         let (addresses, options) = addresses?;
         Some(RouterParams {
             version: instance.version.value()?.0,
@@ -242,6 +252,7 @@ impl Lowering<'_> {
             tracks: tracks?,
             options: Arc::new(options),
             source: source.map(|source| source.0),
+            virtual_mac,
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         })
     }

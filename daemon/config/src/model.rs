@@ -18,6 +18,7 @@ use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::value::{Count, InterfaceName, PasswordText, Weight, Whole};
+use crate::virtual_mac::UseVirtualMac;
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
 pub(crate) const LATER: &[(&str, &str)] = &[
@@ -133,6 +134,13 @@ pub(crate) struct Instance {
     /// The trackers that it follows. Default: none.
     #[serde(default = "default::track")]
     pub(crate) track: Given<Vec<Given<Follow>>>,
+    /// Whether the addresses are behind the virtual MAC address of the RFC, 00-00-5E-00-01-VRID or, for
+    /// IPv6, 00-00-5E-00-02-VRID (RFC 9568 section 7.3), and not behind the interface's own: then no
+    /// neighbour has to learn anything at a take-over. `true`, or an object. The daemon makes an
+    /// interface for it (a macvlan named `vrrp4.VRID.INTERFACE`). Default: false, as on every peer
+    /// but FRR.
+    #[serde(default)]
+    pub(crate) virtual_mac: Given<UseVirtualMac>,
     /// The address to send advertisements from, which this host has on any interface. Default: the
     /// primary IPv4 address of the interface (RFC 9568 section 5.1.1.1), and its link-local IPv6
     /// address (section 5.1.2.1).

@@ -85,6 +85,7 @@ fn the_example_of_the_design_is_understood() {
                     ],
                     options: {},
                     source: None,
+                    virtual_mac: None,
                     tracks: [
                         Track {
                             tracker: "httpd_check",

@@ -65,7 +65,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "authentication", "track", "source" or "virtualAddresses""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "authentication", "track", "virtualMac", "source" or "virtualAddresses""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -123,6 +123,26 @@ fn what_is_special_about_an_address_fits_its_family() {
     instances.VI_1.virtualAddresses[3].address = "192.0.2.2/24": instances.VI_1.virtualAddresses[1].address is the same address: keep one of them
     "#);
     assert_snapshot!(problems_of_addresses("", r#"{ "address": "192.0.2.2/24", "advertise": false }"#), @"instances.VI_1.virtualAddresses: one at least must be advertised: leave \"advertise\" out there");
+}
+
+#[test]
+fn a_virtual_mac_address_is_used_or_not_or_so() {
+    assert_eq!(
+        problems_of_addresses(r#""virtualMac": true,"#, r#""192.0.2.2/24""#),
+        "no problem"
+    );
+    assert_eq!(
+        problems_of_addresses(
+            r#""virtualMac": { "sendFrom": "base" },"#,
+            r#""192.0.2.2/24""#
+        ),
+        "no problem"
+    );
+    assert_snapshot!(problems_of_instance(r#""virtualMac": "yes""#), @r#"instances.VI_1.virtualMac = "yes": must be true, false or { "sendFrom": "virtual" or "base" }, not a string"#);
+    assert_snapshot!(problems_of_instance(r#""virtualMac": { "sendFrom": "eth0", "from": 1 }"#), @r#"
+    instances.VI_1.virtualMac.sendFrom = "eth0": must be "virtual" or "base"
+    instances.VI_1.virtualMac.from: unknown key: here may be "sendFrom"
+    "#);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Announcements: tells the neighbours where the addresses are (packet(7)).
+//! Frames of our own making (packet(7)): announcements, which tell the neighbours where the addresses
+//! are, and advertisements from a virtual MAC address.
 //!
 //! One socket serves all interfaces, because each frame says by which one it leaves. It is of
 //! protocol 0 and so receives nothing. Frames are queued, and leave together when the loop flushes,
@@ -7,8 +8,10 @@
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_proto::wire::ethernet::Head;
 use vrrp_proto::wire::{arp, ndisc};
 use vrrp_proto::{InterfaceIndex, MacAddress};
 
@@ -34,13 +37,15 @@ struct Queued {
 enum Frame {
     Arp([u8; arp::FRAME_LEN]),
     NeighbourAdvertisement([u8; ndisc::FRAME_LEN]),
+    Advertisement(Head, Arc<[u8]>),
 }
 
 impl Frame {
-    fn bytes(&self) -> &[u8] {
+    fn parts(&self) -> [&[u8]; 2] {
         match self {
-            Self::Arp(bytes) => bytes,
-            Self::NeighbourAdvertisement(bytes) => bytes,
+            Self::Arp(bytes) => [bytes, &[]],
+            Self::NeighbourAdvertisement(bytes) => [bytes, &[]],
+            Self::Advertisement(head, message) => [head.bytes(), message],
         }
     }
 }
@@ -85,8 +90,29 @@ impl AnnounceSocket {
         });
     }
 
+    /// Puts an advertisement from `mac` and `source` to the group into the batch.
+    pub fn queue_advert(
+        &mut self,
+        interface: InterfaceIndex,
+        mac: MacAddress,
+        source: IpAddr,
+        message: Arc<[u8]>,
+    ) {
+        let ethertype = match source {
+            IpAddr::V4(_) => libc::ETH_P_IP,
+            IpAddr::V6(_) => libc::ETH_P_IPV6,
+        };
+        let head = Head::new(mac, source, message.len());
+        self.queue.push(Queued {
+            interface,
+            address: source,
+            frame: Frame::Advertisement(head, message),
+            to: frame_on(interface, ethertype),
+        });
+    }
+
     /// Sends all that was queued, by one system call for up to 64 frames. Calls `failed` with the
-    /// interface and the address of each frame that the kernel does not take (ENETDOWN, ENXIO,
+    /// interface and the address (of an advertisement its source) of each frame that the kernel does not take (ENETDOWN, ENXIO,
     /// ENOBUFS); the others leave nevertheless.
     pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
         let queue = &self.queue;
@@ -94,7 +120,7 @@ impl AnnounceSocket {
             self.socket.as_fd(),
             queue.len(),
             |number| Outgoing {
-                parts: [IoSlice::new(queue[number].frame.bytes()), IoSlice::new(&[])],
+                parts: queue[number].frame.parts().map(IoSlice::new),
                 to: &queue[number].to,
             },
             |number, error| failed(queue[number].interface, queue[number].address, error),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use vrrp_proto::{InterfaceAddress, InterfaceIndex};
 
+use crate::device::{self, Devices};
 use crate::mirror::{Held, Mirror};
 use crate::plan::{Change, strays};
 use crate::request::{Failure, Requests};
@@ -14,11 +15,16 @@ use crate::request::{Failure, Requests};
 pub struct Cleaned {
     /// What was removed: the interface's name and the address.
     pub removed: Vec<(Arc<str>, InterfaceAddress)>,
+    /// The interfaces with virtual MAC addresses that were removed.
+    pub devices: Vec<Arc<str>>,
+    /// Those that could not be, and why.
+    pub stubborn: Vec<(Arc<str>, io::Error)>,
     /// What could not be removed.
     pub failures: Vec<Failure>,
 }
 
-/// Removes every address that bears our mark, and on kernels without marks (before 5.18) each of
+/// Removes every interface with a virtual MAC address that a daemon made, every address that bears
+/// our mark, and on kernels without marks (before 5.18) each of
 /// `configured`: the interface's name and the address. Without marks the last addresses of an
 /// interface stay, because they are most likely the host's own.
 ///
@@ -47,7 +53,23 @@ pub fn cleanup<'a>(
         .filter(|change| !refused(*change))
         .map(|change| (name_of(change.interface(), &mirror), change.address()))
         .collect();
+    remove_devices(&mirror, &mut cleaned)?;
     Ok(cleaned)
+}
+
+fn remove_devices(mirror: &Mirror, cleaned: &mut Cleaned) -> io::Result<()> {
+    let gone = device::strays(mirror, |_| false);
+    if gone.is_empty() {
+        return Ok(());
+    }
+    let stubborn = &mut cleaned.stubborn;
+    Devices::open()?.apply(&gone, |change, error| {
+        stubborn.push((Arc::clone(change.name()), error));
+    });
+    let is_gone = |name: &Arc<str>| stubborn.iter().all(|(other, _)| other != name);
+    let names = gone.iter().map(|change| Arc::clone(change.name()));
+    cleaned.devices = names.filter(|name| is_gone(name)).collect();
+    Ok(())
 }
 
 /// The removals that [`cleanup`] asks for, of what `mirror` shows. Pure.

@@ -11,6 +11,7 @@
 //!   the dumps of [`request`] (what is).
 //! - [`plan`]: pure; compares what the engine wants with the mirror and gives ordered changes,
 //!   which [`request`] carries out.
+//! - [`device`]: the interfaces with virtual MAC addresses, planned and made.
 //! - [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
@@ -20,6 +21,7 @@ mod batch;
 pub mod capability;
 pub mod cleanup;
 pub mod clock;
+pub mod device;
 mod filter;
 pub mod mirror;
 pub mod monitor;

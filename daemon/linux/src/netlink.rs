@@ -187,7 +187,7 @@ pub(crate) fn push_address_dump(sequence: u32, buffer: &mut Vec<u8>) {
     );
 }
 
-fn push(message: RouteNetlinkMessage, flags: u16, sequence: u32, buffer: &mut Vec<u8>) {
+pub(crate) fn push(message: RouteNetlinkMessage, flags: u16, sequence: u32, buffer: &mut Vec<u8>) {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
     header.sequence_number = sequence;
@@ -267,7 +267,7 @@ impl<'b> Message<'b> {
     }
 }
 
-fn parse_link(body: &[u8]) -> Option<Link> {
+pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
     let header = LinkHeader::parse(body).ok()?;
     // Bridges tell of their ports by the same messages: a port that leaves is no link that goes.
     if header.interface_family != AddressFamily::Unspec {

@@ -104,11 +104,16 @@ pub enum Output {
         source: IpAddr,
         /// The address to send it to: the group of its family.
         destination: IpAddr,
+        /// The hardware address to send it from, when that is not the interface's own.
+        mac: Option<MacAddress>,
         /// The VRRP message.
         message: Arc<[u8]>,
     },
     /// Make the kernel hold exactly this for one router.
     Kernel(Desired),
+    /// Make the kernel have an interface with a virtual MAC address like this, before the addresses
+    /// come and after they are gone.
+    Device(DesiredDevice),
     /// Tell the neighbours where the addresses are now: gratuitous ARP or, for IPv6, an unsolicited
     /// neighbour advertisement.
     Announce {
@@ -159,6 +164,32 @@ pub struct Desired {
     /// Whether `release` spares addresses that the daemon did not add: the owner's own, and those
     /// of an interface that has no others.
     pub spare_foreign: bool,
+}
+
+/// An interface with a virtual MAC address, as the kernel should have it: a macvlan. Like
+/// [`Desired`] it is a wish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredDevice {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The interface that it is on top of.
+    pub parent: InterfaceIndex,
+    /// Its hardware address.
+    pub mac: MacAddress,
+    /// Whether it is there and up. It is up on a master alone: what is sent to a virtual MAC address
+    /// is not for the others, and whatever the kernel sent from it would mislead the switches.
+    pub state: DeviceState,
+}
+
+/// How an interface with a virtual MAC address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeviceState {
+    /// It does not exist.
+    Absent,
+    /// It exists and is down.
+    Down,
+    /// It is up.
+    Up,
 }
 
 /// The state of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in

@@ -20,7 +20,8 @@ mod types;
 pub mod wire;
 
 pub use border::{
-    Cause, Desired, Due, Input, Link, Obstacle, Output, Packet, Report, State, Transition,
+    Cause, Desired, DesiredDevice, DeviceState, Due, Input, Link, Obstacle, Output, Packet, Report,
+    State, Transition,
 };
 pub use engine::Engine;
 pub use time::{Human, Instant};

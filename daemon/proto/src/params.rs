@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::types::{
-    AddressLabel, AdvertInterval, Family, InterfaceAddress, Password, Priority, Version, Vrid,
+    AddressLabel, AdvertInterval, Family, InterfaceAddress, MacAddress, Password, Priority,
+    Version, Vrid,
 };
 
 /// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
@@ -46,8 +47,55 @@ pub struct RouterParams {
     /// The address to send from in its family, which the host has on any interface; else the
     /// primary IPv4 address or the link-local IPv6 address of the interface.
     pub source: Option<IpAddr>,
+    /// The virtual MAC address, when its addresses are to be behind that (RFC 9568 section 7.3) and
+    /// not behind the interface's own.
+    pub virtual_mac: Option<VirtualMac>,
     /// The trackers that it follows.
     pub tracks: Vec<Track>,
+}
+
+/// How a router uses its virtual MAC addresses. Each is that of an interface of its own, a macvlan
+/// on top of the router's, which carries the addresses of its family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VirtualMac {
+    /// The names of the interfaces for IPv4 and IPv6, 1 to 15 bytes, used by no other router.
+    pub devices: [Arc<str>; 2],
+    /// Whether advertisements are sent from it, as the RFC demands, and not from the interface's.
+    pub sends: bool,
+}
+
+impl VirtualMac {
+    /// What the names of the interfaces begin with, for IPv4 and IPv6.
+    pub const PREFIXES: [&'static str; 2] = ["vrrp4.", "vrrp6."];
+
+    /// The virtual MAC addresses of the router `vrid` on `interface`, with names for their
+    /// interfaces: `vrrp4.51.eth1`, or with a number that stands for an interface whose name is too
+    /// long for that.
+    pub fn new(interface: &str, vrid: Vrid, sends: bool) -> Self {
+        let name = |prefix: &str| {
+            let plain = format!("{prefix}{vrid}.{interface}");
+            if plain.len() <= MAX_NAME {
+                plain.into()
+            } else {
+                format!("{prefix}{vrid}.{:05x}", number_of(interface)).into()
+            }
+        };
+        Self {
+            devices: Self::PREFIXES.map(name),
+            sends,
+        }
+    }
+}
+
+/// The longest name of an interface, in bytes (IFNAMSIZ of linux/if.h without the NUL).
+const MAX_NAME: usize = 15;
+
+/// A number of 20 bits for a text, which is rarely another one's (FNV-1a, folded).
+fn number_of(text: &str) -> u32 {
+    let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+        (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
+    });
+    (hash >> 20) ^ (hash & 0xf_ffff)
 }
 
 /// What is special about a virtual address.
@@ -101,6 +149,7 @@ impl RouterParams {
             addresses,
             options: Arc::new(BTreeMap::new()),
             source: None,
+            virtual_mac: None,
             tracks: Vec::new(),
         }
     }
@@ -123,7 +172,23 @@ impl RouterParams {
         self.options
             .get(&address)
             .and_then(|options| options.device.as_ref())
+            .or_else(|| self.virtual_device(Family::of(address)))
             .unwrap_or(&self.interface)
+    }
+
+    /// The name of the interface with the virtual MAC address of a family.
+    pub fn virtual_device(&self, family: Family) -> Option<&Arc<str>> {
+        let virtual_mac = self.virtual_mac.as_ref()?;
+        Some(&virtual_mac.devices[family as usize])
+    }
+
+    /// The hardware address that advertisements are sent from, when that is not the interface's.
+    pub fn sending_mac(&self, family: Family) -> Option<MacAddress> {
+        let sends = self
+            .virtual_mac
+            .as_ref()
+            .is_some_and(|virtual_mac| virtual_mac.sends);
+        sends.then(|| MacAddress::of_virtual_router(family, self.vrid))
     }
 
     fn advertises(&self, address: IpAddr) -> bool {
@@ -204,5 +269,22 @@ mod tests {
             let router = RouterParams::new("eth1".into(), Vrid::new(51).unwrap(), addresses);
             assert_eq!(router.is_dual(), dual, "{texts:?}");
         }
+    }
+
+    #[test]
+    fn the_interfaces_of_virtual_mac_addresses_have_names_that_the_kernel_takes() {
+        let names = |interface: &str, vrid| {
+            VirtualMac::new(interface, Vrid::new(vrid).unwrap(), true).devices
+        };
+        assert_eq!(
+            names("ens33", 51).map(|n| n.to_string()),
+            ["vrrp4.51.ens33", "vrrp6.51.ens33"]
+        );
+        let [a, b] = ["enp3s0f0np0.100", "enp3s0f0np0.200"].map(|name| names(name, 255));
+        assert_ne!(a, b);
+        assert!(
+            a.iter().chain(&b).all(|name| name.len() == 15),
+            "{a:?} {b:?}"
+        );
     }
 }

@@ -78,7 +78,7 @@ impl Promises {
                         }
                     }
                 }
-                Output::Report(_) => {}
+                Output::Report(_) | Output::Device(_) => {}
             }
         }
         if self.held == says {

@@ -16,6 +16,32 @@ pub struct InterfaceIndex(pub u32);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MacAddress(pub [u8; 6]);
 
+impl MacAddress {
+    /// The virtual router MAC address of a virtual router (RFC 9568 section 7.3).
+    pub const fn of_virtual_router(family: Family, vrid: Vrid) -> Self {
+        // RFC 9568 7.3 MUST: it is 00-00-5E-00-01 or, for IPv6, 02 and the VRID
+        let block = match family {
+            Family::V4 => 1,
+            Family::V6 => 2,
+        };
+        Self([0, 0, 0x5e, 0, block, vrid.get()])
+    }
+
+    /// The Ethernet address of a multicast group (RFC 1112 section 6.4, RFC 2464 section 7).
+    pub const fn of_group(group: IpAddr) -> Self {
+        match group {
+            IpAddr::V4(group) => {
+                let [_, b, c, d] = group.octets();
+                Self([1, 0, 0x5e, b & 0x7f, c, d])
+            }
+            IpAddr::V6(group) => {
+                let [.., a, b, c, d] = group.octets();
+                Self([0x33, 0x33, a, b, c, d])
+            }
+        }
+    }
+}
+
 impl fmt::Display for MacAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [a, b, c, d, e, g] = self.0;
@@ -394,6 +420,18 @@ mod tests {
     fn an_interval_of_nothing_is_none() {
         assert_eq!(AdvertInterval::from_seconds(0), None);
         assert_eq!(AdvertInterval::from_centiseconds(0), None);
+    }
+
+    // RFC 9568 7.3 MUST: it is 00-00-5E-00-01 or, for IPv6, 02 and the VRID
+    #[test]
+    fn hardware_addresses_are_those_of_the_rfcs() {
+        let vrid = Vrid::new(51).unwrap();
+        let of = |family| MacAddress::of_virtual_router(family, vrid).to_string();
+        assert_eq!(of(Family::V4), "00:00:5e:00:01:33");
+        assert_eq!(of(Family::V6), "00:00:5e:00:02:33");
+        let group = |text: &str| MacAddress::of_group(text.parse().unwrap()).to_string();
+        assert_eq!(group("224.0.0.18"), "01:00:5e:00:00:12");
+        assert_eq!(group("ff02::12"), "33:33:00:00:00:12");
     }
 
     #[test]

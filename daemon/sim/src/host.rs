@@ -588,7 +588,8 @@ impl Process {
                     mac,
                     addresses,
                 } => announcements.push((*interface, *mac, Arc::clone(addresses))),
-                Output::Report(_) => {}
+                // No router here has a virtual MAC address.
+                Output::Report(_) | Output::Device(_) => {}
             }
         }
         self.apply(now, kernel, &mut changes);
@@ -671,6 +672,7 @@ fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
         Output::Report(_)
         | Output::Advertise { .. }
         | Output::Kernel(_)
+        | Output::Device(_)
         | Output::Announce { .. } => None,
     })
 }

@@ -31,16 +31,28 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
                 .iter()
                 .map(|address| (&*router.interface, *address))
         });
-    let Cleaned { removed, failures } = clean_up(configured).map_err(|error| {
+    let Cleaned {
+        removed,
+        failures,
+        devices,
+        stubborn,
+    } = clean_up(configured).map_err(|error| {
         Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
     })?;
     for (interface, address) in &removed {
         print(&format!("removed {address} from {interface}\n"))?;
     }
+    for device in &devices {
+        print(&format!("removed the interface {device}\n"))?;
+    }
     for failure in &failures {
         let _ = Failed::General.because(failure);
     }
-    if failures.is_empty() {
+    for (device, error) in &stubborn {
+        let text = format_args!("cannot delete {device}: {error}");
+        let _ = Failed::General.because(text);
+    }
+    if failures.is_empty() && stubborn.is_empty() {
         Ok(())
     } else {
         Err(Failed::General)

@@ -9,12 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{Engine, RouterId, Seat, Slot, Users};
-use crate::border::{Cause, State};
+use crate::border::{Cause, DesiredDevice, DeviceState, Output, State};
 use crate::deadlines::Deadlines;
 use crate::params::{NodeParams, RouterParams, TrackerKind};
 use crate::time::Instant;
 use crate::track::Tracker;
-use crate::types::InterfaceAddress;
+use crate::types::{InterfaceAddress, MacAddress};
 
 /// What becomes of a router after the tables are made anew.
 enum Plan {
@@ -214,6 +214,7 @@ impl Engine {
             }
         });
         let dropped: Vec<Seat> = dropped.filter(|seat| !seat.addresses.is_empty()).collect();
+        let former_devices = self.former_devices(id, former, former_seats);
         let had = |new: &InterfaceAddress| {
             let device = slot.params.device(new.address);
             former.addresses.contains(new) && former.device(new.address) == device
@@ -223,10 +224,38 @@ impl Engine {
         // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
         if !dropped.is_empty() || !added.is_empty() || other_owner || other_form {
             self.want(id, &dropped);
+            let gone = former_devices.into_iter().map(Output::Device);
+            self.outputs.extend(gone);
             if self.slots[id].router.state() == State::Master && !added.is_empty() {
                 self.announce(id, &added);
             }
         }
+    }
+
+    /// The interfaces with virtual MAC addresses that a router had and has no longer.
+    fn former_devices(
+        &self,
+        id: RouterId,
+        former: &RouterParams,
+        seats: &[Seat],
+    ) -> Vec<DesiredDevice> {
+        let slot = &self.slots[id];
+        let is_gone = |name: &Arc<str>| slot.seats.iter().all(|seat| seat.device != *name);
+        let Some(parent) = self.interfaces.index(&slot.params.interface) else {
+            // They went with it.
+            return Vec::new();
+        };
+        seats
+            .iter()
+            .filter(|seat| former.virtual_device(seat.family) == Some(&seat.device))
+            .filter(|seat| is_gone(&seat.device))
+            .map(|seat| DesiredDevice {
+                name: Arc::clone(&seat.device),
+                parent,
+                mac: MacAddress::of_virtual_router(seat.family, slot.params.vrid),
+                state: DeviceState::Absent,
+            })
+            .collect()
     }
 
     fn start(&mut self, now: Instant, id: RouterId) {

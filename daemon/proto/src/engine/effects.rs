@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use super::slot::Seat;
 use super::{Engine, RouterId};
-use crate::border::{Cause, Desired, Output, Report, State, Transition};
+use crate::border::{
+    Cause, Desired, DesiredDevice, DeviceState, Output, Report, State, Transition,
+};
 use crate::router::{Reaction, Send};
 use crate::time::Instant;
-use crate::types::{Family, InterfaceAddress, InterfaceIndex};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 use crate::wire::group;
 
 impl Engine {
@@ -59,6 +61,8 @@ impl Engine {
                 interface: place.index,
                 source,
                 destination: group(family),
+                // RFC 9568 7.2 MUST: send from the virtual MAC address
+                mac: slot.params.sending_mac(family),
                 message,
             });
         }
@@ -87,6 +91,7 @@ impl Engine {
     /// Says what the kernel should hold for a router now. `former` are addresses that it has had
     /// and that nobody else took over.
     pub(super) fn want(&mut self, id: RouterId, former: &[Seat]) {
+        self.want_devices(id);
         for number in 0..self.slots[id].seats.len() {
             let seat = &self.slots[id].seats[number];
             let former = former.iter().find(|former| former.is_same_place(seat));
@@ -105,8 +110,44 @@ impl Engine {
         }
     }
 
+    /// Says which interfaces with virtual MAC addresses a router should have now.
+    pub(super) fn want_devices(&mut self, id: RouterId) {
+        for family in Family::ALL {
+            if let Some(device) = self.desired_device(id, family) {
+                self.outputs.push_back(Output::Device(device));
+            }
+        }
+    }
+
+    /// How the interface with a router's virtual MAC address should be, when it has one.
+    pub(super) fn desired_device(&self, id: RouterId, family: Family) -> Option<DesiredDevice> {
+        let slot = &self.slots[id];
+        let name = slot.params.virtual_device(family)?;
+        slot.seats.iter().find(|seat| seat.device == *name)?;
+        Some(DesiredDevice {
+            name: Arc::clone(name),
+            parent: match slot.place {
+                Some(place) => place.index,
+                None => self.interfaces.index(&slot.params.interface)?,
+            },
+            mac: MacAddress::of_virtual_router(family, slot.params.vrid),
+            state: match slot.router.state() {
+                State::Init => DeviceState::Absent,
+                // RFC 9568 6.4.2 MUST: discard frames to the virtual MAC address
+                State::Backup | State::Fault => DeviceState::Down,
+                // RFC 9568 6.4.3 MUST: forward what is sent to the virtual MAC address
+                State::Master => DeviceState::Up,
+            },
+        })
+    }
+
     /// As [`want`](Self::want) for one of its seats.
-    fn want_seat(&mut self, id: RouterId, number: usize, former: Arc<[InterfaceAddress]>) {
+    pub(super) fn want_seat(
+        &mut self,
+        id: RouterId,
+        number: usize,
+        former: Arc<[InterfaceAddress]>,
+    ) {
         let slot = &self.slots[id];
         let seat = &slot.seats[number];
         // Addresses are released wherever the interface is, also while no router can run there.

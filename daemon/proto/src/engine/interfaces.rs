@@ -219,6 +219,17 @@ impl Interfaces {
             .is_some_and(|interface| interface.foreign.iter().any(is_own))
     }
 
+    /// The number of the interface of that name, however it is.
+    pub(super) fn index(&self, name: &Arc<str>) -> Option<InterfaceIndex> {
+        self.by_name.get(name).copied()
+    }
+
+    /// The interface of that name, however it is.
+    pub(super) fn link(&self, name: &Arc<str>) -> Option<&Link> {
+        let index = self.by_name.get(name)?;
+        Some(&self.by_index.get(index)?.link)
+    }
+
     /// The number and the hardware address of the interface of that name, however it is.
     pub(super) fn seat(&self, name: &Arc<str>) -> Option<(InterfaceIndex, Option<MacAddress>)> {
         let index = *self.by_name.get(name)?;

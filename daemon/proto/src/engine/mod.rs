@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use self::interfaces::Interfaces;
 use self::slot::{Seat, Slot};
-use crate::border::{Cause, Due, Input, Link, Obstacle, Output, Report, State};
+use crate::border::{Cause, DeviceState, Due, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
 use crate::params::TrackerKind;
@@ -150,6 +150,17 @@ impl Engine {
             .flat_map(|slot| &slot.seats)
             .filter_map(|seat| Some((seat.index?, &seat.addresses)))
             .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
+    }
+
+    /// The names of the interfaces with virtual MAC addresses that this node has made.
+    pub fn devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
+        let running = self.slots.iter();
+        running
+            .filter(|slot| slot.router.state() != State::Init)
+            .flat_map(|slot| {
+                let families = Family::ALL.into_iter();
+                families.filter_map(|family| slot.params.virtual_device(family))
+            })
     }
 
     /// The state of every router, by name.
@@ -380,6 +391,26 @@ impl Engine {
         self.react(now, id, reaction);
         self.slots[id].prepare();
         self.stop_sparing(id);
+        self.mend_devices(id);
+    }
+
+    /// Asks again for interfaces with virtual MAC addresses that are not as they should be.
+    fn mend_devices(&mut self, id: RouterId) {
+        for family in Family::ALL {
+            let Some(desired) = self.desired_device(id, family) else {
+                continue;
+            };
+            let is_so = match (self.interfaces.link(&desired.name), desired.state) {
+                (link, DeviceState::Absent) => link.is_none(),
+                (None, DeviceState::Down | DeviceState::Up) => false,
+                (Some(link), state) => {
+                    link.mac == Some(desired.mac) && link.up == (state == DeviceState::Up)
+                }
+            };
+            if !is_so {
+                self.outputs.push_back(Output::Device(desired));
+            }
+        }
     }
 
     /// What was left alone because the interface had nothing else leaves when it has.
@@ -420,7 +451,11 @@ impl Engine {
             Err(obstacle) => return (None, Some(obstacle)),
             Ok(place) => place,
         };
-        let is_away = |seat: &&Seat| seat.device != slot.params.interface;
+        // Its own interfaces with virtual MAC addresses are made and repaired when they are missed.
+        let is_away = |seat: &&Seat| {
+            seat.device != slot.params.interface
+                && slot.params.virtual_device(seat.family) != Some(&seat.device)
+        };
         for seat in slot.seats.iter().filter(is_away) {
             if let Err(obstacle) = self.interfaces.check_link(&seat.device) {
                 return (Some(place), Some(obstacle));
@@ -441,12 +476,15 @@ impl Engine {
     /// Whether addresses of a router that the daemon did not add are to be left alone: the owner's,
     /// and the last ones of an interface, without which the host would be cut off.
     fn spares_foreign(&self, id: RouterId, seat: &Seat) -> bool {
+        let params = &self.slots[id].params;
         let is_virtual = |address| self.is_virtual(&seat.device, address);
         let has_own = |index| {
             self.interfaces
                 .has_own_address(index, seat.family, is_virtual)
         };
-        self.slots[id].params.priority.is_owner() || !seat.index.is_some_and(has_own)
+        // The host has nothing of its own on an interface that was made for the virtual MAC address.
+        let is_made = params.virtual_device(seat.family) == Some(&seat.device);
+        params.priority.is_owner() || !is_made && !seat.index.is_some_and(has_own)
     }
 
     fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) {
@@ -460,9 +498,13 @@ impl Engine {
             let known = (seat.index, seat.mac);
             let now = self.interfaces.seat(&seat.device);
             (seat.index, seat.mac) = (now.map(|(index, _)| index), now.and_then(|(_, mac)| mac));
-            // The neighbours know it by its former hardware address.
+            // The neighbours know it by its former hardware address, or its interface is there only
+            // now.
             if is_master && (seat.index, seat.mac) != known {
                 let addresses = Arc::clone(&seat.addresses);
+                if seat.index != known.0 {
+                    self.want_seat(id, number, Arc::default());
+                }
                 self.slots[id].counters.announcements += 1;
                 self.announce_seat(id, number, addresses);
             }

@@ -1,6 +1,7 @@
 //! The engine through its border: inputs with a time go in, outputs come out as lines of text.
 
 mod addresses;
+mod devices;
 mod interfaces;
 mod life;
 mod packets;

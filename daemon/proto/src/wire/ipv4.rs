@@ -2,7 +2,7 @@
 
 use core::net::Ipv4Addr;
 
-use super::{GROUP_V4, HOP_LIMIT, PROTOCOL};
+use super::{GROUP_V4, HOP_LIMIT, PROTOCOL, checksum};
 
 /// Length of a header without options.
 pub const HEADER_LEN: usize = 20;
@@ -28,6 +28,14 @@ pub fn header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
     header[12..16].copy_from_slice(&source.octets());
     // RFC 9568 7.2 MUST: send to the group 224.0.0.18
     header[16..20].copy_from_slice(&GROUP_V4.octets());
+    header
+}
+
+/// As [`header`] with its checksum, for a packet that the kernel does not look at.
+pub fn sealed_header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
+    let mut header = header(source, message_len);
+    let sum = checksum::plain(&header);
+    header[10..12].copy_from_slice(&sum.to_be_bytes());
     header
 }
 
@@ -82,6 +90,11 @@ mod tests {
         assert_eq!(header[8], 255, "TTL");
         assert_eq!(header[9], 112, "protocol");
         assert_eq!(header[16..20], [224, 0, 0, 18]);
+    }
+
+    #[test]
+    fn a_sealed_header_sums_to_zero() {
+        assert_eq!(checksum::plain(&sealed_header(SOURCE, 16)), 0);
     }
 
     #[test]

@@ -8,6 +8,7 @@ mod advert;
 pub mod arp;
 mod cause;
 mod checksum;
+pub mod ethernet;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ndisc;

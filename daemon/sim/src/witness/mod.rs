@@ -261,7 +261,7 @@ impl Witness {
                     .config
                     .virtual_addresses()
                     .any(|own| addresses.contains(&own)),
-                Output::Kernel(_) | Output::Report(_) => false,
+                Output::Kernel(_) | Output::Device(_) | Output::Report(_) => false,
             });
             if let Some(output) = touched {
                 return Err(
@@ -636,6 +636,7 @@ fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
         Output::Report(_)
         | Output::Advertise { .. }
         | Output::Kernel(_)
+        | Output::Device(_)
         | Output::Announce { .. } => None,
     })
 }

@@ -2,6 +2,7 @@
 
 mod complaints;
 mod inbox;
+mod janitor;
 mod node;
 mod sockets;
 

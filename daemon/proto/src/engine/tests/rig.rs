@@ -313,6 +313,10 @@ pub(super) fn line(output: &Output) -> String {
                 list.join(" ")
             )
         }
+        Output::Device(device) => {
+            let (name, parent) = (&device.name, device.parent.0);
+            format!("{name} ({}) on {parent}: {:?}", device.mac, device.state)
+        }
         Output::Kernel(Desired {
             interface,
             hold,

@@ -2,14 +2,17 @@
 //! announcements, and the log last.
 
 use std::collections::BTreeSet;
+use std::io::ErrorKind;
 
 use tracing::Level;
 use vrrp_linux::clock;
+use vrrp_linux::device::{self, DeviceChange, Devices};
 use vrrp_linux::plan::{plan, strays, unannounced};
 use vrrp_proto::{InterfaceAddress, Output, Report, State};
 
 use super::super::sockets::by_place;
 use super::{Node, SECOND_LOOK, Scratch, Tally, name};
+use crate::run::janitor::Janitor;
 use crate::scribe::Record;
 
 impl Node {
@@ -35,12 +38,21 @@ impl Node {
                 Output::Advertise {
                     interface,
                     source,
+                    mac,
                     message,
-                    ..
-                } => {
-                    self.sockets.queue(interface, source, message);
-                }
+                    destination: _,
+                } => match mac {
+                    Some(mac) => self.announcer.queue_advert(interface, mac, source, message),
+                    None => self.sockets.queue(interface, source, message),
+                },
                 Output::Kernel(desired) => self.scratch.desired.push(desired),
+                Output::Device(device) => {
+                    // The last wish counts.
+                    self.scratch
+                        .devices
+                        .retain(|known| known.name != device.name);
+                    self.scratch.devices.push(device);
+                }
                 Output::Announce {
                     interface,
                     mac,
@@ -56,12 +68,76 @@ impl Node {
             let text = format!("cannot send an advertisement on {name} from {source}: {error}");
             self.complaints.tell(Level::WARN, text);
         });
+        self.flush_frames();
+        let later = self.change_devices();
         self.change_addresses();
+        self.retire_devices(later);
         self.is_second_look = false;
         self.announce();
         if !self.scratch.reports.is_empty() {
             self.report();
         }
+    }
+
+    /// Carries out what is to be done to interfaces with virtual MAC addresses before addresses come
+    /// to them, and returns what is to be done when they are gone. Nearly always nothing.
+    fn change_devices(&mut self) -> Vec<DeviceChange> {
+        let wishes = self.scratch.devices.drain(..);
+        let (now, later): (Vec<_>, Vec<_>) = wishes
+            .flat_map(|desired| device::plan(&desired, &self.mirror))
+            .partition(DeviceChange::comes_first);
+        if now.is_empty() {
+            return later;
+        }
+        let Some((devices, janitor)) = self.equip() else {
+            return Vec::new();
+        };
+        now.iter().for_each(|change| janitor.forget(change.name()));
+        let mut refused = Vec::new();
+        devices.apply(&now, |change, error| {
+            let hint = match (change, error.kind()) {
+                (DeviceChange::Create { .. }, ErrorKind::Unsupported) => {
+                    " (this kernel has no macvlan: load its module, or leave virtualMac out)"
+                }
+                _ => "",
+            };
+            refused.push(format!(
+                "cannot {change}: {error}{hint}; trying again every second"
+            ));
+        });
+        for text in refused {
+            self.complaints.tell(Level::ERROR, text);
+            self.look_again_at = Some(clock::now() + SECOND_LOOK);
+        }
+        later
+    }
+
+    /// Has interfaces with virtual MAC addresses taken down and away.
+    fn retire_devices(&mut self, changes: Vec<DeviceChange>) {
+        if changes.is_empty() {
+            return;
+        }
+        if let Some((_, janitor)) = self.equip() {
+            changes.into_iter().for_each(|change| janitor.hand(change));
+        }
+    }
+
+    /// What interfaces with virtual MAC addresses are changed by.
+    fn equip(&mut self) -> Option<(&mut Devices, &Janitor)> {
+        if self.devices.is_none() {
+            let log = self.log.clone();
+            let equipped = Devices::open().and_then(|own| Ok((own, Janitor::start(log)?)));
+            match equipped {
+                Ok(equipped) => self.devices = Some(equipped),
+                Err(error) => {
+                    let text = format!("cannot change interfaces: {error}");
+                    self.complaints.tell(Level::ERROR, text);
+                    self.look_again_at = Some(clock::now() + SECOND_LOOK);
+                }
+            }
+        }
+        let (devices, janitor) = self.devices.as_mut()?;
+        Some((devices, janitor))
     }
 
     fn change_addresses(&mut self) {
@@ -84,6 +160,13 @@ impl Node {
                 .note(Level::WARN, format!("left by an earlier run: {change}"));
         }
         self.apply_changes();
+        let wanted: BTreeSet<&str> = self.engine.devices().map(|name| &**name).collect();
+        let left = device::strays(&self.mirror, |name| wanted.contains(name));
+        for change in &left {
+            self.log
+                .note(Level::WARN, format!("left by an earlier run: {change}"));
+        }
+        self.retire_devices(left);
     }
 
     fn apply_changes(&mut self) {
@@ -128,9 +211,14 @@ impl Node {
                 self.announcer.queue(interface, mac, address.address);
             }
         }
+        self.flush_frames();
+    }
+
+    /// Sends the frames that are queued: announcements, or advertisements from a virtual MAC address.
+    fn flush_frames(&mut self) {
         self.announcer.flush(|interface, address, error| {
             let name = name(&self.mirror, interface);
-            let text = format!("cannot announce {address} on {name}: {error}");
+            let text = format!("cannot announce or advertise {address} on {name}: {error}");
             self.complaints.tell(Level::WARN, text);
         });
     }

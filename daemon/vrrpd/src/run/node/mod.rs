@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tracing::Level;
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock::{self, Timer};
+use vrrp_linux::device::Devices;
 use vrrp_linux::mirror::{Event, Mirror};
 use vrrp_linux::monitor::{Heard, Monitor};
 use vrrp_linux::plan::Change;
@@ -24,11 +25,13 @@ use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{
-    Desired, Due, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, MacAddress, Report,
+    Desired, DesiredDevice, Due, Engine, Input, Instant, InterfaceAddress, InterfaceIndex,
+    MacAddress, Report,
 };
 
 use super::complaints::Complaints;
 use super::inbox::{Inbox, Message};
+use super::janitor::Janitor;
 use super::sockets::{self, Sockets};
 use crate::scribe::Log;
 
@@ -68,6 +71,8 @@ pub(crate) struct Node {
     mirror: Mirror,
     sockets: Sockets,
     announcer: AnnounceSocket,
+    /// For interfaces with virtual MAC addresses, once there is one.
+    devices: Option<(Devices, Janitor)>,
     tally: watch::Sender<Tally>,
     log: Log,
     complaints: Complaints,
@@ -84,6 +89,7 @@ pub(crate) struct Node {
 struct Scratch {
     events: Vec<Event>,
     desired: Vec<Desired>,
+    devices: Vec<DesiredDevice>,
     announcements: Vec<(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)>,
     reports: Vec<Report>,
     changes: Vec<Change>,
@@ -121,6 +127,7 @@ impl Node {
             mirror: Mirror::new(),
             sockets: Sockets::default(),
             announcer: AnnounceSocket::open()?,
+            devices: None,
             tally,
             complaints: Complaints::new(log.clone()),
             log,

@@ -1,0 +1,88 @@
+//! The virtual MAC address in the configuration: whether there is one, or an object that says how it
+//! is used.
+
+use core::fmt;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+
+use crate::given::Given;
+
+/// Whether and how the virtual MAC address is used.
+#[derive(Debug)]
+pub(crate) enum UseVirtualMac {
+    No,
+    Yes { send_from: Given<SendFrom> },
+}
+
+/// Uses the virtual MAC address.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct How {
+    /// Which hardware address advertisements are sent from: `virtual`, as the RFC demands, so that
+    /// the switches know where it is, or `base`, the interface's own, for networks that let no
+    /// other pass. Default: `virtual`; with `unicast` always `base`.
+    #[serde(default = "virtual_address")]
+    send_from: Given<SendFrom>,
+}
+
+/// A hardware address to send advertisements from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
+#[schemars(inline)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum SendFrom {
+    Virtual,
+    Base,
+}
+
+const fn virtual_address() -> Given<SendFrom> {
+    Given::Value(SendFrom::Virtual)
+}
+
+impl<'de> Deserialize<'de> for UseVirtualMac {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TruthOrObject;
+
+        impl<'de> Visitor<'de> for TruthOrObject {
+            type Value = UseVirtualMac;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"true, false or { "sendFrom": "virtual" or "base" }"#)
+            }
+
+            fn visit_bool<E>(self, used: bool) -> Result<UseVirtualMac, E> {
+                Ok(match used {
+                    true => UseVirtualMac::Yes {
+                        send_from: virtual_address(),
+                    },
+                    false => UseVirtualMac::No,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<UseVirtualMac, A::Error> {
+                let How { send_from } = How::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(UseVirtualMac::Yes { send_from })
+            }
+        }
+
+        deserializer.deserialize_struct("VirtualMac", &["sendFrom"], TruthOrObject)
+    }
+}
+
+impl JsonSchema for UseVirtualMac {
+    fn schema_name() -> Cow<'static, str> {
+        "VirtualMac".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "description": "Whether the virtual MAC address is used.", "type": "boolean" },
+                How::json_schema(generator),
+            ],
+        })
+    }
+}

@@ -1,0 +1,671 @@
+//! Interfaces with virtual MAC addresses (RFC 9568 section 7.3): macvlans on top of the interface
+//! that a router speaks on.
+//!
+//! [`plan`] is pure: it compares what the engine wants with the [`Mirror`]. [`Devices`] carries the
+//! changes out by rtnetlink(7), on a socket of its own, so that what it does is heard as news and
+//! the engine learns of it as of any other interface.
+//!
+//! For IPv4 the kernel would also answer and send ARP for the addresses by the hardware address of
+//! the interface below. So that gets `arp_ignore` 1 and `arp_announce` 2 (ip-sysctl), and its former
+//! values when the last interface of ours on top of it goes. Until then these are kept where the
+//! kernel keeps them for us: as the `tag` of our interface, which has no other meaning, so that also
+//! `vrrpd cleanup` finds them after a crash.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::sync::Arc;
+
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NlasIterator};
+use netlink_packet_route::RouteNetlinkMessage;
+use netlink_packet_route::link::{
+    AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan,
+    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+};
+use nix::sys::socket::{MsgFlags, send};
+use vrrp_proto::params::VirtualMac;
+use vrrp_proto::{DesiredDevice, DeviceState, Family, InterfaceIndex, Link, MacAddress, Vrid};
+
+use crate::mirror::Mirror;
+use crate::netlink::{self, Message, NLMSG_DONE, NLMSG_ERROR};
+
+// Attributes of a link (linux/if_link.h), and the length of struct ifinfomsg before them.
+const IFLA_LINK: u16 = 5;
+const IFLA_AF_SPEC: u16 = 26;
+const IFLA_INET_CONF: u16 = 1;
+const LINK_HEADER_LEN: usize = 16;
+const AF_INET: u16 = 2;
+const NLA_F_NESTED: u16 = 1 << 15;
+
+/// Settings of IPv4 on an interface (IPV4_DEVCONF_* of linux/ip.h).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u16)]
+enum Setting {
+    RpFilter = 8,
+    Tag = 12,
+    ArpAnnounce = 18,
+    ArpIgnore = 19,
+    AcceptLocal = 23,
+}
+
+/// One change of the interfaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceChange {
+    /// A macvlan comes into being.
+    Create {
+        /// Its name.
+        name: Arc<str>,
+        /// The interface that it is on top of.
+        parent: InterfaceIndex,
+        /// Its hardware address.
+        mac: MacAddress,
+        /// Whether it is up.
+        up: bool,
+    },
+    /// It gets its hardware address back.
+    SetMac {
+        /// The interface.
+        index: InterfaceIndex,
+        /// Its name.
+        name: Arc<str>,
+        /// Its hardware address.
+        mac: MacAddress,
+    },
+    /// It is set up or down.
+    Set {
+        /// The interface.
+        index: InterfaceIndex,
+        /// Its name.
+        name: Arc<str>,
+        /// Whether up.
+        up: bool,
+    },
+    /// It goes.
+    Delete {
+        /// The interface.
+        index: InterfaceIndex,
+        /// Its name.
+        name: Arc<str>,
+    },
+}
+
+impl DeviceChange {
+    /// The name of the interface.
+    pub const fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Create { name, .. }
+            | Self::SetMac { name, .. }
+            | Self::Set { name, .. }
+            | Self::Delete { name, .. } => name,
+        }
+    }
+
+    /// Whether it has to be done before addresses are added, and not after others are gone.
+    pub const fn comes_first(&self) -> bool {
+        match self {
+            Self::Create { .. } | Self::SetMac { .. } => true,
+            Self::Set { up, .. } => *up,
+            Self::Delete { .. } => false,
+        }
+    }
+}
+
+impl fmt::Display for DeviceChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Create { name, mac, .. } => {
+                write!(f, "make the macvlan {name} with the address {mac}")
+            }
+            Self::SetMac { name, mac, .. } => write!(f, "give {name} the address {mac}"),
+            Self::Set { name, up: true, .. } => write!(f, "set {name} up"),
+            Self::Set { name, .. } => write!(f, "set {name} down"),
+            Self::Delete { name, .. } => write!(f, "delete {name}"),
+        }
+    }
+}
+
+/// What makes the kernel have an interface as is `desired`, of what `mirror` shows. Pure.
+pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
+    let DesiredDevice {
+        name,
+        parent,
+        mac,
+        state,
+    } = desired;
+    let known = mirror.links().find(|link| link.name == *name);
+    let up = *state == DeviceState::Up;
+    let Some(link) = known else {
+        let create = DeviceChange::Create {
+            name: Arc::clone(name),
+            parent: *parent,
+            mac: *mac,
+            up,
+        };
+        let exists = mirror.link(*parent).is_some() && *state != DeviceState::Absent;
+        return exists.then_some(create).into_iter().collect();
+    };
+    let (index, name) = (link.index, Arc::clone(name));
+    if *state == DeviceState::Absent {
+        // One with another address was made by somebody else, or was meddled with.
+        let is_ours = link.mac == Some(*mac);
+        let delete = DeviceChange::Delete { index, name };
+        return is_ours.then_some(delete).into_iter().collect();
+    }
+    let mut changes = Vec::new();
+    if link.mac != Some(*mac) {
+        changes.push(DeviceChange::SetMac {
+            index,
+            name: Arc::clone(&name),
+            mac: *mac,
+        });
+    }
+    if link.up != up {
+        changes.push(DeviceChange::Set { index, name, up });
+    }
+    changes
+}
+
+/// The removal of all interfaces of ours whose names are not `wanted`: what an earlier daemon left.
+/// Pure.
+pub fn strays(mirror: &Mirror, wanted: impl Fn(&str) -> bool) -> Vec<DeviceChange> {
+    mirror
+        .links()
+        .filter(|link| is_ours(link) && !wanted(&link.name))
+        .map(|link| DeviceChange::Delete {
+            index: link.index,
+            name: Arc::clone(&link.name),
+        })
+        .collect()
+}
+
+/// Whether an interface is one that a daemon made: its name and its address say the same VRID.
+fn is_ours(link: &Link) -> bool {
+    let of_family = |family: Family| {
+        let rest = link
+            .name
+            .strip_prefix(VirtualMac::PREFIXES[family as usize])?;
+        let (vrid, _) = rest.split_once('.')?;
+        let vrid = Vrid::new(vrid.parse().ok()?)?;
+        Some(link.mac? == MacAddress::of_virtual_router(family, vrid))
+    };
+    Family::ALL
+        .into_iter()
+        .any(|family| of_family(family).unwrap_or(false))
+}
+
+/// A socket by which interfaces are changed.
+#[derive(Debug)]
+pub struct Devices {
+    socket: OwnedFd,
+    outgoing: Vec<u8>,
+    incoming: Vec<u8>,
+    sequence: u32,
+    /// How the interfaces below treated ARP, for when somebody deletes what remembers it.
+    former: BTreeMap<InterfaceIndex, Former>,
+}
+
+/// What the kernel says of an interface beyond a [`Link`].
+#[derive(Clone, Debug)]
+struct Known {
+    link: Link,
+    parent: Option<InterfaceIndex>,
+    settings: Vec<u32>,
+}
+
+impl Known {
+    fn setting(&self, setting: Setting) -> u32 {
+        // Numbered from 1.
+        let place = usize::from(setting as u16) - 1;
+        self.settings.get(place).copied().unwrap_or_default()
+    }
+}
+
+/// How the interface below treated ARP before we changed that.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Former {
+    ignore: u32,
+    announce: u32,
+}
+
+impl Former {
+    /// What makes a tag ours, whatever the values are: those have a digit each.
+    const MARK: u32 = 0x5600;
+
+    /// As the interface below is while there is one of ours for IPv4 on top of it: it answers for its
+    /// own addresses only, and asks in the name of those alone.
+    const QUIET: Self = Self {
+        ignore: 1,
+        announce: 2,
+    };
+
+    fn settings(self) -> AfSpecInet {
+        settings(&[
+            (Setting::ArpIgnore, self.ignore),
+            (Setting::ArpAnnounce, self.announce),
+        ])
+    }
+
+    const fn tag(self) -> u32 {
+        Self::MARK | (self.ignore & 0xf) << 4 | self.announce & 0xf
+    }
+
+    fn of_tag(tag: u32) -> Option<Self> {
+        (tag & !0xff == Self::MARK).then_some(Self {
+            ignore: tag >> 4 & 0xf,
+            announce: tag & 0xf,
+        })
+    }
+}
+
+impl Devices {
+    /// A socket for this network namespace.
+    ///
+    /// # Errors
+    ///
+    /// When the process may open no more files.
+    pub fn open() -> io::Result<Self> {
+        let socket = netlink::open()?;
+        netlink::bind_to(&socket, 0)?;
+        Ok(Self {
+            socket,
+            outgoing: Vec::new(),
+            incoming: vec![0; netlink::DATAGRAM_LEN],
+            sequence: 0,
+            former: BTreeMap::new(),
+        })
+    }
+
+    /// Carries out `changes` in their order. Calls `failed` for each that the kernel refuses (EPERM,
+    /// ENODEV, EOPNOTSUPP where there is no macvlan); the others are done nevertheless. That
+    /// something is so already is no failure.
+    pub fn apply(
+        &mut self,
+        changes: &[DeviceChange],
+        mut failed: impl FnMut(&DeviceChange, io::Error),
+    ) {
+        for change in changes {
+            let done = match change {
+                DeviceChange::Create {
+                    name,
+                    parent,
+                    mac,
+                    up,
+                } => self.create(name, *parent, *mac, *up),
+                DeviceChange::SetMac { index, mac, .. } => {
+                    self.request(&[(by_index(*index, vec![address(*mac)]), 0)])
+                }
+                DeviceChange::Set { index, up, .. } => {
+                    let mut message = by_index(*index, Vec::new());
+                    set_up(&mut message, *up);
+                    self.request(&[(message, 0)])
+                }
+                DeviceChange::Delete { index, .. } => self.delete(*index),
+            };
+            match done {
+                Ok(()) => {}
+                // The news that it is gone is on its way.
+                Err(error)
+                    if error.raw_os_error() == Some(libc::ENODEV)
+                        && !matches!(change, DeviceChange::Create { .. }) => {}
+                Err(error) => failed(change, error),
+            }
+        }
+    }
+
+    fn create(
+        &mut self,
+        name: &str,
+        parent: InterfaceIndex,
+        mac: MacAddress,
+        up: bool,
+    ) -> io::Result<()> {
+        let known = self.known()?;
+        let former = former_of(&known, parent, self.former.get(&parent).copied());
+        let made = self.request(&[(macvlan(name, parent, mac), NLM_F_CREATE | NLM_F_EXCL)]);
+        match made {
+            Err(error) if error.raw_os_error() == Some(libc::EEXIST) => return Ok(()),
+            made => made?,
+        }
+        // The answers of routers must not give it an address made of the virtual MAC address, nor a
+        // route (RFC 9568 section 7.4). Where /proc/sys cannot be written, addresses are at least
+        // not made of that.
+        // RFC 9568 7.4 MUST NOT: make an interface identifier of the virtual MAC address
+        let sysctl = format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
+        let mode = match std::fs::write(sysctl, "0") {
+            Ok(()) => In6AddrGenMode::None,
+            Err(_) => In6AddrGenMode::Random,
+        };
+        let mut own = LinkMessage::default();
+        own.attributes = vec![
+            LinkAttribute::IfName(name.to_owned()),
+            LinkAttribute::AfSpecUnspec(vec![
+                AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]),
+                AfSpecUnspec::Inet(vec![settings(&[
+                    // Only for the addresses that it has itself.
+                    (Setting::ArpIgnore, 1),
+                    // What comes from the hosts that are reached through the interface below.
+                    (Setting::RpFilter, 2),
+                    (Setting::AcceptLocal, 1),
+                    (Setting::Tag, former.tag()),
+                ])]),
+            ]),
+        ];
+        let mut messages = vec![(own, 0)];
+        if up {
+            // In a message of its own: the kernel would set it up before it looks at the rest.
+            let mut ready = LinkMessage::default();
+            ready.attributes = vec![LinkAttribute::IfName(name.to_owned())];
+            set_up(&mut ready, true);
+            messages.push((ready, 0));
+        }
+        if is_for_ipv4(mac) {
+            self.former.insert(parent, former);
+            // RFC 9568 8.1.2 SHOULD NOT: send ARP with the physical address for an owned one
+            let quiet = AfSpecUnspec::Inet(vec![Former::QUIET.settings()]);
+            let quiet = LinkAttribute::AfSpecUnspec(vec![quiet]);
+            messages.insert(0, (by_index(parent, vec![quiet]), 0));
+        }
+        self.request(&messages)
+    }
+
+    fn delete(&mut self, index: InterfaceIndex) -> io::Result<()> {
+        let known = self.known()?;
+        let mut message = LinkMessage::default();
+        message.header.index = index.0;
+        self.outgoing.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = RouteNetlinkMessage::DelLink(message);
+        netlink::push(request, 0, self.sequence, &mut self.outgoing);
+        self.send_and_hear()?;
+        let Some(gone) = known.iter().find(|each| each.link.index == index) else {
+            return Ok(());
+        };
+        let Some(parent) = gone.parent else {
+            return Ok(());
+        };
+        let is_like_it = |other: &&Known| {
+            other.parent == Some(parent) && Former::of_tag(other.setting(Setting::Tag)).is_some()
+        };
+        let others = known
+            .iter()
+            .filter(|other| other.link.index != index && other.link.mac.is_some_and(is_for_ipv4))
+            .filter(is_like_it);
+        let former = Former::of_tag(gone.setting(Setting::Tag));
+        match former.filter(|_| gone.link.mac.is_some_and(is_for_ipv4)) {
+            Some(former) if others.count() == 0 => {
+                let restored = AfSpecUnspec::Inet(vec![former.settings()]);
+                let restored = LinkAttribute::AfSpecUnspec(vec![restored]);
+                self.request(&[(by_index(parent, vec![restored]), 0)])
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Sends messages in one go. The first refusal is the error; the others are handled
+    /// nevertheless.
+    fn request(&mut self, messages: &[(LinkMessage, u16)]) -> io::Result<()> {
+        self.outgoing.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        for (message, flags) in messages {
+            let request = RouteNetlinkMessage::NewLink(message.clone());
+            netlink::push(request, *flags, self.sequence, &mut self.outgoing);
+        }
+        self.send_and_hear()
+    }
+
+    fn send_and_hear(&mut self) -> io::Result<()> {
+        send(self.socket.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
+        let mut outcome = Ok(());
+        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
+            for message in Message::all_of(datagram) {
+                let is_answer = message.header.message_type == NLMSG_ERROR
+                    && message.header.sequence_number == self.sequence;
+                if is_answer && outcome.is_ok() {
+                    outcome = message.result();
+                }
+            }
+        }
+        outcome
+    }
+
+    /// All interfaces.
+    fn known(&mut self) -> io::Result<Vec<Known>> {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.outgoing.clear();
+        netlink::push_link_dump(self.sequence, &mut self.outgoing);
+        send(self.socket.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
+        let mut known = Vec::new();
+        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
+            for message in Message::all_of(datagram) {
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.header.message_type {
+                    NLMSG_DONE | NLMSG_ERROR => return message.result().map(|()| known),
+                    _ => known.extend(parse(message.body)),
+                }
+            }
+        }
+        Ok(known)
+    }
+}
+
+/// How the interface `parent` treated ARP before we changed that: what one of ours on top of it
+/// remembers, or `known_to_us` if it still is as we made it, or as it is now.
+fn former_of(known: &[Known], parent: InterfaceIndex, known_to_us: Option<Former>) -> Former {
+    let remembered = known
+        .iter()
+        .filter(|other| other.parent == Some(parent))
+        .find_map(|other| Former::of_tag(other.setting(Setting::Tag)));
+    let base = known.iter().find(|each| each.link.index == parent);
+    let present = base.map_or(Former::default(), |base| Former {
+        ignore: base.setting(Setting::ArpIgnore),
+        announce: base.setting(Setting::ArpAnnounce),
+    });
+    remembered
+        .or(known_to_us.filter(|_| present == Former::QUIET))
+        .unwrap_or(present)
+}
+
+fn is_for_ipv4(mac: MacAddress) -> bool {
+    let [a, b, c, d, e, _] = mac.0;
+    [a, b, c, d, e] == [0, 0, 0x5e, 0, 1]
+}
+
+fn parse(body: &[u8]) -> Option<Known> {
+    let link = netlink::parse_link(body)?;
+    let (mut parent, mut settings) = (None, Vec::new());
+    for attribute in NlasIterator::new(body.get(LINK_HEADER_LEN..)?) {
+        let attribute = attribute.ok()?;
+        match attribute.kind() {
+            IFLA_LINK => {
+                let index = attribute.value().first_chunk()?;
+                parent = Some(InterfaceIndex(u32::from_ne_bytes(*index)));
+            }
+            IFLA_AF_SPEC => settings = parse_settings(attribute.value()).unwrap_or_default(),
+            _ => {}
+        }
+    }
+    Some(Known {
+        link,
+        parent,
+        settings,
+    })
+}
+
+/// The IPv4 settings in an IFLA_AF_SPEC.
+fn parse_settings(value: &[u8]) -> Option<Vec<u32>> {
+    let find = |value, kind| {
+        NlasIterator::new(value)
+            .filter_map(Result::ok)
+            .find(|attribute| attribute.kind() == kind)
+    };
+    let inet = find(value, AF_INET)?;
+    let settings = NlasIterator::new(inet.value())
+        .filter_map(Result::ok)
+        .find(|attribute| attribute.kind() == IFLA_INET_CONF)?;
+    let (words, _) = settings.value().as_chunks();
+    Some(words.iter().map(|word| u32::from_ne_bytes(*word)).collect())
+}
+
+fn macvlan(name: &str, parent: InterfaceIndex, mac: MacAddress) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.attributes = vec![
+        LinkAttribute::IfName(name.to_owned()),
+        LinkAttribute::Link(parent.0),
+        address(mac),
+        LinkAttribute::LinkInfo(vec![
+            LinkInfo::Kind(InfoKind::MacVlan),
+            LinkInfo::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(
+                MacVlanMode::Private,
+            )])),
+        ]),
+    ];
+    message
+}
+
+fn by_index(index: InterfaceIndex, attributes: Vec<LinkAttribute>) -> LinkMessage {
+    let mut message = LinkMessage::default();
+    message.header.index = index.0;
+    message.attributes = attributes;
+    message
+}
+
+fn address(mac: MacAddress) -> LinkAttribute {
+    LinkAttribute::Address(mac.0.to_vec())
+}
+
+fn set_up(message: &mut LinkMessage, up: bool) {
+    message.header.change_mask = LinkFlags::Up;
+    if up {
+        message.header.flags = LinkFlags::Up;
+    }
+}
+
+/// A request to change IPv4 settings (rtnetlink(7), IFLA_INET_CONF as `inet_set_link_af` of the
+/// kernel takes it: an attribute for each).
+fn settings(values: &[(Setting, u32)]) -> AfSpecInet {
+    let mut bytes = Vec::new();
+    for (setting, value) in values {
+        bytes.extend(8_u16.to_ne_bytes());
+        bytes.extend((*setting as u16).to_ne_bytes());
+        bytes.extend(value.to_ne_bytes());
+    }
+    AfSpecInet::Other(DefaultNla::new(IFLA_INET_CONF | NLA_F_NESTED, bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::mirror::Event;
+
+    const ETH1: InterfaceIndex = InterfaceIndex(2);
+    const OURS: InterfaceIndex = InterfaceIndex(7);
+
+    fn mac() -> MacAddress {
+        MacAddress::of_virtual_router(Family::V4, Vrid::new(51).unwrap())
+    }
+
+    fn link(index: InterfaceIndex, name: &str, mac: MacAddress, up: bool) -> Event {
+        Event::Link(Link {
+            index,
+            name: name.into(),
+            up,
+            carrier: up,
+            mac: Some(mac),
+        })
+    }
+
+    fn mirror(device: Option<(MacAddress, bool)>) -> Mirror {
+        let mut mirror = Mirror::new();
+        mirror.apply(link(ETH1, "eth1", MacAddress([2, 0, 0, 0, 0, 1]), true));
+        if let Some((mac, up)) = device {
+            mirror.apply(link(OURS, "vrrp4.51.eth1", mac, up));
+        }
+        mirror
+    }
+
+    fn planned(state: DeviceState, mirror: &Mirror) -> Vec<String> {
+        let desired = DesiredDevice {
+            name: "vrrp4.51.eth1".into(),
+            parent: ETH1,
+            mac: mac(),
+            state,
+        };
+        plan(&desired, mirror)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
+    }
+
+    #[test]
+    fn what_is_missing_is_made_and_what_is_wrong_is_mended() {
+        let make = "make the macvlan vrrp4.51.eth1 with the address 00:00:5e:00:01:33";
+        let give = "give vrrp4.51.eth1 the address 00:00:5e:00:01:33";
+        let strange = MacAddress([2, 0, 0, 0, 0, 9]);
+        for (state, device, expected) in [
+            (DeviceState::Down, None, vec![make]),
+            (DeviceState::Up, None, vec![make]),
+            (DeviceState::Absent, None, vec![]),
+            (DeviceState::Down, Some((mac(), false)), vec![]),
+            (
+                DeviceState::Down,
+                Some((mac(), true)),
+                vec!["set vrrp4.51.eth1 down"],
+            ),
+            (DeviceState::Up, Some((mac(), true)), vec![]),
+            (
+                DeviceState::Up,
+                Some((mac(), false)),
+                vec!["set vrrp4.51.eth1 up"],
+            ),
+            (
+                DeviceState::Up,
+                Some((strange, false)),
+                vec![give, "set vrrp4.51.eth1 up"],
+            ),
+            (
+                DeviceState::Absent,
+                Some((mac(), true)),
+                vec!["delete vrrp4.51.eth1"],
+            ),
+            (DeviceState::Absent, Some((strange, true)), vec![]),
+        ] {
+            assert_eq!(
+                planned(state, &mirror(device)),
+                expected,
+                "{state:?} {device:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_the_interface_below_there_is_nothing_to_make() {
+        assert!(planned(DeviceState::Up, &Mirror::new()).is_empty());
+    }
+
+    #[test]
+    fn only_what_is_named_and_addressed_as_ours_is_a_stray() {
+        let mut mirror = mirror(Some((mac(), true)));
+        mirror.apply(link(InterfaceIndex(8), "vrrp4.52.eth1", mac(), true));
+        mirror.apply(link(InterfaceIndex(9), "vrrp4-51", mac(), true));
+        let names = |wanted: fn(&str) -> bool| {
+            let strays = strays(&mirror, wanted);
+            strays.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(names(|_| false), ["delete vrrp4.51.eth1"]);
+        assert!(names(|name| name == "vrrp4.51.eth1").is_empty());
+    }
+
+    #[test]
+    fn the_tag_remembers_both_settings_and_is_told_from_others() {
+        let former = Former {
+            ignore: 8,
+            announce: 2,
+        };
+        assert_eq!(Former::of_tag(former.tag()), Some(former));
+        assert_eq!(Former::of_tag(0), None);
+        assert_eq!(Former::of_tag(0x1234), None);
+    }
+}

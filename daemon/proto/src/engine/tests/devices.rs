@@ -1,0 +1,169 @@
+//! Virtual MAC addresses: the interfaces that bear them, and what is sent from them.
+
+use std::sync::Arc;
+
+use super::rig::*;
+use crate::border::{DesiredDevice, DeviceState, Input, Link, Output, State};
+use crate::params::{RouterParams, VirtualMac};
+use crate::types::{Family, InterfaceIndex, MacAddress, Vrid};
+
+/// The interface with the virtual MAC address, once the kernel has made it.
+const DEVICE: InterfaceIndex = InterfaceIndex(7);
+const NAME: &str = "vrrp4.51.eth1";
+
+#[test]
+fn its_interface_is_made_at_once_and_up_on_a_master_alone() {
+    let mut node = Node::wired();
+    let started = node.configure(routers([("VI_1", virtual_vi_1(true))]));
+    assert!(
+        started.contains(&"vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Down".to_owned()),
+        "{started:?}"
+    );
+    node.give(Input::Link(device(false)));
+    let master = node.advance(SECOND * 4);
+    assert_eq!(
+        master[..4],
+        [
+            "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
+            "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up",
+            "on 7 hold [192.168.224.100/24], release []",
+            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+        ]
+    );
+    assert_eq!(
+        master[4],
+        "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24"
+    );
+    assert_eq!(node.held(), ["192.168.224.100/24 on 7"]);
+    let yielded = node.hear(150);
+    assert_eq!(
+        yielded[1..3],
+        [
+            "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Down",
+            "on 7 hold [], release [192.168.224.100/24]",
+        ]
+    );
+}
+
+// RFC 9568 7.2 MUST: send from the virtual MAC address
+#[test]
+fn advertisements_leave_from_the_virtual_mac_address_unless_told_otherwise() {
+    let vrid = Vrid::new(51).unwrap();
+    let virtual_mac = MacAddress::of_virtual_router(Family::V4, vrid);
+    for (sends, expected) in [(true, Some(virtual_mac)), (false, None)] {
+        let mut node = Node::running(routers([("VI_1", virtual_vi_1(sends))]));
+        node.now = node.due();
+        let outputs = node.take(Input::Tick);
+        let Some(Output::Advertise { mac, .. }) = outputs.first() else {
+            panic!("no advertisement: {outputs:?}");
+        };
+        assert_eq!(*mac, expected);
+    }
+}
+
+#[test]
+fn a_master_whose_interface_comes_late_puts_its_addresses_there_then() {
+    let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));
+    assert_eq!(node.state("VI_1"), State::Master);
+    assert!(node.held().is_empty(), "there is nowhere to hold it");
+    assert_eq!(
+        node.give(Input::Link(device(true))),
+        [
+            "on 7 hold [192.168.224.100/24], release []",
+            "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24",
+        ]
+    );
+    assert_eq!(node.held(), ["192.168.224.100/24 on 7"]);
+}
+
+#[test]
+fn what_somebody_does_to_its_interface_is_mended_without_a_transition() {
+    let mut node = with_device();
+    let up = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up".to_owned();
+    assert!(node.give(Input::Link(device(false))).contains(&up));
+    let strange = Link {
+        mac: Some(MacAddress([2, 0, 0, 0, 0, 9])),
+        ..device(true)
+    };
+    assert!(node.give(Input::Link(strange)).contains(&up));
+    node.give(Input::Link(device(true)));
+    assert!(node.give(Input::LinkRemoved(DEVICE)).contains(&up));
+    assert_eq!(node.state("VI_1"), State::Master);
+    assert_eq!(node.status("VI_1").counters.became_master, 1);
+}
+
+#[test]
+fn it_goes_when_the_router_stops_or_does_without() {
+    let gone = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Absent".to_owned();
+    let mut node = with_device();
+    assert!(node.give(Input::Stop).contains(&gone));
+    let mut node = with_device();
+    assert!(node.configure(routers([])).contains(&gone));
+    let mut node = with_device();
+    let lines = node.configure(routers([("VI_1", vi_1())]));
+    assert!(lines.contains(&gone), "{lines:?}");
+    assert!(
+        lines.contains(&"on 2 hold [192.168.224.100/24], release []".to_owned()),
+        "{lines:?}"
+    );
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn each_family_has_its_own() {
+    let mut params = virtual_vi_1(true);
+    params.addresses = addresses(&["192.168.224.100/24", "2001:db8::100/64"]);
+    let mut node = Node::wired();
+    node.give(added(ETH1, "fe80::12/64", false));
+    let outputs = node.take(Input::Configure(routers([("VI_1", params)])));
+    let devices: Vec<_> = outputs
+        .iter()
+        .filter_map(|output| match output {
+            Output::Device(DesiredDevice {
+                name,
+                mac,
+                state: DeviceState::Down,
+                ..
+            }) => Some(format!("{name} {mac}")),
+            Output::Device(_)
+            | Output::Advertise { .. }
+            | Output::Announce { .. }
+            | Output::Kernel(_)
+            | Output::Report(_) => None,
+        })
+        .collect();
+    assert_eq!(
+        devices[..2],
+        [
+            "vrrp4.51.eth1 00:00:5e:00:01:33",
+            "vrrp6.51.eth1 00:00:5e:00:02:33"
+        ]
+    );
+}
+
+/// A master whose interface is as it should be.
+fn with_device() -> Node {
+    let mut node = Node::running(routers([("VI_1", virtual_vi_1(true))]));
+    node.give(Input::Link(device(false)));
+    node.advance(SECOND * 4);
+    node.give(Input::Link(device(true)));
+    node
+}
+
+fn virtual_vi_1(sends: bool) -> RouterParams {
+    let vrid = Vrid::new(51).unwrap();
+    RouterParams {
+        virtual_mac: Some(VirtualMac::new("eth1", vrid, sends)),
+        ..vi_1()
+    }
+}
+
+fn device(up: bool) -> Link {
+    Link {
+        up,
+        carrier: up,
+        mac: Some(MacAddress([0, 0, 0x5e, 0, 1, 51])),
+        name: Arc::from(NAME),
+        ..link(DEVICE, NAME)
+    }
+}
