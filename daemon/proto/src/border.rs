@@ -264,6 +264,16 @@ pub enum Report {
         /// Since.
         to: Priority,
     },
+    /// Another router of the same virtual router is configured otherwise. It is obeyed all the same.
+    /// Given when that changes, at most once per sender and minute.
+    Drift {
+        /// The router's name.
+        router: Arc<str>,
+        /// The other one.
+        source: IpAddr,
+        /// In what it differs, in words.
+        how: Arc<str>,
+    },
     /// While this node is master somebody of lower precedence advertised too. Given once per
     /// sender and minute.
     SecondMaster {

@@ -22,8 +22,18 @@ pub(crate) struct Subject {
     /// The VRID byte, whatever it is.
     pub(crate) vrid: u8,
     pub(crate) source: IpAddr,
-    /// `None` for a second master.
-    pub(crate) cause: Option<DropCause>,
+    pub(crate) matter: Matter,
+}
+
+/// What is told of a sender.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Matter {
+    /// Its packet was dropped.
+    Dropped(DropCause),
+    /// It is configured otherwise.
+    Drift,
+    /// It is master as well.
+    SecondMaster,
 }
 
 /// Remembers what was told when.
@@ -70,7 +80,7 @@ mod tests {
             interface: InterfaceIndex(1),
             vrid: 51,
             source: IpAddr::V4(source.into()),
-            cause: Some(DropCause::Checksum),
+            matter: Matter::Dropped(DropCause::Checksum),
         }
     }
 

@@ -58,6 +58,9 @@ pub struct RouterStatus {
     pub addresses: Arc<[InterfaceAddress]>,
     /// The form of checksum that it sends, learned from the others (version 3).
     pub checksum: ChecksumForm,
+    /// The other routers of this virtual router that were heard, up to 8.
+    #[serde(default)]
+    pub others: Vec<OtherRouter>,
     /// What it counted.
     pub counters: Counters,
     /// Its last transitions, oldest first.
@@ -84,6 +87,21 @@ pub struct PeerStatus {
     pub address: IpAddr,
     /// The priority that it advertised last; 0 after it resigned.
     pub priority: u8,
+}
+
+/// Another router of the same virtual router, as it was heard last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherRouter {
+    /// Its address.
+    pub address: IpAddr,
+    /// The priority that it advertised; 0 after it resigned.
+    pub priority: u8,
+    /// How many seconds ago.
+    pub age: f64,
+    /// In what its advertisements differ from what this router would say, in words. It is obeyed
+    /// all the same.
+    pub drift: Vec<String>,
 }
 
 /// One transition of the past.

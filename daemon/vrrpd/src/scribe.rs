@@ -235,6 +235,14 @@ fn write_report(report: Report) {
             instance = %router, from = from.get(), to = to.get(),
             "{router}: priority {from} -> {to}",
         ),
+        Report::Drift {
+            router,
+            source,
+            how,
+        } => warn!(
+            instance = %router, %source,
+            "{router}: {source} is configured otherwise: {how}; it is heard all the same",
+        ),
         Report::SecondMaster {
             router,
             source,

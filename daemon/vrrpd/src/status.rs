@@ -163,6 +163,12 @@ fn notes(instance: &RouterStatus, text: &mut String) {
             &format!("packets dropped because {cause}"),
         );
     }
+    for other in &instance.others {
+        for drift in &other.drift {
+            let age = age(other.age);
+            let _ = writeln!(text, "  {} (heard {age} ago): {drift}", other.address);
+        }
+    }
 }
 
 /// `5 s`, `3 min`, `2 h`, `4 d`: one unit says enough.

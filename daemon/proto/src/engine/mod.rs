@@ -11,6 +11,7 @@ mod configure;
 mod effects;
 mod interfaces;
 mod packet;
+mod peers;
 mod slot;
 
 use core::net::IpAddr;

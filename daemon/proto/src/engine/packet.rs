@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Engine, RouterId};
 use crate::border::{Output, Packet, Report, State};
-use crate::limiter::Subject;
+use crate::limiter::{Matter, Subject};
 use crate::time::Instant;
 use crate::types::{Family, Version};
 use crate::wire::{Advert, DropCause};
@@ -42,7 +42,7 @@ impl Engine {
         };
         match received {
             Ok(received) => {
-                slot.observe(&received);
+                let drift = slot.observe(now, packet.source, &received);
                 slot.prepare();
                 let heard_at = packet.at.min(now);
                 let advert = &received.advert;
@@ -53,6 +53,9 @@ impl Engine {
                     self.report_second_master(now, packet, id, received.advert.priority);
                 }
                 self.react(now, id, reaction);
+                if let Some(how) = drift {
+                    self.report_drift(now, packet, id, how);
+                }
             }
             // That others advertise while this router cannot serve is no news.
             Err(cause @ DropCause::NotListening) => slot.counters.dropped.count(cause),
@@ -74,13 +77,28 @@ impl Engine {
     ) {
         // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
         // RFC 3768 7.1 SHOULD: another interval than the own one is logged
-        if self.limiter.admit(now, subject(packet, Some(cause))) {
+        if self
+            .limiter
+            .admit(now, subject(packet, Matter::Dropped(cause)))
+        {
             let router = id.map(|id| Arc::clone(&self.slots[id].name));
             let source = packet.source;
             self.outputs.push_back(Output::Report(Report::Dropped {
                 router,
                 source,
                 cause,
+            }));
+        }
+    }
+
+    fn report_drift(&mut self, now: Instant, packet: &Packet<'_>, id: RouterId, how: String) {
+        // RFC 9568 7.1 SHOULD: another interval than the own one is logged
+        // RFC 9568 7.1 SHOULD: another list of addresses is logged
+        if self.limiter.admit(now, subject(packet, Matter::Drift)) {
+            self.outputs.push_back(Output::Report(Report::Drift {
+                router: Arc::clone(&self.slots[id].name),
+                source: packet.source,
+                how: how.into(),
             }));
         }
     }
@@ -96,7 +114,10 @@ impl Engine {
         // RFC 9568 7.1 erratum 8298 SHOULD: the owner that hears another logs it, and goes on
         // RFC 9568 8.3.2 SHOULD: several routers of priority 255 are logged
         // RFC 9568 8.3.2 MAY: several routers of the same priority are logged
-        if self.limiter.admit(now, subject(packet, None)) {
+        if self
+            .limiter
+            .admit(now, subject(packet, Matter::SecondMaster))
+        {
             self.outputs.push_back(Output::Report(Report::SecondMaster {
                 router: Arc::clone(&self.slots[id].name),
                 source: packet.source,
@@ -106,11 +127,11 @@ impl Engine {
     }
 }
 
-fn subject(packet: &Packet<'_>, cause: Option<DropCause>) -> Subject {
+fn subject(packet: &Packet<'_>, matter: Matter) -> Subject {
     Subject {
         interface: packet.interface,
         vrid: packet.payload.get(1).copied().unwrap_or_default(),
         source: packet.source,
-        cause,
+        matter,
     }
 }

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::interfaces::Usable;
+use super::peers::Peers;
 use crate::border::{Packet, State, Transition};
 use crate::params::{Effect, RouterParams};
 use crate::router::{Router, Settings};
@@ -38,6 +39,7 @@ pub(super) struct Slot {
     /// The advertisements of each family as they go out, until something in them changes.
     messages: [Option<Arc<[u8]>>; 2],
     pub(super) counters: Counters,
+    peers: Peers,
     history: VecDeque<Remembered>,
 }
 
@@ -122,6 +124,7 @@ impl Slot {
             without_link_local: false,
             messages: [None, None],
             counters: Counters::default(),
+            peers: Peers::default(),
             history: VecDeque::new(),
         }
     }
@@ -223,8 +226,14 @@ impl Slot {
         }
     }
 
-    /// Takes note of what a received advertisement shows of its sender.
-    pub(super) fn observe(&mut self, received: &Received<'_>) {
+    /// Takes note of what a received advertisement shows of its sender. Returns, in words, what
+    /// differs from what this router would say, when that is news.
+    pub(super) fn observe(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        received: &Received<'_>,
+    ) -> Option<String> {
         let Received { advert, checksum } = received;
         self.counters.adverts_received += 1;
         if advert.resigns() {
@@ -257,9 +266,12 @@ impl Slot {
         // RFC 9568 7.1 MAY: another list of addresses is noticed
         // RFC 9568 7.1 SHOULD: another list of addresses is logged
         // RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
-        if !self.lists(theirs) {
+        let same_list = self.lists(theirs);
+        if !same_list {
             self.counters.address_list_differs += 1;
         }
+        self.peers
+            .hear(now, source, received, &self.params, same_list)
     }
 
     /// Whether `theirs` are this router's own addresses of that family, in any order. The link-local
@@ -381,6 +393,7 @@ impl Slot {
                 .map(|(address, priority)| PeerStatus { address, priority }),
             addresses: Arc::clone(&self.params.addresses),
             checksum: self.form,
+            others: self.peers.status(now, &self.params, self.form),
             counters: self.counters,
             history: self
                 .history

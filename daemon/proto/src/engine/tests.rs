@@ -2,6 +2,7 @@
 
 mod addresses;
 mod devices;
+mod drift;
 mod interfaces;
 mod life;
 mod packets;

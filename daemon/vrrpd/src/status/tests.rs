@@ -90,6 +90,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         master: None,
         addresses: Arc::from([format!("192.168.224.{vrid}/24").parse().unwrap()]),
         checksum: ChecksumForm::MessageOnly,
+        others: Vec::new(),
         counters: Counters::default(),
         history: vec![],
     }

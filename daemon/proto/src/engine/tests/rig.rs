@@ -371,6 +371,11 @@ fn report_line(report: &Report) -> String {
             )
         }
         Report::Priority { router, from, to } => format!("{router}: priority {from} -> {to}"),
+        Report::Drift {
+            router,
+            source,
+            how,
+        } => format!("{router}: {source} differs: {how}"),
         Report::SecondMaster {
             router,
             source,

@@ -1,0 +1,178 @@
+//! What the other routers of a virtual router were heard to say, and what of it differs from what this
+//! one would say: people want to know, and nobody becomes a second master because of it.
+
+use core::fmt::Write as _;
+use core::net::IpAddr;
+
+use crate::params::RouterParams;
+use crate::snapshot::OtherRouter;
+use crate::time::{Human, Instant};
+use crate::types::{AdvertInterval, Family, Version};
+use crate::wire::{ChecksumForm, Received};
+
+/// How many others a router remembers: those heard last.
+const MOST: usize = 8;
+
+/// The others that were heard. There is room for the usual number of them from the start on, so that
+/// hearing one for the first time costs no more than later.
+#[derive(Debug)]
+pub(super) struct Peers(Vec<Peer>);
+
+impl Default for Peers {
+    fn default() -> Self {
+        Self(Vec::with_capacity(USUAL))
+    }
+}
+
+/// How many others there usually are.
+const USUAL: usize = 1;
+
+#[derive(Debug)]
+struct Peer {
+    address: IpAddr,
+    priority: u8,
+    heard_at: Instant,
+    form: ChecksumForm,
+    drift: Drift,
+}
+
+/// In what an advertisement differs from what this router would say.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Drift {
+    /// The other interval, version 3 only.
+    interval: Option<AdvertInterval>,
+    /// Addresses that it does not list.
+    missing: Vec<IpAddr>,
+    /// Addresses that it lists beside ours.
+    additional: Vec<IpAddr>,
+}
+
+impl Peers {
+    /// Takes note of an advertisement; `same_list` says whether it lists the addresses that it
+    /// should. Returns what differs now, in words, when that is news.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        received: &Received<'_>,
+        params: &RouterParams,
+        same_list: bool,
+    ) -> Option<String> {
+        let advert = &received.advert;
+        let same_interval = advert.interval == params.interval;
+        // A leaving master may say anything of the time after.
+        let drift = match (advert.resigns(), same_list && same_interval) {
+            (true, _) => None,
+            (false, true) => Some(Drift::default()),
+            (false, false) => Some(Drift::new(received, params, same_list)),
+        };
+        let peer = self.entry(now, source);
+        peer.priority = advert.priority;
+        peer.heard_at = now;
+        peer.form = received.checksum;
+        let drift = drift.filter(|drift| *drift != peer.drift)?;
+        peer.drift = drift;
+        (peer.drift != Drift::default()).then(|| peer.drift.sentences(params).join("; "))
+    }
+
+    /// What status shows of them.
+    pub(super) fn status(
+        &self,
+        now: Instant,
+        params: &RouterParams,
+        own_form: ChecksumForm,
+    ) -> Vec<OtherRouter> {
+        let other = |peer: &Peer| {
+            let mut drift = peer.drift.sentences(params);
+            let has_forms = params.version == Version::V3 && Family::of(peer.address) == Family::V4;
+            if has_forms && peer.form != own_form {
+                drift.push("its checksum is of another form than that of others".to_owned());
+            }
+            OtherRouter {
+                address: peer.address,
+                priority: peer.priority,
+                age: now.since(peer.heard_at).as_secs_f64(),
+                drift,
+            }
+        };
+        self.0.iter().map(other).collect()
+    }
+
+    fn entry(&mut self, now: Instant, address: IpAddr) -> &mut Peer {
+        let known = self.0.iter().position(|peer| peer.address == address);
+        let place = known.unwrap_or_else(|| {
+            let peer = Peer {
+                address,
+                priority: 0,
+                heard_at: now,
+                form: ChecksumForm::default(),
+                drift: Drift::default(),
+            };
+            if self.0.len() < MOST {
+                self.0.push(peer);
+                return self.0.len() - 1;
+            }
+            let oldest = self.0.iter().enumerate();
+            let (oldest, _) = oldest
+                .min_by_key(|(_, peer)| peer.heard_at)
+                .unwrap_or((0, &self.0[0]));
+            self.0[oldest] = peer;
+            oldest
+        });
+        &mut self.0[place]
+    }
+}
+
+impl Drift {
+    fn new(received: &Received<'_>, params: &RouterParams, same_list: bool) -> Self {
+        let advert = &received.advert;
+        let theirs = advert.addresses;
+        let (mut missing, mut additional) = (Vec::new(), Vec::new());
+        if !same_list {
+            let own = || params.advertised(theirs.family());
+            missing.extend(own().filter(|own| theirs.iter().all(|theirs| theirs != *own)));
+            additional.extend(
+                theirs
+                    .iter()
+                    .filter(|theirs| own().all(|own| own != *theirs)),
+            );
+        }
+        Self {
+            interval: (advert.interval != params.interval).then_some(advert.interval),
+            missing,
+            additional,
+        }
+    }
+
+    fn sentences(&self, params: &RouterParams) -> Vec<String> {
+        let mut sentences = Vec::new();
+        if let Some(interval) = self.interval {
+            sentences.push(format!(
+                "it advertises every {}, we every {}",
+                Human(interval.duration()),
+                Human(params.interval.duration())
+            ));
+        }
+        if !self.missing.is_empty() {
+            sentences.push(format!("it does not list {}", list(&self.missing)));
+        }
+        if !self.additional.is_empty() {
+            sentences.push(format!("it lists also {}", list(&self.additional)));
+        }
+        sentences
+    }
+}
+
+/// The first few of many addresses.
+fn list(addresses: &[IpAddr]) -> String {
+    const SHOWN: usize = 4;
+    let mut text = String::new();
+    for (number, address) in addresses.iter().take(SHOWN).enumerate() {
+        let separator = if number == 0 { "" } else { ", " };
+        let _ = write!(text, "{separator}{address}");
+    }
+    if addresses.len() > SHOWN {
+        let _ = write!(text, " and {} more", addresses.len() - SHOWN);
+    }
+    text
+}
