@@ -330,6 +330,8 @@ pub enum Cause {
         theirs: u8,
         /// Our effective priority.
         ours: u8,
+        /// For how long it was left in peace by the configuration.
+        waited: Duration,
     },
     /// Another master has a greater priority.
     HigherPriority {
@@ -386,11 +388,16 @@ impl fmt::Display for Cause {
                 master,
                 theirs,
                 ours,
+                waited,
             } => {
                 write!(
                     f,
                     "{master} advertises priority {theirs}, ours is {ours}: preempted"
-                )
+                )?;
+                match *waited {
+                    Duration::ZERO => Ok(()),
+                    waited => write!(f, " after {}", Human(waited)),
+                }
             }
             Self::HigherPriority {
                 master,

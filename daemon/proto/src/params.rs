@@ -34,9 +34,15 @@ pub struct RouterParams {
     pub interval: AdvertInterval,
     /// Whether it takes over from a master of lower priority.
     pub preempt: bool,
+    /// How long it leaves a master of lower priority in peace before it takes over from it; 0 to
+    /// 1000 s. It delays no succession after a silence, and nothing of the owner's.
+    pub preempt_delay: Duration,
     /// `state: "master"` in the configuration: the first listening lasts one interval and the skew
     /// instead of three.
     pub expect_master: bool,
+    /// How long it listens at least after its start before it takes over; 0 to 1000 s. The owner
+    /// does not listen at all.
+    pub startup_delay: Duration,
     /// PASS authentication, version 2 only.
     pub password: Option<Password>,
     /// The virtual addresses, in the order in which they are advertised. Those of each family are
@@ -144,7 +150,9 @@ impl RouterParams {
             priority: Priority::DEFAULT,
             interval: AdvertInterval::DEFAULT,
             preempt: true,
+            preempt_delay: Duration::ZERO,
             expect_master: false,
+            startup_delay: Duration::ZERO,
             password: None,
             addresses,
             options: Arc::new(BTreeMap::new()),

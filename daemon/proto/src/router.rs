@@ -28,13 +28,14 @@
 mod backup;
 mod master;
 
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 
 use self::backup::Backup;
 use self::master::Master;
 use crate::border::{Cause, Due, Obstacle, State};
-use crate::time::Instant;
+use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Priority, Version};
 use crate::wire::Advert;
 
@@ -46,6 +47,10 @@ pub(crate) struct Settings {
     pub(crate) priority: Priority,
     pub(crate) interval: AdvertInterval,
     pub(crate) preempt: bool,
+    /// How long it leaves a master of lower priority in peace.
+    pub(crate) preempt_delay: Duration,
+    /// How long it listens at least after its start.
+    pub(crate) startup_delay: Duration,
     /// Whether it has addresses of both families. Then it is two routers of the protocol that move
     /// together, and advertises in both families.
     pub(crate) dual: bool,
@@ -56,6 +61,50 @@ pub(crate) struct Settings {
 pub(crate) struct Router {
     settings: Settings,
     phase: Phase,
+    /// Until when it does not take over, because it was started a short time ago.
+    quiet_until: Instant,
+}
+
+/// Why a backup does not take over although it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Patience {
+    /// It was started a short time ago.
+    Startup {
+        /// For how long.
+        left: Duration,
+    },
+    /// It leaves a master of lower priority in peace for a time.
+    Preemption {
+        /// That master.
+        master: IpAddr,
+        /// What it advertises.
+        theirs: u8,
+        /// Our effective priority.
+        ours: u8,
+        /// For how long.
+        left: Duration,
+    },
+}
+
+impl fmt::Display for Patience {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Startup { left } => {
+                write!(f, "started, listening for {} (startupDelay)", Human(*left))
+            }
+            Self::Preemption {
+                master,
+                theirs,
+                ours,
+                left,
+            } => write!(
+                f,
+                "{master} advertises priority {theirs}, ours is {ours}: to be preempted in {} \
+                 (preemptDelay)",
+                Human(*left)
+            ),
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -97,17 +146,22 @@ impl Router {
         Self {
             settings,
             phase: Phase::Init,
+            quiet_until: Instant::ZERO,
         }
     }
 
     /// Starts to run: at once as master for the owner, in fault with an obstacle, else listening.
-    /// `expect_master` shortens the listening to one interval and the skew.
+    /// `expect_master` shortens the listening to one interval and the skew. From now on the startup
+    /// delay is counted, also while an obstacle is there.
     pub(crate) fn start(
         &mut self,
         now: Instant,
         obstacle: Option<Obstacle>,
         expect_master: bool,
     ) -> Reaction {
+        if matches!(self.phase, Phase::Init) {
+            self.quiet_until = now + self.settings.startup_delay;
+        }
         match (&self.phase, obstacle) {
             (Phase::Init, Some(obstacle)) => {
                 self.enter(Phase::Fault(obstacle.clone()), Cause::Unable(obstacle))
@@ -172,8 +226,10 @@ impl Router {
     }
 
     /// Takes over new settings without a change of state. Timers that run keep running; a shorter
-    /// interval counts at once.
+    /// interval or delay counts at once.
     pub(crate) fn set_settings(&mut self, now: Instant, settings: Settings) {
+        let before = self.settings.startup_delay;
+        self.quiet_until = self.quiet_until - before.saturating_sub(settings.startup_delay);
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => {}
             Phase::Backup(backup) => backup.set_dual(now, &settings),
@@ -257,19 +313,25 @@ impl Router {
             return reaction;
         }
         let settings = self.settings;
+        let quiet_until = self.quiet_until;
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
-            Phase::Backup(backup) if now < backup.down_at() => Reaction::default(),
-            Phase::Backup(backup) if backup.has_overslept(now) => {
-                backup.wait_anew(now, &settings);
-                Reaction {
-                    late: true,
-                    ..Reaction::default()
-                }
-            }
             Phase::Backup(backup) => {
+                let due = backup.take_over_at(&settings, quiet_until);
+                if now < due {
+                    return Reaction::default();
+                }
+                if now.since(due) > backup.interval(&settings) {
+                    // Whoever sleeps through its own deadline by an interval has slept through
+                    // advertisements too: their absence proves nothing.
+                    backup.wait_anew(now, &settings);
+                    return Reaction {
+                        late: true,
+                        ..Reaction::default()
+                    };
+                }
                 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
-                let (due, cause) = (backup.down_at(), backup.cause(now, &settings));
+                let cause = backup.cause(now, &settings);
                 self.become_master(now, due, cause)
             }
             Phase::Master(master) => master.handle_tick(now, &settings),
@@ -280,7 +342,10 @@ impl Router {
     pub(crate) fn deadline(&self) -> Option<(Instant, Due)> {
         match &self.phase {
             Phase::Init | Phase::Fault(_) => None,
-            Phase::Backup(backup) => Some((backup.down_at(), Due::TakeOver)),
+            Phase::Backup(backup) => {
+                let at = backup.take_over_at(&self.settings, self.quiet_until);
+                Some((at, Due::TakeOver))
+            }
             Phase::Master(master) => Some(master.deadline()),
         }
     }
@@ -311,9 +376,21 @@ impl Router {
     /// The master that a backup listens to and its priority.
     pub(crate) fn heard(&self) -> Option<(IpAddr, u8)> {
         match &self.phase {
-            Phase::Backup(backup) => backup.heard(),
+            Phase::Backup(backup) => backup.heard(&self.settings),
             Phase::Init | Phase::Master(_) | Phase::Fault(_) => None,
         }
+    }
+
+    /// Why a backup does not take over although it could, and for how long.
+    pub(crate) fn patience(&self, now: Instant) -> Option<Patience> {
+        let Phase::Backup(backup) = &self.phase else {
+            return None;
+        };
+        if !self.settings.priority.is_owner() && now < self.quiet_until {
+            let left = self.quiet_until.since(now);
+            return Some(Patience::Startup { left });
+        }
+        backup.patience(now, &self.settings)
     }
 
     /// Becomes backup of the master that sent `advert`, with a last word: where a network was in two
@@ -373,6 +450,19 @@ impl Router {
             change: Some((from, cause)),
             ..Reaction::default()
         }
+    }
+}
+
+impl Settings {
+    /// Whether it takes over from a master of lower priority.
+    fn preempts(&self) -> bool {
+        // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
+        self.preempt || self.priority.is_owner()
+    }
+
+    /// Whether it leaves a master of lower priority in peace for a time.
+    fn delays_preemption(&self) -> bool {
+        !self.preempt_delay.is_zero() && !self.priority.is_owner()
     }
 }
 

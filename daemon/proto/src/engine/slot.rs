@@ -378,7 +378,7 @@ impl Slot {
             version: self.params.version,
             state: self.router.state(),
             state_age: last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64()),
-            cause: self.cause(),
+            cause: self.cause(now),
             priority: PriorityStatus {
                 configured: self.params.priority,
                 effective: self.priority(),
@@ -413,14 +413,18 @@ impl Slot {
         self.place.and_then(|place| place.source(family))
     }
 
-    /// Why it is in its state: in fault what keeps it there now, which may be another thing than
-    /// what brought it there.
-    fn cause(&self) -> Arc<str> {
-        match (self.router.obstacle(), self.history.back()) {
-            (Some(obstacle), _) => obstacle.to_string().into(),
-            (None, Some(last)) => last.text(),
-            (None, None) => "not started".into(),
+    /// Why it is in its state: what keeps it there now, which may be another thing than what brought
+    /// it there.
+    fn cause(&self, now: Instant) -> Arc<str> {
+        if let Some(obstacle) = self.router.obstacle() {
+            return obstacle.to_string().into();
         }
+        if let Some(patience) = self.router.patience(now) {
+            return patience.to_string().into();
+        }
+        self.history
+            .back()
+            .map_or_else(|| "not started".into(), Remembered::text)
     }
 
     /// What its trackers contribute to its priority, in words.
@@ -457,6 +461,8 @@ fn settings(params: &RouterParams, priority: Priority) -> Settings {
         priority,
         interval: params.interval,
         preempt: params.preempt,
+        preempt_delay: params.preempt_delay,
+        startup_delay: params.startup_delay,
         dual: params.is_dual(),
     }
 }

@@ -5,7 +5,9 @@
 
 use core::net::IpAddr;
 
-use super::{Settings, down_interval, skew};
+use core::time::Duration;
+
+use super::{Patience, Settings, down_interval, skew};
 use crate::border::Cause;
 use crate::time::Instant;
 use crate::types::AdvertInterval;
@@ -24,12 +26,24 @@ pub(super) struct Backup {
 struct Leg {
     /// When nobody is left in this family unless a master is heard: Active_Down_Timer.
     down_at: Instant,
-    /// Since when there is silence: the last advertisement that was obeyed, or the start.
+    /// Since when there is silence: the last advertisement that counted, or the start.
     heard_at: Instant,
     /// The interval of the master: Active_Adver_Interval.
     interval: AdvertInterval,
     /// The last one that advertised, obeyed or not.
     last: Option<Heard>,
+    /// While a master of lower priority is left in peace.
+    respite: Option<Respite>,
+}
+
+/// The time for which a master of lower priority is left in peace.
+#[derive(Clone, Copy, Debug)]
+struct Respite {
+    /// Since when it could be preempted.
+    since: Instant,
+    /// When it would be preempted without a delay. No silence of its counts before, because it was
+    /// not the one that was waited for.
+    undelayed: Instant,
 }
 
 /// Somebody who advertised.
@@ -83,8 +97,6 @@ impl Backup {
         source: IpAddr,
         settings: &Settings,
     ) {
-        // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
-        let preempts = settings.preempt || settings.priority.is_owner();
         let leg = self.leg_mut(source);
         if advert.resigns() {
             // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
@@ -94,10 +106,12 @@ impl Backup {
                 priority: 0,
                 obeyed: true,
             });
-        } else if advert.priority >= settings.priority.get() || !preempts {
+        } else if advert.priority >= settings.priority.get() || !settings.preempts() {
             // RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
             // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
             leg.obey(heard_at, advert, source, settings);
+        } else if settings.delays_preemption() {
+            leg.bear(heard_at, advert, source, settings);
         } else {
             // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
             // Whoever is obeyed is not forgotten because of a third one.
@@ -112,29 +126,38 @@ impl Backup {
         }
     }
 
-    /// When it takes over unless a master is heard: when nobody is left in any family. Who was never
-    /// heard in one counts there from the start.
-    pub(super) fn down_at(&self) -> Instant {
-        let ipv6 = self.ipv6.as_ref().map(|leg| leg.down_at);
-        self.leg.down_at.max(ipv6.unwrap_or(Instant::ZERO))
+    /// When it takes over unless a master is heard: when nobody is left in any family, but not before
+    /// `quiet_until`. Who was never heard in a family counts there from the start.
+    pub(super) fn take_over_at(&self, settings: &Settings, quiet_until: Instant) -> Instant {
+        let at = self
+            .legs()
+            .map(|leg| leg.over_at(settings))
+            .fold(Instant::ZERO, Instant::max);
+        if settings.priority.is_owner() {
+            at
+        } else {
+            at.max(quiet_until)
+        }
     }
 
-    /// Whether it slept through its own deadline by an interval. Then it has slept through
-    /// advertisements too, and their absence proves nothing.
-    pub(super) fn has_overslept(&self, now: Instant) -> bool {
-        now.since(self.down_at()) > self.leading().interval.duration()
+    /// The interval of the master that is waited for.
+    pub(super) fn interval(&self, settings: &Settings) -> Duration {
+        self.leading(settings).interval.duration()
     }
 
     /// Waits in full once more for those that it knows.
     pub(super) fn wait_anew(&mut self, now: Instant, settings: &Settings) {
         for leg in self.legs_mut() {
             leg.down_at = now + down_interval(settings, leg.interval);
+            if let Some(respite) = &mut leg.respite {
+                respite.undelayed = leg.down_at;
+            }
         }
     }
 
     /// Why it takes over.
     pub(super) fn cause(&self, now: Instant, settings: &Settings) -> Cause {
-        let leg = self.leading();
+        let leg = self.leading(settings);
         match leg.last {
             Some(Heard {
                 from, priority: 0, ..
@@ -143,10 +166,13 @@ impl Backup {
                 from,
                 priority,
                 obeyed: false,
-            }) => Cause::Preempted {
+            }) if !leg.lost_its_master(now, settings) => Cause::Preempted {
                 master: from,
                 theirs: priority,
                 ours: settings.priority.get(),
+                waited: leg
+                    .respite
+                    .map_or(Duration::ZERO, |respite| now.since(respite.since)),
             },
             last => Cause::Silence {
                 master: last.map(|heard| heard.from),
@@ -156,9 +182,21 @@ impl Backup {
     }
 
     /// The master that it listens to and its priority.
-    pub(super) fn heard(&self) -> Option<(IpAddr, u8)> {
-        let heard = self.leading().last?;
+    pub(super) fn heard(&self, settings: &Settings) -> Option<(IpAddr, u8)> {
+        let heard = self.leading(settings).last?;
         Some((heard.from, heard.priority))
+    }
+
+    /// The master of lower priority that it leaves in peace.
+    pub(super) fn patience(&self, now: Instant, settings: &Settings) -> Option<Patience> {
+        let leg = self.leading(settings);
+        let (heard, at) = (leg.last?, leg.preempts_at(settings)?);
+        (now < at).then(|| Patience::Preemption {
+            master: heard.from,
+            theirs: heard.priority,
+            ours: settings.priority.get(),
+            left: at.since(now),
+        })
     }
 
     /// Goes on with addresses of both families, or of one. What it knows of a family stays; in one
@@ -175,7 +213,9 @@ impl Backup {
                 self.ipv6 = Some(ipv6);
             }
             // Which one is left shows who is heard from now on: the longer wait suits both.
-            (Some(ipv6), false) if ipv6.down_at > self.leg.down_at => self.leg = ipv6,
+            (Some(ipv6), false) if ipv6.over_at(settings) > self.leg.over_at(settings) => {
+                self.leg = ipv6;
+            }
             (Some(_), false) => {}
         }
     }
@@ -183,9 +223,9 @@ impl Backup {
     /// The leg of which the backup tells: the one that is waited for. A master of both families
     /// advertises in both at nearly the same time; then it is IPv4's, so that the answer does not
     /// depend on which packet came first.
-    fn leading(&self) -> &Leg {
+    fn leading(&self, settings: &Settings) -> &Leg {
         match &self.ipv6 {
-            Some(ipv6) if ipv6.outlasts(&self.leg) => ipv6,
+            Some(ipv6) if ipv6.outlasts(&self.leg, settings) => ipv6,
             Some(_) | None => &self.leg,
         }
     }
@@ -195,6 +235,10 @@ impl Backup {
             Some(ipv6) if source.is_ipv6() => ipv6,
             Some(_) | None => &mut self.leg,
         }
+    }
+
+    fn legs(&self) -> impl Iterator<Item = &Leg> {
+        core::iter::once(&self.leg).chain(&self.ipv6)
     }
 
     fn legs_mut(&mut self) -> impl Iterator<Item = &mut Leg> {
@@ -210,6 +254,7 @@ impl Leg {
             heard_at: now,
             interval,
             last: None,
+            respite: None,
         }
     }
 
@@ -228,15 +273,69 @@ impl Leg {
             priority: advert.priority,
             obeyed: true,
         });
+        self.respite = None;
+    }
+
+    /// Leaves a master of lower priority in peace for a time. Meanwhile it is waited for as any
+    /// other: its silence and its resignation are noticed.
+    fn bear(
+        &mut self,
+        heard_at: Instant,
+        advert: &Advert<'_>,
+        source: IpAddr,
+        settings: &Settings,
+    ) {
+        let since = match self.last {
+            Some(Heard { obeyed: true, .. }) => heard_at,
+            Some(_) | None => self.heard_at,
+        };
+        let respite = *self.respite.get_or_insert(Respite {
+            since,
+            undelayed: self.down_at,
+        });
+        self.interval = advert.interval;
+        self.down_at = respite
+            .undelayed
+            .max(heard_at + down_interval(settings, advert.interval));
+        self.heard_at = heard_at;
+        self.last = Some(Heard {
+            from: source,
+            priority: advert.priority,
+            obeyed: false,
+        });
+    }
+
+    /// When nobody stands in the way in this family.
+    fn over_at(&self, settings: &Settings) -> Instant {
+        let preempts_at = self.preempts_at(settings);
+        preempts_at.map_or(self.down_at, |at| at.min(self.down_at))
+    }
+
+    /// When the master that it leaves in peace is preempted, if it is still of lower priority.
+    fn preempts_at(&self, settings: &Settings) -> Option<Instant> {
+        let (respite, last) = (self.respite?, self.last?);
+        let is_lower = !last.obeyed && last.priority < settings.priority.get();
+        (is_lower && settings.preempts()).then(|| {
+            let delayed = respite.since + settings.preempt_delay;
+            respite.undelayed.max(delayed)
+        })
+    }
+
+    /// Whether the master that it left in peace is silent.
+    fn lost_its_master(&self, now: Instant, settings: &Settings) -> bool {
+        self.respite.is_some() && self.heard_at + down_interval(settings, self.interval) <= now
     }
 
     /// Whether a master was heard in this family and not in the `other`, or is waited for here longer
     /// than there, by an interval or more.
-    fn outlasts(&self, other: &Self) -> bool {
+    fn outlasts(&self, other: &Self, settings: &Settings) -> bool {
         match (self.last, other.last) {
             (None, _) => false,
             (Some(_), None) => true,
-            (Some(_), Some(_)) => self.down_at >= other.down_at + self.interval.duration(),
+            (Some(_), Some(_)) => {
+                let (here, there) = (self.over_at(settings), other.over_at(settings));
+                here >= there + self.interval.duration()
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 mod backup;
 mod families;
 mod master;
+mod patience;
 mod rig;
 mod settings;
 mod sleep;

@@ -174,6 +174,7 @@ impl Watched {
                 master: from,
                 theirs,
                 ours: priority,
+                waited: Duration::ZERO,
             },
             last => Cause::Silence {
                 master: last.map(|heard| heard.from),

@@ -45,7 +45,7 @@ fn a_reload_that_changes_nothing_does_nothing() {
 #[test]
 fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
     type Change = fn(&mut RouterParams);
-    let changes: [(&str, Change); 7] = [
+    let changes: [(&str, Change); 9] = [
         ("priority", |p| p.priority = priority(150)),
         ("owner", |p| p.priority = Priority::OWNER),
         ("addresses", |p| {
@@ -55,7 +55,9 @@ fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
             p.interval = AdvertInterval::from_centiseconds(300).unwrap()
         }),
         ("preempt", |p| p.preempt = false),
+        ("preempt delay", |p| p.preempt_delay = SECOND * 10),
         ("hint", |p| p.expect_master = true),
+        ("startup delay", |p| p.startup_delay = SECOND * 10),
         ("tracks", |p| {
             p.tracks = vec![tracked("httpd", Effect::Weight(-5))]
         }),
@@ -79,6 +81,81 @@ fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
             assert_eq!(node.engine.poll_timeout(), due, "{name}");
         }
     }
+}
+
+#[test]
+fn a_shorter_delay_counts_at_once_and_a_longer_one_too_as_long_as_it_runs() {
+    let delayed = |seconds| {
+        routers([(
+            "VI_1",
+            RouterParams {
+                preempt_delay: SECOND * seconds,
+                ..vi_1()
+            },
+        )])
+    };
+    let mut node = Node::running(delayed(60));
+    for _ in 0..6 {
+        node.hear(50);
+        assert_eq!(node.advance(SECOND), [""; 0]);
+    }
+    let cause = "192.168.224.11 advertises priority 50, ours is 100";
+    assert_eq!(
+        *node.status("VI_1").cause,
+        *format!("{cause}: to be preempted in 54.000 s (preemptDelay)")
+    );
+    assert_eq!(node.configure(delayed(7)), [""; 0]);
+    assert_eq!(node.due(), T0 + SECOND * 7);
+    assert_eq!(node.configure(delayed(8)), [""; 0]);
+    assert_eq!(node.due(), T0 + SECOND * 8);
+    let said = format!("VI_1: backup -> master ({cause}: preempted after 8.000 s)");
+    assert!(node.step().contains(&said));
+    assert!(node.status("VI_1").cause.ends_with("after 8.000 s"));
+}
+
+#[test]
+fn a_priority_that_falls_below_the_one_left_in_peace_ends_the_delay() {
+    let router = RouterParams {
+        preempt_delay: SECOND * 2,
+        tracks: vec![tracked("httpd", Effect::Weight(-60))],
+        ..vi_1()
+    };
+    let mut params = routers([("VI_1", router)]);
+    params.trackers.insert("httpd".into(), probed(1, 1));
+    let mut node = Node::running(params);
+    node.hear(50);
+    node.advance(SECOND);
+    node.hear(50);
+    let preempts_at = node.due();
+    assert_eq!(preempts_at, T0 + Duration::from_nanos(3_609_375_000));
+    node.probe("httpd", false);
+    assert_eq!(
+        node.due(),
+        T0 + SECOND + Duration::from_nanos(3_609_375_000),
+        "only its silence counts now"
+    );
+}
+
+#[test]
+fn a_router_that_is_new_in_a_reload_waits_for_its_startup_delay_and_no_other_does() {
+    let slow = |params| RouterParams {
+        startup_delay: SECOND * 60,
+        ..params
+    };
+    let mut node = Node::mastering(routers([("VI_1", slow(vi_1()))]));
+    assert_eq!(node.state("VI_1"), State::Backup);
+    assert_eq!(
+        *node.status("VI_1").cause,
+        *"started, listening for 54.000 s (startupDelay)"
+    );
+    node.advance(SECOND * 54);
+    assert_eq!(node.state("VI_1"), State::Master);
+    node.configure(routers([("VI_1", slow(vi_1())), ("VI_2", slow(vi_2()))]));
+    node.advance(SECOND * 60 - Duration::from_nanos(1));
+    assert_eq!(node.state("VI_2"), State::Backup);
+    node.advance(Duration::from_nanos(1));
+    assert_eq!(node.state("VI_2"), State::Master);
+    assert_eq!(node.state("VI_1"), State::Master);
 }
 
 #[test]

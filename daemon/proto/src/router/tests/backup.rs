@@ -46,7 +46,8 @@ fn an_advertisement_of_lower_priority_touches_no_timer_of_a_backup() {
         Cause::Preempted {
             master: HIGH,
             theirs: 99,
-            ours: 100
+            ours: 100,
+            waited: Duration::ZERO,
         }
     );
 }

@@ -84,7 +84,8 @@ fn a_lower_priority_in_either_family_touches_no_timer_of_a_backup() {
             Cause::Preempted {
                 master: source,
                 theirs,
-                ours
+                ours,
+                waited: Duration::ZERO,
             }
         );
     }

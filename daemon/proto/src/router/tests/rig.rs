@@ -37,6 +37,8 @@ pub(super) fn v3(priority: u8) -> Settings {
         priority: Priority::new(priority).unwrap(),
         interval: AdvertInterval::DEFAULT,
         preempt: true,
+        preempt_delay: Duration::ZERO,
+        startup_delay: Duration::ZERO,
         dual: false,
     }
 }

@@ -15,6 +15,14 @@ fn the_transition_table_is_the_one_that_was_agreed_on() {
         preempt: false,
         ..settings
     };
+    let preempt_delay = Settings {
+        preempt_delay: Duration::from_secs(10),
+        ..v3(100)
+    };
+    let startup_delay = Settings {
+        startup_delay: Duration::from_secs(60),
+        ..v3(100)
+    };
     let mut table = String::new();
     for (title, settings, earlier) in [
         ("version 3", v3(100), None),
@@ -33,6 +41,8 @@ fn the_transition_table_is_the_one_that_was_agreed_on() {
         ),
         ("version 2, owner", v2(255), Some(v3(255))),
         ("both families", dual(100), Some(v3(100))),
+        ("preempt delay", preempt_delay, Some(v3(100))),
+        ("startup delay", startup_delay, Some(v3(100))),
     ] {
         writeln!(table, "{title}").unwrap();
         for state in [State::Init, State::Backup, State::Master, State::Fault] {
