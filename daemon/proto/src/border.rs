@@ -115,7 +115,8 @@ pub enum Output {
     /// come and after they are gone.
     Device(DesiredDevice),
     /// Tell the neighbours where the addresses are now: gratuitous ARP or, for IPv6, an unsolicited
-    /// neighbour advertisement.
+    /// neighbour advertisement. Whoever sends them one after another leaves out those that are no
+    /// longer held when their turn comes.
     Announce {
         /// On which interface.
         interface: InterfaceIndex,
@@ -123,6 +124,10 @@ pub enum Output {
         mac: MacAddress,
         /// The addresses.
         addresses: Arc<[InterfaceAddress]>,
+        /// How many times each of them is announced; at least 1.
+        burst: u8,
+        /// How many announcements leave in a second, or 0 for all at once.
+        pace: u32,
     },
     /// Something that people want to know.
     Report(Report),
@@ -133,7 +138,7 @@ pub enum Output {
 pub enum Due {
     /// A master's next advertisement.
     Advertisement,
-    /// A new master's second announcement.
+    /// A master's next announcement of its addresses.
     Announcement,
     /// A backup's succession, unless the master is heard before.
     TakeOver,
@@ -143,7 +148,7 @@ impl fmt::Display for Due {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Advertisement => "advertisement",
-            Self::Announcement => "second announcement",
+            Self::Announcement => "announcement",
             Self::TakeOver => "take-over",
         })
     }

@@ -56,6 +56,8 @@ pub struct RouterParams {
     /// The virtual MAC address, when its addresses are to be behind that (RFC 9568 section 7.3) and
     /// not behind the interface's own.
     pub virtual_mac: Option<VirtualMac>,
+    /// How it tells the neighbours where the addresses are.
+    pub announce: Announcements,
     /// The trackers that it follows.
     pub tracks: Vec<Track>,
 }
@@ -158,6 +160,7 @@ impl RouterParams {
             options: Arc::new(BTreeMap::new()),
             source: None,
             virtual_mac: None,
+            announce: Announcements::DEFAULT,
             tracks: Vec::new(),
         }
     }
@@ -210,6 +213,36 @@ impl RouterParams {
     pub fn is_dual(&self) -> bool {
         Family::ALL.iter().all(|family| self.speaks(*family))
     }
+}
+
+/// How a master tells the neighbours where its addresses are: by gratuitous ARP, which nobody
+/// acknowledges.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Announcements {
+    /// How many times each announcement is sent; 1 to 100.
+    pub burst: u8,
+    /// How long after it became master the addresses are announced a second time, for neighbours
+    /// that the first announcement did not reach; up to 1000 s, zero for not at all.
+    pub delay: Duration,
+    /// How often they are announced as long as it is master; 1 s to a day, zero for never.
+    pub refresh: Duration,
+    /// Whether they are announced after an advertisement of lower precedence, whose sender may have
+    /// misled the neighbours.
+    pub on_lower_priority: bool,
+    /// How many announcements leave in a second, for switches and neighbours that cannot bear more;
+    /// 1 to 1,000,000, or 0 for as fast as possible.
+    pub pace: u32,
+}
+
+impl Announcements {
+    /// At once and once more a second later.
+    pub const DEFAULT: Self = Self {
+        burst: 1,
+        delay: Duration::from_secs(1),
+        refresh: Duration::ZERO,
+        on_lower_priority: true,
+        pace: 0,
+    };
 }
 
 /// One tracker as a router follows it.

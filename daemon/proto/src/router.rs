@@ -35,6 +35,7 @@ use core::time::Duration;
 use self::backup::Backup;
 use self::master::Master;
 use crate::border::{Cause, Due, Obstacle, State};
+use crate::params::Announcements;
 use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Priority, Version};
 use crate::wire::Advert;
@@ -51,6 +52,8 @@ pub(crate) struct Settings {
     pub(crate) preempt_delay: Duration,
     /// How long it listens at least after its start.
     pub(crate) startup_delay: Duration,
+    /// When it announces its addresses again as master.
+    pub(crate) announce: Announcements,
     /// Whether it has addresses of both families. Then it is two routers of the protocol that move
     /// together, and advertises in both families.
     pub(crate) dual: bool,
@@ -233,11 +236,7 @@ impl Router {
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => {}
             Phase::Backup(backup) => backup.set_dual(now, &settings),
-            Phase::Master(master) => {
-                if settings.interval != self.settings.interval {
-                    master.set_interval(now, settings.interval);
-                }
-            }
+            Phase::Master(master) => master.set_settings(now, &self.settings, &settings),
         }
         self.settings = settings;
     }

@@ -225,13 +225,16 @@ impl Engine {
         number: usize,
         addresses: Arc<[InterfaceAddress]>,
     ) {
-        let seat = &self.slots[id].seats[number];
+        let slot = &self.slots[id];
+        let (seat, announce) = (&slot.seats[number], slot.params.announce);
         // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
         if let (Some(interface), Some(mac)) = (seat.index, seat.mac) {
             self.outputs.push_back(Output::Announce {
                 interface,
                 mac,
                 addresses,
+                burst: announce.burst,
+                pace: announce.pace,
             });
         }
     }

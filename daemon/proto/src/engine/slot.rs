@@ -463,6 +463,7 @@ fn settings(params: &RouterParams, priority: Priority) -> Settings {
         preempt: params.preempt,
         preempt_delay: params.preempt_delay,
         startup_delay: params.startup_delay,
+        announce: params.announce,
         dual: params.is_dual(),
     }
 }

@@ -6,12 +6,9 @@ use core::time::Duration;
 
 use super::{Reaction, Send, Settings, down_interval, next_due};
 use crate::border::Due;
+use crate::params::Announcements;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Version};
-
-/// How long after a take-over the addresses are announced a second time, for neighbours that the
-/// first announcement did not reach.
-const SECOND_ANNOUNCEMENT: Duration = Duration::from_secs(1);
 
 /// The least time between two replies to masters of lower precedence or to their resignations: the
 /// shortest interval of the protocol, so that a flood of packets is not answered by another.
@@ -33,8 +30,10 @@ pub(super) struct Master {
     sent_at: Instant,
     /// The interval that it told the others, by which they wait for the next.
     told: AdvertInterval,
-    /// When the addresses are announced again.
+    /// When the addresses are announced again by the settings.
     announce_at: Option<Instant>,
+    /// When they are announced because of somebody of lower precedence, which had to be put off.
+    correct_at: Option<Instant>,
     /// When somebody of lower precedence was last replied to or, when that lies ahead, will be.
     replied_at: Option<Instant>,
     /// When the addresses were last announced.
@@ -47,22 +46,25 @@ pub(super) struct Master {
 impl Master {
     /// Becomes master because of a deadline at `due`, from which its advertisements are counted.
     pub(super) fn new(now: Instant, due: Instant, settings: &Settings) -> Self {
-        Self {
+        let mut master = Self {
             since: now,
             // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
             advert_at: next_due(due, settings.interval.duration(), now),
             sent_at: now,
             told: settings.interval,
-            announce_at: Some(now + SECOND_ANNOUNCEMENT),
+            announce_at: None,
+            correct_at: None,
             replied_at: None,
             announced_at: now,
             losing_since: None,
-        }
+        };
+        master.announce_at = master.next_announcement(now, settings);
+        master
     }
 
     /// When it wants to be ticked, and why.
     pub(super) fn deadline(&self) -> (Instant, Due) {
-        match self.announce_at {
+        match self.announcement() {
             Some(at) if at < self.advert_at => (at, Due::Announcement),
             Some(_) | None => (self.advert_at, Due::Advertisement),
         }
@@ -77,17 +79,25 @@ impl Master {
             self.sent(now, settings);
             self.advert_at = next_due(self.advert_at, settings.interval.duration(), now);
         }
-        if self.announce_at.is_some_and(|at| now >= at) {
-            self.announce_at = None;
-            self.announced_at = now;
+        if self.announcement().is_some_and(|at| now >= at) {
             reaction.announce = true;
+            self.announced(now);
+            if self.announce_at.is_some_and(|at| now >= at) {
+                self.announce_at = self.next_announcement(now, settings);
+            }
         }
         reaction
     }
 
-    /// Counts a shorter interval at once.
-    pub(super) fn set_interval(&mut self, now: Instant, interval: AdvertInterval) {
-        self.advert_at = self.advert_at.min(now + interval.duration());
+    /// Goes on with other settings: a shorter interval counts at once, and announcements are due as
+    /// if it had become master with them.
+    pub(super) fn set_settings(&mut self, now: Instant, before: &Settings, settings: &Settings) {
+        if settings.interval != before.interval {
+            self.advert_at = self.advert_at.min(now + settings.interval.duration());
+        }
+        if settings.announce != before.announce {
+            self.announce_at = self.next_announcement(now, settings);
+        }
     }
 
     /// Since when it is silent, and the interval that the others wait by.
@@ -160,15 +170,40 @@ impl Master {
             self.sent(now, settings);
             reaction.send = Some(Send::Advert);
         }
-        let earliest = self.announced_at + ANNOUNCE_SPACING;
-        if now >= earliest {
-            self.announced_at = now;
-            reaction.announce = true;
-        } else if self.announce_at.is_none() {
-            // Put off and not left out: the other one may have announced them since.
-            self.announce_at = Some(earliest);
+        if settings.announce.on_lower_priority {
+            let earliest = self.announced_at + ANNOUNCE_SPACING;
+            if now >= earliest {
+                reaction.announce = true;
+                self.announced(now);
+            } else {
+                // Put off and not left out: the other one may have announced them since.
+                self.correct_at = Some(earliest);
+            }
         }
         reaction
+    }
+
+    /// When the addresses are announced next.
+    fn announcement(&self) -> Option<Instant> {
+        [self.announce_at, self.correct_at]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// When they are announced next after `now` by the settings: a second time, and again and again.
+    fn next_announcement(&self, now: Instant, settings: &Settings) -> Option<Instant> {
+        let Announcements { delay, refresh, .. } = settings.announce;
+        let second = (!delay.is_zero()).then_some(self.since + delay);
+        let refreshed = (!refresh.is_zero()).then(|| next_due(self.since, refresh, now));
+        let to_come = second.filter(|at| *at > now);
+        [to_come, refreshed].into_iter().flatten().min()
+    }
+
+    /// The addresses are announced, for whatever reason: nobody is misled any more.
+    const fn announced(&mut self, now: Instant) {
+        self.announced_at = now;
+        self.correct_at = None;
     }
 
     fn sent(&mut self, now: Instant, settings: &Settings) {

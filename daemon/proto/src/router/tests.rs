@@ -1,5 +1,6 @@
 //! The state machine alone: events with a time go in, reactions come out.
 
+mod announcements;
 mod backup;
 mod families;
 mod master;

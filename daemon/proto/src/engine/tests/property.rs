@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use super::rig::*;
 use crate::border::Input;
 use crate::engine::Engine;
-use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams};
+use crate::params::{Announcements, Effect, NodeParams, TrackerKind, TrackerParams};
 use crate::promises::Promises;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, InterfaceIndex, Password, Priority, Version, Vrid};
@@ -66,6 +66,9 @@ struct Settings {
     expect_master: bool,
     addresses: u8,
     track: Option<i16>,
+    /// In hundreds of milliseconds: before preemption, after the start, and of announcements.
+    delays: [u64; 4],
+    on_lower_priority: bool,
 }
 
 proptest! {
@@ -219,6 +222,17 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
         };
         router.preempt = settings.preempt;
         router.expect_master = settings.expect_master;
+        let [preempt_delay, startup_delay, delay, refresh] = settings
+            .delays
+            .map(|delay| Duration::from_millis(100 * delay));
+        router.preempt_delay = preempt_delay;
+        router.startup_delay = startup_delay;
+        router.announce = Announcements {
+            delay,
+            refresh,
+            on_lower_priority: settings.on_lower_priority,
+            ..Announcements::DEFAULT
+        };
         router.password =
             (settings.version == Version::V2 && n == 3).then(|| Password::new(b"1111").unwrap());
         router.addresses = (0..settings.addresses)
@@ -296,9 +310,20 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         any::<bool>(),
         1..3_u8,
         proptest::option::of(prop_oneof![Just(0_i16), -3..4_i16]),
+        (any_delays(), any_mostly()),
     )
         .prop_map(
-            |(interface, version, priority, centiseconds, preempt, expect_master, count, track)| {
+            |(
+                interface,
+                version,
+                priority,
+                centiseconds,
+                preempt,
+                expect_master,
+                count,
+                track,
+                (delays, on_lower_priority),
+            )| {
                 Settings {
                     interface,
                     version,
@@ -308,9 +333,17 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                     expect_master,
                     addresses: count,
                     track,
+                    delays,
+                    on_lower_priority,
                 }
             },
         )
+}
+
+/// Most of them none.
+fn any_delays() -> impl Strategy<Value = [u64; 4]> {
+    let delay = || prop_oneof![3 => Just(0_u64), 1 => 1..100_u64, 1 => Just(10_000)];
+    [delay(), delay(), delay(), delay()]
 }
 
 fn any_version() -> impl Strategy<Value = Version> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::rig::*;
 use crate::border::{Input, Output, State};
-use crate::params::{Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
+use crate::params::{Announcements, Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
 
 #[test]
@@ -45,7 +45,7 @@ fn a_reload_that_changes_nothing_does_nothing() {
 #[test]
 fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
     type Change = fn(&mut RouterParams);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("priority", |p| p.priority = priority(150)),
         ("owner", |p| p.priority = Priority::OWNER),
         ("addresses", |p| {
@@ -58,6 +58,7 @@ fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
         ("preempt delay", |p| p.preempt_delay = SECOND * 10),
         ("hint", |p| p.expect_master = true),
         ("startup delay", |p| p.startup_delay = SECOND * 10),
+        ("announcements", |p| p.announce.burst = 3),
         ("tracks", |p| {
             p.tracks = vec![tracked("httpd", Effect::Weight(-5))]
         }),
@@ -156,6 +157,29 @@ fn a_router_that_is_new_in_a_reload_waits_for_its_startup_delay_and_no_other_doe
     node.advance(Duration::from_nanos(1));
     assert_eq!(node.state("VI_2"), State::Master);
     assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn new_settings_of_announcements_count_at_once() {
+    let announcing = |announce| routers([("VI_1", RouterParams { announce, ..vi_1() })]);
+    let mut node = Node::mastering(announcing(Announcements::DEFAULT));
+    let said = |lines| only("announce", lines);
+    assert_eq!(said(node.advance(SECOND * 60)), [""; 0]);
+    let often = Announcements {
+        burst: 2,
+        refresh: SECOND * 5,
+        pace: 100,
+        ..Announcements::DEFAULT
+    };
+    assert_eq!(said(node.configure(announcing(often))), [""; 0]);
+    let announcement =
+        "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24 2 times, 100 a second";
+    assert_eq!(said(node.advance(SECOND * 10)), [announcement; 2]);
+    assert_eq!(
+        said(node.configure(announcing(Announcements::DEFAULT))),
+        [""; 0]
+    );
+    assert_eq!(said(node.advance(SECOND * 60)), [""; 0]);
 }
 
 #[test]

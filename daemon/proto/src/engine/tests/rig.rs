@@ -340,8 +340,22 @@ pub(super) fn line(output: &Output) -> String {
             interface,
             mac,
             addresses,
+            burst,
+            pace,
         } => {
-            format!("announce on {} at {mac}: {}", interface.0, list(addresses))
+            let times = match burst {
+                1 => String::new(),
+                times => format!(" {times} times"),
+            };
+            let pace = match pace {
+                0 => String::new(),
+                pace => format!(", {pace} a second"),
+            };
+            let on = interface.0;
+            format!(
+                "announce on {on} at {mac}: {}{times}{pace}",
+                list(addresses)
+            )
         }
         Output::Report(report) => report_line(report),
     }

@@ -39,6 +39,7 @@ pub(super) fn v3(priority: u8) -> Settings {
         preempt: true,
         preempt_delay: Duration::ZERO,
         startup_delay: Duration::ZERO,
+        announce: Announcements::DEFAULT,
         dual: false,
     }
 }
