@@ -6,7 +6,8 @@
 //!
 //! - [`clock`]: what time it is, and the one timer.
 //! - [`socket`]: advertisements in and out, one raw socket per interface.
-//! - [`announce`]: gratuitous ARP, one packet socket for all interfaces.
+//! - [`announce`]: gratuitous ARP, one packet socket for all interfaces; [`pacer`] lets it leave one
+//!   after another where somebody wants that.
 //! - [`mirror`]: what the kernel holds as far as known, fed by [`monitor`] (what changes) and by
 //!   the dumps of [`request`] (what is).
 //! - [`plan`]: pure; compares what the engine wants with the mirror and gives ordered changes,
@@ -26,6 +27,7 @@ mod filter;
 pub mod mirror;
 pub mod monitor;
 mod netlink;
+pub mod pacer;
 pub mod plan;
 pub mod poller;
 pub mod request;

@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use vrrp_proto::params::AddressForm;
-use vrrp_proto::{Desired, Family, InterfaceAddress, InterfaceIndex, MacAddress};
+use vrrp_proto::{Announcement, Desired, Family, InterfaceAddress, InterfaceIndex};
 
 use crate::mirror::Mirror;
 
@@ -191,18 +191,19 @@ pub fn arrange(changes: &mut [Change], mirror: &mut Mirror) {
 }
 
 /// What has to be announced of `changes` beyond `announced`: an address that was asked for in vain
-/// when its router became master is there only now.
+/// when its router became master is there only now. It leaves once and at once; its router's next
+/// announcement is as the settings say.
 ///
 /// The cost grows with the product of both, so this is for a second look and not for a take-over.
 pub fn unannounced(
     changes: &[Change],
     mirror: &Mirror,
-    announced: &[(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)],
-) -> Vec<(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)> {
+    announced: &[Announcement],
+) -> Vec<Announcement> {
     let is_announced = |interface, address| {
         announced
             .iter()
-            .any(|(on, _, addresses)| *on == interface && addresses.contains(&address))
+            .any(|known| known.interface == interface && known.addresses.contains(&address))
     };
     changes
         .iter()
@@ -211,7 +212,13 @@ pub fn unannounced(
                 interface, address, ..
             } if !is_announced(interface, address) => {
                 let mac = mirror.link(interface)?.mac?;
-                Some((interface, mac, Arc::from([address])))
+                Some(Announcement {
+                    interface,
+                    mac,
+                    addresses: Arc::from([address]),
+                    burst: 1,
+                    pace: 0,
+                })
             }
             Change::Add { .. } | Change::Delete { .. } => None,
         })

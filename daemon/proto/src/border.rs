@@ -114,23 +114,27 @@ pub enum Output {
     /// Make the kernel have an interface with a virtual MAC address like this, before the addresses
     /// come and after they are gone.
     Device(DesiredDevice),
-    /// Tell the neighbours where the addresses are now: gratuitous ARP or, for IPv6, an unsolicited
-    /// neighbour advertisement. Whoever sends them one after another leaves out those that are no
-    /// longer held when their turn comes.
-    Announce {
-        /// On which interface.
-        interface: InterfaceIndex,
-        /// The hardware address to announce.
-        mac: MacAddress,
-        /// The addresses.
-        addresses: Arc<[InterfaceAddress]>,
-        /// How many times each of them is announced; at least 1.
-        burst: u8,
-        /// How many announcements leave in a second, or 0 for all at once.
-        pace: u32,
-    },
+    /// Tell the neighbours where the addresses are now.
+    Announce(Announcement),
     /// Something that people want to know.
     Report(Report),
+}
+
+/// Where addresses are now: gratuitous ARP or, for IPv6, an unsolicited neighbour advertisement for
+/// each of them. Whoever sends them one after another leaves out those that are no longer held when
+/// their turn comes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// On which interface.
+    pub interface: InterfaceIndex,
+    /// The hardware address to announce.
+    pub mac: MacAddress,
+    /// The addresses.
+    pub addresses: Arc<[InterfaceAddress]>,
+    /// How many times each of them is announced; at least 1.
+    pub burst: u8,
+    /// How many announcements leave in a second, or 0 for all at once.
+    pub pace: u32,
 }
 
 /// What is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).

@@ -20,8 +20,8 @@ mod types;
 pub mod wire;
 
 pub use border::{
-    Cause, Desired, DesiredDevice, DeviceState, Due, Input, Link, Obstacle, Output, Packet, Report,
-    State, Transition,
+    Announcement, Cause, Desired, DesiredDevice, DeviceState, Due, Input, Link, Obstacle, Output,
+    Packet, Report, State, Transition,
 };
 pub use engine::Engine;
 pub use time::{Human, Instant};

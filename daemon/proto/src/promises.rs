@@ -3,7 +3,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::BTreeSet;
 
-use crate::border::{Cause, Desired, Input, Output, Report};
+use crate::border::{Announcement, Cause, Desired, Input, Output, Report};
 use crate::engine::Engine;
 use crate::time::Instant;
 use crate::types::{InterfaceAddress, InterfaceIndex};
@@ -64,12 +64,13 @@ impl Promises {
                     self.held
                         .extend(hold.iter().map(|address| (*interface, *address)));
                 }
-                Output::Announce {
+                Output::Announce(Announcement {
                     interface,
                     addresses,
+                    burst,
                     ..
-                } => {
-                    if addresses.is_empty() {
+                }) => {
+                    if addresses.is_empty() || *burst == 0 {
                         return Err("an announcement of nothing".to_owned());
                     }
                     for address in addresses.iter() {

@@ -20,8 +20,8 @@ use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
-    Cause, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle,
-    Output, Packet, Password, Report, Transition, Version, Vrid,
+    Announcement, Cause, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
+    Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
 };
 
 use crate::clock::Clock;
@@ -583,11 +583,7 @@ impl Process {
                     }
                 }
                 Output::Kernel(desired) => plan(desired, &mut self.mirror, &mut changes),
-                Output::Announce {
-                    interface,
-                    mac,
-                    addresses,
-                } => announcements.push((*interface, *mac, Arc::clone(addresses))),
+                Output::Announce(announcement) => announcements.push(announcement.clone()),
                 // No router here has a virtual MAC address.
                 Output::Report(_) | Output::Device(_) => {}
             }
@@ -599,7 +595,12 @@ impl Process {
         }
         self.sockets
             .retain(|interface, _| listeners.contains_key(interface));
-        for (interface, _, addresses) in announcements {
+        for Announcement {
+            interface,
+            addresses,
+            ..
+        } in announcements
+        {
             if let Some(segment) = kernel.segment(interface)
                 && kernel.carries(segment)
             {
@@ -673,7 +674,7 @@ fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
         | Output::Advertise { .. }
         | Output::Kernel(_)
         | Output::Device(_)
-        | Output::Announce { .. } => None,
+        | Output::Announce(_) => None,
     })
 }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::slot::Seat;
 use super::{Engine, RouterId};
 use crate::border::{
-    Cause, Desired, DesiredDevice, DeviceState, Output, Report, State, Transition,
+    Announcement, Cause, Desired, DesiredDevice, DeviceState, Output, Report, State, Transition,
 };
 use crate::router::{Reaction, Send};
 use crate::time::Instant;
@@ -229,13 +229,13 @@ impl Engine {
         let (seat, announce) = (&slot.seats[number], slot.params.announce);
         // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
         if let (Some(interface), Some(mac)) = (seat.index, seat.mac) {
-            self.outputs.push_back(Output::Announce {
+            self.outputs.push_back(Output::Announce(Announcement {
                 interface,
                 mac,
                 addresses,
                 burst: announce.burst,
                 pace: announce.pace,
-            });
+            }));
         }
     }
 }

@@ -13,8 +13,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::{
-    Cause, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output, Report, State,
-    Transition, Version,
+    Announcement, Cause, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output, Report,
+    State, Transition, Version,
 };
 
 pub(crate) use self::reference::Watched;
@@ -257,7 +257,7 @@ impl Witness {
                 Output::Report(Report::Transition(transition)) => *transition.router == **name,
                 Output::Report(Report::Priority { router, .. }) => **router == **name,
                 Output::Advertise { message, .. } => message.get(1) == Some(&router.config.vrid),
-                Output::Announce { addresses, .. } => router
+                Output::Announce(Announcement { addresses, .. }) => router
                     .config
                     .virtual_addresses()
                     .any(|own| addresses.contains(&own)),
@@ -559,7 +559,7 @@ impl Witness {
             }
             let announced = |own: InterfaceAddress| {
                 record.outputs.iter().any(|output| {
-                    matches!(output, Output::Announce { addresses, .. } if addresses.contains(&own))
+                    matches!(output, Output::Announce(Announcement { addresses, .. }) if addresses.contains(&own))
                 })
             };
             if !spoke.iter().any(|spoke| spoke == name)
@@ -637,7 +637,7 @@ fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
         | Output::Advertise { .. }
         | Output::Kernel(_)
         | Output::Device(_)
-        | Output::Announce { .. } => None,
+        | Output::Announce(_) => None,
     })
 }
 

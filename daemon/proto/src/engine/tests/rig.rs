@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::border::{Desired, Input, Link, Output, Packet, Report, State};
+use crate::border::{Announcement, Desired, Input, Link, Output, Packet, Report, State};
 use crate::engine::Engine;
 use crate::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
 use crate::snapshot::RouterStatus;
@@ -336,13 +336,13 @@ pub(super) fn line(output: &Output) -> String {
                 list(release)
             )
         }
-        Output::Announce {
+        Output::Announce(Announcement {
             interface,
             mac,
             addresses,
             burst,
             pace,
-        } => {
+        }) => {
             let times = match burst {
                 1 => String::new(),
                 times => format!(" {times} times"),

@@ -8,7 +8,7 @@ use tracing::Level;
 use vrrp_linux::clock;
 use vrrp_linux::device::{self, DeviceChange, Devices};
 use vrrp_linux::plan::{plan, strays, unannounced};
-use vrrp_proto::{InterfaceAddress, Output, Report, State};
+use vrrp_proto::{Announcement, InterfaceAddress, Output, Report, State};
 
 use super::super::sockets::by_place;
 use super::{Node, SECOND_LOOK, Scratch, Tally, name};
@@ -53,13 +53,7 @@ impl Node {
                         .retain(|known| known.name != device.name);
                     self.scratch.devices.push(device);
                 }
-                Output::Announce {
-                    interface,
-                    mac,
-                    addresses,
-                } => {
-                    self.scratch.announcements.push((interface, mac, addresses));
-                }
+                Output::Announce(announcement) => self.scratch.announcements.push(announcement),
                 Output::Report(report) => self.scratch.reports.push(report),
             }
         }
@@ -199,18 +193,36 @@ impl Node {
     }
 
     /// Announces what is there: an address that the kernel refused, or that left again in the same
-    /// turn, is none of ours.
+    /// turn, is none of ours. What has a pace leaves one after another, in later turns.
     fn announce(&mut self) {
-        if self.scratch.announcements.is_empty() {
+        if self.scratch.announcements.is_empty() && self.pacer.due().is_none() {
             return;
         }
-        for (interface, mac, addresses) in self.scratch.announcements.drain(..) {
-            let held =
-                |address: &&InterfaceAddress| self.mirror.held(interface, **address).is_some();
-            for address in addresses.iter().filter(held) {
-                self.announcer.queue(interface, mac, address.address);
+        let now = clock::now();
+        let held = |interface, address| self.mirror.held(interface, address).is_some();
+        for announcement in self.scratch.announcements.drain(..) {
+            if announcement.pace > 0 {
+                self.pacer.add(now, announcement);
+                continue;
+            }
+            let Announcement {
+                interface,
+                mac,
+                addresses,
+                burst,
+                ..
+            } = announcement;
+            for _ in 0..burst {
+                let there = |address: &&InterfaceAddress| held(interface, **address);
+                for address in addresses.iter().filter(there) {
+                    self.announcer.queue(interface, mac, address.address);
+                }
             }
         }
+        let announcer = &mut self.announcer;
+        self.pacer.take(now, held, |interface, mac, address| {
+            announcer.queue(interface, mac, address);
+        });
         self.flush_frames();
     }
 

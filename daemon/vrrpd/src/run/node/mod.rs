@@ -8,7 +8,6 @@
 mod effects;
 
 use std::io;
-use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -19,14 +18,14 @@ use vrrp_linux::clock::{self, Timer};
 use vrrp_linux::device::Devices;
 use vrrp_linux::mirror::{Event, Mirror};
 use vrrp_linux::monitor::{Heard, Monitor};
+use vrrp_linux::pacer::Pacer;
 use vrrp_linux::plan::Change;
 use vrrp_linux::poller::{Events, Poller, Waker};
 use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{
-    Desired, DesiredDevice, Due, Engine, Input, Instant, InterfaceAddress, InterfaceIndex,
-    MacAddress, Report,
+    Announcement, Desired, DesiredDevice, Due, Engine, Input, Instant, InterfaceIndex, Report,
 };
 
 use super::complaints::Complaints;
@@ -71,6 +70,7 @@ pub(crate) struct Node {
     mirror: Mirror,
     sockets: Sockets,
     announcer: AnnounceSocket,
+    pacer: Pacer,
     /// For interfaces with virtual MAC addresses, once there is one.
     devices: Option<(Devices, Janitor)>,
     tally: watch::Sender<Tally>,
@@ -90,7 +90,7 @@ struct Scratch {
     events: Vec<Event>,
     desired: Vec<Desired>,
     devices: Vec<DesiredDevice>,
-    announcements: Vec<(InterfaceIndex, MacAddress, Arc<[InterfaceAddress]>)>,
+    announcements: Vec<Announcement>,
     reports: Vec<Report>,
     changes: Vec<Change>,
     failures: Vec<Failure>,
@@ -127,6 +127,7 @@ impl Node {
             mirror: Mirror::new(),
             sockets: Sockets::default(),
             announcer: AnnounceSocket::open()?,
+            pacer: Pacer::default(),
             devices: None,
             tally,
             complaints: Complaints::new(log.clone()),
@@ -173,7 +174,10 @@ impl Node {
             Due::TakeOver => at - AWAKE,
             Due::Advertisement | Due::Announcement => at,
         });
-        [due, self.look_again_at].into_iter().flatten().min()
+        [due, self.look_again_at, self.pacer.due()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// Waits for a take-over that is due in a moment without going to sleep. Returns whether it
