@@ -7,12 +7,14 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp_proto::wire::most_addresses;
-use vrrp_proto::{Family, InterfaceAddress, Version};
+use vrrp_proto::{Family, InterfaceAddress, Priority, Version};
 
+use crate::duration::Span;
 use crate::given::Given;
 use crate::model::{Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
+use crate::value::Whole;
 use crate::virtual_mac::UseVirtualMac;
 
 /// Adds to `problems` what is wrong between the parts of `config`, and to `warnings` what is
@@ -27,6 +29,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
     owners_settings_have_an_effect(config, warnings);
+    preemption_is_delayed_where_there_is_one(config, warnings);
     addresses_are_those_of_hosts(config, warnings);
     advertisements_have_room(config, warnings);
 }
@@ -239,6 +242,18 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
                 "has no effect: with priority 255 it always takes over",
             );
         }
+        if is_some_time(&instance.preempt_delay) {
+            warnings.add(
+                &path.key("preemptDelay"),
+                "has no effect: with priority 255 it always takes over at once",
+            );
+        }
+        if is_some_time(&instance.startup_delay) {
+            warnings.add(
+                &path.key("startupDelay"),
+                "has no effect: with priority 255 it is master at once",
+            );
+        }
         if matches!(
             instance.virtual_mac.value(),
             Some(UseVirtualMac::Yes { .. })
@@ -258,6 +273,26 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
             }
         }
     }
+}
+
+fn preemption_is_delayed_where_there_is_one(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let is_owner = |priority: &Whole<Priority>| priority.0.is_owner();
+        if instance.preempt.value() == Some(&false)
+            && is_some_time(&instance.preempt_delay)
+            && !instance.priority.value().is_some_and(is_owner)
+        {
+            warnings.add(
+                &path.key("preemptDelay"),
+                "has no effect: \"preempt\" is false, so that it never takes over from a lower \
+                 priority",
+            );
+        }
+    }
+}
+
+fn is_some_time(span: &Given<Span>) -> bool {
+    span.value().is_some_and(|span| !span.0.is_zero())
 }
 
 fn addresses_are_those_of_hosts(config: &Config, warnings: &mut Findings) {

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    AddressOptions, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams, VirtualMac,
+    AddressOptions, Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind,
+    TrackerParams, VirtualMac,
 };
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Version};
@@ -18,7 +19,7 @@ use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
 use crate::model::{
-    Authentication, Config, Follow, InitialState, Instance, Pass, TrackedScript, Tracker,
+    Announce, Authentication, Config, Follow, InitialState, Instance, Pass, TrackedScript, Tracker,
 };
 use crate::problem::{Findings, Path};
 use crate::value::Whole;
@@ -48,6 +49,12 @@ const MOST_ADDRESSES: usize = 4096;
 
 /// The virtual addresses of an instance, and what is special about some of them.
 type Addresses = (Arc<[InterfaceAddress]>, BTreeMap<IpAddr, AddressOptions>);
+
+/// How long a take-over or a second announcement may be put off.
+const DELAY: (Span, Span) = (Span(Duration::ZERO), Span(Duration::from_secs(1000)));
+
+/// Shortest and longest time between two announcements that nothing but time demands.
+const REFRESH: (Span, Span) = (Span::SECOND, Span(Duration::from_secs(24 * 60 * 60)));
 
 /// Lowers the whole configuration.
 pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered> {
@@ -226,6 +233,9 @@ impl Lowering<'_> {
         let interval = self.interval(&path.key("advertInterval"), instance);
         let password = self.password(&path.key("authentication"), name, &instance.authentication);
         let addresses = self.addresses(&path.key("virtualAddresses"), &instance.virtual_addresses);
+        let preempt_delay = self.delay(&path.key("preemptDelay"), &instance.preempt_delay);
+        let startup_delay = self.delay(&path.key("startupDelay"), &instance.startup_delay);
+        let announce = self.announce(&path.key("announce"), &instance.announce);
         let tracks = instance.track.value().and_then(|track| {
             all(track.iter().enumerate().map(|(index, follow)| {
                 self.track(&path.key("track").index(index), follow.value()?)
@@ -247,6 +257,9 @@ impl Lowering<'_> {
             priority: instance.priority.value()?.0,
             interval: interval?,
             preempt: *instance.preempt.value()?,
+            preempt_delay: preempt_delay?,
+            startup_delay: startup_delay?,
+            announce: announce?,
             expect_master: *instance.state.value()? == InitialState::Master,
             password: password?,
             tracks: tracks?,
@@ -255,6 +268,42 @@ impl Lowering<'_> {
             virtual_mac,
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         })
+    }
+
+    fn delay(&mut self, path: &Path, span: &Given<Span>) -> Option<Duration> {
+        let span = span.value()?;
+        let (least, most) = DELAY;
+        if (least..=most).contains(span) {
+            return Some(span.0);
+        }
+        self.findings.add(path, format!("must be 0 to {most}"));
+        None
+    }
+
+    fn announce(&mut self, path: &Path, announce: &Given<Announce>) -> Option<Announcements> {
+        let Some(announce) = announce.optional()? else {
+            return Some(Announcements::DEFAULT);
+        };
+        let delay = self.delay(&path.key("delay"), &announce.delay);
+        let refresh = self.refresh(&path.key("refresh"), &announce.refresh);
+        Some(Announcements {
+            burst: announce.burst.value()?.0.0,
+            delay: delay?,
+            refresh: refresh?,
+            on_lower_priority: *announce.on_lower_priority.value()?,
+            pace: announce.pace.value()?.0.0,
+        })
+    }
+
+    fn refresh(&mut self, path: &Path, span: &Given<Span>) -> Option<Duration> {
+        let span = span.value()?;
+        let (least, most) = REFRESH;
+        if span.0.is_zero() || (least..=most).contains(span) {
+            return Some(span.0);
+        }
+        self.findings
+            .add(path, format!("must be {least} to 24h, or 0 for never"));
+        None
     }
 
     fn interval(&mut self, path: &Path, instance: &Instance) -> Option<AdvertInterval> {

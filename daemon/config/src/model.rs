@@ -12,12 +12,13 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
+use vrrp_proto::params::Announcements;
 use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 
 use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
-use crate::value::{Count, InterfaceName, PasswordText, Weight, Whole};
+use crate::value::{Burst, Count, InterfaceName, Pace, PasswordText, Weight, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
@@ -128,6 +129,20 @@ pub(crate) struct Instance {
     /// Whether to take over from a master of lower priority (RFC 9568 section 6.1). Default: true.
     #[serde(default = "default::preempt")]
     pub(crate) preempt: Given<bool>,
+    /// How long to leave a master of lower priority in peace before taking over from it, 0 to 1000 s,
+    /// counted from when it was first possible. When that master falls silent or resigns it is
+    /// succeeded as any other. Default: 0.
+    #[serde(default = "default::none")]
+    pub(crate) preempt_delay: Given<Span>,
+    /// How long to listen at least after the start before taking over, 0 to 1000 s. With priority
+    /// 255 it does not listen at all (RFC 9568 section 6.4.1). Default: 0, so that `state` decides
+    /// alone.
+    #[serde(default = "default::none")]
+    pub(crate) startup_delay: Given<Span>,
+    /// How the master tells the neighbours where the addresses are. Default: at once, and once more
+    /// a second later.
+    #[serde(default)]
+    pub(crate) announce: Given<Announce>,
     /// How peers prove who they are. Version 2 only. Default: not at all.
     #[serde(default)]
     pub(crate) authentication: Given<Authentication>,
@@ -161,6 +176,32 @@ pub(crate) struct Instance {
 pub(crate) enum InitialState {
     Master,
     Backup,
+}
+
+/// How the master tells the neighbours where the addresses are: by gratuitous ARP and, for IPv6, by
+/// unsolicited neighbour advertisements.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Announce {
+    /// How many times each announcement is sent, 1 to 100. Default: 1.
+    #[serde(default = "default::burst")]
+    pub(crate) burst: Given<Whole<Burst>>,
+    /// How long after it became master the addresses are announced a second time, for neighbours
+    /// that the first announcement did not reach, up to 1000 s; 0 for not at all. Default: 1 s.
+    #[serde(default = "default::announce_delay")]
+    pub(crate) delay: Given<Span>,
+    /// How often they are announced as long as it is master, 1 s to 1 day; 0 for never. Default: 0.
+    #[serde(default = "default::none")]
+    pub(crate) refresh: Given<Span>,
+    /// Whether they are announced after an advertisement of lower precedence, whose sender may have
+    /// misled the neighbours; at most once a second. Default: true.
+    #[serde(default = "default::on_lower_priority")]
+    pub(crate) on_lower_priority: Given<bool>,
+    /// How many announcements leave in a second, 1 to 1000000, for switches and neighbours that
+    /// cannot bear more; 0 for as fast as possible. Instances on one interface wait for each other.
+    /// Default: 0.
+    #[serde(default = "default::pace")]
+    pub(crate) pace: Given<Whole<Pace>>,
 }
 
 /// How peers prove who they are.
@@ -267,8 +308,8 @@ impl JsonSchema for Follow {
 /// The defaults; what has none here is absent.
 mod default {
     use super::{
-        AdvertInterval, BTreeMap, Count, Follow, Given, InitialState, Instance, Priority, Span,
-        Tracker, Version, Whole,
+        AdvertInterval, Announcements, BTreeMap, Burst, Count, Duration, Follow, Given,
+        InitialState, Instance, Pace, Priority, Span, Tracker, Version, Whole,
     };
 
     pub(super) const fn trackers() -> Given<BTreeMap<String, Given<Tracker>>> {
@@ -307,6 +348,26 @@ mod default {
     pub(super) const fn advert_interval() -> Given<Span> {
         // RFC 9568 6.1 MUST: the interval is one second when nobody says otherwise
         Given::Value(Span(AdvertInterval::DEFAULT.duration()))
+    }
+
+    pub(super) const fn none() -> Given<Span> {
+        Given::Value(Span(Duration::ZERO))
+    }
+
+    pub(super) const fn burst() -> Given<Whole<Burst>> {
+        Given::Value(Whole(Burst(Announcements::DEFAULT.burst)))
+    }
+
+    pub(super) const fn announce_delay() -> Given<Span> {
+        Given::Value(Span(Announcements::DEFAULT.delay))
+    }
+
+    pub(super) const fn on_lower_priority() -> Given<bool> {
+        Given::Value(Announcements::DEFAULT.on_lower_priority)
+    }
+
+    pub(super) const fn pace() -> Given<Whole<Pace>> {
+        Given::Value(Whole(Pace(Announcements::DEFAULT.pace)))
     }
 
     pub(super) const fn preempt() -> Given<bool> {

@@ -111,6 +111,47 @@ impl Number for Count {
     }
 }
 
+/// How many times each announcement is sent: 1 to 100.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Burst(pub(crate) u8);
+
+impl Number for Burst {
+    const RANGE: (i64, i64) = (1, 100);
+    const RULE: &'static str = "must be 1 to 100";
+
+    fn from_number(number: i64) -> Option<Self> {
+        u8::try_from(number)
+            .ok()
+            .filter(|times| (1..=100).contains(times))
+            .map(Self)
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
+/// How many announcements leave in a second: 1 to 1,000,000, or 0 for as fast as possible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pace(pub(crate) u32);
+
+impl Number for Pace {
+    const RANGE: (i64, i64) = (0, 1_000_000);
+    const RULE: &'static str =
+        "must be 1 to 1000000 announcements a second, or 0 for as fast as possible";
+
+    fn from_number(number: i64) -> Option<Self> {
+        u32::try_from(number)
+            .ok()
+            .filter(|pace| *pace <= 1_000_000)
+            .map(Self)
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
 impl<'de, T: Number> Deserialize<'de> for Whole<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = i64::deserialize(deserializer)?;

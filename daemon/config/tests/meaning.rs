@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
 use vrrp_config::{Loaded, Secrets};
-use vrrp_proto::params::{Effect, RouterParams, TrackerKind};
+use vrrp_proto::params::{Announcements, Effect, RouterParams, TrackerKind};
 use vrrp_proto::{Password, Version};
 
 /// The meaning of `text`, or its problems.
@@ -73,7 +73,9 @@ fn the_example_of_the_design_is_understood() {
                         centiseconds: 100,
                     },
                     preempt: true,
+                    preempt_delay: 0ns,
                     expect_master: true,
+                    startup_delay: 0ns,
                     password: Some(
                         Password(..),
                     ),
@@ -86,6 +88,13 @@ fn the_example_of_the_design_is_understood() {
                     options: {},
                     source: None,
                     virtual_mac: None,
+                    announce: Announcements {
+                        burst: 1,
+                        delay: 1s,
+                        refresh: 0ns,
+                        on_lower_priority: true,
+                        pace: 0,
+                    },
                     tracks: [
                         Track {
                             tracker: "httpd_check",
@@ -134,12 +143,48 @@ fn what_is_not_said_has_a_default() {
     assert!(!router.expect_master);
     assert_eq!(router.password, None);
     assert_eq!(router.tracks, []);
+    assert_eq!(router.preempt_delay, Duration::ZERO);
+    assert_eq!(router.startup_delay, Duration::ZERO);
+    assert_eq!(router.announce, Announcements::DEFAULT);
 
     let (script, _, rise, fall) = script("").unwrap();
     assert_eq!(script.interval, Duration::from_secs(1));
     assert_eq!(script.timeout, Duration::from_secs(10));
     assert_eq!(script.user, None);
     assert_eq!((rise, fall), (1, 1));
+}
+
+#[test]
+fn delays_and_announcements_are_understood() {
+    let all = router(
+        r#", "preemptDelay": "5m", "startupDelay": 12.5,
+             "announce": { "burst": 5, "delay": "2500ms", "refresh": "10m", "onLowerPriority": false,
+                           "pace": 200 }"#,
+    )
+    .unwrap();
+    assert_eq!(all.preempt_delay, Duration::from_secs(300));
+    assert_eq!(all.startup_delay, Duration::from_millis(12_500));
+    let announce = Announcements {
+        burst: 5,
+        delay: Duration::from_millis(2500),
+        refresh: Duration::from_secs(600),
+        on_lower_priority: false,
+        pace: 200,
+    };
+    assert_eq!(all.announce, announce);
+    let nothing = router(r#", "announce": {}"#).unwrap();
+    assert_eq!(
+        nothing.announce,
+        Announcements::DEFAULT,
+        "each has its own default"
+    );
+    let some = router(r#", "announce": { "burst": 2, "delay": 0 }"#).unwrap();
+    let announce = Announcements {
+        burst: 2,
+        delay: Duration::ZERO,
+        ..Announcements::DEFAULT
+    };
+    assert_eq!(some.announce, announce);
 }
 
 #[test]
@@ -193,6 +238,42 @@ fn ranges_end_where_they_should() {
         (
             r#""version": 2, "authentication": { "pass": { "password": "12345678" } }"#,
             r#""version": 2, "authentication": { "pass": { "password": "12345678ä" } }"#,
+        ),
+        (r#""preemptDelay": 1000"#, r#""preemptDelay": 1000.001"#),
+        (r#""preemptDelay": 0"#, r#""preemptDelay": -1"#),
+        (r#""startupDelay": "1000s""#, r#""startupDelay": "17m""#),
+        (r#""startupDelay": "1ms""#, r#""startupDelay": "1""#),
+        (
+            r#""announce": { "burst": 1 }"#,
+            r#""announce": { "burst": 0 }"#,
+        ),
+        (
+            r#""announce": { "burst": 100 }"#,
+            r#""announce": { "burst": 101 }"#,
+        ),
+        (
+            r#""announce": { "delay": 1000 }"#,
+            r#""announce": { "delay": 1001 }"#,
+        ),
+        (
+            r#""announce": { "refresh": 0 }"#,
+            r#""announce": { "refresh": "999ms" }"#,
+        ),
+        (
+            r#""announce": { "refresh": 1 }"#,
+            r#""announce": { "refresh": "1ms" }"#,
+        ),
+        (
+            r#""announce": { "refresh": "24h" }"#,
+            r#""announce": { "refresh": 86401 }"#,
+        ),
+        (
+            r#""announce": { "pace": 0 }"#,
+            r#""announce": { "pace": -1 }"#,
+        ),
+        (
+            r#""announce": { "pace": 1000000 }"#,
+            r#""announce": { "pace": 1000001 }"#,
         ),
         (
             r#""interface": "fifteen-bytes-x""#,
@@ -308,6 +389,32 @@ fn what_is_hardly_meant_is_a_warning() {
     instances.VI_1.virtualAddresses[1] = "192.0.2.255/24": is the broadcast address of its network, no host's: 192.0.2.1/24 would be the first host's
     instances.VI_1.virtualAddresses[2] = "192.0.2.128/25": is the address of the network itself, no host's: 192.0.2.129/25 would be the first host's
     "#);
+}
+
+#[test]
+fn a_delay_without_an_effect_is_a_warning() {
+    let warned = |entries: &str| {
+        warnings(&format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                           "virtualAddresses": ["192.0.2.1/24"], {entries} }} }} }}"#
+        ))
+    };
+    assert_snapshot!(warned(r#""priority": 255, "preemptDelay": 10, "startupDelay": "1m""#), @r#"
+    instances.VI_1.preemptDelay = 10: has no effect: with priority 255 it always takes over at once
+    instances.VI_1.startupDelay = "1m": has no effect: with priority 255 it is master at once
+    "#);
+    assert_snapshot!(warned(r#""preempt": false, "preemptDelay": 10"#), @r#"instances.VI_1.preemptDelay = 10: has no effect: "preempt" is false, so that it never takes over from a lower priority"#);
+    assert_snapshot!(warned(r#""priority": 255, "preempt": false, "preemptDelay": 10"#), @"
+    instances.VI_1.preempt = false: has no effect: with priority 255 it always takes over
+    instances.VI_1.preemptDelay = 10: has no effect: with priority 255 it always takes over at once
+    ");
+    for fine in [
+        r#""preempt": false, "preemptDelay": 0"#,
+        r#""priority": 255, "preemptDelay": 0, "startupDelay": 0"#,
+        r#""preempt": true, "preemptDelay": 10, "startupDelay": 10"#,
+    ] {
+        assert_eq!(warned(fine), "", "{fine}");
+    }
 }
 
 #[test]

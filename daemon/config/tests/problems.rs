@@ -65,12 +65,30 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "authentication", "track", "virtualMac", "source" or "virtualAddresses""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "authentication", "track", "virtualMac", "source" or "virtualAddresses""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
     trackers.t.scrpt: unknown key: did you mean "script"?
     "#);
+}
+
+#[test]
+fn delays_and_announcements_out_of_range_come_with_the_range() {
+    assert_snapshot!(problems_of_instance(
+        r#""preemptDelay": 1001, "startupDelay": "20m", "announce": { "burst": 0, "delay": "1h",
+           "refresh": 0.1, "onLowerPriority": 1, "pace": 2000000, "repeat": 5 }"#
+    ), @r#"
+    instances.VI_1.preemptDelay = 1001: must be 0 to 1000s
+    instances.VI_1.startupDelay = "20m": must be 0 to 1000s
+    instances.VI_1.announce.burst = 0: must be 1 to 100
+    instances.VI_1.announce.delay = "1h": must be 0 to 1000s
+    instances.VI_1.announce.refresh = 0.1: must be 1s to 24h, or 0 for never
+    instances.VI_1.announce.onLowerPriority = 1: must be true or false, not a number
+    instances.VI_1.announce.pace = 2000000: must be 1 to 1000000 announcements a second, or 0 for as fast as possible
+    instances.VI_1.announce.repeat: unknown key: here may be "burst", "delay", "refresh", "onLowerPriority" or "pace"
+    "#);
+    assert_snapshot!(problems_of_instance(r#""announce": 5"#), @"instances.VI_1.announce = 5: must be an object, not a number");
 }
 
 #[test]
