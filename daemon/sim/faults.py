@@ -164,6 +164,74 @@ FAULTS = [
         "            ..self.enter(Phase::Master(master), cause)",
     ),
     Fault(
+        "a lower priority is preempted without the delay",
+        BACKUP,
+        "            let delayed = respite.since + settings.preempt_delay;",
+        "            let delayed = respite.since;",
+    ),
+    Fault(
+        "the delay of preemption delays a succession too",
+        BACKUP,
+        "        preempts_at.map_or(self.down_at, |at| at.min(self.down_at))",
+        "        preempts_at.unwrap_or(self.down_at)",
+    ),
+    Fault(
+        "every advertisement begins the delay anew",
+        BACKUP,
+        "        let respite = *self.respite.get_or_insert(Respite {",
+        "        let respite = *self.respite.insert(Respite {",
+    ),
+    Fault(
+        "a third one of lower priority hastens the end of the master",
+        BACKUP,
+        "        self.down_at = respite\n"
+        "            .undelayed\n"
+        "            .max(heard_at + down_interval(settings, advert.interval));",
+        "        self.down_at = heard_at + down_interval(settings, advert.interval);",
+    ),
+    Fault(
+        "nobody listens for the startup delay",
+        BACKUP,
+        "            at.max(quiet_until)",
+        "            at",
+    ),
+    Fault(
+        "every reload prolongs the startup delay",
+        ROUTER,
+        "self.quiet_until - before.saturating_sub(settings.startup_delay);",
+        "now + settings.startup_delay;",
+    ),
+    Fault(
+        "there is no second announcement",
+        MASTER,
+        "        master.announce_at = master.next_announcement(now, settings);\n",
+        "",
+    ),
+    Fault(
+        "late announcements shift the following ones",
+        MASTER,
+        "next_due(self.since, refresh, now));",
+        "now + refresh);",
+    ),
+    Fault(
+        "a lower priority is contradicted whatever the settings say",
+        MASTER,
+        "        if settings.announce.on_lower_priority {",
+        "        if true {",
+    ),
+    Fault(
+        "an announcement that comes too soon is left out",
+        MASTER,
+        "                self.correct_at = Some(earliest);",
+        "",
+    ),
+    Fault(
+        "each announcement is sent once",
+        EFFECTS,
+        "                burst: announce.burst,",
+        "                burst: 1,",
+    ),
+    Fault(
         "a new master announces nothing",
         EFFECTS,
         "        if became_master || announce {",

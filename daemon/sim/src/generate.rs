@@ -3,13 +3,16 @@
 //! Configurations are such as `vrrp-config` lets pass: no VRID and no address twice on an interface,
 //! whole seconds in version 2, priority 255 for a host that has the addresses.
 
+use std::collections::BTreeSet;
+
 use arbitrary::Unstructured;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
 use vrrp_proto::Version;
 
 use crate::scenario::{
-    Action, Config, ForeignSpec, HostSpec, Make, RouterConfig, Scenario, Step, TrackerConfig,
+    Action, AnnounceConfig, Config, ForeignSpec, HostSpec, Make, RouterConfig, Scenario, Step,
+    TrackerConfig,
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
@@ -28,11 +31,12 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     let mut choices = Choices(Unstructured::new(bytes));
     let seed = choices.number(0..=u64::MAX);
     let services = choices.services();
-    let hosts: Vec<HostSpec> = (0..choices.pick(&[2, 2, 2, 3, 3, 4, 5, MAX_HOSTS]))
+    let mut hosts: Vec<HostSpec> = (0..choices.pick(&[2, 2, 2, 3, 3, 4, 5, MAX_HOSTS]))
         .map(|_| choices.host(&services))
         .collect();
     let foreign = choices.foreign(&services);
-    let steps = choices.steps(&services, &hosts, foreign.len());
+    let mut steps = choices.steps(&services, &hosts, foreign.len());
+    choices.delays(&mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -57,6 +61,14 @@ impl Service {
     fn name(&self) -> String {
         format!("VI_{}", self.vrid)
     }
+}
+
+/// What a router waits for, in milliseconds, and how it announces.
+#[derive(Clone, Copy, Debug, Default)]
+struct Delays {
+    preempt: u32,
+    startup: u32,
+    announce: AnnounceConfig,
 }
 
 /// Choices that are drawn from bytes, and are the first possible ones when these are used up.
@@ -152,6 +164,9 @@ impl Choices<'_> {
             password: service.password,
             addresses: self.addresses(service),
             tracks: self.tracks(),
+            preempt_delay: 0,
+            startup_delay: 0,
+            announce: AnnounceConfig::default(),
         };
         self.set_interval(&mut router, 10);
         router
@@ -366,6 +381,64 @@ impl Choices<'_> {
                 kinds: self.number(1..=u16::MAX),
             },
             _ => Action::Mend,
+        }
+    }
+
+    /// Gives some of the routers delays and ways to announce, and some reloads others. It comes last, so
+    /// that what the bytes before stand for stays what it was.
+    fn delays(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
+        for (index, host) in (0_u8..).zip(hosts) {
+            let mut configs = vec![&mut host.config];
+            configs.extend(steps.iter_mut().filter_map(|step| match &mut step.action {
+                Action::Reload { host, config } if *host == index => Some(config),
+                _ => None,
+            }));
+            let names: Vec<String> = configs
+                .iter()
+                .flat_map(|config| config.routers.keys().cloned())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect();
+            for name in names {
+                let mut delays = Delays::default();
+                for (n, config) in configs.iter_mut().enumerate() {
+                    let Some(router) = config.routers.get_mut(&name) else {
+                        continue;
+                    };
+                    if self.percent(if n == 0 { 35 } else { 20 }) {
+                        delays = self.some_delays(router.interval);
+                    }
+                    router.preempt_delay = delays.preempt;
+                    router.startup_delay = delays.startup;
+                    router.announce = delays.announce;
+                }
+            }
+        }
+    }
+
+    /// Of a router with this interval in hundredths of a second: below what it waits for a master,
+    /// and beyond.
+    fn some_delays(&mut self, interval: u16) -> Delays {
+        let interval = u32::from(interval) * 10;
+        let mut delay = || {
+            let intervals = self.pick(&[0, 0, 1, 3, 4, 9]);
+            (interval * intervals + self.pick(&[0, 0, 1, 500])).min(1_000_000)
+        };
+        let (preempt, startup) = (delay(), delay());
+        let announce = if self.percent(40) {
+            AnnounceConfig::default()
+        } else {
+            AnnounceConfig {
+                burst: self.pick(&[1, 1, 3, 100]),
+                delay: self.pick(&[1_000, 0, 1, 300, 5_000]),
+                refresh: self.pick(&[0, 0, 1_000, 1_500, 7_000]),
+                on_lower_priority: !self.percent(20),
+            }
+        };
+        Delays {
+            preempt,
+            startup,
+            announce,
         }
     }
 

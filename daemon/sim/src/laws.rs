@@ -11,6 +11,9 @@ pub enum Law {
     Cause,
     /// Only a master speaks; it says what it is; a new one says it and announces its addresses.
     Speaker,
+    /// A master announces its addresses when its settings say so and after somebody else may have
+    /// misled the neighbours, and not at other times.
+    Announcement,
     /// Whoever stood still for longer than others wait does not speak before it has listened.
     Overslept,
     /// What must not be believed changes nothing.

@@ -9,7 +9,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use vrrp_proto::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
+use vrrp_proto::params::{
+    Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
+};
 use vrrp_proto::{AdvertInterval, InterfaceAddress, Password, Priority, Version, Vrid};
 
 /// The password of those that have one.
@@ -80,6 +82,40 @@ pub struct RouterConfig {
     pub addresses: Vec<u8>,
     /// The trackers that it follows, each with its weight, or 0 where down means fault.
     pub tracks: Vec<(String, i16)>,
+    /// For how many milliseconds it leaves a master of lower priority in peace.
+    #[serde(default)]
+    pub preempt_delay: u32,
+    /// For how many milliseconds it listens at least after its start.
+    #[serde(default)]
+    pub startup_delay: u32,
+    /// How it announces its addresses.
+    #[serde(default)]
+    pub announce: AnnounceConfig,
+}
+
+/// How a master announces its addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct AnnounceConfig {
+    /// How many times at once.
+    pub burst: u8,
+    /// How many milliseconds after it became master a second time, or 0 for not at all.
+    pub delay: u32,
+    /// Every how many milliseconds, or 0 for never.
+    pub refresh: u32,
+    /// Whether because of a lower priority.
+    pub on_lower_priority: bool,
+}
+
+impl Default for AnnounceConfig {
+    fn default() -> Self {
+        Self {
+            burst: 1,
+            delay: 1_000,
+            refresh: 0,
+            on_lower_priority: true,
+        }
+    }
 }
 
 /// A tracker in the configuration of a host.
@@ -249,6 +285,16 @@ impl RouterConfig {
             .map(|number| virtual_address(self.segment, *number))
     }
 
+    /// For how long it leaves a master of lower priority in peace.
+    pub fn preempt_delay(&self) -> Duration {
+        Duration::from_millis(self.preempt_delay.into())
+    }
+
+    /// For how long it listens at least after its start.
+    pub fn startup_delay(&self) -> Duration {
+        Duration::from_millis(self.startup_delay.into())
+    }
+
     fn params(&self) -> RouterParams {
         let interface = interface_name(self.segment).into();
         RouterParams {
@@ -256,7 +302,16 @@ impl RouterConfig {
             priority: self.configured_priority(),
             interval: self.advert_interval(),
             preempt: self.preempt,
+            preempt_delay: self.preempt_delay(),
             expect_master: self.expect_master,
+            startup_delay: self.startup_delay(),
+            announce: Announcements {
+                burst: self.announce.burst,
+                delay: Duration::from_millis(self.announce.delay.into()),
+                refresh: Duration::from_millis(self.announce.refresh.into()),
+                on_lower_priority: self.announce.on_lower_priority,
+                pace: 0,
+            },
             password: self.password(),
             tracks: self
                 .tracks

@@ -1,7 +1,7 @@
 //! From a long story to a short one in which the same law is broken.
 
 use crate::laws::Law;
-use crate::scenario::Scenario;
+use crate::scenario::{AnnounceConfig, Scenario};
 use crate::world::run;
 
 /// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
@@ -91,6 +91,9 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
             add(&|s| router(s, &|r| r.password = false));
             add(&|s| router(s, &|r| r.preempt = true));
             add(&|s| router(s, &|r| r.interval = 100));
+            add(&|s| router(s, &|r| r.preempt_delay = 0));
+            add(&|s| router(s, &|r| r.startup_delay = 0));
+            add(&|s| router(s, &|r| r.announce = AnnounceConfig::default()));
         }
         for name in host.config.trackers.keys() {
             add(&|s| {

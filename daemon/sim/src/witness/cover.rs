@@ -50,16 +50,19 @@ impl Witness {
             Fed::Tick => {
                 for router in self.routers.values() {
                     match &router.phase {
-                        Phase::Backup(listening) if now >= listening.down_at => {
-                            let late = now.since(listening.down_at) > listening.interval;
-                            let event = if late {
+                        Phase::Backup(listening) => {
+                            let priority = self.priority(&router.config);
+                            let due = router.take_over_at(listening, priority);
+                            let event = if now < due {
+                                Event::EarlyTick
+                            } else if now.since(due) > listening.interval {
                                 Event::Overslept
                             } else {
                                 Event::Deadline
                             };
                             count(router, event);
                         }
-                        Phase::Master { sent_at, told } => {
+                        Phase::Master { sent_at, told, .. } => {
                             let slept = now.since(*sent_at);
                             let due = record
                                 .deadline_before
@@ -72,7 +75,7 @@ impl Witness {
                                 count(router, Event::EarlyTick);
                             }
                         }
-                        Phase::Fault | Phase::Backup(_) => count(router, Event::EarlyTick),
+                        Phase::Fault => count(router, Event::EarlyTick),
                         Phase::Init => {}
                     }
                 }

@@ -5,10 +5,11 @@
 //! are foretold, and anything else breaks a law. Where the host's own circumstances decide (links,
 //! trackers, the operator) the transition is followed, and its cause has to be true.
 
+mod announcing;
 mod cover;
 mod reference;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -137,7 +138,7 @@ impl Witness {
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {
                 self.watch_unconcerned(config, record)?;
-                self.reconfigure(config);
+                self.reconfigure(now, config);
                 self.follow(now, record, awake)?;
                 self.routers
                     .retain(|name, _| config.routers.contains_key(name));
@@ -193,6 +194,12 @@ impl Witness {
             router.hear(now, arrived.min(now), packet, &says, priority)
         });
         compare(&name, foretold.as_ref(), record)?;
+        let announces = foretold.is_none()
+            && self
+                .routers
+                .get_mut(&name)
+                .is_some_and(|router| router.announces_against(now, &says));
+        self.compare_announcement(&name, announces, record)?;
         match transitions(record).find(|transition| *transition.router != *name) {
             Some(other) => {
                 Err(Law::Cause.broken(format!("{} moved by a packet of {name}", other.router)))
@@ -228,8 +235,55 @@ impl Witness {
                 .get_mut(&name)
                 .and_then(|router| router.tick(now, priority));
             compare(&name, foretold.as_ref(), record)?;
+            let announces = match &foretold {
+                Some(foretold) => foretold.to == State::Master,
+                None => self
+                    .routers
+                    .get_mut(&name)
+                    .is_some_and(|router| router.announces_by_time(now)),
+            };
+            self.compare_announcement(&name, announces, record)?;
         }
         Ok(())
+    }
+
+    /// Whether it announces all of its addresses, as often as it is to, or none.
+    fn compare_announcement(
+        &self,
+        name: &str,
+        foretold: bool,
+        record: &Record,
+    ) -> Result<(), Broken> {
+        let config = &self.routers[name].config;
+        let mut announced = BTreeSet::new();
+        for output in &record.outputs {
+            let Output::Announce(Announcement {
+                addresses, burst, ..
+            }) = output
+            else {
+                continue;
+            };
+            let own = config
+                .virtual_addresses()
+                .filter(|own| addresses.contains(own));
+            let before = announced.len();
+            announced.extend(own);
+            if announced.len() > before && *burst != config.announce.burst {
+                return Err(Law::Announcement.broken(format!("{name} announces {burst} times")));
+            }
+        }
+        let wanted: BTreeSet<InterfaceAddress> = if foretold {
+            config.virtual_addresses().collect()
+        } else {
+            BTreeSet::new()
+        };
+        if announced == wanted {
+            Ok(())
+        } else {
+            Err(Law::Announcement.broken(format!(
+                "{name} has to announce {wanted:?}, and announces {announced:?}"
+            )))
+        }
     }
 
     /// A reload changes nothing of what it does not concern.
@@ -272,7 +326,7 @@ impl Witness {
         Ok(())
     }
 
-    fn reconfigure(&mut self, config: &Config) {
+    fn reconfigure(&mut self, now: Instant, config: &Config) {
         let known = std::mem::take(&mut self.trackers);
         for (name, tracker) in &config.trackers {
             let kept = known
@@ -299,8 +353,9 @@ impl Witness {
                 config: new.clone(),
                 phase: Phase::Init,
                 source: None,
+                quiet_until: Instant::ZERO,
             });
-            router.config.clone_from(new);
+            router.reconfigure(now, new);
         }
     }
 
@@ -359,6 +414,9 @@ impl Witness {
             };
             if let Some(router) = self.routers.get_mut(name) {
                 router.phase = phase;
+                if transition.from == State::Init {
+                    router.quiet_until = now + router.config.startup_delay();
+                }
             }
         }
         Ok(())
@@ -378,7 +436,7 @@ impl Witness {
             Cause::Started => matches!(record.fed, Fed::Configure(_)),
             Cause::Owner => router.config.priority == 255,
             Cause::Overslept { lasted } => match router.phase {
-                Phase::Master { sent_at, told } => {
+                Phase::Master { sent_at, told, .. } => {
                     *lasted == now.since(sent_at)
                         && router.config.priority != 255
                         && *lasted > others_wait(&router.config, told)
@@ -531,6 +589,7 @@ impl Witness {
                 Phase::Master {
                     sent_at,
                     told: said,
+                    ..
                 } => {
                     if now.since(*sent_at) > others_wait(&router.config, *said)
                         && router.config.priority != 255
@@ -583,8 +642,17 @@ impl Witness {
         for (name, router) in &self.routers {
             let latest = match &router.phase {
                 Phase::Init | Phase::Fault => continue,
-                Phase::Backup(listening) => listening.down_at,
-                Phase::Master { sent_at, told } => *sent_at + *told,
+                Phase::Backup(listening) => {
+                    router.take_over_at(listening, self.priority(&router.config))
+                }
+                Phase::Master {
+                    sent_at,
+                    told,
+                    announcing,
+                } => {
+                    let advert_at = *sent_at + *told;
+                    announcing.next().map_or(advert_at, |at| at.min(advert_at))
+                }
             };
             if record
                 .deadline_after

@@ -9,6 +9,7 @@ use vrrp_proto::{Cause, Instant, State, Transition};
 use crate::foreign::skew;
 use crate::host::{Datagram, Says};
 use crate::scenario::RouterConfig;
+use crate::witness::announcing::Announcing;
 
 /// A router as the RFCs have it.
 #[derive(Clone, Debug)]
@@ -17,6 +18,8 @@ pub(crate) struct Watched {
     pub(super) phase: Phase,
     /// The address from which it spoke last.
     pub(super) source: Option<IpAddr>,
+    /// Until when it does not take over, because it was started a short time ago.
+    pub(super) quiet_until: Instant,
 }
 
 #[derive(Clone, Debug)]
@@ -24,7 +27,11 @@ pub(super) enum Phase {
     Init,
     Fault,
     Backup(Listening),
-    Master { sent_at: Instant, told: Duration },
+    Master {
+        sent_at: Instant,
+        told: Duration,
+        announcing: Announcing,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -33,6 +40,9 @@ pub(super) struct Listening {
     heard_at: Instant,
     pub(super) interval: Duration,
     last: Option<Heard>,
+    /// Somebody of lower priority is left in peace: since when, and when it would have been
+    /// preempted without a delay.
+    in_peace: Option<(Instant, Instant)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +131,29 @@ impl Watched {
         );
         if let Phase::Backup(listening) = &mut self.phase {
             let obeyed = says.priority >= priority || !preempts || (yielding && !overslept);
+            let delays = self.config.preempt_delay > 0 && self.config.priority != 255;
+            if !obeyed && says.priority > 0 && delays {
+                // It counts as a master until its time has come, but does not hasten the end of
+                // whoever is waited for.
+                let could_since = match listening.last {
+                    Some(Heard { obeyed: true, .. }) => arrived,
+                    _ => listening.heard_at,
+                };
+                let (_, undelayed) = *listening
+                    .in_peace
+                    .get_or_insert((could_since, listening.down_at));
+                let silent_at =
+                    arrived + 3 * says.interval + skew(version, priority, says.interval);
+                listening.down_at = silent_at.max(undelayed);
+                listening.interval = says.interval;
+                listening.heard_at = arrived;
+                listening.last = Some(Heard {
+                    from,
+                    priority: says.priority,
+                    obeyed,
+                });
+                return foretold;
+            }
             if says.priority == 0 {
                 listening.down_at = arrived + skew(version, priority, listening.interval);
             } else if obeyed {
@@ -128,6 +161,7 @@ impl Watched {
                 listening.heard_at = arrived;
                 listening.down_at =
                     arrived + 3 * says.interval + skew(version, priority, says.interval);
+                listening.in_peace = None;
             }
             let obeyed = says.priority == 0 || obeyed;
             let is_third = |last: Heard| last.obeyed && last.from != from;
@@ -149,15 +183,16 @@ impl Watched {
             Phase::Master { .. } => return self.oversleep(now, priority),
             Phase::Backup(listening) => listening.clone(),
         };
-        if now < listening.down_at {
+        let due = self.take_over_at(&listening, priority);
+        if now < due {
             return None;
         }
-        if now.since(listening.down_at) > listening.interval {
+        let wait = 3 * listening.interval + skew(self.config.version, priority, listening.interval);
+        if now.since(due) > listening.interval {
             // It has slept through advertisements as well.
-            let wait =
-                3 * listening.interval + skew(self.config.version, priority, listening.interval);
             self.phase = Phase::Backup(Listening {
                 down_at: now + wait,
+                in_peace: listening.in_peace.map(|(since, _)| (since, now + wait)),
                 ..listening
             });
             return None;
@@ -170,21 +205,22 @@ impl Watched {
                 from,
                 priority: theirs,
                 obeyed: false,
-            }) => Cause::Preempted {
-                master: from,
-                theirs,
-                ours: priority,
-                waited: Duration::ZERO,
-            },
+            }) if listening.in_peace.is_none() || now < listening.heard_at + wait => {
+                Cause::Preempted {
+                    master: from,
+                    theirs,
+                    ours: priority,
+                    waited: listening
+                        .in_peace
+                        .map_or(Duration::ZERO, |(since, _)| now.since(since)),
+                }
+            }
             last => Cause::Silence {
                 master: last.map(|heard| heard.from),
                 lasted: now.since(listening.heard_at),
             },
         };
-        self.phase = Phase::Master {
-            sent_at: now,
-            told: self.config.interval(),
-        };
+        self.phase = self.master(now);
         Some(Foretold {
             to: State::Master,
             cause,
@@ -193,7 +229,7 @@ impl Watched {
 
     /// A master that has been silent for as long as others wait listens first.
     fn oversleep(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
-        let Phase::Master { sent_at, told } = self.phase else {
+        let Phase::Master { sent_at, told, .. } = self.phase else {
             return None;
         };
         let lasted = now.since(sent_at);
@@ -224,16 +260,14 @@ impl Watched {
                     heard_at: now,
                     interval,
                     last: None,
+                    in_peace: None,
                 }))
             }
             (Cause::Started | Cause::Recovered(_), State::Backup) if !owner => {
                 Some(self.listen_to_all(now, priority))
             }
             (Cause::Overslept { .. }, State::Backup) => Some(self.listen_to_all(now, priority)),
-            (Cause::Owner | Cause::Recovered(_), State::Master) if owner => Some(Phase::Master {
-                sent_at: now,
-                told: self.config.interval(),
-            }),
+            (Cause::Owner | Cause::Recovered(_), State::Master) if owner => Some(self.master(now)),
             (Cause::Unable(_), State::Fault) => Some(Phase::Fault),
             (Cause::Stopped | Cause::Removed | Cause::Redefined, State::Init) => Some(Phase::Init),
             _ => None,
@@ -247,7 +281,68 @@ impl Watched {
             heard_at: now,
             interval,
             last: None,
+            in_peace: None,
         })
+    }
+
+    fn master(&self, now: Instant) -> Phase {
+        Phase::Master {
+            sent_at: now,
+            told: self.config.interval(),
+            announcing: Announcing::since(now, &self.config.announce),
+        }
+    }
+
+    /// When a listening router takes over unless it hears something.
+    pub(super) fn take_over_at(&self, listening: &Listening, priority: u8) -> Instant {
+        let config = &self.config;
+        let mut at = listening.down_at;
+        let is_lower = |last: Heard| !last.obeyed && last.priority < priority;
+        if let Some((since, undelayed)) = listening.in_peace
+            && listening.last.is_some_and(is_lower)
+            && config.preempt
+        {
+            at = at.min(undelayed.max(since + config.preempt_delay()));
+        }
+        if config.priority == 255 {
+            at
+        } else {
+            at.max(self.quiet_until)
+        }
+    }
+
+    /// Its settings are others from now on.
+    pub(super) fn reconfigure(&mut self, now: Instant, new: &RouterConfig) {
+        let (before, after) = (self.config.startup_delay(), new.startup_delay());
+        if after < before {
+            self.quiet_until = self.quiet_until - (before - after);
+        }
+        if let Phase::Master { announcing, .. } = &mut self.phase
+            && new.announce != self.config.announce
+        {
+            announcing.plan(now, &new.announce);
+        }
+        self.config.clone_from(new);
+    }
+
+    /// Whether it announces its addresses at a tick, having stayed master.
+    pub(super) fn announces_by_time(&mut self, now: Instant) -> bool {
+        let config = self.config.announce;
+        match &mut self.phase {
+            Phase::Master { announcing, .. } => announcing.tick(now, &config),
+            Phase::Init | Phase::Fault | Phase::Backup(_) => false,
+        }
+    }
+
+    /// Whether it announces its addresses because of an advertisement to which it does not yield.
+    pub(super) fn announces_against(&mut self, now: Instant, says: &Says) -> bool {
+        let config = self.config.announce;
+        match &mut self.phase {
+            Phase::Master { announcing, .. } if says.priority > 0 && config.on_lower_priority => {
+                announcing.contradict(now)
+            }
+            Phase::Master { .. } | Phase::Init | Phase::Fault | Phase::Backup(_) => false,
+        }
     }
 }
 

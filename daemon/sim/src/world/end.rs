@@ -189,9 +189,12 @@ impl World<'_> {
     }
 
     /// Whether others announce the addresses of a segment than those who agree on one master: other
-    /// virtual routers, other dialects, and other makes, which do not say a last word.
+    /// virtual routers, other dialects, and other makes, which do not say a last word. Or whether
+    /// somebody does not contradict those who misled the neighbours.
     fn is_contested(&self, segment: u8) -> bool {
+        let is_meek = |router: &RouterConfig| !router.announce.on_lower_priority;
         usize::from(self.stations()) > self.hosts.len()
+            || configured(self.scenario).any(is_meek)
             || self
                 .dialects
                 .iter()
@@ -307,14 +310,15 @@ pub(super) fn dialect(config: &RouterConfig) -> String {
 }
 
 /// How long each virtual router takes at most: a backup that has just begun to listen waits for
-/// three intervals and its skew, which is no more than one, and from then on the first word of the
-/// new master is heard at once. Clocks may be slow.
+/// three intervals and its skew, which is no more than one, and for its delays, and from then on the
+/// first word of the new master is heard at once. Clocks may be slow.
 pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
     let mut bounds = BTreeMap::new();
     let mut dialects: BTreeMap<(u8, u8), BTreeSet<String>> = BTreeMap::new();
     for router in configured(scenario) {
         let key = (router.segment, router.vrid);
-        let bound = router.interval() * 4 * 106 / 100 + SLACK;
+        let delays = router.preempt_delay() + router.startup_delay();
+        let bound = (router.interval() * 4 + delays) * 106 / 100 + SLACK;
         let known: &mut Duration = bounds.entry(key).or_default();
         *known = bound.max(*known);
         dialects.entry(key).or_default().insert(dialect(router));
