@@ -112,8 +112,8 @@ FAULTS = [
     Fault(
         "the interval of the master is not taken over",
         BACKUP,
-        "        self.interval = advert.interval;",
-        "",
+        "        self.interval = advert.interval;\n        self.down_at = heard_at",
+        "        self.down_at = heard_at",
     ),
     Fault(
         "a master that overslept goes on",
@@ -124,14 +124,14 @@ FAULTS = [
     Fault(
         "a backup that overslept takes over",
         ROUTER,
-        "            Phase::Backup(backup) if backup.has_overslept(now) => {",
-        "            Phase::Backup(backup) if false && backup.has_overslept(now) => {",
+        "                if now.since(due) > backup.interval(&settings) {",
+        "                if false && now.since(due) > backup.interval(&settings) {",
     ),
     Fault(
         "everybody preempts",
-        BACKUP,
-        "        let preempts = settings.preempt || settings.priority.is_owner();",
-        "        let preempts = true;",
+        ROUTER,
+        "        self.preempt || self.priority.is_owner()",
+        "        true",
     ),
     Fault(
         "who stops does not resign",
