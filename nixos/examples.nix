@@ -23,12 +23,18 @@ in
   };
 
   "Instance.advertInterval" = "100ms";
+  "Instance.announce" = {
+    burst = 3;
+    refresh = "10m";
+  };
   "Instance.authentication" = {
     pass.passwordFile = "/run/secrets/vrrp";
   };
   "Instance.interface" = "eth1";
   "Instance.preempt" = false;
+  "Instance.preemptDelay" = "5m";
   "Instance.priority" = 150;
+  "Instance.startupDelay" = "30s";
   "Instance.state" = "master";
   "Instance.track" = [
     "httpd"
@@ -40,6 +46,12 @@ in
   "Instance.version" = 2;
   "Instance.virtualAddresses" = [ "192.168.224.100/24" ];
   "Instance.virtualRouterId" = 51;
+
+  "Announce.burst" = 3;
+  "Announce.delay" = "2s";
+  "Announce.onLowerPriority" = false;
+  "Announce.pace" = 200;
+  "Announce.refresh" = "10m";
 
   "Authentication.pass" = {
     passwordFile = "/run/secrets/vrrp";

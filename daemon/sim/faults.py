@@ -182,7 +182,7 @@ FAULTS = [
         "        let respite = *self.respite.insert(Respite {",
     ),
     Fault(
-        "a third one of lower priority hastens the end of the master",
+        "who leaves a lower one in peace does not listen first",
         BACKUP,
         "        self.down_at = respite\n"
         "            .undelayed\n"

@@ -13,6 +13,7 @@ mod packets;
 mod process;
 mod reload;
 mod takeover;
+mod timing;
 mod trackers;
 
 use std::process::ExitCode;
@@ -30,6 +31,12 @@ fn main() -> ExitCode {
                 with_state_master_it_listens_for_one_interval_and_the_skew,
                 a_master_cut_off_in_both_directions_yields_when_it_hears_again,
                 every_signal_that_ends_it_in_order_hands_over;
+            timing:
+                a_lower_master_is_left_in_peace_for_the_delay,
+                the_delay_of_preemption_does_not_delay_a_succession,
+                it_listens_for_the_startup_delay_whatever_its_state,
+                a_burst_leaves_at_once_and_is_refreshed,
+                announcements_leave_no_faster_than_the_pace;
             killed:
                 cleanup_takes_off_what_a_killed_daemon_left_and_nothing_else,
                 cleanup_refuses_while_the_daemon_runs,
