@@ -207,18 +207,32 @@ impl Capture {
     /// # Errors
     /// When the file cannot be written.
     pub fn write_pcap(&self, path: impl AsRef<Path>) -> Result<()> {
-        let path = path.as_ref();
-        self.pcap(path).doing(format!("writing {}", path.display()))
+        self.write_pcap_of(path, |_| true)
     }
 
-    fn pcap(&self, path: &Path) -> io::Result<()> {
+    /// As [`Capture::write_pcap`], with those frames only that are `wanted`.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_pcap_of(
+        &self,
+        path: impl AsRef<Path>,
+        wanted: impl Fn(&Frame) -> bool,
+    ) -> Result<()> {
+        let path = path.as_ref();
+        self.pcap(path, wanted)
+            .doing(format!("writing {}", path.display()))
+    }
+
+    fn pcap(&self, path: &Path, wanted: impl Fn(&Frame) -> bool) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
         // Magic of nanoseconds, version 2.4, no zone, no accuracy, longest frame, Ethernet.
         for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 0x0004_0000, 1_u32] {
             file.write_all(&word.to_le_bytes())?;
         }
-        for frame in self.frames.entries() {
+        let frames = self.frames.entries();
+        for frame in frames.iter().filter(|frame| wanted(frame)) {
             let seconds = u32::try_from(frame.wall.as_secs()).unwrap_or(u32::MAX);
             let size = length(&frame.bytes);
             for word in [seconds, frame.wall.subsec_nanos(), size, size] {

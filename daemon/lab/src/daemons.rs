@@ -1,5 +1,7 @@
-//! The daemons under trial, each as a process of a host: `vrrpd` and, where it is installed,
-//! keepalived.
+//! The daemons under trial, each as a process of a host: `vrrpd` and, where they are installed,
+//! keepalived and FRR.
+
+mod frr;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,6 +17,8 @@ use crate::clock::Moment;
 use crate::error::{Doing, Error, Result};
 use crate::host::Host;
 use crate::process::{Line, Process};
+
+pub use frr::{Frr, frr_program};
 
 /// Where a host has its configurations. `/run` is its own.
 const VRRPD_CONFIG: &str = "/run/vrrpd.json";

@@ -40,6 +40,12 @@ pub type Outcome = Result<(), Failed>;
 /// A test: its name, which is a sentence, and what it does.
 pub type Test<'a> = (&'a str, fn() -> Outcome);
 
+/// A test that is made from data: its name, and what it does.
+pub type MadeTest = (String, Box<dyn Fn() -> Outcome + Send>);
+
+/// How many tests run side by side, unless they or the command line say something else.
+const SIDE_BY_SIDE: usize = 2;
+
 /// Runs the tests in isolation, with the options of `cargo test`. Call it first in `main`.
 ///
 /// Where the machine denies namespaces nothing is run and the result is a failure that says why;
@@ -52,6 +58,13 @@ pub fn run(tests: &[Test<'_>]) -> ExitCode {
 /// its remedy. If there is any, no test is run: with `CI` in the environment that is a failure,
 /// otherwise they are shown as ignored.
 pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
+    let made = |&(name, test): &Test<'_>| -> MadeTest { (name.to_owned(), Box::new(test)) };
+    run_made(tests.iter().map(made).collect(), missing, SIDE_BY_SIDE)
+}
+
+/// As [`run_where`], with `side_by_side` tests at a time: more than the usual two are for tests
+/// that mostly wait.
+pub fn run_made(tests: Vec<MadeTest>, missing: &[&str], side_by_side: usize) -> ExitCode {
     dispatch();
     let unable = !missing.is_empty();
     if unable {
@@ -68,7 +81,7 @@ pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
         }
     }
     let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(2);
+    arguments.test_threads.get_or_insert(side_by_side);
     if !arguments.list
         && !unable
         && let Err(error) = isolate()
@@ -86,17 +99,16 @@ pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
         metronome::start();
     }
     let trials = tests
-        .iter()
-        .map(|&(name, test)| (name.to_owned(), test))
+        .into_iter()
         .map(|(name, test)| {
-            Trial::test(name.clone(), move || run_steadily(&name, test)).with_ignored_flag(unable)
+            Trial::test(name.clone(), move || run_steadily(&name, &*test)).with_ignored_flag(unable)
         })
         .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// Runs a test, and again when it failed on a machine that stood still meanwhile.
-fn run_steadily(name: &str, test: fn() -> Outcome) -> Outcome {
+fn run_steadily(name: &str, test: &dyn Fn() -> Outcome) -> Outcome {
     let mut attempt = 1;
     loop {
         let started = Moment::now();

@@ -76,9 +76,10 @@ impl Host {
             cable.set_power(false)?;
         }
         // A dead host holds no address; watchers should see that now and not at the next boot.
-        for cable in &cables {
-            self.netlink
-                .flush(self.netlink.index_of(cable.interface())?)?;
+        for (index, name) in self.netlink.links()? {
+            if name != "lo" {
+                self.netlink.flush(index)?;
+            }
         }
         // Waits for the last process to be gone.
         drop(boot);
@@ -270,6 +271,27 @@ impl Host {
     /// When there is no such interface.
     pub fn set_link(&self, interface: &str, up: bool) -> Result<()> {
         self.netlink.set_up(self.netlink.index_of(interface)?, up)
+    }
+
+    /// Whether an interface is up and has a carrier.
+    ///
+    /// # Errors
+    /// When there is no such interface.
+    pub fn is_running(&self, interface: &str) -> Result<bool> {
+        self.netlink.is_running(interface)
+    }
+
+    /// Makes a macvlan on `parent` with the Ethernet address `mac`, in mode bridge and up, as FRR
+    /// wants it: held down by protocol (`protodown`) until somebody wants it up, and without an
+    /// IPv6 address of its own making. It lasts until the next boot.
+    ///
+    /// # Errors
+    /// When the kernel refuses, for example because there is one of that name.
+    pub fn add_macvlan(&self, name: &str, parent: &str, mac: [u8; 6]) -> Result<()> {
+        let parent = self.netlink.index_of(parent)?;
+        let index = self.netlink.add_macvlan(name, parent, mac)?;
+        self.netlink.set_protodown(index, true)?;
+        self.netlink.set_up(index, true)
     }
 
     /// The Ethernet address of an interface.

@@ -46,7 +46,7 @@
 //! - `flood` sends more than anybody should.
 //! - `httpd` is the web server, `harness` the `main` of test files, `metronome` its judge of the
 //!   machine, `sys` the unsafe kernel calls.
-//! - `daemons` runs `vrrpd` and keepalived on a host; nothing else here knows VRRP.
+//! - `daemons` runs `vrrpd`, keepalived and FRR on a host; nothing else here knows VRRP.
 //!
 //! Absent on purpose: no program is run to set anything up, and no state outlives the process.
 

@@ -10,9 +10,10 @@ use std::os::fd::AsRawFd;
 use futures_util::TryStreamExt;
 use rtnetlink::packet_route::address::{AddressAttribute, AddressMessage};
 use rtnetlink::packet_route::link::{
-    BridgeStpState, InfoData, InfoVeth, LinkAttribute, LinkMessage,
+    AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute,
+    LinkFlags, LinkMessage, MacVlanMode,
 };
-use rtnetlink::{Handle, LinkBridge, LinkUnspec, LinkVeth, new_connection};
+use rtnetlink::{Handle, LinkBridge, LinkMacVlan, LinkUnspec, LinkVeth, new_connection};
 use tokio::runtime::{Builder, Runtime};
 
 use crate::error::{Doing, Result};
@@ -71,6 +72,35 @@ impl Netlink {
             .doing(format!("making the cable {name} - {peer}"))
     }
 
+    /// Makes a macvlan in mode bridge with the Ethernet address `mac`, which is no part of any IPv6
+    /// address, and returns its index. It is down.
+    pub(crate) fn add_macvlan(&self, name: &str, parent: u32, mac: [u8; 6]) -> Result<u32> {
+        let doing = format!("making the macvlan {name}");
+        let link = LinkMacVlan::new(name, parent, MacVlanMode::Bridge)
+            .address(mac.to_vec())
+            .build();
+        self.wait(self.handle.link().add(link).execute())
+            .doing(doing.as_str())?;
+        let index = self.index_of(name)?;
+        // Not when it is made: the kernel takes what is IPv6's only for a link that there is.
+        let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
+        let link = LinkUnspec::new_with_index(index)
+            .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(
+                vec![mode],
+            )]))
+            .build();
+        self.wait(self.handle.link().set(link).execute())
+            .doing(doing)?;
+        Ok(index)
+    }
+
+    /// Takes the carrier from a link, whatever is below it, or gives it back.
+    pub(crate) fn set_protodown(&self, index: u32, down: bool) -> Result<()> {
+        let link = LinkUnspec::new_with_index(index).protodown(down).build();
+        self.wait(self.handle.link().set(link).execute())
+            .doing(format!("setting protodown {down} for link {index}"))
+    }
+
     pub(crate) fn delete_link(&self, index: u32) -> Result<()> {
         self.wait(self.handle.link().del(index).execute())
             .doing(format!("deleting link {index}"))
@@ -98,6 +128,12 @@ impl Netlink {
     pub(crate) fn index_of(&self, name: &str) -> Result<u32> {
         let link = self.link(name)?;
         Ok(link.header.index)
+    }
+
+    /// Whether a link is up and has a carrier.
+    pub(crate) fn is_running(&self, name: &str) -> Result<bool> {
+        let flags = self.link(name)?.header.flags;
+        Ok(flags.contains(LinkFlags::Up | LinkFlags::LowerUp))
     }
 
     /// Index and name of every link.

@@ -53,6 +53,10 @@ fn main() -> ExitCode {
         ),
         ("a process is watched", a_process_is_watched),
         ("disks are the host's own", disks_are_the_hosts_own),
+        (
+            "a macvlan is held down and has what it was given",
+            a_macvlan_is_held_down_and_has_what_it_was_given,
+        ),
         ("addresses are watched", addresses_are_watched),
         ("a capture sees arp in order", a_capture_sees_arp_in_order),
         (
@@ -216,6 +220,22 @@ fn a_reboot_forgets_added_addresses_and_run() -> Outcome {
     assert!(pair.left.shell("ip link show dummy7").is_err());
     assert!(pair.left.addresses("ens33")?.contains(&(LEFT.parse()?, 24)));
     assert!(pair.left.shell("cat /run/httpd/httpd.pid").is_err());
+    Ok(())
+}
+
+fn a_macvlan_is_held_down_and_has_what_it_was_given() -> Outcome {
+    const MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
+    let pair = Pair::new()?;
+    pair.left.add_macvlan("vrrp51", "ens33", MAC)?;
+    pair.left.add_address("vrrp51", VIP, 24)?;
+    assert_eq!(pair.left.mac("vrrp51")?, MAC);
+    assert!(!pair.left.is_running("vrrp51")? && pair.left.is_running("ens33")?);
+    pair.left.shell("ip link set vrrp51 protodown off")?;
+    assert!(pair.left.is_running("vrrp51")?);
+    assert_eq!(pair.left.addresses("vrrp51")?, [(VIP, 24)]);
+    // A dead host holds nothing on any interface.
+    pair.left.power_off()?;
+    assert!(!pair.left.holds(VIP)?);
     Ok(())
 }
 

@@ -5,7 +5,10 @@
     reason = "each test program compiles this for itself and uses another part"
 )]
 
+pub(crate) mod tshark;
+
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -38,15 +41,49 @@ pub(crate) const fn vip(last: u8) -> IpAddr {
 
 /// The `main` of a test program.
 pub(crate) fn main(tests: &[harness::Test<'_>], missing: &[&str]) -> ExitCode {
+    built().unwrap_or_else(|| harness::run_where(tests, missing))
+}
+
+/// The `main` of a test program whose tests are made from data, `side_by_side` at a time.
+pub(crate) fn main_of(
+    tests: Vec<harness::MadeTest>,
+    missing: &[&str],
+    side_by_side: usize,
+) -> ExitCode {
+    built().unwrap_or_else(|| harness::run_made(tests, missing, side_by_side))
+}
+
+/// Has the daemon built; the end of the program when it cannot be.
+fn built() -> Option<ExitCode> {
     vrrp_lab::dispatch();
-    if let Err(error) = vrrpd_program() {
-        #[expect(clippy::print_stderr, reason = "the outcome of the program")]
-        {
-            eprintln!("{error}");
-        }
-        return ExitCode::FAILURE;
+    let error = vrrpd_program().err()?;
+    #[expect(clippy::print_stderr, reason = "the outcome of the program")]
+    {
+        eprintln!("{error}");
     }
-    harness::run_where(tests, missing)
+    Some(ExitCode::FAILURE)
+}
+
+/// Whether a word of a configuration stands in the program that reads it. A version number would
+/// not say it of every build.
+pub(crate) fn has_word(program: &Path, word: &str) -> bool {
+    std::fs::read(program).is_ok_and(|program| {
+        program
+            .windows(word.len())
+            .any(|part| part == word.as_bytes())
+    })
+}
+
+/// Says what is not run, which is not hidden.
+#[expect(clippy::print_stderr, reason = "part of the outcome of the program")]
+pub(crate) fn say(text: &str) {
+    // Not in a host's init, which is this program too.
+    if std::env::args()
+        .nth(1)
+        .is_none_or(|argument| !argument.starts_with("__"))
+    {
+        eprintln!("{text}");
+    }
 }
 
 /// Names tests after their functions, with their module.

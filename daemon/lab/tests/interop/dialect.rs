@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use vrrp_lab::daemons::keepalived_program;
 
-use crate::common::{instance, tracked, with};
+use crate::common::{has_word, instance, tracked, tshark, with};
 
 /// The course's configuration of the backup, word for word, but for `lvs_sync_daemon_interface`,
 /// which needs IPVS.
@@ -94,6 +94,14 @@ impl Dialect {
         self.interval() * 3 + self.skew(priority)
     }
 
+    /// What tshark should see.
+    pub(crate) fn expected(self) -> tshark::Expected {
+        tshark::Expected {
+            version: if self == Self::Two { 2 } else { 3 },
+            message_only: self == Self::ThreeMessageOnly,
+        }
+    }
+
     /// keepalived's configuration; with BACKUP and 99 the course's own.
     pub(crate) fn keepalived(self, state: &str, priority: u8) -> String {
         let text = match self {
@@ -137,8 +145,5 @@ impl Dialect {
 
 /// Whether the installed keepalived can leave the pseudo-header out (Debian's 2.2.7 cannot).
 pub(crate) fn keepalived_knows_message_only() -> bool {
-    const WORD: &[u8] = b"v3_checksum_as_v2";
-    keepalived_program()
-        .and_then(|program| std::fs::read(program).ok())
-        .is_some_and(|program| program.windows(WORD.len()).any(|part| part == WORD))
+    keepalived_program().is_some_and(|program| has_word(&program, "v3_checksum_as_v2"))
 }

@@ -6,7 +6,6 @@ mod common;
 mod dialect;
 mod peers;
 mod together;
-mod tshark;
 
 use std::process::ExitCode;
 
@@ -39,21 +38,10 @@ fn main() -> ExitCode {
         tests.extend(message_only);
     } else if missing.is_empty() {
         for (name, _) in message_only {
-            say(&format!(
+            common::say(&format!(
                 "{name}: NOT RUN: this keepalived has no v3_checksum_as_v2"
             ));
         }
     }
     common::main(&tests, &missing)
-}
-
-#[expect(clippy::print_stderr, reason = "what is not run is said, not hidden")]
-fn say(text: &str) {
-    // Not in a host's init, which is this program too.
-    if std::env::args()
-        .nth(1)
-        .is_none_or(|argument| !argument.starts_with("__"))
-    {
-        eprintln!("{text}");
-    }
 }

@@ -3,9 +3,8 @@
 use vrrp_lab::daemons::{Keepalived, Vrrpd};
 use vrrp_lab::{AddressWatch, Capture, Filter, Host, Moment, Result, held_twice};
 
-use crate::common::{LATE, Lan, Station, VIP};
+use crate::common::{LATE, Lan, Station, VIP, tshark};
 use crate::dialect::Dialect;
-use crate::tshark;
 
 /// Words with which keepalived complains of what it hears.
 const COMPLAINTS: &[&str] = &[
@@ -116,7 +115,7 @@ impl Peers {
 
     /// Asserts that tshark has nothing to say against what our host sent.
     pub(crate) fn assert_dissected(&self) -> Result<()> {
-        let sent = tshark::dissect(&self.card, self.ours.host.mac("ens33")?, self.dialect)?;
+        let sent = tshark::dissect(&self.card, self.dialect.expected())?;
         let kind = |wanted: fn(&tshark::Dissected) -> bool| {
             sent.iter().filter(|frame| wanted(frame)).count()
         };
@@ -124,7 +123,10 @@ impl Peers {
             kind(|frame| frame.priority.is_some_and(|priority| priority > 0)) > 3,
             "{sent:#?}"
         );
-        assert!(kind(|frame| frame.arp) > 0, "no announcement: {sent:#?}");
+        assert!(
+            kind(|frame| frame.announces) > 0,
+            "no announcement: {sent:#?}"
+        );
         Ok(())
     }
 

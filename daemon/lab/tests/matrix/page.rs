@@ -1,0 +1,122 @@
+//! The matrix as a page, docs/interoperation.md. It says what the cells assert, and no more.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+use vrrp_lab::harness::Outcome;
+
+use crate::cell::{Cell, Fault, Peer, cells};
+
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interoperation.md");
+
+const HEAD: &str = "\
+# Interoperation
+
+This daemon beside others, on two hosts of the lab, in every way in which they may meet. Written by
+`UPDATE_MATRIX=1 cargo test -p vrrp-lab --test matrix` from the table that the tests of that program are made of: each cell is
+a test (`daemon/lab/tests/matrix/`), and each holds what this page says of it.
+
+The story of a cell, told with intervals of 200 ms in version 3 and of a second in version 2. One of the two leads: it has the greater
+priority and the greater address. Whenever they have come to rest, one advertises and one holds the virtual addresses, the same one.
+
+1. Both start, and who leads is master.
+2. Who follows hears nothing for a while, becomes master too and advertises its lower priority. Who leads answers each of these
+   advertisements at once (version 3, RFC 9568) or not at all (version 2, RFC 3768), and is alone as soon as the other hears again.
+3. Who leads loses its power. The other takes over after three intervals and the skew.
+4. It comes back, and is master again.
+5. It stops in order, says so by priority 0, and the other takes over after the skew.
+6. It starts once more, apart from the other and with the other's priority. When they hear each other again, the greater address wins.
+
+Neither has a complaint about what it hears: not a packet that is dropped, another list of addresses, another interval or the other form of
+checksum. tshark has none about any frame that our host sent, neighbour advertisements and ARP included.
+
+";
+
+pub(crate) const NAME: &str = "docs/interoperation.md is what the cells say";
+
+/// Compares the page with the cells, or writes it.
+pub(crate) fn is_current() -> Outcome {
+    let page = render();
+    if env::var_os("UPDATE_MATRIX").is_some() {
+        fs::write(PAGE, page).map_err(|error| format!("writing {PAGE}: {error}"))?;
+        return Ok(());
+    }
+    let kept = fs::read_to_string(PAGE).map_err(|error| format!("reading {PAGE}: {error}"))?;
+    let remedy = "UPDATE_MATRIX=1 cargo test -p vrrp-lab --test matrix";
+    assert!(
+        kept == page,
+        "{} is not what the cells say: {remedy}",
+        Path::new(PAGE).display()
+    );
+    Ok(())
+}
+
+fn render() -> String {
+    let mut page = HEAD.to_owned();
+    let mut faults: Vec<(Peer, Fault)> = Vec::new();
+    row(
+        &mut page,
+        &[
+            "peer",
+            "version",
+            "family",
+            "sent by",
+            "virtual MAC",
+            "ours leads",
+            "the peer leads",
+        ]
+        .map(str::to_owned),
+    );
+    row(&mut page, &["---"; 7].map(str::to_owned));
+    // The two leaders of a way to meet stand side by side.
+    for pair in cells().chunks(2) {
+        let cell = &pair[0];
+        let mut columns = vec![
+            cell.peer.version().to_owned(),
+            cell.dialect.name().to_owned(),
+            cell.family.name().to_owned(),
+            cell.cast.name().to_owned(),
+            macs(cell).to_owned(),
+        ];
+        columns.extend(pair.iter().map(|cell| verdict(cell, &mut faults)));
+        row(&mut page, &columns);
+    }
+    if !faults.is_empty() {
+        page.push_str("\nWhat the peers do otherwise, which the cells assert as it is:\n\n");
+    }
+    for (number, (peer, fault)) in faults.iter().enumerate() {
+        let _ = writeln!(page, "{}. {} {}", number + 1, peer.version(), fault.name());
+    }
+    page
+}
+
+fn macs(cell: &Cell) -> &'static str {
+    match (cell.our_mac, cell.their_mac) {
+        (false, false) => "neither",
+        (true, false) => "ours",
+        (false, true) => "the peer's",
+        (true, true) => "both",
+    }
+}
+
+/// What a cell says of itself.
+fn verdict(cell: &Cell, faults: &mut Vec<(Peer, Fault)>) -> String {
+    if let Some(word) = cell.missing_in_debian() {
+        return format!("it has no `{word}`");
+    }
+    let Some(fault) = cell.fault() else {
+        return "as expected".to_owned();
+    };
+    let fault = (cell.peer, fault);
+    let number = faults.iter().position(|known| *known == fault);
+    let number = number.unwrap_or_else(|| {
+        faults.push(fault);
+        faults.len() - 1
+    });
+    format!("as expected but for {}", number + 1)
+}
+
+fn row(page: &mut String, columns: &[String]) {
+    let _ = writeln!(page, "| {} |", columns.join(" | "));
+}

@@ -1,0 +1,344 @@
+//! What a cell is played on: a segment with two hosts, a daemon on each, and everything that each
+//! has sent.
+
+use std::fs;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use vrrp_lab::daemons::{Frr, Keepalived, Vrrpd};
+use vrrp_lab::{Cable, Capture, Error, Filter, Frame, Host, Moment, Result, Segment};
+
+use crate::cell::{Cell, Dialect, Family, Peer, Who};
+use crate::common::{SOON, tshark};
+use crate::words::{self, CARD, MACVLAN, VRID};
+
+/// The protocol number of VRRP.
+const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
+
+/// Words with which keepalived complains of what it hears.
+const COMPLAINTS_OF_KEEPALIVED: &[&str] = &[
+    "nvalid",
+    "mismatch",
+    "incorrect",
+    "wrong",
+    "drop",
+    "ignor",
+    "differ",
+    "expect",
+    "bogus",
+    "not match",
+    "too short",
+    "truncated",
+    "error",
+];
+
+/// And those of FRR.
+const COMPLAINTS_OF_FRR: &[&str] = &["nvalid", "Bad VRRP", "unequal", "should be", "mismatch"];
+
+/// A segment with two hosts. Who leads has the greater address.
+pub(crate) struct Stage<'c> {
+    pub(crate) cell: &'c Cell,
+    ours: Side,
+    theirs: Side,
+    _segment: Segment,
+}
+
+/// A host with what it sent and heard.
+pub(crate) struct Side {
+    pub(crate) host: Host,
+    pub(crate) cable: Cable,
+    card: Capture,
+    address: IpAddr,
+}
+
+/// A running daemon.
+pub(crate) enum Daemon<'s> {
+    Ours(Vrrpd<'s>),
+    Keepalived(Keepalived),
+    Frr(Frr),
+}
+
+/// An advertisement as it left a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Advert {
+    pub(crate) at: Moment,
+    pub(crate) priority: u8,
+}
+
+impl<'c> Stage<'c> {
+    pub(crate) fn new(cell: &'c Cell) -> Result<Self> {
+        let segment = Segment::new("lan")?;
+        let side = |who: Who, name: &str| {
+            let last = if who == cell.leader { 12 } else { 11 };
+            Side::new(&segment, name, cell.family, last)
+        };
+        Ok(Self {
+            cell,
+            ours: side(Who::Ours, "ours")?,
+            theirs: side(Who::Theirs, "theirs")?,
+            _segment: segment,
+        })
+    }
+
+    pub(crate) fn side(&self, who: Who) -> &Side {
+        match who {
+            Who::Ours => &self.ours,
+            Who::Theirs => &self.theirs,
+        }
+    }
+
+    /// Starts a daemon with this priority and waits until it runs.
+    pub(crate) fn start(&self, who: Who, priority: u8) -> Result<Daemon<'_>> {
+        let Side { host, address, .. } = self.side(who);
+        let other = self.side(who.other()).address;
+        let cell = self.cell;
+        Ok(match (who, cell.peer) {
+            (Who::Ours, _) => {
+                let config = words::ours(cell, priority, *address, other);
+                Daemon::Ours(Vrrpd::start(host, &config)?)
+            }
+            (Who::Theirs, Peer::Keepalived) => {
+                let config = words::keepalived(cell, priority, *address, other);
+                Daemon::Keepalived(Keepalived::start(host, &config)?)
+            }
+            (Who::Theirs, Peer::Frr) => {
+                self.prepare_for_frr()?;
+                Daemon::Frr(Frr::start(host, &words::frr(cell, priority), VRID)?)
+            }
+        })
+    }
+
+    /// Waits until one alone has advertised for two intervals, and asserts that it alone holds the
+    /// virtual addresses.
+    pub(crate) fn converge(&self, holder: Who, since: Moment) -> Result<()> {
+        let (holder_side, other) = (self.side(holder), self.side(holder.other()));
+        let begun = Moment::now();
+        let mut first = holder_side.advert_after(since)?;
+        loop {
+            let second = holder_side.advert_after(first.at)?;
+            let third = holder_side.advert_after(second.at)?;
+            let long_enough = third.at.since(first.at) > self.cell.dialect.interval() * 3 / 2;
+            let heard = other.adverts_after(first.at);
+            if heard.is_empty() && long_enough {
+                break;
+            }
+            if begun.elapsed() > SOON {
+                let text = format!("the last of the other are {heard:#?}");
+                return Err(Error::new(
+                    format!("waiting for {holder:?} to be alone"),
+                    text,
+                ));
+            }
+            first = second;
+        }
+        for who in [Who::Ours, Who::Theirs] {
+            assert_eq!(self.holds(who)?, who == holder, "whether {who:?} holds it");
+        }
+        Ok(())
+    }
+
+    /// Whether the virtual addresses are on a host, all of them.
+    fn holds(&self, who: Who) -> Result<bool> {
+        let host = &self.side(who).host;
+        if (who, self.cell.peer) == (Who::Theirs, Peer::Frr) {
+            // They are there always, and count when their interface has its carrier.
+            return host.is_running(MACVLAN);
+        }
+        let addresses = self.cell.family.virtual_addresses();
+        let mut held = 0;
+        for address in addresses {
+            held += usize::from(host.holds(*address)?);
+        }
+        assert!([0, addresses.len()].contains(&held), "{held} of them only");
+        Ok(held > 0)
+    }
+
+    /// Asserts that a daemon has nothing to say against what it heard.
+    pub(crate) fn assert_content(&self, daemon: &Daemon<'_>) -> Result<()> {
+        let (process, complaints) = match daemon {
+            Daemon::Ours(daemon) => return self.assert_ours_content(daemon),
+            Daemon::Keepalived(daemon) => (daemon.process(), COMPLAINTS_OF_KEEPALIVED),
+            Daemon::Frr(daemon) => (daemon.process(), COMPLAINTS_OF_FRR),
+        };
+        let concerns = |text: &str| text.contains("VI_1") || text.contains("[VRID ");
+        let complaint = process.output().entries().into_iter().find(|line| {
+            concerns(&line.text) && complaints.iter().any(|word| line.text.contains(word))
+        });
+        assert_eq!(complaint, None, "{}", process.log());
+        Ok(())
+    }
+
+    fn assert_ours_content(&self, daemon: &Vrrpd<'_>) -> Result<()> {
+        let status = daemon.status()?;
+        let counters = status.instances[0].counters;
+        assert_eq!(
+            (counters.dropped.total(), status.dropped.total()),
+            (0, 0),
+            "{status:#?}"
+        );
+        assert_eq!(
+            (counters.address_list_differs, counters.interval_differs),
+            (0, 0),
+            "{status:#?}"
+        );
+        let (with_header, message_only) = (
+            counters.checksums_with_pseudo_header,
+            counters.checksums_message_only,
+        );
+        let other_form = match self.cell.dialect {
+            Dialect::Three => message_only,
+            Dialect::Two | Dialect::TwoWithPassword | Dialect::ThreeMessageOnly => with_header,
+        };
+        assert_eq!(other_form, 0, "of another form: {counters:?}");
+        Ok(())
+    }
+
+    /// Asserts that tshark has nothing to say against anything that our host sent, advertisements
+    /// and announcements among it.
+    pub(crate) fn assert_dissected(&self) -> Result<()> {
+        let sent = tshark::dissect(&self.ours.card, self.cell.dialect.expected())?;
+        let adverts = sent.iter().filter(|frame| frame.priority.is_some());
+        assert!(adverts.count() > 3, "{sent:#?}");
+        assert!(sent.iter().any(|frame| frame.announces), "{sent:#?}");
+        Ok(())
+    }
+
+    /// Makes what FRR finds on its host: the macvlan with the virtual addresses.
+    fn prepare_for_frr(&self) -> Result<()> {
+        let Side { host, address, .. } = &self.theirs;
+        let family = self.cell.family;
+        if host.is_running(MACVLAN).is_ok() {
+            return Ok(());
+        }
+        host.add_macvlan(MACVLAN, CARD, family.virtual_mac())?;
+        if family == Family::V6 {
+            // Over IPv6 it speaks from this interface, and needs a link-local address there.
+            host.delete_address(CARD, *address)?;
+            host.add_address(MACVLAN, *address, family.prefix())?;
+        }
+        for virtual_address in family.virtual_addresses() {
+            host.add_address(MACVLAN, *virtual_address, family.prefix())?;
+        }
+        Ok(())
+    }
+}
+
+impl Side {
+    fn new(segment: &Segment, name: &str, family: Family, last: u8) -> Result<Self> {
+        let host = Host::new(name)?;
+        let address = family.host(last);
+        if family == Family::V6 {
+            // The card has its link-local address from the lab and no other, and has it at once
+            // whenever the power comes back.
+            set_ipv6(&host, "default", "addr_gen_mode", "1")?;
+            set_ipv6(&host, "default", "accept_dad", "0")?;
+        }
+        let cable = segment.attach(&host, CARD, &format!("{address}/{}", family.prefix()))?;
+        let card = host.capture(CARD, Filter::all())?;
+        Ok(Self {
+            host,
+            cable,
+            card,
+            address,
+        })
+    }
+
+    /// What it advertised after `since`.
+    pub(crate) fn adverts_after(&self, since: Moment) -> Vec<Advert> {
+        let frames = self.card.frames().entries();
+        let adverts = frames.iter().filter_map(Advert::of);
+        adverts.filter(|advert| advert.at > since).collect()
+    }
+
+    /// Its last advertisement so far.
+    pub(crate) fn last_advert(&self) -> Result<Advert> {
+        self.adverts_after(Moment::default())
+            .pop()
+            .ok_or_else(|| Error::new("looking for an advertisement", "it never sent one"))
+    }
+
+    /// Its first advertisement after `since`, waiting for it.
+    pub(crate) fn advert_after(&self, since: Moment) -> Result<Advert> {
+        self.advert(since, "any", |_| true)
+    }
+
+    /// Its resignation after `since`, waiting for it.
+    pub(crate) fn resignation_after(&self, since: Moment) -> Result<Advert> {
+        self.advert(since, "priority 0", |advert| advert.priority == 0)
+    }
+
+    fn advert(&self, since: Moment, what: &str, wanted: fn(&Advert) -> bool) -> Result<Advert> {
+        let is = |frame: &Frame| {
+            Advert::of(frame).is_some_and(|advert| advert.at > since && wanted(&advert))
+        };
+        let frame = self.card.frames().wait_for(is, SOON);
+        frame.as_ref().and_then(Advert::of).ok_or_else(|| {
+            let name = self.host.name();
+            let sent = self.adverts_after(Moment::default());
+            let last = &sent[sent.len().saturating_sub(10)..];
+            Error::new(
+                format!("waiting for an advertisement of {name} ({what}) after {since}"),
+                format!("it did not come; the last ones are {last:#?}"),
+            )
+        })
+    }
+}
+
+impl Daemon<'_> {
+    /// Stops it in order.
+    pub(crate) fn stop(&self) -> Result<()> {
+        let status = match self {
+            Self::Ours(daemon) => daemon.stop()?,
+            Self::Keepalived(daemon) => daemon.stop()?,
+            Self::Frr(daemon) => daemon.stop()?,
+        };
+        assert!(status.success(), "{status}");
+        Ok(())
+    }
+
+    /// All that it said.
+    pub(crate) fn log(&self) -> String {
+        match self {
+            Self::Ours(daemon) => daemon.process().log(),
+            Self::Keepalived(daemon) => daemon.process().log(),
+            Self::Frr(daemon) => daemon.zebra().log() + &daemon.process().log(),
+        }
+    }
+}
+
+impl Advert {
+    /// That a frame is, if it left the host.
+    fn of(frame: &Frame) -> Option<Self> {
+        const IPV6: u16 = 0x86dd;
+        const NEXT_HEADER: usize = 6;
+        const IPV6_HEADER: usize = 40;
+        if !frame.outgoing {
+            return None;
+        }
+        let message = if frame.ethertype() == IPV6 {
+            let (header, message) = frame.payload().split_at_checked(IPV6_HEADER)?;
+            (header[NEXT_HEADER] == VRRP).then_some(message)?
+        } else {
+            (frame.ip_protocol()? == VRRP).then_some(frame.ip_payload()?)?
+        };
+        let [_, VRID, priority, ..] = *message else {
+            return None;
+        };
+        Some(Self {
+            at: frame.at,
+            priority,
+        })
+    }
+}
+
+/// Sets one of IPv6's variables for an interface, or for those to come (`default`).
+fn set_ipv6(host: &Host, interface: &str, variable: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/net/ipv6/conf/{interface}/{variable}");
+    host.run(|| fs::write(&path, value))
+        .map_err(|error| Error::new(format!("writing {path} on {}", host.name()), error))
+}
+
+/// Twice what a wait may be seen to differ by, for an answer that comes at once.
+pub(crate) fn at_once(dialect: Dialect) -> Duration {
+    dialect.interval() / 5
+}

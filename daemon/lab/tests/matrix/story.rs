@@ -1,0 +1,144 @@
+//! The story of a cell.
+
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Impairment, Moment};
+
+use crate::cell::{Cell, Who};
+use crate::common::{LATE, assert_waited};
+use crate::stage::{Daemon, Stage, at_once};
+
+/// The priorities of who leads and of the other.
+const GREATER: u8 = 200;
+const LOWER: u8 = 100;
+
+/// Two daemons meet. Who leads has the greater priority, and the greater address.
+pub(crate) fn tell(cell: &Cell) -> Outcome {
+    let stage = Stage::new(cell)?;
+    let (leader, follower) = (cell.leader, cell.leader.other());
+    let begun = Moment::now();
+    let first = stage.start(leader, GREATER)?;
+    let other = stage.start(follower, LOWER)?;
+    stage.converge(leader, begun)?;
+
+    lower_priority(&stage)?;
+    stage.assert_content(&first)?;
+    let second = death_and_return(&stage, first)?;
+    hand_over(&stage, second)?;
+    tie(&stage, &other)?;
+
+    stage.assert_content(&other)?;
+    stage.assert_dissected()?;
+    Ok(())
+}
+
+/// Who follows hears nothing for a while, and advertises its lower priority: the leader answers at
+/// once or not at all, as its version has it, and all is well again afterwards.
+fn lower_priority(stage: &Stage<'_>) -> Outcome {
+    let cell = stage.cell;
+    let (leader, follower) = (stage.side(cell.leader), stage.side(cell.leader.other()));
+    let since = Moment::now();
+    follower.cable.set(Impairment::deaf())?;
+    let mut last = follower.advert_after(since)?;
+    for _ in 0..4 {
+        last = follower.advert_after(last.at)?;
+    }
+    let healed = Moment::now();
+    follower.cable.set(Impairment::default())?;
+    // The follower's last advertisement comes half an interval after one of the leader: an answer
+    // cannot be mistaken for that which is due.
+    let answers = leader.adverts_after(since);
+    let provoked = follower.adverts_after(since);
+    let provoked = provoked.iter().filter(|advert| advert.at < last.at);
+    let answered: Vec<bool> = provoked
+        .map(|advert| {
+            let by = advert.at + at_once(cell.dialect);
+            answers
+                .iter()
+                .any(|answer| answer.at > advert.at && answer.at < by)
+        })
+        .collect();
+    assert!(answered.len() >= 4, "{answered:?}");
+    let should = cell.answers_lower_priority(cell.leader);
+    assert_eq!(
+        answered,
+        vec![should; answered.len()],
+        "whether {:?} answers a lower priority at once",
+        cell.leader
+    );
+    stage.converge(cell.leader, healed)?;
+    Ok(())
+}
+
+/// Who leads dies, the other takes over in time, and yields when the first is back.
+fn death_and_return<'s>(
+    stage: &'s Stage<'_>,
+    first: Daemon<'s>,
+) -> Result<Daemon<'s>, vrrp_lab::Error> {
+    let cell = stage.cell;
+    let (leader, follower) = (cell.leader, cell.leader.other());
+    let died = Moment::now();
+    stage.side(leader).host.power_off()?;
+    drop(first);
+    let last = stage.side(leader).last_advert()?;
+    let takeover = stage.side(follower).advert_after(died)?;
+    let bound = cell.dialect.down_interval(LOWER);
+    match follower {
+        Who::Ours => assert_waited(last.at, takeover.at, bound),
+        Who::Theirs => {
+            let silence = takeover.at.since(last.at);
+            assert!(silence < bound + LATE, "it took over after {silence:?}");
+        }
+    }
+    stage.converge(follower, died)?;
+
+    stage.side(leader).host.power_on()?;
+    let back = Moment::now();
+    let second = stage.start(leader, GREATER)?;
+    stage.converge(leader, back)?;
+    Ok(second)
+}
+
+/// Who leads stops in order, and the other takes over after the skew.
+fn hand_over(stage: &Stage<'_>, second: Daemon<'_>) -> Outcome {
+    let cell = stage.cell;
+    let (leader, follower) = (cell.leader, cell.leader.other());
+    stage.assert_content(&second)?;
+    let told = Moment::now();
+    second.stop()?;
+    drop(second);
+    let resigned = stage.side(leader).resignation_after(told)?;
+    let takeover = stage.side(follower).advert_after(told)?;
+    let skew = cell.dialect.skew(LOWER);
+    match follower {
+        Who::Ours => assert_waited(resigned.at, takeover.at, skew),
+        Who::Theirs => {
+            let waited = takeover.at.since(resigned.at);
+            assert!(waited < skew + LATE, "it took over after {waited:?}");
+        }
+    }
+    stage.converge(follower, told)?;
+    Ok(())
+}
+
+/// Both have the same priority, and neither hears the other until both are masters: the greater
+/// address decides.
+fn tie(stage: &Stage<'_>, other: &Daemon<'_>) -> Outcome {
+    let leader = stage.cell.leader;
+    let cable = &stage.side(leader).cable;
+    let apart = Impairment {
+        cut_to_host: true,
+        cut_from_host: true,
+        ..Impairment::default()
+    };
+    cable.set(apart)?;
+    let begun = Moment::now();
+    let third = stage.start(leader, LOWER)?;
+    stage.side(leader).advert_after(begun)?;
+    let joined = Moment::now();
+    cable.set(Impairment::default())?;
+    stage
+        .converge(leader, joined)
+        .map_err(|error| format!("{error}\n{}\n{}", third.log(), other.log()))?;
+    stage.assert_content(&third)?;
+    Ok(())
+}

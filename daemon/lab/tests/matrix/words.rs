@@ -1,0 +1,157 @@
+//! A cell in the words of each daemon.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use serde_json::{Value, json};
+
+use crate::cell::{Cast, Cell, Dialect, Family};
+use crate::common::{only, with};
+
+pub(crate) const CARD: &str = "ens33";
+pub(crate) const VRID: u8 = 51;
+const PASSWORD: &str = "1111";
+
+/// The macvlan of FRR, and that of keepalived.
+pub(crate) const MACVLAN: &str = "vrrp51";
+
+impl Family {
+    /// The address of a host by its last byte; in IPv6 its link-local address, with which it
+    /// speaks.
+    pub(crate) const fn host(self, last: u8) -> IpAddr {
+        match self {
+            Self::V4 => IpAddr::V4(Ipv4Addr::new(192, 168, 224, last)),
+            Self::V6 => IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last as u16)),
+        }
+    }
+
+    /// The prefix length of all its addresses here.
+    pub(crate) const fn prefix(self) -> u8 {
+        match self {
+            Self::V4 => 24,
+            Self::V6 => 64,
+        }
+    }
+
+    /// The virtual addresses, in IPv6 the link-local one first.
+    pub(crate) const fn virtual_addresses(self) -> &'static [IpAddr] {
+        const V4: &[IpAddr] = &[IpAddr::V4(Ipv4Addr::new(192, 168, 224, 100))];
+        const V6: &[IpAddr] = &[
+            IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x100)),
+            IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 224, 0, 0, 0, 0x100)),
+        ];
+        match self {
+            Self::V4 => V4,
+            Self::V6 => V6,
+        }
+    }
+
+    /// The Ethernet address of the virtual router (RFC 9568 section 7.3).
+    pub(crate) const fn virtual_mac(self) -> [u8; 6] {
+        match self {
+            Self::V4 => [0, 0, 0x5e, 0, 1, VRID],
+            Self::V6 => [0, 0, 0x5e, 0, 2, VRID],
+        }
+    }
+}
+
+/// The virtual addresses with their prefix lengths.
+fn virtual_addresses(family: Family) -> Vec<String> {
+    let addresses = family.virtual_addresses().iter();
+    addresses
+        .map(|address| format!("{address}/{}", family.prefix()))
+        .collect()
+}
+
+/// Our configuration. `own` and `other` are the addresses of the two hosts.
+pub(crate) fn ours(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> String {
+    let mut instance = json!({
+        "interface": CARD,
+        "virtualRouterId": VRID,
+        "priority": priority,
+        "version": cell.dialect.version(),
+        "advertInterval": cell.dialect.interval().as_secs_f64(),
+        "virtualAddresses": virtual_addresses(cell.family),
+    });
+    let mut add = |what: Value| instance = with(instance.take(), what);
+    if cell.dialect == Dialect::TwoWithPassword {
+        add(json!({ "authentication": { "pass": { "password": PASSWORD } } }));
+    }
+    if cell.our_mac {
+        add(json!({ "virtualMac": true }));
+    }
+    if cell.cast == Cast::Unicast {
+        add(json!({ "unicast": { "source": own, "peers": [other] } }));
+    }
+    only(instance)
+}
+
+/// keepalived's configuration. The priority alone decides who is master.
+pub(crate) fn keepalived(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> String {
+    let mut instance = vec![
+        "state BACKUP".to_owned(),
+        format!("interface {CARD}"),
+        format!("virtual_router_id {VRID}"),
+        format!("priority {priority}"),
+        format!("advert_int {}", cell.dialect.interval().as_secs_f64()),
+    ];
+    if cell.their_mac {
+        instance.push(format!("use_vmac {MACVLAN}"));
+    }
+    match cell.dialect {
+        Dialect::Two | Dialect::Three => {}
+        Dialect::TwoWithPassword => {
+            instance.push(block(
+                "authentication",
+                &["auth_type PASS".to_owned(), format!("auth_pass {PASSWORD}")],
+            ));
+        }
+        Dialect::ThreeMessageOnly => instance.push("v3_checksum_as_v2".to_owned()),
+    }
+    if cell.cast == Cast::Unicast {
+        instance.push(format!("unicast_src_ip {own}"));
+        instance.push(block("unicast_peer", &[other.to_string()]));
+    }
+    instance.push(block("virtual_ipaddress", &virtual_addresses(cell.family)));
+    let global = [
+        "router_id LAB".to_owned(),
+        format!("vrrp_version {}", cell.dialect.version()),
+        // One announcement at once and one a second later are enough here.
+        "vrrp_garp_master_repeat 1".to_owned(),
+        "vrrp_garp_master_delay 1".to_owned(),
+    ];
+    block("global_defs", &global) + &block("vrrp_instance VI_1", &instance)
+}
+
+/// The configuration of FRR's vrrpd.
+pub(crate) fn frr(cell: &Cell, priority: u8) -> String {
+    let mut lines = vec![
+        format!("version {}", cell.dialect.version()),
+        format!("priority {priority}"),
+        format!(
+            "advertisement-interval {}",
+            cell.dialect.interval().as_millis()
+        ),
+    ];
+    match cell.dialect {
+        Dialect::ThreeMessageOnly => lines.push("no checksum-with-ipv4-pseudoheader".to_owned()),
+        Dialect::Two | Dialect::TwoWithPassword | Dialect::Three => {}
+    }
+    for address in cell.family.virtual_addresses() {
+        lines.push(match address {
+            IpAddr::V4(address) => format!("ip {address}"),
+            IpAddr::V6(address) => format!("ipv6 {address}"),
+        });
+    }
+    let command = |line: &String| match line.strip_prefix("no ") {
+        Some(rest) => format!(" no vrrp {VRID} {rest}\n"),
+        None => format!(" vrrp {VRID} {line}\n"),
+    };
+    format!(
+        "interface {CARD}\n{}",
+        lines.iter().map(command).collect::<String>()
+    )
+}
+
+fn block(head: &str, lines: &[String]) -> String {
+    format!("{head} {{\n{}\n}}\n", lines.join("\n"))
+}
