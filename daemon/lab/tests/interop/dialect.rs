@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::json;
 use vrrp_lab::daemons::keepalived_program;
 
-use crate::common::{has_word, instance, tracked, tshark, with};
+use crate::common::{has_word, instance, tracked, tshark, tshark::Checksum, with};
 
 /// The course's configuration of the backup, word for word, but for `lvs_sync_daemon_interface`,
 /// which needs IPVS.
@@ -98,7 +98,10 @@ impl Dialect {
     pub(crate) fn expected(self) -> tshark::Expected {
         tshark::Expected {
             version: if self == Self::Two { 2 } else { 3 },
-            message_only: self == Self::ThreeMessageOnly,
+            checksums: match self {
+                Self::Two | Self::Three => &[Checksum::WithPseudoHeader],
+                Self::ThreeMessageOnly => &[Checksum::MessageOnly],
+            },
         }
     }
 

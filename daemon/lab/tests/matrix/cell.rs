@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use vrrp_lab::daemons::{frr_program, keepalived_program};
 
-use crate::common::{has_word, tshark};
+use crate::common::has_word;
+use crate::common::tshark::{self, Checksum};
 
 /// The other daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,25 +63,21 @@ pub(crate) struct Cell {
     pub(crate) leader: Who,
 }
 
-/// Where a peer does otherwise than the RFC of its version says. The cell asserts that it does.
+/// Where one of the two does otherwise than the RFC of its version says. The cell asserts that it
+/// does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fault {
+pub(crate) enum Deviation {
     /// RFC 3768 section 6.4.3 has it discarded.
     AnswersLowerPriority,
     /// RFC 9568 section 6.4.3 has it answered at once; RFC 5798 had it discarded.
     IgnoresLowerPriority,
+    /// RFC 9568 section 5.2.8 has the message alone covered. Ours covers the pseudo-header too, as
+    /// most in the field do, until it has heard one that does not.
+    BeginsWithTheOtherChecksum,
 }
 
 impl Peer {
-    /// The peer as Debian 12 has it.
-    pub(crate) const fn version(self) -> &'static str {
-        match self {
-            Self::Keepalived => "keepalived 2.2.7",
-            Self::Frr => "FRR 8.4.4",
-        }
-    }
-
-    const fn name(self) -> &'static str {
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Keepalived => "keepalived",
             Self::Frr => "FRR",
@@ -119,7 +116,11 @@ impl Dialect {
     pub(crate) fn expected(self) -> tshark::Expected {
         tshark::Expected {
             version: self.version(),
-            message_only: self == Self::ThreeMessageOnly,
+            checksums: match self {
+                Self::Two | Self::TwoWithPassword | Self::Three => &[Checksum::WithPseudoHeader],
+                // See `Deviation::BeginsWithTheOtherChecksum`.
+                Self::ThreeMessageOnly => &[Checksum::MessageOnly, Checksum::WithPseudoHeader],
+            },
         }
     }
 
@@ -165,16 +166,17 @@ impl Cell {
     /// Whether `who`, being master, answers an advertisement of lower priority at once.
     pub(crate) fn answers_lower_priority(&self, who: Who) -> bool {
         let should = self.dialect.version() == 3;
-        match (who, self.fault()) {
-            (Who::Theirs, Some(Fault::AnswersLowerPriority | Fault::IgnoresLowerPriority)) => {
-                !should
-            }
+        match (who, self.deviation()) {
+            (
+                Who::Theirs,
+                Some(Deviation::AnswersLowerPriority | Deviation::IgnoresLowerPriority),
+            ) => !should,
             (Who::Ours | Who::Theirs, _) => should,
         }
     }
 
-    /// The word of the peer's configuration that this cell needs and that Debian's does not have.
-    pub(crate) fn missing_in_debian(&self) -> Option<&'static str> {
+    /// The word of the peer's configuration that this cell needs and that Debian 12's does not have.
+    pub(crate) fn missing_in_debian_12(&self) -> Option<&'static str> {
         match (self.dialect, self.peer) {
             (Dialect::ThreeMessageOnly, Peer::Keepalived) => Some("v3_checksum_as_v2"),
             (Dialect::ThreeMessageOnly, Peer::Frr) => Some("checksum-with-ipv4-pseudoheader"),
@@ -188,29 +190,23 @@ impl Cell {
             Peer::Keepalived => keepalived_program(),
             Peer::Frr => frr_program(),
         };
-        self.missing_in_debian()
+        self.missing_in_debian_12()
             .is_none_or(|word| program.is_some_and(|program| has_word(&program, word)))
     }
 
-    /// What the peer does wrong in this cell.
-    pub(crate) fn fault(&self) -> Option<Fault> {
-        match (self.leader, self.peer, self.dialect.version()) {
-            (Who::Theirs, Peer::Keepalived, 2) => Some(Fault::AnswersLowerPriority),
-            (Who::Theirs, Peer::Frr, 3) => Some(Fault::IgnoresLowerPriority),
+    /// What is otherwise than the RFC says in this cell.
+    pub(crate) fn deviation(&self) -> Option<Deviation> {
+        match (self.leader, self.peer, self.dialect) {
+            (Who::Theirs, Peer::Keepalived, Dialect::Two | Dialect::TwoWithPassword) => {
+                Some(Deviation::AnswersLowerPriority)
+            }
+            (Who::Theirs, Peer::Frr, Dialect::Three | Dialect::ThreeMessageOnly) => {
+                Some(Deviation::IgnoresLowerPriority)
+            }
+            (Who::Ours, _, Dialect::ThreeMessageOnly) => {
+                Some(Deviation::BeginsWithTheOtherChecksum)
+            }
             _ => None,
-        }
-    }
-}
-
-impl Fault {
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::AnswersLowerPriority => {
-                "answers an advertisement of lower priority (RFC 3768 6.4.3: discard it)"
-            }
-            Self::IgnoresLowerPriority => {
-                "does not answer an advertisement of lower priority (as RFC 5798 6.4.3 had it; RFC 9568 6.4.3: at once)"
-            }
         }
     }
 }

@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         cell::cells().into_iter().partition(Cell::can_be_played);
     if missing.is_empty() {
         for cell in &not_played {
-            let word = cell.missing_in_debian().unwrap_or_default();
+            let word = cell.missing_in_debian_12().unwrap_or_default();
             common::say(&format!("{cell}: NOT RUN: the peer has no {word}"));
         }
     }
