@@ -26,14 +26,14 @@ pub(crate) enum Checksum {
 pub(crate) struct Dissected {
     /// Of an advertisement.
     pub(crate) priority: Option<u8>,
-    /// Whether it is of ARP, or the neighbour advertisement of IPv6.
+    /// Whether it is of ARP, or a neighbour advertisement.
     pub(crate) announces: bool,
 }
 
 /// That, or the complaint.
 type Verdict = std::result::Result<Dissected, String>;
 
-const FIELDS: [&str; 9] = [
+const FIELDS: [&str; 10] = [
     "frame.number",
     "frame.protocols",
     "_ws.malformed",
@@ -41,12 +41,16 @@ const FIELDS: [&str; 9] = [
     "ip.checksum.status",
     "vrrp.checksum.status",
     "icmpv6.checksum.status",
+    "icmpv6.type",
     "vrrp.version",
     "vrrp.prio",
 ];
 
 /// The value of a checksum's status that means good.
 const GOOD: &str = "1";
+
+/// The type of ICMPv6.
+const NEIGHBOUR_ADVERTISEMENT: &str = "136";
 
 /// Distinguishes the files of tests that run side by side.
 static FILES: AtomicU32 = AtomicU32::new(0);
@@ -112,6 +116,7 @@ fn judge(line: &str, expected_version: u8) -> Verdict {
         ip_checksum,
         checksum,
         icmpv6_checksum,
+        icmpv6_type,
         version,
         priority,
     ] = fields[..]
@@ -137,6 +142,6 @@ fn judge(line: &str, expected_version: u8) -> Verdict {
     }
     Ok(Dissected {
         priority: priority.parse().ok(),
-        announces: has("arp") || has("icmpv6"),
+        announces: has("arp") || icmpv6_type == NEIGHBOUR_ADVERTISEMENT,
     })
 }

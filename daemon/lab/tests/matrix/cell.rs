@@ -278,6 +278,6 @@ pub(crate) fn cells() -> Vec<Cell> {
         }
     }
     // What our daemon does not know yet.
-    cells.retain(|cell| !cell.our_mac && cell.family == V4 && cell.cast == Multicast);
+    cells.retain(|cell| !cell.our_mac && cell.cast == Multicast);
     cells
 }

@@ -9,6 +9,7 @@ mod stage;
 mod story;
 mod words;
 
+use std::cmp::Reverse;
 use std::process::ExitCode;
 
 use vrrp_lab::daemons::{find_in_path, frr_program, keepalived_program};
@@ -17,7 +18,7 @@ use vrrp_lab::harness::MadeTest;
 use crate::cell::Cell;
 
 /// Most of a cell is waiting.
-const SIDE_BY_SIDE: usize = 4;
+const SIDE_BY_SIDE: usize = 8;
 
 fn main() -> ExitCode {
     let mut missing = Vec::new();
@@ -30,8 +31,10 @@ fn main() -> ExitCode {
     if find_in_path("tshark").is_none() {
         missing.push("tshark (apt-get install tshark)");
     }
-    let (played, not_played): (Vec<_>, Vec<_>) =
+    let (mut played, not_played): (Vec<_>, Vec<_>) =
         cell::cells().into_iter().partition(Cell::can_be_played);
+    // What takes longest begins first.
+    played.sort_by_key(|cell| Reverse(cell.dialect.interval()));
     if missing.is_empty() {
         for cell in &not_played {
             let word = cell.missing_in_debian_12().unwrap_or_default();

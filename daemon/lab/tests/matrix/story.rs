@@ -39,7 +39,7 @@ fn lower_priority(stage: &Stage<'_>) -> Outcome {
     let since = Moment::now();
     follower.cable.set(Impairment::deaf())?;
     let mut last = follower.advert_after(since)?;
-    for _ in 0..4 {
+    for _ in 0..3 {
         last = follower.advert_after(last.at)?;
     }
     let healed = Moment::now();
@@ -57,7 +57,7 @@ fn lower_priority(stage: &Stage<'_>) -> Outcome {
                 .any(|answer| answer.at > advert.at && answer.at < by)
         })
         .collect();
-    assert!(answered.len() >= 4, "{answered:?}");
+    assert!(answered.len() >= 3, "{answered:?}");
     let should = cell.answers_lower_priority(cell.leader);
     assert_eq!(
         answered,
