@@ -302,6 +302,14 @@ impl Host {
         self.netlink.mac_of(interface)
     }
 
+    /// The Ethernet address at which the host believes a neighbour to be, if it knows one.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn neighbour(&self, address: IpAddr) -> Result<Option<[u8; 6]>> {
+        self.netlink.neighbour(address)
+    }
+
     /// Records each address that comes or goes on any interface, beginning with those there are.
     ///
     /// # Errors

@@ -13,6 +13,7 @@ use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute,
     LinkFlags, LinkMessage, MacVlanMode,
 };
+use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
 use rtnetlink::{Handle, LinkBridge, LinkMacVlan, LinkUnspec, LinkVeth, new_connection};
 use tokio::runtime::{Builder, Runtime};
 
@@ -167,6 +168,30 @@ impl Netlink {
             })
             .ok_or("it has no Ethernet address")
             .doing(format!("asking for the address of {name}"))
+    }
+
+    /// The Ethernet address that is known of a neighbour.
+    pub(crate) fn neighbour(&self, address: IpAddr) -> Result<Option<[u8; 6]>> {
+        let wanted = match address {
+            IpAddr::V4(address) => NeighbourAddress::Inet(address),
+            IpAddr::V6(address) => NeighbourAddress::Inet6(address),
+        };
+        let neighbours: Vec<NeighbourMessage> = self
+            .wait(self.handle.neighbours().get().execute().try_collect())
+            .doing("reading the neighbours")?;
+        let is_wanted = |neighbour: &&NeighbourMessage| {
+            let destination = NeighbourAttribute::Destination(wanted.clone());
+            neighbour.attributes.contains(&destination)
+        };
+        let mac = |attribute: &NeighbourAttribute| {
+            if let NeighbourAttribute::LinkLayerAddress(mac) = attribute {
+                mac.as_slice().try_into().ok()
+            } else {
+                None
+            }
+        };
+        let found = neighbours.iter().find(is_wanted);
+        Ok(found.and_then(|neighbour| neighbour.attributes.iter().find_map(mac)))
     }
 
     /// The addresses of the interface `index`, or of all.

@@ -74,6 +74,8 @@ pub(crate) enum Deviation {
     /// RFC 9568 section 5.2.8 has the message alone covered. Ours covers the pseudo-header too, as
     /// most in the field do, until it has heard one that does not.
     BeginsWithTheOtherChecksum,
+    /// No RFC has who stays after there were two say once more where the addresses are.
+    AnnouncesOnce,
 }
 
 impl Peer {
@@ -166,13 +168,12 @@ impl Cell {
     /// Whether `who`, being master, answers an advertisement of lower priority at once.
     pub(crate) fn answers_lower_priority(&self, who: Who) -> bool {
         let should = self.dialect.version() == 3;
-        match (who, self.deviation()) {
-            (
-                Who::Theirs,
-                Some(Deviation::AnswersLowerPriority | Deviation::IgnoresLowerPriority),
-            ) => !should,
-            (Who::Ours | Who::Theirs, _) => should,
-        }
+        let otherwise = [
+            Deviation::AnswersLowerPriority,
+            Deviation::IgnoresLowerPriority,
+        ];
+        let deviates = otherwise.into_iter().any(|what| self.deviates(what));
+        should != (who == Who::Theirs && deviates)
     }
 
     /// The word of the peer's configuration that this cell needs and that Debian 12's does not have.
@@ -194,20 +195,34 @@ impl Cell {
             .is_none_or(|word| program.is_some_and(|program| has_word(&program, word)))
     }
 
-    /// What is otherwise than the RFC says in this cell.
-    pub(crate) fn deviation(&self) -> Option<Deviation> {
-        match (self.leader, self.peer, self.dialect) {
-            (Who::Theirs, Peer::Keepalived, Dialect::Two | Dialect::TwoWithPassword) => {
-                Some(Deviation::AnswersLowerPriority)
+    /// Whether this is otherwise in this cell.
+    pub(crate) fn deviates(&self, what: Deviation) -> bool {
+        self.deviations().contains(&what)
+    }
+
+    /// What is otherwise in this cell.
+    pub(crate) fn deviations(&self) -> Vec<Deviation> {
+        let version = self.dialect.version();
+        let mut all = Vec::new();
+        match (self.leader, self.peer) {
+            (Who::Theirs, Peer::Keepalived) if version == 2 => {
+                all.push(Deviation::AnswersLowerPriority);
             }
-            (Who::Theirs, Peer::Frr, Dialect::Three | Dialect::ThreeMessageOnly) => {
-                Some(Deviation::IgnoresLowerPriority)
+            (Who::Theirs, Peer::Frr) => {
+                if version == 3 {
+                    all.push(Deviation::IgnoresLowerPriority);
+                }
+                // With the same Ethernet address on both, clients are never misled.
+                if !self.our_mac {
+                    all.push(Deviation::AnnouncesOnce);
+                }
             }
-            (Who::Ours, _, Dialect::ThreeMessageOnly) => {
-                Some(Deviation::BeginsWithTheOtherChecksum)
+            (Who::Ours, _) if self.dialect == Dialect::ThreeMessageOnly => {
+                all.push(Deviation::BeginsWithTheOtherChecksum);
             }
-            _ => None,
+            (Who::Ours | Who::Theirs, _) => {}
         }
+        all
     }
 }
 

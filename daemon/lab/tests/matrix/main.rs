@@ -2,6 +2,7 @@
 //! table, which is docs/interoperation.md.
 
 mod cell;
+mod client;
 #[path = "../common/mod.rs"]
 mod common;
 mod page;

@@ -18,7 +18,8 @@ This daemon beside others, on two hosts of the lab, in every way in which they m
 a test (`daemon/lab/tests/matrix/`), and each holds what this page says of it.
 
 The story of a cell, told with intervals of 200 ms in version 3 and of a second in version 2. One of the two leads: it has the greater
-priority and the greater address. Whenever they have come to rest, one advertises and one holds the virtual addresses, the same one.
+priority and the greater address. Whenever they have come to rest, one advertises and one holds the virtual addresses, the same one, and a third
+host, which has known all the time where they were, reaches them there, at the Ethernet address that it should.
 
 1. Both start, and who leads is master.
 2. Who follows hears nothing for a while, becomes master too and advertises its lower priority. Who leads answers each of these
@@ -30,6 +31,9 @@ priority and the greater address. Whenever they have come to rest, one advertise
 
 Neither has a complaint about what it hears: not a packet that is dropped, another list of addresses, another interval or the other form of
 checksum. tshark has none about any frame that our host sent, neighbour advertisements and ARP included.
+
+Hosts of peers with a virtual MAC have `arp_ignore=1` and `arp_announce=2` on their card, as their operators should: else Linux tells everybody
+the card's own Ethernet address. On our host nothing is set.
 
 ";
 
@@ -113,29 +117,44 @@ fn macs(cell: &Cell) -> &'static str {
 
 /// What a cell says of itself.
 fn verdict(cell: &Cell, notes: &mut Vec<String>) -> String {
-    let Some(deviation) = cell.deviation() else {
-        return "as expected".to_owned();
-    };
-    let note = match deviation {
+    let numbers: Vec<String> = cell
+        .deviations()
+        .into_iter()
+        .map(|deviation| {
+            let note = note(cell.peer, deviation);
+            let known = notes.iter().position(|known| *known == note);
+            let number = known.unwrap_or_else(|| {
+                notes.push(note);
+                notes.len() - 1
+            });
+            (number + 1).to_string()
+        })
+        .collect();
+    if numbers.is_empty() {
+        "as expected".to_owned()
+    } else {
+        format!("as expected but for {}", numbers.join(" and "))
+    }
+}
+
+fn note(peer: Peer, deviation: Deviation) -> String {
+    let peer = peer.name();
+    match deviation {
         Deviation::AnswersLowerPriority => format!(
-            "{} answers an advertisement of lower priority also in version 2 (RFC 3768 6.4.3: it is discarded).",
-            cell.peer.name()
+            "{peer} answers an advertisement of lower priority also in version 2 (RFC 3768 6.4.3: it is discarded)."
         ),
         Deviation::IgnoresLowerPriority => format!(
-            "{} does not answer an advertisement of lower priority (RFC 9568 6.4.3: it is answered at once; RFC 5798: it is discarded).",
-            cell.peer.name()
+            "{peer} does not answer an advertisement of lower priority (RFC 9568 6.4.3: it is answered at once; RFC 5798: it is discarded)."
         ),
-        Deviation::BeginsWithTheOtherChecksum => "Ours begins with a checksum that covers the pseudo-header too, as most in the field do, and speaks \
-             the other form once it has heard it (RFC 9568 5.2.8: the message alone). keepalived takes both; FRR drops the first few, and is \
-             master for as long as it takes ours to hear it."
+        Deviation::AnnouncesOnce => format!(
+            "{peer} does not announce its addresses again when another master, whom it has heard, yields. A client that was told of that one \
+             finds nobody there until it asks anew or is asked, Linux after some eight seconds. With the virtual MAC on both sides there is nothing to be told."
+        ),
+        Deviation::BeginsWithTheOtherChecksum => "Ours begins with a checksum that covers the pseudo-header too, as most in the field do, and \
+             speaks the other form once it has heard it (RFC 9568 5.2.8: the message alone). keepalived takes both; FRR drops the first few, \
+             and is master for as long as it takes ours to hear it."
             .to_owned(),
-    };
-    let number = notes.iter().position(|known| *known == note);
-    let number = number.unwrap_or_else(|| {
-        notes.push(note);
-        notes.len() - 1
-    });
-    format!("as expected but for {}", number + 1)
+    }
 }
 
 fn row(page: &mut String, columns: &[String]) {

@@ -9,8 +9,13 @@ use vrrp_lab::daemons::{Frr, Keepalived, Vrrpd};
 use vrrp_lab::{Cable, Capture, Error, Filter, Frame, Host, Moment, Result, Segment};
 
 use crate::cell::{Cell, Deviation, Dialect, Family, Peer, Who};
+use crate::client::Client;
 use crate::common::{SOON, tshark};
 use crate::words::{self, CARD, MACVLAN, VRID};
+
+/// How long it may take until clients know where the addresses are. Who has to say it a second time
+/// does so a second later, and Linux finds out by itself after more than five.
+const ANNOUNCED: Duration = Duration::from_secs(3);
 
 /// The protocol number of VRRP.
 const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
@@ -40,6 +45,7 @@ pub(crate) struct Stage<'c> {
     pub(crate) cell: &'c Cell,
     ours: Side,
     theirs: Side,
+    client: Client,
     _segment: Segment,
 }
 
@@ -69,18 +75,26 @@ pub(crate) struct Advert {
 impl<'c> Stage<'c> {
     pub(crate) fn new(cell: &'c Cell) -> Result<Self> {
         let segment = Segment::new("lan")?;
-        let side = |who: Who, name: &str| {
+        let side = |who: Who, name: &str| -> Result<Side> {
             let last = if who == cell.leader { 12 } else { 11 };
             let address = cell.family.host(last);
             // Over IPv6 FRR speaks from an address of its macvlan, and the card has another.
             let frr = (who, cell.peer, cell.family) == (Who::Theirs, Peer::Frr, Family::V6);
             let card = if frr { cell.family.host(22) } else { address };
-            Side::new(&segment, name, cell.family, address, card)
+            let side = Side::new(&segment, name, cell.family, address, card)?;
+            if who == Who::Theirs && cell.their_mac {
+                // What the operators of the others set: else Linux answers on the card, and asks
+                // from it, for addresses that are on another interface.
+                set(&side.host, &format!("ipv4/conf/{CARD}/arp_ignore"), "1")?;
+                set(&side.host, &format!("ipv4/conf/{CARD}/arp_announce"), "2")?;
+            }
+            Ok(side)
         };
         Ok(Self {
             cell,
             ours: side(Who::Ours, "ours")?,
             theirs: side(Who::Theirs, "theirs")?,
+            client: Client::new(&segment, cell.family)?,
             _segment: segment,
         })
     }
@@ -113,9 +127,38 @@ impl<'c> Stage<'c> {
         })
     }
 
+    /// As [`Stage::converge`], and asserts that a client, who knows where the addresses were, has
+    /// been told where they are.
+    pub(crate) fn converge_for_clients(&self, holder: Who, since: Moment) -> Result<()> {
+        self.converge(holder, since)?;
+        let mac = self.mac(holder)?;
+        let settled = Moment::now();
+        let mut reached = self.client.reaches()?;
+        while reached != Some(mac) && settled.elapsed() < ANNOUNCED {
+            reached = self.client.reaches()?;
+        }
+        assert_eq!(reached, Some(mac), "where the client reaches {holder:?}");
+        Ok(())
+    }
+
+    /// As [`Stage::converge`], after a time in which both held the addresses and the client may
+    /// have been told of either. Who stayed is expected to tell it again.
+    pub(crate) fn converge_after_two(&self, holder: Who, since: Moment) -> Result<()> {
+        let silent = self.cell.deviates(Deviation::AnnouncesOnce);
+        if holder == Who::Ours || !silent {
+            return self.converge_for_clients(holder, since);
+        }
+        self.converge(holder, since)?;
+        let said = self
+            .side(holder)
+            .announcements_after(since, self.cell.family);
+        assert_eq!(said, 0, "announcements of who announces once");
+        Ok(())
+    }
+
     /// Waits until one alone has advertised for two intervals, and asserts that it alone holds the
     /// virtual addresses.
-    pub(crate) fn converge(&self, holder: Who, since: Moment) -> Result<()> {
+    fn converge(&self, holder: Who, since: Moment) -> Result<()> {
         let (holder_side, other) = (self.side(holder), self.side(holder.other()));
         let begun = Moment::now();
         let mut first = holder_side.advert_after(since)?;
@@ -142,6 +185,20 @@ impl<'c> Stage<'c> {
         Ok(())
     }
 
+    /// The Ethernet address at which the virtual addresses are when `holder` has them.
+    fn mac(&self, holder: Who) -> Result<[u8; 6]> {
+        let cell = self.cell;
+        let is_virtual = match holder {
+            Who::Ours => cell.our_mac,
+            Who::Theirs => cell.their_mac,
+        };
+        if is_virtual {
+            Ok(cell.family.virtual_mac())
+        } else {
+            self.side(holder).host.mac(CARD)
+        }
+    }
+
     /// Whether the virtual addresses are on a host, all of them.
     fn holds(&self, who: Who) -> Result<bool> {
         let host = &self.side(who).host;
@@ -166,7 +223,7 @@ impl<'c> Stage<'c> {
             Daemon::Frr(daemon) => (daemon.process(), COMPLAINTS_OF_FRR),
         };
         let concerns = |text: &str| text.contains("VI_1") || text.contains("[VRID ");
-        let begins = self.cell.deviation() == Some(Deviation::BeginsWithTheOtherChecksum);
+        let begins = self.cell.deviates(Deviation::BeginsWithTheOtherChecksum);
         let complaint = process.output().entries().into_iter().find(|line| {
             concerns(&line.text)
                 && complaints.iter().any(|word| line.text.contains(word))
@@ -243,8 +300,8 @@ impl Side {
         if family == Family::V6 {
             // The card has its link-local address from the lab and no other, and has it at once
             // whenever the power comes back.
-            set_ipv6(&host, "default", "addr_gen_mode", "1")?;
-            set_ipv6(&host, "default", "accept_dad", "0")?;
+            set(&host, "ipv6/conf/default/addr_gen_mode", "1")?;
+            set(&host, "ipv6/conf/default/accept_dad", "0")?;
         }
         let cable = segment.attach(&host, CARD, &format!("{on_card}/{}", family.prefix()))?;
         let card = host.capture(CARD, Filter::all())?;
@@ -261,6 +318,17 @@ impl Side {
         let frames = self.card.frames().entries();
         let adverts = frames.iter().filter_map(Advert::of);
         adverts.filter(|advert| advert.at > since).collect()
+    }
+
+    /// How often it announced a virtual address after `since`.
+    fn announcements_after(&self, since: Moment, family: Family) -> usize {
+        let announces = |frame: &&Frame| {
+            let addresses = family.virtual_addresses().iter();
+            frame.outgoing && addresses.copied().any(|address| announces(frame, address))
+        };
+        let frames = self.card.frames().entries();
+        let later = frames.iter().filter(|frame| frame.at > since);
+        later.filter(announces).count()
     }
 
     /// Its last advertisement so far.
@@ -322,17 +390,13 @@ impl Daemon<'_> {
 impl Advert {
     /// That a frame is, if it left the host.
     fn of(frame: &Frame) -> Option<Self> {
-        const IPV6: u16 = 0x86dd;
-        const NEXT_HEADER: usize = 6;
-        const IPV6_HEADER: usize = 40;
         if !frame.outgoing {
             return None;
         }
-        let message = if frame.ethertype() == IPV6 {
-            let (header, message) = frame.payload().split_at_checked(IPV6_HEADER)?;
-            (header[NEXT_HEADER] == VRRP).then_some(message)?
-        } else {
-            (frame.ip_protocol()? == VRRP).then_some(frame.ip_payload()?)?
+        let message = match frame.ip_protocol() {
+            Some(VRRP) => frame.ip_payload()?,
+            Some(_) => return None,
+            None => ipv6_payload(frame, VRRP)?,
         };
         let [_, VRID, priority, ..] = *message else {
             return None;
@@ -344,9 +408,34 @@ impl Advert {
     }
 }
 
-/// Sets one of IPv6's variables for an interface, or for those to come (`default`).
-fn set_ipv6(host: &Host, interface: &str, variable: &str, value: &str) -> Result<()> {
-    let path = format!("/proc/sys/net/ipv6/conf/{interface}/{variable}");
+/// Whether a frame says to everybody where an address is: a gratuitous ARP, or an unsolicited
+/// neighbour advertisement (RFC 4861 section 4.4: type, and the target after eight octets).
+fn announces(frame: &Frame, address: IpAddr) -> bool {
+    const ICMPV6: u8 = 58;
+    const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
+    match address {
+        IpAddr::V4(address) => frame.is_gratuitous_arp(address),
+        IpAddr::V6(address) => ipv6_payload(frame, ICMPV6).is_some_and(|message| {
+            message.first() == Some(&NEIGHBOUR_ADVERTISEMENT)
+                && message.get(8..24) == Some(&address.octets())
+                && frame.destination() == ALL_NODES
+        }),
+    }
+}
+
+/// What follows the header of IPv6, if it is IPv6 and of this protocol.
+fn ipv6_payload(frame: &Frame, protocol: u8) -> Option<&[u8]> {
+    const ETHERTYPE: u16 = 0x86dd;
+    const NEXT_HEADER: usize = 6;
+    const HEADER: usize = 40;
+    let (header, payload) = frame.payload().split_at_checked(HEADER)?;
+    (frame.ethertype() == ETHERTYPE && header[NEXT_HEADER] == protocol).then_some(payload)
+}
+
+/// Sets one of the kernel's variables of a host.
+pub(crate) fn set(host: &Host, variable: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/net/{variable}");
     host.run(|| fs::write(&path, value))
         .map_err(|error| Error::new(format!("writing {path} on {}", host.name()), error))
 }

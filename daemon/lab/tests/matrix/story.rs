@@ -18,7 +18,7 @@ pub(crate) fn tell(cell: &Cell) -> Outcome {
     let begun = Moment::now();
     let first = stage.start(leader, GREATER)?;
     let other = stage.start(follower, LOWER)?;
-    stage.converge(leader, begun)?;
+    stage.converge_for_clients(leader, begun)?;
 
     lower_priority(&stage)?;
     stage.assert_content(&first)?;
@@ -65,7 +65,7 @@ fn lower_priority(stage: &Stage<'_>) -> Outcome {
         "whether {:?} answers a lower priority at once",
         cell.leader
     );
-    stage.converge(cell.leader, healed)?;
+    stage.converge_after_two(cell.leader, healed)?;
     Ok(())
 }
 
@@ -89,12 +89,12 @@ fn death_and_return<'s>(
             assert!(silence < bound + LATE, "it took over after {silence:?}");
         }
     }
-    stage.converge(follower, died)?;
+    stage.converge_for_clients(follower, died)?;
 
     stage.side(leader).host.power_on()?;
     let back = Moment::now();
     let second = stage.start(leader, GREATER)?;
-    stage.converge(leader, back)?;
+    stage.converge_for_clients(leader, back)?;
     Ok(second)
 }
 
@@ -116,7 +116,7 @@ fn hand_over(stage: &Stage<'_>, second: Daemon<'_>) -> Outcome {
             assert!(waited < skew + LATE, "it took over after {waited:?}");
         }
     }
-    stage.converge(follower, told)?;
+    stage.converge_for_clients(follower, told)?;
     Ok(())
 }
 
@@ -133,11 +133,13 @@ fn tie(stage: &Stage<'_>, other: &Daemon<'_>) -> Outcome {
     cable.set(apart)?;
     let begun = Moment::now();
     let third = stage.start(leader, LOWER)?;
-    stage.side(leader).advert_after(begun)?;
+    // The second advertisement: what it says when it becomes master is over.
+    let first = stage.side(leader).advert_after(begun)?;
+    stage.side(leader).advert_after(first.at)?;
     let joined = Moment::now();
     cable.set(Impairment::default())?;
     stage
-        .converge(leader, joined)
+        .converge_after_two(leader, joined)
         .map_err(|error| format!("{error}\n{}\n{}", third.log(), other.log()))?;
     stage.assert_content(&third)?;
     Ok(())

@@ -45,6 +45,14 @@ impl Family {
         }
     }
 
+    /// The virtual address that clients use: the last.
+    pub(crate) const fn virtual_address(self) -> IpAddr {
+        let [.., last] = self.virtual_addresses() else {
+            unreachable!()
+        };
+        *last
+    }
+
     /// The Ethernet address of the virtual router (RFC 9568 section 7.3).
     pub(crate) const fn virtual_mac(self) -> [u8; 6] {
         match self {
