@@ -5,6 +5,7 @@ mod cell;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod frames;
 mod page;
 mod stage;
 mod story;

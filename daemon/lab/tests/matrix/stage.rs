@@ -8,17 +8,15 @@ use std::time::Duration;
 use vrrp_lab::daemons::{Frr, Keepalived, Vrrpd};
 use vrrp_lab::{Cable, Capture, Error, Filter, Frame, Host, Moment, Result, Segment};
 
-use crate::cell::{Cell, Deviation, Dialect, Family, Peer, Who};
+use crate::cell::{Cast, Cell, Deviation, Dialect, Family, Peer, Who};
 use crate::client::Client;
 use crate::common::{SOON, tshark};
+use crate::frames::{Advert, announces};
 use crate::words::{self, CARD, MACVLAN, VRID};
 
 /// How long it may take until clients know where the addresses are. Who has to say it a second time
 /// does so a second later, and Linux finds out by itself after more than five.
 const ANNOUNCED: Duration = Duration::from_secs(3);
-
-/// The protocol number of VRRP.
-const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
 
 /// Words with which keepalived complains of what it hears.
 const COMPLAINTS_OF_KEEPALIVED: &[&str] = &[
@@ -63,13 +61,6 @@ pub(crate) enum Daemon<'s> {
     Ours(Vrrpd<'s>),
     Keepalived(Keepalived),
     Frr(Frr),
-}
-
-/// An advertisement as it left a host.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Advert {
-    pub(crate) at: Moment,
-    pub(crate) priority: u8,
 }
 
 impl<'c> Stage<'c> {
@@ -258,6 +249,21 @@ impl<'c> Stage<'c> {
         Ok(())
     }
 
+    /// Asserts that our advertisements left from the Ethernet address that they should, to
+    /// everybody or to the other alone.
+    pub(crate) fn assert_addressed(&self) -> Result<()> {
+        let (family, card) = (self.cell.family, self.theirs.host.mac(CARD)?);
+        let from = self.mac(Who::Ours)?;
+        let to = match self.cell.cast {
+            Cast::Multicast => family.group_mac(),
+            Cast::Unicast => card,
+        };
+        for advert in self.ours.adverts_after(Moment::default()) {
+            assert_eq!((advert.from, advert.to), (from, to), "{advert:x?}");
+        }
+        Ok(())
+    }
+
     /// Asserts that tshark has nothing to say against anything that our host sent, advertisements
     /// and announcements among it.
     pub(crate) fn assert_dissected(&self) -> Result<()> {
@@ -385,52 +391,6 @@ impl Daemon<'_> {
             Self::Frr(daemon) => daemon.zebra().log() + &daemon.process().log(),
         }
     }
-}
-
-impl Advert {
-    /// That a frame is, if it left the host.
-    fn of(frame: &Frame) -> Option<Self> {
-        if !frame.outgoing {
-            return None;
-        }
-        let message = match frame.ip_protocol() {
-            Some(VRRP) => frame.ip_payload()?,
-            Some(_) => return None,
-            None => ipv6_payload(frame, VRRP)?,
-        };
-        let [_, VRID, priority, ..] = *message else {
-            return None;
-        };
-        Some(Self {
-            at: frame.at,
-            priority,
-        })
-    }
-}
-
-/// Whether a frame says to everybody where an address is: a gratuitous ARP, or an unsolicited
-/// neighbour advertisement (RFC 4861 section 4.4: type, and the target after eight octets).
-fn announces(frame: &Frame, address: IpAddr) -> bool {
-    const ICMPV6: u8 = 58;
-    const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-    const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
-    match address {
-        IpAddr::V4(address) => frame.is_gratuitous_arp(address),
-        IpAddr::V6(address) => ipv6_payload(frame, ICMPV6).is_some_and(|message| {
-            message.first() == Some(&NEIGHBOUR_ADVERTISEMENT)
-                && message.get(8..24) == Some(&address.octets())
-                && frame.destination() == ALL_NODES
-        }),
-    }
-}
-
-/// What follows the header of IPv6, if it is IPv6 and of this protocol.
-fn ipv6_payload(frame: &Frame, protocol: u8) -> Option<&[u8]> {
-    const ETHERTYPE: u16 = 0x86dd;
-    const NEXT_HEADER: usize = 6;
-    const HEADER: usize = 40;
-    let (header, payload) = frame.payload().split_at_checked(HEADER)?;
-    (frame.ethertype() == ETHERTYPE && header[NEXT_HEADER] == protocol).then_some(payload)
 }
 
 /// Sets one of the kernel's variables of a host.

@@ -27,6 +27,7 @@ pub(crate) fn tell(cell: &Cell) -> Outcome {
     tie(&stage, &other)?;
 
     stage.assert_content(&other)?;
+    stage.assert_addressed()?;
     stage.assert_dissected()?;
     Ok(())
 }

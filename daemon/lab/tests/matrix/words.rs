@@ -53,6 +53,14 @@ impl Family {
         *last
     }
 
+    /// The Ethernet address of the group of VRRP, 224.0.0.18 or ff02::12.
+    pub(crate) const fn group_mac(self) -> [u8; 6] {
+        match self {
+            Self::V4 => [0x01, 0, 0x5e, 0, 0, 0x12],
+            Self::V6 => [0x33, 0x33, 0, 0, 0, 0x12],
+        }
+    }
+
     /// The Ethernet address of the virtual router (RFC 9568 section 7.3).
     pub(crate) const fn virtual_mac(self) -> [u8; 6] {
         match self {

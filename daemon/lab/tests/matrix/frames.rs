@@ -1,0 +1,68 @@
+//! Frames of both families.
+
+use std::net::IpAddr;
+
+use vrrp_lab::{Frame, Moment};
+
+use crate::words::VRID;
+
+/// The protocol number of VRRP.
+const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
+
+/// An advertisement as it left a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Advert {
+    pub(crate) at: Moment,
+    pub(crate) priority: u8,
+    /// Its Ethernet addresses.
+    pub(crate) from: [u8; 6],
+    pub(crate) to: [u8; 6],
+}
+
+impl Advert {
+    /// That a frame is, if it left the host.
+    pub(crate) fn of(frame: &Frame) -> Option<Self> {
+        if !frame.outgoing {
+            return None;
+        }
+        let message = match frame.ip_protocol() {
+            Some(VRRP) => frame.ip_payload()?,
+            Some(_) => return None,
+            None => ipv6_payload(frame, VRRP)?,
+        };
+        let [_, VRID, priority, ..] = *message else {
+            return None;
+        };
+        Some(Self {
+            at: frame.at,
+            priority,
+            from: frame.source(),
+            to: frame.destination(),
+        })
+    }
+}
+
+/// Whether a frame says to everybody where an address is: a gratuitous ARP, or an unsolicited
+/// neighbour advertisement (RFC 4861 section 4.4: type, and the target after eight octets).
+pub(crate) fn announces(frame: &Frame, address: IpAddr) -> bool {
+    const ICMPV6: u8 = 58;
+    const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+    const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
+    match address {
+        IpAddr::V4(address) => frame.is_gratuitous_arp(address),
+        IpAddr::V6(address) => ipv6_payload(frame, ICMPV6).is_some_and(|message| {
+            message.first() == Some(&NEIGHBOUR_ADVERTISEMENT)
+                && message.get(8..24) == Some(&address.octets())
+                && frame.destination() == ALL_NODES
+        }),
+    }
+}
+
+/// What follows the header of IPv6, if it is IPv6 and of this protocol.
+fn ipv6_payload(frame: &Frame, protocol: u8) -> Option<&[u8]> {
+    const ETHERTYPE: u16 = 0x86dd;
+    const NEXT_HEADER: usize = 6;
+    const HEADER: usize = 40;
+    let (header, payload) = frame.payload().split_at_checked(HEADER)?;
+    (frame.ethertype() == ETHERTYPE && header[NEXT_HEADER] == protocol).then_some(payload)
+}
