@@ -59,6 +59,13 @@ impl Engine {
                 Some(mut slot) => {
                     plans.push(Plan::Change(slot.params.clone(), slot.seats.clone()));
                     slot.set_params(now, params);
+                    // What the reload brings to an interface is announced as that, and not as what
+                    // its interface brings by coming.
+                    for seat in &mut slot.seats {
+                        if let Some((index, mac)) = self.interfaces.seat(&seat.device) {
+                            (seat.index, seat.mac) = (seat.index.or(Some(index)), seat.mac.or(mac));
+                        }
+                    }
                     self.slots.push(slot);
                 }
             }
@@ -222,6 +229,7 @@ impl Engine {
         let current = slot.params.addresses.iter();
         let added: Vec<_> = current.filter(|new| !had(new)).copied().collect();
         // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
+        // RFC 9568 8.2.2 SHOULD: announce each address that an Active gets
         if !dropped.is_empty() || !added.is_empty() || other_owner || other_form {
             self.want(id, &dropped);
             let gone = former_devices.into_iter().map(Output::Device);

@@ -35,7 +35,9 @@ impl Engine {
         };
         // RFC 9568 6.4.1 erratum 7947 MUST: a starting owner sends gratuitous ARP for each address
         // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
+        // RFC 9568 6.4.1 MUST: a starting owner announces each IPv6 address likewise
         // RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
+        // RFC 9568 8.2.2 MUST: neighbour discovery waits until the address and the MAC address are there
         if became_master || announce {
             self.announce_all(id);
         }
@@ -227,7 +229,6 @@ impl Engine {
     ) {
         let slot = &self.slots[id];
         let (seat, announce) = (&slot.seats[number], slot.params.announce);
-        // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
         if let (Some(interface), Some(mac)) = (seat.index, seat.mac) {
             self.outputs.push_back(Output::Announce(Announcement {
                 interface,

@@ -54,7 +54,6 @@ impl Interface {
                     // RFC 9568 7.2 MUST: send from the interface's primary IPv4 address
                     Family::V4 => address.family() == family,
                     // RFC 9568 7.2 MUST: send from the interface's link-local IPv6 address
-                    // RFC 9568 5.1.2.1 MUST: send from the interface's link-local address
                     Family::V6 => address.is_link_local(),
                 })
                 .map(|address| address.address)
@@ -109,13 +108,17 @@ impl Interfaces {
         names
     }
 
-    /// Forgets an interface. Returns the name that means none now.
-    pub(super) fn remove_link(&mut self, index: InterfaceIndex) -> Option<Arc<str>> {
-        let gone = self.by_index.remove(&index)?;
-        if self.by_name.get(&gone.link.name) == Some(&index) {
-            self.by_name.remove(&gone.link.name);
+    /// Forgets an interface. Returns the name that means none now, and the addresses that are gone
+    /// with it.
+    pub(super) fn remove_link(
+        &mut self,
+        index: InterfaceIndex,
+    ) -> Option<(Arc<str>, Vec<InterfaceAddress>)> {
+        let Interface { link, foreign } = self.by_index.remove(&index)?;
+        if self.by_name.get(&link.name) == Some(&index) {
+            self.by_name.remove(&link.name);
         }
-        Some(gone.link.name)
+        Some((link.name, foreign))
     }
 
     /// Takes note of a foreign address. Returns the name of its interface.

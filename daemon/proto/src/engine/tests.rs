@@ -3,11 +3,13 @@
 mod addresses;
 mod devices;
 mod drift;
+mod families;
 mod interfaces;
 mod life;
 mod packets;
 mod property;
 mod reload;
 mod rig;
+mod seats;
 mod sleep;
 mod trackers;

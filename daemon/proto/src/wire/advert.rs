@@ -74,7 +74,7 @@ pub enum Auth {
 }
 
 /// The addresses of an advertisement, still in its bytes: all of one family.
-// RFC 9568 5.2.9 MUST: the addresses are of one family
+// RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressList<'a> {
     /// IPv4 addresses in network order.

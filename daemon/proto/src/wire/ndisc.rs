@@ -32,7 +32,7 @@ pub fn unsolicited(mac: MacAddress, address: Ipv6Addr) -> [u8; FRAME_LEN] {
     message[0] = NEIGHBOUR_ADVERTISEMENT;
     // RFC 9568 6.4.2 MUST: the neighbour advertisement has R and O set and S clear
     message[4] = ROUTER_AND_OVERRIDE;
-    // RFC 9568 6.4.2 MUST: the new Active sends a neighbour advertisement for each address
+    // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
     message[8..24].copy_from_slice(&address.octets());
     message[24..26].copy_from_slice(&TARGET_LINK_ADDRESS);
     message[26..32].copy_from_slice(&mac.0);
@@ -60,7 +60,7 @@ pub fn unsolicited(mac: MacAddress, address: Ipv6Addr) -> [u8; FRAME_LEN] {
 mod tests {
     use super::*;
 
-    // RFC 9568 6.4.2 MUST: the new Active sends a neighbour advertisement for each address
+    // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
     // RFC 9568 6.4.2 MUST: the neighbour advertisement has R and O set and S clear
     #[test]
     fn a_neighbour_advertisement_names_the_address_and_goes_to_all() {

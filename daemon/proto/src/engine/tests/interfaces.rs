@@ -275,7 +275,7 @@ fn a_checksum_is_made_for_the_address_that_is_sent_from() {
     let mut other = Node::wired();
     other.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
-        other.receive(ETH1, "192.168.224.5".parse().unwrap(), message),
+        other.receive(ETH1, "192.168.224.5".parse::<IpAddr>().unwrap(), message),
         [""; 0]
     );
     assert_eq!(

@@ -1,18 +1,20 @@
 //! A node whose time the test owns, and outputs as lines of text.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::sync::Arc;
 
 use crate::border::{Announcement, Desired, Input, Link, Output, Packet, Report, State};
 use crate::engine::Engine;
-use crate::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
+use crate::params::{
+    AddressOptions, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
+};
 use crate::snapshot::RouterStatus;
 use crate::time::Instant;
 use crate::types::{
-    AdvertInterval, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, Vrid,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, Vrid,
 };
-use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, GROUP_V6, group};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 pub(super) const T0: Instant = Instant::from_nanos(1_000_000_000_000);
@@ -22,6 +24,9 @@ pub(super) const ETH2: InterfaceIndex = InterfaceIndex(3);
 
 /// The other host, whose address is the smaller one.
 pub(super) const PEER: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
+
+/// The link-local address of the other host, which is the smaller one too.
+pub(super) const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11);
 
 pub(super) struct Node {
     pub(super) engine: Engine,
@@ -47,17 +52,41 @@ impl Node {
         node
     }
 
+    /// A wired node that has link-local addresses, which are checked for duplicates already.
+    pub(super) fn wired_v6() -> Self {
+        let mut node = Self::wired();
+        for index in [ETH1, ETH2] {
+            node.give(added(index, link_local(index), false));
+        }
+        node
+    }
+
     /// A wired node that runs `params` since now.
     pub(super) fn running(params: NodeParams) -> Self {
-        let mut node = Self::wired();
-        node.give(Input::Configure(params));
-        node
+        Self::wired().started(params)
+    }
+
+    /// The same with link-local addresses.
+    pub(super) fn running_v6(params: NodeParams) -> Self {
+        Self::wired_v6().started(params)
+    }
+
+    fn started(mut self, params: NodeParams) -> Self {
+        self.give(Input::Configure(params));
+        self
     }
 
     /// A wired node that runs `params` until all of its routers that can are masters, and their
     /// second announcements are out.
     pub(super) fn mastering(params: NodeParams) -> Self {
         let mut node = Self::running(params);
+        node.advance(SECOND * 6);
+        node
+    }
+
+    /// The same with link-local addresses.
+    pub(super) fn mastering_v6(params: NodeParams) -> Self {
+        let mut node = Self::running_v6(params);
         node.advance(SECOND * 6);
         node
     }
@@ -104,10 +133,15 @@ impl Node {
         self.receive(ETH1, PEER, &advert(51, priority))
     }
 
+    /// The same over IPv6, with these addresses.
+    pub(super) fn hear_v6(&mut self, priority: u8, addresses: &[&str]) -> Vec<String> {
+        self.receive(ETH1, PEER_V6, &advert_v6(51, priority, addresses))
+    }
+
     pub(super) fn receive(
         &mut self,
         interface: InterfaceIndex,
-        source: Ipv4Addr,
+        source: impl Into<IpAddr>,
         payload: &[u8],
     ) -> Vec<String> {
         self.give(Input::Packet(packet(interface, source, payload)))
@@ -179,6 +213,15 @@ pub(super) fn own(index: InterfaceIndex) -> &'static str {
     }
 }
 
+/// The link-local address of this host on `index`.
+pub(super) fn link_local(index: InterfaceIndex) -> &'static str {
+    if index == ETH2 {
+        "fe80::2:12/64"
+    } else {
+        "fe80::12/64"
+    }
+}
+
 pub(super) fn address(text: &str) -> InterfaceAddress {
     text.parse().unwrap()
 }
@@ -198,12 +241,17 @@ pub(super) fn removed(interface: InterfaceIndex, text: &str) -> Input<'static> {
     }
 }
 
-pub(super) fn packet(interface: InterfaceIndex, source: Ipv4Addr, payload: &[u8]) -> Packet<'_> {
+pub(super) fn packet(
+    interface: InterfaceIndex,
+    source: impl Into<IpAddr>,
+    payload: &[u8],
+) -> Packet<'_> {
+    let source = source.into();
     Packet {
         at: Instant::MAX,
         interface,
-        source: source.into(),
-        destination: GROUP_V4.into(),
+        source,
+        destination: group(Family::of(source)),
         hop_limit: 255,
         payload,
     }
@@ -224,6 +272,21 @@ pub(super) fn version_3(vrid: u8, priority: u8, centiseconds: u16, form: Checksu
         auth: Auth::None,
     }
     .emit(form, PEER, GROUP_V4)
+}
+
+/// The same over IPv6 from [`PEER_V6`], with these addresses.
+pub(super) fn advert_v6(vrid: u8, priority: u8, addresses: &[&str]) -> Vec<u8> {
+    let octets = |text: &&str| text.parse::<Ipv6Addr>().unwrap().octets();
+    let addresses: Vec<_> = addresses.iter().map(octets).collect();
+    Advert {
+        version: Version::V3,
+        vrid: Vrid::new(vrid).unwrap(),
+        priority,
+        interval: AdvertInterval::DEFAULT,
+        addresses: AddressList::new_v6(&addresses),
+        auth: Auth::None,
+    }
+    .emit(ChecksumForm::WithPseudoHeader, PEER_V6, GROUP_V6)
 }
 
 pub(super) fn version_2(vrid: u8, priority: u8, auth: Auth) -> Vec<u8> {
@@ -254,6 +317,25 @@ pub(super) fn vi_2() -> RouterParams {
         addresses: addresses(&["192.168.198.100/24"]),
         ..vi_1()
     }
+}
+
+/// VI_1 with another list of addresses.
+pub(super) fn vi_1_with(texts: &[&str]) -> RouterParams {
+    RouterParams {
+        addresses: addresses(texts),
+        ..vi_1()
+    }
+}
+
+/// `params` with something special about the address `text`.
+pub(super) fn special(
+    mut params: RouterParams,
+    text: &str,
+    change: impl FnOnce(&mut AddressOptions),
+) -> RouterParams {
+    let options = Arc::make_mut(&mut params.options);
+    change(options.entry(text.parse().unwrap()).or_default());
+    params
 }
 
 pub(super) fn priority(value: u8) -> Priority {
@@ -301,10 +383,16 @@ pub(super) fn line(output: &Output) -> String {
             ..
         } => {
             let count = usize::from(message[3]);
-            let list: Vec<String> = message[8..8 + 4 * count]
-                .chunks(4)
-                .map(|a| format!("{}.{}.{}.{}", a[0], a[1], a[2], a[3]))
-                .collect();
+            let list: Vec<String> = match source {
+                IpAddr::V4(_) => message[8..8 + 4 * count]
+                    .chunks(4)
+                    .map(|a| format!("{}.{}.{}.{}", a[0], a[1], a[2], a[3]))
+                    .collect(),
+                IpAddr::V6(_) => message[8..8 + 16 * count]
+                    .chunks(16)
+                    .map(|a| Ipv6Addr::from(<[u8; 16]>::try_from(a).unwrap()).to_string())
+                    .collect(),
+            };
             format!(
                 "advertise on {} from {source}: VRID {}, priority {}, {}",
                 interface.0,

@@ -1,9 +1,13 @@
+//! Packets of IPv4 and what holds in both families; [`ipv6`] has what holds in IPv6 alone.
+
+mod ipv6;
+
 use proptest::prelude::*;
 
 use super::*;
 use crate::time::Instant;
 use crate::types::InterfaceIndex;
-use crate::wire::GROUP_V4;
+use crate::wire::{GROUP_V4, group};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
 
@@ -19,11 +23,15 @@ fn password() -> Auth {
 }
 
 fn packet(payload: &[u8]) -> Packet<'_> {
+    packet_from(SOURCE.into(), payload)
+}
+
+fn packet_from(source: IpAddr, payload: &[u8]) -> Packet<'_> {
     Packet {
         at: Instant::MAX,
         interface: InterfaceIndex(1),
-        source: SOURCE.into(),
-        destination: GROUP_V4.into(),
+        source,
+        destination: group(Family::of(source)),
         hop_limit: 255,
         payload,
     }
@@ -259,17 +267,64 @@ fn a_list_longer_than_the_count_can_say_is_cut() {
     assert!(AddressList::new(&[]).is_empty());
 }
 
+/// An advertisement, how its receiver expects it, and its sender, whose family it is of.
+#[derive(Clone, Copy, Debug)]
+struct Case {
+    advert: Advert<'static>,
+    expected: Expected,
+    source: IpAddr,
+}
+
+impl Case {
+    fn emit(&self, form: ChecksumForm) -> Vec<u8> {
+        let destination = group(Family::of(self.source));
+        self.advert.emit(form, self.source, destination)
+    }
+
+    fn parse<'a>(&self, bytes: &'a [u8]) -> Result<Received<'a>, DropCause> {
+        Advert::parse(&packet_from(self.source, bytes), &self.expected)
+    }
+}
+
+/// The addresses of an advertisement, which are as many as fit.
+fn any_addresses(family: Family) -> BoxedStrategy<AddressList<'static>> {
+    let count = 1..=most_addresses(family);
+    match family {
+        Family::V4 => proptest::collection::vec(any::<[u8; 4]>(), count)
+            .prop_map(|list| AddressList::new(list.leak()))
+            .boxed(),
+        Family::V6 => proptest::collection::vec(any::<[u8; 16]>(), count)
+            .prop_map(|list| AddressList::new_v6(list.leak()))
+            .boxed(),
+    }
+}
+
+fn any_source(family: Family) -> BoxedStrategy<IpAddr> {
+    match family {
+        Family::V4 => any::<Ipv4Addr>().prop_map(IpAddr::from).boxed(),
+        Family::V6 => any::<Ipv6Addr>().prop_map(IpAddr::from).boxed(),
+    }
+}
+
+fn any_dialect() -> impl Strategy<Value = (Version, Family)> {
+    prop_oneof![
+        Just((Version::V2, Family::V4)),
+        Just((Version::V3, Family::V4)),
+        Just((Version::V3, Family::V6)),
+    ]
+}
+
 prop_compose! {
-    fn any_advert()(
-        v3: bool,
+    fn any_case()((version, family) in any_dialect())(
         vrid in 1..=255_u8,
-        priority: u8,
+        priority in any::<u8>(),
         seconds in 1..=255_u8,
         centiseconds in 1..=4095_u16,
-        addresses in proptest::collection::vec(any::<[u8; 4]>(), 1..=255),
+        addresses in any_addresses(family),
         password in proptest::option::of(proptest::collection::vec(1..=255_u8, 1..=8)),
-    ) -> (Advert<'static>, Expected) {
-        let version = if v3 { Version::V3 } else { Version::V2 };
+        source in any_source(family),
+        version in Just(version),
+    ) -> Case {
         let interval = match version {
             Version::V2 => AdvertInterval::from_seconds(seconds),
             Version::V3 => AdvertInterval::from_centiseconds(centiseconds),
@@ -283,36 +338,43 @@ prop_compose! {
             vrid: Vrid::new(vrid).unwrap(),
             priority,
             interval,
-            addresses: AddressList::new(addresses.leak()),
+            addresses,
             auth,
         };
-        (advert, Expected { version, interval, auth })
+        Case { advert, expected: Expected { version, interval, auth }, source }
     }
 }
 
 proptest! {
     #[test]
-    fn what_is_emitted_is_parsed_again((advert, expected) in any_advert(), plain: bool) {
-        let form = match (advert.version, plain) {
+    fn what_is_emitted_is_parsed_again(case in any_case(), plain: bool) {
+        let form = match (case.advert.version, plain) {
             (Version::V3, false) => ChecksumForm::WithPseudoHeader,
             _ => ChecksumForm::MessageOnly,
         };
-        let bytes = advert.emit(form, SOURCE, GROUP_V4);
-        let received = Advert::parse(&packet(&bytes), &expected).unwrap();
-        prop_assert_eq!(received.advert, advert);
+        let bytes = case.emit(form);
+        prop_assert!(bytes.len() <= 1500 - 40, "{} bytes are no packet", bytes.len());
+        let received = case.parse(&bytes).unwrap();
+        prop_assert_eq!(received.advert, case.advert);
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in proptest::collection::vec(any::<u8>(), 0..64), v3: bool) {
-        let version = if v3 { Version::V3 } else { Version::V2 };
-        let _ = Advert::parse(&packet(&bytes), &expected(version, password()));
+    fn no_bytes_make_it_panic(
+        bytes in proptest::collection::vec(any::<u8>(), 0..64),
+        (version, family) in any_dialect(),
+    ) {
+        let source = match family {
+            Family::V4 => SOURCE.into(),
+            Family::V6 => ipv6::SOURCE.into(),
+        };
+        let _ = Advert::parse(&packet_from(source, &bytes), &expected(version, password()));
     }
 
     #[test]
-    fn one_flipped_bit_is_noticed((advert, expected) in any_advert(), at: prop::sample::Index, bit in 0..8_u32) {
-        let mut bytes = advert.emit(ChecksumForm::MessageOnly, SOURCE, GROUP_V4);
+    fn one_flipped_bit_is_noticed(case in any_case(), at: prop::sample::Index, bit in 0..8_u32) {
+        let mut bytes = case.emit(ChecksumForm::MessageOnly);
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;
-        prop_assert!(Advert::parse(&packet(&bytes), &expected).is_err());
+        prop_assert!(case.parse(&bytes).is_err());
     }
 }
