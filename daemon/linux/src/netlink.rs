@@ -124,7 +124,7 @@ fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressFor
     if let Some(scope) = scope {
         body.header.scope = AddressScope::from(*scope);
     }
-    // RFC 9568 8.2.2 MAY: no duplicate address detection for a virtual address
+    // RFC 9568 8.2.2 MAY: the owner leaves out duplicate address detection
     if address.family() == Family::V6 {
         body.header.flags |= AddressHeaderFlags::Nodad;
     }
@@ -134,7 +134,14 @@ fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressFor
     if let Some(preferred) = preferred_lifetime.or(is_hosts.then_some(0)) {
         let mut lifetimes = CacheInfo::default();
         lifetimes.ifa_preferred = preferred;
-        lifetimes.ifa_valid = u32::MAX;
+        // Of IPv4 the kernel looks only after addresses that are not valid for ever (check_lifetime),
+        // so one that is to become deprecated is valid for 136 years.
+        let counts_down = (1..u32::MAX).contains(&preferred);
+        lifetimes.ifa_valid = if address.family() == Family::V4 && counts_down {
+            u32::MAX - 1
+        } else {
+            u32::MAX
+        };
         body.attributes.push(AddressAttribute::CacheInfo(lifetimes));
     }
     if let Some(label) = label {

@@ -32,6 +32,24 @@ fn a_header_with_options_is_skipped_and_a_short_packet_dropped() {
     assert!(!keeps(&program, &[]));
 }
 
+#[test]
+fn of_ipv6_there_is_no_header_to_skip() {
+    for served in vrids() {
+        let program = only(Family::V6, &[served].into_iter().collect());
+        for vrid in 0..=255 {
+            let message = [0x31, vrid, 100, 1, 0, 100, 0, 0];
+            assert_eq!(
+                keeps(&program, &message),
+                vrid == served.get(),
+                "{served} {vrid}"
+            );
+        }
+    }
+    let program = only(Family::V6, &vrids().collect());
+    assert!(!keeps(&program, &[0x31]));
+    assert!(!keeps(&program, &[]));
+}
+
 proptest! {
     #[test]
     fn any_set_keeps_its_members(served in prop::collection::btree_set(1_u8.., 0..255)) {

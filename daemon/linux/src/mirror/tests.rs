@@ -154,6 +154,71 @@ fn a_dump_tells_what_was_missed() {
     assert_eq!(mirror.all().count(), 0);
 }
 
+#[test]
+fn an_event_of_an_ipv6_address_is_no_news_and_a_reason_to_look_when_it_contradicts() {
+    let address = address_of("2001:db8::9/64");
+    let removed = Event::AddressRemoved(ETH, address);
+    let mut mirror = started(&["2001:db8::9/64"]);
+    for (event, doubt) in [
+        (added("2001:db8::9/64", false), false),
+        (added("2001:db8::8/64", true), true),
+        (removed.clone(), true),
+        (
+            Event::AddressRemoved(ETH, address_of("2001:db8::8/64")),
+            false,
+        ),
+        (added("2001:db8::9/128", false), true),
+    ] {
+        assert!(mirror.apply(event.clone()).is_none());
+        assert_eq!(mirror.is_in_doubt(), doubt, "{event:?}");
+        assert_eq!(order(&mirror), ["2001:db8::9/64"], "it believes nothing");
+        let looked = mirror.replace(dump_of(&["2001:db8::9/64"]));
+        assert!(looked.is_empty() && !mirror.is_in_doubt());
+    }
+    // Who looks finds out.
+    mirror.apply(removed);
+    let inputs = mirror.replace(dump_of(&[]));
+    assert!(
+        matches!(inputs[..], [Input::AddressRemoved { address: gone, .. }] if gone == address),
+        "{inputs:?}"
+    );
+}
+
+#[test]
+fn what_is_told_late_of_our_own_changes_of_an_ipv6_address_is_a_reason_to_look_and_no_news() {
+    let address = address_of("2001:db8::9/64");
+    let mut mirror = started(&[]);
+    mirror.applied(&Change::add(ETH, address));
+    assert!(mirror.apply(added("2001:db8::9/64", true)).is_none());
+    assert!(!mirror.is_in_doubt(), "it is so");
+    mirror.applied(&Change::Delete {
+        interface: ETH,
+        address,
+    });
+    // The first was told after the second was done.
+    mirror.apply(added("2001:db8::9/64", true));
+    assert!(mirror.is_in_doubt());
+    assert!(mirror.replace(dump_of(&[])).is_empty());
+}
+
+#[test]
+fn an_event_of_a_link_that_is_not_known_is_no_reason_to_look() {
+    let mut mirror = Mirror::new();
+    mirror.apply(added("2001:db8::9/64", true));
+    assert!(!mirror.is_in_doubt());
+}
+
+#[test]
+fn no_ipv6_address_is_a_secondary_one() {
+    let mut mirror = started(&["2001:db8::1/64"]);
+    let address = address_of("2001:db8::9/64");
+    mirror.applied(&Change::add(ETH, address));
+    assert_eq!(
+        mirror.held(ETH, address).map(|held| held.secondary),
+        Some(false)
+    );
+}
+
 proptest! {
     #[test]
     fn after_a_dump_the_mirror_is_the_dump(
@@ -194,12 +259,17 @@ fn last_byte(address: InterfaceAddress) -> u8 {
 
 fn started(addresses: &[&str]) -> Mirror {
     let mut mirror = Mirror::new();
-    mirror.replace(Dump {
+    mirror.replace(dump_of(addresses));
+    mirror
+}
+
+/// eth0 with these addresses, none of them ours.
+fn dump_of(addresses: &[&str]) -> Dump {
+    Dump {
         links: vec![link("eth0", true)],
         addresses: addresses.iter().map(|text| held(text)).collect(),
         marks: true,
-    });
-    mirror
+    }
 }
 
 fn order(mirror: &Mirror) -> Vec<String> {

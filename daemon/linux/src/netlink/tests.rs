@@ -1,3 +1,7 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use vrrp_proto::AddressLabel;
+
 use super::*;
 
 const INTERFACE: InterfaceIndex = InterfaceIndex(2);
@@ -101,6 +105,186 @@ fn what_is_cut_off_is_left_out() {
     for len in 0..bytes.len() {
         assert_eq!(Message::all_of(&bytes[..len]).count(), 0);
     }
+}
+
+// RFC 9568 8.2.2 MAY: the owner leaves out duplicate address detection
+#[test]
+fn an_ipv6_address_is_added_with_our_mark_and_without_duplicate_address_detection() {
+    let address: InterfaceAddress = "2001:db8::100/64".parse().unwrap();
+    let mut bytes = Vec::new();
+    push_change(&Change::add(INTERFACE, address), &mut bytes);
+    let message = Message::first_of(&bytes).unwrap();
+    let held = Held {
+        address,
+        ours: true,
+        secondary: false,
+    };
+    assert_eq!(message.event(), Some(Event::AddressAdded(INTERFACE, held)));
+    assert_eq!(
+        message.header.sequence_number.to_ne_bytes(),
+        [0x20, 0x01, 0x0d, 0xb8]
+    );
+    // struct ifaddrmsg: AF_INET6, the prefix, IFA_F_NODAD, the scope of all, eth0.
+    assert_eq!(message.body[..4], [10, 64, 0x02, 0]);
+    assert_eq!(message.body[4..8], INTERFACE.0.to_ne_bytes());
+    assert_eq!(attribute_of(&message, IFA_PROTO), Some(vec![0x56]));
+    assert_eq!(attribute_of(&message, IFA_CACHEINFO), None, "preferred");
+
+    let mut bytes = Vec::new();
+    let delete = Change::Delete {
+        interface: INTERFACE,
+        address,
+    };
+    push_change(&delete, &mut bytes);
+    let message = Message::first_of(&bytes).unwrap();
+    assert_eq!(
+        message.event(),
+        Some(Event::AddressRemoved(INTERFACE, address))
+    );
+}
+
+#[test]
+fn an_ipv4_address_is_added_with_nothing_that_nobody_asked_for() {
+    let change = Change::add(INTERFACE, "192.168.224.100/24".parse().unwrap());
+    let mut bytes = Vec::new();
+    push_change(&change, &mut bytes);
+    let message = Message::first_of(&bytes).unwrap();
+    assert_eq!(message.body[..4], [2, 24, 0, 0]);
+    for kind in [IFA_LABEL, IFA_BROADCAST, IFA_CACHEINFO] {
+        assert_eq!(attribute_of(&message, kind), None);
+    }
+}
+
+#[test]
+fn what_is_special_about_an_address_is_said() {
+    let address = "192.168.224.100/24".parse().unwrap();
+    let change = Change::Add {
+        interface: INTERFACE,
+        address,
+        form: AddressForm {
+            label: AddressLabel::new("eth1:vip"),
+            scope: Some(253),
+            broadcast: Some(Ipv4Addr::new(192, 168, 224, 255)),
+            preferred_lifetime: Some(7),
+        },
+    };
+    let mut bytes = Vec::new();
+    push_change(&change, &mut bytes);
+    let message = Message::first_of(&bytes).unwrap();
+    assert_eq!(message.body[3], 253, "scope");
+    assert_eq!(
+        attribute_of(&message, IFA_LABEL),
+        Some(b"eth1:vip\0".to_vec())
+    );
+    assert_eq!(
+        attribute_of(&message, IFA_BROADCAST),
+        Some(vec![192, 168, 224, 255])
+    );
+    assert_eq!(lifetimes(&message), Some((7, u32::MAX - 1)));
+}
+
+#[test]
+fn an_ipv6_address_of_a_host_alone_is_never_preferred_unless_somebody_says_so() {
+    let preferred = |text: &str, preferred_lifetime| {
+        let change = Change::Add {
+            interface: INTERFACE,
+            address: text.parse().unwrap(),
+            form: AddressForm {
+                preferred_lifetime,
+                ..AddressForm::default()
+            },
+        };
+        let mut bytes = Vec::new();
+        push_change(&change, &mut bytes);
+        lifetimes(&Message::first_of(&bytes).unwrap())
+    };
+    assert_eq!(preferred("2001:db8::100/128", None), Some((0, u32::MAX)));
+    assert_eq!(preferred("2001:db8::100/128", Some(9)), Some((9, u32::MAX)));
+    assert_eq!(preferred("2001:db8::100/64", None), None, "for ever");
+    assert_eq!(preferred("2001:db8::100/64", Some(0)), Some((0, u32::MAX)));
+    assert_eq!(preferred("192.0.2.1/32", None), None, "for ever");
+    assert_eq!(preferred("192.0.2.1/32", Some(0)), Some((0, u32::MAX)));
+}
+
+#[test]
+fn an_ipv6_address_that_another_may_have_is_none() {
+    let told = |flags: u8| {
+        let header = [10, 64, flags, 253, 2, 0, 0, 0];
+        let address: Ipv6Addr = "fe80::12".parse().unwrap();
+        let attribute = attribute(IFA_ADDRESS, &address.octets());
+        event(&message(
+            libc::RTM_NEWADDR,
+            &[&header[..], &attribute].concat(),
+        ))
+    };
+    let (permanent, tentative, failed, temporary) = (0x80, 0x40, 0x08, 0x01);
+    assert_eq!(told(permanent | tentative), None, "being checked");
+    assert_eq!(
+        told(permanent | tentative | failed),
+        None,
+        "found to be another's"
+    );
+    let held = Held {
+        address: "fe80::12/64".parse().unwrap(),
+        ours: false,
+        secondary: false,
+    };
+    let there = Some(Event::AddressAdded(INTERFACE, held));
+    assert_eq!(told(permanent), there);
+    assert_eq!(
+        told(temporary),
+        there,
+        "the bit of a secondary one says something else here"
+    );
+}
+
+#[test]
+fn an_ipv6_address_with_a_peer_is_the_local_one() {
+    let [local, peer] =
+        ["2001:db8::1", "2001:db8::2"].map(|text| text.parse::<Ipv6Addr>().unwrap());
+    let body = [
+        &[10, 128, 0x80, 0, 2, 0, 0, 0][..],
+        &attribute(IFA_ADDRESS, &peer.octets()),
+        &attribute(IFA_LOCAL, &local.octets()),
+    ];
+    let held = Held {
+        address: "2001:db8::1/128".parse().unwrap(),
+        ours: false,
+        secondary: false,
+    };
+    assert_eq!(
+        event(&message(libc::RTM_NEWADDR, &body.concat())),
+        Some(Event::AddressAdded(INTERFACE, held))
+    );
+}
+
+// Attributes of an address (linux/if_addr.h).
+const IFA_ADDRESS: u16 = 1;
+const IFA_LOCAL: u16 = 2;
+const IFA_LABEL: u16 = 3;
+const IFA_BROADCAST: u16 = 4;
+const IFA_CACHEINFO: u16 = 6;
+const IFA_PROTO: u16 = 11;
+
+/// The value of an attribute of an address message, which is there at most once.
+fn attribute_of(message: &Message<'_>, kind: u16) -> Option<Vec<u8>> {
+    let attributes = NlasIterator::new(&message.body[8..]);
+    let mut values = attributes
+        .map(Result::unwrap)
+        .filter(|attribute| attribute.kind() == kind)
+        .map(|attribute| attribute.value().to_vec());
+    let value = values.next();
+    assert_eq!(values.next(), None, "{kind} twice");
+    value
+}
+
+/// For how many seconds an address is preferred and valid (struct ifa_cacheinfo).
+fn lifetimes(message: &Message<'_>) -> Option<(u32, u32)> {
+    let value = attribute_of(message, IFA_CACHEINFO)?;
+    let ([preferred, valid, ..], _) = value.as_chunks::<4>() else {
+        panic!("{value:?}")
+    };
+    Some((u32::from_ne_bytes(*preferred), u32::from_ne_bytes(*valid)))
 }
 
 fn event(datagram: &[u8]) -> Option<Event> {

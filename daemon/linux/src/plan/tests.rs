@@ -2,9 +2,10 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use vrrp_proto::Link;
+use vrrp_proto::params::AddressOptions;
 
 use super::*;
-use crate::mirror::{Dump, Event, Held};
+use crate::mirror::{Dump, Held};
 
 const ETH: InterfaceIndex = InterfaceIndex(2);
 const OTHER: InterfaceIndex = InterfaceIndex(3);
@@ -43,6 +44,48 @@ fn a_new_prefix_length_replaces_the_old_one() {
     assert_eq!(
         planned(&desired, &mut mirror),
         [delete("10.0.0.9/24"), add("10.0.0.9/32")]
+    );
+}
+
+/// The kernel holds an IPv6 address once.
+#[test]
+fn an_ipv6_address_of_another_prefix_makes_room_whoever_added_it() {
+    for ours in [true, false] {
+        let mut mirror = mirror([(ETH, held("2001:db8::9/64", ours))]);
+        let desired = desired(&["2001:db8::9/128"], &[], false);
+        assert_eq!(
+            planned(&desired, &mut mirror),
+            [delete("2001:db8::9/64"), add("2001:db8::9/128")]
+        );
+    }
+    let mut mirror = mirror([(ETH, held("10.0.0.9/24", true))]);
+    let desired = desired(&["10.0.0.9/32"], &[], false);
+    assert_eq!(
+        planned(&desired, &mut mirror),
+        [add("10.0.0.9/32")],
+        "an IPv4 address may be there twice"
+    );
+}
+
+#[test]
+fn what_is_special_about_an_address_is_asked_for() {
+    let options = AddressOptions {
+        form: AddressForm {
+            scope: Some(253),
+            ..AddressForm::default()
+        },
+        ..AddressOptions::default()
+    };
+    let mut desired = desired(&["10.0.0.9/24", "10.0.0.8/24"], &[], false);
+    desired.options = Arc::new([(address_of("10.0.0.9/24").address, options.clone())].into());
+    let special = Change::Add {
+        interface: ETH,
+        address: address_of("10.0.0.9/24"),
+        form: options.form,
+    };
+    assert_eq!(
+        planned(&desired, &mut mirror([])),
+        [special, add("10.0.0.8/24")]
     );
 }
 
@@ -120,7 +163,10 @@ proptest! {
             let released = desired.release.iter().any(|r| r.address == before.address.address)
                 && !desired.hold.contains(&before.address);
             let spared = desired.spare_foreign && !before.ours;
-            prop_assert_eq!(is_there, !released || spared, "{:?}", before);
+            let replaced = before.address.family() == Family::V6
+                && desired.hold.iter().any(|h| h.address == before.address.address)
+                && !desired.hold.contains(&before.address);
+            prop_assert_eq!(is_there, !replaced && (!released || spared), "{:?}", before);
         }
         for (_, before) in observed.iter().filter(|(interface, _)| *interface == OTHER) {
             prop_assert!(kernel.contains(&(OTHER, before.address)), "another interface");
@@ -137,40 +183,56 @@ proptest! {
 
 /// Addresses of a small domain, so that collisions occur.
 fn any_address() -> impl Strategy<Value = InterfaceAddress> {
-    (0_u8..5, prop_oneof![Just(24), Just(32)])
-        .prop_map(|(last, prefix)| address_of(&format!("10.0.0.{last}/{prefix}")))
+    (0_u8..5, any::<bool>(), any::<bool>()).prop_map(|(last, ipv6, long)| {
+        let (network, prefix) = match (ipv6, long) {
+            (false, false) => ("10.0.0.", 24),
+            (false, true) => ("10.0.0.", 32),
+            (true, false) => ("2001:db8::", 64),
+            (true, true) => ("2001:db8::", 128),
+        };
+        address_of(&format!("{network}{last}/{prefix}"))
+    })
 }
 
 fn any_desired() -> impl Strategy<Value = Desired> {
-    let addresses = || prop::collection::vec(any_address(), 0..6).prop_map(Arc::from);
+    let addresses = || prop::collection::vec(any_address(), 0..6);
     (addresses(), addresses(), any::<bool>()).prop_map(|(hold, release, spare_foreign)| Desired {
         options: Arc::default(),
         interface: ETH,
-        hold,
-        release,
+        hold: without_collisions(hold, |a, b| a != b && collide(*a, *b)).into(),
+        release: release.into(),
         spare_foreign,
     })
 }
 
 fn observed() -> impl Strategy<Value = Vec<(InterfaceIndex, Held)>> {
     let place = (prop_oneof![Just(ETH), Just(OTHER)], any_address());
-    prop::collection::btree_map(place, any::<bool>(), 0..10).prop_map(|held| {
-        held.into_iter()
-            .map(|((interface, address), ours)| {
-                (
-                    interface,
-                    Held {
-                        address,
-                        ours,
-                        secondary: false,
-                    },
-                )
-            })
-            .collect()
+    prop::collection::vec((place, any::<bool>()), 0..10).prop_map(|held| {
+        let held = held.into_iter().map(|((interface, address), ours)| {
+            let held = Held {
+                address,
+                ours,
+                secondary: false,
+            };
+            (interface, held)
+        });
+        without_collisions(held.collect(), |(on, a), (other, b)| {
+            on == other && collide(a.address, b.address)
+        })
     })
 }
 
-/// What a kernel that held `observed` holds after `changes`, none of which may be in vain.
+/// The items but for those that collide with an earlier one.
+fn without_collisions<T>(items: Vec<T>, collide: impl Fn(&T, &T) -> bool) -> Vec<T> {
+    let mut kept = Vec::<T>::new();
+    for item in items {
+        if !kept.iter().any(|known| collide(known, &item)) {
+            kept.push(item);
+        }
+    }
+    kept
+}
+
 #[test]
 fn secondaries_leave_before_their_primary_and_both_before_anything_comes() {
     let mut mirror = mirror([]);
@@ -221,6 +283,12 @@ fn what_comes_and_goes_in_one_batch_keeps_its_order() {
     );
 }
 
+/// Whether an interface cannot hold both: it holds an IPv6 address once, whatever its prefix.
+fn collide(a: InterfaceAddress, b: InterfaceAddress) -> bool {
+    a == b || a.family() == Family::V6 && a.address == b.address
+}
+
+/// What a kernel that held `observed` holds after `changes`, none of which may be in vain.
 fn carried_out(
     observed: &[(InterfaceIndex, Held)],
     changes: &[Change],
@@ -234,7 +302,10 @@ fn carried_out(
             Change::Add {
                 interface, address, ..
             } => {
-                assert!(!kernel.contains(&(interface, address)), "{change}");
+                let is_there = |there: &(InterfaceIndex, InterfaceAddress)| {
+                    there.0 == interface && collide(there.1, address)
+                };
+                assert!(!kernel.iter().any(is_there), "{change}");
                 kernel.push((interface, address));
             }
             Change::Delete { interface, address } => {
@@ -248,23 +319,19 @@ fn carried_out(
 }
 
 fn mirror(addresses: impl IntoIterator<Item = (InterfaceIndex, Held)>) -> Mirror {
+    let link = |index: InterfaceIndex| Link {
+        index,
+        name: format!("eth{}", index.0).into(),
+        up: true,
+        carrier: true,
+        mac: None,
+    };
     let mut mirror = Mirror::new();
     mirror.replace(Dump {
+        links: [ETH, OTHER].map(link).into(),
+        addresses: addresses.into_iter().collect(),
         marks: true,
-        ..Dump::default()
     });
-    for index in [ETH, OTHER] {
-        mirror.apply(Event::Link(Link {
-            index,
-            name: format!("eth{}", index.0).into(),
-            up: true,
-            carrier: true,
-            mac: None,
-        }));
-    }
-    for (interface, held) in addresses {
-        mirror.apply(Event::AddressAdded(interface, held));
-    }
     mirror
 }
 

@@ -8,6 +8,7 @@ use vrrp_linux::mirror::{Event, Held, Mirror};
 use vrrp_linux::monitor::{Heard, Monitor};
 use vrrp_linux::plan::{Change, plan};
 use vrrp_linux::request::{Failure, Requests};
+use vrrp_proto::params::{AddressForm, AddressOptions};
 use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex};
 
 use crate::host::{Host, address, pair};
@@ -126,8 +127,8 @@ fn changes_by_others_are_heard_and_repaired() {
 
 fn secondaries_that_go_with_their_primary_are_heard() {
     let (near, _far) = pair();
-    near.sysctl("conf/eth0/promote_secondaries", 0);
-    near.sysctl("conf/all/promote_secondaries", 0);
+    near.sysctl("ipv4/conf/eth0/promote_secondaries", 0);
+    near.sysctl("ipv4/conf/all/promote_secondaries", 0);
     let mut node = Node::start(&near);
     node.hold(&["192.168.224.100/24"]);
     node.hold(&["192.168.224.101/24"]);
@@ -145,7 +146,7 @@ fn secondaries_that_go_with_their_primary_are_heard() {
 
 fn a_secondary_that_is_promoted_is_heard() {
     let (near, _far) = pair();
-    near.sysctl("conf/eth0/promote_secondaries", 1);
+    near.sysctl("ipv4/conf/eth0/promote_secondaries", 1);
     let mut node = Node::start(&near);
     for vip in [
         "192.168.224.100/24",
@@ -163,8 +164,8 @@ fn a_secondary_that_is_promoted_is_heard() {
 fn what_leaves_together_leaves_no_news_behind() {
     for promotes in [0, 1] {
         let (near, _far) = pair();
-        near.sysctl("conf/eth0/promote_secondaries", promotes);
-        near.sysctl("conf/all/promote_secondaries", promotes);
+        near.sysctl("ipv4/conf/eth0/promote_secondaries", promotes);
+        near.sysctl("ipv4/conf/all/promote_secondaries", promotes);
         let mut node = Node::start(&near);
         // A network in which the host has no address of its own: the first one is primary.
         let all = ["10.9.0.1/24", "10.9.0.2/24", "10.9.0.3/24"];
@@ -297,15 +298,15 @@ fn cleanup_removes_what_bears_our_mark_and_nothing_else() {
 }
 
 /// What the daemon's loop is made of, without the engine.
-struct Node {
-    requests: Requests,
-    monitor: Monitor,
-    mirror: Mirror,
+pub(crate) struct Node {
+    pub(crate) requests: Requests,
+    pub(crate) monitor: Monitor,
+    pub(crate) mirror: Mirror,
     interface: InterfaceIndex,
 }
 
 impl Node {
-    fn start(host: &Host) -> Self {
+    pub(crate) fn start(host: &Host) -> Self {
         let interface = host.eth0();
         host.within(|| {
             let mut requests = Requests::open().unwrap();
@@ -321,32 +322,51 @@ impl Node {
         })
     }
 
-    fn hold(&mut self, texts: &[&str]) {
+    pub(crate) fn hold(&mut self, texts: &[&str]) {
         let addresses: Vec<_> = texts.iter().map(|text| address(text)).collect();
         self.want(&addresses, &[]);
     }
 
-    fn release(&mut self, texts: &[&str]) {
+    pub(crate) fn release(&mut self, texts: &[&str]) {
         let addresses: Vec<_> = texts.iter().map(|text| address(text)).collect();
         self.want(&[], &addresses);
     }
 
     fn want(&mut self, hold: &[InterfaceAddress], release: &[InterfaceAddress]) {
-        let desired = Desired {
+        self.carry_out(&Desired {
             options: std::sync::Arc::default(),
             interface: self.interface,
             hold: hold.into(),
             release: release.into(),
             spare_foreign: false,
+        });
+    }
+
+    /// Holds an address in a form of its own.
+    pub(crate) fn hold_as(&mut self, text: &str, form: AddressForm) {
+        let address = address(text);
+        let options = AddressOptions {
+            form,
+            ..AddressOptions::default()
         };
+        self.carry_out(&Desired {
+            options: std::sync::Arc::new([(address.address, options)].into()),
+            interface: self.interface,
+            hold: [address].into(),
+            release: [].into(),
+            spare_foreign: false,
+        });
+    }
+
+    fn carry_out(&mut self, desired: &Desired) {
         let (mut changes, mut failures) = (Vec::new(), Vec::<Failure>::new());
-        plan(&desired, &mut self.mirror, &mut changes);
+        plan(desired, &mut self.mirror, &mut changes);
         self.requests
             .apply(&mut changes, &mut self.mirror, &mut failures);
         assert!(failures.is_empty(), "{failures:?}");
     }
 
-    fn is_woken(&self) -> bool {
+    pub(crate) fn is_woken(&self) -> bool {
         self.is_woken_within(0)
     }
 
@@ -356,7 +376,7 @@ impl Node {
     }
 
     /// Waits until the engine hears `news`.
-    fn wait_for(&mut self, news: &str) {
+    pub(crate) fn wait_for(&mut self, news: &str) {
         loop {
             assert!(self.is_woken_within(5000), "{news} was not heard");
             if self.news().iter().any(|heard| heard == news) {
@@ -365,20 +385,34 @@ impl Node {
         }
     }
 
-    /// What the engine hears of what happened since the last time, without repetitions.
-    fn news(&mut self) -> Vec<String> {
+    /// What the engine hears of what happened since the last time, without repetitions. As the
+    /// daemon does it looks at everything when it is in doubt.
+    pub(crate) fn news(&mut self) -> Vec<String> {
         let mut events: Vec<Event> = Vec::new();
         assert_eq!(self.monitor.read(&mut events).unwrap(), Heard::All);
         let inputs = events
             .into_iter()
             .filter_map(|event| self.mirror.apply(event));
         let mut news: Vec<_> = inputs.map(|input| describe(&input)).collect();
+        if self.mirror.is_in_doubt() {
+            let inputs = self.mirror.replace(self.requests.dump().unwrap());
+            news.extend(inputs.iter().map(describe));
+        }
         news.dedup();
         news
     }
 
+    /// The same of all that is told late too, until nothing more is.
+    pub(crate) fn all_news(&mut self) -> Vec<String> {
+        let mut news = self.news();
+        while self.is_woken_within(300) {
+            news.extend(self.news());
+        }
+        news
+    }
+
     /// The addresses of `eth0` as the kernel says, in its order.
-    fn in_kernel(&mut self) -> Vec<String> {
+    pub(crate) fn in_kernel(&mut self) -> Vec<String> {
         let dump = self.requests.dump().unwrap();
         let addresses = dump
             .addresses
@@ -390,7 +424,7 @@ impl Node {
     }
 
     /// The mirror shows what the kernel says, and what is not ours in the same order.
-    fn assert_mirror_is_right(&mut self) {
+    pub(crate) fn assert_mirror_is_right(&mut self) {
         let dump = self.requests.dump().unwrap();
         let links: Vec<_> = self.mirror.links().cloned().collect();
         assert_eq!(links, dump.links);

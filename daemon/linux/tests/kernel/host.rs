@@ -47,6 +47,20 @@ pub(crate) fn pair() -> (Host, Host) {
     (near, far)
 }
 
+/// The same, and the first has fe80::1 and 2001:db8::1/64 and the second fe80::2 and 2001:db8::2/64,
+/// which are there already.
+pub(crate) fn pair_v6() -> (Host, Host) {
+    let (near, far) = pair();
+    for (host, last) in [(&near, 1), (&far, 2)] {
+        // None of the kernel's own, which come when it has checked them for duplicates.
+        host.ip("link set eth0 addrgenmode none");
+        host.ip("-6 address flush dev eth0");
+        host.ip(&format!("address add fe80::{last}/64 dev eth0 nodad"));
+        host.ip(&format!("address add 2001:db8::{last}/64 dev eth0 nodad"));
+    }
+    (near, far)
+}
+
 impl Host {
     fn new() -> Self {
         unshare(CloneFlags::CLONE_NEWNET).unwrap();
@@ -80,9 +94,14 @@ impl Host {
         }
     }
 
-    /// Sets one of the numbers of ip-sysctl.
+    /// Sets one of the numbers of ip-sysctl, such as `ipv6/conf/eth0/forwarding`.
     pub(crate) fn sysctl(&self, name: &str, value: u8) {
-        self.within(|| fs::write(format!("/proc/sys/net/ipv4/{name}"), value.to_string()).unwrap());
+        self.within(|| fs::write(format!("/proc/sys/net/{name}"), value.to_string()).unwrap());
+    }
+
+    /// What a file of this network namespace says, such as `igmp6`.
+    pub(crate) fn proc_net(&self, name: &str) -> String {
+        self.within(|| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap())
     }
 }
 

@@ -13,6 +13,7 @@
 
 mod addresses;
 mod host;
+mod ipv6;
 mod packets;
 mod steady;
 mod takeover;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         addresses::TESTS,
+        ipv6::TESTS,
         packets::TESTS,
         steady::TESTS,
         takeover::TESTS,
