@@ -330,7 +330,7 @@ impl Devices {
         // The answers of routers must not give it an address made of the virtual MAC address, nor a
         // route (RFC 9568 section 7.4). Where /proc/sys cannot be written, addresses are at least
         // not made of that.
-        // RFC 9568 7.4 MUST NOT: make an interface identifier of the virtual MAC address
+        // RFC 9568 7.4 MUST NOT: derive an interface identifier from the virtual router MAC address
         let sysctl = format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
         let mode = match std::fs::write(sysctl, "0") {
             Ok(()) => In6AddrGenMode::None,
@@ -361,7 +361,7 @@ impl Devices {
         }
         if is_for_ipv4(mac) {
             self.former.insert(parent, former);
-            // RFC 9568 8.1.2 SHOULD NOT: send ARP with the physical address for an owned one
+            // RFC 9568 8.1.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
             let quiet = AfSpecUnspec::Inet(vec![Former::QUIET.settings()]);
             let quiet = LinkAttribute::AfSpecUnspec(vec![quiet]);
             messages.insert(0, (by_index(parent, vec![quiet]), 0));

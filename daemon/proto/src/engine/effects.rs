@@ -63,7 +63,7 @@ impl Engine {
                 interface: place.index,
                 source,
                 destination: group(family),
-                // RFC 9568 7.2 MUST: send from the virtual MAC address
+                // RFC 9568 7.2 MUST: send from the virtual router MAC address
                 mac: slot.params.sending_mac(family),
                 message,
             });
@@ -135,9 +135,9 @@ impl Engine {
             mac: MacAddress::of_virtual_router(family, slot.params.vrid),
             state: match slot.router.state() {
                 State::Init => DeviceState::Absent,
-                // RFC 9568 6.4.2 MUST: discard frames to the virtual MAC address
+                // RFC 9568 6.4.2 MUST: discard frames to the virtual router MAC address
                 State::Backup | State::Fault => DeviceState::Down,
-                // RFC 9568 6.4.3 MUST: forward what is sent to the virtual MAC address
+                // RFC 9568 6.4.3 MUST: forward frames to the virtual router MAC address
                 State::Master => DeviceState::Up,
             },
         })

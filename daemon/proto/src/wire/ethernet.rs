@@ -26,7 +26,7 @@ impl Head {
         let mut bytes = [0; HEADER_LEN + ipv6::HEADER_LEN];
         let (ethernet, ip) = bytes.split_at_mut(HEADER_LEN);
         ethernet[0..6].copy_from_slice(&MacAddress::of_group(group(family)).0);
-        // RFC 9568 7.2 MUST: send from the virtual MAC address
+        // RFC 9568 7.2 MUST: send from the virtual router MAC address
         ethernet[6..12].copy_from_slice(&mac.0);
         ethernet[12..14].copy_from_slice(&ETHERTYPES[family as usize]);
         let length = match source {
@@ -55,7 +55,7 @@ impl Head {
 mod tests {
     use super::*;
 
-    // RFC 9568 7.2 MUST: send from the virtual MAC address
+    // RFC 9568 7.2 MUST: send from the virtual router MAC address
     #[test]
     fn the_head_of_each_family_has_its_addresses() {
         let mac = MacAddress([0, 0, 0x5e, 0, 1, 51]);

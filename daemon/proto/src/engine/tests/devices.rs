@@ -45,7 +45,7 @@ fn its_interface_is_made_at_once_and_up_on_a_master_alone() {
     );
 }
 
-// RFC 9568 7.2 MUST: send from the virtual MAC address
+// RFC 9568 7.2 MUST: send from the virtual router MAC address
 #[test]
 fn advertisements_leave_from_the_virtual_mac_address_unless_told_otherwise() {
     let vrid = Vrid::new(51).unwrap();
