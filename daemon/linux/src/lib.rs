@@ -13,7 +13,7 @@
 //! - [`plan`]: pure; compares what the engine wants with the mirror and gives ordered changes,
 //!   which [`request`] carries out.
 //! - [`device`]: the interfaces with virtual MAC addresses, planned and made.
-//! - [`cleanup`] and [`capability`]: before the first and after the last of it.
+//! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
 
@@ -26,6 +26,7 @@ pub mod device;
 mod filter;
 pub mod mirror;
 pub mod monitor;
+pub mod namespace;
 mod netlink;
 pub mod pacer;
 pub mod plan;

@@ -16,6 +16,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
             socket.display()
         )));
     }
+    options.place.enter()?;
     // The configuration matters only where the kernel does not say whose an address is. That it
     // is missing or wrong must not keep the marked addresses on this host.
     let loaded = load(&options.configuration.file, Secrets::Skip)

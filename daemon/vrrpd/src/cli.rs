@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
+use vrrp_linux::namespace;
+
+use crate::Failed;
 
 /// Keeps virtual IP addresses alive on two or more Linux hosts (VRRP, RFC 9568 and RFC 3768).
 #[derive(Debug, Parser)]
@@ -44,6 +47,8 @@ pub(crate) struct RunOptions {
     pub(crate) configuration: ConfigurationOptions,
     #[command(flatten)]
     pub(crate) runtime: RuntimeOptions,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
     /// Says more: each dropped packet's cause and each script's result.
     #[arg(long, short)]
     pub(crate) verbose: bool,
@@ -74,6 +79,32 @@ pub(crate) struct CleanupOptions {
     pub(crate) configuration: ConfigurationOptions,
     #[command(flatten)]
     pub(crate) runtime: RuntimeOptions,
+    #[command(flatten)]
+    pub(crate) place: PlaceOptions,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PlaceOptions {
+    /// The network namespace to work in: a name of `ip netns`, or the path of its file. Check scripts
+    /// run there as well. Needs CAP_SYS_ADMIN [default: the one that it is started in].
+    #[arg(long = "netns", value_name = "NAME")]
+    namespace: Option<PathBuf>,
+}
+
+impl PlaceOptions {
+    /// Goes there. To be called before there is a second thread.
+    pub(crate) fn enter(&self) -> Result<(), Failed> {
+        let Some(name) = &self.namespace else {
+            return Ok(());
+        };
+        namespace::enter(name).map_err(|error| {
+            Failed::General.because(format_args!(
+                "cannot enter the network namespace {}: {error}; `ip netns list` tells the names that \
+                 there are, and it needs CAP_SYS_ADMIN",
+                namespace::file_of(name).display()
+            ))
+        })
+    }
 }
 
 #[derive(Debug, Args)]

@@ -57,6 +57,31 @@ fn a_file_that_is_not_there_is_exit_status_1_and_its_name() {
 }
 
 #[test]
+fn a_namespace_that_is_not_there_is_exit_status_1_and_says_where_it_was_looked_for() {
+    let file = File::with("namespace.json", COURSE);
+    for command in ["run", "cleanup"] {
+        let directory = std::env::temp_dir().join("vrrpd-no-such-runtime");
+        let output = vrrpd(&[
+            command,
+            "--config",
+            file.name(),
+            "--runtime-dir",
+            directory.to_str().unwrap(),
+            "--netns",
+            "no-such-namespace",
+        ]);
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let complaint = text(&output.stderr);
+        assert!(
+            complaint.starts_with(
+                "vrrpd: cannot enter the network namespace /run/netns/no-such-namespace: "
+            ) && complaint.contains("ip netns list"),
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
 fn the_daemon_refuses_a_wrong_configuration_before_it_touches_anything() {
     let file = File::with("run-wrong.json", TEN_MISTAKES);
     let runtime = file.path().with_extension("run");

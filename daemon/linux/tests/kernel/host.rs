@@ -29,11 +29,7 @@ pub(crate) fn become_root_of_a_user_namespace() -> io::Result<()> {
 pub(crate) fn pair() -> (Host, Host) {
     let (near, far) = (Host::new(), Host::new());
     near.within(|| {
-        let far = format!(
-            "/proc/{}/fd/{}",
-            std::process::id(),
-            far.namespace.as_raw_fd()
-        );
+        let far = far.path();
         ip(&format!(
             "link add eth0 type veth peer name eth0 netns {far}"
         ));
@@ -72,6 +68,12 @@ impl Host {
     pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> T {
         setns(&self.namespace, CloneFlags::CLONE_NEWNET).unwrap();
         inside()
+    }
+
+    /// The file by which another thread of this process may enter it.
+    pub(crate) fn path(&self) -> String {
+        let descriptor = self.namespace.as_raw_fd();
+        format!("/proc/{}/fd/{descriptor}", std::process::id())
     }
 
     /// Runs `ip` of iproute2 there.

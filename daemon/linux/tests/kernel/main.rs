@@ -14,6 +14,7 @@
 mod addresses;
 mod host;
 mod ipv6;
+mod namespace;
 mod packets;
 mod steady;
 mod takeover;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
     let trials = [
         addresses::TESTS,
         ipv6::TESTS,
+        namespace::TESTS,
         packets::TESTS,
         steady::TESTS,
         takeover::TESTS,

@@ -23,6 +23,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     let file = options.configuration.file.clone();
     let loaded = load(&file, Secrets::Read)?;
+    options.place.enter()?;
     capability::check().map_err(|missing| Failed::General.because(missing))?;
     let socket = options.runtime.control_socket();
     let listener = control::listen(&socket).map_err(|error| {
