@@ -234,7 +234,9 @@ impl Slot {
         source: IpAddr,
         received: &Received<'_>,
     ) -> Option<String> {
-        let Received { advert, checksum } = received;
+        let Received {
+            advert, checksum, ..
+        } = received;
         self.counters.adverts_received += 1;
         if advert.resigns() {
             self.counters.resignations_received += 1;

@@ -31,17 +31,17 @@ const AUTH_NONE: u8 = 0;
 const AUTH_PASS: u8 = 1;
 
 /// Where the fields stand.
-mod field {
+pub(super) mod field {
     use super::Range;
 
-    pub(super) const VERSION_TYPE: usize = 0;
-    pub(super) const VRID: usize = 1;
+    pub(in crate::wire) const VERSION_TYPE: usize = 0;
+    pub(in crate::wire) const VRID: usize = 1;
     pub(super) const PRIORITY: usize = 2;
     pub(super) const COUNT: usize = 3;
     pub(super) const AUTH_TYPE: usize = 4;
     pub(super) const INTERVAL_SECONDS: usize = 5;
     pub(super) const INTERVAL_CENTISECONDS: Range<usize> = 4..6;
-    pub(super) const CHECKSUM: Range<usize> = 6..8;
+    pub(in crate::wire) const CHECKSUM: Range<usize> = 6..8;
     pub(super) const HEADER_LEN: usize = 8;
     pub(super) const AUTH_DATA_LEN: usize = 8;
 }
@@ -172,6 +172,8 @@ pub struct Received<'a> {
     pub advert: Advert<'a>,
     /// What its checksum covers. Version 2 knows [`ChecksumForm::MessageOnly`] alone.
     pub checksum: ChecksumForm,
+    /// What stands behind it in the packet: usually nothing, or the trailer of [`hmac`](super::hmac).
+    pub beyond: &'a [u8],
 }
 
 impl<'a> Advert<'a> {
@@ -213,12 +215,15 @@ impl<'a> Advert<'a> {
             .split_at_checked(count * address_len(family))
             .ok_or(DropCause::Length)?;
         let addresses = AddressList::of_bytes(family, addresses);
-        let auth_data = match expected.version {
-            Version::V2 => Some(*auth_data.first_chunk::<8>().ok_or(DropCause::Length)?),
-            Version::V3 => None,
+        let (auth_data, beyond) = match expected.version {
+            Version::V2 => {
+                let (data, beyond) = auth_data.split_first_chunk().ok_or(DropCause::Length)?;
+                (Some(*data), beyond)
+            }
+            Version::V3 => (None, auth_data),
         };
         // RFC 9568 7.1 MUST: the checksum is right
-        let checksum = check_checksum(packet, expected.version)?;
+        let checksum = check_checksum(packet, beyond.len(), expected.version)?;
 
         let vrid = Vrid::new(header[field::VRID]).ok_or(DropCause::UnknownVrid)?;
         let (interval, auth) = match auth_data {
@@ -255,6 +260,7 @@ impl<'a> Advert<'a> {
                 auth,
             },
             checksum,
+            beyond,
         })
     }
 
@@ -314,16 +320,30 @@ impl<'a> Advert<'a> {
     }
 }
 
-/// Which form of checksum a packet bears.
-fn check_checksum(packet: &Packet<'_>, version: Version) -> Result<ChecksumForm, DropCause> {
+/// Which form of checksum a packet bears, of which the last `beyond` bytes are no part of the
+/// advertisement.
+///
+/// The RFCs have the packet be long enough and say nothing of what is beyond: it is ignored, so that
+/// a router without HMAC understands one that signs. Nothing is lost by that, since whoever can add
+/// bytes can leave them out. Over IPv4 the checksum is the message's own and does not cover them;
+/// over IPv6 it is that of the packet (RFC 8200 section 8.1) and does.
+fn check_checksum(
+    packet: &Packet<'_>,
+    beyond: usize,
+    version: Version,
+) -> Result<ChecksumForm, DropCause> {
     let Packet {
         source,
         destination,
         payload,
         ..
     } = *packet;
-    let has_pseudo_header = || checksum::with_pseudo_header(payload, source, destination) == 0;
-    let is_plain = || checksum::plain(payload) == 0;
+    let covered = match Family::of(source) {
+        Family::V4 => &payload[..payload.len() - beyond],
+        Family::V6 => payload,
+    };
+    let has_pseudo_header = || checksum::with_pseudo_header(covered, source, destination) == 0;
+    let is_plain = || checksum::plain(covered) == 0;
     match (Family::of(source), version) {
         // RFC 9568 5.2.8 MUST: the checksum over IPv6 covers the pseudo-header too
         (Family::V4 | Family::V6, Version::V3) if has_pseudo_header() => {

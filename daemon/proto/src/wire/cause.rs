@@ -91,6 +91,19 @@ drop_causes! {
     ZeroInterval => "zeroInterval", "its advertisement interval is zero";
     /// Version 3: no address at all (RFC 9568 erratum 8299).
     NoAddresses => "noAddresses", "it lists no address";
+    /// No HMAC where one is demanded.
+    HmacMissing => "hmacMissing", "it bears no HMAC";
+    /// A trailer that is none of HMAC-SHA-256-128.
+    HmacMalformed => "hmacMalformed", "its trailer is not one of HMAC-SHA-256";
+    /// Sent at another time, by the wall clocks, than the window lets pass.
+    HmacTime => "hmacTime", "its time is too far from ours: compare the clocks of the two hosts";
+    /// An HMAC by a key that is not among the configured ones.
+    HmacKey => "hmacKey", "no key here has the number that it names";
+    /// The HMAC is wrong: another key of the same number, or somebody changed the packet.
+    HmacWrong => "hmacWrong", "its HMAC is wrong: its key is another one";
+    /// Its number is not greater than that of the last one of its sender.
+    HmacReplayed => "hmacReplayed", "it was sent before: somebody repeats it, or the sender's clock \
+         went back";
     /// The router is not listening: it is in init or fault.
     NotListening => "notListening", "the router is not running";
 }

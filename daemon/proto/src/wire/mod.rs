@@ -9,6 +9,7 @@ pub mod arp;
 mod cause;
 mod checksum;
 pub mod ethernet;
+pub mod hmac;
 pub mod ipv4;
 pub mod ipv6;
 pub mod ndisc;

@@ -1,0 +1,275 @@
+//! The trailer that proves who sent an advertisement: HMAC-SHA-256 as keepalived 2.4.2 and later do
+//! it (draft-cassen-vrrp-auth-hmac). It stands behind the message, in both versions and families.
+//!
+//! ```text
+//!  0                   1                   2                   3
+//!  0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1 2 3 4 5 6 7 8 9 0 1
+//! +---------------+---------------+-------------------------------+
+//! |   Type = 1    |    Key id     |         Reserved = 0          |
+//! +---------------+---------------+-------------------------------+
+//! |                 Sequence: seconds since 1970                  |
+//! +-------------------------------+-------------------------------+
+//! |  Sequence: 1/65,536 of them   |       Sequence: counter       |
+//! +-------------------------------+-------------------------------+
+//! |             The first 16 bytes of the HMAC                    |
+//! +---------------------------------------------------------------+
+//! ```
+//!
+//! The HMAC covers, in this order: family (4 or 6), version, VRID, a zero, and the sender's address,
+//! an IPv4 one padded with zeros to 16 bytes; the message with a checksum of zero; the trailer with
+//! an HMAC of zeros. So a packet cannot be passed on as another router's or another sender's, and
+//! copies for several receivers bear the same HMAC.
+
+use core::fmt;
+use core::net::IpAddr;
+use core::num::NonZeroU8;
+use core::ops::{Range, RangeInclusive};
+use core::time::Duration;
+
+use ::hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+use super::DropCause;
+use super::advert::field;
+use super::checksum;
+
+/// The length of the trailer.
+pub const TRAILER_LEN: usize = 28;
+
+/// HMAC-SHA-256, cut to 128 bits: the only type there is.
+const TYPE_SHA_256_128: u8 = 1;
+
+/// Where the fields of the trailer stand.
+mod trailer {
+    use super::Range;
+
+    pub(super) const TYPE: usize = 0;
+    pub(super) const KEY_ID: usize = 1;
+    pub(super) const RESERVED: Range<usize> = 2..4;
+    pub(super) const SEQUENCE: Range<usize> = 4..12;
+    pub(super) const HMAC: Range<usize> = 12..28;
+}
+
+/// The number by which both sides know a key, 1 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct KeyId(NonZeroU8);
+
+impl KeyId {
+    /// The number `id`, or `None` for 0, which no key may have.
+    pub const fn new(id: u8) -> Option<Self> {
+        match NonZeroU8::new(id) {
+            Some(id) => Some(Self(id)),
+            None => None,
+        }
+    }
+
+    /// The number on the wire.
+    pub const fn get(self) -> u8 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A secret that all who may speak share, under the number by which the trailer names it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Key {
+    id: KeyId,
+    /// Padded with zeros to the block of SHA-256, as HMAC itself pads it (RFC 2104 section 2).
+    block: [u8; 64],
+}
+
+impl Key {
+    /// How many bytes a secret may have.
+    pub const SECRET_LEN: RangeInclusive<usize> = 32..=64;
+
+    /// The key `secret` under the number `id`, or `None` when it is shorter than 32 or longer than 64
+    /// bytes.
+    pub fn new(id: KeyId, secret: &[u8]) -> Option<Self> {
+        let mut block = [0; 64];
+        if !Self::SECRET_LEN.contains(&secret.len()) {
+            return None;
+        }
+        block.get_mut(..secret.len())?.copy_from_slice(secret);
+        Some(Self { id, block })
+    }
+
+    /// Its number.
+    pub const fn id(&self) -> KeyId {
+        self.id
+    }
+
+    /// The HMAC, still open, over what `source` sends: `signed` is the message and the trailer up to
+    /// its HMAC.
+    fn hmac(&self, source: IpAddr, signed: &[u8]) -> Hmac<Sha256> {
+        let mut head = [0; 20];
+        let version_type = signed.get(field::VERSION_TYPE).copied().unwrap_or_default();
+        head[1] = version_type >> 4;
+        head[2] = signed.get(field::VRID).copied().unwrap_or_default();
+        match source {
+            IpAddr::V4(source) => {
+                head[0] = 4;
+                head[4..8].copy_from_slice(&source.octets());
+            }
+            IpAddr::V6(source) => {
+                head[0] = 6;
+                head[4..].copy_from_slice(&source.octets());
+            }
+        }
+        let (before, rest) = signed.split_at(field::CHECKSUM.start.min(signed.len()));
+        let mut hmac =
+            Hmac::<Sha256>::new_from_slice(&self.block).expect("HMAC takes keys of any length");
+        hmac.update(&head);
+        hmac.update(before);
+        hmac.update(&[0; 2]);
+        hmac.update(rest.get(field::CHECKSUM.len()..).unwrap_or_default());
+        hmac.update(&[0; trailer::HMAC.end - trailer::HMAC.start]);
+        hmac
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Key({}, ..)", self.id)
+    }
+}
+
+/// The number of a signed advertisement, which grows from one to the next: the sender's wall clock
+/// in the upper 48 bits (seconds since 1970 and 1/65,536 of them), and a counter for what that does
+/// not tell apart. It may wrap around, in 2106, and is compared as RFC 1982 has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sequence(u64);
+
+impl Sequence {
+    /// What a sender gives that reads `wall` from its clock, since 1970.
+    pub const fn at(wall: Duration) -> Self {
+        let fraction = (wall.subsec_nanos() as u64) << 16;
+        Self(wall.as_secs() << 32 | (fraction / 1_000_000_000) << 16)
+    }
+
+    /// The number on the wire.
+    pub const fn from_bits(bits: u64) -> Self {
+        Self(bits)
+    }
+
+    /// The number on the wire.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The next one at the same time.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        Self(self.0.wrapping_add(1))
+    }
+
+    /// Whether it is the later one of the two (RFC 1982 section 3.2, SERIAL_BITS = 64).
+    pub const fn is_after(self, other: Self) -> bool {
+        self.0.wrapping_sub(other.0).cast_signed() > 0
+    }
+
+    /// By how many seconds its clock is ahead of `wall`, behind it when negative; whole seconds
+    /// alone are looked at, as the others do.
+    pub const fn seconds_ahead(self, wall: Duration) -> i64 {
+        let ours = Self::at(wall).0 >> 32;
+        let ahead = (self.0 >> 32).wrapping_sub(ours) << 32;
+        ahead.cast_signed() >> 32
+    }
+}
+
+/// A trailer that is well-formed; whether it is genuine is another question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Trailer<'a> {
+    /// The key that it names.
+    pub key: KeyId,
+    /// Its number.
+    pub sequence: Sequence,
+    /// The message and the trailer up to its HMAC.
+    signed: &'a [u8],
+    hmac: &'a [u8],
+}
+
+impl<'a> Trailer<'a> {
+    /// The trailer at the end of `payload`.
+    ///
+    /// # Errors
+    ///
+    /// [`DropCause::HmacMalformed`] when its type or its reserved bits are of another kind of
+    /// trailer, [`DropCause::HmacKey`] when it names the key 0, which nobody has.
+    pub fn parse(payload: &'a [u8]) -> Result<Self, DropCause> {
+        let (message, bytes) = payload
+            .split_last_chunk::<TRAILER_LEN>()
+            .ok_or(DropCause::HmacMissing)?;
+        if bytes[trailer::TYPE] != TYPE_SHA_256_128 || bytes[trailer::RESERVED] != [0; 2] {
+            return Err(DropCause::HmacMalformed);
+        }
+        let key = KeyId::new(bytes[trailer::KEY_ID]).ok_or(DropCause::HmacKey)?;
+        let sequence = bytes[trailer::SEQUENCE]
+            .try_into()
+            .map_or(0, u64::from_be_bytes);
+        let (signed, hmac) = payload.split_at(message.len() + trailer::HMAC.start);
+        Ok(Self {
+            key,
+            sequence: Sequence(sequence),
+            signed,
+            hmac,
+        })
+    }
+
+    /// Whether who knows `key` sent it from `source`. The time that it takes says nothing of the
+    /// HMAC that would be right.
+    pub fn is_genuine(&self, source: IpAddr, key: &Key) -> bool {
+        let hmac = key.hmac(source, self.signed);
+        hmac.verify_truncated_left(self.hmac).is_ok()
+    }
+}
+
+/// Writes the trailer into the last [`TRAILER_LEN`] bytes of `message`, which are behind the
+/// advertisement proper. Over IPv6 the checksum covers the trailer too and is written anew; over
+/// IPv4 it does not and stays.
+pub fn sign(
+    message: &mut [u8],
+    source: IpAddr,
+    destination: IpAddr,
+    key: &Key,
+    sequence: Sequence,
+) {
+    let Some(at) = message.len().checked_sub(TRAILER_LEN) else {
+        return;
+    };
+    let (signed, hmac) = message.split_at_mut(at + trailer::HMAC.start);
+    let head = &mut signed[at..];
+    head[trailer::TYPE] = TYPE_SHA_256_128;
+    head[trailer::KEY_ID] = key.id().get();
+    head[trailer::RESERVED].fill(0);
+    head[trailer::SEQUENCE].copy_from_slice(&sequence.to_bits().to_be_bytes());
+    let digest = key.hmac(source, signed).finalize().into_bytes();
+    let (first, _) = digest.split_at(hmac.len());
+    hmac.copy_from_slice(first);
+    if source.is_ipv6() {
+        message[field::CHECKSUM].fill(0);
+        let checksum = checksum::with_pseudo_header(message, source, destination);
+        message[field::CHECKSUM].copy_from_slice(&checksum.to_be_bytes());
+    }
+}
+
+/// Whether two signed messages say the same, whenever they were signed.
+pub fn say_the_same(a: &[u8], b: &[u8]) -> bool {
+    said(a).is_some_and(|said_by_a| said(b) == Some(said_by_a))
+}
+
+/// What a signed message says: all but the checksum, which may cover the trailer, and the trailer.
+fn said(message: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (message, _) = message.split_last_chunk::<TRAILER_LEN>()?;
+    let after = message.get(field::CHECKSUM.end..)?;
+    Some((&message[..field::CHECKSUM.start], after))
+}
+
+#[cfg(test)]
+mod tests;
