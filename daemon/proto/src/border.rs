@@ -54,6 +54,11 @@ pub enum Input<'a> {
     /// The kernel may hold something else than was asked for: a request failed, or messages of it
     /// were lost. Everything is asked for again.
     Overrun,
+    /// What the wall clock shows, since the beginning of 1970 (UTC). To be given before every
+    /// [`Configure`](Self::Configure), and before everything else of a turn while
+    /// [`Engine::wants_wall_clock`](crate::Engine::wants_wall_clock). Between two readings it goes on
+    /// with the engine's time, and before the first it is that.
+    WallClock(Duration),
     /// Time has passed. Early or repeated ticks do nothing.
     Tick,
     /// Hand everything over: masters resign with priority 0 and all addresses are released.

@@ -12,6 +12,7 @@ mod limiter;
 pub mod params;
 #[cfg(any(test, feature = "promises"))]
 pub mod promises;
+mod replay;
 mod router;
 pub mod snapshot;
 mod time;

@@ -5,10 +5,13 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::types::{
     AddressLabel, AdvertInterval, Family, InterfaceAddress, MacAddress, Password, Priority,
     Version, Vrid,
 };
+use crate::wire::hmac::{Key, KeyId};
 
 /// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -43,8 +46,8 @@ pub struct RouterParams {
     /// How long it listens at least after its start before it takes over; 0 to 1000 s. The owner
     /// does not listen at all.
     pub startup_delay: Duration,
-    /// PASS authentication, version 2 only.
-    pub password: Option<Password>,
+    /// How it and the others prove who they are.
+    pub authentication: Authentication,
     /// The virtual addresses, in the order in which they are advertised. Those of each family are
     /// a virtual router of their own to the protocol, and both move together.
     pub addresses: Arc<[InterfaceAddress]>,
@@ -155,7 +158,7 @@ impl RouterParams {
             preempt_delay: Duration::ZERO,
             expect_master: false,
             startup_delay: Duration::ZERO,
-            password: None,
+            authentication: Authentication::None,
             addresses,
             options: Arc::new(BTreeMap::new()),
             source: None,
@@ -243,6 +246,85 @@ impl Announcements {
         on_lower_priority: true,
         pace: 0,
     };
+}
+
+/// How the routers of one virtual router prove to each other who they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Authentication {
+    /// Not at all: who is on the network is believed.
+    #[default]
+    None,
+    /// By a password in clear, version 2 only (RFC 2338 section 5.3.6).
+    Pass(Password),
+    /// By an HMAC of each advertisement ([`wire::hmac`](crate::wire::hmac)).
+    Hmac(HmacParams),
+}
+
+/// Authentication by HMAC.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HmacParams {
+    /// The key that it signs with.
+    pub active: Key,
+    /// The other keys that it accepts: those of hosts that sign with their next or their last one.
+    pub others: Vec<Key>,
+    /// Who has to sign.
+    pub mode: HmacMode,
+    /// How an advertisement that was sent before is told.
+    pub anti_replay: AntiReplay,
+}
+
+impl HmacParams {
+    /// All keys that it accepts, the active one first.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        core::iter::once(&self.active).chain(&self.others)
+    }
+
+    /// The key of that number.
+    pub fn key(&self, id: KeyId) -> Option<&Key> {
+        self.keys().find(|key| key.id() == id)
+    }
+}
+
+/// Who has to sign. A wrong HMAC is dropped in every mode.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum HmacMode {
+    /// Everybody.
+    #[default]
+    Enforce,
+    /// This router signs; of others an advertisement without HMAC counts too.
+    Permissive,
+    /// Nobody: this router does not sign, so that others come to know the keys before.
+    ReceiveOnly,
+}
+
+impl HmacMode {
+    /// Whether this router signs what it sends.
+    pub const fn signs(self) -> bool {
+        match self {
+            Self::Enforce | Self::Permissive => true,
+            Self::ReceiveOnly => false,
+        }
+    }
+}
+
+/// How an advertisement that was sent before is told from one that was sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AntiReplay {
+    /// By the wall clocks, which differ by no more than this between the hosts, and by order within
+    /// that. Whole seconds, 1 to 300.
+    Time {
+        /// How far the time of an advertisement may be from the present, either way.
+        window: Duration,
+    },
+    /// By order alone: the wall clock of each host never goes back, and need not be right.
+    Monotonic,
+}
+
+impl From<Option<Password>> for Authentication {
+    fn from(password: Option<Password>) -> Self {
+        password.map_or(Self::None, Self::Pass)
+    }
 }
 
 /// One tracker as a router follows it.

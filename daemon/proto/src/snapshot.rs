@@ -6,7 +6,9 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::border::State;
+use crate::params::HmacMode;
 use crate::types::{InterfaceAddress, Priority, Version, Vrid};
+use crate::wire::hmac::KeyId;
 use crate::wire::{ChecksumForm, DropCounts};
 
 /// The whole node at one moment. Ages are in seconds at that moment.
@@ -61,6 +63,9 @@ pub struct RouterStatus {
     /// The other routers of this virtual router that were heard, up to 8.
     #[serde(default)]
     pub others: Vec<OtherRouter>,
+    /// How it stands with authentication by HMAC, where that is configured.
+    #[serde(default)]
+    pub hmac: Option<HmacStatus>,
     /// What it counted.
     pub counters: Counters,
     /// Its last transitions, oldest first.
@@ -102,6 +107,32 @@ pub struct OtherRouter {
     /// In what its advertisements differ from what this router would say, in words. It is obeyed
     /// all the same.
     pub drift: Vec<String>,
+}
+
+/// Authentication by HMAC.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HmacStatus {
+    /// Who has to sign.
+    pub mode: HmacMode,
+    /// The key that it signs with, unless the mode is `receiveOnly`.
+    pub active_key: KeyId,
+    /// All keys that it accepts.
+    pub accepted_keys: Vec<KeyId>,
+    /// Who was heard with a right HMAC, the last one last.
+    pub senders: Vec<SenderStatus>,
+}
+
+/// One who signs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SenderStatus {
+    /// Its address.
+    pub address: IpAddr,
+    /// The key that it signed with last.
+    pub key: KeyId,
+    /// By how many seconds its wall clock was ahead of ours then, negative when behind.
+    pub ahead: i64,
 }
 
 /// One transition of the past.
@@ -148,6 +179,9 @@ pub struct Counters {
     pub checksums_with_pseudo_header: u64,
     /// Received advertisements whose checksum covers the message only.
     pub checksums_message_only: u64,
+    /// Received advertisements that counted without an HMAC, which the mode let pass.
+    #[serde(default)]
+    pub adverts_without_hmac: u64,
     /// Received advertisements that list other addresses than ours.
     pub address_list_differs: u64,
     /// Received advertisements whose interval is not ours (version 3).

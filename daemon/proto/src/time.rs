@@ -59,6 +59,29 @@ impl Sub<Duration> for Instant {
     }
 }
 
+/// A wall clock that was read once and goes on with the engine's time. Before it is read it is that
+/// itself.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct WallClock {
+    read_at: Instant,
+    showed: Duration,
+}
+
+impl WallClock {
+    /// A clock that shows `shows` at `now`, since the beginning of 1970.
+    pub(crate) const fn new(now: Instant, shows: Duration) -> Self {
+        Self {
+            read_at: now,
+            showed: shows,
+        }
+    }
+
+    /// What it shows at `instant`, which may be before it was read.
+    pub(crate) fn at(&self, instant: Instant) -> Duration {
+        (self.showed + instant.since(self.read_at)).saturating_sub(self.read_at.since(instant))
+    }
+}
+
 /// A span for people: seconds with three decimals, or milliseconds below a tenth of a second.
 #[derive(Clone, Copy, Debug)]
 pub struct Human(pub Duration);
@@ -91,6 +114,21 @@ mod tests {
     fn an_instant_is_the_number_that_it_was_made_of() {
         let instant = Instant::from_nanos(7);
         assert_eq!((instant + Duration::from_nanos(3)).as_nanos(), 10);
+    }
+
+    #[test]
+    fn a_wall_clock_goes_on_in_both_directions() {
+        let seconds = Duration::from_secs;
+        let now = Instant::ZERO + seconds(10);
+        let clock = WallClock::new(now, seconds(1000));
+        assert_eq!(clock.at(now), seconds(1000));
+        assert_eq!(clock.at(now + seconds(5)), seconds(1005));
+        assert_eq!(clock.at(Instant::ZERO), seconds(990));
+        assert_eq!(WallClock::default().at(now), seconds(10));
+        assert_eq!(
+            WallClock::new(now, seconds(3)).at(Instant::ZERO),
+            seconds(0)
+        );
     }
 
     #[test]

@@ -9,7 +9,10 @@ use core::time::Duration;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 
-use vrrp_proto::params::{NodeParams, RouterParams};
+use vrrp_proto::params::{
+    AntiReplay, Authentication, HmacMode, HmacParams, NodeParams, RouterParams,
+};
+use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 use vrrp_proto::{
     AdvertInterval, Engine, Input, Instant, InterfaceIndex, Link, MacAddress, Packet, State,
@@ -35,6 +38,27 @@ fn a_backup_receives_without_a_heap_operation() {
             assert_eq!((operations, outputs), (0, 0), "round {round}, router {n}");
         }
     }
+}
+
+#[test]
+fn who_signs_neither_sends_nor_receives_with_a_heap_operation() {
+    let mut node = Node::mastering_with(250, hmac());
+    for round in 0..10 {
+        assert_eq!(node.count_tick(), (0, 250), "round {round}");
+    }
+    let mut node = Node::listening_with(250, hmac());
+    for round in 0..10 {
+        node.now = node.now + Duration::from_millis(20);
+        for n in 0..250 {
+            let (interface, vrid) = place(n);
+            let bytes = signed(advert(vrid.get(), 200), node.now);
+            let counted = node.count(Input::Packet(packet(interface, &bytes)));
+            // The first one is remembered as a sender.
+            assert!(round == 0 || counted == (0, 0), "round {round}, router {n}");
+        }
+    }
+    let counters = node.engine.snapshot(node.now).instances[0].counters;
+    assert_eq!(counters.adverts_received, 10);
 }
 
 #[test]
@@ -136,6 +160,10 @@ const PER_INTERFACE: usize = 250;
 
 impl Node {
     fn listening(routers: usize) -> Self {
+        Self::listening_with(routers, Authentication::None)
+    }
+
+    fn listening_with(routers: usize, authentication: Authentication) -> Self {
         let mut engine = Engine::new();
         let now = Instant::from_nanos(1_000_000_000_000);
         let mut params = NodeParams::default();
@@ -156,7 +184,10 @@ impl Node {
                 );
             }
             let address = format!("10.{}.0.{vrid}/16", interface.0).parse().unwrap();
-            let router = RouterParams::new(name, vrid, [address].into());
+            let router = RouterParams {
+                authentication: authentication.clone(),
+                ..RouterParams::new(name, vrid, [address].into())
+            };
             params.routers.insert(format!("VI_{n:04}").into(), router);
         }
         engine.handle(now, Input::Configure(params));
@@ -166,7 +197,11 @@ impl Node {
 
     /// All of them masters, and every buffer as large as it becomes.
     fn mastering(routers: usize) -> Self {
-        let mut node = Self::listening(routers);
+        Self::mastering_with(routers, Authentication::None)
+    }
+
+    fn mastering_with(routers: usize, authentication: Authentication) -> Self {
+        let mut node = Self::listening_with(routers, authentication);
         for _ in 0..4 {
             let _ = node.count_tick();
         }
@@ -241,6 +276,30 @@ fn advert(vrid: u8, priority: u8) -> Vec<u8> {
         auth: Auth::None,
     }
     .emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4)
+}
+
+fn key() -> Key {
+    Key::new(KeyId::new(1).unwrap(), &[7; 32]).unwrap()
+}
+
+fn hmac() -> Authentication {
+    Authentication::Hmac(HmacParams {
+        active: key(),
+        others: Vec::new(),
+        mode: HmacMode::Enforce,
+        anti_replay: AntiReplay::Time {
+            window: Duration::from_secs(5),
+        },
+    })
+}
+
+/// The clocks of all show the engine's time.
+fn signed(mut message: Vec<u8>, now: Instant) -> Vec<u8> {
+    message.resize(message.len() + TRAILER_LEN, 0);
+    let sequence = Sequence::at(now.since(Instant::ZERO));
+    let (source, destination) = (PEER.into(), GROUP_V4.into());
+    sign(&mut message, source, destination, &key(), sequence);
+    message
 }
 
 // --- The counter -------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::{Engine, RouterId, Seat, Slot, Users};
 use crate::border::{Cause, DesiredDevice, DeviceState, Output, State};
 use crate::deadlines::Deadlines;
-use crate::params::{NodeParams, RouterParams, TrackerKind};
+use crate::params::{Authentication, NodeParams, RouterParams, TrackerKind};
 use crate::time::Instant;
 use crate::track::Tracker;
 use crate::types::{InterfaceAddress, MacAddress};
@@ -113,7 +113,7 @@ impl Engine {
             let mut reaction = slot.router.stop(cause);
             // The resignation lists all addresses: without any nobody would believe it.
             if let Some(send) = reaction.send.take() {
-                self.send(id, send);
+                self.send(now, id, send);
             }
             let slot = &mut self.slots[id];
             let params = &slot.params;
@@ -136,6 +136,10 @@ impl Engine {
         self.bound = BTreeMap::new();
         self.sources = BTreeMap::new();
         self.deadlines = Deadlines::new(self.slots.len());
+        self.wants_wall_clock = self
+            .slots
+            .iter()
+            .any(|slot| matches!(slot.params.authentication, Authentication::Hmac(_)));
         for (name, params) in trackers {
             if let TrackerKind::Interface { name: interface } = &params.kind {
                 let users: &mut Users = self.users.entry(Arc::clone(interface)).or_default();

@@ -27,7 +27,7 @@ impl Engine {
         self.deadlines.set(id, deadline);
         slot.counters.late_wakeups += u64::from(late);
         if let Some(send) = send {
-            self.send(id, send);
+            self.send(now, id, send);
         }
         let became_master = match change {
             Some((from, cause)) => self.transit(now, id, from, cause) == State::Master,
@@ -43,7 +43,8 @@ impl Engine {
         }
     }
 
-    pub(super) fn send(&mut self, id: RouterId, send: Send) {
+    pub(super) fn send(&mut self, now: Instant, id: RouterId, send: Send) {
+        let wall = self.wall_clock.at(now);
         let slot = &mut self.slots[id];
         let Some(place) = slot.place else { return };
         let count = match send {
@@ -56,8 +57,8 @@ impl Engine {
                 continue;
             };
             let message = match send {
-                Send::Advert => slot.message(family, source),
-                Send::Resignation => slot.resignation(source),
+                Send::Advert => slot.message(family, source, wall),
+                Send::Resignation => slot.resignation(source, wall),
             };
             self.outputs.push_back(Output::Advertise {
                 interface: place.index,

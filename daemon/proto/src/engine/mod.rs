@@ -25,7 +25,7 @@ use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
 use crate::params::TrackerKind;
 use crate::snapshot::{Snapshot, TrackerStatus};
-use crate::time::Instant;
+use crate::time::{Instant, WallClock};
 use crate::track::Tracker;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, Vrid};
 use crate::wire::DropCounts;
@@ -51,6 +51,9 @@ pub struct Engine {
     interfaces: Interfaces,
     outputs: VecDeque<Output>,
     limiter: Limiter,
+    wall_clock: WallClock,
+    /// Whether a router goes by it.
+    wants_wall_clock: bool,
     /// Packets that belong to no router.
     dropped: DropCounts,
 }
@@ -108,6 +111,7 @@ impl Engine {
                     self.want(id, &[]);
                 }
             }
+            Input::WallClock(shows) => self.wall_clock = WallClock::new(now, shows),
             Input::Tick => self.handle_tick(now),
             Input::Stop => {
                 for id in 0..self.slots.len() {
@@ -138,6 +142,11 @@ impl Engine {
             .iter()
             .filter_map(|slot| slot.router.deadline())
             .any(|(at, due)| due == Due::TakeOver && at <= now)
+    }
+
+    /// Whether a router goes by the wall clock: see [`Input::WallClock`].
+    pub const fn wants_wall_clock(&self) -> bool {
+        self.wants_wall_clock
     }
 
     /// What is heard where: the interfaces on which packets of a family are wanted, with their

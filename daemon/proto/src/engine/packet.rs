@@ -26,10 +26,17 @@ impl Engine {
         let Some(own) = slot.place.and_then(|place| place.source(family)) else {
             return;
         };
+        let heard_at = packet.at.min(now);
         let received = match Advert::parse(packet, &slot.expected()) {
             Ok(received) if packet.source == own && slot.may_have_sent(packet, &received) => {
                 Err(DropCause::OwnPacket)
             }
+            Ok(received) => slot
+                .authenticate(packet, &received, self.wall_clock.at(heard_at))
+                .map(|()| received),
+            Err(cause) => Err(cause),
+        };
+        let received = match received {
             // RFC 3768 7.1 MUST: the owner discards what it hears
             // RFC 5798 7.1 MUST: the owner discards what it hears
             Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {
@@ -38,13 +45,12 @@ impl Engine {
             Ok(_) if matches!(slot.router.state(), State::Init | State::Fault) => {
                 Err(DropCause::NotListening)
             }
-            parsed => parsed,
+            judged => judged,
         };
         match received {
             Ok(received) => {
                 let drift = slot.observe(now, packet.source, &received);
                 slot.prepare();
-                let heard_at = packet.at.min(now);
                 let advert = &received.advert;
                 let router = &mut slot.router;
                 let reaction = router.handle_advert(now, heard_at, advert, packet.source, own);

@@ -2,20 +2,25 @@
 
 use core::cell::OnceCell;
 use core::net::IpAddr;
+use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::interfaces::Usable;
 use super::peers::Peers;
 use crate::border::{Packet, State, Transition};
-use crate::params::{Effect, RouterParams};
+use crate::params::{Authentication, Effect, HmacMode, HmacParams, RouterParams};
+use crate::replay::{Heard, Sender, Sent};
 use crate::router::{Router, Settings};
-use crate::snapshot::{Counters, PeerStatus, PriorityStatus, RouterStatus, TransitionStatus};
+use crate::snapshot::{
+    Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TransitionStatus,
+};
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version};
+use crate::wire::hmac::{self, Key, TRAILER_LEN, Trailer};
 use crate::wire::{
-    AddressList, Advert, Auth, ChecksumForm, Expected, PRIORITY_RESIGN, Received, group,
+    AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, PRIORITY_RESIGN, Received, group,
     most_addresses,
 };
 
@@ -36,8 +41,12 @@ pub(super) struct Slot {
     form: ChecksumForm,
     /// Whether the others list the IPv6 addresses without a link-local one, and so this one.
     without_link_local: bool,
-    /// The advertisements of each family as they go out, until something in them changes.
+    /// The advertisements of each family as they go out, until something in them changes. What is
+    /// signed is so each time.
     messages: [Option<Arc<[u8]>>; 2],
+    /// The numbers of what it has signed and of what others have.
+    sent: Sent,
+    heard: Heard,
     pub(super) counters: Counters,
     peers: Peers,
     history: VecDeque<Remembered>,
@@ -123,6 +132,8 @@ impl Slot {
             form: ChecksumForm::default(),
             without_link_local: false,
             messages: [None, None],
+            sent: Sent::default(),
+            heard: Heard::default(),
             counters: Counters::default(),
             peers: Peers::default(),
             history: VecDeque::new(),
@@ -189,7 +200,7 @@ impl Slot {
                 if self.messages[family as usize].is_none()
                     && let Some(source) = place.source(family)
                 {
-                    let _ = self.message(family, source);
+                    let _ = self.prepared(family, source);
                 }
             }
         }
@@ -235,9 +246,14 @@ impl Slot {
         received: &Received<'_>,
     ) -> Option<String> {
         let Received {
-            advert, checksum, ..
+            advert,
+            checksum,
+            beyond,
         } = received;
         self.counters.adverts_received += 1;
+        if self.hmac().is_some() && beyond.len() != TRAILER_LEN {
+            self.counters.adverts_without_hmac += 1;
+        }
         if advert.resigns() {
             self.counters.resignations_received += 1;
         }
@@ -293,8 +309,61 @@ impl Slot {
         self.params.advertised(Family::V6).any(is_link_local)
     }
 
-    /// The advertisement that it sends as master to the others of a family.
-    pub(super) fn message(&mut self, family: Family, source: IpAddr) -> Arc<[u8]> {
+    /// Whether a packet that came in when the clock showed `wall` proves who sent it, as far as that
+    /// is demanded. One that is believed is never believed again.
+    pub(super) fn authenticate(
+        &mut self,
+        packet: &Packet<'_>,
+        received: &Received<'_>,
+        wall: Duration,
+    ) -> Result<(), DropCause> {
+        let Authentication::Hmac(hmac) = &self.params.authentication else {
+            return Ok(());
+        };
+        // Anything else is no trailer, and as little to be believed as nothing.
+        if received.beyond.len() != TRAILER_LEN {
+            return match hmac.mode {
+                HmacMode::Enforce => Err(DropCause::HmacMissing),
+                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),
+            };
+        }
+        let trailer = Trailer::parse(packet.payload)?;
+        // Before the HMAC, which costs more.
+        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {
+            return Err(DropCause::HmacTime);
+        }
+        let key = hmac.key(trailer.key).ok_or(DropCause::HmacKey)?;
+        if !trailer.is_genuine(packet.source, key) {
+            return Err(DropCause::HmacWrong);
+        }
+        let sender = Sender {
+            address: packet.source,
+            sequence: trailer.sequence,
+            key: trailer.key,
+            ahead: trailer.sequence.seconds_ahead(wall),
+        };
+        if self.heard.admit(sender, wall, hmac.anti_replay) {
+            Ok(())
+        } else {
+            Err(DropCause::HmacReplayed)
+        }
+    }
+
+    /// The advertisement that it sends as master to the others of a family when the clock shows
+    /// `wall`.
+    pub(super) fn message(&mut self, family: Family, source: IpAddr, wall: Duration) -> Arc<[u8]> {
+        let mut message = self.prepared(family, source);
+        if self.signs() {
+            // Without a copy, because nobody else holds it any more.
+            self.messages[family as usize] = None;
+            self.sign(Arc::make_mut(&mut message), source, wall);
+            self.messages[family as usize] = Some(Arc::clone(&message));
+        }
+        message
+    }
+
+    /// The same, signed as it was last or not yet.
+    fn prepared(&mut self, family: Family, source: IpAddr) -> Arc<[u8]> {
         if let Some(message) = &self.messages[family as usize] {
             return Arc::clone(message);
         }
@@ -308,17 +377,47 @@ impl Slot {
     /// the priority decides as among all others.
     pub(super) fn may_have_sent(&mut self, packet: &Packet<'_>, received: &Received<'_>) -> bool {
         let family = Family::of(packet.source);
+        let says_the_same = |own: &[u8], signs| match signs {
+            true => hmac::say_the_same(own, packet.payload),
+            false => own == packet.payload,
+        };
         self.router.state() == State::Master
             && (received.advert.resigns()
-                || *self.message(family, packet.source) == *packet.payload)
+                || says_the_same(&self.prepared(family, packet.source), self.signs()))
     }
 
-    /// The advertisement with which it leaves.
-    pub(super) fn resignation(&self, source: IpAddr) -> Arc<[u8]> {
-        self.emit(PRIORITY_RESIGN, source).into()
+    /// The advertisement with which it leaves when the clock shows `wall`.
+    pub(super) fn resignation(&mut self, source: IpAddr, wall: Duration) -> Arc<[u8]> {
+        let mut message = self.emit(PRIORITY_RESIGN, source);
+        self.sign(&mut message, source, wall);
+        message.into()
     }
 
-    /// The advertisement of a priority to the others of the family of `source`.
+    /// Signs `message` where that is configured.
+    fn sign(&mut self, message: &mut [u8], source: IpAddr, wall: Duration) {
+        if let Authentication::Hmac(hmac) = &self.params.authentication
+            && hmac.mode.signs()
+        {
+            let sequence = self.sent.next(wall, hmac.anti_replay);
+            let destination = group(Family::of(source));
+            hmac::sign(message, source, destination, &hmac.active, sequence);
+        }
+    }
+
+    /// The parameters of its HMAC, if it has one.
+    const fn hmac(&self) -> Option<&HmacParams> {
+        match &self.params.authentication {
+            Authentication::Hmac(hmac) => Some(hmac),
+            Authentication::None | Authentication::Pass(_) => None,
+        }
+    }
+
+    fn signs(&self) -> bool {
+        self.hmac().is_some_and(|hmac| hmac.mode.signs())
+    }
+
+    /// The advertisement of a priority to the others of the family of `source`, with room for the
+    /// trailer where it is to be signed.
     fn emit(&self, priority: u8, source: IpAddr) -> Vec<u8> {
         let family = Family::of(source);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -337,7 +436,7 @@ impl Slot {
             }
         }
         v6.truncate(most_addresses(Family::V6));
-        Advert {
+        let advert = Advert {
             version: self.params.version,
             vrid: self.params.vrid,
             priority,
@@ -347,12 +446,19 @@ impl Slot {
                 Family::V6 => AddressList::new_v6(&v6),
             },
             auth: self.auth(),
+        };
+        let mut message = advert.emit(self.form, source, group(family));
+        if self.signs() {
+            message.resize(message.len() + TRAILER_LEN, 0);
         }
-        .emit(self.form, source, group(family))
+        message
     }
 
-    fn auth(&self) -> Auth {
-        self.params.password.map_or(Auth::None, Auth::Pass)
+    const fn auth(&self) -> Auth {
+        match &self.params.authentication {
+            Authentication::Pass(password) => Auth::Pass(*password),
+            Authentication::None | Authentication::Hmac(_) => Auth::None,
+        }
     }
 
     /// Adds to the history.
@@ -396,6 +502,7 @@ impl Slot {
             addresses: Arc::clone(&self.params.addresses),
             checksum: self.form,
             others: self.peers.status(now, &self.params, self.form),
+            hmac: self.hmac().map(|hmac| self.hmac_status(hmac)),
             counters: self.counters,
             history: self
                 .history
@@ -413,6 +520,20 @@ impl Slot {
 
     fn source(&self, family: Family) -> Option<IpAddr> {
         self.place.and_then(|place| place.source(family))
+    }
+
+    fn hmac_status(&self, hmac: &HmacParams) -> HmacStatus {
+        let senders = self.heard.senders().iter().map(|sender| SenderStatus {
+            address: sender.address,
+            key: sender.key,
+            ahead: sender.ahead,
+        });
+        HmacStatus {
+            mode: hmac.mode,
+            active_key: hmac.active.id(),
+            accepted_keys: hmac.keys().map(Key::id).collect(),
+            senders: senders.collect(),
+        }
     }
 
     /// Why it is in its state: what keeps it there now, which may be another thing than what brought

@@ -4,6 +4,7 @@ mod addresses;
 mod devices;
 mod drift;
 mod families;
+mod hmac;
 mod interfaces;
 mod life;
 mod packets;

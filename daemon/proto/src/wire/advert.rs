@@ -19,6 +19,7 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::ops::Range;
 
 use super::checksum::{self, ChecksumForm};
+use super::hmac::TRAILER_LEN;
 use super::{DropCause, HOP_LIMIT, PRIORITY_RESIGN};
 use crate::border::Packet;
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
@@ -141,12 +142,15 @@ impl<'a> AddressList<'a> {
 
 /// How many addresses of `family` one advertisement can list: what its count byte can say
 /// (RFC 9568 section 5.2.5), and what a packet of 1,500 bytes has room for behind its IP header and
-/// before eight bytes of authentication data.
+/// before a trailer that signs it.
 pub const fn most_addresses(family: Family) -> usize {
     const MTU: usize = 1500;
     match family {
         Family::V4 => u8::MAX as usize,
-        Family::V6 => (MTU - super::ipv6::HEADER_LEN - field::HEADER_LEN) / address_len(family),
+        Family::V6 => {
+            let room = MTU - super::ipv6::HEADER_LEN - field::HEADER_LEN - TRAILER_LEN;
+            room / address_len(family)
+        }
     }
 }
 

@@ -201,7 +201,7 @@ fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
 fn version_2_demands_the_same_authentication_and_the_same_interval() {
     let course = Auth::Pass(Password::new(b"1111").unwrap());
     let mut params = vi_1();
-    (params.version, params.password) = (Version::V2, Password::new(b"1111"));
+    (params.version, params.authentication) = (Version::V2, Password::new(b"1111").into());
     let mut node = Node::running(routers([("VI_1", params.clone())]));
     let wrong = Auth::Pass(Password::new(b"2222").unwrap());
     node.receive(ETH1, PEER, &version_2(51, 200, wrong));
@@ -469,16 +469,4 @@ fn with_tracker() -> crate::params::NodeParams {
     let mut params = routers([("VI_1", params)]);
     params.trackers.insert("httpd".into(), probed(1, 1));
     params
-}
-
-/// Makes the checksum of a whole message right, in the form that covers the message alone.
-fn seal(bytes: &mut [u8]) {
-    bytes[6..8].fill(0);
-    let sum: u32 = bytes
-        .chunks(2)
-        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
-        .sum();
-    let folded = (sum & 0xffff) + (sum >> 16);
-    let folded = (folded & 0xffff) + (folded >> 16);
-    bytes[6..8].copy_from_slice(&(!u16::try_from(folded).unwrap()).to_be_bytes());
 }

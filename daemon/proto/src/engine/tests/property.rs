@@ -8,7 +8,9 @@ use proptest::prelude::*;
 use super::rig::*;
 use crate::border::Input;
 use crate::engine::Engine;
-use crate::params::{Announcements, Effect, NodeParams, TrackerKind, TrackerParams};
+use crate::params::{
+    Announcements, Authentication, Effect, HmacMode, NodeParams, TrackerKind, TrackerParams,
+};
 use crate::promises::Promises;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, InterfaceIndex, Password, Priority, Version, Vrid};
@@ -233,8 +235,11 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
             on_lower_priority: settings.on_lower_priority,
             ..Announcements::DEFAULT
         };
-        router.password =
-            (settings.version == Version::V2 && n == 3).then(|| Password::new(b"1111").unwrap());
+        router.authentication = match settings.version {
+            Version::V2 if n == 3 => Password::new(b"1111").into(),
+            _ if n == 2 => Authentication::Hmac(hmac(HmacMode::Permissive)),
+            _ => Authentication::None,
+        };
         router.addresses = (0..settings.addresses)
             .map(|a| address(&format!("10.0.0.{}/24", 100 + 10 * n + a)))
             .collect();

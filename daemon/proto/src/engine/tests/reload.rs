@@ -188,7 +188,7 @@ fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
     params.version = Version::V2;
     let mut node = Node::mastering(routers([("VI_1", params.clone())]));
     params.priority = priority(150);
-    params.password = Password::new(b"geheim");
+    params.authentication = Password::new(b"geheim").into();
     assert_eq!(
         node.configure(routers([("VI_1", params)])),
         ["VI_1: priority 100 -> 150"]
@@ -219,7 +219,7 @@ fn each_changed_parameter_alone_is_in_the_next_advertisement() {
         };
         message.to_vec()
     };
-    params.password = Password::new(b"geheim");
+    params.authentication = Password::new(b"geheim").into();
     assert_eq!(message(&params)[12..], *b"geheim\0\0");
     params.interval = AdvertInterval::from_seconds(2).unwrap();
     assert_eq!(message(&params)[5], 2);

@@ -7,13 +7,15 @@ use std::sync::Arc;
 use crate::border::{Announcement, Desired, Input, Link, Output, Packet, Report, State};
 use crate::engine::Engine;
 use crate::params::{
-    AddressOptions, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
+    AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
+    TrackerKind, TrackerParams,
 };
 use crate::snapshot::RouterStatus;
 use crate::time::Instant;
 use crate::types::{
     AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, Vrid,
 };
+use crate::wire::hmac::{self, Key, KeyId, Sequence, TRAILER_LEN};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, GROUP_V6, group};
 
 pub(super) const SECOND: Duration = Duration::from_secs(1);
@@ -301,6 +303,29 @@ pub(super) fn version_2(vrid: u8, priority: u8, auth: Auth) -> Vec<u8> {
     .emit(ChecksumForm::MessageOnly, PEER, GROUP_V4)
 }
 
+/// A message of [`PEER`] with the trailer of the key of that number.
+pub(super) fn signed(mut message: Vec<u8>, number: u8, sequence: Sequence) -> Vec<u8> {
+    message.resize(message.len() + TRAILER_LEN, 0);
+    let (source, destination) = (PEER.into(), GROUP_V4.into());
+    hmac::sign(&mut message, source, destination, &key(number), sequence);
+    message
+}
+
+/// Makes the checksum right of a message whose length is that which it says, or longer, in the form
+/// that covers the message alone.
+pub(super) fn seal(bytes: &mut [u8]) {
+    let auth_data = if bytes[0] >> 4 == 2 { 8 } else { 0 };
+    let end = 8 + 4 * usize::from(bytes[3]) + auth_data;
+    bytes[6..8].fill(0);
+    let sum: u32 = bytes[..end]
+        .chunks(2)
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word[1]))
+        .sum();
+    let folded = (sum & 0xffff) + (sum >> 16);
+    let folded = (folded & 0xffff) + (folded >> 16);
+    bytes[6..8].copy_from_slice(&(!u16::try_from(folded).unwrap()).to_be_bytes());
+}
+
 // --- Parameters --------------------------------------------------------------------------------
 
 /// The course's VI_1, but of version 3: VRID 51 on eth1, priority 100, 192.168.224.100/24.
@@ -336,6 +361,21 @@ pub(super) fn special(
     let options = Arc::make_mut(&mut params.options);
     change(options.entry(text.parse().unwrap()).or_default());
     params
+}
+
+/// The key of that number.
+pub(super) fn key(number: u8) -> Key {
+    Key::new(KeyId::new(number).unwrap(), &[number; 32]).unwrap()
+}
+
+/// The keys 1, which is active, and 2, and a window of 5 s.
+pub(super) fn hmac(mode: HmacMode) -> HmacParams {
+    HmacParams {
+        active: key(1),
+        others: vec![key(2)],
+        mode,
+        anti_replay: AntiReplay::Time { window: SECOND * 5 },
+    }
 }
 
 pub(super) fn priority(value: u8) -> Priority {

@@ -1,0 +1,355 @@
+//! Authentication by HMAC: who is believed, what is signed, and what a reload leaves alone.
+
+use core::net::IpAddr;
+use core::time::Duration;
+
+use super::rig::*;
+use crate::border::{Input, Output, Packet, State};
+use crate::params::{AntiReplay, Authentication, HmacMode, RouterParams};
+use crate::types::Version;
+use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
+use crate::wire::{Auth, ChecksumForm, DropCause};
+
+/// What every clock shows at first: a day in 2027, and a fraction.
+const WALL: Duration = Duration::from_millis(1_800_000_000_250);
+
+/// VI_1 with HMAC.
+fn signing(mode: HmacMode) -> RouterParams {
+    RouterParams {
+        authentication: Authentication::Hmac(hmac(mode)),
+        ..vi_1()
+    }
+}
+
+/// A node that runs `params` and whose clock shows [`WALL`] now.
+fn node(params: RouterParams) -> Node {
+    since(params, Duration::ZERO)
+}
+
+/// The same as master.
+fn master(params: RouterParams) -> Node {
+    since(params, SECOND * 6)
+}
+
+/// The same, running for that long.
+fn since(params: RouterParams, span: Duration) -> Node {
+    let mut node = Node::wired();
+    node.give(Input::WallClock(WALL - span));
+    node.configure(routers([("VI_1", params)]));
+    node.advance(span);
+    node
+}
+
+/// What the other host sends when its clock shows `wall`.
+fn from_peer(priority: u8, wall: Duration, key: u8) -> Vec<u8> {
+    signed(advert(51, priority), key, Sequence::at(wall))
+}
+
+/// The messages that come out for `input`.
+fn messages(node: &mut Node, input: Input<'_>) -> Vec<Vec<u8>> {
+    let outputs = node.take(input);
+    let message = |output: Output| {
+        let Output::Advertise { message, .. } = output else {
+            return None;
+        };
+        Some(message.to_vec())
+    };
+    outputs.into_iter().filter_map(message).collect()
+}
+
+/// The next advertisement of a master.
+fn next_message(node: &mut Node) -> Vec<u8> {
+    node.now = node.due();
+    messages(node, Input::Tick).remove(0)
+}
+
+fn dropped(node: &Node, cause: DropCause) -> u64 {
+    node.status("VI_1").counters.dropped.get(cause)
+}
+
+#[test]
+fn who_signs_with_a_key_that_both_have_is_believed() {
+    for version in [Version::V2, Version::V3] {
+        let params = RouterParams {
+            version,
+            ..signing(HmacMode::Enforce)
+        };
+        let mut node = node(params);
+        let bytes = match version {
+            Version::V2 => version_2(51, 200, Auth::None),
+            Version::V3 => advert(51, 200),
+        };
+        let bytes = signed(bytes, 1, Sequence::at(WALL));
+        assert_eq!(node.receive(ETH1, PEER, &bytes), [""; 0]);
+        assert_eq!(node.status("VI_1").master.unwrap().priority, 200);
+    }
+}
+
+#[test]
+fn what_proves_nothing_is_counted_by_its_cause_and_changes_nothing() {
+    let good = from_peer(200, WALL, 1);
+    let end = good.len();
+    let changed = |at: usize, value: u8| {
+        let mut bytes = good.clone();
+        bytes[at] = value;
+        bytes
+    };
+    let seconds = |span: u64| Duration::from_secs(span);
+    let cases = [
+        (advert(51, 200), DropCause::HmacMissing),
+        (good[..end - 1].to_vec(), DropCause::HmacMissing),
+        (changed(end - TRAILER_LEN, 2), DropCause::HmacMalformed),
+        (from_peer(200, WALL + seconds(6), 1), DropCause::HmacTime),
+        (from_peer(200, WALL - seconds(6), 1), DropCause::HmacTime),
+        (from_peer(200, WALL, 9), DropCause::HmacKey),
+        (changed(end - 1, !good[end - 1]), DropCause::HmacWrong),
+    ];
+    for make in [node, master] {
+        let mut node = make(signing(HmacMode::Enforce));
+        let (state, due) = (node.state("VI_1"), node.engine.poll_timeout());
+        for (bytes, cause) in &cases {
+            let before = dropped(&node, *cause);
+            let lines = node.receive(ETH1, PEER, bytes);
+            assert_eq!(lines.len(), usize::from(before == 0), "{lines:?}");
+            assert_eq!(dropped(&node, *cause), before + 1, "{cause:?}");
+        }
+        assert_eq!(
+            (node.state("VI_1"), node.engine.poll_timeout()),
+            (state, due)
+        );
+        assert_eq!(node.status("VI_1").counters.adverts_received, 0);
+        // None of them has used up the number of the genuine one.
+        node.receive(ETH1, PEER, &good);
+        assert_eq!(node.status("VI_1").counters.adverts_received, 1);
+    }
+}
+
+#[test]
+fn an_advertisement_that_is_repeated_keeps_no_dead_master_alive() {
+    let mut node = node(signing(HmacMode::Enforce));
+    let bytes = version_3(51, 200, 100, ChecksumForm::MessageOnly);
+    let bytes = signed(bytes, 1, Sequence::at(WALL));
+    node.receive(ETH1, PEER, &bytes);
+    let due = node.due();
+    node.sleep(SECOND);
+    assert_eq!(
+        node.receive(ETH1, PEER, &bytes),
+        [
+            "dropped for VI_1 from 192.168.224.11: it was sent before: somebody repeats it, or the \
+             sender's clock went back"
+        ]
+    );
+    assert_eq!(node.due(), due);
+    // Nor is it believed as another sender's.
+    let other = [192, 168, 224, 77].into();
+    node.receive(ETH1, other, &bytes);
+    assert_eq!(dropped(&node, DropCause::HmacWrong), 1);
+}
+
+#[test]
+fn without_a_window_the_order_alone_decides() {
+    let mut params = hmac(HmacMode::Enforce);
+    params.anti_replay = AntiReplay::Monotonic;
+    let mut node = node(RouterParams {
+        authentication: Authentication::Hmac(params),
+        ..vi_1()
+    });
+    // Each clock is years from the other.
+    for (wall, is_new) in [(5, true), (5, false), (4, false), (6, true)] {
+        let before = node.status("VI_1").counters.adverts_received;
+        node.receive(ETH1, PEER, &from_peer(200, Duration::from_secs(wall), 1));
+        let received = node.status("VI_1").counters.adverts_received - before;
+        assert_eq!(received, u64::from(is_new), "{wall}");
+    }
+}
+
+#[test]
+fn what_waited_in_the_queue_is_judged_by_its_arrival() {
+    let mut node = node(signing(HmacMode::Enforce));
+    let arrival = node.now;
+    let bytes = from_peer(200, WALL, 1);
+    // The process stood still, and its clock is read again.
+    node.sleep(SECOND * 60);
+    node.give(Input::WallClock(WALL + SECOND * 60));
+    let late = Packet {
+        at: arrival,
+        ..packet(ETH1, PEER, &bytes)
+    };
+    assert_eq!(node.give(Input::Packet(late)), [""; 0]);
+    assert_eq!(node.status("VI_1").counters.adverts_received, 1);
+}
+
+#[test]
+fn the_keys_can_be_changed_while_all_are_heard() {
+    let mut node = node(signing(HmacMode::Enforce));
+    for (n, key) in [(0, 1), (1, 2)] {
+        let wall = WALL + SECOND * n;
+        node.receive(ETH1, PEER, &from_peer(200, wall, key));
+        let hmac = node.status("VI_1").hmac.unwrap();
+        assert_eq!(hmac.senders.len(), 1);
+        assert_eq!(hmac.senders[0].key.get(), key, "{hmac:?}");
+        assert_eq!(hmac.active_key.get(), 1);
+    }
+    assert_eq!(node.status("VI_1").counters.dropped.total(), 0);
+    let hmac = node.status("VI_1").hmac.unwrap();
+    assert_eq!(hmac.senders[0].ahead, 1, "its clock");
+    let accepted: Vec<u8> = hmac.accepted_keys.iter().map(|key| key.get()).collect();
+    assert_eq!(accepted, [1, 2]);
+}
+
+#[test]
+fn a_master_signs_each_advertisement_with_the_active_key_and_its_own_number() {
+    for version in [Version::V2, Version::V3] {
+        let mut node = master(RouterParams {
+            version,
+            ..signing(HmacMode::Permissive)
+        });
+        let active = hmac(HmacMode::Permissive).active;
+        let source = IpAddr::from([192, 168, 224, 12]);
+        let number = |message: &[u8]| {
+            let trailer = Trailer::parse(message).unwrap();
+            assert!(trailer.is_genuine(source, &active));
+            trailer.sequence
+        };
+        let due = WALL + node.due().since(node.now);
+        assert_eq!(number(&next_message(&mut node)), Sequence::at(due));
+        let second = number(&next_message(&mut node));
+        assert_eq!(second, Sequence::at(due + SECOND));
+        // Its clock is set back.
+        node.give(Input::WallClock(WALL));
+        let third = number(&next_message(&mut node));
+        assert_eq!(third, second.next());
+        let resignation = messages(&mut node, Input::Stop).remove(0);
+        assert_eq!(number(&resignation), third.next());
+    }
+}
+
+#[test]
+fn two_nodes_that_sign_understand_each_other() {
+    let mut master = master(signing(HmacMode::Enforce));
+    let mut backup = Node::wired();
+    backup.give(Input::WallClock(WALL));
+    backup.give(removed(ETH1, own(ETH1)));
+    backup.give(added(ETH1, "192.168.224.77/24", false));
+    backup.configure(routers([("VI_1", signing(HmacMode::Enforce))]));
+    for _ in 0..3 {
+        let message = next_message(&mut master);
+        backup.receive(ETH1, [192, 168, 224, 12].into(), &message);
+        backup.give(Input::WallClock(WALL + SECOND));
+    }
+    let counters = backup.status("VI_1").counters;
+    assert_eq!(
+        (counters.adverts_received, counters.dropped.total()),
+        (3, 0)
+    );
+}
+
+#[test]
+fn who_may_go_without_is_said_by_the_mode() {
+    for (mode, received) in [
+        (HmacMode::Enforce, 0),
+        (HmacMode::Permissive, 1),
+        (HmacMode::ReceiveOnly, 1),
+    ] {
+        let mut node = node(signing(mode));
+        node.hear(200);
+        let counters = node.status("VI_1").counters;
+        assert_eq!(counters.adverts_received, received, "{mode:?}");
+        assert_eq!(counters.adverts_without_hmac, received, "{mode:?}");
+        assert_eq!(counters.dropped.HmacMissing, 1 - received);
+        // A wrong one is worse than none.
+        let mut wrong = from_peer(200, WALL, 1);
+        wrong[2] = 201;
+        seal(&mut wrong);
+        node.receive(ETH1, PEER, &wrong);
+        assert_eq!(dropped(&node, DropCause::HmacWrong), 1, "{mode:?}");
+        node.receive(ETH1, PEER, &from_peer(200, WALL, 1));
+        let counters = node.status("VI_1").counters;
+        assert_eq!(counters.adverts_received, received + 1, "{mode:?}");
+        assert_eq!(counters.adverts_without_hmac, received, "{mode:?}");
+    }
+}
+
+#[test]
+fn who_receives_only_sends_as_before() {
+    let mut plain = master(vi_1());
+    let mut node = master(signing(HmacMode::ReceiveOnly));
+    assert_eq!(next_message(&mut node), next_message(&mut plain));
+}
+
+#[test]
+fn who_knows_no_hmac_understands_one_who_signs() {
+    let mut node = node(vi_1());
+    assert_eq!(node.receive(ETH1, PEER, &from_peer(200, WALL, 1)), [""; 0]);
+    let status = node.status("VI_1");
+    assert_eq!(status.master.unwrap().priority, 200);
+    assert_eq!(
+        (status.hmac, status.counters.adverts_without_hmac),
+        (None, 0)
+    );
+}
+
+#[test]
+fn an_own_packet_that_comes_back_signed_is_an_own_one_and_not_a_repeated_one() {
+    let mut node = master(signing(HmacMode::Enforce));
+    let earlier = next_message(&mut node);
+    let _ = next_message(&mut node);
+    let own = [192, 168, 224, 12].into();
+    node.receive(ETH1, own, &earlier);
+    let dropped = node.status("VI_1").counters.dropped;
+    assert_eq!((dropped.OwnPacket, dropped.total()), (1, 1));
+}
+
+#[test]
+fn a_reload_forgets_neither_what_was_sent_nor_what_was_heard() {
+    let mut node = master(signing(HmacMode::Enforce));
+    let lower = from_peer(50, WALL, 1);
+    node.receive(ETH1, PEER, &lower);
+    let before = next_message(&mut node);
+    node.give(Input::WallClock(WALL));
+    let mut params = signing(HmacMode::Enforce);
+    let mut hmac = hmac(HmacMode::Enforce);
+    hmac.others = vec![core::mem::replace(&mut hmac.active, hmac.others[0])];
+    params.authentication = Authentication::Hmac(hmac);
+    assert_eq!(node.configure(routers([("VI_1", params)])), [""; 0]);
+    assert_eq!(node.state("VI_1"), State::Master);
+    node.receive(ETH1, PEER, &lower);
+    assert_eq!(dropped(&node, DropCause::HmacReplayed), 1);
+    node.now = node.due();
+    node.give(Input::WallClock(WALL));
+    let after = messages(&mut node, Input::Tick).remove(0);
+    let (before, after) = (
+        Trailer::parse(&before).unwrap(),
+        Trailer::parse(&after).unwrap(),
+    );
+    assert!(after.sequence.is_after(before.sequence));
+    assert_eq!((before.key.get(), after.key.get()), (1, 2));
+}
+
+#[test]
+fn the_wall_clock_is_wanted_while_somebody_goes_by_it() {
+    let mut node = node(vi_1());
+    assert!(!node.engine.wants_wall_clock());
+    node.configure(routers([
+        ("VI_1", signing(HmacMode::ReceiveOnly)),
+        ("VI_2", vi_2()),
+    ]));
+    assert!(node.engine.wants_wall_clock());
+    node.configure(routers([("VI_2", vi_2())]));
+    assert!(!node.engine.wants_wall_clock());
+}
+
+#[test]
+fn what_a_router_in_fault_has_heard_is_not_believed_after_it() {
+    let mut node = node(signing(HmacMode::Enforce));
+    let mut down = link(ETH1, "eth1");
+    down.carrier = false;
+    let bytes = from_peer(200, WALL, 1);
+    node.receive(ETH1, PEER, &bytes);
+    node.give(Input::Link(down));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    node.give(Input::Link(link(ETH1, "eth1")));
+    node.receive(ETH1, PEER, &bytes);
+    assert_eq!(dropped(&node, DropCause::HmacReplayed), 1);
+    assert_eq!(node.status("VI_1").master, None);
+}
