@@ -11,7 +11,7 @@ use vrrp_proto::{Family, InterfaceAddress, Priority, Version};
 
 use crate::duration::Span;
 use crate::given::Given;
-use crate::model::{Config, Instance};
+use crate::model::{AntiReplayBy, Authentication, Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
 use crate::value::Whole;
@@ -32,6 +32,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     preemption_is_delayed_where_there_is_one(config, warnings);
     addresses_are_those_of_hosts(config, warnings);
     advertisements_have_room(config, warnings);
+    windows_have_an_effect(config, warnings);
 }
 
 /// The instances that could be read, with their paths.
@@ -191,10 +192,13 @@ fn trackers_are_defined(config: &Config, problems: &mut Findings) {
 fn authentication_fits_the_version(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
         let version = instance.version.value().map(|version| version.0);
-        if version == Some(Version::V3) && instance.authentication.is_present() {
+        if version == Some(Version::V3)
+            && let Some(Authentication::Pass(_)) = instance.authentication.value()
+        {
             problems.add(
                 &path.key("authentication"),
-                "version 3 has none (RFC 9568 section 9): leave it out, or write \"version\": 2",
+                "version 3 has no password (RFC 9568 section 9): use \"hmac\", leave it out, or write \
+                 \"version\": 2",
             );
         }
     }
@@ -286,6 +290,24 @@ fn preemption_is_delayed_where_there_is_one(config: &Config, warnings: &mut Find
                 &path.key("preemptDelay"),
                 "has no effect: \"preempt\" is false, so that it never takes over from a lower \
                  priority",
+            );
+        }
+    }
+}
+
+fn windows_have_an_effect(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let Some(Authentication::Hmac(hmac)) = instance.authentication.value() else {
+            continue;
+        };
+        if let Some(hmac) = hmac.value()
+            && hmac.anti_replay.value() == Some(&AntiReplayBy::Monotonic)
+            && hmac.time_window.is_present()
+        {
+            let path = path.key("authentication").key("hmac").key("timeWindow");
+            warnings.add(
+                &path,
+                "has no effect: \"monotonic\" does not look at the time",
             );
         }
     }

@@ -9,8 +9,8 @@
 //! 4. `lower`: the parameters of the engine, and the scripts for the daemon.
 //!
 //! Steps 2 to 4 go on after a problem, and [`Problems`] has all of them, each with its place, the
-//! value and what would be right. `secret` then reads the passwords that stand in files of their
-//! own. That alone depends on the host; everything before is a function of the text, so that a
+//! value and what would be right. `secret` then reads the passwords and keys that stand in files of
+//! their own. That alone depends on the host; everything before is a function of the text, so that a
 //! configuration can be checked where it is built.
 
 mod address;
@@ -48,6 +48,7 @@ use lower::Lowered;
 use model::Config;
 use problem::Findings;
 use reader::Place;
+use secret::{Pending, Reading};
 use tree::Node;
 
 /// Checks a configuration as far as that is possible without the host it is for.
@@ -94,7 +95,7 @@ pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
         problems,
     })?;
     if open_to_all {
-        checked.warn_of_open_passwords();
+        checked.warn_of_open_secrets();
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
     let credentials = credentials.as_deref().map(FilePath::new);
@@ -106,13 +107,13 @@ pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
         })
 }
 
-/// What to do about passwords that stand in files of their own.
+/// What to do about passwords and keys that stand in files of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
     /// Read them: to run the configuration.
     Read,
     /// Do without: to check the configuration where the files need not exist. The routers concerned
-    /// have no password then and must not be run.
+    /// have no authentication then, or not all keys, and must not be run.
     Skip,
 }
 
@@ -166,12 +167,12 @@ pub enum LoadError {
         /// What is wrong with it.
         problems: Problems,
     },
-    /// The host's: the configuration is well, but files that it names give no password.
-    #[error("{file}: passwords are missing\n{problems}", file = .file.display())]
+    /// The host's: the configuration is well, but files that it names give no password or key.
+    #[error("{file}: secrets are missing\n{problems}", file = .file.display())]
     Secrets {
         /// The file with the configuration.
         file: PathBuf,
-        /// One for each file without a password.
+        /// One for each file without a secret.
         problems: Problems,
     },
 }
@@ -182,12 +183,12 @@ impl Checked {
         &self.warnings
     }
 
-    /// Adds the passwords that stand in files of their own. A relative path is one in
+    /// Adds the passwords and keys that stand in files of their own. A relative path is one in
     /// `credentials`, which systemd names in `$CREDENTIALS_DIRECTORY`.
     ///
     /// # Errors
     ///
-    /// Every file that gives no password, with the reason.
+    /// Every file that gives no secret, with the reason.
     pub fn complete(
         self,
         secrets: Secrets,
@@ -198,26 +199,31 @@ impl Checked {
                 Lowered {
                     mut node,
                     scripts,
-                    password_files,
+                    pending,
                     ..
                 },
-            mut warnings,
+            warnings,
         } = self;
-        let mut problems = Vec::new();
-        for file in password_files.iter().filter(|_| secrets == Secrets::Read) {
-            match file.read(credentials) {
-                Ok(secret) => {
-                    if let Some(router) = node.routers.get_mut(&file.instance) {
-                        router.password = Some(secret.password);
-                    }
-                    if secret.open_to_all {
-                        warnings
-                            .push(file.problem("everybody can read this file: chmod o-r".into()));
-                    }
-                }
-                Err(problem) => problems.push(problem),
+        let mut reading = Reading {
+            secrets,
+            credentials,
+            problems: Vec::new(),
+            warnings,
+        };
+        for Pending {
+            instance,
+            authentication,
+        } in pending
+        {
+            if let Some(authentication) = authentication.complete(&mut reading)
+                && let Some(router) = node.routers.get_mut(&instance)
+            {
+                router.authentication = authentication;
             }
         }
+        let Reading {
+            problems, warnings, ..
+        } = reading;
         if problems.is_empty() {
             Ok(Loaded {
                 node,
@@ -229,15 +235,16 @@ impl Checked {
         }
     }
 
-    fn warn_of_open_passwords(&mut self) {
-        let message =
-            "everybody can read this file and the password in it: chmod o-r, or use passwordFile";
-        self.warnings
-            .extend(self.lowered.open_passwords.iter().map(|path| Problem {
-                path: path.to_string(),
-                value: None,
-                message: message.to_owned(),
-            }));
+    fn warn_of_open_secrets(&mut self) {
+        let warnings = self.lowered.open_secrets.iter().map(|open| Problem {
+            path: open.path.to_string(),
+            value: None,
+            message: format!(
+                "everybody can read this file and the {} in it: chmod o-r, or use {}",
+                open.kind, open.instead
+            ),
+        });
+        self.warnings.extend(warnings);
     }
 }
 

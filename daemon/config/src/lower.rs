@@ -9,32 +9,45 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    AddressOptions, Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind,
-    TrackerParams, VirtualMac,
+    self, AddressOptions, Announcements, AntiReplay, Effect, NodeParams, RouterParams, Track,
+    TrackerKind, TrackerParams, VirtualMac,
 };
+use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::most_addresses;
-use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Version};
+use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 
+use crate::Script;
 use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
 use crate::model::{
-    Announce, Authentication, Config, Follow, InitialState, Instance, Pass, TrackedScript, Tracker,
+    Announce, AntiReplayBy, Authentication, Config, Follow, Hmac, HmacKey, HmacMode, InitialState,
+    Instance, Pass, TrackedScript, Tracker,
 };
 use crate::problem::{Findings, Path};
+use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
 use crate::value::Whole;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
-use crate::{Script, secret::PasswordFile};
 
 /// A configuration in the engine's words, and what only the daemon needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lowered {
     pub(crate) node: NodeParams,
     pub(crate) scripts: BTreeMap<Arc<str>, Script>,
-    /// Passwords that stand in files of their own and are yet to be read.
-    pub(crate) password_files: Vec<PasswordFile>,
-    /// Passwords that stand in the configuration itself.
-    pub(crate) open_passwords: Vec<Path>,
+    /// What is complete when files are read.
+    pub(crate) pending: Vec<Pending>,
+    /// Secrets that stand in the configuration itself.
+    pub(crate) open_secrets: Vec<OpenSecret>,
+}
+
+/// A secret that stands in the configuration itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct OpenSecret {
+    pub(crate) path: Path,
+    /// What it is.
+    pub(crate) kind: &'static str,
+    /// The word for a file that holds it.
+    pub(crate) instead: &'static str,
 }
 
 /// Shortest and longest time between two runs of a script, and for one run.
@@ -42,6 +55,10 @@ const SCRIPT_TIME: (Span, Span) = (
     Span(Duration::from_millis(10)),
     Span(Duration::from_secs(24 * 60 * 60)),
 );
+
+/// How far the clocks of two hosts may be apart, and how far at least where nobody says.
+const TIME_WINDOW: (Span, Span) = (Span::SECOND, Span(Duration::from_secs(300)));
+const LEAST_TIME_WINDOW: Duration = Duration::from_secs(5);
 
 /// As many addresses as an instance may hold, advertised or not: what a take-over can do in a few
 /// hundredths of a second.
@@ -231,7 +248,7 @@ impl Lowering<'_> {
             self.findings,
         );
         let interval = self.interval(&path.key("advertInterval"), instance);
-        let password = self.password(&path.key("authentication"), name, &instance.authentication);
+        let authentication = self.authentication(&path.key("authentication"), name, instance);
         let addresses = self.addresses(&path.key("virtualAddresses"), &instance.virtual_addresses);
         let preempt_delay = self.delay(&path.key("preemptDelay"), &instance.preempt_delay);
         let startup_delay = self.delay(&path.key("startupDelay"), &instance.startup_delay);
@@ -261,7 +278,7 @@ impl Lowering<'_> {
             startup_delay: startup_delay?,
             announce: announce?,
             expect_master: *instance.state.value()? == InitialState::Master,
-            password: password?,
+            authentication: authentication?,
             tracks: tracks?,
             options: Arc::new(options),
             source: source.map(|source| source.0),
@@ -326,37 +343,150 @@ impl Lowering<'_> {
         interval
     }
 
-    /// The password, if there is one and if it stands here; else its file is remembered.
-    fn password(
+    /// The authentication, as far as it stands here; the rest is pending.
+    fn authentication(
         &mut self,
         path: &Path,
-        instance: &str,
-        authentication: &Given<Authentication>,
-    ) -> Option<Option<Password>> {
-        let Some(Authentication::Pass(pass)) = authentication.optional()? else {
-            return Some(None);
-        };
-        let path = path.key("pass");
-        match pass.value()? {
-            Pass::Password(password) => {
-                let password = password.value()?.0;
-                self.lowered.open_passwords.push(path.key("password"));
-                Some(Some(password))
-            }
-            Pass::PasswordFile(file) => {
-                let (path, file) = (path.key("passwordFile"), file.value()?);
-                if file.is_empty() || file.contains('\0') {
-                    self.findings.add(&path, "must be the path of a file");
+        name: &str,
+        instance: &Instance,
+    ) -> Option<params::Authentication> {
+        let none = params::Authentication::None;
+        let pending = match instance.authentication.optional()? {
+            None => return Some(none),
+            Some(Authentication::Pass(pass)) => {
+                let path = path.key("pass");
+                match pass.value()? {
+                    Pass::Password(password) => {
+                        let password = password.value()?.0;
+                        self.lowered.open_secrets.push(OpenSecret {
+                            path: path.key("password"),
+                            kind: "password",
+                            instead: "passwordFile",
+                        });
+                        return Some(params::Authentication::Pass(password));
+                    }
+                    Pass::PasswordFile(file) => {
+                        let path = path.key("passwordFile");
+                        let file = SecretFile::new(path, file.value()?, self.findings);
+                        PendingAuthentication::Pass(file)
+                    }
                 }
-                let (instance, file) = (instance.into(), file.into());
-                self.lowered.password_files.push(PasswordFile {
-                    instance,
-                    path,
-                    file,
-                });
-                Some(None)
+            }
+            Some(Authentication::Hmac(hmac)) => {
+                let hmac = self.hmac(&path.key("hmac"), hmac.value()?, instance)?;
+                PendingAuthentication::Hmac(hmac)
+            }
+        };
+        self.lowered.pending.push(Pending {
+            instance: name.into(),
+            authentication: pending,
+        });
+        Some(none)
+    }
+
+    fn hmac(&mut self, path: &Path, hmac: &Hmac, instance: &Instance) -> Option<PendingHmac> {
+        let keys = self.keys(&path.key("keys"), &hmac.keys);
+        let active = self.active_key(&path.key("activeKey"), hmac);
+        let window = self.time_window(&path.key("timeWindow"), &hmac.time_window, instance);
+        let mode = match hmac.mode.value()? {
+            HmacMode::Enforce => params::HmacMode::Enforce,
+            HmacMode::Permissive => params::HmacMode::Permissive,
+            HmacMode::ReceiveOnly => params::HmacMode::ReceiveOnly,
+        };
+        let anti_replay = match hmac.anti_replay.value()? {
+            AntiReplayBy::Time => AntiReplay::Time { window: window? },
+            AntiReplayBy::Monotonic => AntiReplay::Monotonic,
+        };
+        Some(PendingHmac {
+            keys: keys?,
+            active: active?,
+            mode,
+            anti_replay,
+        })
+    }
+
+    fn keys(
+        &mut self,
+        path: &Path,
+        keys: &Given<BTreeMap<String, Given<HmacKey>>>,
+    ) -> Option<BTreeMap<KeyId, KeySource>> {
+        const EXAMPLE: &str = r#""keys": { "1": { "keyFile": "/etc/vrrpd/key" } }"#;
+        let keys = keys.required(path, EXAMPLE, self.findings)?;
+        if keys.is_empty() {
+            let message = format!("must not be empty: write {EXAMPLE}");
+            self.findings.add(path, message);
+            return None;
+        }
+        all(keys.iter().map(|(number, key)| {
+            let path = path.key(number);
+            let id = key_id(number);
+            if id.is_none() {
+                let message = "the number of a key must be 1 to 255";
+                self.findings.add(&path, message);
+            }
+            match key.value()? {
+                HmacKey::Key(text) => {
+                    let key = text.value()?.key(id?)?;
+                    self.lowered.open_secrets.push(OpenSecret {
+                        path: path.key("key"),
+                        kind: "key",
+                        instead: "keyFile",
+                    });
+                    Some((id?, KeySource::Here(key)))
+                }
+                HmacKey::KeyFile(file) => {
+                    let path = path.key("keyFile");
+                    let file = SecretFile::new(path, file.value()?, self.findings);
+                    Some((id?, KeySource::File(file)))
+                }
+            }
+        }))
+    }
+
+    fn active_key(&mut self, path: &Path, hmac: &Hmac) -> Option<KeyId> {
+        let numbers = hmac.keys.value()?.keys().map(String::as_str);
+        let numbers: Vec<&str> = numbers.filter(|n| key_id(n).is_some()).collect();
+        match (hmac.active_key.optional()?, numbers.as_slice()) {
+            (Some(Whole(active)), numbers) => {
+                let number = active.to_string();
+                if !numbers.is_empty() && !numbers.contains(&number.as_str()) {
+                    let numbers = numbers.join(" or ");
+                    let message = format!("there is no such key: must be {numbers}");
+                    self.findings.add(path, message);
+                    return None;
+                }
+                Some(*active)
+            }
+            (None, [only]) => key_id(only),
+            (None, []) => None,
+            (None, several) => {
+                let several = several.join(" or ");
+                let message =
+                    format!("missing: write the number of the key to sign with, {several}");
+                self.findings.add(path, message);
+                None
             }
         }
+    }
+
+    fn time_window(
+        &mut self,
+        path: &Path,
+        window: &Given<Span>,
+        instance: &Instance,
+    ) -> Option<Duration> {
+        let (least, most) = TIME_WINDOW;
+        let Some(span) = window.optional()? else {
+            let three = 3 * instance.advert_interval.value()?.0;
+            let whole = Duration::from_secs(three.as_secs());
+            return Some(whole.clamp(LEAST_TIME_WINDOW, most.0));
+        };
+        if (least..=most).contains(span) && span.0.subsec_nanos() == 0 {
+            return Some(span.0);
+        }
+        let message = format!("must be {least} to {most} in whole seconds");
+        self.findings.add(path, message);
+        None
     }
 
     fn addresses(
@@ -430,4 +560,10 @@ fn leave_out_what_does_not_fit(
     for (_, options) in advertised.skip(most_addresses(family)) {
         options.advertise = false;
     }
+}
+
+/// The number of a key as it is written, without a sign or zeros before it.
+fn key_id(text: &str) -> Option<KeyId> {
+    let number: u8 = text.parse().ok()?;
+    KeyId::new(number).filter(|id| id.to_string() == text)
 }

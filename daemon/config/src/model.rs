@@ -13,12 +13,13 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::Announcements;
+use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 
 use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
-use crate::value::{Burst, Count, InterfaceName, Pace, PasswordText, Weight, Whole};
+use crate::value::{Burst, Count, InterfaceName, KeyText, Pace, PasswordText, Weight, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
@@ -143,7 +144,7 @@ pub(crate) struct Instance {
     /// a second later.
     #[serde(default)]
     pub(crate) announce: Given<Announce>,
-    /// How peers prove who they are. Version 2 only. Default: not at all.
+    /// How peers prove who they are. Default: not at all.
     #[serde(default)]
     pub(crate) authentication: Given<Authentication>,
     /// The trackers that it follows. Default: none.
@@ -163,7 +164,7 @@ pub(crate) struct Instance {
     pub(crate) source: Given<PlainAddress>,
     /// The addresses that the master holds, 1 to 4096, as ADDRESS/PREFIX or as objects. Without a
     /// prefix it is /32, or /128. Addresses of both families move together; to the protocol they are
-    /// two virtual routers, and those of IPv6 need version 3. An advertisement lists 255 IPv4 or 90
+    /// two virtual routers, and those of IPv6 need version 3. An advertisement lists 255 IPv4 or 89
     /// IPv6 addresses; those beyond are held and not advertised.
     #[schemars(length(min = 1, max = 4096))]
     pub(crate) virtual_addresses: Given<Vec<Given<Entry>>>,
@@ -209,8 +210,70 @@ pub(crate) struct Announce {
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Authentication {
     /// A password in each packet, in clear (RFC 2338 section 5.3.6). It keeps out mistakes, nobody
-    /// else.
+    /// else. Version 2 only.
     Pass(Given<Pass>),
+    /// A signature of each packet, HMAC-SHA-256, which only who knows a key can make, and which is
+    /// believed once. keepalived 2.4.2 and later understand it (`auth_hmac`).
+    Hmac(Given<Hmac>),
+}
+
+/// The keys, and who has to use them.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Hmac {
+    /// The keys that are accepted, by their numbers, 1 to 255; the same numbers on all hosts. To
+    /// change a key, give all hosts the new one beside the old one, then make it the active one
+    /// everywhere, then take the old one away.
+    pub(crate) keys: Given<BTreeMap<String, Given<HmacKey>>>,
+    /// The number of the key to sign with. Default: the only key.
+    #[serde(default)]
+    pub(crate) active_key: Given<Whole<KeyId>>,
+    /// Who has to sign. To begin with HMAC while the hosts run, go through `receiveOnly` and
+    /// `permissive` on all of them. Default: `enforce`.
+    #[serde(default = "default::hmac_mode")]
+    pub(crate) mode: Given<HmacMode>,
+    /// How a packet that somebody has recorded and repeats is told: by the `time` at which it was
+    /// signed, for which the clocks of the hosts must be about right, or by its number alone, which
+    /// never gets smaller (`monotonic`). Default: `time`.
+    #[serde(default = "default::anti_replay")]
+    pub(crate) anti_replay: Given<AntiReplayBy>,
+    /// How far the clocks of two hosts may be apart, 1 s to 300 s in whole seconds. Default: three
+    /// intervals, but at least 5 s.
+    #[serde(default)]
+    pub(crate) time_window: Given<Span>,
+}
+
+/// A secret of 32 to 64 bytes that all hosts share: exactly one of the two.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum HmacKey {
+    /// The key itself: `hex:` and two digits for each byte, or 32 to 64 bytes of text.
+    Key(Given<KeyText>),
+    /// A file that holds it in the same form, read at start; one newline at its end does not count.
+    /// An absolute path, or one relative to $CREDENTIALS_DIRECTORY (systemd's `LoadCredential=`).
+    KeyFile(Given<String>),
+}
+
+/// Who has to sign.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+#[schemars(inline)]
+pub(crate) enum HmacMode {
+    /// Everybody.
+    Enforce,
+    /// This host signs; what others do not sign counts too.
+    Permissive,
+    /// Nobody; what is signed has to be right.
+    ReceiveOnly,
+}
+
+/// How a packet that was sent before is told from one that was sent now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum AntiReplayBy {
+    Time,
+    Monotonic,
 }
 
 /// The password: exactly one of the two.
@@ -308,8 +371,8 @@ impl JsonSchema for Follow {
 /// The defaults; what has none here is absent.
 mod default {
     use super::{
-        AdvertInterval, Announcements, BTreeMap, Burst, Count, Duration, Follow, Given,
-        InitialState, Instance, Pace, Priority, Span, Tracker, Version, Whole,
+        AdvertInterval, Announcements, AntiReplayBy, BTreeMap, Burst, Count, Duration, Follow,
+        Given, HmacMode, InitialState, Instance, Pace, Priority, Span, Tracker, Version, Whole,
     };
 
     pub(super) const fn trackers() -> Given<BTreeMap<String, Given<Tracker>>> {
@@ -368,6 +431,14 @@ mod default {
 
     pub(super) const fn pace() -> Given<Whole<Pace>> {
         Given::Value(Whole(Pace(Announcements::DEFAULT.pace)))
+    }
+
+    pub(super) const fn hmac_mode() -> Given<HmacMode> {
+        Given::Value(HmacMode::Enforce)
+    }
+
+    pub(super) const fn anti_replay() -> Given<AntiReplayBy> {
+        Given::Value(AntiReplayBy::Time)
     }
 
     pub(super) const fn preempt() -> Given<bool> {

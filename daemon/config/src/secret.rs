@@ -1,5 +1,6 @@
-//! Passwords that stand in files of their own.
+//! Passwords and keys that stand in files of their own.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::PermissionsExt;
@@ -7,27 +8,62 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use vrrp_proto::Password;
+use vrrp_proto::params::{AntiReplay, Authentication, HmacMode, HmacParams};
+use vrrp_proto::wire::hmac::{Key, KeyId};
 
-use crate::problem::{Path, Problem, quoted};
+use crate::Secrets;
+use crate::problem::{Findings, Path, Problem, quoted};
+use crate::value::KeyText;
 
-/// A `passwordFile` of the configuration.
+/// An authentication that is complete when its files are read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct PasswordFile {
+pub(crate) struct Pending {
     pub(crate) instance: Arc<str>,
+    pub(crate) authentication: PendingAuthentication,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum PendingAuthentication {
+    Pass(SecretFile),
+    Hmac(PendingHmac),
+}
+
+/// The parameters of an HMAC whose keys are here or in files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct PendingHmac {
+    pub(crate) keys: BTreeMap<KeyId, KeySource>,
+    /// One of `keys`.
+    pub(crate) active: KeyId,
+    pub(crate) mode: HmacMode,
+    pub(crate) anti_replay: AntiReplay,
+}
+
+/// Where a key is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum KeySource {
+    Here(Key),
+    File(SecretFile),
+}
+
+/// A `passwordFile` or a `keyFile` of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SecretFile {
     /// Where the configuration speaks of it.
-    pub(crate) path: Path,
+    path: Path,
     /// Its name as written.
-    pub(crate) file: PathBuf,
+    file: PathBuf,
 }
 
-/// What a file held, and whether everybody could have read it, too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Secret {
-    pub(crate) password: Password,
-    pub(crate) open_to_all: bool,
+/// What to do about files, and what came of it.
+pub(crate) struct Reading<'a> {
+    pub(crate) secrets: Secrets,
+    /// The directory of relative paths.
+    pub(crate) credentials: Option<&'a FilePath>,
+    pub(crate) problems: Vec<Problem>,
+    pub(crate) warnings: Vec<Problem>,
 }
 
-/// Why a file gave no password. No message says what the file holds.
+/// Why a file gave no secret. No message says what the file holds.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("cannot be read: {0}")]
@@ -38,25 +74,110 @@ enum Failure {
     )]
     NoCredentials,
     #[error("is empty: it must hold a password of 1 to 8 bytes")]
-    Empty,
+    NoPassword,
     #[error("holds more than the 8 bytes that a password may have")]
-    TooLong,
+    LongPassword,
+    #[error(
+        "holds more than the {} bytes that the longest key is written with",
+        KeyText::LONGEST
+    )]
+    LongKey,
+    #[error("its key {0}")]
+    Key(String),
 }
 
-impl PasswordFile {
-    /// Reads the password: a relative path is one in `credentials`, and one newline at the end does
-    /// not count.
-    ///
-    /// # Errors
-    ///
-    /// The problem names the file and the reason, never the secret.
-    pub(crate) fn read(&self, credentials: Option<&FilePath>) -> Result<Secret, Problem> {
-        self.try_read(credentials)
-            .map_err(|failure| self.problem(failure.to_string()))
+impl PendingAuthentication {
+    /// Reads what is missing. Gives nothing when a secret cannot be read or is not to be.
+    pub(crate) fn complete(self, reading: &mut Reading<'_>) -> Option<Authentication> {
+        match self {
+            Self::Pass(file) => reading.password(&file).map(Authentication::Pass),
+            Self::Hmac(hmac) => hmac.complete(reading).map(Authentication::Hmac),
+        }
+    }
+}
+
+impl PendingHmac {
+    fn complete(self, reading: &mut Reading<'_>) -> Option<HmacParams> {
+        let keys = self
+            .keys
+            .into_iter()
+            .filter_map(|(id, source)| match source {
+                KeySource::Here(key) => Some(key),
+                KeySource::File(file) => reading.key(&file, id),
+            });
+        let (active, others): (Vec<_>, Vec<_>) = keys.partition(|key| key.id() == self.active);
+        Some(HmacParams {
+            active: *active.first()?,
+            others,
+            mode: self.mode,
+            anti_replay: self.anti_replay,
+        })
+    }
+}
+
+impl Reading<'_> {
+    fn password(&mut self, file: &SecretFile) -> Option<Password> {
+        self.read(file, 8, |bytes| {
+            if bytes.is_empty() {
+                return Err(Failure::NoPassword);
+            }
+            Password::new(bytes).ok_or(Failure::LongPassword)
+        })
+    }
+
+    fn key(&mut self, file: &SecretFile, id: KeyId) -> Option<Key> {
+        self.read(file, KeyText::LONGEST, |bytes| {
+            if bytes.len() > KeyText::LONGEST {
+                return Err(Failure::LongKey);
+            }
+            let text = KeyText::parse(bytes).map_err(Failure::Key)?;
+            text.key(id).ok_or(Failure::LongKey)
+        })
+    }
+
+    /// Reads a secret of at most `most` bytes, or enough to see that it is longer.
+    fn read<T>(
+        &mut self,
+        file: &SecretFile,
+        most: usize,
+        meaning: impl FnOnce(&[u8]) -> Result<T, Failure>,
+    ) -> Option<T> {
+        if self.secrets == Secrets::Skip {
+            return None;
+        }
+        let read = file.read(self.credentials, most).and_then(|(bytes, open)| {
+            // One newline at the end does not count.
+            let secret = meaning(bytes.strip_suffix(b"\n").unwrap_or(&bytes))?;
+            Ok((secret, open))
+        });
+        match read {
+            Ok((secret, open_to_all)) => {
+                if open_to_all {
+                    let message = "everybody can read this file: chmod o-r";
+                    self.warnings.push(file.problem(message.to_owned()));
+                }
+                Some(secret)
+            }
+            Err(failure) => {
+                self.problems.push(file.problem(failure.to_string()));
+                None
+            }
+        }
+    }
+}
+
+impl SecretFile {
+    /// The file that `path` names, and what is wrong with the name.
+    pub(crate) fn new(path: Path, file: &str, findings: &mut Findings) -> Self {
+        if file.is_empty() || file.contains('\0') {
+            findings.add(&path, "must be the path of a file");
+        }
+        let file = file.into();
+        Self { path, file }
     }
 
     /// `message` about this file.
-    pub(crate) fn problem(&self, message: String) -> Problem {
+    fn problem(&self, message: String) -> Problem {
         Problem {
             path: self.path.to_string(),
             value: Some(quoted(&self.file.to_string_lossy())),
@@ -64,7 +185,13 @@ impl PasswordFile {
         }
     }
 
-    fn try_read(&self, credentials: Option<&FilePath>) -> Result<Secret, Failure> {
+    /// At least the first `most` bytes and what shows that there are more, and whether everybody
+    /// could have read them, too.
+    fn read(
+        &self,
+        credentials: Option<&FilePath>,
+        most: usize,
+    ) -> Result<(Vec<u8>, bool), Failure> {
         let file = if self.file.is_absolute() {
             self.file.clone()
         } else {
@@ -72,18 +199,11 @@ impl PasswordFile {
         };
         let file = File::open(file)?;
         let open_to_all = readable_by_all(&file)?;
-        // Enough to hold a password with its newline and to see that it is too long.
-        let mut bytes = Vec::with_capacity(10);
-        file.take(10).read_to_end(&mut bytes)?;
-        let secret = bytes.strip_suffix(b"\n").unwrap_or(&bytes);
-        if secret.is_empty() {
-            return Err(Failure::Empty);
-        }
-        let password = Password::new(secret).ok_or(Failure::TooLong)?;
-        Ok(Secret {
-            password,
-            open_to_all,
-        })
+        // A newline, and one byte more.
+        let enough = most + 2;
+        let mut bytes = Vec::with_capacity(enough);
+        file.take(enough as u64).read_to_end(&mut bytes)?;
+        Ok((bytes, open_to_all))
     }
 }
 

@@ -2,12 +2,14 @@
 //! of anything else what would be right; what is right only together is in
 //! [`lower`](crate::lower) and [`check`](crate::check).
 
+use core::fmt;
 use std::borrow::Cow;
 use std::sync::Arc;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{Password, Priority, Version, Vrid};
 
 /// Something that is written as a whole number.
@@ -44,6 +46,19 @@ impl Number for Vrid {
 impl Number for Priority {
     const RANGE: (i64, i64) = (1, 255);
     const RULE: &'static str = "must be 1 to 254, or 255 if this host owns the addresses";
+
+    fn from_number(number: i64) -> Option<Self> {
+        u8::try_from(number).ok().and_then(Self::new)
+    }
+
+    fn number(self) -> i64 {
+        self.get().into()
+    }
+}
+
+impl Number for KeyId {
+    const RANGE: (i64, i64) = (1, 255);
+    const RULE: &'static str = "must be the number of a key, 1 to 255";
 
     fn from_number(number: i64) -> Option<Self> {
         u8::try_from(number).ok().and_then(Self::new)
@@ -245,5 +260,70 @@ impl JsonSchema for PasswordText {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": "string", "minLength": 1, "maxLength": 8 })
+    }
+}
+
+/// The secret of a key for HMAC. Its text is in no message and no log.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct KeyText(Vec<u8>);
+
+impl KeyText {
+    /// As many bytes as the longest text has: 64 bytes in hexadecimal digits.
+    pub(crate) const LONGEST: usize = Self::HEX.len() + 2 * *Key::SECRET_LEN.end();
+
+    const HEX: &'static [u8] = b"hex:";
+
+    /// What `text` means.
+    pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
+        let secret = match text.strip_prefix(Self::HEX) {
+            Some(digits) => hex::decode(digits)
+                .map_err(|_| "must have two hexadecimal digits for each byte after \"hex:\"")?,
+            None => text.to_vec(),
+        };
+        let length = Key::SECRET_LEN;
+        if length.contains(&secret.len()) {
+            return Ok(Self(secret));
+        }
+        Err(format!(
+            "must be {} to {} bytes long, this one is {}: `openssl rand -hex 32`, with \"hex:\" before \
+             it, makes a good one",
+            length.start(),
+            length.end(),
+            secret.len()
+        ))
+    }
+
+    /// The key of that number.
+    pub(crate) fn key(&self, id: KeyId) -> Option<Key> {
+        Key::new(id, &self.0)
+    }
+}
+
+impl fmt::Debug for KeyText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyText(..)")
+    }
+}
+
+impl TryFrom<String> for KeyText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        Self::parse(text.as_bytes())
+    }
+}
+
+impl JsonSchema for KeyText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Key".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": Key::SECRET_LEN.start(), "maxLength": Self::LONGEST })
     }
 }

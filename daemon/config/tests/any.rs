@@ -60,6 +60,13 @@ fn key() -> impl Strategy<Value = String> {
         "pass",
         "password",
         "passwordFile",
+        "hmac",
+        "keys",
+        "key",
+        "keyFile",
+        "activeKey",
+        "timeWindow",
+        "1",
         "track",
         "tracker",
         "weight",
@@ -96,13 +103,17 @@ fn object(
 /// A configuration that is right but for some of the entries of its instance and its script.
 fn nearly_right() -> impl Strategy<Value = Value> {
     let changes = || prop::collection::vec((key(), any_value()), 0..3);
-    (changes(), changes()).prop_map(|(of_instance, of_script)| {
+    (any::<bool>(), changes(), changes()).prop_map(|(has_hmac, of_instance, of_script)| {
         let mut script = json!({ "command": ["/bin/true"], "interval": 2 });
         let mut instance = json!({
             "interface": "eth1", "virtualRouterId": 51, "version": 2, "track": ["httpd"],
             "authentication": { "pass": { "password": "s3cret!!!" } },
             "virtualAddresses": ["192.0.2.1/24"],
         });
+        if has_hmac {
+            instance["authentication"] =
+                json!({ "hmac": { "keys": { "1": { "key": "s3cret" } } } });
+        }
         for (object, changes) in [(&mut instance, of_instance), (&mut script, of_script)] {
             for (key, value) in changes {
                 object[key] = value;

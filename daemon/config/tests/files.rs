@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 use vrrp_config::{LoadError, Loaded, Secrets, load, parse};
 use vrrp_proto::Password;
+use vrrp_proto::params::Authentication;
+use vrrp_proto::wire::hmac::{Key, KeyId};
 
 /// A directory of a test's own, removed at its end.
 struct Directory(PathBuf);
@@ -47,8 +49,108 @@ fn complete(file: &Path, credentials: Option<&Path>) -> Result<Loaded, String> {
         .map_err(|problems| problems.to_string())
 }
 
-fn password(loaded: &Loaded) -> Option<Password> {
-    loaded.node.routers["VI_1"].password
+fn authentication(loaded: &Loaded) -> &Authentication {
+    &loaded.node.routers["VI_1"].authentication
+}
+
+fn pass(password: &[u8]) -> Authentication {
+    Password::new(password).into()
+}
+
+/// A configuration with the `keys` of an HMAC, the number 1 being the active one.
+fn configuration_with_keys(keys: &str) -> String {
+    format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+             "authentication": {{ "hmac": {{ "keys": {{ {keys} }}, "activeKey": 1 }} }},
+             "virtualAddresses": ["192.0.2.1/24"] }} }} }}"#
+    )
+}
+
+/// The keys, the active one first, or what is wrong with their files.
+fn keys(text: &str, secrets: Secrets) -> Result<Vec<Key>, String> {
+    let loaded = parse(text)
+        .and_then(|checked| checked.complete(secrets, None))
+        .map_err(|problems| problems.to_string())?;
+    Ok(match authentication(&loaded) {
+        Authentication::Hmac(hmac) => hmac.keys().copied().collect(),
+        Authentication::None | Authentication::Pass(_) => Vec::new(),
+    })
+}
+
+fn key(number: u8, secret: &[u8]) -> Key {
+    let id = KeyId::new(number).expect("a number of a key");
+    Key::new(id, secret).expect("a secret of 32 to 64 bytes")
+}
+
+#[test]
+fn a_key_is_read_from_its_file_in_either_form() {
+    let directory = Directory::new("key");
+    let text = "0123456789abcdef0123456789abcdef";
+    let hex = format!("hex:{}", "a5".repeat(64));
+    for (content, secret) in [
+        (text.to_owned(), text.as_bytes().to_vec()),
+        (format!("{text}\n"), text.as_bytes().to_vec()),
+        (hex.clone(), vec![0xa5; 64]),
+        (format!("{hex}\n"), vec![0xa5; 64]),
+    ] {
+        let file = directory.write("key", &content, 0o600);
+        let text = configuration_with_keys(&format!(
+            r#""1": {{ "keyFile": "{}" }}, "2": {{ "key": "{text}" }}"#,
+            file.display()
+        ));
+        assert_eq!(
+            keys(&text, Secrets::Read).unwrap(),
+            [key(1, &secret), key(2, b"0123456789abcdef0123456789abcdef")]
+        );
+        // A check does without the file, and what is then left is not to be run.
+        assert_eq!(keys(&text, Secrets::Skip).unwrap(), []);
+    }
+}
+
+#[test]
+fn a_file_without_a_key_is_named_with_the_reason_but_not_with_its_content() {
+    let directory = Directory::new("bad-key");
+    for (content, reason) in [
+        (
+            String::new(),
+            "its key must be 32 to 64 bytes long, this one is 0",
+        ),
+        ("s3cret".repeat(5), "this one is 30"),
+        ("s3cret".repeat(11), "this one is 66"),
+        ("s3cret".repeat(23), "holds more than the 132 bytes"),
+        (
+            format!("hex:s3cret{}", "00".repeat(32)),
+            "two hexadecimal digits for each byte",
+        ),
+        (
+            format!("hex:{}0", "00".repeat(32)),
+            "two hexadecimal digits for each byte",
+        ),
+    ] {
+        let file = directory.write("key", content, 0o600);
+        let text =
+            configuration_with_keys(&format!(r#""1": {{ "keyFile": "{}" }}"#, file.display()));
+        let problem = keys(&text, Secrets::Read).unwrap_err();
+        assert!(problem.contains(reason), "{problem}");
+        assert!(
+            problem.starts_with("instances.VI_1.authentication.hmac.keys.1.keyFile = "),
+            "{problem}"
+        );
+        assert!(!problem.contains("s3cret"), "{problem}");
+    }
+}
+
+#[test]
+fn a_key_that_everybody_can_read_is_a_warning() {
+    let directory = Directory::new("open-key");
+    let text = configuration_with_keys(r#""1": { "key": "0123456789abcdef0123456789abcdef" }"#);
+    let file = directory.write("config.json", &text, 0o644);
+    let loaded = load(&file, Secrets::Read).unwrap();
+    assert_eq!(
+        loaded.warnings[0].to_string(),
+        "instances.VI_1.authentication.hmac.keys.1.key: everybody can read this file and the key in it: \
+         chmod o-r, or use keyFile"
+    );
 }
 
 #[test]
@@ -63,8 +165,8 @@ fn a_password_is_read_from_its_file_without_the_newline() {
         let file = directory.write("password", content, 0o600);
         let loaded = complete(&file, None).unwrap();
         assert_eq!(
-            password(&loaded),
-            Password::new(password_read.as_bytes()),
+            *authentication(&loaded),
+            pass(password_read.as_bytes()),
             "{content:?}"
         );
         assert_eq!(loaded.warnings, []);
@@ -76,7 +178,7 @@ fn a_relative_password_file_is_a_credential() {
     let directory = Directory::new("credential");
     directory.write("vrrp", "1111\n", 0o400);
     let loaded = complete(Path::new("vrrp"), Some(&directory.0)).unwrap();
-    assert_eq!(password(&loaded), Password::new(b"1111"));
+    assert_eq!(*authentication(&loaded), pass(b"1111"));
     assert_eq!(
         complete(Path::new("vrrp"), None).unwrap_err(),
         "instances.VI_1.authentication.pass.passwordFile = \"vrrp\": is a relative path and \
@@ -138,7 +240,8 @@ fn a_check_can_do_without_the_secrets() {
         configuration(r#""passwordFile": "/nowhere""#),
         0o644,
     );
-    assert_eq!(password(&load(&file, Secrets::Skip).unwrap()), None);
+    let loaded = load(&file, Secrets::Skip).unwrap();
+    assert_eq!(*authentication(&loaded), Authentication::None);
     let error = load(&file, Secrets::Read).unwrap_err();
     assert!(matches!(error, LoadError::Secrets { .. }), "{error}");
 }

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
 use vrrp_config::{Loaded, Secrets};
-use vrrp_proto::params::{Announcements, Effect, RouterParams, TrackerKind};
+use vrrp_proto::params::{
+    Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, RouterParams,
+    TrackerKind,
+};
+use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{Password, Version};
 
 /// The meaning of `text`, or its problems.
@@ -76,7 +80,7 @@ fn the_example_of_the_design_is_understood() {
                     preempt_delay: 0ns,
                     expect_master: true,
                     startup_delay: 0ns,
-                    password: Some(
+                    authentication: Pass(
                         Password(..),
                     ),
                     addresses: [
@@ -127,7 +131,11 @@ fn the_example_of_the_design_is_understood() {
         warnings: [],
     }
     "#);
-    assert_eq!(loaded.node.routers["VI_1"].password, Password::new(b"1111"));
+    let password = Password::new(b"1111").unwrap();
+    assert_eq!(
+        loaded.node.routers["VI_1"].authentication,
+        Authentication::Pass(password)
+    );
 }
 
 // RFC 9568 6.1 MUST: the priority is 100 when nobody says otherwise
@@ -141,7 +149,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(router.interval.duration(), Duration::from_secs(1));
     assert!(router.preempt);
     assert!(!router.expect_master);
-    assert_eq!(router.password, None);
+    assert_eq!(router.authentication, Authentication::None);
     assert_eq!(router.tracks, []);
     assert_eq!(router.preempt_delay, Duration::ZERO);
     assert_eq!(router.startup_delay, Duration::ZERO);
@@ -152,6 +160,89 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(script.timeout, Duration::from_secs(10));
     assert_eq!(script.user, None);
     assert_eq!((rise, fall), (1, 1));
+}
+
+/// The parameters of an HMAC with `entries`, of a router with `others`.
+fn hmac(entries: &str, others: &str) -> HmacParams {
+    let router = router(&format!(
+        r#", "authentication": {{ "hmac": {{ {entries} }} }} {others}"#
+    ));
+    match router.expect("it is right").authentication {
+        Authentication::Hmac(hmac) => hmac,
+        Authentication::None | Authentication::Pass(_) => panic!("it has no HMAC"),
+    }
+}
+
+fn key(number: u8, secret: &[u8]) -> Key {
+    let id = KeyId::new(number).expect("a number of a key");
+    Key::new(id, secret).expect("a secret of 32 to 64 bytes")
+}
+
+const ONE_KEY: &str = r#""keys": { "7": { "key": "0123456789abcdef0123456789abcdef" } }"#;
+
+#[test]
+fn one_key_is_enough_for_hmac() {
+    let key = key(7, b"0123456789abcdef0123456789abcdef");
+    let expected = HmacParams {
+        active: key,
+        others: vec![],
+        mode: HmacMode::Enforce,
+        anti_replay: AntiReplay::Time {
+            window: Duration::from_secs(5),
+        },
+    };
+    assert_eq!(hmac(ONE_KEY, ""), expected);
+    assert_eq!(hmac(ONE_KEY, r#", "version": 2"#), expected);
+}
+
+#[test]
+fn of_several_keys_one_is_active_and_all_are_accepted() {
+    let text = "x".repeat(64);
+    let hex = "00fF".repeat(16);
+    let keys = format!(
+        r#""keys": {{ "1": {{ "key": "hex:{hex}" }}, "255": {{ "key": "{text}" }} }}, "activeKey": 255"#
+    );
+    let both = hmac(&keys, "");
+    assert_eq!(both.active, key(255, text.as_bytes()));
+    assert_eq!(both.others, [key(1, &[0, 255].repeat(16))]);
+}
+
+#[test]
+fn the_window_follows_the_interval_where_nobody_says() {
+    for (entries, others, window) in [
+        ("", r#", "advertInterval": "40.95s""#, 122),
+        ("", r#", "advertInterval": "255s", "version": 2"#, 300),
+        ("", r#", "advertInterval": "10ms""#, 5),
+        (r#", "timeWindow": "1s""#, r#", "advertInterval": 40"#, 1),
+        (r#", "timeWindow": "5m""#, "", 300),
+    ] {
+        let hmac = hmac(&format!("{ONE_KEY}{entries}"), others);
+        let window = Duration::from_secs(window);
+        assert_eq!(hmac.anti_replay, AntiReplay::Time { window }, "{others}");
+    }
+}
+
+#[test]
+fn the_modes_of_hmac_are_understood() {
+    for (word, mode) in [
+        ("enforce", HmacMode::Enforce),
+        ("permissive", HmacMode::Permissive),
+        ("receiveOnly", HmacMode::ReceiveOnly),
+    ] {
+        let entries = format!(r#"{ONE_KEY}, "mode": "{word}", "antiReplay": "monotonic""#);
+        let hmac = hmac(&entries, "");
+        assert_eq!((hmac.mode, hmac.anti_replay), (mode, AntiReplay::Monotonic));
+    }
+}
+
+#[test]
+fn a_window_without_a_look_at_the_time_is_a_warning() {
+    let text = format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+             "authentication": {{ "hmac": {{ {ONE_KEY}, "antiReplay": "monotonic", "timeWindow": 5 }} }},
+             "virtualAddresses": ["192.0.2.1/24"] }} }} }}"#
+    );
+    assert_snapshot!(warnings(&text), @r#"instances.VI_1.authentication.hmac.timeWindow: has no effect: "monotonic" does not look at the time"#);
 }
 
 #[test]

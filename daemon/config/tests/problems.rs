@@ -43,7 +43,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     instances.VI_1.virtualRouterId = 300: must be 1 to 255
     instances.VI_1.priority = 0: must be 1 to 254, or 255 if this host owns the addresses
     instances.VI_1.preempt = "yes": must be true or false, not a string
-    instances.VI_1.authentication: version 3 has none (RFC 9568 section 9): leave it out, or write "version": 2
+    instances.VI_1.authentication: version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2
     instances.VI_1.track[0] = "httpd_chek": there is no such tracker: did you mean "httpd_check"?
     instances.VI_1.track[1].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
     instances.VI_1.virtualAddresses[0] = "192.168.224.100/33": the prefix length must be 1 to 32
@@ -283,7 +283,7 @@ fn intervals_fit_the_version() {
 
 #[test]
 fn authentication_is_for_version_2_and_stays_secret() {
-    assert_snapshot!(problems_of_instance(r#""authentication": { "pass": { "password": "1111" } }"#), @r#"instances.VI_1.authentication: version 3 has none (RFC 9568 section 9): leave it out, or write "version": 2"#);
+    assert_snapshot!(problems_of_instance(r#""authentication": { "pass": { "password": "1111" } }"#), @r#"instances.VI_1.authentication: version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2"#);
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "123456789" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 9");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 0");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "passwordFile": "" } }"#), @"instances.VI_1.authentication.pass.passwordFile: must be the path of a file");
@@ -298,6 +298,51 @@ fn authentication_is_for_version_2_and_stays_secret() {
         assert!(shown.starts_with("instances.VI_1.auth"), "{shown}");
         assert!(!shown.contains("s3cret"), "{shown}");
     }
+}
+
+/// The problems of an HMAC with `entries`.
+fn problems_of_hmac(entries: &str) -> String {
+    problems_of_instance(&format!(
+        r#""authentication": {{ "hmac": {{ {entries} }} }}"#
+    ))
+}
+
+#[test]
+fn the_keys_of_an_hmac_are_long_enough_and_numbered_and_stay_secret() {
+    let key = "s3cret".repeat(6);
+    let one = format!(r#""keys": {{ "1": {{ "key": "{key}" }} }}"#);
+    assert_snapshot!(problems_of_hmac(&one), @"no problem");
+    assert_snapshot!(problems_of_hmac(""), @r#"instances.VI_1.authentication.hmac.keys: missing: write "keys": { "1": { "keyFile": "/etc/vrrpd/key" } }"#);
+    assert_snapshot!(problems_of_hmac(r#""keys": {}"#), @r#"instances.VI_1.authentication.hmac.keys: must not be empty: write "keys": { "1": { "keyFile": "/etc/vrrpd/key" } }"#);
+    let numbers =
+        ["0", "01", "256", "one"].map(|number| format!(r#""{number}": {{ "key": "{key}" }}"#));
+    assert_snapshot!(problems_of_hmac(&format!(r#""keys": {{ {} }}, "activeKey": 1"#, numbers.join(","))), @"
+    instances.VI_1.authentication.hmac.keys.0: the number of a key must be 1 to 255
+    instances.VI_1.authentication.hmac.keys.01: the number of a key must be 1 to 255
+    instances.VI_1.authentication.hmac.keys.256: the number of a key must be 1 to 255
+    instances.VI_1.authentication.hmac.keys.one: the number of a key must be 1 to 255
+    ");
+    assert_snapshot!(problems_of_hmac(
+        r#""keys": { "1": { "key": "s3cret" }, "2": { "key": "hex:s3cret" }, "3": { "keyFile": "" }, "4": {}, "5": "s3cret" },
+           "activeKey": 6, "mode": "enforced", "antiReplay": "clock", "timeWindow": "1.5s", "key": "s3cret""#
+    ), @r#"
+    instances.VI_1.authentication.hmac.keys.1.key: must be 32 to 64 bytes long, this one is 6: `openssl rand -hex 32`, with "hex:" before it, makes a good one
+    instances.VI_1.authentication.hmac.keys.2.key: must have two hexadecimal digits for each byte after "hex:"
+    instances.VI_1.authentication.hmac.keys.3.keyFile: must be the path of a file
+    instances.VI_1.authentication.hmac.keys.4: must have exactly one key: "key" or "keyFile"
+    instances.VI_1.authentication.hmac.keys.5: must be "key" or "keyFile"
+    instances.VI_1.authentication.hmac.activeKey: there is no such key: must be 1 or 2 or 3 or 4 or 5
+    instances.VI_1.authentication.hmac.mode: must be "enforce", "permissive" or "receiveOnly": did you mean "enforce"?
+    instances.VI_1.authentication.hmac.antiReplay: must be "time" or "monotonic"
+    instances.VI_1.authentication.hmac.timeWindow: must be 1s to 300s in whole seconds
+    instances.VI_1.authentication.hmac.key: unknown key: did you mean "keys"?
+    "#);
+    let two = format!(r#""keys": {{ "1": {{ "key": "{key}" }}, "2": {{ "key": "{key}" }} }}"#);
+    assert_snapshot!(problems_of_hmac(&two), @"instances.VI_1.authentication.hmac.activeKey: missing: write the number of the key to sign with, 1 or 2");
+    assert_snapshot!(problems_of_hmac(&format!(r#"{one}, "timeWindow": "301s", "activeKey": 0"#)), @"
+    instances.VI_1.authentication.hmac.timeWindow: must be 1s to 300s in whole seconds
+    instances.VI_1.authentication.hmac.activeKey: must be the number of a key, 1 to 255
+    ");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr};
 
+use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, Trailer, sign};
 use vrrp_proto::wire::ipv4::{self, HEADER_LEN};
 use vrrp_proto::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, PROTOCOL};
 use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version};
@@ -32,7 +33,9 @@ pub fn advert(bytes: &[u8]) {
     assert_eq!(header.destination.octets(), packet[16..20]);
     assert_eq!(header.ttl, packet[8]);
 
-    let message = &mut packet[head..end];
+    let payload = &mut packet[head..end];
+    let proper = proper(payload).len();
+    let message = &mut payload[..proper];
     match how % 4 {
         1 => seal(message, 0),
         2 => {
@@ -48,9 +51,9 @@ pub fn advert(bytes: &[u8]) {
         source: header.source.into(),
         destination: header.destination.into(),
         hop_limit: header.ttl,
-        payload: message,
+        payload,
     };
-    for expected in expectations(message) {
+    for expected in expectations(payload) {
         judge(&packet, &expected);
     }
 }
@@ -89,6 +92,17 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
         }));
     }
     expectations
+}
+
+/// What is the advertisement of a packet, and not behind it.
+fn proper(x: &[u8]) -> &[u8] {
+    let data = if x.first().is_some_and(|b| b >> 4 == 2) {
+        8
+    } else {
+        0
+    };
+    let needed = HEAD + 4 * usize::from(x.get(3).copied().unwrap_or(0)) + data;
+    x.get(..needed).unwrap_or(x)
 }
 
 /// The authentication data, where version 2 has them.
@@ -145,6 +159,39 @@ fn judge(packet: &Packet<'_>, expected: &Expected) {
     };
     let read = Advert::parse(&packet, expected).map(|received| received.advert);
     assert_eq!(read, Ok(advert));
+    judge_signed(&packet, expected);
+}
+
+/// Who does not know of HMAC reads the same when it is signed, and who does believes it as it is and
+/// not when a byte is another one.
+fn judge_signed(packet: &Packet<'_>, expected: &Expected) {
+    let (Some(id), sequence) = (KeyId::new(packet.payload[1]), Sequence::from_bits(7)) else {
+        panic!("an advertisement for the VRID 0");
+    };
+    let Some(key) = Key::new(id, &[packet.payload[2]; 32]) else {
+        panic!("32 bytes are no key");
+    };
+    let mut signed = packet.payload.to_vec();
+    signed.resize(signed.len() + TRAILER_LEN, 0);
+    let (source, destination) = (packet.source, packet.destination);
+    sign(&mut signed, source, destination, &key, sequence);
+    let read = |packet: &Packet<'_>| {
+        let received = Advert::parse(packet, expected).map(|received| received.advert);
+        received.map(|advert| format!("{advert:?}"))
+    };
+    let packet_signed = Packet {
+        payload: &signed,
+        ..*packet
+    };
+    assert_eq!(read(&packet_signed), read(packet));
+    let is_genuine = |bytes: &[u8]| {
+        let trailer = Trailer::parse(bytes);
+        trailer.is_ok_and(|trailer| trailer.is_genuine(source, &key))
+    };
+    assert!(is_genuine(&signed), "{signed:?}");
+    let at = usize::from(packet.payload[7]) % signed.len();
+    signed[at] ^= 1;
+    assert_eq!(is_genuine(&signed), at == 6 || at == 7, "byte {at}");
 }
 
 /// The first rule of RFC 9568 section 7.1 or RFC 3768 section 7.1 that a packet breaks, worked out
@@ -158,8 +205,10 @@ fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
     let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.source, packet.destination) else {
         panic!("a header of IPv4 has other addresses");
     };
-    let plain = fold(sum(x)) == 0xffff;
-    let pseudo = fold(sum(x) + pseudo_header(x, source, destination)) == 0xffff;
+    // What stands behind the message is none of its checksum's business.
+    let message = proper(x);
+    let plain = fold(sum(message)) == 0xffff;
+    let pseudo = fold(sum(message) + pseudo_header(message, source, destination)) == 0xffff;
     let is_wrong_password = match expected.auth {
         Auth::Pass(password) => auth_data(x) != Some(*password.bytes()),
         Auth::None => false,

@@ -186,7 +186,10 @@ fn any_configuration(choices: &mut Choices<'_>) -> Value {
 fn authenticate(choices: &mut Choices<'_>, instance: &mut Value) {
     // Some are too long, and that is told.
     let password = format!("{SECRET}{}", choices.pick(&["!!!", "!!", ""]));
-    let (key, value) = match choices.number(0..=6_u8) {
+    let key = choices.pick(&["key", "keyFile", "kee"]);
+    let secret = password.repeat(choices.pick(&[4, 1, 9]));
+    let hmac = json!({ "keys": { "1": { key: secret } } });
+    let (key, value) = match choices.number(0..=8_u8) {
         0 => ("authentication", json!(password)),
         1 => ("authentication", json!({ "pass": password })),
         2 => ("authentication", json!({ "pass": { "pasword": password } })),
@@ -195,6 +198,7 @@ fn authenticate(choices: &mut Choices<'_>, instance: &mut Value) {
             json!({ "pass": { "password": password } }),
         ),
         4 => ("password", json!(password)),
+        5 | 6 => ("authentication", json!({ "hmac": hmac })),
         _ => (
             "authentication",
             json!({ "pass": { "password": password } }),

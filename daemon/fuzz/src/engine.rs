@@ -5,8 +5,12 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use vrrp_proto::params::{Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams};
+use vrrp_proto::params::{
+    AntiReplay, Authentication, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
+    TrackerKind, TrackerParams,
+};
 use vrrp_proto::promises::Promises;
+use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 use vrrp_proto::{
     AdvertInterval, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress,
@@ -165,7 +169,7 @@ impl Node {
         let source = Ipv4Addr::new(10, 0, 0, choices.number(1..=5));
         let form = choices.pick(&[ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly]);
         let mut bytes = if choices.mostly() {
-            choices.advert(source, form)
+            choices.advert(source, form, self.now)
         } else {
             choices.bytes(40).to_vec()
         };
@@ -313,7 +317,7 @@ impl Choices<'_> {
             interval: self.interval(version, is_valid),
             preempt: self.mostly(),
             expect_master: !self.mostly(),
-            password: password.filter(|_| !is_valid || version == Version::V2),
+            authentication: authentication(version, password, n),
             tracks,
             ..RouterParams::new(interface, vrid, addresses)
         }
@@ -339,19 +343,31 @@ impl Choices<'_> {
         interval.unwrap_or(AdvertInterval::DEFAULT)
     }
 
-    fn advert(&mut self, source: Ipv4Addr, form: ChecksumForm) -> Vec<u8> {
+    /// The clocks of all show the engine's time, so what is signed is signed `now`.
+    fn advert(&mut self, source: Ipv4Addr, form: ChecksumForm, now: Instant) -> Vec<u8> {
         let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
         let password = Password::new(b"1111").filter(|_| !self.mostly());
         let addresses = [[10, 0, 0, 100]; 3];
-        Advert {
+        let auth = match version {
+            Version::V2 => password.map_or(Auth::None, Auth::Pass),
+            Version::V3 => Auth::None,
+        };
+        let mut message = Advert {
             version,
             vrid: vrid(self.number(1..=5)),
             priority: self.pick(&[100, 0, 99, 101, 255, 1, 254]),
             interval: self.interval(version, true),
             addresses: AddressList::new(&addresses[..self.number(1..=3)]),
-            auth: password.map_or(Auth::None, Auth::Pass),
+            auth,
         }
-        .emit(form, source, GROUP_V4)
+        .emit(form, source, GROUP_V4);
+        if version == Version::V3 && password.is_some() {
+            message.resize(message.len() + TRAILER_LEN, 0);
+            let sequence = Sequence::at(now.since(Instant::ZERO));
+            let (source, destination) = (source.into(), GROUP_V4.into());
+            sign(&mut message, source, destination, &key(), sequence);
+        }
+        message
     }
 }
 
@@ -367,6 +383,35 @@ fn make_valid(node: &mut NodeParams) {
             trackers.contains_key(&track.tracker) && followed.insert(Arc::clone(&track.tracker))
         });
     }
+}
+
+/// Version 3 has no password, but HMAC.
+fn authentication(version: Version, password: Option<Password>, n: u8) -> Authentication {
+    match (version, password) {
+        (_, None) => Authentication::None,
+        (Version::V2, Some(password)) => Authentication::Pass(password),
+        (Version::V3, Some(_)) => Authentication::Hmac(HmacParams {
+            active: key(),
+            others: Vec::new(),
+            mode: match n % 3 {
+                0 => HmacMode::Enforce,
+                1 => HmacMode::Permissive,
+                _ => HmacMode::ReceiveOnly,
+            },
+            anti_replay: match n {
+                0 | 1 => AntiReplay::Monotonic,
+                _ => AntiReplay::Time {
+                    window: Duration::from_secs(5),
+                },
+            },
+        }),
+    }
+}
+
+fn key() -> Key {
+    KeyId::new(1)
+        .and_then(|id| Key::new(id, &[7; 32]))
+        .unwrap_or_else(|| unreachable!("32 bytes are a key"))
 }
 
 fn interface_name(number: u32) -> Arc<str> {

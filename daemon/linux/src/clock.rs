@@ -8,7 +8,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
@@ -25,6 +25,13 @@ pub fn now() -> Instant {
         .expect("every kernel that this runs on has CLOCK_BOOTTIME");
     let nanos = Duration::from(time).as_nanos();
     Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// What the wall clock shows, since the beginning of 1970 (UTC). It may go back.
+pub fn wall() -> Duration {
+    SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
 }
 
 /// A timer that becomes readable at a deadline (timerfd_create(2)).

@@ -688,6 +688,7 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
         | Input::Packet(_)
         | Input::Probe { .. }
         | Input::Overrun
+        | Input::WallClock(_)
         | Input::Tick
         | Input::Stop => None,
     }

@@ -312,7 +312,7 @@ impl RouterConfig {
                 on_lower_priority: self.announce.on_lower_priority,
                 pace: 0,
             },
-            password: self.password(),
+            authentication: self.password().into(),
             tracks: self
                 .tracks
                 .iter()

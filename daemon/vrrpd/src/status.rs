@@ -7,7 +7,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use vrrp_proto::State;
-use vrrp_proto::snapshot::{RouterStatus, Snapshot, TrackerStatus};
+use vrrp_proto::params::HmacMode;
+use vrrp_proto::snapshot::{HmacStatus, RouterStatus, Snapshot, TrackerStatus};
 
 use crate::cli::StatusOptions;
 use crate::{Failed, print};
@@ -62,6 +63,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     text.push('\n');
     for instance in &snapshot.instances {
         let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
+        if let Some(hmac) = &instance.hmac {
+            let _ = writeln!(text, "  {}", signatures(hmac));
+        }
         notes(instance, &mut text);
     }
     if snapshot.lost > 0 {
@@ -125,6 +129,26 @@ fn tracker_row(tracker: &TrackerStatus) -> [String; 5] {
     ]
 }
 
+/// Who signs with which key, and whose clock is another one.
+fn signatures(hmac: &HmacStatus) -> String {
+    let key = hmac.active_key;
+    let mut text = match hmac.mode {
+        HmacMode::Enforce => format!("HMAC: signs with key {key}, and so must others"),
+        HmacMode::Permissive => format!("HMAC: signs with key {key}, others may go without"),
+        HmacMode::ReceiveOnly => "HMAC: does not sign, and others may go without".to_owned(),
+    };
+    for sender in &hmac.senders {
+        let _ = write!(text, "; {} with key {}", sender.address, sender.key);
+        let apart = sender.ahead.unsigned_abs();
+        match sender.ahead {
+            0 => {}
+            1.. => drop(write!(text, " (its clock is {apart} s ahead)")),
+            _ => drop(write!(text, " (its clock is {apart} s behind)")),
+        }
+    }
+    text
+}
+
 /// What else deserves a look: only what is not zero.
 fn notes(instance: &RouterStatus, text: &mut String) {
     let counters = &instance.counters;
@@ -148,6 +172,10 @@ fn notes(instance: &RouterStatus, text: &mut String) {
     note(
         counters.late_wakeups,
         "times this host stood still too long to trust its own silence",
+    );
+    note(
+        counters.adverts_without_hmac,
+        "advertisements without HMAC that counted all the same",
     );
     note(
         counters.address_list_differs,

@@ -1,6 +1,7 @@
 use std::sync::Arc;
 
-use vrrp_proto::snapshot::{Counters, PeerStatus, PriorityStatus};
+use vrrp_proto::snapshot::{Counters, PeerStatus, PriorityStatus, SenderStatus};
+use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
 use vrrp_proto::{Priority, Version, Vrid};
 
@@ -19,6 +20,12 @@ fn the_table_says_who_is_master_and_why() {
         effective: Priority::new(80).unwrap(),
         because: vec!["httpd_check -20".to_owned()],
     };
+    backup.hmac = Some(HmacStatus {
+        mode: HmacMode::Permissive,
+        active_key: key(1),
+        accepted_keys: vec![key(1), key(2)],
+        senders: vec![sender(11, 1, 0), sender(13, 2, 3), sender(14, 2, -2)],
+    });
     backup.counters.dropped = DropCounts {
         Checksum: 3,
         ..DropCounts::default()
@@ -42,12 +49,27 @@ fn the_table_says_who_is_master_and_why() {
 
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
+      HMAC: signs with key 1, others may go without; 192.168.198.11 with key 1; 192.168.198.13 with key 2 (its clock is 3 s ahead); 192.168.198.14 with key 2 (its clock is 2 s behind)
       3 packets dropped because its checksum is wrong
     8633 packets were lost because they came faster than they could be read
 
     TRACKER      VERDICT  RESULTS  FAILURES  LAST
     httpd_check  down     12       1         exit status: 1
     ");
+}
+
+#[test]
+fn the_status_says_who_has_to_sign() {
+    let status = |mode| {
+        signatures(&HmacStatus {
+            mode,
+            active_key: key(7),
+            accepted_keys: vec![key(7)],
+            senders: vec![],
+        })
+    };
+    insta::assert_snapshot!(status(HmacMode::Enforce), @"HMAC: signs with key 7, and so must others");
+    insta::assert_snapshot!(status(HmacMode::ReceiveOnly), @"HMAC: does not sign, and others may go without");
 }
 
 #[test]
@@ -67,6 +89,18 @@ fn ages_are_told_in_the_unit_that_people_would_use() {
     assert_eq!(age(179.0), "2 min");
     assert_eq!(age(7_300.0), "2 h");
     assert_eq!(age(400_000.0), "4 d");
+}
+
+fn key(number: u8) -> KeyId {
+    KeyId::new(number).unwrap()
+}
+
+fn sender(host: u8, number: u8, ahead: i64) -> SenderStatus {
+    SenderStatus {
+        address: [192, 168, 198, host].into(),
+        key: key(number),
+        ahead,
+    }
 }
 
 fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
@@ -91,6 +125,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         addresses: Arc::from([format!("192.168.224.{vrid}/24").parse().unwrap()]),
         checksum: ChecksumForm::MessageOnly,
         others: Vec::new(),
+        hmac: None,
         counters: Counters::default(),
         history: vec![],
     }

@@ -238,7 +238,7 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
         router.authentication = match settings.version {
             Version::V2 if n == 3 => Password::new(b"1111").into(),
             _ if n == 2 => Authentication::Hmac(hmac(HmacMode::Permissive)),
-            _ => Authentication::None,
+            Version::V2 | Version::V3 => Authentication::None,
         };
         router.addresses = (0..settings.addresses)
             .map(|a| address(&format!("10.0.0.{}/24", 100 + 10 * n + a)))

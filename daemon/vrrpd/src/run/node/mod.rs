@@ -138,7 +138,7 @@ impl Node {
             scratch: Scratch::default(),
         };
         node.look()?;
-        node.engine.handle(clock::now(), Input::Configure(params));
+        node.configure(clock::now(), params);
         node.act_after_change();
         node.remove_strays();
         Ok((node, inbox, observer))
@@ -199,6 +199,9 @@ impl Node {
     /// Takes in what has come. Returns whether sockets may have to be opened or closed.
     fn take_in(&mut self, events: &Events) -> bool {
         let now = clock::now();
+        if self.engine.wants_wall_clock() {
+            self.engine.handle(now, Input::WallClock(clock::wall()));
+        }
         let mut changed = false;
         for token in events.tokens() {
             match token {
@@ -213,6 +216,11 @@ impl Node {
             changed = true;
         }
         changed
+    }
+
+    fn configure(&mut self, now: Instant, params: NodeParams) {
+        self.engine.handle(now, Input::WallClock(clock::wall()));
+        self.engine.handle(now, Input::Configure(params));
     }
 
     /// Takes in what is waiting, so that no router acts on a silence that is none. Of a flood only so
@@ -266,7 +274,7 @@ impl Node {
         while let Ok(message) = self.messages.try_recv() {
             match message {
                 Message::Configure(params) => {
-                    self.engine.handle(now, Input::Configure(params));
+                    self.configure(now, params);
                     changed = true;
                 }
                 Message::Probe {
