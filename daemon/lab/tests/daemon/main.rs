@@ -7,6 +7,7 @@ mod pair;
 
 mod addresses;
 mod frozen;
+mod hmac;
 mod killed;
 mod links;
 mod packets;
@@ -76,10 +77,15 @@ fn main() -> ExitCode {
             packets:
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,
+                packets_that_prove_nothing_are_dropped_by_cause,
                 a_flood_of_bad_packets_does_not_silence_the_master,
                 a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory,
                 a_router_in_fault_drops_what_it_hears,
                 the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent;
+            hmac:
+                who_signs_is_believed_in_both_families,
+                a_recorded_advertisement_keeps_no_dead_master_alive,
+                hmac_begins_and_keys_change_without_a_transition;
             process:
                 a_second_daemon_refuses_and_leaves_the_first_alone,
                 without_a_configuration_it_says_so_and_ends,

@@ -13,6 +13,7 @@ use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Error, Filter, Frame, Host, Moment, Result, ipv4_frame};
 use vrrp_proto::State::{Backup, Fault, Master};
+use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{
     self, AddressList, Auth, ChecksumForm, DropCause, Expected, GROUP_V4, ipv4,
 };
@@ -72,6 +73,42 @@ pub(crate) fn packets_of_version_2_are_dropped_by_cause() -> Outcome {
     ];
     let two = json!({ "version": 2, "authentication": { "pass": { "password": "1111" } } });
     are_dropped("1s", two, &forged)
+}
+
+pub(crate) fn packets_that_prove_nothing_are_dropped_by_cause() -> Outcome {
+    const SECRET: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
+    let now = std::time::SystemTime::now();
+    let now = now.duration_since(std::time::UNIX_EPOCH)?;
+    let signed = |number, secret: &[u8; 32], wall| {
+        let key = KeyId::new(number).and_then(|id| Key::new(id, secret));
+        Forged::new(Version::V3, Auth::None).signed(&key.expect("it is one"), wall)
+    };
+    let end = Forged::new(Version::V3, Auth::None).message.len();
+    let forged = [
+        (DropCause::HmacMissing, Forged::new(Version::V3, Auth::None)),
+        (
+            DropCause::HmacMissing,
+            signed(1, &SECRET, now).cut(end + 27),
+        ),
+        (
+            DropCause::HmacMalformed,
+            signed(1, &SECRET, now).with_byte(end, 2),
+        ),
+        (
+            DropCause::HmacTime,
+            signed(1, &SECRET, now - Duration::from_secs(3600)),
+        ),
+        (DropCause::HmacKey, signed(2, &SECRET, now)),
+        (DropCause::HmacWrong, signed(1, &[7; 32], now)),
+        // The checksum comes first.
+        (
+            DropCause::Checksum,
+            signed(1, &SECRET, now).with_byte(7, 0x5a),
+        ),
+    ];
+    let hmac = json!({ "keys": { "1": { "key": str::from_utf8(&SECRET)? } }, "timeWindow": "5m" });
+    let more = json!({ "authentication": { "hmac": hmac } });
+    are_dropped("100ms", more, &forged)
 }
 
 pub(crate) fn a_flood_of_bad_packets_does_not_silence_the_master() -> Outcome {
@@ -344,6 +381,16 @@ impl Forged {
         }
     }
 
+    /// With a trailer of that key, as somebody makes it whose clock shows `wall`.
+    fn signed(mut self, key: &Key, wall: Duration) -> Self {
+        let length = self.message.len() + TRAILER_LEN;
+        self.message.resize(length, 0);
+        let (source, destination) = (STRANGER.into(), GROUP_V4.into());
+        let sequence = Sequence::at(wall);
+        sign(&mut self.message, source, destination, key, sequence);
+        self
+    }
+
     fn with_ttl(mut self, ttl: u8) -> Self {
         self.ttl = ttl;
         self
@@ -395,7 +442,7 @@ impl Forged {
 }
 
 /// A socket that sends packets with whatever header.
-fn forge_from(host: &Host) -> Result<OwnedFd, std::io::Error> {
+pub(crate) fn forge_from(host: &Host) -> Result<OwnedFd, std::io::Error> {
     host.run(|| {
         let raw = socket(
             AddressFamily::Inet,

@@ -20,7 +20,7 @@ use crate::types::{InterfaceAddress, MacAddress};
 enum Plan {
     Start,
     /// The parameters and seats that it has had so far.
-    Change(RouterParams, Vec<Seat>),
+    Change(Box<RouterParams>, Vec<Seat>),
     Keep,
 }
 
@@ -57,7 +57,8 @@ impl Engine {
                     plans.push(Plan::Keep);
                 }
                 Some(mut slot) => {
-                    plans.push(Plan::Change(slot.params.clone(), slot.seats.clone()));
+                    let former = Box::new(slot.params.clone());
+                    plans.push(Plan::Change(former, slot.seats.clone()));
                     slot.set_params(now, params);
                     // What the reload brings to an interface is announced as that, and not as what
                     // its interface brings by coming.

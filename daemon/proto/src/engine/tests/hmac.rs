@@ -245,6 +245,59 @@ fn two_nodes_that_sign_understand_each_other() {
 }
 
 #[test]
+fn what_both_families_are_told_is_signed_for_each() {
+    let params = |mode| RouterParams {
+        addresses: addresses(&["192.168.224.100/24", "2001:db8::100/64"]),
+        ..signing(mode)
+    };
+    let wired = |link_local: &str, params| {
+        let mut node = Node::wired();
+        node.give(Input::WallClock(WALL));
+        node.give(added(ETH1, link_local, false));
+        node.configure(routers([("VI_1", params)]));
+        node
+    };
+    let mut master = wired("fe80::12/64", params(HmacMode::Enforce));
+    master.advance(SECOND * 6);
+    let mut backup = wired("fe80::77/64", params(HmacMode::Enforce));
+    backup.give(removed(ETH1, own(ETH1)));
+    backup.give(added(ETH1, "192.168.224.77/24", false));
+    backup.give(Input::WallClock(WALL + SECOND * 7));
+    master.now = master.due();
+    let sent = master.take(Input::Tick);
+    let mut families = Vec::new();
+    for output in &sent {
+        let Output::Advertise {
+            source,
+            destination,
+            message,
+            ..
+        } = output
+        else {
+            panic!("{sent:?}")
+        };
+        families.push(source.is_ipv6());
+        let heard = Packet {
+            source: *source,
+            destination: *destination,
+            ..packet(ETH1, PEER, message)
+        };
+        assert_eq!(backup.give(Input::Packet(heard)), [""; 0]);
+        // The own one is known for what it is in both families.
+        master.give(Input::Packet(heard));
+    }
+    assert_eq!(families, [false, true]);
+    let counters = backup.status("VI_1").counters;
+    assert_eq!(
+        (counters.adverts_received, counters.dropped.total()),
+        (2, 0)
+    );
+    assert_eq!(backup.status("VI_1").hmac.unwrap().senders.len(), 2);
+    let dropped = master.status("VI_1").counters.dropped;
+    assert_eq!((dropped.OwnPacket, dropped.total()), (2, 2));
+}
+
+#[test]
 fn who_may_go_without_is_said_by_the_mode() {
     for (mode, received) in [
         (HmacMode::Enforce, 0),
