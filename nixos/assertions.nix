@@ -76,22 +76,41 @@ let
   authenticationFitsTheVersion = map (
     { name, value }:
     {
-      assertion = value ? authentication -> value.version or defaultVersion == 2;
+      assertion = value ? authentication.pass -> value.version or defaultVersion == 2;
       message =
-        "${instanceOption name}.authentication: version 3 of VRRP has no password: "
-        + "leave it out, or set ${instanceOption name}.version = 2.";
+        "${instanceOption name}.authentication.pass: version 3 of VRRP has no password: "
+        + "use hmac, leave it out, or set ${instanceOption name}.version = 2.";
     }
   ) instances;
 
-  secretsAreOutsideTheStore = lib.mapAttrsToList (name: instance: {
-    assertion =
-      !lib.hasPrefix "${builtins.storeDir}/" (
-        lib.attrByPath [ "authentication" "pass" "passwordFile" ] "" instance
-      );
-    message =
-      "${instanceOption name}.authentication.pass.passwordFile is in the Nix store, which everybody can read: "
-      + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
-  }) cfg.settings.instances;
+  # The files with the secrets of an instance, by the option that names them.
+  secretFiles =
+    name: instance:
+    let
+      authentication = "${instanceOption name}.authentication";
+      keys = instance.authentication.hmac.keys or { };
+      keyFile = number: key: {
+        name = "${authentication}.hmac.keys.\"${number}\".keyFile";
+        value = key.keyFile or "";
+      };
+    in
+    [
+      {
+        name = "${authentication}.pass.passwordFile";
+        value = instance.authentication.pass.passwordFile or "";
+      }
+    ]
+    ++ lib.mapAttrsToList keyFile keys;
+
+  secretsAreOutsideTheStore = map (
+    { name, value }:
+    {
+      assertion = !lib.hasPrefix "${builtins.storeDir}/" value;
+      message =
+        "${name} is in the Nix store, which everybody can read: "
+        + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
+    }
+  ) (lib.concatLists (lib.mapAttrsToList secretFiles cfg.settings.instances));
 
   scriptsRunAsTheDaemonsUser = map (
     { name, value }:
@@ -137,6 +156,15 @@ in
       lib.optional (value ? authentication.pass.password) (
         "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
         + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
+      )
+      ++ lib.concatLists (
+        lib.mapAttrsToList (
+          number: key:
+          lib.optional (key ? key) (
+            "${instanceOption name}.authentication.hmac.keys.\"${number}\".key is written into the Nix store, "
+            + "which everybody can read: use keyFile there."
+          )
+        ) (value.authentication.hmac.keys or { })
       )
     ) instances;
   };

@@ -10,25 +10,43 @@ let
 
   # The daemon has no right to read an absolute path that only root may read. systemd has, and
   # gives it to the daemon as a credential, whose name must not hold a colon.
-  secrets = lib.mapAttrs' (
-    instance:
-    { authentication, ... }:
-    lib.nameValuePair "${lib.replaceStrings [ ":" ] [ "," ] instance}.password" {
-      inherit instance;
-      path = authentication.pass.passwordFile;
-    }
-  ) (lib.filterAttrs (_: hasSecret) (written.instances or { }));
+  secrets = lib.concatLists (lib.mapAttrsToList secretsOf (written.instances or { }));
 
-  hasSecret =
-    instance: lib.hasPrefix "/" (toString (instance.authentication.pass.passwordFile or ""));
+  # What stands in files of an instance: the place in its definition, the path, and the credential.
+  secretsOf =
+    instance: definition:
+    let
+      secret = place: name: {
+        inherit instance place;
+        path = lib.attrByPath place "" definition;
+        name = "${lib.replaceStrings [ ":" ] [ "," ] instance}.${name}";
+      };
+      key =
+        number:
+        secret [
+          "authentication"
+          "hmac"
+          "keys"
+          number
+          "keyFile"
+        ] "key${number}";
+      password = secret [
+        "authentication"
+        "pass"
+        "passwordFile"
+      ] "password";
+      keys = lib.attrNames (definition.authentication.hmac.keys or { });
+    in
+    lib.filter (secret: lib.hasPrefix "/" (toString secret.path)) ([ password ] ++ map key keys);
 in
 {
-  document = lib.recursiveUpdate written (
-    lib.optionalAttrs (secrets != { }) {
-      instances = lib.mapAttrs' (
-        name: secret: lib.nameValuePair secret.instance { authentication.pass.passwordFile = name; }
-      ) secrets;
+  document = lib.foldl' (
+    document: secret:
+    lib.recursiveUpdate document {
+      instances.${secret.instance} = lib.setAttrByPath secret.place secret.name;
     }
+  ) written secrets;
+  credentials = lib.listToAttrs (
+    map (secret: lib.nameValuePair secret.name secret.path) secrets
   );
-  credentials = lib.mapAttrs (_: secret: secret.path) secrets;
 }

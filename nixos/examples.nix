@@ -56,6 +56,19 @@ in
   "Authentication.pass" = {
     passwordFile = "/run/secrets/vrrp";
   };
+  "Authentication.hmac" = {
+    keys."1".keyFile = "/run/secrets/vrrp";
+  };
+  "Hmac.activeKey" = 1;
+  "Hmac.antiReplay" = "monotonic";
+  "Hmac.keys" = {
+    "1".keyFile = "/run/secrets/vrrp";
+    "2".keyFile = "/run/secrets/vrrp-next";
+  };
+  "Hmac.mode" = "permissive";
+  "Hmac.timeWindow" = 10;
+  "HmacKey.key" = "hex:4f1b66d79f0c5c3e6c1f4b6d0a4bd1e2c55b1f9a7d0e8f3361a5b94c28d7e60f";
+  "HmacKey.keyFile" = "/run/secrets/vrrp";
   "Pass.password" = "1111";
   "Pass.passwordFile" = "/run/secrets/vrrp";
 

@@ -34,6 +34,10 @@ let
       '';
     };
     remarks = {
+      "HmacKey.keyFile" = ''
+        An absolute path need be readable by root only: systemd hands the file to the daemon when it
+        starts, so a key in another file counts after `systemctl restart vrrp`, not after a reload.
+      '';
       "Pass.passwordFile" = ''
         An absolute path need be readable by root only: systemd hands the file to the daemon when it
         starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.

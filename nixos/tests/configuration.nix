@@ -5,6 +5,7 @@ let
     disabled
     least
     most
+    signing
     unchecked
     ;
 in
@@ -87,6 +88,27 @@ in
   testARelativePasswordFileIsTheUsersOwnCredential = {
     expr = most.services.vrrp.document.instances."VI:2".authentication;
     expected.pass.passwordFile = "relative";
+  };
+
+  testKeysOfAnHmacAreCredentials = {
+    expr = {
+      inherit (signing.services.vrrp.document.instances."VI:1".authentication) hmac;
+      inherit (signing.services.vrrp) credentials;
+    };
+    expected = {
+      hmac = {
+        keys = {
+          "1".keyFile = "VI,1.key1";
+          "2".keyFile = "VI,1.key2";
+          "3".keyFile = "relative";
+        };
+        activeKey = 1;
+      };
+      credentials = {
+        "VI,1.key1" = "/run/secrets/vrrp";
+        "VI,1.key2" = "/run/secrets/vrrp-next";
+      };
+    };
   };
 
   testTheFileIsCheckedWhileTheSystemIsBuilt = {

@@ -104,6 +104,24 @@ in
     };
   };
 
+  # Keys for HMAC in files that only root may read, and one that is the user's own credential.
+  signing = host {
+    services.vrrp = {
+      enable = true;
+      instances."VI:1" = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        authentication.hmac = {
+          keys."1".keyFile = "/run/secrets/vrrp";
+          keys."2".keyFile = "/run/secrets/vrrp-next";
+          keys."3".keyFile = "relative";
+          activeKey = 1;
+        };
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+
   # As `most`, with the other firewall.
   nftables = host {
     networking.nftables.enable = true;

@@ -120,9 +120,38 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.authentication: version 3 of VRRP has no password: "
-        + "leave it out, or set services.vrrp.instances.VI_1.version = 2."
+        "services.vrrp.instances.VI_1.authentication.pass: version 3 of VRRP has no password: "
+        + "use hmac, leave it out, or set services.vrrp.instances.VI_1.version = 2."
       );
+
+  testAKeyFileInTheStore =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          authentication.hmac.keys."1".keyFile = "${./hosts.nix}";
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.authentication.hmac.keys.\"1\".keyFile is in the Nix store, which "
+        + "everybody can read: write the path of a file on the host as a string, such as "
+        + "\"/run/secrets/vrrp\"."
+      );
+
+  testAKeyInTheStoreIsWarnedOf = {
+    expr =
+      lib.filter (lib.hasInfix "services.vrrp")
+        (host {
+          instances.VI_1 = instance // {
+            authentication.hmac.keys."1".key = "0123456789abcdef0123456789abcdef";
+          };
+        }).warnings;
+    expected = [
+      (
+        "services.vrrp.instances.VI_1.authentication.hmac.keys.\"1\".key is written into the Nix store, "
+        + "which everybody can read: use keyFile there."
+      )
+    ];
+  };
 
   testAPasswordFileInTheStore =
     mistake

@@ -59,7 +59,7 @@ pub(crate) struct CheckOptions {
     /// The configuration.
     #[arg(default_value = DEFAULT_CONFIGURATION)]
     pub(crate) file: PathBuf,
-    /// Leaves password files alone: they may exist on the target host only.
+    /// Leaves files with passwords and keys alone: they may exist on the target host only.
     #[arg(long)]
     pub(crate) without_secrets: bool,
 }

@@ -68,7 +68,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ),
             (
                 "CREDENTIALS_DIRECTORY",
-                "The directory of each passwordFile that is a relative path.",
+                "The directory of each passwordFile and keyFile that is a relative path.",
             ),
             (
                 "NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM",

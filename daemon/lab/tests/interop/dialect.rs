@@ -150,3 +150,8 @@ impl Dialect {
 pub(crate) fn keepalived_knows_message_only() -> bool {
     keepalived_program().is_some_and(|program| has_word(&program, "v3_checksum_as_v2"))
 }
+
+/// Whether the installed keepalived can sign (Debian's 2.2.7 cannot).
+pub(crate) fn keepalived_knows_hmac() -> bool {
+    keepalived_program().is_some_and(|program| has_word(&program, "auth_hmac"))
+}

@@ -4,6 +4,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod dialect;
+mod hmac;
 mod peers;
 mod together;
 
@@ -40,6 +41,21 @@ fn main() -> ExitCode {
         for (name, _) in message_only {
             common::say(&format!(
                 "{name}: NOT RUN: this keepalived has no v3_checksum_as_v2"
+            ));
+        }
+    }
+    let signed = tests![
+        hmac:
+            both_sign_in_version_2,
+            both_sign_in_version_3,
+            both_sign_over_ipv6;
+    ];
+    if dialect::keepalived_knows_hmac() {
+        tests.extend(signed);
+    } else if missing.is_empty() {
+        for (name, _) in signed {
+            say(&format!(
+                "{name}: NOT RUN: this keepalived has no auth_hmac"
             ));
         }
     }
