@@ -389,10 +389,13 @@ impl Choices<'_> {
     fn delays(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
         for (index, host) in (0_u8..).zip(hosts) {
             let mut configs = vec![&mut host.config];
-            configs.extend(steps.iter_mut().filter_map(|step| match &mut step.action {
-                Action::Reload { host, config } if *host == index => Some(config),
-                _ => None,
-            }));
+            for step in &mut *steps {
+                if let Action::Reload { host, config } = &mut step.action
+                    && *host == index
+                {
+                    configs.push(config);
+                }
+            }
             let names: Vec<String> = configs
                 .iter()
                 .flat_map(|config| config.routers.keys().cloned())
