@@ -293,6 +293,6 @@ pub(crate) fn cells() -> Vec<Cell> {
         }
     }
     // What our daemon does not know yet.
-    cells.retain(|cell| !cell.our_mac && cell.cast == Multicast);
+    cells.retain(|cell| cell.cast == Multicast);
     cells
 }
