@@ -509,6 +509,9 @@ fn parse_settings(value: &[u8]) -> Option<Vec<u32>> {
     Some(words.iter().map(|word| u32::from_ne_bytes(*word)).collect())
 }
 
+/// A macvlan in mode vepa. In mode private the kernel gives a multicast frame that bears the
+/// address of a macvlan to that alone, and the socket on the interface below never hears another
+/// master that has the same virtual address.
 fn macvlan(name: &str, parent: InterfaceIndex, mac: MacAddress) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes = vec![
@@ -518,7 +521,7 @@ fn macvlan(name: &str, parent: InterfaceIndex, mac: MacAddress) -> LinkMessage {
         LinkAttribute::LinkInfo(vec![
             LinkInfo::Kind(InfoKind::MacVlan),
             LinkInfo::Data(InfoData::MacVlan(vec![InfoMacVlan::Mode(
-                MacVlanMode::Private,
+                MacVlanMode::Vepa,
             )])),
         ]),
     ];
