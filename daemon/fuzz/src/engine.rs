@@ -142,11 +142,12 @@ impl Node {
                 });
             }
             14 => self.give(Input::Overrun),
-            15 => {
-                if choices.number(0..=7_u8) == 7 {
-                    self.give(Input::Stop);
-                }
-            }
+            15 => match choices.number(0..=7_u8) {
+                7 => self.give(Input::Stop),
+                6 => self.give(Input::Refusal(Some("no nf_tables".into()))),
+                5 => self.give(Input::Refusal(None)),
+                _ => {}
+            },
             16 | 17 => {
                 let most = choices.pick(&[20_000_000, 2_000_000_000, 60_000_000_000, 1 << 52]);
                 let span = choices.number(0..=most);
@@ -316,6 +317,8 @@ impl Choices<'_> {
                 .unwrap_or(Priority::DEFAULT),
             interval: self.interval(version, is_valid),
             preempt: self.mostly(),
+            // It draws nothing, so that inputs that are kept mean what they meant.
+            accept: vrid.get() < 10,
             expect_master: !self.mostly(),
             authentication: authentication(version, password, n),
             tracks,

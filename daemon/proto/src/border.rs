@@ -51,6 +51,10 @@ pub enum Input<'a> {
         /// What it said, for people: one line.
         detail: Arc<str>,
     },
+    /// Whether the kernel can be made to refuse packets to addresses: `None`, or why not. So it is
+    /// until the contrary is said; it matters to routers that do not
+    /// [accept](crate::params::RouterParams::accepts).
+    Refusal(Option<Arc<str>>),
     /// The kernel may hold something else than was asked for: a request failed, or messages of it
     /// were lost. Everything is asked for again.
     Overrun,
@@ -175,6 +179,10 @@ pub struct Desired {
     pub options: Arc<BTreeMap<IpAddr, AddressOptions>>,
     /// Addresses that must not be there.
     pub release: Arc<[InterfaceAddress]>,
+    /// Whether packets to the addresses of `hold` are accepted. If not, none of them may be there
+    /// for a moment without packets to it being refused, neighbour discovery excepted. What is
+    /// released is refused no longer when it is gone.
+    pub accept: bool,
     /// Whether `release` spares addresses that the daemon did not add: the owner's own, and those
     /// of an interface that has no others.
     pub spare_foreign: bool,
@@ -473,6 +481,9 @@ pub enum Obstacle {
     NotEthernet(Arc<str>),
     /// A tracker that the router follows without a weight is down.
     TrackerDown(Arc<str>),
+    /// Packets to its addresses are not to be accepted, and the kernel cannot be made to refuse
+    /// them, for this reason.
+    CannotRefuse(Arc<str>),
 }
 
 impl fmt::Display for Obstacle {
@@ -505,6 +516,10 @@ impl fmt::Display for Obstacle {
             ),
             Self::NotEthernet(name) => write!(f, "interface {name} is not an Ethernet interface"),
             Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
+            Self::CannotRefuse(reason) => write!(
+                f,
+                "acceptMode is false, and packets to its addresses cannot be refused: {reason}"
+            ),
         }
     }
 }

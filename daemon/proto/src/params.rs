@@ -22,6 +22,13 @@ pub struct NodeParams {
     pub trackers: BTreeMap<Arc<str>, TrackerParams>,
 }
 
+impl NodeParams {
+    /// Whether packets to the addresses of any router are not to be accepted.
+    pub fn refuses(&self) -> bool {
+        self.routers.values().any(|router| !router.accepts())
+    }
+}
+
 /// One virtual router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterParams {
@@ -40,6 +47,9 @@ pub struct RouterParams {
     /// How long it leaves a master of lower priority in peace before it takes over from it; 0 to
     /// 1000 s. It delays no succession after a silence, and nothing of the owner's.
     pub preempt_delay: Duration,
+    /// Accept_Mode: whether it accepts packets to its addresses as master although it does not own
+    /// them.
+    pub accept: bool,
     /// `state: "master"` in the configuration: the first listening lasts one interval and the skew
     /// instead of three.
     pub expect_master: bool,
@@ -145,8 +155,9 @@ pub struct AddressForm {
 }
 
 impl RouterParams {
-    /// A router of version 3 with the protocol's defaults (RFC 9568 section 6.1): what is to be
-    /// different is said by struct update.
+    /// A router of version 3 with the protocol's defaults (RFC 9568 section 6.1), but for
+    /// Accept_Mode, which is True here as with every router on Linux: what is to be different is said
+    /// by struct update.
     pub fn new(interface: Arc<str>, vrid: Vrid, addresses: Arc<[InterfaceAddress]>) -> Self {
         Self {
             interface,
@@ -156,6 +167,7 @@ impl RouterParams {
             interval: AdvertInterval::DEFAULT,
             preempt: true,
             preempt_delay: Duration::ZERO,
+            accept: true,
             expect_master: false,
             startup_delay: Duration::ZERO,
             authentication: Authentication::None,
@@ -215,6 +227,11 @@ impl RouterParams {
     /// together (RFC 9568 section 5.2.9).
     pub fn is_dual(&self) -> bool {
         Family::ALL.iter().all(|family| self.speaks(*family))
+    }
+
+    /// Whether packets to its addresses are accepted: by their owner always.
+    pub const fn accepts(&self) -> bool {
+        self.accept || self.priority.is_owner()
     }
 }
 

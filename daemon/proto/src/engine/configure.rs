@@ -201,6 +201,7 @@ impl Engine {
         let slot = &self.slots[id];
         // What was the owner's own and left to it is to be released by anybody else.
         let other_owner = former.priority.is_owner() != slot.params.priority.is_owner();
+        let other_accept = former.accepts() != slot.params.accepts();
         let other_form = former.options != slot.params.options;
         let none: &[_] = &[];
         let here = |old: &Seat| {
@@ -235,7 +236,8 @@ impl Engine {
         let added: Vec<_> = current.filter(|new| !had(new)).copied().collect();
         // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
         // RFC 9568 8.2.2 SHOULD: announce each address that an Active gets
-        if !dropped.is_empty() || !added.is_empty() || other_owner || other_form {
+        let other = other_owner || other_accept || other_form;
+        if !dropped.is_empty() || !added.is_empty() || other {
             self.want(id, &dropped);
             let gone = former_devices.into_iter().map(Output::Device);
             self.outputs.extend(gone);

@@ -163,7 +163,6 @@ impl Engine {
             // RFC 9568 6.4.3 MUST: answer neighbour solicitations, with the Router flag
             // RFC 9568 6.4.2 MUST: join the solicited-node group of each IPv6 address
             // RFC 9568 6.4.3 MUST: be a member of the solicited-node group of each IPv6 address
-            // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
             // RFC 3768 6.4.3 MUST NOT: accept packets to a virtual address unless it is the owner
             (true, _) => (addresses, former),
             // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
@@ -191,11 +190,15 @@ impl Engine {
         if !spare_foreign {
             self.interfaces.forget(interface, &release);
         }
+        let params = &self.slots[id].params;
+        // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
+        // RFC 9568 6.4.3 MUST NOT: accept packets to a virtual address otherwise
         self.outputs.push_back(Output::Kernel(Desired {
             interface,
             hold,
-            options: Arc::clone(&self.slots[id].params.options),
+            options: Arc::clone(&params.options),
             release,
+            accept: params.accepts(),
             spare_foreign,
         }));
     }

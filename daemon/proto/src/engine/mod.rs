@@ -49,6 +49,8 @@ pub struct Engine {
     /// Which routers follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
     interfaces: Interfaces,
+    /// Why the kernel cannot be made to refuse packets to addresses.
+    cannot_refuse: Option<Arc<str>>,
     outputs: VecDeque<Output>,
     limiter: Limiter,
     wall_clock: WallClock,
@@ -104,6 +106,14 @@ impl Engine {
                 detail,
             } => {
                 self.handle_probe(now, tracker, well, detail);
+            }
+            Input::Refusal(obstacle) => {
+                if self.cannot_refuse != obstacle {
+                    self.cannot_refuse = obstacle;
+                    for id in 0..self.slots.len() {
+                        self.refresh_router(now, id);
+                    }
+                }
             }
             Input::Overrun => {
                 for id in 0..self.slots.len() {
@@ -475,7 +485,12 @@ impl Engine {
             }
         }
         let fault = slot.influence(&self.trackers).fault;
-        (Some(place), fault.map(Obstacle::TrackerDown))
+        // Who cannot do what it must is no master: another one can perhaps.
+        let refuses = !slot.params.accepts();
+        let cannot_refuse = self.cannot_refuse.clone().filter(|_| refuses);
+        let obstacle = fault.map(Obstacle::TrackerDown);
+        let obstacle = obstacle.or_else(|| cannot_refuse.map(Obstacle::CannotRefuse));
+        (Some(place), obstacle)
     }
 
     /// Whether an address of the interface of that name is none of the host's own.

@@ -1,5 +1,6 @@
 //! The engine through its border: inputs with a time go in, outputs come out as lines of text.
 
+mod accept;
 mod addresses;
 mod devices;
 mod drift;

@@ -50,6 +50,7 @@ enum Step {
         tracker: u8,
         well: bool,
     },
+    Refusal(bool),
     Overrun,
     Stop,
     Pass(u64),
@@ -65,6 +66,7 @@ struct Settings {
     priority: u8,
     centiseconds: u16,
     preempt: bool,
+    accept: bool,
     expect_master: bool,
     addresses: u8,
     track: Option<i16>,
@@ -174,6 +176,10 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
                 },
             );
         }
+        Step::Refusal(able) => {
+            let obstacle = (!able).then(|| "no nf_tables".into());
+            engine.handle(*now, Input::Refusal(obstacle));
+        }
         Step::Overrun => engine.handle(*now, Input::Overrun),
         Step::Stop => engine.handle(*now, Input::Stop),
         Step::Pass(nanos) => {
@@ -223,6 +229,7 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
             Version::V3 => AdvertInterval::from_centiseconds(settings.centiseconds).unwrap(),
         };
         router.preempt = settings.preempt;
+        router.accept = settings.accept;
         router.expect_master = settings.expect_master;
         let [preempt_delay, startup_delay, delay, refresh] = settings
             .delays
@@ -291,6 +298,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
             .prop_map(|(index, bytes)| Step::Bytes { index, bytes }),
         2 => (0..4_u8, any::<bool>()).prop_map(|(tracker, well)| Step::Probe { tracker, well }),
+        1 => any_mostly().prop_map(Step::Refusal),
         1 => Just(Step::Overrun),
         1 => prop::bool::weighted(0.1).prop_map(|stop| {
             if stop { Step::Stop } else { Step::Overrun }
@@ -312,6 +320,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         prop_oneof![99..102_u8, Just(255), Just(1)],
         prop_oneof![Just(1_u16), Just(100), Just(1000)],
         any::<bool>(),
+        any_mostly(),
         any::<bool>(),
         1..3_u8,
         proptest::option::of(prop_oneof![Just(0_i16), -3..4_i16]),
@@ -324,6 +333,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                 priority,
                 centiseconds,
                 preempt,
+                accept,
                 expect_master,
                 count,
                 track,
@@ -335,6 +345,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                     priority,
                     centiseconds,
                     preempt,
+                    accept,
                     expect_master,
                     addresses: count,
                     track,

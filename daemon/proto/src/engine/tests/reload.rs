@@ -45,7 +45,7 @@ fn a_reload_that_changes_nothing_does_nothing() {
 #[test]
 fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
     type Change = fn(&mut RouterParams);
-    let changes: [(&str, Change); 10] = [
+    let changes: [(&str, Change); 11] = [
         ("priority", |p| p.priority = priority(150)),
         ("owner", |p| p.priority = Priority::OWNER),
         ("addresses", |p| {
@@ -56,6 +56,7 @@ fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
         }),
         ("preempt", |p| p.preempt = false),
         ("preempt delay", |p| p.preempt_delay = SECOND * 10),
+        ("accept", |p| p.accept = false),
         ("hint", |p| p.expect_master = true),
         ("startup delay", |p| p.startup_delay = SECOND * 10),
         ("announcements", |p| p.announce.burst = 3),

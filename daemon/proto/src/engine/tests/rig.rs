@@ -449,16 +449,18 @@ pub(super) fn line(output: &Output) -> String {
             interface,
             hold,
             release,
+            accept,
             spare_foreign,
             ..
         }) => {
+            let refusing = if *accept { "" } else { " refusing" };
             let spare = if *spare_foreign {
                 ", sparing foreign ones"
             } else {
                 ""
             };
             format!(
-                "on {} hold [{}], release [{}]{spare}",
+                "on {} hold{refusing} [{}], release [{}]{spare}",
                 interface.0,
                 list(hold),
                 list(release)
