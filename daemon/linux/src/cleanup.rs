@@ -8,6 +8,7 @@ use vrrp_proto::{InterfaceAddress, InterfaceIndex};
 use crate::device::{self, Devices};
 use crate::mirror::{Held, Mirror};
 use crate::plan::{Change, strays};
+use crate::refuse::{CannotRefuse, remove_leftover};
 use crate::request::{Failure, Requests};
 
 /// What a cleanup did.
@@ -21,12 +22,17 @@ pub struct Cleaned {
     pub stubborn: Vec<(Arc<str>, io::Error)>,
     /// What could not be removed.
     pub failures: Vec<Failure>,
+    /// Whether there was a table of nf_tables that refused packets, which was deleted.
+    pub table: bool,
+    /// Why that could not be deleted.
+    pub table_failure: Option<CannotRefuse>,
 }
 
 /// Removes every interface with a virtual MAC address that a daemon made, every address that bears
 /// our mark, and on kernels without marks (before 5.18) each of
 /// `configured`: the interface's name and the address. Without marks the last addresses of an
-/// interface stay, because they are most likely the host's own.
+/// interface stay, because they are most likely the host's own. When all of that is gone, and not
+/// before, packets are refused to nothing any longer.
 ///
 /// # Errors
 ///
@@ -54,6 +60,12 @@ pub fn cleanup<'a>(
         .map(|change| (name_of(change.interface(), &mirror), change.address()))
         .collect();
     remove_devices(&mirror, &mut cleaned)?;
+    if cleaned.failures.is_empty() && cleaned.stubborn.is_empty() {
+        match remove_leftover() {
+            Ok(table) => cleaned.table = table,
+            Err(error) => cleaned.table_failure = Some(error),
+        }
+    }
     Ok(cleaned)
 }
 

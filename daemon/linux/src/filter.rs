@@ -122,6 +122,18 @@ pub(crate) fn all_but_own(port: u32) -> [Instruction; 13] {
     ]
 }
 
+/// Drops the netlink messages by which the kernel notifies of what the socket with the number `port`
+/// has asked for. All messages of one datagram are of the same request.
+pub(crate) fn all_but_from(port: u32) -> [Instruction; 4] {
+    let port = u32::from_be_bytes(port.to_ne_bytes());
+    [
+        do_(LOAD_WORD, NETLINK_PORT),
+        if_(EQUAL, port, 0, 1),
+        do_(RETURN, DROP),
+        do_(RETURN, KEEP),
+    ]
+}
+
 /// One instruction: struct sock_filter of linux/filter.h.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instruction {

@@ -13,6 +13,7 @@
 //! - [`plan`]: pure; compares what the engine wants with the mirror and gives ordered changes,
 //!   which [`request`] carries out.
 //! - [`device`]: the interfaces with virtual MAC addresses, planned and made.
+//! - [`refusals`]: pure; which addresses packets are refused to. [`refuse`] has it done by nf_tables.
 //! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
@@ -28,9 +29,12 @@ pub mod mirror;
 pub mod monitor;
 pub mod namespace;
 mod netlink;
+mod nftables;
 pub mod pacer;
 pub mod plan;
 pub mod poller;
+pub mod refusals;
+pub mod refuse;
 pub mod request;
 pub mod socket;
 mod sys;

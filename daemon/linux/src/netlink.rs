@@ -49,14 +49,18 @@ const LINK_HEADER_LEN: usize = 16;
 
 /// A netlink socket that never blocks.
 pub(crate) fn open() -> io::Result<OwnedFd> {
+    open_for(SockProtocol::NetlinkRoute)
+}
+
+/// As [`open`] for what nfnetlink carries.
+pub(crate) fn open_netfilter() -> io::Result<OwnedFd> {
+    open_for(SockProtocol::NetlinkNetFilter)
+}
+
+fn open_for(protocol: SockProtocol) -> io::Result<OwnedFd> {
     let flags = SockFlag::SOCK_NONBLOCK | SockFlag::SOCK_CLOEXEC;
     let family = nix::sys::socket::AddressFamily::Netlink;
-    Ok(socket(
-        family,
-        SockType::Raw,
-        flags,
-        SockProtocol::NetlinkRoute,
-    )?)
+    Ok(socket(family, SockType::Raw, flags, protocol)?)
 }
 
 /// Lets `socket` hear what is sent to `groups`, and gives the number (port) that the kernel knows

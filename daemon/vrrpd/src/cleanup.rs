@@ -32,19 +32,25 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
                 .iter()
                 .map(|address| (&*router.interface, *address))
         });
+    let cleaned = clean_up(configured).map_err(|error| {
+        Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
+    })?;
     let Cleaned {
         removed,
         failures,
         devices,
         stubborn,
-    } = clean_up(configured).map_err(|error| {
-        Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
-    })?;
+        table,
+        table_failure,
+    } = cleaned;
     for (interface, address) in &removed {
         print(&format!("removed {address} from {interface}\n"))?;
     }
     for device in &devices {
         print(&format!("removed the interface {device}\n"))?;
+    }
+    if table {
+        print("removed the table inet vrrpd of nf_tables\n")?;
     }
     for failure in &failures {
         let _ = Failed::General.because(failure);
@@ -53,7 +59,10 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         let text = format_args!("cannot delete {device}: {error}");
         let _ = Failed::General.because(text);
     }
-    if failures.is_empty() && stubborn.is_empty() {
+    if let Some(failure) = &table_failure {
+        let _ = Failed::General.because(failure);
+    }
+    if failures.is_empty() && stubborn.is_empty() && table_failure.is_none() {
         Ok(())
     } else {
         Err(Failed::General)

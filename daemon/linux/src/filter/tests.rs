@@ -84,6 +84,14 @@ fn only_what_was_asked_for_is_not_heard_of() {
     );
 }
 
+#[test]
+fn what_another_socket_asked_for_is_heard_of() {
+    let of = |port| notification(port, [0; 4], [0; 4]);
+    assert!(!keeps(&all_but_from(7), &of(7)));
+    assert!(keeps(&all_but_from(7), &of(8)));
+    assert!(keeps(&all_but_from(7), &of(0)));
+}
+
 fn vrids() -> impl Iterator<Item = Vrid> {
     (1..=255).filter_map(Vrid::new)
 }

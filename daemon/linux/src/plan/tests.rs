@@ -201,6 +201,7 @@ fn any_desired() -> impl Strategy<Value = Desired> {
         interface: ETH,
         hold: without_collisions(hold, |a, b| a != b && collide(*a, *b)).into(),
         release: release.into(),
+        accept: true,
         spare_foreign,
     })
 }
@@ -348,6 +349,7 @@ fn desired(hold: &[&str], release: &[&str], spare_foreign: bool) -> Desired {
         interface: ETH,
         hold: addresses(hold),
         release: addresses(release),
+        accept: true,
         spare_foreign,
     }
 }

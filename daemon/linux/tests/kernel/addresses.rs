@@ -338,6 +338,7 @@ impl Node {
             interface: self.interface,
             hold: hold.into(),
             release: release.into(),
+            accept: true,
             spare_foreign: false,
         });
     }

@@ -16,6 +16,7 @@ mod host;
 mod ipv6;
 mod namespace;
 mod packets;
+mod refuse;
 mod steady;
 mod takeover;
 
@@ -44,6 +45,7 @@ fn main() -> ExitCode {
         ipv6::TESTS,
         namespace::TESTS,
         packets::TESTS,
+        refuse::TESTS,
         steady::TESTS,
         takeover::TESTS,
     ]

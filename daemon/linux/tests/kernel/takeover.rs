@@ -37,6 +37,7 @@ fn a_takeover_of_a_thousand_addresses() {
             interface: eth0,
             hold: [address(&format!("10.1.{}.{}/16", n / 250, n % 250))].into(),
             release: [].into(),
+            accept: true,
             spare_foreign: false,
         })
         .collect();
