@@ -22,6 +22,7 @@ in
     uplink.interface.name = "eth0";
   };
 
+  "Instance.acceptMode" = false;
   "Instance.advertInterval" = "100ms";
   "Instance.announce" = {
     burst = 3;

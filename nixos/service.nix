@@ -23,7 +23,11 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  # Addresses are changed with the one, raw sockets opened with the other.
+  refuses = lib.any (instance: !(instance.acceptMode or true)) (
+    lib.attrValues (cfg.document.instances or { })
+  );
+
+  # Addresses and nf_tables are changed with the one, raw sockets opened with the other.
   capabilities = [
     "CAP_NET_ADMIN"
     "CAP_NET_RAW"
@@ -33,6 +37,9 @@ in
   config = lib.mkIf cfg.enable {
     environment.etc."vrrpd/config.json".source = configuration;
     environment.systemPackages = [ cfg.package ];
+
+    # The kernel loads it for the daemon, unless that is locked (security.lockKernelModules).
+    boot.kernelModules = lib.mkIf refuses [ "nf_tables" ];
 
     users.users.vrrp = {
       isSystemUser = true;

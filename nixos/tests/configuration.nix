@@ -32,6 +32,7 @@ in
       version = 2;
       advertInterval = 1;
       preempt = false;
+      acceptMode = false;
       # Absolute, so that systemd hands it over under this name.
       authentication.pass.passwordFile = "VI_1.password";
       track = [

@@ -73,6 +73,7 @@ in
         version = 2;
         advertInterval = 1;
         preempt = false;
+        acceptMode = false;
         authentication.pass.passwordFile = "/run/secrets/100%";
         track = [
           "httpd"

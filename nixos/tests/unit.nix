@@ -81,6 +81,17 @@ in
     };
   };
 
+  testWhatRefusesPacketsIsLoadedAtBootWhereItIsNeeded = {
+    expr = map (host: lib.elem "nf_tables" host.boot.kernelModules) [
+      most
+      least
+    ];
+    expected = [
+      true
+      false
+    ];
+  };
+
   testNothingItDiesOfLeavesAddressesBehind = {
     expr = {
       cleanup = lib.hasSuffix "/bin/vrrpd cleanup" (service least).ExecStopPost;

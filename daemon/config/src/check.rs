@@ -229,8 +229,8 @@ fn trackers_are_followed(config: &Config, warnings: &mut Findings) {
     }
 }
 
-/// The owner's priority is 255, whatever its trackers say, and it always takes over
-/// (RFC 9568 sections 5.2.4 and 6.1).
+/// The owner's priority is 255, whatever its trackers say, it always takes over, and it accepts
+/// packets to what it owns (RFC 9568 sections 5.2.4, 6.1 and 6.4.3).
 fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
         if !instance
@@ -266,6 +266,12 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
                 &path.key("virtualMac"),
                 "has half an effect: for addresses that the host has on the interface itself that \
                  answers, too, by its own hardware address",
+            );
+        }
+        if instance.accept_mode.value() == Some(&false) {
+            warnings.add(
+                &path.key("acceptMode"),
+                "has no effect: with priority 255 it owns the addresses and accepts",
             );
         }
         for (path, follow) in elements(path.key("track"), &instance.track) {

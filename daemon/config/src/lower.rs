@@ -277,6 +277,7 @@ impl Lowering<'_> {
             preempt_delay: preempt_delay?,
             startup_delay: startup_delay?,
             announce: announce?,
+            accept: *instance.accept_mode.value()?,
             expect_master: *instance.state.value()? == InitialState::Master,
             authentication: authentication?,
             tracks: tracks?,

@@ -144,6 +144,14 @@ pub(crate) struct Instance {
     /// a second later.
     #[serde(default)]
     pub(crate) announce: Given<Announce>,
+    /// Whether the master accepts packets to the virtual addresses although it does not own them
+    /// (RFC 9568 section 6.1, Accept_Mode). With false it answers for them to the neighbours and
+    /// forwards, and drops what is addressed to them, pings too; neighbour discovery is never dropped.
+    /// That takes nf_tables in the kernel; an instance that cannot have it is in fault. Default: true,
+    /// as with every VRRP router on Linux, so that services can run on the addresses; the RFC's own
+    /// default is false. The owner (priority 255) always accepts.
+    #[serde(default = "default::accept_mode")]
+    pub(crate) accept_mode: Given<bool>,
     /// How peers prove who they are. Default: not at all.
     #[serde(default)]
     pub(crate) authentication: Given<Authentication>,
@@ -443,6 +451,11 @@ mod default {
 
     pub(super) const fn preempt() -> Given<bool> {
         // RFC 9568 6.1 MUST: Preempt_Mode is True when nobody says otherwise
+        Given::Value(true)
+    }
+
+    pub(super) const fn accept_mode() -> Given<bool> {
+        // RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
         Given::Value(true)
     }
 }

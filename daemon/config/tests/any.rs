@@ -56,6 +56,7 @@ fn key() -> impl Strategy<Value = String> {
         "delay",
         "refresh",
         "pace",
+        "acceptMode",
         "authentication",
         "pass",
         "password",

@@ -78,6 +78,7 @@ fn the_example_of_the_design_is_understood() {
                     },
                     preempt: true,
                     preempt_delay: 0ns,
+                    accept: true,
                     expect_master: true,
                     startup_delay: 0ns,
                     authentication: Pass(
@@ -141,6 +142,7 @@ fn the_example_of_the_design_is_understood() {
 // RFC 9568 6.1 MUST: the priority is 100 when nobody says otherwise
 // RFC 9568 6.1 MUST: the interval is one second when nobody says otherwise
 // RFC 9568 6.1 MUST: Preempt_Mode is True when nobody says otherwise
+// RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
 #[test]
 fn what_is_not_said_has_a_default() {
     let router = router("").unwrap();
@@ -148,6 +150,7 @@ fn what_is_not_said_has_a_default() {
     assert_eq!(router.version, Version::V3);
     assert_eq!(router.interval.duration(), Duration::from_secs(1));
     assert!(router.preempt);
+    assert!(router.accept);
     assert!(!router.expect_master);
     assert_eq!(router.authentication, Authentication::None);
     assert_eq!(router.tracks, []);
@@ -465,16 +468,22 @@ fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
 }
 
 #[test]
+fn a_router_can_be_told_not_to_accept() {
+    assert!(!router(r#", "acceptMode": false"#).unwrap().accept);
+}
+
+#[test]
 fn what_is_hardly_meant_is_a_warning() {
     assert_snapshot!(warnings("{}"), @"instances: there are none: nothing is to be done");
     assert_snapshot!(warnings(
         r#"{ "trackers": { "unused": { "interface": { "name": "eth2" } }, "eth2": { "interface": { "name": "eth2" } } },
-             "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "priority": 255, "preempt": false,
+             "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "priority": 255, "preempt": false, "acceptMode": false,
                                       "track": [{ "tracker": "eth2", "weight": -20 }],
                                       "virtualAddresses": ["192.0.2.0/24", "192.0.2.255/24", "192.0.2.128/25", "192.0.2.4/31", "192.0.2.6"] } } }"#
     ), @r#"
     trackers.unused: no instance follows it
     instances.VI_1.preempt = false: has no effect: with priority 255 it always takes over
+    instances.VI_1.acceptMode = false: has no effect: with priority 255 it owns the addresses and accepts
     instances.VI_1.track[0].weight = -20: has no effect: priority 255 never changes
     instances.VI_1.virtualAddresses[0] = "192.0.2.0/24": is the address of the network itself, no host's: 192.0.2.1/24 would be the first host's
     instances.VI_1.virtualAddresses[1] = "192.0.2.255/24": is the broadcast address of its network, no host's: 192.0.2.1/24 would be the first host's

@@ -65,7 +65,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "authentication", "track", "virtualMac", "source" or "virtualAddresses""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "virtualMac", "source" or "virtualAddresses""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]

@@ -273,6 +273,7 @@ const WORDS: [&str; 31] = [
     "virtualAddresses",
     "syncGroups",
     "prioritty",
+    "acceptMode",
     "virtual_router_id",
     "t0",
     "t1",

@@ -158,7 +158,6 @@ impl Engine {
         let addresses = Arc::clone(&seat.addresses);
         let is_master = slot.router.state() == State::Master;
         let (hold, release) = match (is_master, former.is_empty()) {
-            // RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
             // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
             // RFC 9568 6.4.3 MUST: answer neighbour solicitations, with the Router flag
             // RFC 9568 6.4.2 MUST: join the solicited-node group of each IPv6 address

@@ -22,7 +22,6 @@ fn a_router_listens_first_and_asks_for_its_addresses_to_be_released() {
     assert!(node.held().is_empty());
 }
 
-// RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
 // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
 // RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface

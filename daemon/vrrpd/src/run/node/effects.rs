@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use tracing::Level;
 use vrrp_linux::clock;
@@ -27,12 +28,25 @@ impl Node {
                 self.complaints.tell(Level::ERROR, text);
                 self.look_again_at = Some(clock::now() + SECOND_LOOK);
             });
+        // What went with its interface nobody releases.
+        self.scratch.uncover = true;
         self.act();
         self.sockets.close(&listeners);
+        if !self.refuses {
+            self.retire_refuser();
+        }
     }
 
     /// Carries out all that the engine wants done.
     pub(super) fn act(&mut self) {
+        self.act_once();
+        // Whoever has to refuse packets and cannot is in fault: that is to be carried out too.
+        if std::mem::take(&mut self.scratch.again) {
+            self.act_once();
+        }
+    }
+
+    fn act_once(&mut self) {
         while let Some(output) = self.engine.poll() {
             match output {
                 Output::Advertise {
@@ -134,11 +148,26 @@ impl Node {
         Some((devices, janitor))
     }
 
+    /// Changes addresses: what is not to be accepted is refused before it is there and until it is
+    /// gone.
     fn change_addresses(&mut self) {
-        for desired in self.scratch.desired.drain(..) {
+        let any = !self.scratch.desired.is_empty();
+        let covered = self.refuser.cover(&self.scratch.desired);
+        for mut desired in self.scratch.desired.drain(..) {
+            if covered.is_err() && !desired.accept {
+                desired.hold = Arc::default();
+            }
             plan(&desired, &mut self.mirror, &mut self.scratch.changes);
         }
         self.apply_changes();
+        let uncovered = match any | std::mem::take(&mut self.scratch.uncover) {
+            true => self.refuser.uncover(&self.mirror),
+            false => Ok(()),
+        };
+        if let Err(error) = covered.and(uncovered) {
+            self.cannot_refuse(clock::now(), &error);
+            self.scratch.again = true;
+        }
     }
 
     /// Removes addresses with our mark that nobody here holds: left by a predecessor.
@@ -161,6 +190,9 @@ impl Node {
                 .note(Level::WARN, format!("left by an earlier run: {change}"));
         }
         self.retire_devices(left);
+        if let Err(error) = self.refuser.uncover(&self.mirror) {
+            self.cannot_refuse(clock::now(), &error);
+        }
     }
 
     fn apply_changes(&mut self) {

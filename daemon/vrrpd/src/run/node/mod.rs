@@ -6,6 +6,7 @@
 //! each with one system call where that is possible, and the log last.
 
 mod effects;
+mod refusal;
 
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -21,6 +22,7 @@ use vrrp_linux::monitor::{Heard, Monitor};
 use vrrp_linux::pacer::Pacer;
 use vrrp_linux::plan::Change;
 use vrrp_linux::poller::{Events, Poller, Waker};
+use vrrp_linux::refuse::Refuser;
 use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
@@ -38,6 +40,7 @@ use crate::scribe::Log;
 const TIMER: u64 = 1 << 32;
 const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
+const REFUSER: u64 = TIMER + 3;
 
 /// How many batches of packets are taken from one socket in one turn, unless a take-over is due.
 const BATCHES: usize = 32;
@@ -73,6 +76,11 @@ pub(crate) struct Node {
     pacer: Pacer,
     /// For interfaces with virtual MAC addresses, once there is one.
     devices: Option<(Devices, Janitor)>,
+    refuser: Refuser,
+    /// Whether a router is configured that does not accept packets to its addresses.
+    refuses: bool,
+    /// When the table of the refuser was last repaired.
+    repaired_at: Option<Instant>,
     tally: watch::Sender<Tally>,
     log: Log,
     complaints: Complaints,
@@ -94,6 +102,10 @@ struct Scratch {
     reports: Vec<Report>,
     changes: Vec<Change>,
     failures: Vec<Failure>,
+    /// Whether something may be refused in vain although nothing else is to be done.
+    uncover: bool,
+    /// Whether the engine was told something meanwhile, of which more is to be done.
+    again: bool,
 }
 
 impl Node {
@@ -129,6 +141,9 @@ impl Node {
             announcer: AnnounceSocket::open()?,
             pacer: Pacer::default(),
             devices: None,
+            refuser: Refuser::new(),
+            refuses: false,
+            repaired_at: None,
             tally,
             complaints: Complaints::new(log.clone()),
             log,
@@ -138,9 +153,13 @@ impl Node {
             scratch: Scratch::default(),
         };
         node.look()?;
+        if params.refuses() {
+            node.refuser.adopt(&node.mirror);
+        }
         node.configure(clock::now(), params);
         node.act_after_change();
         node.remove_strays();
+        node.remove_former_refusals();
         Ok((node, inbox, observer))
     }
 
@@ -165,7 +184,15 @@ impl Node {
                 self.act();
             }
         }
+        self.retire_refuser();
         Ok(())
+    }
+
+    /// Runs `params` instead of what runs.
+    fn configure(&mut self, now: Instant, params: NodeParams) {
+        self.refuses = params.refuses();
+        self.prepare_refuser(now);
+        self.engine.handle(now, Input::Configure(params));
     }
 
     /// When to wake up: early for a take-over, see [`AWAKE`].
@@ -208,6 +235,7 @@ impl Node {
                 TIMER => self.timer.acknowledge(),
                 INBOX => changed |= self.take_messages(now),
                 MONITOR => changed |= self.take_events(now),
+                REFUSER => self.take_changes_of_refusals(now),
                 socket => self.take_packets(now, socket),
             }
         }
@@ -300,6 +328,7 @@ impl Node {
                 Message::Alive(reply) => drop(reply.send(())),
                 Message::Stop => {
                     self.engine.handle(now, Input::Stop);
+                    self.refuses = false;
                     self.stopping = true;
                 }
             }
@@ -358,6 +387,7 @@ impl Node {
     fn look_again(&mut self, now: Instant) {
         self.look_again_at = None;
         self.is_second_look = true;
+        self.prepare_refuser(now);
         self.look_or_complain(now);
         self.engine.handle(now, Input::Overrun);
         self.remove_strays();
