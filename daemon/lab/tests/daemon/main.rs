@@ -12,6 +12,7 @@ mod killed;
 mod links;
 mod packets;
 mod process;
+mod refusal;
 mod reload;
 mod takeover;
 mod timing;
@@ -53,6 +54,12 @@ fn main() -> ExitCode {
             addresses:
                 a_deleted_address_is_back_and_announced_without_a_transition,
                 an_address_added_by_hand_on_the_backup_is_taken_off;
+            refusal:
+                a_master_that_does_not_accept_is_a_router_and_no_host,
+                a_ruleset_that_is_flushed_is_repaired_at_once,
+                what_a_killed_daemon_refused_is_refused_until_it_is_cleaned_up,
+                a_daemon_that_accepts_takes_away_what_an_earlier_one_refused,
+                who_cannot_refuse_is_in_fault_until_it_can;
             links:
                 an_interface_set_down_is_a_fault_and_recovers,
                 a_pulled_cable_is_a_fault_and_recovers,
