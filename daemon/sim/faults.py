@@ -39,6 +39,7 @@ ADVERT = "daemon/proto/src/wire/advert.rs"
 DEADLINES = "daemon/proto/src/deadlines.rs"
 PLAN = "daemon/linux/src/plan.rs"
 MIRROR = "daemon/linux/src/mirror.rs"
+REFUSALS = "daemon/linux/src/refusals.rs"
 
 
 class Fault(NamedTuple):
@@ -366,6 +367,36 @@ FAULTS = [
         MIRROR,
         "if !self.links.contains_key(&interface) => None,",
         "if !self.links.contains_key(&interface) && false => None,",
+    ),
+    Fault(
+        "an address comes before packets to it are refused",
+        REFUSALS,
+        "                if self.refused.insert(place.0) {",
+        "                if self.refused.insert(place.0) && self.refused.len() > 9 {",
+    ),
+    Fault(
+        "packets are refused to what is gone",
+        REFUSALS,
+        "            if self.wanted.remove(&place) {",
+        "            if self.wanted.contains(&place) {",
+    ),
+    Fault(
+        "every master accepts",
+        EFFECTS,
+        "        let accept = slot.params.accepts();",
+        "        let accept = true;",
+    ),
+    Fault(
+        "a reload does not change whether a master accepts",
+        CONFIGURE,
+        "|| other_owner || other_accept {",
+        "|| other_owner || other_accept && false {",
+    ),
+    Fault(
+        "who cannot refuse serves",
+        ENGINE,
+        "        let refuses = !slot.params.accepts();",
+        "        let refuses = slot.params.accept && !slot.params.accepts();",
     ),
 ]
 

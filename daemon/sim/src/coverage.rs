@@ -29,12 +29,14 @@ pub enum Event {
     AddressRemoved,
     ProbeWell,
     ProbeIll,
+    CannotRefuse,
+    CanRefuse,
     Overrun,
     Stop,
 }
 
 /// The events, in their order.
-const EVENTS: [Event; 22] = [
+const EVENTS: [Event; 24] = [
     Event::LowerPriority,
     Event::EqualPriorityLesserAddress,
     Event::EqualPriorityGreaterAddress,
@@ -55,6 +57,8 @@ const EVENTS: [Event; 22] = [
     Event::AddressRemoved,
     Event::ProbeWell,
     Event::ProbeIll,
+    Event::CannotRefuse,
+    Event::CanRefuse,
     Event::Overrun,
     Event::Stop,
 ];

@@ -160,6 +160,7 @@ impl Choices<'_> {
             priority: self.priority(),
             interval: service.interval,
             preempt: !self.percent(25),
+            accept: !self.percent(25),
             expect_master: self.percent(25),
             password: service.password,
             addresses: self.addresses(service),
@@ -270,7 +271,7 @@ impl Choices<'_> {
         let segment = service.segment;
         // Around what others wait, and beyond.
         let span = u32::try_from(interval / 1_000).unwrap_or(u32::MAX);
-        match self.number(0..=30) {
+        match self.number(0..=31) {
             0 => Action::Lose {
                 segment,
                 percent: self.pick(&[5, 20, 50]),
@@ -380,6 +381,7 @@ impl Choices<'_> {
                 count: self.number(1..=50),
                 kinds: self.number(1..=u16::MAX),
             },
+            30 => Action::Flush { host },
             _ => Action::Mend,
         }
     }
@@ -454,7 +456,7 @@ impl Choices<'_> {
             config.routers.insert(name, router);
             return;
         };
-        match self.number(0..=10) {
+        match self.number(0..=11) {
             0 | 1 => router.priority = self.priority(),
             2 => self.set_interval(router, 100),
             3 => router.preempt = !router.preempt,
@@ -479,6 +481,7 @@ impl Choices<'_> {
                     service.vrid
                 };
             }
+            10 => router.accept = !router.accept,
             _ => {}
         }
     }

@@ -20,13 +20,14 @@ use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
-    Announcement, Cause, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
-    Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
+    Announcement, Cause, Desired, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex,
+    Link, Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
 };
 
 use crate::clock::Clock;
-use crate::kernel::Kernel;
+use crate::kernel::{Kernel, Transaction};
 use crate::network::Station;
+use crate::refuser::{CannotRefuse, Refuser};
 use crate::scenario::{Config, HostSpec, interface_name, own_address, virtual_address};
 
 /// How many packets wait in a socket at most.
@@ -89,6 +90,9 @@ pub(crate) struct Process {
     pub(crate) mirror: Mirror,
     sockets: BTreeMap<InterfaceIndex, Socket>,
     inbox: VecDeque<Message>,
+    refuser: Refuser,
+    refuses: bool,
+    repaired_at: Option<Instant>,
     look_again_at: Option<Instant>,
     is_second_look: bool,
     pub(crate) stopping: bool,
@@ -123,6 +127,10 @@ pub(crate) enum Fed {
     Probe {
         tracker: String,
         well: bool,
+    },
+    /// Whether packets to addresses can be refused.
+    Refusal {
+        able: bool,
     },
     Overrun,
     Tick,
@@ -267,6 +275,7 @@ impl Host {
         arrange(&mut changes, &mut mirror);
         self.kernel.refuse(0);
         let _ = self.kernel.apply(&changes, &mut mirror);
+        let _ = self.kernel.transact(&Transaction::Delete);
     }
 
     /// Starts a daemon. What it does first is its first turn.
@@ -278,6 +287,9 @@ impl Host {
             mirror: Mirror::new(),
             sockets: BTreeMap::new(),
             inbox: VecDeque::new(),
+            refuser: Refuser::default(),
+            refuses: false,
+            repaired_at: None,
             look_again_at: None,
             is_second_look: false,
             stopping: false,
@@ -285,9 +297,15 @@ impl Host {
         let mut records = Vec::new();
         process.look(now, &mut self.kernel, &mut records);
         let config = self.config.clone();
-        process.configure(now, config, &mut records);
-        let sent = process.act(now, &mut self.kernel, &records);
-        process.remove_strays(now, &mut self.kernel);
+        if config.params().refuses() {
+            process.refuser.adopt(&process.mirror);
+        }
+        process.configure(now, config, &mut self.kernel, &mut records);
+        let sent = process.act(now, &mut self.kernel, &mut records);
+        process.remove_strays(now, &mut self.kernel, &mut records);
+        if !process.refuses {
+            let _ = self.kernel.transact(&Transaction::Delete);
+        }
         self.process = Some(process);
         (Turn { now, records }, sent)
     }
@@ -355,20 +373,21 @@ impl Host {
         order.shuffle(rng);
         for source in order {
             match source {
-                0 => process.take_messages(now, &mut records),
+                0 => process.take_messages(now, &mut self.kernel, &mut records),
                 1 => process.take_news(now, &mut self.kernel, &mut records),
                 _ => process.take_packets(now, rng, &mut records),
             }
         }
         if process.look_again_at.is_some_and(|at| now >= at) {
             process.look_again_at = None;
+            process.prepare_refuser(now, &mut self.kernel, &mut records);
             process.look(now, &mut self.kernel, &mut records);
             process.feed(now, Input::Overrun, Fed::Overrun, &mut records);
-            process.remove_strays(now, &mut self.kernel);
+            process.remove_strays(now, &mut self.kernel, &mut records);
             process.is_second_look = true;
         }
         process.feed(now, Input::Tick, Fed::Tick, &mut records);
-        let sent = process.act(now, &mut self.kernel, &records);
+        let sent = process.act(now, &mut self.kernel, &mut records);
         Some((Turn { now, records }, sent))
     }
 }
@@ -394,8 +413,16 @@ impl Process {
         });
     }
 
-    fn configure(&mut self, now: Instant, config: Config, records: &mut Vec<Record>) {
+    fn configure(
+        &mut self,
+        now: Instant,
+        config: Config,
+        kernel: &mut Kernel,
+        records: &mut Vec<Record>,
+    ) {
         let params = config.params();
+        self.refuses = params.refuses();
+        self.prepare_refuser(now, kernel, records);
         self.feed(
             now,
             Input::Configure(params),
@@ -404,10 +431,32 @@ impl Process {
         );
     }
 
-    fn take_messages(&mut self, now: Instant, records: &mut Vec<Record>) {
+    /// Has the table ready before a router needs it.
+    fn prepare_refuser(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
+        if self.refuses {
+            let outcome = self.refuser.prepare(kernel);
+            self.tell_of_refusal(now, outcome, records);
+        }
+    }
+
+    fn tell_of_refusal(
+        &mut self,
+        now: Instant,
+        outcome: Result<(), CannotRefuse>,
+        records: &mut Vec<Record>,
+    ) {
+        let able = outcome.is_ok();
+        if !able {
+            self.look_again_at = Some(now + SECOND_LOOK);
+        }
+        let input = Input::Refusal((!able).then(|| "".into()));
+        self.feed(now, input, Fed::Refusal { able }, records);
+    }
+
+    fn take_messages(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
         while let Some(message) = self.inbox.pop_front() {
             match message {
-                Message::Configure(config) => self.configure(now, config, records),
+                Message::Configure(config) => self.configure(now, config, kernel, records),
                 Message::Probe { tracker, well } => {
                     let name = tracker.clone();
                     let input = Input::Probe {
@@ -419,6 +468,7 @@ impl Process {
                 }
                 Message::Stop => {
                     self.feed(now, Input::Stop, Fed::Stop, records);
+                    self.refuses = false;
                     self.stopping = true;
                 }
             }
@@ -428,6 +478,18 @@ impl Process {
     fn take_news(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
         if kernel.take_overrun() {
             self.look_again_at = Some(now);
+        }
+        if kernel.take_touched() {
+            self.refuser.doubt();
+            let lately = |at| now.since(at) < SECOND_LOOK;
+            if self.repaired_at.is_some_and(lately) {
+                self.look_again_at.get_or_insert(now + SECOND_LOOK);
+            } else {
+                self.repaired_at = Some(now);
+                if let Err(error) = self.refuser.repair(kernel) {
+                    self.tell_of_refusal(now, Err(error), records);
+                }
+            }
         }
         while let Some(event) = kernel.news() {
             if let Some(input) = self.mirror.apply(event)
@@ -511,7 +573,9 @@ impl Process {
         };
         match obstacle {
             // It may be another one of that name, which the engine says so too.
-            Obstacle::InterfaceMissing(_) | Obstacle::TrackerDown(_) => true,
+            Obstacle::InterfaceMissing(_)
+            | Obstacle::TrackerDown(_)
+            | Obstacle::CannotRefuse(_) => true,
             Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
             Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
             Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
@@ -547,7 +611,30 @@ impl Process {
     }
 
     /// Carries out what the engine wants: who is new is heard first, who leaves speaks before.
-    fn act(&mut self, now: Instant, kernel: &mut Kernel, records: &[Record]) -> Vec<Sent> {
+    fn act(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) -> Vec<Sent> {
+        let (mut sent, outcome) = self.act_once(now, kernel, records);
+        if outcome.is_err() {
+            // Whoever has to refuse packets and cannot is in fault: that is to be carried out too.
+            let first = records.len();
+            self.tell_of_refusal(now, outcome, records);
+            let (more, outcome) = self.act_once(now, kernel, &records[first..]);
+            sent.extend(more);
+            if outcome.is_err() {
+                self.tell_of_refusal(now, outcome, records);
+            }
+        }
+        if !self.refuses {
+            self.refuser.retire(kernel);
+        }
+        sent
+    }
+
+    fn act_once(
+        &mut self,
+        now: Instant,
+        kernel: &mut Kernel,
+        records: &[Record],
+    ) -> (Vec<Sent>, Result<(), CannotRefuse>) {
         let mut listeners: BTreeMap<InterfaceIndex, BTreeSet<Vrid>> = BTreeMap::new();
         for (interface, _, vrid) in self.engine.listeners() {
             listeners.entry(interface).or_default().insert(vrid);
@@ -560,6 +647,7 @@ impl Process {
             socket.vrids.clone_from(vrids);
         }
         let (mut adverts, mut announcements, mut changes) = (Vec::new(), Vec::new(), Vec::new());
+        let mut wanted: Vec<&Desired> = Vec::new();
         for output in records.iter().flat_map(|record| &record.outputs) {
             match output {
                 Output::Advertise {
@@ -582,13 +670,22 @@ impl Process {
                         });
                     }
                 }
-                Output::Kernel(desired) => plan(desired, &mut self.mirror, &mut changes),
+                Output::Kernel(desired) => wanted.push(desired),
                 Output::Announce(announcement) => announcements.push(announcement.clone()),
                 // No router here has a virtual MAC address.
                 Output::Report(_) | Output::Device(_) => {}
             }
         }
+        let covered = self.refuser.cover(&wanted, kernel);
+        for desired in wanted {
+            let mut desired = desired.clone();
+            if covered.is_err() && !desired.accept {
+                desired.hold = Arc::default();
+            }
+            plan(&desired, &mut self.mirror, &mut changes);
+        }
         self.apply(now, kernel, &mut changes);
+        let uncovered = self.refuser.uncover(&self.mirror, kernel);
         if std::mem::take(&mut self.is_second_look) {
             let late = unannounced(&changes, &self.mirror, &announcements);
             announcements.extend(late);
@@ -612,15 +709,19 @@ impl Process {
                 });
             }
         }
-        adverts
+        (adverts, covered.and(uncovered))
     }
 
-    fn remove_strays(&mut self, now: Instant, kernel: &mut Kernel) {
+    fn remove_strays(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
         let held: BTreeSet<_> = self.engine.held().collect();
         let mut changes = Vec::new();
         let wanted = |interface, address| held.contains(&(interface, address));
         strays(&mut self.mirror, wanted, &mut changes);
         self.apply(now, kernel, &mut changes);
+        let uncovered = self.refuser.uncover(&self.mirror, kernel);
+        if uncovered.is_err() {
+            self.tell_of_refusal(now, uncovered, records);
+        }
     }
 
     fn apply(&mut self, now: Instant, kernel: &mut Kernel, changes: &mut [Change]) {
@@ -687,6 +788,7 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
         Input::Configure(_)
         | Input::Packet(_)
         | Input::Probe { .. }
+        | Input::Refusal(_)
         | Input::Overrun
         | Input::WallClock(_)
         | Input::Tick

@@ -1,6 +1,7 @@
 //! A model of one machine's kernel: its interfaces, their addresses, and what it tells of them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::IpAddr;
 
 use vrrp_linux::mirror::{Dump, Event, Held, Mirror};
 use vrrp_linux::plan::Change;
@@ -24,6 +25,23 @@ pub(crate) struct Kernel {
     losing: u8,
     /// How many of the next requests are refused.
     refusing: u8,
+    /// The addresses packets to which are refused, when the daemon has a table for that.
+    table: Option<BTreeSet<IpAddr>>,
+    /// Whether somebody else did something to that table which the daemon has not heard of.
+    touched: bool,
+    /// What the daemon added, and whether packets to it were refused then.
+    came: Vec<(InterfaceIndex, InterfaceAddress, bool)>,
+}
+
+/// What the daemon asks of nf_tables: all of it is done, or nothing.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Transaction<'a> {
+    /// The table is made anew with these addresses.
+    Replace(&'a [IpAddr]),
+    Add(&'a [IpAddr]),
+    Remove(&'a [IpAddr]),
+    /// The table goes.
+    Delete,
 }
 
 #[derive(Debug)]
@@ -54,6 +72,9 @@ impl Kernel {
             overrun: false,
             losing: 0,
             refusing: 0,
+            table: None,
+            touched: false,
+            came: Vec::new(),
         }
     }
 
@@ -146,6 +167,8 @@ impl Kernel {
                     }
                     // That it is there already is no failure.
                     let _ = self.insert(interface, address, true);
+                    let refused = self.refuses(address.address);
+                    self.came.push((interface, address, refused));
                 }
                 Change::Delete { interface, address } => {
                     // The daemon hears what went with it, and not of what it asked for.
@@ -157,6 +180,54 @@ impl Kernel {
             }
         }
         all
+    }
+
+    /// What the daemon asks of nf_tables. Returns whether it was done.
+    pub(crate) fn transact(&mut self, transaction: &Transaction<'_>) -> bool {
+        if self.refusing > 0 {
+            self.refusing -= 1;
+            return false;
+        }
+        match (transaction, &mut self.table) {
+            (Transaction::Replace(all), table) => *table = Some(all.iter().copied().collect()),
+            (Transaction::Add(some), Some(table)) => table.extend(*some),
+            (Transaction::Remove(some), Some(table)) if some.iter().all(|a| table.contains(a)) => {
+                table.retain(|address| !some.contains(address));
+            }
+            (Transaction::Delete, table) => *table = None,
+            (Transaction::Add(_), None) | (Transaction::Remove(_), _) => return false,
+        }
+        true
+    }
+
+    /// An administrator flushes all rules of nf_tables.
+    pub(crate) fn flush(&mut self) {
+        self.touched |= self.table.take().is_some() && self.heard;
+    }
+
+    /// Whether somebody else did something to the table since it was last asked.
+    pub(crate) fn take_touched(&mut self) -> bool {
+        std::mem::take(&mut self.touched)
+    }
+
+    /// Whether packets to an address are refused.
+    pub(crate) fn refuses(&self, address: IpAddr) -> bool {
+        self.refused().any(|refused| refused == address)
+    }
+
+    /// The addresses packets to which are refused.
+    pub(crate) fn refused(&self) -> impl Iterator<Item = IpAddr> + '_ {
+        self.table.iter().flatten().copied()
+    }
+
+    /// Whether there is a table of the daemon.
+    pub(crate) const fn has_table(&self) -> bool {
+        self.table.is_some()
+    }
+
+    /// What the daemon added since it was last asked, and whether packets to it were refused then.
+    pub(crate) fn take_came(&mut self) -> Vec<(InterfaceIndex, InterfaceAddress, bool)> {
+        std::mem::take(&mut self.came)
     }
 
     /// All that is.
@@ -185,6 +256,7 @@ impl Kernel {
         self.heard = heard;
         self.news.clear();
         self.overrun = false;
+        self.touched = false;
     }
 
     /// The next piece of news.
@@ -199,7 +271,7 @@ impl Kernel {
 
     /// Whether there is something that the daemon has not heard of.
     pub(crate) fn has_news(&self) -> bool {
-        self.overrun || !self.news.is_empty()
+        self.overrun || self.touched || !self.news.is_empty()
     }
 
     pub(crate) fn lose_news(&mut self, count: u8) {

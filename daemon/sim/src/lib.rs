@@ -14,6 +14,7 @@ mod junk;
 mod kernel;
 mod laws;
 mod network;
+mod refuser;
 pub mod scenario;
 mod shrink;
 mod witness;

@@ -74,6 +74,9 @@ pub struct RouterConfig {
     pub interval: u16,
     /// Whether it takes over from a lower priority.
     pub preempt: bool,
+    /// Whether it accepts packets to its addresses although it does not own them.
+    #[serde(default = "accepts")]
+    pub accept: bool,
     /// Whether it listens for a shorter time at first.
     pub expect_master: bool,
     /// Whether it demands the password, version 2 only.
@@ -210,6 +213,8 @@ pub enum Action {
     Own { host: u8, segment: u8, there: bool },
     /// What the kernel tells the daemon of its next changes is lost, this many of them.
     LoseNews { host: u8, count: u8 },
+    /// Somebody flushes the rules of nf_tables.
+    Flush { host: u8 },
     /// The kernel refuses the next requests of the daemon, this many of them.
     Refuse { host: u8, count: u8 },
     /// The daemon is killed. What it leaves is cleaned up, and it is started again, so many
@@ -278,6 +283,11 @@ impl RouterConfig {
             .flatten()
     }
 
+    /// Whether it accepts packets to its addresses as master.
+    pub const fn accepts(&self) -> bool {
+        self.accept || self.priority == 255
+    }
+
     /// Its virtual addresses.
     pub fn virtual_addresses(&self) -> impl Iterator<Item = InterfaceAddress> + '_ {
         self.addresses
@@ -303,6 +313,7 @@ impl RouterConfig {
             interval: self.advert_interval(),
             preempt: self.preempt,
             preempt_delay: self.preempt_delay(),
+            accept: self.accept,
             expect_master: self.expect_master,
             startup_delay: self.startup_delay(),
             announce: Announcements {
@@ -382,6 +393,11 @@ pub fn own_address(segment: u8, host: u8) -> InterfaceAddress {
 /// A virtual address of a segment.
 pub fn virtual_address(segment: u8, number: u8) -> InterfaceAddress {
     in_segment(segment, 100_u8.saturating_add(number))
+}
+
+/// What stories that say nothing of it mean.
+const fn accepts() -> bool {
+    true
 }
 
 fn in_segment(segment: u8, host: u8) -> InterfaceAddress {

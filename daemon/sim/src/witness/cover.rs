@@ -126,6 +126,14 @@ impl Witness {
                     }
                 }
             }
+            Fed::Refusal { able } => {
+                let event = match able {
+                    true => Event::CanRefuse,
+                    false => Event::CannotRefuse,
+                };
+                let concerned = self.routers.values().filter(|r| !r.config.accepts());
+                concerned.for_each(|router| count(router, event));
+            }
             Fed::Overrun => self
                 .routers
                 .values()

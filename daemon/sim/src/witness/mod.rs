@@ -36,6 +36,8 @@ pub(crate) struct Witness {
     config: Config,
     routers: BTreeMap<String, Watched>,
     trackers: BTreeMap<String, Tracked>,
+    /// Whether the engine was told that packets to addresses cannot be refused.
+    cannot_refuse: bool,
     /// The links as the engine was told of them.
     links: BTreeMap<InterfaceIndex, Link>,
 }
@@ -156,11 +158,31 @@ impl Witness {
                 self.look_at_interfaces();
                 self.follow(now, record, awake)?;
             }
+            Fed::Refusal { able } => {
+                self.cannot_refuse = !able;
+                self.follow(now, record, awake)?;
+                self.watch_refusals()?;
+            }
             Fed::Overrun | Fed::Stop => self.follow(now, record, awake)?,
         }
         self.watch_answers(now, &before, record)?;
         self.watch_sending(now, &before, record)?;
         self.watch_deadlines(now, record)
+    }
+
+    /// Whoever has to refuse packets and cannot does not serve.
+    fn watch_refusals(&self) -> Result<(), Broken> {
+        let serves = |router: &Watched| {
+            !router.config.accepts() && matches!(router.state(), State::Master | State::Backup)
+        };
+        let mut routers = self.routers.iter();
+        match routers.find(|(_, router)| self.cannot_refuse && serves(router)) {
+            Some((name, router)) => Err(Law::Cause.broken(format!(
+                "{name} has to refuse packets and cannot, and is {}",
+                router.state()
+            ))),
+            None => Ok(()),
+        }
     }
 
     /// What a packet leads to is foretold.
@@ -451,6 +473,12 @@ impl Witness {
                         .iter()
                         .any(|(followed, weight)| **followed == **tracker && *weight == 0)
             }
+            Cause::Unable(Obstacle::CannotRefuse(_)) => {
+                self.cannot_refuse && !router.config.accepts()
+            }
+            Cause::Recovered(Obstacle::CannotRefuse(_)) => {
+                !self.cannot_refuse || router.config.accepts()
+            }
             Cause::Unable(_) => true,
             Cause::Recovered(Obstacle::TrackerDown(tracker)) => {
                 self.is_well(tracker)
@@ -497,7 +525,9 @@ impl Witness {
             let orderly = transition.from == State::Master
                 && matches!(
                     transition.cause,
-                    Cause::Stopped | Cause::Removed | Cause::Unable(Obstacle::TrackerDown(_))
+                    Cause::Stopped
+                        | Cause::Removed
+                        | Cause::Unable(Obstacle::TrackerDown(_) | Obstacle::CannotRefuse(_))
                 );
             // A removed router is no more; its last packet may be of any VRID.
             let vrid = self

@@ -66,6 +66,7 @@ impl World<'_> {
             | Action::Own { host, .. }
             | Action::LoseNews { host, .. }
             | Action::Refuse { host, .. }
+            | Action::Flush { host }
             | Action::Kill { host, .. }
             | Action::Run { host, .. }
             | Action::Freeze { host, .. }
@@ -179,6 +180,7 @@ impl World<'_> {
             }
             Action::LoseNews { count, .. } => host.kernel.lose_news(*count),
             Action::Refuse { count, .. } => host.kernel.refuse(*count),
+            Action::Flush { .. } => host.kernel.flush(),
             Action::Kill {
                 cleanup, restart, ..
             } => {

@@ -38,6 +38,7 @@ impl World<'_> {
         if !process.is_content() || host.kernel.has_news() || !host.kernel.is_willing() {
             return Ok(());
         }
+        self.check_refusals(id)?;
         let mut wanted: BTreeSet<InterfaceAddress> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let config = &router.config;
@@ -85,9 +86,56 @@ impl World<'_> {
         }
     }
 
+    /// At any moment, whatever the kernel refuses to do: an address that is not to be accepted does not
+    /// come before packets to it are refused.
+    pub(super) fn check_came(&mut self, id: Station) -> Result<(), Broken> {
+        let came = self.hosts[usize::from(id)].kernel.take_came();
+        for (_, address, _) in came.iter().filter(|(_, _, refused)| !refused) {
+            let mut routers = self.witnesses[usize::from(id)].routers();
+            let holder = routers.find(|(_, router)| {
+                let mut own = router.config.virtual_addresses();
+                !router.config.accepts() && own.any(|own| own == *address)
+            });
+            if let Some((name, _)) = holder {
+                return Err(Law::Kernel.broken(format!(
+                    "host {id} {name} does not accept, and {address} came and was not refused"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// After a turn packets to addresses that are not to be accepted are refused, and to no others.
+    fn check_refusals(&self, id: Station) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        let mut wanted = BTreeSet::new();
+        for (name, router) in self.witnesses[usize::from(id)].routers() {
+            if router.state() != State::Master || router.config.accepts() {
+                continue;
+            }
+            for address in router.config.virtual_addresses() {
+                wanted.insert(address.address);
+                if !host.kernel.refuses(address.address) {
+                    return Err(Law::Kernel.broken(format!(
+                        "host {id} {name} does not accept, and {address} is not refused"
+                    )));
+                }
+            }
+        }
+        match host.kernel.refused().find(|ip| !wanted.contains(ip)) {
+            Some(ip) => Err(Law::Kernel.broken(format!(
+                "host {id} refuses packets to {ip}, and nobody there has a reason"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     /// A host without a daemon holds nothing of it.
     pub(super) fn check_clean(&self, id: Station) -> Result<(), Broken> {
         let host = &self.hosts[usize::from(id)];
+        if host.kernel.has_table() {
+            return Err(Law::Cleanup.broken(format!("host {id} has no daemon and refuses packets")));
+        }
         if !host.spec.marks {
             return Ok(());
         }

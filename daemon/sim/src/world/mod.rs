@@ -344,6 +344,7 @@ impl<'a> World<'a> {
         self.tell_transitions(id, turn)?;
         let index = usize::from(id);
         self.witnesses[index].watch(id, turn, &mut self.coverage)?;
+        self.check_came(id)?;
         for sent in sent {
             match sent {
                 Sent::Advert {

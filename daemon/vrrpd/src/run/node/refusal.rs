@@ -35,11 +35,7 @@ impl Node {
     pub(super) fn take_changes_of_refusals(&mut self, now: Instant) {
         match self.refuser.was_touched() {
             Ok(false) => return,
-            Ok(true) => {
-                let text = "somebody changed the table inet vrrpd, by which packets to addresses with \
-                            acceptMode = false are refused; made anew";
-                self.complaints.tell(Level::WARN, text.to_owned());
-            }
+            Ok(true) => {}
             Err(error) => {
                 let text = format!("cannot hear of changes of nf_tables: {error}");
                 self.complaints.tell(Level::ERROR, text);
@@ -51,8 +47,13 @@ impl Node {
             return;
         }
         self.repaired_at = Some(now);
-        if let Err(error) = self.refuser.repair() {
-            self.cannot_refuse(now, &error);
+        match self.refuser.repair() {
+            Ok(()) => {
+                let text = "somebody changed the table inet vrrpd, by which packets to addresses with \
+                            acceptMode = false are refused; it was made anew";
+                self.complaints.tell(Level::WARN, text.to_owned());
+            }
+            Err(error) => self.cannot_refuse(now, &error),
         }
     }
 
