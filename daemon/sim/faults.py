@@ -371,8 +371,8 @@ FAULTS = [
     Fault(
         "an address comes before packets to it are refused",
         REFUSALS,
-        "                if self.refused.insert(place.0) {",
-        "                if self.refused.insert(place.0) && self.refused.len() > 9 {",
+        "                if self.refused.insert(refusal) {",
+        "                if self.refused.insert(refusal) && self.refused.len() > 9 {",
     ),
     Fault(
         "packets are refused to what is gone",

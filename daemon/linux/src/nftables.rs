@@ -8,11 +8,13 @@
 //!         comment "made by vrrpd: packets to these addresses are refused (acceptMode = false)"
 //!         set refused_ipv4 { type ipv4_addr }
 //!         set refused_ipv6 { type ipv6_addr }
+//!         set refused_link_local { type iface_index . ipv6_addr }
 //!         chain refuse {
 //!                 type filter hook input priority filter - 1; policy accept;
 //!                 icmpv6 type 135-136 accept
 //!                 ip daddr @refused_ipv4 drop
 //!                 ip6 daddr @refused_ipv6 drop
+//!                 iif . ip6 daddr @refused_link_local drop
 //!         }
 //! }
 //! ```
@@ -25,27 +27,40 @@
 use std::net::IpAddr;
 
 use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NlasIterator};
+use vrrp_proto::InterfaceIndex;
 
 use crate::netlink::Message;
+use crate::refusals::Refusal;
 
 /// The name of our table, in the family inet.
 pub(crate) const TABLE: &str = "vrrpd";
 
 const CHAIN: &str = "refuse";
-const SETS: [Set; 2] = [
+const SETS: [Set; 3] = [
     Set {
         name: "refused_ipv4",
         id: 1,
-        key_type: 7,
-        family: 2,
+        key_type: TYPE_IPADDR,
+        family: NFPROTO_IPV4,
+        by_interface: false,
         offset: 16,
         length: 4,
     },
     Set {
         name: "refused_ipv6",
         id: 2,
-        key_type: 8,
-        family: 10,
+        key_type: TYPE_IP6ADDR,
+        family: NFPROTO_IPV6,
+        by_interface: false,
+        offset: 24,
+        length: 16,
+    },
+    Set {
+        name: "refused_link_local",
+        id: 3,
+        key_type: TYPE_IFINDEX << TYPE_BITS | TYPE_IP6ADDR,
+        family: NFPROTO_IPV6,
+        by_interface: true,
         offset: 24,
         length: 16,
     },
@@ -54,8 +69,8 @@ const SETS: [Set; 2] = [
 /// What the table says of itself.
 const COMMENT: &str = "made by vrrpd: packets to these addresses are refused (acceptMode = false)";
 
-/// How many addresses one message has at most: an attribute has less than 64 KiB, and an address of
-/// IPv6 takes 28 bytes of it.
+/// How many addresses one message has at most: an attribute has less than 64 KiB, and a link-local
+/// address takes 32 bytes of it.
 const ADDRESSES: usize = 2_000;
 
 /// The addresses of one family: a set, and the rule that looks into it.
@@ -63,18 +78,24 @@ struct Set {
     name: &'static str,
     /// By which messages of the same batch know it.
     id: u32,
-    /// What `nft` calls the elements: TYPE_IPADDR and TYPE_IP6ADDR of its datatype.h.
+    /// What `nft` takes the elements for.
     key_type: u32,
-    /// NFPROTO_IPV4 or NFPROTO_IPV6.
     family: u8,
+    /// Whether the interface stands before the address.
+    by_interface: bool,
     /// Where the IP header has the destination, and how long that is.
     offset: u32,
     length: u32,
 }
 
 impl Set {
-    fn of(&self, address: IpAddr) -> bool {
-        (self.length == 4) == address.is_ipv4()
+    fn has(&self, refusal: &Refusal) -> bool {
+        (self.family == NFPROTO_IPV4) == refusal.address.is_ipv4()
+            && self.by_interface == refusal.interface.is_some()
+    }
+
+    const fn key_length(&self) -> u32 {
+        self.length + if self.by_interface { 4 } else { 0 }
     }
 }
 
@@ -98,8 +119,8 @@ impl Batch {
         self.bytes
     }
 
-    /// Makes the table anew with these addresses, whatever there is.
-    pub(crate) fn replace(&mut self, addresses: &[IpAddr]) {
+    /// Makes the table anew with these refusals, whatever there is.
+    pub(crate) fn replace(&mut self, refusals: &[Refusal]) {
         // Of what is not there yet nothing can be deleted.
         self.add_table();
         self.delete_table();
@@ -112,19 +133,18 @@ impl Batch {
             // RFC 9568 6.1 MUST NOT: drop neighbour discovery when Accept_Mode is False
             rule.family_is(NFPROTO_IPV6);
             rule.next_protocol_is(IPPROTO_ICMPV6);
-            rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1);
+            rule.load(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 1, REGISTER);
             rule.is_within(NEIGHBOUR_SOLICITATION, NEIGHBOUR_ADVERTISEMENT);
             rule.give(NF_ACCEPT);
         });
         for set in &SETS {
             self.add_rule(|rule| {
                 rule.family_is(set.family);
-                rule.load(NFT_PAYLOAD_NETWORK_HEADER, set.offset, set.length);
-                rule.is_in(set);
+                rule.destination_is_in(set);
                 rule.give(NF_DROP);
             });
         }
-        self.add(addresses);
+        self.add(refusals);
     }
 
     /// Deletes the table, which has to be there.
@@ -134,27 +154,27 @@ impl Batch {
         });
     }
 
-    /// Has packets to `addresses` refused.
-    pub(crate) fn add(&mut self, addresses: &[IpAddr]) {
-        self.change_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, addresses);
+    /// Has packets refused from now on.
+    pub(crate) fn add(&mut self, refusals: &[Refusal]) {
+        self.change_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, refusals);
     }
 
-    /// Has packets to `addresses` refused no longer. All of them have to be there.
-    pub(crate) fn remove(&mut self, addresses: &[IpAddr]) {
-        self.change_elements(NFT_MSG_DELSETELEM, 0, addresses);
+    /// Has packets refused no longer. All of `refusals` have to be there.
+    pub(crate) fn remove(&mut self, refusals: &[Refusal]) {
+        self.change_elements(NFT_MSG_DELSETELEM, 0, refusals);
     }
 
-    fn change_elements(&mut self, kind: u16, flags: u16, addresses: &[IpAddr]) {
+    fn change_elements(&mut self, kind: u16, flags: u16, refusals: &[Refusal]) {
         for set in &SETS {
-            let of_set: Vec<IpAddr> = addresses.iter().copied().filter(|a| set.of(*a)).collect();
+            let of_set: Vec<&Refusal> = refusals.iter().filter(|r| set.has(r)).collect();
             for some in of_set.chunks(ADDRESSES) {
                 self.request(kind, flags, |message| {
                     message.text(NFTA_SET_ELEM_LIST_TABLE, TABLE);
                     message.text(NFTA_SET_ELEM_LIST_SET, set.name);
                     message.nested(NFTA_SET_ELEM_LIST_ELEMENTS, |list| {
-                        for address in some {
+                        for refusal in some {
                             list.nested(NFTA_LIST_ELEM, |element| {
-                                element.data(NFTA_SET_ELEM_KEY, &octets(*address));
+                                element.data(NFTA_SET_ELEM_KEY, &key(refusal));
                             });
                         }
                     });
@@ -189,7 +209,7 @@ impl Batch {
             message.text(NFTA_SET_TABLE, TABLE);
             message.text(NFTA_SET_NAME, set.name);
             message.number(NFTA_SET_KEY_TYPE, set.key_type);
-            message.number(NFTA_SET_KEY_LEN, set.length);
+            message.number(NFTA_SET_KEY_LEN, set.key_length());
             message.number(NFTA_SET_ID, set.id);
         });
     }
@@ -279,26 +299,26 @@ struct Rule<'b> {
 
 impl Rule<'_> {
     fn family_is(&mut self, family: u8) {
-        self.load_meta(NFT_META_NFPROTO);
+        self.load_meta(NFT_META_NFPROTO, REGISTER);
         self.is(family);
     }
 
     fn next_protocol_is(&mut self, protocol: u8) {
-        self.load_meta(NFT_META_L4PROTO);
+        self.load_meta(NFT_META_L4PROTO, REGISTER);
         self.is(protocol);
     }
 
-    fn load_meta(&mut self, key: u32) {
+    fn load_meta(&mut self, key: u32, register: u32) {
         self.expression("meta", |meta| {
             meta.number(NFTA_META_KEY, key);
-            meta.number(NFTA_META_DREG, NFT_REG_1);
+            meta.number(NFTA_META_DREG, register);
         });
     }
 
     /// Loads so many bytes of the packet from `offset` of a header.
-    fn load(&mut self, header: u32, offset: u32, length: u32) {
+    fn load(&mut self, header: u32, offset: u32, length: u32, register: u32) {
         self.expression("payload", |payload| {
-            payload.number(NFTA_PAYLOAD_DREG, NFT_REG_1);
+            payload.number(NFTA_PAYLOAD_DREG, register);
             payload.number(NFTA_PAYLOAD_BASE, header);
             payload.number(NFTA_PAYLOAD_OFFSET, offset);
             payload.number(NFTA_PAYLOAD_LEN, length);
@@ -307,7 +327,7 @@ impl Rule<'_> {
 
     fn is(&mut self, value: u8) {
         self.expression("cmp", |cmp| {
-            cmp.number(NFTA_CMP_SREG, NFT_REG_1);
+            cmp.number(NFTA_CMP_SREG, REGISTER);
             cmp.number(NFTA_CMP_OP, NFT_CMP_EQ);
             cmp.data(NFTA_CMP_DATA, &[value]);
         });
@@ -315,17 +335,24 @@ impl Rule<'_> {
 
     fn is_within(&mut self, first: u8, last: u8) {
         self.expression("range", |range| {
-            range.number(NFTA_RANGE_SREG, NFT_REG_1);
+            range.number(NFTA_RANGE_SREG, REGISTER);
             range.number(NFTA_RANGE_OP, NFT_RANGE_EQ);
             range.data(NFTA_RANGE_FROM_DATA, &[first]);
             range.data(NFTA_RANGE_TO_DATA, &[last]);
         });
     }
 
-    fn is_in(&mut self, set: &Set) {
+    fn destination_is_in(&mut self, set: &Set) {
+        let mut register = REGISTER;
+        if set.by_interface {
+            self.load_meta(NFT_META_IIF, register);
+            register += 1;
+        }
+        let header = NFT_PAYLOAD_NETWORK_HEADER;
+        self.load(header, set.offset, set.length, register);
         self.expression("lookup", |lookup| {
             lookup.text(NFTA_LOOKUP_SET, set.name);
-            lookup.number(NFTA_LOOKUP_SREG, NFT_REG_1);
+            lookup.number(NFTA_LOOKUP_SREG, REGISTER);
             lookup.number(NFTA_LOOKUP_SET_ID, set.id);
         });
     }
@@ -370,11 +397,17 @@ fn comment() -> Vec<u8> {
     [&[NFTNL_UDATA_COMMENT, length], COMMENT.as_bytes(), b"\0"].concat()
 }
 
-fn octets(address: IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
+/// What stands for a refusal in its set: numbers as the kernel has them, addresses as the wire has them.
+fn key(refusal: &Refusal) -> Vec<u8> {
+    let mut key = Vec::with_capacity(20);
+    if let Some(InterfaceIndex(interface)) = refusal.interface {
+        key.extend(interface.to_ne_bytes());
     }
+    match refusal.address {
+        IpAddr::V4(address) => key.extend(address.octets()),
+        IpAddr::V6(address) => key.extend(address.octets()),
+    }
+    key
 }
 
 // Of linux/netlink.h.
@@ -385,6 +418,7 @@ const NLA_ALIGNTO: usize = 4;
 // Of linux/netfilter.h and linux/netfilter/nfnetlink.h.
 const NFPROTO_UNSPEC: u8 = 0;
 const NFPROTO_INET: u8 = 1;
+const NFPROTO_IPV4: u8 = 2;
 const NFPROTO_IPV6: u8 = 10;
 const NF_INET_LOCAL_IN: u32 = 1;
 const NF_DROP: u32 = 0;
@@ -454,10 +488,19 @@ const NFT_PAYLOAD_NETWORK_HEADER: u32 = 1;
 const NFT_PAYLOAD_TRANSPORT_HEADER: u32 = 2;
 const NFTA_META_DREG: u16 = 1;
 const NFTA_META_KEY: u16 = 2;
+const NFT_META_IIF: u32 = 4;
 const NFT_META_NFPROTO: u32 = 15;
 const NFT_META_L4PROTO: u32 = 16;
 const NFT_REG_VERDICT: u32 = 0;
-const NFT_REG_1: u32 = 1;
+
+/// The first of the registers of four bytes (NFT_REG32_00): what is longer takes those behind it too.
+const REGISTER: u32 = 8;
+
+// Of `nft` (its datatype.h): what the elements of a set are, and how types stand side by side.
+const TYPE_IPADDR: u32 = 7;
+const TYPE_IP6ADDR: u32 = 8;
+const TYPE_IFINDEX: u32 = 20;
+const TYPE_BITS: u32 = 6;
 
 /// The type of a comment among what userspace keeps with a table (libnftnl/udata.h).
 const NFTNL_UDATA_COMMENT: u8 = 0;

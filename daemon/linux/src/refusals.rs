@@ -6,8 +6,9 @@
 //! kernel would not delete stays refused for as long as it is there.
 //!
 //! Refusing goes by the address alone, whatever interface a packet comes in by: Linux accepts packets
-//! to any of its addresses on every interface (the weak host model of RFC 1122 section 3.3.4.2). Of an
-//! address that is on several interfaces, refusing on one of them is enough.
+//! to any of its addresses on every interface (the weak host model of RFC 1122 section 3.3.4.2). Only
+//! a link-local address of IPv6 is another one on each interface, where the host may have it as its
+//! own: it is refused to what comes in by its interface, and so not to the host itself.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -24,7 +25,27 @@ pub struct Refusals {
     /// Wanted no longer, and refused until it is gone.
     leaving: BTreeSet<Place>,
     /// What the table has, or has to have as soon as there is one.
-    refused: BTreeSet<IpAddr>,
+    refused: BTreeSet<Refusal>,
+}
+
+/// Packets that are refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Refusal {
+    /// To which address.
+    pub address: IpAddr,
+    /// By which interface they come in, when that makes a difference.
+    pub interface: Option<InterfaceIndex>,
+}
+
+impl Refusal {
+    fn of((address, interface): Place) -> Self {
+        let is_link_local =
+            matches!(address, IpAddr::V6(address) if address.is_unicast_link_local());
+        Self {
+            address,
+            interface: is_link_local.then_some(interface),
+        }
+    }
 }
 
 type Place = (IpAddr, InterfaceIndex);
@@ -35,7 +56,7 @@ impl Refusals {
     ///
     /// An address that comes and goes again in the same turn is among them: it may be there for a
     /// moment.
-    pub fn want(&mut self, desired: &Desired, missing: &mut Vec<IpAddr>) {
+    pub fn want(&mut self, desired: &Desired, missing: &mut Vec<Refusal>) {
         let place = |address: &InterfaceAddress| (address.address, desired.interface);
         for place in desired.release.iter().map(place) {
             if self.wanted.remove(&place) {
@@ -49,8 +70,9 @@ impl Refusals {
             } else {
                 self.leaving.remove(&place);
                 self.wanted.insert(place);
-                if self.refused.insert(place.0) {
-                    missing.push(place.0);
+                let refusal = Refusal::of(place);
+                if self.refused.insert(refusal) {
+                    missing.push(refusal);
                 }
             }
         }
@@ -60,14 +82,15 @@ impl Refusals {
     /// mark.
     pub fn adopt(&mut self, mirror: &Mirror) {
         for (interface, held) in mirror.all().filter(|(_, held)| held.ours) {
-            self.leaving.insert((held.address.address, interface));
-            self.refused.insert(held.address.address);
+            let place = (held.address.address, interface);
+            self.leaving.insert(place);
+            self.refused.insert(Refusal::of(place));
         }
     }
 
     /// What is refused for no reason any longer, as `mirror` shows it after the addresses were
     /// changed. It counts as done.
-    pub fn surplus(&mut self, mirror: &Mirror) -> Vec<IpAddr> {
+    pub fn surplus(&mut self, mirror: &Mirror) -> Vec<Refusal> {
         let ours = |(address, interface): &Place| {
             let mut forms = mirror.forms(*interface, *address);
             forms.any(|held| held.ours)
@@ -77,14 +100,14 @@ impl Refusals {
         self.wanted
             .retain(|(_, interface)| mirror.link(*interface).is_some());
         let places = self.wanted.iter().chain(&self.leaving);
-        let needed: BTreeSet<IpAddr> = places.map(|(address, _)| *address).collect();
-        let surplus: Vec<IpAddr> = self.refused.difference(&needed).copied().collect();
+        let needed: BTreeSet<Refusal> = places.copied().map(Refusal::of).collect();
+        let surplus: Vec<Refusal> = self.refused.difference(&needed).copied().collect();
         self.refused = needed;
         surplus
     }
 
     /// All that is refused, or has to be.
-    pub fn refused(&self) -> impl Iterator<Item = IpAddr> {
+    pub fn refused(&self) -> impl Iterator<Item = Refusal> {
         self.refused.iter().copied()
     }
 

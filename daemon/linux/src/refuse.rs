@@ -20,7 +20,6 @@
 
 use std::fmt;
 use std::io;
-use std::net::IpAddr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{MsgFlags, send};
@@ -31,7 +30,7 @@ use crate::filter;
 use crate::mirror::Mirror;
 use crate::netlink::{self, Message, NLMSG_ERROR};
 use crate::nftables::{self, Batch};
-use crate::refusals::Refusals;
+use crate::refusals::{Refusal, Refusals};
 
 /// Refuses packets to addresses.
 #[derive(Debug, Default)]
@@ -39,7 +38,7 @@ pub struct Refuser {
     refusals: Refusals,
     table: Option<Table>,
     /// What is to be refused from now on. Kept for its room.
-    missing: Vec<IpAddr>,
+    missing: Vec<Refusal>,
 }
 
 /// Our table, and who hears what others do to it.
@@ -358,6 +357,7 @@ mod tests {
         let desired = Desired {
             interface: vrrp_proto::InterfaceIndex(2),
             hold: ["10.0.0.9/24".parse().unwrap()].into(),
+            options: std::sync::Arc::default(),
             release: [].into(),
             accept: true,
             spare_foreign: false,

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use vrrp_linux::mirror::{Dump, Event, Held, Mirror};
 use vrrp_linux::plan::Change;
+use vrrp_linux::refusals::Refusal;
 use vrrp_proto::{InterfaceAddress, InterfaceIndex, Link, MacAddress};
 
 use crate::scenario::interface_name;
@@ -25,8 +26,8 @@ pub(crate) struct Kernel {
     losing: u8,
     /// How many of the next requests are refused.
     refusing: u8,
-    /// The addresses packets to which are refused, when the daemon has a table for that.
-    table: Option<BTreeSet<IpAddr>>,
+    /// What is refused, when the daemon has a table for that.
+    table: Option<BTreeSet<Refusal>>,
     /// Whether somebody else did something to that table which the daemon has not heard of.
     touched: bool,
     /// What the daemon added, and whether packets to it were refused then.
@@ -36,10 +37,10 @@ pub(crate) struct Kernel {
 /// What the daemon asks of nf_tables: all of it is done, or nothing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Transaction<'a> {
-    /// The table is made anew with these addresses.
-    Replace(&'a [IpAddr]),
-    Add(&'a [IpAddr]),
-    Remove(&'a [IpAddr]),
+    /// The table is made anew with these.
+    Replace(&'a [Refusal]),
+    Add(&'a [Refusal]),
+    Remove(&'a [Refusal]),
     /// The table goes.
     Delete,
 }
@@ -191,8 +192,8 @@ impl Kernel {
         match (transaction, &mut self.table) {
             (Transaction::Replace(all), table) => *table = Some(all.iter().copied().collect()),
             (Transaction::Add(some), Some(table)) => table.extend(*some),
-            (Transaction::Remove(some), Some(table)) if some.iter().all(|a| table.contains(a)) => {
-                table.retain(|address| !some.contains(address));
+            (Transaction::Remove(some), Some(table)) if some.iter().all(|r| table.contains(r)) => {
+                table.retain(|refusal| !some.contains(refusal));
             }
             (Transaction::Delete, table) => *table = None,
             (Transaction::Add(_), None) | (Transaction::Remove(_), _) => return false,
@@ -217,7 +218,7 @@ impl Kernel {
 
     /// The addresses packets to which are refused.
     pub(crate) fn refused(&self) -> impl Iterator<Item = IpAddr> + '_ {
-        self.table.iter().flatten().copied()
+        self.table.iter().flatten().map(|refusal| refusal.address)
     }
 
     /// Whether there is a table of the daemon.

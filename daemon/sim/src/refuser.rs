@@ -1,10 +1,8 @@
 //! Refusing packets to addresses as the daemon does it (`vrrp_linux::refuse`), with the model of a
 //! kernel instead of nf_tables. What is refused when is worked out by the daemon's own code.
 
-use std::net::IpAddr;
-
 use vrrp_linux::mirror::Mirror;
-use vrrp_linux::refusals::Refusals;
+use vrrp_linux::refusals::{Refusal, Refusals};
 use vrrp_proto::Desired;
 
 use crate::kernel::{Kernel, Transaction};
@@ -65,7 +63,7 @@ impl Refuser {
 
     pub(crate) fn repair(&mut self, kernel: &mut Kernel) -> Result<(), CannotRefuse> {
         if self.is_open && !self.in_place {
-            let all: Vec<IpAddr> = self.refusals.refused().collect();
+            let all: Vec<Refusal> = self.refusals.refused().collect();
             self.in_place = kernel.transact(&Transaction::Replace(&all));
         }
         self.in_place.then_some(()).ok_or(CannotRefuse)

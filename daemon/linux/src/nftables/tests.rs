@@ -24,6 +24,8 @@ fn a_batch_is_a_transaction_that_begins_and_ends() {
             NFT_MSG_NEWCHAIN,
             NFT_MSG_NEWSET,
             NFT_MSG_NEWSET,
+            NFT_MSG_NEWSET,
+            NFT_MSG_NEWRULE,
             NFT_MSG_NEWRULE,
             NFT_MSG_NEWRULE,
             NFT_MSG_NEWRULE,
@@ -37,13 +39,19 @@ fn a_batch_is_a_transaction_that_begins_and_ends() {
 fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
     let v4 = (0..5_000).map(|n| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n)));
     let v6 = (0..5_000).map(|n| IpAddr::from(Ipv6Addr::from_bits(0xfd << 120 | n)));
-    let all: Vec<IpAddr> = v4.chain(v6).collect();
+    let anywhere = v4.chain(v6).map(|address| (address, None));
+    let link_local = (0..5_000).map(|n| IpAddr::from(Ipv6Addr::from_bits(0xfe80 << 112 | n)));
+    let on_eth1 = link_local.map(|address| (address, Some(InterfaceIndex(2))));
+    let all: Vec<Refusal> = anywhere
+        .chain(on_eth1)
+        .map(|(address, interface)| Refusal { address, interface })
+        .collect();
     let mut batch = Batch::new();
     batch.add(&all);
     let mut found = Vec::new();
     let bytes = batch.finish();
     let messages: Vec<_> = Message::all_of(&bytes).collect();
-    assert_eq!(messages.len(), 2 + 3 + 3);
+    assert_eq!(messages.len(), 2 + 3 + 3 + 3);
     for message in &messages[1..messages.len() - 1] {
         let [table, set, elements] = &attributes(&message.body[4..])[..] else {
             panic!("three attributes")
@@ -52,18 +60,30 @@ fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
         for (_, element) in attributes(&elements.1) {
             let (_, key) = attributes(&element).remove(0);
             let (_, value) = attributes(&key).remove(0);
-            let (name, address) = match value.len() {
-                4 => (
-                    &b"refused_ipv4\0"[..],
-                    IpAddr::from(*value.first_chunk::<4>().unwrap()),
-                ),
-                _ => (
-                    &b"refused_ipv6\0"[..],
-                    IpAddr::from(*value.first_chunk::<16>().unwrap()),
-                ),
+            let address = |bytes: &[u8]| match bytes.len() {
+                4 => IpAddr::from(*bytes.first_chunk::<4>().unwrap()),
+                _ => IpAddr::from(*bytes.first_chunk::<16>().unwrap()),
+            };
+            let (name, refusal) = match &value[..] {
+                [index @ .., _, _, _, _, _, _, _, _, _, _, _, _, _, _, _, _]
+                    if index.len() == 4 =>
+                {
+                    let index = u32::from_ne_bytes(*index.first_chunk().unwrap());
+                    let interface = Some(InterfaceIndex(index));
+                    let address = address(&value[4..]);
+                    (&b"refused_link_local\0"[..], Refusal { address, interface })
+                }
+                _ => {
+                    let refusal = Refusal {
+                        address: address(&value),
+                        interface: None,
+                    };
+                    let family = if value.len() == 4 { '4' } else { '6' };
+                    (format!("refused_ipv{family}\0").leak().as_bytes(), refusal)
+                }
             };
             assert_eq!(set.1, name);
-            found.push(address);
+            found.push(refusal);
         }
     }
     assert_eq!(found, all);
@@ -72,7 +92,10 @@ fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
 #[test]
 fn what_is_done_to_our_table_is_told_from_everything_else() {
     let mut ours = Batch::new();
-    ours.replace(&[Ipv4Addr::LOCALHOST.into()]);
+    ours.replace(&[Refusal {
+        address: Ipv4Addr::LOCALHOST.into(),
+        interface: None,
+    }]);
     let ours = ours.finish();
     // A request has the form of its notification.
     for message in Message::all_of(&ours) {

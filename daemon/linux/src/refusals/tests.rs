@@ -119,6 +119,31 @@ fn both_families_are_refused() {
     assert_eq!(missing, ["10.0.0.9", "fd00::9"]);
 }
 
+#[test]
+fn a_link_local_address_is_another_one_on_each_interface() {
+    let mut host = Host::new();
+    let vip = &["fe80::9/64"];
+    assert_eq!(host.want(ETH1, vip, &[], false), ["fe80::9 on 2"]);
+    assert_eq!(host.want(ETH2, vip, &[], true), [""; 0]);
+    assert_eq!(host.change(), [""; 0]);
+    assert_eq!(host.want(ETH2, vip, &[], false), ["fe80::9 on 3"]);
+    host.want(ETH1, &[], vip, false);
+    assert_eq!(host.change(), ["fe80::9 on 2"]);
+    assert!(host.is_refused("fe80::9 on 3"));
+}
+
+#[test]
+fn an_address_of_two_interfaces_is_refused_as_long_as_one_of_them_wants_it() {
+    let mut host = Host::new();
+    let vip = &["10.0.0.9/24"];
+    assert_eq!(host.want(ETH1, vip, &[], false), ["10.0.0.9"]);
+    assert_eq!(host.want(ETH2, vip, &[], false), [""; 0]);
+    host.want(ETH1, &[], vip, false);
+    assert_eq!(host.change(), [""; 0]);
+    host.want(ETH2, &[], vip, false);
+    assert_eq!(host.change(), ["10.0.0.9"]);
+}
+
 #[derive(Clone, Debug)]
 struct Wish {
     interface: InterfaceIndex,
@@ -156,7 +181,7 @@ proptest! {
             // Whatever is or comes is refused first.
             for ((ip, interface), accept) in &accepts {
                 let there = host.mirror.forms(*interface, *ip).next().is_some();
-                prop_assert!(*accept || !there || host.table.contains(ip), "{ip} is accepted");
+                prop_assert!(*accept || !there || host.table.contains(&Refusal::of((*ip, *interface))), "{ip} is accepted");
             }
             for (n, change) in host.changes.clone().iter().enumerate() {
                 if wish.refused >> (n % 8) & 1 == 1 {
@@ -165,7 +190,7 @@ proptest! {
             }
             if wish.ends {
                 host.change();
-                for ip in &host.table {
+                for Refusal { address: ip, .. } in &host.table {
                     let wanted = accepts.iter().any(|((known, _), accept)| known == ip && !accept);
                     let there = [ETH1, ETH2].iter().any(|i| host.mirror.forms(*i, *ip).any(|h| h.ours));
                     prop_assert!(wanted || there, "{ip} is refused for no reason");
@@ -209,7 +234,7 @@ struct Host {
     mirror: Mirror,
     /// The changes of this turn.
     changes: Vec<Change>,
-    table: BTreeSet<IpAddr>,
+    table: BTreeSet<Refusal>,
 }
 
 impl Host {
@@ -248,7 +273,7 @@ impl Host {
         self.refusals.want(desired, &mut missing);
         self.table.extend(&missing);
         plan(desired, &mut self.mirror, &mut self.changes);
-        missing.iter().map(IpAddr::to_string).collect()
+        missing.iter().map(text).collect()
     }
 
     /// The addresses are changed. Returns what is refused no longer.
@@ -257,11 +282,20 @@ impl Host {
         let surplus = self.refusals.surplus(&self.mirror);
         self.table.retain(|address| !surplus.contains(address));
         assert!(self.refusals.refused().eq(self.table.iter().copied()));
-        surplus.iter().map(IpAddr::to_string).collect()
+        surplus.iter().map(text).collect()
     }
 
     fn is_refused(&self, text: &str) -> bool {
-        self.refusals.refused().any(|ip| ip.to_string() == text)
+        self.refusals
+            .refused()
+            .any(|refusal| self::text(&refusal) == text)
+    }
+}
+
+fn text(refusal: &Refusal) -> String {
+    match refusal.interface {
+        Some(interface) => format!("{} on {}", refusal.address, interface.0),
+        None => refusal.address.to_string(),
     }
 }
 
@@ -270,6 +304,7 @@ fn desired(interface: InterfaceIndex, hold: &[&str], release: &[&str], accept: b
     Desired {
         interface,
         hold: list(hold),
+        options: std::sync::Arc::default(),
         release: list(release),
         accept,
         spare_foreign: false,

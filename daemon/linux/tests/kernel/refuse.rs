@@ -21,6 +21,7 @@ use crate::host::{Host, address, pair};
 crate::tests! {
     packets_to_a_refused_address_are_dropped_and_all_others_are_not,
     neighbour_discovery_is_never_dropped,
+    a_link_local_address_is_refused_on_its_interface,
     whoever_may_accept_is_refused_no_longer,
     a_table_says_what_it_is_for,
     what_others_do_to_the_table_is_undone,
@@ -88,6 +89,35 @@ fn neighbour_discovery_is_never_dropped() {
     assert!(list.contains("elements = { fd00::9 }"), "{list}");
 }
 
+fn a_link_local_address_is_refused_on_its_interface() {
+    let (near, far) = pair();
+    // The same address on another interface is the host's own.
+    near.ip("link add eth1 type bridge");
+    near.ip("link set eth1 up");
+    near.ip("address add fe80::9/64 dev eth1 nodad");
+    let eth1 = near.within(|| nix::net::if_::if_nametoindex("eth1").unwrap());
+    far.ip("address add fe80::2/64 dev eth0 nodad");
+    let mut node = Node::start(&near);
+    node.refuse(&["fe80::9/64"]);
+    near.ip("address add fe80::9/64 dev eth0 nodad");
+    let say = |host: &Host, interface: u32| {
+        let to = std::net::SocketAddrV6::new("fe80::9".parse().unwrap(), PORT, 0, interface);
+        let mouth = host.within(|| UdpSocket::bind("[::]:0").unwrap());
+        mouth.send_to(b"link-local", to).unwrap();
+    };
+    let ear = near.within(|| UdpSocket::bind(("::", PORT)).unwrap());
+    ear.set_read_timeout(Some(PATIENCE)).unwrap();
+    say(&far, far.eth0().0);
+    wait_until(|| far.ip("neigh show fe80::9").contains("lladdr"));
+    say(&far, far.eth0().0);
+    // From the host to itself it comes in by the loopback interface.
+    say(&near, eth1);
+    let (_, from) = ear.recv_from(&mut [0; 64]).unwrap();
+    assert_eq!(from.ip().to_string(), "fe80::9", "and not from fe80::2");
+    let listed = near.within(|| nft("list set inet vrrpd refused_link_local"));
+    assert!(listed.contains("\"eth0\" . fe80::9"), "{listed}");
+}
+
 fn whoever_may_accept_is_refused_no_longer() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
@@ -120,10 +150,12 @@ fn a_table_says_what_it_is_for() {
          comment \"made by vrrpd: packets to these addresses are refused (acceptMode = false)\" \
          set refused_ipv4 { type ipv4_addr elements = { 10.0.0.9 } } \
          set refused_ipv6 { type ipv6_addr } \
+         set refused_link_local { type iface_index . ipv6_addr } \
          chain refuse { type filter hook input priority filter - 1; policy accept; \
          icmpv6 type 135-136 accept \
          ip daddr @refused_ipv4 drop \
-         ip6 daddr @refused_ipv6 drop } }",
+         ip6 daddr @refused_ipv6 drop \
+         iif . ip6 daddr @refused_link_local drop } }",
         "{listed}"
     );
 }
@@ -303,6 +335,7 @@ fn desired(interface: InterfaceIndex, hold: &[&str], release: &[&str], accept: b
     Desired {
         interface,
         hold: list(hold),
+        options: std::sync::Arc::default(),
         release: list(release),
         accept,
         spare_foreign: false,
