@@ -249,7 +249,7 @@ fn any_value(choices: &mut Choices<'_>, depth: u8) -> Value {
 }
 
 /// The words of the configuration, some that are nearly such, and names.
-const WORDS: [&str; 31] = [
+const WORDS: [&str; 32] = [
     "trackers",
     "instances",
     "script",
