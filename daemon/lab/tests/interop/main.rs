@@ -54,7 +54,7 @@ fn main() -> ExitCode {
         tests.extend(signed);
     } else if missing.is_empty() {
         for (name, _) in signed {
-            say(&format!(
+            common::say(&format!(
                 "{name}: NOT RUN: this keepalived has no auth_hmac"
             ));
         }

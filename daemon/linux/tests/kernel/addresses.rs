@@ -351,6 +351,7 @@ impl Node {
             ..AddressOptions::default()
         };
         self.carry_out(&Desired {
+            accept: true,
             options: std::sync::Arc::new([(address.address, options)].into()),
             interface: self.interface,
             hold: [address].into(),

@@ -192,6 +192,7 @@ impl Node {
     fn configure(&mut self, now: Instant, params: NodeParams) {
         self.refuses = params.refuses();
         self.prepare_refuser(now);
+        self.engine.handle(now, Input::WallClock(clock::wall()));
         self.engine.handle(now, Input::Configure(params));
     }
 
@@ -244,11 +245,6 @@ impl Node {
             changed = true;
         }
         changed
-    }
-
-    fn configure(&mut self, now: Instant, params: NodeParams) {
-        self.engine.handle(now, Input::WallClock(clock::wall()));
-        self.engine.handle(now, Input::Configure(params));
     }
 
     /// Takes in what is waiting, so that no router acts on a silence that is none. Of a flood only so
