@@ -141,7 +141,7 @@ fn an_advertisement_that_is_repeated_keeps_no_dead_master_alive() {
     );
     assert_eq!(node.due(), due);
     // Nor is it believed as another sender's.
-    let other: core::net::Ipv4Addr = [192, 168, 224, 77].into();
+    let other = [192, 168, 224, 77];
     node.receive(ETH1, other, &bytes);
     assert_eq!(dropped(&node, DropCause::HmacWrong), 1);
 }
@@ -347,7 +347,7 @@ fn an_own_packet_that_comes_back_signed_is_an_own_one_and_not_a_repeated_one() {
     let mut node = master(signing(HmacMode::Enforce));
     let earlier = next_message(&mut node);
     let _ = next_message(&mut node);
-    let own: core::net::Ipv4Addr = [192, 168, 224, 12].into();
+    let own = [192, 168, 224, 12];
     node.receive(ETH1, own, &earlier);
     let dropped = node.status("VI_1").counters.dropped;
     assert_eq!((dropped.OwnPacket, dropped.total()), (1, 1));

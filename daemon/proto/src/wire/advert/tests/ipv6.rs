@@ -71,9 +71,10 @@ fn an_address_takes_sixteen_bytes_over_ipv6_and_four_over_ipv4() {
     let listed: Vec<_> = received.advert.addresses.iter().collect();
     assert_eq!(listed, ADDRESSES.map(IpAddr::from));
 
-    // The same message with the header of IPv4 lists what its first eight bytes say there.
+    // The same message with the header of IPv4 lists what its first eight bytes say there, and ends
+    // with them.
     let mut as_ipv4 = bytes.clone();
-    super::seal(&mut as_ipv4);
+    super::seal(&mut as_ipv4[..16]);
     let packet = super::packet(&as_ipv4);
     let received = parse(&packet).unwrap();
     let listed: Vec<_> = received.advert.addresses.iter().collect();
@@ -160,7 +161,7 @@ fn version_2_is_not_spoken_over_ipv6() {
 fn as_many_addresses_are_listed_as_a_packet_has_room_for() {
     let ethernet = 1500;
     let most = most_addresses(Family::V6);
-    let length = |count| 40 + advert(&vec![ADDRESSES[1]; count]).len();
+    let length = |count| 40 + advert(&vec![ADDRESSES[1]; count]).len() + TRAILER_LEN;
     assert!(
         length(most) <= ethernet && length(most + 1) > ethernet,
         "{most}"
