@@ -399,8 +399,3 @@ pub(crate) fn set(host: &Host, variable: &str, value: &str) -> Result<()> {
     host.run(|| fs::write(&path, value))
         .map_err(|error| Error::new(format!("writing {path} on {}", host.name()), error))
 }
-
-/// Within which time an answer comes that comes at once: the next advertisement would be later.
-pub(crate) fn at_once(dialect: Dialect) -> Duration {
-    dialect.interval() / 5
-}
