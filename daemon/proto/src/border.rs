@@ -9,6 +9,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::params::{AddressOptions, NodeParams};
+use crate::routing::{Route, Routed, Rule};
 use crate::time::{Human, Instant};
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority};
 use crate::wire::DropCause;
@@ -40,6 +41,12 @@ pub enum Input<'a> {
         /// The address.
         address: InterfaceAddress,
     },
+    /// There is a route or a rule with the mark of this daemon that it did not put there.
+    RoutingAdded(Routed),
+    /// A route or a rule of this daemon is gone, or a route leads elsewhere: somebody took it away,
+    /// or the kernel itself, as it does when a device goes down. What the daemon itself takes away
+    /// is not reported.
+    RoutingRemoved(Routed),
     /// An IP packet of protocol 112 came in.
     Packet(Packet<'a>),
     /// A tracker of kind [`Probe`](crate::params::TrackerKind::Probe) has a result.
@@ -102,7 +109,9 @@ pub struct Packet<'a> {
 }
 
 /// What the engine wants done. Outputs of one drain are meant to be carried out together:
-/// advertisements first, then the kernel, then announcements.
+/// advertisements first, then the kernel, then announcements. In the kernel what is released of
+/// routing goes before any address, and what is held comes after all of them: a route may have a
+/// virtual address as its source, or lead to a gateway that nothing else makes a neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this message, with hop limit 255.
@@ -123,6 +132,8 @@ pub enum Output {
     /// Make the kernel have an interface with a virtual MAC address like this, before the addresses
     /// come and after they are gone.
     Device(DesiredDevice),
+    /// Make the kernel hold exactly these routes and rules for one router.
+    Routing(DesiredRouting),
     /// Tell the neighbours where the addresses are now.
     Announce(Announcement),
     /// Something that people want to know.
@@ -214,6 +225,20 @@ pub enum DeviceState {
     Up,
 }
 
+/// What routing the kernel should hold for one router: a wish as [`Desired`] is one. Nothing that
+/// does not bear the daemon's mark is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredRouting {
+    /// The router's name, for complaints.
+    pub router: Arc<str>,
+    /// Routes that must be there.
+    pub routes: Vec<Route>,
+    /// Rules that must be there.
+    pub rules: Vec<Rule>,
+    /// What must not be there.
+    pub release: Vec<Routed>,
+}
+
 /// The state of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in
 /// RFC 3768).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -267,6 +292,21 @@ pub enum Report {
         router: Arc<str>,
         /// The address.
         address: InterfaceAddress,
+    },
+    /// A route or a rule of a master that was gone is put back.
+    RoutingRepaired {
+        /// Whose it is.
+        router: Arc<str>,
+        /// What was gone.
+        what: Routed,
+    },
+    /// A route or a rule with the daemon's mark was there that this node must not hold, and is taken
+    /// away.
+    RoutingStray {
+        /// Whose it is.
+        router: Arc<str>,
+        /// What was there.
+        what: Routed,
     },
     /// A tracker's verdict changed.
     Verdict {

@@ -14,6 +14,7 @@ pub mod params;
 pub mod promises;
 mod replay;
 mod router;
+pub mod routing;
 pub mod snapshot;
 mod time;
 mod track;
@@ -21,8 +22,8 @@ mod types;
 pub mod wire;
 
 pub use border::{
-    Announcement, Cause, Desired, DesiredDevice, DeviceState, Due, Input, Link, Obstacle, Output,
-    Packet, Report, State, Transition,
+    Announcement, Cause, Desired, DesiredDevice, DesiredRouting, DeviceState, Due, Input, Link,
+    Obstacle, Output, Packet, Report, State, Transition,
 };
 pub use engine::Engine;
 pub use time::{Human, Instant};

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::routing::{Route, Rule};
 use crate::types::{
     AddressLabel, AdvertInterval, Family, InterfaceAddress, MacAddress, Password, Priority,
     Version, Vrid,
@@ -73,6 +74,10 @@ pub struct RouterParams {
     pub announce: Announcements,
     /// The trackers that it follows.
     pub tracks: Vec<Track>,
+    /// The routes that the kernel holds while it is master. No two of a node are in one place.
+    pub routes: Vec<Route>,
+    /// The rules that the kernel holds while it is master. No two of a node are the same.
+    pub rules: Vec<Rule>,
 }
 
 /// How a router uses its virtual MAC addresses. Each is that of an interface of its own, a macvlan
@@ -177,6 +182,8 @@ impl RouterParams {
             virtual_mac: None,
             announce: Announcements::DEFAULT,
             tracks: Vec::new(),
+            routes: Vec::new(),
+            rules: Vec::new(),
         }
     }
 

@@ -3,8 +3,9 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::BTreeSet;
 
-use crate::border::{Announcement, Cause, Desired, Input, Output, Report};
+use crate::border::{Announcement, Cause, Desired, DesiredRouting, Input, Output, Report};
 use crate::engine::Engine;
+use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::types::{InterfaceAddress, InterfaceIndex};
 use crate::wire::{Advert, PRIORITY_RESIGN};
@@ -13,6 +14,7 @@ use crate::wire::{Advert, PRIORITY_RESIGN};
 #[derive(Debug, Default)]
 pub struct Promises {
     held: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
+    routing: BTreeSet<Routed>,
 }
 
 impl Promises {
@@ -64,6 +66,17 @@ impl Promises {
                     self.held
                         .extend(hold.iter().map(|address| (*interface, *address)));
                 }
+                Output::Routing(DesiredRouting {
+                    router: _,
+                    routes,
+                    rules,
+                    release,
+                }) => {
+                    for gone in release {
+                        self.routing.remove(gone);
+                    }
+                    self.routing.extend(routed(routes, rules));
+                }
                 Output::Announce(Announcement {
                     interface,
                     addresses,
@@ -81,6 +94,13 @@ impl Promises {
                 }
                 Output::Report(_) | Output::Device(_) => {}
             }
+        }
+        let routing: BTreeSet<_> = engine.held_routing().collect();
+        if self.routing != routing {
+            let held = &self.routing;
+            return Err(format!(
+                "it says that it holds {routing:?}, and it is {held:?}"
+            ));
         }
         if self.held == says {
             Ok(())

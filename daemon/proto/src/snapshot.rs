@@ -58,6 +58,12 @@ pub struct RouterStatus {
     pub master: Option<PeerStatus>,
     /// Its virtual addresses.
     pub addresses: Arc<[InterfaceAddress]>,
+    /// The routes that follow it, as ip-route(8) takes them.
+    #[serde(default)]
+    pub routes: Vec<String>,
+    /// The rules that follow it, as ip-rule(8) takes them.
+    #[serde(default)]
+    pub rules: Vec<String>,
     /// The form of checksum that it sends, learned from the others (version 3).
     pub checksum: ChecksumForm,
     /// The other routers of this virtual router that were heard, up to 8.
@@ -171,6 +177,12 @@ pub struct Counters {
     pub repairs: u64,
     /// Addresses that were found on a router that is not master, and taken off.
     pub strays: u64,
+    /// Routes and rules of a master that were gone and were put back.
+    #[serde(default)]
+    pub routing_repairs: u64,
+    /// Routes and rules that were found on a router that is not master, and taken away.
+    #[serde(default)]
+    pub routing_strays: u64,
     /// How often it woke too late to trust its own silence and listened anew.
     pub late_wakeups: u64,
     /// Advertisements of lower precedence heard while it was master.

@@ -12,6 +12,7 @@ use super::{Engine, RouterId, Seat, Slot, Users};
 use crate::border::{Cause, DesiredDevice, DeviceState, Output, State};
 use crate::deadlines::Deadlines;
 use crate::params::{Authentication, NodeParams, RouterParams, TrackerKind};
+use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::track::Tracker;
 use crate::types::{InterfaceAddress, MacAddress};
@@ -22,6 +23,18 @@ enum Plan {
     /// The parameters and seats that it has had so far.
     Change(Box<RouterParams>, Vec<Seat>),
     Keep,
+}
+
+/// What the routers of the new configuration have.
+struct Wanted {
+    addresses: BTreeSet<(Arc<str>, IpAddr)>,
+    routed: BTreeSet<Routed>,
+}
+
+impl Wanted {
+    fn has_address(&self, interface: &Arc<str>, address: IpAddr) -> bool {
+        self.addresses.contains(&(Arc::clone(interface), address))
+    }
 }
 
 impl Engine {
@@ -38,6 +51,13 @@ impl Engine {
                 addresses.map(|a| (Arc::clone(router.device(a.address)), a.address))
             })
             .collect();
+        let wanted = Wanted {
+            addresses: wanted,
+            routed: routers
+                .values()
+                .flat_map(|router| routed(&router.routes, &router.rules))
+                .collect(),
+        };
         self.stop_missing(now, &routers, &wanted);
 
         let mut kept: BTreeMap<Arc<str>, Slot> = core::mem::take(&mut self.slots)
@@ -96,13 +116,13 @@ impl Engine {
         }
     }
 
-    /// Stops the routers that are no longer configured or are others now. Addresses that another
-    /// router has from now on are left for that one to keep or release.
+    /// Stops the routers that are no longer configured or are others now. What another
+    /// router has from now on is left for that one to keep or release.
     fn stop_missing(
         &mut self,
         now: Instant,
         routers: &BTreeMap<Arc<str>, RouterParams>,
-        wanted: &BTreeSet<(Arc<str>, IpAddr)>,
+        wanted: &Wanted,
     ) {
         for id in 0..self.slots.len() {
             let slot = &mut self.slots[id];
@@ -121,9 +141,12 @@ impl Engine {
             slot.params.addresses = params
                 .addresses
                 .iter()
-                .filter(|a| !wanted.contains(&(Arc::clone(params.device(a.address)), a.address)))
+                .filter(|a| !wanted.has_address(params.device(a.address), a.address))
                 .copied()
                 .collect();
+            let RouterParams { routes, rules, .. } = &mut slot.params;
+            routes.retain(|route| !wanted.routed.contains(&Routed::Route(route.place())));
+            rules.retain(|rule| !wanted.routed.contains(&Routed::Rule(rule.clone())));
             slot.reseat();
             self.react(now, id, reaction);
         }
@@ -136,6 +159,7 @@ impl Engine {
         self.followers = BTreeMap::new();
         self.bound = BTreeMap::new();
         self.sources = BTreeMap::new();
+        self.routed = BTreeMap::new();
         self.deadlines = Deadlines::new(self.slots.len());
         self.wants_wall_clock = self
             .slots
@@ -170,6 +194,9 @@ impl Engine {
             if let Some(source) = slot.params.source {
                 self.sources.entry(source).or_default().push(id);
             }
+            for what in routed(&slot.params.routes, &slot.params.rules) {
+                self.routed.insert(what, id);
+            }
             for track in &slot.params.tracks {
                 self.followers
                     .entry(Arc::clone(&track.tracker))
@@ -195,7 +222,7 @@ impl Engine {
         id: RouterId,
         former: &RouterParams,
         former_seats: &[Seat],
-        wanted: &BTreeSet<(Arc<str>, IpAddr)>,
+        wanted: &Wanted,
     ) {
         self.refresh_router(now, id);
         let slot = &self.slots[id];
@@ -218,7 +245,7 @@ impl Engine {
                 // router is that one's.
                 .filter(|old| {
                     current.iter().any(|new| new.address == old.address)
-                        || !wanted.contains(&(Arc::clone(&seat.device), old.address))
+                        || !wanted.has_address(&seat.device, old.address)
                 })
                 .copied();
             Seat {
@@ -244,6 +271,14 @@ impl Engine {
             if self.slots[id].router.state() == State::Master && !added.is_empty() {
                 self.announce(id, &added);
             }
+        }
+        let params = &self.slots[id].params;
+        if (&former.routes, &former.rules) != (&params.routes, &params.rules) {
+            // What stays in its place is replaced there.
+            let dropped = routed(&former.routes, &former.rules)
+                .filter(|old| !wanted.routed.contains(old))
+                .collect();
+            self.want_routing(id, dropped);
         }
     }
 

@@ -5,9 +5,11 @@ use std::sync::Arc;
 use super::slot::Seat;
 use super::{Engine, RouterId};
 use crate::border::{
-    Announcement, Cause, Desired, DesiredDevice, DeviceState, Output, Report, State, Transition,
+    Announcement, Cause, Desired, DesiredDevice, DesiredRouting, DeviceState, Output, Report,
+    State, Transition,
 };
 use crate::router::{Reaction, Send};
+use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 use crate::wire::group;
@@ -86,6 +88,7 @@ impl Engine {
         slot.counters.became_master += u64::from(to == State::Master);
         slot.remember(&transition);
         self.want(id, &[]);
+        self.want_routing(id, Vec::new());
         self.outputs
             .push_back(Output::Report(Report::Transition(transition)));
         to
@@ -200,6 +203,29 @@ impl Engine {
             accept: params.accepts(),
             spare_foreign,
         }));
+    }
+
+    /// Says what routing the kernel should hold for a router now. `former` is what it has had and
+    /// nobody else took over.
+    pub(super) fn want_routing(&mut self, id: RouterId, former: Vec<Routed>) {
+        let slot = &self.slots[id];
+        let (routes, rules) = (&slot.params.routes, &slot.params.rules);
+        if routes.is_empty() && rules.is_empty() && former.is_empty() {
+            return;
+        }
+        let mut desired = DesiredRouting {
+            router: Arc::clone(&slot.name),
+            routes: Vec::new(),
+            rules: Vec::new(),
+            release: former,
+        };
+        if slot.router.state() == State::Master {
+            desired.routes.clone_from(routes);
+            desired.rules.clone_from(rules);
+        } else {
+            desired.release.extend(routed(routes, rules));
+        }
+        self.outputs.push_back(Output::Routing(desired));
     }
 
     /// Announces all addresses of a router.

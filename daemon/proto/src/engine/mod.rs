@@ -12,6 +12,7 @@ mod effects;
 mod interfaces;
 mod packet;
 mod peers;
+mod routing;
 mod slot;
 
 use core::net::IpAddr;
@@ -24,6 +25,7 @@ use crate::border::{Cause, DeviceState, Due, Input, Link, Obstacle, Output, Repo
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
 use crate::params::TrackerKind;
+use crate::routing::Routed;
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
 use crate::track::Tracker;
@@ -48,6 +50,8 @@ pub struct Engine {
     trackers: BTreeMap<Arc<str>, Tracker>,
     /// Which routers follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
+    /// Whose a route or a rule is.
+    routed: BTreeMap<Routed, RouterId>,
     interfaces: Interfaces,
     /// Why the kernel cannot be made to refuse packets to addresses.
     cannot_refuse: Option<Arc<str>>,
@@ -99,6 +103,8 @@ impl Engine {
             Input::AddressRemoved { interface, address } => {
                 self.handle_address_removed(now, interface, address);
             }
+            Input::RoutingAdded(what) => self.handle_routing_added(now, what),
+            Input::RoutingRemoved(what) => self.handle_routing_removed(now, what),
             Input::Packet(packet) => self.handle_packet(now, &packet),
             Input::Probe {
                 tracker,
@@ -119,6 +125,7 @@ impl Engine {
                 for id in 0..self.slots.len() {
                     self.wake(now, id);
                     self.want(id, &[]);
+                    self.want_routing(id, Vec::new());
                 }
             }
             Input::WallClock(shows) => self.wall_clock = WallClock::new(now, shows),

@@ -12,6 +12,7 @@ use crate::border::{Packet, State, Transition};
 use crate::params::{Authentication, Effect, HmacMode, HmacParams, RouterParams};
 use crate::replay::{Heard, Sender, Sent};
 use crate::router::{Router, Settings};
+use crate::routing::{Route, Rule};
 use crate::snapshot::{
     Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TransitionStatus,
 };
@@ -500,6 +501,8 @@ impl Slot {
                 .heard()
                 .map(|(address, priority)| PeerStatus { address, priority }),
             addresses: Arc::clone(&self.params.addresses),
+            routes: self.params.routes.iter().map(Route::to_string).collect(),
+            rules: self.params.rules.iter().map(Rule::to_string).collect(),
             checksum: self.form,
             others: self.peers.status(now, &self.params, self.form),
             hmac: self.hmac().map(|hmac| self.hmac_status(hmac)),

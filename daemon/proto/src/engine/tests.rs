@@ -12,6 +12,7 @@ mod packets;
 mod property;
 mod reload;
 mod rig;
+mod routing;
 mod seats;
 mod sleep;
 mod trackers;

@@ -129,6 +129,7 @@ fn each_family_has_its_own() {
             | Output::Advertise { .. }
             | Output::Announce { .. }
             | Output::Kernel(_)
+            | Output::Routing(_)
             | Output::Report(_) => None,
         })
         .collect();

@@ -12,6 +12,7 @@ use crate::params::{
     Announcements, Authentication, Effect, HmacMode, NodeParams, TrackerKind, TrackerParams,
 };
 use crate::promises::Promises;
+use crate::routing::Routed;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, InterfaceIndex, Password, Priority, Version, Vrid};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
@@ -51,6 +52,10 @@ enum Step {
         well: bool,
     },
     Refusal(bool),
+    Routing {
+        number: u8,
+        added: bool,
+    },
     Overrun,
     Stop,
     Pass(u64),
@@ -73,6 +78,8 @@ struct Settings {
     /// In hundreds of milliseconds: before preemption, after the start, and of announcements.
     delays: [u64; 4],
     on_lower_priority: bool,
+    /// Which of the routes it has, a bit for each; what two have is the first one's.
+    routes: u8,
 }
 
 proptest! {
@@ -180,6 +187,15 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
             let obstacle = (!able).then(|| "no nf_tables".into());
             engine.handle(*now, Input::Refusal(obstacle));
         }
+        Step::Routing { number, added } => {
+            let what = Routed::Route(route(&format!("10.{number}.0.0/16")).place());
+            let input = if *added {
+                Input::RoutingAdded(what)
+            } else {
+                Input::RoutingRemoved(what)
+            };
+            engine.handle(*now, input);
+        }
         Step::Overrun => engine.handle(*now, Input::Overrun),
         Step::Stop => engine.handle(*now, Input::Stop),
         Step::Pass(nanos) => {
@@ -216,8 +232,11 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
             fall: 1,
         },
     );
+    let mut free = u8::MAX;
     for (n, settings) in (1_u8..).zip(routers) {
         let Some(settings) = settings else { continue };
+        let routes = settings.routes & free;
+        free &= !routes;
         let mut router = vi_1();
         router.interface = format!("eth{}", settings.interface).into();
         // Distinct VRIDs and addresses, as vrrp-config makes sure of.
@@ -258,6 +277,8 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
             };
             router.tracks = vec![tracked(&format!("t{}", weight.rem_euclid(3)), effect)];
         }
+        let routes = (0..8).filter(|bit| routes >> bit & 1 == 1);
+        router.routes = routes.map(|n| route(&format!("10.{n}.0.0/16"))).collect();
         node.routers.insert(format!("VI_{n}").into(), router);
     }
     node
@@ -295,6 +316,7 @@ fn any_step() -> impl Strategy<Value = Step> {
             .prop_map(|(index, vrid, priority, source, version, cs)| Step::Advert {
                 index, vrid, priority, source, version, cs,
             }),
+        2 => (0..4_u8, any::<bool>()).prop_map(|(number, added)| Step::Routing { number, added }),
         1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
             .prop_map(|(index, bytes)| Step::Bytes { index, bytes }),
         2 => (0..4_u8, any::<bool>()).prop_map(|(tracker, well)| Step::Probe { tracker, well }),
@@ -325,6 +347,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         1..3_u8,
         proptest::option::of(prop_oneof![Just(0_i16), -3..4_i16]),
         (any_delays(), any_mostly()),
+        prop_oneof![3 => Just(0), 1 => 0..8_u8],
     )
         .prop_map(
             |(
@@ -338,6 +361,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                 count,
                 track,
                 (delays, on_lower_priority),
+                routes,
             )| {
                 Settings {
                     interface,
@@ -351,6 +375,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
                     track,
                     delays,
                     on_lower_priority,
+                    routes,
                 }
             },
         )

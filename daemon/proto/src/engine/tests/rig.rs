@@ -4,12 +4,15 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::border::{Announcement, Desired, Input, Link, Output, Packet, Report, State};
+use crate::border::{
+    Announcement, Desired, DesiredRouting, Input, Link, Output, Packet, Report, State,
+};
 use crate::engine::Engine;
 use crate::params::{
     AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
     TrackerKind, TrackerParams,
 };
+use crate::routing::{NextHop, Route, RoutePlace, Rule, Selector, Table};
 use crate::snapshot::RouterStatus;
 use crate::time::Instant;
 use crate::types::{
@@ -378,6 +381,23 @@ pub(super) fn hmac(mode: HmacMode) -> HmacParams {
     }
 }
 
+/// A route over a gateway on eth1.
+pub(super) fn route(destination: &str) -> Route {
+    let place = RoutePlace::new(destination.parse().unwrap(), Table::MAIN, None);
+    let hop = NextHop::new(Some("192.168.224.1".parse().unwrap()), Some("eth1".into()));
+    Route::new(place, [hop.unwrap()]).unwrap()
+}
+
+/// A rule for what comes from a network.
+pub(super) fn rule(from: &str) -> Rule {
+    let selector = Selector {
+        from: Some(from.parse().unwrap()),
+        ..Selector::default()
+    };
+    let table = Table::new(100).unwrap();
+    Rule::new(Family::V4, selector, table, 1000).unwrap()
+}
+
 pub(super) fn priority(value: u8) -> Priority {
     Priority::new(value).unwrap()
 }
@@ -466,6 +486,19 @@ pub(super) fn line(output: &Output) -> String {
                 list(release)
             )
         }
+        Output::Routing(DesiredRouting {
+            router,
+            routes,
+            rules,
+            release,
+        }) => {
+            format!(
+                "{router} route [{}], rule [{}], release [{}]",
+                texts(routes),
+                texts(rules),
+                texts(release)
+            )
+        }
         Output::Announce(Announcement {
             interface,
             mac,
@@ -504,6 +537,8 @@ fn report_line(report: &Report) -> String {
         }
         Report::Repaired { router, address } => format!("{router}: repaired {address}"),
         Report::Stray { router, address } => format!("{router}: stray {address}"),
+        Report::RoutingRepaired { router, what } => format!("{router}: repaired {what}"),
+        Report::RoutingStray { router, what } => format!("{router}: stray {what}"),
         Report::Verdict {
             tracker,
             well,
@@ -533,6 +568,11 @@ fn report_line(report: &Report) -> String {
 fn list(addresses: &[InterfaceAddress]) -> String {
     let texts: Vec<String> = addresses.iter().map(InterfaceAddress::to_string).collect();
     texts.join(" ")
+}
+
+fn texts(things: &[impl ToString]) -> String {
+    let texts: Vec<String> = things.iter().map(ToString::to_string).collect();
+    texts.join(", ")
 }
 
 /// The lines that begin with `start`.

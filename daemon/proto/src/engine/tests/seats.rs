@@ -93,6 +93,7 @@ fn the_wish_says_what_is_special_about_an_address() {
             Output::Advertise { .. }
             | Output::Device(_)
             | Output::Announce { .. }
+            | Output::Routing(_)
             | Output::Report(_) => None,
         })
         .collect();

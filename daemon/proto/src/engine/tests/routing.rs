@@ -1,0 +1,166 @@
+//! Routes and rules that follow the masters.
+
+use super::rig::*;
+use crate::border::{Input, State};
+use crate::params::RouterParams;
+use crate::routing::Routed;
+
+const HELD: &str = "VI_1 route [10.1.0.0/16 via 192.168.224.1 dev eth1], \
+                    rule [priority 1000 from 10.9.0.0/16 lookup 100], release []";
+const RELEASED: &str = "VI_1 route [], rule [], release [route 10.1.0.0/16, \
+                        rule priority 1000 from 10.9.0.0/16 lookup 100]";
+
+#[test]
+fn routes_and_rules_come_with_the_addresses_and_go_with_them() {
+    let mut node = Node::running(routers([("VI_1", with_routing())]));
+    let lines = node.advance(SECOND * 6);
+    assert_eq!(only("VI_1 route", lines), [HELD]);
+    let lines = node.hear(200);
+    assert_eq!(only("VI_1 route", lines), [RELEASED]);
+    assert_eq!(node.engine.held_routing().count(), 0);
+}
+
+#[test]
+fn a_router_without_any_says_nothing_of_them() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    let mut lines = node.advance(SECOND * 6);
+    lines.extend(node.give(Input::Overrun));
+    assert_eq!(only("VI_1 route", lines), [""; 0]);
+    assert!(!node.engine.has_routing());
+}
+
+#[test]
+fn at_the_start_what_an_earlier_run_left_is_released() {
+    let mut node = Node::wired();
+    let lines = node.configure(routers([("VI_1", with_routing())]));
+    assert_eq!(only("VI_1 route", lines), [RELEASED]);
+}
+
+#[test]
+fn routes_are_released_although_the_interface_is_gone() {
+    let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+    let lines = node.give(Input::LinkRemoved(ETH1));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(only("VI_1 route", lines), [RELEASED]);
+}
+
+#[test]
+fn what_was_taken_away_is_put_back_without_a_transition() {
+    for what in [the_route(), the_rule()] {
+        let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+        node.sleep(SECOND / 4);
+        let due = node.engine.poll_timeout();
+        assert_eq!(
+            node.give(Input::RoutingRemoved(what.clone())),
+            [format!("VI_1: repaired {what}"), HELD.to_owned()]
+        );
+        assert_eq!(node.engine.poll_timeout(), due);
+        let counters = node.status("VI_1").counters;
+        assert_eq!((counters.routing_repairs, counters.became_master), (1, 1));
+    }
+}
+
+#[test]
+fn a_backup_misses_nothing() {
+    let mut node = Node::running(routers([("VI_1", with_routing())]));
+    assert_eq!(node.give(Input::RoutingRemoved(the_route())), [""; 0]);
+}
+
+#[test]
+fn what_somebody_adds_to_a_backup_is_taken_away() {
+    let mut node = Node::running(routers([("VI_1", with_routing())]));
+    assert_eq!(
+        node.give(Input::RoutingAdded(the_route())),
+        ["VI_1: stray route 10.1.0.0/16", RELEASED]
+    );
+    assert_eq!(node.status("VI_1").counters.routing_strays, 1);
+    let nobodys = Routed::Route(route("10.2.0.0/16").place());
+    assert_eq!(node.give(Input::RoutingAdded(nobodys)), [""; 0]);
+}
+
+#[test]
+fn another_route_in_the_place_of_a_masters_is_looked_at() {
+    let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+    assert_eq!(node.give(Input::RoutingAdded(the_route())), [HELD]);
+}
+
+#[test]
+fn a_master_that_overslept_puts_nothing_back() {
+    let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+    node.sleep(SECOND * 60);
+    let lines = node.give(Input::RoutingRemoved(the_route()));
+    assert_eq!(only("VI_1 route", lines), [RELEASED]);
+    assert_eq!(node.status("VI_1").counters.routing_repairs, 0);
+}
+
+#[test]
+fn everything_is_asked_for_again_when_news_were_lost() {
+    let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+    let lines = node.give(Input::Overrun);
+    assert_eq!(only("VI_1 route", lines), [HELD]);
+}
+
+#[test]
+fn a_reload_adds_and_drops_without_a_transition() {
+    let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+    let mut params = with_routing();
+    params.routes = vec![route("10.2.0.0/16")];
+    assert_eq!(
+        node.configure(routers([("VI_1", params)])),
+        ["VI_1 route [10.2.0.0/16 via 192.168.224.1 dev eth1], \
+             rule [priority 1000 from 10.9.0.0/16 lookup 100], release [route 10.1.0.0/16]"]
+    );
+}
+
+#[test]
+fn a_route_that_moves_to_another_router_is_not_taken_away_in_between() {
+    let former = routers([("VI_1", with_routing()), ("VI_2", vi_2())]);
+    let mut node = Node::mastering(former);
+    let moved = RouterParams {
+        routes: with_routing().routes,
+        rules: with_routing().rules,
+        ..vi_2()
+    };
+    let lines = node.configure(routers([("VI_1", vi_1()), ("VI_2", moved.clone())]));
+    assert_eq!(lines, [HELD.replace("VI_1", "VI_2")]);
+
+    // Also when the one that had it is no more.
+    let mut node = Node::mastering(routers([("VI_1", with_routing()), ("VI_2", vi_2())]));
+    let lines = node.configure(routers([("VI_2", moved)]));
+    let routing: Vec<_> = lines
+        .iter()
+        .filter(|line| line.contains(" route ["))
+        .collect();
+    assert_eq!(routing, [&HELD.replace("VI_1", "VI_2")]);
+}
+
+#[test]
+fn a_stop_leaves_nothing() {
+    let mut node = Node::mastering(routers([("VI_1", with_routing())]));
+    let lines = node.give(Input::Stop);
+    assert_eq!(only("VI_1 route", lines), [RELEASED]);
+}
+
+#[test]
+fn the_status_shows_them() {
+    let node = Node::running(routers([("VI_1", with_routing())]));
+    let status = node.status("VI_1");
+    assert_eq!(status.routes, ["10.1.0.0/16 via 192.168.224.1 dev eth1"]);
+    assert_eq!(status.rules, ["priority 1000 from 10.9.0.0/16 lookup 100"]);
+}
+
+fn with_routing() -> RouterParams {
+    RouterParams {
+        routes: vec![route("10.1.0.0/16")],
+        rules: vec![rule("10.9.0.0/16")],
+        ..vi_1()
+    }
+}
+
+fn the_route() -> Routed {
+    Routed::Route(route("10.1.0.0/16").place())
+}
+
+fn the_rule() -> Routed {
+    Routed::Rule(rule("10.9.0.0/16"))
+}

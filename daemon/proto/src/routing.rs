@@ -1,0 +1,764 @@
+//! Routes and rules that follow a master, as values that cannot be wrong.
+//!
+//! A route is known to the kernel by its [`RoutePlace`]: what leads there may change, but two of ours
+//! are never in one place. A rule is known by all that it says. [`Routed`] is either, as the key by
+//! which the engine finds whose it is.
+
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use core::num::{NonZeroU8, NonZeroU32};
+use core::str::FromStr;
+use std::sync::Arc;
+
+use crate::types::Family;
+
+/// A network: an address and how many of its bits count. The others are 0.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Network {
+    address: IpAddr,
+    prefix: u8,
+}
+
+/// Why something is no network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NetworkError {
+    /// The part before the slash is no IP address.
+    #[error("must be the prefix of a network, like 10.0.0.0/8 or 2001:db8::/32")]
+    Address,
+    /// The part after the slash is no number, or too great for the family.
+    #[error("the prefix length must be 0 to {0}")]
+    Prefix(u8),
+    /// The address has bits that the prefix does not cover.
+    #[error("has bits beyond its prefix: write {0} for the network, or a longer prefix")]
+    HostBits(Network),
+}
+
+impl Network {
+    /// The network of the first `prefix` bits of `address`.
+    ///
+    /// # Errors
+    ///
+    /// When the family has no such prefix, or other bits of the address are set.
+    pub fn new(address: IpAddr, prefix: u8) -> Result<Self, NetworkError> {
+        let longest = Family::of(address).address_bits();
+        if prefix > longest {
+            return Err(NetworkError::Prefix(longest));
+        }
+        let rest = u32::from(prefix);
+        let network = match address {
+            IpAddr::V4(v4) => {
+                let hosts = u32::MAX.checked_shr(rest).unwrap_or(0);
+                Ipv4Addr::from_bits(v4.to_bits() & !hosts).into()
+            }
+            IpAddr::V6(v6) => {
+                let hosts = u128::MAX.checked_shr(rest).unwrap_or(0);
+                Ipv6Addr::from_bits(v6.to_bits() & !hosts).into()
+            }
+        };
+        let network_only = Self {
+            address: network,
+            prefix,
+        };
+        if network == address {
+            Ok(network_only)
+        } else {
+            Err(NetworkError::HostBits(network_only))
+        }
+    }
+
+    /// All addresses of a family.
+    pub const fn everything(family: Family) -> Self {
+        let address = match family {
+            Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Family::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+        };
+        Self { address, prefix: 0 }
+    }
+
+    /// Its first address.
+    pub const fn address(self) -> IpAddr {
+        self.address
+    }
+
+    /// Bits of the prefix: up to 32 for IPv4, up to 128 for IPv6.
+    pub const fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// The family of its addresses.
+    pub const fn family(self) -> Family {
+        Family::of(self.address)
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.prefix)
+    }
+}
+
+impl FromStr for Network {
+    type Err = NetworkError;
+
+    /// `ADDRESS/PREFIX`; without a prefix it is one host.
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let (address, prefix) = match text.split_once('/') {
+            Some((address, prefix)) => (address, Some(prefix)),
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().map_err(|_| NetworkError::Address)?;
+        let longest = Family::of(address).address_bits();
+        let prefix = match prefix {
+            None => longest,
+            Some(prefix) => prefix.parse().map_err(|_| NetworkError::Prefix(longest))?,
+        };
+        Self::new(address, prefix)
+    }
+}
+
+/// A routing table, 1 to 4,294,967,295 (ip-route(8)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Table(NonZeroU32);
+
+impl Table {
+    /// The table that is looked up when no rule says otherwise, 254.
+    pub const MAIN: Self = Self(NonZeroU32::new(254).expect("254 is not 0"));
+
+    /// The table of that number, or `None` for 0, which is none.
+    pub const fn new(number: u32) -> Option<Self> {
+        match NonZeroU32::new(number) {
+            Some(number) => Some(Self(number)),
+            None => None,
+        }
+    }
+
+    /// The number.
+    pub const fn get(self) -> u32 {
+        self.0.get()
+    }
+}
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// How far away the destination of an IPv4 route is (`rtm_scope`, rtnetlink(7)): 0 is anywhere, and
+/// the greater the number the nearer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Scope(pub u8);
+
+impl Scope {
+    /// Anywhere.
+    pub const GLOBAL: Self = Self(0);
+    /// A neighbour on the link.
+    pub const LINK: Self = Self(253);
+    /// This host itself.
+    pub const HOST: Self = Self(254);
+}
+
+impl fmt::Display for Scope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::GLOBAL => f.write_str("global"),
+            Self::LINK => f.write_str("link"),
+            Self::HOST => f.write_str("host"),
+            Self(number) => number.fmt(f),
+        }
+    }
+}
+
+/// Where a packet goes next: a gateway, a device, or both.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHop {
+    gateway: Option<IpAddr>,
+    device: Option<Arc<str>>,
+    weight: NonZeroU8,
+    on_link: bool,
+}
+
+impl NextHop {
+    /// The next hop `gateway` over `device`. Without a device the kernel takes the one that leads to
+    /// the gateway; without a gateway the destination is a neighbour on the device.
+    ///
+    /// # Errors
+    ///
+    /// When there is neither.
+    pub fn new(gateway: Option<IpAddr>, device: Option<Arc<str>>) -> Result<Self, RouteError> {
+        if gateway.is_none() && device.is_none() {
+            return Err(RouteError::LeadsNowhere);
+        }
+        Ok(Self {
+            gateway,
+            device,
+            weight: NonZeroU8::MIN,
+            on_link: false,
+        })
+    }
+
+    /// The same with another share of the traffic than 1.
+    #[must_use]
+    pub fn with_weight(self, weight: NonZeroU8) -> Self {
+        Self { weight, ..self }
+    }
+
+    /// The same, and the gateway is believed to be a neighbour although no address of the device
+    /// says so.
+    ///
+    /// # Errors
+    ///
+    /// When the gateway or the device is missing.
+    pub fn on_link(self) -> Result<Self, RouteError> {
+        if self.gateway.is_none() || self.device.is_none() {
+            return Err(RouteError::OnLinkIncomplete);
+        }
+        Ok(Self {
+            on_link: true,
+            ..self
+        })
+    }
+
+    /// The gateway.
+    pub const fn gateway(&self) -> Option<IpAddr> {
+        self.gateway
+    }
+
+    /// The name of the device.
+    pub const fn device(&self) -> Option<&Arc<str>> {
+        self.device.as_ref()
+    }
+
+    /// Its share of the traffic among several.
+    pub const fn weight(&self) -> NonZeroU8 {
+        self.weight
+    }
+
+    /// Whether the gateway is believed to be a neighbour.
+    pub const fn is_on_link(&self) -> bool {
+        self.on_link
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut space = "";
+        if let Some(gateway) = self.gateway {
+            write!(f, "via {gateway}")?;
+            space = " ";
+        }
+        if let Some(device) = &self.device {
+            write!(f, "{space}dev {device}")?;
+        }
+        if self.weight > NonZeroU8::MIN {
+            write!(f, " weight {}", self.weight)?;
+        }
+        if self.on_link {
+            f.write_str(" onlink")?;
+        }
+        Ok(())
+    }
+}
+
+/// What the kernel knows a route by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RoutePlace {
+    /// The table it stands in.
+    pub table: Table,
+    /// Where it leads to.
+    pub destination: Network,
+    /// Among several to the same destination the least counts.
+    pub metric: u32,
+}
+
+impl RoutePlace {
+    /// What the kernel takes for an IPv6 route without a metric (IP6_RT_PRIO_USER of linux/ipv6_route.h);
+    /// IPv4 has 0.
+    pub const IPV6_METRIC: u32 = 1024;
+
+    /// The place in `table` with the kernel's own metric where `metric` is none or 0.
+    pub fn new(destination: Network, table: Table, metric: Option<u32>) -> Self {
+        let default = match destination.family() {
+            Family::V4 => 0,
+            Family::V6 => Self::IPV6_METRIC,
+        };
+        Self {
+            table,
+            destination,
+            metric: metric.filter(|metric| *metric > 0).unwrap_or(default),
+        }
+    }
+
+    /// Table and metric, where they are not the usual ones.
+    fn fmt_rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let usual = Self::new(self.destination, Table::MAIN, None);
+        if self.table != usual.table {
+            write!(f, " table {}", self.table)?;
+        }
+        if self.metric != usual.metric {
+            write!(f, " metric {}", self.metric)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for RoutePlace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.destination.fmt(f)?;
+        self.fmt_rest(f)
+    }
+}
+
+/// A unicast route. Gateways and preferred source are of the destination's family.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Route {
+    place: RoutePlace,
+    next_hops: Arc<[NextHop]>,
+    source: Option<IpAddr>,
+    scope: Scope,
+}
+
+/// Why there is no such route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    /// A next hop has neither.
+    #[error("a next hop is a gateway, a device, or both")]
+    LeadsNowhere,
+    /// An on-link next hop lacks one of them.
+    #[error("on-link needs both the gateway and the device that it is a neighbour on")]
+    OnLinkIncomplete,
+    /// There is no next hop.
+    #[error("a route needs at least one next hop")]
+    NoNextHop,
+    /// A gateway is of the other family.
+    #[error("the destination is {destination}: the gateway must be of the same family")]
+    GatewayFamily {
+        /// The family of the destination.
+        destination: Family,
+    },
+    /// The preferred source is of the other family.
+    #[error("the destination is {destination}: the source must be of the same family")]
+    SourceFamily {
+        /// The family of the destination.
+        destination: Family,
+    },
+    /// IPv6 has no scopes.
+    #[error("routes of IPv6 have no scope: leave it out")]
+    ScopeOfIpv6,
+    /// A gateway is nearer than what it leads to.
+    #[error("a route through a gateway leads beyond the link: must be \"global\" or 0 to 252")]
+    ScopeOfGateway,
+}
+
+impl Route {
+    /// The route to `place` over `next_hops`.
+    ///
+    /// # Errors
+    ///
+    /// When there is no next hop, or one is of another family.
+    pub fn new(
+        place: RoutePlace,
+        next_hops: impl Into<Arc<[NextHop]>>,
+    ) -> Result<Self, RouteError> {
+        let next_hops = next_hops.into();
+        let destination = place.destination.family();
+        if next_hops.is_empty() {
+            return Err(RouteError::NoNextHop);
+        }
+        let mut gateways = next_hops.iter().filter_map(NextHop::gateway);
+        if gateways.any(|gateway| Family::of(gateway) != destination) {
+            return Err(RouteError::GatewayFamily { destination });
+        }
+        // As ip-route(8) chooses it.
+        let is_direct = next_hops.len() == 1 && next_hops[0].gateway.is_none();
+        let scope = if is_direct && destination == Family::V4 {
+            Scope::LINK
+        } else {
+            Scope::GLOBAL
+        };
+        Ok(Self {
+            place,
+            next_hops,
+            source: None,
+            scope,
+        })
+    }
+
+    /// The same with the address that the host itself sends from on this route.
+    ///
+    /// # Errors
+    ///
+    /// When it is of another family.
+    pub fn with_source(self, source: IpAddr) -> Result<Self, RouteError> {
+        let destination = self.place.destination.family();
+        if Family::of(source) != destination {
+            return Err(RouteError::SourceFamily { destination });
+        }
+        Ok(Self {
+            source: Some(source),
+            ..self
+        })
+    }
+
+    /// The same with another scope than global, or link where there is no gateway.
+    ///
+    /// # Errors
+    ///
+    /// When it is IPv6, or a gateway is nearer than this.
+    pub fn with_scope(self, scope: Scope) -> Result<Self, RouteError> {
+        if self.place.destination.family() == Family::V6 {
+            return Err(RouteError::ScopeOfIpv6);
+        }
+        if scope >= Scope::LINK && self.next_hops.iter().any(|hop| hop.gateway.is_some()) {
+            return Err(RouteError::ScopeOfGateway);
+        }
+        Ok(Self { scope, ..self })
+    }
+
+    /// What the kernel knows it by.
+    pub const fn place(&self) -> RoutePlace {
+        self.place
+    }
+
+    /// The next hops, at least one.
+    pub fn next_hops(&self) -> &[NextHop] {
+        &self.next_hops
+    }
+
+    /// The address that the host itself sends from on this route.
+    pub const fn source(&self) -> Option<IpAddr> {
+        self.source
+    }
+
+    /// Its scope; global for IPv6.
+    pub const fn scope(&self) -> Scope {
+        self.scope
+    }
+}
+
+impl fmt::Display for Route {
+    /// As ip-route(8) takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.place.destination.fmt(f)?;
+        if let [hop] = &*self.next_hops {
+            write!(f, " {hop}")?;
+        }
+        if let Some(source) = self.source {
+            write!(f, " src {source}")?;
+        }
+        self.place.fmt_rest(f)?;
+        let usual = Self::new(self.place, Arc::clone(&self.next_hops)).map(|route| route.scope);
+        if usual != Ok(self.scope) {
+            write!(f, " scope {}", self.scope)?;
+        }
+        if self.next_hops.len() > 1 {
+            for hop in &*self.next_hops {
+                write!(f, " nexthop {hop}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a rule selects: packets for which all of it holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Selector {
+    /// They come from there.
+    pub from: Option<Network>,
+    /// They go there.
+    pub to: Option<Network>,
+    /// The name of the device that they came in on; `lo` for those of this host.
+    pub iif: Option<Arc<str>>,
+    /// The name of the device that their socket is bound to.
+    pub oif: Option<Arc<str>>,
+    /// The mark that they bear.
+    pub fwmark: Option<NonZeroU32>,
+}
+
+/// A rule that has a table looked up for some packets (ip-rule(8)).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Rule {
+    priority: u32,
+    family: Family,
+    selector: Selector,
+    table: Table,
+}
+
+/// Why there is no such rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// It would hold for all packets.
+    #[error("a rule must select something: write \"from\", \"to\", \"iif\", \"oif\" or \"fwmark\"")]
+    SelectsAll,
+    /// A network is of the other family.
+    #[error("\"from\" and \"to\" must be of the same family")]
+    Family,
+}
+
+impl Rule {
+    /// The priority of a rule of which nothing is said: just before that of the table `main`, as the
+    /// kernel gives it to the first rule.
+    pub const DEFAULT_PRIORITY: u32 = 32_765;
+
+    /// The rule of `family` that has `table` looked up for what `selector` says. Those of lower
+    /// `priority` come first.
+    ///
+    /// # Errors
+    ///
+    /// When it selects nothing in particular, or a network of another family.
+    pub fn new(
+        family: Family,
+        selector: Selector,
+        table: Table,
+        priority: u32,
+    ) -> Result<Self, RuleError> {
+        if selector == Selector::default() {
+            return Err(RuleError::SelectsAll);
+        }
+        let mut networks = [selector.from, selector.to].into_iter().flatten();
+        if networks.any(|network| network.family() != family) {
+            return Err(RuleError::Family);
+        }
+        Ok(Self {
+            priority,
+            family,
+            selector,
+            table,
+        })
+    }
+
+    /// The family of the packets.
+    pub const fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Which packets.
+    pub const fn selector(&self) -> &Selector {
+        &self.selector
+    }
+
+    /// Which table.
+    pub const fn table(&self) -> Table {
+        self.table
+    }
+
+    /// Its rank among the rules.
+    pub const fn priority(&self) -> u32 {
+        self.priority
+    }
+}
+
+impl fmt::Display for Rule {
+    /// As ip-rule(8) takes it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "priority {}", self.priority)?;
+        let Selector {
+            from,
+            to,
+            iif,
+            oif,
+            fwmark,
+        } = &self.selector;
+        if let Some(from) = from {
+            write!(f, " from {from}")?;
+        }
+        if let Some(to) = to {
+            write!(f, " to {to}")?;
+        }
+        if let Some(iif) = iif {
+            write!(f, " iif {iif}")?;
+        }
+        if let Some(oif) = oif {
+            write!(f, " oif {oif}")?;
+        }
+        if let Some(fwmark) = fwmark {
+            write!(f, " fwmark {fwmark:#x}")?;
+        }
+        write!(f, " lookup {}", self.table)?;
+        // Where nothing else says it.
+        if from.or(*to).is_none() {
+            write!(f, " ({})", self.family)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a route or a rule is known by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Routed {
+    /// A route, whatever it leads over.
+    Route(RoutePlace),
+    /// A rule.
+    Rule(Rule),
+}
+
+impl fmt::Display for Routed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Route(place) => write!(f, "route {place}"),
+            Self::Rule(rule) => write!(f, "rule {rule}"),
+        }
+    }
+}
+
+/// What `routes` and `rules` are known by.
+pub(crate) fn routed(routes: &[Route], rules: &[Rule]) -> impl Iterator<Item = Routed> {
+    let routes = routes.iter().map(|route| Routed::Route(route.place));
+    routes.chain(rules.iter().cloned().map(Routed::Rule))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn network(text: &str) -> Result<Network, NetworkError> {
+        text.parse()
+    }
+
+    fn place(text: &str) -> RoutePlace {
+        RoutePlace::new(network(text).unwrap(), Table::MAIN, None)
+    }
+
+    fn via(gateway: &str) -> NextHop {
+        NextHop::new(Some(gateway.parse().unwrap()), None).unwrap()
+    }
+
+    fn on(device: &str) -> NextHop {
+        NextHop::new(None, Some(device.into())).unwrap()
+    }
+
+    #[test]
+    fn a_network_has_no_bits_of_a_host() {
+        assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
+        assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
+        assert_eq!(network("::/0"), Ok(Network::everything(Family::V6)));
+        assert_eq!(network("0.0.0.0/0"), Ok(Network::everything(Family::V4)));
+        let error = network("10.1.2.3/8").unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "has bits beyond its prefix: write 10.0.0.0/8 for the network, or a longer prefix"
+        );
+        assert_eq!(network("10.0.0.0/33"), Err(NetworkError::Prefix(32)));
+        assert_eq!(network("2001:db8::/x"), Err(NetworkError::Prefix(128)));
+        assert_eq!(network("default"), Err(NetworkError::Address));
+    }
+
+    #[test]
+    fn a_metric_of_nothing_is_the_kernels_own() {
+        let six = network("2001:db8::/32").unwrap();
+        let metric = |network, metric| RoutePlace::new(network, Table::MAIN, metric).metric;
+        assert_eq!(metric(six, None), 1024);
+        assert_eq!(metric(six, Some(0)), 1024);
+        assert_eq!(metric(six, Some(7)), 7);
+        assert_eq!(metric(network("10.0.0.0/8").unwrap(), None), 0);
+    }
+
+    #[test]
+    fn the_scope_is_the_one_that_ip_route_chooses() {
+        let scope = |text, hops: &[NextHop]| Route::new(place(text), hops).unwrap().scope();
+        assert_eq!(scope("10.0.0.0/8", &[via("192.0.2.1")]), Scope::GLOBAL);
+        assert_eq!(scope("10.0.0.0/8", &[on("eth0")]), Scope::LINK);
+        assert_eq!(
+            scope("10.0.0.0/8", &[on("eth0"), on("eth1")]),
+            Scope::GLOBAL
+        );
+        assert_eq!(scope("2001:db8::/32", &[on("eth0")]), Scope::GLOBAL);
+    }
+
+    #[test]
+    fn what_the_kernel_would_refuse_whatever_it_holds_is_no_route() {
+        let route = |text, hops: &[NextHop]| Route::new(place(text), hops);
+        let four = || route("10.0.0.0/8", &[via("192.0.2.1")]).unwrap();
+        let six = || route("2001:db8::/32", &[on("eth0")]).unwrap();
+        assert_eq!(NextHop::new(None, None), Err(RouteError::LeadsNowhere));
+        assert_eq!(
+            via("192.0.2.1").on_link(),
+            Err(RouteError::OnLinkIncomplete)
+        );
+        assert_eq!(on("eth0").on_link(), Err(RouteError::OnLinkIncomplete));
+        assert_eq!(route("10.0.0.0/8", &[]), Err(RouteError::NoNextHop));
+        assert_eq!(
+            route("10.0.0.0/8", &[on("eth0"), via("2001:db8::1")]),
+            Err(RouteError::GatewayFamily {
+                destination: Family::V4
+            })
+        );
+        assert_eq!(
+            six().with_source("192.0.2.1".parse().unwrap()),
+            Err(RouteError::SourceFamily {
+                destination: Family::V6
+            })
+        );
+        assert_eq!(
+            six().with_scope(Scope::GLOBAL),
+            Err(RouteError::ScopeOfIpv6)
+        );
+        assert_eq!(
+            four().with_scope(Scope::LINK),
+            Err(RouteError::ScopeOfGateway)
+        );
+        assert!(four().with_scope(Scope(200)).is_ok());
+    }
+
+    #[test]
+    fn routes_are_written_as_ip_route_takes_them() {
+        let table = Table::new(100).unwrap();
+        let eth0: Arc<str> = "eth0".into();
+        let gateway = Some("192.0.2.1".parse().unwrap());
+        let hop = NextHop::new(gateway, Some(eth0))
+            .unwrap()
+            .on_link()
+            .unwrap();
+        let place_100 = RoutePlace::new(Network::everything(Family::V4), table, Some(5));
+        let route = Route::new(place_100, [hop])
+            .and_then(|route| route.with_source("192.0.2.9".parse().unwrap()))
+            .and_then(|route| route.with_scope(Scope(200)))
+            .unwrap();
+        assert_eq!(
+            route.to_string(),
+            "0.0.0.0/0 via 192.0.2.1 dev eth0 onlink src 192.0.2.9 table 100 metric 5 scope 200"
+        );
+        let weighed = via("2001:db8::2").with_weight(NonZeroU8::new(3).unwrap());
+        let route = Route::new(place("2001:db8:1::/48"), [via("2001:db8::1"), weighed]).unwrap();
+        assert_eq!(
+            route.to_string(),
+            "2001:db8:1::/48 nexthop via 2001:db8::1 nexthop via 2001:db8::2 weight 3"
+        );
+        assert_eq!(
+            Routed::Route(route.place()).to_string(),
+            "route 2001:db8:1::/48"
+        );
+    }
+
+    #[test]
+    fn a_rule_selects_something_of_one_family() {
+        let table = Table::new(100).unwrap();
+        let rule = |selector| Rule::new(Family::V4, selector, table, Rule::DEFAULT_PRIORITY);
+        assert_eq!(rule(Selector::default()), Err(RuleError::SelectsAll));
+        let six = Selector {
+            from: Some(network("2001:db8::/32").unwrap()),
+            ..Selector::default()
+        };
+        assert_eq!(rule(six), Err(RuleError::Family));
+        let all = Selector {
+            from: Some(network("10.0.0.0/8").unwrap()),
+            to: Some(network("192.0.2.1").unwrap()),
+            iif: Some("eth0".into()),
+            oif: Some("eth1".into()),
+            fwmark: NonZeroU32::new(16),
+        };
+        assert_eq!(
+            rule(all).unwrap().to_string(),
+            "priority 32765 from 10.0.0.0/8 to 192.0.2.1/32 iif eth0 oif eth1 fwmark 0x10 lookup 100"
+        );
+        let marked = Selector {
+            fwmark: NonZeroU32::new(1),
+            ..Selector::default()
+        };
+        let rule = rule(marked).unwrap();
+        assert_eq!(
+            Routed::Rule(rule).to_string(),
+            "rule priority 32765 fwmark 0x1 lookup 100 (IPv4)"
+        );
+    }
+}
