@@ -28,7 +28,7 @@ use vrrp_proto::params::VirtualMac;
 use vrrp_proto::{DesiredDevice, DeviceState, Family, InterfaceIndex, Link, MacAddress, Vrid};
 
 use crate::mirror::Mirror;
-use crate::netlink::{self, Message, NLMSG_DONE, NLMSG_ERROR};
+use crate::netlink::{self, Message, NLMSG_ERROR};
 
 // Attributes of a link (linux/if_link.h), and the length of struct ifinfomsg before them.
 const IFLA_LINK: u16 = 5;
@@ -434,19 +434,11 @@ impl Devices {
         self.sequence = self.sequence.wrapping_add(1);
         self.outgoing.clear();
         netlink::push_link_dump(self.sequence, &mut self.outgoing);
-        send(self.socket.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
         let mut known = Vec::new();
-        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
-            for message in Message::all_of(datagram) {
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.header.message_type {
-                    NLMSG_DONE | NLMSG_ERROR => return message.result().map(|()| known),
-                    _ => known.extend(parse(message.body)),
-                }
-            }
-        }
+        let (request, incoming) = (&self.outgoing, &mut self.incoming);
+        netlink::dump(&self.socket, request, self.sequence, incoming, |message| {
+            known.extend(parse(message.body));
+        })?;
         Ok(known)
     }
 }

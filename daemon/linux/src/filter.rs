@@ -134,6 +134,34 @@ pub(crate) fn all_but_from(port: u32) -> [Instruction; 4] {
     ]
 }
 
+/// Keeps the netlink messages by which the kernel notifies of routes and rules that bear the mark
+/// `protocol` and were not changed by the socket with the number `port`, and drops everything else: of a
+/// million routes of others not one wakes us.
+pub(crate) fn marked_by_others(protocol: u8, port: u32) -> [Instruction; 16] {
+    let port = u32::from_be_bytes(port.to_ne_bytes());
+    let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+    let protocol = u32::from(protocol);
+    [
+        do_(LOAD_HALF, NETLINK_TYPE),
+        if_(EQUAL, kind(libc::RTM_NEWROUTE), 1, 0),
+        if_(EQUAL, kind(libc::RTM_DELROUTE), 0, 2),
+        do_(LOAD_BYTE, ROUTE_PROTOCOL),
+        do_(JUMP, 6),
+        // Of the groups that it is bound to nothing is left but rules, which have it in an attribute.
+        do_(LOAD, RULE_ATTRIBUTES),
+        do_(LOAD_X, FRA_PROTOCOL),
+        do_(LOAD_WORD, FIND_ATTRIBUTE),
+        if_(EQUAL, 0, 5, 0),
+        do_(COPY_TO_X, 0),
+        do_(LOAD_BYTE_AT_X, 4),
+        if_(EQUAL, protocol, 0, 2),
+        do_(LOAD_WORD, NETLINK_PORT),
+        if_(EQUAL, port, 0, 1),
+        do_(RETURN, DROP),
+        do_(RETURN, KEEP),
+    ]
+}
+
 /// One instruction: struct sock_filter of linux/filter.h.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instruction {
@@ -168,6 +196,8 @@ const COPY_TO_X: u16 = 0x07; // tax
 const EQUAL: u16 = 0x15; // jeq #k
 const EQUAL_X: u16 = 0x1d; // jeq x
 const LOAD_WORD: u16 = 0x20; // ld [k]
+const LOAD_HALF: u16 = 0x28; // ldh [k]
+const LOAD_BYTE: u16 = 0x30; // ldb [k]
 const LOAD_WORD_AT_X: u16 = 0x40; // ld [x + k]
 const ANY_BIT: u16 = 0x45; // jset #k
 const LOAD_BYTE_AT_X: u16 = 0x50; // ldb [x + k]
@@ -181,13 +211,20 @@ const LOAD_X_IPV4_HEADER_LEN: u16 = 0xb1; // ldxb 4*([k]&0xf)
 const KEEP: u32 = u32::MAX;
 const DROP: u32 = 0;
 
-/// Where struct nlmsghdr has nlmsg_seq and nlmsg_pid.
+/// Where struct nlmsghdr has nlmsg_type, nlmsg_seq and nlmsg_pid.
+const NETLINK_TYPE: u32 = 4;
 const NETLINK_SEQUENCE: u32 = 8;
 const NETLINK_PORT: u32 = 12;
 /// Where the attributes of an address message begin: behind struct nlmsghdr and struct ifaddrmsg.
 const ADDRESS_ATTRIBUTES: u32 = 24;
 /// The attribute of an address message that holds the address (linux/if_addr.h).
 const IFA_ADDRESS: u32 = 1;
+/// Where struct rtmsg of a route message has rtm_protocol.
+const ROUTE_PROTOCOL: u32 = 21;
+/// Where the attributes of a rule message begin, behind struct nlmsghdr and struct fib_rule_hdr, and
+/// the one with the protocol (linux/fib_rules.h).
+const RULE_ATTRIBUTES: u32 = 28;
+const FRA_PROTOCOL: u32 = 21;
 /// A load from here looks from offset A on for the netlink attribute X, and gives its offset or 0
 /// (SKF_AD_OFF + SKF_AD_NLATTR of linux/filter.h).
 const FIND_ATTRIBUTE: u32 = 0xffff_f00c;

@@ -13,6 +13,7 @@
 //! - [`plan`]: pure; compares what the engine wants with the mirror and gives ordered changes,
 //!   which [`request`] carries out.
 //! - [`device`]: the interfaces with virtual MAC addresses, planned and made.
+//! - [`routing`]: the same for routes and rules, as long as there are any.
 //! - [`refusals`]: pure; which addresses packets are refused to. [`refuse`] has it done by nf_tables.
 //! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
@@ -36,5 +37,6 @@ pub mod poller;
 pub mod refusals;
 pub mod refuse;
 pub mod request;
+pub mod routing;
 pub mod socket;
 mod sys;

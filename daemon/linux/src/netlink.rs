@@ -13,8 +13,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 
 use netlink_packet_core::{
-    NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer, NetlinkHeader,
-    NetlinkMessage, NlasIterator, Parseable,
+    NLM_F_CREATE, NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_EXCL, NLM_F_REQUEST, NetlinkBuffer,
+    NetlinkHeader, NetlinkMessage, NlasIterator, Parseable,
 };
 use netlink_packet_route::address::{
     AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
@@ -24,7 +24,7 @@ use netlink_packet_route::link::{
 };
 use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::sys::socket::{
-    MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, socket,
+    MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send, socket,
 };
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
@@ -37,7 +37,7 @@ pub(crate) const DATAGRAM_LEN: usize = 32 << 10;
 
 // Message types of linux/netlink.h.
 pub(crate) const NLMSG_ERROR: u16 = 2;
-pub(crate) const NLMSG_DONE: u16 = 3;
+const NLMSG_DONE: u16 = 3;
 
 // Attributes of a link (linux/if_link.h).
 const IFLA_ADDRESS: u16 = 1;
@@ -207,6 +207,36 @@ pub(crate) fn push(message: RouteNetlinkMessage, flags: u16, sequence: u32, buff
     let start = buffer.len();
     buffer.resize(start + message.buffer_len(), 0);
     message.serialize(&mut buffer[start..]);
+}
+
+/// Sends the request for a dump, which has the number `sequence`, and gives each message of the answer
+/// to `each`. `false` when what is dumped changed meanwhile (NLM_F_DUMP_INTR).
+pub(crate) fn dump(
+    socket: &OwnedFd,
+    request: &[u8],
+    sequence: u32,
+    incoming: &mut [u8],
+    mut each: impl FnMut(&Message<'_>),
+) -> io::Result<bool> {
+    send(socket.as_raw_fd(), request, MsgFlags::empty())?;
+    let mut consistent = true;
+    while let Some(datagram) = receive(socket, incoming)? {
+        for message in Message::all_of(datagram) {
+            if message.header.sequence_number != sequence {
+                continue;
+            }
+            consistent &= message.header.flags & NLM_F_DUMP_INTR == 0;
+            match message.header.message_type {
+                NLMSG_DONE | NLMSG_ERROR => return message.result().map(|()| consistent),
+                _ => each(&message),
+            }
+        }
+    }
+    // The kernel fills in the next part while the one before is received.
+    Err(io::Error::new(
+        io::ErrorKind::UnexpectedEof,
+        "a dump without an end",
+    ))
 }
 
 /// One message of a datagram: its header, and what follows that.

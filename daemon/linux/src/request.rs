@@ -8,12 +8,11 @@ use std::collections::VecDeque;
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use netlink_packet_core::NLM_F_DUMP_INTR;
 use nix::sys::socket::{MsgFlags, send};
 
 use crate::batch;
 use crate::mirror::{Dump, Event, Mirror};
-use crate::netlink::{self, Message, NLMSG_DONE, NLMSG_ERROR};
+use crate::netlink::{self, Message, NLMSG_ERROR};
 use crate::plan::{Change, arrange};
 
 /// How many changes go out together. If the kernel refuses them all, the refusals fit into the
@@ -21,7 +20,7 @@ use crate::plan::{Change, arrange};
 const BATCH: usize = 256;
 
 /// How often a dump is tried that changes while it is being taken.
-const DUMP_ATTEMPTS: u32 = 100;
+pub(crate) const DUMP_ATTEMPTS: u32 = 100;
 
 /// A netlink socket for requests.
 #[derive(Debug)]
@@ -145,32 +144,20 @@ impl Requests {
         self.dumps = self.dumps.wrapping_add(1);
         self.outgoing.clear();
         push_request(self.dumps, &mut self.outgoing);
-        self.send()?;
-        let mut consistent = true;
-        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
-            for message in Message::all_of(datagram) {
-                if message.header.sequence_number != self.dumps {
-                    continue;
+        let (request, incoming) = (&self.outgoing, &mut self.incoming);
+        netlink::dump(
+            &self.socket,
+            request,
+            self.dumps,
+            incoming,
+            |message| match message.event() {
+                Some(Event::Link(link)) => dump.links.push(link),
+                Some(Event::AddressAdded(interface, held)) => {
+                    dump.addresses.push((interface, held));
                 }
-                consistent &= message.header.flags & NLM_F_DUMP_INTR == 0;
-                match message.header.message_type {
-                    NLMSG_DONE | NLMSG_ERROR => return message.result().map(|()| consistent),
-                    _ => {}
-                }
-                match message.event() {
-                    Some(Event::Link(link)) => dump.links.push(link),
-                    Some(Event::AddressAdded(interface, held)) => {
-                        dump.addresses.push((interface, held));
-                    }
-                    Some(Event::LinkRemoved(_) | Event::AddressRemoved(..)) | None => {}
-                }
-            }
-        }
-        // The kernel fills in the next part while the one before is received.
-        Err(io::Error::new(
-            io::ErrorKind::UnexpectedEof,
-            "a dump without an end",
-        ))
+                Some(Event::LinkRemoved(_) | Event::AddressRemoved(..)) | None => {}
+            },
+        )
     }
 
     fn send(&self) -> io::Result<()> {

@@ -1,5 +1,5 @@
 //! The system calls that have no safe wrapper which fits: sendmmsg(2) and recvmmsg(2) without an
-//! allocation, and to addresses of packet(7).
+//! allocation, and to addresses of packet(7); options of netlink(7).
 #![expect(unsafe_code, reason = "system calls that take pointers")]
 
 use std::io::{self, IoSlice};
@@ -241,6 +241,26 @@ pub(crate) fn overflowed(socket: BorrowedFd<'_>) -> io::Result<u32> {
     };
     if result == 0 {
         Ok(values[DROPS])
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Switches an option of netlink(7) on.
+pub(crate) fn set_netlink_option(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the kernel reads as many bytes as there are of an integer that lives through the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_NETLINK,
+            option,
+            (&raw const on).cast(),
+            socklen(size_of_val(&on)),
+        )
+    };
+    if result == 0 {
+        Ok(())
     } else {
         Err(io::Error::last_os_error())
     }

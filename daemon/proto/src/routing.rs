@@ -184,10 +184,15 @@ impl NextHop {
     ///
     /// # Errors
     ///
-    /// When there is neither.
+    /// When there is neither, or the gateway is a link-local address without a device.
     pub fn new(gateway: Option<IpAddr>, device: Option<Arc<str>>) -> Result<Self, RouteError> {
         if gateway.is_none() && device.is_none() {
             return Err(RouteError::LeadsNowhere);
+        }
+        if let (Some(IpAddr::V6(gateway)), None) = (gateway, &device)
+            && gateway.is_unicast_link_local()
+        {
+            return Err(RouteError::LinkLocal { gateway });
         }
         Ok(Self {
             gateway,
@@ -324,6 +329,12 @@ pub enum RouteError {
     /// A next hop has neither.
     #[error("a next hop is a gateway, a device, or both")]
     LeadsNowhere,
+    /// A gateway that is a neighbour on any link, and nobody says on which.
+    #[error("{gateway} is a link-local address: name the device, too")]
+    LinkLocal {
+        /// The gateway.
+        gateway: Ipv6Addr,
+    },
     /// An on-link next hop lacks one of them.
     #[error("on-link needs both the gateway and the device that it is a neighbour on")]
     OnLinkIncomplete,
@@ -360,7 +371,11 @@ impl Route {
         place: RoutePlace,
         next_hops: impl Into<Arc<[NextHop]>>,
     ) -> Result<Self, RouteError> {
-        let next_hops = next_hops.into();
+        let mut next_hops = next_hops.into();
+        if let [hop] = &*next_hops {
+            // The share of a single one is all.
+            next_hops = Arc::from([hop.clone().with_weight(NonZeroU8::MIN)]);
+        }
         let destination = place.destination.family();
         if next_hops.is_empty() {
             return Err(RouteError::NoNextHop);
@@ -490,6 +505,9 @@ pub enum RuleError {
     /// It would hold for all packets.
     #[error("a rule must select something: write \"from\", \"to\", \"iif\", \"oif\" or \"fwmark\"")]
     SelectsAll,
+    /// A network is everything.
+    #[error("{0} selects everything: leave it out")]
+    Everything(Network),
     /// A network is of the other family.
     #[error("\"from\" and \"to\" must be of the same family")]
     Family,
@@ -516,8 +534,11 @@ impl Rule {
             return Err(RuleError::SelectsAll);
         }
         let mut networks = [selector.from, selector.to].into_iter().flatten();
-        if networks.any(|network| network.family() != family) {
+        if networks.clone().any(|network| network.family() != family) {
             return Err(RuleError::Family);
+        }
+        if let Some(everything) = networks.find(|network| network.prefix == 0) {
+            return Err(RuleError::Everything(everything));
         }
         Ok(Self {
             priority,
@@ -671,6 +692,12 @@ mod tests {
         let four = || route("10.0.0.0/8", &[via("192.0.2.1")]).unwrap();
         let six = || route("2001:db8::/32", &[on("eth0")]).unwrap();
         assert_eq!(NextHop::new(None, None), Err(RouteError::LeadsNowhere));
+        let gateway = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+        assert_eq!(
+            NextHop::new(Some(gateway.into()), None),
+            Err(RouteError::LinkLocal { gateway })
+        );
+        assert!(NextHop::new(Some(gateway.into()), Some("eth0".into())).is_ok());
         assert_eq!(
             via("192.0.2.1").on_link(),
             Err(RouteError::OnLinkIncomplete)
@@ -740,6 +767,16 @@ mod tests {
             ..Selector::default()
         };
         assert_eq!(rule(six), Err(RuleError::Family));
+        let everything = Network::everything(Family::V4);
+        let from_everywhere = Selector {
+            from: Some(everything),
+            iif: Some("eth0".into()),
+            ..Selector::default()
+        };
+        assert_eq!(
+            rule(from_everywhere),
+            Err(RuleError::Everything(everything))
+        );
         let all = Selector {
             from: Some(network("10.0.0.0/8").unwrap()),
             to: Some(network("192.0.2.1").unwrap()),

@@ -4,6 +4,7 @@ use std::os::unix::net::UnixStream;
 
 use vrrp_config::{Secrets, load};
 use vrrp_linux::cleanup::{Cleaned, cleanup as clean_up};
+use vrrp_linux::routing;
 
 use crate::cli::CleanupOptions;
 use crate::{Failed, print};
@@ -17,6 +18,8 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         )));
     }
     options.place.enter()?;
+    // Before the addresses, as a master gives both away.
+    let routes = clean_up_routes();
     // The configuration matters only where the kernel does not say whose an address is. That it
     // is missing or wrong must not keep the marked addresses on this host.
     let loaded = load(&options.configuration.file, Secrets::Skip)
@@ -63,6 +66,24 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         let _ = Failed::General.because(failure);
     }
     if failures.is_empty() && stubborn.is_empty() && table_failure.is_none() {
+        routes
+    } else {
+        Err(Failed::General)
+    }
+}
+
+/// Removes routes and rules. That it fails must not keep the addresses on this host.
+fn clean_up_routes() -> Result<(), Failed> {
+    let routing::Cleaned { removed, failures } = routing::cleanup().map_err(|error| {
+        Failed::General.because(format_args!("cannot ask the kernel for routes: {error}"))
+    })?;
+    for what in &removed {
+        print(&format!("removed {what}\n"))?;
+    }
+    for failure in &failures {
+        let _ = Failed::General.because(failure);
+    }
+    if failures.is_empty() {
         Ok(())
     } else {
         Err(Failed::General)

@@ -223,6 +223,14 @@ fn write_report(report: Report) {
             instance = %router, %address,
             "{router}: {address} was added here although this host is not master; taken off",
         ),
+        Report::RoutingRepaired { router, what } => warn!(
+            instance = %router, %what,
+            "{router}: {what} was gone although this host is master; put back",
+        ),
+        Report::RoutingStray { router, what } => warn!(
+            instance = %router, %what,
+            "{router}: {what} was added here although this host is not master; taken away",
+        ),
         Report::Verdict {
             tracker,
             well,

@@ -66,6 +66,13 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         if let Some(hmac) = &instance.hmac {
             let _ = writeln!(text, "  {}", signatures(hmac));
         }
+        // They are there while it is master.
+        for route in &instance.routes {
+            let _ = writeln!(text, "  route {route}");
+        }
+        for rule in &instance.rules {
+            let _ = writeln!(text, "  rule {rule}");
+        }
         notes(instance, &mut text);
     }
     if snapshot.lost > 0 {
@@ -164,6 +171,14 @@ fn notes(instance: &RouterStatus, text: &mut String) {
     note(
         counters.strays,
         "times a virtual address was found here that was not ours to hold",
+    );
+    note(
+        counters.routing_repairs,
+        "times a route or a rule was gone and was put back",
+    );
+    note(
+        counters.routing_strays,
+        "times a route or a rule was found here that was not ours to hold",
     );
     note(
         counters.second_masters,

@@ -92,6 +92,24 @@ fn what_another_socket_asked_for_is_heard_of() {
     assert!(keeps(&all_but_from(7), &of(0)));
 }
 
+#[test]
+fn only_marked_routes_and_rules_that_others_change_are_heard_of() {
+    let program = marked_by_others(0x56, 7);
+    for kind in [libc::RTM_NEWROUTE, libc::RTM_DELROUTE] {
+        assert!(keeps(&program, &route(kind, 0x56, 8)), "another's");
+        assert!(keeps(&program, &route(kind, 0x56, 0)), "the kernel's");
+        assert!(!keeps(&program, &route(kind, 0x56, 7)), "our own");
+        assert!(!keeps(&program, &route(kind, 186, 8)), "of BGP");
+    }
+    for kind in [libc::RTM_NEWRULE, libc::RTM_DELRULE] {
+        assert!(keeps(&program, &rule(kind, Some(0x56), 8)), "another's");
+        assert!(!keeps(&program, &rule(kind, Some(0x56), 7)), "our own");
+        assert!(!keeps(&program, &rule(kind, Some(2), 0)), "the kernel's");
+        assert!(!keeps(&program, &rule(kind, None, 8)), "of nobody");
+    }
+    assert!(!keeps(&program, &[]));
+}
+
 fn vrids() -> impl Iterator<Item = Vrid> {
     (1..=255).filter_map(Vrid::new)
 }
@@ -118,6 +136,41 @@ fn notification(port: u32, sequence: [u8; 4], address: [u8; 4]) -> Vec<u8> {
         &[2, 24, 0, 0, 2, 0, 0, 0],
         &attribute(2, [1, 1, 1, 1]),
         &attribute(1, address),
+    ]
+    .concat()
+}
+
+/// A route message without attributes.
+fn route(kind: u16, protocol: u8, port: u32) -> Vec<u8> {
+    message(kind, port, &[2, 16, 0, 0, 254, protocol, 0, 1, 0, 0, 0, 0])
+}
+
+/// A rule message with an attribute before FRA_PROTOCOL.
+fn rule(kind: u16, protocol: Option<u8>, port: u32) -> Vec<u8> {
+    let header = [2, 0, 0, 0, 100, 0, 0, 1, 0, 0, 0, 0];
+    let attribute = |kind: u16, value: u8| {
+        let [low, high] = kind.to_ne_bytes();
+        [5_u16.to_ne_bytes(), [low, high], [value, 0], [0, 0]].concat()
+    };
+    let protocol = protocol.map(|protocol| attribute(21, protocol));
+    let body = [
+        &header[..],
+        &attribute(15, 0x56),
+        &protocol.unwrap_or_default(),
+    ]
+    .concat();
+    message(kind, port, &body)
+}
+
+/// A netlink message.
+fn message(kind: u16, port: u32, body: &[u8]) -> Vec<u8> {
+    [
+        &(16 + u32::try_from(body.len()).unwrap()).to_ne_bytes()[..],
+        &kind.to_ne_bytes(),
+        &[0, 0],
+        &[0, 0, 0, 0],
+        &port.to_ne_bytes(),
+        body,
     ]
     .concat()
 }
@@ -157,6 +210,8 @@ fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
             EQUAL_X => branch(a == x),
             LOAD_WORD if k == FIND_ATTRIBUTE => a = find_attribute(packet, a, x),
             LOAD_WORD => a = word(k)?,
+            LOAD_HALF => a = word(k)? >> 16,
+            LOAD_BYTE => a = u32::from(byte(k)?),
             LOAD_WORD_AT_X => a = word(x + k)?,
             ANY_BIT => branch(a & k != 0),
             LOAD_BYTE_AT_X => a = u32::from(byte(x + k)?),

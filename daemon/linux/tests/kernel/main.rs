@@ -17,6 +17,7 @@ mod ipv6;
 mod namespace;
 mod packets;
 mod refuse;
+mod routing;
 mod steady;
 mod takeover;
 
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         namespace::TESTS,
         packets::TESTS,
         refuse::TESTS,
+        routing::TESTS,
         steady::TESTS,
         takeover::TESTS,
     ]

@@ -9,6 +9,10 @@ use super::*;
 
 #[test]
 fn the_table_says_who_is_master_and_why() {
+    let mut master = instance("VI_1", 51, State::Master);
+    master.routes = vec!["10.1.0.0/16 via 192.168.224.1".to_owned()];
+    master.rules = vec!["priority 1000 from 10.9.0.0/16 lookup 100".to_owned()];
+    master.counters.routing_repairs = 2;
     let mut backup = instance("VI_2", 52, State::Backup);
     backup.cause = "192.168.198.12 has the same priority 100 and the greater address".into();
     backup.master = Some(PeerStatus {
@@ -31,7 +35,7 @@ fn the_table_says_who_is_master_and_why() {
         ..DropCounts::default()
     };
     let snapshot = Snapshot {
-        instances: vec![instance("VI_1", 51, State::Master), backup],
+        instances: vec![master, backup],
         trackers: vec![TrackerStatus {
             name: "httpd_check".into(),
             well: Some(false),
@@ -48,6 +52,9 @@ fn the_table_says_who_is_master_and_why() {
     VI_2      backup  2 min  80 = 100 httpd_check -20  eth1       52    192.168.198.12 (100)        192.168.224.52/24
 
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
+      route 10.1.0.0/16 via 192.168.224.1
+      rule priority 1000 from 10.9.0.0/16 lookup 100
+      2 times a route or a rule was gone and was put back
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
       HMAC: signs with key 1, others may go without; 192.168.198.11 with key 1; 192.168.198.13 with key 2 (its clock is 3 s ahead); 192.168.198.14 with key 2 (its clock is 2 s behind)
       3 packets dropped because its checksum is wrong
@@ -123,6 +130,8 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         source_ipv6: None,
         master: None,
         addresses: Arc::from([format!("192.168.224.{vrid}/24").parse().unwrap()]),
+        routes: vec![],
+        rules: vec![],
         checksum: ChecksumForm::MessageOnly,
         others: Vec::new(),
         hmac: None,

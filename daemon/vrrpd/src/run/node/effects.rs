@@ -1,5 +1,5 @@
-//! What the engine wants, carried out together: advertisements, then addresses, then
-//! announcements, and the log last.
+//! What the engine wants, carried out together: advertisements, then addresses with the routes around
+//! them, then announcements, and the log last.
 
 use std::collections::BTreeSet;
 use std::io::ErrorKind;
@@ -60,6 +60,7 @@ impl Node {
                     None => self.sockets.queue(interface, source, message),
                 },
                 Output::Kernel(desired) => self.scratch.desired.push(desired),
+                Output::Routing(desired) => self.routing.desired.push(desired),
                 Output::Device(device) => {
                     // The last wish counts.
                     self.scratch
@@ -77,8 +78,10 @@ impl Node {
             self.complaints.tell(Level::WARN, text);
         });
         self.flush_frames();
+        self.release_routing();
         let later = self.change_devices();
         self.change_addresses();
+        self.hold_routing();
         self.retire_devices(later);
         self.is_second_look = false;
         self.announce();
@@ -206,6 +209,9 @@ impl Node {
             return;
         }
         self.requests.apply(changes, &mut self.mirror, failures);
+        if self.routing.is_affected_by_own(changes, &self.mirror) {
+            self.look_again_at = Some(clock::now());
+        }
         if self.is_second_look {
             let late = unannounced(changes, &self.mirror, announcements);
             announcements.extend(late);

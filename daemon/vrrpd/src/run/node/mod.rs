@@ -7,6 +7,7 @@
 
 mod effects;
 mod refusal;
+mod routing;
 
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -30,6 +31,7 @@ use vrrp_proto::{
     Announcement, Desired, DesiredDevice, Due, Engine, Input, Instant, InterfaceIndex, Report,
 };
 
+use self::routing::RoutingState;
 use super::complaints::Complaints;
 use super::inbox::{Inbox, Message};
 use super::janitor::Janitor;
@@ -41,6 +43,7 @@ const TIMER: u64 = 1 << 32;
 const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
 const REFUSER: u64 = TIMER + 3;
+const ROUTING: u64 = TIMER + 4;
 
 /// How many batches of packets are taken from one socket in one turn, unless a take-over is due.
 const BATCHES: usize = 32;
@@ -71,6 +74,7 @@ pub(crate) struct Node {
     monitor: Monitor,
     requests: Requests,
     mirror: Mirror,
+    routing: RoutingState,
     sockets: Sockets,
     announcer: AnnounceSocket,
     pacer: Pacer,
@@ -137,6 +141,7 @@ impl Node {
             monitor,
             requests,
             mirror: Mirror::new(),
+            routing: RoutingState::default(),
             sockets: Sockets::default(),
             announcer: AnnounceSocket::open()?,
             pacer: Pacer::default(),
@@ -160,6 +165,7 @@ impl Node {
         node.act_after_change();
         node.remove_strays();
         node.remove_former_refusals();
+        node.clean_routing();
         Ok((node, inbox, observer))
     }
 
@@ -237,6 +243,7 @@ impl Node {
                 INBOX => changed |= self.take_messages(now),
                 MONITOR => changed |= self.take_events(now),
                 REFUSER => self.take_changes_of_refusals(now),
+                ROUTING => self.take_routing_news(now),
                 socket => self.take_packets(now, socket),
             }
         }
@@ -347,8 +354,9 @@ impl Node {
                 self.look_again_at = Some(now + SECOND_LOOK);
             }
         }
-        let mut changed = false;
+        let (mut changed, mut routes_may_be_gone) = (false, false);
         for event in self.scratch.events.drain(..) {
+            routes_may_be_gone |= self.routing.is_affected_by(&event, &self.mirror);
             if let Some(input) = self.mirror.apply(event) {
                 self.engine.handle(now, input);
                 changed = true;
@@ -357,6 +365,8 @@ impl Node {
         if self.mirror.is_in_doubt() {
             changed = true;
             self.look_or_complain(now);
+        } else if routes_may_be_gone {
+            self.look_at_routing(now);
         }
         changed
     }
@@ -377,6 +387,7 @@ impl Node {
             self.complaints.tell(Level::ERROR, text);
             self.look_again_at = Some(now + SECOND_LOOK);
         }
+        self.look_at_routing(now);
     }
 
     /// Looks at everything again, and asks for everything again.

@@ -1,0 +1,378 @@
+use std::num::NonZeroU8;
+
+use proptest::prelude::*;
+use vrrp_proto::routing::{NextHop, RoutePlace, Scope, Selector, Table};
+use vrrp_proto::{Family, Input};
+
+use super::super::mirror::Dump;
+use super::*;
+
+const ETH: InterfaceIndex = InterfaceIndex(2);
+const OTHER: InterfaceIndex = InterfaceIndex(3);
+
+#[test]
+fn what_is_missing_is_added_and_what_is_there_is_left() {
+    let desired = hold(&[four(1, "eth0"), four(2, "eth0")], &[rule(1)]);
+    let mut mirror = filled([shown(&four(1, "eth0"))], []);
+    assert_eq!(
+        planned(&desired, &mut mirror),
+        [
+            "add the route 10.2.0.0/16 dev eth0",
+            "add the rule priority 1000 from 10.1.0.0/16 lookup 100",
+        ]
+    );
+    assert_eq!(planned(&desired, &mut mirror), [""; 0]);
+}
+
+#[test]
+fn a_route_that_leads_elsewhere_is_replaced() {
+    let mut mirror = filled([shown(&four(1, "eth0"))], []);
+    assert_eq!(
+        planned(&hold(&[four(1, "eth1")], &[]), &mut mirror),
+        [
+            "delete the route 10.1.0.0/16",
+            "add the route 10.1.0.0/16 dev eth1"
+        ]
+    );
+}
+
+#[test]
+fn a_device_that_the_kernel_has_found_is_no_difference() {
+    let gateway = Some("10.0.0.1".parse().unwrap());
+    let route = Route::new(place(1), [NextHop::new(gateway, None).unwrap()]).unwrap();
+    let mut found = shown(&route);
+    found.legs[0].device = Some(ETH);
+    let mut mirror = filled([found.clone()], []);
+    assert_eq!(
+        planned(&hold(std::slice::from_ref(&route), &[]), &mut mirror),
+        [""; 0]
+    );
+
+    // The other way round: what was asked for is shown with its device by the next dump.
+    let mut mirror = Mirror::new();
+    assert_eq!(planned(&hold(&[route], &[]), &mut mirror).len(), 1);
+    assert!(mirror.may_lead_over(OTHER), "it may be any");
+    let routes = vec![found];
+    let news = mirror.replace(Dump {
+        routes,
+        ..Dump::default()
+    });
+    assert!(news.is_empty(), "{news:?}");
+    assert!(mirror.may_lead_over(ETH) && !mirror.may_lead_over(OTHER));
+}
+
+#[test]
+fn what_the_kernel_took_of_an_ipv6_route_is_given_back() {
+    let route = six(1, &["eth0", "eth1"]);
+    let mut left = shown(&route);
+    left.legs.remove(0);
+    let mut mirror = filled([left.clone()], []);
+    assert_eq!(
+        planned(&hold(std::slice::from_ref(&route), &[]), &mut mirror),
+        ["give 1 next hops back to the route 2001:db8:1::/48 nexthop dev eth0 nexthop dev eth1"]
+    );
+    assert!(shown(&route).fits(&mirror.routes(route.place())[0]));
+
+    // Of IPv4 the kernel keeps all of a route or nothing, so that this is another one.
+    let several = [on("eth0"), on("eth1")];
+    let route = Route::new(place(1), several).unwrap();
+    let mut other = shown(&route);
+    other.legs.remove(0);
+    let mut mirror = filled([other], []);
+    assert_eq!(planned(&hold(&[route], &[]), &mut mirror).len(), 2);
+}
+
+#[test]
+fn next_hops_are_compared_without_their_order_and_with_their_shares() {
+    let weighed = |weight| on("eth1").with_weight(NonZeroU8::new(weight).unwrap());
+    let route = |weight| Route::new(place(1), [on("eth0"), weighed(weight)]).unwrap();
+    let mut swapped = shown(&route(2));
+    swapped.legs.reverse();
+    assert!(shown(&route(2)).fits(&swapped));
+    assert!(!shown(&route(3)).fits(&swapped));
+}
+
+#[test]
+fn a_device_that_does_not_exist_is_named() {
+    let desired = hold(&[four(1, "eth9"), four(2, "eth0")], &[]);
+    let (mut changes, mut failures) = (Vec::new(), Vec::new());
+    plan(
+        &[desired],
+        device,
+        &mut Mirror::new(),
+        &mut changes,
+        &mut failures,
+    );
+    assert_eq!(texts(&changes), ["add the route 10.2.0.0/16 dev eth0"]);
+    let failures: Vec<_> = failures.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        failures,
+        ["VI_1: cannot add the route 10.1.0.0/16 dev eth9: there is no device eth9"]
+    );
+}
+
+#[test]
+fn the_last_wish_of_a_turn_counts() {
+    let held = hold(&[four(1, "eth0")], &[rule(1)]);
+    let both = [held.clone(), release(&held)];
+    let turn = |desired: &[DesiredRouting], mirror: &mut Mirror| {
+        let mut changes = Vec::new();
+        plan(desired, device, mirror, &mut changes, &mut Vec::new());
+        texts(&changes)
+    };
+    assert_eq!(turn(&both, &mut Mirror::new()), [""; 0]);
+    let there = || filled([shown(&four(1, "eth0"))], [rule(1)]);
+    assert_eq!(turn(&both, &mut there()).len(), 2);
+    let again = [release(&held), held];
+    assert_eq!(turn(&again, &mut there()), [""; 0]);
+}
+
+#[test]
+fn what_the_kernel_refuses_is_taken_back() {
+    let before = || filled([shown(&four(1, "eth0"))], [rule(1)]);
+    let mut mirror = before();
+    let desired = [
+        hold(&[four(1, "eth1"), four(2, "eth0")], &[rule(2)]),
+        release(&hold(&[], &[rule(1)])),
+    ];
+    let mut changes = Vec::new();
+    plan(&desired, device, &mut mirror, &mut changes, &mut Vec::new());
+    assert_eq!(changes.len(), 5);
+    for change in changes.iter().rev() {
+        mirror.refused(change);
+    }
+    assert!(mirror.all_routes().eq(before().all_routes()));
+    assert!(mirror.all_rules().eq(before().all_rules()));
+}
+
+#[test]
+fn strays_are_what_nobody_wants() {
+    let mut odd = shown(&four(3, "eth0"));
+    odd.odd = true;
+    let mut mirror = filled([shown(&four(1, "eth0")), odd], [rule(1), rule(2)]);
+    let mut changes = Vec::new();
+    let wanted = [Routed::Route(place(1)), Routed::Rule(rule(2))];
+    strays(&mut mirror, |what| wanted.contains(what), &mut changes);
+    assert_eq!(
+        texts(&changes),
+        [
+            "delete the route 10.3.0.0/16",
+            "delete the rule priority 1000 from 10.1.0.0/16 lookup 100"
+        ]
+    );
+}
+
+#[test]
+fn a_dump_tells_what_is_different() {
+    let mut mirror = filled(
+        [shown(&four(1, "eth0")), shown(&four(2, "eth0"))],
+        [rule(1)],
+    );
+    let news = mirror.replace(Dump {
+        routes: vec![shown(&four(1, "eth1")), shown(&four(2, "eth0"))],
+        rules: vec![rule(2)],
+    });
+    let news: Vec<_> = news.iter().map(describe).collect();
+    assert_eq!(
+        news,
+        [
+            "- route 10.1.0.0/16",
+            "- rule priority 1000 from 10.1.0.0/16 lookup 100",
+            "+ route 10.1.0.0/16",
+            "+ rule priority 1000 from 10.2.0.0/16 lookup 100",
+        ]
+    );
+}
+
+proptest! {
+    #[test]
+    fn carrying_out_plans_gives_what_is_desired(
+        observed in any_observed(),
+        rules in prop::collection::btree_set(0_u8..4, 0..4),
+        wishes in prop::collection::vec(any_desired(), 1..4),
+    ) {
+        let rules: Vec<Rule> = rules.into_iter().map(rule).collect();
+        let mut mirror = filled(observed.clone(), rules.clone());
+        let mut changes = Vec::new();
+        plan(&wishes, device, &mut mirror, &mut changes, &mut Vec::new());
+        // As the node carries them out.
+        let mut kernel = filled(observed, rules);
+        let (gone, come): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.deletes());
+        for change in gone.into_iter().chain(come) {
+            kernel.applied(change);
+        }
+        for place in (0..4).map(place) {
+            let shown = kernel.routes(place).len();
+            prop_assert_eq!(mirror.routes(place).len(), shown);
+            for route in mirror.routes(place) {
+                prop_assert!(kernel.routes(place).iter().any(|other| route.fits(other)));
+            }
+        }
+        prop_assert!(mirror.all_rules().eq(kernel.all_rules()));
+        // What nobody said anything about later is as it was wanted.
+        let last = &wishes[wishes.len() - 1];
+        for route in &last.routes {
+            let there = kernel.routes(route.place());
+            prop_assert!(there.len() == 1 && shown(route).fits(&there[0]), "{}", route);
+        }
+        for wanted in &last.rules {
+            prop_assert!(kernel.has_rule(wanted));
+        }
+        for released in &last.release {
+            let is_held = match released {
+                Routed::Route(place) => {
+                    let is_wanted = last.routes.iter().any(|route| route.place() == *place);
+                    is_wanted != kernel.routes(*place).is_empty()
+                }
+                Routed::Rule(rule) => last.rules.contains(rule) == kernel.has_rule(rule),
+            };
+            prop_assert!(is_held, "{}", released);
+        }
+        prop_assert_eq!(planned(last, &mut mirror), [""; 0]);
+    }
+}
+
+/// What a kernel may hold: the same route not twice.
+fn any_observed() -> impl Strategy<Value = Vec<Installed>> {
+    prop::collection::vec(any_installed(), 0..6).prop_map(|mut routes| {
+        let mut seen: Vec<Installed> = Vec::new();
+        routes.retain(|route| {
+            let is_new = !seen.iter().any(|other| route.fits(other));
+            seen.push(route.clone());
+            is_new
+        });
+        routes
+    })
+}
+
+fn any_installed() -> impl Strategy<Value = Installed> {
+    let odd = prop::bool::weighted(0.1);
+    (any_route(), odd).prop_map(|(route, odd)| Installed {
+        odd,
+        ..shown(&route)
+    })
+}
+
+fn any_route() -> impl Strategy<Value = Route> {
+    let device = || prop_oneof![Just("eth0"), Just("eth1")];
+    prop_oneof![
+        (0_u8..4, device()).prop_map(|(number, device)| four(number, device)),
+        (0_u8..2, prop::collection::vec(device(), 1..3)).prop_map(|(n, devices)| six(n, &devices)),
+    ]
+}
+
+fn any_desired() -> impl Strategy<Value = DesiredRouting> {
+    let routes = prop::collection::vec(any_route(), 0..4);
+    let rules = prop::collection::btree_set(0_u8..4, 0..4);
+    let released = prop::collection::vec((any_route(), 0_u8..4), 0..3);
+    (routes, rules, released).prop_map(|(mut routes, rules, released)| {
+        // Two of a node are never in one place.
+        routes.sort_by_key(Route::place);
+        routes.dedup_by_key(|route| route.place());
+        let released = released
+            .into_iter()
+            .flat_map(|(route, number)| [Routed::Route(route.place()), Routed::Rule(rule(number))]);
+        DesiredRouting {
+            router: "VI_1".into(),
+            routes,
+            rules: rules.into_iter().map(rule).collect(),
+            release: released.collect(),
+        }
+    })
+}
+
+fn device(name: &str) -> Option<InterfaceIndex> {
+    match name {
+        "eth0" => Some(ETH),
+        "eth1" => Some(OTHER),
+        _ => None,
+    }
+}
+
+fn place(number: u8) -> RoutePlace {
+    let network = format!("10.{number}.0.0/16").parse().unwrap();
+    RoutePlace::new(network, Table::MAIN, None)
+}
+
+fn on(device: &str) -> NextHop {
+    NextHop::new(None, Some(device.into())).unwrap()
+}
+
+fn four(number: u8, device: &str) -> Route {
+    Route::new(place(number), [on(device)]).unwrap()
+}
+
+fn six(number: u8, devices: &[&str]) -> Route {
+    let network = format!("2001:db8:{number}::/48").parse().unwrap();
+    let hops: Vec<NextHop> = devices.iter().map(|device| on(device)).collect();
+    Route::new(RoutePlace::new(network, Table::MAIN, None), hops).unwrap()
+}
+
+fn rule(number: u8) -> Rule {
+    let selector = Selector {
+        from: Some(format!("10.{number}.0.0/16").parse().unwrap()),
+        ..Selector::default()
+    };
+    Rule::new(Family::V4, selector, Table::new(100).unwrap(), 1000).unwrap()
+}
+
+/// A route as the kernel shows it.
+fn shown(route: &Route) -> Installed {
+    let installed = install(route, device).unwrap();
+    assert_eq!(installed.scope, route.scope());
+    assert!(route.scope() <= Scope::LINK);
+    installed
+}
+
+fn filled(
+    routes: impl IntoIterator<Item = Installed>,
+    rules: impl IntoIterator<Item = Rule>,
+) -> Mirror {
+    let mut mirror = Mirror::new();
+    mirror.replace(Dump {
+        routes: routes.into_iter().collect(),
+        rules: rules.into_iter().collect(),
+    });
+    mirror
+}
+
+fn hold(routes: &[Route], rules: &[Rule]) -> DesiredRouting {
+    DesiredRouting {
+        router: "VI_1".into(),
+        routes: routes.to_vec(),
+        rules: rules.to_vec(),
+        release: Vec::new(),
+    }
+}
+
+/// The opposite of a wish.
+fn release(held: &DesiredRouting) -> DesiredRouting {
+    let routes = held.routes.iter().map(|route| Routed::Route(route.place()));
+    let rules = held.rules.iter().cloned().map(Routed::Rule);
+    DesiredRouting {
+        release: routes.chain(rules).collect(),
+        ..hold(&[], &[])
+    }
+}
+
+fn planned(desired: &DesiredRouting, mirror: &mut Mirror) -> Vec<String> {
+    let (mut changes, mut failures) = (Vec::new(), Vec::new());
+    let desired = std::slice::from_ref(desired);
+    plan(desired, device, mirror, &mut changes, &mut failures);
+    assert!(failures.is_empty(), "{failures:?}");
+    texts(&changes)
+}
+
+fn texts(changes: &[Change]) -> Vec<String> {
+    changes.iter().map(ToString::to_string).collect()
+}
+
+fn describe(input: &Input<'_>) -> String {
+    if let Input::RoutingAdded(what) = input {
+        format!("+ {what}")
+    } else if let Input::RoutingRemoved(what) = input {
+        format!("- {what}")
+    } else {
+        unreachable!("a mirror of routes says nothing else: {input:?}")
+    }
+}
