@@ -21,6 +21,7 @@ mod lower;
 mod model;
 mod problem;
 mod reader;
+mod routing;
 mod schema;
 mod secret;
 mod suggest;

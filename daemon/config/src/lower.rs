@@ -12,6 +12,7 @@ use vrrp_proto::params::{
     self, AddressOptions, Announcements, AntiReplay, Effect, NodeParams, RouterParams, Track,
     TrackerKind, TrackerParams, VirtualMac,
 };
+use vrrp_proto::routing::{Route, Rule};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
@@ -25,6 +26,7 @@ use crate::model::{
     Instance, Pass, TrackedScript, Tracker,
 };
 use crate::problem::{Findings, Path};
+use crate::routing::{Around, Seen};
 use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
 use crate::value::Whole;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
@@ -78,6 +80,7 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
     let mut lowering = Lowering {
         findings,
         lowered: Lowered::default(),
+        routed: Seen::default(),
     };
     let root = Path::default();
     let trackers = named(&config.trackers, |name, tracker| {
@@ -120,6 +123,7 @@ fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>) -> Option<
 struct Lowering<'f> {
     findings: &'f mut Findings,
     lowered: Lowered,
+    routed: Seen,
 }
 
 impl Lowering<'_> {
@@ -259,6 +263,13 @@ impl Lowering<'_> {
             }))
         });
         let source = instance.source.optional()?;
+        let routing = {
+            // What is wrong with them is found without an interface and addresses, too.
+            let none = Arc::default();
+            let interface = interface.map_or(&none, |name| &name.0);
+            let addresses = addresses.as_ref().map(|(addresses, _)| &**addresses);
+            self.routing(path, instance, interface, addresses.unwrap_or_default())
+        };
         let sends = match instance.virtual_mac.optional()? {
             None | Some(UseVirtualMac::No) => None,
             Some(UseVirtualMac::Yes { send_from }) => Some(*send_from.value()?),
@@ -268,7 +279,7 @@ impl Lowering<'_> {
             Some(VirtualMac::new(&interface?.0, vrid?.0, sends))
         });
         let virtual_mac = virtual_mac.map_or(Some(None), |lowered| lowered.map(Some))?;
-        let (addresses, options) = addresses?;
+        let ((addresses, options), (routes, rules)) = (addresses?, routing?);
         Some(RouterParams {
             version: instance.version.value()?.0,
             priority: instance.priority.value()?.0,
@@ -284,6 +295,8 @@ impl Lowering<'_> {
             options: Arc::new(options),
             source: source.map(|source| source.0),
             virtual_mac,
+            routes,
+            rules,
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         })
     }
@@ -322,6 +335,38 @@ impl Lowering<'_> {
         self.findings
             .add(path, format!("must be {least} to 24h, or 0 for never"));
         None
+    }
+
+    /// Its routes and rules.
+    fn routing(
+        &mut self,
+        path: &Path,
+        instance: &Instance,
+        interface: &Arc<str>,
+        addresses: &[InterfaceAddress],
+    ) -> Option<(Vec<Route>, Vec<Rule>)> {
+        let mut families: Vec<Family> = addresses.iter().map(InterfaceAddress::family).collect();
+        families.dedup();
+        families.truncate(2);
+        let around = Around {
+            interface,
+            families: &families,
+        };
+        let routes = instance.routes.value().and_then(|routes| {
+            all(routes.iter().enumerate().map(|(index, route)| {
+                let path = path.key("routes").index(index);
+                let route = route.value()?;
+                route.lower(&path, &around, &mut self.routed, self.findings)
+            }))
+        });
+        let rules: Option<Vec<Vec<Rule>>> = instance.rules.value().and_then(|rules| {
+            all(rules.iter().enumerate().map(|(index, rule)| {
+                let path = path.key("rules").index(index);
+                let rule = rule.value()?;
+                rule.lower(&path, &around, &mut self.routed, self.findings)
+            }))
+        });
+        Some((routes?, rules?.into_iter().flatten().collect()))
     }
 
     fn interval(&mut self, path: &Path, instance: &Instance) -> Option<AdvertInterval> {

@@ -19,6 +19,7 @@ use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
+use crate::routing::{Route, Rule};
 use crate::value::{Burst, Count, InterfaceName, KeyText, Pace, PasswordText, Weight, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
@@ -176,6 +177,14 @@ pub(crate) struct Instance {
     /// IPv6 addresses; those beyond are held and not advertised.
     #[schemars(length(min = 1, max = 4096))]
     pub(crate) virtual_addresses: Given<Vec<Given<Entry>>>,
+    /// Routes that come with the addresses and leave with them. No two instances of a host may have
+    /// one to the same destination with the same table and metric. Default: none.
+    #[serde(default = "default::routes")]
+    pub(crate) routes: Given<Vec<Given<Route>>>,
+    /// Rules for the choice of a routing table that come with the addresses and leave with them.
+    /// Default: none.
+    #[serde(default = "default::rules")]
+    pub(crate) rules: Given<Vec<Given<Rule>>>,
 }
 
 /// In which state a virtual router expects to be.
@@ -380,7 +389,8 @@ impl JsonSchema for Follow {
 mod default {
     use super::{
         AdvertInterval, Announcements, AntiReplayBy, BTreeMap, Burst, Count, Duration, Follow,
-        Given, HmacMode, InitialState, Instance, Pace, Priority, Span, Tracker, Version, Whole,
+        Given, HmacMode, InitialState, Instance, Pace, Priority, Route, Rule, Span, Tracker,
+        Version, Whole,
     };
 
     pub(super) const fn trackers() -> Given<BTreeMap<String, Given<Tracker>>> {
@@ -392,6 +402,14 @@ mod default {
     }
 
     pub(super) const fn track() -> Given<Vec<Given<Follow>>> {
+        Given::Value(Vec::new())
+    }
+
+    pub(super) const fn routes() -> Given<Vec<Given<Route>>> {
+        Given::Value(Vec::new())
+    }
+
+    pub(super) const fn rules() -> Given<Vec<Given<Rule>>> {
         Given::Value(Vec::new())
     }
 

@@ -23,6 +23,8 @@ fn leaf() -> impl Strategy<Value = Value> {
         json!("/bin/true"),
         json!("192.0.2.1/24"),
         json!("::1"),
+        json!("default"),
+        json!("10.0.0.0/8"),
         json!(""),
         json!([]),
         json!({}),
@@ -72,6 +74,15 @@ fn key() -> impl Strategy<Value = String> {
         "tracker",
         "weight",
         "virtualAddresses",
+        "routes",
+        "rules",
+        "destination",
+        "gateway",
+        "nextHops",
+        "onLink",
+        "table",
+        "scope",
+        "from",
         "syncGroups",
         "file",
         "prioritty",
@@ -107,6 +118,8 @@ fn nearly_right() -> impl Strategy<Value = Value> {
     (any::<bool>(), changes(), changes()).prop_map(|(has_hmac, of_instance, of_script)| {
         let mut script = json!({ "command": ["/bin/true"], "interval": 2 });
         let mut instance = json!({
+            "routes": [{ "destination": "default", "nextHops": [{ "gateway": "192.0.2.9" }] }],
+            "rules": [{ "from": "10.0.0.0/8", "table": 100 }],
             "interface": "eth1", "virtualRouterId": 51, "version": 2, "track": ["httpd"],
             "authentication": { "pass": { "password": "s3cret!!!" } },
             "virtualAddresses": ["192.0.2.1/24"],

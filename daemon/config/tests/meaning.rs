@@ -106,6 +106,8 @@ fn the_example_of_the_design_is_understood() {
                             effect: Fault,
                         },
                     ],
+                    routes: [],
+                    rules: [],
                 },
             },
             trackers: {
@@ -525,5 +527,75 @@ fn fast_intervals_and_ordinary_things_are_no_reason_to_warn() {
                                           "state": "master", "virtualAddresses": ["192.0.2.1"] } } }"#
         ),
         ""
+    );
+}
+
+/// The routes and rules of the only instance, as `ip` would write them.
+fn routing(entries: &str) -> String {
+    let router = match router(entries) {
+        Ok(router) => router,
+        Err(problems) => return problems,
+    };
+    let routes = router.routes.iter().map(|route| format!("route {route}\n"));
+    let rules = router.rules.iter().map(|rule| format!("rule {rule}\n"));
+    routes.chain(rules).collect()
+}
+
+#[test]
+fn routes_are_understood() {
+    assert_snapshot!(routing(r#", "routes": [
+        { "destination": "default", "gateway": "192.0.2.9" },
+        { "destination": "default", "gateway": "fe80::1", "device": "eth2" },
+        { "destination": "10.0.0.0/8" },
+        { "destination": "10.1.0.0/16", "device": "eth2", "source": "192.0.2.1", "table": 100, "metric": 5 },
+        { "destination": "10.2.0.0/16", "gateway": "10.9.9.9", "device": "eth2", "onLink": true, "scope": 200 },
+        { "destination": "10.3.0.1", "scope": "host" },
+        { "destination": "10.4.0.0/16", "nextHops": [
+            { "gateway": "192.0.2.8", "weight": 3 }, { "device": "eth2" },
+            { "gateway": "10.9.9.9", "device": "eth2", "onLink": true } ] },
+        { "destination": "2001:db8::/32", "gateway": "2001:db8:1::1", "metric": 0 },
+        { "destination": "default", "table": 4294967295 },
+        { "destination": "default", "source": "2001:db8::1", "table": 100, "metric": 4294967295 } ]"#), @"
+    route 0.0.0.0/0 via 192.0.2.9
+    route ::/0 via fe80::1 dev eth2
+    route 10.0.0.0/8 dev eth1
+    route 10.1.0.0/16 dev eth2 src 192.0.2.1 table 100 metric 5
+    route 10.2.0.0/16 via 10.9.9.9 dev eth2 onlink scope 200
+    route 10.3.0.1/32 dev eth1 scope host
+    route 10.4.0.0/16 nexthop via 192.0.2.8 weight 3 nexthop dev eth2 nexthop via 10.9.9.9 dev eth2 onlink
+    route 2001:db8::/32 via 2001:db8:1::1
+    route 0.0.0.0/0 dev eth1 table 4294967295
+    route ::/0 dev eth1 src 2001:db8::1 table 100 metric 4294967295
+    ");
+}
+
+#[test]
+fn rules_are_understood() {
+    assert_snapshot!(routing(r#", "rules": [
+        { "from": "10.0.0.0/8", "table": 100 },
+        { "to": "2001:db8::/32", "table": 100, "priority": 0 },
+        { "from": "10.0.0.0/8", "to": "192.0.2.9", "iif": "lo", "oif": "eth2", "fwmark": 16, "table": 4294967295, "priority": 1000 },
+        { "iif": "eth2", "table": 254 } ]"#), @"
+    rule priority 32765 from 10.0.0.0/8 lookup 100
+    rule priority 0 to 2001:db8::/32 lookup 100
+    rule priority 1000 from 10.0.0.0/8 to 192.0.2.9/32 iif lo oif eth2 fwmark 0x10 lookup 4294967295
+    rule priority 32765 iif eth2 lookup 254 (IPv4)
+    ");
+    // One that says nothing of its family is of those that the instance has.
+    let both = r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
+        "virtualAddresses": ["192.0.2.1/24", "2001:db8::1/64", "192.0.2.2/24"],
+        "rules": [{ "fwmark": 1, "table": 100 }] } } }"#;
+    let node = loaded(both).unwrap().node;
+    let rules: Vec<String> = node.routers["VI_1"]
+        .rules
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        rules,
+        [
+            "priority 32765 fwmark 0x1 lookup 100 (IPv4)",
+            "priority 32765 fwmark 0x1 lookup 100 (IPv6)"
+        ]
     );
 }

@@ -65,7 +65,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "virtualMac", "source" or "virtualAddresses""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "virtualMac", "source", "virtualAddresses", "routes" or "rules""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -434,5 +434,98 @@ fn what_follows_from_a_problem_is_not_one() {
     ), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
     trackers.t.scrpt: unknown key: did you mean "script"?
+    "#);
+}
+
+#[test]
+fn routes_lead_somewhere_within_one_family() {
+    assert_snapshot!(problems_of_instance(r#""routes": [
+        { "gateway": "192.0.2.9" },
+        { "destination": "10.1.2.3/8" },
+        { "destination": "everywhere", "gateway": "nowhere", "scope": "near", "table": 0, "metric": -1 },
+        { "destination": "10.1.0.0/16", "gateway": "2001:db8::1" },
+        { "destination": "2001:db8::/32", "source": "192.0.2.1" },
+        { "destination": "2001:db8:1::/48", "scope": "link" },
+        { "destination": "10.2.0.0/16", "gateway": "192.0.2.9", "scope": "link" },
+        { "destination": "10.3.0.0/16", "gateway": "192.0.2.9", "onLink": true },
+        { "destination": "::/0", "gateway": "fe80::1" },
+        { "destination": "10.4.0.0/16", "scope": 256 },
+        { "destination": "10.5.0.0/16", "gateway": "192.0.2.9/24", "dev": "eth2" } ]"#), @r#"
+    instances.VI_1.routes[0].destination: missing: write "destination": "default", or a network like "10.0.0.0/8"
+    instances.VI_1.routes[1].destination = "10.1.2.3/8": has bits beyond its prefix: write 10.0.0.0/8 for the network, or a longer prefix
+    instances.VI_1.routes[2].destination = "everywhere": must be "default", or the prefix of a network, like 10.0.0.0/8 or 2001:db8::/32
+    instances.VI_1.routes[2].gateway = "nowhere": must be an address without a prefix, like 192.168.224.11 or fe80::11
+    instances.VI_1.routes[2].scope = "near": must be "global", "link", "host", or a number, 0 to 255
+    instances.VI_1.routes[2].table = 0: must be 1 to 4294967295; the table "main" is 254
+    instances.VI_1.routes[2].metric = -1: must be 0 to 4294967295
+    instances.VI_1.routes[3].gateway = "2001:db8::1": the destination is IPv4: the gateway must be of the same family
+    instances.VI_1.routes[4].source = "192.0.2.1": the destination is IPv6: the source must be of the same family
+    instances.VI_1.routes[5].scope = "link": routes of IPv6 have no scope: leave it out
+    instances.VI_1.routes[6].scope = "link": a route through a gateway leads beyond the link: must be "global" or 0 to 252
+    instances.VI_1.routes[7].onLink = true: on-link needs both the gateway and the device that it is a neighbour on
+    instances.VI_1.routes[8].gateway = "fe80::1": fe80::1 is a link-local address: name the device, too
+    instances.VI_1.routes[9].scope = 256: must be 0 to 255
+    instances.VI_1.routes[10].gateway = "192.0.2.9/24": must be an address without a prefix, like 192.168.224.11 or fe80::11
+    instances.VI_1.routes[10].dev: unknown key: here may be "destination", "gateway", "device", "source", "table", "metric", "scope", "onLink" or "nextHops"
+    "#);
+}
+
+#[test]
+fn several_next_hops_stand_alone() {
+    assert_snapshot!(problems_of_instance(r#""routes": [
+        { "destination": "10.1.0.0/16", "gateway": "192.0.2.9", "device": "eth2", "onLink": false, "nextHops": [{ "device": "eth2" }] },
+        { "destination": "10.2.0.0/16", "nextHops": [] },
+        { "destination": "10.3.0.0/16", "nextHops": [{}, { "gateway": "2001:db8::1" }, { "gateway": "192.0.2.9", "weight": 0 }] } ]"#), @r#"
+    instances.VI_1.routes[0].gateway = "192.0.2.9": each of the "nextHops" says this itself: write it there, or leave "nextHops" out
+    instances.VI_1.routes[0].device = "eth2": each of the "nextHops" says this itself: write it there, or leave "nextHops" out
+    instances.VI_1.routes[0].onLink = false: each of the "nextHops" says this itself: write it there, or leave "nextHops" out
+    instances.VI_1.routes[1].nextHops = []: must not be empty: name the next hops, or write "gateway" instead
+    instances.VI_1.routes[2].nextHops[0] = {}: a next hop is a gateway, a device, or both
+    instances.VI_1.routes[2].nextHops[2].weight = 0: must be 1 to 255
+    "#);
+}
+
+#[test]
+fn rules_select_something_and_name_a_table() {
+    assert_snapshot!(problems_of_instance(r#""rules": [
+        {},
+        { "table": 100 },
+        { "from": "10.0.0.0/8" },
+        { "from": "10.0.0.0/8", "to": "2001:db8::/32", "table": 100 },
+        { "from": "0.0.0.0/0", "table": 100 },
+        { "iif": "eth2", "to": "::/0", "table": 100 },
+        { "fwmark": 0, "table": "main", "priority": 4294967296 },
+        { "form": "10.0.0.0/8", "table": 100 } ]"#), @r#"
+    instances.VI_1.rules[0].table: missing: write "table": 100, the number of the table to look up
+    instances.VI_1.rules[0] = {}: a rule must select something: write "from", "to", "iif", "oif" or "fwmark"
+    instances.VI_1.rules[1]: a rule must select something: write "from", "to", "iif", "oif" or "fwmark"
+    instances.VI_1.rules[2].table: missing: write "table": 100, the number of the table to look up
+    instances.VI_1.rules[3].to = "2001:db8::/32": "from" and "to" must be of the same family
+    instances.VI_1.rules[4].from = "0.0.0.0/0": 0.0.0.0/0 selects everything: leave it out
+    instances.VI_1.rules[5].to = "::/0": ::/0 selects everything: leave it out
+    instances.VI_1.rules[6].fwmark = 0: must be 1 to 4294967295
+    instances.VI_1.rules[6].table = "main": must be a whole number, not a string
+    instances.VI_1.rules[6].priority = 4294967296: must be 0 to 4294967295
+    instances.VI_1.rules[7].form: unknown key: did you mean "from"?
+    "#);
+}
+
+#[test]
+fn routes_and_rules_are_distinct_on_a_host() {
+    assert_snapshot!(problems(
+        r#"{ "instances": {
+            "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.1/24"],
+                      "routes": [{ "destination": "default", "gateway": "192.0.2.9" },
+                                 { "destination": "0.0.0.0/0", "device": "eth2", "metric": 0 }],
+                      "rules": [{ "from": "10.0.0.0/8", "table": 100 }] },
+            "VI_2": { "interface": "eth1", "virtualRouterId": 52, "virtualAddresses": ["192.0.2.2/24"],
+                      "routes": [{ "destination": "default", "gateway": "192.0.2.8", "table": 254 },
+                                 { "destination": "default", "gateway": "192.0.2.8", "metric": 7 }],
+                      "rules": [{ "from": "10.0.0.0/8", "table": 100, "priority": 32765 },
+                                { "from": "10.0.0.0/8", "table": 101 }] } } }"#
+    ), @r#"
+    instances.VI_1.routes[1]: instances.VI_1.routes[0] is the same: keep one of them, or choose another "metric" or "table"
+    instances.VI_2.routes[0]: instances.VI_1.routes[0] is the same: keep one of them, or choose another "metric" or "table"
+    instances.VI_2.rules[0]: instances.VI_1.rules[0] is the same: keep one of them
     "#);
 }

@@ -1,0 +1,563 @@
+//! Routes and rules that follow a master, in the configuration.
+
+use core::fmt;
+use core::num::{NonZeroU8, NonZeroU32};
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+use vrrp_proto::Family;
+use vrrp_proto::routing::{
+    self as kernel, Network, NextHop, RouteError, RoutePlace, Routed, RuleError, Selector, Table,
+};
+
+use crate::address::PlainAddress;
+use crate::given::Given;
+use crate::problem::{Findings, Path};
+use crate::value::{InterfaceName, Number, Whole};
+
+/// A route that the kernel holds while the instance is master.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Route {
+    /// Where it leads to: a network like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which is of
+    /// the family of the gateway, else of the source, else of the first virtual address.
+    destination: Given<Destination>,
+    /// The next router. Default: none, the destination is a neighbour on the device.
+    #[serde(default)]
+    gateway: Given<PlainAddress>,
+    /// The device that it leads over, 1 to 15 bytes. Default: the one on which the gateway is, and
+    /// without a gateway the instance's interface.
+    #[serde(default)]
+    device: Given<InterfaceName>,
+    /// The address that this host itself sends from on this route, such as a virtual address.
+    /// Default: the kernel's choice.
+    #[serde(default)]
+    source: Given<PlainAddress>,
+    /// The number of the routing table, 1 to 4294967295. Default: 254, which is `main`.
+    #[serde(default)]
+    table: Given<Whole<Table>>,
+    /// Of several routes to one destination the least metric counts, 0 to 4294967295. Default: 0,
+    /// and 1024 for IPv6.
+    #[serde(default)]
+    metric: Given<Whole<Rank>>,
+    /// How far away the destination is, IPv4 only: `global`, `link`, `host` or a number, 0 to 255.
+    /// Default: `global` through a gateway, else `link`.
+    #[serde(default)]
+    scope: Given<Scope>,
+    /// Whether the gateway is a neighbour on the device although no address says so.
+    /// Default: false.
+    #[serde(default)]
+    on_link: Given<bool>,
+    /// Several next hops that share the traffic, instead of `gateway`, `device` and `onLink`.
+    /// Default: none.
+    #[serde(default)]
+    #[schemars(length(min = 1))]
+    next_hops: Given<Vec<Given<Hop>>>,
+}
+
+/// One of several next hops: a gateway, a device, or both.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Hop {
+    /// The next router. Default: none, the destination is a neighbour on the device.
+    #[serde(default)]
+    gateway: Given<PlainAddress>,
+    /// The device, 1 to 15 bytes. Default: the one on which the gateway is.
+    #[serde(default)]
+    device: Given<InterfaceName>,
+    /// Its share of the traffic, 1 to 255. Default: 1.
+    #[serde(default)]
+    weight: Given<Whole<Share>>,
+    /// Whether the gateway is a neighbour on the device although no address says so.
+    /// Default: false.
+    #[serde(default)]
+    on_link: Given<bool>,
+}
+
+/// A rule that has a routing table looked up for some packets, which the kernel holds while the
+/// instance is master. All that it says of a packet has to hold.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Rule {
+    /// The network that the packets come from. A rule with neither `from` nor `to` holds for the
+    /// families of the virtual addresses. Default: any.
+    #[serde(default)]
+    from: Given<NetworkText>,
+    /// The network that they go to. Default: any.
+    #[serde(default)]
+    to: Given<NetworkText>,
+    /// The device that they came in on, 1 to 15 bytes; `lo` for those of this host. Default: any.
+    #[serde(default)]
+    iif: Given<InterfaceName>,
+    /// The device that their socket is bound to, 1 to 15 bytes. Default: any.
+    #[serde(default)]
+    oif: Given<InterfaceName>,
+    /// The mark that they bear, 1 to 4294967295. Default: any.
+    #[serde(default)]
+    fwmark: Given<Whole<Mark>>,
+    /// The number of the table to look up, 1 to 4294967295.
+    table: Given<Whole<Table>>,
+    /// Its rank: rules of a lower number come first, 0 to 4294967295. Default: 32765, just before
+    /// that of the table `main`.
+    #[serde(default)]
+    priority: Given<Whole<Rank>>,
+}
+
+/// What a route or a rule needs to know of its instance.
+#[derive(Debug)]
+pub(crate) struct Around<'i> {
+    pub(crate) interface: &'i Arc<str>,
+    /// The families of the virtual addresses, that of the first one first.
+    pub(crate) families: &'i [Family],
+}
+
+/// Where each route and each rule was found first.
+#[derive(Debug, Default)]
+pub(crate) struct Seen(BTreeMap<Routed, Path>);
+
+impl Seen {
+    /// Reports `what` if it was there before.
+    fn note(&mut self, what: Routed, path: &Path, remedy: &str, findings: &mut Findings) {
+        if let Some(other) = self.0.get(&what) {
+            findings.add(path, format!("{other} is the same: {remedy}"));
+        } else {
+            self.0.insert(what, path.clone());
+        }
+    }
+}
+
+impl Route {
+    /// What the engine is told of it. `None` if what is wrong has been reported.
+    pub(crate) fn lower(
+        &self,
+        path: &Path,
+        around: &Around<'_>,
+        seen: &mut Seen,
+        findings: &mut Findings,
+    ) -> Option<kernel::Route> {
+        let example = r#""destination": "default", or a network like "10.0.0.0/8""#;
+        let destination = self
+            .destination
+            .required(&path.key("destination"), example, findings);
+        let hops = self.hops(path, around, findings);
+        let source = self.source.optional().map(|source| source.map(|s| s.0));
+        let table = self.table.optional();
+        let metric = self.metric.optional();
+        let scope = self.scope.optional();
+        let (hops, source) = (hops?, source?);
+
+        let said = hops.iter().find_map(|(_, hop)| hop.gateway()).or(source);
+        let destination = match *destination? {
+            Destination::Network(network) => network,
+            Destination::Default => {
+                let first = around.families.first().copied().unwrap_or(Family::V4);
+                Network::everything(said.map_or(first, Family::of))
+            }
+        };
+        let place = RoutePlace::new(
+            destination,
+            table?.map_or(Table::MAIN, |table| table.0),
+            metric?.map(|metric| metric.0.0),
+        );
+        let remedy = "keep one of them, or choose another \"metric\" or \"table\"";
+        seen.note(Routed::Route(place), path, remedy, findings);
+
+        let family = destination.family();
+        let mut is_right = true;
+        for (path, hop) in &hops {
+            if hop.gateway().is_some_and(|g| Family::of(g) != family) {
+                let wrong = RouteError::GatewayFamily {
+                    destination: family,
+                };
+                findings.add(&path.key("gateway"), wrong.to_string());
+                is_right = false;
+            }
+        }
+        let hops: Vec<NextHop> = hops.into_iter().map(|(_, hop)| hop).collect();
+        if !is_right {
+            return None;
+        }
+        let mut explain = |wrong: RouteError, key: &str| {
+            findings.add(&path.key(key), wrong.to_string());
+        };
+        let mut route = kernel::Route::new(place, hops)
+            .map_err(|wrong| explain(wrong, "nextHops"))
+            .ok()?;
+        if let Some(source) = source {
+            route = route
+                .with_source(source)
+                .map_err(|wrong| explain(wrong, "source"))
+                .ok()?;
+        }
+        if let Some(Scope(scope)) = scope? {
+            route = route
+                .with_scope(*scope)
+                .map_err(|wrong| explain(wrong, "scope"))
+                .ok()?;
+        }
+        Some(route)
+    }
+
+    /// The next hops with their places, at least one.
+    fn hops(
+        &self,
+        path: &Path,
+        around: &Around<'_>,
+        findings: &mut Findings,
+    ) -> Option<Vec<(Path, NextHop)>> {
+        let Some(several) = self.next_hops.optional()? else {
+            let is_bare = !self.gateway.is_present() && !self.device.is_present();
+            let hop = SingleHop {
+                gateway: &self.gateway,
+                device: &self.device,
+                on_link: &self.on_link,
+                interface: is_bare.then_some(around.interface),
+            };
+            return Some(vec![(path.clone(), hop.lower(path, findings)?)]);
+        };
+        let given = [
+            ("gateway", self.gateway.is_present()),
+            ("device", self.device.is_present()),
+            ("onLink", self.on_link.is_present()),
+        ];
+        for (key, _) in given.iter().filter(|(_, given)| *given) {
+            findings.add(
+                &path.key(key),
+                "each of the \"nextHops\" says this itself: write it there, or leave \"nextHops\" out",
+            );
+        }
+        let path = path.key("nextHops");
+        if several.is_empty() {
+            findings.add(
+                &path,
+                "must not be empty: name the next hops, or write \"gateway\" instead",
+            );
+            return None;
+        }
+        let lowered: Vec<_> = (0..)
+            .zip(several)
+            .map(|(index, hop)| {
+                let path = path.index(index);
+                let hop = hop.value()?.lower(&path, findings)?;
+                Some((path, hop))
+            })
+            .collect();
+        lowered.into_iter().collect()
+    }
+}
+
+impl Hop {
+    fn lower(&self, path: &Path, findings: &mut Findings) -> Option<NextHop> {
+        let hop = SingleHop {
+            gateway: &self.gateway,
+            device: &self.device,
+            on_link: &self.on_link,
+            interface: None,
+        };
+        let hop = hop.lower(path, findings);
+        let weight = self.weight.optional()?;
+        let weight = weight.map_or(NonZeroU8::MIN, |weight| weight.0.0);
+        Some(hop?.with_weight(weight))
+    }
+}
+
+/// The part of a route or of one of its next hops that says where packets go.
+struct SingleHop<'r> {
+    gateway: &'r Given<PlainAddress>,
+    device: &'r Given<InterfaceName>,
+    on_link: &'r Given<bool>,
+    /// The device where nothing else is said.
+    interface: Option<&'r Arc<str>>,
+}
+
+impl SingleHop<'_> {
+    fn lower(&self, path: &Path, findings: &mut Findings) -> Option<NextHop> {
+        let gateway = self.gateway.optional()?.map(|gateway| gateway.0);
+        let device = self.device.optional()?.map(|name| &name.0);
+        let on_link = self.on_link.optional()?.copied().unwrap_or(false);
+        let device = device.or(self.interface).cloned();
+        let hop = NextHop::new(gateway, device)
+            .map_err(|wrong| {
+                let is_gateway = matches!(wrong, RouteError::LinkLocal { .. });
+                let gateway = is_gateway.then(|| path.key("gateway"));
+                findings.add(gateway.as_ref().unwrap_or(path), wrong.to_string());
+            })
+            .ok()?;
+        if !on_link {
+            return Some(hop);
+        }
+        hop.on_link()
+            .map_err(|wrong| findings.add(&path.key("onLink"), wrong.to_string()))
+            .ok()
+    }
+}
+
+impl Rule {
+    /// What the engine is told of it: one for each family that it holds for. `None` if what is wrong
+    /// has been reported.
+    pub(crate) fn lower(
+        &self,
+        path: &Path,
+        around: &Around<'_>,
+        seen: &mut Seen,
+        findings: &mut Findings,
+    ) -> Option<Vec<kernel::Rule>> {
+        let example = r#""table": 100, the number of the table to look up"#;
+        let table = self.table.required(&path.key("table"), example, findings);
+        let network = |given: &Given<NetworkText>| Some(given.optional()?.map(|text| text.0));
+        let name =
+            |given: &Given<InterfaceName>| Some(given.optional()?.map(|name| name.0.clone()));
+        let selector = Selector {
+            from: network(&self.from)?,
+            to: network(&self.to)?,
+            iif: name(&self.iif)?,
+            oif: name(&self.oif)?,
+            fwmark: self.fwmark.optional()?.map(|mark| mark.0.0),
+        };
+        let priority = self.priority.optional()?;
+        let priority = priority.map_or(kernel::Rule::DEFAULT_PRIORITY, |rank| rank.0.0);
+        let family = selector.from.or(selector.to).map(Network::family);
+        let families = match &family {
+            Some(family) => core::slice::from_ref(family),
+            None => around.families,
+        };
+        // What it selects is looked at although the table is missing.
+        let table = table.map(|table| table.0);
+        let rules: Result<Vec<_>, RuleError> = families
+            .iter()
+            .map(|family| {
+                let table = table.unwrap_or(Table::MAIN);
+                kernel::Rule::new(*family, selector.clone(), table, priority)
+            })
+            .collect();
+        match rules {
+            Ok(rules) => {
+                table?;
+                for rule in &rules {
+                    let what = Routed::Rule(rule.clone());
+                    seen.note(what, path, "keep one of them", findings);
+                }
+                Some(rules)
+            }
+            Err(wrong) => {
+                let path = match wrong {
+                    RuleError::SelectsAll => path.clone(),
+                    RuleError::Family => path.key("to"),
+                    RuleError::Everything(network) if selector.from == Some(network) => {
+                        path.key("from")
+                    }
+                    RuleError::Everything(_) => path.key("to"),
+                };
+                findings.add(&path, wrong.to_string());
+                None
+            }
+        }
+    }
+}
+
+/// Where a route leads to.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(try_from = "String")]
+enum Destination {
+    Default,
+    Network(Network),
+}
+
+impl TryFrom<String> for Destination {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        if text == "default" {
+            return Ok(Self::Default);
+        }
+        let network = NetworkText::try_from(text);
+        network
+            .map(|network| Self::Network(network.0))
+            .map_err(|wrong| match wrong.strip_prefix("must be ") {
+                Some(rest) => format!("must be \"default\", or {rest}"),
+                None => wrong,
+            })
+    }
+}
+
+impl JsonSchema for Destination {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Destination".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let network = NetworkText::json_schema(generator);
+        json_schema!({ "anyOf": [{ "type": "string", "const": "default" }, network] })
+    }
+}
+
+/// A network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+struct NetworkText(Network);
+
+impl TryFrom<String> for NetworkText {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let network: Result<Network, _> = text.parse();
+        network.map(Self).map_err(|wrong| wrong.to_string())
+    }
+}
+
+impl JsonSchema for NetworkText {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Network".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": concat!(
+                r"^([0-9]{1,3}(\.[0-9]{1,3}){3}(/([0-9]|[12][0-9]|3[0-2]))?",
+                r"|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(/([0-9]|[1-9][0-9]|1[01][0-9]|12[0-8]))?)$",
+            ),
+            "examples": ["10.0.0.0/8", "2001:db8::/32"],
+        })
+    }
+}
+
+/// How far away the destination of a route is.
+#[derive(Clone, Copy, Debug)]
+struct Scope(kernel::Scope);
+
+impl<'de> Deserialize<'de> for Scope {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct WordOrNumber;
+
+        impl Visitor<'_> for WordOrNumber {
+            type Value = Scope;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#""global", "link", "host", or a number, 0 to 255"#)
+            }
+
+            fn visit_str<E: Error>(self, word: &str) -> Result<Scope, E> {
+                match word {
+                    "global" => Ok(Scope(kernel::Scope::GLOBAL)),
+                    "link" => Ok(Scope(kernel::Scope::LINK)),
+                    "host" => Ok(Scope(kernel::Scope::HOST)),
+                    _ => Err(E::custom(format_args!(
+                        "must be {}",
+                        &self as &dyn serde::de::Expected
+                    ))),
+                }
+            }
+
+            fn visit_u64<E: Error>(self, number: u64) -> Result<Scope, E> {
+                let number = u8::try_from(number);
+                number
+                    .map(|number| Scope(kernel::Scope(number)))
+                    .map_err(|_| E::custom("must be 0 to 255"))
+            }
+
+            fn visit_i64<E: Error>(self, _: i64) -> Result<Scope, E> {
+                Err(E::custom("must be 0 to 255"))
+            }
+        }
+
+        deserializer.deserialize_any(WordOrNumber)
+    }
+}
+
+impl JsonSchema for Scope {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "RouteScope".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                { "type": "string", "enum": ["global", "link", "host"] },
+                { "type": "integer", "minimum": 0, "maximum": 255 },
+            ],
+        })
+    }
+}
+
+impl Number for Table {
+    const RANGE: (i64, i64) = (1, u32::MAX as i64);
+    const RULE: &'static str = "must be 1 to 4294967295; the table \"main\" is 254";
+
+    fn from_number(number: i64) -> Option<Self> {
+        u32::try_from(number).ok().and_then(Self::new)
+    }
+
+    fn number(self) -> i64 {
+        self.get().into()
+    }
+}
+
+/// The metric of a route or the priority of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Rank(u32);
+
+impl Number for Rank {
+    const RANGE: (i64, i64) = (0, u32::MAX as i64);
+    const RULE: &'static str = "must be 0 to 4294967295";
+
+    fn from_number(number: i64) -> Option<Self> {
+        u32::try_from(number).ok().map(Self)
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
+/// The mark of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Mark(NonZeroU32);
+
+impl Number for Mark {
+    const RANGE: (i64, i64) = (1, u32::MAX as i64);
+    const RULE: &'static str = "must be 1 to 4294967295";
+
+    fn from_number(number: i64) -> Option<Self> {
+        let number = u32::try_from(number).ok()?;
+        NonZeroU32::new(number).map(Self)
+    }
+
+    fn number(self) -> i64 {
+        self.0.get().into()
+    }
+}
+
+/// The share of the traffic that a next hop gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Share(NonZeroU8);
+
+impl Number for Share {
+    const RANGE: (i64, i64) = (1, 255);
+    const RULE: &'static str = "must be 1 to 255";
+
+    fn from_number(number: i64) -> Option<Self> {
+        let number = u8::try_from(number).ok()?;
+        NonZeroU8::new(number).map(Self)
+    }
+
+    fn number(self) -> i64 {
+        self.0.get().into()
+    }
+}
