@@ -40,6 +40,9 @@ DEADLINES = "daemon/proto/src/deadlines.rs"
 PLAN = "daemon/linux/src/plan.rs"
 MIRROR = "daemon/linux/src/mirror.rs"
 REFUSALS = "daemon/linux/src/refusals.rs"
+ROUTING = "daemon/proto/src/engine/routing.rs"
+ROUTES = "daemon/linux/src/routing/plan.rs"
+ROUTES_THERE = "daemon/linux/src/routing/mirror.rs"
 
 
 class Fault(NamedTuple):
@@ -397,6 +400,42 @@ FAULTS = [
         ENGINE,
         "        let refuses = !slot.params.accepts();",
         "        let refuses = slot.params.accept && !slot.params.accepts();",
+    ),
+    Fault(
+        "a backup holds on to its routes",
+        EFFECTS,
+        "            desired.release.extend(routed(routes, rules));",
+        "            let _ = routed(routes, rules);",
+    ),
+    Fault(
+        "a route that was deleted by hand is gone",
+        ROUTING,
+        ".push_back(Output::Report(Report::RoutingRepaired { router, what }));\n            self.want_routing(id, Vec::new());",
+        ".push_back(Output::Report(Report::RoutingRepaired { router, what }));",
+    ),
+    Fault(
+        "a route that leads elsewhere is left so",
+        ROUTES,
+        "    let kept = there.iter().position(|known| installed.fits(known));",
+        "    let kept = there.iter().position(|known| known.place == installed.place);\n    if kept.is_some() { return Vec::new(); }",
+    ),
+    Fault(
+        "nobody looks for the routes of an interface that was set down",
+        ROUTES_THERE,
+        "            Event::Link(link) => !link.up && self.may_lead_over(link.index),",
+        "            Event::Link(_) => false,",
+    ),
+    Fault(
+        "nobody looks for the routes of an address that was taken off",
+        ROUTES_THERE,
+        "                self.may_lose(*device, address.address, addresses)\n",
+        "                let _ = (device, address, addresses); false\n",
+    ),
+    Fault(
+        "routes and rules that an earlier daemon left stay",
+        ROUTES,
+        "    changes.extend(rules.cloned().map(Change::DeleteRule));\n    for change",
+        "    changes.truncate(first);\n    for change",
     ),
 ]
 

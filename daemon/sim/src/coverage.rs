@@ -27,6 +27,7 @@ pub enum Event {
     LinkRemoved,
     AddressAdded,
     AddressRemoved,
+    Routing,
     ProbeWell,
     ProbeIll,
     CannotRefuse,
@@ -36,7 +37,7 @@ pub enum Event {
 }
 
 /// The events, in their order.
-const EVENTS: [Event; 24] = [
+const EVENTS: [Event; 25] = [
     Event::LowerPriority,
     Event::EqualPriorityLesserAddress,
     Event::EqualPriorityGreaterAddress,
@@ -55,6 +56,7 @@ const EVENTS: [Event; 24] = [
     Event::LinkRemoved,
     Event::AddressAdded,
     Event::AddressRemoved,
+    Event::Routing,
     Event::ProbeWell,
     Event::ProbeIll,
     Event::CannotRefuse,

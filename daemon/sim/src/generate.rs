@@ -168,6 +168,8 @@ impl Choices<'_> {
             preempt_delay: 0,
             startup_delay: 0,
             announce: AnnounceConfig::default(),
+            routes: self.numbers(service),
+            rules: self.numbers(service),
         };
         self.set_interval(&mut router, 10);
         router
@@ -179,6 +181,12 @@ impl Choices<'_> {
 
     fn addresses(&mut self, service: &Service) -> Vec<u8> {
         let count = self.pick(&[1, 1, 2, 3]);
+        (service.first_address..service.first_address + count).collect()
+    }
+
+    /// Of routes or of rules, for the most part none.
+    fn numbers(&mut self, service: &Service) -> Vec<u8> {
+        let count = self.pick(&[0, 0, 1, 2, 3]);
         (service.first_address..service.first_address + count).collect()
     }
 
@@ -271,7 +279,7 @@ impl Choices<'_> {
         let segment = service.segment;
         // Around what others wait, and beyond.
         let span = u32::try_from(interval / 1_000).unwrap_or(u32::MAX);
-        match self.number(0..=31) {
+        match self.number(0..=34) {
             0 => Action::Lose {
                 segment,
                 percent: self.pick(&[5, 20, 50]),
@@ -382,6 +390,15 @@ impl Choices<'_> {
                 kinds: self.number(1..=u16::MAX),
             },
             30 => Action::Flush { host },
+            31 | 32 => Action::TakeRouting {
+                host,
+                number: service.first_address + self.number(0..=2),
+            },
+            33 => Action::PutRouting {
+                host,
+                segment,
+                number: service.first_address + self.number(0..=2),
+            },
             _ => Action::Mend,
         }
     }
@@ -456,7 +473,9 @@ impl Choices<'_> {
             config.routers.insert(name, router);
             return;
         };
-        match self.number(0..=11) {
+        match self.number(0..=13) {
+            12 => router.routes = self.numbers(&service),
+            13 => router.rules = self.numbers(&service),
             0 | 1 => router.priority = self.priority(),
             2 => self.set_interval(router, 100),
             3 => router.preempt = !router.preempt,

@@ -17,11 +17,12 @@ use rand_pcg::Pcg64Mcg;
 use vrrp_linux::cleanup::leftovers;
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
+use vrrp_linux::routing;
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{
-    Announcement, Cause, Desired, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex,
-    Link, Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
+    Announcement, Cause, Desired, DesiredRouting, Engine, Family, Input, Instant, InterfaceAddress,
+    InterfaceIndex, Link, Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
 };
 
 use crate::clock::Clock;
@@ -93,6 +94,9 @@ pub(crate) struct Process {
     refuser: Refuser,
     refuses: bool,
     repaired_at: Option<Instant>,
+    /// As far as any router has routes or rules.
+    routing: Option<routing::mirror::Mirror>,
+    is_routing_looked_at: bool,
     look_again_at: Option<Instant>,
     is_second_look: bool,
     pub(crate) stopping: bool,
@@ -144,6 +148,8 @@ pub(crate) enum News {
     LinkRemoved(InterfaceIndex),
     AddressAdded,
     AddressRemoved,
+    /// Routes or rules came or went.
+    Routing,
 }
 
 /// One input and what came of it.
@@ -274,6 +280,7 @@ impl Host {
         let mut changes = leftovers(configured, &mut mirror);
         arrange(&mut changes, &mut mirror);
         self.kernel.refuse(0);
+        self.kernel.clean_routing();
         let _ = self.kernel.apply(&changes, &mut mirror);
         let _ = self.kernel.transact(&Transaction::Delete);
     }
@@ -290,6 +297,8 @@ impl Host {
             refuser: Refuser::default(),
             refuses: false,
             repaired_at: None,
+            routing: None,
+            is_routing_looked_at: false,
             look_again_at: None,
             is_second_look: false,
             stopping: false,
@@ -305,6 +314,9 @@ impl Host {
         process.remove_strays(now, &mut self.kernel, &mut records);
         if !process.refuses {
             let _ = self.kernel.transact(&Transaction::Delete);
+        }
+        if !process.engine.has_routing() {
+            self.kernel.clean_routing();
         }
         self.process = Some(process);
         (Turn { now, records }, sent)
@@ -382,6 +394,7 @@ impl Host {
             process.look_again_at = None;
             process.prepare_refuser(now, &mut self.kernel, &mut records);
             process.look(now, &mut self.kernel, &mut records);
+            process.look_at_routing(now, &self.kernel, &mut records);
             process.feed(now, Input::Overrun, Fed::Overrun, &mut records);
             process.remove_strays(now, &mut self.kernel, &mut records);
             process.is_second_look = true;
@@ -491,7 +504,11 @@ impl Process {
                 }
             }
         }
+        let mut routes_may_be_gone = kernel.take_routing_news();
         while let Some(event) = kernel.news() {
+            let routing = self.routing.as_ref();
+            routes_may_be_gone |=
+                routing.is_some_and(|routing| routing.is_in_doubt_after(&event, &self.mirror));
             if let Some(input) = self.mirror.apply(event)
                 && let Some(kind) = kind_of(&input)
             {
@@ -500,6 +517,10 @@ impl Process {
         }
         if self.mirror.is_in_doubt() {
             self.look(now, kernel, records);
+            routes_may_be_gone = true;
+        }
+        if routes_may_be_gone {
+            self.look_at_routing(now, kernel, records);
         }
     }
 
@@ -648,6 +669,7 @@ impl Process {
         }
         let (mut adverts, mut announcements, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut wanted: Vec<&Desired> = Vec::new();
+        let mut routing = Vec::new();
         for output in records.iter().flat_map(|record| &record.outputs) {
             match output {
                 Output::Advertise {
@@ -671,6 +693,7 @@ impl Process {
                     }
                 }
                 Output::Kernel(desired) => wanted.push(desired),
+                Output::Routing(desired) => routing.push(desired.clone()),
                 Output::Announce(announcement) => announcements.push(announcement.clone()),
                 // No router here has a virtual MAC address.
                 Output::Report(_) | Output::Device(_) => {}
@@ -684,7 +707,9 @@ impl Process {
             }
             plan(&desired, &mut self.mirror, &mut changes);
         }
+        let routes = self.release_routing(now, kernel, &routing);
         self.apply(now, kernel, &mut changes);
+        self.hold_routing(now, kernel, &routes);
         let uncovered = self.refuser.uncover(&self.mirror, kernel);
         if std::mem::take(&mut self.is_second_look) {
             let late = unannounced(&changes, &self.mirror, &announcements);
@@ -712,6 +737,68 @@ impl Process {
         (adverts, covered.and(uncovered))
     }
 
+    /// Plans what is wanted of routes and rules, and takes away what has to go.
+    fn release_routing(
+        &mut self,
+        now: Instant,
+        kernel: &mut Kernel,
+        desired: &[DesiredRouting],
+    ) -> Vec<routing::plan::Change> {
+        let (mut changes, mut failures) = (Vec::new(), Vec::new());
+        if desired.is_empty() && !self.is_routing_looked_at {
+            return changes;
+        }
+        let mirror = self.routing.get_or_insert_with(|| {
+            kernel.hear_of_routing(true);
+            self.is_routing_looked_at = true;
+            let mut mirror = routing::mirror::Mirror::new();
+            mirror.replace(kernel.dump_routing());
+            mirror
+        });
+        let links = &self.mirror;
+        let device = |name: &str| Some(links.links().find(|link| &*link.name == name)?.index);
+        routing::plan::plan(desired, device, mirror, &mut changes, &mut failures);
+        if std::mem::take(&mut self.is_routing_looked_at) {
+            let held: BTreeSet<_> = self.engine.held_routing().collect();
+            routing::plan::strays(mirror, |what| held.contains(what), &mut changes);
+        }
+        let gone = changes.iter().filter(|change| change.deletes());
+        if !kernel.apply_routing(gone, mirror) || !failures.is_empty() {
+            self.look_again_at = Some(now + SECOND_LOOK);
+        }
+        changes
+    }
+
+    /// Adds what is planned.
+    fn hold_routing(
+        &mut self,
+        now: Instant,
+        kernel: &mut Kernel,
+        changes: &[routing::plan::Change],
+    ) {
+        let Some(mirror) = &mut self.routing else {
+            return;
+        };
+        let come = changes.iter().filter(|change| !change.deletes());
+        if !kernel.apply_routing(come, mirror) {
+            self.look_again_at = Some(now + SECOND_LOOK);
+        }
+        if mirror.is_empty() && !self.engine.has_routing() {
+            self.routing = None;
+            kernel.hear_of_routing(false);
+        }
+    }
+
+    fn look_at_routing(&mut self, now: Instant, kernel: &Kernel, records: &mut Vec<Record>) {
+        let Some(mirror) = &mut self.routing else {
+            return;
+        };
+        self.is_routing_looked_at = true;
+        for input in mirror.replace(kernel.dump_routing()) {
+            self.feed(now, input, Fed::News(News::Routing), records);
+        }
+    }
+
     fn remove_strays(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
         let held: BTreeSet<_> = self.engine.held().collect();
         let mut changes = Vec::new();
@@ -728,6 +815,10 @@ impl Process {
         arrange(changes, &mut self.mirror);
         if !kernel.apply(changes, &mut self.mirror) {
             self.look_again_at = Some(now + SECOND_LOOK);
+        }
+        let routing = self.routing.as_ref();
+        if routing.is_some_and(|routing| routing.is_in_doubt_after_own(changes, &self.mirror)) {
+            self.look_again_at = Some(now);
         }
     }
 }
@@ -774,6 +865,7 @@ fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
         Output::Report(_)
         | Output::Advertise { .. }
         | Output::Kernel(_)
+        | Output::Routing(_)
         | Output::Device(_)
         | Output::Announce(_) => None,
     })
@@ -785,6 +877,7 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
         Input::LinkRemoved(index) => Some(News::LinkRemoved(*index)),
         Input::AddressAdded { .. } => Some(News::AddressAdded),
         Input::AddressRemoved { .. } => Some(News::AddressRemoved),
+        Input::RoutingAdded(_) | Input::RoutingRemoved(_) => Some(News::Routing),
         Input::Configure(_)
         | Input::Packet(_)
         | Input::Probe { .. }

@@ -1,4 +1,7 @@
-//! A model of one machine's kernel: its interfaces, their addresses, and what it tells of them.
+//! A model of one machine's kernel: its interfaces, their addresses, its routes and rules, and what it
+//! tells of them.
+
+mod routing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -8,6 +11,7 @@ use vrrp_linux::plan::Change;
 use vrrp_linux::refusals::Refusal;
 use vrrp_proto::{InterfaceAddress, InterfaceIndex, Link, MacAddress};
 
+use self::routing::Routing;
 use crate::scenario::interface_name;
 
 /// The kernel of one host.
@@ -20,6 +24,7 @@ pub(crate) struct Kernel {
     next_index: u32,
     /// What the daemon has not read yet, while there is one.
     news: VecDeque<Event>,
+    routing: Routing,
     heard: bool,
     overrun: bool,
     /// How many of the next news are lost.
@@ -69,6 +74,7 @@ impl Kernel {
             interfaces: BTreeMap::new(),
             next_index: 2,
             news: VecDeque::new(),
+            routing: Routing::default(),
             heard: false,
             overrun: false,
             losing: 0,
@@ -110,6 +116,7 @@ impl Kernel {
         for entry in gone.into_iter().flat_map(|gone| gone.addresses) {
             self.tell(Event::AddressRemoved(index, entry.address));
         }
+        self.forget_routes_over(index);
         self.tell(Event::LinkRemoved(index));
     }
 
@@ -125,6 +132,9 @@ impl Kernel {
         change(&mut interface.link);
         if interface.link != before {
             let link = interface.link.clone();
+            if !link.up {
+                self.forget_routes_over(index);
+            }
             self.tell(Event::Link(link));
         }
     }
@@ -255,6 +265,7 @@ impl Kernel {
     /// A daemon begins to listen to the news, or is no more.
     pub(crate) fn listen(&mut self, heard: bool) {
         self.heard = heard;
+        self.hear_of_routing(false);
         self.news.clear();
         self.overrun = false;
         self.touched = false;
@@ -272,7 +283,7 @@ impl Kernel {
 
     /// Whether there is something that the daemon has not heard of.
     pub(crate) fn has_news(&self) -> bool {
-        self.overrun || self.touched || !self.news.is_empty()
+        self.overrun || self.touched || !self.news.is_empty() || self.has_routing_news()
     }
 
     pub(crate) fn lose_news(&mut self, count: u8) {
@@ -381,8 +392,21 @@ impl Kernel {
         Some(self.held(entry))
     }
 
-    /// Returns what is gone: the address, and without promotion those that were second to it.
+    /// Returns what is gone: the address, and without promotion those that were second to it. Routes
+    /// that need one of them go without a word.
     fn delete(
+        &mut self,
+        index: InterfaceIndex,
+        address: InterfaceAddress,
+    ) -> Vec<InterfaceAddress> {
+        let gone = self.delete_address(index, address);
+        for address in &gone {
+            self.forget_routes_from(index, *address);
+        }
+        gone
+    }
+
+    fn delete_address(
         &mut self,
         index: InterfaceIndex,
         address: InterfaceAddress,

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
     Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
 };
-use vrrp_proto::{AdvertInterval, InterfaceAddress, Password, Priority, Version, Vrid};
+use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
+use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Priority, Version, Vrid};
+
+use crate::world::SEGMENTS;
 
 /// The password of those that have one.
 pub const PASSWORD: &[u8] = b"1111";
@@ -85,6 +88,12 @@ pub struct RouterConfig {
     pub addresses: Vec<u8>,
     /// The trackers that it follows, each with its weight, or 0 where down means fault.
     pub tracks: Vec<(String, i16)>,
+    /// The numbers of its routes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<u8>,
+    /// The numbers of its rules.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<u8>,
     /// For how many milliseconds it leaves a master of lower priority in peace.
     #[serde(default)]
     pub preempt_delay: u32,
@@ -209,6 +218,11 @@ pub enum Action {
     TakeVirtual { host: u8, segment: u8, number: u8 },
     /// Somebody adds a virtual address.
     PutVirtual { host: u8, segment: u8, number: u8 },
+    /// Somebody deletes the route and the rule of that number.
+    TakeRouting { host: u8, number: u8 },
+    /// Somebody adds the route and the rule of that number, with the daemon's mark, of which the route
+    /// leads over the interface on a segment.
+    PutRouting { host: u8, segment: u8, number: u8 },
     /// Somebody deletes a host's own address, or puts it back.
     Own { host: u8, segment: u8, there: bool },
     /// What the kernel tells the daemon of its next changes is lost, this many of them.
@@ -305,6 +319,32 @@ impl RouterConfig {
         Duration::from_millis(self.startup_delay.into())
     }
 
+    /// Its routes. What the number says of one is whether it has a device, a gateway, a source, and
+    /// whether it leads over the other segment.
+    pub fn kernel_routes(&self) -> impl Iterator<Item = Route> + '_ {
+        self.routes.iter().map(|number| {
+            let segment = match number % 5 {
+                4 => (self.segment + 1) % SEGMENTS,
+                _ => self.segment,
+            };
+            let gateway = (number % 5 != 1).then(|| own_address(segment, 254).address);
+            let device = (number % 5 != 2).then(|| interface_name(segment).into());
+            let source = self.addresses.first().filter(|_| number % 5 == 3);
+            let hop = NextHop::new(gateway, device);
+            let route = hop.and_then(|hop| Route::new(route_place(*number), [hop]));
+            let route = route.and_then(|route| match source {
+                Some(source) => route.with_source(virtual_address(self.segment, *source).address),
+                None => Ok(route),
+            });
+            route.unwrap_or_else(|error| unreachable!("{error}"))
+        })
+    }
+
+    /// Its rules.
+    pub fn kernel_rules(&self) -> impl Iterator<Item = Rule> + '_ {
+        self.rules.iter().map(|number| rule(*number))
+    }
+
     fn params(&self) -> RouterParams {
         let interface = interface_name(self.segment).into();
         RouterParams {
@@ -335,6 +375,8 @@ impl RouterConfig {
                     },
                 })
                 .collect(),
+            routes: self.kernel_routes().collect(),
+            rules: self.kernel_rules().collect(),
             ..RouterParams::new(interface, self.id(), self.virtual_addresses().collect())
         }
     }
@@ -398,6 +440,26 @@ pub fn virtual_address(segment: u8, number: u8) -> InterfaceAddress {
 /// What stories that say nothing of it mean.
 const fn accepts() -> bool {
     true
+}
+
+/// Where the route of a number leads to.
+pub fn route_place(number: u8) -> RoutePlace {
+    RoutePlace::new(network(number), Table::MAIN, None)
+}
+
+/// The rule of a number.
+pub fn rule(number: u8) -> Rule {
+    let selector = Selector {
+        from: Some(network(number)),
+        ..Selector::default()
+    };
+    let rule = Rule::new(Family::V4, selector, Table::MAIN, Rule::DEFAULT_PRIORITY);
+    rule.unwrap_or_else(|error| unreachable!("{error}"))
+}
+
+fn network(number: u8) -> Network {
+    let address = Ipv4Addr::new(10, 100_u8.saturating_add(number), 0, 0);
+    Network::new(address.into(), 16).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
 fn in_segment(segment: u8, host: u8) -> InterfaceAddress {

@@ -14,6 +14,7 @@ mod packets;
 mod process;
 mod refusal;
 mod reload;
+mod routing;
 mod takeover;
 mod timing;
 mod trackers;
@@ -75,6 +76,14 @@ fn main() -> ExitCode {
                 an_address_that_moves_to_another_instance_never_leaves,
                 a_reload_with_a_mistake_leaves_everything_as_it_was,
                 a_reload_of_one_instance_does_not_touch_another;
+            routing:
+                routes_appear_at_the_master_and_move_at_a_take_over,
+                what_is_deleted_by_hand_is_put_back_without_a_transition,
+                a_marked_route_that_somebody_adds_to_the_backup_is_taken_away,
+                a_route_that_cannot_be_is_named_and_comes_when_it_can,
+                cleanup_takes_away_what_a_killed_daemon_left,
+                a_restart_takes_away_what_a_killed_daemon_left,
+                routes_come_and_go_by_a_reload_without_a_transition;
             trackers:
                 a_failed_script_resigns_and_recovers,
                 a_weight_lowers_the_advertised_priority,

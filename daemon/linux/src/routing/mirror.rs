@@ -11,6 +11,7 @@ use vrrp_proto::routing::{RoutePlace, Routed, Rule, Scope};
 use vrrp_proto::{Family, Input, InterfaceIndex};
 
 use super::plan::Change;
+use crate::mirror::Event;
 
 /// A route as the kernel holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -203,8 +204,33 @@ impl Mirror {
         self.rules.iter()
     }
 
-    /// Whether the kernel may take a route away when `device` goes down, which of IPv4 it does not
-    /// tell. Without a device in the configuration it may be any.
+    /// Whether the kernel may have taken a route away, or changed it, because of `event`, which
+    /// `addresses` shows or not yet. Then all is to be looked at: of IPv4 it does not tell.
+    pub fn is_in_doubt_after(&self, event: &Event, addresses: &crate::mirror::Mirror) -> bool {
+        match event {
+            Event::Link(link) => !link.up && self.may_lead_over(link.index),
+            Event::LinkRemoved(device) => self.may_lead_over(*device),
+            Event::AddressRemoved(device, address) => {
+                self.may_lose(*device, address.address, addresses)
+            }
+            Event::AddressAdded(..) => false,
+        }
+    }
+
+    /// The same of changes of our own.
+    pub fn is_in_doubt_after_own(
+        &self,
+        changes: &[crate::plan::Change],
+        addresses: &crate::mirror::Mirror,
+    ) -> bool {
+        changes
+            .iter()
+            .filter(|change| matches!(change, crate::plan::Change::Delete { .. }))
+            .any(|gone| self.may_lose(gone.interface(), gone.address().address, addresses))
+    }
+
+    /// Whether the kernel may take a route away when `device` goes down. Without a device in the
+    /// configuration it may be any.
     pub fn may_lead_over(&self, device: InterfaceIndex) -> bool {
         self.all_routes()
             .flat_map(|route| &route.legs)

@@ -107,6 +107,7 @@ impl Witness {
                     News::LinkRemoved(_) => Event::LinkRemoved,
                     News::AddressAdded => Event::AddressAdded,
                     News::AddressRemoved => Event::AddressRemoved,
+                    News::Routing => Event::Routing,
                 };
                 self.routers
                     .values()

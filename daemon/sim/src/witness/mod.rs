@@ -153,7 +153,7 @@ impl Witness {
                 match news {
                     News::Link(link) => drop(self.links.insert(link.index, link.clone())),
                     News::LinkRemoved(index) => drop(self.links.remove(index)),
-                    News::AddressAdded | News::AddressRemoved => {}
+                    News::AddressAdded | News::AddressRemoved | News::Routing => {}
                 }
                 self.look_at_interfaces();
                 self.follow(now, record, awake)?;
@@ -337,6 +337,7 @@ impl Witness {
                     .config
                     .virtual_addresses()
                     .any(|own| addresses.contains(&own)),
+                Output::Routing(desired) => *desired.router == **name,
                 Output::Kernel(_) | Output::Device(_) | Output::Report(_) => false,
             });
             if let Some(output) = touched {
@@ -734,6 +735,7 @@ fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
         Output::Report(_)
         | Output::Advertise { .. }
         | Output::Kernel(_)
+        | Output::Routing(_)
         | Output::Device(_)
         | Output::Announce(_) => None,
     })

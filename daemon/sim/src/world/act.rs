@@ -63,6 +63,8 @@ impl World<'_> {
             | Action::Exist { host, .. }
             | Action::TakeVirtual { host, .. }
             | Action::PutVirtual { host, .. }
+            | Action::TakeRouting { host, .. }
+            | Action::PutRouting { host, .. }
             | Action::Own { host, .. }
             | Action::LoseNews { host, .. }
             | Action::Refuse { host, .. }
@@ -168,6 +170,19 @@ impl World<'_> {
             } => {
                 let segment = segment % SEGMENTS;
                 host.kernel.put(segment, virtual_address(segment, *number));
+            }
+            Action::TakeRouting { number, .. } => {
+                host.kernel.take_routing(*number);
+                return false;
+            }
+            Action::PutRouting {
+                segment, number, ..
+            } => {
+                // Nobody looks for it where no daemon runs.
+                if host.process.is_some() {
+                    host.kernel.put_routing(segment % SEGMENTS, *number);
+                }
+                return false;
             }
             Action::Own { segment, there, .. } => {
                 let segment = segment % SEGMENTS;

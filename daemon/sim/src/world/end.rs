@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
+use vrrp_proto::routing::Routed;
 use vrrp_proto::{InterfaceAddress, State, Version};
 
 use super::{Happening, World, station};
@@ -39,6 +40,7 @@ impl World<'_> {
             return Ok(());
         }
         self.check_refusals(id)?;
+        self.check_routing(id)?;
         let mut wanted: BTreeSet<InterfaceAddress> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let config = &router.config;
@@ -130,11 +132,62 @@ impl World<'_> {
         }
     }
 
+    /// After a turn the kernel holds the routes and rules of the masters and no others of ours.
+    fn check_routing(&self, id: Station) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        let Some(process) = &host.process else {
+            return Ok(());
+        };
+        if !process.engine.has_routing() {
+            // Then it does not listen for what others put there.
+            return Ok(());
+        }
+        let mut wanted: BTreeSet<Routed> = BTreeSet::new();
+        for (name, router) in self.witnesses[usize::from(id)].routers() {
+            if router.state() != State::Master {
+                continue;
+            }
+            let config = &router.config;
+            for route in config.kernel_routes() {
+                let source = route.source();
+                let gateway = route.next_hops()[0].gateway();
+                let mut there = host.kernel.routes().iter();
+                let is_it = there.any(|known| {
+                    known.place == route.place()
+                        && known.source == source
+                        && known.legs.iter().all(|leg| leg.gateway == gateway)
+                });
+                if !is_it {
+                    return Err(Law::Kernel.broken(format!(
+                        "host {id} {name} is master, and the route {route} is not there"
+                    )));
+                }
+                wanted.insert(Routed::Route(route.place()));
+            }
+            wanted.extend(config.kernel_rules().map(Routed::Rule));
+        }
+        let held: BTreeSet<Routed> = host.kernel.routed().collect();
+        match wanted.symmetric_difference(&held).next() {
+            None => Ok(()),
+            Some(what) if held.contains(what) => Err(Law::Kernel.broken(format!(
+                "host {id} holds the {what}, and nobody there is its master"
+            ))),
+            Some(what) => Err(Law::Kernel.broken(format!(
+                "host {id} has a master that wants the {what}, and does not hold it"
+            ))),
+        }
+    }
+
     /// A host without a daemon holds nothing of it.
     pub(super) fn check_clean(&self, id: Station) -> Result<(), Broken> {
         let host = &self.hosts[usize::from(id)];
         if host.kernel.has_table() {
             return Err(Law::Cleanup.broken(format!("host {id} has no daemon and refuses packets")));
+        }
+        if let Some(what) = host.kernel.routed().next() {
+            return Err(
+                Law::Cleanup.broken(format!("host {id} has no daemon and holds the {what}"))
+            );
         }
         if !host.spec.marks {
             return Ok(());

@@ -39,17 +39,8 @@ impl RoutingState {
         event: &Event,
         addresses: &vrrp_linux::mirror::Mirror,
     ) -> bool {
-        let Some(Open { mirror, .. }) = &self.open else {
-            return false;
-        };
-        match event {
-            Event::Link(link) => !link.up && mirror.may_lead_over(link.index),
-            Event::LinkRemoved(index) => mirror.may_lead_over(*index),
-            Event::AddressRemoved(index, address) => {
-                mirror.may_lose(*index, address.address, addresses)
-            }
-            Event::AddressAdded(..) => false,
-        }
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.mirror.is_in_doubt_after(event, addresses))
     }
 
     /// Whether the kernel may have taken routes away because of addresses that we took off ourselves.
@@ -58,15 +49,8 @@ impl RoutingState {
         changes: &[AddressChange],
         addresses: &vrrp_linux::mirror::Mirror,
     ) -> bool {
-        let Some(Open { mirror, .. }) = &self.open else {
-            return false;
-        };
-        changes.iter().any(|change| match change {
-            AddressChange::Delete { interface, address } => {
-                mirror.may_lose(*interface, address.address, addresses)
-            }
-            AddressChange::Add { .. } => false,
-        })
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.mirror.is_in_doubt_after_own(changes, addresses))
     }
 }
 
