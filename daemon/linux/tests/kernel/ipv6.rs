@@ -382,7 +382,7 @@ fn open(host: &Host, served: &[u8]) -> AdvertSocket {
 }
 
 /// Waits for something that nobody tells of.
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
         assert!(

@@ -12,6 +12,7 @@
 )]
 
 mod addresses;
+mod devices;
 mod host;
 mod ipv6;
 mod namespace;
@@ -43,6 +44,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         addresses::TESTS,
+        devices::TESTS,
         ipv6::TESTS,
         namespace::TESTS,
         packets::TESTS,

@@ -1,0 +1,331 @@
+//! Interfaces with virtual MAC addresses.
+
+use std::net::{Ipv6Addr, SocketAddrV6};
+use std::sync::Arc;
+use std::{fs, io};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_linux::cleanup::cleanup;
+use vrrp_linux::device::{DeviceChange, Devices, plan};
+use vrrp_linux::mirror::Mirror;
+use vrrp_linux::request::Requests;
+use vrrp_proto::params::VirtualMac;
+use vrrp_proto::{DesiredDevice, DeviceState, Family, InterfaceIndex, MacAddress, Vrid};
+
+use crate::host::{Host, pair, pair_v6};
+use crate::ipv6::until;
+
+crate::tests! {
+    it_is_a_macvlan_with_the_virtual_mac_address_and_down,
+    no_address_is_made_of_the_virtual_mac_address,
+    the_interface_below_is_quiet_until_the_last_one_goes,
+    for_ipv6_the_interface_below_stays_as_it_is,
+    another_daemon_gives_back_what_was_before_a_crash,
+    somebody_who_deletes_it_does_not_make_us_forget_what_was_before,
+    what_somebody_did_to_it_is_undone,
+    a_device_that_is_there_or_gone_already_is_no_failure,
+    a_device_that_cannot_be_is_a_failure_and_the_others_are_made,
+    a_virtual_mac_address_that_a_stranger_uses_is_a_failure,
+    cleanup_removes_ours_and_no_strangers_device,
+}
+
+// --- What it is --------------------------------------------------------------------------------
+
+// RFC 9568 7.3 MUST: it is 00-00-5E-00-01 or, for IPv6, 02 and the VRID
+fn it_is_a_macvlan_with_the_virtual_mac_address_and_down() {
+    let (near, _far) = pair();
+    let mut rig = Rig::new(&near);
+    for (family, name, mac) in [
+        (Family::V4, "vrrp4.51.eth0", "00:00:5e:00:01:33"),
+        (Family::V6, "vrrp6.51.eth0", "00:00:5e:00:02:33"),
+    ] {
+        rig.want(family, 51, DeviceState::Down);
+        let shown = near.ip(&format!("-details link show dev {name}"));
+        for part in [
+            &format!("{name}@eth0: "),
+            mac,
+            "macvlan mode private",
+            "addrgenmode none",
+        ] {
+            assert!(shown.contains(part), "no {part} in {shown}");
+        }
+        let flags = shown.split(['<', '>']).nth(1).unwrap();
+        assert!(!flags.split(',').any(|flag| flag == "UP"), "{shown}");
+    }
+}
+
+// RFC 9568 7.4 MUST NOT: derive an interface identifier from the virtual router MAC address
+// RFC 5798 7.4 MUST NOT: make an EUI-64 identifier of the virtual router MAC address
+fn no_address_is_made_of_the_virtual_mac_address() {
+    let (near, far) = pair_v6();
+    near.ip("link set eth0 addrgenmode eui64");
+    let mut rig = Rig::new(&near);
+    for family in Family::ALL {
+        rig.want(family, 51, DeviceState::Up);
+    }
+    // The carrier's news makes the kernel think of addresses.
+    for name in ["vrrp4.51.eth0", "vrrp6.51.eth0"] {
+        until("it has a carrier", || {
+            near.ip(&format!("link show dev {name}"))
+                .contains("LOWER_UP")
+        });
+    }
+    until("the interface below follows the router", || {
+        advertise_prefix(&far);
+        near.ip("-6 address show dev eth0")
+            .contains("2001:db8:9:0:")
+    });
+    for name in ["vrrp4.51.eth0", "vrrp6.51.eth0"] {
+        let shown = near.ip(&format!("-oneline address show dev {name}"));
+        assert_eq!(shown, "");
+    }
+}
+
+// --- The interface below -----------------------------------------------------------------------
+
+// RFC 9568 8.1.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
+fn the_interface_below_is_quiet_until_the_last_one_goes() {
+    for former in [[0, 0], [8, 1], [2, 2], [1, 2]] {
+        let (near, _far) = pair();
+        set_arp(&near, former);
+        let mut rig = Rig::new(&near);
+        rig.want(Family::V4, 51, DeviceState::Down);
+        assert_eq!(arp(&near), [1, 2]);
+        rig.want(Family::V4, 52, DeviceState::Up);
+        rig.want(Family::V6, 51, DeviceState::Down);
+        rig.want(Family::V4, 51, DeviceState::Absent);
+        assert_eq!(arp(&near), [1, 2], "there is another");
+        rig.want(Family::V4, 52, DeviceState::Absent);
+        assert_eq!(arp(&near), former, "what is left is for IPv6");
+        rig.want(Family::V6, 51, DeviceState::Absent);
+        assert_eq!(arp(&near), former);
+    }
+}
+
+fn for_ipv6_the_interface_below_stays_as_it_is() {
+    let (near, _far) = pair();
+    set_arp(&near, [2, 1]);
+    let mut rig = Rig::new(&near);
+    rig.want(Family::V6, 51, DeviceState::Up);
+    assert_eq!(arp(&near), [2, 1]);
+    rig.want(Family::V6, 51, DeviceState::Absent);
+    assert_eq!(arp(&near), [2, 1]);
+}
+
+fn another_daemon_gives_back_what_was_before_a_crash() {
+    let (near, _far) = pair();
+    set_arp(&near, [8, 1]);
+    Rig::new(&near).want(Family::V4, 51, DeviceState::Up);
+    let mut after = Rig::new(&near);
+    // What it is on top of is known of the other one only.
+    after.want(Family::V4, 52, DeviceState::Down);
+    after.want(Family::V4, 51, DeviceState::Absent);
+    assert_eq!(arp(&near), [1, 2]);
+    Rig::new(&near).want(Family::V4, 52, DeviceState::Absent);
+    assert_eq!(arp(&near), [8, 1]);
+}
+
+fn somebody_who_deletes_it_does_not_make_us_forget_what_was_before() {
+    let (near, _far) = pair();
+    set_arp(&near, [8, 1]);
+    let mut rig = Rig::new(&near);
+    rig.want(Family::V4, 51, DeviceState::Up);
+    near.ip("link delete vrrp4.51.eth0");
+    rig.want(Family::V4, 51, DeviceState::Up);
+    assert_eq!(arp(&near), [1, 2]);
+    rig.want(Family::V4, 51, DeviceState::Absent);
+    assert_eq!(arp(&near), [8, 1]);
+}
+
+// --- Changes -----------------------------------------------------------------------------------
+
+fn what_somebody_did_to_it_is_undone() {
+    let (near, _far) = pair();
+    let mut rig = Rig::new(&near);
+    rig.want(Family::V4, 51, DeviceState::Up);
+    near.ip("link set vrrp4.51.eth0 address 02:00:00:00:00:09");
+    near.ip("link set vrrp4.51.eth0 down");
+    assert_eq!(
+        rig.want(Family::V4, 51, DeviceState::Up),
+        [
+            "give vrrp4.51.eth0 the address 00:00:5e:00:01:33",
+            "set vrrp4.51.eth0 up"
+        ]
+    );
+    assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
+    // An address changes also while it is up.
+    near.ip("link set vrrp4.51.eth0 address 02:00:00:00:00:09");
+    assert_eq!(
+        rig.want(Family::V4, 51, DeviceState::Up),
+        ["give vrrp4.51.eth0 the address 00:00:5e:00:01:33"]
+    );
+    assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
+    assert_eq!(
+        rig.want(Family::V4, 51, DeviceState::Down),
+        ["set vrrp4.51.eth0 down"]
+    );
+    assert_eq!(rig.want(Family::V4, 51, DeviceState::Down), [""; 0]);
+}
+
+fn a_device_that_is_there_or_gone_already_is_no_failure() {
+    let (near, _far) = pair();
+    let mut rig = Rig::new(&near);
+    let create = rig.planned(Family::V4, 51, DeviceState::Up);
+    for _ in 0..2 {
+        assert_eq!(rig.apply(&create), []);
+    }
+    assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
+    let mut changes = rig.planned(Family::V4, 51, DeviceState::Down);
+    changes.extend(rig.planned(Family::V4, 51, DeviceState::Absent));
+    let [DeviceChange::Set { .. }, DeviceChange::Delete { .. }] = changes[..] else {
+        panic!("{changes:?}")
+    };
+    for _ in 0..2 {
+        assert_eq!(rig.apply(&changes), []);
+        assert_eq!(arp(&near), [0, 0]);
+    }
+    assert_eq!(rig.want(Family::V4, 51, DeviceState::Absent), [""; 0]);
+}
+
+fn a_device_that_cannot_be_is_a_failure_and_the_others_are_made() {
+    let (near, _far) = pair();
+    let mut rig = Rig::new(&near);
+    let nowhere = DeviceChange::Create {
+        name: "vrrp4.51.eth7".into(),
+        parent: InterfaceIndex(9999),
+        mac: mac(Family::V4, 51),
+        up: true,
+    };
+    let mut changes = vec![nowhere];
+    changes.extend(rig.planned(Family::V4, 52, DeviceState::Down));
+    let failures = rig.apply(&changes);
+    assert_eq!(failures, [("vrrp4.51.eth7".into(), Some(libc::ENODEV))]);
+    assert_eq!(rig.want(Family::V4, 52, DeviceState::Down), [""; 0]);
+}
+
+fn a_virtual_mac_address_that_a_stranger_uses_is_a_failure() {
+    let (near, _far) = pair();
+    near.ip("link add link eth0 name vrrp.51 address 00:00:5e:00:01:33 type macvlan");
+    near.ip("link set vrrp.51 up");
+    let mut rig = Rig::new(&near);
+    rig.want(Family::V4, 51, DeviceState::Down);
+    let up = rig.planned(Family::V4, 51, DeviceState::Up);
+    let refused = [("vrrp4.51.eth0".into(), Some(libc::EADDRINUSE))];
+    assert_eq!(rig.apply(&up), refused);
+    near.ip("link set vrrp.51 down");
+    assert_eq!(rig.apply(&up), []);
+}
+
+fn cleanup_removes_ours_and_no_strangers_device() {
+    const STRANGERS: [&str; 4] = ["vrrp.51", "vrrp4.51", "vrrp4.51.x", "macvlan0"];
+    let (near, _far) = pair();
+    set_arp(&near, [8, 1]);
+    for (name, last) in STRANGERS.into_iter().zip(["33", "34", "35", "36"]) {
+        let mac = format!("00:00:5e:00:01:{last}");
+        near.ip(&format!(
+            "link add link eth0 name {name} address {mac} type macvlan"
+        ));
+    }
+    let mut rig = Rig::new(&near);
+    rig.want(Family::V4, 60, DeviceState::Up);
+    rig.want(Family::V6, 60, DeviceState::Down);
+    let names = |names: &[&str]| -> Vec<Arc<str>> { names.iter().map(|n| (*n).into()).collect() };
+    let cleaned = near.within(|| cleanup([])).unwrap();
+    assert_eq!(cleaned.devices, names(&["vrrp4.60.eth0", "vrrp6.60.eth0"]));
+    assert!(cleaned.stubborn.is_empty(), "{cleaned:?}");
+    assert_eq!(arp(&near), [8, 1]);
+    for stranger in STRANGERS {
+        near.ip(&format!("link show dev {stranger}"));
+    }
+    let again = near.within(|| cleanup([])).unwrap();
+    assert_eq!(again.devices, names(&[]));
+}
+
+/// What interfaces of a host are changed by, as the daemon does it.
+struct Rig<'h> {
+    host: &'h Host,
+    devices: Devices,
+}
+
+impl<'h> Rig<'h> {
+    fn new(host: &'h Host) -> Self {
+        let devices = host.within(|| Devices::open().unwrap());
+        Self { host, devices }
+    }
+
+    /// Has the interface of a router on `eth0` be as wanted. Returns what had to be done.
+    fn want(&mut self, family: Family, vrid: u8, state: DeviceState) -> Vec<String> {
+        let changes = self.planned(family, vrid, state);
+        assert_eq!(self.apply(&changes), []);
+        changes.iter().map(ToString::to_string).collect()
+    }
+
+    /// What has to be done for that, of what the kernel says now.
+    fn planned(&self, family: Family, vrid: u8, state: DeviceState) -> Vec<DeviceChange> {
+        let names = VirtualMac::new("eth0", self::vrid(vrid), true).devices;
+        let desired = DesiredDevice {
+            name: Arc::clone(&names[family as usize]),
+            parent: self.host.eth0(),
+            mac: mac(family, vrid),
+            state,
+        };
+        let mut mirror = Mirror::new();
+        let dump = self
+            .host
+            .within(|| Requests::open().unwrap().dump().unwrap());
+        mirror.replace(dump);
+        plan(&desired, &mirror)
+    }
+
+    /// Returns the failures: the interface's name and the number of the error.
+    fn apply(&mut self, changes: &[DeviceChange]) -> Vec<(Arc<str>, Option<i32>)> {
+        let mut failures = Vec::new();
+        let devices = &mut self.devices;
+        let failed = |change: &DeviceChange, error: io::Error| {
+            failures.push((Arc::clone(change.name()), error.raw_os_error()));
+        };
+        self.host.within(|| devices.apply(changes, failed));
+        failures
+    }
+}
+
+fn vrid(number: u8) -> Vrid {
+    Vrid::new(number).unwrap()
+}
+
+fn mac(family: Family, vrid: u8) -> MacAddress {
+    MacAddress::of_virtual_router(family, self::vrid(vrid))
+}
+
+/// `arp_ignore` and `arp_announce` of `eth0`.
+fn arp(host: &Host) -> [u8; 2] {
+    ["arp_ignore", "arp_announce"].map(|name| {
+        let path = format!("/proc/sys/net/ipv4/conf/eth0/{name}");
+        let value = host.within(|| fs::read_to_string(path).unwrap());
+        value.trim().parse().unwrap()
+    })
+}
+
+fn set_arp(host: &Host, [ignore, announce]: [u8; 2]) {
+    host.sysctl("ipv4/conf/eth0/arp_ignore", ignore);
+    host.sysctl("ipv4/conf/eth0/arp_announce", announce);
+}
+
+/// Sends the advertisement of a router that has hosts make themselves addresses in 2001:db8:9::/64
+/// (RFC 4861 section 4.2).
+fn advertise_prefix(host: &Host) {
+    const LIFETIME: [u8; 4] = [0, 0, 0x0e, 0x10];
+    let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
+    let prefix = Ipv6Addr::new(0x2001, 0xdb8, 9, 0, 0, 0, 0, 0);
+    let mut message = vec![134, 0, 0, 0, 64, 0, 0x07, 0x08, 0, 0, 0, 0, 0, 0, 0, 0];
+    message.extend([3, 4, 64, 0xc0]);
+    message.extend([LIFETIME, LIFETIME, [0; 4]].concat());
+    message.extend(prefix.octets());
+    let interface = host.eth0();
+    host.within(|| {
+        let socket = Socket::new(Domain::IPV6, Type::RAW, Some(Protocol::ICMPV6)).unwrap();
+        socket.set_multicast_hops_v6(255).unwrap();
+        let to = SocketAddrV6::new(all_nodes, 0, 0, interface.0);
+        socket.send_to(&message, &to.into()).unwrap();
+    });
+}
