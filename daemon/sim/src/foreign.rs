@@ -1,12 +1,13 @@
 //! Routers of other makes, written from the RFCs and not from our engine.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
-use vrrp_proto::{Instant, InterfaceAddress, Version};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
+use vrrp_proto::{Family, Instant, Version};
 
 use crate::host::{Datagram, Says, is_hop_limit_right};
-use crate::scenario::{ForeignSpec, Make, RouterConfig, own_address};
+use crate::scenario::{ForeignSpec, Make, RouterConfig, link_local, own_ipv4};
 
 /// A router that keeps to the RFC, or almost.
 #[derive(Debug)]
@@ -41,8 +42,17 @@ impl Foreign {
         &self.spec.config
     }
 
-    pub(crate) fn source(&self) -> InterfaceAddress {
-        own_address(self.spec.config.segment, self.spec.host)
+    /// The only family that it speaks.
+    pub(crate) fn family(&self) -> Family {
+        self.config().spoken().next().unwrap_or(Family::V4)
+    }
+
+    pub(crate) fn source(&self) -> IpAddr {
+        let ForeignSpec { host, config, .. } = &self.spec;
+        match self.family() {
+            Family::V4 => own_ipv4(config.segment, *host).address,
+            Family::V6 => link_local(config.segment, *host).address,
+        }
     }
 
     /// Startup (RFC 9568 section 6.4.1). Returns whether it advertises.
@@ -76,6 +86,9 @@ impl Foreign {
 
     /// An advertisement arrives. Returns whether it advertises itself.
     pub(crate) fn receive(&mut self, now: Instant, packet: &Datagram) -> bool {
+        if packet.family() != self.family() {
+            return false;
+        }
         let own = self.config().clone();
         let Some(says) = packet.says.filter(|says| is_believed(&own, says, packet)) else {
             let same_vrid = packet.payload.get(1) == Some(&own.vrid);
@@ -97,7 +110,7 @@ impl Foreign {
                 false
             }
             State::Active => {
-                let greater_address = packet.source.address > self.source().address;
+                let greater_address = packet.source > self.source();
                 if says.priority == 0 {
                     self.timer = Some(now + own.interval());
                     true
@@ -119,24 +132,35 @@ impl Foreign {
     /// What it sends.
     pub(crate) fn advertisement(&self) -> (Vec<u8>, Says) {
         let config = self.config();
-        let addresses: Vec<[u8; 4]> = config
-            .virtual_addresses()
-            .filter_map(|address| Some(address.ipv4()?.octets()))
-            .collect();
-        let source = self.source().ipv4().unwrap_or_else(|| unreachable!("IPv4"));
+        let (family, source) = (self.family(), self.source());
         let form = match self.spec.make {
             Make::Rfc => ChecksumForm::MessageOnly,
             Make::Keepalived => ChecksumForm::WithPseudoHeader,
         };
+        let mut list: Vec<IpAddr> = config.advertised(family).map(|a| a.address).collect();
+        if family == Family::V6 && self.spec.make == Make::Rfc && !has_link_local(config) {
+            // RFC 9568 section 5.2.9 with erratum 8300: the first one is link-local.
+            list.insert(0, source);
+        }
+        let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
+        for address in list {
+            match address {
+                IpAddr::V4(address) => ipv4.push(address.octets()),
+                IpAddr::V6(address) => ipv6.push(address.octets()),
+            }
+        }
         let message = Advert {
             version: config.version,
             vrid: config.id(),
             priority: config.priority,
             interval: config.advert_interval(),
-            addresses: AddressList::new(&addresses),
+            addresses: match family {
+                Family::V4 => AddressList::new(&ipv4),
+                Family::V6 => AddressList::new_v6(&ipv6),
+            },
             auth: config.password().map_or(Auth::None, Auth::Pass),
         }
-        .emit(form, source, GROUP_V4);
+        .emit(form, source, group(family));
         (message, says(config, config.priority))
     }
 
@@ -152,6 +176,13 @@ impl Foreign {
     fn down_interval(&self) -> Duration {
         3 * self.interval + self.skew()
     }
+}
+
+/// Whether a router advertises a link-local address.
+pub(crate) fn has_link_local(config: &RouterConfig) -> bool {
+    config
+        .advertised(Family::V6)
+        .any(|address| address.is_link_local())
 }
 
 /// What a router of this configuration says with a priority.
@@ -179,6 +210,7 @@ pub(crate) fn is_believed(own: &RouterConfig, says: &Says, packet: &Datagram) ->
     let same_router = packet.segment == own.segment
         && says.vrid == own.id()
         && says.version == own.version
+        && own.speaks(packet.family())
         && is_hop_limit_right(packet);
     match own.version {
         Version::V3 => same_router,

@@ -1,18 +1,19 @@
 //! Scenarios out of bytes: from a seed, or from a fuzzer, by one and the same way.
 //!
 //! Configurations are such as `vrrp-config` lets pass: no VRID and no address twice on an interface,
-//! whole seconds in version 2, priority 255 for a host that has the addresses.
+//! whole seconds and no IPv6 in version 2, priority 255 for a host that has the addresses, and
+//! something to advertise.
 
 use std::collections::BTreeSet;
 
 use arbitrary::Unstructured;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::Version;
+use vrrp_proto::{Family, Version};
 
 use crate::scenario::{
-    Action, AnnounceConfig, Config, ForeignSpec, HostSpec, Make, RouterConfig, Scenario, Step,
-    TrackerConfig,
+    Action, AnnounceConfig, Config, Families, ForeignSpec, HostSpec, Make, RouterConfig, Scenario,
+    Step, TrackerConfig,
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
@@ -53,6 +54,7 @@ struct Service {
     version: Version,
     interval: u16,
     password: bool,
+    families: Families,
     /// The first of its three addresses.
     first_address: u8,
 }
@@ -97,20 +99,23 @@ impl Choices<'_> {
             .map(|n| {
                 let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
                 let interval = self.pick(&[base, base, base / 2, base.saturating_mul(2)]);
+                let families = self.pick(&FAMILIES);
+                let first_address = 3 * n + self.pick(&[0, 1]);
                 Service {
                     segment: n % SEGMENTS,
                     vrid: 51 + n,
                     version,
                     interval: sayable(version, interval),
                     password: version == Version::V2 && self.percent(50),
-                    first_address: 3 * n,
+                    families: known_to(version, families),
+                    first_address,
                 }
             })
             .collect()
     }
 
     fn host(&mut self, services: &[Service]) -> HostSpec {
-        let mut owns = Vec::new();
+        let (mut owns, mut owns_ipv6) = (Vec::new(), Vec::new());
         let mut config = Config::default();
         for name in ["t0", "t1"] {
             let (rise, fall) = (self.pick(&[1, 1, 2, 3]), self.pick(&[1, 1, 2, 3]));
@@ -130,7 +135,13 @@ impl Choices<'_> {
             if self.percent(5) {
                 router.priority = 255;
                 router.addresses = vec![service.first_address];
-                owns.push((service.segment, service.first_address));
+                let owned = (service.segment, service.first_address);
+                if router.families.has(Family::V4) {
+                    owns.push(owned);
+                }
+                if router.families.has(Family::V6) {
+                    owns_ipv6.push(owned);
+                }
             }
             config.routers.insert(service.name(), router);
         }
@@ -143,6 +154,8 @@ impl Choices<'_> {
             marks: !self.percent(10),
             promotes: !self.percent(20),
             owns,
+            owns_ipv6,
+            backwards: self.percent(30),
             config,
         }
     }
@@ -153,6 +166,8 @@ impl Choices<'_> {
         } else {
             service.version
         };
+        let families = known_to(version, service.families);
+        let addresses = self.addresses(service);
         let mut router = RouterConfig {
             segment: service.segment,
             vrid: service.vrid,
@@ -163,7 +178,9 @@ impl Choices<'_> {
             accept: !self.percent(25),
             expect_master: self.percent(25),
             password: service.password,
-            addresses: self.addresses(service),
+            families,
+            unadvertised: self.unadvertised(families, &addresses),
+            addresses,
             tracks: self.tracks(),
             preempt_delay: 0,
             startup_delay: 0,
@@ -190,11 +207,26 @@ impl Choices<'_> {
         (service.first_address..service.first_address + count).collect()
     }
 
+    /// Some addresses that are held and not advertised: the last one, or in an instance of both those of
+    /// one family.
+    fn unadvertised(&mut self, families: Families, addresses: &[u8]) -> Vec<(Family, u8)> {
+        if !self.percent(15) {
+            return Vec::new();
+        }
+        let family = self.pick(&families.each().collect::<Vec<_>>());
+        let hidden = match addresses {
+            _ if families == Families::Both && self.percent(50) => addresses,
+            [_, .., last] => std::slice::from_ref(last),
+            _ => &[],
+        };
+        hidden.iter().map(|number| (family, *number)).collect()
+    }
+
     fn tracks(&mut self) -> Vec<(String, i16)> {
         let mut tracks = Vec::new();
         for name in ["t0", "t1", "link"] {
             if self.percent(25) {
-                let weight = self.pick(&[0, -10, -60, -253, 5, 60]);
+                let weight = self.pick(&[0, 0, -10, -60, -253, 5, 60]);
                 tracks.push((name.to_owned(), weight));
             }
         }
@@ -222,6 +254,11 @@ impl Choices<'_> {
                     version: service.version,
                     interval: service.interval,
                     tracks: Vec::new(),
+                    families: match service.families {
+                        Families::Both => self.pick(&[Families::Ipv4, Families::Ipv6]),
+                        one => one,
+                    },
+                    unadvertised: Vec::new(),
                     ..self.router(&service)
                 };
                 ForeignSpec {
@@ -326,16 +363,20 @@ impl Choices<'_> {
                 host,
                 segment,
                 number: service.first_address + self.number(0..=2),
+                families: service.families,
             },
             13 => Action::PutVirtual {
                 host,
                 segment,
                 number: service.first_address + self.number(0..=2),
+                families: service.families,
+                bare: self.percent(20),
             },
             14 => Action::Own {
                 host,
                 segment,
                 there: self.percent(40),
+                families: self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]),
             },
             15 => Action::LoseNews {
                 host,
@@ -481,6 +522,7 @@ impl Choices<'_> {
             3 => router.preempt = !router.preempt,
             4 | 5 => {
                 router.addresses = self.addresses(&service);
+                router.unadvertised = self.unadvertised(router.families, &router.addresses);
                 // It owns one address at most.
                 if router.priority == 255 {
                     router.addresses.truncate(1);
@@ -489,6 +531,8 @@ impl Choices<'_> {
             6 => router.tracks = self.tracks(),
             7 => {
                 router.version = other(router.version);
+                router.families = known_to(router.version, service.families);
+                router.unadvertised.clear();
                 self.set_interval(router, 0);
             }
             8 => drop(config.routers.remove(&name)),
@@ -503,6 +547,22 @@ impl Choices<'_> {
             10 => router.accept = !router.accept,
             _ => {}
         }
+    }
+}
+
+/// What the addresses of most routers are of.
+const FAMILIES: [Families; 4] = [
+    Families::Ipv4,
+    Families::Ipv4,
+    Families::Ipv6,
+    Families::Ipv6,
+];
+
+/// What a version knows of some families.
+const fn known_to(version: Version, families: Families) -> Families {
+    match version {
+        Version::V2 => Families::Ipv4,
+        Version::V3 => families,
     }
 }
 

@@ -18,8 +18,7 @@ use vrrp_linux::cleanup::leftovers;
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_linux::routing;
-use vrrp_proto::snapshot::RouterStatus;
-use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
+use vrrp_proto::wire::{HOP_LIMIT, group};
 use vrrp_proto::{
     Announcement, Cause, Desired, DesiredRouting, Engine, Family, Input, Instant, InterfaceAddress,
     InterfaceIndex, Link, Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
@@ -29,7 +28,9 @@ use crate::clock::Clock;
 use crate::kernel::{Kernel, Transaction};
 use crate::network::Station;
 use crate::refuser::{CannotRefuse, Refuser};
-use crate::scenario::{Config, HostSpec, interface_name, own_address, virtual_address};
+use crate::scenario::{
+    Config, Families, HostSpec, interface_name, link_local, own_ipv4, virtual_address,
+};
 
 /// How many packets wait in a socket at most.
 const SOCKET_BUFFER: usize = 64;
@@ -43,11 +44,17 @@ pub(crate) struct Datagram {
     pub(crate) from: Station,
     pub(crate) sent_at: Instant,
     pub(crate) segment: u8,
-    pub(crate) source: InterfaceAddress,
+    pub(crate) source: IpAddr,
     pub(crate) hop_limit: u8,
     pub(crate) payload: Arc<[u8]>,
     /// What it says, or `None` for what nobody may believe.
     pub(crate) says: Option<Says>,
+}
+
+impl Datagram {
+    pub(crate) const fn family(&self) -> Family {
+        Family::of(self.source)
+    }
 }
 
 /// What an advertisement says, as its sender meant it.
@@ -89,7 +96,7 @@ pub(crate) struct Host {
 pub(crate) struct Process {
     pub(crate) engine: Engine,
     pub(crate) mirror: Mirror,
-    sockets: BTreeMap<InterfaceIndex, Socket>,
+    sockets: BTreeMap<(InterfaceIndex, Family), Socket>,
     inbox: VecDeque<Message>,
     refuser: Refuser,
     refuses: bool,
@@ -177,7 +184,7 @@ pub(crate) struct Turn {
 pub(crate) enum Sent {
     Advert {
         segment: u8,
-        source: InterfaceAddress,
+        source: IpAddr,
         payload: Arc<[u8]>,
     },
     Announcement {
@@ -194,7 +201,7 @@ impl Host {
             id,
             spec: spec.clone(),
             clock: Clock::new(offset, spec.drift),
-            kernel: Kernel::new(id, spec.marks, spec.promotes),
+            kernel: new_kernel(id, spec),
             config: spec.config.clone(),
             powered: true,
             suspended: false,
@@ -205,6 +212,8 @@ impl Host {
             life: 0,
         };
         host.bring_up(segments);
+        // It has been up for a while.
+        host.kernel.settle();
         host
     }
 
@@ -218,16 +227,32 @@ impl Host {
                 link.carrier = plugged;
                 link.name = interface_name(segment).into();
             });
-            self.put_own(segment);
+            self.put_own(segment, Families::Both);
         }
     }
 
+    /// The host's own address on a segment, from which it sends.
+    pub(crate) fn own(&self, family: Family, segment: u8) -> InterfaceAddress {
+        match family {
+            Family::V4 => own_ipv4(segment, host_octet(self.id)),
+            Family::V6 => link_local(segment, identifier(self.id, &self.spec)),
+        }
+    }
+
+    /// Whether a virtual address is the host's own.
+    pub(crate) fn owns(&self, family: Family, segment: u8, number: u8) -> bool {
+        owned(&self.spec, family).contains(&(segment, number))
+    }
+
     /// Puts the host's own addresses of a segment where they belong.
-    pub(crate) fn put_own(&mut self, segment: u8) {
-        self.kernel
-            .put(segment, own_address(segment, host_octet(self.id)));
-        for (_, number) in self.spec.owns.iter().filter(|(on, _)| *on == segment) {
-            self.kernel.put(segment, virtual_address(segment, *number));
+    pub(crate) fn put_own(&mut self, segment: u8, families: Families) {
+        for family in families.each() {
+            self.kernel.put(segment, self.own(family, segment));
+            let owned = owned(&self.spec, family);
+            for (_, number) in owned.iter().filter(|(on, _)| *on == segment) {
+                let address = virtual_address(family, segment, *number);
+                self.kernel.put(segment, address);
+            }
         }
     }
 
@@ -248,7 +273,7 @@ impl Host {
         self.frozen = false;
         self.process = None;
         self.next_turn = None;
-        self.kernel = Kernel::new(self.id, self.spec.marks, self.spec.promotes);
+        self.kernel = new_kernel(self.id, &self.spec);
     }
 
     /// The daemon is gone, and what it put into the kernel stays.
@@ -341,7 +366,7 @@ impl Host {
         let Some(socket) = self
             .process
             .as_mut()
-            .and_then(|process| process.sockets.get_mut(&index))
+            .and_then(|process| process.sockets.get_mut(&(index, packet.family())))
         else {
             return false;
         };
@@ -525,21 +550,22 @@ impl Process {
     }
 
     fn take_packets(&mut self, now: Instant, rng: &mut Pcg64Mcg, records: &mut Vec<Record>) {
-        let mut interfaces: Vec<InterfaceIndex> = self.sockets.keys().copied().collect();
-        if interfaces.len() > 1 && rng.random() {
-            interfaces.reverse();
+        let mut places: Vec<_> = self.sockets.keys().copied().collect();
+        if places.len() > 1 && rng.random() {
+            places.reverse();
         }
-        for interface in interfaces {
+        for place in places {
+            let (interface, family) = place;
             while let Some((arrived, packet)) = self
                 .sockets
-                .get_mut(&interface)
+                .get_mut(&place)
                 .and_then(|socket| socket.queue.pop_front())
             {
                 let input = Input::Packet(Packet {
                     at: arrived,
                     interface,
-                    source: packet.source.address,
-                    destination: GROUP_V4.into(),
+                    source: packet.source,
+                    destination: group(family),
                     hop_limit: packet.hop_limit,
                     payload: &packet.payload,
                 });
@@ -558,18 +584,23 @@ impl Process {
     /// a host that has virtual addresses of its own may come to send from one.
     fn source_for(&self, interface: InterfaceIndex, packet: &Datagram) -> Option<IpAddr> {
         let vrid = *packet.payload.get(1)?;
-        let first = virtual_address(packet.segment, 0);
-        let is_virtual = |held: &Held| held.address >= first;
+        let family = packet.family();
+        let first = virtual_address(family, packet.segment, 0);
+        let is_virtual = |held: &Held| held.address.family() == family && held.address >= first;
         let has_virtual = self.mirror.addresses(interface).iter().any(is_virtual);
         if !has_virtual {
             return None;
         }
         let routers = self.engine.snapshot(Instant::ZERO).instances;
-        let is_it = |router: &&RouterStatus| {
-            router.virtual_router_id.get() == vrid
-                && *router.interface == *interface_name(packet.segment)
-        };
-        routers.iter().find(is_it)?.source
+        routers
+            .iter()
+            .filter(|router| {
+                router.virtual_router_id.get() == vrid
+                    && *router.interface == *interface_name(packet.segment)
+            })
+            .flat_map(|router| [router.source, router.source_ipv6])
+            .flatten()
+            .find(|source| Family::of(*source) == family)
     }
 
     fn look(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
@@ -605,30 +636,33 @@ impl Process {
                 held.into_iter()
                     .all(|(_, held)| held.ours || held.address.address != *address)
             }
-            Obstacle::NoLinkLocal(name) => any(name, &|link| {
-                let held = self.mirror.addresses(link.index);
-                !held.iter().any(|held| held.address.is_link_local())
-            }),
+            Obstacle::NoLinkLocal(name) => {
+                self.has_none_of_its_own(name, InterfaceAddress::is_link_local)
+            }
             Obstacle::NoAddress(name)
             | Obstacle::OnlyVirtual {
                 interface: name, ..
-            } => {
-                let routers = self.engine.snapshot(Instant::ZERO).instances;
-                let is_virtual = |address: InterfaceAddress| {
-                    routers.iter().any(|router| {
-                        !router.priority.configured.is_owner()
-                            && router.addresses.contains(&address)
-                    })
-                };
-                any(name, &|link| {
-                    let held = self.mirror.addresses(link.index);
-                    let ipv4 = |held: &&Held| held.address.family() == Family::V4;
-                    held.iter()
-                        .filter(ipv4)
-                        .all(|held| held.ours || is_virtual(held.address))
-                })
-            }
+            } => self.has_none_of_its_own(name, |address| address.family() == Family::V4),
         }
+    }
+
+    /// Whether an interface of that name has no address of a kind that is neither ours nor virtual.
+    fn has_none_of_its_own(&self, name: &str, kind: impl Fn(&InterfaceAddress) -> bool) -> bool {
+        let routers = self.engine.snapshot(Instant::ZERO).instances;
+        let is_virtual = |address: InterfaceAddress| {
+            routers.iter().any(|router| {
+                let mut own = router.addresses.iter();
+                !router.priority.configured.is_owner() && own.any(|a| a.address == address.address)
+            })
+        };
+        // While news are on their way there may be two of a name.
+        let mut named = self.mirror.links().filter(|link| &*link.name == name);
+        named.any(|link| {
+            let held = self.mirror.addresses(link.index);
+            held.iter()
+                .filter(|held| kind(&held.address))
+                .all(|held| held.ours || is_virtual(held.address))
+        })
     }
 
     /// Carries out what the engine wants: who is new is heard first, who leaves speaks before.
@@ -656,12 +690,13 @@ impl Process {
         kernel: &mut Kernel,
         records: &[Record],
     ) -> (Vec<Sent>, Result<(), CannotRefuse>) {
-        let mut listeners: BTreeMap<InterfaceIndex, BTreeSet<Vrid>> = BTreeMap::new();
-        for (interface, _, vrid) in self.engine.listeners() {
-            listeners.entry(interface).or_default().insert(vrid);
+        let mut listeners: BTreeMap<_, BTreeSet<Vrid>> = BTreeMap::new();
+        for (interface, family, vrid) in self.engine.listeners() {
+            let place = (interface, family);
+            listeners.entry(place).or_default().insert(vrid);
         }
-        for (interface, vrids) in &listeners {
-            let socket = self.sockets.entry(*interface).or_insert_with(|| Socket {
+        for (place, vrids) in &listeners {
+            let socket = self.sockets.entry(*place).or_insert_with(|| Socket {
                 vrids: BTreeSet::new(),
                 queue: VecDeque::new(),
             });
@@ -679,15 +714,14 @@ impl Process {
                     ..
                 } => {
                     if let Some(segment) = kernel.segment(*interface)
-                        && self.sockets.contains_key(interface)
+                        && self
+                            .sockets
+                            .contains_key(&(*interface, Family::of(*source)))
                         && kernel.carries(segment)
                     {
                         adverts.push(Sent::Advert {
                             segment,
-                            source: InterfaceAddress {
-                                address: *source,
-                                prefix: 24,
-                            },
+                            source: *source,
                             payload: Arc::clone(message),
                         });
                     }
@@ -716,7 +750,7 @@ impl Process {
             announcements.extend(late);
         }
         self.sockets
-            .retain(|interface, _| listeners.contains_key(interface));
+            .retain(|place, _| listeners.contains_key(place));
         for Announcement {
             interface,
             addresses,
@@ -889,9 +923,29 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
     }
 }
 
-/// The last octet of a host's own addresses.
-pub(crate) const fn host_octet(id: Station) -> u8 {
+fn new_kernel(id: Station, spec: &HostSpec) -> Kernel {
+    Kernel::new(id, identifier(id, spec), spec.marks, spec.promotes)
+}
+
+fn owned(spec: &HostSpec, family: Family) -> &[(u8, u8)] {
+    match family {
+        Family::V4 => &spec.owns,
+        Family::V6 => &spec.owns_ipv6,
+    }
+}
+
+/// The last octet of a host's own IPv4 addresses.
+const fn host_octet(id: Station) -> u8 {
     10 + id
+}
+
+/// The last byte of its link-local addresses.
+const fn identifier(id: Station, spec: &HostSpec) -> u8 {
+    if spec.backwards {
+        u8::MAX - host_octet(id)
+    } else {
+        host_octet(id)
+    }
 }
 
 /// Whether a datagram is one that a router of this world sends.

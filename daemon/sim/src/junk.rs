@@ -1,9 +1,11 @@
 //! Messages that no router may believe, each for one reason.
 
+use std::net::IpAddr;
+
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, HOP_LIMIT};
-use vrrp_proto::{AdvertInterval, InterfaceAddress, Password, Version, Vrid};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PROTOCOL, group};
+use vrrp_proto::{AdvertInterval, Family, Password, Version, Vrid};
 
 /// Why nobody may believe it.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +21,13 @@ enum Kind {
     AuthType,
     Noise,
     Empty,
+    /// Over IPv6 a checksum of the message alone. Over IPv4 that is right, and another one is wrong.
+    PlainChecksum,
+    /// Addresses of the other family.
+    OtherFamily,
 }
 
-const KINDS: [Kind; 11] = [
+const KINDS: [Kind; 13] = [
     Kind::HopLimit,
     Kind::Version,
     Kind::Type,
@@ -33,15 +39,12 @@ const KINDS: [Kind; 11] = [
     Kind::AuthType,
     Kind::Noise,
     Kind::Empty,
+    Kind::PlainChecksum,
+    Kind::OtherFamily,
 ];
 
 /// A message of one of the `kinds` whose bits are set, with its hop limit.
-pub(crate) fn message(
-    kinds: u16,
-    vrid: u8,
-    source: InterfaceAddress,
-    rng: &mut Pcg64Mcg,
-) -> (Vec<u8>, u8) {
+pub(crate) fn message(kinds: u16, vrid: u8, source: IpAddr, rng: &mut Pcg64Mcg) -> (Vec<u8>, u8) {
     let chosen: Vec<Kind> = (0..)
         .zip(KINDS)
         .filter(|(bit, _)| kinds >> bit & 1 == 1)
@@ -58,18 +61,24 @@ pub(crate) fn message(
     } else {
         Version::V3
     };
-    let of = |version, auth| {
-        let source = source.ipv4().unwrap_or_else(|| unreachable!("IPv4"));
+    let family = Family::of(source);
+    let list = |family| match family {
+        Family::V4 => AddressList::new(&[[10, 0, 0, 100]]),
+        Family::V6 => AddressList::new_v6(&[[0x20; 16]]),
+    };
+    let with = |version, auth, addresses| {
         Advert {
             version,
             vrid: Vrid::new(vrid.max(1)).unwrap_or_else(|| unreachable!("1 to 255")),
             priority,
             interval: AdvertInterval::DEFAULT,
-            addresses: AddressList::new(&[[10, 0, 0, 100]]),
+            addresses,
             auth,
         }
-        .emit(ChecksumForm::MessageOnly, source, GROUP_V4)
+        .emit(ChecksumForm::MessageOnly, source, group(family))
     };
+    let of = |version, auth| with(version, auth, list(family));
+    let mend_checksum = |message: &mut Vec<u8>| mend_checksum(message, source);
     let mut bytes = of(version, Auth::None);
     match kind {
         Kind::HopLimit => return (bytes, HOP_LIMIT - 1),
@@ -110,22 +119,40 @@ pub(crate) fn message(
             bytes[0] &= 0x0f;
         }
         Kind::Empty => bytes.clear(),
+        Kind::PlainChecksum => match family {
+            Family::V4 => bytes[6] ^= 0xaa,
+            Family::V6 => seal(&mut bytes, 0),
+        },
+        Kind::OtherFamily => match family {
+            // Four times as many as are counted, which nobody can tell from padding: too few then.
+            Family::V4 => {
+                bytes = with(Version::V3, Auth::None, list(Family::V6));
+                bytes[3] = 16;
+                mend_checksum(&mut bytes);
+            }
+            Family::V6 => bytes = with(Version::V3, Auth::None, list(Family::V4)),
+        },
     }
     (bytes, HOP_LIMIT)
 }
 
-/// Makes the checksum right again (RFC 1071).
-fn mend_checksum(message: &mut [u8]) {
+/// Makes the checksum right again for its family: over IPv6 with the pseudo-header of RFC 8200 section
+/// 8.1, over IPv4 without.
+fn mend_checksum(message: &mut [u8], source: IpAddr) {
+    let pseudo_header = match (source, group(Family::of(source))) {
+        (IpAddr::V6(source), IpAddr::V6(group)) => {
+            let length = u32::try_from(message.len()).unwrap_or_default();
+            sum(&source.octets()) + sum(&group.octets()) + length + u32::from(PROTOCOL)
+        }
+        _ => 0,
+    };
+    seal(message, pseudo_header);
+}
+
+/// Puts the checksum of the message and of what stands before it (RFC 1071).
+fn seal(message: &mut [u8], before: u32) {
     (message[6], message[7]) = (0, 0);
-    let mut sum: u32 = message
-        .chunks(2)
-        .map(|pair| {
-            u32::from(u16::from_be_bytes([
-                pair[0],
-                pair.get(1).copied().unwrap_or(0),
-            ]))
-        })
-        .sum();
+    let mut sum = before + sum(message);
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
     }
@@ -133,4 +160,16 @@ fn mend_checksum(message: &mut [u8]) {
         .unwrap_or_default()
         .to_be_bytes();
     (message[6], message[7]) = (high, low);
+}
+
+fn sum(bytes: &[u8]) -> u32 {
+    bytes
+        .chunks(2)
+        .map(|pair| {
+            u32::from(u16::from_be_bytes([
+                pair[0],
+                pair.get(1).copied().unwrap_or(0),
+            ]))
+        })
+        .sum()
 }

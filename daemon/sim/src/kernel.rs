@@ -9,15 +9,17 @@ use std::net::IpAddr;
 use vrrp_linux::mirror::{Dump, Event, Held, Mirror};
 use vrrp_linux::plan::Change;
 use vrrp_linux::refusals::Refusal;
-use vrrp_proto::{InterfaceAddress, InterfaceIndex, Link, MacAddress};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
 
 use self::routing::Routing;
-use crate::scenario::interface_name;
+use crate::scenario::{interface_name, link_local};
 
 /// The kernel of one host.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     host: u8,
+    /// The end of its link-local addresses.
+    identifier: u8,
     marks: bool,
     promotes: bool,
     interfaces: BTreeMap<InterfaceIndex, Interface>,
@@ -37,6 +39,8 @@ pub(crate) struct Kernel {
     touched: bool,
     /// What the daemon added, and whether packets to it were refused then.
     came: Vec<(InterfaceIndex, InterfaceAddress, bool)>,
+    /// What it does by itself in a while.
+    deferred: Vec<Deferred>,
 }
 
 /// What the daemon asks of nf_tables: all of it is done, or nothing.
@@ -48,6 +52,15 @@ pub(crate) enum Transaction<'a> {
     Remove(&'a [Refusal]),
     /// The table goes.
     Delete,
+}
+
+/// What the kernel does with an IPv6 address some time after it was added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Deferred {
+    /// It tells that the address is there (a work queue does: addrconf_dad_work).
+    Tell(InterfaceIndex, InterfaceAddress),
+    /// It has found nobody else with the address, which is no longer tentative.
+    Settle(InterfaceIndex, InterfaceAddress),
 }
 
 #[derive(Debug)]
@@ -62,13 +75,18 @@ struct Interface {
 struct Entry {
     address: InterfaceAddress,
     ours: bool,
+    /// IPv4 only.
     secondary: bool,
+    /// IPv6 only: whether it is being found out if somebody else has it. Until then it is as good as
+    /// not there, and nobody is told of it.
+    tentative: bool,
 }
 
 impl Kernel {
-    pub(crate) fn new(host: u8, marks: bool, promotes: bool) -> Self {
+    pub(crate) fn new(host: u8, identifier: u8, marks: bool, promotes: bool) -> Self {
         Self {
             host,
+            identifier,
             marks,
             promotes,
             interfaces: BTreeMap::new(),
@@ -82,6 +100,7 @@ impl Kernel {
             table: None,
             touched: false,
             came: Vec::new(),
+            deferred: Vec::new(),
         }
     }
 
@@ -106,6 +125,7 @@ impl Kernel {
         };
         self.interfaces.insert(index, interface);
         self.tell(Event::Link(link));
+        self.make_link_local(index);
     }
 
     pub(crate) fn remove(&mut self, segment: u8) {
@@ -130,21 +150,28 @@ impl Kernel {
         };
         let before = interface.link.clone();
         change(&mut interface.link);
-        if interface.link != before {
-            let link = interface.link.clone();
-            if !link.up {
-                self.forget_routes_over(index);
-            }
-            self.tell(Event::Link(link));
+        if interface.link == before {
+            return;
+        }
+        let link = interface.link.clone();
+        let up = link.up;
+        if !up {
+            self.forget_routes_over(index);
+        }
+        self.tell(Event::Link(link));
+        match (before.up, up) {
+            (true, false) => self.flush_ipv6(index),
+            (false, true) => self.make_link_local(index),
+            (true, true) | (false, false) => {}
         }
     }
 
     /// An administrator adds an address.
     pub(crate) fn put(&mut self, segment: u8, address: InterfaceAddress) {
         if let Some(index) = self.on(segment)
-            && let Some(held) = self.insert(index, address, false)
+            && let Some(entry) = self.insert(index, address, false)
         {
-            self.tell(Event::AddressAdded(index, held));
+            self.tell_added(index, entry);
         }
     }
 
@@ -177,14 +204,23 @@ impl Kernel {
                         all = false;
                     }
                     // That it is there already is no failure.
-                    let _ = self.insert(interface, address, true);
+                    let added = self.insert(interface, address, true);
+                    // What IPv4 tells of says whose doing it is, and the daemon's own is left out.
+                    if let Some(entry) = added
+                        && address.family() == Family::V6
+                    {
+                        self.tell_added(interface, entry);
+                    }
                     let refused = self.refuses(address.address);
                     self.came.push((interface, address, refused));
                 }
                 Change::Delete { interface, address } => {
-                    // The daemon hears what went with it, and not of what it asked for.
+                    // The daemon hears what went with it, and not of what it asked for in IPv4.
+                    let own = |gone: &InterfaceAddress| {
+                        *gone == address && address.family() == Family::V4
+                    };
                     let gone = self.delete(interface, address);
-                    for other in gone.into_iter().filter(|gone| *gone != address) {
+                    for other in gone.into_iter().filter(|gone| !own(gone)) {
                         self.tell(Event::AddressRemoved(interface, other));
                     }
                 }
@@ -255,7 +291,11 @@ impl Kernel {
                 .flat_map(|interface| {
                     let index = interface.link.index;
                     let held = move |entry: &Entry| (index, self.held(*entry));
-                    interface.addresses.iter().map(held)
+                    interface
+                        .addresses
+                        .iter()
+                        .filter(|e| !e.tentative)
+                        .map(held)
                 })
                 .collect(),
             marks: self.marks,
@@ -269,6 +309,38 @@ impl Kernel {
         self.news.clear();
         self.overrun = false;
         self.touched = false;
+    }
+
+    /// What it does by itself in a while and nobody has arranged for yet.
+    pub(crate) fn take_deferred(&mut self) -> Vec<Deferred> {
+        std::mem::take(&mut self.deferred)
+    }
+
+    /// The time has come for what was deferred.
+    pub(crate) fn happen(&mut self, what: Deferred) {
+        let (Deferred::Tell(index, address) | Deferred::Settle(index, address)) = what;
+        let Some(entry) = self.interfaces.get_mut(&index).and_then(|interface| {
+            let mut entries = interface.addresses.iter_mut();
+            entries.find(|entry| entry.address == address)
+        }) else {
+            return;
+        };
+        let is_news = match what {
+            Deferred::Tell(..) => !entry.tentative,
+            Deferred::Settle(..) => std::mem::take(&mut entry.tentative),
+        };
+        let entry = *entry;
+        if is_news {
+            let held = self.held(entry);
+            self.tell(Event::AddressAdded(index, held));
+        }
+    }
+
+    /// All that was deferred happens.
+    pub(crate) fn settle(&mut self) {
+        for what in self.take_deferred() {
+            self.happen(what);
+        }
     }
 
     /// The next piece of news.
@@ -324,14 +396,15 @@ impl Kernel {
             .is_some_and(|link| link.up && link.carrier)
     }
 
-    /// Whether an address is on an interface, and if so whether it bears the daemon's mark.
-    pub(crate) fn holds(&self, index: InterfaceIndex, address: InterfaceAddress) -> Option<bool> {
+    /// Whether an address is on an interface, or is tentative there with any prefix: then it stands in
+    /// the way of another, and nobody can see it.
+    pub(crate) fn has(&self, index: InterfaceIndex, address: InterfaceAddress) -> bool {
+        let is_it = |entry: &Entry| {
+            entry.address == address || entry.tentative && entry.address.address == address.address
+        };
         self.interfaces
-            .get(&index)?
-            .addresses
-            .iter()
-            .find(|entry| entry.address == address)
-            .map(|entry| entry.ours)
+            .get(&index)
+            .is_some_and(|interface| interface.addresses.iter().any(is_it))
     }
 
     /// All addresses, with whether they bear the daemon's mark.
@@ -342,8 +415,42 @@ impl Kernel {
             interface
                 .addresses
                 .iter()
+                .filter(|entry| !entry.tentative)
                 .map(move |entry| (*index, entry.address, entry.ours))
         })
+    }
+
+    /// Gives an interface that is up its link-local address, unless it has that.
+    fn make_link_local(&mut self, index: InterfaceIndex) {
+        if let Some(segment) = self.segment(index) {
+            self.put(segment, link_local(segment, self.identifier));
+        }
+    }
+
+    /// An interface that is set down loses its IPv6 addresses (keep_addr_on_down of ip-sysctl).
+    fn flush_ipv6(&mut self, index: InterfaceIndex) {
+        let Some(interface) = self.interfaces.get_mut(&index) else {
+            return;
+        };
+        let is_ipv6 = |entry: &mut Entry| entry.address.family() == Family::V6;
+        let gone: Vec<Entry> = interface.addresses.extract_if(.., is_ipv6).collect();
+        for entry in gone {
+            self.tell(Event::AddressRemoved(index, entry.address));
+        }
+    }
+
+    /// Tells of an address: of IPv6 later, and when it is tentative much later.
+    fn tell_added(&mut self, index: InterfaceIndex, entry: Entry) {
+        match entry.address.family() {
+            Family::V4 => {
+                let held = self.held(entry);
+                self.tell(Event::AddressAdded(index, held));
+            }
+            Family::V6 if entry.tentative => {
+                self.deferred.push(Deferred::Settle(index, entry.address));
+            }
+            Family::V6 => self.deferred.push(Deferred::Tell(index, entry.address)),
+        }
     }
 
     fn tell(&mut self, event: Event) {
@@ -372,24 +479,33 @@ impl Kernel {
         index: InterfaceIndex,
         address: InterfaceAddress,
         ours: bool,
-    ) -> Option<Held> {
+    ) -> Option<Entry> {
         let interface = self.interfaces.get_mut(&index)?;
-        if interface
-            .addresses
-            .iter()
-            .any(|entry| entry.address == address)
-        {
+        let family = address.family();
+        let is_there = |entry: &Entry| match family {
+            Family::V4 => entry.address == address,
+            // Whatever its prefix (ipv6_add_addr).
+            Family::V6 => entry.address.address == address.address,
+        };
+        if interface.addresses.iter().any(is_there) {
             return None;
         }
-        // All addresses of a segment are of one network.
-        let secondary = !interface.addresses.is_empty();
+        // All IPv4 addresses of a segment are of one network, and with the prefix of a host each of
+        // its own.
+        let same_network = |entry: &Entry| {
+            entry.address.family() == family
+                && entry.address.prefix == address.prefix
+                && address.prefix < family.address_bits()
+        };
         let entry = Entry {
             address,
             ours,
-            secondary,
+            secondary: family == Family::V4 && interface.addresses.iter().any(same_network),
+            // The daemon asks for no search of duplicates.
+            tentative: family == Family::V6 && !ours,
         };
         interface.addresses.push(entry);
-        Some(self.held(entry))
+        Some(entry)
     }
 
     /// Returns what is gone: the address, and without promotion those that were second to it. Routes
@@ -422,16 +538,20 @@ impl Kernel {
             return Vec::new();
         };
         let gone = interface.addresses.remove(place);
-        if gone.secondary {
+        if gone.secondary || address.family() == Family::V6 {
             return vec![address];
         }
+        let is_second = |entry: &Entry| entry.secondary && entry.address.prefix == address.prefix;
         if !self.promotes {
-            let others = std::mem::take(&mut interface.addresses);
-            let others = others.into_iter().map(|entry| entry.address);
+            let others = interface
+                .addresses
+                .extract_if(.., |entry| is_second(entry))
+                .map(|entry| entry.address);
             // The kernel deletes the secondaries first (inet_del_ifa).
             return others.chain([address]).collect();
         }
-        let promoted = interface.addresses.first_mut().map(|first| {
+        let mut seconds = interface.addresses.iter_mut();
+        let promoted = seconds.find(|entry| is_second(entry)).map(|first| {
             first.secondary = false;
             *first
         });

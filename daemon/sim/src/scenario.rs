@@ -5,12 +5,14 @@
 //! leaving out a part leaves a scenario.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
-    Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind, TrackerParams,
+    AddressOptions, Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind,
+    TrackerParams,
 };
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Priority, Version, Vrid};
@@ -45,8 +47,15 @@ pub struct HostSpec {
     /// Whether its kernel makes a secondary address primary when that is deleted
     /// (promote_secondaries of ip-sysctl).
     pub promotes: bool,
-    /// Virtual addresses that are its own, as (segment, number): it may be their owner.
+    /// Virtual IPv4 addresses that are its own, as (segment, number): it may be their owner.
     pub owns: Vec<(u8, u8)>,
+    /// The same of IPv6.
+    #[serde(default)]
+    pub owns_ipv6: Vec<(u8, u8)>,
+    /// Whether the order of the IPv6 addresses among such hosts is the opposite of that of the IPv4
+    /// addresses. All of them have greater IPv6 addresses than the others.
+    #[serde(default)]
+    pub backwards: bool,
     /// What it is configured to run at first.
     pub config: Config,
 }
@@ -84,8 +93,14 @@ pub struct RouterConfig {
     pub expect_master: bool,
     /// Whether it demands the password, version 2 only.
     pub password: bool,
+    /// The families of its virtual addresses: each number stands for one of each.
+    #[serde(default)]
+    pub families: Families,
     /// The numbers of its virtual addresses.
     pub addresses: Vec<u8>,
+    /// Those of its virtual addresses that it holds and does not advertise.
+    #[serde(default)]
+    pub unadvertised: Vec<(Family, u8)>,
     /// The trackers that it follows, each with its weight, or 0 where down means fault.
     pub tracks: Vec<(String, i16)>,
     /// The numbers of its routes.
@@ -130,6 +145,36 @@ impl Default for AnnounceConfig {
     }
 }
 
+/// One family of addresses, or both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Families {
+    /// IPv4 alone.
+    #[default]
+    Ipv4,
+    /// IPv6 alone, which version 2 does not know.
+    Ipv6,
+    /// Both.
+    Both,
+}
+
+impl Families {
+    /// Each of them, IPv4 first.
+    pub fn each(self) -> impl Iterator<Item = Family> + Clone {
+        Family::ALL
+            .into_iter()
+            .filter(move |family| self.has(*family))
+    }
+
+    /// Whether a family is among them.
+    pub const fn has(self, family: Family) -> bool {
+        match family {
+            Family::V4 => matches!(self, Self::Ipv4 | Self::Both),
+            Family::V6 => matches!(self, Self::Ipv6 | Self::Both),
+        }
+    }
+}
+
 /// A tracker in the configuration of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -156,7 +201,7 @@ pub struct ForeignSpec {
     pub make: Make,
     /// The last octet of its address.
     pub host: u8,
-    /// What it runs. It follows no trackers.
+    /// What it runs, of one family. It follows no trackers.
     pub config: RouterConfig,
 }
 
@@ -215,16 +260,36 @@ pub enum Action {
     /// An interface is deleted, or made again, with a new number.
     Exist { host: u8, segment: u8, exists: bool },
     /// Somebody deletes a virtual address.
-    TakeVirtual { host: u8, segment: u8, number: u8 },
-    /// Somebody adds a virtual address.
-    PutVirtual { host: u8, segment: u8, number: u8 },
+    TakeVirtual {
+        host: u8,
+        segment: u8,
+        number: u8,
+        #[serde(default)]
+        families: Families,
+    },
+    /// Somebody adds a virtual address, with its prefix or as that of a host alone.
+    PutVirtual {
+        host: u8,
+        segment: u8,
+        number: u8,
+        #[serde(default)]
+        families: Families,
+        #[serde(default)]
+        bare: bool,
+    },
     /// Somebody deletes the route and the rule of that number.
     TakeRouting { host: u8, number: u8 },
     /// Somebody adds the route and the rule of that number, with the daemon's mark, of which the route
     /// leads over the interface on a segment.
     PutRouting { host: u8, segment: u8, number: u8 },
-    /// Somebody deletes a host's own address, or puts it back.
-    Own { host: u8, segment: u8, there: bool },
+    /// Somebody deletes a host's own address (of IPv6 the link-local one), or puts it back.
+    Own {
+        host: u8,
+        segment: u8,
+        there: bool,
+        #[serde(default)]
+        families: Families,
+    },
     /// What the kernel tells the daemon of its next changes is lost, this many of them.
     LoseNews { host: u8, count: u8 },
     /// Somebody flushes the rules of nf_tables.
@@ -304,9 +369,44 @@ impl RouterConfig {
 
     /// Its virtual addresses.
     pub fn virtual_addresses(&self) -> impl Iterator<Item = InterfaceAddress> + '_ {
-        self.addresses
-            .iter()
-            .map(|number| virtual_address(self.segment, *number))
+        self.families
+            .each()
+            .flat_map(|family| self.addresses_of(family))
+    }
+
+    /// Its virtual addresses of a family.
+    pub fn addresses_of(&self, family: Family) -> impl Iterator<Item = InterfaceAddress> + '_ {
+        self.numbers_of(family)
+            .map(move |number| virtual_address(family, self.segment, number))
+    }
+
+    /// Its virtual addresses of a family that it advertises.
+    pub fn advertised(&self, family: Family) -> impl Iterator<Item = InterfaceAddress> + '_ {
+        self.numbers_of(family)
+            .filter(move |number| !self.unadvertised.contains(&(family, *number)))
+            .map(move |number| virtual_address(family, self.segment, number))
+    }
+
+    /// Whether it speaks to the others of a family.
+    pub fn speaks(&self, family: Family) -> bool {
+        self.advertised(family).next().is_some()
+    }
+
+    /// The families that it speaks.
+    pub fn spoken(&self) -> impl Iterator<Item = Family> + '_ {
+        Family::ALL
+            .into_iter()
+            .filter(|family| self.speaks(*family))
+    }
+
+    /// Whether it is two routers of the protocol that move together.
+    pub fn is_dual(&self) -> bool {
+        self.spoken().count() == 2
+    }
+
+    fn numbers_of(&self, family: Family) -> impl Iterator<Item = u8> + '_ {
+        let has = self.families.has(family);
+        self.addresses.iter().copied().filter(move |_| has)
     }
 
     /// For how long it leaves a master of lower priority in peace.
@@ -327,13 +427,14 @@ impl RouterConfig {
                 4 => (self.segment + 1) % SEGMENTS,
                 _ => self.segment,
             };
-            let gateway = (number % 5 != 1).then(|| own_address(segment, 254).address);
+            let gateway = (number % 5 != 1).then(|| own_ipv4(segment, 254).address);
             let device = (number % 5 != 2).then(|| interface_name(segment).into());
-            let source = self.addresses.first().filter(|_| number % 5 == 3);
+            let mut sources = self.addresses_of(Family::V4);
+            let source = sources.next().filter(|_| number % 5 == 3);
             let hop = NextHop::new(gateway, device);
             let route = hop.and_then(|hop| Route::new(route_place(*number), [hop]));
             let route = route.and_then(|route| match source {
-                Some(source) => route.with_source(virtual_address(self.segment, *source).address),
+                Some(source) => route.with_source(source.address),
                 None => Ok(route),
             });
             route.unwrap_or_else(|error| unreachable!("{error}"))
@@ -347,7 +448,23 @@ impl RouterConfig {
 
     fn params(&self) -> RouterParams {
         let interface = interface_name(self.segment).into();
+        let unadvertised = AddressOptions {
+            advertise: false,
+            ..AddressOptions::default()
+        };
+        let options: BTreeMap<IpAddr, AddressOptions> = self
+            .unadvertised
+            .iter()
+            .filter(|(family, number)| {
+                self.families.has(*family) && self.addresses.contains(number)
+            })
+            .map(|(family, number)| {
+                let hidden = virtual_address(*family, self.segment, *number);
+                (hidden.address, unadvertised.clone())
+            })
+            .collect();
         RouterParams {
+            options: Arc::new(options),
             version: self.version,
             priority: self.configured_priority(),
             interval: self.advert_interval(),
@@ -427,14 +544,30 @@ pub fn interface_name(segment: u8) -> String {
     format!("eth{segment}")
 }
 
-/// The address of a station on a segment, from which it sends.
-pub fn own_address(segment: u8, host: u8) -> InterfaceAddress {
-    in_segment(segment, host)
+/// The IPv4 address of a station on a segment, from which it sends.
+pub fn own_ipv4(segment: u8, host: u8) -> InterfaceAddress {
+    ipv4_in_segment(segment, host)
 }
 
-/// A virtual address of a segment.
-pub fn virtual_address(segment: u8, number: u8) -> InterfaceAddress {
-    in_segment(segment, 100_u8.saturating_add(number))
+/// The link-local address of a station on a segment, from which it sends in IPv6.
+pub fn link_local(segment: u8, host: u8) -> InterfaceAddress {
+    link_local_in_segment(segment, host.into())
+}
+
+/// A virtual address of a segment. Every sixth one of IPv6 is link-local: so some lists have one, as
+/// RFC 9568 section 5.2.9 wants the first to be, and some do not.
+pub fn virtual_address(family: Family, segment: u8, number: u8) -> InterfaceAddress {
+    let place = 100_u8.saturating_add(number);
+    match family {
+        Family::V4 => ipv4_in_segment(segment, place),
+        Family::V6 if number.is_multiple_of(6) => {
+            link_local_in_segment(segment, u16::from(place) << 8)
+        }
+        Family::V6 => InterfaceAddress {
+            address: Ipv6Addr::new(0x2001, 0xdb8, 0, segment.into(), 0, 0, 0, place.into()).into(),
+            prefix: 64,
+        },
+    }
 }
 
 /// What stories that say nothing of it mean.
@@ -462,9 +595,16 @@ fn network(number: u8) -> Network {
     Network::new(address.into(), 16).unwrap_or_else(|error| unreachable!("{error}"))
 }
 
-fn in_segment(segment: u8, host: u8) -> InterfaceAddress {
+fn ipv4_in_segment(segment: u8, host: u8) -> InterfaceAddress {
     InterfaceAddress {
         address: Ipv4Addr::new(10, 0, segment, host).into(),
         prefix: 24,
+    }
+}
+
+fn link_local_in_segment(segment: u8, host: u16) -> InterfaceAddress {
+    InterfaceAddress {
+        address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, segment.into(), host).into(),
+        prefix: 64,
     }
 }

@@ -1,8 +1,10 @@
 //! From a long story to a short one in which the same law is broken.
 
+use vrrp_proto::{Family, Version};
+
 use crate::laws::Law;
-use crate::scenario::{AnnounceConfig, Scenario};
-use crate::world::run;
+use crate::scenario::{AnnounceConfig, Families, RouterConfig, Scenario};
+use crate::world::{configured, run};
 
 /// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
 ///
@@ -57,13 +59,19 @@ fn shrink_steps(best: &mut Scenario, law: Law) {
     }
 }
 
+/// Whether the daemon would take a router of this configuration.
+fn is_sensible(router: &RouterConfig) -> bool {
+    let knows = router.version == Version::V3 || !router.families.has(Family::V6);
+    knows && router.spoken().next().is_some()
+}
+
 /// Scenarios that are a little simpler.
 fn simpler(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
     let mut add = |change: &dyn Fn(&mut Scenario)| {
         let mut candidate = scenario.clone();
         change(&mut candidate);
-        if candidate != *scenario {
+        if candidate != *scenario && configured(&candidate).all(is_sensible) {
             candidates.push(candidate);
         }
     };
@@ -78,14 +86,20 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
         add(&|s| s.hosts[index].marks = true);
         add(&|s| s.hosts[index].promotes = true);
         add(&|s| s.hosts[index].owns.clear());
+        add(&|s| s.hosts[index].owns_ipv6.clear());
+        add(&|s| s.hosts[index].backwards = false);
         for name in host.config.routers.keys() {
             add(&|s| drop(s.hosts[index].config.routers.remove(name)));
-            let router = |s: &mut Scenario, change: &dyn Fn(&mut crate::scenario::RouterConfig)| {
+            let router = |s: &mut Scenario, change: &dyn Fn(&mut RouterConfig)| {
                 if let Some(router) = s.hosts[index].config.routers.get_mut(name) {
                     change(router);
                 }
             };
             add(&|s| router(s, &|r| r.addresses.truncate(1)));
+            add(&|s| router(s, &|r| r.unadvertised.clear()));
+            for families in [Families::Ipv4, Families::Ipv6] {
+                add(&|s| router(s, &|r| r.families = families));
+            }
             add(&|s| router(s, &|r| r.tracks.clear()));
             add(&|s| router(s, &|r| r.expect_master = false));
             add(&|s| router(s, &|r| r.password = false));

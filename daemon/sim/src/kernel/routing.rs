@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use vrrp_linux::routing::mirror::{Dump, Installed, Leg, Mirror};
 use vrrp_linux::routing::plan::{Change, strays};
 use vrrp_proto::routing::{Routed, Rule, Scope};
-use vrrp_proto::{InterfaceAddress, InterfaceIndex};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex};
 
 use super::Kernel;
 use crate::scenario::{route_place, rule};
@@ -130,12 +130,16 @@ impl Kernel {
     }
 
     /// An address is gone, and with it the routes that have it as their source and, if it was the
-    /// last one, all that lead over its device, without a word.
+    /// last one of IPv4, all that lead over its device, without a word.
     pub(super) fn forget_routes_from(&mut self, device: InterfaceIndex, gone: InterfaceAddress) {
         self.routing
             .routes
             .retain(|route| route.source != Some(gone.address));
-        if !self.addresses().any(|(on, _, _)| on == device) {
+        let is_ipv4 = |held: InterfaceAddress| held.family() == Family::V4;
+        if !self
+            .addresses()
+            .any(|(on, held, _)| on == device && is_ipv4(held))
+        {
             self.forget_routes_over(device);
         }
     }

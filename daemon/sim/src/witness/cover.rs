@@ -8,15 +8,13 @@ use super::Witness;
 use super::reference::{Phase, Watched, others_wait};
 use crate::coverage::{Coverage, Event};
 use crate::foreign::is_believed;
-use crate::host::{Fed, News, Record, host_octet};
-use crate::network::Station;
-use crate::scenario::own_address;
+use crate::host::{Fed, Host, News, Record};
 
 impl Witness {
     /// Counts what an input meets.
     pub(super) fn cover(
         &self,
-        host: Station,
+        host: &Host,
         now: Instant,
         record: &Record,
         coverage: &mut Coverage,
@@ -25,11 +23,11 @@ impl Witness {
         match &record.fed {
             Fed::Packet { packet, .. } => {
                 let vrid = packet.payload.get(1).copied().unwrap_or_default();
-                let Some(name) = self.router_on(packet.segment, vrid) else {
+                let Some(name) = self.router_on(packet.segment, vrid, packet.family()) else {
                     return;
                 };
                 let router = &self.routers[&name];
-                let own = own_address(packet.segment, host_octet(host)).address;
+                let own = host.own(packet.family(), packet.segment).address;
                 let event = match packet
                     .says
                     .filter(|s| is_believed(&router.config, s, packet))
@@ -38,7 +36,7 @@ impl Witness {
                     Some(says) if says.priority == 0 => Event::Resignation,
                     Some(says) => match says.priority.cmp(&self.priority(&router.config)) {
                         Ordering::Less => Event::LowerPriority,
-                        Ordering::Equal if packet.source.address > own => {
+                        Ordering::Equal if packet.source > own => {
                             Event::EqualPriorityGreaterAddress
                         }
                         Ordering::Equal => Event::EqualPriorityLesserAddress,
@@ -55,7 +53,8 @@ impl Witness {
                             let due = router.take_over_at(listening, priority);
                             let event = if now < due {
                                 Event::EarlyTick
-                            } else if now.since(due) > listening.interval {
+                            } else if now.since(due) > listening.interval(&router.config, priority)
+                            {
                                 Event::Overslept
                             } else {
                                 Event::Deadline

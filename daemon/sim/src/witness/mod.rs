@@ -7,6 +7,7 @@
 
 mod announcing;
 mod cover;
+mod listening;
 mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,17 +15,16 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::{
-    Announcement, Cause, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output, Report,
-    State, Transition, Version,
+    Announcement, Cause, Family, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output,
+    Report, State, Transition, Version,
 };
 
 pub(crate) use self::reference::Watched;
 use self::reference::{Foretold, Phase, others_wait};
 use crate::coverage::Coverage;
-use crate::foreign::{is_believed, says};
-use crate::host::{Datagram, Fed, News, Record, Turn, read};
+use crate::foreign::{has_link_local, is_believed, says};
+use crate::host::{Datagram, Fed, Host, News, Record, Turn, read};
 use crate::laws::{Broken, Law};
-use crate::network::Station;
 use crate::scenario::{Config, RouterConfig, TrackerConfig, interface_name};
 
 /// The least time between two answers: the shortest interval of the protocol.
@@ -87,7 +87,7 @@ impl Witness {
     /// Looks at a turn of the host.
     pub(crate) fn watch(
         &mut self,
-        host: Station,
+        host: &Host,
         turn: &Turn,
         coverage: &mut Coverage,
     ) -> Result<(), Broken> {
@@ -104,7 +104,7 @@ impl Witness {
 
     fn watch_record(
         &mut self,
-        host: Station,
+        host: &Host,
         now: Instant,
         record: &Record,
         coverage: &mut Coverage,
@@ -196,10 +196,11 @@ impl Witness {
     ) -> Result<(), Broken> {
         let concerned = packet.and_then(|packet| {
             let says = packet.says?;
-            let name = self.router_on(packet.segment, says.vrid.get())?;
+            let family = packet.family();
+            let name = self.router_on(packet.segment, says.vrid.get(), family)?;
             let router = &self.routers[&name];
-            let own = own_source.or(router.source);
-            let is_own = own == Some(packet.source.address);
+            let own = own_source.or(router.source(family));
+            let is_own = own == Some(packet.source);
             if is_own && router.state() == State::Master && self.may_have_said(router, packet) {
                 return None;
             }
@@ -212,7 +213,9 @@ impl Witness {
         };
         let priority = self.priority(&self.routers[&name].config);
         let foretold = self.routers.get_mut(&name).and_then(|router| {
-            router.source = own_source.or(router.source);
+            if let Some(own) = own_source {
+                router.sources.insert(packet.family(), own);
+            }
             router.hear(now, arrived.min(now), packet, &says, priority)
         });
         compare(&name, foretold.as_ref(), record)?;
@@ -233,15 +236,7 @@ impl Witness {
     /// Whether a packet from its own address may be its own, come back.
     fn may_have_said(&self, router: &Watched, packet: &Datagram) -> bool {
         let own = says(&router.config, self.priority(&router.config));
-        let list: Vec<u8> = router
-            .config
-            .virtual_addresses()
-            .filter_map(|address| Some(address.ipv4()?.octets()))
-            .flatten()
-            .collect();
-        let same_list = packet.payload.get(3).copied().map(usize::from)
-            == Some(router.config.addresses.len())
-            && packet.payload.get(8..8 + list.len()) == Some(&list[..]);
+        let same_list = is_list_of(&router.config, packet.source, &packet.payload);
         packet
             .says
             .is_some_and(|says| says.priority == 0 || says == own && same_list)
@@ -372,13 +367,16 @@ impl Witness {
         self.config = config.clone();
         self.look_at_interfaces();
         for (name, new) in &config.routers {
+            let before = self.routers.get(name).map_or(new, |router| &router.config);
+            let before = self.priority(before);
             let router = self.routers.entry(name.clone()).or_insert_with(|| Watched {
                 config: new.clone(),
                 phase: Phase::Init,
-                source: None,
+                sources: BTreeMap::new(),
+                losing_since: None,
                 quiet_until: Instant::ZERO,
             });
-            router.reconfigure(now, new);
+            router.reconfigure(now, new, before);
         }
     }
 
@@ -436,6 +434,9 @@ impl Witness {
                 )));
             };
             if let Some(router) = self.routers.get_mut(name) {
+                if matches!(phase, Phase::Master { .. }) {
+                    router.losing_since = None;
+                }
                 router.phase = phase;
                 if transition.from == State::Init {
                     router.quiet_until = now + router.config.startup_delay();
@@ -543,10 +544,10 @@ impl Witness {
         let Fed::Packet { packet, .. } = &record.fed else {
             return Ok(());
         };
-        let Some((name, says)) = packet
-            .says
-            .and_then(|says| Some((self.router_on(packet.segment, says.vrid.get())?, says)))
-        else {
+        let Some((name, says)) = packet.says.and_then(|says| {
+            let vrid = says.vrid.get();
+            Some((self.router_on(packet.segment, vrid, packet.family())?, says))
+        }) else {
             return Ok(());
         };
         let router = &self.routers[&name];
@@ -554,7 +555,7 @@ impl Witness {
             return Ok(());
         };
         let stays = before.get(&name) == Some(&State::Master);
-        let own = router.source == Some(packet.source.address);
+        let own = router.source(packet.family()) == Some(packet.source);
         if !stays || own || !is_believed(&router.config, &says, packet) {
             return Ok(());
         }
@@ -583,7 +584,7 @@ impl Witness {
         before: &BTreeMap<String, State>,
         record: &Record,
     ) -> Result<(), Broken> {
-        let mut spoke: Vec<String> = Vec::new();
+        let mut spoke: Vec<(String, Family)> = Vec::new();
         for output in &record.outputs {
             let Output::Advertise {
                 source, message, ..
@@ -594,14 +595,15 @@ impl Witness {
             let &[_, vrid, priority, ..] = &message[..] else {
                 return Err(Law::Speaker.broken(format!("a short message: {message:?}")));
             };
+            let family = Family::of(*source);
             let segment = match source {
                 IpAddr::V4(source) => source.octets()[2],
-                IpAddr::V6(_) => continue,
+                IpAddr::V6(source) => source.octets()[13],
             };
             if priority == 0 {
                 continue;
             }
-            let Some(name) = self.router_on(segment, vrid) else {
+            let Some(name) = self.router_on(segment, vrid, family) else {
                 return Err(Law::Speaker.broken(format!("nobody has VRID {vrid}")));
             };
             let effective = self.priority(&self.routers[&name].config);
@@ -609,9 +611,9 @@ impl Witness {
                 continue;
             };
             let told = router.config.interval();
-            router.source = Some(*source);
+            router.sources.insert(family, *source);
             let meant = says(&router.config, effective);
-            if read(message) != Some(meant) {
+            if read(message) != Some(meant) || !is_list_of(&router.config, *source, message) {
                 return Err(
                     Law::Speaker.broken(format!("{name} is {meant:?} and says {message:?}"))
                 );
@@ -632,12 +634,18 @@ impl Witness {
                     (*sent_at, *said) = (now, told);
                 }
                 // The last word of a master that yields, so that the other announces its addresses.
-                Phase::Backup(_) if yields(record, &name) => continue,
+                Phase::Backup(_) if yields(record, &name) => {}
                 Phase::Init | Phase::Fault | Phase::Backup(_) => {
                     return Err(Law::Speaker.broken(format!("{name} speaks as {}", router.state())));
                 }
             }
-            spoke.push(name);
+            spoke.push((name, family));
+        }
+        for (name, _) in &spoke {
+            let mut families = self.routers[name].config.spoken();
+            if !families.all(|family| spoke.contains(&(name.clone(), family))) {
+                return Err(Law::Speaker.broken(format!("{name} speaks in one family alone")));
+            }
         }
         for transition in transitions(record).filter(|t| t.to == State::Master) {
             let name = &*transition.router;
@@ -652,7 +660,7 @@ impl Witness {
                     matches!(output, Output::Announce(Announcement { addresses, .. }) if addresses.contains(&own))
                 })
             };
-            if !spoke.iter().any(|spoke| spoke == name)
+            if !spoke.iter().any(|(spoke, _)| spoke == name)
                 || !router.config.virtual_addresses().all(announced)
             {
                 return Err(Law::Speaker.broken(format!("{name} became master in silence")));
@@ -698,12 +706,40 @@ impl Witness {
         Ok(())
     }
 
-    fn router_on(&self, segment: u8, vrid: u8) -> Option<String> {
+    fn router_on(&self, segment: u8, vrid: u8, family: Family) -> Option<String> {
         self.routers
             .iter()
-            .find(|(_, router)| router.config.segment == segment && router.config.vrid == vrid)
+            .find(|(_, Watched { config, .. })| {
+                config.segment == segment && config.vrid == vrid && config.speaks(family)
+            })
             .map(|(name, _)| name.clone())
     }
+}
+
+/// Whether a message lists what a router of this configuration advertises to the family of `source`,
+/// link-local addresses first (RFC 9568 section 5.2.9 with erratum 8300). Where it has none the
+/// sender's may stand there.
+fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
+    let family = Family::of(source);
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let (first, rest): (Vec<_>, Vec<_>) = config
+        .advertised(family)
+        .partition(InterfaceAddress::is_link_local);
+    let own: Vec<IpAddr> = first
+        .into_iter()
+        .chain(rest)
+        .map(|own| own.address)
+        .collect();
+    let with_source = family == Family::V6 && !has_link_local(config);
+    let is = |list: &[IpAddr]| {
+        let bytes: Vec<u8> = list.iter().copied().flat_map(octets).collect();
+        message.get(3).copied().map(usize::from) == Some(list.len())
+            && message.get(8..8 + bytes.len()) == Some(&bytes[..])
+    };
+    is(&own) || with_source && is(&[&[source], &own[..]].concat())
 }
 
 /// Whether a router yields to another master.
@@ -720,8 +756,11 @@ fn yields(record: &Record, name: &str) -> bool {
 const fn is_about_own_address(cause: &Cause) -> bool {
     matches!(
         cause,
-        Cause::Unable(Obstacle::NoAddress(_) | Obstacle::OnlyVirtual { .. })
-            | Cause::Recovered(Obstacle::NoAddress(_) | Obstacle::OnlyVirtual { .. })
+        Cause::Unable(
+            Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
+        ) | Cause::Recovered(
+            Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
+        )
     )
 }
 

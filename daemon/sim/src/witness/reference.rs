@@ -1,23 +1,27 @@
 //! One router as the RFCs have it, a second time: written from RFC 9568 section 6.4 and RFC 3768, and not
 //! from the engine.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_proto::{Cause, Instant, State, Transition};
+use vrrp_proto::{Cause, Family, Instant, State, Transition};
 
+use super::announcing::Announcing;
+use super::listening::Listening;
 use crate::foreign::skew;
 use crate::host::{Datagram, Says};
 use crate::scenario::RouterConfig;
-use crate::witness::announcing::Announcing;
 
 /// A router as the RFCs have it.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     pub(crate) config: RouterConfig,
     pub(super) phase: Phase,
-    /// The address from which it spoke last.
-    pub(super) source: Option<IpAddr>,
+    /// The address from which it spoke last in each family.
+    pub(super) sources: BTreeMap<Family, IpAddr>,
+    /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6.
+    pub(super) losing_since: Option<Instant>,
     /// Until when it does not take over, because it was started a short time ago.
     pub(super) quiet_until: Instant,
 }
@@ -34,28 +38,10 @@ pub(super) enum Phase {
     },
 }
 
-#[derive(Clone, Debug)]
-pub(super) struct Listening {
-    pub(super) down_at: Instant,
-    heard_at: Instant,
-    pub(super) interval: Duration,
-    last: Option<Heard>,
-    /// Somebody of lower priority is left in peace: since when, and when it would have been
-    /// preempted without a delay.
-    in_peace: Option<(Instant, Instant)>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Heard {
-    from: IpAddr,
-    priority: u8,
-    obeyed: bool,
-}
-
 impl Watched {
-    /// The address from which it spoke last.
-    pub(crate) const fn source(&self) -> Option<IpAddr> {
-        self.source
+    /// The address from which it spoke last in a family.
+    pub(crate) fn source(&self, family: Family) -> Option<IpAddr> {
+        self.sources.get(&family).copied()
     }
 
     pub(crate) const fn state(&self) -> State {
@@ -84,7 +70,7 @@ impl Watched {
         says: &Says,
         priority: u8,
     ) -> Option<Foretold> {
-        let from = packet.source.address;
+        let from = packet.source;
         let foretold = match &self.phase {
             Phase::Init | Phase::Fault => return None,
             Phase::Backup(_) => None,
@@ -97,88 +83,60 @@ impl Watched {
                         theirs: says.priority,
                         ours: priority,
                     };
-                    self.phase = self.listen_to_all(now, priority);
-                    Some(Foretold {
-                        to: State::Backup,
-                        cause,
-                    })
-                } else if says.priority == priority
-                    && says.priority > 0
-                    && self.source.is_some_and(|own| from > own)
-                {
+                    Some(self.give_way(arrived, priority, cause))
+                } else if self.loses_tie(now, packet, says, priority) {
                     let cause = Cause::HigherAddress {
                         master: from,
                         priority,
                     };
-                    self.phase = self.listen_to_all(now, priority);
-                    Some(Foretold {
-                        to: State::Backup,
-                        cause,
-                    })
+                    Some(self.give_way(arrived, priority, cause))
                 } else {
                     return None;
                 }
             }
         };
-        let preempts = self.config.preempt || self.config.priority == 255;
-        let (version, yielding) = (self.config.version, foretold.is_some());
-        let overslept = matches!(
-            foretold,
-            Some(Foretold {
-                cause: Cause::Overslept { .. },
-                ..
-            })
-        );
+        let overslept = |foretold: &Foretold| matches!(foretold.cause, Cause::Overslept { .. });
+        let yields = foretold
+            .as_ref()
+            .is_some_and(|foretold| !overslept(foretold));
         if let Phase::Backup(listening) = &mut self.phase {
-            let obeyed = says.priority >= priority || !preempts || (yielding && !overslept);
-            let delays = self.config.preempt_delay > 0 && self.config.priority != 255;
-            if !obeyed && says.priority > 0 && delays {
-                // It counts as a master until its time has come, but does not hasten the end of
-                // whoever is waited for.
-                let could_since = match listening.last {
-                    Some(Heard { obeyed: true, .. }) => arrived,
-                    _ => listening.heard_at,
-                };
-                let (_, undelayed) = *listening
-                    .in_peace
-                    .get_or_insert((could_since, listening.down_at));
-                let silent_at =
-                    arrived + 3 * says.interval + skew(version, priority, says.interval);
-                listening.down_at = silent_at.max(undelayed);
-                listening.interval = says.interval;
-                listening.heard_at = arrived;
-                listening.last = Some(Heard {
-                    from,
-                    priority: says.priority,
-                    obeyed,
-                });
-                return foretold;
-            }
-            if says.priority == 0 {
-                listening.down_at = arrived + skew(version, priority, listening.interval);
-            } else if obeyed {
-                listening.interval = says.interval;
-                listening.heard_at = arrived;
-                listening.down_at =
-                    arrived + 3 * says.interval + skew(version, priority, says.interval);
-                listening.in_peace = None;
-            }
-            let obeyed = says.priority == 0 || obeyed;
-            let is_third = |last: Heard| last.obeyed && last.from != from;
-            if obeyed || !listening.last.is_some_and(is_third) {
-                listening.last = Some(Heard {
-                    from,
-                    priority: says.priority,
-                    obeyed,
-                });
-            }
+            listening.hear(&self.config, arrived, packet, says, priority, yields);
         }
         foretold
     }
 
+    /// Whether a master yields to somebody of its own priority: to who has the greater address. In an
+    /// instance of both families the addresses of IPv4 decide, and those of IPv6 only against
+    /// somebody who goes on speaking it alone for as long as one waits for a master.
+    fn loses_tie(&mut self, now: Instant, packet: &Datagram, says: &Says, priority: u8) -> bool {
+        let family = packet.family();
+        if family == Family::V4 {
+            self.losing_since = None;
+        }
+        let is_tie = says.priority == priority && says.priority > 0;
+        let is_greater = self.source(family).is_some_and(|own| packet.source > own);
+        if !is_tie || !is_greater {
+            return false;
+        }
+        if family == Family::V4 || !self.config.is_dual() {
+            return true;
+        }
+        let since = *self.losing_since.get_or_insert(now);
+        let wait = 3 * says.interval + skew(self.config.version, priority, says.interval);
+        now.since(since) >= wait
+    }
+
+    fn give_way(&mut self, arrived: Instant, priority: u8, cause: Cause) -> Foretold {
+        self.phase = self.listen_to_all(arrived, priority);
+        Foretold {
+            to: State::Backup,
+            cause,
+        }
+    }
+
     /// Time has passed.
     pub(super) fn tick(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
-        let listening = match &self.phase {
+        let mut listening = match &self.phase {
             Phase::Init | Phase::Fault => return None,
             Phase::Master { .. } => return self.oversleep(now, priority),
             Phase::Backup(listening) => listening.clone(),
@@ -187,40 +145,15 @@ impl Watched {
         if now < due {
             return None;
         }
-        let wait = 3 * listening.interval + skew(self.config.version, priority, listening.interval);
-        if now.since(due) > listening.interval {
+        if now.since(due) > listening.interval(&self.config, priority) {
             // It has slept through advertisements as well.
-            self.phase = Phase::Backup(Listening {
-                down_at: now + wait,
-                in_peace: listening.in_peace.map(|(since, _)| (since, now + wait)),
-                ..listening
-            });
+            listening.wait_anew(&self.config, now, priority);
+            self.phase = Phase::Backup(listening);
             return None;
         }
-        let cause = match listening.last {
-            Some(Heard {
-                from, priority: 0, ..
-            }) => Cause::Resigned { master: from },
-            Some(Heard {
-                from,
-                priority: theirs,
-                obeyed: false,
-            }) if listening.in_peace.is_none() || now < listening.heard_at + wait => {
-                Cause::Preempted {
-                    master: from,
-                    theirs,
-                    ours: priority,
-                    waited: listening
-                        .in_peace
-                        .map_or(Duration::ZERO, |(since, _)| now.since(since)),
-                }
-            }
-            last => Cause::Silence {
-                master: last.map(|heard| heard.from),
-                lasted: now.since(listening.heard_at),
-            },
-        };
+        let cause = listening.cause(&self.config, now, priority);
         self.phase = self.master(now);
+        self.losing_since = None;
         Some(Foretold {
             to: State::Master,
             cause,
@@ -253,15 +186,8 @@ impl Watched {
         let owner = self.config.priority == 255;
         match (&transition.cause, transition.to) {
             (Cause::Started, State::Backup) if self.config.expect_master => {
-                let interval = self.config.interval();
-                let wait = interval + skew(self.config.version, priority, interval);
-                Some(Phase::Backup(Listening {
-                    down_at: now + wait,
-                    heard_at: now,
-                    interval,
-                    last: None,
-                    in_peace: None,
-                }))
+                let listening = Listening::begin(&self.config, now, priority, 1);
+                Some(Phase::Backup(listening))
             }
             (Cause::Started | Cause::Recovered(_), State::Backup) if !owner => {
                 Some(self.listen_to_all(now, priority))
@@ -275,14 +201,7 @@ impl Watched {
     }
 
     fn listen_to_all(&self, now: Instant, priority: u8) -> Phase {
-        let interval = self.config.interval();
-        Phase::Backup(Listening {
-            down_at: now + 3 * interval + skew(self.config.version, priority, interval),
-            heard_at: now,
-            interval,
-            last: None,
-            in_peace: None,
-        })
+        Phase::Backup(Listening::begin(&self.config, now, priority, 3))
     }
 
     fn master(&self, now: Instant) -> Phase {
@@ -295,24 +214,19 @@ impl Watched {
 
     /// When a listening router takes over unless it hears something.
     pub(super) fn take_over_at(&self, listening: &Listening, priority: u8) -> Instant {
-        let config = &self.config;
-        let mut at = listening.down_at;
-        let is_lower = |last: Heard| !last.obeyed && last.priority < priority;
-        if let Some((since, undelayed)) = listening.in_peace
-            && listening.last.is_some_and(is_lower)
-            && config.preempt
-        {
-            at = at.min(undelayed.max(since + config.preempt_delay()));
-        }
-        if config.priority == 255 {
+        let at = listening.over_at(&self.config, priority);
+        if self.config.priority == 255 {
             at
         } else {
             at.max(self.quiet_until)
         }
     }
 
-    /// Its settings are others from now on.
-    pub(super) fn reconfigure(&mut self, now: Instant, new: &RouterConfig) {
+    /// Its settings are others from now on. Until then it had this priority.
+    pub(super) fn reconfigure(&mut self, now: Instant, new: &RouterConfig, priority: u8) {
+        if let Phase::Backup(listening) = &mut self.phase {
+            listening.change(new, now, priority);
+        }
         let (before, after) = (self.config.startup_delay(), new.startup_delay());
         if after < before {
             self.quiet_until = self.quiet_until - (before - after);

@@ -3,12 +3,10 @@
 use std::time::Duration;
 
 use super::{BOOT, Happening, SEGMENTS, World, station};
-use crate::host::{Host, Message, host_octet};
+use crate::host::{Host, Message};
 use crate::laws::Broken;
 use crate::network::{Segment, Station, USUAL_DELAY};
-use crate::scenario::{
-    Action, Config, TrackerConfig, interface_name, own_address, virtual_address,
-};
+use crate::scenario::{Action, Config, Families, TrackerConfig, interface_name, virtual_address};
 
 impl World<'_> {
     pub(super) fn step(&mut self, index: usize) -> Result<(), Broken> {
@@ -146,30 +144,49 @@ impl World<'_> {
                 let plugged = host.is_plugged(segment);
                 if host.kernel.on(segment).is_none() {
                     host.kernel.create(segment, plugged);
-                    host.put_own(segment);
+                    host.put_own(segment, Families::Both);
                 }
             }
             Action::Exist { segment, .. } => host.kernel.remove(segment % SEGMENTS),
             Action::TakeVirtual {
-                segment, number, ..
+                segment,
+                number,
+                families,
+                ..
             } => {
                 let segment = segment % SEGMENTS;
-                if host.spec.owns.contains(&(segment, *number)) {
-                    return false;
+                let mut disturbs = false;
+                for family in families.each() {
+                    if host.owns(family, segment, *number) {
+                        continue;
+                    }
+                    let own = host.own(family, segment);
+                    let has_own = |host: &Host| {
+                        let index = host.kernel.on(segment);
+                        index.is_some_and(|index| host.kernel.has(index, own))
+                    };
+                    let before = has_own(host);
+                    let gone = virtual_address(family, segment, *number);
+                    host.kernel.take(segment, gone);
+                    disturbs |= before != has_own(host) || !before;
                 }
-                let own = own_address(segment, host_octet(id));
-                let index = host.kernel.on(segment);
-                let has_own =
-                    |host: &Host| index.is_some_and(|i| host.kernel.holds(i, own).is_some());
-                let before = has_own(host);
-                host.kernel.take(segment, virtual_address(segment, *number));
-                return before != has_own(host) || !before;
+                return disturbs;
             }
             Action::PutVirtual {
-                segment, number, ..
+                segment,
+                number,
+                families,
+                bare,
+                ..
             } => {
                 let segment = segment % SEGMENTS;
-                host.kernel.put(segment, virtual_address(segment, *number));
+                for family in families.each() {
+                    let mut address = virtual_address(family, segment, *number);
+                    if *bare {
+                        address.prefix = family.address_bits();
+                    }
+                    host.kernel.put(segment, address);
+                }
             }
             Action::TakeRouting { number, .. } => {
                 host.kernel.take_routing(*number);
@@ -184,13 +201,19 @@ impl World<'_> {
                 }
                 return false;
             }
-            Action::Own { segment, there, .. } => {
+            Action::Own {
+                segment,
+                there,
+                families,
+                ..
+            } => {
                 let segment = segment % SEGMENTS;
                 if *there {
-                    host.put_own(segment);
+                    host.put_own(segment, *families);
                 } else {
-                    host.kernel
-                        .take(segment, own_address(segment, host_octet(id)));
+                    for family in families.each() {
+                        host.kernel.take(segment, host.own(family, segment));
+                    }
                 }
             }
             Action::LoseNews { count, .. } => host.kernel.lose_news(*count),

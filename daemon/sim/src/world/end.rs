@@ -6,14 +6,14 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::routing::Routed;
-use vrrp_proto::{InterfaceAddress, State, Version};
+use vrrp_proto::{Family, InterfaceAddress, State, Version};
 
 use super::{Happening, World, station};
 use crate::foreign;
 use crate::host::Host;
 use crate::laws::{Broken, Law};
 use crate::network::Station;
-use crate::scenario::{Action, Make, RouterConfig, Scenario, interface_name, virtual_address};
+use crate::scenario::{Action, Make, RouterConfig, Scenario, interface_name};
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
 const SLACK: Duration = Duration::from_millis(1_050);
@@ -24,9 +24,22 @@ struct Member {
     is_master: bool,
     priority: u8,
     preempts: bool,
-    /// The address that it spoke from last.
-    source: Option<IpAddr>,
+    /// The addresses that it spoke from last.
+    sources: BTreeMap<Family, IpAddr>,
     config: RouterConfig,
+}
+
+impl Member {
+    /// Whether it has to leave the addresses of one family alone because of a master that speaks the
+    /// other one: as an instance of both it moves with both.
+    fn is_held_back(&self, family: Family, group: &[&Self]) -> bool {
+        self.config.is_dual()
+            && group.iter().any(|other| {
+                other.is_master
+                    && !other.config.speaks(family)
+                    && (other.priority >= self.priority || !self.preempts)
+            })
+    }
 }
 
 impl World<'_> {
@@ -53,18 +66,22 @@ impl World<'_> {
             }
             let is_here = *link.name == *interface_name(config.segment);
             for address in config.virtual_addresses() {
-                let held = host.kernel.holds(link.index, address);
-                let broken = match (is_master, held) {
-                    (true, None) => Some("is not there"),
-                    (false, Some(ours)) if is_here => {
+                // Whoever answers for it does so with any prefix.
+                let mut forms = host
+                    .kernel
+                    .addresses()
+                    .filter(|(on, held, _)| *on == link.index && held.address == address.address);
+                let broken = match (is_master, forms.next()) {
+                    (true, _) if !host.kernel.has(link.index, address) => Some("is not there"),
+                    (false, Some((.., ours))) if is_here => {
                         // On an interface that is down it does no harm.
                         let spared = config.priority == 255
-                            || !has_own(host, config.segment)
+                            || !has_own(host, config.segment, address.family())
                             || !link.up
                             || !link.carrier;
                         (ours && host.spec.marks || !spared).then_some("is there")
                     }
-                    (true | false, Some(_)) | (false, None) => None,
+                    (true | false, Some(_) | None) => None,
                 };
                 if let Some(what) = broken {
                     let state = router.state();
@@ -251,7 +268,10 @@ impl World<'_> {
                 let usable = host.kernel.link(segment).is_some_and(|link| {
                     link.up && link.carrier && *link.name == *interface_name(segment)
                 });
-                if !usable || !has_own(host, segment) || witness.is_kept_by_tracker(config) {
+                let speakable = config
+                    .spoken()
+                    .all(|family| can_speak(host, segment, family));
+                if !usable || !speakable || witness.is_kept_by_tracker(config) {
                     continue;
                 }
                 if matches!(router.state(), State::Fault | State::Init) {
@@ -262,7 +282,10 @@ impl World<'_> {
                     )));
                 }
                 members.push(Member {
-                    source: router.source(),
+                    sources: Family::ALL
+                        .into_iter()
+                        .filter_map(|family| Some((family, router.source(family)?)))
+                        .collect(),
                     station: host.id,
                     is_master: router.state() == State::Master,
                     priority: witness.priority(config),
@@ -277,7 +300,7 @@ impl World<'_> {
                 && router.state != foreign::State::Initialize
             {
                 members.push(Member {
-                    source: Some(router.source().address),
+                    sources: BTreeMap::from([(router.family(), router.source())]),
                     station: station(self.hosts.len() + index),
                     is_master: router.state == foreign::State::Active,
                     priority: config.priority,
@@ -321,8 +344,11 @@ impl World<'_> {
         let masters: Vec<&&Member> = group.iter().filter(|member| member.is_master).collect();
         let is_twin = |one: &Member, other: &Member| {
             one.station != other.station
-                && one.source == other.source
                 && one.priority == other.priority
+                && one
+                    .sources
+                    .iter()
+                    .any(|(family, source)| other.sources.get(family) == Some(source))
         };
         if masters
             .iter()
@@ -331,54 +357,103 @@ impl World<'_> {
             // They have the same address and the same priority: nothing tells them apart.
             return Ok(());
         }
-        let &[master] = &masters[..] else {
-            let who: Vec<Station> = masters.iter().map(|master| master.station).collect();
-            let all: Vec<Station> = group.iter().map(|member| member.station).collect();
-            return Err(Law::OneHolder.broken(format!(
-                "VRID {vrid} on {segment}: of {all:?} the masters are {who:?}"
-            )));
-        };
-        if let Some(better) = group
-            .iter()
-            .find(|member| member.preempts && member.priority > master.priority)
-        {
-            return Err(Law::Precedence.broken(format!(
-                "VRID {vrid} on {segment}: {} is master with priority {}, {} has {}",
-                master.station, master.priority, better.station, better.priority
-            )));
+        for family in Family::ALL {
+            let Some(master) = check_family((segment, vrid), group, family)? else {
+                continue;
+            };
+            let is_deaf = owners > 0 && master.config.version == Version::V2;
+            let is_whole = self.segment(segment).side == 0;
+            if is_alone && is_whole && !is_deaf && !self.is_contested(segment) {
+                self.check_neighbours((segment, vrid), master, family)?;
+            }
         }
-        let is_deaf = owners > 0 && master.config.version == Version::V2;
-        let is_whole = self.segment(segment).side == 0;
-        if is_alone && is_whole && !is_deaf && !self.is_contested(segment) {
-            // What is on some lists only is not announced by all.
-            let all = configured(self.scenario)
-                .filter(|router| (router.segment, router.vrid) == (segment, vrid));
-            let lists: Vec<&Vec<u8>> = all.map(|router| &router.addresses).collect();
-            for number in &master.config.addresses {
-                if !lists.iter().all(|list| list.contains(number)) {
-                    continue;
-                }
-                let address = virtual_address(segment, *number);
-                // Whoever stands still goes on answering for what it held.
-                let answers =
-                    |known: Station| self.hosts.get(usize::from(known)).is_none_or(Host::runs);
-                if let Some(known) = self.neighbours.get(&address)
-                    && *known != master.station
-                    && answers(*known)
-                {
-                    return Err(Law::Neighbours.broken(format!(
-                        "{address} is at {}, and the neighbours believe it at {known}",
-                        master.station
-                    )));
-                }
+        Ok(())
+    }
+
+    fn check_neighbours(
+        &self,
+        (segment, vrid): (u8, u8),
+        master: &Member,
+        family: Family,
+    ) -> Result<(), Broken> {
+        // What is on some lists only is not announced by all.
+        let all: Vec<&RouterConfig> = configured(self.scenario)
+            .filter(|router| (router.segment, router.vrid) == (segment, vrid))
+            .collect();
+        for address in master.config.addresses_of(family) {
+            let has = |router: &&RouterConfig| router.addresses_of(family).any(|a| a == address);
+            if !all.iter().all(has) {
+                continue;
+            }
+            // Whoever stands still goes on answering for what it held.
+            let answers =
+                |known: Station| self.hosts.get(usize::from(known)).is_none_or(Host::runs);
+            if let Some(known) = self.neighbours.get(&address)
+                && *known != master.station
+                && answers(*known)
+            {
+                return Err(Law::Neighbours.broken(format!(
+                    "{address} is at {}, and the neighbours believe it at {known}",
+                    master.station
+                )));
             }
         }
         Ok(())
     }
 }
 
-/// Whether a host has an address on a segment that is not virtual there.
-fn has_own(host: &Host, segment: u8) -> bool {
+/// Looks who holds the addresses of a family among those that hear each other. Returns the holder, if
+/// there is one and has to be.
+fn check_family<'a>(
+    (segment, vrid): (u8, u8),
+    all: &[&'a Member],
+    family: Family,
+) -> Result<Option<&'a Member>, Broken> {
+    let group: Vec<&Member> = all
+        .iter()
+        .copied()
+        .filter(|member| member.config.speaks(family))
+        .collect();
+    let masters: Vec<&Member> = group.iter().copied().filter(|m| m.is_master).collect();
+    let is_held_back = |member: &Member| member.is_held_back(family, all);
+    let master = match masters[..] {
+        [master] => master,
+        [] if group.iter().all(|member| is_held_back(member)) => return Ok(None),
+        _ => {
+            let who: Vec<Station> = masters.iter().map(|master| master.station).collect();
+            let all: Vec<Station> = group.iter().map(|member| member.station).collect();
+            return Err(Law::OneHolder.broken(format!(
+                "VRID {vrid} on {segment}, {family}: of {all:?} the masters are {who:?}"
+            )));
+        }
+    };
+    let is_better = |member: &&&Member| {
+        member.preempts && member.priority > master.priority && !is_held_back(member)
+    };
+    match group.iter().find(is_better) {
+        Some(better) => Err(Law::Precedence.broken(format!(
+            "VRID {vrid} on {segment}, {family}: {} is master with priority {}, {} has {}",
+            master.station, master.priority, better.station, better.priority
+        ))),
+        None => Ok(Some(master)),
+    }
+}
+
+/// Whether a host has an address on a segment that it can send from in a family.
+fn can_speak(host: &Host, segment: u8, family: Family) -> bool {
+    has(host, segment, |address| match family {
+        Family::V4 => address.family() == family,
+        Family::V6 => address.is_link_local(),
+    })
+}
+
+/// Whether a host has an address of a family on a segment that is not virtual there.
+fn has_own(host: &Host, segment: u8, family: Family) -> bool {
+    has(host, segment, |address| address.family() == family)
+}
+
+/// Whether a host has an address of a kind on a segment that is not virtual there.
+fn has(host: &Host, segment: u8, kind: impl Fn(InterfaceAddress) -> bool) -> bool {
     let Some(index) = host.kernel.on(segment) else {
         return false;
     };
@@ -388,17 +463,20 @@ fn has_own(host: &Host, segment: u8) -> bool {
             .values()
             .filter(|router| router.segment == segment)
     };
-    let owned: BTreeSet<InterfaceAddress> = here()
+    let owned: BTreeSet<IpAddr> = here()
         .filter(|router| router.priority == 255)
         .flat_map(RouterConfig::virtual_addresses)
+        .map(|address| address.address)
         .collect();
-    let virtual_addresses: BTreeSet<InterfaceAddress> = here()
+    let virtual_addresses: BTreeSet<IpAddr> = here()
         .filter(|router| router.priority != 255)
         .flat_map(RouterConfig::virtual_addresses)
+        .map(|address| address.address)
         .collect();
-    host.kernel.addresses().any(|(on, address, ours)| {
+    host.kernel.addresses().any(|(on, held, ours)| {
+        let address = held.address;
         let own = !ours && !virtual_addresses.contains(&address) || owned.contains(&address);
-        on == index && own
+        on == index && own && kind(held)
     })
 }
 
@@ -416,13 +494,25 @@ pub(super) fn dialect(config: &RouterConfig) -> String {
 pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
     let mut bounds = BTreeMap::new();
     let mut dialects: BTreeMap<(u8, u8), BTreeSet<String>> = BTreeMap::new();
+    let mut families: BTreeMap<(u8, u8), BTreeSet<Vec<Family>>> = BTreeMap::new();
     for router in configured(scenario) {
         let key = (router.segment, router.vrid);
+        let spoken = router.spoken().collect();
+        families.entry(key).or_default().insert(spoken);
         let delays = router.preempt_delay() + router.startup_delay();
         let bound = (router.interval() * 4 + delays) * 106 / 100 + SLACK;
         let known: &mut Duration = bounds.entry(key).or_default();
         *known = bound.max(*known);
         dialects.entry(key).or_default().insert(dialect(router));
+    }
+    // An instance of both families yields to an equal of one only after a wait, and whoever has been
+    // waiting for it in the other begins then.
+    for (key, families) in families {
+        if families.len() > 1
+            && let Some(bound) = bounds.get_mut(&key)
+        {
+            *bound *= 3;
+        }
     }
     // Whom every packet that it rejects puts off never comes to rest among those that it rejects.
     for router in scenario
@@ -442,7 +532,7 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
 }
 
 /// Every router that any host has at any time.
-pub(super) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
+pub(crate) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
     let reloads = scenario.steps.iter().filter_map(|step| {
         let Action::Reload { config, .. } = &step.action else {
             return None;

@@ -12,12 +12,14 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::{Cause, Instant, InterfaceAddress, Output, Report, State};
+use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, Output, Report, State};
 
-use self::end::{bounds, configured, dialect};
+pub(crate) use self::end::configured;
+use self::end::{bounds, dialect};
 use crate::coverage::Coverage;
 use crate::foreign::Foreign;
 use crate::host::{Datagram, Host, Sent, Turn, read};
+use crate::kernel::Deferred;
 use crate::laws::{Broken, Law};
 use crate::network::{Segment, Station};
 use crate::scenario::{RouterConfig, Scenario};
@@ -31,6 +33,13 @@ pub const MAX_HOSTS: usize = 7;
 
 /// How long a process takes at most to come to its turn, in microseconds.
 const USUAL_LATENESS: u32 = 200;
+
+/// How long the kernel takes at most to tell of an IPv6 address that was added, in microseconds.
+const USUAL_WORK: u32 = 3_000;
+
+/// How long an IPv6 address is tentative at most, in microseconds: a random second, and one in which
+/// others may speak up (RFC 4862 section 5.4).
+const LONGEST_DAD: u32 = 2_000_000;
 
 /// How long a machine takes from power to a daemon.
 const BOOT: Duration = Duration::from_millis(50);
@@ -72,6 +81,8 @@ enum Happening {
     Thaw(Station, u32),
     Resume(Station, u32),
     CleanUp(Station, u32),
+    /// The kernel of a host goes on with an address.
+    Kernel(Station, Deferred),
     Start(Station, u32),
     Junk {
         segment: u8,
@@ -122,6 +133,8 @@ struct World<'a> {
     segments: Vec<Segment>,
     /// Whom the neighbours believe to have an address.
     neighbours: BTreeMap<InterfaceAddress, Station>,
+    /// Whether any router has IPv6 addresses.
+    has_ipv6: bool,
     /// Which dialects are spoken on a segment, of all virtual routers.
     dialects: BTreeSet<(u8, String)>,
     /// How long a virtual router takes at most until all is as it should be.
@@ -144,6 +157,8 @@ impl<'a> World<'a> {
         let bounds = bounds(scenario);
         let last = bounds.values().max().copied().unwrap_or_default();
         let total: u64 = scenario.steps.iter().map(|step| step.after).sum();
+        let has_ipv6 = configured(scenario).any(|router| router.families.has(Family::V6));
+        let dad = if has_ipv6 { LONGEST_DAD } else { 0 };
         let mut world = Self {
             now: Instant::ZERO,
             order: 0,
@@ -155,6 +170,7 @@ impl<'a> World<'a> {
             foreign: scenario.foreign.iter().map(Foreign::new).collect(),
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
             neighbours: BTreeMap::new(),
+            has_ipv6,
             dialects: configured(scenario)
                 .map(|router| {
                     (
@@ -166,7 +182,7 @@ impl<'a> World<'a> {
             bounds,
             stable_since: Instant::ZERO,
             is_looked_after: false,
-            end: Instant::ZERO + Duration::from_micros(total) + 2 * last,
+            end: Instant::ZERO + Duration::from_micros(total + u64::from(dad)) + 2 * last,
             rng: Pcg64Mcg::seed_from_u64(scenario.seed),
             coverage: Coverage::default(),
             trace: with_trace.then(Vec::new),
@@ -223,6 +239,17 @@ impl<'a> World<'a> {
                 {
                     host.clean_up();
                     self.disturb();
+                }
+                Ok(())
+            }
+            Happening::Kernel(id, what) => {
+                let host = &mut self.hosts[usize::from(id)];
+                if host.powered {
+                    host.kernel.happen(what);
+                    if matches!(what, Deferred::Settle(..)) {
+                        self.disturb();
+                    }
+                    self.wake(id);
                 }
                 Ok(())
             }
@@ -295,8 +322,27 @@ impl<'a> World<'a> {
 
     /// The daemon of a host turns soon.
     fn wake(&mut self, host: Station) {
+        self.let_kernel_work(host);
         let lateness = self.chance(0, USUAL_LATENESS);
         self.turn_at(host, self.now + lateness);
+    }
+
+    /// Arranges for what a kernel does by itself.
+    fn let_kernel_work(&mut self, id: Station) {
+        let Some(host) = self.hosts.get_mut(usize::from(id)) else {
+            return;
+        };
+        if !self.has_ipv6 {
+            return host.kernel.settle();
+        }
+        for what in host.kernel.take_deferred() {
+            let longest = match what {
+                Deferred::Tell(..) => USUAL_WORK,
+                Deferred::Settle(..) => LONGEST_DAD,
+            };
+            let after = self.chance(0, longest);
+            self.arrange(after, Happening::Kernel(id, what));
+        }
     }
 
     fn turn_at(&mut self, host: Station, at: Instant) {
@@ -341,9 +387,10 @@ impl<'a> World<'a> {
 
     fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Broken> {
         self.note(|| format!("host {id} turns"));
+        self.let_kernel_work(id);
         self.tell_transitions(id, turn)?;
         let index = usize::from(id);
-        self.witnesses[index].watch(id, turn, &mut self.coverage)?;
+        self.witnesses[index].watch(&self.hosts[index], turn, &mut self.coverage)?;
         self.check_came(id)?;
         for sent in sent {
             match sent {

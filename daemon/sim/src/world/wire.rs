@@ -1,29 +1,31 @@
 //! What goes through the networks, and the foreign routers at their ends.
 
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rand::RngExt;
+use vrrp_proto::Instant;
 use vrrp_proto::wire::HOP_LIMIT;
-use vrrp_proto::{Instant, InterfaceAddress};
 
 use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
 use crate::host::{Datagram, Says};
 use crate::junk;
 use crate::network::{Station, USUAL_DELAY};
-use crate::scenario::{Make, own_address};
+use crate::scenario::{Make, link_local, own_ipv4};
 
 impl World<'_> {
     pub(super) fn send(
         &mut self,
         from: Station,
         segment: u8,
-        source: InterfaceAddress,
+        source: IpAddr,
         payload: Arc<[u8]>,
         says: Option<Says>,
     ) {
-        self.note(|| format!("{from} says {says:?} on {segment}"));
+        self.note(|| format!("{from} says {says:?} on {segment} from {source}"));
         let packet = Rc::new(Datagram {
             from,
             sent_at: self.now,
@@ -139,7 +141,8 @@ impl World<'_> {
 
     fn announce_foreign(&mut self, index: usize) {
         let id = station(self.hosts.len() + index);
-        for address in self.foreign[index].config().virtual_addresses() {
+        let router = &self.foreign[index];
+        for address in router.config().addresses_of(router.family()) {
             self.neighbours.insert(address, id);
         }
     }
@@ -151,7 +154,11 @@ impl World<'_> {
         let segment = segment % SEGMENTS;
         // Somebody whom all hear.
         let from = self.stations();
-        let source = own_address(segment, 99);
+        let source = if self.has_ipv6 && self.rng.random() {
+            link_local(segment, 99).address
+        } else {
+            own_ipv4(segment, 99).address
+        };
         let (payload, hop_limit) = junk::message(kinds, vrid, source, &mut self.rng);
         let packet = Rc::new(Datagram {
             from,
