@@ -34,6 +34,8 @@ PACKET = "daemon/proto/src/engine/packet.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 SLOT = "daemon/proto/src/engine/slot.rs"
+INTERFACES = "daemon/proto/src/engine/interfaces.rs"
+PARAMS = "daemon/proto/src/params.rs"
 TRACK = "daemon/proto/src/track.rs"
 ADVERT = "daemon/proto/src/wire/advert.rs"
 DEADLINES = "daemon/proto/src/deadlines.rs"
@@ -110,8 +112,8 @@ FAULTS = [
     Fault(
         "a backup counts from when it looked and not from the arrival",
         PACKET,
-        "                let heard_at = packet.at.min(now);",
-        "                let heard_at = now;",
+        "        let heard_at = packet.at.min(now);",
+        "        let heard_at = now;",
     ),
     Fault(
         "the interval of the master is not taken over",
@@ -276,7 +278,7 @@ FAULTS = [
     Fault(
         "after lost news nothing is asked for again",
         ENGINE,
-        "                    self.wake(now, id);\n                    self.want(id, Arc::default());",
+        "                    self.wake(now, id);\n                    self.want(id, &[]);",
         "                    self.wake(now, id);",
     ),
     Fault(
@@ -313,8 +315,8 @@ FAULTS = [
     Fault(
         "any checksum will do",
         ADVERT,
-        "    Err(DropCause::Checksum)\n",
-        "    Ok(ChecksumForm::MessageOnly)\n",
+        "Version::V2 | Version::V3) => Err(DropCause::Checksum),",
+        "Version::V2 | Version::V3) => Ok(ChecksumForm::MessageOnly),",
     ),
     Fault(
         "any password will do",
@@ -360,10 +362,8 @@ FAULTS = [
     Fault(
         "an address that was refused is never announced",
         PLAN,
-        "            Change::Add { interface, address } if !is_announced(interface, address) => {",
-        "            Change::Add { interface, address }\n"
-        "                if !is_announced(interface, address) && address.prefix == 32 =>\n"
-        "            {",
+        "            } if !is_announced(interface, address) => {",
+        "            } if !is_announced(interface, address) && address.prefix == 32 => {",
     ),
     Fault(
         "the mirror knows addresses of links that it does not know",
@@ -386,14 +386,14 @@ FAULTS = [
     Fault(
         "every master accepts",
         EFFECTS,
-        "        let accept = slot.params.accepts();",
-        "        let accept = true;",
+        "            accept: params.accepts(),",
+        "            accept: true,",
     ),
     Fault(
         "a reload does not change whether a master accepts",
         CONFIGURE,
-        "|| other_owner || other_accept {",
-        "|| other_owner || other_accept && false {",
+        "        let other = other_owner || other_accept || other_form;",
+        "        let other = other_owner || other_form;",
     ),
     Fault(
         "who cannot refuse serves",
@@ -436,6 +436,88 @@ FAULTS = [
         ROUTES,
         "    changes.extend(rules.cloned().map(Change::DeleteRule));\n    for change",
         "    changes.truncate(first);\n    for change",
+    ),
+    Fault(
+        "an instance of both families takes over when one is silent",
+        BACKUP,
+        "            .map(|leg| leg.over_at(settings))\n"
+        "            .fold(Instant::ZERO, Instant::max);",
+        "            .map(|leg| leg.over_at(settings))\n"
+        "            .min()\n"
+        "            .unwrap_or(Instant::ZERO);",
+    ),
+    Fault(
+        "each family decides a tie for itself",
+        MASTER,
+        "        if !settings.is_dual() || source.is_ipv4() {",
+        "        if true || source.is_ipv4() {",
+    ),
+    Fault(
+        "who speaks IPv6 alone never wins a tie",
+        MASTER,
+        "        now.since(since) >= wait\n",
+        "        now.since(since) >= wait && false\n",
+    ),
+    Fault(
+        "a tie in IPv6 that was lost long ago counts",
+        MASTER,
+        "self.losing.filter(goes_on).unwrap_or((now, now));",
+        "self.losing.filter(|at| goes_on(at) || true).unwrap_or((now, now));",
+    ),
+    Fault(
+        "a backup keeps its timer when its family changes",
+        BACKUP,
+        "                *self = Self::listen(now, settings);",
+        "",
+    ),
+    Fault(
+        "a backup that loses a family keeps what it knew of that",
+        BACKUP,
+        "                if let Some(ipv6) = self.ipv6.take() {\n"
+        "                    self.leg = ipv6;",
+        "                if let Some(_) = self.ipv6.take() {",
+    ),
+    Fault(
+        "an instance of both families speaks IPv4 alone",
+        EFFECTS,
+        "        for family in Family::ALL {\n            let Some(source)",
+        "        for family in [Family::V4] {\n            let Some(source)",
+    ),
+    Fault(
+        "what is not to be advertised is",
+        PARAMS,
+        "address.family() == family && self.advertises(address.address))",
+        "address.family() == family)",
+    ),
+    Fault(
+        "the link-local address does not stand first",
+        SLOT,
+        "own.into_iter().chain(of_kind(true)).chain(of_kind(false))",
+        "own.into_iter().chain(of_kind(false)).chain(of_kind(true))",
+    ),
+    Fault(
+        "over IPv6 a checksum of the message alone will do",
+        ADVERT,
+        "        (Family::V4, Version::V2 | Version::V3) if is_plain()",
+        "        (_, Version::V2 | Version::V3) if is_plain()",
+    ),
+    Fault(
+        "what the kernel tells of IPv6 is believed",
+        MIRROR,
+        "                if address.family() == Family::V6 =>",
+        "                if address.family() == Family::V6 && false =>",
+    ),
+    Fault(
+        "an IPv6 address may stand with two prefixes",
+        PLAN,
+        "        if address.family() == Family::V6 {",
+        "        if address.family() == Family::V6 && false {",
+    ),
+    Fault(
+        "a virtual link-local address is sent from",
+        INTERFACES,
+        "                .filter(|address| !is_virtual(*address))",
+        "                .filter(|address| address.is_ipv6() || !is_virtual(*address))",
     ),
 ]
 

@@ -54,9 +54,16 @@ pub(crate) struct Settings {
     pub(crate) startup_delay: Duration,
     /// When it announces its addresses again as master.
     pub(crate) announce: Announcements,
-    /// Whether it has addresses of both families. Then it is two routers of the protocol that move
-    /// together, and advertises in both families.
-    pub(crate) dual: bool,
+    pub(crate) families: Families,
+}
+
+/// The families that a router speaks. With both it is two routers of the protocol that move together,
+/// and advertises in both.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Families {
+    Ipv4,
+    Ipv6,
+    Both,
 }
 
 /// The state machine of one virtual router.
@@ -235,7 +242,7 @@ impl Router {
         self.quiet_until = self.quiet_until - before.saturating_sub(settings.startup_delay);
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => {}
-            Phase::Backup(backup) => backup.set_dual(now, &settings),
+            Phase::Backup(backup) => backup.set_families(now, self.settings.families, &settings),
             Phase::Master(master) => master.set_settings(now, &self.settings, &settings),
         }
         self.settings = settings;
@@ -457,6 +464,11 @@ impl Settings {
     fn preempts(&self) -> bool {
         // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
         self.preempt || self.priority.is_owner()
+    }
+
+    /// Whether it is an instance of both families.
+    fn is_dual(&self) -> bool {
+        self.families == Families::Both
     }
 
     /// Whether it leaves a master of lower priority in peace for a time.

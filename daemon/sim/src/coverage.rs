@@ -65,13 +65,28 @@ const EVENTS: [Event; 25] = [
     Event::Stop,
 ];
 
+/// Of which families a router is that something happens to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    /// Of IPv4 alone.
+    Ipv4,
+    /// Of IPv6 alone.
+    Ipv6,
+    /// Of both; a packet came over IPv4.
+    Both,
+    /// Of both, and the packet came over IPv6.
+    BothOverIpv6,
+}
+
+const KINDS: [Kind; 4] = [Kind::Ipv4, Kind::Ipv6, Kind::Both, Kind::BothOverIpv6];
+
 /// A router's states while it runs.
 const STATES: [State; 3] = [State::Backup, State::Master, State::Fault];
 
 /// How often what happened.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
-    pairs: BTreeMap<(State, Event), u64>,
+    met: BTreeMap<(Kind, State, Event), u64>,
     transitions: BTreeMap<(State, State, String), u64>,
     faults: BTreeMap<String, u64>,
     /// How often the laws of the end were looked at.
@@ -79,8 +94,8 @@ pub struct Coverage {
 }
 
 impl Coverage {
-    pub(crate) fn pair(&mut self, state: State, event: Event) {
-        *self.pairs.entry((state, event)).or_default() += 1;
+    pub(crate) fn meet(&mut self, kind: Kind, state: State, event: Event) {
+        *self.met.entry((kind, state, event)).or_default() += 1;
     }
 
     pub(crate) fn transition(&mut self, from: State, to: State, cause: String) {
@@ -96,8 +111,8 @@ impl Coverage {
 
     /// Takes in what another run has met.
     pub fn add(&mut self, other: &Self) {
-        for (pair, count) in &other.pairs {
-            *self.pairs.entry(*pair).or_default() += count;
+        for (what, count) in &other.met {
+            *self.met.entry(*what).or_default() += count;
         }
         for (transition, count) in &other.transitions {
             *self.transitions.entry(transition.clone()).or_default() += count;
@@ -108,45 +123,68 @@ impl Coverage {
         self.ends += other.ends;
     }
 
-    /// The pairs of a state and an event that can meet and have not.
-    pub fn missing(&self) -> Vec<(State, Event)> {
-        STATES
+    /// The states and events that can meet and have not, in a router of each kind.
+    pub fn missing(&self) -> Vec<(Kind, State, Event)> {
+        KINDS
             .into_iter()
-            .flat_map(|state| EVENTS.map(|event| (state, event)))
-            .filter(|(state, event)| can_meet(*state, *event))
-            .filter(|pair| !self.pairs.contains_key(pair))
+            .flat_map(|kind| STATES.map(|state| (kind, state)))
+            .flat_map(|(kind, state)| EVENTS.map(|event| (kind, state, event)))
+            .filter(|(kind, state, event)| has_to_meet(*kind, *state, *event))
+            .filter(|what| !self.met.contains_key(what))
             .collect()
     }
 }
 
 /// Whether an event can happen in a state: a router in fault has no deadline to be early for or to
 /// sleep through, and a master whose tick comes is at its deadline.
-const fn can_meet(state: State, event: Event) -> bool {
-    !matches!(
-        (state, event),
-        (State::Fault, Event::Deadline | Event::Overslept)
-    )
+const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
+    let is_packet = matches!(
+        event,
+        Event::LowerPriority
+            | Event::EqualPriorityLesserAddress
+            | Event::EqualPriorityGreaterAddress
+            | Event::HigherPriority
+            | Event::Resignation
+            | Event::Rejected
+    );
+    (is_packet || !matches!(kind, Kind::BothOverIpv6))
+        && !matches!(
+            (state, event),
+            (State::Fault, Event::Deadline | Event::Overslept)
+        )
+}
+
+/// Whether it has to be seen: in fault nothing is heard in any family, which one shows for all.
+const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
+    can_meet(kind, state, event) && (!matches!(state, State::Fault) || matches!(kind, Kind::Ipv4))
 }
 
 impl fmt::Display for Coverage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(
-            f,
-            "{:<30}{:>12}{:>12}{:>12}",
-            "event", "backup", "master", "fault"
-        )?;
-        for event in EVENTS {
-            write!(f, "{:<30}", format!("{event:?}"))?;
-            for state in STATES {
-                match self.pairs.get(&(state, event)) {
-                    Some(count) => write!(f, "{count:>12}")?,
-                    None if can_meet(state, event) => write!(f, "{:>12}", "NEVER")?,
-                    None => write!(f, "{:>12}", "-")?,
+        for kind in KINDS {
+            let title = format!("event, {kind:?}");
+            writeln!(
+                f,
+                "{title:<30}{:>12}{:>12}{:>12}",
+                "backup", "master", "fault"
+            )?;
+            for event in EVENTS {
+                if !STATES.iter().any(|state| can_meet(kind, *state, event)) {
+                    continue;
                 }
+                write!(f, "{:<30}", format!("{event:?}"))?;
+                for state in STATES {
+                    match self.met.get(&(kind, state, event)) {
+                        Some(count) => write!(f, "{count:>12}")?,
+                        None if has_to_meet(kind, state, event) => write!(f, "{:>12}", "NEVER")?,
+                        None => write!(f, "{:>12}", "-")?,
+                    }
+                }
+                writeln!(f)?;
             }
             writeln!(f)?;
         }
-        writeln!(f, "\ntransition")?;
+        writeln!(f, "transition")?;
         for ((from, to, cause), count) in &self.transitions {
             writeln!(f, "{:<54}{count:>12}", format!("{from} -> {to} ({cause})"))?;
         }

@@ -166,7 +166,12 @@ impl Choices<'_> {
         } else {
             service.version
         };
-        let families = known_to(version, service.families);
+        let families = if self.percent(4) {
+            self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both])
+        } else {
+            service.families
+        };
+        let families = known_to(version, families);
         let addresses = self.addresses(service);
         let mut router = RouterConfig {
             segment: service.segment,
@@ -518,6 +523,12 @@ impl Choices<'_> {
             12 => router.routes = self.numbers(&service),
             13 => router.rules = self.numbers(&service),
             0 | 1 => router.priority = self.priority(),
+            // An owner has its own addresses, of the families that it began with.
+            11 if router.priority < 255 => {
+                let families = self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]);
+                router.families = known_to(router.version, families);
+                router.unadvertised = self.unadvertised(router.families, &router.addresses);
+            }
             2 => self.set_interval(router, 100),
             3 => router.preempt = !router.preempt,
             4 | 5 => {
@@ -555,7 +566,7 @@ const FAMILIES: [Families; 4] = [
     Families::Ipv4,
     Families::Ipv4,
     Families::Ipv6,
-    Families::Ipv6,
+    Families::Both,
 ];
 
 /// What a version knows of some families.

@@ -20,7 +20,7 @@ mod shrink;
 mod witness;
 mod world;
 
-pub use coverage::{Coverage, Event};
+pub use coverage::{Coverage, Event, Kind};
 pub use generate::{from_bytes, from_seed};
 pub use laws::{Broken, Law};
 pub use scenario::Scenario;

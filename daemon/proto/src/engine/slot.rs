@@ -11,7 +11,7 @@ use super::peers::Peers;
 use crate::border::{Packet, State, Transition};
 use crate::params::{Authentication, Effect, HmacMode, HmacParams, RouterParams};
 use crate::replay::{Heard, Sender, Sent};
-use crate::router::{Router, Settings};
+use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
     Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TransitionStatus,
@@ -590,6 +590,10 @@ fn settings(params: &RouterParams, priority: Priority) -> Settings {
         preempt_delay: params.preempt_delay,
         startup_delay: params.startup_delay,
         announce: params.announce,
-        dual: params.is_dual(),
+        families: match Family::ALL.map(|family| params.speaks(family)) {
+            [_, false] => Families::Ipv4,
+            [false, true] => Families::Ipv6,
+            [true, true] => Families::Both,
+        },
     }
 }

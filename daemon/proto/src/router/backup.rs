@@ -4,10 +4,9 @@
 //! in each family for itself, and takes over when nobody is left in either.
 
 use core::net::IpAddr;
-
 use core::time::Duration;
 
-use super::{Patience, Settings, down_interval, skew};
+use super::{Families, Patience, Settings, down_interval, skew};
 use crate::border::Cause;
 use crate::time::Instant;
 use crate::types::AdvertInterval;
@@ -61,7 +60,7 @@ impl Backup {
     pub(super) fn listen(now: Instant, settings: &Settings) -> Self {
         let leg = Leg::listen(now, settings);
         Self {
-            ipv6: settings.dual.then(|| leg.clone()),
+            ipv6: settings.is_dual().then(|| leg.clone()),
             leg,
         }
     }
@@ -199,24 +198,27 @@ impl Backup {
         })
     }
 
-    /// Goes on with addresses of both families, or of one. What it knows of a family stays; in one
-    /// that is new it begins to listen.
-    pub(super) fn set_dual(&mut self, now: Instant, settings: &Settings) {
-        match (self.ipv6.take(), settings.dual) {
-            (Some(ipv6), true) => self.ipv6 = Some(ipv6),
-            (None, false) => {}
-            (None, true) => {
-                let mut ipv6 = Leg::listen(now, settings);
-                if self.leg.last.is_some_and(|heard| heard.from.is_ipv6()) {
-                    core::mem::swap(&mut self.leg, &mut ipv6);
-                }
+    /// Goes on with other families than `before`. What it knows of a family that stays is kept; in
+    /// one that is new it begins to listen.
+    pub(super) fn set_families(&mut self, now: Instant, before: Families, settings: &Settings) {
+        match (before, settings.families) {
+            (Families::Ipv4, Families::Ipv4)
+            | (Families::Ipv6, Families::Ipv6)
+            | (Families::Both, Families::Both) => {}
+            (Families::Ipv4, Families::Both) => self.ipv6 = Some(Leg::listen(now, settings)),
+            (Families::Ipv6, Families::Both) => {
+                let ipv6 = core::mem::replace(&mut self.leg, Leg::listen(now, settings));
                 self.ipv6 = Some(ipv6);
             }
-            // Which one is left shows who is heard from now on: the longer wait suits both.
-            (Some(ipv6), false) if ipv6.over_at(settings) > self.leg.over_at(settings) => {
-                self.leg = ipv6;
+            (Families::Both, Families::Ipv4) => self.ipv6 = None,
+            (Families::Both, Families::Ipv6) => {
+                if let Some(ipv6) = self.ipv6.take() {
+                    self.leg = ipv6;
+                }
             }
-            (Some(_), false) => {}
+            (Families::Ipv4, Families::Ipv6) | (Families::Ipv6, Families::Ipv4) => {
+                *self = Self::listen(now, settings);
+            }
         }
     }
 

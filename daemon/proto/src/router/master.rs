@@ -39,8 +39,8 @@ pub(super) struct Master {
     /// When the addresses were last announced.
     announced_at: Instant,
     /// In an instance of both families: since when the address loses ties in IPv6 while nobody
-    /// else is heard in IPv4.
-    losing_since: Option<Instant>,
+    /// else is heard in IPv4, and when it lost the last.
+    losing: Option<(Instant, Instant)>,
 }
 
 impl Master {
@@ -56,7 +56,7 @@ impl Master {
             correct_at: None,
             replied_at: None,
             announced_at: now,
-            losing_since: None,
+            losing: None,
         };
         master.announce_at = master.next_announcement(now, settings);
         master
@@ -108,7 +108,7 @@ impl Master {
     /// Takes note of who advertises beside it, whatever it says.
     pub(super) const fn meet(&mut self, source: IpAddr) {
         if source.is_ipv4() {
-            self.losing_since = None;
+            self.losing = None;
         }
     }
 
@@ -123,11 +123,16 @@ impl Master {
         interval: AdvertInterval,
         settings: &Settings,
     ) -> bool {
-        if !settings.dual || source.is_ipv4() {
+        if !settings.is_dual() || source.is_ipv4() {
             return true;
         }
-        let since = *self.losing_since.get_or_insert(now);
-        now.since(since) >= down_interval(settings, interval)
+        let wait = down_interval(settings, interval);
+        // Whoever has been silent for so long since is another one, or has just come back: whether it
+        // speaks IPv4 too is not known yet.
+        let goes_on = |(_, last): &(Instant, Instant)| now.since(*last) < wait;
+        let (since, _) = self.losing.filter(goes_on).unwrap_or((now, now));
+        self.losing = Some((since, now));
+        now.since(since) >= wait
     }
 
     /// Somebody else gives up mastership that was not its: whoever heard that must hear of us

@@ -2,11 +2,11 @@
 
 use std::cmp::Ordering;
 
-use vrrp_proto::Instant;
+use vrrp_proto::{Family, Instant};
 
 use super::Witness;
 use super::reference::{Phase, Watched, others_wait};
-use crate::coverage::{Coverage, Event};
+use crate::coverage::{Coverage, Event, Kind};
 use crate::foreign::is_believed;
 use crate::host::{Fed, Host, News, Record};
 
@@ -19,7 +19,23 @@ impl Witness {
         record: &Record,
         coverage: &mut Coverage,
     ) {
-        let mut count = |router: &Watched, event| coverage.pair(router.state(), event);
+        let over = match &record.fed {
+            Fed::Packet { packet, .. } => packet.family(),
+            _ => Family::V4,
+        };
+        let mut count = |router: &Watched, event| {
+            let kind = match (
+                router.config.is_dual(),
+                router.config.speaks(Family::V4),
+                over,
+            ) {
+                (true, _, Family::V4) => Kind::Both,
+                (true, _, Family::V6) => Kind::BothOverIpv6,
+                (false, true, _) => Kind::Ipv4,
+                (false, false, _) => Kind::Ipv6,
+            };
+            coverage.meet(kind, router.state(), event);
+        };
         match &record.fed {
             Fed::Packet { packet, .. } => {
                 let vrid = packet.payload.get(1).copied().unwrap_or_default();

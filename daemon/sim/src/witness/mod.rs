@@ -373,7 +373,7 @@ impl Witness {
                 config: new.clone(),
                 phase: Phase::Init,
                 sources: BTreeMap::new(),
-                losing_since: None,
+                losing: None,
                 quiet_until: Instant::ZERO,
             });
             router.reconfigure(now, new, before);
@@ -435,7 +435,7 @@ impl Witness {
             };
             if let Some(router) = self.routers.get_mut(name) {
                 if matches!(phase, Phase::Master { .. }) {
-                    router.losing_since = None;
+                    router.losing = None;
                 }
                 router.phase = phase;
                 if transition.from == State::Init {

@@ -20,8 +20,9 @@ pub(crate) struct Watched {
     pub(super) phase: Phase,
     /// The address from which it spoke last in each family.
     pub(super) sources: BTreeMap<Family, IpAddr>,
-    /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6.
-    pub(super) losing_since: Option<Instant>,
+    /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6,
+    /// and when it lost the last.
+    pub(super) losing: Option<(Instant, Instant)>,
     /// Until when it does not take over, because it was started a short time ago.
     pub(super) quiet_until: Instant,
 }
@@ -111,7 +112,7 @@ impl Watched {
     fn loses_tie(&mut self, now: Instant, packet: &Datagram, says: &Says, priority: u8) -> bool {
         let family = packet.family();
         if family == Family::V4 {
-            self.losing_since = None;
+            self.losing = None;
         }
         let is_tie = says.priority == priority && says.priority > 0;
         let is_greater = self.source(family).is_some_and(|own| packet.source > own);
@@ -121,8 +122,10 @@ impl Watched {
         if family == Family::V4 || !self.config.is_dual() {
             return true;
         }
-        let since = *self.losing_since.get_or_insert(now);
         let wait = 3 * says.interval + skew(self.config.version, priority, says.interval);
+        let goes_on = |(_, last): &(Instant, Instant)| now.since(*last) < wait;
+        let (since, _) = self.losing.filter(goes_on).unwrap_or((now, now));
+        self.losing = Some((since, now));
         now.since(since) >= wait
     }
 
@@ -153,7 +156,7 @@ impl Watched {
         }
         let cause = listening.cause(&self.config, now, priority);
         self.phase = self.master(now);
-        self.losing_since = None;
+        self.losing = None;
         Some(Foretold {
             to: State::Master,
             cause,

@@ -364,24 +364,27 @@ impl World<'_> {
             let is_deaf = owners > 0 && master.config.version == Version::V2;
             let is_whole = self.segment(segment).side == 0;
             if is_alone && is_whole && !is_deaf && !self.is_contested(segment) {
-                self.check_neighbours((segment, vrid), master, family)?;
+                self.check_neighbours((segment, vrid), master)?;
             }
         }
         Ok(())
     }
 
-    fn check_neighbours(
-        &self,
-        (segment, vrid): (u8, u8),
-        master: &Member,
-        family: Family,
-    ) -> Result<(), Broken> {
-        // What is on some lists only is not announced by all.
+    fn check_neighbours(&self, (segment, vrid): (u8, u8), master: &Member) -> Result<(), Broken> {
         let all: Vec<&RouterConfig> = configured(self.scenario)
             .filter(|router| (router.segment, router.vrid) == (segment, vrid))
             .collect();
-        for address in master.config.addresses_of(family) {
-            let has = |router: &&RouterConfig| router.addresses_of(family).any(|a| a == address);
+        let spoken = |router: &RouterConfig| router.spoken().collect::<Vec<_>>();
+        if all
+            .iter()
+            .any(|router| spoken(router) != spoken(&master.config))
+        {
+            // Whoever holds addresses of a family that it does not speak hears of nobody there.
+            return Ok(());
+        }
+        for address in master.config.virtual_addresses() {
+            // What is on some lists only is not announced by all.
+            let has = |router: &&RouterConfig| router.virtual_addresses().any(|a| a == address);
             if !all.iter().all(has) {
                 continue;
             }

@@ -247,6 +247,7 @@ impl<'a> World<'a> {
                 if host.powered {
                     host.kernel.happen(what);
                     if matches!(what, Deferred::Settle(..)) {
+                        self.coverage.fault("Settle");
                         self.disturb();
                     }
                     self.wake(id);

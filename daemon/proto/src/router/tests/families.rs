@@ -225,6 +225,21 @@ fn an_equal_that_speaks_ipv6_alone_wins_after_the_wait_for_a_master() {
 }
 
 #[test]
+fn an_equal_that_comes_back_after_a_silence_does_not_win_by_what_it_said_before() {
+    let (mut router, _) = in_state(dual(100), State::Master);
+    let first = next_advert(&mut router);
+    for at in [first, first + WAIT] {
+        while let Some((due, _)) = router.deadline()
+            && due <= at
+        {
+            let _ = router.handle_tick(due);
+        }
+        let _ = router.handle_advert(at, at, &advert(100, 100), HIGH_V6, OWN_V6);
+        assert_eq!(router.state(), State::Master);
+    }
+}
+
+#[test]
 fn an_equal_that_speaks_ipv6_alone_from_a_smaller_address_never_wins() {
     let (mut router, _) = in_state(dual(100), State::Master);
     let now = next_advert(&mut router);
@@ -240,7 +255,7 @@ fn an_equal_that_speaks_ipv6_alone_from_a_smaller_address_never_wins() {
 // RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
 #[test]
 fn in_an_instance_of_ipv6_alone_its_address_decides_at_once() {
-    let (mut router, now) = in_state(v3(100), State::Master);
+    let (mut router, now) = in_state(v6(100), State::Master);
     let _ = router.handle_advert(now, now, &advert(100, 100), LOW_V6, OWN_V6);
     assert_eq!(router.state(), State::Master);
     let _ = router.handle_advert(now, now, &advert(100, 100), HIGH_V6, OWN_V6);
@@ -252,8 +267,8 @@ fn in_an_instance_of_ipv6_alone_its_address_decides_at_once() {
 
 #[test]
 fn a_backup_that_gets_the_other_family_listens_there_before_it_takes_over() {
-    for (known, other) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
-        let mut router = Router::new(v3(100));
+    for (settings, known, other) in [(v3(100), HIGH, HIGH_V6), (v6(100), HIGH_V6, HIGH)] {
+        let mut router = Router::new(settings);
         let _ = router.start(T0, None, false);
         let _ = router.handle_advert(T0, T0, &advert(200, 100), known, own_for(known));
         let now = T0 + SECOND;
@@ -270,19 +285,31 @@ fn a_backup_that_gets_the_other_family_listens_there_before_it_takes_over() {
 }
 
 #[test]
-fn a_backup_that_loses_a_family_keeps_the_longer_wait() {
-    for (first, second) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
+fn a_backup_that_loses_a_family_keeps_what_it_knows_of_the_other() {
+    let skew = nanos(609_375_000);
+    for (settings, kept) in [(v3(100), HIGH), (v6(100), HIGH_V6)] {
         let (mut router, now) = in_state(dual(100), State::Backup);
-        let _ = router.handle_advert(now, now, &advert(0, 100), first, own_for(first));
-        let _ = router.handle_advert(now, now, &advert(200, 100), second, own_for(second));
-        router.set_settings(now, v3(100));
+        for source in [HIGH, HIGH_V6] {
+            let priority = if source == kept { 0 } else { 200 };
+            let advert = advert(priority, 100);
+            let _ = router.handle_advert(now, now, &advert, source, own_for(source));
+        }
         assert_eq!(router.deadline().unwrap().0, now + WAIT);
-        let _ = router.handle_advert(now, now, &advert(0, 100), first, own_for(first));
-        assert_eq!(
-            router.deadline().unwrap().0,
-            now + nanos(609_375_000),
-            "there is one family now"
-        );
+        router.set_settings(now, settings);
+        assert_eq!(router.deadline().unwrap().0, now + skew);
+        assert_eq!(router.heard(), Some((kept, 0)));
+    }
+}
+
+#[test]
+fn a_backup_that_changes_its_family_listens_in_the_new_one_as_at_first() {
+    for (before, after, known) in [(v3(100), v6(100), HIGH), (v6(100), v3(100), HIGH_V6)] {
+        let (mut router, start) = in_state(before, State::Backup);
+        let _ = router.handle_advert(start, start, &advert(0, 100), known, own_for(known));
+        let now = start + nanos(1);
+        router.set_settings(now, after);
+        assert_eq!(router.deadline().unwrap().0, now + WAIT);
+        assert_eq!(router.heard(), None);
     }
 }
 

@@ -283,7 +283,7 @@ fn who_sleeps_through_the_end_of_the_delay_listens_anew() {
 #[test]
 fn in_an_instance_of_both_families_the_delay_is_one() {
     let settings = Settings {
-        dual: true,
+        families: Families::Both,
         ..delayed()
     };
     let mut router = started(settings);
@@ -383,12 +383,16 @@ fn a_shorter_startup_delay_counts_at_once_and_a_longer_one_from_the_next_start()
 fn nobody_but_the_owner_speaks_before_it_has_listened() {
     for version in [Version::V2, Version::V3] {
         for expect_master in [false, true] {
-            for (preempt, dual) in [(false, false), (true, false), (true, true)] {
+            for (preempt, families) in [
+                (false, Families::Ipv4),
+                (true, Families::Ipv4),
+                (true, Families::Both),
+            ] {
                 for delay in [0, 1, 5, 1000] {
                     let settings = Settings {
                         version,
                         preempt,
-                        dual,
+                        families,
                         preempt_delay: SECOND * delay,
                         startup_delay: SECOND * delay,
                         ..v3(254)

@@ -40,7 +40,7 @@ pub(super) fn v3(priority: u8) -> Settings {
         preempt_delay: Duration::ZERO,
         startup_delay: Duration::ZERO,
         announce: Announcements::DEFAULT,
-        dual: false,
+        families: Families::Ipv4,
     }
 }
 
@@ -51,10 +51,18 @@ pub(super) fn v2(priority: u8) -> Settings {
     }
 }
 
+/// An instance of IPv6 alone.
+pub(super) fn v6(priority: u8) -> Settings {
+    Settings {
+        families: Families::Ipv6,
+        ..v3(priority)
+    }
+}
+
 /// An instance of both families.
 pub(super) fn dual(priority: u8) -> Settings {
     Settings {
-        dual: true,
+        families: Families::Both,
         ..v3(priority)
     }
 }

@@ -46,7 +46,7 @@ fn the_transition_table_is_the_one_that_was_agreed_on() {
     ] {
         writeln!(table, "{title}").unwrap();
         for state in [State::Init, State::Backup, State::Master, State::Fault] {
-            let of_ipv6 = Event::OF_IPV6.iter().filter(|_| settings.dual);
+            let of_ipv6 = Event::OF_IPV6.iter().filter(|_| settings.is_dual());
             for event in Event::ALL.iter().chain(of_ipv6).copied() {
                 let line = outcome(settings, state, event);
                 if earlier.is_none_or(|earlier| line != outcome(earlier, state, event)) {
