@@ -44,7 +44,7 @@ fn it_is_a_macvlan_with_the_virtual_mac_address_and_down() {
         for part in [
             &format!("{name}@eth0: "),
             mac,
-            "macvlan mode private",
+            "macvlan mode vepa",
             "addrgenmode none",
         ] {
             assert!(shown.contains(part), "no {part} in {shown}");
