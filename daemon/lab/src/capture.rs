@@ -24,6 +24,7 @@ use crate::sys::{Packet, open_packet, refuse_source};
 const ETHERNET_HEADER: usize = 14;
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
+const IPV6: u16 = 0x86dd;
 /// The IP protocol of VRRP.
 const VRRP: u8 = 112;
 
@@ -134,6 +135,14 @@ impl Frame {
             .ok()
             .map(u16::from_be_bytes)?;
         self.payload().get(header..usize::from(total))
+    }
+
+    /// What follows the IPv6 header, if it is IPv6 and the next header is this.
+    pub fn ipv6_payload(&self, next_header: u8) -> Option<&[u8]> {
+        const NEXT_HEADER: usize = 6;
+        const HEADER: usize = 40;
+        let (header, payload) = self.payload().split_at_checked(HEADER)?;
+        (self.ethertype() == IPV6 && header[NEXT_HEADER] == next_header).then_some(payload)
     }
 
     /// Whether it is a gratuitous ARP for `address`: sender and target are both that address.

@@ -7,6 +7,7 @@
 
 pub(crate) mod tshark;
 
+use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::ExitCode;
@@ -67,7 +68,7 @@ fn built() -> Option<ExitCode> {
 /// Whether a word of a configuration stands in the program that reads it. A version number would
 /// not say it of every build.
 pub(crate) fn has_word(program: &Path, word: &str) -> bool {
-    std::fs::read(program).is_ok_and(|program| {
+    fs::read(program).is_ok_and(|program| {
         program
             .windows(word.len())
             .any(|part| part == word.as_bytes())
@@ -312,6 +313,21 @@ pub(crate) fn config(instances: Value) -> String {
 /// A configuration of these trackers and instances.
 pub(crate) fn tracked(trackers: Value, instances: Value) -> String {
     json!({ "trackers": trackers, "instances": instances }).to_string()
+}
+
+/// Sets one of the kernel's variables of a host.
+pub(crate) fn set(host: &Host, variable: &str, value: &str) -> Result<()> {
+    let path = format!("/proc/sys/net/{variable}");
+    host.run(|| fs::write(&path, value))
+        .map_err(|error| Error::new(format!("writing {path} on {}", host.name()), error))
+}
+
+/// What one of the kernel's variables of a host is set to.
+pub(crate) fn setting(host: &Host, variable: &str) -> Result<String> {
+    let path = format!("/proc/sys/net/{variable}");
+    host.run(|| fs::read_to_string(&path))
+        .map(|value| value.trim().to_owned())
+        .map_err(|error| Error::new(format!("reading {path} on {}", host.name()), error))
 }
 
 /// The skew time of a priority in version 3.

@@ -18,6 +18,7 @@ mod routing;
 mod takeover;
 mod timing;
 mod trackers;
+mod virtual_mac;
 
 use std::process::ExitCode;
 
@@ -102,6 +103,19 @@ fn main() -> ExitCode {
                 who_signs_is_believed_in_both_families,
                 a_recorded_advertisement_keeps_no_dead_master_alive,
                 hmac_begins_and_keys_change_without_a_transition;
+            virtual_mac:
+                a_take_over_changes_no_neighbours_entry_of_ipv4,
+                a_take_over_changes_no_neighbours_entry_of_ipv6,
+                a_take_over_changes_no_neighbours_entry_of_both_families,
+                nobody_hears_that_an_address_is_at_a_physical_mac_address,
+                advertisements_leave_from_the_address_that_is_wanted,
+                a_backup_sends_nothing_from_it_and_has_nothing_there,
+                frames_to_it_are_forwarded_by_the_master_alone,
+                what_somebody_does_to_it_is_mended_without_a_transition,
+                a_reload_switches_it_on_and_off,
+                what_a_killed_daemon_left_is_cleaned_up_or_taken_over,
+                who_stops_leaves_no_interface,
+                handing_over_delays_no_advertisement_of_another_router;
             process:
                 a_second_daemon_refuses_and_leaves_the_first_alone,
                 without_a_configuration_it_says_so_and_ends,

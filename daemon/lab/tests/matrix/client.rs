@@ -7,7 +7,7 @@ use std::time::Duration;
 use vrrp_lab::{Cable, Error, Host, Result, Segment};
 
 use crate::cell::Family;
-use crate::stage::set;
+use crate::common::set;
 use crate::words::CARD;
 
 /// The discard port, on which nobody listens: a host that has the address refuses at once.

@@ -28,7 +28,7 @@ impl Advert {
         let message = match frame.ip_protocol() {
             Some(VRRP) => frame.ip_payload()?,
             Some(_) => return None,
-            None => ipv6_payload(frame, VRRP)?,
+            None => frame.ipv6_payload(VRRP)?,
         };
         let [_, VRID, priority, ..] = *message else {
             return None;
@@ -50,19 +50,10 @@ pub(crate) fn announces(frame: &Frame, address: IpAddr) -> bool {
     const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
     match address {
         IpAddr::V4(address) => frame.is_gratuitous_arp(address),
-        IpAddr::V6(address) => ipv6_payload(frame, ICMPV6).is_some_and(|message| {
+        IpAddr::V6(address) => frame.ipv6_payload(ICMPV6).is_some_and(|message| {
             message.first() == Some(&NEIGHBOUR_ADVERTISEMENT)
                 && message.get(8..24) == Some(&address.octets())
                 && frame.destination() == ALL_NODES
         }),
     }
-}
-
-/// What follows the header of IPv6, if it is IPv6 and of this protocol.
-fn ipv6_payload(frame: &Frame, protocol: u8) -> Option<&[u8]> {
-    const ETHERTYPE: u16 = 0x86dd;
-    const NEXT_HEADER: usize = 6;
-    const HEADER: usize = 40;
-    let (header, payload) = frame.payload().split_at_checked(HEADER)?;
-    (frame.ethertype() == ETHERTYPE && header[NEXT_HEADER] == protocol).then_some(payload)
 }

@@ -1,7 +1,6 @@
 //! What a cell is played on: a segment with two hosts, a daemon on each, and everything that each
 //! has sent.
 
-use std::fs;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use vrrp_lab::{Cable, Capture, Error, Filter, Frame, Host, Moment, Result, Segme
 
 use crate::cell::{Cast, Cell, Deviation, Dialect, Family, Peer, Who};
 use crate::client::Client;
-use crate::common::{SOON, tshark};
+use crate::common::{SOON, set, tshark};
 use crate::frames::{Advert, announces};
 use crate::words::{self, CARD, MACVLAN, VRID};
 
@@ -391,11 +390,4 @@ impl Daemon<'_> {
             Self::Frr(daemon) => daemon.zebra().log() + &daemon.process().log(),
         }
     }
-}
-
-/// Sets one of the kernel's variables of a host.
-pub(crate) fn set(host: &Host, variable: &str, value: &str) -> Result<()> {
-    let path = format!("/proc/sys/net/{variable}");
-    host.run(|| fs::write(&path, value))
-        .map_err(|error| Error::new(format!("writing {path} on {}", host.name()), error))
 }
