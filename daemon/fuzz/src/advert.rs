@@ -1,17 +1,21 @@
 //! Bytes to an advertisement.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::IpAddr;
 
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, Trailer, sign};
 use vrrp_proto::wire::ipv4::{self, HEADER_LEN};
-use vrrp_proto::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, PROTOCOL};
-use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version};
+use vrrp_proto::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, PROTOCOL, group};
+use vrrp_proto::{AdvertInterval, Family, Instant, InterfaceIndex, Packet, Password, Version};
 
 /// The length of the message's header.
 const HEAD: usize = 8;
 
-/// Splits an IPv4 packet and parses what is in it, as several routers expect it. The first byte says
-/// which checksum the message is given, because chance finds no right one.
+/// The bit of the first byte that stands for IPv6.
+const IPV6: u8 = 0x80;
+
+/// Splits an IPv4 packet and parses what is in it, as several routers expect it; or, of IPv6, of
+/// which the kernel gives no header, parses what follows a hop limit and a source. The first byte
+/// says which it is, and which checksum the message is given, because chance finds no right one.
 ///
 /// # Panics
 ///
@@ -19,6 +23,21 @@ const HEAD: usize = 8;
 /// first rule that it breaks; and when one that is accepted is another one when it is sent again.
 pub fn advert(bytes: &[u8]) {
     let [how, packet @ ..] = bytes else { return };
+    if how & IPV6 != 0 {
+        if let [hop_limit, rest @ ..] = packet
+            && let Some((source, message)) = rest.split_first_chunk::<16>()
+        {
+            let mut message = message.to_vec();
+            judge_all(
+                *how,
+                (*source).into(),
+                group(Family::V6),
+                *hop_limit,
+                &mut message,
+            );
+        }
+        return;
+    }
     let mut packet = packet.to_vec();
     let whole = is_whole(&packet);
     let Some((header, payload)) = ipv4::split(&packet) else {
@@ -32,14 +51,24 @@ pub fn advert(bytes: &[u8]) {
     assert_eq!(header.source.octets(), packet[12..16]);
     assert_eq!(header.destination.octets(), packet[16..20]);
     assert_eq!(header.ttl, packet[8]);
+    let (source, destination) = (header.source.into(), header.destination.into());
+    judge_all(
+        *how,
+        source,
+        destination,
+        header.ttl,
+        &mut packet[head..end],
+    );
+}
 
-    let payload = &mut packet[head..end];
-    let proper = proper(payload).len();
+/// Gives a message the checksum that `how` says, and judges it as several routers expect it.
+fn judge_all(how: u8, source: IpAddr, destination: IpAddr, hop_limit: u8, payload: &mut [u8]) {
+    let proper = proper(payload, Family::of(source)).len();
     let message = &mut payload[..proper];
     match how % 4 {
         1 => seal(message, 0),
         2 => {
-            let pseudo = pseudo_header(message, header.source, header.destination);
+            let pseudo = pseudo_header(message, source, destination);
             seal(message, pseudo);
         }
         // As it is.
@@ -48,9 +77,9 @@ pub fn advert(bytes: &[u8]) {
     let packet = Packet {
         at: Instant::ZERO,
         interface: InterfaceIndex(1),
-        source: header.source.into(),
-        destination: header.destination.into(),
-        hop_limit: header.ttl,
+        source,
+        destination,
+        hop_limit,
         payload,
     };
     for expected in expectations(payload) {
@@ -95,13 +124,14 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
 }
 
 /// What is the advertisement of a packet, and not behind it.
-fn proper(x: &[u8]) -> &[u8] {
+fn proper(x: &[u8], family: Family) -> &[u8] {
     let data = if x.first().is_some_and(|b| b >> 4 == 2) {
         8
     } else {
         0
     };
-    let needed = HEAD + 4 * usize::from(x.get(3).copied().unwrap_or(0)) + data;
+    let size = usize::from(family.address_bits() / 8);
+    let needed = HEAD + size * usize::from(x.get(3).copied().unwrap_or(0)) + data;
     x.get(..needed).unwrap_or(x)
 }
 
@@ -123,10 +153,8 @@ fn judge(packet: &Packet<'_>, expected: &Expected) {
     };
     let advert = received.advert;
     assert_eq!(Advert::peek_vrid(x), Some(advert.vrid));
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.source, packet.destination) else {
-        panic!("a header of IPv4 has other addresses");
-    };
-    let again = advert.emit(received.checksum, source, destination);
+    assert_eq!(advert.addresses.family(), Family::of(packet.source));
+    let again = advert.emit(received.checksum, packet.source, packet.destination);
 
     // What is ignored, is sent as zero: reserved bits and data of no authentication; what follows
     // the message is not sent.
@@ -201,14 +229,18 @@ fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
     let is_2 = expected.version == Version::V2;
     let at = |n: usize| x.get(n).copied();
     let data = if is_2 { 8 } else { 0 };
-    let needed = HEAD + 4 * usize::from(at(3).unwrap_or(0)) + data;
-    let (IpAddr::V4(source), IpAddr::V4(destination)) = (packet.source, packet.destination) else {
-        panic!("a header of IPv4 has other addresses");
+    let (is_ipv6, size) = match packet.source {
+        IpAddr::V4(_) => (false, 4),
+        IpAddr::V6(_) => (true, 16),
     };
+    let needed = HEAD + size * usize::from(at(3).unwrap_or(0)) + data;
     // What stands behind the message is none of its checksum's business.
-    let message = proper(x);
+    let message = proper(x, Family::of(packet.source));
     let plain = fold(sum(message)) == 0xffff;
-    let pseudo = fold(sum(message) + pseudo_header(message, source, destination)) == 0xffff;
+    let pseudo = pseudo_header(message, packet.source, packet.destination);
+    let pseudo = fold(sum(message) + pseudo) == 0xffff;
+    // Version 2 knows no pseudo-header and IPv6 nothing else, so that nothing is right of both.
+    let is_right = plain && !is_ipv6 || pseudo && !is_2;
     let is_wrong_password = match expected.auth {
         Auth::Pass(password) => auth_data(x) != Some(*password.bytes()),
         Auth::None => false,
@@ -225,7 +257,7 @@ fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
         ),
         (at(0).map(|b| b & 0x0f) != Some(1), DropCause::Type),
         (x.len() < needed, DropCause::Length),
-        (!plain && (is_2 || !pseudo), DropCause::Checksum),
+        (!is_right, DropCause::Checksum),
         (at(1) == Some(0), DropCause::UnknownVrid),
         (is_2 && at(4) != Some(auth_type), DropCause::AuthType),
         (is_2 && is_wrong_password, DropCause::AuthPassword),
@@ -249,10 +281,14 @@ fn seal(message: &mut [u8], more: u64) {
     }
 }
 
-/// The sum of the pseudo-header (RFC 5798 section 5.2.8).
-fn pseudo_header(message: &[u8], source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
+/// The sum of the pseudo-header (RFC 5798 section 5.2.8, RFC 8200 section 8.1).
+fn pseudo_header(message: &[u8], source: IpAddr, destination: IpAddr) -> u64 {
     let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
-    sum(&source.octets()) + sum(&destination.octets()) + u64::from(PROTOCOL) + length
+    let address = |address| match address {
+        IpAddr::V4(address) => sum(&address.octets()),
+        IpAddr::V6(address) => sum(&address.octets()),
+    };
+    address(source) + address(destination) + u64::from(PROTOCOL) + length
 }
 
 fn sum(bytes: &[u8]) -> u64 {

@@ -1,6 +1,6 @@
 //! Bytes to the text of a configuration.
 
-use core::net::Ipv4Addr;
+use core::net::{Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::sync::Arc;
 
@@ -95,11 +95,17 @@ fn keep(promise: Result<(), String>) {
     }
 }
 
-/// All interfaces that somebody speaks of, and each has an address.
+/// All interfaces that somebody speaks of, and each has an address of each family.
 fn links(node: &NodeParams) -> Vec<Input<'static>> {
     let mut names: Vec<Arc<str>> = Vec::new();
     for router in node.routers.values() {
         names.push(Arc::clone(&router.interface));
+        // Those with a virtual MAC address the daemon would make.
+        let addresses = router.addresses.iter();
+        let devices = addresses
+            .filter(|a| router.virtual_device(a.family()).is_none())
+            .map(|a| Arc::clone(router.device(a.address)));
+        names.extend(devices);
     }
     for tracker in node.trackers.values() {
         if let TrackerKind::Interface { name } = &tracker.kind {
@@ -118,16 +124,23 @@ fn links(node: &NodeParams) -> Vec<Input<'static>> {
             carrier: true,
             mac: Some(MacAddress([2, 0, 0, b, c, d])),
         };
-        let address = InterfaceAddress {
-            address: Ipv4Addr::new(127, b, c, d).into(),
-            prefix: 8,
-        };
-        let address = Input::AddressAdded {
+        let addresses = [
+            InterfaceAddress {
+                address: Ipv4Addr::new(127, b, c, d).into(),
+                prefix: 8,
+            },
+            InterfaceAddress {
+                address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, b.into(), u16::from_be_bytes([c, d]))
+                    .into(),
+                prefix: 64,
+            },
+        ];
+        let addresses = addresses.map(|address| Input::AddressAdded {
             interface,
             address,
             ours: false,
-        };
-        [Input::Link(link), address]
+        });
+        [Input::Link(link)].into_iter().chain(addresses)
     });
     inputs.collect()
 }
@@ -150,7 +163,7 @@ fn any_configuration(choices: &mut Choices<'_>) -> Value {
         let mut instance = json!({
             "interface": choices.pick(&["eth1", "eth2"]),
             "virtualRouterId": choices.pick(&[n + 1, n + 1, 1, 51]),
-            "virtualAddresses": [format!("192.0.2.{}/24", choices.pick(&[n + 1, n + 1, 1]))],
+            "virtualAddresses": any_addresses(choices, n),
         });
         for (key, value) in [
             ("version", json!(choices.pick(&[2, 3]))),
@@ -180,6 +193,33 @@ fn any_configuration(choices: &mut Choices<'_>) -> Value {
         change(choices, &mut all);
     }
     all
+}
+
+/// The addresses of the instance `n`, of either family, some with something special about them.
+fn any_addresses(choices: &mut Choices<'_>, n: u8) -> Value {
+    let mut addresses = Vec::new();
+    for a in 0..choices.number(1..=3_u8) {
+        let last = choices.pick(&[4 * n + a + 1, 4 * n + a + 1, 1]);
+        let text = match choices.number(0..=3_u8) {
+            0 | 1 => format!("192.0.2.{last}/24"),
+            2 => format!("2001:db8::{last}/64"),
+            _ => format!("fe80::{last}/64"),
+        };
+        if choices.mostly() {
+            addresses.push(json!(text));
+            continue;
+        }
+        let (key, value) = choices.pick(&[
+            ("device", json!("eth2")),
+            ("advertise", json!(false)),
+            ("label", json!("eth1:vip")),
+            ("scope", json!("link")),
+            ("broadcast", json!("auto")),
+            ("preferredLifetime", json!(0)),
+        ]);
+        addresses.push(json!({ "address": text, key: value }));
+    }
+    addresses.into()
 }
 
 /// Gives an instance a password, where it belongs or where somebody may put it by mistake.
@@ -230,7 +270,15 @@ fn any_value(choices: &mut Choices<'_>, depth: u8) -> Value {
             "1e9s",
             "9999999999999d"
         ])),
-        7 => json!(choices.pick(&["192.0.2.1/24", "192.0.2.1", "::1/64", "0.0.0.0/0", "/24"])),
+        7 => json!(choices.pick(&[
+            "192.0.2.1/24",
+            "192.0.2.1",
+            "2001:db8::1/64",
+            "fe80::1/64",
+            "::1/64",
+            "0.0.0.0/0",
+            "/24",
+        ])),
         8 => json!(choices.pick(&["/bin/true", "true", "224.0.0.18", "255.255.255.255/32"])),
         9 if depth > 0 => {
             let count = choices.number(0..=3_u8);
@@ -249,7 +297,7 @@ fn any_value(choices: &mut Choices<'_>, depth: u8) -> Value {
 }
 
 /// The words of the configuration, some that are nearly such, and names.
-const WORDS: [&str; 32] = [
+const WORDS: [&str; 41] = [
     "trackers",
     "instances",
     "script",
@@ -271,6 +319,15 @@ const WORDS: [&str; 32] = [
     "tracker",
     "weight",
     "virtualAddresses",
+    "address",
+    "device",
+    "label",
+    "scope",
+    "broadcast",
+    "preferredLifetime",
+    "advertise",
+    "source",
+    "virtualMac",
     "syncGroups",
     "prioritty",
     "acceptMode",

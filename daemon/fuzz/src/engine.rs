@@ -2,19 +2,19 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    AntiReplay, Authentication, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
-    TrackerKind, TrackerParams,
+    AddressOptions, AntiReplay, Authentication, Effect, HmacMode, HmacParams, NodeParams,
+    RouterParams, Track, TrackerKind, TrackerParams,
 };
 use vrrp_proto::promises::Promises;
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 use vrrp_proto::{
-    AdvertInterval, Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress,
-    Packet, Password, Priority, Version, Vrid,
+    AdvertInterval, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
+    MacAddress, Packet, Password, Priority, Version, Vrid,
 };
 
 use crate::choices::Choices;
@@ -38,8 +38,10 @@ pub fn engine(bytes: &[u8]) {
     for index in 1..=2 {
         let link = choices.link(index, index);
         node.give(Input::Link(link));
-        let input = choices.address_input(index, true);
-        node.give(input);
+        for _ in 0..2 {
+            let input = choices.address_input(index, true);
+            node.give(input);
+        }
     }
     let params = choices.params(node.is_valid);
     node.give(Input::Configure(params));
@@ -167,7 +169,7 @@ impl Node {
 
     /// Hears an advertisement, or what looks like one.
     fn hear(&mut self, choices: &mut Choices<'_>, index: u32) {
-        let source = Ipv4Addr::new(10, 0, 0, choices.number(1..=5));
+        let source = host_address(choices.family(), choices.number(1..=5)).address;
         let form = choices.pick(&[ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly]);
         let mut bytes = if choices.mostly() {
             choices.advert(source, form, self.now)
@@ -187,10 +189,10 @@ impl Node {
             at,
             interface: InterfaceIndex(index),
             source: match choices.mostly() {
-                true => source.into(),
+                true => source,
                 false => Ipv6Addr::LOCALHOST.into(),
             },
-            destination: GROUP_V4.into(),
+            destination: group(Family::of(source)),
             hop_limit: choices.pick(&[255, 255, 255, 255, 255, 255, 64, 0]),
             payload: &bytes,
         };
@@ -210,11 +212,15 @@ impl Choices<'_> {
         }
     }
 
+    fn family(&mut self) -> Family {
+        self.pick(&[Family::V4, Family::V6])
+    }
+
     /// An address of the host, or one that may be virtual, comes or goes.
     fn address_input(&mut self, index: u32, is_valid: bool) -> Input<'static> {
         let interface = InterfaceIndex(index);
         let address = match self.coin() {
-            true => host_address(self.number(1..=5)),
+            true => host_address(self.family(), self.number(1..=5)),
             false => self.address(is_valid),
         };
         match self.mostly() {
@@ -230,12 +236,12 @@ impl Choices<'_> {
     /// An address that some router may have as virtual.
     fn address(&mut self, is_valid: bool) -> InterfaceAddress {
         if is_valid {
-            return host_address(100 + self.number(0..=11));
+            return virtual_address(self.family(), self.number(0..=11));
         }
         let address: IpAddr = match self.number(0..=3_u8) {
             0 => Ipv6Addr::from(self.number(0..=u128::MAX)).into(),
             1 => Ipv4Addr::from(self.number(0..=u32::MAX)).into(),
-            _ => return host_address(100 + self.number(0..=11)),
+            _ => return virtual_address(self.family(), self.number(0..=11)),
         };
         let prefix = self.number(0..=u8::MAX);
         InterfaceAddress { address, prefix }
@@ -284,14 +290,26 @@ impl Choices<'_> {
     fn router(&mut self, n: u8, is_valid: bool) -> RouterParams {
         let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
         let password = Password::new(b"1111").filter(|_| !self.mostly());
-        let addresses = if is_valid {
+        let addresses: Arc<[_]> = if is_valid {
             let first = self.number(0..=2_u8);
             let count = self.number(1..=3 - first);
-            let numbers = (first..first + count).map(|a| host_address(100 + 3 * n + a));
-            numbers.collect()
+            let numbers = first..first + count;
+            let families = numbers.map(|a| {
+                let family = match version {
+                    Version::V2 => Family::V4,
+                    Version::V3 => self.family(),
+                };
+                virtual_address(family, 3 * n + a)
+            });
+            families.collect()
         } else {
             let count = self.pick(&[0, 1, 2, 3, 300_u16]);
             (0..count).map(|_| self.address(false)).collect()
+        };
+        let options = self.options(&addresses, is_valid);
+        let source = match self.mostly() {
+            true => None,
+            false => Some(host_address(self.family(), self.number(1..=5)).address),
         };
         let tracks = (0..self.number(0..=2_u8)).map(|_| {
             let weight = match is_valid {
@@ -322,8 +340,31 @@ impl Choices<'_> {
             expect_master: !self.mostly(),
             authentication: authentication(version, password, n),
             tracks,
+            options: Arc::new(options),
+            source,
             ..RouterParams::new(interface, vrid, addresses)
         }
+    }
+
+    /// Some addresses are on another interface, and some are not advertised.
+    fn options(
+        &mut self,
+        addresses: &[InterfaceAddress],
+        is_valid: bool,
+    ) -> BTreeMap<IpAddr, AddressOptions> {
+        let mut options = BTreeMap::new();
+        // Something has to be advertised.
+        for address in addresses.iter().skip(usize::from(is_valid)) {
+            if !self.mostly() {
+                let special = AddressOptions {
+                    device: Some(interface_name(self.number(1..=3))).filter(|_| self.coin()),
+                    advertise: self.coin(),
+                    ..AddressOptions::default()
+                };
+                options.insert(address.address, special);
+            }
+        }
+        options
     }
 
     fn number_or(&mut self, usual: &[u8]) -> Option<Priority> {
@@ -347,27 +388,30 @@ impl Choices<'_> {
     }
 
     /// The clocks of all show the engine's time, so what is signed is signed `now`.
-    fn advert(&mut self, source: Ipv4Addr, form: ChecksumForm, now: Instant) -> Vec<u8> {
+    fn advert(&mut self, source: IpAddr, form: ChecksumForm, now: Instant) -> Vec<u8> {
         let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
         let password = Password::new(b"1111").filter(|_| !self.mostly());
-        let addresses = [[10, 0, 0, 100]; 3];
+        let count = self.number(1..=3);
         let auth = match version {
             Version::V2 => password.map_or(Auth::None, Auth::Pass),
             Version::V3 => Auth::None,
         };
+        let destination = group(Family::of(source));
         let mut message = Advert {
             version,
             vrid: vrid(self.number(1..=5)),
             priority: self.pick(&[100, 0, 99, 101, 255, 1, 254]),
             interval: self.interval(version, true),
-            addresses: AddressList::new(&addresses[..self.number(1..=3)]),
+            addresses: match source {
+                IpAddr::V4(_) => AddressList::new(&[[10, 0, 0, 100]; 3][..count]),
+                IpAddr::V6(_) => AddressList::new_v6(&[[0x20; 16]; 3][..count]),
+            },
             auth,
         }
-        .emit(form, source, GROUP_V4);
+        .emit(form, source, destination);
         if version == Version::V3 && password.is_some() {
             message.resize(message.len() + TRAILER_LEN, 0);
             let sequence = Sequence::at(now.since(Instant::ZERO));
-            let (source, destination) = (source.into(), GROUP_V4.into());
             sign(&mut message, source, destination, &key(), sequence);
         }
         message
@@ -421,10 +465,28 @@ fn interface_name(number: u32) -> Arc<str> {
     format!("eth{number}").into()
 }
 
-fn host_address(host: u8) -> InterfaceAddress {
-    InterfaceAddress {
-        address: Ipv4Addr::new(10, 0, 0, host).into(),
-        prefix: 24,
+/// An address of a host: of IPv6 a link-local one.
+fn host_address(family: Family, host: u8) -> InterfaceAddress {
+    match family {
+        Family::V4 => InterfaceAddress {
+            address: Ipv4Addr::new(10, 0, 0, host).into(),
+            prefix: 24,
+        },
+        Family::V6 => InterfaceAddress {
+            address: Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, host.into()).into(),
+            prefix: 64,
+        },
+    }
+}
+
+/// An address that may be virtual.
+fn virtual_address(family: Family, number: u8) -> InterfaceAddress {
+    match family {
+        Family::V4 => host_address(family, 100 + number),
+        Family::V6 => InterfaceAddress {
+            address: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, number.into()).into(),
+            prefix: 64,
+        },
     }
 }
 

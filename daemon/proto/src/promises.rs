@@ -1,13 +1,13 @@
 //! What the border promises whatever comes in, for those who try it: property test and fuzzer.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::BTreeSet;
 
-use crate::border::{Announcement, Cause, Desired, DesiredRouting, Input, Output, Report};
+use crate::border::{Announcement, Cause, Desired, DesiredRouting, Input, Output, Report, State};
 use crate::engine::Engine;
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
-use crate::types::{InterfaceAddress, InterfaceIndex};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex};
 use crate::wire::{Advert, PRIORITY_RESIGN};
 
 /// Reads the outputs of an engine from its beginning on, and knows from them what it holds.
@@ -29,25 +29,30 @@ impl Promises {
         for output in &outputs {
             match output {
                 Output::Advertise {
-                    interface, message, ..
+                    source,
+                    destination,
+                    message,
+                    ..
                 } => {
-                    let (priority, addresses) = read(message).ok_or("a short message")?;
+                    if Family::of(*destination) != Family::of(*source) {
+                        return Err(format!("from {source} to {destination}"));
+                    }
+                    let (priority, addresses) = read(message, *source).ok_or("a short message")?;
                     if addresses.is_empty() {
                         return Err("an advertisement without an address".to_owned());
                     }
-                    let is_master = addresses.iter().all(|address| {
-                        says.iter()
-                            .any(|(on, held)| on == interface && held.address == *address)
+                    let vrid = Advert::peek_vrid(message);
+                    let instances = engine.snapshot(now).instances;
+                    let mut with_vrid = instances
+                        .iter()
+                        .filter(|router| Some(router.virtual_router_id) == vrid);
+                    let is_master = with_vrid.clone().any(|router| {
+                        let has = |address| router.addresses.iter().any(|a| a.address == address);
+                        router.state == State::Master && addresses.iter().all(|a| has(*a))
                     });
                     if priority != PRIORITY_RESIGN && !is_master {
-                        let vrid = Advert::peek_vrid(message);
-                        let mut yielding = yielding(&outputs);
-                        let instances = engine.snapshot(now).instances;
-                        let is_last_word = yielding.any(|name| {
-                            instances.iter().any(|router| {
-                                *router.name == *name && Some(router.virtual_router_id) == vrid
-                            })
-                        });
+                        let is_last_word = with_vrid
+                            .any(|router| yielding(&outputs).any(|name| *name == *router.name));
                         if !is_last_word {
                             return Err(format!("who is not master advertises {addresses:?}"));
                         }
@@ -133,17 +138,29 @@ impl Promises {
     }
 }
 
-/// The priority and the addresses of a message, read without the parser.
-fn read(message: &[u8]) -> Option<(u8, Vec<IpAddr>)> {
+/// The priority and the virtual addresses of a message, read without the parser. The link-local
+/// address that it is sent from and that a list of IPv6 may begin with is none of them.
+fn read(message: &[u8], source: IpAddr) -> Option<(u8, Vec<IpAddr>)> {
     let [_, _, priority, count, _, _, _, _, rest @ ..] = message else {
         return None;
     };
-    let (addresses, _) = rest.as_chunks::<4>();
-    let addresses = addresses.get(..usize::from(*count))?;
-    let addresses = addresses
-        .iter()
-        .map(|octets| Ipv4Addr::from(*octets).into());
-    Some((*priority, addresses.collect()))
+    let count = usize::from(*count);
+    let mut addresses: Vec<IpAddr> = match source {
+        IpAddr::V4(_) => {
+            let addresses = rest.as_chunks::<4>().0.get(..count)?;
+            let addresses = addresses.iter().map(|octets| Ipv4Addr::from(*octets));
+            addresses.map(IpAddr::from).collect()
+        }
+        IpAddr::V6(_) => {
+            let addresses = rest.as_chunks::<16>().0.get(..count)?;
+            let addresses = addresses.iter().map(|octets| Ipv6Addr::from(*octets));
+            addresses.map(IpAddr::from).collect()
+        }
+    };
+    if source.is_ipv6() && addresses.len() > 1 && addresses.first() == Some(&source) {
+        addresses.remove(0);
+    }
+    Some((*priority, addresses))
 }
 
 /// The names of the routers that yield to another master, which is when one may say a last word.

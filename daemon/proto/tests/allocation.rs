@@ -4,7 +4,7 @@
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
 use core::cell::Cell;
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
@@ -13,10 +13,10 @@ use vrrp_proto::params::{
     AntiReplay, Authentication, HmacMode, HmacParams, NodeParams, RouterParams,
 };
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 use vrrp_proto::{
-    AdvertInterval, Engine, Input, Instant, InterfaceIndex, Link, MacAddress, Packet, State,
-    Version, Vrid,
+    AdvertInterval, Engine, Family, Input, Instant, InterfaceIndex, Link, MacAddress, Packet,
+    State, Version, Vrid,
 };
 
 #[test]
@@ -59,6 +59,25 @@ fn who_signs_neither_sends_nor_receives_with_a_heap_operation() {
     }
     let counters = node.engine.snapshot(node.now).instances[0].counters;
     assert_eq!(counters.adverts_received, 10);
+}
+
+#[test]
+fn an_instance_of_both_families_sends_and_receives_without_a_heap_operation() {
+    let mut node = Node::listening_in(&Family::ALL, 100, Authentication::None);
+    for round in 0..10 {
+        for n in 0..100 {
+            for source in [PEER, PEER_V6] {
+                let (operations, outputs) = node.count_packet_from(source, n, 200);
+                assert_eq!((operations, outputs), (0, 0), "round {round}, router {n}");
+            }
+        }
+    }
+    let mut node = Node::listening_in(&Family::ALL, 100, Authentication::None).mastered();
+    for _ in 0..10 {
+        let (operations, outputs) = node.count_tick();
+        assert_eq!(outputs, 200, "two advertisements each");
+        assert_eq!(operations, 0);
+    }
 }
 
 #[test]
@@ -164,6 +183,11 @@ impl Node {
     }
 
     fn listening_with(routers: usize, authentication: Authentication) -> Self {
+        Self::listening_in(&[Family::V4], routers, authentication)
+    }
+
+    /// Each router has an address of each family.
+    fn listening_in(families: &[Family], routers: usize, authentication: Authentication) -> Self {
         let mut engine = Engine::new();
         let now = Instant::from_nanos(1_000_000_000_000);
         let mut params = NodeParams::default();
@@ -173,20 +197,25 @@ impl Node {
             if vrid.get() == 1 {
                 let index = u8::try_from(interface.0).unwrap();
                 engine.handle(now, Input::Link(link(interface, &name, index)));
-                let address = format!("10.{index}.255.12/16").parse().unwrap();
-                engine.handle(
-                    now,
-                    Input::AddressAdded {
-                        interface,
-                        address,
-                        ours: false,
-                    },
-                );
+                for address in [format!("10.{index}.255.12/16"), "fe80::12/64".to_owned()] {
+                    engine.handle(
+                        now,
+                        Input::AddressAdded {
+                            interface,
+                            address: address.parse().unwrap(),
+                            ours: false,
+                        },
+                    );
+                }
             }
-            let address = format!("10.{}.0.{vrid}/16", interface.0).parse().unwrap();
+            let addresses = families.iter().map(|family| match family {
+                Family::V4 => format!("10.{}.0.{vrid}/16", interface.0),
+                Family::V6 => format!("2001:db8:{}::{:x}/64", interface.0, vrid.get()),
+            });
+            let addresses = addresses.map(|text| text.parse().unwrap()).collect();
             let router = RouterParams {
                 authentication: authentication.clone(),
-                ..RouterParams::new(name, vrid, [address].into())
+                ..RouterParams::new(name, vrid, addresses)
             };
             params.routers.insert(format!("VI_{n:04}").into(), router);
         }
@@ -197,15 +226,18 @@ impl Node {
 
     /// All of them masters, and every buffer as large as it becomes.
     fn mastering(routers: usize) -> Self {
-        Self::mastering_with(routers, Authentication::None)
+        Self::listening(routers).mastered()
     }
 
     fn mastering_with(routers: usize, authentication: Authentication) -> Self {
-        let mut node = Self::listening_with(routers, authentication);
+        Self::listening_with(routers, authentication).mastered()
+    }
+
+    fn mastered(mut self) -> Self {
         for _ in 0..4 {
-            let _ = node.count_tick();
+            let _ = self.count_tick();
         }
-        node
+        self
     }
 
     fn state(&self, n: usize) -> State {
@@ -220,9 +252,14 @@ impl Node {
 
     /// The same of an advertisement for the router `n`.
     fn count_packet(&mut self, n: usize, priority: u8) -> (u64, usize) {
+        self.count_packet_from(PEER, n, priority)
+    }
+
+    /// The same over the family of its source.
+    fn count_packet_from(&mut self, source: IpAddr, n: usize, priority: u8) -> (u64, usize) {
         let (interface, vrid) = place(n);
-        let bytes = advert(vrid.get(), priority);
-        self.count(Input::Packet(packet(interface, &bytes)))
+        let bytes = advert_from(source, vrid.get(), priority);
+        self.count(Input::Packet(packet_from(source, interface, &bytes)))
     }
 
     fn count(&mut self, input: Input<'_>) -> (u64, usize) {
@@ -253,29 +290,51 @@ fn place(n: usize) -> (InterfaceIndex, Vrid) {
     (InterfaceIndex(interface), Vrid::new(vrid).unwrap())
 }
 
-const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 255, 11);
+const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 255, 11));
+const PEER_V6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11));
 
 fn packet(interface: InterfaceIndex, payload: &[u8]) -> Packet<'_> {
+    packet_from(PEER, interface, payload)
+}
+
+fn packet_from(source: IpAddr, interface: InterfaceIndex, payload: &[u8]) -> Packet<'_> {
     Packet {
         at: Instant::MAX,
         interface,
-        source: PEER.into(),
-        destination: GROUP_V4.into(),
+        source,
+        destination: group(Family::of(source)),
         hop_limit: 255,
         payload,
     }
 }
 
 fn advert(vrid: u8, priority: u8) -> Vec<u8> {
+    advert_from(PEER, vrid, priority)
+}
+
+fn advert_from(source: IpAddr, vrid: u8, priority: u8) -> Vec<u8> {
+    let listed_v4 = [[10, 1, 0, vrid]];
+    let listed_v6 = [
+        0xfe80_u128 << 112 | 0x11,
+        0x2001_0db8_0001_u128 << 80 | u128::from(vrid),
+    ];
+    let listed_v6 = listed_v6.map(u128::to_be_bytes);
     Advert {
         version: Version::V3,
         vrid: Vrid::new(vrid).unwrap(),
         priority,
         interval: AdvertInterval::DEFAULT,
-        addresses: AddressList::new(&[[10, 1, 0, vrid]]),
+        addresses: match source {
+            IpAddr::V4(_) => AddressList::new(&listed_v4),
+            IpAddr::V6(_) => AddressList::new_v6(&listed_v6),
+        },
         auth: Auth::None,
     }
-    .emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4)
+    .emit(
+        ChecksumForm::WithPseudoHeader,
+        source,
+        group(Family::of(source)),
+    )
 }
 
 fn key() -> Key {
@@ -297,8 +356,7 @@ fn hmac() -> Authentication {
 fn signed(mut message: Vec<u8>, now: Instant) -> Vec<u8> {
     message.resize(message.len() + TRAILER_LEN, 0);
     let sequence = Sequence::at(now.since(Instant::ZERO));
-    let (source, destination) = (PEER.into(), GROUP_V4.into());
-    sign(&mut message, source, destination, &key(), sequence);
+    sign(&mut message, PEER, group(Family::V4), &key(), sequence);
     message
 }
 

@@ -33,6 +33,15 @@ pub(super) struct Usable {
 }
 
 impl Usable {
+    /// The same for a router that speaks no families but those for which `speaks` holds.
+    pub(super) fn restricted(self, speaks: impl Fn(Family) -> bool) -> Self {
+        let source = |family| self.source(family).filter(|_| speaks(family));
+        Self {
+            sources: Family::ALL.map(source),
+            ..self
+        }
+    }
+
     /// The address from which the router sends to the others of a family.
     pub(super) const fn source(&self, family: Family) -> Option<IpAddr> {
         self.sources[family as usize]

@@ -24,8 +24,8 @@ impl Default for Peers {
     }
 }
 
-/// How many others there usually are.
-const USUAL: usize = 1;
+/// How many others there usually are: one host, which has an address in each family.
+const USUAL: usize = 2;
 
 #[derive(Debug)]
 struct Peer {

@@ -157,6 +157,9 @@ impl Slot {
         self.params = params;
         self.reseat();
         self.messages = [None, None];
+        // There is nothing to say in a family that is gone, not even to resign.
+        let speaks = |family| self.params.speaks(family);
+        self.place = self.place.map(|place| place.restricted(speaks));
     }
 
     /// Arranges its addresses anew.

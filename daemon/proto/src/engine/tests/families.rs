@@ -443,6 +443,15 @@ fn a_backup_that_gets_a_family_goes_on_listening_to_its_master() {
 }
 
 #[test]
+fn a_family_that_goes_while_the_other_cannot_come_is_a_fault_without_a_word() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    let lines = node.configure(routers([("VI_1", ipv6())]));
+    assert_eq!(only("advertise", lines), [""; 0], "it would list nothing");
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert!(node.held().is_empty());
+}
+
+#[test]
 fn a_new_family_without_an_address_to_send_from_is_a_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let lines = node.configure(routers([("VI_1", dual())]));

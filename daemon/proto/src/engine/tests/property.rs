@@ -1,6 +1,6 @@
 //! Any sequence of well-typed inputs keeps the promises of the border.
 
-use core::net::Ipv4Addr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 
 use proptest::prelude::*;
@@ -14,8 +14,10 @@ use crate::params::{
 use crate::promises::Promises;
 use crate::routing::Routed;
 use crate::time::Instant;
-use crate::types::{AdvertInterval, InterfaceIndex, Password, Priority, Version, Vrid};
-use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use crate::types::{
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, Password, Priority, Version, Vrid,
+};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 
 /// Small domains, so that what happens meets what there is.
 #[derive(Clone, Debug)]
@@ -31,6 +33,7 @@ enum Step {
     LinkRemoved(u32),
     Address {
         index: u32,
+        kind: Kind,
         which: u8,
         added: bool,
         ours: bool,
@@ -41,6 +44,7 @@ enum Step {
         priority: u8,
         source: u8,
         version: Version,
+        family: Family,
         cs: u16,
     },
     Bytes {
@@ -64,16 +68,42 @@ enum Step {
     },
 }
 
+/// Addresses of the host and virtual ones.
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    V4,
+    LinkLocal,
+    V6,
+}
+
+impl Kind {
+    /// The address of that number.
+    fn address(self, which: u8) -> InterfaceAddress {
+        match self {
+            Self::V4 => address(&format!("10.0.0.{which}/24")),
+            Self::LinkLocal => address(&format!("fe80::{which}/64")),
+            Self::V6 => address(&format!("2001:db8::{which}/64")),
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Settings {
     interface: u8,
     version: Version,
+    /// Of which kinds its addresses are, the first at first.
+    kinds: Vec<Kind>,
+    /// The interface of the first of them, when it is another.
+    device: Option<u8>,
+    /// Whether all but the first are advertised.
+    hides_first: bool,
+    /// The address to send from.
+    source: Option<(Kind, u8)>,
     priority: u8,
     centiseconds: u16,
     preempt: bool,
     accept: bool,
     expect_master: bool,
-    addresses: u8,
     track: Option<i16>,
     /// In hundreds of milliseconds: before preemption, after the start, and of announcements.
     delays: [u64; 4],
@@ -92,7 +122,10 @@ proptest! {
         let mut promises = Promises::default();
         let wired = [(ETH1.0, 1), (ETH2.0, 2)].map(|(index, name)| {
             let link = Step::Link { index, name, up: true, carrier: true, ethernet: true };
-            [link, Step::Address { index, which: name, added: true, ours: false }]
+            let own = [Kind::V4, Kind::LinkLocal].map(|kind| Step::Address {
+                index, kind, which: name, added: true, ours: false,
+            });
+            [link].into_iter().chain(own)
         });
         for step in wired.into_iter().flatten().chain([first]).chain(steps) {
             let late = act(&mut engine, &mut now, &step);
@@ -127,16 +160,20 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
         }
         Step::Address {
             index,
+            kind,
             which,
-            added: is_added,
+            added,
             ours,
         } => {
-            let text = format!("10.0.0.{which}/24");
-            let interface = InterfaceIndex(*index);
-            let input = if *is_added {
-                added(interface, &text, *ours)
+            let (interface, address) = (InterfaceIndex(*index), kind.address(*which));
+            let input = if *added {
+                Input::AddressAdded {
+                    interface,
+                    address,
+                    ours: *ours,
+                }
             } else {
-                removed(interface, &text)
+                Input::AddressRemoved { interface, address }
             };
             engine.handle(*now, input);
         }
@@ -146,9 +183,13 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
             priority,
             source,
             version,
+            family,
             cs,
         } => {
-            let source = Ipv4Addr::new(10, 0, 0, *source);
+            let source: IpAddr = match family {
+                Family::V4 => Ipv4Addr::new(10, 0, 0, *source).into(),
+                Family::V6 => Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, (*source).into()).into(),
+            };
             let interval = match version {
                 Version::V2 => AdvertInterval::DEFAULT,
                 Version::V3 => AdvertInterval::from_centiseconds(*cs).unwrap(),
@@ -158,10 +199,17 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
                 vrid: Vrid::new(*vrid).unwrap(),
                 priority: *priority,
                 interval,
-                addresses: AddressList::new(&[[10, 0, 0, 100]]),
+                addresses: match family {
+                    Family::V4 => AddressList::new(&[[10, 0, 0, 100]]),
+                    Family::V6 => AddressList::new_v6(&[[0x20; 16]]),
+                },
                 auth: Auth::None,
             }
-            .emit(ChecksumForm::WithPseudoHeader, source, GROUP_V4);
+            .emit(
+                ChecksumForm::WithPseudoHeader,
+                source,
+                group(Family::of(source)),
+            );
             engine.handle(
                 *now,
                 Input::Packet(packet(InterfaceIndex(*index), source, &bytes)),
@@ -266,9 +314,20 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
             _ if n == 2 => Authentication::Hmac(hmac(HmacMode::Permissive)),
             Version::V2 | Version::V3 => Authentication::None,
         };
-        router.addresses = (0..settings.addresses)
-            .map(|a| address(&format!("10.0.0.{}/24", 100 + 10 * n + a)))
+        router.addresses = settings
+            .kinds
+            .iter()
+            .zip(100 + 10 * n..)
+            .map(|(kind, number)| kind.address(number))
             .collect();
+        router.source = settings
+            .source
+            .map(|(kind, which)| kind.address(which).address);
+        let first = router.addresses[0].address.to_string();
+        let mut router = special(router, &first, |options| {
+            options.device = settings.device.map(|number| format!("eth{number}").into());
+            options.advertise = !settings.hides_first;
+        });
         if let Some(weight) = settings.track {
             let effect = if weight == 0 {
                 Effect::Fault
@@ -303,18 +362,27 @@ fn any_step() -> impl Strategy<Value = Step> {
             |(index, name, up, carrier, ethernet)| Step::Link { index, name, up, carrier, ethernet }
         ),
         1 => index().prop_map(Step::LinkRemoved),
-        3 => (index(), prop_oneof![Just(1_u8), Just(2), 110..112_u8], any_mostly(), any::<bool>())
-            .prop_map(|(index, which, added, ours)| Step::Address { index, which, added, ours }),
+        5 => (
+            index(),
+            any_kind(),
+            prop_oneof![Just(1_u8), Just(2), 110..112_u8],
+            any_mostly(),
+            any::<bool>(),
+        )
+            .prop_map(|(index, kind, which, added, ours)| Step::Address {
+                index, kind, which, added, ours,
+            }),
         4 => (
             index(),
             1..4_u8,
             prop_oneof![Just(0_u8), 98..102_u8, Just(255)],
             1..5_u8,
             any_version(),
+            prop_oneof![Just(Family::V4), Just(Family::V6)],
             prop_oneof![Just(1_u16), Just(100), Just(4095)],
         )
-            .prop_map(|(index, vrid, priority, source, version, cs)| Step::Advert {
-                index, vrid, priority, source, version, cs,
+            .prop_map(|(index, vrid, priority, source, version, family, cs)| Step::Advert {
+                index, vrid, priority, source, version, family, cs,
             }),
         2 => (0..4_u8, any::<bool>()).prop_map(|(number, added)| Step::Routing { number, added }),
         1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
@@ -336,49 +404,64 @@ fn any_configuration() -> impl Strategy<Value = Step> {
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {
-    (
+    let places = (
         1..3_u8,
         any_version(),
+        proptest::collection::vec(any_kind(), 1..4),
+        proptest::option::weighted(0.2, 1..3_u8),
+        prop::bool::weighted(0.2),
+        proptest::option::weighted(0.2, (any_kind(), 1..4_u8)),
+    );
+    let machine = (
         prop_oneof![99..102_u8, Just(255), Just(1)],
         prop_oneof![Just(1_u16), Just(100), Just(1000)],
         any::<bool>(),
         any_mostly(),
         any::<bool>(),
-        1..3_u8,
         proptest::option::of(prop_oneof![Just(0_i16), -3..4_i16]),
-        (any_delays(), any_mostly()),
+        any_delays(),
+        any_mostly(),
         prop_oneof![3 => Just(0), 1 => 0..8_u8],
-    )
-        .prop_map(
-            |(
-                interface,
-                version,
-                priority,
-                centiseconds,
-                preempt,
-                accept,
-                expect_master,
-                count,
-                track,
-                (delays, on_lower_priority),
-                routes,
-            )| {
-                Settings {
-                    interface,
-                    version,
-                    priority,
-                    centiseconds,
-                    preempt,
-                    accept,
-                    expect_master,
-                    addresses: count,
-                    track,
-                    delays,
-                    on_lower_priority,
-                    routes,
-                }
-            },
-        )
+    );
+    (places, machine).prop_map(|(places, machine)| {
+        let (interface, version, mut kinds, device, hides_first, source) = places;
+        let (
+            priority,
+            centiseconds,
+            preempt,
+            accept,
+            expect_master,
+            track,
+            delays,
+            on_lower_priority,
+            routes,
+        ) = machine;
+        if version == Version::V2 {
+            kinds.fill(Kind::V4);
+        }
+        Settings {
+            interface,
+            version,
+            device: device.filter(|device| *device != interface),
+            // Something has to be.
+            hides_first: hides_first && kinds.len() > 1,
+            kinds,
+            source,
+            priority,
+            centiseconds,
+            preempt,
+            accept,
+            expect_master,
+            track,
+            delays,
+            on_lower_priority,
+            routes,
+        }
+    })
+}
+
+fn any_kind() -> impl Strategy<Value = Kind> {
+    prop_oneof![Just(Kind::V4), Just(Kind::LinkLocal), Just(Kind::V6)]
 }
 
 /// Most of them none.
