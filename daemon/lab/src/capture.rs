@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, IoSliceMut, Write};
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
@@ -25,6 +25,12 @@ const ETHERNET_HEADER: usize = 14;
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const IPV6: u16 = 0x86dd;
+const IPV6_HEADER: usize = 40;
+/// The number of ICMPv6 among the IP protocols, and its type of neighbour advertisements.
+const ICMPV6: u8 = 58;
+const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
+/// Where Ethernet sends what is for all nodes of IPv6.
+const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
 /// The IP protocol of VRRP.
 const VRRP: u8 = 112;
 
@@ -137,12 +143,30 @@ impl Frame {
         self.payload().get(header..usize::from(total))
     }
 
-    /// What follows the IPv6 header, if it is IPv6 and the next header is this.
-    pub fn ipv6_payload(&self, next_header: u8) -> Option<&[u8]> {
-        const NEXT_HEADER: usize = 6;
-        const HEADER: usize = 40;
-        let (header, payload) = self.payload().split_at_checked(HEADER)?;
-        (self.ethertype() == IPV6 && header[NEXT_HEADER] == next_header).then_some(payload)
+    /// The source over IPv6, if it is IPv6.
+    pub fn ipv6_source(&self) -> Option<Ipv6Addr> {
+        let (header, _) = self.ipv6()?;
+        let source: [u8; 16] = header.get(8..24)?.try_into().ok()?;
+        Some(source.into())
+    }
+
+    /// What follows the IPv6 header, if it is IPv6 and of that protocol.
+    pub fn ipv6_payload(&self, protocol: u8) -> Option<&[u8]> {
+        let (header, payload) = self.ipv6()?;
+        (header.get(6) == Some(&protocol)).then_some(payload)
+    }
+
+    /// Whether it tells everybody where `address` is: a gratuitous ARP, or an unsolicited neighbour
+    /// advertisement (RFC 4861 section 4.4).
+    pub fn announces(&self, address: IpAddr) -> bool {
+        match address {
+            IpAddr::V4(address) => self.is_gratuitous_arp(address),
+            IpAddr::V6(address) => self.ipv6_payload(ICMPV6).is_some_and(|message| {
+                self.destination() == ALL_NODES
+                    && message.first() == Some(&NEIGHBOUR_ADVERTISEMENT)
+                    && message.get(8..24) == Some(&address.octets())
+            }),
+        }
     }
 
     /// Whether it is a gratuitous ARP for `address`: sender and target are both that address.
@@ -158,6 +182,14 @@ impl Frame {
             .get(at..at + N)
             .and_then(|field| field.try_into().ok())
             .unwrap_or([0; N])
+    }
+
+    /// The header of IPv6 and what follows it.
+    fn ipv6(&self) -> Option<(&[u8], &[u8])> {
+        if self.ethertype() != IPV6 {
+            return None;
+        }
+        self.payload().split_at_checked(IPV6_HEADER)
     }
 
     fn ipv4(&self, at: usize, length: usize) -> Option<&[u8]> {

@@ -181,13 +181,13 @@ impl Lan {
         Ok(last)
     }
 
-    /// The gratuitous ARPs for `address` after `since`.
+    /// The announcements of `address` after `since`: gratuitous ARPs or neighbour advertisements.
     pub(crate) fn announcements(&self, address: IpAddr, since: Moment) -> Vec<Frame> {
         self.frames
             .frames()
             .entries()
             .into_iter()
-            .filter(|frame| frame.at > since && announces(frame, address))
+            .filter(|frame| frame.at > since && frame.announces(address))
             .collect()
     }
 
@@ -199,17 +199,13 @@ impl Lan {
             .map(drop)
     }
 
-    /// The first gratuitous ARP for `address` after `since`, waiting for it.
+    /// The first announcement of `address` after `since`, waiting for it.
     pub(crate) fn announcement(&self, address: IpAddr, since: Moment) -> Result<Frame> {
         self.frames
             .frames()
-            .wait_for(|frame| frame.at > since && announces(frame, address), SOON)
-            .ok_or_else(|| Error::new("waiting for a gratuitous ARP", format!("for {address}")))
+            .wait_for(|frame| frame.at > since && frame.announces(address), SOON)
+            .ok_or_else(|| Error::new("waiting for an announcement", format!("of {address}")))
     }
-}
-
-fn announces(frame: &Frame, address: IpAddr) -> bool {
-    matches!(address, IpAddr::V4(address) if frame.is_gratuitous_arp(address))
 }
 
 /// A host on a [`Lan`], watched.
@@ -256,7 +252,7 @@ impl Station {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Advert {
     pub(crate) at: Moment,
-    pub(crate) source: Ipv4Addr,
+    pub(crate) source: IpAddr,
     pub(crate) version: u8,
     pub(crate) vrid: u8,
     pub(crate) priority: u8,
@@ -265,15 +261,19 @@ pub(crate) struct Advert {
 impl Advert {
     fn of(frame: &Frame) -> Option<Self> {
         const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
-        if frame.ip_protocol()? != VRRP {
-            return None;
-        }
-        let [head, vrid, priority, ..] = *frame.ip_payload()? else {
+        let (source, message): (IpAddr, _) = match frame.ipv6_source() {
+            Some(source) => (source.into(), frame.ipv6_payload(VRRP)?),
+            None if frame.ip_protocol()? == VRRP => {
+                (frame.ip_source()?.into(), frame.ip_payload()?)
+            }
+            None => return None,
+        };
+        let [head, vrid, priority, ..] = *message else {
             return None;
         };
         Some(Self {
             at: frame.at,
-            source: frame.ip_source()?,
+            source,
             version: head >> 4,
             vrid,
             priority,

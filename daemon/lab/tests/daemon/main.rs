@@ -8,6 +8,7 @@ mod pair;
 mod addresses;
 mod frozen;
 mod hmac;
+mod ipv6;
 mod killed;
 mod links;
 mod packets;
@@ -62,6 +63,16 @@ fn main() -> ExitCode {
                 what_a_killed_daemon_refused_is_refused_until_it_is_cleaned_up,
                 a_daemon_that_accepts_takes_away_what_an_earlier_one_refused,
                 who_cannot_refuse_is_in_fault_until_it_can;
+            ipv6:
+                a_dead_master_of_ipv6_is_succeeded_within_the_bound_and_clients_go_on,
+                a_master_of_both_families_hands_over_both_after_the_skew,
+                the_greater_priority_fails_back_in_both_families,
+                a_deleted_ipv6_address_is_back_and_announced_without_a_transition,
+                an_ipv6_address_added_by_hand_on_the_backup_is_taken_off,
+                a_reload_adds_ipv6_and_takes_it_away_without_a_transition,
+                cleanup_takes_off_the_addresses_of_both_families,
+                of_equals_in_both_families_the_greater_ipv4_address_is_master,
+                a_daemon_waits_until_its_link_local_address_is_known_to_be_no_duplicate;
             links:
                 an_interface_set_down_is_a_fault_and_recovers,
                 a_pulled_cable_is_a_fault_and_recovers,

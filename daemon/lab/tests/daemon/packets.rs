@@ -291,7 +291,7 @@ fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
     let packet = Packet {
         at: Instant::MAX,
         interface: InterfaceIndex(1),
-        source: advert.source.into(),
+        source: advert.source,
         destination: GROUP_V4.into(),
         hop_limit: 255,
         payload,
