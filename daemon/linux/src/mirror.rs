@@ -11,6 +11,7 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link};
 
 use crate::plan::Change;
@@ -81,6 +82,8 @@ struct Entry {
     ours: bool,
     secondary: bool,
     place: u64,
+    /// How we asked for it, when we did.
+    form: AddressForm,
 }
 
 impl Entry {
@@ -159,7 +162,7 @@ impl Mirror {
                 .get_mut(&interface)
                 .and_then(|addresses| addresses.remove(&held.address));
             let ours = self.is_ours(held, known);
-            self.put_in_last_place(interface, Held { ours, ..held });
+            self.put_in_last_place(interface, Held { ours, ..held }, form_of(known));
             if known.is_none_or(|known| known.ours != ours) {
                 added.push(address_added(interface, held.address, ours));
             }
@@ -177,14 +180,16 @@ impl Mirror {
     pub fn applied(&mut self, change: &Change) {
         match *change {
             Change::Add {
-                interface, address, ..
+                interface,
+                address,
+                form,
             } => {
                 let held = Held {
                     address,
                     ours: true,
                     secondary: self.has_network_of(interface, address),
                 };
-                self.put_in_last_place(interface, held);
+                self.put_in_last_place(interface, held, form);
             }
             Change::Delete { interface, address } => {
                 if let Some(entry) = self.entry(interface, address) {
@@ -271,6 +276,18 @@ impl Mirror {
         Some(entry.held(address))
     }
 
+    /// Whether `address` is on `interface` and ours, and we asked for it in another form than `form`.
+    /// In which form an earlier daemon asked for it is not known; that counts as the usual one.
+    pub(crate) fn is_of_another_form(
+        &self,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+        form: &AddressForm,
+    ) -> bool {
+        let entry = self.entry(interface, address);
+        entry.is_some_and(|entry| entry.ours && entry.form != *form)
+    }
+
     /// `address` on `interface` with every prefix length with which it is there.
     pub fn forms(&self, interface: InterfaceIndex, address: IpAddr) -> impl Iterator<Item = Held> {
         let form = move |prefix| InterfaceAddress { address, prefix };
@@ -311,7 +328,7 @@ impl Mirror {
             Some(known) if known.secondary == held.secondary => {
                 self.insert(interface, held.address, Entry { ours, ..known });
             }
-            _ => self.put_in_last_place(interface, held),
+            _ => self.put_in_last_place(interface, held, form_of(known)),
         }
         known
             .is_none_or(|known| known.ours != ours)
@@ -323,11 +340,12 @@ impl Mirror {
         held.ours || (!self.marks && known.is_some_and(|known| known.ours))
     }
 
-    fn put_in_last_place(&mut self, interface: InterfaceIndex, held: Held) {
+    fn put_in_last_place(&mut self, interface: InterfaceIndex, held: Held, form: AddressForm) {
         let entry = Entry {
             ours: held.ours,
             secondary: held.secondary,
             place: self.next_place,
+            form,
         };
         self.next_place += 1;
         self.insert(interface, held.address, entry);
@@ -364,6 +382,11 @@ impl Mirror {
     fn entry(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Entry> {
         self.addresses.get(&interface)?.get(&address).copied()
     }
+}
+
+/// How an address was asked for.
+fn form_of(known: Option<Entry>) -> AddressForm {
+    known.map(|known| known.form).unwrap_or_default()
 }
 
 /// The first and the last address of the network of an address.

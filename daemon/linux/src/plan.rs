@@ -107,6 +107,21 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
         }
     }
     for &address in desired.hold.iter() {
+        let form = desired
+            .options
+            .get(&address.address)
+            .map_or_else(AddressForm::default, |options| options.form);
+        let add = Change::Add {
+            interface,
+            address,
+            form,
+        };
+        if mirror.is_of_another_form(interface, address, &form) {
+            // The kernel changes little of an address that it has.
+            push_new(changes, first, Change::Delete { interface, address });
+            push_new(changes, first, add);
+            continue;
+        }
         if mirror.held(interface, address).is_some() {
             continue;
         }
@@ -118,15 +133,6 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
                 push_new(changes, first, Change::Delete { interface, address });
             }
         }
-        let form = desired
-            .options
-            .get(&address.address)
-            .map_or_else(AddressForm::default, |options| options.form);
-        let add = Change::Add {
-            interface,
-            address,
-            form,
-        };
         push_new(changes, first, add);
     }
     for change in &changes[first..] {

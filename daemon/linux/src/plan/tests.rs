@@ -1,11 +1,11 @@
 use std::sync::Arc;
 
 use proptest::prelude::*;
-use vrrp_proto::Link;
 use vrrp_proto::params::AddressOptions;
+use vrrp_proto::{AddressLabel, Link};
 
 use super::*;
-use crate::mirror::{Dump, Held};
+use crate::mirror::{Dump, Event, Held};
 
 const ETH: InterfaceIndex = InterfaceIndex(2);
 const OTHER: InterfaceIndex = InterfaceIndex(3);
@@ -87,6 +87,53 @@ fn what_is_special_about_an_address_is_asked_for() {
         planned(&desired, &mut mirror([])),
         [special, add("10.0.0.8/24")]
     );
+}
+
+#[test]
+fn an_address_of_ours_that_is_to_be_of_another_form_is_replaced() {
+    let mut mirror = mirror([(ETH, held("10.0.0.8/24", false))]);
+    let form = |label| AddressForm {
+        label: AddressLabel::new(label),
+        ..AddressForm::default()
+    };
+    let wish = |label| {
+        let mut desired = desired(&["10.0.0.9/24", "10.0.0.8/24"], &[], false);
+        let options = AddressOptions {
+            form: form(label),
+            ..AddressOptions::default()
+        };
+        let special = ["10.0.0.9/24", "10.0.0.8/24"].map(|text| address_of(text).address);
+        desired.options = Arc::new(special.map(|address| (address, options.clone())).into());
+        desired
+    };
+    let add = |label| Change::Add {
+        interface: ETH,
+        address: address_of("10.0.0.9/24"),
+        form: form(label),
+    };
+    assert_eq!(
+        planned(&wish("eth2:a"), &mut mirror),
+        [add("eth2:a")],
+        "what somebody else added is left as it is"
+    );
+    // The kernel tells of it, and everything is looked at again.
+    let there = Held {
+        ours: true,
+        secondary: true,
+        ..held("10.0.0.9/24", true)
+    };
+    mirror.apply(Event::AddressAdded(ETH, there));
+    mirror.replace(Dump {
+        links: mirror.links().cloned().collect(),
+        addresses: mirror.all().collect(),
+        marks: true,
+    });
+    assert_eq!(planned(&wish("eth2:a"), &mut mirror), [], "it is so");
+    assert_eq!(
+        planned(&wish("eth2:b"), &mut mirror),
+        [delete("10.0.0.9/24"), add("eth2:b")]
+    );
+    assert_eq!(planned(&wish("eth2:b"), &mut mirror), [], "and again");
 }
 
 #[test]

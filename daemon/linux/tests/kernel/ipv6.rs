@@ -128,7 +128,9 @@ fn what_is_special_about_an_address_is_what_the_kernel_holds() {
         preferred_lifetime: Some(1),
         ..AddressForm::default()
     };
+    node.hold(&["10.0.0.9/24"]);
     for text in [VIP, "10.0.0.9/24"] {
+        // Also what is held already.
         node.hold_as(text, form);
         until("it is deprecated", || {
             let shown = near.ip("-oneline address show dev eth0 deprecated");
