@@ -3,7 +3,7 @@ use std::sync::Arc;
 use vrrp_proto::snapshot::{Counters, PeerStatus, PriorityStatus, SenderStatus};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
-use vrrp_proto::{Priority, Version, Vrid};
+use vrrp_proto::{InterfaceAddress, Priority, Version, Vrid};
 
 use super::*;
 
@@ -80,6 +80,81 @@ fn the_status_says_who_has_to_sign() {
 }
 
 #[test]
+fn the_table_shows_ipv6_and_instances_of_both_families() {
+    let both = RouterStatus {
+        addresses: addresses(&["192.168.224.100/24", "2001:db8::100/64"]),
+        source_ipv6: Some("fe80::12".parse().unwrap()),
+        ..instance("VI_2", 52, State::Master)
+    };
+    let backup = RouterStatus {
+        name: "VI_3".into(),
+        state: State::Backup,
+        master: Some(PeerStatus {
+            address: "fe80::11".parse().unwrap(),
+            priority: 200,
+        }),
+        ..both.clone()
+    };
+    let unable = RouterStatus {
+        state: State::Fault,
+        cause: "interface eth1 has no link-local IPv6 address to send from, or it is still being \
+                checked for duplicates"
+            .into(),
+        source: None,
+        ..ipv6("VI_4")
+    };
+    let snapshot = Snapshot {
+        instances: vec![ipv6("VI_1"), both, backup, unable],
+        ..Snapshot::default()
+    };
+    insta::assert_snapshot!(render(&snapshot), @r"
+    INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
+    VI_1      master  2 min  99        eth1       51    fe80::12 (this host)        fe80::100/64 2001:db8::100/64
+    VI_2      master  2 min  99        eth1       52    192.168.224.12 (this host)  192.168.224.100/24 2001:db8::100/64
+    VI_3      backup  2 min  99        eth1       52    fe80::11 (200)              192.168.224.100/24 2001:db8::100/64
+    VI_4      fault   2 min  99        eth1       51    -                           fe80::100/64 2001:db8::100/64
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+    VI_2: no advertisement from 192.168.224.11 for 3.609 s
+    VI_3: no advertisement from 192.168.224.11 for 3.609 s
+    VI_4: interface eth1 has no link-local IPv6 address to send from, or it is still being checked for duplicates
+    ");
+}
+
+#[test]
+fn the_second_source_is_told_where_there_is_one() {
+    let both = RouterStatus {
+        source_ipv6: Some("fe80::12".parse().unwrap()),
+        ..instance("VI_1", 51, State::Master)
+    };
+    let told = |status: &RouterStatus| {
+        let value = serde_json::to_value(status).unwrap();
+        ["source", "sourceIpv6", "addresses"].map(|key| value.get(key).map(ToString::to_string))
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        told(&both),
+        [
+            some("\"192.168.224.12\""),
+            some("\"fe80::12\""),
+            some("[\"192.168.224.51/24\"]")
+        ]
+    );
+    assert_eq!(
+        told(&ipv6("VI_1")),
+        [
+            some("\"fe80::12\""),
+            None,
+            some("[\"fe80::100/64\",\"2001:db8::100/64\"]")
+        ]
+    );
+    for status in [both, ipv6("VI_1")] {
+        let text = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<RouterStatus>(&text).unwrap(), status);
+    }
+}
+
+#[test]
 fn a_snapshot_survives_its_way_over_the_socket() {
     let snapshot = Snapshot {
         instances: vec![instance("VI_1", 51, State::Master)],
@@ -108,6 +183,20 @@ fn sender(host: u8, number: u8, ahead: i64) -> SenderStatus {
         key: key(number),
         ahead,
     }
+}
+
+/// An instance of IPv6 alone, which is master.
+fn ipv6(name: &str) -> RouterStatus {
+    RouterStatus {
+        version: Version::V3,
+        source: Some("fe80::12".parse().unwrap()),
+        addresses: addresses(&["fe80::100/64", "2001:db8::100/64"]),
+        ..instance(name, 51, State::Master)
+    }
+}
+
+fn addresses(texts: &[&str]) -> Arc<[InterfaceAddress]> {
+    texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
 fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
