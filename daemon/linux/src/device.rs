@@ -331,6 +331,10 @@ impl Devices {
         // route (RFC 9568 section 7.4). Where /proc/sys cannot be written, addresses are at least
         // not made of that.
         // RFC 9568 7.4 MUST NOT: derive an interface identifier from the virtual router MAC address
+        // So it has no link-local address, and what the kernel asks in the name of the host it asks by
+        // the interface below.
+        // RFC 9568 8.2.2 MUST: a solicitation's source option is the virtual router MAC address
+        // RFC 9568 8.2.2 MUST NOT: a solicitation's source option is the physical MAC address
         let sysctl = format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
         let mode = match std::fs::write(sysctl, "0") {
             Ok(()) => In6AddrGenMode::None,
@@ -361,6 +365,7 @@ impl Devices {
         }
         if is_for_ipv4(mac) {
             self.former.insert(parent, former);
+            // RFC 9568 8.1.2 MUST NOT: answer ARP requests with the physical MAC address
             // RFC 9568 8.1.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
             let quiet = AfSpecUnspec::Inet(vec![Former::QUIET.settings()]);
             let quiet = LinkAttribute::AfSpecUnspec(vec![quiet]);

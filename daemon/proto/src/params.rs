@@ -202,6 +202,11 @@ impl RouterParams {
 
     /// The name of the interface that carries an address.
     pub fn device(&self, address: IpAddr) -> &Arc<str> {
+        // The kernel tells neighbours where an address is by the interface that has it.
+        // RFC 9568 8.1.2 MUST: answer ARP requests with the virtual router MAC address
+        // RFC 9568 8.2.2 MUST: answer solicitations with the virtual router MAC address
+        // RFC 9568 8.2.2 MUST NOT: answer solicitations with the physical MAC address
+        // RFC 9568 8.2.2 SHOULD NOT: send neighbour discovery of the physical MAC address for an owned address
         self.options
             .get(&address)
             .and_then(|options| options.device.as_ref())

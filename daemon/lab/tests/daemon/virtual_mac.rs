@@ -26,7 +26,6 @@ use crate::pair::{HIGH, LOW};
 // --- What neighbours see -----------------------------------------------------------------------
 
 // RFC 9568 8.1.2 MUST: answer ARP requests with the virtual router MAC address
-// RFC 3768 8.2 MUST: answer ARP requests with the virtual router MAC address
 pub(crate) fn a_take_over_changes_no_neighbours_entry_of_ipv4() -> Outcome {
     changes_no_neighbours_entry(&[V4])
 }
@@ -90,9 +89,7 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
 }
 
 // RFC 9568 8.1.2 MUST NOT: answer ARP requests with the physical MAC address
-// RFC 3768 8.2 MUST NOT: answer ARP requests with the physical MAC address
 // RFC 9568 8.1.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
-// RFC 3768 8.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
 // RFC 9568 8.2.2 MUST NOT: answer solicitations with the physical MAC address
 // RFC 9568 8.2.2 MUST: a solicitation's source option is the virtual router MAC address
 // RFC 9568 8.2.2 MUST NOT: a solicitation's source option is the physical MAC address
@@ -182,7 +179,6 @@ pub(crate) fn a_backup_sends_nothing_from_it_and_has_nothing_there() -> Outcome 
 
 // RFC 9568 6.4.2 MUST: discard frames to the virtual router MAC address
 // RFC 9568 6.4.3 MUST: forward frames to the virtual router MAC address
-// RFC 3768 6.4.2 MUST: discard frames to the virtual router MAC address
 pub(crate) fn frames_to_it_are_forwarded_by_the_master_alone() -> Outcome {
     let lan = Lan::new()?;
     let gateway = lan.station("r", 11)?;

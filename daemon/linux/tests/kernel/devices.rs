@@ -55,7 +55,6 @@ fn it_is_a_macvlan_with_the_virtual_mac_address_and_down() {
 }
 
 // RFC 9568 7.4 MUST NOT: derive an interface identifier from the virtual router MAC address
-// RFC 5798 7.4 MUST NOT: make an EUI-64 identifier of the virtual router MAC address
 fn no_address_is_made_of_the_virtual_mac_address() {
     let (near, far) = pair_v6();
     near.ip("link set eth0 addrgenmode eui64");
