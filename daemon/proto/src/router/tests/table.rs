@@ -223,15 +223,20 @@ impl Event {
             Self::EqualFromSmallerAddressV6 => hear(own, LOW_V6),
             Self::EqualInIpv6Alone => {
                 let _ = hear(own, HIGH_V6);
-                let later = now + Duration::from_secs(10);
-                // Meanwhile a master goes on.
-                while let Some((due, Due::Advertisement)) = router.deadline()
-                    && due <= later
-                {
-                    let _ = router.handle_tick(due);
-                }
+                let (half, later) = (now + Duration::from_secs(5), now + Duration::from_secs(10));
                 let advert = advert(own, 200);
-                let reaction = router.handle_advert(later, later, &advert, HIGH_V6, OWN_V6);
+                let mut go_on_until = |at| {
+                    // Meanwhile a master goes on.
+                    while let Some((due, Due::Advertisement)) = router.deadline()
+                        && due <= at
+                    {
+                        let _ = router.handle_tick(due);
+                    }
+                    router.handle_advert(at, at, &advert, HIGH_V6, OWN_V6)
+                };
+                // Who is silent for as long as a master is waited for begins anew.
+                let _ = go_on_until(half);
+                let reaction = go_on_until(later);
                 (later, reaction)
             }
             Self::LowerPriorityV6 => hear(own - 1, HIGH_V6),
