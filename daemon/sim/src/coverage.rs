@@ -154,9 +154,11 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
         )
 }
 
-/// Whether it has to be seen: in fault nothing is heard in any family, which one shows for all.
+/// Whether it has to be seen: what has nothing to do with families one of them shows for all.
 const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
-    can_meet(kind, state, event) && (!matches!(state, State::Fault) || matches!(kind, Kind::Ipv4))
+    let is_of_all =
+        matches!(state, State::Fault) || matches!(event, Event::CannotRefuse | Event::CanRefuse);
+    can_meet(kind, state, event) && (!is_of_all || matches!(kind, Kind::Ipv4))
 }
 
 impl fmt::Display for Coverage {

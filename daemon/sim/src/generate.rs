@@ -100,7 +100,8 @@ impl Choices<'_> {
                 let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
                 let interval = self.pick(&[base, base, base / 2, base.saturating_mul(2)]);
                 let families = self.pick(&FAMILIES);
-                let first_address = 3 * n + self.pick(&[0, 1]);
+                // Those of IPv6 that begin with 0 or 6 have a link-local one first, and others last or nowhere.
+                let first_address = 3 * n + self.pick(&[0, 10]);
                 Service {
                     segment: n % SEGMENTS,
                     vrid: 51 + n,
@@ -520,15 +521,7 @@ impl Choices<'_> {
             return;
         };
         match self.number(0..=13) {
-            12 => router.routes = self.numbers(&service),
-            13 => router.rules = self.numbers(&service),
             0 | 1 => router.priority = self.priority(),
-            // An owner has its own addresses, of the families that it began with.
-            11 if router.priority < 255 => {
-                let families = self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]);
-                router.families = known_to(router.version, families);
-                router.unadvertised = self.unadvertised(router.families, &router.addresses);
-            }
             2 => self.set_interval(router, 100),
             3 => router.preempt = !router.preempt,
             4 | 5 => {
@@ -556,6 +549,14 @@ impl Choices<'_> {
                 };
             }
             10 => router.accept = !router.accept,
+            // An owner has its own addresses, of the families that it began with.
+            11 if router.priority < 255 => {
+                let families = self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]);
+                router.families = known_to(router.version, families);
+                router.unadvertised = self.unadvertised(router.families, &router.addresses);
+            }
+            12 => router.routes = self.numbers(&service),
+            13 => router.rules = self.numbers(&service),
             _ => {}
         }
     }
