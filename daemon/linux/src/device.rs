@@ -152,18 +152,13 @@ pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
         let delete = DeviceChange::Delete { index, name };
         return is_ours.then_some(delete).into_iter().collect();
     }
-    let mut changes = Vec::new();
     if link.mac != Some(*mac) {
-        changes.push(DeviceChange::SetMac {
-            index,
-            name: Arc::clone(&name),
-            mac: *mac,
-        });
+        // Only when it has that it is known to be ours, and what is said then leads here again.
+        let mac = *mac;
+        return vec![DeviceChange::SetMac { index, name, mac }];
     }
-    if link.up != up {
-        changes.push(DeviceChange::Set { index, name, up });
-    }
-    changes
+    let set = DeviceChange::Set { index, name, up };
+    (link.up != up).then_some(set).into_iter().collect()
 }
 
 /// The removal of all interfaces of ours whose names are not `wanted`: what an earlier daemon left.
@@ -218,6 +213,11 @@ impl Known {
         // Numbered from 1.
         let place = usize::from(setting as u16) - 1;
         self.settings.get(place).copied().unwrap_or_default()
+    }
+
+    /// Whether it was made here, which its tag says whatever somebody did to it since.
+    fn is_ours(&self) -> bool {
+        Former::of_tag(self.setting(Setting::Tag)).is_some()
     }
 }
 
@@ -277,8 +277,9 @@ impl Devices {
     }
 
     /// Carries out `changes` in their order. Calls `failed` for each that the kernel refuses (EPERM,
-    /// ENODEV, EOPNOTSUPP where there is no macvlan); the others are done nevertheless. That
-    /// something is so already is no failure.
+    /// ENODEV, EOPNOTSUPP where there is no macvlan, EADDRINUSE when another interface on top of the
+    /// same one is up with that address), and with EEXIST for an interface of that name that nobody
+    /// here made; the others are done nevertheless. That something is so already is no failure.
     pub fn apply(
         &mut self,
         changes: &[DeviceChange],
@@ -292,9 +293,7 @@ impl Devices {
                     mac,
                     up,
                 } => self.create(name, *parent, *mac, *up),
-                DeviceChange::SetMac { index, mac, .. } => {
-                    self.request(&[(by_index(*index, vec![address(*mac)]), 0)])
-                }
+                DeviceChange::SetMac { index, mac, .. } => self.give_back(*index, *mac),
                 DeviceChange::Set { index, up, .. } => {
                     let mut message = by_index(*index, Vec::new());
                     set_up(&mut message, *up);
@@ -374,6 +373,15 @@ impl Devices {
         self.request(&messages)
     }
 
+    /// Gives an interface of ours its address back.
+    fn give_back(&mut self, index: InterfaceIndex, mac: MacAddress) -> io::Result<()> {
+        let known = self.known()?;
+        match known.iter().find(|each| each.link.index == index) {
+            Some(each) if !each.is_ours() => Err(io::Error::from_raw_os_error(libc::EEXIST)),
+            Some(_) | None => self.request(&[(by_index(index, vec![address(mac)]), 0)]),
+        }
+    }
+
     fn delete(&mut self, index: InterfaceIndex) -> io::Result<()> {
         let known = self.known()?;
         let mut message = LinkMessage::default();
@@ -389,16 +397,15 @@ impl Devices {
         let Some(parent) = gone.parent else {
             return Ok(());
         };
-        let is_like_it = |other: &&Known| {
-            other.parent == Some(parent) && Former::of_tag(other.setting(Setting::Tag)).is_some()
-        };
-        let others = known
+        // Deleting takes a while, in which there may have come others.
+        let left = self.known()?;
+        let mut others = left
             .iter()
-            .filter(|other| other.link.index != index && other.link.mac.is_some_and(is_for_ipv4))
-            .filter(is_like_it);
+            .filter(|other| other.parent == Some(parent) && other.is_ours())
+            .filter(|other| other.link.index != index && other.link.mac.is_some_and(is_for_ipv4));
         let former = Former::of_tag(gone.setting(Setting::Tag));
         match former.filter(|_| gone.link.mac.is_some_and(is_for_ipv4)) {
-            Some(former) if others.count() == 0 => {
+            Some(former) if others.next().is_none() => {
                 let restored = AfSpecUnspec::Inet(vec![former.settings()]);
                 let restored = LinkAttribute::AfSpecUnspec(vec![restored]);
                 self.request(&[(by_index(parent, vec![restored]), 0)])
@@ -620,11 +627,7 @@ mod tests {
                 Some((mac(), false)),
                 vec!["set vrrp4.51.eth1 up"],
             ),
-            (
-                DeviceState::Up,
-                Some((strange, false)),
-                vec![give, "set vrrp4.51.eth1 up"],
-            ),
+            (DeviceState::Up, Some((strange, false)), vec![give]),
             (
                 DeviceState::Absent,
                 Some((mac(), true)),

@@ -26,6 +26,7 @@ crate::tests! {
     a_device_that_is_there_or_gone_already_is_no_failure,
     a_device_that_cannot_be_is_a_failure_and_the_others_are_made,
     a_virtual_mac_address_that_a_stranger_uses_is_a_failure,
+    a_strangers_interface_of_our_name_is_left_alone,
     cleanup_removes_ours_and_no_strangers_device,
 }
 
@@ -146,10 +147,11 @@ fn what_somebody_did_to_it_is_undone() {
     near.ip("link set vrrp4.51.eth0 down");
     assert_eq!(
         rig.want(Family::V4, 51, DeviceState::Up),
-        [
-            "give vrrp4.51.eth0 the address 00:00:5e:00:01:33",
-            "set vrrp4.51.eth0 up"
-        ]
+        ["give vrrp4.51.eth0 the address 00:00:5e:00:01:33"]
+    );
+    assert_eq!(
+        rig.want(Family::V4, 51, DeviceState::Up),
+        ["set vrrp4.51.eth0 up"]
     );
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
     // An address changes also while it is up.
@@ -213,6 +215,20 @@ fn a_virtual_mac_address_that_a_stranger_uses_is_a_failure() {
     assert_eq!(rig.apply(&up), refused);
     near.ip("link set vrrp.51 down");
     assert_eq!(rig.apply(&up), []);
+}
+
+fn a_strangers_interface_of_our_name_is_left_alone() {
+    let (near, _far) = pair();
+    near.ip("link add link eth0 name vrrp4.51.eth0 address 02:00:00:00:00:09 type macvlan");
+    let mut rig = Rig::new(&near);
+    let before = near.ip("link show dev vrrp4.51.eth0");
+    for state in [DeviceState::Down, DeviceState::Up] {
+        let changes = rig.planned(Family::V4, 51, state);
+        let refused = [("vrrp4.51.eth0".into(), Some(libc::EEXIST))];
+        assert_eq!(rig.apply(&changes), refused);
+    }
+    assert_eq!(rig.want(Family::V4, 51, DeviceState::Absent), [""; 0]);
+    assert_eq!(near.ip("link show dev vrrp4.51.eth0"), before);
 }
 
 fn cleanup_removes_ours_and_no_strangers_device() {

@@ -93,6 +93,16 @@ fn what_somebody_does_to_its_interface_is_mended_without_a_transition() {
 }
 
 #[test]
+fn what_is_not_done_is_not_asked_for_again_and_again() {
+    let mut node = with_device();
+    assert!(!node.give(Input::Link(device(false))).is_empty());
+    // Somebody refuses. The kernel tells the same again, and whatever else it has to tell.
+    assert_eq!(node.give(Input::Link(device(false))), [""; 0]);
+    assert_eq!(node.advance(SECOND / 2), [""; 0]);
+    assert_eq!(node.give(Input::Link(device(true))), [""; 0]);
+}
+
+#[test]
 fn it_goes_when_the_router_stops_or_does_without() {
     let gone = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Absent".to_owned();
     let mut node = with_device();

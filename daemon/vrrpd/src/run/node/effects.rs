@@ -93,6 +93,11 @@ impl Node {
     /// Carries out what is to be done to interfaces with virtual MAC addresses before addresses come
     /// to them, and returns what is to be done when they are gone. Nearly always nothing.
     fn change_devices(&mut self) -> Vec<DeviceChange> {
+        if let Some((_, janitor)) = &self.devices {
+            // What is wanted now counts, also when that is what there is still.
+            let wishes = self.scratch.devices.iter();
+            wishes.for_each(|desired| janitor.forget(&desired.name));
+        }
         let wishes = self.scratch.devices.drain(..);
         let (now, later): (Vec<_>, Vec<_>) = wishes
             .flat_map(|desired| device::plan(&desired, &self.mirror))
@@ -100,15 +105,20 @@ impl Node {
         if now.is_empty() {
             return later;
         }
-        let Some((devices, janitor)) = self.equip() else {
+        let Some((devices, _)) = self.equip() else {
             return Vec::new();
         };
-        now.iter().for_each(|change| janitor.forget(change.name()));
         let mut refused = Vec::new();
         devices.apply(&now, |change, error| {
             let hint = match (change, error.kind()) {
                 (DeviceChange::Create { .. }, ErrorKind::Unsupported) => {
                     " (this kernel has no macvlan: load its module, or leave virtualMac out)"
+                }
+                (DeviceChange::SetMac { .. }, ErrorKind::AlreadyExists) => {
+                    " (vrrpd did not make that interface: rename or delete it)"
+                }
+                (_, ErrorKind::AddrInUse) => {
+                    " (another interface with that address is up: is there a second VRRP daemon?)"
                 }
                 _ => "",
             };
