@@ -123,6 +123,7 @@ fn main() -> ExitCode {
                 a_backup_sends_nothing_from_it_and_has_nothing_there,
                 frames_to_it_are_forwarded_by_the_master_alone,
                 what_somebody_does_to_it_is_mended_without_a_transition,
+                who_is_refused_its_interface_says_so_and_tries_no_more_than_every_second,
                 a_reload_switches_it_on_and_off,
                 what_a_killed_daemon_left_is_cleaned_up_or_taken_over,
                 who_stops_leaves_no_interface,

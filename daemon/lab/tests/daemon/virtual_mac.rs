@@ -269,6 +269,59 @@ pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outco
     Ok(())
 }
 
+pub(crate) fn who_is_refused_its_interface_says_so_and_tries_no_more_than_every_second() -> Outcome
+{
+    let name = device(V4);
+    for (stranger, complaint) in [
+        (
+            format!("link add {name} link ens33 address 02:00:00:00:00:09 type macvlan"),
+            "vrrpd did not make that interface: rename or delete it",
+        ),
+        (
+            "link add keepalived link ens33 address 00:00:5e:00:01:33 up type macvlan".to_owned(),
+            "another interface with that address is up: is there a second VRRP daemon?",
+        ),
+    ] {
+        let lan = Lan::new()?;
+        let a = lan.station("a", 11)?;
+        a.host.shell(&format!("ip {stranger}"))?;
+        let theirs = stranger.split(' ').nth(2).ok_or("no name")?;
+        let looks = || -> Result<_> { Ok((a.host.mac(theirs)?, a.host.is_running(theirs)?)) };
+        let before = looks()?;
+        let daemon = Vrrpd::start(&a.host, &only(router(HIGH, &[V4])))?;
+        daemon.wait_for_state("VI_1", Master, SOON)?;
+        let first = lan.advert_of(&a, Moment::now())?;
+        let busy = || processor_time(daemon.process().pid()).ok_or("no such process");
+        let before_that = busy()?;
+        let last = lan.pass(&a, 30)?;
+        let spent = busy()? - before_that;
+        assert!(spent < last.at.since(first.at) / 20, "{spent:?}");
+        let said = daemon.process().output().entries();
+        let complaints = said.iter().filter(|line| line.text.contains(complaint));
+        assert_eq!(complaints.count(), 1, "{}", daemon.process().log());
+        assert_eq!(looks()?, before, "a stranger's interface");
+
+        // When it is gone, ours is there.
+        a.host.shell(&format!("ip link delete {theirs}"))?;
+        until("ours is up, with the address", || {
+            let held = a.host.addresses(name)?;
+            Ok(a.host.is_running(name)? && held.iter().any(|(held, _)| *held == VIP))
+        })?;
+        assert_eq!(a.host.mac(name)?, mac(V4, 51));
+        assert!(daemon.stop()?.success());
+        assert_eq!(devices(&a.host)?, [""; 0]);
+    }
+    Ok(())
+}
+
+/// How much time of the processor a process has had (proc_pid_schedstat: the first number is
+/// nanoseconds, of its main thread, which is the node).
+fn processor_time(pid: u32) -> Option<Duration> {
+    let said = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
+    let nanoseconds = said.split(' ').next()?.parse().ok()?;
+    Some(Duration::from_nanos(nanoseconds))
+}
+
 pub(crate) fn a_reload_switches_it_on_and_off() -> Outcome {
     let stage = Stage::new()?;
     let client = stage.station("c", 13)?;
