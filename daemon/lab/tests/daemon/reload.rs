@@ -356,6 +356,9 @@ fn settled(mut status: Snapshot) -> Snapshot {
         for transition in &mut instance.history {
             transition.age = 0.0;
         }
+        for other in &mut instance.others {
+            other.age = 0.0;
+        }
     }
     status
 }
