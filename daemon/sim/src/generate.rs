@@ -262,7 +262,7 @@ impl Choices<'_> {
                     tracks: Vec::new(),
                     families: match service.families {
                         Families::Both => self.pick(&[Families::Ipv4, Families::Ipv6]),
-                        one => one,
+                        one @ (Families::Ipv4 | Families::Ipv6) => one,
                     },
                     unadvertised: Vec::new(),
                     ..self.router(&service)

@@ -19,9 +19,10 @@ impl Witness {
         record: &Record,
         coverage: &mut Coverage,
     ) {
-        let over = match &record.fed {
-            Fed::Packet { packet, .. } => packet.family(),
-            _ => Family::V4,
+        let over = if let Fed::Packet { packet, .. } = &record.fed {
+            packet.family()
+        } else {
+            Family::V4
         };
         let mut count = |router: &Watched, event| {
             let kind = match (
