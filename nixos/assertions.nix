@@ -4,6 +4,8 @@
 let
   cfg = config.services.vrrp;
 
+  inherit (import ./instance.nix { inherit lib; }) addresses families;
+
   # Names of options, as somebody would write them.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
   trackerOption = name: "services.vrrp.trackers.${lib.showOption [ name ]}";
@@ -44,19 +46,31 @@ let
       }) (map nameOfTracker (value.track or [ ]))
     ) instances;
 
+  # To the protocol the addresses of each family are a virtual router.
   virtualRoutersAreDistinct =
-    repeated ({ value, ... }: "${toString value.virtualRouterId} on ${value.interface}")
+    repeated
+      (
+        { family, value, ... }: "${toString value.virtualRouterId} of ${family} on ${value.interface}"
+      )
       (
         earlier:
-        { name, value }:
+        {
+          family,
+          name,
+          value,
+        }:
         "${instanceOption name}.virtualRouterId is ${toString value.virtualRouterId}, which "
-        + "${instanceOption earlier.name}.virtualRouterId is already on ${value.interface}: "
+        + "${instanceOption earlier.name}.virtualRouterId is already on ${value.interface} for ${family}: "
         + "choose another number, or put the addresses into that instance."
       )
-      (lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances);
+      (
+        lib.concatMap (
+          { name, value }: map (family: { inherit family name value; }) (families value)
+        ) (lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances)
+      );
 
   addressesAreDistinct =
-    repeated ({ address, ... }: lib.head (lib.splitString "/" address))
+    repeated ({ address, ... }: lib.toLower (lib.head (lib.splitString "/" address)))
       (
         earlier:
         { instance, address }:
@@ -69,9 +83,19 @@ let
           map (address: {
             inherit address;
             instance = name;
-          }) (value.virtualAddresses or [ ])
+          }) (addresses value)
         ) instances
       );
+
+  familiesFitTheVersion = map (
+    { name, value }:
+    {
+      assertion = value.version or defaultVersion == 2 -> !lib.elem "IPv6" (families value);
+      message =
+        "${instanceOption name}.virtualAddresses: version 2 of VRRP knows no IPv6: "
+        + "put these addresses into an instance of version 3.";
+    }
+  ) instances;
 
   authenticationFitsTheVersion = map (
     { name, value }:
@@ -146,6 +170,7 @@ in
       trackersAreDefined
       ++ virtualRoutersAreDistinct
       ++ addressesAreDistinct
+      ++ familiesFitTheVersion
       ++ authenticationFitsTheVersion
       ++ secretsAreOutsideTheStore
       ++ scriptsRunAsTheDaemonsUser

@@ -35,6 +35,20 @@ in
   "Instance.preempt" = false;
   "Instance.preemptDelay" = "5m";
   "Instance.priority" = 150;
+  "Instance.routes" = [
+    {
+      destination = "default";
+      gateway = "192.168.224.1";
+      source = "192.168.224.100";
+    }
+  ];
+  "Instance.rules" = [
+    {
+      from = "192.168.224.100/32";
+      table = 100;
+    }
+  ];
+  "Instance.source" = "10.0.0.11";
   "Instance.startupDelay" = "30s";
   "Instance.state" = "master";
   "Instance.track" = [
@@ -45,8 +59,52 @@ in
     }
   ];
   "Instance.version" = 2;
-  "Instance.virtualAddresses" = [ "192.168.224.100/24" ];
+  "Instance.virtualAddresses" = [
+    "192.168.224.100/24"
+    "2001:db8::100/64"
+    {
+      address = "10.0.0.100/24";
+      device = "eth0";
+    }
+  ];
+  "Instance.virtualMac" = true;
   "Instance.virtualRouterId" = 51;
+
+  "VirtualAddress.address" = "192.168.224.100/24";
+  "VirtualAddress.advertise" = false;
+  "VirtualAddress.broadcast" = "auto";
+  "VirtualAddress.device" = "eth0";
+  "VirtualAddress.label" = "eth1:vip";
+  "VirtualAddress.preferredLifetime" = 0;
+  "VirtualAddress.scope" = "link";
+  "VirtualMac.sendFrom" = "base";
+
+  "Route.destination" = "10.0.0.0/8";
+  "Route.device" = "eth1";
+  "Route.gateway" = "192.168.224.1";
+  "Route.metric" = 100;
+  "Route.nextHops" = [
+    { gateway = "192.168.224.1"; }
+    {
+      gateway = "192.168.224.2";
+      weight = 2;
+    }
+  ];
+  "Route.onLink" = true;
+  "Route.scope" = "link";
+  "Route.source" = "192.168.224.100";
+  "Route.table" = 100;
+  "Hop.device" = "eth1";
+  "Hop.gateway" = "192.168.224.1";
+  "Hop.onLink" = true;
+  "Hop.weight" = 2;
+  "Rule.from" = "192.168.224.100/32";
+  "Rule.fwmark" = 1;
+  "Rule.iif" = "eth1";
+  "Rule.oif" = "eth1";
+  "Rule.priority" = 1000;
+  "Rule.table" = 100;
+  "Rule.to" = "10.0.0.0/8";
 
   "Announce.burst" = 3;
   "Announce.delay" = "2s";

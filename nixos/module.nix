@@ -6,6 +6,7 @@
 #   service.nix     the unit that runs the daemon
 #   polkit.nix      which units its check scripts may manage
 #   firewall.nix    lets advertisements in
+#   instance.nix    what the others have to know of an instance
 {
   config,
   lib,
@@ -37,6 +38,11 @@ let
       "HmacKey.keyFile" = ''
         An absolute path need be readable by root only: systemd hands the file to the daemon when it
         starts, so a key in another file counts after `systemctl restart vrrp`, not after a reload.
+      '';
+      "Instance.virtualMac" = ''
+        What is sent to the addresses comes in on that interface, while the way back is by the one below:
+        so `networking.firewall.checkReversePath` is "loose" by default, and what
+        `networking.firewall.interfaces` opens has to be opened for that interface, too.
       '';
       "Pass.passwordFile" = ''
         An absolute path need be readable by root only: systemd hands the file to the daemon when it
@@ -78,7 +84,7 @@ in
       default = false;
       example = true;
       description = ''
-        Whether to let advertisements (IP protocol 112 to 224.0.0.18) in on the interfaces of the
+        Whether to let advertisements (IP protocol 112 to 224.0.0.18, or ff02::12) in on the interfaces of the
         instances. A host that does not hear them believes that it is alone, and takes the addresses.
       '';
     };

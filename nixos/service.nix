@@ -23,9 +23,9 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  refuses = lib.any (instance: !(instance.acceptMode or true)) (
-    lib.attrValues (cfg.document.instances or { })
-  );
+  instances = lib.attrValues (cfg.document.instances or { });
+  inherit (import ./instance.nix { inherit lib; }) hasVirtualMac;
+  refuses = instance: !(instance.acceptMode or true);
 
   # Addresses and nf_tables are changed with the one, raw sockets opened with the other.
   capabilities = [
@@ -38,8 +38,10 @@ in
     environment.etc."vrrpd/config.json".source = configuration;
     environment.systemPackages = [ cfg.package ];
 
-    # The kernel loads it for the daemon, unless that is locked (security.lockKernelModules).
-    boot.kernelModules = lib.mkIf refuses [ "nf_tables" ];
+    # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules).
+    boot.kernelModules =
+      lib.optional (lib.any refuses instances) "nf_tables"
+      ++ lib.optional (lib.any hasVirtualMac instances) "macvlan";
 
     users.users.vrrp = {
       isSystemUser = true;

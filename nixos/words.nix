@@ -26,26 +26,57 @@ let
   exampleOf =
     word: examples.${word} or (throw "nixos/examples.nix has no example of ${word}: add one");
 
+  # What the schema says, what each choice means, and what is particular here.
   describe =
     word: value:
-    (resolve value).description + lib.optionalString (remarks ? ${word}) "\n\n${remarks.${word}}";
+    let
+      resolved = resolve value;
+      choices = lib.optionals (isChoice resolved) (
+        map (choice: "- `${choice.const}`: ${choice.description}") resolved.oneOf
+      );
+    in
+    lib.concatStringsSep "\n\n" (
+      [ resolved.description ]
+      ++ lib.optional (choices != [ ]) (lib.concatStringsSep "\n" choices)
+      ++ lib.optional (remarks ? ${word}) remarks.${word}
+    );
+
+  # Whether it is one of several texts, each with a meaning of its own.
+  isChoice = value: value ? oneOf && lib.all (choice: choice ? const) value.oneOf;
+
+  # Several kinds, such as a text or an object. nixpkgs' own type keeps to itself what the words of
+  # the object mean.
+  anyOf =
+    kinds:
+    types.oneOf kinds
+    // {
+      getSubOptions = prefix: lib.mergeAttrsList (map (kind: kind.getSubOptions prefix) kinds);
+    };
 
   # `name` is that of the definition in which `value` stands.
   typeOf =
     name: value:
     if value ? "$ref" then
       typeOf (nameOf value) schema."$defs".${nameOf value}
+    else if value ? const then
+      types.enum [ value.const ]
     else if value ? enum then
       types.enum value.enum
+    else if isChoice value then
+      types.enum (lib.catAttrs "const" value.oneOf)
     else if value ? oneOf then
       types.attrTag (lib.mergeAttrsList (map (tag name) value.oneOf))
     else if value ? anyOf then
-      types.oneOf (map (typeOf name) value.anyOf)
+      anyOf (map (typeOf name) value.anyOf)
     else
       {
         array = (if value ? minItems then types.nonEmptyListOf else types.listOf) (typeOf name value.items);
         boolean = types.bool;
-        integer = types.ints.between value.minimum value.maximum;
+        integer =
+          if value ? minimum && value ? maximum then
+            types.ints.between value.minimum value.maximum
+          else
+            types.int;
         number = types.numbers.nonnegative;
         object = objectOf name value;
         string = types.str;

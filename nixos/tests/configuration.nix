@@ -7,6 +7,7 @@ let
     most
     signing
     unchecked
+    whole
     ;
 in
 {
@@ -47,6 +48,67 @@ in
         "192.168.224.100/24"
         "192.168.224.101/24"
       ];
+    };
+  };
+
+  # Objects, lists of them, and what is either a text or an object: no null stays anywhere.
+  testWhatStandsInObjectsIsWrittenAsItIs = {
+    expr = whole.services.vrrp.document.instances;
+    expected = {
+      VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        source = "fe80::11";
+        startupDelay = "30s";
+        preemptDelay = 300;
+        announce = {
+          burst = 3;
+          refresh = "10m";
+          onLowerPriority = false;
+        };
+        virtualMac.sendFrom = "base";
+        virtualAddresses = [
+          "192.168.224.100/24"
+          {
+            address = "2001:db8::100/64";
+            device = "eth0";
+            scope = "link";
+            preferredLifetime = 0;
+            advertise = false;
+          }
+        ];
+        routes = [
+          {
+            destination = "default";
+            scope = 200;
+            nextHops = [
+              { gateway = "192.168.224.1"; }
+              {
+                gateway = "192.168.224.2";
+                weight = 2;
+              }
+            ];
+          }
+          {
+            destination = "2001:db8:1::/48";
+            gateway = "fe80::1";
+            device = "eth1";
+            metric = 4294967295;
+          }
+        ];
+        rules = [
+          {
+            from = "192.168.224.100/32";
+            table = 100;
+          }
+        ];
+      };
+      VI_2 = {
+        interface = "eth2";
+        virtualRouterId = 51;
+        virtualMac = true;
+        virtualAddresses = [ { address = "2001:db8:2::100/64"; } ];
+      };
     };
   };
 
@@ -136,7 +198,7 @@ in
   };
 
   testNothingIsWarnedOf = {
-    expr = lib.filter (lib.hasInfix "services.vrrp") (least.warnings ++ most.warnings);
+    expr = lib.filter (lib.hasInfix "services.vrrp") (least.warnings ++ most.warnings ++ whole.warnings);
     expected = [ ];
   };
 }

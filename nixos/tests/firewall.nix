@@ -1,33 +1,68 @@
 # Both firewalls.
 { hosts, lib }:
 let
-  inherit (hosts) least most nftables;
+  inherit (hosts)
+    least
+    most
+    nftables
+    whole
+    withoutIpv6
+    ;
+
+  rules = lines: lib.filter (lib.hasInfix "-p 112") (lib.splitString "\n" lines);
 in
 {
   testIptablesLetsAdvertisementsInOnTheInterfacesOfInstances = {
-    expr = lib.filter (lib.hasInfix "-p 112") (
-      lib.splitString "\n" most.networking.firewall.extraCommands
-    );
+    expr = rules most.networking.firewall.extraCommands;
     expected = [
-      "iptables -w -A nixos-fw -i eth2 -p 112 -d 224.0.0.18/32 -j nixos-fw-accept"
-      "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18/32 -j nixos-fw-accept"
+      "iptables -w -A nixos-fw -i eth2 -p 112 -d 224.0.0.18 -j nixos-fw-accept"
+      "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept"
     ];
   };
 
   testIptablesTakesTheRulesAwayAgain = {
-    expr = lib.filter (lib.hasInfix "-p 112") (
-      lib.splitString "\n" most.networking.firewall.extraStopCommands
-    );
+    expr = rules most.networking.firewall.extraStopCommands;
     expected = [
-      "iptables -w -D nixos-fw -i eth2 -p 112 -d 224.0.0.18/32 -j nixos-fw-accept 2>/dev/null || true"
-      "iptables -w -D nixos-fw -i eth1 -p 112 -d 224.0.0.18/32 -j nixos-fw-accept 2>/dev/null || true"
+      "iptables -w -D nixos-fw -i eth2 -p 112 -d 224.0.0.18 -j nixos-fw-accept 2>/dev/null || true"
+      "iptables -w -D nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept 2>/dev/null || true"
+    ];
+  };
+
+  testIptablesLetsInWhatAnInstanceHasAddressesOf = {
+    expr = rules whole.networking.firewall.extraCommands;
+    expected = [
+      "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept"
+      "ip6tables -w -A nixos-fw -i eth1 -p 112 -d ff02::12 -j nixos-fw-accept"
+      "ip6tables -w -A nixos-fw -i eth2 -p 112 -d ff02::12 -j nixos-fw-accept"
+    ];
+  };
+
+  # There is no chain for it.
+  testIptablesHasNoRuleOfIpv6OnAHostWithout = {
+    expr = rules withoutIpv6.networking.firewall.extraCommands;
+    expected = [ "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept" ];
+  };
+
+  # What is sent to it comes in on another interface than the one by which the way back is.
+  testAVirtualMacAddressIsNoReasonToDropPackets = {
+    expr = map (host: host.networking.firewall.checkReversePath == "loose") [
+      whole
+      least
+      withoutIpv6
+    ];
+    expected = [
+      true
+      false
+      false
     ];
   };
 
   testNftablesLetsAdvertisementsInOnTheInterfacesOfInstances = {
     expr = nftables.networking.firewall.extraInputRules;
     expected = ''
-      iifname { "eth1", "eth2" } ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
+      iifname "eth1" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
+      iifname "eth2" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
+      iifname "eth2" meta l4proto 112 ip6 daddr ff02::12 accept comment "services.vrrp.openFirewall"
     '';
   };
 

@@ -123,6 +123,88 @@ in
     };
   };
 
+  # Every word of an instance that `most` has no place for: both families, and all that goes with the
+  # addresses.
+  whole = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        source = "fe80::11";
+        startupDelay = "30s";
+        preemptDelay = 300;
+        announce = {
+          burst = 3;
+          refresh = "10m";
+          onLowerPriority = false;
+        };
+        virtualMac.sendFrom = "base";
+        virtualAddresses = [
+          "192.168.224.100/24"
+          {
+            address = "2001:db8::100/64";
+            device = "eth0";
+            scope = "link";
+            preferredLifetime = 0;
+            advertise = false;
+          }
+        ];
+        routes = [
+          {
+            destination = "default";
+            scope = 200;
+            nextHops = [
+              { gateway = "192.168.224.1"; }
+              {
+                gateway = "192.168.224.2";
+                weight = 2;
+              }
+            ];
+          }
+          {
+            destination = "2001:db8:1::/48";
+            gateway = "fe80::1";
+            device = "eth1";
+            metric = 4294967295;
+          }
+        ];
+        rules = [
+          {
+            from = "192.168.224.100/32";
+            table = 100;
+          }
+        ];
+      };
+      # The same number again is another virtual router.
+      instances.VI_2 = {
+        interface = "eth2";
+        virtualRouterId = 51;
+        virtualMac = true;
+        virtualAddresses = [ { address = "2001:db8:2::100/64"; } ];
+      };
+    };
+  };
+
+  # As `whole`, on a host without IPv6.
+  withoutIpv6 = host {
+    networking.enableIPv6 = false;
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualMac = false;
+        virtualAddresses = [
+          "192.168.224.100/24"
+          "2001:db8::100/64"
+        ];
+      };
+    };
+  };
+
   # As `most`, with the other firewall.
   nftables = host {
     networking.nftables.enable = true;
@@ -138,7 +220,10 @@ in
         VI_2 = {
           interface = "eth2";
           virtualRouterId = 52;
-          virtualAddresses = [ "192.168.198.100/24" ];
+          virtualAddresses = [
+            "192.168.198.100/24"
+            { address = "2001:db8::100/64"; }
+          ];
         };
       };
     };

@@ -80,8 +80,68 @@ in
       }
       (
         "services.vrrp.instances.VI_2.virtualRouterId is 51, which "
-        + "services.vrrp.instances.VI_1.virtualRouterId is already on eth1: "
+        + "services.vrrp.instances.VI_1.virtualRouterId is already on eth1 for IPv4: "
         + "choose another number, or put the addresses into that instance."
+      );
+
+  testTheFamiliesOfAnInterfaceAreDifferentVirtualRouters = {
+    expr = complaints {
+      instances.VI_1 = instance;
+      instances.VI_2 = instance // {
+        virtualAddresses = [ "2001:db8::100/64" ];
+      };
+    };
+    expected = [ ];
+  };
+
+  testTheSameVirtualRouterTwiceInOneOfTwoFamilies =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          virtualAddresses = [
+            "192.168.224.100/24"
+            "2001:db8::100/64"
+          ];
+        };
+        instances.VI_2 = instance // {
+          virtualAddresses = [ { address = "2001:db8::101/64"; } ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_2.virtualRouterId is 51, which "
+        + "services.vrrp.instances.VI_1.virtualRouterId is already on eth1 for IPv6: "
+        + "choose another number, or put the addresses into that instance."
+      );
+
+  testTheSameAddressAsTextAndAsObject =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          virtualAddresses = [
+            "2001:db8::100/64"
+            {
+              address = "2001:DB8::100";
+              device = "eth0";
+            }
+          ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.virtualAddresses: 2001:DB8::100 stands in "
+        + "services.vrrp.instances.VI_1.virtualAddresses already: keep one of them."
+      );
+
+  testIpv6WithVersion2 =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          version = 2;
+          virtualAddresses = [ "2001:db8::100/64" ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.virtualAddresses: version 2 of VRRP knows no IPv6: "
+        + "put these addresses into an instance of version 3."
       );
 
   testTheSameAddressTwiceInAnInstance =
@@ -227,6 +287,27 @@ in
 
   testAnInstanceWithoutAddresses = refused {
     instances.VI_1 = removeAttrs instance [ "virtualAddresses" ];
+  };
+
+  testAnAddressWithoutAnAddress = refused {
+    instances.VI_1 = instance // {
+      virtualAddresses = [ { device = "eth0"; } ];
+    };
+  };
+
+  testAVirtualMacAddressThatIsNeitherTruthNorObject = refused {
+    instances.VI_1 = instance // {
+      virtualMac = "virtual";
+    };
+  };
+
+  testAModeThatIsNone = refused {
+    instances.VI_1 = instance // {
+      authentication.hmac = {
+        keys."1".keyFile = "/run/secrets/vrrp";
+        mode = "off";
+      };
+    };
   };
 
   testATrackerOfTwoKinds = refused {
