@@ -103,16 +103,22 @@ impl Mirror {
     }
 
     /// Takes in what changed, and says what the engine should hear of it, if anything is new. What
-    /// is said of an IPv6 address puts the mirror [in doubt](Self::is_in_doubt) instead.
+    /// is said of an IPv6 address that is or was ours puts the mirror [in doubt](Self::is_in_doubt)
+    /// instead, where it contradicts what is known.
     pub fn apply(&mut self, event: Event) -> Option<Input<'static>> {
         match event {
-            Event::AddressAdded(interface, Held { address, .. })
-            | Event::AddressRemoved(interface, address)
-                if address.family() == Family::V6 =>
+            Event::AddressAdded(interface, held) if self.may_be_our_doing(interface, held) => {
+                let is_news = self.entry(interface, held.address).is_none();
+                self.in_doubt |= is_news && self.links.contains_key(&interface);
+                None
+            }
+            Event::AddressRemoved(interface, address)
+                if address.family() == Family::V6
+                    && self
+                        .entry(interface, address)
+                        .is_some_and(|known| known.ours) =>
             {
-                let is_there = matches!(event, Event::AddressAdded(..));
-                let knows_so = self.entry(interface, address).is_some() == is_there;
-                self.in_doubt |= !knows_so && self.links.contains_key(&interface);
+                self.in_doubt = true;
                 None
             }
             Event::Link(link) => self.put_link(link),
@@ -134,7 +140,8 @@ impl Mirror {
     /// Whether the kernel has to be asked for everything ([`replace`](Self::replace)), because of
     /// an IPv6 address something else was told than is known.
     ///
-    /// What the kernel tells of an IPv6 address does not say who changed it, and an address that
+    /// Addresses of others are believed at once, so that hosts on which many come and go are not
+    /// looked at for each. What the kernel tells of an IPv6 address does not say who changed it, and an address that
     /// was added is told of later, by a work queue (addrconf_dad_work). So it may be our own
     /// change before the last one, and only by asking it is known what is there.
     pub const fn is_in_doubt(&self) -> bool {
@@ -333,6 +340,14 @@ impl Mirror {
         known
             .is_none_or(|known| known.ours != ours)
             .then(|| address_added(interface, held.address, ours))
+    }
+
+    /// Whether an IPv6 address that the kernel tells of may be one that we added ourselves: it, or
+    /// what is known of it, bears our mark, or this kernel keeps none.
+    fn may_be_our_doing(&self, interface: InterfaceIndex, held: Held) -> bool {
+        let known = self.entry(interface, held.address);
+        held.address.family() == Family::V6
+            && (held.ours || !self.marks || known.is_some_and(|known| known.ours))
     }
 
     /// Whether an address is ours, of which the kernel says `held` and we knew `known`.

@@ -155,33 +155,50 @@ fn a_dump_tells_what_was_missed() {
 }
 
 #[test]
-fn an_event_of_an_ipv6_address_is_no_news_and_a_reason_to_look_when_it_contradicts() {
-    let address = address_of("2001:db8::9/64");
-    let removed = Event::AddressRemoved(ETH, address);
-    let mut mirror = started(&["2001:db8::9/64"]);
+fn an_event_of_an_ipv6_address_of_ours_is_no_news_and_a_reason_to_look_when_it_contradicts() {
+    let ours = || {
+        let mut dump = dump_of(&["2001:db8::9/64"]);
+        dump.addresses[0].1.ours = true;
+        dump
+    };
+    let removed = |text| Event::AddressRemoved(ETH, address_of(text));
+    let mut mirror = Mirror::new();
+    mirror.replace(ours());
     for (event, doubt) in [
-        (added("2001:db8::9/64", false), false),
+        (added("2001:db8::9/64", true), false),
         (added("2001:db8::8/64", true), true),
-        (removed.clone(), true),
-        (
-            Event::AddressRemoved(ETH, address_of("2001:db8::8/64")),
-            false,
-        ),
-        (added("2001:db8::9/128", false), true),
+        (removed("2001:db8::9/64"), true),
+        (removed("2001:db8::8/64"), false),
+        (added("2001:db8::9/128", true), true),
     ] {
         assert!(mirror.apply(event.clone()).is_none());
         assert_eq!(mirror.is_in_doubt(), doubt, "{event:?}");
         assert_eq!(order(&mirror), ["2001:db8::9/64"], "it believes nothing");
-        let looked = mirror.replace(dump_of(&["2001:db8::9/64"]));
+        let looked = mirror.replace(ours());
         assert!(looked.is_empty() && !mirror.is_in_doubt());
     }
     // Who looks finds out.
-    mirror.apply(removed);
+    mirror.apply(removed("2001:db8::9/64"));
     let inputs = mirror.replace(dump_of(&[]));
+    let gone = address_of("2001:db8::9/64");
     assert!(
-        matches!(inputs[..], [Input::AddressRemoved { address: gone, .. }] if gone == address),
+        matches!(inputs[..], [Input::AddressRemoved { address, .. }] if address == gone),
         "{inputs:?}"
     );
+}
+
+#[test]
+fn an_ipv6_address_of_others_is_believed_at_once_where_the_kernel_keeps_marks() {
+    for marks in [true, false] {
+        let mut mirror = started(&[]);
+        mirror.marks = marks;
+        let news = mirror.apply(added("2001:db8::9/64", false));
+        assert_eq!(news.is_some(), marks);
+        assert_eq!(mirror.is_in_doubt(), !marks);
+    }
+    let mut mirror = started(&["2001:db8::9/64"]);
+    let gone = Event::AddressRemoved(ETH, address_of("2001:db8::9/64"));
+    assert!(mirror.apply(gone).is_some() && !mirror.is_in_doubt());
 }
 
 #[test]
