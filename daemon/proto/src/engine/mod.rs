@@ -263,6 +263,9 @@ impl Engine {
                     && seat
                         .is_some_and(|seat| self.spares_foreign(id, &self.slots[id].seats[seat]));
                 let slot = &mut self.slots[id];
+                if let Some(seat) = seat.filter(|_| spared) {
+                    slot.seats[seat].spared_foreign = true;
+                }
                 if slot.router.state() != State::Master && !spared {
                     slot.counters.strays += 1;
                     let router = Arc::clone(&slot.name);

@@ -117,6 +117,22 @@ fn what_was_left_alone_leaves_when_the_host_has_another_address() {
 }
 
 #[test]
+fn what_is_left_alone_in_fault_leaves_when_the_host_has_another_address() {
+    let mut params = routers([("VI_1", vi_1())]);
+    params.trackers.insert("check".into(), probed(1, 1));
+    let router = params.routers.get_mut("VI_1").unwrap();
+    router.tracks = vec![tracked("check", Effect::Fault)];
+    let mut node = Node::running(params);
+    // Since then nothing was wanted of the kernel.
+    node.probe("check", false);
+    node.give(removed(ETH1, own(ETH1)));
+    assert_eq!(node.give(added(ETH1, "192.168.224.100/24", false)), [""; 0]);
+    let lines = node.give(added(ETH1, "192.168.224.7/24", false));
+    assert_eq!(lines, ["on 2 hold [], release [192.168.224.100/24]"]);
+    assert_eq!(node.give(added(ETH1, "192.168.224.8/24", false)), [""; 0]);
+}
+
+#[test]
 fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let mut unplugged = link(ETH1, "eth1");
