@@ -10,6 +10,8 @@ use std::os::fd::{AsRawFd, OwnedFd};
 
 use nix::sys::socket::{MsgFlags, send};
 
+use vrrp_proto::Family;
+
 use crate::batch;
 use crate::mirror::{Dump, Event, Mirror};
 use crate::netlink::{self, Message, NLMSG_ERROR};
@@ -166,10 +168,14 @@ impl Requests {
     }
 }
 
-/// Whether a refusal says that what was asked for is so anyway.
+/// Whether a refusal says that what was asked for is so anyway. An IPv6 address that is there and not
+/// known of is one that somebody else put there and that is still checked for duplicates, or is one:
+/// it may be of no use for ever.
 fn is_done_already(change: &Change, error: &io::Error) -> bool {
     match (change, error.raw_os_error()) {
-        (Change::Add { .. }, Some(error)) => error == libc::EEXIST,
+        (Change::Add { address, .. }, Some(error)) => {
+            error == libc::EEXIST && address.family() == Family::V4
+        }
         (Change::Delete { .. }, Some(error)) => {
             matches!(error, libc::EADDRNOTAVAIL | libc::ENODEV)
         }

@@ -1,5 +1,6 @@
 //! Requests, monitor, mirror and cleanup.
 
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -445,12 +446,17 @@ impl Node {
     }
 }
 
-/// Ours sorted, and the others as they come.
+/// Ours sorted, and the others as they come, but for those of IPv6: the kernel has these in an order of
+/// its own.
 fn ours_and_others(addresses: impl IntoIterator<Item = Held>) -> [Vec<InterfaceAddress>; 2] {
     let (ours, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|held| held.ours);
     let addresses = |held: Vec<Held>| held.into_iter().map(|held| held.address).collect();
-    let [mut ours, others]: [Vec<_>; 2] = [addresses(ours), addresses(others)];
+    let [mut ours, mut others]: [Vec<_>; 2] = [addresses(ours), addresses(others)];
     ours.sort();
+    others.sort_by_key(|address: &InterfaceAddress| match address.address {
+        IpAddr::V4(_) => None,
+        ipv6 @ IpAddr::V6(_) => Some(ipv6),
+    });
     [ours, others]
 }
 
