@@ -6,6 +6,7 @@
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
+use vrrp_proto::params::Peer;
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{Family, InterfaceAddress, Priority, Version};
 
@@ -25,6 +26,8 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     trackers_are_defined(config, problems);
     authentication_fits_the_version(config, problems);
     families_fit(config, problems);
+    peers_are_others(config, problems);
+    peers_are_distinct(config, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
@@ -147,6 +150,55 @@ fn families_fit(config: &Config, problems: &mut Findings) {
                     Family::of(source.0)
                 ),
             );
+        }
+    }
+}
+
+/// The peers of `instance` that could be read, with their paths.
+fn peers_of<'c>(
+    path: &Path,
+    instance: &'c Instance,
+) -> impl Iterator<Item = (Path, &'c Peer)> + use<'c> {
+    let path = path.key("unicast").key("peers");
+    let unicast = instance.unicast.value().into_iter();
+    unicast
+        .flat_map(move |unicast| elements(path.clone(), &unicast.peers))
+        .map(|(path, peer)| (path, &peer.0))
+}
+
+/// A peer is another host, by an address that stays there.
+fn peers_are_others(config: &Config, problems: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let virtual_addresses: BTreeSet<_> = addresses_of(&path, instance)
+            .map(|(_, address)| address.address)
+            .collect();
+        for (path, peer) in peers_of(&path, instance) {
+            let Peer::Address(peer) = peer else { continue };
+            if instance.source.value().is_some_and(|own| own.0 == *peer) {
+                let message = "is this host's own address, the \"source\": name the other hosts";
+                problems.add(&path, message);
+            }
+            if virtual_addresses.contains(peer) {
+                problems.add(
+                    &path,
+                    "is a virtual address, which this host may come to hold: name the other host by \
+                     an address that it always has",
+                );
+            }
+        }
+    }
+}
+
+fn peers_are_distinct(config: &Config, problems: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let mut first = BTreeMap::new();
+        for (path, peer) in peers_of(&path, instance) {
+            if let Some(other) = first.get(&peer) {
+                let message = format!("{other} is the same peer: keep one of them");
+                problems.add(&path, message);
+            } else {
+                first.insert(peer, path);
+            }
         }
     }
 }

@@ -26,6 +26,7 @@ mod schema;
 mod secret;
 mod suggest;
 mod tree;
+mod unicast;
 mod value;
 mod virtual_mac;
 

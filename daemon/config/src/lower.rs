@@ -28,6 +28,7 @@ use crate::model::{
 use crate::problem::{Findings, Path};
 use crate::routing::{Around, Seen};
 use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
+use crate::unicast::check_families;
 use crate::value::Whole;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
 
@@ -263,6 +264,10 @@ impl Lowering<'_> {
             }))
         });
         let source = instance.source.optional()?;
+        let unicast = match instance.unicast.optional()? {
+            None => None,
+            Some(unicast) => Some(unicast.lower(&path.key("unicast"), self.findings)?),
+        };
         let routing = {
             // What is wrong with them is found without an interface and addresses, too.
             let none = Arc::default();
@@ -280,7 +285,7 @@ impl Lowering<'_> {
         });
         let virtual_mac = virtual_mac.map_or(Some(None), |lowered| lowered.map(Some))?;
         let ((addresses, options), (routes, rules)) = (addresses?, routing?);
-        Some(RouterParams {
+        let router = RouterParams {
             version: instance.version.value()?.0,
             priority: instance.priority.value()?.0,
             interval: interval?,
@@ -294,11 +299,14 @@ impl Lowering<'_> {
             tracks: tracks?,
             options: Arc::new(options),
             source: source.map(|source| source.0),
+            unicast,
             virtual_mac,
             routes,
             rules,
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
-        })
+        };
+        check_families(&path.key("unicast"), &router, self.findings);
+        Some(router)
     }
 
     fn delay(&mut self, path: &Path, span: &Given<Span>) -> Option<Duration> {

@@ -20,6 +20,7 @@ use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::routing::{Route, Rule};
+use crate::unicast::Unicast;
 use crate::value::{Burst, Count, InterfaceName, KeyText, Pace, PasswordText, Weight, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
@@ -171,6 +172,10 @@ pub(crate) struct Instance {
     /// address (section 5.1.2.1).
     #[serde(default)]
     pub(crate) source: Given<PlainAddress>,
+    /// With whom it speaks instead of with the group, for networks that forward no multicast.
+    /// Default: with the group, and so with everybody on the network (RFC 9568 section 5.1).
+    #[serde(default)]
+    pub(crate) unicast: Given<Unicast>,
     /// The addresses that the master holds, 1 to 4096, as ADDRESS/PREFIX or as objects. Without a
     /// prefix it is /32, or /128. Addresses of both families move together; to the protocol they are
     /// two virtual routers, and those of IPv6 need version 3. An advertisement lists 255 IPv4 or 89

@@ -92,6 +92,7 @@ fn the_example_of_the_design_is_understood() {
                     ],
                     options: {},
                     source: None,
+                    unicast: None,
                     virtual_mac: None,
                     announce: Announcements {
                         burst: 1,

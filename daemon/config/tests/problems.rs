@@ -65,7 +65,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "virtualMac", "source", "virtualAddresses", "routes" or "rules""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "virtualMac", "source", "unicast", "virtualAddresses", "routes" or "rules""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -161,6 +161,57 @@ fn a_virtual_mac_address_is_used_or_not_or_so() {
     instances.VI_1.virtualMac.sendFrom = "eth0": must be "virtual" or "base"
     instances.VI_1.virtualMac.from: unknown key: here may be "sendFrom"
     "#);
+}
+
+#[test]
+fn peers_are_other_hosts_each_once() {
+    let unicast = |entries: &str| problems_of_instance(&format!(r#""unicast": {{ {entries} }}"#));
+    assert_snapshot!(unicast(""), @r#"instances.VI_1.unicast.peers: missing: write "peers": ["192.168.224.12"]"#);
+    assert_snapshot!(unicast(r#""peers": []"#), @r#"instances.VI_1.unicast.peers = []: must not be empty: name the other hosts, or leave "unicast" out"#);
+    assert_snapshot!(unicast(r#""peers": ["192.0.2.12", "192.0.2.12", "a.example", "a.example"]"#), @r#"
+    instances.VI_1.unicast.peers[1] = "192.0.2.12": instances.VI_1.unicast.peers[0] is the same peer: keep one of them
+    instances.VI_1.unicast.peers[3] = "a.example": instances.VI_1.unicast.peers[2] is the same peer: keep one of them
+    "#);
+    assert_snapshot!(unicast(r#""peers": ["10.0.0.300", "0.0.0.0", "224.0.0.18", "192.0.2.12/24", "fe80::12%eth1", "-a"]"#), @r#"
+    instances.VI_1.unicast.peers[0] = "10.0.0.300": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
+    instances.VI_1.unicast.peers[1] = "0.0.0.0": must be an address that a host can have
+    instances.VI_1.unicast.peers[2] = "224.0.0.18": must be an address that a host can have
+    instances.VI_1.unicast.peers[3] = "192.0.2.12/24": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
+    instances.VI_1.unicast.peers[4] = "fe80::12%eth1": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
+    instances.VI_1.unicast.peers[5] = "-a": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
+    "#);
+    assert_snapshot!(unicast(r#""peers": ["192.0.2.1"]"#), @r#"instances.VI_1.unicast.peers[0] = "192.0.2.1": is a virtual address, which this host may come to hold: name the other host by an address that it always has"#);
+    assert_snapshot!(unicast(r#""peers": ["192.0.2.12"], "ttl": 0, "minTtl": 256"#), @"
+    instances.VI_1.unicast.ttl = 0: must be 1 to 255
+    instances.VI_1.unicast.minTtl = 256: must be 1 to 255
+    ");
+    assert_snapshot!(unicast(r#""peers": ["192.0.2.12"], "source": "192.0.2.11""#), @r#"instances.VI_1.unicast.source: unknown key: here may be "peers", "ttl" or "minTtl""#);
+    assert_snapshot!(problems_of_instance(r#""unicast": ["192.0.2.12"]"#), @"instances.VI_1.unicast: must be an object, not a list");
+    assert_snapshot!(
+        problems_of_instance(r#""source": "192.0.2.11", "unicast": { "peers": ["192.0.2.12", "192.0.2.11"] }"#),
+        @r#"instances.VI_1.unicast.peers[1] = "192.0.2.11": is this host's own address, the "source": name the other hosts"#
+    );
+    let many: Vec<String> = (0..=255).map(|n| format!(r#""host{n}.example""#)).collect();
+    let text = unicast(&format!(r#""peers": [{}]"#, many.join(", ")));
+    assert_snapshot!(text.split("]: ").last().unwrap(), @"instances.VI_1.unicast.peers: must be at most 255 peers, these are 256");
+}
+
+#[test]
+fn each_family_has_peers() {
+    let both = r#""192.0.2.1/24", "2001:db8::1/64""#;
+    let unicast = |peers: &str, addresses: &str| {
+        problems_of_addresses(
+            &format!(r#""unicast": {{ "peers": [{peers}] }},"#),
+            addresses,
+        )
+    };
+    assert_snapshot!(unicast(r#""192.0.2.12", "fe80::12""#, r#""192.0.2.1/24""#), @r#"instances.VI_1.unicast.peers[1] = "fe80::12": the instance has no IPv6 address to be advertised to it: leave it out, or name its other address"#);
+    assert_snapshot!(unicast(r#""192.0.2.12""#, both), @"instances.VI_1.unicast.peers: nobody would hear of the IPv6 addresses: name the IPv6 addresses of the other hosts too");
+    assert_eq!(unicast(r#""192.0.2.12", "fe80::12""#, both), "no problem");
+    assert_eq!(unicast(r#""192.0.2.12", "a.example""#, both), "no problem");
+    // What is not advertised needs nobody who hears it.
+    let unadvertised = r#""192.0.2.1/24", { "address": "2001:db8::1/64", "advertise": false }"#;
+    assert_eq!(unicast(r#""192.0.2.12""#, unadvertised), "no problem");
 }
 
 #[test]

@@ -111,6 +111,7 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
         version: Version::V3,
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
+        hop_limit: HOP_LIMIT,
     }];
     for interval in [AdvertInterval::DEFAULT, its_own] {
         let passes = passwords.into_iter().flatten().map(Auth::Pass);
@@ -118,6 +119,7 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
             version: Version::V2,
             interval,
             auth,
+            hop_limit: HOP_LIMIT,
         }));
     }
     expectations

@@ -2,15 +2,15 @@
 //! section 5.1).
 //!
 //! A socket is bound to its interface by number, so that it survives a rename, and receives what is
-//! sent to the group there, except for messages to VRIDs that nobody here serves and for what the
-//! socket itself sends. It judges nothing else: TTL and all the rest go to the engine.
+//! sent to the group there or to the host itself, except for messages to VRIDs that nobody here serves
+//! and for what the socket itself sends. It judges nothing else: TTL and all the rest go to the engine.
 //!
 //! Messages to be sent are queued, and leave together when the loop flushes. The header in front of
 //! them is our own, because a router sends from the interface's primary address, and one socket
 //! serves routers with different ones.
 
 use std::io::{self, IoSlice};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
@@ -48,14 +48,13 @@ pub struct AdvertSocket {
     socket: Socket,
     interface: InterfaceIndex,
     family: Family,
-    /// The group, as an address to send to.
-    group: Destination,
     queue: Vec<Queued>,
 }
 
 #[derive(Debug)]
 struct Queued {
     source: IpAddr,
+    to: Destination,
     header: Header,
     message: Arc<[u8]>,
 }
@@ -77,8 +76,8 @@ impl Header {
 }
 
 impl AdvertSocket {
-    /// A socket that sends to and receives from the group of `family` on `interface`, and receives
-    /// only what is for one of `vrids`.
+    /// A socket that sends on `interface`, and receives what comes in there for the group of `family`
+    /// or for an address of the host, of it only what is for one of `vrids`.
     ///
     /// # Errors
     ///
@@ -123,7 +122,6 @@ impl AdvertSocket {
             socket,
             interface,
             family,
-            group: group_on(family, interface),
             queue: Vec::with_capacity(ROUTERS),
         })
     }
@@ -169,15 +167,32 @@ impl AdvertSocket {
         sys::overflowed(self.socket.as_fd())
     }
 
-    /// Puts `message` into the batch that [`flush`](Self::flush) sends.
-    pub fn queue(&mut self, source: impl Into<IpAddr>, message: Arc<[u8]>) {
-        let source = source.into();
-        let header = match source {
-            IpAddr::V4(source) => Header::V4(ipv4::header(source, message.len())),
-            IpAddr::V6(source) => Header::V6(ipv6::header(source, message.len())),
+    /// Puts `message` to `destination`, the group or a peer of the same family as `source`, into the
+    /// batch that [`flush`](Self::flush) sends; `hop_limit` is its TTL. By way of a gateway or not, it
+    /// leaves through the socket's interface.
+    pub fn queue(
+        &mut self,
+        source: impl Into<IpAddr>,
+        destination: impl Into<IpAddr>,
+        hop_limit: u8,
+        message: Arc<[u8]>,
+    ) {
+        let (source, length) = (source.into(), message.len());
+        let (header, to) = match (source, destination.into()) {
+            (IpAddr::V4(source), IpAddr::V4(destination)) => (
+                Header::V4(ipv4::header(source, destination, hop_limit, length)),
+                to_ipv4(destination),
+            ),
+            (IpAddr::V6(source), IpAddr::V6(destination)) => (
+                Header::V6(ipv6::header(source, destination, hop_limit, length)),
+                to_ipv6(destination, self.interface),
+            ),
+            // Nobody is of another family than the packets to it.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
         };
         self.queue.push(Queued {
             source,
+            to,
             header,
             message,
         });
@@ -196,7 +211,7 @@ impl AdvertSocket {
                     IoSlice::new(queue[number].header.bytes()),
                     IoSlice::new(&queue[number].message),
                 ],
-                to: &self.group,
+                to: &queue[number].to,
             },
             |number, error| failed(queue[number].source, error),
         );
@@ -229,32 +244,33 @@ fn prepare_v6(socket: &Socket, interface: InterfaceIndex) -> io::Result<()> {
     socket.set_recv_hoplimit_v6(true)
 }
 
-/// The group of a family, on an interface.
-fn group_on(family: Family, interface: InterfaceIndex) -> Destination {
-    #[expect(clippy::cast_possible_truncation, reason = "2 and 10")]
-    const FAMILIES: [libc::sa_family_t; 2] = [
-        libc::AF_INET as libc::sa_family_t,
-        libc::AF_INET6 as libc::sa_family_t,
-    ];
-    match family {
-        Family::V4 => Destination::Ipv4(libc::sockaddr_in {
-            sin_family: FAMILIES[0],
-            sin_port: 0,
-            sin_addr: libc::in_addr {
-                s_addr: u32::from_ne_bytes(GROUP_V4.octets()),
-            },
-            sin_zero: [0; 8],
-        }),
-        Family::V6 => Destination::Ipv6(libc::sockaddr_in6 {
-            sin6_family: FAMILIES[1],
-            sin6_port: 0,
-            sin6_flowinfo: 0,
-            sin6_addr: libc::in6_addr {
-                s6_addr: GROUP_V6.octets(),
-            },
-            sin6_scope_id: interface.0,
-        }),
-    }
+/// An IPv4 address to send to.
+fn to_ipv4(address: Ipv4Addr) -> Destination {
+    #[expect(clippy::cast_possible_truncation, reason = "2")]
+    const FAMILY: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
+    Destination::Ipv4(libc::sockaddr_in {
+        sin_family: FAMILY,
+        sin_port: 0,
+        sin_addr: libc::in_addr {
+            s_addr: u32::from_ne_bytes(address.octets()),
+        },
+        sin_zero: [0; 8],
+    })
+}
+
+/// An IPv6 address to send to, on an interface where it is one of a link.
+fn to_ipv6(address: Ipv6Addr, interface: InterfaceIndex) -> Destination {
+    #[expect(clippy::cast_possible_truncation, reason = "10")]
+    const FAMILY: libc::sa_family_t = libc::AF_INET6 as libc::sa_family_t;
+    Destination::Ipv6(libc::sockaddr_in6 {
+        sin6_family: FAMILY,
+        sin6_port: 0,
+        sin6_flowinfo: 0,
+        sin6_addr: libc::in6_addr {
+            s6_addr: address.octets(),
+        },
+        sin6_scope_id: interface.0,
+    })
 }
 
 fn no_such_interface() -> io::Error {

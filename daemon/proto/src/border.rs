@@ -58,6 +58,15 @@ pub enum Input<'a> {
         /// What it said, for people: one line.
         detail: Arc<str>,
     },
+    /// The addresses that a name among the peers of a router stands for now: see
+    /// [`NodeParams::peer_names`]. Repeating it changes nothing. Nobody who asks in vain says so: a
+    /// name keeps its last addresses until it has others.
+    Resolved {
+        /// The name.
+        name: &'a str,
+        /// Its addresses, of both families.
+        addresses: &'a [IpAddr],
+    },
     /// Whether the kernel can be made to refuse packets to addresses: `None`, or why not. So it is
     /// until the contrary is said; it matters to routers that do not
     /// [accept](crate::params::RouterParams::accepts).
@@ -100,7 +109,7 @@ pub struct Packet<'a> {
     pub interface: InterfaceIndex,
     /// The sender.
     pub source: IpAddr,
-    /// The receiver: the multicast group.
+    /// The receiver: the multicast group, or an address of this host.
     pub destination: IpAddr,
     /// TTL or hop limit as received.
     pub hop_limit: u8,
@@ -114,14 +123,16 @@ pub struct Packet<'a> {
 /// virtual address as its source, or lead to a gateway that nothing else makes a neighbour.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send this message, with hop limit 255.
+    /// Send this message.
     Advertise {
         /// On which interface.
         interface: InterfaceIndex,
         /// The address to send it from.
         source: IpAddr,
-        /// The address to send it to: the group of its family.
+        /// The address to send it to: the group of its family, or a peer.
         destination: IpAddr,
+        /// The TTL or hop limit to send it with.
+        hop_limit: u8,
         /// The hardware address to send it from, when that is not the interface's own.
         mac: Option<MacAddress>,
         /// The VRRP message.

@@ -1,8 +1,10 @@
 //! What the engine is told to run: the checked configuration in the protocol's own types.
 
+mod unicast;
+
 use core::net::{IpAddr, Ipv4Addr};
 use core::time::Duration;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -13,6 +15,8 @@ use crate::types::{
     Version, Vrid,
 };
 use crate::wire::hmac::{Key, KeyId};
+
+pub use self::unicast::{Peer, Unicast};
 
 /// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,12 @@ impl NodeParams {
     /// Whether packets to the addresses of any router are not to be accepted.
     pub fn refuses(&self) -> bool {
         self.routers.values().any(|router| !router.accepts())
+    }
+
+    /// The names of peers whose addresses are to be found out, each once.
+    pub fn peer_names(&self) -> BTreeSet<Arc<str>> {
+        let unicast = self.routers.values().filter_map(|r| r.unicast.as_ref());
+        unicast.flat_map(Unicast::names).cloned().collect()
     }
 }
 
@@ -67,6 +77,8 @@ pub struct RouterParams {
     /// The address to send from in its family, which the host has on any interface; else the
     /// primary IPv4 address or the link-local IPv6 address of the interface.
     pub source: Option<IpAddr>,
+    /// With whom it speaks instead of with the group.
+    pub unicast: Option<Unicast>,
     /// The virtual MAC address, when its addresses are to be behind that (RFC 9568 section 7.3) and
     /// not behind the interface's own.
     pub virtual_mac: Option<VirtualMac>,
@@ -179,6 +191,7 @@ impl RouterParams {
             addresses,
             options: Arc::new(BTreeMap::new()),
             source: None,
+            unicast: None,
             virtual_mac: None,
             announce: Announcements::DEFAULT,
             tracks: Vec::new(),
@@ -220,13 +233,14 @@ impl RouterParams {
         Some(&virtual_mac.devices[family as usize])
     }
 
-    /// The hardware address that advertisements are sent from, when that is not the interface's.
+    /// The hardware address that advertisements are sent from, when that is not the interface's: by
+    /// unicast it always is, because the kernel has to find out where the peers are.
     pub fn sending_mac(&self, family: Family) -> Option<MacAddress> {
         let sends = self
             .virtual_mac
             .as_ref()
             .is_some_and(|virtual_mac| virtual_mac.sends);
-        sends.then(|| MacAddress::of_virtual_router(family, self.vrid))
+        (sends && self.unicast.is_none()).then(|| MacAddress::of_virtual_router(family, self.vrid))
     }
 
     fn advertises(&self, address: IpAddr) -> bool {

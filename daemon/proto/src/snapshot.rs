@@ -72,6 +72,9 @@ pub struct RouterStatus {
     /// How it stands with authentication by HMAC, where that is configured.
     #[serde(default)]
     pub hmac: Option<HmacStatus>,
+    /// With whom it speaks, where that is not the group.
+    #[serde(default)]
+    pub unicast: Option<UnicastStatus>,
     /// What it counted.
     pub counters: Counters,
     /// Its last transitions, oldest first.
@@ -139,6 +142,28 @@ pub struct SenderStatus {
     pub key: KeyId,
     /// By how many seconds its wall clock was ahead of ours then, negative when behind.
     pub ahead: i64,
+}
+
+/// Advertisements to peers instead of the group.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnicastStatus {
+    /// The other hosts.
+    pub peers: Vec<UnicastPeerStatus>,
+    /// The TTL or hop limit that it sends with.
+    pub ttl: u8,
+    /// The least TTL or hop limit that it believes.
+    pub min_ttl: u8,
+}
+
+/// One of the peers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnicastPeerStatus {
+    /// The name or the address in the configuration.
+    pub peer: String,
+    /// Its addresses: none while nobody knows what the name stands for.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// One transition of the past.

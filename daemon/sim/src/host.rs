@@ -916,6 +916,7 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
         | Input::Packet(_)
         | Input::Probe { .. }
         | Input::Refusal(_)
+        | Input::Resolved { .. }
         | Input::Overrun
         | Input::WallClock(_)
         | Input::Tick

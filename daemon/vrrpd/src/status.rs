@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
-use vrrp_proto::snapshot::{HmacStatus, RouterStatus, Snapshot, TrackerStatus};
+use vrrp_proto::snapshot::{
+    HmacStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
+};
 
 use crate::cli::StatusOptions;
 use crate::{Failed, print};
@@ -65,6 +67,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
         if let Some(hmac) = &instance.hmac {
             let _ = writeln!(text, "  {}", signatures(hmac));
+        }
+        if let Some(unicast) = &instance.unicast {
+            let _ = writeln!(text, "  {}", peers(unicast));
         }
         // They are there while it is master.
         for route in &instance.routes {
@@ -154,6 +159,20 @@ fn signatures(hmac: &HmacStatus) -> String {
         }
     }
     text
+}
+
+/// Whom it speaks with, and what names stand for.
+fn peers(unicast: &UnicastStatus) -> String {
+    let peer = |peer: &UnicastPeerStatus| {
+        let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
+        match &*addresses {
+            [address] if *address == peer.peer => peer.peer.clone(),
+            [] => format!("{} (no address known)", peer.peer),
+            addresses => format!("{} ({})", peer.peer, addresses.join(" ")),
+        }
+    };
+    let peers: Vec<String> = unicast.peers.iter().map(peer).collect();
+    format!("unicast: with {}", peers.join(", "))
 }
 
 /// What else deserves a look: only what is not zero.

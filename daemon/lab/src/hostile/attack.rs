@@ -86,8 +86,7 @@ impl Attack {
     /// The frames, from `source` to `destination`.
     pub(crate) fn frames(self, source: [u8; 6], destination: [u8; 6]) -> Result<Vec<Vec<u8>>> {
         let frame = |sender, ttl, message: &[u8]| {
-            let mut header = ipv4::header(sender, message.len());
-            header[8] = ttl;
+            let header = ipv4::header(sender, GROUP_V4, ttl, message.len());
             ipv4_frame(destination, source, &[&header[..], message].concat())
         };
         let strongest = advert(Version::V3, VRID, STRONGEST, Auth::None)?;
@@ -165,6 +164,7 @@ fn is_right(message: &[u8], sender: Ipv4Addr) -> bool {
         version: Version::V3,
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
+        hop_limit: HOP_LIMIT,
     };
     Advert::parse(&packet, &expected).is_ok()
 }

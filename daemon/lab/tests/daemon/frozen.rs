@@ -9,7 +9,7 @@ use serde_json::json;
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Error, Filter, Moment, Result, Signal, held_twice, ipv4_frame};
 use vrrp_proto::State::{Backup, Master};
-use vrrp_proto::wire::ipv4;
+use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, ipv4};
 
 use crate::common::{
     INTERVAL, LATE, SOON, Station, VIP, assert_rhythm, down_interval, instance, only, with,
@@ -208,7 +208,12 @@ fn roomy(station: &Station) -> Result<bool> {
 /// A frame from one card to that of a station, with an advertisement whose checksum is wrong.
 fn junk(source: [u8; 6], to: &Station) -> Result<Vec<u8>> {
     let message = [0x31, 51, 254, 0, 0, 100, 0, 0];
-    let header = ipv4::header(Ipv4Addr::new(192, 168, 224, 66), message.len());
+    let header = ipv4::header(
+        Ipv4Addr::new(192, 168, 224, 66),
+        GROUP_V4,
+        HOP_LIMIT,
+        message.len(),
+    );
     let packet = [&header[..], &message].concat();
     Ok(ipv4_frame(to.host.mac("ens33")?, source, &packet))
 }

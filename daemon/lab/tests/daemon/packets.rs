@@ -15,7 +15,7 @@ use vrrp_lab::{Error, Filter, Frame, Host, Moment, Result, ipv4_frame};
 use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{
-    self, AddressList, Auth, ChecksumForm, DropCause, Expected, GROUP_V4, ipv4,
+    self, AddressList, Auth, ChecksumForm, DropCause, Expected, GROUP_V4, HOP_LIMIT, ipv4,
 };
 use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version, Vrid};
 
@@ -300,6 +300,7 @@ fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
         version: Version::V3,
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
+        hop_limit: HOP_LIMIT,
     };
     match wire::Advert::parse(&packet, &expected) {
         Ok(received) => Ok(received.checksum),
@@ -423,8 +424,7 @@ impl Forged {
     }
 
     fn packet(&self, source: Ipv4Addr) -> Vec<u8> {
-        let mut header = ipv4::header(source, self.message.len());
-        header[8] = self.ttl;
+        let header = ipv4::header(source, GROUP_V4, self.ttl, self.message.len());
         [&header[..], &self.message].concat()
     }
 

@@ -1,7 +1,7 @@
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
-use vrrp_proto::wire::ipv4;
+use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, ipv4};
 
 use super::*;
 
@@ -116,7 +116,7 @@ fn vrids() -> impl Iterator<Item = Vrid> {
 
 /// An IPv4 packet with `options` bytes of options, and the beginning of an advertisement.
 fn packet(vrid: u8, options: u8) -> Vec<u8> {
-    let mut header = ipv4::header(Ipv4Addr::LOCALHOST, 8).to_vec();
+    let mut header = ipv4::header(Ipv4Addr::LOCALHOST, GROUP_V4, HOP_LIMIT, 8).to_vec();
     header[0] += options / 4;
     header.resize(header.len() + usize::from(options), 0xff);
     [&header[..], &[0x31, vrid, 100, 1, 0, 100, 0, 0]].concat()

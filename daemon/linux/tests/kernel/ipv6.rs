@@ -8,7 +8,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch};
 use vrrp_proto::params::AddressForm;
-use vrrp_proto::wire::GROUP_V6;
+use vrrp_proto::wire::{GROUP_V4, GROUP_V6, HOP_LIMIT};
 use vrrp_proto::{AddressLabel, Family, MacAddress};
 
 use crate::addresses::Node;
@@ -28,6 +28,7 @@ crate::tests! {
     a_packet_is_received_with_all_that_its_header_says,
     only_packets_for_served_vrids_are_received,
     a_hop_limit_other_than_255_is_seen,
+    a_packet_to_a_peer_arrives_with_its_own_hop_limit,
     what_we_send_does_not_come_back,
     both_families_are_heard_beside_each_other,
     neighbours_are_answered_while_the_address_is_there,
@@ -239,7 +240,7 @@ fn an_interface_that_goes_down_loses_its_addresses() {
 fn a_packet_is_received_with_all_that_its_header_says() {
     let (near, far) = pair_v6();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V6, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     let mut batch = ReceiveBatch::new();
     wait(&receiver);
@@ -259,7 +260,7 @@ fn only_packets_for_served_vrids_are_received() {
     let (near, far) = pair_v6();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[1, 51, 254]));
     let witness = open(&far, &[255]);
-    (0..=255).for_each(|vrid| sender.queue(SOURCE, message(vrid, 0)));
+    (0..=255).for_each(|vrid| sender.queue(SOURCE, GROUP_V6, HOP_LIMIT, message(vrid, 0)));
     flush(&mut sender);
     assert_eq!(receive(&witness, 1), [(255, 0)], "the last of them");
     assert_eq!(receive(&receiver, 0), [(1, 0), (51, 0), (254, 0)]);
@@ -285,11 +286,29 @@ fn a_hop_limit_other_than_255_is_seen() {
     assert_eq!(hop_limits, [64]);
 }
 
+fn a_packet_to_a_peer_arrives_with_its_own_hop_limit() {
+    let (near, far) = pair_v6();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    let pairs = [("fe80::1", "fe80::2"), ("2001:db8::1", "2001:db8::2")];
+    for (source, peer) in pairs {
+        let [source, peer] = [source, peer].map(|text| text.parse::<Ipv6Addr>().unwrap());
+        sender.queue(source, peer, 64, message(51, 0));
+        flush(&mut sender);
+        wait(&receiver);
+        let mut batch = ReceiveBatch::new();
+        let packets = receiver.receive(&mut batch).unwrap();
+        let arrived: Vec<_> = packets
+            .map(|packet| (packet.source, packet.destination, packet.hop_limit))
+            .collect();
+        assert_eq!(arrived, [(source.into(), peer.into(), 64)]);
+    }
+}
+
 fn what_we_send_does_not_come_back() {
     let (near, far) = pair_v6();
     let (mut sender, other) = (open(&near, &[51]), open(&near, &[51]));
     let receiver = open(&far, &[51]);
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V6, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
     assert_eq!(receive(&sender, 0), []);
@@ -304,8 +323,13 @@ fn both_families_are_heard_beside_each_other() {
     };
     let [mut v4, mut v6] = Family::ALL.map(|family| open(&near, family));
     let receivers = Family::ALL.map(|family| open(&far, family));
-    v4.queue(Ipv4Addr::new(10, 0, 0, 1), message(51, 4));
-    v6.queue(SOURCE, message(51, 6));
+    v4.queue(
+        Ipv4Addr::new(10, 0, 0, 1),
+        GROUP_V4,
+        HOP_LIMIT,
+        message(51, 4),
+    );
+    v6.queue(SOURCE, GROUP_V6, HOP_LIMIT, message(51, 6));
     flush(&mut v4);
     flush(&mut v6);
     assert_eq!(

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock;
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
-use vrrp_proto::wire::{GROUP_V4, arp};
+use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, arp};
 use vrrp_proto::{Family, InterfaceIndex, MacAddress, Vrid};
 
 use crate::host::{Host, pair};
@@ -23,6 +23,7 @@ crate::tests! {
     packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not,
     what_we_send_does_not_come_back,
     a_ttl_other_than_255_is_seen,
+    a_packet_to_a_peer_arrives_with_its_own_ttl_and_at_nobody_else,
     hundreds_of_messages_leave_and_arrive_in_order,
     each_message_that_cannot_leave_is_reported,
     a_rename_does_not_disturb_a_socket,
@@ -37,7 +38,7 @@ const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 fn a_packet_is_received_with_all_that_its_header_says() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     let mut batch = ReceiveBatch::new();
     wait(&receiver);
@@ -60,7 +61,7 @@ fn a_packet_tells_when_it_arrived_however_late_it_is_read() {
     let slack = Duration::from_millis(10);
     let mut is_stamped = || {
         let sent = clock::now();
-        sender.queue(SOURCE, message(51, 0));
+        sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
         flush(&mut sender);
         wait(&receiver);
         let arrived = clock::now();
@@ -82,7 +83,7 @@ fn only_packets_for_served_vrids_are_received() {
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[1, 51, 254]));
     let witness = open(&far, &[255]);
     let mut send_all = || {
-        (0..=255).for_each(|vrid| sender.queue(SOURCE, message(vrid, 0)));
+        (0..=255).for_each(|vrid| sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(vrid, 0)));
         flush(&mut sender);
         // This is the last of them.
         assert_eq!(receive(&witness, 1), [(255, 0)]);
@@ -102,7 +103,7 @@ fn packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not() {
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     let mut send = |vrid, count| {
         for _ in 0..count {
-            sender.queue(SOURCE, message(vrid, 0));
+            sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(vrid, 0));
         }
         flush(&mut sender);
     };
@@ -127,7 +128,7 @@ fn what_we_send_does_not_come_back() {
     let (near, far) = pair();
     let (mut sender, other) = (open(&near, &[51]), open(&near, &[51]));
     let receiver = open(&far, &[51]);
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
     assert_eq!(receive(&sender, 0), []);
@@ -154,13 +155,35 @@ fn a_ttl_other_than_255_is_seen() {
     assert_eq!(hop_limits, [64]);
 }
 
+fn a_packet_to_a_peer_arrives_with_its_own_ttl_and_at_nobody_else() {
+    const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+    const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
+    let (near, far) = pair();
+    let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
+    // One batch may have several receivers.
+    for (to, ttl, number) in [(NOBODY, 255, 1), (PEER, 64, 2), (GROUP_V4, HOP_LIMIT, 3)] {
+        sender.queue(SOURCE, to, ttl, message(51, number));
+    }
+    flush(&mut sender);
+    let mut arrived = Vec::new();
+    let mut batch = ReceiveBatch::new();
+    while arrived.len() < 2 {
+        wait(&receiver);
+        let packets = receiver.receive(&mut batch).unwrap();
+        arrived.extend(packets.map(|p| (p.destination, p.hop_limit, p.payload[7])));
+    }
+    // The one to the peer waits until the kernel knows where that is.
+    arrived.sort_by_key(|(_, _, number)| *number);
+    assert_eq!(arrived, [(PEER.into(), 64, 2), (GROUP_V4.into(), 255, 3)]);
+}
+
 fn hundreds_of_messages_leave_and_arrive_in_order() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     for round in 0..3 {
         let numbers: Vec<_> = (0..=200).map(|number| (51, number + round)).collect();
         for (vrid, number) in &numbers {
-            sender.queue(SOURCE, message(*vrid, *number));
+            sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(*vrid, *number));
         }
         flush(&mut sender);
         assert_eq!(receive(&receiver, numbers.len()), numbers);
@@ -172,7 +195,7 @@ fn each_message_that_cannot_leave_is_reported() {
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     let too_long: Arc<[u8]> = vec![0; 70_000].into();
     for message in [message(51, 1), too_long, message(51, 2)] {
-        sender.queue(SOURCE, message);
+        sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message);
     }
     let mut failures = Vec::new();
     sender.flush(|source, error| failures.push((source, error.raw_os_error())));
@@ -181,7 +204,7 @@ fn each_message_that_cannot_leave_is_reported() {
 
     near.ip("link set eth0 down");
     let mut failures = Vec::new();
-    (0..100).for_each(|number| sender.queue(SOURCE, message(51, number)));
+    (0..100).for_each(|number| sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, number)));
     sender.flush(|_, error| failures.push(error.raw_os_error()));
     assert_eq!(failures, [Some(libc::ENETUNREACH)].repeat(100));
     sender.flush(|_, error| panic!("sent twice: {error}"));
@@ -192,7 +215,7 @@ fn a_rename_does_not_disturb_a_socket() {
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     near.ip("link set eth0 name wan");
     far.ip("link set eth0 name wan");
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
 }
@@ -206,7 +229,7 @@ fn a_socket_hears_its_own_interface_only() {
         .within(|| AdvertSocket::open(InterfaceIndex(other), Family::V4, &vrids(&[51])))
         .unwrap();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
     assert_eq!(receive(&elsewhere, 0), []);
@@ -272,7 +295,7 @@ fn the_last_packet_of_a_resigning_master_leaves_before_its_address() {
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     // An address that is not there (any more) can be sent from.
     near.ip("address del 10.0.0.1/24 dev eth0");
-    sender.queue(SOURCE, message(51, 0));
+    sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
 }

@@ -12,6 +12,7 @@ use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock::{Timer, now};
 use vrrp_linux::poller::{Events, Poller};
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
+use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{Family, MacAddress, Vrid};
 
 use crate::host::pair;
@@ -38,7 +39,7 @@ fn advertisements_and_announcements_allocate_nothing() {
     let mut turn = || {
         timer.arm(Some(now() + Duration::from_secs(9))).unwrap();
         for _ in 0..100 {
-            sender.queue(source, Arc::clone(&message));
+            sender.queue(source, GROUP_V4, HOP_LIMIT, Arc::clone(&message));
             announcements.queue(near_eth0, MacAddress::default(), source);
         }
         sender.flush(|_, error| panic!("{error}"));

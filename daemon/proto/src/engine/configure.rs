@@ -43,6 +43,13 @@ impl Engine {
         for id in 0..self.slots.len() {
             self.wake(now, id);
         }
+        let names = params.peer_names().into_iter();
+        self.names = names
+            .map(|name| {
+                let addresses = self.names.get(&name).cloned().unwrap_or_default();
+                (name, addresses)
+            })
+            .collect();
         let NodeParams { routers, trackers } = params;
         let wanted: BTreeSet<(Arc<str>, IpAddr)> = routers
             .values()
@@ -69,7 +76,7 @@ impl Engine {
         for (name, params) in routers {
             match kept.remove(&name) {
                 None => {
-                    self.slots.push(Slot::new(name, params));
+                    self.slots.push(Slot::new(name, params, &self.names));
                     plans.push(Plan::Start);
                 }
                 Some(slot) if slot.params == params => {
@@ -79,7 +86,7 @@ impl Engine {
                 Some(mut slot) => {
                     let former = Box::new(slot.params.clone());
                     plans.push(Plan::Change(former, slot.seats.clone()));
-                    slot.set_params(now, params);
+                    slot.set_params(now, params, &self.names);
                     // What the reload brings to an interface is announced as that, and not as what
                     // its interface brings by coming.
                     for seat in &mut slot.seats {

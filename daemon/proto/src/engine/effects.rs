@@ -12,7 +12,6 @@ use crate::router::{Reaction, Send};
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
-use crate::wire::group;
 
 impl Engine {
     /// Carries out what a router does about an event.
@@ -58,18 +57,26 @@ impl Engine {
             let Some(source) = place.source(family) else {
                 continue;
             };
-            let message = match send {
-                Send::Advert => slot.message(family, source, wall),
-                Send::Resignation => slot.resignation(source, wall),
-            };
-            self.outputs.push_back(Output::Advertise {
-                interface: place.index,
-                source,
-                destination: group(family),
-                // RFC 9568 7.2 MUST: send from the virtual router MAC address
-                mac: slot.params.sending_mac(family),
-                message,
-            });
+            let sequence = slot.sequence(wall);
+            for number in 0..slot.receivers(family).len() {
+                let destination = slot.receivers(family)[number];
+                if destination == source {
+                    continue;
+                }
+                let message = match send {
+                    Send::Advert => slot.message(family, number, source, sequence),
+                    Send::Resignation => slot.resignation(source, destination, sequence),
+                };
+                self.outputs.push_back(Output::Advertise {
+                    interface: place.index,
+                    source,
+                    destination,
+                    hop_limit: slot.hop_limit(),
+                    // RFC 9568 7.2 MUST: send from the virtual router MAC address
+                    mac: slot.params.sending_mac(family),
+                    message,
+                });
+            }
         }
     }
 

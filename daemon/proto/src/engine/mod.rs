@@ -20,7 +20,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use self::interfaces::Interfaces;
-use self::slot::{Seat, Slot};
+use self::slot::{Names, Seat, Slot};
 use crate::border::{Cause, DeviceState, Due, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
@@ -53,6 +53,7 @@ pub struct Engine {
     /// Whose a route or a rule is.
     routed: BTreeMap<Routed, RouterId>,
     interfaces: Interfaces,
+    names: Names,
     /// Why the kernel cannot be made to refuse packets to addresses.
     cannot_refuse: Option<Arc<str>>,
     outputs: VecDeque<Output>,
@@ -113,6 +114,7 @@ impl Engine {
             } => {
                 self.handle_probe(now, tracker, well, detail);
             }
+            Input::Resolved { name, addresses } => self.handle_resolved(name, addresses),
             Input::Refusal(obstacle) => {
                 if self.cannot_refuse != obstacle {
                     self.cannot_refuse = obstacle;
@@ -206,7 +208,7 @@ impl Engine {
             instances: self
                 .slots
                 .iter()
-                .map(|slot| slot.status(now, &self.trackers))
+                .map(|slot| slot.status(now, &self.trackers, &self.names))
                 .collect(),
             trackers: self
                 .trackers
@@ -328,6 +330,20 @@ impl Engine {
     fn refresh_senders(&mut self, now: Instant, address: IpAddr) {
         for id in self.sources.get(&address).cloned().unwrap_or_default() {
             self.refresh_router(now, id);
+        }
+    }
+
+    fn handle_resolved(&mut self, name: &str, addresses: &[IpAddr]) {
+        // Nobody wants to know of a name that a reload took away meanwhile.
+        let Some(known) = self.names.get_mut(name) else {
+            return;
+        };
+        if **known != *addresses {
+            *known = addresses.into();
+            for slot in &mut self.slots {
+                slot.set_peers(&self.names);
+                slot.prepare();
+            }
         }
     }
 

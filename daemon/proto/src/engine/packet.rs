@@ -27,7 +27,8 @@ impl Engine {
             return;
         };
         let heard_at = packet.at.min(now);
-        let received = match Advert::parse(packet, &slot.expected()) {
+        let checked = slot.listens_to(packet);
+        let received = match checked.and_then(|()| Advert::parse(packet, &slot.expected())) {
             Ok(received) if packet.source == own && slot.may_have_sent(packet, &received) => {
                 Err(DropCause::OwnPacket)
             }

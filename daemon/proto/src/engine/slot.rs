@@ -9,21 +9,25 @@ use std::sync::Arc;
 use super::interfaces::Usable;
 use super::peers::Peers;
 use crate::border::{Packet, State, Transition};
-use crate::params::{Authentication, Effect, HmacMode, HmacParams, RouterParams};
+use crate::params::{Authentication, Effect, HmacMode, HmacParams, Peer, RouterParams, Unicast};
 use crate::replay::{Heard, Sender, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
     Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TransitionStatus,
+    UnicastPeerStatus, UnicastStatus,
 };
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version};
-use crate::wire::hmac::{self, Key, TRAILER_LEN, Trailer};
+use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{
-    AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, PRIORITY_RESIGN, Received, group,
-    most_addresses,
+    AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, HOP_LIMIT, PRIORITY_RESIGN,
+    Received, group, most_addresses,
 };
+
+/// The addresses that names of peers stand for.
+pub(super) type Names = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
 
 /// How many transitions a router remembers.
 const HISTORY: usize = 16;
@@ -42,9 +46,11 @@ pub(super) struct Slot {
     form: ChecksumForm,
     /// Whether the others list the IPv6 addresses without a link-local one, and so this one.
     without_link_local: bool,
-    /// The advertisements of each family as they go out, until something in them changes. What is
-    /// signed is so each time.
-    messages: [Option<Arc<[u8]>>; 2],
+    /// Whom it sends to in each family: the group, or those of its peers whose addresses are known.
+    receivers: [Vec<IpAddr>; 2],
+    /// The advertisements to each of them as they go out, until something in them changes; none
+    /// when they are to be made yet. What is signed is so each time.
+    messages: [Vec<Arc<[u8]>>; 2],
     /// The numbers of what it has signed and of what others have.
     sent: Sent,
     heard: Heard,
@@ -122,17 +128,18 @@ impl Remembered {
 }
 
 impl Slot {
-    pub(super) fn new(name: Arc<str>, params: RouterParams) -> Self {
+    pub(super) fn new(name: Arc<str>, params: RouterParams, names: &Names) -> Self {
         let router = Router::new(settings(&params, params.priority));
         Self {
             name,
+            receivers: receivers(&params, names),
             seats: Seat::all_of(&params),
             params,
             router,
             place: None,
             form: ChecksumForm::default(),
             without_link_local: false,
-            messages: [None, None],
+            messages: [Vec::new(), Vec::new()],
             sent: Sent::default(),
             heard: Heard::default(),
             counters: Counters::default(),
@@ -151,15 +158,29 @@ impl Slot {
     }
 
     /// Takes over changed parameters of the same router.
-    pub(super) fn set_params(&mut self, now: Instant, params: RouterParams) {
+    pub(super) fn set_params(&mut self, now: Instant, params: RouterParams, names: &Names) {
         self.router
             .set_settings(now, settings(&params, self.priority()));
         self.params = params;
         self.reseat();
-        self.messages = [None, None];
+        self.set_peers(names);
+        self.forget_messages();
         // There is nothing to say in a family that is gone, not even to resign.
         let speaks = |family| self.params.speaks(family);
         self.place = self.place.map(|place| place.restricted(speaks));
+    }
+
+    /// Takes over whom its peers' names stand for.
+    pub(super) fn set_peers(&mut self, names: &Names) {
+        let receivers = receivers(&self.params, names);
+        if self.receivers != receivers {
+            self.receivers = receivers;
+            self.forget_messages();
+        }
+    }
+
+    fn forget_messages(&mut self) {
+        self.messages.iter_mut().for_each(Vec::clear);
     }
 
     /// Arranges its addresses anew.
@@ -193,17 +214,15 @@ impl Slot {
     pub(super) fn set_place(&mut self, place: Option<Usable>) {
         if self.place != place {
             self.place = place;
-            self.messages = [None, None];
+            self.forget_messages();
         }
     }
 
-    /// Has the advertisement ready, so that a take-over does not wait for it.
+    /// Has the advertisements ready, so that a take-over does not wait for it.
     pub(super) fn prepare(&mut self) {
         if let Some(place) = self.place {
             for family in Family::ALL {
-                if self.messages[family as usize].is_none()
-                    && let Some(source) = place.source(family)
-                {
+                if let Some(source) = place.source(family) {
                     let _ = self.prepared(family, source);
                 }
             }
@@ -218,7 +237,7 @@ impl Slot {
         }
         self.router
             .set_settings(now, settings(&self.params, priority));
-        self.messages = [None, None];
+        self.forget_messages();
         Some(before)
     }
 
@@ -238,7 +257,38 @@ impl Slot {
             version: self.params.version,
             interval: self.params.interval,
             auth: self.auth(),
+            hop_limit: self
+                .params
+                .unicast
+                .as_ref()
+                .map_or(HOP_LIMIT, |u| u.min_ttl),
         }
+    }
+
+    /// Whether a packet came in the way in which this router speaks, and from one of those whom it
+    /// speaks with.
+    pub(super) fn listens_to(&self, packet: &Packet<'_>) -> Result<(), DropCause> {
+        let family = Family::of(packet.source);
+        let is_unicast = self.params.unicast.is_some();
+        if packet.destination.is_multicast() == is_unicast {
+            return Err(DropCause::WrongCast);
+        }
+        if is_unicast && !self.receivers(family).contains(&packet.source) {
+            return Err(DropCause::NotAPeer);
+        }
+        Ok(())
+    }
+
+    /// Whom it sends to in a family.
+    pub(super) fn receivers(&self, family: Family) -> &[IpAddr] {
+        &self.receivers[family as usize]
+    }
+
+    /// The TTL or hop limit that it sends with.
+    pub(super) fn hop_limit(&self) -> u8 {
+        // RFC 9568 5.1.1.3 MUST: send with TTL 255
+        // RFC 9568 5.1.2.3 MUST: send with hop limit 255
+        self.params.unicast.as_ref().map_or(HOP_LIMIT, |u| u.ttl)
     }
 
     /// Takes note of what a received advertisement shows of its sender. Returns, in words, what
@@ -271,13 +321,13 @@ impl Slot {
             // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
             if self.params.version == Version::V3 && self.form != *checksum {
                 self.form = *checksum;
-                self.messages[Family::V4 as usize] = None;
+                self.messages[Family::V4 as usize].clear();
             }
         } else if !self.has_link_local() && !theirs.is_empty() {
             let without = !theirs.iter().next().is_some_and(is_link_local);
             if self.without_link_local != without {
                 self.without_link_local = without;
-                self.messages[Family::V6 as usize] = None;
+                self.messages[Family::V6 as usize].clear();
             }
         }
         // RFC 9568 7.1 SHOULD: another interval than the own one is noticed
@@ -353,27 +403,46 @@ impl Slot {
         }
     }
 
-    /// The advertisement that it sends as master to the others of a family when the clock shows
-    /// `wall`.
-    pub(super) fn message(&mut self, family: Family, source: IpAddr, wall: Duration) -> Arc<[u8]> {
-        let mut message = self.prepared(family, source);
-        if self.signs() {
-            // Without a copy, because nobody else holds it any more.
-            self.messages[family as usize] = None;
-            self.sign(Arc::make_mut(&mut message), source, wall);
-            self.messages[family as usize] = Some(Arc::clone(&message));
-        }
-        message
+    /// The number that signs what it sends when the clock shows `wall`, where that is signed: one for
+    /// the copies to all receivers.
+    pub(super) fn sequence(&mut self, wall: Duration) -> Option<Sequence> {
+        let hmac = self.hmac().filter(|hmac| hmac.mode.signs())?;
+        let anti_replay = hmac.anti_replay;
+        Some(self.sent.next(wall, anti_replay))
     }
 
-    /// The same, signed as it was last or not yet.
-    fn prepared(&mut self, family: Family, source: IpAddr) -> Arc<[u8]> {
-        if let Some(message) = &self.messages[family as usize] {
-            return Arc::clone(message);
+    /// The advertisement that it sends as master to one of its [`receivers`](Self::receivers) in a
+    /// family, by its number among them.
+    pub(super) fn message(
+        &mut self,
+        family: Family,
+        number: usize,
+        source: IpAddr,
+        sequence: Option<Sequence>,
+    ) -> Arc<[u8]> {
+        let _ = self.prepared(family, source);
+        let receiver = self.receivers[family as usize][number];
+        let message = &mut self.messages[family as usize][number];
+        if let (Authentication::Hmac(hmac), Some(sequence)) =
+            (&self.params.authentication, sequence)
+        {
+            // Without a copy, because nobody else holds it any more.
+            let message = Arc::make_mut(message);
+            hmac::sign(message, source, receiver, &hmac.active, sequence);
         }
-        let message: Arc<[u8]> = self.emit(self.priority().get(), source).into();
-        self.messages[family as usize] = Some(Arc::clone(&message));
-        message
+        Arc::clone(message)
+    }
+
+    /// The advertisements to all receivers of a family, signed as they were last or not yet.
+    fn prepared(&mut self, family: Family, source: IpAddr) -> &[Arc<[u8]>] {
+        let mut messages = core::mem::take(&mut self.messages[family as usize]);
+        if messages.is_empty() {
+            let priority = self.priority().get();
+            let receivers = self.receivers(family).iter();
+            messages.extend(receivers.map(|to| self.emit(priority, source, *to).into()));
+        }
+        self.messages[family as usize] = messages;
+        &self.messages[family as usize]
     }
 
     /// Whether a packet from its own address is its own, come back by a loop. Anything that it does
@@ -381,31 +450,33 @@ impl Slot {
     /// the priority decides as among all others.
     pub(super) fn may_have_sent(&mut self, packet: &Packet<'_>, received: &Received<'_>) -> bool {
         let family = Family::of(packet.source);
-        let says_the_same = |own: &[u8], signs| match signs {
+        let signs = self.signs();
+        let says_the_same = |own: &Arc<[u8]>| match signs {
             true => hmac::say_the_same(own, packet.payload),
-            false => own == packet.payload,
+            false => **own == *packet.payload,
         };
-        self.router.state() == State::Master
-            && (received.advert.resigns()
-                || says_the_same(&self.prepared(family, packet.source), self.signs()))
+        // Nothing is sent to itself by unicast, and a host takes nothing from its own address.
+        self.params.unicast.is_some()
+            || self.router.state() == State::Master
+                && (received.advert.resigns()
+                    || self
+                        .prepared(family, packet.source)
+                        .iter()
+                        .any(says_the_same))
     }
 
-    /// The advertisement with which it leaves when the clock shows `wall`.
-    pub(super) fn resignation(&mut self, source: IpAddr, wall: Duration) -> Arc<[u8]> {
-        let mut message = self.emit(PRIORITY_RESIGN, source);
-        self.sign(&mut message, source, wall);
-        message.into()
-    }
-
-    /// Signs `message` where that is configured.
-    fn sign(&mut self, message: &mut [u8], source: IpAddr, wall: Duration) {
-        if let Authentication::Hmac(hmac) = &self.params.authentication
-            && hmac.mode.signs()
-        {
-            let sequence = self.sent.next(wall, hmac.anti_replay);
-            let destination = group(Family::of(source));
-            hmac::sign(message, source, destination, &hmac.active, sequence);
+    /// The advertisement to `receiver` with which it leaves.
+    pub(super) fn resignation(
+        &self,
+        source: IpAddr,
+        receiver: IpAddr,
+        sequence: Option<Sequence>,
+    ) -> Arc<[u8]> {
+        let mut message = self.emit(PRIORITY_RESIGN, source, receiver);
+        if let (Some(hmac), Some(sequence)) = (self.hmac(), sequence) {
+            hmac::sign(&mut message, source, receiver, &hmac.active, sequence);
         }
+        message.into()
     }
 
     /// The parameters of its HMAC, if it has one.
@@ -420,15 +491,15 @@ impl Slot {
         self.hmac().is_some_and(|hmac| hmac.mode.signs())
     }
 
-    /// The advertisement of a priority to the others of the family of `source`, with room for the
-    /// trailer where it is to be signed.
-    fn emit(&self, priority: u8, source: IpAddr) -> Vec<u8> {
+    /// The advertisement of a priority from `source` to `receiver`, with room for the trailer where it
+    /// is to be signed.
+    fn emit(&self, priority: u8, source: IpAddr, receiver: IpAddr) -> Vec<u8> {
         let family = Family::of(source);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         // RFC 9568 7.2 MUST: the fields are those of the configuration
         // RFC 9568 5.2.9 erratum 8300 MUST: the first IPv6 address is the link-local one
         let own = (!self.has_link_local() && !self.without_link_local).then_some(source);
-        let own = own.filter(|_| family == Family::V6);
+        let own = own.filter(|own| is_link_local(*own));
         let of_kind = |link_local| {
             let advertised = self.params.advertised(family);
             advertised.filter(move |address| is_link_local(*address) == link_local)
@@ -451,7 +522,7 @@ impl Slot {
             },
             auth: self.auth(),
         };
-        let mut message = advert.emit(self.form, source, group(family));
+        let mut message = advert.emit(self.form, source, receiver);
         if self.signs() {
             message.resize(message.len() + TRAILER_LEN, 0);
         }
@@ -481,6 +552,7 @@ impl Slot {
         &self,
         now: Instant,
         trackers: &BTreeMap<Arc<str>, Tracker>,
+        names: &Names,
     ) -> RouterStatus {
         let last = self.history.back();
         RouterStatus {
@@ -509,6 +581,11 @@ impl Slot {
             checksum: self.form,
             others: self.peers.status(now, &self.params, self.form),
             hmac: self.hmac().map(|hmac| self.hmac_status(hmac)),
+            unicast: self
+                .params
+                .unicast
+                .as_ref()
+                .map(|u| unicast_status(u, names)),
             counters: self.counters,
             history: self
                 .history
@@ -575,6 +652,45 @@ impl Slot {
             .filter(|(_, points)| *points != 0)
             .map(|(tracker, points)| format!("{tracker} {points:+}"))
             .collect()
+    }
+}
+
+/// Whom a router sends to in each family, when names stand for `names`.
+fn receivers(params: &RouterParams, names: &Names) -> [Vec<IpAddr>; 2] {
+    Family::ALL.map(|family| {
+        let Some(unicast) = &params.unicast else {
+            // RFC 9568 7.2 MUST: send to the group 224.0.0.18
+            // RFC 9568 7.2 MUST: send to the group ff02::12
+            return vec![group(family)];
+        };
+        let addresses = unicast.peers.iter().flat_map(|peer| known(peer, names));
+        let mut receivers = Vec::new();
+        for address in addresses.filter(|address| Family::of(**address) == family) {
+            if !receivers.contains(address) {
+                receivers.push(*address);
+            }
+        }
+        receivers
+    })
+}
+
+fn unicast_status(unicast: &Unicast, names: &Names) -> UnicastStatus {
+    let peers = unicast.peers.iter().map(|peer| UnicastPeerStatus {
+        peer: peer.to_string(),
+        addresses: known(peer, names).to_vec(),
+    });
+    UnicastStatus {
+        peers: peers.collect(),
+        ttl: unicast.ttl,
+        min_ttl: unicast.min_ttl,
+    }
+}
+
+/// The addresses of a peer.
+fn known<'p>(peer: &'p Peer, names: &'p Names) -> &'p [IpAddr] {
+    match peer {
+        Peer::Address(address) => core::slice::from_ref(address),
+        Peer::Name(name) => names.get(name).map_or(&[], |addresses| addresses),
     }
 }
 

@@ -16,3 +16,4 @@ mod routing;
 mod seats;
 mod sleep;
 mod trackers;
+mod unicast;

@@ -20,7 +20,7 @@ use core::ops::Range;
 
 use super::checksum::{self, ChecksumForm};
 use super::hmac::TRAILER_LEN;
-use super::{DropCause, HOP_LIMIT, PRIORITY_RESIGN};
+use super::{DropCause, PRIORITY_RESIGN};
 use crate::border::Packet;
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
 
@@ -167,6 +167,9 @@ pub struct Expected {
     pub interval: AdvertInterval,
     /// Its authentication.
     pub auth: Auth,
+    /// The least TTL or hop limit that is left: [`HOP_LIMIT`](super::HOP_LIMIT), the greatest there is, but for peers
+    /// behind routers.
+    pub hop_limit: u8,
 }
 
 /// An advertisement that passed all checks.
@@ -194,7 +197,7 @@ impl<'a> Advert<'a> {
         let message = packet.payload;
 
         // RFC 9568 7.1 MUST: the TTL is 255
-        if packet.hop_limit != HOP_LIMIT {
+        if packet.hop_limit < expected.hop_limit {
             return Err(DropCause::HopLimit);
         }
         // RFC 9568 7.1 MUST: the version is 3

@@ -65,8 +65,13 @@ macro_rules! drop_causes {
 }
 
 drop_causes! {
-    /// TTL or hop limit other than 255 (RFC 9568 section 7.1).
-    HopLimit => "hopLimit", "its TTL is not 255";
+    /// Sent to the group while the router speaks with its peers alone, or to this host while it speaks
+    /// with the group.
+    WrongCast => "wrongCast", "it is multicast where unicast is spoken, or the other way round";
+    /// Sent by somebody who is none of the router's peers.
+    NotAPeer => "notAPeer", "its sender is not among the peers";
+    /// TTL or hop limit other than 255 (RFC 9568 section 7.1), or from a peer below what is demanded.
+    HopLimit => "hopLimit", "its TTL is less than demanded";
     /// A version that the router does not speak.
     Version => "version", "it is of another VRRP version";
     /// A type other than 1, advertisement (RFC 9568 section 5.2.2).

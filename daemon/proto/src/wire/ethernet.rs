@@ -3,7 +3,7 @@
 
 use core::net::IpAddr;
 
-use super::{group, ipv4, ipv6};
+use super::{GROUP_V6, HOP_LIMIT, group, ipv4, ipv6};
 use crate::types::{Family, MacAddress};
 
 /// EtherTypes of IPv4 (RFC 894) and IPv6 (RFC 2464 section 3).
@@ -35,7 +35,8 @@ impl Head {
                 ipv4::HEADER_LEN
             }
             IpAddr::V6(source) => {
-                ip.copy_from_slice(&ipv6::header(source, message_len));
+                let header = ipv6::header(source, GROUP_V6, HOP_LIMIT, message_len);
+                ip.copy_from_slice(&header);
                 ipv6::HEADER_LEN
             }
         };

@@ -11,29 +11,32 @@ pub const HEADER_LEN: usize = 20;
 /// full queue drops something else first.
 const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 
-/// The header of an advertisement of `message_len` bytes from `source` to the group.
-/// Identification and checksum are left to the kernel, which fills them in (raw(7)).
+/// The header of an advertisement of `message_len` bytes from `source` to `destination`: the group
+/// with [`HOP_LIMIT`], or a peer. Identification and checksum are left to the kernel, which fills them in (raw(7)).
 ///
 /// A message that does not fit an IPv4 packet gets a length of 65,535, which no kernel sends.
-pub fn header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
+pub fn header(
+    source: Ipv4Addr,
+    destination: Ipv4Addr,
+    ttl: u8,
+    message_len: usize,
+) -> [u8; HEADER_LEN] {
     let mut header = [0; HEADER_LEN];
     let total = u16::try_from(HEADER_LEN + message_len).unwrap_or(u16::MAX);
     header[0] = 0x45;
     header[1] = TOS_INTERNETWORK_CONTROL;
     header[2..4].copy_from_slice(&total.to_be_bytes());
-    // RFC 9568 5.1.1.3 MUST: send with TTL 255
-    header[8] = HOP_LIMIT;
+    header[8] = ttl;
     // RFC 9568 7.2 MUST: send as protocol 112
     header[9] = PROTOCOL;
     header[12..16].copy_from_slice(&source.octets());
-    // RFC 9568 7.2 MUST: send to the group 224.0.0.18
-    header[16..20].copy_from_slice(&GROUP_V4.octets());
+    header[16..20].copy_from_slice(&destination.octets());
     header
 }
 
-/// As [`header`] with its checksum, for a packet that the kernel does not look at.
+/// As [`header`] to the group, with its checksum, for a packet that the kernel does not look at.
 pub fn sealed_header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
-    let mut header = header(source, message_len);
+    let mut header = header(source, GROUP_V4, HOP_LIMIT, message_len);
     let sum = checksum::plain(&header);
     header[10..12].copy_from_slice(&sum.to_be_bytes());
     header
@@ -78,7 +81,11 @@ mod tests {
     const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
 
     fn packet(message: &[u8]) -> Vec<u8> {
-        [&header(SOURCE, message.len())[..], message].concat()
+        [
+            &header(SOURCE, GROUP_V4, HOP_LIMIT, message.len())[..],
+            message,
+        ]
+        .concat()
     }
 
     // RFC 9568 5.1.1.3 MUST: send with TTL 255
@@ -86,7 +93,7 @@ mod tests {
     // RFC 9568 7.2 MUST: send to the group 224.0.0.18
     #[test]
     fn an_advertisement_goes_to_the_group_and_no_further() {
-        let header = header(SOURCE, 16);
+        let header = header(SOURCE, GROUP_V4, HOP_LIMIT, 16);
         assert_eq!(header[8], 255, "TTL");
         assert_eq!(header[9], 112, "protocol");
         assert_eq!(header[16..20], [224, 0, 0, 18]);

@@ -2,7 +2,7 @@
 
 use core::net::Ipv6Addr;
 
-use super::{GROUP_V6, HOP_LIMIT, PROTOCOL};
+use super::PROTOCOL;
 
 /// Length of a header without extensions.
 pub const HEADER_LEN: usize = 40;
@@ -10,14 +10,18 @@ pub const HEADER_LEN: usize = 40;
 /// Version 6 and traffic class 0xc0: internetwork control, as in IPv4.
 const VERSION_AND_CLASS: [u8; 2] = [0x6c, 0x00];
 
-/// The header of an advertisement of `message_len` bytes from `source` to the group.
+/// The header of an advertisement of `message_len` bytes from `source` to `destination`: the group
+/// with [`HOP_LIMIT`](super::HOP_LIMIT), or a peer.
 ///
 /// A message that does not fit an IPv6 packet gets a length of 65,535, which no kernel sends.
-pub fn header(source: Ipv6Addr, message_len: usize) -> [u8; HEADER_LEN] {
-    // RFC 9568 5.1.2.3 MUST: send with hop limit 255
-    // RFC 9568 7.2 MUST: send to the group ff02::12
+pub fn header(
+    source: Ipv6Addr,
+    destination: Ipv6Addr,
+    hop_limit: u8,
+    message_len: usize,
+) -> [u8; HEADER_LEN] {
     // RFC 9568 7.2 MUST: send as protocol 112
-    fields(source, GROUP_V6, PROTOCOL, HOP_LIMIT, message_len)
+    fields(source, destination, PROTOCOL, hop_limit, message_len)
 }
 
 /// A header with these fields.
@@ -41,6 +45,7 @@ pub(super) fn fields(
 
 #[cfg(test)]
 mod tests {
+    use super::super::{GROUP_V6, HOP_LIMIT};
     use super::*;
 
     // RFC 9568 5.1.2.3 MUST: send with hop limit 255
@@ -49,7 +54,7 @@ mod tests {
     #[test]
     fn an_advertisement_goes_to_the_group_and_no_further() {
         let source = "fe80::11".parse::<Ipv6Addr>().unwrap();
-        let header = header(source, 24);
+        let header = header(source, GROUP_V6, HOP_LIMIT, 24);
         assert_eq!(header[0] >> 4, 6, "version");
         assert_eq!(header[4..6], [0, 24], "length");
         assert_eq!((header[6], header[7]), (112, 255));

@@ -124,12 +124,19 @@ impl Sockets {
     }
 
     /// Puts an advertisement into the batch of its interface.
-    pub(super) fn queue(&mut self, interface: InterfaceIndex, source: IpAddr, message: Arc<[u8]>) {
+    pub(super) fn queue(
+        &mut self,
+        interface: InterfaceIndex,
+        source: IpAddr,
+        destination: IpAddr,
+        hop_limit: u8,
+        message: Arc<[u8]>,
+    ) {
         let place = (interface, Family::of(source));
         let Some(open) = self.open.get_mut(&place) else {
             return;
         };
-        open.socket.queue(source, message);
+        open.socket.queue(source, destination, hop_limit, message);
         if self.queued.last() != Some(&place) && !self.queued.contains(&place) {
             self.queued.push(place);
         }

@@ -30,6 +30,19 @@ fn the_table_says_who_is_master_and_why() {
         accepted_keys: vec![key(1), key(2)],
         senders: vec![sender(11, 1, 0), sender(13, 2, 3), sender(14, 2, -2)],
     });
+    let peer = |peer: &str, addresses: &[[u8; 4]]| UnicastPeerStatus {
+        peer: peer.to_owned(),
+        addresses: addresses.iter().map(|a| (*a).into()).collect(),
+    };
+    backup.unicast = Some(UnicastStatus {
+        peers: vec![
+            peer("192.168.198.11", &[[192, 168, 198, 11]]),
+            peer("one.example", &[[192, 168, 198, 13], [192, 168, 198, 14]]),
+            peer("two.example", &[]),
+        ],
+        ttl: 255,
+        min_ttl: 255,
+    });
     backup.counters.dropped = DropCounts {
         Checksum: 3,
         ..DropCounts::default()
@@ -57,6 +70,7 @@ fn the_table_says_who_is_master_and_why() {
       2 times a route or a rule was gone and was put back
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
       HMAC: signs with key 1, others may go without; 192.168.198.11 with key 1; 192.168.198.13 with key 2 (its clock is 3 s ahead); 192.168.198.14 with key 2 (its clock is 2 s behind)
+      unicast: with 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (no address known)
       3 packets dropped because its checksum is wrong
     8633 packets were lost because they came faster than they could be read
 
@@ -224,6 +238,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         checksum: ChecksumForm::MessageOnly,
         others: Vec::new(),
         hmac: None,
+        unicast: None,
         counters: Counters::default(),
         history: vec![],
     }

@@ -70,7 +70,7 @@ fn a_packet_from_another_network_is_dropped() {
     };
     assert_eq!(
         node.give(Input::Packet(far)),
-        ["dropped for VI_1 from 192.168.224.11: its TTL is not 255"]
+        ["dropped for VI_1 from 192.168.224.11: its TTL is less than demanded"]
     );
 }
 

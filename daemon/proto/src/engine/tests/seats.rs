@@ -443,7 +443,7 @@ fn a_source_is_that_of_its_family_alone() {
         node.step(),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
-            "advertise on 2 from 2001:db8::12: VRID 51, priority 100, 2001:db8::12 2001:db8::100",
+            "advertise on 2 from 2001:db8::12: VRID 51, priority 100, 2001:db8::100",
         ]
     );
 }

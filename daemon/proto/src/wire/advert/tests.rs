@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::time::Instant;
 use crate::types::InterfaceIndex;
-use crate::wire::{GROUP_V4, group};
+use crate::wire::{GROUP_V4, HOP_LIMIT, group};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
 
@@ -42,6 +42,7 @@ fn expected(version: Version, auth: Auth) -> Expected {
         version,
         interval: AdvertInterval::DEFAULT,
         auth,
+        hop_limit: HOP_LIMIT,
     }
 }
 
@@ -341,7 +342,7 @@ prop_compose! {
             addresses,
             auth,
         };
-        Case { advert, expected: Expected { version, interval, auth }, source }
+        Case { advert, expected: Expected { version, interval, auth, hop_limit: HOP_LIMIT }, source }
     }
 }
 

@@ -1,6 +1,8 @@
 use proptest::prelude::*;
 
-use super::super::{AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, GROUP_V6};
+use super::super::{
+    AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, GROUP_V6, HOP_LIMIT,
+};
 use super::*;
 use crate::border::Packet;
 use crate::time::Instant;
@@ -86,6 +88,7 @@ fn over_ipv4_the_checksum_ends_where_the_trailer_begins() {
         version: Version::V3,
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
+        hop_limit: HOP_LIMIT,
     };
     let received = Advert::parse(&packet, &expected).unwrap();
     assert_eq!(received.checksum, ChecksumForm::MessageOnly);
@@ -107,6 +110,7 @@ fn over_ipv6_the_checksum_goes_on_to_the_end() {
         version: Version::V3,
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
+        hop_limit: HOP_LIMIT,
     };
     let received = Advert::parse(&packet, &expected).unwrap();
     assert_eq!(received.beyond, &VECTOR_IPV6[24..]);
@@ -253,7 +257,7 @@ proptest! {
             hop_limit: 255,
             payload: &bytes,
         };
-        let expected = Expected { version, interval: AdvertInterval::DEFAULT, auth: Auth::None };
+        let expected = Expected { version, interval: AdvertInterval::DEFAULT, auth: Auth::None, hop_limit: HOP_LIMIT };
         let received = Advert::parse(&packet, &expected).unwrap();
         prop_assert_eq!(received.advert, advert);
         prop_assert_eq!(received.checksum, form);

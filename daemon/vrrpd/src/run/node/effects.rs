@@ -52,12 +52,16 @@ impl Node {
                 Output::Advertise {
                     interface,
                     source,
+                    destination,
+                    hop_limit,
                     mac,
                     message,
-                    destination: _,
                 } => match mac {
                     Some(mac) => self.announcer.queue_advert(interface, mac, source, message),
-                    None => self.sockets.queue(interface, source, message),
+                    None => {
+                        self.sockets
+                            .queue(interface, source, destination, hop_limit, message);
+                    }
                 },
                 Output::Kernel(desired) => self.scratch.desired.push(desired),
                 Output::Routing(desired) => self.routing.desired.push(desired),

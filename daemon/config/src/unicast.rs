@@ -1,0 +1,221 @@
+//! Peers in the configuration: with whom an instance speaks instead of with the group.
+
+use core::net::{IpAddr, Ipv4Addr};
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use vrrp_proto::Family;
+use vrrp_proto::params::{self, RouterParams};
+
+use crate::given::Given;
+use crate::problem::{Findings, Path};
+use crate::value::{Number, Whole};
+
+/// As many peers as one instance may have: all that one VRID could ever need, and a limit to what
+/// an advertisement costs.
+const MOST_PEERS: usize = 255;
+
+/// With whom it speaks: it sends to each of the peers and not to the group, and listens to nobody
+/// else. All hosts of a virtual router have to do the same.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Unicast {
+    /// The other hosts, 1 to 255, by address or by name. This host may be among them, so that all
+    /// hosts can have the same list. Names are looked up at the start and every minute; one that
+    /// cannot be found is nobody yet, or who it was before. Packets of peers have to come in through
+    /// the instance's interface.
+    #[schemars(length(min = 1, max = 255))]
+    pub(crate) peers: Given<Vec<Given<Peer>>>,
+    /// The TTL or hop limit to send with, 1 to 255. Default: 255.
+    #[serde(default = "whole")]
+    pub(crate) ttl: Given<Whole<Ttl>>,
+    /// The least TTL or hop limit that a packet is believed with, 1 to 255: 255 when the peers are
+    /// on the same network, and one less for each router in between. Default: 255 (RFC 9568
+    /// section 7.1).
+    #[serde(default = "whole")]
+    pub(crate) min_ttl: Given<Whole<Ttl>>,
+}
+
+impl Unicast {
+    /// What the engine is told of it. `None` if what is wrong has been reported.
+    pub(crate) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<params::Unicast> {
+        const EXAMPLE: &str = r#""peers": ["192.168.224.12"]"#;
+        let path = path.key("peers");
+        let peers = self.peers.required(&path, EXAMPLE, findings)?;
+        if peers.is_empty() {
+            let message = "must not be empty: name the other hosts, or leave \"unicast\" out";
+            findings.add(&path, message);
+        }
+        if peers.len() > MOST_PEERS {
+            let count = peers.len();
+            let message = format!("must be at most {MOST_PEERS} peers, these are {count}");
+            findings.add(&path, message);
+        }
+        let peers = peers.iter().map(|peer| Some(peer.value()?.0.clone()));
+        let peers: Option<Vec<params::Peer>> = peers.collect();
+        Some(params::Unicast {
+            ttl: self.ttl.value()?.0.0,
+            min_ttl: self.min_ttl.value()?.0.0,
+            ..params::Unicast::new(peers?)
+        })
+    }
+}
+
+/// Advertisements of a family go to the peers of that family, and there are peers of no other.
+pub(crate) fn check_families(path: &Path, router: &RouterParams, findings: &mut Findings) {
+    let Some(unicast) = &router.unicast else {
+        return;
+    };
+    let path = path.key("peers");
+    let mut spoken = BTreeSet::new();
+    for (number, peer) in unicast.peers.iter().enumerate() {
+        let params::Peer::Address(peer) = peer else {
+            // What a name stands for is not known here.
+            spoken.extend(Family::ALL);
+            continue;
+        };
+        let family = Family::of(*peer);
+        spoken.insert(family);
+        if !router.speaks(family) {
+            findings.add(
+                &path.index(number),
+                format!(
+                    "the instance has no {family} address to be advertised to it: leave it out, or \
+                     name its other address"
+                ),
+            );
+        }
+    }
+    for family in Family::ALL {
+        if router.speaks(family) && !spoken.contains(&family) && !spoken.is_empty() {
+            findings.add(
+                &path,
+                format!(
+                    "nobody would hear of the {family} addresses: name the {family} addresses of the \
+                     other hosts too"
+                ),
+            );
+        }
+    }
+}
+
+const fn whole() -> Given<Whole<Ttl>> {
+    Given::Value(Whole(Ttl(params::Unicast::DEFAULT_TTL)))
+}
+
+/// A TTL or hop limit: 1 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ttl(pub(crate) u8);
+
+impl Number for Ttl {
+    const RANGE: (i64, i64) = (1, 255);
+    const RULE: &'static str = "must be 1 to 255";
+
+    fn from_number(number: i64) -> Option<Self> {
+        let ttl = u8::try_from(number).ok()?;
+        (ttl > 0).then_some(Self(ttl))
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
+/// Another host: its address, or a name.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct Peer(pub(crate) params::Peer);
+
+impl TryFrom<String> for Peer {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        match text.parse::<IpAddr>() {
+            Ok(address) => {
+                let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
+                if address.is_unspecified() || address.is_multicast() || is_broadcast {
+                    return Err("must be an address that a host can have");
+                }
+                Ok(Self(params::Peer::Address(address)))
+            }
+            Err(_) if is_host_name(&text) => Ok(Self(params::Peer::Name(text.into()))),
+            Err(_) => Err(
+                "must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a \
+                 host, like \"router2.example\"",
+            ),
+        }
+    }
+}
+
+/// Whether `text` can be the name of a host (RFC 1123 section 2.1): no address that is mistyped.
+fn is_host_name(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let sane = |label: &str| {
+        let ends = label.starts_with('-') || label.ends_with('-');
+        let is_part = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        (1..=63).contains(&label.len()) && label.chars().all(is_part) && !ends
+    };
+    let is_number = |label: &str| label.chars().all(|c| c.is_ascii_digit());
+    name.len() <= 253
+        && name.split('.').all(sane)
+        && !name.rsplit('.').next().is_some_and(is_number)
+}
+
+impl JsonSchema for Peer {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Peer".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "description": "An address, or the name of a host.",
+            "type": "string",
+            "pattern": concat!(
+                r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*",
+                r"|([0-9A-Za-z_-]{1,63}\.)*[0-9A-Za-z_-]{1,63}\.?)$",
+            ),
+            "examples": ["192.168.224.12", "fe80::12", "router2.example"],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_that_a_host_can_have() {
+        for name in [
+            "b",
+            "router2",
+            "router2.example",
+            "a_b.example.",
+            "3com.example",
+        ] {
+            assert!(is_host_name(name), "{name}");
+        }
+        let long = "a".repeat(64);
+        for text in [
+            "",
+            ".",
+            "a..b",
+            "-a",
+            "a-",
+            "a b",
+            "10.0.0.300",
+            "10.0.0",
+            "fe80::1%eth1",
+            "10.0.0.1/24",
+            &long,
+            "ä.example",
+        ] {
+            assert!(!is_host_name(text), "{text}");
+        }
+    }
+}

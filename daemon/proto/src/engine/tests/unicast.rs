@@ -1,0 +1,381 @@
+//! Peers that are named one by one, instead of the group.
+
+use core::net::IpAddr;
+use std::sync::Arc;
+
+use super::rig::*;
+use crate::border::{Input, Output, Packet, State};
+use crate::params::{Authentication, HmacMode, Peer, RouterParams, Unicast, VirtualMac};
+use crate::types::{Family, MacAddress};
+use crate::wire::hmac::{Sequence, TRAILER_LEN};
+use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
+
+/// The address of this host on eth1.
+const OWN: &str = "192.168.224.12";
+const THIRD: &str = "192.168.224.13";
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+/// Peers by address, or by name.
+fn peers(texts: &[&str]) -> Unicast {
+    let peer = |text: &&str| match text.parse() {
+        Ok(address) => Peer::Address(address),
+        Err(_) => Peer::Name((*text).into()),
+    };
+    Unicast::new(texts.iter().map(peer).collect::<Vec<_>>())
+}
+
+fn unicast(texts: &[&str]) -> RouterParams {
+    RouterParams {
+        unicast: Some(peers(texts)),
+        ..vi_1()
+    }
+}
+
+/// What is sent: to whom, with which hop limit, and the message.
+fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
+    let sent = outputs.into_iter().filter_map(|output| match output {
+        Output::Advertise {
+            destination,
+            hop_limit,
+            message,
+            ..
+        } => Some((destination, hop_limit, message)),
+        Output::Kernel(_)
+        | Output::Device(_)
+        | Output::Routing(_)
+        | Output::Announce(_)
+        | Output::Report(_) => None,
+    });
+    sent.collect()
+}
+
+/// The others that its next advertisement goes to.
+fn receivers(node: &mut Node) -> Vec<String> {
+    node.now = node.due();
+    let sent = sent(node.take(Input::Tick));
+    sent.iter().map(|(to, ..)| to.to_string()).collect()
+}
+
+/// A packet from a peer to this host.
+fn to_us<'a>(source: &str, payload: &'a [u8]) -> Packet<'a> {
+    let source = ip(source);
+    let own = match Family::of(source) {
+        Family::V4 => OWN,
+        Family::V6 => "fe80::12",
+    };
+    Packet {
+        destination: ip(own),
+        ..packet(ETH1, source, payload)
+    }
+}
+
+/// An advertisement to this host, of the form that covers the message alone.
+fn plain(priority: u8) -> Vec<u8> {
+    version_3(51, priority, 100, ChecksumForm::MessageOnly)
+}
+
+fn dropped(node: &Node, cause: DropCause) -> u64 {
+    node.status("VI_1").counters.dropped.get(cause)
+}
+
+// --- Sending -----------------------------------------------------------------------------------
+
+#[test]
+fn a_master_sends_to_each_peer_and_not_to_the_group() {
+    let mut params = unicast(&["192.168.224.11", THIRD]);
+    params.unicast.as_mut().unwrap().ttl = 64;
+    let mut node = Node::mastering(routers([("VI_1", params)]));
+    for input in [Input::Tick, Input::Stop] {
+        let is_stop = matches!(input, Input::Stop);
+        node.now = node.due();
+        let sent = sent(node.take(input));
+        let to: Vec<_> = sent.iter().map(|(to, ttl, _)| (*to, *ttl)).collect();
+        assert_eq!(to, [(ip("192.168.224.11"), 64), (ip(THIRD), 64)]);
+        for (_, _, message) in sent {
+            assert_eq!(message[2] == PRIORITY_RESIGN, is_stop);
+        }
+    }
+}
+
+#[test]
+fn each_copy_has_the_checksum_of_its_receiver() {
+    let v6 = RouterParams {
+        unicast: Some(peers(&["fe80::11", "fe80::13"])),
+        ..vi_1_with(&["fe80::100/64"])
+    };
+    let v4 = unicast(&["192.168.224.11", THIRD]);
+    for (params, own) in [(v4, OWN), (v6, "fe80::12")] {
+        let params = routers([("VI_1", params)]);
+        let mut node = Node::mastering_v6(params.clone());
+        let expected = crate::wire::Expected {
+            version: crate::types::Version::V3,
+            interval: crate::types::AdvertInterval::DEFAULT,
+            auth: crate::wire::Auth::None,
+            hop_limit: 255,
+        };
+        node.now = node.due();
+        let copies = sent(node.take(Input::Tick));
+        let [(_, _, first), (_, _, second)] = &*copies else {
+            panic!("{copies:?}")
+        };
+        assert_ne!(first, second);
+        for (destination, _, message) in &copies {
+            let packet = Packet {
+                destination: *destination,
+                ..packet(ETH1, ip(own), message)
+            };
+            let received = Advert::parse(&packet, &expected).unwrap();
+            assert_eq!(received.checksum, ChecksumForm::WithPseudoHeader);
+        }
+    }
+}
+
+#[test]
+fn all_copies_of_an_advertisement_are_signed_by_one_number() {
+    let params = RouterParams {
+        authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
+        ..unicast(&["192.168.224.11", THIRD])
+    };
+    let mut node = Node::mastering(routers([("VI_1", params)]));
+    let trailer = |message: &[u8]| message[message.len() - TRAILER_LEN..].to_vec();
+    let mut before = None;
+    for _ in 0..3 {
+        node.now = node.due();
+        let copies = sent(node.take(Input::Tick));
+        let [first, second] = [0, 1].map(|number| trailer(&copies[number].2));
+        assert_eq!(first, second);
+        assert_ne!(before.replace(first), Some(second), "the next has the next");
+    }
+}
+
+#[test]
+fn each_family_has_its_own_peers() {
+    let params = RouterParams {
+        unicast: Some(peers(&["192.168.224.11", "fe80::11", "fe80::13"])),
+        ..vi_1_with(&["192.168.224.100/24", "fe80::100/64"])
+    };
+    let mut node = Node::mastering_v6(routers([("VI_1", params)]));
+    assert_eq!(
+        receivers(&mut node),
+        ["192.168.224.11", "fe80::11", "fe80::13"]
+    );
+}
+
+#[test]
+fn nothing_is_sent_to_the_host_itself_so_that_all_may_have_one_list() {
+    let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11", OWN]))]));
+    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
+    node.give(Input::Packet(to_us(OWN, &plain(200))));
+    assert_eq!(dropped(&node, DropCause::OwnPacket), 1);
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn it_is_sent_from_the_interfaces_own_hardware_address() {
+    let virtual_mac = |unicast| {
+        let params = RouterParams { unicast, ..vi_1() };
+        RouterParams {
+            virtual_mac: Some(VirtualMac::new("eth1", params.vrid, true)),
+            ..params
+        }
+        .sending_mac(Family::V4)
+    };
+    assert_eq!(virtual_mac(None), Some(MacAddress([0, 0, 0x5e, 0, 1, 51])));
+    assert_eq!(virtual_mac(Some(peers(&[THIRD]))), None);
+}
+
+// --- Receiving ---------------------------------------------------------------------------------
+
+#[test]
+fn a_peer_is_obeyed() {
+    let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
+    let lines = node.give(Input::Packet(to_us("192.168.224.11", &plain(200))));
+    assert_eq!(
+        only("VI_1", lines),
+        ["VI_1: master -> backup (192.168.224.11 advertises priority 200, ours is 100: yielded)"]
+    );
+}
+
+#[test]
+fn a_stranger_is_dropped_and_counted() {
+    let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
+    assert_eq!(
+        node.give(Input::Packet(to_us(THIRD, &plain(200)))),
+        ["dropped for VI_1 from 192.168.224.13: its sender is not among the peers"]
+    );
+    assert_eq!(dropped(&node, DropCause::NotAPeer), 1);
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn who_speaks_by_unicast_hears_no_multicast_not_even_of_a_peer() {
+    let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
+    assert_eq!(
+        node.hear(200),
+        [
+            "dropped for VI_1 from 192.168.224.11: it is multicast where unicast is spoken, or the \
+             other way round"
+        ]
+    );
+    assert_eq!(dropped(&node, DropCause::WrongCast), 1);
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn who_speaks_by_multicast_hears_no_unicast() {
+    let mut node = Node::mastering_v6(routers([(
+        "VI_1",
+        vi_1_with(&["192.168.224.100/24", "fe80::100/64"]),
+    )]));
+    node.give(Input::Packet(to_us("192.168.224.11", &plain(200))));
+    node.give(Input::Packet(to_us("fe80::11", &plain(200))));
+    assert_eq!(dropped(&node, DropCause::WrongCast), 2);
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn a_packet_that_came_through_more_routers_than_allowed_is_dropped() {
+    for (min_ttl, ttl, state) in [
+        (255, 255, State::Backup),
+        (255, 254, State::Master),
+        (253, 253, State::Backup),
+        (253, 252, State::Master),
+    ] {
+        let mut params = unicast(&["192.168.224.11"]);
+        params.unicast.as_mut().unwrap().min_ttl = min_ttl;
+        let mut node = Node::mastering(routers([("VI_1", params)]));
+        let message = plain(200);
+        let packet = to_us("192.168.224.11", &message);
+        node.give(Input::Packet(Packet {
+            hop_limit: ttl,
+            ..packet
+        }));
+        assert_eq!(node.state("VI_1"), state, "{min_ttl} and {ttl}");
+        let is_dropped = state == State::Master;
+        assert_eq!(dropped(&node, DropCause::HopLimit), u64::from(is_dropped));
+    }
+}
+
+#[test]
+fn what_a_peer_has_signed_for_us_is_believed() {
+    let params = RouterParams {
+        authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
+        ..unicast(&["192.168.224.11"])
+    };
+    let mut node = Node::mastering(routers([("VI_1", params)]));
+    let sequence = Sequence::at(node.now.since(crate::time::Instant::ZERO));
+    let message = signed(plain(200), 1, sequence);
+    node.give(Input::Packet(to_us("192.168.224.11", &message)));
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+// --- Waiting and changing ----------------------------------------------------------------------
+
+#[test]
+fn the_address_to_send_from_is_waited_for() {
+    let params = RouterParams {
+        source: Some(ip("10.9.9.9")),
+        ..unicast(&["192.168.224.11"])
+    };
+    let mut node = Node::running(routers([("VI_1", params)]));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(
+        only("VI_1", node.give(added(ETH2, "10.9.9.9/32", false))),
+        [
+            "VI_1: fault -> backup (over: this host does not have 10.9.9.9, the address to send from)"
+        ]
+    );
+}
+
+#[test]
+fn a_reload_changes_the_peers_without_a_transition() {
+    let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
+    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
+    assert_eq!(
+        node.configure(routers([("VI_1", unicast(&[THIRD]))])),
+        [""; 0]
+    );
+    assert_eq!(receivers(&mut node), [THIRD]);
+    node.give(Input::Packet(to_us("192.168.224.11", &plain(200))));
+    assert_eq!(dropped(&node, DropCause::NotAPeer), 1);
+    node.configure(routers([("VI_1", vi_1())]));
+    assert_eq!(receivers(&mut node), ["224.0.0.18"]);
+}
+
+// --- Names -------------------------------------------------------------------------------------
+
+fn resolved<'a>(name: &'a str, addresses: &'a [IpAddr]) -> Input<'a> {
+    Input::Resolved { name, addresses }
+}
+
+#[test]
+fn a_name_is_nobody_until_it_has_addresses_and_stands_for_all_of_them() {
+    let params = routers([("VI_1", unicast(&["pair.example", "192.168.224.11"]))]);
+    assert_eq!(
+        params.peer_names().iter().map(|n| &**n).collect::<Vec<_>>(),
+        ["pair.example"]
+    );
+    let mut node = Node::mastering(params);
+    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
+    let addresses = [THIRD, "192.168.224.14", "2001:db8::13"].map(ip);
+    assert_eq!(node.give(resolved("pair.example", &addresses)), [""; 0]);
+    assert_eq!(
+        receivers(&mut node),
+        [THIRD, "192.168.224.14", "192.168.224.11"]
+    );
+    let status = node.status("VI_1").unicast.unwrap();
+    assert_eq!(status.peers[0].peer, "pair.example");
+    assert_eq!(status.peers[0].addresses, addresses);
+    node.give(Input::Packet(to_us(THIRD, &plain(200))));
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+#[test]
+fn a_name_that_changes_leaves_its_former_address_a_stranger() {
+    let mut node = Node::mastering(routers([("VI_1", unicast(&["pair.example"]))]));
+    node.give(resolved("pair.example", &[peer()]));
+    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
+    node.give(resolved("pair.example", &[ip(THIRD)]));
+    assert_eq!(receivers(&mut node), [THIRD]);
+    node.give(Input::Packet(to_us("192.168.224.11", &plain(200))));
+    assert_eq!(dropped(&node, DropCause::NotAPeer), 1);
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn a_name_and_an_address_that_are_the_same_are_one_receiver() {
+    let params = unicast(&["pair.example", "192.168.224.11"]);
+    let mut node = Node::mastering(routers([("VI_1", params)]));
+    node.give(resolved("pair.example", &[peer()]));
+    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
+}
+
+#[test]
+fn a_reload_keeps_what_names_stand_for_and_forgets_those_that_nobody_uses() {
+    let named = routers([("VI_1", unicast(&["pair.example"]))]);
+    let mut node = Node::mastering(named.clone());
+    node.give(resolved("pair.example", &[peer()]));
+    node.give(resolved("nobody.example", &[ip(THIRD)]));
+    let mut changed = unicast(&["pair.example", "nobody.example"]);
+    changed.priority = priority(120);
+    node.configure(routers([("VI_1", changed)]));
+    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
+    node.configure(routers([("VI_1", unicast(&[THIRD]))]));
+    node.configure(named);
+    assert_eq!(receivers(&mut node), [""; 0]);
+}
+
+// --- Both at once ------------------------------------------------------------------------------
+
+#[test]
+fn the_group_is_spoken_to_with_the_hop_limit_of_the_protocol() {
+    let both = vi_1_with(&["192.168.224.100/24", "fe80::100/64"]);
+    let mut node = Node::mastering_v6(routers([("VI_1", both)]));
+    node.now = node.due();
+    let sent = sent(node.take(Input::Tick));
+    let to: Vec<_> = sent.iter().map(|(to, ttl, _)| (*to, *ttl)).collect();
+    assert_eq!(to, [(GROUP_V4.into(), 255), (GROUP_V6.into(), 255)]);
+}
