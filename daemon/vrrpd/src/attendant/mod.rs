@@ -1,11 +1,12 @@
-//! What may be slow, on a thread of its own: signals, check scripts, the control socket and
-//! systemd. It talks to the node through its inbox and never holds it up.
+//! What may be slow, on a thread of its own: signals, check scripts, the names of peers, the control
+//! socket and systemd. It talks to the node through its inbox and never holds it up.
 
 pub(crate) mod control;
+mod names;
 mod script;
 mod systemd;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use tracing::Level;
 use vrrp_config::{Loaded, Script, Secrets, load};
 
+use self::names::Names;
 use self::script::Scripts;
 use crate::check::count;
 use crate::run::{Inbox, Message, Tally};
@@ -27,6 +29,8 @@ pub(crate) struct Attendant {
     pub(crate) file: PathBuf,
     /// The check scripts to run.
     pub(crate) scripts: BTreeMap<Arc<str>, Script>,
+    /// The names of peers to look up.
+    pub(crate) names: BTreeSet<Arc<str>>,
     /// The control socket.
     pub(crate) listener: std::os::unix::net::UnixListener,
     /// The way to the node.
@@ -56,7 +60,9 @@ pub(crate) fn start(attendant: Attendant) -> io::Result<JoinHandle<()>> {
             if let Err(error) = runtime.block_on(attendant.run(signals)) {
                 log.note(Level::ERROR, format!("the attendant gave up: {error}"));
             }
-            // Scripts that are still running are killed by the runtime's end.
+            // Scripts that are still running are killed by the runtime's end, which does not wait for
+            // the answer to a name.
+            runtime.shutdown_background();
         })
 }
 
@@ -82,6 +88,7 @@ impl Attendant {
         let Self {
             file,
             scripts,
+            names,
             listener,
             inbox,
             mut tally,
@@ -89,6 +96,8 @@ impl Attendant {
         } = self;
         let mut running = Scripts::new(inbox.clone(), log.clone());
         running.set(scripts);
+        let mut asked = Names::new(inbox.clone(), log.clone());
+        asked.set(names);
         let listener = control::adopt(listener)?;
         tokio::spawn(control::serve(listener, inbox.clone(), log.clone()));
         tokio::spawn(systemd::keep_watchdog(inbox.clone(), log.clone()));
@@ -104,7 +113,7 @@ impl Attendant {
                 }
                 _ = signals.hangup.recv() => {
                     systemd::reloading(&log);
-                    reload(&file, &mut running, &inbox, &log);
+                    reload(&file, &mut running, &mut asked, &inbox, &log);
                     systemd::ready(*tally.borrow(), &log);
                 }
                 _ = signals.terminate.recv() => stop(&inbox, &log),
@@ -122,7 +131,13 @@ fn stop(inbox: &Inbox, log: &Log) {
 }
 
 /// Reads the configuration again, as a whole: when anything in it is wrong, everything stays.
-fn reload(file: &std::path::Path, running: &mut Scripts, inbox: &Inbox, log: &Log) {
+fn reload(
+    file: &std::path::Path,
+    running: &mut Scripts,
+    asked: &mut Names,
+    inbox: &Inbox,
+    log: &Log,
+) {
     match load(file, Secrets::Read) {
         Ok(Loaded {
             node,
@@ -137,9 +152,11 @@ fn reload(file: &std::path::Path, running: &mut Scripts, inbox: &Inbox, log: &Lo
                 Level::INFO,
                 format!("{} read again: {instances}", file.display()),
             );
-            // First the node, so that no result comes in for a tracker that it does not know.
+            let names = node.peer_names();
+            // First the node, so that no result comes in for a tracker or a name that it does not know.
             let _ = inbox.send(Message::Configure(node));
             running.set(scripts);
+            asked.set(names);
         }
         Err(error) => {
             for line in error.to_string().lines() {

@@ -1,5 +1,6 @@
 //! The bounded way from the other threads to the node.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -24,6 +25,13 @@ pub(crate) enum Message {
         well: bool,
         /// What it said.
         detail: Arc<str>,
+    },
+    /// What a peer's name stands for now.
+    Resolved {
+        /// The name.
+        name: Arc<str>,
+        /// Its addresses.
+        addresses: Vec<IpAddr>,
     },
     /// Somebody wants to know how things are.
     Snapshot(oneshot::Sender<Snapshot>),

@@ -74,11 +74,13 @@ fn serve(
             file.display()
         ),
     );
+    let names = params.peer_names();
     let (mut node, inbox, tally) = Node::new(params, log.clone())
         .map_err(|error| complain("open the sockets of the daemon", error))?;
     let attendant = Attendant {
         file,
         scripts,
+        names,
         listener,
         inbox,
         tally,

@@ -322,6 +322,10 @@ impl Node {
                         },
                     );
                 }
+                Message::Resolved { name, addresses } => {
+                    let (name, addresses) = (&*name, &*addresses);
+                    self.engine.handle(now, Input::Resolved { name, addresses });
+                }
                 // Whoever asked may have gone away.
                 Message::Snapshot(reply) => {
                     let lost = self.sockets.lost();
