@@ -19,6 +19,7 @@ mod routing;
 mod takeover;
 mod timing;
 mod trackers;
+mod unicast;
 mod virtual_mac;
 
 use std::process::ExitCode;
@@ -128,6 +129,11 @@ fn main() -> ExitCode {
                 what_a_killed_daemon_left_is_cleaned_up_or_taken_over,
                 who_stops_leaves_no_interface,
                 handing_over_delays_no_advertisement_of_another_router;
+            unicast:
+                a_pair_lives_and_dies_without_a_multicast,
+                a_stranger_is_counted_and_not_obeyed,
+                an_address_to_send_from_is_waited_for,
+                a_name_is_looked_up_again_and_again;
             process:
                 a_second_daemon_refuses_and_leaves_the_first_alone,
                 without_a_configuration_it_says_so_and_ends,

@@ -423,22 +423,27 @@ impl Forged {
         self
     }
 
-    fn packet(&self, source: Ipv4Addr) -> Vec<u8> {
-        let header = ipv4::header(source, GROUP_V4, self.ttl, self.message.len());
+    fn packet(&self, source: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+        let header = ipv4::header(source, to, self.ttl, self.message.len());
         [&header[..], &self.message].concat()
     }
 
     /// From one card to the group.
     fn frame(&self, card: [u8; 6], source: Ipv4Addr) -> Vec<u8> {
-        ipv4_frame([1, 0, 0x5e, 0, 0, 18], card, &self.packet(source))
+        ipv4_frame([1, 0, 0x5e, 0, 0, 18], card, &self.packet(source, GROUP_V4))
     }
 
     fn send(&self, socket: &OwnedFd, source: Ipv4Addr) -> Result<(), std::io::Error> {
-        let packet = self.packet(source);
+        let packet = self.packet(source, GROUP_V4);
         let group = SockaddrIn::from(SocketAddrV4::new(GROUP_V4, 0));
         sendto(socket.as_raw_fd(), &packet, &group, MsgFlags::empty())?;
         Ok(())
     }
+}
+
+/// An advertisement of version 3 that anybody would obey who believes its sender.
+pub(crate) fn forged(source: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
+    Forged::new(Version::V3, Auth::None).packet(source, to)
 }
 
 /// A socket that sends packets with whatever header.

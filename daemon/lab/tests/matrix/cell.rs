@@ -292,7 +292,5 @@ pub(crate) fn cells() -> Vec<Cell> {
             }
         }
     }
-    // What our daemon does not know yet.
-    cells.retain(|cell| cell.cast == Multicast);
     cells
 }

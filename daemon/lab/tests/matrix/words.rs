@@ -96,7 +96,7 @@ pub(crate) fn ours(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> Str
         add(json!({ "virtualMac": true }));
     }
     if cell.cast == Cast::Unicast {
-        add(json!({ "unicast": { "source": own, "peers": [other] } }));
+        add(json!({ "source": own, "unicast": { "peers": [other] } }));
     }
     only(instance)
 }

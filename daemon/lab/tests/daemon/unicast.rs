@@ -1,0 +1,170 @@
+//! Peers instead of the group: all that is otherwise promised, without a multicast.
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::AsRawFd;
+
+use nix::sys::socket::{MsgFlags, SockaddrIn, sendto};
+use serde_json::{Value, json};
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Frame, Host, Moment, Result};
+use vrrp_proto::State::{Backup, Fault, Master};
+use vrrp_proto::wire::{GROUP_V4, PROTOCOL};
+
+use crate::common::{
+    INTERVAL, Lan, SOON, VIP, assert_rhythm, assert_waited, down_interval, instance, only, skew,
+    with,
+};
+use crate::packets::{forge_from, forged};
+use crate::pair::{HIGH, LOW, Pair};
+
+/// The usual instance with these peers.
+fn speaking_with(priority: u8, peers: Value) -> String {
+    only(with(
+        instance(priority),
+        json!({ "unicast": { "peers": peers } }),
+    ))
+}
+
+/// Both hosts, in the same list for both.
+fn pair() -> Value {
+    json!(["192.168.224.11", "192.168.224.12"])
+}
+
+/// The advertisements that went to the group, by Ethernet: multicast has the lowest bit of the first
+/// byte set.
+fn to_the_group(lan: &Lan) -> Vec<Frame> {
+    let frames = lan.frames.frames().entries();
+    frames
+        .into_iter()
+        .filter(|frame| frame.ip_protocol() == Some(PROTOCOL))
+        .filter(|frame| frame.destination()[0] & 1 == 1)
+        .collect()
+}
+
+pub(crate) fn a_pair_lives_and_dies_without_a_multicast() -> Outcome {
+    let pair_of_hosts = Pair::new()?;
+    let Pair {
+        lan,
+        a: first,
+        b: second,
+    } = &pair_of_hosts;
+    let (a, b) =
+        pair_of_hosts.start_with(&speaking_with(HIGH, pair()), &speaking_with(LOW, pair()))?;
+    let from = lan.pass(first, 1)?.at;
+    lan.pass(first, 10)?;
+    assert_rhythm(&lan.adverts_of(first, 51, from), INTERVAL);
+    assert_eq!(b.instance("VI_1")?.counters.dropped.total(), 0);
+
+    let told = Moment::now();
+    assert_eq!(a.stop()?.code(), Some(0));
+    let resigned = lan.advert(told, |advert| advert.priority == 0)?;
+    let takeover = lan.advert_of(second, told)?;
+    assert_waited(resigned.at, takeover.at, skew(LOW, INTERVAL));
+    drop(a);
+
+    let back = Moment::now();
+    let a = Vrrpd::start(&first.host, &speaking_with(HIGH, pair()))?;
+    a.wait_for("VI_1", Backup, Master, back, SOON)?;
+    b.wait_for("VI_1", Master, Backup, back, SOON)?;
+    lan.pass(first, 3)?;
+    let died = Moment::now();
+    first.host.power_off()?;
+    let takeover = lan.advert_of(second, died)?;
+    let last = lan.adverts_of(first, 51, Moment::default()).pop();
+    let last = last.ok_or("the master never advertised")?;
+    assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
+    second.address_event(VIP, true, died)?;
+    assert_eq!(to_the_group(lan), []);
+    Ok(())
+}
+
+pub(crate) fn a_stranger_is_counted_and_not_obeyed() -> Outcome {
+    let pair_of_hosts = Pair::new()?;
+    let Pair { lan, a: first, .. } = &pair_of_hosts;
+    let stranger = lan.station("stranger", 66)?;
+    let (a, _b) =
+        pair_of_hosts.start_with(&speaking_with(HIGH, pair()), &speaking_with(LOW, pair()))?;
+    let from = lan.pass(first, 1)?.at;
+    let socket = forge_from(&stranger.host)?;
+    for to in [first.address, GROUP_V4] {
+        let packet = forged(stranger.address, to);
+        let to = SockaddrIn::from(std::net::SocketAddrV4::new(to, 0));
+        sendto(socket.as_raw_fd(), &packet, &to, MsgFlags::empty())?;
+    }
+    let dropped = || -> Result<_> {
+        let status = a.instance("VI_1")?;
+        let dropped = status.counters.dropped;
+        Ok((status.state, dropped.NotAPeer, dropped.WrongCast))
+    };
+    while dropped()? != (Master, 1, 1) {
+        assert!(from.elapsed() < SOON, "{:?}", dropped()?);
+        lan.pass(first, 1)?;
+    }
+    lan.pass(first, 8)?;
+    assert_rhythm(&lan.adverts_of(first, 51, from), INTERVAL);
+    Ok(())
+}
+
+pub(crate) fn an_address_to_send_from_is_waited_for() -> Outcome {
+    let pair = Pair::new()?;
+    let Pair { lan, a: first, .. } = &pair;
+    let later = Ipv4Addr::new(192, 168, 224, 21);
+    let config = only(with(
+        instance(HIGH),
+        json!({ "source": later, "unicast": { "peers": ["192.168.224.12"] } }),
+    ));
+    let a = Vrrpd::start(&first.host, &config)?;
+    a.wait_for_state("VI_1", Fault, SOON)?;
+    first.host.add_address("ens33", later.into(), 24)?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    lan.advert(Moment::default(), |advert| advert.source == later)?;
+    assert_eq!(to_the_group(lan), []);
+    Ok(())
+}
+
+/// As with a name server that comes up late, and with a host that moves.
+pub(crate) fn a_name_is_looked_up_again_and_again() -> Outcome {
+    let lan = Lan::new()?;
+    let a = lan.plug_in(Host::with_disks("a", &["/etc"])?, 11)?;
+    let b = lan.station("b", 12)?;
+    let is_called = |address: &str| {
+        let line = format!("{address} router2.example\n");
+        a.host.write("/etc/hosts", &line, 0o644)
+    };
+    a.host
+        .write("/etc/nsswitch.conf", "hosts: files\n", 0o644)?;
+    a.host.write("/etc/hosts", "", 0o644)?;
+    let config = speaking_with(HIGH, json!(["router2.example"]));
+    let daemon = Vrrpd::start(&a.host, &config)?;
+    let process = daemon.process();
+    process.wait_for_line(
+        |line| line.contains("cannot find the peer router2.example"),
+        SOON,
+    )?;
+    daemon.wait_for_state("VI_1", Master, SOON)?;
+    assert_eq!(lan.adverts(), [], "to nobody");
+
+    is_called("192.168.224.12")?;
+    lan.advert_of(&a, Moment::default())?;
+    let peers = || -> Result<_> { Ok(daemon.instance("VI_1")?.unicast.map(|u| u.peers)) };
+    let known = peers()?.ok_or("the status tells of no peers")?;
+    assert_eq!(known[0].addresses, [IpAddr::V4(b.address)]);
+
+    // A reload does not wait for the minute to be over.
+    is_called("192.168.224.13")?;
+    let moved = lan.station("c", 13)?;
+    let asked = Moment::now();
+    daemon.reload(&config)?;
+    let to_the_other = |frame: &Frame| {
+        frame.at > asked
+            && frame.ip_protocol() == Some(PROTOCOL)
+            && moved
+                .host
+                .mac("ens33")
+                .is_ok_and(|mac| frame.destination() == mac)
+    };
+    let arrived = lan.frames.frames().wait_for(to_the_other, SOON);
+    assert!(arrived.is_some(), "nothing is sent to where it is now");
+    Ok(())
+}
