@@ -4,13 +4,17 @@
 import itertools
 import json
 
-# Asks for the page again and again, and notes when it asked and when there was an answer.
+VIRTUAL_ADDRESS = "192.168.224.100"
+
+# Asks for the page again and again, at each of its arguments, and notes when it asked and when each
+# of them had answered.
 PROBE = """
 while sleep 0.1; do
   echo $EPOCHREALTIME >> /tmp/questions
-  if curl --silent --fail --max-time 0.3 --output /dev/null http://192.168.224.100/; then
-    echo $EPOCHREALTIME >> /tmp/answers
-  fi
+  for address; do
+    curl --silent --fail --max-time 0.3 --output /dev/null "http://$address/" || continue 2
+  done
+  echo $EPOCHREALTIME >> /tmp/answers
 done
 """
 
@@ -36,14 +40,14 @@ def wait_for_state(node, state, name="VI_1"):
 
 
 def addresses(node, interface="eth1"):
-    """The IPv4 addresses of an interface."""
-    links = json.loads(node.succeed(f"ip -json -4 address show dev {interface}"))
+    """The addresses of an interface."""
+    links = json.loads(node.succeed(f"ip -json address show dev {interface}"))
     return [each["local"] for link in links for each in link.get("addr_info", [])]
 
 
 def wait_for_address(node, address, interface="eth1"):
     node.wait_until_succeeds(
-        f"ip -json -4 address show dev {interface} | jq --exit-status "
+        f"ip -json address show dev {interface} | jq --exit-status "
         f"'[.[].addr_info[]?.local] | index(\"{address}\") != null'",
         timeout=120,
     )
@@ -66,14 +70,15 @@ def transitions(node, name="VI_1"):
     return instance(node, name)["counters"]["becameMaster"]
 
 
-def page(client, address="192.168.224.100"):
+def page(client, address=VIRTUAL_ADDRESS):
     return client.succeed(f"curl --silent --fail --max-time 5 http://{address}/").strip()
 
 
-def start_probe(client):
+def start_probe(client, addresses=(VIRTUAL_ADDRESS,)):
     client.succeed(f"cat > /tmp/probe <<'END'\n{PROBE}\nEND")
     client.succeed(
-        'systemd-run --unit=probe --collect --setenv=PATH="$PATH" "$(command -v bash)" /tmp/probe'
+        'systemd-run --unit=probe --collect --setenv=PATH="$PATH" "$(command -v bash)" /tmp/probe '
+        + " ".join(addresses)
     )
     client.wait_until_succeeds("test -s /tmp/answers", timeout=60)
 

@@ -34,6 +34,7 @@ lib.genAttrs [
   "firewall"
   "hardening"
   "httpd"
+  "ipv6-vmac"
   "keepalived"
   "reload"
 ] story

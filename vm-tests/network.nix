@@ -16,6 +16,15 @@ in
 {
   # Where clients are.
   front = segment "eth1" 1 "192.168.224";
+  # ... and clients of IPv6.
+  front6 = host: {
+    networking.interfaces.eth1.ipv6.addresses = [
+      {
+        address = "2001:db8:224::${toString host}";
+        prefixLength = 64;
+      }
+    ];
+  };
   # Where servers are that clients do not reach.
   back = segment "eth2" 2 "192.168.198";
 }

@@ -65,9 +65,11 @@ in
 
   interfaces = lib.mapAttrs (name: { vlan, ... }: {
     inherit vlan;
-    addresses = map (
-      each: "${each.address}/${toString each.prefixLength}"
-    ) host.networking.interfaces.${name}.ipv4.addresses;
+    addresses =
+      let
+        inherit (host.networking.interfaces.${name}) ipv4 ipv6;
+      in
+      map (each: "${each.address}/${toString each.prefixLength}") (ipv4.addresses ++ ipv6.addresses);
   }) host.virtualisation.interfaces;
 
   # Files that a story writes itself: passwords, and the page of the web server.
@@ -94,6 +96,7 @@ in
     nftables = host.networking.nftables.enable;
     tcpPorts = firewall.allowedTCPPorts;
     inherit (firewall) extraInputRules;
+    looseReversePath = firewall.checkReversePath == "loose";
     # Other modules of NixOS have commands of their own.
     extraCommands = lib.filter (lib.hasInfix "-p 112") (lib.splitString "\n" firewall.extraCommands);
   };

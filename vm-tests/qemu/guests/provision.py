@@ -66,7 +66,7 @@ DirectoryIndex index.html
 </Directory>
 """
 
-# NixOS's firewalls: what they let in, and the names that rules may use.
+# NixOS's firewalls: what they let in, the check of reverse paths, and the names that rules may use.
 IPTABLES_UNIT = """\
 [Unit]
 Description=Firewall
@@ -84,10 +84,14 @@ ExecReload=/usr/local/lib/firewall
 WantedBy=multi-user.target
 """
 
-# In one go, so that a reload has no gap.
+# In one go for each family, so that a reload has no gap.
 IPTABLES_SCRIPT = """\
 #!/bin/sh
-exec iptables-restore --wait <<'END'
+set -e
+iptables-restore --wait <<'END'
+*mangle
+-A PREROUTING -m rpfilter --validmark --invert{loose} -j DROP
+COMMIT
 *filter
 :INPUT ACCEPT [0:0]
 :nixos-fw-accept - [0:0]
@@ -101,11 +105,34 @@ exec iptables-restore --wait <<'END'
 -A INPUT -j nixos-fw
 COMMIT
 END
+ip6tables-restore --wait <<'END'
+*mangle
+-A PREROUTING -m rpfilter --validmark --invert{loose} -j DROP
+COMMIT
+*filter
+:INPUT ACCEPT [0:0]
+:nixos-fw-accept - [0:0]
+:nixos-fw - [0:0]
+-A nixos-fw-accept -j ACCEPT
+-A nixos-fw -i lo -j nixos-fw-accept
+-A nixos-fw -m conntrack --ctstate ESTABLISHED,RELATED -j nixos-fw-accept
+-A nixos-fw -p icmpv6 --icmpv6-type redirect -j DROP
+-A nixos-fw -p icmpv6 --icmpv6-type 139 -j DROP
+-A nixos-fw -p icmpv6 -j nixos-fw-accept
+{rules6}
+-A nixos-fw -j DROP
+-A INPUT -j nixos-fw
+COMMIT
+END
 """
 
 NFTABLES_RULES = """\
 flush ruleset
 table inet nixos-fw {{
+  chain rpfilter {{
+    type filter hook prerouting priority mangle + 10; policy drop;
+    fib saddr . mark{iif} oif exists accept
+  }}
   chain input {{
     type filter hook input priority filter; policy drop;
     iifname lo accept
@@ -233,20 +260,34 @@ def keepalived(instances: dict[str, dict[str, Any]]) -> str:
 
 def firewall(files: Files, host: dict[str, Any]) -> None:
     wanted = host["firewall"]
+    loose = wanted["looseReversePath"]
     if wanted["nftables"]:
         rules = [f"tcp dport {port} accept" for port in wanted["tcpPorts"]]
-        rules.append(wanted["extraInputRules"].strip())
-        text = "\n".join(f"    {rule}" for rule in rules if rule)
-        files.add("/etc/nftables.conf", NFTABLES_RULES.format(rules=text))
+        rules += wanted["extraInputRules"].splitlines()
+        text = NFTABLES_RULES.format(
+            rules="\n".join(f"    {rule}" for rule in rules),
+            iif="" if loose else " . iif",
+        )
+        files.add("/etc/nftables.conf", text)
         files.enable("nftables.service", home="/usr/lib/systemd/system")
     else:
-        rules = [
+        both = [
             f"-A nixos-fw -p tcp --dport {port} -j nixos-fw-accept" for port in wanted["tcpPorts"]
         ]
-        rules += [rule.removeprefix("iptables -w ") for rule in wanted["extraCommands"]]
         if host["keepalived"] is not None:
             # What services.keepalived.openFirewall adds.
-            rules.append("-A nixos-fw -p 112 -j nixos-fw-accept")
-        files.add("/usr/local/lib/firewall", IPTABLES_SCRIPT.format(rules="\n".join(rules)), 0o755)
+            both.append("-A nixos-fw -p 112 -j nixos-fw-accept")
+
+        def rules_of(program: str) -> str:
+            prefix = f"{program} -w "
+            commands = [each for each in wanted["extraCommands"] if each.startswith(prefix)]
+            return "\n".join([*both, *(each.removeprefix(prefix) for each in commands)])
+
+        text = IPTABLES_SCRIPT.format(
+            rules=rules_of("iptables"),
+            rules6=rules_of("ip6tables"),
+            loose=" --loose" if loose else "",
+        )
+        files.add("/usr/local/lib/firewall", text, 0o755)
         files.add(f"{UNITS}/firewall.service", IPTABLES_UNIT)
         files.enable("firewall.service")
