@@ -58,6 +58,10 @@ in
       weight = -20;
     }
   ];
+  "Instance.unicast".peers = [
+    "192.168.224.11"
+    "192.168.224.12"
+  ];
   "Instance.version" = 2;
   "Instance.virtualAddresses" = [
     "192.168.224.100/24"
@@ -77,6 +81,12 @@ in
   "VirtualAddress.label" = "eth1:vip";
   "VirtualAddress.preferredLifetime" = 0;
   "VirtualAddress.scope" = "link";
+  "Unicast.minTtl" = 254;
+  "Unicast.peers" = [
+    "192.168.224.11"
+    "router2.example"
+  ];
+  "Unicast.ttl" = 64;
   "VirtualMac.sendFrom" = "base";
 
   "Route.destination" = "10.0.0.0/8";

@@ -9,48 +9,58 @@ let
 
   instances = lib.attrValues (cfg.document.instances or { });
 
-  # How each family is written, and where its advertisements go.
+  # How each family is written, and the group that its advertisements go to.
   words = {
     IPv4 = {
       iptables = "iptables";
-      nftables = "ip protocol 112 ip daddr";
+      protocol = "ip protocol 112";
+      address = "ip";
       group = "224.0.0.18";
     };
     IPv6 = {
       iptables = "ip6tables";
-      nftables = "meta l4proto 112 ip6 daddr";
+      protocol = "meta nfproto ipv6 meta l4proto 112";
+      address = "ip6";
       group = "ff02::12";
     };
   };
 
-  # What has to be let in, each once.
+  # What has to be let in, each once: the family, the interface, and either end where it is known.
   advertisements = lib.unique (
     lib.concatMap (
       definition:
-      map (family: {
-        inherit family;
-        inherit (definition) interface;
-      }) (lib.filter (family: family == "IPv4" || enableIPv6) (instance.families definition))
+      map (packets: packets // { inherit (definition) interface; }) (
+        lib.filter ({ family, ... }: family == "IPv4" || enableIPv6) (
+          if definition ? unicast then
+            instance.peers definition
+          else
+            map (family: {
+              inherit family;
+              destination = words.${family}.group;
+            }) (instance.families definition)
+        )
+      )
     ) (lib.filter (definition: definition ? interface) instances)
   );
 
   nftables =
-    { family, interface }:
+    packets:
     let
-      of = words.${family};
+      of = words.${packets.family};
+      ends =
+        lib.optionalString (packets ? source) " ${of.address} saddr ${packets.source}"
+        + lib.optionalString (packets ? destination) " ${of.address} daddr ${packets.destination}";
     in
     ''
-      iifname ${builtins.toJSON interface} ${of.nftables} ${of.group} accept comment "services.vrrp.openFirewall"
+      iifname ${builtins.toJSON packets.interface} ${of.protocol}${ends} accept comment "services.vrrp.openFirewall"
     '';
 
   iptables =
-    verb:
-    { family, interface }:
-    let
-      of = words.${family};
-    in
-    "${of.iptables} -w ${verb} nixos-fw -i ${lib.escapeShellArg interface} "
-    + "-p 112 -d ${of.group} -j nixos-fw-accept";
+    verb: packets:
+    "${words.${packets.family}.iptables} -w ${verb} nixos-fw -i ${lib.escapeShellArg packets.interface} -p 112"
+    + lib.optionalString (packets ? source) " -s ${packets.source}"
+    + lib.optionalString (packets ? destination) " -d ${packets.destination}"
+    + " -j nixos-fw-accept";
 in
 {
   config.networking.firewall = lib.mkIf cfg.enable (

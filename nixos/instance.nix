@@ -8,5 +8,21 @@ rec {
 
   families = instance: lib.unique (map family (addresses instance));
 
+  # Of whom advertisements come: of an address, or, where it is a name, of anybody in each family.
+  peers =
+    instance:
+    lib.concatMap (
+      peer:
+      if lib.hasInfix ":" peer || builtins.match "[0-9.]+" peer != null then
+        [
+          {
+            family = family peer;
+            source = peer;
+          }
+        ]
+      else
+        map (family: { inherit family; }) (families instance)
+    ) instance.unicast.peers;
+
   hasVirtualMac = instance: instance.virtualMac or false != false;
 }

@@ -84,8 +84,9 @@ in
       default = false;
       example = true;
       description = ''
-        Whether to let advertisements (IP protocol 112 to 224.0.0.18, or ff02::12) in on the interfaces of the
-        instances. A host that does not hear them believes that it is alone, and takes the addresses.
+        Whether to let advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) in on the interfaces of the
+        instances, or with `unicast` those of its peers: of anybody where a peer is named and not an address.
+        A host that does not hear them believes that it is alone, and takes the addresses.
       '';
     };
 

@@ -5,6 +5,8 @@ let
     least
     most
     nftables
+    unicast
+    unicastNftables
     whole
     withoutIpv6
     ;
@@ -37,6 +39,24 @@ in
     ];
   };
 
+  testIptablesLetsInThePeersOfWhoSpeaksWithThemOnly = {
+    expr = rules unicast.networking.firewall.extraCommands;
+    expected = [
+      "iptables -w -A nixos-fw -i eth1 -p 112 -s 192.168.224.11 -j nixos-fw-accept"
+      "ip6tables -w -A nixos-fw -i eth1 -p 112 -s fe80::12 -j nixos-fw-accept"
+      "ip6tables -w -A nixos-fw -i eth2 -p 112 -j nixos-fw-accept"
+    ];
+  };
+
+  testNftablesLetsInThePeersOfWhoSpeaksWithThemOnly = {
+    expr = unicastNftables.networking.firewall.extraInputRules;
+    expected = ''
+      iifname "eth1" ip protocol 112 ip saddr 192.168.224.11 accept comment "services.vrrp.openFirewall"
+      iifname "eth1" meta nfproto ipv6 meta l4proto 112 ip6 saddr fe80::12 accept comment "services.vrrp.openFirewall"
+      iifname "eth2" meta nfproto ipv6 meta l4proto 112 accept comment "services.vrrp.openFirewall"
+    '';
+  };
+
   # There is no chain for it.
   testIptablesHasNoRuleOfIpv6OnAHostWithout = {
     expr = rules withoutIpv6.networking.firewall.extraCommands;
@@ -62,7 +82,7 @@ in
     expected = ''
       iifname "eth1" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
       iifname "eth2" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
-      iifname "eth2" meta l4proto 112 ip6 daddr ff02::12 accept comment "services.vrrp.openFirewall"
+      iifname "eth2" meta nfproto ipv6 meta l4proto 112 ip6 daddr ff02::12 accept comment "services.vrrp.openFirewall"
     '';
   };
 

@@ -13,7 +13,7 @@ let
     ];
   };
 in
-{
+rec {
   inherit bare;
 
   # The least that makes sense.
@@ -186,6 +186,41 @@ in
       };
     };
   };
+
+  # Hosts that speak with each other only, by address and by name.
+  unicast = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        unicast = {
+          peers = [
+            "192.168.224.11"
+            "fe80::12"
+          ];
+          ttl = 64;
+          minTtl = 254;
+        };
+        virtualAddresses = [
+          "192.168.224.100/24"
+          "2001:db8::100/64"
+        ];
+      };
+      instances.VI_2 = {
+        interface = "eth2";
+        virtualRouterId = 52;
+        unicast.peers = [ "router2.example" ];
+        virtualAddresses = [ "2001:db8:2::100/64" ];
+      };
+    };
+  };
+
+  unicastNftables.imports = [
+    unicast
+    { networking.nftables.enable = true; }
+  ];
 
   # As `whole`, on a host without IPv6.
   withoutIpv6 = host {
