@@ -96,7 +96,13 @@ pub(crate) fn ours(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> Str
         add(json!({ "virtualMac": true }));
     }
     if cell.cast == Cast::Unicast {
-        add(json!({ "source": own, "unicast": { "peers": [other] } }));
+        // Over IPv6 keepalived sends to peers with the hop limit of the host.
+        let min_ttl = match cell.family {
+            Family::V4 => 255,
+            Family::V6 => 64,
+        };
+        let unicast = json!({ "peers": [other], "minTtl": min_ttl });
+        add(json!({ "source": own, "unicast": unicast }));
     }
     only(instance)
 }
