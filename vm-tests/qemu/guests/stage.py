@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from . import render
 from .image import Image, image
-from .machine import Machine
+from .machine import BOOT, Machine
 from .provision import provision
 
 PROJECT = render.PROJECT
@@ -25,7 +25,8 @@ INSIDE = "VRRP_VM_NAMESPACE"
 
 KERNEL = (
     "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10 "
-    "systemd.getty_auto=no"
+    # As long as a boot may take: the shell waits for its device, and gave up on a busy machine.
+    f"systemd.getty_auto=no systemd.default_device_timeout_sec={BOOT:.0f}"
 )
 KVM_PROBE = 20
 
