@@ -1,16 +1,27 @@
 //! Takes interfaces with virtual MAC addresses down and away, on a thread of its own: the kernel
 //! waits for all CPUs meanwhile (synchronize_net), 20 ms for each, and no advertisement can wait for
 //! that. The thread is started for the first of them.
+//!
+//! Whoever waits for the same lock of the kernel waits for the janitor, and that is the node when it
+//! changes addresses. So the janitor begins when nothing more has come for a while, because routers
+//! tend to move together, and makes way between one interface and the next.
 
 use std::collections::VecDeque;
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use tracing::Level;
 use vrrp_linux::device::{DeviceChange, Devices};
 
 use crate::scribe::Log;
+
+/// For how long nothing more has to come before it begins.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long it makes way for whoever waits for the kernel.
+const BREATH: Duration = Duration::from_millis(5);
 
 /// The thread, and what it has to do.
 #[derive(Debug)]
@@ -28,6 +39,8 @@ struct Work {
 #[derive(Debug, Default)]
 struct List {
     changes: VecDeque<DeviceChange>,
+    /// When something came last.
+    handed_at: Option<Instant>,
     is_last: bool,
 }
 
@@ -53,7 +66,9 @@ impl Janitor {
     /// left out.
     pub(super) fn hand(&self, change: DeviceChange) {
         self.forget(change.name());
-        self.work.lock().changes.push_back(change);
+        let mut list = self.work.lock();
+        list.changes.push_back(change);
+        list.handed_at = Some(Instant::now());
         self.work.more.notify_one();
     }
 
@@ -83,16 +98,23 @@ impl Work {
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What is to be done next, when it is time. `None` when nothing will come any more.
     fn next(&self) -> Option<DeviceChange> {
         let mut list = self.lock();
         loop {
-            if let Some(change) = list.changes.pop_front() {
-                return Some(change);
+            if list.changes.is_empty() {
+                if list.is_last {
+                    return None;
+                }
+                list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
-            if list.is_last {
-                return None;
+            let since = list.handed_at.map_or(QUIET, |at| at.elapsed());
+            if list.is_last || since >= QUIET {
+                return list.changes.pop_front();
             }
-            list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+            let waited = self.more.wait_timeout(list, QUIET - since);
+            (list, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -101,6 +123,9 @@ impl Work {
             devices.apply(&[change], |change, error| {
                 log.note(Level::ERROR, format!("cannot {change}: {error}"));
             });
+            if !self.lock().is_last {
+                std::thread::sleep(BREATH);
+            }
         }
     }
 }
