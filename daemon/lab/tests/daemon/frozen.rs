@@ -134,7 +134,13 @@ pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outco
     sleep((down_interval(LOW, interval) + interval / 2).saturating_sub(last.at.elapsed()));
     b.process().kill(Signal::SIGCONT)?;
     pair.lan.pass(&pair.a, 2)?;
-    assert_eq!(pair.lan.adverts_of(&pair.b, 51, last.at), []);
+    assert_eq!(
+        pair.lan.adverts_of(&pair.b, 51, last.at),
+        [],
+        "{sent:?}\n{:?}\n{}",
+        b.status()?,
+        b.process().log()
+    );
     let counters = b.instance("VI_1")?.counters;
     assert_eq!((counters.became_master, counters.late_wakeups), (0, 0));
     assert_eq!(counters.dropped.Checksum, sent.frames);

@@ -53,10 +53,15 @@ impl Pair {
         let answer = client.host.run(|| TcpStream::connect((VIP, 9)));
         let kind = answer.err().map(|error| error.kind());
         assert_eq!(kind, Some(ErrorKind::ConnectionRefused));
-        let answers = self.lan.frames.frames().entries();
-        Ok(answers
+        let frames = self.lan.frames.frames();
+        let is_it = |frame: &Frame| frame.at > asked && is_answer_for(frame, VIP);
+        // They may be seen a moment after the client has seen them.
+        let seen = frames.wait_for(is_it, SOON);
+        assert!(seen.is_some(), "no answer is seen");
+        Ok(frames
+            .entries()
             .iter()
-            .filter(|frame| frame.at > asked && is_answer_for(frame, VIP))
+            .filter(|frame| is_it(frame))
             .map(Frame::source)
             .collect())
     }

@@ -52,6 +52,11 @@ const BATCHES: usize = 32;
 /// up, and a take-over is rare enough to spend it waiting.
 const AWAKE: Duration = Duration::from_micros(200);
 
+/// How long after it began to read the node may still act on what it has read, and how often it reads
+/// again otherwise: under a flood reading itself takes longer.
+const MOMENT: Duration = Duration::from_millis(5);
+const ATTEMPTS: u32 = 3;
+
 /// After a refusal of the kernel everything is looked at again, this much later.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
@@ -88,6 +93,8 @@ pub(crate) struct Node {
     tally: watch::Sender<Tally>,
     log: Log,
     complaints: Complaints,
+    /// When it last began to read what had come.
+    taken_at: Instant,
     /// When everything is to be looked at again.
     look_again_at: Option<Instant>,
     /// Whether that was just done: what is added then was not announced yet.
@@ -152,6 +159,7 @@ impl Node {
             tally,
             complaints: Complaints::new(log.clone()),
             log,
+            taken_at: clock::now(),
             look_again_at: None,
             is_second_look: false,
             stopping: false,
@@ -180,6 +188,14 @@ impl Node {
             self.poller.wait(&mut events, None)?;
             let mut changed = self.take_in(&events);
             if self.stay_awake() {
+                self.poller.wait(&mut events, Some(Duration::ZERO))?;
+                changed |= self.take_in(&events);
+            }
+            // Whoever was stopped right here has not read what came meanwhile.
+            for _ in 0..ATTEMPTS {
+                if clock::now().since(self.taken_at) <= MOMENT {
+                    break;
+                }
                 self.poller.wait(&mut events, Some(Duration::ZERO))?;
                 changed |= self.take_in(&events);
             }
@@ -233,6 +249,7 @@ impl Node {
     /// Takes in what has come. Returns whether sockets may have to be opened or closed.
     fn take_in(&mut self, events: &Events) -> bool {
         let now = clock::now();
+        self.taken_at = now;
         if self.engine.wants_wall_clock() {
             self.engine.handle(now, Input::WallClock(clock::wall()));
         }
