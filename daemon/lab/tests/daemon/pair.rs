@@ -38,9 +38,9 @@ impl Pair {
         let a = Vrrpd::start(&self.a.host, a)?;
         a.wait_for_state("VI_1", State::Master, SOON)?;
         let b = Vrrpd::start(&self.b.host, b)?;
-        // It listens when this line comes, and the second advertisement after that is not one that
-        // was under way before.
-        b.wait_for("VI_1", State::Init, State::Backup, Moment::default(), SOON)?;
+        // It may have to wait for its link-local address first. It listens when it says so, and the
+        // second advertisement after that is not one that was under way before.
+        b.wait_for_state("VI_1", State::Backup, SOON)?;
         self.lan.pass(&self.a, 2)?;
         b.wait_for_state("VI_1", State::Backup, SOON)?;
         Ok((a, b))
