@@ -7,7 +7,7 @@ use nix::sys::socket::{MsgFlags, SockaddrIn, sendto};
 use serde_json::{Value, json};
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Frame, Host, Moment, Result};
+use vrrp_lab::{Frame, Moment, Result};
 use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::{GROUP_V4, PROTOCOL};
 
@@ -126,15 +126,20 @@ pub(crate) fn an_address_to_send_from_is_waited_for() -> Outcome {
 /// As with a name server that comes up late, and with a host that moves.
 pub(crate) fn a_name_is_looked_up_again_and_again() -> Outcome {
     let lan = Lan::new()?;
-    let a = lan.plug_in(Host::with_disks("a", &["/etc"])?, 11)?;
+    let a = lan.station("a", 11)?;
     let b = lan.station("b", 12)?;
     let is_called = |address: &str| {
         let line = format!("{address} router2.example\n");
-        a.host.write("/etc/hosts", &line, 0o644)
+        a.host.write("/run/hosts", &line, 0o644)
     };
+    // Over what the machine has there, which only its owner could write.
     a.host
-        .write("/etc/nsswitch.conf", "hosts: files\n", 0o644)?;
-    a.host.write("/etc/hosts", "", 0o644)?;
+        .write("/run/nsswitch.conf", "hosts: files\n", 0o644)?;
+    a.host.write("/run/hosts", "", 0o644)?;
+    for file in ["hosts", "nsswitch.conf"] {
+        a.host
+            .shell(&format!("mount --bind /run/{file} /etc/{file}"))?;
+    }
     let config = speaking_with(HIGH, json!(["router2.example"]));
     let daemon = Vrrpd::start(&a.host, &config)?;
     let process = daemon.process();
