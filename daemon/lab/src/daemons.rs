@@ -257,6 +257,23 @@ pub struct Keepalived {
 }
 
 impl Keepalived {
+    /// Words of its lines with which it complains of what it hears.
+    pub const COMPLAINTS: &[&str] = &[
+        "nvalid",
+        "mismatch",
+        "incorrect",
+        "wrong",
+        "drop",
+        "ignor",
+        "differ",
+        "expect",
+        "bogus",
+        "not match",
+        "too short",
+        "truncated",
+        "error",
+    ];
+
     /// Starts it on a host with this configuration, and waits until its VRRP process reads it.
     ///
     /// # Errors

@@ -189,8 +189,9 @@ impl fmt::Display for Due {
     }
 }
 
-/// What the kernel should hold for one router on one interface, of one family. It is a wish, not a command: whoever receives it
-/// compares it with what is there, so the same one may be given at any time and again.
+/// What the kernel should hold for one router on one interface, of one family. It is a wish, not a
+/// command: whoever receives it compares it with what is there, so the same one may be given at any
+/// time and again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
     /// On which interface.

@@ -6,23 +6,6 @@ use vrrp_lab::{AddressWatch, Capture, Filter, Host, Moment, Result, held_twice};
 use crate::common::{LATE, Lan, Station, VIP, tshark};
 use crate::dialect::Dialect;
 
-/// Words with which keepalived complains of what it hears.
-const COMPLAINTS: &[&str] = &[
-    "nvalid",
-    "mismatch",
-    "incorrect",
-    "wrong",
-    "drop",
-    "ignor",
-    "differ",
-    "expect",
-    "bogus",
-    "not match",
-    "too short",
-    "truncated",
-    "error",
-];
-
 pub(crate) struct Peers {
     pub(crate) dialect: Dialect,
     pub(crate) lan: Lan,
@@ -106,7 +89,10 @@ impl Peers {
         for keepalived in theirs {
             let lines = keepalived.process().output().entries();
             let complaint = lines.iter().find(|line| {
-                line.text.contains("VI_1") && COMPLAINTS.iter().any(|word| line.text.contains(word))
+                line.text.contains("VI_1")
+                    && Keepalived::COMPLAINTS
+                        .iter()
+                        .any(|word| line.text.contains(word))
             });
             assert_eq!(complaint, None, "{}", keepalived.process().log());
         }

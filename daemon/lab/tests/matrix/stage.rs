@@ -17,24 +17,7 @@ use crate::words::{self, CARD, MACVLAN, VRID};
 /// does so a second later, and Linux finds out by itself after more than five.
 const ANNOUNCED: Duration = Duration::from_secs(3);
 
-/// Words with which keepalived complains of what it hears.
-const COMPLAINTS_OF_KEEPALIVED: &[&str] = &[
-    "nvalid",
-    "mismatch",
-    "incorrect",
-    "wrong",
-    "drop",
-    "ignor",
-    "differ",
-    "expect",
-    "bogus",
-    "not match",
-    "too short",
-    "truncated",
-    "error",
-];
-
-/// And those of FRR.
+/// Words with which FRR complains of what it hears.
 const COMPLAINTS_OF_FRR: &[&str] = &["nvalid", "Bad VRRP", "unequal", "should be", "mismatch"];
 
 /// A segment with two hosts. Who leads has the greater address.
@@ -218,7 +201,7 @@ impl<'c> Stage<'c> {
     pub(crate) fn assert_content(&self, daemon: &Daemon<'_>) -> Result<()> {
         let (process, complaints) = match daemon {
             Daemon::Ours(daemon) => return self.assert_ours_content(daemon),
-            Daemon::Keepalived(daemon) => (daemon.process(), COMPLAINTS_OF_KEEPALIVED),
+            Daemon::Keepalived(daemon) => (daemon.process(), Keepalived::COMPLAINTS),
             Daemon::Frr(daemon) => (daemon.process(), COMPLAINTS_OF_FRR),
         };
         let concerns = |text: &str| text.contains("VI_1") || text.contains("[VRID ");
