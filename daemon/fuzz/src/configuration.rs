@@ -123,6 +123,7 @@ fn links(node: &NodeParams) -> Vec<Input<'static>> {
             up: true,
             carrier: true,
             mac: Some(MacAddress([2, 0, 0, b, c, d])),
+            port_of: None,
         };
         let addresses = [
             InterfaceAddress {

@@ -209,6 +209,7 @@ impl Choices<'_> {
             up: self.mostly(),
             carrier: self.mostly(),
             mac: self.mostly().then_some(mac),
+            port_of: None,
         }
     }
 

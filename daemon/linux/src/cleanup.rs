@@ -145,6 +145,7 @@ mod tests {
             up: true,
             carrier: true,
             mac: None,
+            port_of: None,
         }));
         mirror.apply(Event::AddressAdded(eth1, held("192.168.224.100/24")));
         let configured = [

@@ -581,6 +581,7 @@ mod tests {
             up,
             carrier: up,
             mac: Some(mac),
+            port_of: None,
         })
     }
 

@@ -3,7 +3,7 @@
 //! Messages are built and read with the types of `netlink-packet-route`. There is no `rtnetlink`
 //! crate above it: the kernel handles a request within send(2), many requests fit into one send, and
 //! only refusals are answered, so that a connection task would add wakeups and nothing else. Of a
-//! link only its header, name and hardware address are read: the other fifty attributes, some of
+//! link only its header, name, hardware address and whose port it is are read: the other fifty attributes, some of
 //! which depend on the driver, must not make a link unreadable.
 
 use std::ffi::CStr;
@@ -42,6 +42,9 @@ const NLMSG_DONE: u16 = 3;
 // Attributes of a link (linux/if_link.h).
 const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
+const IFLA_MASTER: u16 = 10;
+const IFLA_LINKINFO: u16 = 18;
+const IFLA_INFO_SLAVE_KIND: u16 = 4;
 
 /// Length of struct nlmsghdr and struct ifinfomsg.
 const HEADER_LEN: usize = 16;
@@ -314,12 +317,15 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
     if header.interface_family != AddressFamily::Unspec {
         return None;
     }
-    let (mut name, mut mac) = (None, None);
+    let (mut name, mut mac, mut master, mut receives) = (None, None, None, true);
     for attribute in NlasIterator::new(body.get(LINK_HEADER_LEN..)?) {
         let attribute = attribute.ok()?;
         match attribute.kind() {
             IFLA_IFNAME => name = parse_name(attribute.value()),
             IFLA_ADDRESS => mac = attribute.value().try_into().ok().map(MacAddress),
+            IFLA_MASTER => master = attribute.value().try_into().ok().map(u32::from_ne_bytes),
+            // With the nested flag or without it.
+            IFLA_LINKINFO => receives = receives_for_itself(attribute.value()),
             _ => {}
         }
     }
@@ -329,7 +335,17 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
         up: header.flags.contains(LinkFlags::Up),
         carrier: header.flags.contains(LinkFlags::LowerUp),
         mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
+        port_of: master.filter(|_| !receives).map(InterfaceIndex),
     })
+}
+
+/// Whether a link whose IFLA_LINKINFO this is receives what comes in although it may have a master:
+/// as a member of a VRF, and not as a port of anything.
+fn receives_for_itself(info: &[u8]) -> bool {
+    let mut kinds = NlasIterator::new(info)
+        .filter_map(Result::ok)
+        .filter(|attribute| attribute.kind() == IFLA_INFO_SLAVE_KIND);
+    kinds.all(|kind| matches!(kind.value(), b"vrf" | b"vrf\0"))
 }
 
 fn parse_name(value: &[u8]) -> Option<Arc<str>> {

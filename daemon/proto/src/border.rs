@@ -98,6 +98,9 @@ pub struct Link {
     pub carrier: bool,
     /// Its hardware address, or `None` when that is not an Ethernet one.
     pub mac: Option<MacAddress>,
+    /// The interface that receives what comes in here, when this one is a port of a bridge, a bond or
+    /// a team. A member of a VRF receives for itself.
+    pub port_of: Option<InterfaceIndex>,
 }
 
 /// A received packet: what the IP header says of it, and what follows the header.
@@ -531,6 +534,13 @@ pub enum Obstacle {
     },
     /// The interface has no Ethernet address to announce.
     NotEthernet(Arc<str>),
+    /// The interface is a port of another one, which receives what comes in there: it would be deaf.
+    Port {
+        /// The interface.
+        interface: Arc<str>,
+        /// The other one.
+        of: Arc<str>,
+    },
     /// A tracker that the router follows without a weight is down.
     TrackerDown(Arc<str>),
     /// Packets to its addresses are not to be accepted, and the kernel cannot be made to refuse
@@ -567,6 +577,11 @@ impl fmt::Display for Obstacle {
                  put there: a host needs one of its own, or priority 255 if it owns this one"
             ),
             Self::NotEthernet(name) => write!(f, "interface {name} is not an Ethernet interface"),
+            Self::Port { interface, of } => write!(
+                f,
+                "interface {interface} is a port of {of}, which receives what comes in there: \
+                 configure {of} instead"
+            ),
             Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
             Self::CannotRefuse(reason) => write!(
                 f,

@@ -631,6 +631,7 @@ impl Process {
             Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
             Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
             Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
+            Obstacle::Port { interface, .. } => any(interface, &|link| link.port_of.is_some()),
             Obstacle::NoSource(address) => {
                 let held = self.mirror.all();
                 held.into_iter()

@@ -117,6 +117,7 @@ impl Kernel {
             up: true,
             carrier,
             mac: Some(MacAddress([2, 0, 0, 0, segment, self.host])),
+            port_of: None,
         };
         let interface = Interface {
             segment,

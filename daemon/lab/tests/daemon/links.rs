@@ -41,6 +41,18 @@ pub(crate) fn a_renamed_interface_is_a_fault_and_recovers() -> Outcome {
     )
 }
 
+pub(crate) fn a_port_of_a_bridge_is_a_fault_and_recovers() -> Outcome {
+    falls_and_recovers(
+        "interface ens33 is a port of br0, which receives what comes in there: configure br0 instead",
+        |pair| {
+            let enslave = "ip link add br0 type bridge && ip link set br0 up \
+                           && ip link set ens33 master br0";
+            pair.a.host.shell(enslave).map(drop)
+        },
+        |pair| pair.a.host.shell("ip link set ens33 nomaster").map(drop),
+    )
+}
+
 pub(crate) fn an_interface_without_an_own_address_is_a_fault_and_recovers() -> Outcome {
     falls_and_recovers(
         "interface ens33 has no IPv4 address of its own to send from",

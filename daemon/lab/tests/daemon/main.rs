@@ -78,6 +78,7 @@ fn main() -> ExitCode {
                 an_interface_set_down_is_a_fault_and_recovers,
                 a_pulled_cable_is_a_fault_and_recovers,
                 a_renamed_interface_is_a_fault_and_recovers,
+                a_port_of_a_bridge_is_a_fault_and_recovers,
                 an_interface_without_an_own_address_is_a_fault_and_recovers,
                 a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted;
             reload:

@@ -304,6 +304,7 @@ fn link(name: &str, carrier: bool) -> Link {
         up: true,
         carrier,
         mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
+        port_of: None,
     }
 }
 

@@ -74,6 +74,7 @@ fn a_link_is_read_whatever_else_is_said_of_it() {
         up: true,
         carrier: true,
         mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
+        port_of: None,
     };
     assert_eq!(event(&ether), Some(Event::Link(link.clone())));
 
@@ -86,6 +87,26 @@ fn a_link_is_read_whatever_else_is_said_of_it() {
         event(&tunnel),
         Some(Event::Link(Link { mac: None, ..link }))
     );
+}
+
+#[test]
+fn a_port_is_told_from_a_member_of_a_vrf() {
+    let port_of = |kind: &[u8]| {
+        let kind = attribute(IFLA_INFO_SLAVE_KIND, kind);
+        // As the kernel sends it, beside its own kind.
+        let info = attribute(IFLA_LINKINFO, &[attribute(1, b"veth\0"), kind].concat());
+        let master = attribute(IFLA_MASTER, &9_u32.to_ne_bytes());
+        let name = attribute(IFLA_IFNAME, b"ens33\0");
+        let body = [&link_header(0, 1)[..], &name, &master, &info].concat();
+        match event(&message(libc::RTM_NEWLINK, &body)) {
+            Some(Event::Link(link)) => link.port_of,
+            other => panic!("{other:?}"),
+        }
+    };
+    for kind in [&b"bridge\0"[..], b"bond\0", b"team\0"] {
+        assert_eq!(port_of(kind), Some(InterfaceIndex(9)));
+    }
+    assert_eq!(port_of(b"vrf\0"), None);
 }
 
 #[test]

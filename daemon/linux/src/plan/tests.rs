@@ -373,6 +373,7 @@ fn mirror(addresses: impl IntoIterator<Item = (InterfaceIndex, Held)>) -> Mirror
         up: true,
         carrier: true,
         mac: None,
+        port_of: None,
     };
     let mut mirror = Mirror::new();
     mirror.replace(Dump {

@@ -247,6 +247,7 @@ impl Host {
                 up: true,
                 carrier: true,
                 mac: None,
+                port_of: None,
             }));
         }
         Self {

@@ -174,6 +174,11 @@ impl Interfaces {
         self.get(name).map(|interface| &interface.link)
     }
 
+    /// Whether addresses can be on an interface of that name, or what is wrong with it.
+    pub(super) fn check_serving(&self, name: &Arc<str>) -> Result<(), Obstacle> {
+        self.serving(name).map(drop)
+    }
+
     /// Whether a router can run on its interface, or what keeps it from it. The addresses that it
     /// sends from at `current` stay as long as they are there; an address for which `is_virtual`
     /// holds is none of the host's own.
@@ -184,7 +189,7 @@ impl Interfaces {
         is_virtual: impl Fn(IpAddr) -> bool,
     ) -> Result<Usable, Obstacle> {
         let name = &params.interface;
-        let interface = self.get(name)?;
+        let interface = self.serving(name)?;
         let link = &interface.link;
         let mac = link
             .mac
@@ -246,6 +251,21 @@ impl Interfaces {
     pub(super) fn seat(&self, name: &Arc<str>) -> Option<(InterfaceIndex, Option<MacAddress>)> {
         let index = *self.by_name.get(name)?;
         Some((index, self.by_index.get(&index)?.link.mac))
+    }
+
+    /// An interface that is up and receives for itself.
+    fn serving(&self, name: &Arc<str>) -> Result<&Interface, Obstacle> {
+        let interface = self.get(name)?;
+        match interface.link.port_of {
+            None => Ok(interface),
+            Some(of) => Err(Obstacle::Port {
+                interface: Arc::clone(name),
+                of: match self.name(of) {
+                    Some(of) => Arc::clone(of),
+                    None => format!("interface {}", of.0).into(),
+                },
+            }),
+        }
     }
 
     fn get(&self, name: &Arc<str>) -> Result<&Interface, Obstacle> {

@@ -506,7 +506,7 @@ impl Engine {
                 && slot.params.virtual_device(seat.family) != Some(&seat.device)
         };
         for seat in slot.seats.iter().filter(is_away) {
-            if let Err(obstacle) = self.interfaces.check_link(&seat.device) {
+            if let Err(obstacle) = self.interfaces.check_serving(&seat.device) {
                 return (Some(place), Some(obstacle));
             }
         }

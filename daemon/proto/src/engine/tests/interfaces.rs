@@ -3,8 +3,8 @@
 use core::net::IpAddr;
 
 use super::rig::*;
-use crate::border::{Input, State};
-use crate::params::Effect;
+use crate::border::{Input, Link, State};
+use crate::params::{Effect, TrackerKind, TrackerParams};
 use crate::types::{InterfaceIndex, MacAddress};
 
 #[test]
@@ -47,6 +47,50 @@ fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
         node.status("VI_1").source,
         Some(IpAddr::from([192, 168, 224, 12]))
     );
+}
+
+#[test]
+fn a_port_of_a_bridge_is_deaf_and_the_bridge_is_named() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    let mut port = link(ETH1, "eth1");
+    port.port_of = Some(InterfaceIndex(9));
+    node.give(Input::Link(port.clone()));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    let cause = |of| {
+        format!(
+            "interface eth1 is a port of {of}, which receives what comes in there: configure {of} \
+             instead"
+        )
+    };
+    assert_eq!(*node.status("VI_1").cause, cause("interface 9"));
+    node.give(Input::Link(link(InterfaceIndex(9), "br0")));
+    node.give(Input::Link(Link {
+        up: false,
+        ..port.clone()
+    }));
+    node.give(Input::Link(port));
+    assert_eq!(*node.status("VI_1").cause, cause("br0"));
+    node.give(Input::Link(link(ETH1, "eth1")));
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+#[test]
+fn a_tracker_of_a_port_goes_by_its_carrier() {
+    let mut params = routers([("VI_1", vi_1())]);
+    let kind = TrackerKind::Interface {
+        name: "eth2".into(),
+    };
+    let (rise, fall) = (1, 1);
+    params
+        .trackers
+        .insert("uplink".into(), TrackerParams { kind, rise, fall });
+    let router = params.routers.get_mut("VI_1").unwrap();
+    router.tracks = vec![tracked("uplink", Effect::Fault)];
+    let mut node = Node::running(params);
+    let mut port = link(ETH2, "eth2");
+    port.port_of = Some(InterfaceIndex(9));
+    node.give(Input::Link(port));
+    assert_eq!(node.state("VI_1"), State::Backup);
 }
 
 #[test]

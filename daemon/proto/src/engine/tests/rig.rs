@@ -206,6 +206,7 @@ pub(super) fn link(index: InterfaceIndex, name: &str) -> Link {
         up: true,
         carrier: true,
         mac: Some(mac),
+        port_of: None,
     }
 }
 
