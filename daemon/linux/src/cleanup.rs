@@ -105,7 +105,7 @@ fn present<'a>(
 ) -> impl Iterator<Item = Change> + 'a {
     let is_configured = |held: &Held| configured.iter().any(|(_, each)| *each == held.address);
     configured.iter().filter_map(move |&(name, address)| {
-        let interface = mirror.links().find(|link| &*link.name == name)?.index;
+        let interface = mirror.link_named(name)?.index;
         mirror.held(interface, address)?;
         let others = mirror
             .addresses(interface)

@@ -8,8 +8,9 @@
 //! A look-up costs the logarithm of what an interface holds, so that a step of one router does not
 //! become slower with the number of the others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
 
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link};
@@ -63,6 +64,8 @@ pub struct Dump {
 #[derive(Debug, Default)]
 pub struct Mirror {
     links: BTreeMap<InterfaceIndex, Link>,
+    /// The links by their names. While news are on their way there may be two of one.
+    names: BTreeMap<Arc<str>, BTreeSet<InterfaceIndex>>,
     addresses: BTreeMap<InterfaceIndex, Addresses>,
     /// As in [`Dump::marks`].
     marks: bool,
@@ -124,8 +127,9 @@ impl Mirror {
             Event::Link(link) => self.put_link(link),
             Event::LinkRemoved(interface) => {
                 self.addresses.remove(&interface);
-                let known = self.links.remove(&interface);
-                known.map(|_| Input::LinkRemoved(interface))
+                let known = self.links.remove(&interface)?;
+                self.forget_name(&known);
+                Some(Input::LinkRemoved(interface))
             }
             // That the link is not known means that news of it were lost: the next look at everything
             // finds both, and what is said now would be forgotten by whoever knows no such link.
@@ -252,6 +256,11 @@ impl Mirror {
         self.links.get(&interface)
     }
 
+    /// The link of that name, and while news are on their way and there are two, the older one.
+    pub fn link_named(&self, name: &str) -> Option<&Link> {
+        self.links.get(self.names.get(name)?.first()?)
+    }
+
     /// All addresses of all interfaces.
     pub fn all(&self) -> impl Iterator<Item = (InterfaceIndex, Held)> {
         self.addresses.iter().flat_map(|(interface, addresses)| {
@@ -306,11 +315,28 @@ impl Mirror {
     }
 
     fn put_link(&mut self, link: Link) -> Option<Input<'static>> {
-        if self.links.get(&link.index) == Some(&link) {
+        let known = self.links.get(&link.index);
+        if known == Some(&link) {
             return None;
+        }
+        if known.is_none_or(|known| known.name != link.name) {
+            if let Some(former) = known.cloned() {
+                self.forget_name(&former);
+            }
+            let named = self.names.entry(Arc::clone(&link.name)).or_default();
+            named.insert(link.index);
         }
         self.links.insert(link.index, link.clone());
         Some(Input::Link(link))
+    }
+
+    fn forget_name(&mut self, link: &Link) {
+        if let Some(named) = self.names.get_mut(&link.name) {
+            named.remove(&link.index);
+            if named.is_empty() {
+                self.names.remove(&link.name);
+            }
+        }
     }
 
     fn remove_links_missing_in(&mut self, dump: &Dump, inputs: &mut Vec<Input<'static>>) {
@@ -320,7 +346,8 @@ impl Mirror {
                 self.links.insert(link.index, known);
             }
         }
-        for interface in gone.into_keys() {
+        for (interface, link) in gone {
+            self.forget_name(&link);
             self.addresses.remove(&interface);
             inputs.push(Input::LinkRemoved(interface));
         }

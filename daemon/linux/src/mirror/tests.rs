@@ -22,6 +22,31 @@ fn a_link_is_news_when_something_about_it_is() {
 }
 
 #[test]
+fn a_name_means_the_link_that_has_it_now() {
+    let mut mirror = Mirror::new();
+    let numbered = |index, name| Link {
+        index: InterfaceIndex(index),
+        ..link(name, true)
+    };
+    let index = |mirror: &Mirror, name| mirror.link_named(name).map(|link| link.index.0);
+    mirror.apply(Event::Link(numbered(2, "eth0")));
+    mirror.apply(Event::Link(numbered(2, "wan")));
+    assert_eq!(index(&mirror, "eth0"), None);
+    assert_eq!(index(&mirror, "wan"), Some(2));
+    // The news that the first one is gone are lost.
+    mirror.apply(Event::Link(numbered(3, "wan")));
+    assert_eq!(index(&mirror, "wan"), Some(2));
+    let dump = Dump {
+        links: vec![numbered(3, "wan")],
+        ..Dump::default()
+    };
+    mirror.replace(dump);
+    assert_eq!(index(&mirror, "wan"), Some(3));
+    mirror.apply(Event::LinkRemoved(InterfaceIndex(3)));
+    assert_eq!(index(&mirror, "wan"), None);
+}
+
+#[test]
 fn a_removed_link_takes_its_addresses_along() {
     let mut mirror = started(&["10.0.0.1/24"]);
     assert!(matches!(

@@ -6,7 +6,7 @@
 //! changes addresses. So the janitor begins when nothing more has come for a while, because routers
 //! tend to move together, and makes way between one interface and the next.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use tracing::Level;
 use vrrp_linux::device::{DeviceChange, Devices};
 
+use super::complaints::Complaints;
 use crate::scribe::Log;
 
 /// For how long nothing more has to come before it begins.
@@ -22,6 +23,9 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// How long it makes way for whoever waits for the kernel.
 const BREATH: Duration = Duration::from_millis(5);
+
+/// What the kernel refused is tried again, this much later.
+const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The thread, and what it has to do.
 #[derive(Debug)]
@@ -39,8 +43,10 @@ struct Work {
 #[derive(Debug, Default)]
 struct List {
     changes: VecDeque<DeviceChange>,
-    /// When something came last.
-    handed_at: Option<Instant>,
+    /// What is being done, as long as nobody wishes otherwise.
+    present: Option<DeviceChange>,
+    /// When it is time to begin.
+    begins_at: Option<Instant>,
     is_last: bool,
 }
 
@@ -62,22 +68,22 @@ impl Janitor {
         })
     }
 
-    /// Gives it something to do. What was to be done to the same interface and is not done yet is
+    /// Gives it something to do. What was to be done to the same interfaces and is not done yet is
     /// left out.
-    pub(super) fn hand(&self, change: DeviceChange) {
-        self.forget(change.name());
+    pub(super) fn hand(&self, changes: Vec<DeviceChange>) {
+        let names: BTreeSet<_> = changes.iter().map(|c| Arc::clone(c.name())).collect();
+        self.forget(|name| names.contains(name));
         let mut list = self.work.lock();
-        list.changes.push_back(change);
-        list.handed_at = Some(Instant::now());
+        list.changes.extend(changes);
+        list.begins_at = Some(Instant::now() + QUIET);
         self.work.more.notify_one();
     }
 
-    /// Leaves out what is to be done to an interface and not begun yet.
-    pub(super) fn forget(&self, name: &Arc<str>) {
-        self.work
-            .lock()
-            .changes
-            .retain(|known| known.name() != name);
+    /// Leaves out what is to be done to the interfaces of some names and not done yet.
+    pub(super) fn forget(&self, which: impl Fn(&str) -> bool) {
+        let mut list = self.work.lock();
+        list.changes.retain(|known| !which(known.name()));
+        list.present.take_if(|known| which(known.name()));
     }
 }
 
@@ -109,23 +115,89 @@ impl Work {
                 list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
-            let since = list.handed_at.map_or(QUIET, |at| at.elapsed());
-            if list.is_last || since >= QUIET {
-                return list.changes.pop_front();
+            let now = Instant::now();
+            let left = list.begins_at.map(|at| at.saturating_duration_since(now));
+            let left = left.unwrap_or_default();
+            if list.is_last || left.is_zero() {
+                list.present = list.changes.pop_front();
+                return list.present.clone();
             }
-            let waited = self.more.wait_timeout(list, QUIET - since);
+            let waited = self.more.wait_timeout(list, left);
             (list, _) = waited.unwrap_or_else(PoisonError::into_inner);
         }
     }
 
+    /// Puts off what the kernel refused, unless nobody wishes it any more or nothing is waited for.
+    fn put_off(&self) {
+        let mut list = self.lock();
+        let refused = list.present.take();
+        if !list.is_last {
+            list.changes.extend(refused);
+            list.begins_at = Some(Instant::now() + SECOND_LOOK);
+        }
+    }
+
     fn toil(&self, mut devices: Devices, log: &Log) {
+        let mut complaints = Complaints::new(log.clone());
         while let Some(change) = self.next() {
+            let mut is_done = true;
             devices.apply(&[change], |change, error| {
-                log.note(Level::ERROR, format!("cannot {change}: {error}"));
+                let text = format!("cannot {change}: {error}; trying again every second");
+                complaints.tell(Level::ERROR, text);
+                is_done = false;
             });
-            if !self.lock().is_last {
+            if !is_done {
+                self.put_off();
+            } else if !self.lock().is_last {
                 std::thread::sleep(BREATH);
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vrrp_proto::InterfaceIndex;
+
+    use super::*;
+
+    fn set_down(name: &str) -> DeviceChange {
+        DeviceChange::Set {
+            index: InterfaceIndex(7),
+            name: name.into(),
+            up: false,
+        }
+    }
+
+    fn idle() -> Janitor {
+        Janitor {
+            work: Arc::default(),
+            thread: None,
+        }
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_again_later_unless_it_is_wished_otherwise_meanwhile() {
+        let janitor = idle();
+        let (one, other) = (set_down("vrrp4.51.eth1"), set_down("vrrp4.52.eth1"));
+        janitor.hand(vec![one.clone(), other.clone()]);
+        let begun = Instant::now();
+        assert_eq!(janitor.work.next(), Some(one.clone()));
+        janitor.work.put_off();
+        assert_eq!(janitor.work.next(), Some(other.clone()));
+        assert!(begun.elapsed() >= SECOND_LOOK);
+        janitor.forget(|name| name == &**other.name());
+        janitor.work.put_off();
+        assert_eq!(janitor.work.lock().changes, [one]);
+    }
+
+    #[test]
+    fn whoever_stops_does_not_wait_for_what_is_refused() {
+        let janitor = idle();
+        janitor.hand(vec![set_down("vrrp4.51.eth1")]);
+        janitor.work.lock().is_last = true;
+        assert!(janitor.work.next().is_some());
+        janitor.work.put_off();
+        assert_eq!(janitor.work.next(), None);
     }
 }

@@ -67,10 +67,8 @@ impl Node {
                 Output::Routing(desired) => self.routing.desired.push(desired),
                 Output::Device(device) => {
                     // The last wish counts.
-                    self.scratch
-                        .devices
-                        .retain(|known| known.name != device.name);
-                    self.scratch.devices.push(device);
+                    let name = Arc::clone(&device.name);
+                    self.scratch.devices.insert(name, device);
                 }
                 Output::Announce(announcement) => self.scratch.announcements.push(announcement),
                 Output::Report(report) => self.scratch.reports.push(report),
@@ -97,14 +95,17 @@ impl Node {
     /// Carries out what is to be done to interfaces with virtual MAC addresses before addresses come
     /// to them, and returns what is to be done when they are gone. Nearly always nothing.
     fn change_devices(&mut self) -> Vec<DeviceChange> {
+        let wishes = std::mem::take(&mut self.scratch.devices);
+        if wishes.is_empty() {
+            return Vec::new();
+        }
         if let Some((_, janitor)) = &self.devices {
             // What is wanted now counts, also when that is what there is still.
-            let wishes = self.scratch.devices.iter();
-            wishes.for_each(|desired| janitor.forget(&desired.name));
+            janitor.forget(|name| wishes.contains_key(name));
         }
-        let wishes = self.scratch.devices.drain(..);
         let (now, later): (Vec<_>, Vec<_>) = wishes
-            .flat_map(|desired| device::plan(&desired, &self.mirror))
+            .values()
+            .flat_map(|desired| device::plan(desired, &self.mirror))
             .partition(DeviceChange::comes_first);
         if now.is_empty() {
             return later;
@@ -143,7 +144,7 @@ impl Node {
             return;
         }
         if let Some((_, janitor)) = self.equip() {
-            changes.into_iter().for_each(|change| janitor.hand(change));
+            janitor.hand(changes);
         }
     }
 

@@ -9,7 +9,9 @@ mod effects;
 mod refusal;
 mod routing;
 
+use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
@@ -108,7 +110,7 @@ pub(crate) struct Node {
 struct Scratch {
     events: Vec<Event>,
     desired: Vec<Desired>,
-    devices: Vec<DesiredDevice>,
+    devices: BTreeMap<Arc<str>, DesiredDevice>,
     announcements: Vec<Announcement>,
     reports: Vec<Report>,
     changes: Vec<Change>,

@@ -187,6 +187,5 @@ impl Node {
 
 /// The number of the device of that name.
 fn number(mirror: &vrrp_linux::mirror::Mirror, name: &str) -> Option<InterfaceIndex> {
-    let link = mirror.links().find(|link| &*link.name == name)?;
-    Some(link.index)
+    Some(mirror.link_named(name)?.index)
 }
