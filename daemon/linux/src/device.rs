@@ -133,17 +133,18 @@ pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
         mac,
         state,
     } = desired;
-    let known = mirror.links().find(|link| link.name == *name);
+    let known = mirror.link_named(name);
     let up = *state == DeviceState::Up;
     let Some(link) = known else {
-        let create = DeviceChange::Create {
+        let parent = parent.filter(|parent| mirror.link(*parent).is_some());
+        let create = |parent| DeviceChange::Create {
             name: Arc::clone(name),
-            parent: *parent,
+            parent,
             mac: *mac,
             up,
         };
-        let exists = mirror.link(*parent).is_some() && *state != DeviceState::Absent;
-        return exists.then_some(create).into_iter().collect();
+        let parent = parent.filter(|_| *state != DeviceState::Absent);
+        return parent.map(create).into_iter().collect();
     };
     let (index, name) = (link.index, Arc::clone(name));
     if *state == DeviceState::Absent {
@@ -597,7 +598,7 @@ mod tests {
     fn planned(state: DeviceState, mirror: &Mirror) -> Vec<String> {
         let desired = DesiredDevice {
             name: "vrrp4.51.eth1".into(),
-            parent: ETH1,
+            parent: Some(ETH1),
             mac: mac(),
             state,
         };

@@ -220,8 +220,9 @@ pub struct Desired {
 pub struct DesiredDevice {
     /// Its name.
     pub name: Arc<str>,
-    /// The interface that it is on top of.
-    pub parent: InterfaceIndex,
+    /// The interface that it is on top of. Without that it is not made, and may be there all the same
+    /// when that has another name.
+    pub parent: Option<InterfaceIndex>,
     /// Its hardware address.
     pub mac: MacAddress,
     /// Whether it is there and up. It is up on a master alone: what is sent to a virtual MAC address

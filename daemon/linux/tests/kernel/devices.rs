@@ -280,7 +280,7 @@ impl<'h> Rig<'h> {
         let names = VirtualMac::new("eth0", self::vrid(vrid), true).devices;
         let desired = DesiredDevice {
             name: Arc::clone(&names[family as usize]),
-            parent: self.host.eth0(),
+            parent: Some(self.host.eth0()),
             mac: mac(family, vrid),
             state,
         };

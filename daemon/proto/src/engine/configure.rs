@@ -15,7 +15,7 @@ use crate::params::{Authentication, NodeParams, RouterParams, TrackerKind};
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::track::Tracker;
-use crate::types::{InterfaceAddress, MacAddress};
+use crate::types::InterfaceAddress;
 
 /// What becomes of a router after the tables are made anew.
 enum Plan {
@@ -90,8 +90,9 @@ impl Engine {
                     // What the reload brings to an interface is announced as that, and not as what
                     // its interface brings by coming.
                     for seat in &mut slot.seats {
-                        if let Some((index, mac)) = self.interfaces.seat(&seat.device) {
-                            (seat.index, seat.mac) = (seat.index.or(Some(index)), seat.mac.or(mac));
+                        if let Some(link) = self.interfaces.seat(seat) {
+                            seat.index = seat.index.or(Some(link.index));
+                            seat.mac = seat.mac.or(link.mac);
                         }
                     }
                     self.slots.push(slot);
@@ -261,7 +262,7 @@ impl Engine {
             }
         });
         let dropped: Vec<Seat> = dropped.filter(|seat| !seat.addresses.is_empty()).collect();
-        let former_devices = self.former_devices(id, former, former_seats);
+        let former_devices = self.former_devices(id, former_seats);
         let had = |new: &InterfaceAddress| {
             let device = slot.params.device(new.address);
             former.addresses.contains(new) && former.device(new.address) == device
@@ -290,27 +291,19 @@ impl Engine {
     }
 
     /// The interfaces with virtual MAC addresses that a router had and has no longer.
-    fn former_devices(
-        &self,
-        id: RouterId,
-        former: &RouterParams,
-        seats: &[Seat],
-    ) -> Vec<DesiredDevice> {
+    fn former_devices(&self, id: RouterId, seats: &[Seat]) -> Vec<DesiredDevice> {
         let slot = &self.slots[id];
         let is_gone = |name: &Arc<str>| slot.seats.iter().all(|seat| seat.device != *name);
-        let Some(parent) = self.interfaces.index(&slot.params.interface) else {
-            // They went with it.
-            return Vec::new();
-        };
         seats
             .iter()
-            .filter(|seat| former.virtual_device(seat.family) == Some(&seat.device))
             .filter(|seat| is_gone(&seat.device))
-            .map(|seat| DesiredDevice {
-                name: Arc::clone(&seat.device),
-                parent,
-                mac: MacAddress::of_virtual_router(seat.family, slot.params.vrid),
-                state: DeviceState::Absent,
+            .filter_map(|seat| {
+                Some(DesiredDevice {
+                    name: Arc::clone(&seat.device),
+                    parent: self.interfaces.index(&slot.params.interface),
+                    mac: seat.virtual_mac?,
+                    state: DeviceState::Absent,
+                })
             })
             .collect()
     }

@@ -140,8 +140,8 @@ impl Engine {
         Some(DesiredDevice {
             name: Arc::clone(name),
             parent: match slot.place {
-                Some(place) => place.index,
-                None => self.interfaces.index(&slot.params.interface)?,
+                Some(place) => Some(place.index),
+                None => self.interfaces.index(&slot.params.interface),
             },
             mac: MacAddress::of_virtual_router(family, slot.params.vrid),
             state: match slot.router.state() {
@@ -186,6 +186,15 @@ impl Engine {
         let spare_foreign = self.spares_foreign(id, seat);
         self.slots[id].seats[number].spared_foreign = spare_foreign;
         self.wish(id, interface, hold, release, spare_foreign);
+    }
+
+    /// Says that the kernel should no longer hold the addresses of a seat on `former`, on which that is
+    /// no longer: it got another name, or another hardware address.
+    pub(super) fn leave(&mut self, id: RouterId, number: usize, former: InterfaceIndex) {
+        if self.interfaces.name(former).is_some() {
+            let release = Arc::clone(&self.slots[id].seats[number].addresses);
+            self.wish(id, former, Arc::default(), release, true);
+        }
     }
 
     fn wish(

@@ -4,6 +4,7 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::slot::Seat;
 use crate::border::{Link, Obstacle};
 use crate::params::RouterParams;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
@@ -247,10 +248,11 @@ impl Interfaces {
         Some(&self.by_index.get(index)?.link)
     }
 
-    /// The number and the hardware address of the interface of that name, however it is.
-    pub(super) fn seat(&self, name: &Arc<str>) -> Option<(InterfaceIndex, Option<MacAddress>)> {
-        let index = *self.by_name.get(name)?;
-        Some((index, self.by_index.get(&index)?.link.mac))
+    /// The interface that a seat is on, however it is.
+    pub(super) fn seat(&self, seat: &Seat) -> Option<&Link> {
+        let link = self.link(&seat.device)?;
+        let is_it = seat.virtual_mac.is_none_or(|mac| link.mac == Some(mac));
+        is_it.then_some(link)
     }
 
     /// An interface that is up and receives for itself.

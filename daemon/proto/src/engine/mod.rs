@@ -128,6 +128,7 @@ impl Engine {
                     self.wake(now, id);
                     self.want(id, &[]);
                     self.want_routing(id, Vec::new());
+                    self.look_for_unheard(id);
                 }
             }
             Input::WallClock(shows) => self.wall_clock = WallClock::new(now, shows),
@@ -187,12 +188,12 @@ impl Engine {
     /// The names of the interfaces with virtual MAC addresses that this node has made.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
         let running = self.slots.iter();
-        running
+        let seats = running
             .filter(|slot| slot.router.state() != State::Init)
-            .flat_map(|slot| {
-                let families = Family::ALL.into_iter();
-                families.filter_map(|family| slot.params.virtual_device(family))
-            })
+            .flat_map(|slot| &slot.seats);
+        seats
+            .filter(|seat| seat.virtual_mac.is_some())
+            .map(|seat| &seat.device)
     }
 
     /// The state of every router, by name.
@@ -420,7 +421,7 @@ impl Engine {
         };
         let moved = moved.or_else(|| {
             let is_elsewhere = |seat: &&Seat| {
-                let now = self.interfaces.seat(&seat.device).map(|(index, _)| index);
+                let now = self.interfaces.seat(seat).map(|link| link.index);
                 seat.index.is_some() && now.is_some() && seat.index != now
             };
             slot.seats
@@ -451,7 +452,7 @@ impl Engine {
             };
             let is_so = match (self.interfaces.link(&desired.name), desired.state) {
                 (link, DeviceState::Absent) => link.is_none(),
-                (None, DeviceState::Down | DeviceState::Up) => false,
+                (None, DeviceState::Down | DeviceState::Up) => desired.parent.is_none(),
                 (Some(link), state) => {
                     link.mac == Some(desired.mac) && link.up == (state == DeviceState::Up)
                 }
@@ -459,6 +460,15 @@ impl Engine {
             if !is_so {
                 self.outputs.push_back(Output::Device(desired));
             }
+        }
+    }
+
+    /// Takes note of what a master announced in vain: that its interfaces be up was refused.
+    fn look_for_unheard(&mut self, id: RouterId) {
+        let slot = &mut self.slots[id];
+        let is_master = slot.router.state() == State::Master;
+        for seat in slot.seats.iter_mut().filter(|_| is_master) {
+            seat.is_unheard |= self.interfaces.seat(seat).is_some_and(|link| !link.up);
         }
     }
 
@@ -537,7 +547,7 @@ impl Engine {
                 .has_own_address(index, seat.family, is_virtual)
         };
         // The host has nothing of its own on an interface that was made for the virtual MAC address.
-        let is_made = params.virtual_device(seat.family) == Some(&seat.device);
+        let is_made = seat.virtual_mac.is_some();
         params.priority.is_owner() || !is_made && !seat.index.is_some_and(has_own)
     }
 
@@ -550,15 +560,27 @@ impl Engine {
         for number in 0..self.slots[id].seats.len() {
             let seat = &mut self.slots[id].seats[number];
             let known = (seat.index, seat.mac);
-            let now = self.interfaces.seat(&seat.device);
-            (seat.index, seat.mac) = (now.map(|(index, _)| index), now.and_then(|(_, mac)| mac));
+            let link = self.interfaces.seat(seat);
+            (seat.index, seat.mac) = (link.map(|link| link.index), link.and_then(|link| link.mac));
+            let is_other = seat.index != known.0;
+            let is_known_elsewhere = (seat.index, seat.mac) != known;
+            let is_up = link.is_some_and(|link| link.up);
+            seat.is_unheard = is_master && (seat.is_unheard || !is_up);
             // The neighbours know it by its former hardware address, or its interface is there only
-            // now.
-            if is_master && (seat.index, seat.mac) != known {
-                let addresses = Arc::clone(&seat.addresses);
-                if seat.index != known.0 {
+            // now, or up.
+            let announces = is_master && is_up && (is_known_elsewhere || seat.is_unheard);
+            seat.is_unheard &= !announces;
+            if is_other {
+                // From any other place they have left before, because without that nobody serves.
+                if let Some(former) = known.0.filter(|_| seat.virtual_mac.is_some()) {
+                    self.leave(id, number, former);
+                }
+                if is_master {
                     self.want_seat(id, number, Arc::default());
                 }
+            }
+            if announces {
+                let addresses = Arc::clone(&self.slots[id].seats[number].addresses);
                 self.slots[id].counters.announcements += 1;
                 self.announce_seat(id, number, addresses);
             }

@@ -66,10 +66,16 @@ pub(super) struct Seat {
     pub(super) device: Arc<str>,
     pub(super) family: Family,
     pub(super) addresses: Arc<[InterfaceAddress]>,
+    /// The virtual MAC address, when the interface is made for that. One of that name with another
+    /// address is somebody else's, or was meddled with, and no seat.
+    pub(super) virtual_mac: Option<MacAddress>,
     /// The interface, when there is one of that name.
     pub(super) index: Option<InterfaceIndex>,
     /// What the interface is announced by.
     pub(super) mac: Option<MacAddress>,
+    /// Whether the interface was down when its addresses were announced, or has been since: then
+    /// nobody knows where they are.
+    pub(super) is_unheard: bool,
     /// Whether what was last wanted of the kernel spared addresses that the daemon did not add.
     pub(super) spared_foreign: bool,
 }
@@ -90,8 +96,11 @@ impl Seat {
                         device: Arc::clone(device),
                         family,
                         addresses: Arc::default(),
+                        virtual_mac: (params.virtual_device(family) == Some(device))
+                            .then(|| MacAddress::of_virtual_router(family, params.vrid)),
                         index: None,
                         mac: None,
+                        is_unheard: false,
                         spared_foreign: false,
                     };
                     seats.push((seat, vec![*address]));
@@ -190,6 +199,7 @@ impl Slot {
             if let Some(known) = self.seats.iter().find(|known| known.is_same_place(seat)) {
                 seat.index = known.index;
                 seat.mac = known.mac;
+                seat.is_unheard = known.is_unheard;
                 seat.spared_foreign = known.spared_foreign;
             }
         }

@@ -99,7 +99,50 @@ fn what_is_not_done_is_not_asked_for_again_and_again() {
     // Somebody refuses. The kernel tells the same again, and whatever else it has to tell.
     assert_eq!(node.give(Input::Link(device(false))), [""; 0]);
     assert_eq!(node.advance(SECOND / 2), [""; 0]);
-    assert_eq!(node.give(Input::Link(device(true))), [""; 0]);
+    assert_eq!(
+        node.give(Input::Link(device(true))),
+        ["announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24"]
+    );
+}
+
+#[test]
+fn what_was_announced_on_an_interface_that_could_not_be_set_up_is_announced_when_it_is_up() {
+    let announced = "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24".to_owned();
+    let mut node = Node::running(routers([("VI_1", virtual_vi_1(true))]));
+    node.give(Input::Link(device(false)));
+    assert!(node.advance(SECOND * 4).contains(&announced));
+    // The kernel refused, and everything is looked at again.
+    assert!(!node.give(Input::Overrun).contains(&announced));
+    assert_eq!(node.give(Input::Link(device(true))), [&*announced]);
+    assert_eq!(node.give(Input::Overrun).len(), 2, "the wishes");
+}
+
+#[test]
+fn an_interface_of_its_name_with_another_address_gets_nothing() {
+    let stranger = || Link {
+        mac: Some(MacAddress([2, 0, 0, 0, 0, 9])),
+        ..device(true)
+    };
+    let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));
+    let up = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up";
+    assert_eq!(node.give(Input::Link(stranger())), [up]);
+    assert!(node.held().is_empty());
+    assert_eq!(node.give(Input::Overrun), [up]);
+    // It was ours, and meddled with.
+    assert_eq!(
+        node.give(Input::Link(device(true))),
+        [
+            "on 7 hold [192.168.224.100/24], release []",
+            "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24",
+        ]
+    );
+    assert_eq!(
+        node.give(Input::Link(stranger())),
+        [
+            "on 7 hold [], release [192.168.224.100/24], sparing foreign ones",
+            up
+        ]
+    );
 }
 
 #[test]
@@ -116,6 +159,38 @@ fn it_goes_when_the_router_stops_or_does_without() {
         lines.contains(&"on 2 hold [192.168.224.100/24], release []".to_owned()),
         "{lines:?}"
     );
+    assert_eq!(node.state("VI_1"), State::Master);
+}
+
+#[test]
+fn under_an_interface_that_got_another_name_it_is_down_or_goes_all_the_same() {
+    let name = "vrrp4.51.eth1 (00:00:5e:00:01:33)";
+    let mut node = with_device();
+    let lines = node.give(Input::Link(link(ETH1, "wan")));
+    assert!(lines.contains(&format!("{name} on 2: Down")), "{lines:?}");
+    assert_eq!(node.state("VI_1"), State::Fault);
+    let lines = node.give(Input::Link(device(true)));
+    assert_eq!(lines, [""; 0], "nothing new");
+    node.give(Input::Link(device(false)));
+    let lines = node.give(Input::Link(device(true)));
+    assert_eq!(lines, [format!("{name} on nothing: Down")]);
+    let lines = node.configure(routers([("VI_1", vi_1())]));
+    assert!(
+        lines.contains(&format!("{name} on nothing: Absent")),
+        "{lines:?}"
+    );
+}
+
+#[test]
+fn one_that_got_another_name_keeps_no_address() {
+    let mut node = with_device();
+    let renamed = Link {
+        name: "mine".into(),
+        ..device(true)
+    };
+    let lines = node.give(Input::Link(renamed));
+    let released = "on 7 hold [], release [192.168.224.100/24], sparing foreign ones";
+    assert!(lines.contains(&released.to_owned()), "{lines:?}");
     assert_eq!(node.state("VI_1"), State::Master);
 }
 

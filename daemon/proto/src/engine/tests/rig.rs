@@ -463,8 +463,11 @@ pub(super) fn line(output: &Output) -> String {
             )
         }
         Output::Device(device) => {
-            let (name, parent) = (&device.name, device.parent.0);
-            format!("{name} ({}) on {parent}: {:?}", device.mac, device.state)
+            let (name, mac, state) = (&device.name, device.mac, device.state);
+            match device.parent {
+                Some(parent) => format!("{name} ({mac}) on {}: {state:?}", parent.0),
+                None => format!("{name} ({mac}) on nothing: {state:?}"),
+            }
         }
         Output::Kernel(Desired {
             interface,
