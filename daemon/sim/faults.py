@@ -41,6 +41,7 @@ ADVERT = "daemon/proto/src/wire/advert.rs"
 DEADLINES = "daemon/proto/src/deadlines.rs"
 PLAN = "daemon/linux/src/plan.rs"
 MIRROR = "daemon/linux/src/mirror.rs"
+DEVICE = "daemon/linux/src/device.rs"
 REFUSALS = "daemon/linux/src/refusals.rs"
 ROUTING = "daemon/proto/src/engine/routing.rs"
 ROUTES = "daemon/linux/src/routing/plan.rs"
@@ -518,6 +519,90 @@ FAULTS = [
         INTERFACES,
         "                .filter(|address| !is_virtual(*address))",
         "                .filter(|address| address.is_ipv6() || !is_virtual(*address))",
+    ),
+    Fault(
+        "a virtual MAC address stays up on a backup",
+        EFFECTS,
+        "                State::Backup | State::Fault => DeviceState::Down,",
+        "                State::Backup | State::Fault => DeviceState::Up,",
+    ),
+    Fault(
+        "a master leaves it down",
+        EFFECTS,
+        "                State::Master => DeviceState::Up,",
+        "                State::Master => DeviceState::Down,",
+    ),
+    Fault(
+        "what somebody does to its interface stays",
+        ENGINE,
+        "            if !is_so {",
+        "            if !is_so && false {",
+    ),
+    Fault(
+        "addresses go to the interface below it",
+        PARAMS,
+        "            .or_else(|| self.virtual_device(Family::of(address)))\n",
+        "",
+    ),
+    Fault(
+        "addresses are announced at that of the interface below",
+        EFFECTS,
+        "                interface,\n                mac,\n                addresses,",
+        "                interface,\n                mac: slot.place.map_or(mac, |place| place.mac),\n                addresses,",
+    ),
+    Fault(
+        "advertisements leave from the interface's own",
+        PARAMS,
+        "        (sends && self.unicast.is_none())",
+        "        (sends && self.unicast.is_some())",
+    ),
+    Fault(
+        "who is to advertise from the interface's own does not",
+        PARAMS,
+        "            .is_some_and(|virtual_mac| virtual_mac.sends);",
+        "            .is_some_and(|virtual_mac| virtual_mac.sends || true);",
+    ),
+    Fault(
+        "a router that does without keeps it",
+        CONFIGURE,
+        "            self.outputs.extend(gone);",
+        "            drop(gone);",
+    ),
+    Fault(
+        "what is wanted counts as left by an earlier daemon",
+        ENGINE,
+        "            .filter(|seat| seat.virtual_mac.is_some())",
+        "            .filter(|seat| seat.virtual_mac.is_none())",
+    ),
+    Fault(
+        "cleanup leaves it",
+        DEVICE,
+        "        .filter(|link| is_ours(link) && !wanted(&link.name))",
+        "        .filter(|link| is_ours(link) && !wanted(&link.name) && false)",
+    ),
+    Fault(
+        "an interface of its name gets the addresses whosever it is",
+        INTERFACES,
+        "        is_it.then_some(link)",
+        "        (is_it || true).then_some(link)",
+    ),
+    Fault(
+        "one that got another name keeps the addresses",
+        ENGINE,
+        "known.0.filter(|_| seat.virtual_mac.is_some())",
+        "known.0.filter(|_| false)",
+    ),
+    Fault(
+        "below a renamed interface it stays as it is",
+        EFFECTS,
+        "                None => self.interfaces.index(&slot.params.interface),",
+        "                None => Some(self.interfaces.index(&slot.params.interface)?),",
+    ),
+    Fault(
+        "what was announced while it was down is never announced",
+        ENGINE,
+        "            seat.is_unheard = is_master && (seat.is_unheard || !is_up);",
+        "            seat.is_unheard = false;",
     ),
 ]
 

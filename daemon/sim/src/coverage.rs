@@ -28,6 +28,11 @@ pub enum Event {
     AddressAdded,
     AddressRemoved,
     Routing,
+    DeviceUp,
+    DeviceDown,
+    DeviceLost,
+    DeviceStrange,
+    DeviceRefused,
     ProbeWell,
     ProbeIll,
     CannotRefuse,
@@ -37,7 +42,7 @@ pub enum Event {
 }
 
 /// The events, in their order.
-const EVENTS: [Event; 25] = [
+const EVENTS: [Event; 30] = [
     Event::LowerPriority,
     Event::EqualPriorityLesserAddress,
     Event::EqualPriorityGreaterAddress,
@@ -57,6 +62,11 @@ const EVENTS: [Event; 25] = [
     Event::AddressAdded,
     Event::AddressRemoved,
     Event::Routing,
+    Event::DeviceUp,
+    Event::DeviceDown,
+    Event::DeviceLost,
+    Event::DeviceStrange,
+    Event::DeviceRefused,
     Event::ProbeWell,
     Event::ProbeIll,
     Event::CannotRefuse,
@@ -156,8 +166,11 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
 
 /// Whether it has to be seen: what has nothing to do with families one of them shows for all.
 const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
-    let is_of_all =
-        matches!(state, State::Fault) || matches!(event, Event::CannotRefuse | Event::CanRefuse);
+    let is_of_all = matches!(state, State::Fault)
+        || matches!(
+            event,
+            Event::CannotRefuse | Event::CanRefuse | Event::DeviceStrange | Event::DeviceRefused
+        );
     can_meet(kind, state, event) && (!is_of_all || matches!(kind, Kind::Ipv4))
 }
 

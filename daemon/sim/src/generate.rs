@@ -12,8 +12,8 @@ use rand_pcg::Pcg64Mcg;
 use vrrp_proto::{Family, Version};
 
 use crate::scenario::{
-    Action, AnnounceConfig, Config, Families, ForeignSpec, HostSpec, Make, RouterConfig, Scenario,
-    Step, TrackerConfig,
+    Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HostSpec, Make, Meddling,
+    RouterConfig, Scenario, Step, TrackerConfig,
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
@@ -38,6 +38,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     let foreign = choices.foreign(&services);
     let mut steps = choices.steps(&services, &hosts, foreign.len());
     choices.delays(&mut hosts, &mut steps);
+    choices.virtual_macs(&services, &mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -191,6 +192,7 @@ impl Choices<'_> {
             preempt_delay: 0,
             startup_delay: 0,
             announce: AnnounceConfig::default(),
+            behind: Behind::Own,
             routes: self.numbers(service),
             rules: self.numbers(service),
         };
@@ -450,8 +452,8 @@ impl Choices<'_> {
         }
     }
 
-    /// Gives some of the routers delays and ways to announce, and some reloads others. It comes last, so
-    /// that what the bytes before stand for stays what it was.
+    /// Gives some of the routers delays and ways to announce, and some reloads others. It comes after all
+    /// that, so that what the bytes before stand for stays what it was.
     fn delays(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
         for (index, host) in (0_u8..).zip(hosts) {
             let mut configs = vec![&mut host.config];
@@ -483,6 +485,84 @@ impl Choices<'_> {
                 }
             }
         }
+    }
+
+    /// Puts some virtual routers behind virtual MAC addresses, and has somebody meddle with these. It
+    /// comes after what was there before it, as [`Self::delays`] does.
+    fn virtual_macs(
+        &mut self,
+        services: &[Service],
+        hosts: &mut [HostSpec],
+        steps: &mut Vec<Step>,
+    ) {
+        let mut any = false;
+        for service in services {
+            if !self.percent(40) {
+                continue;
+            }
+            any = true;
+            let name = service.name();
+            for (index, host) in (0_u8..).zip(&mut *hosts) {
+                let mut behind = self.behind();
+                if let Some(router) = host.config.routers.get_mut(&name) {
+                    router.behind = behind;
+                }
+                for step in &mut *steps {
+                    if let Action::Reload { host, config } = &mut step.action
+                        && *host == index
+                        && let Some(router) = config.routers.get_mut(&name)
+                    {
+                        if self.percent(30) {
+                            behind = self.behind();
+                        }
+                        router.behind = behind;
+                    }
+                }
+            }
+        }
+        if !any {
+            return;
+        }
+        for _ in 0..self.pick(&[0_u8, 1, 3, 6]) {
+            let service = self.pick(services);
+            let last = u8::try_from(hosts.len() - 1).unwrap_or(0);
+            let host = self.number(0..=last);
+            let families: Vec<Family> = service.families.each().collect();
+            let step = Step {
+                after: self.pick(&[0, 1_000, 50_000, 500_000, 2_000_000]),
+                action: match self.number(0..=9) {
+                    0 => Action::Refuse {
+                        host,
+                        count: self.number(1..=8),
+                    },
+                    1 => Action::Flush { host },
+                    _ => Action::Meddle {
+                        host,
+                        segment: service.segment,
+                        vrid: service.vrid,
+                        family: self.pick(&families),
+                        how: self.pick(&MEDDLINGS),
+                    },
+                },
+            };
+            // All is mended after it.
+            let place = self.number(0..=steps.len().saturating_sub(1));
+            steps.insert(place, step);
+        }
+        if steps.iter().all(|step| step.action != Action::Mend) {
+            let (after, action) = (0, Action::Mend);
+            steps.push(Step { after, action });
+        }
+    }
+
+    fn behind(&mut self) -> Behind {
+        self.pick(&[
+            Behind::Virtual,
+            Behind::Virtual,
+            Behind::Virtual,
+            Behind::VirtualButAdverts,
+            Behind::Own,
+        ])
     }
 
     /// Of a router with this interval in hundredths of a second: below what it waits for a master,
@@ -561,6 +641,21 @@ impl Choices<'_> {
         }
     }
 }
+
+/// What somebody does about interfaces with virtual MAC addresses.
+const MEDDLINGS: [Meddling; 11] = [
+    Meddling::Delete,
+    Meddling::Delete,
+    Meddling::Rename,
+    Meddling::Up,
+    Meddling::Up,
+    Meddling::Down,
+    Meddling::Down,
+    Meddling::Address,
+    Meddling::Address,
+    Meddling::TakeName,
+    Meddling::TakeAddress,
+];
 
 /// What the addresses of most routers are of.
 const FAMILIES: [Families; 4] = [

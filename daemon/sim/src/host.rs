@@ -15,16 +15,19 @@ use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
 use vrrp_linux::cleanup::leftovers;
+use vrrp_linux::device::{self, DeviceChange};
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_linux::routing;
 use vrrp_proto::wire::{HOP_LIMIT, group};
 use vrrp_proto::{
-    Announcement, Cause, Desired, DesiredRouting, Engine, Family, Input, Instant, InterfaceAddress,
-    InterfaceIndex, Link, Obstacle, Output, Packet, Password, Report, Transition, Version, Vrid,
+    Announcement, Cause, Desired, DesiredDevice, DesiredRouting, Engine, Family, Input, Instant,
+    InterfaceAddress, InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet, Password, Report,
+    Transition, Version, Vrid,
 };
 
 use crate::clock::Clock;
+use crate::janitor::Janitor;
 use crate::kernel::{Kernel, Transaction};
 use crate::network::Station;
 use crate::refuser::{CannotRefuse, Refuser};
@@ -104,6 +107,9 @@ pub(crate) struct Process {
     /// As far as any router has routes or rules.
     routing: Option<routing::mirror::Mirror>,
     is_routing_looked_at: bool,
+    pub(crate) janitor: Janitor,
+    /// As [`Turn::refused`], in this turn so far.
+    refused: Vec<Arc<str>>,
     look_again_at: Option<Instant>,
     is_second_look: bool,
     pub(crate) stopping: bool,
@@ -177,6 +183,8 @@ pub(crate) struct Turn {
     /// By its own clock.
     pub(crate) now: Instant,
     pub(crate) records: Vec<Record>,
+    /// The interfaces with virtual MAC addresses of which the kernel refused something.
+    pub(crate) refused: Vec<Arc<str>>,
 }
 
 /// What leaves a host in a turn.
@@ -185,10 +193,13 @@ pub(crate) enum Sent {
     Advert {
         segment: u8,
         source: IpAddr,
+        /// When it does not leave from the interface's own.
+        mac: Option<MacAddress>,
         payload: Arc<[u8]>,
     },
     Announcement {
         segment: u8,
+        mac: MacAddress,
         addresses: Arc<[InterfaceAddress]>,
     },
 }
@@ -307,7 +318,38 @@ impl Host {
         self.kernel.refuse(0);
         self.kernel.clean_routing();
         let _ = self.kernel.apply(&changes, &mut mirror);
+        let _ = self
+            .kernel
+            .apply_devices(&device::strays(&mirror, |_| false));
         let _ = self.kernel.transact(&Transaction::Delete);
+    }
+
+    /// Somebody adds a virtual address where the host would hold it, if that is there.
+    pub(crate) fn put_virtual(&mut self, segment: u8, number: u8, address: InterfaceAddress) {
+        let mut routers = self.config.routers.values();
+        let holder = routers.find(|r| r.segment == segment && r.addresses.contains(&number));
+        let device = holder.and_then(|router| router.device(address.family()));
+        match device.and_then(|name| self.kernel.macvlan(segment, &name)) {
+            // Of IPv6 it would be tentative there as long as the interface is down.
+            Some(link) if link.up || address.family() == Family::V4 => {
+                self.kernel.put_on(link.index, address);
+            }
+            Some(_) => {}
+            None => self.kernel.put(segment, address),
+        }
+    }
+
+    /// The janitor does what is next, when that is due, or all that is left. Returns when it goes on,
+    /// by the world's clock.
+    pub(crate) fn clear(&mut self, world: Instant, all: bool) -> Option<Instant> {
+        let now = self.clock.shows(world);
+        let process = self.process.as_mut()?;
+        if all {
+            process.janitor.finish(&mut self.kernel);
+        } else {
+            process.janitor.toil(now, &mut self.kernel);
+        }
+        Some(self.clock.world(process.janitor.due()?))
     }
 
     /// Starts a daemon. What it does first is its first turn.
@@ -324,6 +366,8 @@ impl Host {
             repaired_at: None,
             routing: None,
             is_routing_looked_at: false,
+            janitor: Janitor::default(),
+            refused: Vec::new(),
             look_again_at: None,
             is_second_look: false,
             stopping: false,
@@ -337,6 +381,7 @@ impl Host {
         process.configure(now, config, &mut self.kernel, &mut records);
         let sent = process.act(now, &mut self.kernel, &mut records);
         process.remove_strays(now, &mut self.kernel, &mut records);
+        let refused = std::mem::take(&mut process.refused);
         if !process.refuses {
             let _ = self.kernel.transact(&Transaction::Delete);
         }
@@ -344,7 +389,12 @@ impl Host {
             self.kernel.clean_routing();
         }
         self.process = Some(process);
-        (Turn { now, records }, sent)
+        let turn = Turn {
+            now,
+            records,
+            refused,
+        };
+        (turn, sent)
     }
 
     /// Hands something to the daemon, if there is one.
@@ -426,7 +476,13 @@ impl Host {
         }
         process.feed(now, Input::Tick, Fed::Tick, &mut records);
         let sent = process.act(now, &mut self.kernel, &mut records);
-        Some((Turn { now, records }, sent))
+        let refused = std::mem::take(&mut process.refused);
+        let turn = Turn {
+            now,
+            records,
+            refused,
+        };
+        Some((turn, sent))
     }
 }
 
@@ -706,11 +762,13 @@ impl Process {
         let (mut adverts, mut announcements, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut wanted: Vec<&Desired> = Vec::new();
         let mut routing = Vec::new();
+        let mut devices = BTreeMap::new();
         for output in records.iter().flat_map(|record| &record.outputs) {
             match output {
                 Output::Advertise {
                     interface,
                     source,
+                    mac,
                     message,
                     ..
                 } => {
@@ -723,6 +781,7 @@ impl Process {
                         adverts.push(Sent::Advert {
                             segment,
                             source: *source,
+                            mac: *mac,
                             payload: Arc::clone(message),
                         });
                     }
@@ -730,8 +789,10 @@ impl Process {
                 Output::Kernel(desired) => wanted.push(desired),
                 Output::Routing(desired) => routing.push(desired.clone()),
                 Output::Announce(announcement) => announcements.push(announcement.clone()),
-                // No router here has a virtual MAC address.
-                Output::Report(_) | Output::Device(_) => {}
+                Output::Device(desired) => {
+                    devices.insert(Arc::clone(&desired.name), desired.clone());
+                }
+                Output::Report(_) => {}
             }
         }
         let covered = self.refuser.cover(&wanted, kernel);
@@ -743,8 +804,10 @@ impl Process {
             plan(&desired, &mut self.mirror, &mut changes);
         }
         let routes = self.release_routing(now, kernel, &routing);
+        let later = self.change_devices(now, kernel, &devices);
         self.apply(now, kernel, &mut changes);
         self.hold_routing(now, kernel, &routes);
+        self.janitor.hand(now, later);
         let uncovered = self.refuser.uncover(&self.mirror, kernel);
         if std::mem::take(&mut self.is_second_look) {
             let late = unannounced(&changes, &self.mirror, &announcements);
@@ -754,22 +817,44 @@ impl Process {
             .retain(|place, _| listeners.contains_key(place));
         for Announcement {
             interface,
+            mac,
             addresses,
             ..
         } in announcements
         {
             if let Some(segment) = kernel.segment(interface)
-                && kernel.carries(segment)
+                && kernel.sends(interface)
             {
                 let held =
                     |address: &InterfaceAddress| self.mirror.held(interface, *address).is_some();
                 adverts.push(Sent::Announcement {
                     segment,
+                    mac,
                     addresses: addresses.iter().copied().filter(held).collect(),
                 });
             }
         }
         (adverts, covered.and(uncovered))
+    }
+
+    /// Carries out what is to be done to interfaces with virtual MAC addresses before addresses come
+    /// to them, and returns what is to be done when they are gone.
+    fn change_devices(
+        &mut self,
+        now: Instant,
+        kernel: &mut Kernel,
+        wishes: &BTreeMap<Arc<str>, DesiredDevice>,
+    ) -> Vec<DeviceChange> {
+        self.janitor.forget(|name| wishes.contains_key(name));
+        let (first, later): (Vec<_>, Vec<_>) = wishes
+            .values()
+            .flat_map(|desired| device::plan(desired, &self.mirror))
+            .partition(DeviceChange::comes_first);
+        for refused in kernel.apply_devices(&first) {
+            self.refused.push(Arc::clone(refused.name()));
+            self.look_again_at = Some(now + SECOND_LOOK);
+        }
+        later
     }
 
     /// Plans what is wanted of routes and rules, and takes away what has to go.
@@ -791,7 +876,7 @@ impl Process {
             mirror
         });
         let links = &self.mirror;
-        let device = |name: &str| Some(links.links().find(|link| &*link.name == name)?.index);
+        let device = |name: &str| Some(links.link_named(name)?.index);
         routing::plan::plan(desired, device, mirror, &mut changes, &mut failures);
         if std::mem::take(&mut self.is_routing_looked_at) {
             let held: BTreeSet<_> = self.engine.held_routing().collect();
@@ -840,6 +925,9 @@ impl Process {
         let wanted = |interface, address| held.contains(&(interface, address));
         strays(&mut self.mirror, wanted, &mut changes);
         self.apply(now, kernel, &mut changes);
+        let wanted: BTreeSet<&str> = self.engine.devices().map(|name| &**name).collect();
+        let left = device::strays(&self.mirror, |name| wanted.contains(name));
+        self.janitor.hand(now, left);
         let uncovered = self.refuser.uncover(&self.mirror, kernel);
         if uncovered.is_err() {
             self.tell_of_refusal(now, uncovered, records);

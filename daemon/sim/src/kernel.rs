@@ -1,6 +1,7 @@
 //! A model of one machine's kernel: its interfaces, their addresses, its routes and rules, and what it
 //! tells of them.
 
+mod devices;
 mod routing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -9,10 +10,11 @@ use std::net::IpAddr;
 use vrrp_linux::mirror::{Dump, Event, Held, Mirror};
 use vrrp_linux::plan::Change;
 use vrrp_linux::refusals::Refusal;
-use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link};
 
+use self::devices::Macvlan;
 use self::routing::Routing;
-use crate::scenario::{interface_name, link_local};
+use crate::scenario::{interface_name, link_local, physical_mac};
 
 /// The kernel of one host.
 #[derive(Debug)]
@@ -41,6 +43,8 @@ pub(crate) struct Kernel {
     came: Vec<(InterfaceIndex, InterfaceAddress, bool)>,
     /// What it does by itself in a while.
     deferred: Vec<Deferred>,
+    /// What the daemon did to interfaces that it did not make and was not configured for.
+    trespassed: Option<String>,
 }
 
 /// What the daemon asks of nf_tables: all of it is done, or nothing.
@@ -69,6 +73,8 @@ struct Interface {
     link: Link,
     /// In the kernel's order: primaries first, each as it came.
     addresses: Vec<Entry>,
+    /// When it is a macvlan.
+    macvlan: Option<Macvlan>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,6 +107,7 @@ impl Kernel {
             touched: false,
             came: Vec::new(),
             deferred: Vec::new(),
+            trespassed: None,
         }
     }
 
@@ -116,13 +123,14 @@ impl Kernel {
             name: interface_name(segment).into(),
             up: true,
             carrier,
-            mac: Some(MacAddress([2, 0, 0, 0, segment, self.host])),
+            mac: Some(physical_mac(segment, self.host)),
             port_of: None,
         };
         let interface = Interface {
             segment,
             link: link.clone(),
             addresses: Vec::new(),
+            macvlan: None,
         };
         self.interfaces.insert(index, interface);
         self.tell(Event::Link(link));
@@ -130,9 +138,16 @@ impl Kernel {
     }
 
     pub(crate) fn remove(&mut self, segment: u8) {
-        let Some(index) = self.on(segment) else {
-            return;
-        };
+        if let Some(index) = self.on(segment) {
+            // Before it, as the kernel does.
+            for above in self.macvlans_on(index) {
+                self.remove_interface(above);
+            }
+            self.remove_interface(index);
+        }
+    }
+
+    fn remove_interface(&mut self, index: InterfaceIndex) {
         let gone = self.interfaces.remove(&index);
         for entry in gone.into_iter().flat_map(|gone| gone.addresses) {
             self.tell(Event::AddressRemoved(index, entry.address));
@@ -143,9 +158,16 @@ impl Kernel {
 
     /// Changes the link on a segment, if there is one.
     pub(crate) fn change_link(&mut self, segment: u8, change: impl FnOnce(&mut Link)) {
-        let Some(index) = self.on(segment) else {
-            return;
-        };
+        if let Some(index) = self.on(segment) {
+            self.change_interface(index, change);
+            for above in self.macvlans_on(index) {
+                let carrier = self.sends(index);
+                self.change_interface(above, |link| link.carrier = carrier);
+            }
+        }
+    }
+
+    fn change_interface(&mut self, index: InterfaceIndex, change: impl FnOnce(&mut Link)) {
         let Some(interface) = self.interfaces.get_mut(&index) else {
             return;
         };
@@ -169,16 +191,25 @@ impl Kernel {
 
     /// An administrator adds an address.
     pub(crate) fn put(&mut self, segment: u8, address: InterfaceAddress) {
-        if let Some(index) = self.on(segment)
-            && let Some(entry) = self.insert(index, address, false)
-        {
+        if let Some(index) = self.on(segment) {
+            self.put_on(index, address);
+        }
+    }
+
+    /// An administrator adds an address to an interface.
+    pub(crate) fn put_on(&mut self, index: InterfaceIndex, address: InterfaceAddress) {
+        if let Some(entry) = self.insert(index, address, false) {
             self.tell_added(index, entry);
         }
     }
 
-    /// An administrator deletes an address.
+    /// An administrator deletes an address, wherever on a segment it is.
     pub(crate) fn take(&mut self, segment: u8, address: InterfaceAddress) {
-        if let Some(index) = self.on(segment) {
+        let Some(below) = self.on(segment) else {
+            return;
+        };
+        let all = [vec![below], self.macvlans_on(below)].concat();
+        for index in all {
             let gone = self.delete(index, address);
             for address in gone {
                 self.tell(Event::AddressRemoved(index, address));
@@ -204,6 +235,7 @@ impl Kernel {
                         mirror.refused(change);
                         all = false;
                     }
+                    self.notice_trespass(interface, || change.to_string());
                     // That it is there already is no failure.
                     let added = self.insert(interface, address, true);
                     // What IPv4 tells of says whose doing it is, and the daemon's own is left out.
@@ -376,11 +408,11 @@ impl Kernel {
     pub(crate) fn on(&self, segment: u8) -> Option<InterfaceIndex> {
         self.interfaces
             .iter()
-            .find(|(_, interface)| interface.segment == segment)
+            .find(|(_, interface)| interface.segment == segment && interface.macvlan.is_none())
             .map(|(index, _)| *index)
     }
 
-    /// The segment that an interface is on.
+    /// The segment that an interface is on, or the one below it.
     pub(crate) fn segment(&self, index: InterfaceIndex) -> Option<u8> {
         Some(self.interfaces.get(&index)?.segment)
     }
@@ -393,8 +425,13 @@ impl Kernel {
 
     /// Whether packets go through the interface on a segment.
     pub(crate) fn carries(&self, segment: u8) -> bool {
-        self.link(segment)
-            .is_some_and(|link| link.up && link.carrier)
+        self.on(segment).is_some_and(|index| self.sends(index))
+    }
+
+    /// Whether packets go through an interface.
+    pub(crate) fn sends(&self, index: InterfaceIndex) -> bool {
+        let interface = self.interfaces.get(&index);
+        interface.is_some_and(|interface| interface.link.up && interface.link.carrier)
     }
 
     /// Whether an address is on an interface, or is tentative there with any prefix: then it stands in
@@ -423,7 +460,10 @@ impl Kernel {
 
     /// Gives an interface that is up its link-local address, unless it has that.
     fn make_link_local(&mut self, index: InterfaceIndex) {
-        if let Some(segment) = self.segment(index) {
+        // A macvlan of the daemon's makes none (addrgenmode none of ip-link), and others here neither.
+        if let Some(segment) = self.segment(index)
+            && self.on(segment) == Some(index)
+        {
             self.put(segment, link_local(segment, self.identifier));
         }
     }

@@ -10,6 +10,7 @@ mod coverage;
 mod foreign;
 mod generate;
 mod host;
+mod janitor;
 mod junk;
 mod kernel;
 mod laws;

@@ -12,10 +12,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
     AddressOptions, Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind,
-    TrackerParams,
+    TrackerParams, VirtualMac,
 };
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
-use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Password, Priority, Version, Vrid};
+use vrrp_proto::{
+    AdvertInterval, Family, InterfaceAddress, MacAddress, Password, Priority, Version, Vrid,
+};
 
 use crate::world::SEGMENTS;
 
@@ -118,6 +120,29 @@ pub struct RouterConfig {
     /// How it announces its addresses.
     #[serde(default)]
     pub announce: AnnounceConfig,
+    /// Which hardware address its addresses are behind.
+    #[serde(default, skip_serializing_if = "Behind::is_own")]
+    pub behind: Behind,
+}
+
+/// A hardware address that virtual addresses can be behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Behind {
+    /// That of the interface.
+    #[default]
+    Own,
+    /// The virtual one, from which advertisements leave too.
+    Virtual,
+    /// The virtual one, while advertisements leave from the interface's own.
+    VirtualButAdverts,
+}
+
+impl Behind {
+    /// Whether it is the interface's.
+    pub fn is_own(&self) -> bool {
+        *self == Self::Own
+    }
 }
 
 /// How a master announces its addresses.
@@ -290,6 +315,15 @@ pub enum Action {
         #[serde(default)]
         families: Families,
     },
+    /// Somebody does something to the interface of the name that the daemon gives to the one with the
+    /// virtual MAC address of a VRID, or to another one because of it.
+    Meddle {
+        host: u8,
+        segment: u8,
+        vrid: u8,
+        family: Family,
+        how: Meddling,
+    },
     /// What the kernel tells the daemon of its next changes is lost, this many of them.
     LoseNews { host: u8, count: u8 },
     /// Somebody flushes the rules of nf_tables.
@@ -326,6 +360,26 @@ pub enum Action {
     },
     /// All is well again: networks, machines, processes, interfaces, trackers.
     Mend,
+}
+
+/// What somebody does about an interface with a virtual MAC address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Meddling {
+    /// It is deleted.
+    Delete,
+    /// It gets another name.
+    Rename,
+    /// It is set up.
+    Up,
+    /// It is set down.
+    Down,
+    /// It gets another hardware address.
+    Address,
+    /// Unless there is one, another interface of its name is made, with another hardware address.
+    TakeName,
+    /// Another interface with its hardware address is made and set up, if it is not up itself.
+    TakeAddress,
 }
 
 impl RouterConfig {
@@ -407,6 +461,27 @@ impl RouterConfig {
     fn numbers_of(&self, family: Family) -> impl Iterator<Item = u8> + '_ {
         let has = self.families.has(family);
         self.addresses.iter().copied().filter(move |_| has)
+    }
+
+    /// The interfaces with its virtual MAC addresses, if it uses these.
+    fn virtual_mac(&self) -> Option<VirtualMac> {
+        let sends = self.behind == Behind::Virtual;
+        (!self.behind.is_own()).then(|| virtual_mac(self.segment, self.id(), sends))
+    }
+
+    /// The name of the interface with its virtual MAC address of a family, if there is to be one.
+    pub fn device(&self, family: Family) -> Option<Arc<str>> {
+        let [ipv4, ipv6] = self.virtual_mac()?.devices;
+        self.addresses_of(family).next()?;
+        Some(match family {
+            Family::V4 => ipv4,
+            Family::V6 => ipv6,
+        })
+    }
+
+    /// Its virtual MAC address of a family, if its addresses are behind that.
+    pub fn mac(&self, family: Family) -> Option<MacAddress> {
+        (!self.behind.is_own()).then(|| MacAddress::of_virtual_router(family, self.id()))
     }
 
     /// For how long it leaves a master of lower priority in peace.
@@ -494,6 +569,7 @@ impl RouterConfig {
                 .collect(),
             routes: self.kernel_routes().collect(),
             rules: self.kernel_rules().collect(),
+            virtual_mac: self.virtual_mac(),
             ..RouterParams::new(interface, self.id(), self.virtual_addresses().collect())
         }
     }
@@ -542,6 +618,16 @@ impl TrackerConfig {
 /// The name of the interface that every host has on a segment.
 pub fn interface_name(segment: u8) -> String {
     format!("eth{segment}")
+}
+
+/// The interfaces with the virtual MAC addresses of a VRID on a segment.
+pub fn virtual_mac(segment: u8, vrid: Vrid, sends: bool) -> VirtualMac {
+    VirtualMac::new(&interface_name(segment), vrid, sends)
+}
+
+/// The hardware address of a station on a segment.
+pub const fn physical_mac(segment: u8, station: u8) -> MacAddress {
+    MacAddress([2, 0, 0, 0, segment, station])
 }
 
 /// The IPv4 address of a station on a segment, from which it sends.

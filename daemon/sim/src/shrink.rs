@@ -3,7 +3,7 @@
 use vrrp_proto::{Family, Version};
 
 use crate::laws::Law;
-use crate::scenario::{AnnounceConfig, Families, RouterConfig, Scenario};
+use crate::scenario::{AnnounceConfig, Behind, Families, RouterConfig, Scenario};
 use crate::world::{configured, run};
 
 /// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
@@ -109,6 +109,7 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
             add(&|s| router(s, &|r| r.preempt_delay = 0));
             add(&|s| router(s, &|r| r.startup_delay = 0));
             add(&|s| router(s, &|r| r.announce = AnnounceConfig::default()));
+            add(&|s| router(s, &|r| r.behind = Behind::Own));
         }
         for name in host.config.trackers.keys() {
             add(&|s| {

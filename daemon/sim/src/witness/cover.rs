@@ -1,8 +1,10 @@
 //! Which event met which state.
 
 use std::cmp::Ordering;
+use std::sync::Arc;
 
-use vrrp_proto::{Family, Instant};
+use vrrp_proto::params::VirtualMac;
+use vrrp_proto::{Family, Instant, InterfaceIndex, Link};
 
 use super::Witness;
 use super::reference::{Phase, Watched, others_wait};
@@ -25,17 +27,7 @@ impl Witness {
             Family::V4
         };
         let mut count = |router: &Watched, event| {
-            let kind = match (
-                router.config.is_dual(),
-                router.config.speaks(Family::V4),
-                over,
-            ) {
-                (true, _, Family::V4) => Kind::Both,
-                (true, _, Family::V6) => Kind::BothOverIpv6,
-                (false, true, _) => Kind::Ipv4,
-                (false, false, _) => Kind::Ipv6,
-            };
-            coverage.meet(kind, router.state(), event);
+            coverage.meet(kind_of(router, over), router.state(), event);
         };
         match &record.fed {
             Fed::Packet { packet, .. } => {
@@ -116,6 +108,22 @@ impl Witness {
                     count(router, event);
                 }
             }
+            Fed::News(News::Link(link)) if self.user_of(&link.name).is_some() => {
+                if let Some((router, family)) = self.user_of(&link.name) {
+                    let event = match link {
+                        _ if link.mac != router.config.mac(family) => Event::DeviceStrange,
+                        Link { up: true, .. } => Event::DeviceUp,
+                        Link { up: false, .. } => Event::DeviceDown,
+                    };
+                    count(router, event);
+                }
+            }
+            Fed::News(News::LinkRemoved(index)) if self.is_device(*index) => {
+                let name = self.links.get(index).map(|link| &link.name);
+                if let Some((router, _)) = name.and_then(|name| self.user_of(name)) {
+                    count(router, Event::DeviceLost);
+                }
+            }
             Fed::News(news) => {
                 let event = match news {
                     News::Link(link) if link.up && link.carrier => Event::LinkUp,
@@ -160,5 +168,39 @@ impl Witness {
                 .values()
                 .for_each(|router| count(router, Event::Stop)),
         }
+    }
+
+    /// Counts what the kernel refused to do about interfaces with virtual MAC addresses.
+    pub(super) fn cover_refused(&self, refused: &[Arc<str>], coverage: &mut Coverage) {
+        for name in refused {
+            if let Some((router, _)) = self.user_of(name) {
+                let kind = kind_of(router, Family::V4);
+                coverage.meet(kind, router.state(), Event::DeviceRefused);
+            }
+        }
+    }
+
+    /// Whose interface with a virtual MAC address one of that name is, and of which family.
+    fn user_of(&self, name: &Arc<str>) -> Option<(&Watched, Family)> {
+        let all = self.routers.values();
+        let mut all = all.flat_map(|router| Family::ALL.map(|family| (router, family)));
+        all.find(|(router, family)| router.config.device(*family).as_ref() == Some(name))
+    }
+
+    /// Whether an interface is none of those that the networks are on.
+    fn is_device(&self, index: InterfaceIndex) -> bool {
+        let is = |name: &str| VirtualMac::PREFIXES.iter().any(|p| name.starts_with(p));
+        self.links.get(&index).is_some_and(|link| is(&link.name))
+    }
+}
+
+/// What a router is that something happens to, and a packet that comes over a family.
+fn kind_of(router: &Watched, over: Family) -> Kind {
+    let config = &router.config;
+    match (config.is_dual(), config.speaks(Family::V4), over) {
+        (true, _, Family::V4) => Kind::Both,
+        (true, _, Family::V6) => Kind::BothOverIpv6,
+        (false, true, _) => Kind::Ipv4,
+        (false, false, _) => Kind::Ipv6,
     }
 }

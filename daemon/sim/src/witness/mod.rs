@@ -25,7 +25,7 @@ use crate::coverage::Coverage;
 use crate::foreign::{has_link_local, is_believed, says};
 use crate::host::{Datagram, Fed, Host, News, Record, Turn, read};
 use crate::laws::{Broken, Law};
-use crate::scenario::{Config, RouterConfig, TrackerConfig, interface_name};
+use crate::scenario::{Behind, Config, RouterConfig, TrackerConfig, interface_name};
 
 /// The least time between two answers: the shortest interval of the protocol.
 const REPLY_SPACING: Duration = Duration::from_millis(10);
@@ -94,6 +94,7 @@ impl Witness {
         for record in &turn.records {
             self.watch_record(host, turn.now, record, coverage)?;
         }
+        self.cover_refused(&turn.refused, coverage);
         Ok(())
     }
 
@@ -135,6 +136,9 @@ impl Witness {
                     .get(interface)
                     .is_some_and(|link| *link.name == *name);
                 let packet = is_here.then_some(&**packet);
+                if let Some(packet) = packet {
+                    self.suppose_source(host, packet);
+                }
                 self.watch_packet(now, *arrived, packet, *own_source, record)?;
             }
             Fed::Tick => self.watch_tick(now, record)?,
@@ -182,6 +186,17 @@ impl Witness {
                 router.state()
             ))),
             None => Ok(()),
+        }
+    }
+
+    /// Whoever has not spoken in a family yet speaks from the host's own address of it.
+    fn suppose_source(&mut self, host: &Host, packet: &Datagram) {
+        let family = packet.family();
+        let vrid = packet.payload.get(1).copied().unwrap_or_default();
+        let name = self.router_on(packet.segment, vrid, family);
+        if let Some(router) = name.and_then(|name| self.routers.get_mut(&name)) {
+            let own = host.own(family, packet.segment).address;
+            router.sources.entry(family).or_insert(own);
         }
     }
 
@@ -264,7 +279,8 @@ impl Witness {
         Ok(())
     }
 
-    /// Whether it announces all of its addresses, as often as it is to, or none.
+    /// Whether it announces all of its addresses, wherever they can be and as often as it is to, or
+    /// none.
     fn compare_announcement(
         &self,
         name: &str,
@@ -290,17 +306,35 @@ impl Witness {
             }
         }
         let wanted: BTreeSet<InterfaceAddress> = if foretold {
-            config.virtual_addresses().collect()
+            let all = config.virtual_addresses();
+            all.filter(|own| self.has_home(config, *own)).collect()
         } else {
             BTreeSet::new()
         };
-        if announced == wanted {
+        let is_right = if foretold {
+            wanted.is_subset(&announced)
+        } else {
+            announced.is_empty()
+        };
+        if is_right {
             Ok(())
         } else {
             Err(Law::Announcement.broken(format!(
                 "{name} has to announce {wanted:?}, and announces {announced:?}"
             )))
         }
+    }
+
+    /// Whether the engine knows of the interface that an address of a router is to be on. Where
+    /// it has its own for the virtual MAC address, that may be missing or another one.
+    fn has_home(&self, config: &RouterConfig, address: InterfaceAddress) -> bool {
+        let family = address.family();
+        let Some(device) = config.device(family) else {
+            return true;
+        };
+        let mut named = self.links.values().filter(|link| link.name == device);
+        // While news are on their way there may be two of a name.
+        named.clone().count() == 1 && named.all(|link| link.mac == config.mac(family))
     }
 
     /// A reload changes nothing of what it does not concern.
@@ -481,6 +515,10 @@ impl Witness {
             Cause::Recovered(Obstacle::CannotRefuse(_)) => {
                 !self.cannot_refuse || router.config.accepts()
             }
+            // What happens to its interface with the virtual MAC address moves nobody.
+            Cause::Unable(Obstacle::InterfaceMissing(interface)) => {
+                **interface == *interface_name(router.config.segment)
+            }
             Cause::Unable(_) => true,
             Cause::Recovered(Obstacle::TrackerDown(tracker)) => {
                 self.is_well(tracker)
@@ -587,7 +625,10 @@ impl Witness {
         let mut spoke: Vec<(String, Family)> = Vec::new();
         for output in &record.outputs {
             let Output::Advertise {
-                source, message, ..
+                source,
+                message,
+                mac,
+                ..
             } = output
             else {
                 continue;
@@ -612,6 +653,10 @@ impl Witness {
             };
             let told = router.config.interval();
             router.sources.insert(family, *source);
+            let virtual_mac = router.config.mac(family);
+            if *mac != virtual_mac.filter(|_| router.config.behind == Behind::Virtual) {
+                return Err(Law::Speaker.broken(format!("{name} speaks from {mac:?}")));
+            }
             let meant = says(&router.config, effective);
             if read(message) != Some(meant) || !is_list_of(&router.config, *source, message) {
                 return Err(
@@ -660,8 +705,9 @@ impl Witness {
                     matches!(output, Output::Announce(Announcement { addresses, .. }) if addresses.contains(&own))
                 })
             };
+            let mut owed = router.config.virtual_addresses();
             if !spoke.iter().any(|(spoke, _)| spoke == name)
-                || !router.config.virtual_addresses().all(announced)
+                || !owed.all(|own| announced(own) || !self.has_home(&router.config, own))
             {
                 return Err(Law::Speaker.broken(format!("{name} became master in silence")));
             }

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use vrrp_proto::{MacAddress, Vrid};
+
 use super::{BOOT, Happening, SEGMENTS, World, station};
 use crate::host::{Host, Message};
 use crate::laws::Broken;
 use crate::network::{Segment, Station, USUAL_DELAY};
-use crate::scenario::{Action, Config, Families, TrackerConfig, interface_name, virtual_address};
+use crate::scenario::{
+    Action, Config, Families, TrackerConfig, interface_name, virtual_address, virtual_mac,
+};
 
 impl World<'_> {
     pub(super) fn step(&mut self, index: usize) -> Result<(), Broken> {
@@ -64,6 +68,7 @@ impl World<'_> {
             | Action::TakeRouting { host, .. }
             | Action::PutRouting { host, .. }
             | Action::Own { host, .. }
+            | Action::Meddle { host, .. }
             | Action::LoseNews { host, .. }
             | Action::Refuse { host, .. }
             | Action::Flush { host }
@@ -185,7 +190,7 @@ impl World<'_> {
                     if *bare {
                         address.prefix = family.address_bits();
                     }
-                    host.kernel.put(segment, address);
+                    host.put_virtual(segment, *number, address);
                 }
             }
             Action::TakeRouting { number, .. } => {
@@ -215,6 +220,20 @@ impl World<'_> {
                         host.kernel.take(segment, host.own(family, segment));
                     }
                 }
+            }
+            Action::Meddle {
+                segment,
+                vrid,
+                family,
+                how,
+                ..
+            } => {
+                let segment = segment % SEGMENTS;
+                let vrid = Vrid::new((*vrid).max(1)).unwrap_or_else(|| unreachable!("1 to 255"));
+                let name = &virtual_mac(segment, vrid, true).devices[*family as usize];
+                let mac = MacAddress::of_virtual_router(*family, vrid);
+                host.kernel.meddle(segment, name, mac, *how);
+                return false;
             }
             Action::LoseNews { count, .. } => host.kernel.lose_news(*count),
             Action::Refuse { count, .. } => host.kernel.refuse(*count),
@@ -290,6 +309,7 @@ impl World<'_> {
             host.frozen = false;
             host.kernel.refuse(0);
             host.kernel.lose_news(0);
+            host.kernel.remove_strange_macvlans();
             host.bring_up(SEGMENTS);
             for tracker in probes(&host.config) {
                 // As many as the slowest needs.

@@ -3,17 +3,22 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_proto::routing::Routed;
-use vrrp_proto::{Family, InterfaceAddress, State, Version};
+use vrrp_proto::{
+    Family, InterfaceAddress, InterfaceIndex, Link, MacAddress, State, Version, Vrid,
+};
 
 use super::{Happening, World, station};
 use crate::foreign;
 use crate::host::Host;
 use crate::laws::{Broken, Law};
 use crate::network::Station;
-use crate::scenario::{Action, Make, RouterConfig, Scenario, interface_name};
+use crate::scenario::{
+    Action, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
+};
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
 const SLACK: Duration = Duration::from_millis(1_050);
@@ -54,29 +59,38 @@ impl World<'_> {
         }
         self.check_refusals(id)?;
         self.check_routing(id)?;
-        let mut wanted: BTreeSet<InterfaceAddress> = BTreeSet::new();
+        self.check_devices(id)?;
+        let mut wanted: BTreeSet<(InterfaceIndex, InterfaceAddress)> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let config = &router.config;
             let Some(link) = host.kernel.link(config.segment) else {
                 continue;
             };
             let is_master = router.state() == State::Master;
-            if is_master {
-                wanted.extend(config.virtual_addresses());
-            }
             let is_here = *link.name == *interface_name(config.segment);
             for address in config.virtual_addresses() {
+                let home = match config.device(address.family()) {
+                    None => link,
+                    Some(device) => match host.kernel.macvlan(config.segment, &device) {
+                        Some(device) => device,
+                        None => continue,
+                    },
+                };
+                if is_master {
+                    wanted.insert((home.index, address));
+                }
                 // Whoever answers for it does so with any prefix.
                 let mut forms = host
                     .kernel
                     .addresses()
-                    .filter(|(on, held, _)| *on == link.index && held.address == address.address);
+                    .filter(|(on, held, _)| *on == home.index && held.address == address.address);
                 let broken = match (is_master, forms.next()) {
-                    (true, _) if !host.kernel.has(link.index, address) => Some("is not there"),
+                    (true, _) if !host.kernel.has(home.index, address) => Some("is not there"),
                     (false, Some((.., ours))) if is_here => {
                         // On an interface that is down it does no harm.
                         let spared = config.priority == 255
-                            || !has_own(host, config.segment, address.family())
+                            || home.index == link.index
+                                && !has_own(host, config.segment, address.family())
                             || !link.up
                             || !link.carrier;
                         (ours && host.spec.marks || !spared).then_some("is there")
@@ -96,7 +110,7 @@ impl World<'_> {
         match host
             .kernel
             .addresses()
-            .find(|(_, address, ours)| *ours && !wanted.contains(address))
+            .find(|(on, address, ours)| *ours && !wanted.contains(&(*on, *address)))
         {
             Some((_, address, _)) => Err(Law::Kernel.broken(format!(
                 "host {id} holds {address}, and nobody there is its master"
@@ -105,9 +119,82 @@ impl World<'_> {
         }
     }
 
-    /// At any moment, whatever the kernel refuses to do: an address that is not to be accepted does not
-    /// come before packets to it are refused.
+    /// After a turn there are the interfaces with virtual MAC addresses that are configured, up on a
+    /// master alone, and no others of ours as soon as the janitor has had its time.
+    fn check_devices(&self, id: Station) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        let is_cleared = host.process.as_ref().is_none_or(|p| p.janitor.is_idle());
+        let mut wanted = BTreeSet::new();
+        for (name, router) in self.witnesses[usize::from(id)].routers() {
+            let config = &router.config;
+            let is_master = router.state() == State::Master;
+            for family in Family::ALL {
+                let Some(device) = config.device(family) else {
+                    continue;
+                };
+                wanted.insert(Arc::clone(&device));
+                let link = host.kernel.link(config.segment);
+                let is_here =
+                    link.is_some_and(|link| *link.name == *interface_name(config.segment));
+                let broken = match host.kernel.macvlan(config.segment, &device) {
+                    None => is_here.then_some("is not there"),
+                    Some(made) if made.mac != config.mac(family) => Some("has another address"),
+                    Some(made) if is_master && !made.up => Some("is down"),
+                    Some(made) if !is_master && made.up && is_cleared => Some("is up"),
+                    Some(_) => None,
+                };
+                if let Some(what) = broken {
+                    return Err(Law::Kernel.broken(format!(
+                        "host {id} {name} is {}, and {device} {what}",
+                        router.state()
+                    )));
+                }
+            }
+        }
+        let mut left = own_devices(host).filter(|link| !wanted.contains(&link.name));
+        match left.next() {
+            Some(link) if is_cleared => Err(Law::Kernel.broken(format!(
+                "host {id} has {}, and nobody there is configured for it",
+                link.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Where addresses are announced to be: with a virtual MAC address at that and nowhere else.
+    pub(super) fn check_announced(
+        &self,
+        id: Station,
+        segment: u8,
+        address: InterfaceAddress,
+        mac: MacAddress,
+    ) -> Result<(), Broken> {
+        let mut routers = self.witnesses[usize::from(id)].routers();
+        let holder = routers.find(|(_, router)| {
+            let mut own = router.config.virtual_addresses();
+            router.config.segment == segment && own.any(|own| own == address)
+        });
+        let Some((name, router)) = holder else {
+            return Ok(());
+        };
+        let physical = physical_mac(segment, id);
+        let right = router.config.mac(address.family()).unwrap_or(physical);
+        if mac == right {
+            return Ok(());
+        }
+        Err(Law::Announcement.broken(format!(
+            "host {id} {name} announces {address} at {mac}, and it is at {right}"
+        )))
+    }
+
+    /// At any moment, whatever the kernel refuses to do: nothing of others is touched, and an address
+    /// that is not to be accepted does not come before packets to it are refused.
     pub(super) fn check_came(&mut self, id: Station) -> Result<(), Broken> {
+        if let Some(what) = self.hosts[usize::from(id)].kernel.take_trespass() {
+            return Err(
+                Law::Kernel.broken(format!("host {id} did to what somebody else made: {what}"))
+            );
+        }
         let came = self.hosts[usize::from(id)].kernel.take_came();
         for (_, address, _) in came.iter().filter(|(_, _, refused)| !refused) {
             let mut routers = self.witnesses[usize::from(id)].routers();
@@ -204,6 +291,11 @@ impl World<'_> {
         if let Some(what) = host.kernel.routed().next() {
             return Err(
                 Law::Cleanup.broken(format!("host {id} has no daemon and holds the {what}"))
+            );
+        }
+        if let Some(link) = own_devices(host).next() {
+            return Err(
+                Law::Cleanup.broken(format!("host {id} has no daemon and has {}", link.name))
             );
         }
         if !host.spec.marks {
@@ -391,12 +483,13 @@ impl World<'_> {
             // Whoever stands still goes on answering for what it held.
             let answers =
                 |known: Station| self.hosts.get(usize::from(known)).is_none_or(Host::runs);
-            if let Some(known) = self.neighbours.get(&address)
+            if let Some(mac) = self.neighbours.get(&address)
+                && let Some(known) = self.switches.get(&(segment, *mac))
                 && *known != master.station
                 && answers(*known)
             {
                 return Err(Law::Neighbours.broken(format!(
-                    "{address} is at {}, and the neighbours believe it at {known}",
+                    "{address} is at {}, and the neighbours believe it at {known}, behind {mac}",
                     master.station
                 )));
             }
@@ -472,7 +565,7 @@ fn has(host: &Host, segment: u8, kind: impl Fn(InterfaceAddress) -> bool) -> boo
         .map(|address| address.address)
         .collect();
     let virtual_addresses: BTreeSet<IpAddr> = here()
-        .filter(|router| router.priority != 255)
+        .filter(|router| router.priority != 255 && router.behind.is_own())
         .flat_map(RouterConfig::virtual_addresses)
         .map(|address| address.address)
         .collect();
@@ -480,6 +573,20 @@ fn has(host: &Host, segment: u8, kind: impl Fn(InterfaceAddress) -> bool) -> boo
         let address = held.address;
         let own = !ours && !virtual_addresses.contains(&address) || owned.contains(&address);
         on == index && own && kind(held)
+    })
+}
+
+/// The interfaces that the daemon made, as far as it can tell them: by name and hardware address.
+fn own_devices(host: &Host) -> impl Iterator<Item = &Link> {
+    host.kernel.devices().filter(|link| {
+        let vrid = link.mac.and_then(|mac| Vrid::new(mac.0[5]));
+        let (Some(vrid), Some(segment)) = (vrid, host.kernel.segment(link.index)) else {
+            return false;
+        };
+        let names = virtual_mac(segment, vrid, true).devices;
+        Family::ALL.into_iter().zip(names).any(|(family, name)| {
+            link.name == name && link.mac == Some(MacAddress::of_virtual_router(family, vrid))
+        })
     })
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, Output, Report, State};
+use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, MacAddress, Output, Report, State};
 
 pub(crate) use self::end::configured;
 use self::end::{bounds, dialect};
@@ -84,6 +84,8 @@ enum Happening {
     /// The kernel of a host goes on with an address.
     Kernel(Station, Deferred),
     Start(Station, u32),
+    /// The janitor of a host may go on.
+    Clear(Station, u32),
     Junk {
         segment: u8,
         vrid: u8,
@@ -131,8 +133,10 @@ struct World<'a> {
     witnesses: Vec<Witness>,
     foreign: Vec<Foreign>,
     segments: Vec<Segment>,
-    /// Whom the neighbours believe to have an address.
-    neighbours: BTreeMap<InterfaceAddress, Station>,
+    /// Behind which hardware address the neighbours believe an address to be.
+    neighbours: BTreeMap<InterfaceAddress, MacAddress>,
+    /// Who sent from a hardware address last, as the switch of a segment knows.
+    switches: BTreeMap<(u8, MacAddress), Station>,
     /// Whether any router has IPv6 addresses.
     has_ipv6: bool,
     /// Which dialects are spoken on a segment, of all virtual routers.
@@ -170,6 +174,7 @@ impl<'a> World<'a> {
             foreign: scenario.foreign.iter().map(Foreign::new).collect(),
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
             neighbours: BTreeMap::new(),
+            switches: BTreeMap::new(),
             has_ipv6,
             dialects: configured(scenario)
                 .map(|router| {
@@ -255,6 +260,10 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Happening::Start(host, life) => self.start(host, life),
+            Happening::Clear(host, life) => {
+                self.let_janitor_work(host, life);
+                Ok(())
+            }
             Happening::Junk {
                 segment,
                 vrid,
@@ -398,16 +407,28 @@ impl<'a> World<'a> {
                 Sent::Advert {
                     segment,
                     source,
+                    mac,
                     payload,
                 } => {
+                    if let Some(mac) = mac {
+                        self.switches.insert((segment, mac), id);
+                    }
                     let says = read(&payload);
                     self.send(id, segment, source, payload, says);
                 }
-                Sent::Announcement { segment, addresses } => {
-                    self.note(|| format!("host {id} announces {addresses:?} on {segment}"));
+                Sent::Announcement {
+                    segment,
+                    mac,
+                    addresses,
+                } => {
+                    self.note(|| {
+                        format!("host {id} announces {addresses:?} at {mac} on {segment}")
+                    });
                     for address in addresses.iter() {
-                        self.neighbours.insert(*address, id);
+                        self.check_announced(id, segment, *address, mac)?;
+                        self.neighbours.insert(*address, mac);
                     }
+                    self.switches.insert((segment, mac), id);
                 }
             }
         }
@@ -417,6 +438,8 @@ impl<'a> World<'a> {
             .as_ref()
             .is_some_and(|process| process.stopping)
         {
+            // It waits for its janitor.
+            let _ = host.clear(self.now, true);
             host.lose_process();
             host.clean_up();
             self.witnesses[index].forget();
@@ -427,6 +450,7 @@ impl<'a> World<'a> {
         if host_is_refused(&self.hosts[index]) {
             self.disturb();
         }
+        self.let_janitor_begin(id);
         let host = &self.hosts[index];
         if host.has_work() {
             self.wake(id);
@@ -435,6 +459,38 @@ impl<'a> World<'a> {
             self.turn_at(id, deadline.max(self.now) + lateness);
         }
         Ok(())
+    }
+
+    /// Arranges for the janitor of a host, if it has something to do.
+    fn let_janitor_begin(&mut self, id: Station) {
+        let host = &mut self.hosts[usize::from(id)];
+        let (clock, life) = (host.clock, host.life);
+        let Some(process) = &mut host.process else {
+            return;
+        };
+        if let Some(due) = process.janitor.due()
+            && !std::mem::replace(&mut process.janitor.is_arranged, true)
+        {
+            let lateness = self.chance(0, USUAL_LATENESS);
+            let at = clock.world(due).max(self.now) + lateness;
+            self.arrange(at.since(self.now), Happening::Clear(id, life));
+        }
+    }
+
+    fn let_janitor_work(&mut self, id: Station, life: u32) {
+        let now = self.now;
+        let Some(host) = self.living(id, life) else {
+            return;
+        };
+        if let Some(process) = &mut host.process {
+            process.janitor.is_arranged = false;
+        }
+        // Who stands still goes on at its next turn.
+        if host.runs() {
+            let _ = host.clear(now, false);
+            self.let_janitor_begin(id);
+            self.wake(id);
+        }
     }
 
     fn tell_transitions(&mut self, id: Station, turn: &Turn) -> Result<(), Broken> {
@@ -481,8 +537,12 @@ impl<'a> World<'a> {
             .values()
             .flat_map(RouterConfig::virtual_addresses)
             .collect();
-        self.neighbours
-            .retain(|address, known| *known != of && !addresses.contains(address));
+        let switches = &self.switches;
+        let is_at = |address: &InterfaceAddress, mac: &MacAddress| {
+            let mut known = (0..SEGMENTS).filter_map(|segment| switches.get(&(segment, *mac)));
+            addresses.contains(address) || known.any(|known| *known == of)
+        };
+        self.neighbours.retain(|address, mac| !is_at(address, mac));
     }
 
     fn key_of(&self, id: Station, router: &str) -> Option<(u8, u8)> {

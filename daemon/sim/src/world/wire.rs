@@ -14,7 +14,7 @@ use crate::foreign;
 use crate::host::{Datagram, Says};
 use crate::junk;
 use crate::network::{Station, USUAL_DELAY};
-use crate::scenario::{Make, link_local, own_ipv4};
+use crate::scenario::{Make, link_local, own_ipv4, physical_mac};
 
 impl World<'_> {
     pub(super) fn send(
@@ -142,9 +142,12 @@ impl World<'_> {
     fn announce_foreign(&mut self, index: usize) {
         let id = station(self.hosts.len() + index);
         let router = &self.foreign[index];
+        let segment = router.config().segment;
+        let mac = physical_mac(segment, id);
         for address in router.config().addresses_of(router.family()) {
-            self.neighbours.insert(address, id);
+            self.neighbours.insert(address, mac);
         }
+        self.switches.insert((segment, mac), id);
     }
 
     pub(super) fn throw_junk(&mut self, segment: u8, vrid: u8, left: u8, kinds: u16) {

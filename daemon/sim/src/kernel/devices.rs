@@ -1,0 +1,234 @@
+//! The interfaces on top of others: macvlans, the daemon's and those of others.
+
+use vrrp_linux::device::DeviceChange;
+use vrrp_linux::mirror::Event;
+use vrrp_proto::{InterfaceIndex, Link, MacAddress};
+
+use super::{Interface, Kernel};
+use crate::scenario::Meddling;
+
+/// What makes an interface a macvlan.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Macvlan {
+    /// The interface below.
+    below: InterfaceIndex,
+    /// Whether the daemon made it, which its tag says whatever was done to it since.
+    ours: bool,
+}
+
+/// The address that somebody gives to an interface.
+const STRANGE: MacAddress = MacAddress([2, 0, 0, 0, 9, 9]);
+
+impl Kernel {
+    /// What the daemon asks for, as `Devices::apply` has it done. Returns what was refused.
+    pub(crate) fn apply_devices(&mut self, changes: &[DeviceChange]) -> Vec<DeviceChange> {
+        let refused = |change: &&DeviceChange| !self.change_device(change);
+        changes.iter().filter(refused).cloned().collect()
+    }
+
+    /// The link of that name on top of the one on a segment.
+    pub(crate) fn macvlan(&self, segment: u8, name: &str) -> Option<&Link> {
+        let below = self.on(segment)?;
+        let is_it = |interface: &&Interface| *interface.link.name == *name;
+        self.above(below).find(is_it).map(|found| &found.link)
+    }
+
+    /// The links that the daemon made.
+    pub(crate) fn devices(&self) -> impl Iterator<Item = &Link> {
+        let made = |interface: &&Interface| interface.macvlan.is_some_and(|macvlan| macvlan.ours);
+        self.interfaces.values().filter(made).map(|made| &made.link)
+    }
+
+    /// Somebody does something about an interface of the daemon's on a segment, whose name and
+    /// hardware address are these.
+    pub(crate) fn meddle(&mut self, segment: u8, name: &str, mac: MacAddress, how: Meddling) {
+        let Some(below) = self.on(segment) else {
+            return;
+        };
+        let known = self.macvlan(segment, name).map(|link| link.index);
+        match (how, known) {
+            (Meddling::Delete, Some(index)) => self.remove_interface(index),
+            (Meddling::Rename, Some(index)) => {
+                self.change_interface(index, |link| link.name = format!("ren{}", index.0).into());
+            }
+            (Meddling::Up, Some(index)) => {
+                // Two of the same address are not both up.
+                let _ = self.set(index, true);
+            }
+            (Meddling::Down, Some(index)) => {
+                let _ = self.set(index, false);
+            }
+            (Meddling::Address, Some(index)) => {
+                self.change_interface(index, |link| link.mac = Some(STRANGE));
+            }
+            (Meddling::TakeName, None) => {
+                let index = self.make(name, below, STRANGE, false);
+                let _ = self.set(index, true);
+            }
+            (Meddling::TakeAddress, _) => {
+                let name = format!("other{}", self.next_index);
+                let index = self.make(&name, below, mac, false);
+                if !self.set(index, true) {
+                    self.remove_interface(index);
+                }
+            }
+            (Meddling::TakeName, Some(_))
+            | (
+                Meddling::Delete
+                | Meddling::Rename
+                | Meddling::Up
+                | Meddling::Down
+                | Meddling::Address,
+                None,
+            ) => {}
+        }
+    }
+
+    /// Whoever made interfaces of his own takes them away, and those of the daemon's that he renamed.
+    pub(crate) fn remove_strange_macvlans(&mut self) {
+        let is_strange = |interface: &Interface| {
+            let renamed = interface.link.name.starts_with("ren");
+            interface.macvlan.is_some_and(|m| !m.ours || renamed)
+        };
+        let all = self.interfaces.iter();
+        let strange: Vec<_> = all
+            .filter(|(_, i)| is_strange(i))
+            .map(|(i, _)| *i)
+            .collect();
+        for index in strange {
+            self.remove_interface(index);
+        }
+    }
+
+    /// What the daemon did to what it did not make.
+    pub(crate) fn take_trespass(&mut self) -> Option<String> {
+        self.trespassed.take()
+    }
+
+    /// Takes note that the daemon changes an interface, if that is on top of another and not its own.
+    pub(super) fn notice_trespass(&mut self, index: InterfaceIndex, what: impl Fn() -> String) {
+        let macvlan = self.interfaces.get(&index).and_then(|i| i.macvlan);
+        if macvlan.is_some_and(|macvlan| !macvlan.ours) {
+            self.trespassed.get_or_insert_with(what);
+        }
+    }
+
+    pub(super) fn macvlans_on(&self, below: InterfaceIndex) -> Vec<InterfaceIndex> {
+        self.above(below).map(|above| above.link.index).collect()
+    }
+
+    fn above(&self, below: InterfaceIndex) -> impl Iterator<Item = &Interface> {
+        let is_above = move |interface: &&Interface| {
+            let macvlan = interface.macvlan;
+            macvlan.is_some_and(|macvlan| macvlan.below == below)
+        };
+        self.interfaces.values().filter(is_above)
+    }
+
+    /// Whether it could be done. To what is no more nothing has to be done.
+    fn change_device(&mut self, change: &DeviceChange) -> bool {
+        if self.refuses_request() {
+            return false;
+        }
+        match change {
+            DeviceChange::Create {
+                name,
+                parent,
+                mac,
+                up,
+            } => {
+                if self.interfaces.values().any(|i| i.link.name == *name) {
+                    // The news of that are on their way.
+                    return true;
+                }
+                if !self.interfaces.contains_key(parent) {
+                    return false;
+                }
+                let index = self.make(name, *parent, *mac, true);
+                !up || !self.refuses_request() && self.set(index, true)
+            }
+            DeviceChange::SetMac { index, mac, .. } => match self.interfaces.get(index) {
+                None => true,
+                Some(Interface {
+                    macvlan: Some(Macvlan { below, ours: true }),
+                    link,
+                    ..
+                }) => {
+                    if link.up && self.is_busy(*below, *mac) {
+                        return false;
+                    }
+                    self.change_interface(*index, |link| link.mac = Some(*mac));
+                    true
+                }
+                Some(_) => false,
+            },
+            DeviceChange::Set { index, up, .. } => {
+                self.notice_trespass(*index, || change.to_string());
+                self.set(*index, *up)
+            }
+            DeviceChange::Delete { index, .. } => {
+                self.notice_trespass(*index, || change.to_string());
+                if self.interfaces.contains_key(index) {
+                    self.remove_interface(*index);
+                }
+                true
+            }
+        }
+    }
+
+    fn refuses_request(&mut self) -> bool {
+        let refuses = self.refusing > 0;
+        self.refusing = self.refusing.saturating_sub(1);
+        refuses
+    }
+
+    fn make(
+        &mut self,
+        name: &str,
+        below: InterfaceIndex,
+        mac: MacAddress,
+        ours: bool,
+    ) -> InterfaceIndex {
+        let index = InterfaceIndex(self.next_index);
+        self.next_index += 1;
+        let link = Link {
+            index,
+            name: name.into(),
+            up: false,
+            carrier: self.sends(below),
+            mac: Some(mac),
+            port_of: None,
+        };
+        let interface = Interface {
+            segment: self.segment(below).unwrap_or_default(),
+            link: link.clone(),
+            addresses: Vec::new(),
+            macvlan: Some(Macvlan { below, ours }),
+        };
+        self.interfaces.insert(index, interface);
+        self.tell(Event::Link(link));
+        index
+    }
+
+    /// Sets a macvlan up or down. Not two of one interface are up with the same address (macvlan_open).
+    fn set(&mut self, index: InterfaceIndex, up: bool) -> bool {
+        let Some(interface) = self.interfaces.get(&index) else {
+            return true;
+        };
+        let (is_up, mac) = (interface.link.up, interface.link.mac);
+        if up
+            && !is_up
+            && let (Some(macvlan), Some(mac)) = (interface.macvlan, mac)
+            && self.is_busy(macvlan.below, mac)
+        {
+            return false;
+        }
+        self.change_interface(index, |link| link.up = up);
+        true
+    }
+
+    fn is_busy(&self, below: InterfaceIndex, mac: MacAddress) -> bool {
+        let mut above = self.above(below);
+        above.any(|other| other.link.up && other.link.mac == Some(mac))
+    }
+}
