@@ -22,8 +22,8 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = PROJECT / "docs" / "simulation.md"
 SEEDS = 2000
-# Seconds; without a fault it takes a tenth of it.
-PATIENCE = 100
+# Seconds; without a fault it takes a fifth of it.
+PATIENCE = 300
 MEMORY = 2 << 30
 
 ROUTER = "daemon/proto/src/router.rs"
@@ -39,6 +39,8 @@ PARAMS = "daemon/proto/src/params.rs"
 TRACK = "daemon/proto/src/track.rs"
 ADVERT = "daemon/proto/src/wire/advert.rs"
 DEADLINES = "daemon/proto/src/deadlines.rs"
+REPLAY = "daemon/proto/src/replay.rs"
+HMAC = "daemon/proto/src/wire/hmac.rs"
 PLAN = "daemon/linux/src/plan.rs"
 MIRROR = "daemon/linux/src/mirror.rs"
 DEVICE = "daemon/linux/src/device.rs"
@@ -603,6 +605,150 @@ FAULTS = [
         ENGINE,
         "            seat.is_unheard = is_master && (seat.is_unheard || !is_up);",
         "            seat.is_unheard = false;",
+    ),
+    Fault(
+        "who has peers hears the group",
+        SLOT,
+        "        if packet.destination.is_multicast() == is_unicast {",
+        "        if !packet.destination.is_multicast() && !is_unicast {",
+    ),
+    Fault(
+        "who speaks with the group hears what is sent to one",
+        SLOT,
+        "        if packet.destination.is_multicast() == is_unicast {",
+        "        if packet.destination.is_multicast() && is_unicast {",
+    ),
+    Fault(
+        "anybody is a peer",
+        SLOT,
+        "        if is_unicast && !self.receivers(family).contains(&packet.source) {",
+        "        if is_unicast && false {",
+    ),
+    Fault(
+        "by unicast any hop limit will do",
+        SLOT,
+        "                .map_or(HOP_LIMIT, |u| u.min_ttl),",
+        "                .map_or(HOP_LIMIT, |_| 1),",
+    ),
+    Fault(
+        "peers are sent to with the usual hop limit",
+        SLOT,
+        ".map_or(HOP_LIMIT, |u| u.ttl)",
+        ".map_or(HOP_LIMIT, |_| HOP_LIMIT)",
+    ),
+    Fault(
+        "what a name meant before goes on counting",
+        ENGINE,
+        "            *known = addresses.into();",
+        "            *known = known.iter().chain(addresses).copied().collect();",
+    ),
+    Fault(
+        "a name that means something else concerns nobody",
+        ENGINE,
+        "                slot.set_peers(&self.names);",
+        "                let _ = &slot;",
+    ),
+    Fault(
+        "a reload does not change the peers",
+        SLOT,
+        "        self.set_peers(names);\n",
+        "        let _ = names;\n",
+    ),
+    Fault(
+        "it speaks with itself",
+        EFFECTS,
+        "                if destination == source {",
+        "                if destination == source && false {",
+    ),
+    Fault(
+        "an address that is gone is sent from",
+        INTERFACES,
+        "            .any(|known| known.address == address)\n            .then_some",
+        "            .any(|known| known.address == address || true)\n            .then_some",
+    ),
+    Fault(
+        "who is to send from an address sends from the usual one",
+        INTERFACES,
+        "                    Some(source) if Family::of(source) == family => self.find(source)?,",
+        "                    Some(source) if Family::of(source) == family && false => self.find(source)?,",
+    ),
+    Fault(
+        "the address to send from concerns nobody when it comes or goes",
+        ENGINE,
+        "        for id in self.sources.get(&address).cloned().unwrap_or_default() {",
+        "        for id in self.sources.get(&address).cloned().unwrap_or_default().drain(..0) {",
+    ),
+    Fault(
+        "a number is believed twice",
+        REPLAY,
+        "            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {",
+        "            if false && !sender.sequence.is_after(last) {",
+    ),
+    Fault(
+        "a number of another time holds back",
+        REPLAY,
+        "            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {",
+        "            if !sender.sequence.is_after(last) {",
+    ),
+    Fault(
+        "one sender holds back another",
+        REPLAY,
+        "            .position(|known| known.address == sender.address);",
+        "            .position(|_| true);",
+    ),
+    Fault(
+        "any time will do",
+        SLOT,
+        "        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
+        "        if false && !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
+    ),
+    Fault(
+        "what has waited is judged by the present",
+        PACKET,
+        "self.wall_clock.at(heard_at))",
+        "self.wall_clock.at(now))",
+    ),
+    Fault(
+        "any HMAC will do",
+        SLOT,
+        "        if !trailer.is_genuine(packet.source, key) {",
+        "        if false && !trailer.is_genuine(packet.source, key) {",
+    ),
+    Fault(
+        "an HMAC is good for any sender",
+        HMAC,
+        "                head[4..8].copy_from_slice(&source.octets());",
+        "                head[4..8].fill(0);",
+    ),
+    Fault(
+        "only the key that it signs with counts",
+        PARAMS,
+        "core::iter::once(&self.active).chain(&self.others)",
+        "core::iter::once(&self.active).chain(&self.others[..0])",
+    ),
+    Fault(
+        "who enforces takes what is not signed",
+        SLOT,
+        "                HmacMode::Enforce => Err(DropCause::HmacMissing),",
+        "                HmacMode::Enforce => Ok(()),",
+    ),
+    Fault(
+        "who is permissive demands a signature",
+        SLOT,
+        "                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),",
+        "                HmacMode::Permissive | HmacMode::ReceiveOnly => Err(DropCause::HmacMissing),",
+    ),
+    Fault(
+        "who only receives signs",
+        PARAMS,
+        "            Self::ReceiveOnly => false,",
+        "            Self::ReceiveOnly => true,",
+    ),
+    Fault(
+        "numbers go back with the clock",
+        REPLAY,
+        "            Some(last) if !clock.is_after(last) && anti_replay.is_timely(last, wall) => last.next(),",
+        "            Some(last) if clock == last => last.next(),",
     ),
 ]
 

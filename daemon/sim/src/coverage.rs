@@ -15,6 +15,18 @@ pub enum Event {
     HigherPriority,
     Resignation,
     Rejected,
+    OtherCast,
+    Stranger,
+    TooFar,
+    Unsigned,
+    Malformed,
+    Untimely,
+    UnknownKey,
+    Forged,
+    Repeated,
+    Proved,
+    Copied,
+    Resolved,
     EarlyTick,
     Deadline,
     Overslept,
@@ -42,13 +54,25 @@ pub enum Event {
 }
 
 /// The events, in their order.
-const EVENTS: [Event; 30] = [
+const EVENTS: [Event; 42] = [
     Event::LowerPriority,
     Event::EqualPriorityLesserAddress,
     Event::EqualPriorityGreaterAddress,
     Event::HigherPriority,
     Event::Resignation,
     Event::Rejected,
+    Event::OtherCast,
+    Event::Stranger,
+    Event::TooFar,
+    Event::Unsigned,
+    Event::Malformed,
+    Event::Untimely,
+    Event::UnknownKey,
+    Event::Forged,
+    Event::Repeated,
+    Event::Proved,
+    Event::Copied,
+    Event::Resolved,
     Event::EarlyTick,
     Event::Deadline,
     Event::Overslept,
@@ -156,6 +180,17 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
             | Event::HigherPriority
             | Event::Resignation
             | Event::Rejected
+            | Event::OtherCast
+            | Event::Stranger
+            | Event::TooFar
+            | Event::Unsigned
+            | Event::Malformed
+            | Event::Untimely
+            | Event::UnknownKey
+            | Event::Forged
+            | Event::Repeated
+            | Event::Proved
+            | Event::Copied
     );
     (is_packet || !matches!(kind, Kind::BothOverIpv6))
         && !matches!(
@@ -166,12 +201,30 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
 
 /// Whether it has to be seen: what has nothing to do with families one of them shows for all.
 const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
+    let is_unheard = matches!(
+        event,
+        Event::OtherCast
+            | Event::Stranger
+            | Event::TooFar
+            | Event::Resolved
+            | Event::Unsigned
+            | Event::Malformed
+            | Event::Untimely
+            | Event::UnknownKey
+            | Event::Forged
+            | Event::Repeated
+            | Event::Proved
+            | Event::Copied
+    );
     let is_of_all = matches!(state, State::Fault)
         || matches!(
             event,
             Event::CannotRefuse | Event::CanRefuse | Event::DeviceStrange | Event::DeviceRefused
-        );
-    can_meet(kind, state, event) && (!is_of_all || matches!(kind, Kind::Ipv4))
+        )
+        || is_unheard;
+    can_meet(kind, state, event)
+        && (!is_of_all || matches!(kind, Kind::Ipv4))
+        && !(is_unheard && matches!(state, State::Fault))
 }
 
 impl fmt::Display for Coverage {

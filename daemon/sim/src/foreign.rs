@@ -1,13 +1,15 @@
 //! Routers of other makes, written from the RFCs and not from our engine.
 
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm};
 use vrrp_proto::{Family, Instant, Version};
 
-use crate::host::{Datagram, Says, is_hop_limit_right};
-use crate::scenario::{ForeignSpec, Make, RouterConfig, link_local, own_ipv4};
+use crate::hearing::{Unheard, is_deaf, judge};
+use crate::host::{Datagram, Says};
+use crate::scenario::{ForeignSpec, Make, RouterConfig, Stations, link_local, own_ipv4};
 
 /// A router that keeps to the RFC, or almost.
 #[derive(Debug)]
@@ -16,6 +18,8 @@ pub(crate) struct Foreign {
     pub(crate) state: State,
     /// When its timer fires.
     pub(crate) timer: Option<Instant>,
+    /// Whom it sends to: a group, or peers.
+    pub(crate) receivers: BTreeSet<IpAddr>,
     /// Active_Adver_Interval.
     interval: Duration,
 }
@@ -29,13 +33,17 @@ pub(crate) enum State {
 }
 
 impl Foreign {
-    pub(crate) fn new(spec: &ForeignSpec) -> Self {
-        Self {
+    pub(crate) fn new(spec: &ForeignSpec, stations: &Stations) -> Self {
+        let mut router = Self {
             spec: spec.clone(),
             state: State::Initialize,
             timer: None,
+            receivers: BTreeSet::new(),
             interval: spec.config.interval(),
-        }
+        };
+        // It does not know names.
+        router.receivers = spec.config.receivers(stations, router.family(), |_| &[]);
+        router
     }
 
     pub(crate) const fn config(&self) -> &RouterConfig {
@@ -90,7 +98,11 @@ impl Foreign {
             return false;
         }
         let own = self.config().clone();
-        let Some(says) = packet.says.filter(|says| is_believed(&own, says, packet)) else {
+        let says = match judge(&own, &self.receivers, packet) {
+            Ok(_) if is_deaf(&own) => Err(Unheard::Owner),
+            judged => judged,
+        };
+        let Ok(says) = says else {
             let same_vrid = packet.payload.get(1) == Some(&own.vrid);
             if self.spec.make == Make::Keepalived && self.state == State::Active && same_vrid {
                 // Whatever it rejects of its virtual router puts off its own.
@@ -129,8 +141,8 @@ impl Foreign {
         }
     }
 
-    /// What it sends.
-    pub(crate) fn advertisement(&self) -> (Vec<u8>, Says) {
+    /// What it sends to one of its receivers.
+    pub(crate) fn advertisement(&self, destination: IpAddr) -> (Vec<u8>, Says) {
         let config = self.config();
         let (family, source) = (self.family(), self.source());
         let form = match self.spec.make {
@@ -160,7 +172,7 @@ impl Foreign {
             },
             auth: config.password().map_or(Auth::None, Auth::Pass),
         }
-        .emit(form, source, group(family));
+        .emit(form, source, destination);
         (message, says(config, config.priority))
     }
 
@@ -203,22 +215,4 @@ pub(crate) fn skew(version: Version, priority: u8, interval: Duration) -> Durati
         Version::V3 => interval,
     };
     unit * (256 - u32::from(priority)) / 256
-}
-
-/// Whether the RFCs have a router of this configuration believe what somebody says.
-pub(crate) fn is_believed(own: &RouterConfig, says: &Says, packet: &Datagram) -> bool {
-    let same_router = packet.segment == own.segment
-        && says.vrid == own.id()
-        && says.version == own.version
-        && own.speaks(packet.family())
-        && is_hop_limit_right(packet);
-    match own.version {
-        Version::V3 => same_router,
-        Version::V2 => {
-            same_router
-                && says.interval == own.interval()
-                && says.password == own.password()
-                && own.priority != 255
-        }
-    }
 }

@@ -9,11 +9,13 @@ use std::collections::BTreeSet;
 use arbitrary::Unstructured;
 use rand::{Rng, SeedableRng};
 use rand_pcg::Pcg64Mcg;
+use vrrp_proto::params::HmacMode;
 use vrrp_proto::{Family, Version};
 
 use crate::scenario::{
-    Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HostSpec, Make, Meddling,
-    RouterConfig, Scenario, Step, TrackerConfig,
+    Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HmacConfig, HostSpec, Make,
+    Meaning, Meddling, PeerConfig, Place, RouterConfig, Scenario, Source, Step, TrackerConfig,
+    UnicastConfig,
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
@@ -35,10 +37,11 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     let mut hosts: Vec<HostSpec> = (0..choices.pick(&[2, 2, 2, 3, 3, 4, 5, MAX_HOSTS]))
         .map(|_| choices.host(&services))
         .collect();
-    let foreign = choices.foreign(&services);
+    let mut foreign = choices.foreign(&services);
     let mut steps = choices.steps(&services, &hosts, foreign.len());
     choices.delays(&mut hosts, &mut steps);
     choices.virtual_macs(&services, &mut hosts, &mut steps);
+    choices.ways(&services, &mut hosts, &mut foreign, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -158,6 +161,7 @@ impl Choices<'_> {
             owns,
             owns_ipv6,
             backwards: self.percent(30),
+            second: false,
             config,
         }
     }
@@ -195,6 +199,9 @@ impl Choices<'_> {
             behind: Behind::Own,
             routes: self.numbers(service),
             rules: self.numbers(service),
+            source: None,
+            unicast: None,
+            hmac: None,
         };
         self.set_interval(&mut router, 10);
         router
@@ -385,6 +392,7 @@ impl Choices<'_> {
                 segment,
                 there: self.percent(40),
                 families: self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]),
+                second: false,
             },
             15 => Action::LoseNews {
                 host,
@@ -453,17 +461,9 @@ impl Choices<'_> {
     }
 
     /// Gives some of the routers delays and ways to announce, and some reloads others. It comes after all
-    /// that, so that what the bytes before stand for stays what it was.
+    /// that was there before, so that what the bytes stand for stays what it was.
     fn delays(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
-        for (index, host) in (0_u8..).zip(hosts) {
-            let mut configs = vec![&mut host.config];
-            for step in &mut *steps {
-                if let Action::Reload { host, config } = &mut step.action
-                    && *host == index
-                {
-                    configs.push(config);
-                }
-            }
+        for mut configs in configs_of_each(hosts, steps) {
             let names: Vec<String> = configs
                 .iter()
                 .flat_map(|config| config.routers.keys().cloned())
@@ -591,6 +591,258 @@ impl Choices<'_> {
         }
     }
 
+    /// Gives the routers of some services peers, and others addresses to send from, and makes such things
+    /// happen as concern them. It comes after the delays for the same reason.
+    fn ways(
+        &mut self,
+        services: &[Service],
+        hosts: &mut [HostSpec],
+        foreign: &mut [ForeignSpec],
+        steps: &mut Vec<Step>,
+    ) {
+        for service in services {
+            let sources: Vec<Option<Source>> = match self.percent(15) {
+                true => hosts.iter().map(|_| self.source(service)).collect(),
+                false => hosts.iter().map(|_| None).collect(),
+            };
+            if sources.iter().any(Option::is_some) {
+                self.send_from(service, &sources, hosts, steps);
+            }
+            if self.percent(25) {
+                self.speak_with_peers(service, &sources, hosts, foreign, steps);
+            }
+            if self.percent(25) {
+                self.sign(service, hosts, steps);
+            }
+        }
+    }
+
+    /// An address for a host to send from.
+    fn source(&mut self, service: &Service) -> Option<Source> {
+        if self.percent(25) {
+            return None;
+        }
+        let families: Vec<Family> = service.families.each().collect();
+        Some(Source {
+            family: self.pick(&families),
+            place: self.pick(&[Place::First, Place::Second, Place::Second, Place::Elsewhere]),
+        })
+    }
+
+    /// Has hosts send from certain addresses, and takes these away and puts them back.
+    fn send_from(
+        &mut self,
+        service: &Service,
+        sources: &[Option<Source>],
+        hosts: &mut [HostSpec],
+        steps: &mut Vec<Step>,
+    ) {
+        for (host, source) in hosts.iter_mut().zip(sources) {
+            host.second |= source.is_some_and(|source| source.place == Place::Second);
+        }
+        for (mut configs, source) in configs_of_each(hosts, steps).into_iter().zip(sources) {
+            for (n, config) in configs.iter_mut().enumerate() {
+                let Some(router) = config.routers.get_mut(&service.name()) else {
+                    continue;
+                };
+                let other = n > 0 && self.percent(10);
+                let chosen = if other { None } else { *source };
+                // One of a family that it has no address of is an error.
+                router.source = chosen.filter(|source| router.families.has(source.family));
+            }
+        }
+        for _ in 0..self.pick(&[0, 1, 2, 4]) {
+            let host = self.number(0..=last(hosts));
+            let source = sources[usize::from(host)];
+            let place = source.map_or(Place::First, |source| source.place);
+            let segment = match place {
+                Place::First | Place::Second => service.segment,
+                Place::Elsewhere => (service.segment + 1) % SEGMENTS,
+            };
+            let action = Action::Own {
+                host,
+                segment,
+                there: self.percent(40),
+                families: self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]),
+                second: place == Place::Second,
+            };
+            self.let_happen(service, steps, action);
+        }
+    }
+
+    /// Has the hosts of a service speak with each other, and not with all, and has names mean something
+    /// else.
+    fn speak_with_peers(
+        &mut self,
+        service: &Service,
+        sources: &[Option<Source>],
+        hosts: &mut [HostSpec],
+        foreign: &mut [ForeignSpec],
+        steps: &mut Vec<Step>,
+    ) {
+        let all = last(hosts);
+        let named = self.pick(&[0, 0, 40, 100]);
+        let (ttl, min_ttl) = self.pick(&[(255, 255), (255, 255), (255, 254), (64, 64)]);
+        let list = |source: fn(&Option<Source>) -> Option<Source>, choices: &mut Self| {
+            let hosts = (0..).zip(sources);
+            hosts
+                .map(|(station, known)| PeerConfig {
+                    station,
+                    source: source(known),
+                    named: choices.percent(named),
+                })
+                .collect::<Vec<_>>()
+        };
+        let mut usual = UnicastConfig {
+            peers: list(|source| *source, self),
+            ttl,
+            min_ttl,
+        };
+        for (station, router) in (all + 1..).zip(&mut *foreign) {
+            let is_here = router.config.vrid == service.vrid;
+            if is_here && self.percent(60) {
+                router.config.unicast = Some(UnicastConfig {
+                    peers: list(|source| *source, self),
+                    ..usual.clone()
+                });
+                for peer in router.config.unicast.iter_mut().flat_map(|u| &mut u.peers) {
+                    peer.named = false;
+                }
+                usual.peers.push(PeerConfig {
+                    station,
+                    source: None,
+                    named: self.percent(named),
+                });
+            }
+        }
+        for (own, mut configs) in (0_u8..).zip(configs_of_each(hosts, steps)) {
+            let mut chosen = self.some_peers(own, &usual);
+            for (n, config) in configs.iter_mut().enumerate() {
+                if n > 0 && self.percent(20) {
+                    chosen = self.some_peers(own, &usual);
+                }
+                if let Some(router) = config.routers.get_mut(&service.name()) {
+                    router.unicast.clone_from(&chosen);
+                }
+            }
+        }
+        for _ in 0..self.pick(&[0, 1, 2, 4]) {
+            let action = Action::Name {
+                station: self.number(0..=all),
+                means: self.pick(&[
+                    Meaning::Right,
+                    Meaning::Nothing,
+                    Meaning::Nothing,
+                    Meaning::Wrong,
+                ]),
+            };
+            self.let_happen(service, steps, action);
+        }
+    }
+
+    /// The peers of one host: most of the time all of them.
+    fn some_peers(&mut self, own: u8, usual: &UnicastConfig) -> Option<UnicastConfig> {
+        let mut unicast = usual.clone();
+        match self.number(0..=19) {
+            0 => return None,
+            1 => unicast.ttl = 64,
+            2 => (unicast.ttl, unicast.min_ttl) = (255, 255),
+            3 | 4 => {
+                let gone = self.number(0..=unicast.peers.len() - 1);
+                unicast.peers.remove(gone);
+            }
+            5..=7 => unicast.peers.retain(|peer| peer.station != own),
+            8 => unicast
+                .peers
+                .iter_mut()
+                .for_each(|peer| peer.named = !peer.named),
+            _ => {}
+        }
+        // Who is told not even one other is none that the daemon would take.
+        unicast
+            .peers
+            .iter()
+            .any(|peer| peer.station != own)
+            .then_some(unicast)
+    }
+
+    /// Has the hosts of a service sign what they say, and somebody without a key try what he can.
+    fn sign(&mut self, service: &Service, hosts: &mut [HostSpec], steps: &mut Vec<Step>) {
+        let usual = HmacConfig {
+            active: 1,
+            others: vec![2],
+            mode: HmacMode::Enforce,
+            window: self.pick(&[3, 15, 15, 0]),
+        };
+        for mut configs in configs_of_each(hosts, steps) {
+            let mut chosen = self.some_hmac(&usual);
+            for (n, config) in configs.iter_mut().enumerate() {
+                if n > 0 && self.percent(30) {
+                    chosen = self.some_hmac(&usual);
+                }
+                if let Some(router) = config.routers.get_mut(&service.name()) {
+                    router.hmac.clone_from(&chosen);
+                    router.password &= chosen.is_none();
+                }
+            }
+        }
+        for _ in 0..self.pick(&[0, 1, 2, 4]) {
+            let (host, segment) = (self.number(0..=last(hosts)), service.segment);
+            let action = match self.number(0..=4) {
+                0 | 1 => Action::Clock {
+                    host,
+                    ahead: self.pick(&[-20, -10, 0, 10, 20]),
+                },
+                2 | 3 => Action::Repeat {
+                    segment,
+                    from: self.number(0..=255),
+                    count: self.number(1..=20),
+                    renamed: self.percent(20),
+                },
+                _ => Action::Forge {
+                    segment,
+                    vrid: service.vrid,
+                    version: service.version,
+                    count: self.number(1..=20),
+                    ways: self.number(1..=0x1ff),
+                },
+            };
+            self.let_happen(service, steps, action);
+        }
+    }
+
+    /// How one host signs: most of the time as the others.
+    fn some_hmac(&mut self, usual: &HmacConfig) -> Option<HmacConfig> {
+        let mut hmac = usual.clone();
+        match self.number(0..=19) {
+            0 => return None,
+            1 => (hmac.active, hmac.others) = (3, vec![1, 2]),
+            2 => hmac.others.clear(),
+            3..=5 => (hmac.active, hmac.others) = (2, vec![1]),
+            6 | 7 => hmac.mode = HmacMode::Permissive,
+            8 | 9 => hmac.mode = HmacMode::ReceiveOnly,
+            10 => hmac.window = 15,
+            _ => {}
+        }
+        Some(hmac)
+    }
+
+    /// Puts an action somewhere between the others.
+    fn let_happen(&mut self, service: &Service, steps: &mut Vec<Step>, action: Action) {
+        let interval = u64::from(service.interval) * 10_000;
+        let after = match self.number(0..=3) {
+            0 => self.number(0..=1_000),
+            1 | 2 => self.number(0..=2 * interval),
+            _ => self.number(0..=6 * interval + 1_200_000),
+        };
+        if steps.is_empty() {
+            let action = Action::Mend;
+            steps.push(Step { after, action });
+        }
+        let at = self.number(0..=steps.len() - 1);
+        steps.insert(at, Step { after, action });
+    }
+
     /// Changes a configuration in one way, or not at all.
     fn change(&mut self, config: &mut Config, services: &[Service]) {
         let service = self.pick(services);
@@ -656,6 +908,27 @@ const MEDDLINGS: [Meddling; 11] = [
     Meddling::TakeName,
     Meddling::TakeAddress,
 ];
+
+/// The configurations of each host: the first one, and those of its reloads.
+fn configs_of_each<'c>(
+    hosts: &'c mut [HostSpec],
+    steps: &'c mut [Step],
+) -> Vec<Vec<&'c mut Config>> {
+    let first = hosts.iter_mut().map(|host| vec![&mut host.config]);
+    let mut all: Vec<Vec<&mut Config>> = first.collect();
+    for step in steps {
+        if let Action::Reload { host, config } = &mut step.action
+            && let Some(configs) = all.get_mut(usize::from(*host))
+        {
+            configs.push(config);
+        }
+    }
+    all
+}
+
+fn last(hosts: &[HostSpec]) -> u8 {
+    u8::try_from(hosts.len().saturating_sub(1)).unwrap_or(u8::MAX)
+}
 
 /// What the addresses of most routers are of.
 const FAMILIES: [Families; 4] = [

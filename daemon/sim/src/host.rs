@@ -19,7 +19,8 @@ use vrrp_linux::device::{self, DeviceChange};
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_linux::routing;
-use vrrp_proto::wire::{HOP_LIMIT, group};
+use vrrp_proto::params::NodeParams;
+use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
     Announcement, Cause, Desired, DesiredDevice, DesiredRouting, Engine, Family, Input, Instant,
     InterfaceAddress, InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet, Password, Report,
@@ -32,7 +33,8 @@ use crate::kernel::{Kernel, Transaction};
 use crate::network::Station;
 use crate::refuser::{CannotRefuse, Refuser};
 use crate::scenario::{
-    Config, Families, HostSpec, interface_name, link_local, own_ipv4, virtual_address,
+    Config, Families, HostSpec, Stations, host_octet, identifier, interface_name, link_local,
+    own_ipv4, second_address, virtual_address,
 };
 
 /// How many packets wait in a socket at most.
@@ -41,17 +43,24 @@ const SOCKET_BUFFER: usize = 64;
 /// As the daemon: after a refusal of the kernel everything is looked at again, this much later.
 const SECOND_LOOK: Duration = Duration::from_secs(1);
 
+/// What the wall clock shows at the beginning of the world, since 1970.
+const BEGINNING: Duration = Duration::from_secs(1_800_000_000);
+
 /// A packet on its way.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Datagram {
     pub(crate) from: Station,
     pub(crate) sent_at: Instant,
     pub(crate) segment: u8,
     pub(crate) source: IpAddr,
+    /// A group, or an address of the receiver.
+    pub(crate) destination: IpAddr,
     pub(crate) hop_limit: u8,
     pub(crate) payload: Arc<[u8]>,
     /// What it says, or `None` for what nobody may believe.
     pub(crate) says: Option<Says>,
+    /// Whether who signed it, if it is signed, knows the key, and sent it just so from that address.
+    pub(crate) is_genuine: bool,
 }
 
 impl Datagram {
@@ -75,7 +84,10 @@ pub(crate) struct Says {
 pub(crate) struct Host {
     pub(crate) id: Station,
     pub(crate) spec: HostSpec,
+    pub(crate) stations: Rc<Stations>,
     pub(crate) clock: Clock,
+    /// By how many seconds its wall clock is ahead. It does not drift, because somebody keeps it right.
+    pub(crate) ahead: i16,
     pub(crate) kernel: Kernel,
     /// What its configuration file says.
     pub(crate) config: Config,
@@ -113,6 +125,12 @@ pub(crate) struct Process {
     look_again_at: Option<Instant>,
     is_second_look: bool,
     pub(crate) stopping: bool,
+    /// What the wall clock shows in this turn.
+    wall: Duration,
+    /// Whether some router has peers, and may have nobody to speak to.
+    has_peers: bool,
+    /// Whether the host has more than one address in a family that it may come to send from.
+    may_choose: bool,
 }
 
 #[derive(Debug)]
@@ -125,7 +143,14 @@ struct Socket {
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
     Configure(Config),
-    Probe { tracker: String, well: bool },
+    Probe {
+        tracker: String,
+        well: bool,
+    },
+    Resolved {
+        name: String,
+        addresses: Vec<IpAddr>,
+    },
     Stop,
 }
 
@@ -139,16 +164,25 @@ pub(crate) enum Fed {
         interface: InterfaceIndex,
         /// From which address it would be answered, where that may have changed.
         own_source: Option<IpAddr>,
+        /// Whether a router listens for it there.
+        is_listened_for: bool,
         packet: Rc<Datagram>,
     },
     Probe {
         tracker: String,
         well: bool,
     },
+    /// What a name of a peer means.
+    Resolved {
+        name: String,
+        addresses: Vec<IpAddr>,
+    },
     /// Whether packets to addresses can be refused.
     Refusal {
         able: bool,
     },
+    /// What the wall clock shows.
+    WallClock(Duration),
     Overrun,
     Tick,
     Stop,
@@ -171,10 +205,23 @@ pub(crate) struct Record {
     pub(crate) fed: Fed,
     /// Of every obstacle that was named, whether the kernel had it so.
     pub(crate) named_truly: bool,
+    /// Whether the host has every address that was spoken from, except for the last time.
+    pub(crate) speaks_for_itself: bool,
     pub(crate) outputs: Vec<Output>,
     /// What the engine wanted to be ticked for before.
     pub(crate) deadline_before: Option<Instant>,
     pub(crate) deadline_after: Option<Instant>,
+    /// Where routers have peers: what each shows of itself.
+    pub(crate) shown: BTreeMap<Arc<str>, Shown>,
+}
+
+/// What a router shows of itself and cannot be seen otherwise when it speaks to nobody.
+#[derive(Debug)]
+pub(crate) struct Shown {
+    /// How often it has spoken.
+    pub(crate) words: u64,
+    /// The addresses from which it would.
+    pub(crate) sources: Vec<IpAddr>,
 }
 
 /// A turn of a host.
@@ -195,6 +242,8 @@ pub(crate) enum Sent {
         source: IpAddr,
         /// When it does not leave from the interface's own.
         mac: Option<MacAddress>,
+        destination: IpAddr,
+        hop_limit: u8,
         payload: Arc<[u8]>,
     },
     Announcement {
@@ -205,13 +254,15 @@ pub(crate) enum Sent {
 }
 
 impl Host {
-    pub(crate) fn new(id: Station, spec: &HostSpec, segments: u8) -> Self {
+    pub(crate) fn new(id: Station, spec: &HostSpec, stations: &Rc<Stations>, segments: u8) -> Self {
         // Far apart, so that one's time means nothing to another.
         let offset = Duration::from_secs(1_000 * (u64::from(id) + 1));
         let mut host = Self {
             id,
             spec: spec.clone(),
+            stations: Rc::clone(stations),
             clock: Clock::new(offset, spec.drift),
+            ahead: 0,
             kernel: new_kernel(id, spec),
             config: spec.config.clone(),
             powered: true,
@@ -250,6 +301,16 @@ impl Host {
         }
     }
 
+    /// The host's second address on a segment, if it is to have one.
+    pub(crate) fn second(&self, family: Family, segment: u8) -> Option<InterfaceAddress> {
+        let end = match family {
+            Family::V4 => host_octet(self.id),
+            Family::V6 => identifier(self.id, &self.spec),
+        };
+        let has_second = self.spec.second;
+        has_second.then(|| second_address(family, segment, end))
+    }
+
     /// Whether a virtual address is the host's own.
     pub(crate) fn owns(&self, family: Family, segment: u8, number: u8) -> bool {
         owned(&self.spec, family).contains(&(segment, number))
@@ -264,11 +325,49 @@ impl Host {
                 let address = virtual_address(family, segment, *number);
                 self.kernel.put(segment, address);
             }
+            self.put_second(segment, family);
         }
+    }
+
+    /// Puts its second address where it belongs, if it is to have one.
+    pub(crate) fn put_second(&mut self, segment: u8, family: Family) {
+        if let Some(second) = self.second(family, segment) {
+            self.kernel.put(segment, second);
+        }
+    }
+
+    /// Whether it is reached by an address over a segment. As on any Linux it does not matter which
+    /// interface has it.
+    pub(crate) fn answers_to(&self, destination: IpAddr) -> bool {
+        let mut held = self.kernel.addresses();
+        destination.is_multicast() || held.any(|(_, held, _)| held.address == destination)
     }
 
     pub(crate) const fn is_plugged(&self, segment: u8) -> bool {
         self.unplugged >> segment & 1 == 0
+    }
+
+    /// The addresses from which one of its routers sends.
+    pub(crate) fn sources(&self, router: &str) -> BTreeMap<Family, IpAddr> {
+        let process = self.process.iter();
+        let routers = process.flat_map(|process| process.engine.snapshot(Instant::ZERO).instances);
+        routers
+            .filter(|known| *known.name == *router)
+            .flat_map(|known| [known.source, known.source_ipv6])
+            .flatten()
+            .map(|source| (Family::of(source), source))
+            .collect()
+    }
+
+    /// What its wall clock shows, since 1970.
+    fn wall(&self, world: Instant) -> Duration {
+        let shows = true_time(world);
+        let off = Duration::from_secs(self.ahead.unsigned_abs().into());
+        if self.ahead < 0 {
+            shows - off
+        } else {
+            shows + off
+        }
     }
 
     /// Whether a daemon runs here and is not held up.
@@ -355,6 +454,7 @@ impl Host {
     /// Starts a daemon. What it does first is its first turn.
     pub(crate) fn start_process(&mut self, world: Instant) -> (Turn, Vec<Sent>) {
         let now = self.clock.shows(world);
+        let wall = self.wall(world);
         self.kernel.listen(true);
         let mut process = Process {
             engine: Engine::new(),
@@ -371,14 +471,18 @@ impl Host {
             look_again_at: None,
             is_second_look: false,
             stopping: false,
+            wall,
+            has_peers: false,
+            may_choose: self.spec.second,
         };
         let mut records = Vec::new();
         process.look(now, &mut self.kernel, &mut records);
         let config = self.config.clone();
-        if config.params().refuses() {
+        let params = config.params(self.id, &self.stations);
+        if params.refuses() {
             process.refuser.adopt(&process.mirror);
         }
-        process.configure(now, config, &mut self.kernel, &mut records);
+        process.configure(now, config, params, &mut self.kernel, &mut records);
         let sent = process.act(now, &mut self.kernel, &mut records);
         process.remove_strays(now, &mut self.kernel, &mut records);
         let refused = std::mem::take(&mut process.refused);
@@ -406,7 +510,11 @@ impl Host {
 
     /// A packet arrives. Returns whether somebody is woken by it.
     pub(crate) fn receive(&mut self, world: Instant, packet: &Rc<Datagram>) -> bool {
-        if !self.powered || self.suspended || !self.kernel.carries(packet.segment) {
+        if !self.powered
+            || self.suspended
+            || !self.kernel.carries(packet.segment)
+            || !self.answers_to(packet.destination)
+        {
             return false;
         }
         let now = self.clock.shows(world);
@@ -453,14 +561,23 @@ impl Host {
     /// One turn of the daemon.
     pub(crate) fn turn(&mut self, world: Instant, rng: &mut Pcg64Mcg) -> Option<(Turn, Vec<Sent>)> {
         let now = self.clock.shows(world);
+        let (id, stations) = (self.id, Rc::clone(&self.stations));
+        let wall = self.wall(world);
         let process = self.process.as_mut()?;
         let mut records = Vec::new();
+        process.wall = wall;
+        if process.engine.wants_wall_clock() {
+            process.read_wall_clock(now, &mut records);
+        }
         // The poller gives what is ready in any order.
         let mut order = [0, 1, 2];
         order.shuffle(rng);
         for source in order {
             match source {
-                0 => process.take_messages(now, &mut self.kernel, &mut records),
+                0 => {
+                    let params = |config: &Config| config.params(id, &stations);
+                    process.take_messages(now, params, &mut self.kernel, &mut records);
+                }
                 1 => process.take_news(now, &mut self.kernel, &mut records),
                 _ => process.take_packets(now, rng, &mut records),
             }
@@ -498,31 +615,60 @@ impl Process {
         self.engine.handle(now, input);
         let outputs: Vec<Output> = std::iter::from_fn(|| self.engine.poll()).collect();
         let named_truly = obstacles(&outputs).all(|obstacle| self.has(obstacle));
+        let speaks_for_itself = self.has_sources(&outputs);
+        let shown = if self.has_peers {
+            self.show()
+        } else {
+            BTreeMap::new()
+        };
         records.push(Record {
             fed,
             named_truly,
+            speaks_for_itself,
             outputs,
             deadline_before,
             deadline_after: deadline(&self.engine),
+            shown,
         });
+    }
+
+    fn show(&self) -> BTreeMap<Arc<str>, Shown> {
+        let routers = self.engine.snapshot(Instant::ZERO).instances.into_iter();
+        let show = |router: RouterStatus| {
+            let sources = [router.source, router.source_ipv6];
+            let shown = Shown {
+                words: router.counters.adverts_sent,
+                sources: sources.into_iter().flatten().collect(),
+            };
+            (router.name, shown)
+        };
+        routers.map(show).collect()
     }
 
     fn configure(
         &mut self,
         now: Instant,
         config: Config,
+        params: NodeParams,
         kernel: &mut Kernel,
         records: &mut Vec<Record>,
     ) {
-        let params = config.params();
         self.refuses = params.refuses();
+        let mut routers = config.routers.values();
+        self.has_peers = routers.any(|router| router.unicast.is_some());
         self.prepare_refuser(now, kernel, records);
+        self.read_wall_clock(now, records);
         self.feed(
             now,
             Input::Configure(params),
             Fed::Configure(config),
             records,
         );
+    }
+
+    fn read_wall_clock(&mut self, now: Instant, records: &mut Vec<Record>) {
+        let wall = self.wall;
+        self.feed(now, Input::WallClock(wall), Fed::WallClock(wall), records);
     }
 
     /// Has the table ready before a router needs it.
@@ -547,10 +693,30 @@ impl Process {
         self.feed(now, input, Fed::Refusal { able }, records);
     }
 
-    fn take_messages(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
+    fn take_messages(
+        &mut self,
+        now: Instant,
+        params: impl Fn(&Config) -> NodeParams,
+        kernel: &mut Kernel,
+        records: &mut Vec<Record>,
+    ) {
         while let Some(message) = self.inbox.pop_front() {
             match message {
-                Message::Configure(config) => self.configure(now, config, kernel, records),
+                Message::Configure(config) => {
+                    let params = params(&config);
+                    self.configure(now, config, params, kernel, records);
+                }
+                Message::Resolved { name, addresses } => {
+                    let input = Input::Resolved {
+                        name: &name,
+                        addresses: &addresses,
+                    };
+                    let fed = Fed::Resolved {
+                        name: name.clone(),
+                        addresses: addresses.clone(),
+                    };
+                    self.feed(now, input, fed, records);
+                }
                 Message::Probe { tracker, well } => {
                     let name = tracker.clone();
                     let input = Input::Probe {
@@ -621,13 +787,20 @@ impl Process {
                     at: arrived,
                     interface,
                     source: packet.source,
-                    destination: group(family),
+                    destination: packet.destination,
                     hop_limit: packet.hop_limit,
                     payload: &packet.payload,
                 });
+                let vrid = packet.payload.get(1).copied();
+                let place = (interface, family, vrid.and_then(Vrid::new));
+                let mut listeners = self.engine.listeners();
+                let is_listened_for = listeners
+                    .any(|(interface, family, vrid)| (interface, family, Some(vrid)) == place);
+                drop(listeners);
                 let fed = Fed::Packet {
                     arrived,
                     interface,
+                    is_listened_for,
                     own_source: self.source_for(interface, &packet),
                     packet: Rc::clone(&packet),
                 };
@@ -637,14 +810,14 @@ impl Process {
     }
 
     /// From which address the router of a packet would answer it, where that may be another than ever:
-    /// a host that has virtual addresses of its own may come to send from one.
+    /// a host that has virtual addresses or others of its own may come to send from one.
     fn source_for(&self, interface: InterfaceIndex, packet: &Datagram) -> Option<IpAddr> {
         let vrid = *packet.payload.get(1)?;
         let family = packet.family();
         let first = virtual_address(family, packet.segment, 0);
         let is_virtual = |held: &Held| held.address.family() == family && held.address >= first;
         let has_virtual = self.mirror.addresses(interface).iter().any(is_virtual);
-        if !has_virtual {
+        if !has_virtual && !self.may_choose {
             return None;
         }
         let routers = self.engine.snapshot(Instant::ZERO).instances;
@@ -666,9 +839,29 @@ impl Process {
                 // The mirror is ahead of what the engine has been told.
                 if let Some(record) = records.last_mut() {
                     record.named_truly = true;
+                    record.speaks_for_itself = true;
                 }
             }
         }
+    }
+
+    /// Whether the mirror shows every address that is spoken from, but for who leaves.
+    fn has_sources(&self, outputs: &[Output]) -> bool {
+        let spoken_from = outputs.iter().filter_map(|output| {
+            let Output::Advertise {
+                source, message, ..
+            } = output
+            else {
+                return None;
+            };
+            Some(*source).filter(|_| message.get(2) != Some(&0))
+        });
+        let has = |source| {
+            let held = self.mirror.all();
+            held.into_iter()
+                .any(|(_, held)| held.address.address == source)
+        };
+        spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
     }
 
     /// Whether the mirror shows what an obstacle says. What trackers say is known elsewhere.
@@ -768,9 +961,10 @@ impl Process {
                 Output::Advertise {
                     interface,
                     source,
+                    destination,
+                    hop_limit,
                     mac,
                     message,
-                    ..
                 } => {
                     if let Some(segment) = kernel.segment(*interface)
                         && self
@@ -782,6 +976,8 @@ impl Process {
                             segment,
                             source: *source,
                             mac: *mac,
+                            destination: *destination,
+                            hop_limit: *hop_limit,
                             payload: Arc::clone(message),
                         });
                     }
@@ -1013,6 +1209,11 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
     }
 }
 
+/// What a wall clock that is right shows, since 1970.
+pub(crate) fn true_time(world: Instant) -> Duration {
+    BEGINNING + world.since(Instant::ZERO)
+}
+
 fn new_kernel(id: Station, spec: &HostSpec) -> Kernel {
     Kernel::new(id, identifier(id, spec), spec.marks, spec.promotes)
 }
@@ -1022,23 +1223,4 @@ fn owned(spec: &HostSpec, family: Family) -> &[(u8, u8)] {
         Family::V4 => &spec.owns,
         Family::V6 => &spec.owns_ipv6,
     }
-}
-
-/// The last octet of a host's own IPv4 addresses.
-const fn host_octet(id: Station) -> u8 {
-    10 + id
-}
-
-/// The last byte of its link-local addresses.
-const fn identifier(id: Station, spec: &HostSpec) -> u8 {
-    if spec.backwards {
-        u8::MAX - host_octet(id)
-    } else {
-        host_octet(id)
-    }
-}
-
-/// Whether a datagram is one that a router of this world sends.
-pub(crate) const fn is_hop_limit_right(packet: &Datagram) -> bool {
-    packet.hop_limit == HOP_LIMIT
 }

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PROTOCOL, group};
+use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PROTOCOL};
 use vrrp_proto::{AdvertInterval, Family, Password, Version, Vrid};
 
 /// Why nobody may believe it.
@@ -43,8 +43,17 @@ const KINDS: [Kind; 13] = [
     Kind::OtherFamily,
 ];
 
+/// Less than anybody demands.
+const FAR: u8 = 63;
+
 /// A message of one of the `kinds` whose bits are set, with its hop limit.
-pub(crate) fn message(kinds: u16, vrid: u8, source: IpAddr, rng: &mut Pcg64Mcg) -> (Vec<u8>, u8) {
+pub(crate) fn message(
+    kinds: u16,
+    vrid: u8,
+    source: IpAddr,
+    destination: IpAddr,
+    rng: &mut Pcg64Mcg,
+) -> (Vec<u8>, u8) {
     let chosen: Vec<Kind> = (0..)
         .zip(KINDS)
         .filter(|(bit, _)| kinds >> bit & 1 == 1)
@@ -75,13 +84,14 @@ pub(crate) fn message(kinds: u16, vrid: u8, source: IpAddr, rng: &mut Pcg64Mcg) 
             addresses,
             auth,
         }
-        .emit(ChecksumForm::MessageOnly, source, group(family))
+        .emit(ChecksumForm::MessageOnly, source, destination)
     };
     let of = |version, auth| with(version, auth, list(family));
-    let mend_checksum = |message: &mut Vec<u8>| mend_checksum(message, source);
+    let mend_checksum = |message: &mut Vec<u8>| mend_checksum(message, source, destination);
     let mut bytes = of(version, Auth::None);
     match kind {
-        Kind::HopLimit => return (bytes, HOP_LIMIT - 1),
+        Kind::HopLimit if destination.is_multicast() => return (bytes, HOP_LIMIT - 1),
+        Kind::HopLimit => return (bytes, FAR),
         Kind::Version => {
             bytes[0] = 0x41;
             mend_checksum(&mut bytes);
@@ -136,13 +146,29 @@ pub(crate) fn message(kinds: u16, vrid: u8, source: IpAddr, rng: &mut Pcg64Mcg) 
     (bytes, HOP_LIMIT)
 }
 
+/// Makes the checksum of an advertisement right again for another sender: over IPv6 with all that stands
+/// behind it, over IPv4 without.
+pub(crate) fn seal_for(payload: &mut [u8], source: IpAddr, destination: IpAddr) {
+    let Some(&[version_type, _, _, count]) = payload.first_chunk() else {
+        return;
+    };
+    let password = if version_type >> 4 == 2 { 8 } else { 0 };
+    let proper = match source {
+        IpAddr::V4(_) => 8 + 4 * usize::from(count) + password,
+        IpAddr::V6(_) => payload.len(),
+    };
+    if let Some(message) = payload.get_mut(..proper) {
+        mend_checksum(message, source, destination);
+    }
+}
+
 /// Makes the checksum right again for its family: over IPv6 with the pseudo-header of RFC 8200 section
 /// 8.1, over IPv4 without.
-fn mend_checksum(message: &mut [u8], source: IpAddr) {
-    let pseudo_header = match (source, group(Family::of(source))) {
-        (IpAddr::V6(source), IpAddr::V6(group)) => {
+fn mend_checksum(message: &mut [u8], source: IpAddr, destination: IpAddr) {
+    let pseudo_header = match (source, destination) {
+        (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let length = u32::try_from(message.len()).unwrap_or_default();
-            sum(&source.octets()) + sum(&group.octets()) + length + u32::from(PROTOCOL)
+            sum(&source.octets()) + sum(&destination.octets()) + length + u32::from(PROTOCOL)
         }
         _ => 0,
     };

@@ -8,7 +8,9 @@
 mod clock;
 mod coverage;
 mod foreign;
+mod forge;
 mod generate;
+mod hearing;
 mod host;
 mod janitor;
 mod junk;

@@ -4,22 +4,24 @@
 //! something whatever the others are (a host that is not there has nothing happen to it), so that
 //! leaving out a part leaves a scenario.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
-    AddressOptions, Announcements, Effect, NodeParams, RouterParams, Track, TrackerKind,
-    TrackerParams, VirtualMac,
+    AddressOptions, Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams,
+    NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, VirtualMac,
 };
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
+use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{
     AdvertInterval, Family, InterfaceAddress, MacAddress, Password, Priority, Version, Vrid,
 };
 
-use crate::world::SEGMENTS;
+use crate::network::Station;
+use crate::world::{MAX_HOSTS, SEGMENTS};
 
 /// The password of those that have one.
 pub const PASSWORD: &[u8] = b"1111";
@@ -58,6 +60,9 @@ pub struct HostSpec {
     /// addresses. All of them have greater IPv6 addresses than the others.
     #[serde(default)]
     pub backwards: bool,
+    /// Whether it has a second address of its own in each family on every segment.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub second: bool,
     /// What it is configured to run at first.
     pub config: Config,
 }
@@ -123,6 +128,15 @@ pub struct RouterConfig {
     /// Which hardware address its addresses are behind.
     #[serde(default, skip_serializing_if = "Behind::is_own")]
     pub behind: Behind,
+    /// Which of its host's addresses it sends from, where that is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// With whom it speaks instead of with the group.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unicast: Option<UnicastConfig>,
+    /// How it signs, and what it demands of the others. It has no password then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hmac: Option<HmacConfig>,
 }
 
 /// A hardware address that virtual addresses can be behind.
@@ -143,6 +157,94 @@ impl Behind {
     pub fn is_own(&self) -> bool {
         *self == Self::Own
     }
+}
+
+/// An address of a host: in one family not the usual one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Source {
+    /// In which family.
+    pub family: Family,
+    /// Which one it is there.
+    pub place: Place,
+}
+
+/// Which of the addresses that a host has in a family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Place {
+    /// The usual one on the segment.
+    First,
+    /// The second one on the segment.
+    Second,
+    /// The usual one on the other segment.
+    Elsewhere,
+}
+
+/// With whom a router speaks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UnicastConfig {
+    /// The other stations. Its own may be among them.
+    pub peers: Vec<PeerConfig>,
+    /// The hop limit that it sends with, 1 to 255.
+    pub ttl: u8,
+    /// The least hop limit that it believes, 1 to 255.
+    pub min_ttl: u8,
+}
+
+/// A station that a router speaks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PeerConfig {
+    /// Which one.
+    pub station: u8,
+    /// Which of its addresses, where that is not the usual one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<Source>,
+    /// Whether it is known by name.
+    pub named: bool,
+}
+
+/// How a router signs. Keys of one number are the same everywhere.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct HmacConfig {
+    /// The number of the key that it signs with, 1 to 255.
+    pub active: u8,
+    /// The numbers of the other keys that it accepts.
+    pub others: Vec<u8>,
+    /// Who has to sign.
+    pub mode: HmacMode,
+    /// By how many seconds the clocks may differ, 1 to 300, or 0 when the order alone counts.
+    pub window: u16,
+}
+
+impl HmacConfig {
+    /// Whether it accepts the key of a number.
+    pub fn accepts(&self, key: u8) -> bool {
+        self.active == key || self.others.contains(&key)
+    }
+
+    fn params(&self) -> HmacParams {
+        HmacParams {
+            active: key(self.active),
+            others: self.others.iter().map(|number| key(*number)).collect(),
+            mode: self.mode,
+            anti_replay: match self.window {
+                0 => AntiReplay::Monotonic,
+                seconds => AntiReplay::Time {
+                    window: Duration::from_secs(seconds.into()),
+                },
+            },
+        }
+    }
+}
+
+/// The key of a number, which is 0 for none.
+pub fn key(number: u8) -> Key {
+    let id = KeyId::new(number.max(1)).unwrap_or_else(|| unreachable!("1 to 255"));
+    Key::new(id, &[number; 32]).unwrap_or_else(|| unreachable!("32 bytes are enough"))
 }
 
 /// How a master announces its addresses.
@@ -307,13 +409,16 @@ pub enum Action {
     /// Somebody adds the route and the rule of that number, with the daemon's mark, of which the route
     /// leads over the interface on a segment.
     PutRouting { host: u8, segment: u8, number: u8 },
-    /// Somebody deletes a host's own address (of IPv6 the link-local one), or puts it back.
+    /// Somebody deletes a host's own address (of IPv6 the link-local one) or its second one, or puts it
+    /// back.
     Own {
         host: u8,
         segment: u8,
         there: bool,
         #[serde(default)]
         families: Families,
+        #[serde(default, skip_serializing_if = "is_false")]
+        second: bool,
     },
     /// Somebody does something to the interface of the name that the daemon gives to the one with the
     /// virtual MAC address of a VRID, or to another one because of it.
@@ -324,6 +429,8 @@ pub enum Action {
         family: Family,
         how: Meddling,
     },
+    /// The names of a station mean something else from now on, and its peers come to know.
+    Name { station: u8, means: Meaning },
     /// What the kernel tells the daemon of its next changes is lost, this many of them.
     LoseNews { host: u8, count: u8 },
     /// Somebody flushes the rules of nf_tables.
@@ -358,7 +465,26 @@ pub enum Action {
         count: u8,
         kinds: u16,
     },
-    /// All is well again: networks, machines, processes, interfaces, trackers.
+    /// A host's wall clock is set so many seconds ahead of the world's time, or behind.
+    Clock { host: u8, ahead: i16 },
+    /// Somebody sends again what was sent before on a network, so many advertisements from a place on
+    /// (0 for the first that there was, 255 for the last); some of them in the name of another host.
+    Repeat {
+        segment: u8,
+        from: u8,
+        count: u8,
+        renamed: bool,
+    },
+    /// Somebody without a key sends what only who has one may say, once a millisecond, in one of the
+    /// ways whose bits are set.
+    Forge {
+        segment: u8,
+        vrid: u8,
+        version: Version,
+        count: u8,
+        ways: u16,
+    },
+    /// All is well again: networks, machines, processes, interfaces, trackers, names, clocks.
     Mend,
 }
 
@@ -380,6 +506,19 @@ pub enum Meddling {
     TakeName,
     /// Another interface with its hardware address is made and set up, if it is not up itself.
     TakeAddress,
+}
+
+/// What the names of a station mean.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Meaning {
+    /// Its addresses.
+    #[default]
+    Right,
+    /// Nothing: nobody has the name.
+    Nothing,
+    /// Addresses that nobody has.
+    Wrong,
 }
 
 impl RouterConfig {
@@ -411,9 +550,42 @@ impl RouterConfig {
 
     /// The password that it demands.
     pub fn password(&self) -> Option<Password> {
-        (self.version == Version::V2 && self.password)
+        (self.version == Version::V2 && self.password && self.hmac.is_none())
             .then(|| Password::new(PASSWORD))
             .flatten()
+    }
+
+    /// The hop limit that it sends with.
+    pub fn hop_limit(&self) -> u8 {
+        self.unicast.as_ref().map_or(255, |unicast| unicast.ttl)
+    }
+
+    /// Whom it sends to in a family and, unless that is a group, listens to: those of its peers that it
+    /// knows by address, and by name when these mean what `names` says.
+    pub fn receivers<'n>(
+        &self,
+        stations: &Stations,
+        family: Family,
+        names: impl Fn(&str) -> &'n [IpAddr],
+    ) -> BTreeSet<IpAddr> {
+        let Some(unicast) = &self.unicast else {
+            return BTreeSet::from([vrrp_proto::wire::group(family)]);
+        };
+        let mut receivers = BTreeSet::new();
+        for peer in &unicast.peers {
+            if peer.named {
+                let known = names(&peer.name(self.segment));
+                receivers.extend(known.iter().filter(|ip| Family::of(**ip) == family));
+            } else if self.speaks(family) {
+                receivers.insert(peer.address(stations, self.segment, family));
+            }
+        }
+        receivers
+    }
+
+    /// Its HMAC, when it signs what it sends.
+    pub fn signs(&self) -> Option<&HmacConfig> {
+        self.hmac.as_ref().filter(|hmac| hmac.mode.signs())
     }
 
     /// Whether it accepts packets to its addresses as master.
@@ -521,8 +693,17 @@ impl RouterConfig {
         self.rules.iter().map(|number| rule(*number))
     }
 
-    fn params(&self) -> RouterParams {
+    /// The address that it is told to send from in a family, where it is.
+    pub fn source_of(&self, own: Station, stations: &Stations, family: Family) -> Option<IpAddr> {
+        let source = self.source.filter(|source| source.family == family)?;
+        Some(stations.address(own, self.segment, family, source.place))
+    }
+
+    fn params(&self, own: Station, stations: &Stations) -> RouterParams {
         let interface = interface_name(self.segment).into();
+        let source = Family::ALL
+            .into_iter()
+            .find_map(|family| self.source_of(own, stations, family));
         let unadvertised = AddressOptions {
             advertise: false,
             ..AddressOptions::default()
@@ -555,7 +736,15 @@ impl RouterConfig {
                 on_lower_priority: self.announce.on_lower_priority,
                 pace: 0,
             },
-            authentication: self.password().into(),
+            authentication: match &self.hmac {
+                Some(hmac) => Authentication::Hmac(hmac.params()),
+                None => self.password().into(),
+            },
+            source,
+            unicast: self
+                .unicast
+                .as_ref()
+                .map(|unicast| self.unicast_params(unicast, stations, source)),
             tracks: self
                 .tracks
                 .iter()
@@ -573,16 +762,143 @@ impl RouterConfig {
             ..RouterParams::new(interface, self.id(), self.virtual_addresses().collect())
         }
     }
+
+    /// Its peers. Who is told which of its addresses is its own does not list it.
+    fn unicast_params(
+        &self,
+        unicast: &UnicastConfig,
+        stations: &Stations,
+        source: Option<IpAddr>,
+    ) -> Unicast {
+        let mut peers = Vec::new();
+        for peer in &unicast.peers {
+            if peer.named {
+                peers.push(Peer::Name(peer.name(self.segment).into()));
+                continue;
+            }
+            let addresses = self
+                .spoken()
+                .map(|family| peer.address(stations, self.segment, family));
+            let others = addresses.filter(|address| Some(*address) != source);
+            peers.extend(others.map(Peer::Address));
+        }
+        Unicast {
+            ttl: unicast.ttl,
+            min_ttl: unicast.min_ttl,
+            ..Unicast::new(peers)
+        }
+    }
+}
+
+impl PeerConfig {
+    /// Its name.
+    pub fn name(&self, segment: u8) -> String {
+        match self.source {
+            None => format!("station{}.net{segment}", self.station),
+            Some(Source { family, place }) => {
+                format!("{place:?}.{family:?}.station{}.net{segment}", self.station)
+            }
+        }
+    }
+
+    /// Its address in a family.
+    pub fn address(&self, stations: &Stations, segment: u8, family: Family) -> IpAddr {
+        let place = match self.source {
+            Some(source) if source.family == family => source.place,
+            Some(_) | None => Place::First,
+        };
+        stations.address(self.station, segment, family, place)
+    }
+
+    /// What its name means.
+    pub fn meaning(&self, stations: &Stations, segment: u8, means: Meaning) -> Vec<IpAddr> {
+        let each = |of: &Self| {
+            let address = |family| of.address(stations, segment, family);
+            Family::ALL.into_iter().map(address).collect()
+        };
+        match means {
+            Meaning::Right => each(self),
+            Meaning::Nothing => Vec::new(),
+            Meaning::Wrong => each(&Self {
+                station: Station::MAX,
+                ..*self
+            }),
+        }
+    }
+}
+
+/// Where the stations are: the ends of their addresses in each family.
+#[derive(Clone, Debug, Default)]
+pub struct Stations(Vec<[u8; 2]>);
+
+impl Stations {
+    /// Those of a scenario: hosts, then foreign routers.
+    pub fn of(scenario: &Scenario) -> Self {
+        let hosts = (0..).zip(scenario.hosts.iter().take(MAX_HOSTS));
+        let hosts = hosts.map(|(id, spec)| [host_octet(id), identifier(id, spec)]);
+        let foreign = scenario.foreign.iter().map(|router| [router.host; 2]);
+        Self(hosts.chain(foreign).collect())
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> Station {
+        Station::try_from(self.0.len()).unwrap_or(Station::MAX)
+    }
+
+    /// An address of a station on a segment; of one that there is not an address that nobody has.
+    pub fn address(&self, of: Station, segment: u8, family: Family, place: Place) -> IpAddr {
+        let known = self.0.get(usize::from(of));
+        let end = known.map_or(NOBODY, |ends| ends[family as usize]);
+        let (segment, second) = match place {
+            Place::First => (segment, false),
+            Place::Second => (segment, true),
+            Place::Elsewhere => ((segment + 1) % SEGMENTS, false),
+        };
+        let address = match (family, second) {
+            (Family::V4, false) => own_ipv4(segment, end),
+            (Family::V6, false) => link_local(segment, end),
+            (family, true) => second_address(family, segment, end),
+        };
+        address.address
+    }
+}
+
+/// The end of addresses that nobody has.
+const NOBODY: u8 = 98;
+
+/// The last octet of a host's own IPv4 addresses.
+pub(crate) const fn host_octet(id: Station) -> u8 {
+    10 + id
+}
+
+/// The last byte of its link-local addresses.
+pub(crate) const fn identifier(id: Station, spec: &HostSpec) -> u8 {
+    if spec.backwards {
+        u8::MAX - host_octet(id)
+    } else {
+        host_octet(id)
+    }
+}
+
+/// The second address that a host has on a segment when its first one ends so. That of IPv6 is global.
+pub fn second_address(family: Family, segment: u8, end: u8) -> InterfaceAddress {
+    match family {
+        Family::V4 => ipv4_in_segment(segment, end.wrapping_add(40)),
+        Family::V6 => InterfaceAddress {
+            address: Ipv6Addr::new(0x2001, 0xdb8, 0, segment.into(), 0, 0, 1, end.into()).into(),
+            prefix: 64,
+        },
+    }
 }
 
 impl Config {
-    /// What the engine is told.
-    pub fn params(&self) -> NodeParams {
+    /// What the engine of a host is told.
+    pub fn params(&self, own: Station, stations: &Stations) -> NodeParams {
         NodeParams {
             routers: self
                 .routers
                 .iter()
-                .map(|(name, router)| (name.as_str().into(), router.params()))
+                .map(|(name, router)| (name.as_str().into(), router.params(own, stations)))
                 .collect(),
             trackers: self
                 .trackers
@@ -659,6 +975,14 @@ pub fn virtual_address(family: Family, segment: u8, number: u8) -> InterfaceAddr
 /// What stories that say nothing of it mean.
 const fn accepts() -> bool {
     true
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde hands out references"
+)]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// Where the route of a number leads to.

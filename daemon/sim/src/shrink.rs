@@ -3,7 +3,7 @@
 use vrrp_proto::{Family, Version};
 
 use crate::laws::Law;
-use crate::scenario::{AnnounceConfig, Behind, Families, RouterConfig, Scenario};
+use crate::scenario::{AnnounceConfig, Behind, Families, RouterConfig, Scenario, Source};
 use crate::world::{configured, run};
 
 /// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
@@ -62,7 +62,8 @@ fn shrink_steps(best: &mut Scenario, law: Law) {
 /// Whether the daemon would take a router of this configuration.
 fn is_sensible(router: &RouterConfig) -> bool {
     let knows = router.version == Version::V3 || !router.families.has(Family::V6);
-    knows && router.spoken().next().is_some()
+    let has = |source: Source| router.families.has(source.family);
+    knows && router.spoken().next().is_some() && router.source.is_none_or(has)
 }
 
 /// Scenarios that are a little simpler.
@@ -88,6 +89,7 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
         add(&|s| s.hosts[index].owns.clear());
         add(&|s| s.hosts[index].owns_ipv6.clear());
         add(&|s| s.hosts[index].backwards = false);
+        add(&|s| s.hosts[index].second = false);
         for name in host.config.routers.keys() {
             add(&|s| drop(s.hosts[index].config.routers.remove(name)));
             let router = |s: &mut Scenario, change: &dyn Fn(&mut RouterConfig)| {
@@ -110,6 +112,9 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
             add(&|s| router(s, &|r| r.startup_delay = 0));
             add(&|s| router(s, &|r| r.announce = AnnounceConfig::default()));
             add(&|s| router(s, &|r| r.behind = Behind::Own));
+            add(&|s| router(s, &|r| r.source = None));
+            add(&|s| router(s, &|r| r.unicast = None));
+            add(&|s| router(s, &|r| r.hmac = None));
         }
         for name in host.config.trackers.keys() {
             add(&|s| {

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use vrrp_proto::params::VirtualMac;
 use vrrp_proto::{Family, Instant, InterfaceIndex, Link};
 
-use super::Witness;
 use super::reference::{Phase, Watched, others_wait};
+use super::{Judged, Witness};
 use crate::coverage::{Coverage, Event, Kind};
-use crate::foreign::is_believed;
+use crate::hearing::Unheard;
 use crate::host::{Fed, Host, News, Record};
 
 impl Witness {
@@ -19,6 +19,7 @@ impl Witness {
         host: &Host,
         now: Instant,
         record: &Record,
+        judged: Option<&Judged<'_>>,
         coverage: &mut Coverage,
     ) {
         let over = if let Fed::Packet { packet, .. } = &record.fed {
@@ -31,19 +32,30 @@ impl Witness {
         };
         match &record.fed {
             Fed::Packet { packet, .. } => {
-                let vrid = packet.payload.get(1).copied().unwrap_or_default();
-                let Some(name) = self.router_on(packet.segment, vrid, packet.family()) else {
-                    return;
-                };
-                let router = &self.routers[&name];
-                let own = host.own(packet.family(), packet.segment).address;
-                let event = match packet
-                    .says
-                    .filter(|s| is_believed(&router.config, s, packet))
-                {
-                    None => Event::Rejected,
-                    Some(says) if says.priority == 0 => Event::Resignation,
-                    Some(says) => match says.priority.cmp(&self.priority(&router.config)) {
+                let Some(judged) = judged else { return };
+                let router = &self.routers[&judged.router];
+                if judged.says.is_ok() && router.config.hmac.is_some() {
+                    let is_copy = packet.from == host.stations.count();
+                    count(
+                        router,
+                        if is_copy {
+                            Event::Copied
+                        } else {
+                            Event::Proved
+                        },
+                    );
+                }
+                let first = host.own(packet.family(), packet.segment).address;
+                let own = judged.own.unwrap_or(first);
+                let event = match judged.says {
+                    Err(unheard) => {
+                        if let Some(event) = why(unheard) {
+                            count(router, event);
+                        }
+                        Event::Rejected
+                    }
+                    Ok(says) if says.priority == 0 => Event::Resignation,
+                    Ok(says) => match says.priority.cmp(&self.priority(&router.config)) {
                         Ordering::Less => Event::LowerPriority,
                         Ordering::Equal if packet.source > own => {
                             Event::EqualPriorityGreaterAddress
@@ -159,6 +171,11 @@ impl Witness {
                 let concerned = self.routers.values().filter(|r| !r.config.accepts());
                 concerned.for_each(|router| count(router, event));
             }
+            Fed::Resolved { .. } => {
+                let concerned = self.routers.values().filter(|r| r.config.unicast.is_some());
+                concerned.for_each(|router| count(router, Event::Resolved));
+            }
+            Fed::WallClock(_) => {}
             Fed::Overrun => self
                 .routers
                 .values()
@@ -203,4 +220,20 @@ fn kind_of(router: &Watched, over: Family) -> Kind {
         (false, true, _) => Kind::Ipv4,
         (false, false, _) => Kind::Ipv6,
     }
+}
+
+/// The event that tells why somebody is not believed, where that is of interest.
+const fn why(unheard: Unheard) -> Option<Event> {
+    Some(match unheard {
+        Unheard::Cast => Event::OtherCast,
+        Unheard::Stranger => Event::Stranger,
+        Unheard::HopLimit => Event::TooFar,
+        Unheard::Unsigned => Event::Unsigned,
+        Unheard::Malformed => Event::Malformed,
+        Unheard::Untimely => Event::Untimely,
+        Unheard::Key => Event::UnknownKey,
+        Unheard::Forged => Event::Forged,
+        Unheard::Repeated => Event::Repeated,
+        Unheard::Junk | Unheard::Dialect | Unheard::Own | Unheard::Owner => return None,
+    })
 }

@@ -22,10 +22,12 @@ use vrrp_proto::{
 pub(crate) use self::reference::Watched;
 use self::reference::{Foretold, Phase, others_wait};
 use crate::coverage::Coverage;
-use crate::foreign::{has_link_local, is_believed, says};
-use crate::host::{Datagram, Fed, Host, News, Record, Turn, read};
+use crate::foreign::{has_link_local, says};
+use crate::hearing::{Numbers, Trailer, Unheard, is_deaf, judge};
+use crate::host::{Datagram, Fed, Host, News, Record, Says, Turn, read};
 use crate::laws::{Broken, Law};
 use crate::scenario::{Behind, Config, RouterConfig, TrackerConfig, interface_name};
+use crate::world::SEGMENTS;
 
 /// The least time between two answers: the shortest interval of the protocol.
 const REPLY_SPACING: Duration = Duration::from_millis(10);
@@ -40,6 +42,24 @@ pub(crate) struct Witness {
     cannot_refuse: bool,
     /// The links as the engine was told of them.
     links: BTreeMap<InterfaceIndex, Link>,
+    /// What the names of peers mean, as far as the engine was told.
+    names: BTreeMap<String, Vec<IpAddr>>,
+    /// When the wall clock was read, and what it showed.
+    wall_clock: (Instant, Duration),
+    /// Whether a station was not believed because of its clock, which may change by itself.
+    is_impatient: bool,
+}
+
+/// What is to become of a packet.
+#[derive(Debug)]
+struct Judged<'p> {
+    /// The router that it concerns.
+    router: String,
+    packet: &'p Datagram,
+    /// The address from which that router would answer.
+    own: Option<IpAddr>,
+    /// What it says, when that is to be believed.
+    says: Result<Says, Unheard>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -98,6 +118,17 @@ impl Witness {
         Ok(())
     }
 
+    /// Whether a station was not believed since this was last asked, and may be when some time has passed.
+    pub(crate) const fn take_impatience(&mut self) -> bool {
+        std::mem::replace(&mut self.is_impatient, false)
+    }
+
+    /// What the wall clock shows, or showed a while before it was read.
+    fn wall_at(&self, at: Instant) -> Duration {
+        let (read_at, showed) = self.wall_clock;
+        (showed + at.since(read_at)).saturating_sub(read_at.since(at))
+    }
+
     /// The daemon is gone.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
@@ -115,7 +146,8 @@ impl Witness {
             .iter()
             .map(|(name, router)| (name.clone(), router.state()))
             .collect();
-        self.cover(host, now, record, coverage);
+        let judged = self.judge_record(host, now, record);
+        self.cover(host, now, record, judged.as_ref(), coverage);
         let by_rfc = matches!(record.fed, Fed::Packet { .. } | Fed::Tick);
         if !by_rfc {
             // Whoever overslept did so before anything else changed.
@@ -125,26 +157,19 @@ impl Witness {
         match &record.fed {
             Fed::Packet {
                 arrived,
-                interface,
                 own_source,
-                packet,
+                ..
             } => {
-                // It may lie in the socket of an interface that is no more.
-                let name = interface_name(packet.segment);
-                let is_here = self
-                    .links
-                    .get(interface)
-                    .is_some_and(|link| *link.name == *name);
-                let packet = is_here.then_some(&**packet);
-                if let Some(packet) = packet {
-                    self.suppose_source(host, packet);
+                if let Some(judged) = &judged {
+                    self.suppose_source(host, judged.packet);
                 }
-                self.watch_packet(now, *arrived, packet, *own_source, record)?;
+                self.watch_packet(now, *arrived, judged.as_ref(), *own_source, record)?;
             }
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {
                 self.watch_unconcerned(config, record)?;
                 self.reconfigure(now, config);
+                self.find_receivers(host);
                 self.follow(now, record, awake)?;
                 self.routers
                     .retain(|name, _| config.routers.contains_key(name));
@@ -167,11 +192,115 @@ impl Witness {
                 self.follow(now, record, awake)?;
                 self.watch_refusals()?;
             }
+            Fed::Resolved { name, addresses } => {
+                if let Some(known) = self.names.get_mut(name) {
+                    known.clone_from(addresses);
+                }
+                self.find_receivers(host);
+                self.follow(now, record, awake)?;
+                is_nothing(record)?;
+            }
+            Fed::WallClock(shows) => {
+                self.wall_clock = (now, *shows);
+                is_nothing(record)?;
+            }
             Fed::Overrun | Fed::Stop => self.follow(now, record, awake)?,
         }
-        self.watch_answers(now, &before, record)?;
+        for (name, router) in &mut self.routers {
+            let shown = record.shown.get(&**name).into_iter();
+            let sources = shown.flat_map(|shown| &shown.sources);
+            let sources = sources.map(|source| (Family::of(*source), *source));
+            router.sources.extend(sources);
+        }
+        self.watch_answers(now, &before, judged.as_ref(), record)?;
         self.watch_sending(now, &before, record)?;
         self.watch_deadlines(now, record)
+    }
+
+    /// Whom each router speaks to, by its configuration and the names that it knows.
+    fn find_receivers(&mut self, host: &Host) {
+        let known = std::mem::take(&mut self.names);
+        let routers = self.config.routers.values();
+        self.names = routers
+            .flat_map(|config| {
+                let peers = config.unicast.iter().flat_map(|unicast| &unicast.peers);
+                let named = peers.filter(|peer| peer.named);
+                named.map(|peer| peer.name(config.segment))
+            })
+            .map(|name| {
+                let means = known.get(&name).cloned().unwrap_or_default();
+                (name, means)
+            })
+            .collect();
+        for router in self.routers.values_mut() {
+            let config = &router.config;
+            let means = |name: &str| self.names.get(name).map_or(&[][..], Vec::as_slice);
+            router.receivers = config
+                .spoken()
+                .map(|family| (family, config.receivers(&host.stations, family, means)))
+                .collect();
+        }
+    }
+
+    /// Whom a packet concerns, and whether that one believes it.
+    fn judge_record<'p>(
+        &mut self,
+        host: &Host,
+        now: Instant,
+        record: &'p Record,
+    ) -> Option<Judged<'p>> {
+        let Fed::Packet {
+            arrived,
+            interface,
+            own_source,
+            is_listened_for,
+            packet,
+        } = &record.fed
+        else {
+            return None;
+        };
+        // It may lie in the socket of an interface that is no more.
+        let name = interface_name(packet.segment);
+        let link = self.links.get(interface)?;
+        if *link.name != *name {
+            return None;
+        }
+        let (vrid, family) = (*packet.payload.get(1)?, packet.family());
+        let name = self.router_on(packet.segment, vrid, family)?;
+        let router = &self.routers[&name];
+        let own = own_source.or(router.source(family));
+        let peers = router.receivers.get(&family);
+        let says = peers.map_or(Err(Unheard::Dialect), |peers| {
+            judge(&router.config, peers, packet)
+        });
+        let says = says.and_then(|says| {
+            if own == Some(packet.source) && self.may_have_said(router, packet) {
+                return Err(Unheard::Own);
+            }
+            Ok(says)
+        });
+        let mut numbers = router.numbers.clone();
+        let wall = self.wall_at((*arrived).min(now));
+        let says = says.and_then(|says| {
+            if let Some(hmac) = &router.config.hmac {
+                numbers.admit(hmac, wall, packet)?;
+            }
+            if is_deaf(&router.config) {
+                return Err(Unheard::Owner);
+            }
+            Ok(says)
+        });
+        if let Some(router) = self.routers.get_mut(&name).filter(|_| *is_listened_for) {
+            router.numbers = numbers;
+        }
+        self.is_impatient |= matches!(says, Err(Unheard::Untimely | Unheard::Repeated))
+            && packet.from < host.stations.count();
+        Some(Judged {
+            router: name,
+            packet,
+            own,
+            says,
+        })
     }
 
     /// Whoever has to refuse packets and cannot does not serve.
@@ -205,27 +334,19 @@ impl Witness {
         &mut self,
         now: Instant,
         arrived: Instant,
-        packet: Option<&Datagram>,
+        judged: Option<&Judged<'_>>,
         own_source: Option<IpAddr>,
         record: &Record,
     ) -> Result<(), Broken> {
-        let concerned = packet.and_then(|packet| {
-            let says = packet.says?;
-            let family = packet.family();
-            let name = self.router_on(packet.segment, says.vrid.get(), family)?;
-            let router = &self.routers[&name];
-            let own = own_source.or(router.source(family));
-            let is_own = own == Some(packet.source);
-            if is_own && router.state() == State::Master && self.may_have_said(router, packet) {
-                return None;
-            }
-            (is_believed(&router.config, &says, packet)
-                && matches!(router.state(), State::Backup | State::Master))
-            .then_some((name, packet, says))
+        let concerned = judged.and_then(|judged| {
+            let state = self.routers[&judged.router].state();
+            let listens = matches!(state, State::Backup | State::Master);
+            Some((&judged.router, judged.packet, judged.says.ok()?)).filter(|_| listens)
         });
         let Some((name, packet, says)) = concerned else {
             return is_nothing(record);
         };
+        let name = name.clone();
         let priority = self.priority(&self.routers[&name].config);
         let foretold = self.routers.get_mut(&name).and_then(|router| {
             if let Some(own) = own_source {
@@ -248,13 +369,21 @@ impl Witness {
         }
     }
 
-    /// Whether a packet from its own address may be its own, come back.
+    /// Whether a packet from its own address may be its own, come back. By unicast it is, whatever it says.
     fn may_have_said(&self, router: &Watched, packet: &Datagram) -> bool {
+        if router.config.unicast.is_some() {
+            return true;
+        }
+        if router.state() != State::Master {
+            return false;
+        }
         let own = says(&router.config, self.priority(&router.config));
         let same_list = is_list_of(&router.config, packet.source, &packet.payload);
+        let is_signed = Trailer::read(packet.family(), &packet.payload).is_some();
+        let same_form = same_list && is_signed == router.config.signs().is_some();
         packet
             .says
-            .is_some_and(|says| says.priority == 0 || says == own && same_list)
+            .is_some_and(|says| says.priority == 0 || says == own && same_form)
     }
 
     /// What is due is foretold, and what is not due does not happen.
@@ -407,6 +536,10 @@ impl Witness {
                 config: new.clone(),
                 phase: Phase::Init,
                 sources: BTreeMap::new(),
+                receivers: BTreeMap::new(),
+                numbers: Numbers::default(),
+                signed: None,
+                words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
             });
@@ -473,6 +606,7 @@ impl Witness {
                 }
                 router.phase = phase;
                 if transition.from == State::Init {
+                    (router.numbers, router.signed) = (Numbers::default(), None);
                     router.quiet_until = now + router.config.startup_delay();
                 }
             }
@@ -553,6 +687,7 @@ impl Witness {
         &self,
         now: Instant,
         before: &BTreeMap<String, State>,
+        judged: Option<&Judged<'_>>,
         record: &Record,
     ) -> Result<(), Broken> {
         let speaks = |vrid: u8, resigns: bool| {
@@ -569,32 +704,30 @@ impl Witness {
                         | Cause::Removed
                         | Cause::Unable(Obstacle::TrackerDown(_) | Obstacle::CannotRefuse(_))
                 );
-            // A removed router is no more; its last packet may be of any VRID.
+            // A removed router is no more; its last packet may be of any VRID. Whoever has nobody to
+            // speak to is silent.
             let vrid = self
                 .routers
                 .get(&*transition.router)
+                .filter(|router| !router.is_alone())
                 .map(|router| router.config.vrid);
             if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
                 let name = &transition.router;
                 return Err(Law::Speaker.broken(format!("{name} leaves without a word")));
             }
         }
-        let Fed::Packet { packet, .. } = &record.fed else {
+        let Some(judged) = judged else {
             return Ok(());
         };
-        let Some((name, says)) = packet.says.and_then(|says| {
-            let vrid = says.vrid.get();
-            Some((self.router_on(packet.segment, vrid, packet.family())?, says))
-        }) else {
+        let (name, Ok(says)) = (&judged.router, judged.says) else {
             return Ok(());
         };
-        let router = &self.routers[&name];
+        let router = &self.routers[name];
         let Phase::Master { sent_at, .. } = router.phase else {
             return Ok(());
         };
-        let stays = before.get(&name) == Some(&State::Master);
-        let own = router.source(packet.family()) == Some(packet.source);
-        if !stays || own || !is_believed(&router.config, &says, packet) {
+        let stays = before.get(name) == Some(&State::Master);
+        if !stays || judged.own == Some(judged.packet.source) {
             return Ok(());
         }
         let spoke = speaks(router.config.vrid, false);
@@ -622,13 +755,24 @@ impl Witness {
         before: &BTreeMap<String, State>,
         record: &Record,
     ) -> Result<(), Broken> {
-        let mut spoke: Vec<(String, Family)> = Vec::new();
+        if !record.speaks_for_itself {
+            let how = format!(
+                "speaks from what the host does not have: {:?}",
+                record.outputs
+            );
+            return Err(Law::Speaker.broken(how));
+        }
+        let mut spoke: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
+        let wall = self.wall_at(now);
+        let mut former = None;
         for output in &record.outputs {
             let Output::Advertise {
+                interface,
                 source,
-                message,
+                destination,
+                hop_limit,
                 mac,
-                ..
+                message,
             } = output
             else {
                 continue;
@@ -637,24 +781,38 @@ impl Witness {
                 return Err(Law::Speaker.broken(format!("a short message: {message:?}")));
             };
             let family = Family::of(*source);
-            let segment = match source {
-                IpAddr::V4(source) => source.octets()[2],
-                IpAddr::V6(source) => source.octets()[13],
-            };
+            let link = self.links.get(interface);
+            let segment = (0..SEGMENTS)
+                .find(|segment| link.is_some_and(|link| *link.name == *interface_name(*segment)));
+            let name = segment.and_then(|segment| self.router_on(segment, vrid, family));
+            let place = name.clone().map(|name| (name, family, priority == 0));
+            let is_copy = place.is_some() && place == former;
+            former = place;
             if priority == 0 {
+                // Whoever is another one now has signed with a number that is of no concern any more.
+                let is_itself = name.as_ref().is_some_and(|name| {
+                    !transitions(record).any(|t| *t.router == **name && is_end(&t.cause))
+                });
+                let router = name.and_then(|name| self.routers.get_mut(&name));
+                if let Some(router) = router.filter(|_| is_itself)
+                    && !router.signs(message, family, wall, is_copy)
+                {
+                    return Err(Law::Speaker.broken(format!("signs {message:?} wrongly")));
+                }
                 continue;
             }
-            let Some(name) = self.router_on(segment, vrid, family) else {
+            let Some(name) = name else {
                 return Err(Law::Speaker.broken(format!("nobody has VRID {vrid}")));
             };
             let effective = self.priority(&self.routers[&name].config);
             let Some(router) = self.routers.get_mut(&name) else {
                 continue;
             };
-            let told = router.config.interval();
             router.sources.insert(family, *source);
             let virtual_mac = router.config.mac(family);
-            if *mac != virtual_mac.filter(|_| router.config.behind == Behind::Virtual) {
+            let leaves_from_it =
+                router.config.behind == Behind::Virtual && router.config.unicast.is_none();
+            if *mac != virtual_mac.filter(|_| leaves_from_it) {
                 return Err(Law::Speaker.broken(format!("{name} speaks from {mac:?}")));
             }
             let meant = says(&router.config, effective);
@@ -663,6 +821,43 @@ impl Witness {
                     Law::Speaker.broken(format!("{name} is {meant:?} and says {message:?}"))
                 );
             }
+            if !router.signs(message, family, wall, is_copy) {
+                return Err(Law::Speaker.broken(format!("{name} signs {message:?} wrongly")));
+            }
+            if *hop_limit != router.config.hop_limit() {
+                return Err(Law::Speaker.broken(format!("{name} sends with {hop_limit}")));
+            }
+            if spoke.entry(name.clone()).or_default().insert(*destination) {
+                continue;
+            }
+            return Err(Law::Speaker.broken(format!("{name} speaks twice to {destination}")));
+        }
+        for (name, router) in &mut self.routers {
+            let words = record.shown.get(&**name).map(|shown| shown.words);
+            let is_new = words.is_some_and(|words| words > router.words);
+            router.words = words.unwrap_or(router.words);
+            let has_resigned = record.outputs.iter().any(|output| {
+                matches!(output, Output::Advertise { message, .. }
+                    if message.get(1) == Some(&router.config.vrid) && message.get(2) == Some(&0))
+            });
+            // Where nobody is to hear it, whether it has spoken can only be told by its own count.
+            if is_new && router.is_alone() && !has_resigned {
+                spoke.entry(name.clone()).or_default();
+            }
+        }
+        for (name, to) in &spoke {
+            let Some(router) = self.routers.get_mut(name) else {
+                continue;
+            };
+            let own: BTreeSet<IpAddr> = router.sources.values().copied().collect();
+            let all = router.receivers.values().flatten().copied();
+            let all: BTreeSet<IpAddr> = all.filter(|to| !own.contains(to)).collect();
+            if *to != all {
+                return Err(
+                    Law::Speaker.broken(format!("{name} speaks to {to:?} and not to {all:?}"))
+                );
+            }
+            let told = router.config.interval();
             match &mut router.phase {
                 Phase::Master {
                     sent_at,
@@ -671,7 +866,7 @@ impl Witness {
                 } => {
                     if now.since(*sent_at) > others_wait(&router.config, *said)
                         && router.config.priority != 255
-                        && before.get(&name) == Some(&State::Master)
+                        && before.get(name) == Some(&State::Master)
                     {
                         return Err(Law::Overslept
                             .broken(format!("{name} speaks after {:?}", now.since(*sent_at))));
@@ -679,17 +874,10 @@ impl Witness {
                     (*sent_at, *said) = (now, told);
                 }
                 // The last word of a master that yields, so that the other announces its addresses.
-                Phase::Backup(_) if yields(record, &name) => {}
+                Phase::Backup(_) if yields(record, name) => {}
                 Phase::Init | Phase::Fault | Phase::Backup(_) => {
                     return Err(Law::Speaker.broken(format!("{name} speaks as {}", router.state())));
                 }
-            }
-            spoke.push((name, family));
-        }
-        for (name, _) in &spoke {
-            let mut families = self.routers[name].config.spoken();
-            if !families.all(|family| spoke.contains(&(name.clone(), family))) {
-                return Err(Law::Speaker.broken(format!("{name} speaks in one family alone")));
             }
         }
         for transition in transitions(record).filter(|t| t.to == State::Master) {
@@ -706,7 +894,7 @@ impl Witness {
                 })
             };
             let mut owed = router.config.virtual_addresses();
-            if !spoke.iter().any(|(spoke, _)| spoke == name)
+            if !spoke.contains_key(name)
                 || !owed.all(|own| announced(own) || !self.has_home(&router.config, own))
             {
                 return Err(Law::Speaker.broken(format!("{name} became master in silence")));
@@ -779,7 +967,11 @@ fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
         .chain(rest)
         .map(|own| own.address)
         .collect();
-    let with_source = family == Family::V6 && !has_link_local(config);
+    let first = InterfaceAddress {
+        address: source,
+        prefix: 64,
+    };
+    let with_source = first.is_link_local() && !has_link_local(config);
     let is = |list: &[IpAddr]| {
         let bytes: Vec<u8> = list.iter().copied().flat_map(octets).collect();
         message.get(3).copied().map(usize::from) == Some(list.len())
@@ -797,6 +989,11 @@ fn yields(record: &Record, name: &str) -> bool {
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             )
     })
+}
+
+/// Whether a router is no more, or another one.
+const fn is_end(cause: &Cause) -> bool {
+    matches!(cause, Cause::Removed | Cause::Redefined)
 }
 
 const fn is_about_own_address(cause: &Cause) -> bool {

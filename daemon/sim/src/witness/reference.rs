@@ -1,7 +1,7 @@
 //! One router as the RFCs have it, a second time: written from RFC 9568 section 6.4 and RFC 3768, and not
 //! from the engine.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use vrrp_proto::{Cause, Family, Instant, State, Transition};
 use super::announcing::Announcing;
 use super::listening::Listening;
 use crate::foreign::skew;
+use crate::hearing::{Numbers, Trailer, next_number};
 use crate::host::{Datagram, Says};
 use crate::scenario::RouterConfig;
 
@@ -20,6 +21,15 @@ pub(crate) struct Watched {
     pub(super) phase: Phase,
     /// The address from which it spoke last in each family.
     pub(super) sources: BTreeMap<Family, IpAddr>,
+    /// Whom it sends to in each family that it speaks: a group, or those peers of which it knows the
+    /// addresses.
+    pub(crate) receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
+    /// The numbers of signed advertisements that it has heard.
+    pub(super) numbers: Numbers,
+    /// The last one with which it has signed itself.
+    pub(super) signed: Option<u64>,
+    /// How often it has spoken, be it to nobody, where that is told.
+    pub(super) words: u64,
     /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6,
     /// and when it lost the last.
     pub(super) losing: Option<(Instant, Instant)>,
@@ -40,6 +50,42 @@ pub(super) enum Phase {
 }
 
 impl Watched {
+    /// Signs a message to a family as it should be signed when its wall clock shows `wall`. To several
+    /// receivers in a family it says the same: `is_copy`. Returns whether the message is so.
+    pub(super) fn signs(
+        &mut self,
+        message: &[u8],
+        family: Family,
+        wall: Duration,
+        is_copy: bool,
+    ) -> bool {
+        let trailer = Trailer::read(family, message);
+        let Some(hmac) = self.config.signs() else {
+            return trailer.is_none();
+        };
+        let Some(trailer) = trailer else { return false };
+        let number = match self.signed.filter(|_| is_copy) {
+            Some(last) => last,
+            None => next_number(self.signed, hmac, wall),
+        };
+        // What it would have said to those whose addresses it does not know has a number too.
+        let silent = match self.config.unicast {
+            Some(_) if !is_copy => u64::from(u16::MAX),
+            Some(_) | None => 0,
+        };
+        self.signed = Some(trailer.number);
+        (trailer.kind, trailer.key, trailer.reserved) == (1, hmac.active, [0, 0])
+            && trailer.number.wrapping_sub(number) <= silent
+    }
+
+    /// Whether there is nobody but itself that it could speak to.
+    pub(super) fn is_alone(&self) -> bool {
+        self.receivers.iter().all(|(family, receivers)| {
+            let own = self.source(*family);
+            receivers.iter().all(|receiver| Some(*receiver) == own)
+        })
+    }
+
     /// The address from which it spoke last in a family.
     pub(crate) fn source(&self, family: Family) -> Option<IpAddr> {
         self.sources.get(&family).copied()

@@ -58,6 +58,36 @@ impl World<'_> {
                 return false;
             }
             Action::Foreign { index, on } => self.switch_foreign(index.into(), on),
+            Action::Repeat {
+                segment,
+                from,
+                count,
+                renamed,
+            } => {
+                let segment = segment % SEGMENTS;
+                let known = self
+                    .sent
+                    .as_ref()
+                    .map_or(0, |sent| sent[usize::from(segment)].len());
+                let at = known * usize::from(from) / 256;
+                self.repeat(segment, at, count, renamed);
+                return false;
+            }
+            Action::Forge {
+                segment,
+                vrid,
+                version,
+                count,
+                ways,
+            } => {
+                self.forge(segment % SEGMENTS, vrid, version, count, ways);
+                return false;
+            }
+            Action::Name { station, means } => {
+                self.names.insert(station, means);
+                self.look_all_names_up();
+                return false;
+            }
             Action::Mend => self.mend(),
             Action::Cable { host, .. }
             | Action::Admin { host, .. }
@@ -78,6 +108,7 @@ impl World<'_> {
             | Action::Suspend { host, .. }
             | Action::Power { host, .. }
             | Action::Probe { host, .. }
+            | Action::Clock { host, .. }
             | Action::Reload { host, .. } => {
                 if usize::from(host) >= self.hosts.len() {
                     return false;
@@ -109,9 +140,14 @@ impl World<'_> {
                 self.leave_to_find_out(id);
                 return true;
             }
+            Action::Clock { ahead, .. } => {
+                host.ahead = *ahead;
+                return true;
+            }
             Action::Reload { config, .. } => {
                 host.config = config.clone();
                 host.tell(Message::Configure(config.clone()));
+                self.look_names_up(id);
                 return true;
             }
             _ if !host.powered => return false,
@@ -210,14 +246,16 @@ impl World<'_> {
                 segment,
                 there,
                 families,
+                second,
                 ..
             } => {
                 let segment = segment % SEGMENTS;
-                if *there {
-                    host.put_own(segment, *families);
-                } else {
-                    for family in families.each() {
-                        host.kernel.take(segment, host.own(family, segment));
+                for family in families.each() {
+                    match (there, host.second(family, segment).filter(|_| *second)) {
+                        (true, Some(_)) => host.put_second(segment, family),
+                        (false, Some(second)) => host.kernel.take(segment, second),
+                        (true, None) => host.put_own(segment, *families),
+                        (false, None) => host.kernel.take(segment, host.own(family, segment)),
                     }
                 }
             }
@@ -291,10 +329,19 @@ impl World<'_> {
             | Action::Mute { .. }
             | Action::Heal { .. }
             | Action::Foreign { .. }
+            | Action::Name { .. }
+            | Action::Repeat { .. }
+            | Action::Forge { .. }
             | Action::Junk { .. }
             | Action::Mend => {}
         }
         true
+    }
+
+    fn look_all_names_up(&mut self) {
+        for id in 0..station(self.hosts.len()) {
+            self.look_names_up(id);
+        }
     }
 
     fn mend(&mut self) {
@@ -304,6 +351,7 @@ impl World<'_> {
         for id in 0..station(self.hosts.len()) {
             let host = &mut self.hosts[usize::from(id)];
             host.unplugged = 0;
+            host.ahead = 0;
             host.powered = true;
             host.suspended = false;
             host.frozen = false;
@@ -324,6 +372,10 @@ impl World<'_> {
         }
         for index in 0..self.foreign.len() {
             self.switch_foreign(index, true);
+        }
+        if !self.names.is_empty() {
+            self.names.clear();
+            self.look_all_names_up();
         }
     }
 }

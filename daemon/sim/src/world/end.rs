@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use vrrp_proto::params::HmacMode;
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
     Family, InterfaceAddress, InterfaceIndex, Link, MacAddress, State, Version, Vrid,
@@ -27,10 +28,18 @@ const SLACK: Duration = Duration::from_millis(1_050);
 struct Member {
     station: Station,
     is_master: bool,
+    /// Whether it does not even listen.
+    is_idle: bool,
+    /// By how many seconds its wall clock is ahead.
+    clock: i16,
     priority: u8,
     preempts: bool,
-    /// The addresses that it spoke from last.
+    /// The addresses that it speaks from.
     sources: BTreeMap<Family, IpAddr>,
+    /// Those that it speaks to.
+    receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
+    /// Those by which it is reached.
+    addresses: BTreeSet<IpAddr>,
     config: RouterConfig,
 }
 
@@ -44,6 +53,69 @@ impl Member {
                     && !other.config.speaks(family)
                     && (other.priority >= self.priority || !self.preempts)
             })
+    }
+}
+
+/// Whether two hear each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hearing {
+    /// In all families that both speak.
+    Mutual,
+    /// In none of them.
+    None,
+    /// One hears the other, or in one of the families only.
+    Lopsided,
+}
+
+impl Hearing {
+    /// As far as networks let them.
+    fn between(one: &Member, other: &Member) -> Option<Self> {
+        let common = Family::ALL
+            .into_iter()
+            .filter(|family| one.config.speaks(*family) && other.config.speaks(*family));
+        let ways: Vec<bool> = common
+            .flat_map(|family| [one.hears(other, family), other.hears(one, family)])
+            .collect();
+        let count = ways.iter().filter(|hears| **hears).count();
+        match count {
+            _ if ways.is_empty() => None,
+            0 => Some(Self::None),
+            count if count == ways.len() => Some(Self::Mutual),
+            _ => Some(Self::Lopsided),
+        }
+    }
+}
+
+impl Member {
+    /// Whether it believes another one.
+    fn hears(&self, other: &Self, family: Family) -> bool {
+        if dialect(&self.config) != dialect(&other.config) {
+            return false;
+        }
+        let knows = |one: &Self, is: &dyn Fn(&IpAddr) -> bool| {
+            let receivers = one.receivers.get(&family);
+            receivers.is_some_and(|receivers| receivers.iter().any(is))
+        };
+        let is_sender = |known: &IpAddr| other.sources.get(&family) == Some(known);
+        let is_here = |known: &IpAddr| self.addresses.contains(known);
+        let proves = match (&self.config.hmac, other.config.signs()) {
+            (None, _) => true,
+            (Some(own), Some(theirs)) => {
+                let apart = self.clock.abs_diff(other.clock);
+                own.accepts(theirs.active) && (own.window == 0 || apart <= own.window)
+            }
+            (Some(own), None) => own.mode != HmacMode::Enforce,
+        };
+        if !proves {
+            return false;
+        }
+        match (&self.config.unicast, &other.config.unicast) {
+            (None, None) => true,
+            (Some(own), Some(theirs)) => {
+                theirs.ttl >= own.min_ttl && knows(self, &is_sender) && knows(other, &is_here)
+            }
+            (None, Some(_)) | (Some(_), None) => false,
+        }
     }
 }
 
@@ -330,23 +402,49 @@ impl World<'_> {
                 self.check_clean(id)?;
             }
         }
-        let members = self.members(key)?;
-        let mut groups: BTreeMap<String, Vec<&Member>> = BTreeMap::new();
-        for member in &members {
-            let side = self.segment(key.0).side_of(member.station);
-            groups
-                .entry(format!("{side} {}", dialect(&member.config)))
-                .or_default()
-                .push(member);
+        let members = self.members(key);
+        if let Some(idle) = members.iter().find(|member| member.is_idle) {
+            return Err(Law::OneHolder.broken(format!(
+                "host {} could serve VRID {} on {} and does not listen",
+                idle.station, key.1, key.0
+            )));
         }
-        for group in groups.values() {
-            self.check_group(key, group, groups.len() == 1)?;
+        let groups = self.groups(key, &members);
+        for group in &groups {
+            if is_of_one_mind(group) {
+                self.check_group(key, group, groups.len() == 1)?;
+            }
         }
         Ok(())
     }
 
+    /// Whether all who could serve a virtual router now hear each other, or would without what happens to
+    /// networks.
+    pub(super) fn is_mutual(&self, key: (u8, u8)) -> bool {
+        let members = self.members(key);
+        is_of_one_mind(&members.iter().collect::<Vec<_>>())
+    }
+
+    /// Those among whom each hears some other one, or is heard by it.
+    fn groups<'m>(&self, (segment, _): (u8, u8), members: &'m [Member]) -> Vec<Vec<&'m Member>> {
+        let mut groups: Vec<Vec<&Member>> = Vec::new();
+        let side = |member: &Member| self.segment(segment).side_of(member.station);
+        for member in members {
+            let is_near = |other: &Member| {
+                side(member) == side(other)
+                    && !matches!(Hearing::between(member, other), None | Some(Hearing::None))
+            };
+            let mut group = vec![member];
+            for near in groups.extract_if(.., |group| group.iter().any(|other| is_near(other))) {
+                group.extend(near);
+            }
+            groups.push(group);
+        }
+        groups
+    }
+
     /// Those who can serve a virtual router.
-    fn members(&self, (segment, vrid): (u8, u8)) -> Result<Vec<Member>, Broken> {
+    fn members(&self, (segment, vrid): (u8, u8)) -> Vec<Member> {
         let mut members = Vec::new();
         for (host, witness) in self.hosts.iter().zip(&self.witnesses) {
             if !host.runs() {
@@ -362,22 +460,16 @@ impl World<'_> {
                 });
                 let speakable = config
                     .spoken()
-                    .all(|family| can_speak(host, segment, family));
+                    .all(|family| can_speak(host, config, family));
                 if !usable || !speakable || witness.is_kept_by_tracker(config) {
                     continue;
                 }
-                if matches!(router.state(), State::Fault | State::Init) {
-                    return Err(Law::OneHolder.broken(format!(
-                        "host {} {name} could serve and is in {}",
-                        host.id,
-                        router.state()
-                    )));
-                }
                 members.push(Member {
-                    sources: Family::ALL
-                        .into_iter()
-                        .filter_map(|family| Some((family, router.source(family)?)))
-                        .collect(),
+                    sources: host.sources(name),
+                    receivers: router.receivers.clone(),
+                    addresses: host.kernel.addresses().map(|(_, a, _)| a.address).collect(),
+                    is_idle: matches!(router.state(), State::Fault | State::Init),
+                    clock: host.ahead,
                     station: host.id,
                     is_master: router.state() == State::Master,
                     priority: witness.priority(config),
@@ -393,6 +485,10 @@ impl World<'_> {
             {
                 members.push(Member {
                     sources: BTreeMap::from([(router.family(), router.source())]),
+                    receivers: BTreeMap::from([(router.family(), router.receivers.clone())]),
+                    addresses: BTreeSet::from([router.source()]),
+                    is_idle: false,
+                    clock: 0,
                     station: station(self.hosts.len() + index),
                     is_master: router.state == foreign::State::Active,
                     priority: config.priority,
@@ -401,7 +497,7 @@ impl World<'_> {
                 });
             }
         }
-        Ok(members)
+        members
     }
 
     /// Whether others announce the addresses of a segment than those who agree on one master: other
@@ -498,6 +594,17 @@ impl World<'_> {
     }
 }
 
+/// Whether all hear each other who could.
+fn is_of_one_mind(members: &[&Member]) -> bool {
+    members.iter().enumerate().all(|(index, one)| {
+        let mut rest = members[index + 1..].iter();
+        rest.all(|other| {
+            let hearing = Hearing::between(one, other);
+            hearing.is_none_or(|hearing| hearing == Hearing::Mutual)
+        })
+    })
+}
+
 /// Looks who holds the addresses of a family among those that hear each other. Returns the holder, if
 /// there is one and has to be.
 fn check_family<'a>(
@@ -535,9 +642,13 @@ fn check_family<'a>(
     }
 }
 
-/// Whether a host has an address on a segment that it can send from in a family.
-fn can_speak(host: &Host, segment: u8, family: Family) -> bool {
-    has(host, segment, |address| match family {
+/// Whether a host has an address that a router can send from in a family.
+fn can_speak(host: &Host, config: &RouterConfig, family: Family) -> bool {
+    if let Some(source) = config.source_of(host.id, &host.stations, family) {
+        let mut held = host.kernel.addresses();
+        return held.any(|(_, held, ours)| !ours && held.address == source);
+    }
+    has(host, config.segment, |address| match family {
         Family::V4 => address.family() == family,
         Family::V6 => address.is_link_local(),
     })
@@ -593,7 +704,7 @@ fn own_devices(host: &Host) -> impl Iterator<Item = &Link> {
 /// Those who understand each other have the same.
 pub(super) fn dialect(config: &RouterConfig) -> String {
     match config.version {
-        Version::V2 => format!("2 {} {}", config.interval, config.password),
+        Version::V2 => format!("2 {} {}", config.interval, config.password().is_some()),
         Version::V3 => "3".to_owned(),
     }
 }
@@ -613,7 +724,12 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
         let bound = (router.interval() * 4 + delays) * 106 / 100 + SLACK;
         let known: &mut Duration = bounds.entry(key).or_default();
         *known = bound.max(*known);
-        dialects.entry(key).or_default().insert(dialect(router));
+        let cast = match router.unicast {
+            None => "all",
+            Some(_) => "peers",
+        };
+        let dialect = format!("{} {cast}", dialect(router));
+        dialects.entry(key).or_default().insert(dialect);
     }
     // An instance of both families yields to an equal of one only after a wait, and whoever has been
     // waiting for it in the other begins then.
@@ -624,7 +740,8 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
             *bound *= 3;
         }
     }
-    // Whom every packet that it rejects puts off never comes to rest among those that it rejects.
+    // Whom every packet that it rejects puts off never comes to rest among those that it rejects, be it
+    // because they are not on its list.
     for router in scenario
         .foreign
         .iter()
@@ -634,6 +751,7 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
         if dialects
             .get(&key)
             .is_some_and(|dialects| dialects.len() > 1)
+            || router.config.unicast.is_some()
         {
             bounds.remove(&key);
         }

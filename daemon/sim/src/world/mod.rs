@@ -7,22 +7,25 @@ mod wire;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 use std::fmt;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, MacAddress, Output, Report, State};
+use vrrp_proto::{
+    Cause, Family, Instant, InterfaceAddress, MacAddress, Output, Report, State, Version,
+};
 
 pub(crate) use self::end::configured;
 use self::end::{bounds, dialect};
 use crate::coverage::Coverage;
 use crate::foreign::Foreign;
-use crate::host::{Datagram, Host, Sent, Turn, read};
+use crate::host::{Datagram, Host, Message, Sent, Turn, read};
 use crate::kernel::Deferred;
 use crate::laws::{Broken, Law};
 use crate::network::{Segment, Station};
-use crate::scenario::{RouterConfig, Scenario};
+use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
 use crate::witness::Witness;
 
 /// How many networks there are.
@@ -40,6 +43,10 @@ const USUAL_WORK: u32 = 3_000;
 /// How long an IPv6 address is tentative at most, in microseconds: a random second, and one in which
 /// others may speak up (RFC 4862 section 5.4).
 const LONGEST_DAD: u32 = 2_000_000;
+
+/// How long it takes at most until a daemon knows what a name means, in microseconds. In truth a name that
+/// means something else is noticed within a minute, which differs in nothing but that it is longer.
+const USUAL_LOOKUP: u32 = 300_000;
 
 /// How long a machine takes from power to a daemon.
 const BOOT: Duration = Duration::from_millis(50);
@@ -86,11 +93,27 @@ enum Happening {
     Start(Station, u32),
     /// The janitor of a host may go on.
     Clear(Station, u32),
+    /// The daemon of a host comes to know what the names of its peers mean.
+    Resolve(Station, u32),
     Junk {
         segment: u8,
         vrid: u8,
         left: u8,
         kinds: u16,
+    },
+    /// Somebody sends again what was sent, from a place in all that was on.
+    Repeat {
+        segment: u8,
+        at: usize,
+        left: u8,
+        renamed: bool,
+    },
+    Forge {
+        segment: u8,
+        vrid: u8,
+        version: Version,
+        left: u8,
+        ways: u16,
     },
     Look((u8, u8)),
 }
@@ -133,6 +156,10 @@ struct World<'a> {
     witnesses: Vec<Witness>,
     foreign: Vec<Foreign>,
     segments: Vec<Segment>,
+    /// What was sent on each segment, where somebody means to send it again.
+    sent: Option<Vec<Vec<Rc<Datagram>>>>,
+    /// What the names of stations mean, where that is not what is right.
+    names: BTreeMap<Station, Meaning>,
     /// Behind which hardware address the neighbours believe an address to be.
     neighbours: BTreeMap<InterfaceAddress, MacAddress>,
     /// Who sent from a hardware address last, as the switch of a segment knows.
@@ -154,15 +181,18 @@ struct World<'a> {
 
 impl<'a> World<'a> {
     fn new(scenario: &'a Scenario, with_trace: bool) -> Self {
+        let stations = Rc::new(Stations::of(scenario));
         let hosts: Vec<Host> = (0..)
             .zip(scenario.hosts.iter().take(MAX_HOSTS))
-            .map(|(id, spec)| Host::new(id, spec, SEGMENTS))
+            .map(|(id, spec)| Host::new(id, spec, &stations, SEGMENTS))
             .collect();
         let bounds = bounds(scenario);
         let last = bounds.values().max().copied().unwrap_or_default();
         let total: u64 = scenario.steps.iter().map(|step| step.after).sum();
         let has_ipv6 = configured(scenario).any(|router| router.families.has(Family::V6));
         let dad = if has_ipv6 { LONGEST_DAD } else { 0 };
+        let mut steps = scenario.steps.iter();
+        let catching_up = catching_up(scenario);
         let mut world = Self {
             now: Instant::ZERO,
             order: 0,
@@ -171,7 +201,15 @@ impl<'a> World<'a> {
             scenario,
             witnesses: hosts.iter().map(|_| Witness::default()).collect(),
             hosts,
-            foreign: scenario.foreign.iter().map(Foreign::new).collect(),
+            foreign: scenario
+                .foreign
+                .iter()
+                .map(|router| Foreign::new(router, &stations))
+                .collect(),
+            sent: steps
+                .any(|step| matches!(step.action, Action::Repeat { .. }))
+                .then(|| vec![Vec::new(); SEGMENTS.into()]),
+            names: BTreeMap::new(),
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
             neighbours: BTreeMap::new(),
             switches: BTreeMap::new(),
@@ -187,7 +225,10 @@ impl<'a> World<'a> {
             bounds,
             stable_since: Instant::ZERO,
             is_looked_after: false,
-            end: Instant::ZERO + Duration::from_micros(total + u64::from(dad)) + 2 * last,
+            end: Instant::ZERO
+                + Duration::from_micros(total + u64::from(dad))
+                + 2 * last
+                + catching_up,
             rng: Pcg64Mcg::seed_from_u64(scenario.seed),
             coverage: Coverage::default(),
             trace: with_trace.then(Vec::new),
@@ -264,6 +305,10 @@ impl<'a> World<'a> {
                 self.let_janitor_work(host, life);
                 Ok(())
             }
+            Happening::Resolve(host, life) => {
+                self.resolve(host, life);
+                Ok(())
+            }
             Happening::Junk {
                 segment,
                 vrid,
@@ -271,6 +316,25 @@ impl<'a> World<'a> {
                 kinds,
             } => {
                 self.throw_junk(segment, vrid, left, kinds);
+                Ok(())
+            }
+            Happening::Repeat {
+                segment,
+                at,
+                left,
+                renamed,
+            } => {
+                self.repeat(segment, at, left, renamed);
+                Ok(())
+            }
+            Happening::Forge {
+                segment,
+                vrid,
+                version,
+                left,
+                ways,
+            } => {
+                self.forge(segment, vrid, version, left, ways);
                 Ok(())
             }
             Happening::Look(key) => self.look(key),
@@ -377,7 +441,38 @@ impl<'a> World<'a> {
         let (turn, sent) = host.start_process(now);
         self.witnesses[usize::from(id)].forget();
         self.disturb();
+        self.look_names_up(id);
         self.take_turn(id, &turn, sent)
+    }
+
+    /// The daemon of a host begins to look up the names of its peers.
+    fn look_names_up(&mut self, id: Station) {
+        let host = &self.hosts[usize::from(id)];
+        let life = host.life;
+        if peers(&host.config).any(|(_, peer)| peer.named) {
+            let after = self.chance(0, USUAL_LOOKUP);
+            self.arrange(after, Happening::Resolve(id, life));
+        }
+    }
+
+    fn resolve(&mut self, id: Station, life: u32) {
+        let names = self.names.clone();
+        let Some(host) = self.living(id, life) else {
+            return;
+        };
+        let stations = Rc::clone(&host.stations);
+        let named: BTreeMap<String, Vec<IpAddr>> = peers(&host.config)
+            .filter(|(_, peer)| peer.named)
+            .map(|(segment, peer)| {
+                let means = names.get(&peer.station).copied().unwrap_or_default();
+                (peer.name(segment), peer.meaning(&stations, segment, means))
+            })
+            .collect();
+        for (name, addresses) in named {
+            host.tell(Message::Resolved { name, addresses });
+        }
+        self.disturb();
+        self.wake(id);
     }
 
     fn turn(&mut self, id: Station) -> Result<(), Broken> {
@@ -401,12 +496,17 @@ impl<'a> World<'a> {
         self.tell_transitions(id, turn)?;
         let index = usize::from(id);
         self.witnesses[index].watch(&self.hosts[index], turn, &mut self.coverage)?;
+        if self.witnesses[index].take_impatience() {
+            self.disturb();
+        }
         self.check_came(id)?;
         for sent in sent {
             match sent {
                 Sent::Advert {
                     segment,
                     source,
+                    destination,
+                    hop_limit,
                     mac,
                     payload,
                 } => {
@@ -414,7 +514,17 @@ impl<'a> World<'a> {
                         self.switches.insert((segment, mac), id);
                     }
                     let says = read(&payload);
-                    self.send(id, segment, source, payload, says);
+                    self.send(Datagram {
+                        from: id,
+                        sent_at: self.now,
+                        segment,
+                        source,
+                        destination,
+                        hop_limit,
+                        payload,
+                        says,
+                        is_genuine: true,
+                    });
                 }
                 Sent::Announcement {
                     segment,
@@ -512,7 +622,8 @@ impl<'a> World<'a> {
                 t.cause,
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             );
-            let is_heard = yields && key.is_some_and(|(on, _)| self.segment(on).is_reliable());
+            let is_heard = yields
+                && key.is_some_and(|key| self.segment(key.0).is_reliable() && self.is_mutual(key));
             if t.from == State::Master && !is_heard {
                 self.leave_to_find_out(id);
             }
@@ -583,6 +694,26 @@ fn host_is_refused(host: &Host) -> bool {
     host.process
         .as_ref()
         .is_some_and(|process| !process.is_content())
+}
+
+/// How long whoever was restarted with a clock that had been set back may not be believed: until it has
+/// caught up with itself. Where that would be very many advertisements nobody waits for it.
+fn catching_up(scenario: &Scenario) -> Duration {
+    let mut steps = scenario.steps.iter();
+    let shortest = configured(scenario).map(RouterConfig::interval).min();
+    match shortest.filter(|_| steps.any(|step| matches!(step.action, Action::Clock { .. }))) {
+        Some(interval) => (interval * 300).min(Duration::from_secs(45)),
+        None => Duration::ZERO,
+    }
+}
+
+/// The peers of all routers in a configuration, each with the segment that it is on.
+fn peers(config: &Config) -> impl Iterator<Item = (u8, &PeerConfig)> {
+    config.routers.values().flat_map(|router| {
+        let unicast = router.unicast.iter();
+        let peers = unicast.flat_map(|unicast| &unicast.peers);
+        peers.map(|peer| (router.segment, peer))
+    })
 }
 
 fn station(index: usize) -> Station {

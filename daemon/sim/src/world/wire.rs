@@ -2,39 +2,37 @@
 
 use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use rand::RngExt;
-use vrrp_proto::Instant;
-use vrrp_proto::wire::HOP_LIMIT;
+use vrrp_proto::wire::group;
+use vrrp_proto::{AdvertInterval, Family, Instant, Version};
 
-use super::{Happening, SEGMENTS, World, station};
+use super::{Happening, SEGMENTS, World, configured, station};
 use crate::foreign;
-use crate::host::{Datagram, Says};
+use crate::forge;
+use crate::host::{Datagram, read, true_time};
 use crate::junk;
 use crate::network::{Station, USUAL_DELAY};
-use crate::scenario::{Make, link_local, own_ipv4, physical_mac};
+use crate::scenario::{Make, Place, RouterConfig, link_local, own_ipv4, physical_mac};
 
 impl World<'_> {
-    pub(super) fn send(
-        &mut self,
-        from: Station,
-        segment: u8,
-        source: IpAddr,
-        payload: Arc<[u8]>,
-        says: Option<Says>,
-    ) {
-        self.note(|| format!("{from} says {says:?} on {segment} from {source}"));
-        let packet = Rc::new(Datagram {
-            from,
-            sent_at: self.now,
-            segment,
-            source,
-            hop_limit: HOP_LIMIT,
-            payload,
-            says,
+    pub(super) fn send(&mut self, packet: Datagram) {
+        self.note(|| {
+            let Datagram {
+                from,
+                segment,
+                source,
+                destination,
+                says,
+                ..
+            } = &packet;
+            format!("{from} says {says:?} on {segment} from {source} to {destination}")
         });
+        let packet = Rc::new(packet);
+        if let Some(sent) = &mut self.sent {
+            sent[usize::from(packet.segment)].push(Rc::clone(&packet));
+        }
         self.spread(&packet);
     }
 
@@ -42,7 +40,10 @@ impl World<'_> {
         let network = self.segment(packet.segment);
         let (loss, duplicates, delay) = (network.loss, network.duplicates, network.delay);
         for to in 0..self.stations() {
-            if to == packet.from || !self.segment(packet.segment).reaches(packet.from, to) {
+            if to == packet.from
+                || !self.segment(packet.segment).reaches(packet.from, to)
+                || !self.answers_to(to, packet.destination)
+            {
                 continue;
             }
             if self.percent(loss) {
@@ -53,6 +54,18 @@ impl World<'_> {
                 let after = self.chance(20, delay);
                 let packet = Rc::clone(packet);
                 self.arrange(after, Happening::Arrive { to, packet });
+            }
+        }
+    }
+
+    /// Whether a station is reached by an address.
+    fn answers_to(&self, station: Station, destination: IpAddr) -> bool {
+        let index = usize::from(station);
+        match self.hosts.get(index) {
+            Some(host) => host.answers_to(destination),
+            None => {
+                let router = &self.foreign[index - self.hosts.len()];
+                destination.is_multicast() || router.source() == destination
             }
         }
     }
@@ -122,15 +135,27 @@ impl World<'_> {
         let (state, timer) = (router.state, router.timer);
         let id = station(self.hosts.len() + index);
         let (segment, source) = (router.config().segment, router.source());
-        let (message, says) = router.advertisement();
+        let receivers = router.receivers.clone();
         if state != before.0 {
             self.note(|| format!("foreign {index} becomes {state:?}"));
             if state == foreign::State::Active {
                 self.announce_foreign(index);
             }
         }
-        if speaks {
-            self.send(id, segment, source, message.into(), Some(says));
+        for destination in receivers.into_iter().filter(|_| speaks) {
+            let router = &self.foreign[index];
+            let (message, says) = router.advertisement(destination);
+            self.send(Datagram {
+                from: id,
+                sent_at: self.now,
+                segment,
+                source,
+                destination,
+                hop_limit: router.config().hop_limit(),
+                payload: message.into(),
+                says: Some(says),
+                is_genuine: false,
+            });
         }
         if let Some(at) = timer
             && before.1 != timer
@@ -155,27 +180,13 @@ impl World<'_> {
             return;
         };
         let segment = segment % SEGMENTS;
-        // Somebody whom all hear.
-        let from = self.stations();
         let source = if self.has_ipv6 && self.rng.random() {
             link_local(segment, 99).address
         } else {
             own_ipv4(segment, 99).address
         };
-        let (payload, hop_limit) = junk::message(kinds, vrid, source, &mut self.rng);
-        let packet = Rc::new(Datagram {
-            from,
-            sent_at: self.now,
-            segment,
-            source,
-            hop_limit,
-            payload: payload.into(),
-            says: None,
-        });
-        for to in 0..self.stations() {
-            let packet = Rc::clone(&packet);
-            self.arrange(Duration::from_micros(20), Happening::Arrive { to, packet });
-        }
+        self.throw(kinds, vrid, segment, source, group(Family::of(source)));
+        self.throw_at_peers(kinds, vrid, segment);
         let what = Happening::Junk {
             segment,
             vrid,
@@ -186,6 +197,147 @@ impl World<'_> {
         if self.is_wrongly_impressed() {
             self.disturb();
         }
+    }
+
+    /// Says something that nobody may believe in the name of a host to another one, by unicast.
+    fn throw_at_peers(&mut self, kinds: u16, vrid: u8, segment: u8) {
+        let is_here = |router: &RouterConfig| router.segment == segment && router.unicast.is_some();
+        let hosts = station(self.hosts.len());
+        if hosts < 2 || !configured(self.scenario).any(is_here) {
+            return;
+        }
+        let to = self.rng.random_range(0..hosts);
+        let named = (to + self.rng.random_range(1..hosts)) % hosts;
+        let family = match self.has_ipv6 && self.rng.random() {
+            true => Family::V6,
+            false => Family::V4,
+        };
+        let place = match self.rng.random() {
+            true => Place::First,
+            false => Place::Second,
+        };
+        let stations = &self.hosts[usize::from(to)].stations;
+        let address = |of| stations.address(of, segment, family, place);
+        let (source, destination) = (address(named), address(to));
+        self.throw(kinds, vrid, segment, source, destination);
+    }
+
+    fn throw(&mut self, kinds: u16, vrid: u8, segment: u8, source: IpAddr, destination: IpAddr) {
+        let (payload, hop_limit) = junk::message(kinds, vrid, source, destination, &mut self.rng);
+        self.attack(Datagram {
+            from: self.stations(),
+            sent_at: self.now,
+            segment,
+            source,
+            destination,
+            hop_limit,
+            payload: payload.into(),
+            says: None,
+            is_genuine: false,
+        });
+    }
+
+    /// Somebody whom all hear sends something.
+    fn attack(&mut self, packet: Datagram) {
+        let packet = Rc::new(packet);
+        for to in 0..self.stations() {
+            if self.answers_to(to, packet.destination) {
+                let packet = Rc::clone(&packet);
+                self.arrange(Duration::from_micros(20), Happening::Arrive { to, packet });
+            }
+        }
+    }
+
+    /// Somebody sends again what was sent, as long as there is something.
+    pub(super) fn repeat(&mut self, segment: u8, at: usize, left: u8, renamed: bool) {
+        let Some(left) = left.checked_sub(1) else {
+            return;
+        };
+        let sent = self.sent.as_ref().map(|sent| &sent[usize::from(segment)]);
+        let Some(packet) = sent.and_then(|sent| sent.get(at)).map(Rc::clone) else {
+            return;
+        };
+        let mut copy = Datagram {
+            from: self.stations(),
+            sent_at: self.now,
+            ..(*packet).clone()
+        };
+        if renamed && self.rng.random() {
+            let other = self.rng.random_range(0..self.stations());
+            let stations = &self.hosts[0].stations;
+            copy.source = stations.address(other, segment, copy.family(), Place::First);
+            if copy.source != packet.source {
+                copy.is_genuine = false;
+                // The checksum may have the sender in it.
+                let mut payload = copy.payload.to_vec();
+                junk::seal_for(&mut payload, copy.source, copy.destination);
+                copy.payload = payload.into();
+            }
+        }
+        self.note(|| format!("somebody repeats {:?} from {}", copy.says, copy.source));
+        self.attack(copy);
+        self.disturb();
+        let what = Happening::Repeat {
+            segment,
+            at: at + 1,
+            left,
+            renamed,
+        };
+        self.arrange(Duration::from_millis(1), what);
+    }
+
+    /// Somebody without a key pretends to have one.
+    pub(super) fn forge(&mut self, segment: u8, vrid: u8, version: Version, left: u8, ways: u16) {
+        let Some(left) = left.checked_sub(1) else {
+            return;
+        };
+        let family = match version == Version::V3 && self.has_ipv6 && self.rng.random() {
+            true => Family::V6,
+            false => Family::V4,
+        };
+        let named = self.rng.random_range(0..self.stations());
+        let to = self.rng.random_range(0..self.stations());
+        let stations = &self.hosts[0].stations;
+        let address = |of| stations.address(of, segment, family, Place::First);
+        let destination = match self.rng.random() {
+            true => group(family),
+            false => address(to),
+        };
+        let source = address(named);
+        // Another interval would keep those who believe it waiting for longer than any router has them
+        // wait.
+        let mut routers = configured(self.scenario);
+        let usual = routers.find(|router| (router.segment, router.vrid) == (segment, vrid));
+        let interval = usual.map_or(AdvertInterval::DEFAULT, RouterConfig::advert_interval);
+        let payload = forge::message(
+            ways,
+            (vrid, version, interval),
+            (source, destination),
+            true_time(self.now),
+            &mut self.rng,
+        );
+        let says = read(&payload);
+        self.note(|| format!("somebody forges {says:?} from {source} to {destination}"));
+        self.attack(Datagram {
+            from: self.stations(),
+            sent_at: self.now,
+            segment,
+            source,
+            destination,
+            hop_limit: 255,
+            payload: payload.into(),
+            says,
+            is_genuine: false,
+        });
+        self.disturb();
+        let what = Happening::Forge {
+            segment,
+            vrid,
+            version,
+            left,
+            ways,
+        };
+        self.arrange(Duration::from_millis(1), what);
     }
 
     /// Whether there is somebody whom junk does something to.
