@@ -734,12 +734,14 @@ impl Witness {
         let is_soon = record
             .deadline_after
             .is_some_and(|at| at <= now + REPLY_SPACING);
+        let is_due = record.deadline_after.is_some_and(|at| at <= now);
         // At once (RFC 9568 section 6.4.3). Answers are spaced, and the one to a resignation is put
         // off and not left out; RFC 3768 does not answer a lower priority.
         let answers = match says.priority {
             0 => spoke || is_soon,
             _ if router.config.version == Version::V2 => true,
-            _ => spoke || now.since(sent_at) < REPLY_SPACING,
+            // What was put off and is due leaves before the turn is over.
+            _ => spoke || is_due || now.since(sent_at) < REPLY_SPACING,
         };
         if answers {
             Ok(())
