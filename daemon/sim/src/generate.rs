@@ -42,6 +42,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.delays(&mut hosts, &mut steps);
     choices.virtual_macs(&services, &mut hosts, &mut steps);
     choices.ways(&services, &mut hosts, &mut foreign, &mut steps);
+    choices.removals(&mut steps);
     Scenario {
         seed,
         hosts,
@@ -457,6 +458,18 @@ impl Choices<'_> {
                 number: service.first_address + self.number(0..=2),
             },
             _ => Action::Mend,
+        }
+    }
+
+    /// Leaves a router out of some reloads. It comes after all that was there before it.
+    fn removals(&mut self, steps: &mut [Step]) {
+        for step in steps {
+            if let Action::Reload { config, .. } = &mut step.action
+                && self.percent(8)
+                && let Some(name) = config.routers.keys().next().cloned()
+            {
+                config.routers.remove(&name);
+            }
         }
     }
 

@@ -29,7 +29,7 @@ impl Engine {
         let heard_at = packet.at.min(now);
         let checked = slot.listens_to(packet);
         let received = match checked.and_then(|()| Advert::parse(packet, &slot.expected())) {
-            Ok(received) if packet.source == own && slot.may_have_sent(packet, &received) => {
+            Ok(received) if packet.source == own && slot.may_have_sent(&received) => {
                 Err(DropCause::OwnPacket)
             }
             Ok(received) => slot

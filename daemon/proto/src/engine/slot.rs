@@ -455,24 +455,22 @@ impl Slot {
         &self.messages[family as usize]
     }
 
-    /// Whether a packet from its own address is its own, come back by a loop. Anything that it does
-    /// not say itself was said by another router that has the same address, by mistake: among them
-    /// the priority decides as among all others.
-    pub(super) fn may_have_sent(&mut self, packet: &Packet<'_>, received: &Received<'_>) -> bool {
-        let family = Family::of(packet.source);
-        let signs = self.signs();
-        let says_the_same = |own: &Arc<[u8]>| match signs {
-            true => hmac::say_the_same(own, packet.payload),
-            false => **own == *packet.payload,
-        };
+    /// Whether what came from its own address is its own, come back by a loop, be it in the form of
+    /// an earlier time. Anything that it does not say itself was said by another router that has the
+    /// same address, by mistake: among them the priority decides as among all others.
+    pub(super) fn may_have_sent(&self, received: &Received<'_>) -> bool {
+        let Advert {
+            priority,
+            interval,
+            addresses,
+            ..
+        } = received.advert;
+        let says_the_same = priority == self.priority().get()
+            && interval == self.params.interval
+            && self.lists(addresses);
         // Nothing is sent to itself by unicast, and a host takes nothing from its own address.
         self.params.unicast.is_some()
-            || self.router.state() == State::Master
-                && (received.advert.resigns()
-                    || self
-                        .prepared(family, packet.source)
-                        .iter()
-                        .any(says_the_same))
+            || self.router.state() == State::Master && (received.advert.resigns() || says_the_same)
     }
 
     /// The advertisement to `receiver` with which it leaves.

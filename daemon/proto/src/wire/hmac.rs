@@ -259,17 +259,5 @@ pub fn sign(
     }
 }
 
-/// Whether two signed messages say the same, whenever they were signed.
-pub fn say_the_same(a: &[u8], b: &[u8]) -> bool {
-    said(a).is_some_and(|said_by_a| said(b) == Some(said_by_a))
-}
-
-/// What a signed message says: all but the checksum, which may cover the trailer, and the trailer.
-fn said(message: &[u8]) -> Option<(&[u8], &[u8])> {
-    let (message, _) = message.split_last_chunk::<TRAILER_LEN>()?;
-    let after = message.get(field::CHECKSUM.end..)?;
-    Some((&message[..field::CHECKSUM.start], after))
-}
-
 #[cfg(test)]
 mod tests;

@@ -118,6 +118,32 @@ fn an_own_packet_that_comes_back_is_dropped() {
 }
 
 #[test]
+fn an_own_packet_that_comes_back_in_an_earlier_form_is_dropped() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.now = node.due();
+    let sent = node.take(Input::Tick);
+    let Output::Advertise {
+        message,
+        source: IpAddr::V4(source),
+        ..
+    } = &sent[0]
+    else {
+        panic!("{sent:?}")
+    };
+    // From now on its checksums are of the other form.
+    node.receive(
+        ETH1,
+        PEER,
+        &version_3(51, 99, 100, ChecksumForm::MessageOnly),
+    );
+    let before = node.status("VI_1").counters;
+    node.receive(ETH1, *source, message);
+    let after = node.status("VI_1").counters;
+    assert_eq!((after.dropped.OwnPacket, after.dropped.total()), (1, 1));
+    assert_eq!(after.second_masters, before.second_masters);
+}
+
+#[test]
 fn of_two_that_have_the_same_address_by_mistake_the_greater_priority_is_master() {
     let hear = |node: &mut Node, priority| {
         let advert = Advert {
