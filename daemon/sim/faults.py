@@ -306,13 +306,13 @@ FAULTS = [
     Fault(
         "the advertisement bears the configured priority",
         SLOT,
-        "self.emit(self.priority().get(), source).into();",
-        "self.emit(self.params.priority.get(), source).into();",
+        "            let priority = self.priority().get();\n",
+        "            let priority = self.params.priority.get();\n",
     ),
     Fault(
         "any hop limit will do",
         ADVERT,
-        "        if packet.hop_limit != HOP_LIMIT {",
+        "        if packet.hop_limit < expected.hop_limit {",
         "        if packet.hop_limit == 0 {",
     ),
     Fault(
@@ -507,8 +507,8 @@ FAULTS = [
     Fault(
         "what the kernel tells of IPv6 is believed",
         MIRROR,
-        "                if address.family() == Family::V6 =>",
-        "                if address.family() == Family::V6 && false =>",
+        "                if address.family() == Family::V6\n                    && self\n",
+        "                if address.family() == Family::V4\n                    && self\n",
     ),
     Fault(
         "an IPv6 address may stand with two prefixes",
