@@ -124,6 +124,11 @@ impl Mirror {
                 self.in_doubt = true;
                 None
             }
+            // The kernel has an IPv6 address once, and so not with the prefix that is known.
+            Event::AddressAdded(interface, held) if self.has_otherwise(interface, held.address) => {
+                self.in_doubt = true;
+                None
+            }
             Event::Link(link) => self.put_link(link),
             Event::LinkRemoved(interface) => {
                 self.addresses.remove(&interface);
@@ -375,6 +380,15 @@ impl Mirror {
         let known = self.entry(interface, held.address);
         held.address.family() == Family::V6
             && (held.ours || !self.marks || known.is_some_and(|known| known.ours))
+    }
+
+    /// Whether an IPv6 address is known with another prefix.
+    fn has_otherwise(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
+        let is_it = |known: &InterfaceAddress| {
+            known.address == address.address && known.prefix != address.prefix
+        };
+        let known = self.addresses.get(&interface);
+        address.family() == Family::V6 && known.is_some_and(|known| known.keys().any(is_it))
     }
 
     /// Whether an address is ours, of which the kernel says `held` and we knew `known`.

@@ -227,6 +227,27 @@ fn an_ipv6_address_of_others_is_believed_at_once_where_the_kernel_keeps_marks() 
 }
 
 #[test]
+fn an_ipv6_address_with_another_prefix_is_a_reason_to_look() {
+    let mut mirror = started(&[]);
+    // What somebody else added before was still being checked for duplicates, and stood in its way.
+    mirror.applied(&Change::add(ETH, address_of("2001:db8::9/64")));
+    assert!(mirror.apply(added("2001:db8::9/128", false)).is_none());
+    assert!(mirror.is_in_doubt());
+    let inputs = mirror.replace(dump_of(&["2001:db8::9/128"]));
+    let [
+        Input::AddressRemoved { address: gone, .. },
+        Input::AddressAdded { address: come, .. },
+    ] = &inputs[..]
+    else {
+        panic!("{inputs:?}")
+    };
+    assert_eq!(
+        [gone, come].map(ToString::to_string),
+        ["2001:db8::9/64", "2001:db8::9/128"]
+    );
+}
+
+#[test]
 fn what_is_told_late_of_our_own_changes_of_an_ipv6_address_is_a_reason_to_look_and_no_news() {
     let address = address_of("2001:db8::9/64");
     let mut mirror = started(&[]);

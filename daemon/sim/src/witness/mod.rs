@@ -23,7 +23,7 @@ pub(crate) use self::reference::Watched;
 use self::reference::{Foretold, Phase, others_wait};
 use crate::coverage::Coverage;
 use crate::foreign::{has_link_local, says};
-use crate::hearing::{Numbers, Trailer, Unheard, is_deaf, judge};
+use crate::hearing::{Numbers, Unheard, is_deaf, judge};
 use crate::host::{Datagram, Fed, Host, News, Record, Says, Turn, read};
 use crate::laws::{Broken, Law};
 use crate::scenario::{Behind, Config, RouterConfig, TrackerConfig, interface_name};
@@ -379,11 +379,9 @@ impl Witness {
         }
         let own = says(&router.config, self.priority(&router.config));
         let same_list = is_list_of(&router.config, packet.source, &packet.payload);
-        let is_signed = Trailer::read(packet.family(), &packet.payload).is_some();
-        let same_form = same_list && is_signed == router.config.signs().is_some();
         packet
             .says
-            .is_some_and(|says| says.priority == 0 || says == own && same_form)
+            .is_some_and(|says| says.priority == 0 || says == own && same_list)
     }
 
     /// What is due is foretold, and what is not due does not happen.
@@ -539,6 +537,7 @@ impl Witness {
                 receivers: BTreeMap::new(),
                 numbers: Numbers::default(),
                 signed: None,
+                may_have_been_mute: new.unicast.is_some(),
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
@@ -791,6 +790,12 @@ impl Witness {
             let is_copy = place.is_some() && place == former;
             former = place;
             if priority == 0 {
+                if name.is_none() {
+                    // Its interface has another name: whose number it bears is not known.
+                    let same = |router: &&mut Watched| router.config.vrid == vrid;
+                    let routers = self.routers.values_mut().filter(same);
+                    routers.for_each(|router| router.may_have_been_mute = true);
+                }
                 // Whoever is another one now has signed with a number that is of no concern any more.
                 let is_itself = name.as_ref().is_some_and(|name| {
                     !transitions(record).any(|t| *t.router == **name && is_end(&t.cause))

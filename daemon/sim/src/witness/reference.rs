@@ -10,7 +10,7 @@ use vrrp_proto::{Cause, Family, Instant, State, Transition};
 use super::announcing::Announcing;
 use super::listening::Listening;
 use crate::foreign::skew;
-use crate::hearing::{Numbers, Trailer, next_number};
+use crate::hearing::{Numbers, Trailer, is_after, next_number};
 use crate::host::{Datagram, Says};
 use crate::scenario::RouterConfig;
 
@@ -28,6 +28,8 @@ pub(crate) struct Watched {
     pub(super) numbers: Numbers,
     /// The last one with which it has signed itself.
     pub(super) signed: Option<u64>,
+    /// Whether it may have signed something since that nobody was sent.
+    pub(super) may_have_been_mute: bool,
     /// How often it has spoken, be it to nobody, where that is told.
     pub(super) words: u64,
     /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6,
@@ -68,14 +70,13 @@ impl Watched {
             Some(last) => last,
             None => next_number(self.signed, hmac, wall),
         };
-        // What it would have said to those whose addresses it does not know has a number too.
-        let silent = match self.config.unicast {
-            Some(_) if !is_copy => u64::from(u16::MAX),
-            Some(_) | None => 0,
-        };
+        // What it would have said to those whose addresses it did not know has a number too, of a time
+        // that its clock may have shown before it was set back.
+        let may_be_ahead = self.may_have_been_mute && !is_copy;
         self.signed = Some(trailer.number);
+        self.may_have_been_mute = self.config.unicast.is_some();
         (trailer.kind, trailer.key, trailer.reserved) == (1, hmac.active, [0, 0])
-            && trailer.number.wrapping_sub(number) <= silent
+            && (trailer.number == number || may_be_ahead && is_after(trailer.number, number))
     }
 
     /// Whether there is nobody but itself that it could speak to.
@@ -285,6 +286,7 @@ impl Watched {
         {
             announcing.plan(now, &new.announce);
         }
+        self.may_have_been_mute |= new.unicast.is_some();
         self.config.clone_from(new);
     }
 
