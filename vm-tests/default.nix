@@ -34,6 +34,7 @@ lib.genAttrs [
   "firewall"
   "hardening"
   "httpd"
+  "interfaces"
   "ipv6-vmac"
   "keepalived"
   "reload"
