@@ -384,11 +384,8 @@ impl Mirror {
 
     /// Whether an IPv6 address is known with another prefix.
     fn has_otherwise(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
-        let is_it = |known: &InterfaceAddress| {
-            known.address == address.address && known.prefix != address.prefix
-        };
-        let known = self.addresses.get(&interface);
-        address.family() == Family::V6 && known.is_some_and(|known| known.keys().any(is_it))
+        let mut forms = self.forms(interface, address.address);
+        address.family() == Family::V6 && forms.any(|held| held.address != address)
     }
 
     /// Whether an address is ours, of which the kernel says `held` and we knew `known`.

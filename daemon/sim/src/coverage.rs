@@ -180,18 +180,7 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
             | Event::HigherPriority
             | Event::Resignation
             | Event::Rejected
-            | Event::OtherCast
-            | Event::Stranger
-            | Event::TooFar
-            | Event::Unsigned
-            | Event::Malformed
-            | Event::Untimely
-            | Event::UnknownKey
-            | Event::Forged
-            | Event::Repeated
-            | Event::Proved
-            | Event::Copied
-    );
+    ) || is_about_trust(event);
     (is_packet || !matches!(kind, Kind::BothOverIpv6))
         && !matches!(
             (state, event),
@@ -199,14 +188,13 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
         )
 }
 
-/// Whether it has to be seen: what has nothing to do with families one of them shows for all.
-const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
-    let is_unheard = matches!(
+/// Whether it is a packet that is judged by who sent it: by peers or by keys.
+const fn is_about_trust(event: Event) -> bool {
+    matches!(
         event,
         Event::OtherCast
             | Event::Stranger
             | Event::TooFar
-            | Event::Resolved
             | Event::Unsigned
             | Event::Malformed
             | Event::Untimely
@@ -215,7 +203,12 @@ const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
             | Event::Repeated
             | Event::Proved
             | Event::Copied
-    );
+    )
+}
+
+/// Whether it has to be seen: what has nothing to do with families one of them shows for all.
+const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
+    let is_unheard = is_about_trust(event) || matches!(event, Event::Resolved);
     let is_of_all = matches!(state, State::Fault)
         || matches!(
             event,

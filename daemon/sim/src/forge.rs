@@ -9,7 +9,7 @@ use rand_pcg::Pcg64Mcg;
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm};
 use vrrp_proto::{AdvertInterval, Family, Version, Vrid};
 
-use crate::junk::seal_for;
+use crate::junk::{one_of, seal_for};
 
 /// What is wrong with the proof.
 #[derive(Clone, Copy, Debug)]
@@ -52,15 +52,7 @@ pub(crate) fn message(
     wall: Duration,
     rng: &mut Pcg64Mcg,
 ) -> Vec<u8> {
-    let chosen: Vec<Way> = (0..)
-        .zip(WAYS)
-        .filter(|(bit, _)| ways >> bit & 1 == 1)
-        .map(|(_, way)| way)
-        .collect();
-    let way = match chosen.len() {
-        0 => Way::Unsigned,
-        count => chosen[rng.random_range(0..count)],
-    };
+    let way = one_of(&WAYS, ways, rng).unwrap_or(Way::Unsigned);
     let mut message = Advert {
         version,
         vrid: Vrid::new(vrid.max(1)).unwrap_or_else(|| unreachable!("1 to 255")),

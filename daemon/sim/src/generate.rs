@@ -515,21 +515,16 @@ impl Choices<'_> {
             }
             any = true;
             let name = service.name();
-            for (index, host) in (0_u8..).zip(&mut *hosts) {
+            for configs in configs_of_each(hosts, steps) {
                 let mut behind = self.behind();
-                if let Some(router) = host.config.routers.get_mut(&name) {
-                    router.behind = behind;
-                }
-                for step in &mut *steps {
-                    if let Action::Reload { host, config } = &mut step.action
-                        && *host == index
-                        && let Some(router) = config.routers.get_mut(&name)
-                    {
-                        if self.percent(30) {
-                            behind = self.behind();
-                        }
-                        router.behind = behind;
+                for (n, config) in configs.into_iter().enumerate() {
+                    let Some(router) = config.routers.get_mut(&name) else {
+                        continue;
+                    };
+                    if n > 0 && self.percent(30) {
+                        behind = self.behind();
                     }
+                    router.behind = behind;
                 }
             }
         }
@@ -538,8 +533,7 @@ impl Choices<'_> {
         }
         for _ in 0..self.pick(&[0_u8, 1, 3, 6]) {
             let service = self.pick(services);
-            let last = u8::try_from(hosts.len() - 1).unwrap_or(0);
-            let host = self.number(0..=last);
+            let host = self.number(0..=last(hosts));
             let families: Vec<Family> = service.families.each().collect();
             let step = Step {
                 after: self.pick(&[0, 1_000, 50_000, 500_000, 2_000_000]),

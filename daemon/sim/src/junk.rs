@@ -54,15 +54,7 @@ pub(crate) fn message(
     destination: IpAddr,
     rng: &mut Pcg64Mcg,
 ) -> (Vec<u8>, u8) {
-    let chosen: Vec<Kind> = (0..)
-        .zip(KINDS)
-        .filter(|(bit, _)| kinds >> bit & 1 == 1)
-        .map(|(_, kind)| kind)
-        .collect();
-    let kind = match chosen.len() {
-        0 => Kind::Noise,
-        count => chosen[rng.random_range(0..count)],
-    };
+    let kind = one_of(&KINDS, kinds, rng).unwrap_or(Kind::Noise);
     // As convincing as it can be: the greatest priority, or the end of everything.
     let priority = if rng.random() { 255 } else { 0 };
     let version = if rng.random() {
@@ -144,6 +136,13 @@ pub(crate) fn message(
         },
     }
     (bytes, HOP_LIMIT)
+}
+
+/// One of those whose bits are set.
+pub(crate) fn one_of<T: Copy>(all: &[T], bits: u16, rng: &mut Pcg64Mcg) -> Option<T> {
+    let chosen = (0..).zip(all).filter(|(bit, _)| bits >> bit & 1 == 1);
+    let chosen: Vec<T> = chosen.map(|(_, each)| *each).collect();
+    (!chosen.is_empty()).then(|| chosen[rng.random_range(0..chosen.len())])
 }
 
 /// Makes the checksum of an advertisement right again for another sender: over IPv6 with all that stands

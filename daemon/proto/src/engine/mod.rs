@@ -511,10 +511,8 @@ impl Engine {
             Ok(place) => place,
         };
         // Its own interfaces with virtual MAC addresses are made and repaired when they are missed.
-        let is_away = |seat: &&Seat| {
-            seat.device != slot.params.interface
-                && slot.params.virtual_device(seat.family) != Some(&seat.device)
-        };
+        let is_away =
+            |seat: &&Seat| seat.device != slot.params.interface && seat.virtual_mac.is_none();
         for seat in slot.seats.iter().filter(is_away) {
             if let Err(obstacle) = self.interfaces.check_serving(&seat.device) {
                 return (Some(place), Some(obstacle));

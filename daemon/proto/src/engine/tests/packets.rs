@@ -1,6 +1,7 @@
 //! What comes in from the others: what counts, what is dropped, and who hears of it.
 
 use core::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 
 use super::rig::*;
 use crate::border::{Input, Output, Packet, State};
@@ -97,17 +98,8 @@ fn a_packet_for_nobody_here_is_counted_for_the_node() {
 #[test]
 fn an_own_packet_that_comes_back_is_dropped() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
-    node.now = node.due();
-    let sent = node.take(Input::Tick);
-    let Output::Advertise {
-        message,
-        source: IpAddr::V4(source),
-        ..
-    } = &sent[0]
-    else {
-        panic!("{sent:?}")
-    };
-    let lines = node.receive(ETH1, *source, message);
+    let (source, message) = next_advert(&mut node);
+    let lines = node.receive(ETH1, source, &message);
     assert_eq!(
         lines,
         [
@@ -120,16 +112,7 @@ fn an_own_packet_that_comes_back_is_dropped() {
 #[test]
 fn an_own_packet_that_comes_back_in_an_earlier_form_is_dropped() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
-    node.now = node.due();
-    let sent = node.take(Input::Tick);
-    let Output::Advertise {
-        message,
-        source: IpAddr::V4(source),
-        ..
-    } = &sent[0]
-    else {
-        panic!("{sent:?}")
-    };
+    let (source, message) = next_advert(&mut node);
     // From now on its checksums are of the other form.
     node.receive(
         ETH1,
@@ -137,7 +120,7 @@ fn an_own_packet_that_comes_back_in_an_earlier_form_is_dropped() {
         &version_3(51, 99, 100, ChecksumForm::MessageOnly),
     );
     let before = node.status("VI_1").counters;
-    node.receive(ETH1, *source, message);
+    node.receive(ETH1, source, &message);
     let after = node.status("VI_1").counters;
     assert_eq!((after.dropped.OwnPacket, after.dropped.total()), (1, 1));
     assert_eq!(after.second_masters, before.second_masters);
@@ -485,6 +468,17 @@ fn packets_before_a_tick_prove_that_the_master_lives_however_late_they_are_read(
     node.hear(200);
     assert_eq!(node.give(Input::Tick), [""; 0]);
     assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+/// What a master says next, and from where.
+fn next_advert(node: &mut Node) -> (IpAddr, Arc<[u8]>) {
+    node.now = node.due();
+    match node.take(Input::Tick).into_iter().next() {
+        Some(Output::Advertise {
+            source, message, ..
+        }) => (source, message),
+        other => panic!("{other:?}"),
+    }
 }
 
 fn with_tracker() -> crate::params::NodeParams {
