@@ -20,7 +20,7 @@ use vrrp_config::{Loaded, Script, Secrets, load};
 use self::names::Names;
 use self::script::Scripts;
 use crate::check::count;
-use crate::run::{Inbox, Message, Tally};
+use crate::run::{Inbox, Message, Moves, Tally};
 use crate::scribe::Log;
 
 /// What the attendant works with.
@@ -37,6 +37,8 @@ pub(crate) struct Attendant {
     pub(crate) inbox: Inbox,
     /// The node's states.
     pub(crate) tally: watch::Receiver<Tally>,
+    /// What becomes of its routers.
+    pub(crate) moves: Moves,
     /// The log.
     pub(crate) log: Log,
 }
@@ -92,6 +94,7 @@ impl Attendant {
             listener,
             inbox,
             mut tally,
+            mut moves,
             log,
         } = self;
         let mut running = Scripts::new(inbox.clone(), log.clone());
@@ -110,6 +113,10 @@ impl Attendant {
                         return Ok(());
                     }
                     systemd::status(*tally.borrow_and_update(), &log);
+                }
+                moved = moves.next() => {
+                    // The node is gone, and with it the reason to be here.
+                    let Some(_moved) = moved else { return Ok(()) };
                 }
                 _ = signals.hangup.recv() => {
                     systemd::reloading(&log);

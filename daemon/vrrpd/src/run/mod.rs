@@ -4,6 +4,7 @@ mod complaints;
 mod inbox;
 mod janitor;
 mod node;
+mod outbox;
 mod sockets;
 
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use vrrp_linux::capability;
 
 pub(crate) use self::inbox::{Inbox, Message};
 pub(crate) use self::node::{Node, Tally};
+pub(crate) use self::outbox::Moves;
 use crate::attendant::{self, Attendant, control};
 use crate::check::count;
 use crate::cli::RunOptions;
@@ -75,7 +77,7 @@ fn serve(
         ),
     );
     let names = params.peer_names();
-    let (mut node, inbox, tally) = Node::new(params, log.clone())
+    let (mut node, inbox, tally, moves) = Node::new(params, log.clone())
         .map_err(|error| complain("open the sockets of the daemon", error))?;
     let attendant = Attendant {
         file,
@@ -84,6 +86,7 @@ fn serve(
         listener,
         inbox,
         tally,
+        moves,
         log: log.clone(),
     };
     let attendant =

@@ -293,6 +293,7 @@ impl Node {
         for report in self.scratch.reports.drain(..) {
             if let Report::Transition(transition) = &report {
                 tally.move_one(transition.from, transition.to);
+                self.outbox.tell(transition);
             }
             self.log.record(Record::Report(report));
         }

@@ -37,6 +37,7 @@ use self::routing::RoutingState;
 use super::complaints::Complaints;
 use super::inbox::{Inbox, Message};
 use super::janitor::Janitor;
+use super::outbox::{Moves, Outbox};
 use super::sockets::{self, Sockets};
 use crate::scribe::Log;
 
@@ -93,6 +94,7 @@ pub(crate) struct Node {
     /// When the table of the refuser was last repaired.
     repaired_at: Option<Instant>,
     tally: watch::Sender<Tally>,
+    outbox: Outbox,
     log: Log,
     complaints: Complaints,
     /// When it last began to read what had come.
@@ -122,14 +124,14 @@ struct Scratch {
 }
 
 impl Node {
-    /// A node that runs `params`, the way to it, and its tally.
+    /// A node that runs `params`, the way to it, its tally, and what it does.
     ///
     /// # Errors
     /// When the kernel does not give the sockets.
     pub(crate) fn new(
         params: NodeParams,
         log: Log,
-    ) -> io::Result<(Self, Inbox, watch::Receiver<Tally>)> {
+    ) -> io::Result<(Self, Inbox, watch::Receiver<Tally>, Moves)> {
         let poller = Poller::new()?;
         let timer = Timer::new()?;
         let waker = Waker::new()?;
@@ -141,6 +143,7 @@ impl Node {
         poller.add(&monitor, MONITOR)?;
         let (inbox, messages) = Inbox::new(waker.clone());
         let (tally, observer) = watch::channel(Tally::default());
+        let (outbox, moves) = Outbox::new();
         let mut node = Self {
             engine: Engine::new(),
             poller,
@@ -159,6 +162,7 @@ impl Node {
             refuses: false,
             repaired_at: None,
             tally,
+            outbox,
             complaints: Complaints::new(log.clone()),
             log,
             taken_at: clock::now(),
@@ -176,7 +180,7 @@ impl Node {
         node.remove_strays();
         node.remove_former_refusals();
         node.clean_routing();
-        Ok((node, inbox, observer))
+        Ok((node, inbox, observer, moves))
     }
 
     /// Turns until it is told to stop and has handed everything over.
