@@ -6,7 +6,7 @@
 //! 1. `tree`: the text as it was written, or where it is no JSON;
 //! 2. `reader`: the tree as the types of `model`, which hold all words, ranges and defaults;
 //! 3. `check`: what is right by itself and wrong together;
-//! 4. `lower`: the parameters of the engine, and the scripts for the daemon.
+//! 4. `lower`: the parameters of the engine, and the probes for the daemon.
 //!
 //! Steps 2 to 4 go on after a problem, and [`Problems`] has all of them, each with its place, the
 //! value and what would be right. `secret` then reads the passwords and keys that stand in files of
@@ -25,13 +25,13 @@ mod routing;
 mod schema;
 mod secret;
 mod suggest;
+mod tracker;
 mod tree;
 mod unicast;
 mod value;
 mod virtual_mac;
 
 use core::cell::RefCell;
-use core::time::Duration;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
@@ -39,11 +39,11 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use serde_json::json;
 use vrrp_proto::params::NodeParams;
 
 pub use problem::{Problem, Problems};
 pub use schema::schema;
+pub use tracker::{Probe, Script};
 
 use given::Given;
 use lower::Lowered;
@@ -131,23 +131,10 @@ pub struct Checked {
 pub struct Loaded {
     /// What the engine is to run.
     pub node: NodeParams,
-    /// The scripts of the trackers of kind `script`, by the name of the tracker.
-    pub scripts: BTreeMap<Arc<str>, Script>,
+    /// What the daemon itself has to look at, by the name of the tracker.
+    pub probes: BTreeMap<Arc<str>, Probe>,
     /// What is allowed but hardly meant, in the order of the file.
     pub warnings: Vec<Problem>,
-}
-
-/// A program that tells by its exit status whether something is well.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Script {
-    /// The absolute path of the program, and its arguments.
-    pub command: Vec<String>,
-    /// From one start to the next: 10 ms to 1 day.
-    pub interval: Duration,
-    /// How long a run may take: 10 ms to 1 day. It may be longer than the interval.
-    pub timeout: Duration,
-    /// The user to run it as when the daemon was started as root; else the daemon's own.
-    pub user: Option<String>,
 }
 
 /// Why there is no configuration to run.
@@ -200,7 +187,7 @@ impl Checked {
             lowered:
                 Lowered {
                     mut node,
-                    scripts,
+                    probes,
                     pending,
                     ..
                 },
@@ -229,7 +216,7 @@ impl Checked {
         if problems.is_empty() {
             Ok(Loaded {
                 node,
-                scripts,
+                probes,
                 warnings,
             })
         } else {
@@ -247,24 +234,5 @@ impl Checked {
             ),
         });
         self.warnings.extend(warnings);
-    }
-}
-
-impl Script {
-    /// The definition in words that are equal exactly if the definitions are.
-    fn canonical(&self) -> String {
-        let Self {
-            command,
-            interval,
-            timeout,
-            user,
-        } = self;
-        json!({ "script": {
-            "command": command,
-            "interval": interval.as_secs_f64(),
-            "timeout": timeout.as_secs_f64(),
-            "user": user,
-        } })
-        .to_string()
     }
 }

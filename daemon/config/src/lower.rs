@@ -9,25 +9,24 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    self, AddressOptions, Announcements, AntiReplay, Effect, NodeParams, RouterParams, Track,
-    TrackerKind, TrackerParams, VirtualMac,
+    self, AddressOptions, Announcements, AntiReplay, NodeParams, RouterParams, VirtualMac,
 };
 use vrrp_proto::routing::{Route, Rule};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 
-use crate::Script;
 use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
 use crate::model::{
-    Announce, AntiReplayBy, Authentication, Config, Follow, Hmac, HmacKey, HmacMode, InitialState,
-    Instance, Pass, TrackedScript, Tracker,
+    Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
+    Instance, Pass,
 };
 use crate::problem::{Findings, Path};
 use crate::routing::{Around, Seen};
 use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
+use crate::tracker::Probe;
 use crate::unicast::check_families;
 use crate::value::Whole;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
@@ -36,7 +35,7 @@ use crate::virtual_mac::{SendFrom, UseVirtualMac};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lowered {
     pub(crate) node: NodeParams,
-    pub(crate) scripts: BTreeMap<Arc<str>, Script>,
+    pub(crate) probes: BTreeMap<Arc<str>, Probe>,
     /// What is complete when files are read.
     pub(crate) pending: Vec<Pending>,
     /// Secrets that stand in the configuration itself.
@@ -52,12 +51,6 @@ pub(crate) struct OpenSecret {
     /// The word for a file that holds it.
     pub(crate) instead: &'static str,
 }
-
-/// Shortest and longest time between two runs of a script, and for one run.
-const SCRIPT_TIME: (Span, Span) = (
-    Span(Duration::from_millis(10)),
-    Span(Duration::from_secs(24 * 60 * 60)),
-);
 
 /// How far the clocks of two hosts may be apart, and how far at least where nobody says.
 const TIME_WINDOW: (Span, Span) = (Span::SECOND, Span(Duration::from_secs(300)));
@@ -87,7 +80,10 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
     let trackers = named(&config.trackers, |name, tracker| {
         let path = root.key("trackers").key(name);
         lowering.name(&path, name);
-        lowering.tracker(&path, name, tracker.value()?)
+        let (params, probe) = tracker.value()?.lower(&path, lowering.findings)?;
+        let probe = probe.map(|probe| (name.into(), probe));
+        lowering.lowered.probes.extend(probe);
+        Some(params)
     });
     let routers = named(&config.instances, |name, instance| {
         let path = root.key("instances").key(name);
@@ -116,7 +112,7 @@ fn named<T, P>(
 }
 
 /// Collects all of `items`, or nothing if one is missing; unlike `collect` alone it asks for each.
-fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>) -> Option<C> {
+pub(crate) fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>) -> Option<C> {
     let items: Vec<_> = items.collect();
     items.into_iter().collect()
 }
@@ -143,104 +139,6 @@ impl Lowering<'_> {
         }
     }
 
-    fn tracker(&mut self, path: &Path, name: &str, tracker: &Tracker) -> Option<TrackerParams> {
-        match tracker {
-            Tracker::Script(script) => self.script(&path.key("script"), name, script),
-            Tracker::Interface(interface) => {
-                let path = path.key("interface").key("name");
-                let name = interface
-                    .name
-                    .required(&path, r#""name": "eth2""#, self.findings)?;
-                let kind = TrackerKind::Interface {
-                    name: name.0.clone(),
-                };
-                Some(TrackerParams {
-                    kind,
-                    rise: 1,
-                    fall: 1,
-                })
-            }
-        }
-    }
-
-    fn script(&mut self, path: &Path, name: &str, script: &TrackedScript) -> Option<TrackerParams> {
-        let command = self.command(&path.key("command"), &script.command);
-        let interval = self.script_time(&path.key("interval"), &script.interval);
-        let timeout = match &script.timeout {
-            Given::Absent => script.default_timeout(),
-            given @ (Given::Wrong | Given::Value(_)) => {
-                self.script_time(&path.key("timeout"), given)
-            }
-        };
-        let user = self.user(&path.key("user"), &script.user);
-        let (rise, fall) = (script.rise.value(), script.fall.value());
-
-        let definition = Script {
-            command: command?,
-            interval: interval?,
-            timeout: timeout?,
-            user: user?,
-        };
-        let kind = TrackerKind::Probe {
-            definition: definition.canonical().into(),
-            interval: definition.interval,
-        };
-        self.lowered.scripts.insert(name.into(), definition);
-        Some(TrackerParams {
-            kind,
-            rise: rise?.0.0,
-            fall: fall?.0.0,
-        })
-    }
-
-    fn command(&mut self, path: &Path, command: &Given<Vec<Given<String>>>) -> Option<Vec<String>> {
-        let words = command.required(path, r#""command": ["/path/to/program"]"#, self.findings)?;
-        match words.first() {
-            None => {
-                self.findings
-                    .add(path, "must not be empty: the first element is the program");
-                return None;
-            }
-            Some(Given::Value(program)) if !program.starts_with('/') => {
-                self.findings.add(
-                    &path.index(0),
-                    "the program must be an absolute path, like /usr/local/bin/check",
-                );
-            }
-            Some(_) => {}
-        }
-        all(words.iter().enumerate().map(|(index, word)| {
-            let word = word.value()?;
-            if word.contains('\0') {
-                self.findings
-                    .add(&path.index(index), "must not contain a NUL character");
-            }
-            Some(word.clone())
-        }))
-    }
-
-    fn script_time(&mut self, path: &Path, span: &Given<Span>) -> Option<Duration> {
-        let span = span.value()?;
-        let (least, most) = SCRIPT_TIME;
-        if (least..=most).contains(span) {
-            return Some(span.0);
-        }
-        self.findings.add(path, format!("must be {least} to 24h"));
-        None
-    }
-
-    fn user(&mut self, path: &Path, user: &Given<String>) -> Option<Option<String>> {
-        let user = user.optional()?;
-        let sane = |c: char| c.is_ascii_alphanumeric() || "_-.$".contains(c);
-        if user
-            .is_some_and(|user| user.is_empty() || user.starts_with('-') || !user.chars().all(sane))
-        {
-            self.findings
-                .add(path, "must be the name of a user, like \"nobody\"");
-        }
-        Some(user.cloned())
-    }
-
     fn router(&mut self, path: &Path, name: &str, instance: &Instance) -> Option<RouterParams> {
         let interface = instance.interface.required(
             &path.key("interface"),
@@ -260,7 +158,8 @@ impl Lowering<'_> {
         let announce = self.announce(&path.key("announce"), &instance.announce);
         let tracks = instance.track.value().and_then(|track| {
             all(track.iter().enumerate().map(|(index, follow)| {
-                self.track(&path.key("track").index(index), follow.value()?)
+                let path = path.key("track").index(index);
+                follow.value()?.lower(&path, self.findings)
             }))
         });
         let source = instance.source.optional()?;
@@ -588,18 +487,6 @@ impl Lowering<'_> {
             .filter(|(_, options)| *options != AddressOptions::default())
             .map(|(address, options)| (address.address, options));
         Some((addresses, options.collect()))
-    }
-
-    fn track(&mut self, path: &Path, follow: &Follow) -> Option<Track> {
-        let name =
-            follow
-                .tracker
-                .required(&path.key("tracker"), r#""tracker": "name""#, self.findings);
-        let weight = follow.weight.optional();
-        Some(Track {
-            tracker: name?.as_str().into(),
-            effect: weight?.map_or(Effect::Fault, |Whole(weight)| Effect::Weight(weight.0)),
-        })
     }
 }
 

@@ -4,13 +4,10 @@
 //! The doc comments become the descriptions in the JSON Schema. No `flatten`, `untagged` or `tag`:
 //! each would hide from the [`reader`](crate::reader) which keys an object has.
 
-use core::fmt;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::Announcements;
 use vrrp_proto::wire::hmac::KeyId;
@@ -20,8 +17,9 @@ use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::routing::{Route, Rule};
+use crate::tracker::{Follow, Tracker};
 use crate::unicast::Unicast;
-use crate::value::{Burst, Count, InterfaceName, KeyText, Pace, PasswordText, Weight, Whole};
+use crate::value::{Burst, InterfaceName, KeyText, Pace, PasswordText, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
@@ -47,58 +45,6 @@ pub(crate) struct Config {
     /// The virtual routers, by name. Default: none. Names as those of trackers.
     #[serde(default = "default::instances")]
     pub(crate) instances: Given<BTreeMap<String, Given<Instance>>>,
-}
-
-/// One thing that is watched: exactly one of the kinds.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase")]
-pub(crate) enum Tracker {
-    /// A program that is run again and again; exit status 0 means well.
-    Script(TrackedScript),
-    /// A network interface; up and with a carrier means well.
-    Interface(TrackedInterface),
-}
-
-/// A program that is run again and again; exit status 0 means well.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct TrackedScript {
-    /// The program with its arguments. No shell is involved; the program is an absolute path.
-    #[schemars(length(min = 1))]
-    pub(crate) command: Given<Vec<Given<String>>>,
-    /// Time from one start to the next, 10 ms to 1 day. Default: 1 s.
-    #[serde(default = "default::script_interval")]
-    pub(crate) interval: Given<Span>,
-    /// How long one run may take, 10 ms to 1 day. Then it is killed with its process group and
-    /// counts as failed. Default: the interval, but at least 10 s, because a script may start the
-    /// service that it watches.
-    #[serde(default)]
-    pub(crate) timeout: Given<Span>,
-    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
-    #[serde(default = "default::once")]
-    pub(crate) rise: Given<Whole<Count>>,
-    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
-    #[serde(default = "default::once")]
-    pub(crate) fall: Given<Whole<Count>>,
-    /// The user to run it as, when the daemon was started as root. Default: the daemon's user.
-    #[serde(default)]
-    pub(crate) user: Given<String>,
-}
-
-impl TrackedScript {
-    /// How long a run may take where no timeout is given: as long as the start of a service.
-    pub(crate) fn default_timeout(&self) -> Option<Duration> {
-        const LEAST: Duration = Duration::from_secs(10);
-        self.interval.value().map(|interval| interval.0.max(LEAST))
-    }
-}
-
-/// A network interface; up and with a carrier means well.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(crate) struct TrackedInterface {
-    /// The name of the interface, 1 to 15 bytes. It need not exist yet.
-    pub(crate) name: Given<InterfaceName>,
 }
 
 /// One virtual router: addresses that one of several hosts holds at a time.
@@ -309,93 +255,12 @@ pub(crate) enum Pass {
     PasswordFile(Given<String>),
 }
 
-/// A tracker that an instance follows: its name, so that down means that the instance is in fault,
-/// or an object with the name and a weight.
-#[derive(Debug)]
-pub(crate) struct Follow {
-    pub(crate) tracker: Given<String>,
-    pub(crate) weight: Given<Whole<Weight>>,
-    /// Whether it was written as an object.
-    pub(crate) object: bool,
-}
-
-/// A tracker that an instance follows, with what it is worth.
-#[derive(Debug, Deserialize, JsonSchema)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-struct Weighted {
-    /// The name of the tracker.
-    tracker: Given<String>,
-    /// A negative weight is added to the priority while the tracker is down, a positive one while
-    /// it is up: -253 to 253, not 0; the sum stays within 1 to 254. Default: none, down means that
-    /// the instance is in fault.
-    #[serde(default)]
-    weight: Given<Whole<Weight>>,
-}
-
-impl Follow {
-    /// The keys of the object: those of [`Weighted`].
-    const KEYS: &'static [&'static str] = &["tracker", "weight"];
-}
-
-impl<'de> Deserialize<'de> for Follow {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NameOrObject;
-
-        impl<'de> Visitor<'de> for NameOrObject {
-            type Value = Follow;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(r#"the name of a tracker or { "tracker": NAME, "weight": NUMBER }"#)
-            }
-
-            fn visit_str<E>(self, name: &str) -> Result<Follow, E> {
-                let tracker = Given::Value(name.to_owned());
-                Ok(Follow {
-                    tracker,
-                    weight: Given::Absent,
-                    object: false,
-                })
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Follow, A::Error> {
-                let Weighted { tracker, weight } =
-                    Weighted::deserialize(MapAccessDeserializer::new(map))?;
-                Ok(Follow {
-                    tracker,
-                    weight,
-                    object: true,
-                })
-            }
-        }
-
-        deserializer.deserialize_struct("Follow", Self::KEYS, NameOrObject)
-    }
-}
-
-impl JsonSchema for Follow {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Follow".into()
-    }
-
-    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
-        json_schema!({
-            "anyOf": [
-                {
-                    "description": "The name of a tracker. Down means that the instance is in fault.",
-                    "type": "string",
-                },
-                Weighted::json_schema(generator),
-            ],
-        })
-    }
-}
-
 /// The defaults; what has none here is absent.
 mod default {
     use super::{
-        AdvertInterval, Announcements, AntiReplayBy, BTreeMap, Burst, Count, Duration, Follow,
-        Given, HmacMode, InitialState, Instance, Pace, Priority, Route, Rule, Span, Tracker,
-        Version, Whole,
+        AdvertInterval, Announcements, AntiReplayBy, BTreeMap, Burst, Duration, Follow, Given,
+        HmacMode, InitialState, Instance, Pace, Priority, Route, Rule, Span, Tracker, Version,
+        Whole,
     };
 
     pub(super) const fn trackers() -> Given<BTreeMap<String, Given<Tracker>>> {
@@ -416,14 +281,6 @@ mod default {
 
     pub(super) const fn rules() -> Given<Vec<Given<Rule>>> {
         Given::Value(Vec::new())
-    }
-
-    pub(super) const fn script_interval() -> Given<Span> {
-        Given::Value(Span::SECOND)
-    }
-
-    pub(super) const fn once() -> Given<Whole<Count>> {
-        Given::Value(Whole(Count(1)))
     }
 
     pub(super) const fn state() -> Given<InitialState> {
@@ -480,17 +337,5 @@ mod default {
     pub(super) const fn accept_mode() -> Given<bool> {
         // RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
         Given::Value(true)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_two_lists_of_keys_of_a_followed_tracker_agree() {
-        let schema = serde_json::to_value(schemars::schema_for!(Weighted)).unwrap();
-        let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
-        assert_eq!(keys, Follow::KEYS);
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
-use vrrp_config::{Loaded, Secrets};
+use vrrp_config::{Loaded, Probe, Secrets};
 use vrrp_proto::params::{
     Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, RouterParams,
     TrackerKind,
@@ -37,7 +37,9 @@ fn script(entries: &str) -> Result<(vrrp_config::Script, TrackerKind, u32, u32),
         r#"{{ "trackers": {{ "t": {{ "script": {{ "command": ["/bin/true"] {entries} }} }} }} }}"#
     );
     let mut loaded = loaded(&text)?;
-    let script = loaded.scripts.remove("t").ok_or("no script")?;
+    let Some(Probe::Script(script)) = loaded.probes.remove("t") else {
+        return Err("no script".to_owned());
+    };
     let tracker = loaded.node.trackers.remove("t").ok_or("no tracker")?;
     Ok((script, tracker.kind, tracker.rise, tracker.fall))
 }
@@ -114,7 +116,7 @@ fn the_example_of_the_design_is_understood() {
             trackers: {
                 "httpd_check": TrackerParams {
                     kind: Probe {
-                        definition: "{\"script\":{\"command\":[\"/usr/local/httpd.sh\"],\"interval\":2.0,\"timeout\":10.0,\"user\":null}}",
+                        definition: "{\"script\":{\"command\":[\"/usr/local/httpd.sh\"],\"interval\":{\"secs\":2,\"nanos\":0},\"timeout\":{\"secs\":10,\"nanos\":0},\"user\":null}}",
                         interval: 2s,
                     },
                     rise: 1,
@@ -122,15 +124,17 @@ fn the_example_of_the_design_is_understood() {
                 },
             },
         },
-        scripts: {
-            "httpd_check": Script {
-                command: [
-                    "/usr/local/httpd.sh",
-                ],
-                interval: 2s,
-                timeout: 10s,
-                user: None,
-            },
+        probes: {
+            "httpd_check": Script(
+                Script {
+                    command: [
+                        "/usr/local/httpd.sh",
+                    ],
+                    interval: 2s,
+                    timeout: 10s,
+                    user: None,
+                },
+            ),
         },
         warnings: [],
     }
@@ -304,7 +308,7 @@ fn a_script_may_take_its_interval_but_at_least_10_s_unless_it_says_how_long() {
 fn nothing_configured_is_allowed() {
     let loaded = loaded("{}").unwrap();
     assert_eq!(
-        loaded.node.routers.len() + loaded.node.trackers.len() + loaded.scripts.len(),
+        loaded.node.routers.len() + loaded.node.trackers.len() + loaded.probes.len(),
         0
     );
 }

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
-use vrrp_config::{Checked, Secrets};
+use vrrp_config::{Checked, Probe, Secrets};
 use vrrp_proto::params::{NodeParams, TrackerKind};
 use vrrp_proto::promises::Promises;
 use vrrp_proto::{Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress};
@@ -63,8 +63,12 @@ fn run(checked: Checked) {
     let Ok(loaded) = checked.complete(Secrets::Skip, None) else {
         panic!("secrets are not asked for, and something is wrong with them");
     };
-    for script in loaded.scripts.values() {
-        assert!(!script.command.is_empty(), "a script that is no program");
+    for probe in loaded.probes.values() {
+        match probe {
+            Probe::Script(script) => {
+                assert!(!script.command.is_empty(), "a script that is no program");
+            }
+        }
     }
     let mut engine = Engine::new();
     let mut promises = Promises::default();

@@ -400,6 +400,17 @@ pub struct TrackerParams {
     pub fall: u32,
 }
 
+impl TrackerParams {
+    /// A tracker whose verdict is that of its last result.
+    pub const fn new(kind: TrackerKind) -> Self {
+        Self {
+            kind,
+            rise: 1,
+            fall: 1,
+        }
+    }
+}
+
 /// Who finds out how a tracked thing is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackerKind {

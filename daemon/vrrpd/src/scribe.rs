@@ -29,11 +29,11 @@ const LAST_RECORDS: Duration = Duration::from_secs(1);
 pub(crate) enum Record {
     /// From the engine.
     Report(Report),
-    /// A check script's result, when it differs from the one before.
-    Script {
-        /// The tracker's name.
+    /// A tracker's result, when it differs from the one before.
+    Tracker {
+        /// Its name.
         tracker: Arc<str>,
-        /// Whether it succeeded.
+        /// Whether the thing is well.
         well: bool,
         /// What it said.
         detail: Arc<str>,
@@ -167,14 +167,14 @@ fn write_all(records: &Receiver<Record>, count: &Count) {
 fn write(record: Record) {
     match record {
         Record::Report(report) => write_report(report),
-        Record::Script {
+        Record::Tracker {
             tracker,
             well: true,
             detail,
         } => {
             info!(%tracker, well = true, "tracker {tracker}: {detail}");
         }
-        Record::Script {
+        Record::Tracker {
             tracker,
             well: false,
             detail,

@@ -1,10 +1,10 @@
-//! What may be slow, on a thread of its own: signals, check scripts, the names of peers, the control
+//! What may be slow, on a thread of its own: signals, trackers, the names of peers, the control
 //! socket and systemd. It talks to the node through its inbox and never holds it up.
 
 pub(crate) mod control;
 mod names;
-mod script;
 mod systemd;
+mod trackers;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -15,10 +15,10 @@ use std::thread::JoinHandle;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tracing::Level;
-use vrrp_config::{Loaded, Script, Secrets, load};
+use vrrp_config::{Loaded, Probe, Secrets, load};
 
 use self::names::Names;
-use self::script::Scripts;
+use self::trackers::Trackers;
 use crate::check::count;
 use crate::run::{Inbox, Message, Moves, Tally};
 use crate::scribe::Log;
@@ -27,8 +27,8 @@ use crate::scribe::Log;
 pub(crate) struct Attendant {
     /// The configuration file, read again at SIGHUP.
     pub(crate) file: PathBuf,
-    /// The check scripts to run.
-    pub(crate) scripts: BTreeMap<Arc<str>, Script>,
+    /// What to look at for which tracker.
+    pub(crate) probes: BTreeMap<Arc<str>, Probe>,
     /// The names of peers to look up.
     pub(crate) names: BTreeSet<Arc<str>>,
     /// The control socket.
@@ -89,7 +89,7 @@ impl Attendant {
     async fn run(self, mut signals: Signals) -> io::Result<()> {
         let Self {
             file,
-            scripts,
+            probes,
             names,
             listener,
             inbox,
@@ -97,8 +97,8 @@ impl Attendant {
             mut moves,
             log,
         } = self;
-        let mut running = Scripts::new(inbox.clone(), log.clone());
-        running.set(scripts);
+        let mut trackers = Trackers::new(inbox.clone(), log.clone());
+        trackers.set(probes);
         let mut asked = Names::new(inbox.clone(), log.clone());
         asked.set(names);
         let listener = control::adopt(listener)?;
@@ -120,7 +120,7 @@ impl Attendant {
                 }
                 _ = signals.hangup.recv() => {
                     systemd::reloading(&log);
-                    reload(&file, &mut running, &mut asked, &inbox, &log);
+                    reload(&file, &mut trackers, &mut asked, &inbox, &log);
                     systemd::ready(*tally.borrow(), &log);
                 }
                 _ = signals.terminate.recv() => stop(&inbox, &log),
@@ -140,7 +140,7 @@ fn stop(inbox: &Inbox, log: &Log) {
 /// Reads the configuration again, as a whole: when anything in it is wrong, everything stays.
 fn reload(
     file: &std::path::Path,
-    running: &mut Scripts,
+    trackers: &mut Trackers,
     asked: &mut Names,
     inbox: &Inbox,
     log: &Log,
@@ -148,7 +148,7 @@ fn reload(
     match load(file, Secrets::Read) {
         Ok(Loaded {
             node,
-            scripts,
+            probes,
             warnings,
         }) => {
             for warning in &warnings {
@@ -162,7 +162,7 @@ fn reload(
             let names = node.peer_names();
             // First the node, so that no result comes in for a tracker or a name that it does not know.
             let _ = inbox.send(Message::Configure(node));
-            running.set(scripts);
+            trackers.set(probes);
             asked.set(names);
         }
         Err(error) => {

@@ -58,7 +58,7 @@ fn serve(
 ) -> Result<(), Failed> {
     let Loaded {
         node: params,
-        scripts,
+        probes,
         warnings,
     } = loaded;
     for warning in &warnings {
@@ -81,7 +81,7 @@ fn serve(
         .map_err(|error| complain("open the sockets of the daemon", error))?;
     let attendant = Attendant {
         file,
-        scripts,
+        probes,
         names,
         listener,
         inbox,

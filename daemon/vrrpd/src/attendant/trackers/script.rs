@@ -1,11 +1,9 @@
 //! Trackers of kind `script`: a program that says by its exit status whether something is well.
 //!
-//! Each has a task of its own, which runs it, waits for its end, and only then waits for the next
-//! turn: it never runs twice at a time. It has a process group of its own, which is killed as a
-//! whole when it takes too long. What it leaves running in the background when it ends, such as a
+//! It is run, its end is waited for, and only then the next turn: it never runs twice at a time. It
+//! has a process group of its own, which is killed as a whole when it takes too long. What it leaves running in the background when it ends, such as a
 //! service that it started, is left alone, and its output is read on so that nothing blocks there.
 
-use std::collections::BTreeMap;
 use std::io;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -15,12 +13,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, User};
 use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::{Child, Command};
-use tokio::task::{AbortHandle, JoinHandle};
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 use vrrp_config::Script;
 
-use crate::run::{Inbox, Message};
-use crate::scribe::{Log, Record};
+use super::{Reporter, turns};
 
 /// How much of a script's output is kept.
 const OUTPUT_LIMIT: usize = 4096;
@@ -28,80 +25,14 @@ const OUTPUT_LIMIT: usize = 4096;
 /// How long after a script's end its last output is waited for.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
-/// The scripts that run.
-pub(super) struct Scripts {
-    running: BTreeMap<Arc<str>, Running>,
-    inbox: Inbox,
-    log: Log,
-}
-
-struct Running {
-    script: Script,
-    task: AbortHandle,
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
-impl Scripts {
-    pub(super) const fn new(inbox: Inbox, log: Log) -> Self {
-        Self {
-            running: BTreeMap::new(),
-            inbox,
-            log,
-        }
-    }
-
-    /// Runs exactly these from now on. What stays the same goes on undisturbed.
-    pub(super) fn set(&mut self, scripts: BTreeMap<Arc<str>, Script>) {
-        self.running
-            .retain(|name, running| scripts.get(name) == Some(&running.script));
-        for (name, script) in scripts {
-            if !self.running.contains_key(&name) {
-                let checking = check_again_and_again(
-                    Arc::clone(&name),
-                    script.clone(),
-                    self.inbox.clone(),
-                    self.log.clone(),
-                );
-                let task = tokio::spawn(checking).abort_handle();
-                self.running.insert(name, Running { script, task });
-            }
-        }
-    }
-}
-
 /// The life of one tracker.
-async fn check_again_and_again(tracker: Arc<str>, script: Script, inbox: Inbox, log: Log) {
-    let mut turns = interval(script.interval);
-    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut last = None;
+pub(super) async fn follow(script: Script, mut reporter: Reporter) {
+    let mut turns = turns(script.interval);
     loop {
         turns.tick().await;
         let outcome = check(&script).await;
         let (well, detail) = outcome.describe();
-        let detail: Arc<str> = detail.into();
-        if last.as_ref() != Some(&(well, Arc::clone(&detail))) {
-            let (tracker, detail) = (Arc::clone(&tracker), Arc::clone(&detail));
-            log.record(Record::Script {
-                tracker,
-                well,
-                detail,
-            });
-        }
-        last = Some((well, Arc::clone(&detail)));
-        let tracker = Arc::clone(&tracker);
-        if inbox
-            .send(Message::Probe {
-                tracker,
-                well,
-                detail,
-            })
-            .is_err()
-        {
+        if reporter.report(well, detail).is_err() {
             return;
         }
         if let Outcome::TooSlow { mut child, .. } = outcome {

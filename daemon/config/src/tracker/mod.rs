@@ -1,0 +1,222 @@
+//! Trackers in the configuration: what is watched, and who follows it. Each kind has a module of its
+//! own, with its words and with what they mean to the daemon.
+
+mod interface;
+mod script;
+
+use core::fmt;
+use core::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use vrrp_proto::params::{Effect, Track, TrackerKind, TrackerParams};
+
+pub use self::script::Script;
+
+use self::interface::TrackedInterface;
+use self::script::TrackedScript;
+use crate::duration::Span;
+use crate::given::Given;
+use crate::problem::{Findings, Path};
+use crate::value::{Count, Weight, Whole};
+
+/// Shortest and longest time between two looks at something, and for one look.
+const LOOKING_TIME: (Span, Span) = (
+    Span(Duration::from_millis(10)),
+    Span(Duration::from_secs(24 * 60 * 60)),
+);
+
+/// One thing that is watched: exactly one of the kinds.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Tracker {
+    /// A program that is run again and again; exit status 0 means well.
+    Script(TrackedScript),
+    /// A network interface; up and with a carrier means well.
+    Interface(TrackedInterface),
+}
+
+/// What the daemon itself has to look at: a tracker that the kernel's news of interfaces say nothing
+/// of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Probe {
+    /// A program that is run again and again.
+    Script(Script),
+}
+
+impl Probe {
+    /// The time between two results, where they come in a rhythm.
+    const fn interval(&self) -> Duration {
+        match self {
+            Self::Script(script) => script.interval,
+        }
+    }
+
+    /// The definition in words that are equal exactly if the definitions are.
+    fn canonical(&self) -> String {
+        // Strings and numbers alone: there is nothing that JSON has no words for.
+        serde_json::to_string(self).unwrap_or_else(|_| format!("{self:?}"))
+    }
+
+    /// What the engine is told of it, besides the counts of results.
+    fn kind(&self) -> TrackerKind {
+        TrackerKind::Probe {
+            definition: self.canonical().into(),
+            interval: self.interval(),
+        }
+    }
+}
+
+impl Tracker {
+    /// What the engine is told of it, and what the daemon has to look at for it. `None` if what is
+    /// wrong has been reported.
+    pub(crate) fn lower(
+        &self,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Option<(TrackerParams, Option<Probe>)> {
+        match self {
+            Self::Script(script) => {
+                let (params, probe) = script.lower(&path.key("script"), findings)?;
+                Some((params, Some(probe)))
+            }
+            Self::Interface(interface) => {
+                let params = interface.lower(&path.key("interface"), findings)?;
+                Some((params, None))
+            }
+        }
+    }
+}
+
+/// A tracker that an instance follows: its name, so that down means that the instance is in fault,
+/// or an object with the name and a weight.
+#[derive(Debug)]
+pub(crate) struct Follow {
+    pub(crate) tracker: Given<String>,
+    pub(crate) weight: Given<Whole<Weight>>,
+    /// Whether it was written as an object.
+    pub(crate) object: bool,
+}
+
+/// A tracker that an instance follows, with what it is worth.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Weighted {
+    /// The name of the tracker.
+    tracker: Given<String>,
+    /// A negative weight is added to the priority while the tracker is down, a positive one while
+    /// it is up: -253 to 253, not 0; the sum stays within 1 to 254. Default: none, down means that
+    /// the instance is in fault.
+    #[serde(default)]
+    weight: Given<Whole<Weight>>,
+}
+
+impl Follow {
+    /// The keys of the object: those of [`Weighted`].
+    const KEYS: &'static [&'static str] = &["tracker", "weight"];
+
+    /// What the engine is told of it. `None` if what is wrong has been reported.
+    pub(crate) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<Track> {
+        const EXAMPLE: &str = r#""tracker": "name""#;
+        let name = self
+            .tracker
+            .required(&path.key("tracker"), EXAMPLE, findings);
+        let weight = self.weight.optional();
+        Some(Track {
+            tracker: name?.as_str().into(),
+            effect: weight?.map_or(Effect::Fault, |Whole(weight)| Effect::Weight(weight.0)),
+        })
+    }
+}
+
+impl<'de> Deserialize<'de> for Follow {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NameOrObject;
+
+        impl<'de> Visitor<'de> for NameOrObject {
+            type Value = Follow;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(r#"the name of a tracker or { "tracker": NAME, "weight": NUMBER }"#)
+            }
+
+            fn visit_str<E>(self, name: &str) -> Result<Follow, E> {
+                let tracker = Given::Value(name.to_owned());
+                Ok(Follow {
+                    tracker,
+                    weight: Given::Absent,
+                    object: false,
+                })
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Follow, A::Error> {
+                let Weighted { tracker, weight } =
+                    Weighted::deserialize(MapAccessDeserializer::new(map))?;
+                Ok(Follow {
+                    tracker,
+                    weight,
+                    object: true,
+                })
+            }
+        }
+
+        deserializer.deserialize_struct("Follow", Self::KEYS, NameOrObject)
+    }
+}
+
+impl JsonSchema for Follow {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Follow".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "anyOf": [
+                {
+                    "description": "The name of a tracker. Down means that the instance is in fault.",
+                    "type": "string",
+                },
+                Weighted::json_schema(generator),
+            ],
+        })
+    }
+}
+
+/// How long something may take, or the time between two looks at it.
+fn looking_time(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
+    let span = span.value()?;
+    let (least, most) = LOOKING_TIME;
+    if (least..=most).contains(span) {
+        return Some(span.0);
+    }
+    findings.add(path, format!("must be {least} to 24h"));
+    None
+}
+
+/// The defaults that several kinds share.
+mod default {
+    use super::{Count, Given, Span, Whole};
+
+    pub(super) const fn interval() -> Given<Span> {
+        Given::Value(Span::SECOND)
+    }
+
+    pub(super) const fn once() -> Given<Whole<Count>> {
+        Given::Value(Whole(Count(1)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_two_lists_of_keys_of_a_followed_tracker_agree() {
+        let schema = serde_json::to_value(schemars::schema_for!(Weighted)).unwrap();
+        let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
+        assert_eq!(keys, Follow::KEYS);
+    }
+}

@@ -1,0 +1,131 @@
+//! The kind `script`.
+
+use core::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use vrrp_proto::params::TrackerParams;
+
+use super::{Probe, default, looking_time};
+use crate::duration::Span;
+use crate::given::Given;
+use crate::lower::all;
+use crate::problem::{Findings, Path};
+use crate::value::{Count, Whole};
+
+/// A program that is run again and again; exit status 0 means well.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct TrackedScript {
+    /// The program with its arguments. No shell is involved; the program is an absolute path.
+    #[schemars(length(min = 1))]
+    command: Given<Vec<Given<String>>>,
+    /// Time from one start to the next, 10 ms to 1 day. Default: 1 s.
+    #[serde(default = "default::interval")]
+    interval: Given<Span>,
+    /// How long one run may take, 10 ms to 1 day. Then it is killed with its process group and
+    /// counts as failed. Default: the interval, but at least 10 s, because a script may start the
+    /// service that it watches.
+    #[serde(default)]
+    timeout: Given<Span>,
+    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
+    #[serde(default = "default::once")]
+    rise: Given<Whole<Count>>,
+    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
+    #[serde(default = "default::once")]
+    fall: Given<Whole<Count>>,
+    /// The user to run it as, when the daemon was started as root. Default: the daemon's user.
+    #[serde(default)]
+    user: Given<String>,
+}
+
+/// A program that tells by its exit status whether something is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Script {
+    /// The absolute path of the program, and its arguments.
+    pub command: Vec<String>,
+    /// From one start to the next: 10 ms to 1 day.
+    pub interval: Duration,
+    /// How long a run may take: 10 ms to 1 day. It may be longer than the interval.
+    pub timeout: Duration,
+    /// The user to run it as when the daemon was started as root; else the daemon's own.
+    pub user: Option<String>,
+}
+
+impl TrackedScript {
+    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    pub(super) fn lower(
+        &self,
+        path: &Path,
+        findings: &mut Findings,
+    ) -> Option<(TrackerParams, Probe)> {
+        let command = command(&path.key("command"), &self.command, findings);
+        let interval = looking_time(&path.key("interval"), &self.interval, findings);
+        let timeout = match &self.timeout {
+            Given::Absent => self.default_timeout(),
+            given @ (Given::Wrong | Given::Value(_)) => {
+                looking_time(&path.key("timeout"), given, findings)
+            }
+        };
+        let user = user(&path.key("user"), &self.user, findings);
+        let (rise, fall) = (self.rise.value(), self.fall.value());
+
+        let probe = Probe::Script(Script {
+            command: command?,
+            interval: interval?,
+            timeout: timeout?,
+            user: user?,
+        });
+        let params = TrackerParams {
+            rise: rise?.0.0,
+            fall: fall?.0.0,
+            ..TrackerParams::new(probe.kind())
+        };
+        Some((params, probe))
+    }
+
+    /// How long a run may take where no timeout is given: as long as the start of a service.
+    fn default_timeout(&self) -> Option<Duration> {
+        const LEAST: Duration = Duration::from_secs(10);
+        self.interval.value().map(|interval| interval.0.max(LEAST))
+    }
+}
+
+fn command(
+    path: &Path,
+    command: &Given<Vec<Given<String>>>,
+    findings: &mut Findings,
+) -> Option<Vec<String>> {
+    let words = command.required(path, r#""command": ["/path/to/program"]"#, findings)?;
+    match words.first() {
+        None => {
+            findings.add(path, "must not be empty: the first element is the program");
+            return None;
+        }
+        Some(Given::Value(program)) if !program.starts_with('/') => {
+            findings.add(
+                &path.index(0),
+                "the program must be an absolute path, like /usr/local/bin/check",
+            );
+        }
+        Some(_) => {}
+    }
+    all(words.iter().enumerate().map(|(index, word)| {
+        let word = word.value()?;
+        if word.contains('\0') {
+            findings.add(&path.index(index), "must not contain a NUL character");
+        }
+        Some(word.clone())
+    }))
+}
+
+fn user(path: &Path, user: &Given<String>, findings: &mut Findings) -> Option<Option<String>> {
+    let user = user.optional()?;
+    let sane = |c: char| c.is_ascii_alphanumeric() || "_-.$".contains(c);
+    if user.is_some_and(|user| user.is_empty() || user.starts_with('-') || !user.chars().all(sane))
+    {
+        findings.add(path, "must be the name of a user, like \"nobody\"");
+    }
+    Some(user.cloned())
+}

@@ -1,0 +1,111 @@
+//! What the daemon itself looks at for the trackers of its configuration. Each has a task of its own,
+//! the `follow` of its kind's module, which tells the node through its [`Reporter`] what it finds, and
+//! ends when the node is gone.
+
+mod script;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::task::{AbortHandle, JoinHandle};
+use tokio::time::{Interval, MissedTickBehavior, interval};
+use vrrp_config::Probe;
+
+use crate::run::{Inbox, Message};
+use crate::scribe::{Log, Record};
+
+/// The trackers that are looked at.
+pub(super) struct Trackers {
+    running: BTreeMap<Arc<str>, Running>,
+    inbox: Inbox,
+    log: Log,
+}
+
+struct Running {
+    probe: Probe,
+    task: AbortHandle,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Trackers {
+    pub(super) const fn new(inbox: Inbox, log: Log) -> Self {
+        Self {
+            running: BTreeMap::new(),
+            inbox,
+            log,
+        }
+    }
+
+    /// Looks at exactly these from now on. What stays the same goes on undisturbed.
+    pub(super) fn set(&mut self, probes: BTreeMap<Arc<str>, Probe>) {
+        self.running
+            .retain(|name, running| probes.get(name) == Some(&running.probe));
+        for (name, probe) in probes {
+            if !self.running.contains_key(&name) {
+                let reporter = Reporter {
+                    tracker: Arc::clone(&name),
+                    last: None,
+                    inbox: self.inbox.clone(),
+                    log: self.log.clone(),
+                };
+                let task = follow(probe.clone(), reporter).abort_handle();
+                self.running.insert(name, Running { probe, task });
+            }
+        }
+    }
+}
+
+/// Begins the life of one tracker.
+fn follow(probe: Probe, reporter: Reporter) -> JoinHandle<()> {
+    match probe {
+        Probe::Script(script) => tokio::spawn(script::follow(script, reporter)),
+    }
+}
+
+/// Whom a tracker tells what it finds: the node each time, and the log when it is something else.
+struct Reporter {
+    tracker: Arc<str>,
+    /// What was found last.
+    last: Option<(bool, Arc<str>)>,
+    inbox: Inbox,
+    log: Log,
+}
+
+/// The node is gone, and with it the reason to look at anything.
+struct NodeIsGone;
+
+impl Reporter {
+    /// Tells of a result: whether the thing is well, and in one line why.
+    fn report(&mut self, well: bool, detail: String) -> Result<(), NodeIsGone> {
+        let detail: Arc<str> = detail.into();
+        let found = Some((well, Arc::clone(&detail)));
+        if self.last != found {
+            self.last = found;
+            self.log.record(Record::Tracker {
+                tracker: Arc::clone(&self.tracker),
+                well,
+                detail: Arc::clone(&detail),
+            });
+        }
+        let message = Message::Probe {
+            tracker: Arc::clone(&self.tracker),
+            well,
+            detail,
+        };
+        self.inbox.send(message).map_err(|_| NodeIsGone)
+    }
+}
+
+/// The turns of what is looked at every `length`, the first of them now. What takes longer has its
+/// next turn at once, and makes up for none.
+fn turns(length: Duration) -> Interval {
+    let mut turns = interval(length);
+    turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    turns
+}
