@@ -456,7 +456,7 @@ fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
         TrackerKind::Interface { .. } => String::new(),
     };
     let plain = definition("");
-    assert_snapshot!(plain, @r#"{"script":{"command":["/bin/true"],"interval":1.0,"timeout":10.0,"user":null}}"#);
+    assert_snapshot!(plain, @r#"{"script":{"command":["/bin/true"],"interval":{"secs":1,"nanos":0},"timeout":{"secs":10,"nanos":0},"user":null}}"#);
     // Said in other words, or what is not about running it.
     for same in [
         r#", "interval": "1000ms""#,
