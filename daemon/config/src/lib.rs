@@ -43,7 +43,7 @@ use vrrp_proto::params::NodeParams;
 
 pub use problem::{Problem, Problems};
 pub use schema::schema;
-pub use tracker::{Probe, Script};
+pub use tracker::{NumberFile, Probe, Process, Script, Which};
 
 use given::Given;
 use lower::Lowered;

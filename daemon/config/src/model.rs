@@ -26,10 +26,8 @@ use crate::virtual_mac::UseVirtualMac;
 pub(crate) const LATER: &[(&str, &str)] = &[
     ("Config", "syncGroups"),
     ("Instance", "lvsSyncInterface"),
-    ("Tracker", "file"),
     ("Tracker", "http"),
     ("Tracker", "ping"),
-    ("Tracker", "process"),
     ("Tracker", "tcp"),
     ("Tracker", "unit"),
 ];

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
-use vrrp_config::{Loaded, Probe, Secrets};
+use vrrp_config::{Loaded, Probe, Secrets, Which};
 use vrrp_proto::params::{
     Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, RouterParams,
-    TrackerKind,
+    TrackerKind, Verdict,
 };
 use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{Password, Version};
@@ -117,10 +117,16 @@ fn the_example_of_the_design_is_understood() {
                 "httpd_check": TrackerParams {
                     kind: Probe {
                         definition: "{\"script\":{\"command\":[\"/usr/local/httpd.sh\"],\"interval\":{\"secs\":2,\"nanos\":0},\"timeout\":{\"secs\":10,\"nanos\":0},\"user\":null}}",
-                        interval: 2s,
                     },
                     rise: 1,
                     fall: 1,
+                    up_delay: 0ns,
+                    down_delay: 0ns,
+                    hold: 0ns,
+                    initial: Verdict {
+                        well: true,
+                        value: None,
+                    },
                 },
             },
         },
@@ -421,6 +427,9 @@ fn ranges_of_scripts_end_where_they_should() {
         (r#""rise": 1000"#, r#""rise": 1001"#),
         (r#""fall": 1"#, r#""fall": 0"#),
         (r#""fall": 1000"#, r#""fall": 1001"#),
+        (r#""hold": 0"#, r#""hold": "-1s""#),
+        (r#""hold": "24h""#, r#""hold": "24.1h""#),
+        (r#""initial": "down""#, r#""initial": "well""#),
         (r#""user": "nobody""#, r#""user": """#),
     ] {
         assert_eq!(script(&format!(", {good}")).err(), None, "{good}");
@@ -603,4 +612,45 @@ fn rules_are_understood() {
             "priority 32765 fwmark 0x1 lookup 100 (IPv6)"
         ]
     );
+}
+
+#[test]
+fn the_other_kinds_of_trackers_are_understood() {
+    let tracker = |definition: &str| {
+        let text = format!(r#"{{ "trackers": {{ "t": {definition} }} }}"#);
+        let mut loaded = loaded(&text).unwrap();
+        let params = loaded.node.trackers.remove("t").unwrap();
+        (params, loaded.probes.remove("t"))
+    };
+    let seconds = Duration::from_secs;
+    let (params, probe) = tracker(
+        r#"{ "interface": { "name": "eth2", "upDelay": 5, "downDelay": "10ms", "hold": "1m" } }"#,
+    );
+    assert!(probe.is_none(), "the engine looks at it");
+    assert_eq!(
+        (params.up_delay, params.down_delay, params.hold),
+        (seconds(5), Duration::from_millis(10), seconds(60))
+    );
+    let (params, probe) = tracker(r#"{ "file": { "path": "/run/load", "hold": 3 } }"#);
+    assert_eq!(
+        (params.hold, params.initial),
+        (seconds(3), Verdict::saying(0))
+    );
+    assert!(matches!(probe, Some(Probe::File(file)) if file.path.to_str() == Some("/run/load")));
+    let (params, probe) = tracker(r#"{ "process": { "name": "httpd", "initial": "down" } }"#);
+    assert_eq!(params.initial, Verdict::DOWN);
+    let Some(Probe::Process(process)) = probe else {
+        panic!("no process");
+    };
+    assert_eq!(process.which, Which::Name("httpd".to_owned()));
+    assert_eq!((process.at_least, process.at_most), (1, None));
+    assert_eq!(process.interval, seconds(1));
+    let (_, probe) =
+        tracker(r#"{ "process": { "commandLine": ["/bin/a", "b"], "atLeast": 0, "atMost": 0 } }"#);
+    let Some(Probe::Process(process)) = probe else {
+        panic!("no process");
+    };
+    let words = ["/bin/a", "b"].map(String::from).to_vec();
+    assert_eq!(process.which, Which::CommandLine(words));
+    assert_eq!((process.at_least, process.at_most), (0, Some(0)));
 }

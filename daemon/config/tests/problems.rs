@@ -96,16 +96,31 @@ fn words_of_later_versions_are_called_so() {
     assert_snapshot!(problems(r#"{ "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"] } } }"#), @"syncGroups: not supported yet by this version: leave it out");
     assert_snapshot!(problems_of_instance(r#""lvsSyncInterface": "eth1""#), @"instances.VI_1.lvsSyncInterface: not supported yet by this version: leave it out");
     assert_snapshot!(problems(
-        r#"{ "trackers": { "a": { "file": {} }, "b": { "process": {} }, "c": { "unit": {} },
+        r#"{ "trackers": { "c": { "unit": {} },
                            "d": { "ping": {} }, "e": { "tcp": {} }, "f": { "http": {} } } }"#
     ), @"
-    trackers.a.file: not supported yet by this version: leave it out
-    trackers.b.process: not supported yet by this version: leave it out
     trackers.c.unit: not supported yet by this version: leave it out
     trackers.d.ping: not supported yet by this version: leave it out
     trackers.e.tcp: not supported yet by this version: leave it out
     trackers.f.http: not supported yet by this version: leave it out
     ");
+}
+
+#[test]
+fn trackers_of_all_kinds_are_checked() {
+    let tracker =
+        |definition: &str| problems(&format!(r#"{{ "trackers": {{ "t": {definition} }} }}"#));
+    assert_snapshot!(tracker(r#"{ "interface": { "upDelay": "25h", "hold": -1 } }"#), @r#"
+    trackers.t.interface.name: missing: write "name": "eth2"
+    trackers.t.interface.upDelay = "25h": must be 0 to 24h
+    trackers.t.interface.hold = -1: must not be negative
+    "#);
+    assert_snapshot!(tracker(r#"{ "file": { "path": "run/load", "initial": "up" } }"#), @"");
+    assert_snapshot!(tracker(r#"{ "file": {} }"#), @"");
+    assert_snapshot!(tracker(r#"{ "process": { "atLeast": 2, "atMost": 1 } }"#), @"");
+    assert_snapshot!(tracker(r#"{ "process": { "name": "/bin/a", "interval": 0 } }"#), @"");
+    assert_snapshot!(tracker(r#"{ "process": { "name": "a", "commandLine": ["a"], "atMost": 1.5 } }"#), @"");
+    assert_snapshot!(tracker(r#"{ "process": { "commandLine": [] } }"#), @"");
 }
 
 #[test]
@@ -275,10 +290,10 @@ fn a_wrong_type_comes_with_what_to_write() {
     assert_snapshot!(problems(r#"{ "instances": [], "trackers": { "t": "script", "u": {}, "v": 1 } }"#), @r#"
     instances = []: must be an object, not a list
     trackers.t = "script": must be an object { "script": ... }, not a string
-    trackers.u = {}: must have exactly one key: "script" or "interface"
-    trackers.v = 1: must be "script" or "interface", not a number
+    trackers.u = {}: must have exactly one key: "script", "interface", "file" or "process"
+    trackers.v = 1: must be "script", "interface", "file" or "process", not a number
     "#);
-    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script" or "interface""#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file" or "process""#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": ["/x"] } } }"#), @"trackers.t.script: must be an object, not a list");
     assert_snapshot!(problems("[]"), @"must be an object, not a list");
 }

@@ -68,6 +68,11 @@ fn run(checked: Checked) {
             Probe::Script(script) => {
                 assert!(!script.command.is_empty(), "a script that is no program");
             }
+            Probe::File(file) => assert!(file.path.is_absolute(), "{:?}", file.path),
+            Probe::Process(process) => {
+                let most = process.at_most.unwrap_or(u32::MAX);
+                assert!(process.at_least <= most, "no number is well");
+            }
         }
     }
     let mut engine = Engine::new();

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use vrrp_proto::params::{
     AddressOptions, AntiReplay, Authentication, Effect, HmacMode, HmacParams, NodeParams,
-    RouterParams, Track, TrackerKind, TrackerParams,
+    RouterParams, Track, TrackerKind, TrackerParams, Verdict,
 };
 use vrrp_proto::promises::Promises;
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
@@ -136,10 +136,15 @@ impl Node {
             7..=11 => self.hear(choices, index),
             12 | 13 => {
                 let tracker = choices.tracker();
-                let (well, detail) = (choices.coin(), "said".into());
+                let result = match (&*tracker, choices.coin()) {
+                    ("t1", true) => Verdict::saying(-2),
+                    ("t1", false) => Verdict::saying(i64::MIN),
+                    (_, well) => Verdict::of(well),
+                };
+                let (tracker, detail) = (&*tracker, "said".into());
                 self.give(Input::Probe {
-                    tracker: &tracker,
-                    well,
+                    tracker,
+                    result,
                     detail,
                 });
             }
@@ -258,7 +263,6 @@ impl Choices<'_> {
             let kind = match self.mostly() {
                 true => TrackerKind::Probe {
                     definition: self.pick(&["a", "a", "b"]).into(),
-                    interval: Duration::from_secs(1),
                 },
                 false => TrackerKind::Interface {
                     name: interface_name(self.number(1..=3)),
@@ -269,11 +273,16 @@ impl Choices<'_> {
             } else {
                 [1, 2, 0, u32::MAX]
             };
-            let params = TrackerParams {
-                kind,
+            let mut params = TrackerParams {
                 rise: self.pick(&counts),
                 fall: self.pick(&counts),
+                ..TrackerParams::new(kind)
             };
+            if n == 2 {
+                params.hold = Duration::from_secs(2);
+                params.up_delay = Duration::from_secs(1);
+                params.initial = Verdict::DOWN;
+            }
             node.trackers.insert(format!("t{n}").into(), params);
         }
         for n in 0..self.number(1..=4_u8) {

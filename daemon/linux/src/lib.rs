@@ -15,6 +15,7 @@
 //! - [`device`]: the interfaces with virtual MAC addresses, planned and made.
 //! - [`routing`]: the same for routes and rules, as long as there are any.
 //! - [`refusals`]: pure; which addresses packets are refused to. [`refuse`] has it done by nf_tables.
+//! - [`processes`]: those of the host, for the trackers.
 //! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
@@ -34,6 +35,7 @@ mod nftables;
 pub mod pacer;
 pub mod plan;
 pub mod poller;
+pub mod processes;
 pub mod refusals;
 pub mod refuse;
 pub mod request;

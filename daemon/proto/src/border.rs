@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::{AddressOptions, NodeParams};
+use crate::params::{AddressOptions, NodeParams, Verdict};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::{Human, Instant};
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority};
@@ -53,8 +53,8 @@ pub enum Input<'a> {
     Probe {
         /// The tracker's name.
         tracker: &'a str,
-        /// Whether the thing is well.
-        well: bool,
+        /// How the thing is.
+        result: Verdict,
         /// What it said, for people: one line.
         detail: Arc<str>,
     },
@@ -180,6 +180,8 @@ pub enum Due {
     Announcement,
     /// A backup's succession, unless the master is heard before.
     TakeOver,
+    /// A tracker's other verdict, unless it is found to be as before.
+    Verdict,
 }
 
 impl fmt::Display for Due {
@@ -188,6 +190,7 @@ impl fmt::Display for Due {
             Self::Advertisement => "advertisement",
             Self::Announcement => "announcement",
             Self::TakeOver => "take-over",
+            Self::Verdict => "verdict",
         })
     }
 }
@@ -324,7 +327,7 @@ pub enum Report {
         /// What was there.
         what: Routed,
     },
-    /// A tracker's verdict changed.
+    /// A tracker's verdict changed, and not only the number that it says.
     Verdict {
         /// The tracker's name.
         tracker: Arc<str>,
@@ -544,6 +547,15 @@ pub enum Obstacle {
     },
     /// A tracker that the router follows without a weight is down.
     TrackerDown(Arc<str>),
+    /// A tracker says a number that is too bad for the router.
+    TrackerValue {
+        /// The tracker.
+        tracker: Arc<str>,
+        /// What it says.
+        value: i64,
+        /// The weight with which the router follows it, if there is one.
+        weight: Option<i16>,
+    },
     /// Packets to its addresses are not to be accepted, and the kernel cannot be made to refuse
     /// them, for this reason.
     CannotRefuse(Arc<str>),
@@ -584,6 +596,22 @@ impl fmt::Display for Obstacle {
                  configure {of} instead"
             ),
             Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
+            Self::TrackerValue {
+                tracker,
+                value,
+                weight: None,
+            } => write!(
+                f,
+                "tracker {tracker} says {value}, and all but 0 is a fault"
+            ),
+            Self::TrackerValue {
+                tracker,
+                value,
+                weight: Some(weight),
+            } => write!(
+                f,
+                "tracker {tracker} says {value}, which with weight {weight} is below -253"
+            ),
             Self::CannotRefuse(reason) => write!(
                 f,
                 "acceptMode is false, and packets to its addresses cannot be refused: {reason}"

@@ -385,7 +385,8 @@ pub enum Effect {
     /// Down means that the router is in fault.
     Fault,
     /// A negative weight is added to the priority while the tracker is down, a positive one while
-    /// it is up. Never 0; -253 to 253. The sum stays within 1 to 254.
+    /// it is up; of a tracker that says a number that many times the weight, and less than -253 means
+    /// fault. Never 0; -253 to 253. The sum stays within 1 to 254.
     Weight(i16),
 }
 
@@ -398,15 +399,59 @@ pub struct TrackerParams {
     pub rise: u32,
     /// How many bad results in a row turn it down. At least 1.
     pub fall: u32,
+    /// For how long it has to be well before it is up.
+    pub up_delay: Duration,
+    /// For how long it has to be anything but well before it is down.
+    pub down_delay: Duration,
+    /// The least time between two changes of the verdict. What is still so when it ends counts then.
+    pub hold: Duration,
+    /// What is assumed before the first result. `rise`, `fall` and `hold` begin from it, the delays
+    /// do not.
+    pub initial: Verdict,
 }
 
 impl TrackerParams {
-    /// A tracker whose verdict is that of its last result.
+    /// A tracker whose verdict is that of its last result, and up before the first: what has not been
+    /// looked at is no reason to refuse it.
     pub const fn new(kind: TrackerKind) -> Self {
         Self {
             kind,
             rise: 1,
             fall: 1,
+            up_delay: Duration::ZERO,
+            down_delay: Duration::ZERO,
+            hold: Duration::ZERO,
+            initial: Verdict::UP,
+        }
+    }
+}
+
+/// How a tracked thing is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// Whether it is well.
+    pub well: bool,
+    /// The number that it says, where it says one. Then it is that which counts: it is multiplied by
+    /// the weight of whoever follows, and without a weight all but 0 means fault.
+    pub value: Option<i64>,
+}
+
+impl Verdict {
+    /// Well.
+    pub const UP: Self = Self::of(true);
+    /// Not well.
+    pub const DOWN: Self = Self::of(false);
+
+    /// Of a thing that says no number.
+    pub const fn of(well: bool) -> Self {
+        Self { well, value: None }
+    }
+
+    /// Of a thing that says a number, which it could not if it were not well.
+    pub const fn saying(value: i64) -> Self {
+        Self {
+            well: true,
+            value: Some(value),
         }
     }
 }
@@ -424,8 +469,6 @@ pub enum TrackerKind {
         /// What is probed and how, in words that change whenever the definition does: a reload
         /// keeps the verdict of a tracker whose definition stays.
         definition: Arc<str>,
-        /// The time between two results, for the record in the snapshot.
-        interval: Duration,
     },
 }
 

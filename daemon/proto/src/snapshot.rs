@@ -91,6 +91,23 @@ pub struct PriorityStatus {
     pub effective: Priority,
     /// What makes the difference: `httpd -20`.
     pub because: Vec<String>,
+    /// The trackers that the router follows, in the order of the configuration.
+    #[serde(default)]
+    pub tracks: Vec<TrackStatus>,
+}
+
+/// What a tracker does to a router that follows it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TrackStatus {
+    /// Its name.
+    pub tracker: Arc<str>,
+    /// Its weight; `null` if down means fault.
+    pub weight: Option<i16>,
+    /// What it adds to the priority.
+    pub contribution: i16,
+    /// Why it puts the router in fault, if it does.
+    pub fault: Option<String>,
 }
 
 /// Another router that was heard.
@@ -228,13 +245,23 @@ pub struct Counters {
 }
 
 /// One tracker.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackerStatus {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// Whether the thing is well; `null` before the first result.
+    /// The verdict, whether the thing is well; `null` before the first one.
     pub well: Option<bool>,
+    /// The number that it says, where it says one.
+    #[serde(default)]
+    pub value: Option<i64>,
+    /// For how many seconds the verdict has been such.
+    #[serde(default)]
+    pub age: Option<f64>,
+    /// In how many seconds the verdict is another one unless that is found to be wrong; `null` if
+    /// nothing speaks against it.
+    #[serde(default)]
+    pub changes_in: Option<f64>,
     /// What it said last.
     pub detail: Arc<str>,
     /// How many results there were.

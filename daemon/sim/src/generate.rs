@@ -14,8 +14,8 @@ use vrrp_proto::{Family, Version};
 
 use crate::scenario::{
     Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HmacConfig, HostSpec, Make,
-    Meaning, Meddling, PeerConfig, Place, RouterConfig, Scenario, Source, Step, TrackerConfig,
-    UnicastConfig,
+    Meaning, Meddling, PatienceConfig, PeerConfig, Place, RouterConfig, Scenario, Source, Step,
+    TrackerConfig, UnicastConfig,
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
@@ -43,6 +43,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.virtual_macs(&services, &mut hosts, &mut steps);
     choices.ways(&services, &mut hosts, &mut foreign, &mut steps);
     choices.removals(&mut steps);
+    choices.patience(&mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -495,6 +496,28 @@ impl Choices<'_> {
                     router.preempt_delay = delays.preempt;
                     router.startup_delay = delays.startup;
                     router.announce = delays.announce;
+                }
+            }
+        }
+    }
+
+    /// Makes some trackers slow to judge, and some change that when they are reloaded.
+    fn patience(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
+        for mut configs in configs_of_each(hosts, steps) {
+            for name in ["t0", "t1", "link"] {
+                let mut patience = None;
+                for (n, config) in configs.iter_mut().enumerate() {
+                    if self.percent(if n == 0 { 40 } else { 15 }) {
+                        patience = Some(PatienceConfig {
+                            hold: self.pick(&[0, 0, 200, 1_000, 3_000]),
+                            up_delay: self.pick(&[0, 0, 1, 500, 2_000]),
+                            down_delay: self.pick(&[0, 0, 1, 500, 2_000]),
+                            doubts: self.percent(20),
+                        });
+                    }
+                    if let Some(patience) = patience {
+                        config.patience.insert(name.to_owned(), patience);
+                    }
                 }
             }
         }

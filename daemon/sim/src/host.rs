@@ -19,7 +19,7 @@ use vrrp_linux::device::{self, DeviceChange};
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
 use vrrp_linux::routing;
-use vrrp_proto::params::NodeParams;
+use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
     Announcement, Cause, Desired, DesiredDevice, DesiredRouting, Engine, Family, Input, Instant,
@@ -721,7 +721,7 @@ impl Process {
                     let name = tracker.clone();
                     let input = Input::Probe {
                         tracker: &name,
-                        well,
+                        result: Verdict::of(well),
                         detail: "".into(),
                     };
                     self.feed(now, input, Fed::Probe { tracker, well }, records);
@@ -876,6 +876,7 @@ impl Process {
             // It may be another one of that name, which the engine says so too.
             Obstacle::InterfaceMissing(_)
             | Obstacle::TrackerDown(_)
+            | Obstacle::TrackerValue { .. }
             | Obstacle::CannotRefuse(_) => true,
             Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
             Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),

@@ -12,7 +12,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
     AddressOptions, Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams,
-    NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, VirtualMac,
+    NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, Verdict,
+    VirtualMac,
 };
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
 use vrrp_proto::wire::hmac::{Key, KeyId};
@@ -75,6 +76,23 @@ pub struct Config {
     pub routers: BTreeMap<String, RouterConfig>,
     /// Its trackers, by name.
     pub trackers: BTreeMap<String, TrackerConfig>,
+    /// How slow some of them are to judge, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub patience: BTreeMap<String, PatienceConfig>,
+}
+
+/// How slow a tracker is to judge, in milliseconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PatienceConfig {
+    /// The least time between two changes of its verdict.
+    pub hold: u32,
+    /// For how long it has to be well.
+    pub up_delay: u32,
+    /// For how long it must not be well.
+    pub down_delay: u32,
+    /// Whether it is down before anything is known of it.
+    pub doubts: bool,
 }
 
 /// A virtual router in the configuration of a host.
@@ -903,8 +921,41 @@ impl Config {
             trackers: self
                 .trackers
                 .iter()
-                .map(|(name, tracker)| (name.as_str().into(), tracker.params()))
+                .map(|(name, tracker)| {
+                    let params = self.patience(name).of(tracker.params());
+                    (name.as_str().into(), params)
+                })
                 .collect(),
+        }
+    }
+}
+
+impl Config {
+    /// How slow a tracker is to judge.
+    pub(crate) fn patience(&self, tracker: &str) -> PatienceConfig {
+        self.patience.get(tracker).copied().unwrap_or_default()
+    }
+}
+
+impl PatienceConfig {
+    /// The least time between two changes of the verdict.
+    pub(crate) fn hold(self) -> Duration {
+        Duration::from_millis(self.hold.into())
+    }
+
+    /// For how long a thing that is known has to be well, or anything but that.
+    pub(crate) fn delay(self, well: bool) -> Duration {
+        let millis = if well { self.up_delay } else { self.down_delay };
+        Duration::from_millis(millis.into())
+    }
+
+    fn of(self, params: TrackerParams) -> TrackerParams {
+        TrackerParams {
+            hold: self.hold(),
+            up_delay: self.delay(true),
+            down_delay: self.delay(false),
+            initial: Verdict::of(!self.doubts),
+            ..params
         }
     }
 }
@@ -913,20 +964,15 @@ impl TrackerConfig {
     fn params(self) -> TrackerParams {
         match self {
             Self::Probe { rise, fall } => TrackerParams {
-                kind: TrackerKind::Probe {
-                    definition: "".into(),
-                    interval: Duration::from_secs(1),
-                },
                 rise,
                 fall,
+                ..TrackerParams::new(TrackerKind::Probe {
+                    definition: "".into(),
+                })
             },
-            Self::Interface { segment } => TrackerParams {
-                kind: TrackerKind::Interface {
-                    name: interface_name(segment).into(),
-                },
-                rise: 1,
-                fall: 1,
-            },
+            Self::Interface { segment } => TrackerParams::new(TrackerKind::Interface {
+                name: interface_name(segment).into(),
+            }),
         }
     }
 }

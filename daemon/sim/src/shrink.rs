@@ -116,6 +116,7 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
             add(&|s| router(s, &|r| r.unicast = None));
             add(&|s| router(s, &|r| r.hmac = None));
         }
+        add(&|s| s.hosts[index].config.patience.clear());
         for name in host.config.trackers.keys() {
             add(&|s| {
                 s.hosts[index]

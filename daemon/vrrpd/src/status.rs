@@ -89,7 +89,7 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     }
     if !snapshot.trackers.is_empty() {
         let mut rows =
-            vec![["TRACKER", "VERDICT", "RESULTS", "FAILURES", "LAST"].map(String::from)];
+            vec![["TRACKER", "VERDICT", "FOR", "RESULTS", "FAILURES", "LAST"].map(String::from)];
         rows.extend(snapshot.trackers.iter().map(tracker_row));
         text.push('\n');
         text.push_str(&table(&rows));
@@ -126,15 +126,21 @@ fn row(instance: &RouterStatus) -> [String; 8] {
     ]
 }
 
-fn tracker_row(tracker: &TrackerStatus) -> [String; 5] {
-    let verdict = match tracker.well {
-        None => "not yet",
-        Some(true) => "well",
-        Some(false) => "down",
+fn tracker_row(tracker: &TrackerStatus) -> [String; 6] {
+    let words = |well| if well { "well" } else { "down" };
+    let verdict = match (tracker.well, tracker.changes_in) {
+        (None, _) => "not yet".to_owned(),
+        (Some(well), None) => words(well).to_owned(),
+        // Another number may be what it changes to.
+        (Some(true), Some(span)) if tracker.value.is_some() => {
+            format!("well, new in {}", wait(span))
+        }
+        (Some(well), Some(span)) => format!("{}, {} in {}", words(well), words(!well), wait(span)),
     };
     [
         tracker.name.to_string(),
-        verdict.to_owned(),
+        verdict,
+        tracker.age.map_or_else(|| "-".to_owned(), age),
         tracker.results.to_string(),
         tracker.failures.to_string(),
         tracker.detail.to_string(),
@@ -231,6 +237,11 @@ fn notes(instance: &RouterStatus, text: &mut String) {
             let _ = writeln!(text, "  {} (heard {age} ago): {drift}", other.address);
         }
     }
+}
+
+/// As [`age`] for what is to come: never 0 before it has come.
+fn wait(seconds: f64) -> String {
+    age(seconds.ceil())
 }
 
 /// `5 s`, `3 min`, `2 h`, `4 d`: one unit says enough.

@@ -4,6 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use vrrp_proto::params::{TrackerKind, TrackerParams};
 
+use super::{default, lasting};
+use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
 use crate::value::InterfaceName;
@@ -14,15 +16,35 @@ use crate::value::InterfaceName;
 pub(crate) struct TrackedInterface {
     /// The name of the interface, 1 to 15 bytes. It need not exist yet.
     name: Given<InterfaceName>,
+    /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
+    /// Default: 0.
+    #[serde(default = "default::none")]
+    up_delay: Given<Span>,
+    /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
+    #[serde(default = "default::none")]
+    down_delay: Given<Span>,
+    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
+    /// counts then. Default: 0.
+    #[serde(default = "default::none")]
+    hold: Given<Span>,
 }
 
 impl TrackedInterface {
     /// What the engine is told of it. `None` if what is wrong has been reported.
     pub(super) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<TrackerParams> {
         const EXAMPLE: &str = r#""name": "eth2""#;
-        let name = self.name.required(&path.key("name"), EXAMPLE, findings)?;
-        Some(TrackerParams::new(TrackerKind::Interface {
-            name: name.0.clone(),
-        }))
+        let name = self.name.required(&path.key("name"), EXAMPLE, findings);
+        let up_delay = lasting(&path.key("upDelay"), &self.up_delay, findings);
+        let down_delay = lasting(&path.key("downDelay"), &self.down_delay, findings);
+        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let kind = TrackerKind::Interface {
+            name: name?.0.clone(),
+        };
+        Some(TrackerParams {
+            up_delay: up_delay?,
+            down_delay: down_delay?,
+            hold: hold?,
+            ..TrackerParams::new(kind)
+        })
     }
 }

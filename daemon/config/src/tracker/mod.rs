@@ -1,7 +1,9 @@
 //! Trackers in the configuration: what is watched, and who follows it. Each kind has a module of its
 //! own, with its words and with what they mean to the daemon.
 
+mod file;
 mod interface;
+mod process;
 mod script;
 
 use core::fmt;
@@ -11,11 +13,15 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use vrrp_proto::params::{Effect, Track, TrackerKind, TrackerParams};
+use vrrp_proto::params::{Effect, Track, TrackerKind, TrackerParams, Verdict};
 
+pub use self::file::NumberFile;
+pub use self::process::{Process, Which};
 pub use self::script::Script;
 
+use self::file::TrackedFile;
 use self::interface::TrackedInterface;
+use self::process::TrackedProcess;
 use self::script::TrackedScript;
 use crate::duration::Span;
 use crate::given::Given;
@@ -36,6 +42,10 @@ pub(crate) enum Tracker {
     Script(TrackedScript),
     /// A network interface; up and with a carrier means well.
     Interface(TrackedInterface),
+    /// A whole number in a file, which is multiplied by the weight.
+    File(TrackedFile),
+    /// Processes of this host; as many as there have to be mean well.
+    Process(TrackedProcess),
 }
 
 /// What the daemon itself has to look at: a tracker that the kernel's news of interfaces say nothing
@@ -45,16 +55,13 @@ pub(crate) enum Tracker {
 pub enum Probe {
     /// A program that is run again and again.
     Script(Script),
+    /// A file that holds a number.
+    File(NumberFile),
+    /// Processes of this host.
+    Process(Process),
 }
 
 impl Probe {
-    /// The time between two results, where they come in a rhythm.
-    const fn interval(&self) -> Duration {
-        match self {
-            Self::Script(script) => script.interval,
-        }
-    }
-
     /// The definition in words that are equal exactly if the definitions are.
     fn canonical(&self) -> String {
         // Strings and numbers alone: there is nothing that JSON has no words for.
@@ -65,7 +72,6 @@ impl Probe {
     fn kind(&self) -> TrackerKind {
         TrackerKind::Probe {
             definition: self.canonical().into(),
-            interval: self.interval(),
         }
     }
 }
@@ -81,6 +87,14 @@ impl Tracker {
         match self {
             Self::Script(script) => {
                 let (params, probe) = script.lower(&path.key("script"), findings)?;
+                Some((params, Some(probe)))
+            }
+            Self::File(file) => {
+                let (params, probe) = file.lower(&path.key("file"), findings)?;
+                Some((params, Some(probe)))
+            }
+            Self::Process(process) => {
+                let (params, probe) = process.lower(&path.key("process"), findings)?;
                 Some((params, Some(probe)))
             }
             Self::Interface(interface) => {
@@ -187,21 +201,69 @@ impl JsonSchema for Follow {
 
 /// How long something may take, or the time between two looks at it.
 fn looking_time(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
-    let span = span.value()?;
     let (least, most) = LOOKING_TIME;
+    within(least, most, path, span, findings)
+}
+
+/// How long something has to last.
+fn lasting(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
+    let (_, most) = LOOKING_TIME;
+    within(Span(Duration::ZERO), most, path, span, findings)
+}
+
+fn within(
+    least: Span,
+    most: Span,
+    path: &Path,
+    span: &Given<Span>,
+    findings: &mut Findings,
+) -> Option<Duration> {
+    let span = span.value()?;
     if (least..=most).contains(span) {
         return Some(span.0);
     }
+    let least = match least.0 {
+        Duration::ZERO => "0".to_owned(),
+        _ => least.to_string(),
+    };
     findings.add(path, format!("must be {least} to 24h"));
     None
 }
 
+/// What a tracker counts as before its first result.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+#[schemars(inline)]
+pub(crate) enum Assumed {
+    Up,
+    Down,
+}
+
+impl Assumed {
+    const fn verdict(self) -> Verdict {
+        match self {
+            Self::Up => Verdict::UP,
+            Self::Down => Verdict::DOWN,
+        }
+    }
+}
+
 /// The defaults that several kinds share.
 mod default {
-    use super::{Count, Given, Span, Whole};
+    use core::time::Duration;
+
+    use super::{Assumed, Count, Given, Span, Whole};
 
     pub(super) const fn interval() -> Given<Span> {
         Given::Value(Span::SECOND)
+    }
+
+    pub(super) const fn none() -> Given<Span> {
+        Given::Value(Span(Duration::ZERO))
+    }
+
+    pub(super) const fn up() -> Given<Assumed> {
+        Given::Value(Assumed::Up)
     }
 
     pub(super) const fn once() -> Given<Whole<Count>> {

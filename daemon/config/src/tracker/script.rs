@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
-use super::{Probe, default, looking_time};
+use super::{Assumed, Probe, default, lasting, looking_time};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::lower::all;
@@ -34,6 +34,14 @@ pub(crate) struct TrackedScript {
     /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     fall: Given<Whole<Count>>,
+    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
+    /// counts then. Default: 0.
+    #[serde(default = "default::none")]
+    hold: Given<Span>,
+    /// What it counts as before the first result: `up`, because what has not been looked at is no
+    /// reason to refuse it, or `down`. Default: `up`.
+    #[serde(default = "default::up")]
+    initial: Given<Assumed>,
     /// The user to run it as, when the daemon was started as root. Default: the daemon's user.
     #[serde(default)]
     user: Given<String>,
@@ -70,6 +78,7 @@ impl TrackedScript {
         };
         let user = user(&path.key("user"), &self.user, findings);
         let (rise, fall) = (self.rise.value(), self.fall.value());
+        let hold = lasting(&path.key("hold"), &self.hold, findings);
 
         let probe = Probe::Script(Script {
             command: command?,
@@ -80,6 +89,8 @@ impl TrackedScript {
         let params = TrackerParams {
             rise: rise?.0.0,
             fall: fall?.0.0,
+            hold: hold?,
+            initial: self.initial.value()?.verdict(),
             ..TrackerParams::new(probe.kind())
         };
         Some((params, probe))

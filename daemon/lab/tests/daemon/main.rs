@@ -103,7 +103,10 @@ fn main() -> ExitCode {
                 a_weight_lowers_the_advertised_priority,
                 a_script_that_hangs_is_killed_with_its_children_and_never_runs_twice,
                 scripts_never_delay_an_advertisement,
-                a_watched_interface_without_carrier_is_a_fault;
+                a_watched_interface_without_carrier_is_a_fault,
+                a_watched_interface_that_flickers_is_down_until_it_has_come_to_rest,
+                a_number_in_a_file_moves_the_priority_or_is_a_fault,
+                a_process_that_ends_is_a_fault_until_there_is_another;
             packets:
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,

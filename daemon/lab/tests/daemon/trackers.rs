@@ -1,5 +1,7 @@
 //! Check scripts and watched interfaces.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
@@ -160,6 +162,112 @@ pub(crate) fn a_watched_interface_without_carrier_is_a_fault() -> Outcome {
     cable.plug()?;
     a.wait_for("VI_1", Fault, Backup, plugged, SOON)?;
     a.wait_for("VI_1", Backup, Master, plugged, SOON)?;
+    Ok(())
+}
+
+pub(crate) fn a_watched_interface_that_flickers_is_down_until_it_has_come_to_rest() -> Outcome {
+    let pair = Pair::new()?;
+    let inner = vrrp_lab::Segment::new("inner")?;
+    let cable = inner.attach(&pair.a.host, "ens37", "192.168.198.11/24")?;
+    let delay = Duration::from_secs(1);
+    let whole = tracked(
+        json!({ "inside": { "interface": { "name": "ens37", "upDelay": delay.as_secs() } } }),
+        json!({ "VI_1": with(instance(HIGH), json!({ "track": ["inside"] })) }),
+    );
+    let (a, b) = pair.start_with(&whole, &only(instance(LOW)))?;
+    let pulled = Moment::now();
+    cable.pull()?;
+    a.wait_for("VI_1", Master, Fault, pulled, SOON)?;
+    b.wait_for("VI_1", Backup, Master, pulled, SOON)?;
+    for _ in 0..3 {
+        cable.plug()?;
+        cable.pull()?;
+    }
+    let plugged = Moment::now();
+    cable.plug()?;
+    let back = a.wait_for("VI_1", Fault, Backup, pulled, SOON)?;
+    assert!(back.at.since(plugged) >= delay, "{}", back.text);
+    a.wait_for("VI_1", Backup, Master, plugged, SOON)?;
+    Ok(())
+}
+
+pub(crate) fn a_number_in_a_file_moves_the_priority_or_is_a_fault() -> Outcome {
+    let pair = Pair::new()?;
+    // Neither the file nor its directory is there yet.
+    let file = "/run/site/load";
+    let whole = tracked(
+        json!({ "load": { "file": { "path": file } } }),
+        json!({ "VI_1": with(instance(HIGH), json!({ "track": [{ "tracker": "load", "weight": -3 }] })) }),
+    );
+    let (a, b) = pair.start_with(&whole, &only(instance(LOW)))?;
+    let priority_becomes = |from, priority| {
+        let is_it = move |advert: &crate::common::Advert| {
+            advert.source == pair.a.address && advert.priority == priority
+        };
+        pair.lan.advert(from, is_it)
+    };
+    let begun = Moment::now();
+    priority_becomes(begun, HIGH - 3)?;
+    let says = |number: &str| -> Result<Moment> {
+        let from = Moment::now();
+        pair.a.host.write(file, number, 0o644)?;
+        Ok(from)
+    };
+    priority_becomes(says("10\n")?, HIGH - 30)?;
+    priority_becomes(says("-5")?, HIGH + 15)?;
+    let status = a.status()?;
+    let tracker = &status.trackers[0];
+    assert_eq!((tracker.well, tracker.value), (Some(true), Some(-5)));
+    assert_eq!(status.instances[0].priority.tracks[0].contribution, 15);
+    // Replaced as a whole.
+    let from = Moment::now();
+    pair.a
+        .host
+        .shell("echo 1 >/run/new && mv /run/new /run/site/load")?;
+    priority_becomes(from, HIGH - 3)?;
+    let from = says("much")?;
+    let said = r#"tracker load is down: /run/site/load says "much", which is no whole number"#;
+    a.process()
+        .wait_for_line(|line| line.contains(said), SOON)?;
+    priority_becomes(from, HIGH - 3)?;
+    let from = says("85")?;
+    let line = a.wait_for("VI_1", Master, Fault, from, SOON)?.text;
+    let cause = ": tracker load says 85, which with weight -3 is below -253";
+    assert!(line.ends_with(cause), "{line}");
+    b.wait_for("VI_1", Backup, Master, from, SOON)?;
+    let from = says("0")?;
+    a.wait_for("VI_1", Fault, Backup, from, SOON)?;
+    a.wait_for("VI_1", Backup, Master, from, SOON)?;
+    Ok(())
+}
+
+pub(crate) fn a_process_that_ends_is_a_fault_until_there_is_another() -> Outcome {
+    let pair = Pair::new()?;
+    // No other host or test has a process that sleeps for so long.
+    let line = json!(["sleep", "86131.5"]);
+    let start = "sleep 86131.5 >/dev/null 2>&1 & echo $!";
+    let whole = tracked(
+        json!({ "service": { "process": { "commandLine": line, "interval": "50ms", "initial": "down" } } }),
+        json!({ "VI_1": with(instance(HIGH), json!({ "track": ["service"] })) }),
+    );
+    let first = pair.a.host.shell(start)?;
+    let (a, b) = pair.start_with(&whole, &only(instance(LOW)))?;
+    // The kernel tells of processes in the first network namespace alone, and this is none.
+    let told = "the kernel does not tell of processes here";
+    a.process()
+        .wait_for_line(|line| line.contains(told), SOON)?;
+    let killed = Moment::now();
+    pair.a.host.shell(&format!("kill {}", first.trim()))?;
+    let line = a.wait_for("VI_1", Master, Fault, killed, SOON)?.text;
+    assert!(line.ends_with(": tracker service is down"), "{line}");
+    b.wait_for("VI_1", Backup, Master, killed, SOON)?;
+    let detail = a.status()?.trackers[0].detail.to_string();
+    assert_eq!(detail, "no process is sleep 86131.5: there have to be 1");
+    let started = Moment::now();
+    let second = pair.a.host.shell(start)?;
+    a.wait_for("VI_1", Fault, Backup, started, SOON)?;
+    a.wait_for("VI_1", Backup, Master, started, SOON)?;
+    pair.a.host.shell(&format!("kill {}", second.trim()))?;
     Ok(())
 }
 

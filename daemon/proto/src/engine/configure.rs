@@ -169,6 +169,7 @@ impl Engine {
         self.sources = BTreeMap::new();
         self.routed = BTreeMap::new();
         self.deadlines = Deadlines::new(self.slots.len());
+        self.verdicts = BTreeSet::new();
         self.wants_wall_clock = self
             .slots
             .iter()
@@ -182,6 +183,9 @@ impl Engine {
                 .remove(&name)
                 .and_then(|tracker| tracker.with_params(&params))
                 .unwrap_or_else(|| Tracker::new(params));
+            if let Some(at) = tracker.due() {
+                self.verdicts.insert((at, Arc::clone(&name)));
+            }
             self.trackers.insert(name, tracker);
         }
         for (id, slot) in self.slots.iter().enumerate() {

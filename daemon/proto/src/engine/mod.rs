@@ -16,7 +16,7 @@ mod routing;
 mod slot;
 
 use core::net::IpAddr;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use self::interfaces::Interfaces;
@@ -24,7 +24,7 @@ use self::slot::{Names, Seat, Slot};
 use crate::border::{Cause, DeviceState, Due, Input, Link, Obstacle, Output, Report, State};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
-use crate::params::TrackerKind;
+use crate::params::{TrackerKind, Verdict};
 use crate::routing::Routed;
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
@@ -48,6 +48,8 @@ pub struct Engine {
     /// Who depends on an interface, by its name.
     users: BTreeMap<Arc<str>, Users>,
     trackers: BTreeMap<Arc<str>, Tracker>,
+    /// The trackers whose verdict changes by itself, and when.
+    verdicts: BTreeSet<(Instant, Arc<str>)>,
     /// Which routers follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
     /// Whose a route or a rule is.
@@ -109,10 +111,10 @@ impl Engine {
             Input::Packet(packet) => self.handle_packet(now, &packet),
             Input::Probe {
                 tracker,
-                well,
+                result,
                 detail,
             } => {
-                self.handle_probe(now, tracker, well, detail);
+                self.handle_probe(now, tracker, result, detail);
             }
             Input::Resolved { name, addresses } => self.handle_resolved(name, addresses),
             Input::Refusal(obstacle) => {
@@ -151,8 +153,11 @@ impl Engine {
     /// When to come back with a [`Tick`](Input::Tick), and what is due then. May change with every
     /// [`handle`](Self::handle).
     pub fn poll_timeout(&self) -> Option<(Instant, Due)> {
-        let (_, id) = self.deadlines.first()?;
-        self.slots[id].router.deadline()
+        let router = self.deadlines.first();
+        let router = router.and_then(|(_, id)| self.slots[id].router.deadline());
+        let verdict = self.verdicts.first().map(|(at, _)| (*at, Due::Verdict));
+        let due = [router, verdict].into_iter().flatten();
+        due.min_by_key(|(at, _)| *at)
     }
 
     /// Whether a take-over is due. Then every packet that has arrived by `now` is to be handed in
@@ -214,13 +219,7 @@ impl Engine {
             trackers: self
                 .trackers
                 .iter()
-                .map(|(name, tracker)| TrackerStatus {
-                    name: Arc::clone(name),
-                    well: tracker.is_known().then(|| tracker.is_well()),
-                    detail: Arc::clone(&tracker.detail),
-                    results: tracker.results,
-                    failures: tracker.failures,
-                })
+                .map(|(name, tracker)| tracker_status(now, name, tracker))
                 .collect(),
             dropped: self.dropped,
             lost: 0,
@@ -228,6 +227,13 @@ impl Engine {
     }
 
     fn handle_tick(&mut self, now: Instant) {
+        // Before a router does what it would not do with another verdict.
+        while let Some((at, name)) = self.verdicts.first()
+            && *at <= now
+        {
+            let name = Arc::clone(name);
+            self.judge(now, &name, |tracker| tracker.settle(now));
+        }
         while let Some((at, id)) = self.deadlines.first()
             && at <= now
         {
@@ -348,29 +354,48 @@ impl Engine {
         }
     }
 
-    fn handle_probe(&mut self, now: Instant, name: &str, well: bool, detail: Arc<str>) {
-        let Some((name, _)) = self.trackers.get_key_value(name) else {
+    fn handle_probe(&mut self, now: Instant, name: &str, result: Verdict, detail: Arc<str>) {
+        let Some((name, tracker)) = self.trackers.get_key_value(name) else {
             return;
         };
-        let name = Arc::clone(name);
-        if let Some(tracker) = self.trackers.get_mut(&name)
-            && matches!(tracker.params.kind, TrackerKind::Probe { .. })
-            && tracker.handle_result(well, detail)
-        {
-            self.follow_verdict(now, &name);
+        if matches!(tracker.params.kind, TrackerKind::Probe { .. }) {
+            let name = Arc::clone(name);
+            self.judge(now, &name, |tracker| {
+                tracker.handle_result(now, result, detail)
+            });
         }
     }
 
-    /// Tells of a tracker's new verdict and lets those who follow it act on it.
-    fn follow_verdict(&mut self, now: Instant, name: &Arc<str>) {
-        let Some(tracker) = self.trackers.get(name) else {
+    /// Lets a tracker take something in, tells of its verdict if that is another one now, and lets
+    /// those who follow it act on it.
+    fn judge(
+        &mut self,
+        now: Instant,
+        name: &Arc<str>,
+        take: impl FnOnce(&mut Tracker) -> Option<Verdict>,
+    ) {
+        let Some(tracker) = self.trackers.get_mut(name) else {
             return;
         };
-        self.outputs.push_back(Output::Report(Report::Verdict {
-            tracker: Arc::clone(name),
-            well: tracker.is_well(),
-            detail: Arc::clone(&tracker.detail),
-        }));
+        let due = tracker.due();
+        let former = take(tracker);
+        if tracker.due() != due {
+            if let Some(at) = due {
+                self.verdicts.remove(&(at, Arc::clone(name)));
+            }
+            if let Some(at) = tracker.due() {
+                self.verdicts.insert((at, Arc::clone(name)));
+            }
+        }
+        let Some(former) = former else { return };
+        let Verdict { well, .. } = tracker.verdict();
+        if well != former.well {
+            self.outputs.push_back(Output::Report(Report::Verdict {
+                tracker: Arc::clone(name),
+                well,
+                detail: Arc::clone(&tracker.detail),
+            }));
+        }
         for id in self.followers.get(name).cloned().unwrap_or_default() {
             self.refresh_router(now, id);
         }
@@ -392,7 +417,7 @@ impl Engine {
 
     /// Gives a tracker that watches an interface the present state of that.
     fn refresh_tracker(&mut self, now: Instant, name: &Arc<str>) {
-        let Some(tracker) = self.trackers.get_mut(name) else {
+        let Some(tracker) = self.trackers.get(name) else {
             return;
         };
         let TrackerKind::Interface { name: interface } = &tracker.params.kind else {
@@ -402,9 +427,9 @@ impl Engine {
             Ok(_) => (true, format!("interface {interface} is up")),
             Err(obstacle) => (false, obstacle.to_string()),
         };
-        if tracker.observe(well, detail.into()) {
-            self.follow_verdict(now, name);
-        }
+        self.judge(now, name, |tracker| {
+            tracker.observe(now, well, detail.into())
+        });
     }
 
     /// Works out anew where a router runs, what its priority is, and whether it can serve.
@@ -522,8 +547,7 @@ impl Engine {
         // Who cannot do what it must is no master: another one can perhaps.
         let refuses = !slot.params.accepts();
         let cannot_refuse = self.cannot_refuse.clone().filter(|_| refuses);
-        let obstacle = fault.map(Obstacle::TrackerDown);
-        let obstacle = obstacle.or_else(|| cannot_refuse.map(Obstacle::CannotRefuse));
+        let obstacle = fault.or_else(|| cannot_refuse.map(Obstacle::CannotRefuse));
         (Some(place), obstacle)
     }
 
@@ -597,6 +621,21 @@ impl Engine {
                 }
             }
         }
+    }
+}
+
+fn tracker_status(now: Instant, name: &Arc<str>, tracker: &Tracker) -> TrackerStatus {
+    let Verdict { well, value } = tracker.verdict();
+    let in_seconds = |at: Instant| at.since(now).as_secs_f64();
+    TrackerStatus {
+        name: Arc::clone(name),
+        well: tracker.is_known().then_some(well),
+        value: value.filter(|_| tracker.is_known()),
+        age: tracker.since().map(|at| now.since(at).as_secs_f64()),
+        changes_in: tracker.due().map(in_seconds),
+        detail: Arc::clone(&tracker.detail),
+        results: tracker.results,
+        failures: tracker.failures,
     }
 }
 

@@ -14,8 +14,8 @@ use crate::replay::{Heard, Sender, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
-    Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TransitionStatus,
-    UnicastPeerStatus, UnicastStatus,
+    Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TrackStatus,
+    TransitionStatus, UnicastPeerStatus, UnicastStatus,
 };
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
@@ -571,11 +571,7 @@ impl Slot {
             state: self.router.state(),
             state_age: last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64()),
             cause: self.cause(now),
-            priority: PriorityStatus {
-                configured: self.params.priority,
-                effective: self.priority(),
-                because: self.because(trackers),
-            },
+            priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),
             source_ipv6: self.source(Family::V4).and(self.source(Family::V6)),
@@ -641,25 +637,41 @@ impl Slot {
             .map_or_else(|| "not started".into(), Remembered::text)
     }
 
-    /// What its trackers contribute to its priority, in words.
-    fn because(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Vec<String> {
-        let contribution = |track: &crate::params::Track| match track.effect {
-            Effect::Fault => 0,
-            Effect::Weight(weight) => {
-                let well = trackers.get(&track.tracker).is_none_or(Tracker::is_well);
-                track::contribution(weight, well)
-            }
-        };
-        if self.params.priority.is_owner() {
-            return Vec::new();
-        }
-        self.params
-            .tracks
-            .iter()
-            .map(|track| (&track.tracker, contribution(track)))
-            .filter(|(_, points)| *points != 0)
-            .map(|(tracker, points)| format!("{tracker} {points:+}"))
+    /// What its trackers do to it.
+    fn tracks(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Vec<TrackStatus> {
+        let is_owner = self.params.priority.is_owner();
+        let tracks = self.params.tracks.iter();
+        tracks
+            .map(|track| {
+                let contribution = track::contribution(track, trackers);
+                TrackStatus {
+                    tracker: Arc::clone(&track.tracker),
+                    weight: match track.effect {
+                        Effect::Fault => None,
+                        Effect::Weight(weight) => Some(weight),
+                    },
+                    contribution: match contribution {
+                        Ok(points) if !is_owner => points,
+                        Ok(_) | Err(_) => 0,
+                    },
+                    fault: contribution.err().map(|obstacle| obstacle.to_string()),
+                }
+            })
             .collect()
+    }
+
+    /// Its priority, and where that comes from.
+    fn priority_status(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> PriorityStatus {
+        let tracks = self.tracks(trackers);
+        let because = tracks.iter().filter(|track| track.contribution != 0);
+        PriorityStatus {
+            configured: self.params.priority,
+            effective: self.priority(),
+            because: because
+                .map(|track| format!("{} {:+}", track.tracker, track.contribution))
+                .collect(),
+            tracks,
+        }
     }
 }
 

@@ -26,7 +26,9 @@ use crate::foreign::{has_link_local, says};
 use crate::hearing::{Numbers, Unheard, is_deaf, judge};
 use crate::host::{Datagram, Fed, Host, News, Record, Says, Turn, read};
 use crate::laws::{Broken, Law};
-use crate::scenario::{Behind, Config, RouterConfig, TrackerConfig, interface_name};
+use crate::scenario::{
+    Behind, Config, PatienceConfig, RouterConfig, TrackerConfig, interface_name,
+};
 use crate::world::SEGMENTS;
 
 /// The least time between two answers: the shortest interval of the protocol.
@@ -65,8 +67,47 @@ struct Judged<'p> {
 #[derive(Clone, Copy, Debug)]
 struct Tracked {
     config: TrackerConfig,
+    patience: PatienceConfig,
     well: bool,
+    /// Whether that is more than an assumption.
+    known: bool,
+    changed_at: Option<Instant>,
+    /// Since when results say the contrary.
+    contradicted: Option<Instant>,
     streak: u32,
+}
+
+impl Tracked {
+    /// What the results say.
+    const fn says(&self) -> bool {
+        self.well != self.contradicted.is_some()
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let delayed = self.contradicted.map(|since| match self.known {
+            true => since + self.patience.delay(!self.well),
+            false => since,
+        });
+        let held = self.changed_at.map(|at| at + self.patience.hold());
+        delayed.map(|at| held.map_or(at, |held| at.max(held)))
+    }
+
+    /// Enough results say that it is so.
+    fn take(&mut self, now: Instant, well: bool) {
+        if well == self.well {
+            (self.contradicted, self.known) = (None, true);
+        } else if self.contradicted.is_none() {
+            self.contradicted = Some(now);
+            self.settle(now);
+        }
+    }
+
+    fn settle(&mut self, now: Instant) {
+        if self.due().is_some_and(|due| due <= now) {
+            (self.well, self.contradicted, self.known) = (!self.well, None, true);
+            self.changed_at = Some(now);
+        }
+    }
 }
 
 impl Witness {
@@ -175,7 +216,7 @@ impl Witness {
                     .retain(|name, _| config.routers.contains_key(name));
             }
             Fed::Probe { tracker, well } => {
-                self.count_result(tracker, *well);
+                self.count_result(now, tracker, *well);
                 self.follow(now, record, awake)?;
             }
             Fed::News(news) => {
@@ -184,7 +225,7 @@ impl Witness {
                     News::LinkRemoved(index) => drop(self.links.remove(index)),
                     News::AddressAdded | News::AddressRemoved | News::Routing => {}
                 }
-                self.look_at_interfaces();
+                self.look_at_interfaces(now);
                 self.follow(now, record, awake)?;
             }
             Fed::Refusal { able } => {
@@ -354,7 +395,7 @@ impl Witness {
             }
             router.hear(now, arrived.min(now), packet, &says, priority)
         });
-        compare(&name, foretold.as_ref(), record)?;
+        compare(&name, foretold.as_ref(), record, |_| true)?;
         let announces = foretold.is_none()
             && self
                 .routers
@@ -386,6 +427,10 @@ impl Witness {
 
     /// What is due is foretold, and what is not due does not happen.
     fn watch_tick(&mut self, now: Instant, record: &Record) -> Result<(), Broken> {
+        let judged = self.watch_verdicts(now, record)?;
+        let by_verdict = |transition: &Transition| {
+            judged.contains(&*transition.router) && is_circumstance(transition)
+        };
         let names: Vec<String> = self.routers.keys().cloned().collect();
         for name in names {
             let priority = self.priority(&self.routers[&name].config);
@@ -393,7 +438,7 @@ impl Witness {
                 .routers
                 .get_mut(&name)
                 .and_then(|router| router.tick(now, priority));
-            compare(&name, foretold.as_ref(), record)?;
+            compare(&name, foretold.as_ref(), record, |t| !by_verdict(t))?;
             let announces = match &foretold {
                 Some(foretold) => foretold.to == State::Master,
                 None => self
@@ -401,9 +446,39 @@ impl Witness {
                     .get_mut(&name)
                     .is_some_and(|router| router.announces_by_time(now)),
             };
-            self.compare_announcement(&name, announces, record)?;
+            // Who recovers as the owner announces, too.
+            if !transitions(record).any(|t| *t.router == *name && by_verdict(t)) {
+                self.compare_announcement(&name, announces, record)?;
+            }
         }
         Ok(())
+    }
+
+    /// Verdicts that are due come first. Gives the routers that they concern.
+    fn watch_verdicts(
+        &mut self,
+        now: Instant,
+        record: &Record,
+    ) -> Result<BTreeSet<String>, Broken> {
+        let is_due = |name: &str| {
+            let due = self.trackers.get(name).and_then(Tracked::due);
+            due.is_some_and(|due| due <= now)
+        };
+        let judged: BTreeSet<String> = self
+            .routers
+            .iter()
+            .filter(|(_, router)| router.config.tracks.iter().any(|(name, _)| is_due(name)))
+            .map(|(name, _)| name.clone())
+            .collect();
+        let concerns = |transition: &Transition| judged.contains(&*transition.router);
+        self.follow(now, record, |t| concerns(t) && overslept(t))?;
+        for tracker in self.trackers.values_mut() {
+            tracker.settle(now);
+        }
+        self.follow(now, record, |t| {
+            concerns(t) && is_circumstance(t) && !overslept(t)
+        })?;
+        Ok(judged)
     }
 
     /// Whether it announces all of its addresses, wherever they can be and as often as it is to, or
@@ -469,6 +544,7 @@ impl Witness {
         for (name, router) in &self.routers {
             let same_trackers = router.config.tracks.iter().all(|(tracker, _)| {
                 self.config.trackers.get(tracker) == config.trackers.get(tracker)
+                    && self.config.patience(tracker) == config.patience(tracker)
             });
             let unconcerned = config.routers.get(name) == Some(&router.config)
                 && same_trackers
@@ -508,25 +584,32 @@ impl Witness {
     fn reconfigure(&mut self, now: Instant, config: &Config) {
         let known = std::mem::take(&mut self.trackers);
         for (name, tracker) in &config.trackers {
-            let kept = known
-                .get(name)
-                .filter(|known| match (known.config, *tracker) {
+            let patience = config.patience(name);
+            let kept = known.get(name).filter(|known| {
+                let same = match (known.config, *tracker) {
                     (TrackerConfig::Probe { .. }, TrackerConfig::Probe { .. }) => true,
                     (old, new) => old == new,
-                });
+                };
+                same && (known.known || known.patience.doubts == patience.doubts)
+            });
             let fresh = Tracked {
                 config: *tracker,
-                well: true,
+                patience,
+                well: !patience.doubts,
+                known: false,
+                changed_at: None,
+                contradicted: None,
                 streak: 0,
             };
             let tracked = kept.map_or(fresh, |kept| Tracked {
                 config: *tracker,
+                patience,
                 ..*kept
             });
             self.trackers.insert(name.clone(), tracked);
         }
         self.config = config.clone();
-        self.look_at_interfaces();
+        self.look_at_interfaces(now);
         for (name, new) in &config.routers {
             let before = self.routers.get(name).map_or(new, |router| &router.config);
             let before = self.priority(before);
@@ -546,30 +629,30 @@ impl Witness {
         }
     }
 
-    fn count_result(&mut self, name: &str, well: bool) {
+    fn count_result(&mut self, now: Instant, name: &str, well: bool) {
         let Some(tracker) = self.trackers.get_mut(name) else {
             return;
         };
         let TrackerConfig::Probe { rise, fall } = tracker.config else {
             return;
         };
-        if well == tracker.well {
+        let agrees = well == tracker.says();
+        tracker.streak = if agrees { 0 } else { tracker.streak + 1 };
+        if agrees || tracker.streak >= if well { rise } else { fall } {
             tracker.streak = 0;
-            return;
-        }
-        tracker.streak += 1;
-        if tracker.streak >= if well { rise } else { fall } {
-            tracker.streak = 0;
-            tracker.well = well;
+            tracker.take(now, well);
         }
     }
 
-    fn look_at_interfaces(&mut self) {
+    fn look_at_interfaces(&mut self, now: Instant) {
         for tracker in self.trackers.values_mut() {
             if let TrackerConfig::Interface { segment } = tracker.config {
                 let name = interface_name(segment);
                 let well = |link: &Link| *link.name == *name && link.up && link.carrier;
-                tracker.well = self.links.values().any(well);
+                let well = self.links.values().any(well);
+                if well != tracker.says() || !tracker.known {
+                    tracker.take(now, well);
+                }
             }
         }
     }
@@ -919,6 +1002,16 @@ impl Witness {
         {
             return Err(Law::Deadline.broken("due again at once: a busy loop"));
         }
+        for (name, tracker) in &self.trackers {
+            let asked = record.deadline_after;
+            if let Some(due) = tracker.due()
+                && asked.is_none_or(|deadline| deadline > due)
+            {
+                return Err(Law::Deadline.broken(format!(
+                    "the verdict of {name} is due at {due:?}, and it asks for {asked:?}"
+                )));
+            }
+        }
         for (name, router) in &self.routers {
             let latest = match &router.phase {
                 Phase::Init | Phase::Fault => continue,
@@ -1014,6 +1107,11 @@ const fn is_about_own_address(cause: &Cause) -> bool {
     )
 }
 
+/// Whether a transition is one for which the host's circumstances can be the reason.
+const fn is_circumstance(transition: &Transition) -> bool {
+    overslept(transition) || matches!(transition.cause, Cause::Unable(_) | Cause::Recovered(_))
+}
+
 const fn overslept(transition: &Transition) -> bool {
     matches!(transition.cause, Cause::Overslept { .. })
 }
@@ -1045,8 +1143,14 @@ fn is_nothing(record: &Record) -> Result<(), Broken> {
     }
 }
 
-fn compare(name: &str, foretold: Option<&Foretold>, record: &Record) -> Result<(), Broken> {
-    let mut seen = transitions(record).filter(|transition| *transition.router == *name);
+/// What a router does is what was foretold, as far as transitions like `which` are concerned.
+fn compare(
+    name: &str,
+    foretold: Option<&Foretold>,
+    record: &Record,
+    which: impl Fn(&Transition) -> bool,
+) -> Result<(), Broken> {
+    let mut seen = transitions(record).filter(|t| *t.router == *name && which(t));
     match (foretold, seen.next(), seen.next()) {
         (None, None, None) => Ok(()),
         (Some(foretold), Some(seen), None)

@@ -18,7 +18,7 @@ use crate::host::Host;
 use crate::laws::{Broken, Law};
 use crate::network::Station;
 use crate::scenario::{
-    Action, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
+    Action, Config, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
 };
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
@@ -710,17 +710,18 @@ pub(super) fn dialect(config: &RouterConfig) -> String {
 }
 
 /// How long each virtual router takes at most: a backup that has just begun to listen waits for
-/// three intervals and its skew, which is no more than one, and for its delays, and from then on the
-/// first word of the new master is heard at once. Clocks may be slow.
+/// three intervals and its skew, which is no more than one, and for its delays, and its trackers may be
+/// slow to judge; from then on the first word of the new master is heard at once. Clocks may be slow.
 pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
     let mut bounds = BTreeMap::new();
     let mut dialects: BTreeMap<(u8, u8), BTreeSet<String>> = BTreeMap::new();
     let mut families: BTreeMap<(u8, u8), BTreeSet<Vec<Family>>> = BTreeMap::new();
+    let patience = patience(scenario);
     for router in configured(scenario) {
         let key = (router.segment, router.vrid);
         let spoken = router.spoken().collect();
         families.entry(key).or_default().insert(spoken);
-        let delays = router.preempt_delay() + router.startup_delay();
+        let delays = router.preempt_delay() + router.startup_delay() + patience;
         let bound = (router.interval() * 4 + delays) * 106 / 100 + SLACK;
         let known: &mut Duration = bounds.entry(key).or_default();
         *known = bound.max(*known);
@@ -759,19 +760,28 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
     bounds
 }
 
+/// For how long the slowest of all trackers judges a thing that stays as it is.
+fn patience(scenario: &Scenario) -> Duration {
+    let patience = configs(scenario).flat_map(|config| config.patience.values());
+    let longest = patience.map(|p| p.hold().max(p.delay(true)).max(p.delay(false)));
+    longest.max().unwrap_or_default()
+}
+
 /// Every router that any host has at any time.
 pub(crate) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
+    configs(scenario)
+        .flat_map(|config| config.routers.values())
+        .chain(scenario.foreign.iter().map(|router| &router.config))
+}
+
+/// Every configuration that any host has at any time.
+fn configs(scenario: &Scenario) -> impl Iterator<Item = &Config> {
     let reloads = scenario.steps.iter().filter_map(|step| {
         let Action::Reload { config, .. } = &step.action else {
             return None;
         };
         Some(config)
     });
-    scenario
-        .hosts
-        .iter()
-        .map(|host| &host.config)
-        .chain(reloads)
-        .flat_map(|config| config.routers.values())
-        .chain(scenario.foreign.iter().map(|router| &router.config))
+    let hosts = scenario.hosts.iter().map(|host| &host.config);
+    hosts.chain(reloads)
 }

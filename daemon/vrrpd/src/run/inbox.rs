@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use tokio::sync::oneshot;
 use vrrp_linux::poller::Waker;
-use vrrp_proto::params::NodeParams;
+use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::Snapshot;
 
 /// How many messages may wait.
@@ -21,8 +21,8 @@ pub(crate) enum Message {
     Probe {
         /// Its name.
         tracker: Arc<str>,
-        /// Whether the thing is well.
-        well: bool,
+        /// How the thing is.
+        result: Verdict,
         /// What it said.
         detail: Arc<str>,
     },

@@ -23,6 +23,7 @@ fn the_table_says_who_is_master_and_why() {
         configured: Priority::new(100).unwrap(),
         effective: Priority::new(80).unwrap(),
         because: vec!["httpd_check -20".to_owned()],
+        tracks: vec![],
     };
     backup.hmac = Some(HmacStatus {
         mode: HmacMode::Permissive,
@@ -49,13 +50,28 @@ fn the_table_says_who_is_master_and_why() {
     };
     let snapshot = Snapshot {
         instances: vec![master, backup],
-        trackers: vec![TrackerStatus {
-            name: "httpd_check".into(),
-            well: Some(false),
-            detail: "exit status: 1".into(),
-            results: 12,
-            failures: 1,
-        }],
+        trackers: vec![
+            TrackerStatus {
+                name: "httpd_check".into(),
+                well: Some(false),
+                value: None,
+                age: Some(125.0),
+                changes_in: Some(2.5),
+                detail: "exit status: 1".into(),
+                results: 12,
+                failures: 1,
+            },
+            TrackerStatus {
+                name: "unknown".into(),
+                well: None,
+                value: None,
+                age: None,
+                changes_in: None,
+                detail: "".into(),
+                results: 0,
+                failures: 0,
+            },
+        ],
         dropped: DropCounts::default(),
         lost: 8633,
     };
@@ -74,8 +90,9 @@ fn the_table_says_who_is_master_and_why() {
       3 packets dropped because its checksum is wrong
     8633 packets were lost because they came faster than they could be read
 
-    TRACKER      VERDICT  RESULTS  FAILURES  LAST
-    httpd_check  down     12       1         exit status: 1
+    TRACKER      VERDICT            FOR    RESULTS  FAILURES  LAST
+    httpd_check  down, well in 3 s  2 min  12       1         exit status: 1
+    unknown      not yet            -      0        0
     ");
 }
 
@@ -226,6 +243,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
             configured: Priority::new(99).unwrap(),
             effective: Priority::new(99).unwrap(),
             because: vec![],
+            tracks: vec![],
         },
         advert_interval: 1.0,
         source: Some([192, 168, 224, 12].into()),

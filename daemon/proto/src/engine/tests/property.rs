@@ -10,6 +10,7 @@ use crate::border::Input;
 use crate::engine::Engine;
 use crate::params::{
     Announcements, Authentication, Effect, HmacMode, NodeParams, TrackerKind, TrackerParams,
+    Verdict,
 };
 use crate::promises::Promises;
 use crate::routing::Routed;
@@ -226,7 +227,7 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
                 *now,
                 Input::Probe {
                     tracker: &tracker,
-                    well: *well,
+                    result: Verdict::of(*well),
                     detail,
                 },
             );
@@ -265,6 +266,7 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
     for tracker in 0..2_u32 {
         let params = TrackerParams {
             rise: 1 + tracker,
+            hold: Duration::from_secs(tracker.into()),
             ..probed(1, 1)
         };
         node.trackers.insert(format!("t{tracker}").into(), params);
@@ -272,14 +274,12 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
     let kind = TrackerKind::Interface {
         name: "eth1".into(),
     };
-    node.trackers.insert(
-        "t2".into(),
-        TrackerParams {
-            kind,
-            rise: 1,
-            fall: 1,
-        },
-    );
+    let params = TrackerParams {
+        hold: Duration::from_secs(2),
+        up_delay: Duration::from_millis(500),
+        ..TrackerParams::new(kind)
+    };
+    node.trackers.insert("t2".into(), params);
     let mut free = u8::MAX;
     for (n, settings) in (1_u8..).zip(routers) {
         let Some(settings) = settings else { continue };

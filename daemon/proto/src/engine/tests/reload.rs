@@ -22,9 +22,8 @@ fn a_reload_that_changes_nothing_does_nothing() {
     params.trackers.insert(
         "uplink".into(),
         TrackerParams {
-            kind,
-            rise: 2,
-            fall: 2,
+            hold: SECOND * 30,
+            ..TrackerParams::new(kind)
         },
     );
     for make in [Node::running, Node::mastering] {
@@ -436,16 +435,9 @@ fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
     node.probe("httpd", false);
     let kind = TrackerKind::Probe {
         definition: "/other.sh".into(),
-        interval: SECOND,
     };
-    params.trackers.insert(
-        "httpd".into(),
-        TrackerParams {
-            kind,
-            rise: 1,
-            fall: 1,
-        },
-    );
+    let other = TrackerParams::new(kind);
+    params.trackers.insert("httpd".into(), other);
     node.configure(params);
     assert_eq!(
         node.engine.snapshot(node.now).trackers[0].well,

@@ -10,7 +10,7 @@ use crate::border::{
 use crate::engine::Engine;
 use crate::params::{
     AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
-    TrackerKind, TrackerParams,
+    TrackerKind, TrackerParams, Verdict,
 };
 use crate::routing::{NextHop, Route, RoutePlace, Rule, Selector, Table};
 use crate::snapshot::RouterStatus;
@@ -161,7 +161,7 @@ impl Node {
         };
         self.give(Input::Probe {
             tracker,
-            well,
+            result: Verdict::of(well),
             detail: detail.into(),
         })
     }
@@ -415,13 +415,13 @@ pub(super) fn routers<const N: usize>(routers: [(&str, RouterParams); N]) -> Nod
 }
 
 pub(super) fn probed(rise: u32, fall: u32) -> TrackerParams {
+    let kind = TrackerKind::Probe {
+        definition: "/usr/local/httpd.sh".into(),
+    };
     TrackerParams {
-        kind: TrackerKind::Probe {
-            definition: "/usr/local/httpd.sh".into(),
-            interval: SECOND,
-        },
         rise,
         fall,
+        ..TrackerParams::new(kind)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::rig::*;
 use crate::border::{Input, Output, State};
-use crate::params::Effect;
+use crate::params::{Effect, Verdict};
 
 /// Whatever wakes a node that stood still, its masters neither send nor announce before they have
 /// listened.
@@ -24,7 +24,7 @@ fn no_input_makes_a_router_that_overslept_speak() {
     };
     let probe = || Input::Probe {
         tracker: "httpd",
-        well: false,
+        result: Verdict::DOWN,
         detail: "exit status 1".into(),
     };
     let wakers: [(&str, Input<'_>); 12] = [

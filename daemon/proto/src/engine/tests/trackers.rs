@@ -1,8 +1,8 @@
 //! Trackers: from results to faults and priorities.
 
 use super::rig::*;
-use crate::border::{Input, State};
-use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams};
+use crate::border::{Due, Input, State};
+use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams, Verdict};
 
 #[test]
 fn a_tracker_without_a_weight_puts_its_router_in_fault_and_lets_it_out() {
@@ -205,6 +205,155 @@ fn one_tracker_moves_all_who_follow_it_and_nobody_else() {
     assert_eq!(node.status("VI_3").priority.effective.get(), 100);
 }
 
+#[test]
+fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
+    let params = TrackerParams {
+        hold: SECOND * 20,
+        ..probed(1, 1)
+    };
+    let mut node = Node::running(following(Effect::Fault, params));
+    node.probe("httpd", false);
+    let down_at = node.now;
+    node.now = node.now + SECOND;
+    assert_eq!(node.probe("httpd", true), [""; 0]);
+    let due = Some((down_at + SECOND * 20, Due::Verdict));
+    assert_eq!(
+        node.engine.poll_timeout(),
+        due,
+        "there is nothing else to do"
+    );
+    let tracker = &node.engine.snapshot(node.now).trackers[0];
+    assert_eq!(tracker.well, Some(false));
+    assert_eq!((tracker.age, tracker.changes_in), (Some(1.0), Some(19.0)));
+    assert_eq!(
+        node.step(),
+        [
+            "tracker httpd: up (exit status 0)",
+            "on 2 hold [], release [192.168.224.100/24]",
+            "VI_1: fault -> backup (over: tracker httpd is down)",
+        ]
+    );
+    let tracker = &node.engine.snapshot(node.now).trackers[0];
+    assert_eq!((tracker.well, tracker.changes_in), (Some(true), None));
+    assert_eq!(node.engine.poll_timeout().unwrap().1, Due::TakeOver);
+}
+
+#[test]
+fn what_is_taken_back_in_time_is_no_verdict() {
+    let params = TrackerParams {
+        down_delay: SECOND / 2,
+        ..probed(1, 1)
+    };
+    let mut node = Node::mastering(following(Effect::Fault, params));
+    node.probe("httpd", true);
+    let due = node.engine.poll_timeout();
+    assert_eq!(node.probe("httpd", false), [""; 0]);
+    assert_eq!(
+        node.engine.poll_timeout(),
+        Some((node.now + SECOND / 2, Due::Verdict))
+    );
+    assert_eq!(node.probe("httpd", true), [""; 0]);
+    assert_eq!(node.engine.poll_timeout(), due);
+}
+
+#[test]
+fn a_verdict_that_is_due_with_a_take_over_comes_first() {
+    let params = TrackerParams {
+        hold: SECOND * 3,
+        ..probed(1, 1)
+    };
+    let mut node = Node::running(following(Effect::Fault, params));
+    node.probe("httpd", false);
+    node.probe("httpd", true);
+    node.step();
+    node.probe("httpd", false);
+    // It begins to listen anew when the verdict is up, and is down again before that ends.
+    assert_eq!(node.engine.poll_timeout().unwrap().1, Due::Verdict);
+    node.now = node.now + SECOND * 100;
+    assert_eq!(
+        only("VI_1", node.give(Input::Tick)),
+        ["VI_1: backup -> fault (tracker httpd is down)"]
+    );
+}
+
+#[test]
+fn a_watched_interface_that_flickers_is_held_down() {
+    let params = TrackerParams {
+        hold: SECOND * 5,
+        ..interface("eth2")
+    };
+    let mut node = Node::mastering(following(Effect::Fault, params));
+    let mut unplugged = link(ETH2, "eth2");
+    unplugged.carrier = false;
+    let begin = node.now;
+    for _ in 0..3 {
+        node.give(Input::Link(unplugged.clone()));
+        assert_eq!(node.state("VI_1"), State::Fault);
+        node.now = node.now + SECOND;
+        assert_eq!(node.give(Input::Link(link(ETH2, "eth2"))), [""; 0]);
+    }
+    assert_eq!(node.due(), begin + SECOND * 5);
+    assert_eq!(node.step()[0], "tracker httpd: up (interface eth2 is up)");
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+#[test]
+fn what_is_not_known_to_be_well_can_be_a_reason_to_wait() {
+    let params = TrackerParams {
+        initial: Verdict::DOWN,
+        ..probed(2, 1)
+    };
+    let mut node = Node::running(following(Effect::Fault, params));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    assert_eq!(node.engine.snapshot(node.now).trackers[0].well, None);
+    assert_eq!(node.probe("httpd", true), [""; 0]);
+    assert_eq!(
+        node.probe("httpd", true)[0],
+        "tracker httpd: up (exit status 0)"
+    );
+    assert_eq!(node.state("VI_1"), State::Backup);
+}
+
+#[test]
+fn a_number_moves_the_priority_without_a_word_of_up_or_down() {
+    let params = TrackerParams {
+        initial: Verdict::saying(0),
+        ..probed(1, 1)
+    };
+    let mut node = Node::mastering(following(Effect::Weight(2), params));
+    let says = |node: &mut Node, result| {
+        node.give(Input::Probe {
+            tracker: "httpd",
+            result,
+            detail: "as it says".into(),
+        })
+    };
+    assert_eq!(node.status("VI_1").priority.effective.get(), 100);
+    assert_eq!(
+        says(&mut node, Verdict::saying(20)),
+        ["VI_1: priority 100 -> 140"]
+    );
+    let priority = node.status("VI_1").priority;
+    assert_eq!(priority.because, ["httpd +40"]);
+    assert_eq!(
+        (priority.tracks[0].weight, priority.tracks[0].contribution),
+        (Some(2), 40)
+    );
+    assert_eq!(node.engine.snapshot(node.now).trackers[0].value, Some(20));
+    assert_eq!(
+        says(&mut node, Verdict::DOWN),
+        [
+            "tracker httpd: down (as it says)",
+            "VI_1: priority 140 -> 100"
+        ]
+    );
+    says(&mut node, Verdict::saying(-127));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    let fault = "tracker httpd says -127, which with weight 2 is below -253";
+    let track = &node.status("VI_1").priority.tracks[0];
+    assert_eq!(track.fault.as_deref(), Some(fault));
+}
+
 /// VI_1 following `httpd`, which is watched as `params` say.
 fn following(effect: Effect, params: TrackerParams) -> NodeParams {
     let mut router = vi_1();
@@ -215,9 +364,5 @@ fn following(effect: Effect, params: TrackerParams) -> NodeParams {
 }
 
 fn interface(name: &str) -> TrackerParams {
-    TrackerParams {
-        kind: TrackerKind::Interface { name: name.into() },
-        rise: 1,
-        fall: 1,
-    }
+    TrackerParams::new(TrackerKind::Interface { name: name.into() })
 }

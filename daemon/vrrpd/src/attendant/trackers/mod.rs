@@ -2,22 +2,32 @@
 //! the `follow` of its kind's module, which tells the node through its [`Reporter`] what it finds, and
 //! ends when the node is gone.
 
+mod file;
+mod process;
 mod script;
 
 use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::AsRawFd;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::io::unix::AsyncFd;
 use tokio::task::{AbortHandle, JoinHandle};
 use tokio::time::{Interval, MissedTickBehavior, interval};
+use tracing::Level;
 use vrrp_config::Probe;
+use vrrp_proto::params::Verdict;
 
+use self::process::Census;
 use crate::run::{Inbox, Message};
 use crate::scribe::{Log, Record};
 
 /// The trackers that are looked at.
 pub(super) struct Trackers {
     running: BTreeMap<Arc<str>, Running>,
+    /// Who knows the processes, since somebody asked first.
+    census: Option<Census>,
     inbox: Inbox,
     log: Log,
 }
@@ -37,6 +47,7 @@ impl Trackers {
     pub(super) const fn new(inbox: Inbox, log: Log) -> Self {
         Self {
             running: BTreeMap::new(),
+            census: None,
             inbox,
             log,
         }
@@ -54,17 +65,25 @@ impl Trackers {
                     inbox: self.inbox.clone(),
                     log: self.log.clone(),
                 };
-                let task = follow(probe.clone(), reporter).abort_handle();
+                let task = self.follow(probe.clone(), reporter).abort_handle();
                 self.running.insert(name, Running { probe, task });
             }
         }
     }
 }
 
-/// Begins the life of one tracker.
-fn follow(probe: Probe, reporter: Reporter) -> JoinHandle<()> {
-    match probe {
-        Probe::Script(script) => tokio::spawn(script::follow(script, reporter)),
+impl Trackers {
+    /// Begins the life of one tracker.
+    fn follow(&mut self, probe: Probe, reporter: Reporter) -> JoinHandle<()> {
+        match probe {
+            Probe::Script(script) => tokio::spawn(script::follow(script, reporter)),
+            Probe::File(file) => tokio::spawn(file::follow(file, reporter)),
+            Probe::Process(process) => {
+                let begin = || Census::begin(self.log.clone());
+                let census = self.census.get_or_insert_with(begin).clone();
+                tokio::spawn(process::follow(process, census, reporter))
+            }
+        }
     }
 }
 
@@ -72,7 +91,7 @@ fn follow(probe: Probe, reporter: Reporter) -> JoinHandle<()> {
 struct Reporter {
     tracker: Arc<str>,
     /// What was found last.
-    last: Option<(bool, Arc<str>)>,
+    last: Option<(Verdict, Arc<str>)>,
     inbox: Inbox,
     log: Log,
 }
@@ -83,22 +102,33 @@ struct NodeIsGone;
 impl Reporter {
     /// Tells of a result: whether the thing is well, and in one line why.
     fn report(&mut self, well: bool, detail: String) -> Result<(), NodeIsGone> {
+        self.tell(Verdict::of(well), detail)
+    }
+
+    /// The same of a thing that may say a number.
+    fn tell(&mut self, result: Verdict, detail: String) -> Result<(), NodeIsGone> {
         let detail: Arc<str> = detail.into();
-        let found = Some((well, Arc::clone(&detail)));
+        let found = Some((result, Arc::clone(&detail)));
         if self.last != found {
             self.last = found;
             self.log.record(Record::Tracker {
                 tracker: Arc::clone(&self.tracker),
-                well,
+                well: result.well,
                 detail: Arc::clone(&detail),
             });
         }
         let message = Message::Probe {
             tracker: Arc::clone(&self.tracker),
-            well,
+            result,
             detail,
         };
         self.inbox.send(message).map_err(|_| NodeIsGone)
+    }
+
+    /// Tells the log something else.
+    fn note(&self, level: Level, text: &str) {
+        self.log
+            .note(level, format!("tracker {}: {text}", self.tracker));
     }
 }
 
@@ -109,3 +139,15 @@ fn turns(length: Duration) -> Interval {
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     turns
 }
+
+/// Lets the runtime wait for a descriptor.
+#[expect(
+    deprecated,
+    reason = "what replaces it is unsafe, because a type might change its descriptor; ours own theirs"
+)]
+fn watched<T: AsRawFd>(descriptor: T) -> io::Result<AsyncFd<T>> {
+    AsyncFd::new(descriptor)
+}
+
+#[cfg(test)]
+mod tests;

@@ -228,7 +228,7 @@ impl Node {
     fn wakeup(&self) -> Option<Instant> {
         let due = self.engine.poll_timeout().map(|(at, what)| match what {
             Due::TakeOver => at - AWAKE,
-            Due::Advertisement | Due::Announcement => at,
+            Due::Advertisement | Due::Announcement | Due::Verdict => at,
         });
         [due, self.look_again_at, self.pacer.due()]
             .into_iter()
@@ -333,14 +333,14 @@ impl Node {
                 }
                 Message::Probe {
                     tracker,
-                    well,
+                    result,
                     detail,
                 } => {
                     self.engine.handle(
                         now,
                         Input::Probe {
                             tracker: &tracker,
-                            well,
+                            result,
                             detail,
                         },
                     );

@@ -2,9 +2,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-
-/// Far more than any of these scripts needs, far less than the ones that hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+use crate::attendant::trackers::tests::{Directory, PATIENCE, block_on};
 
 #[test]
 fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
@@ -133,14 +131,6 @@ fn run(text: &str, timeout: Duration) -> (bool, String) {
     block_on(async { check(&script).await.describe() })
 }
 
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(future)
-}
-
 fn read_pid(file: &Path) -> Pid {
     Pid::from_raw(
         std::fs::read_to_string(file)
@@ -161,29 +151,5 @@ fn wait_until_gone(pid: Pid) {
             Ok(_) => assert!(started.elapsed() < PATIENCE, "{pid} is still alive"),
         }
         std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
-/// A directory of the test's own.
-struct Directory(std::path::PathBuf);
-
-impl Directory {
-    fn new() -> Self {
-        static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("vrrpd-script-{}-{number}", std::process::id());
-        let path = std::env::temp_dir().join(name);
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    fn path(&self, name: &str) -> std::path::PathBuf {
-        self.0.join(name)
-    }
-}
-
-impl Drop for Directory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
     }
 }

@@ -1,0 +1,189 @@
+//! Trackers of kind `file`: a number in a file.
+//!
+//! inotify(7) tells when the file was written and closed, and when it or a directory on the way to it
+//! comes or goes. What somebody is still writing is not read: it may be empty for a moment. After
+//! each piece of news everything on the way is watched anew, and then the file is read.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::io::{self, Read as _};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::time::Duration;
+
+use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+use tracing::Level;
+use vrrp_config::NumberFile;
+use vrrp_proto::params::Verdict;
+
+use super::{Reporter, watched};
+
+/// As much as a number and the space around it may take.
+const LONGEST: u64 = 64;
+
+/// The time between two looks where news cannot be had.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// The life of one tracker.
+pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
+    let mut was_told = false;
+    loop {
+        // Before the look, so that nothing is missed in between.
+        let watch = Watch::begin(&file.path);
+        let path = file.path.clone();
+        // A file may be far away, and not answer.
+        let look = tokio::task::spawn_blocking(move || look(&path));
+        let Ok((verdict, detail)) = look.await else {
+            return;
+        };
+        if reporter.tell(verdict, detail).is_err() {
+            return;
+        }
+        let news = match watch {
+            Ok(watch) => watch.news().await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = news {
+            if !was_told {
+                was_told = true;
+                let path = file.path.display();
+                let text = format!(
+                    "cannot be told of news of {path}: {error}; looking every second instead; if there \
+                     are too many, raise fs.inotify.max_user_instances"
+                );
+                reporter.note(Level::WARN, &text);
+            }
+            sleep(AGAIN).await;
+        }
+    }
+}
+
+/// What the file says.
+fn look(path: &Path) -> (Verdict, String) {
+    let shown = path.display();
+    match read(path) {
+        Ok(Some(text)) => match text.trim() {
+            "" => (
+                Verdict::DOWN,
+                format!("{shown} is empty: write a number into it"),
+            ),
+            number => match number.parse() {
+                Ok(value) => (Verdict::saying(value), format!("{shown} says {value}")),
+                Err(_) => (
+                    Verdict::DOWN,
+                    format!("{shown} says {number:?}, which is no whole number"),
+                ),
+            },
+        },
+        Ok(None) => (Verdict::DOWN, format!("{shown} holds more than a number")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (Verdict::DOWN, format!("{shown} does not exist"))
+        }
+        Err(error) => (Verdict::DOWN, format!("cannot read {shown}: {error}")),
+    }
+}
+
+/// The text in a file, or nothing when there is too much of it.
+fn read(path: &Path) -> io::Result<Option<String>> {
+    // Opening a FIFO would wait for somebody who writes.
+    let mut options = OpenOptions::new();
+    let file = options
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut bytes = Vec::new();
+    file.take(LONGEST + 1).read_to_end(&mut bytes)?;
+    let fits = u64::try_from(bytes.len()).is_ok_and(|length| length <= LONGEST);
+    Ok(fits.then(|| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// Waits for news of a file and of the way to it.
+struct Watch {
+    inotify: AsyncFd<Descriptor>,
+    /// What is of interest in each directory.
+    names: BTreeMap<i32, OsString>,
+}
+
+/// What the runtime can wait for.
+struct Descriptor(Inotify);
+
+impl AsFd for Descriptor {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsRawFd for Descriptor {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_fd().as_raw_fd()
+    }
+}
+
+impl Watch {
+    /// Watches all directories on the way that are there, and the file if it is.
+    fn begin(path: &Path) -> io::Result<Self> {
+        let comes_or_goes = AddWatchFlags::IN_CREATE
+            | AddWatchFlags::IN_MOVED_TO
+            | AddWatchFlags::IN_MOVED_FROM
+            | AddWatchFlags::IN_DELETE
+            | AddWatchFlags::IN_ATTRIB;
+        let is_other =
+            AddWatchFlags::IN_DELETE_SELF | AddWatchFlags::IN_MOVE_SELF | AddWatchFlags::IN_ATTRIB;
+        let written = AddWatchFlags::IN_CLOSE_WRITE;
+        let inotify = Inotify::init(InitFlags::IN_NONBLOCK | InitFlags::IN_CLOEXEC)?;
+        let mut names = BTreeMap::new();
+        let mut ancestors: Vec<&Path> = path.ancestors().collect();
+        ancestors.reverse();
+        for pair in ancestors.windows(2) {
+            let &[directory, entry] = pair else { continue };
+            let mask = comes_or_goes | is_other | written | AddWatchFlags::IN_ONLYDIR;
+            match inotify.add_watch(directory, mask) {
+                Ok(watch) => {
+                    let name = entry.file_name().unwrap_or_default();
+                    names.insert(watch.as_raw(), name.to_owned());
+                }
+                Err(nix::Error::ENOENT | nix::Error::ENOTDIR) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // It may be a link to a file elsewhere.
+        match inotify.add_watch(path, is_other | written) {
+            Ok(_) | Err(nix::Error::ENOENT | nix::Error::ENOTDIR | nix::Error::EACCES) => {}
+            Err(error) => return Err(error.into()),
+        }
+        let inotify = watched(Descriptor(inotify))?;
+        Ok(Self { inotify, names })
+    }
+
+    /// Returns when something may be otherwise.
+    async fn news(self) -> io::Result<()> {
+        loop {
+            let mut ready = self.inotify.readable().await?;
+            match ready.get_inner().0.read_events() {
+                Ok(events) if events.iter().any(|event| self.concerns(event)) => return Ok(()),
+                Ok(_) | Err(nix::Error::EINTR) => {}
+                Err(nix::Error::EAGAIN) => ready.clear_ready(),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether an event is about the way to the file, and not about its neighbours there.
+    fn concerns(&self, event: &InotifyEvent) -> bool {
+        match (&event.name, self.names.get(&event.wd.as_raw())) {
+            (Some(name), Some(wanted)) => name == wanted,
+            // About the directory or the file itself, or about lost events.
+            _ => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
