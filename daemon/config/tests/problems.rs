@@ -115,12 +115,15 @@ fn trackers_of_all_kinds_are_checked() {
     trackers.t.interface.upDelay = "25h": must be 0 to 24h
     trackers.t.interface.hold = -1: must not be negative
     "#);
-    assert_snapshot!(tracker(r#"{ "file": { "path": "run/load", "initial": "up" } }"#), @"");
-    assert_snapshot!(tracker(r#"{ "file": {} }"#), @"");
-    assert_snapshot!(tracker(r#"{ "process": { "atLeast": 2, "atMost": 1 } }"#), @"");
-    assert_snapshot!(tracker(r#"{ "process": { "name": "/bin/a", "interval": 0 } }"#), @"");
-    assert_snapshot!(tracker(r#"{ "process": { "name": "a", "commandLine": ["a"], "atMost": 1.5 } }"#), @"");
-    assert_snapshot!(tracker(r#"{ "process": { "commandLine": [] } }"#), @"");
+    assert_snapshot!(tracker(r#"{ "file": { "path": "run/load" } }"#), @r#"trackers.t.file.path = "run/load": must be the absolute path of a file, like "/run/vrrp/priority""#);
+    assert_snapshot!(tracker(r#"{ "file": {} }"#), @r#"trackers.t.file.path: missing: write "path": "/run/vrrp/priority""#);
+    assert_snapshot!(tracker(r#"{ "process": { "name": "a", "atLeast": 2, "atMost": 1 } }"#), @r#"trackers.t.process.atMost = 1: must not be less than "atLeast", which is 2"#);
+    assert_snapshot!(tracker(r#"{ "process": { "name": "/bin/a", "interval": 0 } }"#), @r#"
+    trackers.t.process.name = "/bin/a": must be the name of a program without its directory, like "httpd"
+    trackers.t.process.interval = 0: must be 10ms to 24h
+    "#);
+    assert_snapshot!(tracker(r#"{ "process": { "name": "a", "commandLine": ["a"] } }"#), @r#"trackers.t.process.name = "a": there is a "commandLine", too: keep one of them"#);
+    assert_snapshot!(tracker(r#"{ "process": { "commandLine": [] } }"#), @"trackers.t.process.commandLine = []: must not be empty: the first element is the program");
 }
 
 #[test]
