@@ -3,6 +3,7 @@
 
 pub(crate) mod control;
 mod names;
+mod program;
 mod systemd;
 mod trackers;
 

@@ -18,26 +18,22 @@ fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
 }
 
 #[test]
-fn a_script_that_is_not_there_is_a_failure_with_its_name() {
-    let script = Script {
-        command: vec!["/nowhere/check".to_owned()],
-        ..shell("", PATIENCE)
+fn a_program_that_is_not_there_is_a_failure_with_its_name() {
+    let program = Program {
+        command: &["/nowhere/check".to_owned(), "1".to_owned()],
+        ..Program::default()
     };
-    let (well, detail) = block_on(async { check(&script).await.describe() });
+    let (well, detail) = block_on(async { super::run(program, PATIENCE).await.describe() });
     assert!(!well);
     assert_eq!(
         detail,
-        "cannot run /nowhere/check: No such file or directory (os error 2)"
+        "cannot run /nowhere/check 1: No such file or directory (os error 2)"
     );
 }
 
 #[test]
 fn a_user_that_does_not_exist_is_a_failure_with_its_name() {
-    let script = Script {
-        user: Some("no-such-user".to_owned()),
-        ..shell("exit 0", PATIENCE)
-    };
-    let (well, detail) = block_on(async { check(&script).await.describe() });
+    let (well, detail) = run_as(Some("no-such-user"), "exit 0");
     assert!(!well);
     assert!(
         detail.ends_with("there is no user no-such-user"),
@@ -46,22 +42,18 @@ fn a_user_that_does_not_exist_is_a_failure_with_its_name() {
 }
 
 #[test]
-fn as_root_a_script_runs_as_its_user_without_roots_groups() {
+fn as_root_a_program_runs_as_its_user_without_roots_groups() {
     if !nix::unistd::geteuid().is_root() {
         // Nobody else may become another user.
         return;
     }
-    let script = Script {
-        user: Some("nobody".to_owned()),
-        ..shell("echo $(id -un) $(id -gn) $(id -Gn)", PATIENCE)
-    };
-    let (well, detail) = block_on(async { check(&script).await.describe() });
+    let (well, detail) = run_as(Some("nobody"), "echo $(id -un) $(id -gn) $(id -Gn)");
     assert!(well, "{detail}");
     assert_eq!(detail, "exit status: 0: nobody nogroup nogroup");
 }
 
 #[test]
-fn a_script_that_hangs_is_killed_with_everything_it_started() {
+fn a_program_that_hangs_is_killed_with_everything_it_started() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
     let text = format!("sleep 1000 & echo $! > {}; wait", pid_file.display());
@@ -72,7 +64,7 @@ fn a_script_that_hangs_is_killed_with_everything_it_started() {
 }
 
 #[test]
-fn what_a_script_leaves_in_the_background_lives_on_and_holds_nothing_up() {
+fn what_a_program_leaves_in_the_background_lives_on_and_holds_nothing_up() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
     let started = Instant::now();
@@ -92,43 +84,81 @@ fn what_a_script_leaves_in_the_background_lives_on_and_holds_nothing_up() {
 }
 
 #[test]
-fn a_flood_of_output_neither_blocks_the_script_nor_fills_the_memory() {
+fn a_flood_of_output_neither_blocks_the_program_nor_fills_the_memory() {
     let (well, detail) = run("head -c 1000000 /dev/zero | tr '\\0' x", PATIENCE);
     assert!(well);
     assert!(detail.len() < OUTPUT_LIMIT + 100, "{} bytes", detail.len());
 }
 
 #[test]
-fn dropping_a_check_kills_its_script() {
+fn a_program_is_given_arguments_an_environment_and_an_input() {
+    let program = Program {
+        command: &shell("read line; echo $0 $1 $VRRP_TO $line"),
+        arguments: &["a".to_owned(), "b".to_owned()],
+        environment: &[("VRRP_TO", "master".to_owned())],
+        input: Some(b"one line\n".to_vec()),
+        ..Program::default()
+    };
+    let said = block_on(async { super::run(program, PATIENCE).await.describe() });
+    assert_eq!(
+        said,
+        (true, "exit status: 0: a b master one line".to_owned())
+    );
+}
+
+#[test]
+fn who_does_not_read_its_input_is_held_up_by_nothing() {
+    let program = Program {
+        command: &shell("exit 4"),
+        // More than a pipe takes.
+        input: Some(vec![b'x'; 1 << 20]),
+        ..Program::default()
+    };
+    let said = block_on(async { super::run(program, PATIENCE).await.describe() });
+    assert_eq!(said, (false, "exit status: 4".to_owned()));
+}
+
+#[test]
+fn dropping_a_run_kills_its_program() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
-    let script = shell(
-        &format!("echo $$ > {}; sleep 1000", pid_file.display()),
-        PATIENCE,
-    );
+    let command = shell(&format!("echo $$ > {}; sleep 1000", pid_file.display()));
     block_on(async {
-        let checking = tokio::spawn(async move { check(&script).await.describe() });
+        let running = tokio::spawn(async move {
+            let program = Program {
+                command: &command,
+                ..Program::default()
+            };
+            super::run(program, PATIENCE).await.describe()
+        });
         while !std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        checking.abort();
-        assert!(checking.await.unwrap_err().is_cancelled());
+        running.abort();
+        assert!(running.await.unwrap_err().is_cancelled());
     });
     wait_until_gone(read_pid(&directory.path("pid")));
 }
 
-fn shell(text: &str, timeout: Duration) -> Script {
-    Script {
-        command: vec!["/bin/sh".to_owned(), "-c".to_owned(), text.to_owned()],
-        interval: Duration::from_secs(1),
-        timeout,
-        user: None,
-    }
+fn shell(text: &str) -> [String; 3] {
+    ["/bin/sh", "-c", text].map(str::to_owned)
 }
 
-fn run(text: &str, timeout: Duration) -> (bool, String) {
-    let script = shell(text, timeout);
-    block_on(async { check(&script).await.describe() })
+fn run(text: &str, limit: Duration) -> (bool, String) {
+    let program = Program {
+        command: &shell(text),
+        ..Program::default()
+    };
+    block_on(async { super::run(program, limit).await.describe() })
+}
+
+fn run_as(user: Option<&str>, text: &str) -> (bool, String) {
+    let program = Program {
+        command: &shell(text),
+        user,
+        ..Program::default()
+    };
+    block_on(async { super::run(program, PATIENCE).await.describe() })
 }
 
 fn read_pid(file: &Path) -> Pid {
