@@ -1,4 +1,5 @@
-//! VRRP without I/O: wire formats, one virtual router, trackers, and the engine of a node.
+//! VRRP without I/O: wire formats, one virtual router, trackers, the engine of a node, and the queues
+//! of those who are told what becomes of its routers.
 //!
 //! Nothing here reads a clock, opens a file or a socket, starts a thread, or iterates in an order
 //! that could differ from run to run. Time and packets come in through
@@ -9,6 +10,7 @@ mod border;
 mod deadlines;
 mod engine;
 mod limiter;
+pub mod notify;
 pub mod params;
 #[cfg(any(test, feature = "promises"))]
 pub mod promises;

@@ -75,6 +75,10 @@ pub struct RouterStatus {
     /// With whom it speaks, where that is not the group.
     #[serde(default)]
     pub unicast: Option<UnicastStatus>,
+    /// How it stands with those who are told of its transitions, where that is configured. The engine
+    /// knows nothing of it; whoever tells them fills it in.
+    #[serde(default)]
+    pub notify: Option<NotifyStatus>,
     /// What it counted.
     pub counters: Counters,
     /// Its last transitions, oldest first.
@@ -181,6 +185,38 @@ pub struct UnicastPeerStatus {
     pub peer: String,
     /// Its addresses: none while nobody knows what the name stands for.
     pub addresses: Vec<IpAddr>,
+}
+
+/// Those who are told of transitions.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotifyStatus {
+    /// The state that is being told; `init` is the stop.
+    pub telling: Option<State>,
+    /// The states that are to be told after it.
+    pub waiting: Vec<State>,
+    /// How many states were never told, because there was a newer one before their turn.
+    pub dropped: u64,
+    /// How many commands were run.
+    pub runs: u64,
+    /// How many of them failed.
+    pub failures: u64,
+    /// The command that ended last.
+    pub last: Option<NotifyRunStatus>,
+}
+
+/// A command that told of a transition.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NotifyRunStatus {
+    /// The state that it told.
+    pub state: State,
+    /// Whether it did well.
+    pub well: bool,
+    /// How it ended and what it said last.
+    pub detail: Arc<str>,
+    /// How many seconds ago it ended.
+    pub age: f64,
 }
 
 /// One transition of the past.

@@ -590,6 +590,7 @@ impl Slot {
                 .unicast
                 .as_ref()
                 .map(|u| unicast_status(u, names)),
+            notify: None,
             counters: self.counters,
             history: self
                 .history

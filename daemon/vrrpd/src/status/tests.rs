@@ -257,6 +257,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         others: Vec::new(),
         hmac: None,
         unicast: None,
+        notify: None,
         counters: Counters::default(),
         history: vec![],
     }
