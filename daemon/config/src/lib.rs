@@ -6,7 +6,7 @@
 //! 1. `tree`: the text as it was written, or where it is no JSON;
 //! 2. `reader`: the tree as the types of `model`, which hold all words, ranges and defaults;
 //! 3. `check`: what is right by itself and wrong together;
-//! 4. `lower`: the parameters of the engine, and the probes for the daemon.
+//! 4. `lower`: the parameters of the engine, and for the daemon the probes and who is told.
 //!
 //! Steps 2 to 4 go on after a problem, and [`Problems`] has all of them, each with its place, the
 //! value and what would be right. `secret` then reads the passwords and keys that stand in files of
@@ -15,10 +15,12 @@
 
 mod address;
 mod check;
+mod command;
 mod duration;
 mod given;
 mod lower;
 mod model;
+mod notify;
 mod problem;
 mod reader;
 mod routing;
@@ -39,8 +41,10 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
+use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::NodeParams;
 
+pub use notify::{Command, Style};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use tracker::{NumberFile, Probe, Process, Script, Which};
@@ -133,6 +137,8 @@ pub struct Loaded {
     pub node: NodeParams,
     /// What the daemon itself has to look at, by the name of the tracker.
     pub probes: BTreeMap<Arc<str>, Probe>,
+    /// Who is told of transitions.
+    pub notify: BTreeMap<Owner, Notify<Arc<Command>>>,
     /// What is allowed but hardly meant, in the order of the file.
     pub warnings: Vec<Problem>,
 }
@@ -188,6 +194,7 @@ impl Checked {
                 Lowered {
                     mut node,
                     probes,
+                    notify,
                     pending,
                     ..
                 },
@@ -217,6 +224,7 @@ impl Checked {
             Ok(Loaded {
                 node,
                 probes,
+                notify,
                 warnings,
             })
         } else {

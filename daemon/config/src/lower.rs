@@ -8,6 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::{
     self, AddressOptions, Announcements, AntiReplay, NodeParams, RouterParams, VirtualMac,
 };
@@ -23,6 +24,7 @@ use crate::model::{
     Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
     Instance, Pass,
 };
+use crate::notify::Command;
 use crate::problem::{Findings, Path};
 use crate::routing::{Around, Seen};
 use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
@@ -36,6 +38,7 @@ use crate::virtual_mac::{SendFrom, UseVirtualMac};
 pub(crate) struct Lowered {
     pub(crate) node: NodeParams,
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
+    pub(crate) notify: BTreeMap<Owner, Notify<Arc<Command>>>,
     /// What is complete when files are read.
     pub(crate) pending: Vec<Pending>,
     /// Secrets that stand in the configuration itself.
@@ -162,6 +165,16 @@ impl Lowering<'_> {
                 follow.value()?.lower(&path, self.findings)
             }))
         });
+        let notify = instance.notify.optional().and_then(|notify| {
+            let Some(notify) = notify else {
+                return Some(None);
+            };
+            // What is wrong with it is found without addresses, too.
+            let addresses = addresses.as_ref().map(|(addresses, _)| addresses);
+            let addresses = addresses.cloned().unwrap_or_default();
+            let notify = notify.lower(&path.key("notify"), &addresses, self.findings)?;
+            Some(Some(notify))
+        });
         let source = instance.source.optional()?;
         let unicast = match instance.unicast.optional()? {
             None => None,
@@ -205,6 +218,8 @@ impl Lowering<'_> {
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         };
         check_families(&path.key("unicast"), &router, self.findings);
+        let notify = notify?.map(|notify| (Owner::Instance(name.into()), notify));
+        self.lowered.notify.extend(notify);
         Some(router)
     }
 

@@ -16,6 +16,7 @@ use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
+use crate::notify::Notify;
 use crate::routing::{Route, Rule};
 use crate::tracker::{Follow, Tracker};
 use crate::unicast::Unicast;
@@ -104,6 +105,12 @@ pub(crate) struct Instance {
     /// The trackers that it follows. Default: none.
     #[serde(default = "default::track")]
     pub(crate) track: Given<Vec<Given<Follow>>>,
+    /// Programs that are run when its state changes, one at a time and in order. Of what has not begun
+    /// the newest state wins, but a stop is always told. What a program is told stands in its
+    /// environment (`VRRP_INSTANCE`, `VRRP_FROM`, `VRRP_TO`, `VRRP_CAUSE`, `VRRP_PRIORITY`,
+    /// `VRRP_ADDRESSES`, `VRRP_AGAIN`) and as a JSON object on its standard input. Default: none.
+    #[serde(default)]
+    pub(crate) notify: Given<Notify>,
     /// Whether the addresses are behind the virtual MAC address of the RFC, 00-00-5E-00-01-VRID or, for
     /// IPv6, 00-00-5E-00-02-VRID (RFC 9568 section 7.3), and not behind the interface's own: then no
     /// neighbour has to learn anything at a take-over. `true`, or an object. The daemon makes an

@@ -1,9 +1,11 @@
 //! What a configuration means to the engine and the daemon.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
-use vrrp_config::{Loaded, Probe, Secrets, Which};
+use vrrp_config::{Command, Loaded, Probe, Secrets, Style, Which};
+use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::{
     Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, RouterParams,
     TrackerKind, Verdict,
@@ -142,6 +144,7 @@ fn the_example_of_the_design_is_understood() {
                 },
             ),
         },
+        notify: {},
         warnings: [],
     }
     "#);
@@ -653,4 +656,59 @@ fn the_other_kinds_of_trackers_are_understood() {
     let words = ["/bin/a", "b"].map(String::from).to_vec();
     assert_eq!(process.which, Which::CommandLine(words));
     assert_eq!((process.at_least, process.at_most), (0, Some(0)));
+}
+
+/// How transitions of an instance with this `notify` are told.
+fn notify(notify: &str) -> Result<Notify<Arc<Command>>, String> {
+    let text = format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+             "virtualAddresses": ["192.0.2.1/24"], "notify": {notify} }} }} }}"#
+    );
+    let told = loaded(&text)?
+        .notify
+        .remove(&Owner::Instance("VI_1".into()));
+    told.ok_or_else(|| "nobody is told".to_owned())
+}
+
+#[test]
+fn who_is_told_is_told_by_its_own_command_and_the_usual_settings() {
+    assert_debug_snapshot!(notify(r#"{ "master": ["/bin/tell", "a b"] }"#).unwrap(), @r#"
+    Notify {
+        master: Some(
+            Command {
+                words: [
+                    "/bin/tell",
+                    "a b",
+                ],
+                user: None,
+                style: Environment,
+                addresses: [
+                    InterfaceAddress {
+                        address: 192.0.2.1,
+                        prefix: 24,
+                    },
+                ],
+            },
+        ),
+        backup: None,
+        fault: None,
+        stop: None,
+        any: None,
+        timeout: 30s,
+        retries: 2,
+        on_start: true,
+        on_reload: false,
+    }
+    "#);
+    let any = notify(
+        r#"{ "any": ["/bin/tell"], "timeout": "500ms", "retries": 0, "onStart": false,
+             "onReload": true, "style": "keepalived", "user": "nobody" }"#,
+    )
+    .unwrap();
+    assert_eq!((any.master, any.stop), (None, None));
+    assert_eq!((any.timeout, any.retries), (Duration::from_millis(500), 0));
+    assert_eq!((any.on_start, any.on_reload), (false, true));
+    let command = any.any.unwrap();
+    assert_eq!(command.style, Style::Keepalived);
+    assert_eq!(command.user.as_deref(), Some("nobody"));
 }

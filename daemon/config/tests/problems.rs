@@ -65,7 +65,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "virtualMac", "source", "unicast", "virtualAddresses", "routes" or "rules""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes" or "rules""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -597,4 +597,24 @@ fn routes_and_rules_are_distinct_on_a_host() {
     instances.VI_2.routes[0]: instances.VI_1.routes[0] is the same: keep one of them, or choose another "metric" or "table"
     instances.VI_2.rules[0]: instances.VI_1.rules[0] is the same: keep one of them
     "#);
+}
+
+#[test]
+fn somebody_is_told_and_by_a_program() {
+    assert_snapshot!(problems_of_instance(r#""notify": {}"#), @r#"instances.VI_1.notify = {}: tells nobody: write "any": ["/path/to/program"], or one of "master", "backup", "fault" and "stop""#);
+    assert_snapshot!(problems_of_instance(
+        r#""notify": { "master": [], "backup": ["tell"], "any": ["/bin/tell", 1], "timeout": "11m",
+           "retries": 101, "style": "keepalive", "user": "-", "onstart": true, "deleted": ["/bin/tell"] }"#
+    ), @r#"
+    instances.VI_1.notify.master = []: must not be empty: the first element is the program
+    instances.VI_1.notify.backup[0] = "tell": the program must be an absolute path, like /usr/local/bin/check
+    instances.VI_1.notify.any[1] = 1: must be a string, not a number; put it in quotes
+    instances.VI_1.notify.timeout = "11m": must be 10ms to 10m
+    instances.VI_1.notify.retries = 101: must be 0 to 100
+    instances.VI_1.notify.style = "keepalive": must be "environment" or "keepalived": did you mean "keepalived"?
+    instances.VI_1.notify.user = "-": must be the name of a user, like "nobody"
+    instances.VI_1.notify.onstart: unknown key: did you mean "onStart"?
+    instances.VI_1.notify.deleted: unknown key: here may be "master", "backup", "fault", "stop", "any", "timeout", "retries", "onStart", "onReload", "style" or "user"
+    "#);
+    assert_snapshot!(problems_of_instance(r#""notify": ["/bin/tell"]"#), @"instances.VI_1.notify: must be an object, not a list");
 }

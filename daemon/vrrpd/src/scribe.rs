@@ -15,7 +15,8 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vrrp_proto::{Report, Transition};
+use vrrp_proto::notify::{Owner, Then};
+use vrrp_proto::{Report, State, Transition};
 
 /// How many records may wait. More are counted and dropped.
 const CAPACITY: usize = 4096;
@@ -37,6 +38,19 @@ pub(crate) enum Record {
         well: bool,
         /// What it said.
         detail: Arc<str>,
+    },
+    /// Somebody was told of a transition, or was to be.
+    Notified {
+        /// Whose transition.
+        owner: Owner,
+        /// The state since.
+        to: State,
+        /// Whether the command did well.
+        well: bool,
+        /// What it said.
+        detail: Arc<str>,
+        /// What comes next.
+        then: Then,
     },
     /// Anything else.
     Note(Level, String),
@@ -181,6 +195,23 @@ fn write(record: Record) {
         } => {
             warn!(%tracker, well = false, "tracker {tracker}: {detail}");
         }
+        Record::Notified {
+            owner: Owner::Instance(instance),
+            to,
+            well,
+            detail,
+            then,
+        } => match then {
+            Then::Over => debug!(%instance, %to, well, "{instance}: told of {to}: {detail}"),
+            Then::Again(rest) => warn!(
+                %instance, %to, well,
+                "{instance}: not told of {to}: {detail}; trying again in {} s", rest.as_secs(),
+            ),
+            Then::GivenUp => warn!(
+                %instance, %to, well,
+                "{instance}: not told of {to}: {detail}; not tried again",
+            ),
+        },
         Record::Note(level, text) => match level {
             Level::ERROR => error!("{text}"),
             Level::WARN => warn!("{text}"),

@@ -9,7 +9,8 @@ use std::time::Duration;
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    HmacStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
+    HmacStatus, NotifyStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus,
+    UnicastStatus,
 };
 
 use crate::cli::StatusOptions;
@@ -26,6 +27,9 @@ pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
             socket.display()
         ))
     })?;
+    if answer.is_empty() {
+        return Err(Failed::General.because("the daemon is stopping"));
+    }
     let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
         Failed::General.because(format_args!("the daemon is of another version: {error}"))
     })?;
@@ -70,6 +74,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         }
         if let Some(unicast) = &instance.unicast {
             let _ = writeln!(text, "  {}", peers(unicast));
+        }
+        if let Some(notify) = &instance.notify {
+            let _ = writeln!(text, "  {}", told(notify));
         }
         // They are there while it is master.
         for route in &instance.routes {
@@ -181,6 +188,31 @@ fn peers(unicast: &UnicastStatus) -> String {
     format!("unicast: with {}", peers.join(", "))
 }
 
+/// Whether those who are to be told of its state were.
+fn told(notify: &NotifyStatus) -> String {
+    let word = |state: &State| match state {
+        State::Init => "stop".to_owned(),
+        State::Backup | State::Master | State::Fault => state.to_string(),
+    };
+    let mut parts = Vec::new();
+    if let Some(last) = &notify.last {
+        let how = if last.well { "told of" } else { "not told of" };
+        let (state, age) = (word(&last.state), age(last.age));
+        parts.push(format!("{how} {state} {age} ago: {}", last.detail));
+    }
+    if let Some(state) = &notify.telling {
+        parts.push(format!("{} is being told", word(state)));
+    }
+    if !notify.waiting.is_empty() {
+        let states: Vec<String> = notify.waiting.iter().map(word).collect();
+        parts.push(format!("{} to be told then", states.join(", ")));
+    }
+    if parts.is_empty() {
+        parts.push("nothing told yet".to_owned());
+    }
+    format!("notify: {}", parts.join("; "))
+}
+
 /// What else deserves a look: only what is not zero.
 fn notes(instance: &RouterStatus, text: &mut String) {
     let counters = &instance.counters;
@@ -225,6 +257,16 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         counters.interval_differs,
         "advertisements with another interval than ours",
     );
+    if let Some(notify) = &instance.notify {
+        note(
+            notify.failures,
+            "times a command that tells of a state failed",
+        );
+        note(
+            notify.dropped,
+            "states were not told, because there was a newer one before their turn",
+        );
+    }
     for cause in vrrp_proto::wire::DropCause::ALL {
         note(
             counters.dropped.get(*cause),

@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
 use super::{Assumed, Probe, default, lasting, looking_time};
+use crate::command;
 use crate::duration::Span;
 use crate::given::Given;
-use crate::lower::all;
 use crate::problem::{Findings, Path};
 use crate::value::{Count, Whole};
 
@@ -68,7 +68,7 @@ impl TrackedScript {
         path: &Path,
         findings: &mut Findings,
     ) -> Option<(TrackerParams, Probe)> {
-        let command = command(&path.key("command"), &self.command, findings);
+        let command = command::required(&path.key("command"), &self.command, findings);
         let interval = looking_time(&path.key("interval"), &self.interval, findings);
         let timeout = match &self.timeout {
             Given::Absent => self.default_timeout(),
@@ -76,7 +76,7 @@ impl TrackedScript {
                 looking_time(&path.key("timeout"), given, findings)
             }
         };
-        let user = user(&path.key("user"), &self.user, findings);
+        let user = command::user(&path.key("user"), &self.user, findings);
         let (rise, fall) = (self.rise.value(), self.fall.value());
         let hold = lasting(&path.key("hold"), &self.hold, findings);
 
@@ -101,42 +101,4 @@ impl TrackedScript {
         const LEAST: Duration = Duration::from_secs(10);
         self.interval.value().map(|interval| interval.0.max(LEAST))
     }
-}
-
-fn command(
-    path: &Path,
-    command: &Given<Vec<Given<String>>>,
-    findings: &mut Findings,
-) -> Option<Vec<String>> {
-    let words = command.required(path, r#""command": ["/path/to/program"]"#, findings)?;
-    match words.first() {
-        None => {
-            findings.add(path, "must not be empty: the first element is the program");
-            return None;
-        }
-        Some(Given::Value(program)) if !program.starts_with('/') => {
-            findings.add(
-                &path.index(0),
-                "the program must be an absolute path, like /usr/local/bin/check",
-            );
-        }
-        Some(_) => {}
-    }
-    all(words.iter().enumerate().map(|(index, word)| {
-        let word = word.value()?;
-        if word.contains('\0') {
-            findings.add(&path.index(index), "must not contain a NUL character");
-        }
-        Some(word.clone())
-    }))
-}
-
-fn user(path: &Path, user: &Given<String>, findings: &mut Findings) -> Option<Option<String>> {
-    let user = user.optional()?;
-    let sane = |c: char| c.is_ascii_alphanumeric() || "_-.$".contains(c);
-    if user.is_some_and(|user| user.is_empty() || user.starts_with('-') || !user.chars().all(sane))
-    {
-        findings.add(path, "must be the name of a user, like \"nobody\"");
-    }
-    Some(user.cloned())
 }

@@ -1,4 +1,5 @@
-//! The control socket: whoever connects is sent the node's snapshot as one JSON object. Nothing is
+//! The control socket: whoever connects is sent the node's snapshot, with what the attendant knows, as
+//! one JSON object. Nothing is
 //! ever read from it, so there is nothing to attack.
 
 use std::io;
@@ -14,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::Level;
 
+use super::notify::Board;
 use crate::run::{Inbox, Message};
 use crate::scribe::Log;
 
@@ -55,7 +57,7 @@ pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<Un
 }
 
 /// Answers everybody who connects.
-pub(crate) async fn serve(listener: UnixListener, inbox: Inbox, log: Log) {
+pub(super) async fn serve(listener: UnixListener, inbox: Inbox, board: Board, log: Log) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -63,10 +65,10 @@ pub(crate) async fn serve(listener: UnixListener, inbox: Inbox, log: Log) {
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let inbox = inbox.clone();
+                let (inbox, board) = (inbox.clone(), board.clone());
                 tokio::spawn(async move {
                     // A reader that is too slow or went away is its own business.
-                    let _ = timeout(PATIENCE, answer(stream, inbox)).await;
+                    let _ = timeout(PATIENCE, answer(stream, inbox, board)).await;
                     drop(place);
                 });
             }
@@ -78,14 +80,15 @@ pub(crate) async fn serve(listener: UnixListener, inbox: Inbox, log: Log) {
     }
 }
 
-async fn answer(mut stream: AsyncStream, inbox: Inbox) -> io::Result<()> {
+async fn answer(mut stream: AsyncStream, inbox: Inbox, board: Board) -> io::Result<()> {
     let (reply, snapshot) = oneshot::channel();
     if inbox.send(Message::Snapshot(reply)).is_err() {
         return Ok(());
     }
-    let Ok(snapshot) = snapshot.await else {
+    let Ok(mut snapshot) = snapshot.await else {
         return Ok(());
     };
+    board.complete(&mut snapshot);
     let text = serde_json::to_vec(&snapshot)?;
     stream.write_all(&text).await?;
     stream.shutdown().await

@@ -1,8 +1,9 @@
-//! What may be slow, on a thread of its own: signals, trackers, the names of peers, the control
-//! socket and systemd. It talks to the node through its inbox and never holds it up.
+//! What may be slow, on a thread of its own: signals, trackers, the names of peers, those who are told
+//! of transitions, the control socket and systemd. It talks to the node through its inbox and never holds it up.
 
 pub(crate) mod control;
 mod names;
+mod notify;
 mod program;
 mod systemd;
 mod trackers;
@@ -12,17 +13,25 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::time::timeout;
 use tracing::Level;
-use vrrp_config::{Loaded, Probe, Secrets, load};
+use vrrp_config::{Command, Loaded, Probe, Secrets, load};
+use vrrp_proto::notify::{Notify, Owner};
 
 use self::names::Names;
+use self::notify::Notifier;
 use self::trackers::Trackers;
 use crate::check::count;
 use crate::run::{Inbox, Message, Moves, Tally};
 use crate::scribe::Log;
+
+/// How much longer than they should those who are told of the stop are waited for: what was killed
+/// has to be gone, too.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// What the attendant works with.
 pub(crate) struct Attendant {
@@ -30,6 +39,8 @@ pub(crate) struct Attendant {
     pub(crate) file: PathBuf,
     /// What to look at for which tracker.
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
+    /// Who is told of transitions.
+    pub(crate) notify: BTreeMap<Owner, Notify<Arc<Command>>>,
     /// The names of peers to look up.
     pub(crate) names: BTreeSet<Arc<str>>,
     /// The control socket.
@@ -71,18 +82,35 @@ pub(crate) fn start(attendant: Attendant) -> io::Result<JoinHandle<()>> {
 
 /// The signals that the daemon understands.
 struct Signals {
+    stop: StopSignals,
+    hangup: Signal,
+}
+
+/// Those that tell it to stop.
+struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
-    hangup: Signal,
 }
 
 impl Signals {
     fn new() -> io::Result<Self> {
         Ok(Self {
-            terminate: signal(SignalKind::terminate())?,
-            interrupt: signal(SignalKind::interrupt())?,
+            stop: StopSignals {
+                terminate: signal(SignalKind::terminate())?,
+                interrupt: signal(SignalKind::interrupt())?,
+            },
             hangup: signal(SignalKind::hangup())?,
         })
+    }
+}
+
+impl StopSignals {
+    /// Waits for one of them.
+    async fn recv(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
     }
 }
 
@@ -91,6 +119,7 @@ impl Attendant {
         let Self {
             file,
             probes,
+            notify,
             names,
             listener,
             inbox,
@@ -102,32 +131,63 @@ impl Attendant {
         trackers.set(probes);
         let mut asked = Names::new(inbox.clone(), log.clone());
         asked.set(names);
+        let mut notifier = Notifier::new(notify, log.clone());
         let listener = control::adopt(listener)?;
-        tokio::spawn(control::serve(listener, inbox.clone(), log.clone()));
+        let serving = control::serve(listener, inbox.clone(), notifier.board(), log.clone());
+        tokio::spawn(serving);
         tokio::spawn(systemd::keep_watchdog(inbox.clone(), log.clone()));
         systemd::ready(*tally.borrow_and_update(), &log);
+        let mut times_told_to_stop = 0_u32;
         loop {
             tokio::select! {
-                changed = tally.changed() => {
-                    if changed.is_err() {
-                        // The node is gone, and with it the reason to be here.
-                        return Ok(());
-                    }
+                // Without the sender the node is gone, which its moves tell after all others.
+                Ok(()) = tally.changed() => {
                     systemd::status(*tally.borrow_and_update(), &log);
                 }
-                moved = moves.next() => {
-                    // The node is gone, and with it the reason to be here.
-                    let Some(_moved) = moved else { return Ok(()) };
-                }
+                moved = moves.next() => match moved {
+                    Some(moved) => notifier.take(&moved),
+                    None => break,
+                },
+                () = notifier.turn() => {}
                 _ = signals.hangup.recv() => {
                     systemd::reloading(&log);
-                    reload(&file, &mut trackers, &mut asked, &inbox, &log);
+                    reload(&file, &mut trackers, &mut asked, &notifier, &inbox, &log);
                     systemd::ready(*tally.borrow(), &log);
                 }
-                _ = signals.terminate.recv() => stop(&inbox, &log),
-                _ = signals.interrupt.recv() => stop(&inbox, &log),
+                () = signals.stop.recv() => {
+                    times_told_to_stop += 1;
+                    if times_told_to_stop == 1 {
+                        stop(&inbox, &log);
+                    }
+                }
             }
         }
+        let told_again = async {
+            if times_told_to_stop < 2 {
+                signals.stop.recv().await;
+            }
+        };
+        tell_the_last(notifier, told_again, &log).await;
+        Ok(())
+    }
+}
+
+/// The node is gone; what is still to be told is the reason to be here, as long as that may take and
+/// until somebody is `told_again` to stop.
+async fn tell_the_last(mut notifier: Notifier, told_again: impl Future<Output = ()>, log: &Log) {
+    let longest = notifier.finish();
+    if longest.is_zero() {
+        return;
+    }
+    let longest = longest + GRACE;
+    systemd::extend(longest, log);
+    let impatient = tokio::select! {
+        told = timeout(longest, notifier.tell_all()) => told.is_err(),
+        () = told_again => true,
+    };
+    if impatient {
+        let text = "not everybody was told of the stop: what still runs for that is killed";
+        log.note(Level::WARN, text);
     }
 }
 
@@ -143,6 +203,7 @@ fn reload(
     file: &std::path::Path,
     trackers: &mut Trackers,
     asked: &mut Names,
+    notifier: &Notifier,
     inbox: &Inbox,
     log: &Log,
 ) {
@@ -150,6 +211,7 @@ fn reload(
         Ok(Loaded {
             node,
             probes,
+            notify,
             warnings,
         }) => {
             for warning in &warnings {
@@ -161,6 +223,7 @@ fn reload(
                 format!("{} read again: {instances}", file.display()),
             );
             let names = node.peer_names();
+            notifier.configure(notify);
             // First the node, so that no result comes in for a tracker or a name that it does not know.
             let _ = inbox.send(Message::Configure(node));
             trackers.set(probes);

@@ -29,8 +29,6 @@ pub(super) struct Program<'p> {
     pub(super) command: &'p [String],
     /// Who runs it, unless that is the daemon's user.
     pub(super) user: Option<&'p str>,
-    /// More arguments.
-    pub(super) arguments: &'p [String],
     /// What is added to the daemon's own environment.
     pub(super) environment: &'p [(&'static str, String)],
     /// What it can read from its standard input.
@@ -140,7 +138,6 @@ fn spawn(program: &Program<'_>) -> io::Result<Child> {
     let mut command = Command::new(path);
     command
         .args(arguments)
-        .args(program.arguments)
         .envs(
             program
                 .environment

@@ -38,6 +38,12 @@ pub(super) fn stopping(log: &Log) {
     notify(&[NotifyState::Stopping], log);
 }
 
+/// The daemon needs this long to end, whatever the unit allows for.
+pub(super) fn extend(longest: Duration, log: &Log) {
+    let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
+    notify(&[NotifyState::ExtendTimeoutUsec(micros)], log);
+}
+
 /// Feeds the watchdog as long as the node turns, twice in its time.
 pub(super) async fn keep_watchdog(inbox: Inbox, log: Log) {
     let Some(limit) = sd_notify::watchdog_enabled() else {

@@ -15,7 +15,7 @@ use vrrp_linux::capability;
 
 pub(crate) use self::inbox::{Inbox, Message};
 pub(crate) use self::node::{Node, Tally};
-pub(crate) use self::outbox::Moves;
+pub(crate) use self::outbox::{Move, Moves};
 use crate::attendant::{self, Attendant, control};
 use crate::check::count;
 use crate::cli::RunOptions;
@@ -59,6 +59,7 @@ fn serve(
     let Loaded {
         node: params,
         probes,
+        notify,
         warnings,
     } = loaded;
     for warning in &warnings {
@@ -82,6 +83,7 @@ fn serve(
     let attendant = Attendant {
         file,
         probes,
+        notify,
         names,
         listener,
         inbox,

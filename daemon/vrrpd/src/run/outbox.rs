@@ -1,17 +1,35 @@
 //! The way from the node to the attendant: what becomes of the routers, told when it has been carried
 //! out, in order. The node never waits for whoever listens.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use vrrp_proto::Transition;
+use vrrp_proto::{Priority, Report, Transition};
+
+/// Something that has become of the routers.
+#[derive(Clone, Debug)]
+pub(crate) enum Move {
+    /// A router changed its state.
+    Transition(Transition),
+    /// The effective priority of a router changed.
+    Priority {
+        /// Its name.
+        router: Arc<str>,
+        /// The priority since.
+        priority: Priority,
+    },
+    /// A new configuration is in force, and what came of it was told before.
+    Configured,
+}
 
 /// The node's side.
 #[derive(Debug)]
-pub(super) struct Outbox(UnboundedSender<Transition>);
+pub(super) struct Outbox(UnboundedSender<Move>);
 
-/// The attendant's side: every transition of every router, from its start on. It is closed when the
-/// node has stopped and everything was handed over.
+/// The attendant's side: everything that becomes of the routers, from their start on. It is closed
+/// when the node has stopped and everything was handed over.
 #[derive(Debug)]
-pub(crate) struct Moves(UnboundedReceiver<Transition>);
+pub(crate) struct Moves(UnboundedReceiver<Move>);
 
 impl Outbox {
     pub(super) fn new() -> (Self, Moves) {
@@ -19,15 +37,39 @@ impl Outbox {
         (Self(sender), Moves(receiver))
     }
 
-    /// Tells of a transition. An attendant that is gone has nobody to tell.
-    pub(super) fn tell(&self, transition: &Transition) {
-        let _ = self.0.send(transition.clone());
+    /// Tells of a report, if it is of a kind that others go by.
+    pub(super) fn tell(&self, report: &Report) {
+        match report {
+            Report::Transition(transition) => self.send(Move::Transition(transition.clone())),
+            Report::Priority { router, to, .. } => self.send(Move::Priority {
+                router: Arc::clone(router),
+                priority: *to,
+            }),
+            Report::Dropped { .. }
+            | Report::Repaired { .. }
+            | Report::Stray { .. }
+            | Report::RoutingRepaired { .. }
+            | Report::RoutingStray { .. }
+            | Report::Verdict { .. }
+            | Report::Drift { .. }
+            | Report::SecondMaster { .. } => {}
+        }
+    }
+
+    /// Tells that a configuration has been carried out.
+    pub(super) fn tell_configured(&self) {
+        self.send(Move::Configured);
+    }
+
+    /// An attendant that is gone has nobody to tell.
+    fn send(&self, what: Move) {
+        let _ = self.0.send(what);
     }
 }
 
 impl Moves {
-    /// The next transition, or `None` when there will be none any more.
-    pub(crate) async fn next(&mut self) -> Option<Transition> {
+    /// The next, or `None` when there will be none any more.
+    pub(crate) async fn next(&mut self) -> Option<Move> {
         self.0.recv().await
     }
 }

@@ -1,6 +1,6 @@
 use std::sync::Arc;
 
-use vrrp_proto::snapshot::{Counters, PeerStatus, PriorityStatus, SenderStatus};
+use vrrp_proto::snapshot::{Counters, NotifyRunStatus, PeerStatus, PriorityStatus, SenderStatus};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
 use vrrp_proto::{InterfaceAddress, Priority, Version, Vrid};
@@ -44,6 +44,15 @@ fn the_table_says_who_is_master_and_why() {
         ttl: 255,
         min_ttl: 255,
     });
+    master.notify = Some(NotifyStatus::default());
+    backup.notify = Some(NotifyStatus {
+        telling: Some(State::Master),
+        waiting: vec![State::Init, State::Backup],
+        dropped: 3,
+        runs: 7,
+        failures: 1,
+        last: Some(told_of(State::Init, true, "exit status: 0", 125.0)),
+    });
     backup.counters.dropped = DropCounts {
         Checksum: 3,
         ..DropCounts::default()
@@ -75,18 +84,22 @@ fn the_table_says_who_is_master_and_why() {
         dropped: DropCounts::default(),
         lost: 8633,
     };
-    insta::assert_snapshot!(render(&snapshot), @r"
+    insta::assert_snapshot!(render(&snapshot), @"
     INSTANCE  STATE   FOR    PRIORITY                  INTERFACE  VRID  MASTER                      ADDRESSES
     VI_1      master  2 min  99                        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
     VI_2      backup  2 min  80 = 100 httpd_check -20  eth1       52    192.168.198.12 (100)        192.168.224.52/24
 
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
+      notify: nothing told yet
       route 10.1.0.0/16 via 192.168.224.1
       rule priority 1000 from 10.9.0.0/16 lookup 100
       2 times a route or a rule was gone and was put back
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
       HMAC: signs with key 1, others may go without; 192.168.198.11 with key 1; 192.168.198.13 with key 2 (its clock is 3 s ahead); 192.168.198.14 with key 2 (its clock is 2 s behind)
       unicast: with 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (no address known)
+      notify: told of stop 2 min ago: exit status: 0; master is being told; stop, backup to be told then
+      1 times a command that tells of a state failed
+      3 states were not told, because there was a newer one before their turn
       3 packets dropped because its checksum is wrong
     8633 packets were lost because they came faster than they could be read
 
@@ -94,6 +107,30 @@ fn the_table_says_who_is_master_and_why() {
     httpd_check  down, well in 3 s  2 min  12       1         exit status: 1
     unknown      not yet            -      0        0
     ");
+}
+
+#[test]
+fn the_status_says_how_the_last_notification_ended() {
+    let status = |last| {
+        let last = Some(last);
+        let status = NotifyStatus {
+            last,
+            ..NotifyStatus::default()
+        };
+        let text = serde_json::to_string(&status).unwrap();
+        assert_eq!(serde_json::from_str::<NotifyStatus>(&text).unwrap(), status);
+        (told(&status), text)
+    };
+    let (text, json) = status(told_of(
+        State::Master,
+        false,
+        "exit status: 7: nobody there",
+        3.25,
+    ));
+    insta::assert_snapshot!(text, @"notify: not told of master 3 s ago: exit status: 7: nobody there");
+    insta::assert_snapshot!(json, @r#"{"telling":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"state":"master","well":false,"detail":"exit status: 7: nobody there","age":3.25}}"#);
+    let (text, _) = status(told_of(State::Backup, true, "exit status: 0: done", 0.0));
+    insta::assert_snapshot!(text, @"notify: told of backup 0 s ago: exit status: 0: done");
 }
 
 #[test]
@@ -202,6 +239,15 @@ fn ages_are_told_in_the_unit_that_people_would_use() {
     assert_eq!(age(179.0), "2 min");
     assert_eq!(age(7_300.0), "2 h");
     assert_eq!(age(400_000.0), "4 d");
+}
+
+fn told_of(state: State, well: bool, detail: &str, age: f64) -> NotifyRunStatus {
+    NotifyRunStatus {
+        state,
+        well,
+        detail: detail.into(),
+        age,
+    }
 }
 
 fn key(number: u8) -> KeyId {

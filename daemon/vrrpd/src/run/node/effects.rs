@@ -293,8 +293,8 @@ impl Node {
         for report in self.scratch.reports.drain(..) {
             if let Report::Transition(transition) = &report {
                 tally.move_one(transition.from, transition.to);
-                self.outbox.tell(transition);
             }
+            self.outbox.tell(&report);
             self.log.record(Record::Report(report));
         }
         self.tally.send_if_modified(|told| {

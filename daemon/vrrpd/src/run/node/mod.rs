@@ -104,6 +104,8 @@ pub(crate) struct Node {
     /// Whether that was just done: what is added then was not announced yet.
     is_second_look: bool,
     stopping: bool,
+    /// How many configurations were taken in in this turn.
+    configured: u32,
     scratch: Scratch,
 }
 
@@ -169,6 +171,7 @@ impl Node {
             look_again_at: None,
             is_second_look: false,
             stopping: false,
+            configured: 0,
             scratch: Scratch::default(),
         };
         node.look()?;
@@ -210,6 +213,9 @@ impl Node {
                 self.act_after_change();
             } else {
                 self.act();
+            }
+            for _ in 0..std::mem::take(&mut self.configured) {
+                self.outbox.tell_configured();
             }
         }
         self.retire_refuser();
@@ -329,6 +335,7 @@ impl Node {
             match message {
                 Message::Configure(params) => {
                     self.configure(now, params);
+                    self.configured += 1;
                     changed = true;
                 }
                 Message::Probe {

@@ -1,0 +1,234 @@
+//! Runs the commands that tell of transitions, as the [`Desk`] decides: which, when, and for how long.
+//!
+//! What a command is told stands in its environment and, as a JSON object in one line, on its standard
+//! input. It is [run](program::run) as a script is.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use vrrp_config::{Command, Style};
+use vrrp_linux::clock;
+use vrrp_proto::State;
+use vrrp_proto::notify::{Desk, News, Notify, Owner, Run};
+use vrrp_proto::snapshot::Snapshot;
+
+use super::program::{self, Outcome, Program};
+use crate::run::Move;
+use crate::scribe::{Log, Record};
+
+/// How many bytes of addresses an environment has room for: the kernel takes no more than 128 KiB in
+/// one variable (execve(2)). The list on the standard input is whole.
+const ROOM: usize = 100 << 10;
+
+/// Those who are told, and what runs for them.
+pub(super) struct Notifier {
+    board: Board,
+    runs: JoinSet<Ended>,
+    log: Log,
+}
+
+/// How it stands with those who are told, for whoever wants to know. Clones show the same.
+#[derive(Clone)]
+pub(super) struct Board(Arc<Mutex<Desk<Arc<Command>>>>);
+
+/// A command that has run.
+struct Ended {
+    owner: Owner,
+    to: State,
+    well: bool,
+    detail: String,
+}
+
+impl Notifier {
+    pub(super) fn new(notify: BTreeMap<Owner, Notify<Arc<Command>>>, log: Log) -> Self {
+        Self {
+            board: Board(Arc::new(Mutex::new(Desk::new(notify)))),
+            runs: JoinSet::new(),
+            log,
+        }
+    }
+
+    /// How it stands, now and later.
+    pub(super) fn board(&self) -> Board {
+        self.board.clone()
+    }
+
+    /// The node is about to be given a configuration that tells these.
+    pub(super) fn configure(&self, notify: BTreeMap<Owner, Notify<Arc<Command>>>) {
+        self.board.desk().configure(notify);
+    }
+
+    /// Takes in what has become of the routers.
+    pub(super) fn take(&self, moved: &Move) {
+        let mut desk = self.board.desk();
+        match moved {
+            Move::Transition(transition) => desk.transition(transition),
+            Move::Priority { router, priority } => desk.priority(router, *priority),
+            Move::Configured => desk.configured(),
+        }
+    }
+
+    /// Runs what is to run, and waits until that may be something else. Nothing is lost when it is
+    /// dropped before its end.
+    pub(super) async fn turn(&mut self) {
+        let due = {
+            let mut desk = self.board.desk();
+            while let Some(run) = desk.poll(clock::now()) {
+                self.runs.spawn(tell(run));
+            }
+            desk.poll_timeout()
+        };
+        let rest = async {
+            match due {
+                Some(due) => sleep(due.since(clock::now())).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            Some(Ok(ended)) = self.runs.join_next() => self.note(ended),
+            () = rest => {}
+        }
+    }
+
+    fn note(&self, ended: Ended) {
+        let Ended {
+            owner,
+            to,
+            well,
+            detail,
+        } = ended;
+        let detail: Arc<str> = detail.into();
+        let now = clock::now();
+        let then = self
+            .board
+            .desk()
+            .ended(now, &owner, well, Arc::clone(&detail));
+        self.log.record(Record::Notified {
+            owner,
+            to,
+            well,
+            detail,
+            then,
+        });
+    }
+
+    /// The daemon stops, and all that became of the routers was taken in. Returns how long it takes
+    /// at most until all is told; zero when there is nothing to tell.
+    pub(super) fn finish(&self) -> Duration {
+        self.board.desk().finish(clock::now())
+    }
+
+    /// Tells all that is to be told.
+    pub(super) async fn tell_all(&mut self) {
+        while !self.board.desk().is_idle() {
+            self.turn().await;
+        }
+    }
+}
+
+impl Board {
+    fn desk(&self) -> MutexGuard<'_, Desk<Arc<Command>>> {
+        // A desk is whole whenever it is let go of.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to a snapshot of the node what the node does not know.
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
+        let desk = self.desk();
+        let now = clock::now();
+        for instance in &mut snapshot.instances {
+            instance.notify = desk.status(now, &Owner::Instance(Arc::clone(&instance.name)));
+        }
+    }
+}
+
+/// Runs a command to its end.
+async fn tell(run: Run<Arc<Command>>) -> Ended {
+    let Run {
+        owner,
+        command,
+        news,
+        limit,
+    } = run;
+    let mut words = command.words.clone();
+    if command.style == Style::Keepalived {
+        words.extend(keepalived(&owner, &news));
+    }
+    let program = Program {
+        command: &words,
+        user: command.user.as_deref(),
+        environment: &environment(&owner, &news, &command),
+        input: Some(input(&owner, &news, &command)),
+    };
+    let outcome = program::run(program, limit).await;
+    let (well, detail) = outcome.describe();
+    if let Outcome::TooSlow { mut child, .. } = outcome {
+        // Nothing else is told before this one is gone.
+        let _ = child.wait().await;
+    }
+    Ended {
+        owner,
+        to: news.to,
+        well,
+        detail,
+    }
+}
+
+fn environment(owner: &Owner, news: &News, command: &Command) -> [(&'static str, String); 7] {
+    let Owner::Instance(name) = owner;
+    let mut addresses = String::new();
+    for address in command.addresses.iter() {
+        let address = address.to_string();
+        if addresses.len() + address.len() >= ROOM {
+            break;
+        }
+        if !addresses.is_empty() {
+            addresses.push(' ');
+        }
+        addresses.push_str(&address);
+    }
+    [
+        ("VRRP_INSTANCE", name.to_string()),
+        ("VRRP_FROM", news.from.to_string()),
+        ("VRRP_TO", news.to.to_string()),
+        ("VRRP_CAUSE", news.cause.to_string()),
+        ("VRRP_PRIORITY", news.priority.to_string()),
+        ("VRRP_ADDRESSES", addresses),
+        ("VRRP_AGAIN", news.again.to_string()),
+    ]
+}
+
+fn input(owner: &Owner, news: &News, command: &Command) -> Vec<u8> {
+    let Owner::Instance(name) = owner;
+    let object = json!({
+        "instance": name,
+        "from": news.from,
+        "to": news.to,
+        "cause": news.cause.to_string(),
+        "priority": news.priority,
+        "addresses": command.addresses,
+        "again": news.again,
+    });
+    format!("{object}\n").into_bytes()
+}
+
+/// The arguments that keepalived adds to a command (keepalived.conf(5), `notify`).
+fn keepalived(owner: &Owner, news: &News) -> [String; 4] {
+    let Owner::Instance(name) = owner;
+    let state = match news.to {
+        State::Init => "STOP",
+        State::Backup => "BACKUP",
+        State::Master => "MASTER",
+        State::Fault => "FAULT",
+    };
+    let kind = "INSTANCE";
+    [kind, name, state, &news.priority.to_string()].map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;
