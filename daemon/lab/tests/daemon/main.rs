@@ -11,6 +11,7 @@ mod hmac;
 mod ipv6;
 mod killed;
 mod links;
+mod notify;
 mod packets;
 mod process;
 mod refusal;
@@ -107,6 +108,15 @@ fn main() -> ExitCode {
                 a_watched_interface_that_flickers_is_down_until_it_has_come_to_rest,
                 a_number_in_a_file_moves_the_priority_or_is_a_fault,
                 a_process_that_ends_is_a_fault_until_there_is_another;
+            notify:
+                a_slow_command_is_told_the_newest_state_when_its_turn_comes,
+                a_command_that_hangs_is_killed_with_its_children_and_the_next_one_told,
+                a_command_that_fails_is_tried_again_until_it_does_well,
+                a_fifo_is_a_command_away_and_hears_json,
+                a_script_for_keepalived_is_given_what_keepalived_gives,
+                the_stop_is_told_before_the_daemon_ends_and_after_it_has_handed_over,
+                who_is_told_to_stop_twice_waits_for_nobody,
+                a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_again;
             packets:
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,

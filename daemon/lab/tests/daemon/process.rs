@@ -230,12 +230,12 @@ pub(crate) fn clients_that_do_not_read_disturb_nobody() -> Outcome {
 }
 
 /// The other end of systemd's socket.
-struct Told {
+pub(crate) struct Told {
     socket: UnixDatagram,
 }
 
 impl Told {
-    fn on(host: &Host) -> Result<Self, std::io::Error> {
+    pub(crate) fn on(host: &Host) -> Result<Self, std::io::Error> {
         Self::at(host, "/run/notify")
     }
 
@@ -246,7 +246,7 @@ impl Told {
     }
 
     /// The words of the next message that is `wanted`.
-    fn wait_for(&self, wanted: impl Fn(&[&str]) -> bool) -> Result<Vec<String>> {
+    pub(crate) fn wait_for(&self, wanted: impl Fn(&[&str]) -> bool) -> Result<Vec<String>> {
         let mut buffer = [0; 4096];
         let mut seen = Vec::new();
         let started = Moment::now();

@@ -288,7 +288,7 @@ fn start<'p>(pair: &'p Pair, master: &str) -> Result<(Vrrpd<'p>, Vrrpd<'p>)> {
 }
 
 /// Asserts that no process of this pattern is left, as soon as the kernel has buried the killed.
-fn assert_gone(host: &Host, pattern: &str) -> Result<()> {
+pub(crate) fn assert_gone(host: &Host, pattern: &str) -> Result<()> {
     let wait = format!(
         "n=0; while pgrep -f '{pattern}'; do n=$((n+1)); [ $n -lt 500 ] || exit 1; sleep 0.01; done"
     );
