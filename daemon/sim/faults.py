@@ -47,6 +47,8 @@ DEVICE = "daemon/linux/src/device.rs"
 REFUSALS = "daemon/linux/src/refusals.rs"
 ROUTING = "daemon/proto/src/engine/routing.rs"
 ROUTES = "daemon/linux/src/routing/plan.rs"
+NOTIFY = "daemon/proto/src/notify.rs"
+QUEUE = "daemon/proto/src/notify/queue.rs"
 ROUTES_THERE = "daemon/linux/src/routing/mirror.rs"
 
 
@@ -749,6 +751,55 @@ FAULTS = [
         REPLAY,
         "            Some(last) if !clock.is_after(last) && anti_replay.is_timely(last, wall) => last.next(),",
         "            Some(last) if clock == last => last.next(),",
+    ),
+    Fault(
+        "what waits to be told is told although there is something newer",
+        QUEUE,
+        "            self.waiting.pop_back();\n            self.dropped += 1;\n",
+        "            break;\n",
+    ),
+    Fault(
+        "a stop is told only if nothing follows it",
+        QUEUE,
+        "        let is_state = |notice: &Notice<C>| notice.news.to != State::Init;",
+        "        let is_state = |_: &Notice<C>| true;",
+    ),
+    Fault(
+        "two commands of one owner run at a time",
+        QUEUE,
+        "            Phase::Running { .. } => return None,\n",
+        "            Phase::Running { .. } => {}\n",
+    ),
+    Fault(
+        "what is old is told again when it failed",
+        QUEUE,
+        "        if telling.is_old || telling.attempts",
+        "        if telling.attempts",
+    ),
+    Fault(
+        "what has begun is not finished when there is something newer",
+        QUEUE,
+        "            telling.notice.commands.pop_front();\n",
+        "            telling.notice.commands.pop_front();\n"
+        "            if telling.is_old {\n                return None;\n            }\n",
+    ),
+    Fault(
+        "the stop of what a reload removes is told by nobody",
+        NOTIFY,
+        "            _ => &self.present,\n",
+        "            Some(coming) => coming,\n            None => &self.present,\n",
+    ),
+    Fault(
+        "after a reload nobody is told again",
+        NOTIFY,
+        "                && notify.on_reload\n                && !entry.is_news\n",
+        "                && notify.on_reload\n                && false\n",
+    ),
+    Fault(
+        "the end takes longer than it says",
+        QUEUE,
+        "            true => telling.end().since(now),",
+        "            true => telling.notice.timeout * 4,",
     ),
 ]
 

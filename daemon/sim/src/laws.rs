@@ -32,6 +32,9 @@ pub enum Law {
     Neighbours,
     /// Where nothing happens nobody moves.
     Stability,
+    /// Who is told of transitions is told of the present state when the turn comes, of every stop,
+    /// in order and one at a time.
+    Notification,
     /// What a dead daemon left is taken away.
     Cleanup,
 }

@@ -17,6 +17,7 @@ mod junk;
 mod kernel;
 mod laws;
 mod network;
+mod notifier;
 mod refuser;
 pub mod scenario;
 mod shrink;

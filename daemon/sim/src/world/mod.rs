@@ -25,6 +25,7 @@ use crate::host::{Datagram, Host, Message, Sent, Turn, read};
 use crate::kernel::Deferred;
 use crate::laws::{Broken, Law};
 use crate::network::{Segment, Station};
+use crate::notifier::Notifier;
 use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
 use crate::witness::Witness;
 
@@ -47,6 +48,10 @@ const LONGEST_DAD: u32 = 2_000_000;
 /// How long it takes at most until a daemon knows what a name means, in microseconds. In truth a name that
 /// means something else is noticed within a minute, which differs in nothing but that it is longer.
 const USUAL_LOOKUP: u32 = 300_000;
+
+/// How long those who are told of transitions wait for a daemon that is held up, before they look
+/// again.
+const HELD_UP: Duration = Duration::from_millis(100);
 
 /// How long a machine takes from power to a daemon.
 const BOOT: Duration = Duration::from_millis(50);
@@ -116,6 +121,8 @@ enum Happening {
         ways: u16,
     },
     Look((u8, u8)),
+    /// Something may be to do for those who are told of transitions.
+    Notify(Station),
 }
 
 /// What is next: by time, and by the order in which it was arranged.
@@ -154,6 +161,7 @@ struct World<'a> {
     scenario: &'a Scenario,
     hosts: Vec<Host>,
     witnesses: Vec<Witness>,
+    notifiers: Vec<Option<Notifier>>,
     foreign: Vec<Foreign>,
     segments: Vec<Segment>,
     /// What was sent on each segment, where somebody means to send it again.
@@ -200,6 +208,7 @@ impl<'a> World<'a> {
             queue: BinaryHeap::new(),
             scenario,
             witnesses: hosts.iter().map(|_| Witness::default()).collect(),
+            notifiers: hosts.iter().map(|_| None).collect(),
             hosts,
             foreign: scenario
                 .foreign
@@ -338,6 +347,7 @@ impl<'a> World<'a> {
                 Ok(())
             }
             Happening::Look(key) => self.look(key),
+            Happening::Notify(id) => self.notify(id),
         }
     }
 
@@ -431,6 +441,7 @@ impl<'a> World<'a> {
 
     fn start(&mut self, id: Station, life: u32) -> Result<(), Broken> {
         let now = self.now;
+        let seed = self.scenario.seed ^ (u64::from(life) << 8) ^ u64::from(id);
         let Some(host) = self.living(id, life) else {
             return Ok(());
         };
@@ -439,6 +450,9 @@ impl<'a> World<'a> {
         }
         host.frozen = false;
         let (turn, sent) = host.start_process(now);
+        let mut notifier = Notifier::new(seed, &host.config);
+        notifier.take(&turn, true);
+        self.notifiers[usize::from(id)] = Some(notifier);
         self.witnesses[usize::from(id)].forget();
         self.disturb();
         self.look_names_up(id);
@@ -487,6 +501,9 @@ impl<'a> World<'a> {
         let Some((turn, sent)) = host.turn(self.now, &mut self.rng) else {
             return Ok(());
         };
+        if let Some(notifier) = &mut self.notifiers[usize::from(id)] {
+            notifier.take(&turn, false);
+        }
         self.take_turn(id, &turn, sent)
     }
 
@@ -494,6 +511,7 @@ impl<'a> World<'a> {
         self.note(|| format!("host {id} turns"));
         self.let_kernel_work(id);
         self.tell_transitions(id, turn)?;
+        self.notify(id)?;
         let index = usize::from(id);
         self.witnesses[index].watch(&self.hosts[index], turn, &mut self.coverage)?;
         if self.witnesses[index].take_impatience() {
@@ -552,6 +570,9 @@ impl<'a> World<'a> {
             let _ = host.clear(self.now, true);
             host.lose_process();
             host.clean_up();
+            if let Some(notifier) = self.notifiers[index].take() {
+                notifier.finish(self.now, &mut self.coverage)?;
+            }
             self.witnesses[index].forget();
             self.disturb();
             return self.check_clean(id);
@@ -601,6 +622,26 @@ impl<'a> World<'a> {
             self.let_janitor_begin(id);
             self.wake(id);
         }
+    }
+
+    /// Commands that tell of transitions end and begin, unless the daemon is held up or gone.
+    fn notify(&mut self, id: Station) -> Result<(), Broken> {
+        let index = usize::from(id);
+        let host = &self.hosts[index];
+        if host.process.is_none() {
+            self.notifiers[index] = None;
+        }
+        let Some(notifier) = &mut self.notifiers[index] else {
+            return Ok(());
+        };
+        let next = match host.runs() {
+            true => notifier.work(self.now, &mut self.coverage)?,
+            false => Some(self.now + HELD_UP),
+        };
+        if let Some(at) = next.filter(|at| notifier.is_awaited_before(self.now, *at)) {
+            self.arrange(at.since(self.now), Happening::Notify(id));
+        }
+        Ok(())
     }
 
     fn tell_transitions(&mut self, id: Station, turn: &Turn) -> Result<(), Broken> {

@@ -1,0 +1,358 @@
+//! Those who are told of a host's transitions: the desk of the daemon, with commands that take their
+//! time, fail or hang, and a look at what it lets them hear.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng};
+use rand_pcg::Pcg64Mcg;
+use vrrp_proto::notify::{Desk, News, Notify, Owner, Run};
+use vrrp_proto::{Instant, Output, Report, State};
+
+use crate::coverage::Coverage;
+use crate::host::{Fed, Turn};
+use crate::laws::{Broken, Law};
+use crate::scenario::Config;
+
+/// A command: for which state, or for any, and by which configuration it is told, so that they can be
+/// told apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Command {
+    state: Option<State>,
+    configuration: u32,
+}
+
+/// Those who are told on one host, in one life of its daemon.
+#[derive(Debug)]
+pub(crate) struct Notifier {
+    desk: Desk<Command>,
+    /// As configured now.
+    present: BTreeMap<Owner, Notify<Command>>,
+    configuration: u32,
+    running: BTreeMap<Owner, Running>,
+    heard: BTreeMap<Owner, Heard>,
+    /// When the world looks after it next.
+    next: Option<Instant>,
+    /// Apart from the world's, which goes the same way whoever is told.
+    rng: Pcg64Mcg,
+}
+
+#[derive(Debug)]
+struct Running {
+    until: Instant,
+    well: bool,
+}
+
+/// What became of an owner, and what of it was told.
+#[derive(Debug)]
+struct Heard {
+    state: State,
+    /// The stops that are to be told, in their order.
+    stops: Vec<ToTell>,
+    /// The state that is to be told after them.
+    newest: Option<ToTell>,
+    /// Whether something has come since what is told last.
+    is_old: bool,
+    telling: Option<Telling>,
+}
+
+#[derive(Debug)]
+struct ToTell {
+    to: State,
+    again: bool,
+    commands: VecDeque<Command>,
+}
+
+/// What was begun last.
+#[derive(Debug)]
+struct Telling {
+    news: Arc<News>,
+    command: Command,
+    /// The commands that are to tell it, too.
+    left: VecDeque<Command>,
+}
+
+impl Default for Heard {
+    fn default() -> Self {
+        Self {
+            state: State::Init,
+            stops: Vec::new(),
+            newest: None,
+            is_old: false,
+            telling: None,
+        }
+    }
+}
+
+impl Notifier {
+    pub(crate) fn new(seed: u64, config: &Config) -> Self {
+        let mut rng = Pcg64Mcg::seed_from_u64(seed);
+        let present = configured(config, &BTreeMap::new(), 0, &mut rng);
+        Self {
+            desk: Desk::new(present.clone()),
+            present,
+            configuration: 0,
+            running: BTreeMap::new(),
+            heard: BTreeMap::new(),
+            next: None,
+            rng,
+        }
+    }
+
+    /// Takes in what a turn of the daemon has brought; what is configured in its first turn is known.
+    pub(crate) fn take(&mut self, turn: &Turn, is_first: bool) {
+        for record in &turn.records {
+            let mut reload = None;
+            if let Fed::Configure(config) = &record.fed
+                && !is_first
+            {
+                reload = Some(config);
+            }
+            let former = self.present.clone();
+            if let Some(config) = reload {
+                self.configuration += 1;
+                self.present = configured(config, &former, self.configuration, &mut self.rng);
+                self.desk.configure(self.present.clone());
+            }
+            let mut moved = BTreeSet::new();
+            for output in &record.outputs {
+                if let Output::Report(Report::Priority { router, to, .. }) = output {
+                    self.desk.priority(router, *to);
+                }
+                let Output::Report(Report::Transition(transition)) = output else {
+                    continue;
+                };
+                let owner = Owner::Instance(Arc::clone(&transition.router));
+                let starts = transition.from == State::Init;
+                let by = if starts { &self.present } else { &former };
+                let notify = by.get(&owner).filter(|notify| notify.on_start || !starts);
+                let heard = self.heard.entry(owner.clone()).or_default();
+                heard.is_to_hear(transition.to, false, notify);
+                heard.state = transition.to;
+                moved.insert(owner);
+                self.desk.transition(transition);
+            }
+            if reload.is_some() {
+                self.desk.configured();
+                for (owner, notify) in &self.present {
+                    if let Some(heard) = self.heard.get_mut(owner)
+                        && notify.on_reload
+                        && !moved.contains(owner)
+                        && heard.state != State::Init
+                    {
+                        heard.is_to_hear(heard.state, true, Some(notify));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets commands end and begin. Returns when there is something to do again.
+    pub(crate) fn work(
+        &mut self,
+        now: Instant,
+        coverage: &mut Coverage,
+    ) -> Result<Option<Instant>, Broken> {
+        loop {
+            while let Some(run) = self.desk.poll(now) {
+                self.begin(now, run, coverage)?;
+            }
+            let ended = self
+                .running
+                .iter()
+                .find(|(_, running)| running.until <= now);
+            let Some(owner) = ended.map(|(owner, _)| owner.clone()) else {
+                break;
+            };
+            if let Some(running) = self.running.remove(&owner) {
+                self.desk.ended(now, &owner, running.well, "".into());
+            }
+        }
+        for (owner, heard) in &self.heard {
+            if !self.running.contains_key(owner)
+                && (heard.newest.is_some() || !heard.stops.is_empty())
+            {
+                let how = format!("nobody tells of {owner:?}, and {heard:?} is to be told");
+                return Err(Law::Notification.broken(how));
+            }
+        }
+        let ends = self.running.values().map(|running| running.until);
+        Ok(ends.chain(self.desk.poll_timeout()).min())
+    }
+
+    /// Whether the world has to look after it at a time, because it does not before that anyway.
+    pub(crate) fn is_awaited_before(&mut self, now: Instant, at: Instant) -> bool {
+        let known = self.next.filter(|next| *next > now);
+        let is_sooner = known.is_none_or(|next| at < next);
+        self.next = if is_sooner { Some(at) } else { known };
+        is_sooner
+    }
+
+    /// A command begins: it is the only one of its owner, and tells what is to be told now.
+    fn begin(
+        &mut self,
+        now: Instant,
+        run: Run<Command>,
+        coverage: &mut Coverage,
+    ) -> Result<(), Broken> {
+        let heard = self.heard.entry(run.owner.clone()).or_default();
+        let how = format!(
+            "{:?} by {:?} for {:?}, with {heard:?}",
+            run.news, run.command, run.owner
+        );
+        let wrong = |what: &str| Law::Notification.broken(format!("{what}: {how}"));
+        if self.running.contains_key(&run.owner) {
+            return Err(wrong("two commands at a time"));
+        }
+        heard.hears(&run).map_err(wrong)?;
+        let (kind, takes, well) = match self.rng.random_range(0..10) {
+            0 => ("CommandHangs", run.limit, false),
+            1..3 => ("CommandFails", run.limit / 20, false),
+            _ => (
+                "CommandDoesWell",
+                run.limit / self.rng.random_range(1..50),
+                true,
+            ),
+        };
+        coverage.fault(kind);
+        let until = now + takes;
+        self.running.insert(run.owner, Running { until, well });
+        Ok(())
+    }
+
+    /// The daemon stops: all that is left is told, in the time that it has for that.
+    pub(crate) fn finish(mut self, now: Instant, coverage: &mut Coverage) -> Result<(), Broken> {
+        let end = now + self.desk.finish(now);
+        let mut now = now;
+        while let Some(next) = self.work(now, coverage)? {
+            now = now.max(next);
+            if now > end {
+                return Err(Law::Notification.broken("the end takes longer than it may"));
+            }
+        }
+        if !self.desk.is_idle() {
+            return Err(Law::Notification.broken("something is left to tell at the end"));
+        }
+        Ok(())
+    }
+}
+
+impl Heard {
+    /// What became of its owner is to be told by a command of `notify`, if that has one.
+    fn is_to_hear(&mut self, to: State, again: bool, notify: Option<&Notify<Command>>) {
+        let commands = notify
+            .map(|notify| commands(notify, to))
+            .unwrap_or_default();
+        self.is_old = true;
+        self.newest = None;
+        if commands.is_empty() {
+            return;
+        }
+        let told = ToTell {
+            to,
+            again,
+            commands,
+        };
+        match to {
+            State::Init => self.stops.push(told),
+            State::Backup | State::Master | State::Fault => self.newest = Some(told),
+        }
+    }
+
+    /// A command tells: a stop that is due, or else the present state; or it goes on with what was
+    /// begun.
+    fn hears(&mut self, run: &Run<Command>) -> Result<(), &'static str> {
+        if let Some(telling) = &mut self.telling
+            && Arc::ptr_eq(&telling.news, &run.news)
+        {
+            if telling.command == run.command {
+                let is_old = self.is_old;
+                return if is_old {
+                    Err("what is old is tried again")
+                } else {
+                    Ok(())
+                };
+            }
+            if telling.left.pop_front() != Some(run.command) {
+                return Err("another command than the next one");
+            }
+            telling.command = run.command;
+            return Ok(());
+        }
+        if self
+            .telling
+            .as_ref()
+            .is_some_and(|telling| !telling.left.is_empty())
+        {
+            return Err("what has begun is not finished");
+        }
+        let next = match self.stops.is_empty() {
+            false => self.stops.remove(0),
+            true => self.newest.take().ok_or("nothing is to be told")?,
+        };
+        let mut left = next.commands;
+        if (next.to, next.again) != (run.news.to, run.news.again) {
+            return Err("not what is to be told next");
+        }
+        if left.pop_front() != Some(run.command) {
+            return Err("not by the command that is to tell it");
+        }
+        self.is_old = !self.stops.is_empty() || self.newest.is_some();
+        self.telling = Some(Telling {
+            news: Arc::clone(&run.news),
+            command: run.command,
+            left,
+        });
+        Ok(())
+    }
+}
+
+/// The commands that tell of a state.
+fn commands(notify: &Notify<Command>, state: State) -> VecDeque<Command> {
+    let own = match state {
+        State::Init => notify.stop,
+        State::Backup => notify.backup,
+        State::Master => notify.master,
+        State::Fault => notify.fault,
+    };
+    own.into_iter().chain(notify.any).collect()
+}
+
+/// Who is told, and how: some as before, and the others as chance will have it.
+fn configured(
+    config: &Config,
+    former: &BTreeMap<Owner, Notify<Command>>,
+    configuration: u32,
+    rng: &mut Pcg64Mcg,
+) -> BTreeMap<Owner, Notify<Command>> {
+    let mut notify = BTreeMap::new();
+    for name in config.routers.keys() {
+        let owner = Owner::Instance(name.as_str().into());
+        let same = former.get(&owner).filter(|_| rng.random());
+        let own = same.cloned().unwrap_or_else(|| {
+            let mut command = |state| {
+                let command = Command {
+                    state,
+                    configuration,
+                };
+                rng.random_bool(0.7).then_some(command)
+            };
+            Notify {
+                master: command(Some(State::Master)),
+                backup: command(Some(State::Backup)),
+                fault: command(Some(State::Fault)),
+                stop: command(Some(State::Init)),
+                any: command(None),
+                timeout: Duration::from_millis(rng.random_range(10..3_000)),
+                retries: rng.random_range(0..4),
+                on_start: rng.random(),
+                on_reload: rng.random(),
+            }
+        });
+        if rng.random_bool(0.9) {
+            notify.insert(owner, own);
+        }
+    }
+    notify
+}
