@@ -146,6 +146,16 @@ let
     }
   ) scripts;
 
+  commandsRunAsTheDaemonsUser = map (
+    { name, value }:
+    {
+      assertion = !value ? notify.user;
+      message =
+        "${instanceOption name}.notify.user needs a daemon that runs as root, and the unit does not: "
+        + "leave it out.";
+    }
+  ) instances;
+
   managedUnitsAreUnits = lib.concatMap (
     { name, value }:
     lib.concatMap (unit: [
@@ -174,6 +184,7 @@ in
       ++ authenticationFitsTheVersion
       ++ secretsAreOutsideTheStore
       ++ scriptsRunAsTheDaemonsUser
+      ++ commandsRunAsTheDaemonsUser
       ++ managedUnitsAreUnits;
 
     warnings = lib.concatMap (

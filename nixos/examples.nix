@@ -32,6 +32,7 @@ in
     pass.passwordFile = "/run/secrets/vrrp";
   };
   "Instance.interface" = "eth1";
+  "Instance.notify".any = [ "/usr/local/told.sh" ];
   "Instance.preempt" = false;
   "Instance.preemptDelay" = "5m";
   "Instance.priority" = 150;
@@ -140,6 +141,18 @@ in
   "HmacKey.keyFile" = "/run/secrets/vrrp";
   "Pass.password" = "1111";
   "Pass.passwordFile" = "/run/secrets/vrrp";
+
+  "Notify.any" = [ "/usr/local/told.sh" ];
+  "Notify.backup" = [ "/usr/local/detach-address.sh" ];
+  "Notify.fault" = [ "/usr/local/detach-address.sh" ];
+  "Notify.master" = [ "/usr/local/attach-address.sh" ];
+  "Notify.onReload" = true;
+  "Notify.onStart" = false;
+  "Notify.retries" = 5;
+  "Notify.stop" = [ "/usr/local/detach-address.sh" ];
+  "Notify.style" = "keepalived";
+  "Notify.timeout" = 10;
+  "Notify.user" = "nobody";
 
   "Follow.tracker" = "uplink";
   "Follow.weight" = -20;

@@ -44,6 +44,7 @@ let
         so `networking.firewall.checkReversePath` is "loose" by default, and what
         `networking.firewall.interfaces` opens has to be opened for that interface, too.
       '';
+      "Notify.user" = "The unit of this module does not run as root: this cannot be set here.";
       "Pass.passwordFile" = ''
         An absolute path need be readable by root only: systemd hands the file to the daemon when it
         starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.

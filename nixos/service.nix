@@ -71,6 +71,9 @@ in
         # Whatever it died of: no address stays behind.
         ExecStopPost = "${vrrpd} cleanup";
         WatchdogSec = "5s";
+        # What is being told of a state when it stops is not cut off. How long the daemon waits for
+        # that it says itself, beyond any TimeoutStopSec.
+        KillMode = "mixed";
 
         Restart = "always";
         RestartSec = "100ms";

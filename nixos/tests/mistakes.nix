@@ -238,6 +238,21 @@ in
         + "leave it out, and name in services.vrrp.trackers.httpd.script.mayManage what the script may start."
       );
 
+  testACommandOfAnotherUser =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          notify = {
+            any = [ "/usr/local/told.sh" ];
+            user = "nobody";
+          };
+        };
+      }
+      (
+        "services.vrrp.instances.VI_1.notify.user needs a daemon that runs as root, and the unit does not: "
+        + "leave it out."
+      );
+
   testAUnitThatIsNotNamedInFull =
     mistake
       {

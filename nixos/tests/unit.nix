@@ -120,6 +120,11 @@ in
     };
   };
 
+  testWhoIsBeingToldIsNotCutOffWhenItStops = {
+    expr = (service least).KillMode;
+    expected = "mixed";
+  };
+
   # A percent sign is a specifier in a unit.
   testAPasswordFileIsHandedOverBySystemd = {
     expr = (service most).LoadCredential;
