@@ -240,3 +240,6 @@ fn reload(
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -80,10 +80,9 @@ fn a_tracker_of_a_port_goes_by_its_carrier() {
     let kind = TrackerKind::Interface {
         name: "eth2".into(),
     };
-    let (rise, fall) = (1, 1);
     params
         .trackers
-        .insert("uplink".into(), TrackerParams { kind, rise, fall });
+        .insert("uplink".into(), TrackerParams::new(kind));
     let router = params.routers.get_mut("VI_1").unwrap();
     router.tracks = vec![tracked("uplink", Effect::Fault)];
     let mut node = Node::running(params);

@@ -148,6 +148,3 @@ fn turns(length: Duration) -> Interval {
 fn watched<T: AsRawFd>(descriptor: T) -> io::Result<AsyncFd<T>> {
     AsyncFd::new(descriptor)
 }
-
-#[cfg(test)]
-mod tests;

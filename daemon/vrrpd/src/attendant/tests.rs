@@ -1,4 +1,4 @@
-//! What the tests of all kinds need.
+//! What the tests of this directory need.
 
 use std::time::Duration;
 
