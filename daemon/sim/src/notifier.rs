@@ -225,16 +225,19 @@ impl Notifier {
     pub(crate) fn finish(mut self, now: Instant, coverage: &mut Coverage) -> Result<(), Broken> {
         let end = now + self.desk.finish(now);
         let mut now = now;
-        while let Some(next) = self.work(now, coverage)? {
+        loop {
+            let next = self.work(now, coverage)?;
+            if self.desk.is_idle() {
+                return Ok(());
+            }
+            let Some(next) = next else {
+                return Err(Law::Notification.broken("something is left to tell at the end"));
+            };
             now = now.max(next);
             if now > end {
                 return Err(Law::Notification.broken("the end takes longer than it may"));
             }
         }
-        if !self.desk.is_idle() {
-            return Err(Law::Notification.broken("something is left to tell at the end"));
-        }
-        Ok(())
     }
 }
 
