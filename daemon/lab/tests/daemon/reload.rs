@@ -360,6 +360,9 @@ fn settled(mut status: Snapshot) -> Snapshot {
             other.age = 0.0;
         }
     }
+    for tracker in &mut status.trackers {
+        tracker.age = tracker.age.map(|_| 0.0);
+    }
     status
 }
 
