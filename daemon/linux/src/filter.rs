@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::AsFd;
 
 use socket2::{SockFilter, SockRef};
+use vrrp_proto::wire::echo;
 use vrrp_proto::{Family, Vrid};
 
 /// The VRIDs that are served on one interface.
@@ -93,6 +94,23 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
         do_(RETURN, DROP),
     ]);
     program
+}
+
+/// Keeps replies to echo requests with this identifier, and nothing else.
+pub(crate) fn echo_replies(family: Family, identifier: u16) -> [Instruction; 7] {
+    let message = match family {
+        Family::V4 => do_(LOAD_X_IPV4_HEADER_LEN, 0),
+        Family::V6 => do_(LOAD_X, 0),
+    };
+    [
+        message,
+        do_(LOAD_BYTE_AT_X, 0),
+        if_(EQUAL, echo::reply_type(family).into(), 0, 3),
+        do_(LOAD_HALF_AT_X, 4),
+        if_(EQUAL, identifier.into(), 0, 1),
+        do_(RETURN, KEEP),
+        do_(RETURN, DROP),
+    ]
 }
 
 /// Drops the netlink messages by which the kernel notifies of the very changes that the socket
@@ -200,6 +218,7 @@ const LOAD_HALF: u16 = 0x28; // ldh [k]
 const LOAD_BYTE: u16 = 0x30; // ldb [k]
 const LOAD_WORD_AT_X: u16 = 0x40; // ld [x + k]
 const ANY_BIT: u16 = 0x45; // jset #k
+const LOAD_HALF_AT_X: u16 = 0x48; // ldh [x + k]
 const LOAD_BYTE_AT_X: u16 = 0x50; // ldb [x + k]
 const AND: u16 = 0x54; // and #k
 const LOAD_STORED: u16 = 0x60; // ld M[k]

@@ -16,6 +16,7 @@
 //! - [`routing`]: the same for routes and rules, as long as there are any.
 //! - [`refusals`]: pure; which addresses packets are refused to. [`refuse`] has it done by nf_tables.
 //! - [`processes`]: those of the host, for the trackers.
+//! - [`echo`]: whether another host is there, for the daemon's trackers.
 //! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
@@ -26,6 +27,7 @@ pub mod capability;
 pub mod cleanup;
 pub mod clock;
 pub mod device;
+pub mod echo;
 mod filter;
 pub mod mirror;
 pub mod monitor;

@@ -1,6 +1,7 @@
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
+use vrrp_proto::wire::echo::Echo;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, ipv4};
 
 use super::*;
@@ -110,6 +111,33 @@ fn only_marked_routes_and_rules_that_others_change_are_heard_of() {
     assert!(!keeps(&program, &[]));
 }
 
+#[test]
+fn of_icmp_only_replies_with_the_identifier_are_heard() {
+    let echo = |identifier| Echo {
+        identifier,
+        sequence: 1,
+        token: 2,
+    };
+    for family in Family::ALL {
+        let header: &[u8] = match family {
+            Family::V4 => &ipv4::header(Ipv4Addr::LOCALHOST, Ipv4Addr::LOCALHOST, 64, 64),
+            Family::V6 => &[],
+        };
+        let program = echo_replies(family, 0x1234);
+        let packet = |kind, identifier| {
+            let mut message = echo(identifier).request(family);
+            message[0] = kind;
+            [header, &message].concat()
+        };
+        let reply = echo::reply_type(family);
+        assert!(keeps(&program, &packet(reply, 0x1234)));
+        assert!(!keeps(&program, &packet(reply, 0x1235)), "another's");
+        let request = echo(0x1234).request(family);
+        assert!(!keeps(&program, &packet(request[0], 0x1234)), "a request");
+        assert!(!keeps(&program, &packet(reply, 0x1234)[..header.len() + 5]));
+    }
+}
+
 fn vrids() -> impl Iterator<Item = Vrid> {
     (1..=255).filter_map(Vrid::new)
 }
@@ -214,6 +242,7 @@ fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
             LOAD_BYTE => a = u32::from(byte(k)?),
             LOAD_WORD_AT_X => a = word(x + k)?,
             ANY_BIT => branch(a & k != 0),
+            LOAD_HALF_AT_X => a = u32::from(byte(x + k)?) << 8 | u32::from(byte(x + k + 1)?),
             LOAD_BYTE_AT_X => a = u32::from(byte(x + k)?),
             AND => a &= k,
             LOAD_STORED => a = stored[usize::try_from(k).ok()?],

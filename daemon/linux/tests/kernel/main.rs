@@ -13,6 +13,7 @@
 
 mod addresses;
 mod devices;
+mod echo;
 mod host;
 mod ipv6;
 mod namespace;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     let trials = [
         addresses::TESTS,
         devices::TESTS,
+        echo::TESTS,
         ipv6::TESTS,
         namespace::TESTS,
         packets::TESTS,

@@ -8,6 +8,7 @@ mod advert;
 pub mod arp;
 mod cause;
 mod checksum;
+pub mod echo;
 pub mod ethernet;
 pub mod hmac;
 pub mod ipv4;
