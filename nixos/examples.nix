@@ -19,6 +19,8 @@ in
   };
   "Config.trackers" = {
     httpd = { inherit script; };
+    gateway.ping.host = "192.168.224.1";
+    page.http.url = "http://127.0.0.1/";
     uplink.interface.name = "eth0";
   };
 
@@ -157,11 +159,49 @@ in
   "Follow.tracker" = "uplink";
   "Follow.weight" = -20;
 
+  "Tracker.http".url = "http://127.0.0.1/";
   "Tracker.interface" = {
     name = "eth0";
   };
+  "Tracker.ping".host = "192.168.224.1";
   "Tracker.script" = script;
+  "Tracker.tcp" = {
+    host = "127.0.0.1";
+    port = 25;
+    expect = "220 ";
+  };
+  "TrackedHttp.address" = "127.0.0.1";
+  "TrackedHttp.caFile" = "/etc/ssl/certs/internal.pem";
+  "TrackedHttp.expect" = "all is well";
+  "TrackedHttp.fall" = 3;
+  "TrackedHttp.headers".Host = "www.example";
+  "TrackedHttp.hold" = "10s";
+  "TrackedHttp.initial" = "down";
+  "TrackedHttp.insecure" = true;
+  "TrackedHttp.interface" = "eth1";
+  "TrackedHttp.interval" = "500ms";
+  "TrackedHttp.method" = "HEAD";
+  "TrackedHttp.rise" = 2;
+  "TrackedHttp.source" = "192.168.224.11";
+  "TrackedHttp.status" = [
+    200
+    "300-399"
+  ];
+  "TrackedHttp.timeout" = "2s";
+  "TrackedHttp.url" = "https://www.example/health";
   "TrackedInterface.name" = "eth0";
+  "TrackedPing.fall" = 3;
+  "TrackedPing.hold" = "10s";
+  "TrackedPing.host" = "192.168.224.1";
+  "TrackedPing.initial" = "down";
+  "TrackedPing.interface" = "eth1";
+  "TrackedPing.interval" = "500ms";
+  "TrackedPing.maxLost" = 1;
+  "TrackedPing.packets" = 3;
+  "TrackedPing.rise" = 2;
+  "TrackedPing.source" = "192.168.224.11";
+  "TrackedPing.spacing" = "50ms";
+  "TrackedPing.timeout" = "300ms";
   "TrackedScript.command" = literalExpression ''
     [ (lib.getExe pkgs.curl) "--fail" "--silent" "http://localhost/" ]
   '';
@@ -170,4 +210,16 @@ in
   "TrackedScript.rise" = 2;
   "TrackedScript.timeout" = "500ms";
   "TrackedScript.user" = "nobody";
+  "TrackedTcp.expect" = "220 ";
+  "TrackedTcp.fall" = 3;
+  "TrackedTcp.hold" = "10s";
+  "TrackedTcp.host" = "127.0.0.1";
+  "TrackedTcp.initial" = "down";
+  "TrackedTcp.interface" = "eth1";
+  "TrackedTcp.interval" = 2;
+  "TrackedTcp.port" = 25;
+  "TrackedTcp.rise" = 2;
+  "TrackedTcp.send" = "PING\r\n";
+  "TrackedTcp.source" = "192.168.224.11";
+  "TrackedTcp.timeout" = "500ms";
 }

@@ -47,7 +47,10 @@ use vrrp_proto::params::NodeParams;
 pub use notify::{Command, Style};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
-pub use tracker::{NumberFile, Probe, Process, Script, Which};
+pub use tracker::{
+    Host, Http, Method, NumberFile, Origin, Ping, Probe, Process, Rhythm, Script, Tcp, Trust, Url,
+    Which,
+};
 
 use given::Given;
 use lower::Lowered;

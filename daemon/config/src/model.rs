@@ -27,9 +27,6 @@ use crate::virtual_mac::UseVirtualMac;
 pub(crate) const LATER: &[(&str, &str)] = &[
     ("Config", "syncGroups"),
     ("Instance", "lvsSyncInterface"),
-    ("Tracker", "http"),
-    ("Tracker", "ping"),
-    ("Tracker", "tcp"),
     ("Tracker", "unit"),
 ];
 

@@ -95,9 +95,12 @@ impl Path {
         Self(format!("{self}[{index}]"))
     }
 
-    /// Whether this is below an `authentication`, where nothing is shown, be it right or wrong.
+    /// Whether this is below an `authentication` or among `headers`, where nothing is shown, be it
+    /// right or wrong.
     fn is_secret(&self) -> bool {
-        self.0.contains(".authentication")
+        [".authentication", ".headers"]
+            .iter()
+            .any(|place| self.0.contains(place))
     }
 
     /// This place, the place around it, and so on.

@@ -24,6 +24,9 @@ fn leaf() -> impl Strategy<Value = Value> {
         json!("192.0.2.1/24"),
         json!("::1"),
         json!("router2.example"),
+        json!("https://www.example/"),
+        json!("200-299"),
+        json!("GET"),
         json!("default"),
         json!("10.0.0.0/8"),
         json!(""),
@@ -40,6 +43,20 @@ fn key() -> impl Strategy<Value = String> {
         "script",
         "interface",
         "name",
+        "ping",
+        "tcp",
+        "http",
+        "url",
+        "host",
+        "port",
+        "status",
+        "headers",
+        "expect",
+        "insecure",
+        "caFile",
+        "method",
+        "packets",
+        "maxLost",
         "command",
         "interval",
         "timeout",
@@ -125,11 +142,15 @@ fn object(
         .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
 }
 
-/// A configuration that is right but for some of the entries of its instance and its script.
+/// A configuration that is right but for some of the entries of its instance and its trackers.
 fn nearly_right() -> impl Strategy<Value = Value> {
     let changes = || prop::collection::vec((key(), any_value()), 0..3);
-    (any::<bool>(), changes(), changes()).prop_map(|(has_hmac, of_instance, of_script)| {
+    let all = (any::<bool>(), changes(), changes(), changes());
+    all.prop_map(|(has_hmac, of_instance, of_script, of_page)| {
         let mut script = json!({ "command": ["/bin/true"], "interval": 2 });
+        let mut page = json!({
+            "url": "https://192.0.2.1/", "headers": { "Authorization": "s3cret!" },
+        });
         let mut instance = json!({
             "routes": [{ "destination": "default", "nextHops": [{ "gateway": "192.0.2.9" }] }],
             "rules": [{ "from": "10.0.0.0/8", "table": 100 }],
@@ -141,12 +162,17 @@ fn nearly_right() -> impl Strategy<Value = Value> {
             instance["authentication"] =
                 json!({ "hmac": { "keys": { "1": { "key": "s3cret" } } } });
         }
-        for (object, changes) in [(&mut instance, of_instance), (&mut script, of_script)] {
+        for (object, changes) in [
+            (&mut instance, of_instance),
+            (&mut script, of_script),
+            (&mut page, of_page),
+        ] {
             for (key, value) in changes {
                 object[key] = value;
             }
         }
-        json!({ "trackers": { "httpd": { "script": script } }, "instances": { "VI_1": instance } })
+        let trackers = json!({ "httpd": { "script": script }, "page": { "http": page } });
+        json!({ "trackers": trackers, "instances": { "VI_1": instance } })
     })
 }
 

@@ -39,7 +39,8 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     trackers.httpd_check.script.interval = "2 seconds": must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h")
     trackers.relative.script.command[0] = "httpd.sh": the program must be an absolute path, like /usr/local/bin/check
     trackers.empty.script.command = []: must not be empty: the first element is the program
-    trackers.peer.ping: not supported yet by this version: leave it out
+    trackers.peer.ping.hots: unknown key: did you mean "host"?
+    trackers.peer.ping.hots: must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
     instances.VI_1.virtualRouterId = 300: must be 1 to 255
     instances.VI_1.priority = 0: must be 1 to 254, or 255 if this host owns the addresses
     instances.VI_1.preempt = "yes": must be true or false, not a string
@@ -96,14 +97,112 @@ fn words_of_later_versions_are_called_so() {
     assert_snapshot!(problems(r#"{ "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"] } } }"#), @"syncGroups: not supported yet by this version: leave it out");
     assert_snapshot!(problems_of_instance(r#""lvsSyncInterface": "eth1""#), @"instances.VI_1.lvsSyncInterface: not supported yet by this version: leave it out");
     assert_snapshot!(problems(
-        r#"{ "trackers": { "c": { "unit": {} },
-                           "d": { "ping": {} }, "e": { "tcp": {} }, "f": { "http": {} } } }"#
+        r#"{ "trackers": { "c": { "unit": {} } } }"#
     ), @"
     trackers.c.unit: not supported yet by this version: leave it out
-    trackers.d.ping: not supported yet by this version: leave it out
-    trackers.e.tcp: not supported yet by this version: leave it out
-    trackers.f.http: not supported yet by this version: leave it out
     ");
+}
+
+/// The problems of a configuration with one tracker.
+fn problems_of_tracker(tracker: &str) -> String {
+    problems(&format!(r#"{{ "trackers": {{ "t": {tracker} }} }}"#))
+}
+
+#[test]
+fn a_ping_goes_to_a_host_and_expects_some_answers() {
+    for right in [
+        r#"{ "ping": { "host": "192.168.224.1" } }"#,
+        r#"{ "ping": { "host": "gateway.example", "packets": 5, "maxLost": 2, "spacing": "50ms" } }"#,
+        r#"{ "ping": { "host": "fe80::1", "interface": "eth1", "source": "fe80::2" } }"#,
+    ] {
+        assert_eq!(problems_of_tracker(right), "no problem", "{right}");
+    }
+    assert_snapshot!(problems_of_tracker(r#"{ "ping": {} }"#), @r#"trackers.t.ping.host: missing: write "host": "192.168.224.1""#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "ping": { "host": "fe80::1", "packets": 3, "maxLost": 3, "spacing": "20s", "timeout": 0,
+                       "source": "192.168.224.11" } }"#
+    ), @r#"
+    trackers.t.ping.host = "fe80::1": there may be one on each network: say through which to ask, like "interface": "eth1"
+    trackers.t.ping.maxLost = 3: must be less than "packets", 3: else nobody need answer
+    trackers.t.ping.spacing = "20s": must be 10ms to 10s
+    trackers.t.ping.timeout = 0: must be 10ms to 24h
+    trackers.t.ping.source = "192.168.224.11": who is asked has an IPv6 address: name an IPv6 address of this host, or leave it out
+    "#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "ping": { "host": "192.168.224.1", "packets": 21, "maxLost": -1, "source": "fe80::11" } }"#
+    ), @r#"
+    trackers.t.ping.packets = 21: must be 1 to 20
+    trackers.t.ping.maxLost = -1: must be 0 to 19, and less than "packets"
+    trackers.t.ping.source = "fe80::11": who is asked has an IPv4 address: name an IPv4 address of this host, or leave it out
+    trackers.t.ping.source = "fe80::11": is an address on one network: say on which, like "interface": "eth1"
+    "#);
+}
+
+#[test]
+fn a_port_is_connected_to() {
+    for right in [
+        r#"{ "tcp": { "host": "127.0.0.1", "port": 25 } }"#,
+        r#"{ "tcp": { "host": "db.example", "port": 6379, "send": "PING\r\n", "expect": "+PONG" } }"#,
+    ] {
+        assert_eq!(problems_of_tracker(right), "no problem", "{right}");
+    }
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "tcp": { "port": 65536, "expect": "", "interval": "1ms", "user": "nobody" } }"#
+    ), @r#"
+    trackers.t.tcp.host: missing: write "host": "127.0.0.1"
+    trackers.t.tcp.port = 65536: must be 1 to 65535
+    trackers.t.tcp.expect = "": must not be empty: everything contains that
+    trackers.t.tcp.interval = "1ms": must be 10ms to 24h
+    trackers.t.tcp.user: unknown key: here may be "host", "port", "send", "expect", "source", "interface", "interval", "timeout", "rise", "fall", "hold" or "initial"
+    "#);
+}
+
+#[test]
+fn a_page_is_asked_for_as_it_can_be() {
+    for right in [
+        r#"{ "http": { "url": "http://127.0.0.1/" } }"#,
+        r#"{ "http": { "url": "https://www.example:8443/health?deep=1", "address": "127.0.0.1",
+                       "status": [200, "301-302"], "expect": "well", "caFile": "/etc/ssl/ca.pem",
+                       "headers": { "Authorization": "Bearer x", "Host": "other.example" } } }"#,
+        r#"{ "http": { "url": "https://[2001:db8::1]/", "method": "HEAD", "insecure": true } }"#,
+    ] {
+        assert_eq!(problems_of_tracker(right), "no problem", "{right}");
+    }
+    assert_snapshot!(problems_of_tracker(r#"{ "http": { "method": "POST" } }"#), @r#"
+    trackers.t.http.url: missing: write "url": "http://127.0.0.1/"
+    trackers.t.http.method = "POST": must be "GET", "HEAD" or "OPTIONS"
+    "#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "http": { "url": "www.example", "status": [], "method": "HEAD", "expect": "well" } }"#
+    ), @r#"
+    trackers.t.http.url = "www.example": must begin with http:// or https://
+    trackers.t.http.status = []: must not be empty: name what means well, like 200
+    trackers.t.http.expect = "well": an answer to HEAD has no text: ask by "method": "GET"
+    "#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "http": { "url": "http://127.0.0.1/", "address": "fe80::1", "source": "127.0.0.2",
+                       "status": [20, "200-2xx", 200.5], "caFile": "ca.pem", "insecure": true } }"#
+    ), @r#"
+    trackers.t.http.address = "fe80::1": there may be one on each network: say through which to ask, like "interface": "eth1"
+    trackers.t.http.source = "127.0.0.2": who is asked has an IPv6 address: name an IPv6 address of this host, or leave it out
+    trackers.t.http.status[0] = 20: must be a status, 100 to 599, or a range of them, like "200-299"
+    trackers.t.http.status[1] = "200-2xx": must be a status, 100 to 599, or a range of them, like "200-299"
+    trackers.t.http.status[2] = 200.5: must be a status, 100 to 599, or a range of them, like "200-299"
+    trackers.t.http.caFile = "ca.pem": is about https, and the URL is http: leave it out
+    trackers.t.http.caFile = "ca.pem": must be an absolute path, like /etc/ssl/certs/ca.pem
+    trackers.t.http.insecure = true: is about https, and the URL is http: leave it out
+    "#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "http": { "url": "https://a.example/", "caFile": "/ca.pem", "insecure": true,
+                       "headers": { "Connection": "keep-alive", "X Y": "z", "A": "1", "a": "2",
+                                    "Authorization": "s3cret\nmore" } } }"#
+    ), @r#"
+    trackers.t.http.caFile = "/ca.pem": has no effect with "insecure": leave one of them out
+    trackers.t.http.headers.Connection: is made as the connection needs it: leave it out
+    trackers.t.http.headers."X Y": must be the name of a header, like "Authorization"
+    trackers.t.http.headers.a: is given in another case, too: keep one of them
+    trackers.t.http.headers.Authorization: must be one line of ASCII characters, without spaces around it
+    "#);
 }
 
 #[test]
@@ -293,10 +392,10 @@ fn a_wrong_type_comes_with_what_to_write() {
     assert_snapshot!(problems(r#"{ "instances": [], "trackers": { "t": "script", "u": {}, "v": 1 } }"#), @r#"
     instances = []: must be an object, not a list
     trackers.t = "script": must be an object { "script": ... }, not a string
-    trackers.u = {}: must have exactly one key: "script", "interface", "file" or "process"
-    trackers.v = 1: must be "script", "interface", "file" or "process", not a number
+    trackers.u = {}: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp" or "http"
+    trackers.v = 1: must be "script", "interface", "file", "process", "ping", "tcp" or "http", not a number
     "#);
-    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file" or "process""#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp" or "http""#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": ["/x"] } } }"#), @"trackers.t.script: must be an object, not a list");
     assert_snapshot!(problems("[]"), @"must be an object, not a list");
 }

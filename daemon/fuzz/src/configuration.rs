@@ -73,6 +73,14 @@ fn run(checked: Checked) {
                 let most = process.at_most.unwrap_or(u32::MAX);
                 assert!(process.at_least <= most, "no number is well");
             }
+            Probe::Ping(ping) => {
+                assert!(ping.max_lost < ping.packets, "nobody need answer");
+            }
+            Probe::Tcp(tcp) => assert!(tcp.port > 0, "no port"),
+            Probe::Http(http) => {
+                assert!(http.url.page.starts_with('/'), "no page");
+                assert!(!http.status.is_empty(), "no status means well");
+            }
         }
     }
     let mut engine = Engine::new();
@@ -159,9 +167,12 @@ fn links(node: &NodeParams) -> Vec<Input<'static>> {
 fn any_configuration(choices: &mut Choices<'_>) -> Value {
     let mut trackers = Map::new();
     for n in 0..choices.number(0..=3_u8) {
-        let mut tracker = match choices.coin() {
-            true => json!({ "script": { "command": ["/bin/true"], "interval": 2 } }),
-            false => json!({ "interface": { "name": "eth1" } }),
+        let mut tracker = match choices.number(0..=4_u8) {
+            0 => json!({ "script": { "command": ["/bin/true"], "interval": 2 } }),
+            1 => json!({ "interface": { "name": "eth1" } }),
+            2 => json!({ "ping": { "host": "192.0.2.1", "packets": 3, "maxLost": 2 } }),
+            3 => json!({ "tcp": { "host": "a.example", "port": 25, "expect": "220 " } }),
+            _ => json!({ "http": { "url": "https://a.example/", "status": [200, "300-399"] } }),
         };
         for _ in 0..choices.number(0..=2_u8) {
             change(choices, &mut tracker);

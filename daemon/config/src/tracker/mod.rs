@@ -2,9 +2,15 @@
 //! own, with its words and with what they mean to the daemon.
 
 mod file;
+mod http;
 mod interface;
+mod network;
+mod ping;
 mod process;
 mod script;
+mod status;
+mod tcp;
+mod url;
 
 use core::fmt;
 use core::time::Duration;
@@ -16,13 +22,21 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{Effect, Track, TrackerKind, TrackerParams, Verdict};
 
 pub use self::file::NumberFile;
+pub use self::http::{Http, Method, Trust};
+pub use self::network::{Host, Origin, Rhythm};
+pub use self::ping::Ping;
 pub use self::process::{Process, Which};
 pub use self::script::Script;
+pub use self::tcp::Tcp;
+pub use self::url::Url;
 
 use self::file::TrackedFile;
+use self::http::TrackedHttp;
 use self::interface::TrackedInterface;
+use self::ping::TrackedPing;
 use self::process::TrackedProcess;
 use self::script::TrackedScript;
+use self::tcp::TrackedTcp;
 use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
@@ -46,6 +60,15 @@ pub(crate) enum Tracker {
     File(TrackedFile),
     /// Processes of this host; as many as there have to be mean well.
     Process(TrackedProcess),
+    /// Another host that is asked by ICMP or ICMPv6 whether it is there, such as a gateway; an answer
+    /// means well.
+    Ping(TrackedPing),
+    /// A port that takes connections, which means well, and that gives the right answer where one is
+    /// expected.
+    Tcp(TrackedTcp),
+    /// A page of a web server; the right status, and the right text where one is expected, mean well.
+    /// Redirections are not followed.
+    Http(TrackedHttp),
 }
 
 /// What the daemon itself has to look at: a tracker that the kernel's news of interfaces say nothing
@@ -59,6 +82,12 @@ pub enum Probe {
     File(NumberFile),
     /// Processes of this host.
     Process(Process),
+    /// A host that is asked whether it is there.
+    Ping(Ping),
+    /// A port that is connected to.
+    Tcp(Tcp),
+    /// A page that is asked for.
+    Http(Box<Http>),
 }
 
 impl Probe {
@@ -84,24 +113,19 @@ impl Tracker {
         path: &Path,
         findings: &mut Findings,
     ) -> Option<(TrackerParams, Option<Probe>)> {
-        match self {
-            Self::Script(script) => {
-                let (params, probe) = script.lower(&path.key("script"), findings)?;
-                Some((params, Some(probe)))
-            }
-            Self::File(file) => {
-                let (params, probe) = file.lower(&path.key("file"), findings)?;
-                Some((params, Some(probe)))
-            }
-            Self::Process(process) => {
-                let (params, probe) = process.lower(&path.key("process"), findings)?;
-                Some((params, Some(probe)))
-            }
+        let (params, probe) = match self {
             Self::Interface(interface) => {
                 let params = interface.lower(&path.key("interface"), findings)?;
-                Some((params, None))
+                return Some((params, None));
             }
-        }
+            Self::Script(script) => script.lower(&path.key("script"), findings)?,
+            Self::File(file) => file.lower(&path.key("file"), findings)?,
+            Self::Process(process) => process.lower(&path.key("process"), findings)?,
+            Self::Ping(ping) => ping.lower(&path.key("ping"), findings)?,
+            Self::Tcp(tcp) => tcp.lower(&path.key("tcp"), findings)?,
+            Self::Http(http) => http.lower(&path.key("http"), findings)?,
+        };
+        Some((params, Some(probe)))
     }
 }
 
@@ -264,6 +288,11 @@ mod default {
 
     pub(super) const fn up() -> Given<Assumed> {
         Given::Value(Assumed::Up)
+    }
+
+    /// How long an answer over the network may take.
+    pub(super) const fn patience() -> Given<Span> {
+        Given::Value(Span::SECOND)
     }
 
     pub(super) const fn once() -> Given<Whole<Count>> {
