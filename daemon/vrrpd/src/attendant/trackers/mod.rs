@@ -3,8 +3,15 @@
 //! ends when the node is gone.
 
 mod file;
+mod http;
+mod known;
+mod network;
+mod patience;
+mod ping;
 mod process;
 mod script;
+mod tcp;
+mod tls;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -19,7 +26,9 @@ use tracing::Level;
 use vrrp_config::Probe;
 use vrrp_proto::params::Verdict;
 
+use self::network::Answer;
 use self::process::Census;
+use self::tls::Tls;
 use crate::run::{Inbox, Message};
 use crate::scribe::{Log, Record};
 
@@ -28,6 +37,7 @@ pub(super) struct Trackers {
     running: BTreeMap<Arc<str>, Running>,
     /// Who knows the processes, since somebody asked first.
     census: Option<Census>,
+    tls: Arc<Tls>,
     inbox: Inbox,
     log: Log,
 }
@@ -44,10 +54,11 @@ impl Drop for Running {
 }
 
 impl Trackers {
-    pub(super) const fn new(inbox: Inbox, log: Log) -> Self {
+    pub(super) fn new(inbox: Inbox, log: Log) -> Self {
         Self {
             running: BTreeMap::new(),
             census: None,
+            tls: Arc::default(),
             inbox,
             log,
         }
@@ -83,6 +94,9 @@ impl Trackers {
                 let census = self.census.get_or_insert_with(begin).clone();
                 tokio::spawn(process::follow(process, census, reporter))
             }
+            Probe::Ping(ping) => tokio::spawn(ping::follow(ping, reporter)),
+            Probe::Tcp(tcp) => tokio::spawn(tcp::follow(tcp, reporter)),
+            Probe::Http(http) => tokio::spawn(http::follow(*http, Arc::clone(&self.tls), reporter)),
         }
     }
 }
@@ -108,15 +122,37 @@ impl Reporter {
     /// The same of a thing that may say a number.
     fn tell(&mut self, result: Verdict, detail: String) -> Result<(), NodeIsGone> {
         let detail: Arc<str> = detail.into();
-        let found = Some((result, Arc::clone(&detail)));
+        self.write_down(result, &detail);
+        self.send(result, detail)
+    }
+
+    /// The same of an answer that took its time. The log is not told how long: that differs each time.
+    fn report_answer(&mut self, answer: Result<Answer, String>) -> Result<(), NodeIsGone> {
+        match answer {
+            Ok(Answer { what, after }) => {
+                let millis = after.as_secs_f64() * 1e3;
+                let detail = format!("{what} after {millis:.1} ms");
+                self.write_down(Verdict::UP, &what.into());
+                self.send(Verdict::UP, detail.into())
+            }
+            Err(complaint) => self.report(false, complaint),
+        }
+    }
+
+    /// Has the log say it, when it is not what it said last.
+    fn write_down(&mut self, result: Verdict, detail: &Arc<str>) {
+        let found = Some((result, Arc::clone(detail)));
         if self.last != found {
             self.last = found;
             self.log.record(Record::Tracker {
                 tracker: Arc::clone(&self.tracker),
                 well: result.well,
-                detail: Arc::clone(&detail),
+                detail: Arc::clone(detail),
             });
         }
+    }
+
+    fn send(&self, result: Verdict, detail: Arc<str>) -> Result<(), NodeIsGone> {
         let message = Message::Probe {
             tracker: Arc::clone(&self.tracker),
             result,
