@@ -5,6 +5,7 @@
 //! - `jitter`: how evenly a master advertises.
 //! - `cost`: CPU time and memory of a pair that does nothing but its task.
 //! - `many`: how long it takes to move many addresses at once.
+//! - `trackers`: CPU time of a daemon that watches a hundred things once a second.
 //!
 //! The first two also with all cores busy. Each runs daemons in an `arena` of its own; `subject`
 //! knows how each kind is configured and killed, `proc` reads what the kernel tells of processes, `stats`
@@ -19,6 +20,7 @@ mod report;
 mod stats;
 pub(crate) mod subject;
 mod takeover;
+mod trackers;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write as _};
@@ -34,9 +36,12 @@ use report::{Demand, Report, Row};
 use stats::Summary;
 use subject::{Kind, Task};
 use takeover::Death;
+use trackers::Watched;
 
 /// How late a takeover may be, in microseconds.
 const LATEST: f64 = 300.0;
+/// What a hundred probes at 1 s may cost, in microseconds of CPU time per second: 2 % of a core.
+const MOST_FOR_PROBES: f64 = 20_000.0;
 /// How many pairs of each kind run side by side where a takeover takes seconds.
 const LANES: usize = 5;
 
@@ -58,7 +63,8 @@ pub(crate) struct Options {
     #[arg(long)]
     json: bool,
     /// Fail when a demand is not met: takeovers within 300 us of the bound, and neither these nor CPU time
-    /// and memory at 250 instances above keepalived's, with 10 % for noise.
+    /// and memory at 250 instances, nor CPU time with 100 scripts, above keepalived's, with 10 % for noise;
+    /// 100 probes in at most 2 % of a core.
     #[arg(long)]
     assert: bool,
     /// Without keepalived.
@@ -74,6 +80,7 @@ enum Section {
     JitterBusy,
     Cost,
     Many,
+    Trackers,
 }
 
 /// Whether all was as it must be.
@@ -129,7 +136,11 @@ impl<'o> Bench<'o> {
                 Ok(load) => Some(load),
                 Err(error) => return self.miss("busy cores", &error),
             },
-            Section::Takeover | Section::Jitter | Section::Cost | Section::Many => None,
+            Section::Takeover
+            | Section::Jitter
+            | Section::Cost
+            | Section::Many
+            | Section::Trackers => None,
         };
         let how = if load.is_some() {
             ", all cores busy"
@@ -141,6 +152,7 @@ impl<'o> Bench<'o> {
             Section::Jitter | Section::JitterBusy => self.jitters(how),
             Section::Cost => self.costs(),
             Section::Many => self.many(),
+            Section::Trackers => self.trackers(),
         }
     }
 
@@ -341,6 +353,46 @@ impl<'o> Bench<'o> {
                     deaths.iter().map(|death| pick(death) / 1e3).collect()
                 });
                 self.add(&name, what.to_owned(), "ms", figures, Demand::None);
+            }
+        }
+    }
+
+    fn trackers(&mut self) {
+        let section = format!("{} trackers at 1 s", trackers::MANY);
+        let span = Duration::from_secs(if self.options.quick { 4 } else { 10 });
+        for watched in [Watched::Script, Watched::Ping, Watched::Port, Watched::Page] {
+            let name = watched.name();
+            let is_script = watched == Watched::Script;
+            let mut found: BTreeMap<Kind, Vec<trackers::Cost>> = BTreeMap::new();
+            let rounds = if self.options.quick { 1 } else { 2 };
+            for kind in self.kinds.repeat(rounds) {
+                if kind == Kind::Keepalived && !is_script {
+                    continue;
+                }
+                self.tell(&format!("cost of {} {name}s, {kind}", trackers::MANY));
+                match trackers::measure(kind, watched, span) {
+                    Ok(cost) => found.entry(kind).or_default().push(cost),
+                    Err(error) => self.miss(&format!("cost of {name}s, {kind}"), &error),
+                }
+            }
+            let of = |pick: fn(&trackers::Cost) -> f64| {
+                summaries(&found, |costs| costs.iter().map(pick).collect())
+            };
+            let own = of(|cost| cost.own);
+            if is_script {
+                let children = of(|cost| cost.children);
+                self.add(
+                    &section,
+                    format!("{name}, daemon"),
+                    "us/s",
+                    own,
+                    Demand::Peer,
+                );
+                let what = format!("{name}, what it runs");
+                self.add(&section, what, "us/s", children, Demand::None);
+            } else {
+                let demand = Demand::AtMostAndPeer(MOST_FOR_PROBES);
+                self.add(&section, name.to_owned(), "us/s", own, demand);
             }
         }
     }

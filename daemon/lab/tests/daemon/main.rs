@@ -13,6 +13,7 @@ mod killed;
 mod links;
 mod notify;
 mod packets;
+mod probes;
 mod process;
 mod refusal;
 mod reload;
@@ -117,6 +118,13 @@ fn main() -> ExitCode {
                 the_stop_is_told_before_the_daemon_ends_and_after_it_has_handed_over,
                 who_is_told_to_stop_twice_waits_for_nobody,
                 a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_again;
+            probes:
+                who_sees_its_web_server_go_ill_gives_way_within_a_second,
+                a_web_server_that_hangs_is_ill,
+                a_port_that_nobody_listens_at_is_a_fault,
+                a_gateway_whose_cable_is_pulled_is_a_fault,
+                who_may_have_a_ping_socket_takes_one,
+                a_gateway_is_asked_over_ipv6_through_its_interface;
             packets:
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,
