@@ -5,13 +5,15 @@
 //! alone, and its output is read on so that nothing blocks there.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, User};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::unix::pipe;
 use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -78,22 +80,13 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
         command: program.command.join(" "),
         error,
     };
-    let mut child = match spawn(&program) {
-        Ok(child) => child,
+    let (mut child, stream) = match spawn(&program) {
+        Ok(spawned) => spawned,
         Err(error) => return impossible(error),
     };
     let group = Group::of(&child);
     let output = Arc::new(Mutex::new(Vec::new()));
-    let readers = [
-        child
-            .stdout
-            .take()
-            .map(|stream| collect(stream, Arc::clone(&output))),
-        child
-            .stderr
-            .take()
-            .map(|stream| collect(stream, Arc::clone(&output))),
-    ];
+    let reader = collect(stream, Arc::clone(&output));
     let writer = child.stdin.take().zip(program.input);
     let writer = writer.map(|(mut stream, input)| {
         // Who does not read it all is no less well.
@@ -114,13 +107,8 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
         Ok(Err(error)) => impossible(error),
         Ok(Ok(status)) => {
             group.spare();
-            let finished = async {
-                for reader in readers.into_iter().flatten() {
-                    let _ = reader.await;
-                }
-            };
             // Whoever is left in the background keeps the other end open.
-            let _ = timeout(LAST_WORDS, finished).await;
+            let _ = timeout(LAST_WORDS, reader).await;
             let output = output.lock().unwrap_or_else(PoisonError::into_inner);
             Outcome::Ended {
                 status,
@@ -130,11 +118,13 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
     }
 }
 
-fn spawn(program: &Program<'_>) -> io::Result<Child> {
+/// Starts it. Both its outputs are one stream, as on a terminal: what it says last comes last.
+fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
     let (path, arguments) = program
         .command
         .split_first()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "the command is empty"))?;
+    let (reader, writer) = io::pipe()?;
     let mut command = Command::new(path);
     command
         .args(arguments)
@@ -148,8 +138,8 @@ fn spawn(program: &Program<'_>) -> io::Result<Child> {
             Some(_) => Stdio::piped(),
             None => Stdio::null(),
         })
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
+        .stdout(writer.try_clone()?)
+        .stderr(writer)
         .process_group(0);
     if let Some(name) = program.user {
         let user = User::from_name(name)?.ok_or_else(|| {
@@ -157,7 +147,8 @@ fn spawn(program: &Program<'_>) -> io::Result<Child> {
         })?;
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }
-    command.spawn()
+    let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
+    Ok((command.spawn()?, stream))
 }
 
 /// The process group of a program, killed unless it is spared: when the program took too long, and
@@ -189,10 +180,7 @@ impl Drop for Group {
 }
 
 /// Reads a stream to its end, keeping the first of it.
-fn collect(
-    mut stream: impl AsyncRead + Unpin + Send + 'static,
-    output: Arc<Mutex<Vec<u8>>>,
-) -> JoinHandle<()> {
+fn collect(mut stream: pipe::Receiver, output: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut buffer = [0; 1024];
         while let Ok(length @ 1..) = stream.read(&mut buffer).await {
