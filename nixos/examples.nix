@@ -159,17 +159,21 @@ in
   "Follow.tracker" = "uplink";
   "Follow.weight" = -20;
 
+  "Tracker.file".path = "/run/load-of-the-database";
   "Tracker.http".url = "http://127.0.0.1/";
   "Tracker.interface" = {
     name = "eth0";
   };
   "Tracker.ping".host = "192.168.224.1";
+  "Tracker.process".name = "httpd";
   "Tracker.script" = script;
   "Tracker.tcp" = {
     host = "127.0.0.1";
     port = 25;
     expect = "220 ";
   };
+  "TrackedFile.hold" = "10s";
+  "TrackedFile.path" = "/run/load-of-the-database";
   "TrackedHttp.address" = "127.0.0.1";
   "TrackedHttp.caFile" = "/etc/ssl/certs/internal.pem";
   "TrackedHttp.expect" = "all is well";
@@ -189,7 +193,10 @@ in
   ];
   "TrackedHttp.timeout" = "2s";
   "TrackedHttp.url" = "https://www.example/health";
+  "TrackedInterface.downDelay" = "500ms";
+  "TrackedInterface.hold" = "10s";
   "TrackedInterface.name" = "eth0";
+  "TrackedInterface.upDelay" = "3s";
   "TrackedPing.fall" = 3;
   "TrackedPing.hold" = "10s";
   "TrackedPing.host" = "192.168.224.1";
@@ -202,10 +209,24 @@ in
   "TrackedPing.source" = "192.168.224.11";
   "TrackedPing.spacing" = "50ms";
   "TrackedPing.timeout" = "300ms";
+  "TrackedProcess.atLeast" = 2;
+  "TrackedProcess.atMost" = 16;
+  "TrackedProcess.commandLine" = [
+    "/usr/local/bin/queue"
+    "--worker"
+  ];
+  "TrackedProcess.downDelay" = "500ms";
+  "TrackedProcess.hold" = "10s";
+  "TrackedProcess.initial" = "down";
+  "TrackedProcess.interval" = "200ms";
+  "TrackedProcess.name" = "httpd";
+  "TrackedProcess.upDelay" = "3s";
   "TrackedScript.command" = literalExpression ''
     [ (lib.getExe pkgs.curl) "--fail" "--silent" "http://localhost/" ]
   '';
   "TrackedScript.fall" = 3;
+  "TrackedScript.hold" = "10s";
+  "TrackedScript.initial" = "down";
   "TrackedScript.interval" = 2;
   "TrackedScript.rise" = 2;
   "TrackedScript.timeout" = "500ms";
