@@ -16,6 +16,7 @@ use crate::common::{
     INTERVAL, LATE, SOON, assert_waited, instance, only, set, skew, tracked, with,
 };
 use crate::pair::{HIGH, LOW, Pair};
+use crate::trackers::wait_for_tracker;
 
 /// How often the probes here ask, and how long they wait.
 const RHYTHM: Duration = Duration::from_millis(200);
@@ -150,16 +151,9 @@ fn comes_back(a: &Vrrpd<'_>, since: Moment) -> Outcome {
 
 /// Waits until the status says that all is well, and how.
 fn wait_for_detail(daemon: &Vrrpd<'_>, beginning: &str) -> Result<()> {
-    let started = Moment::now();
-    loop {
-        let tracker = daemon.status()?.trackers[0].clone();
-        if tracker.well == Some(true) && tracker.detail.starts_with(beginning) {
-            return Ok(());
-        }
-        if started.elapsed() > SOON {
-            return Err(Error::new("waiting for a tracker", format!("{tracker:?}")));
-        }
-    }
+    wait_for_tracker(daemon, |tracker| {
+        tracker.well == Some(true) && tracker.detail.starts_with(beginning)
+    })
 }
 
 /// Starts a, which is master and in fault when the tracker is down, and the usual backup.

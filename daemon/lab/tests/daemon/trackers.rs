@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Host, Moment, Result};
+use vrrp_lab::{Error, Host, Moment, Result};
 use vrrp_proto::State::{Backup, Fault, Master};
+use vrrp_proto::snapshot::TrackerStatus;
 
 use crate::common::{
     INTERVAL, LATE, Lan, SOON, VIP, assert_rhythm, assert_waited, instance, only, skew, tracked,
@@ -183,6 +184,10 @@ pub(crate) fn a_watched_interface_that_flickers_is_down_until_it_has_come_to_res
         cable.plug()?;
         cable.pull()?;
     }
+    // The kernel may leave out what is over before it has told of it: the last cut has to be seen.
+    wait_for_tracker(&a, |tracker| {
+        &*tracker.detail == "interface ens37 has no carrier" && tracker.changes_in.is_none()
+    })?;
     let plugged = Moment::now();
     cable.plug()?;
     let back = a.wait_for("VI_1", Fault, Backup, pulled, SOON)?;
@@ -293,4 +298,21 @@ pub(crate) fn assert_gone(host: &Host, pattern: &str) -> Result<()> {
         "n=0; while pgrep -f '{pattern}'; do n=$((n+1)); [ $n -lt 500 ] || exit 1; sleep 0.01; done"
     );
     host.shell(&wait).map(drop)
+}
+
+/// Waits until the status says this of the only tracker.
+pub(crate) fn wait_for_tracker(
+    daemon: &Vrrpd<'_>,
+    is_it: impl Fn(&TrackerStatus) -> bool,
+) -> Result<()> {
+    let started = Moment::now();
+    loop {
+        let tracker = daemon.status()?.trackers[0].clone();
+        if is_it(&tracker) {
+            return Ok(());
+        }
+        if started.elapsed() > SOON {
+            return Err(Error::new("waiting for a tracker", format!("{tracker:?}")));
+        }
+    }
 }
