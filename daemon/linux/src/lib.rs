@@ -17,6 +17,7 @@
 //! - [`refusals`]: pure; which addresses packets are refused to. [`refuse`] has it done by nf_tables.
 //! - [`processes`]: those of the host, for the trackers.
 //! - [`echo`]: whether another host is there, for the daemon's trackers.
+//! - [`lvs`]: the sync thread of IPVS, planned and started; slow, and so for another thread.
 //! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
@@ -29,6 +30,7 @@ pub mod clock;
 pub mod device;
 pub mod echo;
 mod filter;
+pub mod lvs;
 pub mod mirror;
 pub mod monitor;
 pub mod namespace;

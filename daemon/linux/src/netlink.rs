@@ -37,7 +37,7 @@ pub(crate) const DATAGRAM_LEN: usize = 32 << 10;
 
 // Message types of linux/netlink.h.
 pub(crate) const NLMSG_ERROR: u16 = 2;
-const NLMSG_DONE: u16 = 3;
+pub(crate) const NLMSG_DONE: u16 = 3;
 
 // Attributes of a link (linux/if_link.h).
 const IFLA_ADDRESS: u16 = 1;
@@ -58,6 +58,11 @@ pub(crate) fn open() -> io::Result<OwnedFd> {
 /// As [`open`] for what nfnetlink carries.
 pub(crate) fn open_netfilter() -> io::Result<OwnedFd> {
     open_for(SockProtocol::NetlinkNetFilter)
+}
+
+/// As [`open`] for generic netlink.
+pub(crate) fn open_generic() -> io::Result<OwnedFd> {
+    open_for(SockProtocol::NetlinkGeneric)
 }
 
 fn open_for(protocol: SockProtocol) -> io::Result<OwnedFd> {

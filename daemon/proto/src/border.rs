@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::params::{AddressOptions, NodeParams, Verdict};
+use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::{Human, Instant};
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority};
@@ -148,6 +148,8 @@ pub enum Output {
     Device(DesiredDevice),
     /// Make the kernel hold exactly these routes and rules for one router.
     Routing(DesiredRouting),
+    /// Make the kernel synchronise connections of IPVS like this.
+    Lvs(DesiredLvs),
     /// Tell the neighbours where the addresses are now.
     Announce(Announcement),
     /// Something that people want to know.
@@ -256,6 +258,39 @@ pub struct DesiredRouting {
     pub rules: Vec<Rule>,
     /// What must not be there.
     pub release: Vec<Routed>,
+}
+
+/// The sync thread of IPVS as the kernel should have it: a wish as [`Desired`] is one, and the only one
+/// of a node. It may be fulfilled a moment later than the others.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DesiredLvs {
+    /// How connections are synchronised.
+    pub sync: Arc<LvsSync>,
+    /// The interface, when there is one of that name. A thread that was started on another one of the
+    /// same name hears nothing.
+    pub on: Option<InterfaceIndex>,
+    /// What the thread is: the only one then, on that interface. `None` when there is to be none;
+    /// others may run their own.
+    pub role: Option<LvsRole>,
+}
+
+/// What the sync thread of IPVS does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LvsRole {
+    /// It tells others of the connections here.
+    Master,
+    /// It hears of the connections of others.
+    Backup,
+}
+
+impl fmt::Display for LvsRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+        })
+    }
 }
 
 /// The state of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in

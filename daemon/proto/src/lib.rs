@@ -24,8 +24,8 @@ mod types;
 pub mod wire;
 
 pub use border::{
-    Announcement, Cause, Desired, DesiredDevice, DesiredRouting, DeviceState, Due, Input, Link,
-    Obstacle, Output, Packet, Report, State, Transition,
+    Announcement, Cause, Desired, DesiredDevice, DesiredLvs, DesiredRouting, DeviceState, Due,
+    Input, Link, LvsRole, Obstacle, Output, Packet, Report, State, Transition,
 };
 pub use engine::Engine;
 pub use time::{Human, Instant};

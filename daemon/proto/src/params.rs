@@ -1,5 +1,6 @@
 //! What the engine is told to run: the checked configuration in the protocol's own types.
 
+mod lvs;
 mod unicast;
 
 use core::net::{IpAddr, Ipv4Addr};
@@ -16,6 +17,7 @@ use crate::types::{
 };
 use crate::wire::hmac::{Key, KeyId};
 
+pub use self::lvs::LvsSync;
 pub use self::unicast::{Peer, Unicast};
 
 /// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
@@ -90,6 +92,8 @@ pub struct RouterParams {
     pub routes: Vec<Route>,
     /// The rules that the kernel holds while it is master. No two of a node are the same.
     pub rules: Vec<Rule>,
+    /// How connections of IPVS are synchronised between its hosts. No two routers of a node have it.
+    pub lvs: Option<Arc<LvsSync>>,
 }
 
 /// How a router uses its virtual MAC addresses. Each is that of an interface of its own, a macvlan
@@ -197,6 +201,7 @@ impl RouterParams {
             tracks: Vec::new(),
             routes: Vec::new(),
             rules: Vec::new(),
+            lvs: None,
         }
     }
 

@@ -97,7 +97,7 @@ impl Promises {
                         }
                     }
                 }
-                Output::Report(_) | Output::Device(_) => {}
+                Output::Report(_) | Output::Device(_) | Output::Lvs(_) => {}
             }
         }
         let routing: BTreeSet<_> = engine.held_routing().collect();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::border::State;
+use crate::border::{LvsRole, State};
 use crate::params::HmacMode;
 use crate::types::{InterfaceAddress, Priority, Version, Vrid};
 use crate::wire::hmac::KeyId;
@@ -79,6 +79,9 @@ pub struct RouterStatus {
     /// knows nothing of it; whoever tells them fills it in.
     #[serde(default)]
     pub notify: Option<NotifyStatus>,
+    /// How it stands with the connections of IPVS, where they are synchronised.
+    #[serde(default)]
+    pub lvs: Option<LvsStatus>,
     /// What it counted.
     pub counters: Counters,
     /// Its last transitions, oldest first.
@@ -217,6 +220,25 @@ pub struct NotifyRunStatus {
     pub detail: Arc<str>,
     /// How many seconds ago it ended.
     pub age: f64,
+}
+
+/// The sync thread of IPVS.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LvsStatus {
+    /// The interface to tell and to hear on.
+    pub interface: Arc<str>,
+    /// Which hosts belong together.
+    pub sync_id: u8,
+    /// What it should be; `null` when there should be none.
+    pub role: Option<LvsRole>,
+    /// Why it is not so, in words. The engine knows nothing of this and the next; whoever starts the
+    /// thread fills both in.
+    #[serde(default)]
+    pub trouble: Option<Arc<str>>,
+    /// How often somebody had stopped or changed it and it was put right.
+    #[serde(default)]
+    pub repairs: u64,
 }
 
 /// One transition of the past.

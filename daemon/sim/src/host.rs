@@ -1187,6 +1187,7 @@ fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
         | Output::Kernel(_)
         | Output::Routing(_)
         | Output::Device(_)
+        | Output::Lvs(_)
         | Output::Announce(_) => None,
     })
 }

@@ -30,6 +30,7 @@ PACKAGES = [
     "apache2-bin",
     "curl",
     "iptables",
+    "ipvsadm",
     "jq",
     "keepalived",
     "nftables",

@@ -122,6 +122,7 @@ impl Engine {
                 self.start(now, id);
             }
         }
+        self.want_lvs();
     }
 
     /// Stops the routers that are no longer configured or are others now. What another
@@ -188,6 +189,7 @@ impl Engine {
             }
             self.trackers.insert(name, tracker);
         }
+        self.synchronised = self.slots.iter().position(|slot| slot.params.lvs.is_some());
         for (id, slot) in self.slots.iter().enumerate() {
             let users = self
                 .users

@@ -96,6 +96,9 @@ impl Engine {
         slot.remember(&transition);
         self.want(id, &[]);
         self.want_routing(id, Vec::new());
+        if self.synchronised == Some(id) {
+            self.want_lvs();
+        }
         self.outputs
             .push_back(Output::Report(Report::Transition(transition)));
         to

@@ -10,6 +10,7 @@
 mod configure;
 mod effects;
 mod interfaces;
+mod lvs;
 mod packet;
 mod peers;
 mod routing;
@@ -21,7 +22,9 @@ use std::sync::Arc;
 
 use self::interfaces::Interfaces;
 use self::slot::{Names, Seat, Slot};
-use crate::border::{Cause, DeviceState, Due, Input, Link, Obstacle, Output, Report, State};
+use crate::border::{
+    Cause, DesiredLvs, DeviceState, Due, Input, Link, Obstacle, Output, Report, State,
+};
 use crate::deadlines::Deadlines;
 use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
@@ -54,6 +57,10 @@ pub struct Engine {
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
     /// Whose a route or a rule is.
     routed: BTreeMap<Routed, RouterId>,
+    /// Which router the sync thread of IPVS follows.
+    synchronised: Option<RouterId>,
+    /// What it was last said to be.
+    lvs: Option<DesiredLvs>,
     interfaces: Interfaces,
     names: Names,
     /// Why the kernel cannot be made to refuse packets to addresses.
@@ -94,6 +101,7 @@ impl Engine {
                         self.refresh_senders(now, address.address);
                     }
                     self.refresh_interface(now, &name);
+                    self.want_lvs();
                 }
             }
             Input::AddressAdded {
@@ -132,6 +140,7 @@ impl Engine {
                     self.want_routing(id, Vec::new());
                     self.look_for_unheard(id);
                 }
+                self.want_lvs_again();
             }
             Input::WallClock(shows) => self.wall_clock = WallClock::new(now, shows),
             Input::Tick => self.handle_tick(now),
@@ -246,6 +255,7 @@ impl Engine {
         for name in self.interfaces.set_link(link) {
             self.refresh_interface(now, &name);
         }
+        self.want_lvs();
     }
 
     fn handle_address_added(

@@ -8,14 +8,14 @@ use std::sync::Arc;
 
 use super::interfaces::Usable;
 use super::peers::Peers;
-use crate::border::{Packet, State, Transition};
+use crate::border::{LvsRole, Packet, State, Transition};
 use crate::params::{Authentication, Effect, HmacMode, HmacParams, Peer, RouterParams, Unicast};
 use crate::replay::{Heard, Sender, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
-    Counters, HmacStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus, TrackStatus,
-    TransitionStatus, UnicastPeerStatus, UnicastStatus,
+    Counters, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus,
+    TrackStatus, TransitionStatus, UnicastPeerStatus, UnicastStatus,
 };
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
@@ -591,6 +591,13 @@ impl Slot {
                 .as_ref()
                 .map(|u| unicast_status(u, names)),
             notify: None,
+            lvs: self.params.lvs.as_ref().map(|sync| LvsStatus {
+                interface: Arc::clone(&sync.interface),
+                sync_id: sync.sync_id,
+                role: LvsRole::of(self.router.state()),
+                trouble: None,
+                repairs: 0,
+            }),
             counters: self.counters,
             history: self
                 .history

@@ -8,6 +8,7 @@ mod families;
 mod hmac;
 mod interfaces;
 mod life;
+mod lvs;
 mod packets;
 mod property;
 mod reload;

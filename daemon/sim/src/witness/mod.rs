@@ -570,7 +570,7 @@ impl Witness {
                     .virtual_addresses()
                     .any(|own| addresses.contains(&own)),
                 Output::Routing(desired) => *desired.router == **name,
-                Output::Kernel(_) | Output::Device(_) | Output::Report(_) => false,
+                Output::Kernel(_) | Output::Device(_) | Output::Lvs(_) | Output::Report(_) => false,
             });
             if let Some(output) = touched {
                 return Err(
@@ -1124,6 +1124,7 @@ fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
         | Output::Kernel(_)
         | Output::Routing(_)
         | Output::Device(_)
+        | Output::Lvs(_)
         | Output::Announce(_) => None,
     })
 }

@@ -215,6 +215,7 @@ fn each_family_has_its_own() {
             | Output::Announce { .. }
             | Output::Kernel(_)
             | Output::Routing(_)
+            | Output::Lvs(_)
             | Output::Report(_) => None,
         })
         .collect();

@@ -5,7 +5,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::border::{
-    Announcement, Desired, DesiredRouting, Input, Link, Output, Packet, Report, State,
+    Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet, Report, State,
 };
 use crate::engine::Engine;
 use crate::params::{
@@ -501,6 +501,14 @@ pub(super) fn line(output: &Output) -> String {
                 texts(routes),
                 texts(rules),
                 texts(release)
+            )
+        }
+        Output::Lvs(DesiredLvs { sync, on, role }) => {
+            let role = role.map_or_else(|| "nothing".to_owned(), |role| role.to_string());
+            let on = on.map_or_else(|| "nowhere".to_owned(), |on| on.0.to_string());
+            format!(
+                "sync {} of {}: {role} on {on}",
+                sync.sync_id, sync.interface
             )
         }
         Output::Announce(Announcement {

@@ -94,6 +94,7 @@ fn the_wish_says_what_is_special_about_an_address() {
             | Output::Device(_)
             | Output::Announce { .. }
             | Output::Routing(_)
+            | Output::Lvs(_)
             | Output::Report(_) => None,
         })
         .collect();

@@ -46,6 +46,7 @@ fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
         Output::Kernel(_)
         | Output::Device(_)
         | Output::Routing(_)
+        | Output::Lvs(_)
         | Output::Announce(_)
         | Output::Report(_) => None,
     });
