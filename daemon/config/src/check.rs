@@ -28,6 +28,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     families_fit(config, problems);
     peers_are_others(config, problems);
     peers_are_distinct(config, problems);
+    one_instance_synchronises_connections(config, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
@@ -36,6 +37,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     addresses_are_those_of_hosts(config, warnings);
     advertisements_have_room(config, warnings);
     windows_have_an_effect(config, warnings);
+    words_of_lvs_have_an_effect(config, warnings);
 }
 
 /// The instances that could be read, with their paths.
@@ -213,6 +215,33 @@ fn addresses_are_distinct(config: &Config, problems: &mut Findings) {
             );
         } else {
             first.insert(address, path);
+        }
+    }
+}
+
+/// The kernel has one sync thread of each role in a network namespace (start_sync_thread).
+fn one_instance_synchronises_connections(config: &Config, problems: &mut Findings) {
+    let with = instances(config)
+        .filter(|(_, instance)| instance.lvs_sync_interface.value().is_some())
+        .map(|(path, _)| path.key("lvsSyncInterface"));
+    let paths: Vec<_> = with.collect();
+    for path in paths.iter().skip(1) {
+        problems.add(
+            path,
+            format!(
+                "{} is there already, and the kernel has one sync thread for all connections: keep one of \
+                 them",
+                paths[0]
+            ),
+        );
+    }
+}
+
+fn words_of_lvs_have_an_effect(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        if instance.lvs.is_present() && !instance.lvs_sync_interface.is_present() {
+            let message = "has no effect without \"lvsSyncInterface\"";
+            warnings.add(&path.key("lvs"), message);
         }
     }
 }

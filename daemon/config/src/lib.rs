@@ -19,6 +19,7 @@ mod command;
 mod duration;
 mod given;
 mod lower;
+mod lvs;
 mod model;
 mod notify;
 mod problem;

@@ -20,6 +20,7 @@ use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
+use crate::lvs;
 use crate::model::{
     Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
     Instance, Pass,
@@ -187,6 +188,7 @@ impl Lowering<'_> {
             let addresses = addresses.as_ref().map(|(addresses, _)| &**addresses);
             self.routing(path, instance, interface, addresses.unwrap_or_default())
         };
+        let lvs = lvs::lower(&path.key("lvs"), instance, self.findings);
         let sends = match instance.virtual_mac.optional()? {
             None | Some(UseVirtualMac::No) => None,
             Some(UseVirtualMac::Yes { send_from }) => Some(*send_from.value()?),
@@ -215,6 +217,7 @@ impl Lowering<'_> {
             virtual_mac,
             routes,
             rules,
+            lvs: lvs?,
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         };
         check_families(&path.key("unicast"), &router, self.findings);

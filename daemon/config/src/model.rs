@@ -16,6 +16,7 @@ use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
+use crate::lvs::Lvs;
 use crate::notify::Notify;
 use crate::routing::{Route, Rule};
 use crate::tracker::{Follow, Tracker};
@@ -24,11 +25,7 @@ use crate::value::{Burst, InterfaceName, KeyText, Pace, PasswordText, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
-pub(crate) const LATER: &[(&str, &str)] = &[
-    ("Config", "syncGroups"),
-    ("Instance", "lvsSyncInterface"),
-    ("Tracker", "unit"),
-];
+pub(crate) const LATER: &[(&str, &str)] = &[("Config", "syncGroups"), ("Tracker", "unit")];
 
 /// Configuration of the VRRP daemon vrrpd.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -138,6 +135,17 @@ pub(crate) struct Instance {
     /// Default: none.
     #[serde(default = "default::rules")]
     pub(crate) rules: Given<Vec<Given<Rule>>>,
+    /// The interface on which the kernel tells other hosts of the connections that IPVS (LVS) forwards
+    /// here, and hears of theirs, 1 to 15 bytes: its sync thread is master while the instance is, and
+    /// backup otherwise, also in fault. So connections go on after a take-over. The interface need not
+    /// exist yet. The kernel has one thread of each role, so one instance of a host may have this, and
+    /// whatever thread somebody else starts is stopped. It takes the module ip_vs; without that the
+    /// instance serves all the same. Default: none.
+    #[serde(default)]
+    pub(crate) lvs_sync_interface: Given<InterfaceName>,
+    /// How that thread speaks. Default: as the kernel does, with the `virtualRouterId` as syncId.
+    #[serde(default)]
+    pub(crate) lvs: Given<Lvs>,
 }
 
 /// In which state a virtual router expects to be.

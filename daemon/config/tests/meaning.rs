@@ -113,6 +113,7 @@ fn the_example_of_the_design_is_understood() {
                     ],
                     routes: [],
                     rules: [],
+                    lvs: None,
                 },
             },
             trackers: {
@@ -489,6 +490,47 @@ fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
 #[test]
 fn a_router_can_be_told_not_to_accept() {
     assert!(!router(r#", "acceptMode": false"#).unwrap().accept);
+}
+
+#[test]
+fn connections_are_synchronised_as_the_kernel_does_it_unless_somebody_says_otherwise() {
+    let lvs = |entries: &str| router(entries).unwrap().lvs;
+    assert_eq!(lvs(""), None);
+    let plain = LvsSync::new("eth2".into(), 51);
+    assert_eq!(
+        lvs(r#", "lvsSyncInterface": "eth2""#),
+        Some(plain.clone().into())
+    );
+    let expected = (1472, 8848, 1, "224.0.0.81".parse().unwrap());
+    assert_eq!(
+        (plain.max_length, plain.port, plain.ttl, plain.group),
+        expected
+    );
+    let other = lvs(
+        r#", "lvsSyncInterface": "eth2", "lvs": { "syncId": 0, "port": 8849, "ttl": 2, "group": "ff02::51" }"#,
+    );
+    let expected = LvsSync {
+        sync_id: 0,
+        max_length: 1452,
+        port: 8849,
+        ttl: 2,
+        group: "ff02::51".parse().unwrap(),
+        ..plain.clone()
+    };
+    assert_eq!(other, Some(expected.into()));
+    let jumbo = LvsSync {
+        max_length: 8972,
+        ..plain
+    };
+    let text = r#", "lvsSyncInterface": "eth2", "lvs": { "maxLength": 8972 }"#;
+    assert_eq!(lvs(text), Some(jumbo.into()));
+}
+
+#[test]
+fn words_about_a_sync_thread_that_is_not_wanted_are_a_warning() {
+    let text = r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
+                    "lvs": { "syncId": 1 }, "virtualAddresses": ["192.0.2.1/24"] } } }"#;
+    assert_snapshot!(warnings(text), @r#"instances.VI_1.lvs: has no effect without "lvsSyncInterface""#);
 }
 
 #[test]

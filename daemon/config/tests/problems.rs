@@ -66,7 +66,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes" or "rules""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface" or "lvs""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -95,7 +95,6 @@ fn delays_and_announcements_out_of_range_come_with_the_range() {
 #[test]
 fn words_of_later_versions_are_called_so() {
     assert_snapshot!(problems(r#"{ "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"] } } }"#), @"syncGroups: not supported yet by this version: leave it out");
-    assert_snapshot!(problems_of_instance(r#""lvsSyncInterface": "eth1""#), @"instances.VI_1.lvsSyncInterface: not supported yet by this version: leave it out");
     assert_snapshot!(problems(
         r#"{ "trackers": { "c": { "unit": {} } } }"#
     ), @"
@@ -551,6 +550,58 @@ fn instances_do_not_collide() {
     instances.VI_2.virtualRouterId = 51: instances.VI_1 has it already on eth1: choose another number, or put the addresses into that instance
     instances.VI_3.virtualAddresses[0] = "192.0.2.2/25": instances.VI_2.virtualAddresses[0] is the same address: keep one of them
     "#);
+}
+
+#[test]
+fn one_instance_of_a_host_synchronises_connections() {
+    let instance = |vrid: u8, entries: &str| {
+        format!(
+            r#"{{ "interface": "eth1", "virtualRouterId": {vrid}, "virtualAddresses": ["192.0.2.{vrid}/24"]
+                  {entries} }}"#
+        )
+    };
+    let text = format!(
+        r#"{{ "instances": {{ "VI_1": {}, "VI_2": {}, "VI_3": {}, "VI_4": {} }} }}"#,
+        instance(51, r#", "lvsSyncInterface": "eth1""#),
+        instance(52, r#", "lvsSyncInterface": "eth1""#),
+        instance(53, ""),
+        instance(
+            54,
+            r#", "lvsSyncInterface": "eth2", "lvs": { "syncId": 7 }"#
+        )
+    );
+    assert_snapshot!(problems(&text), @r#"
+    instances.VI_2.lvsSyncInterface = "eth1": instances.VI_1.lvsSyncInterface is there already, and the kernel has one sync thread for all connections: keep one of them
+    instances.VI_4.lvsSyncInterface = "eth2": instances.VI_1.lvsSyncInterface is there already, and the kernel has one sync thread for all connections: keep one of them
+    "#);
+}
+
+#[test]
+fn what_the_sync_thread_cannot_do_comes_with_what_it_can() {
+    assert_snapshot!(problems_of_instance(
+        r#""lvsSyncInterface": "a-name-that-is-too-long",
+           "lvs": { "syncId": 256, "maxLength": 1023, "port": 0, "ttl": 0, "group": "192.0.2.1", "id": 1 }"#
+    ), @r#"
+    instances.VI_1.lvsSyncInterface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
+    instances.VI_1.lvs.syncId = 256: must be 0 to 255
+    instances.VI_1.lvs.maxLength = 1023: must be 1024 to 65507 bytes
+    instances.VI_1.lvs.port = 0: must be 1 to 65535
+    instances.VI_1.lvs.ttl = 0: must be 1 to 255
+    instances.VI_1.lvs.group = "192.0.2.1": must be a multicast group, like 224.0.0.81 or ff02::51
+    instances.VI_1.lvs.id: unknown key: here may be "syncId", "maxLength", "port", "ttl" or "group"
+    "#);
+    let lvs = |entries: &str| {
+        problems_of_instance(&format!(
+            r#""lvsSyncInterface": "eth1", "lvs": {{ {entries} }}"#
+        ))
+    };
+    assert_eq!(lvs(r#""maxLength": 65507"#), "no problem");
+    assert_snapshot!(lvs(r#""maxLength": 65508"#), @"instances.VI_1.lvs.maxLength = 65508: must be 1024 to 65507 bytes");
+    assert_eq!(
+        lvs(r#""group": "ff02::51", "maxLength": 65487"#),
+        "no problem"
+    );
+    assert_snapshot!(lvs(r#""group": "ff02::51", "maxLength": 65488"#), @"instances.VI_1.lvs.maxLength = 65488: must be at most 65487: an IPv6 packet has no room for more");
 }
 
 #[test]

@@ -44,6 +44,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.ways(&services, &mut hosts, &mut foreign, &mut steps);
     choices.removals(&mut steps);
     choices.patience(&mut hosts, &mut steps);
+    choices.synchronisation(&mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -593,6 +594,22 @@ impl Choices<'_> {
             Behind::VirtualButAdverts,
             Behind::Own,
         ])
+    }
+
+    /// Has the sync thread of IPVS follow one of the routers of some hosts, and another one or none after
+    /// some reloads.
+    fn synchronisation(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
+        for configs in configs_of_each(hosts, steps) {
+            let mut synchronised = None;
+            for (n, config) in configs.into_iter().enumerate() {
+                if self.percent(if n == 0 { 50 } else { 30 }) {
+                    let names: Vec<&String> = config.routers.keys().collect();
+                    let is_some = !names.is_empty() && self.percent(75);
+                    synchronised = is_some.then(|| self.pick(&names).clone());
+                }
+                config.synchronised.clone_from(&synchronised);
+            }
+        }
     }
 
     /// Of a router with this interval in hundredths of a second: below what it waits for a master,

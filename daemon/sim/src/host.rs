@@ -18,13 +18,13 @@ use vrrp_linux::cleanup::leftovers;
 use vrrp_linux::device::{self, DeviceChange};
 use vrrp_linux::mirror::{Held, Mirror};
 use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
-use vrrp_linux::routing;
+use vrrp_linux::{lvs, routing};
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
-    Announcement, Cause, Desired, DesiredDevice, DesiredRouting, Engine, Family, Input, Instant,
-    InterfaceAddress, InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet, Password, Report,
-    Transition, Version, Vrid,
+    Announcement, Cause, Desired, DesiredDevice, DesiredLvs, DesiredRouting, Engine, Family, Input,
+    Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet,
+    Password, Report, Transition, Version, Vrid,
 };
 
 use crate::clock::Clock;
@@ -122,6 +122,8 @@ pub(crate) struct Process {
     pub(crate) janitor: Janitor,
     /// As [`Turn::refused`], in this turn so far.
     refused: Vec<Arc<str>>,
+    /// Where its sync thread of IPVS was started.
+    started_on: Option<InterfaceIndex>,
     look_again_at: Option<Instant>,
     is_second_look: bool,
     pub(crate) stopping: bool,
@@ -421,6 +423,12 @@ impl Host {
             .kernel
             .apply_devices(&device::strays(&mirror, |_| false));
         let _ = self.kernel.transact(&Transaction::Delete);
+        if let Some(sync) = self.config.sync() {
+            let (on, role) = (None, None);
+            let desired = DesiredLvs { sync, on, role };
+            let changes = lvs::plan::plan(&desired, self.kernel.threads(), None);
+            let _ = self.kernel.change_threads(&changes);
+        }
     }
 
     /// Somebody adds a virtual address where the host would hold it, if that is there.
@@ -468,6 +476,7 @@ impl Host {
             is_routing_looked_at: false,
             janitor: Janitor::default(),
             refused: Vec::new(),
+            started_on: None,
             look_again_at: None,
             is_second_look: false,
             stopping: false,
@@ -955,7 +964,7 @@ impl Process {
         }
         let (mut adverts, mut announcements, mut changes) = (Vec::new(), Vec::new(), Vec::new());
         let mut wanted: Vec<&Desired> = Vec::new();
-        let mut routing = Vec::new();
+        let (mut routing, mut synchronisation) = (Vec::new(), None);
         let mut devices = BTreeMap::new();
         for output in records.iter().flat_map(|record| &record.outputs) {
             match output {
@@ -989,6 +998,7 @@ impl Process {
                 Output::Device(desired) => {
                     devices.insert(Arc::clone(&desired.name), desired.clone());
                 }
+                Output::Lvs(desired) => synchronisation = Some(desired),
                 Output::Report(_) => {}
             }
         }
@@ -1031,6 +1041,9 @@ impl Process {
                 });
             }
         }
+        if let Some(desired) = synchronisation {
+            self.synchronise(now, kernel, desired);
+        }
         (adverts, covered.and(uncovered))
     }
 
@@ -1052,6 +1065,18 @@ impl Process {
             self.look_again_at = Some(now + SECOND_LOOK);
         }
         later
+    }
+
+    /// What the daemon's thread for IPVS does, at once. What the kernel refuses is wanted again at the
+    /// second look.
+    fn synchronise(&mut self, now: Instant, kernel: &mut Kernel, desired: &DesiredLvs) {
+        let changes = lvs::plan::plan(desired, kernel.threads(), self.started_on);
+        let starts = |change: &lvs::plan::Change| matches!(change, lvs::plan::Change::Start(..));
+        if !kernel.change_threads(&changes) {
+            self.look_again_at = Some(now + SECOND_LOOK);
+        } else if changes.iter().any(starts) {
+            self.started_on = desired.on;
+        }
     }
 
     /// Plans what is wanted of routes and rules, and takes away what has to go.

@@ -2,11 +2,13 @@
 //! tells of them.
 
 mod devices;
+mod lvs;
 mod routing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 
+use vrrp_linux::lvs::plan::Shown;
 use vrrp_linux::mirror::{Dump, Event, Held, Mirror};
 use vrrp_linux::plan::Change;
 use vrrp_linux::refusals::Refusal;
@@ -29,6 +31,8 @@ pub(crate) struct Kernel {
     /// What the daemon has not read yet, while there is one.
     news: VecDeque<Event>,
     routing: Routing,
+    /// The sync threads of IPVS.
+    threads: Vec<Shown>,
     heard: bool,
     overrun: bool,
     /// How many of the next news are lost.
@@ -99,6 +103,7 @@ impl Kernel {
             next_index: 2,
             news: VecDeque::new(),
             routing: Routing::default(),
+            threads: Vec::new(),
             heard: false,
             overrun: false,
             losing: 0,

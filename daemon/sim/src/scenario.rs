@@ -12,7 +12,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
     AddressOptions, Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams,
-    NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, Verdict,
+    LvsSync, NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, Verdict,
     VirtualMac,
 };
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
@@ -79,6 +79,9 @@ pub struct Config {
     /// How slow some of them are to judge, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub patience: BTreeMap<String, PatienceConfig>,
+    /// The name of the router that the sync thread of IPVS follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub synchronised: Option<String>,
 }
 
 /// How slow a tracker is to judge, in milliseconds.
@@ -910,13 +913,28 @@ pub fn second_address(family: Family, segment: u8, end: u8) -> InterfaceAddress 
 }
 
 impl Config {
+    /// How connections of IPVS are synchronised, if they are: on the interface of the router.
+    pub fn sync(&self) -> Option<Arc<LvsSync>> {
+        let router = self.routers.get(self.synchronised.as_ref()?)?;
+        let interface = interface_name(router.segment).into();
+        Some(LvsSync::new(interface, router.vrid).into())
+    }
+
     /// What the engine of a host is told.
     pub fn params(&self, own: Station, stations: &Stations) -> NodeParams {
         NodeParams {
             routers: self
                 .routers
                 .iter()
-                .map(|(name, router)| (name.as_str().into(), router.params(own, stations)))
+                .map(|(name, router)| {
+                    let params = RouterParams {
+                        lvs: self
+                            .sync()
+                            .filter(|_| self.synchronised.as_ref() == Some(name)),
+                        ..router.params(own, stations)
+                    };
+                    (name.as_str().into(), params)
+                })
                 .collect(),
             trackers: self
                 .trackers

@@ -90,6 +90,7 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
         add(&|s| s.hosts[index].owns_ipv6.clear());
         add(&|s| s.hosts[index].backwards = false);
         add(&|s| s.hosts[index].second = false);
+        add(&|s| s.hosts[index].config.synchronised = None);
         for name in host.config.routers.keys() {
             add(&|s| drop(s.hosts[index].config.routers.remove(name)));
             let router = |s: &mut Scenario, change: &dyn Fn(&mut RouterConfig)| {

@@ -2,9 +2,9 @@
 
 use std::os::unix::net::UnixStream;
 
-use vrrp_config::{Secrets, load};
+use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::cleanup::{Cleaned, cleanup as clean_up};
-use vrrp_linux::routing;
+use vrrp_linux::{lvs, routing};
 
 use crate::cli::CleanupOptions;
 use crate::{Failed, print};
@@ -65,11 +65,26 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     if let Some(failure) = &table_failure {
         let _ = Failed::General.because(failure);
     }
+    let synchronisation = stop_synchronisation(&loaded);
     if failures.is_empty() && stubborn.is_empty() && table_failure.is_none() {
-        routes
+        routes.and(synchronisation)
     } else {
         Err(Failed::General)
     }
+}
+
+/// Stops the sync threads of IPVS, which are known by the configuration alone.
+fn stop_synchronisation(loaded: &Option<Loaded>) -> Result<(), Failed> {
+    let routers = loaded
+        .iter()
+        .flat_map(|loaded| loaded.node.routers.values());
+    for sync in routers.filter_map(|router| router.lvs.as_ref()) {
+        let stopped = lvs::cleanup(sync).map_err(|failure| Failed::General.because(failure))?;
+        for change in stopped {
+            print(&format!("{change}\n"))?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes routes and rules. That it fails must not keep the addresses on this host.

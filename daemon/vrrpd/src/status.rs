@@ -9,7 +9,7 @@ use std::time::Duration;
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    HmacStatus, NotifyStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus,
+    HmacStatus, LvsStatus, NotifyStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus,
     UnicastStatus,
 };
 
@@ -77,6 +77,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         }
         if let Some(notify) = &instance.notify {
             let _ = writeln!(text, "  {}", told(notify));
+        }
+        if let Some(lvs) = &instance.lvs {
+            let _ = writeln!(text, "  {}", synchronisation(lvs));
         }
         // They are there while it is master.
         for route in &instance.routes {
@@ -211,6 +214,28 @@ fn told(notify: &NotifyStatus) -> String {
         parts.push("nothing told yet".to_owned());
     }
     format!("notify: {}", parts.join("; "))
+}
+
+/// What the sync thread of IPVS is, and why not.
+fn synchronisation(lvs: &LvsStatus) -> String {
+    let role = lvs
+        .role
+        .map_or_else(|| "none".to_owned(), |role| role.to_string());
+    let mut text = format!(
+        "LVS sync: {role} on {} (syncId {})",
+        lvs.interface, lvs.sync_id
+    );
+    if let Some(trouble) = &lvs.trouble {
+        let _ = write!(text, ", wanted in vain: {trouble}");
+    }
+    if lvs.repairs > 0 {
+        let _ = write!(
+            text,
+            "; stopped or changed by somebody {} times",
+            lvs.repairs
+        );
+    }
+    text
 }
 
 /// What else deserves a look: only what is not zero.

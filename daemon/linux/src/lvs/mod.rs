@@ -17,6 +17,7 @@ mod words;
 use std::fmt;
 use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use vrrp_proto::params::LvsSync;
 use vrrp_proto::{DesiredLvs, InterfaceIndex};
@@ -97,6 +98,16 @@ impl Keeper {
                 self.started_on = desired.on;
             }
             kept.changes.push(change);
+        }
+        if let DesiredLvs {
+            sync,
+            on: None,
+            role: Some(role),
+        } = desired
+        {
+            let change = Some(Change::Start(*role, Arc::clone(sync)));
+            let error = io::Error::from_raw_os_error(libc::ENODEV);
+            return Err(CannotSync { change, error });
         }
         Ok(())
     }

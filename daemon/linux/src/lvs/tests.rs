@@ -67,6 +67,18 @@ fn an_interface_that_is_not_there_is_named_and_waited_for() {
         "cannot start the sync thread of IPVS as backup on eth1 (syncId 51): No such device (os error \
          19): there is no interface eth1 (yet)"
     );
+    // So it is when the engine knows already, and then what was started on another one of that name goes.
+    kernel.0.lock().unwrap().threads.push(Shown {
+        role: LvsRole::Backup,
+        sync: sync(),
+    });
+    let nowhere = DesiredLvs {
+        on: None,
+        ..desired.clone()
+    };
+    let kept = keeper.keep(&nowhere);
+    assert_eq!(kept.failure.unwrap().to_string(), failure.to_string());
+    assert_eq!(kernel.shows(), []);
     kernel.0.lock().unwrap().interfaces.push("eth1".to_owned());
     let kept = keeper.keep(&desired);
     assert!(kept.failure.is_none() && !kept.is_repair);

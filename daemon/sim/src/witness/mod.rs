@@ -111,6 +111,11 @@ impl Tracked {
 }
 
 impl Witness {
+    /// What the host was told to run.
+    pub(crate) const fn config(&self) -> &Config {
+        &self.config
+    }
+
     /// The routers, by name.
     pub(crate) fn routers(&self) -> impl Iterator<Item = (&String, &Watched)> {
         self.routers.iter()

@@ -6,13 +6,13 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrp_proto::params::HmacMode;
+use vrrp_proto::params::{HmacMode, LvsSync};
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
-    Family, InterfaceAddress, InterfaceIndex, Link, MacAddress, State, Version, Vrid,
+    Family, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State, Version, Vrid,
 };
 
-use super::{Happening, World, station};
+use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
 use crate::host::Host;
 use crate::laws::{Broken, Law};
@@ -132,6 +132,7 @@ impl World<'_> {
         self.check_refusals(id)?;
         self.check_routing(id)?;
         self.check_devices(id)?;
+        self.check_synchronisation(id)?;
         let mut wanted: BTreeSet<(InterfaceIndex, InterfaceAddress)> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let config = &router.config;
@@ -354,6 +355,40 @@ impl World<'_> {
         }
     }
 
+    /// After a turn the sync thread of IPVS is what the state of its router says, and the only one.
+    fn check_synchronisation(&self, id: Station) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        let witness = &self.witnesses[usize::from(id)];
+        let config = witness.config();
+        let sync = config.sync();
+        let state = config.synchronised.as_ref().and_then(|name| {
+            let (_, router) = witness.routers().find(|(known, _)| *known == name)?;
+            Some(router.state())
+        });
+        let role = state.and_then(|state| match state {
+            State::Master => Some(LvsRole::Master),
+            State::Backup | State::Fault => Some(LvsRole::Backup),
+            State::Init => None,
+        });
+        let segment = (0..SEGMENTS).find(|segment| {
+            let names = |sync: &Arc<LvsSync>| *sync.interface == *interface_name(*segment);
+            let is_named_so = |link: &Link| *link.name == *interface_name(*segment);
+            sync.as_ref().is_some_and(names) && host.kernel.link(*segment).is_some_and(is_named_so)
+        });
+        let wanted = role.filter(|_| segment.is_some()).zip(sync);
+        let there = host.kernel.threads();
+        let is_so = match &wanted {
+            None => there.is_empty(),
+            Some((role, sync)) => matches!(there, [it] if it.role == *role && it.sync == **sync),
+        };
+        if is_so {
+            return Ok(());
+        }
+        Err(Law::Kernel.broken(format!(
+            "host {id} should have {wanted:?} of the sync threads of IPVS, and has {there:?}"
+        )))
+    }
+
     /// A host without a daemon holds nothing of it.
     pub(super) fn check_clean(&self, id: Station) -> Result<(), Broken> {
         let host = &self.hosts[usize::from(id)];
@@ -369,6 +404,9 @@ impl World<'_> {
             return Err(
                 Law::Cleanup.broken(format!("host {id} has no daemon and has {}", link.name))
             );
+        }
+        if let Some(thread) = host.kernel.threads().first() {
+            return Err(Law::Cleanup.broken(format!("host {id} has no daemon and {thread:?}")));
         }
         if !host.spec.marks {
             return Ok(());

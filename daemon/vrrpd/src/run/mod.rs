@@ -3,6 +3,7 @@
 mod complaints;
 mod inbox;
 mod janitor;
+mod lvs;
 mod node;
 mod outbox;
 mod sockets;

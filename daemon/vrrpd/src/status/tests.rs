@@ -3,7 +3,7 @@ use std::sync::Arc;
 use vrrp_proto::snapshot::{Counters, NotifyRunStatus, PeerStatus, PriorityStatus, SenderStatus};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
-use vrrp_proto::{InterfaceAddress, Priority, Version, Vrid};
+use vrrp_proto::{InterfaceAddress, LvsRole, Priority, Version, Vrid};
 
 use super::*;
 
@@ -53,6 +53,7 @@ fn the_table_says_who_is_master_and_why() {
         failures: 1,
         last: Some(told_of(State::Init, true, "exit status: 0", 125.0)),
     });
+    backup.lvs = Some(lvs(Some(LvsRole::Backup), None, 0));
     backup.counters.dropped = DropCounts {
         Checksum: 3,
         ..DropCounts::default()
@@ -98,6 +99,7 @@ fn the_table_says_who_is_master_and_why() {
       HMAC: signs with key 1, others may go without; 192.168.198.11 with key 1; 192.168.198.13 with key 2 (its clock is 3 s ahead); 192.168.198.14 with key 2 (its clock is 2 s behind)
       unicast: with 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (no address known)
       notify: told of stop 2 min ago: exit status: 0; master is being told; stop, backup to be told then
+      LVS sync: backup on eth1 (syncId 52)
       1 times a command that tells of a state failed
       3 states were not told, because there was a newer one before their turn
       3 packets dropped because its checksum is wrong
@@ -145,6 +147,14 @@ fn the_status_says_who_has_to_sign() {
     };
     insta::assert_snapshot!(status(HmacMode::Enforce), @"HMAC: signs with key 7, and so must others");
     insta::assert_snapshot!(status(HmacMode::ReceiveOnly), @"HMAC: does not sign, and others may go without");
+}
+
+#[test]
+fn the_status_says_what_keeps_connections_from_being_synchronised() {
+    let trouble = Some("this kernel has no IPVS");
+    let text = synchronisation(&lvs(Some(LvsRole::Master), trouble, 2));
+    insta::assert_snapshot!(text, @"LVS sync: master on eth1 (syncId 52), wanted in vain: this kernel has no IPVS; stopped or changed by somebody 2 times");
+    insta::assert_snapshot!(synchronisation(&lvs(None, None, 0)), @"LVS sync: none on eth1 (syncId 52)");
 }
 
 #[test]
@@ -276,6 +286,16 @@ fn addresses(texts: &[&str]) -> Arc<[InterfaceAddress]> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
+fn lvs(role: Option<LvsRole>, trouble: Option<&str>, repairs: u64) -> LvsStatus {
+    LvsStatus {
+        interface: "eth1".into(),
+        sync_id: 52,
+        role,
+        trouble: trouble.map(Into::into),
+        repairs,
+    }
+}
+
 fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
     RouterStatus {
         name: name.into(),
@@ -304,6 +324,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         hmac: None,
         unicast: None,
         notify: None,
+        lvs: None,
         counters: Counters::default(),
         history: vec![],
     }

@@ -9,11 +9,12 @@ use tracing::Level;
 use vrrp_linux::clock;
 use vrrp_linux::device::{self, DeviceChange, Devices};
 use vrrp_linux::plan::{plan, strays, unannounced};
-use vrrp_proto::{Announcement, InterfaceAddress, Output, Report, State};
+use vrrp_proto::{Announcement, DesiredLvs, InterfaceAddress, Output, Report, State};
 
 use super::super::sockets::by_place;
 use super::{Node, SECOND_LOOK, Scratch, Tally, name};
 use crate::run::janitor::Janitor;
+use crate::run::lvs::LvsKeeper;
 use crate::scribe::Record;
 
 impl Node {
@@ -70,6 +71,8 @@ impl Node {
                     let name = Arc::clone(&device.name);
                     self.scratch.devices.insert(name, device);
                 }
+                // The last wish counts.
+                Output::Lvs(desired) => self.scratch.lvs = Some(desired),
                 Output::Announce(announcement) => self.scratch.announcements.push(announcement),
                 Output::Report(report) => self.scratch.reports.push(report),
             }
@@ -87,6 +90,9 @@ impl Node {
         self.retire_devices(later);
         self.is_second_look = false;
         self.announce();
+        if let Some(desired) = self.scratch.lvs.take() {
+            self.hand_to_lvs_keeper(desired);
+        }
         if !self.scratch.reports.is_empty() {
             self.report();
         }
@@ -164,6 +170,24 @@ impl Node {
         }
         let (devices, janitor) = self.devices.as_mut()?;
         Some((devices, janitor))
+    }
+
+    /// Has the sync thread of IPVS made as it should be.
+    fn hand_to_lvs_keeper(&mut self, desired: DesiredLvs) {
+        if self.lvs.is_none() {
+            match LvsKeeper::start(self.log.clone()) {
+                Ok(keeper) => self.lvs = Some(keeper),
+                Err(error) => {
+                    let text = format!("cannot start a thread for IPVS: {error}");
+                    self.complaints.tell(Level::ERROR, text);
+                    // Then it is said again.
+                    self.look_again_at = Some(clock::now() + SECOND_LOOK);
+                }
+            }
+        }
+        if let Some(keeper) = &self.lvs {
+            keeper.hand(desired);
+        }
     }
 
     /// Changes addresses: what is not to be accepted is refused before it is there and until it is

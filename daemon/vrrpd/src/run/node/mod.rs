@@ -30,13 +30,15 @@ use vrrp_linux::request::{Failure, Requests};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{
-    Announcement, Desired, DesiredDevice, Due, Engine, Input, Instant, InterfaceIndex, Report,
+    Announcement, Desired, DesiredDevice, DesiredLvs, Due, Engine, Input, Instant, InterfaceIndex,
+    Report,
 };
 
 use self::routing::RoutingState;
 use super::complaints::Complaints;
 use super::inbox::{Inbox, Message};
 use super::janitor::Janitor;
+use super::lvs::LvsKeeper;
 use super::outbox::{Moves, Outbox};
 use super::sockets::{self, Sockets};
 use crate::scribe::Log;
@@ -88,6 +90,8 @@ pub(crate) struct Node {
     pacer: Pacer,
     /// For interfaces with virtual MAC addresses, once there is one.
     devices: Option<(Devices, Janitor)>,
+    /// For the sync thread of IPVS, once there is to be one.
+    lvs: Option<LvsKeeper>,
     refuser: Refuser,
     /// Whether a router is configured that does not accept packets to its addresses.
     refuses: bool,
@@ -115,6 +119,7 @@ struct Scratch {
     events: Vec<Event>,
     desired: Vec<Desired>,
     devices: BTreeMap<Arc<str>, DesiredDevice>,
+    lvs: Option<DesiredLvs>,
     announcements: Vec<Announcement>,
     reports: Vec<Report>,
     changes: Vec<Change>,
@@ -160,6 +165,7 @@ impl Node {
             announcer: AnnounceSocket::open()?,
             pacer: Pacer::default(),
             devices: None,
+            lvs: None,
             refuser: Refuser::new(),
             refuses: false,
             repaired_at: None,
@@ -359,7 +365,10 @@ impl Node {
                 // Whoever asked may have gone away.
                 Message::Snapshot(reply) => {
                     let lost = self.sockets.lost();
-                    let snapshot = self.engine.snapshot(now);
+                    let mut snapshot = self.engine.snapshot(now);
+                    if let Some(keeper) = &self.lvs {
+                        keeper.complete(&mut snapshot);
+                    }
                     drop(reply.send(Snapshot { lost, ..snapshot }));
                 }
                 Message::Alive(reply) => drop(reply.send(())),

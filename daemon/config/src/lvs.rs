@@ -1,0 +1,191 @@
+//! Connections of IPVS in the configuration: where they are told and heard of, and how.
+
+use core::net::IpAddr;
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use vrrp_proto::params::LvsSync;
+
+use crate::given::Given;
+use crate::model::Instance;
+use crate::problem::{Findings, Path};
+use crate::unicast::Ttl;
+use crate::value::{Number, Whole};
+
+/// How the kernel's sync thread of IPVS speaks; the same on all hosts.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Lvs {
+    /// Which hosts belong together, 0 to 255: what bears another number is not heard. With 0 a backup
+    /// hears everything. Default: the `virtualRouterId`.
+    #[serde(default)]
+    pub(crate) sync_id: Given<Whole<SyncId>>,
+    /// How many bytes a message has at most, 1024 to 65507, or 65487 with an IPv6 group. Default: 1472,
+    /// or 1452, which fit into an Ethernet frame.
+    #[serde(default)]
+    pub(crate) max_length: Given<Whole<MaxLength>>,
+    /// The UDP port, 1 to 65535; with several threads (`net.ipv4.vs.sync_ports`) the first of theirs.
+    /// Default: 8848.
+    #[serde(default = "default::port")]
+    pub(crate) port: Given<Whole<Port>>,
+    /// The TTL or hop limit to send with, 1 to 255. Default: 1.
+    #[serde(default = "default::ttl")]
+    pub(crate) ttl: Given<Whole<Ttl>>,
+    /// The multicast group to send to. Default: 224.0.0.81.
+    #[serde(default = "default::group")]
+    pub(crate) group: Given<Group>,
+}
+
+/// What the engine is told of it, if anything. `None` if what is wrong has been reported.
+pub(crate) fn lower(
+    path: &Path,
+    instance: &Instance,
+    findings: &mut Findings,
+) -> Option<Option<Arc<LvsSync>>> {
+    let given = instance.lvs.optional()?;
+    let Some(interface) = instance.lvs_sync_interface.optional()? else {
+        return Some(None);
+    };
+    let Some(lvs) = given else {
+        let sync_id = instance.virtual_router_id.value()?.0.get();
+        return Some(Some(LvsSync::new(interface.0.clone(), sync_id).into()));
+    };
+    let sync_id = match lvs.sync_id.optional()? {
+        Some(Whole(SyncId(given))) => *given,
+        None => instance.virtual_router_id.value()?.0.get(),
+    };
+    let group = lvs.group.value()?.0;
+    let max_length = match lvs.max_length.optional()? {
+        Some(Whole(MaxLength(given))) => *given,
+        None => LvsSync::default_length(group),
+    };
+    let longest = LvsSync::longest(group);
+    if max_length > longest {
+        let message = format!("must be at most {longest}: an IPv6 packet has no room for more");
+        findings.add(&path.key("maxLength"), message);
+    }
+    let sync = LvsSync {
+        interface: interface.0.clone(),
+        sync_id,
+        max_length,
+        port: lvs.port.value()?.0.0,
+        ttl: lvs.ttl.value()?.0.0,
+        group,
+    };
+    Some(Some(sync.into()))
+}
+
+/// Which hosts belong together: 0 to 255.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct SyncId(pub(crate) u8);
+
+impl Number for SyncId {
+    const RANGE: (i64, i64) = (0, 255);
+    const RULE: &'static str = "must be 0 to 255";
+
+    fn from_number(number: i64) -> Option<Self> {
+        u8::try_from(number).ok().map(Self)
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
+/// How long a message may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MaxLength(pub(crate) u16);
+
+impl Number for MaxLength {
+    const RANGE: (i64, i64) = (
+        LvsSync::LEAST_LENGTH as i64,
+        LvsSync::longest(LvsSync::DEFAULT_GROUP) as i64,
+    );
+    const RULE: &'static str = "must be 1024 to 65507 bytes";
+
+    fn from_number(number: i64) -> Option<Self> {
+        let (least, greatest) = Self::RANGE;
+        let length = u16::try_from(number).ok()?;
+        (least..=greatest).contains(&number).then_some(Self(length))
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
+/// A UDP port: 1 to 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port(pub(crate) u16);
+
+impl Number for Port {
+    const RANGE: (i64, i64) = (1, 65_535);
+    const RULE: &'static str = "must be 1 to 65535";
+
+    fn from_number(number: i64) -> Option<Self> {
+        let port = u16::try_from(number).ok()?;
+        (port > 0).then_some(Self(port))
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
+/// A multicast group.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Group(pub(crate) IpAddr);
+
+impl<'de> Deserialize<'de> for Group {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const RULE: &str = "must be a multicast group, like 224.0.0.81 or ff02::51";
+        let text = String::deserialize(deserializer)?;
+        let group = text.parse::<IpAddr>().ok();
+        group
+            .filter(IpAddr::is_multicast)
+            .map(Self)
+            .ok_or_else(|| de::Error::custom(RULE))
+    }
+}
+
+impl Serialize for Group {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl JsonSchema for Group {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Group".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({
+            "type": "string",
+            "pattern": r"^(2(2[4-9]|3[0-9])(\.[0-9]{1,3}){3}|[Ff][Ff][0-9A-Fa-f]{2}:[0-9A-Fa-f:.]*)$",
+            "examples": ["224.0.0.81", "ff02::51"],
+        })
+    }
+}
+
+mod default {
+    use super::{Given, Group, LvsSync, Port, Ttl, Whole};
+
+    pub(super) const fn port() -> Given<Whole<Port>> {
+        Given::Value(Whole(Port(LvsSync::DEFAULT_PORT)))
+    }
+
+    pub(super) const fn ttl() -> Given<Whole<Ttl>> {
+        Given::Value(Whole(Ttl(LvsSync::DEFAULT_TTL)))
+    }
+
+    pub(super) const fn group() -> Given<Group> {
+        Given::Value(Group(LvsSync::DEFAULT_GROUP))
+    }
+}
