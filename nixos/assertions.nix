@@ -87,6 +87,16 @@ let
         ) instances
       );
 
+  oneInstanceSynchronisesConnections =
+    repeated (_: true)
+      (
+        earlier:
+        { name, ... }:
+        "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is there "
+        + "already, and the kernel has one sync thread for all connections: keep one of them."
+      )
+      (lib.filter ({ value, ... }: value ? lvsSyncInterface) instances);
+
   familiesFitTheVersion = map (
     { name, value }:
     {
@@ -180,6 +190,7 @@ in
       trackersAreDefined
       ++ virtualRoutersAreDistinct
       ++ addressesAreDistinct
+      ++ oneInstanceSynchronisesConnections
       ++ familiesFitTheVersion
       ++ authenticationFitsTheVersion
       ++ secretsAreOutsideTheStore

@@ -34,6 +34,8 @@ in
     pass.passwordFile = "/run/secrets/vrrp";
   };
   "Instance.interface" = "eth1";
+  "Instance.lvs".syncId = 1;
+  "Instance.lvsSyncInterface" = "eth2";
   "Instance.notify".any = [ "/usr/local/told.sh" ];
   "Instance.preempt" = false;
   "Instance.preemptDelay" = "5m";
@@ -91,6 +93,12 @@ in
   ];
   "Unicast.ttl" = 64;
   "VirtualMac.sendFrom" = "base";
+
+  "Lvs.group" = "239.0.0.81";
+  "Lvs.maxLength" = 8972;
+  "Lvs.port" = 8849;
+  "Lvs.syncId" = 1;
+  "Lvs.ttl" = 2;
 
   "Route.destination" = "10.0.0.0/8";
   "Route.device" = "eth1";

@@ -44,6 +44,7 @@ let
         so `networking.firewall.checkReversePath` is "loose" by default, and what
         `networking.firewall.interfaces` opens has to be opened for that interface, too.
       '';
+      "Instance.lvsSyncInterface" = "This module has ip_vs loaded (`boot.kernelModules`).";
       "Notify.user" = "The unit of this module does not run as root: this cannot be set here.";
       "Pass.passwordFile" = ''
         An absolute path need be readable by root only: systemd hands the file to the daemon when it
@@ -86,7 +87,8 @@ in
       example = true;
       description = ''
         Whether to let advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) in on the interfaces of the
-        instances, or with `unicast` those of its peers: of anybody where a peer is named and not an address.
+        instances, or with `unicast` those of its peers: of anybody where a peer is named and not an address;
+        and with `lvsSyncInterface` what other hosts tell of their connections there (UDP to the group of `lvs`).
         A host that does not hear them believes that it is alone, and takes the addresses.
       '';
     };

@@ -26,6 +26,7 @@ let
   instances = lib.attrValues (cfg.document.instances or { });
   inherit (import ./instance.nix { inherit lib; }) hasVirtualMac;
   refuses = instance: !(instance.acceptMode or true);
+  synchronises = instance: instance ? lvsSyncInterface;
 
   # Addresses and nf_tables are changed with the one, raw sockets opened with the other.
   capabilities = [
@@ -38,10 +39,12 @@ in
     environment.etc."vrrpd/config.json".source = configuration;
     environment.systemPackages = [ cfg.package ];
 
-    # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules).
+    # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules), and ip_vs
+    # for nobody.
     boot.kernelModules =
       lib.optional (lib.any refuses instances) "nf_tables"
-      ++ lib.optional (lib.any hasVirtualMac instances) "macvlan";
+      ++ lib.optional (lib.any hasVirtualMac instances) "macvlan"
+      ++ lib.optional (lib.any synchronises instances) "ip_vs";
 
     users.users.vrrp = {
       isSystemUser = true;

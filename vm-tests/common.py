@@ -70,6 +70,15 @@ def transitions(node, name="VI_1"):
     return instance(node, name)["counters"]["becameMaster"]
 
 
+def wait_for_sync_threads(node, roles):
+    """Until the kernel has exactly these sync threads of IPVS: "master", "backup", both or none."""
+    node.wait_until_succeeds(
+        "test \"$(ipvsadm --list --daemon | sed --quiet 's/ sync daemon.*//p' | sort | xargs)\""
+        f' = "{roles}"',
+        timeout=60,
+    )
+
+
 def page(client, address=VIRTUAL_ADDRESS):
     return client.succeed(f"curl --silent --fail --max-time 5 http://{address}/").strip()
 

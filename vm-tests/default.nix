@@ -37,5 +37,6 @@ lib.genAttrs [
   "interfaces"
   "ipv6-vmac"
   "keepalived"
+  "lvs"
   "reload"
 ] story

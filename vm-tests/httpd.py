@@ -19,6 +19,12 @@ with subtest("the master holds the address, and the client is served by it"):
     assert page(client) == "master"
     start_probe(client)
 
+with subtest("the kernel's sync thread of IPVS is what the instance is, as with the course's daemon"):
+    for host, role in [(master, "master"), (backup, "backup")]:
+        wait_for_sync_threads(host, role)
+        said = host.succeed("ipvsadm --list --daemon")
+        assert f"{role} sync daemon (mcast=eth1, syncid=51" in said, said
+
 with subtest("httpd that was stopped comes back on the master, without a switch"):
     before = transitions(backup)
     master.succeed("systemctl stop httpd.service")
@@ -62,11 +68,15 @@ with subtest("the daemon is stopped: a clean switch"):
     assert_only_holder(backup, hosts, VIP)
     assert page(client) == "backup"
     assert_gap(client, SKEW, "stop of the daemon")
+    wait_for_sync_threads(master, "")
+    wait_for_sync_threads(backup, "master")
     master.succeed("systemctl start vrrp.service")
     wait_for_state(master, "master")
     wait_for_state(backup, "backup")
     assert_only_holder(master, hosts, VIP)
     assert_gap(client, 0, "start of the daemon")
+    wait_for_sync_threads(master, "master")
+    wait_for_sync_threads(backup, "backup")
 
 with subtest("the address is deleted by hand: it is put back, without a switch"):
     before = transitions(backup)

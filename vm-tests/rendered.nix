@@ -77,6 +77,8 @@ in
     lib.filterAttrs (name: _: name == "vrrp-password" || lib.hasPrefix "www/" name) host.environment.etc
   );
   httpd = host.services.httpd.enable;
+  # Kernels load the others by themselves.
+  modules = lib.intersectLists [ "ip_vs" ] host.boot.kernelModules;
 
   keepalived =
     if host.services.keepalived.enable then
@@ -98,6 +100,8 @@ in
     inherit (firewall) extraInputRules;
     looseReversePath = firewall.checkReversePath == "loose";
     # Other modules of NixOS have commands of their own.
-    extraCommands = lib.filter (lib.hasInfix "-p 112") (lib.splitString "\n" firewall.extraCommands);
+    extraCommands = lib.filter (line: lib.hasInfix "-p 112" line || lib.hasInfix "-p udp -d" line) (
+      lib.splitString "\n" firewall.extraCommands
+    );
   };
 }

@@ -132,14 +132,12 @@ in
   testWordsOfALaterDaemonPassThrough = {
     expr = {
       inherit (most.services.vrrp.document) syncGroups;
-      inherit (most.services.vrrp.document.instances."VI:2") lvsSyncInterface;
     };
     expected = {
       syncGroups.VG_1.members = [
         "VI_1"
         "VI:2"
       ];
-      lvsSyncInterface = "eth2";
     };
   };
 

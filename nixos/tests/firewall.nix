@@ -22,6 +22,18 @@ in
     ];
   };
 
+  testIptablesLetsInWhatTellsOfConnectionsOfIpvs = {
+    expr = lib.filter (lib.hasInfix "-p udp") (
+      lib.splitString "\n" (
+        most.networking.firewall.extraCommands + most.networking.firewall.extraStopCommands
+      )
+    );
+    expected = [
+      "iptables -w -A nixos-fw -i eth2 -p udp -d 224.0.0.81 --dport 8849 -j nixos-fw-accept"
+      "iptables -w -D nixos-fw -i eth2 -p udp -d 224.0.0.81 --dport 8849 -j nixos-fw-accept 2>/dev/null || true"
+    ];
+  };
+
   testIptablesTakesTheRulesAwayAgain = {
     expr = rules most.networking.firewall.extraStopCommands;
     expected = [
@@ -77,12 +89,13 @@ in
     ];
   };
 
-  testNftablesLetsAdvertisementsInOnTheInterfacesOfInstances = {
+  testNftablesLetsInAdvertisementsAndWhatTellsOfConnectionsOnTheirInterfaces = {
     expr = nftables.networking.firewall.extraInputRules;
     expected = ''
       iifname "eth1" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
       iifname "eth2" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
       iifname "eth2" meta nfproto ipv6 meta l4proto 112 ip6 daddr ff02::12 accept comment "services.vrrp.openFirewall"
+      iifname "eth1" ip6 daddr ff02::51 udp dport 8848 accept comment "services.vrrp.openFirewall"
     '';
   };
 

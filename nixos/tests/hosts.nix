@@ -94,9 +94,10 @@ rec {
         version = 2;
         authentication.pass.passwordFile = "relative";
         virtualAddresses = [ "192.168.198.100/24" ];
+        lvsSyncInterface = "eth2";
+        lvs.port = 8849;
       };
       # Words that a later daemon may know.
-      instances."VI:2".lvsSyncInterface = "eth2";
       settings.instances."VI:2".priority = 99;
       settings.syncGroups.VG_1.members = [
         "VI_1"
@@ -259,6 +260,8 @@ rec {
             "192.168.198.100/24"
             { address = "2001:db8::100/64"; }
           ];
+          lvsSyncInterface = "eth1";
+          lvs.group = "ff02::51";
         };
       };
     };

@@ -131,6 +131,23 @@ in
         + "services.vrrp.instances.VI_1.virtualAddresses already: keep one of them."
       );
 
+  testTwoInstancesWithTheSyncThread =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          lvsSyncInterface = "eth1";
+        };
+        instances.VI_2 = instance // {
+          virtualRouterId = 52;
+          virtualAddresses = [ "192.168.224.101/24" ];
+          lvsSyncInterface = "eth2";
+        };
+      }
+      (
+        "services.vrrp.instances.VI_2.lvsSyncInterface: services.vrrp.instances.VI_1.lvsSyncInterface is there "
+        + "already, and the kernel has one sync thread for all connections: keep one of them."
+      );
+
   testIpv6WithVersion2 =
     mistake
       {

@@ -96,12 +96,16 @@ in
       lib.mapAttrs (
         _: host:
         added host [
+          "ip_vs"
           "macvlan"
           "nf_tables"
         ]
       ) { inherit most whole; };
     expected = {
-      most = [ "nf_tables" ];
+      most = [
+        "ip_vs"
+        "nf_tables"
+      ];
       whole = [ "macvlan" ];
     };
   };

@@ -138,8 +138,9 @@ pub(crate) struct Instance {
     /// The interface on which the kernel tells other hosts of the connections that IPVS (LVS) forwards
     /// here, and hears of theirs, 1 to 15 bytes: its sync thread is master while the instance is, and
     /// backup otherwise, also in fault. So connections go on after a take-over. The interface need not
-    /// exist yet. The kernel has one thread of each role, so one instance of a host may have this, and
-    /// whatever thread somebody else starts is stopped. It takes the module ip_vs; without that the
+    /// exist yet. The kernel has one thread of each role, so one instance of a host may have this
+    /// (keepalived's `lvs_sync_daemon_interface` has no effect but in the first), and whatever thread
+    /// somebody else starts is stopped. It takes the module ip_vs; without that the
     /// instance serves all the same. Default: none.
     #[serde(default)]
     pub(crate) lvs_sync_interface: Given<InterfaceName>,

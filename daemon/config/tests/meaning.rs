@@ -7,7 +7,7 @@ use insta::{assert_debug_snapshot, assert_snapshot};
 use vrrp_config::{Command, Loaded, Probe, Secrets, Style, Which};
 use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::{
-    Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, RouterParams,
+    Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, LvsSync, RouterParams,
     TrackerKind, Verdict,
 };
 use vrrp_proto::wire::hmac::{Key, KeyId};

@@ -1,10 +1,11 @@
 //! A VRRP daemon for Linux.
 //!
-//! `vrrpd run` is three threads. The main one runs [`run::Node`]: it owns the engine, the clock
-//! and the sockets, and never waits for anything but them. The [`attendant`] is a small runtime
-//! for what may be slow: signals, trackers, notifications, the control socket, systemd. The
-//! [`scribe`] writes the log, so that a full pipe stops nobody else. They reach the main thread by its
-//! [`inbox`](run::Inbox) and hear from it by bounded channels that drop rather than wait.
+//! `vrrpd run` is three threads, and more where something takes the kernel long. The main one runs
+//! [`run::Node`]: it owns the engine, the clock and the sockets, and never waits for anything but
+//! them. The [`attendant`] is a small runtime for what may be slow: signals, trackers, notifications, the
+//! control socket, systemd. The [`scribe`] writes the log, so that a full pipe stops nobody else. They
+//! reach the main thread by its [`inbox`](run::Inbox) and hear from it by bounded channels that drop
+//! rather than wait.
 
 mod attendant;
 mod check;

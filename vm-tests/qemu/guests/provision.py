@@ -19,6 +19,21 @@ RemainAfterExit=true
 ExecStart=/bin/true
 """
 
+# What is loaded at boot: systemd's own unit for it is masked.
+MODULES_UNIT = """\
+[Unit]
+Description=Kernel modules
+Before=vrrp.service
+
+[Service]
+Type=oneshot
+RemainAfterExit=true
+ExecStart=/sbin/modprobe --all {modules}
+
+[Install]
+WantedBy=multi-user.target
+"""
+
 # Units that a story adds itself, for the scripts to manage.
 ONESHOTS = {"hardening": ["managed", "foreign"]}
 
@@ -226,6 +241,9 @@ def provision(story: str, name: str, host: dict[str, Any], vrrpd: Path) -> Files
         files.add(f"{UNITS}/httpd.service", HTTPD_UNIT)
         files.add("/etc/httpd.conf", HTTPD_CONFIGURATION)
         files.enable("httpd.service")
+    if host["modules"]:
+        files.add(f"{UNITS}/modules.service", MODULES_UNIT.format(modules=" ".join(host["modules"])))
+        files.enable("modules.service")
     if host["keepalived"] is not None:
         files.add("/etc/keepalived/keepalived.conf", keepalived(host["keepalived"]))
         files.enable("keepalived.service", home="/usr/lib/systemd/system")

@@ -1,0 +1,48 @@
+# Two directors of LVS share an address and know each other's connections; what they do with them stands
+# in the script, as an administrator would do it. The server answers the client itself.
+let
+  network = import ./network.nix;
+  web = import ./web.nix;
+
+  director =
+    { host, priority }:
+    { pkgs, ... }:
+    {
+      imports = [
+        (network.front host)
+        (network.back host)
+      ];
+
+      environment.systemPackages = [ pkgs.ipvsadm ];
+      networking.firewall.allowedTCPPorts = [ 80 ];
+
+      services.vrrp = {
+        enable = true;
+        openFirewall = true;
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          inherit priority;
+          virtualAddresses = [ "192.168.224.100/24" ];
+          lvsSyncInterface = "eth2";
+        };
+      };
+    };
+in
+{
+  nodes = {
+    master = director {
+      host = 11;
+      priority = 100;
+    };
+    backup = director {
+      host = 12;
+      priority = 99;
+    };
+    client = network.front 3;
+    server.imports = [
+      (network.front 20)
+      (web "server")
+    ];
+  };
+}
