@@ -39,8 +39,7 @@ in
     environment.etc."vrrpd/config.json".source = configuration;
     environment.systemPackages = [ cfg.package ];
 
-    # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules), and ip_vs
-    # for nobody.
+    # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules).
     boot.kernelModules =
       lib.optional (lib.any refuses instances) "nf_tables"
       ++ lib.optional (lib.any hasVirtualMac instances) "macvlan"

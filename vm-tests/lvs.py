@@ -126,6 +126,8 @@ with subtest("a host without IPVS is told what to do, serves, and has it when it
         "systemctl stop vrrp.service",
         "ipvsadm --clear",
         "modprobe --remove ip_vs_rr ip_vs",
+        # The kernel would load it when it is asked for.
+        "mkdir --parents /run/modprobe.d && echo blacklist ip_vs > /run/modprobe.d/vrrp.conf",
         "systemctl start vrrp.service",
     )
     wait_for_state(backup, "master")

@@ -77,7 +77,7 @@ in
     lib.filterAttrs (name: _: name == "vrrp-password" || lib.hasPrefix "www/" name) host.environment.etc
   );
   httpd = host.services.httpd.enable;
-  # Kernels load the others by themselves.
+  # The kernel loads the others for the daemon.
   modules = lib.intersectLists [ "ip_vs" ] host.boot.kernelModules;
 
   keepalived =
