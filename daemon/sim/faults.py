@@ -407,6 +407,12 @@ FAULTS = [
         "        let refuses = slot.params.accept && !slot.params.accepts();",
     ),
     Fault(
+        "the sync thread of IPVS does not follow its router",
+        EFFECTS,
+        "        if self.synchronised == Some(id) {",
+        "        if self.synchronised == Some(id) && to == State::Init {",
+    ),
+    Fault(
         "a backup holds on to its routes",
         EFFECTS,
         "            desired.release.extend(routed(routes, rules));",

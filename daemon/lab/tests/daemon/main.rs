@@ -11,6 +11,7 @@ mod hmac;
 mod ipv6;
 mod killed;
 mod links;
+mod lvs;
 mod notify;
 mod packets;
 mod probes;
@@ -83,6 +84,8 @@ fn main() -> ExitCode {
                 a_port_of_a_bridge_is_a_fault_and_recovers,
                 an_interface_without_an_own_address_is_a_fault_and_recovers,
                 a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted;
+            lvs:
+                a_master_serves_whether_or_not_its_connections_can_be_synchronised;
             reload:
                 a_reload_that_changes_nothing_changes_nothing,
                 a_changed_priority_counts_without_a_transition,

@@ -222,7 +222,7 @@ impl fmt::Display for Remedy<'_> {
                 ": it takes CAP_NET_ADMIN of the initial user namespace, which a container has not",
             ),
             Some(libc::ENODEV) => write!(f, ": there is no interface {} (yet)", interface()),
-            Some(libc::ENETUNREACH) => write!(
+            Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL) => write!(
                 f,
                 ": the interface {} has to be up, with an address",
                 interface()

@@ -132,6 +132,13 @@ fn what_is_wrong_comes_with_what_would_be_right() {
         )
     );
     assert_eq!(
+        text(libc::EADDRNOTAVAIL),
+        format!(
+            "{start}Cannot assign requested address (os error 99): the interface eth1 has to be up, with \
+             an address"
+        )
+    );
+    assert_eq!(
         text(libc::ENETUNREACH),
         format!(
             "{start}Network is unreachable (os error 101): the interface eth1 has to be up, with an \
