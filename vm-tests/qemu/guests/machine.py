@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 # From power to a shell. A guest without KVM on a busy machine takes minutes.
-BOOT = 300.0
-SHUTDOWN = 180.0
+BOOT = 900.0
+SHUTDOWN = 360.0
 # What the NixOS driver waits, when a story does not say.
 PATIENCE = 900.0
 PAUSE = 0.5
