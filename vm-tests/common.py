@@ -75,7 +75,7 @@ def wait_for_sync_threads(node, roles):
     node.wait_until_succeeds(
         "test \"$(ipvsadm --list --daemon | sed --quiet 's/ sync daemon.*//p' | sort | xargs)\""
         f' = "{roles}"',
-        timeout=60,
+        timeout=120,
     )
 
 
