@@ -71,6 +71,15 @@ pub enum Input<'a> {
     /// until the contrary is said; it matters to routers that do not
     /// [accept](crate::params::RouterParams::accepts).
     Refusal(Option<Arc<str>>),
+    /// What belongs to a router beside its addresses keeps it from being master, for this reason; or, with
+    /// `None`, no longer. So it is until the contrary is said. Repeating it changes nothing, and a router
+    /// that does not exist is nobody's concern.
+    Hindered {
+        /// The router's name.
+        router: &'a str,
+        /// Why, if so.
+        why: Option<Arc<str>>,
+    },
     /// The kernel may hold something else than was asked for: a request failed, or messages of it
     /// were lost. Everything is asked for again.
     Overrun,
@@ -594,6 +603,8 @@ pub enum Obstacle {
     /// Packets to its addresses are not to be accepted, and the kernel cannot be made to refuse
     /// them, for this reason.
     CannotRefuse(Arc<str>),
+    /// What runs where the router is master does not run here, for this reason: [`Input::Hindered`].
+    Resource(Arc<str>),
 }
 
 impl fmt::Display for Obstacle {
@@ -647,6 +658,7 @@ impl fmt::Display for Obstacle {
                 f,
                 "tracker {tracker} says {value}, which with weight {weight} is below -253"
             ),
+            Self::Resource(why) => f.write_str(why),
             Self::CannotRefuse(reason) => write!(
                 f,
                 "acceptMode is false, and packets to its addresses cannot be refused: {reason}"

@@ -15,6 +15,7 @@ pub mod params;
 #[cfg(any(test, feature = "promises"))]
 pub mod promises;
 mod replay;
+pub mod resources;
 mod router;
 pub mod routing;
 pub mod snapshot;

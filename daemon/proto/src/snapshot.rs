@@ -82,6 +82,9 @@ pub struct RouterStatus {
     /// How it stands with the connections of IPVS, where they are synchronised.
     #[serde(default)]
     pub lvs: Option<LvsStatus>,
+    /// What runs where it is master, where that is configured.
+    #[serde(default)]
+    pub resources: Option<ResourcesStatus>,
     /// What it counted.
     pub counters: Counters,
     /// Its last transitions, oldest first.
@@ -239,6 +242,30 @@ pub struct LvsStatus {
     /// How often somebody had stopped or changed it and it was put right.
     #[serde(default)]
     pub repairs: u64,
+}
+
+/// What runs where a router is master.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourcesStatus {
+    /// The units in the order in which they are started, the target first.
+    pub units: Vec<ResourceStatus>,
+    /// Why the router is kept from being master, or is about to be.
+    pub failure: Option<Arc<str>>,
+    /// In how many seconds they may be tried again.
+    pub retry_in: Option<f64>,
+}
+
+/// One unit of them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ResourceStatus {
+    /// Its name.
+    pub unit: Arc<str>,
+    /// What was done to it: `starting`, `started`, `stopping`, `stopped`, `failed` or `unknown`.
+    pub state: Arc<str>,
+    /// How it is, in systemd's words, unless it is simply active.
+    pub detail: Arc<str>,
 }
 
 /// One transition of the past.

@@ -886,7 +886,8 @@ impl Process {
             Obstacle::InterfaceMissing(_)
             | Obstacle::TrackerDown(_)
             | Obstacle::TrackerValue { .. }
-            | Obstacle::CannotRefuse(_) => true,
+            | Obstacle::CannotRefuse(_)
+            | Obstacle::Resource(_) => true,
             Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
             Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
             Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
@@ -1228,6 +1229,7 @@ fn kind_of(input: &Input<'_>) -> Option<News> {
         | Input::Packet(_)
         | Input::Probe { .. }
         | Input::Refusal(_)
+        | Input::Hindered { .. }
         | Input::Resolved { .. }
         | Input::Overrun
         | Input::WallClock(_)

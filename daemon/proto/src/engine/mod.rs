@@ -133,6 +133,7 @@ impl Engine {
                     }
                 }
             }
+            Input::Hindered { router, why } => self.handle_hindered(now, router, why),
             Input::Overrun => {
                 for id in 0..self.slots.len() {
                     self.wake(now, id);
@@ -364,6 +365,16 @@ impl Engine {
         }
     }
 
+    fn handle_hindered(&mut self, now: Instant, router: &str, why: Option<Arc<str>>) {
+        let Ok(id) = self.slots.binary_search_by(|slot| (*slot.name).cmp(router)) else {
+            return;
+        };
+        if self.slots[id].hindered != why {
+            self.slots[id].hindered = why;
+            self.refresh_router(now, id);
+        }
+    }
+
     fn handle_probe(&mut self, now: Instant, name: &str, result: Verdict, detail: Arc<str>) {
         let Some((name, tracker)) = self.trackers.get_key_value(name) else {
             return;
@@ -558,6 +569,7 @@ impl Engine {
         let refuses = !slot.params.accepts();
         let cannot_refuse = self.cannot_refuse.clone().filter(|_| refuses);
         let obstacle = fault.or_else(|| cannot_refuse.map(Obstacle::CannotRefuse));
+        let obstacle = obstacle.or_else(|| slot.hindered.clone().map(Obstacle::Resource));
         (Some(place), obstacle)
     }
 

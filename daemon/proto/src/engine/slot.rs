@@ -54,6 +54,8 @@ pub(super) struct Slot {
     /// The numbers of what it has signed and of what others have.
     sent: Sent,
     heard: Heard,
+    /// Why it is kept from serving by what belongs to it beside its addresses.
+    pub(super) hindered: Option<Arc<str>>,
     pub(super) counters: Counters,
     peers: Peers,
     history: VecDeque<Remembered>,
@@ -151,6 +153,7 @@ impl Slot {
             messages: [Vec::new(), Vec::new()],
             sent: Sent::default(),
             heard: Heard::default(),
+            hindered: None,
             counters: Counters::default(),
             peers: Peers::default(),
             history: VecDeque::new(),
@@ -598,6 +601,7 @@ impl Slot {
                 trouble: None,
                 repairs: 0,
             }),
+            resources: None,
             counters: self.counters,
             history: self
                 .history
