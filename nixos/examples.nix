@@ -40,6 +40,10 @@ in
   "Instance.preempt" = false;
   "Instance.preemptDelay" = "5m";
   "Instance.priority" = 150;
+  "Instance.resources" = [
+    "httpd.service"
+    "backup.timer"
+  ];
   "Instance.routes" = [
     {
       destination = "default";
@@ -167,6 +171,12 @@ in
   "Follow.tracker" = "uplink";
   "Follow.weight" = -20;
 
+  "Resources.handover" = "after-stop";
+  "Resources.onFailure" = "log";
+  "Resources.startTimeout" = "2m";
+  "Resources.stopTimeout" = "1m";
+  "Resources.units" = [ "httpd.service" ];
+
   "Tracker.file".path = "/run/load-of-the-database";
   "Tracker.http".url = "http://127.0.0.1/";
   "Tracker.interface" = {
@@ -179,6 +189,10 @@ in
     host = "127.0.0.1";
     port = 25;
     expect = "220 ";
+  };
+  "Tracker.unit" = {
+    name = "httpd.service";
+    restart = true;
   };
   "TrackedFile.hold" = "10s";
   "TrackedFile.path" = "/run/load-of-the-database";
@@ -229,6 +243,18 @@ in
   "TrackedProcess.interval" = "200ms";
   "TrackedProcess.name" = "httpd";
   "TrackedProcess.upDelay" = "3s";
+  "TrackedUnit.downDelay" = "500ms";
+  "TrackedUnit.hold" = "10s";
+  "TrackedUnit.initial" = "down";
+  "TrackedUnit.name" = "httpd.service";
+  "TrackedUnit.restart" = {
+    atMost = 5;
+    within = "10m";
+  };
+  "TrackedUnit.upDelay" = "3s";
+  "Restart.atMost" = 5;
+  "Restart.timeout" = "30s";
+  "Restart.within" = "10m";
   "TrackedScript.command" = literalExpression ''
     [ (lib.getExe pkgs.curl) "--fail" "--silent" "http://localhost/" ]
   '';

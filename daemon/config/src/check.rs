@@ -15,6 +15,8 @@ use crate::given::Given;
 use crate::model::{AntiReplayBy, Authentication, Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
+use crate::tracker::Tracker;
+use crate::unit::UnitName;
 use crate::value::Whole;
 use crate::virtual_mac::UseVirtualMac;
 
@@ -29,6 +31,8 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     peers_are_others(config, problems);
     peers_are_distinct(config, problems);
     one_instance_synchronises_connections(config, problems);
+    resources_are_distinct(config, problems);
+    resources_are_watched_once(config, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
@@ -200,6 +204,58 @@ fn peers_are_distinct(config: &Config, problems: &mut Findings) {
                 problems.add(&path, message);
             } else {
                 first.insert(peer, path);
+            }
+        }
+    }
+}
+
+/// The units that `instance` starts and stops, with their paths.
+fn resources_of<'c>(
+    path: &Path,
+    instance: &'c Instance,
+) -> impl Iterator<Item = (Path, &'c UnitName)> + use<'c> {
+    let path = path.key("resources");
+    let resources = instance.resources.value().into_iter();
+    resources.flat_map(move |resources| elements(resources.units_path(&path), &resources.units))
+}
+
+/// A unit runs where one instance is master, and not where another is.
+fn resources_are_distinct(config: &Config, problems: &mut Findings) {
+    let mut first = BTreeMap::new();
+    for (path, instance) in instances(config) {
+        for (path, unit) in resources_of(&path, instance) {
+            if let Some(other) = first.get(&unit) {
+                let message = format!(
+                    "{other} is the same unit: keep one of them; what several instances need may be \
+                     started by a unit of its own for each"
+                );
+                problems.add(&path, message);
+            } else {
+                first.insert(unit, path);
+            }
+        }
+    }
+}
+
+/// Where an instance is no master its resources do not run: whoever watched them there would keep it from
+/// becoming one.
+fn resources_are_watched_once(config: &Config, problems: &mut Findings) {
+    let tracked = |name: &str| {
+        let tracker = config.trackers.value()?.get(name)?.value()?;
+        let Tracker::Unit(unit) = tracker else {
+            return None;
+        };
+        unit.name.value()
+    };
+    for (path, instance) in instances(config) {
+        for (path_of_name, name) in followed(&path, instance) {
+            let unit = tracked(name);
+            if unit.is_some_and(|unit| resources_of(&path, instance).any(|(_, own)| own == unit)) {
+                problems.add(
+                    &path_of_name,
+                    "watches a resource of this instance, which does not run while it is a backup and is \
+                     watched while it is master: leave it out",
+                );
             }
         }
     }

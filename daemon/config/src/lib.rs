@@ -24,6 +24,7 @@ mod model;
 mod notify;
 mod problem;
 mod reader;
+mod resources;
 mod routing;
 mod schema;
 mod secret;
@@ -31,6 +32,7 @@ mod suggest;
 mod tracker;
 mod tree;
 mod unicast;
+mod unit;
 mod value;
 mod virtual_mac;
 
@@ -44,13 +46,14 @@ use std::sync::Arc;
 use serde::Deserialize;
 use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::NodeParams;
+use vrrp_proto::resources::ResourceParams;
 
 pub use notify::{Command, Style};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use tracker::{
-    Host, Http, Method, NumberFile, Origin, Ping, Probe, Process, Rhythm, Script, Tcp, Trust, Url,
-    Which,
+    Host, Http, Method, NumberFile, Origin, Ping, Probe, Process, Restart, Rhythm, Script, Tcp,
+    Trust, Unit, Url, Which,
 };
 
 use given::Given;
@@ -143,6 +146,8 @@ pub struct Loaded {
     pub probes: BTreeMap<Arc<str>, Probe>,
     /// Who is told of transitions.
     pub notify: BTreeMap<Owner, Notify<Arc<Command>>>,
+    /// What runs where a router is master, by the name of the router: for those that say something of it.
+    pub resources: BTreeMap<Arc<str>, ResourceParams>,
     /// What is allowed but hardly meant, in the order of the file.
     pub warnings: Vec<Problem>,
 }
@@ -199,6 +204,7 @@ impl Checked {
                     mut node,
                     probes,
                     notify,
+                    resources,
                     pending,
                     ..
                 },
@@ -229,6 +235,7 @@ impl Checked {
                 node,
                 probes,
                 notify,
+                resources,
                 warnings,
             })
         } else {

@@ -12,6 +12,7 @@ use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::{
     self, AddressOptions, Announcements, AntiReplay, NodeParams, RouterParams, VirtualMac,
 };
+use vrrp_proto::resources::ResourceParams;
 use vrrp_proto::routing::{Route, Rule};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::most_addresses;
@@ -40,6 +41,8 @@ pub(crate) struct Lowered {
     pub(crate) node: NodeParams,
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
     pub(crate) notify: BTreeMap<Owner, Notify<Arc<Command>>>,
+    /// What runs where a router is master.
+    pub(crate) resources: BTreeMap<Arc<str>, ResourceParams>,
     /// What is complete when files are read.
     pub(crate) pending: Vec<Pending>,
     /// Secrets that stand in the configuration itself.
@@ -176,6 +179,10 @@ impl Lowering<'_> {
             let notify = notify.lower(&path.key("notify"), &addresses, self.findings)?;
             Some(Some(notify))
         });
+        let resources = instance.resources.optional().and_then(|given| match given {
+            None => Some(None),
+            Some(given) => given.lower(&path.key("resources"), self.findings).map(Some),
+        });
         let source = instance.source.optional()?;
         let unicast = match instance.unicast.optional()? {
             None => None,
@@ -220,6 +227,9 @@ impl Lowering<'_> {
             lvs: lvs?,
             ..RouterParams::new(interface?.0.clone(), vrid?.0, addresses)
         };
+        if let Some(resources) = resources? {
+            self.lowered.resources.insert(name.into(), resources);
+        }
         check_families(&path.key("unicast"), &router, self.findings);
         let notify = notify?.map(|notify| (Owner::Instance(name.into()), notify));
         self.lowered.notify.extend(notify);

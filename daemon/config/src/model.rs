@@ -18,6 +18,7 @@ use crate::duration::Span;
 use crate::given::Given;
 use crate::lvs::Lvs;
 use crate::notify::Notify;
+use crate::resources::Resources;
 use crate::routing::{Route, Rule};
 use crate::tracker::{Follow, Tracker};
 use crate::unicast::Unicast;
@@ -25,7 +26,7 @@ use crate::value::{Burst, InterfaceName, KeyText, Pace, PasswordText, Whole};
 use crate::virtual_mac::UseVirtualMac;
 
 /// Words that a later version understands, by the struct or enum in which they will stand.
-pub(crate) const LATER: &[(&str, &str)] = &[("Config", "syncGroups"), ("Tracker", "unit")];
+pub(crate) const LATER: &[(&str, &str)] = &[("Config", "syncGroups")];
 
 /// Configuration of the VRRP daemon vrrpd.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -147,6 +148,12 @@ pub(crate) struct Instance {
     /// How that thread speaks. Default: as the kernel does, with the `virtualRouterId` as syncId.
     #[serde(default)]
     pub(crate) lvs: Given<Lvs>,
+    /// Units of systemd that run where the instance is master and nowhere else: a list, or an object.
+    /// They are started in order when it has become master and its addresses are there, after
+    /// `vrrp-master@NAME.target`, and stopped in reverse when it leaves; what runs without its being
+    /// master is stopped when the daemon starts. Default: nothing, and systemd is not spoken to.
+    #[serde(default)]
+    pub(crate) resources: Given<Resources>,
 }
 
 /// In which state a virtual router expects to be.

@@ -4,12 +4,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
-use vrrp_config::{Command, Loaded, Probe, Secrets, Style, Which};
+use vrrp_config::{Command, Loaded, Probe, Restart, Secrets, Style, Which};
 use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::{
     Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, LvsSync, RouterParams,
     TrackerKind, Verdict,
 };
+use vrrp_proto::resources::{Handover, OnFailure, ResourceParams};
 use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{Password, Version};
 
@@ -146,6 +147,7 @@ fn the_example_of_the_design_is_understood() {
             ),
         },
         notify: {},
+        resources: {},
         warnings: [],
     }
     "#);
@@ -753,4 +755,73 @@ fn who_is_told_is_told_by_its_own_command_and_the_usual_settings() {
     let command = any.any.unwrap();
     assert_eq!(command.style, Style::Keepalived);
     assert_eq!(command.user.as_deref(), Some("nobody"));
+}
+
+fn resources(entries: &str) -> Option<ResourceParams> {
+    let text = format!(
+        r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                         "virtualAddresses": ["192.0.2.1/24"] {entries} }} }} }}"#
+    );
+    let loaded = loaded(&text).expect("the configuration is right");
+    let mut resources = loaded.resources;
+    resources.remove("VI_1")
+}
+
+#[test]
+fn resources_are_a_list_or_an_object_and_none_where_nothing_is_said() {
+    let units = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
+    assert_eq!(resources(""), None);
+    assert_eq!(
+        resources(r#", "resources": []"#),
+        Some(ResourceParams::new(Vec::new())),
+        "the target alone"
+    );
+    let of_list = resources(r#", "resources": ["a.service", "b.timer"]"#);
+    let expected = ResourceParams::new(units(&["a.service", "b.timer"]));
+    assert_eq!(of_list, Some(expected.clone()));
+    assert_eq!(
+        resources(r#", "resources": { "units": ["a.service", "b.timer"] }"#),
+        Some(expected)
+    );
+    assert_eq!(
+        resources(
+            r#", "resources": { "units": ["a.service"], "onFailure": "log", "handover": "after-stop",
+                                "startTimeout": "2m", "stopTimeout": "100ms" }"#
+        ),
+        Some(ResourceParams {
+            on_failure: OnFailure::Log,
+            handover: Handover::AfterStop,
+            start_timeout: Duration::from_secs(120),
+            stop_timeout: Duration::from_millis(100),
+            ..ResourceParams::new(units(&["a.service"]))
+        })
+    );
+}
+
+#[test]
+fn a_tracked_unit_is_restarted_only_where_that_is_said() {
+    let unit = |entries: &str| {
+        let text = format!(
+            r#"{{ "trackers": {{ "t": {{ "unit": {{ "name": "httpd.service" {entries} }} }} }} }}"#
+        );
+        match loaded(&text).unwrap().probes.remove("t") {
+            Some(Probe::Unit(unit)) => unit,
+            other => panic!("{other:?} is no unit"),
+        }
+    };
+    let restart = |at_most, within, timeout| {
+        Some(Restart {
+            at_most,
+            within: Duration::from_secs(within),
+            timeout: Duration::from_secs(timeout),
+        })
+    };
+    assert_eq!(&*unit("").name, "httpd.service");
+    assert_eq!(unit("").restart, None);
+    assert_eq!(unit(r#", "restart": false"#), unit(""));
+    assert_eq!(unit(r#", "restart": true"#).restart, restart(3, 300, 10));
+    assert_eq!(
+        unit(r#", "restart": { "atMost": 1, "within": "1h", "timeout": 2 }"#).restart,
+        restart(1, 3600, 2)
+    );
 }

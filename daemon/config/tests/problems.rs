@@ -66,7 +66,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 fn an_unknown_key_comes_with_a_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface" or "lvs""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface", "lvs" or "resources""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -95,11 +95,6 @@ fn delays_and_announcements_out_of_range_come_with_the_range() {
 #[test]
 fn words_of_later_versions_are_called_so() {
     assert_snapshot!(problems(r#"{ "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"] } } }"#), @"syncGroups: not supported yet by this version: leave it out");
-    assert_snapshot!(problems(
-        r#"{ "trackers": { "c": { "unit": {} } } }"#
-    ), @"
-    trackers.c.unit: not supported yet by this version: leave it out
-    ");
 }
 
 /// The problems of a configuration with one tracker.
@@ -391,10 +386,10 @@ fn a_wrong_type_comes_with_what_to_write() {
     assert_snapshot!(problems(r#"{ "instances": [], "trackers": { "t": "script", "u": {}, "v": 1 } }"#), @r#"
     instances = []: must be an object, not a list
     trackers.t = "script": must be an object { "script": ... }, not a string
-    trackers.u = {}: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp" or "http"
-    trackers.v = 1: must be "script", "interface", "file", "process", "ping", "tcp" or "http", not a number
+    trackers.u = {}: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp", "http" or "unit"
+    trackers.v = 1: must be "script", "interface", "file", "process", "ping", "tcp", "http" or "unit", not a number
     "#);
-    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp" or "http""#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp", "http" or "unit""#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": ["/x"] } } }"#), @"trackers.t.script: must be an object, not a list");
     assert_snapshot!(problems("[]"), @"must be an object, not a list");
 }
@@ -767,4 +762,60 @@ fn somebody_is_told_and_by_a_program() {
     instances.VI_1.notify.deleted: unknown key: here may be "master", "backup", "fault", "stop", "any", "timeout", "retries", "onStart", "onReload", "style" or "user"
     "#);
     assert_snapshot!(problems_of_instance(r#""notify": ["/bin/tell"]"#), @"instances.VI_1.notify: must be an object, not a list");
+}
+
+#[test]
+fn resources_are_units_with_their_types_each_of_one_instance_and_watched_once() {
+    assert_snapshot!(problems_of_instance(r#""resources": ["httpd", "getty@.service", 7]"#), @r#"
+    instances.VI_1.resources[0] = "httpd": must be the name of a unit with its type: did you mean "httpd.service"?
+    instances.VI_1.resources[1] = "getty@.service": is a template: name one of its instances, like "getty@1.service"
+    instances.VI_1.resources[2] = 7: must be a string, not a number; put it in quotes
+    "#);
+    assert_snapshot!(problems_of_instance(r#""resources": "httpd.service""#), @r#"instances.VI_1.resources = "httpd.service": must be a list of units or { "units": [ … ] }, not a string"#);
+    assert_snapshot!(problems_of_instance(
+        r#""resources": { "unit": ["a.service"], "onFailure": "ignore", "handover": "never",
+                          "startTimeout": 0, "stopTimeout": "2h" }"#
+    ), @r#"
+    instances.VI_1.resources.unit: unknown key: did you mean "units"?
+    instances.VI_1.resources.onFailure = "ignore": must be "fault" or "log"
+    instances.VI_1.resources.handover = "never": must be "at-once" or "after-stop"
+    instances.VI_1.resources.startTimeout = 0: must be 100ms to 1h
+    instances.VI_1.resources.stopTimeout = "2h": must be 100ms to 1h
+    "#);
+    assert_snapshot!(problems(
+        r#"{ "trackers": { "web": { "unit": { "name": "httpd.service" } } },
+             "instances": {
+               "VI_1": { "interface": "eth1", "virtualRouterId": 51, "track": ["web"],
+                         "virtualAddresses": ["192.0.2.1/24"],
+                         "resources": ["httpd.service", "httpd.service"] },
+               "VI_2": { "interface": "eth1", "virtualRouterId": 52,
+                         "virtualAddresses": ["192.0.2.2/24"],
+                         "resources": { "units": ["httpd.service"] } } } }"#
+    ), @r#"
+    instances.VI_1.track[0] = "web": watches a resource of this instance, which does not run while it is a backup and is watched while it is master: leave it out
+    instances.VI_1.resources[1] = "httpd.service": instances.VI_1.resources[0] is the same unit: keep one of them; what several instances need may be started by a unit of its own for each
+    instances.VI_2.resources.units[0] = "httpd.service": instances.VI_1.resources[0] is the same unit: keep one of them; what several instances need may be started by a unit of its own for each
+    "#);
+}
+
+#[test]
+fn a_tracked_unit_has_a_name_and_limits_to_its_restarts() {
+    let problems_of = |entries: &str| {
+        problems(&format!(
+            r#"{{ "trackers": {{ "t": {{ "unit": {{ {entries} }} }} }} }}"#
+        ))
+    };
+    assert_snapshot!(problems_of(""), @r#"trackers.t.unit.name: missing: write "name": "httpd.service""#);
+    assert_snapshot!(problems_of(r#""name": "httpd", "restart": "yes""#), @r#"
+    trackers.t.unit.name = "httpd": must be the name of a unit with its type: did you mean "httpd.service"?
+    trackers.t.unit.restart = "yes": must be true, false or { "atMost": NUMBER, "within": TIME }, not a string
+    "#);
+    assert_snapshot!(problems_of(
+        r#""name": "a.service", "restart": { "atMost": 0, "within": 0, "timeout": "48h", "often": 1 }"#
+    ), @r#"
+    trackers.t.unit.restart.atMost = 0: must be 1 to 1000
+    trackers.t.unit.restart.within = 0: must be 10ms to 24h
+    trackers.t.unit.restart.timeout = "48h": must be 10ms to 24h
+    trackers.t.unit.restart.often: unknown key: here may be "atMost", "timeout" or "within"
+    "#);
 }

@@ -81,6 +81,7 @@ fn run(checked: Checked) {
                 assert!(http.url.page.starts_with('/'), "no page");
                 assert!(!http.status.is_empty(), "no status means well");
             }
+            Probe::Unit(unit) => assert!(!unit.name.is_empty(), "a unit without a name"),
         }
     }
     let mut engine = Engine::new();

@@ -21,6 +21,7 @@ use serde::forward_to_deserialize_any;
 
 use crate::model::LATER;
 use crate::problem::{Findings, Path};
+use crate::resources::Resources;
 use crate::suggest::{one_of, suggest};
 use crate::tree::Node;
 use access::{Attempt, Elements, Entries, Variant};
@@ -269,6 +270,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
                 rest: self.entries(entries, name, Some(fields)).into_iter(),
                 value: None,
             }),
+            Node::List(_) if name == Resources::NAME => self.deserialize_any(visitor),
             // Derived code takes a list, too, as the values in the order of the struct.
             Node::List(_) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
             Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) => {

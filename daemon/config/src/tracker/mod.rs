@@ -10,6 +10,7 @@ mod process;
 mod script;
 mod status;
 mod tcp;
+mod unit;
 mod url;
 
 use core::fmt;
@@ -28,6 +29,7 @@ pub use self::ping::Ping;
 pub use self::process::{Process, Which};
 pub use self::script::Script;
 pub use self::tcp::Tcp;
+pub use self::unit::{Restart, Unit};
 pub use self::url::Url;
 
 use self::file::TrackedFile;
@@ -37,6 +39,7 @@ use self::ping::TrackedPing;
 use self::process::TrackedProcess;
 use self::script::TrackedScript;
 use self::tcp::TrackedTcp;
+use self::unit::TrackedUnit;
 use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
@@ -69,6 +72,8 @@ pub(crate) enum Tracker {
     /// A page of a web server; the right status, and the right text where one is expected, mean well.
     /// Redirections are not followed.
     Http(TrackedHttp),
+    /// A unit of systemd; active means well.
+    Unit(TrackedUnit),
 }
 
 /// What the daemon itself has to look at: a tracker that the kernel's news of interfaces say nothing
@@ -88,6 +93,8 @@ pub enum Probe {
     Tcp(Tcp),
     /// A page that is asked for.
     Http(Box<Http>),
+    /// A unit of systemd, of which systemd itself tells.
+    Unit(Unit),
 }
 
 impl Probe {
@@ -124,6 +131,7 @@ impl Tracker {
             Self::Ping(ping) => ping.lower(&path.key("ping"), findings)?,
             Self::Tcp(tcp) => tcp.lower(&path.key("tcp"), findings)?,
             Self::Http(http) => http.lower(&path.key("http"), findings)?,
+            Self::Unit(unit) => unit.lower(&path.key("unit"), findings)?,
         };
         Some((params, Some(probe)))
     }
