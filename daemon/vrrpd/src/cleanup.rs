@@ -1,12 +1,18 @@
 //! `vrrpd cleanup`: what systemd runs when the daemon is dead, however it died.
 
+use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
+use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::cleanup::{Cleaned, cleanup as clean_up};
 use vrrp_linux::{lvs, routing};
+use vrrp_proto::resources::ResourceParams;
 
+use crate::attendant::resources::stop_all;
 use crate::cli::CleanupOptions;
+use crate::units::system_address;
 use crate::{Failed, print};
 
 pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
@@ -66,8 +72,11 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         let _ = Failed::General.because(failure);
     }
     let synchronisation = stop_synchronisation(&loaded);
+    let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
+    // Last, because it may take long, and an address on two hosts is worse than a service.
+    let resources = stop_resources(resources);
     if failures.is_empty() && stubborn.is_empty() && table_failure.is_none() {
-        routes.and(synchronisation)
+        routes.and(synchronisation).and(resources)
     } else {
         Err(Failed::General)
     }
@@ -85,6 +94,24 @@ fn stop_synchronisation(loaded: &Option<Loaded>) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// Stops what runs where a router is master.
+fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), Failed> {
+    if resources.is_empty() {
+        return Ok(());
+    }
+    let told = stop_all(resources, system_address()).map_err(|error| {
+        Failed::General.because(format_args!("cannot speak to systemd: {error}"))
+    })?;
+    let mut outcome = Ok(());
+    for (level, text) in told {
+        match level {
+            Level::ERROR => outcome = Err(Failed::General.because(text)),
+            _ => print(&format!("{text}\n"))?,
+        }
+    }
+    outcome
 }
 
 /// Removes routes and rules. That it fails must not keep the addresses on this host.

@@ -15,6 +15,7 @@ mod manual;
 mod run;
 mod scribe;
 mod status;
+mod units;
 
 use std::process::ExitCode;
 

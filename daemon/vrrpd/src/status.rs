@@ -9,8 +9,8 @@ use std::time::Duration;
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    HmacStatus, LvsStatus, NotifyStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus,
-    UnicastStatus,
+    HmacStatus, LvsStatus, NotifyStatus, ResourceStatus, ResourcesStatus, RouterStatus, Snapshot,
+    TrackerStatus, UnicastPeerStatus, UnicastStatus,
 };
 
 use crate::cli::StatusOptions;
@@ -74,6 +74,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         }
         if let Some(unicast) = &instance.unicast {
             let _ = writeln!(text, "  {}", peers(unicast));
+        }
+        if let Some(resources) = &instance.resources {
+            let _ = writeln!(text, "  {}", units(resources));
         }
         if let Some(notify) = &instance.notify {
             let _ = writeln!(text, "  {}", told(notify));
@@ -234,6 +237,23 @@ fn synchronisation(lvs: &LvsStatus) -> String {
             "; stopped or changed by somebody {} times",
             lvs.repairs
         );
+    }
+    text
+}
+
+/// What runs where it is master, and why that is not here.
+fn units(resources: &ResourcesStatus) -> String {
+    let unit = |status: &ResourceStatus| match &*status.detail {
+        "" => format!("{} {}", status.unit, status.state),
+        detail => format!("{} {} ({detail})", status.unit, status.state),
+    };
+    let units: Vec<String> = resources.units.iter().map(unit).collect();
+    let mut text = format!("resources: {}", units.join(", "));
+    if let Some(failure) = &resources.failure {
+        let _ = write!(text, "; {failure}");
+    }
+    if let Some(seconds) = resources.retry_in {
+        let _ = write!(text, "; again in {seconds:.0} s");
     }
     text
 }

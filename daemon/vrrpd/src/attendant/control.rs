@@ -1,6 +1,5 @@
 //! The control socket: whoever connects is sent the node's snapshot, with what the attendant knows, as
-//! one JSON object. Nothing is
-//! ever read from it, so there is nothing to attack.
+//! one JSON object. Nothing is ever read from it, so there is nothing to attack.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -15,7 +14,7 @@ use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 use tracing::Level;
 
-use super::notify::Board;
+use super::follower::Boards;
 use crate::run::{Inbox, Message};
 use crate::scribe::Log;
 
@@ -57,7 +56,7 @@ pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<Un
 }
 
 /// Answers everybody who connects.
-pub(super) async fn serve(listener: UnixListener, inbox: Inbox, board: Board, log: Log) {
+pub(super) async fn serve(listener: UnixListener, inbox: Inbox, boards: Boards, log: Log) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     loop {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -65,10 +64,10 @@ pub(super) async fn serve(listener: UnixListener, inbox: Inbox, board: Board, lo
         };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let (inbox, board) = (inbox.clone(), board.clone());
+                let (inbox, boards) = (inbox.clone(), boards.clone());
                 tokio::spawn(async move {
                     // A reader that is too slow or went away is its own business.
-                    let _ = timeout(PATIENCE, answer(stream, inbox, board)).await;
+                    let _ = timeout(PATIENCE, answer(stream, inbox, boards)).await;
                     drop(place);
                 });
             }
@@ -80,7 +79,7 @@ pub(super) async fn serve(listener: UnixListener, inbox: Inbox, board: Board, lo
     }
 }
 
-async fn answer(mut stream: AsyncStream, inbox: Inbox, board: Board) -> io::Result<()> {
+async fn answer(mut stream: AsyncStream, inbox: Inbox, boards: Boards) -> io::Result<()> {
     let (reply, snapshot) = oneshot::channel();
     if inbox.send(Message::Snapshot(reply)).is_err() {
         return Ok(());
@@ -88,7 +87,7 @@ async fn answer(mut stream: AsyncStream, inbox: Inbox, board: Board) -> io::Resu
     let Ok(mut snapshot) = snapshot.await else {
         return Ok(());
     };
-    board.complete(&mut snapshot);
+    boards.complete(&mut snapshot);
     let text = serde_json::to_vec(&snapshot)?;
     stream.write_all(&text).await?;
     stream.shutdown().await

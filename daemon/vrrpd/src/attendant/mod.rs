@@ -1,10 +1,13 @@
 //! What may be slow, on a thread of its own: signals, trackers, the names of peers, those who are told
-//! of transitions, the control socket and systemd. It talks to the node through its inbox and never holds it up.
+//! of transitions, what runs where a router is master, the control socket and systemd. It talks to the node
+//! through its inbox and never holds it up.
 
 pub(crate) mod control;
+mod follower;
 mod names;
 mod notify;
 mod program;
+pub(crate) mod resources;
 mod systemd;
 mod trackers;
 
@@ -13,25 +16,18 @@ use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
-use tokio::time::timeout;
 use tracing::Level;
-use vrrp_config::{Command, Loaded, Probe, Secrets, load};
+use vrrp_config::{Command, Probe};
 use vrrp_proto::notify::{Notify, Owner};
 
-use self::names::Names;
-use self::notify::Notifier;
-use self::trackers::Trackers;
-use crate::check::count;
-use crate::run::{Inbox, Message, Moves, Tally};
+use self::follower::Follower;
+use self::resources::Configured;
+use crate::run::{Inbox, Moves, Tally};
 use crate::scribe::Log;
-
-/// How much longer than they should those who are told of the stop are waited for: what was killed
-/// has to be gone, too.
-const GRACE: Duration = Duration::from_secs(1);
+use crate::units::{Units, system_address};
 
 /// What the attendant works with.
 pub(crate) struct Attendant {
@@ -41,6 +37,8 @@ pub(crate) struct Attendant {
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
     /// Who is told of transitions.
     pub(crate) notify: BTreeMap<Owner, Notify<Arc<Command>>>,
+    /// What runs where a router is master.
+    pub(crate) resources: Configured,
     /// The names of peers to look up.
     pub(crate) names: BTreeSet<Arc<str>>,
     /// The control socket.
@@ -115,129 +113,38 @@ impl StopSignals {
 }
 
 impl Attendant {
-    async fn run(self, mut signals: Signals) -> io::Result<()> {
-        let Self {
-            file,
-            probes,
-            notify,
-            names,
-            listener,
-            inbox,
-            mut tally,
-            mut moves,
-            log,
-        } = self;
-        let mut trackers = Trackers::new(inbox.clone(), log.clone());
-        trackers.set(probes);
-        let mut asked = Names::new(inbox.clone(), log.clone());
-        asked.set(names);
-        let mut notifier = Notifier::new(notify, log.clone());
-        let listener = control::adopt(listener)?;
-        let serving = control::serve(listener, inbox.clone(), notifier.board(), log.clone());
+    async fn run(mut self, mut signals: Signals) -> io::Result<()> {
+        let listener = control::adopt(self.listener)?;
+        let mut follower = Follower::new(
+            self.file,
+            Units::new(system_address()),
+            self.inbox.clone(),
+            self.tally.clone(),
+            self.log.clone(),
+        );
+        follower.begin(self.probes, self.notify, self.resources, self.names);
+        let boards = follower.boards();
+        let serving = control::serve(listener, self.inbox.clone(), boards, self.log.clone());
         tokio::spawn(serving);
-        tokio::spawn(systemd::keep_watchdog(inbox.clone(), log.clone()));
-        systemd::ready(*tally.borrow_and_update(), &log);
-        let mut times_told_to_stop = 0_u32;
+        tokio::spawn(systemd::keep_watchdog(self.inbox, self.log.clone()));
         loop {
             tokio::select! {
                 // Without the sender the node is gone, which its moves tell after all others.
-                Ok(()) = tally.changed() => {
-                    systemd::status(*tally.borrow_and_update(), &log);
+                Ok(()) = self.tally.changed() => {
+                    systemd::status(*self.tally.borrow_and_update(), &self.log);
                 }
-                moved = moves.next() => match moved {
-                    Some(moved) => notifier.take(&moved),
+                moved = self.moves.next() => match moved {
+                    Some(moved) => follower.take(&moved),
                     None => break,
                 },
-                () = notifier.turn() => {}
-                _ = signals.hangup.recv() => {
-                    systemd::reloading(&log);
-                    reload(&file, &mut trackers, &mut asked, &notifier, &inbox, &log);
-                    systemd::ready(*tally.borrow(), &log);
-                }
-                () = signals.stop.recv() => {
-                    times_told_to_stop += 1;
-                    if times_told_to_stop == 1 {
-                        stop(&inbox, &log);
-                    }
-                }
+                () = follower.turn() => {}
+                _ = signals.hangup.recv() => follower.reload(),
+                () = signals.stop.recv() => follower.stop(),
             }
+            follower.go_on();
         }
-        let told_again = async {
-            if times_told_to_stop < 2 {
-                signals.stop.recv().await;
-            }
-        };
-        tell_the_last(notifier, told_again, &log).await;
+        follower.finish(signals.stop.recv()).await;
         Ok(())
-    }
-}
-
-/// The node is gone; what is still to be told is the reason to be here, as long as that may take and
-/// until somebody is `told_again` to stop.
-async fn tell_the_last(mut notifier: Notifier, told_again: impl Future<Output = ()>, log: &Log) {
-    let longest = notifier.finish();
-    if longest.is_zero() {
-        return;
-    }
-    let longest = longest + GRACE;
-    systemd::extend(longest, log);
-    let impatient = tokio::select! {
-        told = timeout(longest, notifier.tell_all()) => told.is_err(),
-        () = told_again => true,
-    };
-    if impatient {
-        let text = "not everybody was told of the stop: what still runs for that is killed";
-        log.note(Level::WARN, text);
-    }
-}
-
-fn stop(inbox: &Inbox, log: &Log) {
-    log.note(Level::INFO, "told to stop: handing over");
-    systemd::stopping(log);
-    // A node that is gone has stopped already.
-    let _ = inbox.send(Message::Stop);
-}
-
-/// Reads the configuration again, as a whole: when anything in it is wrong, everything stays.
-fn reload(
-    file: &std::path::Path,
-    trackers: &mut Trackers,
-    asked: &mut Names,
-    notifier: &Notifier,
-    inbox: &Inbox,
-    log: &Log,
-) {
-    match load(file, Secrets::Read) {
-        Ok(Loaded {
-            node,
-            probes,
-            notify,
-            warnings,
-        }) => {
-            for warning in &warnings {
-                log.note(Level::WARN, warning.to_string());
-            }
-            let instances = count(node.routers.len(), "instance");
-            log.note(
-                Level::INFO,
-                format!("{} read again: {instances}", file.display()),
-            );
-            let names = node.peer_names();
-            notifier.configure(notify);
-            // First the node, so that no result comes in for a tracker or a name that it does not know.
-            let _ = inbox.send(Message::Configure(node));
-            trackers.set(probes);
-            asked.set(names);
-        }
-        Err(error) => {
-            for line in error.to_string().lines() {
-                log.note(Level::ERROR, line);
-            }
-            log.note(
-                Level::ERROR,
-                "the configuration is wrong: the one in force stays",
-            );
-        }
     }
 }
 

@@ -123,11 +123,9 @@ impl Notifier {
         self.board.desk().finish(clock::now())
     }
 
-    /// Tells all that is to be told.
-    pub(super) async fn tell_all(&mut self) {
-        while !self.board.desk().is_idle() {
-            self.turn().await;
-        }
+    /// Whether nothing is left to be told.
+    pub(super) fn has_told_all(&self) -> bool {
+        self.board.desk().is_idle()
     }
 }
 

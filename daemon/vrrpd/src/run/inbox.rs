@@ -33,6 +33,13 @@ pub(crate) enum Message {
         /// Its addresses.
         addresses: Vec<IpAddr>,
     },
+    /// What belongs to a router keeps it from being master for this reason, or no longer.
+    Hindered {
+        /// Its name.
+        router: Arc<str>,
+        /// Why, if so.
+        why: Option<Arc<str>>,
+    },
     /// Somebody wants to know how things are.
     Snapshot(oneshot::Sender<Snapshot>),
     /// Somebody wants to know whether the node still turns.
@@ -54,7 +61,7 @@ pub(crate) struct Inbox {
 
 impl Inbox {
     /// An inbox, and where the node finds what was put in.
-    pub(super) fn new(waker: Waker) -> (Self, Receiver<Message>) {
+    pub(crate) fn new(waker: Waker) -> (Self, Receiver<Message>) {
         let (messages, receiver) = sync_channel(CAPACITY);
         (Self { messages, waker }, receiver)
     }

@@ -17,6 +17,7 @@ use vrrp_linux::capability;
 pub(crate) use self::inbox::{Inbox, Message};
 pub(crate) use self::node::{Node, Tally};
 pub(crate) use self::outbox::{Move, Moves};
+use crate::attendant::resources::configured;
 use crate::attendant::{self, Attendant, control};
 use crate::check::count;
 use crate::cli::RunOptions;
@@ -61,6 +62,7 @@ fn serve(
         node: params,
         probes,
         notify,
+        resources,
         warnings,
     } = loaded;
     for warning in &warnings {
@@ -79,12 +81,14 @@ fn serve(
         ),
     );
     let names = params.peer_names();
+    let resources = configured(&params, resources);
     let (mut node, inbox, tally, moves) = Node::new(params, log.clone())
         .map_err(|error| complain("open the sockets of the daemon", error))?;
     let attendant = Attendant {
         file,
         probes,
         notify,
+        resources,
         names,
         listener,
         inbox,

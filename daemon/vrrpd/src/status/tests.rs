@@ -325,6 +325,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         unicast: None,
         notify: None,
         lvs: None,
+        resources: None,
         counters: Counters::default(),
         history: vec![],
     }

@@ -12,6 +12,7 @@ mod process;
 mod script;
 mod tcp;
 mod tls;
+mod unit;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -31,6 +32,7 @@ use self::process::Census;
 use self::tls::Tls;
 use crate::run::{Inbox, Message};
 use crate::scribe::{Log, Record};
+use crate::units::Units;
 
 /// The trackers that are looked at.
 pub(super) struct Trackers {
@@ -38,6 +40,7 @@ pub(super) struct Trackers {
     /// Who knows the processes, since somebody asked first.
     census: Option<Census>,
     tls: Arc<Tls>,
+    units: Units,
     inbox: Inbox,
     log: Log,
 }
@@ -54,11 +57,12 @@ impl Drop for Running {
 }
 
 impl Trackers {
-    pub(super) fn new(inbox: Inbox, log: Log) -> Self {
+    pub(super) fn new(units: Units, inbox: Inbox, log: Log) -> Self {
         Self {
             running: BTreeMap::new(),
             census: None,
             tls: Arc::default(),
+            units,
             inbox,
             log,
         }
@@ -97,6 +101,7 @@ impl Trackers {
             Probe::Ping(ping) => tokio::spawn(ping::follow(ping, reporter)),
             Probe::Tcp(tcp) => tokio::spawn(tcp::follow(tcp, reporter)),
             Probe::Http(http) => tokio::spawn(http::follow(*http, Arc::clone(&self.tls), reporter)),
+            Probe::Unit(unit) => tokio::spawn(unit::follow(unit, self.units.clone(), reporter)),
         }
     }
 }

@@ -362,6 +362,10 @@ impl Node {
                     let (name, addresses) = (&*name, &*addresses);
                     self.engine.handle(now, Input::Resolved { name, addresses });
                 }
+                Message::Hindered { router, why } => {
+                    let router = &*router;
+                    self.engine.handle(now, Input::Hindered { router, why });
+                }
                 // Whoever asked may have gone away.
                 Message::Snapshot(reply) => {
                     let lost = self.sockets.lost();

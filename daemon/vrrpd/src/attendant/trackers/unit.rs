@@ -1,0 +1,138 @@
+//! Trackers of kind `unit`: a unit of systemd that is to be active, and is perhaps started again.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until, timeout};
+use vrrp_config::{Restart, Unit};
+use vrrp_proto::resources::{Outcome, UnitState, Verb};
+
+use super::{NodeIsGone, Reporter};
+use crate::units::{States, Units};
+
+/// The time between two attempts to start what cannot be started.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// The life of one tracker.
+pub(super) async fn follow(unit: Unit, units: Units, mut reporter: Reporter) {
+    let Some(states) = units.watch(Arc::clone(&unit.name)).await else {
+        return;
+    };
+    let mut watch = Watch {
+        unit,
+        units,
+        states,
+        starts: VecDeque::new(),
+    };
+    while let Ok(again) = watch.look(&mut reporter).await {
+        let changed = watch.states.changed();
+        let changed = match again {
+            None => changed.await,
+            Some(again) => tokio::select! {
+                changed = changed => changed,
+                () = sleep_until(again) => Ok(()),
+            },
+        };
+        if changed.is_err() {
+            return;
+        }
+    }
+}
+
+struct Watch {
+    unit: Unit,
+    units: Units,
+    states: States,
+    /// When it was started lately.
+    starts: VecDeque<Instant>,
+}
+
+impl Watch {
+    /// Tells how the unit is, and starts it if that is to be done. Returns when to look again although
+    /// nothing has changed.
+    async fn look(&mut self, reporter: &mut Reporter) -> Result<Option<Instant>, NodeIsGone> {
+        let state = self.states.borrow_and_update().clone();
+        match state {
+            // While it starts or stops by a job what was said last holds.
+            None | Some(UnitState::Changing(_)) => Ok(None),
+            Some(UnitState::Active) => {
+                let starts = self.starts_lately();
+                let detail = match &self.unit.restart {
+                    Some(restart) if starts > 0 => format!("active, {}", often(starts, restart)),
+                    Some(_) | None => "active".to_owned(),
+                };
+                reporter.report(true, detail).map(|()| None)
+            }
+            Some(UnitState::Unknown(why)) => reporter.report(false, why.to_string()).map(|()| None),
+            // What systemd starts again by itself does not run meanwhile.
+            Some(UnitState::Ended(why) | UnitState::Restarting(why)) => {
+                match self.unit.restart.clone() {
+                    None => {
+                        let see = format!("{why}; see journalctl -u {}", self.unit.name);
+                        reporter.report(false, see).map(|()| None)
+                    }
+                    Some(restart) => self.start_again(&why, &restart, reporter).await,
+                }
+            }
+        }
+    }
+
+    /// Starts the unit. Whoever follows the tracker does not hear that it was away when that succeeds.
+    async fn start_again(
+        &mut self,
+        why: &str,
+        restart: &Restart,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Instant>, NodeIsGone> {
+        let starts = self.starts_lately();
+        if starts >= restart.at_most {
+            let detail = format!("{why}; {}, and no more", often(starts, restart));
+            let free = self.starts.front().map(|first| *first + restart.within);
+            return reporter.report(false, detail).map(|()| free);
+        }
+        self.starts.push_back(Instant::now());
+        let name = Arc::clone(&self.unit.name);
+        let job = self.units.job(Verb::Start, name);
+        let failure: Arc<str> = match timeout(restart.timeout, job).await {
+            // How it is now is told by systemd.
+            Ok(Outcome::Done) if self.states.has_changed().unwrap_or(false) => {
+                return Ok(Some(Instant::now()));
+            }
+            Ok(Outcome::Done) => "it ended at once".into(),
+            Ok(Outcome::Failed(failure) | Outcome::Lost(failure)) => failure,
+            Err(_) => {
+                let seconds = restart.timeout.as_secs_f64();
+                format!("it has not started within {seconds} s").into()
+            }
+        };
+        let detail = format!("{why}; cannot start it again: {failure}");
+        let again = Instant::now() + PAUSE;
+        reporter.report(false, detail).map(|()| Some(again))
+    }
+
+    /// How often it was started within the time in which that counts.
+    fn starts_lately(&mut self) -> u32 {
+        if let Some(restart) = &self.unit.restart {
+            let now = Instant::now();
+            while let Some(first) = self.starts.front()
+                && now.duration_since(*first) >= restart.within
+            {
+                self.starts.pop_front();
+            }
+        }
+        u32::try_from(self.starts.len()).unwrap_or(u32::MAX)
+    }
+}
+
+/// `started again 2 times of 3 within 300 s`.
+fn often(starts: u32, restart: &Restart) -> String {
+    let Restart {
+        at_most, within, ..
+    } = restart;
+    let within = within.as_secs_f64();
+    format!("started again {starts} times of {at_most} within {within} s")
+}
+
+#[cfg(test)]
+mod tests;

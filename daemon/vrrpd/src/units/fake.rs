@@ -1,0 +1,454 @@
+//! A systemd for tests: it listens at a socket of its own as the bus would, keeps a list of what it was
+//! asked for, and does with each job what it was told to.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use serde::Serialize;
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Notify, mpsc};
+use tokio::task::AbortHandle;
+use tokio::time::timeout;
+use zbus::connection::Builder;
+use zbus::message::Message;
+use zbus::{Connection, DynamicType, Guid, ObjectPath, Variant};
+
+const BUS: &str = "org.freedesktop.DBus";
+const SYSTEMD: &str = "org.freedesktop.systemd1";
+
+/// How long a test waits for what has to come.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// What becomes of a job.
+#[derive(Clone, Debug)]
+pub(crate) enum Fate {
+    /// It ends with this result, at once.
+    Ends(&'static str),
+    /// It ends so before its acceptance is told.
+    EndsEarly(&'static str),
+    /// It does not end until [`Fake::end`].
+    Hangs,
+    /// It is refused with this error.
+    Refused(&'static str, &'static str),
+}
+
+/// The systemd.
+pub(crate) struct Fake {
+    shared: Arc<Shared>,
+    directory: PathBuf,
+    listening: Option<AbortHandle>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Notify,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Default)]
+struct State {
+    asked: Vec<String>,
+    fates: BTreeMap<String, VecDeque<Fate>>,
+    units: BTreeMap<String, &'static str>,
+    hanging: BTreeMap<String, String>,
+    connections: Vec<(mpsc::UnboundedSender<Message>, AbortHandle)>,
+    /// Whether it was asked to send signals at all.
+    is_subscribed: bool,
+    is_away: bool,
+    watched: usize,
+    last_job: u32,
+    incarnation: u32,
+}
+
+impl Drop for Fake {
+    fn drop(&mut self) {
+        self.stop();
+        let _ = std::fs::remove_dir_all(&self.directory);
+    }
+}
+
+impl Fake {
+    /// One that runs.
+    pub(crate) fn start() -> Self {
+        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
+        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        let name = format!("vrrpd-fake-systemd.{}.{number}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let mut fake = Self {
+            shared: Arc::default(),
+            directory,
+            listening: None,
+        };
+        fake.listen();
+        fake
+    }
+
+    pub(crate) fn address(&self) -> String {
+        format!("unix:path={}", self.socket().display())
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.directory.join("bus")
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A test that failed says so once.
+        self.shared.lock()
+    }
+
+    /// Lets the next such job (`start a.service`, or the question `load a.service`) have this fate, and so on
+    /// for each time this is said.
+    pub(crate) fn next(&self, job: &str, fate: Fate) {
+        let mut state = self.state();
+        state
+            .fates
+            .entry(job.to_owned())
+            .or_default()
+            .push_back(fate);
+    }
+
+    /// What it was asked for so far.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.state().asked.clone()
+    }
+
+    /// Waits until it was asked for so many jobs, and says which.
+    pub(crate) async fn wait_for_asked(&self, count: usize) -> Vec<String> {
+        self.wait(|state| state.asked.len() >= count).await;
+        self.asked()
+    }
+
+    /// Waits until so many units are watched.
+    pub(crate) async fn wait_for_watched(&self, count: usize) {
+        self.wait(|state| state.watched >= count).await;
+    }
+
+    async fn wait(&self, mut is_so: impl FnMut(&State) -> bool) {
+        let waiting = async {
+            loop {
+                let changed = self.shared.changed.notified();
+                tokio::pin!(changed);
+                changed.as_mut().enable();
+                if is_so(&self.state()) {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        if timeout(PATIENCE, waiting).await.is_err() {
+            panic!("it has only been asked for {:?}", self.asked());
+        }
+    }
+
+    /// A unit is like this from now on, which is told.
+    pub(crate) fn set(&self, unit: &str, active: &'static str) {
+        self.state().set(unit, active);
+    }
+
+    /// Somebody else says that a unit is like this.
+    pub(crate) fn pretend(&self, unit: &str, active: &'static str) {
+        self.state().broadcast(&changed(unit, active, ":1.666"));
+    }
+
+    /// Ends the hanging job of a unit.
+    pub(crate) fn end(&self, unit: &str, result: &str) {
+        let mut state = self.state();
+        let path = state.hanging.remove(unit).expect("no job hangs");
+        let signal = removed(&path, unit, result, &state.name());
+        state.broadcast(&signal);
+    }
+
+    /// Becomes another one (`systemctl daemon-reexec`), which does not know of former jobs. Units are
+    /// like this then.
+    pub(crate) fn begin_anew(&self, unit: &str, active: &'static str) {
+        self.leave();
+        self.come_back(unit, active);
+    }
+
+    /// Is away, but the bus is not.
+    pub(crate) fn leave(&self) {
+        let mut state = self.state();
+        let name = state.name();
+        state.is_away = true;
+        state.is_subscribed = false;
+        state.hanging.clear();
+        state.broadcast(&owner_changed(&name, ""));
+    }
+
+    /// Is there again, as another one.
+    pub(crate) fn come_back(&self, unit: &str, active: &'static str) {
+        let mut state = self.state();
+        state.is_away = false;
+        state.incarnation += 1;
+        state.units.insert(unit.to_owned(), active);
+        state.broadcast(&owner_changed("", &state.name()));
+    }
+
+    /// Nobody is there any more.
+    pub(crate) fn stop(&mut self) {
+        if let Some(listening) = self.listening.take() {
+            listening.abort();
+        }
+        let _ = std::fs::remove_file(self.socket());
+        for (_, connection) in self.state().connections.drain(..) {
+            connection.abort();
+        }
+    }
+
+    /// Somebody is there.
+    pub(crate) fn listen(&mut self) {
+        let listener = UnixListener::bind(self.socket()).unwrap();
+        let shared = Arc::clone(&self.shared);
+        let listening = async move {
+            while let Ok((stream, _)) = listener.accept().await {
+                let (sender, receiver) = mpsc::unbounded_channel();
+                let serving = serve(stream, Arc::clone(&shared), sender.clone(), receiver);
+                let serving = tokio::spawn(serving).abort_handle();
+                let mut state = shared.lock();
+                state.connections.push((sender, serving));
+            }
+        };
+        self.listening = Some(tokio::spawn(listening).abort_handle());
+    }
+}
+
+impl State {
+    fn broadcast(&self, signal: &Message) {
+        for (connection, _) in &self.connections {
+            let _ = connection.send(signal.clone());
+        }
+    }
+
+    /// By which name the bus knows it.
+    fn name(&self) -> String {
+        format!(":1.{}00", self.incarnation)
+    }
+
+    fn set(&mut self, unit: &str, active: &'static str) {
+        self.units.insert(unit.to_owned(), active);
+        self.broadcast(&changed(unit, active, &self.name()));
+    }
+
+    fn fate(&mut self, job: &str) -> Option<Fate> {
+        self.fates.get_mut(job).and_then(VecDeque::pop_front)
+    }
+
+    /// Does a job, and returns its messages in order, the answer to `call` among them.
+    fn work(&mut self, verb: &str, unit: &str, call: &Message) -> Vec<Message> {
+        let text = format!("{verb} {unit}");
+        self.asked.push(text.clone());
+        assert!(self.is_subscribed, "nobody would hear of the end of {text}");
+        let fate = self.fate(&text).unwrap_or(Fate::Ends("done"));
+        if let Fate::Refused(error, words) = fate {
+            return vec![refuse(call, error, words)];
+        }
+        self.last_job += 1;
+        let path = format!("/org/freedesktop/systemd1/job/{}", self.last_job);
+        let accepted = answer(call, &self.name(), &object(&path));
+        let ends = |state: &mut Self, result: &str| {
+            let active = match (verb, result) {
+                ("start", "done") => "active",
+                ("start", _) => "failed",
+                _ => "inactive",
+            };
+            state.units.insert(unit.to_owned(), active);
+            let name = state.name();
+            [
+                changed(unit, active, &name),
+                removed(&path, unit, result, &name),
+            ]
+        };
+        match fate {
+            Fate::Ends(result) => {
+                let [state, end] = ends(self, result);
+                vec![accepted, state, end]
+            }
+            Fate::EndsEarly(result) => {
+                let [state, end] = ends(self, result);
+                vec![state, end, accepted]
+            }
+            Fate::Hangs | Fate::Refused(..) => {
+                self.hanging.insert(unit.to_owned(), path.clone());
+                vec![accepted]
+            }
+        }
+    }
+
+    /// Answers a call, and does what it asks for.
+    fn respond(&mut self, call: &Message) -> Vec<Message> {
+        let header = call.header();
+        let body = call.body();
+        let two = body.deserialize().map(|(one, other)| vec![one, other]);
+        let one = || body.deserialize().map(|one| vec![one]);
+        let texts: Vec<&str> = two.or_else(|_| one()).unwrap_or_default();
+        let name = self.name();
+        let destination = header.destination().map_or("", |name| name.as_str());
+        if destination != BUS && (destination != name || self.is_away) {
+            let error = "org.freedesktop.DBus.Error.ServiceUnknown";
+            return vec![refuse(call, error, "no such name")];
+        }
+        match (header.member().map_or("", |member| member), &*texts) {
+            ("Hello", []) => vec![answer(call, BUS, &":1.7")],
+            ("GetNameOwner", [BUS]) => vec![answer(call, BUS, &BUS)],
+            ("GetNameOwner", [SYSTEMD]) if self.is_away => {
+                self.asked.push("who systemd is".to_owned());
+                let error = "org.freedesktop.DBus.Error.NameHasNoOwner";
+                vec![refuse(call, error, "no such name")]
+            }
+            ("GetNameOwner", [SYSTEMD]) => vec![answer(call, BUS, &&*name)],
+            ("AddMatch" | "RemoveMatch", [_]) => vec![answer(call, BUS, &())],
+            ("Subscribe", []) => {
+                self.is_subscribed = true;
+                vec![answer(call, &name, &())]
+            }
+            ("LoadUnit", [unit]) => match self.fate(&format!("load {unit}")) {
+                Some(Fate::Refused(error, words)) => vec![refuse(call, error, words)],
+                Some(_) | None => vec![answer(call, &name, &object(&path_of(unit)))],
+            },
+            ("GetAll", ["org.freedesktop.systemd1.Unit"]) => {
+                self.watched += 1;
+                let path = header.path().map_or("", |path| path);
+                let known = self.units.iter().find(|(unit, _)| path_of(unit) == path);
+                let active = known.map_or("inactive", |(_, active)| active);
+                vec![answer(call, &name, &properties(active))]
+            }
+            ("StartUnit", [unit, "replace"]) => self.work("start", unit, call),
+            ("StopUnit", [unit, "replace"]) => self.work("stop", unit, call),
+            (member, arguments) => panic!("nobody should call {member} with {arguments:?}"),
+        }
+    }
+}
+
+/// Serves one connection: the bus is a peer that answers as a bus does.
+async fn serve(
+    stream: UnixStream,
+    shared: Arc<Shared>,
+    sender: mpsc::UnboundedSender<Message>,
+    mut receiver: mpsc::UnboundedReceiver<Message>,
+) -> zbus::Result<()> {
+    let mut calls = Builder::unix_stream(stream.into_std()?)
+        .server(Guid::generate())
+        .p2p()
+        .build_message_stream()
+        .await?;
+    let connection = Connection::from(&calls);
+    let writing = async {
+        while let Some(message) = receiver.recv().await {
+            connection.send(&message).await?;
+        }
+        Ok(())
+    };
+    let reading = async {
+        while let Some(call) = calls.next().await {
+            let answers = shared.lock().respond(&call?);
+            for answer in answers {
+                let _ = sender.send(answer);
+            }
+            shared.changed.notify_waiters();
+        }
+        Ok(())
+    };
+    tokio::select! {
+        ended = writing => ended,
+        ended = reading => ended,
+    }
+}
+
+fn answer<B: Serialize + DynamicType>(call: &Message, sender: &str, body: &B) -> Message {
+    let answer = Message::method_return(&call.header()).sender(sender.to_owned());
+    answer.build(body).unwrap()
+}
+
+fn refuse(call: &Message, error: &str, words: &str) -> Message {
+    Message::error(&call.header(), error).build(&words).unwrap()
+}
+
+fn signal<B: Serialize + DynamicType>(
+    (path, interface, member): (&str, &str, &str),
+    sender: &str,
+    body: &B,
+) -> Message {
+    let signal = Message::signal(path, interface, member).sender(sender);
+    signal.build(body).unwrap()
+}
+
+fn object(path: &str) -> ObjectPath<'_> {
+    ObjectPath::try_from(path).unwrap()
+}
+
+fn path_of(unit: &str) -> String {
+    let escaped: String = unit
+        .bytes()
+        .map(|byte| match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' => char::from(byte).to_string(),
+            other => format!("_{other:02x}"),
+        })
+        .collect();
+    format!("/org/freedesktop/systemd1/unit/{escaped}")
+}
+
+fn owner_changed(old: &str, new: &str) -> Message {
+    signal(
+        ("/org/freedesktop/DBus", BUS, "NameOwnerChanged"),
+        BUS,
+        &(SYSTEMD, old, new),
+    )
+}
+
+fn removed(path: &str, unit: &str, result: &str, sender: &str) -> Message {
+    signal(
+        (
+            "/org/freedesktop/systemd1",
+            "org.freedesktop.systemd1.Manager",
+            "JobRemoved",
+        ),
+        sender,
+        &(1_u32, object(path), unit, result),
+    )
+}
+
+fn changed(unit: &str, active: &str, sender: &str) -> Message {
+    signal(
+        (
+            &path_of(unit),
+            "org.freedesktop.DBus.Properties",
+            "PropertiesChanged",
+        ),
+        sender,
+        &(
+            "org.freedesktop.systemd1.Unit",
+            properties(active),
+            Vec::<&str>::new(),
+        ),
+    )
+}
+
+/// `restarting` is a unit that is inactive while a job is about to start it.
+fn properties(active: &str) -> HashMap<&'static str, Variant<'_>> {
+    let (active, job) = match active {
+        "restarting" => ("inactive", 7_u32),
+        other => (other, 0),
+    };
+    let sub = match active {
+        "active" => "running",
+        "inactive" => "dead",
+        "activating" => "auto-restart",
+        other => other,
+    };
+    HashMap::from([
+        ("ActiveState", Variant::from(active)),
+        ("SubState", Variant::from(sub)),
+        ("LoadState", Variant::from("loaded")),
+        ("Job", Variant::from((job, object("/")))),
+    ])
+}
