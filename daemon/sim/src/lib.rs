@@ -19,6 +19,7 @@ mod laws;
 mod network;
 mod notifier;
 mod refuser;
+pub mod resources;
 pub mod scenario;
 mod shrink;
 mod witness;
