@@ -24,5 +24,17 @@ rec {
         map (family: { inherit family; }) (families instance)
     ) instance.unicast.peers;
 
+  # The units that run where it is master, or null where it says nothing of them.
+  resources =
+    instance:
+    let
+      given = instance.resources or null;
+    in
+    if lib.isAttrs given then given.units or [ ] else given;
+
+  # The unit that stands for its being master. Of what a name may have, systemd escapes these two.
+  target =
+    name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
+
   hasVirtualMac = instance: instance.virtualMac or false != false;
 }

@@ -4,7 +4,7 @@
 #   document.nix    what of them is written to /etc/vrrpd/config.json
 #   assertions.nix  what evaluation can know to be wrong
 #   service.nix     the unit that runs the daemon
-#   polkit.nix      which units its check scripts may manage
+#   polkit.nix      which units it and its check scripts may manage
 #   firewall.nix    lets advertisements in
 #   instance.nix    what the others have to know of an instance
 {
@@ -50,6 +50,12 @@ let
         An absolute path need be readable by root only: systemd hands the file to the daemon when it
         starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.
       '';
+      "Instance.resources" = ''
+        The daemon's user gets the right to start and stop exactly these units and the target through polkit.
+        Their own `wantedBy` is to be empty. The unit of this module stops within 90 s: where `stopTimeout` is
+        longer, so has `systemd.services.vrrp.serviceConfig.TimeoutStopSec` to be.
+      '';
+      "TrackedUnit.restart" = "The daemon's user gets the right to start exactly this unit through polkit.";
       "TrackedScript.user" = "The unit of this module does not run as root: this cannot be set here.";
     };
   };

@@ -29,7 +29,10 @@ let
 
     nativeBuildInputs = [ installShellFiles ];
     # The program writes them itself, when the machine that builds can run what it builds.
-    postInstall = lib.optionalString (stdenv.buildPlatform.system == stdenv.hostPlatform.system) ''
+    postInstall = ''
+      install -Dm644 -t $out/lib/systemd/system daemon/vrrpd/systemd/*
+    ''
+    + lib.optionalString (stdenv.buildPlatform.system == stdenv.hostPlatform.system) ''
       installManPage --name vrrpd.8 <($out/bin/vrrpd man)
       installShellCompletion --cmd vrrpd \
         --bash <($out/bin/vrrpd completions bash) \

@@ -1,31 +1,64 @@
-# Exactly the units that a check script names as `mayManage`, for exactly the daemon's user, to
-# start and to restart.
+# For exactly the daemon's user, exactly the units that a check script names as `mayManage`, that a tracker
+# starts again, or that run where an instance is master, and for each of them only what is done to it.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
 
-  units = lib.unique (
-    lib.concatMap (tracker: tracker.script.mayManage or [ ]) (lib.attrValues cfg.trackers)
+  inherit (import ./instance.nix { inherit lib; }) resources target;
+
+  trackers = lib.attrValues cfg.trackers;
+
+  managed = lib.unique (lib.concatMap (tracker: tracker.script.mayManage or [ ]) trackers);
+
+  restarts = value: value != null && value != false;
+  restarted = lib.concatMap (
+    tracker: lib.optional (restarts (tracker.unit.restart or null)) tracker.unit.name
+  ) trackers;
+
+  followers = lib.concatLists (
+    lib.mapAttrsToList (
+      name: instance:
+      let
+        units = resources instance;
+      in
+      lib.optionals (units != null) ([ (target name) ] ++ units)
+    ) (cfg.document.instances or { })
+  );
+
+  # Who may do what to whom, without repetition.
+  rights = lib.mapAttrs (_: lib.concatMap (right: right.verbs)) (
+    lib.groupBy (right: right.unit) (
+      lib.concatLists (
+        lib.mapAttrsToList
+          (verb: units: map (unit: { inherit unit; verbs = [ verb ]; }) (lib.unique units))
+          {
+            restart = managed;
+            start = managed ++ restarted ++ followers;
+            stop = followers;
+          }
+      )
+    )
   );
 in
 {
-  config = lib.mkIf (cfg.enable && units != [ ]) {
+  config = lib.mkIf (cfg.enable && rights != { }) {
     security.polkit.enable = true;
     security.polkit.extraConfig = ''
       polkit.addRule(function (action, subject) {
+        var rights = ${builtins.toJSON rights};
         if (
           action.id === "org.freedesktop.systemd1.manage-units" &&
           subject.user === "vrrp" &&
-          ${builtins.toJSON units}.indexOf(action.lookup("unit")) >= 0 &&
-          ["start", "restart"].indexOf(action.lookup("verb")) >= 0
+          (rights[action.lookup("unit")] || []).indexOf(action.lookup("verb")) >= 0
         ) {
           return polkit.Result.YES;
         }
       });
     '';
 
-    # A script's time is bounded: its first request shall not wait for polkit to be started.
+    # Time is bounded: the first request shall not wait for polkit to be started.
     systemd.services.vrrp.wants = [ "polkit.service" ];
-    systemd.services.vrrp.after = units;
+    # Not after what follows a master: its stop would have to wait for the daemon's, which waits for it.
+    systemd.services.vrrp.after = managed;
   };
 }

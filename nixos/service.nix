@@ -24,7 +24,7 @@ let
   configuration = if cfg.checkConfig then checked else unchecked;
 
   instances = lib.attrValues (cfg.document.instances or { });
-  inherit (import ./instance.nix { inherit lib; }) hasVirtualMac;
+  inherit (import ./instance.nix { inherit lib; }) hasVirtualMac resources;
   refuses = instance: !(instance.acceptMode or true);
   synchronises = instance: instance ? lvsSyncInterface;
 
@@ -38,6 +38,9 @@ in
   config = lib.mkIf cfg.enable {
     environment.etc."vrrpd/config.json".source = configuration;
     environment.systemPackages = [ cfg.package ];
+
+    # The target that stands for an instance's being master.
+    systemd.packages = lib.optional (lib.any (each: resources each != null) instances) cfg.package;
 
     # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules).
     boot.kernelModules =
@@ -119,7 +122,7 @@ in
           "AF_INET6"
           "AF_NETLINK"
           "AF_PACKET"
-          # Journal, notifications, the control socket, and systemctl in check scripts.
+          # Journal, notifications, the control socket, and systemd's bus.
           "AF_UNIX"
         ];
         RestrictNamespaces = true;

@@ -39,4 +39,5 @@ lib.genAttrs [
   "keepalived"
   "lvs"
   "reload"
+  "resources"
 ] story

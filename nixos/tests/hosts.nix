@@ -188,6 +188,54 @@ rec {
     };
   };
 
+  # What follows a master, and what is started again.
+  moving = host {
+    services.vrrp = {
+      enable = true;
+      trackers = {
+        web.unit = {
+          name = "nginx.service";
+          restart.atMost = 5;
+        };
+        ssh.unit.name = "sshd.service";
+        script.script = {
+          command = [ "/usr/local/nginx.sh" ];
+          mayManage = [ "nginx.service" ];
+        };
+      };
+      instances = {
+        "web-front@1" = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          track = [
+            "web"
+            "ssh"
+            "script"
+          ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+          resources = [
+            "httpd.service"
+            "backup.timer"
+          ];
+        };
+        VI_2 = {
+          interface = "eth1";
+          virtualRouterId = 52;
+          virtualAddresses = [ "192.168.224.101/24" ];
+          resources = {
+            units = [ "database.service" ];
+            handover = "after-stop";
+          };
+        };
+        VI_3 = {
+          interface = "eth1";
+          virtualRouterId = 53;
+          virtualAddresses = [ "192.168.224.102/24" ];
+        };
+      };
+    };
+  };
+
   # Hosts that speak with each other only, by address and by name.
   unicast = host {
     services.vrrp = {

@@ -5,6 +5,7 @@ let
     changed
     least
     most
+    moving
     whole
     ;
 
@@ -152,11 +153,11 @@ in
     expr = most.security.polkit.extraConfig;
     expected = ''
       polkit.addRule(function (action, subject) {
+        var rights = {"httpd.service":["restart","start"],"nginx.service":["restart","start"]};
         if (
           action.id === "org.freedesktop.systemd1.manage-units" &&
           subject.user === "vrrp" &&
-          ["httpd.service","nginx.service"].indexOf(action.lookup("unit")) >= 0 &&
-          ["start", "restart"].indexOf(action.lookup("verb")) >= 0
+          (rights[action.lookup("unit")] || []).indexOf(action.lookup("verb")) >= 0
         ) {
           return polkit.Result.YES;
         }
@@ -172,6 +173,63 @@ in
       "network.target"
       "nginx.service"
     ];
+  };
+
+  # Exactly what is done to each: a tracker starts, an instance starts and stops, and nobody touches what is
+  # only looked at.
+  testWhatFollowsAMasterMayBeStartedAndStoppedAndNothingElse = {
+    expr =
+      let
+        line = lib.findFirst (lib.hasInfix "var rights") "" (
+          lib.splitString "\n" moving.security.polkit.extraConfig
+        );
+      in
+      builtins.fromJSON (lib.removeSuffix ";" (lib.removePrefix "  var rights = " line));
+    expected = {
+      "backup.timer" = [
+        "start"
+        "stop"
+      ];
+      "database.service" = [
+        "start"
+        "stop"
+      ];
+      "httpd.service" = [
+        "start"
+        "stop"
+      ];
+      "nginx.service" = [
+        "restart"
+        "start"
+      ];
+      "vrrp-master@VI_2.target" = [
+        "start"
+        "stop"
+      ];
+      "vrrp-master@web\\x2dfront\\x401.target" = [
+        "start"
+        "stop"
+      ];
+    };
+  };
+
+  # Its stop would wait for the daemon's, which waits for it.
+  testItHasNoOrderWithWhatFollowsAMaster = {
+    expr = lib.sort lib.lessThan (unit moving).after;
+    expected = [
+      "network.target"
+      "nginx.service"
+    ];
+  };
+
+  testTheTargetIsThePackagesAndThereWhereItIsNeeded = {
+    expr = lib.mapAttrs (_: host: lib.elem host.services.vrrp.package host.systemd.packages) {
+      inherit least moving;
+    };
+    expected = {
+      least = false;
+      moving = true;
+    };
   };
 
   testWithoutMayManageThereIsNoRule = {

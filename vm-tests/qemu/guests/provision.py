@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 UNITS = "/etc/systemd/system"
+# What the package installs beside the program.
+SYSTEMD = Path(__file__).resolve().parents[3] / "daemon/vrrpd/systemd"
 
 # A unit of a story that only has to be there.
 ONESHOT = """\
@@ -254,6 +256,8 @@ def daemon(files: Files, rendered: dict[str, Any], vrrpd: Path) -> None:
     files.add("/usr/local/sbin/vrrpd", vrrpd.read_bytes(), 0o755)
     files.add("/etc/vrrpd/config.json", json.dumps(rendered["config"], indent=2))
     files.add(f"{UNITS}/vrrp.service", rendered["unit"])
+    for unit in SYSTEMD.iterdir():
+        files.add(f"{UNITS}/{unit.name}", unit.read_bytes())
     for target in rendered["wantedBy"]:
         files.enable("vrrp.service", target)
     for path, text in rendered["scripts"].items():
