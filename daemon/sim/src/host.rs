@@ -91,6 +91,8 @@ pub(crate) struct Host {
     pub(crate) kernel: Kernel,
     /// What its configuration file says.
     pub(crate) config: Config,
+    /// Sync threads of IPVS of a daemon that died, which its file says no more: they bear no mark.
+    pub(crate) orphans: Vec<lvs::plan::Shown>,
     /// Whether it has power.
     pub(crate) powered: bool,
     /// Whether the machine is suspended.
@@ -274,6 +276,7 @@ impl Host {
             unplugged: 0,
             next_turn: None,
             life: 0,
+            orphans: Vec::new(),
         };
         host.bring_up(segments);
         // It has been up for a while.
@@ -386,6 +389,20 @@ impl Host {
         self.process = None;
         self.next_turn = None;
         self.kernel = new_kernel(self.id, &self.spec);
+        self.orphans.clear();
+    }
+
+    /// Its file says something else from now on.
+    pub(crate) fn write_configuration(&mut self, config: Config) {
+        if self.process.is_some() {
+            // A daemon that wants one has stopped all others.
+            if self.config.sync().is_some() {
+                self.orphans.clear();
+            }
+        } else if config.sync() != self.config.sync() {
+            self.orphans = self.kernel.threads().to_vec();
+        }
+        self.config = config;
     }
 
     /// The daemon is gone, and what it put into the kernel stays.

@@ -145,7 +145,7 @@ impl World<'_> {
                 return true;
             }
             Action::Reload { config, .. } => {
-                host.config = config.clone();
+                host.write_configuration(config.clone());
                 host.tell(Message::Configure(config.clone()));
                 self.look_names_up(id);
                 return true;

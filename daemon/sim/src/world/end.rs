@@ -378,7 +378,7 @@ impl World<'_> {
         let wanted = role.filter(|_| segment.is_some()).zip(sync);
         let there = host.kernel.threads();
         let is_so = match &wanted {
-            None => there.is_empty(),
+            None => there.iter().all(|it| host.orphans.contains(it)),
             Some((role, sync)) => matches!(there, [it] if it.role == *role && it.sync == **sync),
         };
         if is_so {
@@ -405,7 +405,8 @@ impl World<'_> {
                 Law::Cleanup.broken(format!("host {id} has no daemon and has {}", link.name))
             );
         }
-        if let Some(thread) = host.kernel.threads().first() {
+        let mut threads = host.kernel.threads().iter();
+        if let Some(thread) = threads.find(|it| !host.orphans.contains(it)) {
             return Err(Law::Cleanup.broken(format!("host {id} has no daemon and {thread:?}")));
         }
         if !host.spec.marks {
