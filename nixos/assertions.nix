@@ -46,6 +46,31 @@ let
       }) (map nameOfTracker (value.track or [ ]))
     ) instances;
 
+  members = lib.concatMap (
+    { name, value }:
+    lib.imap0 (index: member: {
+      inherit member;
+      option = "services.vrrp.syncGroups.${lib.showOption [ name ]}.members[${toString index}]";
+    }) (value.members or [ ])
+  ) (lib.attrsToList (cfg.document.syncGroups or { }));
+
+  membersAreDefined = map (
+    { member, option }:
+    {
+      assertion = lib.elem member (map (instance: instance.name) instances);
+      message =
+        "${option} names the instance \"${member}\", which nobody defined: "
+        + "define ${instanceOption member}, or correct the name.";
+    }
+  ) members;
+
+  membersAreInOneGroup = repeated ({ member, ... }: member) (
+    earlier:
+    { member, option }:
+    "${option} names the instance \"${member}\", which ${earlier.option} does already: "
+    + "keep one of them."
+  ) members;
+
   # To the protocol the addresses of each family are a virtual router.
   virtualRoutersAreDistinct =
     repeated
@@ -188,6 +213,8 @@ in
   config = lib.mkIf cfg.enable {
     assertions =
       trackersAreDefined
+      ++ membersAreDefined
+      ++ membersAreInOneGroup
       ++ virtualRoutersAreDistinct
       ++ addressesAreDistinct
       ++ oneInstanceSynchronisesConnections

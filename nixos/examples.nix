@@ -17,6 +17,12 @@ in
       virtualAddresses = [ "192.168.224.100/24" ];
     };
   };
+  "Config.syncGroups" = {
+    VG_1.members = [
+      "VI_1"
+      "VI_2"
+    ];
+  };
   "Config.trackers" = {
     httpd = { inherit script; };
     gateway.ping.host = "192.168.224.1";
@@ -90,6 +96,12 @@ in
   "VirtualAddress.label" = "eth1:vip";
   "VirtualAddress.preferredLifetime" = 0;
   "VirtualAddress.scope" = "link";
+  "SyncGroup.members" = [
+    "VI_1"
+    "VI_2"
+  ];
+  "SyncGroup.track" = [ "uplink" ];
+
   "Unicast.minTtl" = 254;
   "Unicast.peers" = [
     "192.168.224.11"

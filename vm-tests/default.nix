@@ -31,6 +31,7 @@ let
 in
 lib.genAttrs [
   "dual-nic"
+  "dual-nic-group"
   "firewall"
   "hardening"
   "httpd"

@@ -14,6 +14,7 @@ in
   testWhatIsUnsetIsLeftToTheDaemon = {
     expr = least.services.vrrp.document;
     expected = {
+      syncGroups = { };
       trackers = { };
       instances.VI_1 = {
         interface = "eth1";

@@ -70,6 +70,32 @@ in
         + "define services.vrrp.trackers.uplink, or correct the name."
       );
 
+  testAMemberThatNobodyDefined =
+    mistake
+      {
+        instances.VI_1 = instance;
+        syncGroups.VG_1.members = [
+          "VI_1"
+          "VI_2"
+        ];
+      }
+      (
+        "services.vrrp.syncGroups.VG_1.members[1] names the instance \"VI_2\", which nobody defined: "
+        + "define services.vrrp.instances.VI_2, or correct the name."
+      );
+
+  testAMemberOfTwoGroups =
+    mistake
+      {
+        instances.VI_1 = instance;
+        syncGroups.VG_1.members = [ "VI_1" ];
+        syncGroups.VG_2.members = [ "VI_1" ];
+      }
+      (
+        "services.vrrp.syncGroups.VG_2.members[0] names the instance \"VI_1\", which "
+        + "services.vrrp.syncGroups.VG_1.members[0] does already: keep one of them."
+      );
+
   testTheSameVirtualRouterTwiceOnAnInterface =
     mistake
       {

@@ -12,10 +12,11 @@ use vrrp_proto::{Family, InterfaceAddress, Priority, Version};
 
 use crate::duration::Span;
 use crate::given::Given;
+use crate::group::{self, groups};
 use crate::model::{AntiReplayBy, Authentication, Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
-use crate::tracker::Tracker;
+use crate::tracker::{Follow, Tracker};
 use crate::unit::UnitName;
 use crate::value::Whole;
 use crate::virtual_mac::UseVirtualMac;
@@ -33,6 +34,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     one_instance_synchronises_connections(config, problems);
     resources_are_distinct(config, problems);
     resources_are_watched_once(config, problems);
+    group::members_move_together(config, problems);
 
     something_is_to_be_done(config, warnings);
     trackers_are_followed(config, warnings);
@@ -42,6 +44,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     advertisements_have_room(config, warnings);
     windows_have_an_effect(config, warnings);
     words_of_lvs_have_an_effect(config, warnings);
+    group::members_agree(config, warnings);
 }
 
 /// The instances that could be read, with their paths.
@@ -56,7 +59,10 @@ fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
 }
 
 /// The values of a list that could be read, with their paths.
-fn elements<T>(path: Path, list: &Given<Vec<Given<T>>>) -> impl Iterator<Item = (Path, &T)> {
+pub(crate) fn elements<T>(
+    path: Path,
+    list: &Given<Vec<Given<T>>>,
+) -> impl Iterator<Item = (Path, &T)> {
     list.value()
         .into_iter()
         .flatten()
@@ -87,8 +93,19 @@ fn addresses_of<'c>(
 }
 
 /// The trackers that `instance` names, with the path of the name.
-fn followed<'c>(path: &Path, instance: &'c Instance) -> impl Iterator<Item = (Path, &'c str)> {
-    elements(path.key("track"), &instance.track).filter_map(|(path, follow)| {
+fn followed<'c>(
+    path: &Path,
+    instance: &'c Instance,
+) -> impl Iterator<Item = (Path, &'c str)> + use<'c> {
+    followed_in(path.key("track"), &instance.track)
+}
+
+/// The trackers that a list at `path` names, with the path of the name.
+pub(crate) fn followed_in(
+    path: Path,
+    track: &Given<Vec<Given<Follow>>>,
+) -> impl Iterator<Item = (Path, &str)> {
+    elements(path, track).filter_map(|(path, follow)| {
         let path = if follow.object {
             path.key("tracker")
         } else {
@@ -306,9 +323,13 @@ fn trackers_are_defined(config: &Config, problems: &mut Findings) {
     let Some(trackers) = config.trackers.value() else {
         return;
     };
-    for (path, instance) in instances(config) {
+    let of_instances = instances(config)
+        .map(|(path, instance)| ("instance", followed(&path, instance).collect::<Vec<_>>()));
+    let of_groups = groups(config)
+        .map(|(path, group)| ("group", group::followed(&path, group).collect::<Vec<_>>()));
+    for (who, followed) in of_instances.chain(of_groups) {
         let mut seen = BTreeSet::new();
-        for (path, name) in followed(&path, instance) {
+        for (path, name) in followed {
             if !trackers.contains_key(name) {
                 let remedy = suggest(name, trackers.keys().map(String::as_str)).map_or_else(
                     || "define it under \"trackers\"".to_owned(),
@@ -317,10 +338,8 @@ fn trackers_are_defined(config: &Config, problems: &mut Findings) {
                 problems.add(&path, format!("there is no such tracker: {remedy}"));
             }
             if !seen.insert(name) {
-                problems.add(
-                    &path,
-                    "the instance follows this tracker already: keep one of them",
-                );
+                let message = format!("the {who} follows this tracker already: keep one of them");
+                problems.add(&path, message);
             }
         }
     }
@@ -351,10 +370,11 @@ fn something_is_to_be_done(config: &Config, warnings: &mut Findings) {
 }
 
 fn trackers_are_followed(config: &Config, warnings: &mut Findings) {
-    let instances: Vec<_> = instances(config).collect();
-    let followed: BTreeSet<_> = instances
-        .iter()
-        .flat_map(|(path, instance)| followed(path, instance).map(|(_, name)| name))
+    let of_instances = instances(config).flat_map(|(path, instance)| followed(&path, instance));
+    let of_groups = groups(config).flat_map(|(path, group)| group::followed(&path, group));
+    let followed: BTreeSet<_> = of_instances
+        .chain(of_groups)
+        .map(|(_, name)| name)
         .collect();
     for name in config.trackers.value().into_iter().flat_map(BTreeMap::keys) {
         if !followed.contains(name.as_str()) {

@@ -18,6 +18,7 @@ mod check;
 mod command;
 mod duration;
 mod given;
+mod group;
 mod lower;
 mod lvs;
 mod model;

@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use vrrp_proto::notify::{Notify, Owner};
 use vrrp_proto::params::{
-    self, AddressOptions, Announcements, AntiReplay, NodeParams, RouterParams, VirtualMac,
+    self, AddressOptions, Announcements, AntiReplay, GroupParams, NodeParams, RouterParams,
+    VirtualMac,
 };
 use vrrp_proto::resources::ResourceParams;
 use vrrp_proto::routing::{Route, Rule};
@@ -21,6 +22,7 @@ use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
+use crate::group::SyncGroup;
 use crate::lvs;
 use crate::model::{
     Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
@@ -97,9 +99,15 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
         lowering.name(&path, name);
         lowering.router(&path, name, instance.value()?)
     });
+    let groups = named(&config.sync_groups, |name, group| {
+        let path = root.key("syncGroups").key(name);
+        lowering.name(&path, name);
+        lowering.group(&path, group.value()?)
+    });
     let node = NodeParams {
         routers: routers?,
         trackers: trackers?,
+        groups: groups?,
     };
     Some(Lowered {
         node,
@@ -515,6 +523,30 @@ impl Lowering<'_> {
             .filter(|(_, options)| *options != AddressOptions::default())
             .map(|(address, options)| (address.address, options));
         Some((addresses, options.collect()))
+    }
+
+    fn group(&mut self, path: &Path, group: &SyncGroup) -> Option<GroupParams> {
+        const EXAMPLE: &str = r#""members": ["VI_1", "VI_2"]"#;
+        let (members_path, track_path) = (path.key("members"), path.key("track"));
+        let members = group
+            .members
+            .required(&members_path, EXAMPLE, self.findings);
+        if members.is_some_and(Vec::is_empty) {
+            let message = "must not be empty: name the instances that move together";
+            self.findings.add(&members_path, message);
+        }
+        let tracks = group.track.value().and_then(|track| {
+            all(track.iter().enumerate().map(|(index, follow)| {
+                let path = track_path.index(index);
+                follow.value()?.lower(&path, self.findings)
+            }))
+        });
+        Some(GroupParams {
+            members: all(members?
+                .iter()
+                .map(|name| Some(name.value()?.as_str().into())))?,
+            tracks: tracks?,
+        })
     }
 }
 

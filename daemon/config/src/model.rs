@@ -16,6 +16,7 @@ use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 use crate::address::{Entry, PlainAddress};
 use crate::duration::Span;
 use crate::given::Given;
+use crate::group::SyncGroup;
 use crate::lvs::Lvs;
 use crate::notify::Notify;
 use crate::resources::Resources;
@@ -24,9 +25,6 @@ use crate::tracker::{Follow, Tracker};
 use crate::unicast::Unicast;
 use crate::value::{Burst, InterfaceName, KeyText, Pace, PasswordText, Whole};
 use crate::virtual_mac::UseVirtualMac;
-
-/// Words that a later version understands, by the struct or enum in which they will stand.
-pub(crate) const LATER: &[(&str, &str)] = &[("Config", "syncGroups")];
 
 /// Configuration of the VRRP daemon vrrpd.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -39,6 +37,10 @@ pub(crate) struct Config {
     /// The virtual routers, by name. Default: none. Names as those of trackers.
     #[serde(default = "default::instances")]
     pub(crate) instances: Given<BTreeMap<String, Given<Instance>>>,
+    /// Instances that are all master or all backup on a host, by the name of the group. Default:
+    /// none, each instance for itself. Names as those of trackers.
+    #[serde(default = "default::sync_groups")]
+    pub(crate) sync_groups: Given<BTreeMap<String, Given<SyncGroup>>>,
 }
 
 /// One virtual router: addresses that one of several hosts holds at a time.
@@ -277,8 +279,8 @@ pub(crate) enum Pass {
 mod default {
     use super::{
         AdvertInterval, Announcements, AntiReplayBy, BTreeMap, Burst, Duration, Follow, Given,
-        HmacMode, InitialState, Instance, Pace, Priority, Route, Rule, Span, Tracker, Version,
-        Whole,
+        HmacMode, InitialState, Instance, Pace, Priority, Route, Rule, Span, SyncGroup, Tracker,
+        Version, Whole,
     };
 
     pub(super) const fn trackers() -> Given<BTreeMap<String, Given<Tracker>>> {
@@ -286,6 +288,10 @@ mod default {
     }
 
     pub(super) const fn instances() -> Given<BTreeMap<String, Given<Instance>>> {
+        Given::Value(BTreeMap::new())
+    }
+
+    pub(super) const fn sync_groups() -> Given<BTreeMap<String, Given<SyncGroup>>> {
         Given::Value(BTreeMap::new())
     }
 

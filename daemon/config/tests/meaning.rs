@@ -133,6 +133,7 @@ fn the_example_of_the_design_is_understood() {
                     },
                 },
             },
+            groups: {},
         },
         probes: {
             "httpd_check": Script(
@@ -824,4 +825,40 @@ fn a_tracked_unit_is_restarted_only_where_that_is_said() {
         unit(r#", "restart": { "atMost": 1, "within": "1h", "timeout": 2 }"#).restart,
         restart(1, 3600, 2)
     );
+}
+
+/// Experiment 2 in a group, with `first` and `second` besides what its instances need.
+fn experiment_2(first: &str, second: &str) -> String {
+    format!(
+        r#"{{ "trackers": {{ "t": {{ "interface": {{ "name": "eth3" }} }} }},
+             "instances": {{
+               "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, {first}
+                          "virtualAddresses": ["192.168.224.100/24"] }},
+               "VI_2": {{ "interface": "eth2", "virtualRouterId": 52, {second}
+                          "virtualAddresses": ["192.168.198.100/24"] }} }},
+             "syncGroups": {{ "VG_1": {{ "members": ["VI_2", "VI_1"], "track": ["t"] }} }} }}"#
+    )
+}
+
+#[test]
+fn a_group_keeps_the_order_of_its_members() {
+    let loaded = loaded(&experiment_2("", "")).unwrap();
+    let group = &loaded.node.groups["VG_1"];
+    let members: Vec<&str> = group.members.iter().map(|member| &**member).collect();
+    assert_eq!(members, ["VI_2", "VI_1"]);
+    let [track] = &group.tracks[..] else {
+        panic!("{group:?}")
+    };
+    assert_eq!((&*track.tracker, track.effect), ("t", Effect::Fault));
+    assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn members_that_disagree_are_named() {
+    let first = r#""state": "master", "preempt": false,"#;
+    assert_snapshot!(warnings(&experiment_2(first, "")), @"
+    instances.VI_1.state = \"master\": has no effect: VI_2 is in the same group and listens for longer
+    instances.VI_1.preempt = false: keeps VI_2, which is in the same group, from taking over from a lower priority too
+    ");
+    assert_eq!(warnings(&experiment_2(first, first)), "");
 }

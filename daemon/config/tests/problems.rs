@@ -58,7 +58,7 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     instances.VI_4.interface = "a-name-that-is-too-long": given twice in this object: keep one of them
     instances.VI_4.interface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
     instances.VI_4.virtualAddresses[0] = "fe80::1/129": the prefix length must be 1 to 128
-    syncGroups: not supported yet by this version: leave it out
+    syncGroups.VG_1.members[1] = "VI_22": there is no such instance: did you mean "VI_2"?
     "#);
 }
 
@@ -93,8 +93,38 @@ fn delays_and_announcements_out_of_range_come_with_the_range() {
 }
 
 #[test]
-fn words_of_later_versions_are_called_so() {
-    assert_snapshot!(problems(r#"{ "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"] } } }"#), @"syncGroups: not supported yet by this version: leave it out");
+fn members_that_cannot_move_together_are_named() {
+    let groups = |groups: &str| {
+        problems(&format!(
+            r#"{{ "trackers": {{ "t": {{ "interface": {{ "name": "eth1" }} }} }},
+                 "instances": {{
+                   "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.1/24"] }},
+                   "VI_2": {{ "interface": "eth2", "virtualRouterId": 52, "virtualAddresses": ["192.0.2.2/24"] }},
+                   "VI_3": {{ "interface": "eth2", "virtualRouterId": 53, "virtualAddresses": ["192.0.2.3/24"],
+                              "priority": 255 }} }},
+                 "syncGroups": {{ {groups} }} }}"#
+        ))
+    };
+    assert_snapshot!(groups(r#""VG_1": { "members": ["VI_1", "VI_2"], "track": ["t"] }"#), @"no problem");
+    assert_snapshot!(groups(
+        r#""VG_1": { "members": ["VI_1", "vi_2", "web", "VI_1"] },
+           "VG_2": { "members": ["VI_1", "VI_3"] },
+           "VG_3": { "members": [] },
+           "VG_4": { "member": ["VI_2"] },
+           "VG_5": { "members": "VI_2", "track": ["tt", { "tracker": "t", "weight": 0 }, "t"] }"#
+    ), @r#"
+    syncGroups.VG_1.members[1] = "vi_2": there is no such instance: did you mean "VI_2"?
+    syncGroups.VG_1.members[2] = "web": there is no such instance: define it under "instances"
+    syncGroups.VG_1.members[3] = "VI_1": syncGroups.VG_1.members[0] is the same instance: keep one of them
+    syncGroups.VG_2.members[0] = "VI_1": syncGroups.VG_1.members[0] is the same instance: keep one of them
+    syncGroups.VG_2.members[1] = "VI_3": VI_3 has priority 255 and holds its addresses whatever others do: give it another priority, or take it out of the group
+    syncGroups.VG_3.members = []: must not be empty: name the instances that move together
+    syncGroups.VG_4.member: unknown key: did you mean "members"?
+    syncGroups.VG_5.members = "VI_2": must be a list, not a string; put it in [ ]
+    syncGroups.VG_5.track[0] = "tt": there is no such tracker: did you mean "t"?
+    syncGroups.VG_5.track[1].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
+    syncGroups.VG_5.track[2] = "t": the group follows this tracker already: keep one of them
+    "#);
 }
 
 /// The problems of a configuration with one tracker.

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    AddressOptions, AntiReplay, Authentication, Effect, HmacMode, HmacParams, NodeParams,
-    RouterParams, Track, TrackerKind, TrackerParams, Verdict,
+    AddressOptions, AntiReplay, Authentication, Effect, GroupParams, HmacMode, HmacParams,
+    NodeParams, RouterParams, Track, TrackerKind, TrackerParams, Verdict,
 };
 use vrrp_proto::promises::Promises;
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
@@ -291,6 +291,7 @@ impl Choices<'_> {
                 node.routers.insert(format!("VI_{n}").into(), router);
             }
         }
+        put_into_groups(&mut node);
         if is_valid {
             make_valid(&mut node);
         }
@@ -428,10 +429,34 @@ impl Choices<'_> {
     }
 }
 
-/// Leaves out what `vrrp-config` would not let pass: a VRID that is used twice on an interface, and
-/// trackers that are not there.
+/// Where there are two trackers the first two routers are in a group that follows the second tracker,
+/// and where there are three the other two in another one. It draws nothing, so that inputs that are
+/// kept mean what they meant.
+fn put_into_groups(node: &mut NodeParams) {
+    let groups = [("VG_0", ["VI_0", "VI_1"]), ("VG_1", ["VI_3", "VI_2"])];
+    for (name, members) in groups
+        .into_iter()
+        .take(node.trackers.len().saturating_sub(1))
+    {
+        let group = GroupParams {
+            members: members.map(Arc::from).to_vec(),
+            tracks: vec![Track {
+                tracker: "t1".into(),
+                effect: Effect::Weight(-60),
+            }],
+        };
+        node.groups.insert(name.into(), group);
+    }
+}
+
+/// Leaves out what `vrrp-config` would not let pass: a VRID that is used twice on an interface,
+/// trackers that are not there, and members that are not there or own their addresses.
 fn make_valid(node: &mut NodeParams) {
-    let NodeParams { routers, trackers } = node;
+    let NodeParams {
+        routers,
+        trackers,
+        groups,
+    } = node;
     let mut used = BTreeSet::new();
     routers.retain(|_, router| used.insert((Arc::clone(&router.interface), router.vrid)));
     for router in routers.values_mut() {
@@ -440,6 +465,11 @@ fn make_valid(node: &mut NodeParams) {
             trackers.contains_key(&track.tracker) && followed.insert(Arc::clone(&track.tracker))
         });
     }
+    for group in groups.values_mut() {
+        let moves = |name: &Arc<str>| routers.get(name).is_some_and(|r| !r.priority.is_owner());
+        group.members.retain(moves);
+    }
+    groups.retain(|_, group| !group.members.is_empty());
 }
 
 /// Version 3 has no password, but HMAC.

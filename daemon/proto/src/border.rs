@@ -489,6 +489,31 @@ pub enum Cause {
     Removed,
     /// The router's identity (interface, VRID or version) changed: it starts anew.
     Redefined,
+    /// Another member of its sync group changed its state: all move together.
+    With {
+        /// The name of that member.
+        member: Arc<str>,
+        /// Why that one did.
+        cause: Arc<Self>,
+    },
+    /// It is in a sync group from now on, whose members were in different states.
+    Joined {
+        /// The group's name.
+        group: Arc<str>,
+        /// The state that all of them have from now on.
+        state: State,
+    },
+}
+
+impl Cause {
+    /// The cause of the member of its sync group that it moved with, or the cause itself.
+    pub fn root(&self) -> &Self {
+        let mut root = self;
+        while let Self::With { cause, .. } = root {
+            root = cause;
+        }
+        root
+    }
 }
 
 impl fmt::Display for Cause {
@@ -552,6 +577,10 @@ impl fmt::Display for Cause {
             Self::Stopped => f.write_str("the daemon stops"),
             Self::Removed => f.write_str("removed from the configuration"),
             Self::Redefined => f.write_str("interface, VRID or version changed"),
+            Self::With { member, cause } => write!(f, "with {member}: {cause}"),
+            Self::Joined { group, state } => {
+                write!(f, "in sync group {group} from now on, which is {state}")
+            }
         }
     }
 }
@@ -605,6 +634,13 @@ pub enum Obstacle {
     CannotRefuse(Arc<str>),
     /// What runs where the router is master does not run here, for this reason: [`Input::Hindered`].
     Resource(Arc<str>),
+    /// Another member of its sync group cannot serve.
+    Member {
+        /// The name of that member.
+        member: Arc<str>,
+        /// What keeps that one from serving.
+        obstacle: Arc<Self>,
+    },
 }
 
 impl fmt::Display for Obstacle {
@@ -663,6 +699,7 @@ impl fmt::Display for Obstacle {
                 f,
                 "acceptMode is false, and packets to its addresses cannot be refused: {reason}"
             ),
+            Self::Member { member, obstacle } => write!(f, "with {member}: {obstacle}"),
         }
     }
 }

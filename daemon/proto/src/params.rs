@@ -1,5 +1,6 @@
 //! What the engine is told to run: the checked configuration in the protocol's own types.
 
+mod group;
 mod lvs;
 mod unicast;
 
@@ -17,16 +18,20 @@ use crate::types::{
 };
 use crate::wire::hmac::{Key, KeyId};
 
+pub use self::group::GroupParams;
 pub use self::lvs::LvsSync;
 pub use self::unicast::{Peer, Unicast};
 
-/// Everything that one node runs. Routers and trackers are known by name: a reload compares by it.
+/// Everything that one node runs. Routers, trackers and groups are known by name: a reload compares
+/// by it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeParams {
     /// The virtual routers.
     pub routers: BTreeMap<Arc<str>, RouterParams>,
     /// The trackers that they follow.
     pub trackers: BTreeMap<Arc<str>, TrackerParams>,
+    /// The sync groups of routers that move together.
+    pub groups: BTreeMap<Arc<str>, GroupParams>,
 }
 
 impl NodeParams {

@@ -1,7 +1,7 @@
 //! What the border promises whatever comes in, for those who try it: property test and fuzzer.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::border::{Announcement, Cause, Desired, DesiredRouting, Input, Output, Report, State};
 use crate::engine::Engine;
@@ -100,6 +100,14 @@ impl Promises {
                 Output::Report(_) | Output::Device(_) | Output::Lvs(_) => {}
             }
         }
+        let states: BTreeMap<_, _> = engine.states().collect();
+        for group in engine.snapshot(now).groups {
+            let mut apart = group.members.iter().filter(|m| states[m] != group.state);
+            if let Some(member) = apart.next() {
+                let (name, state) = (group.name, group.state);
+                return Err(format!("{name} is {state}, and {member} is not"));
+            }
+        }
         let routing: BTreeSet<_> = engine.held_routing().collect();
         if self.routing != routing {
             let held = &self.routing;
@@ -170,7 +178,7 @@ fn yielding(outputs: &[Output]) -> impl Iterator<Item = &str> {
             return None;
         };
         let to_another = matches!(
-            transition.cause,
+            transition.cause.root(),
             Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
         );
         to_another.then_some(&*transition.router)

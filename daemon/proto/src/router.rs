@@ -24,9 +24,12 @@
 //! other routers as addresses; packets, interfaces, trackers and groups are the engine's business.
 //! Every method takes the present and returns a [`Reaction`]; calling one early or twice is
 //! harmless.
+//!
+//! Whoever decides for several routers asks each for its standing, and gives orders ([`member`]).
 
 mod backup;
 mod master;
+mod member;
 
 use core::fmt;
 use core::net::IpAddr;
@@ -34,6 +37,7 @@ use core::time::Duration;
 
 use self::backup::Backup;
 use self::master::Master;
+pub(crate) use self::member::Voice;
 use crate::border::{Cause, Due, Obstacle, State};
 use crate::params::Announcements;
 use crate::time::{Human, Instant};
@@ -132,6 +136,9 @@ pub(crate) enum Send {
     Advert,
     /// With priority 0.
     Resignation,
+    /// With the effective priority, and then with 0: the last word of one that makes way where it is
+    /// not known whether the other one is heard.
+    Farewell,
 }
 
 /// What a router does about an event.
@@ -489,7 +496,7 @@ fn skew(settings: &Settings, interval: AdvertInterval) -> Duration {
 }
 
 /// Active_Down_Interval: three intervals of the master and the skew.
-fn down_interval(settings: &Settings, interval: AdvertInterval) -> Duration {
+pub(crate) fn down_interval(settings: &Settings, interval: AdvertInterval) -> Duration {
     // RFC 9568 6.1 MUST: Active_Down_Interval is 3 Active_Adver_Interval and Skew_Time
     // RFC 3768 6.1 MUST: Master_Down_Interval is 3 Advertisement_Interval and Skew_Time
     interval.duration() * 3 + skew(settings, interval)

@@ -17,6 +17,9 @@ use crate::wire::{ChecksumForm, DropCounts};
 pub struct Snapshot {
     /// The virtual routers, by name.
     pub instances: Vec<RouterStatus>,
+    /// The sync groups, by name.
+    #[serde(default)]
+    pub groups: Vec<GroupStatus>,
     /// The trackers, by name.
     pub trackers: Vec<TrackerStatus>,
     /// Packets that belonged to no router here.
@@ -89,6 +92,24 @@ pub struct RouterStatus {
     pub counters: Counters,
     /// Its last transitions, oldest first.
     pub history: Vec<TransitionStatus>,
+}
+
+/// A sync group.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GroupStatus {
+    /// Its name in the configuration.
+    pub name: Arc<str>,
+    /// The state of all of its members.
+    pub state: State,
+    /// For how many seconds it has been in that state.
+    pub state_age: f64,
+    /// Its members in their order.
+    pub members: Vec<Arc<str>>,
+    /// The member that moved for a reason of its own, or is what keeps the others from serving.
+    pub decides: Option<Arc<str>>,
+    /// Why the group is in that state: the cause of that member.
+    pub cause: Arc<str>,
 }
 
 /// A priority and where it comes from.

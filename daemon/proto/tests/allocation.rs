@@ -10,7 +10,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Arc;
 
 use vrrp_proto::params::{
-    AntiReplay, Authentication, HmacMode, HmacParams, NodeParams, RouterParams,
+    AntiReplay, Authentication, GroupParams, HmacMode, HmacParams, NodeParams, RouterParams,
 };
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
@@ -77,6 +77,32 @@ fn an_instance_of_both_families_sends_and_receives_without_a_heap_operation() {
         let (operations, outputs) = node.count_tick();
         assert_eq!(outputs, 200, "two advertisements each");
         assert_eq!(operations, 0);
+    }
+}
+
+#[test]
+fn members_of_a_group_send_and_receive_without_a_heap_operation() {
+    let mut node = Node::grouped(20, 8);
+    for round in 0..10 {
+        node.now = node.now + Duration::from_millis(20);
+        for n in 0..20 {
+            let counted = node.count_packet(n, 200);
+            // Whom a member hears for the first time it keeps in mind.
+            assert!(round == 0 || counted == (0, 0), "round {round}, router {n}");
+        }
+    }
+    let mut node = Node::grouped(20, 8).mastered();
+    for _ in 0..10 {
+        assert_eq!(node.count_tick(), (0, 20), "one advertisement each");
+    }
+    let _ = node.count_packet(15, 50);
+    for _ in 0..10 {
+        node.now = node.now + Duration::from_millis(20);
+        assert_eq!(
+            node.count_packet(15, 50),
+            (0, 1),
+            "a second master is answered"
+        );
     }
 }
 
@@ -188,6 +214,27 @@ impl Node {
 
     /// Each router has an address of each family.
     fn listening_in(families: &[Family], routers: usize, authentication: Authentication) -> Self {
+        Self::running(families, routers, authentication, |_| {})
+    }
+
+    /// Of some routers the last ones are in one group, as many as there are `members`.
+    fn grouped(routers: usize, members: usize) -> Self {
+        Self::running(&[Family::V4], routers, Authentication::None, |params| {
+            let last = params.routers.keys().skip(routers - members);
+            let group = GroupParams {
+                members: last.cloned().collect(),
+                tracks: Vec::new(),
+            };
+            params.groups.insert("VG".into(), group);
+        })
+    }
+
+    fn running(
+        families: &[Family],
+        routers: usize,
+        authentication: Authentication,
+        change: impl FnOnce(&mut NodeParams),
+    ) -> Self {
         let mut engine = Engine::new();
         let now = Instant::from_nanos(1_000_000_000_000);
         let mut params = NodeParams::default();
@@ -219,6 +266,7 @@ impl Node {
             };
             params.routers.insert(format!("VI_{n:04}").into(), router);
         }
+        change(&mut params);
         engine.handle(now, Input::Configure(params));
         while engine.poll().is_some() {}
         Self { engine, now }

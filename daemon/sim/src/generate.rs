@@ -4,6 +4,8 @@
 //! whole seconds and no IPv6 in version 2, priority 255 for a host that has the addresses, and
 //! something to advertise.
 
+mod group;
+
 use std::collections::BTreeSet;
 
 use arbitrary::Unstructured;
@@ -45,6 +47,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.removals(&mut steps);
     choices.patience(&mut hosts, &mut steps);
     choices.synchronisation(&mut hosts, &mut steps);
+    group::groups(&mut choices, &services, &mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,

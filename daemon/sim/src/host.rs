@@ -899,6 +899,7 @@ impl Process {
                 .any(|link| &*link.name == name && is(link))
         };
         match obstacle {
+            Obstacle::Member { obstacle, .. } => self.has(obstacle),
             // It may be another one of that name, which the engine says so too.
             Obstacle::InterfaceMissing(_)
             | Obstacle::TrackerDown(_)

@@ -37,6 +37,8 @@ pub enum Law {
     Notification,
     /// What a dead daemon left is taken away.
     Cleanup,
+    /// The members of a sync group are in one state as soon as a turn is over.
+    Together,
 }
 
 /// A law that was broken.

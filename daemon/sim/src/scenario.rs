@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{
-    AddressOptions, Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams,
-    LvsSync, NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, Verdict,
-    VirtualMac,
+    AddressOptions, Announcements, AntiReplay, Authentication, Effect, GroupParams, HmacMode,
+    HmacParams, LvsSync, NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams,
+    Unicast, Verdict, VirtualMac,
 };
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Rule, Selector, Table};
 use vrrp_proto::wire::hmac::{Key, KeyId};
@@ -82,6 +82,19 @@ pub struct Config {
     /// The name of the router that the sync thread of IPVS follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synchronised: Option<String>,
+    /// Its sync groups, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub groups: BTreeMap<String, GroupConfig>,
+}
+
+/// A sync group in the configuration of a host.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct GroupConfig {
+    /// Its members in their order, each a router of the host that owns nothing, in one group at most.
+    pub members: Vec<String>,
+    /// The trackers that it follows, as those of a router.
+    pub tracks: Vec<(String, i16)>,
 }
 
 /// How slow a tracker is to judge, in milliseconds.
@@ -766,17 +779,7 @@ impl RouterConfig {
                 .unicast
                 .as_ref()
                 .map(|unicast| self.unicast_params(unicast, stations, source)),
-            tracks: self
-                .tracks
-                .iter()
-                .map(|(tracker, weight)| Track {
-                    tracker: tracker.as_str().into(),
-                    effect: match weight {
-                        0 => Effect::Fault,
-                        weight => Effect::Weight(*weight),
-                    },
-                })
-                .collect(),
+            tracks: tracks(&self.tracks),
             routes: self.kernel_routes().collect(),
             rules: self.kernel_rules().collect(),
             virtual_mac: self.virtual_mac(),
@@ -944,8 +947,67 @@ impl Config {
                     (name.as_str().into(), params)
                 })
                 .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|(name, group)| (name.as_str().into(), group.params()))
+                .collect(),
         }
     }
+
+    /// What its routers have to do with those of their groups put into each of them: the longest
+    /// delays, the weights of all, and what the group follows.
+    pub fn united(&self) -> Self {
+        let mut united = self.clone();
+        for group in self.groups.values() {
+            let members = || {
+                let names = group.members.iter();
+                names.filter_map(|name| self.routers.get(name))
+            };
+            let mut shared = group.tracks.clone();
+            for member in members() {
+                let weights = member.tracks.iter().filter(|(_, weight)| *weight != 0);
+                shared.extend(weights.cloned());
+            }
+            let preempt_delay = members().map(|member| member.preempt_delay).max();
+            let startup_delay = members().map(|member| member.startup_delay).max();
+            for name in &group.members {
+                let Some(member) = united.routers.get_mut(name) else {
+                    continue;
+                };
+                member.preempt_delay = preempt_delay.unwrap_or_default();
+                member.startup_delay = startup_delay.unwrap_or_default();
+                member.tracks.extend(shared.iter().cloned());
+                let mut known = BTreeSet::new();
+                member.tracks.retain(|track| known.insert(track.clone()));
+            }
+        }
+        united
+    }
+}
+
+impl GroupConfig {
+    fn params(&self) -> GroupParams {
+        GroupParams {
+            members: self
+                .members
+                .iter()
+                .map(|name| name.as_str().into())
+                .collect(),
+            tracks: tracks(&self.tracks),
+        }
+    }
+}
+
+fn tracks(tracks: &[(String, i16)]) -> Vec<Track> {
+    let track = |(tracker, weight): &(String, i16)| Track {
+        tracker: tracker.as_str().into(),
+        effect: match weight {
+            0 => Effect::Fault,
+            weight => Effect::Weight(*weight),
+        },
+    };
+    tracks.iter().map(track).collect()
 }
 
 impl Config {

@@ -9,8 +9,8 @@ use std::time::Duration;
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    HmacStatus, LvsStatus, NotifyStatus, ResourceStatus, ResourcesStatus, RouterStatus, Snapshot,
-    TrackerStatus, UnicastPeerStatus, UnicastStatus,
+    GroupStatus, HmacStatus, LvsStatus, NotifyStatus, ResourceStatus, ResourcesStatus,
+    RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
 };
 
 use crate::cli::StatusOptions;
@@ -93,6 +93,12 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         }
         notes(instance, &mut text);
     }
+    if !snapshot.groups.is_empty() {
+        let mut rows = vec![["GROUP", "STATE", "FOR", "MEMBERS", "BECAUSE OF"].map(String::from)];
+        rows.extend(snapshot.groups.iter().map(group_row));
+        text.push('\n');
+        text.push_str(&table(&rows));
+    }
     if snapshot.lost > 0 {
         let _ = writeln!(
             text,
@@ -136,6 +142,19 @@ fn row(instance: &RouterStatus) -> [String; 8] {
         instance.virtual_router_id.to_string(),
         master,
         addresses.join(" "),
+    ]
+}
+
+fn group_row(group: &GroupStatus) -> [String; 5] {
+    [
+        group.name.to_string(),
+        group.state.to_string(),
+        age(group.state_age),
+        group.members.join(" "),
+        match &group.decides {
+            Some(member) => format!("{member}: {}", group.cause),
+            None => group.cause.to_string(),
+        },
     ]
 }
 

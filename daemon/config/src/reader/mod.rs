@@ -19,7 +19,6 @@ use std::collections::BTreeSet;
 use serde::de::{DeserializeSeed, Deserializer, Error, Expected, Unexpected, Visitor};
 use serde::forward_to_deserialize_any;
 
-use crate::model::LATER;
 use crate::problem::{Findings, Path};
 use crate::resources::Resources;
 use crate::suggest::{one_of, suggest};
@@ -85,13 +84,12 @@ impl<'a, 'de> Place<'a, 'de> {
         })
     }
 
-    /// The entries of an object, each key once; and where it is known which keys `owner` has, only
+    /// The entries of an object, each key once; and where it is known which keys it has, only
     /// those. All others are reported. One that is a misspelling of a known key is read as that:
     /// then the known one is not missing, and what is wrong with the value is found, too.
     fn entries(
         &self,
         entries: &'de [(String, Node)],
-        owner: &str,
         known: Option<&'static [&'static str]>,
     ) -> Vec<(&'de str, Self)> {
         let mut kept = Vec::with_capacity(entries.len());
@@ -99,7 +97,7 @@ impl<'a, 'de> Place<'a, 'de> {
         for (key, node) in entries {
             let (mut key, path) = (key.as_str(), self.path.key(key));
             if let Some(known) = known.filter(|known| !known.contains(&key)) {
-                let (meant, message) = unknown(owner, key, known);
+                let (meant, message) = unknown(key, known);
                 self.findings.borrow_mut().add_unknown(&path, message);
                 match meant {
                     Some(meant) if entries.iter().all(|(other, _)| other != meant) => key = meant,
@@ -120,12 +118,8 @@ impl<'a, 'de> Place<'a, 'de> {
     }
 }
 
-/// Which of the `known` keys of `owner` was meant by `key`, if any, and what to say of it.
-fn unknown(owner: &str, key: &str, known: &[&'static str]) -> (Option<&'static str>, String) {
-    if LATER.contains(&(owner, key)) {
-        let message = "not supported yet by this version: leave it out";
-        return (None, message.to_owned());
-    }
+/// Which of the `known` keys was meant by `key`, if any, and what to say of it.
+fn unknown(key: &str, known: &[&'static str]) -> (Option<&'static str>, String) {
     match suggest(key, known.iter().copied()) {
         Some(meant) => (
             Some(meant),
@@ -202,7 +196,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
                 next: 0,
             }),
             Node::Object(entries) => visitor.visit_map(Entries {
-                rest: self.entries(entries, "", None).into_iter(),
+                rest: self.entries(entries, None).into_iter(),
                 value: None,
             }),
         }
@@ -267,7 +261,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
     ) -> Result<V::Value, Refusal> {
         match self.node {
             Node::Object(entries) => visitor.visit_map(Entries {
-                rest: self.entries(entries, name, Some(fields)).into_iter(),
+                rest: self.entries(entries, Some(fields)).into_iter(),
                 value: None,
             }),
             Node::List(_) if name == Resources::NAME => self.deserialize_any(visitor),
@@ -281,7 +275,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
 
     fn deserialize_enum<V: Visitor<'de>>(
         self,
-        name: &'static str,
+        _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, Refusal> {
@@ -301,7 +295,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
                 )));
             }
             Node::Object(entries) => {
-                let mut known = self.entries(entries, name, Some(variants)).into_iter();
+                let mut known = self.entries(entries, Some(variants)).into_iter();
                 match (known.next(), known.next()) {
                     (Some((name, content)), None) => Variant {
                         name,

@@ -7,6 +7,7 @@ mod pair;
 
 mod addresses;
 mod frozen;
+mod groups;
 mod hmac;
 mod ipv6;
 mod killed;
@@ -77,6 +78,12 @@ fn main() -> ExitCode {
                 cleanup_takes_off_the_addresses_of_both_families,
                 of_equals_in_both_families_the_greater_ipv4_address_is_master,
                 a_daemon_waits_until_its_link_local_address_is_known_to_be_no_duplicate;
+            groups:
+                experiment_2_fails_back_whole_in_a_group_and_not_without,
+                both_instances_fail_over_and_back_as_one_whichever_card_it_is,
+                with_one_network_cut_between_the_hosts_nobody_moves,
+                the_weight_of_one_members_tracker_counts_for_all,
+                a_reload_makes_a_group_and_dissolves_it_without_a_transition;
             links:
                 an_interface_set_down_is_a_fault_and_recovers,
                 a_pulled_cable_is_a_fault_and_recovers,

@@ -39,7 +39,7 @@ impl Wanted {
 
 impl Engine {
     /// Runs `params` instead of what runs.
-    pub(super) fn configure(&mut self, now: Instant, params: NodeParams) {
+    pub(super) fn configure(&mut self, now: Instant, mut params: NodeParams) {
         for id in 0..self.slots.len() {
             self.wake(now, id);
         }
@@ -50,7 +50,12 @@ impl Engine {
                 (name, addresses)
             })
             .collect();
-        let NodeParams { routers, trackers } = params;
+        params.unite();
+        let NodeParams {
+            routers,
+            trackers,
+            groups,
+        } = params;
         let wanted: BTreeSet<(Arc<str>, IpAddr)> = routers
             .values()
             .flat_map(|router| {
@@ -100,6 +105,7 @@ impl Engine {
             }
         }
         self.index(trackers);
+        self.index_groups(now, groups);
 
         let interface_trackers: Vec<Arc<str>> = self
             .users
@@ -108,6 +114,11 @@ impl Engine {
             .collect();
         for tracker in interface_trackers {
             self.refresh_tracker(now, &tracker);
+        }
+        for group in 0..self.groups.len() {
+            // Who listens from now on does so by what it is from now on.
+            self.refresh_group(now, group);
+            self.gather(now, group);
         }
         // First those that hold addresses, so that none of them is released before.
         for (id, plan) in plans.iter().enumerate() {
@@ -123,6 +134,9 @@ impl Engine {
             }
         }
         self.want_lvs();
+        for group in 0..self.groups.len() {
+            self.join(now, group);
+        }
     }
 
     /// Stops the routers that are no longer configured or are others now. What another
@@ -318,6 +332,11 @@ impl Engine {
         let (place, obstacle) = self.assess(id);
         self.set_place(id, place);
         self.refresh_priority(now, id);
+        self.slots[id].obstacle.clone_from(&obstacle);
+        if self.slots[id].group.is_some() {
+            // It starts with all of them.
+            return;
+        }
         let expect_master = self.slots[id].params.expect_master;
         let reaction = self.slots[id].router.start(now, obstacle, expect_master);
         self.react(now, id, reaction);

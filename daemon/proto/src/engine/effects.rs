@@ -23,9 +23,16 @@ impl Engine {
             late,
             second_master: _,
         } = reaction;
+        match self.slots[id].group {
+            Some(group) if self.slots[id].router.state() != State::Master => {
+                self.reckon(now, group);
+            }
+            Some(_) | None => {
+                let deadline = self.slots[id].router.deadline().map(|(at, _)| at);
+                self.deadlines.set(id, deadline);
+            }
+        }
         let slot = &mut self.slots[id];
-        let deadline = slot.router.deadline().map(|(at, _)| at);
-        self.deadlines.set(id, deadline);
         slot.counters.late_wakeups += u64::from(late);
         if let Some(send) = send {
             self.send(now, id, send);
@@ -45,12 +52,19 @@ impl Engine {
     }
 
     pub(super) fn send(&mut self, now: Instant, id: RouterId, send: Send) {
+        let send = match send {
+            Send::Farewell => {
+                self.send(now, id, Send::Advert);
+                Send::Resignation
+            }
+            Send::Advert | Send::Resignation => send,
+        };
         let wall = self.wall_clock.at(now);
         let slot = &mut self.slots[id];
         let Some(place) = slot.place else { return };
         let count = match send {
             Send::Advert => &mut slot.counters.adverts_sent,
-            Send::Resignation => &mut slot.counters.resignations_sent,
+            Send::Resignation | Send::Farewell => &mut slot.counters.resignations_sent,
         };
         *count += 1;
         for family in Family::ALL {
@@ -65,7 +79,9 @@ impl Engine {
                 }
                 let message = match send {
                     Send::Advert => slot.message(family, number, source, sequence),
-                    Send::Resignation => slot.resignation(source, destination, sequence),
+                    Send::Resignation | Send::Farewell => {
+                        slot.resignation(source, destination, sequence)
+                    }
                 };
                 self.outputs.push_back(Output::Advertise {
                     interface: place.index,

@@ -9,6 +9,7 @@
 
 mod configure;
 mod effects;
+mod group;
 mod interfaces;
 mod lvs;
 mod packet;
@@ -20,6 +21,7 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use self::group::Group;
 use self::interfaces::Interfaces;
 use self::slot::{Names, Seat, Slot};
 use crate::border::{
@@ -43,6 +45,7 @@ type RouterId = usize;
 pub struct Engine {
     /// The routers in the order of their names.
     slots: Vec<Slot>,
+    groups: Vec<Group>,
     deadlines: Deadlines,
     /// Which router hears a VRID on an interface, by the family of the packets.
     bound: BTreeMap<(InterfaceIndex, Family, Vrid), RouterId>,
@@ -163,8 +166,13 @@ impl Engine {
     /// When to come back with a [`Tick`](Input::Tick), and what is due then. May change with every
     /// [`handle`](Self::handle).
     pub fn poll_timeout(&self) -> Option<(Instant, Due)> {
-        let router = self.deadlines.first();
-        let router = router.and_then(|(_, id)| self.slots[id].router.deadline());
+        let router = self.deadlines.first().and_then(|(at, id)| {
+            let slot = &self.slots[id];
+            match slot.group {
+                Some(_) if slot.router.state() == State::Backup => Some((at, Due::TakeOver)),
+                Some(_) | None => slot.router.deadline(),
+            }
+        });
         let verdict = self.verdicts.first().map(|(at, _)| (*at, Due::Verdict));
         let due = [router, verdict].into_iter().flatten();
         due.min_by_key(|(at, _)| *at)
@@ -173,10 +181,12 @@ impl Engine {
     /// Whether a take-over is due. Then every packet that has arrived by `now` is to be handed in
     /// before the next [`Tick`](Input::Tick), however many there are: one may be the master's.
     pub fn is_take_over_due(&self, now: Instant) -> bool {
-        self.slots
-            .iter()
+        let alone = self.slots.iter().filter(|slot| slot.group.is_none());
+        let mut groups = 0..self.groups.len();
+        alone
             .filter_map(|slot| slot.router.deadline())
             .any(|(at, due)| due == Due::TakeOver && at <= now)
+            || groups.any(|group| self.over_at(now, group).is_some_and(|at| at <= now))
     }
 
     /// Whether a router goes by the wall clock: see [`Input::WallClock`].
@@ -226,6 +236,11 @@ impl Engine {
                 .iter()
                 .map(|slot| slot.status(now, &self.trackers, &self.names))
                 .collect(),
+            groups: self
+                .groups
+                .iter()
+                .map(|group| self.group_status(now, group))
+                .collect(),
             trackers: self
                 .trackers
                 .iter()
@@ -247,8 +262,13 @@ impl Engine {
         while let Some((at, id)) = self.deadlines.first()
             && at <= now
         {
-            let reaction = self.slots[id].router.handle_tick(now);
-            self.react(now, id, reaction);
+            match self.slots[id].group {
+                None => {
+                    let reaction = self.slots[id].router.handle_tick(now);
+                    self.react(now, id, reaction);
+                }
+                Some(group) => self.tick_member(now, id, group),
+            }
         }
     }
 
@@ -457,7 +477,7 @@ impl Engine {
     fn refresh_router(&mut self, now: Instant, id: RouterId) {
         self.wake(now, id);
         // Before a router that recovers goes by it.
-        self.refresh_priority(now, id);
+        self.refresh_priorities(now, id);
         let (place, obstacle) = self.assess(id);
         let slot = &self.slots[id];
         // What has to leave goes from the old place, what arrives comes to the new one.
@@ -477,14 +497,11 @@ impl Engine {
         });
         let moved = moved.map(|name| Obstacle::InterfaceMissing(Arc::clone(name)));
         let before = obstacle.clone().or(moved);
-        let slot = &mut self.slots[id];
         if before.is_some() {
-            let reaction = slot.router.set_obstacle(now, before);
-            self.react(now, id, reaction);
+            self.hinder(now, id, before);
         }
         self.set_place(id, place);
-        let reaction = self.slots[id].router.set_obstacle(now, obstacle);
-        self.react(now, id, reaction);
+        self.hinder(now, id, obstacle);
         self.slots[id].prepare();
         self.stop_sparing(id);
         self.mend_devices(id);
@@ -529,8 +546,30 @@ impl Engine {
 
     /// A master that overslept is none any more, before anything else makes it speak.
     fn wake(&mut self, now: Instant, id: RouterId) {
+        if let Some(group) = self.slots[id].group {
+            return self.wake_group(now, group);
+        }
         let reaction = self.slots[id].router.wake(now);
         self.react(now, id, reaction);
+    }
+
+    /// Works out anew what the priority of a router is, and of those that recover with it.
+    fn refresh_priorities(&mut self, now: Instant, id: RouterId) {
+        match self.slots[id].group {
+            None => self.refresh_priority(now, id),
+            Some(group) => {
+                self.refresh_group(now, group);
+                self.reckon(now, group);
+            }
+        }
+    }
+
+    /// Works out anew what the priorities of all members of a group are.
+    fn refresh_group(&mut self, now: Instant, group: group::GroupId) {
+        for place in 0..self.size(group) {
+            let id = self.groups[group].members[place];
+            self.refresh_priority(now, id);
+        }
     }
 
     fn refresh_priority(&mut self, now: Instant, id: RouterId) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::{Engine, RouterId};
 use crate::border::{Output, Packet, Report, State};
 use crate::limiter::{Matter, Subject};
+use crate::router::Voice;
 use crate::time::Instant;
 use crate::types::{Family, Version};
 use crate::wire::{Advert, DropCause};
@@ -53,9 +54,23 @@ impl Engine {
                 let drift = slot.observe(now, packet.source, &received);
                 slot.prepare();
                 let advert = &received.advert;
-                let router = &mut slot.router;
-                let reaction = router.handle_advert(now, heard_at, advert, packet.source, own);
+                let reaction = match slot.group {
+                    None => {
+                        let router = &mut slot.router;
+                        router.handle_advert(now, heard_at, advert, packet.source, own)
+                    }
+                    Some(group) => {
+                        let voice = Voice {
+                            from: packet.source,
+                            priority: advert.priority,
+                            interval: advert.interval,
+                            at: heard_at,
+                        };
+                        self.hear_in_group(now, id, group, voice, advert)
+                    }
+                };
                 if reaction.second_master {
+                    let slot = &mut self.slots[id];
                     slot.counters.second_masters += 1;
                     self.report_second_master(now, packet, id, received.advert.priority);
                 }

@@ -6,9 +6,10 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::group::{Ear, GroupId};
 use super::interfaces::Usable;
 use super::peers::Peers;
-use crate::border::{LvsRole, Packet, State, Transition};
+use crate::border::{Cause, LvsRole, Obstacle, Packet, State, Transition};
 use crate::params::{Authentication, Effect, HmacMode, HmacParams, Peer, RouterParams, Unicast};
 use crate::replay::{Heard, Sender, Sent};
 use crate::router::{Families, Router, Settings};
@@ -38,6 +39,12 @@ pub(super) struct Slot {
     pub(super) name: Arc<str>,
     pub(super) params: RouterParams,
     pub(super) router: Router,
+    /// The sync group that it is in, until the next reload.
+    pub(super) group: Option<GroupId>,
+    /// What is heard of others in each family, as far as it is in a group.
+    pub(super) ears: [Ear; 2],
+    /// What of its own keeps it from serving.
+    pub(super) obstacle: Option<Obstacle>,
     /// Where it runs, when it can.
     pub(super) place: Option<Usable>,
     /// Where its addresses are.
@@ -147,6 +154,9 @@ impl Slot {
             seats: Seat::all_of(&params),
             params,
             router,
+            group: None,
+            ears: Default::default(),
+            obstacle: None,
             place: None,
             form: ChecksumForm::default(),
             without_link_local: false,
@@ -565,14 +575,13 @@ impl Slot {
         trackers: &BTreeMap<Arc<str>, Tracker>,
         names: &Names,
     ) -> RouterStatus {
-        let last = self.history.back();
         RouterStatus {
             name: Arc::clone(&self.name),
             interface: Arc::clone(&self.params.interface),
             virtual_router_id: self.params.vrid,
             version: self.params.version,
             state: self.router.state(),
-            state_age: last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64()),
+            state_age: self.state_age(now),
             cause: self.cause(now),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
@@ -617,7 +626,30 @@ impl Slot {
         }
     }
 
-    fn source(&self, family: Family) -> Option<IpAddr> {
+    /// For how many seconds it has been in its state.
+    pub(super) fn state_age(&self, now: Instant) -> f64 {
+        let last = self.history.back();
+        last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64())
+    }
+
+    /// Whether it is in its state for a reason of its own, and not with another member of its group.
+    pub(super) fn leads(&self) -> bool {
+        let follows = |cause: &Cause| {
+            let of_member = |obstacle: &Obstacle| matches!(obstacle, Obstacle::Member { .. });
+            matches!(cause, Cause::With { .. })
+                || matches!(cause, Cause::Unable(o) | Cause::Recovered(o) if of_member(o))
+        };
+        match self.router.obstacle() {
+            Some(obstacle) => !matches!(obstacle, Obstacle::Member { .. }),
+            None => self
+                .history
+                .back()
+                .is_some_and(|last| !follows(&last.transition.cause)),
+        }
+    }
+
+    /// The address that it sends from in a family.
+    pub(super) fn source(&self, family: Family) -> Option<IpAddr> {
         self.place.and_then(|place| place.source(family))
     }
 
@@ -637,7 +669,7 @@ impl Slot {
 
     /// Why it is in its state: what keeps it there now, which may be another thing than what brought
     /// it there.
-    fn cause(&self, now: Instant) -> Arc<str> {
+    pub(super) fn cause(&self, now: Instant) -> Arc<str> {
         if let Some(obstacle) = self.router.obstacle() {
             return obstacle.to_string().into();
         }

@@ -6,10 +6,11 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::member::Voice;
 use super::{Families, Patience, Settings, down_interval, skew};
 use crate::border::Cause;
 use crate::time::Instant;
-use crate::types::AdvertInterval;
+use crate::types::{AdvertInterval, Family};
 use crate::wire::Advert;
 
 #[derive(Debug)]
@@ -82,10 +83,13 @@ impl Backup {
         settings: &Settings,
     ) -> Self {
         let mut backup = Self::listen(heard_at, settings);
+        backup.obey_voice(&voice(heard_at, advert, source), settings);
         backup
-            .leg_mut(source)
-            .obey(heard_at, advert, source, settings);
-        backup
+    }
+
+    /// Obeys somebody in the family that it speaks.
+    pub(super) fn obey_voice(&mut self, voice: &Voice, settings: &Settings) {
+        self.leg_mut(voice.from).obey(voice, settings);
     }
 
     /// Takes note of an advertisement, whose family is that of its `source`.
@@ -108,7 +112,7 @@ impl Backup {
         } else if advert.priority >= settings.priority.get() || !settings.preempts() {
             // RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
             // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
-            leg.obey(heard_at, advert, source, settings);
+            leg.obey(&voice(heard_at, advert, source), settings);
         } else if settings.delays_preemption() {
             leg.bear(heard_at, advert, source, settings);
         } else {
@@ -137,6 +141,15 @@ impl Backup {
         } else {
             at.max(quiet_until)
         }
+    }
+
+    /// When nobody is left in a family that it speaks.
+    pub(super) fn over_at(&self, settings: &Settings, family: Family) -> Instant {
+        let leg = match (&self.ipv6, family) {
+            (Some(ipv6), Family::V6) => ipv6,
+            (Some(_), Family::V4) | (None, _) => &self.leg,
+        };
+        leg.over_at(settings)
     }
 
     /// The interval of the master that is waited for.
@@ -260,19 +273,13 @@ impl Leg {
         }
     }
 
-    fn obey(
-        &mut self,
-        heard_at: Instant,
-        advert: &Advert<'_>,
-        source: IpAddr,
-        settings: &Settings,
-    ) {
-        self.interval = advert.interval;
-        self.down_at = heard_at + down_interval(settings, advert.interval);
-        self.heard_at = heard_at;
+    fn obey(&mut self, voice: &Voice, settings: &Settings) {
+        self.interval = voice.interval;
+        self.down_at = voice.at + down_interval(settings, voice.interval);
+        self.heard_at = voice.at;
         self.last = Some(Heard {
-            from: source,
-            priority: advert.priority,
+            from: voice.from,
+            priority: voice.priority,
             obeyed: true,
         });
         self.respite = None;
@@ -339,5 +346,14 @@ impl Leg {
                 here >= there + self.interval.duration()
             }
         }
+    }
+}
+
+const fn voice(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Voice {
+    Voice {
+        from,
+        priority: advert.priority,
+        interval: advert.interval,
+        at,
     }
 }

@@ -67,11 +67,14 @@ impl Witness {
                 count(router, event);
             }
             Fed::Tick => {
-                for router in self.routers.values() {
+                for (name, router) in &self.routers {
                     match &router.phase {
                         Phase::Backup(listening) => {
                             let priority = self.priority(&router.config);
-                            let due = router.take_over_at(listening, priority);
+                            let alone = || router.take_over_at(listening, priority);
+                            let group = self.group_of(name);
+                            let due = group.and_then(|group| self.over_at(now, &group));
+                            let due = due.unwrap_or_else(alone);
                             let event = if now < due {
                                 Event::EarlyTick
                             } else if now.since(due) > listening.interval(&router.config, priority)
@@ -101,6 +104,7 @@ impl Witness {
                 }
             }
             Fed::Configure(config) => {
+                let config = config.united();
                 for (name, router) in &self.routers {
                     let event = match config.routers.get(name) {
                         None => Event::Removed,

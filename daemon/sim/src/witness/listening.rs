@@ -57,6 +57,43 @@ impl Listening {
         overs.max().unwrap_or(Instant::ZERO)
     }
 
+    /// When nobody stands in the way in one family.
+    pub(super) fn over_in(&self, family: Family, config: &RouterConfig, priority: u8) -> Instant {
+        let ear = self.ears.get(&family);
+        ear.map_or(Instant::ZERO, |ear| ear.over_at(config, priority))
+    }
+
+    /// Whether it has heard whom it waits for.
+    pub(super) fn has_heard(&self, config: &RouterConfig, priority: u8) -> bool {
+        let ear = self.awaited(config, priority);
+        ear.is_some_and(|ear| ear.last.is_some())
+    }
+
+    /// Obeys somebody who was heard before.
+    pub(super) fn obey(
+        &mut self,
+        config: &RouterConfig,
+        (family, from): (Family, IpAddr),
+        theirs: u8,
+        interval: Duration,
+        at: Instant,
+        priority: u8,
+    ) {
+        if let Some(ear) = self.ears.get_mut(&family) {
+            *ear = Ear {
+                down_at: at + 3 * interval + skew(config.version, priority, interval),
+                heard_at: at,
+                interval,
+                last: Some(Heard {
+                    from,
+                    priority: theirs,
+                    obeyed: true,
+                }),
+                in_peace: None,
+            };
+        }
+    }
+
     /// The interval of the one that it waits for.
     pub(super) fn interval(&self, config: &RouterConfig, priority: u8) -> Duration {
         let ear = self.awaited(config, priority);

@@ -7,6 +7,7 @@
 
 mod announcing;
 mod cover;
+mod group;
 mod listening;
 mod reference;
 
@@ -50,6 +51,8 @@ pub(crate) struct Witness {
     wall_clock: (Instant, Duration),
     /// Whether a station was not believed because of its clock, which may change by itself.
     is_impatient: bool,
+    /// Since when each group of masters hears others beside it, or is master.
+    met: BTreeMap<String, Instant>,
 }
 
 /// What is to become of a packet.
@@ -138,10 +141,15 @@ impl Witness {
 
     /// Whether a tracker keeps a router from serving.
     pub(crate) fn is_kept_by_tracker(&self, config: &RouterConfig) -> bool {
-        config
-            .tracks
-            .iter()
-            .any(|(name, weight)| *weight == 0 && !self.is_well(name))
+        self.faults(config).next().is_some()
+    }
+
+    /// The trackers that keep a router from serving.
+    fn faults<'w>(&'w self, config: &'w RouterConfig) -> impl Iterator<Item = &'w str> {
+        let tracks = config.tracks.iter();
+        tracks
+            .filter(|(name, weight)| *weight == 0 && !self.is_well(name))
+            .map(|(name, _)| name.as_str())
     }
 
     fn is_well(&self, tracker: &str) -> bool {
@@ -161,7 +169,7 @@ impl Witness {
             self.watch_record(host, turn.now, record, coverage)?;
         }
         self.cover_refused(&turn.refused, coverage);
-        Ok(())
+        self.watch_groups()
     }
 
     /// Whether a station was not believed since this was last asked, and may be when some time has passed.
@@ -213,8 +221,9 @@ impl Witness {
             }
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {
-                self.watch_unconcerned(config, record)?;
-                self.reconfigure(now, config);
+                let config = config.united();
+                self.watch_unconcerned(&config, record)?;
+                self.reconfigure(now, &config);
                 self.find_receivers(host);
                 self.follow(now, record, awake)?;
                 self.routers
@@ -393,6 +402,10 @@ impl Witness {
             return is_nothing(record);
         };
         let name = name.clone();
+        if self.group_of(&name).is_some() {
+            let (arrived, heard) = (arrived.min(now), (packet, &says));
+            return self.watch_packet_together(now, arrived, &name, heard, own_source, record);
+        }
         let priority = self.priority(&self.routers[&name].config);
         let foretold = self.routers.get_mut(&name).and_then(|router| {
             if let Some(own) = own_source {
@@ -436,8 +449,15 @@ impl Witness {
         let by_verdict = |transition: &Transition| {
             judged.contains(&*transition.router) && is_circumstance(transition)
         };
+        let groups: Vec<String> = self.groups().cloned().collect();
+        for group in groups {
+            self.watch_tick_together(now, &group, record, &by_verdict)?;
+        }
         let names: Vec<String> = self.routers.keys().cloned().collect();
         for name in names {
+            if self.group_of(&name).is_some() {
+                continue;
+            }
             let priority = self.priority(&self.routers[&name].config);
             let foretold = self
                 .routers
@@ -473,7 +493,10 @@ impl Witness {
             .routers
             .iter()
             .filter(|(_, router)| router.config.tracks.iter().any(|(name, _)| is_due(name)))
-            .map(|(name, _)| name.clone())
+            .flat_map(|(name, _)| match self.group_of(name) {
+                None => vec![name.clone()],
+                Some(group) => self.members_of(&group),
+            })
             .collect();
         let concerns = |transition: &Transition| judged.contains(&*transition.router);
         self.follow(now, record, |t| concerns(t) && overslept(t))?;
@@ -488,7 +511,7 @@ impl Witness {
 
     /// Whether it announces all of its addresses, wherever they can be and as often as it is to, or
     /// none.
-    fn compare_announcement(
+    pub(super) fn compare_announcement(
         &self,
         name: &str,
         foretold: bool,
@@ -546,15 +569,29 @@ impl Witness {
 
     /// A reload changes nothing of what it does not concern.
     fn watch_unconcerned(&self, config: &Config, record: &Record) -> Result<(), Broken> {
-        for (name, router) in &self.routers {
+        let is_same = |name: &String| {
+            let Some(router) = self.routers.get(name) else {
+                return false;
+            };
             let same_trackers = router.config.tracks.iter().all(|(tracker, _)| {
                 self.config.trackers.get(tracker) == config.trackers.get(tracker)
                     && self.config.patience(tracker) == config.patience(tracker)
             });
-            let unconcerned = config.routers.get(name) == Some(&router.config)
+            config.routers.get(name) == Some(&router.config)
                 && same_trackers
-                && router.state() != State::Init;
-            if !unconcerned {
+                && router.state() != State::Init
+        };
+        for (name, router) in &self.routers {
+            // What concerns one of a group concerns all.
+            let group = self.group_of(name);
+            let members = |config: &Config| {
+                let group = config.groups.get(group.as_ref()?)?;
+                Some(group.members.clone())
+            };
+            let same_group = members(config) == members(&self.config)
+                && members(&self.config).is_none_or(|members| members.iter().all(is_same))
+                && (group.is_some() || !config.groups.values().any(|g| g.members.contains(name)));
+            if !is_same(name) || !same_group {
                 continue;
             }
             // That another one's address is virtual now, or none of the host's own any more, concerns
@@ -614,6 +651,11 @@ impl Witness {
             self.trackers.insert(name.clone(), tracked);
         }
         self.config = config.clone();
+        self.met
+            .retain(|group, _| config.groups.contains_key(group));
+        for group in config.groups.keys() {
+            self.met.entry(group.clone()).or_insert(now);
+        }
         self.look_at_interfaces(now);
         for (name, new) in &config.routers {
             let before = self.routers.get(name).map_or(new, |router| &router.config);
@@ -629,6 +671,9 @@ impl Witness {
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
+                voices: BTreeMap::new(),
+                passed_over: BTreeMap::new(),
+                stands: BTreeMap::new(),
             });
             router.reconfigure(now, new, before);
         }
@@ -694,6 +739,17 @@ impl Witness {
                 router.phase = phase;
                 if transition.from == State::Init {
                     (router.numbers, router.signed) = (Numbers::default(), None);
+                }
+                if transition.to == State::Init {
+                    router.voices.clear();
+                    router.passed_over.clear();
+                    router.stands.clear();
+                }
+                if matches!(transition.cause, Cause::Joined { .. })
+                    && transition.from == State::Init
+                {
+                    router.quiet_until = now;
+                } else if transition.from == State::Init {
                     router.quiet_until = now + router.config.startup_delay();
                 }
             }
@@ -740,7 +796,18 @@ impl Witness {
             Cause::Unable(Obstacle::InterfaceMissing(interface)) => {
                 **interface == *interface_name(router.config.segment)
             }
+            Cause::Unable(Obstacle::Member { member, obstacle }) => {
+                self.is_true_of(name, member, obstacle)
+            }
             Cause::Unable(_) => true,
+            Cause::With { member, cause } => {
+                overslept(transition) && Self::moved_with(record, member, cause)
+            }
+            Cause::Joined { group, state } => {
+                matches!(record.fed, Fed::Configure(_))
+                    && self.group_of(name).is_some_and(|own| *own == **group)
+                    && transition.to == *state
+            }
             Cause::Recovered(Obstacle::TrackerDown(tracker)) => {
                 self.is_well(tracker)
                     || !router
@@ -789,7 +856,13 @@ impl Witness {
                     transition.cause,
                     Cause::Stopped
                         | Cause::Removed
-                        | Cause::Unable(Obstacle::TrackerDown(_) | Obstacle::CannotRefuse(_))
+                        | Cause::Unable(
+                            Obstacle::TrackerDown(_)
+                                | Obstacle::CannotRefuse(_)
+                                | Obstacle::Member { .. }
+                        )
+                        | Cause::With { .. }
+                        | Cause::Joined { .. }
                 );
             // A removed router is no more; its last packet may be of any VRID. Whoever has nobody to
             // speak to is silent.
@@ -1020,9 +1093,13 @@ impl Witness {
         for (name, router) in &self.routers {
             let latest = match &router.phase {
                 Phase::Init | Phase::Fault => continue,
-                Phase::Backup(listening) => {
-                    router.take_over_at(listening, self.priority(&router.config))
-                }
+                Phase::Backup(listening) => match self.group_of(name) {
+                    None => router.take_over_at(listening, self.priority(&router.config)),
+                    Some(group) => match self.over_at(now, &group) {
+                        Some(at) => at,
+                        None => continue,
+                    },
+                },
                 Phase::Master {
                     sent_at,
                     told,
@@ -1090,7 +1167,7 @@ fn yields(record: &Record, name: &str) -> bool {
     transitions(record).any(|transition| {
         *transition.router == *name
             && matches!(
-                transition.cause,
+                transition.cause.root(),
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             )
     })
@@ -1101,24 +1178,39 @@ const fn is_end(cause: &Cause) -> bool {
     matches!(cause, Cause::Removed | Cause::Redefined)
 }
 
-const fn is_about_own_address(cause: &Cause) -> bool {
+fn is_about_own_address(cause: &Cause) -> bool {
+    let (Cause::Unable(obstacle) | Cause::Recovered(obstacle)) = cause else {
+        return false;
+    };
+    let obstacle = match obstacle {
+        Obstacle::Member { obstacle, .. } => &**obstacle,
+        own @ (Obstacle::InterfaceMissing(_)
+        | Obstacle::InterfaceDown(_)
+        | Obstacle::NoCarrier(_)
+        | Obstacle::NoAddress(_)
+        | Obstacle::NoLinkLocal(_)
+        | Obstacle::NoSource(_)
+        | Obstacle::OnlyVirtual { .. }
+        | Obstacle::NotEthernet(_)
+        | Obstacle::Port { .. }
+        | Obstacle::TrackerDown(_)
+        | Obstacle::TrackerValue { .. }
+        | Obstacle::Resource(_)
+        | Obstacle::CannotRefuse(_)) => own,
+    };
     matches!(
-        cause,
-        Cause::Unable(
-            Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
-        ) | Cause::Recovered(
-            Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
-        )
+        obstacle,
+        Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
     )
 }
 
 /// Whether a transition is one for which the host's circumstances can be the reason.
-const fn is_circumstance(transition: &Transition) -> bool {
+fn is_circumstance(transition: &Transition) -> bool {
     overslept(transition) || matches!(transition.cause, Cause::Unable(_) | Cause::Recovered(_))
 }
 
-const fn overslept(transition: &Transition) -> bool {
-    matches!(transition.cause, Cause::Overslept { .. })
+fn overslept(transition: &Transition) -> bool {
+    matches!(transition.cause.root(), Cause::Overslept { .. })
 }
 
 fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use vrrp_proto::{Cause, Family, Instant, State, Transition};
 
 use super::announcing::Announcing;
+use super::group::Voices;
 use super::listening::Listening;
 use crate::foreign::skew;
 use crate::hearing::{Numbers, Trailer, is_after, next_number};
@@ -37,6 +38,12 @@ pub(crate) struct Watched {
     pub(super) losing: Option<(Instant, Instant)>,
     /// Until when it does not take over, because it was started a short time ago.
     pub(super) quiet_until: Instant,
+    /// Who was heard, as far as it is in a sync group.
+    pub(super) voices: Voices,
+    /// Who of the same priority was passed over in each family when the group took over last, and who
+    /// did not make way.
+    pub(super) passed_over: BTreeMap<Family, IpAddr>,
+    pub(super) stands: BTreeMap<Family, IpAddr>,
 }
 
 #[derive(Clone, Debug)]
@@ -211,7 +218,7 @@ impl Watched {
     }
 
     /// A master that has been silent for as long as others wait listens first.
-    fn oversleep(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
+    pub(super) fn oversleep(&mut self, now: Instant, priority: u8) -> Option<Foretold> {
         let Phase::Master { sent_at, told, .. } = self.phase else {
             return None;
         };
@@ -242,7 +249,15 @@ impl Watched {
             (Cause::Started | Cause::Recovered(_), State::Backup) if !owner => {
                 Some(self.listen_to_all(now, priority))
             }
-            (Cause::Overslept { .. }, State::Backup) => Some(self.listen_to_all(now, priority)),
+            (Cause::Overslept { .. } | Cause::Joined { .. }, State::Backup) => {
+                Some(self.listen_to_all(now, priority))
+            }
+            (Cause::With { cause, .. }, State::Backup)
+                if matches!(**cause, Cause::Overslept { .. }) =>
+            {
+                Some(self.listen_to_all(now, priority))
+            }
+            (Cause::Joined { .. }, State::Master) if !owner => Some(self.master(now)),
             (Cause::Owner | Cause::Recovered(_), State::Master) if owner => Some(self.master(now)),
             (Cause::Unable(_), State::Fault) => Some(Phase::Fault),
             (Cause::Stopped | Cause::Removed | Cause::Redefined, State::Init) => Some(Phase::Init),
@@ -250,11 +265,11 @@ impl Watched {
         }
     }
 
-    fn listen_to_all(&self, now: Instant, priority: u8) -> Phase {
+    pub(super) fn listen_to_all(&self, now: Instant, priority: u8) -> Phase {
         Phase::Backup(Listening::begin(&self.config, now, priority, 3))
     }
 
-    fn master(&self, now: Instant) -> Phase {
+    pub(super) fn master(&self, now: Instant) -> Phase {
         Phase::Master {
             sent_at: now,
             told: self.config.interval(),

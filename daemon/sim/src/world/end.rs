@@ -12,6 +12,7 @@ use vrrp_proto::{
     Family, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State, Version, Vrid,
 };
 
+use super::group::entangled;
 use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
 use crate::host::Host;
@@ -20,30 +21,57 @@ use crate::network::Station;
 use crate::scenario::{
     Action, Config, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
 };
+use crate::witness::{Watched, Witness};
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
 const SLACK: Duration = Duration::from_millis(1_050);
 
 /// One of those that share a virtual router, as the laws of the end see it.
-struct Member {
-    station: Station,
-    is_master: bool,
+pub(super) struct Member {
+    pub(super) station: Station,
+    pub(super) is_master: bool,
     /// Whether it does not even listen.
-    is_idle: bool,
+    pub(super) is_idle: bool,
     /// By how many seconds its wall clock is ahead.
     clock: i16,
-    priority: u8,
-    preempts: bool,
+    pub(super) priority: u8,
+    pub(super) preempts: bool,
     /// The addresses that it speaks from.
     sources: BTreeMap<Family, IpAddr>,
     /// Those that it speaks to.
     receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
     /// Those by which it is reached.
     addresses: BTreeSet<IpAddr>,
-    config: RouterConfig,
+    pub(super) config: RouterConfig,
 }
 
 impl Member {
+    pub(super) fn new(host: &Host, witness: &Witness, (name, router): (&str, &Watched)) -> Self {
+        let config = &router.config;
+        Self {
+            sources: host.sources(name),
+            receivers: router.receivers.clone(),
+            addresses: host.kernel.addresses().map(|(_, a, _)| a.address).collect(),
+            is_idle: matches!(router.state(), State::Fault | State::Init),
+            clock: host.ahead,
+            station: host.id,
+            is_master: router.state() == State::Master,
+            priority: witness.priority(config),
+            preempts: config.preempt || config.priority == 255,
+            config: config.clone(),
+        }
+    }
+
+    /// Whether nothing tells it from another one: they have the same address and the same priority.
+    pub(super) fn is_twin(&self, other: &Self) -> bool {
+        self.station != other.station
+            && self.priority == other.priority
+            && self
+                .sources
+                .iter()
+                .any(|(family, source)| other.sources.get(family) == Some(source))
+    }
+
     /// Whether it has to leave the addresses of one family alone because of a master that speaks the
     /// other one: as an instance of both it moves with both.
     fn is_held_back(&self, family: Family, group: &[&Self]) -> bool {
@@ -434,6 +462,9 @@ impl World<'_> {
         if !self.is_settled(key) {
             return Ok(());
         }
+        if self.is_entangled(key) {
+            return self.look_together(key);
+        }
         self.coverage.ends += 1;
         for id in 0..station(self.hosts.len()) {
             let host = &self.hosts[usize::from(id)];
@@ -457,11 +488,15 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whether all who could serve a virtual router now hear each other, or would without what happens to
-    /// networks.
+    /// Whether all who could serve a virtual router now, or one that moves with it, hear each other, or
+    /// would without what happens to networks.
     pub(super) fn is_mutual(&self, key: (u8, u8)) -> bool {
-        let members = self.members(key);
-        is_of_one_mind(&members.iter().collect::<Vec<_>>())
+        let entangled = self.entangled.iter().find(|keys| keys.contains(&key));
+        let mut keys = entangled.into_iter().flatten().chain([&key]);
+        keys.all(|key| {
+            let members = self.members(*key);
+            is_of_one_mind(&members.iter().collect::<Vec<_>>())
+        })
     }
 
     /// Those among whom each hears some other one, or is heard by it.
@@ -494,27 +529,10 @@ impl World<'_> {
                 if (config.segment, config.vrid) != (segment, vrid) {
                     continue;
                 }
-                let usable = host.kernel.link(segment).is_some_and(|link| {
-                    link.up && link.carrier && *link.name == *interface_name(segment)
-                });
-                let speakable = config
-                    .spoken()
-                    .all(|family| can_speak(host, config, family));
-                if !usable || !speakable || witness.is_kept_by_tracker(config) {
+                if !is_usable(host, config) || witness.is_kept_by_tracker(config) {
                     continue;
                 }
-                members.push(Member {
-                    sources: host.sources(name),
-                    receivers: router.receivers.clone(),
-                    addresses: host.kernel.addresses().map(|(_, a, _)| a.address).collect(),
-                    is_idle: matches!(router.state(), State::Fault | State::Init),
-                    clock: host.ahead,
-                    station: host.id,
-                    is_master: router.state() == State::Master,
-                    priority: witness.priority(config),
-                    preempts: config.preempt || config.priority == 255,
-                    config: config.clone(),
-                });
+                members.push(Member::new(host, witness, (name, router)));
             }
         }
         for (index, router) in self.foreign.iter().enumerate() {
@@ -542,7 +560,7 @@ impl World<'_> {
     /// Whether others announce the addresses of a segment than those who agree on one master: other
     /// virtual routers, other dialects, and other makes, which do not say a last word. Or whether
     /// somebody does not contradict those who misled the neighbours.
-    fn is_contested(&self, segment: u8) -> bool {
+    pub(super) fn is_contested(&self, segment: u8) -> bool {
         let is_meek = |router: &RouterConfig| !router.announce.on_lower_priority;
         usize::from(self.stations()) > self.hosts.len()
             || configured(self.scenario).any(is_meek)
@@ -569,19 +587,10 @@ impl World<'_> {
             return Ok(());
         }
         let masters: Vec<&&Member> = group.iter().filter(|member| member.is_master).collect();
-        let is_twin = |one: &Member, other: &Member| {
-            one.station != other.station
-                && one.priority == other.priority
-                && one
-                    .sources
-                    .iter()
-                    .any(|(family, source)| other.sources.get(family) == Some(source))
-        };
         if masters
             .iter()
-            .any(|one| masters.iter().any(|other| is_twin(one, other)))
+            .any(|one| masters.iter().any(|other| one.is_twin(other)))
         {
-            // They have the same address and the same priority: nothing tells them apart.
             return Ok(());
         }
         for family in Family::ALL {
@@ -597,7 +606,11 @@ impl World<'_> {
         Ok(())
     }
 
-    fn check_neighbours(&self, (segment, vrid): (u8, u8), master: &Member) -> Result<(), Broken> {
+    pub(super) fn check_neighbours(
+        &self,
+        (segment, vrid): (u8, u8),
+        master: &Member,
+    ) -> Result<(), Broken> {
         let all: Vec<&RouterConfig> = configured(self.scenario)
             .filter(|router| (router.segment, router.vrid) == (segment, vrid))
             .collect();
@@ -679,6 +692,15 @@ fn check_family<'a>(
         ))),
         None => Ok(Some(master)),
     }
+}
+
+/// Whether the interface of a router is well and has the addresses to send from.
+pub(super) fn is_usable(host: &Host, config: &RouterConfig) -> bool {
+    let is_well = host.kernel.link(config.segment).is_some_and(|link| {
+        link.up && link.carrier && *link.name == *interface_name(config.segment)
+    });
+    let mut spoken = config.spoken();
+    is_well && spoken.all(|family| can_speak(host, config, family))
 }
 
 /// Whether a host has an address that a router can send from in a family.
@@ -780,6 +802,12 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
             *bound *= 3;
         }
     }
+    // Groups wait for each other in all that they hold, and those that meet may wait twice.
+    for keys in entangled(scenario) {
+        let all = keys.iter().filter_map(|key| bounds.get(key));
+        let longest = all.max().copied().unwrap_or_default() * 3;
+        bounds.extend(keys.iter().map(|key| (*key, longest)));
+    }
     // Whom every packet that it rejects puts off never comes to rest among those that it rejects, be it
     // because they are not on its list.
     for router in scenario
@@ -796,25 +824,29 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
             bounds.remove(&key);
         }
     }
+    for keys in entangled(scenario) {
+        if keys.iter().any(|key| !bounds.contains_key(key)) {
+            bounds.retain(|key, _| !keys.contains(key));
+        }
+    }
     bounds
 }
 
 /// For how long the slowest of all trackers judges a thing that stays as it is.
 fn patience(scenario: &Scenario) -> Duration {
-    let patience = configs(scenario).flat_map(|config| config.patience.values());
+    let patience = configurations(scenario).flat_map(|config| config.patience.values());
     let longest = patience.map(|p| p.hold().max(p.delay(true)).max(p.delay(false)));
     longest.max().unwrap_or_default()
 }
 
 /// Every router that any host has at any time.
 pub(crate) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
-    configs(scenario)
-        .flat_map(|config| config.routers.values())
-        .chain(scenario.foreign.iter().map(|router| &router.config))
+    let routers = configurations(scenario).flat_map(|config| config.routers.values());
+    routers.chain(scenario.foreign.iter().map(|router| &router.config))
 }
 
 /// Every configuration that any host has at any time.
-fn configs(scenario: &Scenario) -> impl Iterator<Item = &Config> {
+pub(super) fn configurations(scenario: &Scenario) -> impl Iterator<Item = &Config> {
     let reloads = scenario.steps.iter().filter_map(|step| {
         let Action::Reload { config, .. } = &step.action else {
             return None;

@@ -2,6 +2,7 @@
 
 mod act;
 mod end;
+mod group;
 mod wire;
 
 use std::cmp::Reverse;
@@ -176,6 +177,8 @@ struct World<'a> {
     has_ipv6: bool,
     /// Which dialects are spoken on a segment, of all virtual routers.
     dialects: BTreeSet<(u8, String)>,
+    /// Virtual routers that have to do with each other because of sync groups.
+    entangled: Vec<BTreeSet<(u8, u8)>>,
     /// How long a virtual router takes at most until all is as it should be.
     bounds: BTreeMap<(u8, u8), Duration>,
     stable_since: Instant,
@@ -232,6 +235,7 @@ impl<'a> World<'a> {
                 })
                 .collect(),
             bounds,
+            entangled: group::entangled(scenario),
             stable_since: Instant::ZERO,
             is_looked_after: false,
             end: Instant::ZERO
@@ -660,7 +664,7 @@ impl<'a> World<'a> {
             self.coverage.transition(t.from, t.to, kind.to_owned());
             let key = self.key_of(id, &t.router);
             let yields = matches!(
-                t.cause,
+                t.cause.root(),
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             );
             let is_heard = yields
@@ -705,9 +709,13 @@ impl<'a> World<'a> {
 
     /// Whether a virtual router has had all the time it needs.
     fn is_settled(&self, key: (u8, u8)) -> bool {
-        self.bounds.get(&key).is_some_and(|bound| {
-            self.segment(key.0).is_reliable() && self.now >= self.stable_since + *bound
-        })
+        let is_reliable = match self.is_entangled(key) {
+            true => self.segments.iter().all(Segment::is_reliable),
+            false => self.segment(key.0).is_reliable(),
+        };
+        self.bounds
+            .get(&key)
+            .is_some_and(|bound| is_reliable && self.now >= self.stable_since + *bound)
     }
 
     fn segment(&self, segment: u8) -> &Segment {

@@ -60,6 +60,7 @@ fn the_table_says_who_is_master_and_why() {
     };
     let snapshot = Snapshot {
         instances: vec![master, backup],
+        groups: Vec::new(),
         trackers: vec![
             TrackerStatus {
                 name: "httpd_check".into(),
@@ -233,9 +234,37 @@ fn the_second_source_is_told_where_there_is_one() {
 }
 
 #[test]
+fn the_table_says_which_member_decides_for_a_group() {
+    let with = |name, vrid| RouterStatus {
+        cause: "with VI_1: no advertisement from 192.168.224.11 for 3.609 s".into(),
+        ..instance(name, vrid, State::Master)
+    };
+    let snapshot = Snapshot {
+        instances: vec![instance("VI_1", 51, State::Master), with("VI_2", 52)],
+        groups: vec![group(Some("VI_1")), group(None)],
+        ..Snapshot::default()
+    };
+    insta::assert_snapshot!(render(&snapshot), @r"
+    INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
+    VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
+    VI_2      master  2 min  99        eth1       52    192.168.224.12 (this host)  192.168.224.52/24
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+    VI_2: with VI_1: no advertisement from 192.168.224.11 for 3.609 s
+
+    GROUP  STATE   FOR    MEMBERS    BECAUSE OF
+    VG_1   master  2 min  VI_1 VI_2  VI_1: no advertisement from 192.168.224.11 for 3.609 s
+    VG_1   master  2 min  VI_1 VI_2  no advertisement from 192.168.224.11 for 3.609 s
+    ");
+    let json = serde_json::to_string(&group(Some("VI_1"))).unwrap();
+    insta::assert_snapshot!(json, @r#"{"name":"VG_1","state":"master","stateAge":125.25,"members":["VI_1","VI_2"],"decides":"VI_1","cause":"no advertisement from 192.168.224.11 for 3.609 s"}"#);
+}
+
+#[test]
 fn a_snapshot_survives_its_way_over_the_socket() {
     let snapshot = Snapshot {
         instances: vec![instance("VI_1", 51, State::Master)],
+        groups: vec![group(None), group(Some("VI_2"))],
         ..Snapshot::default()
     };
     let text = serde_json::to_string(&snapshot).unwrap();
@@ -257,6 +286,17 @@ fn told_of(state: State, well: bool, detail: &str, age: f64) -> NotifyRunStatus 
         well,
         detail: detail.into(),
         age,
+    }
+}
+
+fn group(decides: Option<&str>) -> GroupStatus {
+    GroupStatus {
+        name: "VG_1".into(),
+        state: State::Master,
+        state_age: 125.25,
+        members: vec!["VI_1".into(), "VI_2".into()],
+        decides: decides.map(Arc::from),
+        cause: "no advertisement from 192.168.224.11 for 3.609 s".into(),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
+use std::sync::Arc;
 
 use proptest::prelude::*;
 
@@ -9,8 +10,8 @@ use super::rig::*;
 use crate::border::Input;
 use crate::engine::Engine;
 use crate::params::{
-    Announcements, Authentication, Effect, HmacMode, NodeParams, TrackerKind, TrackerParams,
-    Verdict,
+    Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, TrackerKind,
+    TrackerParams, Verdict,
 };
 use crate::promises::Promises;
 use crate::routing::Routed;
@@ -23,7 +24,8 @@ use crate::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 /// Small domains, so that what happens meets what there is.
 #[derive(Clone, Debug)]
 enum Step {
-    Configure(Vec<Option<Settings>>),
+    /// The routers, and which of them are in groups, by their numbers.
+    Configure(Vec<Option<Settings>>, &'static [&'static [u8]]),
     Link {
         index: u32,
         name: u8,
@@ -143,7 +145,10 @@ proptest! {
 /// Lets `step` happen. Returns whether time may have passed.
 fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
     match step {
-        Step::Configure(routers) => engine.handle(*now, Input::Configure(params(routers))),
+        Step::Configure(routers, groups) => {
+            let params = params(routers, groups);
+            engine.handle(*now, Input::Configure(params));
+        }
         Step::Link {
             index,
             name,
@@ -261,7 +266,7 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
     false
 }
 
-fn params(routers: &[Option<Settings>]) -> NodeParams {
+fn params(routers: &[Option<Settings>], groups: &[&[u8]]) -> NodeParams {
     let mut node = NodeParams::default();
     for tracker in 0..2_u32 {
         let params = TrackerParams {
@@ -340,6 +345,16 @@ fn params(routers: &[Option<Settings>]) -> NodeParams {
         router.routes = routes.map(|n| route(&format!("10.{n}.0.0/16"))).collect();
         node.routers.insert(format!("VI_{n}").into(), router);
     }
+    for (n, members) in groups.iter().enumerate() {
+        let members = members.iter().map(|member| format!("VI_{member}").into());
+        let group = GroupParams {
+            members: members
+                .filter(|m: &Arc<str>| node.routers.contains_key(m))
+                .collect(),
+            tracks: vec![tracked("t1", Effect::Weight(-1))],
+        };
+        node.groups.insert(format!("VG_{n}").into(), group);
+    }
     node
 }
 
@@ -399,8 +414,14 @@ fn any_step() -> impl Strategy<Value = Step> {
 }
 
 fn any_configuration() -> impl Strategy<Value = Step> {
-    proptest::collection::vec(proptest::option::weighted(0.8, any_settings()), 3)
-        .prop_map(Step::Configure)
+    let groups = prop_oneof![
+        3 => Just(&[] as &[&[u8]]),
+        1 => Just(&[&[1_u8, 2] as &[u8]] as &[&[u8]]),
+        1 => Just(&[&[3_u8, 1, 2] as &[u8]] as &[&[u8]]),
+        1 => Just(&[&[2_u8] as &[u8], &[3, 1]] as &[&[u8]]),
+    ];
+    let routers = proptest::collection::vec(proptest::option::weighted(0.8, any_settings()), 3);
+    (routers, groups).prop_map(|(routers, groups)| Step::Configure(routers, groups))
 }
 
 fn any_settings() -> impl Strategy<Value = Settings> {

@@ -264,6 +264,7 @@ fn outcome(settings: Settings, state: State, event: Event) -> String {
     words.extend(reaction.send.map(|send| match send {
         Send::Advert => "advertises".to_owned(),
         Send::Resignation => "resigns".to_owned(),
+        Send::Farewell => "says farewell".to_owned(),
     }));
     words.extend(reaction.announce.then(|| "announces".to_owned()));
     words.extend(reaction.late.then(|| "was late".to_owned()));

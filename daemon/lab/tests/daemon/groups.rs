@@ -1,0 +1,333 @@
+//! Sync groups: two hosts with two cards each, as in experiment 2, and VI_1 and VI_2 in one group.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use serde_json::{Value, json};
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Cable, Filter, Impairment, Moment, Result, Segment};
+use vrrp_proto::State::{self, Backup, Fault, Master};
+
+use crate::common::{INTERVAL, Lan, SOON, Station, VIP, assert_rhythm, with};
+
+/// The address of VI_2, which is behind the second card.
+const VIP_2: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 198, 100));
+
+const MEMBERS: [&str; 2] = ["VI_1", "VI_2"];
+
+pub(crate) fn experiment_2_fails_back_whole_in_a_group_and_not_without() -> Outcome {
+    let site = Site::new()?;
+    let b = Vrrpd::start(&site.b.host, &alone(99))?;
+    for name in MEMBERS {
+        b.wait_for_state(name, Master, SOON)?;
+    }
+    let a = Vrrpd::start(&site.a.host, &alone(100))?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    b.wait_for_state("VI_1", Backup, SOON)?;
+    site.lan.pass(&site.a, 10)?;
+    // Of equal priorities nobody preempts.
+    assert_eq!(
+        (states(&a)?, states(&b)?),
+        ([Master, Backup], [Backup, Master])
+    );
+
+    // The first one that has the group gives up what it cannot have whole.
+    let grouped = Moment::now();
+    a.reload(&grouped_as(100))?;
+    let line = a.wait_for("VI_1", Master, Backup, grouped, SOON)?.text;
+    let why = ": in sync group VG_1 from now on, which is backup";
+    assert!(line.ends_with(why), "{line}");
+    b.wait_for("VI_1", Backup, Master, grouped, SOON)?;
+    b.reload(&grouped_as(99))?;
+    let line = a.wait_for("VI_1", Backup, Master, grouped, SOON)?.text;
+    let why = "192.168.224.12 advertises priority 99, ours is 100: preempted";
+    assert!(line.ends_with(&format!(": {why}")), "{line}");
+    let line = a.wait_for("VI_2", Backup, Master, grouped, SOON)?.text;
+    assert!(line.ends_with(&format!(": with VI_1: {why}")), "{line}");
+    for name in MEMBERS {
+        b.wait_for(name, Master, Backup, grouped, SOON)?;
+    }
+    is_whole(&a, Master)?;
+    is_whole(&b, Backup)?;
+    Ok(())
+}
+
+pub(crate) fn both_instances_fail_over_and_back_as_one_whichever_card_it_is() -> Outcome {
+    let site = Site::new()?;
+    let (a, b) = site.start()?;
+    let cards = [
+        ("VI_1", "ens33", &site.a.cable),
+        ("VI_2", "ens36", &site.cable_2),
+    ];
+    for (member, card, cable) in cards {
+        let fell = Moment::now();
+        cable.pull()?;
+        let why = format!("interface {card} has no carrier");
+        site.assert_fallen(&a, &b, member, &why, fell)?;
+        let recovered = Moment::now();
+        cable.plug()?;
+        site.assert_back(&a, &b, recovered)?;
+
+        let fell = Moment::now();
+        site.a.host.set_link(card, false)?;
+        let why = format!("interface {card} is down");
+        site.assert_fallen(&a, &b, member, &why, fell)?;
+        let recovered = Moment::now();
+        site.a.host.set_link(card, true)?;
+        site.assert_back(&a, &b, recovered)?;
+    }
+    assert!(a.stop()?.success());
+    assert!(b.stop()?.success());
+    Ok(())
+}
+
+pub(crate) fn with_one_network_cut_between_the_hosts_nobody_moves() -> Outcome {
+    let site = Site::new()?;
+    let (a, b) = site.start()?;
+    let cut = Impairment {
+        cut_to_host: true,
+        cut_from_host: true,
+        ..Impairment::default()
+    };
+    let before = (moves(&a)?, moves(&b)?);
+    for cable in [&site.b.cable, &site.cable_2_of_b] {
+        cable.set(cut)?;
+        // Several times as long as a backup waits for a master.
+        site.lan.pass(&site.a, 20)?;
+        assert_eq!((moves(&a)?, moves(&b)?), before);
+        cable.set(Impairment::default())?;
+        site.lan.pass(&site.a, 20)?;
+        assert_eq!((moves(&a)?, moves(&b)?), before);
+    }
+    is_whole(&a, Master)?;
+    is_whole(&b, Backup)?;
+
+    // Nor does who comes back and hears the master in the other network alone.
+    assert!(a.stop()?.success());
+    is_whole(&b, Master)?;
+    let before = moves(&b)?;
+    site.b.cable.set(cut)?;
+    let a = Vrrpd::start(&site.a.host, &grouped_as(100))?;
+    is_whole(&a, Backup)?;
+    let mut heard = Moment::now();
+    for _ in 0..20 {
+        heard = site.lan_2.advert(heard, |advert| advert.vrid == 52)?.at;
+    }
+    is_whole(&a, Backup)?;
+    assert_eq!(moves(&b)?, before);
+    let healed = Moment::now();
+    site.b.cable.set(Impairment::default())?;
+    site.assert_moved(&a, &b, healed)?;
+    Ok(())
+}
+
+pub(crate) fn the_weight_of_one_members_tracker_counts_for_all() -> Outcome {
+    let site = Site::new()?;
+    site.a
+        .host
+        .write("/run/check.sh", "#!/bin/sh\n! test -e /run/down\n", 0o755)?;
+    let check =
+        json!({ "check": { "script": { "command": ["/run/check.sh"], "interval": "100ms" } } });
+    let follow = json!([{ "tracker": "check", "weight": -60 }]);
+    let of_member = {
+        let mut all = document(100);
+        all["instances"]["VI_2"]["track"] = follow.clone();
+        with(all, json!({ "trackers": check }))
+    };
+    let of_group = {
+        let mut all = document(100);
+        all["syncGroups"]["VG_1"]["track"] = follow;
+        with(all, json!({ "trackers": check }))
+    };
+    let (a, b) = site.start()?;
+    for followed in [of_member, of_group] {
+        a.reload(&followed.to_string())?;
+        let failed = Moment::now();
+        site.a.host.write("/run/down", "", 0o644)?;
+        site.assert_moved(&b, &a, failed)?;
+        for name in MEMBERS {
+            let priority = a.instance(name)?.priority;
+            assert_eq!(
+                (priority.effective.get(), &*priority.because),
+                (40, &["check -60".to_owned()][..]),
+                "{name}"
+            );
+        }
+        let recovered = Moment::now();
+        site.a.host.shell("rm /run/down")?;
+        site.assert_moved(&a, &b, recovered)?;
+    }
+    Ok(())
+}
+
+pub(crate) fn a_reload_makes_a_group_and_dissolves_it_without_a_transition() -> Outcome {
+    let site = Site::new()?;
+    let (a, b) = site.start()?;
+    let before = (moves(&a)?, moves(&b)?);
+    let from = site.lan.pass(&site.a, 1)?.at;
+    let mut reversed = document(100);
+    reversed["syncGroups"]["VG_1"]["members"] = json!(["VI_2", "VI_1"]);
+    let mut of_one = document(100);
+    of_one["syncGroups"]["VG_1"]["members"] = json!(["VI_2"]);
+    for on_a in [
+        alone(100),
+        of_one.to_string(),
+        reversed.to_string(),
+        grouped_as(100),
+    ] {
+        a.reload(&on_a)?;
+        site.lan.pass(&site.a, 6)?;
+    }
+    for on_b in [alone(99), grouped_as(99)] {
+        b.reload(&on_b)?;
+        site.lan.pass(&site.a, 6)?;
+    }
+    assert_eq!((moves(&a)?, moves(&b)?), before);
+    assert_rhythm(&site.lan.adverts_of(&site.a, 51, from), INTERVAL);
+    is_whole(&a, Master)?;
+    is_whole(&b, Backup)?;
+    Ok(())
+}
+
+/// Hosts a and b on two networks.
+struct Site {
+    lan: Lan,
+    lan_2: Lan,
+    a: Station,
+    b: Station,
+    /// The second cable of a.
+    cable_2: Cable,
+    cable_2_of_b: Cable,
+}
+
+impl Site {
+    fn new() -> Result<Self> {
+        let (lan, segment) = (Lan::new()?, Segment::new("lan2")?);
+        let (a, b) = (lan.station("a", 11)?, lan.station("b", 12)?);
+        let cable_2 = segment.attach(&a.host, "ens36", "192.168.198.11/24")?;
+        let cable_2_of_b = segment.attach(&b.host, "ens36", "192.168.198.12/24")?;
+        let frames = segment.capture(Filter::all())?;
+        Ok(Self {
+            lan,
+            lan_2: Lan { segment, frames },
+            a,
+            b,
+            cable_2,
+            cable_2_of_b,
+        })
+    }
+
+    /// Starts both daemons. At the end a is master of both and b has heard of it.
+    fn start(&self) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
+        let a = Vrrpd::start(&self.a.host, &grouped_as(100))?;
+        is_whole(&a, Master)?;
+        let b = Vrrpd::start(&self.b.host, &grouped_as(99))?;
+        is_whole(&b, Backup)?;
+        self.lan.pass(&self.a, 3)?;
+        Ok((a, b))
+    }
+
+    /// a is in fault because of what `member` cannot do, and says so of both; b serves.
+    fn assert_fallen(
+        &self,
+        a: &Vrrpd<'_>,
+        b: &Vrrpd<'_>,
+        member: &str,
+        why: &str,
+        since: Moment,
+    ) -> Result<()> {
+        let cause_of = |name: &str| match name == member {
+            true => why.to_owned(),
+            false => format!("with {member}: {why}"),
+        };
+        for name in MEMBERS {
+            let line = a.wait_for(name, Master, Fault, since, SOON)?.text;
+            assert!(line.ends_with(&format!(": {}", cause_of(name))), "{line}");
+            b.wait_for(name, Backup, Master, since, SOON)?;
+        }
+        is_whole(a, Fault)?;
+        is_whole(b, Master)?;
+        let status = a.status()?;
+        for instance in &status.instances {
+            assert_eq!(*instance.cause, cause_of(&instance.name));
+        }
+        let group = &status.groups[0];
+        assert_eq!(
+            (group.decides.as_deref(), &*group.cause),
+            (Some(member), why)
+        );
+        for address in [VIP, VIP_2] {
+            assert!(!self.a.host.holds(address)?, "a still holds {address}");
+            assert!(self.b.host.holds(address)?, "b does not hold {address}");
+        }
+        Ok(())
+    }
+
+    /// a serves again with both.
+    fn assert_back(&self, a: &Vrrpd<'_>, b: &Vrrpd<'_>, since: Moment) -> Result<()> {
+        self.assert_moved(a, b, since)?;
+        for address in [VIP, VIP_2] {
+            assert!(self.a.host.holds(address)?, "a does not hold {address}");
+        }
+        self.lan.pass(&self.a, 3)?;
+        Ok(())
+    }
+
+    /// All has moved from the one to the other.
+    fn assert_moved(&self, to: &Vrrpd<'_>, from: &Vrrpd<'_>, since: Moment) -> Result<()> {
+        for name in MEMBERS {
+            to.wait_for(name, Backup, Master, since, SOON)?;
+            from.wait_for(name, Master, Backup, since, SOON)?;
+        }
+        is_whole(to, Master)?;
+        is_whole(from, Backup)
+    }
+}
+
+/// As in experiment 2, but for the interval: VI_1 has this priority, VI_2 has 100 on both hosts.
+fn document(priority: u8) -> Value {
+    let instance = |interface: &str, vrid: u8, priority: u8, address: &str| -> Value {
+        json!({ "interface": interface, "virtualRouterId": vrid, "priority": priority,
+                "advertInterval": "100ms", "virtualAddresses": [address] })
+    };
+    json!({
+        "instances": {
+            "VI_1": instance("ens33", 51, priority, "192.168.224.100/24"),
+            "VI_2": instance("ens36", 52, 100, "192.168.198.100/24"),
+        },
+        "syncGroups": { "VG_1": { "members": MEMBERS } },
+    })
+}
+
+fn grouped_as(priority: u8) -> String {
+    document(priority).to_string()
+}
+
+fn alone(priority: u8) -> String {
+    with(document(priority), json!({ "syncGroups": {} })).to_string()
+}
+
+/// Waits until both instances and their group are in one state.
+fn is_whole(daemon: &Vrrpd<'_>, state: State) -> Result<()> {
+    for name in MEMBERS {
+        daemon.wait_for_state(name, state, SOON)?;
+    }
+    let groups = daemon.status()?.groups;
+    assert_eq!(groups.len(), 1);
+    assert_eq!((&*groups[0].name, groups[0].state), ("VG_1", state));
+    Ok(())
+}
+
+fn states(daemon: &Vrrpd<'_>) -> Result<[State; 2]> {
+    let status = daemon.status()?;
+    Ok([status.instances[0].state, status.instances[1].state])
+}
+
+/// How often the instances have moved.
+fn moves(daemon: &Vrrpd<'_>) -> Result<usize> {
+    let instances = daemon.status()?.instances;
+    Ok(instances
+        .iter()
+        .map(|instance| instance.history.len())
+        .sum())
+}

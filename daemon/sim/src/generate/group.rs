@@ -1,0 +1,87 @@
+//! Sync groups: for the most part the same on all hosts, as it should be.
+
+use super::{Choices, Service, configs_of_each};
+use crate::scenario::{Config, GroupConfig, HostSpec, RouterConfig, Step};
+
+/// Puts the routers of some worlds into groups. It comes last, so that what the bytes before stand
+/// for stays what it was.
+pub(super) fn groups(
+    choices: &mut Choices<'_>,
+    services: &[Service],
+    hosts: &mut [HostSpec],
+    steps: &mut [Step],
+) {
+    if services.len() < 2 || !choices.percent(60) {
+        return;
+    }
+    let mut members: Vec<String> = services.iter().map(Service::name).collect();
+    if choices.percent(50) {
+        members.reverse();
+    }
+    if members.len() > 2 && choices.percent(50) {
+        members.pop();
+    }
+    let tracks = match choices.percent(30) {
+        true => vec![("t0".to_owned(), choices.pick(&[0, -10, -60]))],
+        false => Vec::new(),
+    };
+    // Of some worlds every host is as it likes at any time, and of most others all are alike.
+    let is_wild = choices.percent(15);
+    let mut configs: Vec<&mut Config> = configs_of_each(hosts, steps)
+        .into_iter()
+        .flatten()
+        .collect();
+    if !is_wild && choices.percent(70) {
+        services
+            .iter()
+            .for_each(|service| make_alike(&service.name(), &mut configs));
+    }
+    for config in configs {
+        let mut members = members.clone();
+        if is_wild && choices.percent(30) {
+            match choices.pick(&[0, 1, 2]) {
+                0 => members.clear(),
+                1 => members.reverse(),
+                _ => drop(members.remove(0)),
+            }
+        }
+        join(config, members, &tracks);
+    }
+}
+
+/// Has everybody have a router, and have it alike but for what decides who is its master. Owners stay
+/// what they are.
+fn make_alike(name: &str, configs: &mut [&mut Config]) {
+    let mut routers = configs.iter().filter_map(|config| config.routers.get(name));
+    let Some(usual) = routers.find(|router| router.priority < 255).cloned() else {
+        return;
+    };
+    for config in configs {
+        let own = config.routers.entry(name.to_owned());
+        let own = own.or_insert_with(|| usual.clone());
+        if own.priority < 255 {
+            *own = RouterConfig {
+                priority: own.priority,
+                preempt: own.preempt,
+                preempt_delay: own.preempt_delay,
+                startup_delay: own.startup_delay,
+                tracks: own.tracks.clone(),
+                ..usual.clone()
+            };
+        }
+    }
+}
+
+/// An owner is in no group.
+fn join(config: &mut Config, mut members: Vec<String>, tracks: &[(String, i16)]) {
+    let routers = &config.routers;
+    members.retain(|name| routers.get(name).is_some_and(|r| r.priority < 255));
+    if members.is_empty() {
+        return;
+    }
+    let group = GroupConfig {
+        members,
+        tracks: tracks.to_vec(),
+    };
+    config.groups.insert("VG".to_owned(), group);
+}

@@ -1,0 +1,483 @@
+//! What a sync group does, a second time: written from what it means that routers move together, and
+//! not from the engine.
+//!
+//! The RFCs know no groups; what was agreed on stands in docs/simulation.md.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use vrrp_proto::{Cause, Family, Instant, Obstacle, State, Transition};
+
+use super::listening::Listening;
+use super::reference::{Foretold, Phase, Watched};
+use super::{Witness, compare, transitions};
+use crate::foreign::skew;
+use crate::host::{Datagram, Record, Says};
+use crate::laws::{Broken, Law};
+
+/// The last word of another router.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Voice {
+    pub(super) from: IpAddr,
+    pub(super) priority: u8,
+    interval: Duration,
+    at: Instant,
+}
+
+/// Who was heard in each family of a member.
+pub(super) type Voices = BTreeMap<(Family, IpAddr), Voice>;
+
+/// What has to happen to each member.
+type Moves = BTreeMap<String, Foretold>;
+
+impl Witness {
+    /// The group that a router is in.
+    pub(super) fn group_of(&self, name: &str) -> Option<String> {
+        let groups = &mut self.config.groups.iter();
+        let found = groups.find(|(_, group)| group.members.iter().any(|member| member == name));
+        found.map(|(group, _)| group.clone())
+    }
+
+    /// The members of a group in their order.
+    pub(crate) fn members_of(&self, group: &str) -> Vec<String> {
+        let group = self.config.groups.get(group);
+        group.map_or_else(Vec::new, |group| group.members.clone())
+    }
+
+    /// The groups, by name.
+    pub(crate) fn groups(&self) -> impl Iterator<Item = &String> {
+        self.config.groups.keys()
+    }
+
+    /// After a turn the members of a group are in one state.
+    pub(super) fn watch_groups(&self) -> Result<(), Broken> {
+        for group in self.groups() {
+            let members = self.members_of(group);
+            let states: BTreeSet<State> = members
+                .iter()
+                .filter_map(|member| Some(self.routers.get(member)?.state()))
+                .collect();
+            if states.len() > 1 {
+                let apart = format!("{group}: its members {members:?} are {states:?}");
+                return Err(Law::Together.broken(apart));
+            }
+        }
+        Ok(())
+    }
+
+    /// What a packet for a member leads to in all of them is foretold.
+    pub(super) fn watch_packet_together(
+        &mut self,
+        now: Instant,
+        arrived: Instant,
+        name: &str,
+        (packet, says): (&Datagram, &Says),
+        own_source: Option<IpAddr>,
+        record: &Record,
+    ) -> Result<(), Broken> {
+        let Some(group) = self.group_of(name) else {
+            return Ok(());
+        };
+        let members = self.members_of(&group);
+        let mut moves = self.oversleep_together(now, &members);
+        if !members
+            .iter()
+            .any(|member| self.loudest(now, member).is_some())
+        {
+            self.met.insert(group.clone(), now);
+        }
+        let priority = self.priority(&self.routers[name].config);
+        let goes_on = self
+            .heard_in(now, name, packet.family())
+            .any(|voice| voice.from == packet.source && voice.priority == says.priority);
+        if let Some(router) = self.routers.get_mut(name) {
+            let family = packet.family();
+            if !goes_on && router.stands.get(&family) == Some(&packet.source) {
+                router.stands.remove(&family);
+            }
+            if let Some(own) = own_source {
+                router.sources.insert(family, own);
+            }
+            let voice = Voice {
+                from: packet.source,
+                priority: says.priority,
+                interval: says.interval,
+                at: arrived,
+            };
+            router.voices.insert((family, packet.source), voice);
+            if let Phase::Backup(listening) = &mut router.phase {
+                listening.hear(&router.config, arrived, packet, says, priority, false);
+            }
+        }
+        let is_master = self.routers[name].state() == State::Master;
+        if is_master
+            && says.priority > 0
+            && let Some((leader, voice)) = self.goes_before(now, &group, &members)
+        {
+            moves = self.make_way(now, &members, &leader, voice);
+        }
+        for member in &members {
+            compare(member, moves.get(member), record, |_| true)?;
+            let announces = member == name
+                && moves.is_empty()
+                && self
+                    .routers
+                    .get_mut(name)
+                    .is_some_and(|router| router.announces_against(now, says));
+            self.compare_announcement(member, announces, record)?;
+        }
+        let mut moved = transitions(record);
+        match moved.find(|transition| !members.iter().any(|name| **name == *transition.router)) {
+            Some(other) => Err(Law::Cause.broken(format!(
+                "{} moved by a packet of {name}, and is not in {group}",
+                other.router
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// What is due in a group is foretold.
+    pub(super) fn watch_tick_together(
+        &mut self,
+        now: Instant,
+        group: &str,
+        record: &Record,
+        by_verdict: &dyn Fn(&Transition) -> bool,
+    ) -> Result<(), Broken> {
+        let members = self.members_of(group);
+        let mut moves = self.oversleep_together(now, &members);
+        if let Some(due) = self.over_at(now, group)
+            && due <= now
+        {
+            let mut is_late = false;
+            for member in &members {
+                let priority = self.priority(&self.routers[member].config);
+                let Some(router) = self.routers.get_mut(member) else {
+                    continue;
+                };
+                if let Phase::Backup(listening) = &mut router.phase
+                    && now.since(due) > listening.interval(&router.config, priority)
+                {
+                    // It has slept through advertisements as well.
+                    listening.wait_anew(&router.config, now, priority);
+                    is_late = true;
+                }
+            }
+            if !is_late {
+                moves = self.take_over(now, group, &members, due);
+            }
+        }
+        for member in &members {
+            compare(member, moves.get(member), record, |t| !by_verdict(t))?;
+            let announces = match moves.get(member) {
+                Some(foretold) => foretold.to == State::Master,
+                None => self
+                    .routers
+                    .get_mut(member)
+                    .is_some_and(|router| router.announces_by_time(now)),
+            };
+            if !transitions(record).any(|t| *t.router == **member && by_verdict(t)) {
+                self.compare_announcement(member, announces, record)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// When a group of backups takes over unless somebody is heard: when nobody stands in its way
+    /// anywhere.
+    pub(super) fn over_at(&self, now: Instant, group: &str) -> Option<Instant> {
+        let members = self.members_of(group);
+        let decided = self.is_decided(now, &members);
+        let each = members.iter();
+        each.map(|member| self.over_at_in(now, member, decided))
+            .try_fold(Instant::ZERO, |latest, at| Some(latest.max(at?)))
+    }
+
+    /// When nobody stands in the way of one member. Where another member decides, somebody of the
+    /// same priority does not.
+    fn over_at_in(&self, now: Instant, member: &str, decided: bool) -> Option<Instant> {
+        let router = self.routers.get(member)?;
+        let Phase::Backup(listening) = &router.phase else {
+            return None;
+        };
+        let priority = self.priority(&router.config);
+        let mut latest = router.quiet_until;
+        for family in router.config.spoken() {
+            let loudest = self.loudest_in(now, member, family);
+            let is_tie = loudest.is_some_and(|voice| {
+                voice.priority == priority && router.stands.get(&family) != Some(&voice.from)
+            });
+            if !(decided && is_tie) {
+                latest = latest.max(listening.over_in(family, &router.config, priority));
+            }
+        }
+        Some(latest)
+    }
+
+    /// Whether somebody is heard somewhere whom the group may preempt.
+    fn is_decided(&self, now: Instant, members: &[String]) -> bool {
+        let preempts = |member: &String| self.routers[member].config.preempt;
+        members.iter().all(preempts) && members.iter().any(|member| self.is_above(now, member))
+    }
+
+    /// Whether in a family of a member all who are heard are of lower priority.
+    fn is_above(&self, now: Instant, member: &str) -> bool {
+        let config = &self.routers[member].config;
+        let priority = self.priority(config);
+        let mut loudest = config
+            .spoken()
+            .filter_map(|family| self.loudest_in(now, member, family));
+        loudest.any(|voice| voice.priority < priority)
+    }
+
+    fn take_over(&mut self, now: Instant, group: &str, members: &[String], due: Instant) -> Moves {
+        let decided = self.is_decided(now, members);
+        let listening = |member: &str| {
+            let router = &self.routers[member];
+            let Phase::Backup(listening) = &router.phase else {
+                unreachable!("all are backups");
+            };
+            (listening, &router.config, self.priority(&router.config))
+        };
+        let waited_for: Vec<&String> = members
+            .iter()
+            .filter(|member| {
+                if decided {
+                    return self.is_above(now, member);
+                }
+                let (listening, config, priority) = listening(member);
+                let over = self.over_at_in(now, member, false);
+                over.is_some_and(|over| over + listening.interval(config, priority) > due)
+            })
+            .collect();
+        let has_heard = |member: &&&String| {
+            let (listening, config, priority) = listening(member);
+            listening.has_heard(config, priority)
+        };
+        let leader = waited_for.iter().find(has_heard);
+        let leader = leader.or(waited_for.first()).map(|name| (*name).clone());
+        let Some(leader) = leader else {
+            unreachable!("the last one is waited for");
+        };
+        let cause = {
+            let (listening, config, priority) = listening(&leader);
+            listening.cause(config, now, priority)
+        };
+        self.met.insert(group.to_owned(), now);
+        let foretold = moves(members, &leader, State::Master, &cause);
+        for member in members {
+            let loudest: BTreeMap<Family, IpAddr> = Family::ALL
+                .into_iter()
+                .filter(|_| decided)
+                .filter_map(|family| Some((family, self.loudest_in(now, member, family)?.from)))
+                .collect();
+            if let Some(router) = self.routers.get_mut(member) {
+                router.passed_over = loudest;
+            }
+            if let Some(router) = self.routers.get_mut(member) {
+                router.phase = router.master(now);
+                router.losing = None;
+            }
+        }
+        foretold
+    }
+
+    /// Whoever slept for longer than others wait listens first, and the others with it.
+    fn oversleep_together(&mut self, now: Instant, members: &[String]) -> Moves {
+        let mut all = Moves::new();
+        let mut first: Option<(String, Cause)> = None;
+        for member in members {
+            let priority = self.priority(&self.routers[member].config);
+            let router = self.routers.get_mut(member);
+            if let Some(foretold) = router.and_then(|router| router.oversleep(now, priority)) {
+                first.get_or_insert_with(|| (member.clone(), foretold.cause.clone()));
+                all.insert(member.clone(), foretold);
+            }
+        }
+        let Some((leader, cause)) = first else {
+            return all;
+        };
+        for member in members {
+            let priority = self.priority(&self.routers[member].config);
+            if let Some(router) = self.routers.get_mut(member)
+                && router.state() == State::Master
+            {
+                router.phase = router.listen_to_all(now, priority);
+                all.insert(member.clone(), follows(&leader, State::Backup, &cause));
+            }
+        }
+        all
+    }
+
+    fn make_way(&mut self, now: Instant, members: &[String], leader: &str, voice: Voice) -> Moves {
+        let ours = self.priority(&self.routers[leader].config);
+        let master = voice.from;
+        let cause = if voice.priority > ours {
+            Cause::HigherPriority {
+                master,
+                theirs: voice.priority,
+                ours,
+            }
+        } else {
+            Cause::HigherAddress {
+                master,
+                priority: ours,
+            }
+        };
+        if let Some(router) = self.routers.get_mut(leader) {
+            let family = Family::of(master);
+            if voice.priority == ours && router.passed_over.get(&family) == Some(&master) {
+                router.stands.insert(family, master);
+            }
+        }
+        for member in members {
+            let config = self.routers[member].config.clone();
+            let priority = self.priority(&config);
+            let mut listening = Listening::begin(&config, now, priority, 3);
+            for family in config.spoken() {
+                if let Some(Voice {
+                    from,
+                    priority: theirs,
+                    interval,
+                    at,
+                }) = self.loudest_in(now, member, family)
+                {
+                    listening.obey(&config, (family, from), theirs, interval, at, priority);
+                }
+            }
+            if let Some(router) = self.routers.get_mut(member) {
+                router.phase = Phase::Backup(listening);
+            }
+        }
+        moves(members, leader, State::Backup, &cause)
+    }
+
+    /// Who goes before a group of masters, and in which member, if it is known.
+    fn goes_before(
+        &self,
+        now: Instant,
+        group: &str,
+        members: &[String],
+    ) -> Option<(String, Voice)> {
+        let met = self.met.get(group).copied().unwrap_or(Instant::ZERO);
+        let mut tie = None;
+        for member in members {
+            let router = &self.routers[member];
+            let config = &router.config;
+            let priority = self.priority(config);
+            for family in config.spoken() {
+                let Some(voice) = self.loudest_in(now, member, family) else {
+                    if now.since(met) < wait(router, priority, config.interval()) {
+                        return None;
+                    }
+                    continue;
+                };
+                if voice.priority > priority {
+                    return Some((member.clone(), voice));
+                }
+                let mut heard = self.heard_in(now, member, family);
+                if heard.any(|voice| voice.priority < priority) {
+                    return None;
+                }
+                if tie.is_none() {
+                    let is_greater = Some(voice.from) > router.source(family);
+                    tie = Some((is_greater, member.clone(), voice));
+                }
+            }
+        }
+        let (is_greater, member, voice) = tie?;
+        is_greater.then_some((member, voice))
+    }
+
+    fn loudest(&self, now: Instant, member: &str) -> Option<Voice> {
+        let mut families = self.routers[member].config.spoken();
+        families.find_map(|family| self.loudest_in(now, member, family))
+    }
+
+    fn loudest_in(&self, now: Instant, member: &str, family: Family) -> Option<Voice> {
+        let heard = self.heard_in(now, member, family);
+        heard.max_by_key(|voice| (voice.priority, voice.from))
+    }
+
+    /// Who is heard in a family of a member, for as long as one waits for a master.
+    fn heard_in(
+        &self,
+        now: Instant,
+        member: &str,
+        family: Family,
+    ) -> impl Iterator<Item = Voice> + '_ {
+        let router = &self.routers[member];
+        let priority = self.priority(&router.config);
+        let voices = router.voices.iter();
+        voices
+            .filter(move |((of, _), voice)| *of == family && voice.priority > 0)
+            .map(|(_, voice)| *voice)
+            .filter(move |voice| now < voice.at + wait(router, priority, voice.interval))
+    }
+
+    /// Whether somebody of the same priority is left in peace in any of these members.
+    pub(crate) fn lets_stand(&self, members: &[String]) -> bool {
+        let mut members = members.iter();
+        members.any(|member| !self.routers[member].stands.is_empty())
+    }
+
+    /// Whether what another member cannot do is true of it.
+    pub(super) fn is_true_of(&self, name: &str, member: &str, obstacle: &Obstacle) -> bool {
+        let group = self.group_of(name);
+        if member == name || group.is_none() || self.group_of(member) != group {
+            return false;
+        }
+        let config = &self.routers[member].config;
+        match obstacle {
+            Obstacle::TrackerDown(tracker) => self.faults(config).any(|fault| *fault == **tracker),
+            Obstacle::CannotRefuse(_) => self.cannot_refuse && !config.accepts(),
+            // Nobody here has a tracker that says a number, or resources that hinder a router.
+            Obstacle::TrackerValue { .. } | Obstacle::Resource(_) | Obstacle::Member { .. } => {
+                false
+            }
+            Obstacle::InterfaceMissing(_)
+            | Obstacle::InterfaceDown(_)
+            | Obstacle::NoCarrier(_)
+            | Obstacle::NoAddress(_)
+            | Obstacle::NoLinkLocal(_)
+            | Obstacle::NoSource(_)
+            | Obstacle::OnlyVirtual { .. }
+            | Obstacle::Port { .. }
+            | Obstacle::NotEthernet(_) => true,
+        }
+    }
+
+    /// Whether a router moved with another one for the reason that it says.
+    pub(super) fn moved_with(record: &Record, member: &str, cause: &Cause) -> bool {
+        transitions(record).any(|other| *other.router == *member && other.cause == *cause)
+    }
+}
+
+/// For how long one waits in a member for a master with this interval.
+fn wait(router: &Watched, priority: u8, interval: Duration) -> Duration {
+    3 * interval + skew(router.config.version, priority, interval)
+}
+
+fn moves(members: &[String], leader: &str, to: State, cause: &Cause) -> Moves {
+    let each = members.iter().map(|member| {
+        let foretold = match member == leader {
+            true => Foretold {
+                to,
+                cause: cause.clone(),
+            },
+            false => follows(leader, to, cause),
+        };
+        (member.clone(), foretold)
+    });
+    each.collect()
+}
+
+fn follows(leader: &str, to: State, cause: &Cause) -> Foretold {
+    let cause = Cause::With {
+        member: leader.into(),
+        cause: Arc::new(cause.clone()),
+    };
+    Foretold { to, cause }
+}

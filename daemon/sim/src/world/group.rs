@@ -1,0 +1,234 @@
+//! Sync groups in the end: who holds all that they hold.
+//!
+//! A group is held back by a master that it hears in any member and may not preempt. So of hosts that
+//! group alike, of which each hears some of the others, two masters never hear each other, and
+//! whoever is none hears one that it does not go before. What hosts that group differently owe each
+//! other nobody has agreed on.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use vrrp_proto::{Family, State};
+
+use super::World;
+use super::end::{Member, configurations, dialect, is_usable};
+use crate::foreign;
+use crate::laws::{Broken, Law};
+use crate::network::Station;
+use crate::scenario::{RouterConfig, Scenario};
+
+/// What a host and the others of its virtual routers have to agree on.
+type Likeness = Vec<(u8, u8, String, Vec<Family>)>;
+
+/// A host that could serve with all of a group.
+struct Side {
+    station: Station,
+    members: Vec<Member>,
+    /// Whether it tried in vain to take over from somebody of the same priority.
+    lets_stand: bool,
+}
+
+impl Side {
+    fn is_master(&self) -> bool {
+        self.members.iter().all(|member| member.is_master)
+    }
+
+    fn preempts(&self) -> bool {
+        self.members.iter().all(|member| member.preempts)
+    }
+}
+
+impl World<'_> {
+    /// Whether a virtual router is in a group on any host at any time.
+    pub(super) fn is_entangled(&self, key: (u8, u8)) -> bool {
+        self.entangled.iter().any(|keys| keys.contains(&key))
+    }
+
+    /// The laws of the end for a virtual router that is in groups.
+    pub(super) fn look_together(&mut self, key: (u8, u8)) -> Result<(), Broken> {
+        let Some(sides) = self.sides(key)? else {
+            self.coverage.fault("(grouped differently in the end)");
+            return Ok(());
+        };
+        if !self.is_mutual(key) {
+            self.coverage
+                .fault("(groups that do not all hear each other in the end)");
+            return Ok(());
+        }
+        self.coverage.ends += 1;
+        self.coverage.fault("(grouped alike in the end)");
+        let masters: Vec<&Side> = sides.iter().filter(|side| side.is_master()).collect();
+        let mut pairs = masters
+            .iter()
+            .flat_map(|one| masters.iter().map(move |two| (one, two)));
+        if pairs.clone().any(|(one, two)| are_twins(one, two)) {
+            return Ok(());
+        }
+        if let Some((one, two)) = pairs.find(|(one, two)| {
+            one.station < two.station && self.heard_in(one, two).next().is_some()
+        }) {
+            let (one, two) = (one.station, two.station);
+            return Err(Law::OneHolder.broken(format!("{one} and {two} are both masters")));
+        }
+        for side in sides.iter().filter(|side| !side.is_master()) {
+            let heard: Vec<(usize, u8)> = masters
+                .iter()
+                .flat_map(|master| {
+                    let places = self.heard_in(side, master);
+                    places.map(|place| (place, master.members[place].priority))
+                })
+                .collect();
+            if heard.is_empty() {
+                let host = side.station;
+                return Err(Law::OneHolder.broken(format!("{host} hears no master and is none")));
+            }
+            let ours = |place: usize| side.members[place].priority;
+            let goes_before = heard.iter().all(|(place, theirs)| *theirs <= ours(*place))
+                && heard.iter().any(|(place, theirs)| *theirs < ours(*place));
+            if side.preempts() && goes_before && !side.lets_stand {
+                return Err(Law::Precedence.broken(format!(
+                    "{} goes before all that it hears, by (place, priority) {heard:?}",
+                    side.station
+                )));
+            }
+        }
+        let is_whole = self.segments.iter().all(|segment| segment.side == 0);
+        if is_whole
+            && !self.is_contested(key.0)
+            && let [master] = masters[..]
+            && let Some(member) = master.members.iter().find(|m| key_of(&m.config) == key)
+        {
+            self.check_neighbours(key, member)?;
+        }
+        Ok(())
+    }
+
+    /// The hosts that could serve with the group that holds a virtual router, or `None` where not all
+    /// of those that have it group it alike.
+    fn sides(&self, key: (u8, u8)) -> Result<Option<Vec<Side>>, Broken> {
+        let mut likeness: Option<Likeness> = None;
+        let mut sides = Vec::new();
+        let mut keys = BTreeSet::from([key]);
+        for (host, witness) in self.hosts.iter().zip(&self.witnesses) {
+            let has = |router: &RouterConfig| key_of(router) == key;
+            if !host.runs() || !witness.routers().any(|(_, router)| has(&router.config)) {
+                continue;
+            }
+            let routers: BTreeMap<&str, _> = witness
+                .routers()
+                .map(|(name, router)| (name.as_str(), router))
+                .collect();
+            let group = witness.groups().find(|group| {
+                let mut members = witness.members_of(group).into_iter();
+                members.any(|member| has(&routers[&*member].config))
+            });
+            let Some(group) = group else { return Ok(None) };
+            let members = witness.members_of(group);
+            let lets_stand = witness.lets_stand(&members);
+            let members: Vec<(&str, _)> = members
+                .iter()
+                .map(|member| (member.as_str(), routers[member.as_str()]))
+                .collect();
+            let like = members
+                .iter()
+                .map(|(_, router)| likeness_of(&router.config));
+            let like: Likeness = like.collect();
+            if *likeness.get_or_insert_with(|| like.clone()) != like {
+                return Ok(None);
+            }
+            keys.extend(members.iter().map(|(_, router)| key_of(&router.config)));
+            let can_serve = members.iter().all(|(_, router)| {
+                is_usable(host, &router.config) && !witness.is_kept_by_tracker(&router.config)
+            });
+            if !can_serve {
+                continue;
+            }
+            let state = members[0].1.state();
+            if matches!(state, State::Fault | State::Init) {
+                return Err(Law::OneHolder.broken(format!(
+                    "host {} {group} could serve and is in {state}",
+                    host.id
+                )));
+            }
+            let members = members.into_iter();
+            sides.push(Side {
+                station: host.id,
+                lets_stand,
+                members: members
+                    .map(|router| Member::new(host, witness, router))
+                    .collect(),
+            });
+        }
+        // Each of the others that have one of its virtual routers has all of them.
+        let is_foreign = self.foreign.iter().any(|router| {
+            router.state != foreign::State::Initialize && keys.contains(&key_of(router.config()))
+        });
+        let stations: BTreeSet<Station> = self
+            .hosts
+            .iter()
+            .zip(&self.witnesses)
+            .filter(|(host, witness)| {
+                let mut routers = witness.routers();
+                host.runs() && routers.any(|(_, router)| keys.contains(&key_of(&router.config)))
+            })
+            .map(|(host, _)| host.id)
+            .collect();
+        let have_it = self
+            .hosts
+            .iter()
+            .zip(&self.witnesses)
+            .filter(|(host, witness)| {
+                let mut routers = witness.routers();
+                host.runs() && routers.any(|(_, router)| key_of(&router.config) == key)
+            });
+        let is_alike = !is_foreign && have_it.count() == stations.len();
+        Ok(is_alike.then_some(sides))
+    }
+
+    /// The members in which two hosts hear each other, by their places.
+    fn heard_in<'s>(&'s self, one: &'s Side, other: &'s Side) -> impl Iterator<Item = usize> + 's {
+        let members = one.members.iter().enumerate();
+        members
+            .filter(|(_, member)| {
+                let segment = self.segment(member.config.segment);
+                segment.side_of(one.station) == segment.side_of(other.station)
+            })
+            .map(|(place, _)| place)
+    }
+}
+
+fn are_twins(one: &Side, other: &Side) -> bool {
+    let mut members = one.members.iter().zip(&other.members);
+    members.any(|(one, other)| one.is_twin(other))
+}
+
+fn key_of(config: &RouterConfig) -> (u8, u8) {
+    (config.segment, config.vrid)
+}
+
+fn likeness_of(config: &RouterConfig) -> (u8, u8, String, Vec<Family>) {
+    let (segment, vrid) = key_of(config);
+    (segment, vrid, dialect(config), config.spoken().collect())
+}
+
+/// The virtual routers that have to do with each other because of groups.
+pub(super) fn entangled(scenario: &Scenario) -> Vec<BTreeSet<(u8, u8)>> {
+    let mut all: Vec<BTreeSet<(u8, u8)>> = Vec::new();
+    for config in configurations(scenario) {
+        for group in config.groups.values() {
+            let members = group
+                .members
+                .iter()
+                .filter_map(|name| config.routers.get(name));
+            let mut keys: BTreeSet<_> = members.map(key_of).collect();
+            all.retain(|known| {
+                let is_apart = known.is_disjoint(&keys);
+                if !is_apart {
+                    keys.extend(known);
+                }
+                is_apart
+            });
+            all.push(keys);
+        }
+    }
+    all
+}
