@@ -196,6 +196,10 @@ in
   };
   "Tracker.ping".host = "192.168.224.1";
   "Tracker.process".name = "httpd";
+  "Tracker.route" = {
+    destination = "default";
+    neighbour = true;
+  };
   "Tracker.script" = script;
   "Tracker.tcp" = {
     host = "127.0.0.1";
@@ -255,6 +259,19 @@ in
   "TrackedProcess.interval" = "200ms";
   "TrackedProcess.name" = "httpd";
   "TrackedProcess.upDelay" = "3s";
+  "TrackedRoute.destination" = "default";
+  "TrackedRoute.device" = "eth0";
+  "TrackedRoute.downDelay" = "500ms";
+  "TrackedRoute.fall" = 3;
+  "TrackedRoute.gateway" = "192.168.224.1";
+  "TrackedRoute.hold" = "10s";
+  "TrackedRoute.initial" = "down";
+  "TrackedRoute.interval" = "500ms";
+  "TrackedRoute.neighbour" = true;
+  "TrackedRoute.rise" = 2;
+  "TrackedRoute.table" = 100;
+  "TrackedRoute.timeout" = "300ms";
+  "TrackedRoute.upDelay" = "3s";
   "TrackedUnit.downDelay" = "500ms";
   "TrackedUnit.hold" = "10s";
   "TrackedUnit.initial" = "down";

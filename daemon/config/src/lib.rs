@@ -53,8 +53,8 @@ pub use notify::{Command, Style};
 pub use problem::{Problem, Problems};
 pub use schema::schema;
 pub use tracker::{
-    Host, Http, Method, NumberFile, Origin, Ping, Probe, Process, Restart, Rhythm, Script, Tcp,
-    Trust, Unit, Url, Which,
+    Host, Http, Method, NumberFile, Origin, Ping, Probe, Process, Restart, Rhythm, Route, Script,
+    Tcp, Trust, Unit, Url, Which,
 };
 
 use given::Given;

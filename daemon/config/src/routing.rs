@@ -362,7 +362,7 @@ impl Rule {
 /// Where a route leads to.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
-enum Destination {
+pub(crate) enum Destination {
     Default,
     Network(Network),
 }

@@ -46,6 +46,9 @@ fn key() -> impl Strategy<Value = String> {
         "ping",
         "tcp",
         "http",
+        "route",
+        "neighbour",
+        "device",
         "url",
         "host",
         "port",
@@ -145,12 +148,13 @@ fn object(
 /// A configuration that is right but for some of the entries of its instance and its trackers.
 fn nearly_right() -> impl Strategy<Value = Value> {
     let changes = || prop::collection::vec((key(), any_value()), 0..3);
-    let all = (any::<bool>(), changes(), changes(), changes());
-    all.prop_map(|(has_hmac, of_instance, of_script, of_page)| {
+    let all = (any::<bool>(), changes(), changes(), changes(), changes());
+    all.prop_map(|(has_hmac, of_instance, of_script, of_page, of_way)| {
         let mut script = json!({ "command": ["/bin/true"], "interval": 2 });
         let mut page = json!({
             "url": "https://192.0.2.1/", "headers": { "Authorization": "s3cret!" },
         });
+        let mut way = json!({ "destination": "default", "neighbour": true, "interval": 2 });
         let mut instance = json!({
             "routes": [{ "destination": "default", "nextHops": [{ "gateway": "192.0.2.9" }] }],
             "rules": [{ "from": "10.0.0.0/8", "table": 100 }],
@@ -166,12 +170,15 @@ fn nearly_right() -> impl Strategy<Value = Value> {
             (&mut instance, of_instance),
             (&mut script, of_script),
             (&mut page, of_page),
+            (&mut way, of_way),
         ] {
             for (key, value) in changes {
                 object[key] = value;
             }
         }
-        let trackers = json!({ "httpd": { "script": script }, "page": { "http": page } });
+        let trackers = json!({
+            "httpd": { "script": script }, "page": { "http": page }, "way": { "route": way },
+        });
         json!({ "trackers": trackers, "instances": { "VI_1": instance } })
     })
 }

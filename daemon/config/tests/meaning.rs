@@ -701,6 +701,33 @@ fn the_other_kinds_of_trackers_are_understood() {
     let words = ["/bin/a", "b"].map(String::from).to_vec();
     assert_eq!(process.which, Which::CommandLine(words));
     assert_eq!((process.at_least, process.at_most), (0, Some(0)));
+    let route = |words: &str| {
+        let (params, probe) = tracker(&format!(r#"{{ "route": {{ {words} }} }}"#));
+        let Some(Probe::Route(route)) = probe else {
+            panic!("no route");
+        };
+        (params, route)
+    };
+    let (params, default) = route(r#""destination": "default", "downDelay": "10ms""#);
+    assert_eq!(default.destination.to_string(), "0.0.0.0/0");
+    assert_eq!((default.table.get(), default.neighbour), (254, None));
+    assert_eq!((default.gateway, default.device), (None, None));
+    assert_eq!(params.down_delay, Duration::from_millis(10));
+    let (params, default) = route(
+        r#""destination": "default", "gateway": "fe80::1", "device": "eth1", "table": 7,
+           "neighbour": true, "timeout": "500ms", "rise": 2, "fall": 3"#,
+    );
+    assert_eq!(default.destination.to_string(), "::/0", "as the gateway");
+    assert_eq!(
+        (default.table.get(), default.device.as_deref()),
+        (7, Some("eth1"))
+    );
+    let rhythm = default.neighbour.unwrap();
+    assert_eq!(
+        (rhythm.interval, rhythm.timeout),
+        (seconds(1), Duration::from_millis(500))
+    );
+    assert_eq!((params.rise, params.fall), (2, 3));
 }
 
 /// How transitions of an instance with this `notify` are told.

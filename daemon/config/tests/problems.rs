@@ -133,6 +133,44 @@ fn problems_of_tracker(tracker: &str) -> String {
 }
 
 #[test]
+fn a_route_leads_to_a_network_and_only_its_gateway_is_asked() {
+    for right in [
+        r#"{ "route": { "destination": "default" } }"#,
+        r#"{ "route": { "destination": "10.0.0.0/8", "table": 100, "device": "eth1" } }"#,
+        r#"{ "route": { "destination": "default", "gateway": "fe80::1", "neighbour": true, "rise": 2,
+                        "fall": 3, "interval": "100ms", "timeout": "50ms" } }"#,
+        r#"{ "route": { "destination": "10.0.0.0/8", "gateway": "fe80::1", "upDelay": 5 } }"#,
+    ] {
+        assert_eq!(problems_of_tracker(right), "no problem", "{right}");
+    }
+    assert_snapshot!(problems_of_tracker(r#"{ "route": {} }"#), @r#"trackers.t.route.destination: missing: write "destination": "default", or a network like "10.0.0.0/8""#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "route": { "destination": "10.0.0.1/8", "table": 0, "gateway": "10.0.0.0/8", "neighbor": true } }"#
+    ), @r#"
+    trackers.t.route.destination = "10.0.0.1/8": has bits beyond its prefix: write 10.0.0.0/8 for the network, or a longer prefix
+    trackers.t.route.table = 0: must be 1 to 4294967295; the table "main" is 254
+    trackers.t.route.gateway = "10.0.0.0/8": must be an address without a prefix, like 192.168.224.11 or fe80::11
+    trackers.t.route.neighbor: unknown key: did you mean "neighbour"?
+    "#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "route": { "destination": "2001:db8::/32", "gateway": "192.168.224.1", "neighbour": true,
+                        "interval": 0, "timeout": "25h" } }"#
+    ), @r#"
+    trackers.t.route.gateway = "192.168.224.1": the destination is IPv6: the gateway must be of the same family
+    trackers.t.route.interval = 0: must be 10ms to 24h
+    trackers.t.route.timeout = "25h": must be 10ms to 24h
+    "#);
+    assert_snapshot!(problems_of_tracker(
+        r#"{ "route": { "destination": "default", "interval": 1, "timeout": 1, "rise": 2, "fall": 2 } }"#
+    ), @r#"
+    trackers.t.route.interval = 1: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
+    trackers.t.route.timeout = 1: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
+    trackers.t.route.rise = 2: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
+    trackers.t.route.fall = 2: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
+    "#);
+}
+
+#[test]
 fn a_ping_goes_to_a_host_and_expects_some_answers() {
     for right in [
         r#"{ "ping": { "host": "192.168.224.1" } }"#,
@@ -416,10 +454,10 @@ fn a_wrong_type_comes_with_what_to_write() {
     assert_snapshot!(problems(r#"{ "instances": [], "trackers": { "t": "script", "u": {}, "v": 1 } }"#), @r#"
     instances = []: must be an object, not a list
     trackers.t = "script": must be an object { "script": ... }, not a string
-    trackers.u = {}: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp", "http" or "unit"
-    trackers.v = 1: must be "script", "interface", "file", "process", "ping", "tcp", "http" or "unit", not a number
+    trackers.u = {}: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp", "http", "unit" or "route"
+    trackers.v = 1: must be "script", "interface", "file", "process", "ping", "tcp", "http", "unit" or "route", not a number
     "#);
-    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp", "http" or "unit""#);
+    assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": "/x", "interface": {} } } }"#), @r#"trackers.t: must have exactly one key: "script", "interface", "file", "process", "ping", "tcp", "http", "unit" or "route""#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "script": ["/x"] } } }"#), @"trackers.t.script: must be an object, not a list");
     assert_snapshot!(problems("[]"), @"must be an object, not a list");
 }

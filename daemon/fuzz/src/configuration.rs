@@ -8,7 +8,9 @@ use serde_json::{Map, Value, json};
 use vrrp_config::{Checked, Probe, Secrets};
 use vrrp_proto::params::{NodeParams, TrackerKind};
 use vrrp_proto::promises::Promises;
-use vrrp_proto::{Engine, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress};
+use vrrp_proto::{
+    Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress,
+};
 
 use crate::choices::Choices;
 
@@ -82,6 +84,14 @@ fn run(checked: Checked) {
                 assert!(!http.status.is_empty(), "no status means well");
             }
             Probe::Unit(unit) => assert!(!unit.name.is_empty(), "a unit without a name"),
+            Probe::Route(route) => {
+                let family = route.gateway.map_or(Family::V6, Family::of);
+                assert!(
+                    family == Family::V6 || route.destination.family() == Family::V4,
+                    "no route of IPv6 leads by {:?}",
+                    route.gateway
+                );
+            }
         }
     }
     let mut engine = Engine::new();
@@ -168,12 +178,13 @@ fn links(node: &NodeParams) -> Vec<Input<'static>> {
 fn any_configuration(choices: &mut Choices<'_>) -> Value {
     let mut trackers = Map::new();
     for n in 0..choices.number(0..=3_u8) {
-        let mut tracker = match choices.number(0..=4_u8) {
+        let mut tracker = match choices.number(0..=5_u8) {
             0 => json!({ "script": { "command": ["/bin/true"], "interval": 2 } }),
             1 => json!({ "interface": { "name": "eth1" } }),
             2 => json!({ "ping": { "host": "192.0.2.1", "packets": 3, "maxLost": 2 } }),
             3 => json!({ "tcp": { "host": "a.example", "port": 25, "expect": "220 " } }),
-            _ => json!({ "http": { "url": "https://a.example/", "status": [200, "300-399"] } }),
+            4 => json!({ "http": { "url": "https://a.example/", "status": [200, "300-399"] } }),
+            _ => json!({ "route": { "destination": "default", "neighbour": true, "rise": 2 } }),
         };
         for _ in 0..choices.number(0..=2_u8) {
             change(choices, &mut tracker);
@@ -319,7 +330,7 @@ fn any_value(choices: &mut Choices<'_>, depth: u8) -> Value {
 }
 
 /// The words of the configuration, some that are nearly such, and names.
-const WORDS: [&str; 41] = [
+const WORDS: [&str; 46] = [
     "trackers",
     "instances",
     "script",
@@ -347,6 +358,11 @@ const WORDS: [&str; 41] = [
     "scope",
     "broadcast",
     "preferredLifetime",
+    "route",
+    "destination",
+    "gateway",
+    "table",
+    "neighbour",
     "advertise",
     "source",
     "virtualMac",

@@ -5,9 +5,11 @@
 //! the program reads beyond its end.
 
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use socket2::{SockFilter, SockRef};
+use vrrp_proto::routing::{Network, Table};
 use vrrp_proto::wire::echo;
 use vrrp_proto::{Family, Vrid};
 
@@ -180,6 +182,53 @@ pub(crate) fn marked_by_others(protocol: u8, port: u32) -> [Instruction; 16] {
     ]
 }
 
+/// Drops the netlink messages by which the kernel notifies of routes of another length or to another
+/// network than `destination`, or in another table, and keeps everything else.
+pub(crate) fn routes_to(destination: Network, table: Table) -> Vec<Instruction> {
+    let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
+    let mut program = vec![
+        do_(LOAD_HALF, NETLINK_TYPE),
+        if_(EQUAL, kind(libc::RTM_NEWROUTE), 2, 0),
+        if_(EQUAL, kind(libc::RTM_DELROUTE), 1, 0),
+        do_(RETURN, KEEP),
+        do_(LOAD_BYTE, ROUTE_PREFIX),
+        if_(EQUAL, destination.prefix().into(), 1, 0),
+        do_(RETURN, DROP),
+        do_(LOAD_BYTE, ROUTE_TABLE),
+        // A table whose number is too great for this place shows as another one.
+        if_(
+            EQUAL,
+            u8::try_from(table.get()).map_or(TABLE_ELSEWHERE, u32::from),
+            1,
+            0,
+        ),
+        do_(RETURN, DROP),
+    ];
+    let octets = match destination.address() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    if destination.prefix() > 0 {
+        program.extend([
+            do_(LOAD, ROUTE_ATTRIBUTES),
+            do_(LOAD_X, RTA_DST),
+            do_(LOAD_WORD, FIND_ATTRIBUTE),
+            if_(EQUAL, 0, 0, 1),
+            do_(RETURN, DROP),
+            do_(COPY_TO_X, 0),
+        ]);
+        for (offset, word) in (4..).step_by(4).zip(octets.as_chunks().0) {
+            program.extend([
+                do_(LOAD_WORD_AT_X, offset),
+                if_(EQUAL, u32::from_be_bytes(*word), 1, 0),
+                do_(RETURN, DROP),
+            ]);
+        }
+    }
+    program.push(do_(RETURN, KEEP));
+    program
+}
+
 /// One instruction: struct sock_filter of linux/filter.h.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Instruction {
@@ -238,8 +287,16 @@ const NETLINK_PORT: u32 = 12;
 const ADDRESS_ATTRIBUTES: u32 = 24;
 /// The attribute of an address message that holds the address (linux/if_addr.h).
 const IFA_ADDRESS: u32 = 1;
-/// Where struct rtmsg of a route message has rtm_protocol.
+/// Where struct rtmsg of a route message has rtm_dst_len, rtm_table and rtm_protocol.
+const ROUTE_PREFIX: u32 = 17;
+const ROUTE_TABLE: u32 = 20;
 const ROUTE_PROTOCOL: u32 = 21;
+/// Where the attributes of a route message begin, behind struct nlmsghdr and struct rtmsg, and the one
+/// with the destination (linux/rtnetlink.h).
+const ROUTE_ATTRIBUTES: u32 = 28;
+const RTA_DST: u32 = 1;
+/// What rtm_table is of a table whose number does not fit (RT_TABLE_COMPAT).
+const TABLE_ELSEWHERE: u32 = 252;
 /// Where the attributes of a rule message begin, behind struct nlmsghdr and struct fib_rule_hdr, and
 /// the one with the protocol (linux/fib_rules.h).
 const RULE_ATTRIBUTES: u32 = 28;

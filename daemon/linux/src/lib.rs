@@ -18,6 +18,7 @@
 //! - [`processes`]: those of the host, for the trackers.
 //! - [`echo`]: whether another host is there, for the daemon's trackers.
 //! - [`lvs`]: the sync thread of IPVS, planned and started; slow, and so for another thread.
+//! - [`reach`]: whether there is a route to somewhere, and whether its gateway answers, for the same.
 //! - [`namespace`], [`cleanup`] and [`capability`]: before the first and after the last of it.
 //!
 //! Steady state allocates nothing: batches and buffers are kept and reused.
@@ -40,6 +41,7 @@ pub mod pacer;
 pub mod plan;
 pub mod poller;
 pub mod processes;
+pub mod reach;
 pub mod refusals;
 pub mod refuse;
 pub mod request;

@@ -7,6 +7,7 @@ mod interface;
 mod network;
 mod ping;
 mod process;
+mod route;
 mod script;
 mod status;
 mod tcp;
@@ -27,6 +28,7 @@ pub use self::http::{Http, Method, Trust};
 pub use self::network::{Host, Origin, Rhythm};
 pub use self::ping::Ping;
 pub use self::process::{Process, Which};
+pub use self::route::Route;
 pub use self::script::Script;
 pub use self::tcp::Tcp;
 pub use self::unit::{Restart, Unit};
@@ -37,6 +39,7 @@ use self::http::TrackedHttp;
 use self::interface::TrackedInterface;
 use self::ping::TrackedPing;
 use self::process::TrackedProcess;
+use self::route::TrackedRoute;
 use self::script::TrackedScript;
 use self::tcp::TrackedTcp;
 use self::unit::TrackedUnit;
@@ -74,6 +77,9 @@ pub(crate) enum Tracker {
     Http(TrackedHttp),
     /// A unit of systemd; active means well.
     Unit(TrackedUnit),
+    /// A route of the kernel, whoever put it there; that it is there and leads somewhere means well, and
+    /// that its gateway answers, where that is asked for.
+    Route(TrackedRoute),
 }
 
 /// What the daemon itself has to look at: a tracker that the kernel's news of interfaces say nothing
@@ -95,6 +101,8 @@ pub enum Probe {
     Http(Box<Http>),
     /// A unit of systemd, of which systemd itself tells.
     Unit(Unit),
+    /// A route that has to be there.
+    Route(Route),
 }
 
 impl Probe {
@@ -132,6 +140,7 @@ impl Tracker {
             Self::Tcp(tcp) => tcp.lower(&path.key("tcp"), findings)?,
             Self::Http(http) => http.lower(&path.key("http"), findings)?,
             Self::Unit(unit) => unit.lower(&path.key("unit"), findings)?,
+            Self::Route(route) => route.lower(&path.key("route"), findings)?,
         };
         Some((params, Some(probe)))
     }

@@ -118,7 +118,11 @@ fn main() -> ExitCode {
                 a_watched_interface_without_carrier_is_a_fault,
                 a_watched_interface_that_flickers_is_down_until_it_has_come_to_rest,
                 a_number_in_a_file_moves_the_priority_or_is_a_fault,
-                a_process_that_ends_is_a_fault_until_there_is_another;
+                a_process_that_ends_is_a_fault_until_there_is_another,
+                a_route_that_goes_is_a_fault_until_it_is_back,
+                a_route_goes_with_its_device_and_counts_by_its_gateway_alone,
+                a_gateway_that_does_not_answer_is_a_fault_although_the_route_is_there,
+                a_gateway_has_to_answer_over_ipv6;
             notify:
                 a_slow_command_is_told_the_newest_state_when_its_turn_comes,
                 a_command_that_hangs_is_killed_with_its_children_and_the_next_one_told,

@@ -1,4 +1,4 @@
-//! Check scripts and watched interfaces.
+//! Check scripts, and what the kernel knows: interfaces, files, processes, routes and gateways.
 
 use std::time::Duration;
 
@@ -274,6 +274,153 @@ pub(crate) fn a_process_that_ends_is_a_fault_until_there_is_another() -> Outcome
     a.wait_for("VI_1", Backup, Master, started, SOON)?;
     pair.a.host.shell(&format!("kill {}", second.trim()))?;
     Ok(())
+}
+
+pub(crate) fn a_route_that_goes_is_a_fault_until_it_is_back() -> Outcome {
+    let pair = Pair::new()?;
+    let (add, del) = (
+        "ip route add 10.9.0.0/16 via 192.168.224.1 table 100",
+        "ip route del 10.9.0.0/16 table 100",
+    );
+    pair.a.host.shell(add)?;
+    let route = json!({ "destination": "10.9.0.0/16", "table": 100, "initial": "down" });
+    let (a, b) = start_by(&pair, &route)?;
+    wait_for_detail(&a, true, "10.9.0.0/16 by 192.168.224.1 on ens33")?;
+    let gone = Moment::now();
+    pair.a.host.shell(del)?;
+    let resigned = pair.lan.advert(gone, |advert| advert.priority == 0)?;
+    assert!(
+        resigned.at.since(gone) < LATE,
+        "nobody asks again and again"
+    );
+    gives_way(&a, &b, gone)?;
+    wait_for_detail(&a, false, "no route to 10.9.0.0/16 in table 100")?;
+    // What others do with other routes is no reason.
+    pair.a
+        .host
+        .shell("ip route add 10.9.0.0/16 via 192.168.224.1")?;
+    pair.a
+        .host
+        .shell("ip route add unreachable 10.9.0.0/16 table 100")?;
+    let nowhere = "the route to 10.9.0.0/16 in table 100 leads nowhere: it is of type unreachable";
+    wait_for_detail(&a, false, nowhere)?;
+    pair.a
+        .host
+        .shell("ip route del unreachable 10.9.0.0/16 table 100")?;
+    let back = Moment::now();
+    pair.a.host.shell(add)?;
+    comes_back(&a, back)
+}
+
+pub(crate) fn a_route_goes_with_its_device_and_counts_by_its_gateway_alone() -> Outcome {
+    let pair = Pair::new()?;
+    let uplink = "ip link set up0 up && ip address add 192.168.198.11/24 dev up0 \
+                  && ip route add default via 192.168.198.1";
+    let add = format!("ip link add up0 type veth peer name pu0 && ip link set pu0 up && {uplink}");
+    pair.a.host.shell(&add)?;
+    let route = json!({ "destination": "default", "gateway": "192.168.198.1", "device": "up0" });
+    let (a, b) = start_by(&pair, &route)?;
+    wait_for_detail(&a, true, "0.0.0.0/0 by 192.168.198.1 on up0")?;
+    let dead = Moment::now();
+    pair.a.host.shell("ip link set pu0 down")?;
+    gives_way(&a, &b, dead)?;
+    let goal = "0.0.0.0/0 by 192.168.198.1 on up0 in table 254";
+    let said = format!("the route to {goal} is dead: the link is down on up0");
+    wait_for_detail(&a, false, &said)?;
+    let alive = Moment::now();
+    pair.a.host.shell("ip link set pu0 up")?;
+    comes_back(&a, alive)?;
+    // Of IPv4 the kernel says nothing when it takes the route away.
+    let gone = Moment::now();
+    pair.a.host.shell("ip link del up0")?;
+    gives_way(&a, &b, gone)?;
+    wait_for_detail(&a, false, &format!("no route to {goal}"))?;
+    pair.a
+        .host
+        .shell("ip route add default via 192.168.224.1 metric 9")?;
+    let other = format!("no route to {goal}: there is one by 192.168.224.1 on ens33");
+    wait_for_detail(&a, false, &other)?;
+    let back = Moment::now();
+    pair.a.host.shell(&add)?;
+    comes_back(&a, back)
+}
+
+pub(crate) fn a_gateway_that_does_not_answer_is_a_fault_although_the_route_is_there() -> Outcome {
+    assert_gateway_has_to_answer("192.168.224.1", "10.9.0.0/16", "ip")
+}
+
+pub(crate) fn a_gateway_has_to_answer_over_ipv6() -> Outcome {
+    assert_gateway_has_to_answer("fe80::1", "2001:db8:9::/48", "ip -6")
+}
+
+/// Asserts that a route by `gateway` counts as long as that answers.
+fn assert_gateway_has_to_answer(gateway: &str, destination: &str, ip: &str) -> Outcome {
+    let pair = Pair::new()?;
+    let router = pair.lan.station("gateway", 1)?;
+    router
+        .host
+        .shell("ip address add fe80::1/64 dev ens33 nodad")?;
+    let route = format!("route add {destination} via {gateway} dev ens33");
+    pair.a.host.shell(&format!("{ip} {route}"))?;
+    let rhythm = json!({ "neighbour": true, "interval": "200ms", "timeout": "500ms" });
+    let tracker = with(json!({ "destination": destination }), rhythm);
+    let (a, b) = start_by(&pair, &tracker)?;
+    let way = format!("{destination} by {gateway} on ens33");
+    wait_for_detail(&a, true, &format!("{way}, which answered after "))?;
+    let pulled = Moment::now();
+    router.cable.pull()?;
+    gives_way(&a, &b, pulled)?;
+    let silence = format!("gateway {gateway} does not answer on ens33");
+    wait_for_detail(&a, false, &silence)?;
+    let plugged = Moment::now();
+    router.cable.plug()?;
+    comes_back(&a, plugged)?;
+    // What is told once stands for all that is the same.
+    let told = format!("tracker way: {way}, which answered");
+    let lines = a.process().log();
+    assert_eq!(lines.matches(&told).count(), 2, "{lines}");
+    // A route without a gateway has nobody who could answer.
+    let changed = Moment::now();
+    let bare = format!("{ip} route replace {destination} dev ens33");
+    pair.a.host.shell(&bare)?;
+    if ip == "ip -6" {
+        let old = format!("{ip} route del {destination} via {gateway} dev ens33 || true");
+        pair.a.host.shell(&old)?;
+    }
+    gives_way(&a, &b, changed)?;
+    let said = format!("{destination} on ens33: there is no gateway that could answer");
+    wait_for_detail(&a, false, &said)?;
+    Ok(())
+}
+
+/// Starts a, which is master and in fault when it has no such route, and the usual backup.
+fn start_by<'p>(pair: &'p Pair, route: &Value) -> Result<(Vrrpd<'p>, Vrrpd<'p>)> {
+    let whole = tracked(
+        json!({ "way": { "route": route } }),
+        json!({ "VI_1": with(instance(HIGH), json!({ "track": ["way"] })) }),
+    );
+    pair.start_with(&whole, &only(instance(LOW)))
+}
+
+fn gives_way(a: &Vrrpd<'_>, b: &Vrrpd<'_>, since: Moment) -> Result<()> {
+    let line = a.wait_for("VI_1", Master, Fault, since, SOON)?.text;
+    assert!(line.ends_with(": tracker way is down"), "{line}");
+    b.wait_for("VI_1", Backup, Master, since, SOON)?;
+    Ok(())
+}
+
+/// Waits until a is master again.
+fn comes_back(a: &Vrrpd<'_>, since: Moment) -> Outcome {
+    a.wait_for("VI_1", Fault, Backup, since, SOON)?;
+    a.wait_for("VI_1", Backup, Master, since, SOON)?;
+    Ok(())
+}
+
+/// Waits until the status says this of the only tracker.
+fn wait_for_detail(daemon: &Vrrpd<'_>, well: bool, beginning: &str) -> Result<()> {
+    wait_for_tracker(daemon, |tracker| {
+        tracker.well == Some(well) && tracker.detail.starts_with(beginning)
+    })
 }
 
 /// The configuration of a master that runs /run/check.sh every 100 ms.

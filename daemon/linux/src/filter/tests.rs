@@ -112,6 +112,36 @@ fn only_marked_routes_and_rules_that_others_change_are_heard_of() {
 }
 
 #[test]
+fn of_routes_only_those_to_the_destination_in_the_table_are_heard_of() {
+    for (destination, table, other, address) in [
+        ("10.0.0.0/8", 254, "10.0.0.0/9", true),
+        ("10.0.0.0/8", 254, "11.0.0.0/8", true),
+        ("2001:db8::/32", 7, "2001:db9::/32", true),
+        ("2001:db8::1/128", 7, "2001:db8::2/128", true),
+        ("0.0.0.0/0", 300, "0.0.0.0/1", false),
+        ("::/0", 254, "2000::/3", true),
+    ] {
+        let [destination, other] = [destination, other].map(|text| text.parse().unwrap());
+        let table = Table::new(table).unwrap();
+        let program = routes_to(destination, table);
+        for kind in [libc::RTM_NEWROUTE, libc::RTM_DELROUTE] {
+            assert!(keeps(&program, &route_to(kind, destination, table)));
+            assert!(!keeps(&program, &route_to(kind, other, table)), "{other}");
+            let elsewhere = route_to(kind, destination, Table::new(9).unwrap());
+            assert!(!keeps(&program, &elsewhere), "{destination}");
+            if address {
+                let without = &route_to(kind, other, table)[..28];
+                assert!(!keeps(&program, without), "without an address");
+            }
+        }
+        assert!(
+            keeps(&program, &notification(7, [0; 4], [0; 4])),
+            "no route"
+        );
+    }
+}
+
+#[test]
 fn of_icmp_only_replies_with_the_identifier_are_heard() {
     let echo = |identifier| Echo {
         identifier,
@@ -252,6 +282,27 @@ fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
             other => panic!("unknown instruction {other:#x}"),
         }
     }
+}
+
+/// A message of a route, as the kernel makes it.
+fn route_to(kind: u16, destination: Network, table: Table) -> Vec<u8> {
+    let mut message = vec![0; 28];
+    message[4..6].copy_from_slice(&kind.to_ne_bytes());
+    message[17] = destination.prefix();
+    message[20] = u8::try_from(table.get()).unwrap_or(252);
+    // RTA_TABLE, which comes before the destination.
+    message.extend([8_u16, 15].map(u16::to_ne_bytes).concat());
+    message.extend(table.get().to_ne_bytes());
+    if destination.prefix() > 0 {
+        let octets = match destination.address() {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        };
+        let length = u16::try_from(4 + octets.len()).unwrap();
+        message.extend([length, 1].map(u16::to_ne_bytes).concat());
+        message.extend(octets);
+    }
+    message
 }
 
 fn find_attribute(packet: &[u8], start: u32, wanted: u32) -> u32 {

@@ -13,7 +13,7 @@
 
 pub mod mirror;
 pub mod plan;
-mod words;
+pub(crate) mod words;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};

@@ -342,11 +342,11 @@ const fn ip(address: &RouteAddress) -> Option<IpAddr> {
 }
 
 /// The table in the one byte of a header; what does not fit stands in an attribute alone.
-fn short(table: Table) -> u8 {
+pub(crate) fn short(table: Table) -> u8 {
     u8::try_from(table.get()).unwrap_or(RouteHeader::RT_TABLE_UNSPEC)
 }
 
-const fn family_of(family: Family) -> AddressFamily {
+pub(crate) const fn family_of(family: Family) -> AddressFamily {
     match family {
         Family::V4 => AddressFamily::Inet,
         Family::V6 => AddressFamily::Inet6,

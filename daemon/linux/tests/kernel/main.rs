@@ -18,6 +18,7 @@ mod host;
 mod ipv6;
 mod namespace;
 mod packets;
+mod reach;
 mod refuse;
 mod routing;
 mod steady;
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
         ipv6::TESTS,
         namespace::TESTS,
         packets::TESTS,
+        reach::TESTS,
         refuse::TESTS,
         routing::TESTS,
         steady::TESTS,

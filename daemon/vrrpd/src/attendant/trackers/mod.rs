@@ -9,6 +9,7 @@ mod network;
 mod patience;
 mod ping;
 mod process;
+mod route;
 mod script;
 mod tcp;
 mod tls;
@@ -102,6 +103,7 @@ impl Trackers {
             Probe::Tcp(tcp) => tokio::spawn(tcp::follow(tcp, reporter)),
             Probe::Http(http) => tokio::spawn(http::follow(*http, Arc::clone(&self.tls), reporter)),
             Probe::Unit(unit) => tokio::spawn(unit::follow(unit, self.units.clone(), reporter)),
+            Probe::Route(route) => tokio::spawn(route::follow(route, reporter)),
         }
     }
 }
