@@ -100,6 +100,7 @@ in
     "VI_1"
     "VI_2"
   ];
+  "SyncGroup.notify".any = [ "/usr/local/told.sh" ];
   "SyncGroup.track" = [ "uplink" ];
 
   "Unicast.minTtl" = 254;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use crate::check::{elements, followed_in};
 use crate::given::Given;
 use crate::model::{Config, InitialState, Instance};
+use crate::notify::Notify;
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
 use crate::tracker::Follow;
@@ -28,6 +29,10 @@ pub(crate) struct SyncGroup {
     /// counted once. Default: none.
     #[serde(default = "none")]
     pub(crate) track: Given<Vec<Given<Follow>>>,
+    /// The programs that are told when all of its instances have changed their state. Those of the
+    /// instances are run besides. Default: none.
+    #[serde(default)]
+    pub(crate) notify: Given<Notify>,
 }
 
 const fn none() -> Given<Vec<Given<Follow>>> {
@@ -39,6 +44,16 @@ pub(crate) fn groups(config: &Config) -> impl Iterator<Item = (Path, &SyncGroup)
     let path = Path::default().key("syncGroups");
     let groups = config.sync_groups.value().into_iter().flatten();
     groups.filter_map(move |(name, group)| Some((path.key(name), group.value()?)))
+}
+
+/// In which group each instance is.
+pub(crate) fn memberships(config: &Config) -> BTreeMap<&str, &str> {
+    let groups = config.sync_groups.value().into_iter().flatten();
+    let members = groups.filter_map(|(name, group)| {
+        let members = group.value()?.members.value()?.iter();
+        Some(members.filter_map(|member| Some((member.value()?.as_str(), name.as_str()))))
+    });
+    members.flatten().collect()
 }
 
 /// The trackers that `group` names, with the path of the name.

@@ -22,13 +22,13 @@ use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 use crate::address::Entry;
 use crate::duration::Span;
 use crate::given::Given;
-use crate::group::SyncGroup;
+use crate::group::{SyncGroup, memberships};
 use crate::lvs;
 use crate::model::{
     Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
     Instance, Pass,
 };
-use crate::notify::Command;
+use crate::notify::{Command, Told};
 use crate::problem::{Findings, Path};
 use crate::routing::{Around, Seen};
 use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
@@ -84,6 +84,7 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
         findings,
         lowered: Lowered::default(),
         routed: Seen::default(),
+        memberships: memberships(config),
     };
     let root = Path::default();
     let trackers = named(&config.trackers, |name, tracker| {
@@ -102,7 +103,7 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
     let groups = named(&config.sync_groups, |name, group| {
         let path = root.key("syncGroups").key(name);
         lowering.name(&path, name);
-        lowering.group(&path, group.value()?)
+        lowering.group(&path, name, group.value()?, routers.as_ref())
     });
     let node = NodeParams {
         routers: routers?,
@@ -132,13 +133,14 @@ pub(crate) fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>)
     items.into_iter().collect()
 }
 
-struct Lowering<'f> {
+struct Lowering<'c, 'f> {
     findings: &'f mut Findings,
     lowered: Lowered,
     routed: Seen,
+    memberships: BTreeMap<&'c str, &'c str>,
 }
 
-impl Lowering<'_> {
+impl Lowering<'_, '_> {
     /// Names stand in logs, metrics and commands: no surprises in them.
     fn name(&mut self, path: &Path, name: &str) {
         let sane = |c: char| c.is_ascii_alphanumeric() || "_-.:@".contains(c);
@@ -183,8 +185,12 @@ impl Lowering<'_> {
             };
             // What is wrong with it is found without addresses, too.
             let addresses = addresses.as_ref().map(|(addresses, _)| addresses);
-            let addresses = addresses.cloned().unwrap_or_default();
-            let notify = notify.lower(&path.key("notify"), &addresses, self.findings)?;
+            let told = Told {
+                addresses: addresses.cloned().unwrap_or_default(),
+                group: self.memberships.get(name).map(|group| Arc::from(*group)),
+                members: Vec::new(),
+            };
+            let notify = notify.lower(&path.key("notify"), told, self.findings)?;
             Some(Some(notify))
         });
         let resources = instance.resources.optional().and_then(|given| match given {
@@ -525,7 +531,13 @@ impl Lowering<'_> {
         Some((addresses, options.collect()))
     }
 
-    fn group(&mut self, path: &Path, group: &SyncGroup) -> Option<GroupParams> {
+    fn group(
+        &mut self,
+        path: &Path,
+        name: &str,
+        group: &SyncGroup,
+        routers: Option<&BTreeMap<Arc<str>, RouterParams>>,
+    ) -> Option<GroupParams> {
         const EXAMPLE: &str = r#""members": ["VI_1", "VI_2"]"#;
         let (members_path, track_path) = (path.key("members"), path.key("track"));
         let members = group
@@ -541,10 +553,30 @@ impl Lowering<'_> {
                 follow.value()?.lower(&path, self.findings)
             }))
         });
+        let members: Option<Vec<Arc<str>>> = members.and_then(|members| {
+            let names = members.iter();
+            all(names.map(|name| Some(name.value()?.as_str().into())))
+        });
+        let notify = group.notify.optional().and_then(|notify| {
+            let Some(notify) = notify else {
+                return Some(None);
+            };
+            // What is wrong with it is found without members, too.
+            let members = members.clone().unwrap_or_default();
+            let routers = members.iter().filter_map(|member| routers?.get(member));
+            let addresses = routers.flat_map(|router| router.addresses.iter().copied());
+            let name: Arc<str> = name.into();
+            let told = Told {
+                addresses: addresses.collect(),
+                group: Some(Arc::clone(&name)),
+                members: members.clone(),
+            };
+            let notify = notify.lower(&path.key("notify"), told, self.findings)?;
+            Some(Some((Owner::Group(name), notify)))
+        });
+        self.lowered.notify.extend(notify?);
         Some(GroupParams {
-            members: all(members?
-                .iter()
-                .map(|name| Some(name.value()?.as_str().into())))?,
+            members: members?,
             tracks: tracks?,
         })
     }

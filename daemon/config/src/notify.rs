@@ -19,7 +19,8 @@ const TIME: (Span, Span) = (
     Span(Duration::from_secs(600)),
 );
 
-/// Programs that are run when the state changes, one at a time and in order.
+/// Programs that are run when the state changes, of an instance or of all members of a sync group; one
+/// at a time and in order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Notify {
@@ -37,8 +38,8 @@ pub(crate) struct Notify {
     #[serde(default)]
     #[schemars(length(min = 1))]
     fault: Given<Vec<Given<String>>>,
-    /// The program to run when the daemon stops, which waits for it, or when a reload removes the
-    /// instance or makes another one of it. Default: none.
+    /// The program to run when the daemon stops, which waits for it, or when a reload removes what it
+    /// is told of or makes another one of it. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     stop: Given<Vec<Given<String>>>,
@@ -77,8 +78,8 @@ pub(crate) struct Notify {
 pub enum Style {
     /// What it is told, in its environment and on its standard input.
     Environment,
-    /// Four more arguments, too, as keepalived's `notify` has them: `INSTANCE`, the name, `MASTER`,
-    /// `BACKUP`, `FAULT` or `STOP`, and the priority.
+    /// Four more arguments, too, as keepalived's `notify` has them: `INSTANCE` or `GROUP`, the name,
+    /// `MASTER`, `BACKUP`, `FAULT` or `STOP`, and the priority.
     Keepalived,
 }
 
@@ -93,15 +94,26 @@ pub struct Command {
     pub style: Style,
     /// The virtual addresses of whose transitions it is told.
     pub addresses: Arc<[InterfaceAddress]>,
+    /// The sync group of which it is told, or that the instance is in.
+    pub group: Option<Arc<str>>,
+}
+
+/// Of whose transitions programs are told.
+pub(crate) struct Told {
+    /// Its virtual addresses, or those of all its members in their order.
+    pub(crate) addresses: Arc<[InterfaceAddress]>,
+    /// Its group, or itself.
+    pub(crate) group: Option<Arc<str>>,
+    /// Of a sync group its members.
+    pub(crate) members: Vec<Arc<str>>,
 }
 
 impl Notify {
-    /// How transitions are told of the instance with these addresses. `None` if what is wrong has
-    /// been reported.
+    /// How transitions are told. `None` if what is wrong has been reported.
     pub(crate) fn lower(
         &self,
         path: &Path,
-        addresses: &Arc<[InterfaceAddress]>,
+        told: Told,
         findings: &mut Findings,
     ) -> Option<notify::Notify<Arc<Command>>> {
         let user = command::user(&path.key("user"), &self.user, findings);
@@ -115,7 +127,8 @@ impl Notify {
                 words,
                 user: user.clone()?,
                 style: *style?,
-                addresses: Arc::clone(addresses),
+                addresses: Arc::clone(&told.addresses),
+                group: told.group.clone(),
             })))
         };
         let master = command("master", &self.master);
@@ -146,6 +159,7 @@ impl Notify {
             retries: self.retries.value()?.0.0,
             on_start: *self.on_start.value()?,
             on_reload: *self.on_reload.value()?,
+            members: told.members,
         })
     }
 }

@@ -760,6 +760,7 @@ fn who_is_told_is_told_by_its_own_command_and_the_usual_settings() {
                         prefix: 24,
                     },
                 ],
+                group: None,
             },
         ),
         backup: None,
@@ -770,6 +771,7 @@ fn who_is_told_is_told_by_its_own_command_and_the_usual_settings() {
         retries: 2,
         on_start: true,
         on_reload: false,
+        members: [],
     }
     "#);
     let any = notify(
@@ -878,6 +880,29 @@ fn a_group_keeps_the_order_of_its_members() {
     };
     assert_eq!((&*track.tracker, track.effect), ("t", Effect::Fault));
     assert!(loaded.warnings.is_empty(), "{:?}", loaded.warnings);
+}
+
+#[test]
+fn who_is_told_of_a_group_knows_its_members_and_all_their_addresses() {
+    let own = r#""notify": { "any": ["/bin/own"] },"#;
+    let text = experiment_2("", own).replace(
+        r#""track": ["t"]"#,
+        r#""notify": { "master": ["/bin/all"], "onReload": true }"#,
+    );
+    let mut told = loaded(&text).unwrap().notify;
+    let group = told.remove(&Owner::Group("VG_1".into())).unwrap();
+    let members: Vec<&str> = group.members.iter().map(|member| &**member).collect();
+    assert_eq!((members, group.on_reload), (vec!["VI_2", "VI_1"], true));
+    let command = group.master.unwrap();
+    let addresses: Vec<String> = command.addresses.iter().map(ToString::to_string).collect();
+    assert_eq!(addresses, ["192.168.198.100/24", "192.168.224.100/24"]);
+    assert_eq!(command.group.as_deref(), Some("VG_1"));
+    let instance = told.remove(&Owner::Instance("VI_2".into())).unwrap();
+    let command = instance.any.unwrap();
+    assert_eq!(command.addresses.len(), 1);
+    assert_eq!(command.group.as_deref(), Some("VG_1"), "whose member it is");
+    assert_eq!(instance.members, [] as [Arc<str>; 0]);
+    assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]

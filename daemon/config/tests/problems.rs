@@ -106,6 +106,10 @@ fn members_that_cannot_move_together_are_named() {
         ))
     };
     assert_snapshot!(groups(r#""VG_1": { "members": ["VI_1", "VI_2"], "track": ["t"] }"#), @"no problem");
+    assert_snapshot!(groups(r#""VG_1": { "members": ["VI_1"], "notify": { "master": ["told"], "timeout": 0 } }"#), @r#"
+    syncGroups.VG_1.notify.master[0] = "told": the program must be an absolute path, like /usr/local/bin/check
+    syncGroups.VG_1.notify.timeout = 0: must be 10ms to 10m
+    "#);
     assert_snapshot!(groups(
         r#""VG_1": { "members": ["VI_1", "vi_2", "web", "VI_1"] },
            "VG_2": { "members": ["VI_1", "VI_3"] },

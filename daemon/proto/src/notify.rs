@@ -2,7 +2,8 @@
 //!
 //! Each [`Owner`] has a queue: one command at a time, in the order of the transitions. What has begun
 //! is finished, and of what has not the newest state wins, but a stop is always told. A command that
-//! fails is tried again, later and later, as long as nothing newer waits.
+//! fails is tried again, later and later, as long as nothing newer waits. A sync group is told of once,
+//! when the last of its members has moved.
 //!
 //! The [`Desk`] decides and runs nothing: [`poll`](Desk::poll) gives a command that is to run now,
 //! [`ended`](Desk::ended) says that it has, and [`poll_timeout`](Desk::poll_timeout) when to come back.
@@ -29,6 +30,17 @@ const MOST_AT_ONCE: usize = 32;
 pub enum Owner {
     /// The instance of this name.
     Instance(Arc<str>),
+    /// The sync group of this name.
+    Group(Arc<str>),
+}
+
+impl Owner {
+    /// Its name.
+    pub const fn name(&self) -> &Arc<str> {
+        match self {
+            Self::Instance(name) | Self::Group(name) => name,
+        }
+    }
 }
 
 /// How the transitions of an owner are told. A command is what whoever runs it knows it by.
@@ -53,6 +65,8 @@ pub struct Notify<C> {
     pub on_start: bool,
     /// Whether the present state is told again after a reload.
     pub on_reload: bool,
+    /// Of a sync group its members, in its order and each in no other group. An instance has none.
+    pub members: Vec<Arc<str>>,
 }
 
 impl<C: Clone> Notify<C> {
@@ -104,6 +118,10 @@ pub struct Desk<C> {
     /// What the node was given, and has not carried out yet.
     coming: VecDeque<BTreeMap<Owner, Notify<C>>>,
     owners: BTreeMap<Owner, Entry<C>>,
+    /// How the routers are that are not stopped.
+    routers: BTreeMap<Arc<str>, (State, Priority)>,
+    /// In which of the present groups a router is.
+    groups: BTreeMap<Arc<str>, Owner>,
     /// Of whom something may have to run now.
     ready: VecDeque<Owner>,
     /// Of whom something may have to run later.
@@ -123,11 +141,13 @@ struct Entry<C> {
 
 impl<C: Clone> Desk<C> {
     /// A desk that tells as `notify` says.
-    pub const fn new(notify: BTreeMap<Owner, Notify<C>>) -> Self {
+    pub fn new(notify: BTreeMap<Owner, Notify<C>>) -> Self {
         Self {
+            groups: groups(&notify),
             present: notify,
             coming: VecDeque::new(),
             owners: BTreeMap::new(),
+            routers: BTreeMap::new(),
             ready: VecDeque::new(),
             due: BTreeSet::new(),
             running: 0,
@@ -148,7 +168,26 @@ impl<C: Clone> Desk<C> {
         let Some(notify) = self.coming.pop_front() else {
             return;
         };
-        self.present = notify;
+        self.groups = groups(&notify);
+        let former = core::mem::replace(&mut self.present, notify);
+        for owner in former.keys().filter(|owner| is_group(owner)) {
+            if !self.present.contains_key(owner) {
+                self.group_becomes(owner, State::Init, Cause::Removed, former.get(owner));
+            }
+        }
+        let present: Vec<Owner> = self
+            .present
+            .keys()
+            .filter(|owner| is_group(owner))
+            .cloned()
+            .collect();
+        for owner in present {
+            if let Some(state) = self.state_of(&owner) {
+                let group = Arc::clone(owner.name());
+                let cause = Cause::Joined { group, state };
+                self.group_moves(&owner, state, cause);
+            }
+        }
         for (owner, notify) in &self.present {
             if let Some(entry) = self.owners.get_mut(owner)
                 && notify.on_reload
@@ -195,25 +234,83 @@ impl<C: Clone> Desk<C> {
             priority: transition.priority,
             again: false,
         };
-        let queue = match self.owners.remove(&owner) {
-            Some(entry) => entry.queue,
-            None => Queue::default(),
-        };
-        let mut entry = Entry {
-            last,
-            is_news: true,
-            queue,
-        };
-        entry.queue.tell(&entry.last, notify);
-        self.owners.insert(owner.clone(), entry);
+        tell(&mut self.owners, &owner, last, notify);
         self.ready.push_back(owner);
+        let router = Arc::clone(&transition.router);
+        let group = self.groups.get(&router).cloned();
+        if transition.to == State::Init {
+            self.routers.remove(&router);
+        } else {
+            let state = (transition.to, transition.priority);
+            self.routers.insert(router, state);
+        }
+        if let Some(group) = group
+            && let Some(state) = self.state_of(&group)
+        {
+            self.group_moves(&group, state, transition.cause.root().clone());
+        }
+    }
+
+    /// The state of all members of a group, when it is that of all.
+    fn state_of(&self, group: &Owner) -> Option<State> {
+        let members = &self.present.get(group)?.members;
+        let mut states = members.iter().map(|member| {
+            let known = self.routers.get(member);
+            known.map_or(State::Init, |(state, _)| *state)
+        });
+        let first = states.next()?;
+        states.all(|state| state == first).then_some(first)
+    }
+
+    /// A group has a state, which is told when it is another one than before.
+    fn group_moves(&mut self, group: &Owner, to: State, cause: Cause) {
+        let notify = self.present.get(group).cloned();
+        self.group_becomes(group, to, cause, notify.as_ref());
+    }
+
+    fn group_becomes(
+        &mut self,
+        group: &Owner,
+        to: State,
+        cause: Cause,
+        notify: Option<&Notify<C>>,
+    ) {
+        let last = self.owners.get(group).map(|entry| &entry.last);
+        let from = last.map_or(State::Init, |last| last.to);
+        if from == to {
+            return;
+        }
+        let first = notify.and_then(|notify| notify.members.first());
+        let priority = first.and_then(|first| self.routers.get(first));
+        let priority = priority.map(|(_, priority)| *priority);
+        let last = News {
+            from,
+            to,
+            cause,
+            priority: priority
+                .or(last.map(|last| last.priority))
+                .unwrap_or(Priority::DEFAULT),
+            again: false,
+        };
+        let starts = from == State::Init;
+        let notify = notify.filter(|notify| notify.on_start || !starts);
+        tell(&mut self.owners, group, last, notify);
+        self.ready.push_back(group.clone());
     }
 
     /// The effective priority of a router changed.
     pub fn priority(&mut self, router: &Arc<str>, priority: Priority) {
-        let owner = Owner::Instance(Arc::clone(router));
-        if let Some(entry) = self.owners.get_mut(&owner) {
-            entry.last.priority = priority;
+        if let Some((_, known)) = self.routers.get_mut(router) {
+            *known = priority;
+        }
+        let group = self.groups.get(router).filter(|group| {
+            let notify = self.present.get(group);
+            notify.is_some_and(|notify| notify.members.first() == Some(router))
+        });
+        for owner in [Some(&Owner::Instance(Arc::clone(router))), group] {
+            if let Some(entry) = owner.and_then(|owner| self.owners.get_mut(owner)) {
+                entry.last.priority = priority;
+            }
         }
     }
 
@@ -290,6 +387,37 @@ impl<C: Clone> Desk<C> {
         let status = queue.map(|queue| queue.status(now)).unwrap_or_default();
         (self.present.contains_key(owner) || status != NotifyStatus::default()).then_some(status)
     }
+}
+
+/// Has an owner told of what has become of it, by commands of `notify` or by none.
+fn tell<C: Clone>(
+    owners: &mut BTreeMap<Owner, Entry<C>>,
+    owner: &Owner,
+    last: News,
+    notify: Option<&Notify<C>>,
+) {
+    let queue = owners.remove(owner).map(|entry| entry.queue);
+    let mut entry = Entry {
+        last,
+        is_news: true,
+        queue: queue.unwrap_or_default(),
+    };
+    entry.queue.tell(&entry.last, notify);
+    owners.insert(owner.clone(), entry);
+}
+
+const fn is_group(owner: &Owner) -> bool {
+    matches!(owner, Owner::Group(_))
+}
+
+/// In which group each router is.
+fn groups<C>(notify: &BTreeMap<Owner, Notify<C>>) -> BTreeMap<Arc<str>, Owner> {
+    let members = |(owner, notify): (&Owner, &Notify<C>)| {
+        let owner = owner.clone();
+        let members = notify.members.clone().into_iter();
+        members.map(move |member| (member, owner.clone()))
+    };
+    notify.iter().flat_map(members).collect()
 }
 
 #[cfg(test)]

@@ -110,6 +110,9 @@ pub struct GroupStatus {
     pub decides: Option<Arc<str>>,
     /// Why the group is in that state: the cause of that member.
     pub cause: Arc<str>,
+    /// As that of a router.
+    #[serde(default)]
+    pub notify: Option<NotifyStatus>,
 }
 
 /// A priority and where it comes from.

@@ -351,6 +351,7 @@ fn configured(
                 retries: rng.random_range(0..4),
                 on_start: rng.random(),
                 on_reload: rng.random(),
+                members: Vec::new(),
             }
         });
         if rng.random_bool(0.9) {

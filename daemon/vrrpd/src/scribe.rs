@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::Duration;
 
+use tracing::field::display;
 use tracing::{Level, debug, error, info, trace, warn};
 use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
@@ -196,22 +197,31 @@ fn write(record: Record) {
             warn!(%tracker, well = false, "tracker {tracker}: {detail}");
         }
         Record::Notified {
-            owner: Owner::Instance(instance),
+            owner,
             to,
             well,
             detail,
             then,
-        } => match then {
-            Then::Over => debug!(%instance, %to, well, "{instance}: told of {to}: {detail}"),
-            Then::Again(rest) => warn!(
-                %instance, %to, well,
-                "{instance}: not told of {to}: {detail}; trying again in {} s", rest.as_secs(),
-            ),
-            Then::GivenUp => warn!(
-                %instance, %to, well,
-                "{instance}: not told of {to}: {detail}; not tried again",
-            ),
-        },
+        } => {
+            let name = owner.name();
+            let (instance, group) = match &owner {
+                Owner::Instance(name) => (Some(display(name)), None),
+                Owner::Group(name) => (None, Some(display(name))),
+            };
+            match then {
+                Then::Over => {
+                    debug!(instance, group, %to, well, "{name}: told of {to}: {detail}");
+                }
+                Then::Again(rest) => warn!(
+                    instance, group, %to, well,
+                    "{name}: not told of {to}: {detail}; trying again in {} s", rest.as_secs(),
+                ),
+                Then::GivenUp => warn!(
+                    instance, group, %to, well,
+                    "{name}: not told of {to}: {detail}; not tried again",
+                ),
+            }
+        }
         Record::Note(level, text) => match level {
             Level::ERROR => error!("{text}"),
             Level::WARN => warn!("{text}"),

@@ -98,6 +98,11 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         rows.extend(snapshot.groups.iter().map(group_row));
         text.push('\n');
         text.push_str(&table(&rows));
+        for group in &snapshot.groups {
+            if let Some(notify) = &group.notify {
+                let _ = writeln!(text, "{}: {}", group.name, told(notify));
+            }
+        }
     }
     if snapshot.lost > 0 {
         let _ = writeln!(

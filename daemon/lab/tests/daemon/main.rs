@@ -131,7 +131,8 @@ fn main() -> ExitCode {
                 a_script_for_keepalived_is_given_what_keepalived_gives,
                 the_stop_is_told_before_the_daemon_ends_and_after_it_has_handed_over,
                 who_is_told_to_stop_twice_waits_for_nobody,
-                a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_again;
+                a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_again,
+                a_group_is_told_of_once_and_knows_its_name;
             probes:
                 who_sees_its_web_server_go_ill_gives_way_within_a_second,
                 a_web_server_that_hangs_is_ill,

@@ -246,6 +246,29 @@ pub(crate) fn a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_aga
     Ok(())
 }
 
+pub(crate) fn a_group_is_told_of_once_and_knows_its_name() -> Outcome {
+    let lan = Lan::new()?;
+    let a = lan.station("a", 11)?;
+    let ear = Ear::on(&a.host)?;
+    let words = "echo $VRRP_GROUP $VRRP_INSTANCE $VRRP_TO > /run/told";
+    let notify = json!({ "any": ["/bin/sh", "-c", words] });
+    let other = json!({ "virtualRouterId": 52, "virtualAddresses": ["192.168.224.101/24"] });
+    let document = json!({
+        "instances": { "VI_1": instance(HIGH), "VI_2": with(instance(HIGH), other) },
+        "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"], "notify": notify } },
+    });
+    let daemon = Vrrpd::start(&a.host, &document.to_string())?;
+    ear.hears(&["VG_1 backup", "VG_1 master"])?;
+    for instance in ["VI_1", "VI_2"] {
+        daemon.wait_for_state(instance, Master, SOON)?;
+    }
+    let group = daemon.status()?.groups.remove(0);
+    let told = group.notify.and_then(|notify| notify.last);
+    assert!(told.is_none_or(|last| last.well), "each did well");
+    assert!(daemon.stop()?.success());
+    ear.hears(&["VG_1 backup", "VG_1 master", "VG_1 init"])
+}
+
 /// The configuration of a master that tells so.
 fn told(notify: Value) -> String {
     only(with(instance(HIGH), json!({ "notify": notify })))

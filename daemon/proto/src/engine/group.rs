@@ -280,6 +280,7 @@ impl Engine {
             cause: decides
                 .or(first)
                 .map_or_else(|| "not started".into(), |slot| slot.cause(now)),
+            notify: None,
         }
     }
 

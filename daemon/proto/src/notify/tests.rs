@@ -331,6 +331,114 @@ fn the_status_tells_how_the_last_command_ended() {
 }
 
 /// A desk with one owner, and what runs.
+#[test]
+fn a_group_is_told_of_once_when_the_last_of_its_members_has_moved() {
+    let mut desk = Desk::new(grouped(&["VI_1", "VI_2"]));
+    all_move(&mut desk, Init, Backup, Cause::Started);
+    assert_eq!(
+        told(&mut desk),
+        ["VG backup init->backup: started, listening first"]
+    );
+    let [first, second] = ["VI_1", "VI_2"].map(Arc::<str>::from);
+    desk.transition(&transition(&first, Backup, Master, SILENT));
+    assert_eq!(told(&mut desk), [""; 0], "the other one is backup");
+    let cause = Arc::new(SILENT);
+    let with = Cause::With {
+        member: Arc::clone(&first),
+        cause,
+    };
+    desk.transition(&transition(&second, Backup, Master, with));
+    assert_eq!(
+        told(&mut desk),
+        ["VG master backup->master: no advertisement from anybody for 3.000 s"]
+    );
+    all_move(&mut desk, Master, Init, Cause::Stopped);
+    assert_eq!(told(&mut desk), ["VG stop master->init: the daemon stops"]);
+    assert!(desk.is_idle());
+}
+
+#[test]
+fn a_reload_that_makes_changes_and_ends_a_group_tells_what_it_is_from_then_on() {
+    let mut desk = Desk::new(BTreeMap::new());
+    all_move(&mut desk, Init, Master, Cause::Started);
+    assert_eq!(told(&mut desk), [""; 0]);
+    let mut reload = |notify: BTreeMap<_, _>| {
+        desk.configure(notify);
+        desk.configured();
+        told(&mut desk)
+    };
+    assert_eq!(
+        reload(grouped(&["VI_1", "VI_2"])),
+        ["VG master init->master: in sync group VG from now on, which is master"]
+    );
+    assert_eq!(reload(grouped(&["VI_2"])), [""; 0], "it is still master");
+    assert_eq!(
+        reload(BTreeMap::new()),
+        ["VG stop master->init: removed from the configuration"]
+    );
+    assert_eq!(reload(BTreeMap::new()), [""; 0]);
+}
+
+#[test]
+fn a_group_has_the_priority_of_its_first_member() {
+    let mut desk = Desk::new(grouped(&["VI_2", "VI_1"]));
+    all_move(&mut desk, Init, Backup, Cause::Started);
+    told(&mut desk);
+    let priority = |number| Priority::new(number).unwrap();
+    desk.priority(&"VI_2".into(), priority(80));
+    desk.priority(&"VI_1".into(), priority(70));
+    let notify = grouped(&["VI_2", "VI_1"])
+        .into_iter()
+        .map(|(owner, notify)| {
+            let on_reload = true;
+            (
+                owner,
+                Notify {
+                    on_reload,
+                    ..notify
+                },
+            )
+        });
+    desk.configure(notify.collect());
+    desk.configured();
+    let run = desk.poll(Instant::ZERO).expect("it is told again");
+    assert_eq!((run.news.priority, run.news.again), (priority(80), true));
+}
+
+const SILENT: Cause = Cause::Silence {
+    master: None,
+    lasted: Duration::from_secs(3),
+};
+
+fn grouped(members: &[&str]) -> BTreeMap<Owner, Notify<&'static str>> {
+    let notify = Notify {
+        members: members.iter().map(|member| Arc::from(*member)).collect(),
+        ..all()
+    };
+    BTreeMap::from([(Owner::Group("VG".into()), notify)])
+}
+
+/// Both members move, one after the other.
+fn all_move(desk: &mut Desk<&'static str>, from: State, to: State, cause: Cause) {
+    for router in ["VI_1", "VI_2"] {
+        desk.transition(&transition(&router.into(), from, to, cause.clone()));
+    }
+}
+
+/// What is told now, one after the other.
+fn told(desk: &mut Desk<&'static str>) -> Vec<String> {
+    let mut told = Vec::new();
+    while let Some(run) = desk.poll(Instant::ZERO) {
+        let News {
+            from, to, cause, ..
+        } = &*run.news;
+        let (name, command) = (run.owner.name(), run.command);
+        told.push(format!("{name} {command} {from}->{to}: {cause}"));
+        desk.ended(Instant::ZERO, &run.owner, true, "".into());
+    }
+    told
+}
+
 struct Rig {
     desk: Desk<&'static str>,
     now: Instant,
@@ -359,8 +467,7 @@ impl Rig {
     fn runs(&mut self) -> Vec<String> {
         let mut runs = Vec::new();
         while let Some(run) = self.desk.poll(self.now) {
-            let Owner::Instance(name) = &run.owner;
-            runs.push(format!("{name} {}", run.command));
+            runs.push(format!("{} {}", run.owner.name(), run.command));
             self.running.push(run.owner);
         }
         runs
@@ -409,5 +516,6 @@ fn all() -> Notify<&'static str> {
         retries: 2,
         on_start: true,
         on_reload: false,
+        members: Vec::new(),
     }
 }

@@ -142,6 +142,9 @@ impl Board {
         for instance in &mut snapshot.instances {
             instance.notify = desk.status(now, &Owner::Instance(Arc::clone(&instance.name)));
         }
+        for group in &mut snapshot.groups {
+            group.notify = desk.status(now, &Owner::Group(Arc::clone(&group.name)));
+        }
     }
 }
 
@@ -177,8 +180,7 @@ async fn tell(run: Run<Arc<Command>>) -> Ended {
     }
 }
 
-fn environment(owner: &Owner, news: &News, command: &Command) -> [(&'static str, String); 7] {
-    let Owner::Instance(name) = owner;
+fn environment(owner: &Owner, news: &News, command: &Command) -> Vec<(&'static str, String)> {
     let mut addresses = String::new();
     for address in command.addresses.iter() {
         let address = address.to_string();
@@ -190,21 +192,31 @@ fn environment(owner: &Owner, news: &News, command: &Command) -> [(&'static str,
         }
         addresses.push_str(&address);
     }
-    [
-        ("VRRP_INSTANCE", name.to_string()),
+    let instance = instance(owner).map(|name| ("VRRP_INSTANCE", name.to_string()));
+    let group = command.group.iter();
+    let group = group.map(|name| ("VRRP_GROUP", name.to_string()));
+    let told = [
         ("VRRP_FROM", news.from.to_string()),
         ("VRRP_TO", news.to.to_string()),
         ("VRRP_CAUSE", news.cause.to_string()),
         ("VRRP_PRIORITY", news.priority.to_string()),
         ("VRRP_ADDRESSES", addresses),
         ("VRRP_AGAIN", news.again.to_string()),
-    ]
+    ];
+    instance.into_iter().chain(group).chain(told).collect()
+}
+
+const fn instance(owner: &Owner) -> Option<&Arc<str>> {
+    match owner {
+        Owner::Instance(name) => Some(name),
+        Owner::Group(_) => None,
+    }
 }
 
 fn input(owner: &Owner, news: &News, command: &Command) -> Vec<u8> {
-    let Owner::Instance(name) = owner;
     let object = json!({
-        "instance": name,
+        "instance": instance(owner),
+        "group": command.group,
         "from": news.from,
         "to": news.to,
         "cause": news.cause.to_string(),
@@ -217,15 +229,17 @@ fn input(owner: &Owner, news: &News, command: &Command) -> Vec<u8> {
 
 /// The arguments that keepalived adds to a command (keepalived.conf(5), `notify`).
 fn keepalived(owner: &Owner, news: &News) -> [String; 4] {
-    let Owner::Instance(name) = owner;
     let state = match news.to {
         State::Init => "STOP",
         State::Backup => "BACKUP",
         State::Master => "MASTER",
         State::Fault => "FAULT",
     };
-    let kind = "INSTANCE";
-    [kind, name, state, &news.priority.to_string()].map(str::to_owned)
+    let kind = match owner {
+        Owner::Instance(_) => "INSTANCE",
+        Owner::Group(_) => "GROUP",
+    };
+    [kind, owner.name(), state, &news.priority.to_string()].map(str::to_owned)
 }
 
 #[cfg(test)]

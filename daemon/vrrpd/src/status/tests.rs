@@ -257,7 +257,7 @@ fn the_table_says_which_member_decides_for_a_group() {
     VG_1   master  2 min  VI_1 VI_2  no advertisement from 192.168.224.11 for 3.609 s
     ");
     let json = serde_json::to_string(&group(Some("VI_1"))).unwrap();
-    insta::assert_snapshot!(json, @r#"{"name":"VG_1","state":"master","stateAge":125.25,"members":["VI_1","VI_2"],"decides":"VI_1","cause":"no advertisement from 192.168.224.11 for 3.609 s"}"#);
+    insta::assert_snapshot!(json, @r#"{"name":"VG_1","state":"master","stateAge":125.25,"members":["VI_1","VI_2"],"decides":"VI_1","cause":"no advertisement from 192.168.224.11 for 3.609 s","notify":null}"#);
 }
 
 #[test]
@@ -297,6 +297,7 @@ fn group(decides: Option<&str>) -> GroupStatus {
         members: vec!["VI_1".into(), "VI_2".into()],
         decides: decides.map(Arc::from),
         cause: "no advertisement from 192.168.224.11 for 3.609 s".into(),
+        notify: None,
     }
 }
 

@@ -127,6 +127,7 @@ impl Rig {
             user: None,
             style: Style::Environment,
             addresses: Arc::default(),
+            group: None,
         };
         let notify = Notify {
             master: None,
@@ -138,6 +139,7 @@ impl Rig {
             retries: 0,
             on_start: false,
             on_reload: false,
+            members: Vec::new(),
         };
         let resources = ResourceParams {
             handover,

@@ -8,16 +8,55 @@ fn a_command_is_told_in_its_environment_and_on_its_standard_input() {
         Style::Environment,
         "printenv | grep ^VRRP_ | sort | tr '\\n' ';'; cat",
     );
-    insta::assert_snapshot!(words, @r#"VRRP_ADDRESSES=192.168.224.100/24 2001:db8::100/64;VRRP_AGAIN=false;VRRP_CAUSE=192.168.224.12 resigned (priority 0);VRRP_FROM=backup;VRRP_INSTANCE=VI_1;VRRP_PRIORITY=150;VRRP_TO=master;{"addresses":["192.168.224.100/24","2001:db8::100/64"],"again":false,"cause":"192.168.224.12 resigned (priority 0)","from":"backup","instance":"VI_1","priority":150,"to":"master"}"#);
+    insta::assert_snapshot!(words, @r#"VRRP_ADDRESSES=192.168.224.100/24 2001:db8::100/64;VRRP_AGAIN=false;VRRP_CAUSE=192.168.224.12 resigned (priority 0);VRRP_FROM=backup;VRRP_INSTANCE=VI_1;VRRP_PRIORITY=150;VRRP_TO=master;{"addresses":["192.168.224.100/24","2001:db8::100/64"],"again":false,"cause":"192.168.224.12 resigned (priority 0)","from":"backup","group":null,"instance":"VI_1","priority":150,"to":"master"}"#);
 }
 
 #[test]
 fn a_command_in_the_style_of_keepalived_has_four_more_arguments() {
     let words = told(Style::Keepalived, "echo $# $*");
     assert_eq!(words, "4 INSTANCE VI_1 MASTER 150");
+    let group = Owner::Group("VG_1".into());
+    assert_eq!(
+        keepalived(&group, &news(State::Master)),
+        ["GROUP", "VG_1", "MASTER", "150"]
+    );
     let states = [State::Init, State::Backup, State::Fault];
     let words = states.map(|to| keepalived(&owner(), &news(to))[2].clone());
     assert_eq!(words, ["STOP", "BACKUP", "FAULT"]);
+}
+
+#[test]
+fn a_command_hears_which_group_it_is_told_of_or_its_instance_is_in() {
+    let command = Command {
+        group: Some("VG_1".into()),
+        ..command(Style::Environment, "true")
+    };
+    let said = |owner: &Owner| {
+        let news = news(State::Master);
+        let environment = environment(owner, &news, &command);
+        let names = environment
+            .into_iter()
+            .filter(|(name, _)| ["VRRP_INSTANCE", "VRRP_GROUP"].contains(name));
+        let object: serde_json::Value =
+            serde_json::from_slice(&input(owner, &news, &command)).unwrap();
+        (
+            names
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect::<Vec<_>>(),
+            object["instance"].clone(),
+            object["group"].clone(),
+        )
+    };
+    let both = ["VRRP_INSTANCE=VI_1", "VRRP_GROUP=VG_1"].map(str::to_owned);
+    assert_eq!(
+        said(&owner()),
+        (both.to_vec(), json!("VI_1"), json!("VG_1"))
+    );
+    let group = Owner::Group("VG_1".into());
+    assert_eq!(
+        said(&group),
+        (both[1..].to_vec(), json!(null), json!("VG_1"))
+    );
 }
 
 #[test]
@@ -31,7 +70,11 @@ fn an_environment_with_very_many_addresses_has_room_for_some() {
         )
     };
     let environment = environment(&owner(), &news(State::Master), &command);
-    let listed = environment[5].1.split(' ').count();
+    let (_, listed) = environment
+        .iter()
+        .find(|(name, _)| *name == "VRRP_ADDRESSES")
+        .unwrap();
+    let listed = listed.split(' ').count();
     assert!((3000..4096).contains(&listed), "{listed}");
     let said = run(command);
     assert!(said.well, "{}", said.detail);
@@ -66,6 +109,7 @@ fn command(style: Style, script: &str) -> Command {
         addresses: ["192.168.224.100/24", "2001:db8::100/64"]
             .map(|address| address.parse().unwrap())
             .into(),
+        group: None,
     }
 }
 
