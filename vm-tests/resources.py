@@ -118,7 +118,8 @@ with subtest("the tracker starts it again: nobody gives way"):
     for signal in ["KILL", "TERM"]:
         master.succeed(f"systemctl kill --signal={signal} httpd.service")
         master.wait_until_succeeds(
-            "vrrpd status --json | jq --exit-status '.trackers[0].detail | contains(\"again\")'",
+            "vrrpd status --json | jq --exit-status "
+            "'.trackers[] | select(.name == \"web\") | .detail | contains(\"again\")'",
             timeout=60,
         )
         master.wait_until_succeeds("systemctl is-active httpd.service", timeout=60)
