@@ -112,6 +112,7 @@ pub(crate) fn a_fifo_is_a_command_away_and_hears_json() -> Outcome {
     let expected = |from: &str, to: &str, cause: &str| {
         json!({
             "instance": "VI_1",
+            "group": null,
             "from": from,
             "to": to,
             "cause": cause,
