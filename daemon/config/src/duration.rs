@@ -8,6 +8,9 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
+use crate::given::Given;
+use crate::problem::{Findings, Path};
+
 /// A length of time: a number of seconds, or a string with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Span(pub(crate) Duration);
@@ -43,6 +46,32 @@ impl Span {
             nanos = nanos.checked_add(u64::try_from(part).ok()?)?;
         }
         Some(Self(Duration::from_nanos(nanos)))
+    }
+}
+
+/// From where to where a length of time may be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) least: Span,
+    pub(crate) most: Span,
+    /// Both as people write them: `10ms to 24h`.
+    pub(crate) words: &'static str,
+}
+
+impl Bounds {
+    /// The length that is given at `path`. `None` if what is wrong has been reported.
+    pub(crate) fn check(
+        &self,
+        path: &Path,
+        span: &Given<Span>,
+        findings: &mut Findings,
+    ) -> Option<Duration> {
+        let span = span.value()?;
+        if (self.least..=self.most).contains(span) {
+            return Some(span.0);
+        }
+        findings.add(path, format!("must be {}", self.words));
+        None
     }
 }
 

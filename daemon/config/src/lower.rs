@@ -20,7 +20,7 @@ use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 
 use crate::address::Entry;
-use crate::duration::Span;
+use crate::duration::{Bounds, Span};
 use crate::given::Given;
 use crate::group::{SyncGroup, memberships};
 use crate::lvs;
@@ -73,7 +73,11 @@ const MOST_ADDRESSES: usize = 4096;
 type Addresses = (Arc<[InterfaceAddress]>, BTreeMap<IpAddr, AddressOptions>);
 
 /// How long a take-over or a second announcement may be put off.
-const DELAY: (Span, Span) = (Span(Duration::ZERO), Span(Duration::from_secs(1000)));
+const DELAY: Bounds = Bounds {
+    least: Span(Duration::ZERO),
+    most: Span(Duration::from_secs(1000)),
+    words: "0 to 1000s",
+};
 
 /// Shortest and longest time between two announcements that nothing but time demands.
 const REFRESH: (Span, Span) = (Span::SECOND, Span(Duration::from_secs(24 * 60 * 60)));
@@ -170,8 +174,16 @@ impl Lowering<'_, '_> {
         let interval = self.interval(&path.key("advertInterval"), instance);
         let authentication = self.authentication(&path.key("authentication"), name, instance);
         let addresses = self.addresses(&path.key("virtualAddresses"), &instance.virtual_addresses);
-        let preempt_delay = self.delay(&path.key("preemptDelay"), &instance.preempt_delay);
-        let startup_delay = self.delay(&path.key("startupDelay"), &instance.startup_delay);
+        let preempt_delay = DELAY.check(
+            &path.key("preemptDelay"),
+            &instance.preempt_delay,
+            self.findings,
+        );
+        let startup_delay = DELAY.check(
+            &path.key("startupDelay"),
+            &instance.startup_delay,
+            self.findings,
+        );
         let announce = self.announce(&path.key("announce"), &instance.announce);
         let tracks = instance.track.value().and_then(|track| {
             all(track.iter().enumerate().map(|(index, follow)| {
@@ -250,21 +262,11 @@ impl Lowering<'_, '_> {
         Some(router)
     }
 
-    fn delay(&mut self, path: &Path, span: &Given<Span>) -> Option<Duration> {
-        let span = span.value()?;
-        let (least, most) = DELAY;
-        if (least..=most).contains(span) {
-            return Some(span.0);
-        }
-        self.findings.add(path, format!("must be 0 to {most}"));
-        None
-    }
-
     fn announce(&mut self, path: &Path, announce: &Given<Announce>) -> Option<Announcements> {
         let Some(announce) = announce.optional()? else {
             return Some(Announcements::DEFAULT);
         };
-        let delay = self.delay(&path.key("delay"), &announce.delay);
+        let delay = DELAY.check(&path.key("delay"), &announce.delay, self.findings);
         let refresh = self.refresh(&path.key("refresh"), &announce.refresh);
         Some(Announcements {
             burst: announce.burst.value()?.0.0,

@@ -12,7 +12,7 @@ use crate::given::Given;
 use crate::model::Instance;
 use crate::problem::{Findings, Path};
 use crate::unicast::Ttl;
-use crate::value::{Number, Whole};
+use crate::value::{Number, Port, Whole};
 
 /// How the kernel's sync thread of IPVS speaks; the same on all hosts.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -109,24 +109,6 @@ impl Number for MaxLength {
         let (least, greatest) = Self::RANGE;
         let length = u16::try_from(number).ok()?;
         (least..=greatest).contains(&number).then_some(Self(length))
-    }
-
-    fn number(self) -> i64 {
-        self.0.into()
-    }
-}
-
-/// A UDP port: 1 to 65535.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Port(pub(crate) u16);
-
-impl Number for Port {
-    const RANGE: (i64, i64) = (1, 65_535);
-    const RULE: &'static str = "must be 1 to 65535";
-
-    fn from_number(number: i64) -> Option<Self> {
-        let port = u16::try_from(number).ok()?;
-        (port > 0).then_some(Self(port))
     }
 
     fn number(self) -> i64 {

@@ -8,16 +8,17 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::{InterfaceAddress, notify};
 
 use crate::command;
-use crate::duration::Span;
+use crate::duration::{Bounds, Span};
 use crate::given::Given;
 use crate::problem::{Findings, Path};
 use crate::value::{Number, Whole};
 
 /// Shortest and longest time for one command.
-const TIME: (Span, Span) = (
-    Span(Duration::from_millis(10)),
-    Span(Duration::from_secs(600)),
-);
+const TIME: Bounds = Bounds {
+    least: Span(Duration::from_millis(10)),
+    most: Span(Duration::from_secs(600)),
+    words: "10ms to 10m",
+};
 
 /// Programs that are run when the state changes, of an instance or of all members of a sync group; one
 /// at a time and in order.
@@ -136,7 +137,7 @@ impl Notify {
         let fault = command("fault", &self.fault);
         let stop = command("stop", &self.stop);
         let any = command("any", &self.any);
-        let timeout = time(&path.key("timeout"), &self.timeout, findings);
+        let timeout = TIME.check(&path.key("timeout"), &self.timeout, findings);
         let commands = [
             &self.master,
             &self.backup,
@@ -162,16 +163,6 @@ impl Notify {
             members: told.members,
         })
     }
-}
-
-fn time(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
-    let span = span.value()?;
-    let (least, most) = TIME;
-    if (least..=most).contains(span) {
-        return Some(span.0);
-    }
-    findings.add(path, format!("must be {least} to 10m"));
-    None
 }
 
 /// How many times a run that failed is repeated: 0 to 100.

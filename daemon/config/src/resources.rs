@@ -11,17 +11,18 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vrrp_proto::resources::{self, ResourceParams};
 
-use crate::duration::Span;
+use crate::duration::{Bounds, Span};
 use crate::given::Given;
 use crate::lower::all;
 use crate::problem::{Findings, Path};
 use crate::unit::UnitName;
 
 /// Shortest and longest time that a start or all stops may take.
-const PATIENCE: (Span, Span) = (
-    Span(Duration::from_millis(100)),
-    Span(Duration::from_secs(60 * 60)),
-);
+const PATIENCE: Bounds = Bounds {
+    least: Span(Duration::from_millis(100)),
+    most: Span(Duration::from_secs(60 * 60)),
+    words: "100ms to 1h",
+};
 
 /// As many units as one instance may have: they are started one after another.
 const MOST_UNITS: usize = 64;
@@ -113,8 +114,9 @@ impl Resources {
             );
         }
         let names = all(units.iter().map(|unit| Some(unit.value()?.0.clone())));
-        let start_timeout = patience(&path.key("startTimeout"), &self.start_timeout, findings);
-        let stop_timeout = patience(&path.key("stopTimeout"), &self.stop_timeout, findings);
+        let start_timeout =
+            PATIENCE.check(&path.key("startTimeout"), &self.start_timeout, findings);
+        let stop_timeout = PATIENCE.check(&path.key("stopTimeout"), &self.stop_timeout, findings);
         Some(ResourceParams {
             units: names?,
             on_failure: match self.on_failure.value()? {
@@ -138,16 +140,6 @@ impl Resources {
             path.clone()
         }
     }
-}
-
-fn patience(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
-    let span = span.value()?;
-    let (least, most) = PATIENCE;
-    if (least..=most).contains(span) {
-        return Some(span.0);
-    }
-    findings.add(path, format!("must be {least} to 1h"));
-    None
 }
 
 impl<'de> Deserialize<'de> for Resources {

@@ -106,6 +106,24 @@ impl Number for Weight {
     }
 }
 
+/// A port of TCP or UDP: 1 to 65535.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Port(pub(crate) u16);
+
+impl Number for Port {
+    const RANGE: (i64, i64) = (1, 65_535);
+    const RULE: &'static str = "must be 1 to 65535";
+
+    fn from_number(number: i64) -> Option<Self> {
+        let port = u16::try_from(number).ok()?;
+        (port > 0).then_some(Self(port))
+    }
+
+    fn number(self) -> i64 {
+        self.0.into()
+    }
+}
+
 /// How many results in a row it takes: 1 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u32);

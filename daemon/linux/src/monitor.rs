@@ -12,7 +12,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::batch;
 use crate::filter;
 use crate::mirror::Event;
-use crate::netlink::{self, Message};
+use crate::netlink::{self, Message, News};
 use crate::request::Requests;
 
 /// Room in the kernel for the notifications of 8,000 changes by others between two reads.
@@ -67,16 +67,12 @@ impl Monitor {
     pub fn read(&mut self, events: &mut Vec<Event>) -> io::Result<Heard> {
         let mut heard = Heard::All;
         loop {
-            match netlink::receive(&self.socket, &mut self.incoming) {
-                Ok(None) => return Ok(heard),
-                Ok(Some(datagram)) => {
+            match netlink::news(&self.socket, &mut self.incoming)? {
+                News::None => return Ok(heard),
+                News::Datagram(datagram) => {
                     events.extend(Message::all_of(datagram).filter_map(|message| message.event()));
                 }
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    heard = Heard::Overrun;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                News::Lost => heard = Heard::Overrun,
             }
         }
     }

@@ -84,13 +84,37 @@ pub(crate) fn bind_to(socket: &OwnedFd, groups: u32) -> io::Result<u32> {
 ///
 /// ENOBUFS when datagrams were lost before this one, and when this one is too long.
 pub(crate) fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
-    match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
-        Ok(len) => match buffer.get(..len) {
-            Some(datagram) => Ok(Some(datagram)),
-            None => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
-        },
-        Err(nix::Error::EAGAIN) => Ok(None),
-        Err(error) => Err(error.into()),
+    match news(socket, buffer)? {
+        News::Datagram(datagram) => Ok(Some(datagram)),
+        News::Lost => Err(io::Error::from_raw_os_error(libc::ENOBUFS)),
+        News::None => Ok(None),
+    }
+}
+
+/// What a socket that is told of things has next.
+pub(crate) enum News<'b> {
+    /// A datagram in full.
+    Datagram(&'b [u8]),
+    /// Datagrams were lost here (ENOBUFS), or this one is too long.
+    Lost,
+    /// Nothing yet.
+    None,
+}
+
+/// The next of what was told, however often a signal comes in between.
+///
+/// # Errors
+///
+/// None that a valid socket could cause.
+pub(crate) fn news<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<News<'b>> {
+    loop {
+        return match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
+            Ok(len) => Ok(buffer.get(..len).map_or(News::Lost, News::Datagram)),
+            Err(nix::Error::EAGAIN) => Ok(News::None),
+            Err(nix::Error::ENOBUFS) => Ok(News::Lost),
+            Err(nix::Error::EINTR) => continue,
+            Err(error) => Err(error.into()),
+        };
     }
 }
 

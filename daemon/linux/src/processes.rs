@@ -104,14 +104,10 @@ impl Connector {
     pub fn read(&mut self, news: &mut Vec<News>) -> io::Result<Heard> {
         let mut heard = Heard::All;
         loop {
-            match netlink::receive(&self.socket, &mut self.incoming) {
-                Ok(None) => return Ok(heard),
-                Ok(Some(datagram)) => news.extend(parse(datagram)),
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    heard = Heard::Overrun;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match netlink::news(&self.socket, &mut self.incoming)? {
+                netlink::News::None => return Ok(heard),
+                netlink::News::Datagram(datagram) => news.extend(parse(datagram)),
+                netlink::News::Lost => heard = Heard::Overrun,
             }
         }
     }

@@ -24,7 +24,7 @@ use self::known::Known;
 pub use self::known::{Goal, Kind, NoWay, Wanted, Way};
 use self::words::{Neighbour, Standing, parse_neighbour, parse_route};
 use crate::mirror::Event;
-use crate::netlink::{self, Message, NLMSG_ERROR};
+use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::{batch, filter, sys};
 
 /// Room in the kernel for some thousand news between two reads.
@@ -122,17 +122,15 @@ impl Lookout {
     /// When the kernel cannot be asked for its links or routes.
     pub fn read(&mut self, answers: &mut Vec<Answer>) -> io::Result<()> {
         loop {
-            match netlink::receive(&self.news, &mut self.incoming) {
-                Ok(None) if self.known.is_in_doubt() => self.look()?,
-                Ok(None) => return Ok(()),
-                Ok(Some(datagram)) => {
+            match netlink::news(&self.news, &mut self.incoming)? {
+                News::None if self.known.is_in_doubt() => self.look()?,
+                News::None => return Ok(()),
+                News::Datagram(datagram) => {
                     for message in Message::all_of(datagram) {
                         take(&mut self.known, &message, answers);
                     }
                 }
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => self.known.doubt(),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                News::Lost => self.known.doubt(),
             }
         }
     }

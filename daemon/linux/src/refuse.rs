@@ -28,7 +28,7 @@ use vrrp_proto::Desired;
 use crate::batch;
 use crate::filter;
 use crate::mirror::Mirror;
-use crate::netlink::{self, Message, NLMSG_ERROR};
+use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::nftables::{self, Batch};
 use crate::refusals::{Refusal, Refusals};
 
@@ -232,15 +232,13 @@ impl Table {
     fn was_touched(&mut self) -> io::Result<bool> {
         let mut touched = false;
         loop {
-            match netlink::receive(&self.watch, &mut self.incoming) {
-                Ok(None) => return Ok(touched),
-                Ok(Some(datagram)) => {
+            match netlink::news(&self.watch, &mut self.incoming)? {
+                News::None => return Ok(touched),
+                News::Datagram(datagram) => {
                     touched |= Message::all_of(datagram).any(|m| nftables::concerns_us(&m));
                 }
                 // What is lost may have been about us.
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => touched = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+                News::Lost => touched = true,
             }
         }
     }

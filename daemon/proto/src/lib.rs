@@ -32,5 +32,5 @@ pub use engine::Engine;
 pub use time::{Human, Instant};
 pub use types::{
     AddressLabel, AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress,
-    ParseAddressError, Password, Priority, Version, Vrid,
+    ParseAddressError, Password, Priority, Version, Vrid, is_link_local,
 };

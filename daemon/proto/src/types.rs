@@ -264,10 +264,7 @@ impl InterfaceAddress {
 
     /// Whether it reaches no further than its link: fe80::/10 (RFC 4291 section 2.5.6).
     pub const fn is_link_local(&self) -> bool {
-        match self.address {
-            IpAddr::V4(_) => false,
-            IpAddr::V6(address) => address.is_unicast_link_local(),
-        }
+        is_link_local(self.address)
     }
 
     /// The address as IPv4, if it is one.
@@ -276,6 +273,15 @@ impl InterfaceAddress {
             IpAddr::V4(address) => Some(address),
             IpAddr::V6(_) => None,
         }
+    }
+}
+
+/// Whether an address reaches no further than its link: fe80::/10 (RFC 4291 section 2.5.6). None of
+/// IPv4 is called so here.
+pub const fn is_link_local(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(_) => false,
+        IpAddr::V6(address) => address.is_unicast_link_local(),
     }
 }
 

@@ -15,6 +15,8 @@ mod manual;
 mod run;
 mod scribe;
 mod status;
+#[cfg(test)]
+mod testing;
 mod units;
 
 use std::process::ExitCode;

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{TrackerParams, Verdict};
 
-use super::{Probe, default, lasting};
+use super::{LASTING, Probe, default};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
@@ -42,7 +42,7 @@ impl TrackedFile {
         findings: &mut Findings,
     ) -> Option<(TrackerParams, Probe)> {
         const EXAMPLE: &str = r#""path": "/run/vrrp/priority""#;
-        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
         let path = path.key("path");
         let file = self.path.required(&path, EXAMPLE, findings)?;
         if !file.starts_with('/') || file.ends_with('/') || file.contains('\0') {

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use vrrp_proto::params::{TrackerKind, TrackerParams};
 
-use super::{default, lasting};
+use super::{LASTING, default};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
@@ -34,9 +34,9 @@ impl TrackedInterface {
     pub(super) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<TrackerParams> {
         const EXAMPLE: &str = r#""name": "eth2""#;
         let name = self.name.required(&path.key("name"), EXAMPLE, findings);
-        let up_delay = lasting(&path.key("upDelay"), &self.up_delay, findings);
-        let down_delay = lasting(&path.key("downDelay"), &self.down_delay, findings);
-        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let up_delay = LASTING.check(&path.key("upDelay"), &self.up_delay, findings);
+        let down_delay = LASTING.check(&path.key("downDelay"), &self.down_delay, findings);
+        let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
         let kind = TrackerKind::Interface {
             name: name?.0.clone(),
         };

@@ -43,16 +43,26 @@ use self::route::TrackedRoute;
 use self::script::TrackedScript;
 use self::tcp::TrackedTcp;
 use self::unit::TrackedUnit;
-use crate::duration::Span;
+use crate::duration::{Bounds, Span};
 use crate::given::Given;
 use crate::problem::{Findings, Path};
 use crate::value::{Count, Weight, Whole};
 
-/// Shortest and longest time between two looks at something, and for one look.
-const LOOKING_TIME: (Span, Span) = (
-    Span(Duration::from_millis(10)),
-    Span(Duration::from_secs(24 * 60 * 60)),
-);
+const DAY: Span = Span(Duration::from_secs(24 * 60 * 60));
+
+/// The time between two looks at something, and for one look.
+const LOOKING_TIME: Bounds = Bounds {
+    least: Span(Duration::from_millis(10)),
+    most: DAY,
+    words: "10ms to 24h",
+};
+
+/// How long something has to last.
+const LASTING: Bounds = Bounds {
+    least: Span(Duration::ZERO),
+    most: DAY,
+    words: "0 to 24h",
+};
 
 /// One thing that is watched: exactly one of the kinds.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -238,37 +248,6 @@ impl JsonSchema for Follow {
             ],
         })
     }
-}
-
-/// How long something may take, or the time between two looks at it.
-fn looking_time(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
-    let (least, most) = LOOKING_TIME;
-    within(least, most, path, span, findings)
-}
-
-/// How long something has to last.
-fn lasting(path: &Path, span: &Given<Span>, findings: &mut Findings) -> Option<Duration> {
-    let (_, most) = LOOKING_TIME;
-    within(Span(Duration::ZERO), most, path, span, findings)
-}
-
-fn within(
-    least: Span,
-    most: Span,
-    path: &Path,
-    span: &Given<Span>,
-    findings: &mut Findings,
-) -> Option<Duration> {
-    let span = span.value()?;
-    if (least..=most).contains(span) {
-        return Some(span.0);
-    }
-    let least = match least.0 {
-        Duration::ZERO => "0".to_owned(),
-        _ => least.to_string(),
-    };
-    findings.add(path, format!("must be {least} to 24h"));
-    None
 }
 
 /// What a tracker counts as before its first result.

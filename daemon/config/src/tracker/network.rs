@@ -6,10 +6,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use serde::Serialize;
-use vrrp_proto::Family;
 use vrrp_proto::params::{Peer, TrackerParams};
+use vrrp_proto::{Family, is_link_local};
 
-use super::{Assumed, Probe, lasting, looking_time};
+use super::{Assumed, LASTING, LOOKING_TIME, Probe};
 use crate::address::PlainAddress;
 use crate::duration::Span;
 use crate::given::Given;
@@ -107,8 +107,8 @@ impl Common<'_> {
 
     /// How often to ask. `None` if what is wrong has been reported.
     pub(super) fn rhythm(&self, path: &Path, findings: &mut Findings) -> Option<Rhythm> {
-        let interval = looking_time(&path.key("interval"), self.interval, findings);
-        let timeout = looking_time(&path.key("timeout"), self.timeout, findings);
+        let interval = LOOKING_TIME.check(&path.key("interval"), self.interval, findings);
+        let timeout = LOOKING_TIME.check(&path.key("timeout"), self.timeout, findings);
         Some(Rhythm {
             interval: interval?,
             timeout: timeout?,
@@ -117,7 +117,7 @@ impl Common<'_> {
 
     /// How long a verdict stays at least. `None` if what is wrong has been reported.
     pub(super) fn hold(&self, path: &Path, findings: &mut Findings) -> Option<Duration> {
-        lasting(&path.key("hold"), self.hold, findings)
+        LASTING.check(&path.key("hold"), self.hold, findings)
     }
 
     /// What the engine is told of `probe`. `None` if what is wrong has been reported.
@@ -143,11 +143,4 @@ pub(super) fn expected(
         findings.add(path, "must not be empty: everything contains that");
     }
     Some(text.cloned())
-}
-
-const fn is_link_local(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(_) => false,
-        IpAddr::V6(address) => address.is_unicast_link_local(),
-    }
 }

@@ -9,7 +9,7 @@ use vrrp_proto::params::TrackerParams;
 use super::network::{Common, Host, Origin, Rhythm};
 use super::{Assumed, Probe, default};
 use crate::address::PlainAddress;
-use crate::duration::Span;
+use crate::duration::{Bounds, Span};
 use crate::given::Given;
 use crate::problem::{Findings, Path};
 use crate::unicast;
@@ -114,17 +114,13 @@ impl TrackedPing {
                 format!("must be less than \"packets\", {packets}: else nobody need answer");
             findings.add(&path.key("maxLost"), message);
         }
-        let spacing = self.spacing.value().copied();
-        let (least, most) = SPACING;
-        if spacing.is_some_and(|spacing| !(least..=most).contains(&spacing)) {
-            findings.add(&path.key("spacing"), format!("must be {least} to {most}"));
-        }
+        let spacing = SPACING.check(&path.key("spacing"), &self.spacing, findings);
         let probe = Probe::Ping(Ping {
             host: host?,
             origin: origin?,
             rhythm: rhythm?,
             packets: packets?,
-            spacing: spacing?.0,
+            spacing: spacing?,
             max_lost: max_lost?,
         });
         Some((common.params(&probe, hold?)?, probe))
@@ -132,10 +128,11 @@ impl TrackedPing {
 }
 
 /// Shortest and longest time between two requests of one result.
-const SPACING: (Span, Span) = (
-    Span(Duration::from_millis(10)),
-    Span(Duration::from_secs(10)),
-);
+const SPACING: Bounds = Bounds {
+    least: Span(Duration::from_millis(10)),
+    most: Span(Duration::from_secs(10)),
+    words: "10ms to 10s",
+};
 
 const fn packets() -> Given<Whole<Packets>> {
     Given::Value(Whole(Packets(1)))

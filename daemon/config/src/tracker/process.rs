@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
-use super::{Assumed, Probe, default, lasting, looking_time};
+use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::lower::all;
@@ -109,10 +109,10 @@ impl TrackedProcess {
         findings: &mut Findings,
     ) -> Option<(TrackerParams, Probe)> {
         let which = self.which(path, findings);
-        let interval = looking_time(&path.key("interval"), &self.interval, findings);
-        let up_delay = lasting(&path.key("upDelay"), &self.up_delay, findings);
-        let down_delay = lasting(&path.key("downDelay"), &self.down_delay, findings);
-        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let interval = LOOKING_TIME.check(&path.key("interval"), &self.interval, findings);
+        let up_delay = LASTING.check(&path.key("upDelay"), &self.up_delay, findings);
+        let down_delay = LASTING.check(&path.key("downDelay"), &self.down_delay, findings);
+        let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
         let Whole(Quorum(at_least)) = *self.at_least.value()?;
         let at_most = self.at_most.optional()?.map(|Whole(Quorum(most))| *most);
         if at_most.is_some_and(|most| most < at_least) {

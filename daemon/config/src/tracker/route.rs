@@ -10,7 +10,7 @@ use vrrp_proto::params::TrackerParams;
 use vrrp_proto::routing::{Network, RouteError, Table};
 
 use super::network::Rhythm;
-use super::{Assumed, Probe, default, lasting, looking_time};
+use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
 use crate::address::PlainAddress;
 use crate::duration::Span;
 use crate::given::Given;
@@ -117,9 +117,9 @@ impl TrackedRoute {
             Some(count.map_or(1, |count| count.0.0))
         };
         let (rise, fall) = (once(&self.rise), once(&self.fall));
-        let up_delay = lasting(&path.key("upDelay"), &self.up_delay, findings);
-        let down_delay = lasting(&path.key("downDelay"), &self.down_delay, findings);
-        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let up_delay = LASTING.check(&path.key("upDelay"), &self.up_delay, findings);
+        let down_delay = LASTING.check(&path.key("downDelay"), &self.down_delay, findings);
+        let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
         let probe = Probe::Route(Route {
             destination: destination?,
             table: self.table.optional()?.map_or(Table::MAIN, |table| table.0),
@@ -179,7 +179,7 @@ impl TrackedRoute {
         let second = default::interval();
         let mut time = |key: &str, given: &Given<Span>| {
             let given = if given.is_present() { given } else { &second };
-            looking_time(&path.key(key), given, findings)
+            LOOKING_TIME.check(&path.key(key), given, findings)
         };
         let interval = time("interval", &self.interval);
         let timeout = time("timeout", &self.timeout);

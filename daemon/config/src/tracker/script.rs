@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
-use super::{Assumed, Probe, default, lasting, looking_time};
+use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
 use crate::command;
 use crate::duration::Span;
 use crate::given::Given;
@@ -69,16 +69,16 @@ impl TrackedScript {
         findings: &mut Findings,
     ) -> Option<(TrackerParams, Probe)> {
         let command = command::required(&path.key("command"), &self.command, findings);
-        let interval = looking_time(&path.key("interval"), &self.interval, findings);
+        let interval = LOOKING_TIME.check(&path.key("interval"), &self.interval, findings);
         let timeout = match &self.timeout {
             Given::Absent => self.default_timeout(),
             given @ (Given::Wrong | Given::Value(_)) => {
-                looking_time(&path.key("timeout"), given, findings)
+                LOOKING_TIME.check(&path.key("timeout"), given, findings)
             }
         };
         let user = command::user(&path.key("user"), &self.user, findings);
         let (rise, fall) = (self.rise.value(), self.fall.value());
-        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
 
         let probe = Probe::Script(Script {
             command: command?,

@@ -11,7 +11,7 @@ use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
 use crate::unicast;
-use crate::value::{Count, InterfaceName, Number, Whole};
+use crate::value::{Count, InterfaceName, Port, Whole};
 
 /// A port that takes connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -115,23 +115,5 @@ impl TrackedTcp {
             expect: expect?,
         });
         Some((common.params(&probe, hold?)?, probe))
-    }
-}
-
-/// The number of a port: 1 to 65535.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Port(u16);
-
-impl Number for Port {
-    const RANGE: (i64, i64) = (1, 65535);
-    const RULE: &'static str = "must be 1 to 65535";
-
-    fn from_number(number: i64) -> Option<Self> {
-        let port = u16::try_from(number).ok()?;
-        (port > 0).then_some(Self(port))
-    }
-
-    fn number(self) -> i64 {
-        self.0.into()
     }
 }

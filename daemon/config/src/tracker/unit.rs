@@ -11,7 +11,7 @@ use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
-use super::{Assumed, Probe, lasting, looking_time};
+use super::{Assumed, LASTING, LOOKING_TIME, Probe};
 use crate::duration::Span;
 use crate::given::Given;
 use crate::problem::{Findings, Path};
@@ -105,8 +105,8 @@ impl TrackedUnit {
             UseRestart::No => None,
             UseRestart::Yes(often) => {
                 let path = path.key("restart");
-                let within = looking_time(&path.key("within"), &often.within, findings);
-                let timeout = looking_time(&path.key("timeout"), &often.timeout, findings);
+                let within = LOOKING_TIME.check(&path.key("within"), &often.within, findings);
+                let timeout = LOOKING_TIME.check(&path.key("timeout"), &often.timeout, findings);
                 Some(Restart {
                     at_most: often.at_most.value()?.0.0,
                     within: within?,
@@ -114,9 +114,9 @@ impl TrackedUnit {
                 })
             }
         };
-        let up_delay = lasting(&path.key("upDelay"), &self.up_delay, findings);
-        let down_delay = lasting(&path.key("downDelay"), &self.down_delay, findings);
-        let hold = lasting(&path.key("hold"), &self.hold, findings);
+        let up_delay = LASTING.check(&path.key("upDelay"), &self.up_delay, findings);
+        let down_delay = LASTING.check(&path.key("downDelay"), &self.down_delay, findings);
+        let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
         let probe = Probe::Unit(Unit {
             name: Arc::clone(&name?.0),
             restart,

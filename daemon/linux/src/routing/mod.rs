@@ -24,7 +24,7 @@ use vrrp_proto::routing::Routed;
 
 use self::mirror::{Dump, Mirror};
 use self::plan::{Change, Failure, strays};
-use crate::netlink::{Message, NLMSG_ERROR};
+use crate::netlink::{Message, NLMSG_ERROR, News};
 use crate::request::DUMP_ATTEMPTS;
 use crate::{batch, filter, netlink, sys};
 
@@ -94,12 +94,9 @@ impl Routing {
     pub fn take_news(&mut self) -> io::Result<bool> {
         let mut any = false;
         loop {
-            match netlink::receive(&self.news, &mut self.incoming) {
-                Ok(None) => return Ok(any),
-                Ok(Some(_)) => any = true,
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => any = true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            match netlink::news(&self.news, &mut self.incoming)? {
+                News::None => return Ok(any),
+                News::Datagram(_) | News::Lost => any = true,
             }
         }
     }

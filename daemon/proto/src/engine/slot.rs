@@ -20,7 +20,9 @@ use crate::snapshot::{
 };
 use crate::time::Instant;
 use crate::track::{self, Influence, Tracker};
-use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version};
+use crate::types::{
+    Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, is_link_local,
+};
 use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{
     AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, HOP_LIMIT, PRIORITY_RESIGN,
@@ -756,11 +758,6 @@ fn known<'p>(peer: &'p Peer, names: &'p Names) -> &'p [IpAddr] {
         Peer::Address(address) => core::slice::from_ref(address),
         Peer::Name(name) => names.get(name).map_or(&[], |addresses| addresses),
     }
-}
-
-fn is_link_local(address: IpAddr) -> bool {
-    let prefix = Family::of(address).address_bits();
-    InterfaceAddress { address, prefix }.is_link_local()
 }
 
 /// What the state machine needs of `params`.

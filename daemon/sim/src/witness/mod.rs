@@ -1182,24 +1182,12 @@ fn is_about_own_address(cause: &Cause) -> bool {
     let (Cause::Unable(obstacle) | Cause::Recovered(obstacle)) = cause else {
         return false;
     };
-    let obstacle = match obstacle {
-        Obstacle::Member { obstacle, .. } => &**obstacle,
-        own @ (Obstacle::InterfaceMissing(_)
-        | Obstacle::InterfaceDown(_)
-        | Obstacle::NoCarrier(_)
-        | Obstacle::NoAddress(_)
-        | Obstacle::NoLinkLocal(_)
-        | Obstacle::NoSource(_)
-        | Obstacle::OnlyVirtual { .. }
-        | Obstacle::NotEthernet(_)
-        | Obstacle::Port { .. }
-        | Obstacle::TrackerDown(_)
-        | Obstacle::TrackerValue { .. }
-        | Obstacle::Resource(_)
-        | Obstacle::CannotRefuse(_)) => own,
-    };
+    let mut root = obstacle;
+    while let Obstacle::Member { obstacle, .. } = root {
+        root = obstacle;
+    }
     matches!(
-        obstacle,
+        root,
         Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
     )
 }

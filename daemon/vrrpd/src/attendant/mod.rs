@@ -147,6 +147,3 @@ impl Attendant {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

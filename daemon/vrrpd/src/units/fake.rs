@@ -16,6 +16,8 @@ use zbus::connection::Builder;
 use zbus::message::Message;
 use zbus::{Connection, DynamicType, Guid, ObjectPath, Variant};
 
+use crate::testing::Directory;
+
 const BUS: &str = "org.freedesktop.DBus";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 
@@ -38,7 +40,7 @@ pub(crate) enum Fate {
 /// The systemd.
 pub(crate) struct Fake {
     shared: Arc<Shared>,
-    directory: PathBuf,
+    directory: Directory,
     listening: Option<AbortHandle>,
 }
 
@@ -72,21 +74,15 @@ struct State {
 impl Drop for Fake {
     fn drop(&mut self) {
         self.stop();
-        let _ = std::fs::remove_dir_all(&self.directory);
     }
 }
 
 impl Fake {
     /// One that runs.
     pub(crate) fn start() -> Self {
-        static NUMBER: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-        let number = NUMBER.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let name = format!("vrrpd-fake-systemd.{}.{number}", std::process::id());
-        let directory = std::env::temp_dir().join(name);
-        std::fs::create_dir_all(&directory).unwrap();
         let mut fake = Self {
             shared: Arc::default(),
-            directory,
+            directory: Directory::new(),
             listening: None,
         };
         fake.listen();
@@ -98,7 +94,7 @@ impl Fake {
     }
 
     fn socket(&self) -> PathBuf {
-        self.directory.join("bus")
+        self.directory.path("bus")
     }
 
     fn state(&self) -> MutexGuard<'_, State> {

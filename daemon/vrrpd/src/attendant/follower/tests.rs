@@ -7,9 +7,9 @@ use vrrp_proto::params::NodeParams;
 use vrrp_proto::resources::{Handover, ResourceParams};
 use vrrp_proto::{Cause, Instant, Priority, State, Transition};
 
-use super::super::tests::{Directory, PATIENCE, block_on};
 use super::*;
 use crate::scribe;
+use crate::testing::{Directory, PATIENCE, block_on};
 use crate::units::fake::{Fake, Fate};
 
 const STARTED: [&str; 2] = ["start vrrp-master@VI_1.target", "start a.service"];

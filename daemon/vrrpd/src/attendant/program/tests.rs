@@ -2,7 +2,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::*;
-use crate::attendant::tests::{Directory, PATIENCE, block_on};
+use crate::testing::{Directory, PATIENCE, block_on};
 
 #[test]
 fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {

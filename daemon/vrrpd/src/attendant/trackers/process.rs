@@ -280,7 +280,7 @@ mod tests {
     use std::process::{Child, Command};
 
     use super::*;
-    use crate::attendant::tests::{PATIENCE, block_on};
+    use crate::testing::{PATIENCE, block_on};
 
     fn named(name: &str) -> Process {
         Process {

@@ -2,7 +2,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 
 use super::*;
-use crate::attendant::tests::{Directory, PATIENCE, block_on};
+use crate::testing::{Directory, PATIENCE, block_on};
 
 #[test]
 fn a_file_says_a_number_or_why_it_does_not() {
