@@ -113,6 +113,6 @@ def assert_gap(client, bound, what):
     client.wait_until_succeeds("test /tmp/answers -nt /tmp/closed", timeout=60)
     gap = longest_gap(client, "answers")
     probe = ROUNDS * longest_gap(client, "questions")
-    figures = f"{what}: {gap:.2f} s without an answer, allowed are {bound} s and {probe:.2f} s"
+    figures = f"{what}: {gap:.2f} s without an answer, allowed are {bound:.2f} s and {probe:.2f} s"
     print(figures)
     assert gap <= bound + probe, figures

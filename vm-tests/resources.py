@@ -12,6 +12,15 @@ def is_active(node, unit):
     return node.execute(f"systemctl is-active --quiet {unit}")[0] == 0
 
 
+def time_of_start(node, unit):
+    """How many seconds systemd took to start a unit the last time."""
+    began, ended = (
+        int(node.succeed(f"systemctl show --value --property={when}TimestampMonotonic {unit}"))
+        for when in ["InactiveExit", "ActiveEnter"]
+    )
+    return (ended - began) / 1_000_000
+
+
 def wait_for_server(holder, other):
     """The server runs where the address is, and nowhere else."""
     wait_for_state(holder, "master")
@@ -85,7 +94,8 @@ with subtest("the server of the master is broken: the host gives way within a se
     forget_gaps(client)
     break_server(master)
     wait_for_server(backup, master)
-    assert_gap(client, 1 + SKEW, "broken server")
+    # The other one begins with the start of its server, which takes what it takes.
+    assert_gap(client, 1 + SKEW + time_of_start(backup, "httpd.service"), "broken server")
     assert instance(master)["state"] == "fault"
     assert "httpd.service" in instance(master)["cause"]
 
@@ -115,6 +125,8 @@ with subtest("it is started again by hand: the host is master again"):
 with subtest("the tracker starts it again: nobody gives way"):
     configure(master, ".trackers.web.unit.restart = true")
     before = transitions(backup)
+    # So many starts in a minute are more than systemd allows.
+    master.succeed("systemctl reset-failed httpd.service")
     for signal in ["KILL", "TERM"]:
         master.succeed(f"systemctl kill --signal={signal} httpd.service")
         master.wait_until_succeeds(

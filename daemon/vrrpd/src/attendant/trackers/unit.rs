@@ -11,7 +11,7 @@ use vrrp_proto::resources::{Outcome, UnitState, Verb};
 use super::{NodeIsGone, Reporter};
 use crate::units::{States, Units};
 
-/// The time between two attempts to start what cannot be started.
+/// How long what could not be started is left alone, whatever changes meanwhile.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// The life of one tracker.
@@ -24,6 +24,7 @@ pub(super) async fn follow(unit: Unit, units: Units, mut reporter: Reporter) {
         units,
         states,
         starts: VecDeque::new(),
+        failed: None,
     };
     while let Ok(again) = watch.look(&mut reporter).await {
         let changed = watch.states.changed();
@@ -46,6 +47,8 @@ struct Watch {
     states: States,
     /// When it was started lately.
     starts: VecDeque<Instant>,
+    /// Until when it is left alone because it could not be started, and why it could not.
+    failed: Option<(Instant, Arc<str>)>,
 }
 
 impl Watch {
@@ -57,6 +60,7 @@ impl Watch {
             // While it starts or stops by a job what was said last holds.
             None | Some(UnitState::Changing(_)) => Ok(None),
             Some(UnitState::Active) => {
+                self.failed = None;
                 let starts = self.starts_lately();
                 let detail = match &self.unit.restart {
                     Some(restart) if starts > 0 => format!("active, {}", often(starts, restart)),
@@ -85,6 +89,11 @@ impl Watch {
         restart: &Restart,
         reporter: &mut Reporter,
     ) -> Result<Option<Instant>, NodeIsGone> {
+        if let Some((until, failure)) = &self.failed
+            && Instant::now() < *until
+        {
+            return Self::report_failure(why, failure, *until, reporter);
+        }
         let starts = self.starts_lately();
         if starts >= restart.at_most {
             let detail = format!("{why}; {}, and no more", often(starts, restart));
@@ -106,9 +115,19 @@ impl Watch {
                 format!("it has not started within {seconds} s").into()
             }
         };
+        let until = Instant::now() + PAUSE;
+        self.failed = Some((until, Arc::clone(&failure)));
+        Self::report_failure(why, &failure, until, reporter)
+    }
+
+    fn report_failure(
+        why: &str,
+        failure: &str,
+        until: Instant,
+        reporter: &mut Reporter,
+    ) -> Result<Option<Instant>, NodeIsGone> {
         let detail = format!("{why}; cannot start it again: {failure}");
-        let again = Instant::now() + PAUSE;
-        reporter.report(false, detail).map(|()| Some(again))
+        reporter.report(false, detail).map(|()| Some(until))
     }
 
     /// How often it was started within the time in which that counts.
@@ -125,13 +144,13 @@ impl Watch {
     }
 }
 
-/// `started again 2 times of 3 within 300 s`.
+/// `started again, 2 of at most 3 times within 300 s`.
 fn often(starts: u32, restart: &Restart) -> String {
     let Restart {
         at_most, within, ..
     } = restart;
     let within = within.as_secs_f64();
-    format!("started again {starts} times of {at_most} within {within} s")
+    format!("started again, {starts} of at most {at_most} times within {within} s")
 }
 
 #[cfg(test)]

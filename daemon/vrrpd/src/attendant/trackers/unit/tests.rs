@@ -35,7 +35,7 @@ async fn a_unit_that_is_started_again_was_never_down() {
     let often = |times| {
         (
             true,
-            format!("active, started again {times} times of 2 within 300 s"),
+            format!("active, started again, {times} of at most 2 times within 300 s"),
         )
     };
     assert_eq!(rig.result().await, often(1));
@@ -43,7 +43,7 @@ async fn a_unit_that_is_started_again_was_never_down() {
     assert_eq!(rig.result().await, often(2));
     rig.fake.set(A, "failed");
     let (well, detail) = rig.result().await;
-    let expected = "failed (failed); started again 2 times of 2 within 300 s, and no more";
+    let expected = "failed (failed); started again, 2 of at most 2 times within 300 s, and no more";
     assert_eq!((well, &*detail), (false, expected));
     assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
 }
@@ -60,6 +60,20 @@ async fn a_unit_that_cannot_be_started_again_is_down_at_once_and_tried_again() {
     assert_eq!((well, &*detail), (false, expected));
     let (well, _) = rig.result().await;
     assert!(well);
+    assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
+}
+
+#[tokio::test]
+async fn a_unit_that_cannot_be_started_is_left_alone_for_a_while_whatever_changes() {
+    let mut rig = Rig::new(Some((3, 300)), "active");
+    rig.result().await;
+    rig.fake.next("start a.service", Fate::Ends("failed"));
+    let ended = Instant::now();
+    rig.fake.set(A, "failed");
+    rig.result().await;
+    rig.fake.set(A, "inactive");
+    while !rig.result().await.0 {}
+    assert!(ended.elapsed() >= PAUSE, "{:?}", ended.elapsed());
     assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
 }
 
