@@ -4,10 +4,11 @@
 //! program leaves running in the background when it ends, such as a service that it started, is left
 //! alone, and its output is read on so that nothing blocks there.
 
+use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -136,7 +137,7 @@ fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
         )
         .stdin(match program.input {
             Some(_) => Stdio::piped(),
-            None => Stdio::null(),
+            None => nothing()?,
         })
         .stdout(writer.try_clone()?)
         .stderr(writer)
@@ -149,6 +150,19 @@ fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
     }
     let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
     Ok((command.spawn()?, stream))
+}
+
+/// An input that is at its end. It is opened once: a hundred scripts a second need it.
+fn nothing() -> io::Result<Stdio> {
+    static NOTHING: OnceLock<File> = OnceLock::new();
+    let file = match NOTHING.get() {
+        Some(file) => file,
+        None => {
+            let file = File::open("/dev/null")?;
+            NOTHING.get_or_init(|| file)
+        }
+    };
+    file.try_clone().map(Stdio::from)
 }
 
 /// The process group of a program, killed unless it is spared: when the program took too long, and
