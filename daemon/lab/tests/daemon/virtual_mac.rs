@@ -54,7 +54,8 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     };
     reached()?;
 
-    // It dies.
+    // It dies between two advertisements, so that its last one arrives.
+    stage.at_a.advert(Moment::now())?;
     let died = Moment::now();
     stage.a.host.power_off()?;
     let takeover = stage.at_b.advert(died)?;
