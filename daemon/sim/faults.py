@@ -22,8 +22,8 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = PROJECT / "docs" / "simulation.md"
 SEEDS = 2000
-# Seconds; without a fault it takes a fifth of it.
-PATIENCE = 300
+# Seconds; without a fault it takes a third of it.
+PATIENCE = 600
 MEMORY = 2 << 30
 
 ROUTER = "daemon/proto/src/router.rs"
@@ -50,6 +50,9 @@ ROUTES = "daemon/linux/src/routing/plan.rs"
 NOTIFY = "daemon/proto/src/notify.rs"
 QUEUE = "daemon/proto/src/notify/queue.rs"
 ROUTES_THERE = "daemon/linux/src/routing/mirror.rs"
+GROUP = "daemon/proto/src/engine/group.rs"
+EAR = "daemon/proto/src/engine/group/ear.rs"
+RESOURCES = "daemon/proto/src/resources.rs"
 
 
 class Fault(NamedTuple):
@@ -807,6 +810,171 @@ FAULTS = [
         "            true => telling.end().since(now),",
         "            true => telling.notice.timeout * 4,",
     ),
+    Fault(
+        "a group is told of as soon as one of its members has moved",
+        NOTIFY,
+        "        states.all(|state| state == first).then_some(first)",
+        "        Some(first)",
+    ),
+    Fault(
+        "a group is told of after each reload",
+        NOTIFY,
+        "        if from == to {\n            return;\n        }\n        let first",
+        "        let first",
+    ),
+    Fault(
+        "a group that is told of no longer is not told of its end",
+        NOTIFY,
+        "            if !self.present.contains_key(owner) {",
+        "            if false {",
+    ),
+    Fault(
+        "a fault of one is no fault of the others",
+        GROUP,
+        "        let own = self.member(group, place).obstacle.clone();\n        own.or_else(|| {\n",
+        "        let own = self.member(group, place).obstacle.clone();\n        own.or_else(|| {\n"
+        "            if true {\n                return None;\n            }\n",
+    ),
+    Fault(
+        "a group takes over where the first member may",
+        GROUP,
+        "            at = at.max(member_over_at(now, slot, decided));",
+        "            at = if place == 0 { member_over_at(now, slot, decided) } else { at };",
+    ),
+    Fault(
+        "the member that leads takes over alone",
+        GROUP,
+        "            let cause = if place == leader { &cause } else { &others };",
+        "            if place != leader {\n                continue;\n            }\n"
+        "            let cause = if place == leader { &cause } else { &others };",
+    ),
+    Fault(
+        "the member that is outdone makes way alone",
+        GROUP,
+        "            let (last, cause) = if place == leader {",
+        "            if place != leader {\n                continue;\n            }\n"
+        "            let (last, cause) = if place == leader {",
+    ),
+    Fault(
+        "the others keep quiet when they make way",
+        EFFECTS,
+        "            Send::Farewell => {",
+        "            Send::Farewell if true => return,\n            Send::Farewell => {",
+    ),
+    Fault(
+        "the member that overslept gives up alone",
+        GROUP,
+        "        let Some(cause) = first else { return };",
+        "        let Some(cause) = first.filter(|_| false) else { return };",
+    ),
+    Fault(
+        "a group that overslept takes over",
+        GROUP,
+        "            && !self.wait_anew(now, group, due)\n",
+        "            && !(false && self.wait_anew(now, group, due))\n",
+    ),
+    Fault(
+        "somebody of lower priority elsewhere decides nothing",
+        GROUP,
+        "        members.clone().all(|slot| slot.router.preempts())\n            &&",
+        "        false && members.clone().all(|slot| slot.router.preempts())\n            &&",
+    ),
+    Fault(
+        "who does not preempt decides as well",
+        GROUP,
+        "        members.clone().all(|slot| slot.router.preempts())\n            &&",
+        "        members.clone().all(|_| true)\n            &&",
+    ),
+    Fault(
+        "who was passed over and did not make way is passed over again",
+        EAR,
+        "            self.stands = self.passed_over;",
+        "            self.stands = None;",
+    ),
+    Fault(
+        "of two groups of masters the last member decides",
+        GROUP,
+        "        let legs = (0..self.size(group)).flat_map(|place| {",
+        "        let legs = (0..self.size(group)).rev().flat_map(|place| {",
+    ),
+    Fault(
+        "who is not heard in an earlier member is not waited for",
+        EAR,
+        "            if leg.has_waited {\n",
+        "            if leg.has_waited || true {\n",
+    ),
+    Fault(
+        "a tie is decided beside somebody lower",
+        EAR,
+        "            Ordering::Equal if leg.hears_lower => return Rank::Open,",
+        "            Ordering::Equal if leg.hears_lower && false => return Rank::Open,",
+    ),
+    Fault(
+        "who resigned is heard in a group",
+        EAR,
+        "        if voice.priority == 0 {\n            return;\n        }\n",
+        "",
+    ),
+    Fault(
+        "what has fallen silent is heard in a group for ever",
+        EAR,
+        "    now < voice.at + router.wait_for(voice.interval)",
+        "    now < voice.at + router.wait_for(voice.interval) * 1000",
+    ),
+    Fault(
+        "who joins a group of masters waits like a backup",
+        GROUP,
+        "            true => State::Master,\n            false => State::Backup,",
+        "            true => State::Backup,\n            false => State::Backup,",
+    ),
+    Fault(
+        "a group is not ticked when its loudest falls silent and another is heard",
+        GROUP,
+        "            changes.fold(over_at, Instant::min)",
+        "            changes.fold(over_at, |at, _| at)",
+    ),
+    Fault(
+        "a unit is started before the one before it has",
+        RESOURCES,
+        "        if self.current.is_some() {\n            return;\n        }\n        match self.todo.pop_front() {",
+        "        match self.todo.pop_front() {",
+    ),
+    Fault(
+        "units are stopped in the order in which they were started",
+        RESOURCES,
+        "                .extend(self.units.iter().rev().filter(remains).map(stop));",
+        "                .extend(self.units.iter().filter(remains).map(stop));",
+    ),
+    Fault(
+        "what runs when the router begins as a backup is left running",
+        RESOURCES,
+        "        let remains = |unit: &&Unit| unit.known != Known::Stopped;",
+        "        let remains = |unit: &&Unit| unit.known == Known::Started;",
+    ),
+    Fault(
+        "what could not be stopped is left running",
+        RESOURCES,
+        "                self.retry_at = Some(self.retry_at.map_or(again, |at| at.min(again)));",
+        "                let _ = again;",
+    ),
+    Fault(
+        "what runs is started once more",
+        RESOURCES,
+        "                .filter(|unit| unit.known != Known::Started);",
+        "                .filter(|_| true);",
+    ),
+    Fault(
+        "after a failure a router is never master again",
+        RESOURCES,
+        "            illness.until = Some(now + back_off(BACK_OFF, self.illnesses));",
+        "            illness.until = Some(Instant::MAX);",
+    ),
+    Fault(
+        "a router whose resource failed is master all the same",
+        RESOURCES,
+        "        if self.retires || self.ill.is_some() {\n            return Some(false);",
+        "        if self.retires {\n            return Some(false);",
+    ),
 ]
 
 
@@ -829,8 +997,6 @@ def build(place: Path) -> Path | None:
     environment = {**os.environ, "RUSTFLAGS": "--cap-lints=allow"}
     environment.setdefault("CARGO_TARGET_DIR", str(PROJECT / "target" / "faults"))
     command = ["cargo", "build", "--quiet", "--locked", "--package=vrrp-sim"]
-    for crate in ["vrrp-sim", "vrrp-proto", "vrrp-linux"]:
-        command.append(f"--config=profile.dev.package.{crate}.opt-level=1")
     command.append("--config=profile.dev.debug=0")
     done = subprocess.run(command, cwd=place, env=environment, check=False)
     program = Path(environment["CARGO_TARGET_DIR"]) / "debug" / "vrrp-sim"

@@ -99,7 +99,8 @@ const EVENTS: [Event; 42] = [
     Event::Stop,
 ];
 
-/// Of which families a router is that something happens to.
+/// What a router is that something happens to: of which families, and beside that whether it is in a
+/// sync group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
     /// Of IPv4 alone.
@@ -110,9 +111,17 @@ pub enum Kind {
     Both,
     /// Of both, and the packet came over IPv6.
     BothOverIpv6,
+    /// A member of a sync group, of whatever families.
+    Member,
 }
 
-const KINDS: [Kind; 4] = [Kind::Ipv4, Kind::Ipv6, Kind::Both, Kind::BothOverIpv6];
+const KINDS: [Kind; 5] = [
+    Kind::Ipv4,
+    Kind::Ipv6,
+    Kind::Both,
+    Kind::BothOverIpv6,
+    Kind::Member,
+];
 
 /// A router's states while it runs.
 const STATES: [State; 3] = [State::Backup, State::Master, State::Fault];
@@ -216,7 +225,7 @@ const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
         )
         || is_unheard;
     can_meet(kind, state, event)
-        && (!is_of_all || matches!(kind, Kind::Ipv4))
+        && (!is_of_all || matches!(kind, Kind::Ipv4 | Kind::Member))
         && !(is_unheard && matches!(state, State::Fault))
 }
 

@@ -39,6 +39,9 @@ pub enum Law {
     Cleanup,
     /// The members of a sync group are in one state as soon as a turn is over.
     Together,
+    /// What follows a master comes in order and leaves in reverse, once, and runs nowhere else after
+    /// the bound.
+    Resources,
 }
 
 /// A law that was broken.

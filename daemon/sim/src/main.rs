@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use vrrp_sim::{Coverage, Outcome, Scenario, from_seed, run, shrink};
+use vrrp_sim::{Broken, Coverage, Law, Scenario, from_seed, resources, run, shrink};
 
 /// Plays scenarios of a simulated cluster until a law is broken.
 #[derive(Debug, Parser)]
@@ -39,7 +39,8 @@ struct Findings {
     played: u64,
     events: u64,
     coverage: Coverage,
-    broken: Vec<(u64, Outcome)>,
+    /// By which seeds laws were broken, and when.
+    broken: Vec<(u64, vrrp_proto::Instant, Broken)>,
 }
 
 fn main() -> ExitCode {
@@ -58,22 +59,23 @@ fn main() -> ExitCode {
 }
 
 fn replay(which: &str) -> (String, bool) {
-    let scenario = match which.parse() {
-        Ok(seed) => from_seed(seed),
+    let (scenario, followers) = match which.parse() {
+        Ok(seed) => (from_seed(seed), resources::play(seed).err()),
         Err(_) => match read(&PathBuf::from(which)) {
-            Ok(scenario) => scenario,
+            Ok(scenario) => (scenario, None),
             Err(problem) => return (problem, false),
         },
     };
     let outcome = run(&scenario, true);
     let mut text = outcome.trace.join("\n");
-    match &outcome.broken {
+    let broken = outcome.broken.or(followers);
+    match &broken {
         None => text.push_str("\nno law is broken\n"),
         Some((at, broken)) => {
             let _ = writeln!(text, "\n{:?} {broken}", at.as_nanos());
         }
     }
-    (text, outcome.broken.is_none())
+    (text, broken.is_none())
 }
 
 fn read(file: &PathBuf) -> Result<Scenario, String> {
@@ -98,13 +100,13 @@ fn play(options: &Options) -> (String, bool) {
         findings.events,
         started.elapsed().as_secs_f64()
     );
-    for (seed, outcome) in &findings.broken {
-        if let Some((at, broken)) = &outcome.broken {
-            let seconds = at.as_nanos() / 1_000_000;
-            let _ = writeln!(text, "seed {seed}, {seconds} ms: {broken}");
-        }
+    for (seed, at, broken) in &findings.broken {
+        let at = at.as_nanos() / 1_000_000;
+        let _ = writeln!(text, "seed {seed}, {at} ms: {broken}");
     }
-    if let Some((seed, _)) = findings.broken.first()
+    // What follows a master has a world of its own, without a story.
+    if let Some((seed, _, broken)) = findings.broken.first()
+        && broken.law != Law::Resources
         && !options.no_shrink
     {
         let short = shrink(&from_seed(*seed));
@@ -134,8 +136,9 @@ fn play_all(options: &Options) -> Findings {
             findings.played += 1;
             findings.events += outcome.events;
             findings.coverage.add(&outcome.coverage);
-            if outcome.broken.is_some() {
-                findings.broken.push((seed, outcome));
+            let followers = resources::play(seed);
+            if let Some((at, broken)) = outcome.broken.or(followers.err()) {
+                findings.broken.push((seed, at, broken));
                 if !options.keep_going {
                     // The others stop as well.
                     next.store(u64::MAX / 2, Ordering::Relaxed);
@@ -160,6 +163,6 @@ fn play_all(options: &Options) -> Findings {
             }
         }
     });
-    all.broken.sort_by_key(|(seed, _)| *seed);
+    all.broken.sort_by_key(|(seed, ..)| *seed);
     all
 }

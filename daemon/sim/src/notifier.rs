@@ -30,6 +30,8 @@ pub(crate) struct Notifier {
     /// As configured now.
     present: BTreeMap<Owner, Notify<Command>>,
     configuration: u32,
+    /// How the routers are.
+    states: BTreeMap<Arc<str>, State>,
     running: BTreeMap<Owner, Running>,
     heard: BTreeMap<Owner, Heard>,
     /// When the world looks after it next.
@@ -93,6 +95,7 @@ impl Notifier {
             desk: Desk::new(present.clone()),
             present,
             configuration: 0,
+            states: BTreeMap::new(),
             running: BTreeMap::new(),
             heard: BTreeMap::new(),
             next: None,
@@ -103,18 +106,16 @@ impl Notifier {
     /// Takes in what a turn of the daemon has brought; what is configured in its first turn is known.
     pub(crate) fn take(&mut self, turn: &Turn, is_first: bool) {
         for record in &turn.records {
-            let mut reload = None;
+            let mut former = None;
             if let Fed::Configure(config) = &record.fed
                 && !is_first
             {
-                reload = Some(config);
-            }
-            let former = self.present.clone();
-            if let Some(config) = reload {
                 self.configuration += 1;
-                self.present = configured(config, &former, self.configuration, &mut self.rng);
-                self.desk.configure(self.present.clone());
+                let next = configured(config, &self.present, self.configuration, &mut self.rng);
+                self.desk.configure(next.clone());
+                former = Some(std::mem::replace(&mut self.present, next));
             }
+            let before = former.as_ref().unwrap_or(&self.present);
             let mut moved = BTreeSet::new();
             for output in &record.outputs {
                 if let Output::Report(Report::Priority { router, to, .. }) = output {
@@ -123,27 +124,63 @@ impl Notifier {
                 let Output::Report(Report::Transition(transition)) = output else {
                     continue;
                 };
-                let owner = Owner::Instance(Arc::clone(&transition.router));
+                let router = &transition.router;
+                let owner = Owner::Instance(Arc::clone(router));
                 let starts = transition.from == State::Init;
-                let by = if starts { &self.present } else { &former };
-                let notify = by.get(&owner).filter(|notify| notify.on_start || !starts);
+                let by = if starts { &self.present } else { before };
+                let notify = by.get(&owner);
                 let heard = self.heard.entry(owner.clone()).or_default();
-                heard.is_to_hear(transition.to, false, notify);
-                heard.state = transition.to;
+                heard.becomes(transition.to, notify);
                 moved.insert(owner);
-                self.desk.transition(transition);
-            }
-            if reload.is_some() {
-                self.desk.configured();
-                for (owner, notify) in &self.present {
-                    if let Some(heard) = self.heard.get_mut(owner)
-                        && notify.on_reload
-                        && !moved.contains(owner)
-                        && heard.state != State::Init
+                self.states.insert(Arc::clone(router), transition.to);
+                for (group, notify) in before {
+                    if notify.members.contains(router)
+                        && let Some(state) = common(&self.states, &notify.members)
                     {
-                        heard.is_to_hear(heard.state, true, Some(notify));
+                        let heard = self.heard.entry(group.clone()).or_default();
+                        if heard.state != state {
+                            heard.becomes(state, Some(notify));
+                            moved.insert(group.clone());
+                        }
                     }
                 }
+                self.desk.transition(transition);
+            }
+            if let Some(former) = former {
+                self.end_reload(&former, moved);
+            }
+        }
+    }
+
+    /// The node has carried out a configuration, in which those of `moved` have moved.
+    fn end_reload(
+        &mut self,
+        former: &BTreeMap<Owner, Notify<Command>>,
+        mut moved: BTreeSet<Owner>,
+    ) {
+        let is_gone = |(group, _): &(&Owner, _)| !self.present.contains_key(*group);
+        let gone = former.iter().filter(is_gone);
+        let gone = gone.map(|(group, notify)| (group, notify, Some(State::Init)));
+        let present = self.present.iter().map(|(group, notify)| {
+            let state = common(&self.states, &notify.members);
+            (group, notify, state)
+        });
+        let is_group = |(owner, ..): &(&Owner, _, _)| matches!(owner, Owner::Group(_));
+        for (group, notify, state) in gone.chain(present).filter(is_group) {
+            let heard = self.heard.entry(group.clone()).or_default();
+            if let Some(state) = state.filter(|state| *state != heard.state) {
+                heard.becomes(state, Some(notify));
+                moved.insert(group.clone());
+            }
+        }
+        self.desk.configured();
+        for (owner, notify) in &self.present {
+            if let Some(heard) = self.heard.get_mut(owner)
+                && notify.on_reload
+                && !moved.contains(owner)
+                && heard.state != State::Init
+            {
+                heard.is_to_hear(heard.state, true, Some(notify));
             }
         }
     }
@@ -242,6 +279,14 @@ impl Notifier {
 }
 
 impl Heard {
+    /// Its owner is in another state, of which `notify` may tell.
+    fn becomes(&mut self, to: State, notify: Option<&Notify<Command>>) {
+        let starts = self.state == State::Init;
+        let notify = notify.filter(|notify| notify.on_start || !starts);
+        self.is_to_hear(to, false, notify);
+        self.state = to;
+    }
+
     /// What became of its owner is to be told by a command of `notify`, if that has one.
     fn is_to_hear(&mut self, to: State, again: bool, notify: Option<&Notify<Command>>) {
         let commands = notify
@@ -311,6 +356,16 @@ impl Heard {
     }
 }
 
+/// The state of all members of a group, if it is that of all.
+fn common(states: &BTreeMap<Arc<str>, State>, members: &[Arc<str>]) -> Option<State> {
+    let of = |member| states.get(member).copied().unwrap_or(State::Init);
+    let first = of(members.first()?);
+    members
+        .iter()
+        .all(|member| of(member) == first)
+        .then_some(first)
+}
+
 /// The commands that tell of a state.
 fn commands(notify: &Notify<Command>, state: State) -> VecDeque<Command> {
     let own = match state {
@@ -330,10 +385,15 @@ fn configured(
     rng: &mut Pcg64Mcg,
 ) -> BTreeMap<Owner, Notify<Command>> {
     let mut notify = BTreeMap::new();
-    for name in config.routers.keys() {
-        let owner = Owner::Instance(name.as_str().into());
+    let instances = config.routers.keys();
+    let instances = instances.map(|name| (Owner::Instance(name.as_str().into()), Vec::new()));
+    let groups = config.groups.iter().map(|(name, group)| {
+        let members = group.members.iter().map(|member| member.as_str().into());
+        (Owner::Group(name.as_str().into()), members.collect())
+    });
+    for (owner, members) in instances.chain(groups) {
         let same = former.get(&owner).filter(|_| rng.random());
-        let own = same.cloned().unwrap_or_else(|| {
+        let mut own = same.cloned().unwrap_or_else(|| {
             let mut command = |state| {
                 let command = Command {
                     state,
@@ -354,6 +414,7 @@ fn configured(
                 members: Vec::new(),
             }
         });
+        own.members = members;
         if rng.random_bool(0.9) {
             notify.insert(owner, own);
         }

@@ -16,6 +16,8 @@ use vrrp_proto::resources::{
     Action, Event, Handover, Job, OnFailure, Outcome, ResourceParams, Resources, UnitState, Verb,
 };
 
+use crate::laws::{Broken, Law};
+
 /// After this long without being master nothing may run any more: a stop is waited for, given up, and asked
 /// for again until the last of the failures that are thrown for it.
 const BOUND: Duration = Duration::from_secs(120);
@@ -30,8 +32,15 @@ const FAILURES: u32 = 2;
 ///
 /// # Errors
 /// The law that was broken, and when.
-pub fn play(seed: u64) -> Result<u64, String> {
+pub fn play(seed: u64) -> Result<u64, (Instant, Broken)> {
     let mut world = World::new(seed);
+    match play_in(&mut world) {
+        Ok(()) => Ok(world.jobs),
+        Err(how) => Err((world.now, Law::Resources.broken(how))),
+    }
+}
+
+fn play_in(world: &mut World) -> Result<(), String> {
     world.wild()?;
     // All is well now, and it is no master for long.
     world.is_wild = false;
@@ -48,7 +57,7 @@ pub fn play(seed: u64) -> Result<u64, String> {
     world.pass(Duration::from_secs(1500))?;
     match world.systemd.values().position(|unit| !unit.runs) {
         Some(unit) => Err(format!("in the end unit {unit} of a master does not run")),
-        None => Ok(world.jobs),
+        None => Ok(()),
     }
 }
 
@@ -299,10 +308,20 @@ impl World {
     }
 
     fn give(&mut self, event: Event<'_>) -> Result<(), String> {
+        let before = self.machine.status(self.now).units.into_iter();
+        let running = before.filter(|unit| &*unit.state == "started");
+        let running: BTreeSet<Arc<str>> = running.map(|unit| unit.unit).collect();
         self.machine.handle(self.now, event);
         self.take_note();
         while let Some(action) = self.machine.poll() {
             match action {
+                Action::Run {
+                    verb: Verb::Start,
+                    unit,
+                    ..
+                } if running.contains(&unit) => {
+                    return Err(format!("{unit} is started a second time"));
+                }
                 Action::Run { job, verb, unit } => self.run(job, verb, &unit)?,
                 Action::Hinder(why) => {
                     self.hindered = why.is_some();
@@ -367,13 +386,9 @@ impl World {
     fn check_order(&self, verb: Verb, name: &Arc<str>) -> Result<(), String> {
         let place = self.names.iter().position(|other| other == name);
         let place = place.unwrap_or_default();
-        let at = self.now.as_nanos() / 1_000_000;
         let asked = |index: usize| &self.systemd[&self.names[index]];
         match verb {
             Verb::Start => {
-                if asked(place).asked == Some((Verb::Start, true)) {
-                    return Err(format!("{at} ms: {name} is started a second time"));
-                }
                 // Or has failed, also by taking too long or because nobody could be asked.
                 let status = self.machine.status(self.now);
                 let is_there = |before: usize| {
@@ -381,14 +396,14 @@ impl World {
                         || &*status.units[before].state == "failed"
                 };
                 match (0..place).find(|before| !is_there(*before)) {
-                    Some(before) => Err(format!("{at} ms: {name} is started before unit {before}")),
+                    Some(before) => Err(format!("{name} is started before unit {before}")),
                     None => Ok(()),
                 }
             }
             Verb::Stop => {
                 let is_there = |unit: &Unit| matches!(unit.asked, Some((Verb::Start, true)));
                 match (place + 1..self.names.len()).find(|after| is_there(asked(*after))) {
-                    Some(after) => Err(format!("{at} ms: {name} is stopped before unit {after}")),
+                    Some(after) => Err(format!("{name} is stopped before unit {after}")),
                     None => Ok(()),
                 }
             }
@@ -402,8 +417,7 @@ impl World {
         let running = self.systemd.iter().find(|(_, unit)| unit.runs);
         match running.filter(|_| is_over) {
             Some((name, _)) => Err(format!(
-                "{} ms: {name} runs, and nobody has been master for longer than the bound",
-                self.now.as_nanos() / 1_000_000
+                "{name} runs, and nobody has been master for longer than the bound"
             )),
             None => Ok(()),
         }

@@ -34,7 +34,7 @@ pub(super) fn groups(
     if !is_wild && choices.percent(70) {
         services
             .iter()
-            .for_each(|service| make_alike(&service.name(), &mut configs));
+            .for_each(|service| make_alike(choices, &service.name(), &mut configs));
     }
     for config in configs {
         let mut members = members.clone();
@@ -49,14 +49,17 @@ pub(super) fn groups(
     }
 }
 
-/// Has everybody have a router, and have it alike but for what decides who is its master. Owners stay
-/// what they are.
-fn make_alike(name: &str, configs: &mut [&mut Config]) {
+/// Has nearly everybody have a router, and have it alike but for what decides who is its master. Owners
+/// stay what they are.
+fn make_alike(choices: &mut Choices<'_>, name: &str, configs: &mut [&mut Config]) {
     let mut routers = configs.iter().filter_map(|config| config.routers.get(name));
     let Some(usual) = routers.find(|router| router.priority < 255).cloned() else {
         return;
     };
     for config in configs {
+        if !config.routers.contains_key(name) && choices.percent(30) {
+            continue;
+        }
         let own = config.routers.entry(name.to_owned());
         let own = own.or_insert_with(|| usual.clone());
         if own.priority < 255 {

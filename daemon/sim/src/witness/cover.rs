@@ -28,7 +28,7 @@ impl Witness {
             Family::V4
         };
         let mut count = |router: &Watched, event| {
-            coverage.meet(kind_of(router, over), router.state(), event);
+            meet(router, over, event, coverage);
         };
         match &record.fed {
             Fed::Packet { packet, .. } => {
@@ -195,8 +195,7 @@ impl Witness {
     pub(super) fn cover_refused(&self, refused: &[Arc<str>], coverage: &mut Coverage) {
         for name in refused {
             if let Some((router, _)) = self.user_of(name) {
-                let kind = kind_of(router, Family::V4);
-                coverage.meet(kind, router.state(), Event::DeviceRefused);
+                meet(router, Family::V4, Event::DeviceRefused, coverage);
             }
         }
     }
@@ -212,6 +211,14 @@ impl Witness {
     fn is_device(&self, index: InterfaceIndex) -> bool {
         let is = |name: &str| VirtualMac::PREFIXES.iter().any(|p| name.starts_with(p));
         self.links.get(&index).is_some_and(|link| is(&link.name))
+    }
+}
+
+/// Counts what happens to a router, with a packet that comes over a family.
+fn meet(router: &Watched, over: Family, event: Event, coverage: &mut Coverage) {
+    coverage.meet(kind_of(router, over), router.state(), event);
+    if router.is_member {
+        coverage.meet(Kind::Member, router.state(), event);
     }
 }
 

@@ -195,6 +195,22 @@ impl Witness {
             .try_fold(Instant::ZERO, |latest, at| Some(latest.max(at?)))
     }
 
+    /// When a group of backups takes over if nothing more is heard: whoever falls silent first may have
+    /// kept another one from deciding.
+    pub(super) fn due_at(&self, now: Instant, group: &str) -> Option<Instant> {
+        let at_present = self.over_at(now, group)?;
+        let members = self.members_of(group);
+        let silences = members.iter().flat_map(|member| {
+            let router = &self.routers[member];
+            let priority = self.priority(&router.config);
+            let voices = router.voices.values();
+            voices.map(move |voice| voice.at + wait(router, priority, voice.interval))
+        });
+        let later = silences.filter(|at| (now..at_present).contains(at));
+        let due = later.filter_map(|at| Some(self.over_at(at, group)?.max(at)));
+        Some(due.fold(at_present, Instant::min))
+    }
+
     /// When nobody stands in the way of one member. Where another member decides, somebody of the
     /// same priority does not.
     fn over_at_in(&self, now: Instant, member: &str, decided: bool) -> Option<Instant> {

@@ -671,11 +671,14 @@ impl Witness {
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
+                is_member: false,
                 voices: BTreeMap::new(),
                 passed_over: BTreeMap::new(),
                 stands: BTreeMap::new(),
             });
             router.reconfigure(now, new, before);
+            let mut groups = config.groups.values();
+            router.is_member = groups.any(|group| group.members.contains(name));
         }
     }
 
@@ -1095,7 +1098,7 @@ impl Witness {
                 Phase::Init | Phase::Fault => continue,
                 Phase::Backup(listening) => match self.group_of(name) {
                     None => router.take_over_at(listening, self.priority(&router.config)),
-                    Some(group) => match self.over_at(now, &group) {
+                    Some(group) => match self.due_at(now, &group) {
                         Some(at) => at,
                         None => continue,
                     },

@@ -38,7 +38,9 @@ pub(crate) struct Watched {
     pub(super) losing: Option<(Instant, Instant)>,
     /// Until when it does not take over, because it was started a short time ago.
     pub(super) quiet_until: Instant,
-    /// Who was heard, as far as it is in a sync group.
+    /// Whether it is in a sync group.
+    pub(super) is_member: bool,
+    /// Who was heard, as far as it is.
     pub(super) voices: Voices,
     /// Who of the same priority was passed over in each family when the group took over last, and who
     /// did not make way.
