@@ -2,8 +2,8 @@
 """Checks the laws: puts one deliberate fault at a time into a copy of the code, and demands that the
 simulation finds it: in its fixed seeds, or in one of its stories.
 
-  daemon/sim/faults.py [NAME…]      all, or those
-  daemon/sim/faults.py --write      all, and the table goes into docs/simulation.md
+  daemon/sim/faults.py [NAME…]            all, or those
+  daemon/sim/faults.py --write [NAME…]    and what found them goes into the table of docs/simulation.md
 
 Each fault is a text that stands once in a file, and what stands there instead. A text that is not
 found is an error: whoever changes the code has to move the fault along.
@@ -1048,11 +1048,22 @@ def copy_to(place: Path) -> None:
         source.touch()
 
 
+def write_down(rows: dict[str, str]) -> None:
+    """Puts rows into the table, where those of other faults stay."""
+    text = TABLE.read_text()
+    begin, end = (text.index(mark) for mark in ["<!-- faults -->\n", "<!-- end of faults -->"])
+    known = dict(re.findall(r"^\| (.+) \| (.+) \|$", text[begin:end], re.MULTILINE))
+    rows = known | rows
+    table = [f"| {fault.name} | {rows[fault.name]} |" for fault in FAULTS if fault.name in rows]
+    head = ["<!-- faults -->", "| fault | found by |", "| --- | --- |"]
+    TABLE.write_text(text[:begin] + "\n".join([*head, *table, ""]) + text[end:])
+
+
 def main(arguments: list[str]) -> int:
     write = "--write" in arguments
     names = [argument for argument in arguments if argument != "--write"]
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
-    rows = []
+    rows: dict[str, str] = {}
     missed = 0
     with tempfile.TemporaryDirectory(prefix="vrrp-faults.") as directory:
         place = Path(directory)
@@ -1069,16 +1080,12 @@ def main(arguments: list[str]) -> int:
                     sys.exit(f"without any fault: {found}")
                 continue
             missed += found is None
-            rows.append(f"| {fault.name} | {found or 'NOT FOUND'} |")
-            print(rows[-1], flush=True)
+            rows[fault.name] = found or "NOT FOUND"
+            print(f"| {fault.name} | {rows[fault.name]} |", flush=True)
             (place / fault.file).write_text(before)
     print(f"{len(rows) - missed} of {len(rows)} found")
     if write:
-        text = TABLE.read_text()
-        table = "\n".join(["| fault | found by |", "| --- | --- |", *rows])
-        marks = "<!-- faults -->", "<!-- end of faults -->"
-        begin, end = text.index(marks[0]) + len(marks[0]), text.index(marks[1])
-        TABLE.write_text(text[:begin] + "\n" + table + "\n" + text[end:])
+        write_down(rows)
     return 1 if missed else 0
 
 
