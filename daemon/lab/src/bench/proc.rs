@@ -1,4 +1,4 @@
-//! What /proc tells of processes: who descends from whom, CPU time and memory.
+//! What /proc tells of processes: whose child each is, CPU time and memory.
 
 use std::fs;
 use std::time::Duration;
@@ -16,26 +16,16 @@ pub(crate) struct Memory {
     pub(crate) private: u32,
 }
 
-/// All processes below `ancestor`.
-pub(crate) fn descendants(ancestor: u32) -> Vec<u32> {
+/// The processes that `parent` has started itself.
+pub(crate) fn children(parent: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
     };
-    let parents: Vec<(u32, u32)> = entries
+    entries
         .flatten()
-        .filter_map(|entry| {
-            let pid = entry.file_name().to_str()?.parse().ok()?;
-            Some((pid, parent_of(pid)?))
-        })
-        .collect();
-    let mut found = vec![ancestor];
-    let mut next = 0;
-    while let Some(&parent) = found.get(next) {
-        found.extend(parents.iter().filter(|(_, p)| *p == parent).map(|(c, _)| c));
-        next += 1;
-    }
-    found.remove(0);
-    found
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .filter(|pid| parent_of(*pid) == Some(parent))
+        .collect()
 }
 
 fn parent_of(pid: u32) -> Option<u32> {

@@ -136,7 +136,7 @@ impl Daemon {
             // The parent would start its child again, and the child, told by the kernel of its
             // parent's death, would resign in order. So the child goes first, and quickly.
             self.process.kill(Signal::SIGSTOP)?;
-            for child in proc::descendants(self.process.pid()) {
+            for child in proc::children(self.process.pid()) {
                 kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL)
                     .map_err(|errno| Error::new("killing keepalived's child", errno))?;
             }
@@ -155,11 +155,18 @@ impl Daemon {
         self.process.output()
     }
 
-    /// All its processes, as the lab numbers them.
+    /// All its own processes, as the lab numbers them; what it runs is none of them.
     pub(crate) fn processes(&self) -> Vec<u32> {
-        let mut all = proc::descendants(self.process.pid());
-        all.push(self.process.pid());
-        all
+        let own = self.process.pid();
+        match self.kind {
+            Kind::Vrrpd => vec![own],
+            // It starts others of itself, and those run the scripts.
+            Kind::Keepalived => {
+                let mut all = proc::children(own);
+                all.push(own);
+                all
+            }
+        }
     }
 }
 
