@@ -21,6 +21,20 @@ def time_of_start(node, unit):
     return (ended - began) / 1_000_000
 
 
+def assert_gave_way(node, what):
+    """Its instance gave way within a second of the signal to its server, by the clock of its host."""
+    lines = node.succeed(
+        "journalctl --output=short-unix --unit=httpd.service --unit=vrrp.service --lines=100"
+    ).splitlines()
+    signal, gave_way = (
+        max(float(line.split()[0]) for line in lines if text in line)
+        for text in ["Sent signal", "VI_1: master -> fault"]
+    )
+    figures = f"{what}: gave way after {gave_way - signal:.3f} s"
+    print(figures)
+    assert 0 <= gave_way - signal <= 1, figures
+
+
 def wait_for_server(holder, other):
     """The server runs where the address is, and nowhere else."""
     wait_for_state(holder, "master")
@@ -94,6 +108,7 @@ with subtest("the server of the master is broken: the host gives way within a se
     forget_gaps(client)
     break_server(master)
     wait_for_server(backup, master)
+    assert_gave_way(master, "broken server")
     # The other one begins with the start of its server, which takes what it takes.
     assert_gap(client, 1 + SKEW + time_of_start(backup, "httpd.service"), "broken server")
     assert instance(master)["state"] == "fault"
@@ -112,6 +127,7 @@ with subtest("a tracker of the unit: both run it, and who has none gives way wit
     forget_gaps(client)
     break_server(master)
     wait_for_state(backup, "master")
+    assert_gave_way(master, "broken server, watched")
     assert_gap(client, 1 + SKEW, "broken server, watched")
     assert instance(master)["cause"] == "tracker web is down"
     assert page(client) == "backup"
@@ -146,6 +162,7 @@ with subtest("its page is asked for: a server that runs and does not answer give
     forget_gaps(client)
     master.succeed("systemctl kill --signal=STOP httpd.service")
     wait_for_state(backup, "master")
+    assert_gave_way(master, "server that does not answer")
     assert_gap(client, 1 + SKEW, "server that does not answer")
     assert is_active(master, "httpd.service")
     assert instance(master)["cause"] == "tracker page is down"
@@ -161,5 +178,6 @@ with subtest("a server that is broken is noticed by its page, too"):
     forget_gaps(client)
     break_server(master)
     wait_for_state(backup, "master")
+    assert_gave_way(master, "broken server, asked for its page")
     assert_gap(client, 1 + SKEW, "broken server, asked for its page")
     assert instance(master)["cause"] == "tracker page is down"
