@@ -126,6 +126,8 @@ pub(crate) struct Process {
     refused: Vec<Arc<str>>,
     /// Where its sync thread of IPVS was started.
     started_on: Option<InterfaceIndex>,
+    /// What was wanted of that, if it was refused.
+    unkept: Option<DesiredLvs>,
     look_again_at: Option<Instant>,
     is_second_look: bool,
     pub(crate) stopping: bool,
@@ -494,6 +496,7 @@ impl Host {
             janitor: Janitor::default(),
             refused: Vec::new(),
             started_on: None,
+            unkept: None,
             look_again_at: None,
             is_second_look: false,
             stopping: false,
@@ -1035,7 +1038,8 @@ impl Process {
         self.hold_routing(now, kernel, &routes);
         self.janitor.hand(now, later);
         let uncovered = self.refuser.uncover(&self.mirror, kernel);
-        if std::mem::take(&mut self.is_second_look) {
+        let is_second_look = std::mem::take(&mut self.is_second_look);
+        if is_second_look {
             let late = unannounced(&changes, &self.mirror, &announcements);
             announcements.extend(late);
         }
@@ -1060,7 +1064,8 @@ impl Process {
                 });
             }
         }
-        if let Some(desired) = synchronisation {
+        let unkept = self.unkept.take_if(|_| is_second_look);
+        if let Some(desired) = synchronisation.or(unkept.as_ref()) {
             self.synchronise(now, kernel, desired);
         }
         (adverts, covered.and(uncovered))
@@ -1086,12 +1091,14 @@ impl Process {
         later
     }
 
-    /// What the daemon's thread for IPVS does, at once. What the kernel refuses is wanted again at the
+    /// What the daemon's thread for IPVS does, at once. What the kernel refuses it tries again at the
     /// second look.
     fn synchronise(&mut self, now: Instant, kernel: &mut Kernel, desired: &DesiredLvs) {
         let changes = lvs::plan::plan(desired, kernel.threads(), self.started_on);
         let starts = |change: &lvs::plan::Change| matches!(change, lvs::plan::Change::Start(..));
+        self.unkept = None;
         if !kernel.change_threads(&changes) {
+            self.unkept = Some(desired.clone());
             self.look_again_at = Some(now + SECOND_LOOK);
         } else if changes.iter().any(starts) {
             self.started_on = desired.on;

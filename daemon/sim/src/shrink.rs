@@ -3,7 +3,7 @@
 use vrrp_proto::{Family, Version};
 
 use crate::laws::Law;
-use crate::scenario::{AnnounceConfig, Behind, Families, RouterConfig, Scenario, Source};
+use crate::scenario::{AnnounceConfig, Behind, Config, Families, RouterConfig, Scenario, Source};
 use crate::world::{configured, run};
 
 /// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
@@ -66,6 +66,15 @@ fn is_sensible(router: &RouterConfig) -> bool {
     knows && router.spoken().next().is_some() && router.source.is_none_or(has)
 }
 
+/// A configuration without a router, which leaves its group.
+fn remove(config: &mut Config, name: &str) {
+    config.routers.remove(name);
+    config.groups.retain(|_, group| {
+        group.members.retain(|member| member != name);
+        !group.members.is_empty()
+    });
+}
+
 /// Scenarios that are a little simpler.
 fn simpler(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
@@ -91,8 +100,9 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
         add(&|s| s.hosts[index].backwards = false);
         add(&|s| s.hosts[index].second = false);
         add(&|s| s.hosts[index].config.synchronised = None);
+        add(&|s| s.hosts[index].config.groups.clear());
         for name in host.config.routers.keys() {
-            add(&|s| drop(s.hosts[index].config.routers.remove(name)));
+            add(&|s| remove(&mut s.hosts[index].config, name));
             let router = |s: &mut Scenario, change: &dyn Fn(&mut RouterConfig)| {
                 if let Some(router) = s.hosts[index].config.routers.get_mut(name) {
                     change(router);

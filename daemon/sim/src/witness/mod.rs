@@ -1099,7 +1099,8 @@ impl Witness {
                 Phase::Backup(listening) => match self.group_of(name) {
                     None => router.take_over_at(listening, self.priority(&router.config)),
                     Some(group) => match self.due_at(now, &group) {
-                        Some(at) => at,
+                        // Whoever has just fallen silent may have kept it from what was due before.
+                        Some(at) => at.max(now),
                         None => continue,
                     },
                 },

@@ -667,8 +667,14 @@ impl<'a> World<'a> {
                 t.cause.root(),
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             );
+            // Whom it yields to was heard in the network of the member that is named.
+            let is_with = matches!(t.cause, Cause::With { .. });
+            let reaches = |segment: u8| !is_with || self.is_whole(segment);
             let is_heard = yields
-                && key.is_some_and(|key| self.segment(key.0).is_reliable() && self.is_mutual(key));
+                && key.is_some_and(|key| {
+                    let is_reliable = self.segment(key.0).is_reliable();
+                    is_reliable && reaches(key.0) && self.is_mutual(key)
+                });
             if t.from == State::Master && !is_heard {
                 self.leave_to_find_out(id);
             }
@@ -716,6 +722,13 @@ impl<'a> World<'a> {
         self.bounds
             .get(&key)
             .is_some_and(|bound| is_reliable && self.now >= self.stable_since + *bound)
+    }
+
+    /// Whether a network is in one piece.
+    fn is_whole(&self, segment: u8) -> bool {
+        let segment = self.segment(segment);
+        let side = segment.side_of(0);
+        (0..self.stations()).all(|station| segment.side_of(station) == side)
     }
 
     fn segment(&self, segment: u8) -> &Segment {
