@@ -82,15 +82,19 @@ pub(crate) fn a_burst_leaves_at_once_and_is_refreshed() -> Outcome {
     let announce = json!({ "announce": { "burst": 3, "delay": 0, "refresh": 1 } });
     let daemon = Vrrpd::start(&a.host, &only(with(instance(HIGH), announce)))?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
-    // The seventh shows that the second burst is complete.
-    let mut all = lan.announcements(VIP, Moment::default());
-    while all.len() < 7 {
-        let last = all.last().map_or(Moment::default(), |last| last.at);
-        lan.announcement(VIP, last + Duration::from_nanos(1))?;
-        all = lan.announcements(VIP, Moment::default());
-    }
-    assert_waited(all[0].at, all[3].at, Duration::from_secs(1));
-    assert_waited(all[3].at, all[6].at, Duration::from_secs(1));
+    let first = lan.announcement(VIP, Moment::default())?;
+    let refreshed = lan.announcement(VIP, first.at + LATE)?;
+    assert_waited(first.at, refreshed.at, Duration::from_secs(1));
+    // The third shows that the second is complete.
+    lan.announcement(VIP, refreshed.at + LATE)?;
+    let all = lan.announcements(VIP, Moment::default());
+    let count = |from: Moment| {
+        let here = all
+            .iter()
+            .filter(|frame| frame.at >= from && frame.at < from + LATE);
+        here.count()
+    };
+    assert_eq!((count(first.at), count(refreshed.at)), (3, 3));
     Ok(())
 }
 
