@@ -26,6 +26,21 @@ impl Deadlines {
         self.heap.first().copied()
     }
 
+    /// The deadline of `router`.
+    pub(crate) fn of(&self, router: usize) -> Option<Instant> {
+        self.places[router].map(|place| self.heap[place].0)
+    }
+
+    /// Moves the deadlines up to `now` to `due`, the earliest first.
+    pub(crate) fn take_due(&mut self, now: Instant, due: &mut Vec<(Instant, usize)>) {
+        while let Some((at, router)) = self.first()
+            && at <= now
+        {
+            self.set(router, None);
+            due.push((at, router));
+        }
+    }
+
     /// Sets, moves or clears the deadline of `router`.
     pub(crate) fn set(&mut self, router: usize, deadline: Option<Instant>) {
         match (self.places[router], deadline) {
@@ -152,7 +167,26 @@ mod tests {
                 }
                 let least = model.iter().map(|(router, at)| (*at, *router)).min();
                 prop_assert_eq!(deadlines.first(), least);
+                prop_assert_eq!(deadlines.of(router), at);
             }
+        }
+
+        #[test]
+        fn due_deadlines_leave_in_order_and_later_ones_stay(
+            set in proptest::collection::vec(0..50_u64, 1..40), now in 0..50_u64
+        ) {
+            let mut deadlines = Deadlines::new(set.len());
+            for (router, at) in set.iter().enumerate() {
+                deadlines.set(router, Some(Instant::from_nanos(*at)));
+            }
+            let mut due = Vec::new();
+            deadlines.take_due(Instant::from_nanos(now), &mut due);
+            let all = set.iter().enumerate().map(|(router, at)| (Instant::from_nanos(*at), router));
+            let mut expected: Vec<_> = all.filter(|(at, _)| *at <= Instant::from_nanos(now)).collect();
+            expected.sort();
+            prop_assert_eq!(&due, &expected);
+            prop_assert!(due.iter().all(|(_, router)| deadlines.of(*router).is_none()));
+            prop_assert!(deadlines.first().is_none_or(|(at, _)| at > Instant::from_nanos(now)));
         }
     }
 }

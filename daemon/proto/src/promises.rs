@@ -10,6 +10,9 @@ use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex};
 use crate::wire::{Advert, PRIORITY_RESIGN};
 
+/// The most outputs of one call for each router, with few receivers: a call does bounded work.
+const MOST_OUTPUTS: usize = 64;
+
 /// Reads the outputs of an engine from its beginning on, and knows from them what it holds.
 #[derive(Debug, Default)]
 pub struct Promises {
@@ -25,6 +28,13 @@ impl Promises {
     /// The promise that is broken.
     pub fn check(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
         let outputs: Vec<_> = core::iter::from_fn(|| engine.poll()).collect();
+        let bound = MOST_OUTPUTS * (engine.states().count() + 1);
+        if outputs.len() > bound {
+            return Err(format!(
+                "{} outputs at once, of {bound} at most",
+                outputs.len()
+            ));
+        }
         let says: BTreeSet<_> = engine.held().collect();
         for output in &outputs {
             match output {

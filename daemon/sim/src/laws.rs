@@ -22,6 +22,8 @@ pub enum Law {
     Reload,
     /// A router wants to be woken when its time comes.
     Deadline,
+    /// Time passes: no moment holds events without end.
+    Progress,
     /// What the kernel holds is what the states say, as soon as a turn is over.
     Kernel,
     /// In the end one holds the addresses, in each part of a network.

@@ -5,6 +5,7 @@
 //! makes of routers are models. After every turn of a host the laws are looked at ([`Law`]), and
 //! those of the end as soon as nothing has happened for as long as the protocol needs.
 
+mod campaign;
 mod clock;
 mod coverage;
 mod foreign;
@@ -25,6 +26,7 @@ mod shrink;
 mod witness;
 mod world;
 
+pub use campaign::{Campaign, Findings, Until};
 pub use coverage::{Coverage, Event, Kind};
 pub use generate::{from_bytes, from_seed};
 pub use laws::{Broken, Law};

@@ -4,11 +4,10 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use clap::Parser;
-use vrrp_sim::{Broken, Coverage, Law, Scenario, from_seed, resources, run, shrink};
+use vrrp_sim::{Campaign, Law, Scenario, Until, from_seed, resources, run, shrink};
 
 /// Plays scenarios of a simulated cluster until a law is broken.
 #[derive(Debug, Parser)]
@@ -31,16 +30,6 @@ struct Options {
     /// Do not look for the shortest story in which the law is broken.
     #[arg(long)]
     no_shrink: bool,
-}
-
-/// What all workers have found.
-#[derive(Debug, Default)]
-struct Findings {
-    played: u64,
-    events: u64,
-    coverage: Coverage,
-    /// By which seeds laws were broken, and when.
-    broken: Vec<(u64, vrrp_proto::Instant, Broken)>,
 }
 
 fn main() -> ExitCode {
@@ -87,7 +76,14 @@ fn read(file: &PathBuf) -> Result<Scenario, String> {
 
 fn play(options: &Options) -> (String, bool) {
     let started = Instant::now();
-    let findings = play_all(options);
+    let campaign = Campaign {
+        from: options.from,
+        until: options
+            .events
+            .map_or(Until::Seeds(options.seeds), Until::Events),
+        keep_going: options.keep_going,
+    };
+    let findings = campaign.play();
     let mut text = format!("{}\n", findings.coverage);
     let missing = findings.coverage.missing();
     if !missing.is_empty() {
@@ -114,55 +110,4 @@ fn play(options: &Options) -> (String, bool) {
         let _ = writeln!(text, "seed {seed} in short:\n{story}");
     }
     (text, findings.broken.is_empty())
-}
-
-fn play_all(options: &Options) -> Findings {
-    let next = AtomicU64::new(options.from);
-    let happened = AtomicU64::new(0);
-    let workers = std::thread::available_parallelism().map_or(1, usize::from);
-    let work = || {
-        let mut findings = Findings::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            let enough = match options.events {
-                Some(events) => happened.load(Ordering::Relaxed) >= events,
-                None => seed >= options.from + options.seeds,
-            };
-            if enough {
-                return findings;
-            }
-            let outcome = run(&from_seed(seed), false);
-            happened.fetch_add(outcome.events, Ordering::Relaxed);
-            findings.played += 1;
-            findings.events += outcome.events;
-            findings.coverage.add(&outcome.coverage);
-            let followers = resources::play(seed);
-            if let Some((at, broken)) = outcome.broken.or(followers.err()) {
-                findings.broken.push((seed, at, broken));
-                if !options.keep_going {
-                    // The others stop as well.
-                    next.store(u64::MAX / 2, Ordering::Relaxed);
-                    happened.store(u64::MAX / 2, Ordering::Relaxed);
-                    return findings;
-                }
-            }
-        }
-    };
-    let mut all = Findings::default();
-    std::thread::scope(|scope| {
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            match thread.join() {
-                Ok(findings) => {
-                    all.played += findings.played;
-                    all.events += findings.events;
-                    all.coverage.add(&findings.coverage);
-                    all.broken.extend(findings.broken);
-                }
-                Err(panic) => std::panic::resume_unwind(panic),
-            }
-        }
-    });
-    all.broken.sort_by_key(|(seed, ..)| *seed);
-    all
 }

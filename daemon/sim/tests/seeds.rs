@@ -1,41 +1,27 @@
 //! A fixed set of scenarios in which no law is broken, and which meets everything.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
-use vrrp_sim::{Coverage, from_seed, run};
+use vrrp_sim::{Campaign, Until, from_seed, run};
 
 /// How many. More of them: `cargo run --release -p vrrp-sim -- --seeds N`.
 const SEEDS: u64 = 2_000;
 
 #[test]
 fn no_law_is_broken_and_every_event_meets_every_state() {
-    let next = AtomicU64::new(0);
-    let work = || {
-        let mut coverage = Coverage::default();
-        loop {
-            let seed = next.fetch_add(1, Ordering::Relaxed);
-            if seed >= SEEDS {
-                return coverage;
-            }
-            let outcome = run(&from_seed(seed), false);
-            if let Some((at, broken)) = outcome.broken {
-                panic!(
-                    "seed {seed}, {} ms: {broken}\nin short: cargo run --release -p vrrp-sim -- \
-                     --from {seed} --seeds 1",
-                    at.as_nanos() / 1_000_000
-                );
-            }
-            coverage.add(&outcome.coverage);
-        }
+    let campaign = Campaign {
+        from: 0,
+        until: Until::Seeds(SEEDS),
+        keep_going: false,
     };
-    let mut met = Coverage::default();
-    std::thread::scope(|scope| {
-        let workers = std::thread::available_parallelism().map_or(2, usize::from);
-        let threads: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
-        for thread in threads {
-            met.add(&thread.join().unwrap());
-        }
-    });
+    let findings = campaign.play();
+    if let Some((seed, at, broken)) = findings.broken.first() {
+        panic!(
+            "seed {seed}, {} ms: {broken}\nin short: cargo run --release -p vrrp-sim -- --from {seed} \
+             --seeds 1",
+            at.as_nanos() / 1_000_000
+        );
+    }
+    assert_eq!(findings.played, SEEDS);
+    let met = findings.coverage;
     assert_eq!(met.missing(), [], "{met}");
 }
 

@@ -71,6 +71,11 @@ impl Engine {
             let Some(source) = place.source(family) else {
                 continue;
             };
+            // A sequence number that no receiver sees would let the next one fall behind the last one
+            // that a receiver saw, when the wall clock is set back meanwhile.
+            if slot.receivers(family).iter().all(|to| *to == source) {
+                continue;
+            }
             let sequence = slot.sequence(wall);
             for number in 0..slot.receivers(family).len() {
                 let destination = slot.receivers(family)[number];

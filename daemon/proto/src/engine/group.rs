@@ -13,6 +13,7 @@
 
 mod ear;
 
+use core::time::Duration;
 use std::sync::Arc;
 
 use self::ear::{Leg, Rank, rank};
@@ -192,8 +193,14 @@ impl Engine {
         self.slots[id].router.stay(now, advert, voice.from)
     }
 
-    /// Does what is due in a member.
-    pub(super) fn tick_member(&mut self, now: Instant, id: RouterId, group: GroupId) {
+    /// Does what is due in a member, which `asked` to be ticked at that time.
+    pub(super) fn tick_member(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        group: GroupId,
+        asked: Instant,
+    ) {
         self.wake_group(now, group);
         if self.slots[id].router.state() == State::Master {
             let reaction = self.slots[id].router.handle_tick(now);
@@ -202,7 +209,7 @@ impl Engine {
         }
         if let Some(due) = self.over_at(now, group)
             && due <= now
-            && !self.wait_anew(now, group, due)
+            && !self.wait_anew(now, group, now.since(asked))
         {
             self.take_over(now, group, due);
         }
@@ -242,8 +249,13 @@ impl Engine {
     /// Takes note of when a group wants to be ticked: all backups together at the deadline of the
     /// first, and each master at its own.
     pub(super) fn reckon(&mut self, now: Instant, group: GroupId) {
+        // An advertisement heard now can end a wait that was over before: then the take-over is due
+        // now, and not late.
+        let first = self.groups[group].members[0];
+        let asked = self.deadlines.of(first).map_or(now, |asked| asked.min(now));
         // What is heard of several in one network may decide otherwise as soon as one falls silent.
         let over_at = self.over_at(now, group).map(|over_at| {
+            let over_at = over_at.max(asked);
             let members = (0..self.size(group)).map(|place| self.member(group, place));
             let changes = members.flat_map(|slot| {
                 let ears = slot.families().map(|family| &slot.ears[family as usize]);
@@ -400,17 +412,20 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// Whether the group woke so late that advertisements may have been slept through in a member,
-    /// which waits in full once more then.
-    fn wait_anew(&mut self, now: Instant, group: GroupId, due: Instant) -> bool {
+    /// Whether the group woke so `late` that a member may have slept through advertisements; such a
+    /// member waits in full once more. A member that others decide is not waited for.
+    fn wait_anew(&mut self, now: Instant, group: GroupId, late: Duration) -> bool {
+        let decided = self.is_decided(now, group);
         let mut is_late = false;
         for place in 0..self.size(group) {
             let id = self.groups[group].members[place];
-            let router = &mut self.slots[id].router;
-            let interval = router.awaited_interval();
-            if interval.is_some_and(|interval| now.since(due) > interval) {
+            let slot = &self.slots[id];
+            let interval = slot.router.awaited_interval();
+            if interval.is_some_and(|interval| late > interval)
+                && awaited(now, slot, decided).next().is_some()
+            {
                 is_late = true;
-                let reaction = router.wait_anew(now);
+                let reaction = self.slots[id].router.wait_anew(now);
                 self.react(now, id, reaction);
             }
         }
@@ -469,12 +484,16 @@ fn hears_lower(now: Instant, slot: &Slot) -> bool {
     firsts(now, slot).any(|voice| voice.priority < ours)
 }
 
-/// When nobody stands in the way of a member. When others decide, those of the same priority do not.
+/// When the wait of a member for a master is over.
 fn member_over_at(now: Instant, slot: &Slot, decided: bool) -> Instant {
-    let stands_in_the_way =
-        |family: &Family| !(decided && slot.ears[*family as usize].is_tie(now, &slot.router));
-    slot.families()
-        .filter(stands_in_the_way)
-        .filter_map(|family| slot.router.over_at(family))
-        .fold(slot.router.quiet_until(), Instant::max)
+    awaited(now, slot, decided).fold(slot.router.quiet_until(), Instant::max)
+}
+
+/// When the wait is over in each family of a member that counts. When another member decides, a
+/// master of the same priority is not waited for.
+fn awaited(now: Instant, slot: &Slot, decided: bool) -> impl Iterator<Item = Instant> + '_ {
+    let counts =
+        move |family: &Family| !(decided && slot.ears[*family as usize].is_tie(now, &slot.router));
+    let families = slot.families().filter(counts);
+    families.filter_map(|family| slot.router.over_at(family))
 }

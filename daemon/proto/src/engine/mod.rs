@@ -47,6 +47,8 @@ pub struct Engine {
     slots: Vec<Slot>,
     groups: Vec<Group>,
     deadlines: Deadlines,
+    /// The routers that a tick serves, with their deadlines; empty between ticks, kept for its room.
+    due: Vec<(Instant, RouterId)>,
     /// Which router hears a VRID on an interface, by the family of the packets.
     bound: BTreeMap<(InterfaceIndex, Family, Vrid), RouterId>,
     /// Which routers send from an address that may be on any interface.
@@ -253,23 +255,33 @@ impl Engine {
 
     fn handle_tick(&mut self, now: Instant) {
         // Before a router does what it would not do with another verdict.
-        while let Some((at, name)) = self.verdicts.first()
-            && *at <= now
-        {
-            let name = Arc::clone(name);
+        for name in self.due_verdicts(now) {
             self.judge(now, &name, |tracker| tracker.settle(now));
         }
-        while let Some((at, id)) = self.deadlines.first()
-            && at <= now
-        {
+        // Each router that is due is served once, so that a tick ends whatever serving it does.
+        let mut due = core::mem::take(&mut self.due);
+        self.deadlines.take_due(now, &mut due);
+        for (asked, id) in due.drain(..) {
             match self.slots[id].group {
                 None => {
                     let reaction = self.slots[id].router.handle_tick(now);
                     self.react(now, id, reaction);
                 }
-                Some(group) => self.tick_member(now, id, group),
+                Some(group) => self.tick_member(now, id, group, asked),
             }
         }
+        self.due = due;
+        debug_assert!(
+            self.poll_timeout().is_none_or(|(at, _)| at > now),
+            "still due after it was served: {:?}",
+            self.poll_timeout()
+        );
+    }
+
+    /// The trackers whose verdict changes by `now`, the earliest first.
+    fn due_verdicts(&self, now: Instant) -> Vec<Arc<str>> {
+        let due = self.verdicts.iter().take_while(|(at, _)| *at <= now);
+        due.map(|(_, name)| Arc::clone(name)).collect()
     }
 
     fn handle_link(&mut self, now: Instant, link: Link) {

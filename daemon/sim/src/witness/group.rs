@@ -151,14 +151,19 @@ impl Witness {
         if let Some(due) = self.over_at(now, group)
             && due <= now
         {
+            let late = now.since(self.asked_at(now, group, due));
+            let decided = self.is_decided(now, &members);
             let mut is_late = false;
             for member in &members {
                 let priority = self.priority(&self.routers[member].config);
+                // A member that others decide is not waited for.
+                let is_awaited = self.awaited_in(now, member, decided).next().is_some();
                 let Some(router) = self.routers.get_mut(member) else {
                     continue;
                 };
                 if let Phase::Backup(listening) = &mut router.phase
-                    && now.since(due) > listening.interval(&router.config, priority)
+                    && late > listening.interval(&router.config, priority)
+                    && is_awaited
                 {
                     // It has slept through advertisements as well.
                     listening.wait_anew(&router.config, now, priority);
@@ -183,6 +188,28 @@ impl Witness {
             }
         }
         Ok(())
+    }
+
+    /// Notes when each group of backups asks to be woken.
+    pub(super) fn note_asked(&mut self, now: Instant) {
+        let groups = self.groups().cloned().collect::<Vec<_>>();
+        for group in groups {
+            match self.over_at(now, &group) {
+                Some(over_at) => {
+                    let later = self.due_at(now, &group).filter(|at| *at > now);
+                    let asked = later.unwrap_or_else(|| self.asked_at(now, &group, over_at));
+                    self.asked.insert(group, asked);
+                }
+                None => drop(self.asked.remove(&group)),
+            }
+        }
+    }
+
+    /// When a group asked to be woken whose wait was over at `over_at`, which is past: what ended the
+    /// wait may have happened after that.
+    fn asked_at(&self, now: Instant, group: &str, over_at: Instant) -> Instant {
+        let asked = self.asked.get(group).copied().unwrap_or(now);
+        over_at.max(asked.min(now))
     }
 
     /// When a group of backups takes over unless somebody is heard: when nobody stands in its way
@@ -215,21 +242,32 @@ impl Witness {
     /// same priority does not.
     fn over_at_in(&self, now: Instant, member: &str, decided: bool) -> Option<Instant> {
         let router = self.routers.get(member)?;
-        let Phase::Backup(listening) = &router.phase else {
-            return None;
-        };
+        matches!(router.phase, Phase::Backup(_)).then(|| {
+            let awaited = self.awaited_in(now, member, decided);
+            awaited.fold(router.quiet_until, Instant::max)
+        })
+    }
+
+    /// When the wait is over in each family of a member that counts.
+    fn awaited_in<'w>(
+        &'w self,
+        now: Instant,
+        member: &'w str,
+        decided: bool,
+    ) -> impl Iterator<Item = Instant> + 'w {
+        let router = &self.routers[member];
         let priority = self.priority(&router.config);
-        let mut latest = router.quiet_until;
-        for family in router.config.spoken() {
+        router.config.spoken().filter_map(move |family| {
+            let Phase::Backup(listening) = &router.phase else {
+                return None;
+            };
             let loudest = self.loudest_in(now, member, family);
             let is_tie = loudest.is_some_and(|voice| {
                 voice.priority == priority && router.stands.get(&family) != Some(&voice.from)
             });
-            if !(decided && is_tie) {
-                latest = latest.max(listening.over_in(family, &router.config, priority));
-            }
-        }
-        Some(latest)
+            let counts = !(decided && is_tie);
+            counts.then(|| listening.over_in(family, &router.config, priority))
+        })
     }
 
     /// Whether somebody is heard somewhere whom the group may preempt.

@@ -53,6 +53,8 @@ pub(crate) struct Witness {
     is_impatient: bool,
     /// Since when each group of masters hears others beside it, or is master.
     met: BTreeMap<String, Instant>,
+    /// When each group of backups asked to be woken.
+    asked: BTreeMap<String, Instant>,
 }
 
 /// What is to become of a packet.
@@ -269,6 +271,7 @@ impl Witness {
         }
         self.watch_answers(now, &before, judged.as_ref(), record)?;
         self.watch_sending(now, &before, record)?;
+        self.note_asked(now);
         self.watch_deadlines(now, record)
     }
 
@@ -667,7 +670,7 @@ impl Witness {
                 receivers: BTreeMap::new(),
                 numbers: Numbers::default(),
                 signed: None,
-                may_have_been_mute: new.unicast.is_some(),
+                may_have_resigned: false,
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
@@ -958,7 +961,7 @@ impl Witness {
                     // Its interface has another name: whose number it bears is not known.
                     let same = |router: &&mut Watched| router.config.vrid == vrid;
                     let routers = self.routers.values_mut().filter(same);
-                    routers.for_each(|router| router.may_have_been_mute = true);
+                    routers.for_each(|router| router.may_have_resigned = true);
                 }
                 // Whoever is another one now has signed with a number that is of no concern any more.
                 let is_itself = name.as_ref().is_some_and(|name| {

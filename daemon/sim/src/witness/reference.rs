@@ -29,8 +29,8 @@ pub(crate) struct Watched {
     pub(super) numbers: Numbers,
     /// The last one with which it has signed itself.
     pub(super) signed: Option<u64>,
-    /// Whether it may have signed something since that nobody was sent.
-    pub(super) may_have_been_mute: bool,
+    /// Whether it may have signed a resignation since that is not known to be its own.
+    pub(super) may_have_resigned: bool,
     /// How often it has spoken, be it to nobody, where that is told.
     pub(super) words: u64,
     /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6,
@@ -79,11 +79,9 @@ impl Watched {
             Some(last) => last,
             None => next_number(self.signed, hmac, wall),
         };
-        // What it would have said to those whose addresses it did not know has a number too, of a time
-        // that its clock may have shown before it was set back.
-        let may_be_ahead = self.may_have_been_mute && !is_copy;
+        let may_be_ahead = self.may_have_resigned && !is_copy;
         self.signed = Some(trailer.number);
-        self.may_have_been_mute = self.config.unicast.is_some();
+        self.may_have_resigned = false;
         (trailer.kind, trailer.key, trailer.reserved) == (1, hmac.active, [0, 0])
             && (trailer.number == number || may_be_ahead && is_after(trailer.number, number))
     }
@@ -303,7 +301,6 @@ impl Watched {
         {
             announcing.plan(now, &new.announce);
         }
-        self.may_have_been_mute |= new.unicast.is_some();
         self.config.clone_from(new);
     }
 

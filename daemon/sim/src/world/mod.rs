@@ -57,6 +57,9 @@ const HELD_UP: Duration = Duration::from_millis(100);
 /// How long a machine takes from power to a daemon.
 const BOOT: Duration = Duration::from_millis(50);
 
+/// The most events at one moment: floods of packets are far below it.
+const MOST_AT_ONCE: u32 = 100_000;
+
 /// What came of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -261,9 +264,15 @@ impl<'a> World<'a> {
     }
 
     fn play(&mut self) -> Result<(), Broken> {
+        let mut at_once = 0;
         while let Some(Reverse(Next { at, what, .. })) = self.queue.pop() {
             if at > self.end {
                 break;
+            }
+            at_once = if at == self.now { at_once + 1 } else { 0 };
+            if at_once > MOST_AT_ONCE {
+                let how = format!("{MOST_AT_ONCE} events at one moment, the last: {what:?}");
+                return Err(Law::Progress.broken(how));
             }
             self.now = at;
             self.events += 1;

@@ -156,6 +156,32 @@ fn with_one_network_cut_between_the_hosts_nobody_moves() {
     assert_eq!(go_on(&mut node, 20, None, Some(100)), [""; 0]);
 }
 
+/// VI_1 waits for no master since long, VI_2 follows one of the same priority. A lower priority in
+/// VI_1 decides: the take-over is due at that moment, and no wake-up was late.
+#[test]
+fn a_take_over_that_an_advertisement_decides_is_due_when_it_arrives() {
+    let mut node = Node::running(grouped(100, 100));
+    assert_eq!(go_on(&mut node, 8, None, Some(100)), [""; 0]);
+    hear(&mut node, Some(99), None);
+    node.take(Input::Tick);
+    assert_eq!(states(&node), [State::Master; 2]);
+    let late = |name| node.status(name).counters.late_wakeups;
+    assert_eq!(["VI_1", "VI_2"].map(late), [0, 0]);
+}
+
+/// The same advertisement, read by a host that slept past its own deadline before.
+#[test]
+fn a_decision_that_is_read_late_is_still_late() {
+    let mut node = Node::running(grouped(100, 100));
+    assert_eq!(go_on(&mut node, 3, None, Some(100)), [""; 0]);
+    node.now = node.due() + SECOND * 5;
+    hear(&mut node, Some(99), None);
+    node.take(Input::Tick);
+    assert_eq!(states(&node), [State::Backup; 2]);
+    assert!(node.due() > node.now);
+    assert_eq!(node.status("VI_1").counters.late_wakeups, 1);
+}
+
 #[test]
 fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
     let mut node = Node::mastering(grouped(100, 100));

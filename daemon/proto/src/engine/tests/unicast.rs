@@ -7,7 +7,7 @@ use super::rig::*;
 use crate::border::{Input, Output, Packet, State};
 use crate::params::{Authentication, HmacMode, Peer, RouterParams, Unicast, VirtualMac};
 use crate::types::{Family, MacAddress};
-use crate::wire::hmac::{Sequence, TRAILER_LEN};
+use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
 
 /// The address of this host on eth1.
@@ -150,6 +150,34 @@ fn all_copies_of_an_advertisement_are_signed_by_one_number() {
         assert_eq!(first, second);
         assert_ne!(before.replace(first), Some(second), "the next has the next");
     }
+}
+
+/// The wall clock is set ahead while no peer is known, and back again: the next advertisement that
+/// a peer receives is newer than the last one it received.
+#[test]
+fn an_advertisement_to_no_peer_takes_no_sequence_number() {
+    const PEER_NAME: &str = "pair.example";
+    let params = RouterParams {
+        authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
+        ..unicast(&[PEER_NAME])
+    };
+    let mut node = Node::mastering(routers([("VI_1", params)]));
+    let wall = |seconds: u32| Input::WallClock(SECOND * (1_800_000_000 + seconds));
+    let number = |node: &mut Node| {
+        node.now = node.due();
+        let outputs = sent(node.take(Input::Tick));
+        let message = outputs.first().map(|(_, _, message)| message);
+        message.map(|message| Trailer::parse(message).unwrap().sequence)
+    };
+    node.give(wall(5));
+    node.give(resolved(PEER_NAME, &[ip(THIRD)]));
+    let before = number(&mut node).unwrap();
+    node.give(resolved(PEER_NAME, &[]));
+    node.give(wall(20));
+    assert_eq!(number(&mut node), None);
+    node.give(wall(0));
+    node.give(resolved(PEER_NAME, &[ip(THIRD)]));
+    assert!(number(&mut node).unwrap().is_after(before));
 }
 
 #[test]
