@@ -193,6 +193,8 @@ pub enum Due {
     TakeOver,
     /// A tracker's other verdict, unless it is found to be as before.
     Verdict,
+    /// The end of the grace for an interface or an address that is away.
+    Grace,
 }
 
 impl fmt::Display for Due {
@@ -202,6 +204,7 @@ impl fmt::Display for Due {
             Self::Announcement => "announcement",
             Self::TakeOver => "take-over",
             Self::Verdict => "verdict",
+            Self::Grace => "grace",
         })
     }
 }
@@ -341,6 +344,15 @@ pub enum Report {
         source: IpAddr,
         /// Why it was dropped.
         cause: DropCause,
+    },
+    /// An interface or an address was away for a moment, which was no reason for a fault.
+    Interrupted {
+        /// The router that went on.
+        router: Arc<str>,
+        /// What kept it from serving.
+        obstacle: Obstacle,
+        /// For how long.
+        lasted: Duration,
     },
     /// A virtual address that somebody had taken away was put back.
     Repaired {
@@ -641,6 +653,29 @@ pub enum Obstacle {
         /// What keeps that one from serving.
         obstacle: Arc<Self>,
     },
+}
+
+impl Obstacle {
+    /// Whether reconfiguring the network of a host causes it for a moment: an interface that is
+    /// created again or set down and up, a cable that flickers, an address that is replaced.
+    pub(crate) const fn is_passing(&self) -> bool {
+        match self {
+            Self::InterfaceMissing(_)
+            | Self::InterfaceDown(_)
+            | Self::NoCarrier(_)
+            | Self::NoAddress(_)
+            | Self::NoLinkLocal(_)
+            | Self::NoSource(_)
+            | Self::OnlyVirtual { .. } => true,
+            Self::NotEthernet(_)
+            | Self::Port { .. }
+            | Self::TrackerDown(_)
+            | Self::TrackerValue { .. }
+            | Self::CannotRefuse(_)
+            | Self::Resource(_)
+            | Self::Member { .. } => false,
+        }
+    }
 }
 
 impl fmt::Display for Obstacle {

@@ -48,6 +48,9 @@ pub struct RouterStatus {
     pub state_age: f64,
     /// Why it is in that state.
     pub cause: Arc<str>,
+    /// In how many seconds it is in fault for `cause`, while that is tolerated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fault_in: Option<f64>,
     /// Its priority and where that comes from.
     pub priority: PriorityStatus,
     /// The time between its advertisements, in seconds.
@@ -336,6 +339,9 @@ pub struct Counters {
     pub routing_strays: u64,
     /// How often it woke too late to trust its own silence and listened anew.
     pub late_wakeups: u64,
+    /// Short absences of its interface or of the address it sends from that caused no fault.
+    #[serde(default)]
+    pub interruptions: u64,
     /// Advertisements of lower precedence heard while it was master.
     pub second_masters: u64,
     /// Received advertisements whose checksum covers the pseudo-header (version 3).

@@ -632,6 +632,17 @@ impl Host {
     }
 }
 
+impl Host {
+    /// The routers that show an absence that is no fault yet: what the kernel lost with it is asked for
+    /// when the absence ends.
+    pub(crate) fn interrupted(&self) -> BTreeSet<String> {
+        let process = self.process.iter();
+        let routers = process.flat_map(|process| process.engine.snapshot(Instant::ZERO).instances);
+        let interrupted = routers.filter(|router| router.fault_in.is_some());
+        interrupted.map(|router| router.name.to_string()).collect()
+    }
+}
+
 impl Process {
     /// Whether there is nothing left that it has asked of the kernel in vain.
     pub(crate) const fn is_content(&self) -> bool {
@@ -885,10 +896,26 @@ impl Process {
             };
             Some(*source).filter(|_| message.get(2) != Some(&0))
         });
+        // A router whose address is away for a moment speaks from it all the same.
+        let routers = self.engine.snapshot(Instant::ZERO).instances;
+        let is_tolerated = |source| {
+            let mut interrupted = routers.iter().filter(|router| router.fault_in.is_some());
+            interrupted.any(|router| [router.source, router.source_ipv6].contains(&Some(source)))
+        };
+        // An owner whose address was taken away puts it back in the turn in which it speaks.
+        let is_added = |source| {
+            let mut wishes = outputs.iter();
+            wishes.any(|output| {
+                matches!(output, Output::Kernel(Desired { hold, .. })
+                    if hold.iter().any(|held| held.address == source))
+            })
+        };
         let has = |source| {
             let held = self.mirror.all();
             held.into_iter()
                 .any(|(_, held)| held.address.address == source)
+                || is_tolerated(source)
+                || is_added(source)
         };
         spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
     }

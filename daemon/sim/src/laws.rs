@@ -37,6 +37,8 @@ pub enum Law {
     /// Who is told of transitions is told of the present state when the turn comes, of every stop,
     /// in order and one at a time.
     Notification,
+    /// A short absence of an interface or an address is no fault, and a longer one is.
+    Grace,
     /// What a dead daemon left is taken away.
     Cleanup,
     /// The members of a sync group are in one state as soon as a turn is over.

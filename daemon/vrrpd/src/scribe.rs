@@ -17,7 +17,7 @@ use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use vrrp_proto::notify::{Owner, Then};
-use vrrp_proto::{Report, State, Transition};
+use vrrp_proto::{Human, Report, State, Transition};
 
 /// How many records may wait. More are counted and dropped.
 const CAPACITY: usize = 4096;
@@ -256,6 +256,14 @@ fn write_report(report: Report) {
                 "{whose}packet from {source} dropped: {cause} (told once a minute)",
             );
         }
+        Report::Interrupted {
+            router,
+            obstacle,
+            lasted,
+        } => info!(
+            instance = %router, %obstacle, ?lasted,
+            "{router}: no fault: {obstacle}, for {} only", Human(lasted),
+        ),
         Report::Repaired { router, address } => warn!(
             instance = %router, %address,
             "{router}: somebody took {address} away; put back and announced",

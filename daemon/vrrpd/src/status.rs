@@ -315,6 +315,10 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         "times this host stood still too long to trust its own silence",
     );
     note(
+        counters.interruptions,
+        "short absences of the interface or its address (no fault)",
+    );
+    note(
         counters.adverts_without_hmac,
         "advertisements without HMAC that counted all the same",
     );

@@ -42,6 +42,7 @@ impl Engine {
     pub(super) fn configure(&mut self, now: Instant, mut params: NodeParams) {
         for id in 0..self.slots.len() {
             self.wake(now, id);
+            self.cut_grace_of_missing(now, id);
         }
         let names = params.peer_names().into_iter();
         self.names = names
@@ -185,6 +186,7 @@ impl Engine {
         self.routed = BTreeMap::new();
         self.deadlines = Deadlines::new(self.slots.len());
         self.verdicts = BTreeSet::new();
+        self.graces = BTreeSet::new();
         self.wants_wall_clock = self
             .slots
             .iter()
@@ -205,6 +207,8 @@ impl Engine {
         }
         self.synchronised = self.slots.iter().position(|slot| slot.params.lvs.is_some());
         for (id, slot) in self.slots.iter().enumerate() {
+            self.graces
+                .extend(slot.grace.as_ref().map(|grace| (grace.until, id)));
             let users = self
                 .users
                 .entry(Arc::clone(&slot.params.interface))
@@ -252,6 +256,7 @@ impl Engine {
         former_seats: &[Seat],
         wanted: &Wanted,
     ) {
+        drop(self.end_grace(id));
         self.refresh_router(now, id);
         let slot = &self.slots[id];
         // What was the owner's own and left to it is to be released by anybody else.

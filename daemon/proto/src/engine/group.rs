@@ -13,7 +13,6 @@
 
 mod ear;
 
-use core::time::Duration;
 use std::sync::Arc;
 
 use self::ear::{Leg, Rank, rank};
@@ -39,6 +38,8 @@ pub(super) struct Group {
     pub(super) members: Vec<RouterId>,
     /// As masters: since when others are heard beside it, or it is master.
     met_at: Instant,
+    /// As backups: when it asked last to be woken.
+    asked: Instant,
 }
 
 impl Engine {
@@ -66,6 +67,7 @@ impl Engine {
                 name,
                 members,
                 met_at: former.map_or(now, |former| former.met_at),
+                asked: former.map_or(now, |former| former.asked),
             });
         }
         // Before any of them goes by what keeps another one from serving.
@@ -193,23 +195,22 @@ impl Engine {
         self.slots[id].router.stay(now, advert, voice.from)
     }
 
-    /// Does what is due in a member, which `asked` to be ticked at that time.
-    pub(super) fn tick_member(
-        &mut self,
-        now: Instant,
-        id: RouterId,
-        group: GroupId,
-        asked: Instant,
-    ) {
+    /// Does what is due in a member.
+    pub(super) fn tick_member(&mut self, now: Instant, id: RouterId, group: GroupId) {
         self.wake_group(now, group);
         if self.slots[id].router.state() == State::Master {
             let reaction = self.slots[id].router.handle_tick(now);
             self.react(now, id, reaction);
             return;
         }
+        if self.over_at(now, group).is_some_and(|due| due <= now) {
+            for place in 0..self.size(group) {
+                self.cut_grace(now, self.groups[group].members[place]);
+            }
+        }
         if let Some(due) = self.over_at(now, group)
             && due <= now
-            && !self.wait_anew(now, group, now.since(asked))
+            && !self.wait_anew(now, group)
         {
             self.take_over(now, group, due);
         }
@@ -251,8 +252,7 @@ impl Engine {
     pub(super) fn reckon(&mut self, now: Instant, group: GroupId) {
         // An advertisement heard now can end a wait that was over before: then the take-over is due
         // now, and not late.
-        let first = self.groups[group].members[0];
-        let asked = self.deadlines.of(first).map_or(now, |asked| asked.min(now));
+        let asked = self.groups[group].asked.min(now);
         // What is heard of several in one network may decide otherwise as soon as one falls silent.
         let over_at = self.over_at(now, group).map(|over_at| {
             let over_at = over_at.max(asked);
@@ -263,6 +263,9 @@ impl Engine {
             });
             changes.fold(over_at, Instant::min)
         });
+        if let Some(over_at) = over_at {
+            self.groups[group].asked = over_at;
+        }
         for place in 0..self.size(group) {
             let id = self.groups[group].members[place];
             let router = &self.slots[id].router;
@@ -412,9 +415,10 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// Whether the group woke so `late` that a member may have slept through advertisements; such a
+    /// Whether the group woke so late that a member may have slept through advertisements; such a
     /// member waits in full once more. A member that others decide is not waited for.
-    fn wait_anew(&mut self, now: Instant, group: GroupId, late: Duration) -> bool {
+    fn wait_anew(&mut self, now: Instant, group: GroupId) -> bool {
+        let late = now.since(self.groups[group].asked);
         let decided = self.is_decided(now, group);
         let mut is_late = false;
         for place in 0..self.size(group) {

@@ -9,6 +9,7 @@
 
 mod configure;
 mod effects;
+mod grace;
 mod group;
 mod interfaces;
 mod lvs;
@@ -47,8 +48,8 @@ pub struct Engine {
     slots: Vec<Slot>,
     groups: Vec<Group>,
     deadlines: Deadlines,
-    /// The routers that a tick serves, with their deadlines; empty between ticks, kept for its room.
-    due: Vec<(Instant, RouterId)>,
+    /// The routers that a tick serves; empty between ticks, kept for its room.
+    due: Vec<RouterId>,
     /// Which router hears a VRID on an interface, by the family of the packets.
     bound: BTreeMap<(InterfaceIndex, Family, Vrid), RouterId>,
     /// Which routers send from an address that may be on any interface.
@@ -58,6 +59,8 @@ pub struct Engine {
     trackers: BTreeMap<Arc<str>, Tracker>,
     /// The trackers whose verdict changes by itself, and when.
     verdicts: BTreeSet<(Instant, Arc<str>)>,
+    /// The routers whose interface or address is away for a moment, and until when that is no fault.
+    graces: BTreeSet<(Instant, RouterId)>,
     /// Which routers follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
     /// Whose a route or a rule is.
@@ -176,7 +179,8 @@ impl Engine {
             }
         });
         let verdict = self.verdicts.first().map(|(at, _)| (*at, Due::Verdict));
-        let due = [router, verdict].into_iter().flatten();
+        let grace = self.graces.first().map(|(at, _)| (*at, Due::Grace));
+        let due = [router, verdict, grace].into_iter().flatten();
         due.min_by_key(|(at, _)| *at)
     }
 
@@ -258,16 +262,22 @@ impl Engine {
         for name in self.due_verdicts(now) {
             self.judge(now, &name, |tracker| tracker.settle(now));
         }
+        for id in self.due_graces(now) {
+            self.refresh_router(now, id);
+        }
         // Each router that is due is served once, so that a tick ends whatever serving it does.
         let mut due = core::mem::take(&mut self.due);
         self.deadlines.take_due(now, &mut due);
-        for (asked, id) in due.drain(..) {
+        for id in due.drain(..) {
             match self.slots[id].group {
                 None => {
+                    if self.slots[id].router.state() == State::Backup {
+                        self.cut_grace(now, id);
+                    }
                     let reaction = self.slots[id].router.handle_tick(now);
                     self.react(now, id, reaction);
                 }
-                Some(group) => self.tick_member(now, id, group, asked),
+                Some(group) => self.tick_member(now, id, group),
             }
         }
         self.due = due;
@@ -379,6 +389,7 @@ impl Engine {
     /// Looks again at the routers that send from an address wherever it is.
     fn refresh_senders(&mut self, now: Instant, address: IpAddr) {
         for id in self.sources.get(&address).cloned().unwrap_or_default() {
+            self.begin_grace(now, id);
             self.refresh_router(now, id);
         }
     }
@@ -460,6 +471,10 @@ impl Engine {
             return;
         };
         let (routers, trackers) = (users.routers.clone(), users.trackers.clone());
+        // Before a tracker of the interface has them looked at.
+        for id in &routers {
+            self.begin_grace(now, *id);
+        }
         for tracker in trackers {
             self.refresh_tracker(now, &tracker);
         }
@@ -491,32 +506,43 @@ impl Engine {
         // Before a router that recovers goes by it.
         self.refresh_priorities(now, id);
         let (place, obstacle) = self.assess(id);
-        let slot = &self.slots[id];
-        // What has to leave goes from the old place, what arrives comes to the new one.
-        let moved = match (slot.place, place) {
-            (Some(old), Some(new)) if old.index != new.index => Some(&slot.params.interface),
-            _ => None,
-        };
-        let moved = moved.or_else(|| {
-            let is_elsewhere = |seat: &&Seat| {
-                let now = self.interfaces.seat(seat).map(|link| link.index);
-                seat.index.is_some() && now.is_some() && seat.index != now
-            };
-            slot.seats
-                .iter()
-                .find(is_elsewhere)
-                .map(|seat| &seat.device)
-        });
-        let moved = moved.map(|name| Obstacle::InterfaceMissing(Arc::clone(name)));
+        if self.tolerates(now, id, obstacle.as_ref()) {
+            return;
+        }
+        let grace = self.end_grace(id);
+        // Addresses leave the old interface before they come to the new one of that name.
+        let moved = self.moved(id).cloned().map(Obstacle::InterfaceMissing);
         let before = obstacle.clone().or(moved);
+        let is_well = before.is_none();
         if before.is_some() {
             self.hinder(now, id, before);
         }
         self.set_place(id, place);
         self.hinder(now, id, obstacle);
         self.slots[id].prepare();
+        if let Some(grace) = grace.filter(|_| is_well) {
+            self.resume(now, id, grace);
+        }
         self.stop_sparing(id);
         self.mend_devices(id);
+    }
+
+    /// The name of a router's interface that means another one now or none, while the former one is
+    /// still there under another name.
+    fn moved(&self, id: RouterId) -> Option<&Arc<str>> {
+        let slot = &self.slots[id];
+        let is_other = |former: Option<InterfaceIndex>, name: &Arc<str>| {
+            let is_there = former.is_some_and(|index| self.interfaces.name(index).is_some());
+            is_there && self.interfaces.index(name) != former
+        };
+        let interface = &slot.params.interface;
+        if is_other(slot.place.map(|place| place.index), interface) {
+            return Some(interface);
+        }
+        // An interface with a virtual MAC address is made again by itself.
+        let mut seats = slot.seats.iter().filter(|seat| seat.virtual_mac.is_none());
+        let seat = seats.find(|seat| is_other(seat.index, &seat.device));
+        seat.map(|seat| &seat.device)
     }
 
     /// Asks again for interfaces with virtual MAC addresses that are not as they should be.
@@ -615,13 +641,18 @@ impl Engine {
                 return (Some(place), Some(obstacle));
             }
         }
+        (Some(place), self.lasting_obstacle(id))
+    }
+
+    /// What keeps a router from serving beside its interfaces and addresses.
+    fn lasting_obstacle(&self, id: RouterId) -> Option<Obstacle> {
+        let slot = &self.slots[id];
         let fault = slot.influence(&self.trackers).fault;
         // Who cannot do what it must is no master: another one can perhaps.
         let refuses = !slot.params.accepts();
         let cannot_refuse = self.cannot_refuse.clone().filter(|_| refuses);
         let obstacle = fault.or_else(|| cannot_refuse.map(Obstacle::CannotRefuse));
-        let obstacle = obstacle.or_else(|| slot.hindered.clone().map(Obstacle::Resource));
-        (Some(place), obstacle)
+        obstacle.or_else(|| slot.hindered.clone().map(Obstacle::Resource))
     }
 
     /// Whether an address of the interface of that name is none of the host's own.

@@ -6,6 +6,7 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::grace::Grace;
 use super::group::{Ear, GroupId};
 use super::interfaces::Usable;
 use super::peers::Peers;
@@ -18,7 +19,7 @@ use crate::snapshot::{
     Counters, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus,
     TrackStatus, TransitionStatus, UnicastPeerStatus, UnicastStatus,
 };
-use crate::time::Instant;
+use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
 use crate::types::{
     Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, is_link_local,
@@ -47,6 +48,8 @@ pub(super) struct Slot {
     pub(super) ears: [Ear; 2],
     /// What of its own keeps it from serving.
     pub(super) obstacle: Option<Obstacle>,
+    /// While an obstacle is tolerated.
+    pub(super) grace: Option<Grace>,
     /// Where it runs, when it can.
     pub(super) place: Option<Usable>,
     /// Where its addresses are.
@@ -159,6 +162,7 @@ impl Slot {
             group: None,
             ears: Default::default(),
             obstacle: None,
+            grace: None,
             place: None,
             form: ChecksumForm::default(),
             without_link_local: false,
@@ -585,6 +589,10 @@ impl Slot {
             state: self.router.state(),
             state_age: self.state_age(now),
             cause: self.cause(now),
+            fault_in: self
+                .grace
+                .as_ref()
+                .map(|grace| grace.until.since(now).as_secs_f64()),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),
@@ -674,6 +682,10 @@ impl Slot {
     pub(super) fn cause(&self, now: Instant) -> Arc<str> {
         if let Some(obstacle) = self.router.obstacle() {
             return obstacle.to_string().into();
+        }
+        if let Some(grace) = &self.grace {
+            let left = Human(grace.until.since(now));
+            return format!("{}: fault in {left}", grace.obstacle).into();
         }
         if let Some(patience) = self.router.patience(now) {
             return patience.to_string().into();

@@ -5,6 +5,7 @@ mod addresses;
 mod devices;
 mod drift;
 mod families;
+mod grace;
 mod groups;
 mod hindered;
 mod hmac;

@@ -194,13 +194,10 @@ impl Witness {
     pub(super) fn note_asked(&mut self, now: Instant) {
         let groups = self.groups().cloned().collect::<Vec<_>>();
         for group in groups {
-            match self.over_at(now, &group) {
-                Some(over_at) => {
-                    let later = self.due_at(now, &group).filter(|at| *at > now);
-                    let asked = later.unwrap_or_else(|| self.asked_at(now, &group, over_at));
-                    self.asked.insert(group, asked);
-                }
-                None => drop(self.asked.remove(&group)),
+            if let Some(over_at) = self.over_at(now, &group) {
+                let later = self.due_at(now, &group).filter(|at| *at > now);
+                let asked = later.unwrap_or_else(|| self.asked_at(now, &group, over_at));
+                self.asked.insert(group, asked);
             }
         }
     }

@@ -13,6 +13,7 @@ mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_proto::{
@@ -45,6 +46,8 @@ pub(crate) struct Witness {
     cannot_refuse: bool,
     /// The links as the engine was told of them.
     links: BTreeMap<InterfaceIndex, Link>,
+    /// The names of interfaces that are no more.
+    gone: BTreeMap<InterfaceIndex, Arc<str>>,
     /// What the names of peers mean, as far as the engine was told.
     names: BTreeMap<String, Vec<IpAddr>>,
     /// When the wall clock was read, and what it showed.
@@ -238,7 +241,10 @@ impl Witness {
             Fed::News(news) => {
                 match news {
                     News::Link(link) => drop(self.links.insert(link.index, link.clone())),
-                    News::LinkRemoved(index) => drop(self.links.remove(index)),
+                    News::LinkRemoved(index) => {
+                        let gone = self.links.remove(index).map(|link| (*index, link.name));
+                        self.gone.extend(gone);
+                    }
                     News::AddressAdded | News::AddressRemoved | News::Routing => {}
                 }
                 self.look_at_interfaces(now);
@@ -495,7 +501,11 @@ impl Witness {
         let judged: BTreeSet<String> = self
             .routers
             .iter()
-            .filter(|(_, router)| router.config.tracks.iter().any(|(name, _)| is_due(name)))
+            .filter(|(name, router)| {
+                let is_away = |t: &Transition| *t.router == **name && is_about_absence(&t.cause);
+                router.config.tracks.iter().any(|(name, _)| is_due(name))
+                    || transitions(record).any(is_away)
+            })
             .flat_map(|(name, _)| match self.group_of(name) {
                 None => vec![name.clone()],
                 Some(group) => self.members_of(&group),
@@ -949,9 +959,10 @@ impl Witness {
                 return Err(Law::Speaker.broken(format!("a short message: {message:?}")));
             };
             let family = Family::of(*source);
-            let link = self.links.get(interface);
+            let there = self.links.get(interface).map(|link| &link.name);
+            let known = there.or_else(|| self.gone.get(interface));
             let segment = (0..SEGMENTS)
-                .find(|segment| link.is_some_and(|link| *link.name == *interface_name(*segment)));
+                .find(|segment| known.is_some_and(|name| **name == *interface_name(*segment)));
             let name = segment.and_then(|segment| self.router_on(segment, vrid, family));
             let place = name.clone().map(|name| (name, family, priority == 0));
             let is_copy = place.is_some() && place == former;
@@ -1189,14 +1200,35 @@ fn is_about_own_address(cause: &Cause) -> bool {
     let (Cause::Unable(obstacle) | Cause::Recovered(obstacle)) = cause else {
         return false;
     };
-    let mut root = obstacle;
-    while let Obstacle::Member { obstacle, .. } = root {
-        root = obstacle;
-    }
     matches!(
-        root,
+        root(obstacle),
         Obstacle::NoAddress(_) | Obstacle::NoLinkLocal(_) | Obstacle::OnlyVirtual { .. }
     )
+}
+
+/// Whether an interface or an address is away, which is no fault before it lasts.
+fn is_about_absence(cause: &Cause) -> bool {
+    let Cause::Unable(obstacle) = cause else {
+        return false;
+    };
+    matches!(
+        root(obstacle),
+        Obstacle::InterfaceMissing(_)
+            | Obstacle::InterfaceDown(_)
+            | Obstacle::NoCarrier(_)
+            | Obstacle::NoAddress(_)
+            | Obstacle::NoLinkLocal(_)
+            | Obstacle::NoSource(_)
+            | Obstacle::OnlyVirtual { .. }
+    )
+}
+
+/// The obstacle that is not another member's.
+fn root(mut obstacle: &Obstacle) -> &Obstacle {
+    while let Obstacle::Member { obstacle: its, .. } = obstacle {
+        obstacle = its;
+    }
+    obstacle
 }
 
 /// Whether a transition is one for which the host's circumstances can be the reason.
@@ -1208,7 +1240,7 @@ fn overslept(transition: &Transition) -> bool {
     matches!(transition.cause.root(), Cause::Overslept { .. })
 }
 
-fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
+pub(crate) fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
     record.outputs.iter().filter_map(|output| match output {
         Output::Report(Report::Transition(transition)) => Some(transition),
         Output::Report(_)

@@ -9,19 +9,20 @@ use std::time::Duration;
 use vrrp_proto::params::{HmacMode, LvsSync};
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
-    Family, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State, Version, Vrid,
+    Cause, Family, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, Obstacle, State,
+    Version, Vrid,
 };
 
 use super::group::entangled;
 use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
-use crate::host::Host;
+use crate::host::{Fed, Host, Record, Turn};
 use crate::laws::{Broken, Law};
 use crate::network::Station;
 use crate::scenario::{
     Action, Config, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
 };
-use crate::witness::{Watched, Witness};
+use crate::witness::{Watched, Witness, transitions};
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
 const SLACK: Duration = Duration::from_millis(1_050);
@@ -161,6 +162,7 @@ impl World<'_> {
         self.check_routing(id)?;
         self.check_devices(id)?;
         self.check_synchronisation(id)?;
+        let interrupted = host.interrupted();
         let mut wanted: BTreeSet<(InterfaceIndex, InterfaceAddress)> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let config = &router.config;
@@ -185,7 +187,9 @@ impl World<'_> {
                     .kernel
                     .addresses()
                     .filter(|(on, held, _)| *on == home.index && held.address == address.address);
+                let is_interrupted = interrupted.contains(name);
                 let broken = match (is_master, forms.next()) {
+                    (true, _) if is_interrupted => None,
                     (true, _) if !host.kernel.has(home.index, address) => Some("is not there"),
                     (false, Some((.., ours))) if is_here => {
                         // On an interface that is down it does no harm.
@@ -225,6 +229,7 @@ impl World<'_> {
     fn check_devices(&self, id: Station) -> Result<(), Broken> {
         let host = &self.hosts[usize::from(id)];
         let is_cleared = host.process.as_ref().is_none_or(|p| p.janitor.is_idle());
+        let interrupted = host.interrupted();
         let mut wanted = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             let config = &router.config;
@@ -234,6 +239,9 @@ impl World<'_> {
                     continue;
                 };
                 wanted.insert(Arc::clone(&device));
+                if interrupted.contains(name) {
+                    continue;
+                }
                 let link = host.kernel.link(config.segment);
                 let is_here =
                     link.is_some_and(|link| *link.name == *interface_name(config.segment));
@@ -315,6 +323,7 @@ impl World<'_> {
     /// After a turn packets to addresses that are not to be accepted are refused, and to no others.
     fn check_refusals(&self, id: Station) -> Result<(), Broken> {
         let host = &self.hosts[usize::from(id)];
+        let interrupted = host.interrupted();
         let mut wanted = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             if router.state() != State::Master || router.config.accepts() {
@@ -322,7 +331,7 @@ impl World<'_> {
             }
             for address in router.config.virtual_addresses() {
                 wanted.insert(address.address);
-                if !host.kernel.refuses(address.address) {
+                if !interrupted.contains(name) && !host.kernel.refuses(address.address) {
                     return Err(Law::Kernel.broken(format!(
                         "host {id} {name} does not accept, and {address} is not refused"
                     )));
@@ -335,6 +344,53 @@ impl World<'_> {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// An absence of an interface or an address is no fault before the grace ends, and is one after.
+    pub(super) fn check_grace(&mut self, id: Station, turn: &Turn) -> Result<(), Broken> {
+        let host = &self.hosts[usize::from(id)];
+        let witness = &self.witnesses[usize::from(id)];
+        let is_of_network = |record: &&Record| matches!(record.fed, Fed::Tick | Fed::News(_));
+        let records = turn.records.iter().filter(is_of_network);
+        for transition in records.flat_map(transitions) {
+            let Some(config) = witness.config().routers.get(&*transition.router) else {
+                continue;
+            };
+            let key = (id, transition.router.to_string());
+            let lasted = self.away.get(&key).map(|since| self.now.since(*since));
+            // Clocks may be fast.
+            let is_early = lasted.unwrap_or_default() < grace(config) * 94 / 100;
+            let is_own = matches!(
+                transition.cause,
+                Cause::Unable(Obstacle::NoCarrier(_) | Obstacle::NoAddress(_))
+            );
+            let link = host.kernel.link(config.segment);
+            let is_named = link.is_some_and(|link| *link.name == *interface_name(config.segment));
+            let is_kept = witness.is_kept_by_tracker(config) || !is_named;
+            if is_own && is_early && transition.from == State::Master && !is_kept {
+                let (name, cause) = (&transition.router, &transition.cause);
+                return Err(Law::Grace.broken(format!("{name}: {cause}, for {lasted:?} only")));
+            }
+        }
+        let interrupted = host.interrupted();
+        for (name, router) in witness.routers() {
+            let key = (id, name.clone());
+            let serves = matches!(router.state(), State::Backup | State::Master);
+            let is_well = is_usable(host, &router.config) && !interrupted.contains(name);
+            if !serves || is_well {
+                self.away.remove(&key);
+                continue;
+            }
+            let since = *self.away.entry(key).or_insert(self.now);
+            let lasted = self.now.since(since);
+            if lasted > grace(&router.config) + SLACK {
+                let state = router.state();
+                return Err(Law::Grace.broken(format!(
+                    "host {id} {name} is {state}, and its interface or address is away for {lasted:?}"
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// After a turn the kernel holds the routes and rules of the masters and no others of ours.
@@ -692,6 +748,11 @@ fn check_family<'a>(
         ))),
         None => Ok(Some(master)),
     }
+}
+
+/// For how long the interface or the address of a router may be away.
+fn grace(config: &RouterConfig) -> Duration {
+    (config.interval() / 2).min(Duration::from_millis(500))
 }
 
 /// Whether the interface of a router is well and has the addresses to send from.

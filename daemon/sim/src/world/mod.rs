@@ -170,6 +170,8 @@ struct World<'a> {
     segments: Vec<Segment>,
     /// What was sent on each segment, where somebody means to send it again.
     sent: Option<Vec<Vec<Rc<Datagram>>>>,
+    /// Since when the interface or the address of a router that serves is away.
+    away: BTreeMap<(Station, String), Instant>,
     /// What the names of stations mean, where that is not what is right.
     names: BTreeMap<Station, Meaning>,
     /// Behind which hardware address the neighbours believe an address to be.
@@ -224,6 +226,7 @@ impl<'a> World<'a> {
             sent: steps
                 .any(|step| matches!(step.action, Action::Repeat { .. }))
                 .then(|| vec![Vec::new(); SEGMENTS.into()]),
+            away: BTreeMap::new(),
             names: BTreeMap::new(),
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
             neighbours: BTreeMap::new(),
@@ -465,6 +468,7 @@ impl<'a> World<'a> {
         let (turn, sent) = host.start_process(now);
         let mut notifier = Notifier::new(seed, &host.config);
         notifier.take(&turn, true);
+        self.away.retain(|(of, _), _| *of != id);
         self.notifiers[usize::from(id)] = Some(notifier);
         self.witnesses[usize::from(id)].forget();
         self.disturb();
@@ -590,6 +594,7 @@ impl<'a> World<'a> {
             self.disturb();
             return self.check_clean(id);
         }
+        self.check_grace(id, turn)?;
         self.check_kernel(id)?;
         if host_is_refused(&self.hosts[index]) {
             self.disturb();

@@ -46,6 +46,7 @@ impl Outbox {
                 priority: *to,
             }),
             Report::Dropped { .. }
+            | Report::Interrupted { .. }
             | Report::Repaired { .. }
             | Report::Stray { .. }
             | Report::RoutingRepaired { .. }

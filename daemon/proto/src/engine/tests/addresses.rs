@@ -53,7 +53,7 @@ fn an_address_that_was_taken_off_is_never_a_source() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.101/24"]);
     node.configure(routers([("VI_1", params)]));
-    node.give(removed(ETH1, own(ETH1)));
+    node.lose(removed(ETH1, own(ETH1)));
     assert_eq!(node.state("VI_1"), State::Fault);
 }
 
@@ -85,7 +85,7 @@ fn a_stray_virtual_address_is_taken_off_in_fault_too() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
-    node.give(Input::Link(unplugged));
+    node.lose(Input::Link(unplugged));
     assert_eq!(node.state("VI_1"), State::Fault);
     assert_eq!(
         node.give(added(ETH1, "192.168.224.100/24", false)),

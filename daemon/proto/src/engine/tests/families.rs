@@ -100,7 +100,7 @@ fn a_router_of_ipv6_waits_for_a_link_local_address_and_falls_when_it_goes() {
     node.advance(SECOND * 6);
     let goes = removed(ETH1, link_local(ETH1));
     assert_eq!(
-        node.give(goes),
+        node.lose(goes),
         [
             "advertise on 2 from fe80::12: VRID 51, priority 0, fe80::12 2001:db8::100".to_owned(),
             "on 2 hold [], release [2001:db8::100/64]".to_owned(),
@@ -267,7 +267,7 @@ fn a_greater_priority_in_either_family_takes_both() {
 #[test]
 fn an_instance_of_both_families_serves_only_where_it_can_speak_in_both() {
     let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
-    let lines = only("VI_1", node.give(removed(ETH1, link_local(ETH1))));
+    let lines = only("VI_1", node.lose(removed(ETH1, link_local(ETH1))));
     assert!(
         lines[0].contains("master -> fault (interface eth1 has no link-local"),
         "{lines:?}"

@@ -186,7 +186,7 @@ fn a_decision_that_is_read_late_is_still_late() {
 fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
     let mut node = Node::mastering(grouped(100, 100));
     assert_eq!(
-        node.give(carrier(ETH2, "eth2", false)),
+        node.lose(carrier(ETH2, "eth2", false)),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
             "on 2 hold [], release [192.168.224.100/24]",

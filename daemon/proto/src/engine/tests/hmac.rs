@@ -399,7 +399,7 @@ fn what_a_router_in_fault_has_heard_is_not_believed_after_it() {
     down.carrier = false;
     let bytes = from_peer(200, WALL, 1);
     node.receive(ETH1, PEER, &bytes);
-    node.give(Input::Link(down));
+    node.lose(Input::Link(down));
     assert_eq!(node.state("VI_1"), State::Fault);
     node.give(Input::Link(link(ETH1, "eth1")));
     node.receive(ETH1, PEER, &bytes);

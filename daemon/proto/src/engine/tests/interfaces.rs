@@ -133,7 +133,7 @@ fn the_last_address_of_an_interface_is_left_alone_although_it_is_configured_as_v
 #[test]
 fn a_virtual_address_that_comes_to_an_interface_without_any_is_left_alone() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
-    node.give(removed(ETH1, own(ETH1)));
+    node.lose(removed(ETH1, own(ETH1)));
     assert_eq!(node.give(added(ETH1, "192.168.224.100/24", false)), [""; 0]);
     assert_eq!(node.status("VI_1").counters.strays, 0);
     assert!(
@@ -181,7 +181,7 @@ fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
     assert_eq!(
-        node.give(Input::Link(unplugged)),
+        node.lose(Input::Link(unplugged)),
         [
             // Nobody hears it, which does not matter.
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
@@ -249,7 +249,7 @@ fn an_interface_that_is_made_again_is_used_by_its_new_number() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let again = InterfaceIndex(7);
     assert_eq!(
-        only("VI_1", node.give(Input::LinkRemoved(ETH1))),
+        only("VI_1", node.lose(Input::LinkRemoved(ETH1))),
         ["VI_1: master -> fault (interface eth1 does not exist)"]
     );
     node.give(Input::Link(link(again, "eth1")));
@@ -362,7 +362,7 @@ fn a_new_hardware_address_is_announced_by_a_master() {
 fn the_loss_of_the_last_own_address_is_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
-        only("VI_1", node.give(removed(ETH1, own(ETH1)))),
+        only("VI_1", node.lose(removed(ETH1, own(ETH1)))),
         ["VI_1: master -> fault (interface eth1 has no IPv4 address of its own to send from)"]
     );
 }

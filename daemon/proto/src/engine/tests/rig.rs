@@ -107,6 +107,14 @@ impl Node {
         self.take(input).iter().map(line).collect()
     }
 
+    /// The same for an input that takes an interface or an address away, and the end of the grace.
+    pub(super) fn lose(&mut self, input: Input<'_>) -> Vec<String> {
+        let mut lines = self.give(input);
+        let (end, _) = *self.engine.graces.first().expect("a router has a grace");
+        lines.extend(self.advance(end.since(self.now)));
+        lines
+    }
+
     pub(super) fn configure(&mut self, params: NodeParams) -> Vec<String> {
         self.give(Input::Configure(params))
     }
@@ -547,6 +555,11 @@ fn report_line(report: &Report) -> String {
             let router = router.as_deref().unwrap_or("nobody");
             format!("dropped for {router} from {source}: {cause}")
         }
+        Report::Interrupted {
+            router,
+            obstacle,
+            lasted,
+        } => format!("{router}: no fault: {obstacle}, for {lasted:?}"),
         Report::Repaired { router, address } => format!("{router}: repaired {address}"),
         Report::Stray { router, address } => format!("{router}: stray {address}"),
         Report::RoutingRepaired { router, what } => format!("{router}: repaired {what}"),

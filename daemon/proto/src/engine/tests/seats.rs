@@ -116,7 +116,7 @@ fn an_interface_that_carries_an_address_and_fails_is_a_fault_that_names_it() {
         let mut changed = link(ETH2, "eth2");
         change(&mut changed);
         assert_eq!(
-            node.give(Input::Link(changed))[1..],
+            node.lose(Input::Link(changed))[1..],
             [
                 "on 2 hold [], release [192.168.224.100/24]".to_owned(),
                 "on 3 hold [], release [10.0.0.100/24]".to_owned(),
@@ -146,7 +146,7 @@ fn an_interface_that_is_gone_or_renamed_is_a_fault_and_its_address_is_taken_off_
     assert_eq!(node.held().len(), 2);
 
     assert_eq!(
-        only("VI_1", node.give(Input::LinkRemoved(ETH2))),
+        only("VI_1", node.lose(Input::LinkRemoved(ETH2))),
         [format!("VI_1: master -> fault ({MISSING})")]
     );
     // It is made again with another number and no address of the host's own yet.
@@ -418,7 +418,7 @@ fn a_source_that_the_host_does_not_have_is_a_fault_until_it_comes_and_when_it_go
     );
     node.advance(SECOND * 6);
     assert_eq!(
-        only("VI_1", node.give(removed(ETH2, "10.9.9.9/8"))),
+        only("VI_1", node.lose(removed(ETH2, "10.9.9.9/8"))),
         [format!("VI_1: master -> fault ({LACKS})")]
     );
     // It comes with an interface, and goes with it.
@@ -426,7 +426,7 @@ fn a_source_that_the_host_does_not_have_is_a_fault_until_it_comes_and_when_it_go
     node.give(Input::Link(link(tunnel, "eth7")));
     node.give(added(tunnel, "10.9.9.9/8", false));
     assert_eq!(node.state("VI_1"), State::Backup);
-    node.give(Input::LinkRemoved(tunnel));
+    node.lose(Input::LinkRemoved(tunnel));
     assert_eq!(node.state("VI_1"), State::Fault);
 }
 

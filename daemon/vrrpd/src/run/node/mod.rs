@@ -240,7 +240,7 @@ impl Node {
     fn wakeup(&self) -> Option<Instant> {
         let due = self.engine.poll_timeout().map(|(at, what)| match what {
             Due::TakeOver => at - AWAKE,
-            Due::Advertisement | Due::Announcement | Due::Verdict => at,
+            Due::Advertisement | Due::Announcement | Due::Verdict | Due::Grace => at,
         });
         [due, self.look_again_at, self.pacer.due()]
             .into_iter()

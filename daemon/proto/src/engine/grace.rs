@@ -1,0 +1,115 @@
+//! The grace for an interface or an address that is away for a moment.
+//!
+//! Replacing an address, setting an interface down and up or creating it again takes a host off its
+//! network for milliseconds. A switch to another host and back would cost its clients a second.
+//!
+//! 1. A master or a backup that a change of the network keeps from serving goes on as it is while its
+//!    obstacle is a [passing](Obstacle::is_passing) one and there is no other. When the grace ends it
+//!    is in fault. What a reload changes has no grace.
+//! 2. The grace is half of its advertisement interval, and 500 ms at most: of three advertisements
+//!    that a backup waits for, one is missed at most.
+//! 3. A backup whose take-over is due in the grace is in fault at once, because it may have been
+//!    deaf: its silence is none.
+//! 4. A master whose obstacle is gone in time asks for its addresses again and announces them: the
+//!    kernel may have removed them, and the cable may be in another port of the switch.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use super::{Engine, RouterId};
+use crate::border::{Obstacle, Output, Report, State};
+use crate::time::Instant;
+
+/// The longest grace.
+const LONGEST: Duration = Duration::from_millis(500);
+
+/// The grace that a router has.
+#[derive(Clone, Debug)]
+pub(super) struct Grace {
+    pub(super) obstacle: Obstacle,
+    since: Instant,
+    pub(super) until: Instant,
+}
+
+impl Engine {
+    /// Begins the grace of a router when a change of the network keeps it from serving.
+    pub(super) fn begin_grace(&mut self, now: Instant, id: RouterId) {
+        let slot = &self.slots[id];
+        let runs = matches!(slot.router.state(), State::Backup | State::Master);
+        if !runs || slot.grace.is_some() || self.lasting_obstacle(id).is_some() {
+            return;
+        }
+        let (_, obstacle) = self.assess(id);
+        let Some(obstacle) = obstacle.filter(Obstacle::is_passing) else {
+            return;
+        };
+        let interval = self.slots[id].params.interval.duration();
+        let grace = Grace {
+            obstacle,
+            since: now,
+            until: now + (interval / 2).min(LONGEST),
+        };
+        self.graces.insert((grace.until, id));
+        self.slots[id].grace = Some(grace);
+    }
+
+    /// Whether a router goes on although `obstacle` keeps it from serving.
+    pub(super) fn tolerates(
+        &self,
+        now: Instant,
+        id: RouterId,
+        obstacle: Option<&Obstacle>,
+    ) -> bool {
+        let grace = self.slots[id].grace.as_ref();
+        grace.is_some_and(|grace| now < grace.until)
+            && self.moved(id).is_none()
+            && obstacle.is_some_and(Obstacle::is_passing)
+            && self.lasting_obstacle(id).is_none()
+    }
+
+    /// Ends the grace of a router, if it has one.
+    pub(super) fn end_grace(&mut self, id: RouterId) -> Option<Grace> {
+        let grace = self.slots[id].grace.take()?;
+        self.graces.remove(&(grace.until, id));
+        Some(grace)
+    }
+
+    /// Goes on after a grace at whose end nothing keeps a router from serving.
+    pub(super) fn resume(&mut self, now: Instant, id: RouterId, grace: Grace) {
+        let slot = &mut self.slots[id];
+        slot.counters.interruptions += 1;
+        self.outputs.push_back(Output::Report(Report::Interrupted {
+            router: Arc::clone(&slot.name),
+            obstacle: grace.obstacle,
+            lasted: now.since(grace.since),
+        }));
+        if slot.router.state() == State::Master {
+            self.want(id, &[]);
+            self.want_routing(id, Vec::new());
+            self.announce_all(id);
+        }
+    }
+
+    /// Ends the grace of a backup that would take over now: it may have been deaf.
+    pub(super) fn cut_grace(&mut self, now: Instant, id: RouterId) {
+        if let Some(grace) = &mut self.slots[id].grace {
+            self.graces.remove(&(grace.until, id));
+            grace.until = now;
+            self.refresh_router(now, id);
+        }
+    }
+
+    /// Ends the grace of a router whose interface is missing, so that a reload finds its addresses
+    /// released.
+    pub(super) fn cut_grace_of_missing(&mut self, now: Instant, id: RouterId) {
+        if let (_, Some(Obstacle::InterfaceMissing(_))) = self.assess(id) {
+            self.cut_grace(now, id);
+        }
+    }
+
+    /// The routers whose grace ends by `now`.
+    pub(super) fn due_graces(&self, now: Instant) -> Vec<RouterId> {
+        let due = self.graces.iter().take_while(|(at, _)| *at <= now);
+        due.map(|(_, id)| *id).collect()
+    }
+}

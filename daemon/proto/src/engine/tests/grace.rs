@@ -1,0 +1,196 @@
+//! Grace: an interface or an address that is away for a moment.
+
+use core::time::Duration;
+
+use super::rig::*;
+use crate::border::{Due, Input, Link, State};
+use crate::params::{Effect, GroupParams, RouterParams};
+use crate::types::{AdvertInterval, InterfaceIndex};
+
+const MISSED: &str = "interface eth1 has no IPv4 address of its own to send from";
+
+fn milliseconds(span: u64) -> Duration {
+    Duration::from_millis(span)
+}
+
+fn cable(plugged: bool) -> Input<'static> {
+    Input::Link(Link {
+        carrier: plugged,
+        ..link(ETH1, "eth1")
+    })
+}
+
+/// The grace that a router with this interval has.
+fn grace_of(centiseconds: u16) -> Duration {
+    let params = RouterParams {
+        interval: AdvertInterval::from_centiseconds(centiseconds).unwrap(),
+        ..vi_1()
+    };
+    let mut node = Node::running(routers([("VI_1", params)]));
+    node.give(cable(false));
+    let (until, why) = node.engine.poll_timeout().unwrap();
+    assert_eq!(why, Due::Grace);
+    until.since(node.now)
+}
+
+#[test]
+fn an_address_that_is_replaced_within_5_ms_moves_no_master() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
+    assert_eq!(
+        &*node.status("VI_1").cause,
+        format!("{MISSED}: fault in 0.500 s")
+    );
+    node.sleep(milliseconds(5));
+    assert_eq!(
+        node.give(added(ETH1, "192.168.224.21/24", false)),
+        [
+            format!("VI_1: no fault: {MISSED}, for 5ms"),
+            "on 2 hold [192.168.224.100/24], release []".to_owned(),
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24".to_owned(),
+        ]
+    );
+    let status = node.status("VI_1");
+    assert_eq!((status.state, status.fault_in), (State::Master, None));
+    assert_eq!(status.counters.interruptions, 1);
+    assert_eq!(
+        node.step()[0],
+        "advertise on 2 from 192.168.224.21: VRID 51, priority 100, 192.168.224.100"
+    );
+}
+
+#[test]
+fn a_cable_that_flickers_moves_no_backup_and_no_timer() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    let due = node.engine.poll_timeout();
+    assert_eq!(node.give(cable(false)), [""; 0]);
+    node.sleep(milliseconds(400));
+    assert_eq!(
+        node.give(cable(true)),
+        ["VI_1: no fault: interface eth1 has no carrier, for 400ms"]
+    );
+    assert_eq!(node.engine.poll_timeout(), due);
+}
+
+#[test]
+fn an_interface_that_is_made_again_is_served_by_the_same_master() {
+    let again = InterfaceIndex(7);
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(node.give(Input::LinkRemoved(ETH1)), [""; 0]);
+    node.sleep(milliseconds(30));
+    assert_eq!(
+        only("VI_1", node.give(Input::Link(link(again, "eth1")))),
+        [""; 0]
+    );
+    let lines = node.give(added(again, own(ETH1), false));
+    for line in [
+        "on 7 hold [192.168.224.100/24], release []",
+        "announce on 7 at 02:00:00:00:00:07: 192.168.224.100/24",
+    ] {
+        assert!(lines.contains(&line.to_owned()), "{lines:?}");
+    }
+    assert_eq!(node.state("VI_1"), State::Master);
+    let listeners = node.engine.listeners().map(|(index, ..)| index);
+    assert_eq!(listeners.collect::<Vec<_>>(), [again]);
+}
+
+#[test]
+fn the_grace_is_half_an_interval_and_half_a_second_at_most() {
+    let graces = [1, 10, 100, 4095].map(grace_of);
+    assert_eq!(graces, [5, 50, 500, 500].map(milliseconds));
+}
+
+#[test]
+fn an_absence_that_outlasts_the_grace_is_a_fault_for_that_reason() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
+    assert_eq!(
+        only("VI_1", node.advance(milliseconds(500))),
+        [format!("VI_1: master -> fault ({MISSED})")]
+    );
+    let counters = node.status("VI_1").counters;
+    assert_eq!((counters.interruptions, counters.resignations_sent), (0, 1));
+}
+
+/// A second absence begins a grace of its own; one that changes its reason does not.
+#[test]
+fn a_grace_is_not_prolonged_by_another_absence() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.give(removed(ETH1, own(ETH1)));
+    node.sleep(milliseconds(300));
+    assert_eq!(node.give(cable(false)), [""; 0]);
+    assert_eq!(only("VI_1", node.advance(milliseconds(199))), [""; 0]);
+    assert_eq!(
+        only("VI_1", node.advance(milliseconds(1))),
+        ["VI_1: master -> fault (interface eth1 has no carrier)"]
+    );
+}
+
+/// It may have been deaf for the master's last advertisements.
+#[test]
+fn a_backup_whose_take_over_is_due_in_the_grace_is_in_fault() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    node.now = node.due() - milliseconds(100);
+    assert_eq!(node.give(cable(false)), [""; 0]);
+    assert_eq!(
+        only("VI_1", node.advance(milliseconds(100))),
+        ["VI_1: backup -> fault (interface eth1 has no carrier)"]
+    );
+}
+
+#[test]
+fn a_tracker_that_demands_a_fault_has_it_in_the_grace_too() {
+    let following = RouterParams {
+        tracks: vec![tracked("check", Effect::Fault)],
+        ..vi_1()
+    };
+    let mut params = routers([("VI_1", following)]);
+    params.trackers.insert("check".into(), probed(1, 1));
+    let mut node = Node::running(params);
+    node.probe("check", true);
+    node.advance(SECOND * 6);
+    node.give(removed(ETH1, own(ETH1)));
+    assert_eq!(node.state("VI_1"), State::Master);
+    node.probe("check", false);
+    assert_eq!(node.state("VI_1"), State::Fault);
+}
+
+#[test]
+fn a_port_of_a_bridge_is_in_fault_at_once() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    let port = Link {
+        port_of: Some(ETH2),
+        ..link(ETH1, "eth1")
+    };
+    node.give(Input::Link(port));
+    assert_eq!(node.state("VI_1"), State::Fault);
+}
+
+#[test]
+fn a_group_moves_when_the_grace_of_a_member_ends_and_not_before() {
+    let mut params = routers([("VI_1", vi_1()), ("VI_2", vi_2())]);
+    let members = ["VI_1", "VI_2"].map(Into::into).to_vec();
+    let tracks = Vec::new();
+    params
+        .groups
+        .insert("VG_1".into(), GroupParams { members, tracks });
+    let mut node = Node::mastering(params);
+    let states = |node: &Node| ["VI_1", "VI_2"].map(|name| node.state(name));
+    node.give(cable(false));
+    node.sleep(milliseconds(10));
+    node.give(cable(true));
+    assert_eq!(states(&node), [State::Master; 2]);
+    node.lose(cable(false));
+    assert_eq!(states(&node), [State::Fault; 2]);
+}
+
+#[test]
+fn a_reload_that_takes_the_interface_of_a_master_is_a_fault_at_once() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    let params = RouterParams {
+        source: Some("10.9.9.9".parse().unwrap()),
+        ..vi_1()
+    };
+    node.configure(routers([("VI_1", params)]));
+    assert_eq!(node.state("VI_1"), State::Fault);
+}
