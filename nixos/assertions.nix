@@ -74,9 +74,7 @@ let
   # To the protocol the addresses of each family are a virtual router.
   virtualRoutersAreDistinct =
     repeated
-      (
-        { family, value, ... }: "${toString value.virtualRouterId} of ${family} on ${value.interface}"
-      )
+      ({ family, value, ... }: "${toString value.virtualRouterId} of ${family} on ${value.interface}")
       (
         earlier:
         {
@@ -89,9 +87,9 @@ let
         + "choose another number, or put the addresses into that instance."
       )
       (
-        lib.concatMap (
-          { name, value }: map (family: { inherit family name value; }) (families value)
-        ) (lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances)
+        lib.concatMap ({ name, value }: map (family: { inherit family name value; }) (families value)) (
+          lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances
+        )
       );
 
   addressesAreDistinct =
@@ -112,15 +110,12 @@ let
         ) instances
       );
 
-  oneInstanceSynchronisesConnections =
-    repeated (_: true)
-      (
-        earlier:
-        { name, ... }:
-        "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is there "
-        + "already, and the kernel has one sync thread for all connections: keep one of them."
-      )
-      (lib.filter ({ value, ... }: value ? lvsSyncInterface) instances);
+  oneInstanceSynchronisesConnections = repeated (_: true) (
+    earlier:
+    { name, ... }:
+    "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is there "
+    + "already, and the kernel has one sync thread for all connections: keep one of them."
+  ) (lib.filter ({ value, ... }: value ? lvsSyncInterface) instances);
 
   familiesFitTheVersion = map (
     { name, value }:

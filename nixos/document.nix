@@ -46,7 +46,5 @@ in
       instances.${secret.instance} = lib.setAttrByPath secret.place secret.name;
     }
   ) written secrets;
-  credentials = lib.listToAttrs (
-    map (secret: lib.nameValuePair secret.name secret.path) secrets
-  );
+  credentials = lib.listToAttrs (map (secret: lib.nameValuePair secret.name secret.path) secrets);
 }

@@ -78,7 +78,9 @@ let
 
   iptables =
     verb: packets:
-    "${words.${packets.family}.iptables} -w ${verb} nixos-fw -i ${lib.escapeShellArg packets.interface} "
+    "${
+      words.${packets.family}.iptables
+    } -w ${verb} nixos-fw -i ${lib.escapeShellArg packets.interface} "
     + (if packets ? port then "-p udp" else "-p 112")
     + lib.optionalString (packets ? source) " -s ${packets.source}"
     + lib.optionalString (packets ? destination) " -d ${packets.destination}"

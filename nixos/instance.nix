@@ -33,8 +33,7 @@ rec {
     if lib.isAttrs given then given.units or [ ] else given;
 
   # The unit that stands for its being master. Of what a name may have, systemd escapes these two.
-  target =
-    name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
+  target = name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
 
   hasVirtualMac = instance: instance.virtualMac or false != false;
 }

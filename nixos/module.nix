@@ -55,7 +55,8 @@ let
         Their own `wantedBy` is to be empty. The unit of this module stops within 90 s: where `stopTimeout` is
         longer, so has `systemd.services.vrrp.serviceConfig.TimeoutStopSec` to be.
       '';
-      "TrackedUnit.restart" = "The daemon's user gets the right to start exactly this unit through polkit.";
+      "TrackedUnit.restart" =
+        "The daemon's user gets the right to start exactly this unit through polkit.";
       "TrackedScript.user" = "The unit of this module does not run as root: this cannot be set here.";
     };
   };

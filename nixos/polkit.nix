@@ -30,7 +30,13 @@ let
     lib.groupBy (right: right.unit) (
       lib.concatLists (
         lib.mapAttrsToList
-          (verb: units: map (unit: { inherit unit; verbs = [ verb ]; }) (lib.unique units))
+          (
+            verb: units:
+            map (unit: {
+              inherit unit;
+              verbs = [ verb ];
+            }) (lib.unique units)
+          )
           {
             restart = managed;
             start = managed ++ restarted ++ followers;

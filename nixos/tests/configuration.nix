@@ -197,7 +197,9 @@ in
   };
 
   testNothingIsWarnedOf = {
-    expr = lib.filter (lib.hasInfix "services.vrrp") (least.warnings ++ most.warnings ++ whole.warnings);
+    expr = lib.filter (lib.hasInfix "services.vrrp") (
+      least.warnings ++ most.warnings ++ whole.warnings
+    );
     expected = [ ];
   };
 }
