@@ -5,6 +5,7 @@ let
   cfg = config.services.vrrp;
 
   inherit (import ./instance.nix { inherit lib; }) addresses families;
+  inherit (import ./unit-name.nix { inherit lib; }) isUnitName;
 
   # Names of options, as somebody would write them.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
@@ -190,7 +191,7 @@ let
     { name, value }:
     lib.concatMap (unit: [
       {
-        assertion = builtins.match ".+\\.(mount|path|service|slice|socket|target|timer)" unit != null;
+        assertion = isUnitName unit;
         message =
           "${trackerOption name}.script.mayManage: \"${unit}\" is no name of a unit: "
           + "write it in full, such as \"httpd.service\".";

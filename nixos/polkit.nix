@@ -8,7 +8,12 @@ let
 
   trackers = lib.attrValues cfg.trackers;
 
-  managed = lib.unique (lib.concatMap (tracker: tracker.script.mayManage or [ ]) trackers);
+  inherit (import ./unit-name.nix { inherit lib; }) isUnitName;
+
+  # Of what is no name, assertions.nix says so.
+  managed = lib.filter isUnitName (
+    lib.unique (lib.concatMap (tracker: tracker.script.mayManage or [ ]) trackers)
+  );
 
   restarts = value: value != null && value != false;
   restarted = lib.concatMap (
