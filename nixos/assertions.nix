@@ -5,15 +5,13 @@ let
   cfg = config.services.vrrp;
 
   inherit (import ./instance.nix { inherit lib; }) addresses families;
-  inherit (import ./unit-name.nix { inherit lib; }) isUnitName;
 
   # Names of options, as somebody would write them.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
   trackerOption = name: "services.vrrp.trackers.${lib.showOption [ name ]}";
 
-  instances = lib.attrsToList (cfg.document.instances or { });
-  trackers = lib.attrNames (cfg.document.trackers or { });
-  scripts = lib.filter ({ value, ... }: value ? script) (lib.attrsToList cfg.trackers);
+  instances = lib.attrsToList cfg.document.instances;
+  trackers = lib.attrNames cfg.document.trackers;
 
   defaultVersion =
     (lib.importJSON ../daemon/config/schema.json)."$defs".Instance.properties.version.default;
@@ -53,7 +51,7 @@ let
       inherit member;
       option = "services.vrrp.syncGroups.${lib.showOption [ name ]}.members[${toString index}]";
     }) (value.members or [ ])
-  ) (lib.attrsToList (cfg.document.syncGroups or { }));
+  ) (lib.attrsToList cfg.document.syncGroups);
 
   membersAreDefined = map (
     { member, option }:
@@ -157,10 +155,13 @@ let
     ]
     ++ lib.mapAttrsToList keyFile keys;
 
+  # A relative path is one of the user's own credentials.
+  isInStore = value: lib.hasPrefix "/" value && !lib.types.externalPath.check value;
+
   secretsAreOutsideTheStore = map (
     { name, value }:
     {
-      assertion = !lib.hasPrefix "${builtins.storeDir}/" value;
+      assertion = !isInStore value;
       message =
         "${name} is in the Nix store, which everybody can read: "
         + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
@@ -170,12 +171,12 @@ let
   scriptsRunAsTheDaemonsUser = map (
     { name, value }:
     {
-      assertion = value.script.user == null;
+      assertion = !value ? script.user;
       message =
         "${trackerOption name}.script.user needs a daemon that runs as root, and the unit does not: "
         + "leave it out, and name in ${trackerOption name}.script.mayManage what the script may start.";
     }
-  ) scripts;
+  ) (lib.attrsToList cfg.document.trackers);
 
   commandsRunAsTheDaemonsUser = map (
     { name, value }:
@@ -186,24 +187,6 @@ let
         + "leave it out.";
     }
   ) instances;
-
-  managedUnitsAreUnits = lib.concatMap (
-    { name, value }:
-    lib.concatMap (unit: [
-      {
-        assertion = isUnitName unit;
-        message =
-          "${trackerOption name}.script.mayManage: \"${unit}\" is no name of a unit: "
-          + "write it in full, such as \"httpd.service\".";
-      }
-      {
-        assertion = unit != "vrrp.service";
-        message =
-          "${trackerOption name}.script.mayManage: a check script must not restart the daemon that runs it: "
-          + "take vrrp.service out.";
-      }
-    ]) value.script.mayManage
-  ) scripts;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -218,24 +201,28 @@ in
       ++ authenticationFitsTheVersion
       ++ secretsAreOutsideTheStore
       ++ scriptsRunAsTheDaemonsUser
-      ++ commandsRunAsTheDaemonsUser
-      ++ managedUnitsAreUnits;
+      ++ commandsRunAsTheDaemonsUser;
 
-    warnings = lib.concatMap (
-      { name, value }:
-      lib.optional (value ? authentication.pass.password) (
-        "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
-        + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
+    warnings =
+      lib.optional (instances == [ ]) (
+        "services.vrrp.enable is set without an instance, so that nothing is kept alive: "
+        + "define services.vrrp.instances."
       )
-      ++ lib.concatLists (
-        lib.mapAttrsToList (
-          number: key:
-          lib.optional (key ? key) (
-            "${instanceOption name}.authentication.hmac.keys.\"${number}\".key is written into the Nix store, "
-            + "which everybody can read: use keyFile there."
-          )
-        ) (value.authentication.hmac.keys or { })
-      )
-    ) instances;
+      ++ lib.concatMap (
+        { name, value }:
+        lib.optional (value ? authentication.pass.password) (
+          "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
+          + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
+        )
+        ++ lib.concatLists (
+          lib.mapAttrsToList (
+            number: key:
+            lib.optional (key ? key) (
+              "${instanceOption name}.authentication.hmac.keys.\"${number}\".key is written into the Nix store, "
+              + "which everybody can read: use keyFile there."
+            )
+          ) (value.authentication.hmac.keys or { })
+        )
+      ) instances;
   };
 }

@@ -25,6 +25,16 @@ let
       installPhase = "touch $out";
       dontFixup = true;
     });
+
+  evalHostWith =
+    vrrp: module:
+    lib.nixosSystem {
+      inherit (pkgs.stdenv.hostPlatform) system;
+      modules = [
+        vrrp
+        module
+      ];
+    };
 in
 {
   clippy = cargo "vrrp-clippy" ''
@@ -64,13 +74,6 @@ in
 }
 // import ./tests {
   inherit lib pkgs;
-  evalHost =
-    module:
-    lib.nixosSystem {
-      inherit (pkgs.stdenv.hostPlatform) system;
-      modules = [
-        self.nixosModules.vrrp
-        module
-      ];
-    };
+  evalHost = evalHostWith self.nixosModules.vrrp;
+  evalHostBySettings = evalHostWith self.nixosModules.settings;
 }

@@ -6,7 +6,7 @@
 settings:
 let
   # The daemon knows no null.
-  written = import ./without-null.nix { inherit lib; } settings;
+  written = import ./without.nix { inherit lib; } (value: value == null) settings;
 
   # The daemon has no right to read an absolute path that only root may read. systemd has, and
   # gives it to the daemon as a credential, whose name must not hold a colon.

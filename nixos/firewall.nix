@@ -7,7 +7,7 @@ let
 
   instance = import ./instance.nix { inherit lib; };
 
-  instances = lib.attrValues (cfg.document.instances or { });
+  instances = lib.attrValues cfg.document.instances;
 
   # How each family is written, and the group that its advertisements go to.
   words = {

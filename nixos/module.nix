@@ -1,7 +1,9 @@
 # services.vrrp: virtual IP addresses that several hosts share.
 #
-#   words.nix       the options that are the daemon's own words
-#   document.nix    what of them is written to /etc/vrrpd/config.json
+# This module is complete without the options of options.nix: it reads `settings` alone.
+#
+#   options.nix     the daemon's words as options, a layer over `settings`
+#   document.nix    what of the settings is written to /etc/vrrpd/config.json
 #   assertions.nix  what evaluation can know to be wrong
 #   service.nix     the unit that runs the daemon
 #   polkit.nix      which units it and its check scripts may manage
@@ -20,56 +22,33 @@ let
 
   json = pkgs.formats.json { };
 
-  words = import ./words.nix {
-    inherit lib;
-    freeformType = json.type;
-    additions.TrackedScript.mayManage = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [ "httpd.service" ];
-      description = ''
-        Units that the script may start and restart (`systemctl start httpd`), and nothing else: the
-        daemon's user gets this right through polkit. All check scripts run as that user and share it.
-        The daemon starts after these units and stops before them, so that it hands over first when
-        the host shuts down. This option is the module's own and not written to the configuration.
-      '';
-    };
-    remarks = {
-      "HmacKey.keyFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon when it
-        starts, so a key in another file counts after `systemctl restart vrrp`, not after a reload.
-      '';
-      "Instance.virtualMac" = ''
-        What is sent to the addresses comes in on that interface, while the way back is by the one below:
-        so `networking.firewall.checkReversePath` is "loose" by default, and what
-        `networking.firewall.interfaces` opens has to be opened for that interface, too.
-      '';
-      "Instance.lvsSyncInterface" = "This module has ip_vs loaded (`boot.kernelModules`).";
-      "Notify.user" = "The unit of this module does not run as root: this cannot be set here.";
-      "Pass.passwordFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon when it
-        starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.
-      '';
-      "Instance.resources" = ''
-        The daemon's user gets the right to start and stop exactly these units and the target through polkit.
-        Their own `wantedBy` is to be empty. The unit of this module stops within 90 s: where `stopTimeout` is
-        longer, so has `systemd.services.vrrp.serviceConfig.TimeoutStopSec` to be.
-      '';
-      "TrackedUnit.restart" =
-        "The daemon's user gets the right to start exactly this unit through polkit.";
-      "TrackedScript.user" = "The unit of this module does not run as root: this cannot be set here.";
-    };
-  };
+  inherit (import ./unit-name.nix { inherit lib; }) manageable;
 
   written = import ./document.nix { inherit lib; } cfg.settings;
 
-  # What is the module's own does not reach the daemon.
-  forDaemon =
-    tracker:
-    if tracker ? script then
-      tracker // { script = removeAttrs tracker.script [ "mayManage" ]; }
-    else
-      tracker;
+  # Definitions by name, with types for the words that this module reads itself: what else is inside is the
+  # daemon's to check. options.nix describes them all.
+  byName =
+    words:
+    mkOption {
+      type = types.attrsOf (
+        types.submodule {
+          freeformType = types.attrsOf json.type;
+          options = lib.mapAttrs (
+            _: type:
+            mkOption {
+              type = types.nullOr type;
+              default = null;
+              visible = false;
+            }
+          ) words;
+        }
+      );
+      default = { };
+      visible = false;
+    };
+
+  object = types.attrsOf json.type;
 in
 {
   imports = [
@@ -79,7 +58,7 @@ in
     ./service.nix
   ];
 
-  options.services.vrrp = words // {
+  options.services.vrrp = {
     enable =
       lib.mkEnableOption "vrrpd, a VRRP daemon: virtual IP addresses that several hosts share"
       // {
@@ -112,7 +91,7 @@ in
 
     checkConfig = mkOption {
       type = types.bool;
-      default = pkgs.stdenv.buildPlatform.system == pkgs.stdenv.hostPlatform.system;
+      default = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
       defaultText = lib.literalMD "true when the machine that builds can run what it builds";
       example = false;
       description = ''
@@ -121,40 +100,78 @@ in
       '';
     };
 
+    path = mkOption {
+      type = types.listOf (types.either types.package types.str);
+      default = [ ];
+      example = lib.literalExpression "[ pkgs.curl pkgs.iproute2 ]";
+      description = ''
+        Packages whose programs check scripts and notifications find by name, beside those that every unit of
+        NixOS finds (coreutils, findutils, gnugrep, gnused, systemd). A change counts for the next run of a
+        script, and neither restarts nor reloads the daemon.
+      '';
+    };
+
+    mayManage = mkOption {
+      type = types.listOf manageable;
+      default = [ ];
+      example = [ "httpd.service" ];
+      description = ''
+        Units that check scripts may start and restart (`systemctl start httpd`), and nothing else: the
+        daemon's user gets this right through polkit. All check scripts run as that user and share it.
+        The daemon starts after these units and stops before them, so that it hands over first when
+        the host shuts down.
+      '';
+    };
+
     settings = mkOption {
-      type = types.submodule { freeformType = json.type; };
+      type = types.submodule {
+        freeformType = json.type;
+        options = {
+          instances = byName {
+            interface = types.str;
+            lvsSyncInterface = types.str;
+            track = types.listOf (types.either types.str object);
+            virtualAddresses = types.nonEmptyListOf (types.either types.str object);
+            virtualRouterId = types.ints.between 1 255;
+          };
+          syncGroups = byName { members = types.listOf types.str; };
+          trackers = byName {
+            script = object;
+            unit = object;
+          };
+        };
+      };
       default = { };
       example = {
-        instances.VI_1.priority = 150;
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
       };
       description = ''
-        The configuration as the daemon reads it. The options for its words end up here; what has no
-        option can be written here. `vrrpd schema` tells all words.
+        The configuration as the daemon reads it; `vrrpd schema` describes all words. The options with the
+        names of its words end up here, and what has no option, such as a word of a later daemon, can be
+        written here.
       '';
     };
 
     document = mkOption {
       type = json.type;
       internal = true;
+      visible = false;
       readOnly = true;
       default = written.document;
-      description = "What is written to /etc/vrrpd/config.json.";
+      description = "The text of /etc/vrrpd/config.json, as a value.";
     };
 
     credentials = mkOption {
       type = types.attrsOf types.str;
       internal = true;
+      visible = false;
       readOnly = true;
       default = written.credentials;
-      description = "The password files, by the names under which the daemon finds them.";
+      description = "The files with secrets, by the names under which the daemon finds them.";
     };
   };
-
-  # Without what is unset, so that it can still be set in `settings`.
-  config.services.vrrp.settings = import ./without-null.nix { inherit lib; } (
-    lib.mapAttrs (word: _: cfg.${word}) words
-    // {
-      trackers = lib.mapAttrs (_: forDaemon) cfg.trackers;
-    }
-  );
 }

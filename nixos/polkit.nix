@@ -6,19 +6,12 @@ let
 
   inherit (import ./instance.nix { inherit lib; }) resources target;
 
-  trackers = lib.attrValues cfg.trackers;
-
-  inherit (import ./unit-name.nix { inherit lib; }) isUnitName;
-
-  # Of what is no name, assertions.nix says so.
-  managed = lib.filter isUnitName (
-    lib.unique (lib.concatMap (tracker: tracker.script.mayManage or [ ]) trackers)
-  );
-
   restarts = value: value != null && value != false;
   restarted = lib.concatMap (
     tracker: lib.optional (restarts (tracker.unit.restart or null)) tracker.unit.name
-  ) trackers;
+  ) (lib.filter (tracker: tracker ? unit.name) (lib.attrValues cfg.document.trackers));
+
+  managed = lib.unique cfg.mayManage;
 
   followers = lib.concatLists (
     lib.mapAttrsToList (
@@ -27,7 +20,7 @@ let
         units = resources instance;
       in
       lib.optionals (units != null) ([ (target name) ] ++ units)
-    ) (cfg.document.instances or { })
+    ) cfg.document.instances
   );
 
   # Who may do what to whom, without repetition.

@@ -23,7 +23,7 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  instances = lib.attrValues (cfg.document.instances or { });
+  instances = lib.attrValues cfg.document.instances;
   inherit (import ./instance.nix { inherit lib; }) hasVirtualMac resources;
   refuses = instance: !(instance.acceptMode or true);
   synchronises = instance: instance ? lvsSyncInterface;

@@ -2,6 +2,8 @@
 # it refuses there would stop the evaluation before our own message is shown.
 { lib }:
 let
+  inherit (lib) types;
+
   kinds = [
     "mount"
     "path"
@@ -11,10 +13,24 @@ let
     "target"
     "timer"
   ];
+
+  isUnitName =
+    name: builtins.match "[a-zA-Z0-9@%:_.\\-]+\\.(${lib.concatStringsSep "|" kinds})" name != null;
+
+  own = "vrrp.service";
 in
 {
-  isUnitName =
-    name:
-    lib.isString name
-    && builtins.match "[a-zA-Z0-9@%:_.\\-]+\\.(${lib.concatStringsSep "|" kinds})" name != null;
+  # A unit that a check script may start and restart: any but the daemon that runs it.
+  manageable = types.addCheck types.str (name: isUnitName name && name != own) // {
+    description = "name of a unit in full, such as \"httpd.service\"";
+  };
+
+  # The text about a value that is none.
+  refusal =
+    bad:
+    if bad == own then
+      "is the daemon that runs the script, which must not restart it: take it out."
+    else
+      "is ${lib.generators.toPretty { } bad}, which is no name of a unit: "
+      + "write it in full, such as \"httpd.service\".";
 }

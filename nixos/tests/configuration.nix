@@ -1,10 +1,16 @@
 # From options to /etc/vrrpd/config.json.
-{ hosts, lib }:
+{
+  hosts,
+  lib,
+  # The hosts under the module without options.nix.
+  withoutOptions,
+}:
 let
   inherit (hosts)
     disabled
     least
     most
+    programs
     signing
     unchecked
     whole
@@ -170,6 +176,54 @@ in
         "VI,1.key1" = "/run/secrets/vrrp";
         "VI,1.key2" = "/run/secrets/vrrp-next";
       };
+    };
+  };
+
+  testPathsAndPackagesAreProgramsToo = {
+    expr = {
+      package = lib.match ".*/bin/[^/]*" (
+        lib.head programs.services.vrrp.document.trackers.page.script.command
+      );
+      path = lib.match ".*hosts.nix" (lib.head programs.services.vrrp.document.instances.VI_1.notify.any);
+      rest = lib.tail programs.services.vrrp.document.trackers.page.script.command;
+    };
+    expected = {
+      package = [ ];
+      path = [ ];
+      rest = [ "--fail" ];
+    };
+  };
+
+  # The module is whole without the options of options.nix.
+  testSettingsAloneAreEnough = {
+    expr =
+      let
+        host = withoutOptions.settingsAlone;
+      in
+      {
+        inherit (host.services.vrrp) document;
+        options = host.services.vrrp ? instances;
+        firewall = lib.hasInfix "-p 112" host.networking.firewall.extraCommands;
+        polkit = lib.hasInfix "httpd.service" host.security.polkit.extraConfig;
+        complaints = lib.filter (
+          assertion: !assertion.assertion && lib.hasInfix "vrrp" assertion.message
+        ) host.assertions;
+      };
+    expected = {
+      document = {
+        syncGroups = { };
+        trackers.httpd.script.command = [ "/usr/local/httpd.sh" ];
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          track = [ "httpd" ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+      };
+      options = false;
+      firewall = true;
+      polkit = true;
+      complaints = [ ];
     };
   };
 

@@ -5,9 +5,13 @@
   pkgs,
   # From a module to the evaluated NixOS host.
   evalHost,
+  # As that, without the options of ../options.nix.
+  evalHostBySettings,
 }:
 let
-  hosts = lib.mapAttrs (_: module: (evalHost module).config) (import ./hosts.nix);
+  evaluated = eval: lib.mapAttrs (_: module: (eval module).config) (import ./hosts.nix);
+  hosts = evaluated evalHost;
+  withoutOptions = evaluated evalHostBySettings;
 
   ring =
     name: tests:
@@ -28,8 +32,8 @@ let
       throw "nixos/tests/${name}.nix: ${lib.concatMapStringsSep "\n" tell failures}";
 in
 lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
-  configuration = import ./configuration.nix { inherit hosts lib; };
+  configuration = import ./configuration.nix { inherit hosts lib withoutOptions; };
   firewall = import ./firewall.nix { inherit hosts lib; };
-  mistakes = import ./mistakes.nix { inherit evalHost lib; };
+  mistakes = import ./mistakes.nix { inherit evalHost lib pkgs; };
   unit = import ./unit.nix { inherit hosts lib; };
 }

@@ -315,6 +315,45 @@ rec {
     };
   };
 
+  # As `least`, by the words of the daemon alone.
+  settingsAlone = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      mayManage = [ "httpd.service" ];
+      settings = {
+        trackers.httpd.script.command = [ "/usr/local/httpd.sh" ];
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          track = [ "httpd" ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+      };
+    };
+  };
+
+  # Programs as Nix has them.
+  programs =
+    { pkgs, ... }:
+    {
+      imports = [ bare ];
+      services.vrrp = {
+        enable = true;
+        path = [ pkgs.curl ];
+        trackers.page.script.command = [
+          pkgs.curl
+          "--fail"
+        ];
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          notify.any = [ ./hosts.nix ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+      };
+    };
+
   unchecked = host {
     services.vrrp = {
       enable = true;
