@@ -24,6 +24,25 @@ rec {
         map (family: { inherit family; }) (families instance)
     ) instance.unicast.peers;
 
+  # A length of time in seconds, as a number or as text.
+  seconds =
+    time:
+    let
+      parts = builtins.match "([0-9]+([.][0-9]+)?)(ms|s|m|h)" time;
+      factors = {
+        ms = 0.001;
+        s = 1;
+        m = 60;
+        h = 3600;
+      };
+    in
+    if !lib.isString time then
+      time
+    else if parts == null then
+      null
+    else
+      builtins.fromJSON (lib.head parts) * factors.${lib.last parts};
+
   # The units that run where it is master, or null where it says nothing of them.
   resources =
     instance:
@@ -34,6 +53,12 @@ rec {
 
   # The unit that stands for its being master. Of what a name may have, systemd escapes these two.
   target = name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
+
+  # The interfaces of virtual MAC addresses (`VirtualDevice` in daemon/proto/src/params.rs), as patterns.
+  devices = [
+    "vrrp4.*"
+    "vrrp6.*"
+  ];
 
   hasVirtualMac = instance: instance.virtualMac or false != false;
 }

@@ -8,6 +8,7 @@
 #   service.nix     the unit that runs the daemon
 #   polkit.nix      which units it and its check scripts may manage
 #   firewall.nix    lets advertisements in
+#   devices.nix     keeps DHCP clients off the interfaces of virtual MAC addresses
 #   instance.nix    what the others have to know of an instance
 {
   config,
@@ -53,6 +54,7 @@ in
 {
   imports = [
     ./assertions.nix
+    ./devices.nix
     ./firewall.nix
     ./polkit.nix
     ./service.nix
@@ -73,9 +75,26 @@ in
       example = true;
       description = ''
         Whether to let advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) in on the interfaces of the
-        instances, or with `unicast` those of its peers: of anybody where a peer is named and not an address;
-        and with `lvsSyncInterface` what other hosts tell of their connections there (UDP to the group of `lvs`).
+        instances, or with `unicast` those of its peers: from every host where a peer is named and not an
+        address; and with `lvsSyncInterface` what other hosts tell of their connections there (UDP to the
+        group of `lvs`). The filter of reverse paths (`networking.firewall.checkReversePath`) lets them pass,
+        too, because a `source` may be an address of another interface.
         A host that does not hear them believes that it is alone, and takes the addresses.
+
+        For an interface in a VRF `vrfs` has to name the VRF. With firewalld this opens NixOS's own zone
+        (`nixos-fw-default`); in another one the protocol is to be opened there, which evaluation demands.
+      '';
+    };
+
+    vrfs = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = {
+        eth1 = "blue";
+      };
+      description = ''
+        The VRF devices of interfaces that are in one, by interface. To the firewall what comes in on `eth1`
+        comes from `blue` then, and `openFirewall` has to open that, too.
       '';
     };
 

@@ -9,9 +9,19 @@
   evalHostBySettings,
 }:
 let
-  evaluated = eval: lib.mapAttrs (_: module: (eval module).config) (import ./hosts.nix);
-  hosts = evaluated evalHost;
-  withoutOptions = evaluated evalHostBySettings;
+  modules = import ./hosts.nix;
+
+  later = import ./later.nix {
+    inherit lib;
+    inherit (evalHost modules.bare) options;
+  };
+  eval =
+    evalHost: module:
+    (evalHost {
+      imports = [ module ] ++ later;
+    }).config;
+  hosts = lib.mapAttrs (_: eval evalHost) modules;
+  withoutOptions = lib.mapAttrs (_: eval evalHostBySettings) modules;
 
   ring =
     name: tests:
@@ -34,6 +44,9 @@ in
 lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
   configuration = import ./configuration.nix { inherit hosts lib withoutOptions; };
   firewall = import ./firewall.nix { inherit hosts lib; };
-  mistakes = import ./mistakes.nix { inherit evalHost lib pkgs; };
+  mistakes = import ./mistakes.nix {
+    inherit lib pkgs;
+    evalHost = eval evalHost;
+  };
   unit = import ./unit.nix { inherit hosts lib; };
 }

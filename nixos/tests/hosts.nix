@@ -354,6 +354,84 @@ rec {
       };
     };
 
+  # Intervals around a second, as numbers and as text.
+  hasty = host {
+    services.vrrp = {
+      enable = true;
+      instances =
+        builtins.mapAttrs
+          (name: advertInterval: {
+            inherit advertInterval;
+            interface = name;
+            virtualRouterId = 51;
+            virtualAddresses = [ "192.168.224.1/24" ];
+          })
+          {
+            eth1 = "100ms";
+            eth2 = 0.5;
+            eth3 = "0.9s";
+            eth4 = 1;
+            eth5 = "1000ms";
+            eth6 = "1m";
+          };
+    };
+  };
+
+  hastyNftables.imports = [
+    hasty
+    { networking.nftables.enable = true; }
+  ];
+
+  # Interfaces in VRFs, with each firewall.
+  vrf = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      vrfs.eth1 = "blue";
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+
+  vrfNftables.imports = [
+    vrf
+    { networking.nftables.enable = true; }
+  ];
+
+  # A host that filters no reverse paths.
+  withoutReversePaths.imports = [
+    vrf
+    { networking.firewall.checkReversePath = false; }
+  ];
+
+  # NixOS's own zone of firewalld.
+  firewalld.imports = [
+    nftables
+    { networking.firewall.backend = "firewalld"; }
+  ];
+
+  # Zones that the administrator defines: an open one, and two that are not.
+  firewalldZones.imports = [
+    nftables
+    {
+      networking.firewall.backend = "firewalld";
+      services.firewalld = {
+        settings.DefaultZone = "public";
+        zones = {
+          inside = {
+            interfaces = [ "eth1" ];
+            protocols = [ "vrrp" ];
+          };
+          outside.interfaces = [ "eth2" ];
+          other.interfaces = [ "eth3" ];
+        };
+      };
+    }
+  ];
+
   unchecked = host {
     services.vrrp = {
       enable = true;

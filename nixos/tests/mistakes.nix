@@ -15,13 +15,13 @@ let
 
   host =
     vrrp:
-    (evalHost {
+    evalHost {
       imports = [ (import ./hosts.nix).bare ];
       services.vrrp = {
         enable = true;
       }
       // vrrp;
-    }).config;
+    };
 
   # What the module complains of, without what NixOS has to say.
   complaints =
