@@ -110,7 +110,7 @@ in
 
     checkConfig = mkOption {
       type = types.bool;
-      default = pkgs.stdenv.buildPlatform.canExecute pkgs.stdenv.hostPlatform;
+      default = import ./can-run.nix { inherit (pkgs) stdenv; };
       defaultText = lib.literalMD "true when the machine that builds can run what it builds";
       example = false;
       description = ''

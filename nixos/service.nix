@@ -23,6 +23,22 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
+  # What scripts find by name stands behind one path that never changes, so that another version of it is no
+  # reason to restart the daemon. Of `path` NixOS makes store paths in the unit.
+  programs = lib.toList config.systemd.services.vrrp.path;
+  isInStore = program: lib.hasPrefix builtins.storeDir (toString program);
+  path = pkgs.buildEnv {
+    name = "vrrpd-path";
+    paths = map lib.getBin (lib.filter isInStore programs);
+    pathsToLink = [
+      "/bin"
+      "/sbin"
+    ];
+    # The first one counts, as everywhere in a path.
+    ignoreCollisions = true;
+  };
+  folders = [ "/etc/vrrpd/path" ] ++ lib.filter (program: !isInStore program) programs;
+
   instances = lib.attrValues cfg.document.instances;
   inherit (import ./instance.nix { inherit lib; }) hasVirtualMac resources;
   refuses = instance: !(instance.acceptMode or true);
@@ -37,6 +53,7 @@ in
 {
   config = lib.mkIf cfg.enable {
     environment.etc."vrrpd/config.json".source = configuration;
+    environment.etc."vrrpd/path".source = path;
     environment.systemPackages = [ cfg.package ];
 
     # The target that stands for an instance's being master.
@@ -69,6 +86,14 @@ in
       reloadTriggers = [ configuration ];
       # Restarts in one step: the gap is shorter.
       stopIfChanged = false;
+
+      inherit (cfg) path;
+      environment = {
+        PATH = lib.mkForce (lib.concatMapStringsSep ":" (folder: "${folder}/bin:${folder}/sbin") folders);
+        # As paths that do not change with the packages behind them.
+        LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
+        TZDIR = "/etc/zoneinfo";
+      };
 
       serviceConfig = {
         Type = "notify-reload";

@@ -6,6 +6,7 @@ let
     least
     most
     moving
+    programs
     whole
     ;
 
@@ -54,6 +55,28 @@ in
     expected = {
       stopIfChanged = false;
       package = true;
+    };
+  };
+
+  # Each other one would restart the daemon when it changes.
+  testTheDaemonIsTheOnlyPackageInItsUnit = {
+    expr =
+      let
+        inStore = lib.filter (lib.hasInfix builtins.storeDir) (text programs);
+        daemon = builtins.unsafeDiscardStringContext "${programs.services.vrrp.package}";
+      in
+      lib.filter (line: !lib.hasInfix "=${daemon}/bin/vrrpd " line) inStore;
+    expected = [ ];
+  };
+
+  testScriptsFindTheProgramsOfPathAndThoseOfEveryUnit = {
+    expr = {
+      environment = (unit programs).environment.PATH;
+      inside = programs.environment.etc ? "vrrpd/path";
+    };
+    expected = {
+      environment = "/etc/vrrpd/path/bin:/etc/vrrpd/path/sbin";
+      inside = true;
     };
   };
 
