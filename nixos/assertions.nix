@@ -1,12 +1,12 @@
-# What evaluation can know to be wrong. Ranges are the types' (words.nix), everything else is what
-# `vrrpd check` says while the system is built.
+# Mistakes that evaluation finds between values. A value by itself is judged by its type (words.nix), and
+# everything else by `vrrpd check` while the system is built.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
 
   inherit (import ./instance.nix { inherit lib; }) addresses families;
 
-  # Names of options, as somebody would write them.
+  # Names of options, as they are written.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
   trackerOption = name: "services.vrrp.trackers.${lib.showOption [ name ]}";
 
@@ -40,7 +40,7 @@ let
       map (tracker: {
         assertion = lib.elem tracker trackers;
         message =
-          "${instanceOption name}.track names the tracker \"${tracker}\", which nobody defined: "
+          "${instanceOption name}.track names the tracker \"${tracker}\", which is not defined: "
           + "define ${trackerOption tracker}, or correct the name${known}.";
       }) (map nameOfTracker (value.track or [ ]))
     ) instances;
@@ -58,7 +58,7 @@ let
     {
       assertion = lib.elem member (map (instance: instance.name) instances);
       message =
-        "${option} names the instance \"${member}\", which nobody defined: "
+        "${option} names the instance \"${member}\", which is not defined: "
         + "define ${instanceOption member}, or correct the name.";
     }
   ) members;

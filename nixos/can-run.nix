@@ -1,4 +1,4 @@
-# Whether the machine that builds can run what it builds, as it does where it is of the same kind.
+# Whether the building machine can run the program that it builds.
 { stdenv }:
 let
   inherit (stdenv) buildPlatform hostPlatform;

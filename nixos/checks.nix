@@ -1,4 +1,4 @@
-# What `nix flake check` looks at beside the packages and the VM tests.
+# Checks of the flake beside the packages and the VM tests.
 {
   lib,
   pkgs,

@@ -1,4 +1,4 @@
-# From the settings to what stands in /etc/vrrpd/config.json: a pure function.
+# From the settings to the content of /etc/vrrpd/config.json: a pure function.
 #
 #   document     the configuration as the daemon reads it
 #   credentials  the files that systemd hands to the daemon, by the names that `document` has for them
@@ -12,7 +12,7 @@ let
   # gives it to the daemon as a credential, whose name must not hold a colon.
   secrets = lib.concatLists (lib.mapAttrsToList secretsOf (written.instances or { }));
 
-  # What stands in files of an instance: the place in its definition, the path, and the credential.
+  # Secrets of an instance that are in files: the place in its definition, the path, and the credential.
   secretsOf =
     instance: definition:
     let

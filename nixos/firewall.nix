@@ -1,5 +1,5 @@
-# Lets in advertisements and what tells of connections of IPVS, for each firewall that NixOS has, and
-# what is sent to a virtual MAC address.
+# Lets in advertisements and the synchronisation of IPVS connections, for each firewall that NixOS has, and
+# packets to a virtual MAC address.
 #
 # A packet is dropped in two places: by the filter of reverse paths, where its source is an address of a
 # network behind another interface (`source`), and by the filter of input.
@@ -13,9 +13,16 @@ let
   cfg = config.services.vrrp;
   inherit (config.networking) enableIPv6 firewall;
 
-  # An option since NixOS 26.05.
+  # NixOS says it itself since 26.05.
   backend =
-    firewall.backend or (if config.networking.nftables.enable then "nftables" else "iptables");
+    firewall.backend or (
+      if config.services.firewalld.enable or false then
+        "firewalld"
+      else if config.networking.nftables.enable then
+        "nftables"
+      else
+        "iptables"
+    );
 
   instance = import ./instance.nix { inherit lib; };
 
@@ -37,7 +44,7 @@ let
     };
   };
 
-  # What has to be let in, each once: the family, the interface, and either end where it is known.
+  # Advertisements to let in, each once: the family, the interface, and either end where it is known.
   advertisements = lib.unique (
     lib.concatMap (
       definition:
@@ -55,7 +62,7 @@ let
     ) (lib.filter (definition: definition ? interface) instances)
   );
 
-  # The kernel's sync thread hears of them by UDP.
+  # Synchronisation of IPVS connections, which the kernel sends by UDP.
   connections = lib.filter ({ family, ... }: family == "IPv4" || enableIPv6) (
     map (definition: {
       family = instance.family (lvs definition).group;
@@ -72,7 +79,7 @@ let
     };
   words' = (lib.importJSON ../daemon/config/schema.json)."$defs".Lvs.properties;
 
-  # What comes in on an interface of a VRF comes from the VRF's device as well.
+  # A packet that comes in on an interface of a VRF is shown to the firewall as from the VRF's device, too.
   letIn = lib.concatMap (
     packets:
     map (interface: packets // { inherit interface; }) (
@@ -95,7 +102,7 @@ let
       iifname ${builtins.toJSON packets.interface}${protocol}${ends} accept comment "services.vrrp.openFirewall"
     '';
 
-  # The two rules for iptables without what is done with them. That for reverse paths comes before all others.
+  # Both rules for iptables, added and removed. The one for reverse paths stands before all others.
   iptables =
     packets:
     let
@@ -133,7 +140,8 @@ let
     otherZones ++ lib.optional (!opensZone) firewalld.settings.DefaultZone
   );
 
-  # Of whom a reload, which drops all packets for 0.6 s, makes a second master.
+  # Instances for which a reload of the iptables firewall, which drops all packets for 0.6 s, means a second
+  # master.
   isHasty =
     definition:
     let

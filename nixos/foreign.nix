@@ -1,4 +1,4 @@
-# Words of keepalived, as its file and nixpkgs' services.keepalived have them, and what to write here. By the
+# Words of keepalived's file and of nixpkgs' services.keepalived, with the words to write here. By the
 # definition of daemon/config/schema.json in which they are tried; `Config` stands for services.vrrp itself.
 # How words are joined (advert_int, advertInt) does not matter.
 { lib }:
@@ -28,17 +28,18 @@ let
   verbatim = "the words as options; for those of a later daemon there is services.vrrp.settings";
   noRoot = "leave it out: scripts run as the daemon's own user, which has no rights";
 
-  # What every kind of tracker is tried with.
+  # Tried with every kind of tracker.
   trackerWords = {
     extraConfig = verbatim;
     weight = ''it where the tracker is followed: services.vrrp.instances.NAME.track = [ { tracker = "NAME"; weight = -20; } ]'';
-    initFail = ''initial = "down"'';
   };
+  initFail = ''initial = "down"'';
 
   tracked = {
     TrackedFile.file = ''path = "/run/load"'';
     TrackedInterface.interface = ''name = "eth0"'';
     TrackedProcess = {
+      inherit initFail;
       fullCommand = ''commandLine = [ "/usr/local/bin/queue" "--worker" ]'';
       delay = ''upDelay = "3s"'';
       process = ''name = "httpd"'';
@@ -47,15 +48,25 @@ let
       terminateDelay = ''downDelay = "500ms"'';
     };
     TrackedScript = {
+      inherit initFail;
       args = ''command = [ "/usr/local/check.sh" "argument" ]'';
       group = noRoot;
       script = ''command = [ "/usr/local/check.sh" ]'';
     };
-    TrackedHttp = { };
-    TrackedPing.address = ''host = "192.168.224.1"'';
-    TrackedRoute = { };
-    TrackedTcp.address = ''host = "127.0.0.1"'';
-    TrackedUnit.unit = ''name = "httpd.service"'';
+    TrackedHttp = { inherit initFail; };
+    TrackedPing = {
+      inherit initFail;
+      address = ''host = "192.168.224.1"'';
+    };
+    TrackedRoute = { inherit initFail; };
+    TrackedTcp = {
+      inherit initFail;
+      address = ''host = "127.0.0.1"'';
+    };
+    TrackedUnit = {
+      inherit initFail;
+      unit = ''name = "httpd.service"'';
+    };
   };
 in
 lib.mapAttrs (_: words: trackerWords // words) tracked
@@ -155,6 +166,7 @@ lib.mapAttrs (_: words: trackerWords // words) tracked
     command = ''script.command = [ "/usr/local/check.sh" ]'';
     fall = "script.fall = 3";
     group = noRoot;
+    initFail = ''script.initial = "down"'';
     interval = "script.interval = 2";
     rise = "script.rise = 2";
     timeout = ''script.timeout = "500ms"'';

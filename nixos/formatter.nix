@@ -1,4 +1,4 @@
-# `nix fmt`, and what the check of the formatting compares with.
+# `nix fmt`, and the check of the formatting.
 { pkgs }:
 pkgs.treefmt.withConfig {
   runtimeInputs = [

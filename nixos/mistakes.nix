@@ -2,8 +2,8 @@
 #
 # A type of NixOS throws at the first value that it refuses, in its own words. The types of words.nix make a
 # mistake of that value instead: it stands where the value would, and bears the message. `messages` collects
-# them for the assertions, so that all are shown at once, each with the option and the remedy; what is
-# derived from the options leaves them out (`isMistake`).
+# them for the assertions, so that all are shown at once, each with the option and the remedy; values that
+# are derived from the options leave them out (`isMistake`).
 { lib }:
 rec {
   isMistake = value: lib.isAttrs value && value._type or null == "vrrp-mistake";
@@ -49,7 +49,7 @@ rec {
           mistake loc (refusal (lib.head refused).value);
     };
 
-  # The text about a word that is no option, with what to write instead.
+  # The text about a word that is no option, with its replacement.
   insteadOfWord =
     remedy:
     "is no option here: ${

@@ -3,13 +3,13 @@
 # This module is complete without the options of options.nix: it reads `settings` alone.
 #
 #   options.nix     the daemon's words as options, a layer over `settings`
-#   document.nix    what of the settings is written to /etc/vrrpd/config.json
-#   assertions.nix  what evaluation can know to be wrong
+#   document.nix    the content of /etc/vrrpd/config.json
+#   assertions.nix  mistakes that evaluation finds
 #   service.nix     the unit that runs the daemon
 #   polkit.nix      which units it and its check scripts may manage
 #   firewall.nix    lets advertisements in
 #   devices.nix     keeps DHCP clients off the interfaces of virtual MAC addresses
-#   instance.nix    what the others have to know of an instance
+#   instance.nix    properties of an instance, for the others
 {
   config,
   lib,
@@ -27,8 +27,8 @@ let
 
   written = import ./document.nix { inherit lib; } cfg.settings;
 
-  # Definitions by name, with types for the words that this module reads itself: what else is inside is the
-  # daemon's to check. options.nix describes them all.
+  # Definitions by name, with types for the words that this module reads itself: the daemon checks the others,
+  # and options.nix describes them all.
   byName =
     words:
     mkOption {
@@ -76,8 +76,8 @@ in
       description = ''
         Whether to let advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) in on the interfaces of the
         instances, or with `unicast` those of its peers: from every host where a peer is named and not an
-        address; and with `lvsSyncInterface` what other hosts tell of their connections there (UDP to the
-        group of `lvs`). The filter of reverse paths (`networking.firewall.checkReversePath`) lets them pass,
+        address; and with `lvsSyncInterface` the synchronisation of IPVS connections there (UDP to the group of
+        `lvs`). The filter of reverse paths (`networking.firewall.checkReversePath`) lets them pass,
         too, because a `source` may be an address of another interface.
         A host that does not hear them believes that it is alone, and takes the addresses.
 
@@ -93,8 +93,8 @@ in
         eth1 = "blue";
       };
       description = ''
-        The VRF devices of interfaces that are in one, by interface. To the firewall what comes in on `eth1`
-        comes from `blue` then, and `openFirewall` has to open that, too.
+        The VRF devices of interfaces that are in one, by interface. The firewall sees packets from `eth1` as
+        from `blue` then, and `openFirewall` opens that, too.
       '';
     };
 
@@ -111,7 +111,7 @@ in
     checkConfig = mkOption {
       type = types.bool;
       default = import ./can-run.nix { inherit (pkgs) stdenv; };
-      defaultText = lib.literalMD "true when the machine that builds can run what it builds";
+      defaultText = lib.literalMD "true when the building machine can run the program that it builds";
       example = false;
       description = ''
         Whether `vrrpd check` looks at the configuration while the system is built, so that a wrong value
@@ -147,10 +147,17 @@ in
         freeformType = json.type;
         options = {
           instances = byName {
+            authentication = object;
             interface = types.str;
+            lvs = object;
             lvsSyncInterface = types.str;
+            notify = object;
+            resources = types.either (types.listOf types.str) object;
             track = types.listOf (types.either types.str object);
+            unicast = object;
+            version = types.ints.between 2 3;
             virtualAddresses = types.nonEmptyListOf (types.either types.str object);
+            virtualMac = types.either types.bool object;
             virtualRouterId = types.ints.between 1 255;
           };
           syncGroups = byName { members = types.listOf types.str; };
@@ -170,7 +177,7 @@ in
       };
       description = ''
         The configuration as the daemon reads it; `vrrpd schema` describes all words. The options with the
-        names of its words end up here, and what has no option, such as a word of a later daemon, can be
+        names of its words end up here; a word without an option, such as one of a later daemon, can be
         written here.
       '';
     };

@@ -31,14 +31,14 @@ let
         starts, so a key in another file counts after `systemctl restart vrrp`, not after a reload.
       '';
       "Instance.virtualMac" = ''
-        What is sent to the addresses comes in on that interface, while the way back is by the one below:
-        so `networking.firewall.checkReversePath` is "loose" by default, and what
-        `networking.firewall.interfaces` opens has to be opened for that interface, too.
+        Packets to the addresses come in on that interface, while the way back is by the one below: so
+        `networking.firewall.checkReversePath` is "loose" by default, and ports that
+        `networking.firewall.interfaces` opens have to be opened for that interface, too.
       '';
       "Instance.lvsSyncInterface" = "This module has ip_vs loaded (`boot.kernelModules`).";
       "Notify.user" = ''
-        The unit of this module does not run as root: this cannot be set here. What has to be done as root when
-        an instance becomes master is a unit of its own, which `resources` names:
+        The unit of this module does not run as root: this cannot be set here. A task of root when an instance
+        becomes master is a unit of its own, which `resources` names:
 
             systemd.services.attach-address.serviceConfig = {
               Type = "oneshot";
@@ -63,8 +63,8 @@ let
         Paths (`./check.sh`) and packages are taken, too. The script finds the programs of `services.vrrp.path`.
       '';
       "TrackedScript.user" = ''
-        The unit of this module does not run as root: this cannot be set here. What has to be looked at as root
-        is a unit of its own, which the script may start:
+        The unit of this module does not run as root: this cannot be set here. A check that has to run as root is
+        a unit of its own, which the script may start:
 
             systemd.services.look.serviceConfig = {
               Type = "oneshot";
@@ -94,12 +94,12 @@ let
 
   given = lib.mapAttrs (word: _: cfg.${word}) words;
 
-  # Without what is unset, so that it can still be set in `settings`.
+  # Without unset words, so that they can still be set in `settings`.
   settings = import ./without.nix { inherit lib; } (
     value: value == null || mistakes.isMistake value
   ) given;
 
-  # What is the module's own does not reach the daemon.
+  # The module's own words do not reach the daemon.
   forDaemon =
     tracker:
     if tracker ? script then

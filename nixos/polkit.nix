@@ -1,5 +1,5 @@
 # For exactly the daemon's user, exactly the units that a check script names as `mayManage`, that a tracker
-# starts again, or that run where an instance is master, and for each of them only what is done to it.
+# starts again, or that run where an instance is master, and for each of them only the verbs that are used.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
@@ -23,7 +23,7 @@ let
     ) cfg.document.instances
   );
 
-  # Who may do what to whom, without repetition.
+  # The verbs that are allowed for each unit, without repetition.
   rights = lib.mapAttrs (_: lib.concatMap (right: right.verbs)) (
     lib.groupBy (right: right.unit) (
       lib.concatLists (
@@ -62,7 +62,7 @@ in
 
     # Time is bounded: the first request shall not wait for polkit to be started.
     systemd.services.vrrp.wants = [ "polkit.service" ];
-    # Not after what follows a master: its stop would have to wait for the daemon's, which waits for it.
+    # Not after the resources of a master: their stop would wait for the daemon's, which waits for them.
     systemd.services.vrrp.after = managed;
   };
 }

@@ -23,8 +23,8 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  # What scripts find by name stands behind one path that never changes, so that another version of it is no
-  # reason to restart the daemon. Of `path` NixOS makes store paths in the unit.
+  # Programs that scripts find by name stand behind one path that never changes, so that another version of one
+  # does not restart the daemon. Of `path` NixOS makes store paths in the unit.
   programs = lib.toList config.systemd.services.vrrp.path;
   isInStore = program: lib.hasPrefix builtins.storeDir (toString program);
   path = pkgs.buildEnv {
@@ -98,11 +98,11 @@ in
       serviceConfig = {
         Type = "notify-reload";
         ExecStart = "${vrrpd} run";
-        # Whatever it died of: no address stays behind.
+        # No address stays behind, whatever the daemon died of.
         ExecStopPost = "${vrrpd} cleanup";
         WatchdogSec = "5s";
-        # What is being told of a state when it stops is not cut off. How long the daemon waits for
-        # that it says itself, beyond any TimeoutStopSec.
+        # Notifications that run when the daemon stops are not killed. It tells systemd itself how long it waits
+        # for them, beyond any TimeoutStopSec.
         KillMode = "mixed";
 
         Restart = "always";
@@ -115,7 +115,7 @@ in
         User = "vrrp";
         Group = "vrrp";
         RuntimeDirectory = "vrrpd";
-        # Everybody may ask for the status.
+        # Every user may ask for the status.
         RuntimeDirectoryMode = "0755";
         LoadCredential = lib.mapAttrsToList (
           name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"

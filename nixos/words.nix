@@ -2,12 +2,12 @@
 #
 # Their meaning, ranges and kinds are said once, in daemon/config/src/model.rs. The JSON Schema
 # that comes of it is read here, so that a new word of the daemon is an option without a line of
-# Nix. What the schema cannot tell is handed in: `examples`, what is particular under this module
-# (`remarks`), and the module's own options of a definition (`additions`), which the daemon never
-# sees. All go by the names of the schema's definitions.
+# Nix. The schema does not have `examples`, remarks about this module (`remarks`), and the module's
+# own options of a definition (`additions`), which the daemon never sees. All go by the names of
+# the schema's definitions.
 #
-# The types are strict, and what they refuse is a mistake with a message, see mistakes.nix: a value of another
-# type, a word that is none, and one that is missing.
+# The types are strict, and make a mistake with a message (mistakes.nix) of a value of another type, of an
+# unknown word, and of a missing one.
 {
   lib,
   examples ? import ./examples.nix { inherit lib; },
@@ -24,13 +24,13 @@ let
 
   nameOf = value: lib.removePrefix "#/$defs/" value."$ref";
 
-  # What a value refers to, with what is said at the place of the reference.
+  # The definition that a value refers to, with the words beside the reference.
   resolve = value: if value ? "$ref" then schema."$defs".${nameOf value} // value else value;
 
   exampleOf =
     word: examples.${word} or (throw "nixos/examples.nix has no example of ${word}: add one");
 
-  # What the schema says, what each choice means, and what is particular here.
+  # The description of the schema, the meaning of each choice, and the remark for this module.
   describe =
     word: value:
     let
@@ -58,7 +58,7 @@ let
     "TrackedScript.command"
   ];
 
-  # The words of an object, by what the schema says and whether they are programs.
+  # The words of an object, each with `isProgram`.
   wordsOf =
     name: object:
     lib.mapAttrs (
@@ -87,7 +87,7 @@ let
     types.oneOf kinds
     // {
       check = value: lib.any (kind: kind.check value) kinds;
-      # nixpkgs' own type keeps to itself what the words of the object mean.
+      # nixpkgs' own type does not describe the words of the object.
       getSubOptions = prefix: lib.mergeAttrsList (map (kind: kind.getSubOptions prefix) kinds);
       getSubModules = null;
       merge =
@@ -95,8 +95,8 @@ let
         (lib.findFirst (takes defs) { merge = lib.options.mergeEqualOption; } kinds).merge loc defs;
     };
 
-  # `name` is that of the definition in which `value` stands, and `example` one of its values or null. What is
-  # inside reports its mistakes itself.
+  # `name` is that of the definition in which `value` stands, and `example` one of its values or null. Parts
+  # report their mistakes themselves.
   typeOf =
     name: value: example:
     if value ? "$ref" then
@@ -146,7 +146,7 @@ let
     in
     reportedOf name value (if parts == [ ] then null else lib.head parts);
 
-  # A type that reports its mistakes; `example` shows what to write where nothing better is known.
+  # A type that reports its mistakes, with `example` as the remedy where no better one is known.
   reportedOf =
     name: value: example:
     let
@@ -181,7 +181,7 @@ let
     else
       mistakes.show example;
 
-  # What to write instead of a value of the wrong type, as text, or null where that cannot be seen.
+  # The replacement for a value of the wrong type, as text, or null where it cannot be inferred.
   instead =
     name: value: bad:
     let
@@ -272,7 +272,7 @@ let
       key: value: optional name key value { description = describe "${name}.${key}" (variant // value); }
     ) variant.properties;
 
-  # What stands where no word is.
+  # The type of every word that is no option.
   unknownWord =
     name: words:
     let

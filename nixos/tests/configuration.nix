@@ -227,6 +227,12 @@ in
     };
   };
 
+  testTheTypesOfSettingsAreStrictToo = {
+    expr =
+      (builtins.tryEval (builtins.toJSON withoutOptions.wrongSettings.services.vrrp.document)).success;
+    expected = false;
+  };
+
   testTheFileIsCheckedWhileTheSystemIsBuilt = {
     expr = least.environment.etc."vrrpd/config.json".source.name;
     expected = "vrrpd-checked.json";

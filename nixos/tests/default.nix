@@ -1,5 +1,5 @@
-# What the module makes of its options, by evaluation alone: a test is an expression and what it
-# must be. A failure does not evaluate, and tells both.
+# Tests of the module by evaluation alone: an expression and its expected value. A failure does not
+# evaluate, and shows both.
 {
   lib,
   pkgs,

@@ -27,7 +27,7 @@ let
       ) host.assertions
     );
   isMangle = lib.hasInfix "-t mangle";
-  # What lets advertisements in, and what lets them pass the filter of reverse paths before that.
+  # Rules of input, and rules of the filter of reverse paths before them.
   rules = lines: lib.filter (line: !isMangle line) (linesWith "-p 112" lines);
   reversePathRules = linesWith "nixos-fw-rpfilter -i";
 in
@@ -91,7 +91,7 @@ in
     expected = [ "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept" ];
   };
 
-  # What is sent to it comes in on another interface than the one by which the way back is.
+  # Packets to it come in on another interface than the one by which the way back is.
   testAVirtualMacAddressIsNoReasonToDropPackets = {
     expr = map (host: host.networking.firewall.checkReversePath == "loose") [
       whole

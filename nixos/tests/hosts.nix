@@ -1,6 +1,6 @@
 # Hosts that the tests look at: modules, by name.
 let
-  # What evaluation wants of any host.
+  # Options that every host has to have.
   bare = {
     boot.loader.grub.enable = false;
     fileSystems."/".device = "/dev/null";
@@ -188,7 +188,7 @@ rec {
     };
   };
 
-  # What follows a master, and what is started again.
+  # Resources of masters, and a unit that is started again.
   moving = host {
     services.vrrp = {
       enable = true;
@@ -330,6 +330,14 @@ rec {
           virtualAddresses = [ "192.168.224.100/24" ];
         };
       };
+    };
+  };
+
+  # A word of another type, where options.nix is not there to say so.
+  wrongSettings = host {
+    services.vrrp = {
+      enable = true;
+      settings.instances.VI_1.unicast = [ "192.168.224.12" ];
     };
   };
 

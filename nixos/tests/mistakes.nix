@@ -23,7 +23,7 @@ let
       // vrrp;
     };
 
-  # What the module complains of, without what NixOS has to say.
+  # Failed assertions of the module, without those of NixOS.
   complaints =
     vrrp:
     map (assertion: assertion.message) (
@@ -43,7 +43,7 @@ let
   withInstance = words: { instances.VI_1 = instance // words; };
 in
 {
-  testATrackerThatNobodyDefined =
+  testATrackerThatIsNotDefined =
     mistake
       {
         trackers.httpd_check = { inherit script; };
@@ -52,11 +52,11 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.track names the tracker \"httpd_chek\", which nobody defined: "
+        "services.vrrp.instances.VI_1.track names the tracker \"httpd_chek\", which is not defined: "
         + "define services.vrrp.trackers.httpd_chek, or correct the name (known: httpd_check)."
       );
 
-  testATrackerWithAWeightThatNobodyDefined =
+  testATrackerWithAWeightThatIsNotDefined =
     mistake
       {
         instances.VI_1 = instance // {
@@ -69,11 +69,11 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.track names the tracker \"uplink\", which nobody defined: "
+        "services.vrrp.instances.VI_1.track names the tracker \"uplink\", which is not defined: "
         + "define services.vrrp.trackers.uplink, or correct the name."
       );
 
-  testAMemberThatNobodyDefined =
+  testAMemberThatIsNotDefined =
     mistake
       {
         instances.VI_1 = instance;
@@ -83,7 +83,7 @@ in
         ];
       }
       (
-        "services.vrrp.syncGroups.VG_1.members[1] names the instance \"VI_2\", which nobody defined: "
+        "services.vrrp.syncGroups.VG_1.members[1] names the instance \"VI_2\", which is not defined: "
         + "define services.vrrp.instances.VI_2, or correct the name."
       );
 
@@ -654,6 +654,38 @@ in
       address = [ ];
       script = [ ];
     };
+  };
+
+  # Nor is a remedy a mistake itself.
+  testEveryRemedyBeginsWithAnOption = {
+    expr =
+      let
+        schema = lib.importJSON ../../daemon/config/schema.json;
+        wordsOf =
+          value:
+          lib.attrNames value.properties or { }
+          ++ lib.concatMap wordsOf (value.oneOf or [ ] ++ value.anyOf or [ ]);
+        first = remedy: lib.head (builtins.match "([A-Za-z]*).*" remedy);
+        # Sentences, and options elsewhere.
+        isOther =
+          remedy:
+          lib.elem (first remedy) [
+            "it"
+            "leave"
+            "networking"
+            "services"
+            "the"
+          ];
+        wrong =
+          definition: remedies:
+          lib.filter (
+            remedy: !isOther remedy && !lib.elem (first remedy) (wordsOf schema."$defs".${definition})
+          ) (lib.attrValues remedies);
+      in
+      lib.concatLists (
+        lib.mapAttrsToList wrong (removeAttrs (import ../foreign.nix { inherit lib; }) [ "Config" ])
+      );
+    expected = [ ];
   };
 
   testNoInstanceIsWarnedOf = {

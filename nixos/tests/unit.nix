@@ -23,7 +23,7 @@ in
     expr = {
       inherit (service least) Type;
       triggers = (unit least).reloadTriggers == [ least.environment.etc."vrrpd/config.json".source ];
-      # What would restart it.
+      # These would restart it.
       inherit (unit least) restartTriggers;
       path = lib.hasInfix "config" (service least).ExecStart;
     };
@@ -35,7 +35,7 @@ in
     };
   };
 
-  # What else differed in its text would restart it.
+  # Any other difference in its text would restart it.
   testAChangedConfigurationChangesNothingElseOfTheUnit = {
     expr = {
       sameText = text changed == text least;
@@ -148,7 +148,7 @@ in
     };
   };
 
-  testWhoIsBeingToldIsNotCutOffWhenItStops = {
+  testNotificationsThatRunWhenItStopsAreNotKilled = {
     expr = (service least).KillMode;
     expected = "mixed";
   };
@@ -198,8 +198,7 @@ in
     ];
   };
 
-  # Exactly what is done to each: a tracker starts, an instance starts and stops, and nobody touches what is
-  # only looked at.
+  # A tracker starts, an instance starts and stops, and a unit that is only watched stays untouched.
   testWhatFollowsAMasterMayBeStartedAndStoppedAndNothingElse = {
     expr =
       let
