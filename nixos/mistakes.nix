@@ -26,13 +26,9 @@ rec {
       [ ];
 
   # A type that takes every value and makes a mistake of those that `type` refuses; `refusal` is the text
-  # about such a value, and `judge` looks at the others once more.
+  # about such a value.
   reported =
-    {
-      type,
-      refusal,
-      judge ? _loc: value: value,
-    }:
+    { type, refusal }:
     type
     // {
       check = _: true;
@@ -43,10 +39,7 @@ rec {
         let
           refused = lib.filter (def: !type.check def.value) defs;
         in
-        if refused == [ ] then
-          judge loc (type.merge loc defs)
-        else
-          mistake loc (refusal (lib.head refused).value);
+        if refused == [ ] then type.merge loc defs else mistake loc (refusal (lib.head refused).value);
     };
 
   # The text about a word that is no option, with its replacement.

@@ -12,12 +12,15 @@ let
   words = import ./words.nix {
     inherit lib;
     additions.TrackedScript.mayManage = mkOption {
-      type = types.listOf (
-        mistakes.reported {
-          type = unitNames.manageable;
-          refusal = unitNames.refusal;
-        }
-      );
+      type = mistakes.reported {
+        type = types.listOf (
+          mistakes.reported {
+            type = unitNames.manageable;
+            inherit (unitNames) refusal;
+          }
+        );
+        refusal = unitNames.refusalOfList;
+      };
       default = [ ];
       example = [ "httpd.service" ];
       description = ''

@@ -18,6 +18,8 @@ let
     name: builtins.match "[a-zA-Z0-9@%:_.\\-]+\\.(${lib.concatStringsSep "|" kinds})" name != null;
 
   own = "vrrp.service";
+
+  inherit (import ./mistakes.nix { inherit lib; }) show;
 in
 {
   # A unit that a check script may start and restart: any but the daemon that runs it.
@@ -25,12 +27,12 @@ in
     description = "name of a unit in full, such as \"httpd.service\"";
   };
 
-  # The text about a value that is none.
+  # The texts about a value that is none, and about one that is no list of them.
   refusal =
     bad:
     if bad == own then
       "is the daemon that runs the script, which must not restart it: take it out."
     else
-      "is ${lib.generators.toPretty { } bad}, which is no name of a unit: "
-      + "write it in full, such as \"httpd.service\".";
+      "is ${show bad}, which is no name of a unit: write it in full, such as \"httpd.service\".";
+  refusalOfList = bad: "is ${show bad}, which is no list: write [ ${show bad} ].";
 }

@@ -228,7 +228,7 @@ let
         modules = [
           {
             inherit options;
-            freeformType = types.lazyAttrsOf (unknownWord name (lib.attrNames options));
+            freeformType = types.attrsOf (unknownWord name (lib.attrNames options));
           }
         ];
       };

@@ -309,6 +309,27 @@ in
         + "write it in full, such as \"httpd.service\"."
       );
 
+  testAUnitThatIsNoList =
+    mistake
+      {
+        trackers.httpd.script = script // {
+          mayManage = "httpd.service";
+        };
+      }
+      (
+        "services.vrrp.trackers.httpd.script.mayManage is \"httpd.service\", which is no list: "
+        + "write [ \"httpd.service\" ]."
+      );
+
+  # As in other modules: what does not count is no mistake.
+  testAWordUnderAConditionThatIsFalse = {
+    expr = complaints (withInstance {
+      colour = lib.mkIf false "green";
+      virtualRouterId = lib.mkForce 52;
+    });
+    expected = [ ];
+  };
+
   testAScriptThatRestartsItsOwnDaemon =
     mistake
       {
