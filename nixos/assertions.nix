@@ -136,6 +136,23 @@ let
     }
   ) instances;
 
+  vrfsHaveInstances =
+    let
+      interfaces = lib.concatMap (
+        { value, ... }:
+        lib.filter (interface: interface != null) [
+          (value.interface or null)
+          (value.lvsSyncInterface or null)
+        ]
+      ) instances;
+    in
+    map (interface: {
+      assertion = lib.elem interface interfaces;
+      message =
+        "services.vrrp.vrfs.${lib.showOption [ interface ]}: no instance is on ${interface}: "
+        + "correct the name, or take it out.";
+    }) (lib.attrNames cfg.vrfs);
+
   # The files with the secrets of an instance, by the option that names them.
   secretFiles =
     name: instance:
@@ -199,6 +216,7 @@ in
       ++ oneInstanceSynchronisesConnections
       ++ familiesFitTheVersion
       ++ authenticationFitsTheVersion
+      ++ vrfsHaveInstances
       ++ secretsAreOutsideTheStore
       ++ scriptsRunAsTheDaemonsUser
       ++ commandsRunAsTheDaemonsUser;

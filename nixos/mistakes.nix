@@ -32,7 +32,7 @@ rec {
     type
     // {
       check = _: true;
-      # The module system would put the submodules of `type` in its own way.
+      # See object.nix.
       getSubModules = null;
       merge =
         loc: defs:

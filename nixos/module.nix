@@ -32,24 +32,23 @@ let
   byName =
     words:
     mkOption {
-      type = types.attrsOf (
-        types.submodule {
-          freeformType = types.attrsOf json.type;
-          options = lib.mapAttrs (
-            _: type:
-            mkOption {
-              type = types.nullOr type;
-              default = null;
-              visible = false;
-            }
-          ) words;
-        }
-      );
+      type = types.attrsOf (object {
+        freeformType = anyWords;
+        options = lib.mapAttrs (
+          _: type:
+          mkOption {
+            type = types.nullOr type;
+            default = null;
+            visible = false;
+          }
+        ) words;
+      });
       default = { };
       visible = false;
     };
 
-  object = types.attrsOf json.type;
+  object = import ./object.nix { inherit lib; };
+  anyWords = types.attrsOf json.type;
 in
 {
   imports = [
@@ -122,10 +121,11 @@ in
     path = mkOption {
       type = types.listOf (types.either types.package types.str);
       default = [ ];
-      example = lib.literalExpression "[ pkgs.curl pkgs.iproute2 ]";
+      example = lib.literalExpression "[ pkgs.bash pkgs.curl pkgs.iproute2 ]";
       description = ''
         Packages whose programs check scripts and notifications find by name, beside those that every unit of
-        NixOS finds (coreutils, findutils, gnugrep, gnused, systemd). A change counts for the next run of a
+        NixOS finds (coreutils, findutils, gnugrep, gnused, systemd); a script that begins with
+        `#!/usr/bin/env bash` needs `pkgs.bash`. A change counts for the next run of a
         script, and neither restarts nor reloads the daemon.
       '';
     };
@@ -147,23 +147,23 @@ in
         freeformType = json.type;
         options = {
           instances = byName {
-            authentication = object;
+            authentication = anyWords;
             interface = types.str;
-            lvs = object;
+            lvs = anyWords;
             lvsSyncInterface = types.str;
-            notify = object;
-            resources = types.either (types.listOf types.str) object;
-            track = types.listOf (types.either types.str object);
-            unicast = object;
+            notify = anyWords;
+            resources = types.either (types.listOf types.str) anyWords;
+            track = types.listOf (types.either types.str anyWords);
+            unicast = anyWords;
             version = types.ints.between 2 3;
-            virtualAddresses = types.nonEmptyListOf (types.either types.str object);
-            virtualMac = types.either types.bool object;
+            virtualAddresses = types.nonEmptyListOf (types.either types.str anyWords);
+            virtualMac = types.either types.bool anyWords;
             virtualRouterId = types.ints.between 1 255;
           };
           syncGroups = byName { members = types.listOf types.str; };
           trackers = byName {
-            script = object;
-            unit = object;
+            script = anyWords;
+            unit = anyWords;
           };
         };
       };

@@ -19,6 +19,7 @@ let
   inherit (lib) mkOption types;
 
   mistakes = import ./mistakes.nix { inherit lib; };
+  object = import ./object.nix { inherit lib; };
 
   schema = lib.importJSON ../daemon/config/schema.json;
 
@@ -221,24 +222,9 @@ let
   # A set of words and no others.
   objectOf =
     name: options:
-    let
-      base = types.submoduleWith {
-        description = "attribute set";
-        shorthandOnlyDefinesConfig = true;
-        modules = [
-          {
-            inherit options;
-            freeformType = types.attrsOf (unknownWord name (lib.attrNames options));
-          }
-        ];
-      };
-    in
-    base
-    // {
-      # nixpkgs' own takes a text for the path of a module.
-      check = value: lib.isAttrs value && !lib.isDerivation value || lib.isFunction value;
-      getSubModules = null;
-      merge = loc: defs: base.merge loc defs;
+    object {
+      inherit options;
+      freeformType = types.attrsOf (unknownWord name (lib.attrNames options));
     };
 
   # Exactly one of several words.

@@ -228,9 +228,16 @@ in
   };
 
   testTheTypesOfSettingsAreStrictToo = {
-    expr =
-      (builtins.tryEval (builtins.toJSON withoutOptions.wrongSettings.services.vrrp.document)).success;
-    expected = false;
+    expr = map (host: (builtins.tryEval (builtins.toJSON host.services.vrrp.document)).success) [
+      withoutOptions.settingsAlone
+      withoutOptions.listInSettings
+      withoutOptions.textInSettings
+    ];
+    expected = [
+      true
+      false
+      false
+    ];
   };
 
   testTheFileIsCheckedWhileTheSystemIsBuilt = {

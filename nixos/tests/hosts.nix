@@ -333,11 +333,17 @@ rec {
     };
   };
 
-  # A word of another type, where options.nix is not there to say so.
-  wrongSettings = host {
+  # Words of another type, where options.nix is not there to say so.
+  listInSettings = host {
     services.vrrp = {
       enable = true;
       settings.instances.VI_1.unicast = [ "192.168.224.12" ];
+    };
+  };
+  textInSettings = host {
+    services.vrrp = {
+      enable = true;
+      settings.trackers.chk = "/bin/true";
     };
   };
 

@@ -357,6 +357,14 @@ in
     ];
   };
 
+  testAVrfOfAnInterfaceWithoutInstance = mistake {
+    vrfs = {
+      eth1 = "blue";
+      eth9 = "red";
+    };
+    instances.VI_1 = instance;
+  } "services.vrrp.vrfs.eth9: no instance is on eth9: correct the name, or take it out.";
+
   testANumberOutOfRange = mistake (withInstance { virtualRouterId = 256; }) [
     "services.vrrp.instances.VI_1.virtualRouterId is 256, but its type is integer between 1 and 255 (both inclusive): write for example 51."
   ];
