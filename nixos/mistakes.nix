@@ -65,6 +65,13 @@ rec {
     in
     lib.removePrefix "." (lib.concatMapStrings part loc);
 
-  # A value as it is written, in one line.
-  show = lib.generators.toPretty { multiline = false; };
+  # A value as it is written, in one line, and no deeper than options are.
+  show =
+    value:
+    lib.generators.toPretty { multiline = false; } (
+      lib.generators.withRecursion {
+        depthLimit = 8;
+        throwOnDepthLimit = false;
+      } value
+    );
 }
