@@ -1,4 +1,4 @@
-# `nix fmt`, and the check of the formatting.
+# `nix fmt`, and what the check of the formatting compares with.
 { pkgs }:
 pkgs.treefmt.withConfig {
   runtimeInputs = [
