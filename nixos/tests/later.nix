@@ -5,9 +5,20 @@ let
   inherit (lib) mkOption types;
 
   firewall = options.networking.firewall;
-  list = mkOption {
-    type = types.listOf types.anything;
-    default = [ ];
+  list =
+    type:
+    mkOption {
+      type = types.listOf type;
+      default = [ ];
+    };
+  port.options = {
+    port = mkOption { type = types.port; };
+    protocol = mkOption {
+      type = types.enum [
+        "tcp"
+        "udp"
+      ];
+    };
   };
 in
 # Since NixOS 23.05.
@@ -38,9 +49,9 @@ lib.optional (!firewall ? extraReversePathFilterRules) {
         type = types.attrsOf (
           types.submodule {
             options = {
-              interfaces = list;
-              ports = list;
-              protocols = list;
+              interfaces = list types.nonEmptyStr;
+              ports = list (types.submodule port);
+              protocols = list types.nonEmptyStr;
             };
           }
         );

@@ -685,6 +685,27 @@ in
     };
   };
 
+  # Where people of services.keepalived write a text.
+  testEverySetOfWordsAnswersATextWithARemedy = {
+    expr =
+      let
+        definitions = (lib.importJSON ../../daemon/config/schema.json)."$defs";
+        resolve = value: definitions.${lib.removePrefix "#/$defs/" value."$ref" or ""} or value;
+        isSet =
+          value:
+          let
+            resolved = resolve value;
+          in
+          resolved ? properties || lib.any (kind: kind ? properties) resolved.oneOf or [ ];
+        setsOf = properties: lib.attrNames (lib.filterAttrs (_: isSet) properties);
+        kinds = lib.mergeAttrsList (lib.catAttrs "properties" definitions.Tracker.oneOf);
+        unanswered = vrrp: lib.filter (word: !lib.any (lib.hasInfix ": write ") (complaints (vrrp word)));
+      in
+      unanswered (word: withInstance { ${word} = "/bin/true"; }) (setsOf definitions.Instance.properties)
+      ++ unanswered (word: { trackers.chk.${word} = "/bin/true"; }) (setsOf kinds);
+    expected = [ ];
+  };
+
   # Nor is a remedy a mistake itself.
   testEveryRemedyBeginsWithAnOption = {
     expr =
