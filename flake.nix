@@ -46,7 +46,12 @@
 
       nixosModules = {
         default = self.nixosModules.vrrp;
-        vrrp =
+        vrrp.imports = [
+          self.nixosModules.settings
+          ./nixos/options.nix
+        ];
+        # services.vrrp.settings alone, without the options for its words.
+        settings =
           { lib, pkgs, ... }:
           {
             imports = [ ./nixos/module.nix ];

@@ -1,18 +1,17 @@
-# What evaluation can know to be wrong. Ranges are the types' (words.nix), everything else is what
-# `vrrpd check` says while the system is built.
+# Mistakes that evaluation finds between values. A value by itself is judged by its type (words.nix), and
+# everything else by `vrrpd check` while the system is built.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
 
   inherit (import ./instance.nix { inherit lib; }) addresses families;
 
-  # Names of options, as somebody would write them.
+  # Names of options, as they are written.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
   trackerOption = name: "services.vrrp.trackers.${lib.showOption [ name ]}";
 
-  instances = lib.attrsToList (cfg.document.instances or { });
-  trackers = lib.attrNames (cfg.document.trackers or { });
-  scripts = lib.filter ({ value, ... }: value ? script) (lib.attrsToList cfg.trackers);
+  instances = lib.attrsToList cfg.document.instances;
+  trackers = lib.attrNames cfg.document.trackers;
 
   defaultVersion =
     (lib.importJSON ../daemon/config/schema.json)."$defs".Instance.properties.version.default;
@@ -41,7 +40,7 @@ let
       map (tracker: {
         assertion = lib.elem tracker trackers;
         message =
-          "${instanceOption name}.track names the tracker \"${tracker}\", which nobody defined: "
+          "${instanceOption name}.track names the tracker \"${tracker}\", which is not defined: "
           + "define ${trackerOption tracker}, or correct the name${known}.";
       }) (map nameOfTracker (value.track or [ ]))
     ) instances;
@@ -52,14 +51,14 @@ let
       inherit member;
       option = "services.vrrp.syncGroups.${lib.showOption [ name ]}.members[${toString index}]";
     }) (value.members or [ ])
-  ) (lib.attrsToList (cfg.document.syncGroups or { }));
+  ) (lib.attrsToList cfg.document.syncGroups);
 
   membersAreDefined = map (
     { member, option }:
     {
       assertion = lib.elem member (map (instance: instance.name) instances);
       message =
-        "${option} names the instance \"${member}\", which nobody defined: "
+        "${option} names the instance \"${member}\", which is not defined: "
         + "define ${instanceOption member}, or correct the name.";
     }
   ) members;
@@ -74,9 +73,7 @@ let
   # To the protocol the addresses of each family are a virtual router.
   virtualRoutersAreDistinct =
     repeated
-      (
-        { family, value, ... }: "${toString value.virtualRouterId} of ${family} on ${value.interface}"
-      )
+      ({ family, value, ... }: "${toString value.virtualRouterId} of ${family} on ${value.interface}")
       (
         earlier:
         {
@@ -89,9 +86,9 @@ let
         + "choose another number, or put the addresses into that instance."
       )
       (
-        lib.concatMap (
-          { name, value }: map (family: { inherit family name value; }) (families value)
-        ) (lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances)
+        lib.concatMap ({ name, value }: map (family: { inherit family name value; }) (families value)) (
+          lib.filter ({ value, ... }: value ? interface && value ? virtualRouterId) instances
+        )
       );
 
   addressesAreDistinct =
@@ -112,15 +109,12 @@ let
         ) instances
       );
 
-  oneInstanceSynchronisesConnections =
-    repeated (_: true)
-      (
-        earlier:
-        { name, ... }:
-        "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is there "
-        + "already, and the kernel has one sync thread for all connections: keep one of them."
-      )
-      (lib.filter ({ value, ... }: value ? lvsSyncInterface) instances);
+  oneInstanceSynchronisesConnections = repeated (_: true) (
+    earlier:
+    { name, ... }:
+    "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is there "
+    + "already, and the kernel has one sync thread for all connections: keep one of them."
+  ) (lib.filter ({ value, ... }: value ? lvsSyncInterface) instances);
 
   familiesFitTheVersion = map (
     { name, value }:
@@ -142,6 +136,23 @@ let
     }
   ) instances;
 
+  vrfsHaveInstances =
+    let
+      interfaces = lib.concatMap (
+        { value, ... }:
+        lib.filter (interface: interface != null) [
+          (value.interface or null)
+          (value.lvsSyncInterface or null)
+        ]
+      ) instances;
+    in
+    map (interface: {
+      assertion = lib.elem interface interfaces;
+      message =
+        "services.vrrp.vrfs.${lib.showOption [ interface ]}: no instance is on ${interface}: "
+        + "correct the name, or take it out.";
+    }) (lib.attrNames cfg.vrfs);
+
   # The files with the secrets of an instance, by the option that names them.
   secretFiles =
     name: instance:
@@ -161,10 +172,13 @@ let
     ]
     ++ lib.mapAttrsToList keyFile keys;
 
+  # A relative path is one of the user's own credentials.
+  isInStore = value: lib.hasPrefix "/" value && !lib.types.externalPath.check value;
+
   secretsAreOutsideTheStore = map (
     { name, value }:
     {
-      assertion = !lib.hasPrefix "${builtins.storeDir}/" value;
+      assertion = !isInStore value;
       message =
         "${name} is in the Nix store, which everybody can read: "
         + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
@@ -174,12 +188,12 @@ let
   scriptsRunAsTheDaemonsUser = map (
     { name, value }:
     {
-      assertion = value.script.user == null;
+      assertion = !value ? script.user;
       message =
         "${trackerOption name}.script.user needs a daemon that runs as root, and the unit does not: "
         + "leave it out, and name in ${trackerOption name}.script.mayManage what the script may start.";
     }
-  ) scripts;
+  ) (lib.attrsToList cfg.document.trackers);
 
   commandsRunAsTheDaemonsUser = map (
     { name, value }:
@@ -190,24 +204,6 @@ let
         + "leave it out.";
     }
   ) instances;
-
-  managedUnitsAreUnits = lib.concatMap (
-    { name, value }:
-    lib.concatMap (unit: [
-      {
-        assertion = builtins.match ".+\\.(mount|path|service|slice|socket|target|timer)" unit != null;
-        message =
-          "${trackerOption name}.script.mayManage: \"${unit}\" is no name of a unit: "
-          + "write it in full, such as \"httpd.service\".";
-      }
-      {
-        assertion = unit != "vrrp.service";
-        message =
-          "${trackerOption name}.script.mayManage: a check script must not restart the daemon that runs it: "
-          + "take vrrp.service out.";
-      }
-    ]) value.script.mayManage
-  ) scripts;
 in
 {
   config = lib.mkIf cfg.enable {
@@ -220,26 +216,31 @@ in
       ++ oneInstanceSynchronisesConnections
       ++ familiesFitTheVersion
       ++ authenticationFitsTheVersion
+      ++ vrfsHaveInstances
       ++ secretsAreOutsideTheStore
       ++ scriptsRunAsTheDaemonsUser
-      ++ commandsRunAsTheDaemonsUser
-      ++ managedUnitsAreUnits;
+      ++ commandsRunAsTheDaemonsUser;
 
-    warnings = lib.concatMap (
-      { name, value }:
-      lib.optional (value ? authentication.pass.password) (
-        "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
-        + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
+    warnings =
+      lib.optional (instances == [ ]) (
+        "services.vrrp.enable is set without an instance, so that nothing is kept alive: "
+        + "define services.vrrp.instances."
       )
-      ++ lib.concatLists (
-        lib.mapAttrsToList (
-          number: key:
-          lib.optional (key ? key) (
-            "${instanceOption name}.authentication.hmac.keys.\"${number}\".key is written into the Nix store, "
-            + "which everybody can read: use keyFile there."
-          )
-        ) (value.authentication.hmac.keys or { })
-      )
-    ) instances;
+      ++ lib.concatMap (
+        { name, value }:
+        lib.optional (value ? authentication.pass.password) (
+          "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
+          + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
+        )
+        ++ lib.concatLists (
+          lib.mapAttrsToList (
+            number: key:
+            lib.optional (key ? key) (
+              "${instanceOption name}.authentication.hmac.keys.\"${number}\".key is written into the Nix store, "
+              + "which everybody can read: use keyFile there."
+            )
+          ) (value.authentication.hmac.keys or { })
+        )
+      ) instances;
   };
 }

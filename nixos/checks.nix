@@ -1,4 +1,4 @@
-# What `nix flake check` looks at beside the packages and the VM tests.
+# Checks of the flake beside the packages and the VM tests.
 {
   lib,
   pkgs,
@@ -22,9 +22,20 @@ let
         runHook postBuild
       '';
       doCheck = false;
+      doInstallCheck = false;
       installPhase = "touch $out";
       dontFixup = true;
     });
+
+  evalHostWith =
+    vrrp: module:
+    lib.nixosSystem {
+      inherit (pkgs.stdenv.hostPlatform) system;
+      modules = [
+        vrrp
+        module
+      ];
+    };
 in
 {
   clippy = cargo "vrrp-clippy" ''
@@ -64,13 +75,6 @@ in
 }
 // import ./tests {
   inherit lib pkgs;
-  evalHost =
-    module:
-    lib.nixosSystem {
-      inherit (pkgs.stdenv.hostPlatform) system;
-      modules = [
-        self.nixosModules.vrrp
-        module
-      ];
-    };
+  evalHost = evalHostWith self.nixosModules.vrrp;
+  evalHostBySettings = evalHostWith self.nixosModules.settings;
 }

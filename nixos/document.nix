@@ -1,4 +1,4 @@
-# From the settings to what stands in /etc/vrrpd/config.json: a pure function.
+# From the settings to the content of /etc/vrrpd/config.json: a pure function.
 #
 #   document     the configuration as the daemon reads it
 #   credentials  the files that systemd hands to the daemon, by the names that `document` has for them
@@ -6,13 +6,13 @@
 settings:
 let
   # The daemon knows no null.
-  written = import ./without-null.nix { inherit lib; } settings;
+  written = import ./without.nix { inherit lib; } (value: value == null) settings;
 
   # The daemon has no right to read an absolute path that only root may read. systemd has, and
   # gives it to the daemon as a credential, whose name must not hold a colon.
   secrets = lib.concatLists (lib.mapAttrsToList secretsOf (written.instances or { }));
 
-  # What stands in files of an instance: the place in its definition, the path, and the credential.
+  # Secrets of an instance that are in files: the place in its definition, the path, and the credential.
   secretsOf =
     instance: definition:
     let
@@ -46,7 +46,5 @@ in
       instances.${secret.instance} = lib.setAttrByPath secret.place secret.name;
     }
   ) written secrets;
-  credentials = lib.listToAttrs (
-    map (secret: lib.nameValuePair secret.name secret.path) secrets
-  );
+  credentials = lib.listToAttrs (map (secret: lib.nameValuePair secret.name secret.path) secrets);
 }

@@ -1,13 +1,32 @@
-# Lets in advertisements and what tells of connections of IPVS, for whichever firewall the host has, and
-# what is sent to a virtual MAC address.
-{ config, lib, ... }:
+# Lets in advertisements and the synchronisation of IPVS connections, for each firewall that NixOS has, and
+# packets to a virtual MAC address.
+#
+# A packet is dropped in two places: by the filter of reverse paths, where its source is an address of a
+# network behind another interface (`source`), and by the filter of input.
+{
+  config,
+  lib,
+  options,
+  ...
+}:
 let
   cfg = config.services.vrrp;
-  inherit (config.networking) enableIPv6;
+  inherit (config.networking) enableIPv6 firewall;
+
+  # NixOS says it itself since 26.05.
+  backend =
+    firewall.backend or (
+      if config.services.firewalld.enable or false then
+        "firewalld"
+      else if config.networking.nftables.enable then
+        "nftables"
+      else
+        "iptables"
+    );
 
   instance = import ./instance.nix { inherit lib; };
 
-  instances = lib.attrValues (cfg.document.instances or { });
+  instances = lib.attrValues cfg.document.instances;
 
   # How each family is written, and the group that its advertisements go to.
   words = {
@@ -25,7 +44,7 @@ let
     };
   };
 
-  # What has to be let in, each once: the family, the interface, and either end where it is known.
+  # Advertisements to let in, each once: the family, the interface, and either end where it is known.
   advertisements = lib.unique (
     lib.concatMap (
       definition:
@@ -43,7 +62,7 @@ let
     ) (lib.filter (definition: definition ? interface) instances)
   );
 
-  # The kernel's sync thread hears of them by UDP.
+  # Synchronisation of IPVS connections, which the kernel sends by UDP.
   connections = lib.filter ({ family, ... }: family == "IPv4" || enableIPv6) (
     map (definition: {
       family = instance.family (lvs definition).group;
@@ -60,7 +79,14 @@ let
     };
   words' = (lib.importJSON ../daemon/config/schema.json)."$defs".Lvs.properties;
 
-  letIn = advertisements ++ connections;
+  # A packet that comes in on an interface of a VRF is shown to the firewall as from the VRF's device, too.
+  letIn = lib.concatMap (
+    packets:
+    map (interface: packets // { inherit interface; }) (
+      [ packets.interface ]
+      ++ lib.optional (cfg.vrfs ? ${packets.interface}) cfg.vrfs.${packets.interface}
+    )
+  ) (advertisements ++ connections);
 
   nftables =
     packets:
@@ -76,30 +102,111 @@ let
       iifname ${builtins.toJSON packets.interface}${protocol}${ends} accept comment "services.vrrp.openFirewall"
     '';
 
+  # Both rules for iptables, added and removed. The one for reverse paths stands before all others.
   iptables =
-    verb: packets:
-    "${words.${packets.family}.iptables} -w ${verb} nixos-fw -i ${lib.escapeShellArg packets.interface} "
-    + (if packets ? port then "-p udp" else "-p 112")
-    + lib.optionalString (packets ? source) " -s ${packets.source}"
-    + lib.optionalString (packets ? destination) " -d ${packets.destination}"
-    + lib.optionalString (packets ? port) " --dport ${toString packets.port}"
-    + " -j nixos-fw-accept";
+    packets:
+    let
+      matches =
+        " -i ${lib.escapeShellArg packets.interface} "
+        + (if packets ? port then "-p udp" else "-p 112")
+        + lib.optionalString (packets ? source) " -s ${packets.source}"
+        + lib.optionalString (packets ? destination) " -d ${packets.destination}"
+        + lib.optionalString (packets ? port) " --dport ${toString packets.port}";
+      rule = table: verb: chain: target: {
+        add = "${words.${packets.family}.iptables} -w${table} ${verb} ${chain}${matches} -j ${target}\n";
+        remove =
+          "${words.${packets.family}.iptables} -w${table} -D ${chain}${matches} -j ${target} "
+          + "2>/dev/null || true\n";
+      };
+    in
+    [ (rule "" "-A" "nixos-fw" "nixos-fw-accept") ]
+    # There is no such chain otherwise.
+    ++ lib.optional (firewall.checkReversePath != false) (
+      rule " -t mangle" "-I" "nixos-fw-rpfilter" "RETURN"
+    );
+  iptablesRules = lib.concatMap iptables letIn;
+
+  inherit (config.services) firewalld;
+  # The zone of NixOS's own options. Others are the administrator's, and a definition here would replace what
+  # firewalld's package has of that name.
+  zone = "nixos-fw-default";
+  opensZone = firewall.enable && firewalld.settings.DefaultZone == zone;
+  isConcerned = { interfaces, ... }: lib.any (packets: lib.elem packets.interface interfaces) letIn;
+  otherZones = lib.attrNames (
+    lib.filterAttrs (name: definition: name != zone && isConcerned definition) firewalld.zones
+  );
+  isOpen = name: lib.elem "vrrp" firewalld.zones.${name}.protocols or [ ];
+  closedZones = lib.filter (name: !isOpen name) (
+    otherZones ++ lib.optional (!opensZone) firewalld.settings.DefaultZone
+  );
+
+  # Instances for which a reload of the iptables firewall, which drops all packets for 0.6 s, means a second
+  # master.
+  isHasty =
+    definition:
+    let
+      interval = instance.seconds (definition.advertInterval or 1);
+    in
+    interval != null && interval < 1;
+  hasty = lib.attrNames (lib.filterAttrs (_: isHasty) cfg.document.instances);
+
+  opens = name: lib.mkIf (cfg.openFirewall && letIn != [ ] && backend == name);
 in
 {
-  config.networking.firewall = lib.mkIf cfg.enable (
+  config = lib.mkIf cfg.enable (
     lib.mkMerge [
       # Packets come in on the interface with the virtual MAC address, the way back is by the one below.
-      (lib.mkIf (lib.any instance.hasVirtualMac instances) { checkReversePath = lib.mkDefault "loose"; })
-      (lib.mkIf (cfg.openFirewall && letIn != [ ]) (
-        if config.networking.nftables.enable then
-          { extraInputRules = lib.concatMapStrings nftables letIn; }
-        else
-          {
-            extraCommands = lib.concatMapStrings (each: "${iptables "-A" each}\n") letIn;
-            extraStopCommands = lib.concatMapStrings (
-              each: "${iptables "-D" each} 2>/dev/null || true\n"
-            ) letIn;
-          }
+      (lib.mkIf (lib.any instance.hasVirtualMac instances) {
+        networking.firewall.checkReversePath = lib.mkDefault "loose";
+      })
+
+      (lib.mkIf (firewall.enable && backend == "iptables") {
+        warnings = map (
+          name:
+          "services.vrrp.instances.${lib.showOption [ name ]}.advertInterval is below 1 s, and a reload of the "
+          + "iptables firewall drops all packets for about 0.6 s, so that there are two masters for a moment: "
+          + "set networking.nftables.enable = true, which changes its rules without a gap."
+        ) hasty;
+      })
+
+      (opens "iptables" {
+        networking.firewall = {
+          extraCommands = lib.concatMapStrings (rule: rule.add) iptablesRules;
+          extraStopCommands = lib.concatMapStrings (rule: rule.remove) iptablesRules;
+        };
+      })
+
+      (opens "nftables" {
+        networking.firewall = {
+          extraInputRules = lib.concatMapStrings nftables letIn;
+        }
+        # An option since NixOS 23.05.
+        // lib.optionalAttrs (options.networking.firewall ? extraReversePathFilterRules) {
+          extraReversePathFilterRules = lib.concatMapStrings nftables letIn;
+        };
+      })
+
+      (lib.optionalAttrs (options.services ? firewalld) (
+        opens "firewalld" {
+          services.firewalld.zones = lib.mkIf opensZone {
+            ${zone} = {
+              protocols = [ "vrrp" ];
+              ports = map (
+                { port, ... }:
+                {
+                  inherit port;
+                  protocol = "udp";
+                }
+              ) connections;
+            };
+          };
+          assertions = map (name: {
+            assertion = false;
+            message =
+              "services.vrrp.openFirewall leaves firewalld's zone \"${name}\" as it is: "
+              + "set services.firewalld.zones.${lib.showOption [ name ]}.protocols = [ \"vrrp\" ].";
+          }) closedZones;
+        }
       ))
     ]
   );

@@ -1,4 +1,4 @@
-# What has to be known of an instance, as it stands in the document.
+# Properties of an instance, as it stands in the document.
 { lib }:
 rec {
   # Some are texts, some objects.
@@ -8,7 +8,7 @@ rec {
 
   families = instance: lib.unique (map family (addresses instance));
 
-  # Of whom advertisements come: of an address, or, where it is a name, of anybody in each family.
+  # Senders of advertisements with `unicast`: an address, or for a name every address of each family.
   peers =
     instance:
     lib.concatMap (
@@ -22,9 +22,28 @@ rec {
         ]
       else
         map (family: { inherit family; }) (families instance)
-    ) instance.unicast.peers;
+    ) (instance.unicast.peers or [ ]);
 
-  # The units that run where it is master, or null where it says nothing of them.
+  # A length of time in seconds, as a number or as text.
+  seconds =
+    time:
+    let
+      parts = builtins.match "([0-9]+([.][0-9]+)?)(ms|s|m|h)" time;
+      factors = {
+        ms = 0.001;
+        s = 1;
+        m = 60;
+        h = 3600;
+      };
+    in
+    if !lib.isString time then
+      time
+    else if parts == null then
+      null
+    else
+      builtins.fromJSON (lib.head parts) * factors.${lib.last parts};
+
+  # Units that run while it is master, or null where it has no `resources`.
   resources =
     instance:
     let
@@ -32,9 +51,14 @@ rec {
     in
     if lib.isAttrs given then given.units or [ ] else given;
 
-  # The unit that stands for its being master. Of what a name may have, systemd escapes these two.
-  target =
-    name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
+  # The unit that is active while the instance is master. Of the characters of names systemd escapes these two.
+  target = name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
+
+  # The interfaces of virtual MAC addresses (`VirtualDevice` in daemon/proto/src/params.rs), as patterns.
+  devices = [
+    "vrrp4.*"
+    "vrrp6.*"
+  ];
 
   hasVirtualMac = instance: instance.virtualMac or false != false;
 }

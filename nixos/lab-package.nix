@@ -19,10 +19,8 @@ rustPlatform.buildRustPackage {
     wrapProgram $out/bin/vrrp-lab --set-default VRRPD ${lib.getExe vrrpd}
   '';
 
-  meta = {
+  meta = vrrpd.meta // {
     description = "Experiments with VRRP on one machine, without root";
-    license = lib.licenses.mit;
-    platforms = lib.platforms.linux;
     mainProgram = "vrrp-lab";
   };
 }

@@ -1,12 +1,15 @@
 # services.vrrp: virtual IP addresses that several hosts share.
 #
-#   words.nix       the options that are the daemon's own words
-#   document.nix    what of them is written to /etc/vrrpd/config.json
-#   assertions.nix  what evaluation can know to be wrong
+# This module is complete without the options of options.nix: it reads `settings` alone.
+#
+#   options.nix     the daemon's words as options, a layer over `settings`
+#   document.nix    the content of /etc/vrrpd/config.json
+#   assertions.nix  mistakes that evaluation finds
 #   service.nix     the unit that runs the daemon
 #   polkit.nix      which units it and its check scripts may manage
 #   firewall.nix    lets advertisements in
-#   instance.nix    what the others have to know of an instance
+#   devices.nix     keeps DHCP clients off the interfaces of virtual MAC addresses
+#   instance.nix    properties of an instance, for the others
 {
   config,
   lib,
@@ -20,65 +23,43 @@ let
 
   json = pkgs.formats.json { };
 
-  words = import ./words.nix {
-    inherit lib;
-    freeformType = json.type;
-    additions.TrackedScript.mayManage = mkOption {
-      type = types.listOf types.str;
-      default = [ ];
-      example = [ "httpd.service" ];
-      description = ''
-        Units that the script may start and restart (`systemctl start httpd`), and nothing else: the
-        daemon's user gets this right through polkit. All check scripts run as that user and share it.
-        The daemon starts after these units and stops before them, so that it hands over first when
-        the host shuts down. This option is the module's own and not written to the configuration.
-      '';
-    };
-    remarks = {
-      "HmacKey.keyFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon when it
-        starts, so a key in another file counts after `systemctl restart vrrp`, not after a reload.
-      '';
-      "Instance.virtualMac" = ''
-        What is sent to the addresses comes in on that interface, while the way back is by the one below:
-        so `networking.firewall.checkReversePath` is "loose" by default, and what
-        `networking.firewall.interfaces` opens has to be opened for that interface, too.
-      '';
-      "Instance.lvsSyncInterface" = "This module has ip_vs loaded (`boot.kernelModules`).";
-      "Notify.user" = "The unit of this module does not run as root: this cannot be set here.";
-      "Pass.passwordFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon when it
-        starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.
-      '';
-      "Instance.resources" = ''
-        The daemon's user gets the right to start and stop exactly these units and the target through polkit.
-        Their own `wantedBy` is to be empty. The unit of this module stops within 90 s: where `stopTimeout` is
-        longer, so has `systemd.services.vrrp.serviceConfig.TimeoutStopSec` to be.
-      '';
-      "TrackedUnit.restart" = "The daemon's user gets the right to start exactly this unit through polkit.";
-      "TrackedScript.user" = "The unit of this module does not run as root: this cannot be set here.";
-    };
-  };
+  inherit (import ./unit-name.nix { inherit lib; }) manageable;
 
   written = import ./document.nix { inherit lib; } cfg.settings;
 
-  # What is the module's own does not reach the daemon.
-  forDaemon =
-    tracker:
-    if tracker ? script then
-      tracker // { script = removeAttrs tracker.script [ "mayManage" ]; }
-    else
-      tracker;
+  # Definitions by name, with types for the words that this module reads itself: the daemon checks the others,
+  # and options.nix describes them all.
+  byName =
+    words:
+    mkOption {
+      type = types.attrsOf (object {
+        freeformType = anyWords;
+        options = lib.mapAttrs (
+          _: type:
+          mkOption {
+            type = types.nullOr type;
+            default = null;
+            visible = false;
+          }
+        ) words;
+      });
+      default = { };
+      visible = false;
+    };
+
+  object = import ./object.nix { inherit lib; };
+  anyWords = types.attrsOf json.type;
 in
 {
   imports = [
     ./assertions.nix
+    ./devices.nix
     ./firewall.nix
     ./polkit.nix
     ./service.nix
   ];
 
-  options.services.vrrp = words // {
+  options.services.vrrp = {
     enable =
       lib.mkEnableOption "vrrpd, a VRRP daemon: virtual IP addresses that several hosts share"
       // {
@@ -93,9 +74,26 @@ in
       example = true;
       description = ''
         Whether to let advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) in on the interfaces of the
-        instances, or with `unicast` those of its peers: of anybody where a peer is named and not an address;
-        and with `lvsSyncInterface` what other hosts tell of their connections there (UDP to the group of `lvs`).
+        instances, or with `unicast` those of its peers: from every host where a peer is named and not an
+        address; and with `lvsSyncInterface` the synchronisation of IPVS connections there (UDP to the group of
+        `lvs`). The filter of reverse paths (`networking.firewall.checkReversePath`) lets them pass,
+        too, because a `source` may be an address of another interface.
         A host that does not hear them believes that it is alone, and takes the addresses.
+
+        For an interface in a VRF `vrfs` has to name the VRF. With firewalld this opens NixOS's own zone
+        (`nixos-fw-default`); in another one the protocol is to be opened there, which evaluation demands.
+      '';
+    };
+
+    vrfs = mkOption {
+      type = types.attrsOf types.str;
+      default = { };
+      example = {
+        eth1 = "blue";
+      };
+      description = ''
+        The VRF devices of interfaces that are in one, by interface. The firewall sees packets from `eth1` as
+        from `blue` then, and `openFirewall` opens that, too.
       '';
     };
 
@@ -111,8 +109,8 @@ in
 
     checkConfig = mkOption {
       type = types.bool;
-      default = pkgs.stdenv.buildPlatform.system == pkgs.stdenv.hostPlatform.system;
-      defaultText = lib.literalMD "true when the machine that builds can run what it builds";
+      default = import ./can-run.nix { inherit (pkgs) stdenv; };
+      defaultText = lib.literalMD "true when the building machine can run the program that it builds";
       example = false;
       description = ''
         Whether `vrrpd check` looks at the configuration while the system is built, so that a wrong value
@@ -120,40 +118,86 @@ in
       '';
     };
 
+    path = mkOption {
+      type = types.listOf (types.either types.package types.str);
+      default = [ ];
+      example = lib.literalExpression "[ pkgs.bash pkgs.curl pkgs.iproute2 ]";
+      description = ''
+        Packages whose programs check scripts and notifications find by name, beside those that every unit of
+        NixOS finds (coreutils, findutils, gnugrep, gnused, systemd); a script that begins with
+        `#!/usr/bin/env bash` needs `pkgs.bash`. A change counts for the next run of a
+        script, and neither restarts nor reloads the daemon.
+      '';
+    };
+
+    mayManage = mkOption {
+      type = types.listOf manageable;
+      default = [ ];
+      example = [ "httpd.service" ];
+      description = ''
+        Units that check scripts may start and restart (`systemctl start httpd`), and nothing else: the
+        daemon's user gets this right through polkit. All check scripts run as that user and share it.
+        The daemon starts after these units and stops before them, so that it hands over first when
+        the host shuts down.
+      '';
+    };
+
     settings = mkOption {
-      type = types.submodule { freeformType = json.type; };
+      type = types.submodule {
+        freeformType = json.type;
+        options = {
+          instances = byName {
+            authentication = anyWords;
+            interface = types.str;
+            lvs = anyWords;
+            lvsSyncInterface = types.str;
+            notify = anyWords;
+            resources = types.either (types.listOf types.str) anyWords;
+            track = types.listOf (types.either types.str anyWords);
+            unicast = anyWords;
+            version = types.ints.between 2 3;
+            virtualAddresses = types.nonEmptyListOf (types.either types.str anyWords);
+            virtualMac = types.either types.bool anyWords;
+            virtualRouterId = types.ints.between 1 255;
+          };
+          syncGroups = byName { members = types.listOf types.str; };
+          trackers = byName {
+            script = anyWords;
+            unit = anyWords;
+          };
+        };
+      };
       default = { };
       example = {
-        instances.VI_1.priority = 150;
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
       };
       description = ''
-        The configuration as the daemon reads it. The options for its words end up here; what has no
-        option can be written here. `vrrpd schema` tells all words.
+        The configuration as the daemon reads it; `vrrpd schema` describes all words. The options with the
+        names of its words end up here; a word without an option, such as one of a later daemon, can be
+        written here.
       '';
     };
 
     document = mkOption {
       type = json.type;
       internal = true;
+      visible = false;
       readOnly = true;
       default = written.document;
-      description = "What is written to /etc/vrrpd/config.json.";
+      description = "The text of /etc/vrrpd/config.json, as a value.";
     };
 
     credentials = mkOption {
       type = types.attrsOf types.str;
       internal = true;
+      visible = false;
       readOnly = true;
       default = written.credentials;
-      description = "The password files, by the names under which the daemon finds them.";
+      description = "The files with secrets, by the names under which the daemon finds them.";
     };
   };
-
-  # Without what is unset, so that it can still be set in `settings`.
-  config.services.vrrp.settings = import ./without-null.nix { inherit lib; } (
-    lib.mapAttrs (word: _: cfg.${word}) words
-    // {
-      trackers = lib.mapAttrs (_: forDaemon) cfg.trackers;
-    }
-  );
 }

@@ -9,6 +9,7 @@ let
   evaluated = lib.evalModules {
     modules = [
       ./module.nix
+      ./options.nix
       {
         _module.check = false;
         _module.args = { inherit pkgs; };

@@ -5,15 +5,20 @@
   rustPlatform,
   stdenv,
   testers,
+  # In nixpkgs since 24.11.
+  versionCheckHook ? null,
   # VM tests and others, by name; the flake hands them in.
   tests ? { },
 }:
 let
   inherit (lib.importTOML ../Cargo.toml) workspace;
+  inherit (workspace.package) version;
+
+  canRun = import ./can-run.nix { inherit stdenv; };
 
   vrrpd = rustPlatform.buildRustPackage {
     pname = "vrrpd";
-    inherit (workspace.package) version;
+    inherit version;
 
     src = import ./source.nix { inherit lib; };
     cargoLock.lockFile = ../Cargo.lock;
@@ -27,18 +32,24 @@ let
       "--package=vrrpd"
     ];
 
+    # As `cargo test` runs them, with the assertions of debug builds.
+    checkType = "debug";
+
     nativeBuildInputs = [ installShellFiles ];
-    # The program writes them itself, when the machine that builds can run what it builds.
+    # The program writes manual and completions itself.
     postInstall = ''
       install -Dm644 -t $out/lib/systemd/system daemon/vrrpd/systemd/*
     ''
-    + lib.optionalString (stdenv.buildPlatform.system == stdenv.hostPlatform.system) ''
+    + lib.optionalString canRun ''
       installManPage --name vrrpd.8 <($out/bin/vrrpd man)
       installShellCompletion --cmd vrrpd \
         --bash <($out/bin/vrrpd completions bash) \
         --fish <($out/bin/vrrpd completions fish) \
         --zsh <($out/bin/vrrpd completions zsh)
     '';
+
+    doInstallCheck = canRun && versionCheckHook != null;
+    nativeInstallCheckInputs = lib.optional (versionCheckHook != null) versionCheckHook;
 
     passthru.tests = tests // {
       version = testers.testVersion { package = vrrpd; };
@@ -49,6 +60,11 @@ let
       license = lib.licenses.mit;
       platforms = lib.platforms.linux;
       mainProgram = "vrrpd";
+    }
+    # Where it is published.
+    // lib.optionalAttrs (workspace.package ? repository) {
+      homepage = workspace.package.repository;
+      changelog = "${workspace.package.repository}/blob/v${version}/CHANGELOG.md";
     };
   };
 in

@@ -1,19 +1,17 @@
 # For exactly the daemon's user, exactly the units that a check script names as `mayManage`, that a tracker
-# starts again, or that run where an instance is master, and for each of them only what is done to it.
+# starts again, or that run where an instance is master, and for each of them only the verbs that are used.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
 
   inherit (import ./instance.nix { inherit lib; }) resources target;
 
-  trackers = lib.attrValues cfg.trackers;
-
-  managed = lib.unique (lib.concatMap (tracker: tracker.script.mayManage or [ ]) trackers);
-
   restarts = value: value != null && value != false;
   restarted = lib.concatMap (
     tracker: lib.optional (restarts (tracker.unit.restart or null)) tracker.unit.name
-  ) trackers;
+  ) (lib.filter (tracker: tracker ? unit.name) (lib.attrValues cfg.document.trackers));
+
+  managed = lib.unique cfg.mayManage;
 
   followers = lib.concatLists (
     lib.mapAttrsToList (
@@ -22,15 +20,21 @@ let
         units = resources instance;
       in
       lib.optionals (units != null) ([ (target name) ] ++ units)
-    ) (cfg.document.instances or { })
+    ) cfg.document.instances
   );
 
-  # Who may do what to whom, without repetition.
+  # The verbs that are allowed for each unit, without repetition.
   rights = lib.mapAttrs (_: lib.concatMap (right: right.verbs)) (
     lib.groupBy (right: right.unit) (
       lib.concatLists (
         lib.mapAttrsToList
-          (verb: units: map (unit: { inherit unit; verbs = [ verb ]; }) (lib.unique units))
+          (
+            verb: units:
+            map (unit: {
+              inherit unit;
+              verbs = [ verb ];
+            }) (lib.unique units)
+          )
           {
             restart = managed;
             start = managed ++ restarted ++ followers;
@@ -58,7 +62,7 @@ in
 
     # Time is bounded: the first request shall not wait for polkit to be started.
     systemd.services.vrrp.wants = [ "polkit.service" ];
-    # Not after what follows a master: its stop would have to wait for the daemon's, which waits for it.
+    # Not after the resources of a master: their stop would wait for the daemon's, which waits for them.
     systemd.services.vrrp.after = managed;
   };
 }

@@ -23,7 +23,23 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  instances = lib.attrValues (cfg.document.instances or { });
+  # Programs that scripts find by name stand behind one path that never changes, so that another version of one
+  # does not restart the daemon. Of `path` NixOS makes store paths in the unit.
+  programs = lib.toList config.systemd.services.vrrp.path;
+  isInStore = program: lib.hasPrefix builtins.storeDir (toString program);
+  path = pkgs.buildEnv {
+    name = "vrrpd-path";
+    paths = map lib.getBin (lib.filter isInStore programs);
+    pathsToLink = [
+      "/bin"
+      "/sbin"
+    ];
+    # The first one counts, as everywhere in a path.
+    ignoreCollisions = true;
+  };
+  folders = [ "/etc/vrrpd/path" ] ++ lib.filter (program: !isInStore program) programs;
+
+  instances = lib.attrValues cfg.document.instances;
   inherit (import ./instance.nix { inherit lib; }) hasVirtualMac resources;
   refuses = instance: !(instance.acceptMode or true);
   synchronises = instance: instance ? lvsSyncInterface;
@@ -37,6 +53,7 @@ in
 {
   config = lib.mkIf cfg.enable {
     environment.etc."vrrpd/config.json".source = configuration;
+    environment.etc."vrrpd/path".source = path;
     environment.systemPackages = [ cfg.package ];
 
     # The target that stands for an instance's being master.
@@ -70,14 +87,22 @@ in
       # Restarts in one step: the gap is shorter.
       stopIfChanged = false;
 
+      inherit (cfg) path;
+      environment = {
+        PATH = lib.mkForce (lib.concatMapStringsSep ":" (folder: "${folder}/bin:${folder}/sbin") folders);
+        # As paths that do not change with the packages behind them.
+        LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
+        TZDIR = "/etc/zoneinfo";
+      };
+
       serviceConfig = {
         Type = "notify-reload";
         ExecStart = "${vrrpd} run";
-        # Whatever it died of: no address stays behind.
+        # No address stays behind, whatever the daemon died of.
         ExecStopPost = "${vrrpd} cleanup";
         WatchdogSec = "5s";
-        # What is being told of a state when it stops is not cut off. How long the daemon waits for
-        # that it says itself, beyond any TimeoutStopSec.
+        # Notifications that run when the daemon stops are not killed. It tells systemd itself how long it waits
+        # for them, beyond any TimeoutStopSec.
         KillMode = "mixed";
 
         Restart = "always";
@@ -90,7 +115,7 @@ in
         User = "vrrp";
         Group = "vrrp";
         RuntimeDirectory = "vrrpd";
-        # Everybody may ask for the status.
+        # Every user may ask for the status.
         RuntimeDirectoryMode = "0755";
         LoadCredential = lib.mapAttrsToList (
           name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"

@@ -2,31 +2,36 @@
 #
 # Their meaning, ranges and kinds are said once, in daemon/config/src/model.rs. The JSON Schema
 # that comes of it is read here, so that a new word of the daemon is an option without a line of
-# Nix. What the schema cannot tell is handed in: `examples`, what is particular under this module
-# (`remarks`), and the module's own options of a definition (`additions`), which the daemon never
-# sees. All go by the names of the schema's definitions.
+# Nix. The schema does not have `examples`, remarks about this module (`remarks`), and the module's
+# own options of a definition (`additions`), which the daemon never sees. All go by the names of
+# the schema's definitions.
+#
+# The types are strict, and make a mistake with a message (mistakes.nix) of a value of another type, of an
+# unknown word, and of a missing one.
 {
   lib,
-  # Type of everything that has no option of its own: new keys pass through to the daemon.
-  freeformType,
   examples ? import ./examples.nix { inherit lib; },
+  foreign ? import ./foreign.nix { inherit lib; },
   additions ? { },
   remarks ? { },
 }:
 let
   inherit (lib) mkOption types;
 
+  mistakes = import ./mistakes.nix { inherit lib; };
+  object = import ./object.nix { inherit lib; };
+
   schema = lib.importJSON ../daemon/config/schema.json;
 
   nameOf = value: lib.removePrefix "#/$defs/" value."$ref";
 
-  # What a value refers to, with what is said at the place of the reference.
+  # The definition that a value refers to, with the words beside the reference.
   resolve = value: if value ? "$ref" then schema."$defs".${nameOf value} // value else value;
 
   exampleOf =
     word: examples.${word} or (throw "nixos/examples.nix has no example of ${word}: add one");
 
-  # What the schema says, what each choice means, and what is particular here.
+  # The description of the schema, the meaning of each choice, and the remark for this module.
   describe =
     word: value:
     let
@@ -44,20 +49,59 @@ let
   # Whether it is one of several texts, each with a meaning of its own.
   isChoice = value: value ? oneOf && lib.all (choice: choice ? const) value.oneOf;
 
-  # Several kinds, such as a text or an object. nixpkgs' own type keeps to itself what the words of
-  # the object mean.
+  # The words whose elements are a program and its arguments: paths and packages are taken as well.
+  programs = [
+    "Notify.any"
+    "Notify.backup"
+    "Notify.fault"
+    "Notify.master"
+    "Notify.stop"
+    "TrackedScript.command"
+  ];
+
+  # The words of an object, each with `isProgram`.
+  wordsOf =
+    name: object:
+    lib.mapAttrs (
+      key: value: value // { isProgram = lib.elem "${name}.${key}" programs; }
+    ) object.properties;
+
+  isFile = value: builtins.isPath value || lib.isDerivation value;
+  program =
+    types.coercedTo (types.addCheck types.raw isFile) (
+      file: if lib.isDerivation file then lib.getExe file else "${file}"
+    ) types.str
+    // {
+      description = "string, path or package";
+    };
+  argument = mistakes.reported {
+    type = program;
+    refusal = bad: "is ${mistakes.show bad}, but its type is ${program.description}.";
+  };
+
+  # One of several kinds, such as a text or an object, told apart by their checks.
   anyOf =
     kinds:
+    let
+      takes = defs: kind: lib.all (def: kind.check def.value) defs;
+    in
     types.oneOf kinds
     // {
+      check = value: lib.any (kind: kind.check value) kinds;
+      # nixpkgs' own type does not describe the words of the object.
       getSubOptions = prefix: lib.mergeAttrsList (map (kind: kind.getSubOptions prefix) kinds);
+      getSubModules = null;
+      merge =
+        loc: defs:
+        (lib.findFirst (takes defs) { merge = lib.options.mergeEqualOption; } kinds).merge loc defs;
     };
 
-  # `name` is that of the definition in which `value` stands.
+  # `name` is that of the definition in which `value` stands, and `example` one of its values or null. Parts
+  # report their mistakes themselves.
   typeOf =
-    name: value:
+    name: value: example:
     if value ? "$ref" then
-      typeOf (nameOf value) schema."$defs".${nameOf value}
+      typeOf (nameOf value) schema."$defs".${nameOf value} example
     else if value ? const then
       types.enum [ value.const ]
     else if value ? enum then
@@ -65,12 +109,14 @@ let
     else if isChoice value then
       types.enum (lib.catAttrs "const" value.oneOf)
     else if value ? oneOf then
-      types.attrTag (lib.mergeAttrsList (map (tag name) value.oneOf))
+      unionOf name value
     else if value ? anyOf then
-      anyOf (map (typeOf name) value.anyOf)
+      anyOf (map (kind: typeOf name kind example) value.anyOf)
     else
       {
-        array = (if value ? minItems then types.nonEmptyListOf else types.listOf) (typeOf name value.items);
+        array = (if value ? minItems then types.nonEmptyListOf else types.listOf) (
+          if value.isProgram or false then argument else partOf name value.items example
+        );
         boolean = types.bool;
         integer =
           if value ? minimum && value ? maximum then
@@ -78,56 +124,207 @@ let
           else
             types.int;
         number = types.numbers.nonnegative;
-        object = objectOf name value;
+        object =
+          if value ? properties then
+            objectOf name (optionsOf name value)
+          else
+            types.attrsOf (partOf name value.additionalProperties example);
         string = types.str;
       }
       .${value.type};
 
-  objectOf =
-    name: value:
-    if value ? properties then
-      types.submodule {
-        inherit freeformType;
-        options = optionsOf name value // additions.${name} or { };
-      }
-    else
-      types.attrsOf (typeOf name value.additionalProperties);
+  # An element of a list, or a member that may have any name, of which `example` is one.
+  partOf =
+    name: value: example:
+    let
+      parts =
+        if lib.isList example then
+          example
+        else if lib.isAttrs example && !example ? _type then
+          lib.attrValues example
+        else
+          [ ];
+    in
+    reportedOf name value (if parts == [ ] then null else lib.head parts);
 
-  # One of the kinds of a sum type: an object with one key.
-  tag =
+  # A type that reports its mistakes, with `example` as the remedy where no better one is known.
+  reportedOf =
+    name: value: example:
+    let
+      type = typeOf name value example;
+    in
+    mistakes.reported {
+      inherit type;
+      refusal =
+        bad:
+        let
+          better = instead name value bad;
+          written =
+            if better != null then
+              ": write ${better}"
+            else if example != null then
+              ": write for example ${showExample example}"
+            else
+              "";
+        in
+        if bad == null then
+          "is not set${written}."
+        else
+          "is ${mistakes.show bad}, but its type is ${type.description}${written}.";
+    };
+
+  showExample =
+    example:
+    if example._type or null == "literalExpression" then
+      lib.trim example.text
+    else if lib.isList example then
+      mistakes.show (lib.take 1 example)
+    else
+      mistakes.show example;
+
+  # The replacement for a value of the wrong type, as text, or null where it cannot be inferred.
+  instead =
+    name: value: bad:
+    let
+      resolved = resolve value;
+      inside = if value ? "$ref" then nameOf value else name;
+      fits = (typeOf name value null).check;
+      required = resolved.required or [ ];
+      word = lib.head required;
+      arguments = lib.filter (part: part != "") (lib.splitString " " bad);
+      insideWord = instead inside (wordsOf inside resolved).${word} bad;
+      insideElement = instead inside resolved.items bad;
+    in
+    if lib.isAttrs bad && !lib.isDerivation bad || bad == null then
+      null
+    else if resolved.isProgram or false && lib.isString bad then
+      "[ ${lib.concatMapStringsSep " " mistakes.show arguments} ]"
+    else if resolved.isProgram or false && isFile bad then
+      "[ ${mistakes.show bad} ]"
+    # A text of several words says more than one option.
+    else if lib.isString bad && lib.hasInfix " " bad && !resolved ? properties then
+      null
+    else if fits bad then
+      mistakes.show bad
+    else if resolved ? anyOf then
+      lib.findFirst (text: text != null) null (map (kind: instead inside kind bad) resolved.anyOf)
+    else if lib.isString bad && fits (lib.toLower bad) then
+      mistakes.show (lib.toLower bad)
+    else if lib.isString bad && builtins.match "[0-9]+" bad != null && fits (lib.toInt bad) then
+      bad
+    else if resolved ? items && !lib.isList bad && insideElement != null then
+      "[ ${insideElement} ]"
+    else if resolved ? properties && lib.length required == 1 && insideWord != null then
+      "{ ${word} = ${insideWord}; }"
+    else
+      null;
+
+  # A set of words and no others.
+  objectOf =
+    name: options:
+    object {
+      inherit options;
+      freeformType = types.attrsOf (unknownWord name (lib.attrNames options));
+    };
+
+  # Exactly one of several words.
+  unionOf =
+    name: value:
+    let
+      options = lib.mergeAttrsList (map (variantOf name) value.oneOf);
+      words = lib.attrNames options;
+      judge =
+        loc: given:
+        let
+          present = lib.filter (word: given.${word} != null) words;
+        in
+        if lib.length present > 1 then
+          mistakes.mistake loc "has ${lib.concatStringsSep " and " present}: keep one of them."
+        else if present == [ ] && mistakes.messages given == [ ] then
+          mistakes.mistake loc "is empty: write one of ${lib.concatStringsSep ", " words}."
+        else
+          given;
+      base = objectOf name options;
+    in
+    base
+    // {
+      description = "attribute set with one of: ${lib.concatStringsSep ", " words}";
+      merge = loc: defs: judge loc (base.merge loc defs);
+    };
+
+  variantOf =
     name: variant:
     lib.mapAttrs (
-      key: value:
-      mkOption {
-        type = typeOf name value;
-        description = describe "${name}.${key}" (variant // value);
-        example = exampleOf "${name}.${key}";
-      }
+      key: value: optional name key value { description = describe "${name}.${key}" (variant // value); }
     ) variant.properties;
+
+  # The type of every word that is no option.
+  unknownWord =
+    name: words:
+    let
+      # As in keepalived's file and as in nixpkgs' module.
+      plain = word: lib.toLower (lib.replaceStrings [ "_" "-" ] [ "" "" ] word);
+      theirs = lib.mapAttrs' (word: lib.nameValuePair (plain word)) foreign.${name} or { };
+      isNear = word: other: lib.strings.levenshteinAtMost 2 (plain word) (plain other);
+      remedy =
+        word:
+        let
+          near = lib.filter (isNear word) words;
+          same = lib.filter (other: plain word == plain other) words;
+        in
+        if same != [ ] then
+          mistakes.insteadOfWord (lib.head same)
+        else if theirs ? ${plain word} then
+          mistakes.insteadOfWord theirs.${plain word}
+        else if near != [ ] then
+          "is no option: did you mean ${lib.concatStringsSep " or " near}?"
+        else
+          "is no option: the options here are ${lib.concatStringsSep ", " words}.";
+    in
+    lib.mkOptionType {
+      name = "unknown word";
+      merge = loc: _defs: mistakes.mistake loc (remedy (lib.last loc));
+    };
+
+  # A word that may be left out: unset it is not written to the file, and the default is the daemon's.
+  optional =
+    name: key: value: declaration:
+    let
+      example = exampleOf "${name}.${key}";
+    in
+    mkOption (
+      {
+        type = types.nullOr (reportedOf name value example);
+        default = null;
+        inherit example;
+      }
+      // declaration
+    );
 
   optionsOf =
     name: object:
     lib.mapAttrs (
       key: value:
       let
-        type = typeOf name value;
         description = describe "${name}.${key}" value;
         example = exampleOf "${name}.${key}";
+        type = reportedOf name value example;
       in
       if lib.elem key object.required or [ ] then
-        mkOption { inherit type description example; }
+        # That it is missing is a mistake like others.
+        mkOption {
+          inherit type description example;
+          default = null;
+          defaultText = lib.literalMD "none: it has to be set";
+        }
       else if value ? additionalProperties then
         mkOption {
           inherit type description example;
           default = { };
         }
       else
-        # Unset is left out of the file: the default is the daemon's.
-        mkOption {
-          type = types.nullOr type;
-          default = null;
-          inherit description example;
-        }
-    ) object.properties;
+        optional name key value { inherit description; }
+    ) (wordsOf name object)
+    // additions.${name} or { };
 in
 optionsOf schema.title schema

@@ -13,6 +13,7 @@ let
     services.vrrp = {
       enable = true;
       openFirewall = true;
+      vrfs.eth1 = "blue";
       instances.VI_1 = {
         inherit priority;
         interface = "eth1";

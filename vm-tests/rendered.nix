@@ -99,8 +99,8 @@ in
     tcpPorts = firewall.allowedTCPPorts;
     inherit (firewall) extraInputRules;
     looseReversePath = firewall.checkReversePath == "loose";
-    # Other modules of NixOS have commands of their own.
-    extraCommands = lib.filter (line: lib.hasInfix "-p 112" line || lib.hasInfix "-p udp -d" line) (
+    # Other modules of NixOS have commands of their own, and the guests' filter of reverse paths has no chain.
+    extraCommands = lib.filter (lib.hasInfix " -w -A nixos-fw -i ") (
       lib.splitString "\n" firewall.extraCommands
     );
   };

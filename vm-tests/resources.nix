@@ -3,34 +3,32 @@ let
   network = import ./network.nix;
   web = import ./web.nix;
 
-  host =
-    number: page: priority:
-    {
-      imports = [
-        (network.front number)
-        (web page)
-      ];
-      services.vrrp = {
-        enable = true;
-        openFirewall = true;
-        trackers.web.unit.name = "httpd.service";
-        trackers.page.http = {
-          url = "http://127.0.0.1/";
-          interval = "200ms";
-          timeout = "200ms";
-        };
-        instances.VI_1 = {
-          interface = "eth1";
-          virtualRouterId = 51;
-          inherit priority;
-          virtualAddresses = [ "192.168.224.100/24" ];
-          resources = {
-            units = [ "httpd.service" ];
-            handover = "after-stop";
-          };
+  host = number: page: priority: {
+    imports = [
+      (network.front number)
+      (web page)
+    ];
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      trackers.web.unit.name = "httpd.service";
+      trackers.page.http = {
+        url = "http://127.0.0.1/";
+        interval = "200ms";
+        timeout = "200ms";
+      };
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        inherit priority;
+        virtualAddresses = [ "192.168.224.100/24" ];
+        resources = {
+          units = [ "httpd.service" ];
+          handover = "after-stop";
         };
       };
     };
+  };
 in
 {
   nodes = {

@@ -1,10 +1,16 @@
 # From options to /etc/vrrpd/config.json.
-{ hosts, lib }:
+{
+  hosts,
+  lib,
+  # The hosts under the module without options.nix.
+  withoutOptions,
+}:
 let
   inherit (hosts)
     disabled
     least
     most
+    programs
     signing
     unchecked
     whole
@@ -173,6 +179,67 @@ in
     };
   };
 
+  testPathsAndPackagesAreProgramsToo = {
+    expr = {
+      package = lib.match ".*/bin/[^/]*" (
+        lib.head programs.services.vrrp.document.trackers.page.script.command
+      );
+      path = lib.match ".*hosts.nix" (lib.head programs.services.vrrp.document.instances.VI_1.notify.any);
+      rest = lib.tail programs.services.vrrp.document.trackers.page.script.command;
+    };
+    expected = {
+      package = [ ];
+      path = [ ];
+      rest = [ "--fail" ];
+    };
+  };
+
+  # The module is whole without the options of options.nix.
+  testSettingsAloneAreEnough = {
+    expr =
+      let
+        host = withoutOptions.settingsAlone;
+      in
+      {
+        inherit (host.services.vrrp) document;
+        options = host.services.vrrp ? instances;
+        firewall = lib.hasInfix "-p 112" host.networking.firewall.extraCommands;
+        polkit = lib.hasInfix "httpd.service" host.security.polkit.extraConfig;
+        complaints = lib.filter (
+          assertion: !assertion.assertion && lib.hasInfix "vrrp" assertion.message
+        ) host.assertions;
+      };
+    expected = {
+      document = {
+        syncGroups = { };
+        trackers.httpd.script.command = [ "/usr/local/httpd.sh" ];
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          track = [ "httpd" ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+      };
+      options = false;
+      firewall = true;
+      polkit = true;
+      complaints = [ ];
+    };
+  };
+
+  testTheTypesOfSettingsAreStrictToo = {
+    expr = map (host: (builtins.tryEval (builtins.toJSON host.services.vrrp.document)).success) [
+      withoutOptions.settingsAlone
+      withoutOptions.listInSettings
+      withoutOptions.textInSettings
+    ];
+    expected = [
+      true
+      false
+      false
+    ];
+  };
+
   testTheFileIsCheckedWhileTheSystemIsBuilt = {
     expr = least.environment.etc."vrrpd/config.json".source.name;
     expected = "vrrpd-checked.json";
@@ -197,7 +264,9 @@ in
   };
 
   testNothingIsWarnedOf = {
-    expr = lib.filter (lib.hasInfix "services.vrrp") (least.warnings ++ most.warnings ++ whole.warnings);
+    expr = lib.filter (lib.hasInfix "services.vrrp") (
+      least.warnings ++ most.warnings ++ whole.warnings
+    );
     expected = [ ];
   };
 }

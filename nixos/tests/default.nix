@@ -1,13 +1,27 @@
-# What the module makes of its options, by evaluation alone: a test is an expression and what it
-# must be. A failure does not evaluate, and tells both.
+# Tests of the module by evaluation alone: an expression and its expected value. A failure does not
+# evaluate, and shows both.
 {
   lib,
   pkgs,
   # From a module to the evaluated NixOS host.
   evalHost,
+  # As that, without the options of ../options.nix.
+  evalHostBySettings,
 }:
 let
-  hosts = lib.mapAttrs (_: module: (evalHost module).config) (import ./hosts.nix);
+  modules = import ./hosts.nix;
+
+  later = import ./later.nix {
+    inherit lib;
+    inherit (evalHost modules.bare) options;
+  };
+  eval =
+    evalHost: module:
+    (evalHost {
+      imports = [ module ] ++ later;
+    }).config;
+  hosts = lib.mapAttrs (_: eval evalHost) modules;
+  withoutOptions = lib.mapAttrs (_: eval evalHostBySettings) modules;
 
   ring =
     name: tests:
@@ -28,8 +42,11 @@ let
       throw "nixos/tests/${name}.nix: ${lib.concatMapStringsSep "\n" tell failures}";
 in
 lib.mapAttrs' (name: tests: lib.nameValuePair "module-${name}" (ring name tests)) {
-  configuration = import ./configuration.nix { inherit hosts lib; };
+  configuration = import ./configuration.nix { inherit hosts lib withoutOptions; };
   firewall = import ./firewall.nix { inherit hosts lib; };
-  mistakes = import ./mistakes.nix { inherit evalHost lib; };
+  mistakes = import ./mistakes.nix {
+    inherit lib pkgs;
+    evalHost = eval evalHost;
+  };
   unit = import ./unit.nix { inherit hosts lib; };
 }

@@ -1,6 +1,6 @@
 # Hosts that the tests look at: modules, by name.
 let
-  # What evaluation wants of any host.
+  # Options that every host has to have.
   bare = {
     boot.loader.grub.enable = false;
     fileSystems."/".device = "/dev/null";
@@ -188,7 +188,7 @@ rec {
     };
   };
 
-  # What follows a master, and what is started again.
+  # Resources of masters, and a unit that is started again.
   moving = host {
     services.vrrp = {
       enable = true;
@@ -314,6 +314,137 @@ rec {
       };
     };
   };
+
+  # As `least`, by the words of the daemon alone.
+  settingsAlone = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      mayManage = [ "httpd.service" ];
+      settings = {
+        trackers.httpd.script.command = [ "/usr/local/httpd.sh" ];
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          track = [ "httpd" ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+      };
+    };
+  };
+
+  # Words of another type, where options.nix is not there to say so.
+  listInSettings = host {
+    services.vrrp = {
+      enable = true;
+      settings.instances.VI_1.unicast = [ "192.168.224.12" ];
+    };
+  };
+  textInSettings = host {
+    services.vrrp = {
+      enable = true;
+      settings.trackers.chk = "/bin/true";
+    };
+  };
+
+  # Programs as Nix has them.
+  programs =
+    { pkgs, ... }:
+    {
+      imports = [ bare ];
+      services.vrrp = {
+        enable = true;
+        path = [ pkgs.curl ];
+        trackers.page.script.command = [
+          pkgs.curl
+          "--fail"
+        ];
+        instances.VI_1 = {
+          interface = "eth1";
+          virtualRouterId = 51;
+          notify.any = [ ./hosts.nix ];
+          virtualAddresses = [ "192.168.224.100/24" ];
+        };
+      };
+    };
+
+  # Intervals around a second, as numbers and as text.
+  hasty = host {
+    services.vrrp = {
+      enable = true;
+      instances =
+        builtins.mapAttrs
+          (name: advertInterval: {
+            inherit advertInterval;
+            interface = name;
+            virtualRouterId = 51;
+            virtualAddresses = [ "192.168.224.1/24" ];
+          })
+          {
+            eth1 = "100ms";
+            eth2 = 0.5;
+            eth3 = "0.9s";
+            eth4 = 1;
+            eth5 = "1000ms";
+            eth6 = "1m";
+          };
+    };
+  };
+
+  hastyNftables.imports = [
+    hasty
+    { networking.nftables.enable = true; }
+  ];
+
+  # Interfaces in VRFs, with each firewall.
+  vrf = host {
+    services.vrrp = {
+      enable = true;
+      openFirewall = true;
+      vrfs.eth1 = "blue";
+      instances.VI_1 = {
+        interface = "eth1";
+        virtualRouterId = 51;
+        virtualAddresses = [ "192.168.224.100/24" ];
+      };
+    };
+  };
+
+  vrfNftables.imports = [
+    vrf
+    { networking.nftables.enable = true; }
+  ];
+
+  # A host that filters no reverse paths.
+  withoutReversePaths.imports = [
+    vrf
+    { networking.firewall.checkReversePath = false; }
+  ];
+
+  # NixOS's own zone of firewalld.
+  firewalld.imports = [
+    nftables
+    { networking.firewall.backend = "firewalld"; }
+  ];
+
+  # Zones that the administrator defines: an open one, and two that are not.
+  firewalldZones.imports = [
+    nftables
+    {
+      networking.firewall.backend = "firewalld";
+      services.firewalld = {
+        settings.DefaultZone = "public";
+        zones = {
+          inside = {
+            interfaces = [ "eth1" ];
+            protocols = [ "vrrp" ];
+          };
+          outside.interfaces = [ "eth2" ];
+          other.interfaces = [ "eth3" ];
+        };
+      };
+    }
+  ];
 
   unchecked = host {
     services.vrrp = {

@@ -1,5 +1,9 @@
 # Wrong configurations: each message names the option and the remedy.
-{ evalHost, lib }:
+{
+  evalHost,
+  lib,
+  pkgs,
+}:
 let
   instance = {
     interface = "eth1";
@@ -11,15 +15,15 @@ let
 
   host =
     vrrp:
-    (evalHost {
+    evalHost {
       imports = [ (import ./hosts.nix).bare ];
       services.vrrp = {
         enable = true;
       }
       // vrrp;
-    }).config;
+    };
 
-  # What the module complains of, without what NixOS has to say.
+  # Failed assertions of the module, without those of NixOS.
   complaints =
     vrrp:
     map (assertion: assertion.message) (
@@ -28,19 +32,18 @@ let
       ) (host vrrp).assertions
     );
 
+  warnings = vrrp: lib.filter (lib.hasInfix "services.vrrp") (host vrrp).warnings;
+
   mistake = vrrp: message: {
     expr = complaints vrrp;
-    expected = [ message ];
+    expected = lib.toList message;
   };
 
-  # Types say it: there is no message to look at, only that it does not evaluate.
-  refused = vrrp: {
-    expr = (builtins.tryEval (builtins.toJSON (host vrrp).services.vrrp.document)).success;
-    expected = false;
-  };
+  # The instance that people have, with a mistake.
+  withInstance = words: { instances.VI_1 = instance // words; };
 in
 {
-  testATrackerThatNobodyDefined =
+  testATrackerThatIsNotDefined =
     mistake
       {
         trackers.httpd_check = { inherit script; };
@@ -49,11 +52,11 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.track names the tracker \"httpd_chek\", which nobody defined: "
+        "services.vrrp.instances.VI_1.track names the tracker \"httpd_chek\", which is not defined: "
         + "define services.vrrp.trackers.httpd_chek, or correct the name (known: httpd_check)."
       );
 
-  testATrackerWithAWeightThatNobodyDefined =
+  testATrackerWithAWeightThatIsNotDefined =
     mistake
       {
         instances.VI_1 = instance // {
@@ -66,11 +69,11 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.track names the tracker \"uplink\", which nobody defined: "
+        "services.vrrp.instances.VI_1.track names the tracker \"uplink\", which is not defined: "
         + "define services.vrrp.trackers.uplink, or correct the name."
       );
 
-  testAMemberThatNobodyDefined =
+  testAMemberThatIsNotDefined =
     mistake
       {
         instances.VI_1 = instance;
@@ -80,7 +83,7 @@ in
         ];
       }
       (
-        "services.vrrp.syncGroups.VG_1.members[1] names the instance \"VI_2\", which nobody defined: "
+        "services.vrrp.syncGroups.VG_1.members[1] names the instance \"VI_2\", which is not defined: "
         + "define services.vrrp.instances.VI_2, or correct the name."
       );
 
@@ -241,13 +244,11 @@ in
       );
 
   testAKeyInTheStoreIsWarnedOf = {
-    expr =
-      lib.filter (lib.hasInfix "services.vrrp")
-        (host {
-          instances.VI_1 = instance // {
-            authentication.hmac.keys."1".key = "0123456789abcdef0123456789abcdef";
-          };
-        }).warnings;
+    expr = warnings {
+      instances.VI_1 = instance // {
+        authentication.hmac.keys."1".key = "0123456789abcdef0123456789abcdef";
+      };
+    };
     expected = [
       (
         "services.vrrp.instances.VI_1.authentication.hmac.keys.\"1\".key is written into the Nix store, "
@@ -304,9 +305,30 @@ in
         };
       }
       (
-        "services.vrrp.trackers.httpd.script.mayManage: \"httpd\" is no name of a unit: "
+        "services.vrrp.trackers.httpd.script.mayManage[0] is \"httpd\", which is no name of a unit: "
         + "write it in full, such as \"httpd.service\"."
       );
+
+  testAUnitThatIsNoList =
+    mistake
+      {
+        trackers.httpd.script = script // {
+          mayManage = "httpd.service";
+        };
+      }
+      (
+        "services.vrrp.trackers.httpd.script.mayManage is \"httpd.service\", which is no list: "
+        + "write [ \"httpd.service\" ]."
+      );
+
+  # As in other modules: what does not count is no mistake.
+  testAWordUnderAConditionThatIsFalse = {
+    expr = complaints (withInstance {
+      colour = lib.mkIf false "green";
+      virtualRouterId = lib.mkForce 52;
+    });
+    expected = [ ];
+  };
 
   testAScriptThatRestartsItsOwnDaemon =
     mistake
@@ -316,19 +338,17 @@ in
         };
       }
       (
-        "services.vrrp.trackers.httpd.script.mayManage: a check script must not restart the daemon that runs "
-        + "it: take vrrp.service out."
+        "services.vrrp.trackers.httpd.script.mayManage[0] is the daemon that runs the script, which must not "
+        + "restart it: take it out."
       );
 
   testAPasswordInTheStoreIsWarnedOf = {
-    expr =
-      lib.filter (lib.hasInfix "services.vrrp")
-        (host {
-          instances.VI_1 = instance // {
-            version = 2;
-            authentication.pass.password = "1111";
-          };
-        }).warnings;
+    expr = warnings {
+      instances.VI_1 = instance // {
+        version = 2;
+        authentication.pass.password = "1111";
+      };
+    };
     expected = [
       (
         "services.vrrp.instances.VI_1.authentication.pass.password is written into the Nix store, which "
@@ -337,42 +357,392 @@ in
     ];
   };
 
-  testANumberOutOfRange = refused {
-    instances.VI_1 = instance // {
-      virtualRouterId = 256;
+  testAVrfOfAnInterfaceWithoutInstance = mistake {
+    vrfs = {
+      eth1 = "blue";
+      eth9 = "red";
     };
-  };
+    instances.VI_1 = instance;
+  } "services.vrrp.vrfs.eth9: no instance is on eth9: correct the name, or take it out.";
 
-  testAnInstanceWithoutAddresses = refused {
-    instances.VI_1 = removeAttrs instance [ "virtualAddresses" ];
-  };
+  testANumberOutOfRange = mistake (withInstance { virtualRouterId = 256; }) [
+    "services.vrrp.instances.VI_1.virtualRouterId is 256, but its type is integer between 1 and 255 (both inclusive): write for example 51."
+  ];
 
-  testAnAddressWithoutAnAddress = refused {
-    instances.VI_1 = instance // {
-      virtualAddresses = [ { device = "eth0"; } ];
-    };
-  };
+  testANumberAsAText = mistake (withInstance { virtualRouterId = "51"; }) [
+    "services.vrrp.instances.VI_1.virtualRouterId is \"51\", but its type is integer between 1 and 255 (both inclusive): write 51."
+  ];
 
-  testAVirtualMacAddressThatIsNeitherTruthNorObject = refused {
-    instances.VI_1 = instance // {
-      virtualMac = "virtual";
-    };
-  };
+  testAStateInCapitals = mistake (withInstance { state = "MASTER"; }) [
+    "services.vrrp.instances.VI_1.state is \"MASTER\", but its type is one of \"master\", \"backup\": write \"master\"."
+  ];
 
-  testAModeThatIsNone = refused {
-    instances.VI_1 = instance // {
-      authentication.hmac = {
-        keys."1".keyFile = "/run/secrets/vrrp";
-        mode = "off";
-      };
-    };
-  };
+  testAnInstanceWithoutAddresses =
+    mistake ({ instances.VI_1 = removeAttrs instance [ "virtualAddresses" ]; })
+      [
+        "services.vrrp.instances.VI_1.virtualAddresses is not set: write for example [ \"192.168.224.100/24\" ]."
+      ];
 
-  testATrackerOfTwoKinds = refused {
+  testAnInstanceWithoutAnything = mistake ({ instances.VI_1 = { }; }) [
+    "services.vrrp.instances.VI_1.interface is not set: write for example \"eth1\"."
+    "services.vrrp.instances.VI_1.virtualAddresses is not set: write for example [ \"192.168.224.100/24\" ]."
+    "services.vrrp.instances.VI_1.virtualRouterId is not set: write for example 51."
+  ];
+
+  testAnInstanceThatIsAList = mistake ({ instances = [ instance ]; }) [
+    "services.vrrp.instances is [ { interface = \"eth1\"; virtualAddresses = [ \"192.168.224.100/24\" ]; virtualRouterId = 51; } ], but its type is attribute set of (attribute set): write for example { VI_1 = { interface = \"eth1\"; virtualAddresses = [ \"192.168.224.100/24\" ]; virtualRouterId = 51; }; }."
+  ];
+
+  testAnEmptyListOfAddresses = mistake (withInstance { virtualAddresses = [ ]; }) [
+    "services.vrrp.instances.VI_1.virtualAddresses is [ ], but its type is non-empty (list of (string or (attribute set))): write for example [ \"192.168.224.100/24\" ]."
+  ];
+
+  testOneAddressThatIsNoList = mistake (withInstance { virtualAddresses = "192.168.224.100/24"; }) [
+    "services.vrrp.instances.VI_1.virtualAddresses is \"192.168.224.100/24\", but its type is non-empty (list of (string or (attribute set))): write [ \"192.168.224.100/24\" ]."
+  ];
+
+  testAnAddressWithoutAnAddress =
+    mistake (withInstance { virtualAddresses = [ { device = "eth0"; } ]; })
+      [
+        "services.vrrp.instances.VI_1.virtualAddresses[0].address is not set: write for example \"192.168.224.100/24\"."
+      ];
+
+  testAnAddressAsElsewhereInNixos =
+    mistake
+      (withInstance {
+        virtualAddresses = [
+          {
+            address = "192.168.224.100";
+            prefixLength = 24;
+          }
+        ];
+      })
+      [
+        "services.vrrp.instances.VI_1.virtualAddresses[0].prefixLength is no option here: write it in the address: address = \"192.168.224.100/24\"."
+      ];
+
+  testAnAddressAsOfKeepalived =
+    mistake
+      (withInstance {
+        virtualAddresses = [
+          {
+            addr = "192.168.224.100/24";
+            dev = "eth1";
+          }
+        ];
+      })
+      [
+        "services.vrrp.instances.VI_1.virtualAddresses[0].addr is no option here: write address = \"192.168.224.100/24\"."
+        "services.vrrp.instances.VI_1.virtualAddresses[0].address is not set: write for example \"192.168.224.100/24\"."
+        "services.vrrp.instances.VI_1.virtualAddresses[0].dev is no option here: write device = \"eth0\"."
+      ];
+
+  testAVirtualMacAddressThatIsNeitherTruthNorObject =
+    mistake (withInstance { virtualMac = "virtual"; })
+      [
+        "services.vrrp.instances.VI_1.virtualMac is \"virtual\", but its type is boolean or (attribute set): write for example true."
+      ];
+
+  testATrackThatIsNoList =
+    mistake
+      ({
+        trackers.uplink.interface.name = "eth0";
+        instances.VI_1 = instance // {
+          track = "uplink";
+        };
+      })
+      [
+        "services.vrrp.instances.VI_1.track is \"uplink\", but its type is list of (string or (attribute set)): write [ \"uplink\" ]."
+      ];
+
+  testPeersWithoutTheirWord = mistake (withInstance { unicast = [ "192.168.224.12" ]; }) [
+    "services.vrrp.instances.VI_1.unicast is [ \"192.168.224.12\" ], but its type is attribute set: write { peers = [ \"192.168.224.12\" ]; }."
+  ];
+
+  testAPasswordWithoutItsWord =
+    mistake
+      (withInstance {
+        version = 2;
+        authentication = "1111";
+      })
+      [
+        "services.vrrp.instances.VI_1.authentication is \"1111\", but its type is attribute set with one of: hmac, pass: write for example { pass = { passwordFile = \"/run/secrets/vrrp\"; }; }."
+      ];
+
+  testAnAuthenticationAsOfKeepalived =
+    mistake
+      (withInstance {
+        version = 2;
+        authentication = {
+          authType = "PASS";
+          authPass = "1111";
+        };
+      })
+      [
+        "services.vrrp.instances.VI_1.authentication.authPass is no option here: write pass.passwordFile = \"/run/secrets/vrrp\"."
+        "services.vrrp.instances.VI_1.authentication.authType is no option here: write pass.passwordFile = \"/run/secrets/vrrp\"."
+      ];
+
+  testAModeThatIsNone =
+    mistake
+      (withInstance {
+        authentication.hmac = {
+          keys."1".keyFile = "/run/secrets/vrrp";
+          mode = "off";
+        };
+      })
+      [
+        "services.vrrp.instances.VI_1.authentication.hmac.mode is \"off\", but its type is one of \"enforce\", \"permissive\", \"receiveOnly\": write for example \"permissive\"."
+      ];
+
+  testAnEmptyAuthentication = mistake (withInstance { authentication = { }; }) [
+    "services.vrrp.instances.VI_1.authentication is empty: write one of hmac, pass."
+  ];
+
+  testATypingError = mistake (withInstance { prority = 150; }) [
+    "services.vrrp.instances.VI_1.prority is no option: did you mean priority?"
+  ];
+
+  testAWordThatIsNone = mistake (withInstance { colour = "green"; }) [
+    "services.vrrp.instances.VI_1.colour is no option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
+  ];
+
+  testAnInstancesWordsInSnakeCase =
+    mistake
+      ({
+        instances.VI_1 = {
+          interface = "eth1";
+          virtual_router_id = 51;
+          virtual_ipaddress = [ "192.168.224.100/24" ];
+        };
+      })
+      [
+        "services.vrrp.instances.VI_1.virtualAddresses is not set: write for example [ \"192.168.224.100/24\" ]."
+        "services.vrrp.instances.VI_1.virtualRouterId is not set: write for example 51."
+        "services.vrrp.instances.VI_1.virtual_ipaddress is no option here: write virtualAddresses = [ \"192.168.224.100/24\" ]."
+        "services.vrrp.instances.VI_1.virtual_router_id is no option here: write virtualRouterId."
+      ];
+
+  testATrackerOfTwoKinds = mistake ({
     trackers.both = {
       inherit script;
       interface.name = "eth0";
     };
+  }) [ "services.vrrp.trackers.both has interface and script: keep one of them." ];
+
+  testATrackerOfNoKind = mistake ({ trackers.none = { }; }) [
+    "services.vrrp.trackers.none is empty: write one of file, http, interface, ping, process, route, script, tcp, unit."
+  ];
+
+  testAScriptThatIsAText = mistake ({ trackers.chk.script = "/bin/true"; }) [
+    "services.vrrp.trackers.chk.script is \"/bin/true\", but its type is attribute set: write { command = [ \"/bin/true\" ]; }."
+  ];
+
+  testAScriptThatIsATextWithArguments =
+    mistake ({ trackers.chk.script = "${pkgs.curl}/bin/curl --fail http://localhost/"; })
+      [
+        "services.vrrp.trackers.chk.script is \"${pkgs.curl}/bin/curl --fail http://localhost/\", but its type is attribute set: write { command = [ \"${pkgs.curl}/bin/curl\" \"--fail\" \"http://localhost/\" ]; }."
+      ];
+
+  testAScriptThatIsAPath = mistake ({ trackers.chk.script = ./hosts.nix; }) [
+    "services.vrrp.trackers.chk.script is ${toString ./hosts.nix}, but its type is attribute set: write { command = [ ${toString ./hosts.nix} ]; }."
+  ];
+
+  testACommandThatIsAText = mistake ({ trackers.chk.script.command = "/bin/true --all"; }) [
+    "services.vrrp.trackers.chk.script.command is \"/bin/true --all\", but its type is non-empty (list of (string, path or package)): write [ \"/bin/true\" \"--all\" ]."
+  ];
+
+  testATrackerThatIsAText = mistake ({ trackers.chk = "/bin/true"; }) [
+    "services.vrrp.trackers.chk is \"/bin/true\", but its type is attribute set with one of: file, http, interface, ping, process, route, script, tcp, unit: write for example { ping = { host = \"192.168.224.1\"; }; }."
+  ];
+
+  testAnInterfaceThatIsAText = mistake ({ trackers.uplink.interface = "eth0"; }) [
+    "services.vrrp.trackers.uplink.interface is \"eth0\", but its type is attribute set: write { name = \"eth0\"; }."
+  ];
+
+  testAUnitThatIsAText = mistake ({ trackers.web.unit = "httpd.service"; }) [
+    "services.vrrp.trackers.web.unit is \"httpd.service\", but its type is attribute set: write { name = \"httpd.service\"; }."
+  ];
+
+  testATrackerAsAScriptOfKeepalived =
+    mistake
+      ({
+        trackers.chk = {
+          script = "/bin/true";
+          interval = 2;
+          weight = -20;
+        };
+      })
+      [
+        "services.vrrp.trackers.chk.interval is no option here: write script.interval = 2."
+        "services.vrrp.trackers.chk.script is \"/bin/true\", but its type is attribute set: write { command = [ \"/bin/true\" ]; }."
+        "services.vrrp.trackers.chk.weight is no option here: write it where the tracker is followed: services.vrrp.instances.NAME.track = [ { tracker = \"NAME\"; weight = -20; } ]."
+      ];
+
+  testANotificationThatIsAText = mistake (withInstance { notify = "/usr/local/told.sh"; }) [
+    "services.vrrp.instances.VI_1.notify is \"/usr/local/told.sh\", but its type is attribute set: write for example { any = [ \"/usr/local/told.sh\" ]; }."
+  ];
+
+  testARouteThatIsAText = mistake (withInstance { routes = [ "10.0.0.0/8 via 192.168.224.1" ]; }) [
+    "services.vrrp.instances.VI_1.routes[0] is \"10.0.0.0/8 via 192.168.224.1\", but its type is attribute set: write for example { destination = \"default\"; gateway = \"192.168.224.1\"; source = \"192.168.224.100\"; }."
+  ];
+
+  testAGroupThatIsAList =
+    mistake
+      ({
+        instances.VI_1 = instance;
+        syncGroups.VG_1 = [ "VI_1" ];
+      })
+      [
+        "services.vrrp.syncGroups.VG_1 is [ \"VI_1\" ], but its type is attribute set: write { members = [ \"VI_1\" ]; }."
+      ];
+
+  testInstancesAsOfKeepalived = mistake ({ vrrpInstances.VI_1 = { }; }) [
+    "services.vrrp.vrrpInstances is no option here: write services.vrrp.instances."
+  ];
+
+  # Those of nixpkgs' module, and of the file that it writes.
+  testEveryWordOfKeepalivedIsAnsweredByOurs = {
+    expr =
+      let
+        answered = lib.hasInfix "is no option here: ";
+        unanswered = vrrp: words: lib.filter (word: !lib.any answered (complaints (vrrp word))) words;
+      in
+      {
+        module = unanswered (word: { ${word} = { }; }) [
+          "enableScriptSecurity"
+          "extraConfig"
+          "extraGlobalDefs"
+          "global_defs"
+          "secretFile"
+          "snmp"
+          "vrrpInstances"
+          "vrrpScripts"
+          "vrrp_instance"
+          "vrrp_script"
+          "vrrp_sync_group"
+        ];
+        instance = unanswered (word: withInstance { ${word} = { }; }) [
+          "advert_int"
+          "extraConfig"
+          "lvs_sync_daemon_interface"
+          "noPreempt"
+          "nopreempt"
+          "notify_master"
+          "smtp_alert"
+          "trackInterfaces"
+          "trackScripts"
+          "track_process"
+          "unicastPeers"
+          "unicastSrcIp"
+          "unicast_peer"
+          "useVmac"
+          "virtualIps"
+          "virtual_ipaddress"
+          "virtual_ipaddress_excluded"
+          "virtual_router_id"
+          "vmacInterface"
+          "vmacXmitBase"
+        ];
+        address =
+          unanswered
+            (
+              word:
+              withInstance {
+                virtualAddresses = [
+                  {
+                    address = "192.168.224.100/24";
+                    ${word} = "";
+                  }
+                ];
+              }
+            )
+            [
+              "addr"
+              "brd"
+              "dev"
+            ];
+        script =
+          unanswered
+            (word: {
+              trackers.chk.script = script // {
+                ${word} = { };
+              };
+            })
+            [
+              "extraConfig"
+              "group"
+              "init_fail"
+              "script"
+              "weight"
+            ];
+      };
+    expected = {
+      module = [ ];
+      instance = [ ];
+      address = [ ];
+      script = [ ];
+    };
+  };
+
+  # Where people of services.keepalived write a text.
+  testEverySetOfWordsAnswersATextWithARemedy = {
+    expr =
+      let
+        definitions = (lib.importJSON ../../daemon/config/schema.json)."$defs";
+        resolve = value: definitions.${lib.removePrefix "#/$defs/" value."$ref" or ""} or value;
+        isSet =
+          value:
+          let
+            resolved = resolve value;
+          in
+          resolved ? properties || lib.any (kind: kind ? properties) resolved.oneOf or [ ];
+        setsOf = properties: lib.attrNames (lib.filterAttrs (_: isSet) properties);
+        kinds = lib.mergeAttrsList (lib.catAttrs "properties" definitions.Tracker.oneOf);
+        unanswered = vrrp: lib.filter (word: !lib.any (lib.hasInfix ": write ") (complaints (vrrp word)));
+      in
+      unanswered (word: withInstance { ${word} = "/bin/true"; }) (setsOf definitions.Instance.properties)
+      ++ unanswered (word: { trackers.chk.${word} = "/bin/true"; }) (setsOf kinds);
+    expected = [ ];
+  };
+
+  # Nor is a remedy a mistake itself.
+  testEveryRemedyBeginsWithAnOption = {
+    expr =
+      let
+        schema = lib.importJSON ../../daemon/config/schema.json;
+        wordsOf =
+          value:
+          lib.attrNames value.properties or { }
+          ++ lib.concatMap wordsOf (value.oneOf or [ ] ++ value.anyOf or [ ]);
+        first = remedy: lib.head (builtins.match "([A-Za-z]*).*" remedy);
+        # Sentences, and options elsewhere.
+        isOther =
+          remedy:
+          lib.elem (first remedy) [
+            "it"
+            "leave"
+            "networking"
+            "services"
+            "the"
+          ];
+        wrong =
+          definition: remedies:
+          lib.filter (
+            remedy: !isOther remedy && !lib.elem (first remedy) (wordsOf schema."$defs".${definition})
+          ) (lib.attrValues remedies);
+      in
+      lib.concatLists (
+        lib.mapAttrsToList wrong (removeAttrs (import ../foreign.nix { inherit lib; }) [ "Config" ])
+      );
+    expected = [ ];
+  };
+
+  testNoInstanceIsWarnedOf = {
+    expr = warnings { };
+    expected = [
+      "services.vrrp.enable is set without an instance, so that nothing is kept alive: define services.vrrp.instances."
+    ];
   };
 
   testAllMistakesAreToldAtOnce = {

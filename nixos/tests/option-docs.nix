@@ -1,4 +1,4 @@
-# docs/options.md is what the module says now, and every option has a description and an example.
+# docs/options.md is generated from the module as it is, and every option has a description and an example.
 {
   lib,
   option-docs,

@@ -6,6 +6,7 @@ let
     least
     most
     moving
+    programs
     whole
     ;
 
@@ -22,7 +23,7 @@ in
     expr = {
       inherit (service least) Type;
       triggers = (unit least).reloadTriggers == [ least.environment.etc."vrrpd/config.json".source ];
-      # What would restart it.
+      # These would restart it.
       inherit (unit least) restartTriggers;
       path = lib.hasInfix "config" (service least).ExecStart;
     };
@@ -34,7 +35,7 @@ in
     };
   };
 
-  # What else differed in its text would restart it.
+  # Any other difference in its text would restart it.
   testAChangedConfigurationChangesNothingElseOfTheUnit = {
     expr = {
       sameText = text changed == text least;
@@ -54,6 +55,28 @@ in
     expected = {
       stopIfChanged = false;
       package = true;
+    };
+  };
+
+  # Each other one would restart the daemon when it changes.
+  testTheDaemonIsTheOnlyPackageInItsUnit = {
+    expr =
+      let
+        inStore = lib.filter (lib.hasInfix builtins.storeDir) (text programs);
+        daemon = builtins.unsafeDiscardStringContext "${programs.services.vrrp.package}";
+      in
+      lib.filter (line: !lib.hasInfix "=${daemon}/bin/vrrpd " line) inStore;
+    expected = [ ];
+  };
+
+  testScriptsFindTheProgramsOfPathAndThoseOfEveryUnit = {
+    expr = {
+      environment = (unit programs).environment.PATH;
+      inside = programs.environment.etc ? "vrrpd/path";
+    };
+    expected = {
+      environment = "/etc/vrrpd/path/bin:/etc/vrrpd/path/sbin";
+      inside = true;
     };
   };
 
@@ -125,7 +148,7 @@ in
     };
   };
 
-  testWhoIsBeingToldIsNotCutOffWhenItStops = {
+  testNotificationsThatRunWhenItStopsAreNotKilled = {
     expr = (service least).KillMode;
     expected = "mixed";
   };
@@ -175,8 +198,7 @@ in
     ];
   };
 
-  # Exactly what is done to each: a tracker starts, an instance starts and stops, and nobody touches what is
-  # only looked at.
+  # A tracker starts, an instance starts and stops, and a unit that is only watched stays untouched.
   testWhatFollowsAMasterMayBeStartedAndStoppedAndNothingElse = {
     expr =
       let
