@@ -7,7 +7,7 @@ use vrrp_lab::{Moment, Result, held_twice};
 use vrrp_proto::State::{Backup, Master};
 
 use crate::common::{SOON, VIP, config, instance, vip, with};
-use crate::firewall::{Firewall, begin_reload, end_reload};
+use crate::firewall::{Backend, Firewall, begin_reload, end_reload};
 use crate::pair::{HIGH, LOW, Pair};
 
 /// Advertisements of VI_1 that pass during the reload, which makes 0.6 s.
@@ -16,8 +16,12 @@ const DROPPED: usize = 6;
 pub(crate) fn a_reload_of_the_iptables_firewall_makes_two_masters_at_100_ms_and_none_at_1_s()
 -> Outcome {
     let pair = Pair::new()?;
+    let firewall = Firewall {
+        backend: Backend::Iptables,
+        peer: None,
+    };
     for host in [&pair.a.host, &pair.b.host] {
-        Firewall::Iptables.start(host)?;
+        firewall.start(host)?;
     }
     let (_a, b) = pair.start_with(&configuration(HIGH), &configuration(LOW))?;
     b.wait_for_state("VI_2", Backup, SOON)?;
