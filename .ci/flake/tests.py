@@ -46,6 +46,7 @@ exit $status
 def packages() -> list[str]:
     """The options by which the package names its crates."""
     options = re.findall(r'"(--package=.*)"', (PROJECT / "nixos" / "package.nix").read_text())
+    assert options, "nixos/package.nix names no crates"
     return sorted(set(options))
 
 
