@@ -106,6 +106,6 @@
         };
       });
 
-      formatter = eachSystem (pkgs: import ./nixos/formatter.nix { inherit pkgs; });
+      formatter = eachSystem (pkgs: import ./nixos/formatter.nix { inherit lib pkgs; });
     };
 }

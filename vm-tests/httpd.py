@@ -19,7 +19,9 @@ with subtest("the master holds the address, and the client is served by it"):
     assert page(client) == "master"
     start_probe(client)
 
-with subtest("the kernel's sync thread of IPVS is what the instance is, as with the course's daemon"):
+with subtest(
+    "the kernel's sync thread of IPVS is what the instance is, as with the course's daemon"
+):
     for host, role in [(master, "master"), (backup, "backup")]:
         wait_for_sync_threads(host, role)
         said = host.succeed("ipvsadm --list --daemon")

@@ -109,7 +109,9 @@ with subtest("somebody stops the thread on either host: it is started again"):
         wait_for_status_of_lvs(host, ".repairs == 1")
         wait_for_log(host, "somebody stopped or changed the sync thread of IPVS: start")
 
-with subtest("the daemon is stopped: its thread goes, and the connection goes on by the other host"):
+with subtest(
+    "the daemon is stopped: its thread goes, and the connection goes on by the other host"
+):
     assert_download_goes_on()
     master.succeed("systemctl stop vrrp.service")
     wait_for_state(backup, "master")
@@ -126,7 +128,8 @@ with subtest("the daemon is killed: nothing of it is left, and it begins anew"):
     before = master.succeed("systemctl show --property=NRestarts --value vrrp.service").strip()
     master.succeed("systemctl kill --signal=KILL vrrp.service")
     master.wait_until_succeeds(
-        f'test "$(systemctl show --property=NRestarts --value vrrp.service)" -gt {before}', timeout=60
+        f'test "$(systemctl show --property=NRestarts --value vrrp.service)" -gt {before}',
+        timeout=60,
     )
     wait_for_log(master, "stop the sync thread of IPVS that is master")
     wait_for_state(master, "master")

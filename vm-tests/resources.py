@@ -147,14 +147,16 @@ with subtest("the tracker starts it again: nobody gives way"):
         master.succeed(f"systemctl kill --signal={signal} httpd.service")
         master.wait_until_succeeds(
             "vrrpd status --json | jq --exit-status "
-            "'.trackers[] | select(.name == \"web\") | .detail | contains(\"again\")'",
+            '\'.trackers[] | select(.name == "web") | .detail | contains("again")\'',
             timeout=60,
         )
         master.wait_until_succeeds("systemctl is-active httpd.service", timeout=60)
     assert transitions(backup) == before
     assert_only_holder(master, hosts, VIP)
 
-with subtest("its page is asked for: a server that runs and does not answer gives way within a second"):
+with subtest(
+    "its page is asked for: a server that runs and does not answer gives way within a second"
+):
     for host in [backup, master]:
         configure(host, '.instances.VI_1.track = ["page"]')
     wait_for_state(master, "master")

@@ -268,8 +268,7 @@ FAULTS = [
         DEADLINES,
         "                let place = self.rise(place);\n                self.sink(place);\n"
         "            }\n            (Some(place), None)",
-        "                let _ = self.rise(place);\n"
-        "            }\n            (Some(place), None)",
+        "                let _ = self.rise(place);\n            }\n            (Some(place), None)",
     ),
     Fault(
         "an address that was deleted by hand is gone",
@@ -1024,7 +1023,9 @@ def find(program: Path) -> str | None:
 
 def find_by_story(program: Path) -> str | None:
     for story in sorted((PROJECT / "daemon" / "sim" / "stories").glob("*.json")):
-        done = subprocess.run([program, "--replay", story], capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            [program, "--replay", story], capture_output=True, text=True, check=False
+        )
         broken = re.search(r"^\d+ (\w+): ", done.stdout, re.MULTILINE)
         if done.returncode != 0 and broken:
             return f"{broken[1]}, story {story.stem}"

@@ -60,6 +60,11 @@ impl Process {
         command.stdin(Stdio::null()).stdout(writer).stderr(copy);
         let child = spawn(command)?;
         let pid = child.id();
+        // Before anything can fail: its namespace of processes ends when it is reaped.
+        let end = Arc::new(End::default());
+        let watched = Arc::clone(&end);
+        spawn_thread(format!("wait {program}"), move || watched.reap(child))
+            .doing(doing.as_str())?;
         let log = std::env::var_os("VRRP_LAB_LOGS")
             .map(|directory| {
                 File::create(Path::new(&directory).join(format!("{host}.{program}.{pid}.log")))
@@ -67,14 +72,11 @@ impl Process {
             .transpose()
             .doing(doing.as_str())?;
         let output = Journal::new();
-        let end = Arc::new(End::default());
         let lines = output.clone();
         spawn_thread(format!("output {program}"), move || {
             record(reader, &lines, log)
         })
-        .doing(doing.as_str())?;
-        let watched = Arc::clone(&end);
-        spawn_thread(format!("wait {program}"), move || watched.reap(child)).doing(doing)?;
+        .doing(doing)?;
         Ok(Self {
             program,
             pid,

@@ -244,7 +244,9 @@ def provision(story: str, name: str, host: dict[str, Any], vrrpd: Path) -> Files
         files.add("/etc/httpd.conf", HTTPD_CONFIGURATION)
         files.enable("httpd.service")
     if host["modules"]:
-        files.add(f"{UNITS}/modules.service", MODULES_UNIT.format(modules=" ".join(host["modules"])))
+        files.add(
+            f"{UNITS}/modules.service", MODULES_UNIT.format(modules=" ".join(host["modules"]))
+        )
         files.enable("modules.service")
     if host["keepalived"] is not None:
         files.add("/etc/keepalived/keepalived.conf", keepalived(host["keepalived"]))

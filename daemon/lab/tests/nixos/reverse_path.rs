@@ -1,0 +1,108 @@
+//! NixOS's filter of reverse paths, where `source` is an address of another interface: the way back
+//! to it does not lead out of the interface on which its advertisements come in.
+
+use serde_json::json;
+use vrrp_lab::daemons::Vrrpd;
+use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Moment, Result, Segment, held_twice};
+use vrrp_proto::State::{Backup, Master};
+
+use crate::common::{Lan, SOON, VIP, instance, only, with};
+use crate::firewall::{Backend, Firewall};
+use crate::pair::{HIGH, LOW, Pair};
+
+/// Addresses of the hosts on ens34, from which they send.
+const SOURCES: [&str; 2] = ["10.9.0.1", "10.9.0.2"];
+
+pub(crate) fn the_filter_of_iptables_makes_two_masters_until_it_excepts_advertisements() -> Outcome
+{
+    assert_needs_the_exception(Backend::Iptables, Casting::Multicast)
+}
+
+pub(crate) fn the_filter_of_nftables_makes_two_masters_until_it_excepts_advertisements() -> Outcome
+{
+    assert_needs_the_exception(Backend::Nftables, Casting::Multicast)
+}
+
+pub(crate) fn the_filter_of_iptables_makes_two_masters_of_a_unicast_pair() -> Outcome {
+    assert_needs_the_exception(Backend::Iptables, Casting::Unicast)
+}
+
+pub(crate) fn the_filter_of_nftables_makes_two_masters_of_a_unicast_pair() -> Outcome {
+    assert_needs_the_exception(Backend::Nftables, Casting::Unicast)
+}
+
+/// How advertisements are sent.
+#[derive(Clone, Copy)]
+enum Casting {
+    Multicast,
+    Unicast,
+}
+
+impl Casting {
+    fn configuration(self, priority: u8, source: &str, peer: &str) -> String {
+        let words = match self {
+            Self::Multicast => json!({ "source": source }),
+            Self::Unicast => json!({ "source": source, "unicast": { "peers": [peer] } }),
+        };
+        only(with(instance(priority), words))
+    }
+
+    fn firewall(self, backend: Backend, peer: &'static str) -> Firewall {
+        let peer = match self {
+            Self::Multicast => None,
+            Self::Unicast => Some(peer),
+        };
+        Firewall { backend, peer }
+    }
+}
+
+/// Two masters without the exception, and one as soon as both firewalls have it.
+fn assert_needs_the_exception(backend: Backend, casting: Casting) -> Outcome {
+    let pair = Pair::new()?;
+    let back = Segment::new("back")?;
+    let (at_a, at_b) = (&pair.a.host, &pair.b.host);
+    let [of_a, of_b] = SOURCES;
+    let mut firewalls = Vec::new();
+    for (host, source, peer) in [(at_a, of_a, of_b), (at_b, of_b, of_a)] {
+        back.attach(host, "ens34", &format!("{source}/24"))?;
+        let firewall = casting.firewall(backend, peer);
+        firewall.start(host)?;
+        firewalls.push((firewall, host));
+    }
+    let a = Vrrpd::start(at_a, &casting.configuration(HIGH, of_a, of_b))?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    let b = Vrrpd::start(at_b, &casting.configuration(LOW, of_b, of_a))?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    pair.b.address_event(VIP, true, Moment::default())?;
+    pass(&pair.lan)?;
+    for daemon in [&a, &b] {
+        let status = daemon.instance("VI_1")?;
+        assert_eq!(
+            (status.state, status.counters.adverts_received),
+            (Master, 0)
+        );
+    }
+    assert!(!held_twice(&[&pair.a.watch, &pair.b.watch], VIP).is_empty());
+
+    let excepted = Moment::now();
+    for (firewall, host) in &firewalls {
+        firewall.except_advertisements(host)?;
+    }
+    b.wait_for("VI_1", Master, Backup, excepted, SOON)?;
+    pair.b.address_event(VIP, false, excepted)?;
+    pass(&pair.lan)?;
+    assert_eq!(b.instance("VI_1")?.state, Backup);
+    assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
+    Ok(())
+}
+
+/// Waits until the first host has advertised more often than a backup needs to believe in it.
+fn pass(lan: &Lan) -> Result<()> {
+    let mut since = Moment::now();
+    for _ in 0..5 {
+        let advert = lan.advert(since, |advert| advert.source.to_string() == SOURCES[0])?;
+        since = advert.at;
+    }
+    Ok(())
+}
