@@ -55,10 +55,7 @@ rec {
   target = name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
 
   # The interfaces of virtual MAC addresses (`VirtualDevice` in daemon/proto/src/params.rs), as patterns.
-  devices = [
-    "vrrp4.*"
-    "vrrp6.*"
-  ];
+  devices = [ "vrrp*" ];
 
   hasVirtualMac = instance: instance.virtualMac or false != false;
 }

@@ -35,7 +35,7 @@ def wait_for_state(node, state, name="VI_1"):
     node.wait_until_succeeds(
         "vrrpd status --json | jq --exit-status "
         f'\'.instances[] | select(.name == "{name}") | .state == "{state}"\'',
-        timeout=120,
+        timeout=seconds(120),
     )
 
 
@@ -49,7 +49,7 @@ def wait_for_address(node, address, interface="eth1"):
     node.wait_until_succeeds(
         f"ip -json address show dev {interface} | jq --exit-status "
         f"'[.[].addr_info[]?.local] | index(\"{address}\") != null'",
-        timeout=120,
+        timeout=seconds(120),
     )
 
 
@@ -75,7 +75,7 @@ def wait_for_sync_threads(node, roles):
     node.wait_until_succeeds(
         "test \"$(ipvsadm --list --daemon | sed --quiet 's/ sync daemon.*//p' | sort | xargs)\""
         f' = "{roles}"',
-        timeout=120,
+        timeout=seconds(120),
     )
 
 
@@ -89,7 +89,7 @@ def start_probe(client, addresses=(VIRTUAL_ADDRESS,)):
         'systemd-run --unit=probe --collect --setenv=PATH="$PATH" "$(command -v bash)" /tmp/probe '
         + " ".join(addresses)
     )
-    client.wait_until_succeeds("test -s /tmp/answers", timeout=60)
+    client.wait_until_succeeds("test -s /tmp/answers", timeout=seconds(60))
 
 
 def longest_gap(client, what):
@@ -110,7 +110,7 @@ def assert_gap(client, bound, what):
     """The client was without an answer for no longer than `bound` seconds, as far as it can tell."""
     # The last answer closes the gap.
     client.succeed("touch /tmp/closed")
-    client.wait_until_succeeds("test /tmp/answers -nt /tmp/closed", timeout=60)
+    client.wait_until_succeeds("test /tmp/answers -nt /tmp/closed", timeout=seconds(60))
     gap = longest_gap(client, "answers")
     probe = ROUNDS * longest_gap(client, "questions")
     figures = f"{what}: {gap:.2f} s without an answer, allowed are {bound:.2f} s and {probe:.2f} s"

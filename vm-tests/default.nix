@@ -8,6 +8,21 @@
   vrrpd,
 }:
 let
+  # A length of time as the driver takes it: since NixOS 26.11 a timedelta, before that a number of seconds.
+  seconds =
+    if lib.versionAtLeast lib.trivial.release "26.11" then
+      ''
+        import datetime
+
+
+        def seconds(count: int) -> datetime.timedelta:
+            return datetime.timedelta(seconds=count)
+
+
+      ''
+    else
+      "seconds = int\n\n\n";
+
   story =
     name:
     pkgs.testers.runNixOSTest {
@@ -21,7 +36,7 @@ let
       _module.args = { inherit vrrpd; };
 
       # Python that another driver with the same names can run as well.
-      testScript = builtins.readFile ./common.py + builtins.readFile ./${name}.py;
+      testScript = seconds + builtins.readFile ./common.py + builtins.readFile ./${name}.py;
       # The slowest story takes three minutes with KVM.
       globalTimeout = 30 * 60;
 

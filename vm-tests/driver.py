@@ -28,5 +28,7 @@ class Machine(Protocol):
     def wait_until_fails(self, command: str, timeout: int = 900) -> str: ...
 
 
+# A length of time as the driver takes it: see default.nix.
+seconds: Callable[[int], int]
 start_all: Callable[[], None]
 subtest: Callable[[str], AbstractContextManager[None]]

@@ -40,6 +40,6 @@ with subtest("a firewall that is reloaded stays open"):
     backup.wait_until_succeeds(
         "vrrpd status --json | jq --exit-status "
         f"'.instances[0].counters.advertsReceived > {heard + 2}'",
-        timeout=60,
+        timeout=seconds(60),
     )
     assert instance(backup)["state"] == "backup"

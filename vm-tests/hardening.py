@@ -10,7 +10,8 @@ master.succeed("systemctl start vrrp.service")
 wait_for_state(master, "master")
 
 with subtest("systemd finds little to object to"):
-    master.succeed("systemd-analyze security --no-pager --threshold=20 vrrp.service")
+    # It finds 2.0 of 10; 2.5 leaves room for what later releases look at.
+    master.succeed("systemd-analyze security --no-pager --threshold=25 vrrp.service")
 
 with subtest("the daemon is no root and has two capabilities"):
     pid = master.succeed("systemctl show --property=MainPID --value vrrp.service").strip()
@@ -28,7 +29,7 @@ with subtest("the daemon is no root and has two capabilities"):
     assert fields["NoNewPrivs"] == "1"
 
 with subtest("its scripts are that user, too, and have none"):
-    master.wait_until_succeeds("test -s /run/vrrpd/rights", timeout=60)
+    master.wait_until_succeeds("test -s /run/vrrpd/rights", timeout=seconds(60))
     fields = dict(
         line.split(":\t", 1)
         for line in master.succeed("cat /run/vrrpd/rights").splitlines()

@@ -30,7 +30,9 @@ with subtest(
 with subtest("httpd that was stopped comes back on the master, without a switch"):
     before = transitions(backup)
     master.succeed("systemctl stop httpd.service")
-    client.wait_until_succeeds(f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=60)
+    client.wait_until_succeeds(
+        f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=seconds(60)
+    )
     assert page(client) == "master"
     assert transitions(backup) == before
     assert_only_holder(master, hosts, VIP)
@@ -39,7 +41,9 @@ with subtest("httpd that was stopped comes back on the master, without a switch"
 with subtest("the master loses its power: the backup serves"):
     master.crash()
     wait_for_state(backup, "master")
-    client.wait_until_succeeds(f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=60)
+    client.wait_until_succeeds(
+        f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=seconds(60)
+    )
     assert page(client) == "backup"
     assert_gap(client, MASTER_IS_SILENT, "loss of power")
 

@@ -53,7 +53,7 @@ with subtest("the interface becomes a port of a bond: the host says so, and the 
     master.succeed("ip link set bond0 up")
     wait_for_state(backup, "master")
     wait_for_state(master, "fault")
-    master.wait_until_succeeds("vrrpd status | grep 'eth1 is a port of bond0'", timeout=60)
+    master.wait_until_succeeds("vrrpd status | grep 'eth1 is a port of bond0'", timeout=seconds(60))
     assert page(client) == "backup"
 
 with subtest("it leaves the bond: the master serves again"):

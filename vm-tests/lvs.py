@@ -23,7 +23,7 @@ def start_download():
         f"'curl --silent --show-error --fail --limit-rate 50K --output /tmp/large http://{VIP}/large; "
         "echo $? > /tmp/ended'",
     )
-    client.wait_until_succeeds("test -s /tmp/large", timeout=120)
+    client.wait_until_succeeds("test -s /tmp/large", timeout=seconds(120))
 
 
 def wait_for_connection(node):
@@ -34,7 +34,7 @@ def wait_for_connection(node):
     node.wait_until_succeeds(
         "ipvsadm --list --connection --numeric | "
         f"grep --fixed-strings --word-regexp {end} | grep --word-regexp ESTABLISHED",
-        timeout=120,
+        timeout=seconds(120),
     )
 
 
@@ -45,7 +45,8 @@ def received():
 def assert_download_goes_on():
     seen = received()
     client.wait_until_succeeds(
-        f'test -e /tmp/ended || test "$(stat --format=%s /tmp/large)" -gt {seen}', timeout=120
+        f'test -e /tmp/ended || test "$(stat --format=%s /tmp/large)" -gt {seen}',
+        timeout=seconds(120),
     )
     client.fail("test -e /tmp/ended")
 
@@ -64,13 +65,13 @@ def assert_download_was_never_cut():
 def wait_for_status_of_lvs(node, what):
     """Until the status says of the thread what jq finds true."""
     node.wait_until_succeeds(
-        f"vrrpd status --json | jq --exit-status '.instances[0].lvs | {what}'", timeout=120
+        f"vrrpd status --json | jq --exit-status '.instances[0].lvs | {what}'", timeout=seconds(120)
     )
 
 
 def wait_for_log(node, text):
     node.wait_until_succeeds(
-        f"journalctl --unit=vrrp --no-pager | grep --fixed-strings '{text}'", timeout=120
+        f"journalctl --unit=vrrp --no-pager | grep --fixed-strings '{text}'", timeout=seconds(120)
     )
 
 
@@ -129,7 +130,7 @@ with subtest("the daemon is killed: nothing of it is left, and it begins anew"):
     master.succeed("systemctl kill --signal=KILL vrrp.service")
     master.wait_until_succeeds(
         f'test "$(systemctl show --property=NRestarts --value vrrp.service)" -gt {before}',
-        timeout=60,
+        timeout=seconds(60),
     )
     wait_for_log(master, "stop the sync thread of IPVS that is master")
     wait_for_state(master, "master")

@@ -38,9 +38,11 @@ def assert_gave_way(node, what):
 def wait_for_server(holder, other):
     """The server runs where the address is, and nowhere else."""
     wait_for_state(holder, "master")
-    holder.wait_until_succeeds("systemctl is-active httpd.service", timeout=60)
-    other.wait_until_fails("systemctl is-active httpd.service", timeout=60)
-    client.wait_until_succeeds(f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=60)
+    holder.wait_until_succeeds("systemctl is-active httpd.service", timeout=seconds(60))
+    other.wait_until_fails("systemctl is-active httpd.service", timeout=seconds(60))
+    client.wait_until_succeeds(
+        f"curl --silent --fail --max-time 1 http://{VIP}/", timeout=seconds(60)
+    )
     assert page(client) == holder.name
     assert is_active(holder, TARGET)
     assert not is_active(other, TARGET)
@@ -97,7 +99,7 @@ with subtest("the daemon dies: what it leaves running is stopped before anything
     )
     pid = master.succeed("systemctl show --property=MainPID --value vrrp.service").strip()
     master.succeed(f"kill -KILL {pid}")
-    master.wait_until_succeeds("systemctl is-failed vrrp.service", timeout=60)
+    master.wait_until_succeeds("systemctl is-failed vrrp.service", timeout=seconds(60))
     assert not is_active(master, "httpd.service")
     wait_for_server(backup, master)
     master.succeed("rm /run/systemd/system/vrrp.service.d/dead.conf && systemctl daemon-reload")
@@ -148,9 +150,9 @@ with subtest("the tracker starts it again: nobody gives way"):
         master.wait_until_succeeds(
             "vrrpd status --json | jq --exit-status "
             '\'.trackers[] | select(.name == "web") | .detail | contains("again")\'',
-            timeout=60,
+            timeout=seconds(60),
         )
-        master.wait_until_succeeds("systemctl is-active httpd.service", timeout=60)
+        master.wait_until_succeeds("systemctl is-active httpd.service", timeout=seconds(60))
     assert transitions(backup) == before
     assert_only_holder(master, hosts, VIP)
 

@@ -51,6 +51,7 @@ NOTIFY = "daemon/proto/src/notify.rs"
 QUEUE = "daemon/proto/src/notify/queue.rs"
 ROUTES_THERE = "daemon/linux/src/routing/mirror.rs"
 GROUP = "daemon/proto/src/engine/group.rs"
+GRACE = "daemon/proto/src/engine/grace.rs"
 EAR = "daemon/proto/src/engine/group/ear.rs"
 RESOURCES = "daemon/proto/src/resources.rs"
 
@@ -114,7 +115,7 @@ FAULTS = [
     Fault(
         "the timer of a backup is not reset",
         BACKUP,
-        "        self.down_at = heard_at + down_interval(settings, advert.interval);",
+        "        self.down_at = voice.at + down_interval(settings, voice.interval);",
         "",
     ),
     Fault(
@@ -126,8 +127,8 @@ FAULTS = [
     Fault(
         "the interval of the master is not taken over",
         BACKUP,
-        "        self.interval = advert.interval;\n        self.down_at = heard_at",
-        "        self.down_at = heard_at",
+        "        self.interval = voice.interval;\n        self.down_at = voice.at",
+        "        self.down_at = voice.at",
     ),
     Fault(
         "a master that overslept goes on",
@@ -304,8 +305,10 @@ FAULTS = [
     Fault(
         "weights work the wrong way round",
         TRACK,
-        "        (true, false) | (false, true) => weight,\n        (true, true) | (false, false) => 0,",
-        "        (true, false) | (false, true) => 0,\n        (true, true) | (false, false) => weight,",
+        "            (true, false) | (false, true) => weight,\n"
+        "            (true, true) | (false, false) => 0,",
+        "            (true, false) | (false, true) => 0,\n"
+        "            (true, true) | (false, false) => weight,",
     ),
     Fault(
         "the advertisement bears the configured priority",
@@ -869,8 +872,8 @@ FAULTS = [
     Fault(
         "a group that overslept takes over",
         GROUP,
-        "            && !self.wait_anew(now, group, due)\n",
-        "            && !(false && self.wait_anew(now, group, due))\n",
+        "            && !self.wait_anew(now, group)\n",
+        "            && !(false && self.wait_anew(now, group))\n",
     ),
     Fault(
         "somebody of lower priority elsewhere decides nothing",
@@ -973,6 +976,48 @@ FAULTS = [
         RESOURCES,
         "        if self.retires || self.ill.is_some() {\n            return Some(false);",
         "        if self.retires {\n            return Some(false);",
+    ),
+    Fault(
+        "a group takes what an advertisement decides for a late wake-up",
+        GROUP,
+        "            let over_at = over_at.max(asked);\n",
+        "",
+    ),
+    Fault(
+        "a group that woke late waits for a member that others decide",
+        GROUP,
+        "                && awaited(now, slot, decided).next().is_some()\n",
+        "",
+    ),
+    Fault(
+        "an advertisement to no peer takes a sequence number",
+        EFFECTS,
+        "            if slot.receivers(family).iter().all(|to| *to == source) {",
+        "            if false {",
+    ),
+    Fault(
+        "a short absence of an interface is a fault",
+        GRACE,
+        "        grace.is_some_and(|grace| now < grace.until)\n",
+        "        grace.is_some_and(|_| false)\n",
+    ),
+    Fault(
+        "a grace lasts for five seconds",
+        GRACE,
+        "            until: now + (interval / 2).min(LONGEST),",
+        "            until: now + LONGEST * 10,",
+    ),
+    Fault(
+        "a backup takes over in its grace",
+        ENGINE,
+        "                        self.cut_grace(now, id);\n",
+        "",
+    ),
+    Fault(
+        "a master asks for nothing again after its grace",
+        GRACE,
+        "            self.want(id, &[]);\n",
+        "",
     ),
 ]
 

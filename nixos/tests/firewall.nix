@@ -262,14 +262,8 @@ in
         networkmanager = [ ];
       };
       whole = {
-        dhcpcd = [
-          "vrrp4.*"
-          "vrrp6.*"
-        ];
-        networkmanager = [
-          "interface-name:vrrp4.*"
-          "interface-name:vrrp6.*"
-        ];
+        dhcpcd = [ "vrrp*" ];
+        networkmanager = [ "interface-name:vrrp*" ];
       };
     };
   };

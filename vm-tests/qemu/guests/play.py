@@ -47,6 +47,7 @@ def play(story: str, vrrpd: Path) -> bool:
         names: dict[str, Any] = {
             **stage.machines,
             "machines": list(stage.machines.values()),
+            "seconds": int,
             "start_all": stage.start_all,
             "subtest": subtest,
         }

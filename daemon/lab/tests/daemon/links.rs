@@ -3,7 +3,7 @@
 use serde_json::json;
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Host, Moment, Result};
+use vrrp_lab::{Host, Line, Moment, Result};
 use vrrp_proto::State::{Backup, Fault, Init, Master};
 
 use crate::common::{LATE, SOON, VIP, instance, only, with};
@@ -93,6 +93,40 @@ pub(crate) fn a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_de
         daemon.wait_for_state("VI_1", Fault, SOON)?;
     }
     assert!(daemon.stop()?.success());
+    Ok(())
+}
+
+/// An address replaced as scripted networking does it, a link set down and up, and a cable that
+/// flickers: no host moves, and the addresses are back and announced.
+pub(crate) fn a_short_absence_of_an_address_or_a_link_moves_no_host() -> Outcome {
+    let pair = Pair::new()?;
+    let (a, b) = pair.start()?;
+    let own = pair.a.address;
+    let replace = format!("ip address del {own}/24 dev ens33; ip address add {own}/24 dev ens33");
+    let flicker = "ip link set ens33 down; ip link set ens33 up";
+    let absences: [&dyn Fn() -> Result<()>; 3] = [
+        &|| pair.a.host.shell(&replace).map(drop),
+        &|| pair.a.host.shell(flicker).map(drop),
+        &|| {
+            pair.a.cable.pull()?;
+            pair.a.cable.plug()
+        },
+    ];
+    for absence in absences {
+        let begun = Moment::now();
+        absence()?;
+        let is_over = |line: &Line| line.at > begun && line.text.contains("VI_1: no fault: ");
+        let over = a.process().output().wait_for(is_over, SOON);
+        assert!(over.is_some(), "{}", a.process().log());
+        pair.lan.announcement(VIP, begun)?;
+        assert!(pair.a.host.holds(VIP)?, "the address is gone");
+        pair.lan.pass(&pair.a, 2)?;
+    }
+    let master = a.instance("VI_1")?;
+    assert_eq!((master.state, master.counters.became_master), (Master, 1));
+    assert_eq!(master.counters.interruptions, 3);
+    let backup = b.instance("VI_1")?;
+    assert_eq!((backup.state, backup.counters.became_master), (Backup, 0));
     Ok(())
 }
 
