@@ -38,7 +38,7 @@ pub(super) struct Group {
     pub(super) members: Vec<RouterId>,
     /// As masters: since when others are heard beside it, or it is master.
     met_at: Instant,
-    /// As backups: when it asked last to be woken.
+    /// As backups: the time at which the group asked last to be woken.
     asked: Instant,
 }
 

@@ -190,7 +190,7 @@ impl Witness {
         Ok(())
     }
 
-    /// Notes when each group of backups asks to be woken.
+    /// Notes the time at which each group of backups asks to be woken.
     pub(super) fn note_asked(&mut self, now: Instant) {
         let groups = self.groups().cloned().collect::<Vec<_>>();
         for group in groups {
@@ -202,8 +202,8 @@ impl Witness {
         }
     }
 
-    /// When a group asked to be woken whose wait was over at `over_at`, which is past: what ended the
-    /// wait may have happened after that.
+    /// The time at which a group asked to be woken, for a wait that was over at `over_at`, in the past.
+    /// The event that ended the wait may have happened later than that.
     fn asked_at(&self, now: Instant, group: &str, over_at: Instant) -> Instant {
         let asked = self.asked.get(group).copied().unwrap_or(now);
         over_at.max(asked.min(now))
@@ -245,7 +245,7 @@ impl Witness {
         })
     }
 
-    /// When the wait is over in each family of a member that counts.
+    /// The end of the wait in each family of a member that counts.
     fn awaited_in<'w>(
         &'w self,
         now: Instant,

@@ -56,7 +56,7 @@ pub(crate) struct Witness {
     is_impatient: bool,
     /// Since when each group of masters hears others beside it, or is master.
     met: BTreeMap<String, Instant>,
-    /// When each group of backups asked to be woken.
+    /// The time at which each group of backups asked last to be woken.
     asked: BTreeMap<String, Instant>,
 }
 
