@@ -1061,6 +1061,8 @@ def find(program: Path) -> str | None:
     broken = re.search(r"^seed (\d+), \d+ ms: (\w+):", done.stdout, re.MULTILINE)
     if broken:
         return f"{broken[2]}, seed {broken[1]}"
+    if "no progress" in done.stderr:
+        return "does not end"
     if "memory allocation" in done.stderr:
         return "does not end, and takes all memory"
     return "panics" if "panicked" in done.stderr else None

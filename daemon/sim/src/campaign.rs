@@ -84,7 +84,12 @@ impl Campaign {
             let workers: Vec<_> = (0..workers)
                 .map(|_| {
                     let (begins, begun) = channel();
-                    scope.spawn(move || watch(&begun));
+                    scope.spawn(move || {
+                        if let Some(seed) = find_stuck(&begun, LONGEST) {
+                            let _ = writeln!(stderr(), "seed {seed}: no progress for {LONGEST:?}");
+                            std::process::exit(1);
+                        }
+                    });
                     scope.spawn(move || shared.work(&begins))
                 })
                 .collect();
@@ -142,19 +147,15 @@ impl Findings {
     }
 }
 
-/// Ends the process when the seed that a worker began last takes longer than [`LONGEST`].
-fn watch(begun: &Receiver<u64>) {
-    let mut seed = None;
+/// The seed that a worker began last, when it takes longer than `longest`; `None` when the worker
+/// ends.
+fn find_stuck(begun: &Receiver<u64>, longest: Duration) -> Option<u64> {
+    let mut seed = begun.recv().ok()?;
     loop {
-        match begun.recv_timeout(LONGEST) {
-            Ok(next) => seed = Some(next),
-            Err(RecvTimeoutError::Disconnected) => return,
-            Err(RecvTimeoutError::Timeout) => {
-                if let Some(seed) = seed {
-                    let _ = writeln!(stderr(), "seed {seed}: no progress for {LONGEST:?}");
-                    std::process::exit(1);
-                }
-            }
+        match begun.recv_timeout(longest) {
+            Ok(next) => seed = next,
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => return Some(seed),
         }
     }
 }
@@ -177,4 +178,21 @@ fn name_seed_of_panics() {
             usual(panic);
         }));
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_that_makes_no_progress_is_named() {
+        let (begins, begun) = channel();
+        for seed in 5..8 {
+            begins.send(seed).unwrap();
+        }
+        assert_eq!(find_stuck(&begun, Duration::from_millis(1)), Some(7));
+        begins.send(8).unwrap();
+        drop(begins);
+        assert_eq!(find_stuck(&begun, LONGEST), None);
+    }
 }
