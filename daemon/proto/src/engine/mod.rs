@@ -507,6 +507,7 @@ impl Engine {
         self.refresh_priorities(now, id);
         let (place, obstacle) = self.assess(id);
         if self.tolerates(now, id, obstacle.as_ref()) {
+            self.stop_sparing(id);
             return;
         }
         let grace = self.end_grace(id);

@@ -194,3 +194,17 @@ fn a_reload_that_takes_the_interface_of_a_master_is_a_fault_at_once() {
     node.configure(routers([("VI_1", params)]));
     assert_eq!(node.state("VI_1"), State::Fault);
 }
+
+/// Somebody adds a virtual address while the host has no address of its own, all in a grace.
+#[test]
+fn an_address_that_was_spared_is_released_in_the_grace() {
+    const VIRTUAL: &str = "192.168.224.100/24";
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    node.give(cable(false));
+    node.give(removed(ETH1, own(ETH1)));
+    assert_eq!(node.give(added(ETH1, VIRTUAL, false)), [""; 0]);
+    assert_eq!(
+        node.give(added(ETH1, own(ETH1), false)),
+        [format!("on 2 hold [], release [{VIRTUAL}]")]
+    );
+}
