@@ -488,12 +488,12 @@ fn hears_lower(now: Instant, slot: &Slot) -> bool {
     firsts(now, slot).any(|voice| voice.priority < ours)
 }
 
-/// When the wait of a member for a master is over.
+/// The end of a member's wait for a master.
 fn member_over_at(now: Instant, slot: &Slot, decided: bool) -> Instant {
     awaited(now, slot, decided).fold(slot.router.quiet_until(), Instant::max)
 }
 
-/// When the wait is over in each family of a member that counts. When another member decides, a
+/// The end of the wait in each family of a member that counts. When another member decides, a
 /// master of the same priority is not waited for.
 fn awaited(now: Instant, slot: &Slot, decided: bool) -> impl Iterator<Item = Instant> + '_ {
     let counts =
