@@ -872,8 +872,8 @@ FAULTS = [
     Fault(
         "a group that overslept takes over",
         GROUP,
-        "            && !self.wait_anew(now, group)\n",
-        "            && !(false && self.wait_anew(now, group))\n",
+        "            && !self.wait_anew(now, group, due)\n",
+        "            && !(false && self.wait_anew(now, group, due))\n",
     ),
     Fault(
         "somebody of lower priority elsewhere decides nothing",
@@ -998,8 +998,8 @@ FAULTS = [
     Fault(
         "a short absence of an interface is a fault",
         GRACE,
-        "        grace.is_some_and(|grace| now < grace.until)\n",
-        "        grace.is_some_and(|_| false)\n",
+        "        self.slots[id].grace.is_some()\n            && self.moved",
+        "        false && self.slots[id].grace.is_some()\n            && self.moved",
     ),
     Fault(
         "a grace lasts for five seconds",

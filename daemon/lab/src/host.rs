@@ -75,14 +75,15 @@ impl Host {
         for cable in &cables {
             cable.set_power(false)?;
         }
+        // Waits for the last process to be gone: a daemon that still runs for a moment would put its
+        // addresses back.
+        drop(boot);
         // A dead host holds no address; watchers should see that now and not at the next boot.
         for (index, name) in self.netlink.links()? {
             if name != "lo" {
                 self.netlink.flush(index)?;
             }
         }
-        // Waits for the last process to be gone.
-        drop(boot);
         Ok(())
     }
 

@@ -42,7 +42,6 @@ impl Engine {
     pub(super) fn configure(&mut self, now: Instant, mut params: NodeParams) {
         for id in 0..self.slots.len() {
             self.wake(now, id);
-            self.cut_grace_of_missing(now, id);
         }
         let names = params.peer_names().into_iter();
         self.names = names
@@ -256,7 +255,7 @@ impl Engine {
         former_seats: &[Seat],
         wanted: &Wanted,
     ) {
-        drop(self.end_grace(id));
+        self.end_grace_of_others(id);
         self.refresh_router(now, id);
         let slot = &self.slots[id];
         // What was the owner's own and left to it is to be released by anybody else.

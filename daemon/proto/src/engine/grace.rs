@@ -1,7 +1,8 @@
 //! The grace for an interface or an address that is away for a moment.
 //!
-//! Replacing an address, setting an interface down and up or creating it again takes a host off its
-//! network for milliseconds. A switch to another host and back would cost its clients a second.
+//! Replacing an address or setting an interface down and up takes a host off its network for
+//! milliseconds. A switch to another host and back would cost its clients a second. (An interface that
+//! is gone is a fault at once: its addresses and its index are gone with it.)
 //!
 //! 1. A master or a backup that a change of the network keeps from serving goes on as it is while its
 //!    obstacle is a [passing](Obstacle::is_passing) one and there is no other. When the grace ends it
@@ -54,14 +55,8 @@ impl Engine {
     }
 
     /// Whether a router goes on although `obstacle` keeps it from serving.
-    pub(super) fn tolerates(
-        &self,
-        now: Instant,
-        id: RouterId,
-        obstacle: Option<&Obstacle>,
-    ) -> bool {
-        let grace = self.slots[id].grace.as_ref();
-        grace.is_some_and(|grace| now < grace.until)
+    pub(super) fn tolerates(&self, id: RouterId, obstacle: Option<&Obstacle>) -> bool {
+        self.slots[id].grace.is_some()
             && self.moved(id).is_none()
             && obstacle.is_some_and(Obstacle::is_passing)
             && self.lasting_obstacle(id).is_none()
@@ -90,20 +85,19 @@ impl Engine {
         }
     }
 
-    /// Ends the grace of a backup that would take over now: it may have been deaf.
+    /// Ends the grace of a router with a fault, unless its obstacle is gone.
     pub(super) fn cut_grace(&mut self, now: Instant, id: RouterId) {
-        if let Some(grace) = &mut self.slots[id].grace {
-            self.graces.remove(&(grace.until, id));
-            grace.until = now;
+        if self.end_grace(id).is_some() {
             self.refresh_router(now, id);
         }
     }
 
-    /// Ends the grace of a router whose interface is missing, so that a reload finds its addresses
-    /// released.
-    pub(super) fn cut_grace_of_missing(&mut self, now: Instant, id: RouterId) {
-        if let (_, Some(Obstacle::InterfaceMissing(_))) = self.assess(id) {
-            self.cut_grace(now, id);
+    /// Ends the grace of a router when its obstacle is not the one that the grace is for.
+    pub(super) fn end_grace_of_others(&mut self, id: RouterId) {
+        let (_, obstacle) = self.assess(id);
+        let grace = self.slots[id].grace.as_ref();
+        if grace.is_some_and(|grace| Some(&grace.obstacle) != obstacle.as_ref()) {
+            drop(self.end_grace(id));
         }
     }
 

@@ -74,7 +74,8 @@ impl Engine {
         for id in 0..self.slots.len() {
             if self.slots[id].group.is_some() {
                 let (_, obstacle) = self.assess(id);
-                self.slots[id].obstacle = obstacle;
+                let is_tolerated = self.tolerates(id, obstacle.as_ref());
+                self.slots[id].obstacle = obstacle.filter(|_| !is_tolerated);
             }
         }
     }
@@ -210,7 +211,7 @@ impl Engine {
         }
         if let Some(due) = self.over_at(now, group)
             && due <= now
-            && !self.wait_anew(now, group)
+            && !self.wait_anew(now, group, due)
         {
             self.take_over(now, group, due);
         }
@@ -417,8 +418,8 @@ impl Engine {
 
     /// Whether the group woke so late that a member may have slept through advertisements; such a
     /// member waits in full once more. A member that others decide is not waited for.
-    fn wait_anew(&mut self, now: Instant, group: GroupId) -> bool {
-        let late = now.since(self.groups[group].asked);
+    fn wait_anew(&mut self, now: Instant, group: GroupId, due: Instant) -> bool {
+        let late = now.since(due.max(self.groups[group].asked));
         let decided = self.is_decided(now, group);
         let mut is_late = false;
         for place in 0..self.size(group) {

@@ -263,7 +263,7 @@ impl Engine {
             self.judge(now, &name, |tracker| tracker.settle(now));
         }
         for id in self.due_graces(now) {
-            self.refresh_router(now, id);
+            self.cut_grace(now, id);
         }
         // Each router that is due is served once, so that a tick ends whatever serving it does.
         let mut due = core::mem::take(&mut self.due);
@@ -271,6 +271,7 @@ impl Engine {
         for id in due.drain(..) {
             match self.slots[id].group {
                 None => {
+                    // A backup may have been deaf in its grace.
                     if self.slots[id].router.state() == State::Backup {
                         self.cut_grace(now, id);
                     }
@@ -506,7 +507,7 @@ impl Engine {
         // Before a router that recovers goes by it.
         self.refresh_priorities(now, id);
         let (place, obstacle) = self.assess(id);
-        if self.tolerates(now, id, obstacle.as_ref()) {
+        if self.tolerates(id, obstacle.as_ref()) {
             self.stop_sparing(id);
             return;
         }

@@ -608,10 +608,12 @@ impl Witness {
                 continue;
             }
             // That another one's address is virtual now, or none of the host's own any more, concerns
-            // all who share its interface.
+            // all who share its interface. An absence is a fault when its grace ends.
             let is_concerned = transitions(record).any(|transition| {
                 *transition.router == **name
-                    && (overslept(transition) || is_about_own_address(&transition.cause))
+                    && (overslept(transition)
+                        || is_about_own_address(&transition.cause)
+                        || is_about_absence(&transition.cause))
             });
             if is_concerned {
                 continue;

@@ -212,11 +212,17 @@ impl World<'_> {
         if !host.spec.marks {
             return Ok(());
         }
-        match host
-            .kernel
-            .addresses()
-            .find(|(on, address, ours)| *ours && !wanted.contains(&(*on, *address)))
-        {
+        // An interface for a virtual MAC address that is renamed in a grace keeps its addresses until then.
+        let is_interrupted = |address: InterfaceAddress| {
+            let mut routers = self.witnesses[usize::from(id)].routers();
+            routers.any(|(name, router)| {
+                let mut own = router.config.virtual_addresses();
+                interrupted.contains(name) && own.any(|own| own == address)
+            })
+        };
+        match host.kernel.addresses().find(|(on, address, ours)| {
+            *ours && !wanted.contains(&(*on, *address)) && !is_interrupted(*address)
+        }) {
             Some((_, address, _)) => Err(Law::Kernel.broken(format!(
                 "host {id} holds {address}, and nobody there is its master"
             ))),
@@ -376,8 +382,7 @@ impl World<'_> {
         for (name, router) in witness.routers() {
             let key = (id, name.clone());
             let serves = matches!(router.state(), State::Backup | State::Master);
-            let is_well = is_usable(host, &router.config) && !interrupted.contains(name);
-            if !serves || is_well {
+            if !serves || !interrupted.contains(name) {
                 self.away.remove(&key);
                 continue;
             }
@@ -403,12 +408,14 @@ impl World<'_> {
             // Then it does not listen for what others put there.
             return Ok(());
         }
+        let interrupted = host.interrupted();
         let mut wanted: BTreeSet<Routed> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             if router.state() != State::Master {
                 continue;
             }
             let config = &router.config;
+            let is_interrupted = interrupted.contains(name);
             for route in config.kernel_routes() {
                 let source = route.source();
                 let gateway = route.next_hops()[0].gateway();
@@ -418,12 +425,13 @@ impl World<'_> {
                         && known.source == source
                         && known.legs.iter().all(|leg| leg.gateway == gateway)
                 });
-                if !is_it {
+                if is_it {
+                    wanted.insert(Routed::Route(route.place()));
+                } else if !is_interrupted {
                     return Err(Law::Kernel.broken(format!(
                         "host {id} {name} is master, and the route {route} is not there"
                     )));
                 }
-                wanted.insert(Routed::Route(route.place()));
             }
             wanted.extend(config.kernel_rules().map(Routed::Rule));
         }
