@@ -637,9 +637,8 @@ impl Host {
     /// when the absence ends.
     pub(crate) fn interrupted(&self) -> BTreeSet<String> {
         let process = self.process.iter();
-        let routers = process.flat_map(|process| process.engine.snapshot(Instant::ZERO).instances);
-        let interrupted = routers.filter(|router| router.fault_in.is_some());
-        interrupted.map(|router| router.name.to_string()).collect()
+        let interrupted = process.flat_map(|process| process.engine.interrupted());
+        interrupted.map(ToString::to_string).collect()
     }
 }
 
@@ -897,8 +896,8 @@ impl Process {
             Some(*source).filter(|_| message.get(2) != Some(&0))
         });
         // A router whose address is away for a moment speaks from it all the same.
-        let routers = self.engine.snapshot(Instant::ZERO).instances;
         let is_tolerated = |source| {
+            let routers = self.engine.snapshot(Instant::ZERO).instances;
             let mut interrupted = routers.iter().filter(|router| router.fault_in.is_some());
             interrupted.any(|router| [router.source, router.source_ipv6].contains(&Some(source)))
         };
@@ -914,8 +913,8 @@ impl Process {
             let held = self.mirror.all();
             held.into_iter()
                 .any(|(_, held)| held.address.address == source)
-                || is_tolerated(source)
                 || is_added(source)
+                || is_tolerated(source)
         };
         spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
     }

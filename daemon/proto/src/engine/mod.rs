@@ -234,6 +234,11 @@ impl Engine {
             .map(|slot| (&slot.name, slot.router.state()))
     }
 
+    /// The routers that go on although their interface or address is away for a moment, by name.
+    pub fn interrupted(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.graces.iter().map(|(_, id)| &self.slots[*id].name)
+    }
+
     /// What the node shows of itself. The cost grows with the number of routers.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         Snapshot {

@@ -13,7 +13,6 @@ mod reference;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_proto::{
@@ -46,8 +45,6 @@ pub(crate) struct Witness {
     cannot_refuse: bool,
     /// The links as the engine was told of them.
     links: BTreeMap<InterfaceIndex, Link>,
-    /// The names of interfaces that are no more.
-    gone: BTreeMap<InterfaceIndex, Arc<str>>,
     /// What the names of peers mean, as far as the engine was told.
     names: BTreeMap<String, Vec<IpAddr>>,
     /// When the wall clock was read, and what it showed.
@@ -241,10 +238,7 @@ impl Witness {
             Fed::News(news) => {
                 match news {
                     News::Link(link) => drop(self.links.insert(link.index, link.clone())),
-                    News::LinkRemoved(index) => {
-                        let gone = self.links.remove(index).map(|link| (*index, link.name));
-                        self.gone.extend(gone);
-                    }
+                    News::LinkRemoved(index) => drop(self.links.remove(index)),
                     News::AddressAdded | News::AddressRemoved | News::Routing => {}
                 }
                 self.look_at_interfaces(now);
@@ -961,10 +955,9 @@ impl Witness {
                 return Err(Law::Speaker.broken(format!("a short message: {message:?}")));
             };
             let family = Family::of(*source);
-            let there = self.links.get(interface).map(|link| &link.name);
-            let known = there.or_else(|| self.gone.get(interface));
+            let link = self.links.get(interface);
             let segment = (0..SEGMENTS)
-                .find(|segment| known.is_some_and(|name| **name == *interface_name(*segment)));
+                .find(|segment| link.is_some_and(|link| *link.name == *interface_name(*segment)));
             let name = segment.and_then(|segment| self.router_on(segment, vrid, family));
             let place = name.clone().map(|name| (name, family, priority == 0));
             let is_copy = place.is_some() && place == former;
@@ -1215,8 +1208,7 @@ fn is_about_absence(cause: &Cause) -> bool {
     };
     matches!(
         root(obstacle),
-        Obstacle::InterfaceMissing(_)
-            | Obstacle::InterfaceDown(_)
+        Obstacle::InterfaceDown(_)
             | Obstacle::NoCarrier(_)
             | Obstacle::NoAddress(_)
             | Obstacle::NoLinkLocal(_)

@@ -90,7 +90,7 @@ fn an_absence_that_outlasts_the_grace_is_a_fault_for_that_reason() {
     assert_eq!((counters.interruptions, counters.resignations_sent), (0, 1));
 }
 
-/// A second absence begins a grace of its own; one that changes its reason does not.
+/// An absence that only changes its reason begins no new grace.
 #[test]
 fn a_grace_is_not_prolonged_by_another_absence() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
@@ -173,7 +173,7 @@ fn a_reload_that_takes_the_interface_of_a_master_is_a_fault_at_once() {
     assert_eq!(node.state("VI_1"), State::Fault);
 }
 
-/// Somebody adds a virtual address while the host has no address of its own, all in a grace.
+/// Another program adds a virtual address while the host has no own address, all in a grace.
 #[test]
 fn an_address_that_was_spared_is_released_in_the_grace() {
     const VIRTUAL: &str = "192.168.224.100/24";
