@@ -255,6 +255,14 @@ impl Router {
         self.settings = settings;
     }
 
+    /// Announces its addresses a second time, as after a take-over, when it is a master that is back on
+    /// its network.
+    pub(crate) fn arrive(&mut self, now: Instant) {
+        if let Phase::Master(master) = &mut self.phase {
+            master.arrive(now, &self.settings);
+        }
+    }
+
     /// Finds out whether it stood still for longer than others wait. To be called before it acts on
     /// anything but packets and ticks, which look for themselves.
     pub(crate) fn wake(&mut self, now: Instant) -> Reaction {

@@ -11,8 +11,9 @@
 //!    that a backup waits for, one is missed at most.
 //! 3. A backup whose take-over is due in the grace is in fault at once, because it may have been
 //!    deaf: its silence is none.
-//! 4. A master whose obstacle is gone in time asks for its addresses again and announces them: the
-//!    kernel may have removed them, and the cable may be in another port of the switch.
+//! 4. A master whose obstacle is gone in time asks for its addresses again and announces them as after
+//!    a take-over: the kernel may have removed them, and the cable may be in another port of the
+//!    switch, which may not forward yet.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -82,6 +83,10 @@ impl Engine {
             self.want(id, &[]);
             self.want_routing(id, Vec::new());
             self.announce_all(id);
+            let router = &mut self.slots[id].router;
+            router.arrive(now);
+            let deadline = router.deadline().map(|(at, _)| at);
+            self.deadlines.set(id, deadline);
         }
     }
 

@@ -30,6 +30,9 @@ pub(super) struct Master {
     sent_at: Instant,
     /// The interval that it told the others, by which they wait for the next.
     told: AdvertInterval,
+    /// When it came to its network: the take-over, or the end of the last interruption. The
+    /// announcements to come are counted from it.
+    arrived_at: Instant,
     /// When the addresses are announced again by the settings.
     announce_at: Option<Instant>,
     /// When they are announced because of somebody of lower precedence, which had to be put off.
@@ -52,6 +55,7 @@ impl Master {
             advert_at: next_due(due, settings.interval.duration(), now),
             sent_at: now,
             told: settings.interval,
+            arrived_at: now,
             announce_at: None,
             correct_at: None,
             replied_at: None,
@@ -98,6 +102,12 @@ impl Master {
         if settings.announce != before.announce {
             self.announce_at = self.next_announcement(now, settings);
         }
+    }
+
+    /// Takes note that it is back on its network: a switch may not forward yet what it announces now.
+    pub(super) fn arrive(&mut self, now: Instant, settings: &Settings) {
+        self.arrived_at = now;
+        self.announce_at = self.next_announcement(now, settings);
     }
 
     /// Since when it is silent, and the interval that the others wait by.
@@ -199,8 +209,8 @@ impl Master {
     /// When they are announced next after `now` by the settings: a second time, and again and again.
     fn next_announcement(&self, now: Instant, settings: &Settings) -> Option<Instant> {
         let Announcements { delay, refresh, .. } = settings.announce;
-        let second = (!delay.is_zero()).then_some(self.since + delay);
-        let refreshed = (!refresh.is_zero()).then(|| next_due(self.since, refresh, now));
+        let second = (!delay.is_zero()).then_some(self.arrived_at + delay);
+        let refreshed = (!refresh.is_zero()).then(|| next_due(self.arrived_at, refresh, now));
         let to_come = second.filter(|at| *at > now);
         [to_come, refreshed].into_iter().flatten().min()
     }

@@ -12,7 +12,7 @@ const SPACING: Duration = Duration::from_secs(1);
 /// What a master still has to announce.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Announcing {
-    /// Since when it is master.
+    /// Since when it is master, or back after an interruption.
     since: Instant,
     /// When it announced last.
     last: Instant,
@@ -34,6 +34,12 @@ impl Announcing {
         };
         announcing.plan(now, config);
         announcing
+    }
+
+    /// Of the same master, back after an interruption: neighbours may have missed what it announced.
+    pub(super) fn resume(&mut self, now: Instant, config: &AnnounceConfig) {
+        self.since = now;
+        self.plan(now, config);
     }
 
     /// Plans by the clock anew what is to come after `now`.

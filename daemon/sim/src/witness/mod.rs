@@ -210,6 +210,13 @@ impl Witness {
             self.follow(now, record, overslept)?;
         }
         let awake = |transition: &Transition| !overslept(transition);
+        for output in &record.outputs {
+            if let Output::Report(Report::Interrupted { router, .. }) = output
+                && let Some(router) = self.routers.get_mut(&**router)
+            {
+                router.resume(now);
+            }
+        }
         match &record.fed {
             Fed::Packet {
                 arrived,

@@ -304,6 +304,13 @@ impl Watched {
         self.config.clone_from(new);
     }
 
+    /// It goes on after an interruption.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if let Phase::Master { announcing, .. } = &mut self.phase {
+            announcing.resume(now, &self.config.announce);
+        }
+    }
+
     /// Whether it announces its addresses at a tick, having stayed master.
     pub(super) fn announces_by_time(&mut self, now: Instant) -> bool {
         let config = self.config.announce;

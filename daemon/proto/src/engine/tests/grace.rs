@@ -60,6 +60,19 @@ fn an_address_that_is_replaced_within_5_ms_moves_no_master() {
 }
 
 #[test]
+fn a_master_that_was_interrupted_announces_again_as_after_a_take_over() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.advance(Duration::from_secs(10));
+    node.give(cable(false));
+    node.sleep(milliseconds(5));
+    node.give(cable(true));
+    let announced = |outputs: Vec<String>| outputs.iter().any(|o| o.starts_with("announce "));
+    let delay = vi_1().announce.delay;
+    assert!(!announced(node.advance(delay - milliseconds(1))));
+    assert!(announced(node.advance(milliseconds(1))));
+}
+
+#[test]
 fn a_cable_that_flickers_moves_no_backup_and_no_timer() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let due = node.engine.poll_timeout();
