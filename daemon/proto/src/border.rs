@@ -656,18 +656,18 @@ pub enum Obstacle {
 }
 
 impl Obstacle {
-    /// Whether reconfiguring the network of a host causes it for a moment: an interface that is set
-    /// down and up, a cable that flickers, an address that is replaced.
+    /// Whether reconfiguring the network of a host causes it for a moment: an interface that is
+    /// created again or set down and up, a cable that flickers, an address that is replaced.
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
-            Self::InterfaceDown(_)
+            Self::InterfaceMissing(_)
+            | Self::InterfaceDown(_)
             | Self::NoCarrier(_)
             | Self::NoAddress(_)
             | Self::NoLinkLocal(_)
             | Self::NoSource(_)
             | Self::OnlyVirtual { .. } => true,
-            Self::InterfaceMissing(_)
-            | Self::NotEthernet(_)
+            Self::NotEthernet(_)
             | Self::Port { .. }
             | Self::TrackerDown(_)
             | Self::TrackerValue { .. }

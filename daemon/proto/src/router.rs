@@ -255,11 +255,19 @@ impl Router {
         self.settings = settings;
     }
 
-    /// Announces its addresses a second time, as after a take-over, when it is a master that is back on
-    /// its network.
-    pub(crate) fn arrive(&mut self, now: Instant) {
+    /// Is off its network until it [arrives](Self::arrive) there, or falls: a master is silent.
+    pub(crate) const fn depart(&mut self) {
         if let Phase::Master(master) = &mut self.phase {
-            master.arrive(now, &self.settings);
+            master.depart();
+        }
+    }
+
+    /// Goes on after it was off its network: a master sends what was due meanwhile and announces its
+    /// addresses.
+    pub(crate) fn arrive(&mut self, now: Instant) -> Reaction {
+        match &mut self.phase {
+            Phase::Master(master) => master.arrive(now, &self.settings),
+            Phase::Init | Phase::Backup(_) | Phase::Fault(_) => Reaction::default(),
         }
     }
 
@@ -426,8 +434,9 @@ impl Router {
     ) -> Reaction {
         // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
         let backup = Backup::obey(heard_at, advert, source, &self.settings);
+        let can_speak = matches!(&self.phase, Phase::Master(master) if !master.is_away());
         Reaction {
-            send: Some(Send::Advert),
+            send: can_speak.then_some(Send::Advert),
             ..self.enter(Phase::Backup(backup), cause)
         }
     }

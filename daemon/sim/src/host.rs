@@ -217,6 +217,8 @@ pub(crate) struct Record {
     /// What the engine wanted to be ticked for before.
     pub(crate) deadline_before: Option<Instant>,
     pub(crate) deadline_after: Option<Instant>,
+    /// The routers that are interrupted, afterwards.
+    pub(crate) interrupted: BTreeSet<Arc<str>>,
     /// Where routers have peers: what each shows of itself.
     pub(crate) shown: BTreeMap<Arc<str>, Shown>,
 }
@@ -667,6 +669,7 @@ impl Process {
             outputs,
             deadline_before,
             deadline_after: deadline(&self.engine),
+            interrupted: self.engine.interrupted().cloned().collect(),
             shown,
         });
     }
@@ -895,12 +898,6 @@ impl Process {
             };
             Some(*source).filter(|_| message.get(2) != Some(&0))
         });
-        // A router whose address is away for a moment speaks from it all the same.
-        let is_tolerated = |source| {
-            let routers = self.engine.snapshot(Instant::ZERO).instances;
-            let mut interrupted = routers.iter().filter(|router| router.fault_in.is_some());
-            interrupted.any(|router| [router.source, router.source_ipv6].contains(&Some(source)))
-        };
         // An owner whose address was taken away puts it back in the turn in which it speaks.
         let is_added = |source| {
             let mut wishes = outputs.iter();
@@ -914,7 +911,6 @@ impl Process {
             held.into_iter()
                 .any(|(_, held)| held.address.address == source)
                 || is_added(source)
-                || is_tolerated(source)
         };
         spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
     }

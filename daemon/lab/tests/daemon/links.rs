@@ -138,6 +138,35 @@ pub(crate) fn a_short_absence_of_an_address_or_a_link_moves_no_host() -> Outcome
     Ok(())
 }
 
+/// An interface that somebody deletes and makes again, with another number: its router serves there
+/// and was never in fault.
+pub(crate) fn an_interface_that_is_made_again_in_time_moves_no_master() -> Outcome {
+    let host = Host::new("a")?;
+    let make = "ip link add vex0 type veth peer name vex1 && ip link set vex1 up \
+                && ip link set vex0 up && ip address add 192.168.198.11/24 dev vex0";
+    host.shell(make)?;
+    let there = json!({
+        "interface": "vex0",
+        "virtualAddresses": ["192.168.198.100/24"],
+        "advertInterval": "1s",
+    });
+    let daemon = Vrrpd::start(&host, &only(with(instance(HIGH), there)))?;
+    daemon.wait_for_state("VI_1", Master, SOON)?;
+    host.shell(&format!("ip link delete vex0 && {make}"))?;
+    let is_over = |line: &Line| line.text.contains("VI_1: no fault: interface vex0 ");
+    let over = daemon.process().output().wait_for(is_over, SOON);
+    assert!(over.is_some(), "{}", daemon.process().log());
+    let before = daemon.instance("VI_1")?;
+    assert_eq!((before.state, before.counters.became_master), (Master, 1));
+    assert!(host.holds("192.168.198.100".parse()?)?, "it has no address");
+    let speaks = Moment::now();
+    while daemon.instance("VI_1")?.counters.adverts_sent <= before.counters.adverts_sent + 1 {
+        assert!(speaks.elapsed() < SOON, "{}", daemon.process().log());
+    }
+    assert!(daemon.stop()?.success());
+    Ok(())
+}
+
 /// What a fault of this reason must look like on the master of a pair.
 fn falls_and_recovers(
     reason: &str,

@@ -91,6 +91,7 @@ fn main() -> ExitCode {
                 a_port_of_a_bridge_is_a_fault_and_recovers,
                 an_interface_without_an_own_address_is_a_fault_and_recovers,
                 a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted,
+                an_interface_that_is_made_again_in_time_moves_no_master,
                 a_short_absence_of_an_address_or_a_link_moves_no_host;
             lvs:
                 a_master_serves_whether_or_not_its_connections_can_be_synchronised;

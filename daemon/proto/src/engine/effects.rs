@@ -216,9 +216,14 @@ impl Engine {
     /// no longer: it got another name, or another hardware address.
     pub(super) fn leave(&mut self, id: RouterId, number: usize, former: InterfaceIndex) {
         if self.interfaces.name(former).is_some() {
-            let release = Arc::clone(&self.slots[id].seats[number].addresses);
-            self.wish(id, former, Arc::default(), release, true);
+            self.release(id, number, former);
         }
+    }
+
+    /// Says that the kernel should hold no address of a seat on an interface.
+    pub(super) fn release(&mut self, id: RouterId, number: usize, interface: InterfaceIndex) {
+        let release = Arc::clone(&self.slots[id].seats[number].addresses);
+        self.wish(id, interface, Arc::default(), release, true);
     }
 
     fn wish(
@@ -296,8 +301,9 @@ impl Engine {
         number: usize,
         addresses: Arc<[InterfaceAddress]>,
     ) {
-        let slot = &self.slots[id];
-        let (seat, announce) = (&slot.seats[number], slot.params.announce);
+        let slot = &mut self.slots[id];
+        let (seat, announce) = (&mut slot.seats[number], slot.params.announce);
+        seat.is_unheard &= self.interfaces.seat(seat).is_none_or(|link| !link.up);
         if let (Some(interface), Some(mac)) = (seat.index, seat.mac) {
             self.outputs.push_back(Output::Announce(Announcement {
                 interface,

@@ -1,8 +1,7 @@
 //! The grace for an interface or an address that is away for a moment.
 //!
-//! Replacing an address or setting an interface down and up takes a host off its network for
-//! milliseconds. A switch to another host and back would cost its clients a second. (An interface that
-//! is gone is a fault at once: its addresses and its index are gone with it.)
+//! Replacing an address, setting an interface down and up or creating it again takes a host off its
+//! network for milliseconds. A switch to another host and back would cost its clients a second.
 //!
 //! 1. A master or a backup that a change of the network keeps from serving goes on as it is while its
 //!    obstacle is a [passing](Obstacle::is_passing) one and there is no other. When the grace ends it
@@ -11,9 +10,11 @@
 //!    that a backup waits for, one is missed at most.
 //! 3. A backup whose take-over is due in the grace is in fault at once, because it may have been
 //!    deaf: its silence is none.
-//! 4. A master whose obstacle is gone in time asks for its addresses again and announces them as after
-//!    a take-over: the kernel may have removed them, and the cable may be in another port of the
-//!    switch, which may not forward yet.
+//! 4. Until then a master does not speak. An interface that is gone has taken its index and its
+//!    addresses along: the router has no place.
+//! 5. A master whose obstacle is gone in time asks for its addresses again, sends the advertisement that
+//!    was due meanwhile, and announces the addresses as after a take-over: the kernel may have removed
+//!    them, and the cable may be in another port of the switch, which may not forward yet.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use super::{Engine, RouterId};
 use crate::border::{Obstacle, Output, Report, State};
 use crate::time::Instant;
+use crate::types::InterfaceIndex;
 
 /// The longest grace.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -52,7 +54,9 @@ impl Engine {
             until: now + (interval / 2).min(LONGEST),
         };
         self.graces.insert((grace.until, id));
-        self.slots[id].grace = Some(grace);
+        let slot = &mut self.slots[id];
+        slot.router.depart();
+        slot.grace = Some(grace);
     }
 
     /// Whether a router goes on although `obstacle` keeps it from serving.
@@ -61,6 +65,26 @@ impl Engine {
             && self.moved(id).is_none()
             && obstacle.is_some_and(Obstacle::is_passing)
             && self.lasting_obstacle(id).is_none()
+    }
+
+    /// Leaves the interfaces that are gone, without a change of state.
+    pub(super) fn leave_missing(&mut self, id: RouterId) {
+        let slot = &self.slots[id];
+        let is_gone = |index: InterfaceIndex| self.interfaces.name(index).is_none();
+        let seats = slot.seats.iter().filter_map(|seat| seat.index);
+        let mut left = seats.chain(slot.place.map(|place| place.index));
+        if !left.any(is_gone) {
+            return;
+        }
+        for number in 0..slot.seats.len() {
+            let index = self.slots[id].seats[number].index;
+            if let Some(index) = index.filter(|index| self.interfaces.name(*index).is_none()) {
+                self.release(id, number, index);
+            }
+        }
+        let place = self.slots[id].place;
+        let place = place.filter(|place| self.interfaces.name(place.index).is_some());
+        self.set_place(id, place);
     }
 
     /// Ends the grace of a router, if it has one.
@@ -74,20 +98,18 @@ impl Engine {
     pub(super) fn resume(&mut self, now: Instant, id: RouterId, grace: Grace) {
         let slot = &mut self.slots[id];
         slot.counters.interruptions += 1;
+        let is_master = slot.router.state() == State::Master;
         self.outputs.push_back(Output::Report(Report::Interrupted {
             router: Arc::clone(&slot.name),
             obstacle: grace.obstacle,
             lasted: now.since(grace.since),
         }));
-        if slot.router.state() == State::Master {
+        if is_master {
             self.want(id, &[]);
             self.want_routing(id, Vec::new());
-            self.announce_all(id);
-            let router = &mut self.slots[id].router;
-            router.arrive(now);
-            let deadline = router.deadline().map(|(at, _)| at);
-            self.deadlines.set(id, deadline);
         }
+        let reaction = self.slots[id].router.arrive(now);
+        self.react(now, id, reaction);
     }
 
     /// Ends the grace of a router with a fault, unless its obstacle is gone.
@@ -101,7 +123,7 @@ impl Engine {
     pub(super) fn end_grace_of_others(&mut self, id: RouterId) {
         let (_, obstacle) = self.assess(id);
         let grace = self.slots[id].grace.as_ref();
-        if grace.is_some_and(|grace| Some(&grace.obstacle) != obstacle.as_ref()) {
+        if grace.is_some_and(|grace| obstacle.is_some_and(|other| other != grace.obstacle)) {
             drop(self.end_grace(id));
         }
     }

@@ -513,6 +513,7 @@ impl Engine {
         self.refresh_priorities(now, id);
         let (place, obstacle) = self.assess(id);
         if self.tolerates(id, obstacle.as_ref()) {
+            self.leave_missing(id);
             self.stop_sparing(id);
             return;
         }
@@ -527,8 +528,9 @@ impl Engine {
         self.set_place(id, place);
         self.hinder(now, id, obstacle);
         self.slots[id].prepare();
-        if let Some(grace) = grace.filter(|_| is_well) {
-            self.resume(now, id, grace);
+        match grace.filter(|_| is_well) {
+            Some(grace) => self.resume(now, id, grace),
+            None => self.announce_unheard(id),
         }
         self.stop_sparing(id);
         self.mend_devices(id);
@@ -684,6 +686,19 @@ impl Engine {
         params.priority.is_owner() || !is_made && !seat.index.is_some_and(has_own)
     }
 
+    /// Announces what nobody has heard of where it is now.
+    fn announce_unheard(&mut self, id: RouterId) {
+        for number in 0..self.slots[id].seats.len() {
+            let seat = &self.slots[id].seats[number];
+            let is_up = self.interfaces.seat(seat).is_some_and(|link| link.up);
+            if seat.is_unheard && is_up {
+                let addresses = Arc::clone(&seat.addresses);
+                self.slots[id].counters.announcements += 1;
+                self.announce_seat(id, number, addresses);
+            }
+        }
+    }
+
     fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) {
         let slot = &mut self.slots[id];
         let index = |place: Option<interfaces::Usable>| place.map(|place| place.index);
@@ -698,11 +713,9 @@ impl Engine {
             let is_other = seat.index != known.0;
             let is_known_elsewhere = (seat.index, seat.mac) != known;
             let is_up = link.is_some_and(|link| link.up);
-            seat.is_unheard = is_master && (seat.is_unheard || !is_up);
             // The neighbours know it by its former hardware address, or its interface is there only
             // now, or up.
-            let announces = is_master && is_up && (is_known_elsewhere || seat.is_unheard);
-            seat.is_unheard &= !announces;
+            seat.is_unheard = is_master && (seat.is_unheard || !is_up || is_known_elsewhere);
             if is_other {
                 // From any other place they have left before, because without that nobody serves.
                 if let Some(former) = known.0.filter(|_| seat.virtual_mac.is_some()) {
@@ -711,11 +724,6 @@ impl Engine {
                 if is_master {
                     self.want_seat(id, number, Arc::default());
                 }
-            }
-            if announces {
-                let addresses = Arc::clone(&self.slots[id].seats[number].addresses);
-                self.slots[id].counters.announcements += 1;
-                self.announce_seat(id, number, addresses);
             }
         }
         let slot = &self.slots[id];

@@ -28,6 +28,10 @@ pub(super) struct Master {
     advert_at: Instant,
     /// When the last one was sent.
     sent_at: Instant,
+    /// Whether it is off its network, and what it has to say must wait.
+    is_away: bool,
+    /// Whether an advertisement was due meanwhile.
+    missed: bool,
     /// The interval that it told the others, by which they wait for the next.
     told: AdvertInterval,
     /// When it came to its network: the take-over, or the end of the last interruption. The
@@ -54,6 +58,8 @@ impl Master {
             // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
             advert_at: next_due(due, settings.interval.duration(), now),
             sent_at: now,
+            is_away: false,
+            missed: false,
             told: settings.interval,
             arrived_at: now,
             announce_at: None,
@@ -79,8 +85,7 @@ impl Master {
         let mut reaction = Reaction::default();
         if now >= self.advert_at {
             // RFC 9568 6.4.3 MUST: when Adver_Timer fires, advertise and set it again
-            reaction.send = Some(Send::Advert);
-            self.sent(now, settings);
+            reaction.send = self.advertise(now, settings);
             self.advert_at = next_due(self.advert_at, settings.interval.duration(), now);
         }
         if self.announcement().is_some_and(|at| now >= at) {
@@ -104,10 +109,28 @@ impl Master {
         }
     }
 
-    /// Takes note that it is back on its network: a switch may not forward yet what it announces now.
-    pub(super) fn arrive(&mut self, now: Instant, settings: &Settings) {
+    /// Is off its network, and silent until it is back.
+    pub(super) const fn depart(&mut self) {
+        self.is_away = true;
+    }
+
+    /// Whether it is off its network.
+    pub(super) const fn is_away(&self) -> bool {
+        self.is_away
+    }
+
+    /// Is back on its network: what was due meanwhile is sent, and the addresses are announced as
+    /// after a take-over.
+    pub(super) fn arrive(&mut self, now: Instant, settings: &Settings) -> Reaction {
         self.arrived_at = now;
         self.announce_at = self.next_announcement(now, settings);
+        self.is_away = false;
+        let missed = core::mem::take(&mut self.missed);
+        Reaction {
+            send: missed.then(|| self.advertise(now, settings)).flatten(),
+            announce: true,
+            ..Reaction::default()
+        }
     }
 
     /// Since when it is silent, and the interval that the others wait by.
@@ -160,9 +183,8 @@ impl Master {
         // RFC 9568 6.4.3 MUST: priority 0 is answered at once, and Adver_Timer set again
         self.advert_at = now + settings.interval.duration();
         self.replied_at = Some(now);
-        self.sent(now, settings);
         Reaction {
-            send: Some(Send::Advert),
+            send: self.advertise(now, settings),
             ..Reaction::default()
         }
     }
@@ -182,8 +204,7 @@ impl Master {
             .is_none_or(|at| now.since(at) >= REPLY_SPACING);
         if settings.version == Version::V3 && spaced {
             self.replied_at = Some(now);
-            self.sent(now, settings);
-            reaction.send = Some(Send::Advert);
+            reaction.send = self.advertise(now, settings);
         }
         if settings.announce.on_lower_priority {
             let earliest = self.announced_at + ANNOUNCE_SPACING;
@@ -221,8 +242,14 @@ impl Master {
         self.correct_at = None;
     }
 
-    fn sent(&mut self, now: Instant, settings: &Settings) {
+    /// Advertises, unless it is off its network.
+    fn advertise(&mut self, now: Instant, settings: &Settings) -> Option<Send> {
+        if self.is_away {
+            self.missed = true;
+            return None;
+        }
         self.sent_at = now;
         self.told = settings.interval;
+        Some(Send::Advert)
     }
 }

@@ -245,7 +245,11 @@ impl Witness {
             Fed::News(news) => {
                 match news {
                     News::Link(link) => drop(self.links.insert(link.index, link.clone())),
-                    News::LinkRemoved(index) => drop(self.links.remove(index)),
+                    News::LinkRemoved(index) => {
+                        if let Some(gone) = self.links.remove(index) {
+                            self.lose_link(&gone.name);
+                        }
+                    }
                     News::AddressAdded | News::AddressRemoved | News::Routing => {}
                 }
                 self.look_at_interfaces(now);
@@ -278,6 +282,11 @@ impl Witness {
         }
         self.watch_answers(now, &before, judged.as_ref(), record)?;
         self.watch_sending(now, &before, record)?;
+        for transition in transitions(record) {
+            if let Some(router) = self.routers.get_mut(&*transition.router) {
+                router.is_away = false;
+            }
+        }
         self.note_asked(now);
         self.watch_deadlines(now, record)
     }
@@ -574,7 +583,8 @@ impl Witness {
     fn has_home(&self, config: &RouterConfig, address: InterfaceAddress) -> bool {
         let family = address.family();
         let Some(device) = config.device(family) else {
-            return true;
+            let mut links = self.links.values();
+            return links.any(|link| *link.name == *interface_name(config.segment));
         };
         let mut named = self.links.values().filter(|link| link.name == device);
         // While news are on their way there may be two of a name.
@@ -684,6 +694,7 @@ impl Witness {
                 numbers: Numbers::default(),
                 signed: None,
                 may_have_resigned: false,
+                is_away: false,
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
@@ -710,6 +721,17 @@ impl Witness {
         if agrees || tracker.streak >= if well { rise } else { fall } {
             tracker.streak = 0;
             tracker.take(now, well);
+        }
+    }
+
+    /// Routers whose interface is gone have no place until they fall or resume.
+    fn lose_link(&mut self, gone: &str) {
+        if self.links.values().any(|link| *link.name == *gone) {
+            return;
+        }
+        for router in self.routers.values_mut() {
+            let runs = matches!(router.state(), State::Backup | State::Master);
+            router.is_away |= runs && interface_name(router.config.segment) == *gone;
         }
     }
 
@@ -888,7 +910,7 @@ impl Witness {
             let vrid = self
                 .routers
                 .get(&*transition.router)
-                .filter(|router| !router.is_alone())
+                .filter(|router| !router.is_alone() && !router.is_away)
                 .map(|router| router.config.vrid);
             if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
                 let name = &transition.router;
@@ -906,7 +928,10 @@ impl Witness {
             return Ok(());
         };
         let stays = before.get(name) == Some(&State::Master);
-        if !stays || judged.own == Some(judged.packet.source) {
+        if !stays
+            || record.interrupted.contains(&**name)
+            || judged.own == Some(judged.packet.source)
+        {
             return Ok(());
         }
         let spoke = speaks(router.config.vrid, false);
@@ -1032,6 +1057,12 @@ impl Witness {
                 spoke.entry(name.clone()).or_default();
             }
         }
+        if let Some(name) = spoke
+            .keys()
+            .find(|name| record.interrupted.contains(&***name))
+        {
+            return Err(Law::Speaker.broken(format!("{name} speaks while it is interrupted")));
+        }
         for (name, to) in &spoke {
             let Some(router) = self.routers.get_mut(name) else {
                 continue;
@@ -1125,6 +1156,10 @@ impl Witness {
                     told,
                     announcing,
                 } => {
+                    if record.interrupted.contains(&**name) {
+                        // What it has to say waits until it is back.
+                        continue;
+                    }
                     let advert_at = *sent_at + *told;
                     announcing.next().map_or(advert_at, |at| at.min(advert_at))
                 }
@@ -1215,7 +1250,8 @@ fn is_about_absence(cause: &Cause) -> bool {
     };
     matches!(
         root(obstacle),
-        Obstacle::InterfaceDown(_)
+        Obstacle::InterfaceMissing(_)
+            | Obstacle::InterfaceDown(_)
             | Obstacle::NoCarrier(_)
             | Obstacle::NoAddress(_)
             | Obstacle::NoLinkLocal(_)

@@ -31,6 +31,8 @@ pub(crate) struct Watched {
     pub(super) signed: Option<u64>,
     /// Whether it may have signed a resignation since that is not known to be its own.
     pub(super) may_have_resigned: bool,
+    /// Whether its interface is gone, since when it has neither fallen nor come back.
+    pub(super) is_away: bool,
     /// How often it has spoken, be it to nobody, where that is told.
     pub(super) words: u64,
     /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6,
@@ -306,6 +308,7 @@ impl Watched {
 
     /// It goes on after an interruption.
     pub(super) fn resume(&mut self, now: Instant) {
+        self.is_away = false;
         if let Phase::Master { announcing, .. } = &mut self.phase {
             announcing.resume(now, &self.config.announce);
         }

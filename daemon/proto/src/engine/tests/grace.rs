@@ -5,7 +5,7 @@ use core::time::Duration;
 use super::rig::*;
 use crate::border::{Due, Input, Link, State};
 use crate::params::{Effect, GroupParams, RouterParams};
-use crate::types::AdvertInterval;
+use crate::types::{AdvertInterval, InterfaceIndex};
 
 const MISSED: &str = "interface eth1 has no IPv4 address of its own to send from";
 
@@ -83,6 +83,34 @@ fn a_cable_that_flickers_moves_no_backup_and_no_timer() {
         ["VI_1: no fault: interface eth1 has no carrier, for 400ms"]
     );
     assert_eq!(node.engine.poll_timeout(), due);
+}
+
+#[test]
+fn an_interface_that_is_made_again_is_served_by_the_same_master() {
+    let again = InterfaceIndex(7);
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(
+        node.give(Input::LinkRemoved(ETH1)),
+        ["on 2 hold [], release [192.168.224.100/24], sparing foreign ones"]
+    );
+    assert_eq!(node.engine.held().count(), 0);
+    assert_eq!(node.engine.listeners().count(), 0);
+    node.sleep(milliseconds(30));
+    assert_eq!(
+        only("VI_1", node.give(Input::Link(link(again, "eth1")))),
+        [""; 0]
+    );
+    let lines = node.give(added(again, own(ETH1), false));
+    for line in [
+        "on 7 hold [192.168.224.100/24], release []",
+        "announce on 7 at 02:00:00:00:00:07: 192.168.224.100/24",
+    ] {
+        let count = lines.iter().filter(|l| *l == line).count();
+        assert!(count >= 1, "{lines:?}");
+    }
+    assert_eq!(node.state("VI_1"), State::Master);
+    let listeners = node.engine.listeners().map(|(index, ..)| index);
+    assert_eq!(listeners.collect::<Vec<_>>(), [again]);
 }
 
 #[test]

@@ -249,7 +249,7 @@ fn an_interface_that_is_made_again_is_used_by_its_new_number() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let again = InterfaceIndex(7);
     assert_eq!(
-        only("VI_1", node.give(Input::LinkRemoved(ETH1))),
+        only("VI_1", node.lose(Input::LinkRemoved(ETH1))),
         ["VI_1: master -> fault (interface eth1 does not exist)"]
     );
     node.give(Input::Link(link(again, "eth1")));

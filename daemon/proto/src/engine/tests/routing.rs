@@ -39,7 +39,7 @@ fn at_the_start_what_an_earlier_run_left_is_released() {
 #[test]
 fn routes_are_released_although_the_interface_is_gone() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
-    let lines = node.give(Input::LinkRemoved(ETH1));
+    let lines = node.lose(Input::LinkRemoved(ETH1));
     assert_eq!(node.state("VI_1"), State::Fault);
     assert_eq!(only("VI_1 route", lines), [RELEASED]);
 }

@@ -146,7 +146,7 @@ fn an_interface_that_is_gone_or_renamed_is_a_fault_and_its_address_is_taken_off_
     assert_eq!(node.held().len(), 2);
 
     assert_eq!(
-        only("VI_1", node.give(Input::LinkRemoved(ETH2))),
+        only("VI_1", node.lose(Input::LinkRemoved(ETH2))),
         [format!("VI_1: master -> fault ({MISSING})")]
     );
     // It is made again with another number and no address of the host's own yet.
