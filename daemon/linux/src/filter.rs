@@ -9,47 +9,10 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use socket2::{SockFilter, SockRef};
+use vrrp_node::listeners::VridSet;
+use vrrp_proto::Family;
 use vrrp_proto::routing::{Network, Table};
 use vrrp_proto::wire::echo;
-use vrrp_proto::{Family, Vrid};
-
-/// The VRIDs that are served on one interface.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct VridSet {
-    words: [u32; 8],
-}
-
-impl VridSet {
-    /// Adds `vrid`.
-    pub fn insert(&mut self, vrid: Vrid) {
-        let (word, bit) = Self::place(vrid);
-        self.words[word] |= bit;
-    }
-
-    /// Whether `vrid` is among them.
-    pub fn contains(&self, vrid: Vrid) -> bool {
-        let (word, bit) = Self::place(vrid);
-        self.words[word] & bit != 0
-    }
-
-    fn place(vrid: Vrid) -> (usize, u32) {
-        (usize::from(vrid.get() / 32), 1 << (vrid.get() % 32))
-    }
-}
-
-impl FromIterator<Vrid> for VridSet {
-    fn from_iter<T: IntoIterator<Item = Vrid>>(vrids: T) -> Self {
-        let mut set = Self::default();
-        set.extend(vrids);
-        set
-    }
-}
-
-impl Extend<Vrid> for VridSet {
-    fn extend<T: IntoIterator<Item = Vrid>>(&mut self, vrids: T) {
-        vrids.into_iter().for_each(|vrid| self.insert(vrid));
-    }
-}
 
 /// Replaces the program of `socket`.
 pub(crate) fn attach(socket: impl AsFd, program: &[Instruction]) -> io::Result<()> {
@@ -83,7 +46,7 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
         do_(LOAD_STORED, 0),
         do_(SHIFT_RIGHT, 5),
     ];
-    for (number, word) in (0..).zip(vrids.words) {
+    for (number, word) in (0..).zip(vrids.words()) {
         // Over what is there for the other words, and over the DROP behind the last one.
         let rest = 3 * (7 - number) + 1;
         program.extend([if_(EQUAL, number, 0, 2), do_(LOAD, word), do_(JUMP, rest)]);

@@ -4,16 +4,15 @@
 //! those before they wake anybody; see [`crate::request`] for the other half of this. What our own
 //! changes led to beyond what was asked for, such as the secondaries that go with their primary, is
 //! heard. Of IPv6 addresses our own changes are heard as well, because the kernel does not say whose
-//! they are; what becomes of them is the [`Mirror`](crate::mirror::Mirror::is_in_doubt)'s business.
+//! they are; what becomes of them is the [`Mirror`](vrrp_node::mirror::Mirror::is_in_doubt)'s business.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::batch;
 use crate::filter;
-use crate::mirror::Event;
 use crate::netlink::{self, Message, News};
-use crate::request::Requests;
+use vrrp_node::mirror::Event;
 
 /// Room in the kernel for the notifications of 8,000 changes by others between two reads.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -36,7 +35,7 @@ pub struct Monitor {
 pub enum Heard {
     /// All of them.
     All,
-    /// Some were lost: look at everything again by [`Requests::dump`].
+    /// Some were lost: look at everything again by [`Requests::dump`](crate::request::Requests::dump).
     Overrun,
 }
 
@@ -47,10 +46,10 @@ impl Monitor {
     /// # Errors
     ///
     /// When the process may open no more files.
-    pub fn open(requests: &Requests) -> io::Result<Self> {
+    pub fn open(port: u32) -> io::Result<Self> {
         let socket = netlink::open()?;
         batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
-        filter::attach(&socket, &filter::all_but_own(requests.port()))?;
+        filter::attach(&socket, &filter::all_but_own(port))?;
         let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
         netlink::bind_to(&socket, groups)?;
         Ok(Self {

@@ -29,8 +29,8 @@ use nix::sys::socket::{
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
 
-use crate::mirror::{ADDRESS_PROTOCOL, Event, Held};
-use crate::plan::Change;
+use vrrp_node::mirror::{ADDRESS_PROTOCOL, Event, Held};
+use vrrp_node::plan::Change;
 
 /// Room for the longest datagram that the kernel makes of its own accord (a part of a dump).
 pub(crate) const DATAGRAM_LEN: usize = 32 << 10;

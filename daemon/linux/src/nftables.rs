@@ -30,7 +30,7 @@ use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NlasIterato
 use vrrp_proto::InterfaceIndex;
 
 use crate::netlink::Message;
-use crate::refusals::Refusal;
+use vrrp_node::refusals::Refusal;
 
 /// The name of our table, in the family inet.
 pub(crate) const TABLE: &str = "vrrpd";

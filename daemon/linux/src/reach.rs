@@ -23,9 +23,9 @@ use vrrp_proto::{Family, InterfaceIndex};
 use self::known::Known;
 pub use self::known::{Goal, Kind, NoWay, Wanted, Way};
 use self::words::{Neighbour, Standing, parse_neighbour, parse_route};
-use crate::mirror::Event;
 use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::{batch, filter, sys};
+use vrrp_node::mirror::Event;
 
 /// Room in the kernel for some thousand news between two reads.
 const NEWS_BUFFER: usize = 1 << 20;

@@ -1,54 +1,31 @@
-//! Refusing packets to addresses that a master does not own and may not accept packets to
-//! (Accept_Mode False, RFC 9568 sections 6.1 and 6.4.3): a table of nf_tables that is ours alone,
-//! spoken to by nfnetlink.
+//! The table of nf_tables by which packets to addresses are refused (see [`vrrp_node::refuser`]), spoken
+//! to by nfnetlink.
 //!
-//! A node without such routers has none of this: [`Refuser::new`] opens nothing. The table is made when
-//! the configuration first asks for it, so that a take-over sends no more than one batch with all the
-//! addresses of its turn, before the addresses themselves. It is deleted when nothing needs it.
+//! The table has no owner in the kernel's sense (NFT_TABLE_F_OWNER): an owned table goes with the process
+//! that made it, while the addresses of a process that was killed stay for a moment. After another program
+//! changed the table, packets are accepted until the news of that have been read.
 //!
-//! - The table belongs to nobody in the kernel's sense (no NFT_TABLE_F_OWNER): such a one would go with
-//!   the process that made it, while the addresses of a process that was killed stay for a moment.
-//! - What somebody else does to it, such as `nft flush ruleset`, is heard of and undone by making it
-//!   anew. Until then packets are accepted: nobody can know before it is told.
-//! - A batch that the kernel refuses changes nothing. Then the table is made anew in full, once. If that
-//!   is refused too, packets cannot be refused: the node tells the engine, and routers that must not
-//!   accept are in fault until it works. **An address that must not be accepted is never there in
-//!   silence.**
-//!
-//! It takes CAP_NET_ADMIN and nothing more. The kernel loads its module nf_tables by itself when it is
-//! first spoken to, unless loading is locked.
+//! CAP_NET_ADMIN is enough. The kernel loads its module nf_tables at the first request, unless loading is
+//! locked.
 
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{MsgFlags, send};
-use vrrp_proto::Desired;
+use vrrp_node::host::Transaction;
 
 use crate::batch;
 use crate::filter;
-use crate::mirror::Mirror;
 use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::nftables::{self, Batch};
-use crate::refusals::{Refusal, Refusals};
 
-/// Refuses packets to addresses.
-#[derive(Debug, Default)]
-pub struct Refuser {
-    refusals: Refusals,
-    table: Option<Table>,
-    /// What is to be refused from now on. Kept for its room.
-    missing: Vec<Refusal>,
-}
-
-/// Our table, and who hears what others do to it.
+/// Our table, and a socket for the news of its changes by other programs.
 #[derive(Debug)]
-struct Table {
+pub(crate) struct Table {
     requests: Requests,
     watch: OwnedFd,
     incoming: Vec<u8>,
-    /// Whether it is there and has what it should, as far as known.
-    in_place: bool,
 }
 
 /// Packets cannot be refused. Its text says what is wrong, and what would be right.
@@ -70,152 +47,8 @@ impl From<io::Error> for CannotRefuse {
     }
 }
 
-impl Refuser {
-    /// One that refuses nothing, and opens nothing.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Refuses what an earlier daemon left, as its table did, until that is gone. To be called at the
-    /// start, before [`prepare`](Self::prepare).
-    pub fn adopt(&mut self, mirror: &Mirror) {
-        self.refusals.adopt(mirror);
-    }
-
-    /// Makes the table, unless it is there. `added` is given the descriptor that is to be waited for,
-    /// when there is a new one: when it can be read [`was_touched`](Self::was_touched) is to be asked.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel has no nf_tables, or refuses.
-    pub fn prepare(
-        &mut self,
-        added: impl FnOnce(BorrowedFd<'_>) -> io::Result<()>,
-    ) -> Result<(), CannotRefuse> {
-        if self.table.is_none() {
-            let table = Table::open()?;
-            added(table.watch.as_fd())?;
-            self.table = Some(table);
-        }
-        self.repair()
-    }
-
-    /// Takes in what is wanted before the addresses are changed: what is to be refused is from now on.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses. Then none of the addresses that are not to be accepted may be added.
-    pub fn cover(&mut self, desired: &[Desired]) -> Result<(), CannotRefuse> {
-        for desired in desired {
-            self.refusals.want(desired, &mut self.missing);
-        }
-        let missing = std::mem::take(&mut self.missing);
-        let outcome = match missing.as_slice() {
-            [] => Ok(()),
-            missing => self.change(|batch| batch.add(missing)),
-        };
-        self.missing = missing;
-        self.missing.clear();
-        outcome
-    }
-
-    /// Takes in what the addresses are after they were changed: what is gone, and what may be accepted,
-    /// is refused no longer.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses.
-    pub fn uncover(&mut self, mirror: &Mirror) -> Result<(), CannotRefuse> {
-        if self.refusals.is_empty() {
-            return Ok(());
-        }
-        match self.refusals.surplus(mirror).as_slice() {
-            surplus if self.table.is_none() || surplus.is_empty() => Ok(()),
-            surplus => self.change(|batch| batch.remove(surplus)),
-        }
-    }
-
-    /// Whether somebody else did something to the table since it was last asked, or may have: then it is
-    /// to be made anew by [`repair`](Self::repair).
-    ///
-    /// # Errors
-    ///
-    /// None that a valid socket could cause.
-    pub fn was_touched(&mut self) -> io::Result<bool> {
-        let Some(table) = &mut self.table else {
-            return Ok(false);
-        };
-        let touched = table.was_touched()?;
-        table.in_place &= !touched;
-        Ok(touched)
-    }
-
-    /// Makes the table anew if it is not as it should be.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses, or [`prepare`](Self::prepare) could not open what it takes.
-    pub fn repair(&mut self) -> Result<(), CannotRefuse> {
-        let Some(table) = &mut self.table else {
-            return Err(io::Error::from(io::ErrorKind::NotConnected).into());
-        };
-        if !table.in_place {
-            let mut batch = Batch::new();
-            batch.replace(&self.refusals.refused().collect::<Vec<_>>());
-            table.requests.send(batch)?;
-            table.in_place = true;
-        }
-        Ok(())
-    }
-
-    /// Deletes the table and closes everything, unless something is refused still.
-    ///
-    /// # Errors
-    ///
-    /// When the kernel refuses. Everything is closed then too.
-    pub fn retire(&mut self) -> Result<(), CannotRefuse> {
-        if !self.refusals.is_empty() {
-            return Ok(());
-        }
-        let Some(mut table) = self.table.take() else {
-            return Ok(());
-        };
-        table.requests.delete_table()?;
-        Ok(())
-    }
-
-    /// Carries out a change, or makes everything anew where that is not possible.
-    fn change(&mut self, write: impl FnOnce(&mut Batch)) -> Result<(), CannotRefuse> {
-        if let Some(table) = &mut self.table
-            && table.in_place
-        {
-            let mut batch = Batch::new();
-            write(&mut batch);
-            if table.requests.send(batch).is_ok() {
-                return Ok(());
-            }
-            // Somebody else may have deleted it a moment ago.
-            table.in_place = false;
-        }
-        self.repair()
-    }
-}
-
-/// Deletes the table that an earlier daemon left. Returns whether there was one.
-///
-/// # Errors
-///
-/// When the kernel refuses; that it has no nf_tables is no error.
-pub fn remove_leftover() -> Result<bool, CannotRefuse> {
-    let deleted = Requests::open().and_then(|mut requests| requests.delete_table());
-    match deleted {
-        Err(error) if lacks_nf_tables(&error) => Ok(false),
-        other => Ok(other?),
-    }
-}
-
 impl Table {
-    fn open() -> io::Result<Self> {
+    pub(crate) fn open() -> io::Result<Self> {
         let requests = Requests::open()?;
         let watch = netlink::open_netfilter()?;
         batch::grow_receive_buffer(&watch, batch::KERNEL_BUFFER)?;
@@ -225,11 +58,22 @@ impl Table {
             requests,
             watch,
             incoming: vec![0; netlink::DATAGRAM_LEN],
-            in_place: false,
         })
     }
 
-    fn was_touched(&mut self) -> io::Result<bool> {
+    /// Carries out a change, all of it or nothing.
+    pub(crate) fn change(&mut self, change: &Transaction<'_>) -> io::Result<()> {
+        let mut batch = Batch::new();
+        match change {
+            Transaction::Replace(refusals) => batch.replace(refusals),
+            Transaction::Add(refusals) => batch.add(refusals),
+            Transaction::Remove(refusals) => batch.remove(refusals),
+        }
+        self.requests.send(batch)
+    }
+
+    /// Whether another program changed the table since the last call, or may have.
+    pub(crate) fn was_touched(&mut self) -> io::Result<bool> {
         let mut touched = false;
         loop {
             match netlink::news(&self.watch, &mut self.incoming)? {
@@ -241,6 +85,23 @@ impl Table {
                 News::Lost => touched = true,
             }
         }
+    }
+}
+
+/// Ready when the table may have been changed.
+impl AsFd for Table {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.watch.as_fd()
+    }
+}
+
+/// Deletes the table of this daemon or of an earlier one. Returns whether there was a table; that the
+/// kernel has no nf_tables is no error.
+pub(crate) fn delete_table() -> io::Result<bool> {
+    let deleted = Requests::open().and_then(|mut requests| requests.delete_table());
+    match deleted {
+        Err(error) if lacks_nf_tables(&error) => Ok(false),
+        other => other,
     }
 }
 
@@ -347,23 +208,5 @@ mod tests {
             text(libc::ENOMEM),
             "cannot change the table inet vrrpd of nf_tables: Cannot allocate memory (os error 12)"
         );
-    }
-
-    #[test]
-    fn who_has_nothing_to_refuse_opens_nothing() {
-        let mut refuser = Refuser::new();
-        let desired = Desired {
-            interface: vrrp_proto::InterfaceIndex(2),
-            hold: ["10.0.0.9/24".parse().unwrap()].into(),
-            options: std::sync::Arc::default(),
-            release: [].into(),
-            accept: true,
-            spare_foreign: false,
-        };
-        refuser.cover(&[desired]).unwrap();
-        refuser.uncover(&Mirror::new()).unwrap();
-        assert!(!refuser.was_touched().unwrap());
-        refuser.retire().unwrap();
-        assert!(refuser.table.is_none());
     }
 }

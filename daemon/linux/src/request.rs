@@ -13,9 +13,9 @@ use nix::sys::socket::{MsgFlags, send};
 use vrrp_proto::Family;
 
 use crate::batch;
-use crate::mirror::{Dump, Event, Mirror};
 use crate::netlink::{self, Message, NLMSG_ERROR};
-use crate::plan::{Change, arrange};
+use vrrp_node::mirror::{Dump, Event, Mirror};
+use vrrp_node::plan::{Change, Failure};
 
 /// How many changes go out together. If the kernel refuses them all, the refusals fit into the
 /// receive buffer that a process gets without any capability.
@@ -33,17 +33,6 @@ pub struct Requests {
     incoming: Vec<u8>,
     refusals: VecDeque<(Change, io::Error)>,
     dumps: u32,
-}
-
-/// A change that the kernel refused.
-#[derive(Debug, thiserror::Error)]
-#[error("cannot {change}: {error}")]
-pub struct Failure {
-    /// The change.
-    pub change: Change,
-    /// Why: EPERM, ENODEV, ENOBUFS, and so on.
-    #[source]
-    pub error: io::Error,
 }
 
 impl Requests {
@@ -71,19 +60,13 @@ impl Requests {
         self.port
     }
 
-    /// Carries out `changes`, which it [`arrange`]s. `mirror` shows them already, as
-    /// [`plan`](crate::plan::plan) leaves it. Those that the kernel refuses are taken back there
+    /// Carries out `changes` in their order. `mirror` shows them already, as
+    /// [`plan`](vrrp_node::plan::plan) leaves it. Those that the kernel refuses are taken back there
     /// and appended to `failures`; the others are done nevertheless.
     ///
     /// That an address to be added is there already, or that one to be deleted is gone, alone or
     /// with its interface, is no failure.
-    pub fn apply(
-        &mut self,
-        changes: &mut [Change],
-        mirror: &mut Mirror,
-        failures: &mut Vec<Failure>,
-    ) {
-        arrange(changes, mirror);
+    pub fn apply(&mut self, changes: &[Change], mirror: &mut Mirror, failures: &mut Vec<Failure>) {
         for batch in changes.chunks(BATCH) {
             if let Err(error) = self.request(batch) {
                 self.refusals.clear();

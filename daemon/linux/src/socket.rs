@@ -23,9 +23,9 @@ use vrrp_proto::{Family, Instant, InterfaceIndex, Packet};
 
 use crate::batch;
 use crate::clock;
-pub use crate::filter::VridSet;
 use crate::filter::{self, NOTHING};
 use crate::sys::{self, Destination, Incoming, MANY, Outgoing, PACKET_LEN};
+use vrrp_node::listeners::VridSet;
 
 /// The priority of what we send among other packets of the interface: TC_PRIO_CONTROL of
 /// linux/pkt_sched.h, the greatest.

@@ -1,9 +1,6 @@
-//! One host with the real engine: what `vrrpd`'s node does, with the clock, the sockets and the
-//! kernel replaced.
+//! One host with the daemon's node ([`vrrp_node`]): its clock, its kernel and its sockets are models.
 //!
-//! A turn takes in what has come (news, packets, messages), ticks the engine, and carries out all
-//! that came of it together. What went in and what came out of each input is recorded, for the laws
-//! to look at.
+//! What goes into the engine and what comes out of each input is recorded, for the laws to look at.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -11,37 +8,23 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rand::RngExt;
 use rand::seq::SliceRandom;
 use rand_pcg::Pcg64Mcg;
-use vrrp_linux::cleanup::leftovers;
-use vrrp_linux::device::{self, DeviceChange};
-use vrrp_linux::mirror::{Held, Mirror};
-use vrrp_linux::plan::{Change, arrange, plan, strays, unannounced};
-use vrrp_linux::{lvs, routing};
-use vrrp_proto::params::{NodeParams, Verdict};
-use vrrp_proto::snapshot::RouterStatus;
+use vrrp_node::node::Node;
+use vrrp_node::{cleanup, lvs};
 use vrrp_proto::{
-    Announcement, Cause, Desired, DesiredDevice, DesiredLvs, DesiredRouting, Engine, Family, Input,
-    Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet,
-    Password, Report, Transition, Version, Vrid,
+    DesiredLvs, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress, Output,
+    Password, Version, Vrid,
 };
 
 use crate::clock::Clock;
-use crate::janitor::Janitor;
-use crate::kernel::{Kernel, Transaction};
+use crate::kernel::Kernel;
+use crate::machine::{Machine, Own, SOCKET_BUFFER};
 use crate::network::Station;
-use crate::refuser::{CannotRefuse, Refuser};
 use crate::scenario::{
     Config, Families, HostSpec, Stations, host_octet, identifier, interface_name, link_local,
     own_ipv4, second_address, virtual_address,
 };
-
-/// How many packets wait in a socket at most.
-const SOCKET_BUFFER: usize = 64;
-
-/// As the daemon: after a refusal of the kernel everything is looked at again, this much later.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What the wall clock shows at the beginning of the world, since 1970.
 const BEGINNING: Duration = Duration::from_secs(1_800_000_000);
@@ -92,7 +75,7 @@ pub(crate) struct Host {
     /// What its configuration file says.
     pub(crate) config: Config,
     /// Sync threads of IPVS of a daemon that died, which its file says no more: they bear no mark.
-    pub(crate) orphans: Vec<lvs::plan::Shown>,
+    pub(crate) orphans: Vec<lvs::Shown>,
     /// Whether it has power.
     pub(crate) powered: bool,
     /// Whether the machine is suspended.
@@ -111,38 +94,11 @@ pub(crate) struct Host {
 /// A running daemon.
 #[derive(Debug)]
 pub(crate) struct Process {
-    pub(crate) engine: Engine,
-    pub(crate) mirror: Mirror,
-    sockets: BTreeMap<(InterfaceIndex, Family), Socket>,
+    pub(crate) node: Node,
+    pub(crate) own: Own,
     inbox: VecDeque<Message>,
-    refuser: Refuser,
-    refuses: bool,
-    repaired_at: Option<Instant>,
-    /// As far as any router has routes or rules.
-    routing: Option<routing::mirror::Mirror>,
-    is_routing_looked_at: bool,
-    pub(crate) janitor: Janitor,
-    /// As [`Turn::refused`], in this turn so far.
-    refused: Vec<Arc<str>>,
-    /// Where its sync thread of IPVS was started.
-    started_on: Option<InterfaceIndex>,
-    /// What was wanted of that, if it was refused.
-    unkept: Option<DesiredLvs>,
-    look_again_at: Option<Instant>,
-    is_second_look: bool,
-    pub(crate) stopping: bool,
-    /// What the wall clock shows in this turn.
-    wall: Duration,
-    /// Whether some router has peers, and may have nobody to speak to.
-    has_peers: bool,
     /// Whether the host has more than one address in a family that it may come to send from.
     may_choose: bool,
-}
-
-#[derive(Debug)]
-struct Socket {
-    vrids: BTreeSet<Vrid>,
-    queue: VecDeque<(Instant, Rc<Datagram>)>,
 }
 
 /// What the attendant hands to the node.
@@ -257,7 +213,7 @@ pub(crate) enum Sent {
     Announcement {
         segment: u8,
         mac: MacAddress,
-        addresses: Arc<[InterfaceAddress]>,
+        address: IpAddr,
     },
 }
 
@@ -359,7 +315,8 @@ impl Host {
     /// The addresses from which one of its routers sends.
     pub(crate) fn sources(&self, router: &str) -> BTreeMap<Family, IpAddr> {
         let process = self.process.iter();
-        let routers = process.flat_map(|process| process.engine.snapshot(Instant::ZERO).instances);
+        let routers =
+            process.flat_map(|process| process.node.engine().snapshot(Instant::ZERO).instances);
         routers
             .filter(|known| *known.name == *router)
             .flat_map(|known| [known.source, known.source_ipv6])
@@ -411,6 +368,11 @@ impl Host {
 
     /// The daemon is gone, and what it put into the kernel stays.
     pub(crate) fn lose_process(&mut self) {
+        // What it was about to stop after a reload, its file says no more.
+        let sync = self.config.sync();
+        let is_said = |it: &lvs::Shown| sync.as_ref().is_some_and(|sync| it.sync == **sync);
+        let threads = self.kernel.threads().iter();
+        self.orphans = threads.filter(|it| !is_said(it)).cloned().collect();
         self.process = None;
         self.frozen = false;
         self.next_turn = None;
@@ -419,9 +381,8 @@ impl Host {
 
     /// What `vrrpd cleanup` does.
     pub(crate) fn clean_up(&mut self) {
-        let mut mirror = Mirror::new();
-        let dump = self.kernel.dump();
-        mirror.replace(dump);
+        self.kernel.refuse(0);
+        let _ = cleanup::routing(&mut self.kernel);
         let routers = self.config.routers.values();
         let configured: Vec<(String, InterfaceAddress)> = routers
             .filter(|router| !router.configured_priority().is_owner())
@@ -435,19 +396,11 @@ impl Host {
         let configured = configured
             .iter()
             .map(|(name, address)| (name.as_str(), *address));
-        let mut changes = leftovers(configured, &mut mirror);
-        arrange(&mut changes, &mut mirror);
-        self.kernel.refuse(0);
-        self.kernel.clean_routing();
-        let _ = self.kernel.apply(&changes, &mut mirror);
-        let _ = self
-            .kernel
-            .apply_devices(&device::strays(&mirror, |_| false));
-        let _ = self.kernel.transact(&Transaction::Delete);
+        let _ = cleanup::addresses(configured, &mut self.kernel);
         if let Some(sync) = self.config.sync() {
             let (on, role) = (None, None);
             let desired = DesiredLvs { sync, on, role };
-            let changes = lvs::plan::plan(&desired, self.kernel.threads(), None);
+            let changes = lvs::plan(&desired, self.kernel.threads(), None);
             let _ = self.kernel.change_threads(&changes);
         }
     }
@@ -473,11 +426,11 @@ impl Host {
         let now = self.clock.shows(world);
         let process = self.process.as_mut()?;
         if all {
-            process.janitor.finish(&mut self.kernel);
+            process.own.janitor.finish(&mut self.kernel);
         } else {
-            process.janitor.toil(now, &mut self.kernel);
+            process.own.janitor.toil(now, &mut self.kernel);
         }
-        Some(self.clock.world(process.janitor.due()?))
+        Some(self.clock.world(process.own.janitor.due()?))
     }
 
     /// Starts a daemon. What it does first is its first turn.
@@ -485,45 +438,24 @@ impl Host {
         let now = self.clock.shows(world);
         let wall = self.wall(world);
         self.kernel.listen(true);
-        let mut process = Process {
-            engine: Engine::new(),
-            mirror: Mirror::new(),
-            sockets: BTreeMap::new(),
-            inbox: VecDeque::new(),
-            refuser: Refuser::default(),
-            refuses: false,
-            repaired_at: None,
-            routing: None,
-            is_routing_looked_at: false,
-            janitor: Janitor::default(),
-            refused: Vec::new(),
-            started_on: None,
-            unkept: None,
-            look_again_at: None,
-            is_second_look: false,
-            stopping: false,
-            wall,
-            has_peers: false,
-            may_choose: self.spec.second,
-        };
-        let mut records = Vec::new();
-        process.look(now, &mut self.kernel, &mut records);
         let config = self.config.clone();
         let params = config.params(self.id, &self.stations);
-        if params.refuses() {
-            process.refuser.adopt(&process.mirror);
-        }
-        process.configure(now, config, params, &mut self.kernel, &mut records);
-        let sent = process.act(now, &mut self.kernel, &mut records);
-        process.remove_strays(now, &mut self.kernel, &mut records);
-        let refused = std::mem::take(&mut process.refused);
-        if !process.refuses {
-            let _ = self.kernel.transact(&Transaction::Delete);
-        }
-        if !process.engine.has_routing() {
-            self.kernel.clean_routing();
-        }
-        self.process = Some(process);
+        let mut node = Node::new();
+        let mut own = Own::new(now, config);
+        let mut machine = Machine {
+            kernel: &mut self.kernel,
+            own: &mut own,
+        };
+        // The kernel of the model always says what there is.
+        let _ = node.start(now, wall, params, &mut machine);
+        let (records, sent) = machine.end_turn();
+        let refused = self.kernel.take_refused_devices();
+        self.process = Some(Process {
+            node,
+            own,
+            inbox: VecDeque::new(),
+            may_choose: self.spec.second,
+        });
         let turn = Turn {
             now,
             records,
@@ -555,12 +487,12 @@ impl Host {
         let Some(socket) = self
             .process
             .as_mut()
-            .and_then(|process| process.sockets.get_mut(&(index, packet.family())))
+            .and_then(|process| process.own.sockets.get_mut(&(index, packet.family())))
         else {
             return false;
         };
         let vrid = packet.payload.get(1).and_then(|vrid| Vrid::new(*vrid));
-        if vrid.is_none_or(|vrid| !socket.vrids.contains(&vrid))
+        if vrid.is_none_or(|vrid| !socket.vrids.contains(vrid))
             || socket.queue.len() >= SOCKET_BUFFER
         {
             return false;
@@ -575,6 +507,7 @@ impl Host {
             || self.process.as_ref().is_some_and(|process| {
                 !process.inbox.is_empty()
                     || process
+                        .own
                         .sockets
                         .values()
                         .any(|socket| !socket.queue.is_empty())
@@ -584,8 +517,9 @@ impl Host {
     /// When the daemon wants to be woken, by the world's clock.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let process = self.process.as_ref()?;
-        let due = process.engine.poll_timeout().map(|(at, _)| at);
-        let own = [due, process.look_again_at].into_iter().flatten().min()?;
+        let engine = process.node.engine();
+        let due = engine.poll_timeout().map(|(at, _)| at);
+        let own = [due, process.node.due()].into_iter().flatten().min()?;
         Some(self.clock.world(own))
     }
 
@@ -594,37 +528,45 @@ impl Host {
         let now = self.clock.shows(world);
         let (id, stations) = (self.id, Rc::clone(&self.stations));
         let wall = self.wall(world);
-        let process = self.process.as_mut()?;
-        let mut records = Vec::new();
-        process.wall = wall;
-        if process.engine.wants_wall_clock() {
-            process.read_wall_clock(now, &mut records);
+        let Process {
+            node,
+            own,
+            inbox,
+            may_choose,
+        } = self.process.as_mut()?;
+        own.begin_turn(now);
+        let mut machine = Machine {
+            kernel: &mut self.kernel,
+            own,
+        };
+        if node.engine().wants_wall_clock() {
+            node.handle(now, Input::WallClock(wall), &mut machine);
         }
         // The poller gives what is ready in any order.
-        let mut order = [0, 1, 2];
+        let mut order = [0, 1, 2, 3, 4];
         order.shuffle(rng);
         for source in order {
             match source {
                 0 => {
-                    let params = |config: &Config| config.params(id, &stations);
-                    process.take_messages(now, params, &mut self.kernel, &mut records);
+                    for message in inbox.drain(..) {
+                        let params = |config: &Config| config.params(id, &stations);
+                        machine.take_message(now, wall, message, params, node);
+                    }
                 }
-                1 => process.take_news(now, &mut self.kernel, &mut records),
-                _ => process.take_packets(now, rng, &mut records),
+                1 => machine.take_news(now, node),
+                2 if machine.kernel.take_touched() => node.repair_refusals(now, &mut machine),
+                3 if machine.kernel.take_routing_news() => node.look_at_routing(now, &mut machine),
+                4 => machine.take_packets(now, *may_choose, node, rng),
+                _ => {}
             }
         }
-        if process.look_again_at.is_some_and(|at| now >= at) {
-            process.look_again_at = None;
-            process.prepare_refuser(now, &mut self.kernel, &mut records);
-            process.look(now, &mut self.kernel, &mut records);
-            process.look_at_routing(now, &self.kernel, &mut records);
-            process.feed(now, Input::Overrun, Fed::Overrun, &mut records);
-            process.remove_strays(now, &mut self.kernel, &mut records);
-            process.is_second_look = true;
+        node.look_again(now, &mut machine);
+        node.turn(now, &mut machine);
+        if node.is_stopping() {
+            node.retire_refuser(&mut machine);
         }
-        process.feed(now, Input::Tick, Fed::Tick, &mut records);
-        let sent = process.act(now, &mut self.kernel, &mut records);
-        let refused = std::mem::take(&mut process.refused);
+        let (records, sent) = machine.end_turn();
+        let refused = self.kernel.take_refused_devices();
         let turn = Turn {
             now,
             records,
@@ -639,7 +581,7 @@ impl Host {
     /// when the absence ends.
     pub(crate) fn interrupted(&self) -> BTreeSet<String> {
         let process = self.process.iter();
-        let interrupted = process.flat_map(|process| process.engine.interrupted());
+        let interrupted = process.flat_map(|process| process.node.engine().interrupted());
         interrupted.map(ToString::to_string).collect()
     }
 }
@@ -647,572 +589,7 @@ impl Host {
 impl Process {
     /// Whether there is nothing left that it has asked of the kernel in vain.
     pub(crate) const fn is_content(&self) -> bool {
-        self.look_again_at.is_none()
-    }
-
-    fn feed(&mut self, now: Instant, input: Input<'_>, fed: Fed, records: &mut Vec<Record>) {
-        let deadline = |engine: &Engine| engine.poll_timeout().map(|(at, _)| at);
-        let deadline_before = deadline(&self.engine);
-        self.engine.handle(now, input);
-        let outputs: Vec<Output> = std::iter::from_fn(|| self.engine.poll()).collect();
-        let named_truly = obstacles(&outputs).all(|obstacle| self.has(obstacle));
-        let speaks_for_itself = self.has_sources(&outputs);
-        let shown = if self.has_peers {
-            self.show()
-        } else {
-            BTreeMap::new()
-        };
-        records.push(Record {
-            fed,
-            named_truly,
-            speaks_for_itself,
-            outputs,
-            deadline_before,
-            deadline_after: deadline(&self.engine),
-            interrupted: self.engine.interrupted().cloned().collect(),
-            shown,
-        });
-    }
-
-    fn show(&self) -> BTreeMap<Arc<str>, Shown> {
-        let routers = self.engine.snapshot(Instant::ZERO).instances.into_iter();
-        let show = |router: RouterStatus| {
-            let sources = [router.source, router.source_ipv6];
-            let shown = Shown {
-                words: router.counters.adverts_sent,
-                sources: sources.into_iter().flatten().collect(),
-            };
-            (router.name, shown)
-        };
-        routers.map(show).collect()
-    }
-
-    fn configure(
-        &mut self,
-        now: Instant,
-        config: Config,
-        params: NodeParams,
-        kernel: &mut Kernel,
-        records: &mut Vec<Record>,
-    ) {
-        self.refuses = params.refuses();
-        let mut routers = config.routers.values();
-        self.has_peers = routers.any(|router| router.unicast.is_some());
-        self.prepare_refuser(now, kernel, records);
-        self.read_wall_clock(now, records);
-        self.feed(
-            now,
-            Input::Configure(params),
-            Fed::Configure(config),
-            records,
-        );
-    }
-
-    fn read_wall_clock(&mut self, now: Instant, records: &mut Vec<Record>) {
-        let wall = self.wall;
-        self.feed(now, Input::WallClock(wall), Fed::WallClock(wall), records);
-    }
-
-    /// Has the table ready before a router needs it.
-    fn prepare_refuser(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
-        if self.refuses {
-            let outcome = self.refuser.prepare(kernel);
-            self.tell_of_refusal(now, outcome, records);
-        }
-    }
-
-    fn tell_of_refusal(
-        &mut self,
-        now: Instant,
-        outcome: Result<(), CannotRefuse>,
-        records: &mut Vec<Record>,
-    ) {
-        let able = outcome.is_ok();
-        if !able {
-            self.look_again_at = Some(now + SECOND_LOOK);
-        }
-        let input = Input::Refusal((!able).then(|| "".into()));
-        self.feed(now, input, Fed::Refusal { able }, records);
-    }
-
-    fn take_messages(
-        &mut self,
-        now: Instant,
-        params: impl Fn(&Config) -> NodeParams,
-        kernel: &mut Kernel,
-        records: &mut Vec<Record>,
-    ) {
-        while let Some(message) = self.inbox.pop_front() {
-            match message {
-                Message::Configure(config) => {
-                    let params = params(&config);
-                    self.configure(now, config, params, kernel, records);
-                }
-                Message::Resolved { name, addresses } => {
-                    let input = Input::Resolved {
-                        name: &name,
-                        addresses: &addresses,
-                    };
-                    let fed = Fed::Resolved {
-                        name: name.clone(),
-                        addresses: addresses.clone(),
-                    };
-                    self.feed(now, input, fed, records);
-                }
-                Message::Probe { tracker, well } => {
-                    let name = tracker.clone();
-                    let input = Input::Probe {
-                        tracker: &name,
-                        result: Verdict::of(well),
-                        detail: "".into(),
-                    };
-                    self.feed(now, input, Fed::Probe { tracker, well }, records);
-                }
-                Message::Stop => {
-                    self.feed(now, Input::Stop, Fed::Stop, records);
-                    self.refuses = false;
-                    self.stopping = true;
-                }
-            }
-        }
-    }
-
-    fn take_news(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
-        if kernel.take_overrun() {
-            self.look_again_at = Some(now);
-        }
-        if kernel.take_touched() {
-            self.refuser.doubt();
-            let lately = |at| now.since(at) < SECOND_LOOK;
-            if self.repaired_at.is_some_and(lately) {
-                self.look_again_at.get_or_insert(now + SECOND_LOOK);
-            } else {
-                self.repaired_at = Some(now);
-                if let Err(error) = self.refuser.repair(kernel) {
-                    self.tell_of_refusal(now, Err(error), records);
-                }
-            }
-        }
-        let mut routes_may_be_gone = kernel.take_routing_news();
-        while let Some(event) = kernel.news() {
-            let routing = self.routing.as_ref();
-            routes_may_be_gone |=
-                routing.is_some_and(|routing| routing.is_in_doubt_after(&event, &self.mirror));
-            if let Some(input) = self.mirror.apply(event)
-                && let Some(kind) = kind_of(&input)
-            {
-                self.feed(now, input, Fed::News(kind), records);
-            }
-        }
-        if self.mirror.is_in_doubt() {
-            self.look(now, kernel, records);
-            routes_may_be_gone = true;
-        }
-        if routes_may_be_gone {
-            self.look_at_routing(now, kernel, records);
-        }
-    }
-
-    fn take_packets(&mut self, now: Instant, rng: &mut Pcg64Mcg, records: &mut Vec<Record>) {
-        let mut places: Vec<_> = self.sockets.keys().copied().collect();
-        if places.len() > 1 && rng.random() {
-            places.reverse();
-        }
-        for place in places {
-            let (interface, family) = place;
-            while let Some((arrived, packet)) = self
-                .sockets
-                .get_mut(&place)
-                .and_then(|socket| socket.queue.pop_front())
-            {
-                let input = Input::Packet(Packet {
-                    at: arrived,
-                    interface,
-                    source: packet.source,
-                    destination: packet.destination,
-                    hop_limit: packet.hop_limit,
-                    payload: &packet.payload,
-                });
-                let vrid = packet.payload.get(1).copied();
-                let place = (interface, family, vrid.and_then(Vrid::new));
-                let mut listeners = self.engine.listeners();
-                let is_listened_for = listeners
-                    .any(|(interface, family, vrid)| (interface, family, Some(vrid)) == place);
-                drop(listeners);
-                let fed = Fed::Packet {
-                    arrived,
-                    interface,
-                    is_listened_for,
-                    own_source: self.source_for(interface, &packet),
-                    packet: Rc::clone(&packet),
-                };
-                self.feed(now, input, fed, records);
-            }
-        }
-    }
-
-    /// From which address the router of a packet would answer it, where that may be another than ever:
-    /// a host that has virtual addresses or others of its own may come to send from one.
-    fn source_for(&self, interface: InterfaceIndex, packet: &Datagram) -> Option<IpAddr> {
-        let vrid = *packet.payload.get(1)?;
-        let family = packet.family();
-        let first = virtual_address(family, packet.segment, 0);
-        let is_virtual = |held: &Held| held.address.family() == family && held.address >= first;
-        let has_virtual = self.mirror.addresses(interface).iter().any(is_virtual);
-        if !has_virtual && !self.may_choose {
-            return None;
-        }
-        let routers = self.engine.snapshot(Instant::ZERO).instances;
-        routers
-            .iter()
-            .filter(|router| {
-                router.virtual_router_id.get() == vrid
-                    && *router.interface == *interface_name(packet.segment)
-            })
-            .flat_map(|router| [router.source, router.source_ipv6])
-            .flatten()
-            .find(|source| Family::of(*source) == family)
-    }
-
-    fn look(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
-        for input in self.mirror.replace(kernel.dump()) {
-            if let Some(kind) = kind_of(&input) {
-                self.feed(now, input, Fed::News(kind), records);
-                // The mirror is ahead of what the engine has been told.
-                if let Some(record) = records.last_mut() {
-                    record.named_truly = true;
-                    record.speaks_for_itself = true;
-                }
-            }
-        }
-    }
-
-    /// Whether the mirror shows every address that is spoken from, but for who leaves.
-    fn has_sources(&self, outputs: &[Output]) -> bool {
-        let spoken_from = outputs.iter().filter_map(|output| {
-            let Output::Advertise {
-                source, message, ..
-            } = output
-            else {
-                return None;
-            };
-            Some(*source).filter(|_| message.get(2) != Some(&0))
-        });
-        // An owner whose address was taken away puts it back in the turn in which it speaks.
-        let is_added = |source| {
-            let mut wishes = outputs.iter();
-            wishes.any(|output| {
-                matches!(output, Output::Kernel(Desired { hold, .. })
-                    if hold.iter().any(|held| held.address == source))
-            })
-        };
-        let has = |source| {
-            let held = self.mirror.all();
-            held.into_iter()
-                .any(|(_, held)| held.address.address == source)
-                || is_added(source)
-        };
-        spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
-    }
-
-    /// Whether the mirror shows what an obstacle says. What trackers say is known elsewhere.
-    fn has(&self, obstacle: &Obstacle) -> bool {
-        // While news are on their way there may be two of a name.
-        let any = |name: &str, is: &dyn Fn(&Link) -> bool| {
-            self.mirror
-                .links()
-                .any(|link| &*link.name == name && is(link))
-        };
-        match obstacle {
-            Obstacle::Member { obstacle, .. } => self.has(obstacle),
-            // It may be another one of that name, which the engine says so too.
-            Obstacle::InterfaceMissing(_)
-            | Obstacle::TrackerDown(_)
-            | Obstacle::TrackerValue { .. }
-            | Obstacle::CannotRefuse(_)
-            | Obstacle::Resource(_) => true,
-            Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
-            Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
-            Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
-            Obstacle::Port { interface, .. } => any(interface, &|link| link.port_of.is_some()),
-            Obstacle::NoSource(address) => {
-                let held = self.mirror.all();
-                held.into_iter()
-                    .all(|(_, held)| held.ours || held.address.address != *address)
-            }
-            Obstacle::NoLinkLocal(name) => {
-                self.has_none_of_its_own(name, InterfaceAddress::is_link_local)
-            }
-            Obstacle::NoAddress(name)
-            | Obstacle::OnlyVirtual {
-                interface: name, ..
-            } => self.has_none_of_its_own(name, |address| address.family() == Family::V4),
-        }
-    }
-
-    /// Whether an interface of that name has no address of a kind that is neither ours nor virtual.
-    fn has_none_of_its_own(&self, name: &str, kind: impl Fn(&InterfaceAddress) -> bool) -> bool {
-        let routers = self.engine.snapshot(Instant::ZERO).instances;
-        let is_virtual = |address: InterfaceAddress| {
-            routers.iter().any(|router| {
-                let mut own = router.addresses.iter();
-                !router.priority.configured.is_owner() && own.any(|a| a.address == address.address)
-            })
-        };
-        // While news are on their way there may be two of a name.
-        let mut named = self.mirror.links().filter(|link| &*link.name == name);
-        named.any(|link| {
-            let held = self.mirror.addresses(link.index);
-            held.iter()
-                .filter(|held| kind(&held.address))
-                .all(|held| held.ours || is_virtual(held.address))
-        })
-    }
-
-    /// Carries out what the engine wants: who is new is heard first, who leaves speaks before.
-    fn act(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) -> Vec<Sent> {
-        let (mut sent, outcome) = self.act_once(now, kernel, records);
-        if outcome.is_err() {
-            // Whoever has to refuse packets and cannot is in fault: that is to be carried out too.
-            let first = records.len();
-            self.tell_of_refusal(now, outcome, records);
-            let (more, outcome) = self.act_once(now, kernel, &records[first..]);
-            sent.extend(more);
-            if outcome.is_err() {
-                self.tell_of_refusal(now, outcome, records);
-            }
-        }
-        if !self.refuses {
-            self.refuser.retire(kernel);
-        }
-        sent
-    }
-
-    fn act_once(
-        &mut self,
-        now: Instant,
-        kernel: &mut Kernel,
-        records: &[Record],
-    ) -> (Vec<Sent>, Result<(), CannotRefuse>) {
-        let mut listeners: BTreeMap<_, BTreeSet<Vrid>> = BTreeMap::new();
-        for (interface, family, vrid) in self.engine.listeners() {
-            let place = (interface, family);
-            listeners.entry(place).or_default().insert(vrid);
-        }
-        for (place, vrids) in &listeners {
-            let socket = self.sockets.entry(*place).or_insert_with(|| Socket {
-                vrids: BTreeSet::new(),
-                queue: VecDeque::new(),
-            });
-            socket.vrids.clone_from(vrids);
-        }
-        let (mut adverts, mut announcements, mut changes) = (Vec::new(), Vec::new(), Vec::new());
-        let mut wanted: Vec<&Desired> = Vec::new();
-        let (mut routing, mut synchronisation) = (Vec::new(), None);
-        let mut devices = BTreeMap::new();
-        for output in records.iter().flat_map(|record| &record.outputs) {
-            match output {
-                Output::Advertise {
-                    interface,
-                    source,
-                    destination,
-                    hop_limit,
-                    mac,
-                    message,
-                } => {
-                    if let Some(segment) = kernel.segment(*interface)
-                        && self
-                            .sockets
-                            .contains_key(&(*interface, Family::of(*source)))
-                        && kernel.carries(segment)
-                    {
-                        adverts.push(Sent::Advert {
-                            segment,
-                            source: *source,
-                            mac: *mac,
-                            destination: *destination,
-                            hop_limit: *hop_limit,
-                            payload: Arc::clone(message),
-                        });
-                    }
-                }
-                Output::Kernel(desired) => wanted.push(desired),
-                Output::Routing(desired) => routing.push(desired.clone()),
-                Output::Announce(announcement) => announcements.push(announcement.clone()),
-                Output::Device(desired) => {
-                    devices.insert(Arc::clone(&desired.name), desired.clone());
-                }
-                Output::Lvs(desired) => synchronisation = Some(desired),
-                Output::Report(_) => {}
-            }
-        }
-        let covered = self.refuser.cover(&wanted, kernel);
-        for desired in wanted {
-            let mut desired = desired.clone();
-            if covered.is_err() && !desired.accept {
-                desired.hold = Arc::default();
-            }
-            plan(&desired, &mut self.mirror, &mut changes);
-        }
-        let routes = self.release_routing(now, kernel, &routing);
-        let later = self.change_devices(now, kernel, &devices);
-        self.apply(now, kernel, &mut changes);
-        self.hold_routing(now, kernel, &routes);
-        self.janitor.hand(now, later);
-        let uncovered = self.refuser.uncover(&self.mirror, kernel);
-        let is_second_look = std::mem::take(&mut self.is_second_look);
-        if is_second_look {
-            let late = unannounced(&changes, &self.mirror, &announcements);
-            announcements.extend(late);
-        }
-        self.sockets
-            .retain(|place, _| listeners.contains_key(place));
-        for Announcement {
-            interface,
-            mac,
-            addresses,
-            ..
-        } in announcements
-        {
-            if let Some(segment) = kernel.segment(interface)
-                && kernel.sends(interface)
-            {
-                let held =
-                    |address: &InterfaceAddress| self.mirror.held(interface, *address).is_some();
-                adverts.push(Sent::Announcement {
-                    segment,
-                    mac,
-                    addresses: addresses.iter().copied().filter(held).collect(),
-                });
-            }
-        }
-        let unkept = self.unkept.take_if(|_| is_second_look);
-        if let Some(desired) = synchronisation.or(unkept.as_ref()) {
-            self.synchronise(now, kernel, desired);
-        }
-        (adverts, covered.and(uncovered))
-    }
-
-    /// Carries out what is to be done to interfaces with virtual MAC addresses before addresses come
-    /// to them, and returns what is to be done when they are gone.
-    fn change_devices(
-        &mut self,
-        now: Instant,
-        kernel: &mut Kernel,
-        wishes: &BTreeMap<Arc<str>, DesiredDevice>,
-    ) -> Vec<DeviceChange> {
-        self.janitor.forget(|name| wishes.contains_key(name));
-        let (first, later): (Vec<_>, Vec<_>) = wishes
-            .values()
-            .flat_map(|desired| device::plan(desired, &self.mirror))
-            .partition(DeviceChange::comes_first);
-        for refused in kernel.apply_devices(&first) {
-            self.refused.push(Arc::clone(refused.name()));
-            self.look_again_at = Some(now + SECOND_LOOK);
-        }
-        later
-    }
-
-    /// What the daemon's thread for IPVS does, at once. What the kernel refuses it tries again at the
-    /// second look.
-    fn synchronise(&mut self, now: Instant, kernel: &mut Kernel, desired: &DesiredLvs) {
-        let changes = lvs::plan::plan(desired, kernel.threads(), self.started_on);
-        let starts = |change: &lvs::plan::Change| matches!(change, lvs::plan::Change::Start(..));
-        self.unkept = None;
-        if !kernel.change_threads(&changes) {
-            self.unkept = Some(desired.clone());
-            self.look_again_at = Some(now + SECOND_LOOK);
-        } else if changes.iter().any(starts) {
-            self.started_on = desired.on;
-        }
-    }
-
-    /// Plans what is wanted of routes and rules, and takes away what has to go.
-    fn release_routing(
-        &mut self,
-        now: Instant,
-        kernel: &mut Kernel,
-        desired: &[DesiredRouting],
-    ) -> Vec<routing::plan::Change> {
-        let (mut changes, mut failures) = (Vec::new(), Vec::new());
-        if desired.is_empty() && !self.is_routing_looked_at {
-            return changes;
-        }
-        let mirror = self.routing.get_or_insert_with(|| {
-            kernel.hear_of_routing(true);
-            self.is_routing_looked_at = true;
-            let mut mirror = routing::mirror::Mirror::new();
-            mirror.replace(kernel.dump_routing());
-            mirror
-        });
-        let links = &self.mirror;
-        let device = |name: &str| Some(links.link_named(name)?.index);
-        routing::plan::plan(desired, device, mirror, &mut changes, &mut failures);
-        if std::mem::take(&mut self.is_routing_looked_at) {
-            let held: BTreeSet<_> = self.engine.held_routing().collect();
-            routing::plan::strays(mirror, |what| held.contains(what), &mut changes);
-        }
-        let gone = changes.iter().filter(|change| change.deletes());
-        if !kernel.apply_routing(gone, mirror) || !failures.is_empty() {
-            self.look_again_at = Some(now + SECOND_LOOK);
-        }
-        changes
-    }
-
-    /// Adds what is planned.
-    fn hold_routing(
-        &mut self,
-        now: Instant,
-        kernel: &mut Kernel,
-        changes: &[routing::plan::Change],
-    ) {
-        let Some(mirror) = &mut self.routing else {
-            return;
-        };
-        let come = changes.iter().filter(|change| !change.deletes());
-        if !kernel.apply_routing(come, mirror) {
-            self.look_again_at = Some(now + SECOND_LOOK);
-        }
-        if mirror.is_empty() && !self.engine.has_routing() {
-            self.routing = None;
-            kernel.hear_of_routing(false);
-        }
-    }
-
-    fn look_at_routing(&mut self, now: Instant, kernel: &Kernel, records: &mut Vec<Record>) {
-        let Some(mirror) = &mut self.routing else {
-            return;
-        };
-        self.is_routing_looked_at = true;
-        for input in mirror.replace(kernel.dump_routing()) {
-            self.feed(now, input, Fed::News(News::Routing), records);
-        }
-    }
-
-    fn remove_strays(&mut self, now: Instant, kernel: &mut Kernel, records: &mut Vec<Record>) {
-        let held: BTreeSet<_> = self.engine.held().collect();
-        let mut changes = Vec::new();
-        let wanted = |interface, address| held.contains(&(interface, address));
-        strays(&mut self.mirror, wanted, &mut changes);
-        self.apply(now, kernel, &mut changes);
-        let wanted: BTreeSet<&str> = self.engine.devices().map(|name| &**name).collect();
-        let left = device::strays(&self.mirror, |name| wanted.contains(name));
-        self.janitor.hand(now, left);
-        let uncovered = self.refuser.uncover(&self.mirror, kernel);
-        if uncovered.is_err() {
-            self.tell_of_refusal(now, uncovered, records);
-        }
-    }
-
-    fn apply(&mut self, now: Instant, kernel: &mut Kernel, changes: &mut [Change]) {
-        arrange(changes, &mut self.mirror);
-        if !kernel.apply(changes, &mut self.mirror) {
-            self.look_again_at = Some(now + SECOND_LOOK);
-        }
-        let routing = self.routing.as_ref();
-        if routing.is_some_and(|routing| routing.is_in_doubt_after_own(changes, &self.mirror)) {
-            self.look_again_at = Some(now);
-        }
+        self.node.is_content()
     }
 }
 
@@ -1247,42 +624,6 @@ pub(crate) fn read(message: &[u8]) -> Option<Says> {
         interval,
         password,
     })
-}
-
-fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
-    outputs.iter().filter_map(|output| match output {
-        Output::Report(Report::Transition(Transition {
-            cause: Cause::Unable(obstacle),
-            ..
-        })) => Some(obstacle),
-        Output::Report(_)
-        | Output::Advertise { .. }
-        | Output::Kernel(_)
-        | Output::Routing(_)
-        | Output::Device(_)
-        | Output::Lvs(_)
-        | Output::Announce(_) => None,
-    })
-}
-
-fn kind_of(input: &Input<'_>) -> Option<News> {
-    match input {
-        Input::Link(link) => Some(News::Link(link.clone())),
-        Input::LinkRemoved(index) => Some(News::LinkRemoved(*index)),
-        Input::AddressAdded { .. } => Some(News::AddressAdded),
-        Input::AddressRemoved { .. } => Some(News::AddressRemoved),
-        Input::RoutingAdded(_) | Input::RoutingRemoved(_) => Some(News::Routing),
-        Input::Configure(_)
-        | Input::Packet(_)
-        | Input::Probe { .. }
-        | Input::Refusal(_)
-        | Input::Hindered { .. }
-        | Input::Resolved { .. }
-        | Input::Overrun
-        | Input::WallClock(_)
-        | Input::Tick
-        | Input::Stop => None,
-    }
 }
 
 /// What a wall clock that is right shows, since 1970.

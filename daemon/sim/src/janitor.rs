@@ -5,7 +5,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use vrrp_linux::device::DeviceChange;
+use vrrp_node::device::DeviceChange;
+use vrrp_node::node::SECOND_LOOK;
 use vrrp_proto::Instant;
 
 use crate::kernel::Kernel;
@@ -15,9 +16,6 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// How long the kernel needs for one of them, and others get their turn.
 const BREATH: Duration = Duration::from_millis(25);
-
-/// What the kernel refused is tried again, this much later.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// What it has to do.
 #[derive(Debug, Default)]

@@ -3,15 +3,16 @@
 
 mod devices;
 mod lvs;
+mod requests;
 mod routing;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
+use std::sync::Arc;
 
-use vrrp_linux::lvs::plan::Shown;
-use vrrp_linux::mirror::{Dump, Event, Held, Mirror};
-use vrrp_linux::plan::Change;
-use vrrp_linux::refusals::Refusal;
+use vrrp_node::lvs::Shown;
+use vrrp_node::mirror::{Dump, Event, Held};
+use vrrp_node::refusals::Refusal;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link};
 
 use self::devices::Macvlan;
@@ -47,19 +48,12 @@ pub(crate) struct Kernel {
     came: Vec<(InterfaceIndex, InterfaceAddress, bool)>,
     /// What it does by itself in a while.
     deferred: Vec<Deferred>,
+    /// Whether the daemon has just been told of everything.
+    dumped: bool,
+    /// The interfaces with virtual MAC addresses of which something was refused.
+    refused_devices: Vec<Arc<str>>,
     /// What the daemon did to interfaces that it did not make and was not configured for.
     trespassed: Option<String>,
-}
-
-/// What the daemon asks of nf_tables: all of it is done, or nothing.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Transaction<'a> {
-    /// The table is made anew with these.
-    Replace(&'a [Refusal]),
-    Add(&'a [Refusal]),
-    Remove(&'a [Refusal]),
-    /// The table goes.
-    Delete,
 }
 
 /// What the kernel does with an IPv6 address some time after it was added.
@@ -112,6 +106,8 @@ impl Kernel {
             touched: false,
             came: Vec::new(),
             deferred: Vec::new(),
+            dumped: false,
+            refused_devices: Vec::new(),
             trespassed: None,
         }
     }
@@ -222,67 +218,17 @@ impl Kernel {
         }
     }
 
-    /// What the daemon asks for, as `Requests::apply` has it done. Returns whether all of it was.
-    pub(crate) fn apply(&mut self, changes: &[Change], mirror: &mut Mirror) -> bool {
-        let mut all = true;
-        for change in changes {
-            if self.refusing > 0 {
-                self.refusing -= 1;
-                mirror.refused(change);
-                all = false;
-                continue;
-            }
-            match *change {
-                Change::Add {
-                    interface, address, ..
-                } => {
-                    if !self.interfaces.contains_key(&interface) {
-                        mirror.refused(change);
-                        all = false;
-                    }
-                    self.notice_trespass(interface, || change.to_string());
-                    // That it is there already is no failure.
-                    let added = self.insert(interface, address, true);
-                    // What IPv4 tells of says whose doing it is, and the daemon's own is left out.
-                    if let Some(entry) = added
-                        && address.family() == Family::V6
-                    {
-                        self.tell_added(interface, entry);
-                    }
-                    let refused = self.refuses(address.address);
-                    self.came.push((interface, address, refused));
-                }
-                Change::Delete { interface, address } => {
-                    // The daemon hears what went with it, and not of what it asked for in IPv4.
-                    let own = |gone: &InterfaceAddress| {
-                        *gone == address && address.family() == Family::V4
-                    };
-                    let gone = self.delete(interface, address);
-                    for other in gone.into_iter().filter(|gone| !own(gone)) {
-                        self.tell(Event::AddressRemoved(interface, other));
-                    }
-                }
-            }
-        }
-        all
+    /// Whether the daemon was told of everything, and of nothing else since.
+    pub(crate) const fn was_dumped(&self) -> bool {
+        self.dumped
     }
 
-    /// What the daemon asks of nf_tables. Returns whether it was done.
-    pub(crate) fn transact(&mut self, transaction: &Transaction<'_>) -> bool {
-        if self.refusing > 0 {
-            self.refusing -= 1;
-            return false;
-        }
-        match (transaction, &mut self.table) {
-            (Transaction::Replace(all), table) => *table = Some(all.iter().copied().collect()),
-            (Transaction::Add(some), Some(table)) => table.extend(*some),
-            (Transaction::Remove(some), Some(table)) if some.iter().all(|r| table.contains(r)) => {
-                table.retain(|refusal| !some.contains(refusal));
-            }
-            (Transaction::Delete, table) => *table = None,
-            (Transaction::Add(_), None) | (Transaction::Remove(_), _) => return false,
-        }
-        true
+    pub(crate) const fn forget_dump(&mut self) {
+        self.dumped = false;
+    }
+
+    pub(crate) fn take_refused_devices(&mut self) -> Vec<Arc<str>> {
+        std::mem::take(&mut self.refused_devices)
     }
 
     /// An administrator flushes all rules of nf_tables.
@@ -316,7 +262,7 @@ impl Kernel {
     }
 
     /// All that is.
-    pub(crate) fn dump(&self) -> Dump {
+    pub(super) fn all(&self) -> Dump {
         Dump {
             links: self
                 .interfaces

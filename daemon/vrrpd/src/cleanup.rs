@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
-use vrrp_linux::cleanup::{Cleaned, cleanup as clean_up};
-use vrrp_linux::{lvs, routing};
+use vrrp_linux::kernel::Kernel;
+use vrrp_linux::lvs;
+use vrrp_node::cleanup::{self, Cleaned, CleanedRouting};
 use vrrp_proto::resources::ResourceParams;
 
 use crate::attendant::resources::stop_all;
@@ -25,7 +26,10 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     }
     options.place.enter()?;
     // Before the addresses, as a master gives both away.
-    let routes = clean_up_routes();
+    let mut kernel = Kernel::open().map_err(|error| {
+        Failed::General.because(format_args!("cannot ask the kernel for anything: {error}"))
+    })?;
+    let routes = clean_up_routes(&mut kernel);
     // The configuration matters only where the kernel does not say whose an address is. That it
     // is missing or wrong must not keep the marked addresses on this host.
     let loaded = load(&options.configuration.file, Secrets::Skip)
@@ -41,7 +45,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
                 .iter()
                 .map(|address| (&*router.interface, *address))
         });
-    let cleaned = clean_up(configured).map_err(|error| {
+    let cleaned = cleanup::addresses(configured, &mut kernel).map_err(|error| {
         Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
     })?;
     let Cleaned {
@@ -50,7 +54,6 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         devices,
         stubborn,
         table,
-        table_failure,
     } = cleaned;
     for (interface, address) in &removed {
         print(&format!("removed {address} from {interface}\n"))?;
@@ -58,7 +61,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     for device in &devices {
         print(&format!("removed the interface {device}\n"))?;
     }
-    if table {
+    if let Ok(true) = table {
         print("removed the table inet vrrpd of nf_tables\n")?;
     }
     for failure in &failures {
@@ -68,14 +71,14 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         let text = format_args!("cannot delete {device}: {error}");
         let _ = Failed::General.because(text);
     }
-    if let Some(failure) = &table_failure {
+    if let Err(failure) = &table {
         let _ = Failed::General.because(failure);
     }
     let synchronisation = stop_synchronisation(&loaded);
     let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
     // Last, because it may take long, and an address on two hosts is worse than a service.
     let resources = stop_resources(resources);
-    if failures.is_empty() && stubborn.is_empty() && table_failure.is_none() {
+    if failures.is_empty() && stubborn.is_empty() && table.is_ok() {
         routes.and(synchronisation).and(resources)
     } else {
         Err(Failed::General)
@@ -115,8 +118,8 @@ fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), F
 }
 
 /// Removes routes and rules. That it fails must not keep the addresses on this host.
-fn clean_up_routes() -> Result<(), Failed> {
-    let routing::Cleaned { removed, failures } = routing::cleanup().map_err(|error| {
+fn clean_up_routes(kernel: &mut Kernel) -> Result<(), Failed> {
+    let CleanedRouting { removed, failures } = cleanup::routing(kernel).map_err(|error| {
         Failed::General.because(format_args!("cannot ask the kernel for routes: {error}"))
     })?;
     for what in &removed {

@@ -1,6 +1,7 @@
 use std::net::Ipv4Addr;
 
 use proptest::prelude::*;
+use vrrp_proto::Vrid;
 use vrrp_proto::wire::echo::Echo;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, ipv4};
 

@@ -11,7 +11,6 @@
 //!   and its syncId.
 //! - It takes CAP_NET_ADMIN of the initial user namespace, as all of IPVS does.
 
-pub mod plan;
 mod words;
 
 use std::fmt;
@@ -22,8 +21,8 @@ use std::sync::Arc;
 use vrrp_proto::params::LvsSync;
 use vrrp_proto::{DesiredLvs, InterfaceIndex};
 
-use self::plan::{Change, Shown, plan};
 use crate::netlink::{self, DATAGRAM_LEN};
+use vrrp_node::lvs::{Change, Shown, plan};
 
 /// Keeps the sync thread as it should be.
 #[derive(Debug, Default)]

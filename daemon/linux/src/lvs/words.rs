@@ -11,8 +11,8 @@ use netlink_packet_core::{
 use vrrp_proto::LvsRole;
 use vrrp_proto::params::LvsSync;
 
-use super::plan::{Change, Shown};
 use crate::netlink::Message;
+use vrrp_node::lvs::{Change, Shown};
 
 /// A message of generic netlink: struct genlmsghdr and attributes.
 struct Generic {

@@ -4,15 +4,10 @@
 //! another one is somebody else's and is never touched, and what has it and is not wanted was left by
 //! an earlier run. A node that has none of them opens nothing here.
 //!
-//! The parts are those of the addresses: [`mirror`] knows what is there, [`plan`](mod@plan) compares it
-//! with what is wanted, and [`Routing`] has it done, all requests of a turn by one send, of which only
-//! the refusals come back. There is one difference. The kernel takes routes away by itself when their
-//! device goes down or their source leaves, and of those of IPv4 it says nothing. So news are only a
-//! reason to look: whoever hears some takes a new [`Routing::dump`] and has the mirror tell what is
-//! different. The kernel gives the marked routes alone, and wakes us for nothing else.
+//! [`Routing`] carries out what [`vrrp_node::routing`] plans, all requests of a turn by one send, of which
+//! only the refusals come back. News are only a reason for a new [`Routing::dump`]. The kernel gives the
+//! marked routes alone, and wakes us for nothing else.
 
-pub mod mirror;
-pub mod plan;
 pub(crate) mod words;
 
 use std::io;
@@ -20,18 +15,17 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use nix::sys::socket::{MsgFlags, send};
 use vrrp_proto::Family;
-use vrrp_proto::routing::Routed;
 
-use self::mirror::{Dump, Mirror};
-use self::plan::{Change, Failure, strays};
 use crate::netlink::{Message, NLMSG_ERROR, News};
 use crate::request::DUMP_ATTEMPTS;
 use crate::{batch, filter, netlink, sys};
+use vrrp_node::routing::mirror::{Dump, Mirror};
+use vrrp_node::routing::plan::{Change, Failure};
 
 /// The number that marks our routes (`rtm_protocol`) and our rules (FRA_PROTOCOL, since Linux 4.17);
 /// `ip route` and `ip rule` show it as `proto 0x56` or `proto 86`. It is the number of
-/// [our addresses](crate::mirror::ADDRESS_PROTOCOL).
-pub const ROUTING_PROTOCOL: u8 = crate::mirror::ADDRESS_PROTOCOL;
+/// [our addresses](vrrp_node::mirror::ADDRESS_PROTOCOL).
+pub const ROUTING_PROTOCOL: u8 = vrrp_node::mirror::ADDRESS_PROTOCOL;
 
 /// How many changes go out together. If the kernel refuses them all, the refusals fit into the
 /// receive buffer that a process gets without any capability.
@@ -122,7 +116,7 @@ impl Routing {
     }
 
     /// Carries out `changes` in their order. `mirror` shows them already, as
-    /// [`plan`](plan::plan) leaves it. Those that the kernel refuses are taken back there and
+    /// [`plan`](vrrp_node::routing::plan::plan) leaves it. Those that the kernel refuses are taken back there and
     /// appended to `failures`; the others are done nevertheless.
     ///
     /// That what is to be deleted is gone is no failure.
@@ -198,40 +192,6 @@ impl AsFd for Routing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.news.as_fd()
     }
-}
-
-/// What a cleanup did.
-#[derive(Debug, Default)]
-pub struct Cleaned {
-    /// What was removed.
-    pub removed: Vec<Routed>,
-    /// What could not be removed.
-    pub failures: Vec<Failure>,
-}
-
-/// Removes every route and every rule that bears our mark: what a dead daemon left.
-///
-/// # Errors
-///
-/// When the kernel cannot be asked.
-pub fn cleanup() -> io::Result<Cleaned> {
-    let mut routing = Routing::open()?;
-    let mut mirror = Mirror::new();
-    mirror.replace(routing.dump()?);
-    let mut changes = Vec::new();
-    strays(&mut mirror, |_| false, &mut changes);
-    let mut failures = Vec::new();
-    routing.apply(changes.iter(), &mut mirror, &mut failures);
-    // What the kernel refused to take away is in the mirror again.
-    let stays = |what: &Routed| match what {
-        Routed::Route(place) => !mirror.routes(*place).is_empty(),
-        Routed::Rule(rule) => mirror.has_rule(rule),
-    };
-    let removed = changes.iter().map(Change::what);
-    Ok(Cleaned {
-        removed: removed.filter(|what| !stays(what)).collect(),
-        failures,
-    })
 }
 
 /// Whether a refusal says that what was asked for is so anyway.

@@ -23,9 +23,9 @@ use vrrp_proto::routing::{Network, RoutePlace, Rule, Scope, Selector, Table};
 use vrrp_proto::{Family, InterfaceIndex};
 
 use super::ROUTING_PROTOCOL;
-use super::mirror::{Dump, Installed, Leg};
-use super::plan::Change;
 use crate::netlink::{Message, push};
+use vrrp_node::routing::mirror::{Dump, Installed, Leg};
+use vrrp_node::routing::plan::Change;
 
 /// A flag of NLMSG_ERROR: attributes follow the request (linux/netlink.h, NLM_F_ACK_TLVS).
 const ATTRIBUTES_FOLLOW: u16 = 0x200;

@@ -4,11 +4,12 @@ use std::net::IpAddr;
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use vrrp_linux::cleanup::cleanup;
-use vrrp_linux::mirror::{Event, Held, Mirror};
+use vrrp_linux::kernel::Kernel;
 use vrrp_linux::monitor::{Heard, Monitor};
-use vrrp_linux::plan::{Change, plan};
-use vrrp_linux::request::{Failure, Requests};
+use vrrp_linux::request::Requests;
+use vrrp_node::cleanup::{self, Cleaned};
+use vrrp_node::mirror::{Event, Held, Mirror};
+use vrrp_node::plan::{Change, Failure, arrange, plan};
 use vrrp_proto::params::{AddressForm, AddressOptions};
 use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex};
 
@@ -207,8 +208,9 @@ fn every_refusal_of_many_is_a_failure_of_its_own() {
         .iter()
         .for_each(|change| node.mirror.applied(change));
     let mut failures = Vec::new();
+    arrange(&mut changes, &mut node.mirror);
     node.requests
-        .apply(&mut changes, &mut node.mirror, &mut failures);
+        .apply(&changes, &mut node.mirror, &mut failures);
     let (refused, errors): (Vec<_>, Vec<_>) = failures
         .iter()
         .map(|failure| (failure.change, failure.error.raw_os_error()))
@@ -285,7 +287,7 @@ fn cleanup_removes_what_bears_our_mark_and_nothing_else() {
         ("eth0", address("10.0.0.7/24")),
         ("eth7", address("10.0.0.9/24")),
     ];
-    let cleaned = near.within(|| cleanup(configured)).unwrap();
+    let cleaned = near.within(|| clean_up(configured));
     let removed: Vec<_> = cleaned
         .removed
         .iter()
@@ -294,8 +296,14 @@ fn cleanup_removes_what_bears_our_mark_and_nothing_else() {
     assert_eq!(removed, ["eth0 10.0.0.9/24", "eth0 192.168.224.100/24"]);
     assert!(cleaned.failures.is_empty());
     assert_eq!(node.in_kernel(), ["10.0.0.1/24", "10.0.0.7/24"]);
-    let again = near.within(|| cleanup(configured)).unwrap();
+    let again = near.within(|| clean_up(configured));
     assert!(again.removed.is_empty());
+}
+
+fn clean_up<'a>(
+    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+) -> Cleaned<impl std::fmt::Debug> {
+    cleanup::addresses(configured, &mut Kernel::open().unwrap()).unwrap()
 }
 
 /// What the daemon's loop is made of, without the engine.
@@ -311,7 +319,7 @@ impl Node {
         let interface = host.eth0();
         host.within(|| {
             let mut requests = Requests::open().unwrap();
-            let monitor = Monitor::open(&requests).unwrap();
+            let monitor = Monitor::open(requests.port()).unwrap();
             let mut mirror = Mirror::new();
             mirror.replace(requests.dump().unwrap());
             Self {
@@ -364,8 +372,9 @@ impl Node {
     fn carry_out(&mut self, desired: &Desired) {
         let (mut changes, mut failures) = (Vec::new(), Vec::<Failure>::new());
         plan(desired, &mut self.mirror, &mut changes);
+        arrange(&mut changes, &mut self.mirror);
         self.requests
-            .apply(&mut changes, &mut self.mirror, &mut failures);
+            .apply(&changes, &mut self.mirror, &mut failures);
         assert!(failures.is_empty(), "{failures:?}");
     }
 

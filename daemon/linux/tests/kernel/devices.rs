@@ -5,10 +5,12 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use socket2::{Domain, Protocol, Socket, Type};
-use vrrp_linux::cleanup::cleanup;
-use vrrp_linux::device::{DeviceChange, Devices, plan};
-use vrrp_linux::mirror::Mirror;
+use vrrp_linux::device::Devices;
+use vrrp_linux::kernel::Kernel;
 use vrrp_linux::request::Requests;
+use vrrp_node::cleanup;
+use vrrp_node::device::{DeviceChange, plan};
+use vrrp_node::mirror::Mirror;
 use vrrp_proto::params::VirtualMac;
 use vrrp_proto::{DesiredDevice, DeviceState, Family, InterfaceIndex, MacAddress, Vrid};
 
@@ -245,14 +247,14 @@ fn cleanup_removes_ours_and_no_strangers_device() {
     rig.want(Family::V4, 60, DeviceState::Up);
     rig.want(Family::V6, 60, DeviceState::Down);
     let names = |names: &[&str]| -> Vec<Arc<str>> { names.iter().map(|n| (*n).into()).collect() };
-    let cleaned = near.within(|| cleanup([])).unwrap();
+    let cleaned = near.within(|| cleanup::addresses([], &mut Kernel::open().unwrap()).unwrap());
     assert_eq!(cleaned.devices, names(&["vrrp4.60.eth0", "vrrp6.60.eth0"]));
     assert!(cleaned.stubborn.is_empty(), "{cleaned:?}");
     assert_eq!(arp(&near), [8, 1]);
     for stranger in STRANGERS {
         near.ip(&format!("link show dev {stranger}"));
     }
-    let again = near.within(|| cleanup([])).unwrap();
+    let again = near.within(|| cleanup::addresses([], &mut Kernel::open().unwrap()).unwrap());
     assert_eq!(again.devices, names(&[]));
 }
 

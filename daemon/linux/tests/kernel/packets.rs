@@ -10,7 +10,8 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock;
-use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
+use vrrp_linux::socket::{AdvertSocket, ReceiveBatch};
+use vrrp_node::listeners::VridSet;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, arp};
 use vrrp_proto::{Family, InterfaceIndex, MacAddress, Vrid};
 

@@ -2,18 +2,19 @@
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::os::fd::{AsFd, OwnedFd};
 use std::process::Command;
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use caps::{CapSet, Capability};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use socket2::{Domain, Protocol, Socket, Type};
-use vrrp_linux::cleanup::cleanup;
-use vrrp_linux::mirror::Mirror;
-use vrrp_linux::plan::plan;
-use vrrp_linux::refuse::{Refuser, remove_leftover};
-use vrrp_linux::request::Requests;
+use vrrp_linux::kernel::{Kernel, Watch};
+use vrrp_linux::poller::{Events, Poller};
+use vrrp_node::cleanup;
+use vrrp_node::host::Kernel as _;
+use vrrp_node::mirror::Mirror;
+use vrrp_node::plan::{arrange, plan};
+use vrrp_node::refuser::Refuser;
 use vrrp_proto::{Desired, InterfaceIndex};
 
 use crate::host::{Host, address, pair};
@@ -134,7 +135,8 @@ fn whoever_may_accept_is_refused_no_longer() {
         ["10.0.0.9"],
         "of the host now"
     );
-    near.within(|| node.refuser.retire()).unwrap();
+    near.within(|| node.refuser.retire(&mut node.kernel))
+        .unwrap();
     assert_eq!(near.within(|| nft("list ruleset")), "");
 }
 
@@ -176,10 +178,10 @@ fn what_others_do_to_the_table_is_undone() {
     ] {
         near.within(|| nft(what));
         assert!(node.is_woken(), "{what}");
-        assert!(node.refuser.was_touched().unwrap(), "{what}");
-        node.refuser.repair().unwrap();
+        assert!(node.is_touched(), "{what}");
+        node.refuser.repair(&mut node.kernel).unwrap();
         assert_eq!(near.within(|| nft("list ruleset")), intact, "{what}");
-        assert!(!node.is_woken() && !node.refuser.was_touched().unwrap());
+        assert!(!node.is_woken() && !node.is_touched());
     }
     assert_eq!(heard(&near, &far, &["10.0.0.9", OWN]), [OWN]);
     // Before it is told it finds out by itself.
@@ -199,7 +201,7 @@ fn changes_of_our_own_and_of_other_tables_are_none_of_the_tables() {
     near.within(|| nft("add table inet other"));
     near.within(|| nft("add table ip vrrpd"));
     near.within(|| nft("delete table inet other"));
-    assert!(!node.refuser.was_touched().unwrap());
+    assert!(!node.is_touched());
 }
 
 fn a_thousand_addresses_are_refused_at_once_and_no_longer() {
@@ -230,8 +232,8 @@ fn who_is_not_allowed_to_refuse_is_told_why() {
         caps::raise(None, CapSet::Effective, capability).unwrap();
         text
     };
-    let mut refuser = Refuser::new();
-    let mut prepare = || near.within(|| refuser.prepare(|_| Ok(())).map_err(|e| e.to_string()));
+    let (mut kernel, mut refuser) = (near.within(|| Kernel::open().unwrap()), Refuser::default());
+    let mut prepare = || near.within(|| refuser.repair(&mut kernel).map_err(|e| e.to_string()));
     // Entering the namespace takes another capability.
     near.within(|| ());
     let text = without(Capability::CAP_NET_ADMIN, &mut || prepare().unwrap_err());
@@ -243,7 +245,8 @@ fn who_is_not_allowed_to_refuse_is_told_why() {
     );
     prepare().unwrap();
     let desired = desired(near.eth0(), &["10.0.0.9/24"], &[], false);
-    near.within(|| refuser.cover(&[desired])).unwrap();
+    near.within(|| refuser.cover(&[desired], &mut kernel))
+        .unwrap();
 }
 
 fn what_an_earlier_daemon_refused_stays_refused_until_it_is_gone() {
@@ -261,22 +264,23 @@ fn what_an_earlier_daemon_refused_stays_refused_until_it_is_gone() {
 
 fn cleanup_takes_the_table_away() {
     let (near, _far) = pair();
-    let clean_up = || near.within(|| cleanup([])).unwrap();
-    assert!(!clean_up().table, "there is none");
+    let mut kernel = near.within(|| Kernel::open().unwrap());
+    let mut clean_up = || near.within(|| cleanup::addresses([], &mut kernel).unwrap());
+    assert!(!clean_up().table.unwrap(), "there is none");
     let mut node = Node::start(&near);
     node.want(&["10.0.0.9/24"], &[], false);
     let cleaned = clean_up();
-    assert!(cleaned.table && cleaned.removed.len() == 1 && cleaned.failures.is_empty());
+    assert!(cleaned.table.unwrap() && cleaned.removed.len() == 1 && cleaned.failures.is_empty());
     assert_eq!(near.within(|| nft("list ruleset")), "");
-    assert!(!near.within(remove_leftover).unwrap());
+    assert!(!near.within(|| kernel.delete_refusals().unwrap()));
 }
 
 /// What the daemon's loop is made of, as far as it refuses.
 struct Node {
-    requests: Requests,
+    kernel: Kernel,
     mirror: Mirror,
     refuser: Refuser,
-    watch: OwnedFd,
+    poller: Rc<Poller>,
     interface: InterfaceIndex,
 }
 
@@ -284,23 +288,23 @@ impl Node {
     fn start(host: &Host) -> Self {
         let interface = host.eth0();
         host.within(|| {
-            let mut requests = Requests::open().unwrap();
+            let poller = Rc::new(Poller::new().unwrap());
+            let watch = Watch {
+                poller: Rc::clone(&poller),
+                routing: 1,
+                refusals: 2,
+            };
+            let mut kernel = Kernel::watched(watch).unwrap();
             let mut mirror = Mirror::new();
-            mirror.replace(requests.dump().unwrap());
-            let mut refuser = Refuser::new();
+            mirror.replace(kernel.dump().unwrap());
+            let mut refuser = Refuser::default();
             refuser.adopt(&mirror);
-            let mut watch = None;
-            refuser
-                .prepare(|fd| {
-                    watch = Some(fd.try_clone_to_owned()?);
-                    Ok(())
-                })
-                .unwrap();
+            refuser.repair(&mut kernel).unwrap();
             Self {
-                requests,
+                kernel,
                 mirror,
                 refuser,
-                watch: watch.unwrap(),
+                poller,
                 interface,
             }
         })
@@ -309,24 +313,37 @@ impl Node {
     /// Has this held and that released, in the order of the daemon.
     fn want(&mut self, hold: &[&str], release: &[&str], accept: bool) {
         let desired = desired(self.interface, hold, release, accept);
-        self.refuser.cover(std::slice::from_ref(&desired)).unwrap();
+        let wished = std::slice::from_ref(&desired);
+        self.refuser.cover(wished, &mut self.kernel).unwrap();
         let (mut changes, mut failures) = (Vec::new(), Vec::new());
         plan(&desired, &mut self.mirror, &mut changes);
-        self.requests
-            .apply(&mut changes, &mut self.mirror, &mut failures);
+        arrange(&mut changes, &mut self.mirror);
+        self.kernel
+            .change_addresses(&changes, &mut self.mirror, &mut failures);
         assert!(failures.is_empty(), "{failures:?}");
-        self.refuser.uncover(&self.mirror).unwrap();
+        self.refuser
+            .uncover(&self.mirror, &mut self.kernel)
+            .unwrap();
     }
 
     /// Has addresses refused that are not there yet.
     fn refuse(&mut self, addresses: &[&str]) {
         let desired = desired(self.interface, addresses, &[], false);
-        self.refuser.cover(&[desired]).unwrap();
+        self.refuser.cover(&[desired], &mut self.kernel).unwrap();
     }
 
     fn is_woken(&self) -> bool {
-        let mut fds = [PollFd::new(self.watch.as_fd(), PollFlags::POLLIN)];
-        poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
+        let mut events = Events::new();
+        self.poller.wait(&mut events, Some(Duration::ZERO)).unwrap();
+        events.tokens().any(|token| token == 2)
+    }
+
+    fn is_touched(&mut self) -> bool {
+        let touched = self.kernel.take_refusal_news().unwrap();
+        if touched {
+            self.refuser.doubt();
+        }
+        touched
     }
 }
 

@@ -3,10 +3,12 @@
 use std::os::fd::AsFd;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use vrrp_linux::kernel::Kernel;
 use vrrp_linux::request::Requests;
-use vrrp_linux::routing::mirror::Mirror;
-use vrrp_linux::routing::plan::{Change, plan};
-use vrrp_linux::routing::{Routing, cleanup};
+use vrrp_linux::routing::Routing;
+use vrrp_node::cleanup::{self, CleanedRouting};
+use vrrp_node::routing::mirror::Mirror;
+use vrrp_node::routing::plan::{Change, plan};
 use vrrp_proto::routing::{NextHop, Route, RoutePlace, Routed, Rule, Scope, Selector, Table};
 use vrrp_proto::{DesiredRouting, Family, Input, InterfaceIndex};
 
@@ -198,7 +200,7 @@ fn a_route_goes_silently_with_its_device_and_with_its_source() {
     node.hold(&with_source, &[]);
     let mut requests = near.within(|| Requests::open().unwrap());
     let mut may_lose = |node: &Node, address: &str| {
-        let mut addresses = vrrp_linux::mirror::Mirror::new();
+        let mut addresses = vrrp_node::mirror::Mirror::new();
         addresses.replace(requests.dump().unwrap());
         let address = address.parse().unwrap();
         node.mirror.may_lose(eth0, address, &addresses)
@@ -318,7 +320,7 @@ fn what_another_put_there_is_never_touched() {
     );
     assert_eq!(near.ip("rule show priority 100").lines().count(), 2);
     node.release(&routes, &rules);
-    near.within(cleanup).unwrap();
+    near.within(clean_up);
     assert_eq!((near.ip("route show"), near.ip("rule show")), before);
 }
 
@@ -358,7 +360,7 @@ fn routing_of_the_dead_is_cleaned_up_and_nothing_else() {
     node.hold(&routes, &rules);
     // And what no configuration can say.
     near.ip("route add blackhole 10.2.0.0/16 proto 0x56");
-    let cleaned = near.within(cleanup).unwrap();
+    let cleaned = near.within(clean_up);
     let removed: Vec<_> = cleaned.removed.iter().map(Routed::to_string).collect();
     assert_eq!(
         removed,
@@ -371,7 +373,11 @@ fn routing_of_the_dead_is_cleaned_up_and_nothing_else() {
     );
     assert!(cleaned.failures.is_empty(), "{:?}", cleaned.failures);
     assert_eq!(before(), untouched);
-    assert!(near.within(cleanup).unwrap().removed.is_empty());
+    assert!(near.within(clean_up).removed.is_empty());
+}
+
+fn clean_up() -> CleanedRouting {
+    cleanup::routing(&mut Kernel::open().unwrap()).unwrap()
 }
 
 /// What the daemon's loop is made of, without the engine.

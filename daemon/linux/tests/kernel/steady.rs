@@ -11,7 +11,8 @@ use std::time::Duration;
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::clock::{Timer, now};
 use vrrp_linux::poller::{Events, Poller};
-use vrrp_linux::socket::{AdvertSocket, ReceiveBatch, VridSet};
+use vrrp_linux::socket::{AdvertSocket, ReceiveBatch};
+use vrrp_node::listeners::VridSet;
 use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT};
 use vrrp_proto::{Family, MacAddress, Vrid};
 

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use nix::time::{ClockId, clock_gettime};
 use vrrp_linux::announce::AnnounceSocket;
-use vrrp_linux::mirror::Mirror;
 use vrrp_linux::monitor::{Heard, Monitor};
-use vrrp_linux::plan::plan;
 use vrrp_linux::request::Requests;
+use vrrp_node::mirror::Mirror;
+use vrrp_node::plan::{arrange, plan};
 use vrrp_proto::{Desired, MacAddress};
 
 use crate::host::{address, pair};
@@ -28,7 +28,7 @@ fn a_takeover_of_a_thousand_addresses() {
     let (mut requests, mut announcements) =
         near.within(|| (Requests::open().unwrap(), AnnounceSocket::open().unwrap()));
     // It hears nothing of this, but the kernel has to find that out.
-    let mut monitor = near.within(|| Monitor::open(&requests).unwrap());
+    let mut monitor = near.within(|| Monitor::open(requests.port()).unwrap());
     let mut mirror = Mirror::new();
     mirror.replace(requests.dump().unwrap());
     let desired: Vec<_> = (0..ROUTERS)
@@ -49,7 +49,8 @@ fn a_takeover_of_a_thousand_addresses() {
             plan(router, &mut mirror, &mut changes);
         }
         let planned = start.to_string();
-        requests.apply(&mut changes, &mut mirror, &mut failures);
+        arrange(&mut changes, &mut mirror);
+        requests.apply(&changes, &mut mirror, &mut failures);
         let held = start.to_string();
         for router in &desired {
             let address = router.hold[0].ipv4().unwrap();
@@ -69,7 +70,8 @@ fn a_takeover_of_a_thousand_addresses() {
             };
             plan(&release, &mut mirror, &mut changes);
         }
-        requests.apply(&mut changes, &mut mirror, &mut failures);
+        arrange(&mut changes, &mut mirror);
+        requests.apply(&changes, &mut mirror, &mut failures);
         println!("released {start}");
         assert!(failures.is_empty());
     }

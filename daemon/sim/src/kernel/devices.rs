@@ -1,7 +1,7 @@
 //! The interfaces on top of others: macvlans, the daemon's and those of others.
 
-use vrrp_linux::device::DeviceChange;
-use vrrp_linux::mirror::Event;
+use vrrp_node::device::DeviceChange;
+use vrrp_node::mirror::Event;
 use vrrp_proto::{InterfaceIndex, Link, MacAddress};
 
 use super::{Interface, Kernel};

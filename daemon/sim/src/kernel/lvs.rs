@@ -1,6 +1,6 @@
 //! The sync threads of IPVS, at most one of each role.
 
-use vrrp_linux::lvs::plan::{Change, Shown};
+use vrrp_node::lvs::{Change, Shown};
 
 use super::Kernel;
 

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use vrrp_linux::routing::mirror::{Dump, Installed, Leg, Mirror};
-use vrrp_linux::routing::plan::{Change, strays};
+use vrrp_node::routing::mirror::{Dump, Installed, Leg};
+use vrrp_node::routing::plan::Change;
 use vrrp_proto::routing::{Routed, Rule, Scope};
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex};
 
@@ -20,30 +20,8 @@ pub(super) struct Routing {
 }
 
 impl Kernel {
-    /// What the daemon asks for, as `Routing::apply` has it done. Returns whether all of it was.
-    pub(crate) fn apply_routing<'c>(
-        &mut self,
-        changes: impl Iterator<Item = &'c Change>,
-        mirror: &mut Mirror,
-    ) -> bool {
-        let mut all = true;
-        for change in changes {
-            let done = if self.refusing > 0 {
-                self.refusing -= 1;
-                false
-            } else {
-                self.change_routing(change)
-            };
-            if !done {
-                mirror.refused(change);
-            }
-            all &= done;
-        }
-        all
-    }
-
     /// All that bears the mark.
-    pub(crate) fn dump_routing(&self) -> Dump {
+    pub(super) fn all_routing(&self) -> Dump {
         Dump {
             routes: self.routing.routes.clone(),
             rules: self.routing.rules.iter().cloned().collect(),
@@ -77,18 +55,9 @@ impl Kernel {
         self.routing.news
     }
 
-    /// What `vrrpd cleanup` does, and a start without routes.
-    pub(crate) fn clean_routing(&mut self) {
-        let mut mirror = Mirror::new();
-        mirror.replace(self.dump_routing());
-        let mut changes = Vec::new();
-        strays(&mut mirror, |_| false, &mut changes);
-        let _ = self.apply_routing(changes.iter(), &mut mirror);
-    }
-
     /// An administrator deletes a route and a rule.
     pub(crate) fn take_routing(&mut self, number: u8) {
-        let before = self.dump_routing();
+        let before = self.all_routing();
         let place = route_place(number);
         self.routing.routes.retain(|route| route.place != place);
         self.routing.rules.remove(&rule(number));
@@ -97,7 +66,7 @@ impl Kernel {
 
     /// Somebody adds a route, if the interface is there, and a rule.
     pub(crate) fn put_routing(&mut self, segment: u8, number: u8) {
-        let before = self.dump_routing();
+        let before = self.all_routing();
         let place = route_place(number);
         let is_free = self.routing.routes.iter().all(|route| route.place != place);
         let device = self.on(segment).filter(|device| self.is_up(*device));
@@ -145,11 +114,11 @@ impl Kernel {
     }
 
     fn tell_of_routing(&mut self, before: &Dump) {
-        self.routing.news |= self.routing.heard && self.dump_routing() != *before;
+        self.routing.news |= self.routing.heard && self.all_routing() != *before;
     }
 
     /// Whether it could be done. What is to be deleted and gone is done.
-    fn change_routing(&mut self, change: &Change) -> bool {
+    pub(super) fn change_route_or_rule(&mut self, change: &Change) -> bool {
         match change {
             Change::AddRoute { installed, .. } => self.install(installed),
             // Of IPv4 a route has all of its next hops.

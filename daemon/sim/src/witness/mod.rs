@@ -650,6 +650,11 @@ impl Witness {
     }
 
     fn reconfigure(&mut self, now: Instant, config: &Config) {
+        // A router listens in a new family by the priority that it had under its former trackers.
+        let routers = self.routers.iter();
+        let before: BTreeMap<String, u8> = routers
+            .map(|(name, router)| (name.clone(), self.priority(&router.config)))
+            .collect();
         let known = std::mem::take(&mut self.trackers);
         for (name, tracker) in &config.trackers {
             let patience = config.patience(name);
@@ -684,8 +689,8 @@ impl Witness {
         }
         self.look_at_interfaces(now);
         for (name, new) in &config.routers {
-            let before = self.routers.get(name).map_or(new, |router| &router.config);
-            let before = self.priority(before);
+            let known = before.get(name).copied();
+            let before = known.unwrap_or_else(|| self.priority(new));
             let router = self.routers.entry(name.clone()).or_insert_with(|| Watched {
                 config: new.clone(),
                 phase: Phase::Init,

@@ -234,7 +234,10 @@ impl World<'_> {
     /// master alone, and no others of ours as soon as the janitor has had its time.
     fn check_devices(&self, id: Station) -> Result<(), Broken> {
         let host = &self.hosts[usize::from(id)];
-        let is_cleared = host.process.as_ref().is_none_or(|p| p.janitor.is_idle());
+        let is_cleared = host
+            .process
+            .as_ref()
+            .is_none_or(|p| p.own.janitor.is_idle());
         let interrupted = host.interrupted();
         let mut wanted = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
@@ -281,19 +284,19 @@ impl World<'_> {
         &self,
         id: Station,
         segment: u8,
-        address: InterfaceAddress,
+        address: IpAddr,
         mac: MacAddress,
     ) -> Result<(), Broken> {
         let mut routers = self.witnesses[usize::from(id)].routers();
         let holder = routers.find(|(_, router)| {
             let mut own = router.config.virtual_addresses();
-            router.config.segment == segment && own.any(|own| own == address)
+            router.config.segment == segment && own.any(|own| own.address == address)
         });
         let Some((name, router)) = holder else {
             return Ok(());
         };
         let physical = physical_mac(segment, id);
-        let right = router.config.mac(address.family()).unwrap_or(physical);
+        let right = router.config.mac(Family::of(address)).unwrap_or(physical);
         if mac == right {
             return Ok(());
         }
@@ -404,7 +407,7 @@ impl World<'_> {
         let Some(process) = &host.process else {
             return Ok(());
         };
-        if !process.engine.has_routing() {
+        if !process.node.engine().has_routing() {
             // Then it does not listen for what others put there.
             return Ok(());
         }
@@ -695,7 +698,7 @@ impl World<'_> {
             // Whoever stands still goes on answering for what it held.
             let answers =
                 |known: Station| self.hosts.get(usize::from(known)).is_none_or(Host::runs);
-            if let Some(mac) = self.neighbours.get(&address)
+            if let Some(mac) = self.neighbours.get(&address.address)
                 && let Some(known) = self.switches.get(&(segment, *mac))
                 && *known != master.station
                 && answers(*known)

@@ -14,9 +14,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::{
-    Cause, Family, Instant, InterfaceAddress, MacAddress, Output, Report, State, Version,
-};
+use vrrp_proto::{Cause, Family, Instant, MacAddress, Output, Report, State, Version};
 
 pub(crate) use self::end::configured;
 use self::end::{bounds, dialect};
@@ -175,7 +173,7 @@ struct World<'a> {
     /// What the names of stations mean, where that is not what is right.
     names: BTreeMap<Station, Meaning>,
     /// Behind which hardware address the neighbours believe an address to be.
-    neighbours: BTreeMap<InterfaceAddress, MacAddress>,
+    neighbours: BTreeMap<IpAddr, MacAddress>,
     /// Who sent from a hardware address last, as the switch of a segment knows.
     switches: BTreeMap<(u8, MacAddress), Station>,
     /// Whether any router has IPv6 addresses.
@@ -526,6 +524,9 @@ impl<'a> World<'a> {
 
     fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Broken> {
         self.note(|| format!("host {id} turns"));
+        if host_is_refused(&self.hosts[usize::from(id)]) {
+            self.disturb();
+        }
         self.let_kernel_work(id);
         self.tell_transitions(id, turn)?;
         self.notify(id)?;
@@ -564,15 +565,11 @@ impl<'a> World<'a> {
                 Sent::Announcement {
                     segment,
                     mac,
-                    addresses,
+                    address,
                 } => {
-                    self.note(|| {
-                        format!("host {id} announces {addresses:?} at {mac} on {segment}")
-                    });
-                    for address in addresses.iter() {
-                        self.check_announced(id, segment, *address, mac)?;
-                        self.neighbours.insert(*address, mac);
-                    }
+                    self.note(|| format!("host {id} announces {address} at {mac} on {segment}"));
+                    self.check_announced(id, segment, address, mac)?;
+                    self.neighbours.insert(address, mac);
                     self.switches.insert((segment, mac), id);
                 }
             }
@@ -581,7 +578,7 @@ impl<'a> World<'a> {
         if host
             .process
             .as_ref()
-            .is_some_and(|process| process.stopping)
+            .is_some_and(|process| process.node.is_stopping())
         {
             // It waits for its janitor.
             let _ = host.clear(self.now, true);
@@ -596,9 +593,6 @@ impl<'a> World<'a> {
         }
         self.check_grace(id, turn)?;
         self.check_kernel(id)?;
-        if host_is_refused(&self.hosts[index]) {
-            self.disturb();
-        }
         self.let_janitor_begin(id);
         let host = &self.hosts[index];
         if host.has_work() {
@@ -617,8 +611,8 @@ impl<'a> World<'a> {
         let Some(process) = &mut host.process else {
             return;
         };
-        if let Some(due) = process.janitor.due()
-            && !std::mem::replace(&mut process.janitor.is_arranged, true)
+        if let Some(due) = process.own.janitor.due()
+            && !std::mem::replace(&mut process.own.janitor.is_arranged, true)
         {
             let lateness = self.chance(0, USUAL_LATENESS);
             let at = clock.world(due).max(self.now) + lateness;
@@ -632,7 +626,7 @@ impl<'a> World<'a> {
             return;
         };
         if let Some(process) = &mut host.process {
-            process.janitor.is_arranged = false;
+            process.own.janitor.is_arranged = false;
         }
         // Who stands still goes on at its next turn.
         if host.runs() {
@@ -709,13 +703,14 @@ impl<'a> World<'a> {
     /// kernel probes an ARP entry again when it has not heard of it for a while).
     fn leave_to_find_out(&mut self, of: Station) {
         let config = &self.hosts[usize::from(of)].config;
-        let addresses: Vec<InterfaceAddress> = config
+        let addresses: Vec<IpAddr> = config
             .routers
             .values()
             .flat_map(RouterConfig::virtual_addresses)
+            .map(|address| address.address)
             .collect();
         let switches = &self.switches;
-        let is_at = |address: &InterfaceAddress, mac: &MacAddress| {
+        let is_at = |address: &IpAddr, mac: &MacAddress| {
             let mut known = (0..SEGMENTS).filter_map(|segment| switches.get(&(segment, *mac)));
             addresses.contains(address) || known.any(|known| *known == of)
         };

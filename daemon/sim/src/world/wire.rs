@@ -170,7 +170,7 @@ impl World<'_> {
         let segment = router.config().segment;
         let mac = physical_mac(segment, id);
         for address in router.config().addresses_of(router.family()) {
-            self.neighbours.insert(address, mac);
+            self.neighbours.insert(address.address, mac);
         }
         self.switches.insert((segment, mac), id);
     }

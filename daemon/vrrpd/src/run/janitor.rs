@@ -13,7 +13,9 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tracing::Level;
-use vrrp_linux::device::{DeviceChange, Devices};
+use vrrp_linux::device::Devices;
+use vrrp_node::device::DeviceChange;
+use vrrp_node::node::SECOND_LOOK;
 
 use super::complaints::Complaints;
 use crate::scribe::Log;
@@ -23,9 +25,6 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// How long it makes way for whoever waits for the kernel.
 const BREATH: Duration = Duration::from_millis(5);
-
-/// What the kernel refused is tried again, this much later.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The thread, and what it has to do.
 #[derive(Debug)]

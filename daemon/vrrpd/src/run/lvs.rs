@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use tracing::Level;
 use vrrp_linux::lvs::{CannotSync, Keeper, Kept};
+use vrrp_node::node::SECOND_LOOK;
 use vrrp_proto::DesiredLvs;
 use vrrp_proto::snapshot::Snapshot;
 
@@ -23,9 +24,6 @@ const QUIET: Duration = Duration::from_millis(100);
 
 /// The time between two looks at what there is. A look is two requests to the kernel.
 const LOOK: Duration = Duration::from_secs(5);
-
-/// The same after a refusal.
-const SECOND_LOOK: Duration = Duration::from_secs(1);
 
 /// The thread, and what it has to keep.
 #[derive(Debug)]

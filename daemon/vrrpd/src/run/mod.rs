@@ -4,6 +4,7 @@ mod complaints;
 mod inbox;
 mod janitor;
 mod lvs;
+mod machine;
 mod node;
 mod outbox;
 mod sockets;
@@ -15,7 +16,8 @@ use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::capability;
 
 pub(crate) use self::inbox::{Inbox, Message};
-pub(crate) use self::node::{Node, Tally};
+pub(crate) use self::machine::Tally;
+pub(crate) use self::node::Node;
 pub(crate) use self::outbox::{Move, Moves};
 use crate::attendant::resources::configured;
 use crate::attendant::{self, Attendant, control};

@@ -6,11 +6,9 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrrp_linux::poller::Poller;
-use vrrp_linux::socket::{AdvertSocket, Packets, ReceiveBatch, VridSet};
-use vrrp_proto::{Family, InterfaceIndex, Vrid};
-
-/// What a socket is for.
-pub(super) type Place = (InterfaceIndex, Family);
+use vrrp_linux::socket::{AdvertSocket, Packets, ReceiveBatch};
+use vrrp_node::listeners::{Listeners, Place, VridSet};
+use vrrp_proto::{Family, InterfaceIndex};
 
 /// The bit of a token that says IPv6, above the 32 of an interface's number and the node's own.
 const IPV6: u64 = 1 << 40;
@@ -42,7 +40,6 @@ pub(super) struct Sockets {
     queued: Vec<Place>,
     /// What was lost on sockets that are closed.
     lost_before: u64,
-    batch: ReceiveBatch,
 }
 
 #[derive(Debug)]
@@ -60,7 +57,7 @@ impl Sockets {
     /// leaves still has its resignation to send.
     pub(super) fn open(
         &mut self,
-        listeners: &BTreeMap<Place, VridSet>,
+        listeners: &Listeners,
         poller: &Poller,
         mut failed: impl FnMut(InterfaceIndex, io::Error),
     ) {
@@ -89,7 +86,7 @@ impl Sockets {
     }
 
     /// Closes those that are not for one of `listeners`.
-    pub(super) fn close(&mut self, listeners: &BTreeMap<Place, VridSet>) {
+    pub(super) fn close(&mut self, listeners: &Listeners) {
         // Closing takes a descriptor out of the poller too (epoll(7)).
         self.open.retain(|place, open| {
             let stays = listeners.contains_key(place);
@@ -116,11 +113,15 @@ impl Sockets {
     }
 
     /// The packets that came in at a place, as many as one system call gives.
-    pub(super) fn receive(&mut self, place: Place) -> io::Result<Option<Packets<'_>>> {
+    pub(super) fn receive<'b>(
+        &self,
+        place: Place,
+        batch: &'b mut ReceiveBatch,
+    ) -> io::Result<Option<Packets<'b>>> {
         let Some(open) = self.open.get(&place) else {
             return Ok(None);
         };
-        open.socket.receive(&mut self.batch).map(Some)
+        open.socket.receive(batch).map(Some)
     }
 
     /// Puts an advertisement into the batch of its interface.
@@ -158,15 +159,4 @@ impl Open {
     fn lost(&self) -> u32 {
         self.socket.lost().unwrap_or(0)
     }
-}
-
-/// Who listens where, for [`Sockets::open`].
-pub(super) fn by_place(
-    listeners: impl Iterator<Item = (InterfaceIndex, Family, Vrid)>,
-) -> BTreeMap<Place, VridSet> {
-    let mut sets: BTreeMap<_, VridSet> = BTreeMap::new();
-    for (interface, family, vrid) in listeners {
-        sets.entry((interface, family)).or_default().insert(vrid);
-    }
-    sets
 }

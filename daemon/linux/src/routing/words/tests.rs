@@ -2,11 +2,11 @@ use std::io;
 use std::num::{NonZeroU8, NonZeroU32};
 
 use proptest::prelude::*;
+use vrrp_node::routing::mirror::Mirror;
+use vrrp_node::routing::plan::plan;
 use vrrp_proto::DesiredRouting;
 use vrrp_proto::routing::{NextHop, Route};
 
-use super::super::mirror::Mirror;
-use super::super::plan::plan;
 use super::*;
 
 proptest! {

@@ -58,7 +58,7 @@ impl Installed {
     }
 
     /// The next hops of this that `shown` lacks, if it lacks nothing else and has nothing more.
-    pub(crate) fn missing_in(&self, shown: &Self) -> Option<Vec<Leg>> {
+    pub fn missing_in(&self, shown: &Self) -> Option<Vec<Leg>> {
         let is_same = (self.place, self.tos, self.scope, self.source, self.odd)
             == (shown.place, shown.tos, shown.scope, shown.source, shown.odd);
         if !is_same {

@@ -9,6 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
+use std::io;
 use std::sync::Arc;
 
 use vrrp_proto::params::AddressForm;
@@ -77,10 +78,21 @@ impl fmt::Display for Change {
     }
 }
 
+/// A change that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {change}: {error}")]
+pub struct Failure {
+    /// The change.
+    pub change: Change,
+    /// Why: EPERM, ENODEV, ENOBUFS, and so on.
+    #[source]
+    pub error: io::Error,
+}
+
 /// Appends to `changes` what makes the kernel hold what is `desired`.
 ///
 /// `mirror` shows the result at once, so that the next plan builds upon this one, also when it
-/// takes back what this one wants. [`Requests::apply`](crate::request::Requests::apply), which is
+/// takes back what this one wants. [`Kernel::change_addresses`](crate::host::Kernel::change_addresses), which is
 /// meant to follow soon, corrects the mirror where the kernel refuses.
 ///
 /// An address is released with whatever prefix length it is there, because it answers to the

@@ -98,15 +98,15 @@ pub struct Failure {
 impl Failure {
     /// What came of a change that the kernel refused with `error`, and with `explanation` where it
     /// has one.
-    pub(super) fn refused(change: &Change, error: &io::Error, explanation: Option<String>) -> Self {
+    pub fn refused(change: &Change, error: &io::Error, explanation: Option<String>) -> Self {
         let router = match change {
             Change::AddRoute { router, .. }
             | Change::ExtendRoute { router, .. }
             | Change::AddRule { router, .. } => Some(Arc::clone(router)),
             Change::DeleteRoute(_) | Change::DeleteRule(_) => None,
         };
-        let why = match (error.raw_os_error(), explanation) {
-            (Some(libc::EEXIST), _) => {
+        let why = match (error.kind(), explanation) {
+            (io::ErrorKind::AlreadyExists, _) => {
                 "another one is there that this daemon did not put there: take that away, or choose \
                  another metric, priority or table"
                     .to_owned()

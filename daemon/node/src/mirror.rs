@@ -1,7 +1,7 @@
 //! What the kernel holds, as far as known. Pure.
 //!
 //! The mirror is filled by a [`Dump`] at the start, follows the [`Event`]s of the
-//! [`Monitor`](crate::monitor::Monitor), and takes in our own changes as they are planned. When
+//! kernel, and takes in our own changes as they are planned. When
 //! events were lost a new dump is compared with it, so that start and overrun are one path. What
 //! is news to the engine comes out as inputs; our own changes are none.
 //!
@@ -100,6 +100,14 @@ impl Entry {
 }
 
 impl Mirror {
+    /// The name of an interface, for people.
+    pub fn name(&self, interface: InterfaceIndex) -> Arc<str> {
+        self.links.get(&interface).map_or_else(
+            || format!("interface {}", interface.0).into(),
+            |link| Arc::clone(&link.name),
+        )
+    }
+
     /// A mirror that knows of nothing.
     pub fn new() -> Self {
         Self::default()

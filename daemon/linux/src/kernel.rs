@@ -1,0 +1,181 @@
+//! The kernel as a node asks it for something, by a socket for each kind of request.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+
+use vrrp_node::device::DeviceChange;
+use vrrp_node::host::{self, Transaction};
+use vrrp_node::mirror::{Dump, Mirror};
+use vrrp_node::plan::{Change, Failure};
+use vrrp_node::routing;
+
+use crate::device::Devices;
+use crate::poller::Poller;
+use crate::refuse::{CannotRefuse, Table, delete_table};
+use crate::request::Requests;
+use crate::routing::Routing;
+
+/// The kernel of a network namespace. A socket is opened when it is first needed.
+#[derive(Debug)]
+pub struct Kernel {
+    requests: Requests,
+    devices: Option<Devices>,
+    routing: Option<Routing>,
+    table: Option<Table>,
+    watch: Option<Watch>,
+}
+
+/// The poller that waits for news, and its tokens.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    /// The poller.
+    pub poller: Rc<Poller>,
+    /// The token for [`Kernel::take_routing_news`].
+    pub routing: u64,
+    /// The token for [`Kernel::take_refusal_news`].
+    pub refusals: u64,
+}
+
+impl Kernel {
+    /// A kernel without news, for a single use.
+    ///
+    /// # Errors
+    ///
+    /// When the process may open no more files.
+    pub fn open() -> io::Result<Self> {
+        Ok(Self {
+            requests: Requests::open()?,
+            devices: None,
+            routing: None,
+            table: None,
+            watch: None,
+        })
+    }
+
+    /// A kernel with news, for which a poller waits.
+    ///
+    /// # Errors
+    ///
+    /// As [`open`](Self::open).
+    pub fn watched(watch: Watch) -> io::Result<Self> {
+        let watch = Some(watch);
+        Ok(Self {
+            watch,
+            ..Self::open()?
+        })
+    }
+
+    /// The number that the kernel knows requests for addresses by.
+    pub const fn port(&self) -> u32 {
+        self.requests.port()
+    }
+
+    /// Whether another program has changed routes or rules of ours since the last call.
+    ///
+    /// # Errors
+    ///
+    /// None that a valid socket could cause.
+    pub fn take_routing_news(&mut self) -> io::Result<bool> {
+        self.routing.as_mut().map_or(Ok(false), Routing::take_news)
+    }
+
+    /// Whether another program has changed the table of refusals since the last call, or may have.
+    ///
+    /// # Errors
+    ///
+    /// None that a valid socket could cause.
+    pub fn take_refusal_news(&mut self) -> io::Result<bool> {
+        self.table.as_mut().map_or(Ok(false), Table::was_touched)
+    }
+
+    fn wait_for(&self, fd: BorrowedFd<'_>, token: impl Fn(&Watch) -> u64) -> io::Result<()> {
+        match &self.watch {
+            Some(watch) => watch.poller.add(fd, token(watch)),
+            None => Ok(()),
+        }
+    }
+}
+
+impl host::Kernel for Kernel {
+    type CannotRefuse = CannotRefuse;
+
+    fn dump(&mut self) -> io::Result<Dump> {
+        self.requests.dump()
+    }
+
+    fn change_addresses(
+        &mut self,
+        changes: &[Change],
+        mirror: &mut Mirror,
+        failures: &mut Vec<Failure>,
+    ) {
+        self.requests.apply(changes, mirror, failures);
+    }
+
+    fn change_devices(
+        &mut self,
+        changes: &[DeviceChange],
+        failed: &mut dyn FnMut(&DeviceChange, io::Error),
+    ) -> io::Result<()> {
+        let devices = match &mut self.devices {
+            Some(devices) => devices,
+            closed => closed.insert(Devices::open()?),
+        };
+        devices.apply(changes, failed);
+        Ok(())
+    }
+
+    fn open_routing(&mut self) -> io::Result<()> {
+        if self.routing.is_none() {
+            let routing = Routing::open()?;
+            self.wait_for(routing.as_fd(), |watch| watch.routing)?;
+            self.routing = Some(routing);
+        }
+        Ok(())
+    }
+
+    fn dump_routing(&mut self) -> io::Result<routing::mirror::Dump> {
+        match &mut self.routing {
+            Some(routing) => routing.dump(),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn change_routing<'c>(
+        &mut self,
+        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        mirror: &mut routing::mirror::Mirror,
+        failures: &mut Vec<routing::plan::Failure>,
+    ) {
+        if let Some(routing) = &mut self.routing {
+            routing.apply(changes, mirror, failures);
+        }
+    }
+
+    fn close_routing(&mut self) {
+        // Closing takes a descriptor out of the poller too (epoll(7)).
+        self.routing = None;
+    }
+
+    fn open_refusals(&mut self) -> Result<(), CannotRefuse> {
+        if self.table.is_none() {
+            let table = Table::open()?;
+            self.wait_for(table.as_fd(), |watch| watch.refusals)?;
+            self.table = Some(table);
+        }
+        Ok(())
+    }
+
+    fn change_refusals(&mut self, change: &Transaction<'_>) -> Result<(), CannotRefuse> {
+        match &mut self.table {
+            Some(table) => Ok(table.change(change)?),
+            None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
+        }
+    }
+
+    fn delete_refusals(&mut self) -> Result<bool, CannotRefuse> {
+        self.table = None;
+        Ok(delete_table()?)
+    }
+}

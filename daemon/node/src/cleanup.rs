@@ -1,0 +1,196 @@
+//! Takes away what a dead daemon left, so that no address is on two hosts.
+
+use std::io;
+use std::sync::Arc;
+
+use vrrp_proto::InterfaceAddress;
+use vrrp_proto::routing::Routed;
+
+use crate::device;
+use crate::host::Kernel;
+use crate::mirror::{Held, Mirror};
+use crate::plan::{Change, Failure, arrange, strays};
+use crate::routing;
+
+/// The outcome for routes and rules.
+#[derive(Debug, Default)]
+pub struct CleanedRouting {
+    /// Those that were removed.
+    pub removed: Vec<Routed>,
+    /// Those that could not be removed.
+    pub failures: Vec<routing::plan::Failure>,
+}
+
+/// The outcome for addresses, for interfaces, and for the table of refusals.
+#[derive(Debug)]
+pub struct Cleaned<E> {
+    /// The addresses that were removed, and the interfaces that had them.
+    pub removed: Vec<(Arc<str>, InterfaceAddress)>,
+    /// The addresses that could not be removed.
+    pub failures: Vec<Failure>,
+    /// The interfaces with virtual MAC addresses that were removed.
+    pub devices: Vec<Arc<str>>,
+    /// Those that could not be, with the reason.
+    pub stubborn: Vec<(Arc<str>, io::Error)>,
+    /// Whether there was a table of nf_tables, which was deleted; or why it could not be.
+    pub table: Result<bool, E>,
+}
+
+/// Removes every route and every rule that bears our mark. To be done before the addresses, as a master
+/// gives both away.
+///
+/// # Errors
+///
+/// When the kernel cannot be asked.
+pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
+    kernel.open_routing()?;
+    let dump = kernel.dump_routing();
+    let mut mirror = routing::mirror::Mirror::new();
+    let mut failures = Vec::new();
+    let mut changes = Vec::new();
+    let outcome = dump.map(|dump| {
+        mirror.replace(dump);
+        routing::plan::strays(&mut mirror, |_| false, &mut changes);
+        kernel.change_routing(changes.iter(), &mut mirror, &mut failures);
+    });
+    kernel.close_routing();
+    outcome?;
+    // What the kernel refused to take away is in the mirror again.
+    let stays = |what: &Routed| match what {
+        Routed::Route(place) => !mirror.routes(*place).is_empty(),
+        Routed::Rule(rule) => mirror.has_rule(rule),
+    };
+    let removed = changes.iter().map(routing::plan::Change::what);
+    Ok(CleanedRouting {
+        removed: removed.filter(|what| !stays(what)).collect(),
+        failures,
+    })
+}
+
+/// Removes every address that bears our mark, on kernels without marks what of `configured` is there
+/// beside others, and every interface with a virtual MAC address that a daemon made. When all of that is
+/// gone, and not before, packets are refused to nothing any longer.
+///
+/// # Errors
+///
+/// When the kernel cannot be asked.
+pub fn addresses<'a, K: Kernel>(
+    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+    kernel: &mut K,
+) -> io::Result<Cleaned<K::CannotRefuse>> {
+    let mut mirror = Mirror::new();
+    mirror.replace(kernel.dump()?);
+
+    let mut changes = leftovers(configured, &mut mirror);
+    arrange(&mut changes, &mut mirror);
+    let mut failures = Vec::new();
+    kernel.change_addresses(&changes, &mut mirror, &mut failures);
+    let refused = |change: &Change| failures.iter().any(|failure| failure.change == *change);
+    let removed = changes
+        .iter()
+        .filter(|change| !refused(change))
+        .map(|change| (mirror.name(change.interface()), change.address()));
+    let removed = removed.collect();
+
+    let gone = device::strays(&mirror, |_| false);
+    let mut stubborn: Vec<(Arc<str>, io::Error)> = Vec::new();
+    if !gone.is_empty() {
+        kernel.change_devices(&gone, &mut |change, error| {
+            stubborn.push((Arc::clone(change.name()), error));
+        })?;
+    }
+    let is_gone = |name: &Arc<str>| stubborn.iter().all(|(other, _)| other != name);
+    let names = gone.iter().map(|change| Arc::clone(change.name()));
+    let devices = names.filter(is_gone).collect();
+
+    let is_all_gone = failures.is_empty() && stubborn.is_empty();
+    let table = match is_all_gone {
+        true => kernel.delete_refusals(),
+        false => Ok(false),
+    };
+    Ok(Cleaned {
+        removed,
+        failures,
+        devices,
+        stubborn,
+        table,
+    })
+}
+
+/// The removal of the addresses that bear our mark. A kernel older than 5.18 keeps none: there it is
+/// each of `configured` (the interface's name and the address) that is there beside others, because the
+/// last addresses of an interface are most likely the host's own.
+fn leftovers<'a>(
+    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+    mirror: &mut Mirror,
+) -> Vec<Change> {
+    let mut changes = Vec::new();
+    strays(mirror, |_, _| false, &mut changes);
+    if !mirror.marks() {
+        let configured: Vec<_> = configured.into_iter().collect();
+        changes.extend(present(&configured, mirror));
+    }
+    changes
+}
+
+/// The removal of those of `configured` that are there beside others.
+fn present<'a>(
+    configured: &'a [(&'a str, InterfaceAddress)],
+    mirror: &'a Mirror,
+) -> impl Iterator<Item = Change> + 'a {
+    let is_configured = |held: &Held| configured.iter().any(|(_, each)| *each == held.address);
+    configured.iter().filter_map(move |&(name, address)| {
+        let interface = mirror.link_named(name)?.index;
+        mirror.held(interface, address)?;
+        let others = mirror
+            .addresses(interface)
+            .iter()
+            .any(|held| !is_configured(held));
+        others.then_some(Change::Delete { interface, address })
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use vrrp_proto::{InterfaceIndex, Link};
+
+    use super::*;
+    use crate::mirror::Event;
+
+    #[test]
+    fn without_marks_an_address_goes_only_when_another_stays() {
+        let eth1 = InterfaceIndex(2);
+        let address = |text: &str| text.parse::<InterfaceAddress>().unwrap();
+        let held = |text| Held {
+            address: address(text),
+            ours: false,
+            secondary: false,
+        };
+        let mut mirror = Mirror::new();
+        mirror.apply(Event::Link(Link {
+            index: eth1,
+            name: "eth1".into(),
+            up: true,
+            carrier: true,
+            mac: None,
+            port_of: None,
+        }));
+        mirror.apply(Event::AddressAdded(eth1, held("192.168.224.100/24")));
+        let configured = [
+            ("eth1", address("192.168.224.100/24")),
+            ("eth2", address("10.0.0.1/8")),
+        ];
+        assert_eq!(
+            present(&configured, &mirror).count(),
+            0,
+            "the host's only address"
+        );
+        mirror.apply(Event::AddressAdded(eth1, held("192.168.224.11/24")));
+        let changes: Vec<_> = present(&configured, &mirror).collect();
+        let delete = Change::Delete {
+            interface: eth1,
+            address: address("192.168.224.100/24"),
+        };
+        assert_eq!(changes, [delete]);
+    }
+}

@@ -1,0 +1,64 @@
+//! The interfaces and families at which routers listen.
+
+use std::collections::BTreeMap;
+
+use vrrp_proto::{Engine, Family, InterfaceIndex, Vrid};
+
+/// The interface and the family of a socket.
+pub type Place = (InterfaceIndex, Family);
+
+/// The VRIDs that are served at each place.
+pub type Listeners = BTreeMap<Place, VridSet>;
+
+/// The VRIDs that are served on one interface.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct VridSet {
+    words: [u32; 8],
+}
+
+impl VridSet {
+    /// Adds `vrid`.
+    pub fn insert(&mut self, vrid: Vrid) {
+        let (word, bit) = Self::place(vrid);
+        self.words[word] |= bit;
+    }
+
+    /// Whether `vrid` is among them.
+    pub fn contains(&self, vrid: Vrid) -> bool {
+        let (word, bit) = Self::place(vrid);
+        self.words[word] & bit != 0
+    }
+
+    /// One bit for each VRID from 0 to 255, the lowest of each word first.
+    pub const fn words(&self) -> [u32; 8] {
+        self.words
+    }
+
+    fn place(vrid: Vrid) -> (usize, u32) {
+        (usize::from(vrid.get() / 32), 1 << (vrid.get() % 32))
+    }
+}
+
+impl FromIterator<Vrid> for VridSet {
+    fn from_iter<T: IntoIterator<Item = Vrid>>(vrids: T) -> Self {
+        let mut set = Self::default();
+        set.extend(vrids);
+        set
+    }
+}
+
+impl Extend<Vrid> for VridSet {
+    fn extend<T: IntoIterator<Item = Vrid>>(&mut self, vrids: T) {
+        vrids.into_iter().for_each(|vrid| self.insert(vrid));
+    }
+}
+
+/// The places at which the routers of an engine listen.
+pub(crate) fn listeners(engine: &Engine) -> Listeners {
+    let mut listeners = Listeners::new();
+    for (interface, family, vrid) in engine.listeners() {
+        let set = listeners.entry((interface, family)).or_default();
+        set.insert(vrid);
+    }
+    listeners
+}

@@ -1,0 +1,130 @@
+//! Refusing packets to addresses that a master does not own and may not accept packets to
+//! (Accept_Mode False, RFC 9568 sections 6.1 and 6.4.3), by a table of nf_tables that is ours alone.
+//!
+//! 1. A node without such routers opens nothing. The table is made when the configuration first asks for
+//!    it, so that a take-over sends one batch with all the addresses of its turn.
+//! 2. An address is refused before it is there and until it is gone.
+//! 3. A change of the table by another program, such as `nft flush ruleset`, is undone by making it anew.
+//! 4. A batch that the kernel refuses changes nothing. Then the table is made anew in full, once. If that
+//!    is refused too, packets cannot be refused: the engine hears of it, and routers that must not accept
+//!    are in fault until it works. An address that must not be accepted is never there in silence.
+//! 5. The table is deleted when nothing needs it.
+
+use vrrp_proto::Desired;
+
+use crate::host::{Kernel, Transaction};
+use crate::mirror::Mirror;
+use crate::refusals::{Refusal, Refusals};
+
+/// Refuses packets to addresses.
+#[derive(Debug, Default)]
+pub struct Refuser {
+    refusals: Refusals,
+    is_open: bool,
+    /// Whether the table is there and has what it should, as far as known.
+    in_place: bool,
+    /// The refusals to add in this turn. Kept for its room.
+    missing: Vec<Refusal>,
+}
+
+impl Refuser {
+    /// Refuses what an earlier daemon left, as its table did, until that is gone. To be called at the
+    /// start.
+    pub fn adopt(&mut self, mirror: &Mirror) {
+        self.refusals.adopt(mirror);
+    }
+
+    /// Takes in what is wanted before the addresses are changed: what is to be refused is from now on.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses. Then none of the addresses that are not to be accepted may be added.
+    pub fn cover<K: Kernel>(
+        &mut self,
+        desired: &[Desired],
+        kernel: &mut K,
+    ) -> Result<(), K::CannotRefuse> {
+        for desired in desired {
+            self.refusals.want(desired, &mut self.missing);
+        }
+        if self.missing.is_empty() {
+            return Ok(());
+        }
+        let missing = std::mem::take(&mut self.missing);
+        let outcome = self.change(kernel, &Transaction::Add(&missing));
+        self.missing = missing;
+        self.missing.clear();
+        outcome
+    }
+
+    /// Takes in what the addresses are after they were changed: what is gone, and what may be accepted,
+    /// is refused no longer.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses.
+    pub fn uncover<K: Kernel>(
+        &mut self,
+        mirror: &Mirror,
+        kernel: &mut K,
+    ) -> Result<(), K::CannotRefuse> {
+        if self.refusals.is_empty() {
+            return Ok(());
+        }
+        let surplus = self.refusals.surplus(mirror);
+        if !self.is_open || surplus.is_empty() {
+            return Ok(());
+        }
+        self.change(kernel, &Transaction::Remove(&surplus))
+    }
+
+    /// The table was touched, or may have been.
+    pub const fn doubt(&mut self) {
+        self.in_place = false;
+    }
+
+    /// Makes the table if it is not there, or not as it should be.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel has no nf_tables, or refuses.
+    pub fn repair<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), K::CannotRefuse> {
+        if !self.in_place {
+            if !self.is_open {
+                kernel.open_refusals()?;
+                self.is_open = true;
+            }
+            let all: Vec<Refusal> = self.refusals.refused().collect();
+            kernel.change_refusals(&Transaction::Replace(&all))?;
+            self.in_place = true;
+        }
+        Ok(())
+    }
+
+    /// Deletes the table and closes everything, unless something is refused still.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel refuses. Everything is closed then too.
+    pub fn retire<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), K::CannotRefuse> {
+        if !self.is_open || !self.refusals.is_empty() {
+            return Ok(());
+        }
+        (self.is_open, self.in_place) = (false, false);
+        kernel.delete_refusals().map(drop)
+    }
+
+    /// Carries out a change, or makes everything anew where that is not possible: another program may have
+    /// deleted the table a moment ago.
+    fn change<K: Kernel>(
+        &mut self,
+        kernel: &mut K,
+        change: &Transaction<'_>,
+    ) -> Result<(), K::CannotRefuse> {
+        if self.in_place && kernel.change_refusals(change).is_ok() {
+            return Ok(());
+        }
+        self.in_place = false;
+        self.repair(kernel)
+    }
+}

@@ -1,0 +1,161 @@
+//! Requests of the daemon to the kernel.
+
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+
+use vrrp_node::device::DeviceChange;
+use vrrp_node::host::{self, Transaction};
+use vrrp_node::mirror::{Dump, Event, Mirror};
+use vrrp_node::plan::{Change, Failure};
+use vrrp_node::routing;
+use vrrp_proto::{Family, InterfaceAddress};
+
+use super::Kernel;
+
+/// The kernel refuses something.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Refused;
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("refused")
+    }
+}
+
+fn refusal() -> io::Error {
+    io::ErrorKind::PermissionDenied.into()
+}
+
+impl host::Kernel for Kernel {
+    type CannotRefuse = Refused;
+
+    fn dump(&mut self) -> io::Result<Dump> {
+        self.dumped = true;
+        Ok(self.all())
+    }
+
+    fn change_addresses(
+        &mut self,
+        changes: &[Change],
+        mirror: &mut Mirror,
+        failures: &mut Vec<Failure>,
+    ) {
+        let mut refuse = |change: &Change| {
+            mirror.refused(change);
+            let (change, error) = (*change, refusal());
+            failures.push(Failure { change, error });
+        };
+        for change in changes {
+            if self.refusing > 0 {
+                self.refusing -= 1;
+                refuse(change);
+                continue;
+            }
+            match *change {
+                Change::Add {
+                    interface, address, ..
+                } => {
+                    if !self.interfaces.contains_key(&interface) {
+                        refuse(change);
+                    }
+                    self.notice_trespass(interface, || change.to_string());
+                    // That it is there already is no failure.
+                    let added = self.insert(interface, address, true);
+                    // What IPv4 tells of says whose doing it is, and the daemon's own is left out.
+                    if let Some(entry) = added
+                        && address.family() == Family::V6
+                    {
+                        self.tell_added(interface, entry);
+                    }
+                    let refused = self.refuses(address.address);
+                    self.came.push((interface, address, refused));
+                }
+                Change::Delete { interface, address } => {
+                    // The daemon hears what went with it, and not of what it asked for in IPv4.
+                    let own = |gone: &InterfaceAddress| {
+                        *gone == address && address.family() == Family::V4
+                    };
+                    let gone = self.delete(interface, address);
+                    for other in gone.into_iter().filter(|gone| !own(gone)) {
+                        self.tell(Event::AddressRemoved(interface, other));
+                    }
+                }
+            }
+        }
+    }
+
+    fn change_devices(
+        &mut self,
+        changes: &[DeviceChange],
+        failed: &mut dyn FnMut(&DeviceChange, io::Error),
+    ) -> io::Result<()> {
+        for change in self.apply_devices(changes) {
+            self.refused_devices.push(Arc::clone(change.name()));
+            failed(&change, refusal());
+        }
+        Ok(())
+    }
+
+    fn open_routing(&mut self) -> io::Result<()> {
+        self.hear_of_routing(true);
+        Ok(())
+    }
+
+    fn dump_routing(&mut self) -> io::Result<routing::mirror::Dump> {
+        Ok(self.all_routing())
+    }
+
+    fn change_routing<'c>(
+        &mut self,
+        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        mirror: &mut routing::mirror::Mirror,
+        failures: &mut Vec<routing::plan::Failure>,
+    ) {
+        for change in changes {
+            let done = if self.refusing > 0 {
+                self.refusing -= 1;
+                false
+            } else {
+                self.change_route_or_rule(change)
+            };
+            if !done {
+                mirror.refused(change);
+                let failure = routing::plan::Failure::refused(change, &refusal(), None);
+                failures.push(failure);
+            }
+        }
+    }
+
+    fn close_routing(&mut self) {
+        self.hear_of_routing(false);
+    }
+
+    fn open_refusals(&mut self) -> Result<(), Refused> {
+        Ok(())
+    }
+
+    fn change_refusals(&mut self, change: &Transaction<'_>) -> Result<(), Refused> {
+        if self.refusing > 0 {
+            self.refusing -= 1;
+            return Err(Refused);
+        }
+        match (change, &mut self.table) {
+            (Transaction::Replace(all), table) => *table = Some(all.iter().copied().collect()),
+            (Transaction::Add(some), Some(table)) => table.extend(*some),
+            (Transaction::Remove(some), Some(table)) if some.iter().all(|r| table.contains(r)) => {
+                table.retain(|refusal| !some.contains(refusal));
+            }
+            (Transaction::Add(_), None) | (Transaction::Remove(_), _) => return Err(Refused),
+        }
+        Ok(())
+    }
+
+    fn delete_refusals(&mut self) -> Result<bool, Refused> {
+        if self.refusing > 0 {
+            self.refusing -= 1;
+            return Err(Refused);
+        }
+        Ok(self.table.take().is_some())
+    }
+}

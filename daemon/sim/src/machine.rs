@@ -1,0 +1,504 @@
+//! The machine of a host as its node needs it: the model of a kernel, sockets of the model, and a record
+//! of each input and of what came of it, for the laws to look at.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::mem;
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rand::RngExt;
+use rand_pcg::Pcg64Mcg;
+use vrrp_node::device::DeviceChange;
+use vrrp_node::host::{Advertisement, Host, Severity};
+use vrrp_node::listeners::{Listeners, Place, VridSet};
+use vrrp_node::lvs;
+use vrrp_node::mirror::{Held, Mirror};
+use vrrp_node::node::Node;
+use vrrp_proto::params::{NodeParams, Verdict};
+use vrrp_proto::snapshot::RouterStatus;
+use vrrp_proto::{
+    Cause, Desired, DesiredLvs, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex,
+    Link, MacAddress, Obstacle, Output, Packet, Report, Transition, Vrid,
+};
+
+use crate::host::{Datagram, Fed, Message, News, Record, Sent, Shown};
+use crate::janitor::Janitor;
+use crate::kernel::Kernel;
+use crate::scenario::{Config, interface_name, virtual_address};
+
+/// The packets that wait in a socket at most.
+pub(crate) const SOCKET_BUFFER: usize = 64;
+
+/// The part of a machine that goes with its daemon.
+#[derive(Debug)]
+pub(crate) struct Own {
+    pub(crate) sockets: BTreeMap<Place, Socket>,
+    pub(crate) janitor: Janitor,
+    /// The interface on which its sync thread of IPVS was started.
+    started_on: Option<InterfaceIndex>,
+    /// Whether a router has peers, of which none may be known.
+    has_peers: bool,
+    now: Instant,
+    /// The configuration that the engine is given next, as the world has it.
+    config: Option<Config>,
+    /// The packet that the engine is given next, as the world has it.
+    packet: Option<Fed>,
+    /// The input that the engine takes in, and its deadline before.
+    fed: Option<(Fed, Option<Instant>)>,
+    records: Vec<Record>,
+    sent: Vec<Sent>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Socket {
+    pub(crate) vrids: VridSet,
+    pub(crate) queue: VecDeque<(Instant, Rc<Datagram>)>,
+}
+
+impl Own {
+    /// Of a daemon that starts with `config`.
+    pub(crate) fn new(now: Instant, config: Config) -> Self {
+        Self {
+            sockets: BTreeMap::new(),
+            janitor: Janitor::default(),
+            started_on: None,
+            has_peers: has_peers(&config),
+            now,
+            config: Some(config),
+            packet: None,
+            fed: None,
+            records: Vec::new(),
+            sent: Vec::new(),
+        }
+    }
+
+    pub(crate) const fn begin_turn(&mut self, now: Instant) {
+        self.now = now;
+    }
+}
+
+/// The machine, for a turn.
+#[derive(Debug)]
+pub(crate) struct Machine<'h> {
+    pub(crate) kernel: &'h mut Kernel,
+    pub(crate) own: &'h mut Own,
+}
+
+impl Machine<'_> {
+    /// The records and the packets of this turn.
+    pub(crate) fn end_turn(self) -> (Vec<Record>, Vec<Sent>) {
+        (
+            mem::take(&mut self.own.records),
+            mem::take(&mut self.own.sent),
+        )
+    }
+
+    pub(crate) fn take_message(
+        &mut self,
+        now: Instant,
+        wall: Duration,
+        message: Message,
+        params: impl Fn(&Config) -> NodeParams,
+        node: &mut Node,
+    ) {
+        match message {
+            Message::Configure(config) => {
+                let params = params(&config);
+                self.own.has_peers = has_peers(&config);
+                self.own.config = Some(config);
+                node.configure(now, wall, params, self);
+            }
+            Message::Resolved { name, addresses } => {
+                let (name, addresses) = (&*name, &*addresses);
+                node.handle(now, Input::Resolved { name, addresses }, self);
+            }
+            Message::Probe { tracker, well } => {
+                let input = Input::Probe {
+                    tracker: &tracker,
+                    result: Verdict::of(well),
+                    detail: "".into(),
+                };
+                node.handle(now, input, self);
+            }
+            Message::Stop => node.stop(now, self),
+        }
+    }
+
+    /// Takes in what the kernel tells of links and addresses.
+    pub(crate) fn take_news(&mut self, now: Instant, node: &mut Node) {
+        if self.kernel.take_overrun() {
+            node.look_at(now);
+        }
+        let events: Vec<_> = std::iter::from_fn(|| self.kernel.news()).collect();
+        node.take_news(now, events.into_iter(), self);
+    }
+
+    pub(crate) fn take_packets(
+        &mut self,
+        now: Instant,
+        may_choose: bool,
+        node: &mut Node,
+        rng: &mut Pcg64Mcg,
+    ) {
+        let mut places: Vec<_> = self.own.sockets.keys().copied().collect();
+        if places.len() > 1 && rng.random() {
+            places.reverse();
+        }
+        for place in places {
+            let (interface, family) = place;
+            while let Some((arrived, packet)) = self
+                .own
+                .sockets
+                .get_mut(&place)
+                .and_then(|socket| socket.queue.pop_front())
+            {
+                let input = Input::Packet(Packet {
+                    at: arrived,
+                    interface,
+                    source: packet.source,
+                    destination: packet.destination,
+                    hop_limit: packet.hop_limit,
+                    payload: &packet.payload,
+                });
+                let vrid = packet.payload.get(1).copied();
+                let place = (interface, family, vrid.and_then(Vrid::new));
+                let mut listeners = node.engine().listeners();
+                let is_listened_for = listeners
+                    .any(|(interface, family, vrid)| (interface, family, Some(vrid)) == place);
+                drop(listeners);
+                let sight = Sight {
+                    engine: node.engine(),
+                    mirror: node.mirror(),
+                };
+                self.own.packet = Some(Fed::Packet {
+                    arrived,
+                    interface,
+                    is_listened_for,
+                    own_source: sight.source_for(interface, &packet, may_choose),
+                    packet: Rc::clone(&packet),
+                });
+                node.handle(now, input, self);
+            }
+        }
+    }
+
+    /// An input as the laws know it.
+    fn fed(&mut self, input: &Input<'_>) -> Fed {
+        match input {
+            Input::Link(link) => Fed::News(News::Link(link.clone())),
+            Input::LinkRemoved(index) => Fed::News(News::LinkRemoved(*index)),
+            Input::AddressAdded { .. } => Fed::News(News::AddressAdded),
+            Input::AddressRemoved { .. } => Fed::News(News::AddressRemoved),
+            Input::RoutingAdded(_) | Input::RoutingRemoved(_) => Fed::News(News::Routing),
+            Input::Configure(_) => {
+                let config = self.own.config.take();
+                Fed::Configure(config.expect("the world has every configuration"))
+            }
+            Input::Packet(_) => {
+                let packet = self.own.packet.take();
+                packet.expect("the world has every packet")
+            }
+            Input::Probe {
+                tracker, result, ..
+            } => Fed::Probe {
+                tracker: (*tracker).to_owned(),
+                well: result.well,
+            },
+            Input::Resolved { name, addresses } => Fed::Resolved {
+                name: (*name).to_owned(),
+                addresses: addresses.to_vec(),
+            },
+            Input::Refusal(why) => Fed::Refusal {
+                able: why.is_none(),
+            },
+            Input::WallClock(shows) => Fed::WallClock(*shows),
+            Input::Overrun => Fed::Overrun,
+            Input::Tick => Fed::Tick,
+            Input::Stop => Fed::Stop,
+            Input::Hindered { .. } => unreachable!("resources have a world of their own"),
+        }
+    }
+}
+
+impl Host for Machine<'_> {
+    type Kernel = Kernel;
+
+    fn kernel(&mut self) -> &mut Kernel {
+        self.kernel
+    }
+
+    fn listen(&mut self, listeners: &Listeners, _mirror: &Mirror) -> bool {
+        for (place, vrids) in listeners {
+            let socket = self.own.sockets.entry(*place).or_insert_with(|| Socket {
+                vrids: VridSet::default(),
+                queue: VecDeque::new(),
+            });
+            socket.vrids = *vrids;
+        }
+        true
+    }
+
+    fn listen_only(&mut self, listeners: &Listeners) {
+        let sockets = &mut self.own.sockets;
+        sockets.retain(|place, _| listeners.contains_key(place));
+    }
+
+    fn advertise(&mut self, advertisement: Advertisement) {
+        let Advertisement {
+            interface,
+            source,
+            destination,
+            hop_limit,
+            mac,
+            message,
+        } = advertisement;
+        let place = (interface, Family::of(source));
+        if let Some(segment) = self.kernel.segment(interface)
+            && self.own.sockets.contains_key(&place)
+            && self.kernel.carries(segment)
+        {
+            self.own.sent.push(Sent::Advert {
+                segment,
+                source,
+                mac,
+                destination,
+                hop_limit,
+                payload: message,
+            });
+        }
+    }
+
+    fn announce(&mut self, interface: InterfaceIndex, mac: MacAddress, address: IpAddr) {
+        if let Some(segment) = self.kernel.segment(interface)
+            && self.kernel.sends(interface)
+        {
+            self.own.sent.push(Sent::Announcement {
+                segment,
+                mac,
+                address,
+            });
+        }
+    }
+
+    fn flush(&mut self, _mirror: &Mirror) {}
+
+    fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()> {
+        self.own.janitor.hand(self.own.now, changes);
+        Ok(())
+    }
+
+    fn recall_devices(&mut self, which: &dyn Fn(&str) -> bool) {
+        self.own.janitor.forget(which);
+    }
+
+    /// At once. What the kernel refuses is wished again at the second look.
+    fn synchronise(&mut self, desired: DesiredLvs) -> io::Result<()> {
+        let changes = lvs::plan(&desired, self.kernel.threads(), self.own.started_on);
+        let starts = |change: &lvs::Change| matches!(change, lvs::Change::Start(..));
+        if !self.kernel.change_threads(&changes) {
+            return Err(io::ErrorKind::ResourceBusy.into());
+        }
+        if changes.iter().any(starts) {
+            self.own.started_on = desired.on;
+        }
+        Ok(())
+    }
+
+    fn report(&mut self, _report: Report) {}
+
+    fn complain(&mut self, _severity: Severity, _text: String) {}
+
+    fn note(&mut self, _text: String) {}
+
+    fn before(&mut self, _now: Instant, input: &Input<'_>, engine: &Engine) {
+        let fed = self.fed(input);
+        // Of a dump the mirror is ahead of what the engine has been told.
+        if !matches!(fed, Fed::News(_)) {
+            self.kernel.forget_dump();
+        }
+        self.own.fed = Some((fed, deadline(engine)));
+    }
+
+    fn after(&mut self, outputs: &[Output], engine: &Engine, mirror: &Mirror) {
+        let Some((fed, deadline_before)) = self.own.fed.take() else {
+            return;
+        };
+        let sight = Sight { engine, mirror };
+        let is_behind = self.kernel.was_dumped();
+        let shown = if self.own.has_peers {
+            sight.show()
+        } else {
+            BTreeMap::new()
+        };
+        self.own.records.push(Record {
+            fed,
+            named_truly: is_behind || obstacles(outputs).all(|obstacle| sight.has(obstacle)),
+            speaks_for_itself: is_behind || sight.has_sources(outputs),
+            outputs: outputs.to_vec(),
+            deadline_before,
+            deadline_after: deadline(engine),
+            interrupted: engine.interrupted().cloned().collect(),
+            shown,
+        });
+    }
+}
+
+/// The knowledge of a daemon.
+#[derive(Clone, Copy, Debug)]
+struct Sight<'a> {
+    engine: &'a Engine,
+    mirror: &'a Mirror,
+}
+
+impl Sight<'_> {
+    fn show(&self) -> BTreeMap<Arc<str>, Shown> {
+        let routers = self.engine.snapshot(Instant::ZERO).instances.into_iter();
+        let show = |router: RouterStatus| {
+            let sources = [router.source, router.source_ipv6];
+            let shown = Shown {
+                words: router.counters.adverts_sent,
+                sources: sources.into_iter().flatten().collect(),
+            };
+            (router.name, shown)
+        };
+        routers.map(show).collect()
+    }
+
+    /// From which address the router of a packet would answer it, where that may be another than ever:
+    /// a host that has virtual addresses or others of its own may come to send from one.
+    fn source_for(
+        &self,
+        interface: InterfaceIndex,
+        packet: &Datagram,
+        may_choose: bool,
+    ) -> Option<IpAddr> {
+        let vrid = *packet.payload.get(1)?;
+        let family = packet.family();
+        let first = virtual_address(family, packet.segment, 0);
+        let is_virtual = |held: &Held| held.address.family() == family && held.address >= first;
+        let has_virtual = self.mirror.addresses(interface).iter().any(is_virtual);
+        if !has_virtual && !may_choose {
+            return None;
+        }
+        let routers = self.engine.snapshot(Instant::ZERO).instances;
+        routers
+            .iter()
+            .filter(|router| {
+                router.virtual_router_id.get() == vrid
+                    && *router.interface == *interface_name(packet.segment)
+            })
+            .flat_map(|router| [router.source, router.source_ipv6])
+            .flatten()
+            .find(|source| Family::of(*source) == family)
+    }
+
+    /// Whether the mirror shows every address that is spoken from, but for who leaves.
+    fn has_sources(&self, outputs: &[Output]) -> bool {
+        let spoken_from = outputs.iter().filter_map(|output| {
+            let Output::Advertise {
+                source, message, ..
+            } = output
+            else {
+                return None;
+            };
+            Some(*source).filter(|_| message.get(2) != Some(&0))
+        });
+        // An owner whose address was taken away puts it back in the turn in which it speaks.
+        let is_added = |source| {
+            let mut wishes = outputs.iter();
+            wishes.any(|output| {
+                matches!(output, Output::Kernel(Desired { hold, .. })
+                    if hold.iter().any(|held| held.address == source))
+            })
+        };
+        let has = |source| {
+            let held = self.mirror.all();
+            held.into_iter()
+                .any(|(_, held)| held.address.address == source)
+                || is_added(source)
+        };
+        spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
+    }
+
+    /// Whether the mirror shows what an obstacle says. What trackers say is known elsewhere.
+    fn has(&self, obstacle: &Obstacle) -> bool {
+        // While news are on their way there may be two of a name.
+        let any = |name: &str, is: &dyn Fn(&Link) -> bool| {
+            self.mirror
+                .links()
+                .any(|link| &*link.name == name && is(link))
+        };
+        match obstacle {
+            Obstacle::Member { obstacle, .. } => self.has(obstacle),
+            // It may be another one of that name, which the engine says so too.
+            Obstacle::InterfaceMissing(_)
+            | Obstacle::TrackerDown(_)
+            | Obstacle::TrackerValue { .. }
+            | Obstacle::CannotRefuse(_)
+            | Obstacle::Resource(_) => true,
+            Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
+            Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
+            Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
+            Obstacle::Port { interface, .. } => any(interface, &|link| link.port_of.is_some()),
+            Obstacle::NoSource(address) => {
+                let held = self.mirror.all();
+                held.into_iter()
+                    .all(|(_, held)| held.ours || held.address.address != *address)
+            }
+            Obstacle::NoLinkLocal(name) => {
+                self.has_none_of_its_own(name, InterfaceAddress::is_link_local)
+            }
+            Obstacle::NoAddress(name)
+            | Obstacle::OnlyVirtual {
+                interface: name, ..
+            } => self.has_none_of_its_own(name, |address| address.family() == Family::V4),
+        }
+    }
+
+    /// Whether an interface of that name has no address of a kind that is neither ours nor virtual.
+    fn has_none_of_its_own(&self, name: &str, kind: impl Fn(&InterfaceAddress) -> bool) -> bool {
+        let routers = self.engine.snapshot(Instant::ZERO).instances;
+        let is_virtual = |address: InterfaceAddress| {
+            routers.iter().any(|router| {
+                let mut own = router.addresses.iter();
+                !router.priority.configured.is_owner() && own.any(|a| a.address == address.address)
+            })
+        };
+        // While news are on their way there may be two of a name.
+        let mut named = self.mirror.links().filter(|link| &*link.name == name);
+        named.any(|link| {
+            let held = self.mirror.addresses(link.index);
+            held.iter()
+                .filter(|held| kind(&held.address))
+                .all(|held| held.ours || is_virtual(held.address))
+        })
+    }
+}
+
+fn deadline(engine: &Engine) -> Option<Instant> {
+    engine.poll_timeout().map(|(at, _)| at)
+}
+
+fn has_peers(config: &Config) -> bool {
+    let mut routers = config.routers.values();
+    routers.any(|router| router.unicast.is_some())
+}
+
+fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
+    outputs.iter().filter_map(|output| match output {
+        Output::Report(Report::Transition(Transition {
+            cause: Cause::Unable(obstacle),
+            ..
+        })) => Some(obstacle),
+        Output::Report(_)
+        | Output::Advertise { .. }
+        | Output::Kernel(_)
+        | Output::Routing(_)
+        | Output::Device(_)
+        | Output::Lvs(_)
+        | Output::Announce(_) => None,
+    })
+}

@@ -1,0 +1,209 @@
+//! The machine as the node needs it: sockets, frames, the kernel, and threads for what takes long.
+
+use std::io;
+use std::net::IpAddr;
+use std::rc::Rc;
+
+use tokio::sync::watch;
+use tracing::Level;
+use vrrp_linux::announce::AnnounceSocket;
+use vrrp_linux::kernel::Kernel;
+use vrrp_linux::poller::Poller;
+use vrrp_node::device::DeviceChange;
+use vrrp_node::host::{Advertisement, Host, Severity};
+use vrrp_node::listeners::Listeners;
+use vrrp_node::mirror::Mirror;
+use vrrp_proto::{DesiredLvs, InterfaceIndex, MacAddress, Report, State};
+
+use super::complaints::Complaints;
+use super::janitor::Janitor;
+use super::lvs::LvsKeeper;
+use super::outbox::Outbox;
+use super::sockets::Sockets;
+use crate::scribe::{Log, Record};
+
+/// The number of routers in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Tally {
+    pub(crate) master: usize,
+    pub(crate) backup: usize,
+    pub(crate) fault: usize,
+}
+
+/// The machine.
+#[derive(Debug)]
+pub(super) struct Machine {
+    pub(super) kernel: Kernel,
+    poller: Rc<Poller>,
+    pub(super) sockets: Sockets,
+    announcer: AnnounceSocket,
+    /// For interfaces with virtual MAC addresses that go, once there is one.
+    janitor: Option<Janitor>,
+    /// For the sync thread of IPVS, once there is to be one.
+    pub(super) lvs: Option<LvsKeeper>,
+    /// The tally that was published last.
+    told: Tally,
+    tally: Tally,
+    teller: watch::Sender<Tally>,
+    pub(super) outbox: Outbox,
+    log: Log,
+    pub(super) complaints: Complaints,
+}
+
+impl Machine {
+    /// # Errors
+    /// When the kernel does not give the sockets.
+    pub(super) fn new(
+        kernel: Kernel,
+        poller: Rc<Poller>,
+        teller: watch::Sender<Tally>,
+        outbox: Outbox,
+        log: Log,
+    ) -> io::Result<Self> {
+        Ok(Self {
+            kernel,
+            poller,
+            sockets: Sockets::default(),
+            announcer: AnnounceSocket::open()?,
+            janitor: None,
+            lvs: None,
+            told: Tally::default(),
+            tally: Tally::default(),
+            teller,
+            outbox,
+            complaints: Complaints::new(log.clone()),
+            log,
+        })
+    }
+
+    /// Tells how many routers are in which state, if that is news.
+    pub(super) fn tell_tally(&mut self) {
+        if self.told != self.tally {
+            self.told = self.tally;
+            self.teller.send_replace(self.tally);
+        }
+    }
+}
+
+impl Host for Machine {
+    type Kernel = Kernel;
+
+    fn kernel(&mut self) -> &mut Kernel {
+        &mut self.kernel
+    }
+
+    fn listen(&mut self, listeners: &Listeners, mirror: &Mirror) -> bool {
+        let mut all = true;
+        self.sockets
+            .open(listeners, &self.poller, |interface, error| {
+                let name = mirror.name(interface);
+                let text = format!("cannot open a raw socket on {name}: {error}; trying again");
+                self.complaints.tell(Level::ERROR, text);
+                all = false;
+            });
+        all
+    }
+
+    fn listen_only(&mut self, listeners: &Listeners) {
+        self.sockets.close(listeners);
+    }
+
+    fn advertise(&mut self, advertisement: Advertisement) {
+        let Advertisement {
+            interface,
+            source,
+            destination,
+            hop_limit,
+            mac,
+            message,
+        } = advertisement;
+        match mac {
+            Some(mac) => self.announcer.queue_advert(interface, mac, source, message),
+            None => {
+                self.sockets
+                    .queue(interface, source, destination, hop_limit, message);
+            }
+        }
+    }
+
+    fn announce(&mut self, interface: InterfaceIndex, mac: MacAddress, address: IpAddr) {
+        self.announcer.queue(interface, mac, address);
+    }
+
+    fn flush(&mut self, mirror: &Mirror) {
+        self.sockets.flush(|interface, source, error| {
+            let name = mirror.name(interface);
+            let text = format!("cannot send an advertisement on {name} from {source}: {error}");
+            self.complaints.tell(Level::WARN, text);
+        });
+        self.announcer.flush(|interface, address, error| {
+            let name = mirror.name(interface);
+            let text = format!("cannot announce or advertise {address} on {name}: {error}");
+            self.complaints.tell(Level::WARN, text);
+        });
+    }
+
+    fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()> {
+        let janitor = match &mut self.janitor {
+            Some(janitor) => janitor,
+            none => none.insert(Janitor::start(self.log.clone())?),
+        };
+        janitor.hand(changes);
+        Ok(())
+    }
+
+    fn recall_devices(&mut self, which: &dyn Fn(&str) -> bool) {
+        if let Some(janitor) = &self.janitor {
+            janitor.forget(which);
+        }
+    }
+
+    fn synchronise(&mut self, desired: DesiredLvs) -> io::Result<()> {
+        let keeper = match &mut self.lvs {
+            Some(keeper) => keeper,
+            none => none.insert(LvsKeeper::start(self.log.clone())?),
+        };
+        keeper.hand(desired);
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report) {
+        if let Report::Transition(transition) = &report {
+            self.tally.move_one(transition.from, transition.to);
+        }
+        self.outbox.tell(&report);
+        self.log.record(Record::Report(report));
+    }
+
+    fn complain(&mut self, severity: Severity, text: String) {
+        let level = match severity {
+            Severity::Error => Level::ERROR,
+            Severity::Warning => Level::WARN,
+        };
+        self.complaints.tell(level, text);
+    }
+
+    fn note(&mut self, text: String) {
+        self.log.note(Level::WARN, text);
+    }
+}
+
+impl Tally {
+    fn move_one(&mut self, from: State, to: State) {
+        if let Some(count) = self.of(from) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.of(to) {
+            *count += 1;
+        }
+    }
+
+    const fn of(&mut self, state: State) -> Option<&mut usize> {
+        match state {
+            State::Init => None,
+            State::Master => Some(&mut self.master),
+            State::Backup => Some(&mut self.backup),
+            State::Fault => Some(&mut self.fault),
+        }
+    }
+}
