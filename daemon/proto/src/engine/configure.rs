@@ -334,7 +334,7 @@ impl Engine {
 
     fn start(&mut self, now: Instant, id: RouterId) {
         let (place, obstacle) = self.assess(id);
-        self.set_place(id, place);
+        let _ = self.set_place(id, place);
         self.refresh_priority(now, id);
         self.slots[id].obstacle.clone_from(&obstacle);
         if self.slots[id].group.is_some() {

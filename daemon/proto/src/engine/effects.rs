@@ -234,9 +234,7 @@ impl Engine {
         release: Arc<[InterfaceAddress]>,
         spare_foreign: bool,
     ) {
-        if !spare_foreign {
-            self.interfaces.forget(interface, &release);
-        }
+        self.interfaces.forget(interface, &release, spare_foreign);
         let params = &self.slots[id].params;
         // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
         // RFC 9568 6.4.3 MUST NOT: accept packets to a virtual address otherwise

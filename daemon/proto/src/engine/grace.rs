@@ -84,7 +84,7 @@ impl Engine {
         }
         let place = self.slots[id].place;
         let place = place.filter(|place| self.interfaces.name(place.index).is_some());
-        self.set_place(id, place);
+        let _ = self.set_place(id, place);
     }
 
     /// Ends the grace of a router, if it has one.

@@ -22,6 +22,8 @@ struct Interface {
     /// Addresses that the daemon did not add, in the kernel's order. A virtual address that
     /// somebody else added is among them.
     foreign: Vec<InterfaceAddress>,
+    /// Those of them that the daemon put back for an owner, and takes off with the router's.
+    restored: Vec<InterfaceAddress>,
 }
 
 /// An interface on which a router can run.
@@ -50,10 +52,12 @@ impl Usable {
 }
 
 impl Interface {
-    /// The address to send from to the others of a family: `current` while it is there.
+    /// The address to send from to the others of a family: `current` while it is there. What the daemon
+    /// put back for an owner goes with that router, and so is for that router alone.
     fn source(
         &self,
         family: Family,
+        params: &RouterParams,
         current: Option<IpAddr>,
         is_virtual: impl Fn(IpAddr) -> bool,
     ) -> Result<IpAddr, Obstacle> {
@@ -65,6 +69,9 @@ impl Interface {
                     Family::V4 => address.family() == family,
                     // RFC 9568 7.2 MUST: send from the interface's link-local IPv6 address
                     Family::V6 => address.is_link_local(),
+                })
+                .filter(|address| {
+                    !self.restored.contains(address) || params.addresses.contains(address)
                 })
                 .map(|address| address.address)
                 .filter(|address| !is_virtual(*address))
@@ -99,6 +106,7 @@ impl Interfaces {
                 Interface {
                     link,
                     foreign: Vec::new(),
+                    restored: Vec::new(),
                 },
             );
             return vec![name];
@@ -124,7 +132,7 @@ impl Interfaces {
         &mut self,
         index: InterfaceIndex,
     ) -> Option<(Arc<str>, Vec<InterfaceAddress>)> {
-        let Interface { link, foreign } = self.by_index.remove(&index)?;
+        let Interface { link, foreign, .. } = self.by_index.remove(&index)?;
         if self.by_name.get(&link.name) == Some(&index) {
             self.by_name.remove(&link.name);
         }
@@ -141,7 +149,17 @@ impl Interfaces {
         if !interface.foreign.contains(&address) {
             interface.foreign.push(address);
         }
+        interface.restored.retain(|known| *known != address);
         Some(Arc::clone(&interface.link.name))
+    }
+
+    /// Takes note of an own address that the daemon puts back for its owner.
+    pub(super) fn restore(&mut self, index: InterfaceIndex, address: InterfaceAddress) {
+        if self.add_address(index, address).is_some()
+            && let Some(interface) = self.by_index.get_mut(&index)
+        {
+            interface.restored.push(address);
+        }
     }
 
     /// Forgets an address. Returns the name of its interface.
@@ -152,14 +170,29 @@ impl Interfaces {
     ) -> Option<Arc<str>> {
         let interface = self.by_index.get_mut(&index)?;
         interface.foreign.retain(|known| *known != address);
+        interface.restored.retain(|known| *known != address);
         Some(Arc::clone(&interface.link.name))
     }
 
-    /// Forgets addresses that the daemon takes off itself, whatever their prefix.
-    pub(super) fn forget(&mut self, index: InterfaceIndex, addresses: &[InterfaceAddress]) {
-        if let Some(interface) = self.by_index.get_mut(&index) {
-            let released = |known: IpAddr| addresses.iter().any(|gone| gone.address == known);
-            interface.foreign.retain(|known| !released(known.address));
+    /// Forgets addresses that the daemon takes off itself, whatever their prefix: all, or those that it
+    /// put there.
+    pub(super) fn forget(
+        &mut self,
+        index: InterfaceIndex,
+        addresses: &[InterfaceAddress],
+        spare_foreign: bool,
+    ) {
+        if let Some(Interface {
+            foreign, restored, ..
+        }) = self.by_index.get_mut(&index)
+        {
+            let released = |known: &InterfaceAddress| {
+                let mut gone = addresses.iter();
+                let is_ours = !spare_foreign || restored.contains(known);
+                is_ours && gone.any(|gone| gone.address == known.address)
+            };
+            foreign.retain(|known| !released(known));
+            restored.retain(|known| foreign.contains(known));
         }
     }
 
@@ -201,7 +234,7 @@ impl Interfaces {
                 let current = current.and_then(|place| place.source(family));
                 let source = match params.source {
                     Some(source) if Family::of(source) == family => self.find(source)?,
-                    Some(_) | None => interface.source(family, current, &is_virtual)?,
+                    Some(_) | None => interface.source(family, params, current, &is_virtual)?,
                 };
                 sources[family as usize] = Some(source);
             }

@@ -386,7 +386,7 @@ impl Engine {
             && let Some(index) = slot.seats[seat].index
         {
             // It may be the address that the owner sends from.
-            self.interfaces.add_address(index, address);
+            self.interfaces.restore(index, address);
         }
         self.want(id, &[]);
         self.announce(id, &[address]);
@@ -525,8 +525,14 @@ impl Engine {
         if before.is_some() {
             self.hinder(now, id, before);
         }
-        self.set_place(id, place);
+        let state = self.slots[id].router.state();
+        let has_moved = self.set_place(id, place);
         self.hinder(now, id, obstacle);
+        let stays = self.slots[id].router.state() == state;
+        if has_moved && stays && matches!(state, State::Backup | State::Fault) {
+            // What a router does not hold may have been there already.
+            self.want(id, &[]);
+        }
         self.slots[id].prepare();
         match grace.filter(|_| is_well) {
             Some(grace) => self.resume(now, id, grace),
@@ -699,12 +705,14 @@ impl Engine {
         }
     }
 
-    fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) {
+    /// Takes over where a router runs. Returns whether a seat is on another interface now.
+    fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) -> bool {
         let slot = &mut self.slots[id];
         let index = |place: Option<interfaces::Usable>| place.map(|place| place.index);
         let (old, new) = (index(slot.place), index(place));
         slot.set_place(place);
         let is_master = slot.router.state() == State::Master;
+        let mut has_moved = false;
         for number in 0..self.slots[id].seats.len() {
             let seat = &mut self.slots[id].seats[number];
             let known = (seat.index, seat.mac);
@@ -724,6 +732,7 @@ impl Engine {
                 if is_master {
                     self.want_seat(id, number, Arc::default());
                 }
+                has_moved |= self.slots[id].seats[number].index.is_some();
             }
         }
         let slot = &self.slots[id];
@@ -740,6 +749,7 @@ impl Engine {
                 }
             }
         }
+        has_moved
     }
 }
 

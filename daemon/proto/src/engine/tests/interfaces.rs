@@ -30,7 +30,7 @@ fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
             "interface eth1 has no IPv4 address of its own to send from",
         ),
     ] {
-        assert_eq!(node.give(Input::Link(link)), [""; 0]);
+        assert_eq!(only("VI_1", node.give(Input::Link(link))), [""; 0]);
         assert_eq!(node.state("VI_1"), State::Fault);
         assert_eq!(&*node.status("VI_1").cause, cause);
         assert_eq!(node.engine.poll_timeout(), None);
