@@ -41,19 +41,22 @@ ADVERT = "daemon/proto/src/wire/advert.rs"
 DEADLINES = "daemon/proto/src/deadlines.rs"
 REPLAY = "daemon/proto/src/replay.rs"
 HMAC = "daemon/proto/src/wire/hmac.rs"
-PLAN = "daemon/linux/src/plan.rs"
-MIRROR = "daemon/linux/src/mirror.rs"
-DEVICE = "daemon/linux/src/device.rs"
-REFUSALS = "daemon/linux/src/refusals.rs"
+PLAN = "daemon/node/src/plan.rs"
+MIRROR = "daemon/node/src/mirror.rs"
+DEVICE = "daemon/node/src/device.rs"
+REFUSALS = "daemon/node/src/refusals.rs"
 ROUTING = "daemon/proto/src/engine/routing.rs"
-ROUTES = "daemon/linux/src/routing/plan.rs"
+ROUTES = "daemon/node/src/routing/plan.rs"
 NOTIFY = "daemon/proto/src/notify.rs"
 QUEUE = "daemon/proto/src/notify/queue.rs"
-ROUTES_THERE = "daemon/linux/src/routing/mirror.rs"
+ROUTES_THERE = "daemon/node/src/routing/mirror.rs"
 GROUP = "daemon/proto/src/engine/group.rs"
 GRACE = "daemon/proto/src/engine/grace.rs"
 EAR = "daemon/proto/src/engine/group/ear.rs"
 RESOURCES = "daemon/proto/src/resources.rs"
+NODE = "daemon/node/src/node.rs"
+REFUSER = "daemon/node/src/refuser.rs"
+CLEANUP = "daemon/node/src/cleanup.rs"
 
 
 class Fault(NamedTuple):
@@ -161,12 +164,8 @@ FAULTS = [
     Fault(
         "who yields says no last word",
         ROUTER,
-        "        Reaction {\n"
-        "            send: Some(Send::Advert),\n"
-        "            ..self.enter(Phase::Backup(backup), cause)",
-        "        Reaction {\n"
-        "            send: None,\n"
-        "            ..self.enter(Phase::Backup(backup), cause)",
+        "            send: can_speak.then_some(Send::Advert),",
+        "            send: None,",
     ),
     Fault(
         "a new master is silent",
@@ -225,7 +224,7 @@ FAULTS = [
     Fault(
         "late announcements shift the following ones",
         MASTER,
-        "next_due(self.since, refresh, now));",
+        "next_due(self.arrived_at, refresh, now));",
         "now + refresh);",
     ),
     Fault(
@@ -616,8 +615,8 @@ FAULTS = [
     Fault(
         "what was announced while it was down is never announced",
         ENGINE,
-        "            seat.is_unheard = is_master && (seat.is_unheard || !is_up);",
-        "            seat.is_unheard = false;",
+        "is_master && (seat.is_unheard || !is_up || is_known_elsewhere);",
+        "is_master && is_known_elsewhere;",
     ),
     Fault(
         "who has peers hears the group",
@@ -984,12 +983,6 @@ FAULTS = [
         "",
     ),
     Fault(
-        "a group that woke late waits for a member that others decide",
-        GROUP,
-        "                && awaited(now, slot, decided).next().is_some()\n",
-        "",
-    ),
-    Fault(
         "an advertisement to no peer takes a sequence number",
         EFFECTS,
         "            if slot.receivers(family).iter().all(|to| *to == source) {",
@@ -1016,8 +1009,178 @@ FAULTS = [
     Fault(
         "a master asks for nothing again after its grace",
         GRACE,
-        "            self.want(id, &[]);\n",
+        "            self.want(id, &[]);\n            self.want_routing(id, Vec::new());\n",
         "",
+    ),
+    Fault(
+        "a master speaks in its grace",
+        MASTER,
+        "        if self.is_away {\n",
+        "        if false && self.is_away {\n",
+    ),
+    Fault(
+        "what was due in a grace is not sent after it",
+        MASTER,
+        "            send: missed.then(|| self.advertise(now, settings)).flatten(),",
+        "            send: None,",
+    ),
+    Fault(
+        "who is interrupted holds on to an interface that is gone",
+        ENGINE,
+        "            self.leave_missing(id);\n",
+        "",
+    ),
+    Fault(
+        "packets are refused after the addresses came",
+        NODE,
+        "        let covered = self.refuser.cover(&self.wishes.addresses, host.kernel());\n"
+        "        for mut desired in self.wishes.addresses.drain(..) {\n"
+        "            if covered.is_err() && !desired.accept {\n"
+        "                desired.hold = Arc::default();\n"
+        "            }\n"
+        "            plan(&desired, &mut self.mirror, &mut self.wishes.changes);\n"
+        "        }\n"
+        "        self.apply_changes(now, host);\n",
+        "        let wished: Vec<_> = self.wishes.addresses.drain(..).collect();\n"
+        "        for desired in &wished {\n"
+        "            plan(desired, &mut self.mirror, &mut self.wishes.changes);\n"
+        "        }\n"
+        "        self.apply_changes(now, host);\n"
+        "        let covered = self.refuser.cover(&wished, host.kernel());\n",
+    ),
+    Fault(
+        "an address comes although packets to it cannot be refused",
+        NODE,
+        "            if covered.is_err() && !desired.accept {",
+        "            if false && covered.is_err() {",
+    ),
+    Fault(
+        "what the kernel refused is not tried again",
+        NODE,
+        "        self.look_again_at = Some(now + SECOND_LOOK);\n    }\n}\n\n/// Routes and rules.",
+        "    }\n}\n\n/// Routes and rules.",
+    ),
+    Fault(
+        "the second look asks for nothing again",
+        NODE,
+        "        self.handle(now, Input::Overrun, host);\n",
+        "",
+    ),
+    Fault(
+        "what comes at the second look is not announced",
+        NODE,
+        "        if self.is_second_look {",
+        "        if false {",
+    ),
+    Fault(
+        "a doubt about the mirror is not looked into",
+        NODE,
+        "        if self.mirror.is_in_doubt() {",
+        "        if false {",
+    ),
+    Fault(
+        "routes that went with something else are not looked for",
+        NODE,
+        "        } else if routes_may_be_gone {",
+        "        } else if false {",
+    ),
+    Fault(
+        "the engine is not told that packets cannot be refused",
+        NODE,
+        "        self.handle(now, Input::Refusal(Some(error.into())), host);\n",
+        "",
+    ),
+    Fault(
+        "the table of an earlier daemon stays",
+        NODE,
+        "        if !self.refuses {\n            match host.kernel().delete_refusals() {",
+        "        if false {\n            match host.kernel().delete_refusals() {",
+    ),
+    Fault(
+        "routes of an earlier daemon stay",
+        NODE,
+        "        if !self.engine.has_routing() {\n            self.clean_routing",
+        "        if false {\n            self.clean_routing",
+    ),
+    Fault(
+        "what an earlier daemon refused is forgotten",
+        NODE,
+        "        if params.refuses() {\n",
+        "        if false {\n",
+    ),
+    Fault(
+        "news of interfaces open no sockets",
+        NODE,
+        "                self.handle(now, input, host);\n"
+        "                self.may_listen_elsewhere = true;\n",
+        "                self.handle(now, input, host);\n",
+    ),
+    Fault(
+        "who leaves an interface has its socket closed before its last word",
+        NODE,
+        "            if !host.listen(&listeners, &self.mirror) {",
+        "            host.listen_only(&listeners);\n"
+        "            if !host.listen(&listeners, &self.mirror) {",
+    ),
+    Fault(
+        "an interface that is wanted again is taken away all the same",
+        NODE,
+        "        host.recall_devices(&|name| wishes.contains_key(name));\n",
+        "",
+    ),
+    Fault(
+        "interfaces that are wanted no longer stay",
+        NODE,
+        "        self.retire_devices(now, later, host);\n",
+        "        drop(later);\n",
+    ),
+    Fault(
+        "a table that somebody changed stays as it is",
+        NODE,
+        "        self.refuser.doubt();\n",
+        "",
+    ),
+    Fault(
+        "a table that nobody needs stays",
+        NODE,
+        "            if !self.refuses {\n                self.retire_refuser(host);",
+        "            if false {\n                self.retire_refuser(host);",
+    ),
+    Fault(
+        "a refused batch is not made up for",
+        REFUSER,
+        "        self.in_place = false;\n        self.repair(kernel)\n    }\n}\n",
+        "        Ok(())\n    }\n}\n",
+    ),
+    Fault(
+        "what is not there is announced",
+        NODE,
+        "                let there = |address: &&InterfaceAddress| held(interface, **address);",
+        "                let there = |_: &&InterfaceAddress| true;",
+    ),
+    Fault(
+        "a cleanup on a kernel without marks goes by marks",
+        CLEANUP,
+        "    if !mirror.marks() {",
+        "    if false {",
+    ),
+    Fault(
+        "a cleanup leaves the interfaces",
+        CLEANUP,
+        "    if !gone.is_empty() {",
+        "    if false {",
+    ),
+    Fault(
+        "a cleanup leaves the routes",
+        CLEANUP,
+        "        kernel.change_routing(changes.iter(), &mut mirror, &mut failures);\n",
+        "",
+    ),
+    Fault(
+        "a cleanup leaves the table",
+        CLEANUP,
+        "        true => kernel.delete_refusals(),",
+        "        true => Ok(false),",
     ),
 ]
 
