@@ -164,8 +164,10 @@ FAULTS = [
     Fault(
         "who yields says no last word",
         ROUTER,
-        "            send: can_speak.then_some(Send::Advert),",
-        "            send: None,",
+        "            send: Some(Send::Advert),\n"
+        "            ..self.enter(Phase::Backup(backup), cause)",
+        "            send: None,\n"
+        "            ..self.enter(Phase::Backup(backup), cause)",
     ),
     Fault(
         "a new master is silent",
@@ -1143,8 +1145,8 @@ FAULTS = [
     Fault(
         "a table that nobody needs stays",
         NODE,
-        "            if !self.refuses {\n                self.retire_refuser(host);",
-        "            if false {\n                self.retire_refuser(host);",
+        "            if !self.refuses && !self.retire_refuser(host) {",
+        "            if false {",
     ),
     Fault(
         "a refused batch is not made up for",

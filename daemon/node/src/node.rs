@@ -255,11 +255,13 @@ impl Node {
         self.remove_strays(now, host);
     }
 
-    /// Deletes the table of the refuser at the end, when nothing needs it.
-    pub fn retire_refuser<H: Host>(&mut self, host: &mut H) {
-        if let Err(error) = self.refuser.retire(host.kernel()) {
+    /// Deletes the table of refusals when nothing needs it. Returns whether that was possible.
+    pub fn retire_refuser<H: Host>(&mut self, host: &mut H) -> bool {
+        let outcome = self.refuser.retire(host.kernel());
+        if let Err(error) = &outcome {
             host.complain(Severity::Warning, error.to_string());
         }
+        outcome.is_ok()
     }
 
     /// Carries out all that the engine wants done.
@@ -284,8 +286,8 @@ impl Node {
         }
         if let Some(listeners) = listeners {
             host.listen_only(&listeners);
-            if !self.refuses {
-                self.retire_refuser(host);
+            if !self.refuses && !self.retire_refuser(host) {
+                self.see_later(now);
             }
         }
     }

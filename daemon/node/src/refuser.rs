@@ -105,13 +105,15 @@ impl Refuser {
     ///
     /// # Errors
     ///
-    /// When the kernel refuses. Everything is closed then too.
+    /// When the kernel refuses. Then it is to be tried again.
     pub fn retire<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), K::CannotRefuse> {
         if !self.is_open || !self.refusals.is_empty() {
             return Ok(());
         }
-        (self.is_open, self.in_place) = (false, false);
-        kernel.delete_refusals().map(drop)
+        self.in_place = false;
+        kernel.delete_refusals()?;
+        self.is_open = false;
+        Ok(())
     }
 
     /// Carries out a change, or makes everything anew where that is not possible: another program may have

@@ -434,9 +434,8 @@ impl Router {
     ) -> Reaction {
         // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
         let backup = Backup::obey(heard_at, advert, source, &self.settings);
-        let can_speak = matches!(&self.phase, Phase::Master(master) if !master.is_away());
         Reaction {
-            send: can_speak.then_some(Send::Advert),
+            send: Some(Send::Advert),
             ..self.enter(Phase::Backup(backup), cause)
         }
     }

@@ -560,10 +560,14 @@ impl Host {
                 _ => {}
             }
         }
+        let is_second_look = node.due().is_some_and(|at| now >= at);
         node.look_again(now, &mut machine);
         node.turn(now, &mut machine);
+        if is_second_look {
+            machine.synchronise_again(now, node);
+        }
         if node.is_stopping() {
-            node.retire_refuser(&mut machine);
+            let _ = node.retire_refuser(&mut machine);
         }
         let (records, sent) = machine.end_turn();
         let refused = self.kernel.take_refused_devices();

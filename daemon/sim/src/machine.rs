@@ -16,7 +16,7 @@ use vrrp_node::host::{Advertisement, Host, Severity};
 use vrrp_node::listeners::{Listeners, Place, VridSet};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
-use vrrp_node::node::Node;
+use vrrp_node::node::{Node, SECOND_LOOK};
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
@@ -39,6 +39,8 @@ pub(crate) struct Own {
     pub(crate) janitor: Janitor,
     /// The interface on which its sync thread of IPVS was started.
     started_on: Option<InterfaceIndex>,
+    /// The last wish for that thread, when the kernel refused it.
+    unkept: Option<DesiredLvs>,
     /// Whether a router has peers, of which none may be known.
     has_peers: bool,
     now: Instant,
@@ -65,6 +67,7 @@ impl Own {
             sockets: BTreeMap::new(),
             janitor: Janitor::default(),
             started_on: None,
+            unkept: None,
             has_peers: has_peers(&config),
             now,
             config: Some(config),
@@ -185,6 +188,15 @@ impl Machine<'_> {
         }
     }
 
+    /// Tries again what the kernel refused of the sync thread of IPVS.
+    pub(crate) fn synchronise_again(&mut self, now: Instant, node: &mut Node) {
+        if let Some(desired) = self.own.unkept.take()
+            && self.synchronise(desired).is_err()
+        {
+            node.look_at(now + SECOND_LOOK);
+        }
+    }
+
     /// An input as the laws know it.
     fn fed(&mut self, input: &Input<'_>) -> Fed {
         match input {
@@ -294,11 +306,13 @@ impl Host for Machine<'_> {
         self.own.janitor.forget(which);
     }
 
-    /// At once. What the kernel refuses is wished again at the second look.
+    /// At once; the daemon has a thread for it. What the kernel refuses is tried again at the second look.
     fn synchronise(&mut self, desired: DesiredLvs) -> io::Result<()> {
+        self.own.unkept = None;
         let changes = lvs::plan(&desired, self.kernel.threads(), self.own.started_on);
         let starts = |change: &lvs::Change| matches!(change, lvs::Change::Start(..));
         if !self.kernel.change_threads(&changes) {
+            self.own.unkept = Some(desired);
             return Err(io::ErrorKind::ResourceBusy.into());
         }
         if changes.iter().any(starts) {

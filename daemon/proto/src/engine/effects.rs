@@ -62,6 +62,10 @@ impl Engine {
         let wall = self.wall_clock.at(now);
         let slot = &mut self.slots[id];
         let Some(place) = slot.place else { return };
+        if slot.grace.is_some() && send == Send::Advert {
+            // A last word would leave from an address that the host may not have.
+            return;
+        }
         let count = match send {
             Send::Advert => &mut slot.counters.adverts_sent,
             Send::Resignation | Send::Farewell => &mut slot.counters.resignations_sent,

@@ -114,11 +114,6 @@ impl Master {
         self.is_away = true;
     }
 
-    /// Whether it is off its network.
-    pub(super) const fn is_away(&self) -> bool {
-        self.is_away
-    }
-
     /// Is back on its network: what was due meanwhile is sent, and the addresses are announced as
     /// after a take-over.
     pub(super) fn arrive(&mut self, now: Instant, settings: &Settings) -> Reaction {

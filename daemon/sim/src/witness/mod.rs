@@ -1050,6 +1050,10 @@ impl Witness {
             return Err(Law::Speaker.broken(format!("{name} speaks twice to {destination}")));
         }
         for (name, router) in &mut self.routers {
+            if transitions(record).any(|t| *t.router == **name && t.from == State::Init) {
+                // Another router of that name counts anew.
+                router.words = 0;
+            }
             let words = record.shown.get(&**name).map(|shown| shown.words);
             let is_new = words.is_some_and(|words| words > router.words);
             router.words = words.unwrap_or(router.words);

@@ -138,7 +138,8 @@ impl Node {
                 self.machine.outbox.tell_configured();
             }
         }
-        self.turns.retire_refuser(&mut self.machine);
+        // What cannot be deleted is told; `vrrpd cleanup` tries again.
+        let _ = self.turns.retire_refuser(&mut self.machine);
         Ok(())
     }
 
