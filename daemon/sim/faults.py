@@ -166,8 +166,7 @@ FAULTS = [
         ROUTER,
         "            send: Some(Send::Advert),\n"
         "            ..self.enter(Phase::Backup(backup), cause)",
-        "            send: None,\n"
-        "            ..self.enter(Phase::Backup(backup), cause)",
+        "            send: None,\n            ..self.enter(Phase::Backup(backup), cause)",
     ),
     Fault(
         "a new master is silent",

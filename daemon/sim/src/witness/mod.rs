@@ -699,6 +699,7 @@ impl Witness {
                 numbers: Numbers::default(),
                 signed: None,
                 may_have_resigned: false,
+                speaks_otherwise: false,
                 is_away: false,
                 words: 0,
                 losing: None,
@@ -896,6 +897,7 @@ impl Witness {
                     if message.get(1) == Some(&vrid) && (message.get(2) == Some(&0)) == resigns)
             })
         };
+        let is_reload = matches!(record.fed, Fed::Configure(_));
         for transition in transitions(record) {
             let orderly = transition.from == State::Master
                 && matches!(
@@ -916,6 +918,7 @@ impl Witness {
                 .routers
                 .get(&*transition.router)
                 .filter(|router| !router.is_alone() && !router.is_away)
+                .filter(|router| !(is_reload && router.speaks_otherwise))
                 .map(|router| router.config.vrid);
             if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
                 let name = &transition.router;

@@ -31,6 +31,9 @@ pub(crate) struct Watched {
     pub(super) signed: Option<u64>,
     /// Whether it may have signed a resignation since that is not known to be its own.
     pub(super) may_have_resigned: bool,
+    /// Whether the last reload took the families away in which it spoke: there is nothing to say in those
+    /// any more, not even to resign.
+    pub(super) speaks_otherwise: bool,
     /// Whether its interface is gone, since when it has neither fallen nor come back.
     pub(super) is_away: bool,
     /// How often it has spoken, be it to nobody, where that is told.
@@ -294,6 +297,7 @@ impl Watched {
         if let Phase::Backup(listening) = &mut self.phase {
             listening.change(new, now, priority);
         }
+        self.speaks_otherwise = self.config.spoken().all(|family| !new.speaks(family));
         let (before, after) = (self.config.startup_delay(), new.startup_delay());
         if after < before {
             self.quiet_until = self.quiet_until - (before - after);
