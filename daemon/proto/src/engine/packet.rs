@@ -60,6 +60,10 @@ impl Engine {
                         router.handle_advert(now, heard_at, advert, packet.source, own)
                     }
                     Some(group) => {
+                        // A packet that waited for longer than an interval shows that this node slept,
+                        // and may have lost what came after it.
+                        let slept = now.since(heard_at) > advert.interval.duration();
+                        let heard_at = if slept { now } else { heard_at };
                         let voice = Voice {
                             from: packet.source,
                             priority: advert.priority,

@@ -422,7 +422,10 @@ impl Witness {
         };
         let name = name.clone();
         if self.group_of(&name).is_some() {
-            let (arrived, heard) = (arrived.min(now), (packet, &says));
+            // What came after a packet that was read so late may have been lost.
+            let slept = now.since(arrived) > says.interval;
+            let arrived = if slept { now } else { arrived.min(now) };
+            let heard = (packet, &says);
             return self.watch_packet_together(now, arrived, &name, heard, own_source, record);
         }
         let priority = self.priority(&self.routers[&name].config);

@@ -182,6 +182,24 @@ fn a_decision_that_is_read_late_is_still_late() {
     assert_eq!(node.status("VI_1").counters.late_wakeups, 1);
 }
 
+/// The socket of a frozen host keeps the first packets of the freeze and loses the others.
+#[test]
+fn a_packet_that_waited_in_the_socket_of_a_frozen_host_ends_no_wait() {
+    let mut alone = grouped(100, 100);
+    alone.routers.remove("VI_2");
+    alone.groups.insert("VG_1".into(), members(&["VI_1"]));
+    let mut node = Node::mastering(alone);
+    let frozen = node.now;
+    node.sleep(SECOND * 6);
+    let message = advert(51, 254);
+    let mut waited = packet(ETH1, PEER, &message);
+    waited.at = frozen + SECOND / 10;
+    node.take(Input::Packet(waited));
+    node.take(Input::Tick);
+    assert_eq!(node.state("VI_1"), State::Backup);
+    assert!(node.due() > node.now + SECOND * 3);
+}
+
 #[test]
 fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
     let mut node = Node::mastering(grouped(100, 100));
