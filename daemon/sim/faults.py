@@ -1008,12 +1008,6 @@ FAULTS = [
         "",
     ),
     Fault(
-        "a master asks for nothing again after its grace",
-        GRACE,
-        "            self.want(id, &[]);\n            self.want_routing(id, Vec::new());\n",
-        "",
-    ),
-    Fault(
         "a master speaks in its grace",
         MASTER,
         "        if self.is_away {\n",
@@ -1086,48 +1080,11 @@ FAULTS = [
         "        } else if false {",
     ),
     Fault(
-        "the engine is not told that packets cannot be refused",
-        NODE,
-        "        self.handle(now, Input::Refusal(Some(error.into())), host);\n",
-        "",
-    ),
-    Fault(
-        "the table of an earlier daemon stays",
-        NODE,
-        "        if !self.refuses {\n            match host.kernel().delete_refusals() {",
-        "        if false {\n            match host.kernel().delete_refusals() {",
-    ),
-    Fault(
-        "routes of an earlier daemon stay",
-        NODE,
-        "        if !self.engine.has_routing() {\n            self.clean_routing",
-        "        if false {\n            self.clean_routing",
-    ),
-    Fault(
-        "what an earlier daemon refused is forgotten",
-        NODE,
-        "        if params.refuses() {\n",
-        "        if false {\n",
-    ),
-    Fault(
         "news of interfaces open no sockets",
         NODE,
         "                self.handle(now, input, host);\n"
         "                self.may_listen_elsewhere = true;\n",
         "                self.handle(now, input, host);\n",
-    ),
-    Fault(
-        "who leaves an interface has its socket closed before its last word",
-        NODE,
-        "            if !host.listen(&listeners, &self.mirror) {",
-        "            host.listen_only(&listeners);\n"
-        "            if !host.listen(&listeners, &self.mirror) {",
-    ),
-    Fault(
-        "an interface that is wanted again is taken away all the same",
-        NODE,
-        "        host.recall_devices(&|name| wishes.contains_key(name));\n",
-        "",
     ),
     Fault(
         "interfaces that are wanted no longer stay",
@@ -1142,28 +1099,10 @@ FAULTS = [
         "",
     ),
     Fault(
-        "a table that nobody needs stays",
-        NODE,
-        "            if !self.refuses && !self.retire_refuser(host) {",
-        "            if false {",
-    ),
-    Fault(
         "a refused batch is not made up for",
         REFUSER,
         "        self.in_place = false;\n        self.repair(kernel)\n    }\n}\n",
         "        Ok(())\n    }\n}\n",
-    ),
-    Fault(
-        "what is not there is announced",
-        NODE,
-        "                let there = |address: &&InterfaceAddress| held(interface, **address);",
-        "                let there = |_: &&InterfaceAddress| true;",
-    ),
-    Fault(
-        "a cleanup on a kernel without marks goes by marks",
-        CLEANUP,
-        "    if !mirror.marks() {",
-        "    if false {",
     ),
     Fault(
         "a cleanup leaves the interfaces",
@@ -1182,6 +1121,30 @@ FAULTS = [
         CLEANUP,
         "        true => kernel.delete_refusals(),",
         "        true => Ok(false),",
+    ),
+    Fault(
+        "packets to an address that is gone stay refused",
+        NODE,
+        "        let uncovered = match any || moved {",
+        "        let uncovered = match false {",
+    ),
+    Fault(
+        "addresses leave in any order",
+        NODE,
+        "        arrange(changes, &mut self.mirror);\n",
+        "        self.mirror.forget_departed();\n",
+    ),
+    Fault(
+        "interfaces with virtual MAC addresses are not made",
+        NODE,
+        "        if first.is_empty() {",
+        "        if true {",
+    ),
+    Fault(
+        "routes that have to go stay",
+        NODE,
+        "            host.kernel().change_routing(gone, mirror, failures);\n",
+        "            drop(gone);\n",
     ),
 ]
 
