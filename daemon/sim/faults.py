@@ -1016,8 +1016,8 @@ FAULTS = [
     Fault(
         "what was due in a grace is not sent after it",
         MASTER,
-        "            send: missed.then(|| self.advertise(now, settings)).flatten(),",
-        "            send: None,",
+        "            send,\n            announce: true,",
+        "            send: None,\n            announce: true,",
     ),
     Fault(
         "who is interrupted holds on to an interface that is gone",

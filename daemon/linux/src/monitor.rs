@@ -1,10 +1,10 @@
-//! What changes in the kernel: links and addresses (rtnetlink(7)).
+//! News of links and addresses (rtnetlink(7)).
 //!
-//! The kernel notifies of our own changes as well, once for each. A filter in the kernel drops
-//! those before they wake anybody; see [`crate::request`] for the other half of this. What our own
-//! changes led to beyond what was asked for, such as the secondaries that go with their primary, is
-//! heard. Of IPv6 addresses our own changes are heard as well, because the kernel does not say whose
-//! they are; what becomes of them is the [`Mirror`](vrrp_node::mirror::Mirror::is_in_doubt)'s business.
+//! The kernel notifies of our own changes as well, once for each. A filter in the kernel drops those
+//! before they wake the node; see [`crate::request`] for the other half of this. The consequences of our
+//! own changes, such as the secondaries that go with their primary, are heard. So are our own changes of
+//! IPv6 addresses, because the kernel does not say which program made them: they put the
+//! [`Mirror`](vrrp_node::mirror::Mirror::is_in_doubt) in doubt.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

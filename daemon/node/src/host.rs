@@ -3,9 +3,10 @@
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
-use std::sync::Arc;
 
-use vrrp_proto::{DesiredLvs, Engine, Input, Instant, InterfaceIndex, MacAddress, Output, Report};
+use vrrp_proto::{
+    Advertisement, DesiredLvs, Engine, Input, Instant, InterfaceIndex, MacAddress, Output, Report,
+};
 
 use crate::device::DeviceChange;
 use crate::listeners::Listeners;
@@ -107,23 +108,6 @@ pub enum Transaction<'a> {
     Remove(&'a [Refusal]),
 }
 
-/// An advertisement on its way out.
-#[derive(Clone, Debug)]
-pub struct Advertisement {
-    /// The interface.
-    pub interface: InterfaceIndex,
-    /// From which address.
-    pub source: IpAddr,
-    /// To which group or peer.
-    pub destination: IpAddr,
-    /// The TTL or hop limit.
-    pub hop_limit: u8,
-    /// The hardware address that it leaves from, when that is not the interface's own.
-    pub mac: Option<MacAddress>,
-    /// The message.
-    pub message: Arc<[u8]>,
-}
-
 /// The level of a line of the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -142,8 +126,7 @@ pub trait Host {
     fn kernel(&mut self) -> &mut Self::Kernel;
 
     /// Listens where `listeners` says, beside where it listened before: a router that leaves an interface
-    /// still sends its resignation there.
-    /// Returns whether all of it was possible.
+    /// still sends its resignation there. Returns whether all of it was possible.
     fn listen(&mut self, listeners: &Listeners, mirror: &Mirror) -> bool;
 
     /// Listens nowhere but where `listeners` says.

@@ -29,7 +29,7 @@ use vrrp_proto::{
 };
 
 use crate::device::{self, DeviceChange};
-use crate::host::{Advertisement, Host, Kernel, Severity};
+use crate::host::{Host, Kernel, Severity};
 use crate::listeners::listeners;
 use crate::mirror::{Event, Mirror};
 use crate::pacer::Pacer;
@@ -268,7 +268,7 @@ impl Node {
     fn act<H: Host>(&mut self, now: Instant, host: &mut H) {
         let moved = std::mem::take(&mut self.may_listen_elsewhere);
         let listeners = if moved {
-            // What is new has to be able to speak, and what leaves has its last word first.
+            // New places need their sockets now; old ones send a resignation first.
             let listeners = listeners(&self.engine);
             if !host.listen(&listeners, &self.mirror) {
                 self.see_later(now);
@@ -324,21 +324,7 @@ impl Node {
 
     fn sort<H: Host>(&mut self, output: Output, host: &mut H) {
         match output {
-            Output::Advertise {
-                interface,
-                source,
-                destination,
-                hop_limit,
-                mac,
-                message,
-            } => host.advertise(Advertisement {
-                interface,
-                source,
-                destination,
-                hop_limit,
-                mac,
-                message,
-            }),
+            Output::Advertise(advertisement) => host.advertise(advertisement),
             Output::Kernel(desired) => self.wishes.addresses.push(desired),
             Output::Routing(desired) => self.routing.wishes.push(desired),
             Output::Device(device) => {

@@ -136,20 +136,7 @@ pub struct Packet<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this message.
-    Advertise {
-        /// On which interface.
-        interface: InterfaceIndex,
-        /// The address to send it from.
-        source: IpAddr,
-        /// The address to send it to: the group of its family, or a peer.
-        destination: IpAddr,
-        /// The TTL or hop limit to send it with.
-        hop_limit: u8,
-        /// The hardware address to send it from, when that is not the interface's own.
-        mac: Option<MacAddress>,
-        /// The VRRP message.
-        message: Arc<[u8]>,
-    },
+    Advertise(Advertisement),
     /// Make the kernel hold exactly this for one router.
     Kernel(Desired),
     /// Make the kernel have an interface with a virtual MAC address like this, before the addresses
@@ -163,6 +150,23 @@ pub enum Output {
     Announce(Announcement),
     /// Something that people want to know.
     Report(Report),
+}
+
+/// A VRRP message on its way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Advertisement {
+    /// On which interface.
+    pub interface: InterfaceIndex,
+    /// The address to send it from.
+    pub source: IpAddr,
+    /// The address to send it to: the group of its family, or a peer.
+    pub destination: IpAddr,
+    /// The TTL or hop limit to send it with.
+    pub hop_limit: u8,
+    /// The hardware address to send it from, when that is not the interface's own.
+    pub mac: Option<MacAddress>,
+    /// The message.
+    pub message: Arc<[u8]>,
 }
 
 /// Where addresses are now: gratuitous ARP or, for IPv6, an unsolicited neighbour advertisement for

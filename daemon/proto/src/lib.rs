@@ -25,8 +25,8 @@ mod types;
 pub mod wire;
 
 pub use border::{
-    Announcement, Cause, Desired, DesiredDevice, DesiredLvs, DesiredRouting, DeviceState, Due,
-    Input, Link, LvsRole, Obstacle, Output, Packet, Report, State, Transition,
+    Advertisement, Announcement, Cause, Desired, DesiredDevice, DesiredLvs, DesiredRouting,
+    DeviceState, Due, Input, Link, LvsRole, Obstacle, Output, Packet, Report, State, Transition,
 };
 pub use engine::Engine;
 pub use time::{Human, Instant};

@@ -3,7 +3,9 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::border::{Announcement, Cause, Desired, DesiredRouting, Input, Output, Report, State};
+use crate::border::{
+    Advertisement, Announcement, Cause, Desired, DesiredRouting, Input, Output, Report, State,
+};
 use crate::engine::Engine;
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
@@ -38,12 +40,12 @@ impl Promises {
         let says: BTreeSet<_> = engine.held().collect();
         for output in &outputs {
             match output {
-                Output::Advertise {
+                Output::Advertise(Advertisement {
                     source,
                     destination,
                     message,
                     ..
-                } => {
+                }) => {
                     if Family::of(*destination) != Family::of(*source) {
                         return Err(format!("from {source} to {destination}"));
                     }

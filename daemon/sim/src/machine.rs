@@ -12,7 +12,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{Advertisement, Host, Severity};
+use vrrp_node::host::{Host, Severity};
 use vrrp_node::listeners::{Listeners, Place, VridSet};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
@@ -20,8 +20,8 @@ use vrrp_node::node::{Node, SECOND_LOOK};
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
-    Cause, Desired, DesiredLvs, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex,
-    Link, MacAddress, Obstacle, Output, Packet, Report, Transition, Vrid,
+    Advertisement, Cause, Desired, DesiredLvs, Engine, Family, Input, Instant, InterfaceAddress,
+    InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet, Report, Transition, Vrid,
 };
 
 use crate::host::{Datagram, Fed, Message, News, Record, Sent, Shown};
@@ -409,12 +409,12 @@ impl Sight<'_> {
             .find(|source| Family::of(*source) == family)
     }
 
-    /// Whether the mirror shows every address that is spoken from, but for who leaves.
+    /// Whether the mirror shows every address that is spoken from, but for resignations.
     fn has_sources(&self, outputs: &[Output]) -> bool {
         let spoken_from = outputs.iter().filter_map(|output| {
-            let Output::Advertise {
+            let Output::Advertise(Advertisement {
                 source, message, ..
-            } = output
+            }) = output
             else {
                 return None;
             };
@@ -501,18 +501,25 @@ fn has_peers(config: &Config) -> bool {
     routers.any(|router| router.unicast.is_some())
 }
 
-fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
+/// The transitions among the outputs of an engine.
+pub(crate) fn transitions(outputs: &[Output]) -> impl Iterator<Item = &Transition> {
     outputs.iter().filter_map(|output| match output {
-        Output::Report(Report::Transition(Transition {
-            cause: Cause::Unable(obstacle),
-            ..
-        })) => Some(obstacle),
+        Output::Report(Report::Transition(transition)) => Some(transition),
         Output::Report(_)
-        | Output::Advertise { .. }
+        | Output::Advertise(_)
         | Output::Kernel(_)
         | Output::Routing(_)
         | Output::Device(_)
         | Output::Lvs(_)
         | Output::Announce(_) => None,
+    })
+}
+
+fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
+    transitions(outputs).filter_map(|transition| {
+        let Cause::Unable(obstacle) = &transition.cause else {
+            return None;
+        };
+        Some(obstacle)
     })
 }

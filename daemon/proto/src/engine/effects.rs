@@ -5,8 +5,8 @@ use std::sync::Arc;
 use super::slot::Seat;
 use super::{Engine, RouterId};
 use crate::border::{
-    Announcement, Cause, Desired, DesiredDevice, DesiredRouting, DeviceState, Output, Report,
-    State, Transition,
+    Advertisement, Announcement, Cause, Desired, DesiredDevice, DesiredRouting, DeviceState,
+    Output, Report, State, Transition,
 };
 use crate::router::{Reaction, Send};
 use crate::routing::{Routed, routed};
@@ -92,7 +92,7 @@ impl Engine {
                         slot.resignation(source, destination, sequence)
                     }
                 };
-                self.outputs.push_back(Output::Advertise {
+                self.outputs.push_back(Output::Advertise(Advertisement {
                     interface: place.index,
                     source,
                     destination,
@@ -100,7 +100,7 @@ impl Engine {
                     // RFC 9568 7.2 MUST: send from the virtual router MAC address
                     mac: slot.params.sending_mac(family),
                     message,
-                });
+                }));
             }
         }
     }

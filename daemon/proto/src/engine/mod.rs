@@ -530,7 +530,7 @@ impl Engine {
         self.hinder(now, id, obstacle);
         let stays = self.slots[id].router.state() == state;
         if has_moved && stays && matches!(state, State::Backup | State::Fault) {
-            // What a router does not hold may have been there already.
+            // The addresses that the router does not hold may have been there already.
             self.want(id, &[]);
         }
         self.slots[id].prepare();
@@ -692,7 +692,7 @@ impl Engine {
         params.priority.is_owner() || !is_made && !seat.index.is_some_and(has_own)
     }
 
-    /// Announces what nobody has heard of where it is now.
+    /// Announces the addresses of seats that were not announced where they are now.
     fn announce_unheard(&mut self, id: RouterId) {
         for number in 0..self.slots[id].seats.len() {
             let seat = &self.slots[id].seats[number];

@@ -121,8 +121,13 @@ impl Master {
         self.announce_at = self.next_announcement(now, settings);
         self.is_away = false;
         let missed = core::mem::take(&mut self.missed);
+        let send = if missed {
+            self.advertise(now, settings)
+        } else {
+            None
+        };
         Reaction {
-            send: missed.then(|| self.advertise(now, settings)).flatten(),
+            send,
             announce: true,
             ..Reaction::default()
         }

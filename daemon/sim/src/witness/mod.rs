@@ -16,8 +16,8 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use vrrp_proto::{
-    Announcement, Cause, Family, Instant, InterfaceAddress, InterfaceIndex, Link, Obstacle, Output,
-    Report, State, Transition, Version,
+    Advertisement, Announcement, Cause, Family, Instant, InterfaceAddress, InterfaceIndex, Link,
+    Obstacle, Output, Report, State, Transition, Version,
 };
 
 pub(crate) use self::reference::Watched;
@@ -27,6 +27,7 @@ use crate::foreign::{has_link_local, says};
 use crate::hearing::{Numbers, Unheard, is_deaf, judge};
 use crate::host::{Datagram, Fed, Host, News, Record, Says, Turn, read};
 use crate::laws::{Broken, Law};
+use crate::machine;
 use crate::scenario::{
     Behind, Config, PatienceConfig, RouterConfig, TrackerConfig, interface_name,
 };
@@ -635,7 +636,9 @@ impl Witness {
             let touched = record.outputs.iter().find(|output| match output {
                 Output::Report(Report::Transition(transition)) => *transition.router == **name,
                 Output::Report(Report::Priority { router, .. }) => **router == **name,
-                Output::Advertise { message, .. } => message.get(1) == Some(&router.config.vrid),
+                Output::Advertise(Advertisement { message, .. }) => {
+                    message.get(1) == Some(&router.config.vrid)
+                }
                 Output::Announce(Announcement { addresses, .. }) => router
                     .config
                     .virtual_addresses()
@@ -896,7 +899,7 @@ impl Witness {
     ) -> Result<(), Broken> {
         let speaks = |vrid: u8, resigns: bool| {
             record.outputs.iter().any(|output| {
-                matches!(output, Output::Advertise { message, .. }
+                matches!(output, Output::Advertise(Advertisement { message, .. })
                     if message.get(1) == Some(&vrid) && (message.get(2) == Some(&0)) == resigns)
             })
         };
@@ -983,14 +986,14 @@ impl Witness {
         let wall = self.wall_at(now);
         let mut former = None;
         for output in &record.outputs {
-            let Output::Advertise {
+            let Output::Advertise(Advertisement {
                 interface,
                 source,
                 destination,
                 hop_limit,
                 mac,
                 message,
-            } = output
+            }) = output
             else {
                 continue;
             };
@@ -1064,7 +1067,7 @@ impl Witness {
             let is_new = words.is_some_and(|words| words > router.words);
             router.words = words.unwrap_or(router.words);
             let has_resigned = record.outputs.iter().any(|output| {
-                matches!(output, Output::Advertise { message, .. }
+                matches!(output, Output::Advertise(Advertisement { message, .. })
                     if message.get(1) == Some(&router.config.vrid) && message.get(2) == Some(&0))
             });
             // Where nobody is to hear it, whether it has spoken can only be told by its own count.
@@ -1293,16 +1296,7 @@ fn overslept(transition: &Transition) -> bool {
 }
 
 pub(crate) fn transitions(record: &Record) -> impl Iterator<Item = &Transition> {
-    record.outputs.iter().filter_map(|output| match output {
-        Output::Report(Report::Transition(transition)) => Some(transition),
-        Output::Report(_)
-        | Output::Advertise { .. }
-        | Output::Kernel(_)
-        | Output::Routing(_)
-        | Output::Device(_)
-        | Output::Lvs(_)
-        | Output::Announce(_) => None,
-    })
+    machine::transitions(&record.outputs)
 }
 
 /// A packet that nobody believes changes nothing.

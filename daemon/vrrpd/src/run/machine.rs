@@ -10,10 +10,10 @@ use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::kernel::Kernel;
 use vrrp_linux::poller::Poller;
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{Advertisement, Host, Severity};
+use vrrp_node::host::{Host, Severity};
 use vrrp_node::listeners::Listeners;
 use vrrp_node::mirror::Mirror;
-use vrrp_proto::{DesiredLvs, InterfaceIndex, MacAddress, Report, State};
+use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, State};
 
 use super::complaints::Complaints;
 use super::janitor::Janitor;

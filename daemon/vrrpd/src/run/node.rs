@@ -124,7 +124,7 @@ impl Node {
                 self.poller.wait(&mut events, Some(Duration::ZERO))?;
                 self.take_in(&events);
             }
-            // Whoever was stopped right here has not read what came meanwhile.
+            // A process that was stopped right here has not read the packets that came meanwhile.
             for _ in 0..ATTEMPTS {
                 if clock::now().since(self.taken_at) <= MOMENT {
                     break;
@@ -273,7 +273,7 @@ impl Node {
                     let router = &*router;
                     self.hand(now, Input::Hindered { router, why });
                 }
-                // Whoever asked may have gone away.
+                // The asking client may have gone away.
                 Message::Snapshot(reply) => {
                     let lost = self.machine.sockets.lost();
                     let mut snapshot = self.turns.engine().snapshot(now);

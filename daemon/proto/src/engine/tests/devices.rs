@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{DesiredDevice, DeviceState, Input, Link, Output, State};
+use crate::border::{Advertisement, DesiredDevice, DeviceState, Input, Link, Output, State};
 use crate::params::{RouterParams, VirtualMac};
 use crate::types::{Family, InterfaceIndex, MacAddress, Vrid};
 
@@ -54,7 +54,7 @@ fn advertisements_leave_from_the_virtual_mac_address_unless_told_otherwise() {
         let mut node = Node::running(routers([("VI_1", virtual_vi_1(sends))]));
         node.now = node.due();
         let outputs = node.take(Input::Tick);
-        let Some(Output::Advertise { mac, .. }) = outputs.first() else {
+        let Some(Output::Advertise(Advertisement { mac, .. })) = outputs.first() else {
             panic!("no advertisement: {outputs:?}");
         };
         assert_eq!(*mac, expected);
@@ -211,7 +211,7 @@ fn each_family_has_its_own() {
                 ..
             }) => Some(format!("{name} {mac}")),
             Output::Device(_)
-            | Output::Advertise { .. }
+            | Output::Advertise(_)
             | Output::Announce { .. }
             | Output::Kernel(_)
             | Output::Routing(_)

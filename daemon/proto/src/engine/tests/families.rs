@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::rig::*;
-use crate::border::{Input, Output, State};
+use crate::border::{Advertisement, Input, Output, State};
 use crate::params::RouterParams;
 use crate::types::{Family, Priority, Vrid};
 use crate::wire::GROUP_V6;
@@ -50,7 +50,7 @@ fn a_router_of_ipv6_sends_from_its_link_local_address_to_the_group() {
             "announce on 2 at 02:00:00:00:00:02: 2001:db8::100/64",
         ]
     );
-    let Output::Advertise { destination, .. } = outputs[0] else {
+    let Output::Advertise(Advertisement { destination, .. }) = outputs[0] else {
         panic!("{outputs:?}")
     };
     assert_eq!(destination, IpAddr::from(GROUP_V6));
@@ -315,9 +315,9 @@ fn an_own_packet_of_ipv6_that_comes_back_is_dropped() {
     node.now = node.due();
     let sent = node.take(Input::Tick);
     for output in &sent {
-        let Output::Advertise {
+        let Output::Advertise(Advertisement {
             source, message, ..
-        } = output
+        }) = output
         else {
             panic!("{sent:?}")
         };

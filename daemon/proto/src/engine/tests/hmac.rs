@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::rig::*;
-use crate::border::{Input, Output, Packet, State};
+use crate::border::{Advertisement, Input, Output, Packet, State};
 use crate::params::{AntiReplay, Authentication, HmacMode, RouterParams};
 use crate::types::Version;
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
@@ -49,7 +49,7 @@ fn from_peer(priority: u8, wall: Duration, key: u8) -> Vec<u8> {
 fn messages(node: &mut Node, input: Input<'_>) -> Vec<Vec<u8>> {
     let outputs = node.take(input);
     let message = |output: Output| {
-        let Output::Advertise { message, .. } = output else {
+        let Output::Advertise(Advertisement { message, .. }) = output else {
             return None;
         };
         Some(message.to_vec())
@@ -267,12 +267,12 @@ fn what_both_families_are_told_is_signed_for_each() {
     let sent = master.take(Input::Tick);
     let mut families = Vec::new();
     for output in &sent {
-        let Output::Advertise {
+        let Output::Advertise(Advertisement {
             source,
             destination,
             message,
             ..
-        } = output
+        }) = output
         else {
             panic!("{sent:?}")
         };

@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 
 use super::rig::*;
-use crate::border::{Input, Link, State};
+use crate::border::{Advertisement, Input, Link, Output, State};
 use crate::params::{Effect, TrackerKind, TrackerParams};
 use crate::types::{InterfaceIndex, MacAddress};
 
@@ -328,7 +328,7 @@ fn a_checksum_is_made_for_the_address_that_is_sent_from() {
     node.give(removed(ETH1, "192.168.224.12/24"));
     node.now = node.due();
     let sent = node.take(Input::Tick);
-    let crate::border::Output::Advertise { message, .. } = &sent[0] else {
+    let Output::Advertise(Advertisement { message, .. }) = &sent[0] else {
         panic!("{sent:?}")
     };
     let mut other = Node::wired();

@@ -4,7 +4,7 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Input, Output, Packet, State};
+use crate::border::{Advertisement, Input, Output, Packet, State};
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 
@@ -279,11 +279,11 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let form = |node: &mut Node| {
         let sent = node.take(Input::Stop);
-        let Output::Advertise {
+        let Output::Advertise(Advertisement {
             message,
             source: IpAddr::V4(source),
             ..
-        } = &sent[0]
+        }) = &sent[0]
         else {
             panic!("{sent:?}")
         };
@@ -343,7 +343,7 @@ fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
     let message = |node: &mut Node| {
         node.now = node.due();
         let sent = node.take(Input::Tick);
-        let Output::Advertise { message, .. } = &sent[0] else {
+        let Output::Advertise(Advertisement { message, .. }) = &sent[0] else {
             panic!("{sent:?}")
         };
         message.clone()
@@ -437,7 +437,7 @@ fn the_order_of_the_addresses_makes_no_difference() {
     let mut master = Node::mastering(twice([a, b]));
     master.now = master.due();
     let sent = master.take(Input::Tick);
-    let Output::Advertise { message, .. } = &sent[0] else {
+    let Output::Advertise(Advertisement { message, .. }) = &sent[0] else {
         panic!("{sent:?}")
     };
     let mut backup = Node::running(twice([b, a]));
@@ -474,9 +474,9 @@ fn packets_before_a_tick_prove_that_the_master_lives_however_late_they_are_read(
 fn next_advert(node: &mut Node) -> (IpAddr, Arc<[u8]>) {
     node.now = node.due();
     match node.take(Input::Tick).into_iter().next() {
-        Some(Output::Advertise {
+        Some(Output::Advertise(Advertisement {
             source, message, ..
-        }) => (source, message),
+        })) => (source, message),
         other => panic!("{other:?}"),
     }
 }

@@ -4,7 +4,7 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Input, Output, State};
+use crate::border::{Advertisement, Input, Output, State};
 use crate::params::{Announcements, Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
 use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
 
@@ -195,7 +195,7 @@ fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
     );
     node.now = node.due();
     let sent = node.take(Input::Tick);
-    let Output::Advertise { message, .. } = &sent[0] else {
+    let Output::Advertise(Advertisement { message, .. }) = &sent[0] else {
         panic!("{sent:?}")
     };
     assert_eq!(
@@ -214,7 +214,7 @@ fn each_changed_parameter_alone_is_in_the_next_advertisement() {
         node.configure(routers([("VI_1", params.clone())]));
         node.now = node.due();
         let sent = node.take(Input::Tick);
-        let Output::Advertise { message, .. } = &sent[0] else {
+        let Output::Advertise(Advertisement { message, .. }) = &sent[0] else {
             panic!("{sent:?}")
         };
         message.to_vec()
@@ -524,7 +524,7 @@ fn a_reload_makes_nothing_anew_for_a_router_that_it_does_not_concern() {
         node.now = node.due();
         let outputs = node.take(Input::Tick);
         let messages = outputs.into_iter().filter_map(|output| {
-            let Output::Advertise { message, .. } = output else {
+            let Output::Advertise(Advertisement { message, .. }) = output else {
                 return None;
             };
             Some(message)

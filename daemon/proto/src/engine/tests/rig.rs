@@ -5,7 +5,8 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use crate::border::{
-    Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet, Report, State,
+    Advertisement, Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet,
+    Report, State,
 };
 use crate::engine::Engine;
 use crate::params::{
@@ -445,12 +446,12 @@ pub(super) fn tracked(tracker: &str, effect: Effect) -> Track {
 /// An output as a line. It takes the messages apart by itself, without the parser under test.
 pub(super) fn line(output: &Output) -> String {
     match output {
-        Output::Advertise {
+        Output::Advertise(Advertisement {
             interface,
             source,
             message,
             ..
-        } => {
+        }) => {
             let count = usize::from(message[3]);
             let list: Vec<String> = match source {
                 IpAddr::V4(_) => message[8..8 + 4 * count]

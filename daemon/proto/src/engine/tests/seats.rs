@@ -90,7 +90,7 @@ fn the_wish_says_what_is_special_about_an_address() {
         .iter()
         .filter_map(|output| match output {
             Output::Kernel(desired) => desired.options.get(&ip("192.168.224.100")).cloned(),
-            Output::Advertise { .. }
+            Output::Advertise(_)
             | Output::Device(_)
             | Output::Announce { .. }
             | Output::Routing(_)

@@ -48,7 +48,7 @@ fn no_input_makes_a_router_that_overslept_speak() {
         outputs.extend(node.take(Input::Tick));
         let lines: Vec<_> = outputs.iter().map(line).collect();
         for output in &outputs {
-            let spoke = matches!(output, Output::Advertise { .. } | Output::Announce(_));
+            let spoke = matches!(output, Output::Advertise(_) | Output::Announce(_));
             let held = matches!(output, Output::Kernel(desired) if !desired.hold.is_empty());
             assert!(!spoke && !held, "{name}: {lines:#?}");
         }

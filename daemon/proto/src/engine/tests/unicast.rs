@@ -4,7 +4,7 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Input, Output, Packet, State};
+use crate::border::{Advertisement, Input, Output, Packet, State};
 use crate::params::{Authentication, HmacMode, Peer, RouterParams, Unicast, VirtualMac};
 use crate::types::{Family, MacAddress};
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
@@ -37,12 +37,12 @@ fn unicast(texts: &[&str]) -> RouterParams {
 /// What is sent: to whom, with which hop limit, and the message.
 fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
     let sent = outputs.into_iter().filter_map(|output| match output {
-        Output::Advertise {
+        Output::Advertise(Advertisement {
             destination,
             hop_limit,
             message,
             ..
-        } => Some((destination, hop_limit, message)),
+        }) => Some((destination, hop_limit, message)),
         Output::Kernel(_)
         | Output::Device(_)
         | Output::Routing(_)
