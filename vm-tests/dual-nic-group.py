@@ -57,6 +57,6 @@ for card, member, other in [("eth2", "VI_2", "VI_1"), ("eth1", "VI_1", "VI_2")]:
         cause = f"interface {card} is down"
         assert instance(master, member)["cause"] == cause
         assert instance(master, other)["cause"] == f"with {member}: {cause}"
-        assert group(master)["decides"] == member
+        assert group(master)["decidedBy"] == member
         master.succeed(f"ip link set {card} up")
         assert_serves(master, "master")

@@ -96,7 +96,7 @@ with subtest("the kernel tells of connections where the instance is master, and 
     for host in hosts:
         said = host.succeed("ipvsadm --list --daemon")
         assert "mcast=eth2" in said and "syncid=51" in said, said
-        wait_for_status_of_lvs(host, ".trouble == null")
+        wait_for_status_of_lvs(host, ".error == null")
 
 with subtest("the backup knows of a connection through the master"):
     start_download()
@@ -157,8 +157,8 @@ with subtest("a host without IPVS is told what to do, serves, and has it when it
     )
     wait_for_state(backup, "master")
     wait_for_log(backup, "this kernel has no IPVS: load it by `modprobe ip_vs`")
-    wait_for_status_of_lvs(backup, '.trouble | contains("modprobe ip_vs")')
+    wait_for_status_of_lvs(backup, '.error | contains("modprobe ip_vs")')
     assert_only_holder(backup, [backup], VIP)
     backup.succeed("modprobe ip_vs")
     wait_for_sync_threads(backup, "master")
-    wait_for_status_of_lvs(backup, ".trouble == null")
+    wait_for_status_of_lvs(backup, ".error == null")

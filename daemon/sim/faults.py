@@ -23,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 TABLE = PROJECT / "docs" / "simulation.md"
 SEEDS = 2000
 # Seconds; without a fault it takes a third of it.
-PATIENCE = 600
+TIMEOUT = 600
 MEMORY = 2 << 30
 
 ROUTER = "daemon/proto/src/router.rs"
@@ -33,7 +33,7 @@ ENGINE = "daemon/proto/src/engine/mod.rs"
 PACKET = "daemon/proto/src/engine/packet.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
-SLOT = "daemon/proto/src/engine/slot.rs"
+INSTANCE = "daemon/proto/src/engine/instance.rs"
 INTERFACES = "daemon/proto/src/engine/interfaces.rs"
 PARAMS = "daemon/proto/src/params.rs"
 TRACK = "daemon/proto/src/track.rs"
@@ -44,7 +44,7 @@ HMAC = "daemon/proto/src/wire/hmac.rs"
 PLAN = "daemon/node/src/plan.rs"
 MIRROR = "daemon/node/src/mirror.rs"
 DEVICE = "daemon/node/src/device.rs"
-REFUSALS = "daemon/node/src/refusals.rs"
+DROP_RULES = "daemon/node/src/drop_rules.rs"
 ROUTING = "daemon/proto/src/engine/routing.rs"
 ROUTES = "daemon/node/src/routing/plan.rs"
 NOTIFY = "daemon/proto/src/notify.rs"
@@ -52,10 +52,10 @@ QUEUE = "daemon/proto/src/notify/queue.rs"
 ROUTES_THERE = "daemon/node/src/routing/mirror.rs"
 GROUP = "daemon/proto/src/engine/group.rs"
 GRACE = "daemon/proto/src/engine/grace.rs"
-EAR = "daemon/proto/src/engine/group/ear.rs"
+PEER_TABLE = "daemon/proto/src/engine/group/peer_table.rs"
 RESOURCES = "daemon/proto/src/resources.rs"
 NODE = "daemon/node/src/node.rs"
-REFUSER = "daemon/node/src/refuser.rs"
+DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
 
 
@@ -118,7 +118,7 @@ FAULTS = [
     Fault(
         "the timer of a backup is not reset",
         BACKUP,
-        "        self.down_at = voice.at + down_interval(settings, voice.interval);",
+        "        self.down_at = sighting.at + down_interval(settings, sighting.interval);",
         "",
     ),
     Fault(
@@ -130,8 +130,8 @@ FAULTS = [
     Fault(
         "the interval of the master is not taken over",
         BACKUP,
-        "        self.interval = voice.interval;\n        self.down_at = voice.at",
-        "        self.down_at = voice.at",
+        "        self.interval = sighting.interval;\n        self.down_at = sighting.at",
+        "        self.down_at = sighting.at",
     ),
     Fault(
         "a master that overslept goes on",
@@ -181,8 +181,8 @@ FAULTS = [
     Fault(
         "a lower priority is preempted without the delay",
         BACKUP,
-        "            let delayed = respite.since + settings.preempt_delay;",
-        "            let delayed = respite.since;",
+        "            let delayed = preempt_delay.since + settings.preempt_delay;",
+        "            let delayed = preempt_delay.since;",
     ),
     Fault(
         "the delay of preemption delays a succession too",
@@ -193,13 +193,13 @@ FAULTS = [
     Fault(
         "every advertisement begins the delay anew",
         BACKUP,
-        "        let respite = *self.respite.get_or_insert(Respite {",
-        "        let respite = *self.respite.insert(Respite {",
+        "        let preempt_delay = *self.preempt_delay.get_or_insert(PreemptDelay {",
+        "        let preempt_delay = *self.preempt_delay.insert(PreemptDelay {",
     ),
     Fault(
         "who leaves a lower one in peace does not listen first",
         BACKUP,
-        "        self.down_at = respite\n"
+        "        self.down_at = preempt_delay\n"
         "            .undelayed\n"
         "            .max(heard_at + down_interval(settings, advert.interval));",
         "        self.down_at = heard_at + down_interval(settings, advert.interval);",
@@ -207,13 +207,13 @@ FAULTS = [
     Fault(
         "nobody listens for the startup delay",
         BACKUP,
-        "            at.max(quiet_until)",
+        "            at.max(startup_until)",
         "            at",
     ),
     Fault(
         "every reload prolongs the startup delay",
         ROUTER,
-        "self.quiet_until - before.saturating_sub(settings.startup_delay);",
+        "self.startup_until - before.saturating_sub(settings.startup_delay);",
         "now + settings.startup_delay;",
     ),
     Fault(
@@ -255,8 +255,8 @@ FAULTS = [
     Fault(
         "a backup holds on to the addresses",
         EFFECTS,
-        "        let is_master = slot.router.state() == State::Master;",
-        "        let is_master = slot.router.state() != State::Fault;",
+        "        let is_master = instance.router.state() == State::Master;",
+        "        let is_master = instance.router.state() != State::Fault;",
     ),
     Fault(
         "the deadline is not told",
@@ -274,14 +274,14 @@ FAULTS = [
     Fault(
         "an address that was deleted by hand is gone",
         ENGINE,
-        "        if self.slots[id].router.state() == State::Master {\n            self.repair",
-        "        if self.slots[id].router.state() == State::Init {\n            self.repair",
+        "        if self.instances[id].router.state() == State::Master {\n            self.repair",
+        "        if self.instances[id].router.state() == State::Init {\n            self.repair",
     ),
     Fault(
         "an address that somebody added to a backup stays",
         ENGINE,
-        "                if slot.router.state() != State::Master && !spared {",
-        "                if slot.router.state() == State::Init && !spared {",
+        "                if instance.router.state() != State::Master && !spared {",
+        "                if instance.router.state() == State::Init && !spared {",
     ),
     Fault(
         "after lost news nothing is asked for again",
@@ -291,7 +291,7 @@ FAULTS = [
     ),
     Fault(
         "a reload starts everything anew",
-        SLOT,
+        INSTANCE,
         "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n        (",
         "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n"
         "        false && (",
@@ -312,7 +312,7 @@ FAULTS = [
     ),
     Fault(
         "the advertisement bears the configured priority",
-        SLOT,
+        INSTANCE,
         "            let priority = self.priority().get();\n",
         "            let priority = self.params.priority.get();\n",
     ),
@@ -343,12 +343,12 @@ FAULTS = [
     Fault(
         "a rejected packet speaks for its sender's life",
         PACKET,
-        "            Err(cause) => {\n                slot.counters.dropped.count(cause);",
+        "            Err(cause) => {\n                instance.counters.dropped.count(cause);",
         "            Err(cause) => {\n"
-        "                let reaction = slot.router.wake(now + core::time::Duration::from_secs(9));\n"
+        "                let reaction = instance.router.wake(now + core::time::Duration::from_secs(9));\n"
         "                self.react(now, id, reaction);\n"
-        "                let slot = &mut self.slots[id];\n"
-        "                slot.counters.dropped.count(cause);",
+        "                let instance = &mut self.instances[id];\n"
+        "                instance.counters.dropped.count(cause);",
     ),
     Fault(
         "the plan forgets what is to leave",
@@ -383,13 +383,13 @@ FAULTS = [
     ),
     Fault(
         "an address comes before packets to it are refused",
-        REFUSALS,
+        DROP_RULES,
         "                if self.refused.insert(refusal) {",
         "                if self.refused.insert(refusal) && self.refused.len() > 9 {",
     ),
     Fault(
         "packets are refused to what is gone",
-        REFUSALS,
+        DROP_RULES,
         "            if self.wanted.remove(&place) {",
         "            if self.wanted.contains(&place) {",
     ),
@@ -408,8 +408,8 @@ FAULTS = [
     Fault(
         "who cannot refuse serves",
         ENGINE,
-        "        let refuses = !slot.params.accepts();",
-        "        let refuses = slot.params.accept && !slot.params.accepts();",
+        "        let refuses = !instance.params.accepts();",
+        "        let refuses = instance.params.accept && !instance.params.accepts();",
     ),
     Fault(
         "the sync thread of IPVS does not follow its router",
@@ -507,7 +507,7 @@ FAULTS = [
     ),
     Fault(
         "the link-local address does not stand first",
-        SLOT,
+        INSTANCE,
         "own.into_iter().chain(of_kind(true)).chain(of_kind(false))",
         "own.into_iter().chain(of_kind(false)).chain(of_kind(true))",
     ),
@@ -586,8 +586,8 @@ FAULTS = [
     Fault(
         "what is wanted counts as left by an earlier daemon",
         ENGINE,
-        "            .filter(|seat| seat.virtual_mac.is_some())",
-        "            .filter(|seat| seat.virtual_mac.is_none())",
+        "            .filter(|attachment| attachment.virtual_mac.is_some())",
+        "            .filter(|attachment| attachment.virtual_mac.is_none())",
     ),
     Fault(
         "cleanup leaves it",
@@ -604,48 +604,48 @@ FAULTS = [
     Fault(
         "one that got another name keeps the addresses",
         ENGINE,
-        "known.0.filter(|_| seat.virtual_mac.is_some())",
+        "known.0.filter(|_| attachment.virtual_mac.is_some())",
         "known.0.filter(|_| false)",
     ),
     Fault(
         "below a renamed interface it stays as it is",
         EFFECTS,
-        "                None => self.interfaces.index(&slot.params.interface),",
-        "                None => Some(self.interfaces.index(&slot.params.interface)?),",
+        "                None => self.interfaces.index(&instance.params.interface),",
+        "                None => Some(self.interfaces.index(&instance.params.interface)?),",
     ),
     Fault(
         "what was announced while it was down is never announced",
         ENGINE,
-        "is_master && (seat.is_unheard || !is_up || is_known_elsewhere);",
+        "is_master && (attachment.is_unheard || !is_up || is_known_elsewhere);",
         "is_master && is_known_elsewhere;",
     ),
     Fault(
         "who has peers hears the group",
-        SLOT,
+        INSTANCE,
         "        if packet.destination.is_multicast() == is_unicast {",
         "        if !packet.destination.is_multicast() && !is_unicast {",
     ),
     Fault(
         "who speaks with the group hears what is sent to one",
-        SLOT,
+        INSTANCE,
         "        if packet.destination.is_multicast() == is_unicast {",
         "        if packet.destination.is_multicast() && is_unicast {",
     ),
     Fault(
         "anybody is a peer",
-        SLOT,
+        INSTANCE,
         "        if is_unicast && !self.receivers(family).contains(&packet.source) {",
         "        if is_unicast && false {",
     ),
     Fault(
         "by unicast any hop limit will do",
-        SLOT,
+        INSTANCE,
         "                .map_or(HOP_LIMIT, |u| u.min_ttl),",
         "                .map_or(HOP_LIMIT, |_| 1),",
     ),
     Fault(
         "peers are sent to with the usual hop limit",
-        SLOT,
+        INSTANCE,
         ".map_or(HOP_LIMIT, |u| u.ttl)",
         ".map_or(HOP_LIMIT, |_| HOP_LIMIT)",
     ),
@@ -658,12 +658,12 @@ FAULTS = [
     Fault(
         "a name that means something else concerns nobody",
         ENGINE,
-        "                slot.set_peers(&self.names);",
-        "                let _ = &slot;",
+        "                instance.set_peers(&self.names);",
+        "                let _ = &instance;",
     ),
     Fault(
         "a reload does not change the peers",
-        SLOT,
+        INSTANCE,
         "        self.set_peers(names);\n",
         "        let _ = names;\n",
     ),
@@ -711,7 +711,7 @@ FAULTS = [
     ),
     Fault(
         "any time will do",
-        SLOT,
+        INSTANCE,
         "        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
         "        if false && !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
     ),
@@ -723,7 +723,7 @@ FAULTS = [
     ),
     Fault(
         "any HMAC will do",
-        SLOT,
+        INSTANCE,
         "        if !trailer.is_genuine(packet.source, key) {",
         "        if false && !trailer.is_genuine(packet.source, key) {",
     ),
@@ -741,13 +741,13 @@ FAULTS = [
     ),
     Fault(
         "who enforces takes what is not signed",
-        SLOT,
+        INSTANCE,
         "                HmacMode::Enforce => Err(DropCause::HmacMissing),",
         "                HmacMode::Enforce => Ok(()),",
     ),
     Fault(
         "who is permissive demands a signature",
-        SLOT,
+        INSTANCE,
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),",
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Err(DropCause::HmacMissing),",
     ),
@@ -772,8 +772,8 @@ FAULTS = [
     Fault(
         "a stop is told only if nothing follows it",
         QUEUE,
-        "        let is_state = |notice: &Notice<C>| notice.news.to != State::Init;",
-        "        let is_state = |_: &Notice<C>| true;",
+        "        let is_state = |job: &Job<C>| job.news.to != State::Init;",
+        "        let is_state = |_: &Job<C>| true;",
     ),
     Fault(
         "two commands of one owner run at a time",
@@ -790,8 +790,8 @@ FAULTS = [
     Fault(
         "what has begun is not finished when there is something newer",
         QUEUE,
-        "            telling.notice.commands.pop_front();\n",
-        "            telling.notice.commands.pop_front();\n"
+        "            telling.job.commands.pop_front();\n",
+        "            telling.job.commands.pop_front();\n"
         "            if telling.is_old {\n                return None;\n            }\n",
     ),
     Fault(
@@ -833,35 +833,35 @@ FAULTS = [
     Fault(
         "a fault of one is no fault of the others",
         GROUP,
-        "        let own = self.member(group, place).obstacle.clone();\n        own.or_else(|| {\n",
-        "        let own = self.member(group, place).obstacle.clone();\n        own.or_else(|| {\n"
+        "        let own = self.member(group, position).fault_reason.clone();\n        own.or_else(|| {\n",
+        "        let own = self.member(group, position).fault_reason.clone();\n        own.or_else(|| {\n"
         "            if true {\n                return None;\n            }\n",
     ),
     Fault(
         "a group takes over where the first member may",
         GROUP,
-        "            at = at.max(member_over_at(now, slot, decided));",
-        "            at = if place == 0 { member_over_at(now, slot, decided) } else { at };",
+        "            at = at.max(member_over_at(now, instance, decided));",
+        "            at = if position == 0 { member_over_at(now, instance, decided) } else { at };",
     ),
     Fault(
         "the member that leads takes over alone",
         GROUP,
-        "            let cause = if place == leader { &cause } else { &others };",
-        "            if place != leader {\n                continue;\n            }\n"
-        "            let cause = if place == leader { &cause } else { &others };",
+        "            let cause = if position == leader { &cause } else { &others };",
+        "            if position != leader {\n                continue;\n            }\n"
+        "            let cause = if position == leader { &cause } else { &others };",
     ),
     Fault(
         "the member that is outdone makes way alone",
         GROUP,
-        "            let (last, cause) = if place == leader {",
-        "            if place != leader {\n                continue;\n            }\n"
-        "            let (last, cause) = if place == leader {",
+        "            let (last, cause) = if position == leader {",
+        "            if position != leader {\n                continue;\n            }\n"
+        "            let (last, cause) = if position == leader {",
     ),
     Fault(
         "the others keep quiet when they make way",
         EFFECTS,
-        "            Send::Farewell => {",
-        "            Send::Farewell if true => return,\n            Send::Farewell => {",
+        "            Send::FinalAdvertisement => {",
+        "            Send::FinalAdvertisement if true => return,\n            Send::FinalAdvertisement => {",
     ),
     Fault(
         "the member that overslept gives up alone",
@@ -872,56 +872,56 @@ FAULTS = [
     Fault(
         "a group that overslept takes over",
         GROUP,
-        "            && !self.wait_anew(now, group, due)\n",
-        "            && !(false && self.wait_anew(now, group, due))\n",
+        "            && !self.restart_timer(now, group, due)\n",
+        "            && !(false && self.restart_timer(now, group, due))\n",
     ),
     Fault(
         "somebody of lower priority elsewhere decides nothing",
         GROUP,
-        "        members.clone().all(|slot| slot.router.preempts())\n            &&",
-        "        false && members.clone().all(|slot| slot.router.preempts())\n            &&",
+        "        members.clone().all(|instance| instance.router.preempts())\n            &&",
+        "        false && members.clone().all(|instance| instance.router.preempts())\n            &&",
     ),
     Fault(
         "who does not preempt decides as well",
         GROUP,
-        "        members.clone().all(|slot| slot.router.preempts())\n            &&",
+        "        members.clone().all(|instance| instance.router.preempts())\n            &&",
         "        members.clone().all(|_| true)\n            &&",
     ),
     Fault(
         "who was passed over and did not make way is passed over again",
-        EAR,
-        "            self.stands = self.passed_over;",
+        PEER_TABLE,
+        "            self.stands = self.accepted_tie;",
         "            self.stands = None;",
     ),
     Fault(
         "of two groups of masters the last member decides",
         GROUP,
-        "        let legs = (0..self.size(group)).flat_map(|place| {",
-        "        let legs = (0..self.size(group)).rev().flat_map(|place| {",
+        "        let legs = (0..self.size(group)).flat_map(|position| {",
+        "        let legs = (0..self.size(group)).rev().flat_map(|position| {",
     ),
     Fault(
         "who is not heard in an earlier member is not waited for",
-        EAR,
+        PEER_TABLE,
         "            if leg.has_waited {\n",
         "            if leg.has_waited || true {\n",
     ),
     Fault(
         "a tie is decided beside somebody lower",
-        EAR,
+        PEER_TABLE,
         "            Ordering::Equal if leg.hears_lower => return Rank::Open,",
         "            Ordering::Equal if leg.hears_lower && false => return Rank::Open,",
     ),
     Fault(
         "who resigned is heard in a group",
-        EAR,
-        "        if voice.priority == 0 {\n            return;\n        }\n",
+        PEER_TABLE,
+        "        if sighting.priority == 0 {\n            return;\n        }\n",
         "",
     ),
     Fault(
         "what has fallen silent is heard in a group for ever",
-        EAR,
-        "    now < voice.at + router.wait_for(voice.interval)",
-        "    now < voice.at + router.wait_for(voice.interval) * 1000",
+        PEER_TABLE,
+        "    now < sighting.at + router.wait_for(sighting.interval)",
+        "    now < sighting.at + router.wait_for(sighting.interval) * 1000",
     ),
     Fault(
         "who joins a group of masters waits like a backup",
@@ -986,14 +986,14 @@ FAULTS = [
     Fault(
         "an advertisement to no peer takes a sequence number",
         EFFECTS,
-        "            if slot.receivers(family).iter().all(|to| *to == source) {",
+        "            if instance.receivers(family).iter().all(|to| *to == source) {",
         "            if false {",
     ),
     Fault(
         "a short absence of an interface is a fault",
         GRACE,
-        "        self.slots[id].grace.is_some()\n            && self.moved",
-        "        false && self.slots[id].grace.is_some()\n            && self.moved",
+        "        self.instances[id].grace.is_some()\n            && self.moved",
+        "        false && self.instances[id].grace.is_some()\n            && self.moved",
     ),
     Fault(
         "a grace lasts for five seconds",
@@ -1028,9 +1028,11 @@ FAULTS = [
     Fault(
         "packets are refused after the addresses came",
         NODE,
-        "        let covered = self.refuser.cover(&self.wishes.addresses, host.kernel());\n"
+        "        let installed = self\n"
+        "            .drop_filter\n"
+        "            .install(&self.wishes.addresses, host.kernel());\n"
         "        for mut desired in self.wishes.addresses.drain(..) {\n"
-        "            if covered.is_err() && !desired.accept {\n"
+        "            if installed.is_err() && !desired.accept {\n"
         "                desired.hold = Arc::default();\n"
         "            }\n"
         "            plan(&desired, &mut self.mirror, &mut self.wishes.changes);\n"
@@ -1041,13 +1043,13 @@ FAULTS = [
         "            plan(desired, &mut self.mirror, &mut self.wishes.changes);\n"
         "        }\n"
         "        self.apply_changes(now, host);\n"
-        "        let covered = self.refuser.cover(&wished, host.kernel());\n",
+        "        let installed = self.drop_filter.install(&wished, host.kernel());\n",
     ),
     Fault(
         "an address comes although packets to it cannot be refused",
         NODE,
-        "            if covered.is_err() && !desired.accept {",
-        "            if false && covered.is_err() {",
+        "            if installed.is_err() && !desired.accept {",
+        "            if false && installed.is_err() {",
     ),
     Fault(
         "what the kernel refused is not tried again",
@@ -1095,12 +1097,12 @@ FAULTS = [
     Fault(
         "a table that somebody changed stays as it is",
         NODE,
-        "        self.refuser.doubt();\n",
+        "        self.drop_filter.doubt();\n",
         "",
     ),
     Fault(
         "a refused batch is not made up for",
-        REFUSER,
+        DROP_FILTER,
         "        self.in_place = false;\n        self.repair(kernel)\n    }\n}\n",
         "        Ok(())\n    }\n}\n",
     ),
@@ -1119,14 +1121,14 @@ FAULTS = [
     Fault(
         "a cleanup leaves the table",
         CLEANUP,
-        "        true => kernel.delete_refusals(),",
+        "        true => kernel.delete_drop_rules(),",
         "        true => Ok(false),",
     ),
     Fault(
         "packets to an address that is gone stay refused",
         NODE,
-        "        let uncovered = match any || moved {",
-        "        let uncovered = match false {",
+        "        let pruned = match any || moved {",
+        "        let pruned = match false {",
     ),
     Fault(
         "addresses leave in any order",
@@ -1179,7 +1181,7 @@ def find(program: Path) -> str | None:
     command = [program, "--seeds", str(SEEDS), "--no-shrink"]
     try:
         done = subprocess.run(
-            command, capture_output=True, text=True, check=False, timeout=PATIENCE, preexec_fn=limit
+            command, capture_output=True, text=True, check=False, timeout=TIMEOUT, preexec_fn=limit
         )
     except subprocess.TimeoutExpired:
         return "does not end"

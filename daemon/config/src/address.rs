@@ -12,16 +12,16 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{AddressForm, AddressOptions};
 use vrrp_proto::{AddressLabel, Family, InterfaceAddress, ParseAddressError};
 
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::InterfaceName;
 
 /// An address that the master holds: a text, so that it is held as any other, or an object.
 #[derive(Debug)]
 pub(crate) struct Entry {
-    pub(crate) address: Given<VirtualAddress>,
-    special: Given<Special>,
+    pub(crate) address: Field<VirtualAddress>,
+    special: Field<Special>,
     /// Whether it was written as an object.
     pub(crate) object: bool,
 }
@@ -31,34 +31,34 @@ pub(crate) struct Entry {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Special {
     /// The address, as ADDRESS/PREFIX. Without a prefix it is /32, or /128.
-    address: Given<VirtualAddress>,
+    address: Field<VirtualAddress>,
     /// The interface that carries it, 1 to 15 bytes. Advertisements go through the instance's
     /// interface all the same. Default: that one.
     #[serde(default)]
-    device: Given<InterfaceName>,
+    device: Field<InterfaceName>,
     /// Its label, 1 to 15 bytes, IPv4 only; `ip address` shows it. Default: the interface's name.
     #[serde(default)]
-    label: Given<Label>,
+    label: Field<Label>,
     /// How far the address is valid: `global`, `site` (IPv6, outdated), `link` or `host`.
     /// Default: `global`.
     #[serde(default)]
-    scope: Given<Scope>,
+    scope: Field<Scope>,
     /// Its broadcast address, IPv4 only, or `auto` for the last one of its network.
     /// Default: none.
     #[serde(default)]
-    broadcast: Given<Broadcast>,
+    broadcast: Field<Broadcast>,
     /// For how long the host prefers it as the source of new connections, in whole seconds; 0 is
     /// never. Default: for ever, but never for an IPv6 address with a prefix of 128 bits.
     #[serde(default)]
-    preferred_lifetime: Given<Span>,
+    preferred_lifetime: Field<BoundedDuration>,
     /// Whether it is listed in advertisements. All hosts of a virtual router have to list the same
     /// addresses. Default: true.
     #[serde(default = "advertised")]
-    advertise: Given<bool>,
+    advertise: Field<bool>,
 }
 
-const fn advertised() -> Given<bool> {
-    Given::Value(true)
+const fn advertised() -> Field<bool> {
+    Field::Value(true)
 }
 
 impl Entry {
@@ -136,8 +136,8 @@ impl<'de> Deserialize<'de> for Entry {
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Entry, E> {
                 let address = VirtualAddress::try_from(text.to_owned()).map_err(E::custom)?;
                 Ok(Entry {
-                    address: Given::Value(address),
-                    special: Given::Absent,
+                    address: Field::Value(address),
+                    special: Field::Absent,
                     object: false,
                 })
             }
@@ -146,7 +146,7 @@ impl<'de> Deserialize<'de> for Entry {
                 let special = Special::deserialize(MapAccessDeserializer::new(map))?;
                 Ok(Entry {
                     address: special.address,
-                    special: Given::Value(special),
+                    special: Field::Value(special),
                     object: true,
                 })
             }
@@ -308,13 +308,13 @@ impl Scope {
 #[serde(try_from = "String")]
 enum Broadcast {
     Auto,
-    Given(Ipv4Addr),
+    Field(Ipv4Addr),
 }
 
 impl Broadcast {
     fn of(self, address: InterfaceAddress) -> Option<Ipv4Addr> {
         match self {
-            Self::Given(broadcast) => Some(broadcast),
+            Self::Field(broadcast) => Some(broadcast),
             Self::Auto => {
                 let hosts = u32::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
                 Some(Ipv4Addr::from_bits(address.ipv4()?.to_bits() | hosts))
@@ -329,7 +329,7 @@ impl TryFrom<String> for Broadcast {
     fn try_from(text: String) -> Result<Self, Self::Error> {
         match (text.as_str(), text.parse()) {
             ("auto", _) => Ok(Self::Auto),
-            (_, Ok(address)) => Ok(Self::Given(address)),
+            (_, Ok(address)) => Ok(Self::Field(address)),
             (_, Err(_)) => Err("must be an IPv4 address like 192.168.224.255, or \"auto\""),
         }
     }

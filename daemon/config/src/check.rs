@@ -10,15 +10,15 @@ use vrrp_proto::params::Peer;
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{Family, InterfaceAddress, Priority, Version};
 
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::group::{self, groups};
 use crate::model::{AntiReplayBy, Authentication, Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
 use crate::tracker::{Follow, Tracker};
 use crate::unit::UnitName;
-use crate::value::Whole;
+use crate::value::BoundedInteger;
 use crate::virtual_mac::UseVirtualMac;
 
 /// Adds to `problems` what is wrong between the parts of `config`, and to `warnings` what is
@@ -61,7 +61,7 @@ fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
 /// The values of a list that could be read, with their paths.
 pub(crate) fn elements<T>(
     path: Path,
-    list: &Given<Vec<Given<T>>>,
+    list: &Field<Vec<Field<T>>>,
 ) -> impl Iterator<Item = (Path, &T)> {
     list.value()
         .into_iter()
@@ -103,7 +103,7 @@ fn followed<'c>(
 /// The trackers that a list at `path` names, with the path of the name.
 pub(crate) fn followed_in(
     path: Path,
-    track: &Given<Vec<Given<Follow>>>,
+    track: &Field<Vec<Field<Follow>>>,
 ) -> impl Iterator<Item = (Path, &str)> {
     elements(path, track).filter_map(|(path, follow)| {
         let path = if follow.object {
@@ -444,7 +444,7 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
 
 fn preemption_is_delayed_where_there_is_one(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
-        let is_owner = |priority: &Whole<Priority>| priority.0.is_owner();
+        let is_owner = |priority: &BoundedInteger<Priority>| priority.0.is_owner();
         if instance.preempt.value() == Some(&false)
             && is_some_time(&instance.preempt_delay)
             && !instance.priority.value().is_some_and(is_owner)
@@ -476,7 +476,7 @@ fn windows_have_an_effect(config: &Config, warnings: &mut Findings) {
     }
 }
 
-fn is_some_time(span: &Given<Span>) -> bool {
+fn is_some_time(span: &Field<BoundedDuration>) -> bool {
     span.value().is_some_and(|span| !span.0.is_zero())
 }
 

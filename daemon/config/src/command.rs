@@ -1,13 +1,13 @@
 //! Programs in the configuration, and who runs them.
 
-use crate::given::Given;
+use crate::field::Field;
 use crate::lower::all;
 use crate::problem::{Findings, Path};
 
 /// A program that has to be there, with its arguments. `None` if what is wrong has been reported.
 pub(crate) fn required(
     path: &Path,
-    command: &Given<Vec<Given<String>>>,
+    command: &Field<Vec<Field<String>>>,
     findings: &mut Findings,
 ) -> Option<Vec<String>> {
     const EXAMPLE: &str = r#""command": ["/path/to/program"]"#;
@@ -17,7 +17,7 @@ pub(crate) fn required(
 /// A program with its arguments. `None` if what is wrong has been reported.
 pub(crate) fn lower(
     path: &Path,
-    words: &[Given<String>],
+    words: &[Field<String>],
     findings: &mut Findings,
 ) -> Option<Vec<String>> {
     match words.first() {
@@ -25,7 +25,7 @@ pub(crate) fn lower(
             findings.add(path, "must not be empty: the first element is the program");
             return None;
         }
-        Some(Given::Value(program)) if !program.starts_with('/') => {
+        Some(Field::Value(program)) if !program.starts_with('/') => {
             findings.add(
                 &path.index(0),
                 "the program must be an absolute path, like /usr/local/bin/check",
@@ -45,7 +45,7 @@ pub(crate) fn lower(
 /// The user to run it as. `None` if what is wrong has been reported.
 pub(crate) fn user(
     path: &Path,
-    user: &Given<String>,
+    user: &Field<String>,
     findings: &mut Findings,
 ) -> Option<Option<String>> {
     let user = user.optional()?;

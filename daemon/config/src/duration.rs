@@ -8,12 +8,12 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-use crate::given::Given;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 
 /// A length of time: a number of seconds, or a string with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Span(pub(crate) Duration);
+pub(crate) struct BoundedDuration(pub(crate) Duration);
 
 /// The units, with their nanoseconds.
 const UNITS: [(&str, u64); 4] = [
@@ -26,7 +26,7 @@ const UNITS: [(&str, u64); 4] = [
 const RULE: &str =
     r#"must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h")"#;
 
-impl Span {
+impl BoundedDuration {
     /// One second.
     pub(crate) const SECOND: Self = Self(Duration::from_secs(1));
 
@@ -52,8 +52,8 @@ impl Span {
 /// From where to where a length of time may be.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
-    pub(crate) least: Span,
-    pub(crate) most: Span,
+    pub(crate) least: BoundedDuration,
+    pub(crate) most: BoundedDuration,
     /// Both as people write them: `10ms to 24h`.
     pub(crate) words: &'static str,
 }
@@ -63,7 +63,7 @@ impl Bounds {
     pub(crate) fn check(
         &self,
         path: &Path,
-        span: &Given<Span>,
+        span: &Field<BoundedDuration>,
         findings: &mut Findings,
     ) -> Option<Duration> {
         let span = span.value()?;
@@ -82,8 +82,8 @@ fn digits(text: &str) -> Option<u64> {
         .then(|| text.parse().ok())?
 }
 
-impl fmt::Display for Span {
-    /// Whole seconds, or else milliseconds with what decimals they need: `2s`, `100ms`, `0.25ms`.
+impl fmt::Display for BoundedDuration {
+    /// BoundedInteger seconds, or else milliseconds with what decimals they need: `2s`, `100ms`, `0.25ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         if nanos.is_multiple_of(1_000_000_000) {
@@ -99,45 +99,45 @@ impl fmt::Display for Span {
     }
 }
 
-impl<'de> Deserialize<'de> for Span {
+impl<'de> Deserialize<'de> for BoundedDuration {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(SpanVisitor)
+        deserializer.deserialize_any(BoundedDurationVisitor)
     }
 }
 
-struct SpanVisitor;
+struct BoundedDurationVisitor;
 
-impl Visitor<'_> for SpanVisitor {
-    type Value = Span;
+impl Visitor<'_> for BoundedDurationVisitor {
+    type Value = BoundedDuration;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(RULE.trim_start_matches("must be "))
     }
 
-    fn visit_u64<E>(self, seconds: u64) -> Result<Span, E> {
-        Ok(Span(Duration::from_secs(seconds)))
+    fn visit_u64<E>(self, seconds: u64) -> Result<BoundedDuration, E> {
+        Ok(BoundedDuration(Duration::from_secs(seconds)))
     }
 
-    fn visit_i64<E: Error>(self, _: i64) -> Result<Span, E> {
+    fn visit_i64<E: Error>(self, _: i64) -> Result<BoundedDuration, E> {
         Err(E::custom("must not be negative"))
     }
 
-    fn visit_f64<E: Error>(self, seconds: f64) -> Result<Span, E> {
+    fn visit_f64<E: Error>(self, seconds: f64) -> Result<BoundedDuration, E> {
         if seconds < 0.0 {
             return Err(E::custom("must not be negative"));
         }
         Duration::try_from_secs_f64(seconds)
-            .map(Span)
+            .map(BoundedDuration)
             .map_err(|_| E::custom("is too long"))
     }
 
-    fn visit_str<E: Error>(self, text: &str) -> Result<Span, E> {
-        Span::parse(text).ok_or_else(|| E::custom(RULE))
+    fn visit_str<E: Error>(self, text: &str) -> Result<BoundedDuration, E> {
+        BoundedDuration::parse(text).ok_or_else(|| E::custom(RULE))
     }
 }
 
 /// As a number of seconds, for the defaults in the schema.
-impl Serialize for Span {
+impl Serialize for BoundedDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.subsec_nanos() == 0 {
             serializer.serialize_u64(self.0.as_secs())
@@ -147,7 +147,7 @@ impl Serialize for Span {
     }
 }
 
-impl JsonSchema for Span {
+impl JsonSchema for BoundedDuration {
     fn schema_name() -> Cow<'static, str> {
         "LengthOfTime".into()
     }
@@ -173,7 +173,7 @@ mod tests {
     use super::*;
 
     fn nanos(text: &str) -> Option<u128> {
-        Span::parse(text).map(|span| span.0.as_nanos())
+        BoundedDuration::parse(text).map(|span| span.0.as_nanos())
     }
 
     #[test]
@@ -206,14 +206,14 @@ mod tests {
             "9999999999999999h",
             "0.0000000000000000000000000000000000000001s",
         ] {
-            assert_eq!(Span::parse(text), None, "{text}");
+            assert_eq!(BoundedDuration::parse(text), None, "{text}");
         }
     }
 
     #[test]
     fn a_fraction_of_a_second_is_exact_in_nanoseconds() {
         let read = |seconds: f64| {
-            Span::deserialize(IntoDeserializer::<Plain>::into_deserializer(seconds))
+            BoundedDuration::deserialize(IntoDeserializer::<Plain>::into_deserializer(seconds))
                 .unwrap()
                 .0
         };
@@ -225,15 +225,15 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_shown_is_read_back(nanos: u64) {
-            let span = Span(Duration::from_nanos(nanos));
-            prop_assert_eq!(Span::parse(&span.to_string()), Some(span));
+            let span = BoundedDuration(Duration::from_nanos(nanos));
+            prop_assert_eq!(BoundedDuration::parse(&span.to_string()), Some(span));
         }
 
         #[test]
         fn what_is_serialized_is_read_back(millis in 0_u64..1_000_000_000) {
-            let span = Span(Duration::from_millis(millis));
+            let span = BoundedDuration(Duration::from_millis(millis));
             let value = serde_json::to_value(span).unwrap();
-            prop_assert_eq!(Span::deserialize(value).unwrap(), span);
+            prop_assert_eq!(BoundedDuration::deserialize(value).unwrap(), span);
         }
     }
 }

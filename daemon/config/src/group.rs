@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::check::{elements, followed_in};
-use crate::given::Given;
+use crate::field::Field;
 use crate::model::{Config, InitialState, Instance};
 use crate::notify::Notify;
 use crate::problem::{Findings, Path};
@@ -24,19 +24,19 @@ pub(crate) struct SyncGroup {
     /// and the weights of their trackers count for all. It takes over from a lower priority where
     /// all of them may (`preempt`).
     #[schemars(length(min = 1))]
-    pub(crate) members: Given<Vec<Given<String>>>,
+    pub(crate) members: Field<Vec<Field<String>>>,
     /// The trackers that all of its instances follow beside their own, each tracker and weight
     /// counted once. Default: none.
     #[serde(default = "none")]
-    pub(crate) track: Given<Vec<Given<Follow>>>,
+    pub(crate) track: Field<Vec<Field<Follow>>>,
     /// The programs that are told when all of its instances have changed their state. Those of the
     /// instances are run besides. Default: none.
     #[serde(default)]
-    pub(crate) notify: Given<Notify>,
+    pub(crate) notify: Field<Notify>,
 }
 
-const fn none() -> Given<Vec<Given<Follow>>> {
-    Given::Value(Vec::new())
+const fn none() -> Field<Vec<Field<Follow>>> {
+    Field::Value(Vec::new())
 }
 
 /// The groups that could be read, with their paths.

@@ -17,7 +17,7 @@ mod address;
 mod check;
 mod command;
 mod duration;
-mod given;
+mod field;
 mod group;
 mod lower;
 mod lvs;
@@ -45,7 +45,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use vrrp_proto::notify::{Notify, Owner};
+use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::resources::ResourceParams;
 
@@ -57,11 +57,11 @@ pub use tracker::{
     Tcp, Trust, Unit, Url, Which,
 };
 
-use given::Given;
+use field::Field;
 use lower::Lowered;
 use model::Config;
 use problem::Findings;
-use reader::Place;
+use reader::Position;
 use secret::{Pending, Reading};
 use tree::Node;
 
@@ -73,7 +73,8 @@ use tree::Node;
 pub fn parse(text: &str) -> Result<Checked, Problems> {
     let tree = Node::parse(text).map_err(|problem| Problems::new(vec![problem]))?;
     let problems = RefCell::default();
-    let config = Given::<Config>::deserialize(&Place::root(&tree, &problems)).unwrap_or_default();
+    let config =
+        Field::<Config>::deserialize(&Position::root(&tree, &problems)).unwrap_or_default();
     let mut problems = problems.into_inner();
     let mut warnings = Findings::default();
     let lowered = config.value().and_then(|config| {
@@ -146,7 +147,7 @@ pub struct Loaded {
     /// What the daemon itself has to look at, by the name of the tracker.
     pub probes: BTreeMap<Arc<str>, Probe>,
     /// Who is told of transitions.
-    pub notify: BTreeMap<Owner, Notify<Arc<Command>>>,
+    pub notify: BTreeMap<Subject, Notify<Arc<Command>>>,
     /// What runs where a router is master, by the name of the router: for those that say something of it.
     pub resources: BTreeMap<Arc<str>, ResourceParams>,
     /// What is allowed but hardly meant, in the order of the file.

@@ -8,7 +8,7 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use vrrp_proto::notify::{Notify, Owner};
+use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::{
     self, AddressOptions, Announcements, AntiReplay, GroupParams, NodeParams, RouterParams,
     VirtualMac,
@@ -20,21 +20,21 @@ use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{AdvertInterval, Family, InterfaceAddress, Version};
 
 use crate::address::Entry;
-use crate::duration::{Bounds, Span};
-use crate::given::Given;
+use crate::duration::{BoundedDuration, Bounds};
+use crate::field::Field;
 use crate::group::{SyncGroup, memberships};
 use crate::lvs;
 use crate::model::{
     Announce, AntiReplayBy, Authentication, Config, Hmac, HmacKey, HmacMode, InitialState,
     Instance, Pass,
 };
-use crate::notify::{Command, Told};
+use crate::notify::{Audience, Command};
 use crate::problem::{Findings, Path};
-use crate::routing::{Around, Seen};
+use crate::routing::{Context, Seen};
 use crate::secret::{KeySource, Pending, PendingAuthentication, PendingHmac, SecretFile};
 use crate::tracker::Probe;
 use crate::unicast::check_families;
-use crate::value::Whole;
+use crate::value::BoundedInteger;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
 
 /// A configuration in the engine's words, and what only the daemon needs.
@@ -42,7 +42,7 @@ use crate::virtual_mac::{SendFrom, UseVirtualMac};
 pub(crate) struct Lowered {
     pub(crate) node: NodeParams,
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
-    pub(crate) notify: BTreeMap<Owner, Notify<Arc<Command>>>,
+    pub(crate) notify: BTreeMap<Subject, Notify<Arc<Command>>>,
     /// What runs where a router is master.
     pub(crate) resources: BTreeMap<Arc<str>, ResourceParams>,
     /// What is complete when files are read.
@@ -62,7 +62,10 @@ pub(crate) struct OpenSecret {
 }
 
 /// How far the clocks of two hosts may be apart, and how far at least where nobody says.
-const TIME_WINDOW: (Span, Span) = (Span::SECOND, Span(Duration::from_secs(300)));
+const TIME_WINDOW: (BoundedDuration, BoundedDuration) = (
+    BoundedDuration::SECOND,
+    BoundedDuration(Duration::from_secs(300)),
+);
 const LEAST_TIME_WINDOW: Duration = Duration::from_secs(5);
 
 /// As many addresses as an instance may hold, advertised or not: what a take-over can do in a few
@@ -74,13 +77,16 @@ type Addresses = (Arc<[InterfaceAddress]>, BTreeMap<IpAddr, AddressOptions>);
 
 /// How long a take-over or a second announcement may be put off.
 const DELAY: Bounds = Bounds {
-    least: Span(Duration::ZERO),
-    most: Span(Duration::from_secs(1000)),
+    least: BoundedDuration(Duration::ZERO),
+    most: BoundedDuration(Duration::from_secs(1000)),
     words: "0 to 1000s",
 };
 
 /// Shortest and longest time between two announcements that nothing but time demands.
-const REFRESH: (Span, Span) = (Span::SECOND, Span(Duration::from_secs(24 * 60 * 60)));
+const REFRESH: (BoundedDuration, BoundedDuration) = (
+    BoundedDuration::SECOND,
+    BoundedDuration(Duration::from_secs(24 * 60 * 60)),
+);
 
 /// Lowers the whole configuration.
 pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered> {
@@ -122,7 +128,7 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
 
 /// Lowers each of `entries`; `None` if any fails, but not before all were looked at.
 fn named<T, P>(
-    entries: &Given<BTreeMap<String, T>>,
+    entries: &Field<BTreeMap<String, T>>,
     mut lower: impl FnMut(&str, &T) -> Option<P>,
 ) -> Option<BTreeMap<Arc<str>, P>> {
     all(entries
@@ -197,7 +203,7 @@ impl Lowering<'_, '_> {
             };
             // What is wrong with it is found without addresses, too.
             let addresses = addresses.as_ref().map(|(addresses, _)| addresses);
-            let told = Told {
+            let told = Audience {
                 addresses: addresses.cloned().unwrap_or_default(),
                 group: self.memberships.get(name).map(|group| Arc::from(*group)),
                 members: Vec::new(),
@@ -257,12 +263,12 @@ impl Lowering<'_, '_> {
             self.lowered.resources.insert(name.into(), resources);
         }
         check_families(&path.key("unicast"), &router, self.findings);
-        let notify = notify?.map(|notify| (Owner::Instance(name.into()), notify));
+        let notify = notify?.map(|notify| (Subject::Instance(name.into()), notify));
         self.lowered.notify.extend(notify);
         Some(router)
     }
 
-    fn announce(&mut self, path: &Path, announce: &Given<Announce>) -> Option<Announcements> {
+    fn announce(&mut self, path: &Path, announce: &Field<Announce>) -> Option<Announcements> {
         let Some(announce) = announce.optional()? else {
             return Some(Announcements::DEFAULT);
         };
@@ -277,7 +283,7 @@ impl Lowering<'_, '_> {
         })
     }
 
-    fn refresh(&mut self, path: &Path, span: &Given<Span>) -> Option<Duration> {
+    fn refresh(&mut self, path: &Path, span: &Field<BoundedDuration>) -> Option<Duration> {
         let span = span.value()?;
         let (least, most) = REFRESH;
         if span.0.is_zero() || (least..=most).contains(span) {
@@ -299,7 +305,7 @@ impl Lowering<'_, '_> {
         let mut families: Vec<Family> = addresses.iter().map(InterfaceAddress::family).collect();
         families.dedup();
         families.truncate(2);
-        let around = Around {
+        let around = Context {
             interface,
             families: &families,
         };
@@ -322,7 +328,7 @@ impl Lowering<'_, '_> {
 
     fn interval(&mut self, path: &Path, instance: &Instance) -> Option<AdvertInterval> {
         let span = instance.advert_interval.value()?;
-        let Whole(version) = *instance.version.value()?;
+        let BoundedInteger(version) = *instance.version.value()?;
         let interval = AdvertInterval::exact(version, span.0);
         if interval.is_none() {
             self.findings.add(
@@ -405,7 +411,7 @@ impl Lowering<'_, '_> {
     fn keys(
         &mut self,
         path: &Path,
-        keys: &Given<BTreeMap<String, Given<HmacKey>>>,
+        keys: &Field<BTreeMap<String, Field<HmacKey>>>,
     ) -> Option<BTreeMap<KeyId, KeySource>> {
         const EXAMPLE: &str = r#""keys": { "1": { "keyFile": "/etc/vrrpd/key" } }"#;
         let keys = keys.required(path, EXAMPLE, self.findings)?;
@@ -444,7 +450,7 @@ impl Lowering<'_, '_> {
         let numbers = hmac.keys.value()?.keys().map(String::as_str);
         let numbers: Vec<&str> = numbers.filter(|n| key_id(n).is_some()).collect();
         match (hmac.active_key.optional()?, numbers.as_slice()) {
-            (Some(Whole(active)), numbers) => {
+            (Some(BoundedInteger(active)), numbers) => {
                 let number = active.to_string();
                 if !numbers.is_empty() && !numbers.contains(&number.as_str()) {
                     let numbers = numbers.join(" or ");
@@ -469,7 +475,7 @@ impl Lowering<'_, '_> {
     fn time_window(
         &mut self,
         path: &Path,
-        window: &Given<Span>,
+        window: &Field<BoundedDuration>,
         instance: &Instance,
     ) -> Option<Duration> {
         let (least, most) = TIME_WINDOW;
@@ -489,7 +495,7 @@ impl Lowering<'_, '_> {
     fn addresses(
         &mut self,
         path: &Path,
-        addresses: &Given<Vec<Given<Entry>>>,
+        addresses: &Field<Vec<Field<Entry>>>,
     ) -> Option<Addresses> {
         let entries = addresses.required(
             path,
@@ -568,13 +574,13 @@ impl Lowering<'_, '_> {
             let routers = members.iter().filter_map(|member| routers?.get(member));
             let addresses = routers.flat_map(|router| router.addresses.iter().copied());
             let name: Arc<str> = name.into();
-            let told = Told {
+            let told = Audience {
                 addresses: addresses.collect(),
                 group: Some(Arc::clone(&name)),
                 members: members.clone(),
             };
             let notify = notify.lower(&path.key("notify"), told, self.findings)?;
-            Some(Some((Owner::Group(name), notify)))
+            Some(Some((Subject::Group(name), notify)))
         });
         self.lowered.notify.extend(notify?);
         Some(GroupParams {

@@ -8,11 +8,11 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use vrrp_proto::params::LvsSync;
 
-use crate::given::Given;
+use crate::field::Field;
 use crate::model::Instance;
 use crate::problem::{Findings, Path};
 use crate::unicast::Ttl;
-use crate::value::{Number, Port, Whole};
+use crate::value::{BoundedInteger, Number, Port};
 
 /// How the kernel's sync thread of IPVS speaks; the same on all hosts.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -21,21 +21,21 @@ pub(crate) struct Lvs {
     /// Which hosts belong together, 0 to 255: what bears another number is not heard. With 0 a backup
     /// hears everything. Default: the `virtualRouterId`.
     #[serde(default)]
-    pub(crate) sync_id: Given<Whole<SyncId>>,
+    pub(crate) sync_id: Field<BoundedInteger<SyncId>>,
     /// How many bytes a message has at most, 1024 to 65507, or 65487 with an IPv6 group. Default: 1472,
     /// or 1452, which fit into an Ethernet frame.
     #[serde(default)]
-    pub(crate) max_length: Given<Whole<MaxLength>>,
+    pub(crate) max_length: Field<BoundedInteger<MaxLength>>,
     /// The UDP port, 1 to 65535; with several threads (`net.ipv4.vs.sync_ports`) the first of theirs.
     /// Default: 8848.
     #[serde(default = "default::port")]
-    pub(crate) port: Given<Whole<Port>>,
+    pub(crate) port: Field<BoundedInteger<Port>>,
     /// The TTL or hop limit to send with, 1 to 255. Default: 1.
     #[serde(default = "default::ttl")]
-    pub(crate) ttl: Given<Whole<Ttl>>,
+    pub(crate) ttl: Field<BoundedInteger<Ttl>>,
     /// The multicast group to send to. Default: 224.0.0.81.
     #[serde(default = "default::group")]
-    pub(crate) group: Given<Group>,
+    pub(crate) group: Field<Group>,
 }
 
 /// What the engine is told of it, if anything. `None` if what is wrong has been reported.
@@ -53,12 +53,12 @@ pub(crate) fn lower(
         return Some(Some(LvsSync::new(interface.0.clone(), sync_id).into()));
     };
     let sync_id = match lvs.sync_id.optional()? {
-        Some(Whole(SyncId(given))) => *given,
+        Some(BoundedInteger(SyncId(given))) => *given,
         None => instance.virtual_router_id.value()?.0.get(),
     };
     let group = lvs.group.value()?.0;
     let max_length = match lvs.max_length.optional()? {
-        Some(Whole(MaxLength(given))) => *given,
+        Some(BoundedInteger(MaxLength(given))) => *given,
         None => LvsSync::default_length(group),
     };
     let longest = LvsSync::longest(group);
@@ -157,17 +157,17 @@ impl JsonSchema for Group {
 }
 
 mod default {
-    use super::{Given, Group, LvsSync, Port, Ttl, Whole};
+    use super::{BoundedInteger, Field, Group, LvsSync, Port, Ttl};
 
-    pub(super) const fn port() -> Given<Whole<Port>> {
-        Given::Value(Whole(Port(LvsSync::DEFAULT_PORT)))
+    pub(super) const fn port() -> Field<BoundedInteger<Port>> {
+        Field::Value(BoundedInteger(Port(LvsSync::DEFAULT_PORT)))
     }
 
-    pub(super) const fn ttl() -> Given<Whole<Ttl>> {
-        Given::Value(Whole(Ttl(LvsSync::DEFAULT_TTL)))
+    pub(super) const fn ttl() -> Field<BoundedInteger<Ttl>> {
+        Field::Value(BoundedInteger(Ttl(LvsSync::DEFAULT_TTL)))
     }
 
-    pub(super) const fn group() -> Given<Group> {
-        Given::Value(Group(LvsSync::DEFAULT_GROUP))
+    pub(super) const fn group() -> Field<Group> {
+        Field::Value(Group(LvsSync::DEFAULT_GROUP))
     }
 }

@@ -8,15 +8,15 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::{InterfaceAddress, notify};
 
 use crate::command;
-use crate::duration::{Bounds, Span};
-use crate::given::Given;
+use crate::duration::{BoundedDuration, Bounds};
+use crate::field::Field;
 use crate::problem::{Findings, Path};
-use crate::value::{Number, Whole};
+use crate::value::{BoundedInteger, Number};
 
 /// Shortest and longest time for one command.
 const TIME: Bounds = Bounds {
-    least: Span(Duration::from_millis(10)),
-    most: Span(Duration::from_secs(600)),
+    least: BoundedDuration(Duration::from_millis(10)),
+    most: BoundedDuration(Duration::from_secs(600)),
     words: "10ms to 10m",
 };
 
@@ -29,47 +29,47 @@ pub(crate) struct Notify {
     /// shell is involved; the program is an absolute path. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    master: Given<Vec<Given<String>>>,
+    master: Field<Vec<Field<String>>>,
     /// The program to run when this host is backup and does not hold the addresses any more.
     /// Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    backup: Given<Vec<Given<String>>>,
+    backup: Field<Vec<Field<String>>>,
     /// The program to run when this host cannot serve. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    fault: Given<Vec<Given<String>>>,
+    fault: Field<Vec<Field<String>>>,
     /// The program to run when the daemon stops, which waits for it, or when a reload removes what it
     /// is told of or makes another one of it. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    stop: Given<Vec<Given<String>>>,
+    stop: Field<Vec<Field<String>>>,
     /// The program to run at each of these, after the other one. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    any: Given<Vec<Given<String>>>,
+    any: Field<Vec<Field<String>>>,
     /// How long one run may take, 10 ms to 10 min. Then it is killed with its process group and
     /// counts as failed. When the daemon stops that is the time for a program altogether.
     /// Default: 30 s.
     #[serde(default = "default::timeout")]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
     /// How many times a run that failed is repeated, 0 to 100: a second later, then after twice as
     /// long each time, up to a minute, and not when there is something newer to tell. Default: 2.
     #[serde(default = "default::retries")]
-    retries: Given<Whole<Retries>>,
+    retries: Field<BoundedInteger<Retries>>,
     /// Whether the state in which it starts is told, which is backup nearly always: whoever was told
     /// last that this host is master, before it died, has to hear it. Default: true.
     #[serde(default = "default::on_start")]
-    on_start: Given<bool>,
+    on_start: Field<bool>,
     /// Whether the present state is told again after a reload. Default: false.
     #[serde(default = "default::on_reload")]
-    on_reload: Given<bool>,
+    on_reload: Field<bool>,
     /// What the programs are given. Default: `environment`.
     #[serde(default = "default::style")]
-    style: Given<Style>,
+    style: Field<Style>,
     /// The user to run them as, when the daemon was started as root. Default: the daemon's user.
     #[serde(default)]
-    user: Given<String>,
+    user: Field<String>,
 }
 
 /// What a program is given.
@@ -100,7 +100,7 @@ pub struct Command {
 }
 
 /// Of whose transitions programs are told.
-pub(crate) struct Told {
+pub(crate) struct Audience {
     /// Its virtual addresses, or those of all its members in their order.
     pub(crate) addresses: Arc<[InterfaceAddress]>,
     /// Its group, or itself.
@@ -114,12 +114,12 @@ impl Notify {
     pub(crate) fn lower(
         &self,
         path: &Path,
-        told: Told,
+        told: Audience,
         findings: &mut Findings,
     ) -> Option<notify::Notify<Arc<Command>>> {
         let user = command::user(&path.key("user"), &self.user, findings);
         let style = self.style.value();
-        let mut command = |word: &str, command: &Given<Vec<Given<String>>>| {
+        let mut command = |word: &str, command: &Field<Vec<Field<String>>>| {
             let words = match command.optional()? {
                 None => return Some(None),
                 Some(words) => command::lower(&path.key(word), words, findings)?,
@@ -184,25 +184,25 @@ impl Number for Retries {
 }
 
 mod default {
-    use super::{Duration, Given, Retries, Span, Style, Whole};
+    use super::{BoundedDuration, BoundedInteger, Duration, Field, Retries, Style};
 
-    pub(super) const fn timeout() -> Given<Span> {
-        Given::Value(Span(Duration::from_secs(30)))
+    pub(super) const fn timeout() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration(Duration::from_secs(30)))
     }
 
-    pub(super) const fn retries() -> Given<Whole<Retries>> {
-        Given::Value(Whole(Retries(2)))
+    pub(super) const fn retries() -> Field<BoundedInteger<Retries>> {
+        Field::Value(BoundedInteger(Retries(2)))
     }
 
-    pub(super) const fn on_start() -> Given<bool> {
-        Given::Value(true)
+    pub(super) const fn on_start() -> Field<bool> {
+        Field::Value(true)
     }
 
-    pub(super) const fn on_reload() -> Given<bool> {
-        Given::Value(false)
+    pub(super) const fn on_reload() -> Field<bool> {
+        Field::Value(false)
     }
 
-    pub(super) const fn style() -> Given<Style> {
-        Given::Value(Style::Environment)
+    pub(super) const fn style() -> Field<Style> {
+        Field::Value(Style::Environment)
     }
 }

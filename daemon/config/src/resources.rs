@@ -11,16 +11,16 @@ use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use vrrp_proto::resources::{self, ResourceParams};
 
-use crate::duration::{Bounds, Span};
-use crate::given::Given;
+use crate::duration::{BoundedDuration, Bounds};
+use crate::field::Field;
 use crate::lower::all;
 use crate::problem::{Findings, Path};
 use crate::unit::UnitName;
 
 /// Shortest and longest time that a start or all stops may take.
 const PATIENCE: Bounds = Bounds {
-    least: Span(Duration::from_millis(100)),
-    most: Span(Duration::from_secs(60 * 60)),
+    least: BoundedDuration(Duration::from_millis(100)),
+    most: BoundedDuration(Duration::from_secs(60 * 60)),
     words: "100ms to 1h",
 };
 
@@ -30,11 +30,11 @@ const MOST_UNITS: usize = 64;
 /// What runs where an instance is master.
 #[derive(Debug)]
 pub(crate) struct Resources {
-    pub(crate) units: Given<Vec<Given<UnitName>>>,
-    on_failure: Given<OnFailure>,
-    handover: Given<Handover>,
-    start_timeout: Given<Span>,
-    stop_timeout: Given<Span>,
+    pub(crate) units: Field<Vec<Field<UnitName>>>,
+    on_failure: Field<OnFailure>,
+    handover: Field<Handover>,
+    start_timeout: Field<BoundedDuration>,
+    stop_timeout: Field<BoundedDuration>,
     /// Whether it was written as an object.
     pub(crate) object: bool,
 }
@@ -48,29 +48,29 @@ struct Ordered {
     /// the target alone says who is master.
     #[serde(default = "default::units")]
     #[schemars(length(max = 64))]
-    units: Given<Vec<Given<UnitName>>>,
+    units: Field<Vec<Field<UnitName>>>,
     /// What happens when one cannot be started, or ends by itself while the instance is master, and systemd
     /// has not started it again (`Restart=`) within `startTimeout`: with
     /// `fault` all are stopped and the instance is in fault, so that another host takes over, for 10 s
     /// and after each further failure for twice as long, up to 10 minutes; with `log` that is told and
     /// nothing else. Default: `fault`.
     #[serde(default = "default::on_failure")]
-    on_failure: Given<OnFailure>,
+    on_failure: Field<OnFailure>,
     /// Whether the instance resigns `at-once` and its resources are stopped meanwhile, or `after-stop`,
     /// so that no other host starts them before they are stopped here: when the daemon is stopped, when
     /// the instance is removed, and when one of its resources failed. To a higher priority it yields at
     /// once in either case, and so it does when it is in fault for another reason. Default: `at-once`.
     #[serde(default = "default::handover")]
-    handover: Given<Handover>,
+    handover: Field<Handover>,
     /// How long the start of one unit may take, 100 ms to 1 h; then it counts as failed. systemd has
     /// limits of its own (`TimeoutStartSec=`). Default: 30 s.
     #[serde(default = "default::timeout")]
-    start_timeout: Given<Span>,
+    start_timeout: Field<BoundedDuration>,
     /// How long the stop of all units may be waited for, 100 ms to 1 h: then the rest is stopped without
     /// waiting, and with `after-stop` the instance resigns. systemd has limits of its own
     /// (`TimeoutStopSec=`). Default: 30 s.
     #[serde(default = "default::timeout")]
-    stop_timeout: Given<Span>,
+    stop_timeout: Field<BoundedDuration>,
 }
 
 /// What happens when a resource fails.
@@ -156,7 +156,7 @@ impl<'de> Deserialize<'de> for Resources {
             fn visit_seq<A: SeqAccess<'de>>(self, seq: A) -> Result<Resources, A::Error> {
                 let units = Vec::deserialize(SeqAccessDeserializer::new(seq))?;
                 Ok(Resources {
-                    units: Given::Value(units),
+                    units: Field::Value(units),
                     on_failure: default::on_failure(),
                     handover: default::handover(),
                     start_timeout: default::timeout(),
@@ -214,22 +214,22 @@ impl JsonSchema for Resources {
 }
 
 mod default {
-    use super::{Given, Handover, OnFailure, ResourceParams, Span, UnitName};
+    use super::{BoundedDuration, Field, Handover, OnFailure, ResourceParams, UnitName};
 
-    pub(super) const fn units() -> Given<Vec<Given<UnitName>>> {
-        Given::Value(Vec::new())
+    pub(super) const fn units() -> Field<Vec<Field<UnitName>>> {
+        Field::Value(Vec::new())
     }
 
-    pub(super) const fn on_failure() -> Given<OnFailure> {
-        Given::Value(OnFailure::Fault)
+    pub(super) const fn on_failure() -> Field<OnFailure> {
+        Field::Value(OnFailure::Fault)
     }
 
-    pub(super) const fn handover() -> Given<Handover> {
-        Given::Value(Handover::AtOnce)
+    pub(super) const fn handover() -> Field<Handover> {
+        Field::Value(Handover::AtOnce)
     }
 
-    pub(super) const fn timeout() -> Given<Span> {
-        Given::Value(Span(ResourceParams::DEFAULT_TIMEOUT))
+    pub(super) const fn timeout() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration(ResourceParams::DEFAULT_TIMEOUT))
     }
 }
 

@@ -15,9 +15,9 @@ use vrrp_proto::routing::{
 };
 
 use crate::address::PlainAddress;
-use crate::given::Given;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
-use crate::value::{InterfaceName, Number, Whole};
+use crate::value::{BoundedInteger, InterfaceName, Number};
 
 /// A route that the kernel holds while the instance is master.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -25,38 +25,38 @@ use crate::value::{InterfaceName, Number, Whole};
 pub(crate) struct Route {
     /// Where it leads to: a network like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which is of
     /// the family of the gateway, else of the source, else of the first virtual address.
-    destination: Given<Destination>,
+    destination: Field<Destination>,
     /// The next router. Default: none, the destination is a neighbour on the device.
     #[serde(default)]
-    gateway: Given<PlainAddress>,
+    gateway: Field<PlainAddress>,
     /// The device that it leads over, 1 to 15 bytes. Default: the one on which the gateway is, and
     /// without a gateway the instance's interface.
     #[serde(default)]
-    device: Given<InterfaceName>,
+    device: Field<InterfaceName>,
     /// The address that this host itself sends from on this route, such as a virtual address.
     /// Default: the kernel's choice.
     #[serde(default)]
-    source: Given<PlainAddress>,
+    source: Field<PlainAddress>,
     /// The number of the routing table, 1 to 4294967295. Default: 254, which is `main`.
     #[serde(default)]
-    table: Given<Whole<Table>>,
+    table: Field<BoundedInteger<Table>>,
     /// Of several routes to one destination the least metric counts, 0 to 4294967295. Default: 0,
     /// and 1024 for IPv6.
     #[serde(default)]
-    metric: Given<Whole<Rank>>,
+    metric: Field<BoundedInteger<Rank>>,
     /// How far away the destination is, IPv4 only: `global`, `link`, `host` or a number, 0 to 255.
     /// Default: `global` through a gateway, else `link`.
     #[serde(default)]
-    scope: Given<Scope>,
+    scope: Field<Scope>,
     /// Whether the gateway is a neighbour on the device although no address says so.
     /// Default: false.
     #[serde(default)]
-    on_link: Given<bool>,
+    on_link: Field<bool>,
     /// Several next hops that share the traffic, instead of `gateway`, `device` and `onLink`.
     /// Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    next_hops: Given<Vec<Given<Hop>>>,
+    next_hops: Field<Vec<Field<Hop>>>,
 }
 
 /// One of several next hops: a gateway, a device, or both.
@@ -65,17 +65,17 @@ pub(crate) struct Route {
 struct Hop {
     /// The next router. Default: none, the destination is a neighbour on the device.
     #[serde(default)]
-    gateway: Given<PlainAddress>,
+    gateway: Field<PlainAddress>,
     /// The device, 1 to 15 bytes. Default: the one on which the gateway is.
     #[serde(default)]
-    device: Given<InterfaceName>,
+    device: Field<InterfaceName>,
     /// Its share of the traffic, 1 to 255. Default: 1.
     #[serde(default)]
-    weight: Given<Whole<Share>>,
+    weight: Field<BoundedInteger<Share>>,
     /// Whether the gateway is a neighbour on the device although no address says so.
     /// Default: false.
     #[serde(default)]
-    on_link: Given<bool>,
+    on_link: Field<bool>,
 }
 
 /// A rule that has a routing table looked up for some packets, which the kernel holds while the
@@ -86,30 +86,30 @@ pub(crate) struct Rule {
     /// The network that the packets come from. A rule with neither `from` nor `to` holds for the
     /// families of the virtual addresses. Default: any.
     #[serde(default)]
-    from: Given<NetworkText>,
+    from: Field<NetworkText>,
     /// The network that they go to. Default: any.
     #[serde(default)]
-    to: Given<NetworkText>,
+    to: Field<NetworkText>,
     /// The device that they came in on, 1 to 15 bytes; `lo` for those of this host. Default: any.
     #[serde(default)]
-    iif: Given<InterfaceName>,
+    iif: Field<InterfaceName>,
     /// The device that their socket is bound to, 1 to 15 bytes. Default: any.
     #[serde(default)]
-    oif: Given<InterfaceName>,
+    oif: Field<InterfaceName>,
     /// The mark that they bear, 1 to 4294967295. Default: any.
     #[serde(default)]
-    fwmark: Given<Whole<Mark>>,
+    fwmark: Field<BoundedInteger<Mark>>,
     /// The number of the table to look up, 1 to 4294967295.
-    table: Given<Whole<Table>>,
+    table: Field<BoundedInteger<Table>>,
     /// Its rank: rules of a lower number come first, 0 to 4294967295. Default: 32765, just before
     /// that of the table `main`.
     #[serde(default)]
-    priority: Given<Whole<Rank>>,
+    priority: Field<BoundedInteger<Rank>>,
 }
 
 /// What a route or a rule needs to know of its instance.
 #[derive(Debug)]
-pub(crate) struct Around<'i> {
+pub(crate) struct Context<'i> {
     pub(crate) interface: &'i Arc<str>,
     /// The families of the virtual addresses, that of the first one first.
     pub(crate) families: &'i [Family],
@@ -135,7 +135,7 @@ impl Route {
     pub(crate) fn lower(
         &self,
         path: &Path,
-        around: &Around<'_>,
+        around: &Context<'_>,
         seen: &mut Seen,
         findings: &mut Findings,
     ) -> Option<kernel::Route> {
@@ -206,7 +206,7 @@ impl Route {
     fn hops(
         &self,
         path: &Path,
-        around: &Around<'_>,
+        around: &Context<'_>,
         findings: &mut Findings,
     ) -> Option<Vec<(Path, NextHop)>> {
         let Some(several) = self.next_hops.optional()? else {
@@ -267,9 +267,9 @@ impl Hop {
 
 /// The part of a route or of one of its next hops that says where packets go.
 struct SingleHop<'r> {
-    gateway: &'r Given<PlainAddress>,
-    device: &'r Given<InterfaceName>,
-    on_link: &'r Given<bool>,
+    gateway: &'r Field<PlainAddress>,
+    device: &'r Field<InterfaceName>,
+    on_link: &'r Field<bool>,
     /// The device where nothing else is said.
     interface: Option<&'r Arc<str>>,
 }
@@ -302,15 +302,15 @@ impl Rule {
     pub(crate) fn lower(
         &self,
         path: &Path,
-        around: &Around<'_>,
+        around: &Context<'_>,
         seen: &mut Seen,
         findings: &mut Findings,
     ) -> Option<Vec<kernel::Rule>> {
         let example = r#""table": 100, the number of the table to look up"#;
         let table = self.table.required(&path.key("table"), example, findings);
-        let network = |given: &Given<NetworkText>| Some(given.optional()?.map(|text| text.0));
+        let network = |given: &Field<NetworkText>| Some(given.optional()?.map(|text| text.0));
         let name =
-            |given: &Given<InterfaceName>| Some(given.optional()?.map(|name| name.0.clone()));
+            |given: &Field<InterfaceName>| Some(given.optional()?.map(|name| name.0.clone()));
         let selector = Selector {
             from: network(&self.from)?,
             to: network(&self.to)?,

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use vrrp_proto::Family;
 use vrrp_proto::params::{self, RouterParams};
 
-use crate::given::Given;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
-use crate::value::{Number, Whole};
+use crate::value::{BoundedInteger, Number};
 
 /// As many peers as one instance may have: all that one VRID could ever need, and a limit to what
 /// an advertisement costs.
@@ -27,15 +27,15 @@ pub(crate) struct Unicast {
     /// cannot be found is nobody yet, or who it was before. Packets of peers have to come in through
     /// the instance's interface.
     #[schemars(length(min = 1, max = 255))]
-    pub(crate) peers: Given<Vec<Given<Peer>>>,
+    pub(crate) peers: Field<Vec<Field<Peer>>>,
     /// The TTL or hop limit to send with, 1 to 255. Default: 255.
     #[serde(default = "whole")]
-    pub(crate) ttl: Given<Whole<Ttl>>,
+    pub(crate) ttl: Field<BoundedInteger<Ttl>>,
     /// The least TTL or hop limit that a packet is believed with, 1 to 255: 255 when the peers are
     /// on the same network, and one less for each router in between. Default: 255 (RFC 9568
     /// section 7.1).
     #[serde(default = "whole")]
-    pub(crate) min_ttl: Given<Whole<Ttl>>,
+    pub(crate) min_ttl: Field<BoundedInteger<Ttl>>,
 }
 
 impl Unicast {
@@ -101,8 +101,8 @@ pub(crate) fn check_families(path: &Path, router: &RouterParams, findings: &mut 
     }
 }
 
-const fn whole() -> Given<Whole<Ttl>> {
-    Given::Value(Whole(Ttl(params::Unicast::DEFAULT_TTL)))
+const fn whole() -> Field<BoundedInteger<Ttl>> {
+    Field::Value(BoundedInteger(Ttl(params::Unicast::DEFAULT_TTL)))
 }
 
 /// A TTL or hop limit: 1 to 255.

@@ -28,7 +28,7 @@ pub(crate) trait Number: Copy {
 
 /// A [`Number`] in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Whole<T>(pub(crate) T);
+pub(crate) struct BoundedInteger<T>(pub(crate) T);
 
 impl Number for Vrid {
     const RANGE: (i64, i64) = (1, 255);
@@ -185,7 +185,7 @@ impl Number for Pace {
     }
 }
 
-impl<'de, T: Number> Deserialize<'de> for Whole<T> {
+impl<'de, T: Number> Deserialize<'de> for BoundedInteger<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let number = i64::deserialize(deserializer)?;
         T::from_number(number)
@@ -194,13 +194,13 @@ impl<'de, T: Number> Deserialize<'de> for Whole<T> {
     }
 }
 
-impl<T: Number> Serialize for Whole<T> {
+impl<T: Number> Serialize for BoundedInteger<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_i64(self.0.number())
     }
 }
 
-impl<T: Number> JsonSchema for Whole<T> {
+impl<T: Number> JsonSchema for BoundedInteger<T> {
     fn inline_schema() -> bool {
         true
     }

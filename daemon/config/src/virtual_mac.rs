@@ -9,13 +9,13 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
-use crate::given::Given;
+use crate::field::Field;
 
 /// Whether and how the virtual MAC address is used.
 #[derive(Debug)]
 pub(crate) enum UseVirtualMac {
     No,
-    Yes { send_from: Given<SendFrom> },
+    Yes { send_from: Field<SendFrom> },
 }
 
 /// Uses the virtual MAC address.
@@ -26,7 +26,7 @@ struct How {
     /// the switches know where it is, or `base`, the interface's own, for networks that let no
     /// other pass. Default: `virtual`; with `unicast` always `base`.
     #[serde(default = "virtual_address")]
-    send_from: Given<SendFrom>,
+    send_from: Field<SendFrom>,
 }
 
 /// A hardware address to send advertisements from.
@@ -38,8 +38,8 @@ pub(crate) enum SendFrom {
     Base,
 }
 
-const fn virtual_address() -> Given<SendFrom> {
-    Given::Value(SendFrom::Virtual)
+const fn virtual_address() -> Field<SendFrom> {
+    Field::Value(SendFrom::Virtual)
 }
 
 impl<'de> Deserialize<'de> for UseVirtualMac {

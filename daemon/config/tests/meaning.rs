@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use insta::{assert_debug_snapshot, assert_snapshot};
 use vrrp_config::{Command, Loaded, Probe, Restart, Secrets, Style, Which};
-use vrrp_proto::notify::{Notify, Owner};
+use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::{
     Announcements, AntiReplay, Authentication, Effect, HmacMode, HmacParams, LvsSync, RouterParams,
     TrackerKind, Verdict,
@@ -738,7 +738,7 @@ fn notify(notify: &str) -> Result<Notify<Arc<Command>>, String> {
     );
     let told = loaded(&text)?
         .notify
-        .remove(&Owner::Instance("VI_1".into()));
+        .remove(&Subject::Instance("VI_1".into()));
     told.ok_or_else(|| "nobody is told".to_owned())
 }
 
@@ -890,14 +890,14 @@ fn who_is_told_of_a_group_knows_its_members_and_all_their_addresses() {
         r#""notify": { "master": ["/bin/all"], "onReload": true }"#,
     );
     let mut told = loaded(&text).unwrap().notify;
-    let group = told.remove(&Owner::Group("VG_1".into())).unwrap();
+    let group = told.remove(&Subject::Group("VG_1".into())).unwrap();
     let members: Vec<&str> = group.members.iter().map(|member| &**member).collect();
     assert_eq!((members, group.on_reload), (vec!["VI_2", "VI_1"], true));
     let command = group.master.unwrap();
     let addresses: Vec<String> = command.addresses.iter().map(ToString::to_string).collect();
     assert_eq!(addresses, ["192.168.198.100/24", "192.168.224.100/24"]);
     assert_eq!(command.group.as_deref(), Some("VG_1"));
-    let instance = told.remove(&Owner::Instance("VI_2".into())).unwrap();
+    let instance = told.remove(&Subject::Instance("VI_2".into())).unwrap();
     let command = instance.any.unwrap();
     assert_eq!(command.addresses.len(), 1);
     assert_eq!(command.group.as_deref(), Some("VG_1"), "whose member it is");

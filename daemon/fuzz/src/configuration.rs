@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 use vrrp_config::{Checked, Probe, Secrets};
+use vrrp_proto::invariants::Invariants;
 use vrrp_proto::params::{NodeParams, TrackerKind};
-use vrrp_proto::promises::Promises;
 use vrrp_proto::{
     Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, MacAddress,
 };
@@ -95,25 +95,25 @@ fn run(checked: Checked) {
         }
     }
     let mut engine = Engine::new();
-    let mut promises = Promises::default();
+    let mut invariants = Invariants::default();
     let mut now = Instant::from_nanos(1_000_000_000_000);
     let mut inputs = links(&loaded.node);
     inputs.push(Input::Configure(loaded.node));
     for input in inputs {
         engine.handle(now, input);
-        keep(promises.check(&mut engine, now));
+        keep(invariants.check(&mut engine, now));
     }
     for _ in 0..30 {
         let Some((due, _)) = engine.poll_timeout() else {
             break;
         };
         now = now.max(due);
-        keep(promises.check_tick(&mut engine, now));
+        keep(invariants.check_tick(&mut engine, now));
     }
     now = now + Duration::from_secs(3600);
-    keep(promises.check_tick(&mut engine, now));
+    keep(invariants.check_tick(&mut engine, now));
     engine.handle(now, Input::Stop);
-    keep(promises.check(&mut engine, now));
+    keep(invariants.check(&mut engine, now));
     assert_eq!(engine.held().next(), None, "addresses are held by nobody");
 }
 

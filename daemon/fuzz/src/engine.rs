@@ -5,11 +5,11 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use vrrp_proto::invariants::Invariants;
 use vrrp_proto::params::{
     AddressOptions, AntiReplay, Authentication, Effect, GroupParams, HmacMode, HmacParams,
     NodeParams, RouterParams, Track, TrackerKind, TrackerParams, Verdict,
 };
-use vrrp_proto::promises::Promises;
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 use vrrp_proto::{
@@ -69,7 +69,7 @@ pub fn engine(bytes: &[u8]) {
 
 struct Node {
     engine: Engine,
-    promises: Promises,
+    invariants: Invariants,
     now: Instant,
     is_valid: bool,
 }
@@ -78,7 +78,7 @@ impl Default for Node {
     fn default() -> Self {
         Self {
             engine: Engine::new(),
-            promises: Promises::default(),
+            invariants: Invariants::default(),
             now: Instant::from_nanos(1_000_000_000_000),
             is_valid: true,
         }
@@ -94,7 +94,7 @@ impl Node {
 
     fn check(&mut self, after: &str) {
         if self.is_valid {
-            let kept = self.promises.check(&mut self.engine, self.now);
+            let kept = self.invariants.check(&mut self.engine, self.now);
             assert_eq!(kept, Ok(()), "{after}");
         } else {
             let outputs = core::iter::from_fn(|| self.engine.poll());
@@ -105,7 +105,7 @@ impl Node {
 
     fn tick(&mut self) {
         if self.is_valid {
-            let kept = self.promises.check_tick(&mut self.engine, self.now);
+            let kept = self.invariants.check_tick(&mut self.engine, self.now);
             assert_eq!(kept, Ok(()), "a tick");
             return;
         }
@@ -139,7 +139,7 @@ impl Node {
                 let result = match (&*tracker, choices.coin()) {
                     ("t1", true) => Verdict::saying(-2),
                     ("t1", false) => Verdict::saying(i64::MIN),
-                    (_, well) => Verdict::of(well),
+                    (_, up) => Verdict::of(up),
                 };
                 let (tracker, detail) = (&*tracker, "said".into());
                 self.give(Input::Probe {
@@ -151,8 +151,8 @@ impl Node {
             14 => self.give(Input::Overrun),
             15 => match choices.number(0..=7_u8) {
                 7 => self.give(Input::Stop),
-                6 => self.give(Input::Refusal(Some("no nf_tables".into()))),
-                5 => self.give(Input::Refusal(None)),
+                6 => self.give(Input::DropFilter(Some("no nf_tables".into()))),
+                5 => self.give(Input::DropFilter(None)),
                 _ => {}
             },
             16 | 17 => {

@@ -29,7 +29,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 use crate::clock::Moment;
 use crate::isolate::{dispatch, isolate};
-use crate::metronome;
+use crate::stall_detector;
 
 /// How often a test is run at most, when the machine stands still each time.
 const ATTEMPTS: u32 = 5;
@@ -96,7 +96,7 @@ pub fn run_made(tests: Vec<MadeTest>, missing: &[&str], side_by_side: usize) -> 
         };
     }
     if !arguments.list && !unable {
-        metronome::start();
+        stall_detector::start();
     }
     let trials = tests
         .into_iter()
@@ -115,7 +115,7 @@ fn run_steadily(name: &str, test: &dyn Fn() -> Outcome) -> Outcome {
         let outcome = catch_unwind(AssertUnwindSafe(test));
         if !matches!(outcome, Ok(Ok(())))
             && attempt < ATTEMPTS
-            && let Some(stall) = metronome::worst_since(started)
+            && let Some(stall) = stall_detector::worst_since(started)
         {
             let why = match &outcome {
                 Ok(Err(failed)) => failed.message().unwrap_or_default(),

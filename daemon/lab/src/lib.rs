@@ -44,7 +44,7 @@
 //! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of a bad cable.
 //! - `watch`, `capture`, `client` observe, each on a thread of its own that writes a [`Journal`].
 //! - `flood` sends more than anybody should.
-//! - `httpd` is the web server, `harness` the `main` of test files, `metronome` its judge of the
+//! - `httpd` is the web server, `harness` the `main` of test files, `stall_detector` its judge of the
 //!   machine, `sys` the unsafe kernel calls.
 //! - `daemons` runs `vrrpd`, keepalived and FRR on a host; nothing else here knows VRRP.
 //!
@@ -63,12 +63,12 @@ mod host;
 mod httpd;
 mod isolate;
 mod journal;
-pub mod metronome;
 mod namespace;
 mod netlink;
 mod process;
 mod relay;
 mod segment;
+pub mod stall_detector;
 mod sys;
 mod watch;
 

@@ -3,7 +3,7 @@
 mod bench;
 mod experiments;
 mod hostile;
-mod standing;
+mod session;
 
 use std::io::{self, Write as _};
 use std::process::ExitCode;
@@ -50,7 +50,7 @@ enum Command {
     Power {
         /// master or backup.
         host: String,
-        power: standing::Power,
+        power: session::Power,
     },
     /// Pulls a cable, or plugs it in again.
     Cable {
@@ -58,10 +58,10 @@ enum Command {
         host: String,
         /// ens33 or ens37.
         interface: String,
-        plug: standing::Plug,
+        plug: session::Plug,
     },
     /// The process that keeps the hosts of `up`.
-    #[command(name = standing::KEEPER, hide = true)]
+    #[command(name = session::KEEPER, hide = true)]
     Keeper,
 }
 
@@ -78,17 +78,17 @@ fn run(cli: Cli) -> Result<ExitCode> {
         None => isolated(|| experiments::run(&cli.experiments)),
         Some(Command::Bench(options)) => isolated(|| bench::run(&options)),
         Some(Command::Hostile(options)) => isolated(|| hostile::run(&options)),
-        Some(Command::Exec { host, command }) => standing::exec(&host, &command),
-        Some(Command::Up) => standing::up().map(done),
-        Some(Command::Down) => standing::down().map(done),
-        Some(Command::Log { host }) => standing::log(&host).map(done),
-        Some(Command::Power { host, power }) => standing::power(&host, power).map(done),
+        Some(Command::Exec { host, command }) => session::exec(&host, &command),
+        Some(Command::Up) => session::up().map(done),
+        Some(Command::Down) => session::down().map(done),
+        Some(Command::Log { host }) => session::log(&host).map(done),
+        Some(Command::Power { host, power }) => session::power(&host, power).map(done),
         Some(Command::Cable {
             host,
             interface,
             plug,
-        }) => standing::cable(&host, &interface, plug).map(done),
-        Some(Command::Keeper) => standing::keep().map(done),
+        }) => session::cable(&host, &interface, plug).map(done),
+        Some(Command::Keeper) => session::keep().map(done),
     }
 }
 

@@ -11,8 +11,8 @@ use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
 
 use crate::device::Devices;
+use crate::drop_filter::{DropFilterError, Table, delete_table};
 use crate::poller::Poller;
-use crate::refuse::{CannotRefuse, Table, delete_table};
 use crate::request::Requests;
 use crate::routing::Routing;
 
@@ -33,8 +33,8 @@ pub struct Watch {
     pub poller: Rc<Poller>,
     /// The token for [`Kernel::take_routing_news`].
     pub routing: u64,
-    /// The token for [`Kernel::take_refusal_news`].
-    pub refusals: u64,
+    /// The token for [`Kernel::take_drop_filter_news`].
+    pub drop_rules: u64,
 }
 
 impl Kernel {
@@ -85,7 +85,7 @@ impl Kernel {
     /// # Errors
     ///
     /// None that a valid socket could cause.
-    pub fn take_refusal_news(&mut self) -> io::Result<bool> {
+    pub fn take_drop_filter_news(&mut self) -> io::Result<bool> {
         self.table.as_mut().map_or(Ok(false), Table::was_touched)
     }
 
@@ -98,7 +98,7 @@ impl Kernel {
 }
 
 impl host::Kernel for Kernel {
-    type CannotRefuse = CannotRefuse;
+    type DropFilterError = DropFilterError;
 
     fn dump(&mut self) -> io::Result<Dump> {
         self.requests.dump()
@@ -158,23 +158,23 @@ impl host::Kernel for Kernel {
         self.routing = None;
     }
 
-    fn open_refusals(&mut self) -> Result<(), CannotRefuse> {
+    fn open_drop_rules(&mut self) -> Result<(), DropFilterError> {
         if self.table.is_none() {
             let table = Table::open()?;
-            self.wait_for(table.as_fd(), |watch| watch.refusals)?;
+            self.wait_for(table.as_fd(), |watch| watch.drop_rules)?;
             self.table = Some(table);
         }
         Ok(())
     }
 
-    fn change_refusals(&mut self, change: &Transaction<'_>) -> Result<(), CannotRefuse> {
+    fn change_drop_rules(&mut self, change: &Transaction<'_>) -> Result<(), DropFilterError> {
         match &mut self.table {
             Some(table) => Ok(table.change(change)?),
             None => Err(io::Error::from(io::ErrorKind::NotConnected).into()),
         }
     }
 
-    fn delete_refusals(&mut self) -> Result<bool, CannotRefuse> {
+    fn delete_drop_rules(&mut self) -> Result<bool, DropFilterError> {
         self.table = None;
         Ok(delete_table()?)
     }

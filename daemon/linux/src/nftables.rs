@@ -30,7 +30,7 @@ use netlink_packet_core::{NLM_F_APPEND, NLM_F_CREATE, NLM_F_REQUEST, NlasIterato
 use vrrp_proto::InterfaceIndex;
 
 use crate::netlink::Message;
-use vrrp_node::refusals::Refusal;
+use vrrp_node::drop_rules::DropRule;
 
 /// The name of our table, in the family inet.
 pub(crate) const TABLE: &str = "vrrpd";
@@ -89,7 +89,7 @@ struct Set {
 }
 
 impl Set {
-    fn has(&self, refusal: &Refusal) -> bool {
+    fn has(&self, refusal: &DropRule) -> bool {
         (self.family == NFPROTO_IPV4) == refusal.address.is_ipv4()
             && self.by_interface == refusal.interface.is_some()
     }
@@ -120,7 +120,7 @@ impl Batch {
     }
 
     /// Makes the table anew with these refusals, whatever there is.
-    pub(crate) fn replace(&mut self, refusals: &[Refusal]) {
+    pub(crate) fn replace(&mut self, drop_rules: &[DropRule]) {
         // Of what is not there yet nothing can be deleted.
         self.add_table();
         self.delete_table();
@@ -144,7 +144,7 @@ impl Batch {
                 rule.give(NF_DROP);
             });
         }
-        self.add(refusals);
+        self.add(drop_rules);
     }
 
     /// Deletes the table, which has to be there.
@@ -155,18 +155,18 @@ impl Batch {
     }
 
     /// Has packets refused from now on.
-    pub(crate) fn add(&mut self, refusals: &[Refusal]) {
-        self.change_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, refusals);
+    pub(crate) fn add(&mut self, drop_rules: &[DropRule]) {
+        self.change_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, drop_rules);
     }
 
-    /// Has packets refused no longer. All of `refusals` have to be there.
-    pub(crate) fn remove(&mut self, refusals: &[Refusal]) {
-        self.change_elements(NFT_MSG_DELSETELEM, 0, refusals);
+    /// Has packets refused no longer. All of `drop_rules` have to be there.
+    pub(crate) fn remove(&mut self, drop_rules: &[DropRule]) {
+        self.change_elements(NFT_MSG_DELSETELEM, 0, drop_rules);
     }
 
-    fn change_elements(&mut self, kind: u16, flags: u16, refusals: &[Refusal]) {
+    fn change_elements(&mut self, kind: u16, flags: u16, drop_rules: &[DropRule]) {
         for set in &SETS {
-            let of_set: Vec<&Refusal> = refusals.iter().filter(|r| set.has(r)).collect();
+            let of_set: Vec<&DropRule> = drop_rules.iter().filter(|r| set.has(r)).collect();
             for some in of_set.chunks(ADDRESSES) {
                 self.request(kind, flags, |message| {
                     message.text(NFTA_SET_ELEM_LIST_TABLE, TABLE);
@@ -398,7 +398,7 @@ fn comment() -> Vec<u8> {
 }
 
 /// What stands for a refusal in its set: numbers as the kernel has them, addresses as the wire has them.
-fn key(refusal: &Refusal) -> Vec<u8> {
+fn key(refusal: &DropRule) -> Vec<u8> {
     let mut key = Vec::with_capacity(20);
     if let Some(InterfaceIndex(interface)) = refusal.interface {
         key.extend(interface.to_ne_bytes());

@@ -22,7 +22,7 @@ pub struct Poller {
     epoll: Epoll,
 }
 
-/// What a wait found. Kept and reused by the loop.
+/// What a wait found. Reconciled and reused by the loop.
 #[derive(Debug)]
 pub struct Events {
     buffer: Vec<EpollEvent>,

@@ -10,8 +10,8 @@
 //! NUD_PROBE, and one that it does not know when it is to be used (NTF_USE); what came of it the kernel tells
 //! as of any change of a neighbour.
 
+mod codec;
 mod known;
-mod words;
 
 use std::io;
 use std::net::IpAddr;
@@ -20,9 +20,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use nix::sys::socket::{MsgFlags, send};
 use vrrp_proto::{Family, InterfaceIndex};
 
+use self::codec::{Neighbour, Standing, parse_neighbour, parse_route};
 use self::known::Known;
 pub use self::known::{Goal, Kind, NoWay, Wanted, Way};
-use self::words::{Neighbour, Standing, parse_neighbour, parse_route};
 use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::{batch, filter, sys};
 use vrrp_node::mirror::Event;
@@ -158,7 +158,7 @@ impl Lookout {
             Some((_, Standing::Asked)) => return Ok(Asked::Yes),
             Some((known, Standing::Reachable | Standing::Remembered)) => {
                 let probed = self.request(|sequence, buffer| {
-                    words::push_probe(&known, sequence, buffer);
+                    codec::push_probe(&known, sequence, buffer);
                 });
                 match probed {
                     // It was forgotten meanwhile.
@@ -169,7 +169,7 @@ impl Lookout {
             }
             Some((_, Standing::Failed | Standing::Unknown)) | None => {}
         }
-        self.request(|sequence, buffer| words::push_search(whom, sequence, buffer))?;
+        self.request(|sequence, buffer| codec::push_search(whom, sequence, buffer))?;
         // Only now it shows whether it is on a device where nobody asks.
         let known = self.neighbour(whom)?;
         let is_given = known.is_some_and(|known| known.standing() == Standing::Given);
@@ -183,7 +183,7 @@ impl Lookout {
     /// What the kernel knows of a neighbour.
     fn neighbour(&mut self, whom: (InterfaceIndex, IpAddr)) -> io::Result<Option<Neighbour>> {
         let answer = self.request(|sequence, buffer| {
-            words::push_neighbour_question(whom, sequence, buffer);
+            codec::push_neighbour_question(whom, sequence, buffer);
         });
         match answer {
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -230,7 +230,7 @@ impl Lookout {
             (wanted.destination, wanted.table)
         };
         let push = |sequence, buffer: &mut Vec<u8>| {
-            words::push_route_dump(destination, table, sequence, buffer);
+            codec::push_route_dump(destination, table, sequence, buffer);
         };
         for _ in 0..ATTEMPTS {
             routes.clear();

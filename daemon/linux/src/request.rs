@@ -31,7 +31,7 @@ pub struct Requests {
     port: u32,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
-    refusals: VecDeque<(Change, io::Error)>,
+    drop_rules: VecDeque<(Change, io::Error)>,
     dumps: u32,
 }
 
@@ -50,7 +50,7 @@ impl Requests {
             port,
             outgoing: Vec::new(),
             incoming: vec![0; netlink::DATAGRAM_LEN],
-            refusals: VecDeque::new(),
+            drop_rules: VecDeque::new(),
             dumps: 0,
         })
     }
@@ -69,13 +69,13 @@ impl Requests {
     pub fn apply(&mut self, changes: &[Change], mirror: &mut Mirror, failures: &mut Vec<Failure>) {
         for batch in changes.chunks(BATCH) {
             if let Err(error) = self.request(batch) {
-                self.refusals.clear();
+                self.drop_rules.clear();
                 for &change in batch {
                     let error = clone_error(&error);
-                    self.refusals.push_back((change, error));
+                    self.drop_rules.push_back((change, error));
                 }
             }
-            for (change, error) in self.refusals.drain(..) {
+            for (change, error) in self.drop_rules.drain(..) {
                 if !is_done_already(&change, &error) {
                     mirror.refused(&change);
                     failures.push(Failure { change, error });
@@ -112,10 +112,10 @@ impl Requests {
         }
         self.send()?;
         while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
-            let refusals = Message::all_of(datagram)
+            let drop_rules = Message::all_of(datagram)
                 .filter(|message| message.header.message_type == NLMSG_ERROR)
                 .filter_map(|message| Some((message.refused_change()?, message.result().err()?)));
-            self.refusals.extend(refusals);
+            self.drop_rules.extend(drop_rules);
         }
         Ok(())
     }

@@ -77,7 +77,7 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
 pub fn addresses<'a, K: Kernel>(
     configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
     kernel: &mut K,
-) -> io::Result<Cleaned<K::CannotRefuse>> {
+) -> io::Result<Cleaned<K::DropFilterError>> {
     let mut mirror = Mirror::new();
     mirror.replace(kernel.dump()?);
 
@@ -105,7 +105,7 @@ pub fn addresses<'a, K: Kernel>(
 
     let is_all_gone = failures.is_empty() && stubborn.is_empty();
     let table = match is_all_gone {
-        true => kernel.delete_refusals(),
+        true => kernel.delete_drop_rules(),
         false => Ok(false),
     };
     Ok(Cleaned {

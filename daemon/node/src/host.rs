@@ -9,16 +9,16 @@ use vrrp_proto::{
 };
 
 use crate::device::DeviceChange;
+use crate::drop_rules::DropRule;
 use crate::listeners::Listeners;
 use crate::mirror::{Dump, Mirror};
 use crate::plan::{Change, Failure};
-use crate::refusals::Refusal;
 use crate::routing;
 
 /// The kernel, as it is asked for something. What is refused is taken back in the mirrors.
 pub trait Kernel {
     /// The reason for which packets cannot be refused, in words.
-    type CannotRefuse: fmt::Display;
+    type DropFilterError: fmt::Display;
 
     /// All links and addresses.
     ///
@@ -79,14 +79,14 @@ pub trait Kernel {
     /// # Errors
     ///
     /// When the process may open no more files, or the kernel has no nf_tables.
-    fn open_refusals(&mut self) -> Result<(), Self::CannotRefuse>;
+    fn open_drop_rules(&mut self) -> Result<(), Self::DropFilterError>;
 
     /// Changes that table: all of it is done, or nothing.
     ///
     /// # Errors
     ///
     /// When the kernel refuses.
-    fn change_refusals(&mut self, change: &Transaction<'_>) -> Result<(), Self::CannotRefuse>;
+    fn change_drop_rules(&mut self, change: &Transaction<'_>) -> Result<(), Self::DropFilterError>;
 
     /// Deletes that table, also one that an earlier daemon left, and hears no longer of it. Returns
     /// whether there was one.
@@ -94,18 +94,18 @@ pub trait Kernel {
     /// # Errors
     ///
     /// When the kernel refuses; that it has no nf_tables is no error.
-    fn delete_refusals(&mut self) -> Result<bool, Self::CannotRefuse>;
+    fn delete_drop_rules(&mut self) -> Result<bool, Self::DropFilterError>;
 }
 
 /// A change of the table by which packets are refused.
 #[derive(Clone, Copy, Debug)]
 pub enum Transaction<'a> {
     /// The table is made anew with these.
-    Replace(&'a [Refusal]),
+    Replace(&'a [DropRule]),
     /// These are added.
-    Add(&'a [Refusal]),
+    Add(&'a [DropRule]),
     /// These are taken away.
-    Remove(&'a [Refusal]),
+    Remove(&'a [DropRule]),
 }
 
 /// The level of a line of the log.

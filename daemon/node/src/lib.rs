@@ -6,13 +6,15 @@
 //! - [`plan`]: compares what the engine wants with the mirror and gives ordered changes.
 //! - [`device`]: the same for interfaces with virtual MAC addresses, [`routing`] for routes and rules,
 //!   [`lvs`] for the sync thread of IPVS.
-//! - [`refusals`]: which addresses packets are refused to.
+//! - [`drop_rules`]: which addresses packets are refused to.
 //! - [`listeners`]: the interfaces and families at which routers listen.
 //! - [`pacer`]: announcements that leave one after another.
 //! - [`cleanup`]: what a dead daemon left.
 
 pub mod cleanup;
 pub mod device;
+pub mod drop_filter;
+pub mod drop_rules;
 pub mod host;
 pub mod listeners;
 pub mod lvs;
@@ -20,6 +22,4 @@ pub mod mirror;
 pub mod node;
 pub mod pacer;
 pub mod plan;
-pub mod refusals;
-pub mod refuser;
 pub mod routing;

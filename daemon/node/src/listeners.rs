@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use vrrp_proto::{Engine, Family, InterfaceIndex, Vrid};
 
 /// The interface and the family of a socket.
-pub type Place = (InterfaceIndex, Family);
+pub type Path = (InterfaceIndex, Family);
 
 /// The VRIDs that are served at each place.
-pub type Listeners = BTreeMap<Place, VridSet>;
+pub type Listeners = BTreeMap<Path, VridSet>;
 
 /// The VRIDs that are served on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -29,12 +29,12 @@ use vrrp_proto::{
 };
 
 use crate::device::{self, DeviceChange};
+use crate::drop_filter::DropFilter;
 use crate::host::{Host, Kernel, Severity};
 use crate::listeners::listeners;
 use crate::mirror::{Event, Mirror};
 use crate::pacer::Pacer;
 use crate::plan::{Change, Failure, arrange, plan, strays, unannounced};
-use crate::refuser::Refuser;
 use crate::routing;
 
 /// After a refusal of the kernel everything is looked at again, this much later.
@@ -46,7 +46,7 @@ pub struct Node {
     engine: Engine,
     mirror: Mirror,
     routing: Routing,
-    refuser: Refuser,
+    drop_filter: DropFilter,
     pacer: Pacer,
     /// Whether a router is configured that does not accept packets to its addresses.
     refuses: bool,
@@ -133,13 +133,13 @@ impl Node {
     ) -> io::Result<()> {
         self.look(now, host)?;
         if params.refuses() {
-            self.refuser.adopt(&self.mirror);
+            self.drop_filter.adopt(&self.mirror);
         }
         self.configure(now, wall, params, host);
         self.act(now, host);
         self.remove_strays(now, host);
         if !self.refuses {
-            match host.kernel().delete_refusals() {
+            match host.kernel().delete_drop_rules() {
                 Ok(false) => {}
                 Ok(true) => host.note(
                     "left by an earlier run: the table inet vrrpd of nf_tables; deleted".to_owned(),
@@ -162,7 +162,7 @@ impl Node {
         host: &mut H,
     ) {
         self.refuses = params.refuses();
-        self.prepare_refuser(now, host);
+        self.prepare_drop_filter(now, host);
         self.handle(now, Input::WallClock(wall), host);
         self.handle(now, Input::Configure(params), host);
         self.may_listen_elsewhere = true;
@@ -216,21 +216,21 @@ impl Node {
 
     /// Makes the table of refusals anew, which another program changed. When that comes too often, two
     /// programs are at odds about it: then once in [`SECOND_LOOK`].
-    pub fn repair_refusals<H: Host>(&mut self, now: Instant, host: &mut H) {
-        self.refuser.doubt();
+    pub fn repair_drop_rules<H: Host>(&mut self, now: Instant, host: &mut H) {
+        self.drop_filter.doubt();
         let lately = |at| now.since(at) < SECOND_LOOK;
         if self.repaired_at.is_some_and(lately) {
             self.look_again_at.get_or_insert(now + SECOND_LOOK);
             return;
         }
         self.repaired_at = Some(now);
-        match self.refuser.repair(host.kernel()) {
+        match self.drop_filter.repair(host.kernel()) {
             Ok(()) => {
                 let text = "somebody changed the table inet vrrpd, by which packets to addresses with \
                             acceptMode = false are refused; it was made anew";
                 host.complain(Severity::Warning, text.to_owned());
             }
-            Err(error) => self.cannot_refuse(now, &error.to_string(), host),
+            Err(error) => self.drop_filter_failed(now, &error.to_string(), host),
         }
     }
 
@@ -249,15 +249,15 @@ impl Node {
         }
         self.look_again_at = None;
         self.is_second_look = true;
-        self.prepare_refuser(now, host);
+        self.prepare_drop_filter(now, host);
         self.look_or_complain(now, host);
         self.handle(now, Input::Overrun, host);
         self.remove_strays(now, host);
     }
 
     /// Deletes the table of refusals when nothing needs it. Returns whether that was possible.
-    pub fn retire_refuser<H: Host>(&mut self, host: &mut H) -> bool {
-        let outcome = self.refuser.retire(host.kernel());
+    pub fn retire_drop_filter<H: Host>(&mut self, host: &mut H) -> bool {
+        let outcome = self.drop_filter.retire(host.kernel());
         if let Err(error) = &outcome {
             host.complain(Severity::Warning, error.to_string());
         }
@@ -279,14 +279,14 @@ impl Node {
         };
         if let Err(error) = self.act_once(now, moved, host) {
             // Routers that have to refuse packets are in fault now: their outputs are carried out, too.
-            self.cannot_refuse(now, &error, host);
+            self.drop_filter_failed(now, &error, host);
             if let Err(error) = self.act_once(now, moved, host) {
-                self.cannot_refuse(now, &error, host);
+                self.drop_filter_failed(now, &error, host);
             }
         }
         if let Some(listeners) = listeners {
             host.listen_only(&listeners);
-            if !self.refuses && !self.retire_refuser(host) {
+            if !self.refuses && !self.retire_drop_filter(host) {
                 self.see_later(now);
             }
         }
@@ -405,19 +405,21 @@ impl Node {
         host: &mut H,
     ) -> Result<(), String> {
         let any = !self.wishes.addresses.is_empty();
-        let covered = self.refuser.cover(&self.wishes.addresses, host.kernel());
+        let installed = self
+            .drop_filter
+            .install(&self.wishes.addresses, host.kernel());
         for mut desired in self.wishes.addresses.drain(..) {
-            if covered.is_err() && !desired.accept {
+            if installed.is_err() && !desired.accept {
                 desired.hold = Arc::default();
             }
             plan(&desired, &mut self.mirror, &mut self.wishes.changes);
         }
         self.apply_changes(now, host);
-        let uncovered = match any || moved {
-            true => self.refuser.uncover(&self.mirror, host.kernel()),
+        let pruned = match any || moved {
+            true => self.drop_filter.prune(&self.mirror, host.kernel()),
             false => Ok(()),
         };
-        covered.and(uncovered).map_err(|error| error.to_string())
+        installed.and(pruned).map_err(|error| error.to_string())
     }
 
     /// Removes addresses with our mark and interfaces of ours that no router wants: an earlier run left
@@ -436,8 +438,8 @@ impl Node {
             host.note(format!("left by an earlier run: {change}"));
         }
         self.retire_devices(now, left, host);
-        if let Err(error) = self.refuser.uncover(&self.mirror, host.kernel()) {
-            self.cannot_refuse(now, &error.to_string(), host);
+        if let Err(error) = self.drop_filter.prune(&self.mirror, host.kernel()) {
+            self.drop_filter_failed(now, &error.to_string(), host);
         }
     }
 
@@ -511,23 +513,23 @@ impl Node {
     }
 
     /// Has the table ready before a router needs it.
-    fn prepare_refuser<H: Host>(&mut self, now: Instant, host: &mut H) {
+    fn prepare_drop_filter<H: Host>(&mut self, now: Instant, host: &mut H) {
         if !self.refuses {
             return;
         }
-        match self.refuser.repair(host.kernel()) {
-            Ok(()) => self.handle(now, Input::Refusal(None), host),
-            Err(error) => self.cannot_refuse(now, &error.to_string(), host),
+        match self.drop_filter.repair(host.kernel()) {
+            Ok(()) => self.handle(now, Input::DropFilter(None), host),
+            Err(error) => self.drop_filter_failed(now, &error.to_string(), host),
         }
     }
 
     /// Tells the engine that packets cannot be refused, and tries again later.
-    fn cannot_refuse<H: Host>(&mut self, now: Instant, error: &str, host: &mut H) {
+    fn drop_filter_failed<H: Host>(&mut self, now: Instant, error: &str, host: &mut H) {
         host.complain(
             Severity::Error,
             format!("{error}; trying again every second"),
         );
-        self.handle(now, Input::Refusal(Some(error.into())), host);
+        self.handle(now, Input::DropFilter(Some(error.into())), host);
         self.see_later(now);
     }
 

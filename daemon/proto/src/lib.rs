@@ -6,14 +6,15 @@
 //! [`Engine::handle`], what is to be done comes out of [`Engine::poll`], and
 //! [`Engine::poll_timeout`] says when to come back and why.
 
-mod border;
 mod deadlines;
 mod engine;
+mod events;
+#[cfg(any(test, feature = "promises"))]
+pub mod invariants;
 mod limiter;
 pub mod notify;
 pub mod params;
-#[cfg(any(test, feature = "promises"))]
-pub mod promises;
+mod reasons;
 mod replay;
 pub mod resources;
 mod router;
@@ -24,13 +25,14 @@ mod track;
 mod types;
 pub mod wire;
 
-pub use border::{
-    Advertisement, Announcement, Cause, Desired, DesiredDevice, DesiredLvs, DesiredRouting,
-    DeviceState, Due, Input, Link, LvsRole, Obstacle, Output, Packet, Report, State, Transition,
-};
 pub use engine::Engine;
+pub use events::{
+    Advertisement, Announcement, Desired, DesiredDevice, DesiredLvs, DesiredRouting, DeviceState,
+    Due, Input, Link, LvsRole, Output, Packet, Report, Transition,
+};
+pub use reasons::{Cause, FaultReason};
 pub use time::{Human, Instant};
 pub use types::{
     AddressLabel, AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress,
-    ParseAddressError, Password, Priority, Version, Vrid, is_link_local,
+    ParseAddressError, Password, Priority, State, Version, Vrid, is_link_local,
 };

@@ -1,12 +1,12 @@
 //! Who is told of transitions: by which command, when, and in what order.
 //!
-//! Each [`Owner`] has a queue: one command at a time, in the order of the transitions. What has begun
+//! Each [`Subject`] has a queue: one command at a time, in the order of the transitions. What has begun
 //! is finished, and of what has not the newest state wins, but a stop is always told. A command that
 //! fails is tried again, later and later, as long as nothing newer waits. A sync group is told of once,
 //! when the last of its members has moved.
 //!
-//! The [`Desk`] decides and runs nothing: [`poll`](Desk::poll) gives a command that is to run now,
-//! [`ended`](Desk::ended) says that it has, and [`poll_timeout`](Desk::poll_timeout) when to come back.
+//! The [`Scheduler`] decides and runs nothing: [`poll`](Scheduler::poll) gives a command that is to run now,
+//! [`ended`](Scheduler::ended) says that it has, and [`poll_timeout`](Scheduler::poll_timeout) when to come back.
 
 mod queue;
 
@@ -17,24 +17,25 @@ use std::sync::Arc;
 pub use self::queue::Then;
 
 use self::queue::Queue;
-use crate::border::{Cause, State, Transition};
+use crate::events::Transition;
+use crate::reasons::Cause;
 use crate::snapshot::NotifyStatus;
 use crate::time::Instant;
-use crate::types::Priority;
+use crate::types::{Priority, State};
 
 /// How many commands run at a time, of all owners: they share the host with the node.
 const MOST_AT_ONCE: usize = 32;
 
 /// Whose transitions are told.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Owner {
+pub enum Subject {
     /// The instance of this name.
     Instance(Arc<str>),
     /// The sync group of this name.
     Group(Arc<str>),
 }
 
-impl Owner {
+impl Subject {
     /// Its name.
     pub const fn name(&self) -> &Arc<str> {
         match self {
@@ -84,7 +85,7 @@ impl<C: Clone> Notify<C> {
 
 /// A transition as it is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct News {
+pub struct Notification {
     /// The state before.
     pub from: State,
     /// The state since.
@@ -101,31 +102,31 @@ pub struct News {
 #[derive(Debug)]
 pub struct Run<C> {
     /// Whose transition it tells. No other command of this owner runs.
-    pub owner: Owner,
+    pub owner: Subject,
     /// The command.
     pub command: C,
     /// What it tells.
-    pub news: Arc<News>,
+    pub news: Arc<Notification>,
     /// How long it may take. Then it is to be killed, and counts as failed.
     pub limit: Duration,
 }
 
 /// All queues.
 #[derive(Debug)]
-pub struct Desk<C> {
+pub struct Scheduler<C> {
     /// As configured.
-    present: BTreeMap<Owner, Notify<C>>,
+    present: BTreeMap<Subject, Notify<C>>,
     /// What the node was given, and has not carried out yet.
-    coming: VecDeque<BTreeMap<Owner, Notify<C>>>,
-    owners: BTreeMap<Owner, Entry<C>>,
+    coming: VecDeque<BTreeMap<Subject, Notify<C>>>,
+    owners: BTreeMap<Subject, Entry<C>>,
     /// How the routers are that are not stopped.
     routers: BTreeMap<Arc<str>, (State, Priority)>,
     /// In which of the present groups a router is.
-    groups: BTreeMap<Arc<str>, Owner>,
+    groups: BTreeMap<Arc<str>, Subject>,
     /// Of whom something may have to run now.
-    ready: VecDeque<Owner>,
+    ready: VecDeque<Subject>,
     /// Of whom something may have to run later.
-    due: BTreeSet<(Instant, Owner)>,
+    due: BTreeSet<(Instant, Subject)>,
     running: usize,
     is_finishing: bool,
 }
@@ -133,15 +134,15 @@ pub struct Desk<C> {
 #[derive(Debug)]
 struct Entry<C> {
     /// Its last transition, with the present priority.
-    last: News,
+    last: Notification,
     /// Whether that came after the last configuration that the node was given.
     is_news: bool,
     queue: Queue<C>,
 }
 
-impl<C: Clone> Desk<C> {
+impl<C: Clone> Scheduler<C> {
     /// A desk that tells as `notify` says.
-    pub fn new(notify: BTreeMap<Owner, Notify<C>>) -> Self {
+    pub fn new(notify: BTreeMap<Subject, Notify<C>>) -> Self {
         Self {
             groups: groups(&notify),
             present: notify,
@@ -158,7 +159,7 @@ impl<C: Clone> Desk<C> {
     /// The node is about to be given another configuration. Until that is
     /// [carried out](Self::configured) the former commands tell what was, stops of owners that are
     /// removed or redefined among it; what starts is told by these already.
-    pub fn configure(&mut self, notify: BTreeMap<Owner, Notify<C>>) {
+    pub fn configure(&mut self, notify: BTreeMap<Subject, Notify<C>>) {
         self.coming.push_back(notify);
         self.begin_anew();
     }
@@ -175,7 +176,7 @@ impl<C: Clone> Desk<C> {
                 self.group_becomes(owner, State::Init, Cause::Removed, former.get(owner));
             }
         }
-        let present: Vec<Owner> = self
+        let present: Vec<Subject> = self
             .present
             .keys()
             .filter(|owner| is_group(owner))
@@ -194,7 +195,7 @@ impl<C: Clone> Desk<C> {
                 && !entry.is_news
             {
                 let again = true;
-                entry.last = News {
+                entry.last = Notification {
                     again,
                     ..entry.last.clone()
                 };
@@ -218,7 +219,7 @@ impl<C: Clone> Desk<C> {
 
     /// A router changed its state.
     pub fn transition(&mut self, transition: &Transition) {
-        let owner = Owner::Instance(Arc::clone(&transition.router));
+        let owner = Subject::Instance(Arc::clone(&transition.router));
         let starts = transition.from == State::Init;
         let notify = match self.coming.front() {
             Some(coming) if starts => coming,
@@ -227,7 +228,7 @@ impl<C: Clone> Desk<C> {
         let notify = notify
             .get(&owner)
             .filter(|notify| notify.on_start || !starts);
-        let last = News {
+        let last = Notification {
             from: transition.from,
             to: transition.to,
             cause: transition.cause.clone(),
@@ -252,7 +253,7 @@ impl<C: Clone> Desk<C> {
     }
 
     /// The state of all members of a group, when it is that of all.
-    fn state_of(&self, group: &Owner) -> Option<State> {
+    fn state_of(&self, group: &Subject) -> Option<State> {
         let members = &self.present.get(group)?.members;
         let mut states = members.iter().map(|member| {
             let known = self.routers.get(member);
@@ -263,14 +264,14 @@ impl<C: Clone> Desk<C> {
     }
 
     /// A group has a state, which is told when it is another one than before.
-    fn group_moves(&mut self, group: &Owner, to: State, cause: Cause) {
+    fn group_moves(&mut self, group: &Subject, to: State, cause: Cause) {
         let notify = self.present.get(group).cloned();
         self.group_becomes(group, to, cause, notify.as_ref());
     }
 
     fn group_becomes(
         &mut self,
-        group: &Owner,
+        group: &Subject,
         to: State,
         cause: Cause,
         notify: Option<&Notify<C>>,
@@ -283,7 +284,7 @@ impl<C: Clone> Desk<C> {
         let first = notify.and_then(|notify| notify.members.first());
         let priority = first.and_then(|first| self.routers.get(first));
         let priority = priority.map(|(_, priority)| *priority);
-        let last = News {
+        let last = Notification {
             from,
             to,
             cause,
@@ -307,7 +308,7 @@ impl<C: Clone> Desk<C> {
             let notify = self.present.get(group);
             notify.is_some_and(|notify| notify.members.first() == Some(router))
         });
-        for owner in [Some(&Owner::Instance(Arc::clone(router))), group] {
+        for owner in [Some(&Subject::Instance(Arc::clone(router))), group] {
             if let Some(entry) = owner.and_then(|owner| self.owners.get_mut(owner)) {
                 entry.last.priority = priority;
             }
@@ -348,11 +349,17 @@ impl<C: Clone> Desk<C> {
 
     /// A command has ended and nothing is left of it but what it keeps in the background: whether it
     /// did well, and in one line what it said.
-    pub fn ended(&mut self, now: Instant, owner: &Owner, well: bool, detail: Arc<str>) -> Then {
+    pub fn ended(
+        &mut self,
+        now: Instant,
+        owner: &Subject,
+        succeeded: bool,
+        detail: Arc<str>,
+    ) -> Then {
         self.running = self.running.saturating_sub(1);
         self.ready.push_back(owner.clone());
         match self.owners.get_mut(owner) {
-            Some(entry) => entry.queue.ended(now, well, detail, self.is_finishing),
+            Some(entry) => entry.queue.ended(now, succeeded, detail, self.is_finishing),
             None => Then::Over,
         }
     }
@@ -382,7 +389,7 @@ impl<C: Clone> Desk<C> {
     }
 
     /// How it stands with an owner, if there is anything to be told of it.
-    pub fn status(&self, now: Instant, owner: &Owner) -> Option<NotifyStatus> {
+    pub fn status(&self, now: Instant, owner: &Subject) -> Option<NotifyStatus> {
         let queue = self.owners.get(owner).map(|entry| &entry.queue);
         let status = queue.map(|queue| queue.status(now)).unwrap_or_default();
         (self.present.contains_key(owner) || status != NotifyStatus::default()).then_some(status)
@@ -391,9 +398,9 @@ impl<C: Clone> Desk<C> {
 
 /// Has an owner told of what has become of it, by commands of `notify` or by none.
 fn tell<C: Clone>(
-    owners: &mut BTreeMap<Owner, Entry<C>>,
-    owner: &Owner,
-    last: News,
+    owners: &mut BTreeMap<Subject, Entry<C>>,
+    owner: &Subject,
+    last: Notification,
     notify: Option<&Notify<C>>,
 ) {
     let queue = owners.remove(owner).map(|entry| entry.queue);
@@ -406,13 +413,13 @@ fn tell<C: Clone>(
     owners.insert(owner.clone(), entry);
 }
 
-const fn is_group(owner: &Owner) -> bool {
-    matches!(owner, Owner::Group(_))
+const fn is_group(owner: &Subject) -> bool {
+    matches!(owner, Subject::Group(_))
 }
 
 /// In which group each router is.
-fn groups<C>(notify: &BTreeMap<Owner, Notify<C>>) -> BTreeMap<Arc<str>, Owner> {
-    let members = |(owner, notify): (&Owner, &Notify<C>)| {
+fn groups<C>(notify: &BTreeMap<Subject, Notify<C>>) -> BTreeMap<Arc<str>, Subject> {
+    let members = |(owner, notify): (&Subject, &Notify<C>)| {
         let owner = owner.clone();
         let members = notify.members.clone().into_iter();
         members.map(move |member| (member, owner.clone()))

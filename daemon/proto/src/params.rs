@@ -440,7 +440,7 @@ impl TrackerParams {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// Whether it is well.
-    pub well: bool,
+    pub up: bool,
     /// The number that it says, where it says one. Then it is that which counts: it is multiplied by
     /// the weight of whoever follows, and without a weight all but 0 means fault.
     pub value: Option<i64>,
@@ -453,14 +453,14 @@ impl Verdict {
     pub const DOWN: Self = Self::of(false);
 
     /// Of a thing that says no number.
-    pub const fn of(well: bool) -> Self {
-        Self { well, value: None }
+    pub const fn of(up: bool) -> Self {
+        Self { up, value: None }
     }
 
     /// Of a thing that says a number, which it could not if it were not well.
     pub const fn saying(value: i64) -> Self {
         Self {
-            well: true,
+            up: true,
             value: Some(value),
         }
     }

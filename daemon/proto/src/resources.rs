@@ -179,7 +179,7 @@ pub enum Action {
         unit: Arc<str>,
     },
     /// Keep the router from being master for this reason, or no longer.
-    Hinder(Option<Arc<str>>),
+    Inhibit(Option<Arc<str>>),
     /// Nothing is waited for any more before the router may leave.
     Rested,
     /// Something that people want to know.
@@ -371,7 +371,7 @@ struct Illness {
     /// Since when it is.
     since: Instant,
     /// Whether that was said: with a hand-over after the stop not before that.
-    hindered: bool,
+    inhibited: bool,
     /// When it is over: known when all is stopped.
     until: Option<Instant>,
 }
@@ -495,13 +495,13 @@ impl Resources {
 
     /// Why the router is kept from being master, if it is.
     pub fn hinders(&self) -> Option<&Arc<str>> {
-        let illness = self.ill.as_ref().filter(|illness| illness.hindered)?;
+        let illness = self.ill.as_ref().filter(|illness| illness.inhibited)?;
         Some(&illness.why)
     }
 
     /// What it shows of itself.
     pub fn status(&self, now: Instant) -> ResourcesStatus {
-        let hindered = self.ill.as_ref().filter(|illness| illness.hindered);
+        let inhibited = self.ill.as_ref().filter(|illness| illness.inhibited);
         ResourcesStatus {
             units: self
                 .units
@@ -522,7 +522,7 @@ impl Resources {
                 })
                 .collect(),
             failure: self.ill.as_ref().map(|illness| Arc::clone(&illness.why)),
-            retry_in: hindered
+            retry_in: inhibited
                 .and_then(|illness| illness.until)
                 .map(|until| until.since(now).as_secs_f64()),
         }
@@ -573,8 +573,8 @@ impl Resources {
         }
         let others = self.params.units != params.units;
         self.params = params;
-        if self.ill.take().is_some_and(|illness| illness.hindered) {
-            self.actions.push_back(Action::Hinder(None));
+        if self.ill.take().is_some_and(|illness| illness.inhibited) {
+            self.actions.push_back(Action::Inhibit(None));
         }
         self.illnesses = 0;
         if others {
@@ -711,9 +711,9 @@ impl Resources {
             && illness.until.is_none()
         {
             illness.until = Some(now + back_off(BACK_OFF, self.illnesses));
-            if !core::mem::replace(&mut illness.hindered, true) {
+            if !core::mem::replace(&mut illness.inhibited, true) {
                 let why = Arc::clone(&illness.why);
-                self.actions.push_back(Action::Hinder(Some(why)));
+                self.actions.push_back(Action::Inhibit(Some(why)));
             }
         }
         if self.retires {
@@ -816,15 +816,15 @@ impl Resources {
             self.illnesses = 0;
         }
         self.illnesses = self.illnesses.saturating_add(1);
-        let hindered = self.params.handover == Handover::AtOnce;
-        if hindered {
+        let inhibited = self.params.handover == Handover::AtOnce;
+        if inhibited {
             self.actions
-                .push_back(Action::Hinder(Some(Arc::clone(&why))));
+                .push_back(Action::Inhibit(Some(Arc::clone(&why))));
         }
         self.ill = Some(Illness {
             why,
             since: now,
-            hindered,
+            inhibited,
             until: None,
         });
         self.pursue(now);
@@ -887,7 +887,7 @@ impl Resources {
             let after = now.since(illness.since);
             self.ill = None;
             self.tell(Notice::Again { after });
-            self.actions.push_back(Action::Hinder(None));
+            self.actions.push_back(Action::Inhibit(None));
             if self.wish() == Some(true) {
                 self.pursue(now);
             }
@@ -905,8 +905,8 @@ impl Resources {
                 self.advance(now);
             }
         }
-        let patience = self.params.start_timeout;
-        let is_lost = |unit: &&Unit| unit.away_since.is_some_and(|since| since + patience <= now);
+        let hold_off = self.params.start_timeout;
+        let is_lost = |unit: &&Unit| unit.away_since.is_some_and(|since| since + hold_off <= now);
         if let Some(unit) = self.units.iter().find(is_lost) {
             let name = Arc::clone(&unit.name);
             let why = match &unit.state {
@@ -915,7 +915,7 @@ impl Resources {
                     Arc::default()
                 }
             };
-            let why = format!("{why} for {}", Human(patience));
+            let why = format!("{why} for {}", Human(hold_off));
             self.lose(now, &name, why.into());
         }
         let Some(current) = &mut self.current else {

@@ -1,12 +1,12 @@
 //! One virtual router: the state machine of RFC 9568 section 6.4 (RFC 3768 for version 2).
 //!
 //! ```text
-//!                      start, obstacle            obstacle gone
+//!                      start, fault_reason            fault_reason gone
 //!            +------+ ----------------> +-------+ ------------+
 //!            | Init |                   | Fault |             |
 //!            +------+ <---- stop ------ +-------+             |
 //!    start    |  |  ^                    ^     ^              |
-//!  (owner) +--+  |  |          obstacle  |     | obstacle     |
+//!  (owner) +--+  |  |          fault_reason  |     | fault_reason     |
 //!          |     v  | stop               |     |              v
 //!          |   +--------+ ---------------+     |         (as at start)
 //!          |   | Backup | --- silence, resignation, lower priority --+
@@ -37,11 +37,12 @@ use core::time::Duration;
 
 use self::backup::Backup;
 use self::master::Master;
-pub(crate) use self::member::Voice;
-use crate::border::{Cause, Due, Obstacle, State};
+pub(crate) use self::member::Sighting;
+use crate::events::Due;
 use crate::params::Announcements;
+use crate::reasons::{Cause, FaultReason};
 use crate::time::{Human, Instant};
-use crate::types::{AdvertInterval, Priority, Version};
+use crate::types::{AdvertInterval, Priority, State, Version};
 use crate::wire::Advert;
 
 /// What a router needs to know of its configuration.
@@ -76,12 +77,12 @@ pub(crate) struct Router {
     settings: Settings,
     phase: Phase,
     /// Until when it does not take over, because it was started a short time ago.
-    quiet_until: Instant,
+    startup_until: Instant,
 }
 
 /// Why a backup does not take over although it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Patience {
+pub(crate) enum HoldOff {
     /// It was started a short time ago.
     Startup {
         /// For how long.
@@ -100,7 +101,7 @@ pub(crate) enum Patience {
     },
 }
 
-impl fmt::Display for Patience {
+impl fmt::Display for HoldOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Startup { left } => {
@@ -126,7 +127,7 @@ enum Phase {
     Init,
     Backup(Backup),
     Master(Master),
-    Fault(Obstacle),
+    Fault(FaultReason),
 }
 
 /// An advertisement that is to be sent.
@@ -138,7 +139,7 @@ pub(crate) enum Send {
     Resignation,
     /// With the effective priority, and then with 0: the last word of one that makes way where it is
     /// not known whether the other one is heard.
-    Farewell,
+    FinalAdvertisement,
 }
 
 /// What a router does about an event.
@@ -163,26 +164,27 @@ impl Router {
         Self {
             settings,
             phase: Phase::Init,
-            quiet_until: Instant::ZERO,
+            startup_until: Instant::ZERO,
         }
     }
 
-    /// Starts to run: at once as master for the owner, in fault with an obstacle, else listening.
+    /// Starts to run: at once as master for the owner, in fault with an fault_reason, else listening.
     /// `expect_master` shortens the listening to one interval and the skew. From now on the startup
-    /// delay is counted, also while an obstacle is there.
+    /// delay is counted, also while an fault_reason is there.
     pub(crate) fn start(
         &mut self,
         now: Instant,
-        obstacle: Option<Obstacle>,
+        fault_reason: Option<FaultReason>,
         expect_master: bool,
     ) -> Reaction {
         if matches!(self.phase, Phase::Init) {
-            self.quiet_until = now + self.settings.startup_delay;
+            self.startup_until = now + self.settings.startup_delay;
         }
-        match (&self.phase, obstacle) {
-            (Phase::Init, Some(obstacle)) => {
-                self.enter(Phase::Fault(obstacle.clone()), Cause::Unable(obstacle))
-            }
+        match (&self.phase, fault_reason) {
+            (Phase::Init, Some(fault_reason)) => self.enter(
+                Phase::Fault(fault_reason.clone()),
+                Cause::Faulted(fault_reason),
+            ),
             // RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
             (Phase::Init, None) if self.settings.priority.is_owner() => {
                 self.become_master(now, now, Cause::Owner)
@@ -216,19 +218,27 @@ impl Router {
 
     /// Says what keeps the router from serving now, if anything does. A router that does not run
     /// is not started by it.
-    pub(crate) fn set_obstacle(&mut self, now: Instant, obstacle: Option<Obstacle>) -> Reaction {
-        match (&mut self.phase, obstacle) {
+    pub(crate) fn set_fault_reason(
+        &mut self,
+        now: Instant,
+        fault_reason: Option<FaultReason>,
+    ) -> Reaction {
+        match (&mut self.phase, fault_reason) {
             (Phase::Init, _) | (Phase::Backup(_) | Phase::Master(_), None) => Reaction::default(),
-            (Phase::Fault(known), Some(obstacle)) => {
-                *known = obstacle;
+            (Phase::Fault(known), Some(fault_reason)) => {
+                *known = fault_reason;
                 Reaction::default()
             }
-            (Phase::Backup(_), Some(obstacle)) => {
-                self.enter(Phase::Fault(obstacle.clone()), Cause::Unable(obstacle))
-            }
-            (Phase::Master(_), Some(obstacle)) => Reaction {
+            (Phase::Backup(_), Some(fault_reason)) => self.enter(
+                Phase::Fault(fault_reason.clone()),
+                Cause::Faulted(fault_reason),
+            ),
+            (Phase::Master(_), Some(fault_reason)) => Reaction {
                 send: Some(Send::Resignation),
-                ..self.enter(Phase::Fault(obstacle.clone()), Cause::Unable(obstacle))
+                ..self.enter(
+                    Phase::Fault(fault_reason.clone()),
+                    Cause::Faulted(fault_reason),
+                )
             },
             (Phase::Fault(known), None) => {
                 let cause = Cause::Recovered(known.clone());
@@ -246,7 +256,7 @@ impl Router {
     /// interval or delay counts at once.
     pub(crate) fn set_settings(&mut self, now: Instant, settings: Settings) {
         let before = self.settings.startup_delay;
-        self.quiet_until = self.quiet_until - before.saturating_sub(settings.startup_delay);
+        self.startup_until = self.startup_until - before.saturating_sub(settings.startup_delay);
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => {}
             Phase::Backup(backup) => backup.set_families(now, self.settings.families, &settings),
@@ -297,11 +307,11 @@ impl Router {
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) => {
-                backup.hear(heard_at, advert, source, &settings);
+                backup.record(heard_at, advert, source, &settings);
                 Reaction::default()
             }
             Phase::Master(master) => {
-                master.meet(source);
+                master.record_source(source);
                 if advert.resigns() {
                     return master.answer_resignation(now, &settings);
                 }
@@ -310,7 +320,7 @@ impl Router {
                 // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
                 // RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
                 if theirs > ours {
-                    self.yield_to(
+                    self.step_down_for(
                         heard_at,
                         advert,
                         source,
@@ -328,7 +338,7 @@ impl Router {
                         master: source,
                         priority: ours,
                     };
-                    self.yield_to(heard_at, advert, source, cause)
+                    self.step_down_for(heard_at, advert, source, cause)
                 } else {
                     master.assert_mastership(now, &settings)
                 }
@@ -342,18 +352,18 @@ impl Router {
             return reaction;
         }
         let settings = self.settings;
-        let quiet_until = self.quiet_until;
+        let startup_until = self.startup_until;
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) => {
-                let due = backup.take_over_at(&settings, quiet_until);
+                let due = backup.take_over_at(&settings, startup_until);
                 if now < due {
                     return Reaction::default();
                 }
                 if now.since(due) > backup.interval(&settings) {
                     // Whoever sleeps through its own deadline by an interval has slept through
                     // advertisements too: their absence proves nothing.
-                    backup.wait_anew(now, &settings);
+                    backup.restart_timer(now, &settings);
                     return Reaction {
                         late: true,
                         ..Reaction::default()
@@ -372,7 +382,7 @@ impl Router {
         match &self.phase {
             Phase::Init | Phase::Fault(_) => None,
             Phase::Backup(backup) => {
-                let at = backup.take_over_at(&self.settings, self.quiet_until);
+                let at = backup.take_over_at(&self.settings, self.startup_until);
                 Some((at, Due::TakeOver))
             }
             Phase::Master(master) => Some(master.deadline()),
@@ -390,9 +400,9 @@ impl Router {
     }
 
     /// What keeps the router in fault.
-    pub(crate) const fn obstacle(&self) -> Option<&Obstacle> {
+    pub(crate) const fn fault_reason(&self) -> Option<&FaultReason> {
         match &self.phase {
-            Phase::Fault(obstacle) => Some(obstacle),
+            Phase::Fault(fault_reason) => Some(fault_reason),
             Phase::Init | Phase::Backup(_) | Phase::Master(_) => None,
         }
     }
@@ -411,21 +421,21 @@ impl Router {
     }
 
     /// Why a backup does not take over although it could, and for how long.
-    pub(crate) fn patience(&self, now: Instant) -> Option<Patience> {
+    pub(crate) fn hold_off(&self, now: Instant) -> Option<HoldOff> {
         let Phase::Backup(backup) = &self.phase else {
             return None;
         };
-        if !self.settings.priority.is_owner() && now < self.quiet_until {
-            let left = self.quiet_until.since(now);
-            return Some(Patience::Startup { left });
+        if !self.settings.priority.is_owner() && now < self.startup_until {
+            let left = self.startup_until.since(now);
+            return Some(HoldOff::Startup { left });
         }
-        backup.patience(now, &self.settings)
+        backup.hold_off(now, &self.settings)
     }
 
     /// Becomes backup of the master that sent `advert`, with a last word: where a network was in two
     /// parts the other one may not know that the neighbours here were told of this router, and
     /// answers by telling them of itself.
-    fn yield_to(
+    fn step_down_for(
         &mut self,
         heard_at: Instant,
         advert: &Advert<'_>,
@@ -433,7 +443,7 @@ impl Router {
         cause: Cause,
     ) -> Reaction {
         // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
-        let backup = Backup::obey(heard_at, advert, source, &self.settings);
+        let backup = Backup::follow(heard_at, advert, source, &self.settings);
         Reaction {
             send: Some(Send::Advert),
             ..self.enter(Phase::Backup(backup), cause)

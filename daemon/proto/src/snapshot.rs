@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::border::{LvsRole, State};
+use crate::events::LvsRole;
 use crate::params::HmacMode;
-use crate::types::{InterfaceAddress, Priority, Version, Vrid};
+use crate::types::{InterfaceAddress, Priority, State, Version, Vrid};
 use crate::wire::hmac::KeyId;
 use crate::wire::{ChecksumForm, DropCounts};
 
@@ -110,7 +110,7 @@ pub struct GroupStatus {
     /// Its members in their order.
     pub members: Vec<Arc<str>>,
     /// The member that moved for a reason of its own, or is what keeps the others from serving.
-    pub decides: Option<Arc<str>>,
+    pub decided_by: Option<Arc<str>>,
     /// Why the group is in that state: the cause of that member.
     pub cause: Arc<str>,
     /// As that of a router.
@@ -127,7 +127,7 @@ pub struct PriorityStatus {
     /// As advertised.
     pub effective: Priority,
     /// What makes the difference: `httpd -20`.
-    pub because: Vec<String>,
+    pub reasons: Vec<String>,
     /// The trackers that the router follows, in the order of the configuration.
     #[serde(default)]
     pub tracks: Vec<TrackStatus>,
@@ -169,7 +169,7 @@ pub struct OtherRouter {
     pub age: f64,
     /// In what its advertisements differ from what this router would say, in words. It is obeyed
     /// all the same.
-    pub drift: Vec<String>,
+    pub differences: Vec<String>,
 }
 
 /// Authentication by HMAC.
@@ -225,7 +225,7 @@ pub struct UnicastPeerStatus {
 #[serde(rename_all = "camelCase")]
 pub struct NotifyStatus {
     /// The state that is being told; `init` is the stop.
-    pub telling: Option<State>,
+    pub running: Option<State>,
     /// The states that are to be told after it.
     pub waiting: Vec<State>,
     /// How many states were never told, because there was a newer one before their turn.
@@ -244,8 +244,8 @@ pub struct NotifyStatus {
 pub struct NotifyRunStatus {
     /// The state that it told.
     pub state: State,
-    /// Whether it did well.
-    pub well: bool,
+    /// Whether the command succeeded (exit status 0).
+    pub succeeded: bool,
     /// How it ended and what it said last.
     pub detail: Arc<str>,
     /// How many seconds ago it ended.
@@ -265,7 +265,7 @@ pub struct LvsStatus {
     /// Why it is not so, in words. The engine knows nothing of this and the next; whoever starts the
     /// thread fills both in.
     #[serde(default)]
-    pub trouble: Option<Arc<str>>,
+    pub error: Option<Arc<str>>,
     /// How often somebody had stopped or changed it and it was put right.
     #[serde(default)]
     pub repairs: u64,
@@ -365,8 +365,8 @@ pub struct Counters {
 pub struct TrackerStatus {
     /// Its name in the configuration.
     pub name: Arc<str>,
-    /// The verdict, whether the thing is well; `null` before the first one.
-    pub well: Option<bool>,
+    /// The verdict, whether the checked thing is up; `null` before the first one.
+    pub up: Option<bool>,
     /// The number that it says, where it says one.
     #[serde(default)]
     pub value: Option<i64>,

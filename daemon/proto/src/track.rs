@@ -9,8 +9,8 @@ use core::time::Duration;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::border::Obstacle;
 use crate::params::{Effect, Track, TrackerKind, TrackerParams, Verdict};
+use crate::reasons::FaultReason;
 use crate::time::Instant;
 use crate::types::Priority;
 
@@ -97,17 +97,12 @@ impl Tracker {
     /// Takes note of how the thing is, where that is known and not sampled: no row of results is
     /// needed for the verdict. Repeating it changes nothing. Returns the former verdict if there is
     /// another one now.
-    pub(crate) fn observe(
-        &mut self,
-        now: Instant,
-        well: bool,
-        detail: Arc<str>,
-    ) -> Option<Verdict> {
-        if self.is_known() && self.result().well == well && self.detail == detail {
+    pub(crate) fn observe(&mut self, now: Instant, up: bool, detail: Arc<str>) -> Option<Verdict> {
+        if self.is_known() && self.result().up == up && self.detail == detail {
             return None;
         }
-        self.count(well, detail);
-        self.take(now, Verdict::of(well))
+        self.count(up, detail);
+        self.take(now, Verdict::of(up))
     }
 
     /// Counts a result. Returns the former verdict if there is another one now.
@@ -117,8 +112,8 @@ impl Tracker {
         result: Verdict,
         detail: Arc<str>,
     ) -> Option<Verdict> {
-        self.count(result.well, detail);
-        let needed = match (result.well, self.result().well) {
+        self.count(result.up, detail);
+        let needed = match (result.up, self.result().up) {
             (true, false) => self.params.rise,
             (false, true) => self.params.fall,
             (true, true) | (false, false) => 0,
@@ -138,7 +133,7 @@ impl Tracker {
     /// When the verdict changes unless something else is found before.
     pub(crate) fn due(&self) -> Option<Instant> {
         let opposed = self.opposed?;
-        let delay = match (self.verdict.well, opposed.by.well) {
+        let delay = match (self.verdict.up, opposed.by.up) {
             // How it was before anybody looked nobody knows.
             _ if !self.is_known() => Duration::ZERO,
             (false, true) => self.params.up_delay,
@@ -167,10 +162,10 @@ impl Tracker {
         self.opposed.map_or(self.verdict, |opposed| opposed.by)
     }
 
-    fn count(&mut self, well: bool, detail: Arc<str>) {
+    fn count(&mut self, up: bool, detail: Arc<str>) {
         self.detail = detail;
         self.results += 1;
-        self.failures += u64::from(!well);
+        self.failures += u64::from(!up);
     }
 
     /// Lets results that are enough speak for or against the verdict.
@@ -182,7 +177,7 @@ impl Tracker {
         }
         let since = match self.opposed {
             Some(opposed) if opposed.by == result => return None,
-            Some(opposed) if opposed.by.well == result.well => opposed.since,
+            Some(opposed) if opposed.by.up == result.up => opposed.since,
             Some(_) | None => now,
         };
         self.opposed = Some(Opposed { by: result, since });
@@ -196,7 +191,7 @@ pub(crate) struct Influence {
     /// The effective priority.
     pub(crate) priority: Priority,
     /// What the first tracker demands that puts the router in fault.
-    pub(crate) fault: Option<Obstacle>,
+    pub(crate) fault: Option<FaultReason>,
 }
 
 /// Adds up what `tracks` do to a router of priority `configured`. The owner's priority stays 255
@@ -211,7 +206,7 @@ pub(crate) fn influence(
     for track in tracks {
         match contribution(track, trackers) {
             Ok(points) => sum += i32::from(points),
-            Err(obstacle) => fault = fault.or(Some(obstacle)),
+            Err(fault_reason) => fault = fault.or(Some(fault_reason)),
         }
     }
     // RFC 9568 5.2.4 MUST: the owner's priority is 255
@@ -232,26 +227,26 @@ pub(crate) fn influence(
 pub(crate) fn contribution(
     track: &Track,
     trackers: &BTreeMap<Arc<str>, Tracker>,
-) -> Result<i16, Obstacle> {
+) -> Result<i16, FaultReason> {
     let tracker = Arc::clone(&track.tracker);
     let verdict = trackers
         .get(&track.tracker)
         .map_or(Verdict::UP, Tracker::verdict);
     match (track.effect, verdict.value) {
-        (Effect::Fault, _) if !verdict.well => Err(Obstacle::TrackerDown(tracker)),
+        (Effect::Fault, _) if !verdict.up => Err(FaultReason::TrackerDown(tracker)),
         (Effect::Fault, None | Some(0)) => Ok(0),
-        (Effect::Fault, Some(value)) => Err(Obstacle::TrackerValue {
+        (Effect::Fault, Some(value)) => Err(FaultReason::TrackerValue {
             tracker,
             value,
             weight: None,
         }),
-        (Effect::Weight(weight), None) => Ok(match (verdict.well, weight.is_negative()) {
+        (Effect::Weight(weight), None) => Ok(match (verdict.up, weight.is_negative()) {
             (true, false) | (false, true) => weight,
             (true, true) | (false, false) => 0,
         }),
         (Effect::Weight(weight), Some(value)) => {
             match value.saturating_mul(i64::from(weight)) {
-                ..LEAST_WORTH => Err(Obstacle::TrackerValue {
+                ..LEAST_WORTH => Err(FaultReason::TrackerValue {
                     tracker,
                     value,
                     weight: Some(weight),
@@ -296,7 +291,7 @@ mod tests {
                 '.' => tracker.settle(now),
                 result => tracker.handle_result(now, Verdict::of(result == '+'), "".into()),
             };
-            match (former.is_some(), tracker.verdict().well) {
+            match (former.is_some(), tracker.verdict().up) {
                 (false, _) => '.',
                 (true, true) => 'U',
                 (true, false) => 'D',
@@ -318,7 +313,7 @@ mod tests {
     #[test]
     fn a_tracker_without_a_result_counts_as_well() {
         let mut tracker = tracker(3, 2);
-        assert!(tracker.verdict().well && !tracker.is_known());
+        assert!(tracker.verdict().up && !tracker.is_known());
         assert_eq!(feed(&mut tracker, "-"), ".", "one failure of two");
         assert!(!tracker.is_known());
         assert_eq!(feed(&mut tracker, "-"), "D");
@@ -332,7 +327,7 @@ mod tests {
             up_delay: Duration::from_secs(60),
             ..params(2, 1)
         });
-        assert!(!doubted.verdict().well && !doubted.is_known());
+        assert!(!doubted.verdict().up && !doubted.is_known());
         assert_eq!(
             feed(&mut doubted, "++"),
             ".U",
@@ -408,7 +403,7 @@ mod tests {
             let mut tracker = Tracker::new(params(up, hold));
             assert_eq!(feed(&mut tracker, "-"), "D");
             tracker.handle_result(seconds(4), Verdict::UP, "".into());
-            let changed = tracker.since().filter(|_| tracker.verdict().well);
+            let changed = tracker.since().filter(|_| tracker.verdict().up);
             assert_eq!(changed.or(tracker.due()), Some(seconds(due)), "{up} {hold}");
         }
     }
@@ -438,10 +433,10 @@ mod tests {
     #[test]
     fn what_is_observed_is_the_verdict_at_once_and_counts_when_it_is_new() {
         let mut tracker = tracker(3, 3);
-        let mut observe = |well, detail: &str| {
-            let former = tracker.observe(T0, well, detail.into());
+        let mut observe = |up, detail: &str| {
+            let former = tracker.observe(T0, up, detail.into());
             assert!(tracker.is_known());
-            assert_eq!((tracker.verdict().well, &*tracker.detail), (well, detail));
+            assert_eq!((tracker.verdict().up, &*tracker.detail), (up, detail));
             (former.is_some(), tracker.results, tracker.failures)
         };
         assert_eq!(observe(true, "up"), (false, 1, 0), "as was assumed");
@@ -496,7 +491,7 @@ mod tests {
         let influence = influence(Priority::new(configured).unwrap(), &followed, &trackers);
         (
             influence.priority.get(),
-            influence.fault.map(|obstacle| obstacle.to_string()),
+            influence.fault.map(|fault_reason| fault_reason.to_string()),
         )
     }
 

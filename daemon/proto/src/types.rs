@@ -399,6 +399,32 @@ impl fmt::Debug for Password {
     }
 }
 
+/// The state of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in
+/// RFC 3768).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// Not running: before its start and after its stop.
+    Init,
+    /// Listening to a master.
+    Backup,
+    /// Holding the addresses.
+    Master,
+    /// Unable to serve.
+    Fault,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Init => "init",
+            Self::Backup => "backup",
+            Self::Master => "master",
+            Self::Fault => "fault",
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

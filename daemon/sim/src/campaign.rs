@@ -14,7 +14,7 @@ use vrrp_proto::Instant;
 
 use crate::coverage::Coverage;
 use crate::generate::from_seed;
-use crate::laws::Broken;
+use crate::invariants::Violation;
 use crate::resources;
 use crate::world::run;
 
@@ -51,7 +51,7 @@ pub struct Findings {
     /// The states and events that were met.
     pub coverage: Coverage,
     /// The seeds that broke a law, in order, and the time in the run.
-    pub broken: Vec<(u64, Instant, Broken)>,
+    pub broken: Vec<(u64, Instant, Violation)>,
 }
 
 /// The part of a campaign that its workers share.

@@ -47,7 +47,7 @@ pub enum Event {
     DeviceRefused,
     ProbeWell,
     ProbeIll,
-    CannotRefuse,
+    DropFilterError,
     CanRefuse,
     Overrun,
     Stop,
@@ -93,7 +93,7 @@ const EVENTS: [Event; 42] = [
     Event::DeviceRefused,
     Event::ProbeWell,
     Event::ProbeIll,
-    Event::CannotRefuse,
+    Event::DropFilterError,
     Event::CanRefuse,
     Event::Overrun,
     Event::Stop,
@@ -221,7 +221,7 @@ const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
     let is_of_all = matches!(state, State::Fault)
         || matches!(
             event,
-            Event::CannotRefuse | Event::CanRefuse | Event::DeviceStrange | Event::DeviceRefused
+            Event::DropFilterError | Event::CanRefuse | Event::DeviceStrange | Event::DeviceRefused
         )
         || is_unheard;
     can_meet(kind, state, event)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm};
 use vrrp_proto::{Family, Instant, Version};
 
-use crate::hearing::{Unheard, is_deaf, judge};
+use crate::admission::{Unheard, is_deaf, judge};
 use crate::host::{Datagram, Says};
 use crate::scenario::{ForeignSpec, Make, RouterConfig, Stations, link_local, own_ipv4};
 
@@ -99,7 +99,7 @@ impl Foreign {
         }
         let own = self.config().clone();
         let says = match judge(&own, &self.receivers, packet) {
-            Ok(_) if is_deaf(&own) => Err(Unheard::Owner),
+            Ok(_) if is_deaf(&own) => Err(Unheard::Subject),
             judged => judged,
         };
         let Ok(says) = says else {

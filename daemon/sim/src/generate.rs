@@ -298,7 +298,7 @@ impl Choices<'_> {
         let settled = 4 * interval + interval / 2 + 1_200_000;
         let mut configs: Vec<Config> = hosts.iter().map(|host| host.config.clone()).collect();
         let mut steps = Vec::new();
-        let mut well = true;
+        let mut up = true;
         for _ in 0..self.pick(&[0, 3, 6, 10, 16, 24]) {
             let after = match self.number(0..=9) {
                 0 | 1 => self.number(0..=1_000),
@@ -308,15 +308,15 @@ impl Choices<'_> {
             };
             let action = self.action(services, &mut configs, foreign, interval);
             steps.push(Step { after, action });
-            well = false;
+            up = false;
             if self.percent(15) {
                 let after = self.number(0..=2 * interval);
                 let action = Action::Mend;
                 steps.push(Step { after, action });
-                well = true;
+                up = true;
             }
         }
-        if !well {
+        if !up {
             let after = self.number(0..=settled);
             let action = Action::Mend;
             steps.push(Step { after, action });
@@ -432,7 +432,7 @@ impl Choices<'_> {
             24 | 25 => Action::Probe {
                 host,
                 tracker: self.number(0..=1),
-                well: self.percent(40),
+                up: self.percent(40),
             },
             26 | 27 => {
                 let config = &mut configs[usize::from(host)];

@@ -107,7 +107,7 @@ pub(crate) enum Message {
     Configure(Config),
     Probe {
         tracker: String,
-        well: bool,
+        up: bool,
     },
     Resolved {
         name: String,
@@ -132,7 +132,7 @@ pub(crate) enum Fed {
     },
     Probe {
         tracker: String,
-        well: bool,
+        up: bool,
     },
     /// What a name of a peer means.
     Resolved {
@@ -140,7 +140,7 @@ pub(crate) enum Fed {
         addresses: Vec<IpAddr>,
     },
     /// Whether packets to addresses can be refused.
-    Refusal {
+    DropRule {
         able: bool,
     },
     /// What the wall clock shows.
@@ -165,7 +165,7 @@ pub(crate) enum News {
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) fed: Fed,
-    /// Of every obstacle that was named, whether the kernel had it so.
+    /// Of every fault_reason that was named, whether the kernel had it so.
     pub(crate) named_truly: bool,
     /// Whether the host has every address that was spoken from, except for the last time.
     pub(crate) speaks_for_itself: bool,
@@ -426,11 +426,11 @@ impl Host {
         let now = self.clock.shows(world);
         let process = self.process.as_mut()?;
         if all {
-            process.own.janitor.finish(&mut self.kernel);
+            process.own.device_reaper.finish(&mut self.kernel);
         } else {
-            process.own.janitor.toil(now, &mut self.kernel);
+            process.own.device_reaper.toil(now, &mut self.kernel);
         }
-        Some(self.clock.world(process.own.janitor.due()?))
+        Some(self.clock.world(process.own.device_reaper.due()?))
     }
 
     /// Starts a daemon. What it does first is its first turn.
@@ -554,7 +554,7 @@ impl Host {
                     }
                 }
                 1 => machine.take_news(now, node),
-                2 if machine.kernel.take_touched() => node.repair_refusals(now, &mut machine),
+                2 if machine.kernel.take_touched() => node.repair_drop_rules(now, &mut machine),
                 3 if machine.kernel.take_routing_news() => node.look_at_routing(now, &mut machine),
                 4 => machine.take_packets(now, *may_choose, node, rng),
                 _ => {}
@@ -567,7 +567,7 @@ impl Host {
             machine.synchronise_again(now, node);
         }
         if node.is_stopping() {
-            let _ = node.retire_refuser(&mut machine);
+            let _ = node.retire_drop_filter(&mut machine);
         }
         let (records, sent) = machine.end_turn();
         let refused = self.kernel.take_refused_devices();

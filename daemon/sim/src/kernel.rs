@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use vrrp_node::drop_rules::DropRule;
 use vrrp_node::lvs::Shown;
 use vrrp_node::mirror::{Dump, Event, Held};
-use vrrp_node::refusals::Refusal;
 use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link};
 
 use self::devices::Macvlan;
@@ -41,7 +41,7 @@ pub(crate) struct Kernel {
     /// How many of the next requests are refused.
     refusing: u8,
     /// What is refused, when the daemon has a table for that.
-    table: Option<BTreeSet<Refusal>>,
+    table: Option<BTreeSet<DropRule>>,
     /// Whether somebody else did something to that table which the daemon has not heard of.
     touched: bool,
     /// What the daemon added, and whether packets to it were refused then.

@@ -13,19 +13,19 @@ use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{Host, Severity};
-use vrrp_node::listeners::{Listeners, Place, VridSet};
+use vrrp_node::listeners::{Listeners, Path, VridSet};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
 use vrrp_node::node::{Node, SECOND_LOOK};
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
-    Advertisement, Cause, Desired, DesiredLvs, Engine, Family, Input, Instant, InterfaceAddress,
-    InterfaceIndex, Link, MacAddress, Obstacle, Output, Packet, Report, Transition, Vrid,
+    Advertisement, Cause, Desired, DesiredLvs, Engine, Family, FaultReason, Input, Instant,
+    InterfaceAddress, InterfaceIndex, Link, MacAddress, Output, Packet, Report, Transition, Vrid,
 };
 
+use crate::device_reaper::DeviceReaper;
 use crate::host::{Datagram, Fed, Message, News, Record, Sent, Shown};
-use crate::janitor::Janitor;
 use crate::kernel::Kernel;
 use crate::scenario::{Config, interface_name, virtual_address};
 
@@ -35,8 +35,8 @@ pub(crate) const SOCKET_BUFFER: usize = 64;
 /// The part of a machine that goes with its daemon.
 #[derive(Debug)]
 pub(crate) struct Own {
-    pub(crate) sockets: BTreeMap<Place, Socket>,
-    pub(crate) janitor: Janitor,
+    pub(crate) sockets: BTreeMap<Path, Socket>,
+    pub(crate) device_reaper: DeviceReaper,
     /// The interface on which its sync thread of IPVS was started.
     started_on: Option<InterfaceIndex>,
     /// The last wish for that thread, when the kernel refused it.
@@ -65,7 +65,7 @@ impl Own {
     pub(crate) fn new(now: Instant, config: Config) -> Self {
         Self {
             sockets: BTreeMap::new(),
-            janitor: Janitor::default(),
+            device_reaper: DeviceReaper::default(),
             started_on: None,
             unkept: None,
             has_peers: has_peers(&config),
@@ -118,10 +118,10 @@ impl Machine<'_> {
                 let (name, addresses) = (&*name, &*addresses);
                 node.handle(now, Input::Resolved { name, addresses }, self);
             }
-            Message::Probe { tracker, well } => {
+            Message::Probe { tracker, up } => {
                 let input = Input::Probe {
                     tracker: &tracker,
-                    result: Verdict::of(well),
+                    result: Verdict::of(up),
                     detail: "".into(),
                 };
                 node.handle(now, input, self);
@@ -217,20 +217,20 @@ impl Machine<'_> {
                 tracker, result, ..
             } => Fed::Probe {
                 tracker: (*tracker).to_owned(),
-                well: result.well,
+                up: result.up,
             },
             Input::Resolved { name, addresses } => Fed::Resolved {
                 name: (*name).to_owned(),
                 addresses: addresses.to_vec(),
             },
-            Input::Refusal(why) => Fed::Refusal {
+            Input::DropFilter(why) => Fed::DropRule {
                 able: why.is_none(),
             },
             Input::WallClock(shows) => Fed::WallClock(*shows),
             Input::Overrun => Fed::Overrun,
             Input::Tick => Fed::Tick,
             Input::Stop => Fed::Stop,
-            Input::Hindered { .. } => unreachable!("resources have a world of their own"),
+            Input::Inhibited { .. } => unreachable!("resources have a world of their own"),
         }
     }
 }
@@ -298,12 +298,12 @@ impl Host for Machine<'_> {
     fn flush(&mut self, _mirror: &Mirror) {}
 
     fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()> {
-        self.own.janitor.hand(self.own.now, changes);
+        self.own.device_reaper.hand(self.own.now, changes);
         Ok(())
     }
 
     fn recall_devices(&mut self, which: &dyn Fn(&str) -> bool) {
-        self.own.janitor.forget(which);
+        self.own.device_reaper.forget(which);
     }
 
     /// At once; the daemon has a thread for it. What the kernel refuses is tried again at the second look.
@@ -349,7 +349,8 @@ impl Host for Machine<'_> {
         };
         self.own.records.push(Record {
             fed,
-            named_truly: is_behind || obstacles(outputs).all(|obstacle| sight.has(obstacle)),
+            named_truly: is_behind
+                || fault_reasons(outputs).all(|fault_reason| sight.has(fault_reason)),
             speaks_for_itself: is_behind || sight.has_sources(outputs),
             outputs: outputs.to_vec(),
             deadline_before,
@@ -437,36 +438,36 @@ impl Sight<'_> {
         spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
     }
 
-    /// Whether the mirror shows what an obstacle says. What trackers say is known elsewhere.
-    fn has(&self, obstacle: &Obstacle) -> bool {
+    /// Whether the mirror shows what an fault_reason says. What trackers say is known elsewhere.
+    fn has(&self, fault_reason: &FaultReason) -> bool {
         // While news are on their way there may be two of a name.
         let any = |name: &str, is: &dyn Fn(&Link) -> bool| {
             self.mirror
                 .links()
                 .any(|link| &*link.name == name && is(link))
         };
-        match obstacle {
-            Obstacle::Member { obstacle, .. } => self.has(obstacle),
+        match fault_reason {
+            FaultReason::Member { fault_reason, .. } => self.has(fault_reason),
             // It may be another one of that name, which the engine says so too.
-            Obstacle::InterfaceMissing(_)
-            | Obstacle::TrackerDown(_)
-            | Obstacle::TrackerValue { .. }
-            | Obstacle::CannotRefuse(_)
-            | Obstacle::Resource(_) => true,
-            Obstacle::InterfaceDown(name) => any(name, &|link| !link.up),
-            Obstacle::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
-            Obstacle::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
-            Obstacle::Port { interface, .. } => any(interface, &|link| link.port_of.is_some()),
-            Obstacle::NoSource(address) => {
+            FaultReason::InterfaceMissing(_)
+            | FaultReason::TrackerDown(_)
+            | FaultReason::TrackerValue { .. }
+            | FaultReason::DropFilterError(_)
+            | FaultReason::Resource(_) => true,
+            FaultReason::InterfaceDown(name) => any(name, &|link| !link.up),
+            FaultReason::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
+            FaultReason::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
+            FaultReason::Port { interface, .. } => any(interface, &|link| link.port_of.is_some()),
+            FaultReason::NoSource(address) => {
                 let held = self.mirror.all();
                 held.into_iter()
                     .all(|(_, held)| held.ours || held.address.address != *address)
             }
-            Obstacle::NoLinkLocal(name) => {
+            FaultReason::NoLinkLocal(name) => {
                 self.has_none_of_its_own(name, InterfaceAddress::is_link_local)
             }
-            Obstacle::NoAddress(name)
-            | Obstacle::OnlyVirtual {
+            FaultReason::NoAddress(name)
+            | FaultReason::OnlyVirtual {
                 interface: name, ..
             } => self.has_none_of_its_own(name, |address| address.family() == Family::V4),
         }
@@ -515,11 +516,11 @@ pub(crate) fn transitions(outputs: &[Output]) -> impl Iterator<Item = &Transitio
     })
 }
 
-fn obstacles(outputs: &[Output]) -> impl Iterator<Item = &Obstacle> {
+fn fault_reasons(outputs: &[Output]) -> impl Iterator<Item = &FaultReason> {
     transitions(outputs).filter_map(|transition| {
-        let Cause::Unable(obstacle) = &transition.cause else {
+        let Cause::Faulted(fault_reason) = &transition.cause else {
             return None;
         };
-        Some(obstacle)
+        Some(fault_reason)
     })
 }

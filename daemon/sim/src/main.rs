@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use clap::Parser;
-use vrrp_sim::{Campaign, Law, Scenario, Until, from_seed, resources, run, shrink};
+use vrrp_sim::{Campaign, Invariant, Scenario, Until, from_seed, resources, run, shrink};
 
 /// Plays scenarios of a simulated cluster until a law is broken.
 #[derive(Debug, Parser)]
@@ -34,13 +34,13 @@ struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
-    let (text, well) = match &options.replay {
+    let (text, up) = match &options.replay {
         Some(which) => replay(which),
         None => play(&options),
     };
     // Whoever closes the pipe has seen enough.
     let _ = std::io::stdout().write_all(text.as_bytes());
-    if well {
+    if up {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -102,7 +102,7 @@ fn play(options: &Options) -> (String, bool) {
     }
     // What follows a master has a world of its own, without a story.
     if let Some((seed, _, broken)) = findings.broken.first()
-        && broken.law != Law::Resources
+        && broken.invariant != Invariant::Resources
         && !options.no_shrink
     {
         let short = shrink(&from_seed(*seed));

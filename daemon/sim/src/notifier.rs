@@ -7,12 +7,12 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::notify::{Desk, News, Notify, Owner, Run};
+use vrrp_proto::notify::{Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::{Instant, Output, Report, State};
 
 use crate::coverage::Coverage;
 use crate::host::{Fed, Turn};
-use crate::laws::{Broken, Law};
+use crate::invariants::{Invariant, Violation};
 use crate::scenario::Config;
 
 /// A command: for which state, or for any, and by which configuration it is told, so that they can be
@@ -26,14 +26,14 @@ struct Command {
 /// Those who are told on one host, in one life of its daemon.
 #[derive(Debug)]
 pub(crate) struct Notifier {
-    desk: Desk<Command>,
+    scheduler: Scheduler<Command>,
     /// As configured now.
-    present: BTreeMap<Owner, Notify<Command>>,
+    present: BTreeMap<Subject, Notify<Command>>,
     configuration: u32,
     /// How the routers are.
     states: BTreeMap<Arc<str>, State>,
-    running: BTreeMap<Owner, Running>,
-    heard: BTreeMap<Owner, Heard>,
+    running: BTreeMap<Subject, Running>,
+    heard: BTreeMap<Subject, Heard>,
     /// When the world looks after it next.
     next: Option<Instant>,
     /// Apart from the world's, which goes the same way whoever is told.
@@ -43,7 +43,7 @@ pub(crate) struct Notifier {
 #[derive(Debug)]
 struct Running {
     until: Instant,
-    well: bool,
+    succeeded: bool,
 }
 
 /// What became of an owner, and what of it was told.
@@ -56,7 +56,7 @@ struct Heard {
     newest: Option<ToTell>,
     /// Whether something has come since what is told last.
     is_old: bool,
-    telling: Option<Telling>,
+    running: Option<Telling>,
 }
 
 #[derive(Debug)]
@@ -69,7 +69,7 @@ struct ToTell {
 /// What was begun last.
 #[derive(Debug)]
 struct Telling {
-    news: Arc<News>,
+    news: Arc<Notification>,
     command: Command,
     /// The commands that are to tell it, too.
     left: VecDeque<Command>,
@@ -82,7 +82,7 @@ impl Default for Heard {
             stops: Vec::new(),
             newest: None,
             is_old: false,
-            telling: None,
+            running: None,
         }
     }
 }
@@ -92,7 +92,7 @@ impl Notifier {
         let mut rng = Pcg64Mcg::seed_from_u64(seed);
         let present = configured(config, &BTreeMap::new(), 0, &mut rng);
         Self {
-            desk: Desk::new(present.clone()),
+            scheduler: Scheduler::new(present.clone()),
             present,
             configuration: 0,
             states: BTreeMap::new(),
@@ -112,20 +112,20 @@ impl Notifier {
             {
                 self.configuration += 1;
                 let next = configured(config, &self.present, self.configuration, &mut self.rng);
-                self.desk.configure(next.clone());
+                self.scheduler.configure(next.clone());
                 former = Some(std::mem::replace(&mut self.present, next));
             }
             let before = former.as_ref().unwrap_or(&self.present);
             let mut moved = BTreeSet::new();
             for output in &record.outputs {
                 if let Output::Report(Report::Priority { router, to, .. }) = output {
-                    self.desk.priority(router, *to);
+                    self.scheduler.priority(router, *to);
                 }
                 let Output::Report(Report::Transition(transition)) = output else {
                     continue;
                 };
                 let router = &transition.router;
-                let owner = Owner::Instance(Arc::clone(router));
+                let owner = Subject::Instance(Arc::clone(router));
                 let starts = transition.from == State::Init;
                 let by = if starts { &self.present } else { before };
                 let notify = by.get(&owner);
@@ -144,7 +144,7 @@ impl Notifier {
                         }
                     }
                 }
-                self.desk.transition(transition);
+                self.scheduler.transition(transition);
             }
             if let Some(former) = former {
                 self.end_reload(&former, moved);
@@ -155,17 +155,17 @@ impl Notifier {
     /// The node has carried out a configuration, in which those of `moved` have moved.
     fn end_reload(
         &mut self,
-        former: &BTreeMap<Owner, Notify<Command>>,
-        mut moved: BTreeSet<Owner>,
+        former: &BTreeMap<Subject, Notify<Command>>,
+        mut moved: BTreeSet<Subject>,
     ) {
-        let is_gone = |(group, _): &(&Owner, _)| !self.present.contains_key(*group);
+        let is_gone = |(group, _): &(&Subject, _)| !self.present.contains_key(*group);
         let gone = former.iter().filter(is_gone);
         let gone = gone.map(|(group, notify)| (group, notify, Some(State::Init)));
         let present = self.present.iter().map(|(group, notify)| {
             let state = common(&self.states, &notify.members);
             (group, notify, state)
         });
-        let is_group = |(owner, ..): &(&Owner, _, _)| matches!(owner, Owner::Group(_));
+        let is_group = |(owner, ..): &(&Subject, _, _)| matches!(owner, Subject::Group(_));
         for (group, notify, state) in gone.chain(present).filter(is_group) {
             let heard = self.heard.entry(group.clone()).or_default();
             if let Some(state) = state.filter(|state| *state != heard.state) {
@@ -173,7 +173,7 @@ impl Notifier {
                 moved.insert(group.clone());
             }
         }
-        self.desk.configured();
+        self.scheduler.configured();
         for (owner, notify) in &self.present {
             if let Some(heard) = self.heard.get_mut(owner)
                 && notify.on_reload
@@ -190,9 +190,9 @@ impl Notifier {
         &mut self,
         now: Instant,
         coverage: &mut Coverage,
-    ) -> Result<Option<Instant>, Broken> {
+    ) -> Result<Option<Instant>, Violation> {
         loop {
-            while let Some(run) = self.desk.poll(now) {
+            while let Some(run) = self.scheduler.poll(now) {
                 self.begin(now, run, coverage)?;
             }
             let ended = self
@@ -203,7 +203,8 @@ impl Notifier {
                 break;
             };
             if let Some(running) = self.running.remove(&owner) {
-                self.desk.ended(now, &owner, running.well, "".into());
+                self.scheduler
+                    .ended(now, &owner, running.succeeded, "".into());
             }
         }
         for (owner, heard) in &self.heard {
@@ -211,11 +212,11 @@ impl Notifier {
                 && (heard.newest.is_some() || !heard.stops.is_empty())
             {
                 let how = format!("nobody tells of {owner:?}, and {heard:?} is to be told");
-                return Err(Law::Notification.broken(how));
+                return Err(Invariant::Notification.broken(how));
             }
         }
         let ends = self.running.values().map(|running| running.until);
-        Ok(ends.chain(self.desk.poll_timeout()).min())
+        Ok(ends.chain(self.scheduler.poll_timeout()).min())
     }
 
     /// Whether the world has to look after it at a time, because it does not before that anyway.
@@ -232,18 +233,18 @@ impl Notifier {
         now: Instant,
         run: Run<Command>,
         coverage: &mut Coverage,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let heard = self.heard.entry(run.owner.clone()).or_default();
         let how = format!(
             "{:?} by {:?} for {:?}, with {heard:?}",
             run.news, run.command, run.owner
         );
-        let wrong = |what: &str| Law::Notification.broken(format!("{what}: {how}"));
+        let wrong = |what: &str| Invariant::Notification.broken(format!("{what}: {how}"));
         if self.running.contains_key(&run.owner) {
             return Err(wrong("two commands at a time"));
         }
         heard.hears(&run).map_err(wrong)?;
-        let (kind, takes, well) = match self.rng.random_range(0..10) {
+        let (kind, takes, succeeded) = match self.rng.random_range(0..10) {
             0 => ("CommandHangs", run.limit, false),
             1..3 => ("CommandFails", run.limit / 20, false),
             _ => (
@@ -254,25 +255,25 @@ impl Notifier {
         };
         coverage.fault(kind);
         let until = now + takes;
-        self.running.insert(run.owner, Running { until, well });
+        self.running.insert(run.owner, Running { until, succeeded });
         Ok(())
     }
 
     /// The daemon stops: all that is left is told, in the time that it has for that.
-    pub(crate) fn finish(mut self, now: Instant, coverage: &mut Coverage) -> Result<(), Broken> {
-        let end = now + self.desk.finish(now);
+    pub(crate) fn finish(mut self, now: Instant, coverage: &mut Coverage) -> Result<(), Violation> {
+        let end = now + self.scheduler.finish(now);
         let mut now = now;
         loop {
             let next = self.work(now, coverage)?;
-            if self.desk.is_idle() {
+            if self.scheduler.is_idle() {
                 return Ok(());
             }
             let Some(next) = next else {
-                return Err(Law::Notification.broken("something is left to tell at the end"));
+                return Err(Invariant::Notification.broken("something is left to tell at the end"));
             };
             now = now.max(next);
             if now > end {
-                return Err(Law::Notification.broken("the end takes longer than it may"));
+                return Err(Invariant::Notification.broken("the end takes longer than it may"));
             }
         }
     }
@@ -311,10 +312,10 @@ impl Heard {
     /// A command tells: a stop that is due, or else the present state; or it goes on with what was
     /// begun.
     fn hears(&mut self, run: &Run<Command>) -> Result<(), &'static str> {
-        if let Some(telling) = &mut self.telling
-            && Arc::ptr_eq(&telling.news, &run.news)
+        if let Some(running) = &mut self.running
+            && Arc::ptr_eq(&running.news, &run.news)
         {
-            if telling.command == run.command {
+            if running.command == run.command {
                 let is_old = self.is_old;
                 return if is_old {
                     Err("what is old is tried again")
@@ -322,16 +323,16 @@ impl Heard {
                     Ok(())
                 };
             }
-            if telling.left.pop_front() != Some(run.command) {
+            if running.left.pop_front() != Some(run.command) {
                 return Err("another command than the next one");
             }
-            telling.command = run.command;
+            running.command = run.command;
             return Ok(());
         }
         if self
-            .telling
+            .running
             .as_ref()
-            .is_some_and(|telling| !telling.left.is_empty())
+            .is_some_and(|running| !running.left.is_empty())
         {
             return Err("what has begun is not finished");
         }
@@ -347,7 +348,7 @@ impl Heard {
             return Err("not by the command that is to tell it");
         }
         self.is_old = !self.stops.is_empty() || self.newest.is_some();
-        self.telling = Some(Telling {
+        self.running = Some(Telling {
             news: Arc::clone(&run.news),
             command: run.command,
             left,
@@ -380,16 +381,16 @@ fn commands(notify: &Notify<Command>, state: State) -> VecDeque<Command> {
 /// Who is told, and how: some as before, and the others as chance will have it.
 fn configured(
     config: &Config,
-    former: &BTreeMap<Owner, Notify<Command>>,
+    former: &BTreeMap<Subject, Notify<Command>>,
     configuration: u32,
     rng: &mut Pcg64Mcg,
-) -> BTreeMap<Owner, Notify<Command>> {
+) -> BTreeMap<Subject, Notify<Command>> {
     let mut notify = BTreeMap::new();
     let instances = config.routers.keys();
-    let instances = instances.map(|name| (Owner::Instance(name.as_str().into()), Vec::new()));
+    let instances = instances.map(|name| (Subject::Instance(name.as_str().into()), Vec::new()));
     let groups = config.groups.iter().map(|(name, group)| {
         let members = group.members.iter().map(|member| member.as_str().into());
-        (Owner::Group(name.as_str().into()), members.collect())
+        (Subject::Group(name.as_str().into()), members.collect())
     });
     for (owner, members) in instances.chain(groups) {
         let same = former.get(&owner).filter(|_| rng.random());

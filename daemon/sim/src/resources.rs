@@ -16,7 +16,7 @@ use vrrp_proto::resources::{
     Action, Event, Handover, Job, OnFailure, Outcome, ResourceParams, Resources, UnitState, Verb,
 };
 
-use crate::laws::{Broken, Law};
+use crate::invariants::{Invariant, Violation};
 
 /// After this long without being master nothing may run any more: a stop is waited for, given up, and asked
 /// for again until the last of the failures that are thrown for it.
@@ -32,11 +32,11 @@ const FAILURES: u32 = 2;
 ///
 /// # Errors
 /// The law that was broken, and when.
-pub fn play(seed: u64) -> Result<u64, (Instant, Broken)> {
+pub fn play(seed: u64) -> Result<u64, (Instant, Violation)> {
     let mut world = World::new(seed);
     match play_in(&mut world) {
         Ok(()) => Ok(world.jobs),
-        Err(how) => Err((world.now, Law::Resources.broken(how))),
+        Err(how) => Err((world.now, Invariant::Resources.broken(how))),
     }
 }
 
@@ -72,7 +72,7 @@ struct World {
     last: u64,
     is_wild: bool,
     has_bus: bool,
-    hindered: bool,
+    inhibited: bool,
     wants_master: bool,
     /// What the machine was told last.
     is_master: Option<bool>,
@@ -137,7 +137,7 @@ impl World {
             last: 0,
             is_wild: true,
             has_bus: true,
-            hindered: false,
+            inhibited: false,
             wants_master: false,
             is_master: None,
             idle_since: None,
@@ -188,7 +188,7 @@ impl World {
                         let outcome = Outcome::Lost("no bus".into());
                         self.give(Event::Ended { job, outcome })?;
                     }
-                    Coming::End(name, number, well) => self.end(&name, number, well)?,
+                    Coming::End(name, number, up) => self.end(&name, number, up)?,
                 }
             } else {
                 self.give(Event::Tick)?;
@@ -203,7 +203,7 @@ impl World {
     }
 
     fn tell_state(&mut self) -> Result<(), String> {
-        let is_master = self.wants_master && !self.hindered;
+        let is_master = self.wants_master && !self.inhibited;
         if self.is_master == Some(is_master) {
             return Ok(());
         }
@@ -269,21 +269,21 @@ impl World {
         self.give(Event::Unit { unit: name, state })
     }
 
-    fn end(&mut self, name: &Arc<str>, number: u64, well: bool) -> Result<(), String> {
+    fn end(&mut self, name: &Arc<str>, number: u64, up: bool) -> Result<(), String> {
         let Some(unit) = self.systemd.get_mut(name) else {
             return Ok(());
         };
         let Some((verb, jobs, _)) = unit.job.take_if(|(_, _, own)| *own == number) else {
             return Ok(());
         };
-        match (verb, well) {
-            (Verb::Start, well) => unit.runs = well,
+        match (verb, up) {
+            (Verb::Start, up) => unit.runs = up,
             (Verb::Stop, true) => (unit.runs, unit.failures) = (false, 0),
             (Verb::Stop, false) => unit.failures += 1,
         }
         self.tell_unit(name)?;
         for job in jobs {
-            let outcome = if well {
+            let outcome = if up {
                 Outcome::Done
             } else {
                 Outcome::Failed("failed".into())
@@ -323,8 +323,8 @@ impl World {
                     return Err(format!("{unit} is started a second time"));
                 }
                 Action::Run { job, verb, unit } => self.run(job, verb, &unit)?,
-                Action::Hinder(why) => {
-                    self.hindered = why.is_some();
+                Action::Inhibit(why) => {
+                    self.inhibited = why.is_some();
                     self.tell_state()?;
                 }
                 Action::Rested | Action::Tell(_) => {}
@@ -337,7 +337,7 @@ impl World {
     fn run(&mut self, job: Job, verb: Verb, name: &Arc<str>) -> Result<(), String> {
         self.jobs += 1;
         self.check_order(verb, name)?;
-        let (well, after) = self.fate(verb, name);
+        let (up, after) = self.fate(verb, name);
         let has_bus = self.has_bus;
         let number = self.last + 1;
         let Some(unit) = self.systemd.get_mut(name) else {
@@ -356,7 +356,7 @@ impl World {
             other => {
                 // Whoever wanted the other is told, which is old news.
                 let replaced = other.replace((verb, BTreeSet::from([job]), number));
-                self.later(after, Coming::End(Arc::clone(name), number, well));
+                self.later(after, Coming::End(Arc::clone(name), number, up));
                 for job in replaced.into_iter().flat_map(|(_, jobs, _)| jobs) {
                     let outcome = Outcome::Failed("canceled".into());
                     self.give(Event::Ended { job, outcome })?;

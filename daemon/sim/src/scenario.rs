@@ -487,7 +487,7 @@ pub enum Action {
     /// The host loses its power, or gets it back and boots.
     Power { host: u8, on: bool },
     /// A probe of a tracker has a result.
-    Probe { host: u8, tracker: u8, well: bool },
+    Probe { host: u8, tracker: u8, up: bool },
     /// A host is given another configuration.
     Reload { host: u8, config: Config },
     /// A foreign router is switched off without a word, or on.
@@ -1024,8 +1024,8 @@ impl PatienceConfig {
     }
 
     /// For how long a thing that is known has to be well, or anything but that.
-    pub(crate) fn delay(self, well: bool) -> Duration {
-        let millis = if well { self.up_delay } else { self.down_delay };
+    pub(crate) fn delay(self, up: bool) -> Duration {
+        let millis = if up { self.up_delay } else { self.down_delay };
         Duration::from_millis(millis.into())
     }
 

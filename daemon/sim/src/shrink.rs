@@ -2,7 +2,7 @@
 
 use vrrp_proto::{Family, Version};
 
-use crate::laws::Law;
+use crate::invariants::Invariant;
 use crate::scenario::{AnnounceConfig, Behind, Config, Families, RouterConfig, Scenario, Source};
 use crate::world::{configured, run};
 
@@ -10,15 +10,15 @@ use crate::world::{configured, run};
 ///
 /// A scenario in which no law is broken comes back as it is.
 pub fn shrink(scenario: &Scenario) -> Scenario {
-    let Some(law) = broken(scenario) else {
+    let Some(invariant) = broken(scenario) else {
         return scenario.clone();
     };
     let mut best = scenario.clone();
     loop {
         let before = best.clone();
-        shrink_steps(&mut best, law);
+        shrink_steps(&mut best, invariant);
         for candidate in simpler(&best) {
-            if broken(&candidate) == Some(law) {
+            if broken(&candidate) == Some(invariant) {
                 best = candidate;
                 break;
             }
@@ -29,12 +29,14 @@ pub fn shrink(scenario: &Scenario) -> Scenario {
     }
 }
 
-fn broken(scenario: &Scenario) -> Option<Law> {
-    run(scenario, false).broken.map(|(_, broken)| broken.law)
+fn broken(scenario: &Scenario) -> Option<Invariant> {
+    run(scenario, false)
+        .broken
+        .map(|(_, broken)| broken.invariant)
 }
 
 /// Leaves out ever smaller runs of steps. The time that they took stays.
-fn shrink_steps(best: &mut Scenario, law: Law) {
+fn shrink_steps(best: &mut Scenario, invariant: Invariant) {
     let mut size = best.steps.len();
     while size > 0 {
         let mut start = 0;
@@ -49,7 +51,7 @@ fn shrink_steps(best: &mut Scenario, law: Law) {
             if let Some(next) = candidate.steps.get_mut(start) {
                 next.after += gone;
             }
-            if broken(&candidate) == Some(law) {
+            if broken(&candidate) == Some(invariant) {
                 *best = candidate;
             } else {
                 start += size;

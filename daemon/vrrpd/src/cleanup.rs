@@ -11,15 +11,15 @@ use vrrp_linux::lvs;
 use vrrp_node::cleanup::{self, Cleaned, CleanedRouting};
 use vrrp_proto::resources::ResourceParams;
 
-use crate::attendant::resources::stop_all;
 use crate::cli::CleanupOptions;
+use crate::services::resources::stop_all;
 use crate::units::system_address;
 use crate::{Failed, print};
 
 pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     let socket = options.runtime.control_socket();
     if UnixStream::connect(&socket).is_ok() {
-        return Err(Failed::General.because(format_args!(
+        return Err(Failed::General.reasons(format_args!(
             "the daemon behind {} is alive and would put its addresses back; stop it first",
             socket.display()
         )));
@@ -27,7 +27,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     options.place.enter()?;
     // Before the addresses, as a master gives both away.
     let mut kernel = Kernel::open().map_err(|error| {
-        Failed::General.because(format_args!("cannot ask the kernel for anything: {error}"))
+        Failed::General.reasons(format_args!("cannot ask the kernel for anything: {error}"))
     })?;
     let routes = clean_up_routes(&mut kernel);
     // The configuration matters only where the kernel does not say whose an address is. That it
@@ -46,7 +46,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
                 .map(|address| (&*router.interface, *address))
         });
     let cleaned = cleanup::addresses(configured, &mut kernel).map_err(|error| {
-        Failed::General.because(format_args!("cannot ask the kernel for addresses: {error}"))
+        Failed::General.reasons(format_args!("cannot ask the kernel for addresses: {error}"))
     })?;
     let Cleaned {
         removed,
@@ -65,14 +65,14 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         print("removed the table inet vrrpd of nf_tables\n")?;
     }
     for failure in &failures {
-        let _ = Failed::General.because(failure);
+        let _ = Failed::General.reasons(failure);
     }
     for (device, error) in &stubborn {
         let text = format_args!("cannot delete {device}: {error}");
-        let _ = Failed::General.because(text);
+        let _ = Failed::General.reasons(text);
     }
     if let Err(failure) = &table {
-        let _ = Failed::General.because(failure);
+        let _ = Failed::General.reasons(failure);
     }
     let synchronisation = stop_synchronisation(&loaded);
     let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
@@ -91,7 +91,7 @@ fn stop_synchronisation(loaded: &Option<Loaded>) -> Result<(), Failed> {
         .iter()
         .flat_map(|loaded| loaded.node.routers.values());
     for sync in routers.filter_map(|router| router.lvs.as_ref()) {
-        let stopped = lvs::cleanup(sync).map_err(|failure| Failed::General.because(failure))?;
+        let stopped = lvs::cleanup(sync).map_err(|failure| Failed::General.reasons(failure))?;
         for change in stopped {
             print(&format!("{change}\n"))?;
         }
@@ -105,12 +105,12 @@ fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), F
         return Ok(());
     }
     let told = stop_all(resources, system_address()).map_err(|error| {
-        Failed::General.because(format_args!("cannot speak to systemd: {error}"))
+        Failed::General.reasons(format_args!("cannot speak to systemd: {error}"))
     })?;
     let mut outcome = Ok(());
     for (level, text) in told {
         match level {
-            Level::ERROR => outcome = Err(Failed::General.because(text)),
+            Level::ERROR => outcome = Err(Failed::General.reasons(text)),
             _ => print(&format!("{text}\n"))?,
         }
     }
@@ -120,13 +120,13 @@ fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), F
 /// Removes routes and rules. That it fails must not keep the addresses on this host.
 fn clean_up_routes(kernel: &mut Kernel) -> Result<(), Failed> {
     let CleanedRouting { removed, failures } = cleanup::routing(kernel).map_err(|error| {
-        Failed::General.because(format_args!("cannot ask the kernel for routes: {error}"))
+        Failed::General.reasons(format_args!("cannot ask the kernel for routes: {error}"))
     })?;
     for what in &removed {
         print(&format!("removed {what}\n"))?;
     }
     for failure in &failures {
-        let _ = Failed::General.because(failure);
+        let _ = Failed::General.reasons(failure);
     }
     if failures.is_empty() {
         Ok(())

@@ -98,7 +98,7 @@ impl PlaceOptions {
             return Ok(());
         };
         namespace::enter(name).map_err(|error| {
-            Failed::General.because(format_args!(
+            Failed::General.reasons(format_args!(
                 "cannot enter the network namespace {}: {error}; `ip netns list` tells the names that \
                  there are, and it needs CAP_SYS_ADMIN",
                 namespace::file_of(name).display()

@@ -2,18 +2,18 @@
 //!
 //! `vrrpd run` is three threads, and more where something takes the kernel long. The main one runs
 //! [`run::Node`]: it owns the engine, the clock and the sockets, and never waits for anything but
-//! them. The [`attendant`] is a small runtime for what may be slow: signals, trackers, notifications, the
-//! control socket, systemd. The [`scribe`] writes the log, so that a full pipe stops nobody else. They
+//! them. The [`services`] is a small runtime for what may be slow: signals, trackers, notifications, the
+//! control socket, systemd. The [`log_writer`] writes the log, so that a full pipe stops nobody else. They
 //! reach the main thread by its [`inbox`](run::Inbox) and hear from it by bounded channels that drop
 //! rather than wait.
 
-mod attendant;
 mod check;
 mod cleanup;
 mod cli;
+mod log_writer;
 mod manual;
 mod run;
-mod scribe;
+mod services;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -41,7 +41,7 @@ impl Failed {
         clippy::print_stderr,
         reason = "the one place where a command complains"
     )]
-    fn because(self, complaint: impl std::fmt::Display) -> Self {
+    fn reasons(self, complaint: impl std::fmt::Display) -> Self {
         eprintln!("vrrpd: {complaint}");
         self
     }
@@ -53,7 +53,7 @@ impl From<LoadError> for Failed {
             LoadError::Invalid { .. } => Self::Configuration,
             LoadError::Unreadable { .. } | LoadError::Secrets { .. } => Self::General,
         };
-        failed.because(error)
+        failed.reasons(error)
     }
 }
 
@@ -88,7 +88,7 @@ fn print(text: &str) -> Result<(), Failed> {
 
     match std::io::stdout().lock().write_all(text.as_bytes()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Failed::General.because(format_args!("cannot write to standard output: {error}")))
+            Err(Failed::General.reasons(format_args!("cannot write to standard output: {error}")))
         }
         Ok(()) | Err(_) => Ok(()),
     }

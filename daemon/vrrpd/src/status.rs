@@ -22,16 +22,16 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     let socket = options.runtime.control_socket();
     let answer = ask(&socket).map_err(|error| {
-        Failed::General.because(format_args!(
+        Failed::General.reasons(format_args!(
             "cannot ask the daemon at {}: {error}; is it running, and may you open its socket?",
             socket.display()
         ))
     })?;
     if answer.is_empty() {
-        return Err(Failed::General.because("the daemon is stopping"));
+        return Err(Failed::General.reasons("the daemon is stopping"));
     }
     let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
-        Failed::General.because(format_args!("the daemon is of another version: {error}"))
+        Failed::General.reasons(format_args!("the daemon is of another version: {error}"))
     })?;
     print(&if options.json {
         format!("{answer}\n")
@@ -133,14 +133,14 @@ fn row(instance: &RouterStatus) -> [String; 8] {
         instance.name.to_string(),
         instance.state.to_string(),
         age(instance.state_age),
-        if priority.because.is_empty() {
+        if priority.reasons.is_empty() {
             priority.effective.to_string()
         } else {
             format!(
                 "{} = {} {}",
                 priority.effective,
                 priority.configured,
-                priority.because.join(" ")
+                priority.reasons.join(" ")
             )
         },
         instance.interface.to_string(),
@@ -156,7 +156,7 @@ fn group_row(group: &GroupStatus) -> [String; 5] {
         group.state.to_string(),
         age(group.state_age),
         group.members.join(" "),
-        match &group.decides {
+        match &group.decided_by {
             Some(member) => format!("{member}: {}", group.cause),
             None => group.cause.to_string(),
         },
@@ -164,15 +164,15 @@ fn group_row(group: &GroupStatus) -> [String; 5] {
 }
 
 fn tracker_row(tracker: &TrackerStatus) -> [String; 6] {
-    let words = |well| if well { "well" } else { "down" };
-    let verdict = match (tracker.well, tracker.changes_in) {
+    let words = |up| if up { "up" } else { "down" };
+    let verdict = match (tracker.up, tracker.changes_in) {
         (None, _) => "not yet".to_owned(),
-        (Some(well), None) => words(well).to_owned(),
+        (Some(up), None) => words(up).to_owned(),
         // Another number may be what it changes to.
         (Some(true), Some(span)) if tracker.value.is_some() => {
-            format!("well, new in {}", wait(span))
+            format!("up, new in {}", wait(span))
         }
-        (Some(well), Some(span)) => format!("{}, {} in {}", words(well), words(!well), wait(span)),
+        (Some(up), Some(span)) => format!("{}, {} in {}", words(up), words(!up), wait(span)),
     };
     [
         tracker.name.to_string(),
@@ -226,11 +226,15 @@ fn told(notify: &NotifyStatus) -> String {
     };
     let mut parts = Vec::new();
     if let Some(last) = &notify.last {
-        let how = if last.well { "told of" } else { "not told of" };
+        let how = if last.succeeded {
+            "told of"
+        } else {
+            "not told of"
+        };
         let (state, age) = (word(&last.state), age(last.age));
         parts.push(format!("{how} {state} {age} ago: {}", last.detail));
     }
-    if let Some(state) = &notify.telling {
+    if let Some(state) = &notify.running {
         parts.push(format!("{} is being told", word(state)));
     }
     if !notify.waiting.is_empty() {
@@ -252,8 +256,8 @@ fn synchronisation(lvs: &LvsStatus) -> String {
         "LVS sync: {role} on {} (syncId {})",
         lvs.interface, lvs.sync_id
     );
-    if let Some(trouble) = &lvs.trouble {
-        let _ = write!(text, ", wanted in vain: {trouble}");
+    if let Some(error) = &lvs.error {
+        let _ = write!(text, ", wanted in vain: {error}");
     }
     if lvs.repairs > 0 {
         let _ = write!(
@@ -347,9 +351,9 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         );
     }
     for other in &instance.others {
-        for drift in &other.drift {
+        for differences in &other.differences {
             let age = age(other.age);
-            let _ = writeln!(text, "  {} (heard {age} ago): {drift}", other.address);
+            let _ = writeln!(text, "  {} (heard {age} ago): {differences}", other.address);
         }
     }
 }

@@ -94,7 +94,7 @@ impl Units {
     /// The way to the systemd behind the bus at `address`.
     pub(crate) fn new(address: String) -> Self {
         let (sender, requests) = unbounded_channel();
-        let keeper = Keeper {
+        let keeper = Connection {
             address,
             requests,
             watched: BTreeMap::new(),
@@ -120,7 +120,7 @@ impl Units {
 }
 
 /// Holds the connection.
-struct Keeper {
+struct Connection {
     address: String,
     requests: UnboundedReceiver<Request>,
     watched: BTreeMap<Arc<str>, Watched>,
@@ -158,7 +158,7 @@ struct Waiting {
     answer: oneshot::Sender<Outcome>,
 }
 
-impl Keeper {
+impl Connection {
     /// Serves until nobody can ask any more.
     async fn run(mut self) {
         let mut pause = Pause::default();

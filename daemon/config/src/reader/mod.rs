@@ -1,12 +1,12 @@
 //! From the text's tree to the model, and not only to the first error.
 //!
-//! A [`Place`] is a serde deserializer for one value of the tree. The derived code of the model
+//! A [`Position`] is a serde deserializer for one value of the tree. The derived code of the model
 //! drives it and tells it all that is to be known: the keys of each struct and the variants of each
 //! enum, so that there is no second list of them. What the place does beyond serde's own:
 //!
 //! - Unknown and repeated keys are reported here and never reach the derived code, which would give
 //!   up at the first.
-//! - A [`Given`](crate::given::Given) is offered as an attempt: if the value cannot be read, that
+//! - A [`Field`](crate::field::Field) is offered as an attempt: if the value cannot be read, that
 //!   is reported and the attempt fails, but not what stands around it.
 //! - Messages are in the operator's words, not in Rust's.
 
@@ -27,7 +27,7 @@ use access::{Attempt, Elements, Entries, Variant};
 
 /// A value of the tree, with where it is and where to report what is wrong with it.
 #[derive(Debug)]
-pub(crate) struct Place<'a, 'de> {
+pub(crate) struct Position<'a, 'de> {
     node: &'de Node,
     path: Path,
     findings: &'a RefCell<Findings>,
@@ -41,7 +41,7 @@ const WHOLE_NUMBER: &str = "a whole number";
 
 /// Why a value could not be read.
 #[derive(Debug)]
-pub(crate) enum Refusal {
+pub(crate) enum ParseError {
     /// Something else was expected here.
     Expected(String),
     /// This is wrong with it.
@@ -50,7 +50,7 @@ pub(crate) enum Refusal {
     Reported,
 }
 
-impl<'a, 'de> Place<'a, 'de> {
+impl<'a, 'de> Position<'a, 'de> {
     /// The whole text.
     pub(crate) fn root(node: &'de Node, findings: &'a RefCell<Findings>) -> Self {
         Self {
@@ -69,18 +69,18 @@ impl<'a, 'de> Place<'a, 'de> {
     }
 
     /// Lets `seed` read this value, and reports when it cannot.
-    fn offer<S: DeserializeSeed<'de>>(&self, seed: S) -> Result<S::Value, Refusal> {
+    fn offer<S: DeserializeSeed<'de>>(&self, seed: S) -> Result<S::Value, ParseError> {
         seed.deserialize(self).map_err(|refusal| {
             let message = match refusal {
-                Refusal::Expected(what) => {
+                ParseError::Expected(what) => {
                     let kind = self.node.kind();
                     format!("must be {what}, not {kind}{}", remedy(self.node, &what))
                 }
-                Refusal::Because(message) => message,
-                Refusal::Reported => return Refusal::Reported,
+                ParseError::Because(message) => message,
+                ParseError::Reported => return ParseError::Reported,
             };
             self.findings.borrow_mut().add(&self.path, message);
-            Refusal::Reported
+            ParseError::Reported
         })
     }
 
@@ -146,11 +146,11 @@ fn remedy(node: &Node, expected: &str) -> String {
     }
 }
 
-fn expected<T>(what: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal::Expected(what.into()))
+fn expected<T>(what: impl Into<String>) -> Result<T, ParseError> {
+    Err(ParseError::Expected(what.into()))
 }
 
-impl Error for Refusal {
+impl Error for ParseError {
     fn custom<T: fmt::Display>(message: T) -> Self {
         Self::Because(message.to_string())
     }
@@ -165,9 +165,9 @@ impl Error for Refusal {
     }
 }
 
-impl std::error::Error for Refusal {}
+impl std::error::Error for ParseError {}
 
-impl fmt::Display for Refusal {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Expected(what) => what,
@@ -177,10 +177,10 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl<'de> Deserializer<'de> for &Place<'_, 'de> {
-    type Error = Refusal;
+impl<'de> Deserializer<'de> for &Position<'_, 'de> {
+    type Error = ParseError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         match self.node {
             Node::Null => visitor.visit_unit(),
             Node::Bool(value) => visitor.visit_bool(*value),
@@ -202,14 +202,14 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
         }
     }
 
-    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let Node::Bool(value) = self.node else {
             return expected(TRUTH);
         };
         visitor.visit_bool(*value)
     }
 
-    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let Node::Number(number) = self.node else {
             return expected(WHOLE_NUMBER);
         };
@@ -219,34 +219,34 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
             .or_else(|| number.as_u64().map(|_| i64::MAX))
         {
             Some(value) => visitor.visit_i64(value),
-            None => Err(Refusal::Because("must be a whole number".to_owned())),
+            None => Err(ParseError::Because("must be a whole number".to_owned())),
         }
     }
 
-    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let Node::String(text) = self.node else {
             return expected(STRING);
         };
         visitor.visit_borrowed_str(text)
     }
 
-    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         self.deserialize_str(visitor)
     }
 
-    // The attempt of a `Given`; the model has no other options.
-    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    // The attempt of a `Field`; the model has no other options.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_seq(Attempt(Some(self)))
     }
 
-    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let Node::List(_) = self.node else {
             return expected(LIST);
         };
         self.deserialize_any(visitor)
     }
 
-    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Refusal> {
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         let Node::Object(_) = self.node else {
             return expected(OBJECT);
         };
@@ -258,7 +258,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
         name: &'static str,
         fields: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, ParseError> {
         match self.node {
             Node::Object(entries) => visitor.visit_map(Entries {
                 rest: self.entries(entries, Some(fields)).into_iter(),
@@ -278,7 +278,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
         _name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Refusal> {
+    ) -> Result<V::Value, ParseError> {
         let variant = match self.node {
             Node::String(text) if variants.contains(&text.as_str()) => Variant {
                 name: text,
@@ -289,7 +289,7 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
                     .map_or(String::new(), |meant| {
                         format!(": did you mean \"{meant}\"?")
                     });
-                return Err(Refusal::Because(format!(
+                return Err(ParseError::Because(format!(
                     "must be {}{meant}",
                     one_of(variants)
                 )));
@@ -301,10 +301,10 @@ impl<'de> Deserializer<'de> for &Place<'_, 'de> {
                         name,
                         content: Some(content),
                     },
-                    (None, _) if !entries.is_empty() => return Err(Refusal::Reported),
+                    (None, _) if !entries.is_empty() => return Err(ParseError::Reported),
                     _ => {
                         let variants = one_of(variants);
-                        return Err(Refusal::Because(format!(
+                        return Err(ParseError::Because(format!(
                             "must have exactly one key: {variants}"
                         )));
                     }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::{TrackerParams, Verdict};
 
 use super::{LASTING, Probe, default};
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 
 /// A whole number in a file, for whoever decides by other means. It is multiplied by the weight of the
@@ -19,11 +19,11 @@ use crate::problem::{Findings, Path};
 pub(crate) struct TrackedFile {
     /// The absolute path of the file. It need not exist yet. It counts when whoever writes it closes it,
     /// or moves another one to its place.
-    path: Given<String>,
+    path: Field<String>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
 }
 
 /// A file that holds a number.

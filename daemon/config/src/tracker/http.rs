@@ -14,10 +14,10 @@ use super::status::Statuses;
 use super::url::Url;
 use super::{Assumed, Probe, default};
 use crate::address::PlainAddress;
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
-use crate::value::{Count, InterfaceName, Whole};
+use crate::value::{BoundedInteger, Count, InterfaceName};
 
 /// A page of a web server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -75,60 +75,60 @@ pub enum Method {
 pub(crate) struct TrackedHttp {
     /// The page, http or https. A name in it is looked up every minute and when it goes wrong; of several
     /// addresses one after the other is tried.
-    url: Given<Url>,
+    url: Field<Url>,
     /// The address to ask instead of that of the URL's host, so that a server can be asked for a page of
     /// whatever name. Default: the host's.
     #[serde(default)]
-    address: Given<PlainAddress>,
+    address: Field<PlainAddress>,
     /// How to ask (RFC 9110 section 9.3). Default: `GET`.
     #[serde(default = "method")]
-    method: Given<Method>,
+    method: Field<Method>,
     /// What to send besides, by name, like `Authorization`, or `Host` instead of the URL's. Default:
     /// none.
     #[serde(default = "headers")]
-    headers: Given<BTreeMap<String, Given<String>>>,
+    headers: Field<BTreeMap<String, Field<String>>>,
     /// The statuses that mean well, 100 to 599, single ones and ranges of them. Default: 200-299.
     #[serde(default = "status")]
     #[schemars(length(min = 1))]
-    status: Given<Vec<Given<Statuses>>>,
+    status: Field<Vec<Field<Statuses>>>,
     /// A text that has to be in the first 64 KiB of the page. Default: none.
     #[serde(default)]
-    expect: Given<String>,
+    expect: Field<String>,
     /// A file with the certificates, as PEM, of whom to believe who the server is, by its absolute path.
     /// Default: whom this host trusts.
     #[serde(default)]
-    ca_file: Given<String>,
+    ca_file: Field<String>,
     /// Whether to believe whoever answers, expired certificates and those of another name too. Default:
     /// false.
     #[serde(default = "insecure")]
-    insecure: Given<bool>,
+    insecure: Field<bool>,
     /// The address of this host to ask from. Default: the kernel's choice.
     #[serde(default)]
-    source: Given<PlainAddress>,
+    source: Field<PlainAddress>,
     /// The interface to ask through, 1 to 15 bytes; a link-local address needs one. Default: where the
     /// routes lead.
     #[serde(default)]
-    interface: Given<InterfaceName>,
+    interface: Field<InterfaceName>,
     /// Time from one request to the next, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
-    interval: Given<Span>,
+    interval: Field<BoundedDuration>,
     /// How long it may take until the page is there, or its first 64 KiB, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::patience")]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
     /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    rise: Given<Whole<Count>>,
+    rise: Field<BoundedInteger<Count>>,
     /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    fall: Given<Whole<Count>>,
+    fall: Field<BoundedInteger<Count>>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before the first result: `up`, because what has not been looked at is no
     /// reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
 }
 
 impl TrackedHttp {
@@ -185,7 +185,7 @@ impl TrackedHttp {
 
     fn headers(&self, path: &Path, findings: &mut Findings) -> Option<BTreeMap<String, String>> {
         let mut headers = BTreeMap::new();
-        let mut all_well = true;
+        let mut all_valid = true;
         for (name, value) in self.headers.value()? {
             let path = path.key(name);
             let small = name.to_ascii_lowercase();
@@ -198,7 +198,7 @@ impl TrackedHttp {
                 findings.add(&path, "is made as the connection needs it: leave it out");
             }
             let Some(value) = value.value() else {
-                all_well = false;
+                all_valid = false;
                 continue;
             };
             if !is_header_value(value) {
@@ -210,7 +210,7 @@ impl TrackedHttp {
                 findings.add(&path, message);
             }
         }
-        all_well.then_some(headers)
+        all_valid.then_some(headers)
     }
 
     fn status(&self, path: &Path, findings: &mut Findings) -> Option<Vec<RangeInclusive<u16>>> {
@@ -274,18 +274,18 @@ fn is_header_value(text: &str) -> bool {
     text.chars().all(|c| matches!(c, ' '..='~' | '\t')) && text.trim() == text
 }
 
-const fn method() -> Given<Method> {
-    Given::Value(Method::Get)
+const fn method() -> Field<Method> {
+    Field::Value(Method::Get)
 }
 
-const fn headers() -> Given<BTreeMap<String, Given<String>>> {
-    Given::Value(BTreeMap::new())
+const fn headers() -> Field<BTreeMap<String, Field<String>>> {
+    Field::Value(BTreeMap::new())
 }
 
-fn status() -> Given<Vec<Given<Statuses>>> {
-    Given::Value(vec![Given::Value(Statuses::SUCCESS)])
+fn status() -> Field<Vec<Field<Statuses>>> {
+    Field::Value(vec![Field::Value(Statuses::SUCCESS)])
 }
 
-const fn insecure() -> Given<bool> {
-    Given::Value(false)
+const fn insecure() -> Field<bool> {
+    Field::Value(false)
 }

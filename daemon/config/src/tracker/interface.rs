@@ -5,8 +5,8 @@ use serde::Deserialize;
 use vrrp_proto::params::{TrackerKind, TrackerParams};
 
 use super::{LASTING, default};
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::InterfaceName;
 
@@ -15,18 +15,18 @@ use crate::value::InterfaceName;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedInterface {
     /// The name of the interface, 1 to 15 bytes. It need not exist yet.
-    name: Given<InterfaceName>,
+    name: Field<InterfaceName>,
     /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
     /// Default: 0.
     #[serde(default = "default::none")]
-    up_delay: Given<Span>,
+    up_delay: Field<BoundedDuration>,
     /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
     #[serde(default = "default::none")]
-    down_delay: Given<Span>,
+    down_delay: Field<BoundedDuration>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
 }
 
 impl TrackedInterface {

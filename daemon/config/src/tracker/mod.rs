@@ -43,23 +43,23 @@ use self::route::TrackedRoute;
 use self::script::TrackedScript;
 use self::tcp::TrackedTcp;
 use self::unit::TrackedUnit;
-use crate::duration::{Bounds, Span};
-use crate::given::Given;
+use crate::duration::{BoundedDuration, Bounds};
+use crate::field::Field;
 use crate::problem::{Findings, Path};
-use crate::value::{Count, Weight, Whole};
+use crate::value::{BoundedInteger, Count, Weight};
 
-const DAY: Span = Span(Duration::from_secs(24 * 60 * 60));
+const DAY: BoundedDuration = BoundedDuration(Duration::from_secs(24 * 60 * 60));
 
 /// The time between two looks at something, and for one look.
 const LOOKING_TIME: Bounds = Bounds {
-    least: Span(Duration::from_millis(10)),
+    least: BoundedDuration(Duration::from_millis(10)),
     most: DAY,
     words: "10ms to 24h",
 };
 
 /// How long something has to last.
 const LASTING: Bounds = Bounds {
-    least: Span(Duration::ZERO),
+    least: BoundedDuration(Duration::ZERO),
     most: DAY,
     words: "0 to 24h",
 };
@@ -160,8 +160,8 @@ impl Tracker {
 /// or an object with the name and a weight.
 #[derive(Debug)]
 pub(crate) struct Follow {
-    pub(crate) tracker: Given<String>,
-    pub(crate) weight: Given<Whole<Weight>>,
+    pub(crate) tracker: Field<String>,
+    pub(crate) weight: Field<BoundedInteger<Weight>>,
     /// Whether it was written as an object.
     pub(crate) object: bool,
 }
@@ -171,12 +171,12 @@ pub(crate) struct Follow {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Weighted {
     /// The name of the tracker.
-    tracker: Given<String>,
+    tracker: Field<String>,
     /// A negative weight is added to the priority while the tracker is down, a positive one while
     /// it is up: -253 to 253, not 0; the sum stays within 1 to 254. Default: none, down means that
     /// the instance is in fault.
     #[serde(default)]
-    weight: Given<Whole<Weight>>,
+    weight: Field<BoundedInteger<Weight>>,
 }
 
 impl Follow {
@@ -192,7 +192,9 @@ impl Follow {
         let weight = self.weight.optional();
         Some(Track {
             tracker: name?.as_str().into(),
-            effect: weight?.map_or(Effect::Fault, |Whole(weight)| Effect::Weight(weight.0)),
+            effect: weight?.map_or(Effect::Fault, |BoundedInteger(weight)| {
+                Effect::Weight(weight.0)
+            }),
         })
     }
 }
@@ -209,10 +211,10 @@ impl<'de> Deserialize<'de> for Follow {
             }
 
             fn visit_str<E>(self, name: &str) -> Result<Follow, E> {
-                let tracker = Given::Value(name.to_owned());
+                let tracker = Field::Value(name.to_owned());
                 Ok(Follow {
                     tracker,
-                    weight: Given::Absent,
+                    weight: Field::Absent,
                     object: false,
                 })
             }
@@ -272,27 +274,27 @@ impl Assumed {
 mod default {
     use core::time::Duration;
 
-    use super::{Assumed, Count, Given, Span, Whole};
+    use super::{Assumed, BoundedDuration, BoundedInteger, Count, Field};
 
-    pub(super) const fn interval() -> Given<Span> {
-        Given::Value(Span::SECOND)
+    pub(super) const fn interval() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration::SECOND)
     }
 
-    pub(super) const fn none() -> Given<Span> {
-        Given::Value(Span(Duration::ZERO))
+    pub(super) const fn none() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration(Duration::ZERO))
     }
 
-    pub(super) const fn up() -> Given<Assumed> {
-        Given::Value(Assumed::Up)
+    pub(super) const fn up() -> Field<Assumed> {
+        Field::Value(Assumed::Up)
     }
 
     /// How long an answer over the network may take.
-    pub(super) const fn patience() -> Given<Span> {
-        Given::Value(Span::SECOND)
+    pub(super) const fn patience() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration::SECOND)
     }
 
-    pub(super) const fn once() -> Given<Whole<Count>> {
-        Given::Value(Whole(Count(1)))
+    pub(super) const fn once() -> Field<BoundedInteger<Count>> {
+        Field::Value(BoundedInteger(Count(1)))
     }
 }
 

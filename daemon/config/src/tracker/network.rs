@@ -11,11 +11,11 @@ use vrrp_proto::{Family, is_link_local};
 
 use super::{Assumed, LASTING, LOOKING_TIME, Probe};
 use crate::address::PlainAddress;
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::unicast;
-use crate::value::{Count, InterfaceName, Whole};
+use crate::value::{BoundedInteger, Count, InterfaceName};
 
 /// Whom a probe asks.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -59,14 +59,14 @@ pub struct Rhythm {
 
 /// The words that all of them have.
 pub(super) struct Common<'m> {
-    pub(super) source: &'m Given<PlainAddress>,
-    pub(super) interface: &'m Given<InterfaceName>,
-    pub(super) interval: &'m Given<Span>,
-    pub(super) timeout: &'m Given<Span>,
-    pub(super) rise: &'m Given<Whole<Count>>,
-    pub(super) fall: &'m Given<Whole<Count>>,
-    pub(super) hold: &'m Given<Span>,
-    pub(super) initial: &'m Given<Assumed>,
+    pub(super) source: &'m Field<PlainAddress>,
+    pub(super) interface: &'m Field<InterfaceName>,
+    pub(super) interval: &'m Field<BoundedDuration>,
+    pub(super) timeout: &'m Field<BoundedDuration>,
+    pub(super) rise: &'m Field<BoundedInteger<Count>>,
+    pub(super) fall: &'m Field<BoundedInteger<Count>>,
+    pub(super) hold: &'m Field<BoundedDuration>,
+    pub(super) initial: &'m Field<Assumed>,
 }
 
 impl Common<'_> {
@@ -135,7 +135,7 @@ impl Common<'_> {
 /// A text that is searched for. `None` if what is wrong has been reported.
 pub(super) fn expected(
     path: &Path,
-    text: &Given<String>,
+    text: &Field<String>,
     findings: &mut Findings,
 ) -> Option<Option<String>> {
     let text = text.optional()?;

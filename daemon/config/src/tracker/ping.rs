@@ -9,11 +9,11 @@ use vrrp_proto::params::TrackerParams;
 use super::network::{Common, Host, Origin, Rhythm};
 use super::{Assumed, Probe, default};
 use crate::address::PlainAddress;
-use crate::duration::{Bounds, Span};
-use crate::given::Given;
+use crate::duration::{BoundedDuration, Bounds};
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::unicast;
-use crate::value::{Count, InterfaceName, Number, Whole};
+use crate::value::{BoundedInteger, Count, InterfaceName, Number};
 
 /// Another host that is asked by ICMP or ICMPv6 whether it is there, such as a gateway.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -39,44 +39,44 @@ pub struct Ping {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedPing {
     /// Whom to ask: an address, or a name, which is looked up every minute and when nobody answers.
-    host: Given<unicast::Peer>,
+    host: Field<unicast::Peer>,
     /// The address of this host to ask from. Default: the kernel's choice.
     #[serde(default)]
-    source: Given<PlainAddress>,
+    source: Field<PlainAddress>,
     /// The interface to ask through, 1 to 15 bytes; a link-local address needs one. Default: where the
     /// routes lead.
     #[serde(default)]
-    interface: Given<InterfaceName>,
+    interface: Field<InterfaceName>,
     /// How many requests make one result, 1 to 20. Default: 1.
     #[serde(default = "packets")]
-    packets: Given<Whole<Packets>>,
+    packets: Field<BoundedInteger<Packets>>,
     /// Time from one request to the next of the same result, 10 ms to 10 s. Default: 100 ms.
     #[serde(default = "spacing")]
-    spacing: Given<Span>,
+    spacing: Field<BoundedDuration>,
     /// How many requests of a result may stay without an answer, 0 to one less than `packets`.
     /// Default: 0.
     #[serde(default = "max_lost")]
-    max_lost: Given<Whole<Lost>>,
+    max_lost: Field<BoundedInteger<Lost>>,
     /// Time from one result to the next, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
-    interval: Given<Span>,
+    interval: Field<BoundedDuration>,
     /// How long the answer to the last request may take, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::patience")]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
     /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    rise: Given<Whole<Count>>,
+    rise: Field<BoundedInteger<Count>>,
     /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    fall: Given<Whole<Count>>,
+    fall: Field<BoundedInteger<Count>>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before the first result: `up`, because what has not been looked at is no
     /// reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
 }
 
 impl TrackedPing {
@@ -129,21 +129,21 @@ impl TrackedPing {
 
 /// Shortest and longest time between two requests of one result.
 const SPACING: Bounds = Bounds {
-    least: Span(Duration::from_millis(10)),
-    most: Span(Duration::from_secs(10)),
+    least: BoundedDuration(Duration::from_millis(10)),
+    most: BoundedDuration(Duration::from_secs(10)),
     words: "10ms to 10s",
 };
 
-const fn packets() -> Given<Whole<Packets>> {
-    Given::Value(Whole(Packets(1)))
+const fn packets() -> Field<BoundedInteger<Packets>> {
+    Field::Value(BoundedInteger(Packets(1)))
 }
 
-const fn spacing() -> Given<Span> {
-    Given::Value(Span(Duration::from_millis(100)))
+const fn spacing() -> Field<BoundedDuration> {
+    Field::Value(BoundedDuration(Duration::from_millis(100)))
 }
 
-const fn max_lost() -> Given<Whole<Lost>> {
-    Given::Value(Whole(Lost(0)))
+const fn max_lost() -> Field<BoundedInteger<Lost>> {
+    Field::Value(BoundedInteger(Lost(0)))
 }
 
 /// How many requests make one result: 1 to 20.

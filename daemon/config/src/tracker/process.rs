@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::lower::all;
 use crate::problem::{Findings, Path};
-use crate::value::{Number, Whole};
+use crate::value::{BoundedInteger, Number};
 
 /// Processes of this host; as many as there have to be mean well. The kernel tells of every process that
 /// begins or ends (the process connector, in the first network, process and user namespace alone, with
@@ -22,40 +22,40 @@ pub(crate) struct TrackedProcess {
     /// The name of the program: the last part of the first word of its command line, or what the
     /// kernel calls the process (its first 15 bytes). Either this or `commandLine`.
     #[serde(default)]
-    name: Given<String>,
+    name: Field<String>,
     /// The whole command line, word by word.
     #[serde(default)]
     #[schemars(length(min = 1))]
-    command_line: Given<Vec<Given<String>>>,
+    command_line: Field<Vec<Field<String>>>,
     /// How many there have to be at least, 0 to 1000000. Default: 1.
     #[serde(default = "one")]
-    at_least: Given<Whole<Quorum>>,
+    at_least: Field<BoundedInteger<Quorum>>,
     /// How many there may be at most, 0 to 1000000. Default: any number.
     #[serde(default)]
-    at_most: Given<Whole<Quorum>>,
+    at_most: Field<BoundedInteger<Quorum>>,
     /// Time between two looks where the kernel does not tell of processes, 10 ms to 1 day. The
     /// shortest of all trackers counts for all. Default: 1 s.
     #[serde(default = "default::interval")]
-    interval: Given<Span>,
+    interval: Field<BoundedDuration>,
     /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
     /// Default: 0.
     #[serde(default = "default::none")]
-    up_delay: Given<Span>,
+    up_delay: Field<BoundedDuration>,
     /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
     #[serde(default = "default::none")]
-    down_delay: Given<Span>,
+    down_delay: Field<BoundedDuration>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before the first result: `up`, because what has not been looked at is no
     /// reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
 }
 
-const fn one() -> Given<Whole<Quorum>> {
-    Given::Value(Whole(Quorum(1)))
+const fn one() -> Field<BoundedInteger<Quorum>> {
+    Field::Value(BoundedInteger(Quorum(1)))
 }
 
 /// A number of processes: 0 to 1,000,000.
@@ -113,8 +113,11 @@ impl TrackedProcess {
         let up_delay = LASTING.check(&path.key("upDelay"), &self.up_delay, findings);
         let down_delay = LASTING.check(&path.key("downDelay"), &self.down_delay, findings);
         let hold = LASTING.check(&path.key("hold"), &self.hold, findings);
-        let Whole(Quorum(at_least)) = *self.at_least.value()?;
-        let at_most = self.at_most.optional()?.map(|Whole(Quorum(most))| *most);
+        let BoundedInteger(Quorum(at_least)) = *self.at_least.value()?;
+        let at_most = self
+            .at_most
+            .optional()?
+            .map(|BoundedInteger(Quorum(most))| *most);
         if at_most.is_some_and(|most| most < at_least) {
             let message = format!("must not be less than \"atLeast\", which is {at_least}");
             findings.add(&path.key("atMost"), message);

@@ -12,11 +12,11 @@ use vrrp_proto::routing::{Network, RouteError, Table};
 use super::network::Rhythm;
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
 use crate::address::PlainAddress;
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::routing::Destination;
-use crate::value::{Count, InterfaceName, Whole};
+use crate::value::{BoundedInteger, Count, InterfaceName};
 
 /// A route of the kernel, whoever put it there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,56 +51,56 @@ fn as_text<S: serde::Serializer>(
 pub(crate) struct TrackedRoute {
     /// Where it leads to: a network like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which is of
     /// the family of the gateway, else of IPv4; that of IPv6 is `::/0`, too.
-    destination: Given<Destination>,
+    destination: Field<Destination>,
     /// The number of the routing table, 1 to 4294967295. Default: 254, which is `main`.
     #[serde(default)]
-    table: Given<Whole<Table>>,
+    table: Field<BoundedInteger<Table>>,
     /// The next router; only a route by this one counts. Default: any, or none.
     #[serde(default)]
-    gateway: Given<PlainAddress>,
+    gateway: Field<PlainAddress>,
     /// The device, 1 to 15 bytes; only a route over this one counts. It need not exist yet.
     /// Default: any.
     #[serde(default)]
-    device: Given<InterfaceName>,
+    device: Field<InterfaceName>,
     /// Whether a gateway of the route has to answer, too: the kernel asks it by ARP or neighbour discovery.
     /// Of several gateways one suffices. One whose address at the link is known for good (`ip neigh` shows
     /// `PERMANENT` or `NOARP`) is not asked and counts as if it answered; a route without a gateway has none
     /// that could answer. Default: false.
     #[serde(default = "no")]
-    neighbour: Given<bool>,
+    neighbour: Field<bool>,
     /// Time from one question to the next, 10 ms to 1 day, with `neighbour`. Who does not answer is asked again
     /// by the kernel once a second. Default: 1 s.
     #[serde(default)]
-    interval: Given<Span>,
+    interval: Field<BoundedDuration>,
     /// How long the answer may take, 10 ms to 1 day, with `neighbour`. Default: 1 s.
     #[serde(default)]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
     /// How many good results in a row turn the tracker up, 1 to 1000, with `neighbour`. Default: 1.
     #[serde(default)]
-    rise: Given<Whole<Count>>,
+    rise: Field<BoundedInteger<Count>>,
     /// How many bad results in a row turn the tracker down, 1 to 1000, with `neighbour`. That there is no
     /// route is one, too, at once and again at each `interval`. Default: 1.
     #[serde(default)]
-    fall: Given<Whole<Count>>,
+    fall: Field<BoundedInteger<Count>>,
     /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
     /// Default: 0.
     #[serde(default = "default::none")]
-    up_delay: Given<Span>,
+    up_delay: Field<BoundedDuration>,
     /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
     #[serde(default = "default::none")]
-    down_delay: Given<Span>,
+    down_delay: Field<BoundedDuration>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before the first result: `up`, because what has not been looked at is no
     /// reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
 }
 
-const fn no() -> Given<bool> {
-    Given::Value(false)
+const fn no() -> Field<bool> {
+    Field::Value(false)
 }
 
 impl TrackedRoute {
@@ -112,7 +112,7 @@ impl TrackedRoute {
     ) -> Option<(TrackerParams, Probe)> {
         let destination = self.destination(path, findings);
         let rhythm = self.rhythm(path, findings);
-        let once = |count: &Given<Whole<Count>>| {
+        let once = |count: &Field<BoundedInteger<Count>>| {
             let count = count.optional()?;
             Some(count.map_or(1, |count| count.0.0))
         };
@@ -177,7 +177,7 @@ impl TrackedRoute {
             return Some(None);
         }
         let second = default::interval();
-        let mut time = |key: &str, given: &Given<Span>| {
+        let mut time = |key: &str, given: &Field<BoundedDuration>| {
             let given = if given.is_present() { given } else { &second };
             LOOKING_TIME.check(&path.key(key), given, findings)
         };

@@ -8,10 +8,10 @@ use vrrp_proto::params::TrackerParams;
 
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
 use crate::command;
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
-use crate::value::{Count, Whole};
+use crate::value::{BoundedInteger, Count};
 
 /// A program that is run again and again; exit status 0 means well.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -19,32 +19,32 @@ use crate::value::{Count, Whole};
 pub(crate) struct TrackedScript {
     /// The program with its arguments. No shell is involved; the program is an absolute path.
     #[schemars(length(min = 1))]
-    command: Given<Vec<Given<String>>>,
+    command: Field<Vec<Field<String>>>,
     /// Time from one start to the next, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
-    interval: Given<Span>,
+    interval: Field<BoundedDuration>,
     /// How long one run may take, 10 ms to 1 day. Then it is killed with its process group and
     /// counts as failed. Default: the interval, but at least 10 s, because a script may start the
     /// service that it watches.
     #[serde(default)]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
     /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    rise: Given<Whole<Count>>,
+    rise: Field<BoundedInteger<Count>>,
     /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    fall: Given<Whole<Count>>,
+    fall: Field<BoundedInteger<Count>>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before the first result: `up`, because what has not been looked at is no
     /// reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
     /// The user to run it as, when the daemon was started as root. Default: the daemon's user.
     #[serde(default)]
-    user: Given<String>,
+    user: Field<String>,
 }
 
 /// A program that tells by its exit status whether something is well.
@@ -71,8 +71,8 @@ impl TrackedScript {
         let command = command::required(&path.key("command"), &self.command, findings);
         let interval = LOOKING_TIME.check(&path.key("interval"), &self.interval, findings);
         let timeout = match &self.timeout {
-            Given::Absent => self.default_timeout(),
-            given @ (Given::Wrong | Given::Value(_)) => {
+            Field::Absent => self.default_timeout(),
+            given @ (Field::Wrong | Field::Value(_)) => {
                 LOOKING_TIME.check(&path.key("timeout"), given, findings)
             }
         };

@@ -7,11 +7,11 @@ use vrrp_proto::params::TrackerParams;
 use super::network::{Common, Host, Origin, Rhythm, expected};
 use super::{Assumed, Probe, default};
 use crate::address::PlainAddress;
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::unicast;
-use crate::value::{Count, InterfaceName, Port, Whole};
+use crate::value::{BoundedInteger, Count, InterfaceName, Port};
 
 /// A port that takes connections.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -38,43 +38,43 @@ pub struct Tcp {
 pub(crate) struct TrackedTcp {
     /// Whom to ask: an address, or a name, which is looked up every minute and when it goes wrong. Of
     /// several addresses one after the other is tried.
-    host: Given<unicast::Peer>,
+    host: Field<unicast::Peer>,
     /// The port, 1 to 65535.
-    port: Given<Whole<Port>>,
+    port: Field<BoundedInteger<Port>>,
     /// What to say once it is connected, like `PING\r\n`. Default: nothing.
     #[serde(default)]
-    send: Given<String>,
+    send: Field<String>,
     /// A text that has to be in the first 64 KiB of what it says, like `220 `. Default: none, it need not say
     /// anything.
     #[serde(default)]
-    expect: Given<String>,
+    expect: Field<String>,
     /// The address of this host to ask from. Default: the kernel's choice.
     #[serde(default)]
-    source: Given<PlainAddress>,
+    source: Field<PlainAddress>,
     /// The interface to ask through, 1 to 15 bytes; a link-local address needs one. Default: where the
     /// routes lead.
     #[serde(default)]
-    interface: Given<InterfaceName>,
+    interface: Field<InterfaceName>,
     /// Time from one connection to the next, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
-    interval: Given<Span>,
+    interval: Field<BoundedDuration>,
     /// How long it may take to connect and to get the answer, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::patience")]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
     /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    rise: Given<Whole<Count>>,
+    rise: Field<BoundedInteger<Count>>,
     /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
-    fall: Given<Whole<Count>>,
+    fall: Field<BoundedInteger<Count>>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before the first result: `up`, because what has not been looked at is no
     /// reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
 }
 
 impl TrackedTcp {

@@ -12,11 +12,11 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
 use super::{Assumed, LASTING, LOOKING_TIME, Probe};
-use crate::duration::Span;
-use crate::given::Given;
+use crate::duration::BoundedDuration;
+use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::unit::UnitName;
-use crate::value::{Count, Whole};
+use crate::value::{BoundedInteger, Count};
 
 /// A unit of systemd; active means well. systemd itself tells of every change, so that it is known
 /// within milliseconds. While a unit starts or is restarted by a job the last verdict stays; while systemd
@@ -25,27 +25,27 @@ use crate::value::{Count, Whole};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedUnit {
     /// The name of the unit with its type, like `httpd.service`. It need not exist yet.
-    pub(crate) name: Given<UnitName>,
+    pub(crate) name: Field<UnitName>,
     /// Whether it is started again when it is not active: `true`, `false`, or an object that says how
     /// often. The verdict is down when that fails, or when it was started so often already. Default:
     /// false.
     #[serde(default = "default::restart")]
-    restart: Given<UseRestart>,
+    restart: Field<UseRestart>,
     /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
     /// Default: 0.
     #[serde(default = "super::default::none")]
-    up_delay: Given<Span>,
+    up_delay: Field<BoundedDuration>,
     /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
     #[serde(default = "super::default::none")]
-    down_delay: Given<Span>,
+    down_delay: Field<BoundedDuration>,
     /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
     /// counts then. Default: 0.
     #[serde(default = "super::default::none")]
-    hold: Given<Span>,
+    hold: Field<BoundedDuration>,
     /// What it counts as before systemd has said how it is: `up`, because what has not been looked at is
     /// no reason to refuse it, or `down`. Default: `up`.
     #[serde(default = "super::default::up")]
-    initial: Given<Assumed>,
+    initial: Field<Assumed>,
 }
 
 /// Whether a unit is started again.
@@ -61,13 +61,13 @@ enum UseRestart {
 struct Often {
     /// How many times at most within that time, 1 to 1000. Default: 3.
     #[serde(default = "default::at_most")]
-    at_most: Given<Whole<Count>>,
+    at_most: Field<BoundedInteger<Count>>,
     /// The time, 10 ms to 1 day. Default: 5 min.
     #[serde(default = "default::within")]
-    within: Given<Span>,
+    within: Field<BoundedDuration>,
     /// How long one start may take, 10 ms to 1 day; then it counts as failed. Default: 10 s.
     #[serde(default = "default::timeout")]
-    timeout: Given<Span>,
+    timeout: Field<BoundedDuration>,
 }
 
 /// A unit of systemd that is to be active.
@@ -189,22 +189,22 @@ impl JsonSchema for UseRestart {
 mod default {
     use core::time::Duration;
 
-    use super::{Count, Given, Span, UseRestart, Whole};
+    use super::{BoundedDuration, BoundedInteger, Count, Field, UseRestart};
 
-    pub(super) const fn restart() -> Given<UseRestart> {
-        Given::Value(UseRestart::No)
+    pub(super) const fn restart() -> Field<UseRestart> {
+        Field::Value(UseRestart::No)
     }
 
-    pub(super) const fn at_most() -> Given<Whole<Count>> {
-        Given::Value(Whole(Count(3)))
+    pub(super) const fn at_most() -> Field<BoundedInteger<Count>> {
+        Field::Value(BoundedInteger(Count(3)))
     }
 
-    pub(super) const fn within() -> Given<Span> {
-        Given::Value(Span(Duration::from_secs(5 * 60)))
+    pub(super) const fn within() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration(Duration::from_secs(5 * 60)))
     }
 
-    pub(super) const fn timeout() -> Given<Span> {
-        Given::Value(Span(Duration::from_secs(10)))
+    pub(super) const fn timeout() -> Field<BoundedDuration> {
+        Field::Value(BoundedDuration(Duration::from_secs(10)))
     }
 }
 

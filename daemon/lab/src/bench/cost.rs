@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use vrrp_lab::Result;
 
-use super::arena::Arena;
+use super::fixture::Fixture;
 use super::proc::{self, Memory};
 use super::subject::{Kind, Task};
 
@@ -31,14 +31,14 @@ pub(crate) struct Cpu {
 
 /// A pair at work, watched for `span`.
 pub(crate) fn measure(kind: Kind, task: Task, span: Duration) -> Result<Cost> {
-    let mut arena = Arena::with_pair(kind, task)?;
-    arena.look_away();
+    let mut fixture = Fixture::with_pair(kind, task)?;
+    fixture.look_away();
     sleep(Duration::from_millis(500));
-    let processes = [0, 1].map(|host| arena.daemon(host).map(|daemon| daemon.processes()));
+    let processes = [0, 1].map(|host| fixture.daemon(host).map(|daemon| daemon.processes()));
     let [master, backup] = processes;
     let (master, backup) = (master?, backup?);
     let look = || -> Result<(Instant, u64, Duration, Duration)> {
-        let frames = arena.frames_sent(0)?;
+        let frames = fixture.frames_sent(0)?;
         Ok((
             Instant::now(),
             frames,
@@ -60,7 +60,7 @@ pub(crate) fn measure(kind: Kind, task: Task, span: Duration) -> Result<Cost> {
     };
     let backup_memory = proc::memory(&backup)?;
     let result = (cpu(before.2, after.2), cpu(before.3, after.3));
-    arena.take(1)?.stop()?;
+    fixture.take(1)?.stop()?;
     Ok(Cost {
         master: result.0,
         backup: result.1,

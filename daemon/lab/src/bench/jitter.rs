@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use vrrp_lab::{Error, Result};
 
-use super::arena::{Arena, What};
+use super::fixture::{Fixture, What};
 use super::subject::{Kind, Task};
 use super::takeover::micros_between;
 
@@ -25,12 +25,12 @@ pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<
         addresses: 1,
         interval,
     };
-    let arena = Arena::with_master(kind, task)?;
+    let fixture = Fixture::with_master(kind, task)?;
     // What comes with becoming master is over.
     sleep(Duration::from_millis(300).max(interval));
-    let mark = arena.mark();
+    let mark = fixture.mark();
     sleep(span);
-    let times: Vec<Duration> = arena
+    let times: Vec<Duration> = fixture
         .sightings(&mark)
         .into_iter()
         .filter(|sighting| sighting.what == What::Advert)

@@ -7,12 +7,12 @@
 //! - `many`: how long it takes to move many addresses at once.
 //! - `trackers`: CPU time of a daemon that watches a hundred things once a second.
 //!
-//! The first two also with all cores busy. Each runs daemons in an `arena` of its own; `subject`
+//! The first two also with all cores busy. Each runs daemons in an `fixture` of its own; `subject`
 //! knows how each kind is configured and killed, `proc` reads what the kernel tells of processes, `stats`
 //! and `report` make figures of samples and say whether they are as the project demands.
 
-mod arena;
 mod cost;
+mod fixture;
 mod jitter;
 mod load;
 pub(crate) mod proc;
@@ -220,14 +220,14 @@ impl<'o> Bench<'o> {
                     let gaps = summaries(&found, |jitter| {
                         jitter.deviations.iter().map(|gap| gap.abs()).collect()
                     });
-                    let drift = summaries(&found, |jitter| {
+                    let differences = summaries(&found, |jitter| {
                         let median = Summary::of(jitter.deviations.iter().copied());
                         median.map(|summary| summary.median).into_iter().collect()
                     });
                     let what = format!("gap against the interval, {millis} ms");
                     self.add(&section, what, "us", gaps, Demand::None);
                     let what = format!("drift per advertisement, {millis} ms");
-                    self.add(&section, what, "us", drift, Demand::None);
+                    self.add(&section, what, "us", differences, Demand::None);
                 }
                 Err(error) => self.miss(&format!("jitter at {millis} ms{how}"), &error),
             }

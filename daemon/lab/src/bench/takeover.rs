@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use vrrp_lab::{Error, Result};
 
-use super::arena::{Arena, Sighting, What};
+use super::fixture::{Fixture, Sighting, What};
 use super::stats::Summary;
 use super::subject::{Begin, Kind, Task};
 
@@ -94,11 +94,11 @@ pub(crate) fn series(kind: Kind, task: Task, deaths: usize) -> Result<Vec<Death>
     if deaths == 0 {
         return Ok(Vec::new());
     }
-    let mut arena = Arena::with_pair(kind, task)?;
+    let mut fixture = Fixture::with_pair(kind, task)?;
     let mut found = Vec::new();
     let mut spoilt = 0;
     while found.len() < deaths {
-        match death(&mut arena, task)? {
+        match death(&mut fixture, task)? {
             Some(death) => found.push(death),
             // On a busy machine a backup may have taken over before its master was killed.
             None if spoilt < deaths => spoilt += 1,
@@ -112,23 +112,23 @@ pub(crate) fn series(kind: Kind, task: Task, deaths: usize) -> Result<Vec<Death>
 }
 
 /// One death; nothing when both hosts were master around it.
-fn death(arena: &mut Arena, task: Task) -> Result<Option<Death>> {
-    let mark = arena.mark();
-    arena.settle();
-    let Some(master) = arena.master(&mark) else {
+fn death(fixture: &mut Fixture, task: Task) -> Result<Option<Death>> {
+    let mark = fixture.mark();
+    fixture.settle();
+    let Some(master) = fixture.master(&mark) else {
         return Err(Error::new("looking for the master", "nobody advertises"));
     };
     let survivor = 1 - master;
-    arena.take(master)?.die()?;
+    fixture.take(master)?.die()?;
     thread::sleep(task.master_down());
-    let sightings = arena.wait("the survivor to take over", &mark, |sightings| {
+    let sightings = fixture.wait("the survivor to take over", &mark, |sightings| {
         [What::Advert, What::Announcement]
             .into_iter()
-            .all(|what| arena.has_sent(sightings, survivor, what))
+            .all(|what| fixture.has_sent(sightings, survivor, what))
     })?;
     let death = judge(&sightings, master, task);
-    arena.clean_up(master)?;
-    arena.start(master, Begin::Backup)?;
+    fixture.clean_up(master)?;
+    fixture.start(master, Begin::Backup)?;
     Ok(death)
 }
 

@@ -77,7 +77,7 @@ pub(crate) fn measure(kind: Kind, watched: Watched, span: Duration) -> Result<Co
             sleep(SETTLE);
             let results = || -> Result<u64> {
                 let trackers = daemon.status()?.trackers;
-                if let Some(ill) = trackers.iter().find(|tracker| tracker.well != Some(true)) {
+                if let Some(ill) = trackers.iter().find(|tracker| tracker.up != Some(true)) {
                     let detail = format!("{} is down: {}", ill.name, ill.detail);
                     return Err(Error::new("measuring the cost of trackers", detail));
                 }

@@ -7,8 +7,8 @@ use vrrp_lab::{Filter, Moment, Result, Signal};
 use vrrp_proto::State;
 
 use super::course::{CHECK_INTERVAL, VI_1, Who};
+use super::fixture::Fixture;
 use super::scene::{PATIENCE, Scene};
-use super::site::Site;
 use super::story::{Act, Plan, Story, Twice, precise};
 use super::{Part, millis};
 
@@ -21,8 +21,8 @@ const STAMP: Duration = Duration::from_millis(5);
 
 /// Plays these parts, one after the other.
 pub(crate) fn play(story: &mut Story, parts: &[Part]) -> Result<()> {
-    let site = Site::new(&[VI_1])?;
-    let mut scene = Scene::new(&site)?;
+    let fixture = Fixture::new(&[VI_1])?;
+    let mut scene = Scene::new(&fixture)?;
     story.experiment(
         1,
         "master (192.168.224.11, priority 100) and backup (.12, 99) keep 192.168.224.100 for a client",
@@ -146,7 +146,10 @@ fn freeze(story: &mut Story, scene: &mut Scene<'_>) -> bool {
         twice: Twice::Frozen,
     };
     story.step(scene, plan, |scene, act| {
-        let frames = scene.site.master.capture(VI_1.interface, Filter::vrrp())?;
+        let frames = scene
+            .fixture
+            .master
+            .capture(VI_1.interface, Filter::vrrp())?;
         let daemon = scene.daemon(Who::Master)?;
         daemon.process().kill(Signal::SIGSTOP)?;
         let taken = scene.arrival(Who::Backup, &VI_1, act.start)?;
@@ -189,7 +192,10 @@ fn delete(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     story.step(scene, plan, |scene, act| {
         let before = scene.status(Who::Master, &VI_1)?;
         let asked = Moment::now();
-        scene.site.master.delete_address(VI_1.interface, VI_1.vip)?;
+        scene
+            .fixture
+            .master
+            .delete_address(VI_1.interface, VI_1.vip)?;
         let went = scene.departure(Who::Master, &VI_1, asked)?;
         let came = scene.arrival(Who::Master, &VI_1, went)?;
         act.fact(format_args!("back after {}", precise(came.since(went))));
@@ -210,7 +216,7 @@ fn delete(story: &mut Story, scene: &mut Scene<'_>) -> bool {
 
 fn cable(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     let pulled = silence(story, scene, "the master's cable is pulled", |scene| {
-        scene.site.plug(Who::Master, false)
+        scene.fixture.plug(Who::Master, false)
     });
     let listening = VI_1.master_down(Who::Master);
     let plan = Plan {
@@ -221,7 +227,7 @@ fn cable(story: &mut Story, scene: &mut Scene<'_>) -> bool {
         twice: Twice::Handover,
     };
     let plugged = story.step(scene, plan, |scene, act| {
-        scene.site.plug(Who::Master, true)?;
+        scene.fixture.plug(Who::Master, true)?;
         let came = scene.arrival(Who::Master, &VI_1, act.start)?;
         act.took("master", came.since(act.start), listening);
         Ok(())

@@ -1,14 +1,14 @@
 //! Both experiments of the course, played with the real daemon.
 //!
-//! `course` has what the course gives, `site` the hardware and what runs on it, `scene` the
+//! `course` has what the course gives, `fixture` the hardware and what runs on it, `scene` the
 //! observers, `story` the telling and the verdict, `table` the end. The steps themselves are in
 //! `first` and `second`.
 
 mod course;
 mod first;
+mod fixture;
 mod scene;
 mod second;
-mod site;
 mod story;
 mod table;
 
@@ -18,8 +18,8 @@ use clap::{Args, ValueEnum};
 use vrrp_lab::Result;
 
 pub(crate) use self::course::{VI_1, VI_2, Who};
+pub(crate) use self::fixture::{CLIENT, Fixture, Machine};
 pub(crate) use self::scene::PATIENCE;
-pub(crate) use self::site::{CLIENT, Machine, Site};
 use self::story::{Story, print};
 
 /// What is granted beyond the protocol's bounds: the client asks every 10 ms, and processes run
@@ -66,7 +66,7 @@ enum Part {
 
 /// Plays the experiments. Whether all was as it must be.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    vrrp_lab::metronome::start();
+    vrrp_lab::stall_detector::start();
     let mut story = Story::new(options.verbose, options.json);
     let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let parts: Vec<Part> = Part::value_variants()

@@ -5,13 +5,13 @@ use std::thread::sleep;
 use std::time::Duration;
 
 use vrrp_lab::daemons::Vrrpd;
-use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice, metronome};
+use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice, stall_detector};
 use vrrp_proto::State;
 use vrrp_proto::snapshot::RouterStatus;
 
 use super::course::{Instance, Who};
+use super::fixture::{Fixture, Machine};
 use super::millis;
-use super::site::{Machine, Site};
 
 /// How long to wait for what comes at once, or not at all.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
@@ -20,7 +20,7 @@ const REST: Duration = Duration::from_millis(250);
 
 /// Two hosts under observation.
 pub(crate) struct Scene<'h> {
-    pub(crate) site: &'h Site,
+    pub(crate) fixture: &'h Fixture,
     pub(crate) master: Machine<'h>,
     pub(crate) backup: Machine<'h>,
     watches: [AddressWatch; 2],
@@ -36,18 +36,18 @@ pub(crate) struct Overlap {
 }
 
 impl<'h> Scene<'h> {
-    pub(crate) fn new(site: &'h Site) -> Result<Self> {
-        let clients = site
+    pub(crate) fn new(fixture: &'h Fixture) -> Result<Self> {
+        let clients = fixture
             .instances
             .iter()
-            .map(|instance| site.client.client(instance.vip));
+            .map(|instance| fixture.client.client(instance.vip));
         Ok(Self {
-            site,
-            master: Machine::new(site, Who::Master),
-            backup: Machine::new(site, Who::Backup),
+            fixture,
+            master: Machine::new(fixture, Who::Master),
+            backup: Machine::new(fixture, Who::Backup),
             watches: [
-                site.master.watch_addresses()?,
-                site.backup.watch_addresses()?,
+                fixture.master.watch_addresses()?,
+                fixture.backup.watch_addresses()?,
             ],
             clients: clients.collect::<Result<_>>()?,
         })
@@ -94,8 +94,12 @@ impl<'h> Scene<'h> {
     /// Waits until every instance is at rest on its host in `holders`: the daemons say so, the
     /// host holds the address, the other one does not, and the client is served by it.
     pub(crate) fn wait_for_rest(&self, holders: &[Who]) -> Result<()> {
-        for ((instance, holder), client) in
-            self.site.instances.iter().zip(holders).zip(&self.clients)
+        for ((instance, holder), client) in self
+            .fixture
+            .instances
+            .iter()
+            .zip(holders)
+            .zip(&self.clients)
         {
             if let Some(daemon) = self.machine(*holder).daemon() {
                 daemon.wait_for_state(instance.name, State::Master, PATIENCE)?;
@@ -103,9 +107,9 @@ impl<'h> Scene<'h> {
             client.wait_for(holder.name(), PATIENCE)?;
         }
         sleep(REST);
-        for (instance, holder) in self.site.instances.iter().zip(holders) {
+        for (instance, holder) in self.fixture.instances.iter().zip(holders) {
             for who in [Who::Master, Who::Backup] {
-                let (holds, must) = (self.site.host(who).holds(instance.vip)?, who == *holder);
+                let (holds, must) = (self.fixture.host(who).holds(instance.vip)?, who == *holder);
                 if holds != must {
                     return Err(Error::new(
                         format!("looking for {} at rest", instance.vip),
@@ -135,7 +139,7 @@ impl<'h> Scene<'h> {
             .iter()
             .map(|client| client.standstill(from, to));
         let clients = spans.max().unwrap_or_default();
-        clients.max(metronome::stood_still(from, to))
+        clients.max(stall_detector::stood_still(from, to))
     }
 
     /// What became of the asks in the longest gap between two moments, in words.
@@ -173,7 +177,7 @@ impl<'h> Scene<'h> {
     pub(crate) fn overlaps(&self, from: Moment, to: Moment) -> Vec<Overlap> {
         let watches: Vec<_> = self.watches.iter().collect();
         let spans = self
-            .site
+            .fixture
             .instances
             .iter()
             .flat_map(|instance| held_twice(&watches, instance.vip));
@@ -195,7 +199,7 @@ impl<'h> Scene<'h> {
     /// power on, services running, and the master in its place.
     pub(crate) fn restore(&mut self) -> Result<()> {
         for who in [Who::Master, Who::Backup] {
-            self.site.plug(who, true)?;
+            self.fixture.plug(who, true)?;
             let machine = match who {
                 Who::Master => &mut self.master,
                 Who::Backup => &mut self.backup,

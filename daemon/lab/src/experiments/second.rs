@@ -8,14 +8,14 @@
 use vrrp_lab::Result;
 
 use super::course::{VI_1, VI_2, Who};
+use super::fixture::Fixture;
 use super::millis;
 use super::scene::Scene;
-use super::site::Site;
 use super::story::{Plan, Story, Twice};
 
 pub(crate) fn play(story: &mut Story) -> Result<()> {
-    let site = Site::new(&[VI_1, VI_2])?;
-    let mut scene = Scene::new(&site)?;
+    let fixture = Fixture::new(&[VI_1, VI_2])?;
+    let mut scene = Scene::new(&fixture)?;
     story.experiment(
         2,
         "a second network with 192.168.198.100, for which both hosts have priority 100",
@@ -49,7 +49,7 @@ fn start(story: &mut Story, scene: &mut Scene<'_>) -> bool {
         scene.backup.start_services()?;
         let started = scene.master.start_services()?;
         act.serves_from = started;
-        for instance in scene.site.instances {
+        for instance in scene.fixture.instances {
             let came = scene.arrival(Who::Master, instance, started)?;
             let what = format!("{} on master", instance.name);
             act.took(&what, came.since(started), instance.first_listening());
@@ -71,7 +71,7 @@ fn power_off(story: &mut Story, scene: &mut Scene<'_>) -> bool {
     };
     story.step(scene, plan, |scene, act| {
         scene.master.power_off()?;
-        for instance in scene.site.instances {
+        for instance in scene.fixture.instances {
             let came = scene.arrival(Who::Backup, instance, act.start)?;
             let what = format!("{} on backup", instance.name);
             act.took(

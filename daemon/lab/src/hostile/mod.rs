@@ -1,13 +1,13 @@
 //! Attacks the daemon, and keepalived beside it, with packets that nobody should believe, as fast as
 //! one sender can: what becomes of master and backup, of the advertisements, of memory and log.
 //!
-//! `attack` knows what is sent, `site` who it is sent to and what is observed, `table` shows it.
+//! `attack` knows what is sent, `fixture` who it is sent to and what is observed, `table` shows it.
 //!
 //! A daemon that got no CPU cannot keep a time: what the machine's own standstills explain is granted
 //! to both daemons, and an attack that went wrong while the machine stood still is repeated.
 
 mod attack;
-mod site;
+mod fixture;
 mod table;
 
 use std::io::{self, Write as _};
@@ -15,10 +15,10 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
-use vrrp_lab::{Error, Flood, Moment, Result, Sent, daemons, metronome};
+use vrrp_lab::{Error, Flood, Moment, Result, Sent, daemons, stall_detector};
 
 use self::attack::Attack;
-use self::site::{Passed, Site};
+use self::fixture::{Fixture, Passed};
 use crate::bench::subject::Kind;
 
 /// How often an attack is repeated at most because the machine stood still.
@@ -145,7 +145,7 @@ impl Outcome {
 
 /// Whether all was as it must be with our daemon.
 pub(crate) fn run(options: &Options) -> Result<bool> {
-    metronome::start();
+    stall_detector::start();
     let started = Instant::now();
     let tell = |what: &str| {
         let seconds = started.elapsed().as_secs();
@@ -224,28 +224,28 @@ fn steadily(
 fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outcome> {
     let interval = attack.interval();
     let span = Duration::from_secs(options.seconds.into());
-    let site = Site::new(kind, attack)?;
+    let fixture = Fixture::new(kind, attack)?;
     let begun = Moment::now();
     // So that there is one before the attack, from which the first one in it is counted.
     sleep(interval + interval / 2);
-    let before = [site.counted(0)?, site.counted(1)?];
+    let before = [fixture.counted(0)?, fixture.counted(1)?];
     let from = Moment::now();
     let rate = if attack == Attack::Nothing {
         sleep(span);
         0.0
     } else {
         let floods: Vec<Flood> = (0..options.senders)
-            .map(|_| site.flood(attack, at))
+            .map(|_| fixture.flood(attack, at))
             .collect::<Result<_>>()?;
         sleep(span);
         let sent: Vec<Sent> = floods.into_iter().map(Flood::stop).collect::<Result<_>>()?;
         sent.iter().map(Sent::rate).sum()
     };
     let to = Moment::now();
-    let after = [site.counted(0)?, site.counted(1)?];
+    let after = [fixture.counted(0)?, fixture.counted(1)?];
     // And one after it.
     sleep(interval + interval / 2);
-    let passed = site.passed(begun);
+    let passed = fixture.passed(begun);
     let Lateness {
         latest,
         late,
@@ -253,7 +253,7 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
     } = lateness(&passed, interval, from, Moment::now());
     let of = |role: usize| (&before[role], &after[role]);
     let roles = at.roles();
-    let grown = |pick: fn(&site::Counted) -> u32| {
+    let grown = |pick: fn(&fixture::Counted) -> u32| {
         let growth = |(before, after)| i64::from(pick(after)) - i64::from(pick(before));
         roles.iter().map(|role| growth(of(*role))).sum()
     };
@@ -269,7 +269,7 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
         rate,
         transitions: [0, 1]
             .into_iter()
-            .map(|role| site.transitions(role, before[role].lines))
+            .map(|role| fixture.transitions(role, before[role].lines))
             .sum(),
         usurped: passed
             .iter()
@@ -289,7 +289,7 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
             .iter()
             .map(|role| after[*role].lost.saturating_sub(before[*role].lost))
             .sum(),
-        standstill: metronome::longest_between(from, to),
+        standstill: stall_detector::longest_between(from, to),
     })
 }
 
@@ -311,7 +311,7 @@ fn lateness(passed: &[Passed], interval: Duration, from: Moment, end: Moment) ->
         let late = gap.saturating_sub(interval);
         found.latest = found.latest.max(late);
         if late > interval / LATE {
-            let granted = metronome::longest_between(begin, end);
+            let granted = stall_detector::longest_between(begin, end);
             if late > interval / LATE + granted {
                 found.late += 1;
             } else {

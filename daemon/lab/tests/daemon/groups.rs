@@ -148,7 +148,7 @@ pub(crate) fn the_weight_of_one_members_tracker_counts_for_all() -> Outcome {
         for name in MEMBERS {
             let priority = a.instance(name)?.priority;
             assert_eq!(
-                (priority.effective.get(), &*priority.because),
+                (priority.effective.get(), &*priority.reasons),
                 (40, &["check -60".to_owned()][..]),
                 "{name}"
             );
@@ -253,7 +253,7 @@ impl Site {
         }
         let group = &status.groups[0];
         assert_eq!(
-            (group.decides.as_deref(), &*group.cause),
+            (group.decided_by.as_deref(), &*group.cause),
             (Some(member), why)
         );
         for address in [VIP, VIP_2] {

@@ -24,7 +24,7 @@ pub(crate) fn a_master_serves_whether_or_not_its_connections_can_be_synchronised
         ("ens33", Some(LvsRole::Master))
     );
     assert!(a.stop()?.success());
-    let Some(trouble) = lvs.trouble else {
+    let Some(error) = lvs.error else {
         assert!(
             first
                 .text
@@ -32,7 +32,7 @@ pub(crate) fn a_master_serves_whether_or_not_its_connections_can_be_synchronised
         );
         return Ok(());
     };
-    assert!(first.text.contains(&*trouble), "{}", first.text);
+    assert!(first.text.contains(&*error), "{}", first.text);
     assert!(
         first.text.contains("the instance serves all the same"),
         "{}",

@@ -6,6 +6,7 @@ mod common;
 mod pair;
 
 mod addresses;
+mod drop_filter;
 mod frozen;
 mod groups;
 mod hmac;
@@ -17,7 +18,6 @@ mod notify;
 mod packets;
 mod probes;
 mod process;
-mod refusal;
 mod reload;
 mod routing;
 mod takeover;
@@ -62,7 +62,7 @@ fn main() -> ExitCode {
             addresses:
                 a_deleted_address_is_back_and_announced_without_a_transition,
                 an_address_added_by_hand_on_the_backup_is_taken_off;
-            refusal:
+            drop_filter:
                 a_master_that_does_not_accept_is_a_router_and_no_host,
                 a_ruleset_that_is_flushed_is_repaired_at_once,
                 what_a_killed_daemon_refused_is_refused_until_it_is_cleaned_up,

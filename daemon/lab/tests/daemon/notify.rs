@@ -39,7 +39,7 @@ pub(crate) fn a_slow_command_is_told_the_newest_state_when_its_turn_comes() -> O
         lan.advert_of(&a, from)?;
     }
     let status = status(&daemon)?;
-    assert_eq!(status.telling, Some(Backup), "still the first one");
+    assert_eq!(status.running, Some(Backup), "still the first one");
     assert_eq!((status.waiting, status.dropped), (vec![Master], 9));
     assert_eq!((status.runs, status.last), (0, None));
     ear.lets_go()?;
@@ -91,7 +91,7 @@ pub(crate) fn a_command_that_fails_is_tried_again_until_it_does_well() -> Outcom
         .wait_for_line(|line| line.ends_with(said), SOON)?;
     let failed = status(&daemon)?;
     let last = failed.last.ok_or("nothing was run")?;
-    assert_eq!((last.state, last.well), (Master, false));
+    assert_eq!((last.state, last.succeeded), (Master, false));
     assert_eq!(&*last.detail, "exit status: 7: nobody there");
     a.host.write("/run/up", "", 0o644)?;
     ear.hears(&["master"])
@@ -265,7 +265,7 @@ pub(crate) fn a_group_is_told_of_once_and_knows_its_name() -> Outcome {
     }
     let group = daemon.status()?.groups.remove(0);
     let told = group.notify.and_then(|notify| notify.last);
-    assert!(told.is_none_or(|last| last.well), "each did well");
+    assert!(told.is_none_or(|last| last.succeeded), "each did well");
     assert!(daemon.stop()?.success());
     ear.hears(&["VG_1 backup", "VG_1 master", "VG_1 init"])
 }

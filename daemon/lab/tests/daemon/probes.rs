@@ -35,9 +35,9 @@ pub(crate) fn who_sees_its_web_server_go_ill_gives_way_within_a_second() -> Outc
     let reason = "status 503 Service Unavailable instead of 200 to 299";
     assert_gives_way(&pair, (&a, &b), ill, reason)?;
 
-    let well = Moment::now();
+    let up = Moment::now();
     server.is_ill.store(false, Ordering::Relaxed);
-    comes_back(&a, well)
+    comes_back(&a, up)
 }
 
 pub(crate) fn a_web_server_that_hangs_is_ill() -> Outcome {
@@ -51,9 +51,9 @@ pub(crate) fn a_web_server_that_hangs_is_ill() -> Outcome {
     server.hangs.store(true, Ordering::Relaxed);
     let reason = "no answer from 127.0.0.1:8080 within 0.5 s";
     assert_gives_way(&pair, (&a, &b), hung, reason)?;
-    let well = Moment::now();
+    let up = Moment::now();
     server.hangs.store(false, Ordering::Relaxed);
-    comes_back(&a, well)
+    comes_back(&a, up)
 }
 
 pub(crate) fn a_port_that_nobody_listens_at_is_a_fault() -> Outcome {
@@ -70,9 +70,9 @@ pub(crate) fn a_port_that_nobody_listens_at_is_a_fault() -> Outcome {
         gone,
         "connection to 127.0.0.1:8080 refused",
     )?;
-    let well = Moment::now();
+    let up = Moment::now();
     let _server = Server::start(&pair.a.host)?;
-    comes_back(&a, well)
+    comes_back(&a, up)
 }
 
 pub(crate) fn a_gateway_whose_cable_is_pulled_is_a_fault() -> Outcome {
@@ -138,7 +138,7 @@ fn assert_gives_way(
     a.process()
         .wait_for_line(|line| line.contains(&said), SOON)?;
     let status = a.status()?;
-    assert_eq!(status.trackers[0].well, Some(false));
+    assert_eq!(status.trackers[0].up, Some(false));
     Ok(())
 }
 
@@ -152,7 +152,7 @@ fn comes_back(a: &Vrrpd<'_>, since: Moment) -> Outcome {
 /// Waits until the status says that all is well, and how.
 fn wait_for_detail(daemon: &Vrrpd<'_>, beginning: &str) -> Result<()> {
     wait_for_tracker(daemon, |tracker| {
-        tracker.well == Some(true) && tracker.detail.starts_with(beginning)
+        tracker.up == Some(true) && tracker.detail.starts_with(beginning)
     })
 }
 

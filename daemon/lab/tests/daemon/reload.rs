@@ -164,7 +164,7 @@ pub(crate) fn trackers_come_and_go_without_a_transition() -> Outcome {
     a.reload(&weighted)?;
     pair.lan
         .advert(from, |advert| advert.priority == HIGH - 30)?;
-    assert_eq!(a.instance("VI_1")?.priority.because, ["check -30"]);
+    assert_eq!(a.instance("VI_1")?.priority.reasons, ["check -30"]);
     let removed = Moment::now();
     a.reload(&only(instance(HIGH)))?;
     pair.lan.advert(removed, |advert| advert.priority == HIGH)?;

@@ -32,7 +32,7 @@ pub(crate) fn a_failed_script_resigns_and_recovers() -> Outcome {
         .wait_for_line(|line| line.contains(said), SOON)?;
     let status = a.status()?;
     assert_eq!(
-        (status.trackers[0].well, &*status.instances[0].cause),
+        (status.trackers[0].up, &*status.instances[0].cause),
         (Some(false), "tracker check is down")
     );
 
@@ -62,7 +62,7 @@ pub(crate) fn a_weight_lowers_the_advertised_priority() -> Outcome {
     a.wait_for("VI_1", Master, Backup, failed, SOON)?;
     let priority = a.instance("VI_1")?.priority;
     assert_eq!(
-        (priority.effective.get(), &*priority.because),
+        (priority.effective.get(), &*priority.reasons),
         (50, &["check -150".to_owned()][..])
     );
     pair.a.host.shell("rm /run/down")?;
@@ -222,7 +222,7 @@ pub(crate) fn a_number_in_a_file_moves_the_priority_or_is_a_fault() -> Outcome {
     priority_becomes(says("-5")?, HIGH + 15)?;
     let status = a.status()?;
     let tracker = &status.trackers[0];
-    assert_eq!((tracker.well, tracker.value), (Some(true), Some(-5)));
+    assert_eq!((tracker.up, tracker.value), (Some(true), Some(-5)));
     assert_eq!(status.instances[0].priority.tracks[0].contribution, 15);
     // Replaced as a whole.
     let from = Moment::now();
@@ -417,9 +417,9 @@ fn comes_back(a: &Vrrpd<'_>, since: Moment) -> Outcome {
 }
 
 /// Waits until the status says this of the only tracker.
-fn wait_for_detail(daemon: &Vrrpd<'_>, well: bool, beginning: &str) -> Result<()> {
+fn wait_for_detail(daemon: &Vrrpd<'_>, up: bool, beginning: &str) -> Result<()> {
     wait_for_tracker(daemon, |tracker| {
-        tracker.well == Some(well) && tracker.detail.starts_with(beginning)
+        tracker.up == Some(up) && tracker.detail.starts_with(beginning)
     })
 }
 

@@ -1,6 +1,6 @@
 //! Virtual MAC addresses: what neighbours see of them, and the interfaces that bear them.
 
-mod stage;
+mod fixture;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,9 +13,9 @@ use vrrp_proto::Family::{self, V4, V6};
 use vrrp_proto::MacAddress;
 use vrrp_proto::State::{Backup, Master};
 
-use self::stage::{
-    Learning, Stage, add_ipv6, arp, device, devices, is_reached, mac, own, reaches, router, until,
-    vip,
+use self::fixture::{
+    Fixture, Learning, add_ipv6, arp, device, devices, is_reached, mac, own, reaches, router,
+    until, vip,
 };
 use crate::common::{
     INTERVAL, LATE, Lan, SOON, Station, VIP, assert_rhythm, assert_waited, config, down_interval,
@@ -40,10 +40,10 @@ pub(crate) fn a_take_over_changes_no_neighbours_entry_of_both_families() -> Outc
 }
 
 fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
-    let stage = Stage::new()?;
-    let client = stage.station("c", 13)?;
+    let fixture = Fixture::new()?;
+    let client = fixture.station("c", 13)?;
     let learns = Learning::of(&client.host)?;
-    let (a, b) = stage.start(router(HIGH, families), router(LOW, families))?;
+    let (a, b) = fixture.start(router(HIGH, families), router(LOW, families))?;
     let reached = || -> Outcome {
         for family in families {
             assert!(is_reached(&client.host, vip(*family)), "{family:?}");
@@ -55,11 +55,11 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     reached()?;
 
     // It dies between two advertisements, so that its last one arrives.
-    stage.at_a.advert(Moment::now())?;
+    fixture.at_a.advert(Moment::now())?;
     let died = Moment::now();
-    stage.a.host.power_off()?;
-    let takeover = stage.at_b.advert(died)?;
-    let last = stage.at_a.adverts(Moment::default()).pop();
+    fixture.a.host.power_off()?;
+    let takeover = fixture.at_b.advert(died)?;
+    let last = fixture.at_a.adverts(Moment::default()).pop();
     let last = last.ok_or("the master never advertised")?;
     assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
     b.wait_for("VI_1", Backup, Master, died, SOON)?;
@@ -67,10 +67,10 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     drop(a);
 
     // It comes back.
-    stage.a.host.power_on()?;
-    add_ipv6(&stage.a)?;
+    fixture.a.host.power_on()?;
+    add_ipv6(&fixture.a)?;
     let back = Moment::now();
-    let a = Vrrpd::start(&stage.a.host, &only(router(HIGH, families)))?;
+    let a = Vrrpd::start(&fixture.a.host, &only(router(HIGH, families)))?;
     a.wait_for("VI_1", Backup, Master, back, SOON)?;
     b.wait_for("VI_1", Master, Backup, back, SOON)?;
     reached()?;
@@ -78,15 +78,15 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     // It stops.
     let told = Moment::now();
     a.stop()?;
-    let resigned = stage.at_a.resignation(told)?;
-    let takeover = stage.at_b.advert(resigned.at)?;
+    let resigned = fixture.at_a.resignation(told)?;
+    let takeover = fixture.at_b.advert(resigned.at)?;
     assert_waited(resigned.at, takeover.at, skew(LOW, INTERVAL));
     reached()?;
 
     for family in families {
         learns.assert_never_another(vip(*family), mac(*family, 51));
     }
-    stage.assert_spoken_for(families)
+    fixture.assert_spoken_for(families)
 }
 
 // RFC 9568 8.1.2 MUST NOT: answer ARP requests with the physical MAC address
@@ -96,44 +96,44 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
 // RFC 9568 8.2.2 MUST NOT: a solicitation's source option is the physical MAC address
 // RFC 9568 8.2.2 SHOULD NOT: send neighbour discovery of the physical MAC address for an owned address
 pub(crate) fn nobody_hears_that_an_address_is_at_a_physical_mac_address() -> Outcome {
-    let stage = Stage::new()?;
-    let clients = [stage.station("c", 13)?, stage.station("d", 14)?];
-    let (a, _b) = stage.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
+    let fixture = Fixture::new()?;
+    let clients = [fixture.station("c", 13)?, fixture.station("d", 14)?];
+    let (a, _b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
     for family in Family::ALL {
         let [c, d] = clients.each_ref().map(|client| own(client, family));
         // The one asks the master, and the master asks the other, from each address that it has.
         assert!(is_reached(&clients[0].host, vip(family)));
-        for from in [vip(family), own(&stage.a, family)] {
+        for from in [vip(family), own(&fixture.a, family)] {
             for to in [c, d] {
-                stage.a.host.shell("ip neigh flush all")?;
-                assert!(reaches(&stage.a.host, from, to), "{from} reaches {to}");
+                fixture.a.host.shell("ip neigh flush all")?;
+                assert!(reaches(&fixture.a.host, from, to), "{from} reaches {to}");
             }
         }
         // It does not forget the owner of what it asks about either.
-        let physical = stage.a.host.mac("ens33")?;
+        let physical = fixture.a.host.mac("ens33")?;
         assert_eq!(
-            clients[1].host.neighbour(own(&stage.a, family))?,
+            clients[1].host.neighbour(own(&fixture.a, family))?,
             Some(physical)
         );
     }
     assert!(is_reached(&clients[1].host, vip(V6)));
     assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
-    stage.assert_spoken_for(&Family::ALL)
+    fixture.assert_spoken_for(&Family::ALL)
 }
 
 // RFC 9568 7.2 MUST: send from the virtual router MAC address
 pub(crate) fn advertisements_leave_from_the_address_that_is_wanted() -> Outcome {
     for send_from in ["virtual", "base"] {
-        let stage = Stage::new()?;
+        let fixture = Fixture::new()?;
         let config = json!({ "virtualMac": { "sendFrom": send_from } });
         let configured = |priority| with(router(priority, &Family::ALL), config.clone());
-        let (a, _b) = stage.start(configured(HIGH), configured(LOW))?;
+        let (a, _b) = fixture.start(configured(HIGH), configured(LOW))?;
         a.stop()?;
-        stage.at_a.resignation(Moment::default())?;
-        let adverts = stage.at_a.adverts(Moment::default());
+        fixture.at_a.resignation(Moment::default())?;
+        let adverts = fixture.at_a.adverts(Moment::default());
         for family in Family::ALL {
             let expected = match send_from {
-                "base" => stage.a.host.mac("ens33")?,
+                "base" => fixture.a.host.mac("ens33")?,
                 _ => mac(family, 51),
             };
             let mut sources = adverts.iter().filter(|advert| advert.family == family);
@@ -141,34 +141,34 @@ pub(crate) fn advertisements_leave_from_the_address_that_is_wanted() -> Outcome 
             let other = sources.find(|advert| advert.from != expected);
             assert_eq!(other, None, "{send_from}");
         }
-        stage.assert_spoken_for(&Family::ALL)?;
+        fixture.assert_spoken_for(&Family::ALL)?;
     }
     Ok(())
 }
 
 pub(crate) fn a_backup_sends_nothing_from_it_and_has_nothing_there() -> Outcome {
-    let stage = Stage::new()?;
-    let client = stage.station("c", 13)?;
-    let (_a, b) = stage.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
+    let fixture = Fixture::new()?;
+    let client = fixture.station("c", 13)?;
+    let (_a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
     for family in Family::ALL {
         assert!(is_reached(&client.host, vip(family)));
-        assert!(is_reached(&client.host, own(&stage.b, family)));
+        assert!(is_reached(&client.host, own(&fixture.b, family)));
         assert!(reaches(
-            &stage.b.host,
-            own(&stage.b, family),
+            &fixture.b.host,
+            own(&fixture.b, family),
             own(&client, family)
         ));
-        assert!(is_reached(&stage.b.host, vip(family)), "as for anybody");
+        assert!(is_reached(&fixture.b.host, vip(family)), "as for anybody");
         let name = device(family);
-        assert_eq!(stage.b.host.addresses(name)?, []);
-        assert!(!stage.b.host.is_running(name)?);
+        assert_eq!(fixture.b.host.addresses(name)?, []);
+        assert!(!fixture.b.host.is_running(name)?);
     }
-    let mut last = stage.at_a.advert(Moment::now())?;
+    let mut last = fixture.at_a.advert(Moment::now())?;
     for _ in 0..6 {
-        last = stage.at_a.advert(last.at)?;
+        last = fixture.at_a.advert(last.at)?;
     }
     let virtual_macs = Family::ALL.map(|family| mac(family, 51));
-    let sent = stage.at_b.sent();
+    let sent = fixture.at_b.sent();
     assert!(!sent.is_empty());
     let from_it = sent
         .iter()
@@ -215,10 +215,10 @@ pub(crate) fn frames_to_it_are_forwarded_by_the_master_alone() -> Outcome {
 // --- Its interface -----------------------------------------------------------------------------
 
 pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outcome {
-    let stage = Stage::new()?;
-    let client = stage.station("c", 13)?;
-    let (a, b) = stage.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
-    let from = stage.at_a.advert(Moment::now())?.at;
+    let fixture = Fixture::new()?;
+    let client = fixture.station("c", 13)?;
+    let (a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
+    let from = fixture.at_a.advert(Moment::now())?.at;
     for family in Family::ALL {
         let (name, vip) = (device(family), vip(family));
         for harm in [
@@ -230,9 +230,9 @@ pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outco
                 if family == V4 { 24 } else { 64 }
             ),
         ] {
-            stage.a.host.shell(&harm)?;
+            fixture.a.host.shell(&harm)?;
             until(&harm, || {
-                let host = &stage.a.host;
+                let host = &fixture.a.host;
                 let is_there = host.is_running(name).is_ok_and(|running| running)
                     && host.mac(name).is_ok_and(|there| there == mac(family, 51))
                     && host
@@ -250,19 +250,19 @@ pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outco
             );
         }
         // A backup's stays down.
-        stage.b.host.shell(&format!("ip link set {name} up"))?;
+        fixture.b.host.shell(&format!("ip link set {name} up"))?;
         until("the backup's is down", || {
-            Ok(!stage.b.host.is_running(name)?)
+            Ok(!fixture.b.host.is_running(name)?)
         })?;
     }
-    let mut last = stage.at_a.advert(Moment::now())?;
+    let mut last = fixture.at_a.advert(Moment::now())?;
     for _ in 0..6 {
-        last = stage.at_a.advert(last.at)?;
+        last = fixture.at_a.advert(last.at)?;
     }
     for family in Family::ALL {
-        let adverts = stage.lan.adverts_of(&stage.a, 51, from);
+        let adverts = fixture.lan.adverts_of(&fixture.a, 51, from);
         assert_rhythm(&adverts, INTERVAL);
-        let of_b = stage.at_b.adverts(from);
+        let of_b = fixture.at_b.adverts(from);
         assert_eq!(of_b, [], "{family:?}");
     }
     let (a, b) = (a.instance("VI_1")?, b.instance("VI_1")?);
@@ -324,42 +324,42 @@ fn processor_time(pid: u32) -> Option<Duration> {
 }
 
 pub(crate) fn a_reload_switches_it_on_and_off() -> Outcome {
-    let stage = Stage::new()?;
-    let client = stage.station("c", 13)?;
+    let fixture = Fixture::new()?;
+    let client = fixture.station("c", 13)?;
     let without = |priority| {
         with(
             router(priority, &Family::ALL),
             json!({ "virtualMac": false }),
         )
     };
-    let (a, _b) = stage.start(without(HIGH), without(LOW))?;
-    let physical = stage.a.host.mac("ens33")?;
-    let from = stage.at_a.advert(Moment::now())?.at;
+    let (a, _b) = fixture.start(without(HIGH), without(LOW))?;
+    let physical = fixture.a.host.mac("ens33")?;
+    let from = fixture.at_a.advert(Moment::now())?.at;
     for round in 0..2 {
         let mut reloaded = Moment::now();
         a.reload(&only(router(HIGH, &Family::ALL)))?;
         for family in Family::ALL {
             let at = (vip(family), device(family), mac(family, 51));
-            assert_moves(&stage, &client, at, reloaded)?;
+            assert_moves(&fixture, &client, at, reloaded)?;
         }
-        assert_eq!(arp(&stage.a)?, ["1", "2"], "round {round}");
+        assert_eq!(arp(&fixture.a)?, ["1", "2"], "round {round}");
         reloaded = Moment::now();
         a.reload(&only(without(HIGH)))?;
         for family in Family::ALL {
             let at = (vip(family), "ens33", physical);
-            assert_moves(&stage, &client, at, reloaded)?;
+            assert_moves(&fixture, &client, at, reloaded)?;
         }
         until("its interfaces are gone", || {
-            Ok(devices(&stage.a.host)?.is_empty())
+            Ok(devices(&fixture.a.host)?.is_empty())
         })?;
-        until("ARP is as it was", || Ok(arp(&stage.a)? == ["0", "0"]))?;
+        until("ARP is as it was", || Ok(arp(&fixture.a)? == ["0", "0"]))?;
     }
-    let mut last = stage.at_a.advert(Moment::now())?;
+    let mut last = fixture.at_a.advert(Moment::now())?;
     for _ in 0..6 {
-        last = stage.at_a.advert(last.at)?;
+        last = fixture.at_a.advert(last.at)?;
     }
-    assert_rhythm(&stage.lan.adverts_of(&stage.a, 51, from), INTERVAL);
-    assert_eq!(stage.at_b.adverts(from), []);
+    assert_rhythm(&fixture.lan.adverts_of(&fixture.a, 51, from), INTERVAL);
+    assert_eq!(fixture.at_b.adverts(from), []);
     assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
     Ok(())
 }
@@ -367,14 +367,14 @@ pub(crate) fn a_reload_switches_it_on_and_off() -> Outcome {
 /// An address is at an interface and nowhere else, advertisements come from it, and a client finds it
 /// there.
 fn assert_moves(
-    stage: &Stage,
+    fixture: &Fixture,
     client: &Station,
     (vip, interface, mac): (IpAddr, &str, [u8; 6]),
     since: Moment,
 ) -> Outcome {
     until(&format!("{vip} is on {interface}"), || {
         let has = |name| -> Result<bool> {
-            let held = stage.a.host.addresses(name)?;
+            let held = fixture.a.host.addresses(name)?;
             Ok(held.iter().any(|(address, _)| *address == vip))
         };
         let elsewhere = match interface {
@@ -383,7 +383,7 @@ fn assert_moves(
         };
         Ok(has(interface)? && !elsewhere)
     })?;
-    let advert = stage.at_a.advert_where(since, |advert| {
+    let advert = fixture.at_a.advert_where(since, |advert| {
         advert.from == mac && (advert.family == V4) == vip.is_ipv4()
     })?;
     assert!(advert.at.since(since) < INTERVAL + LATE);
@@ -394,26 +394,26 @@ fn assert_moves(
 }
 
 pub(crate) fn what_a_killed_daemon_left_is_cleaned_up_or_taken_over() -> Outcome {
-    let stage = Stage::new()?;
-    set(&stage.a.host, "ipv4/conf/ens33/arp_ignore", "8")?;
-    set(&stage.a.host, "ipv4/conf/ens33/arp_announce", "1")?;
-    let (a, b) = stage.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
+    let fixture = Fixture::new()?;
+    set(&fixture.a.host, "ipv4/conf/ens33/arp_ignore", "8")?;
+    set(&fixture.a.host, "ipv4/conf/ens33/arp_announce", "1")?;
+    let (a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
     let killed = Moment::now();
     a.process().kill(Signal::SIGKILL)?;
     a.process().wait(SOON)?;
     b.wait_for("VI_1", Backup, Master, killed, SOON)?;
-    assert_eq!(devices(&stage.a.host)?, Family::ALL.map(device));
+    assert_eq!(devices(&fixture.a.host)?, Family::ALL.map(device));
     drop(a);
 
     // The next one goes on with them.
     let again = Moment::now();
-    let a = Vrrpd::start(&stage.a.host, &only(router(HIGH, &Family::ALL)))?;
+    let a = Vrrpd::start(&fixture.a.host, &only(router(HIGH, &Family::ALL)))?;
     a.wait_for("VI_1", Backup, Master, again, SOON)?;
-    assert_eq!(arp(&stage.a)?, ["1", "2"]);
+    assert_eq!(arp(&fixture.a)?, ["1", "2"]);
     a.process().kill(Signal::SIGKILL)?;
     a.process().wait(SOON)?;
 
-    let said = clean_up(&stage.a.host)?;
+    let said = clean_up(&fixture.a.host)?;
     let mut lines: Vec<&str> = said.lines().collect();
     lines.sort_unstable();
     assert_eq!(
@@ -425,16 +425,16 @@ pub(crate) fn what_a_killed_daemon_left_is_cleaned_up_or_taken_over() -> Outcome
             "removed the interface vrrp6.51.ens33",
         ]
     );
-    assert_eq!(devices(&stage.a.host)?, [""; 0]);
-    assert_eq!(arp(&stage.a)?, ["8", "1"]);
-    assert_eq!(clean_up(&stage.a.host)?, "");
+    assert_eq!(devices(&fixture.a.host)?, [""; 0]);
+    assert_eq!(arp(&fixture.a)?, ["8", "1"]);
+    assert_eq!(clean_up(&fixture.a.host)?, "");
     Ok(())
 }
 
 pub(crate) fn who_stops_leaves_no_interface() -> Outcome {
-    let stage = Stage::new()?;
-    let (a, b) = stage.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
-    for (daemon, station) in [(a, &stage.a), (b, &stage.b)] {
+    let fixture = Fixture::new()?;
+    let (a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
+    for (daemon, station) in [(a, &fixture.a), (b, &fixture.b)] {
         assert_eq!(arp(station)?, ["1", "2"]);
         assert!(daemon.stop()?.success());
         assert_eq!(devices(&station.host)?, [""; 0]);
@@ -450,7 +450,7 @@ pub(crate) fn handing_over_delays_no_advertisement_of_another_router() -> Outcom
     const SHORT: Duration = Duration::from_millis(20);
     let names = |vrid: &u8| (format!("VI_{vrid}"), format!("vrrp4.{vrid}.ens33"));
     let many: Vec<_> = (1..=16).collect();
-    let stage = Stage::new()?;
+    let fixture = Fixture::new()?;
     let moving = |priority| {
         let of = move |vrid: &u8| {
             let address = format!("192.168.224.{}/24", 200 + vrid);
@@ -464,21 +464,21 @@ pub(crate) fn handing_over_delays_no_advertisement_of_another_router() -> Outcom
         json!({ "virtualRouterId": STAYS, "advertInterval": "20ms" }),
     );
     let ours = moving(LOW).chain([("stays".to_owned(), stays)]);
-    let a = Vrrpd::start(&stage.a.host, &config(ours.collect()))?;
+    let a = Vrrpd::start(&fixture.a.host, &config(ours.collect()))?;
     for (name, _) in many.iter().map(names) {
         a.wait_for_state(&name, Master, SOON)?;
     }
     a.wait_for_state("stays", Master, SOON)?;
 
     let begun = Moment::now();
-    let b = Vrrpd::start(&stage.b.host, &config(moving(HIGH).collect()))?;
+    let b = Vrrpd::start(&fixture.b.host, &config(moving(HIGH).collect()))?;
     for (name, device) in many.iter().map(names) {
         a.wait_for(&name, Master, Backup, begun, SOON)?;
         b.wait_for_state(&name, Master, SOON)?;
-        until("it is down", || Ok(!stage.a.host.is_running(&device)?))?;
+        until("it is down", || Ok(!fixture.a.host.is_running(&device)?))?;
     }
-    stage.lan.pass(&stage.a, 3)?;
-    let adverts = stage.lan.adverts_of(&stage.a, STAYS, begun);
+    fixture.lan.pass(&fixture.a, 3)?;
+    let adverts = fixture.lan.adverts_of(&fixture.a, STAYS, begun);
     let gaps = adverts
         .windows(2)
         .map(|pair| pair[1].at.since(pair[0].at))

@@ -8,7 +8,7 @@ use vrrp_lab::{Cable, Error, Host, Result, Segment};
 
 use crate::cell::Family;
 use crate::common::set;
-use crate::words::CARD;
+use crate::configuration::CARD;
 
 /// The discard port, on which nobody listens: a host that has the address refuses at once.
 const PORT: u16 = 9;

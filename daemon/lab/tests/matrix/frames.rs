@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use vrrp_lab::{Frame, Moment};
 
-use crate::words::VRID;
+use crate::configuration::VRID;
 
 /// The protocol number of VRRP.
 const VRRP: u8 = vrrp_proto::wire::PROTOCOL;

@@ -5,11 +5,11 @@ mod cell;
 mod client;
 #[path = "../common/mod.rs"]
 mod common;
+mod configuration;
+mod fixture;
 mod frames;
 mod page;
-mod stage;
 mod story;
-mod words;
 
 use std::cmp::Reverse;
 use std::process::ExitCode;

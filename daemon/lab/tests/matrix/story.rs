@@ -7,7 +7,7 @@ use vrrp_lab::{Impairment, Moment};
 
 use crate::cell::{Cell, Who};
 use crate::common::{LATE, assert_waited};
-use crate::stage::{Daemon, Stage};
+use crate::fixture::{Daemon, Fixture};
 
 /// The priorities of who leads and of the other.
 const GREATER: u8 = 250;
@@ -15,30 +15,30 @@ const LOWER: u8 = 200;
 
 /// Two daemons meet. Who leads has the greater priority, and the greater address.
 pub(crate) fn tell(cell: &Cell) -> Outcome {
-    let stage = Stage::new(cell)?;
+    let fixture = Fixture::new(cell)?;
     let (leader, follower) = (cell.leader, cell.leader.other());
     let begun = Moment::now();
-    let first = stage.start(leader, GREATER)?;
-    let other = stage.start(follower, LOWER)?;
-    stage.converge_for_clients(leader, begun)?;
+    let first = fixture.start(leader, GREATER)?;
+    let other = fixture.start(follower, LOWER)?;
+    fixture.converge_for_clients(leader, begun)?;
 
-    lower_priority(&stage)?;
-    stage.assert_content(&first)?;
-    let second = death_and_return(&stage, first)?;
-    hand_over(&stage, second)?;
-    tie(&stage, &other)?;
+    lower_priority(&fixture)?;
+    fixture.assert_content(&first)?;
+    let second = death_and_return(&fixture, first)?;
+    hand_over(&fixture, second)?;
+    tie(&fixture, &other)?;
 
-    stage.assert_content(&other)?;
-    stage.assert_addressed()?;
-    stage.assert_dissected()?;
+    fixture.assert_content(&other)?;
+    fixture.assert_addressed()?;
+    fixture.assert_dissected()?;
     Ok(())
 }
 
 /// Who follows hears nothing for a while, and advertises its lower priority: the leader answers at
 /// once or not at all, as its version has it, and all is well again afterwards.
-fn lower_priority(stage: &Stage<'_>) -> Outcome {
-    let cell = stage.cell;
-    let (leader, follower) = (stage.side(cell.leader), stage.side(cell.leader.other()));
+fn lower_priority(fixture: &Fixture<'_>) -> Outcome {
+    let cell = fixture.cell;
+    let (leader, follower) = (fixture.side(cell.leader), fixture.side(cell.leader.other()));
     let since = Moment::now();
     follower.cable.set(Impairment::deaf())?;
     let mut last = follower.advert_after(since)?;
@@ -67,22 +67,22 @@ fn lower_priority(stage: &Stage<'_>) -> Outcome {
         "whether {:?} answers a lower priority at once: after {delays:?}",
         cell.leader
     );
-    stage.converge_after_two(cell.leader, healed)?;
+    fixture.converge_after_two(cell.leader, healed)?;
     Ok(())
 }
 
 /// Who leads dies, the other takes over in time, and yields when the first is back.
 fn death_and_return<'s>(
-    stage: &'s Stage<'_>,
+    fixture: &'s Fixture<'_>,
     first: Daemon<'s>,
 ) -> Result<Daemon<'s>, vrrp_lab::Error> {
-    let cell = stage.cell;
+    let cell = fixture.cell;
     let (leader, follower) = (cell.leader, cell.leader.other());
     let died = Moment::now();
-    stage.side(leader).host.power_off()?;
+    fixture.side(leader).host.power_off()?;
     drop(first);
-    let last = stage.side(leader).last_advert()?;
-    let takeover = stage.side(follower).advert_after(died)?;
+    let last = fixture.side(leader).last_advert()?;
+    let takeover = fixture.side(follower).advert_after(died)?;
     let bound = cell.dialect.down_interval(LOWER);
     match follower {
         Who::Ours => assert_waited(last.at, takeover.at, bound),
@@ -91,25 +91,25 @@ fn death_and_return<'s>(
             assert!(silence < bound + LATE, "it took over after {silence:?}");
         }
     }
-    stage.converge_for_clients(follower, died)?;
+    fixture.converge_for_clients(follower, died)?;
 
-    stage.side(leader).host.power_on()?;
+    fixture.side(leader).host.power_on()?;
     let back = Moment::now();
-    let second = stage.start(leader, GREATER)?;
-    stage.converge_for_clients(leader, back)?;
+    let second = fixture.start(leader, GREATER)?;
+    fixture.converge_for_clients(leader, back)?;
     Ok(second)
 }
 
 /// Who leads stops in order, and the other takes over after the skew.
-fn hand_over(stage: &Stage<'_>, second: Daemon<'_>) -> Outcome {
-    let cell = stage.cell;
+fn hand_over(fixture: &Fixture<'_>, second: Daemon<'_>) -> Outcome {
+    let cell = fixture.cell;
     let (leader, follower) = (cell.leader, cell.leader.other());
-    stage.assert_content(&second)?;
+    fixture.assert_content(&second)?;
     let told = Moment::now();
     second.stop()?;
     drop(second);
-    let resigned = stage.side(leader).resignation_after(told)?;
-    let takeover = stage.side(follower).advert_after(told)?;
+    let resigned = fixture.side(leader).resignation_after(told)?;
+    let takeover = fixture.side(follower).advert_after(told)?;
     let skew = cell.dialect.skew(LOWER);
     match follower {
         Who::Ours => assert_waited(resigned.at, takeover.at, skew),
@@ -118,15 +118,15 @@ fn hand_over(stage: &Stage<'_>, second: Daemon<'_>) -> Outcome {
             assert!(waited < skew + LATE, "it took over after {waited:?}");
         }
     }
-    stage.converge_for_clients(follower, told)?;
+    fixture.converge_for_clients(follower, told)?;
     Ok(())
 }
 
 /// Both have the same priority, and neither hears the other until both are masters: the greater
 /// address decides.
-fn tie(stage: &Stage<'_>, other: &Daemon<'_>) -> Outcome {
-    let leader = stage.cell.leader;
-    let cable = &stage.side(leader).cable;
+fn tie(fixture: &Fixture<'_>, other: &Daemon<'_>) -> Outcome {
+    let leader = fixture.cell.leader;
+    let cable = &fixture.side(leader).cable;
     let apart = Impairment {
         cut_to_host: true,
         cut_from_host: true,
@@ -134,15 +134,15 @@ fn tie(stage: &Stage<'_>, other: &Daemon<'_>) -> Outcome {
     };
     cable.set(apart)?;
     let begun = Moment::now();
-    let third = stage.start(leader, LOWER)?;
+    let third = fixture.start(leader, LOWER)?;
     // The second advertisement: what it says when it becomes master is over.
-    let first = stage.side(leader).advert_after(begun)?;
-    stage.side(leader).advert_after(first.at)?;
+    let first = fixture.side(leader).advert_after(begun)?;
+    fixture.side(leader).advert_after(first.at)?;
     let joined = Moment::now();
     cable.set(Impairment::default())?;
-    stage
+    fixture
         .converge_after_two(leader, joined)
         .map_err(|error| format!("{error}\n{}\n{}", third.log(), other.log()))?;
-    stage.assert_content(&third)?;
+    fixture.assert_content(&third)?;
     Ok(())
 }

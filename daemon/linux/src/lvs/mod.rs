@@ -6,12 +6,12 @@
 //! IPVS where it is not makes the kernel look for a module.
 //!
 //! - IPVS tells nobody of what happens to it. So whoever wants it to stay right looks now and then
-//!   ([`Keeper::keep`]).
+//!   ([`Reconciler::keep`]).
 //! - A thread bears no mark. What a dead daemon left is known by the configuration alone: its interface
 //!   and its syncId.
 //! - It takes CAP_NET_ADMIN of the initial user namespace, as all of IPVS does.
 
-mod words;
+mod codec;
 
 use std::fmt;
 use std::io;
@@ -26,7 +26,7 @@ use vrrp_node::lvs::{Change, Shown, plan};
 
 /// Keeps the sync thread as it should be.
 #[derive(Debug, Default)]
-pub struct Keeper {
+pub struct Reconciler {
     ipvs: Option<Ipvs>,
     /// What was made so at last.
     kept: Option<DesiredLvs>,
@@ -35,7 +35,7 @@ pub struct Keeper {
 
 /// What became of it.
 #[derive(Debug, Default)]
-pub struct Kept {
+pub struct Reconciled {
     /// What was changed.
     pub changes: Vec<Change>,
     /// Whether it had been as it should be, and somebody else changed it.
@@ -69,10 +69,10 @@ impl CannotSync {
     }
 }
 
-impl Keeper {
+impl Reconciler {
     /// Looks at what there is, and makes it what is desired.
-    pub fn keep(&mut self, desired: &DesiredLvs) -> Kept {
-        let mut kept = Kept::default();
+    pub fn keep(&mut self, desired: &DesiredLvs) -> Reconciled {
+        let mut kept = Reconciled::default();
         let outcome = self.try_to_keep(desired, &mut kept);
         kept.is_repair = self.kept.as_ref() == Some(desired) && !kept.changes.is_empty();
         // Who wants nothing where nothing can be has it.
@@ -84,7 +84,11 @@ impl Keeper {
         kept
     }
 
-    fn try_to_keep(&mut self, desired: &DesiredLvs, kept: &mut Kept) -> Result<(), CannotSync> {
+    fn try_to_keep(
+        &mut self,
+        desired: &DesiredLvs,
+        kept: &mut Reconciled,
+    ) -> Result<(), CannotSync> {
         let ipvs = match &mut self.ipvs {
             Some(ipvs) => ipvs,
             none => none.insert(Ipvs::open()?),
@@ -123,9 +127,9 @@ pub fn cleanup(sync: &LvsSync) -> Result<Vec<Change>, CannotSync> {
         on: None,
         role: None,
     };
-    let Kept {
+    let Reconciled {
         changes, failure, ..
-    } = Keeper::default().keep(&desired);
+    } = Reconciler::default().keep(&desired);
     failure.map_or(Ok(changes), Err)
 }
 
@@ -154,9 +158,9 @@ impl Ipvs {
     fn family(&mut self) -> io::Result<u16> {
         let mut family = None;
         let number = self.next();
-        let request = words::find_family(number);
+        let request = codec::find_family(number);
         netlink::dump(&self.socket, &request, number, &mut self.incoming, |m| {
-            family = family.or(words::family(m));
+            family = family.or(codec::family(m));
         })?;
         family.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
     }
@@ -165,16 +169,16 @@ impl Ipvs {
     fn show(&mut self, family: u16) -> io::Result<Vec<Shown>> {
         let mut shown = Vec::new();
         let number = self.next();
-        let request = words::show(family, number);
+        let request = codec::show(family, number);
         netlink::dump(&self.socket, &request, number, &mut self.incoming, |m| {
-            shown.extend(words::shown(m));
+            shown.extend(codec::shown(m));
         })?;
         Ok(shown)
     }
 
     fn apply(&mut self, change: &Change, family: u16) -> Result<(), CannotSync> {
         let number = self.next();
-        let request = words::request(change, family, number);
+        let request = codec::request(change, family, number);
         netlink::dump(&self.socket, &request, number, &mut self.incoming, |_| {})
             .map(drop)
             .map_err(|error| CannotSync {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, recv, send, socketpair};
 use vrrp_proto::LvsRole;
 
-use super::words::kernel;
+use super::codec::kernel;
 use super::*;
 use crate::netlink::Message;
 
@@ -251,7 +251,7 @@ fn end(kind: u16, code: i32, number: u32) -> Vec<u8> {
 }
 
 /// A keeper, and the kernel that it speaks to. Their socket keeps datagrams apart as netlink does.
-fn keeper(interfaces: &[&str]) -> (Keeper, Kernel) {
+fn keeper(interfaces: &[&str]) -> (Reconciler, Kernel) {
     let family = AddressFamily::Unix;
     let (near, far) = socketpair(family, SockType::SeqPacket, None, SockFlag::empty()).unwrap();
     let kernel = Kernel::default();
@@ -263,9 +263,9 @@ fn keeper(interfaces: &[&str]) -> (Keeper, Kernel) {
     let server = kernel.clone();
     std::thread::spawn(move || server.serve(&far));
     let ipvs = Some(Ipvs::over(near));
-    let keeper = Keeper {
+    let keeper = Reconciler {
         ipvs,
-        ..Keeper::default()
+        ..Reconciler::default()
     };
     (keeper, kernel)
 }
@@ -282,6 +282,6 @@ fn sync() -> LvsSync {
     LvsSync::new("eth1".into(), 51)
 }
 
-fn texts(kept: &Kept) -> Vec<String> {
+fn texts(kept: &Reconciled) -> Vec<String> {
     kept.changes.iter().map(ToString::to_string).collect()
 }

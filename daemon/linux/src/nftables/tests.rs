@@ -42,9 +42,9 @@ fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
     let anywhere = v4.chain(v6).map(|address| (address, None));
     let link_local = (0..5_000).map(|n| IpAddr::from(Ipv6Addr::from_bits(0xfe80 << 112 | n)));
     let on_eth1 = link_local.map(|address| (address, Some(InterfaceIndex(2))));
-    let all: Vec<Refusal> = anywhere
+    let all: Vec<DropRule> = anywhere
         .chain(on_eth1)
-        .map(|(address, interface)| Refusal { address, interface })
+        .map(|(address, interface)| DropRule { address, interface })
         .collect();
     let mut batch = Batch::new();
     batch.add(&all);
@@ -71,10 +71,13 @@ fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
                     let index = u32::from_ne_bytes(*index.first_chunk().unwrap());
                     let interface = Some(InterfaceIndex(index));
                     let address = address(&value[4..]);
-                    (&b"refused_link_local\0"[..], Refusal { address, interface })
+                    (
+                        &b"refused_link_local\0"[..],
+                        DropRule { address, interface },
+                    )
                 }
                 _ => {
-                    let refusal = Refusal {
+                    let refusal = DropRule {
                         address: address(&value),
                         interface: None,
                     };
@@ -92,7 +95,7 @@ fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
 #[test]
 fn what_is_done_to_our_table_is_told_from_everything_else() {
     let mut ours = Batch::new();
-    ours.replace(&[Refusal {
+    ours.replace(&[DropRule {
         address: Ipv4Addr::LOCALHOST.into(),
         interface: None,
     }]);

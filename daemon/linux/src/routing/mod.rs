@@ -8,7 +8,7 @@
 //! only the refusals come back. News are only a reason for a new [`Routing::dump`]. The kernel gives the
 //! marked routes alone, and wakes us for nothing else.
 
-pub(crate) mod words;
+pub(crate) mod codec;
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
@@ -105,8 +105,8 @@ impl Routing {
             let mut dump = Dump::default();
             let mut consistent = true;
             for family in Family::ALL {
-                consistent &= self.dump_into(&mut dump, family, words::push_route_dump)?;
-                consistent &= self.dump_into(&mut dump, family, words::push_rule_dump)?;
+                consistent &= self.dump_into(&mut dump, family, codec::push_route_dump)?;
+                consistent &= self.dump_into(&mut dump, family, codec::push_rule_dump)?;
             }
             if consistent {
                 return Ok(dump);
@@ -131,7 +131,7 @@ impl Routing {
             let batch: Vec<&Change> = changes.by_ref().take(BATCH).collect();
             self.outgoing.clear();
             for (number, change) in (0..).zip(&batch) {
-                words::push_change(change, number, &mut self.outgoing);
+                codec::push_change(change, number, &mut self.outgoing);
             }
             let outcome = self.request(&batch, mirror, failures);
             if let Err(error) = outcome {
@@ -163,7 +163,7 @@ impl Routing {
                     failures.push(Failure::refused(
                         change,
                         &error,
-                        words::explanation(&message),
+                        codec::explanation(&message),
                     ));
                 }
             }
@@ -182,7 +182,7 @@ impl Routing {
         push_request(family, self.dumps, &mut self.outgoing);
         let (request, incoming) = (&self.outgoing, &mut self.incoming);
         netlink::dump(&self.requests, request, self.dumps, incoming, |message| {
-            words::collect(message, family, dump);
+            codec::collect(message, family, dump);
         })
     }
 }

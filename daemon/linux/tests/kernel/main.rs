@@ -13,13 +13,13 @@
 
 mod addresses;
 mod devices;
+mod drop_filter;
 mod echo;
 mod host;
 mod ipv6;
 mod namespace;
 mod packets;
 mod reach;
-mod refuse;
 mod routing;
 mod steady;
 mod takeover;
@@ -52,7 +52,7 @@ fn main() -> ExitCode {
         namespace::TESTS,
         packets::TESTS,
         reach::TESTS,
-        refuse::TESTS,
+        drop_filter::TESTS,
         routing::TESTS,
         steady::TESTS,
         takeover::TESTS,

@@ -513,9 +513,9 @@ const fn family_option(family: Family) -> &'static str {
 /// A route in the words of `ip route`, as far as the tests use them.
 fn route(text: &str) -> Route {
     let mut parts = text.split(" nexthop ");
-    let mut words = parts.next().unwrap().split(' ');
-    let destination = words.next().unwrap().parse().unwrap();
-    let rest: Vec<&str> = words.collect();
+    let mut codec = parts.next().unwrap().split(' ');
+    let destination = codec.next().unwrap().parse().unwrap();
+    let rest: Vec<&str> = codec.collect();
     let value = |key: &str| value_of(&rest, key);
     let table = value("table").map_or(Table::MAIN, |table| {
         Table::new(table.parse().unwrap()).unwrap()
@@ -540,13 +540,13 @@ fn route(text: &str) -> Route {
     route
 }
 
-fn next_hop(words: &[&str]) -> NextHop {
-    let gateway = value_of(words, "via").map(|gateway| gateway.parse().unwrap());
-    let mut hop = NextHop::new(gateway, value_of(words, "dev").map(Into::into)).unwrap();
-    if let Some(weight) = value_of(words, "weight") {
+fn next_hop(codec: &[&str]) -> NextHop {
+    let gateway = value_of(codec, "via").map(|gateway| gateway.parse().unwrap());
+    let mut hop = NextHop::new(gateway, value_of(codec, "dev").map(Into::into)).unwrap();
+    if let Some(weight) = value_of(codec, "weight") {
         hop = hop.with_weight(weight.parse().unwrap());
     }
-    if words.contains(&"onlink") {
+    if codec.contains(&"onlink") {
         hop = hop.on_link().unwrap();
     }
     hop
@@ -554,8 +554,8 @@ fn next_hop(words: &[&str]) -> NextHop {
 
 /// A rule in the words of `ip rule`.
 fn rule(text: &str) -> Rule {
-    let words: Vec<&str> = text.split(' ').collect();
-    let value = |key: &str| value_of(&words, key);
+    let codec: Vec<&str> = text.split(' ').collect();
+    let value = |key: &str| value_of(&codec, key);
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16).unwrap(),
         None => text.parse().unwrap(),
@@ -573,7 +573,7 @@ fn rule(text: &str) -> Rule {
     Rule::new(family, selector, table, number(value("priority").unwrap())).unwrap()
 }
 
-fn value_of<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
-    let at = words.iter().position(|word| *word == key)?;
-    words.get(at + 1).copied()
+fn value_of<'t>(codec: &[&'t str], key: &str) -> Option<&'t str> {
+    let at = codec.iter().position(|word| *word == key)?;
+    codec.get(at + 1).copied()
 }

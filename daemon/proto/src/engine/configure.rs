@@ -8,20 +8,21 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::{Engine, RouterId, Seat, Slot, Users};
-use crate::border::{Cause, DesiredDevice, DeviceState, Output, State};
+use super::{Attachment, Engine, Instance, RouterId, Users};
 use crate::deadlines::Deadlines;
+use crate::events::{DesiredDevice, DeviceState, Output};
 use crate::params::{Authentication, NodeParams, RouterParams, TrackerKind};
+use crate::reasons::Cause;
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::track::Tracker;
-use crate::types::InterfaceAddress;
+use crate::types::{InterfaceAddress, State};
 
 /// What becomes of a router after the tables are made anew.
 enum Plan {
     Start,
     /// The parameters and seats that it has had so far.
-    Change(Box<RouterParams>, Vec<Seat>),
+    Change(Box<RouterParams>, Vec<Attachment>),
     Keep,
 }
 
@@ -40,7 +41,7 @@ impl Wanted {
 impl Engine {
     /// Runs `params` instead of what runs.
     pub(super) fn configure(&mut self, now: Instant, mut params: NodeParams) {
-        for id in 0..self.slots.len() {
+        for id in 0..self.instances.len() {
             self.wake(now, id);
         }
         let names = params.peer_names().into_iter();
@@ -72,35 +73,36 @@ impl Engine {
         };
         self.stop_missing(now, &routers, &wanted);
 
-        let mut kept: BTreeMap<Arc<str>, Slot> = core::mem::take(&mut self.slots)
+        let mut kept: BTreeMap<Arc<str>, Instance> = core::mem::take(&mut self.instances)
             .into_iter()
-            .filter(|slot| slot.router.state() != State::Init)
-            .map(|slot| (Arc::clone(&slot.name), slot))
+            .filter(|instance| instance.router.state() != State::Init)
+            .map(|instance| (Arc::clone(&instance.name), instance))
             .collect();
         let mut plans = Vec::with_capacity(routers.len());
         for (name, params) in routers {
             match kept.remove(&name) {
                 None => {
-                    self.slots.push(Slot::new(name, params, &self.names));
+                    self.instances
+                        .push(Instance::new(name, params, &self.names));
                     plans.push(Plan::Start);
                 }
-                Some(slot) if slot.params == params => {
-                    self.slots.push(slot);
+                Some(instance) if instance.params == params => {
+                    self.instances.push(instance);
                     plans.push(Plan::Keep);
                 }
-                Some(mut slot) => {
-                    let former = Box::new(slot.params.clone());
-                    plans.push(Plan::Change(former, slot.seats.clone()));
-                    slot.set_params(now, params, &self.names);
+                Some(mut instance) => {
+                    let former = Box::new(instance.params.clone());
+                    plans.push(Plan::Change(former, instance.attachments.clone()));
+                    instance.set_params(now, params, &self.names);
                     // What the reload brings to an interface is announced as that, and not as what
                     // its interface brings by coming.
-                    for seat in &mut slot.seats {
-                        if let Some(link) = self.interfaces.seat(seat) {
-                            seat.index = seat.index.or(Some(link.index));
-                            seat.mac = seat.mac.or(link.mac);
+                    for attachment in &mut instance.attachments {
+                        if let Some(link) = self.interfaces.attachment(attachment) {
+                            attachment.index = attachment.index.or(Some(link.index));
+                            attachment.mac = attachment.mac.or(link.mac);
                         }
                     }
-                    self.slots.push(slot);
+                    self.instances.push(instance);
                 }
             }
         }
@@ -123,7 +125,9 @@ impl Engine {
         // First those that hold addresses, so that none of them is released before.
         for (id, plan) in plans.iter().enumerate() {
             match plan {
-                Plan::Change(former, seats) => self.change(now, id, former, seats, &wanted),
+                Plan::Change(former, attachments) => {
+                    self.change(now, id, former, attachments, &wanted)
+                }
                 Plan::Keep => self.refresh_router(now, id),
                 Plan::Start => {}
             }
@@ -147,30 +151,30 @@ impl Engine {
         routers: &BTreeMap<Arc<str>, RouterParams>,
         wanted: &Wanted,
     ) {
-        for id in 0..self.slots.len() {
-            let slot = &mut self.slots[id];
-            let cause = match routers.get(&slot.name) {
+        for id in 0..self.instances.len() {
+            let instance = &mut self.instances[id];
+            let cause = match routers.get(&instance.name) {
                 None => Cause::Removed,
-                Some(params) if !slot.is_same_router(params) => Cause::Redefined,
+                Some(params) if !instance.is_same_router(params) => Cause::Redefined,
                 Some(_) => continue,
             };
-            let mut reaction = slot.router.stop(cause);
+            let mut reaction = instance.router.stop(cause);
             // The resignation lists all addresses: without any nobody would believe it.
             if let Some(send) = reaction.send.take() {
                 self.send(now, id, send);
             }
-            let slot = &mut self.slots[id];
-            let params = &slot.params;
-            slot.params.addresses = params
+            let instance = &mut self.instances[id];
+            let params = &instance.params;
+            instance.params.addresses = params
                 .addresses
                 .iter()
                 .filter(|a| !wanted.has_address(params.device(a.address), a.address))
                 .copied()
                 .collect();
-            let RouterParams { routes, rules, .. } = &mut slot.params;
+            let RouterParams { routes, rules, .. } = &mut instance.params;
             routes.retain(|route| !wanted.routed.contains(&Routed::Route(route.place())));
             rules.retain(|rule| !wanted.routed.contains(&Routed::Rule(rule.clone())));
-            slot.reseat();
+            instance.reattach();
             self.react(now, id, reaction);
         }
     }
@@ -183,13 +187,13 @@ impl Engine {
         self.bound = BTreeMap::new();
         self.sources = BTreeMap::new();
         self.routed = BTreeMap::new();
-        self.deadlines = Deadlines::new(self.slots.len());
+        self.deadlines = Deadlines::new(self.instances.len());
         self.verdicts = BTreeSet::new();
         self.graces = BTreeSet::new();
         self.wants_wall_clock = self
-            .slots
+            .instances
             .iter()
-            .any(|slot| matches!(slot.params.authentication, Authentication::Hmac(_)));
+            .any(|instance| matches!(instance.params.authentication, Authentication::Hmac(_)));
         for (name, params) in trackers {
             if let TrackerKind::Interface { name: interface } = &params.kind {
                 let users: &mut Users = self.users.entry(Arc::clone(interface)).or_default();
@@ -204,44 +208,50 @@ impl Engine {
             }
             self.trackers.insert(name, tracker);
         }
-        self.synchronised = self.slots.iter().position(|slot| slot.params.lvs.is_some());
-        for (id, slot) in self.slots.iter().enumerate() {
+        self.synchronised = self
+            .instances
+            .iter()
+            .position(|instance| instance.params.lvs.is_some());
+        for (id, instance) in self.instances.iter().enumerate() {
             self.graces
-                .extend(slot.grace.as_ref().map(|grace| (grace.until, id)));
+                .extend(instance.grace.as_ref().map(|grace| (grace.until, id)));
             let users = self
                 .users
-                .entry(Arc::clone(&slot.params.interface))
+                .entry(Arc::clone(&instance.params.interface))
                 .or_default();
             users.routers.push(id);
-            for seat in &slot.seats {
-                let users = self.users.entry(Arc::clone(&seat.device)).or_default();
+            for attachment in &instance.attachments {
+                let users = self
+                    .users
+                    .entry(Arc::clone(&attachment.device))
+                    .or_default();
                 if !users.routers.contains(&id) {
                     users.routers.push(id);
                 }
-                for address in seat.addresses.iter() {
+                for address in attachment.addresses.iter() {
                     users.addresses.insert(address.address, id);
                 }
             }
-            if let Some(source) = slot.params.source {
+            if let Some(source) = instance.params.source {
                 self.sources.entry(source).or_default().push(id);
             }
-            for what in routed(&slot.params.routes, &slot.params.rules) {
+            for what in routed(&instance.params.routes, &instance.params.rules) {
                 self.routed.insert(what, id);
             }
-            for track in &slot.params.tracks {
+            for track in &instance.params.tracks {
                 self.followers
                     .entry(Arc::clone(&track.tracker))
                     .or_default()
                     .push(id);
             }
-            if let Some(place) = slot.place {
-                for family in slot.families() {
+            if let Some(endpoint) = instance.endpoint {
+                for family in instance.families() {
                     self.bound
-                        .insert((place.index, family, slot.params.vrid), id);
+                        .insert((endpoint.index, family, instance.params.vrid), id);
                 }
             }
             self.deadlines
-                .set(id, slot.router.deadline().map(|(at, _)| at));
+                .set(id, instance.router.deadline().map(|(at, _)| at));
         }
     }
 
@@ -252,24 +262,27 @@ impl Engine {
         now: Instant,
         id: RouterId,
         former: &RouterParams,
-        former_seats: &[Seat],
+        former_attachments: &[Attachment],
         wanted: &Wanted,
     ) {
         self.end_grace_of_others(id);
         self.refresh_router(now, id);
-        let slot = &self.slots[id];
+        let instance = &self.instances[id];
         // What was the owner's own and left to it is to be released by anybody else.
-        let other_owner = former.priority.is_owner() != slot.params.priority.is_owner();
-        let other_accept = former.accepts() != slot.params.accepts();
-        let other_form = former.options != slot.params.options;
+        let other_owner = former.priority.is_owner() != instance.params.priority.is_owner();
+        let other_accept = former.accepts() != instance.params.accepts();
+        let other_form = former.options != instance.params.options;
         let none: &[_] = &[];
-        let here = |old: &Seat| {
-            let same = slot.seats.iter().find(|seat| seat.is_same_place(old));
-            same.map_or(none, |seat| &*seat.addresses)
+        let here = |old: &Attachment| {
+            let same = instance
+                .attachments
+                .iter()
+                .find(|attachment| attachment.is_same_place(old));
+            same.map_or(none, |attachment| &*attachment.addresses)
         };
-        let dropped = former_seats.iter().map(|seat| {
-            let current = here(seat);
-            let gone = seat
+        let dropped = former_attachments.iter().map(|attachment| {
+            let current = here(attachment);
+            let gone = attachment
                 .addresses
                 .iter()
                 .filter(|old| !current.contains(old))
@@ -277,21 +290,23 @@ impl Engine {
                 // router is that one's.
                 .filter(|old| {
                     current.iter().any(|new| new.address == old.address)
-                        || !wanted.has_address(&seat.device, old.address)
+                        || !wanted.has_address(&attachment.device, old.address)
                 })
                 .copied();
-            Seat {
+            Attachment {
                 addresses: gone.collect(),
-                ..seat.clone()
+                ..attachment.clone()
             }
         });
-        let dropped: Vec<Seat> = dropped.filter(|seat| !seat.addresses.is_empty()).collect();
-        let former_devices = self.former_devices(id, former_seats);
+        let dropped: Vec<Attachment> = dropped
+            .filter(|attachment| !attachment.addresses.is_empty())
+            .collect();
+        let former_devices = self.former_devices(id, former_attachments);
         let had = |new: &InterfaceAddress| {
-            let device = slot.params.device(new.address);
+            let device = instance.params.device(new.address);
             former.addresses.contains(new) && former.device(new.address) == device
         };
-        let current = slot.params.addresses.iter();
+        let current = instance.params.addresses.iter();
         let added: Vec<_> = current.filter(|new| !had(new)).copied().collect();
         // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
         // RFC 9568 8.2.2 SHOULD: announce each address that an Active gets
@@ -300,11 +315,11 @@ impl Engine {
             self.want(id, &dropped);
             let gone = former_devices.into_iter().map(Output::Device);
             self.outputs.extend(gone);
-            if self.slots[id].router.state() == State::Master && !added.is_empty() {
+            if self.instances[id].router.state() == State::Master && !added.is_empty() {
                 self.announce(id, &added);
             }
         }
-        let params = &self.slots[id].params;
+        let params = &self.instances[id].params;
         if (&former.routes, &former.rules) != (&params.routes, &params.rules) {
             // What stays in its place is replaced there.
             let dropped = routed(&former.routes, &former.rules)
@@ -315,17 +330,22 @@ impl Engine {
     }
 
     /// The interfaces with virtual MAC addresses that a router had and has no longer.
-    fn former_devices(&self, id: RouterId, seats: &[Seat]) -> Vec<DesiredDevice> {
-        let slot = &self.slots[id];
-        let is_gone = |name: &Arc<str>| slot.seats.iter().all(|seat| seat.device != *name);
-        seats
+    fn former_devices(&self, id: RouterId, attachments: &[Attachment]) -> Vec<DesiredDevice> {
+        let instance = &self.instances[id];
+        let is_gone = |name: &Arc<str>| {
+            instance
+                .attachments
+                .iter()
+                .all(|attachment| attachment.device != *name)
+        };
+        attachments
             .iter()
-            .filter(|seat| is_gone(&seat.device))
-            .filter_map(|seat| {
+            .filter(|attachment| is_gone(&attachment.device))
+            .filter_map(|attachment| {
                 Some(DesiredDevice {
-                    name: Arc::clone(&seat.device),
-                    parent: self.interfaces.index(&slot.params.interface),
-                    mac: seat.virtual_mac?,
+                    name: Arc::clone(&attachment.device),
+                    parent: self.interfaces.index(&instance.params.interface),
+                    mac: attachment.virtual_mac?,
                     state: DeviceState::Absent,
                 })
             })
@@ -333,17 +353,19 @@ impl Engine {
     }
 
     fn start(&mut self, now: Instant, id: RouterId) {
-        let (place, obstacle) = self.assess(id);
-        let _ = self.set_place(id, place);
+        let (endpoint, fault_reason) = self.assess(id);
+        let _ = self.set_endpoint(id, endpoint);
         self.refresh_priority(now, id);
-        self.slots[id].obstacle.clone_from(&obstacle);
-        if self.slots[id].group.is_some() {
+        self.instances[id].fault_reason.clone_from(&fault_reason);
+        if self.instances[id].group.is_some() {
             // It starts with all of them.
             return;
         }
-        let expect_master = self.slots[id].params.expect_master;
-        let reaction = self.slots[id].router.start(now, obstacle, expect_master);
+        let expect_master = self.instances[id].params.expect_master;
+        let reaction = self.instances[id]
+            .router
+            .start(now, fault_reason, expect_master);
         self.react(now, id, reaction);
-        self.slots[id].prepare();
+        self.instances[id].prepare();
     }
 }

@@ -2,16 +2,17 @@
 
 use std::sync::Arc;
 
-use super::slot::Seat;
+use super::instance::Attachment;
 use super::{Engine, RouterId};
-use crate::border::{
-    Advertisement, Announcement, Cause, Desired, DesiredDevice, DesiredRouting, DeviceState,
-    Output, Report, State, Transition,
+use crate::events::{
+    Advertisement, Announcement, Desired, DesiredDevice, DesiredRouting, DeviceState, Output,
+    Report, Transition,
 };
+use crate::reasons::Cause;
 use crate::router::{Reaction, Send};
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
-use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, State};
 
 impl Engine {
     /// Carries out what a router does about an event.
@@ -23,17 +24,17 @@ impl Engine {
             late,
             second_master: _,
         } = reaction;
-        match self.slots[id].group {
-            Some(group) if self.slots[id].router.state() != State::Master => {
+        match self.instances[id].group {
+            Some(group) if self.instances[id].router.state() != State::Master => {
                 self.reckon(now, group);
             }
             Some(_) | None => {
-                let deadline = self.slots[id].router.deadline().map(|(at, _)| at);
+                let deadline = self.instances[id].router.deadline().map(|(at, _)| at);
                 self.deadlines.set(id, deadline);
             }
         }
-        let slot = &mut self.slots[id];
-        slot.counters.late_wakeups += u64::from(late);
+        let instance = &mut self.instances[id];
+        instance.counters.late_wakeups += u64::from(late);
         if let Some(send) = send {
             self.send(now, id, send);
         }
@@ -53,52 +54,56 @@ impl Engine {
 
     pub(super) fn send(&mut self, now: Instant, id: RouterId, send: Send) {
         let send = match send {
-            Send::Farewell => {
+            Send::FinalAdvertisement => {
                 self.send(now, id, Send::Advert);
                 Send::Resignation
             }
             Send::Advert | Send::Resignation => send,
         };
         let wall = self.wall_clock.at(now);
-        let slot = &mut self.slots[id];
-        let Some(place) = slot.place else { return };
-        if slot.grace.is_some() && send == Send::Advert {
+        let instance = &mut self.instances[id];
+        let Some(endpoint) = instance.endpoint else {
+            return;
+        };
+        if instance.grace.is_some() && send == Send::Advert {
             // A last word would leave from an address that the host may not have.
             return;
         }
         let count = match send {
-            Send::Advert => &mut slot.counters.adverts_sent,
-            Send::Resignation | Send::Farewell => &mut slot.counters.resignations_sent,
+            Send::Advert => &mut instance.counters.adverts_sent,
+            Send::Resignation | Send::FinalAdvertisement => {
+                &mut instance.counters.resignations_sent
+            }
         };
         *count += 1;
         for family in Family::ALL {
-            let Some(source) = place.source(family) else {
+            let Some(source) = endpoint.source(family) else {
                 continue;
             };
             // A sequence number that no receiver sees would let the next one fall behind the last one
             // that a receiver saw, when the wall clock is set back meanwhile.
-            if slot.receivers(family).iter().all(|to| *to == source) {
+            if instance.receivers(family).iter().all(|to| *to == source) {
                 continue;
             }
-            let sequence = slot.sequence(wall);
-            for number in 0..slot.receivers(family).len() {
-                let destination = slot.receivers(family)[number];
+            let sequence = instance.sequence(wall);
+            for number in 0..instance.receivers(family).len() {
+                let destination = instance.receivers(family)[number];
                 if destination == source {
                     continue;
                 }
                 let message = match send {
-                    Send::Advert => slot.message(family, number, source, sequence),
-                    Send::Resignation | Send::Farewell => {
-                        slot.resignation(source, destination, sequence)
+                    Send::Advert => instance.message(family, number, source, sequence),
+                    Send::Resignation | Send::FinalAdvertisement => {
+                        instance.resignation(source, destination, sequence)
                     }
                 };
                 self.outputs.push_back(Output::Advertise(Advertisement {
-                    interface: place.index,
+                    interface: endpoint.index,
                     source,
                     destination,
-                    hop_limit: slot.hop_limit(),
+                    hop_limit: instance.hop_limit(),
                     // RFC 9568 7.2 MUST: send from the virtual router MAC address
-                    mac: slot.params.sending_mac(family),
+                    mac: instance.params.sending_mac(family),
                     message,
                 }));
             }
@@ -107,18 +112,18 @@ impl Engine {
 
     /// Tells the world of a change of state. Returns the new one.
     fn transit(&mut self, now: Instant, id: RouterId, from: State, cause: Cause) -> State {
-        let slot = &mut self.slots[id];
-        let to = slot.router.state();
+        let instance = &mut self.instances[id];
+        let to = instance.router.state();
         let transition = Transition {
-            router: Arc::clone(&slot.name),
+            router: Arc::clone(&instance.name),
             from,
             to,
             cause,
-            priority: slot.priority(),
+            priority: instance.priority(),
             at: now,
         };
-        slot.counters.became_master += u64::from(to == State::Master);
-        slot.remember(&transition);
+        instance.counters.became_master += u64::from(to == State::Master);
+        instance.remember(&transition);
         self.want(id, &[]);
         self.want_routing(id, Vec::new());
         if self.synchronised == Some(id) {
@@ -131,18 +136,22 @@ impl Engine {
 
     /// Says what the kernel should hold for a router now. `former` are addresses that it has had
     /// and that nobody else took over.
-    pub(super) fn want(&mut self, id: RouterId, former: &[Seat]) {
+    pub(super) fn want(&mut self, id: RouterId, former: &[Attachment]) {
         self.want_devices(id);
-        for number in 0..self.slots[id].seats.len() {
-            let seat = &self.slots[id].seats[number];
-            let former = former.iter().find(|former| former.is_same_place(seat));
+        for number in 0..self.instances[id].attachments.len() {
+            let attachment = &self.instances[id].attachments[number];
+            let former = former
+                .iter()
+                .find(|former| former.is_same_place(attachment));
             let former = former.map_or_else(Arc::default, |former| Arc::clone(&former.addresses));
-            self.want_seat(id, number, former);
+            self.want_attachment(id, number, former);
         }
         for left in former {
-            let seats = &self.slots[id].seats;
+            let attachments = &self.instances[id].attachments;
             if let Some(interface) = left.index
-                && !seats.iter().any(|seat| seat.is_same_place(left))
+                && !attachments
+                    .iter()
+                    .any(|attachment| attachment.is_same_place(left))
             {
                 let spare_foreign = self.spares_foreign(id, left);
                 let gone = Arc::clone(&left.addresses);
@@ -162,17 +171,20 @@ impl Engine {
 
     /// How the interface with a router's virtual MAC address should be, when it has one.
     pub(super) fn desired_device(&self, id: RouterId, family: Family) -> Option<DesiredDevice> {
-        let slot = &self.slots[id];
-        let name = slot.params.virtual_device(family)?;
-        slot.seats.iter().find(|seat| seat.device == *name)?;
+        let instance = &self.instances[id];
+        let name = instance.params.virtual_device(family)?;
+        instance
+            .attachments
+            .iter()
+            .find(|attachment| attachment.device == *name)?;
         Some(DesiredDevice {
             name: Arc::clone(name),
-            parent: match slot.place {
-                Some(place) => Some(place.index),
-                None => self.interfaces.index(&slot.params.interface),
+            parent: match instance.endpoint {
+                Some(endpoint) => Some(endpoint.index),
+                None => self.interfaces.index(&instance.params.interface),
             },
-            mac: MacAddress::of_virtual_router(family, slot.params.vrid),
-            state: match slot.router.state() {
+            mac: MacAddress::of_virtual_router(family, instance.params.vrid),
+            state: match instance.router.state() {
                 State::Init => DeviceState::Absent,
                 // RFC 9568 6.4.2 MUST: discard frames to the virtual router MAC address
                 State::Backup | State::Fault => DeviceState::Down,
@@ -183,18 +195,20 @@ impl Engine {
     }
 
     /// As [`want`](Self::want) for one of its seats.
-    pub(super) fn want_seat(
+    pub(super) fn want_attachment(
         &mut self,
         id: RouterId,
         number: usize,
         former: Arc<[InterfaceAddress]>,
     ) {
-        let slot = &self.slots[id];
-        let seat = &slot.seats[number];
+        let instance = &self.instances[id];
+        let attachment = &instance.attachments[number];
         // Addresses are released wherever the interface is, also while no router can run there.
-        let Some(interface) = seat.index else { return };
-        let addresses = Arc::clone(&seat.addresses);
-        let is_master = slot.router.state() == State::Master;
+        let Some(interface) = attachment.index else {
+            return;
+        };
+        let addresses = Arc::clone(&attachment.addresses);
+        let is_master = instance.router.state() == State::Master;
         let (hold, release) = match (is_master, former.is_empty()) {
             // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
             // RFC 9568 6.4.3 MUST: answer neighbour solicitations, with the Router flag
@@ -211,8 +225,8 @@ impl Engine {
                 (Arc::default(), all.collect())
             }
         };
-        let spare_foreign = self.spares_foreign(id, seat);
-        self.slots[id].seats[number].spared_foreign = spare_foreign;
+        let spare_foreign = self.spares_foreign(id, attachment);
+        self.instances[id].attachments[number].spared_foreign = spare_foreign;
         self.wish(id, interface, hold, release, spare_foreign);
     }
 
@@ -226,7 +240,7 @@ impl Engine {
 
     /// Says that the kernel should hold no address of a seat on an interface.
     pub(super) fn release(&mut self, id: RouterId, number: usize, interface: InterfaceIndex) {
-        let release = Arc::clone(&self.slots[id].seats[number].addresses);
+        let release = Arc::clone(&self.instances[id].attachments[number].addresses);
         self.wish(id, interface, Arc::default(), release, true);
     }
 
@@ -239,7 +253,7 @@ impl Engine {
         spare_foreign: bool,
     ) {
         self.interfaces.forget(interface, &release, spare_foreign);
-        let params = &self.slots[id].params;
+        let params = &self.instances[id].params;
         // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
         // RFC 9568 6.4.3 MUST NOT: accept packets to a virtual address otherwise
         self.outputs.push_back(Output::Kernel(Desired {
@@ -255,18 +269,18 @@ impl Engine {
     /// Says what routing the kernel should hold for a router now. `former` is what it has had and
     /// nobody else took over.
     pub(super) fn want_routing(&mut self, id: RouterId, former: Vec<Routed>) {
-        let slot = &self.slots[id];
-        let (routes, rules) = (&slot.params.routes, &slot.params.rules);
+        let instance = &self.instances[id];
+        let (routes, rules) = (&instance.params.routes, &instance.params.rules);
         if routes.is_empty() && rules.is_empty() && former.is_empty() {
             return;
         }
         let mut desired = DesiredRouting {
-            router: Arc::clone(&slot.name),
+            router: Arc::clone(&instance.name),
             routes: Vec::new(),
             rules: Vec::new(),
             release: former,
         };
-        if slot.router.state() == State::Master {
+        if instance.router.state() == State::Master {
             desired.routes.clone_from(routes);
             desired.rules.clone_from(rules);
         } else {
@@ -277,36 +291,41 @@ impl Engine {
 
     /// Announces all addresses of a router.
     pub(super) fn announce_all(&mut self, id: RouterId) {
-        self.slots[id].counters.announcements += 1;
-        for number in 0..self.slots[id].seats.len() {
-            let addresses = Arc::clone(&self.slots[id].seats[number].addresses);
-            self.announce_seat(id, number, addresses);
+        self.instances[id].counters.announcements += 1;
+        for number in 0..self.instances[id].attachments.len() {
+            let addresses = Arc::clone(&self.instances[id].attachments[number].addresses);
+            self.announce_attachment(id, number, addresses);
         }
     }
 
     /// Announces some addresses of a router.
     pub(super) fn announce(&mut self, id: RouterId, addresses: &[InterfaceAddress]) {
-        self.slots[id].counters.announcements += 1;
-        for number in 0..self.slots[id].seats.len() {
-            let seat = &self.slots[id].seats[number];
-            let here = addresses.iter().filter(|a| seat.addresses.contains(a));
+        self.instances[id].counters.announcements += 1;
+        for number in 0..self.instances[id].attachments.len() {
+            let attachment = &self.instances[id].attachments[number];
+            let here = addresses
+                .iter()
+                .filter(|a| attachment.addresses.contains(a));
             let here: Arc<[_]> = here.copied().collect();
             if !here.is_empty() {
-                self.announce_seat(id, number, here);
+                self.announce_attachment(id, number, here);
             }
         }
     }
 
-    pub(super) fn announce_seat(
+    pub(super) fn announce_attachment(
         &mut self,
         id: RouterId,
         number: usize,
         addresses: Arc<[InterfaceAddress]>,
     ) {
-        let slot = &mut self.slots[id];
-        let (seat, announce) = (&mut slot.seats[number], slot.params.announce);
-        seat.is_unheard &= self.interfaces.seat(seat).is_none_or(|link| !link.up);
-        if let (Some(interface), Some(mac)) = (seat.index, seat.mac) {
+        let instance = &mut self.instances[id];
+        let (attachment, announce) = (&mut instance.attachments[number], instance.params.announce);
+        attachment.is_unheard &= self
+            .interfaces
+            .attachment(attachment)
+            .is_none_or(|link| !link.up);
+        if let (Some(interface), Some(mac)) = (attachment.index, attachment.mac) {
             self.outputs.push_back(Output::Announce(Announcement {
                 interface,
                 mac,

@@ -4,7 +4,7 @@
 //! network for milliseconds. A switch to another host and back would cost its clients a second.
 //!
 //! 1. A master or a backup that a change of the network keeps from serving goes on as it is while its
-//!    obstacle is a [passing](Obstacle::is_passing) one and there is no other. When the grace ends it
+//!    fault_reason is a [passing](FaultReason::is_passing) one and there is no other. When the grace ends it
 //!    is in fault. What a reload changes has no grace.
 //! 2. The grace is half of its advertisement interval, and 500 ms at most: of three advertisements
 //!    that a backup waits for, one is missed at most.
@@ -12,7 +12,7 @@
 //!    deaf: its silence is none.
 //! 4. Until then a master does not speak. An interface that is gone has taken its index and its
 //!    addresses along: the router has no place.
-//! 5. A master whose obstacle is gone in time asks for its addresses again, sends the advertisement that
+//! 5. A master whose fault_reason is gone in time asks for its addresses again, sends the advertisement that
 //!    was due meanwhile, and announces the addresses as after a take-over: the kernel may have removed
 //!    them, and the cable may be in another port of the switch, which may not forward yet.
 
@@ -20,9 +20,10 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::{Engine, RouterId};
-use crate::border::{Obstacle, Output, Report, State};
+use crate::events::{Output, Report};
+use crate::reasons::FaultReason;
 use crate::time::Instant;
-use crate::types::InterfaceIndex;
+use crate::types::{InterfaceIndex, State};
 
 /// The longest grace.
 const LONGEST: Duration = Duration::from_millis(500);
@@ -30,7 +31,7 @@ const LONGEST: Duration = Duration::from_millis(500);
 /// The grace that a router has.
 #[derive(Clone, Debug)]
 pub(super) struct Grace {
-    pub(super) obstacle: Obstacle,
+    pub(super) fault_reason: FaultReason,
     since: Instant,
     pub(super) until: Instant,
 }
@@ -38,92 +39,96 @@ pub(super) struct Grace {
 impl Engine {
     /// Begins the grace of a router when a change of the network keeps it from serving.
     pub(super) fn begin_grace(&mut self, now: Instant, id: RouterId) {
-        let slot = &self.slots[id];
-        let runs = matches!(slot.router.state(), State::Backup | State::Master);
-        if !runs || slot.grace.is_some() || self.lasting_obstacle(id).is_some() {
+        let instance = &self.instances[id];
+        let runs = matches!(instance.router.state(), State::Backup | State::Master);
+        if !runs || instance.grace.is_some() || self.lasting_fault(id).is_some() {
             return;
         }
-        let (_, obstacle) = self.assess(id);
-        let Some(obstacle) = obstacle.filter(Obstacle::is_passing) else {
+        let (_, fault_reason) = self.assess(id);
+        let Some(fault_reason) = fault_reason.filter(FaultReason::is_passing) else {
             return;
         };
-        let interval = self.slots[id].params.interval.duration();
+        let interval = self.instances[id].params.interval.duration();
         let grace = Grace {
-            obstacle,
+            fault_reason,
             since: now,
             until: now + (interval / 2).min(LONGEST),
         };
         self.graces.insert((grace.until, id));
-        let slot = &mut self.slots[id];
-        slot.router.depart();
-        slot.grace = Some(grace);
+        let instance = &mut self.instances[id];
+        instance.router.depart();
+        instance.grace = Some(grace);
     }
 
-    /// Whether a router goes on although `obstacle` keeps it from serving.
-    pub(super) fn tolerates(&self, id: RouterId, obstacle: Option<&Obstacle>) -> bool {
-        self.slots[id].grace.is_some()
+    /// Whether a router goes on although `fault_reason` keeps it from serving.
+    pub(super) fn tolerates(&self, id: RouterId, fault_reason: Option<&FaultReason>) -> bool {
+        self.instances[id].grace.is_some()
             && self.moved(id).is_none()
-            && obstacle.is_some_and(Obstacle::is_passing)
-            && self.lasting_obstacle(id).is_none()
+            && fault_reason.is_some_and(FaultReason::is_passing)
+            && self.lasting_fault(id).is_none()
     }
 
     /// Leaves the interfaces that are gone, without a change of state.
     pub(super) fn leave_missing(&mut self, id: RouterId) {
-        let slot = &self.slots[id];
+        let instance = &self.instances[id];
         let is_gone = |index: InterfaceIndex| self.interfaces.name(index).is_none();
-        let seats = slot.seats.iter().filter_map(|seat| seat.index);
-        let mut left = seats.chain(slot.place.map(|place| place.index));
+        let attachments = instance
+            .attachments
+            .iter()
+            .filter_map(|attachment| attachment.index);
+        let mut left = attachments.chain(instance.endpoint.map(|endpoint| endpoint.index));
         if !left.any(is_gone) {
             return;
         }
-        for number in 0..slot.seats.len() {
-            let index = self.slots[id].seats[number].index;
+        for number in 0..instance.attachments.len() {
+            let index = self.instances[id].attachments[number].index;
             if let Some(index) = index.filter(|index| self.interfaces.name(*index).is_none()) {
                 self.release(id, number, index);
             }
         }
-        let place = self.slots[id].place;
-        let place = place.filter(|place| self.interfaces.name(place.index).is_some());
-        let _ = self.set_place(id, place);
+        let endpoint = self.instances[id].endpoint;
+        let endpoint = endpoint.filter(|endpoint| self.interfaces.name(endpoint.index).is_some());
+        let _ = self.set_endpoint(id, endpoint);
     }
 
     /// Ends the grace of a router, if it has one.
     pub(super) fn end_grace(&mut self, id: RouterId) -> Option<Grace> {
-        let grace = self.slots[id].grace.take()?;
+        let grace = self.instances[id].grace.take()?;
         self.graces.remove(&(grace.until, id));
         Some(grace)
     }
 
     /// Goes on after a grace at whose end nothing keeps a router from serving.
     pub(super) fn resume(&mut self, now: Instant, id: RouterId, grace: Grace) {
-        let slot = &mut self.slots[id];
-        slot.counters.interruptions += 1;
-        let is_master = slot.router.state() == State::Master;
+        let instance = &mut self.instances[id];
+        instance.counters.interruptions += 1;
+        let is_master = instance.router.state() == State::Master;
         self.outputs.push_back(Output::Report(Report::Interrupted {
-            router: Arc::clone(&slot.name),
-            obstacle: grace.obstacle,
+            router: Arc::clone(&instance.name),
+            fault_reason: grace.fault_reason,
             lasted: now.since(grace.since),
         }));
         if is_master {
             self.want(id, &[]);
             self.want_routing(id, Vec::new());
         }
-        let reaction = self.slots[id].router.arrive(now);
+        let reaction = self.instances[id].router.arrive(now);
         self.react(now, id, reaction);
     }
 
-    /// Ends the grace of a router with a fault, unless its obstacle is gone.
+    /// Ends the grace of a router with a fault, unless its fault_reason is gone.
     pub(super) fn cut_grace(&mut self, now: Instant, id: RouterId) {
         if self.end_grace(id).is_some() {
             self.refresh_router(now, id);
         }
     }
 
-    /// Ends the grace of a router when its obstacle is not the one that the grace is for.
+    /// Ends the grace of a router when its fault_reason is not the one that the grace is for.
     pub(super) fn end_grace_of_others(&mut self, id: RouterId) {
-        let (_, obstacle) = self.assess(id);
-        let grace = self.slots[id].grace.as_ref();
-        if grace.is_some_and(|grace| obstacle.is_some_and(|other| other != grace.obstacle)) {
+        let (_, fault_reason) = self.assess(id);
+        let grace = self.instances[id].grace.as_ref();
+        if grace.is_some_and(|grace| fault_reason.is_some_and(|other| other != grace.fault_reason))
+        {
             drop(self.end_grace(id));
         }
     }

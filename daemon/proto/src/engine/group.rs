@@ -7,25 +7,25 @@
 //! A group of backups takes over when nobody stands in its way in any member. A master of the same
 //! priority does not when one of lower priority is heard in another member: then that one decides.
 //! (Where the one does not make way then, they were two hosts, and it is left in peace.)
-//! Two groups of masters compare by [`ear::rank`]. To take over is harder than to stay: it takes a
+//! Two groups of masters compare by [`peer_table::rank`]. To take over is harder than to stay: it takes a
 //! priority that is higher somewhere and lower nowhere, so that of several hosts that do not hear
 //! each other everywhere none takes over from another in a circle.
 
-mod ear;
+mod peer_table;
 
 use std::sync::Arc;
 
-use self::ear::{Leg, Rank, rank};
-use super::{Engine, RouterId, Slot};
-use crate::border::{Cause, Obstacle, State};
+use self::peer_table::{Leg, Rank, rank};
+use super::{Engine, Instance, RouterId};
 use crate::params::GroupParams;
-use crate::router::{Reaction, Send, Voice};
+use crate::reasons::{Cause, FaultReason};
+use crate::router::{Reaction, Send, Sighting};
 use crate::snapshot::GroupStatus;
 use crate::time::Instant;
-use crate::types::Family;
+use crate::types::{Family, State};
 use crate::wire::Advert;
 
-pub(super) use self::ear::Ear;
+pub(super) use self::peer_table::PeerTable;
 
 /// Where a group stands in [`Engine::groups`], until the next reload.
 pub(super) type GroupId = usize;
@@ -50,17 +50,19 @@ impl Engine {
         groups: impl IntoIterator<Item = (Arc<str>, GroupParams)>,
     ) {
         let former = core::mem::take(&mut self.groups);
-        for slot in &mut self.slots {
-            slot.group = None;
+        for instance in &mut self.instances {
+            instance.group = None;
         }
         for (name, params) in groups {
             let id_of = |member: &Arc<str>| {
-                let found = self.slots.binary_search_by(|slot| slot.name.cmp(member));
+                let found = self
+                    .instances
+                    .binary_search_by(|instance| instance.name.cmp(member));
                 found.ok()
             };
             let members: Vec<RouterId> = params.members.iter().filter_map(id_of).collect();
             for id in &members {
-                self.slots[*id].group = Some(self.groups.len());
+                self.instances[*id].group = Some(self.groups.len());
             }
             let former = former.iter().find(|former| former.name == name);
             self.groups.push(Group {
@@ -71,11 +73,11 @@ impl Engine {
             });
         }
         // Before any of them goes by what keeps another one from serving.
-        for id in 0..self.slots.len() {
-            if self.slots[id].group.is_some() {
-                let (_, obstacle) = self.assess(id);
-                let is_tolerated = self.tolerates(id, obstacle.as_ref());
-                self.slots[id].obstacle = obstacle.filter(|_| !is_tolerated);
+        for id in 0..self.instances.len() {
+            if self.instances[id].group.is_some() {
+                let (_, fault_reason) = self.assess(id);
+                let is_tolerated = self.tolerates(id, fault_reason.as_ref());
+                self.instances[id].fault_reason = fault_reason.filter(|_| !is_tolerated);
             }
         }
     }
@@ -83,19 +85,19 @@ impl Engine {
     /// Begins a reload: members that cannot go on as they are stop doing so, before anything new is
     /// announced.
     pub(super) fn gather(&mut self, now: Instant, group: GroupId) {
-        let is_hindered = |slot: &Slot| slot.obstacle.is_some();
-        if (0..self.size(group)).any(|place| is_hindered(self.member(group, place))) {
-            self.share_obstacles(now, group);
+        let is_inhibited = |instance: &Instance| instance.fault_reason.is_some();
+        if (0..self.size(group)).any(|position| is_inhibited(self.member(group, position))) {
+            self.share_fault_reasons(now, group);
             return;
         }
         if self.state_to_join(group) == State::Master {
             return;
         }
         let cause = self.joined(group, State::Backup);
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let router = &mut self.slots[id].router;
-            let reaction = router.make_way(now, Send::Resignation, None, cause.clone());
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let router = &mut self.instances[id].router;
+            let reaction = router.step_down(now, Send::Resignation, None, cause.clone());
             self.react(now, id, reaction);
         }
     }
@@ -103,25 +105,25 @@ impl Engine {
     /// Ends a reload: starts the members that do not run yet. Who joins a group of masters is master
     /// with it, because the group has listened.
     pub(super) fn join(&mut self, now: Instant, group: GroupId) {
-        self.share_obstacles(now, group);
+        self.share_fault_reasons(now, group);
         let state = self.state_to_join(group);
         let cause = self.joined(group, state);
-        for place in 0..self.size(group) {
-            let obstacle = self.shared_obstacle(group, place);
-            let id = self.groups[group].members[place];
-            let slot = &mut self.slots[id];
-            if slot.router.state() != State::Init {
+        for position in 0..self.size(group) {
+            let fault_reason = self.shared_fault(group, position);
+            let id = self.groups[group].members[position];
+            let instance = &mut self.instances[id];
+            if instance.router.state() != State::Init {
                 continue;
             }
-            let reaction = match (obstacle, state) {
-                (None, State::Master) => slot.router.take_over(now, now, cause.clone()),
-                (obstacle, _) => {
-                    let expect_master = slot.params.expect_master;
-                    slot.router.start(now, obstacle, expect_master)
+            let reaction = match (fault_reason, state) {
+                (None, State::Master) => instance.router.take_over(now, now, cause.clone()),
+                (fault_reason, _) => {
+                    let expect_master = instance.params.expect_master;
+                    instance.router.start(now, fault_reason, expect_master)
                 }
             };
             self.react(now, id, reaction);
-            self.slots[id].prepare();
+            self.instances[id].prepare();
         }
         self.reckon(now, group);
     }
@@ -129,8 +131,8 @@ impl Engine {
     /// The state in which members begin that do not run yet: master if all others are.
     fn state_to_join(&self, group: GroupId) -> State {
         let states = || {
-            let members = (0..self.size(group)).map(|place| self.member(group, place));
-            members.map(|slot| slot.router.state())
+            let members = (0..self.size(group)).map(|position| self.member(group, position));
+            members.map(|instance| instance.router.state())
         };
         let is_whole = states().all(|state| matches!(state, State::Init | State::Master));
         match is_whole && states().any(|state| state == State::Master) {
@@ -149,19 +151,19 @@ impl Engine {
     /// Members that overslept are no masters any more, and neither are the others then.
     pub(super) fn wake_group(&mut self, now: Instant, group: GroupId) {
         let mut first: Option<Cause> = None;
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let reaction = self.slots[id].router.wake(now);
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let reaction = self.instances[id].router.wake(now);
             if let Some((_, cause)) = &reaction.change {
                 first.get_or_insert_with(|| self.with(id, cause));
                 self.react(now, id, reaction);
             }
         }
         let Some(cause) = first else { return };
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let router = &mut self.slots[id].router;
-            let reaction = router.make_way(now, Send::Resignation, None, cause.clone());
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let router = &mut self.instances[id].router;
+            let reaction = router.step_down(now, Send::Resignation, None, cause.clone());
             self.react(now, id, reaction);
         }
         self.reckon(now, group);
@@ -169,49 +171,51 @@ impl Engine {
 
     /// Handles an advertisement for a member that passed all checks. What is returned is left to be
     /// done for that member.
-    pub(super) fn hear_in_group(
+    pub(super) fn record_in_group(
         &mut self,
         now: Instant,
         id: RouterId,
         group: GroupId,
-        voice: Voice,
+        sighting: Sighting,
         advert: &Advert<'_>,
     ) -> Reaction {
         self.wake_group(now, group);
         if !self.hears_anybody(now, group) {
             self.groups[group].met_at = now;
         }
-        let family = Family::of(voice.from);
-        let slot = &mut self.slots[id];
-        slot.ears[family as usize].hear(now, voice, &slot.router);
-        if slot.router.state() != State::Master {
-            return slot.router.note(voice.at, advert, voice.from);
+        let family = Family::of(sighting.from);
+        let instance = &mut self.instances[id];
+        instance.peer_tables[family as usize].record(now, sighting, &instance.router);
+        if instance.router.state() != State::Master {
+            return instance.router.record(sighting.at, advert, sighting.from);
         }
-        if let Rank::Behind { place, voice } = self.rank(now, group)
+        if let Rank::Behind { position, sighting } = self.rank(now, group)
             && !advert.resigns()
         {
-            self.make_way(now, group, place, voice);
+            self.step_down(now, group, position, sighting);
             return Reaction::default();
         }
-        self.slots[id].router.stay(now, advert, voice.from)
+        self.instances[id]
+            .router
+            .remain_master(now, advert, sighting.from)
     }
 
     /// Does what is due in a member.
     pub(super) fn tick_member(&mut self, now: Instant, id: RouterId, group: GroupId) {
         self.wake_group(now, group);
-        if self.slots[id].router.state() == State::Master {
-            let reaction = self.slots[id].router.handle_tick(now);
+        if self.instances[id].router.state() == State::Master {
+            let reaction = self.instances[id].router.handle_tick(now);
             self.react(now, id, reaction);
             return;
         }
         if self.over_at(now, group).is_some_and(|due| due <= now) {
-            for place in 0..self.size(group) {
-                self.cut_grace(now, self.groups[group].members[place]);
+            for position in 0..self.size(group) {
+                self.cut_grace(now, self.groups[group].members[position]);
             }
         }
         if let Some(due) = self.over_at(now, group)
             && due <= now
-            && !self.wait_anew(now, group, due)
+            && !self.restart_timer(now, group, due)
         {
             self.take_over(now, group, due);
         }
@@ -219,16 +223,21 @@ impl Engine {
     }
 
     /// Says what keeps a member from serving, and the others with it.
-    pub(super) fn hinder(&mut self, now: Instant, id: RouterId, obstacle: Option<Obstacle>) {
-        let slot = &mut self.slots[id];
-        slot.obstacle.clone_from(&obstacle);
-        match slot.group {
+    pub(super) fn inhibit(
+        &mut self,
+        now: Instant,
+        id: RouterId,
+        fault_reason: Option<FaultReason>,
+    ) {
+        let instance = &mut self.instances[id];
+        instance.fault_reason.clone_from(&fault_reason);
+        match instance.group {
             None => {
-                let reaction = slot.router.set_obstacle(now, obstacle);
+                let reaction = instance.router.set_fault_reason(now, fault_reason);
                 self.react(now, id, reaction);
             }
             Some(group) => {
-                self.share_obstacles(now, group);
+                self.share_fault_reasons(now, group);
                 self.reckon(now, group);
             }
         }
@@ -238,12 +247,12 @@ impl Engine {
     pub(super) fn over_at(&self, now: Instant, group: GroupId) -> Option<Instant> {
         let decided = self.is_decided(now, group);
         let mut at = Instant::ZERO;
-        for place in 0..self.size(group) {
-            let slot = self.member(group, place);
-            if slot.router.state() != State::Backup {
+        for position in 0..self.size(group) {
+            let instance = self.member(group, position);
+            if instance.router.state() != State::Backup {
                 return None;
             }
-            at = at.max(member_over_at(now, slot, decided));
+            at = at.max(member_over_at(now, instance, decided));
         }
         Some(at)
     }
@@ -257,21 +266,23 @@ impl Engine {
         // What is heard of several in one network may decide otherwise as soon as one falls silent.
         let over_at = self.over_at(now, group).map(|over_at| {
             let over_at = over_at.max(asked);
-            let members = (0..self.size(group)).map(|place| self.member(group, place));
-            let changes = members.flat_map(|slot| {
-                let ears = slot.families().map(|family| &slot.ears[family as usize]);
-                ears.filter_map(|ear| ear.changes_at(now, &slot.router))
+            let members = (0..self.size(group)).map(|position| self.member(group, position));
+            let changes = members.flat_map(|instance| {
+                let peer_tables = instance
+                    .families()
+                    .map(|family| &instance.peer_tables[family as usize]);
+                peer_tables.filter_map(|peer_table| peer_table.changes_at(now, &instance.router))
             });
             changes.fold(over_at, Instant::min)
         });
         if let Some(over_at) = over_at {
             self.groups[group].asked = over_at;
         }
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let router = &self.slots[id].router;
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let router = &self.instances[id].router;
             let at = match router.state() {
-                State::Backup => over_at.filter(|_| place == 0),
+                State::Backup => over_at.filter(|_| position == 0),
                 State::Init | State::Master | State::Fault => router.deadline().map(|(at, _)| at),
             };
             self.deadlines.set(id, at);
@@ -280,22 +291,24 @@ impl Engine {
 
     /// What a group shows of itself.
     pub(super) fn group_status(&self, now: Instant, group: &Group) -> GroupStatus {
-        let members = || group.members.iter().map(|id| &self.slots[*id]);
+        let members = || group.members.iter().map(|id| &self.instances[*id]);
         // Who moved for a reason of its own.
-        let decides = members().find(|slot| slot.leads());
+        let decided_by = members().find(|instance| instance.leads());
         let first = members().next();
-        let (state, state_age) = decides.or(first).map_or((State::Init, 0.0), |slot| {
-            (slot.router.state(), slot.state_age(now))
+        let (state, state_age) = decided_by.or(first).map_or((State::Init, 0.0), |instance| {
+            (instance.router.state(), instance.state_age(now))
         });
         GroupStatus {
             name: Arc::clone(&group.name),
             state,
             state_age,
-            members: members().map(|slot| Arc::clone(&slot.name)).collect(),
-            decides: decides.map(|slot| Arc::clone(&slot.name)),
-            cause: decides
+            members: members()
+                .map(|instance| Arc::clone(&instance.name))
+                .collect(),
+            decided_by: decided_by.map(|instance| Arc::clone(&instance.name)),
+            cause: decided_by
                 .or(first)
-                .map_or_else(|| "not started".into(), |slot| slot.cause(now)),
+                .map_or_else(|| "not started".into(), |instance| instance.cause(now)),
             notify: None,
         }
     }
@@ -304,72 +317,74 @@ impl Engine {
         self.groups[group].members.len()
     }
 
-    fn member(&self, group: GroupId, place: usize) -> &Slot {
-        &self.slots[self.groups[group].members[place]]
+    fn member(&self, group: GroupId, position: usize) -> &Instance {
+        &self.instances[self.groups[group].members[position]]
     }
 
     /// The cause of the others when a member changes its state for `cause`.
     fn with(&self, id: RouterId, cause: &Cause) -> Cause {
         Cause::With {
-            member: Arc::clone(&self.slots[id].name),
+            member: Arc::clone(&self.instances[id].name),
             cause: Arc::new(cause.clone()),
         }
     }
 
-    /// What keeps a member from serving: its own obstacle, or that of the first other that has one.
-    fn shared_obstacle(&self, group: GroupId, place: usize) -> Option<Obstacle> {
-        let own = self.member(group, place).obstacle.clone();
+    /// What keeps a member from serving: its own fault_reason, or that of the first other that has one.
+    fn shared_fault(&self, group: GroupId, position: usize) -> Option<FaultReason> {
+        let own = self.member(group, position).fault_reason.clone();
         own.or_else(|| {
             let all = self.groups[group].members.iter();
-            let mut hindered = all.filter_map(|id| {
-                let slot = &self.slots[*id];
-                Some((slot, slot.obstacle.clone()?))
+            let mut inhibited = all.filter_map(|id| {
+                let instance = &self.instances[*id];
+                Some((instance, instance.fault_reason.clone()?))
             });
-            let (slot, obstacle) = hindered.next()?;
-            Some(Obstacle::Member {
-                member: Arc::clone(&slot.name),
-                obstacle: Arc::new(obstacle),
+            let (instance, fault_reason) = inhibited.next()?;
+            Some(FaultReason::Member {
+                member: Arc::clone(&instance.name),
+                fault_reason: Arc::new(fault_reason),
             })
         })
     }
 
-    fn share_obstacles(&mut self, now: Instant, group: GroupId) {
-        for place in 0..self.size(group) {
-            let obstacle = self.shared_obstacle(group, place);
-            let id = self.groups[group].members[place];
-            let reaction = self.slots[id].router.set_obstacle(now, obstacle);
+    fn share_fault_reasons(&mut self, now: Instant, group: GroupId) {
+        for position in 0..self.size(group) {
+            let fault_reason = self.shared_fault(group, position);
+            let id = self.groups[group].members[position];
+            let reaction = self.instances[id]
+                .router
+                .set_fault_reason(now, fault_reason);
             self.react(now, id, reaction);
         }
     }
 
     fn hears_anybody(&self, now: Instant, group: GroupId) -> bool {
-        let mut members = (0..self.size(group)).map(|place| self.member(group, place));
-        members.any(|slot| firsts(now, slot).next().is_some())
+        let mut members = (0..self.size(group)).map(|position| self.member(group, position));
+        members.any(|instance| firsts(now, instance).next().is_some())
     }
 
     /// Whether one of lower priority is heard in a member, by whom those of the same priority in
     /// others are decided.
     fn is_decided(&self, now: Instant, group: GroupId) -> bool {
-        let mut members = (0..self.size(group)).map(|place| self.member(group, place));
-        members.clone().all(|slot| slot.router.preempts())
-            && members.any(|slot| hears_lower(now, slot))
+        let mut members = (0..self.size(group)).map(|position| self.member(group, position));
+        members.clone().all(|instance| instance.router.preempts())
+            && members.any(|instance| hears_lower(now, instance))
     }
 
     /// How a group of masters stands to those that it hears.
     fn rank(&self, now: Instant, group: GroupId) -> Rank {
         let since = now.since(self.groups[group].met_at);
-        let legs = (0..self.size(group)).flat_map(|place| {
-            let slot = self.member(group, place);
-            let router = &slot.router;
-            slot.families().map(move |family| {
-                let ear = &slot.ears[family as usize];
+        let legs = (0..self.size(group)).flat_map(|position| {
+            let instance = self.member(group, position);
+            let router = &instance.router;
+            instance.families().map(move |family| {
+                let peer_table = &instance.peer_tables[family as usize];
                 Leg {
-                    place,
-                    ours: slot.priority().get(),
-                    own: slot.source(family),
-                    first: ear.first(now, router),
-                    hears_lower: ear.hears_lower(now, router),
-                    has_waited: since >= router.wait_for(slot.params.interval),
+                    position,
+                    ours: instance.priority().get(),
+                    own: instance.source(family),
+                    first: peer_table.first(now, router),
+                    hears_lower: peer_table.hears_lower(now, router),
+                    has_waited: since >= router.wait_for(instance.params.interval),
                 }
             })
         });
@@ -377,40 +392,41 @@ impl Engine {
     }
 
     /// Becomes backup whole, because of somebody who is heard in the member of that place.
-    fn make_way(&mut self, now: Instant, group: GroupId, leader: usize, voice: Voice) {
+    fn step_down(&mut self, now: Instant, group: GroupId, leader: usize, sighting: Sighting) {
         let leading = self.groups[group].members[leader];
-        let ours = self.slots[leading].priority().get();
-        let cause = if voice.priority > ours {
+        let ours = self.instances[leading].priority().get();
+        let cause = if sighting.priority > ours {
             Cause::HigherPriority {
-                master: voice.from,
-                theirs: voice.priority,
+                master: sighting.from,
+                theirs: sighting.priority,
                 ours,
             }
         } else {
             Cause::HigherAddress {
-                master: voice.from,
+                master: sighting.from,
                 priority: ours,
             }
         };
         let others = self.with(leading, &cause);
-        if voice.priority == ours {
-            self.slots[leading].ears[Family::of(voice.from) as usize].let_stand(&voice);
+        if sighting.priority == ours {
+            self.instances[leading].peer_tables[Family::of(sighting.from) as usize]
+                .keep_rank(&sighting);
         }
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let (last, cause) = if place == leader {
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let (last, cause) = if position == leader {
                 (Send::Advert, cause.clone())
             } else {
                 // Whether the other one is there too, and hears this, is not known.
-                (Send::Farewell, others.clone())
+                (Send::FinalAdvertisement, others.clone())
             };
-            let slot = &mut self.slots[id];
-            let voices = Family::ALL.map(|family| {
-                let first = slot.ears[family as usize].first(now, &slot.router);
-                first.filter(|_| slot.params.speaks(family))
+            let instance = &mut self.instances[id];
+            let sightings = Family::ALL.map(|family| {
+                let first = instance.peer_tables[family as usize].first(now, &instance.router);
+                first.filter(|_| instance.params.speaks(family))
             });
-            let voices = voices.into_iter().flatten();
-            let reaction = slot.router.make_way(now, last, voices, cause);
+            let sightings = sightings.into_iter().flatten();
+            let reaction = instance.router.step_down(now, last, sightings, cause);
             self.react(now, id, reaction);
         }
         self.reckon(now, group);
@@ -418,19 +434,19 @@ impl Engine {
 
     /// Whether the group woke so late that a member may have slept through advertisements; such a
     /// member waits in full once more. A member that others decide is not waited for.
-    fn wait_anew(&mut self, now: Instant, group: GroupId, due: Instant) -> bool {
+    fn restart_timer(&mut self, now: Instant, group: GroupId, due: Instant) -> bool {
         let late = now.since(due.max(self.groups[group].asked));
         let decided = self.is_decided(now, group);
         let mut is_late = false;
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let slot = &self.slots[id];
-            let interval = slot.router.awaited_interval();
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let instance = &self.instances[id];
+            let interval = instance.router.awaited_interval();
             if interval.is_some_and(|interval| late > interval)
-                && awaited(now, slot, decided).next().is_some()
+                && awaited(now, instance, decided).next().is_some()
             {
                 is_late = true;
-                let reaction = self.slots[id].router.wait_anew(now);
+                let reaction = self.instances[id].router.restart_timer(now);
                 self.react(now, id, reaction);
             }
         }
@@ -440,20 +456,24 @@ impl Engine {
     fn take_over(&mut self, now: Instant, group: GroupId, due: Instant) {
         let leader = self.leader(now, group, due);
         let leading = self.groups[group].members[leader];
-        let Some(cause) = self.slots[leading].router.reason(now) else {
+        let Some(cause) = self.instances[leading].router.reason(now) else {
             return;
         };
         let others = self.with(leading, &cause);
         let decided = self.is_decided(now, group);
         self.groups[group].met_at = now;
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
-            let Slot { ears, router, .. } = &mut self.slots[id];
-            for ear in ears {
-                ear.pass_over(now, router, decided);
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
+            let Instance {
+                peer_tables,
+                router,
+                ..
+            } = &mut self.instances[id];
+            for peer_table in peer_tables {
+                peer_table.accept_tie(now, router, decided);
             }
-            let cause = if place == leader { &cause } else { &others };
-            let reaction = self.slots[id].router.take_over(now, due, cause.clone());
+            let cause = if position == leader { &cause } else { &others };
+            let reaction = self.instances[id].router.take_over(now, due, cause.clone());
             self.react(now, id, reaction);
         }
     }
@@ -463,15 +483,15 @@ impl Engine {
     /// first of them, so that the answer does not depend on which packet came first.
     fn leader(&self, now: Instant, group: GroupId, due: Instant) -> usize {
         let decided = self.is_decided(now, group);
-        let is_waited_for = |place: &usize| {
-            let slot = self.member(group, *place);
+        let is_waited_for = |position: &usize| {
+            let instance = self.member(group, *position);
             if decided {
-                return hears_lower(now, slot);
+                return hears_lower(now, instance);
             }
-            let interval = slot.router.awaited_interval().unwrap_or_default();
-            member_over_at(now, slot, decided) + interval > due
+            let interval = instance.router.awaited_interval().unwrap_or_default();
+            member_over_at(now, instance, decided) + interval > due
         };
-        let has_heard = |place: &usize| self.member(group, *place).router.heard().is_some();
+        let has_heard = |position: &usize| self.member(group, *position).router.heard().is_some();
         let candidates = || (0..self.size(group)).filter(is_waited_for);
         let heard = candidates().find(has_heard);
         heard.or_else(|| candidates().next()).unwrap_or_default()
@@ -479,26 +499,29 @@ impl Engine {
 }
 
 /// Who is heard in each family.
-fn firsts(now: Instant, slot: &Slot) -> impl Iterator<Item = Voice> + '_ {
-    let ears = slot.families().map(|family| &slot.ears[family as usize]);
-    ears.filter_map(move |ear| ear.first(now, &slot.router))
+fn firsts(now: Instant, instance: &Instance) -> impl Iterator<Item = Sighting> + '_ {
+    let peer_tables = instance
+        .families()
+        .map(|family| &instance.peer_tables[family as usize]);
+    peer_tables.filter_map(move |peer_table| peer_table.first(now, &instance.router))
 }
 
-fn hears_lower(now: Instant, slot: &Slot) -> bool {
-    let ours = slot.priority().get();
-    firsts(now, slot).any(|voice| voice.priority < ours)
+fn hears_lower(now: Instant, instance: &Instance) -> bool {
+    let ours = instance.priority().get();
+    firsts(now, instance).any(|sighting| sighting.priority < ours)
 }
 
 /// The end of a member's wait for a master.
-fn member_over_at(now: Instant, slot: &Slot, decided: bool) -> Instant {
-    awaited(now, slot, decided).fold(slot.router.quiet_until(), Instant::max)
+fn member_over_at(now: Instant, instance: &Instance, decided: bool) -> Instant {
+    awaited(now, instance, decided).fold(instance.router.startup_until(), Instant::max)
 }
 
 /// The end of the wait in each family of a member that counts. When another member decides, a
 /// master of the same priority is not waited for.
-fn awaited(now: Instant, slot: &Slot, decided: bool) -> impl Iterator<Item = Instant> + '_ {
-    let counts =
-        move |family: &Family| !(decided && slot.ears[*family as usize].is_tie(now, &slot.router));
-    let families = slot.families().filter(counts);
-    families.filter_map(|family| slot.router.over_at(family))
+fn awaited(now: Instant, instance: &Instance, decided: bool) -> impl Iterator<Item = Instant> + '_ {
+    let counts = move |family: &Family| {
+        !(decided && instance.peer_tables[*family as usize].is_tie(now, &instance.router))
+    };
+    let families = instance.families().filter(counts);
+    families.filter_map(|family| instance.router.over_at(family))
 }

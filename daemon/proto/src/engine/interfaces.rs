@@ -4,9 +4,10 @@ use core::net::IpAddr;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::slot::Seat;
-use crate::border::{Link, Obstacle};
+use super::instance::Attachment;
+use crate::events::Link;
 use crate::params::RouterParams;
+use crate::reasons::FaultReason;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
 
 /// The interfaces of the host.
@@ -28,14 +29,14 @@ struct Interface {
 
 /// An interface on which a router can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Usable {
+pub(super) struct Endpoint {
     pub(super) index: InterfaceIndex,
     pub(super) mac: MacAddress,
     /// The addresses from which the router sends, of each family that it speaks.
     sources: [Option<IpAddr>; 2],
 }
 
-impl Usable {
+impl Endpoint {
     /// The same for a router that speaks no families but those for which `speaks` holds.
     pub(super) fn restricted(self, speaks: impl Fn(Family) -> bool) -> Self {
         let source = |family| self.source(family).filter(|_| speaks(family));
@@ -60,7 +61,7 @@ impl Interface {
         params: &RouterParams,
         current: Option<IpAddr>,
         is_virtual: impl Fn(IpAddr) -> bool,
-    ) -> Result<IpAddr, Obstacle> {
+    ) -> Result<IpAddr, FaultReason> {
         let own = || {
             self.foreign
                 .iter()
@@ -83,12 +84,12 @@ impl Interface {
             let name = Arc::clone(&self.link.name);
             let of_family = |address: &&InterfaceAddress| address.family() == family;
             match (family, self.foreign.iter().find(of_family)) {
-                (Family::V4, Some(address)) => Obstacle::OnlyVirtual {
+                (Family::V4, Some(address)) => FaultReason::OnlyVirtual {
                     interface: name,
                     address: *address,
                 },
-                (Family::V4, None) => Obstacle::NoAddress(name),
-                (Family::V6, _) => Obstacle::NoLinkLocal(name),
+                (Family::V4, None) => FaultReason::NoAddress(name),
+                (Family::V6, _) => FaultReason::NoLinkLocal(name),
             }
         })
     }
@@ -204,30 +205,30 @@ impl Interfaces {
     }
 
     /// Whether an interface of that name is up and has a carrier, or what is wrong with it.
-    pub(super) fn check_link(&self, name: &Arc<str>) -> Result<&Link, Obstacle> {
+    pub(super) fn check_link(&self, name: &Arc<str>) -> Result<&Link, FaultReason> {
         self.get(name).map(|interface| &interface.link)
     }
 
     /// Whether addresses can be on an interface of that name, or what is wrong with it.
-    pub(super) fn check_serving(&self, name: &Arc<str>) -> Result<(), Obstacle> {
+    pub(super) fn check_serving(&self, name: &Arc<str>) -> Result<(), FaultReason> {
         self.serving(name).map(drop)
     }
 
     /// Whether a router can run on its interface, or what keeps it from it. The addresses that it
     /// sends from at `current` stay as long as they are there; an address for which `is_virtual`
     /// holds is none of the host's own.
-    pub(super) fn check_usable(
+    pub(super) fn check_endpoint(
         &self,
         params: &RouterParams,
-        current: Option<Usable>,
+        current: Option<Endpoint>,
         is_virtual: impl Fn(IpAddr) -> bool,
-    ) -> Result<Usable, Obstacle> {
+    ) -> Result<Endpoint, FaultReason> {
         let name = &params.interface;
         let interface = self.serving(name)?;
         let link = &interface.link;
         let mac = link
             .mac
-            .ok_or_else(|| Obstacle::NotEthernet(Arc::clone(name)))?;
+            .ok_or_else(|| FaultReason::NotEthernet(Arc::clone(name)))?;
         let mut sources = [None; 2];
         for family in Family::ALL {
             if params.speaks(family) {
@@ -239,7 +240,7 @@ impl Interfaces {
                 sources[family as usize] = Some(source);
             }
         }
-        Ok(Usable {
+        Ok(Endpoint {
             index: link.index,
             mac,
             sources,
@@ -247,13 +248,13 @@ impl Interfaces {
     }
 
     /// Finds an address of the host on any interface.
-    fn find(&self, address: IpAddr) -> Result<IpAddr, Obstacle> {
+    fn find(&self, address: IpAddr) -> Result<IpAddr, FaultReason> {
         self.by_index
             .values()
             .flat_map(|interface| &interface.foreign)
             .any(|known| known.address == address)
             .then_some(address)
-            .ok_or(Obstacle::NoSource(address))
+            .ok_or(FaultReason::NoSource(address))
     }
 
     /// Whether the host has an address of its own of a family on an interface, beside those for
@@ -282,18 +283,20 @@ impl Interfaces {
     }
 
     /// The interface that a seat is on, however it is.
-    pub(super) fn seat(&self, seat: &Seat) -> Option<&Link> {
-        let link = self.link(&seat.device)?;
-        let is_it = seat.virtual_mac.is_none_or(|mac| link.mac == Some(mac));
+    pub(super) fn attachment(&self, attachment: &Attachment) -> Option<&Link> {
+        let link = self.link(&attachment.device)?;
+        let is_it = attachment
+            .virtual_mac
+            .is_none_or(|mac| link.mac == Some(mac));
         is_it.then_some(link)
     }
 
     /// An interface that is up and receives for itself.
-    fn serving(&self, name: &Arc<str>) -> Result<&Interface, Obstacle> {
+    fn serving(&self, name: &Arc<str>) -> Result<&Interface, FaultReason> {
         let interface = self.get(name)?;
         match interface.link.port_of {
             None => Ok(interface),
-            Some(of) => Err(Obstacle::Port {
+            Some(of) => Err(FaultReason::Port {
                 interface: Arc::clone(name),
                 of: match self.name(of) {
                     Some(of) => Arc::clone(of),
@@ -303,17 +306,17 @@ impl Interfaces {
         }
     }
 
-    fn get(&self, name: &Arc<str>) -> Result<&Interface, Obstacle> {
+    fn get(&self, name: &Arc<str>) -> Result<&Interface, FaultReason> {
         let interface = self
             .by_name
             .get(name)
             .and_then(|index| self.by_index.get(index))
-            .ok_or_else(|| Obstacle::InterfaceMissing(Arc::clone(name)))?;
+            .ok_or_else(|| FaultReason::InterfaceMissing(Arc::clone(name)))?;
         if !interface.link.up {
-            return Err(Obstacle::InterfaceDown(Arc::clone(name)));
+            return Err(FaultReason::InterfaceDown(Arc::clone(name)));
         }
         if !interface.link.carrier {
-            return Err(Obstacle::NoCarrier(Arc::clone(name)));
+            return Err(FaultReason::NoCarrier(Arc::clone(name)));
         }
         Ok(interface)
     }

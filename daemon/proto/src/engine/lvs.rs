@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::Engine;
-use crate::border::{DesiredLvs, LvsRole, Output, State};
+use crate::events::{DesiredLvs, LvsRole, Output};
+use crate::types::State;
 
 impl Engine {
     /// Says what the sync thread should be, when that is something else than was said last. It costs
@@ -32,12 +33,12 @@ impl Engine {
     }
 
     fn desired_lvs(&self) -> Option<DesiredLvs> {
-        let slot = &self.slots[self.synchronised?];
-        let sync = slot.params.lvs.as_ref()?;
+        let instance = &self.instances[self.synchronised?];
+        let sync = instance.params.lvs.as_ref()?;
         Some(DesiredLvs {
             sync: Arc::clone(sync),
             on: self.interfaces.index(&sync.interface),
-            role: LvsRole::of(slot.router.state()),
+            role: LvsRole::of(instance.router.state()),
         })
     }
 }

@@ -11,41 +11,40 @@ mod configure;
 mod effects;
 mod grace;
 mod group;
+mod instance;
 mod interfaces;
 mod lvs;
 mod packet;
 mod peers;
 mod routing;
-mod slot;
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use self::group::Group;
+use self::instance::{Attachment, Instance, Names};
 use self::interfaces::Interfaces;
-use self::slot::{Names, Seat, Slot};
-use crate::border::{
-    Cause, DesiredLvs, DeviceState, Due, Input, Link, Obstacle, Output, Report, State,
-};
 use crate::deadlines::Deadlines;
+use crate::events::{DesiredLvs, DeviceState, Due, Input, Link, Output, Report};
 use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
+use crate::reasons::{Cause, FaultReason};
 use crate::routing::Routed;
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
 use crate::track::Tracker;
-use crate::types::{Family, InterfaceAddress, InterfaceIndex, Vrid};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, State, Vrid};
 use crate::wire::DropCounts;
 
-/// Where a router stands in [`Engine::slots`], until the next reload.
+/// Where a router stands in [`Engine::instances`], until the next reload.
 type RouterId = usize;
 
 /// All virtual routers of a node, their trackers, and what they need to know of its interfaces.
 #[derive(Debug, Default)]
 pub struct Engine {
     /// The routers in the order of their names.
-    slots: Vec<Slot>,
+    instances: Vec<Instance>,
     groups: Vec<Group>,
     deadlines: Deadlines,
     /// The routers that a tick serves; empty between ticks, kept for its room.
@@ -72,7 +71,7 @@ pub struct Engine {
     interfaces: Interfaces,
     names: Names,
     /// Why the kernel cannot be made to refuse packets to addresses.
-    cannot_refuse: Option<Arc<str>>,
+    drop_filter_failed: Option<Arc<str>>,
     outputs: VecDeque<Output>,
     limiter: Limiter,
     wall_clock: WallClock,
@@ -133,17 +132,17 @@ impl Engine {
                 self.handle_probe(now, tracker, result, detail);
             }
             Input::Resolved { name, addresses } => self.handle_resolved(name, addresses),
-            Input::Refusal(obstacle) => {
-                if self.cannot_refuse != obstacle {
-                    self.cannot_refuse = obstacle;
-                    for id in 0..self.slots.len() {
+            Input::DropFilter(fault_reason) => {
+                if self.drop_filter_failed != fault_reason {
+                    self.drop_filter_failed = fault_reason;
+                    for id in 0..self.instances.len() {
                         self.refresh_router(now, id);
                     }
                 }
             }
-            Input::Hindered { router, why } => self.handle_hindered(now, router, why),
+            Input::Inhibited { router, why } => self.handle_inhibited(now, router, why),
             Input::Overrun => {
-                for id in 0..self.slots.len() {
+                for id in 0..self.instances.len() {
                     self.wake(now, id);
                     self.want(id, &[]);
                     self.want_routing(id, Vec::new());
@@ -154,9 +153,9 @@ impl Engine {
             Input::WallClock(shows) => self.wall_clock = WallClock::new(now, shows),
             Input::Tick => self.handle_tick(now),
             Input::Stop => {
-                for id in 0..self.slots.len() {
+                for id in 0..self.instances.len() {
                     self.wake(now, id);
-                    let reaction = self.slots[id].router.stop(Cause::Stopped);
+                    let reaction = self.instances[id].router.stop(Cause::Stopped);
                     self.react(now, id, reaction);
                 }
             }
@@ -172,10 +171,10 @@ impl Engine {
     /// [`handle`](Self::handle).
     pub fn poll_timeout(&self) -> Option<(Instant, Due)> {
         let router = self.deadlines.first().and_then(|(at, id)| {
-            let slot = &self.slots[id];
-            match slot.group {
-                Some(_) if slot.router.state() == State::Backup => Some((at, Due::TakeOver)),
-                Some(_) | None => slot.router.deadline(),
+            let instance = &self.instances[id];
+            match instance.group {
+                Some(_) if instance.router.state() == State::Backup => Some((at, Due::TakeOver)),
+                Some(_) | None => instance.router.deadline(),
             }
         });
         let verdict = self.verdicts.first().map(|(at, _)| (*at, Due::Verdict));
@@ -187,10 +186,13 @@ impl Engine {
     /// Whether a take-over is due. Then every packet that has arrived by `now` is to be handed in
     /// before the next [`Tick`](Input::Tick), however many there are: one may be the master's.
     pub fn is_take_over_due(&self, now: Instant) -> bool {
-        let alone = self.slots.iter().filter(|slot| slot.group.is_none());
+        let alone = self
+            .instances
+            .iter()
+            .filter(|instance| instance.group.is_none());
         let mut groups = 0..self.groups.len();
         alone
-            .filter_map(|slot| slot.router.deadline())
+            .filter_map(|instance| instance.router.deadline())
             .any(|(at, due)| due == Due::TakeOver && at <= now)
             || groups.any(|group| self.over_at(now, group).is_some_and(|at| at <= now))
     }
@@ -208,44 +210,44 @@ impl Engine {
 
     /// The addresses that this node holds now.
     pub fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
-        self.slots
+        self.instances
             .iter()
-            .filter(|slot| slot.router.state() == State::Master)
-            .flat_map(|slot| &slot.seats)
-            .filter_map(|seat| Some((seat.index?, &seat.addresses)))
+            .filter(|instance| instance.router.state() == State::Master)
+            .flat_map(|instance| &instance.attachments)
+            .filter_map(|attachment| Some((attachment.index?, &attachment.addresses)))
             .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
     }
 
     /// The names of the interfaces with virtual MAC addresses that this node has made.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
-        let running = self.slots.iter();
-        let seats = running
-            .filter(|slot| slot.router.state() != State::Init)
-            .flat_map(|slot| &slot.seats);
-        seats
-            .filter(|seat| seat.virtual_mac.is_some())
-            .map(|seat| &seat.device)
+        let running = self.instances.iter();
+        let attachments = running
+            .filter(|instance| instance.router.state() != State::Init)
+            .flat_map(|instance| &instance.attachments);
+        attachments
+            .filter(|attachment| attachment.virtual_mac.is_some())
+            .map(|attachment| &attachment.device)
     }
 
     /// The state of every router, by name.
     pub fn states(&self) -> impl Iterator<Item = (&Arc<str>, State)> + '_ {
-        self.slots
+        self.instances
             .iter()
-            .map(|slot| (&slot.name, slot.router.state()))
+            .map(|instance| (&instance.name, instance.router.state()))
     }
 
     /// The routers that go on although their interface or address is away for a moment, by name.
     pub fn interrupted(&self) -> impl Iterator<Item = &Arc<str>> {
-        self.graces.iter().map(|(_, id)| &self.slots[*id].name)
+        self.graces.iter().map(|(_, id)| &self.instances[*id].name)
     }
 
     /// What the node shows of itself. The cost grows with the number of routers.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         Snapshot {
             instances: self
-                .slots
+                .instances
                 .iter()
-                .map(|slot| slot.status(now, &self.trackers, &self.names))
+                .map(|instance| instance.status(now, &self.trackers, &self.names))
                 .collect(),
             groups: self
                 .groups
@@ -274,13 +276,13 @@ impl Engine {
         let mut due = core::mem::take(&mut self.due);
         self.deadlines.take_due(now, &mut due);
         for id in due.drain(..) {
-            match self.slots[id].group {
+            match self.instances[id].group {
                 None => {
                     // A backup may have been deaf in its grace.
-                    if self.slots[id].router.state() == State::Backup {
+                    if self.instances[id].router.state() == State::Backup {
                         self.cut_grace(now, id);
                     }
-                    let reaction = self.slots[id].router.handle_tick(now);
+                    let reaction = self.instances[id].router.handle_tick(now);
                     self.react(now, id, reaction);
                 }
                 Some(group) => self.tick_member(now, id, group),
@@ -326,17 +328,18 @@ impl Engine {
         };
         match users.addresses.get(&address.address).copied() {
             Some(id) => {
-                let seat = self.slots[id].seat_of(address.address);
+                let attachment = self.instances[id].attachment_of(address.address);
                 let spared = !ours
-                    && seat
-                        .is_some_and(|seat| self.spares_foreign(id, &self.slots[id].seats[seat]));
-                let slot = &mut self.slots[id];
-                if let Some(seat) = seat.filter(|_| spared) {
-                    slot.seats[seat].spared_foreign = true;
+                    && attachment.is_some_and(|attachment| {
+                        self.spares_foreign(id, &self.instances[id].attachments[attachment])
+                    });
+                let instance = &mut self.instances[id];
+                if let Some(attachment) = attachment.filter(|_| spared) {
+                    instance.attachments[attachment].spared_foreign = true;
                 }
-                if slot.router.state() != State::Master && !spared {
-                    slot.counters.strays += 1;
-                    let router = Arc::clone(&slot.name);
+                if instance.router.state() != State::Master && !spared {
+                    instance.counters.strays += 1;
+                    let router = Arc::clone(&instance.name);
                     self.outputs
                         .push_back(Output::Report(Report::Stray { router, address }));
                     self.want(id, &[]);
@@ -363,27 +366,27 @@ impl Engine {
             .users
             .get(&name)
             .and_then(|users| users.addresses.get(&address.address).copied())
-            .filter(|id| self.slots[*id].params.addresses.contains(&address));
+            .filter(|id| self.instances[*id].params.addresses.contains(&address));
         let Some(id) = holder else {
             self.refresh_interface(now, &name);
             return;
         };
         self.wake(now, id);
-        if self.slots[id].router.state() == State::Master {
+        if self.instances[id].router.state() == State::Master {
             self.repair(id, address);
         }
     }
 
     /// Puts back an address that somebody took away from a master. Its state stays.
     fn repair(&mut self, id: RouterId, address: InterfaceAddress) {
-        let slot = &mut self.slots[id];
-        slot.counters.repairs += 1;
-        let router = Arc::clone(&slot.name);
+        let instance = &mut self.instances[id];
+        instance.counters.repairs += 1;
+        let router = Arc::clone(&instance.name);
         self.outputs
             .push_back(Output::Report(Report::Repaired { router, address }));
-        if slot.params.priority.is_owner()
-            && let Some(seat) = slot.seat_of(address.address)
-            && let Some(index) = slot.seats[seat].index
+        if instance.params.priority.is_owner()
+            && let Some(attachment) = instance.attachment_of(address.address)
+            && let Some(index) = instance.attachments[attachment].index
         {
             // It may be the address that the owner sends from.
             self.interfaces.restore(index, address);
@@ -407,19 +410,22 @@ impl Engine {
         };
         if **known != *addresses {
             *known = addresses.into();
-            for slot in &mut self.slots {
-                slot.set_peers(&self.names);
-                slot.prepare();
+            for instance in &mut self.instances {
+                instance.set_peers(&self.names);
+                instance.prepare();
             }
         }
     }
 
-    fn handle_hindered(&mut self, now: Instant, router: &str, why: Option<Arc<str>>) {
-        let Ok(id) = self.slots.binary_search_by(|slot| (*slot.name).cmp(router)) else {
+    fn handle_inhibited(&mut self, now: Instant, router: &str, why: Option<Arc<str>>) {
+        let Ok(id) = self
+            .instances
+            .binary_search_by(|instance| (*instance.name).cmp(router))
+        else {
             return;
         };
-        if self.slots[id].hindered != why {
-            self.slots[id].hindered = why;
+        if self.instances[id].inhibited != why {
+            self.instances[id].inhibited = why;
             self.refresh_router(now, id);
         }
     }
@@ -458,11 +464,11 @@ impl Engine {
             }
         }
         let Some(former) = former else { return };
-        let Verdict { well, .. } = tracker.verdict();
-        if well != former.well {
+        let Verdict { up, .. } = tracker.verdict();
+        if up != former.up {
             self.outputs.push_back(Output::Report(Report::Verdict {
                 tracker: Arc::clone(name),
-                well,
+                up,
                 detail: Arc::clone(&tracker.detail),
             }));
         }
@@ -497,13 +503,11 @@ impl Engine {
         let TrackerKind::Interface { name: interface } = &tracker.params.kind else {
             return;
         };
-        let (well, detail) = match self.interfaces.check_link(interface) {
+        let (up, detail) = match self.interfaces.check_link(interface) {
             Ok(_) => (true, format!("interface {interface} is up")),
-            Err(obstacle) => (false, obstacle.to_string()),
+            Err(fault_reason) => (false, fault_reason.to_string()),
         };
-        self.judge(now, name, |tracker| {
-            tracker.observe(now, well, detail.into())
-        });
+        self.judge(now, name, |tracker| tracker.observe(now, up, detail.into()));
     }
 
     /// Works out anew where a router runs, what its priority is, and whether it can serve.
@@ -511,30 +515,30 @@ impl Engine {
         self.wake(now, id);
         // Before a router that recovers goes by it.
         self.refresh_priorities(now, id);
-        let (place, obstacle) = self.assess(id);
-        if self.tolerates(id, obstacle.as_ref()) {
+        let (endpoint, fault_reason) = self.assess(id);
+        if self.tolerates(id, fault_reason.as_ref()) {
             self.leave_missing(id);
             self.stop_sparing(id);
             return;
         }
         let grace = self.end_grace(id);
         // Addresses leave the old interface before they come to the new one of that name.
-        let moved = self.moved(id).cloned().map(Obstacle::InterfaceMissing);
-        let before = obstacle.clone().or(moved);
-        let is_well = before.is_none();
+        let moved = self.moved(id).cloned().map(FaultReason::InterfaceMissing);
+        let before = fault_reason.clone().or(moved);
+        let is_up = before.is_none();
         if before.is_some() {
-            self.hinder(now, id, before);
+            self.inhibit(now, id, before);
         }
-        let state = self.slots[id].router.state();
-        let has_moved = self.set_place(id, place);
-        self.hinder(now, id, obstacle);
-        let stays = self.slots[id].router.state() == state;
+        let state = self.instances[id].router.state();
+        let has_moved = self.set_endpoint(id, endpoint);
+        self.inhibit(now, id, fault_reason);
+        let stays = self.instances[id].router.state() == state;
         if has_moved && stays && matches!(state, State::Backup | State::Fault) {
             // The addresses that the router does not hold may have been there already.
             self.want(id, &[]);
         }
-        self.slots[id].prepare();
-        match grace.filter(|_| is_well) {
+        self.instances[id].prepare();
+        match grace.filter(|_| is_up) {
             Some(grace) => self.resume(now, id, grace),
             None => self.announce_unheard(id),
         }
@@ -545,19 +549,23 @@ impl Engine {
     /// The name of a router's interface that means another one now or none, while the former one is
     /// still there under another name.
     fn moved(&self, id: RouterId) -> Option<&Arc<str>> {
-        let slot = &self.slots[id];
+        let instance = &self.instances[id];
         let is_other = |former: Option<InterfaceIndex>, name: &Arc<str>| {
             let is_there = former.is_some_and(|index| self.interfaces.name(index).is_some());
             is_there && self.interfaces.index(name) != former
         };
-        let interface = &slot.params.interface;
-        if is_other(slot.place.map(|place| place.index), interface) {
+        let interface = &instance.params.interface;
+        if is_other(instance.endpoint.map(|endpoint| endpoint.index), interface) {
             return Some(interface);
         }
         // An interface with a virtual MAC address is made again by itself.
-        let mut seats = slot.seats.iter().filter(|seat| seat.virtual_mac.is_none());
-        let seat = seats.find(|seat| is_other(seat.index, &seat.device));
-        seat.map(|seat| &seat.device)
+        let mut attachments = instance
+            .attachments
+            .iter()
+            .filter(|attachment| attachment.virtual_mac.is_none());
+        let attachment =
+            attachments.find(|attachment| is_other(attachment.index, &attachment.device));
+        attachment.map(|attachment| &attachment.device)
     }
 
     /// Asks again for interfaces with virtual MAC addresses that are not as they should be.
@@ -581,34 +589,39 @@ impl Engine {
 
     /// Takes note of what a master announced in vain: that its interfaces be up was refused.
     fn look_for_unheard(&mut self, id: RouterId) {
-        let slot = &mut self.slots[id];
-        let is_master = slot.router.state() == State::Master;
-        for seat in slot.seats.iter_mut().filter(|_| is_master) {
-            seat.is_unheard |= self.interfaces.seat(seat).is_some_and(|link| !link.up);
+        let instance = &mut self.instances[id];
+        let is_master = instance.router.state() == State::Master;
+        for attachment in instance.attachments.iter_mut().filter(|_| is_master) {
+            attachment.is_unheard |= self
+                .interfaces
+                .attachment(attachment)
+                .is_some_and(|link| !link.up);
         }
     }
 
     /// What was left alone because the interface had nothing else leaves when it has.
     fn stop_sparing(&mut self, id: RouterId) {
-        let slot = &self.slots[id];
-        let leaves = |seat: &Seat| seat.spared_foreign && !self.spares_foreign(id, seat);
-        if slot.router.state() != State::Master && slot.seats.iter().any(leaves) {
+        let instance = &self.instances[id];
+        let leaves = |attachment: &Attachment| {
+            attachment.spared_foreign && !self.spares_foreign(id, attachment)
+        };
+        if instance.router.state() != State::Master && instance.attachments.iter().any(leaves) {
             self.want(id, &[]);
         }
     }
 
     /// A master that overslept is none any more, before anything else makes it speak.
     fn wake(&mut self, now: Instant, id: RouterId) {
-        if let Some(group) = self.slots[id].group {
+        if let Some(group) = self.instances[id].group {
             return self.wake_group(now, group);
         }
-        let reaction = self.slots[id].router.wake(now);
+        let reaction = self.instances[id].router.wake(now);
         self.react(now, id, reaction);
     }
 
     /// Works out anew what the priority of a router is, and of those that recover with it.
     fn refresh_priorities(&mut self, now: Instant, id: RouterId) {
-        match self.slots[id].group {
+        match self.instances[id].group {
             None => self.refresh_priority(now, id),
             Some(group) => {
                 self.refresh_group(now, group);
@@ -619,18 +632,18 @@ impl Engine {
 
     /// Works out anew what the priorities of all members of a group are.
     fn refresh_group(&mut self, now: Instant, group: group::GroupId) {
-        for place in 0..self.size(group) {
-            let id = self.groups[group].members[place];
+        for position in 0..self.size(group) {
+            let id = self.groups[group].members[position];
             self.refresh_priority(now, id);
         }
     }
 
     fn refresh_priority(&mut self, now: Instant, id: RouterId) {
-        let influence = self.slots[id].influence(&self.trackers);
-        let slot = &mut self.slots[id];
-        if let Some(from) = slot.set_priority(now, influence.priority) {
+        let influence = self.instances[id].influence(&self.trackers);
+        let instance = &mut self.instances[id];
+        if let Some(from) = instance.set_priority(now, influence.priority) {
             self.outputs.push_back(Output::Report(Report::Priority {
-                router: Arc::clone(&slot.name),
+                router: Arc::clone(&instance.name),
                 from,
                 to: influence.priority,
             }));
@@ -638,36 +651,38 @@ impl Engine {
     }
 
     /// Where a router can run, and what keeps it from serving there.
-    fn assess(&self, id: RouterId) -> (Option<interfaces::Usable>, Option<Obstacle>) {
-        let slot = &self.slots[id];
-        let is_virtual = |address| self.is_virtual(&slot.params.interface, address);
-        let place = match self
-            .interfaces
-            .check_usable(&slot.params, slot.place, is_virtual)
-        {
-            Err(obstacle) => return (None, Some(obstacle)),
-            Ok(place) => place,
-        };
+    fn assess(&self, id: RouterId) -> (Option<interfaces::Endpoint>, Option<FaultReason>) {
+        let instance = &self.instances[id];
+        let is_virtual = |address| self.is_virtual(&instance.params.interface, address);
+        let endpoint =
+            match self
+                .interfaces
+                .check_endpoint(&instance.params, instance.endpoint, is_virtual)
+            {
+                Err(fault_reason) => return (None, Some(fault_reason)),
+                Ok(endpoint) => endpoint,
+            };
         // Its own interfaces with virtual MAC addresses are made and repaired when they are missed.
-        let is_away =
-            |seat: &&Seat| seat.device != slot.params.interface && seat.virtual_mac.is_none();
-        for seat in slot.seats.iter().filter(is_away) {
-            if let Err(obstacle) = self.interfaces.check_serving(&seat.device) {
-                return (Some(place), Some(obstacle));
+        let is_away = |attachment: &&Attachment| {
+            attachment.device != instance.params.interface && attachment.virtual_mac.is_none()
+        };
+        for attachment in instance.attachments.iter().filter(is_away) {
+            if let Err(fault_reason) = self.interfaces.check_serving(&attachment.device) {
+                return (Some(endpoint), Some(fault_reason));
             }
         }
-        (Some(place), self.lasting_obstacle(id))
+        (Some(endpoint), self.lasting_fault(id))
     }
 
     /// What keeps a router from serving beside its interfaces and addresses.
-    fn lasting_obstacle(&self, id: RouterId) -> Option<Obstacle> {
-        let slot = &self.slots[id];
-        let fault = slot.influence(&self.trackers).fault;
+    fn lasting_fault(&self, id: RouterId) -> Option<FaultReason> {
+        let instance = &self.instances[id];
+        let fault = instance.influence(&self.trackers).fault;
         // Who cannot do what it must is no master: another one can perhaps.
-        let refuses = !slot.params.accepts();
-        let cannot_refuse = self.cannot_refuse.clone().filter(|_| refuses);
-        let obstacle = fault.or_else(|| cannot_refuse.map(Obstacle::CannotRefuse));
-        obstacle.or_else(|| slot.hindered.clone().map(Obstacle::Resource))
+        let refuses = !instance.params.accepts();
+        let drop_filter_failed = self.drop_filter_failed.clone().filter(|_| refuses);
+        let fault_reason = fault.or_else(|| drop_filter_failed.map(FaultReason::DropFilterError));
+        fault_reason.or_else(|| instance.inhibited.clone().map(FaultReason::Resource))
     }
 
     /// Whether an address of the interface of that name is none of the host's own.
@@ -675,70 +690,76 @@ impl Engine {
         self.users
             .get(interface)
             .and_then(|users| users.addresses.get(&address))
-            .is_some_and(|id| !self.slots[*id].params.priority.is_owner())
+            .is_some_and(|id| !self.instances[*id].params.priority.is_owner())
     }
 
     /// Whether addresses of a router that the daemon did not add are to be left alone: the owner's,
     /// and the last ones of an interface, without which the host would be cut off.
-    fn spares_foreign(&self, id: RouterId, seat: &Seat) -> bool {
-        let params = &self.slots[id].params;
-        let is_virtual = |address| self.is_virtual(&seat.device, address);
+    fn spares_foreign(&self, id: RouterId, attachment: &Attachment) -> bool {
+        let params = &self.instances[id].params;
+        let is_virtual = |address| self.is_virtual(&attachment.device, address);
         let has_own = |index| {
             self.interfaces
-                .has_own_address(index, seat.family, is_virtual)
+                .has_own_address(index, attachment.family, is_virtual)
         };
         // The host has nothing of its own on an interface that was made for the virtual MAC address.
-        let is_made = seat.virtual_mac.is_some();
-        params.priority.is_owner() || !is_made && !seat.index.is_some_and(has_own)
+        let is_made = attachment.virtual_mac.is_some();
+        params.priority.is_owner() || !is_made && !attachment.index.is_some_and(has_own)
     }
 
     /// Announces the addresses of seats that were not announced where they are now.
     fn announce_unheard(&mut self, id: RouterId) {
-        for number in 0..self.slots[id].seats.len() {
-            let seat = &self.slots[id].seats[number];
-            let is_up = self.interfaces.seat(seat).is_some_and(|link| link.up);
-            if seat.is_unheard && is_up {
-                let addresses = Arc::clone(&seat.addresses);
-                self.slots[id].counters.announcements += 1;
-                self.announce_seat(id, number, addresses);
+        for number in 0..self.instances[id].attachments.len() {
+            let attachment = &self.instances[id].attachments[number];
+            let is_up = self
+                .interfaces
+                .attachment(attachment)
+                .is_some_and(|link| link.up);
+            if attachment.is_unheard && is_up {
+                let addresses = Arc::clone(&attachment.addresses);
+                self.instances[id].counters.announcements += 1;
+                self.announce_attachment(id, number, addresses);
             }
         }
     }
 
     /// Takes over where a router runs. Returns whether a seat is on another interface now.
-    fn set_place(&mut self, id: RouterId, place: Option<interfaces::Usable>) -> bool {
-        let slot = &mut self.slots[id];
-        let index = |place: Option<interfaces::Usable>| place.map(|place| place.index);
-        let (old, new) = (index(slot.place), index(place));
-        slot.set_place(place);
-        let is_master = slot.router.state() == State::Master;
+    fn set_endpoint(&mut self, id: RouterId, endpoint: Option<interfaces::Endpoint>) -> bool {
+        let instance = &mut self.instances[id];
+        let index =
+            |endpoint: Option<interfaces::Endpoint>| endpoint.map(|endpoint| endpoint.index);
+        let (old, new) = (index(instance.endpoint), index(endpoint));
+        instance.set_endpoint(endpoint);
+        let is_master = instance.router.state() == State::Master;
         let mut has_moved = false;
-        for number in 0..self.slots[id].seats.len() {
-            let seat = &mut self.slots[id].seats[number];
-            let known = (seat.index, seat.mac);
-            let link = self.interfaces.seat(seat);
-            (seat.index, seat.mac) = (link.map(|link| link.index), link.and_then(|link| link.mac));
-            let is_other = seat.index != known.0;
-            let is_known_elsewhere = (seat.index, seat.mac) != known;
+        for number in 0..self.instances[id].attachments.len() {
+            let attachment = &mut self.instances[id].attachments[number];
+            let known = (attachment.index, attachment.mac);
+            let link = self.interfaces.attachment(attachment);
+            (attachment.index, attachment.mac) =
+                (link.map(|link| link.index), link.and_then(|link| link.mac));
+            let is_other = attachment.index != known.0;
+            let is_known_elsewhere = (attachment.index, attachment.mac) != known;
             let is_up = link.is_some_and(|link| link.up);
             // The neighbours know it by its former hardware address, or its interface is there only
             // now, or up.
-            seat.is_unheard = is_master && (seat.is_unheard || !is_up || is_known_elsewhere);
+            attachment.is_unheard =
+                is_master && (attachment.is_unheard || !is_up || is_known_elsewhere);
             if is_other {
                 // From any other place they have left before, because without that nobody serves.
-                if let Some(former) = known.0.filter(|_| seat.virtual_mac.is_some()) {
+                if let Some(former) = known.0.filter(|_| attachment.virtual_mac.is_some()) {
                     self.leave(id, number, former);
                 }
                 if is_master {
-                    self.want_seat(id, number, Arc::default());
+                    self.want_attachment(id, number, Arc::default());
                 }
-                has_moved |= self.slots[id].seats[number].index.is_some();
+                has_moved |= self.instances[id].attachments[number].index.is_some();
             }
         }
-        let slot = &self.slots[id];
-        let vrid = slot.params.vrid;
+        let instance = &self.instances[id];
+        let vrid = instance.params.vrid;
         if old != new {
-            for family in slot.families() {
+            for family in instance.families() {
                 if let Some(old) = old
                     && self.bound.get(&(old, family, vrid)) == Some(&id)
                 {
@@ -754,11 +775,11 @@ impl Engine {
 }
 
 fn tracker_status(now: Instant, name: &Arc<str>, tracker: &Tracker) -> TrackerStatus {
-    let Verdict { well, value } = tracker.verdict();
+    let Verdict { up, value } = tracker.verdict();
     let in_seconds = |at: Instant| at.since(now).as_secs_f64();
     TrackerStatus {
         name: Arc::clone(name),
-        well: tracker.is_known().then_some(well),
+        up: tracker.is_known().then_some(up),
         value: value.filter(|_| tracker.is_known()),
         age: tracker.since().map(|at| now.since(at).as_secs_f64()),
         changes_in: tracker.due().map(in_seconds),

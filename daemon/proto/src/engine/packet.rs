@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Engine, RouterId};
-use crate::border::{Output, Packet, Report, State};
+use crate::events::{Output, Packet, Report};
 use crate::limiter::{Matter, Subject};
-use crate::router::Voice;
+use crate::router::Sighting;
 use crate::time::Instant;
-use crate::types::{Family, Version};
+use crate::types::{Family, State, Version};
 use crate::wire::{Advert, DropCause};
 
 impl Engine {
@@ -23,17 +23,20 @@ impl Engine {
             self.report_drop(now, packet, None, cause);
             return;
         };
-        let slot = &mut self.slots[id];
-        let Some(own) = slot.place.and_then(|place| place.source(family)) else {
+        let instance = &mut self.instances[id];
+        let Some(own) = instance
+            .endpoint
+            .and_then(|endpoint| endpoint.source(family))
+        else {
             return;
         };
         let heard_at = packet.at.min(now);
-        let checked = slot.listens_to(packet);
-        let received = match checked.and_then(|()| Advert::parse(packet, &slot.expected())) {
-            Ok(received) if packet.source == own && slot.may_have_sent(&received) => {
+        let checked = instance.listens_to(packet);
+        let received = match checked.and_then(|()| Advert::parse(packet, &instance.expected())) {
+            Ok(received) if packet.source == own && instance.may_have_sent(&received) => {
                 Err(DropCause::OwnPacket)
             }
-            Ok(received) => slot
+            Ok(received) => instance
                 .authenticate(packet, &received, self.wall_clock.at(heard_at))
                 .map(|()| received),
             Err(cause) => Err(cause),
@@ -41,22 +44,25 @@ impl Engine {
         let received = match received {
             // RFC 3768 7.1 MUST: the owner discards what it hears
             // RFC 5798 7.1 MUST: the owner discards what it hears
-            Ok(_) if slot.params.version == Version::V2 && slot.params.priority.is_owner() => {
+            Ok(_)
+                if instance.params.version == Version::V2
+                    && instance.params.priority.is_owner() =>
+            {
                 Err(DropCause::Owner)
             }
-            Ok(_) if matches!(slot.router.state(), State::Init | State::Fault) => {
+            Ok(_) if matches!(instance.router.state(), State::Init | State::Fault) => {
                 Err(DropCause::NotListening)
             }
             judged => judged,
         };
         match received {
             Ok(received) => {
-                let drift = slot.observe(now, packet.source, &received);
-                slot.prepare();
+                let differences = instance.observe(now, packet.source, &received);
+                instance.prepare();
                 let advert = &received.advert;
-                let reaction = match slot.group {
+                let reaction = match instance.group {
                     None => {
-                        let router = &mut slot.router;
+                        let router = &mut instance.router;
                         router.handle_advert(now, heard_at, advert, packet.source, own)
                     }
                     Some(group) => {
@@ -64,31 +70,31 @@ impl Engine {
                         // and may have lost what came after it.
                         let slept = now.since(heard_at) > advert.interval.duration();
                         let heard_at = if slept { now } else { heard_at };
-                        let voice = Voice {
+                        let sighting = Sighting {
                             from: packet.source,
                             priority: advert.priority,
                             interval: advert.interval,
                             at: heard_at,
                         };
-                        self.hear_in_group(now, id, group, voice, advert)
+                        self.record_in_group(now, id, group, sighting, advert)
                     }
                 };
                 if reaction.second_master {
-                    let slot = &mut self.slots[id];
-                    slot.counters.second_masters += 1;
+                    let instance = &mut self.instances[id];
+                    instance.counters.second_masters += 1;
                     self.report_second_master(now, packet, id, received.advert.priority);
                 }
                 self.react(now, id, reaction);
-                if let Some(how) = drift {
+                if let Some(how) = differences {
                     self.report_drift(now, packet, id, how);
                 }
             }
             // That others advertise while this router cannot serve is no news.
-            Err(cause @ DropCause::NotListening) => slot.counters.dropped.count(cause),
+            Err(cause @ DropCause::NotListening) => instance.counters.dropped.count(cause),
             // RFC 9568 7.1 MUST: a packet that fails a check is discarded
             // RFC 9568 7.1 MAY: a failed check is shown to the management
             Err(cause) => {
-                slot.counters.dropped.count(cause);
+                instance.counters.dropped.count(cause);
                 self.report_drop(now, packet, Some(id), cause);
             }
         }
@@ -107,7 +113,7 @@ impl Engine {
             .limiter
             .admit(now, subject(packet, Matter::Dropped(cause)))
         {
-            let router = id.map(|id| Arc::clone(&self.slots[id].name));
+            let router = id.map(|id| Arc::clone(&self.instances[id].name));
             let source = packet.source;
             self.outputs.push_back(Output::Report(Report::Dropped {
                 router,
@@ -122,7 +128,7 @@ impl Engine {
         // RFC 9568 7.1 SHOULD: another list of addresses is logged
         if self.limiter.admit(now, subject(packet, Matter::Drift)) {
             self.outputs.push_back(Output::Report(Report::Drift {
-                router: Arc::clone(&self.slots[id].name),
+                router: Arc::clone(&self.instances[id].name),
                 source: packet.source,
                 how: how.into(),
             }));
@@ -145,7 +151,7 @@ impl Engine {
             .admit(now, subject(packet, Matter::SecondMaster))
         {
             self.outputs.push_back(Output::Report(Report::SecondMaster {
-                router: Arc::clone(&self.slots[id].name),
+                router: Arc::clone(&self.instances[id].name),
                 source: packet.source,
                 priority,
             }));

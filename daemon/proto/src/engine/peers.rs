@@ -33,7 +33,7 @@ struct Peer {
     priority: u8,
     heard_at: Instant,
     form: ChecksumForm,
-    drift: Drift,
+    differences: Drift,
 }
 
 /// In what an advertisement differs from what this router would say.
@@ -50,7 +50,7 @@ struct Drift {
 impl Peers {
     /// Takes note of an advertisement; `same_list` says whether it lists the addresses that it
     /// should. Returns what differs now, in words, when that is news.
-    pub(super) fn hear(
+    pub(super) fn record(
         &mut self,
         now: Instant,
         source: IpAddr,
@@ -61,7 +61,7 @@ impl Peers {
         let advert = &received.advert;
         let same_interval = advert.interval == params.interval;
         // A leaving master may say anything of the time after.
-        let drift = match (advert.resigns(), same_list && same_interval) {
+        let differences = match (advert.resigns(), same_list && same_interval) {
             (true, _) => None,
             (false, true) => Some(Drift::default()),
             (false, false) => Some(Drift::new(received, params, same_list)),
@@ -70,9 +70,10 @@ impl Peers {
         peer.priority = advert.priority;
         peer.heard_at = now;
         peer.form = received.checksum;
-        let drift = drift.filter(|drift| *drift != peer.drift)?;
-        peer.drift = drift;
-        (peer.drift != Drift::default()).then(|| peer.drift.sentences(params).join("; "))
+        let differences = differences.filter(|differences| *differences != peer.differences)?;
+        peer.differences = differences;
+        (peer.differences != Drift::default())
+            .then(|| peer.differences.sentences(params).join("; "))
     }
 
     /// What status shows of them.
@@ -83,16 +84,16 @@ impl Peers {
         own_form: ChecksumForm,
     ) -> Vec<OtherRouter> {
         let other = |peer: &Peer| {
-            let mut drift = peer.drift.sentences(params);
+            let mut differences = peer.differences.sentences(params);
             let has_forms = params.version == Version::V3 && Family::of(peer.address) == Family::V4;
             if has_forms && peer.form != own_form {
-                drift.push("its checksum is of another form than that of others".to_owned());
+                differences.push("its checksum is of another form than that of others".to_owned());
             }
             OtherRouter {
                 address: peer.address,
                 priority: peer.priority,
                 age: now.since(peer.heard_at).as_secs_f64(),
-                drift,
+                differences,
             }
         };
         self.0.iter().map(other).collect()
@@ -106,7 +107,7 @@ impl Peers {
                 priority: 0,
                 heard_at: now,
                 form: ChecksumForm::default(),
-                drift: Drift::default(),
+                differences: Drift::default(),
             };
             if self.0.len() < MOST {
                 self.0.push(peer);

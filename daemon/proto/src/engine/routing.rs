@@ -4,17 +4,18 @@
 use std::sync::Arc;
 
 use super::{Engine, RouterId};
-use crate::border::{Output, Report, State};
+use crate::events::{Output, Report};
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
+use crate::types::State;
 
 impl Engine {
     /// The routes and rules that this node holds now.
     pub fn held_routing(&self) -> impl Iterator<Item = Routed> + '_ {
-        self.slots
+        self.instances
             .iter()
-            .filter(|slot| slot.router.state() == State::Master)
-            .flat_map(|slot| routed(&slot.params.routes, &slot.params.rules))
+            .filter(|instance| instance.router.state() == State::Master)
+            .flat_map(|instance| routed(&instance.params.routes, &instance.params.rules))
     }
 
     /// Whether any router has routes or rules, so that their comings and goings are to be heard of.
@@ -26,10 +27,10 @@ impl Engine {
         let Some(id) = self.owner(now, &what) else {
             return;
         };
-        let slot = &mut self.slots[id];
-        if slot.router.state() != State::Master {
-            slot.counters.routing_strays += 1;
-            let router = Arc::clone(&slot.name);
+        let instance = &mut self.instances[id];
+        if instance.router.state() != State::Master {
+            instance.counters.routing_strays += 1;
+            let router = Arc::clone(&instance.name);
             self.outputs
                 .push_back(Output::Report(Report::RoutingStray { router, what }));
         }
@@ -41,10 +42,10 @@ impl Engine {
         let Some(id) = self.owner(now, &what) else {
             return;
         };
-        let slot = &mut self.slots[id];
-        if slot.router.state() == State::Master {
-            slot.counters.routing_repairs += 1;
-            let router = Arc::clone(&slot.name);
+        let instance = &mut self.instances[id];
+        if instance.router.state() == State::Master {
+            instance.counters.routing_repairs += 1;
+            let router = Arc::clone(&instance.name);
             self.outputs
                 .push_back(Output::Report(Report::RoutingRepaired { router, what }));
             self.want_routing(id, Vec::new());

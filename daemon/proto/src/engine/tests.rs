@@ -2,13 +2,14 @@
 
 mod accept;
 mod addresses;
+mod attachments;
 mod devices;
-mod drift;
+mod differences;
 mod families;
 mod grace;
 mod groups;
-mod hindered;
 mod hmac;
+mod inhibited;
 mod interfaces;
 mod life;
 mod lvs;
@@ -17,7 +18,6 @@ mod property;
 mod reload;
 mod rig;
 mod routing;
-mod seats;
 mod sleep;
 mod trackers;
 mod unicast;

@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{News, Notify};
-use crate::border::State;
+use super::{Notification, Notify};
 use crate::snapshot::{NotifyRunStatus, NotifyStatus};
 use crate::time::Instant;
+use crate::types::State;
 
 /// How long after a failure a command is tried again: this first, then twice as long each time, and
 /// at most [`LONGEST_REST`].
@@ -30,7 +30,7 @@ pub enum Then {
 pub(super) struct Queue<C> {
     current: Option<Telling<C>>,
     /// Stops, and behind them at most one state.
-    waiting: VecDeque<Notice<C>>,
+    waiting: VecDeque<Job<C>>,
     runs: u64,
     failures: u64,
     dropped: u64,
@@ -39,8 +39,8 @@ pub(super) struct Queue<C> {
 
 /// One transition and the commands that tell it, the next one first: at least one.
 #[derive(Debug)]
-struct Notice<C> {
-    news: Arc<News>,
+struct Job<C> {
+    news: Arc<Notification>,
     commands: VecDeque<C>,
     timeout: Duration,
     retries: u32,
@@ -49,7 +49,7 @@ struct Notice<C> {
 /// What has begun to be told.
 #[derive(Debug)]
 struct Telling<C> {
-    notice: Notice<C>,
+    job: Job<C>,
     /// Whether there is something newer.
     is_old: bool,
     /// When the first of the commands that is left was run first, and how many times it was.
@@ -71,7 +71,7 @@ enum Phase {
 #[derive(Debug)]
 struct LastRun {
     state: State,
-    well: bool,
+    succeeded: bool,
     detail: Arc<str>,
     at: Instant,
 }
@@ -92,22 +92,22 @@ impl<C> Default for Queue<C> {
 impl<C: Clone> Queue<C> {
     /// Takes in what is to be told next, by commands of `notify` or by none. Either way what waited
     /// is no longer so, unless it was a stop.
-    pub(super) fn tell(&mut self, news: &News, notify: Option<&Notify<C>>) {
-        let is_state = |notice: &Notice<C>| notice.news.to != State::Init;
+    pub(super) fn tell(&mut self, news: &Notification, notify: Option<&Notify<C>>) {
+        let is_state = |job: &Job<C>| job.news.to != State::Init;
         while self.waiting.back().is_some_and(is_state) {
             self.waiting.pop_back();
             self.dropped += 1;
         }
-        if let Some(telling) = &mut self.current {
-            telling.is_old = true;
-            if let Phase::Resting { .. } = telling.phase {
+        if let Some(running) = &mut self.current {
+            running.is_old = true;
+            if let Phase::Resting { .. } = running.phase {
                 self.go_on();
             }
         }
         let Some(notify) = notify else { return };
         let commands = notify.commands(news.to);
         if !commands.is_empty() {
-            self.waiting.push_back(Notice {
+            self.waiting.push_back(Job {
                 news: Arc::new(news.clone()),
                 commands,
                 timeout: notify.timeout,
@@ -122,33 +122,33 @@ impl<C: Clone> Queue<C> {
         &mut self,
         now: Instant,
         is_finishing: bool,
-    ) -> Option<(C, Arc<News>, Duration)> {
+    ) -> Option<(C, Arc<Notification>, Duration)> {
         if self.current.is_none() {
-            self.current = self.waiting.pop_front().map(|notice| Telling {
-                notice,
+            self.current = self.waiting.pop_front().map(|job| Telling {
+                job,
                 is_old: !self.waiting.is_empty(),
                 begun_at: now,
                 attempts: 0,
                 phase: Phase::Ready,
             });
         }
-        let telling = self.current.as_mut()?;
-        match telling.phase {
+        let running = self.current.as_mut()?;
+        match running.phase {
             Phase::Running { .. } => return None,
             Phase::Resting { until } if now < until => return None,
             Phase::Resting { .. } | Phase::Ready => {}
         }
-        if telling.attempts == 0 {
-            telling.begun_at = now;
+        if running.attempts == 0 {
+            running.begun_at = now;
         }
         let limit = match is_finishing {
-            true => telling.end().since(now),
-            false => telling.notice.timeout,
+            true => running.end().since(now),
+            false => running.job.timeout,
         };
-        telling.attempts += 1;
-        telling.phase = Phase::Running { until: now + limit };
-        let command = telling.notice.commands.front()?.clone();
-        Some((command, Arc::clone(&telling.notice.news), limit))
+        running.attempts += 1;
+        running.phase = Phase::Running { until: now + limit };
+        let command = running.job.commands.front()?.clone();
+        Some((command, Arc::clone(&running.job.news), limit))
     }
 
     /// When there is something to run again.
@@ -163,69 +163,64 @@ impl<C: Clone> Queue<C> {
     pub(super) fn ended(
         &mut self,
         now: Instant,
-        well: bool,
+        succeeded: bool,
         detail: Arc<str>,
         is_finishing: bool,
     ) -> Then {
-        let Some(telling) = &mut self.current else {
+        let Some(running) = &mut self.current else {
             return Then::Over;
         };
         self.runs += 1;
-        self.failures += u64::from(!well);
+        self.failures += u64::from(!succeeded);
         self.last = Some(LastRun {
-            state: telling.notice.news.to,
-            well,
+            state: running.job.news.to,
+            succeeded,
             detail,
             at: now,
         });
-        if well {
+        if succeeded {
             self.go_on();
             return Then::Over;
         }
-        let doublings = (telling.attempts - 1).min(LONGEST_REST.as_secs().ilog2() + 1);
+        let doublings = (running.attempts - 1).min(LONGEST_REST.as_secs().ilog2() + 1);
         let rest = (REST * (1 << doublings)).min(LONGEST_REST);
-        let has_time = !is_finishing || now + rest < telling.end();
-        if telling.is_old || telling.attempts > telling.notice.retries || !has_time {
+        let has_time = !is_finishing || now + rest < running.end();
+        if running.is_old || running.attempts > running.job.retries || !has_time {
             self.go_on();
             return Then::GivenUp;
         }
-        telling.phase = Phase::Resting { until: now + rest };
+        running.phase = Phase::Resting { until: now + rest };
         Then::Again(rest)
     }
 
     /// Goes on to the next command.
     fn go_on(&mut self) {
-        self.current = self.current.take().and_then(|mut telling| {
-            telling.notice.commands.pop_front();
-            telling.attempts = 0;
-            telling.phase = Phase::Ready;
-            (!telling.notice.commands.is_empty()).then_some(telling)
+        self.current = self.current.take().and_then(|mut running| {
+            running.job.commands.pop_front();
+            running.attempts = 0;
+            running.phase = Phase::Ready;
+            (!running.job.commands.is_empty()).then_some(running)
         });
     }
 
     /// The end has come: what rests too long for it is given up. Returns how long it takes at most.
     pub(super) fn finish(&mut self, now: Instant) -> Duration {
-        if let Some(telling) = &self.current
-            && let Phase::Resting { until } = telling.phase
-            && until >= telling.end()
+        if let Some(running) = &self.current
+            && let Phase::Resting { until } = running.phase
+            && until >= running.end()
         {
             self.go_on();
         }
         let mut longest = Duration::ZERO;
-        if let Some(telling) = &self.current {
-            longest += match telling.phase {
-                Phase::Ready => telling.notice.timeout,
+        if let Some(running) = &self.current {
+            longest += match running.phase {
+                Phase::Ready => running.job.timeout,
                 Phase::Running { until } => until.since(now),
-                Phase::Resting { .. } => telling.end().since(now),
+                Phase::Resting { .. } => running.end().since(now),
             };
-            longest += telling.notice.time(1);
+            longest += running.job.time(1);
         }
-        longest
-            + self
-                .waiting
-                .iter()
-                .map(|notice| notice.time(0))
-                .sum::<Duration>()
+        longest + self.waiting.iter().map(|job| job.time(0)).sum::<Duration>()
     }
 
     /// Whether everything is told.
@@ -234,16 +229,16 @@ impl<C: Clone> Queue<C> {
     }
 
     pub(super) fn status(&self, now: Instant) -> NotifyStatus {
-        let to = |notice: &Notice<C>| notice.news.to;
+        let to = |job: &Job<C>| job.news.to;
         NotifyStatus {
-            telling: self.current.as_ref().map(|telling| to(&telling.notice)),
+            running: self.current.as_ref().map(|running| to(&running.job)),
             waiting: self.waiting.iter().map(to).collect(),
             dropped: self.dropped,
             runs: self.runs,
             failures: self.failures,
             last: self.last.as_ref().map(|run| NotifyRunStatus {
                 state: run.state,
-                well: run.well,
+                succeeded: run.succeeded,
                 detail: Arc::clone(&run.detail),
                 age: now.since(run.at).as_secs_f64(),
             }),
@@ -254,11 +249,11 @@ impl<C: Clone> Queue<C> {
 impl<C> Telling<C> {
     /// Until when all attempts of its command may take at the end.
     fn end(&self) -> Instant {
-        self.begun_at + self.notice.timeout
+        self.begun_at + self.job.timeout
     }
 }
 
-impl<C> Notice<C> {
+impl<C> Job<C> {
     /// How long its commands may take, without the first `begun`.
     fn time(&self, begun: usize) -> Duration {
         let left = self.commands.len().saturating_sub(begun);

@@ -15,7 +15,7 @@ fn every_transition_is_told_in_order_and_one_at_a_time() {
     rig.moves(Master, Fault);
     assert_eq!(rig.runs(), ["VI_1 fault"]);
     rig.ends(true);
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn the_command_for_any_state_runs_after_the_own_one() {
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 any"]);
     rig.ends(true);
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn of_what_has_not_begun_the_newest_state_wins() {
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 backup"]);
     rig.ends(true);
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn a_state_without_a_command_makes_what_waits_old_too() {
     rig.moves(Master, Fault);
     assert_eq!(rig.ends(false), Then::GivenUp, "it is no backup any more");
     assert_eq!(rig.runs(), [""; 0], "it is no master any more");
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn a_stop_is_always_told_and_in_its_place() {
         assert_eq!(rig.runs(), [expected]);
         rig.ends(true);
     }
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -99,12 +99,12 @@ fn what_fails_is_tried_again_later_and_later() {
         let rest = Duration::from_secs(rest);
         assert_eq!(rig.ends(false), Then::Again(rest));
         assert_eq!(rig.runs(), [""; 0]);
-        assert_eq!(rig.desk.poll_timeout(), Some(rig.now + rest));
+        assert_eq!(rig.scheduler.poll_timeout(), Some(rig.now + rest));
         rig.now = rig.now + rest;
     }
     assert_eq!(rig.runs(), ["VI_1 backup"]);
     assert_eq!(rig.ends(false), Then::GivenUp);
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
     let status = rig.status();
     assert_eq!((status.runs, status.failures), (9, 9));
 }
@@ -144,17 +144,17 @@ fn the_present_state_is_told_again_after_a_reload_when_that_is_wanted() {
     rig.moves(Init, Backup);
     rig.runs();
     rig.ends(true);
-    rig.desk.configure(configured(all()));
-    rig.desk.configured();
+    rig.scheduler.configure(configured(all()));
+    rig.scheduler.configured();
     assert_eq!(rig.runs(), [""; 0], "nobody wants it");
     for _ in 0..2 {
-        rig.desk
+        rig.scheduler
             .configure(configured(Notify { on_reload, ..all() }));
         assert_eq!(rig.runs(), [""; 0], "the node has not carried it out");
-        rig.desk
+        rig.scheduler
             .priority(&"VI_1".into(), Priority::new(80).unwrap());
-        rig.desk.configured();
-        let run = rig.desk.poll(rig.now).unwrap();
+        rig.scheduler.configured();
+        let run = rig.scheduler.poll(rig.now).unwrap();
         assert_eq!(run.command, "backup");
         assert!(run.news.again);
         assert_eq!(run.news.priority.get(), 80, "as it is now");
@@ -170,10 +170,10 @@ fn what_a_reload_changes_is_told_once() {
     rig.moves(Init, Backup);
     rig.runs();
     rig.ends(true);
-    rig.desk
+    rig.scheduler
         .configure(configured(Notify { on_reload, ..all() }));
     rig.moves(Backup, Fault);
-    rig.desk.configured();
+    rig.scheduler.configured();
     assert_eq!(rig.runs(), ["VI_1 fault"]);
     rig.ends(true);
     assert_eq!(rig.runs(), [""; 0]);
@@ -185,15 +185,15 @@ fn the_stop_of_what_is_removed_is_told_by_the_former_commands() {
     rig.moves(Init, Backup);
     rig.runs();
     rig.ends(true);
-    rig.desk.configure(BTreeMap::new());
+    rig.scheduler.configure(BTreeMap::new());
     rig.becomes(Backup, Init, Cause::Removed);
-    rig.desk.configured();
+    rig.scheduler.configured();
     assert_eq!(rig.runs(), ["VI_1 stop"]);
     rig.ends(true);
-    rig.desk.configure(BTreeMap::new());
-    rig.desk.configured();
-    assert!(rig.desk.owners.is_empty(), "nothing of it is kept");
-    assert_eq!(rig.desk.status(rig.now, &owner()), None);
+    rig.scheduler.configure(BTreeMap::new());
+    rig.scheduler.configured();
+    assert!(rig.scheduler.owners.is_empty(), "nothing of it is kept");
+    assert_eq!(rig.scheduler.status(rig.now, &owner()), None);
 }
 
 #[test]
@@ -203,20 +203,20 @@ fn what_is_redefined_stops_by_the_former_commands_and_starts_by_the_new_ones() {
     rig.runs();
     rig.ends(true);
     let (backup, stop) = (Some("new backup"), Some("new stop"));
-    rig.desk.configure(configured(Notify {
+    rig.scheduler.configure(configured(Notify {
         backup,
         stop,
         ..all()
     }));
     rig.becomes(Backup, Init, Cause::Redefined);
     rig.moves(Init, Backup);
-    rig.desk.configured();
+    rig.scheduler.configured();
     rig.becomes(Backup, Init, Cause::Stopped);
     for expected in ["VI_1 stop", "VI_1 new stop"] {
         assert_eq!(rig.runs(), [expected]);
         rig.ends(true);
     }
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -225,8 +225,8 @@ fn a_reload_leaves_alone_what_is_being_told() {
     rig.moves(Init, Backup);
     rig.runs();
     rig.moves(Backup, Master);
-    rig.desk.configure(configured(all()));
-    rig.desk.configured();
+    rig.scheduler.configure(configured(all()));
+    rig.scheduler.configured();
     assert_eq!(rig.runs(), [""; 0], "still one at a time");
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 master"]);
@@ -238,28 +238,28 @@ fn the_end_is_bounded_and_the_stop_still_told() {
         any: Some("any"),
         ..all()
     });
-    assert_eq!(rig.desk.finish(rig.now), Duration::ZERO);
-    rig.desk.is_finishing = false;
+    assert_eq!(rig.scheduler.finish(rig.now), Duration::ZERO);
+    rig.scheduler.is_finishing = false;
     rig.moves(Init, Backup);
     rig.runs();
     rig.now = rig.now + Duration::from_secs(10);
     rig.becomes(Backup, Init, Cause::Stopped);
     // The rest of the one that runs, then three of 30 s.
-    assert_eq!(rig.desk.finish(rig.now), Duration::from_secs(20 + 90));
+    assert_eq!(rig.scheduler.finish(rig.now), Duration::from_secs(20 + 90));
     rig.ends(false);
     for expected in ["VI_1 any", "VI_1 stop"] {
         assert_eq!(rig.runs(), [expected]);
         assert_eq!(rig.ends(false) == Then::GivenUp, expected == "VI_1 any");
     }
     rig.now = rig.now + Duration::from_secs(1);
-    let run = rig.desk.poll(rig.now).unwrap();
+    let run = rig.scheduler.poll(rig.now).unwrap();
     assert_eq!(run.limit, Duration::from_secs(29), "its time altogether");
     rig.now = rig.now + run.limit;
     rig.running.push(run.owner);
     assert_eq!(rig.ends(false), Then::GivenUp);
     assert_eq!(rig.runs(), ["VI_1 any"]);
     rig.ends(true);
-    assert!(rig.desk.is_idle());
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -271,8 +271,8 @@ fn what_rests_for_too_long_is_given_up_at_the_end() {
     rig.moves(Init, Backup);
     rig.runs();
     assert_eq!(rig.ends(false), Then::Again(Duration::from_secs(1)));
-    assert_eq!(rig.desk.finish(rig.now), Duration::ZERO);
-    assert!(rig.desk.is_idle());
+    assert_eq!(rig.scheduler.finish(rig.now), Duration::ZERO);
+    assert!(rig.scheduler.is_idle());
 }
 
 #[test]
@@ -282,17 +282,17 @@ fn so_many_at_once_and_no_more() {
         .collect();
     let notify = names
         .iter()
-        .map(|name| (Owner::Instance(Arc::clone(name)), all()));
+        .map(|name| (Subject::Instance(Arc::clone(name)), all()));
     let mut rig = Rig::new(all());
-    rig.desk = Desk::new(notify.collect());
+    rig.scheduler = Scheduler::new(notify.collect());
     for name in &names {
-        rig.desk
+        rig.scheduler
             .transition(&transition(name, Init, Backup, Cause::Started));
     }
     assert_eq!(rig.runs().len(), MOST_AT_ONCE);
-    assert_eq!(rig.desk.finish(rig.now), Duration::from_secs(2 * 30));
+    assert_eq!(rig.scheduler.finish(rig.now), Duration::from_secs(2 * 30));
     let first = rig.running.remove(0);
-    rig.desk.ended(rig.now, &first, true, "".into());
+    rig.scheduler.ended(rig.now, &first, true, "".into());
     assert_eq!(
         rig.runs(),
         [format!("VI_{MOST_AT_ONCE:02} backup")],
@@ -307,22 +307,22 @@ fn the_status_tells_how_the_last_command_ended() {
     rig.moves(Init, Backup);
     rig.runs();
     rig.moves(Backup, Master);
-    rig.desk
+    rig.scheduler
         .ended(rig.now, &owner(), false, "exit status: 7: no".into());
     rig.now = rig.now + Duration::from_secs(3);
     assert_eq!(rig.status().waiting, [Master]);
-    rig.desk.poll(rig.now);
+    rig.scheduler.poll(rig.now);
     assert_eq!(
         rig.status(),
         NotifyStatus {
-            telling: Some(Master),
+            running: Some(Master),
             waiting: vec![],
             dropped: 0,
             runs: 1,
             failures: 1,
             last: Some(crate::snapshot::NotifyRunStatus {
                 state: Backup,
-                well: false,
+                succeeded: false,
                 detail: "exit status: 7: no".into(),
                 age: 3.0,
             }),
@@ -333,39 +333,42 @@ fn the_status_tells_how_the_last_command_ended() {
 /// A desk with one owner, and what runs.
 #[test]
 fn a_group_is_told_of_once_when_the_last_of_its_members_has_moved() {
-    let mut desk = Desk::new(grouped(&["VI_1", "VI_2"]));
-    all_move(&mut desk, Init, Backup, Cause::Started);
+    let mut scheduler = Scheduler::new(grouped(&["VI_1", "VI_2"]));
+    all_move(&mut scheduler, Init, Backup, Cause::Started);
     assert_eq!(
-        told(&mut desk),
+        told(&mut scheduler),
         ["VG backup init->backup: started, listening first"]
     );
     let [first, second] = ["VI_1", "VI_2"].map(Arc::<str>::from);
-    desk.transition(&transition(&first, Backup, Master, SILENT));
-    assert_eq!(told(&mut desk), [""; 0], "the other one is backup");
+    scheduler.transition(&transition(&first, Backup, Master, SILENT));
+    assert_eq!(told(&mut scheduler), [""; 0], "the other one is backup");
     let cause = Arc::new(SILENT);
     let with = Cause::With {
         member: Arc::clone(&first),
         cause,
     };
-    desk.transition(&transition(&second, Backup, Master, with));
+    scheduler.transition(&transition(&second, Backup, Master, with));
     assert_eq!(
-        told(&mut desk),
+        told(&mut scheduler),
         ["VG master backup->master: no advertisement from anybody for 3.000 s"]
     );
-    all_move(&mut desk, Master, Init, Cause::Stopped);
-    assert_eq!(told(&mut desk), ["VG stop master->init: the daemon stops"]);
-    assert!(desk.is_idle());
+    all_move(&mut scheduler, Master, Init, Cause::Stopped);
+    assert_eq!(
+        told(&mut scheduler),
+        ["VG stop master->init: the daemon stops"]
+    );
+    assert!(scheduler.is_idle());
 }
 
 #[test]
 fn a_reload_that_makes_changes_and_ends_a_group_tells_what_it_is_from_then_on() {
-    let mut desk = Desk::new(BTreeMap::new());
-    all_move(&mut desk, Init, Master, Cause::Started);
-    assert_eq!(told(&mut desk), [""; 0]);
+    let mut scheduler = Scheduler::new(BTreeMap::new());
+    all_move(&mut scheduler, Init, Master, Cause::Started);
+    assert_eq!(told(&mut scheduler), [""; 0]);
     let mut reload = |notify: BTreeMap<_, _>| {
-        desk.configure(notify);
-        desk.configured();
-        told(&mut desk)
+        scheduler.configure(notify);
+        scheduler.configured();
+        told(&mut scheduler)
     };
     assert_eq!(
         reload(grouped(&["VI_1", "VI_2"])),
@@ -381,12 +384,12 @@ fn a_reload_that_makes_changes_and_ends_a_group_tells_what_it_is_from_then_on() 
 
 #[test]
 fn a_group_has_the_priority_of_its_first_member() {
-    let mut desk = Desk::new(grouped(&["VI_2", "VI_1"]));
-    all_move(&mut desk, Init, Backup, Cause::Started);
-    told(&mut desk);
+    let mut scheduler = Scheduler::new(grouped(&["VI_2", "VI_1"]));
+    all_move(&mut scheduler, Init, Backup, Cause::Started);
+    told(&mut scheduler);
     let priority = |number| Priority::new(number).unwrap();
-    desk.priority(&"VI_2".into(), priority(80));
-    desk.priority(&"VI_1".into(), priority(70));
+    scheduler.priority(&"VI_2".into(), priority(80));
+    scheduler.priority(&"VI_1".into(), priority(70));
     let notify = grouped(&["VI_2", "VI_1"])
         .into_iter()
         .map(|(owner, notify)| {
@@ -399,9 +402,9 @@ fn a_group_has_the_priority_of_its_first_member() {
                 },
             )
         });
-    desk.configure(notify.collect());
-    desk.configured();
-    let run = desk.poll(Instant::ZERO).expect("it is told again");
+    scheduler.configure(notify.collect());
+    scheduler.configured();
+    let run = scheduler.poll(Instant::ZERO).expect("it is told again");
     assert_eq!((run.news.priority, run.news.again), (priority(80), true));
 }
 
@@ -410,45 +413,45 @@ const SILENT: Cause = Cause::Silence {
     lasted: Duration::from_secs(3),
 };
 
-fn grouped(members: &[&str]) -> BTreeMap<Owner, Notify<&'static str>> {
+fn grouped(members: &[&str]) -> BTreeMap<Subject, Notify<&'static str>> {
     let notify = Notify {
         members: members.iter().map(|member| Arc::from(*member)).collect(),
         ..all()
     };
-    BTreeMap::from([(Owner::Group("VG".into()), notify)])
+    BTreeMap::from([(Subject::Group("VG".into()), notify)])
 }
 
 /// Both members move, one after the other.
-fn all_move(desk: &mut Desk<&'static str>, from: State, to: State, cause: Cause) {
+fn all_move(scheduler: &mut Scheduler<&'static str>, from: State, to: State, cause: Cause) {
     for router in ["VI_1", "VI_2"] {
-        desk.transition(&transition(&router.into(), from, to, cause.clone()));
+        scheduler.transition(&transition(&router.into(), from, to, cause.clone()));
     }
 }
 
 /// What is told now, one after the other.
-fn told(desk: &mut Desk<&'static str>) -> Vec<String> {
+fn told(scheduler: &mut Scheduler<&'static str>) -> Vec<String> {
     let mut told = Vec::new();
-    while let Some(run) = desk.poll(Instant::ZERO) {
-        let News {
+    while let Some(run) = scheduler.poll(Instant::ZERO) {
+        let Notification {
             from, to, cause, ..
         } = &*run.news;
         let (name, command) = (run.owner.name(), run.command);
         told.push(format!("{name} {command} {from}->{to}: {cause}"));
-        desk.ended(Instant::ZERO, &run.owner, true, "".into());
+        scheduler.ended(Instant::ZERO, &run.owner, true, "".into());
     }
     told
 }
 
 struct Rig {
-    desk: Desk<&'static str>,
+    scheduler: Scheduler<&'static str>,
     now: Instant,
-    running: Vec<Owner>,
+    running: Vec<Subject>,
 }
 
 impl Rig {
     fn new(notify: Notify<&'static str>) -> Self {
         Self {
-            desk: Desk::new(configured(notify)),
+            scheduler: Scheduler::new(configured(notify)),
             now: Instant::ZERO + Duration::from_secs(100),
             running: Vec::new(),
         }
@@ -459,14 +462,14 @@ impl Rig {
     }
 
     fn becomes(&mut self, from: State, to: State, cause: Cause) {
-        self.desk
+        self.scheduler
             .transition(&transition(&"VI_1".into(), from, to, cause));
     }
 
     /// What is to run now.
     fn runs(&mut self) -> Vec<String> {
         let mut runs = Vec::new();
-        while let Some(run) = self.desk.poll(self.now) {
+        while let Some(run) = self.scheduler.poll(self.now) {
             runs.push(format!("{} {}", run.owner.name(), run.command));
             self.running.push(run.owner);
         }
@@ -474,23 +477,23 @@ impl Rig {
     }
 
     /// What began last ends.
-    fn ends(&mut self, well: bool) -> Then {
+    fn ends(&mut self, succeeded: bool) -> Then {
         let owner = self.running.pop().expect("something runs");
-        self.desk.ended(self.now, &owner, well, "".into())
+        self.scheduler.ended(self.now, &owner, succeeded, "".into())
     }
 
     fn status(&self) -> NotifyStatus {
-        self.desk
+        self.scheduler
             .status(self.now, &owner())
             .expect("it is configured")
     }
 }
 
-fn owner() -> Owner {
-    Owner::Instance("VI_1".into())
+fn owner() -> Subject {
+    Subject::Instance("VI_1".into())
 }
 
-fn configured(notify: Notify<&'static str>) -> BTreeMap<Owner, Notify<&'static str>> {
+fn configured(notify: Notify<&'static str>) -> BTreeMap<Subject, Notify<&'static str>> {
     BTreeMap::from([(owner(), notify)])
 }
 

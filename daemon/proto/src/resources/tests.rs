@@ -12,7 +12,7 @@ fn they_are_started_in_order_and_stopped_in_reverse() {
     let mut rig = Rig::new(&["a.service", "b.timer"]);
     rig.give(Event::Master);
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "start vrrp-master@VI_1.target",
             "start a.service",
@@ -22,7 +22,7 @@ fn they_are_started_in_order_and_stopped_in_reverse() {
     );
     rig.give(Event::Left);
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "stop b.timer",
             "stop a.service",
@@ -47,7 +47,7 @@ fn what_runs_when_it_starts_as_a_backup_is_stopped() {
     let mut rig = Rig::new(&["a.service"]);
     rig.give(Event::Left);
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "stop a.service",
             "stop vrrp-master@VI_1.target",
@@ -66,7 +66,7 @@ fn the_same_news_again_is_no_news() {
     rig.state("a.service", "active");
     assert_eq!(rig.taken(), NOTHING);
     rig.give(Event::Left);
-    rig.obey();
+    rig.follow();
     rig.give(Event::Left);
     assert_eq!(rig.taken(), NOTHING);
 }
@@ -96,7 +96,7 @@ fn a_router_that_leaves_during_the_start_stops_what_may_have_begun_and_hears_no_
     assert_eq!(rig.taken(), NOTHING, "of a start that is wanted no longer");
     rig.end(stop, Outcome::Done);
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "stop a.service",
             "stop vrrp-master@VI_1.target",
@@ -128,7 +128,7 @@ fn a_failed_start_makes_the_router_give_way_and_is_tried_again_later() {
     let start = rig.begin("start a.service");
     rig.end(start, Outcome::Failed("it is broken".into()));
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "tell: cannot start a.service: it is broken",
             "hinder: cannot start a.service: it is broken",
@@ -154,7 +154,7 @@ fn a_failed_start_makes_the_router_give_way_and_is_tried_again_later() {
         ]
     );
     rig.give(Event::Master);
-    assert_eq!(rig.obey().len(), 4);
+    assert_eq!(rig.follow().len(), 4);
 }
 
 #[test]
@@ -163,22 +163,22 @@ fn each_further_failure_keeps_it_away_twice_as_long_until_it_has_run_well_for_lo
     let mut spans = Vec::new();
     for _ in 0..8 {
         rig.give(Event::Master);
-        rig.obey();
+        rig.follow();
         rig.state("a.service", "active");
         rig.state("a.service", "failed");
         rig.give(Event::Left);
-        rig.obey();
+        rig.follow();
         spans.push(rig.machine.deadline().unwrap().since(rig.now).as_secs());
         rig.wait();
         rig.taken();
     }
     assert_eq!(spans, [10, 20, 40, 80, 160, 320, 600, 600]);
     rig.give(Event::Master);
-    rig.obey();
+    rig.follow();
     rig.state("a.service", "active");
     rig.now = rig.now + Duration::from_secs(601);
     rig.state("a.service", "failed");
-    rig.obey();
+    rig.follow();
     assert_eq!(rig.machine.deadline(), Some(rig.now + BACK_OFF.0));
 }
 
@@ -190,7 +190,7 @@ fn a_failed_start_is_but_a_line_in_the_log_where_that_is_wanted() {
     let start = rig.begin("start a.service");
     rig.end(start, Outcome::Failed("it is broken".into()));
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "tell: cannot start a.service: it is broken",
             "start b.service"
@@ -207,7 +207,7 @@ fn a_target_that_cannot_be_started_keeps_nobody_from_serving() {
     let target = rig.job("start vrrp-master@VI_1.target");
     rig.end(target, Outcome::Failed("there is no such unit".into()));
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "tell: cannot start vrrp-master@VI_1.target: there is no such unit",
             "start a.service",
@@ -221,7 +221,7 @@ fn a_start_that_takes_too_long_is_a_failed_one() {
     let start = rig.begin("start a.service");
     assert_eq!(rig.machine.deadline(), Some(rig.now + START));
     rig.wait();
-    let told = rig.obey();
+    let told = rig.follow();
     assert_eq!(
         told[0],
         "tell: cannot start a.service: it has not started within 3.000 s; see journalctl -u a.service"
@@ -240,7 +240,7 @@ fn stops_that_take_too_long_are_waited_for_no_longer_but_all_are_asked_for() {
     assert_eq!(rig.machine.deadline(), Some(rig.now + STOP));
     rig.wait();
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "tell: b.service has not stopped after 2.000 s: the rest is stopped without waiting for it",
             "stop a.service",
@@ -263,7 +263,7 @@ fn what_cannot_be_stopped_is_tried_again_and_again_and_told_once() {
     for _ in 0..8 {
         let stop = rig.job("stop a.service");
         rig.end(stop, Outcome::Failed("access denied".into()));
-        told.extend(rig.obey());
+        told.extend(rig.follow());
         spans.push(rig.machine.deadline().unwrap().since(rig.now).as_secs());
         rig.wait();
     }
@@ -343,7 +343,7 @@ fn a_unit_that_ends_by_itself_makes_the_router_give_way() {
     rig.state("a.service", "active");
     assert_eq!(rig.machine.deadline(), None);
     rig.state("a.service", "failed");
-    let told = rig.obey();
+    let told = rig.follow();
     let text = "a.service ended by itself: failed; see journalctl -u a.service";
     assert_eq!(
         told[..2],
@@ -409,7 +409,7 @@ fn units_that_are_stopped_or_of_others_are_nobodys_concern() {
     rig.state("a.service", "active");
     rig.give(Event::Left);
     rig.state("a.service", "inactive");
-    rig.obey();
+    rig.follow();
     rig.state("a.service", "failed");
     rig.state("b.service", "failed");
     assert_eq!(rig.taken(), NOTHING);
@@ -424,7 +424,7 @@ fn with_a_hand_over_after_the_stop_a_failed_one_gives_way_when_the_others_are_st
     rig.state("b.service", "active");
     rig.state("b.service", "failed");
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "tell: b.service ended by itself: failed; see journalctl -u b.service",
             "stop b.service",
@@ -443,7 +443,7 @@ fn who_retires_rests_when_all_is_stopped_and_not_longer_than_that_may_take() {
     rig.give(Event::Retire);
     rig.give(Event::Master);
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "stop a.service",
             "stop vrrp-master@VI_1.target",
@@ -464,7 +464,7 @@ fn who_retires_rests_when_all_is_stopped_and_not_longer_than_that_may_take() {
 fn who_retires_at_rest_does_nothing() {
     let mut rig = Rig::new(&["a.service"]);
     rig.give(Event::Left);
-    rig.obey();
+    rig.follow();
     rig.give(Event::Retire);
     assert_eq!(rig.taken(), ["rested"]);
 }
@@ -476,7 +476,7 @@ fn a_changed_list_stops_what_left_it_and_starts_what_is_new_and_touches_nothing_
     rig.params.units = ["c.service", "b.service"].map(Into::into).into();
     rig.reconfigure();
     assert_eq!(
-        rig.obey(),
+        rig.follow(),
         [
             "stop a.service",
             "start c.service",
@@ -500,7 +500,7 @@ fn what_moves_to_another_router_is_left_to_that() {
     });
     assert_eq!(rig.taken(), NOTHING);
     rig.give(Event::Left);
-    assert_eq!(rig.obey()[..1], ["stop b.service"]);
+    assert_eq!(rig.follow()[..1], ["stop b.service"]);
 }
 
 #[test]
@@ -509,7 +509,7 @@ fn a_changed_configuration_is_tried_at_once() {
     rig.start();
     rig.state("a.service", "active");
     rig.state("a.service", "failed");
-    rig.obey();
+    rig.follow();
     rig.params.start_timeout = START * 2;
     rig.reconfigure();
     assert_eq!(rig.taken()[0], "hinder: no longer");
@@ -605,7 +605,7 @@ impl Rig {
     /// Becomes master, and all goes well.
     fn start(&mut self) {
         self.give(Event::Master);
-        self.obey();
+        self.follow();
         assert!(self.machine.is_settled());
     }
 
@@ -661,7 +661,7 @@ impl Rig {
     }
 
     /// Does all that is to be done, as long as something is. Returns it.
-    fn obey(&mut self) -> Vec<String> {
+    fn follow(&mut self) -> Vec<String> {
         let mut done = Vec::new();
         while !self.actions.is_empty() {
             let action = self.actions.remove(0);
@@ -693,8 +693,8 @@ fn text(action: &Action) -> String {
             unit,
             ..
         } => format!("stop {unit}"),
-        Action::Hinder(Some(why)) => format!("hinder: {why}"),
-        Action::Hinder(None) => "hinder: no longer".to_owned(),
+        Action::Inhibit(Some(why)) => format!("hinder: {why}"),
+        Action::Inhibit(None) => "hinder: no longer".to_owned(),
         Action::Rested => "rested".to_owned(),
         Action::Tell(notice) => format!("tell: {notice}"),
     }

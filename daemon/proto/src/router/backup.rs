@@ -6,9 +6,9 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
-use super::member::Voice;
-use super::{Families, Patience, Settings, down_interval, skew};
-use crate::border::Cause;
+use super::member::Sighting;
+use super::{Families, HoldOff, Settings, down_interval, skew};
+use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family};
 use crate::wire::Advert;
@@ -33,12 +33,12 @@ struct Leg {
     /// The last one that advertised, obeyed or not.
     last: Option<Heard>,
     /// While a master of lower priority is left in peace.
-    respite: Option<Respite>,
+    preempt_delay: Option<PreemptDelay>,
 }
 
 /// The time for which a master of lower priority is left in peace.
 #[derive(Clone, Copy, Debug)]
-struct Respite {
+struct PreemptDelay {
     /// Since when it could be preempted.
     since: Instant,
     /// When it would be preempted without a delay. No silence of its counts before, because it was
@@ -53,7 +53,7 @@ struct Heard {
     /// 0 after a resignation.
     priority: u8,
     /// Whether its advertisement was obeyed: its priority is not below ours.
-    obeyed: bool,
+    followed: bool,
 }
 
 impl Backup {
@@ -76,24 +76,24 @@ impl Backup {
     }
 
     /// Obeys the master that sent `advert`, which arrived at `heard_at`.
-    pub(super) fn obey(
+    pub(super) fn follow(
         heard_at: Instant,
         advert: &Advert<'_>,
         source: IpAddr,
         settings: &Settings,
     ) -> Self {
         let mut backup = Self::listen(heard_at, settings);
-        backup.obey_voice(&voice(heard_at, advert, source), settings);
+        backup.follow_sighting(&sighting(heard_at, advert, source), settings);
         backup
     }
 
     /// Obeys somebody in the family that it speaks.
-    pub(super) fn obey_voice(&mut self, voice: &Voice, settings: &Settings) {
-        self.leg_mut(voice.from).obey(voice, settings);
+    pub(super) fn follow_sighting(&mut self, sighting: &Sighting, settings: &Settings) {
+        self.leg_mut(sighting.from).follow(sighting, settings);
     }
 
     /// Takes note of an advertisement, whose family is that of its `source`.
-    pub(super) fn hear(
+    pub(super) fn record(
         &mut self,
         heard_at: Instant,
         advert: &Advert<'_>,
@@ -107,31 +107,31 @@ impl Backup {
             leg.last = Some(Heard {
                 from: source,
                 priority: 0,
-                obeyed: true,
+                followed: true,
             });
         } else if advert.priority >= settings.priority.get() || !settings.preempts() {
             // RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
             // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
-            leg.obey(&voice(heard_at, advert, source), settings);
+            leg.follow(&sighting(heard_at, advert, source), settings);
         } else if settings.delays_preemption() {
-            leg.bear(heard_at, advert, source, settings);
+            leg.tolerate(heard_at, advert, source, settings);
         } else {
             // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
             // Whoever is obeyed is not forgotten because of a third one.
-            let obeyed = leg.last.filter(|last| last.obeyed);
-            if obeyed.is_none_or(|last| last.from == source) {
+            let followed = leg.last.filter(|last| last.followed);
+            if followed.is_none_or(|last| last.from == source) {
                 leg.last = Some(Heard {
                     from: source,
                     priority: advert.priority,
-                    obeyed: false,
+                    followed: false,
                 });
             }
         }
     }
 
     /// When it takes over unless a master is heard: when nobody is left in any family, but not before
-    /// `quiet_until`. Who was never heard in a family counts there from the start.
-    pub(super) fn take_over_at(&self, settings: &Settings, quiet_until: Instant) -> Instant {
+    /// `startup_until`. Who was never heard in a family counts there from the start.
+    pub(super) fn take_over_at(&self, settings: &Settings, startup_until: Instant) -> Instant {
         let at = self
             .legs()
             .map(|leg| leg.over_at(settings))
@@ -139,7 +139,7 @@ impl Backup {
         if settings.priority.is_owner() {
             at
         } else {
-            at.max(quiet_until)
+            at.max(startup_until)
         }
     }
 
@@ -158,11 +158,11 @@ impl Backup {
     }
 
     /// Waits in full once more for those that it knows.
-    pub(super) fn wait_anew(&mut self, now: Instant, settings: &Settings) {
+    pub(super) fn restart_timer(&mut self, now: Instant, settings: &Settings) {
         for leg in self.legs_mut() {
             leg.down_at = now + down_interval(settings, leg.interval);
-            if let Some(respite) = &mut leg.respite {
-                respite.undelayed = leg.down_at;
+            if let Some(preempt_delay) = &mut leg.preempt_delay {
+                preempt_delay.undelayed = leg.down_at;
             }
         }
     }
@@ -177,14 +177,14 @@ impl Backup {
             Some(Heard {
                 from,
                 priority,
-                obeyed: false,
+                followed: false,
             }) if !leg.lost_its_master(now, settings) => Cause::Preempted {
                 master: from,
                 theirs: priority,
                 ours: settings.priority.get(),
-                waited: leg
-                    .respite
-                    .map_or(Duration::ZERO, |respite| now.since(respite.since)),
+                waited: leg.preempt_delay.map_or(Duration::ZERO, |preempt_delay| {
+                    now.since(preempt_delay.since)
+                }),
             },
             last => Cause::Silence {
                 master: last.map(|heard| heard.from),
@@ -200,10 +200,10 @@ impl Backup {
     }
 
     /// The master of lower priority that it leaves in peace.
-    pub(super) fn patience(&self, now: Instant, settings: &Settings) -> Option<Patience> {
+    pub(super) fn hold_off(&self, now: Instant, settings: &Settings) -> Option<HoldOff> {
         let leg = self.leading(settings);
         let (heard, at) = (leg.last?, leg.preempts_at(settings)?);
-        (now < at).then(|| Patience::Preemption {
+        (now < at).then(|| HoldOff::Preemption {
             master: heard.from,
             theirs: heard.priority,
             ours: settings.priority.get(),
@@ -269,25 +269,25 @@ impl Leg {
             heard_at: now,
             interval,
             last: None,
-            respite: None,
+            preempt_delay: None,
         }
     }
 
-    fn obey(&mut self, voice: &Voice, settings: &Settings) {
-        self.interval = voice.interval;
-        self.down_at = voice.at + down_interval(settings, voice.interval);
-        self.heard_at = voice.at;
+    fn follow(&mut self, sighting: &Sighting, settings: &Settings) {
+        self.interval = sighting.interval;
+        self.down_at = sighting.at + down_interval(settings, sighting.interval);
+        self.heard_at = sighting.at;
         self.last = Some(Heard {
-            from: voice.from,
-            priority: voice.priority,
-            obeyed: true,
+            from: sighting.from,
+            priority: sighting.priority,
+            followed: true,
         });
-        self.respite = None;
+        self.preempt_delay = None;
     }
 
     /// Leaves a master of lower priority in peace for a time. Meanwhile it is waited for as any
     /// other: its silence and its resignation are noticed.
-    fn bear(
+    fn tolerate(
         &mut self,
         heard_at: Instant,
         advert: &Advert<'_>,
@@ -295,22 +295,22 @@ impl Leg {
         settings: &Settings,
     ) {
         let since = match self.last {
-            Some(Heard { obeyed: true, .. }) => heard_at,
+            Some(Heard { followed: true, .. }) => heard_at,
             Some(_) | None => self.heard_at,
         };
-        let respite = *self.respite.get_or_insert(Respite {
+        let preempt_delay = *self.preempt_delay.get_or_insert(PreemptDelay {
             since,
             undelayed: self.down_at,
         });
         self.interval = advert.interval;
-        self.down_at = respite
+        self.down_at = preempt_delay
             .undelayed
             .max(heard_at + down_interval(settings, advert.interval));
         self.heard_at = heard_at;
         self.last = Some(Heard {
             from: source,
             priority: advert.priority,
-            obeyed: false,
+            followed: false,
         });
     }
 
@@ -322,17 +322,18 @@ impl Leg {
 
     /// When the master that it leaves in peace is preempted, if it is still of lower priority.
     fn preempts_at(&self, settings: &Settings) -> Option<Instant> {
-        let (respite, last) = (self.respite?, self.last?);
-        let is_lower = !last.obeyed && last.priority < settings.priority.get();
+        let (preempt_delay, last) = (self.preempt_delay?, self.last?);
+        let is_lower = !last.followed && last.priority < settings.priority.get();
         (is_lower && settings.preempts()).then(|| {
-            let delayed = respite.since + settings.preempt_delay;
-            respite.undelayed.max(delayed)
+            let delayed = preempt_delay.since + settings.preempt_delay;
+            preempt_delay.undelayed.max(delayed)
         })
     }
 
     /// Whether the master that it left in peace is silent.
     fn lost_its_master(&self, now: Instant, settings: &Settings) -> bool {
-        self.respite.is_some() && self.heard_at + down_interval(settings, self.interval) <= now
+        self.preempt_delay.is_some()
+            && self.heard_at + down_interval(settings, self.interval) <= now
     }
 
     /// Whether a master was heard in this family and not in the `other`, or is waited for here longer
@@ -349,8 +350,8 @@ impl Leg {
     }
 }
 
-const fn voice(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Voice {
-    Voice {
+const fn sighting(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Sighting {
+    Sighting {
         from,
         priority: advert.priority,
         interval: advert.interval,

@@ -5,7 +5,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::{Reaction, Send, Settings, down_interval, next_due};
-use crate::border::Due;
+use crate::events::Due;
 use crate::params::Announcements;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Version};
@@ -139,7 +139,7 @@ impl Master {
     }
 
     /// Takes note of who advertises beside it, whatever it says.
-    pub(super) const fn meet(&mut self, source: IpAddr) {
+    pub(super) const fn record_source(&mut self, source: IpAddr) {
         if source.is_ipv4() {
             self.losing = None;
         }

@@ -5,14 +5,14 @@ use core::time::Duration;
 
 use super::backup::Backup;
 use super::{Families, Phase, Reaction, Router, Send, down_interval};
-use crate::border::Cause;
+use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family};
 use crate::wire::Advert;
 
 /// Somebody who advertises, as a router that makes way begins to listen to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Voice {
+pub(crate) struct Sighting {
     pub(crate) from: IpAddr,
     pub(crate) priority: u8,
     pub(crate) interval: AdvertInterval,
@@ -31,8 +31,8 @@ impl Router {
     }
 
     /// Until when it does not take over, because it was started a short time ago.
-    pub(crate) const fn quiet_until(&self) -> Instant {
-        self.quiet_until
+    pub(crate) const fn startup_until(&self) -> Instant {
+        self.startup_until
     }
 
     /// The interval of the master that a backup waits for.
@@ -65,7 +65,7 @@ impl Router {
     pub(crate) fn take_over(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
         match &self.phase {
             Phase::Init => {
-                self.quiet_until = now;
+                self.startup_until = now;
                 self.become_master(now, due, cause)
             }
             Phase::Backup(_) => self.become_master(now, due, cause),
@@ -73,21 +73,21 @@ impl Router {
         }
     }
 
-    /// Makes way by order, with the word `last`, and obeys `voices`, of which each counts in its
+    /// Makes way by order, with the word `last`, and obeys `sightings`, of which each counts in its
     /// family.
-    pub(crate) fn make_way(
+    pub(crate) fn step_down(
         &mut self,
         now: Instant,
         last: Send,
-        voices: impl IntoIterator<Item = Voice>,
+        sightings: impl IntoIterator<Item = Sighting>,
         cause: Cause,
     ) -> Reaction {
         let Phase::Master(_) = self.phase else {
             return Reaction::default();
         };
         let mut backup = Backup::listen(now, &self.settings);
-        for voice in voices {
-            backup.obey_voice(&voice, &self.settings);
+        for sighting in sightings {
+            backup.follow_sighting(&sighting, &self.settings);
         }
         Reaction {
             send: Some(last),
@@ -96,12 +96,12 @@ impl Router {
     }
 
     /// As a backup that woke too late to trust its own silence, waits in full once more.
-    pub(crate) fn wait_anew(&mut self, now: Instant) -> Reaction {
+    pub(crate) fn restart_timer(&mut self, now: Instant) -> Reaction {
         let settings = self.settings;
         let Phase::Backup(backup) = &mut self.phase else {
             return Reaction::default();
         };
-        backup.wait_anew(now, &settings);
+        backup.restart_timer(now, &settings);
         Reaction {
             late: true,
             ..Reaction::default()
@@ -109,26 +109,31 @@ impl Router {
     }
 
     /// As a backup, takes note of an advertisement that arrived at `heard_at`.
-    pub(crate) fn note(
+    pub(crate) fn record(
         &mut self,
         heard_at: Instant,
         advert: &Advert<'_>,
         source: IpAddr,
     ) -> Reaction {
         if let Phase::Backup(backup) = &mut self.phase {
-            backup.hear(heard_at, advert, source, &self.settings);
+            backup.record(heard_at, advert, source, &self.settings);
         }
         Reaction::default()
     }
 
     /// As a master, stays one although somebody advertises: it is of lower precedence, or it is not
     /// known yet of which.
-    pub(crate) fn stay(&mut self, now: Instant, advert: &Advert<'_>, source: IpAddr) -> Reaction {
+    pub(crate) fn remain_master(
+        &mut self,
+        now: Instant,
+        advert: &Advert<'_>,
+        source: IpAddr,
+    ) -> Reaction {
         let settings = self.settings;
         let Phase::Master(master) = &mut self.phase else {
             return Reaction::default();
         };
-        master.meet(source);
+        master.record_source(source);
         if advert.resigns() {
             master.answer_resignation(now, &settings)
         } else {

@@ -3,8 +3,8 @@
 mod announcements;
 mod backup;
 mod families;
+mod hold_off;
 mod master;
-mod patience;
 mod rig;
 mod settings;
 mod sleep;

@@ -21,7 +21,7 @@ use core::ops::Range;
 use super::checksum::{self, ChecksumForm};
 use super::hmac::TRAILER_LEN;
 use super::{DropCause, PRIORITY_RESIGN};
-use crate::border::Packet;
+use crate::events::Packet;
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
 
 /// The only type there is (RFC 9568 section 5.2.2).

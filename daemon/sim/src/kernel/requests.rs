@@ -28,7 +28,7 @@ fn refusal() -> io::Error {
 }
 
 impl host::Kernel for Kernel {
-    type CannotRefuse = Refused;
+    type DropFilterError = Refused;
 
     fn dump(&mut self) -> io::Result<Dump> {
         self.dumped = true;
@@ -131,11 +131,11 @@ impl host::Kernel for Kernel {
         self.hear_of_routing(false);
     }
 
-    fn open_refusals(&mut self) -> Result<(), Refused> {
+    fn open_drop_rules(&mut self) -> Result<(), Refused> {
         Ok(())
     }
 
-    fn change_refusals(&mut self, change: &Transaction<'_>) -> Result<(), Refused> {
+    fn change_drop_rules(&mut self, change: &Transaction<'_>) -> Result<(), Refused> {
         if self.refusing > 0 {
             self.refusing -= 1;
             return Err(Refused);
@@ -151,7 +151,7 @@ impl host::Kernel for Kernel {
         Ok(())
     }
 
-    fn delete_refusals(&mut self) -> Result<bool, Refused> {
+    fn delete_drop_rules(&mut self) -> Result<bool, Refused> {
         if self.refusing > 0 {
             self.refusing -= 1;
             return Err(Refused);

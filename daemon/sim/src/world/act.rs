@@ -6,14 +6,14 @@ use vrrp_proto::{MacAddress, Vrid};
 
 use super::{BOOT, Happening, SEGMENTS, World, station};
 use crate::host::{Host, Message};
-use crate::laws::Broken;
+use crate::invariants::Violation;
 use crate::network::{Segment, Station, USUAL_DELAY};
 use crate::scenario::{
     Action, Config, Families, TrackerConfig, interface_name, virtual_address, virtual_mac,
 };
 
 impl World<'_> {
-    pub(super) fn step(&mut self, index: usize) -> Result<(), Broken> {
+    pub(super) fn step(&mut self, index: usize) -> Result<(), Violation> {
         let steps = &self.scenario.steps;
         if let Some(next) = steps.get(index + 1) {
             self.arrange(
@@ -315,11 +315,11 @@ impl World<'_> {
                 let span = Duration::from_millis((*millis).into());
                 self.arrange(span, Happening::Resume(id, life));
             }
-            Action::Probe { tracker, well, .. } => {
+            Action::Probe { tracker, up, .. } => {
                 let probes = probes(&host.config);
                 if let Some(name) = probes.get(usize::from(*tracker) % probes.len().max(1)) {
-                    let (tracker, well) = (name.clone(), *well);
-                    host.tell(Message::Probe { tracker, well });
+                    let (tracker, up) = (name.clone(), *up);
+                    host.tell(Message::Probe { tracker, up });
                 }
             }
             Action::Lose { .. }
@@ -362,8 +362,8 @@ impl World<'_> {
             for tracker in probes(&host.config) {
                 // As many as the slowest needs.
                 for _ in 0..3 {
-                    let (tracker, well) = (tracker.clone(), true);
-                    host.tell(Message::Probe { tracker, well });
+                    let (tracker, up) = (tracker.clone(), true);
+                    host.tell(Message::Probe { tracker, up });
                 }
             }
             let life = host.life;

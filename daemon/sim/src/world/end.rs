@@ -9,7 +9,7 @@ use std::time::Duration;
 use vrrp_proto::params::{HmacMode, LvsSync};
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
-    Cause, Family, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, Obstacle, State,
+    Cause, Family, FaultReason, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State,
     Version, Vrid,
 };
 
@@ -17,12 +17,12 @@ use super::group::entangled;
 use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
 use crate::host::{Fed, Host, Record, Turn};
-use crate::laws::{Broken, Law};
+use crate::invariants::{Invariant, Violation};
 use crate::network::Station;
+use crate::oracle::{Oracle, Watched, transitions};
 use crate::scenario::{
     Action, Config, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
 };
-use crate::witness::{Watched, Witness, transitions};
 
 /// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
 const SLACK: Duration = Duration::from_millis(1_050);
@@ -47,7 +47,7 @@ pub(super) struct Member {
 }
 
 impl Member {
-    pub(super) fn new(host: &Host, witness: &Witness, (name, router): (&str, &Watched)) -> Self {
+    pub(super) fn new(host: &Host, oracle: &Oracle, (name, router): (&str, &Watched)) -> Self {
         let config = &router.config;
         Self {
             sources: host.sources(name),
@@ -57,7 +57,7 @@ impl Member {
             clock: host.ahead,
             station: host.id,
             is_master: router.state() == State::Master,
-            priority: witness.priority(config),
+            priority: oracle.priority(config),
             preempts: config.preempt || config.priority == 255,
             config: config.clone(),
         }
@@ -150,7 +150,7 @@ impl Member {
 
 impl World<'_> {
     /// After a turn the kernel holds what the states say.
-    pub(super) fn check_kernel(&self, id: Station) -> Result<(), Broken> {
+    pub(super) fn check_kernel(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let Some(process) = &host.process else {
             return Ok(());
@@ -158,7 +158,7 @@ impl World<'_> {
         if !process.is_content() || host.kernel.has_news() || !host.kernel.is_willing() {
             return Ok(());
         }
-        self.check_refusals(id)?;
+        self.check_drop_rules(id)?;
         self.check_routing(id)?;
         self.check_devices(id)?;
         self.check_synchronisation(id)?;
@@ -204,7 +204,7 @@ impl World<'_> {
                 };
                 if let Some(what) = broken {
                     let state = router.state();
-                    return Err(Law::Kernel
+                    return Err(Invariant::Kernel
                         .broken(format!("host {id} {name} is {state}, and {address} {what}")));
                 }
             }
@@ -223,7 +223,7 @@ impl World<'_> {
         match host.kernel.addresses().find(|(on, address, ours)| {
             *ours && !wanted.contains(&(*on, *address)) && !is_interrupted(*address)
         }) {
-            Some((_, address, _)) => Err(Law::Kernel.broken(format!(
+            Some((_, address, _)) => Err(Invariant::Kernel.broken(format!(
                 "host {id} holds {address}, and nobody there is its master"
             ))),
             None => Ok(()),
@@ -232,12 +232,12 @@ impl World<'_> {
 
     /// After a turn there are the interfaces with virtual MAC addresses that are configured, up on a
     /// master alone, and no others of ours as soon as the janitor has had its time.
-    fn check_devices(&self, id: Station) -> Result<(), Broken> {
+    fn check_devices(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let is_cleared = host
             .process
             .as_ref()
-            .is_none_or(|p| p.own.janitor.is_idle());
+            .is_none_or(|p| p.own.device_reaper.is_idle());
         let interrupted = host.interrupted();
         let mut wanted = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
@@ -262,7 +262,7 @@ impl World<'_> {
                     Some(_) => None,
                 };
                 if let Some(what) = broken {
-                    return Err(Law::Kernel.broken(format!(
+                    return Err(Invariant::Kernel.broken(format!(
                         "host {id} {name} is {}, and {device} {what}",
                         router.state()
                     )));
@@ -271,7 +271,7 @@ impl World<'_> {
         }
         let mut left = own_devices(host).filter(|link| !wanted.contains(&link.name));
         match left.next() {
-            Some(link) if is_cleared => Err(Law::Kernel.broken(format!(
+            Some(link) if is_cleared => Err(Invariant::Kernel.broken(format!(
                 "host {id} has {}, and nobody there is configured for it",
                 link.name
             ))),
@@ -286,7 +286,7 @@ impl World<'_> {
         segment: u8,
         address: IpAddr,
         mac: MacAddress,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let mut routers = self.witnesses[usize::from(id)].routers();
         let holder = routers.find(|(_, router)| {
             let mut own = router.config.virtual_addresses();
@@ -300,18 +300,17 @@ impl World<'_> {
         if mac == right {
             return Ok(());
         }
-        Err(Law::Announcement.broken(format!(
+        Err(Invariant::Announcement.broken(format!(
             "host {id} {name} announces {address} at {mac}, and it is at {right}"
         )))
     }
 
     /// At any moment, whatever the kernel refuses to do: nothing of others is touched, and an address
     /// that is not to be accepted does not come before packets to it are refused.
-    pub(super) fn check_came(&mut self, id: Station) -> Result<(), Broken> {
+    pub(super) fn check_came(&mut self, id: Station) -> Result<(), Violation> {
         if let Some(what) = self.hosts[usize::from(id)].kernel.take_trespass() {
-            return Err(
-                Law::Kernel.broken(format!("host {id} did to what somebody else made: {what}"))
-            );
+            return Err(Invariant::Kernel
+                .broken(format!("host {id} did to what somebody else made: {what}")));
         }
         let came = self.hosts[usize::from(id)].kernel.take_came();
         for (_, address, _) in came.iter().filter(|(_, _, refused)| !refused) {
@@ -321,7 +320,7 @@ impl World<'_> {
                 !router.config.accepts() && own.any(|own| own == *address)
             });
             if let Some((name, _)) = holder {
-                return Err(Law::Kernel.broken(format!(
+                return Err(Invariant::Kernel.broken(format!(
                     "host {id} {name} does not accept, and {address} came and was not refused"
                 )));
             }
@@ -330,7 +329,7 @@ impl World<'_> {
     }
 
     /// After a turn packets to addresses that are not to be accepted are refused, and to no others.
-    fn check_refusals(&self, id: Station) -> Result<(), Broken> {
+    fn check_drop_rules(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let interrupted = host.interrupted();
         let mut wanted = BTreeSet::new();
@@ -341,14 +340,14 @@ impl World<'_> {
             for address in router.config.virtual_addresses() {
                 wanted.insert(address.address);
                 if !interrupted.contains(name) && !host.kernel.refuses(address.address) {
-                    return Err(Law::Kernel.broken(format!(
+                    return Err(Invariant::Kernel.broken(format!(
                         "host {id} {name} does not accept, and {address} is not refused"
                     )));
                 }
             }
         }
         match host.kernel.refused().find(|ip| !wanted.contains(ip)) {
-            Some(ip) => Err(Law::Kernel.broken(format!(
+            Some(ip) => Err(Invariant::Kernel.broken(format!(
                 "host {id} refuses packets to {ip}, and nobody there has a reason"
             ))),
             None => Ok(()),
@@ -356,13 +355,13 @@ impl World<'_> {
     }
 
     /// An absence of an interface or an address is no fault before the grace ends, and is one after.
-    pub(super) fn check_grace(&mut self, id: Station, turn: &Turn) -> Result<(), Broken> {
+    pub(super) fn check_grace(&mut self, id: Station, turn: &Turn) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
-        let witness = &self.witnesses[usize::from(id)];
+        let oracle = &self.witnesses[usize::from(id)];
         let is_of_network = |record: &&Record| matches!(record.fed, Fed::Tick | Fed::News(_));
         let records = turn.records.iter().filter(is_of_network);
         for transition in records.flat_map(transitions) {
-            let Some(config) = witness.config().routers.get(&*transition.router) else {
+            let Some(config) = oracle.config().routers.get(&*transition.router) else {
                 continue;
             };
             let key = (id, transition.router.to_string());
@@ -371,18 +370,20 @@ impl World<'_> {
             let is_early = lasted.unwrap_or_default() < grace(config) * 94 / 100;
             let is_own = matches!(
                 transition.cause,
-                Cause::Unable(Obstacle::NoCarrier(_) | Obstacle::NoAddress(_))
+                Cause::Faulted(FaultReason::NoCarrier(_) | FaultReason::NoAddress(_))
             );
             let link = host.kernel.link(config.segment);
             let is_named = link.is_some_and(|link| *link.name == *interface_name(config.segment));
-            let is_kept = witness.is_kept_by_tracker(config) || !is_named;
+            let is_kept = oracle.is_kept_by_tracker(config) || !is_named;
             if is_own && is_early && transition.from == State::Master && !is_kept {
                 let (name, cause) = (&transition.router, &transition.cause);
-                return Err(Law::Grace.broken(format!("{name}: {cause}, for {lasted:?} only")));
+                return Err(
+                    Invariant::Grace.broken(format!("{name}: {cause}, for {lasted:?} only"))
+                );
             }
         }
         let interrupted = host.interrupted();
-        for (name, router) in witness.routers() {
+        for (name, router) in oracle.routers() {
             let key = (id, name.clone());
             let serves = matches!(router.state(), State::Backup | State::Master);
             if !serves || !interrupted.contains(name) {
@@ -393,7 +394,7 @@ impl World<'_> {
             let lasted = self.now.since(since);
             if lasted > grace(&router.config) + SLACK {
                 let state = router.state();
-                return Err(Law::Grace.broken(format!(
+                return Err(Invariant::Grace.broken(format!(
                     "host {id} {name} is {state}, and its interface or address is away for {lasted:?}"
                 )));
             }
@@ -402,7 +403,7 @@ impl World<'_> {
     }
 
     /// After a turn the kernel holds the routes and rules of the masters and no others of ours.
-    fn check_routing(&self, id: Station) -> Result<(), Broken> {
+    fn check_routing(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let Some(process) = &host.process else {
             return Ok(());
@@ -431,7 +432,7 @@ impl World<'_> {
                 if is_it {
                     wanted.insert(Routed::Route(route.place()));
                 } else if !is_interrupted {
-                    return Err(Law::Kernel.broken(format!(
+                    return Err(Invariant::Kernel.broken(format!(
                         "host {id} {name} is master, and the route {route} is not there"
                     )));
                 }
@@ -441,23 +442,23 @@ impl World<'_> {
         let held: BTreeSet<Routed> = host.kernel.routed().collect();
         match wanted.symmetric_difference(&held).next() {
             None => Ok(()),
-            Some(what) if held.contains(what) => Err(Law::Kernel.broken(format!(
+            Some(what) if held.contains(what) => Err(Invariant::Kernel.broken(format!(
                 "host {id} holds the {what}, and nobody there is its master"
             ))),
-            Some(what) => Err(Law::Kernel.broken(format!(
+            Some(what) => Err(Invariant::Kernel.broken(format!(
                 "host {id} has a master that wants the {what}, and does not hold it"
             ))),
         }
     }
 
     /// After a turn the sync thread of IPVS is what the state of its router says, and the only one.
-    fn check_synchronisation(&self, id: Station) -> Result<(), Broken> {
+    fn check_synchronisation(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
-        let witness = &self.witnesses[usize::from(id)];
-        let config = witness.config();
+        let oracle = &self.witnesses[usize::from(id)];
+        let config = oracle.config();
         let sync = config.sync();
         let state = config.synchronised.as_ref().and_then(|name| {
-            let (_, router) = witness.routers().find(|(known, _)| *known == name)?;
+            let (_, router) = oracle.routers().find(|(known, _)| *known == name)?;
             Some(router.state())
         });
         let role = state.and_then(|state| match state {
@@ -479,44 +480,49 @@ impl World<'_> {
         if is_so {
             return Ok(());
         }
-        Err(Law::Kernel.broken(format!(
+        Err(Invariant::Kernel.broken(format!(
             "host {id} should have {wanted:?} of the sync threads of IPVS, and has {there:?}"
         )))
     }
 
     /// A host without a daemon holds nothing of it.
-    pub(super) fn check_clean(&self, id: Station) -> Result<(), Broken> {
+    pub(super) fn check_clean(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         if host.kernel.has_table() {
-            return Err(Law::Cleanup.broken(format!("host {id} has no daemon and refuses packets")));
+            return Err(
+                Invariant::Cleanup.broken(format!("host {id} has no daemon and refuses packets"))
+            );
         }
         if let Some(what) = host.kernel.routed().next() {
             return Err(
-                Law::Cleanup.broken(format!("host {id} has no daemon and holds the {what}"))
+                Invariant::Cleanup.broken(format!("host {id} has no daemon and holds the {what}"))
             );
         }
         if let Some(link) = own_devices(host).next() {
             return Err(
-                Law::Cleanup.broken(format!("host {id} has no daemon and has {}", link.name))
+                Invariant::Cleanup.broken(format!("host {id} has no daemon and has {}", link.name))
             );
         }
         let mut threads = host.kernel.threads().iter();
         if let Some(thread) = threads.find(|it| !host.orphans.contains(it)) {
-            return Err(Law::Cleanup.broken(format!("host {id} has no daemon and {thread:?}")));
+            return Err(
+                Invariant::Cleanup.broken(format!("host {id} has no daemon and {thread:?}"))
+            );
         }
         if !host.spec.marks {
             return Ok(());
         }
         match host.kernel.addresses().find(|(_, _, ours)| *ours) {
             Some((_, address, _)) => {
-                Err(Law::Cleanup.broken(format!("host {id} has no daemon and holds {address}")))
+                Err(Invariant::Cleanup
+                    .broken(format!("host {id} has no daemon and holds {address}")))
             }
             None => Ok(()),
         }
     }
 
     /// Everything has had its time: the laws of the end.
-    pub(super) fn look(&mut self, key: (u8, u8)) -> Result<(), Broken> {
+    pub(super) fn look(&mut self, key: (u8, u8)) -> Result<(), Violation> {
         let Some(bound) = self.bounds.get(&key).copied() else {
             return Ok(());
         };
@@ -541,7 +547,7 @@ impl World<'_> {
         }
         let members = self.members(key);
         if let Some(idle) = members.iter().find(|member| member.is_idle) {
-            return Err(Law::OneHolder.broken(format!(
+            return Err(Invariant::OneHolder.broken(format!(
                 "host {} could serve VRID {} on {} and does not listen",
                 idle.station, key.1, key.0
             )));
@@ -587,19 +593,19 @@ impl World<'_> {
     /// Those who can serve a virtual router.
     fn members(&self, (segment, vrid): (u8, u8)) -> Vec<Member> {
         let mut members = Vec::new();
-        for (host, witness) in self.hosts.iter().zip(&self.witnesses) {
+        for (host, oracle) in self.hosts.iter().zip(&self.witnesses) {
             if !host.runs() {
                 continue;
             }
-            for (name, router) in witness.routers() {
+            for (name, router) in oracle.routers() {
                 let config = &router.config;
                 if (config.segment, config.vrid) != (segment, vrid) {
                     continue;
                 }
-                if !is_usable(host, config) || witness.is_kept_by_tracker(config) {
+                if !is_usable(host, config) || oracle.is_kept_by_tracker(config) {
                     continue;
                 }
-                members.push(Member::new(host, witness, (name, router)));
+                members.push(Member::new(host, oracle, (name, router)));
             }
         }
         for (index, router) in self.foreign.iter().enumerate() {
@@ -644,7 +650,7 @@ impl World<'_> {
         (segment, vrid): (u8, u8),
         group: &[&Member],
         is_alone: bool,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let owners = group
             .iter()
             .filter(|member| member.config.priority == 255)
@@ -677,7 +683,7 @@ impl World<'_> {
         &self,
         (segment, vrid): (u8, u8),
         master: &Member,
-    ) -> Result<(), Broken> {
+    ) -> Result<(), Violation> {
         let all: Vec<&RouterConfig> = configured(self.scenario)
             .filter(|router| (router.segment, router.vrid) == (segment, vrid))
             .collect();
@@ -703,7 +709,7 @@ impl World<'_> {
                 && *known != master.station
                 && answers(*known)
             {
-                return Err(Law::Neighbours.broken(format!(
+                return Err(Invariant::Neighbours.broken(format!(
                     "{address} is at {}, and the neighbours believe it at {known}, behind {mac}",
                     master.station
                 )));
@@ -730,7 +736,7 @@ fn check_family<'a>(
     (segment, vrid): (u8, u8),
     all: &[&'a Member],
     family: Family,
-) -> Result<Option<&'a Member>, Broken> {
+) -> Result<Option<&'a Member>, Violation> {
     let group: Vec<&Member> = all
         .iter()
         .copied()
@@ -744,7 +750,7 @@ fn check_family<'a>(
         _ => {
             let who: Vec<Station> = masters.iter().map(|master| master.station).collect();
             let all: Vec<Station> = group.iter().map(|member| member.station).collect();
-            return Err(Law::OneHolder.broken(format!(
+            return Err(Invariant::OneHolder.broken(format!(
                 "VRID {vrid} on {segment}, {family}: of {all:?} the masters are {who:?}"
             )));
         }
@@ -753,7 +759,7 @@ fn check_family<'a>(
         member.preempts && member.priority > master.priority && !is_held_back(member)
     };
     match group.iter().find(is_better) {
-        Some(better) => Err(Law::Precedence.broken(format!(
+        Some(better) => Err(Invariant::Precedence.broken(format!(
             "VRID {vrid} on {segment}, {family}: {} is master with priority {}, {} has {}",
             master.station, master.priority, better.station, better.priority
         ))),
@@ -768,11 +774,11 @@ fn grace(config: &RouterConfig) -> Duration {
 
 /// Whether the interface of a router is well and has the addresses to send from.
 pub(super) fn is_usable(host: &Host, config: &RouterConfig) -> bool {
-    let is_well = host.kernel.link(config.segment).is_some_and(|link| {
+    let is_up = host.kernel.link(config.segment).is_some_and(|link| {
         link.up && link.carrier && *link.name == *interface_name(config.segment)
     });
     let mut spoken = config.spoken();
-    is_well && spoken.all(|family| can_speak(host, config, family))
+    is_up && spoken.all(|family| can_speak(host, config, family))
 }
 
 /// Whether a host has an address that a router can send from in a family.

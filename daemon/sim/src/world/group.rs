@@ -12,7 +12,7 @@ use vrrp_proto::{Family, State};
 use super::World;
 use super::end::{Member, configurations, dialect, is_usable};
 use crate::foreign;
-use crate::laws::{Broken, Law};
+use crate::invariants::{Invariant, Violation};
 use crate::network::Station;
 use crate::scenario::{RouterConfig, Scenario};
 
@@ -44,7 +44,7 @@ impl World<'_> {
     }
 
     /// The laws of the end for a virtual router that is in groups.
-    pub(super) fn look_together(&mut self, key: (u8, u8)) -> Result<(), Broken> {
+    pub(super) fn look_together(&mut self, key: (u8, u8)) -> Result<(), Violation> {
         let Some(sides) = self.sides(key)? else {
             self.coverage.fault("(grouped differently in the end)");
             return Ok(());
@@ -67,7 +67,7 @@ impl World<'_> {
             one.station < two.station && self.heard_in(one, two).next().is_some()
         }) {
             let (one, two) = (one.station, two.station);
-            return Err(Law::OneHolder.broken(format!("{one} and {two} are both masters")));
+            return Err(Invariant::OneHolder.broken(format!("{one} and {two} are both masters")));
         }
         for side in sides.iter().filter(|side| !side.is_master()) {
             let heard: Vec<(usize, u8)> = masters
@@ -79,13 +79,15 @@ impl World<'_> {
                 .collect();
             if heard.is_empty() {
                 let host = side.station;
-                return Err(Law::OneHolder.broken(format!("{host} hears no master and is none")));
+                return Err(
+                    Invariant::OneHolder.broken(format!("{host} hears no master and is none"))
+                );
             }
             let ours = |place: usize| side.members[place].priority;
             let goes_before = heard.iter().all(|(place, theirs)| *theirs <= ours(*place))
                 && heard.iter().any(|(place, theirs)| *theirs < ours(*place));
             if side.preempts() && goes_before && !side.lets_stand {
-                return Err(Law::Precedence.broken(format!(
+                return Err(Invariant::Precedence.broken(format!(
                     "{} goes before all that it hears, by (place, priority) {heard:?}",
                     side.station
                 )));
@@ -104,26 +106,26 @@ impl World<'_> {
 
     /// The hosts that could serve with the group that holds a virtual router, or `None` where not all
     /// of those that have it group it alike.
-    fn sides(&self, key: (u8, u8)) -> Result<Option<Vec<Side>>, Broken> {
+    fn sides(&self, key: (u8, u8)) -> Result<Option<Vec<Side>>, Violation> {
         let mut likeness: Option<Likeness> = None;
         let mut sides = Vec::new();
         let mut keys = BTreeSet::from([key]);
-        for (host, witness) in self.hosts.iter().zip(&self.witnesses) {
+        for (host, oracle) in self.hosts.iter().zip(&self.witnesses) {
             let has = |router: &RouterConfig| key_of(router) == key;
-            if !host.runs() || !witness.routers().any(|(_, router)| has(&router.config)) {
+            if !host.runs() || !oracle.routers().any(|(_, router)| has(&router.config)) {
                 continue;
             }
-            let routers: BTreeMap<&str, _> = witness
+            let routers: BTreeMap<&str, _> = oracle
                 .routers()
                 .map(|(name, router)| (name.as_str(), router))
                 .collect();
-            let group = witness.groups().find(|group| {
-                let mut members = witness.members_of(group).into_iter();
+            let group = oracle.groups().find(|group| {
+                let mut members = oracle.members_of(group).into_iter();
                 members.any(|member| has(&routers[&*member].config))
             });
             let Some(group) = group else { return Ok(None) };
-            let members = witness.members_of(group);
-            let lets_stand = witness.lets_stand(&members);
+            let members = oracle.members_of(group);
+            let lets_stand = oracle.lets_stand(&members);
             let members: Vec<(&str, _)> = members
                 .iter()
                 .map(|member| (member.as_str(), routers[member.as_str()]))
@@ -137,14 +139,14 @@ impl World<'_> {
             }
             keys.extend(members.iter().map(|(_, router)| key_of(&router.config)));
             let can_serve = members.iter().all(|(_, router)| {
-                is_usable(host, &router.config) && !witness.is_kept_by_tracker(&router.config)
+                is_usable(host, &router.config) && !oracle.is_kept_by_tracker(&router.config)
             });
             if !can_serve {
                 continue;
             }
             let state = members[0].1.state();
             if matches!(state, State::Fault | State::Init) {
-                return Err(Law::OneHolder.broken(format!(
+                return Err(Invariant::OneHolder.broken(format!(
                     "host {} {group} could serve and is in {state}",
                     host.id
                 )));
@@ -154,7 +156,7 @@ impl World<'_> {
                 station: host.id,
                 lets_stand,
                 members: members
-                    .map(|router| Member::new(host, witness, router))
+                    .map(|router| Member::new(host, oracle, router))
                     .collect(),
             });
         }
@@ -166,8 +168,8 @@ impl World<'_> {
             .hosts
             .iter()
             .zip(&self.witnesses)
-            .filter(|(host, witness)| {
-                let mut routers = witness.routers();
+            .filter(|(host, oracle)| {
+                let mut routers = oracle.routers();
                 host.runs() && routers.any(|(_, router)| keys.contains(&key_of(&router.config)))
             })
             .map(|(host, _)| host.id)
@@ -176,8 +178,8 @@ impl World<'_> {
             .hosts
             .iter()
             .zip(&self.witnesses)
-            .filter(|(host, witness)| {
-                let mut routers = witness.routers();
+            .filter(|(host, oracle)| {
+                let mut routers = oracle.routers();
                 host.runs() && routers.any(|(_, router)| key_of(&router.config) == key)
             });
         let is_alike = !is_foreign && have_it.count() == stations.len();

@@ -21,12 +21,12 @@ use self::end::{bounds, dialect};
 use crate::coverage::Coverage;
 use crate::foreign::Foreign;
 use crate::host::{Datagram, Host, Message, Sent, Turn, read};
+use crate::invariants::{Invariant, Violation};
 use crate::kernel::Deferred;
-use crate::laws::{Broken, Law};
 use crate::network::{Segment, Station};
 use crate::notifier::Notifier;
+use crate::oracle::Oracle;
 use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
-use crate::witness::Witness;
 
 /// How many networks there are.
 pub const SEGMENTS: u8 = 2;
@@ -66,7 +66,7 @@ pub struct Outcome {
     /// What was met.
     pub coverage: Coverage,
     /// The law that was broken, and when.
-    pub broken: Option<(Instant, Broken)>,
+    pub broken: Option<(Instant, Violation)>,
     /// What happened, a line each, when that was asked for.
     pub trace: Vec<String>,
 }
@@ -162,7 +162,7 @@ struct World<'a> {
     queue: BinaryHeap<Reverse<Next>>,
     scenario: &'a Scenario,
     hosts: Vec<Host>,
-    witnesses: Vec<Witness>,
+    witnesses: Vec<Oracle>,
     notifiers: Vec<Option<Notifier>>,
     foreign: Vec<Foreign>,
     segments: Vec<Segment>,
@@ -213,7 +213,7 @@ impl<'a> World<'a> {
             events: 0,
             queue: BinaryHeap::new(),
             scenario,
-            witnesses: hosts.iter().map(|_| Witness::default()).collect(),
+            witnesses: hosts.iter().map(|_| Oracle::default()).collect(),
             notifiers: hosts.iter().map(|_| None).collect(),
             hosts,
             foreign: scenario
@@ -264,7 +264,7 @@ impl<'a> World<'a> {
         world
     }
 
-    fn play(&mut self) -> Result<(), Broken> {
+    fn play(&mut self) -> Result<(), Violation> {
         let mut at_once = 0;
         while let Some(Reverse(Next { at, what, .. })) = self.queue.pop() {
             if at > self.end {
@@ -273,7 +273,7 @@ impl<'a> World<'a> {
             at_once = if at == self.now { at_once + 1 } else { 0 };
             if at_once > MOST_AT_ONCE {
                 let how = format!("{MOST_AT_ONCE} events at one moment, the last: {what:?}");
-                return Err(Law::Progress.broken(how));
+                return Err(Invariant::Progress.broken(how));
             }
             self.now = at;
             self.events += 1;
@@ -282,7 +282,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn happen(&mut self, what: Happening) -> Result<(), Broken> {
+    fn happen(&mut self, what: Happening) -> Result<(), Violation> {
         match what {
             Happening::Step(index) => self.step(index),
             Happening::Arrive { to, packet } => {
@@ -325,7 +325,7 @@ impl<'a> World<'a> {
             }
             Happening::Start(host, life) => self.start(host, life),
             Happening::Clear(host, life) => {
-                self.let_janitor_work(host, life);
+                self.run_device_reaper(host, life);
                 Ok(())
             }
             Happening::Resolve(host, life) => {
@@ -453,7 +453,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn start(&mut self, id: Station, life: u32) -> Result<(), Broken> {
+    fn start(&mut self, id: Station, life: u32) -> Result<(), Violation> {
         let now = self.now;
         let seed = self.scenario.seed ^ (u64::from(life) << 8) ^ u64::from(id);
         let Some(host) = self.living(id, life) else {
@@ -504,7 +504,7 @@ impl<'a> World<'a> {
         self.wake(id);
     }
 
-    fn turn(&mut self, id: Station) -> Result<(), Broken> {
+    fn turn(&mut self, id: Station) -> Result<(), Violation> {
         let host = &mut self.hosts[usize::from(id)];
         if host.next_turn != Some(self.now) {
             return Ok(());
@@ -522,7 +522,7 @@ impl<'a> World<'a> {
         self.take_turn(id, &turn, sent)
     }
 
-    fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Broken> {
+    fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Violation> {
         self.note(|| format!("host {id} turns"));
         if host_is_refused(&self.hosts[usize::from(id)]) {
             self.disturb();
@@ -593,7 +593,7 @@ impl<'a> World<'a> {
         }
         self.check_grace(id, turn)?;
         self.check_kernel(id)?;
-        self.let_janitor_begin(id);
+        self.start_device_reaper(id);
         let host = &self.hosts[index];
         if host.has_work() {
             self.wake(id);
@@ -605,14 +605,14 @@ impl<'a> World<'a> {
     }
 
     /// Arranges for the janitor of a host, if it has something to do.
-    fn let_janitor_begin(&mut self, id: Station) {
+    fn start_device_reaper(&mut self, id: Station) {
         let host = &mut self.hosts[usize::from(id)];
         let (clock, life) = (host.clock, host.life);
         let Some(process) = &mut host.process else {
             return;
         };
-        if let Some(due) = process.own.janitor.due()
-            && !std::mem::replace(&mut process.own.janitor.is_arranged, true)
+        if let Some(due) = process.own.device_reaper.due()
+            && !std::mem::replace(&mut process.own.device_reaper.is_arranged, true)
         {
             let lateness = self.chance(0, USUAL_LATENESS);
             let at = clock.world(due).max(self.now) + lateness;
@@ -620,24 +620,24 @@ impl<'a> World<'a> {
         }
     }
 
-    fn let_janitor_work(&mut self, id: Station, life: u32) {
+    fn run_device_reaper(&mut self, id: Station, life: u32) {
         let now = self.now;
         let Some(host) = self.living(id, life) else {
             return;
         };
         if let Some(process) = &mut host.process {
-            process.own.janitor.is_arranged = false;
+            process.own.device_reaper.is_arranged = false;
         }
         // Who stands still goes on at its next turn.
         if host.runs() {
             let _ = host.clear(now, false);
-            self.let_janitor_begin(id);
+            self.start_device_reaper(id);
             self.wake(id);
         }
     }
 
     /// Commands that tell of transitions end and begin, unless the daemon is held up or gone.
-    fn notify(&mut self, id: Station) -> Result<(), Broken> {
+    fn notify(&mut self, id: Station) -> Result<(), Violation> {
         let index = usize::from(id);
         let host = &self.hosts[index];
         if host.process.is_none() {
@@ -656,7 +656,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    fn tell_transitions(&mut self, id: Station, turn: &Turn) -> Result<(), Broken> {
+    fn tell_transitions(&mut self, id: Station, turn: &Turn) -> Result<(), Violation> {
         for output in turn.records.iter().flat_map(|record| &record.outputs) {
             let Output::Report(Report::Transition(t)) = output else {
                 continue;
@@ -689,7 +689,7 @@ impl<'a> World<'a> {
             let Some(key) = key else { continue };
             // A chain of some who do not all hear each other takes as many waits as it is long.
             if self.is_settled(key) && t.from != State::Init && self.is_mutual(key) {
-                return Err(Law::Stability.broken(format!(
+                return Err(Invariant::Stability.broken(format!(
                     "host {id} {}: {} -> {}, and nothing happened since {:?}",
                     t.router, t.from, t.to, self.stable_since
                 )));

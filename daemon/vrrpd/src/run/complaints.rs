@@ -8,7 +8,7 @@ use tracing::Level;
 use vrrp_linux::clock;
 use vrrp_proto::Instant;
 
-use crate::scribe::Log;
+use crate::log_writer::Log;
 
 /// How long the same is not told again.
 const QUIET: Duration = Duration::from_secs(60);
@@ -53,11 +53,11 @@ impl Complaints {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::scribe;
+    use crate::log_writer;
 
     #[test]
     fn the_same_complaint_is_told_once_a_minute_and_another_at_once() {
-        let (log, _scribe) = scribe::start(false).unwrap();
+        let (log, _scribe) = log_writer::start(false).unwrap();
         let mut complaints = Complaints::new(log);
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         assert!(complaints.is_news(at(0), "cannot send"));
@@ -68,7 +68,7 @@ mod tests {
 
     #[test]
     fn they_do_not_fill_the_memory() {
-        let (log, _scribe) = scribe::start(false).unwrap();
+        let (log, _scribe) = log_writer::start(false).unwrap();
         let mut complaints = Complaints::new(log);
         for number in 0..10_000 {
             complaints.is_news(Instant::ZERO, &number.to_string());

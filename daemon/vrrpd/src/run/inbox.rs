@@ -34,7 +34,7 @@ pub(crate) enum Message {
         addresses: Vec<IpAddr>,
     },
     /// What belongs to a router keeps it from being master for this reason, or no longer.
-    Hindered {
+    Inhibited {
         /// Its name.
         router: Arc<str>,
         /// Why, if so.

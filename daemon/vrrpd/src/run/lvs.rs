@@ -11,13 +11,13 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tracing::Level;
-use vrrp_linux::lvs::{CannotSync, Keeper, Kept};
+use vrrp_linux::lvs::{CannotSync, Reconciled, Reconciler};
 use vrrp_node::node::SECOND_LOOK;
 use vrrp_proto::DesiredLvs;
 use vrrp_proto::snapshot::Snapshot;
 
 use super::complaints::Complaints;
-use crate::scribe::Log;
+use crate::log_writer::Log;
 
 /// For how long nothing more has to come before it begins.
 const QUIET: Duration = Duration::from_millis(100);
@@ -27,7 +27,7 @@ const LOOK: Duration = Duration::from_secs(5);
 
 /// The thread, and what it has to keep.
 #[derive(Debug)]
-pub(super) struct LvsKeeper {
+pub(super) struct LvsReconciler {
     work: Arc<Work>,
     thread: Option<JoinHandle<()>>,
 }
@@ -47,7 +47,7 @@ struct State {
     look_at: Option<Instant>,
     is_last: bool,
     /// For the status.
-    trouble: Option<Arc<str>>,
+    error: Option<Arc<str>>,
     repairs: u64,
 }
 
@@ -62,7 +62,7 @@ enum Next {
     End,
 }
 
-impl LvsKeeper {
+impl LvsReconciler {
     /// Starts it.
     ///
     /// # Errors
@@ -92,13 +92,13 @@ impl LvsKeeper {
         let state = self.work.lock();
         let of_instances = snapshot.instances.iter_mut();
         for status in of_instances.filter_map(|instance| instance.lvs.as_mut()) {
-            status.trouble.clone_from(&state.trouble);
+            status.error.clone_from(&state.error);
             status.repairs = state.repairs;
         }
     }
 }
 
-impl Drop for LvsKeeper {
+impl Drop for LvsReconciler {
     /// Waits until what was handed last is done.
     fn drop(&mut self) {
         self.work.lock().is_last = true;
@@ -139,7 +139,7 @@ impl Work {
     }
 
     fn toil(&self, log: &Log) {
-        let mut keeper = Keeper::default();
+        let mut keeper = Reconciler::default();
         let mut complaints = Complaints::new(log.clone());
         while let Some(desired) = self.next() {
             let kept = keeper.keep(&desired);
@@ -170,9 +170,9 @@ impl State {
     }
 
     /// Takes in what became of it.
-    fn note(&mut self, now: Instant, kept: &Kept) {
+    fn note(&mut self, now: Instant, kept: &Reconciled) {
         self.repairs += u64::from(kept.is_repair);
-        self.trouble = kept.failure.as_ref().map(|f| f.to_string().into());
+        self.error = kept.failure.as_ref().map(|f| f.to_string().into());
         let is_wanted = self.desired.as_ref().is_some_and(|d| d.role.is_some());
         self.look_at = match &kept.failure {
             // The kernel looks for a module each time.
@@ -184,7 +184,7 @@ impl State {
     }
 }
 
-fn tell(kept: &Kept, log: &Log, complaints: &mut Complaints) {
+fn tell(kept: &Reconciled, log: &Log, complaints: &mut Complaints) {
     let (level, why) = match kept.is_repair {
         true => (
             Level::WARN,
@@ -240,7 +240,7 @@ mod tests {
             desired: Some(desired(Some(LvsRole::Master))),
             ..State::default()
         };
-        state.note(now, &Kept::default());
+        state.note(now, &Reconciled::default());
         assert_eq!(state.next(now), Next::Wait(Some(LOOK)));
         assert_eq!(
             state.next(now + LOOK),
@@ -250,18 +250,18 @@ mod tests {
         assert_eq!(state.next(now), Next::Wait(Some(SECOND_LOOK)));
         assert!(
             state
-                .trouble
+                .error
                 .as_ref()
                 .is_some_and(|t| t.contains("No such device"))
         );
         state.note(now, &refused(ENOENT));
         assert_eq!(state.next(now), Next::Wait(Some(LOOK)));
-        let repaired = Kept {
+        let repaired = Reconciled {
             is_repair: true,
-            ..Kept::default()
+            ..Reconciled::default()
         };
         state.note(now, &repaired);
-        assert_eq!((&state.trouble, state.repairs), (&None, 1));
+        assert_eq!((&state.error, state.repairs), (&None, 1));
     }
 
     #[test]
@@ -271,7 +271,7 @@ mod tests {
             desired: Some(desired(None)),
             ..State::default()
         };
-        state.note(now, &Kept::default());
+        state.note(now, &Reconciled::default());
         assert_eq!(state.next(now), Next::Wait(None));
     }
 
@@ -291,11 +291,11 @@ mod tests {
         assert_eq!(state.next(now + LOOK), Next::End);
     }
 
-    fn refused(errno: i32) -> Kept {
+    fn refused(errno: i32) -> Reconciled {
         let failure = CannotSync::from(io::Error::from_raw_os_error(errno));
-        Kept {
+        Reconciled {
             failure: Some(failure),
-            ..Kept::default()
+            ..Reconciled::default()
         }
     }
 

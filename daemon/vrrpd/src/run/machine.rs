@@ -16,15 +16,15 @@ use vrrp_node::mirror::Mirror;
 use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, State};
 
 use super::complaints::Complaints;
-use super::janitor::Janitor;
-use super::lvs::LvsKeeper;
-use super::outbox::Outbox;
+use super::device_reaper::DeviceReaper;
+use super::event_sender::EventSender;
+use super::lvs::LvsReconciler;
 use super::sockets::Sockets;
-use crate::scribe::{Log, Record};
+use crate::log_writer::{Log, Record};
 
 /// The number of routers in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Tally {
+pub(crate) struct StateCounts {
     pub(crate) master: usize,
     pub(crate) backup: usize,
     pub(crate) fault: usize,
@@ -38,14 +38,14 @@ pub(super) struct Machine {
     pub(super) sockets: Sockets,
     announcer: AnnounceSocket,
     /// For interfaces with virtual MAC addresses that go, once there is one.
-    janitor: Option<Janitor>,
+    device_reaper: Option<DeviceReaper>,
     /// For the sync thread of IPVS, once there is to be one.
-    pub(super) lvs: Option<LvsKeeper>,
+    pub(super) lvs: Option<LvsReconciler>,
     /// The tally that was published last.
-    told: Tally,
-    tally: Tally,
-    teller: watch::Sender<Tally>,
-    pub(super) outbox: Outbox,
+    told: StateCounts,
+    state_counts: StateCounts,
+    teller: watch::Sender<StateCounts>,
+    pub(super) events: EventSender,
     log: Log,
     pub(super) complaints: Complaints,
 }
@@ -56,8 +56,8 @@ impl Machine {
     pub(super) fn new(
         kernel: Kernel,
         poller: Rc<Poller>,
-        teller: watch::Sender<Tally>,
-        outbox: Outbox,
+        teller: watch::Sender<StateCounts>,
+        events: EventSender,
         log: Log,
     ) -> io::Result<Self> {
         Ok(Self {
@@ -65,22 +65,22 @@ impl Machine {
             poller,
             sockets: Sockets::default(),
             announcer: AnnounceSocket::open()?,
-            janitor: None,
+            device_reaper: None,
             lvs: None,
-            told: Tally::default(),
-            tally: Tally::default(),
+            told: StateCounts::default(),
+            state_counts: StateCounts::default(),
             teller,
-            outbox,
+            events,
             complaints: Complaints::new(log.clone()),
             log,
         })
     }
 
     /// Tells how many routers are in which state, if that is news.
-    pub(super) fn tell_tally(&mut self) {
-        if self.told != self.tally {
-            self.told = self.tally;
-            self.teller.send_replace(self.tally);
+    pub(super) fn publish_state_counts(&mut self) {
+        if self.told != self.state_counts {
+            self.told = self.state_counts;
+            self.teller.send_replace(self.state_counts);
         }
     }
 }
@@ -144,24 +144,24 @@ impl Host for Machine {
     }
 
     fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()> {
-        let janitor = match &mut self.janitor {
-            Some(janitor) => janitor,
-            none => none.insert(Janitor::start(self.log.clone())?),
+        let device_reaper = match &mut self.device_reaper {
+            Some(device_reaper) => device_reaper,
+            none => none.insert(DeviceReaper::start(self.log.clone())?),
         };
-        janitor.hand(changes);
+        device_reaper.hand(changes);
         Ok(())
     }
 
     fn recall_devices(&mut self, which: &dyn Fn(&str) -> bool) {
-        if let Some(janitor) = &self.janitor {
-            janitor.forget(which);
+        if let Some(device_reaper) = &self.device_reaper {
+            device_reaper.forget(which);
         }
     }
 
     fn synchronise(&mut self, desired: DesiredLvs) -> io::Result<()> {
         let keeper = match &mut self.lvs {
             Some(keeper) => keeper,
-            none => none.insert(LvsKeeper::start(self.log.clone())?),
+            none => none.insert(LvsReconciler::start(self.log.clone())?),
         };
         keeper.hand(desired);
         Ok(())
@@ -169,9 +169,9 @@ impl Host for Machine {
 
     fn report(&mut self, report: Report) {
         if let Report::Transition(transition) = &report {
-            self.tally.move_one(transition.from, transition.to);
+            self.state_counts.move_one(transition.from, transition.to);
         }
-        self.outbox.tell(&report);
+        self.events.tell(&report);
         self.log.record(Record::Report(report));
     }
 
@@ -188,7 +188,7 @@ impl Host for Machine {
     }
 }
 
-impl Tally {
+impl StateCounts {
     fn move_one(&mut self, from: State, to: State) {
         if let Some(count) = self.of(from) {
             *count = count.saturating_sub(1);

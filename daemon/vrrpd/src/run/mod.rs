@@ -1,12 +1,12 @@
 //! `vrrpd run`: brings the three threads up and takes them down.
 
 mod complaints;
+mod device_reaper;
+mod event_sender;
 mod inbox;
-mod janitor;
 mod lvs;
 mod machine;
 mod node;
-mod outbox;
 mod sockets;
 
 use std::path::PathBuf;
@@ -15,31 +15,31 @@ use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::capability;
 
+pub(crate) use self::event_sender::{NodeEvent, NodeEvents};
 pub(crate) use self::inbox::{Inbox, Message};
-pub(crate) use self::machine::Tally;
+pub(crate) use self::machine::StateCounts;
 pub(crate) use self::node::Node;
-pub(crate) use self::outbox::{Move, Moves};
-use crate::attendant::resources::configured;
-use crate::attendant::{self, Attendant, control};
 use crate::check::count;
 use crate::cli::RunOptions;
-use crate::{Failed, scribe};
+use crate::services::resources::configured;
+use crate::services::{self, Services, control};
+use crate::{Failed, log_writer};
 
 pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     let file = options.configuration.file.clone();
     let loaded = load(&file, Secrets::Read)?;
     options.place.enter()?;
-    capability::check().map_err(|missing| Failed::General.because(missing))?;
+    capability::check().map_err(|missing| Failed::General.reasons(missing))?;
     let socket = options.runtime.control_socket();
     let listener = control::listen(&socket).map_err(|error| {
-        Failed::General.because(format_args!(
+        Failed::General.reasons(format_args!(
             "cannot listen at {}: {error}",
             socket.display()
         ))
     })?;
-    let (log, scribe) = scribe::start(options.verbose)
-        .map_err(|error| Failed::General.because(format_args!("cannot start a thread: {error}")))?;
+    let (log, log_writer) = log_writer::start(options.verbose)
+        .map_err(|error| Failed::General.reasons(format_args!("cannot start a thread: {error}")))?;
     if let Err(error) = capability::clear_ambient() {
         log.note(
             Level::WARN,
@@ -49,16 +49,16 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     let outcome = serve(file, loaded, listener, &log);
     let _ = std::fs::remove_file(&socket);
     drop(log);
-    scribe.finish();
+    log_writer.finish();
     outcome
 }
 
-/// Runs node and attendant until the node has stopped.
+/// Runs node and services until the node has stopped.
 fn serve(
     file: PathBuf,
     loaded: Loaded,
     listener: std::os::unix::net::UnixListener,
-    log: &scribe::Log,
+    log: &log_writer::Log,
 ) -> Result<(), Failed> {
     let Loaded {
         node: params,
@@ -71,7 +71,7 @@ fn serve(
         log.note(Level::WARN, warning.to_string());
     }
     let complain = |what: &str, error: std::io::Error| {
-        Failed::General.because(format_args!("cannot {what}: {error}"))
+        Failed::General.reasons(format_args!("cannot {what}: {error}"))
     };
     log.note(
         Level::INFO,
@@ -84,9 +84,9 @@ fn serve(
     );
     let names = params.peer_names();
     let resources = configured(&params, resources);
-    let (mut node, inbox, tally, moves) = Node::new(params, log.clone())
+    let (mut node, inbox, state_counts, node_events) = Node::new(params, log.clone())
         .map_err(|error| complain("open the sockets of the daemon", error))?;
-    let attendant = Attendant {
+    let services = Services {
         file,
         probes,
         notify,
@@ -94,18 +94,17 @@ fn serve(
         names,
         listener,
         inbox,
-        tally,
-        moves,
+        state_counts,
+        node_events,
         log: log.clone(),
     };
-    let attendant =
-        attendant::start(attendant).map_err(|error| complain("start a thread", error))?;
+    let services = services::start(services).map_err(|error| complain("start a thread", error))?;
     let outcome = node
         .run()
         .map_err(|error| complain("wait for events", error));
-    // Its inbox is closed now: the attendant ends as soon as it finds out.
+    // Its inbox is closed now: the services ends as soon as it finds out.
     drop(node);
-    let _ = attendant.join();
+    let _ = services.join();
     outcome
 }
 

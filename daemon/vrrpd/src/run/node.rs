@@ -21,11 +21,11 @@ use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{Due, Input, Instant};
 
+use super::event_sender::{EventSender, NodeEvents};
 use super::inbox::{Inbox, Message};
-use super::machine::{Machine, Tally};
-use super::outbox::{Moves, Outbox};
+use super::machine::{Machine, StateCounts};
 use super::sockets;
-use crate::scribe::Log;
+use crate::log_writer::Log;
 
 /// Tokens of the poller, where those of the [`sockets`] are none.
 const TIMER: u64 = 1 << 32;
@@ -73,14 +73,14 @@ impl Node {
     pub(crate) fn new(
         params: NodeParams,
         log: Log,
-    ) -> io::Result<(Self, Inbox, watch::Receiver<Tally>, Moves)> {
+    ) -> io::Result<(Self, Inbox, watch::Receiver<StateCounts>, NodeEvents)> {
         let poller = Rc::new(Poller::new()?);
         let timer = Timer::new()?;
         let waker = Waker::new()?;
         let kernel = Kernel::watched(Watch {
             poller: Rc::clone(&poller),
             routing: ROUTING,
-            refusals: REFUSER,
+            drop_rules: REFUSER,
         })?;
         // Before the first dump, so that nothing happens unseen in between.
         let monitor = Monitor::open(kernel.port())?;
@@ -88,9 +88,9 @@ impl Node {
         poller.add(&waker, INBOX)?;
         poller.add(&monitor, MONITOR)?;
         let (inbox, messages) = Inbox::new(waker.clone());
-        let (tally, observer) = watch::channel(Tally::default());
-        let (outbox, moves) = Outbox::new();
-        let machine = Machine::new(kernel, Rc::clone(&poller), tally, outbox, log)?;
+        let (state_counts, observer) = watch::channel(StateCounts::default());
+        let (events, node_events) = EventSender::new();
+        let machine = Machine::new(kernel, Rc::clone(&poller), state_counts, events, log)?;
         let mut node = Self {
             turns: Turns::new(),
             machine,
@@ -106,8 +106,8 @@ impl Node {
         };
         let (now, wall) = (clock::now(), clock::wall());
         node.turns.start(now, wall, params, &mut node.machine)?;
-        node.machine.tell_tally();
-        Ok((node, inbox, observer, moves))
+        node.machine.publish_state_counts();
+        Ok((node, inbox, observer, node_events))
     }
 
     /// Turns until it is told to stop and has handed everything over.
@@ -133,13 +133,13 @@ impl Node {
                 self.take_in(&events);
             }
             self.turns.turn(clock::now(), &mut self.machine);
-            self.machine.tell_tally();
+            self.machine.publish_state_counts();
             for _ in 0..std::mem::take(&mut self.configured) {
-                self.machine.outbox.tell_configured();
+                self.machine.events.tell_configured();
             }
         }
         // What cannot be deleted is told; `vrrpd cleanup` tries again.
-        let _ = self.turns.retire_refuser(&mut self.machine);
+        let _ = self.turns.retire_drop_filter(&mut self.machine);
         Ok(())
     }
 
@@ -184,7 +184,7 @@ impl Node {
                 TIMER => self.timer.acknowledge(),
                 INBOX => self.take_messages(now),
                 MONITOR => self.take_events(now),
-                REFUSER => self.take_refusal_news(now),
+                REFUSER => self.take_drop_filter_news(now),
                 ROUTING => self.take_routing_news(now),
                 socket => self.take_packets(now, socket),
             }
@@ -269,9 +269,9 @@ impl Node {
                     let (name, addresses) = (&*name, &*addresses);
                     self.hand(now, Input::Resolved { name, addresses });
                 }
-                Message::Hindered { router, why } => {
+                Message::Inhibited { router, why } => {
                     let router = &*router;
-                    self.hand(now, Input::Hindered { router, why });
+                    self.hand(now, Input::Inhibited { router, why });
                 }
                 // The asking client may have gone away.
                 Message::Snapshot(reply) => {
@@ -321,8 +321,8 @@ impl Node {
     }
 
     /// Repairs the table of refusals when another program may have changed it.
-    fn take_refusal_news(&mut self, now: Instant) {
-        match self.machine.kernel.take_refusal_news() {
+    fn take_drop_filter_news(&mut self, now: Instant) {
+        match self.machine.kernel.take_drop_filter_news() {
             Ok(false) => return,
             Ok(true) => {}
             Err(error) => {
@@ -330,7 +330,7 @@ impl Node {
                 self.complain(Level::ERROR, text);
             }
         }
-        self.turns.repair_refusals(now, &mut self.machine);
+        self.turns.repair_drop_rules(now, &mut self.machine);
     }
 
     fn complain(&mut self, level: Level, text: String) {

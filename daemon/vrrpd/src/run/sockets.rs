@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 use vrrp_linux::poller::Poller;
 use vrrp_linux::socket::{AdvertSocket, Packets, ReceiveBatch};
-use vrrp_node::listeners::{Listeners, Place, VridSet};
+use vrrp_node::listeners::{Listeners, Path, VridSet};
 use vrrp_proto::{Family, InterfaceIndex};
 
 /// The bit of a token that says IPv6, above the 32 of an interface's number and the node's own.
 const IPV6: u64 = 1 << 40;
 
 /// The token by which the poller reports a socket.
-fn token((interface, family): Place) -> u64 {
+fn token((interface, family): Path) -> u64 {
     let bit = match family {
         Family::V4 => 0,
         Family::V6 => IPV6,
@@ -23,7 +23,7 @@ fn token((interface, family): Place) -> u64 {
 }
 
 /// The socket of a token, if it is one's.
-pub(super) fn place(token: u64) -> Option<Place> {
+pub(super) fn place(token: u64) -> Option<Path> {
     let family = match token & IPV6 {
         0 => Family::V4,
         _ => Family::V6,
@@ -35,9 +35,9 @@ pub(super) fn place(token: u64) -> Option<Place> {
 /// The sockets, by what they are for.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
-    open: BTreeMap<Place, Open>,
+    open: BTreeMap<Path, Open>,
     /// Those with something queued.
-    queued: Vec<Place>,
+    queued: Vec<Path>,
     /// What was lost on sockets that are closed.
     lost_before: u64,
 }
@@ -104,7 +104,7 @@ impl Sockets {
     }
 
     /// Whether packets were lost at a place since this was asked last.
-    pub(super) fn has_lost(&mut self, place: Place) -> bool {
+    pub(super) fn has_lost(&mut self, place: Path) -> bool {
         let Some(open) = self.open.get_mut(&place) else {
             return false;
         };
@@ -115,7 +115,7 @@ impl Sockets {
     /// The packets that came in at a place, as many as one system call gives.
     pub(super) fn receive<'b>(
         &self,
-        place: Place,
+        place: Path,
         batch: &'b mut ReceiveBatch,
     ) -> io::Result<Option<Packets<'b>>> {
         let Some(open) = self.open.get(&place) else {

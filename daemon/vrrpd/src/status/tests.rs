@@ -22,7 +22,7 @@ fn the_table_says_who_is_master_and_why() {
     backup.priority = PriorityStatus {
         configured: Priority::new(100).unwrap(),
         effective: Priority::new(80).unwrap(),
-        because: vec!["httpd_check -20".to_owned()],
+        reasons: vec!["httpd_check -20".to_owned()],
         tracks: vec![],
     };
     backup.hmac = Some(HmacStatus {
@@ -46,7 +46,7 @@ fn the_table_says_who_is_master_and_why() {
     });
     master.notify = Some(NotifyStatus::default());
     backup.notify = Some(NotifyStatus {
-        telling: Some(State::Master),
+        running: Some(State::Master),
         waiting: vec![State::Init, State::Backup],
         dropped: 3,
         runs: 7,
@@ -64,7 +64,7 @@ fn the_table_says_who_is_master_and_why() {
         trackers: vec![
             TrackerStatus {
                 name: "httpd_check".into(),
-                well: Some(false),
+                up: Some(false),
                 value: None,
                 age: Some(125.0),
                 changes_in: Some(2.5),
@@ -74,7 +74,7 @@ fn the_table_says_who_is_master_and_why() {
             },
             TrackerStatus {
                 name: "unknown".into(),
-                well: None,
+                up: None,
                 value: None,
                 age: None,
                 changes_in: None,
@@ -131,7 +131,7 @@ fn the_status_says_how_the_last_notification_ended() {
         3.25,
     ));
     insta::assert_snapshot!(text, @"notify: not told of master 3 s ago: exit status: 7: nobody there");
-    insta::assert_snapshot!(json, @r#"{"telling":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"state":"master","well":false,"detail":"exit status: 7: nobody there","age":3.25}}"#);
+    insta::assert_snapshot!(json, @r#"{"running":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"state":"master","succeeded":false,"detail":"exit status: 7: nobody there","age":3.25}}"#);
     let (text, _) = status(told_of(State::Backup, true, "exit status: 0: done", 0.0));
     insta::assert_snapshot!(text, @"notify: told of backup 0 s ago: exit status: 0: done");
 }
@@ -152,8 +152,8 @@ fn the_status_says_who_has_to_sign() {
 
 #[test]
 fn the_status_says_what_keeps_connections_from_being_synchronised() {
-    let trouble = Some("this kernel has no IPVS");
-    let text = synchronisation(&lvs(Some(LvsRole::Master), trouble, 2));
+    let error = Some("this kernel has no IPVS");
+    let text = synchronisation(&lvs(Some(LvsRole::Master), error, 2));
     insta::assert_snapshot!(text, @"LVS sync: master on eth1 (syncId 52), wanted in vain: this kernel has no IPVS; stopped or changed by somebody 2 times");
     insta::assert_snapshot!(synchronisation(&lvs(None, None, 0)), @"LVS sync: none on eth1 (syncId 52)");
 }
@@ -257,7 +257,7 @@ fn the_table_says_which_member_decides_for_a_group() {
     VG_1   master  2 min  VI_1 VI_2  no advertisement from 192.168.224.11 for 3.609 s
     ");
     let json = serde_json::to_string(&group(Some("VI_1"))).unwrap();
-    insta::assert_snapshot!(json, @r#"{"name":"VG_1","state":"master","stateAge":125.25,"members":["VI_1","VI_2"],"decides":"VI_1","cause":"no advertisement from 192.168.224.11 for 3.609 s","notify":null}"#);
+    insta::assert_snapshot!(json, @r#"{"name":"VG_1","state":"master","stateAge":125.25,"members":["VI_1","VI_2"],"decidedBy":"VI_1","cause":"no advertisement from 192.168.224.11 for 3.609 s","notify":null}"#);
 }
 
 #[test]
@@ -280,22 +280,22 @@ fn ages_are_told_in_the_unit_that_people_would_use() {
     assert_eq!(age(400_000.0), "4 d");
 }
 
-fn told_of(state: State, well: bool, detail: &str, age: f64) -> NotifyRunStatus {
+fn told_of(state: State, up: bool, detail: &str, age: f64) -> NotifyRunStatus {
     NotifyRunStatus {
         state,
-        well,
+        succeeded: up,
         detail: detail.into(),
         age,
     }
 }
 
-fn group(decides: Option<&str>) -> GroupStatus {
+fn group(decided_by: Option<&str>) -> GroupStatus {
     GroupStatus {
         name: "VG_1".into(),
         state: State::Master,
         state_age: 125.25,
         members: vec!["VI_1".into(), "VI_2".into()],
-        decides: decides.map(Arc::from),
+        decided_by: decided_by.map(Arc::from),
         cause: "no advertisement from 192.168.224.11 for 3.609 s".into(),
         notify: None,
     }
@@ -327,12 +327,12 @@ fn addresses(texts: &[&str]) -> Arc<[InterfaceAddress]> {
     texts.iter().map(|text| text.parse().unwrap()).collect()
 }
 
-fn lvs(role: Option<LvsRole>, trouble: Option<&str>, repairs: u64) -> LvsStatus {
+fn lvs(role: Option<LvsRole>, error: Option<&str>, repairs: u64) -> LvsStatus {
     LvsStatus {
         interface: "eth1".into(),
         sync_id: 52,
         role,
-        trouble: trouble.map(Into::into),
+        error: error.map(Into::into),
         repairs,
     }
 }
@@ -350,7 +350,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         priority: PriorityStatus {
             configured: Priority::new(99).unwrap(),
             effective: Priority::new(99).unwrap(),
-            because: vec![],
+            reasons: vec![],
             tracks: vec![],
         },
         advert_interval: 1.0,

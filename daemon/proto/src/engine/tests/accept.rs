@@ -1,9 +1,9 @@
 //! Accept_Mode: whether a master accepts packets to addresses that it does not own.
 
 use super::rig::*;
-use crate::border::{Input, State};
+use crate::events::Input;
 use crate::params::{NodeParams, RouterParams};
-use crate::types::Priority;
+use crate::types::{Priority, State};
 
 // RFC 9568 6.4.3 MUST NOT: accept packets to a virtual address otherwise
 #[test]
@@ -32,7 +32,7 @@ fn the_owner_accepts_whatever_accept_mode_says() {
     };
     assert!(owner.accepts() && !unaccepting().accepts() && vi_1().accepts());
     let mut node = Node::wired();
-    node.give(Input::Refusal(Some("no nf_tables".into())));
+    node.give(Input::DropFilter(Some("no nf_tables".into())));
     let lines = node.configure(routers([("VI_1", owner)]));
     let hold = "on 2 hold [192.168.224.100/24], release [], sparing foreign ones";
     assert!(lines.contains(&hold.to_owned()), "{lines:?}");
@@ -57,7 +57,7 @@ fn a_reload_of_accept_mode_is_applied_without_a_transition() {
 #[test]
 fn who_has_to_refuse_and_cannot_is_in_fault_until_it_can() {
     let cause = "acceptMode is false, and packets to its addresses cannot be refused: no nf_tables";
-    let unable = || Input::Refusal(Some("no nf_tables".into()));
+    let unable = || Input::DropFilter(Some("no nf_tables".into()));
     let params = routers([("VI_1", unaccepting()), ("VI_2", vi_2())]);
     let mut node = Node::mastering(params);
     assert_eq!(
@@ -71,7 +71,7 @@ fn who_has_to_refuse_and_cannot_is_in_fault_until_it_can() {
     assert_eq!(node.state("VI_2"), State::Master, "it accepts");
     assert_eq!(node.give(unable()), [""; 0]);
     assert_eq!(
-        node.give(Input::Refusal(None)),
+        node.give(Input::DropFilter(None)),
         [
             "on 2 hold refusing [], release [192.168.224.100/24]",
             &format!("VI_1: fault -> backup (over: {cause})"),
@@ -82,7 +82,7 @@ fn who_has_to_refuse_and_cannot_is_in_fault_until_it_can() {
 #[test]
 fn who_cannot_refuse_starts_in_fault_and_serves_when_it_may_accept() {
     let mut node = Node::wired();
-    node.give(Input::Refusal(Some("no nf_tables".into())));
+    node.give(Input::DropFilter(Some("no nf_tables".into())));
     node.configure(refusing());
     assert_eq!(node.state("VI_1"), State::Fault);
     node.configure(accepting());

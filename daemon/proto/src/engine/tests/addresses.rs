@@ -1,8 +1,8 @@
 //! Virtual addresses that somebody takes away or adds.
 
 use super::rig::*;
-use crate::border::{Input, State};
-use crate::types::Priority;
+use crate::events::Input;
+use crate::types::{Priority, State};
 
 #[test]
 fn a_deleted_virtual_address_is_put_back_and_announced_without_a_transition() {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Advertisement, DesiredDevice, DeviceState, Input, Link, Output, State};
+use crate::events::{Advertisement, DesiredDevice, DeviceState, Input, Link, Output};
 use crate::params::{RouterParams, VirtualMac};
-use crate::types::{Family, InterfaceIndex, MacAddress, Vrid};
+use crate::types::{Family, InterfaceIndex, MacAddress, State, Vrid};
 
 /// The interface with the virtual MAC address, once the kernel has made it.
 const DEVICE: InterfaceIndex = InterfaceIndex(7);

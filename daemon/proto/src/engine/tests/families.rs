@@ -3,9 +3,9 @@
 use core::net::IpAddr;
 
 use super::rig::*;
-use crate::border::{Advertisement, Input, Output, State};
+use crate::events::{Advertisement, Input, Output};
 use crate::params::RouterParams;
-use crate::types::{Family, Priority, Vrid};
+use crate::types::{Family, Priority, State, Vrid};
 use crate::wire::GROUP_V6;
 
 const V4: &str = "192.168.224.100/24";

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use super::rig::*;
-use crate::border::{Due, Input, Link, State};
+use crate::events::{Due, Input, Link};
 use crate::params::{Effect, GroupParams, RouterParams};
-use crate::types::{AdvertInterval, InterfaceIndex};
+use crate::types::{AdvertInterval, InterfaceIndex, State};
 
 const MISSED: &str = "interface eth1 has no IPv4 address of its own to send from";
 

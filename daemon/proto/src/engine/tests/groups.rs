@@ -3,9 +3,9 @@
 use core::net::Ipv4Addr;
 
 use super::rig::*;
-use crate::border::{Input, State};
+use crate::events::Input;
 use crate::params::{Effect, GroupParams, NodeParams, RouterParams};
-use crate::types::InterfaceIndex;
+use crate::types::{InterfaceIndex, State};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 
 /// The other host on eth2, whose address is the greater one there.
@@ -78,7 +78,7 @@ fn states(node: &Node) -> [State; 2] {
 }
 
 fn carrier(index: InterfaceIndex, name: &str, carrier: bool) -> Input<'static> {
-    let link = crate::border::Link {
+    let link = crate::events::Link {
         carrier,
         ..link(index, name)
     };
@@ -216,10 +216,10 @@ fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
     );
     let group = &node.engine.snapshot(node.now).groups[0];
     assert_eq!(
-        (group.state, group.decides.as_deref(), &*group.cause),
+        (group.state, group.decided_by.as_deref(), &*group.cause),
         (State::Fault, Some("VI_2"), "interface eth2 has no carrier")
     );
-    // A second obstacle takes the place of the first in none but its own member.
+    // A second fault_reason takes the place of the first in none but its own member.
     node.give(carrier(ETH1, "eth1", false));
     assert_eq!(&*node.status("VI_1").cause, "interface eth1 has no carrier");
     assert_eq!(only("VI_", node.give(carrier(ETH2, "eth2", true))), [""; 0]);

@@ -4,9 +4,9 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use super::rig::*;
-use crate::border::{Advertisement, Input, Output, Packet, State};
+use crate::events::{Advertisement, Input, Output, Packet};
 use crate::params::{AntiReplay, Authentication, HmacMode, RouterParams};
-use crate::types::Version;
+use crate::types::{State, Version};
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Auth, ChecksumForm, DropCause};
 

@@ -3,9 +3,9 @@
 use core::net::IpAddr;
 
 use super::rig::*;
-use crate::border::{Advertisement, Input, Link, Output, State};
+use crate::events::{Advertisement, Input, Link, Output};
 use crate::params::{Effect, TrackerKind, TrackerParams};
-use crate::types::{InterfaceIndex, MacAddress};
+use crate::types::{InterfaceIndex, MacAddress, State};
 
 #[test]
 fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {

@@ -3,9 +3,9 @@
 use core::time::Duration;
 
 use super::rig::*;
-use crate::border::{Due, Input, State};
+use crate::events::{Due, Input};
 use crate::params::NodeParams;
-use crate::types::{AdvertInterval, Priority, Vrid};
+use crate::types::{AdvertInterval, Priority, State, Vrid};
 
 // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
 // RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Input, LvsRole};
+use crate::events::{Input, LvsRole};
 use crate::params::{Effect, LvsSync, RouterParams};
 use crate::time::Instant;
 

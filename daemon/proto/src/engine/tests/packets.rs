@@ -4,8 +4,8 @@ use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Advertisement, Input, Output, Packet, State};
-use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
+use crate::events::{Advertisement, Input, Output, Packet};
+use crate::types::{AdvertInterval, Password, Priority, State, Version, Vrid};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 
 // RFC 9568 7.1 MUST: a packet that fails a check is discarded

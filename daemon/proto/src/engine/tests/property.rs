@@ -7,13 +7,13 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::rig::*;
-use crate::border::Input;
 use crate::engine::Engine;
+use crate::events::Input;
+use crate::invariants::Invariants;
 use crate::params::{
     Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, TrackerKind,
     TrackerParams, Verdict,
 };
-use crate::promises::Promises;
 use crate::routing::Routed;
 use crate::time::Instant;
 use crate::types::{
@@ -56,7 +56,7 @@ enum Step {
     },
     Probe {
         tracker: u8,
-        well: bool,
+        up: bool,
     },
     Refusal(bool),
     Routing {
@@ -122,7 +122,7 @@ proptest! {
         steps in proptest::collection::vec(any_step(), 1..60)) {
         let mut engine = Engine::new();
         let mut now = T0;
-        let mut promises = Promises::default();
+        let mut invariants = Invariants::default();
         let wired = [(ETH1.0, 1), (ETH2.0, 2)].map(|(index, name)| {
             let link = Step::Link { index, name, up: true, carrier: true, ethernet: true };
             let own = [Kind::V4, Kind::LinkLocal].map(|kind| Step::Address {
@@ -132,10 +132,10 @@ proptest! {
         });
         for step in wired.into_iter().flatten().chain([first]).chain(steps) {
             let late = act(&mut engine, &mut now, &step);
-            let kept = promises.check(&mut engine, now);
+            let kept = invariants.check(&mut engine, now);
             prop_assert_eq!(kept, Ok(()), "{:?}", step);
             if late {
-                let kept = promises.check_tick(&mut engine, now);
+                let kept = invariants.check_tick(&mut engine, now);
                 prop_assert_eq!(kept, Ok(()), "tick after {:?}", step);
             }
         }
@@ -225,21 +225,21 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
             let input = Input::Packet(packet(InterfaceIndex(*index), PEER, bytes));
             engine.handle(*now, input);
         }
-        Step::Probe { tracker, well } => {
+        Step::Probe { tracker, up } => {
             let tracker = format!("t{tracker}");
             let detail = "".into();
             engine.handle(
                 *now,
                 Input::Probe {
                     tracker: &tracker,
-                    result: Verdict::of(*well),
+                    result: Verdict::of(*up),
                     detail,
                 },
             );
         }
         Step::Refusal(able) => {
-            let obstacle = (!able).then(|| "no nf_tables".into());
-            engine.handle(*now, Input::Refusal(obstacle));
+            let fault_reason = (!able).then(|| "no nf_tables".into());
+            engine.handle(*now, Input::DropFilter(fault_reason));
         }
         Step::Routing { number, added } => {
             let what = Routed::Route(route(&format!("10.{number}.0.0/16")).place());
@@ -402,7 +402,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         2 => (0..4_u8, any::<bool>()).prop_map(|(number, added)| Step::Routing { number, added }),
         1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
             .prop_map(|(index, bytes)| Step::Bytes { index, bytes }),
-        2 => (0..4_u8, any::<bool>()).prop_map(|(tracker, well)| Step::Probe { tracker, well }),
+        2 => (0..4_u8, any::<bool>()).prop_map(|(tracker, up)| Step::Probe { tracker, up }),
         1 => any_mostly().prop_map(Step::Refusal),
         1 => Just(Step::Overrun),
         1 => prop::bool::weighted(0.1).prop_map(|stop| {

@@ -4,9 +4,9 @@ use core::time::Duration;
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Advertisement, Input, Output, State};
+use crate::events::{Advertisement, Input, Output};
 use crate::params::{Announcements, Effect, NodeParams, RouterParams, TrackerKind, TrackerParams};
-use crate::types::{AdvertInterval, Password, Priority, Version, Vrid};
+use crate::types::{AdvertInterval, Password, Priority, State, Version, Vrid};
 
 #[test]
 fn a_reload_that_changes_nothing_does_nothing() {
@@ -440,7 +440,7 @@ fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
     params.trackers.insert("httpd".into(), other);
     node.configure(params);
     assert_eq!(
-        node.engine.snapshot(node.now).trackers[0].well,
+        node.engine.snapshot(node.now).trackers[0].up,
         None,
         "another one"
     );

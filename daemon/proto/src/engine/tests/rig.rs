@@ -4,11 +4,11 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
 use std::sync::Arc;
 
-use crate::border::{
-    Advertisement, Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet,
-    Report, State,
-};
 use crate::engine::Engine;
+use crate::events::{
+    Advertisement, Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet,
+    Report,
+};
 use crate::params::{
     AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
     TrackerKind, TrackerParams, Verdict,
@@ -17,7 +17,8 @@ use crate::routing::{NextHop, Route, RoutePlace, Rule, Selector, Table};
 use crate::snapshot::RouterStatus;
 use crate::time::Instant;
 use crate::types::{
-    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, Vrid,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version,
+    Vrid,
 };
 use crate::wire::hmac::{self, Key, KeyId, Sequence, TRAILER_LEN};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4, GROUP_V6, group};
@@ -162,15 +163,11 @@ impl Node {
     }
 
     /// A result of a tracker.
-    pub(super) fn probe(&mut self, tracker: &str, well: bool) -> Vec<String> {
-        let detail = if well {
-            "exit status 0"
-        } else {
-            "exit status 1"
-        };
+    pub(super) fn probe(&mut self, tracker: &str, up: bool) -> Vec<String> {
+        let detail = if up { "exit status 0" } else { "exit status 1" };
         self.give(Input::Probe {
             tracker,
-            result: Verdict::of(well),
+            result: Verdict::of(up),
             detail: detail.into(),
         })
     }
@@ -558,21 +555,21 @@ fn report_line(report: &Report) -> String {
         }
         Report::Interrupted {
             router,
-            obstacle,
+            fault_reason,
             lasted,
-        } => format!("{router}: no fault: {obstacle}, for {lasted:?}"),
+        } => format!("{router}: no fault: {fault_reason}, for {lasted:?}"),
         Report::Repaired { router, address } => format!("{router}: repaired {address}"),
         Report::Stray { router, address } => format!("{router}: stray {address}"),
         Report::RoutingRepaired { router, what } => format!("{router}: repaired {what}"),
         Report::RoutingStray { router, what } => format!("{router}: stray {what}"),
         Report::Verdict {
             tracker,
-            well,
+            up,
             detail,
         } => {
             format!(
                 "tracker {tracker}: {} ({detail})",
-                if *well { "up" } else { "down" }
+                if *up { "up" } else { "down" }
             )
         }
         Report::Priority { router, from, to } => format!("{router}: priority {from} -> {to}"),

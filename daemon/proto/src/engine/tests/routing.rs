@@ -1,9 +1,10 @@
 //! Routes and rules that follow the masters.
 
 use super::rig::*;
-use crate::border::{Input, State};
+use crate::events::Input;
 use crate::params::RouterParams;
 use crate::routing::Routed;
+use crate::types::State;
 
 const HELD: &str = "VI_1 route [10.1.0.0/16 via 192.168.224.1 dev eth1], \
                     rule [priority 1000 from 10.9.0.0/16 lookup 100], release []";

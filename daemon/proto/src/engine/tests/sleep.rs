@@ -1,8 +1,9 @@
 //! A process or machine that stood still for longer than the others wait.
 
 use super::rig::*;
-use crate::border::{Input, Output, State};
+use crate::events::{Input, Output};
 use crate::params::{Effect, Verdict};
+use crate::types::State;
 
 /// Whatever wakes a node that stood still, its masters neither send nor announce before they have
 /// listened.

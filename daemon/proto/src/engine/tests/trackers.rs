@@ -1,8 +1,9 @@
 //! Trackers: from results to faults and priorities.
 
 use super::rig::*;
-use crate::border::{Due, Input, State};
+use crate::events::{Due, Input};
 use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams, Verdict};
+use crate::types::State;
 
 #[test]
 fn a_tracker_without_a_weight_puts_its_router_in_fault_and_lets_it_out() {
@@ -51,7 +52,7 @@ fn a_weight_changes_the_priority_that_is_advertised_and_no_state() {
         (priority.configured.get(), priority.effective.get()),
         (100, 70)
     );
-    assert_eq!(priority.because, ["httpd -30"]);
+    assert_eq!(priority.reasons, ["httpd -30"]);
     assert_eq!(
         node.step(),
         ["advertise on 2 from 192.168.224.12: VRID 51, priority 70, 192.168.224.100"]
@@ -185,7 +186,7 @@ fn the_owners_priority_stays_and_nothing_is_said_to_change_it() {
     );
     let priority = node.status("VI_1").priority;
     assert!(priority.effective.is_owner());
-    assert_eq!(priority.because, [""; 0]);
+    assert_eq!(priority.reasons, [""; 0]);
 }
 
 #[test]
@@ -223,7 +224,7 @@ fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
         "there is nothing else to do"
     );
     let tracker = &node.engine.snapshot(node.now).trackers[0];
-    assert_eq!(tracker.well, Some(false));
+    assert_eq!(tracker.up, Some(false));
     assert_eq!((tracker.age, tracker.changes_in), (Some(1.0), Some(19.0)));
     assert_eq!(
         node.step(),
@@ -234,7 +235,7 @@ fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
         ]
     );
     let tracker = &node.engine.snapshot(node.now).trackers[0];
-    assert_eq!((tracker.well, tracker.changes_in), (Some(true), None));
+    assert_eq!((tracker.up, tracker.changes_in), (Some(true), None));
     assert_eq!(node.engine.poll_timeout().unwrap().1, Due::TakeOver);
 }
 
@@ -305,7 +306,7 @@ fn what_is_not_known_to_be_well_can_be_a_reason_to_wait() {
     };
     let mut node = Node::running(following(Effect::Fault, params));
     assert_eq!(node.state("VI_1"), State::Fault);
-    assert_eq!(node.engine.snapshot(node.now).trackers[0].well, None);
+    assert_eq!(node.engine.snapshot(node.now).trackers[0].up, None);
     assert_eq!(node.probe("httpd", true), [""; 0]);
     assert_eq!(
         node.probe("httpd", true)[0],
@@ -334,7 +335,7 @@ fn a_number_moves_the_priority_without_a_word_of_up_or_down() {
         ["VI_1: priority 100 -> 140"]
     );
     let priority = node.status("VI_1").priority;
-    assert_eq!(priority.because, ["httpd +40"]);
+    assert_eq!(priority.reasons, ["httpd +40"]);
     assert_eq!(
         (priority.tracks[0].weight, priority.tracks[0].contribution),
         (Some(2), 40)

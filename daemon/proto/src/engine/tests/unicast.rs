@@ -4,9 +4,9 @@ use core::net::IpAddr;
 use std::sync::Arc;
 
 use super::rig::*;
-use crate::border::{Advertisement, Input, Output, Packet, State};
+use crate::events::{Advertisement, Input, Output, Packet};
 use crate::params::{Authentication, HmacMode, Peer, RouterParams, Unicast, VirtualMac};
-use crate::types::{Family, MacAddress};
+use crate::types::{Family, MacAddress, State};
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
 

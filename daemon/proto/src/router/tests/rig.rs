@@ -67,8 +67,8 @@ pub(super) fn dual(priority: u8) -> Settings {
     }
 }
 
-pub(super) fn obstacle() -> Obstacle {
-    Obstacle::NoCarrier("eth1".into())
+pub(super) fn fault_reason() -> FaultReason {
+    FaultReason::NoCarrier("eth1".into())
 }
 
 pub(super) fn changed(from: State, cause: Cause) -> Reaction {
@@ -117,7 +117,7 @@ pub(super) fn in_state(settings: Settings, state: State) -> (Router, Instant) {
     let now = match state {
         State::Init => T0,
         State::Fault => {
-            let _ = router.start(T0, Some(obstacle()), false);
+            let _ = router.start(T0, Some(fault_reason()), false);
             T0 + SECOND
         }
         State::Backup => {

@@ -46,7 +46,7 @@ fn a_start_twice_is_one_start() {
     let before = router.deadline();
     assert_eq!(router.start(now, None, true), Reaction::default());
     assert_eq!(
-        router.start(now, Some(obstacle()), false),
+        router.start(now, Some(fault_reason()), false),
         Reaction::default()
     );
     assert_eq!(router.deadline(), before);
@@ -59,9 +59,12 @@ fn an_obstacle_makes_a_master_resign_and_a_backup_fall_silent() {
         (State::Backup, None),
     ] {
         let (mut router, now) = in_state(v3(100), state);
-        let reaction = router.set_obstacle(now, Some(obstacle()));
+        let reaction = router.set_fault_reason(now, Some(fault_reason()));
         assert_eq!(reaction.send, send);
-        assert_eq!(reaction.change, Some((state, Cause::Unable(obstacle()))));
+        assert_eq!(
+            reaction.change,
+            Some((state, Cause::Faulted(fault_reason())))
+        );
         assert_eq!(router.deadline(), None);
     }
 }
@@ -69,12 +72,12 @@ fn an_obstacle_makes_a_master_resign_and_a_backup_fall_silent() {
 #[test]
 fn who_recovers_listens_first_and_names_the_last_obstacle() {
     let (mut router, now) = in_state(v3(100), State::Fault);
-    let last = Obstacle::TrackerDown("httpd".into());
+    let last = FaultReason::TrackerDown("httpd".into());
     assert_eq!(
-        router.set_obstacle(now, Some(last.clone())),
+        router.set_fault_reason(now, Some(last.clone())),
         Reaction::default()
     );
-    let reaction = router.set_obstacle(now, None);
+    let reaction = router.set_fault_reason(now, None);
     assert_eq!(reaction, changed(State::Fault, Cause::Recovered(last)));
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
 }

@@ -64,7 +64,7 @@ enum Event {
     StartExpectingMaster,
     StartWithObstacle,
     Stop,
-    Obstacle,
+    FaultReason,
     NoObstacle,
     GreaterPriority,
     EqualFromGreaterAddress,
@@ -98,7 +98,7 @@ impl Event {
         Self::StartExpectingMaster,
         Self::StartWithObstacle,
         Self::Stop,
-        Self::Obstacle,
+        Self::FaultReason,
         Self::NoObstacle,
         Self::GreaterPriority,
         Self::EqualFromGreaterAddress,
@@ -134,10 +134,10 @@ impl Event {
         match self {
             Self::Start => "start",
             Self::StartExpectingMaster => "start, expecting to be master",
-            Self::StartWithObstacle => "start with an obstacle",
+            Self::StartWithObstacle => "start with an fault_reason",
             Self::Stop => "stop",
-            Self::Obstacle => "obstacle",
-            Self::NoObstacle => "no obstacle",
+            Self::FaultReason => "fault_reason",
+            Self::NoObstacle => "no fault_reason",
             Self::GreaterPriority => "advert of greater priority",
             Self::EqualFromGreaterAddress => "advert of equal, greater address",
             Self::EqualFromSmallerAddress => "advert of equal, smaller address",
@@ -180,13 +180,13 @@ impl Event {
         match self {
             Self::Start => (now, router.start(now, None, false)),
             Self::StartExpectingMaster => (now, router.start(now, None, true)),
-            Self::StartWithObstacle => (now, router.start(now, Some(obstacle()), false)),
+            Self::StartWithObstacle => (now, router.start(now, Some(fault_reason()), false)),
             Self::Stop => (now, router.stop(Cause::Stopped)),
-            Self::Obstacle => {
-                let down = Obstacle::TrackerDown("httpd".into());
-                (now, router.set_obstacle(now, Some(down)))
+            Self::FaultReason => {
+                let down = FaultReason::TrackerDown("httpd".into());
+                (now, router.set_fault_reason(now, Some(down)))
             }
-            Self::NoObstacle => (now, router.set_obstacle(now, None)),
+            Self::NoObstacle => (now, router.set_fault_reason(now, None)),
             Self::GreaterPriority => hear(own.saturating_add(1), HIGH),
             Self::EqualFromGreaterAddress => hear(own, HIGH),
             Self::EqualFromSmallerAddress => hear(own, LOW),
@@ -264,7 +264,7 @@ fn outcome(settings: Settings, state: State, event: Event) -> String {
     words.extend(reaction.send.map(|send| match send {
         Send::Advert => "advertises".to_owned(),
         Send::Resignation => "resigns".to_owned(),
-        Send::Farewell => "says farewell".to_owned(),
+        Send::FinalAdvertisement => "says farewell".to_owned(),
     }));
     words.extend(reaction.announce.then(|| "announces".to_owned()));
     words.extend(reaction.late.then(|| "was late".to_owned()));

@@ -4,7 +4,7 @@ use super::super::{
     AddressList, Advert, Auth, ChecksumForm, Expected, GROUP_V4, GROUP_V6, HOP_LIMIT,
 };
 use super::*;
-use crate::border::Packet;
+use crate::events::Packet;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Family, InterfaceIndex, Version, Vrid};
 

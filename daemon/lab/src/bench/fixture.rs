@@ -1,0 +1,235 @@
+//! The place of a measurement: two hosts, joined by one segment for each interface that the task
+//! needs, a daemon of the same kind on each, and a capture on every segment.
+//!
+//! All times are the kernel's receive timestamps on the segments. The captures are read at leisure,
+//! so that what is measured does not wake the one who measures.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use vrrp_lab::{Capture, Error, Filter, Frame, Host, Result, Segment};
+
+use super::subject::{Begin, Daemon, Kind, Task};
+
+/// How often the captures are read.
+const PACE: Duration = Duration::from_millis(20);
+/// How much longer than the protocol says anything may take before it counts as not happening.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// Something that a daemon sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Sighting {
+    /// When it reached the segment, on the wall clock.
+    pub(crate) at: Duration,
+    /// Who sent it: the index of the host.
+    pub(crate) from: usize,
+    pub(crate) what: What,
+    /// The interface's number and the VRID, or the last octet of the address.
+    pub(crate) which: (u8, u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum What {
+    Advert,
+    /// A gratuitous ARP.
+    Announcement,
+}
+
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    kind: Kind,
+    task: Task,
+    daemons: [Option<Daemon>; 2],
+    captures: Vec<Capture>,
+    /// The Ethernet addresses of each interface's two ends.
+    macs: Vec<[[u8; 6]; 2]>,
+    hosts: [Host; 2],
+}
+
+impl Fixture {
+    /// With the daemon on the first host, which has become master of everything.
+    pub(crate) fn with_master(kind: Kind, task: Task) -> Result<Self> {
+        let hosts = [Host::new("left")?, Host::new("right")?];
+        let mut captures = Vec::new();
+        let mut macs = Vec::new();
+        for interface in 0..task.interfaces() {
+            let segment = Segment::new("bench")?;
+            let name = format!("eth{interface}");
+            let mut ends = [[0; 6]; 2];
+            for ((host, octet), end) in hosts.iter().zip([251_u8, 252]).zip(&mut ends) {
+                segment.attach(host, &name, &format!("10.77.{interface}.{octet}/24"))?;
+                *end = host.mac(&name)?;
+            }
+            captures.push(segment.capture_at_leisure(Filter::all(), PACE)?);
+            macs.push(ends);
+        }
+        let mut fixture = Self {
+            kind,
+            task,
+            daemons: [None, None],
+            captures,
+            macs,
+            hosts,
+        };
+        let start = fixture.mark();
+        fixture.start(0, Begin::Master)?;
+        fixture.wait("everything to be announced", &start, |sightings| {
+            fixture.has_sent(sightings, 0, What::Announcement)
+        })?;
+        Ok(fixture)
+    }
+
+    /// As [`Fixture::with_master`], and on the second host a backup of everything.
+    pub(crate) fn with_pair(kind: Kind, task: Task) -> Result<Self> {
+        let mut fixture = Self::with_master(kind, task)?;
+        fixture.start(1, Begin::Backup)?;
+        fixture.settle();
+        Ok(fixture)
+    }
+
+    pub(crate) fn start(&mut self, host: usize, begin: Begin) -> Result<()> {
+        let daemon = Daemon::start(self.kind, &self.hosts[host], self.task, begin)?;
+        self.daemons[host] = Some(daemon);
+        Ok(())
+    }
+
+    /// Until a fresh backup has certainly heard everything.
+    pub(crate) fn settle(&self) {
+        sleep(self.task.interval + self.task.interval / 10 + Duration::from_millis(150));
+    }
+
+    /// The daemon of a host.
+    pub(crate) fn daemon(&self, host: usize) -> Result<&Daemon> {
+        self.daemons[host].as_ref().ok_or_else(|| nobody(host))
+    }
+
+    /// Takes the daemon of a host away, to be ended.
+    pub(crate) fn take(&mut self, host: usize) -> Result<Daemon> {
+        self.daemons[host].take().ok_or_else(|| nobody(host))
+    }
+
+    /// Takes off a host what its dead daemon left.
+    pub(crate) fn clean_up(&self, host: usize) -> Result<()> {
+        for interface in 0..self.task.interfaces() {
+            let name = format!("eth{interface}");
+            for (address, _) in self.hosts[host].addresses(&name)? {
+                let own = |octet| address == Ipv4Addr::new(10, 77, interface, octet);
+                if address.is_ipv4() && !own(251) && !own(252) {
+                    self.hosts[host].delete_address(&name, address)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Who sent the last advertisement since `mark`.
+    pub(crate) fn master(&self, mark: &[usize]) -> Option<usize> {
+        self.sightings(mark)
+            .iter()
+            .rfind(|sighting| sighting.what == What::Advert)
+            .map(|sighting| sighting.from)
+    }
+
+    /// A position in the captures, to look from later.
+    pub(crate) fn mark(&self) -> Vec<usize> {
+        self.captures.iter().map(|c| c.frames().len()).collect()
+    }
+
+    /// What was sent since `mark`, in the order of time.
+    pub(crate) fn sightings(&self, mark: &[usize]) -> Vec<Sighting> {
+        let mut sightings = Vec::new();
+        for ((interface, capture), from) in (0..).zip(&self.captures).zip(mark) {
+            let frames = capture.frames().entries_from(*from);
+            sightings.extend(
+                frames
+                    .iter()
+                    .filter_map(|frame| self.read(interface, frame)),
+            );
+        }
+        sightings.sort_by_key(|sighting| sighting.at);
+        sightings
+    }
+
+    /// Waits until what was sent since `mark` is enough, and a moment longer.
+    pub(crate) fn wait(
+        &self,
+        what: &str,
+        mark: &[usize],
+        enough: impl Fn(&[Sighting]) -> bool,
+    ) -> Result<Vec<Sighting>> {
+        let deadline = Instant::now() + self.task.master_down() + PATIENCE;
+        loop {
+            let sightings = self.sightings(mark);
+            if enough(&sightings) {
+                return Ok(sightings);
+            }
+            if Instant::now() > deadline {
+                let doing = format!("waiting with {} for {what}", self.kind);
+                return Err(Error::new(doing, "it did not happen"));
+            }
+            sleep(PACE);
+        }
+    }
+
+    /// Whether `host` has sent `what` of every router.
+    pub(crate) fn has_sent(&self, sightings: &[Sighting], host: usize, what: What) -> bool {
+        let sent: BTreeSet<_> = sightings
+            .iter()
+            .filter(|sighting| sighting.from == host && sighting.what == what)
+            .map(|sighting| sighting.which)
+            .collect();
+        let each = match what {
+            What::Advert => 1,
+            What::Announcement => self.task.addresses,
+        };
+        sent.len() == usize::from(self.task.instances) * usize::from(each)
+    }
+
+    /// Frames that a host sent on all its cards so far.
+    pub(crate) fn frames_sent(&self, host: usize) -> Result<u64> {
+        let text = self.hosts[host].shell("cat /proc/net/dev")?;
+        let sent = |line: &str| -> Option<u64> {
+            let (name, counters) = line.trim().split_once(':')?;
+            let counters = name.starts_with("eth").then_some(counters)?;
+            counters.split_whitespace().nth(9)?.parse().ok()
+        };
+        Ok(text.lines().filter_map(sent).sum())
+    }
+
+    /// Ends the captures, where their small cost would be the daemons'.
+    pub(crate) fn look_away(&mut self) {
+        self.captures.clear();
+    }
+
+    fn read(&self, interface: u8, frame: &Frame) -> Option<Sighting> {
+        const VRRP: u8 = 112;
+        let mac = frame.source();
+        let ends = self.macs.get(usize::from(interface))?;
+        let from = ends.iter().position(|end| *end == mac)?;
+        let (number, what) = if frame.ip_protocol() == Some(VRRP) {
+            (*frame.ip_payload()?.get(1)?, What::Advert)
+        } else {
+            let octet = *frame.payload().get(17)?;
+            let address = Ipv4Addr::new(10, 77, interface, octet);
+            if !frame.is_gratuitous_arp(address) {
+                return None;
+            }
+            (octet, What::Announcement)
+        };
+        Some(Sighting {
+            at: frame.wall,
+            from,
+            what,
+            which: (interface, number),
+        })
+    }
+}
+
+fn nobody(host: usize) -> Error {
+    Error::new(
+        format!("looking for the daemon of host {host}"),
+        "none runs there",
+    )
+}

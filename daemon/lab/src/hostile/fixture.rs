@@ -1,0 +1,193 @@
+//! The place of an attack: a master and a backup of one kind, and an attacker beside them.
+
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use vrrp_lab::{Capture, Error, Filter, Flood, Frame, Host, Moment, Result, Segment};
+use vrrp_proto::Version;
+use vrrp_proto::wire::GROUP_V4;
+
+use super::At;
+use super::attack::{Attack, PASSWORD, PRIORITIES, VIP, VRID};
+use crate::bench::proc::{self, Memory};
+use crate::bench::subject::{Daemon, Kind};
+
+/// How long anything may take that has no bound of its own.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How often the capture is read, so that it wakes nobody meanwhile.
+const PACE: Duration = Duration::from_millis(20);
+const CARD: &str = "eth0";
+
+/// Master and backup, in this order, and the attacker.
+#[derive(Debug)]
+pub(crate) struct Fixture {
+    kind: Kind,
+    daemons: [Daemon; 2],
+    macs: [[u8; 6]; 2],
+    /// What passes, but for what the attacker sends.
+    frames: Capture,
+    attacker: Host,
+    hosts: [Host; 2],
+}
+
+/// An advertisement that passed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Passed {
+    pub(crate) at: Moment,
+    /// On the wall clock, which is exact.
+    pub(crate) wall: Duration,
+    /// 0 for the master, 1 for the backup.
+    pub(crate) from: usize,
+}
+
+/// What is counted on a host.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Counted {
+    pub(crate) at: Instant,
+    pub(crate) cpu: Duration,
+    pub(crate) memory: Memory,
+    /// Packets for which its daemon's sockets had no room.
+    pub(crate) lost: u64,
+    /// Lines of its log.
+    pub(crate) lines: usize,
+}
+
+impl Fixture {
+    /// A pair that is at rest.
+    pub(crate) fn new(kind: Kind, attack: Attack) -> Result<Self> {
+        let segment = Segment::new("lan")?;
+        let attacker = Host::new("attacker")?;
+        segment.attach(&attacker, CARD, "10.77.0.66/16")?;
+        let hosts = [Host::new("master")?, Host::new("backup")?];
+        let mut macs = [[0; 6]; 2];
+        for ((host, octet), mac) in hosts.iter().zip([11_u8, 12]).zip(&mut macs) {
+            segment.attach(host, CARD, &format!("10.77.0.{octet}/16"))?;
+            *mac = host.mac(CARD)?;
+        }
+        let unwanted = attacker.mac(CARD)?;
+        let filter = Filter::vrrp().not_from(unwanted);
+        let frames = segment.capture_at_leisure(filter, PACE)?;
+        let start = |role: usize| {
+            let config = match kind {
+                Kind::Vrrpd => vrrpd_config(attack, role),
+                Kind::Keepalived => keepalived_config(attack, role),
+            };
+            Daemon::start_with(kind, &hosts[role], &config)
+        };
+        let master = start(0)?;
+        wait(&frames, "the master to advertise", |frame| {
+            frame.source() == macs[0]
+        })?;
+        let backup = start(1)?;
+        let fixture = Self {
+            kind,
+            daemons: [master, backup],
+            macs,
+            frames,
+            attacker,
+            hosts,
+        };
+        // What comes with becoming master is over, and the backup has heard of it.
+        sleep(attack.interval() * 2 + Duration::from_millis(1500));
+        Ok(fixture)
+    }
+
+    /// Begins to send.
+    pub(crate) fn flood(&self, attack: Attack, at: At) -> Result<Flood> {
+        let source = self.attacker.mac(CARD)?;
+        let destination = match at {
+            At::Master => self.macs[0],
+            At::Backup => self.macs[1],
+            // RFC 1112 section 6.4: the group's lower 23 bits.
+            At::Both => {
+                let [_, b, c, d] = GROUP_V4.octets();
+                [1, 0, 0x5e, b & 0x7f, c, d]
+            }
+        };
+        let frames = attack.frames(source, destination)?;
+        self.attacker.flood(CARD, frames, None)
+    }
+
+    /// What passed since `since`.
+    pub(crate) fn passed(&self, since: Moment) -> Vec<Passed> {
+        let frames = self.frames.frames().entries();
+        let passed = |frame: &Frame| {
+            let from = self.macs.iter().position(|mac| *mac == frame.source())?;
+            let Frame { at, wall, .. } = *frame;
+            Some(Passed { at, wall, from })
+        };
+        let since = |passed: &Passed| passed.at > since;
+        frames.iter().filter_map(passed).filter(since).collect()
+    }
+
+    /// What is counted on the master's or the backup's host.
+    pub(crate) fn counted(&self, role: usize) -> Result<Counted> {
+        let processes = self.daemons[role].processes();
+        Ok(Counted {
+            at: Instant::now(),
+            cpu: proc::cpu_time(&processes)?,
+            memory: proc::memory(&processes)?,
+            lost: self.lost(role)?,
+            lines: self.daemons[role].output().len(),
+        })
+    }
+
+    /// How often a daemon has said since `line` that its state changed.
+    pub(crate) fn transitions(&self, role: usize, line: usize) -> usize {
+        let mark = match self.kind {
+            Kind::Vrrpd => " -> ",
+            Kind::Keepalived => "Entering ",
+        };
+        let lines = self.daemons[role].output().entries_from(line);
+        lines.iter().filter(|line| line.text.contains(mark)).count()
+    }
+
+    /// Of the raw sockets of a host.
+    fn lost(&self, role: usize) -> Result<u64> {
+        let text = self.hosts[role].shell("cat /proc/net/raw")?;
+        let lost = |line: &str| line.split_whitespace().last()?.parse::<u64>().ok();
+        Ok(text.lines().skip(1).filter_map(lost).sum())
+    }
+}
+
+fn wait(frames: &Capture, what: &str, wanted: impl Fn(&Frame) -> bool) -> Result<()> {
+    match frames.frames().wait_for(wanted, PATIENCE) {
+        Some(_) => Ok(()),
+        None => Err(Error::new(format!("waiting for {what}"), "it did not")),
+    }
+}
+
+fn vrrpd_config(attack: Attack, role: usize) -> String {
+    let mut instance = json!({
+        "state": if role == 0 { "master" } else { "backup" },
+        "interface": CARD,
+        "virtualRouterId": VRID,
+        "priority": PRIORITIES[role],
+        "version": attack.version().number(),
+        "advertInterval": format!("{}ms", attack.interval().as_millis()),
+        "virtualAddresses": [format!("{VIP}/16")],
+    });
+    if attack.version() == Version::V2 {
+        instance["authentication"] = json!({ "pass": { "password": PASSWORD } });
+    }
+    json!({ "instances": { "VI_1": instance } }).to_string()
+}
+
+fn keepalived_config(attack: Attack, role: usize) -> String {
+    let authentication = match attack.version() {
+        Version::V2 => {
+            format!("  authentication {{\n    auth_type PASS\n    auth_pass {PASSWORD}\n  }}\n")
+        }
+        Version::V3 => String::new(),
+    };
+    format!(
+        "global_defs {{\n  router_id hostile\n}}\nvrrp_instance VI_1 {{\n  state {}\n  \
+         interface {CARD}\n  virtual_router_id {VRID}\n  priority {}\n  version {}\n  \
+         advert_int {}\n{authentication}  virtual_ipaddress {{\n    {VIP}/16\n  }}\n}}\n",
+        if role == 0 { "MASTER" } else { "BACKUP" },
+        PRIORITIES[role],
+        attack.version().number(),
+        attack.interval().as_secs_f64(),
+    )
+}

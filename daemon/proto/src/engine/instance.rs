@@ -1,0 +1,800 @@
+//! One router as the engine keeps it: the machine, where it runs, and what it has counted.
+
+use core::cell::OnceCell;
+use core::net::IpAddr;
+use core::time::Duration;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use super::grace::Grace;
+use super::group::{GroupId, PeerTable};
+use super::interfaces::Endpoint;
+use super::peers::Peers;
+use crate::events::{LvsRole, Packet, Transition};
+use crate::params::{Authentication, Effect, HmacMode, HmacParams, Peer, RouterParams, Unicast};
+use crate::reasons::{Cause, FaultReason};
+use crate::replay::{Heard, Sender, Sent};
+use crate::router::{Families, Router, Settings};
+use crate::routing::{Route, Rule};
+use crate::snapshot::{
+    Counters, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus,
+    TrackStatus, TransitionStatus, UnicastPeerStatus, UnicastStatus,
+};
+use crate::time::{Human, Instant};
+use crate::track::{self, Influence, Tracker};
+use crate::types::{
+    Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version, is_link_local,
+};
+use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN, Trailer};
+use crate::wire::{
+    AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, HOP_LIMIT, PRIORITY_RESIGN,
+    Received, group, most_addresses,
+};
+
+/// The addresses that names of peers stand for.
+pub(super) type Names = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
+
+/// How many transitions a router remembers.
+const HISTORY: usize = 16;
+
+/// A virtual router in the engine.
+#[derive(Debug)]
+pub(super) struct Instance {
+    pub(super) name: Arc<str>,
+    pub(super) params: RouterParams,
+    pub(super) router: Router,
+    /// The sync group that it is in, until the next reload.
+    pub(super) group: Option<GroupId>,
+    /// What is heard of others in each family, as far as it is in a group.
+    pub(super) peer_tables: [PeerTable; 2],
+    /// What of its own keeps it from serving.
+    pub(super) fault_reason: Option<FaultReason>,
+    /// While an fault_reason is tolerated.
+    pub(super) grace: Option<Grace>,
+    /// Where it runs, when it can.
+    pub(super) endpoint: Option<Endpoint>,
+    /// Where its addresses are.
+    pub(super) attachments: Vec<Attachment>,
+    /// The form of checksum that the others use over IPv4, and so this one.
+    form: ChecksumForm,
+    /// Whether the others list the IPv6 addresses without a link-local one, and so this one.
+    without_link_local: bool,
+    /// Whom it sends to in each family: the group, or those of its peers whose addresses are known.
+    receivers: [Vec<IpAddr>; 2],
+    /// The advertisements to each of them as they go out, until something in them changes; none
+    /// when they are to be made yet. What is signed is so each time.
+    messages: [Vec<Arc<[u8]>>; 2],
+    /// The numbers of what it has signed and of what others have.
+    sent: Sent,
+    heard: Heard,
+    /// Why it is kept from serving by what belongs to it beside its addresses.
+    pub(super) inhibited: Option<Arc<str>>,
+    pub(super) counters: Counters,
+    peers: Peers,
+    history: VecDeque<Remembered>,
+}
+
+/// The addresses of one family that a router has on one interface.
+#[derive(Clone, Debug)]
+pub(super) struct Attachment {
+    /// The name of the interface.
+    pub(super) device: Arc<str>,
+    pub(super) family: Family,
+    pub(super) addresses: Arc<[InterfaceAddress]>,
+    /// The virtual MAC address, when the interface is made for that. One of that name with another
+    /// address is somebody else's, or was meddled with, and no seat.
+    pub(super) virtual_mac: Option<MacAddress>,
+    /// The interface, when there is one of that name.
+    pub(super) index: Option<InterfaceIndex>,
+    /// What the interface is announced by.
+    pub(super) mac: Option<MacAddress>,
+    /// Whether the interface was down when its addresses were announced, or has been since: then
+    /// nobody knows where they are.
+    pub(super) is_unheard: bool,
+    /// Whether what was last wanted of the kernel spared addresses that the daemon did not add.
+    pub(super) spared_foreign: bool,
+}
+
+impl Attachment {
+    /// The seats for the addresses of `params`, in the order in which they first occur.
+    fn all_of(params: &RouterParams) -> Vec<Self> {
+        let mut attachments: Vec<(Self, Vec<InterfaceAddress>)> = Vec::new();
+        for address in params.addresses.iter() {
+            let (device, family) = (params.device(address.address), address.family());
+            let known = attachments.iter_mut().find(|(attachment, _)| {
+                attachment.device == *device && attachment.family == family
+            });
+            match known {
+                Some((_, addresses)) => addresses.push(*address),
+                None => {
+                    let attachment = Self {
+                        device: Arc::clone(device),
+                        family,
+                        addresses: Arc::default(),
+                        virtual_mac: (params.virtual_device(family) == Some(device))
+                            .then(|| MacAddress::of_virtual_router(family, params.vrid)),
+                        index: None,
+                        mac: None,
+                        is_unheard: false,
+                        spared_foreign: false,
+                    };
+                    attachments.push((attachment, vec![*address]));
+                }
+            }
+        }
+        let attachments = attachments.into_iter();
+        attachments
+            .map(|(attachment, addresses)| Self {
+                addresses: addresses.into(),
+                ..attachment
+            })
+            .collect()
+    }
+
+    /// Whether it is the place for addresses of the same family on the same interface.
+    pub(super) fn is_same_place(&self, other: &Self) -> bool {
+        (&self.device, self.family) == (&other.device, other.family)
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Remembered {
+    transition: Transition,
+    /// The cause in words, made when somebody first asks: a take-over has more urgent things to do.
+    text: OnceCell<Arc<str>>,
+}
+
+impl Remembered {
+    fn text(&self) -> Arc<str> {
+        let text = || self.transition.cause.to_string().into();
+        Arc::clone(self.text.get_or_init(text))
+    }
+}
+
+impl Instance {
+    pub(super) fn new(name: Arc<str>, params: RouterParams, names: &Names) -> Self {
+        let router = Router::new(settings(&params, params.priority));
+        Self {
+            name,
+            receivers: receivers(&params, names),
+            attachments: Attachment::all_of(&params),
+            params,
+            router,
+            group: None,
+            peer_tables: Default::default(),
+            fault_reason: None,
+            grace: None,
+            endpoint: None,
+            form: ChecksumForm::default(),
+            without_link_local: false,
+            messages: [Vec::new(), Vec::new()],
+            sent: Sent::default(),
+            heard: Heard::default(),
+            inhibited: None,
+            counters: Counters::default(),
+            peers: Peers::default(),
+            history: VecDeque::new(),
+        }
+    }
+
+    /// Whether `params` are those of the same virtual router, which only changes, and of no other.
+    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {
+        (
+            &self.params.interface,
+            self.params.vrid,
+            self.params.version,
+        ) == (&params.interface, params.vrid, params.version)
+    }
+
+    /// Takes over changed parameters of the same router.
+    pub(super) fn set_params(&mut self, now: Instant, params: RouterParams, names: &Names) {
+        self.router
+            .set_settings(now, settings(&params, self.priority()));
+        self.params = params;
+        self.reattach();
+        self.set_peers(names);
+        self.forget_messages();
+        // There is nothing to say in a family that is gone, not even to resign.
+        let speaks = |family| self.params.speaks(family);
+        self.endpoint = self.endpoint.map(|endpoint| endpoint.restricted(speaks));
+    }
+
+    /// Takes over whom its peers' names stand for.
+    pub(super) fn set_peers(&mut self, names: &Names) {
+        let receivers = receivers(&self.params, names);
+        if self.receivers != receivers {
+            self.receivers = receivers;
+            self.forget_messages();
+        }
+    }
+
+    fn forget_messages(&mut self) {
+        self.messages.iter_mut().for_each(Vec::clear);
+    }
+
+    /// Arranges its addresses anew.
+    pub(super) fn reattach(&mut self) {
+        let mut attachments = Attachment::all_of(&self.params);
+        for attachment in &mut attachments {
+            if let Some(known) = self
+                .attachments
+                .iter()
+                .find(|known| known.is_same_place(attachment))
+            {
+                attachment.index = known.index;
+                attachment.mac = known.mac;
+                attachment.is_unheard = known.is_unheard;
+                attachment.spared_foreign = known.spared_foreign;
+            }
+        }
+        self.attachments = attachments;
+    }
+
+    /// The seat of an address, whatever its prefix.
+    pub(super) fn attachment_of(&self, address: IpAddr) -> Option<usize> {
+        let has =
+            |attachment: &Attachment| attachment.addresses.iter().any(|a| a.address == address);
+        self.attachments.iter().position(has)
+    }
+
+    /// The families that it speaks, in their order.
+    pub(super) fn families(&self) -> impl Iterator<Item = Family> + use<> {
+        let speaks = Family::ALL.map(|family| self.params.speaks(family));
+        Family::ALL
+            .into_iter()
+            .filter(move |family| speaks[*family as usize])
+    }
+
+    /// Takes over where it runs.
+    pub(super) fn set_endpoint(&mut self, endpoint: Option<Endpoint>) {
+        if self.endpoint != endpoint {
+            self.endpoint = endpoint;
+            self.forget_messages();
+        }
+    }
+
+    /// Has the advertisements ready, so that a take-over does not wait for it.
+    pub(super) fn prepare(&mut self) {
+        if let Some(endpoint) = self.endpoint {
+            for family in Family::ALL {
+                if let Some(source) = endpoint.source(family) {
+                    let _ = self.prepared(family, source);
+                }
+            }
+        }
+    }
+
+    /// Takes over what its trackers do to its priority. Returns the former one when it changed.
+    pub(super) fn set_priority(&mut self, now: Instant, priority: Priority) -> Option<Priority> {
+        let before = self.priority();
+        if before == priority {
+            return None;
+        }
+        self.router
+            .set_settings(now, settings(&self.params, priority));
+        self.forget_messages();
+        Some(before)
+    }
+
+    /// The effective priority.
+    pub(super) const fn priority(&self) -> Priority {
+        self.router.settings().priority
+    }
+
+    /// What its trackers do to it.
+    pub(super) fn influence(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Influence {
+        track::influence(self.params.priority, &self.params.tracks, trackers)
+    }
+
+    /// What it demands of an advertisement.
+    pub(super) fn expected(&self) -> Expected {
+        Expected {
+            version: self.params.version,
+            interval: self.params.interval,
+            auth: self.auth(),
+            hop_limit: self
+                .params
+                .unicast
+                .as_ref()
+                .map_or(HOP_LIMIT, |u| u.min_ttl),
+        }
+    }
+
+    /// Whether a packet came in the way in which this router speaks, and from one of those whom it
+    /// speaks with.
+    pub(super) fn listens_to(&self, packet: &Packet<'_>) -> Result<(), DropCause> {
+        let family = Family::of(packet.source);
+        let is_unicast = self.params.unicast.is_some();
+        if packet.destination.is_multicast() == is_unicast {
+            return Err(DropCause::WrongCast);
+        }
+        if is_unicast && !self.receivers(family).contains(&packet.source) {
+            return Err(DropCause::NotAPeer);
+        }
+        Ok(())
+    }
+
+    /// Whom it sends to in a family.
+    pub(super) fn receivers(&self, family: Family) -> &[IpAddr] {
+        &self.receivers[family as usize]
+    }
+
+    /// The TTL or hop limit that it sends with.
+    pub(super) fn hop_limit(&self) -> u8 {
+        // RFC 9568 5.1.1.3 MUST: send with TTL 255
+        // RFC 9568 5.1.2.3 MUST: send with hop limit 255
+        self.params.unicast.as_ref().map_or(HOP_LIMIT, |u| u.ttl)
+    }
+
+    /// Takes note of what a received advertisement shows of its sender. Returns, in words, what
+    /// differs from what this router would say, when that is news.
+    pub(super) fn observe(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        received: &Received<'_>,
+    ) -> Option<String> {
+        let Received {
+            advert,
+            checksum,
+            beyond,
+        } = received;
+        self.counters.adverts_received += 1;
+        if self.hmac().is_some() && beyond.len() != TRAILER_LEN {
+            self.counters.adverts_without_hmac += 1;
+        }
+        if advert.resigns() {
+            self.counters.resignations_received += 1;
+        }
+        let theirs = advert.addresses;
+        if theirs.family() == Family::V4 {
+            match checksum {
+                ChecksumForm::WithPseudoHeader => self.counters.checksums_with_pseudo_header += 1,
+                ChecksumForm::MessageOnly => self.counters.checksums_message_only += 1,
+            }
+            // Version 2 knows one form alone.
+            // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
+            if self.params.version == Version::V3 && self.form != *checksum {
+                self.form = *checksum;
+                self.messages[Family::V4 as usize].clear();
+            }
+        } else if !self.has_link_local() && !theirs.is_empty() {
+            let without = !theirs.iter().next().is_some_and(is_link_local);
+            if self.without_link_local != without {
+                self.without_link_local = without;
+                self.messages[Family::V6 as usize].clear();
+            }
+        }
+        // RFC 9568 7.1 SHOULD: another interval than the own one is noticed
+        // RFC 9568 7.1 SHOULD: another interval than the own one is logged
+        if advert.interval != self.params.interval {
+            self.counters.interval_differs += 1;
+        }
+        // RFC 9568 7.1 MAY: another list of addresses is noticed
+        // RFC 9568 7.1 SHOULD: another list of addresses is logged
+        // RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
+        let same_list = self.lists(theirs);
+        if !same_list {
+            self.counters.address_list_differs += 1;
+        }
+        self.peers
+            .record(now, source, received, &self.params, same_list)
+    }
+
+    /// Whether `theirs` are this router's own addresses of that family, in any order. The link-local
+    /// address with which a list begins where none is configured is the sender's.
+    fn lists(&self, theirs: AddressList<'_>) -> bool {
+        let own = || self.params.advertised(theirs.family());
+        let of_sender = theirs.family() == Family::V6 && !self.has_link_local();
+        let skipped = usize::from(of_sender && theirs.iter().next().is_some_and(is_link_local));
+        let listed = || theirs.iter().skip(skipped);
+        listed().eq(own())
+            || listed().count() == own().count()
+                && listed().all(|theirs| own().any(|own| own == theirs))
+    }
+
+    /// Whether one of its addresses is a link-local one.
+    fn has_link_local(&self) -> bool {
+        self.params.advertised(Family::V6).any(is_link_local)
+    }
+
+    /// Whether a packet that came in when the clock showed `wall` proves who sent it, as far as that
+    /// is demanded. One that is believed is never believed again.
+    pub(super) fn authenticate(
+        &mut self,
+        packet: &Packet<'_>,
+        received: &Received<'_>,
+        wall: Duration,
+    ) -> Result<(), DropCause> {
+        let Authentication::Hmac(hmac) = &self.params.authentication else {
+            return Ok(());
+        };
+        // Anything else is no trailer, and as little to be believed as nothing.
+        if received.beyond.len() != TRAILER_LEN {
+            return match hmac.mode {
+                HmacMode::Enforce => Err(DropCause::HmacMissing),
+                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),
+            };
+        }
+        let trailer = Trailer::parse(packet.payload)?;
+        // Before the HMAC, which costs more.
+        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {
+            return Err(DropCause::HmacTime);
+        }
+        let key = hmac.key(trailer.key).ok_or(DropCause::HmacKey)?;
+        if !trailer.is_genuine(packet.source, key) {
+            return Err(DropCause::HmacWrong);
+        }
+        let sender = Sender {
+            address: packet.source,
+            sequence: trailer.sequence,
+            key: trailer.key,
+            ahead: trailer.sequence.seconds_ahead(wall),
+        };
+        if self.heard.admit(sender, wall, hmac.anti_replay) {
+            Ok(())
+        } else {
+            Err(DropCause::HmacReplayed)
+        }
+    }
+
+    /// The number that signs what it sends when the clock shows `wall`, where that is signed: one for
+    /// the copies to all receivers.
+    pub(super) fn sequence(&mut self, wall: Duration) -> Option<Sequence> {
+        let hmac = self.hmac().filter(|hmac| hmac.mode.signs())?;
+        let anti_replay = hmac.anti_replay;
+        Some(self.sent.next(wall, anti_replay))
+    }
+
+    /// The advertisement that it sends as master to one of its [`receivers`](Self::receivers) in a
+    /// family, by its number among them.
+    pub(super) fn message(
+        &mut self,
+        family: Family,
+        number: usize,
+        source: IpAddr,
+        sequence: Option<Sequence>,
+    ) -> Arc<[u8]> {
+        let _ = self.prepared(family, source);
+        let receiver = self.receivers[family as usize][number];
+        let message = &mut self.messages[family as usize][number];
+        if let (Authentication::Hmac(hmac), Some(sequence)) =
+            (&self.params.authentication, sequence)
+        {
+            // Without a copy, because nobody else holds it any more.
+            let message = Arc::make_mut(message);
+            hmac::sign(message, source, receiver, &hmac.active, sequence);
+        }
+        Arc::clone(message)
+    }
+
+    /// The advertisements to all receivers of a family, signed as they were last or not yet.
+    fn prepared(&mut self, family: Family, source: IpAddr) -> &[Arc<[u8]>] {
+        let mut messages = core::mem::take(&mut self.messages[family as usize]);
+        if messages.is_empty() {
+            let priority = self.priority().get();
+            let receivers = self.receivers(family).iter();
+            messages.extend(receivers.map(|to| self.emit(priority, source, *to).into()));
+        }
+        self.messages[family as usize] = messages;
+        &self.messages[family as usize]
+    }
+
+    /// Whether what came from its own address is its own, come back by a loop, be it in the form of
+    /// an earlier time. Anything that it does not say itself was said by another router that has the
+    /// same address, by mistake: among them the priority decides as among all others.
+    pub(super) fn may_have_sent(&self, received: &Received<'_>) -> bool {
+        let Advert {
+            priority,
+            interval,
+            addresses,
+            ..
+        } = received.advert;
+        let says_the_same = priority == self.priority().get()
+            && interval == self.params.interval
+            && self.lists(addresses);
+        // Nothing is sent to itself by unicast, and a host takes nothing from its own address.
+        self.params.unicast.is_some()
+            || self.router.state() == State::Master && (received.advert.resigns() || says_the_same)
+    }
+
+    /// The advertisement to `receiver` with which it leaves.
+    pub(super) fn resignation(
+        &self,
+        source: IpAddr,
+        receiver: IpAddr,
+        sequence: Option<Sequence>,
+    ) -> Arc<[u8]> {
+        let mut message = self.emit(PRIORITY_RESIGN, source, receiver);
+        if let (Some(hmac), Some(sequence)) = (self.hmac(), sequence) {
+            hmac::sign(&mut message, source, receiver, &hmac.active, sequence);
+        }
+        message.into()
+    }
+
+    /// The parameters of its HMAC, if it has one.
+    const fn hmac(&self) -> Option<&HmacParams> {
+        match &self.params.authentication {
+            Authentication::Hmac(hmac) => Some(hmac),
+            Authentication::None | Authentication::Pass(_) => None,
+        }
+    }
+
+    fn signs(&self) -> bool {
+        self.hmac().is_some_and(|hmac| hmac.mode.signs())
+    }
+
+    /// The advertisement of a priority from `source` to `receiver`, with room for the trailer where it
+    /// is to be signed.
+    fn emit(&self, priority: u8, source: IpAddr, receiver: IpAddr) -> Vec<u8> {
+        let family = Family::of(source);
+        let (mut v4, mut v6) = (Vec::new(), Vec::new());
+        // RFC 9568 7.2 MUST: the fields are those of the configuration
+        // RFC 9568 5.2.9 erratum 8300 MUST: the first IPv6 address is the link-local one
+        let own = (!self.has_link_local() && !self.without_link_local).then_some(source);
+        let own = own.filter(|own| is_link_local(*own));
+        let of_kind = |link_local| {
+            let advertised = self.params.advertised(family);
+            advertised.filter(move |address| is_link_local(*address) == link_local)
+        };
+        for address in own.into_iter().chain(of_kind(true)).chain(of_kind(false)) {
+            match address {
+                IpAddr::V4(address) => v4.push(address.octets()),
+                IpAddr::V6(address) => v6.push(address.octets()),
+            }
+        }
+        v6.truncate(most_addresses(Family::V6));
+        let advert = Advert {
+            version: self.params.version,
+            vrid: self.params.vrid,
+            priority,
+            interval: self.params.interval,
+            addresses: match family {
+                Family::V4 => AddressList::new(&v4),
+                Family::V6 => AddressList::new_v6(&v6),
+            },
+            auth: self.auth(),
+        };
+        let mut message = advert.emit(self.form, source, receiver);
+        if self.signs() {
+            message.resize(message.len() + TRAILER_LEN, 0);
+        }
+        message
+    }
+
+    const fn auth(&self) -> Auth {
+        match &self.params.authentication {
+            Authentication::Pass(password) => Auth::Pass(*password),
+            Authentication::None | Authentication::Hmac(_) => Auth::None,
+        }
+    }
+
+    /// Adds to the history.
+    pub(super) fn remember(&mut self, transition: &Transition) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        self.history.push_back(Remembered {
+            transition: transition.clone(),
+            text: OnceCell::new(),
+        });
+    }
+
+    /// What it shows of itself.
+    pub(super) fn status(
+        &self,
+        now: Instant,
+        trackers: &BTreeMap<Arc<str>, Tracker>,
+        names: &Names,
+    ) -> RouterStatus {
+        RouterStatus {
+            name: Arc::clone(&self.name),
+            interface: Arc::clone(&self.params.interface),
+            virtual_router_id: self.params.vrid,
+            version: self.params.version,
+            state: self.router.state(),
+            state_age: self.state_age(now),
+            cause: self.cause(now),
+            fault_in: self
+                .grace
+                .as_ref()
+                .map(|grace| grace.until.since(now).as_secs_f64()),
+            priority: self.priority_status(trackers),
+            advert_interval: self.params.interval.duration().as_secs_f64(),
+            source: self.source(Family::V4).or(self.source(Family::V6)),
+            source_ipv6: self.source(Family::V4).and(self.source(Family::V6)),
+            master: self
+                .router
+                .heard()
+                .map(|(address, priority)| PeerStatus { address, priority }),
+            addresses: Arc::clone(&self.params.addresses),
+            routes: self.params.routes.iter().map(Route::to_string).collect(),
+            rules: self.params.rules.iter().map(Rule::to_string).collect(),
+            checksum: self.form,
+            others: self.peers.status(now, &self.params, self.form),
+            hmac: self.hmac().map(|hmac| self.hmac_status(hmac)),
+            unicast: self
+                .params
+                .unicast
+                .as_ref()
+                .map(|u| unicast_status(u, names)),
+            notify: None,
+            lvs: self.params.lvs.as_ref().map(|sync| LvsStatus {
+                interface: Arc::clone(&sync.interface),
+                sync_id: sync.sync_id,
+                role: LvsRole::of(self.router.state()),
+                error: None,
+                repairs: 0,
+            }),
+            resources: None,
+            counters: self.counters,
+            history: self
+                .history
+                .iter()
+                .map(|remembered| TransitionStatus {
+                    from: remembered.transition.from,
+                    to: remembered.transition.to,
+                    cause: remembered.text(),
+                    priority: remembered.transition.priority,
+                    age: now.since(remembered.transition.at).as_secs_f64(),
+                })
+                .collect(),
+        }
+    }
+
+    /// For how many seconds it has been in its state.
+    pub(super) fn state_age(&self, now: Instant) -> f64 {
+        let last = self.history.back();
+        last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64())
+    }
+
+    /// Whether it is in its state for a reason of its own, and not with another member of its group.
+    pub(super) fn leads(&self) -> bool {
+        let follows = |cause: &Cause| {
+            let of_member =
+                |fault_reason: &FaultReason| matches!(fault_reason, FaultReason::Member { .. });
+            matches!(cause, Cause::With { .. })
+                || matches!(cause, Cause::Faulted(o) | Cause::Recovered(o) if of_member(o))
+        };
+        match self.router.fault_reason() {
+            Some(fault_reason) => !matches!(fault_reason, FaultReason::Member { .. }),
+            None => self
+                .history
+                .back()
+                .is_some_and(|last| !follows(&last.transition.cause)),
+        }
+    }
+
+    /// The address that it sends from in a family.
+    pub(super) fn source(&self, family: Family) -> Option<IpAddr> {
+        self.endpoint.and_then(|endpoint| endpoint.source(family))
+    }
+
+    fn hmac_status(&self, hmac: &HmacParams) -> HmacStatus {
+        let senders = self.heard.senders().iter().map(|sender| SenderStatus {
+            address: sender.address,
+            key: sender.key,
+            ahead: sender.ahead,
+        });
+        HmacStatus {
+            mode: hmac.mode,
+            active_key: hmac.active.id(),
+            accepted_keys: hmac.keys().map(Key::id).collect(),
+            senders: senders.collect(),
+        }
+    }
+
+    /// Why it is in its state: what keeps it there now, which may be another thing than what brought
+    /// it there.
+    pub(super) fn cause(&self, now: Instant) -> Arc<str> {
+        if let Some(fault_reason) = self.router.fault_reason() {
+            return fault_reason.to_string().into();
+        }
+        if let Some(grace) = &self.grace {
+            let left = Human(grace.until.since(now));
+            return format!("{}: fault in {left}", grace.fault_reason).into();
+        }
+        if let Some(hold_off) = self.router.hold_off(now) {
+            return hold_off.to_string().into();
+        }
+        self.history
+            .back()
+            .map_or_else(|| "not started".into(), Remembered::text)
+    }
+
+    /// What its trackers do to it.
+    fn tracks(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Vec<TrackStatus> {
+        let is_owner = self.params.priority.is_owner();
+        let tracks = self.params.tracks.iter();
+        tracks
+            .map(|track| {
+                let contribution = track::contribution(track, trackers);
+                TrackStatus {
+                    tracker: Arc::clone(&track.tracker),
+                    weight: match track.effect {
+                        Effect::Fault => None,
+                        Effect::Weight(weight) => Some(weight),
+                    },
+                    contribution: match contribution {
+                        Ok(points) if !is_owner => points,
+                        Ok(_) | Err(_) => 0,
+                    },
+                    fault: contribution
+                        .err()
+                        .map(|fault_reason| fault_reason.to_string()),
+                }
+            })
+            .collect()
+    }
+
+    /// Its priority, and where that comes from.
+    fn priority_status(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> PriorityStatus {
+        let tracks = self.tracks(trackers);
+        let reasons = tracks.iter().filter(|track| track.contribution != 0);
+        PriorityStatus {
+            configured: self.params.priority,
+            effective: self.priority(),
+            reasons: reasons
+                .map(|track| format!("{} {:+}", track.tracker, track.contribution))
+                .collect(),
+            tracks,
+        }
+    }
+}
+
+/// Whom a router sends to in each family, when names stand for `names`.
+fn receivers(params: &RouterParams, names: &Names) -> [Vec<IpAddr>; 2] {
+    Family::ALL.map(|family| {
+        let Some(unicast) = &params.unicast else {
+            // RFC 9568 7.2 MUST: send to the group 224.0.0.18
+            // RFC 9568 7.2 MUST: send to the group ff02::12
+            return vec![group(family)];
+        };
+        let addresses = unicast.peers.iter().flat_map(|peer| known(peer, names));
+        let mut receivers = Vec::new();
+        for address in addresses.filter(|address| Family::of(**address) == family) {
+            if !receivers.contains(address) {
+                receivers.push(*address);
+            }
+        }
+        receivers
+    })
+}
+
+fn unicast_status(unicast: &Unicast, names: &Names) -> UnicastStatus {
+    let peers = unicast.peers.iter().map(|peer| UnicastPeerStatus {
+        peer: peer.to_string(),
+        addresses: known(peer, names).to_vec(),
+    });
+    UnicastStatus {
+        peers: peers.collect(),
+        ttl: unicast.ttl,
+        min_ttl: unicast.min_ttl,
+    }
+}
+
+/// The addresses of a peer.
+fn known<'p>(peer: &'p Peer, names: &'p Names) -> &'p [IpAddr] {
+    match peer {
+        Peer::Address(address) => core::slice::from_ref(address),
+        Peer::Name(name) => names.get(name).map_or(&[], |addresses| addresses),
+    }
+}
+
+/// What the state machine needs of `params`.
+fn settings(params: &RouterParams, priority: Priority) -> Settings {
+    Settings {
+        version: params.version,
+        priority,
+        interval: params.interval,
+        preempt: params.preempt,
+        preempt_delay: params.preempt_delay,
+        startup_delay: params.startup_delay,
+        announce: params.announce,
+        families: match Family::ALL.map(|family| params.speaks(family)) {
+            [_, false] => Families::Ipv4,
+            [false, true] => Families::Ipv6,
+            [true, true] => Families::Both,
+        },
+    }
+}

@@ -1,0 +1,94 @@
+//! Others that are configured otherwise: heard, shown and told of, and never a reason for a second
+//! master.
+
+use core::net::Ipv4Addr;
+
+use super::rig::*;
+use crate::types::{AdvertInterval, State, Version, Vrid};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+
+// RFC 9568 7.1 MAY: another list of addresses is noticed
+// RFC 9568 7.1 SHOULD: another list of addresses is logged
+#[test]
+fn another_list_of_addresses_is_told_once_and_obeyed() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    let theirs = says(100, &[[192, 168, 224, 9], [192, 168, 224, 8]]);
+    let told = "VI_1: 192.168.224.11 differs: it does not list 192.168.224.100; it lists also \
+                192.168.224.9, 192.168.224.8";
+    assert_eq!(node.receive(ETH1, PEER, &theirs), [told]);
+    assert_eq!(node.receive(ETH1, PEER, &theirs), [""; 0]);
+    node.advance(SECOND * 2);
+    node.receive(ETH1, PEER, &theirs);
+    node.advance(SECOND * 2);
+    assert_eq!(node.state("VI_1"), State::Backup);
+    let status = node.status("VI_1");
+    assert_eq!(status.counters.address_list_differs, 3);
+    let other = &status.others[0];
+    assert_eq!((other.address, other.priority), (PEER.into(), 100));
+    assert_eq!(
+        other.differences,
+        [
+            "it does not list 192.168.224.100",
+            "it lists also 192.168.224.9, 192.168.224.8"
+        ]
+    );
+    assert!((other.age - 2.0).abs() < 1e-9);
+    // It is set right.
+    let right = says(100, &[[192, 168, 224, 100]]);
+    assert_eq!(node.receive(ETH1, PEER, &right), [""; 0]);
+    assert!(node.status("VI_1").others[0].differences.is_empty());
+}
+
+// RFC 9568 7.1 SHOULD: another interval than the own one is noticed
+// RFC 9568 7.1 SHOULD: another interval than the own one is logged
+#[test]
+fn another_interval_is_told_in_the_words_of_both() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    let slow = Advert {
+        interval: AdvertInterval::from_centiseconds(250).unwrap(),
+        ..advert_of(100, &[[192, 168, 224, 100]])
+    };
+    let bytes = slow.emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4);
+    assert_eq!(
+        node.receive(ETH1, PEER, &bytes),
+        ["VI_1: 192.168.224.11 differs: it advertises every 2.500 s, we every 1.000 s"]
+    );
+}
+
+#[test]
+fn those_heard_last_are_remembered() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    for last in 1..=20 {
+        node.now = node.now + SECOND / 100;
+        let source = Ipv4Addr::new(192, 168, 224, last);
+        let bytes =
+            advert_of(100, &[[192, 168, 224, 100]]).emit(ChecksumForm::default(), source, GROUP_V4);
+        node.receive(ETH1, source, &bytes);
+    }
+    let mut others: Vec<_> = node
+        .status("VI_1")
+        .others
+        .iter()
+        .map(|other| other.address.to_string())
+        .collect();
+    others.sort();
+    let expected: Vec<_> = (13..=20)
+        .map(|last| format!("192.168.224.{last}"))
+        .collect();
+    assert_eq!(others, expected);
+}
+
+fn advert_of(priority: u8, addresses: &[[u8; 4]]) -> Advert<'_> {
+    Advert {
+        version: Version::V3,
+        vrid: Vrid::new(51).unwrap(),
+        priority,
+        interval: AdvertInterval::DEFAULT,
+        addresses: AddressList::new(addresses),
+        auth: Auth::None,
+    }
+}
+
+fn says(priority: u8, addresses: &[[u8; 4]]) -> Vec<u8> {
+    advert_of(priority, addresses).emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4)
+}

@@ -1,0 +1,197 @@
+//! What the border promises whatever comes in, for those who try it: property test and fuzzer.
+
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::engine::Engine;
+use crate::events::{Advertisement, Announcement, Desired, DesiredRouting, Input, Output, Report};
+use crate::reasons::Cause;
+use crate::routing::{Routed, routed};
+use crate::time::Instant;
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, State};
+use crate::wire::{Advert, PRIORITY_RESIGN};
+
+/// The most outputs of one call for each router, with few receivers: a call does bounded work.
+const MOST_OUTPUTS: usize = 64;
+
+/// Reads the outputs of an engine from its beginning on, and knows from them what it holds.
+#[derive(Debug, Default)]
+pub struct Invariants {
+    held: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
+    routing: BTreeSet<Routed>,
+}
+
+impl Invariants {
+    /// Drains the engine: only masters speak, and what is held adds up to what the engine says.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
+        let outputs: Vec<_> = core::iter::from_fn(|| engine.poll()).collect();
+        let bound = MOST_OUTPUTS * (engine.states().count() + 1);
+        if outputs.len() > bound {
+            return Err(format!(
+                "{} outputs at once, of {bound} at most",
+                outputs.len()
+            ));
+        }
+        let says: BTreeSet<_> = engine.held().collect();
+        for output in &outputs {
+            match output {
+                Output::Advertise(Advertisement {
+                    source,
+                    destination,
+                    message,
+                    ..
+                }) => {
+                    if Family::of(*destination) != Family::of(*source) {
+                        return Err(format!("from {source} to {destination}"));
+                    }
+                    let (priority, addresses) = read(message, *source).ok_or("a short message")?;
+                    if addresses.is_empty() {
+                        return Err("an advertisement without an address".to_owned());
+                    }
+                    let vrid = Advert::peek_vrid(message);
+                    let instances = engine.snapshot(now).instances;
+                    let mut with_vrid = instances
+                        .iter()
+                        .filter(|router| Some(router.virtual_router_id) == vrid);
+                    let is_master = with_vrid.clone().any(|router| {
+                        let has = |address| router.addresses.iter().any(|a| a.address == address);
+                        router.state == State::Master && addresses.iter().all(|a| has(*a))
+                    });
+                    if priority != PRIORITY_RESIGN && !is_master {
+                        let is_last_word = with_vrid
+                            .any(|router| yielding(&outputs).any(|name| *name == *router.name));
+                        if !is_last_word {
+                            return Err(format!("who is not master advertises {addresses:?}"));
+                        }
+                    }
+                }
+                Output::Kernel(Desired {
+                    interface,
+                    hold,
+                    release,
+                    ..
+                }) => {
+                    for gone in release.iter() {
+                        self.held
+                            .retain(|(on, there)| on != interface || there.address != gone.address);
+                    }
+                    self.held
+                        .extend(hold.iter().map(|address| (*interface, *address)));
+                }
+                Output::Routing(DesiredRouting {
+                    router: _,
+                    routes,
+                    rules,
+                    release,
+                }) => {
+                    for gone in release {
+                        self.routing.remove(gone);
+                    }
+                    self.routing.extend(routed(routes, rules));
+                }
+                Output::Announce(Announcement {
+                    interface,
+                    addresses,
+                    burst,
+                    ..
+                }) => {
+                    if addresses.is_empty() || *burst == 0 {
+                        return Err("an announcement of nothing".to_owned());
+                    }
+                    for address in addresses.iter() {
+                        if !says.contains(&(*interface, *address)) {
+                            return Err(format!("{address} is announced and not held"));
+                        }
+                    }
+                }
+                Output::Report(_) | Output::Device(_) | Output::Lvs(_) => {}
+            }
+        }
+        let states: BTreeMap<_, _> = engine.states().collect();
+        for group in engine.snapshot(now).groups {
+            let mut apart = group.members.iter().filter(|m| states[m] != group.state);
+            if let Some(member) = apart.next() {
+                let (name, state) = (group.name, group.state);
+                return Err(format!("{name} is {state}, and {member} is not"));
+            }
+        }
+        let routing: BTreeSet<_> = engine.held_routing().collect();
+        if self.routing != routing {
+            let held = &self.routing;
+            return Err(format!(
+                "it says that it holds {routing:?}, and it is {held:?}"
+            ));
+        }
+        if self.held == says {
+            Ok(())
+        } else {
+            let held = &self.held;
+            Err(format!(
+                "it says that it holds {says:?}, and it is {held:?}"
+            ))
+        }
+    }
+
+    /// Ticks twice: what is due is done at once, and once.
+    ///
+    /// # Errors
+    ///
+    /// The promise that is broken.
+    pub fn check_tick(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
+        engine.handle(now, Input::Tick);
+        self.check(engine, now)?;
+        if let Some((due, why)) = engine.poll_timeout()
+            && due <= now
+        {
+            return Err(format!("{why} is due in the past: a busy loop"));
+        }
+        engine.handle(now, Input::Tick);
+        match engine.poll() {
+            None => Ok(()),
+            Some(output) => Err(format!("a repeated tick does something: {output:?}")),
+        }
+    }
+}
+
+/// The priority and the virtual addresses of a message, read without the parser. The link-local
+/// address that it is sent from and that a list of IPv6 may begin with is none of them.
+fn read(message: &[u8], source: IpAddr) -> Option<(u8, Vec<IpAddr>)> {
+    let [_, _, priority, count, _, _, _, _, rest @ ..] = message else {
+        return None;
+    };
+    let count = usize::from(*count);
+    let mut addresses: Vec<IpAddr> = match source {
+        IpAddr::V4(_) => {
+            let addresses = rest.as_chunks::<4>().0.get(..count)?;
+            let addresses = addresses.iter().map(|octets| Ipv4Addr::from(*octets));
+            addresses.map(IpAddr::from).collect()
+        }
+        IpAddr::V6(_) => {
+            let addresses = rest.as_chunks::<16>().0.get(..count)?;
+            let addresses = addresses.iter().map(|octets| Ipv6Addr::from(*octets));
+            addresses.map(IpAddr::from).collect()
+        }
+    };
+    if source.is_ipv6() && addresses.len() > 1 && addresses.first() == Some(&source) {
+        addresses.remove(0);
+    }
+    Some((*priority, addresses))
+}
+
+/// The names of the routers that yield to another master, which is when one may say a last word.
+fn yielding(outputs: &[Output]) -> impl Iterator<Item = &str> {
+    outputs.iter().filter_map(|output| {
+        let Output::Report(Report::Transition(transition)) = output else {
+            return None;
+        };
+        let to_another = matches!(
+            transition.cause.root(),
+            Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
+        );
+        to_another.then_some(&*transition.router)
+    })
+}

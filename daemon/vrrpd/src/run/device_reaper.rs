@@ -1,0 +1,202 @@
+//! Takes interfaces with virtual MAC addresses down and away, on a thread of its own: the kernel
+//! waits for all CPUs meanwhile (synchronize_net), 20 ms for each, and no advertisement can wait for
+//! that. The thread is started for the first of them.
+//!
+//! Whoever waits for the same lock of the kernel waits for the janitor, and that is the node when it
+//! changes addresses. So the janitor begins when nothing more has come for a while, because routers
+//! tend to move together, and makes way between one interface and the next.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tracing::Level;
+use vrrp_linux::device::Devices;
+use vrrp_node::device::DeviceChange;
+use vrrp_node::node::SECOND_LOOK;
+
+use super::complaints::Complaints;
+use crate::log_writer::Log;
+
+/// For how long nothing more has to come before it begins.
+const QUIET: Duration = Duration::from_millis(100);
+
+/// How long it makes way for whoever waits for the kernel.
+const BREATH: Duration = Duration::from_millis(5);
+
+/// The thread, and what it has to do.
+#[derive(Debug)]
+pub(super) struct DeviceReaper {
+    work: Arc<Work>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug, Default)]
+struct Work {
+    list: Mutex<List>,
+    more: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct List {
+    changes: VecDeque<DeviceChange>,
+    /// What is being done, as long as nobody wishes otherwise.
+    present: Option<DeviceChange>,
+    /// When it is time to begin.
+    begins_at: Option<Instant>,
+    is_last: bool,
+}
+
+impl DeviceReaper {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// When the process may open no more files or start no more threads.
+    pub(super) fn start(log: Log) -> io::Result<Self> {
+        let devices = Devices::open()?;
+        let work = Arc::new(Work::default());
+        let own = Arc::clone(&work);
+        let thread = std::thread::Builder::new()
+            .name("device-reaper".to_owned())
+            .spawn(move || own.toil(devices, &log))?;
+        Ok(Self {
+            work,
+            thread: Some(thread),
+        })
+    }
+
+    /// Gives it something to do. What was to be done to the same interfaces and is not done yet is
+    /// left out.
+    pub(super) fn hand(&self, changes: Vec<DeviceChange>) {
+        let names: BTreeSet<_> = changes.iter().map(|c| Arc::clone(c.name())).collect();
+        self.forget(|name| names.contains(name));
+        let mut list = self.work.lock();
+        list.changes.extend(changes);
+        list.begins_at = Some(Instant::now() + QUIET);
+        self.work.more.notify_one();
+    }
+
+    /// Leaves out what is to be done to the interfaces of some names and not done yet.
+    pub(super) fn forget(&self, which: impl Fn(&str) -> bool) {
+        let mut list = self.work.lock();
+        list.changes.retain(|known| !which(known.name()));
+        list.present.take_if(|known| which(known.name()));
+    }
+}
+
+impl Drop for DeviceReaper {
+    /// Waits until all is done.
+    fn drop(&mut self) {
+        self.work.lock().is_last = true;
+        self.work.more.notify_one();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Work {
+    fn lock(&self) -> std::sync::MutexGuard<'_, List> {
+        // A list is whole whenever it is let go of.
+        self.list.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be done next, when it is time. `None` when nothing will come any more.
+    fn next(&self) -> Option<DeviceChange> {
+        let mut list = self.lock();
+        loop {
+            if list.changes.is_empty() {
+                if list.is_last {
+                    return None;
+                }
+                list = self.more.wait(list).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let now = Instant::now();
+            let left = list.begins_at.map(|at| at.saturating_duration_since(now));
+            let left = left.unwrap_or_default();
+            if list.is_last || left.is_zero() {
+                list.present = list.changes.pop_front();
+                return list.present.clone();
+            }
+            let waited = self.more.wait_timeout(list, left);
+            (list, _) = waited.unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Puts off what the kernel refused, unless nobody wishes it any more or nothing is waited for.
+    fn put_off(&self) {
+        let mut list = self.lock();
+        let refused = list.present.take();
+        if !list.is_last {
+            list.changes.extend(refused);
+            list.begins_at = Some(Instant::now() + SECOND_LOOK);
+        }
+    }
+
+    fn toil(&self, mut devices: Devices, log: &Log) {
+        let mut complaints = Complaints::new(log.clone());
+        while let Some(change) = self.next() {
+            let mut is_done = true;
+            devices.apply(&[change], |change, error| {
+                let text = format!("cannot {change}: {error}; trying again every second");
+                complaints.tell(Level::ERROR, text);
+                is_done = false;
+            });
+            if !is_done {
+                self.put_off();
+            } else if !self.lock().is_last {
+                std::thread::sleep(BREATH);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use vrrp_proto::InterfaceIndex;
+
+    use super::*;
+
+    fn set_down(name: &str) -> DeviceChange {
+        DeviceChange::Set {
+            index: InterfaceIndex(7),
+            name: name.into(),
+            up: false,
+        }
+    }
+
+    fn idle() -> DeviceReaper {
+        DeviceReaper {
+            work: Arc::default(),
+            thread: None,
+        }
+    }
+
+    #[test]
+    fn what_was_refused_is_tried_again_later_unless_it_is_wished_otherwise_meanwhile() {
+        let device_reaper = idle();
+        let (one, other) = (set_down("vrrp4.51.eth1"), set_down("vrrp4.52.eth1"));
+        device_reaper.hand(vec![one.clone(), other.clone()]);
+        let begun = Instant::now();
+        assert_eq!(device_reaper.work.next(), Some(one.clone()));
+        device_reaper.work.put_off();
+        assert_eq!(device_reaper.work.next(), Some(other.clone()));
+        assert!(begun.elapsed() >= SECOND_LOOK);
+        device_reaper.forget(|name| name == &**other.name());
+        device_reaper.work.put_off();
+        assert_eq!(device_reaper.work.lock().changes, [one]);
+    }
+
+    #[test]
+    fn whoever_stops_does_not_wait_for_what_is_refused() {
+        let device_reaper = idle();
+        device_reaper.hand(vec![set_down("vrrp4.51.eth1")]);
+        device_reaper.work.lock().is_last = true;
+        assert!(device_reaper.work.next().is_some());
+        device_reaper.work.put_off();
+        assert_eq!(device_reaper.work.next(), None);
+    }
+}

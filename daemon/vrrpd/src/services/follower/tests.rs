@@ -1,0 +1,212 @@
+use std::future::pending;
+use std::sync::mpsc::Receiver;
+
+use vrrp_config::Style;
+use vrrp_linux::poller::Waker;
+use vrrp_proto::params::NodeParams;
+use vrrp_proto::resources::{Handover, ResourceParams};
+use vrrp_proto::{Cause, Instant, Priority, State, Transition};
+
+use super::*;
+use crate::log_writer;
+use crate::testing::{Directory, PATIENCE, block_on};
+use crate::units::fake::{Fake, Fate};
+
+const STARTED: [&str; 2] = ["start vrrp-master@VI_1.target", "start a.service"];
+
+#[test]
+fn a_stop_waits_for_resources_that_are_stopped_before_the_hand_over() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AfterStop, "true");
+        rig.become_master().await;
+        rig.fake.next("stop a.service", Fate::Hangs);
+        rig.follower.stop();
+        rig.asked(3).await;
+        assert!(!rig.is_told_to_stop());
+        rig.fake.end("a.service", "done");
+        rig.asked(4).await;
+        rig.drive(|rig| rig.is_told_to_stop()).await;
+    });
+}
+
+#[test]
+fn a_second_stop_waits_for_no_resource_and_for_nobody_who_is_told() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AfterStop, "exec sleep 1000");
+        rig.become_master().await;
+        rig.fake.next("stop a.service", Fate::Hangs);
+        rig.follower.stop();
+        rig.asked(3).await;
+        assert!(!rig.is_told_to_stop());
+        rig.follower.stop();
+        rig.follower.go_on();
+        assert!(rig.is_told_to_stop());
+        rig.node_events(State::Master, State::Init);
+        let ends = timeout(PATIENCE, rig.follower.finish(pending()));
+        assert!(ends.await.is_ok(), "it waits all the same");
+    });
+}
+
+#[test]
+fn without_a_reason_to_wait_the_hand_over_comes_first() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AtOnce, "true");
+        rig.become_master().await;
+        rig.fake.next("stop a.service", Fate::Hangs);
+        rig.follower.stop();
+        rig.follower.go_on();
+        assert!(rig.is_told_to_stop());
+        assert_eq!(rig.fake.asked(), STARTED);
+    });
+}
+
+#[test]
+fn who_follows_a_transition_hears_of_it_and_of_the_end_which_waits_for_all() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AtOnce, "echo $VRRP_TO >> \"$0\"");
+        rig.become_master().await;
+        rig.follower.stop();
+        rig.follower.go_on();
+        rig.node_events(State::Master, State::Init);
+        let Rig {
+            follower,
+            fake,
+            directory,
+            ..
+        } = rig;
+        timeout(PATIENCE, follower.finish(pending())).await.unwrap();
+        let mut asked = fake.asked().split_off(2);
+        // What is asked for may be asked for again.
+        asked.dedup();
+        assert_eq!(asked, ["stop a.service", "stop vrrp-master@VI_1.target"]);
+        let heard = std::fs::read_to_string(directory.path("heard")).unwrap();
+        assert_eq!(heard, "master\ninit\n");
+    });
+}
+
+#[test]
+fn who_is_told_again_during_the_end_waits_no_longer() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AtOnce, "exec sleep 1000");
+        rig.become_master().await;
+        rig.follower.stop();
+        rig.follower.go_on();
+        rig.fake.next("stop a.service", Fate::Hangs);
+        rig.node_events(State::Master, State::Init);
+        let Rig { follower, fake, .. } = rig;
+        let told_again = async {
+            fake.wait_for_asked(3).await;
+        };
+        let ends = timeout(PATIENCE, follower.finish(told_again)).await;
+        assert!(ends.is_ok(), "it waits all the same");
+    });
+}
+
+/// A follower of one router, VI_1, with one resource, and one program that is told everything.
+struct Rig {
+    follower: Follower,
+    fake: Fake,
+    directory: Directory,
+    messages: Receiver<Message>,
+    is_told_to_stop: bool,
+}
+
+impl Rig {
+    /// The program is this script, whose `$0` is a file of the test's own.
+    fn new(handover: Handover, script: &str) -> Self {
+        let (fake, directory) = (Fake::start(), Directory::new());
+        let (inbox, messages) = Inbox::new(Waker::new().unwrap());
+        let (log, _) = log_writer::start(false).unwrap();
+        let (_, state_counts) = watch::channel(StateCounts::default());
+        let units = Units::new(fake.address());
+        let mut follower = Follower::new("/nonexistent".into(), units, inbox, state_counts, log);
+        let heard = directory.path("heard").display().to_string();
+        let words = ["/bin/sh", "-c", script, &heard].map(str::to_owned);
+        let command = Command {
+            words: words.to_vec(),
+            user: None,
+            style: Style::Environment,
+            addresses: Arc::default(),
+            group: None,
+        };
+        let notify = Notify {
+            master: None,
+            backup: None,
+            fault: None,
+            stop: None,
+            any: Some(Arc::new(command)),
+            timeout: PATIENCE * 10,
+            retries: 0,
+            on_start: false,
+            on_reload: false,
+            members: Vec::new(),
+        };
+        let resources = ResourceParams {
+            handover,
+            stop_timeout: PATIENCE * 10,
+            ..ResourceParams::new(vec!["a.service".into()])
+        };
+        follower.begin(
+            BTreeMap::new(),
+            BTreeMap::from([(Subject::Instance("VI_1".into()), notify)]),
+            configured(
+                &NodeParams::default(),
+                BTreeMap::from([("VI_1".into(), resources)]),
+            ),
+            BTreeSet::new(),
+        );
+        Self {
+            follower,
+            fake,
+            directory,
+            messages,
+            is_told_to_stop: false,
+        }
+    }
+
+    fn node_events(&mut self, from: State, to: State) {
+        self.follower.take(&NodeEvent::Transition(Transition {
+            router: "VI_1".into(),
+            from,
+            to,
+            cause: Cause::Started,
+            priority: Priority::DEFAULT,
+            at: Instant::ZERO,
+        }));
+        self.follower.go_on();
+    }
+
+    async fn become_master(&mut self) {
+        self.node_events(State::Backup, State::Master);
+        assert_eq!(self.asked(2).await, STARTED);
+    }
+
+    /// Goes on until it is so.
+    async fn drive(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
+        self.follower.go_on();
+        while !is_so(self) {
+            let turn = timeout(PATIENCE, self.follower.turn()).await;
+            turn.expect("nothing happens");
+            self.follower.go_on();
+        }
+    }
+
+    /// Goes on until systemd was asked for so much.
+    async fn asked(&mut self, count: usize) -> Vec<String> {
+        self.follower.go_on();
+        while self.fake.asked().len() < count {
+            tokio::select! {
+                () = self.follower.turn() => {}
+                _ = self.fake.wait_for_asked(count) => {}
+            }
+            self.follower.go_on();
+        }
+        self.fake.asked()
+    }
+
+    fn is_told_to_stop(&mut self) -> bool {
+        let told = self.messages.try_iter();
+        self.is_told_to_stop |= told.into_iter().any(|told| matches!(told, Message::Stop));
+        self.is_told_to_stop
+    }
+}

@@ -1,0 +1,250 @@
+//! Runs the commands that tell of transitions, as the [`Scheduler`] decides: which, when, and for how long.
+//!
+//! What a command is told stands in its environment and, as a JSON object in one line, on its standard
+//! input. It is [run](program::run) as a script is.
+
+use std::collections::BTreeMap;
+use std::future::pending;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::json;
+use tokio::task::JoinSet;
+use tokio::time::sleep;
+use vrrp_config::{Command, Style};
+use vrrp_linux::clock;
+use vrrp_proto::State;
+use vrrp_proto::notify::{Notification, Notify, Run, Scheduler, Subject};
+use vrrp_proto::snapshot::Snapshot;
+
+use super::program::{self, Outcome, Program};
+use crate::log_writer::{Log, Record};
+use crate::run::NodeEvent;
+
+/// How many bytes of addresses an environment has room for: the kernel takes no more than 128 KiB in
+/// one variable (execve(2)). The list on the standard input is whole.
+const ROOM: usize = 100 << 10;
+
+/// Those who are told, and what runs for them.
+pub(super) struct Notifier {
+    status_handle: StatusHandle,
+    runs: JoinSet<Ended>,
+    log: Log,
+}
+
+/// How it stands with those who are told, for whoever wants to know. Clones show the same.
+#[derive(Clone)]
+pub(super) struct StatusHandle(Arc<Mutex<Scheduler<Arc<Command>>>>);
+
+/// A command that has run.
+struct Ended {
+    owner: Subject,
+    to: State,
+    succeeded: bool,
+    detail: String,
+}
+
+impl Notifier {
+    pub(super) fn new(notify: BTreeMap<Subject, Notify<Arc<Command>>>, log: Log) -> Self {
+        Self {
+            status_handle: StatusHandle(Arc::new(Mutex::new(Scheduler::new(notify)))),
+            runs: JoinSet::new(),
+            log,
+        }
+    }
+
+    /// How it stands, now and later.
+    pub(super) fn status_handle(&self) -> StatusHandle {
+        self.status_handle.clone()
+    }
+
+    /// The node is about to be given a configuration that tells these.
+    pub(super) fn configure(&self, notify: BTreeMap<Subject, Notify<Arc<Command>>>) {
+        self.status_handle.scheduler().configure(notify);
+    }
+
+    /// Takes in what has become of the routers.
+    pub(super) fn take(&self, moved: &NodeEvent) {
+        let mut scheduler = self.status_handle.scheduler();
+        match moved {
+            NodeEvent::Transition(transition) => scheduler.transition(transition),
+            NodeEvent::Priority { router, priority } => scheduler.priority(router, *priority),
+            NodeEvent::Configured => scheduler.configured(),
+        }
+    }
+
+    /// Runs what is to run, and waits until that may be something else. Nothing is lost when it is
+    /// dropped before its end.
+    pub(super) async fn turn(&mut self) {
+        let due = {
+            let mut scheduler = self.status_handle.scheduler();
+            while let Some(run) = scheduler.poll(clock::now()) {
+                self.runs.spawn(tell(run));
+            }
+            scheduler.poll_timeout()
+        };
+        let rest = async {
+            match due {
+                Some(due) => sleep(due.since(clock::now())).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            Some(Ok(ended)) = self.runs.join_next() => self.note(ended),
+            () = rest => {}
+        }
+    }
+
+    fn note(&self, ended: Ended) {
+        let Ended {
+            owner,
+            to,
+            succeeded,
+            detail,
+        } = ended;
+        let detail: Arc<str> = detail.into();
+        let now = clock::now();
+        let then =
+            self.status_handle
+                .scheduler()
+                .ended(now, &owner, succeeded, Arc::clone(&detail));
+        self.log.record(Record::Notified {
+            owner,
+            to,
+            succeeded,
+            detail,
+            then,
+        });
+    }
+
+    /// The daemon stops, and all that became of the routers was taken in. Returns how long it takes
+    /// at most until all is told; zero when there is nothing to tell.
+    pub(super) fn finish(&self) -> Duration {
+        self.status_handle.scheduler().finish(clock::now())
+    }
+
+    /// Whether nothing is left to be told.
+    pub(super) fn has_told_all(&self) -> bool {
+        self.status_handle.scheduler().is_idle()
+    }
+}
+
+impl StatusHandle {
+    fn scheduler(&self) -> MutexGuard<'_, Scheduler<Arc<Command>>> {
+        // A desk is whole whenever it is let go of.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds to a snapshot of the node what the node does not know.
+    pub(super) fn complete(&self, snapshot: &mut Snapshot) {
+        let scheduler = self.scheduler();
+        let now = clock::now();
+        for instance in &mut snapshot.instances {
+            instance.notify = scheduler.status(now, &Subject::Instance(Arc::clone(&instance.name)));
+        }
+        for group in &mut snapshot.groups {
+            group.notify = scheduler.status(now, &Subject::Group(Arc::clone(&group.name)));
+        }
+    }
+}
+
+/// Runs a command to its end.
+async fn tell(run: Run<Arc<Command>>) -> Ended {
+    let Run {
+        owner,
+        command,
+        news,
+        limit,
+    } = run;
+    let mut words = command.words.clone();
+    if command.style == Style::Keepalived {
+        words.extend(keepalived(&owner, &news));
+    }
+    let program = Program {
+        command: &words,
+        user: command.user.as_deref(),
+        environment: &environment(&owner, &news, &command),
+        input: Some(input(&owner, &news, &command)),
+    };
+    let outcome = program::run(program, limit).await;
+    let (succeeded, detail) = outcome.describe();
+    if let Outcome::TooSlow { mut child, .. } = outcome {
+        // Nothing else is told before this one is gone.
+        let _ = child.wait().await;
+    }
+    Ended {
+        owner,
+        to: news.to,
+        succeeded,
+        detail,
+    }
+}
+
+fn environment(
+    owner: &Subject,
+    news: &Notification,
+    command: &Command,
+) -> Vec<(&'static str, String)> {
+    let mut addresses = String::new();
+    for address in command.addresses.iter() {
+        let address = address.to_string();
+        if addresses.len() + address.len() >= ROOM {
+            break;
+        }
+        if !addresses.is_empty() {
+            addresses.push(' ');
+        }
+        addresses.push_str(&address);
+    }
+    let instance = instance(owner).map(|name| ("VRRP_INSTANCE", name.to_string()));
+    let group = command.group.iter();
+    let group = group.map(|name| ("VRRP_GROUP", name.to_string()));
+    let told = [
+        ("VRRP_FROM", news.from.to_string()),
+        ("VRRP_TO", news.to.to_string()),
+        ("VRRP_CAUSE", news.cause.to_string()),
+        ("VRRP_PRIORITY", news.priority.to_string()),
+        ("VRRP_ADDRESSES", addresses),
+        ("VRRP_AGAIN", news.again.to_string()),
+    ];
+    instance.into_iter().chain(group).chain(told).collect()
+}
+
+const fn instance(owner: &Subject) -> Option<&Arc<str>> {
+    match owner {
+        Subject::Instance(name) => Some(name),
+        Subject::Group(_) => None,
+    }
+}
+
+fn input(owner: &Subject, news: &Notification, command: &Command) -> Vec<u8> {
+    let object = json!({
+        "instance": instance(owner),
+        "group": command.group,
+        "from": news.from,
+        "to": news.to,
+        "cause": news.cause.to_string(),
+        "priority": news.priority,
+        "addresses": command.addresses,
+        "again": news.again,
+    });
+    format!("{object}\n").into_bytes()
+}
+
+/// The arguments that keepalived adds to a command (keepalived.conf(5), `notify`).
+fn keepalived(owner: &Subject, news: &Notification) -> [String; 4] {
+    let state = match news.to {
+        State::Init => "STOP",
+        State::Backup => "BACKUP",
+        State::Master => "MASTER",
+        State::Fault => "FAULT",
+    };
+    let kind = match owner {
+        Subject::Instance(_) => "INSTANCE",
+        Subject::Group(_) => "GROUP",
+    };
+    [kind, owner.name(), state, &news.priority.to_string()].map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,319 @@
+use std::time::Duration;
+
+use tokio::time::timeout;
+use vrrp_proto::params::RouterParams;
+use vrrp_proto::resources::OnFailure;
+use vrrp_proto::{Cause, Priority};
+
+use super::*;
+use crate::units::fake::{Fake, Fate};
+
+#[tokio::test]
+async fn units_follow_a_router_in_order_and_in_reverse() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service", "b.timer"])]);
+    rig.node_events("VI_1", State::Backup);
+    let stops = [
+        "stop b.timer",
+        "stop a.service",
+        "stop vrrp-master@VI_1.target",
+    ];
+    assert_eq!(
+        rig.asked(3).await,
+        stops,
+        "what ran without its being master"
+    );
+    rig.node_events("VI_1", State::Master);
+    assert_eq!(
+        rig.asked(6).await[3..],
+        [
+            "start vrrp-master@VI_1.target",
+            "start a.service",
+            "start b.timer"
+        ]
+    );
+    rig.settle("VI_1", "started").await;
+    rig.node_events("VI_1", State::Backup);
+    assert_eq!(rig.asked(9).await[6..], stops);
+}
+
+#[tokio::test]
+async fn each_router_has_its_own_and_waits_for_no_other() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
+    rig.fake.next("start a.service", Fate::Hangs);
+    rig.node_events("VI_1", State::Master);
+    rig.node_events("VI_2", State::Master);
+    rig.settle("VI_2", "started").await;
+    assert_eq!(rig.words("VI_1"), ["started", "starting"]);
+    rig.fake.end("a.service", "done");
+    rig.settle("VI_1", "started").await;
+}
+
+#[tokio::test]
+async fn a_unit_that_fails_hinders_its_router() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service"])]);
+    rig.node_events("VI_1", State::Master);
+    rig.settle("VI_1", "started").await;
+    rig.fake.wait_for_watched(2).await;
+    rig.fake.set("a.service", "failed");
+    let why = "a.service ended by itself: failed (failed); see journalctl -u a.service";
+    assert_eq!(rig.inhibited().await, Some(why.to_owned()));
+    rig.settle("VI_1", "stopped").await;
+    // Another one of its name does not know of it.
+    rig.moves_from("VI_1", State::Init, State::Fault);
+    assert_eq!(rig.inhibited().await, Some(why.to_owned()));
+}
+
+#[tokio::test]
+async fn a_systemd_that_begins_anew_during_a_start_is_asked_again() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service"])]);
+    rig.fake.next("start a.service", Fate::Hangs);
+    rig.node_events("VI_1", State::Master);
+    rig.asked(2).await;
+    rig.fake.begin_anew("a.service", "inactive");
+    rig.settle("VI_1", "started").await;
+    let asked = [
+        "start vrrp-master@VI_1.target",
+        "start a.service",
+        "start a.service",
+    ];
+    assert_eq!(rig.fake.asked(), asked);
+}
+
+#[tokio::test]
+async fn a_router_that_gets_resources_while_it_is_master_starts_them() {
+    let mut rig = Rig::new(&[]);
+    rig.node_events("VI_1", State::Master);
+    rig.set(&[("VI_1", &["a.service"])]);
+    rig.settle("VI_1", "started").await;
+    rig.set(&[]);
+    assert_eq!(
+        rig.asked(4).await[2..],
+        ["stop a.service", "stop vrrp-master@VI_1.target"]
+    );
+    rig.drive(|resources| resources.owners.is_empty()).await;
+}
+
+#[tokio::test]
+async fn a_unit_that_moves_to_another_router_is_not_stopped() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service", "b.service"]), ("VI_2", &[])]);
+    rig.node_events("VI_1", State::Master);
+    rig.node_events("VI_2", State::Master);
+    rig.settle("VI_1", "started").await;
+    rig.settle("VI_2", "started").await;
+    rig.set(&[("VI_2", &["a.service"])]);
+    rig.settle("VI_2", "started").await;
+    rig.drive(|resources| !resources.owners.contains_key("VI_1"))
+        .await;
+    let later = rig.fake.asked().split_off(4);
+    assert!(later.contains(&"stop b.service".to_owned()), "{later:?}");
+    assert!(!later.contains(&"stop a.service".to_owned()), "{later:?}");
+}
+
+#[tokio::test]
+async fn a_hand_over_after_the_stop_is_waited_for_where_the_router_is_master_and_leaves() {
+    let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
+    rig.change = |params| params.handover = Handover::AfterStop;
+    rig.set(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
+    rig.node_events("VI_1", State::Master);
+    rig.node_events("VI_2", State::Backup);
+    rig.settle("VI_1", "started").await;
+    rig.settle("VI_2", "stopped").await;
+    let first: BTreeSet<Arc<str>> = BTreeSet::from(["VI_1".into()]);
+    assert_eq!(rig.resources.wait_for(None), first);
+    let node = node(&["VI_1", "VI_2"]);
+    assert_eq!(rig.resources.wait_for(Some(&node)), BTreeSet::new());
+    let mut elsewhere = node.clone();
+    elsewhere.routers.get_mut("VI_1").unwrap().interface = "eth2".into();
+    assert_eq!(rig.resources.wait_for(Some(&elsewhere)), first);
+    assert_eq!(rig.resources.wait_for(Some(&NodeParams::default())), first);
+    rig.fake.next("stop a.service", Fate::Hangs);
+    rig.resources.retire(|router| router == "VI_1");
+    rig.asked(5).await;
+    assert!(!rig.resources.have_rested(&first));
+    rig.fake.end("a.service", "done");
+    rig.drive(|resources| resources.have_rested(&first)).await;
+    assert_eq!(rig.resources.wait_for(None), BTreeSet::new());
+}
+
+#[test]
+fn a_cleanup_stops_everything_and_waits_for_nobody_who_is_not_there() {
+    let resources = |units: &[&str]| {
+        let units = units.iter().map(|unit| Arc::from(*unit)).collect();
+        BTreeMap::from([(Arc::from("VI_1"), ResourceParams::new(units))])
+    };
+    let (here, there) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            here.send(Fake::start()).unwrap();
+            // As long as the tests run.
+            std::future::pending::<()>().await;
+        });
+    });
+    let fake = there.recv().unwrap();
+    let told = stop_all(resources(&["a.service", "b.service"]), fake.address()).unwrap();
+    assert_eq!(
+        fake.asked(),
+        [
+            "stop b.service",
+            "stop a.service",
+            "stop vrrp-master@VI_1.target"
+        ]
+    );
+    assert!(
+        told.iter().all(|(level, _)| *level == Level::INFO),
+        "{told:?}"
+    );
+    fake.next(
+        "stop a.service",
+        Fate::Refused("org.freedesktop.DBus.Error.AccessDenied", "Access denied"),
+    );
+    let told = stop_all(resources(&["a.service"]), fake.address()).unwrap();
+    let expected = "VI_1: cannot stop a.service: Access denied; user";
+    assert!(told[0].1.starts_with(expected), "{told:?}");
+    assert_eq!(told[0].0, Level::ERROR);
+    let nowhere = "unix:path=/nonexistent/bus".to_owned();
+    let told = stop_all(resources(&[]), nowhere).unwrap();
+    assert!(told[0].1.contains("cannot reach systemd"), "{told:?}");
+}
+
+/// Resources, and their systemd.
+struct Rig {
+    fake: Fake,
+    resources: Resources,
+    status_handle: StatusHandle,
+    change: fn(&mut ResourceParams),
+    orders: Vec<Order>,
+}
+
+type Routers<'a> = &'a [(&'a str, &'a [&'a str])];
+
+impl Rig {
+    fn new(routers: Routers<'_>) -> Self {
+        let fake = Fake::start();
+        let status_handle = StatusHandle::default();
+        let mut rig = Self {
+            resources: Resources::new(Units::new(fake.address()), status_handle.clone()),
+            fake,
+            status_handle,
+            change: |params| params.on_failure = OnFailure::Fault,
+            orders: Vec::new(),
+        };
+        rig.set(routers);
+        rig
+    }
+
+    fn set(&mut self, routers: Routers<'_>) {
+        let names: Vec<&str> = routers.iter().map(|(router, _)| *router).collect();
+        let of = |units: &[&str]| {
+            let units = units.iter().map(|unit| Arc::from(*unit)).collect();
+            let mut params = ResourceParams::new(units);
+            (self.change)(&mut params);
+            params
+        };
+        let resources = routers.iter();
+        let resources = resources.map(|(router, units)| (Arc::from(*router), of(units)));
+        let resources = configured(&node(&names), resources.collect());
+        self.resources.set(resources);
+    }
+
+    fn node_events(&mut self, router: &str, to: State) {
+        self.moves_from(router, State::Backup, to);
+    }
+
+    fn moves_from(&mut self, router: &str, from: State, to: State) {
+        self.resources.moved(&Transition {
+            router: router.into(),
+            from,
+            to,
+            cause: Cause::Started,
+            priority: Priority::DEFAULT,
+            at: Instant::ZERO,
+        });
+    }
+
+    /// Goes on until it is so.
+    async fn drive(&mut self, mut is_so: impl FnMut(&Resources) -> bool) {
+        loop {
+            self.orders.extend(self.resources.orders());
+            if is_so(&self.resources) {
+                return;
+            }
+            let next = timeout(Duration::from_secs(20), self.resources.next()).await;
+            self.resources.take(next.expect("nothing happens"));
+        }
+    }
+
+    /// What systemd was asked for, so much at least.
+    async fn asked(&mut self, count: usize) -> Vec<String> {
+        while self.fake.asked().len() < count {
+            let Self {
+                fake, resources, ..
+            } = self;
+            let happened = async {
+                tokio::select! {
+                    news = resources.next() => Some(news),
+                    _ = fake.wait_for_asked(count) => None,
+                }
+            };
+            let happened = timeout(Duration::from_secs(20), happened).await;
+            match happened.expect("nothing happens") {
+                Some(news) => self.resources.take(news),
+                None => break,
+            }
+        }
+        self.fake.asked()
+    }
+
+    /// Goes on until all of a router's are like this.
+    async fn settle(&mut self, router: &str, word: &str) {
+        let status_handle = self.status_handle.clone();
+        self.drive(|_| {
+            words(&status_handle, router)
+                .iter()
+                .all(|state| state == word)
+        })
+        .await;
+    }
+
+    fn words(&self, router: &str) -> Vec<String> {
+        words(&self.status_handle, router)
+    }
+
+    /// Why the next router that is hindered is so.
+    async fn inhibited(&mut self) -> Option<String> {
+        loop {
+            self.orders.extend(self.resources.orders());
+            for order in std::mem::take(&mut self.orders) {
+                if let Order::Inhibit { why, .. } = order {
+                    return why.map(|why| why.to_string());
+                }
+            }
+            let next = timeout(Duration::from_secs(20), self.resources.next()).await;
+            self.resources.take(next.expect("nothing happens"));
+        }
+    }
+}
+
+fn words(status_handle: &StatusHandle, router: &str) -> Vec<String> {
+    let shown = status_handle.0.lock().unwrap();
+    let (_, status) = &shown.by_router[router];
+    let units = status.units.iter();
+    units.map(|unit| unit.state.to_string()).collect()
+}
+
+fn node(routers: &[&str]) -> NodeParams {
+    let params = |index: usize| {
+        let vrid = u8::try_from(index + 1).ok().and_then(Vrid::new).unwrap();
+        RouterParams::new("eth1".into(), vrid, Arc::default())
+    };
+    let named =
+        |(index, router): (usize, &&str)| -> (Arc<str>, _) { (Arc::from(*router), params(index)) };
+    NodeParams {
+        routers: routers.iter().enumerate().map(named).collect(),
+        ..NodeParams::default()
+    }
+}

@@ -1,0 +1,134 @@
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use super::*;
+use crate::testing::{Directory, PATIENCE, block_on};
+
+#[test]
+fn a_file_says_a_number_or_why_it_does_not() {
+    let directory = Directory::new();
+    let path = directory.path("number");
+    let shown = path.display();
+    let says = |bytes: &[u8]| {
+        fs::write(&path, bytes).unwrap();
+        look(&path)
+    };
+    let down = |text: String| (Verdict::DOWN, text);
+    assert_eq!(look(&path), down(format!("{shown} does not exist")));
+    for (text, value) in [("20\n", 20), (" -3", -3), ("+7", 7), ("0", 0)] {
+        let (verdict, detail) = says(text.as_bytes());
+        assert_eq!(verdict, Verdict::saying(value));
+        assert_eq!(detail, format!("{shown} says {value}"));
+    }
+    assert_eq!(
+        says(b" \n"),
+        down(format!("{shown} is empty: write a number into it"))
+    );
+    for wrong in ["well", "1.5", "0x10", "1 2", "9999999999999999999"] {
+        let reason = format!("{shown} says {wrong:?}, which is no whole number");
+        assert_eq!(says(wrong.as_bytes()), down(reason));
+    }
+    let long = [b'1'; 65];
+    assert_eq!(
+        says(&long),
+        down(format!("{shown} holds more than a number"))
+    );
+    assert!(!says(&[0xff, b'1']).0.up);
+    let folder = look(directory.path(".").as_path());
+    assert!(folder.1.ends_with("it is no file"), "{folder:?}");
+    let below = look(&path.join("number"));
+    assert!(below.1.contains("Not a directory"), "{below:?}");
+}
+
+#[test]
+fn a_fifo_holds_nobody_up() {
+    let directory = Directory::new();
+    let path = directory.path("fifo");
+    nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    assert!(look(&path).1.ends_with("it is no file"));
+}
+
+/// Whatever happens to the file or on the way to it is heard of, and what happens beside it is not.
+#[test]
+fn whatever_becomes_of_the_file_is_news() {
+    let directory = Directory::new();
+    let at = |name: &str| directory.path(name);
+    let path = at("a/b/number");
+    /// What happens, and the number that the file says then.
+    type Step<'s> = (&'s str, &'s dyn Fn(), Option<i64>);
+    let steps: [Step<'_>; 11] = [
+        (
+            "its directory comes",
+            &|| fs::create_dir(at("a")).unwrap(),
+            None,
+        ),
+        ("another one", &|| fs::create_dir(at("a/b")).unwrap(), None),
+        ("it comes", &|| fs::write(&path, "1").unwrap(), Some(1)),
+        ("it is written", &|| fs::write(&path, "2").unwrap(), Some(2)),
+        (
+            "it is replaced",
+            &|| {
+                fs::write(at("new"), "3").unwrap();
+                fs::rename(at("new"), &path).unwrap();
+            },
+            Some(3),
+        ),
+        ("it goes", &|| fs::remove_file(&path).unwrap(), None),
+        (
+            "it is a link",
+            &|| {
+                fs::write(at("elsewhere"), "4").unwrap();
+                symlink(at("elsewhere"), &path).unwrap();
+            },
+            Some(4),
+        ),
+        (
+            "what it is a link to is written",
+            &|| fs::write(at("elsewhere"), "5").unwrap(),
+            Some(5),
+        ),
+        (
+            "a directory goes",
+            &|| fs::rename(at("a"), at("away")).unwrap(),
+            None,
+        ),
+        (
+            "it comes back",
+            &|| fs::rename(at("away"), at("a")).unwrap(),
+            Some(5),
+        ),
+        (
+            "everything goes",
+            &|| fs::remove_dir_all(at("a")).unwrap(),
+            None,
+        ),
+    ];
+    block_on(async {
+        for (what, step, value) in steps {
+            let mut watch = Watch::begin(&path).unwrap();
+            step();
+            // One step may be several pieces of news, of which the last one counts.
+            loop {
+                let news = tokio::time::timeout(PATIENCE, watch.news()).await;
+                news.unwrap_or_else(|_| panic!("no news when {what}"))
+                    .unwrap();
+                watch = Watch::begin(&path).unwrap();
+                if look(&path).0.value == value {
+                    break;
+                }
+            }
+        }
+        let watch = Watch::begin(&path).unwrap();
+        fs::write(at("beside"), "6").unwrap();
+        fs::create_dir(at("a")).unwrap();
+        let first = watch.inotify.readable().await.unwrap();
+        let events = first.get_inner().0.read_events().unwrap();
+        let beside: Vec<_> = events.iter().filter(|e| !watch.concerns(e)).collect();
+        assert!(!beside.is_empty(), "of {events:?}");
+        assert!(
+            beside
+                .iter()
+                .all(|e| e.name.as_deref() == Some("beside".as_ref()))
+        );
+    });
+}

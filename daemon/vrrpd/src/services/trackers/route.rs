@@ -1,0 +1,257 @@
+//! Trackers of kind `route`: a route to somewhere, whoever put it there, and whether its gateway
+//! answers.
+
+use std::io;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use tokio::io::unix::AsyncFd;
+use tokio::time::sleep;
+use vrrp_config::{Rhythm, Route};
+use vrrp_linux::reach::{self, Asked, Lookout, NoWay, Wanted, Way};
+use vrrp_proto::InterfaceIndex;
+
+use super::network::Answer;
+use super::time_limit::TimeLimit;
+use super::{NodeIsGone, Reporter, turns, watched};
+
+/// How long to wait when the kernel could not be asked.
+const REST: Duration = Duration::from_secs(1);
+
+/// The life of one tracker.
+pub(super) async fn follow(route: Route, mut reporter: Reporter) {
+    loop {
+        let complaint = match attend(&route, &mut reporter).await {
+            Ok(NodeIsGone) => return,
+            Err(error) => format!("cannot look at routes: {error}"),
+        };
+        if reporter.report(false, complaint).is_err() {
+            return;
+        }
+        sleep(REST).await;
+    }
+}
+
+/// Looks at the route for as long as that works.
+async fn attend(route: &Route, reporter: &mut Reporter) -> io::Result<NodeIsGone> {
+    let wanted = Wanted {
+        destination: route.destination,
+        table: route.table,
+        gateway: route.gateway,
+        device: route.device.clone(),
+    };
+    let lookout = Lookout::open(wanted, route.neighbour.is_some())?;
+    let mut watch = Watch {
+        lookout: watched(lookout)?,
+        destination: route.destination.to_string(),
+        answers: Vec::new(),
+    };
+    watch.take()?;
+    match route.neighbour {
+        None => watch.for_the_route(reporter).await,
+        Some(rhythm) => watch.for_the_gateway(rhythm, reporter).await,
+    }
+}
+
+/// Who watches for the routes of one tracker.
+struct Watch {
+    lookout: AsyncFd<Lookout>,
+    destination: String,
+    /// What gateways answered since somebody was asked.
+    answers: Vec<reach::Answer>,
+}
+
+/// Who can be asked: a gateway and the device it is on.
+type Whom = (InterfaceIndex, IpAddr);
+
+/// What comes of looking at the route and asking its gateways.
+enum Outcome {
+    /// One of them answered.
+    Answered(Answer),
+    /// One of them is not asked; in words.
+    Given(String),
+    /// There is no route, or nobody answered; in words.
+    Bad(String),
+    /// The ways were others before it was known.
+    Overtaken,
+}
+
+/// What comes of asking one of them.
+enum Said {
+    Answered,
+    Given,
+    Nothing,
+    Refused(io::Error),
+}
+
+impl Watch {
+    /// Tells of the route each time when it is another one.
+    async fn for_the_route(&mut self, reporter: &mut Reporter) -> io::Result<NodeIsGone> {
+        let mut last = None;
+        loop {
+            let ways = self.ways();
+            let found = match &ways {
+                Ok(ways) => (true, self.found(ways)),
+                Err(reason) => (false, reason.to_string()),
+            };
+            if last.as_ref() != Some(&found) {
+                last = Some(found.clone());
+                if reporter.report(found.0, found.1).is_err() {
+                    return Ok(NodeIsGone);
+                }
+            }
+            self.hear().await?;
+        }
+    }
+
+    /// Asks the gateway again and again, and when the route is another one, and tells what comes of it.
+    async fn for_the_gateway(
+        &mut self,
+        rhythm: Rhythm,
+        reporter: &mut Reporter,
+    ) -> io::Result<NodeIsGone> {
+        let mut turns = turns(rhythm.interval);
+        turns.tick().await;
+        // Who answered last.
+        let mut trusted = None;
+        loop {
+            let ways = self.ways();
+            let outcome = match &ways {
+                Ok(ways) => self.question(ways, &mut trusted, rhythm).await?,
+                Err(reason) => Outcome::Bad(reason.to_string()),
+            };
+            let told = match outcome {
+                Outcome::Answered(answer) => reporter.report_answer(Ok(answer)),
+                Outcome::Given(what) => reporter.report(true, what),
+                Outcome::Bad(complaint) => reporter.report(false, complaint),
+                Outcome::Overtaken => continue,
+            };
+            if told.is_err() {
+                return Ok(NodeIsGone);
+            }
+            // Until the next turn, or until the ways are others.
+            while self.ways() == ways {
+                tokio::select! {
+                    biased;
+                    _ = turns.tick() => break,
+                    heard = self.hear() => heard?,
+                }
+            }
+        }
+    }
+
+    /// Asks one gateway after the other, first who answered last, each for its share of the time.
+    async fn question(
+        &mut self,
+        ways: &[Way],
+        trusted: &mut Option<Whom>,
+        rhythm: Rhythm,
+    ) -> io::Result<Outcome> {
+        let time_limit = TimeLimit::of(rhythm.timeout);
+        let mut gateways: Vec<(&Way, Whom)> = ways
+            .iter()
+            .filter_map(|way| Some((way, (way.device?, way.gateway?))))
+            .collect();
+        // The others stay in their order.
+        gateways.sort_by_key(|(_, whom)| Some(*whom) != *trusted);
+        if gateways.is_empty() {
+            let found = self.found(ways);
+            let complaint = format!("{found}: there is no gateway that could answer");
+            return Ok(Outcome::Bad(complaint));
+        }
+        let mut complaints = Vec::new();
+        for (index, (way, whom)) in gateways.iter().enumerate() {
+            let share = time_limit.share(gateways.len() - index);
+            let found = self.found(std::slice::from_ref(way));
+            let said = self.ask(*whom, &share).await?;
+            if self.ways().ok().as_deref() != Some(ways) {
+                return Ok(Outcome::Overtaken);
+            }
+            let outcome = match said {
+                Said::Answered => Outcome::Answered(Answer {
+                    what: format!("{found}, which answered"),
+                    after: time_limit.so_far(),
+                }),
+                Said::Given => {
+                    let what = "whose address on the link is given for good: it is not asked";
+                    Outcome::Given(format!("{found}, {what}"))
+                }
+                Said::Nothing => {
+                    complaints.push(silence(way));
+                    continue;
+                }
+                Said::Refused(error) => {
+                    let (_, gateway) = whom;
+                    complaints.push(format!("gateway {gateway} cannot be asked: {error}"));
+                    continue;
+                }
+            };
+            *trusted = Some(*whom);
+            return Ok(outcome);
+        }
+        Ok(Outcome::Bad(complaints.join("; ")))
+    }
+
+    /// Asks one gateway, and waits until it answers or the ways are others.
+    async fn ask(&mut self, (device, gateway): Whom, time_limit: &TimeLimit) -> io::Result<Said> {
+        let before = self.ways();
+        // What it answered before it was asked is no answer.
+        self.take()?;
+        self.answers.clear();
+        match self.lookout.get_mut().ask(device, gateway) {
+            Ok(Asked::NeedsNone) => return Ok(Said::Given),
+            Ok(Asked::Yes) => {}
+            Err(error) => return Ok(Said::Refused(error)),
+        }
+        let answer = async {
+            while self.ways() == before {
+                self.hear().await?;
+                let mut answers = self.answers.drain(..);
+                let answer =
+                    answers.find(|answer| (answer.device, answer.gateway) == (device, gateway));
+                match answer.map(|answer| answer.answered) {
+                    Some(true) => return Ok(Said::Answered),
+                    Some(false) => return Ok(Said::Nothing),
+                    None => {}
+                }
+            }
+            Ok(Said::Nothing)
+        };
+        let waited = time_limit.wait(answer, String::new).await;
+        waited.unwrap_or(Ok(Said::Nothing))
+    }
+
+    fn ways(&self) -> Result<Vec<Way>, NoWay> {
+        self.lookout.get_ref().ways()
+    }
+
+    /// `10.0.0.0/8 by 192.168.224.1 on ens33`, and how many others there are.
+    fn found(&self, ways: &[Way]) -> String {
+        let first = ways.first().map(ToString::to_string).unwrap_or_default();
+        let more = match ways.len() {
+            0 | 1 => String::new(),
+            count => format!(" and {} more", count - 1),
+        };
+        format!("{}{first}{more}", self.destination)
+    }
+
+    /// Waits until there is news, and takes it.
+    async fn hear(&mut self) -> io::Result<()> {
+        let mut ready = self.lookout.readable_mut().await?;
+        ready.get_inner_mut().read(&mut self.answers)?;
+        ready.clear_ready();
+        Ok(())
+    }
+
+    /// Takes the news that there are.
+    fn take(&mut self) -> io::Result<()> {
+        self.lookout.get_mut().read(&mut self.answers)
+    }
+}
+
+fn silence(way: &Way) -> String {
+    let gateway = way.gateway.map(|gateway| format!(" {gateway}"));
+    let device = way.name.as_ref().map(|name| format!(" on {name}"));
+    let (gateway, device) = (gateway.unwrap_or_default(), device.unwrap_or_default());
+    format!("gateway{gateway} does not answer{device}")
+}

@@ -1,0 +1,194 @@
+//! Trackers of kind `tcp`: a port that takes connections, and perhaps says the right thing.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use vrrp_config::Tcp;
+
+use super::network::{Answer, Listener, Target, connect};
+use super::time_limit::TimeLimit;
+use super::{Reporter, turns};
+
+/// The life of one tracker.
+pub(super) async fn follow(tcp: Tcp, mut reporter: Reporter) {
+    let mut turns = turns(tcp.rhythm.interval);
+    let mut target = Target::new(&tcp.host, &tcp.origin);
+    loop {
+        turns.tick().await;
+        let answer = ask(&tcp, &mut target).await;
+        if reporter.report_answer(answer).is_err() {
+            return;
+        }
+    }
+}
+
+/// Connects once.
+async fn ask(tcp: &Tcp, target: &mut Target) -> Result<Answer, String> {
+    let time_limit = TimeLimit::of(tcp.rhythm.timeout);
+    let (mut stream, place) = connect(target, tcp.port, &tcp.origin, &time_limit).await?;
+    if let Some(text) = &tcp.send {
+        let sending = stream.write_all(text.as_bytes());
+        let sent = time_limit.wait(sending, || format!("{place} does not listen"));
+        sent.await?
+            .map_err(|error| format!("cannot send to {place}: {error}"))?;
+    }
+    let what = match &tcp.expect {
+        None => "connected".to_owned(),
+        Some(expected) => {
+            let mut listener = Listener::new(Some(expected));
+            let listening = listen(&mut stream, place, &mut listener);
+            let heard = time_limit.wait(listening, String::new).await;
+            heard.unwrap_or_else(|late| Err(listener.complaint(place, &late)))?;
+            "said what was expected".to_owned()
+        }
+    };
+    Ok(Answer {
+        what,
+        after: time_limit.so_far(),
+    })
+}
+
+/// Listens until what is expected was said.
+async fn listen(
+    stream: &mut TcpStream,
+    place: SocketAddr,
+    listener: &mut Listener<'_>,
+) -> Result<(), String> {
+    let mut buffer = [0; 4096];
+    while !listener.has_heard() {
+        match stream.read(&mut buffer).await {
+            Ok(0) => return Err(listener.complaint(place, " before it hung up")),
+            Ok(length) => listener.take(buffer.get(..length).unwrap_or_default()),
+            Err(error) => return Err(listener.complaint(place, &format!(" ({error})"))),
+        }
+        if listener.is_full() && !listener.has_heard() {
+            return Err(listener.complaint(place, " in its first 64 KiB"));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+    use std::time::Duration;
+
+    use tokio::net::TcpListener;
+    use vrrp_config::{Host, Origin, Rhythm};
+
+    use super::*;
+
+    /// Far more than a server on this host needs.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    #[tokio::test]
+    async fn a_port_that_takes_connections_is_well() {
+        let server = server("").await;
+        assert_eq!(check(&server.tcp).await, Ok("connected".to_owned()));
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_refuses() {
+        let server = server("").await;
+        let (tcp, place) = (server.tcp.clone(), server.place);
+        server.stop().await;
+        let refused = format!("connection to {place} refused");
+        assert_eq!(check(&tcp).await, Err(refused));
+    }
+
+    #[tokio::test]
+    async fn what_is_expected_has_to_be_said() {
+        let mut server = server("220 mail.example\r\n").await;
+        server.tcp.expect = Some("220 ".to_owned());
+        let up = Ok("said what was expected".to_owned());
+        assert_eq!(check(&server.tcp).await, up);
+        server.tcp.expect = Some("250 ".to_owned());
+        let place = server.place;
+        let complaint =
+            format!(r#"no "250 " in what {place} said before it hung up: "220 mail.example""#);
+        assert_eq!(check(&server.tcp).await, Err(complaint));
+    }
+
+    #[tokio::test]
+    async fn what_is_sent_is_answered() {
+        let mut server = server("+").await;
+        server.tcp.send = Some("PING\r\n".to_owned());
+        server.tcp.expect = Some("+PING".to_owned());
+        let up = Ok("said what was expected".to_owned());
+        assert_eq!(check(&server.tcp).await, up);
+    }
+
+    #[tokio::test]
+    async fn who_says_nothing_is_not_waited_for_any_longer() {
+        // The kernel connects; nobody takes the connection.
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let mut tcp = tcp(place);
+        tcp.expect = Some("220 ".to_owned());
+        tcp.rhythm.timeout = Duration::from_millis(100);
+        let complaint = format!("{place} said nothing within 0.1 s");
+        assert_eq!(check(&tcp).await, Err(complaint));
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_not_there_is_not_asked_from() {
+        let mut server = server("").await;
+        server.tcp.origin.source = Some([192, 0, 2, 1].into());
+        let complaint = "cannot ask from 192.0.2.1: Cannot assign requested address (os error 99)";
+        assert_eq!(check(&server.tcp).await, Err(complaint.to_owned()));
+    }
+
+    struct Server {
+        tcp: Tcp,
+        place: SocketAddr,
+        task: tokio::task::JoinHandle<()>,
+    }
+
+    impl Server {
+        /// Stops it, and waits until its port is free.
+        async fn stop(self) {
+            self.task.abort();
+            let _ = self.task.await;
+        }
+    }
+
+    /// Says `greeting` and, where it hears something, that, and hangs up.
+    async fn server(greeting: &'static str) -> Server {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let place = listener.local_addr().unwrap();
+        let task = tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                stream.write_all(greeting.as_bytes()).await.unwrap();
+                let mut heard = [0; 6];
+                if greeting == "+" && stream.read_exact(&mut heard).await.is_ok() {
+                    stream.write_all(&heard).await.unwrap();
+                }
+            }
+        });
+        Server {
+            tcp: tcp(place),
+            place,
+            task,
+        }
+    }
+
+    fn tcp(place: SocketAddr) -> Tcp {
+        Tcp {
+            host: Host::Address(place.ip()),
+            port: place.port(),
+            origin: Origin::default(),
+            rhythm: Rhythm {
+                interval: Duration::from_secs(1),
+                timeout: PATIENCE,
+            },
+            send: None,
+            expect: None,
+        }
+    }
+
+    async fn check(tcp: &Tcp) -> Result<String, String> {
+        let mut target = Target::new(&tcp.host, &tcp.origin);
+        ask(tcp, &mut target).await.map(|answer| answer.what)
+    }
+}

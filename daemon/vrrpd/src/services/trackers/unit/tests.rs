@@ -1,0 +1,147 @@
+use std::sync::Mutex;
+use std::sync::mpsc::Receiver;
+
+use vrrp_linux::poller::Waker;
+
+use super::*;
+use crate::log_writer;
+use crate::run::{Inbox, Message};
+use crate::units::fake::{Fake, Fate};
+
+const A: &str = "a.service";
+
+#[tokio::test]
+async fn a_unit_is_well_while_it_is_active() {
+    let mut rig = Rig::new(None, "active");
+    assert_eq!(rig.result().await, (true, "active".to_owned()));
+    rig.fake.set(A, "failed");
+    let failed = "failed (failed); see journalctl -u a.service";
+    assert_eq!(rig.result().await, (false, failed.to_owned()));
+    // A job is about to start it.
+    rig.fake.set(A, "restarting");
+    rig.fake.set(A, "active");
+    assert_eq!(rig.result().await, (true, "active".to_owned()));
+    rig.fake.set(A, "activating");
+    let again = "activating (auto-restart); see journalctl -u a.service";
+    assert_eq!(rig.result().await, (false, again.to_owned()));
+    assert_eq!(rig.fake.asked(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_unit_that_is_started_again_was_never_down() {
+    let mut rig = Rig::new(Some((2, 300)), "active");
+    rig.result().await;
+    rig.fake.set(A, "failed");
+    let often = |times| {
+        (
+            true,
+            format!("active, started again, {times} of at most 2 times within 300 s"),
+        )
+    };
+    assert_eq!(rig.result().await, often(1));
+    rig.fake.set(A, "inactive");
+    assert_eq!(rig.result().await, often(2));
+    rig.fake.set(A, "failed");
+    let (up, detail) = rig.result().await;
+    let expected = "failed (failed); started again, 2 of at most 2 times within 300 s, and no more";
+    assert_eq!((up, &*detail), (false, expected));
+    assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
+}
+
+#[tokio::test]
+async fn a_unit_that_cannot_be_started_again_is_down_at_once_and_tried_again() {
+    let mut rig = Rig::new(Some((3, 300)), "active");
+    rig.result().await;
+    rig.fake.next("start a.service", Fate::Ends("failed"));
+    rig.fake.set(A, "failed");
+    let (up, detail) = rig.result().await;
+    let expected =
+        "failed (failed); cannot start it again: its start failed; see journalctl -u a.service";
+    assert_eq!((up, &*detail), (false, expected));
+    let (up, _) = rig.result().await;
+    assert!(up);
+    assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
+}
+
+#[tokio::test]
+async fn a_unit_that_cannot_be_started_is_left_alone_for_a_while_whatever_changes() {
+    let mut rig = Rig::new(Some((3, 300)), "active");
+    rig.result().await;
+    rig.fake.next("start a.service", Fate::Ends("failed"));
+    let ended = Instant::now();
+    rig.fake.set(A, "failed");
+    rig.result().await;
+    rig.fake.set(A, "inactive");
+    while !rig.result().await.0 {}
+    assert!(ended.elapsed() >= PAUSE, "{:?}", ended.elapsed());
+    assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
+}
+
+#[tokio::test]
+async fn without_systemd_it_is_down_with_the_reason() {
+    let mut rig = Rig::at("unix:path=/nonexistent/bus".to_owned(), None, "active");
+    let (up, detail) = rig.result().await;
+    assert!(
+        !up && detail.contains("cannot reach systemd over D-Bus"),
+        "{detail}"
+    );
+}
+
+/// A tracker, its systemd, and what it tells the node.
+struct Rig {
+    fake: Fake,
+    messages: Arc<Mutex<Receiver<Message>>>,
+    _task: tokio::task::JoinHandle<()>,
+}
+
+impl Rig {
+    fn new(restart: Option<(u32, u64)>, active: &'static str) -> Self {
+        Self::at(String::new(), restart, active)
+    }
+
+    /// With the bus at an address that is not that of the systemd, unless it is empty.
+    fn at(address: String, restart: Option<(u32, u64)>, active: &'static str) -> Self {
+        let fake = Fake::start();
+        fake.set(A, active);
+        let address = if address.is_empty() {
+            fake.address()
+        } else {
+            address
+        };
+        let unit = Unit {
+            name: A.into(),
+            restart: restart.map(|(at_most, within)| Restart {
+                at_most,
+                within: Duration::from_secs(within),
+                timeout: Duration::from_secs(10),
+            }),
+        };
+        let (inbox, messages) = Inbox::new(Waker::new().unwrap());
+        let (log, _) = log_writer::start(false).unwrap();
+        let reporter = Reporter {
+            tracker: "t".into(),
+            last: None,
+            inbox,
+            log,
+        };
+        let task = tokio::spawn(follow(unit, Units::new(address), reporter));
+        Self {
+            fake,
+            messages: Arc::new(Mutex::new(messages)),
+            _task: task,
+        }
+    }
+
+    /// The next thing that the node is told.
+    async fn result(&mut self) -> (bool, String) {
+        let messages = Arc::clone(&self.messages);
+        let waiting = move || {
+            let messages = messages.lock().unwrap();
+            messages.recv_timeout(Duration::from_secs(20))
+        };
+        match tokio::task::spawn_blocking(waiting).await.unwrap() {
+            Ok(Message::Probe { result, detail, .. }) => (result.up, detail.to_string()),
+            other => panic!("{other:?}"),
+        }
+    }
+}
