@@ -1,8 +1,9 @@
-//! From what runs to what is to run, without touching what stays.
+//! Reload: changes the running routers to the new configuration without touching what stays the
+//! same.
 //!
-//! Routers are the same when their name is the same; a router whose interface, VRID or version
-//! changed is another one behind the same name. An address that moves from one router to another
-//! is never taken away in between.
+//! A router keeps its identity through its name, but with a changed interface, VRID or version it
+//! is stopped and started as a new one. An address that moves from one router to another is not
+//! deleted in between.
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,15 +19,15 @@ use crate::time::Instant;
 use crate::track::Tracker;
 use crate::types::{InterfaceAddress, State};
 
-/// What becomes of a router after the tables are made anew.
+/// Action for a router after the tables are rebuilt.
 enum Plan {
     Start,
-    /// The parameters and seats that it has had so far.
+    /// The former parameters and attachments.
     Change(Box<RouterParams>, Vec<Attachment>),
     Keep,
 }
 
-/// What the routers of the new configuration have.
+/// Addresses (with their interface), routes and rules of the new configuration.
 struct Wanted {
     addresses: BTreeSet<(Arc<str>, IpAddr)>,
     routed: BTreeSet<Routed>,
@@ -39,7 +40,7 @@ impl Wanted {
 }
 
 impl Engine {
-    /// Runs `params` instead of what runs.
+    /// Replaces the running configuration by `params`.
     pub(super) fn configure(&mut self, now: Instant, mut params: NodeParams) {
         for id in 0..self.instances.len() {
             self.wake(now, id);
@@ -51,6 +52,8 @@ impl Engine {
                 (name, addresses)
             })
             .collect();
+        // Members of a group share delays and trackers; from here on each router has the effective
+        // ones.
         params.unite();
         let NodeParams {
             routers,
@@ -74,6 +77,7 @@ impl Engine {
         self.stop_missing(now, &routers, &wanted);
 
         let mut kept: BTreeMap<Arc<str>, Instance> = core::mem::take(&mut self.instances)
+            // Init: stopped above. A router under that name starts as a new instance.
             .into_iter()
             .filter(|instance| instance.router.state() != State::Init)
             .map(|instance| (Arc::clone(&instance.name), instance))
@@ -94,8 +98,8 @@ impl Engine {
                     let former = Box::new(instance.params.clone());
                     plans.push(Plan::Change(former, instance.attachments.clone()));
                     instance.set_params(now, params, &self.names);
-                    // What the reload brings to an interface is announced as that, and not as what
-                    // its interface brings by coming.
+                    // An interface that existed before the reload is no new one: `change` announces
+                    // the added addresses, and `set_endpoint` must not announce them too.
                     for attachment in &mut instance.attachments {
                         if let Some(link) = self.interfaces.attachment(attachment) {
                             attachment.index = attachment.index.or(Some(link.index));
@@ -118,11 +122,11 @@ impl Engine {
             self.refresh_tracker(now, &tracker);
         }
         for group in 0..self.groups.len() {
-            // Who listens from now on does so by what it is from now on.
+            // Priorities first: a member that becomes backup calculates its timer from the new one.
             self.refresh_group(now, group);
             self.gather(now, group);
         }
-        // First those that hold addresses, so that none of them is released before.
+        // Routers that may hold addresses come before those that start and release theirs.
         for (id, plan) in plans.iter().enumerate() {
             match plan {
                 Plan::Change(former, attachments) => {
@@ -143,8 +147,9 @@ impl Engine {
         }
     }
 
-    /// Stops the routers that are no longer configured or are others now. What another
-    /// router has from now on is left for that one to keep or release.
+    /// Stops the routers that are no longer configured or have another identity now. Their
+    /// addresses, routes and rules that belong to another router from now on are left for that
+    /// router.
     fn stop_missing(
         &mut self,
         now: Instant,
@@ -159,7 +164,8 @@ impl Engine {
                 Some(_) => continue,
             };
             let mut reaction = instance.router.stop(cause);
-            // The resignation lists all addresses: without any nobody would believe it.
+            // Before the address list is cut below: a receiver may reject a resignation with
+            // another list.
             if let Some(send) = reaction.send.take() {
                 self.send(now, id, send);
             }
@@ -179,7 +185,7 @@ impl Engine {
         }
     }
 
-    /// Makes the tables anew for the present slots.
+    /// Rebuilds the lookup tables for the present instances.
     fn index(&mut self, trackers: BTreeMap<Arc<str>, crate::params::TrackerParams>) {
         let mut known = core::mem::take(&mut self.trackers);
         self.users = BTreeMap::new();
@@ -255,8 +261,8 @@ impl Engine {
         }
     }
 
-    /// Goes on with a router whose parameters changed: no change of state, unless its trackers say
-    /// so.
+    /// Applies the changed parameters of a running router. Its state changes only if its trackers
+    /// or its interfaces require it.
     fn change(
         &mut self,
         now: Instant,
@@ -268,7 +274,7 @@ impl Engine {
         self.end_grace_of_others(id);
         self.refresh_router(now, id);
         let instance = &self.instances[id];
-        // What was the owner's own and left to it is to be released by anybody else.
+        // The addresses of an owner are spared; those of any other router have to be released.
         let other_owner = former.priority.is_owner() != instance.params.priority.is_owner();
         let other_accept = former.accepts() != instance.params.accepts();
         let other_form = former.options != instance.params.options;
@@ -286,8 +292,8 @@ impl Engine {
                 .addresses
                 .iter()
                 .filter(|old| !current.contains(old))
-                // An address that changed its prefix only is replaced; one that moved to another
-                // router is that one's.
+                // An address that only changed its prefix length is replaced; one that moved to
+                // another router is not released, because that router now has it.
                 .filter(|old| {
                     current.iter().any(|new| new.address == old.address)
                         || !wanted.has_address(&attachment.device, old.address)
@@ -321,7 +327,7 @@ impl Engine {
         }
         let params = &self.instances[id].params;
         if (&former.routes, &former.rules) != (&params.routes, &params.rules) {
-            // What stays in its place is replaced there.
+            // A route or a rule that stays under its key is replaced in place.
             let dropped = routed(&former.routes, &former.rules)
                 .filter(|old| !wanted.routed.contains(old))
                 .collect();
@@ -329,7 +335,7 @@ impl Engine {
         }
     }
 
-    /// The interfaces with virtual MAC addresses that a router had and has no longer.
+    /// Returns the interfaces with virtual MAC addresses that a router had and no longer needs.
     fn former_devices(&self, id: RouterId, attachments: &[Attachment]) -> Vec<DesiredDevice> {
         let instance = &self.instances[id];
         let is_gone = |name: &Arc<str>| {
@@ -358,7 +364,7 @@ impl Engine {
         self.refresh_priority(now, id);
         self.instances[id].fault_reason.clone_from(&fault_reason);
         if self.instances[id].group.is_some() {
-            // It starts with all of them.
+            // `join` starts all members of a group together.
             return;
         }
         let expect_master = self.instances[id].params.expect_master;

@@ -1,4 +1,4 @@
-//! What goes out: the reactions of a router as outputs.
+//! Outputs: carries out the reactions of a router.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, State};
 
 impl Engine {
-    /// Carries out what a router does about an event.
+    /// Carries out the reaction of a router to an event.
     pub(super) fn react(&mut self, now: Instant, id: RouterId, reaction: Reaction) {
         let Reaction {
             change,
@@ -66,7 +66,8 @@ impl Engine {
             return;
         };
         if instance.grace.is_some() && send == Send::Advert {
-            // A last word would leave from an address that the host may not have.
+            // During its grace the source address may be missing on the host: no final
+            // advertisement.
             return;
         }
         let count = match send {
@@ -80,14 +81,16 @@ impl Engine {
             let Some(source) = endpoint.source(family) else {
                 continue;
             };
-            // A sequence number that no receiver sees would let the next one fall behind the last one
-            // that a receiver saw, when the wall clock is set back meanwhile.
+            // A number that no receiver sees would become the reference of `Sent::next`. If the
+            // wall clock is then set back, the next number could be lower than the last one that a
+            // receiver saw.
             if instance.receivers(family).iter().all(|to| *to == source) {
                 continue;
             }
             let sequence = instance.sequence(wall);
             for number in 0..instance.receivers(family).len() {
                 let destination = instance.receivers(family)[number];
+                // A peer list may contain the own address: one list for all hosts.
                 if destination == source {
                     continue;
                 }
@@ -110,7 +113,8 @@ impl Engine {
         }
     }
 
-    /// Tells the world of a change of state. Returns the new one.
+    /// Records and reports a change of state, and requests the kernel state that follows from it.
+    /// Returns the new state.
     fn transit(&mut self, now: Instant, id: RouterId, from: State, cause: Cause) -> State {
         let instance = &mut self.instances[id];
         let to = instance.router.state();
@@ -134,8 +138,8 @@ impl Engine {
         to
     }
 
-    /// Says what the kernel should hold for a router now. `former` are addresses that it has had
-    /// and that nobody else took over.
+    /// Requests from the kernel the present desired state of a router's addresses and devices.
+    /// `former` are addresses that the router no longer has and that no other router took over.
     pub(super) fn want(&mut self, id: RouterId, former: &[Attachment]) {
         self.want_devices(id);
         for number in 0..self.instances[id].attachments.len() {
@@ -160,7 +164,7 @@ impl Engine {
         }
     }
 
-    /// Says which interfaces with virtual MAC addresses a router should have now.
+    /// Requests the present desired state of a router's interfaces with virtual MAC addresses.
     pub(super) fn want_devices(&mut self, id: RouterId) {
         for family in Family::ALL {
             if let Some(device) = self.desired_device(id, family) {
@@ -169,7 +173,8 @@ impl Engine {
         }
     }
 
-    /// How the interface with a router's virtual MAC address should be, when it has one.
+    /// Returns the desired state of the interface with a router's virtual MAC address, if it has
+    /// one.
     pub(super) fn desired_device(&self, id: RouterId, family: Family) -> Option<DesiredDevice> {
         let instance = &self.instances[id];
         let name = instance.params.virtual_device(family)?;
@@ -194,7 +199,7 @@ impl Engine {
         })
     }
 
-    /// As [`want`](Self::want) for one of its seats.
+    /// As [`want`](Self::want), for one attachment.
     pub(super) fn want_attachment(
         &mut self,
         id: RouterId,
@@ -203,7 +208,7 @@ impl Engine {
     ) {
         let instance = &self.instances[id];
         let attachment = &instance.attachments[number];
-        // Addresses are released wherever the interface is, also while no router can run there.
+        // Addresses are released while their interface exists, also if the router cannot run there.
         let Some(interface) = attachment.index else {
             return;
         };
@@ -230,15 +235,15 @@ impl Engine {
         self.wish(id, interface, hold, release, spare_foreign);
     }
 
-    /// Says that the kernel should no longer hold the addresses of a seat on `former`, on which that is
-    /// no longer: it got another name, or another hardware address.
+    /// Requests that the addresses of an attachment are released on its `former` interface, which
+    /// still exists but now has another name or another MAC address.
     pub(super) fn leave(&mut self, id: RouterId, number: usize, former: InterfaceIndex) {
         if self.interfaces.name(former).is_some() {
             self.release(id, number, former);
         }
     }
 
-    /// Says that the kernel should hold no address of a seat on an interface.
+    /// Requests that all addresses of an attachment are released on an interface.
     pub(super) fn release(&mut self, id: RouterId, number: usize, interface: InterfaceIndex) {
         let release = Arc::clone(&self.instances[id].attachments[number].addresses);
         self.wish(id, interface, Arc::default(), release, true);
@@ -252,6 +257,7 @@ impl Engine {
         release: Arc<[InterfaceAddress]>,
         spare_foreign: bool,
     ) {
+        // The caller of the engine does not report addresses that the daemon itself deletes.
         self.interfaces.forget(interface, &release, spare_foreign);
         let params = &self.instances[id].params;
         // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
@@ -266,8 +272,8 @@ impl Engine {
         }));
     }
 
-    /// Says what routing the kernel should hold for a router now. `former` is what it has had and
-    /// nobody else took over.
+    /// Requests from the kernel the present desired routes and rules of a router. `former` are
+    /// those that it no longer has and that no other router took over.
     pub(super) fn want_routing(&mut self, id: RouterId, former: Vec<Routed>) {
         let instance = &self.instances[id];
         let (routes, rules) = (&instance.params.routes, &instance.params.rules);

@@ -1,20 +1,23 @@
-//! The grace for an interface or an address that is away for a moment.
+//! Grace: tolerates an interface or an address that is missing for a moment.
 //!
-//! Replacing an address, setting an interface down and up or creating it again takes a host off its
-//! network for milliseconds. A switch to another host and back would cost its clients a second.
+//! Replacing an address, setting an interface down and up, or creating it again takes a host off
+//! its network for milliseconds. A take-over by another host and the way back would cost the
+//! clients a second.
 //!
-//! 1. A master or a backup that a change of the network keeps from serving goes on as it is while its
-//!    fault_reason is a [passing](FaultReason::is_passing) one and there is no other. When the grace ends it
-//!    is in fault. What a reload changes has no grace.
-//! 2. The grace is half of its advertisement interval, and 500 ms at most: of three advertisements
-//!    that a backup waits for, one is missed at most.
-//! 3. A backup whose take-over is due in the grace is in fault at once, because it may have been
-//!    deaf: its silence is none.
-//! 4. Until then a master does not speak. An interface that is gone has taken its index and its
-//!    addresses along: the router has no place.
-//! 5. A master whose fault_reason is gone in time asks for its addresses again, sends the advertisement that
-//!    was due meanwhile, and announces the addresses as after a take-over: the kernel may have removed
-//!    them, and the cable may be in another port of the switch, which may not forward yet.
+//! 1. A master or a backup that a change of the network inhibits keeps its state while the fault is
+//!    a [passing](FaultReason::is_passing) one and the only one. When the grace ends, the router
+//!    changes to fault. Faults that a reload causes have no grace.
+//! 2. The grace lasts half an advertisement interval, and at most 500 ms: a backup, which waits for
+//!    three advertisements, misses at most one.
+//! 3. If the take-over of a backup becomes due during the grace, the backup changes to fault at
+//!    once: it may have missed advertisements, so that their absence does not prove that the master
+//!    failed.
+//! 4. During the grace a master sends nothing. If the kernel removed the interface, its index and
+//!    its addresses are invalid, and the router has no endpoint.
+//! 5. When the fault of a master ends in time, the master requests its addresses again, sends the
+//!    advertisement that became due, and announces the addresses as after a take-over. The kernel
+//!    may have removed them, and the cable may be in another port of the switch, which may not
+//!    forward frames yet.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -25,10 +28,10 @@ use crate::reasons::FaultReason;
 use crate::time::Instant;
 use crate::types::{InterfaceIndex, State};
 
-/// The longest grace.
+/// Upper limit of the grace.
 const LONGEST: Duration = Duration::from_millis(500);
 
-/// The grace that a router has.
+/// The grace of one router.
 #[derive(Clone, Debug)]
 pub(super) struct Grace {
     pub(super) fault_reason: FaultReason,
@@ -37,7 +40,7 @@ pub(super) struct Grace {
 }
 
 impl Engine {
-    /// Begins the grace of a router when a change of the network keeps it from serving.
+    /// Begins the grace of a router that a change of the network inhibits.
     pub(super) fn begin_grace(&mut self, now: Instant, id: RouterId) {
         let instance = &self.instances[id];
         let runs = matches!(instance.router.state(), State::Backup | State::Master);
@@ -60,7 +63,7 @@ impl Engine {
         instance.grace = Some(grace);
     }
 
-    /// Whether a router goes on although `fault_reason` keeps it from serving.
+    /// Whether a router keeps its state although `fault_reason` inhibits it.
     pub(super) fn tolerates(&self, id: RouterId, fault_reason: Option<&FaultReason>) -> bool {
         self.instances[id].grace.is_some()
             && self.moved(id).is_none()
@@ -68,7 +71,7 @@ impl Engine {
             && self.lasting_fault(id).is_none()
     }
 
-    /// Leaves the interfaces that are gone, without a change of state.
+    /// Detaches a router from interfaces that no longer exist, without a change of state.
     pub(super) fn leave_missing(&mut self, id: RouterId) {
         let instance = &self.instances[id];
         let is_gone = |index: InterfaceIndex| self.interfaces.name(index).is_none();
@@ -98,7 +101,7 @@ impl Engine {
         Some(grace)
     }
 
-    /// Goes on after a grace at whose end nothing keeps a router from serving.
+    /// Continues after a grace that ended without a fault.
     pub(super) fn resume(&mut self, now: Instant, id: RouterId, grace: Grace) {
         let instance = &mut self.instances[id];
         instance.counters.interruptions += 1;
@@ -116,14 +119,15 @@ impl Engine {
         self.react(now, id, reaction);
     }
 
-    /// Ends the grace of a router with a fault, unless its fault_reason is gone.
+    /// Ends the grace of a router early. The router changes to fault if the reason still exists.
     pub(super) fn cut_grace(&mut self, now: Instant, id: RouterId) {
+        // Without the grace `tolerates` is false, and a remaining fault takes effect.
         if self.end_grace(id).is_some() {
             self.refresh_router(now, id);
         }
     }
 
-    /// Ends the grace of a router when its fault_reason is not the one that the grace is for.
+    /// Ends the grace of a router if its present fault is not the one that the grace is for.
     pub(super) fn end_grace_of_others(&mut self, id: RouterId) {
         let (_, fault_reason) = self.assess(id);
         let grace = self.instances[id].grace.as_ref();
@@ -133,7 +137,7 @@ impl Engine {
         }
     }
 
-    /// The routers whose grace ends by `now`.
+    /// Returns the routers with a grace that ends by `now`.
     pub(super) fn due_graces(&self, now: Instant) -> Vec<RouterId> {
         let due = self.graces.iter().take_while(|(at, _)| *at <= now);
         due.map(|(_, id)| *id).collect()

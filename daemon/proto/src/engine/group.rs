@@ -1,15 +1,27 @@
-//! Sync groups: one machine of several routers, as an instance of both families is one of two.
+//! Sync groups: several routers that change their state together.
 //!
-//! Each member listens in its own network, and none acts for itself: what happens to one is looked
-//! at for all of them, and all move in the same turn. The one that it happened to has its own cause,
-//! and that of the others names it.
+//! Each member receives advertisements in its own network, but no member changes state alone: an
+//! event of one member is evaluated for the whole group, and all members change in the same turn.
+//! The member of the event records its own cause; the cause of the other members names that member.
 //!
-//! A group of backups takes over when nobody stands in its way in any member. A master of the same
-//! priority does not when one of lower priority is heard in another member: then that one decides.
-//! (Where the one does not make way then, they were two hosts, and it is left in peace.)
-//! Two groups of masters compare by [`peer_table::rank`]. To take over is harder than to stay: it takes a
-//! priority that is higher somewhere and lower nowhere, so that of several hosts that do not hear
-//! each other everywhere none takes over from another in a circle.
+//! Take-over by a group of backups:
+//!
+//! 1. In each family of each member the group waits for a master, as a single router does.
+//! 2. The group takes over when all these waits have ended.
+//! 3. If a master of lower priority advertises in one member, that member decides, and masters of
+//!    the same priority in other members are not waited for. A master of higher priority still is.
+//! 4. A master of the same priority that does not step down after such a take-over is another host
+//!    than the one of lower priority. From then on the group waits for it as for one of higher
+//!    priority.
+//!
+//! A group of masters compares itself with other masters by [`peer_table::rank`]. A take-over needs
+//! more than remaining master does: a priority that is higher in one member and lower in none. So
+//! of several hosts that do not receive each other in all networks, none takes over from another in
+//! a circle.
+//!
+//! Example: both members have priority 100 on this host. Another host advertises 100 in the first
+//! member and 99 in the second: the second member decides, and the group takes over. Against 100
+//! and 100, or 101 and 99, it remains backup.
 
 mod peer_table;
 
@@ -27,23 +39,23 @@ use crate::wire::Advert;
 
 pub(super) use self::peer_table::PeerTable;
 
-/// Where a group stands in [`Engine::groups`], until the next reload.
+/// Position of a group in [`Engine::groups`], valid until the next reload.
 pub(super) type GroupId = usize;
 
 /// A sync group in the engine.
 #[derive(Debug)]
 pub(super) struct Group {
     pub(super) name: Arc<str>,
-    /// Its members in their order; one at least.
+    /// Members in the configured order; at least one.
     pub(super) members: Vec<RouterId>,
-    /// As masters: since when others are heard beside it, or it is master.
+    /// As masters: the time since which another master is seen in any member, or of the take-over.
     met_at: Instant,
-    /// As backups: the time at which the group asked last to be woken.
+    /// As backups: the time of the wake-up that was requested last.
     asked: Instant,
 }
 
 impl Engine {
-    /// Makes the groups anew for the present slots.
+    /// Rebuilds the groups for the present instances.
     pub(super) fn index_groups(
         &mut self,
         now: Instant,
@@ -72,7 +84,7 @@ impl Engine {
                 asked: former.map_or(now, |former| former.asked),
             });
         }
-        // Before any of them goes by what keeps another one from serving.
+        // All fault reasons are known before a member reacts to that of another one.
         for id in 0..self.instances.len() {
             if self.instances[id].group.is_some() {
                 let (_, fault_reason) = self.assess(id);
@@ -82,7 +94,7 @@ impl Engine {
         }
     }
 
-    /// Begins a reload: members that cannot go on as they are stop doing so, before anything new is
+    /// Begins a reload: members that cannot keep their state leave it before anything new is
     /// announced.
     pub(super) fn gather(&mut self, now: Instant, group: GroupId) {
         let is_inhibited = |instance: &Instance| instance.fault_reason.is_some();
@@ -102,8 +114,8 @@ impl Engine {
         }
     }
 
-    /// Ends a reload: starts the members that do not run yet. Who joins a group of masters is master
-    /// with it, because the group has listened.
+    /// Ends a reload: starts the members that do not run yet. In a group of masters such a member
+    /// becomes master at once, because the group has already waited for other masters.
     pub(super) fn join(&mut self, now: Instant, group: GroupId) {
         self.share_fault_reasons(now, group);
         let state = self.state_to_join(group);
@@ -128,7 +140,7 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// The state in which members begin that do not run yet: master if all others are.
+    /// Returns the state in which new members start: master if all running members are master.
     fn state_to_join(&self, group: GroupId) -> State {
         let states = || {
             let members = (0..self.size(group)).map(|position| self.member(group, position));
@@ -148,7 +160,7 @@ impl Engine {
         }
     }
 
-    /// Members that overslept are no masters any more, and neither are the others then.
+    /// Steps down the whole group if a member was suspended for longer than the backups wait.
     pub(super) fn wake_group(&mut self, now: Instant, group: GroupId) {
         let mut first: Option<Cause> = None;
         for position in 0..self.size(group) {
@@ -169,8 +181,8 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// Handles an advertisement for a member that passed all checks. What is returned is left to be
-    /// done for that member.
+    /// Handles an advertisement for a member that passed all checks. The caller carries out the
+    /// returned reaction for that member.
     pub(super) fn record_in_group(
         &mut self,
         now: Instant,
@@ -200,7 +212,7 @@ impl Engine {
             .remain_master(now, advert, sighting.from)
     }
 
-    /// Does what is due in a member.
+    /// Handles the due deadline of a member.
     pub(super) fn tick_member(&mut self, now: Instant, id: RouterId, group: GroupId) {
         self.wake_group(now, group);
         if self.instances[id].router.state() == State::Master {
@@ -209,6 +221,7 @@ impl Engine {
             return;
         }
         if self.over_at(now, group).is_some_and(|due| due <= now) {
+            // As for a single router: a member in its grace may have missed advertisements.
             for position in 0..self.size(group) {
                 self.cut_grace(now, self.groups[group].members[position]);
             }
@@ -222,7 +235,7 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// Says what keeps a member from serving, and the others with it.
+    /// Sets or clears the fault reason of a router, and of the other members of its group.
     pub(super) fn inhibit(
         &mut self,
         now: Instant,
@@ -243,7 +256,8 @@ impl Engine {
         }
     }
 
-    /// When a group of backups takes over unless somebody is heard, or `None` when it is none.
+    /// Returns the time at which a group of backups takes over without further advertisements, or
+    /// `None` if a member is not backup.
     pub(super) fn over_at(&self, now: Instant, group: GroupId) -> Option<Instant> {
         let decided = self.is_decided(now, group);
         let mut at = Instant::ZERO;
@@ -257,13 +271,14 @@ impl Engine {
         Some(at)
     }
 
-    /// Takes note of when a group wants to be ticked: all backups together at the deadline of the
-    /// first, and each master at its own.
+    /// Sets the deadlines of a group: for backups one deadline, which the first member holds; for a
+    /// master its own.
     pub(super) fn reckon(&mut self, now: Instant, group: GroupId) {
-        // An advertisement heard now can end a wait that was over before: then the take-over is due
-        // now, and not late.
+        // An advertisement can make another member decide, and so end a wait in the past. The
+        // take-over is then due now, and not late.
         let asked = self.groups[group].asked.min(now);
-        // What is heard of several in one network may decide otherwise as soon as one falls silent.
+        // Of several masters in one network, one that falls silent can change the decision: wake up
+        // then too.
         let over_at = self.over_at(now, group).map(|over_at| {
             let over_at = over_at.max(asked);
             let members = (0..self.size(group)).map(|position| self.member(group, position));
@@ -289,10 +304,10 @@ impl Engine {
         }
     }
 
-    /// What a group shows of itself.
+    /// Returns the status of a group.
     pub(super) fn group_status(&self, now: Instant, group: &Group) -> GroupStatus {
         let members = || group.members.iter().map(|id| &self.instances[*id]);
-        // Who moved for a reason of its own.
+        // The member that changed its state for its own reason.
         let decided_by = members().find(|instance| instance.leads());
         let first = members().next();
         let (state, state_age) = decided_by.or(first).map_or((State::Init, 0.0), |instance| {
@@ -321,7 +336,7 @@ impl Engine {
         &self.instances[self.groups[group].members[position]]
     }
 
-    /// The cause of the others when a member changes its state for `cause`.
+    /// Returns the cause for the other members when a member changes its state for `cause`.
     fn with(&self, id: RouterId, cause: &Cause) -> Cause {
         Cause::With {
             member: Arc::clone(&self.instances[id].name),
@@ -329,7 +344,7 @@ impl Engine {
         }
     }
 
-    /// What keeps a member from serving: its own fault_reason, or that of the first other that has one.
+    /// Returns the fault reason of a member: its own, or that of the first member that has one.
     fn shared_fault(&self, group: GroupId, position: usize) -> Option<FaultReason> {
         let own = self.member(group, position).fault_reason.clone();
         own.or_else(|| {
@@ -362,15 +377,15 @@ impl Engine {
         members.any(|instance| firsts(now, instance).next().is_some())
     }
 
-    /// Whether one of lower priority is heard in a member, by whom those of the same priority in
-    /// others are decided.
+    /// Whether a member with a master of lower priority decides the ties of the other members. All
+    /// members have to preempt.
     fn is_decided(&self, now: Instant, group: GroupId) -> bool {
         let mut members = (0..self.size(group)).map(|position| self.member(group, position));
         members.clone().all(|instance| instance.router.preempts())
             && members.any(|instance| hears_lower(now, instance))
     }
 
-    /// How a group of masters stands to those that it hears.
+    /// Compares a group of masters with the other masters seen in its members.
     fn rank(&self, now: Instant, group: GroupId) -> Rank {
         let since = now.since(self.groups[group].met_at);
         let legs = (0..self.size(group)).flat_map(|position| {
@@ -391,7 +406,8 @@ impl Engine {
         rank(legs)
     }
 
-    /// Becomes backup whole, because of somebody who is heard in the member of that place.
+    /// Steps down the whole group because of the master of `sighting` in the member at position
+    /// `leader`.
     fn step_down(&mut self, now: Instant, group: GroupId, leader: usize, sighting: Sighting) {
         let leading = self.groups[group].members[leader];
         let ours = self.instances[leading].priority().get();
@@ -417,7 +433,7 @@ impl Engine {
             let (last, cause) = if position == leader {
                 (Send::Advert, cause.clone())
             } else {
-                // Whether the other one is there too, and hears this, is not known.
+                // Whether the new master also receives advertisements in this network is unknown.
                 (Send::FinalAdvertisement, others.clone())
             };
             let instance = &mut self.instances[id];
@@ -432,8 +448,9 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// Whether the group woke so late that a member may have slept through advertisements; such a
-    /// member waits in full once more. A member that others decide is not waited for.
+    /// Restarts the master-down timers if the group woke so late that advertisements may be lost,
+    /// and returns whether it did. Members that another member decides for are not waited for, and
+    /// not restarted.
     fn restart_timer(&mut self, now: Instant, group: GroupId, due: Instant) -> bool {
         let late = now.since(due.max(self.groups[group].asked));
         let decided = self.is_decided(now, group);
@@ -478,9 +495,10 @@ impl Engine {
         }
     }
 
-    /// Whose cause is that of a take-over: the member where somebody lower decides, or the one that
-    /// was waited for last. A master of all advertises in all at nearly the same time; then it is the
-    /// first of them, so that the answer does not depend on which packet came first.
+    /// Returns the member that supplies the cause of the take-over: the one with a master of lower
+    /// priority, if that decides, or else the one that waited longest. A host advertises in all its
+    /// networks at nearly the same time, so waits that end within one interval count as equal. The
+    /// first of them is returned, so that the result does not depend on the order of packets.
     fn leader(&self, now: Instant, group: GroupId, due: Instant) -> usize {
         let decided = self.is_decided(now, group);
         let is_waited_for = |position: &usize| {
@@ -493,12 +511,13 @@ impl Engine {
         };
         let has_heard = |position: &usize| self.member(group, *position).router.heard().is_some();
         let candidates = || (0..self.size(group)).filter(is_waited_for);
+        // The cause names the former master, so a member that knows it is preferred.
         let heard = candidates().find(has_heard);
         heard.or_else(|| candidates().next()).unwrap_or_default()
     }
 }
 
-/// Who is heard in each family.
+/// Returns the master of highest precedence in each family.
 fn firsts(now: Instant, instance: &Instance) -> impl Iterator<Item = Sighting> + '_ {
     let peer_tables = instance
         .families()
@@ -511,13 +530,13 @@ fn hears_lower(now: Instant, instance: &Instance) -> bool {
     firsts(now, instance).any(|sighting| sighting.priority < ours)
 }
 
-/// The end of a member's wait for a master.
+/// Returns the end of a member's wait for a master.
 fn member_over_at(now: Instant, instance: &Instance, decided: bool) -> Instant {
     awaited(now, instance, decided).fold(instance.router.startup_until(), Instant::max)
 }
 
-/// The end of the wait in each family of a member that counts. When another member decides, a
-/// master of the same priority is not waited for.
+/// Returns the end of the wait in each family of a member that counts. When another member decides,
+/// a master of the same priority is not waited for.
 fn awaited(now: Instant, instance: &Instance, decided: bool) -> impl Iterator<Item = Instant> + '_ {
     let counts = move |family: &Family| {
         !(decided && instance.peer_tables[*family as usize].is_tie(now, &instance.router))

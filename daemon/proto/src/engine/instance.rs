@@ -1,4 +1,4 @@
-//! One router as the engine keeps it: the machine, where it runs, and what it has counted.
+//! Instance of the engine: the state machine of one virtual router, its endpoint and its counters.
 
 use core::cell::OnceCell;
 use core::net::IpAddr;
@@ -31,10 +31,10 @@ use crate::wire::{
     Received, group, most_addresses,
 };
 
-/// The addresses that names of peers stand for.
+/// Resolved addresses of the peers that are configured by name.
 pub(super) type Names = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
 
-/// How many transitions a router remembers.
+/// Number of transitions that a router keeps for its status.
 const HISTORY: usize = 16;
 
 /// A virtual router in the engine.
@@ -43,60 +43,62 @@ pub(super) struct Instance {
     pub(super) name: Arc<str>,
     pub(super) params: RouterParams,
     pub(super) router: Router,
-    /// The sync group that it is in, until the next reload.
+    /// The sync group of the router, valid until the next reload.
     pub(super) group: Option<GroupId>,
-    /// What is heard of others in each family, as far as it is in a group.
+    /// Masters seen in each family; used only in a sync group.
     pub(super) peer_tables: [PeerTable; 2],
-    /// What of its own keeps it from serving.
+    /// Own fault reason, not that of another member of the group.
     pub(super) fault_reason: Option<FaultReason>,
-    /// While an fault_reason is tolerated.
+    /// The grace while a passing fault is tolerated.
     pub(super) grace: Option<Grace>,
-    /// Where it runs, when it can.
+    /// The endpoint on which it runs, if it can run.
     pub(super) endpoint: Option<Endpoint>,
-    /// Where its addresses are.
+    /// Interfaces and families that carry its addresses.
     pub(super) attachments: Vec<Attachment>,
-    /// The form of checksum that the others use over IPv4, and so this one.
+    /// Checksum form of the last IPv4 advertisement received, which this router uses in its own.
     form: ChecksumForm,
-    /// Whether the others list the IPv6 addresses without a link-local one, and so this one.
+    /// Whether the other routers list the IPv6 addresses without a link-local one. This router then
+    /// does the same.
     without_link_local: bool,
-    /// Whom it sends to in each family: the group, or those of its peers whose addresses are known.
+    /// Destinations in each family: the multicast group, or the known addresses of the peers.
     receivers: [Vec<IpAddr>; 2],
-    /// The advertisements to each of them as they go out, until something in them changes; none
-    /// when they are to be made yet. What is signed is so each time.
+    /// Encoded advertisement for each receiver, cleared when a field changes and empty until it is
+    /// encoded again. With HMAC each message is signed anew before it is sent.
     messages: [Vec<Arc<[u8]>>; 2],
-    /// The numbers of what it has signed and of what others have.
+    /// Sequence numbers of the own signed advertisements, and of those received.
     sent: Sent,
     heard: Heard,
-    /// Why it is kept from serving by what belongs to it beside its addresses.
+    /// Reason why a resource other than its addresses keeps it from serving.
     pub(super) inhibited: Option<Arc<str>>,
     pub(super) counters: Counters,
     peers: Peers,
     history: VecDeque<Remembered>,
 }
 
-/// The addresses of one family that a router has on one interface.
+/// Attachment: the addresses of one family that a router has on one interface.
 #[derive(Clone, Debug)]
 pub(super) struct Attachment {
-    /// The name of the interface.
+    /// Name of the interface.
     pub(super) device: Arc<str>,
     pub(super) family: Family,
     pub(super) addresses: Arc<[InterfaceAddress]>,
-    /// The virtual MAC address, when the interface is made for that. One of that name with another
-    /// address is somebody else's, or was meddled with, and no seat.
+    /// The virtual MAC address, if the interface is made for it. An interface of that name with
+    /// another MAC address was made or changed by another program and is not used as attachment.
     pub(super) virtual_mac: Option<MacAddress>,
-    /// The interface, when there is one of that name.
+    /// Index of the interface, if one of that name exists.
     pub(super) index: Option<InterfaceIndex>,
-    /// What the interface is announced by.
+    /// MAC address that the announcements contain.
     pub(super) mac: Option<MacAddress>,
-    /// Whether the interface was down when its addresses were announced, or has been since: then
-    /// nobody knows where they are.
+    /// Whether the interface was down when its addresses were announced, or has been down since:
+    /// the neighbours may not have received the announcement.
     pub(super) is_unheard: bool,
-    /// Whether what was last wanted of the kernel spared addresses that the daemon did not add.
+    /// Whether the last request to the kernel spared addresses that the daemon did not add.
     pub(super) spared_foreign: bool,
 }
 
 impl Attachment {
-    /// The seats for the addresses of `params`, in the order in which they first occur.
+    /// Returns the attachments for the addresses of `params`, in the order in which they first
+    /// occur.
     fn all_of(params: &RouterParams) -> Vec<Self> {
         let mut attachments: Vec<(Self, Vec<InterfaceAddress>)> = Vec::new();
         for address in params.addresses.iter() {
@@ -131,7 +133,7 @@ impl Attachment {
             .collect()
     }
 
-    /// Whether it is the place for addresses of the same family on the same interface.
+    /// Whether both are for the same family on the same interface.
     pub(super) fn is_same_place(&self, other: &Self) -> bool {
         (&self.device, self.family) == (&other.device, other.family)
     }
@@ -140,7 +142,7 @@ impl Attachment {
 #[derive(Clone, Debug)]
 struct Remembered {
     transition: Transition,
-    /// The cause in words, made when somebody first asks: a take-over has more urgent things to do.
+    /// Text of the cause, formatted on first use, so that a take-over does not wait for it.
     text: OnceCell<Arc<str>>,
 }
 
@@ -177,7 +179,8 @@ impl Instance {
         }
     }
 
-    /// Whether `params` are those of the same virtual router, which only changes, and of no other.
+    /// Whether `params` are a changed configuration of this virtual router, not another virtual
+    /// router under the same name: interface, VRID and version are the same.
     pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {
         (
             &self.params.interface,
@@ -186,7 +189,7 @@ impl Instance {
         ) == (&params.interface, params.vrid, params.version)
     }
 
-    /// Takes over changed parameters of the same router.
+    /// Applies changed parameters of the same router.
     pub(super) fn set_params(&mut self, now: Instant, params: RouterParams, names: &Names) {
         self.router
             .set_settings(now, settings(&params, self.priority()));
@@ -194,12 +197,12 @@ impl Instance {
         self.reattach();
         self.set_peers(names);
         self.forget_messages();
-        // There is nothing to say in a family that is gone, not even to resign.
+        // A removed family has nothing left to advertise, not even a resignation.
         let speaks = |family| self.params.speaks(family);
         self.endpoint = self.endpoint.map(|endpoint| endpoint.restricted(speaks));
     }
 
-    /// Takes over whom its peers' names stand for.
+    /// Applies newly resolved addresses of peers.
     pub(super) fn set_peers(&mut self, names: &Names) {
         let receivers = receivers(&self.params, names);
         if self.receivers != receivers {
@@ -212,7 +215,7 @@ impl Instance {
         self.messages.iter_mut().for_each(Vec::clear);
     }
 
-    /// Arranges its addresses anew.
+    /// Rebuilds the attachments from the parameters and keeps the state of those that remain.
     pub(super) fn reattach(&mut self) {
         let mut attachments = Attachment::all_of(&self.params);
         for attachment in &mut attachments {
@@ -230,14 +233,15 @@ impl Instance {
         self.attachments = attachments;
     }
 
-    /// The seat of an address, whatever its prefix.
+    /// Returns the position of the attachment that carries an address, regardless of its prefix
+    /// length.
     pub(super) fn attachment_of(&self, address: IpAddr) -> Option<usize> {
         let has =
             |attachment: &Attachment| attachment.addresses.iter().any(|a| a.address == address);
         self.attachments.iter().position(has)
     }
 
-    /// The families that it speaks, in their order.
+    /// Returns the families in which the router advertises, IPv4 first.
     pub(super) fn families(&self) -> impl Iterator<Item = Family> + use<> {
         let speaks = Family::ALL.map(|family| self.params.speaks(family));
         Family::ALL
@@ -245,7 +249,7 @@ impl Instance {
             .filter(move |family| speaks[*family as usize])
     }
 
-    /// Takes over where it runs.
+    /// Sets the endpoint.
     pub(super) fn set_endpoint(&mut self, endpoint: Option<Endpoint>) {
         if self.endpoint != endpoint {
             self.endpoint = endpoint;
@@ -253,7 +257,7 @@ impl Instance {
         }
     }
 
-    /// Has the advertisements ready, so that a take-over does not wait for it.
+    /// Encodes the advertisements in advance, so that a take-over does not wait for it.
     pub(super) fn prepare(&mut self) {
         if let Some(endpoint) = self.endpoint {
             for family in Family::ALL {
@@ -264,7 +268,7 @@ impl Instance {
         }
     }
 
-    /// Takes over what its trackers do to its priority. Returns the former one when it changed.
+    /// Sets the effective priority. Returns the former one if it changed.
     pub(super) fn set_priority(&mut self, now: Instant, priority: Priority) -> Option<Priority> {
         let before = self.priority();
         if before == priority {
@@ -276,17 +280,17 @@ impl Instance {
         Some(before)
     }
 
-    /// The effective priority.
+    /// Effective priority.
     pub(super) const fn priority(&self) -> Priority {
         self.router.settings().priority
     }
 
-    /// What its trackers do to it.
+    /// Returns the effect of the router's trackers on its priority and state.
     pub(super) fn influence(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Influence {
         track::influence(self.params.priority, &self.params.tracks, trackers)
     }
 
-    /// What it demands of an advertisement.
+    /// Returns the values that a received advertisement must have.
     pub(super) fn expected(&self) -> Expected {
         Expected {
             version: self.params.version,
@@ -300,8 +304,8 @@ impl Instance {
         }
     }
 
-    /// Whether a packet came in the way in which this router speaks, and from one of those whom it
-    /// speaks with.
+    /// Checks the destination of a packet (multicast or unicast, as configured), and with unicast
+    /// that the sender is a configured peer.
     pub(super) fn listens_to(&self, packet: &Packet<'_>) -> Result<(), DropCause> {
         let family = Family::of(packet.source);
         let is_unicast = self.params.unicast.is_some();
@@ -314,20 +318,20 @@ impl Instance {
         Ok(())
     }
 
-    /// Whom it sends to in a family.
+    /// Destinations of the advertisements in a family.
     pub(super) fn receivers(&self, family: Family) -> &[IpAddr] {
         &self.receivers[family as usize]
     }
 
-    /// The TTL or hop limit that it sends with.
+    /// TTL or hop limit of the advertisements sent.
     pub(super) fn hop_limit(&self) -> u8 {
         // RFC 9568 5.1.1.3 MUST: send with TTL 255
         // RFC 9568 5.1.2.3 MUST: send with hop limit 255
         self.params.unicast.as_ref().map_or(HOP_LIMIT, |u| u.ttl)
     }
 
-    /// Takes note of what a received advertisement shows of its sender. Returns, in words, what
-    /// differs from what this router would say, when that is news.
+    /// Records a received advertisement. Returns a text of the differences from the own
+    /// configuration if they are new.
     pub(super) fn observe(
         &mut self,
         now: Instant,
@@ -352,7 +356,7 @@ impl Instance {
                 ChecksumForm::WithPseudoHeader => self.counters.checksums_with_pseudo_header += 1,
                 ChecksumForm::MessageOnly => self.counters.checksums_message_only += 1,
             }
-            // Version 2 knows one form alone.
+            // Version 2 has only one form.
             // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
             if self.params.version == Version::V3 && self.form != *checksum {
                 self.form = *checksum;
@@ -381,8 +385,9 @@ impl Instance {
             .record(now, source, received, &self.params, same_list)
     }
 
-    /// Whether `theirs` are this router's own addresses of that family, in any order. The link-local
-    /// address with which a list begins where none is configured is the sender's.
+    /// Whether `theirs` are this router's own addresses of that family, in any order. If no
+    /// link-local address is configured, the first address of an IPv6 list is that of the sender
+    /// and is not compared.
     fn lists(&self, theirs: AddressList<'_>) -> bool {
         let own = || self.params.advertised(theirs.family());
         let of_sender = theirs.family() == Family::V6 && !self.has_link_local();
@@ -393,13 +398,13 @@ impl Instance {
                 && listed().all(|theirs| own().any(|own| own == theirs))
     }
 
-    /// Whether one of its addresses is a link-local one.
+    /// Whether a configured address is link-local.
     fn has_link_local(&self) -> bool {
         self.params.advertised(Family::V6).any(is_link_local)
     }
 
-    /// Whether a packet that came in when the clock showed `wall` proves who sent it, as far as that
-    /// is demanded. One that is believed is never believed again.
+    /// Checks the HMAC and the sequence number of a packet that arrived at the wall-clock time
+    /// `wall`, as far as the mode requires them. Each sequence number is accepted only once.
     pub(super) fn authenticate(
         &mut self,
         packet: &Packet<'_>,
@@ -409,7 +414,7 @@ impl Instance {
         let Authentication::Hmac(hmac) = &self.params.authentication else {
             return Ok(());
         };
-        // Anything else is no trailer, and as little to be believed as nothing.
+        // Any other length is not a trailer, and the packet counts as unsigned.
         if received.beyond.len() != TRAILER_LEN {
             return match hmac.mode {
                 HmacMode::Enforce => Err(DropCause::HmacMissing),
@@ -417,7 +422,7 @@ impl Instance {
             };
         }
         let trailer = Trailer::parse(packet.payload)?;
-        // Before the HMAC, which costs more.
+        // Before the HMAC, because the HMAC costs more.
         if !hmac.anti_replay.is_timely(trailer.sequence, wall) {
             return Err(DropCause::HmacTime);
         }
@@ -438,16 +443,16 @@ impl Instance {
         }
     }
 
-    /// The number that signs what it sends when the clock shows `wall`, where that is signed: one for
-    /// the copies to all receivers.
+    /// Returns the sequence number for the next advertisement at the wall-clock time `wall`, if it
+    /// is signed. The copies for all receivers have the same number.
     pub(super) fn sequence(&mut self, wall: Duration) -> Option<Sequence> {
         let hmac = self.hmac().filter(|hmac| hmac.mode.signs())?;
         let anti_replay = hmac.anti_replay;
         Some(self.sent.next(wall, anti_replay))
     }
 
-    /// The advertisement that it sends as master to one of its [`receivers`](Self::receivers) in a
-    /// family, by its number among them.
+    /// Returns the advertisement that it sends as master to one of its
+    /// [`receivers`](Self::receivers), selected by family and position.
     pub(super) fn message(
         &mut self,
         family: Family,
@@ -461,14 +466,15 @@ impl Instance {
         if let (Authentication::Hmac(hmac), Some(sequence)) =
             (&self.params.authentication, sequence)
         {
-            // Without a copy, because nobody else holds it any more.
+            // No copy is made: the previous output that shared the buffer has been dropped.
             let message = Arc::make_mut(message);
             hmac::sign(message, source, receiver, &hmac.active, sequence);
         }
         Arc::clone(message)
     }
 
-    /// The advertisements to all receivers of a family, signed as they were last or not yet.
+    /// Returns the advertisements to all receivers of a family, with the last signature or still
+    /// without.
     fn prepared(&mut self, family: Family, source: IpAddr) -> &[Arc<[u8]>] {
         let mut messages = core::mem::take(&mut self.messages[family as usize]);
         if messages.is_empty() {
@@ -480,9 +486,10 @@ impl Instance {
         &self.messages[family as usize]
     }
 
-    /// Whether what came from its own address is its own, come back by a loop, be it in the form of
-    /// an earlier time. Anything that it does not say itself was said by another router that has the
-    /// same address, by mistake: among them the priority decides as among all others.
+    /// Whether a packet from its own source address is its own, returned by a loop in the network,
+    /// possibly in a former form of checksum or list. Any other content comes from another router
+    /// that has the same address by mistake. Among these two the priority decides, as among all
+    /// routers.
     pub(super) fn may_have_sent(&self, received: &Received<'_>) -> bool {
         let Advert {
             priority,
@@ -493,12 +500,13 @@ impl Instance {
         let says_the_same = priority == self.priority().get()
             && interval == self.params.interval
             && self.lists(addresses);
-        // Nothing is sent to itself by unicast, and a host takes nothing from its own address.
+        // By unicast this router sends nothing to itself, and the host accepts nothing from its own
+        // address.
         self.params.unicast.is_some()
             || self.router.state() == State::Master && (received.advert.resigns() || says_the_same)
     }
 
-    /// The advertisement to `receiver` with which it leaves.
+    /// Encodes the resignation (priority 0) to `receiver`.
     pub(super) fn resignation(
         &self,
         source: IpAddr,
@@ -512,7 +520,7 @@ impl Instance {
         message.into()
     }
 
-    /// The parameters of its HMAC, if it has one.
+    /// HMAC parameters, if configured.
     const fn hmac(&self) -> Option<&HmacParams> {
         match &self.params.authentication {
             Authentication::Hmac(hmac) => Some(hmac),
@@ -524,8 +532,8 @@ impl Instance {
         self.hmac().is_some_and(|hmac| hmac.mode.signs())
     }
 
-    /// The advertisement of a priority from `source` to `receiver`, with room for the trailer where it
-    /// is to be signed.
+    /// Encodes an advertisement with that priority from `source` to `receiver`, with room for the
+    /// HMAC trailer if it is to be signed.
     fn emit(&self, priority: u8, source: IpAddr, receiver: IpAddr) -> Vec<u8> {
         let family = Family::of(source);
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
@@ -543,6 +551,7 @@ impl Instance {
                 IpAddr::V6(address) => v6.push(address.octets()),
             }
         }
+        // The sender's link-local address may be one more than a message has room for.
         v6.truncate(most_addresses(Family::V6));
         let advert = Advert {
             version: self.params.version,
@@ -569,7 +578,7 @@ impl Instance {
         }
     }
 
-    /// Adds to the history.
+    /// Adds a transition to the history.
     pub(super) fn remember(&mut self, transition: &Transition) {
         if self.history.len() == HISTORY {
             self.history.pop_front();
@@ -580,7 +589,7 @@ impl Instance {
         });
     }
 
-    /// What it shows of itself.
+    /// Returns the status of the router.
     pub(super) fn status(
         &self,
         now: Instant,
@@ -642,13 +651,14 @@ impl Instance {
         }
     }
 
-    /// For how many seconds it has been in its state.
+    /// Returns the time in its state, in seconds.
     pub(super) fn state_age(&self, now: Instant) -> f64 {
         let last = self.history.back();
         last.map_or(0.0, |last| now.since(last.transition.at).as_secs_f64())
     }
 
-    /// Whether it is in its state for a reason of its own, and not with another member of its group.
+    /// Whether the router entered its state for its own reason, and did not follow another member
+    /// of its group.
     pub(super) fn leads(&self) -> bool {
         let follows = |cause: &Cause| {
             let of_member =
@@ -665,7 +675,7 @@ impl Instance {
         }
     }
 
-    /// The address that it sends from in a family.
+    /// Source address of its advertisements in a family.
     pub(super) fn source(&self, family: Family) -> Option<IpAddr> {
         self.endpoint.and_then(|endpoint| endpoint.source(family))
     }
@@ -684,8 +694,9 @@ impl Instance {
         }
     }
 
-    /// Why it is in its state: what keeps it there now, which may be another thing than what brought
-    /// it there.
+    /// Returns the reason for the present state, which can differ from the cause of the last
+    /// transition: a fault that followed another one, a grace, or a delay that holds off a
+    /// take-over.
     pub(super) fn cause(&self, now: Instant) -> Arc<str> {
         if let Some(fault_reason) = self.router.fault_reason() {
             return fault_reason.to_string().into();
@@ -702,7 +713,7 @@ impl Instance {
             .map_or_else(|| "not started".into(), Remembered::text)
     }
 
-    /// What its trackers do to it.
+    /// Returns the effect of each of its trackers.
     fn tracks(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> Vec<TrackStatus> {
         let is_owner = self.params.priority.is_owner();
         let tracks = self.params.tracks.iter();
@@ -716,6 +727,7 @@ impl Instance {
                         Effect::Weight(weight) => Some(weight),
                     },
                     contribution: match contribution {
+                        // The owner keeps priority 255 (RFC 9568 5.2.4).
                         Ok(points) if !is_owner => points,
                         Ok(_) | Err(_) => 0,
                     },
@@ -727,7 +739,7 @@ impl Instance {
             .collect()
     }
 
-    /// Its priority, and where that comes from.
+    /// Returns the configured and the effective priority, with the contributions of the trackers.
     fn priority_status(&self, trackers: &BTreeMap<Arc<str>, Tracker>) -> PriorityStatus {
         let tracks = self.tracks(trackers);
         let reasons = tracks.iter().filter(|track| track.contribution != 0);
@@ -742,7 +754,7 @@ impl Instance {
     }
 }
 
-/// Whom a router sends to in each family, when names stand for `names`.
+/// Returns the destinations of a router in each family, with the peers' names resolved by `names`.
 fn receivers(params: &RouterParams, names: &Names) -> [Vec<IpAddr>; 2] {
     Family::ALL.map(|family| {
         let Some(unicast) = &params.unicast else {
@@ -753,6 +765,7 @@ fn receivers(params: &RouterParams, names: &Names) -> [Vec<IpAddr>; 2] {
         let addresses = unicast.peers.iter().flat_map(|peer| known(peer, names));
         let mut receivers = Vec::new();
         for address in addresses.filter(|address| Family::of(**address) == family) {
+            // Several names may resolve to the same address.
             if !receivers.contains(address) {
                 receivers.push(*address);
             }
@@ -773,7 +786,7 @@ fn unicast_status(unicast: &Unicast, names: &Names) -> UnicastStatus {
     }
 }
 
-/// The addresses of a peer.
+/// Returns the known addresses of a peer.
 fn known<'p>(peer: &'p Peer, names: &'p Names) -> &'p [IpAddr] {
     match peer {
         Peer::Address(address) => core::slice::from_ref(address),
@@ -781,7 +794,7 @@ fn known<'p>(peer: &'p Peer, names: &'p Names) -> &'p [IpAddr] {
     }
 }
 
-/// What the state machine needs of `params`.
+/// Returns the settings of the state machine that follow from `params`.
 fn settings(params: &RouterParams, priority: Priority) -> Settings {
     Settings {
         version: params.version,

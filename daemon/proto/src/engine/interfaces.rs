@@ -1,4 +1,4 @@
-//! What the engine knows of the host's interfaces: all of them, because a reload may name any.
+//! Interface table: the host's interfaces and addresses, all of them, because a reload may use any.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -20,24 +20,26 @@ pub(super) struct Interfaces {
 #[derive(Debug)]
 struct Interface {
     link: Link,
-    /// Addresses that the daemon did not add, in the kernel's order. A virtual address that
-    /// somebody else added is among them.
+    /// Addresses that the daemon did not add, in the kernel's order, including virtual addresses
+    /// that another program added.
     foreign: Vec<InterfaceAddress>,
-    /// Those of them that the daemon put back for an owner, and takes off with the router's.
+    /// Those of `foreign` that the daemon restored for an address owner and deletes with that
+    /// router.
     restored: Vec<InterfaceAddress>,
 }
 
-/// An interface on which a router can run.
+/// An interface and source addresses with which a router can run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) index: InterfaceIndex,
     pub(super) mac: MacAddress,
-    /// The addresses from which the router sends, of each family that it speaks.
+    /// Source address of the advertisements, in each family in which the router advertises.
     sources: [Option<IpAddr>; 2],
 }
 
 impl Endpoint {
-    /// The same for a router that speaks no families but those for which `speaks` holds.
+    /// Returns the endpoint without the source addresses of the families for which `speaks` is
+    /// false.
     pub(super) fn restricted(self, speaks: impl Fn(Family) -> bool) -> Self {
         let source = |family| self.source(family).filter(|_| speaks(family));
         Self {
@@ -46,15 +48,16 @@ impl Endpoint {
         }
     }
 
-    /// The address from which the router sends to the others of a family.
+    /// Source address of the advertisements in a family.
     pub(super) const fn source(&self, family: Family) -> Option<IpAddr> {
         self.sources[family as usize]
     }
 }
 
 impl Interface {
-    /// The address to send from to the others of a family: `current` while it is there. What the daemon
-    /// put back for an owner goes with that router, and so is for that router alone.
+    /// Returns the source address of the advertisements in a family: `current` while it exists. An
+    /// address that the daemon restored for an owner is used for that router only, because it is
+    /// deleted with it.
     fn source(
         &self,
         family: Family,
@@ -96,8 +99,8 @@ impl Interface {
 }
 
 impl Interfaces {
-    /// Takes note of an interface. Returns the names that mean another interface now, or another
-    /// state of it: one, or two when it was renamed, or none.
+    /// Records the state of an interface. Returns the names that now mean another interface or
+    /// state: one, two after a rename, or none.
     pub(super) fn set_link(&mut self, link: Link) -> Vec<Arc<str>> {
         let Some(known) = self.by_index.get_mut(&link.index) else {
             let name = Arc::clone(&link.name);
@@ -118,6 +121,7 @@ impl Interfaces {
         let mut names = vec![Arc::clone(&link.name)];
         if known.link.name != link.name {
             names.insert(0, Arc::clone(&known.link.name));
+            // After swapped names the former name already means another interface.
             if self.by_name.get(&known.link.name) == Some(&link.index) {
                 self.by_name.remove(&known.link.name);
             }
@@ -127,8 +131,7 @@ impl Interfaces {
         names
     }
 
-    /// Forgets an interface. Returns the name that means none now, and the addresses that are gone
-    /// with it.
+    /// Deletes an interface. Returns its name and its addresses.
     pub(super) fn remove_link(
         &mut self,
         index: InterfaceIndex,
@@ -140,7 +143,7 @@ impl Interfaces {
         Some((link.name, foreign))
     }
 
-    /// Takes note of a foreign address. Returns the name of its interface.
+    /// Records an address that the daemon did not add. Returns the name of its interface.
     pub(super) fn add_address(
         &mut self,
         index: InterfaceIndex,
@@ -154,7 +157,7 @@ impl Interfaces {
         Some(Arc::clone(&interface.link.name))
     }
 
-    /// Takes note of an own address that the daemon puts back for its owner.
+    /// Records an address that the daemon restores for its owner.
     pub(super) fn restore(&mut self, index: InterfaceIndex, address: InterfaceAddress) {
         if self.add_address(index, address).is_some()
             && let Some(interface) = self.by_index.get_mut(&index)
@@ -163,7 +166,7 @@ impl Interfaces {
         }
     }
 
-    /// Forgets an address. Returns the name of its interface.
+    /// Deletes an address. Returns the name of its interface.
     pub(super) fn remove_address(
         &mut self,
         index: InterfaceIndex,
@@ -175,8 +178,8 @@ impl Interfaces {
         Some(Arc::clone(&interface.link.name))
     }
 
-    /// Forgets addresses that the daemon takes off itself, whatever their prefix: all, or those that it
-    /// put there.
+    /// Deletes the addresses that the daemon itself removes from an interface, with any prefix
+    /// length: all, or with `spare_foreign` only those that it restored.
     pub(super) fn forget(
         &mut self,
         index: InterfaceIndex,
@@ -197,26 +200,26 @@ impl Interfaces {
         }
     }
 
-    /// The name of an interface.
+    /// Name of an interface.
     pub(super) fn name(&self, index: InterfaceIndex) -> Option<&Arc<str>> {
         self.by_index
             .get(&index)
             .map(|interface| &interface.link.name)
     }
 
-    /// Whether an interface of that name is up and has a carrier, or what is wrong with it.
+    /// Checks that an interface of that name exists, is up and has a carrier.
     pub(super) fn check_link(&self, name: &Arc<str>) -> Result<&Link, FaultReason> {
         self.get(name).map(|interface| &interface.link)
     }
 
-    /// Whether addresses can be on an interface of that name, or what is wrong with it.
+    /// Checks that an interface of that name can carry addresses.
     pub(super) fn check_serving(&self, name: &Arc<str>) -> Result<(), FaultReason> {
         self.serving(name).map(drop)
     }
 
-    /// Whether a router can run on its interface, or what keeps it from it. The addresses that it
-    /// sends from at `current` stay as long as they are there; an address for which `is_virtual`
-    /// holds is none of the host's own.
+    /// Checks that a router can run on its interface, and returns the endpoint. The source
+    /// addresses of `current` are kept while they exist. Addresses for which `is_virtual` is true
+    /// are no source.
     pub(super) fn check_endpoint(
         &self,
         params: &RouterParams,
@@ -257,8 +260,7 @@ impl Interfaces {
             .ok_or(FaultReason::NoSource(address))
     }
 
-    /// Whether the host has an address of its own of a family on an interface, beside those for
-    /// which `is_virtual` holds.
+    /// Whether an interface has an address of that family for which `is_virtual` is false.
     pub(super) fn has_own_address(
         &self,
         index: InterfaceIndex,
@@ -271,18 +273,19 @@ impl Interfaces {
             .is_some_and(|interface| interface.foreign.iter().any(is_own))
     }
 
-    /// The number of the interface of that name, however it is.
+    /// Index of the interface of that name, in any state.
     pub(super) fn index(&self, name: &Arc<str>) -> Option<InterfaceIndex> {
         self.by_name.get(name).copied()
     }
 
-    /// The interface of that name, however it is.
+    /// The interface of that name, in any state.
     pub(super) fn link(&self, name: &Arc<str>) -> Option<&Link> {
         let index = self.by_name.get(name)?;
         Some(&self.by_index.get(index)?.link)
     }
 
-    /// The interface that a seat is on, however it is.
+    /// The interface of an attachment, in any state. With a virtual MAC address it has to have that
+    /// address.
     pub(super) fn attachment(&self, attachment: &Attachment) -> Option<&Link> {
         let link = self.link(&attachment.device)?;
         let is_it = attachment
@@ -291,7 +294,7 @@ impl Interfaces {
         is_it.then_some(link)
     }
 
-    /// An interface that is up and receives for itself.
+    /// Returns the interface of that name if it is up, has a carrier and is no port of another one.
     fn serving(&self, name: &Arc<str>) -> Result<&Interface, FaultReason> {
         let interface = self.get(name)?;
         match interface.link.port_of {

@@ -1,4 +1,4 @@
-//! The kernel's sync thread of IPVS follows the state of a router.
+//! IPVS sync daemon: its role follows the state of a router.
 
 use std::sync::Arc;
 
@@ -7,15 +7,15 @@ use crate::events::{DesiredLvs, LvsRole, Output};
 use crate::types::State;
 
 impl Engine {
-    /// Says what the sync thread should be, when that is something else than was said last. It costs
-    /// nothing where there is to be none.
+    /// Requests the desired state of the sync daemon if it differs from the last request. Free of
+    /// cost if none is configured.
     pub(super) fn want_lvs(&mut self) {
         let desired = self.desired_lvs();
         if desired == self.lvs {
             return;
         }
         let former = core::mem::replace(&mut self.lvs, desired.clone());
-        // Who was to have one and is no longer is to have none.
+        // If the sync daemon is no longer configured, a running one has to be stopped.
         let given_up = || {
             let former = former.filter(|former| former.role.is_some())?;
             Some(DesiredLvs {
@@ -27,7 +27,7 @@ impl Engine {
             .extend(desired.or_else(given_up).map(Output::Lvs));
     }
 
-    /// Says it again.
+    /// Repeats the last request.
     pub(super) fn want_lvs_again(&mut self) {
         self.outputs.extend(self.lvs.clone().map(Output::Lvs));
     }
@@ -44,12 +44,11 @@ impl Engine {
 }
 
 impl LvsRole {
-    /// What the sync thread is in a state of its router.
+    /// Returns the role of the sync daemon in a state of its router.
     pub const fn of(state: State) -> Option<Self> {
         match state {
             State::Init => None,
-            // What keeps it from serving need not keep it from hearing of connections, and it may serve
-            // in a moment.
+            // In fault the host may become master soon, and often still receives the connections.
             State::Backup | State::Fault => Some(Self::Backup),
             State::Master => Some(Self::Master),
         }

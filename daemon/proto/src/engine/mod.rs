@@ -1,11 +1,12 @@
-//! All virtual routers of a node.
+//! The engine: all virtual routers of a node.
 //!
-//! One way in, [`Engine::handle`]; one way out, [`Engine::poll`], to be drained after each call;
-//! and [`Engine::poll_timeout`], which says when to come back with a [`Tick`](Input::Tick) and
-//! why. A caller that has packets and a tick at once gives the packets first: an advertisement
-//! that lies in the queue proves that the master lives, however late it is read.
+//! [`Engine::handle`] takes every input, [`Engine::poll`] returns the outputs and has to be drained
+//! after each call, and [`Engine::poll_timeout`] returns the time and the kind of the next
+//! [`Tick`](Input::Tick). A caller that has packets and a tick at the same time hands in the
+//! packets first: a queued advertisement proves that the master is alive, however late the caller
+//! reads it.
 //!
-//! An event costs what the routers that it concerns cost, and log(n) to find them.
+//! The cost of an event is that of the routers that it concerns, and log(n) to find them.
 
 mod configure;
 mod effects;
@@ -37,67 +38,69 @@ use crate::track::Tracker;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, State, Vrid};
 use crate::wire::DropCounts;
 
-/// Where a router stands in [`Engine::instances`], until the next reload.
+/// Position of a router in [`Engine::instances`], valid until the next reload.
 type RouterId = usize;
 
-/// All virtual routers of a node, their trackers, and what they need to know of its interfaces.
+/// All virtual routers of a node, their trackers, and the known state of the host's interfaces.
 #[derive(Debug, Default)]
 pub struct Engine {
-    /// The routers in the order of their names.
+    /// The routers, sorted by name.
     instances: Vec<Instance>,
     groups: Vec<Group>,
     deadlines: Deadlines,
-    /// The routers that a tick serves; empty between ticks, kept for its room.
+    /// The routers that a tick serves. Empty between ticks; a field so that its allocation is
+    /// reused.
     due: Vec<RouterId>,
-    /// Which router hears a VRID on an interface, by the family of the packets.
+    /// The router that receives a VRID on an interface, per family of the packets.
     bound: BTreeMap<(InterfaceIndex, Family, Vrid), RouterId>,
-    /// Which routers send from an address that may be on any interface.
+    /// The routers with a configured source address, which may be on any interface, by that
+    /// address.
     sources: BTreeMap<IpAddr, Vec<RouterId>>,
-    /// Who depends on an interface, by its name.
+    /// The routers and trackers that depend on an interface, by its name.
     users: BTreeMap<Arc<str>, Users>,
     trackers: BTreeMap<Arc<str>, Tracker>,
-    /// The trackers whose verdict changes by itself, and when.
+    /// The trackers with a verdict that changes without another result, and the time of the change.
     verdicts: BTreeSet<(Instant, Arc<str>)>,
-    /// The routers whose interface or address is away for a moment, and until when that is no fault.
+    /// The routers in their grace (see the module `grace`), with the time at which a fault follows.
     graces: BTreeSet<(Instant, RouterId)>,
-    /// Which routers follow a tracker.
+    /// The routers that follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
-    /// Whose a route or a rule is.
+    /// The router that a route or a rule is configured for.
     routed: BTreeMap<Routed, RouterId>,
-    /// Which router the sync thread of IPVS follows.
+    /// The router that determines the role of the IPVS sync daemon.
     synchronised: Option<RouterId>,
-    /// What it was last said to be.
+    /// The state of the IPVS sync daemon that was requested last.
     lvs: Option<DesiredLvs>,
     interfaces: Interfaces,
     names: Names,
-    /// Why the kernel cannot be made to refuse packets to addresses.
+    /// Error of the drop filter: the kernel cannot drop packets to virtual addresses.
     drop_filter_failed: Option<Arc<str>>,
     outputs: VecDeque<Output>,
     limiter: Limiter,
     wall_clock: WallClock,
-    /// Whether a router goes by it.
+    /// Whether a router uses the wall clock (HMAC with replay protection).
     wants_wall_clock: bool,
-    /// Packets that belong to no router.
+    /// Dropped packets that belong to no configured router.
     dropped: DropCounts,
 }
 
-/// Who depends on an interface.
+/// Routers and trackers that depend on one interface.
 #[derive(Debug, Default)]
 struct Users {
     routers: Vec<RouterId>,
-    /// Trackers that watch it.
+    /// Trackers that watch the interface.
     trackers: Vec<Arc<str>>,
-    /// Whose a virtual address is.
+    /// The router that a virtual address on the interface belongs to.
     addresses: BTreeMap<IpAddr, RouterId>,
 }
 
 impl Engine {
-    /// A node that runs nothing yet.
+    /// Creates an engine without routers.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in what happened. Afterwards [`poll`](Self::poll) until there is nothing left.
+    /// Handles one input. The caller then drains [`poll`](Self::poll).
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
         match input {
             Input::Configure(params) => self.configure(now, params),
@@ -142,6 +145,7 @@ impl Engine {
             }
             Input::Inhibited { router, why } => self.handle_inhibited(now, router, why),
             Input::Overrun => {
+                // Requests are idempotent: the receiver compares them with what the kernel holds.
                 for id in 0..self.instances.len() {
                     self.wake(now, id);
                     self.want(id, &[]);
@@ -162,17 +166,18 @@ impl Engine {
         }
     }
 
-    /// The next thing to be done.
+    /// Returns the next output, or `None` when all are drained.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// When to come back with a [`Tick`](Input::Tick), and what is due then. May change with every
-    /// [`handle`](Self::handle).
+    /// Returns the time of the next [`Tick`](Input::Tick) and what is due then. Every call of
+    /// [`handle`](Self::handle) may change it.
     pub fn poll_timeout(&self) -> Option<(Instant, Due)> {
         let router = self.deadlines.first().and_then(|(at, id)| {
             let instance = &self.instances[id];
             match instance.group {
+                // In a group of backups the deadline is that of the whole group, set by `reckon`.
                 Some(_) if instance.router.state() == State::Backup => Some((at, Due::TakeOver)),
                 Some(_) | None => instance.router.deadline(),
             }
@@ -183,8 +188,9 @@ impl Engine {
         due.min_by_key(|(at, _)| *at)
     }
 
-    /// Whether a take-over is due. Then every packet that has arrived by `now` is to be handed in
-    /// before the next [`Tick`](Input::Tick), however many there are: one may be the master's.
+    /// Whether a take-over is due. If so, the caller hands in every packet that has arrived by
+    /// `now` before the next [`Tick`](Input::Tick), however many there are: one of them may be the
+    /// master's.
     pub fn is_take_over_due(&self, now: Instant) -> bool {
         let alone = self
             .instances
@@ -197,18 +203,17 @@ impl Engine {
             || groups.any(|group| self.over_at(now, group).is_some_and(|at| at <= now))
     }
 
-    /// Whether a router goes by the wall clock: see [`Input::WallClock`].
+    /// Whether a router uses the wall clock: see [`Input::WallClock`].
     pub const fn wants_wall_clock(&self) -> bool {
         self.wants_wall_clock
     }
 
-    /// What is heard where: the interfaces on which packets of a family are wanted, with their
-    /// VRIDs.
+    /// Returns the interfaces, families and VRIDs for which the engine expects packets.
     pub fn listeners(&self) -> impl Iterator<Item = (InterfaceIndex, Family, Vrid)> + '_ {
         self.bound.keys().copied()
     }
 
-    /// The addresses that this node holds now.
+    /// Returns the virtual addresses that this node holds as master, with their interfaces.
     pub fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
         self.instances
             .iter()
@@ -218,7 +223,8 @@ impl Engine {
             .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
     }
 
-    /// The names of the interfaces with virtual MAC addresses that this node has made.
+    /// Returns the names of the interfaces with virtual MAC addresses that the running routers
+    /// require.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
         let running = self.instances.iter();
         let attachments = running
@@ -229,19 +235,20 @@ impl Engine {
             .map(|attachment| &attachment.device)
     }
 
-    /// The state of every router, by name.
+    /// Returns the state of every router, sorted by name.
     pub fn states(&self) -> impl Iterator<Item = (&Arc<str>, State)> + '_ {
         self.instances
             .iter()
             .map(|instance| (&instance.name, instance.router.state()))
     }
 
-    /// The routers that go on although their interface or address is away for a moment, by name.
+    /// Returns the names of the routers in their grace: the interface or address is missing for a
+    /// moment.
     pub fn interrupted(&self) -> impl Iterator<Item = &Arc<str>> {
         self.graces.iter().map(|(_, id)| &self.instances[*id].name)
     }
 
-    /// What the node shows of itself. The cost grows with the number of routers.
+    /// Returns the status of the whole node. The cost grows with the number of routers.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         Snapshot {
             instances: self
@@ -265,20 +272,22 @@ impl Engine {
     }
 
     fn handle_tick(&mut self, now: Instant) {
-        // Before a router does what it would not do with another verdict.
+        // Verdicts first: they change priorities and faults, on which the due actions below depend.
         for name in self.due_verdicts(now) {
             self.judge(now, &name, |tracker| tracker.settle(now));
         }
         for id in self.due_graces(now) {
             self.cut_grace(now, id);
         }
-        // Each router that is due is served once, so that a tick ends whatever serving it does.
+        // Each due router is served exactly once, so that a tick ends even if reactions schedule
+        // more.
         let mut due = core::mem::take(&mut self.due);
         self.deadlines.take_due(now, &mut due);
         for id in due.drain(..) {
             match self.instances[id].group {
                 None => {
-                    // A backup may have been deaf in its grace.
+                    // During its grace a backup may have missed advertisements: a fault instead of
+                    // a take-over.
                     if self.instances[id].router.state() == State::Backup {
                         self.cut_grace(now, id);
                     }
@@ -296,7 +305,7 @@ impl Engine {
         );
     }
 
-    /// The trackers whose verdict changes by `now`, the earliest first.
+    /// Returns the trackers with a verdict that changes by `now`, the earliest first.
     fn due_verdicts(&self, now: Instant) -> Vec<Arc<str>> {
         let due = self.verdicts.iter().take_while(|(at, _)| *at <= now);
         due.map(|(_, name)| Arc::clone(name)).collect()
@@ -329,6 +338,8 @@ impl Engine {
         match users.addresses.get(&address.address).copied() {
             Some(id) => {
                 let attachment = self.instances[id].attachment_of(address.address);
+                // Our own marked address (IFA_PROTO) is a leftover; only foreign ones may be the
+                // host's own.
                 let spared = !ours
                     && attachment.is_some_and(|attachment| {
                         self.spares_foreign(id, &self.instances[id].attachments[attachment])
@@ -344,10 +355,10 @@ impl Engine {
                         .push_back(Output::Report(Report::Stray { router, address }));
                     self.want(id, &[]);
                 }
-                // For the owner it is the address that it sends from.
+                // For an address owner the address can be the source of its advertisements.
                 self.refresh_router(now, id);
             }
-            // It may be the address that its routers were waiting for.
+            // The address can be the source address that routers in fault lack.
             None => self.refresh_interface(now, &name),
         }
     }
@@ -377,7 +388,7 @@ impl Engine {
         }
     }
 
-    /// Puts back an address that somebody took away from a master. Its state stays.
+    /// Restores an address that another program deleted from a master. The router stays master.
     fn repair(&mut self, id: RouterId, address: InterfaceAddress) {
         let instance = &mut self.instances[id];
         instance.counters.repairs += 1;
@@ -388,14 +399,14 @@ impl Engine {
             && let Some(attachment) = instance.attachment_of(address.address)
             && let Some(index) = instance.attachments[attachment].index
         {
-            // It may be the address that the owner sends from.
+            // The owner may send its advertisements from this address.
             self.interfaces.restore(index, address);
         }
         self.want(id, &[]);
         self.announce(id, &[address]);
     }
 
-    /// Looks again at the routers that send from an address wherever it is.
+    /// Reassesses the routers with this address as configured source, on any interface.
     fn refresh_senders(&mut self, now: Instant, address: IpAddr) {
         for id in self.sources.get(&address).cloned().unwrap_or_default() {
             self.begin_grace(now, id);
@@ -404,7 +415,7 @@ impl Engine {
     }
 
     fn handle_resolved(&mut self, name: &str, addresses: &[IpAddr]) {
-        // Nobody wants to know of a name that a reload took away meanwhile.
+        // A reload may have removed the name since the query was sent.
         let Some(known) = self.names.get_mut(name) else {
             return;
         };
@@ -418,6 +429,7 @@ impl Engine {
     }
 
     fn handle_inhibited(&mut self, now: Instant, router: &str, why: Option<Arc<str>>) {
+        // Sorted by name, as `configure` receives a sorted map.
         let Ok(id) = self
             .instances
             .binary_search_by(|instance| (*instance.name).cmp(router))
@@ -442,8 +454,8 @@ impl Engine {
         }
     }
 
-    /// Lets a tracker take something in, tells of its verdict if that is another one now, and lets
-    /// those who follow it act on it.
+    /// Feeds a tracker by `take`, reports a verdict that changed between up and down, and
+    /// reassesses the routers that follow the tracker.
     fn judge(
         &mut self,
         now: Instant,
@@ -465,6 +477,7 @@ impl Engine {
         }
         let Some(former) = former else { return };
         let Verdict { up, .. } = tracker.verdict();
+        // A value alone changes weights and no verdict: no report, but the followers need it.
         if up != former.up {
             self.outputs.push_back(Output::Report(Report::Verdict {
                 tracker: Arc::clone(name),
@@ -477,13 +490,13 @@ impl Engine {
         }
     }
 
-    /// Looks again at everything that depends on an interface.
+    /// Reassesses the routers and trackers that depend on an interface.
     fn refresh_interface(&mut self, now: Instant, name: &Arc<str>) {
         let Some(users) = self.users.get(name) else {
             return;
         };
         let (routers, trackers) = (users.routers.clone(), users.trackers.clone());
-        // Before a tracker of the interface has them looked at.
+        // Graces begin before a tracker of the same interface reassesses these routers.
         for id in &routers {
             self.begin_grace(now, *id);
         }
@@ -495,7 +508,7 @@ impl Engine {
         }
     }
 
-    /// Gives a tracker that watches an interface the present state of that.
+    /// Feeds a tracker that watches an interface with the present state of the interface.
     fn refresh_tracker(&mut self, now: Instant, name: &Arc<str>) {
         let Some(tracker) = self.trackers.get(name) else {
             return;
@@ -510,10 +523,15 @@ impl Engine {
         self.judge(now, name, |tracker| tracker.observe(now, up, detail.into()));
     }
 
-    /// Works out anew where a router runs, what its priority is, and whether it can serve.
+    /// Reassesses a router: its endpoint, its priority and its fault reason, in this order:
+    ///
+    /// 1. The new priority, so that a router that recovers uses it.
+    /// 2. The fault or the move away from a former interface, which releases the addresses there.
+    /// 3. The new endpoint.
+    /// 4. The recovery, or the end of a grace.
     fn refresh_router(&mut self, now: Instant, id: RouterId) {
         self.wake(now, id);
-        // Before a router that recovers goes by it.
+        // A router that recovers below already uses the new priority.
         self.refresh_priorities(now, id);
         let (endpoint, fault_reason) = self.assess(id);
         if self.tolerates(id, fault_reason.as_ref()) {
@@ -522,7 +540,8 @@ impl Engine {
             return;
         }
         let grace = self.end_grace(id);
-        // Addresses leave the old interface before they come to the new one of that name.
+        // A name that now means another interface: release the addresses there before the new one
+        // gets them.
         let moved = self.moved(id).cloned().map(FaultReason::InterfaceMissing);
         let before = fault_reason.clone().or(moved);
         let is_up = before.is_none();
@@ -534,7 +553,7 @@ impl Engine {
         self.inhibit(now, id, fault_reason);
         let stays = self.instances[id].router.state() == state;
         if has_moved && stays && matches!(state, State::Backup | State::Fault) {
-            // The addresses that the router does not hold may have been there already.
+            // Addresses that this router must not hold may already be on the new interface.
             self.want(id, &[]);
         }
         self.instances[id].prepare();
@@ -546,8 +565,8 @@ impl Engine {
         self.mend_devices(id);
     }
 
-    /// The name of a router's interface that means another one now or none, while the former one is
-    /// still there under another name.
+    /// Returns the name of a router's interface if it now means another interface or none, while
+    /// the former interface still exists under another name.
     fn moved(&self, id: RouterId) -> Option<&Arc<str>> {
         let instance = &self.instances[id];
         let is_other = |former: Option<InterfaceIndex>, name: &Arc<str>| {
@@ -558,7 +577,7 @@ impl Engine {
         if is_other(instance.endpoint.map(|endpoint| endpoint.index), interface) {
             return Some(interface);
         }
-        // An interface with a virtual MAC address is made again by itself.
+        // The engine requests missing interfaces with virtual MAC addresses again (`mend_devices`).
         let mut attachments = instance
             .attachments
             .iter()
@@ -568,7 +587,8 @@ impl Engine {
         attachment.map(|attachment| &attachment.device)
     }
 
-    /// Asks again for interfaces with virtual MAC addresses that are not as they should be.
+    /// Requests again the interfaces with virtual MAC addresses that differ from their desired
+    /// state.
     fn mend_devices(&mut self, id: RouterId) {
         for family in Family::ALL {
             let Some(desired) = self.desired_device(id, family) else {
@@ -587,7 +607,8 @@ impl Engine {
         }
     }
 
-    /// Takes note of what a master announced in vain: that its interfaces be up was refused.
+    /// Marks the attachments of a master with an interface that is down, because the kernel
+    /// rejected the request to set it up: the neighbours received no announcement.
     fn look_for_unheard(&mut self, id: RouterId) {
         let instance = &mut self.instances[id];
         let is_master = instance.router.state() == State::Master;
@@ -599,7 +620,8 @@ impl Engine {
         }
     }
 
-    /// What was left alone because the interface had nothing else leaves when it has.
+    /// Releases the addresses that were spared as the last ones of their interface, once the
+    /// interface has an address of the host.
     fn stop_sparing(&mut self, id: RouterId) {
         let instance = &self.instances[id];
         let leaves = |attachment: &Attachment| {
@@ -610,7 +632,8 @@ impl Engine {
         }
     }
 
-    /// A master that overslept is none any more, before anything else makes it speak.
+    /// Steps down a master that was suspended for longer than the backups wait, before any other
+    /// input makes it send.
     fn wake(&mut self, now: Instant, id: RouterId) {
         if let Some(group) = self.instances[id].group {
             return self.wake_group(now, group);
@@ -619,7 +642,8 @@ impl Engine {
         self.react(now, id, reaction);
     }
 
-    /// Works out anew what the priority of a router is, and of those that recover with it.
+    /// Recalculates the priority of a router, and of all members of its group, because they recover
+    /// together.
     fn refresh_priorities(&mut self, now: Instant, id: RouterId) {
         match self.instances[id].group {
             None => self.refresh_priority(now, id),
@@ -630,7 +654,7 @@ impl Engine {
         }
     }
 
-    /// Works out anew what the priorities of all members of a group are.
+    /// Recalculates the priorities of all members of a group.
     fn refresh_group(&mut self, now: Instant, group: group::GroupId) {
         for position in 0..self.size(group) {
             let id = self.groups[group].members[position];
@@ -650,7 +674,8 @@ impl Engine {
         }
     }
 
-    /// Where a router can run, and what keeps it from serving there.
+    /// Returns the endpoint on which a router can run, and the reason that keeps it from serving
+    /// there.
     fn assess(&self, id: RouterId) -> (Option<interfaces::Endpoint>, Option<FaultReason>) {
         let instance = &self.instances[id];
         let is_virtual = |address| self.is_virtual(&instance.params.interface, address);
@@ -662,7 +687,7 @@ impl Engine {
                 Err(fault_reason) => return (None, Some(fault_reason)),
                 Ok(endpoint) => endpoint,
             };
-        // Its own interfaces with virtual MAC addresses are made and repaired when they are missed.
+        // The daemon itself makes and repairs the interfaces with virtual MAC addresses: no fault.
         let is_away = |attachment: &&Attachment| {
             attachment.device != instance.params.interface && attachment.virtual_mac.is_none()
         };
@@ -674,18 +699,20 @@ impl Engine {
         (Some(endpoint), self.lasting_fault(id))
     }
 
-    /// What keeps a router from serving beside its interfaces and addresses.
+    /// Returns the fault reason of a router that does not depend on its interfaces and addresses.
     fn lasting_fault(&self, id: RouterId) -> Option<FaultReason> {
         let instance = &self.instances[id];
         let fault = instance.influence(&self.trackers).fault;
-        // Who cannot do what it must is no master: another one can perhaps.
+        // Without the drop filter this router would accept packets that it must not accept. In
+        // fault it leaves the mastership to another host, where the filter may work.
         let refuses = !instance.params.accepts();
         let drop_filter_failed = self.drop_filter_failed.clone().filter(|_| refuses);
         let fault_reason = fault.or_else(|| drop_filter_failed.map(FaultReason::DropFilterError));
         fault_reason.or_else(|| instance.inhibited.clone().map(FaultReason::Resource))
     }
 
-    /// Whether an address of the interface of that name is none of the host's own.
+    /// Whether an address on the interface of that name is a virtual one, and its router is not the
+    /// owner.
     fn is_virtual(&self, interface: &Arc<str>, address: IpAddr) -> bool {
         self.users
             .get(interface)
@@ -693,8 +720,8 @@ impl Engine {
             .is_some_and(|id| !self.instances[*id].params.priority.is_owner())
     }
 
-    /// Whether addresses of a router that the daemon did not add are to be left alone: the owner's,
-    /// and the last ones of an interface, without which the host would be cut off.
+    /// Whether to spare addresses of a router that the daemon did not add: those of the owner, and
+    /// the last ones of an interface, without which the host would lose its network.
     fn spares_foreign(&self, id: RouterId, attachment: &Attachment) -> bool {
         let params = &self.instances[id].params;
         let is_virtual = |address| self.is_virtual(&attachment.device, address);
@@ -702,12 +729,12 @@ impl Engine {
             self.interfaces
                 .has_own_address(index, attachment.family, is_virtual)
         };
-        // The host has nothing of its own on an interface that was made for the virtual MAC address.
+        // The host has no address of its own on a macvlan of the daemon.
         let is_made = attachment.virtual_mac.is_some();
         params.priority.is_owner() || !is_made && !attachment.index.is_some_and(has_own)
     }
 
-    /// Announces the addresses of seats that were not announced where they are now.
+    /// Announces the attachments that were not announced on their present, running interface.
     fn announce_unheard(&mut self, id: RouterId) {
         for number in 0..self.instances[id].attachments.len() {
             let attachment = &self.instances[id].attachments[number];
@@ -723,7 +750,8 @@ impl Engine {
         }
     }
 
-    /// Takes over where a router runs. Returns whether a seat is on another interface now.
+    /// Sets the endpoint of a router and looks up its attachments. Returns whether an attachment is
+    /// on another interface now.
     fn set_endpoint(&mut self, id: RouterId, endpoint: Option<interfaces::Endpoint>) -> bool {
         let instance = &mut self.instances[id];
         let index =
@@ -741,12 +769,13 @@ impl Engine {
             let is_other = attachment.index != known.0;
             let is_known_elsewhere = (attachment.index, attachment.mac) != known;
             let is_up = link.is_some_and(|link| link.up);
-            // The neighbours know it by its former hardware address, or its interface is there only
-            // now, or up.
+            // The neighbours know the former hardware address, or the interface appeared or came up
+            // only now.
             attachment.is_unheard =
                 is_master && (attachment.is_unheard || !is_up || is_known_elsewhere);
             if is_other {
-                // From any other place they have left before, because without that nobody serves.
+                // On every other interface a move is a fault first, which has already released the
+                // addresses.
                 if let Some(former) = known.0.filter(|_| attachment.virtual_mac.is_some()) {
                     self.leave(id, number, former);
                 }
@@ -760,6 +789,7 @@ impl Engine {
         let vrid = instance.params.vrid;
         if old != new {
             for family in instance.families() {
+                // When interfaces swap names, another router is already bound to this key.
                 if let Some(old) = old
                     && self.bound.get(&(old, family, vrid)) == Some(&id)
                 {

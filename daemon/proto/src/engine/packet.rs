@@ -1,4 +1,5 @@
-//! What comes in from the others: whose it is, whether it counts, and who hears of it when not.
+//! Received packets: finds the router of each packet, checks it, and counts and reports dropped
+//! ones.
 
 use std::sync::Arc;
 
@@ -30,9 +31,11 @@ impl Engine {
         else {
             return;
         };
+        // A time later than `now` would extend the master-down timer of a backup.
         let heard_at = packet.at.min(now);
         let checked = instance.listens_to(packet);
         let received = match checked.and_then(|()| Advert::parse(packet, &instance.expected())) {
+            // Before the HMAC check, which would record this host as a sender.
             Ok(received) if packet.source == own && instance.may_have_sent(&received) => {
                 Err(DropCause::OwnPacket)
             }
@@ -42,8 +45,8 @@ impl Engine {
             Err(cause) => Err(cause),
         };
         let received = match received {
-            // RFC 3768 7.1 MUST: the owner discards what it hears
-            // RFC 5798 7.1 MUST: the owner discards what it hears
+            // RFC 3768 7.1 MUST: the owner discards all advertisements
+            // RFC 5798 7.1 MUST: the owner discards all advertisements
             Ok(_)
                 if instance.params.version == Version::V2
                     && instance.params.priority.is_owner() =>
@@ -58,6 +61,7 @@ impl Engine {
         match received {
             Ok(received) => {
                 let differences = instance.observe(now, packet.source, &received);
+                // A new checksum form cleared the encoded messages.
                 instance.prepare();
                 let advert = &received.advert;
                 let reaction = match instance.group {
@@ -66,8 +70,9 @@ impl Engine {
                         router.handle_advert(now, heard_at, advert, packet.source, own)
                     }
                     Some(group) => {
-                        // A packet that waited for longer than an interval shows that this node slept,
-                        // and may have lost what came after it.
+                        // A packet that waited for longer than an interval shows that this node was
+                        // suspended and may have lost later ones. The advertisement then counts as
+                        // received now.
                         let slept = now.since(heard_at) > advert.interval.duration();
                         let heard_at = if slept { now } else { heard_at };
                         let sighting = Sighting {
@@ -89,7 +94,8 @@ impl Engine {
                     self.report_drift(now, packet, id, how);
                 }
             }
-            // That others advertise while this router cannot serve is no news.
+            // Advertisements of the present master are normal while this router is in init or
+            // fault: no report.
             Err(cause @ DropCause::NotListening) => instance.counters.dropped.count(cause),
             // RFC 9568 7.1 MUST: a packet that fails a check is discarded
             // RFC 9568 7.1 MAY: a failed check is shown to the management
@@ -142,8 +148,8 @@ impl Engine {
         id: RouterId,
         priority: u8,
     ) {
-        // RFC 9568 2.5 SHOULD: an Active that others push aside again and again logs it
-        // RFC 9568 7.1 erratum 8298 SHOULD: the owner that hears another logs it, and goes on
+        // RFC 9568 2.5 SHOULD: an Active that is displaced repeatedly logs it
+        // RFC 9568 7.1 erratum 8298 SHOULD: an owner that receives from another owner logs it and stays Active
         // RFC 9568 8.3.2 SHOULD: several routers of priority 255 are logged
         // RFC 9568 8.3.2 MAY: several routers of the same priority are logged
         if self

@@ -1,5 +1,6 @@
-//! What the other routers of a virtual router were heard to say, and what of it differs from what this
-//! one would say: people want to know, and nobody becomes a second master because of it.
+//! Other routers of a virtual router: their last advertisement, and its differences from this
+//! router's configuration. Differences are shown and logged, and have no effect on the election:
+//! two masters would be worse.
 
 use core::fmt::Write as _;
 use core::net::IpAddr;
@@ -10,11 +11,12 @@ use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Family, Version};
 use crate::wire::{ChecksumForm, Received};
 
-/// How many others a router remembers: those heard last.
+/// Maximum number of other routers in the table. A new one replaces the one with the oldest
+/// advertisement.
 const MOST: usize = 8;
 
-/// The others that were heard. There is room for the usual number of them from the start on, so that
-/// hearing one for the first time costs no more than later.
+/// The other routers from which advertisements were received. The usual number is allocated in
+/// advance, so that the first advertisement takes no longer than later ones.
 #[derive(Debug)]
 pub(super) struct Peers(Vec<Peer>);
 
@@ -24,7 +26,7 @@ impl Default for Peers {
     }
 }
 
-/// How many others there usually are: one host, which has an address in each family.
+/// Usual number of entries: one other host, with an address in each family.
 const USUAL: usize = 2;
 
 #[derive(Debug)]
@@ -36,20 +38,20 @@ struct Peer {
     differences: Drift,
 }
 
-/// In what an advertisement differs from what this router would say.
+/// Differences between an advertisement and this router's own configuration.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Drift {
-    /// The other interval, version 3 only.
+    /// The other interval; version 3 only.
     interval: Option<AdvertInterval>,
-    /// Addresses that it does not list.
+    /// Configured addresses that the advertisement does not list.
     missing: Vec<IpAddr>,
-    /// Addresses that it lists beside ours.
+    /// Listed addresses that are not configured here.
     additional: Vec<IpAddr>,
 }
 
 impl Peers {
-    /// Takes note of an advertisement; `same_list` says whether it lists the addresses that it
-    /// should. Returns what differs now, in words, when that is news.
+    /// Records an advertisement. `same_list` is whether it lists the configured addresses. Returns
+    /// a text of the differences if they changed.
     pub(super) fn record(
         &mut self,
         now: Instant,
@@ -60,7 +62,7 @@ impl Peers {
     ) -> Option<String> {
         let advert = &received.advert;
         let same_interval = advert.interval == params.interval;
-        // A leaving master may say anything of the time after.
+        // The sender of a resignation may already have other parameters: no comparison.
         let differences = match (advert.resigns(), same_list && same_interval) {
             (true, _) => None,
             (false, true) => Some(Drift::default()),
@@ -76,7 +78,7 @@ impl Peers {
             .then(|| peer.differences.sentences(params).join("; "))
     }
 
-    /// What status shows of them.
+    /// Returns the status of the other routers.
     pub(super) fn status(
         &self,
         now: Instant,
@@ -85,9 +87,11 @@ impl Peers {
     ) -> Vec<OtherRouter> {
         let other = |peer: &Peer| {
             let mut differences = peer.differences.sentences(params);
+            // Version 3 routers differ in whether the IPv4 checksum includes a pseudo-header.
             let has_forms = params.version == Version::V3 && Family::of(peer.address) == Family::V4;
             if has_forms && peer.form != own_form {
-                differences.push("its checksum is of another form than that of others".to_owned());
+                differences
+                    .push("IPv4 checksum form differs from that of the other routers".to_owned());
             }
             OtherRouter {
                 address: peer.address,
@@ -149,22 +153,22 @@ impl Drift {
         let mut sentences = Vec::new();
         if let Some(interval) = self.interval {
             sentences.push(format!(
-                "it advertises every {}, we every {}",
+                "advertisement interval {}, ours {}",
                 Human(interval.duration()),
                 Human(params.interval.duration())
             ));
         }
         if !self.missing.is_empty() {
-            sentences.push(format!("it does not list {}", list(&self.missing)));
+            sentences.push(format!("does not list {}", list(&self.missing)));
         }
         if !self.additional.is_empty() {
-            sentences.push(format!("it lists also {}", list(&self.additional)));
+            sentences.push(format!("also lists {}", list(&self.additional)));
         }
         sentences
     }
 }
 
-/// The first few of many addresses.
+/// Formats the first four addresses of a list, and the number of the remaining ones.
 fn list(addresses: &[IpAddr]) -> String {
     const SHOWN: usize = 4;
     let mut text = String::new();

@@ -1,5 +1,5 @@
-//! Routes and rules that follow the masters: whose they are, and what is done when they come or go
-//! by somebody else's hand.
+//! Routes and rules that follow the masters, and the reaction to their addition or deletion by
+//! another program or by the kernel.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::time::Instant;
 use crate::types::State;
 
 impl Engine {
-    /// The routes and rules that this node holds now.
+    /// Returns the routes and rules that this node holds as master.
     pub fn held_routing(&self) -> impl Iterator<Item = Routed> + '_ {
         self.instances
             .iter()
@@ -18,7 +18,7 @@ impl Engine {
             .flat_map(|instance| routed(&instance.params.routes, &instance.params.rules))
     }
 
-    /// Whether any router has routes or rules, so that their comings and goings are to be heard of.
+    /// Whether a router has routes or rules, so that the caller has to report their changes.
     pub fn has_routing(&self) -> bool {
         !self.routed.is_empty()
     }
@@ -34,7 +34,7 @@ impl Engine {
             self.outputs
                 .push_back(Output::Report(Report::RoutingStray { router, what }));
         }
-        // Of a master it may lead elsewhere.
+        // On a master the same route may lead elsewhere: request the configured one.
         self.want_routing(id, Vec::new());
     }
 
@@ -52,7 +52,7 @@ impl Engine {
         }
     }
 
-    /// Whose `what` is, after that one was woken.
+    /// Returns the router that `what` is configured for, after checking that it was not suspended.
     fn owner(&mut self, now: Instant, what: &Routed) -> Option<RouterId> {
         let id = self.routed.get(what).copied()?;
         self.wake(now, id);

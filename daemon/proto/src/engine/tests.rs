@@ -1,4 +1,4 @@
-//! The engine through its border: inputs with a time go in, outputs come out as lines of text.
+//! Tests of the engine through its public interface: timed inputs, and outputs as lines of text.
 
 mod accept;
 mod addresses;

@@ -1,7 +1,8 @@
-//! What is heard of others in one family of a member, and who goes before whom by all of it.
+//! Peer table: the masters seen in one family of a member, and the comparison of a group with them.
 //!
-//! Hosts have different addresses in different networks, so that nobody knows which of those heard
-//! in one member are those heard in another. What is known is who speaks loudest in each of them.
+//! A host has different addresses in different networks. The sightings in one member can therefore
+//! not be matched to those in another. Only the master of highest precedence in each member is
+//! comparable.
 
 use core::cmp::Ordering;
 use core::net::IpAddr;
@@ -9,54 +10,56 @@ use core::net::IpAddr;
 use crate::router::{Router, Sighting};
 use crate::time::Instant;
 
-/// How many others are kept in mind at most.
+/// Maximum number of sightings in a table.
 const MOST: usize = 8;
 
-/// What is heard of others in one family of a member.
+/// Masters seen in one family of a member.
 #[derive(Clone, Debug, Default)]
 pub(in crate::engine) struct PeerTable {
-    /// Who was heard, each with its last word; none that resigned.
+    /// The last sighting of each master, without those that resigned.
     sightings: Vec<Sighting>,
-    /// Who had the same priority when the group took over because another member decided.
+    /// The master with our priority at the last take-over, if another member decided it.
     accepted_tie: Option<IpAddr>,
-    /// Who did not make way then, and so is another host than the one of the member that decided:
-    /// as long as it is heard no other member decides against it.
+    /// The master of `accepted_tie` that did not step down after that take-over, and is therefore
+    /// another host than the one in the deciding member. While it advertises, no other member
+    /// decides against it.
     stands: Option<IpAddr>,
 }
 
-/// One family of a member, as it is compared.
+/// One family of a member, as input of [`rank`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Leg {
-    /// The member, by its place in the group.
+    /// Position of the member in its group.
     pub(super) position: usize,
     /// Our effective priority.
     pub(super) ours: u8,
-    /// The address that we send from.
+    /// Source address of our advertisements.
     pub(super) own: Option<IpAddr>,
-    /// Who speaks there.
+    /// The master of highest precedence there.
     pub(super) first: Option<Sighting>,
-    /// Whether somebody of lower priority than ours speaks there.
+    /// Whether a master of lower priority than ours advertises there.
     pub(super) hears_lower: bool,
-    /// Whether one has waited there for a master since others are heard anywhere: whoever was not
-    /// heard then is not there.
+    /// Whether the wait for a master there has ended since the first sighting in any member: a
+    /// master without a sighting is then known to be absent.
     pub(super) has_waited: bool,
 }
 
-/// How a group of masters stands to those that it hears.
+/// Result of comparing a group of masters with the other masters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Rank {
-    /// It goes before them, or there is nobody.
+    /// The group has precedence, or there is no other master.
     Before,
-    /// They go before it because of what this one says in the member of that place.
+    /// The master of `sighting` has precedence in the member at `position`.
     Behind { position: usize, sighting: Sighting },
-    /// It is not known yet.
+    /// Undecided until further advertisements arrive.
     Open,
 }
 
 impl PeerTable {
-    /// Takes note of somebody who advertises or, with priority 0, resigns.
+    /// Records an advertisement. One of priority 0 deletes the sighting of its sender.
     pub(in crate::engine) fn record(&mut self, now: Instant, sighting: Sighting, router: &Router) {
         let before = self.heard(now, router).find(|v| v.from == sighting.from);
+        // With another priority it is no tie any more, or a new one that has to be decided anew.
         if before.is_none_or(|before| before.priority != sighting.priority) {
             self.stands = self.stands.filter(|stands| *stands != sighting.from);
         }
@@ -67,6 +70,7 @@ impl PeerTable {
             return;
         }
         if self.sightings.len() == MOST {
+            // A full table keeps the masters of highest precedence: these decide.
             let sightings = self.sightings.iter().enumerate();
             let least = sightings.min_by_key(|(_, known)| precedence(known));
             match least {
@@ -79,39 +83,40 @@ impl PeerTable {
         self.sightings.push(sighting);
     }
 
-    /// Who of the highest precedence is heard: for as long as one waits for a master.
+    /// Returns the master of highest precedence. A sighting is valid for the Active_Down_Interval.
     pub(in crate::engine) fn first(&self, now: Instant, router: &Router) -> Option<Sighting> {
         self.heard(now, router).max_by_key(precedence)
     }
 
-    /// Whether somebody is heard whose priority is lower than ours.
+    /// Whether a master of lower priority than ours advertises.
     pub(super) fn hears_lower(&self, now: Instant, router: &Router) -> bool {
         let ours = router.settings().priority.get();
         self.heard(now, router)
             .any(|sighting| sighting.priority < ours)
     }
 
-    /// Whether the first one has our priority, and another member may decide against it.
+    /// Whether the first master has our priority, and another member may decide against it.
     pub(super) fn is_tie(&self, now: Instant, router: &Router) -> bool {
         let ours = router.settings().priority.get();
         let first = self.first(now, router);
         first.is_some_and(|first| first.priority == ours && self.stands != Some(first.from))
     }
 
-    /// The group takes over, because another member decided or not.
+    /// Remembers the tied master when the group takes over. `decided`: another member decided.
     pub(super) fn accept_tie(&mut self, now: Instant, router: &Router, decided: bool) {
         let first = self.first(now, router).filter(|_| decided);
         self.accepted_tie = first.map(|first| first.from);
     }
 
-    /// The group makes way for somebody of the same priority.
+    /// Marks a tied master that remained master, when the group steps down for it.
     pub(super) fn keep_rank(&mut self, sighting: &Sighting) {
         if self.accepted_tie == Some(sighting.from) {
             self.stands = self.accepted_tie;
         }
     }
 
-    /// When the first one of several is heard no longer, so that another one is the first.
+    /// Returns the time at which the first of several masters falls silent and another one becomes
+    /// the first.
     pub(super) fn changes_at(&self, now: Instant, router: &Router) -> Option<Instant> {
         let first = self.first(now, router)?;
         let is_other = |sighting: Sighting| sighting.from != first.from;
@@ -137,8 +142,14 @@ fn is_heard(now: Instant, sighting: &Sighting, router: &Router) -> bool {
     now < sighting.at + router.wait_for(sighting.interval)
 }
 
-/// Compares by the first member that is no tie. Where all are, the address decides in the first one
-/// where somebody is heard.
+/// Compares a group of masters with the masters seen in its members, in the order of the members.
+///
+/// 1. The first member with different priorities decides.
+/// 2. If the priorities are equal in all members, the greater address decides in the first member
+///    with another master.
+/// 3. A member without another master is skipped, after the wait for one. Before, the result is
+///    open.
+/// 4. A tie is open if a master of lower priority advertises in the same member.
 pub(super) fn rank(legs: impl Iterator<Item = Leg>) -> Rank {
     let mut tie = None;
     for leg in legs {
@@ -154,8 +165,8 @@ pub(super) fn rank(legs: impl Iterator<Item = Leg>) -> Rank {
                 let position = leg.position;
                 return Rank::Behind { position, sighting };
             }
-            // Of several the lower ones yield by this member, and what is heard in the next one may
-            // be theirs.
+            // The lower one steps down because of this member, and the sighting in the next member
+            // may be its.
             Ordering::Equal if leg.hears_lower => return Rank::Open,
             Ordering::Equal => {
                 tie.get_or_insert((leg, sighting));
@@ -177,9 +188,10 @@ mod tests {
     use super::*;
     use crate::types::AdvertInterval;
 
-    /// What is heard in each member: `99<100` for 99 where ours is 100, `100=100+` for a tie with
-    /// the greater address of the other one and `100=100-` with the lesser, `100=100&` for a tie
-    /// beside somebody lower, `.` where nobody is heard and one has waited, `?` where not yet.
+    /// Compares the given members: `99<100` for 99 against our 100, `100=100+` for a tie with a
+    /// greater address of the other master and `100=100-` with a lower one, `100=100&` for a tie
+    /// beside a master of lower priority, `.` for no other master after the wait, `?` before the
+    /// end of the wait.
     fn ranked(members: &[&str]) -> String {
         let legs = members.iter().enumerate().map(|(position, text)| {
             let (theirs, ours) = text.split_once(['<', '=', '>']).unwrap_or(("", ""));
@@ -213,7 +225,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_member_that_is_no_tie_decides() {
+    fn rank_is_decided_by_the_first_differing_member() {
         for (members, rank) in [
             (&["99<100", "200>100"][..], "before"),
             (&["101>100", "1<100"], "behind 101 by 0"),
@@ -226,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn among_full_ties_the_address_decides_where_somebody_is_heard_first() {
+    fn rank_of_full_ties_is_decided_by_the_address() {
         for (members, rank) in [
             (&["100=100+", "100=100-"][..], "behind 100 by 0"),
             (&["100=100-", "100=100+"], "before"),
@@ -238,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_not_heard_in_an_earlier_member_is_waited_for_there() {
+    fn rank_is_open_until_the_wait_has_ended() {
         for (members, rank) in [
             (&["?", "101>100"][..], "open"),
             (&[".", "101>100"], "behind 101 by 1"),
@@ -251,16 +263,16 @@ mod tests {
     }
 
     #[test]
-    fn beside_somebody_lower_a_tie_is_not_decided_by_what_may_be_said_by_that_one() {
+    fn rank_of_a_tie_beside_lower_is_open() {
         assert_eq!(ranked(&["100=100&", "101>100"]), "open");
         assert_eq!(ranked(&["101>100&", "1<100"]), "behind 101 by 0");
         assert_eq!(ranked(&["99<100&", "101>100"]), "before");
     }
 
-    /// Two hosts that hear each other in the same members, whatever their priorities are: one goes
-    /// before the other.
+    /// Two hosts that see each other in the same members, with any priorities: exactly one has
+    /// precedence.
     #[test]
-    fn of_two_one_goes_first() {
+    fn rank_is_antisymmetric_between_two_hosts() {
         let priorities = [1, 2, 3];
         let all = |members: u32| {
             let count = 3_usize.pow(members);

@@ -7,25 +7,25 @@ use crate::types::{Priority, State};
 
 // RFC 9568 6.4.3 MUST NOT: accept packets to a virtual address otherwise
 #[test]
-fn a_master_that_does_not_accept_has_packets_to_its_addresses_refused() {
-    let mut node = Node::running(refusing());
+fn accept_mode_false_requests_the_drop_filter() {
+    let mut node = Node::running(filtering());
     let lines = node.step();
     assert_eq!(
         lines[1],
-        "on 2 hold refusing [192.168.224.100/24], release []"
+        "on 2 hold filtered [192.168.224.100/24], release []"
     );
     assert_eq!(node.held(), ["192.168.224.100/24 on 2"]);
     node.give(removed(ETH1, "192.168.224.100/24"));
     let lines = node.give(Input::Overrun);
     assert_eq!(
         lines,
-        ["on 2 hold refusing [192.168.224.100/24], release []"]
+        ["on 2 hold filtered [192.168.224.100/24], release []"]
     );
 }
 
 // RFC 9568 6.4.3 MUST: accept packets to its addresses as owner or in Accept_Mode
 #[test]
-fn the_owner_accepts_whatever_accept_mode_says() {
+fn owner_accepts_packets_with_any_accept_mode() {
     let owner = RouterParams {
         priority: Priority::OWNER,
         ..unaccepting()
@@ -39,14 +39,14 @@ fn the_owner_accepts_whatever_accept_mode_says() {
 }
 
 #[test]
-fn a_reload_of_accept_mode_is_applied_without_a_transition() {
+fn accept_mode_is_reloaded_without_a_transition() {
     let mut node = Node::mastering(accepting());
     let due = node.engine.poll_timeout();
     assert_eq!(
-        node.configure(refusing()),
-        ["on 2 hold refusing [192.168.224.100/24], release []"]
+        node.configure(filtering()),
+        ["on 2 hold filtered [192.168.224.100/24], release []"]
     );
-    assert_eq!(node.configure(refusing()), [""; 0]);
+    assert_eq!(node.configure(filtering()), [""; 0]);
     assert_eq!(
         node.configure(accepting()),
         ["on 2 hold [192.168.224.100/24], release []"]
@@ -55,41 +55,42 @@ fn a_reload_of_accept_mode_is_applied_without_a_transition() {
 }
 
 #[test]
-fn who_has_to_refuse_and_cannot_is_in_fault_until_it_can() {
-    let cause = "acceptMode is false, and packets to its addresses cannot be refused: no nf_tables";
-    let unable = || Input::DropFilter(Some("no nf_tables".into()));
+fn drop_filter_error_is_a_fault_until_it_ends() {
+    let cause = "acceptMode is false, but packets to the virtual addresses cannot be dropped: no \
+         nf_tables";
+    let drop_filter_error = || Input::DropFilter(Some("no nf_tables".into()));
     let params = routers([("VI_1", unaccepting()), ("VI_2", vi_2())]);
     let mut node = Node::mastering(params);
     assert_eq!(
-        node.give(unable()),
+        node.give(drop_filter_error()),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
-            "on 2 hold refusing [], release [192.168.224.100/24]",
+            "on 2 hold filtered [], release [192.168.224.100/24]",
             &format!("VI_1: master -> fault ({cause})"),
         ]
     );
     assert_eq!(node.state("VI_2"), State::Master, "it accepts");
-    assert_eq!(node.give(unable()), [""; 0]);
+    assert_eq!(node.give(drop_filter_error()), [""; 0]);
     assert_eq!(
         node.give(Input::DropFilter(None)),
         [
-            "on 2 hold refusing [], release [192.168.224.100/24]",
-            &format!("VI_1: fault -> backup (over: {cause})"),
+            "on 2 hold filtered [], release [192.168.224.100/24]",
+            &format!("VI_1: fault -> backup (fault cleared: {cause})"),
         ]
     );
 }
 
 #[test]
-fn who_cannot_refuse_starts_in_fault_and_serves_when_it_may_accept() {
+fn drop_filter_error_at_start_is_a_fault() {
     let mut node = Node::wired();
     node.give(Input::DropFilter(Some("no nf_tables".into())));
-    node.configure(refusing());
+    node.configure(filtering());
     assert_eq!(node.state("VI_1"), State::Fault);
     node.configure(accepting());
     assert_eq!(node.state("VI_1"), State::Backup);
 }
 
-/// VI_1 that does not accept.
+/// VI_1 with `accept = false`.
 fn unaccepting() -> RouterParams {
     RouterParams {
         accept: false,
@@ -101,7 +102,7 @@ fn accepting() -> NodeParams {
     routers([("VI_1", vi_1())])
 }
 
-fn refusing() -> NodeParams {
+fn filtering() -> NodeParams {
     let params = routers([("VI_1", unaccepting())]);
     assert!(params.refuses() && !accepting().refuses());
     params

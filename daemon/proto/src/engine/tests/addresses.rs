@@ -1,11 +1,11 @@
-//! Virtual addresses that somebody takes away or adds.
+//! Virtual addresses that another program adds or deletes.
 
 use super::rig::*;
 use crate::events::Input;
 use crate::types::{Priority, State};
 
 #[test]
-fn a_deleted_virtual_address_is_put_back_and_announced_without_a_transition() {
+fn deleted_address_is_restored_and_announced() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.sleep(SECOND / 4);
     let due = node.engine.poll_timeout();
@@ -27,7 +27,7 @@ fn a_deleted_virtual_address_is_put_back_and_announced_without_a_transition() {
 }
 
 #[test]
-fn only_the_deleted_address_is_announced() {
+fn only_the_deleted_address_is_announced_again() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
     let mut node = Node::mastering(routers([("VI_1", params)]));
@@ -41,13 +41,13 @@ fn only_the_deleted_address_is_announced() {
 }
 
 #[test]
-fn the_same_address_with_another_prefix_is_not_missed() {
+fn deletion_with_another_prefix_length_is_ignored() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, "192.168.224.100/32")), [""; 0]);
 }
 
 #[test]
-fn an_address_that_was_taken_off_is_never_a_source() {
+fn released_address_is_never_a_source() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.give(added(ETH1, "192.168.224.100/24", false));
     let mut params = vi_1();
@@ -58,13 +58,13 @@ fn an_address_that_was_taken_off_is_never_a_source() {
 }
 
 #[test]
-fn a_backup_does_not_miss_a_virtual_address() {
+fn backup_ignores_a_deleted_virtual_address() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, "192.168.224.100/24")), [""; 0]);
 }
 
 #[test]
-fn a_stray_virtual_address_on_a_backup_is_taken_off_whoever_added_it() {
+fn stray_address_is_deleted_from_a_backup() {
     for ours in [false, true] {
         let mut node = Node::running(routers([("VI_1", vi_1())]));
         let due = node.engine.poll_timeout();
@@ -81,7 +81,7 @@ fn a_stray_virtual_address_on_a_backup_is_taken_off_whoever_added_it() {
 }
 
 #[test]
-fn a_stray_virtual_address_is_taken_off_in_fault_too() {
+fn stray_address_is_deleted_in_fault_too() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
@@ -97,7 +97,7 @@ fn a_stray_virtual_address_is_taken_off_in_fault_too() {
 }
 
 #[test]
-fn a_stray_with_another_prefix_is_one_as_well() {
+fn stray_address_is_found_with_another_prefix_length() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let lines = node.give(added(ETH1, "192.168.224.100/32", false));
     assert_eq!(
@@ -110,7 +110,7 @@ fn a_stray_with_another_prefix_is_one_as_well() {
 }
 
 #[test]
-fn the_owners_address_is_no_stray() {
+fn owner_address_is_no_stray() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
     let mut node = Node::empty();
@@ -119,15 +119,15 @@ fn the_owners_address_is_no_stray() {
     assert_eq!(
         only("VI_1", node.give(added(ETH1, "192.168.224.100/24", false))),
         [
-            "VI_1: fault -> master (over: interface eth1 has no IPv4 address of its own to send \
-          from)"
+            "VI_1: fault -> master (fault cleared: interface eth1 has no non-virtual IPv4 address \
+             to send from)"
         ]
     );
     assert_eq!(node.status("VI_1").counters.strays, 0);
 }
 
 #[test]
-fn the_owner_that_loses_its_only_address_gets_it_back_and_goes_on() {
+fn owner_keeps_running_after_its_only_address_is_restored() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
     let mut node = Node::empty();
@@ -141,7 +141,7 @@ fn the_owner_that_loses_its_only_address_gets_it_back_and_goes_on() {
             "on 2 hold [192.168.224.100/24], release [], sparing foreign ones",
         ]
     );
-    // Whatever makes it look again finds the address where it was put.
+    // A reassessment finds the restored address on its interface.
     let mut moved = link(ETH1, "eth1");
     moved.mac.as_mut().unwrap().0[5] = 0x99;
     node.give(Input::Link(moved));
@@ -149,7 +149,7 @@ fn the_owner_that_loses_its_only_address_gets_it_back_and_goes_on() {
 }
 
 #[test]
-fn after_an_overrun_everything_is_asked_for_again_and_nothing_else_happens() {
+fn overrun_repeats_all_requests_and_changes_nothing_else() {
     let params = routers([("VI_1", vi_1()), ("VI_2", vi_2())]);
     let mut node = Node::running(params);
     node.advance(SECOND);

@@ -1,5 +1,5 @@
-//! What is special about some addresses: another interface than the router's, no advertisement,
-//! another form; and a source on any interface.
+//! Address options: another interface than the router's, no advertisement, another form; and a
+//! source address on any interface.
 
 use core::net::IpAddr;
 
@@ -26,7 +26,7 @@ fn unadvertised(params: RouterParams, address: &str) -> RouterParams {
     special(params, address, |options| options.advertise = false)
 }
 
-/// VI_1 that sends from an address that may be on any interface.
+/// VI_1 with a source address that may be on any interface.
 fn sending_from(text: &str) -> RouterParams {
     RouterParams {
         source: Some(ip(text)),
@@ -37,7 +37,7 @@ fn sending_from(text: &str) -> RouterParams {
 // --- Addresses on another interface ------------------------------------------------------------
 
 #[test]
-fn an_address_is_held_released_and_announced_on_its_own_interface() {
+fn address_is_held_and_announced_on_its_own_interface() {
     let mut node = Node::wired();
     assert_eq!(
         node.configure(routers([("VI_1", split())])),
@@ -54,7 +54,7 @@ fn an_address_is_held_released_and_announced_on_its_own_interface() {
             &format!("advertise on 2 from 192.168.224.12: VRID 51, priority 100, {both}"),
             "on 2 hold [192.168.224.100/24], release []",
             "on 3 hold [10.0.0.100/24], release []",
-            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "VI_1: backup -> master (no advertisement from any router for 3.609 s)",
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
             "announce on 3 at 02:00:00:00:00:03: 10.0.0.100/24",
         ]
@@ -64,7 +64,7 @@ fn an_address_is_held_released_and_announced_on_its_own_interface() {
         ["192.168.224.100/24 on 2", "10.0.0.100/24 on 3"]
     );
     let listens: Vec<_> = node.engine.listeners().map(|(index, ..)| index).collect();
-    assert_eq!(listens, [ETH1], "the protocol is spoken on one");
+    assert_eq!(listens, [ETH1], "VRRP runs on eth1 only");
     assert_eq!(
         node.give(Input::Stop),
         [
@@ -77,7 +77,7 @@ fn an_address_is_held_released_and_announced_on_its_own_interface() {
 }
 
 #[test]
-fn the_wish_says_what_is_special_about_an_address() {
+fn kernel_request_contains_the_address_options() {
     let label = AddressLabel::new("eth1:vip");
     let params = special(vi_1(), "192.168.224.100", |options| {
         options.form.label = label;
@@ -105,7 +105,7 @@ fn the_wish_says_what_is_special_about_an_address() {
 }
 
 #[test]
-fn an_interface_that_carries_an_address_and_fails_is_a_fault_that_names_it() {
+fn failed_attachment_interface_is_a_fault_with_its_name() {
     type Change = fn(&mut crate::events::Link);
     let faults: [(Change, &str); 2] = [
         (|link| link.up = false, "interface eth2 is down"),
@@ -124,12 +124,15 @@ fn an_interface_that_carries_an_address_and_fails_is_a_fault_that_names_it() {
             ]
         );
         let lines = only("VI_1", node.give(Input::Link(link(ETH2, "eth2"))));
-        assert_eq!(lines, [format!("VI_1: fault -> backup (over: {cause})")]);
+        assert_eq!(
+            lines,
+            [format!("VI_1: fault -> backup (fault cleared: {cause})")]
+        );
     }
 }
 
 #[test]
-fn an_interface_that_is_gone_or_renamed_is_a_fault_and_its_address_is_taken_off_where_it_was() {
+fn missing_attachment_interface_releases_the_addresses() {
     const MISSING: &str = "interface eth2 does not exist";
     let mut node = Node::mastering(routers([("VI_1", split())]));
     assert_eq!(
@@ -149,14 +152,14 @@ fn an_interface_that_is_gone_or_renamed_is_a_fault_and_its_address_is_taken_off_
         only("VI_1", node.lose(Input::LinkRemoved(ETH2))),
         [format!("VI_1: master -> fault ({MISSING})")]
     );
-    // It is made again with another number and no address of the host's own yet.
+    // Recreated with another index, and without an own address of the host yet.
     let again = InterfaceIndex(7);
     assert_eq!(
         node.give(Input::Link(link(again, "eth2"))),
         [
             "on 2 hold [], release [192.168.224.100/24]".to_owned(),
             "on 7 hold [], release [10.0.0.100/24], sparing foreign ones".to_owned(),
-            format!("VI_1: fault -> backup (over: {MISSING})"),
+            format!("VI_1: fault -> backup (fault cleared: {MISSING})"),
         ]
     );
     node.advance(SECOND * 6);
@@ -166,9 +169,9 @@ fn an_interface_that_is_gone_or_renamed_is_a_fault_and_its_address_is_taken_off_
     );
 }
 
-/// The message of its removal may be late, or lost in an overrun.
+/// The RTM_DELLINK message may be late, or lost in an overrun.
 #[test]
-fn an_interface_that_is_made_again_takes_its_address_although_the_old_one_is_still_known() {
+fn recreated_attachment_interface_is_used_despite_the_old() {
     let mut node = Node::mastering(routers([("VI_1", split())]));
     let again = InterfaceIndex(7);
     let lines = node.give(Input::Link(link(again, "eth2")));
@@ -180,13 +183,13 @@ fn an_interface_that_is_made_again_takes_its_address_although_the_old_one_is_sti
         only("VI_1", lines),
         [
             "VI_1: master -> fault (interface eth2 does not exist)",
-            "VI_1: fault -> backup (over: interface eth2 does not exist)",
+            "VI_1: fault -> backup (fault cleared: interface eth2 does not exist)",
         ]
     );
 }
 
 #[test]
-fn a_new_hardware_address_is_announced_where_it_is() {
+fn new_mac_address_is_announced_on_its_attachment_only() {
     let mut node = Node::mastering(routers([("VI_1", split())]));
     let mut moved = link(ETH2, "eth2");
     moved.mac = Some(MacAddress([2, 0, 0, 0, 0, 0x99]));
@@ -197,7 +200,7 @@ fn a_new_hardware_address_is_announced_where_it_is() {
 }
 
 #[test]
-fn an_interface_without_a_hardware_address_carries_addresses_that_nobody_is_told_of() {
+fn attachment_without_mac_address_is_not_announced() {
     let mut node = Node::wired();
     let mut loopback = link(ETH2, "eth2");
     loopback.mac = None;
@@ -212,7 +215,7 @@ fn an_interface_without_a_hardware_address_carries_addresses_that_nobody_is_told
 }
 
 #[test]
-fn a_deleted_address_is_put_back_on_its_own_interface_and_a_stray_taken_off_there() {
+fn deleted_and_stray_addresses_are_mended_per_attachment() {
     let mut node = Node::mastering(routers([("VI_1", split())]));
     let lines = node.give(removed(ETH2, AWAY));
     assert_eq!(lines[0], "VI_1: repaired 10.0.0.100/24");
@@ -220,7 +223,7 @@ fn a_deleted_address_is_put_back_on_its_own_interface_and_a_stray_taken_off_ther
         lines[3..],
         ["announce on 3 at 02:00:00:00:00:03: 10.0.0.100/24"]
     );
-    // The same address elsewhere is none of its business.
+    // The same address on another interface is not a virtual one.
     assert_eq!(node.give(removed(ETH1, AWAY)), [""; 0]);
 
     let mut node = Node::running(routers([("VI_1", split())]));
@@ -232,7 +235,7 @@ fn a_deleted_address_is_put_back_on_its_own_interface_and_a_stray_taken_off_ther
 }
 
 #[test]
-fn a_reload_moves_an_address_from_one_interface_to_another_without_a_transition() {
+fn reload_moves_an_address_between_interfaces_without_a_transition() {
     let here = vi_1_with(&[HERE, AWAY]);
     let mut node = Node::mastering(routers([("VI_1", here.clone())]));
     let due = node.engine.poll_timeout();
@@ -257,7 +260,7 @@ fn a_reload_moves_an_address_from_one_interface_to_another_without_a_transition(
 }
 
 #[test]
-fn a_reload_that_moves_an_address_to_an_interface_that_is_missing_is_a_fault_that_leaves_nothing() {
+fn reload_to_a_missing_interface_releases_every_address() {
     let mut node = Node::mastering(routers([("VI_1", vi_1_with(&[HERE, AWAY]))]));
     node.give(Input::LinkRemoved(ETH2));
     let lines = node.configure(routers([("VI_1", split())]));
@@ -277,7 +280,7 @@ fn a_reload_that_moves_an_address_to_an_interface_that_is_missing_is_a_fault_tha
 }
 
 #[test]
-fn an_address_that_moves_to_another_router_and_interface_leaves_the_old_one() {
+fn address_moved_to_another_router_is_released_before() {
     let both = |first: RouterParams, second: RouterParams| {
         routers([
             ("VI_1", first),
@@ -305,7 +308,7 @@ fn an_address_that_moves_to_another_router_and_interface_leaves_the_old_one() {
 }
 
 #[test]
-fn a_reload_that_changes_the_form_of_an_address_asks_for_it_anew_and_disturbs_nobody() {
+fn reloaded_address_options_are_requested_without_a_transition() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let due = node.engine.poll_timeout();
     let labelled = special(vi_1(), "192.168.224.100", |options| {
@@ -319,7 +322,7 @@ fn a_reload_that_changes_the_form_of_an_address_asks_for_it_anew_and_disturbs_no
 }
 
 #[test]
-fn the_last_foreign_address_of_another_interface_is_left_alone_there() {
+fn last_foreign_address_of_an_attachment_is_spared() {
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, own(ETH1), false));
@@ -332,7 +335,7 @@ fn the_last_foreign_address_of_another_interface_is_left_alone_there() {
             "on 3 hold [], release [10.0.0.100/24], sparing foreign ones",
         ]
     );
-    // With an address of the host's own beside it, it is a stray like any other.
+    // Beside an own address of the host it is a stray address.
     assert_eq!(
         only("on 3", node.give(added(ETH2, own(ETH2), false))),
         ["on 3 hold [], release [10.0.0.100/24]"]
@@ -342,7 +345,7 @@ fn the_last_foreign_address_of_another_interface_is_left_alone_there() {
 // --- Addresses that are not advertised ---------------------------------------------------------
 
 #[test]
-fn an_address_that_is_not_advertised_is_held_and_announced_nevertheless() {
+fn unadvertised_address_is_held_and_announced() {
     let params = unadvertised(vi_1_with(&[HERE, "192.168.224.101/24"]), "192.168.224.101");
     let mut node = Node::running(routers([("VI_1", params)]));
     assert_eq!(
@@ -350,22 +353,22 @@ fn an_address_that_is_not_advertised_is_held_and_announced_nevertheless() {
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
             "on 2 hold [192.168.224.100/24 192.168.224.101/24], release []",
-            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "VI_1: backup -> master (no advertisement from any router for 3.609 s)",
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24 192.168.224.101/24",
         ]
     );
-    node.hear(50);
+    node.receive_advert(50);
     assert_eq!(
         node.status("VI_1").counters.address_list_differs,
         0,
-        "nobody is to list it"
+        "the unadvertised address is not expected in the list"
     );
 }
 
 #[test]
-fn a_family_of_which_nothing_is_advertised_is_not_spoken() {
+fn family_without_advertised_addresses_has_no_advertisements() {
     let params = unadvertised(vi_1_with(&[HERE, "2001:db8::100/64"]), "2001:db8::100");
-    // Nor does it need an address to send from.
+    // The family needs no source address either.
     let mut node = Node::mastering(routers([("VI_1", params)]));
     assert_eq!(
         node.step(),
@@ -379,7 +382,7 @@ fn a_family_of_which_nothing_is_advertised_is_not_spoken() {
 }
 
 #[test]
-fn a_virtual_link_local_address_that_is_not_advertised_leaves_the_first_place_to_the_own_one() {
+fn own_link_local_replaces_an_unadvertised_virtual_one() {
     let params = vi_1_with(&["fe80::100/64", "2001:db8::100/64"]);
     let mut node = Node::mastering_v6(routers([("VI_1", unadvertised(params, "fe80::100"))]));
     assert_eq!(
@@ -391,20 +394,20 @@ fn a_virtual_link_local_address_that_is_not_advertised_leaves_the_first_place_to
 // --- A source on any interface -----------------------------------------------------------------
 
 #[test]
-fn a_router_sends_from_an_address_of_another_interface() {
+fn source_address_may_be_on_another_interface() {
     let mut node = Node::mastering(routers([("VI_1", sending_from("192.168.198.12"))]));
     assert_eq!(
         node.step(),
         ["advertise on 2 from 192.168.198.12: VRID 51, priority 100, 192.168.224.100"]
     );
     assert_eq!(node.status("VI_1").source, Some(ip("192.168.198.12")));
-    // The address of its own interface does not concern it.
+    // The address of the router's own interface is not its source.
     assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
     assert_eq!(node.state("VI_1"), State::Master);
 }
 
 #[test]
-fn a_source_that_the_host_does_not_have_is_a_fault_until_it_comes_and_when_it_goes() {
+fn missing_source_address_is_a_fault_until_added() {
     const LACKS: &str = "this host does not have 10.9.9.9, the address to send from";
     let mut node = Node::wired();
     let lines = only(
@@ -414,14 +417,14 @@ fn a_source_that_the_host_does_not_have_is_a_fault_until_it_comes_and_when_it_go
     assert_eq!(lines, [format!("VI_1: init -> fault ({LACKS})")]);
     assert_eq!(
         only("VI_1", node.give(added(ETH2, "10.9.9.9/8", false))),
-        [format!("VI_1: fault -> backup (over: {LACKS})")]
+        [format!("VI_1: fault -> backup (fault cleared: {LACKS})")]
     );
     node.advance(SECOND * 6);
     assert_eq!(
         only("VI_1", node.lose(removed(ETH2, "10.9.9.9/8"))),
         [format!("VI_1: master -> fault ({LACKS})")]
     );
-    // It comes with an interface, and goes with it.
+    // The source address is added and deleted together with its interface.
     let tunnel = InterfaceIndex(7);
     node.give(Input::Link(link(tunnel, "eth7")));
     node.give(added(tunnel, "10.9.9.9/8", false));
@@ -431,7 +434,7 @@ fn a_source_that_the_host_does_not_have_is_a_fault_until_it_comes_and_when_it_go
 }
 
 #[test]
-fn a_source_is_that_of_its_family_alone() {
+fn source_address_applies_to_its_family_only() {
     let params = RouterParams {
         addresses: addresses(&[HERE, "2001:db8::100/64"]),
         ..sending_from("2001:db8::12")
@@ -450,7 +453,7 @@ fn a_source_is_that_of_its_family_alone() {
 }
 
 #[test]
-fn a_reload_of_the_source_counts_from_the_next_advertisement_on() {
+fn reloaded_source_is_used_from_the_next_advertisement() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let due = node.engine.poll_timeout();
     let params = routers([("VI_1", sending_from("192.168.198.12"))]);
@@ -463,7 +466,7 @@ fn a_reload_of_the_source_counts_from_the_next_advertisement_on() {
 }
 
 #[test]
-fn an_owners_address_may_be_on_another_interface() {
+fn owner_address_may_be_on_another_interface() {
     let params = RouterParams {
         priority: Priority::OWNER,
         ..split()

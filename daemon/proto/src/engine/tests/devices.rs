@@ -1,4 +1,4 @@
-//! Virtual MAC addresses: the interfaces that bear them, and what is sent from them.
+//! Interfaces with virtual MAC addresses, and the source MAC address of advertisements.
 
 use std::sync::Arc;
 
@@ -7,12 +7,12 @@ use crate::events::{Advertisement, DesiredDevice, DeviceState, Input, Link, Outp
 use crate::params::{RouterParams, VirtualMac};
 use crate::types::{Family, InterfaceIndex, MacAddress, State, Vrid};
 
-/// The interface with the virtual MAC address, once the kernel has made it.
+/// Index of the interface with the virtual MAC address, after the kernel has made it.
 const DEVICE: InterfaceIndex = InterfaceIndex(7);
 const NAME: &str = "vrrp4.51.eth1";
 
 #[test]
-fn its_interface_is_made_at_once_and_up_on_a_master_alone() {
+fn virtual_mac_interface_is_up_on_a_master_only() {
     let mut node = Node::wired();
     let started = node.configure(routers([("VI_1", virtual_vi_1(true))]));
     assert!(
@@ -27,7 +27,7 @@ fn its_interface_is_made_at_once_and_up_on_a_master_alone() {
             "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
             "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up",
             "on 7 hold [192.168.224.100/24], release []",
-            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "VI_1: backup -> master (no advertisement from any router for 3.609 s)",
         ]
     );
     assert_eq!(
@@ -35,7 +35,7 @@ fn its_interface_is_made_at_once_and_up_on_a_master_alone() {
         "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24"
     );
     assert_eq!(node.held(), ["192.168.224.100/24 on 7"]);
-    let yielded = node.hear(150);
+    let yielded = node.receive_advert(150);
     assert_eq!(
         yielded[1..3],
         [
@@ -47,7 +47,7 @@ fn its_interface_is_made_at_once_and_up_on_a_master_alone() {
 
 // RFC 9568 7.2 MUST: send from the virtual router MAC address
 #[test]
-fn advertisements_leave_from_the_virtual_mac_address_unless_told_otherwise() {
+fn advertisements_have_the_virtual_mac_address_unless_disabled() {
     let vrid = Vrid::new(51).unwrap();
     let virtual_mac = MacAddress::of_virtual_router(Family::V4, vrid);
     for (sends, expected) in [(true, Some(virtual_mac)), (false, None)] {
@@ -62,10 +62,10 @@ fn advertisements_leave_from_the_virtual_mac_address_unless_told_otherwise() {
 }
 
 #[test]
-fn a_master_whose_interface_comes_late_puts_its_addresses_there_then() {
+fn late_virtual_mac_interface_gets_the_addresses() {
     let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));
     assert_eq!(node.state("VI_1"), State::Master);
-    assert!(node.held().is_empty(), "there is nowhere to hold it");
+    assert!(node.held().is_empty(), "no interface to hold it");
     assert_eq!(
         node.give(Input::Link(device(true))),
         [
@@ -77,15 +77,15 @@ fn a_master_whose_interface_comes_late_puts_its_addresses_there_then() {
 }
 
 #[test]
-fn what_somebody_does_to_its_interface_is_mended_without_a_transition() {
+fn changed_virtual_mac_interface_is_repaired_without_a_transition() {
     let mut node = with_device();
     let up = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up".to_owned();
     assert!(node.give(Input::Link(device(false))).contains(&up));
-    let strange = Link {
+    let changed = Link {
         mac: Some(MacAddress([2, 0, 0, 0, 0, 9])),
         ..device(true)
     };
-    assert!(node.give(Input::Link(strange)).contains(&up));
+    assert!(node.give(Input::Link(changed)).contains(&up));
     node.give(Input::Link(device(true)));
     assert!(node.give(Input::LinkRemoved(DEVICE)).contains(&up));
     assert_eq!(node.state("VI_1"), State::Master);
@@ -93,10 +93,10 @@ fn what_somebody_does_to_its_interface_is_mended_without_a_transition() {
 }
 
 #[test]
-fn what_is_not_done_is_not_asked_for_again_and_again() {
+fn rejected_device_request_is_not_repeated() {
     let mut node = with_device();
     assert!(!node.give(Input::Link(device(false))).is_empty());
-    // Somebody refuses. The kernel tells the same again, and whatever else it has to tell.
+    // The kernel rejects the request. Repeated events lead to no further request.
     assert_eq!(node.give(Input::Link(device(false))), [""; 0]);
     assert_eq!(node.advance(SECOND / 2), [""; 0]);
     assert_eq!(
@@ -106,29 +106,33 @@ fn what_is_not_done_is_not_asked_for_again_and_again() {
 }
 
 #[test]
-fn what_was_announced_on_an_interface_that_could_not_be_set_up_is_announced_when_it_is_up() {
+fn announcement_is_repeated_once_the_interface_is_up() {
     let announced = "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24".to_owned();
     let mut node = Node::running(routers([("VI_1", virtual_vi_1(true))]));
     node.give(Input::Link(device(false)));
     assert!(node.advance(SECOND * 4).contains(&announced));
-    // The kernel refused, and everything is looked at again.
+    // The kernel rejected the request, and everything is reassessed.
     assert!(!node.give(Input::Overrun).contains(&announced));
     assert_eq!(node.give(Input::Link(device(true))), [&*announced]);
-    assert_eq!(node.give(Input::Overrun).len(), 2, "the wishes");
+    assert_eq!(
+        node.give(Input::Overrun).len(),
+        2,
+        "device and address request"
+    );
 }
 
 #[test]
-fn an_interface_of_its_name_with_another_address_gets_nothing() {
-    let stranger = || Link {
+fn foreign_interface_of_the_same_name_gets_no_address() {
+    let foreign = || Link {
         mac: Some(MacAddress([2, 0, 0, 0, 0, 9])),
         ..device(true)
     };
     let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));
     let up = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up";
-    assert_eq!(node.give(Input::Link(stranger())), [up]);
+    assert_eq!(node.give(Input::Link(foreign())), [up]);
     assert!(node.held().is_empty());
     assert_eq!(node.give(Input::Overrun), [up]);
-    // It was ours, and meddled with.
+    // The interface was made by the daemon and then changed by another program.
     assert_eq!(
         node.give(Input::Link(device(true))),
         [
@@ -137,7 +141,7 @@ fn an_interface_of_its_name_with_another_address_gets_nothing() {
         ]
     );
     assert_eq!(
-        node.give(Input::Link(stranger())),
+        node.give(Input::Link(foreign())),
         [
             "on 7 hold [], release [192.168.224.100/24], sparing foreign ones",
             up
@@ -146,7 +150,7 @@ fn an_interface_of_its_name_with_another_address_gets_nothing() {
 }
 
 #[test]
-fn it_goes_when_the_router_stops_or_does_without() {
+fn virtual_mac_interface_is_deleted_with_its_router() {
     let gone = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Absent".to_owned();
     let mut node = with_device();
     assert!(node.give(Input::Stop).contains(&gone));
@@ -163,14 +167,14 @@ fn it_goes_when_the_router_stops_or_does_without() {
 }
 
 #[test]
-fn under_an_interface_that_got_another_name_it_is_down_or_goes_all_the_same() {
+fn virtual_mac_interface_is_managed_on_a_renamed_parent() {
     let name = "vrrp4.51.eth1 (00:00:5e:00:01:33)";
     let mut node = with_device();
     let lines = node.give(Input::Link(link(ETH1, "wan")));
     assert!(lines.contains(&format!("{name} on 2: Down")), "{lines:?}");
     assert_eq!(node.state("VI_1"), State::Fault);
     let lines = node.give(Input::Link(device(true)));
-    assert_eq!(lines, [""; 0], "nothing new");
+    assert_eq!(lines, [""; 0], "an unchanged interface");
     node.give(Input::Link(device(false)));
     let lines = node.give(Input::Link(device(true)));
     assert_eq!(lines, [format!("{name} on nothing: Down")]);
@@ -182,7 +186,7 @@ fn under_an_interface_that_got_another_name_it_is_down_or_goes_all_the_same() {
 }
 
 #[test]
-fn one_that_got_another_name_keeps_no_address() {
+fn renamed_virtual_mac_interface_keeps_no_address() {
     let mut node = with_device();
     let renamed = Link {
         name: "mine".into(),
@@ -228,7 +232,7 @@ fn each_family_has_its_own() {
     );
 }
 
-/// A master whose interface is as it should be.
+/// A master with the interface in its desired state.
 fn with_device() -> Node {
     let mut node = Node::running(routers([("VI_1", virtual_vi_1(true))]));
     node.give(Input::Link(device(false)));

@@ -1,5 +1,5 @@
-//! Others that are configured otherwise: heard, shown and told of, and never a reason for a second
-//! master.
+//! Routers with a different configuration: their advertisements are accepted, and the difference is
+//! shown and reported. Rejected advertisements would lead to a second master.
 
 use core::net::Ipv4Addr;
 
@@ -10,12 +10,12 @@ use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 // RFC 9568 7.1 MAY: another list of addresses is noticed
 // RFC 9568 7.1 SHOULD: another list of addresses is logged
 #[test]
-fn another_list_of_addresses_is_told_once_and_obeyed() {
+fn different_address_list_is_reported_once_and_accepted() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
-    let theirs = says(100, &[[192, 168, 224, 9], [192, 168, 224, 8]]);
-    let told = "VI_1: 192.168.224.11 differs: it does not list 192.168.224.100; it lists also \
-                192.168.224.9, 192.168.224.8";
-    assert_eq!(node.receive(ETH1, PEER, &theirs), [told]);
+    let theirs = advertisement(100, &[[192, 168, 224, 9], [192, 168, 224, 8]]);
+    let report = "VI_1: 192.168.224.11 differs: does not list 192.168.224.100; also lists \
+                  192.168.224.9, 192.168.224.8";
+    assert_eq!(node.receive(ETH1, PEER, &theirs), [report]);
     assert_eq!(node.receive(ETH1, PEER, &theirs), [""; 0]);
     node.advance(SECOND * 2);
     node.receive(ETH1, PEER, &theirs);
@@ -28,13 +28,13 @@ fn another_list_of_addresses_is_told_once_and_obeyed() {
     assert_eq!(
         other.differences,
         [
-            "it does not list 192.168.224.100",
-            "it lists also 192.168.224.9, 192.168.224.8"
+            "does not list 192.168.224.100",
+            "also lists 192.168.224.9, 192.168.224.8"
         ]
     );
     assert!((other.age - 2.0).abs() < 1e-9);
-    // It is set right.
-    let right = says(100, &[[192, 168, 224, 100]]);
+    // The peer is configured correctly now.
+    let right = advertisement(100, &[[192, 168, 224, 100]]);
     assert_eq!(node.receive(ETH1, PEER, &right), [""; 0]);
     assert!(node.status("VI_1").others[0].differences.is_empty());
 }
@@ -42,7 +42,7 @@ fn another_list_of_addresses_is_told_once_and_obeyed() {
 // RFC 9568 7.1 SHOULD: another interval than the own one is noticed
 // RFC 9568 7.1 SHOULD: another interval than the own one is logged
 #[test]
-fn another_interval_is_told_in_the_words_of_both() {
+fn different_interval_is_reported_with_both_values() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let slow = Advert {
         interval: AdvertInterval::from_centiseconds(250).unwrap(),
@@ -51,12 +51,12 @@ fn another_interval_is_told_in_the_words_of_both() {
     let bytes = slow.emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4);
     assert_eq!(
         node.receive(ETH1, PEER, &bytes),
-        ["VI_1: 192.168.224.11 differs: it advertises every 2.500 s, we every 1.000 s"]
+        ["VI_1: 192.168.224.11 differs: advertisement interval 2.500 s, ours 1.000 s"]
     );
 }
 
 #[test]
-fn those_heard_last_are_remembered() {
+fn peer_status_keeps_the_latest_eight_senders() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     for last in 1..=20 {
         node.now = node.now + SECOND / 100;
@@ -89,6 +89,6 @@ fn advert_of(priority: u8, addresses: &[[u8; 4]]) -> Advert<'_> {
     }
 }
 
-fn says(priority: u8, addresses: &[[u8; 4]]) -> Vec<u8> {
+fn advertisement(priority: u8, addresses: &[[u8; 4]]) -> Vec<u8> {
     advert_of(priority, addresses).emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4)
 }

@@ -10,7 +10,7 @@ use crate::wire::GROUP_V6;
 
 const V4: &str = "192.168.224.100/24";
 const V6: &str = "2001:db8::100/64";
-/// What [`PEER_V6`] lists for [`V6`].
+/// The address list of [`PEER_V6`] for [`V6`].
 const THEIRS: [&str; 2] = ["fe80::11", "2001:db8::100"];
 
 /// VI_1 of IPv6 alone.
@@ -18,7 +18,7 @@ fn ipv6() -> RouterParams {
     vi_1_with(&[V6])
 }
 
-/// VI_1 of both families.
+/// VI_1 with both families.
 fn dual() -> RouterParams {
     vi_1_with(&[V4, V6])
 }
@@ -29,7 +29,7 @@ fn dual() -> RouterParams {
 // RFC 9568 6.4.2 MUST: join the solicited-node group of each IPv6 address
 // RFC 9568 8.2.2 MUST: neighbour discovery waits until the address and the MAC address are there
 #[test]
-fn a_router_of_ipv6_sends_from_its_link_local_address_to_the_group() {
+fn ipv6_router_sends_from_link_local_to_the_group() {
     let mut node = Node::wired_v6();
     node.give(added(ETH1, "2001:db8::12/64", false));
     assert_eq!(
@@ -46,7 +46,7 @@ fn a_router_of_ipv6_sends_from_its_link_local_address_to_the_group() {
         [
             "advertise on 2 from fe80::12: VRID 51, priority 100, fe80::12 2001:db8::100",
             "on 2 hold [2001:db8::100/64], release []",
-            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "VI_1: backup -> master (no advertisement from any router for 3.609 s)",
             "announce on 2 at 02:00:00:00:00:02: 2001:db8::100/64",
         ]
     );
@@ -61,7 +61,7 @@ fn a_router_of_ipv6_sends_from_its_link_local_address_to_the_group() {
 
 // RFC 9568 6.4.1 MUST: a starting owner announces each IPv6 address likewise
 #[test]
-fn the_owner_of_an_ipv6_address_announces_it_at_once() {
+fn ipv6_owner_announces_its_address_at_start() {
     let params = RouterParams {
         priority: Priority::OWNER,
         ..ipv6()
@@ -80,11 +80,11 @@ fn the_owner_of_an_ipv6_address_announces_it_at_once() {
 }
 
 #[test]
-fn a_router_of_ipv6_waits_for_a_link_local_address_and_falls_when_it_goes() {
+fn ipv6_router_without_link_local_address_is_in_fault() {
     const LACKS: &str = "interface eth1 has no link-local IPv6 address to send from, or it is \
                          still being checked for duplicates";
     let mut node = Node::wired();
-    // The host has addresses of both families, and may send from none of them.
+    // The host has addresses of both families, but none to send from.
     node.give(added(ETH1, "2001:db8::12/64", false));
     let lines = only("VI_1", node.configure(routers([("VI_1", ipv6())])));
     assert_eq!(lines, [format!("VI_1: init -> fault ({LACKS})")]);
@@ -93,7 +93,7 @@ fn a_router_of_ipv6_waits_for_a_link_local_address_and_falls_when_it_goes() {
     let comes = added(ETH1, link_local(ETH1), false);
     assert_eq!(
         only("VI_1", node.give(comes)),
-        [format!("VI_1: fault -> backup (over: {LACKS})")]
+        [format!("VI_1: fault -> backup (fault cleared: {LACKS})")]
     );
     assert_eq!(node.status("VI_1").source, Some(ip("fe80::12")));
 
@@ -110,10 +110,10 @@ fn a_router_of_ipv6_waits_for_a_link_local_address_and_falls_when_it_goes() {
 }
 
 #[test]
-fn a_virtual_link_local_address_is_none_to_send_from() {
+fn virtual_link_local_address_is_no_source() {
     let mut node = Node::wired();
     node.configure(routers([("VI_1", vi_1_with(&["fe80::100/64", V6]))]));
-    // Somebody added it, and the host has no other.
+    // Another program added it, and the host has no other link-local address.
     node.give(added(ETH1, "fe80::100/64", false));
     assert_eq!(node.state("VI_1"), State::Fault);
     node.give(added(ETH1, link_local(ETH1), false));
@@ -122,24 +122,24 @@ fn a_virtual_link_local_address_is_none_to_send_from() {
 
 // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
 #[test]
-fn of_equals_over_ipv6_the_greater_link_local_address_is_master() {
+fn ipv6_tie_is_decided_by_the_link_local_address() {
     let mut node = Node::mastering_v6(routers([("VI_1", ipv6())]));
     assert_eq!(
-        only("VI_1", node.hear_v6(100, &THEIRS)),
+        only("VI_1", node.receive_advert_v6(100, &THEIRS)),
         ["VI_1: second master fe80::11, priority 100"],
-        "fe80::11 is the smaller one"
+        "fe80::11 is the lesser address"
     );
     node.give(added(ETH1, "fe80::7/64", false));
     node.give(removed(ETH1, link_local(ETH1)));
     assert_eq!(
-        only("VI_1", node.hear_v6(100, &THEIRS)),
+        only("VI_1", node.receive_advert_v6(100, &THEIRS)),
         ["VI_1: master -> backup (fe80::11 has the same priority 100 and the greater address)"]
     );
 }
 
 // RFC 9568 5.2.9 erratum 8300 MUST: the first IPv6 address is the link-local one
 #[test]
-fn the_list_begins_with_a_link_local_address() {
+fn ipv6_address_list_begins_with_a_link_local_address() {
     let advertised = |texts: &[&str]| {
         let mut node = Node::mastering_v6(routers([("VI_1", vi_1_with(texts))]));
         node.step()
@@ -152,51 +152,55 @@ fn the_list_begins_with_a_link_local_address() {
     assert_eq!(
         advertised(&[V6, "2001:db8::101/64"]),
         said("fe80::12 2001:db8::100 2001:db8::101"),
-        "the own one, where none is virtual"
+        "the own address, if no virtual one is link-local"
     );
     assert_eq!(
         advertised(&[V6, "fe80::100/64", "2001:db8::101/64"]),
         said("fe80::100 2001:db8::100 2001:db8::101"),
-        "the virtual one, wherever it is configured"
+        "the virtual address, at any position of the configuration"
     );
 }
 
 #[test]
-fn the_own_link_local_address_is_left_out_while_the_others_leave_theirs_out() {
+fn own_link_local_is_omitted_as_by_the_peer() {
     let mut node = Node::mastering_v6(routers([("VI_1", ipv6())]));
     let counters = |node: &Node| node.status("VI_1").counters;
-    node.hear_v6(50, &["2001:db8::100"]);
+    node.receive_advert_v6(50, &["2001:db8::100"]);
     assert_eq!(
         only("advertise", node.advance(SECOND)),
         ["advertise on 2 from fe80::12: VRID 51, priority 100, 2001:db8::100"]
     );
-    node.hear_v6(50, &THEIRS);
+    node.receive_advert_v6(50, &THEIRS);
     assert_eq!(
         only("advertise", node.advance(SECOND)),
         ["advertise on 2 from fe80::12: VRID 51, priority 100, fe80::12 2001:db8::100"]
     );
-    assert_eq!(counters(&node).address_list_differs, 0, "neither is wrong");
-    node.hear_v6(50, &["fe80::11", "2001:db8::101"]);
+    assert_eq!(
+        counters(&node).address_list_differs,
+        0,
+        "both forms of the list are right"
+    );
+    node.receive_advert_v6(50, &["fe80::11", "2001:db8::101"]);
     assert_eq!(counters(&node).address_list_differs, 1);
 }
 
 #[test]
-fn a_virtual_link_local_address_is_listed_whatever_the_others_list() {
+fn virtual_link_local_address_is_always_listed() {
     let params = vi_1_with(&["fe80::100/64", V6]);
     let mut node = Node::mastering_v6(routers([("VI_1", params)]));
-    node.hear_v6(50, &["2001:db8::100"]);
+    node.receive_advert_v6(50, &["2001:db8::100"]);
     assert_eq!(node.status("VI_1").counters.address_list_differs, 1);
     assert_eq!(
         node.step(),
         ["advertise on 2 from fe80::12: VRID 51, priority 100, fe80::100 2001:db8::100"]
     );
-    node.hear_v6(50, &["fe80::100", "2001:db8::100"]);
+    node.receive_advert_v6(50, &["fe80::100", "2001:db8::100"]);
     assert_eq!(node.status("VI_1").counters.address_list_differs, 1);
 }
 
 // RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
 #[test]
-fn an_instance_of_both_families_is_one_router_that_speaks_twice() {
+fn dual_stack_router_advertises_in_both_families() {
     let mut node = Node::running_v6(routers([("VI_1", dual())]));
     assert_eq!(
         node.step(),
@@ -205,7 +209,7 @@ fn an_instance_of_both_families_is_one_router_that_speaks_twice() {
             "advertise on 2 from fe80::12: VRID 51, priority 100, fe80::12 2001:db8::100",
             "on 2 hold [192.168.224.100/24], release []",
             "on 2 hold [2001:db8::100/64], release []",
-            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "VI_1: backup -> master (no advertisement from any router for 3.609 s)",
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
             "announce on 2 at 02:00:00:00:00:02: 2001:db8::100/64",
         ]
@@ -225,7 +229,7 @@ fn an_instance_of_both_families_is_one_router_that_speaks_twice() {
 // RFC 9568 6.4.2 MUST NOT: answer neighbour solicitations for a virtual address
 // RFC 9568 6.4.3 MUST: be a member of the solicited-node group of each IPv6 address
 #[test]
-fn a_master_of_both_families_resigns_and_releases_in_both() {
+fn dual_stack_master_resigns_and_releases_in_both_families() {
     let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
     assert_eq!(
         node.held(),
@@ -244,16 +248,16 @@ fn a_master_of_both_families_resigns_and_releases_in_both() {
 }
 
 #[test]
-fn a_greater_priority_in_either_family_takes_both() {
-    type Hear = fn(&mut Node) -> Vec<String>;
-    let hears: [(Hear, &str); 2] = [
-        (|node| node.hear(101), "192.168.224.11"),
-        (|node| node.hear_v6(101, &THEIRS), "fe80::11"),
+fn dual_stack_master_yields_in_both_families_at_once() {
+    type Receive = fn(&mut Node) -> Vec<String>;
+    let receives: [(Receive, &str); 2] = [
+        (|node| node.receive_advert(101), "192.168.224.11"),
+        (|node| node.receive_advert_v6(101, &THEIRS), "fe80::11"),
     ];
-    for (hear, from) in hears {
+    for (receive, from) in receives {
         let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
         assert_eq!(
-            only("VI_1", hear(&mut node)),
+            only("VI_1", receive(&mut node)),
             [format!(
                 "VI_1: master -> backup ({from} advertises priority 101, ours is 100: yielded)"
             )]
@@ -265,7 +269,7 @@ fn a_greater_priority_in_either_family_takes_both() {
 }
 
 #[test]
-fn an_instance_of_both_families_serves_only_where_it_can_speak_in_both() {
+fn dual_stack_router_needs_a_source_in_both_families() {
     let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
     let lines = only("VI_1", node.lose(removed(ETH1, link_local(ETH1))));
     assert!(
@@ -276,14 +280,14 @@ fn an_instance_of_both_families_serves_only_where_it_can_speak_in_both() {
     node.give(added(ETH1, link_local(ETH1), false));
     assert_eq!(
         &*node.status("VI_1").cause,
-        "interface eth1 has no IPv4 address of its own to send from"
+        "interface eth1 has no non-virtual IPv4 address to send from"
     );
     node.give(added(ETH1, own(ETH1), false));
     assert_eq!(node.state("VI_1"), State::Backup);
 }
 
 #[test]
-fn a_packet_belongs_to_the_router_of_its_family() {
+fn received_packet_belongs_to_the_router_of_its_family() {
     let params = routers([
         ("V4", vi_1()),
         ("V6", ipv6()),
@@ -297,20 +301,22 @@ fn a_packet_belongs_to_the_router_of_its_family() {
     ]);
     let mut node = Node::running_v6(params);
     let master = |node: &Node, name| node.status(name).master.map(|master| master.address);
-    node.hear_v6(200, &THEIRS);
+    node.receive_advert_v6(200, &THEIRS);
     assert_eq!(master(&node, "V4"), None);
     assert_eq!(master(&node, "V6"), Some(PEER_V6.into()));
-    node.hear(200);
+    node.receive_advert(200);
     assert_eq!(master(&node, "V4"), Some(peer()));
     assert_eq!(
         node.receive(ETH1, PEER_V6, &advert_v6(52, 200, &THEIRS)),
-        ["dropped for nobody from fe80::11: no router here has its VRID"],
-        "52 is one of IPv4 alone"
+        [
+            "dropped for no router from fe80::11: no instance with this VRID on the receiving interface"
+        ],
+        "VRID 52 has IPv4 only"
     );
 }
 
 #[test]
-fn an_own_packet_of_ipv6_that_comes_back_is_dropped() {
+fn own_ipv6_packet_returned_by_a_loop_is_dropped() {
     let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
     node.now = node.due();
     let sent = node.take(Input::Tick);
@@ -322,13 +328,16 @@ fn an_own_packet_of_ipv6_that_comes_back_is_dropped() {
             panic!("{sent:?}")
         };
         let lines = node.receive(ETH1, *source, message);
-        assert!(lines[0].contains("it bears our own address"), "{lines:?}");
+        assert!(
+            lines[0].contains("sent from this host's own address"),
+            "{lines:?}"
+        );
     }
     assert_eq!(node.status("VI_1").counters.dropped.OwnPacket, 2);
 }
 
 #[test]
-fn a_deleted_ipv6_address_is_put_back_and_announced_without_a_transition() {
+fn deleted_ipv6_address_is_restored_without_a_transition() {
     let mut node = Node::mastering_v6(routers([("VI_1", dual())]));
     let due = node.engine.poll_timeout();
     assert_eq!(
@@ -344,7 +353,7 @@ fn a_deleted_ipv6_address_is_put_back_and_announced_without_a_transition() {
 }
 
 #[test]
-fn a_stray_ipv6_address_on_a_backup_is_taken_off() {
+fn stray_ipv6_address_is_deleted_from_a_backup() {
     let mut node = Node::running_v6(routers([("VI_1", ipv6())]));
     assert_eq!(
         node.give(added(ETH1, V6, false)),
@@ -356,8 +365,8 @@ fn a_stray_ipv6_address_on_a_backup_is_taken_off() {
 }
 
 #[test]
-fn whether_the_host_has_an_address_of_its_own_is_asked_in_each_family() {
-    // Of IPv4 it has nothing but what is configured as virtual.
+fn own_host_addresses_are_distinguished_per_family() {
+    // Its only IPv4 address is configured as virtual.
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, V4, false));
@@ -373,9 +382,9 @@ fn whether_the_host_has_an_address_of_its_own_is_asked_in_each_family() {
     assert!(
         node.status("VI_1")
             .cause
-            .contains("no address beside 192.168.224.100/24")
+            .contains("no address but 192.168.224.100/24")
     );
-    // With one of its own, that one is a stray too.
+    // With an own address of the host the other one is a stray address.
     let lines = node.give(added(ETH1, own(ETH1), false));
     assert_eq!(lines[0], "on 2 hold [], release [192.168.224.100/24]");
     assert_eq!(node.state("VI_1"), State::Backup);
@@ -383,7 +392,7 @@ fn whether_the_host_has_an_address_of_its_own_is_asked_in_each_family() {
 
 // RFC 9568 8.2.2 SHOULD: announce each address that an Active gets
 #[test]
-fn a_reload_that_adds_a_family_or_takes_one_away_keeps_the_master() {
+fn reload_of_a_family_keeps_the_master() {
     let mut node = Node::mastering_v6(routers([("VI_1", vi_1())]));
     node.sleep(SECOND / 4);
     let due = node.engine.poll_timeout();
@@ -428,9 +437,9 @@ fn a_reload_that_adds_a_family_or_takes_one_away_keeps_the_master() {
 }
 
 #[test]
-fn a_backup_that_gets_a_family_goes_on_listening_to_its_master() {
+fn backup_keeps_its_master_when_a_family_is_added() {
     let mut node = Node::running_v6(routers([("VI_1", vi_1())]));
-    node.hear(200);
+    node.receive_advert(200);
     assert_eq!(
         node.configure(routers([("VI_1", dual())])),
         [
@@ -443,21 +452,21 @@ fn a_backup_that_gets_a_family_goes_on_listening_to_its_master() {
 }
 
 #[test]
-fn a_family_that_goes_while_the_other_cannot_come_is_a_fault_without_a_word() {
+fn reload_without_a_usable_family_is_a_silent_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let lines = node.configure(routers([("VI_1", ipv6())]));
-    assert_eq!(only("advertise", lines), [""; 0], "it would list nothing");
+    assert_eq!(only("advertise", lines), [""; 0], "its list would be empty");
     assert_eq!(node.state("VI_1"), State::Fault);
     assert!(node.held().is_empty());
 }
 
 #[test]
-fn a_new_family_without_an_address_to_send_from_is_a_fault() {
+fn added_family_without_a_source_address_is_a_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let lines = node.configure(routers([("VI_1", dual())]));
     assert_eq!(
         lines[0], "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
-        "the others are told so"
+        "a resignation"
     );
     assert_eq!(node.state("VI_1"), State::Fault);
     assert!(node.held().is_empty());

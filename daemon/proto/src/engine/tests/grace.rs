@@ -1,4 +1,4 @@
-//! Grace: an interface or an address that is away for a moment.
+//! Grace: an interface or an address that is missing for a moment.
 
 use core::time::Duration;
 
@@ -7,7 +7,7 @@ use crate::events::{Due, Input, Link};
 use crate::params::{Effect, GroupParams, RouterParams};
 use crate::types::{AdvertInterval, InterfaceIndex, State};
 
-const MISSED: &str = "interface eth1 has no IPv4 address of its own to send from";
+const MISSED: &str = "interface eth1 has no non-virtual IPv4 address to send from";
 
 fn milliseconds(span: u64) -> Duration {
     Duration::from_millis(span)
@@ -20,7 +20,7 @@ fn cable(plugged: bool) -> Input<'static> {
     })
 }
 
-/// The grace that a router with this interval has.
+/// Returns the grace of a router with this interval.
 fn grace_of(centiseconds: u16) -> Duration {
     let params = RouterParams {
         interval: AdvertInterval::from_centiseconds(centiseconds).unwrap(),
@@ -34,7 +34,7 @@ fn grace_of(centiseconds: u16) -> Duration {
 }
 
 #[test]
-fn an_address_that_is_replaced_within_5_ms_moves_no_master() {
+fn source_replaced_within_5_ms_keeps_the_master() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
     assert_eq!(
@@ -60,7 +60,7 @@ fn an_address_that_is_replaced_within_5_ms_moves_no_master() {
 }
 
 #[test]
-fn a_master_that_was_interrupted_announces_again_as_after_a_take_over() {
+fn interrupted_master_announces_again_as_after_a_take_over() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.advance(Duration::from_secs(10));
     node.give(cable(false));
@@ -73,7 +73,7 @@ fn a_master_that_was_interrupted_announces_again_as_after_a_take_over() {
 }
 
 #[test]
-fn a_cable_that_flickers_moves_no_backup_and_no_timer() {
+fn brief_carrier_loss_keeps_the_backup_and_its_timer() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let due = node.engine.poll_timeout();
     assert_eq!(node.give(cable(false)), [""; 0]);
@@ -86,7 +86,7 @@ fn a_cable_that_flickers_moves_no_backup_and_no_timer() {
 }
 
 #[test]
-fn an_interface_that_is_made_again_is_served_by_the_same_master() {
+fn recreated_interface_keeps_the_master() {
     let again = InterfaceIndex(7);
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
@@ -114,13 +114,13 @@ fn an_interface_that_is_made_again_is_served_by_the_same_master() {
 }
 
 #[test]
-fn the_grace_is_half_an_interval_and_half_a_second_at_most() {
+fn grace_is_half_an_interval_up_to_500_ms() {
     let graces = [1, 10, 100, 4095].map(grace_of);
     assert_eq!(graces, [5, 50, 500, 500].map(milliseconds));
 }
 
 #[test]
-fn an_absence_that_outlasts_the_grace_is_a_fault_for_that_reason() {
+fn address_missing_after_the_grace_is_a_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
     assert_eq!(
@@ -131,9 +131,9 @@ fn an_absence_that_outlasts_the_grace_is_a_fault_for_that_reason() {
     assert_eq!((counters.interruptions, counters.resignations_sent), (0, 1));
 }
 
-/// An absence that only changes its reason begins no new grace.
+/// Another fault reason during the grace begins no new grace.
 #[test]
-fn a_grace_is_not_prolonged_by_another_absence() {
+fn grace_is_not_extended_by_a_second_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.give(removed(ETH1, own(ETH1)));
     node.sleep(milliseconds(300));
@@ -145,9 +145,9 @@ fn a_grace_is_not_prolonged_by_another_absence() {
     );
 }
 
-/// It may have been deaf for the master's last advertisements.
+/// The backup may have missed the master's last advertisements.
 #[test]
-fn a_backup_whose_take_over_is_due_in_the_grace_is_in_fault() {
+fn take_over_due_in_the_grace_is_a_fault() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.now = node.due() - milliseconds(100);
     assert_eq!(node.give(cable(false)), [""; 0]);
@@ -158,7 +158,7 @@ fn a_backup_whose_take_over_is_due_in_the_grace_is_in_fault() {
 }
 
 #[test]
-fn a_tracker_that_demands_a_fault_has_it_in_the_grace_too() {
+fn tracker_fault_in_the_grace_takes_effect_at_once() {
     let following = RouterParams {
         tracks: vec![tracked("check", Effect::Fault)],
         ..vi_1()
@@ -175,7 +175,7 @@ fn a_tracker_that_demands_a_fault_has_it_in_the_grace_too() {
 }
 
 #[test]
-fn a_port_of_a_bridge_is_in_fault_at_once() {
+fn bridge_port_is_a_fault_without_grace() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let port = Link {
         port_of: Some(ETH2),
@@ -186,7 +186,7 @@ fn a_port_of_a_bridge_is_in_fault_at_once() {
 }
 
 #[test]
-fn a_group_moves_when_the_grace_of_a_member_ends_and_not_before() {
+fn group_changes_to_fault_when_the_grace_ends() {
     let mut params = routers([("VI_1", vi_1()), ("VI_2", vi_2())]);
     let members = ["VI_1", "VI_2"].map(Into::into).to_vec();
     let tracks = Vec::new();
@@ -204,7 +204,7 @@ fn a_group_moves_when_the_grace_of_a_member_ends_and_not_before() {
 }
 
 #[test]
-fn a_reload_that_takes_the_interface_of_a_master_is_a_fault_at_once() {
+fn reload_to_a_missing_source_has_no_grace() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let params = RouterParams {
         source: Some("10.9.9.9".parse().unwrap()),
@@ -214,9 +214,9 @@ fn a_reload_that_takes_the_interface_of_a_master_is_a_fault_at_once() {
     assert_eq!(node.state("VI_1"), State::Fault);
 }
 
-/// Another program adds a virtual address while the host has no own address, all in a grace.
+/// Another program adds a virtual address while the host has no own address, all during a grace.
 #[test]
-fn an_address_that_was_spared_is_released_in_the_grace() {
+fn spared_address_is_released_during_the_grace() {
     const VIRTUAL: &str = "192.168.224.100/24";
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.give(cable(false));

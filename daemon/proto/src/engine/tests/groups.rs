@@ -8,7 +8,7 @@ use crate::params::{Effect, GroupParams, NodeParams, RouterParams};
 use crate::types::{InterfaceIndex, State};
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
 
-/// The other host on eth2, whose address is the greater one there.
+/// Address of the other host on eth2, the greater one there.
 const PEER_2: Ipv4Addr = Ipv4Addr::new(192, 168, 198, 13);
 
 /// VI_1 and VI_2 with these priorities in group VG_1.
@@ -33,8 +33,9 @@ fn members(names: &[&str]) -> GroupParams {
     }
 }
 
-/// Hears the other host in both networks: of priority 0 it resigns, and `None` is silence.
-fn hear(node: &mut Node, priority_1: Option<u8>, priority_2: Option<u8>) -> Vec<String> {
+/// Receives advertisements of the other host in both networks: priority 0 is a resignation, `None`
+/// none.
+fn receive_advert(node: &mut Node, priority_1: Option<u8>, priority_2: Option<u8>) -> Vec<String> {
     let mut lines = Vec::new();
     if let Some(priority) = priority_1 {
         lines.extend(node.receive(ETH1, PEER, &advert(51, priority)));
@@ -58,7 +59,7 @@ fn advert_2(priority: u8) -> Vec<u8> {
     .emit(ChecksumForm::WithPseudoHeader, PEER_2, GROUP_V4)
 }
 
-/// Lets `seconds` pass, at the beginning of each of which the other host advertises these.
+/// Lets `seconds` pass. At the beginning of each second the other host advertises these priorities.
 fn go_on(
     node: &mut Node,
     seconds: u32,
@@ -67,7 +68,7 @@ fn go_on(
 ) -> Vec<String> {
     let mut lines = Vec::new();
     for _ in 0..seconds {
-        lines.extend(hear(node, priority_1, priority_2));
+        lines.extend(receive_advert(node, priority_1, priority_2));
         lines.extend(node.advance(SECOND));
     }
     only("VI_", lines)
@@ -86,13 +87,13 @@ fn carrier(index: InterfaceIndex, name: &str, carrier: bool) -> Input<'static> {
 }
 
 #[test]
-fn backups_take_over_together_in_the_order_of_the_members_and_in_one_turn() {
+fn backups_take_over_together_in_member_order() {
     let mut node = Node::running(grouped(99, 100));
     assert_eq!(go_on(&mut node, 2, Some(100), Some(100)), [""; 0]);
-    // The master of VI_2 resigns; that of VI_1 is there.
-    hear(&mut node, None, Some(0));
+    // The master of VI_2 resigns; that of VI_1 remains.
+    receive_advert(&mut node, None, Some(0));
     assert_eq!(go_on(&mut node, 3, Some(100), None), [""; 0]);
-    hear(&mut node, Some(0), None);
+    receive_advert(&mut node, Some(0), None);
     let lines = node.step();
     assert_eq!(
         lines,
@@ -110,36 +111,41 @@ fn backups_take_over_together_in_the_order_of_the_members_and_in_one_turn() {
 }
 
 #[test]
-fn experiment_2_fails_back_whole_although_vi_2_is_a_tie() {
+fn group_of_experiment_2_fails_back_despite_a_tie() {
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(
         go_on(&mut node, 4, Some(99), Some(100)),
         [
-            "VI_1: backup -> master (192.168.224.11 advertises priority 99, ours is 100: preempted)",
-            "VI_2: backup -> master (with VI_1: 192.168.224.11 advertises priority 99, ours is 100: \
+            "VI_1: backup -> master (192.168.224.11 advertises priority 99, ours is 100: \
+             preempted)",
+            "VI_2: backup -> master (with VI_1: 192.168.224.11 advertises priority 99, ours is \
+             100: \
              preempted)",
         ]
     );
-    // Its last advertisements are still on their way, and it has the greater address in VI_2.
-    assert_eq!(only("VI_", hear(&mut node, None, Some(100))), [""; 0]);
+    // Its last advertisements are still in flight, and it has the greater address in VI_2.
+    assert_eq!(
+        only("VI_", receive_advert(&mut node, None, Some(100))),
+        [""; 0]
+    );
     assert_eq!(states(&node), [State::Master; 2]);
 }
 
 #[test]
-fn a_full_tie_is_left_in_peace() {
+fn full_tie_keeps_the_backups() {
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(go_on(&mut node, 10, Some(100), Some(100)), [""; 0]);
     assert_eq!(states(&node), [State::Backup; 2]);
 }
 
 #[test]
-fn who_is_lower_anywhere_does_not_preempt() {
+fn lower_priority_in_any_member_prevents_preemption() {
     let mut node = Node::running(grouped(100, 99));
     assert_eq!(go_on(&mut node, 10, Some(99), Some(100)), [""; 0]);
 }
 
 #[test]
-fn one_member_without_preemption_keeps_all_from_it() {
+fn one_member_without_preempt_disables_group_preemption() {
     let mut params = grouped(100, 100);
     params.routers.get_mut("VI_2").unwrap().preempt = false;
     let mut node = Node::running(params);
@@ -148,21 +154,21 @@ fn one_member_without_preemption_keeps_all_from_it() {
 }
 
 #[test]
-fn with_one_network_cut_between_the_hosts_nobody_moves() {
+fn one_partitioned_network_causes_no_take_over() {
     let mut node = Node::running(grouped(99, 100));
     assert_eq!(go_on(&mut node, 20, Some(100), None), [""; 0]);
-    // And so where the tie is heard and the other member is not.
+    // The same with the tie in the connected network and silence in the other one.
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(go_on(&mut node, 20, None, Some(100)), [""; 0]);
 }
 
-/// VI_1 waits for no master since long, VI_2 follows one of the same priority. A lower priority in
-/// VI_1 decides: the take-over is due at that moment, and no wake-up was late.
+/// VI_1 has long ended its wait for a master, VI_2 follows one of the same priority. A lower
+/// priority in VI_1 decides: the take-over is due at that moment, and no wake-up was late.
 #[test]
-fn a_take_over_that_an_advertisement_decides_is_due_when_it_arrives() {
+fn take_over_decided_by_an_advertisement_is_due_immediately() {
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(go_on(&mut node, 8, None, Some(100)), [""; 0]);
-    hear(&mut node, Some(99), None);
+    receive_advert(&mut node, Some(99), None);
     node.take(Input::Tick);
     assert_eq!(states(&node), [State::Master; 2]);
     let late = |name| node.status(name).counters.late_wakeups;
@@ -171,20 +177,20 @@ fn a_take_over_that_an_advertisement_decides_is_due_when_it_arrives() {
 
 /// The same advertisement, read by a host that slept past its own deadline before.
 #[test]
-fn a_decision_that_is_read_late_is_still_late() {
+fn take_over_decided_after_oversleeping_is_late() {
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(go_on(&mut node, 3, None, Some(100)), [""; 0]);
     node.now = node.due() + SECOND * 5;
-    hear(&mut node, Some(99), None);
+    receive_advert(&mut node, Some(99), None);
     node.take(Input::Tick);
     assert_eq!(states(&node), [State::Backup; 2]);
     assert!(node.due() > node.now);
     assert_eq!(node.status("VI_1").counters.late_wakeups, 1);
 }
 
-/// The socket of a frozen host keeps the first packets of the freeze and loses the others.
+/// The socket of a frozen host keeps the first packets of the freeze and drops the later ones.
 #[test]
-fn a_packet_that_waited_in_the_socket_of_a_frozen_host_ends_no_wait() {
+fn queued_packet_of_a_frozen_host_ends_no_wait() {
     let mut alone = grouped(100, 100);
     alone.routers.remove("VI_2");
     alone.groups.insert("VG_1".into(), members(&["VI_1"]));
@@ -201,7 +207,7 @@ fn a_packet_that_waited_in_the_socket_of_a_frozen_host_ends_no_wait() {
 }
 
 #[test]
-fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
+fn fault_of_one_member_applies_to_all_members() {
     let mut node = Node::mastering(grouped(100, 100));
     assert_eq!(
         node.lose(carrier(ETH2, "eth2", false)),
@@ -219,7 +225,7 @@ fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
         (group.state, group.decided_by.as_deref(), &*group.cause),
         (State::Fault, Some("VI_2"), "interface eth2 has no carrier")
     );
-    // A second fault_reason takes the place of the first in none but its own member.
+    // A second fault replaces the first in its own member only.
     node.give(carrier(ETH1, "eth1", false));
     assert_eq!(&*node.status("VI_1").cause, "interface eth1 has no carrier");
     assert_eq!(only("VI_", node.give(carrier(ETH2, "eth2", true))), [""; 0]);
@@ -230,37 +236,38 @@ fn a_fault_of_one_is_a_fault_of_all_and_over_for_all() {
     assert_eq!(
         only("VI_", node.give(carrier(ETH1, "eth1", true))),
         [
-            "VI_1: fault -> backup (over: interface eth1 has no carrier)",
-            "VI_2: fault -> backup (over: with VI_1: interface eth1 has no carrier)",
+            "VI_1: fault -> backup (fault cleared: interface eth1 has no carrier)",
+            "VI_2: fault -> backup (fault cleared: with VI_1: interface eth1 has no carrier)",
         ]
     );
 }
 
 #[test]
-fn masters_yield_whole_to_who_goes_before_in_the_first_member_that_is_no_tie() {
+fn group_of_masters_yields_by_the_first_differing_member() {
     let mut node = Node::mastering(grouped(99, 100));
     assert_eq!(
-        hear(&mut node, Some(100), None),
+        receive_advert(&mut node, Some(100), None),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 99, 192.168.224.100",
             "on 2 hold [], release [192.168.224.100/24]",
             "VI_1: master -> backup (192.168.224.11 advertises priority 100, ours is 99: yielded)",
-            // Who waits for it here is not to wait in vain.
+            // A host that is backup in this network only does not have to wait for its timer.
             "advertise on 3 from 192.168.198.12: VRID 52, priority 100, 192.168.198.100",
             "advertise on 3 from 192.168.198.12: VRID 52, priority 0, 192.168.198.100",
             "on 3 hold [], release [192.168.198.100/24]",
-            "VI_2: master -> backup (with VI_1: 192.168.224.11 advertises priority 100, ours is 99: \
+            "VI_2: master -> backup (with VI_1: 192.168.224.11 advertises priority 100, ours is \
+             99: \
              yielded)",
         ]
     );
 }
 
 #[test]
-fn whichever_packet_comes_first_the_first_member_decides() {
+fn first_member_decides_regardless_of_packet_order() {
     let mut node = Node::mastering(grouped(100, 99));
-    // A loss in VI_2, and it is not known yet how VI_1 stands.
+    // Lower in VI_2, but the priority of the other host in VI_1 is not known yet.
     assert_eq!(states(&node), [State::Master; 2]);
-    hear(&mut node, None, Some(100));
+    receive_advert(&mut node, None, Some(100));
     assert_eq!(states(&node), [State::Master; 2]);
     assert_eq!(
         only("VI_1: master", go_on(&mut node, 20, Some(99), Some(100))),
@@ -270,7 +277,7 @@ fn whichever_packet_comes_first_the_first_member_decides() {
 }
 
 #[test]
-fn a_loss_in_a_later_member_counts_when_nobody_is_heard_in_the_first_for_a_wait() {
+fn later_member_decides_after_silence_in_the_first() {
     let mut node = Node::mastering(grouped(100, 99));
     let lines = go_on(&mut node, 4, None, Some(100));
     assert_eq!(only("VI_2: master -> backup", lines), [""; 0], "not yet");
@@ -278,7 +285,8 @@ fn a_loss_in_a_later_member_counts_when_nobody_is_heard_in_the_first_for_a_wait(
     assert_eq!(
         lines,
         [
-            "VI_1: master -> backup (with VI_2: 192.168.198.13 advertises priority 100, ours is 99: \
+            "VI_1: master -> backup (with VI_2: 192.168.198.13 advertises priority 100, ours is \
+             99: \
              yielded)",
             "VI_2: master -> backup (192.168.198.13 advertises priority 100, ours is 99: yielded)",
         ]
@@ -286,24 +294,25 @@ fn a_loss_in_a_later_member_counts_when_nobody_is_heard_in_the_first_for_a_wait(
 }
 
 #[test]
-fn among_full_ties_the_greater_address_of_the_first_member_wins() {
-    // 192.168.224.11 is the lesser one, and 192.168.198.13 the greater.
+fn full_tie_is_decided_by_the_first_member_address() {
+    // 192.168.224.11 is the lesser address, and 192.168.198.13 the greater one.
     let mut node = Node::mastering(grouped(100, 100));
     let lines = go_on(&mut node, 10, Some(100), Some(100));
     assert_eq!(only("VI_1: master -> backup", lines), [""; 0]);
-    // Where the other one is heard in VI_2 alone, that is the first.
+    // With advertisements in VI_2 only, VI_2 is the first member that counts.
     let mut node = Node::mastering(grouped(100, 100));
     let lines = go_on(&mut node, 5, None, Some(100));
     assert_eq!(
         only("VI_1: master -> backup", lines),
         [
-            "VI_1: master -> backup (with VI_2: 192.168.198.13 has the same priority 100 and the greater address)"
+            "VI_1: master -> backup (with VI_2: 192.168.198.13 has the same priority 100 and the \
+             greater address)"
         ]
     );
 }
 
 #[test]
-fn the_weights_of_all_members_and_of_the_group_count_in_each() {
+fn weights_of_members_and_group_apply_to_each_member() {
     let mut params = grouped(100, 90);
     for name in ["t1", "t2"] {
         params.trackers.insert(name.into(), probed(1, 1));
@@ -327,7 +336,7 @@ fn the_weights_of_all_members_and_of_the_group_count_in_each() {
 }
 
 #[test]
-fn the_longest_delay_before_preemption_is_that_of_all() {
+fn longest_preempt_delay_applies_to_all_members() {
     let mut params = grouped(100, 100);
     params.routers.get_mut("VI_2").unwrap().preempt_delay = SECOND * 10;
     let mut node = Node::running(params);
@@ -336,7 +345,7 @@ fn the_longest_delay_before_preemption_is_that_of_all() {
 }
 
 #[test]
-fn masters_that_overslept_in_one_member_are_masters_in_none() {
+fn oversleeping_in_one_member_steps_down_the_group() {
     let mut params = grouped(100, 100);
     params.routers.get_mut("VI_2").unwrap().interval =
         crate::types::AdvertInterval::from_centiseconds(1_000).unwrap();
@@ -351,15 +360,17 @@ fn masters_that_overslept_in_one_member_are_masters_in_none() {
             .filter(|line| line.contains("->") || line.starts_with("adv"))
             .collect::<Vec<_>>(),
         [
-            "VI_1: master -> backup (stood still for 5.906 s: others may be master)",
+            "VI_1: master -> backup (not scheduled for 5.906 s (suspended or stopped): another \
+             host may be master)",
             "advertise on 3 from 192.168.198.12: VRID 52, priority 0, 192.168.198.100",
-            "VI_2: master -> backup (with VI_1: stood still for 5.906 s: others may be master)",
+            "VI_2: master -> backup (with VI_1: not scheduled for 5.906 s (suspended or stopped): \
+             another host may be master)",
         ]
     );
 }
 
 #[test]
-fn who_joins_masters_is_master_and_who_leaves_stays_what_it_is() {
+fn joining_member_becomes_master_and_leaving_member_keeps_state() {
     let mut alone = grouped(100, 100);
     alone.routers.remove("VI_2");
     alone.groups.insert("VG_1".into(), members(&["VI_1"]));
@@ -367,14 +378,14 @@ fn who_joins_masters_is_master_and_who_leaves_stays_what_it_is() {
     let both = grouped(100, 100);
     assert_eq!(
         only("VI_", node.configure(both.clone())),
-        ["VI_2: init -> master (in sync group VG_1 from now on, which is master)"]
+        ["VI_2: init -> master (joined sync group VG_1, which is master)"]
     );
     let mut apart = both;
     apart.groups.clear();
     assert_eq!(node.configure(apart.clone()), [""; 0]);
-    // Each for itself: VI_1 yields, and VI_2 does not.
+    // Without the group VI_1 yields alone.
     assert_eq!(
-        only("VI_", hear(&mut node, Some(101), None)),
+        only("VI_", receive_advert(&mut node, Some(101), None)),
         ["VI_1: master -> backup (192.168.224.11 advertises priority 101, ours is 100: yielded)"]
     );
     apart
@@ -382,12 +393,12 @@ fn who_joins_masters_is_master_and_who_leaves_stays_what_it_is() {
         .insert("VG_2".into(), members(&["VI_2", "VI_1"]));
     assert_eq!(
         only("VI_", node.configure(apart)),
-        ["VI_2: master -> backup (in sync group VG_2 from now on, which is backup)"]
+        ["VI_2: master -> backup (joined sync group VG_2, which is backup)"]
     );
 }
 
 #[test]
-fn a_reload_that_changes_nothing_moves_nobody() {
+fn unchanged_reload_keeps_group_states() {
     let mut node = Node::mastering(grouped(100, 100));
     assert_eq!(node.configure(grouped(100, 100)), [""; 0]);
     let mut node = Node::running(grouped(99, 100));
@@ -398,7 +409,7 @@ fn a_reload_that_changes_nothing_moves_nobody() {
 }
 
 #[test]
-fn a_backup_that_wakes_late_listens_anew_in_the_members_that_it_slept_through() {
+fn late_wakeup_restarts_the_timers_of_affected_members() {
     let mut node = Node::running(grouped(100, 100));
     node.sleep(SECOND * 5);
     assert_eq!(only("VI_", node.give(Input::Tick)), [""; 0]);

@@ -1,4 +1,4 @@
-//! Authentication by HMAC: who is believed, what is signed, and what a reload leaves alone.
+//! HMAC: accepted and rejected packets, signed advertisements, and the state kept over a reload.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -10,7 +10,7 @@ use crate::types::{State, Version};
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Auth, ChecksumForm, DropCause};
 
-/// What every clock shows at first: a day in 2027, and a fraction.
+/// Wall-clock time at the beginning: a day in 2027, and a fraction of a second.
 const WALL: Duration = Duration::from_millis(1_800_000_000_250);
 
 /// VI_1 with HMAC.
@@ -21,17 +21,17 @@ fn signing(mode: HmacMode) -> RouterParams {
     }
 }
 
-/// A node that runs `params` and whose clock shows [`WALL`] now.
+/// Node that runs `params` from the wall-clock time [`WALL`] on.
 fn node(params: RouterParams) -> Node {
     since(params, Duration::ZERO)
 }
 
-/// The same as master.
+/// The same after it became master.
 fn master(params: RouterParams) -> Node {
     since(params, SECOND * 6)
 }
 
-/// The same, running for that long.
+/// The same, after it has run for that time.
 fn since(params: RouterParams, span: Duration) -> Node {
     let mut node = Node::wired();
     node.give(Input::WallClock(WALL - span));
@@ -40,12 +40,12 @@ fn since(params: RouterParams, span: Duration) -> Node {
     node
 }
 
-/// What the other host sends when its clock shows `wall`.
+/// Signed advertisement of the other host at its wall-clock time `wall`.
 fn from_peer(priority: u8, wall: Duration, key: u8) -> Vec<u8> {
     signed(advert(51, priority), key, Sequence::at(wall))
 }
 
-/// The messages that come out for `input`.
+/// Returns the messages sent for `input`.
 fn messages(node: &mut Node, input: Input<'_>) -> Vec<Vec<u8>> {
     let outputs = node.take(input);
     let message = |output: Output| {
@@ -57,7 +57,7 @@ fn messages(node: &mut Node, input: Input<'_>) -> Vec<Vec<u8>> {
     outputs.into_iter().filter_map(message).collect()
 }
 
-/// The next advertisement of a master.
+/// Returns the next advertisement of a master.
 fn next_message(node: &mut Node) -> Vec<u8> {
     node.now = node.due();
     messages(node, Input::Tick).remove(0)
@@ -68,7 +68,7 @@ fn dropped(node: &Node, cause: DropCause) -> u64 {
 }
 
 #[test]
-fn who_signs_with_a_key_that_both_have_is_believed() {
+fn hmac_with_a_shared_key_is_accepted() {
     for version in [Version::V2, Version::V3] {
         let params = RouterParams {
             version,
@@ -86,7 +86,7 @@ fn who_signs_with_a_key_that_both_have_is_believed() {
 }
 
 #[test]
-fn what_proves_nothing_is_counted_by_its_cause_and_changes_nothing() {
+fn hmac_failures_are_counted_by_cause_and_dropped() {
     let good = from_peer(200, WALL, 1);
     let end = good.len();
     let changed = |at: usize, value: u8| {
@@ -118,14 +118,14 @@ fn what_proves_nothing_is_counted_by_its_cause_and_changes_nothing() {
             (state, due)
         );
         assert_eq!(node.status("VI_1").counters.adverts_received, 0);
-        // None of them has used up the number of the genuine one.
+        // The rejected packets did not use up the sequence number of the genuine one.
         node.receive(ETH1, PEER, &good);
         assert_eq!(node.status("VI_1").counters.adverts_received, 1);
     }
 }
 
 #[test]
-fn an_advertisement_that_is_repeated_keeps_no_dead_master_alive() {
+fn replayed_advertisement_does_not_restart_the_timer() {
     let mut node = node(signing(HmacMode::Enforce));
     let bytes = version_3(51, 200, 100, ChecksumForm::MessageOnly);
     let bytes = signed(bytes, 1, Sequence::at(WALL));
@@ -135,26 +135,26 @@ fn an_advertisement_that_is_repeated_keeps_no_dead_master_alive() {
     assert_eq!(
         node.receive(ETH1, PEER, &bytes),
         [
-            "dropped for VI_1 from 192.168.224.11: it was sent before: somebody repeats it, or the \
-             sender's clock went back"
+            "dropped for VI_1 from 192.168.224.11: replayed: a copy of an earlier packet, or the \
+             sender's clock was set back"
         ]
     );
     assert_eq!(node.due(), due);
-    // Nor is it believed as another sender's.
+    // The copy is not accepted from another source address either.
     let other = [192, 168, 224, 77];
     node.receive(ETH1, other, &bytes);
     assert_eq!(dropped(&node, DropCause::HmacWrong), 1);
 }
 
 #[test]
-fn without_a_window_the_order_alone_decides() {
+fn monotonic_anti_replay_compares_sequence_numbers_only() {
     let mut params = hmac(HmacMode::Enforce);
     params.anti_replay = AntiReplay::Monotonic;
     let mut node = node(RouterParams {
         authentication: Authentication::Hmac(params),
         ..vi_1()
     });
-    // Each clock is years from the other.
+    // The clocks of both hosts are years apart.
     for (wall, is_new) in [(5, true), (5, false), (4, false), (6, true)] {
         let before = node.status("VI_1").counters.adverts_received;
         node.receive(ETH1, PEER, &from_peer(200, Duration::from_secs(wall), 1));
@@ -164,11 +164,11 @@ fn without_a_window_the_order_alone_decides() {
 }
 
 #[test]
-fn what_waited_in_the_queue_is_judged_by_its_arrival() {
+fn queued_packet_is_checked_at_its_arrival_time() {
     let mut node = node(signing(HmacMode::Enforce));
     let arrival = node.now;
     let bytes = from_peer(200, WALL, 1);
-    // The process stood still, and its clock is read again.
+    // The process was suspended, and its clock is read again.
     node.sleep(SECOND * 60);
     node.give(Input::WallClock(WALL + SECOND * 60));
     let late = Packet {
@@ -180,7 +180,7 @@ fn what_waited_in_the_queue_is_judged_by_its_arrival() {
 }
 
 #[test]
-fn the_keys_can_be_changed_while_all_are_heard() {
+fn all_configured_keys_are_accepted_during_a_change() {
     let mut node = node(signing(HmacMode::Enforce));
     for (n, key) in [(0, 1), (1, 2)] {
         let wall = WALL + SECOND * n;
@@ -192,13 +192,13 @@ fn the_keys_can_be_changed_while_all_are_heard() {
     }
     assert_eq!(node.status("VI_1").counters.dropped.total(), 0);
     let hmac = node.status("VI_1").hmac.unwrap();
-    assert_eq!(hmac.senders[0].ahead, 1, "its clock");
+    assert_eq!(hmac.senders[0].ahead, 1, "clock of the sender");
     let accepted: Vec<u8> = hmac.accepted_keys.iter().map(|key| key.get()).collect();
     assert_eq!(accepted, [1, 2]);
 }
 
 #[test]
-fn a_master_signs_each_advertisement_with_the_active_key_and_its_own_number() {
+fn advertisements_are_signed_with_increasing_sequence_numbers() {
     for version in [Version::V2, Version::V3] {
         let mut node = master(RouterParams {
             version,
@@ -215,7 +215,7 @@ fn a_master_signs_each_advertisement_with_the_active_key_and_its_own_number() {
         assert_eq!(number(&next_message(&mut node)), Sequence::at(due));
         let second = number(&next_message(&mut node));
         assert_eq!(second, Sequence::at(due + SECOND));
-        // Its clock is set back.
+        // The clock of this host is set back.
         node.give(Input::WallClock(WALL));
         let third = number(&next_message(&mut node));
         assert_eq!(third, second.next());
@@ -225,7 +225,7 @@ fn a_master_signs_each_advertisement_with_the_active_key_and_its_own_number() {
 }
 
 #[test]
-fn two_nodes_that_sign_understand_each_other() {
+fn signed_advertisements_are_accepted_by_another_node() {
     let mut master = master(signing(HmacMode::Enforce));
     let mut backup = Node::wired();
     backup.give(Input::WallClock(WALL));
@@ -245,7 +245,7 @@ fn two_nodes_that_sign_understand_each_other() {
 }
 
 #[test]
-fn what_both_families_are_told_is_signed_for_each() {
+fn dual_stack_advertisements_are_signed_per_family() {
     let params = |mode| RouterParams {
         addresses: addresses(&["192.168.224.100/24", "2001:db8::100/64"]),
         ..signing(mode)
@@ -277,14 +277,14 @@ fn what_both_families_are_told_is_signed_for_each() {
             panic!("{sent:?}")
         };
         families.push(source.is_ipv6());
-        let heard = Packet {
+        let packet = Packet {
             source: *source,
             destination: *destination,
             ..packet(ETH1, PEER, message)
         };
-        assert_eq!(backup.give(Input::Packet(heard)), [""; 0]);
-        // The own one is known for what it is in both families.
-        master.give(Input::Packet(heard));
+        assert_eq!(backup.give(Input::Packet(packet)), [""; 0]);
+        // The master recognises its own packets in both families.
+        master.give(Input::Packet(packet));
     }
     assert_eq!(families, [false, true]);
     let counters = backup.status("VI_1").counters;
@@ -298,19 +298,19 @@ fn what_both_families_are_told_is_signed_for_each() {
 }
 
 #[test]
-fn who_may_go_without_is_said_by_the_mode() {
+fn hmac_mode_determines_whether_unsigned_packets_are_accepted() {
     for (mode, received) in [
         (HmacMode::Enforce, 0),
         (HmacMode::Permissive, 1),
         (HmacMode::ReceiveOnly, 1),
     ] {
         let mut node = node(signing(mode));
-        node.hear(200);
+        node.receive_advert(200);
         let counters = node.status("VI_1").counters;
         assert_eq!(counters.adverts_received, received, "{mode:?}");
         assert_eq!(counters.adverts_without_hmac, received, "{mode:?}");
         assert_eq!(counters.dropped.HmacMissing, 1 - received);
-        // A wrong one is worse than none.
+        // A wrong HMAC is rejected in every mode.
         let mut wrong = from_peer(200, WALL, 1);
         wrong[2] = 201;
         seal(&mut wrong);
@@ -324,14 +324,14 @@ fn who_may_go_without_is_said_by_the_mode() {
 }
 
 #[test]
-fn who_receives_only_sends_as_before() {
+fn receive_only_mode_sends_unsigned_advertisements() {
     let mut plain = master(vi_1());
     let mut node = master(signing(HmacMode::ReceiveOnly));
     assert_eq!(next_message(&mut node), next_message(&mut plain));
 }
 
 #[test]
-fn who_knows_no_hmac_understands_one_who_signs() {
+fn router_without_hmac_accepts_signed_advertisements() {
     let mut node = node(vi_1());
     assert_eq!(node.receive(ETH1, PEER, &from_peer(200, WALL, 1)), [""; 0]);
     let status = node.status("VI_1");
@@ -343,7 +343,7 @@ fn who_knows_no_hmac_understands_one_who_signs() {
 }
 
 #[test]
-fn an_own_packet_that_comes_back_signed_is_an_own_one_and_not_a_repeated_one() {
+fn returned_own_signed_packet_is_no_replay() {
     let mut node = master(signing(HmacMode::Enforce));
     let earlier = next_message(&mut node);
     let _ = next_message(&mut node);
@@ -354,7 +354,7 @@ fn an_own_packet_that_comes_back_signed_is_an_own_one_and_not_a_repeated_one() {
 }
 
 #[test]
-fn a_reload_forgets_neither_what_was_sent_nor_what_was_heard() {
+fn reload_keeps_sent_and_received_sequence_numbers() {
     let mut node = master(signing(HmacMode::Enforce));
     let lower = from_peer(50, WALL, 1);
     node.receive(ETH1, PEER, &lower);
@@ -380,7 +380,7 @@ fn a_reload_forgets_neither_what_was_sent_nor_what_was_heard() {
 }
 
 #[test]
-fn the_wall_clock_is_wanted_while_somebody_goes_by_it() {
+fn wall_clock_is_wanted_only_with_hmac() {
     let mut node = node(vi_1());
     assert!(!node.engine.wants_wall_clock());
     node.configure(routers([
@@ -393,7 +393,7 @@ fn the_wall_clock_is_wanted_while_somebody_goes_by_it() {
 }
 
 #[test]
-fn what_a_router_in_fault_has_heard_is_not_believed_after_it() {
+fn packet_received_in_fault_is_a_replay_afterwards() {
     let mut node = node(signing(HmacMode::Enforce));
     let mut down = link(ETH1, "eth1");
     down.carrier = false;

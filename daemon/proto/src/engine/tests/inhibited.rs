@@ -1,11 +1,11 @@
-//! What belongs to a router beside its addresses keeps it from being master.
+//! Routers that a resource other than their addresses inhibits.
 
 use super::rig::*;
 use crate::events::Input;
 use crate::types::State;
 
 #[test]
-fn a_master_that_is_hindered_gives_way_and_is_a_backup_when_it_is_so_no_longer() {
+fn inhibited_master_is_in_fault_until_cleared() {
     let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", vi_2())]));
     let why = "cannot start httpd.service: its start failed";
     assert_eq!(
@@ -22,13 +22,13 @@ fn a_master_that_is_hindered_gives_way_and_is_a_backup_when_it_is_so_no_longer()
         node.give(inhibited("VI_1", None)),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            &format!("VI_1: fault -> backup (over: {why})"),
+            &format!("VI_1: fault -> backup (fault cleared: {why})"),
         ]
     );
 }
 
 #[test]
-fn a_router_that_is_hindered_stays_so_through_a_reload_that_keeps_it() {
+fn inhibited_router_remains_so_after_a_reload() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.give(inhibited("VI_1", Some("broken")));
     let mut changed = vi_1();
@@ -40,7 +40,7 @@ fn a_router_that_is_hindered_stays_so_through_a_reload_that_keeps_it() {
 }
 
 #[test]
-fn nobody_minds_what_hinders_a_router_that_does_not_exist() {
+fn inhibit_of_an_unknown_router_is_ignored() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(inhibited("VI_0", Some("broken"))), [""; 0]);
     assert_eq!(node.give(inhibited("VI_2", Some("broken"))), [""; 0]);

@@ -1,4 +1,4 @@
-//! Interfaces that are missing, come, go, and change their name, number or address.
+//! Interfaces that appear, disappear, or change their name, index or address.
 
 use core::net::IpAddr;
 
@@ -8,7 +8,7 @@ use crate::params::{Effect, TrackerKind, TrackerParams};
 use crate::types::{InterfaceIndex, MacAddress, State};
 
 #[test]
-fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
+fn each_interface_fault_is_named_until_it_ends() {
     let mut node = Node::empty();
     assert_eq!(
         node.configure(routers([("VI_1", vi_1())])),
@@ -27,7 +27,7 @@ fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
         (tunnel, "interface eth1 is not an Ethernet interface"),
         (
             whole,
-            "interface eth1 has no IPv4 address of its own to send from",
+            "interface eth1 has no non-virtual IPv4 address to send from",
         ),
     ] {
         assert_eq!(only("VI_1", node.give(Input::Link(link))), [""; 0]);
@@ -39,8 +39,8 @@ fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
         node.give(added(ETH1, own(ETH1), false)),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (over: interface eth1 has no IPv4 address of its own to send \
-             from)",
+            "VI_1: fault -> backup (fault cleared: interface eth1 has no non-virtual IPv4 address \
+             to send from)",
         ]
     );
     assert_eq!(
@@ -50,7 +50,7 @@ fn each_thing_that_an_interface_lacks_is_named_until_it_is_there() {
 }
 
 #[test]
-fn a_port_of_a_bridge_is_deaf_and_the_bridge_is_named() {
+fn bridge_port_is_a_fault_that_names_the_bridge() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let mut port = link(ETH1, "eth1");
     port.port_of = Some(InterfaceIndex(9));
@@ -58,7 +58,7 @@ fn a_port_of_a_bridge_is_deaf_and_the_bridge_is_named() {
     assert_eq!(node.state("VI_1"), State::Fault);
     let cause = |of| {
         format!(
-            "interface eth1 is a port of {of}, which receives what comes in there: configure {of} \
+            "interface eth1 is a port of {of}, which receives its packets: configure {of} \
              instead"
         )
     };
@@ -75,7 +75,7 @@ fn a_port_of_a_bridge_is_deaf_and_the_bridge_is_named() {
 }
 
 #[test]
-fn a_tracker_of_a_port_goes_by_its_carrier() {
+fn interface_tracker_accepts_a_bridge_port_with_carrier() {
     let mut params = routers([("VI_1", vi_1())]);
     let kind = TrackerKind::Interface {
         name: "eth2".into(),
@@ -93,7 +93,7 @@ fn a_tracker_of_a_port_goes_by_its_carrier() {
 }
 
 #[test]
-fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
+fn start_in_fault_releases_leftover_addresses() {
     let mut node = Node::empty();
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
@@ -109,7 +109,7 @@ fn a_start_with_an_obstacle_releases_what_an_earlier_daemon_left() {
 }
 
 #[test]
-fn the_last_address_of_an_interface_is_left_alone_although_it_is_configured_as_virtual() {
+fn last_address_of_an_interface_is_spared() {
     let mut node = Node::empty();
     node.give(Input::Link(link(ETH1, "eth1")));
     node.give(added(ETH1, "192.168.224.100/24", false));
@@ -117,12 +117,12 @@ fn the_last_address_of_an_interface_is_left_alone_although_it_is_configured_as_v
         node.configure(routers([("VI_1", vi_1())])),
         [
             "on 2 hold [], release [192.168.224.100/24], sparing foreign ones",
-            "VI_1: init -> fault (interface eth1 has no address beside 192.168.224.100/24, which \
-             this daemon did not put there: a host needs one of its own, or priority 255 if it \
-             owns this one)",
+            "VI_1: init -> fault (interface eth1 has no address but 192.168.224.100/24, which \
+             this daemon did not add: give the host an address of its own, or set priority 255 if \
+             it owns this address)",
         ]
     );
-    // With an address of the host's own beside it, it is a stray like any other.
+    // Beside an own address of the host it is a stray address.
     assert_eq!(
         node.give(added(ETH1, own(ETH1), false))[0],
         "on 2 hold [], release [192.168.224.100/24]"
@@ -131,7 +131,7 @@ fn the_last_address_of_an_interface_is_left_alone_although_it_is_configured_as_v
 }
 
 #[test]
-fn a_virtual_address_that_comes_to_an_interface_without_any_is_left_alone() {
+fn virtual_address_added_to_an_empty_interface_is_spared() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.lose(removed(ETH1, own(ETH1)));
     assert_eq!(node.give(added(ETH1, "192.168.224.100/24", false)), [""; 0]);
@@ -139,12 +139,12 @@ fn a_virtual_address_that_comes_to_an_interface_without_any_is_left_alone() {
     assert!(
         node.status("VI_1")
             .cause
-            .contains("no address beside 192.168.224.100/24")
+            .contains("no address but 192.168.224.100/24")
     );
 }
 
 #[test]
-fn what_was_left_alone_leaves_when_the_host_has_another_address() {
+fn spared_address_is_released_once_another_exists() {
     let mut params = routers([("VI_1", vi_1())]);
     params.trackers.insert("check".into(), probed(1, 1));
     let router = params.routers.get_mut("VI_1").unwrap();
@@ -152,7 +152,7 @@ fn what_was_left_alone_leaves_when_the_host_has_another_address() {
     let mut node = Node::running(params);
     node.give(removed(ETH1, own(ETH1)));
     node.give(added(ETH1, "192.168.224.100/24", false));
-    // It stays in fault, whatever its addresses.
+    // The tracker keeps it in fault, whatever its addresses are.
     node.probe("check", false);
     let lines = node.give(added(ETH1, "192.168.224.7/24", false));
     assert_eq!(lines, ["on 2 hold [], release [192.168.224.100/24]"]);
@@ -160,13 +160,13 @@ fn what_was_left_alone_leaves_when_the_host_has_another_address() {
 }
 
 #[test]
-fn what_is_left_alone_in_fault_leaves_when_the_host_has_another_address() {
+fn address_spared_in_fault_is_released_once_another_exists() {
     let mut params = routers([("VI_1", vi_1())]);
     params.trackers.insert("check".into(), probed(1, 1));
     let router = params.routers.get_mut("VI_1").unwrap();
     router.tracks = vec![tracked("check", Effect::Fault)];
     let mut node = Node::running(params);
-    // Since then nothing was wanted of the kernel.
+    // No request to the kernel since then.
     node.probe("check", false);
     node.give(removed(ETH1, own(ETH1)));
     assert_eq!(node.give(added(ETH1, "192.168.224.100/24", false)), [""; 0]);
@@ -176,14 +176,14 @@ fn what_is_left_alone_in_fault_leaves_when_the_host_has_another_address() {
 }
 
 #[test]
-fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
+fn carrier_loss_is_a_fault_and_recovery_a_backup() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
     assert_eq!(
         node.lose(Input::Link(unplugged)),
         [
-            // Nobody hears it, which does not matter.
+            // The resignation is lost without a carrier, which does no harm.
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
             "on 2 hold [], release [192.168.224.100/24]",
             "VI_1: master -> fault (interface eth1 has no carrier)",
@@ -196,7 +196,7 @@ fn a_pulled_cable_is_fault_and_a_plugged_one_begins_with_listening() {
         node.give(Input::Link(link(ETH1, "eth1"))),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (over: interface eth1 has no carrier)",
+            "VI_1: fault -> backup (fault cleared: interface eth1 has no carrier)",
         ]
     );
     assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
@@ -213,7 +213,7 @@ fn a_repeated_link_or_address_changes_nothing() {
 }
 
 #[test]
-fn other_interfaces_concern_nobody() {
+fn events_of_unused_interfaces_are_ignored() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(node.give(Input::LinkRemoved(ETH2)), [""; 0]);
     assert_eq!(node.give(Input::LinkRemoved(InterfaceIndex(99))), [""; 0]);
@@ -225,7 +225,7 @@ fn other_interfaces_concern_nobody() {
 }
 
 #[test]
-fn an_interface_that_is_renamed_away_takes_its_virtual_addresses_off() {
+fn renamed_interface_releases_its_virtual_addresses() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
         node.give(Input::Link(link(ETH1, "lan"))),
@@ -239,13 +239,13 @@ fn an_interface_that_is_renamed_away_takes_its_virtual_addresses_off() {
         node.give(Input::Link(link(ETH1, "eth1"))),
         [
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (over: interface eth1 does not exist)",
+            "VI_1: fault -> backup (fault cleared: interface eth1 does not exist)",
         ]
     );
 }
 
 #[test]
-fn an_interface_that_is_made_again_is_used_by_its_new_number() {
+fn recreated_interface_is_used_by_its_new_index() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let again = InterfaceIndex(7);
     assert_eq!(
@@ -272,9 +272,9 @@ fn an_interface_that_is_made_again_is_used_by_its_new_number() {
     );
 }
 
-/// The message of its removal may be late, or lost in an overrun.
+/// The RTM_DELLINK message may be late, or lost in an overrun.
 #[test]
-fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known() {
+fn recreated_interface_is_used_before_the_old_is_removed() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let again = InterfaceIndex(7);
     let lines = node.give(Input::Link(link(again, "eth1")));
@@ -297,7 +297,7 @@ fn an_interface_that_is_made_again_is_used_although_the_old_one_is_still_known()
 
 // RFC 9568 7.2 MUST: send from the interface's primary IPv4 address
 #[test]
-fn the_source_stays_as_long_as_it_is_there() {
+fn source_address_is_kept_while_it_exists() {
     let source = |node: &Node| node.status("VI_1").source.unwrap().to_string();
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.give(added(ETH1, "192.168.224.5/24", false));
@@ -310,19 +310,23 @@ fn the_source_stays_as_long_as_it_is_there() {
     );
     assert_eq!(source(&node), "192.168.224.5");
     node.give(added(ETH1, "192.168.224.12/24", false));
-    assert_eq!(source(&node), "192.168.224.5", "nor does it go back");
+    assert_eq!(
+        source(&node),
+        "192.168.224.5",
+        "the former source is not restored"
+    );
     assert_eq!(node.due(), due);
     assert_eq!(
         node.step(),
         ["advertise on 2 from 192.168.224.5: VRID 51, priority 100, 192.168.224.100"]
     );
-    // Ties are broken by it too: 192.168.224.11 was below .12 and is above .5.
-    node.hear(100);
+    // The tie-break uses the new source too: 192.168.224.11 was below .12 and is above .5.
+    node.receive_advert(100);
     assert_eq!(node.state("VI_1"), State::Backup);
 }
 
 #[test]
-fn a_checksum_is_made_for_the_address_that_is_sent_from() {
+fn checksum_covers_the_current_source_address() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     node.give(added(ETH1, "192.168.224.5/24", false));
     node.give(removed(ETH1, "192.168.224.12/24"));
@@ -344,7 +348,7 @@ fn a_checksum_is_made_for_the_address_that_is_sent_from() {
 }
 
 #[test]
-fn a_new_hardware_address_is_announced_by_a_master() {
+fn new_mac_address_is_announced_by_a_master() {
     let mut moved = link(ETH1, "eth1");
     moved.mac = Some(MacAddress([2, 0, 0, 0, 0, 0x99]));
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
@@ -359,10 +363,10 @@ fn a_new_hardware_address_is_announced_by_a_master() {
 }
 
 #[test]
-fn the_loss_of_the_last_own_address_is_fault() {
+fn deletion_of_the_last_own_address_is_a_fault() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
         only("VI_1", node.lose(removed(ETH1, own(ETH1)))),
-        ["VI_1: master -> fault (interface eth1 has no IPv4 address of its own to send from)"]
+        ["VI_1: master -> fault (interface eth1 has no non-virtual IPv4 address to send from)"]
     );
 }

@@ -1,4 +1,4 @@
-//! The life of routers that are left alone by the host: start, take-over, end.
+//! Start, take-over and stop of routers without changes of the host.
 
 use core::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::types::{AdvertInterval, Priority, State, Vrid};
 // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
 // RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
 #[test]
-fn a_router_listens_first_and_asks_for_its_addresses_to_be_released() {
+fn start_as_backup_releases_the_addresses() {
     let mut node = Node::wired();
     assert_eq!(
         node.configure(node_1()),
@@ -27,14 +27,14 @@ fn a_router_listens_first_and_asks_for_its_addresses_to_be_released() {
 // RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
 // RFC 3768 6.4.3 MUST NOT: accept packets to a virtual address unless it is the owner
 #[test]
-fn a_take_over_advertises_first_then_holds_then_announces() {
+fn take_over_advertises_then_holds_then_announces() {
     let mut node = Node::running(node_1());
     assert_eq!(
         node.step(),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
             "on 2 hold [192.168.224.100/24], release []",
-            "VI_1: backup -> master (no advertisement from anybody for 3.609 s)",
+            "VI_1: backup -> master (no advertisement from any router for 3.609 s)",
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
         ]
     );
@@ -49,10 +49,10 @@ fn a_take_over_advertises_first_then_holds_then_announces() {
 }
 
 #[test]
-fn the_cause_of_a_take_over_names_the_master_and_the_silence() {
+fn take_over_cause_names_the_master_and_the_silence() {
     let mut node = Node::running(node_1());
     node.advance(SECOND);
-    assert_eq!(node.hear(200), [""; 0]);
+    assert_eq!(node.receive_advert(200), [""; 0]);
     let lines = only("VI_1", node.step());
     let cause = "no advertisement from 192.168.224.11 for 3.609 s";
     assert_eq!(lines, [format!("VI_1: backup -> master ({cause})")]);
@@ -63,12 +63,12 @@ fn the_cause_of_a_take_over_names_the_master_and_the_silence() {
 }
 
 #[test]
-fn a_resignation_is_obeyed_after_the_skew() {
+fn resignation_leads_to_a_take_over_after_skew_time() {
     let mut node = Node::running(node_1());
-    node.hear(200);
+    node.receive_advert(200);
     node.advance(SECOND / 2);
     let resigned = node.now;
-    assert_eq!(node.hear(0), [""; 0]);
+    assert_eq!(node.receive_advert(0), [""; 0]);
     let lines = only("VI_1", node.step());
     assert_eq!(node.now.since(resigned).as_nanos(), 609_375_000);
     assert_eq!(
@@ -78,11 +78,11 @@ fn a_resignation_is_obeyed_after_the_skew() {
 }
 
 #[test]
-fn a_backup_of_greater_priority_preempts_when_its_wait_is_over() {
+fn higher_priority_backup_preempts_when_its_timer_expires() {
     let mut node = Node::running(node_1());
     for _ in 0..3 {
         node.advance(SECOND);
-        node.hear(99);
+        node.receive_advert(99);
     }
     assert_eq!(
         only("VI_1", node.step()),
@@ -94,10 +94,10 @@ fn a_backup_of_greater_priority_preempts_when_its_wait_is_over() {
 // RFC 9568 6.4.2 MUST NOT: answer ARP requests for a virtual address
 // RFC 9568 6.4.2 MUST NOT: accept packets to a virtual address
 #[test]
-fn a_master_that_yields_releases_at_once() {
+fn yielding_master_releases_its_addresses_at_once() {
     let mut node = Node::mastering(node_1());
     assert_eq!(
-        node.hear(101),
+        node.receive_advert(101),
         [
             "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
             "on 2 hold [], release [192.168.224.100/24]",
@@ -110,7 +110,7 @@ fn a_master_that_yields_releases_at_once() {
 }
 
 #[test]
-fn a_stop_resigns_all_masters_and_releases_everything() {
+fn stop_resigns_all_masters_and_releases_everything() {
     let mut node = Node::running(two_nodes());
     node.advance(SECOND);
     node.receive(ETH2, PEER, &advert(52, 200));
@@ -131,20 +131,20 @@ fn a_stop_resigns_all_masters_and_releases_everything() {
 }
 
 #[test]
-fn expecting_to_be_master_shortens_the_first_listening() {
+fn expect_master_shortens_the_first_wait() {
     let mut params = vi_1();
     params.expect_master = true;
     let mut node = Node::running(routers([("VI_1", params)]));
     assert_eq!(
         only("VI_1", node.step()),
-        ["VI_1: backup -> master (no advertisement from anybody for 1.609 s)"]
+        ["VI_1: backup -> master (no advertisement from any router for 1.609 s)"]
     );
 }
 
 // RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
 // RFC 9568 6.4.1 erratum 7947 MUST: a starting owner sends gratuitous ARP for each address
 #[test]
-fn the_owner_sends_from_its_address_and_lets_it_lie_when_it_leaves() {
+fn owner_sends_from_its_address_and_spares_it() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
     let mut node = Node::empty();
@@ -168,7 +168,7 @@ fn the_owner_sends_from_its_address_and_lets_it_lie_when_it_leaves() {
 }
 
 #[test]
-fn two_routers_on_one_interface_are_strangers() {
+fn two_vrids_on_one_interface_are_independent() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
     second.addresses = addresses(&["192.168.224.101/24"]);
@@ -180,7 +180,7 @@ fn two_routers_on_one_interface_are_strangers() {
 }
 
 #[test]
-fn the_same_vrid_on_two_interfaces_is_two_routers() {
+fn same_vrid_on_two_interfaces_is_independent() {
     let mut second = vi_2();
     second.vrid = Vrid::new(51).unwrap();
     let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", second)]));
@@ -196,7 +196,7 @@ fn the_same_vrid_on_two_interfaces_is_two_routers() {
 }
 
 #[test]
-fn what_is_due_at_the_same_instant_comes_out_of_one_tick() {
+fn simultaneous_deadlines_are_served_by_one_tick() {
     let mut params = NodeParams::default();
     for n in 1..=250_u8 {
         let mut router = vi_1();
@@ -223,7 +223,7 @@ fn what_is_due_at_the_same_instant_comes_out_of_one_tick() {
 }
 
 #[test]
-fn the_next_deadline_says_what_is_due() {
+fn poll_timeout_names_the_next_action() {
     let mut long = vi_2();
     long.interval = AdvertInterval::from_centiseconds(1000).unwrap();
     let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", long)]));
@@ -236,9 +236,9 @@ fn the_next_deadline_says_what_is_due() {
     assert_eq!(node.state("VI_2"), State::Master);
 }
 
-/// A master's advertisement has no need of what lies in the queue.
+/// For an advertisement of a master the queued packets do not have to be read first.
 #[test]
-fn a_take_over_is_due_from_the_deadline_of_a_backup_on() {
+fn take_over_due_follows_the_backup_deadline() {
     let mut node = Node::running(two_nodes());
     node.receive(ETH2, PEER, &advert(52, 200));
     let due = node.due();
@@ -254,18 +254,18 @@ fn a_take_over_is_due_from_the_deadline_of_a_backup_on() {
 }
 
 #[test]
-fn what_is_sent_is_counted() {
+fn sent_advertisements_and_resignations_are_counted() {
     let mut node = Node::mastering(node_1());
     let before = node.status("VI_1").counters;
     assert_eq!(before.became_master, 1);
     node.step();
     node.step();
-    assert_eq!(only("VI_1", node.hear(200)).len(), 1, "yielded");
+    assert_eq!(only("VI_1", node.receive_advert(200)).len(), 1, "yielded");
     let after = node.status("VI_1").counters;
     assert_eq!(
         after.adverts_sent,
         before.adverts_sent + 3,
-        "and a last word"
+        "including the final advertisement"
     );
     assert_eq!((after.became_master, after.resignations_sent), (1, 0));
     node.advance(SECOND * 6);
@@ -276,10 +276,10 @@ fn what_is_sent_is_counted() {
 }
 
 #[test]
-fn resignations_are_counted_among_what_is_received() {
+fn received_resignations_are_counted_as_advertisements_too() {
     let mut node = Node::running(node_1());
-    node.hear(200);
-    node.hear(0);
+    node.receive_advert(200);
+    node.receive_advert(0);
     let counters = node.status("VI_1").counters;
     let received = (counters.adverts_received, counters.resignations_received);
     assert_eq!(received, (2, 1));

@@ -1,4 +1,4 @@
-//! The sync thread of IPVS follows the state of the router that has it.
+//! IPVS sync daemon: its role follows the state of its router.
 
 use std::sync::Arc;
 
@@ -12,20 +12,20 @@ const BACKUP: &str = "sync 51 of eth1: backup on 2";
 const NOTHING: &str = "sync 51 of eth1: nothing on 2";
 
 #[test]
-fn the_sync_thread_is_backup_and_master_as_its_router_is() {
+fn sync_daemon_role_follows_the_router_state() {
     let mut node = Node::wired();
     let lines = node.configure(routers([("VI_1", with_sync())]));
     assert_eq!(only("sync", lines), [BACKUP]);
     let lines = node.advance(SECOND * 6);
     assert_eq!(only("sync", lines), [MASTER]);
-    let lines = node.hear(200);
+    let lines = node.receive_advert(200);
     assert_eq!(only("sync", lines), [BACKUP]);
     let lines = node.give(Input::Stop);
     assert_eq!(only("sync", lines), [NOTHING]);
 }
 
 #[test]
-fn a_router_in_fault_goes_on_hearing_of_connections() {
+fn sync_daemon_is_backup_while_in_fault() {
     let mut params = routers([(
         "VI_1",
         RouterParams {
@@ -42,7 +42,7 @@ fn a_router_in_fault_goes_on_hearing_of_connections() {
 }
 
 #[test]
-fn a_router_without_any_says_nothing_of_it() {
+fn router_without_sync_daemon_requests_none() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut lines = node.advance(SECOND * 6);
     lines.extend(node.give(Input::Overrun));
@@ -52,14 +52,14 @@ fn a_router_without_any_says_nothing_of_it() {
 }
 
 #[test]
-fn it_is_said_again_when_the_kernel_may_hold_something_else() {
+fn overrun_repeats_the_sync_daemon_request() {
     let mut node = Node::mastering(routers([("VI_1", with_sync())]));
     let lines = node.give(Input::Overrun);
     assert_eq!(only("sync", lines), [MASTER]);
 }
 
 #[test]
-fn its_interface_may_come_later_and_be_another_one_of_the_same_name() {
+fn sync_daemon_request_follows_the_interface_index() {
     let params = RouterParams {
         lvs: Some(Arc::new(LvsSync::new("eth2".into(), 7))),
         ..vi_1()
@@ -71,7 +71,7 @@ fn its_interface_may_come_later_and_be_another_one_of_the_same_name() {
     assert_eq!(only("sync", lines), ["sync 7 of eth2: backup on nowhere"]);
     let lines = node.give(Input::Link(link(ETH2, "eth2")));
     assert_eq!(only("sync", lines), ["sync 7 of eth2: backup on 3"]);
-    // Again, and other news of it, say nothing new.
+    // A repeated or unrelated link event causes no request.
     let lines = node.give(Input::Link(link(ETH2, "eth2")));
     assert_eq!(only("sync", lines), [""; 0]);
     let lines = node.give(Input::LinkRemoved(ETH2));
@@ -82,7 +82,7 @@ fn its_interface_may_come_later_and_be_another_one_of_the_same_name() {
 }
 
 #[test]
-fn a_reload_changes_it_adds_it_and_takes_it_away_without_a_transition() {
+fn reload_changes_the_sync_daemon_without_a_transition() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let since = node.status("VI_1").history.len();
     let lines = node.configure(routers([("VI_1", with_sync())]));
@@ -101,7 +101,7 @@ fn a_reload_changes_it_adds_it_and_takes_it_away_without_a_transition() {
 }
 
 #[test]
-fn a_reload_hands_it_from_one_router_to_another() {
+fn reload_moves_the_sync_daemon_between_routers() {
     let vi_2 = |lvs| RouterParams {
         addresses: addresses(&["192.168.224.200/24"]),
         vrid: crate::types::Vrid::new(52).unwrap(),
@@ -110,7 +110,7 @@ fn a_reload_hands_it_from_one_router_to_another() {
     };
     let both = routers([("VI_1", with_sync()), ("VI_2", vi_2(None))]);
     let mut node = Node::mastering(both);
-    // What the kernel has is what it should have still.
+    // The state of the kernel is already the desired one.
     let lines = node.configure(routers([("VI_1", vi_1()), ("VI_2", vi_2(with_sync().lvs))]));
     assert_eq!(only("sync", lines), [""; 0]);
     let lines = node.configure(routers([("VI_1", vi_1())]));

@@ -1,4 +1,4 @@
-//! What comes in from the others: what counts, what is dropped, and who hears of it.
+//! Received packets: the accepted, the dropped and the reported ones.
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
 // RFC 9568 7.1 MAY: a failed check is shown to the management
 #[test]
-fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
+fn dropped_packets_are_counted_by_cause_and_change_nothing() {
     let good = advert(51, 200);
     let mutated = |at: usize, value: u8| {
         let mut bytes = good.clone();
@@ -62,7 +62,7 @@ fn every_dropped_packet_is_counted_by_its_cause_and_changes_nothing() {
 
 // RFC 9568 7.1 MUST: the TTL is 255
 #[test]
-fn a_packet_from_another_network_is_dropped() {
+fn packet_with_a_lower_ttl_is_dropped() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let bytes = advert(51, 200);
     let far = Packet {
@@ -71,21 +71,22 @@ fn a_packet_from_another_network_is_dropped() {
     };
     assert_eq!(
         node.give(Input::Packet(far)),
-        ["dropped for VI_1 from 192.168.224.11: its TTL is less than demanded"]
+        ["dropped for VI_1 from 192.168.224.11: TTL or hop limit below the required one"]
     );
 }
 
 // RFC 9568 7.1 MUST: the VRID is configured on the receiving interface
 #[test]
-fn a_packet_for_nobody_here_is_counted_for_the_node() {
+fn packet_of_an_unknown_vrid_counts_for_the_node() {
     let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", vi_2())]));
-    let nobody = "dropped for nobody from 192.168.224.11: no router here has its VRID";
+    let unknown = "dropped for no router from 192.168.224.11: no instance with this VRID on the \
+         receiving interface";
     assert_eq!(
         node.receive(ETH1, PEER, &advert(52, 200)),
-        [nobody],
-        "it is on eth2"
+        [unknown],
+        "VRID 52 is on eth2"
     );
-    assert_eq!(node.receive(ETH1, PEER, &advert(99, 200)), [nobody]);
+    assert_eq!(node.receive(ETH1, PEER, &advert(99, 200)), [unknown]);
     let lines = node.receive(ETH1, PEER, &[0x31]);
     assert_eq!(lines.len(), 1);
     let dropped = node.engine.snapshot(node.now).dropped;
@@ -96,24 +97,24 @@ fn a_packet_for_nobody_here_is_counted_for_the_node() {
 }
 
 #[test]
-fn an_own_packet_that_comes_back_is_dropped() {
+fn own_packet_returned_by_a_loop_is_dropped() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let (source, message) = next_advert(&mut node);
     let lines = node.receive(ETH1, source, &message);
     assert_eq!(
         lines,
         [
-            "dropped for VI_1 from 192.168.224.12: it bears our own address: a loop, or an address \
-          used twice"
+            "dropped for VI_1 from 192.168.224.12: sent from this host's own address: a network \
+             loop, or a duplicate address"
         ]
     );
 }
 
 #[test]
-fn an_own_packet_that_comes_back_in_an_earlier_form_is_dropped() {
+fn own_packet_with_a_former_checksum_form_is_dropped() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let (source, message) = next_advert(&mut node);
-    // From now on its checksums are of the other form.
+    // From now on the node sends the other checksum form.
     node.receive(
         ETH1,
         PEER,
@@ -127,8 +128,8 @@ fn an_own_packet_that_comes_back_in_an_earlier_form_is_dropped() {
 }
 
 #[test]
-fn of_two_that_have_the_same_address_by_mistake_the_greater_priority_is_master() {
-    let hear = |node: &mut Node, priority| {
+fn duplicate_source_address_is_decided_by_priority() {
+    let receive_advert = |node: &mut Node, priority| {
         let advert = Advert {
             version: Version::V3,
             vrid: Vrid::new(51).unwrap(),
@@ -143,34 +144,34 @@ fn of_two_that_have_the_same_address_by_mistake_the_greater_priority_is_master()
     };
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
-        hear(&mut node, 99),
+        receive_advert(&mut node, 99),
         ["VI_1: second master 192.168.224.12, priority 99"]
     );
     assert_eq!(
-        hear(&mut node, 101),
+        receive_advert(&mut node, 101),
         ["VI_1: master -> backup (192.168.224.12 advertises priority 101, ours is 100: yielded)"]
     );
-    // A backup says nothing that could come back.
-    assert_eq!(hear(&mut node, 100), [""; 0]);
+    // A backup sends nothing that a loop could return.
+    assert_eq!(receive_advert(&mut node, 100), [""; 0]);
     assert_eq!(node.status("VI_1").master.unwrap().priority, 100);
 }
 
-// RFC 9568 7.1 erratum 8298 SHOULD: the owner that hears another logs it, and goes on
+// RFC 9568 7.1 erratum 8298 SHOULD: an owner that receives from another owner logs it and stays Active
 // RFC 9568 8.3.2 SHOULD: several routers of priority 255 are logged
 // RFC 9568 8.3.2 MAY: several routers of the same priority are logged
 #[test]
-fn an_owner_that_hears_another_tells_of_it() {
+fn owner_reports_another_master() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
     let owner = || Node::mastering(routers([("VI_1", params.clone())]));
     for theirs in [100, 254, 255] {
-        let lines = only("VI_1", owner().hear(theirs));
+        let lines = only("VI_1", owner().receive_advert(theirs));
         let said = format!("VI_1: second master 192.168.224.11, priority {theirs}");
         assert_eq!(lines, [said]);
     }
     let greater = Ipv4Addr::new(192, 168, 224, 77);
     let bytes = version_3(51, 255, 100, ChecksumForm::MessageOnly);
-    // An owner that is below another yields, and that is told as well.
+    // An owner that is below another owner yields, and the transition reports it.
     let mut node = owner();
     let lines = node.receive(ETH1, greater, &bytes);
     assert_eq!(
@@ -182,10 +183,10 @@ fn an_owner_that_hears_another_tells_of_it() {
     );
 }
 
-// RFC 3768 7.1 MUST: the owner discards what it hears
-// RFC 5798 7.1 MUST: the owner discards what it hears
+// RFC 3768 7.1 MUST: the owner discards all advertisements
+// RFC 5798 7.1 MUST: the owner discards all advertisements
 #[test]
-fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
+fn owner_discards_advertisements_in_version_2_only() {
     for (version, bytes, dropped) in [
         (Version::V2, version_2(51, 200, Auth::None), 1),
         (Version::V3, advert(51, 200), 0),
@@ -207,7 +208,7 @@ fn the_owner_is_deaf_in_version_2_and_hears_in_version_3() {
 // RFC 3768 7.1 MUST: another interval than the own one is discarded
 // RFC 3768 7.1 SHOULD: another interval than the own one is logged
 #[test]
-fn version_2_demands_the_same_authentication_and_the_same_interval() {
+fn version_2_requires_equal_authentication_and_interval() {
     let course = Auth::Pass(Password::new(b"1111").unwrap());
     let mut params = vi_1();
     (params.version, params.authentication) = (Version::V2, Password::new(b"1111").into());
@@ -218,7 +219,7 @@ fn version_2_demands_the_same_authentication_and_the_same_interval() {
     let mut slow = version_2(51, 200, course);
     slow[5] = 2;
     seal(&mut slow);
-    assert_eq!(node.receive(ETH1, PEER, &slow).len(), 1, "it is told");
+    assert_eq!(node.receive(ETH1, PEER, &slow).len(), 1, "reported");
     let dropped = node.status("VI_1").counters.dropped;
     assert_eq!(
         (dropped.AuthPassword, dropped.AuthType, dropped.Interval),
@@ -234,48 +235,48 @@ fn version_2_demands_the_same_authentication_and_the_same_interval() {
 
 // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
 #[test]
-fn the_same_drop_is_told_once_a_minute_and_counted_each_time() {
+fn repeated_drop_is_reported_once_a_minute() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut bad = advert(51, 200);
     bad[2] = 201;
-    let mut told = Vec::new();
+    let mut reports = Vec::new();
     for second in 0..150_u32 {
         let lines = node.receive(ETH1, PEER, &bad);
-        told.extend(lines.iter().map(|_| second));
+        reports.extend(lines.iter().map(|_| second));
         node.advance(SECOND);
     }
-    assert_eq!(told, [0, 60, 120]);
+    assert_eq!(reports, [0, 60, 120]);
     assert_eq!(node.status("VI_1").counters.dropped.Checksum, 150);
     let other = node.receive(ETH1, Ipv4Addr::new(192, 168, 224, 66), &bad);
-    assert_eq!(other.len(), 1, "another sender is another subject");
+    assert_eq!(other.len(), 1, "the limit is per sender");
 }
 
 #[test]
-fn invented_senders_make_no_flood_of_reports() {
+fn spoofed_senders_cause_no_flood_of_reports() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
-    let mut told = 0;
+    let mut reports = 0;
     for n in 0..50_000_u32 {
-        told += node
+        reports += node
             .receive(ETH1, Ipv4Addr::from_bits(n), &[0x31, 51, 0, 0])
             .len();
     }
-    assert!(told <= 256, "{told}");
+    assert!(reports <= 256, "{reports}");
     assert_eq!(node.status("VI_1").counters.dropped.Length, 50_000);
 }
 
 #[test]
-fn what_others_advertise_to_a_router_in_fault_is_counted_and_no_news() {
+fn advertisements_in_fault_are_counted_and_not_reported() {
     let params = with_tracker();
     let mut node = Node::running(params);
     node.probe("httpd", false);
     assert_eq!(node.state("VI_1"), State::Fault);
-    assert_eq!(node.hear(200), [""; 0]);
+    assert_eq!(node.receive_advert(200), [""; 0]);
     assert_eq!(node.status("VI_1").counters.dropped.NotListening, 1);
 }
 
 // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
 #[test]
-fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
+fn received_checksum_form_is_counted_and_adopted() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let form = |node: &mut Node| {
         let sent = node.take(Input::Stop);
@@ -307,7 +308,7 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
     assert_eq!(
         form(&mut node),
         ChecksumForm::WithPseudoHeader,
-        "with nobody heard"
+        "default before any advertisement"
     );
 
     let mut node = Node::running(routers([("VI_1", vi_1())]));
@@ -333,12 +334,12 @@ fn both_forms_of_the_checksum_are_counted_and_the_others_form_is_sent() {
     assert_eq!(
         form(&mut node),
         ChecksumForm::WithPseudoHeader,
-        "the last one heard"
+        "that of the last advertisement"
     );
 }
 
 #[test]
-fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
+fn adopted_checksum_form_is_used_in_the_next_advertisement() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let message = |node: &mut Node| {
         node.now = node.due();
@@ -356,12 +357,12 @@ fn a_master_that_learns_the_form_sends_it_from_the_next_advertisement_on() {
     );
     let after = message(&mut node);
     assert_eq!(before[..6], after[..6]);
-    assert_ne!(before[6..8], after[6..8], "the checksum alone");
+    assert_ne!(before[6..8], after[6..8], "only the checksum differs");
     assert_eq!(before[8..], after[8..]);
 }
 
 #[test]
-fn version_2_knows_one_form_and_learns_none() {
+fn version_2_has_one_checksum_form() {
     let mut params = vi_1();
     params.version = Version::V2;
     let mut node = Node::running(routers([("VI_1", params)]));
@@ -370,12 +371,12 @@ fn version_2_knows_one_form_and_learns_none() {
     assert_eq!(node.status("VI_1").checksum, before);
 }
 
-// RFC 9568 2.5 SHOULD: an Active that others push aside again and again logs it
+// RFC 9568 2.5 SHOULD: an Active that is displaced repeatedly logs it
 #[test]
-fn a_second_master_is_answered_reported_and_announced_over() {
+fn second_master_is_answered_and_reported() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
-        node.hear(99),
+        node.receive_advert(99),
         [
             "VI_1: second master 192.168.224.11, priority 99",
             "advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100",
@@ -384,9 +385,9 @@ fn a_second_master_is_answered_reported_and_announced_over() {
     );
     node.sleep(SECOND / 4);
     assert_eq!(
-        node.hear(99),
+        node.receive_advert(99),
         ["advertise on 2 from 192.168.224.12: VRID 51, priority 100, 192.168.224.100"],
-        "it is told once a minute and announced once a second"
+        "reported once a minute, announced once a second"
     );
     assert_eq!(node.status("VI_1").counters.second_masters, 2);
 }
@@ -396,12 +397,12 @@ fn a_second_master_is_answered_reported_and_announced_over() {
 // RFC 9568 7.1 MAY: another list of addresses is noticed
 // RFC 9568 7.1 SHOULD: another list of addresses is logged
 #[test]
-fn differences_in_what_is_advertised_are_counted_and_obeyed() {
+fn different_interval_and_list_are_counted_and_accepted() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
     params.interval = AdvertInterval::from_centiseconds(50).unwrap();
     let mut node = Node::running(routers([("VI_1", params)]));
-    node.hear(200);
+    node.receive_advert(200);
     let status = node.status("VI_1");
     let counters = status.counters;
     assert_eq!(
@@ -409,13 +410,13 @@ fn differences_in_what_is_advertised_are_counted_and_obeyed() {
         (1, 1)
     );
     assert_eq!(status.master.unwrap().priority, 200);
-    // Three of the master's seconds and the skew in them.
+    // Three intervals of the master and the skew time.
     assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
 }
 
 // RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
 #[test]
-fn version_2_counts_and_obeys_another_list_of_addresses_too() {
+fn version_2_counts_and_accepts_a_different_list() {
     let mut params = vi_1();
     params.version = Version::V2;
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
@@ -427,7 +428,7 @@ fn version_2_counts_and_obeys_another_list_of_addresses_too() {
 }
 
 #[test]
-fn the_order_of_the_addresses_makes_no_difference() {
+fn order_of_the_address_list_is_ignored() {
     let twice = |texts: [&str; 2]| {
         let mut params = vi_1();
         params.addresses = addresses(&texts);
@@ -453,24 +454,24 @@ fn the_order_of_the_addresses_makes_no_difference() {
 
 // RFC 9568 7.1 MAY: another list of addresses is noticed
 #[test]
-fn as_many_other_addresses_are_another_list() {
+fn list_of_equal_length_can_differ() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.101/24"]);
     let mut node = Node::running(routers([("VI_1", params)]));
-    node.hear(200);
+    node.receive_advert(200);
     assert_eq!(node.status("VI_1").counters.address_list_differs, 1);
 }
 
 #[test]
-fn packets_before_a_tick_prove_that_the_master_lives_however_late_they_are_read() {
+fn late_packet_before_a_tick_prevents_the_take_over() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.sleep(SECOND * 30);
-    node.hear(200);
+    node.receive_advert(200);
     assert_eq!(node.give(Input::Tick), [""; 0]);
     assert_eq!(node.state("VI_1"), State::Backup);
 }
 
-/// What a master says next, and from where.
+/// Returns the next advertisement of a master, and its source.
 fn next_advert(node: &mut Node) -> (IpAddr, Arc<[u8]>) {
     node.now = node.due();
     match node.take(Input::Tick).into_iter().next() {

@@ -1,4 +1,4 @@
-//! Any sequence of well-typed inputs keeps the promises of the border.
+//! Property test: any sequence of valid inputs keeps the invariants of the engine.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -21,10 +21,10 @@ use crate::types::{
 };
 use crate::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 
-/// Small domains, so that what happens meets what there is.
+/// One input. The domains are small, so that events often concern existing objects.
 #[derive(Clone, Debug)]
 enum Step {
-    /// The routers, and which of them are in groups, by their numbers.
+    /// Routers, and the members of each group by their numbers.
     Configure(Vec<Option<Settings>>, &'static [&'static [u8]]),
     Link {
         index: u32,
@@ -58,7 +58,7 @@ enum Step {
         tracker: u8,
         up: bool,
     },
-    Refusal(bool),
+    DropFilter(bool),
     Routing {
         number: u8,
         added: bool,
@@ -71,7 +71,7 @@ enum Step {
     },
 }
 
-/// Addresses of the host and virtual ones.
+/// Kinds of addresses, of the host and virtual ones.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     V4,
@@ -80,7 +80,7 @@ enum Kind {
 }
 
 impl Kind {
-    /// The address of that number.
+    /// Returns the address with that number.
     fn address(self, which: u8) -> InterfaceAddress {
         match self {
             Self::V4 => address(&format!("10.0.0.{which}/24")),
@@ -94,13 +94,13 @@ impl Kind {
 struct Settings {
     interface: u8,
     version: Version,
-    /// Of which kinds its addresses are, the first at first.
+    /// Kinds of its addresses, in their order.
     kinds: Vec<Kind>,
-    /// The interface of the first of them, when it is another.
+    /// Interface of the first address, if it is not the router's.
     device: Option<u8>,
-    /// Whether all but the first are advertised.
+    /// Whether the first address is not advertised.
     hides_first: bool,
-    /// The address to send from.
+    /// The source address.
     source: Option<(Kind, u8)>,
     priority: u8,
     centiseconds: u16,
@@ -108,16 +108,16 @@ struct Settings {
     accept: bool,
     expect_master: bool,
     track: Option<i16>,
-    /// In hundreds of milliseconds: before preemption, after the start, and of announcements.
+    /// Tenths of a second: preempt delay, startup delay, announcement delay and refresh.
     delays: [u64; 4],
     on_lower_priority: bool,
-    /// Which of the routes it has, a bit for each; what two have is the first one's.
+    /// Routes of the router, one bit each; a route of two routers belongs to the first one.
     routes: u8,
 }
 
 proptest! {
     #[test]
-    fn the_border_keeps_its_promises(
+    fn engine_keeps_its_invariants(
         first in any_configuration(),
         steps in proptest::collection::vec(any_step(), 1..60)) {
         let mut engine = Engine::new();
@@ -142,7 +142,7 @@ proptest! {
     }
 }
 
-/// Lets `step` happen. Returns whether time may have passed.
+/// Executes `step`. Returns whether time may have passed.
 fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
     match step {
         Step::Configure(routers, groups) => {
@@ -237,7 +237,7 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
                 },
             );
         }
-        Step::Refusal(able) => {
+        Step::DropFilter(able) => {
             let fault_reason = (!able).then(|| "no nf_tables".into());
             engine.handle(*now, Input::DropFilter(fault_reason));
         }
@@ -292,7 +292,7 @@ fn params(routers: &[Option<Settings>], groups: &[&[u8]]) -> NodeParams {
         free &= !routes;
         let mut router = vi_1();
         router.interface = format!("eth{}", settings.interface).into();
-        // Distinct VRIDs and addresses, as vrrp-config makes sure of.
+        // Distinct VRIDs and addresses, as vrrp-config guarantees.
         router.vrid = Vrid::new(n).unwrap();
         router.version = settings.version;
         router.priority = Priority::new(settings.priority).unwrap();
@@ -359,7 +359,7 @@ fn params(routers: &[Option<Settings>], groups: &[&[u8]]) -> NodeParams {
 }
 
 fn any_step() -> impl Strategy<Value = Step> {
-    // Two that are there at first, and one that is not.
+    // Two interfaces that exist at first, and one that does not.
     let index = || 2..5_u32;
     let wait = prop_oneof![
         0..20_000_000_u64,
@@ -403,7 +403,7 @@ fn any_step() -> impl Strategy<Value = Step> {
         1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
             .prop_map(|(index, bytes)| Step::Bytes { index, bytes }),
         2 => (0..4_u8, any::<bool>()).prop_map(|(tracker, up)| Step::Probe { tracker, up }),
-        1 => any_mostly().prop_map(Step::Refusal),
+        1 => any_mostly().prop_map(Step::DropFilter),
         1 => Just(Step::Overrun),
         1 => prop::bool::weighted(0.1).prop_map(|stop| {
             if stop { Step::Stop } else { Step::Overrun }
@@ -464,7 +464,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             interface,
             version,
             device: device.filter(|device| *device != interface),
-            // Something has to be.
+            // At least one address has to be advertised.
             hides_first: hides_first && kinds.len() > 1,
             kinds,
             source,
@@ -485,7 +485,7 @@ fn any_kind() -> impl Strategy<Value = Kind> {
     prop_oneof![Just(Kind::V4), Just(Kind::LinkLocal), Just(Kind::V6)]
 }
 
-/// Most of them none.
+/// Mostly zero.
 fn any_delays() -> impl Strategy<Value = [u64; 4]> {
     let delay = || prop_oneof![3 => Just(0_u64), 1 => 1..100_u64, 1 => Just(10_000)];
     [delay(), delay(), delay(), delay()]

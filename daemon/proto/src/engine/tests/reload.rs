@@ -1,4 +1,4 @@
-//! New parameters: what differs changes, what stays does not notice.
+//! Reload: changes what differs, and leaves the rest undisturbed.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use crate::params::{Announcements, Effect, NodeParams, RouterParams, TrackerKind
 use crate::types::{AdvertInterval, Password, Priority, State, Version, Vrid};
 
 #[test]
-fn a_reload_that_changes_nothing_does_nothing() {
+fn unchanged_reload_does_nothing() {
     let mut params = both();
     params.routers.get_mut("VI_1").unwrap().tracks = vec![
         tracked("httpd", Effect::Weight(-5)),
@@ -30,19 +30,19 @@ fn a_reload_that_changes_nothing_does_nothing() {
         let mut node = make(params.clone());
         node.probe("httpd", false);
         node.probe("httpd", false);
-        node.hear(50);
+        node.receive_advert(50);
         for _ in 0..5 {
             node.sleep(SECOND / 16);
             let (due, before) = (node.engine.poll_timeout(), node.engine.snapshot(node.now));
             assert_eq!(node.configure(params.clone()), [""; 0]);
             assert_eq!(node.engine.poll_timeout(), due);
-            assert_eq!(node.engine.snapshot(node.now), before, "not one counter");
+            assert_eq!(node.engine.snapshot(node.now), before, "no counter changes");
         }
     }
 }
 
 #[test]
-fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
+fn changed_parameters_cause_no_transition_and_keep_deadlines() {
     type Change = fn(&mut RouterParams);
     let changes: [(&str, Change); 11] = [
         ("priority", |p| p.priority = priority(150)),
@@ -85,7 +85,7 @@ fn no_change_within_a_router_makes_a_transition_or_moves_a_deadline() {
 }
 
 #[test]
-fn a_shorter_delay_counts_at_once_and_a_longer_one_too_as_long_as_it_runs() {
+fn reloaded_preempt_delay_applies_to_the_running_delay() {
     let delayed = |seconds| {
         routers([(
             "VI_1",
@@ -97,7 +97,7 @@ fn a_shorter_delay_counts_at_once_and_a_longer_one_too_as_long_as_it_runs() {
     };
     let mut node = Node::running(delayed(60));
     for _ in 0..6 {
-        node.hear(50);
+        node.receive_advert(50);
         assert_eq!(node.advance(SECOND), [""; 0]);
     }
     let cause = "192.168.224.11 advertises priority 50, ours is 100";
@@ -115,7 +115,7 @@ fn a_shorter_delay_counts_at_once_and_a_longer_one_too_as_long_as_it_runs() {
 }
 
 #[test]
-fn a_priority_that_falls_below_the_one_left_in_peace_ends_the_delay() {
+fn lowered_priority_ends_the_preempt_delay() {
     let router = RouterParams {
         preempt_delay: SECOND * 2,
         tracks: vec![tracked("httpd", Effect::Weight(-60))],
@@ -124,21 +124,21 @@ fn a_priority_that_falls_below_the_one_left_in_peace_ends_the_delay() {
     let mut params = routers([("VI_1", router)]);
     params.trackers.insert("httpd".into(), probed(1, 1));
     let mut node = Node::running(params);
-    node.hear(50);
+    node.receive_advert(50);
     node.advance(SECOND);
-    node.hear(50);
+    node.receive_advert(50);
     let preempts_at = node.due();
     assert_eq!(preempts_at, T0 + Duration::from_nanos(3_609_375_000));
     node.probe("httpd", false);
     assert_eq!(
         node.due(),
         T0 + SECOND + Duration::from_nanos(3_609_375_000),
-        "only its silence counts now"
+        "from the last advertisement on"
     );
 }
 
 #[test]
-fn a_router_that_is_new_in_a_reload_waits_for_its_startup_delay_and_no_other_does() {
+fn startup_delay_applies_to_routers_new_in_a_reload() {
     let slow = |params| RouterParams {
         startup_delay: SECOND * 60,
         ..params
@@ -160,7 +160,7 @@ fn a_router_that_is_new_in_a_reload_waits_for_its_startup_delay_and_no_other_doe
 }
 
 #[test]
-fn new_settings_of_announcements_count_at_once() {
+fn reloaded_announcement_settings_apply_at_once() {
     let announcing = |announce| routers([("VI_1", RouterParams { announce, ..vi_1() })]);
     let mut node = Node::mastering(announcing(Announcements::DEFAULT));
     let said = |lines| only("announce", lines);
@@ -183,7 +183,7 @@ fn new_settings_of_announcements_count_at_once() {
 }
 
 #[test]
-fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
+fn new_priority_and_password_are_in_the_next_advertisement() {
     let mut params = vi_1();
     params.version = Version::V2;
     let mut node = Node::mastering(routers([("VI_1", params.clone())]));
@@ -206,7 +206,7 @@ fn a_new_priority_and_a_new_password_are_in_the_next_advertisement() {
 
 // RFC 9568 7.2 MUST: the fields are those of the configuration
 #[test]
-fn each_changed_parameter_alone_is_in_the_next_advertisement() {
+fn each_changed_parameter_is_in_the_next_advertisement() {
     let mut params = vi_1();
     params.version = Version::V2;
     let mut node = Node::mastering(routers([("VI_1", params.clone())]));
@@ -230,13 +230,13 @@ fn each_changed_parameter_alone_is_in_the_next_advertisement() {
 }
 
 #[test]
-fn a_source_stays_when_an_earlier_address_becomes_an_own_one() {
+fn source_is_kept_when_an_earlier_address_becomes_own() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
     second.addresses = addresses(&["192.168.224.5/24"]);
     let both = |second: &RouterParams| routers([("VI_1", vi_1()), ("VI_2", second.clone())]);
     let mut node = Node::mastering(both(&second));
-    // Another daemon adds the virtual address, and the host changes its own.
+    // Another daemon adds the virtual address, and the host changes its own one.
     node.give(added(ETH1, "192.168.224.5/24", false));
     node.give(added(ETH1, "192.168.224.13/24", false));
     node.give(removed(ETH1, own(ETH1)));
@@ -248,7 +248,7 @@ fn a_source_stays_when_an_earlier_address_becomes_an_own_one() {
 }
 
 #[test]
-fn a_shorter_interval_counts_at_once() {
+fn shorter_interval_applies_at_once() {
     let mut node = Node::mastering(both());
     let mut params = both();
     params.routers.get_mut("VI_1").unwrap().interval =
@@ -261,7 +261,7 @@ fn a_shorter_interval_counts_at_once() {
 
 // RFC 9568 8.1.2 SHOULD: announce each address that an Active gets
 #[test]
-fn a_master_holds_and_announces_what_is_added_and_releases_what_is_dropped() {
+fn master_announces_added_and_releases_removed_addresses() {
     let mut params = vi_1();
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
     let mut node = Node::mastering(routers([("VI_1", params.clone())]));
@@ -276,7 +276,7 @@ fn a_master_holds_and_announces_what_is_added_and_releases_what_is_dropped() {
 }
 
 #[test]
-fn a_master_that_is_to_hold_its_only_source_address_is_in_fault_and_announces_nothing() {
+fn source_that_becomes_virtual_is_a_fault() {
     let mut params = vi_1();
     let mut node = Node::mastering(routers([("VI_1", params.clone())]));
     params.addresses = addresses(&["192.168.224.100/24", "192.168.224.12/24"]);
@@ -286,7 +286,7 @@ fn a_master_that_is_to_hold_its_only_source_address_is_in_fault_and_announces_no
 }
 
 #[test]
-fn a_changed_prefix_replaces_the_address() {
+fn changed_prefix_length_replaces_the_address() {
     let mut params = vi_1();
     let mut node = Node::mastering(routers([("VI_1", params.clone())]));
     params.addresses = addresses(&["192.168.224.100/32"]);
@@ -297,14 +297,14 @@ fn a_changed_prefix_replaces_the_address() {
 }
 
 #[test]
-fn a_new_vrid_resigns_the_old_router_by_all_of_its_addresses_and_listens() {
+fn changed_vrid_resigns_with_all_addresses_and_restarts() {
     let mut node = Node::mastering(both());
     let mut params = both();
     params.routers.get_mut("VI_1").unwrap().vrid = Vrid::new(61).unwrap();
     assert_eq!(
         node.configure(params),
         [
-            // Without an address nobody would believe it (RFC 9568 erratum 8299).
+            // Other routers reject a resignation without addresses (RFC 9568 erratum 8299).
             "advertise on 2 from 192.168.224.12: VRID 51, priority 0, 192.168.224.100",
             "VI_1: master -> init (interface, VRID or version changed)",
             "on 2 hold [], release [192.168.224.100/24]",
@@ -321,7 +321,7 @@ fn a_new_vrid_resigns_the_old_router_by_all_of_its_addresses_and_listens() {
 }
 
 #[test]
-fn a_new_interface_or_version_makes_another_router_too() {
+fn changed_interface_or_version_restarts_the_router() {
     type Change = fn(&mut RouterParams);
     let changes: [Change; 2] = [|p| p.interface = "eth2".into(), |p| p.version = Version::V2];
     for change in changes {
@@ -342,7 +342,7 @@ fn a_new_interface_or_version_makes_another_router_too() {
 }
 
 #[test]
-fn a_removed_instance_resigns_and_releases() {
+fn removed_router_resigns_and_releases() {
     let mut node = Node::mastering(both());
     assert_eq!(
         node.configure(routers([("VI_2", vi_2())])),
@@ -359,7 +359,7 @@ fn a_removed_instance_resigns_and_releases() {
 }
 
 #[test]
-fn an_added_instance_starts_and_the_others_do_not_notice() {
+fn added_router_starts_without_affecting_the_rest() {
     let mut node = Node::mastering(routers([("VI_2", vi_2())]));
     let due = node.engine.poll_timeout();
     assert_eq!(
@@ -371,7 +371,7 @@ fn an_added_instance_starts_and_the_others_do_not_notice() {
 }
 
 #[test]
-fn an_address_that_moves_between_two_masters_is_never_released() {
+fn address_moved_between_masters_is_never_released() {
     let swapped = |a: &str, b: &str| {
         let (mut first, mut second) = (vi_1(), vi_1());
         second.vrid = Vrid::new(52).unwrap();
@@ -393,7 +393,7 @@ fn an_address_that_moves_between_two_masters_is_never_released() {
 }
 
 #[test]
-fn an_address_that_moves_from_a_removed_master_to_another_master_is_never_released() {
+fn address_moved_from_a_removed_master_is_never_released() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
     second.addresses = addresses(&["192.168.224.101/24"]);
@@ -407,7 +407,7 @@ fn an_address_that_moves_from_a_removed_master_to_another_master_is_never_releas
 }
 
 #[test]
-fn an_address_that_moves_to_a_router_that_listens_is_released_by_that_one() {
+fn address_moved_to_a_backup_is_released_once() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
@@ -419,7 +419,7 @@ fn an_address_that_moves_to_a_router_that_listens_is_released_by_that_one() {
 }
 
 #[test]
-fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
+fn tracker_keeps_its_verdict_with_an_unchanged_definition() {
     let mut params = tracking(probed(1, 1));
     let mut node = Node::running(params.clone());
     node.probe("httpd", false);
@@ -430,7 +430,7 @@ fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
     for _ in 0..4 {
         assert_eq!(node.probe("httpd", true), [""; 0]);
     }
-    assert_eq!(node.probe("httpd", true).len(), 3, "the new rise counts");
+    assert_eq!(node.probe("httpd", true).len(), 3, "the new rise applies");
 
     node.probe("httpd", false);
     let kind = TrackerKind::Probe {
@@ -442,23 +442,23 @@ fn a_tracker_keeps_its_verdict_while_its_definition_stays() {
     assert_eq!(
         node.engine.snapshot(node.now).trackers[0].up,
         None,
-        "another one"
+        "a new tracker"
     );
 }
 
 #[test]
-fn a_router_that_no_longer_follows_a_tracker_that_is_down_recovers() {
+fn router_recovers_when_a_failed_track_is_removed() {
     let mut node = Node::running(tracking(probed(1, 1)));
     node.probe("httpd", false);
     let lines = node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(
         only("VI_1", lines),
-        ["VI_1: fault -> backup (over: tracker httpd is down)"]
+        ["VI_1: fault -> backup (fault cleared: tracker httpd is down)"]
     );
 }
 
 #[test]
-fn an_owner_that_becomes_an_ordinary_router_while_in_fault_listens_when_it_recovers() {
+fn former_owner_recovers_from_fault_as_backup() {
     let mut params = tracking(probed(1, 1));
     params.routers.get_mut("VI_1").unwrap().priority = Priority::OWNER;
     let mut node = Node::running(params);
@@ -470,12 +470,12 @@ fn an_owner_that_becomes_an_ordinary_router_while_in_fault_listens_when_it_recov
     assert_eq!(
         node.due().since(node.now).as_nanos(),
         3_609_375_000,
-        "by its new priority"
+        "with its new priority"
     );
 }
 
 #[test]
-fn an_owner_that_becomes_an_ordinary_backup_gives_up_its_own_address() {
+fn former_owner_as_backup_releases_its_address() {
     let mut params = vi_1();
     params.priority = Priority::OWNER;
     let mut node = Node::running(routers([("VI_1", params)]));
@@ -504,7 +504,7 @@ fn an_owner_that_becomes_an_ordinary_backup_gives_up_its_own_address() {
 }
 
 #[test]
-fn counters_and_history_outlive_a_reload() {
+fn counters_and_history_survive_a_reload() {
     let mut node = Node::mastering(both());
     let before = node.status("VI_1");
     let mut params = both();
@@ -516,7 +516,7 @@ fn counters_and_history_outlive_a_reload() {
 }
 
 #[test]
-fn a_reload_makes_nothing_anew_for_a_router_that_it_does_not_concern() {
+fn reload_keeps_encoded_messages_of_unchanged_routers() {
     let mut node = Node::mastering(both());
     let mut changed = both();
     changed.routers.get_mut("VI_2").unwrap().priority = priority(120);
@@ -534,12 +534,12 @@ fn a_reload_makes_nothing_anew_for_a_router_that_it_does_not_concern() {
         messages
     };
     let (first, second) = (advertise(), advertise());
-    assert!(Arc::ptr_eq(&first[0], &second[0]), "the one of VI_1");
-    assert!(!Arc::ptr_eq(&first[1], &second[1]), "the one of VI_2");
+    assert!(Arc::ptr_eq(&first[0], &second[0]), "VI_1 is unchanged");
+    assert!(!Arc::ptr_eq(&first[1], &second[1]), "VI_2 changed");
 }
 
 #[test]
-fn a_configuration_after_a_stop_starts_anew() {
+fn configuration_after_a_stop_starts_the_routers_again() {
     let mut node = Node::mastering(both());
     node.give(Input::Stop);
     let lines = only("VI_", node.configure(both()));

@@ -1,4 +1,4 @@
-//! A node whose time the test owns, and outputs as lines of text.
+//! Test fixture: a node with simulated time, and its outputs as lines of text.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -29,10 +29,10 @@ pub(super) const T0: Instant = Instant::from_nanos(1_000_000_000_000);
 pub(super) const ETH1: InterfaceIndex = InterfaceIndex(2);
 pub(super) const ETH2: InterfaceIndex = InterfaceIndex(3);
 
-/// The other host, whose address is the smaller one.
+/// Address of the other host, the lesser one.
 pub(super) const PEER: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
 
-/// The link-local address of the other host, which is the smaller one too.
+/// Link-local address of the other host, also the lesser one.
 pub(super) const PEER_V6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11);
 
 pub(super) struct Node {
@@ -41,7 +41,7 @@ pub(super) struct Node {
 }
 
 impl Node {
-    /// A node that knows nothing and runs nothing.
+    /// Node without interfaces and routers.
     pub(super) fn empty() -> Self {
         Self {
             engine: Engine::new(),
@@ -49,7 +49,7 @@ impl Node {
         }
     }
 
-    /// A node with eth1 and eth2, both well.
+    /// Node with eth1 and eth2, both up and with an address.
     pub(super) fn wired() -> Self {
         let mut node = Self::empty();
         for (index, name) in [(ETH1, "eth1"), (ETH2, "eth2")] {
@@ -59,7 +59,7 @@ impl Node {
         node
     }
 
-    /// A wired node that has link-local addresses, which are checked for duplicates already.
+    /// As `wired`, with link-local addresses that have passed duplicate address detection.
     pub(super) fn wired_v6() -> Self {
         let mut node = Self::wired();
         for index in [ETH1, ETH2] {
@@ -68,12 +68,12 @@ impl Node {
         node
     }
 
-    /// A wired node that runs `params` since now.
+    /// Wired node that starts to run `params` now.
     pub(super) fn running(params: NodeParams) -> Self {
         Self::wired().started(params)
     }
 
-    /// The same with link-local addresses.
+    /// As `running`, with link-local addresses.
     pub(super) fn running_v6(params: NodeParams) -> Self {
         Self::wired_v6().started(params)
     }
@@ -83,33 +83,34 @@ impl Node {
         self
     }
 
-    /// A wired node that runs `params` until all of its routers that can are masters, and their
-    /// second announcements are out.
+    /// Wired node that has run `params` until all routers without a fault are masters and have sent
+    /// their second announcements.
     pub(super) fn mastering(params: NodeParams) -> Self {
         let mut node = Self::running(params);
         node.advance(SECOND * 6);
         node
     }
 
-    /// The same with link-local addresses.
+    /// As `mastering`, with link-local addresses.
     pub(super) fn mastering_v6(params: NodeParams) -> Self {
         let mut node = Self::running_v6(params);
         node.advance(SECOND * 6);
         node
     }
 
-    /// What comes out for an input at the present time.
+    /// Returns the outputs for an input at the present time.
     pub(super) fn take(&mut self, input: Input<'_>) -> Vec<Output> {
         self.engine.handle(self.now, input);
         core::iter::from_fn(|| self.engine.poll()).collect()
     }
 
-    /// The same as lines of text.
+    /// Returns the outputs for an input as lines of text.
     pub(super) fn give(&mut self, input: Input<'_>) -> Vec<String> {
         self.take(input).iter().map(line).collect()
     }
 
-    /// The same for an input that takes an interface or an address away, and the end of the grace.
+    /// As `give`, for an input that takes an interface or an address away: includes the end of the
+    /// grace.
     pub(super) fn lose(&mut self, input: Input<'_>) -> Vec<String> {
         let mut lines = self.give(input);
         let (end, _) = *self.engine.graces.first().expect("a router has a grace");
@@ -121,7 +122,7 @@ impl Node {
         self.give(Input::Configure(params))
     }
 
-    /// Goes on to the next deadline and ticks.
+    /// Advances to the next deadline and ticks.
     pub(super) fn step(&mut self) -> Vec<String> {
         self.now = self.due();
         self.give(Input::Tick)
@@ -138,18 +139,18 @@ impl Node {
         lines
     }
 
-    /// Lets `span` pass with no tick: the process stands still.
+    /// Lets `span` pass without a tick: the process is suspended.
     pub(super) fn sleep(&mut self, span: Duration) {
         self.now = self.now + span;
     }
 
-    /// Hears an advertisement of version 3 for VRID 51 from the other host on eth1.
-    pub(super) fn hear(&mut self, priority: u8) -> Vec<String> {
+    /// Receives an advertisement of version 3 for VRID 51 from the other host on eth1.
+    pub(super) fn receive_advert(&mut self, priority: u8) -> Vec<String> {
         self.receive(ETH1, PEER, &advert(51, priority))
     }
 
-    /// The same over IPv6, with these addresses.
-    pub(super) fn hear_v6(&mut self, priority: u8, addresses: &[&str]) -> Vec<String> {
+    /// As `receive_advert`, over IPv6 and with these addresses.
+    pub(super) fn receive_advert_v6(&mut self, priority: u8, addresses: &[&str]) -> Vec<String> {
         self.receive(ETH1, PEER_V6, &advert_v6(51, priority, addresses))
     }
 
@@ -162,7 +163,7 @@ impl Node {
         self.give(Input::Packet(packet(interface, source, payload)))
     }
 
-    /// A result of a tracker.
+    /// Reports a result of a tracker.
     pub(super) fn probe(&mut self, tracker: &str, up: bool) -> Vec<String> {
         let detail = if up { "exit status 0" } else { "exit status 1" };
         self.give(Input::Probe {
@@ -172,9 +173,9 @@ impl Node {
         })
     }
 
-    /// When the engine wants to be ticked.
+    /// Returns the time of the next deadline.
     pub(super) fn due(&self) -> Instant {
-        self.engine.poll_timeout().expect("something is due").0
+        self.engine.poll_timeout().expect("a deadline").0
     }
 
     pub(super) fn state(&self, router: &str) -> State {
@@ -190,7 +191,7 @@ impl Node {
         instances
             .into_iter()
             .find(|status| &*status.name == router)
-            .expect("a router")
+            .expect("a router of that name")
     }
 
     pub(super) fn held(&self) -> Vec<String> {
@@ -203,7 +204,7 @@ impl Node {
 
 // --- Inputs ------------------------------------------------------------------------------------
 
-/// An interface that is well.
+/// An interface that is up and has a carrier.
 pub(super) fn link(index: InterfaceIndex, name: &str) -> Link {
     let mac = MacAddress([2, 0, 0, 0, 0, u8::try_from(index.0).unwrap()]);
     Link {
@@ -216,7 +217,7 @@ pub(super) fn link(index: InterfaceIndex, name: &str) -> Link {
     }
 }
 
-/// The address of this host on `index`.
+/// Address of this host on `index`.
 pub(super) fn own(index: InterfaceIndex) -> &'static str {
     if index == ETH2 {
         "192.168.198.12/24"
@@ -225,7 +226,7 @@ pub(super) fn own(index: InterfaceIndex) -> &'static str {
     }
 }
 
-/// The link-local address of this host on `index`.
+/// Link-local address of this host on `index`.
 pub(super) fn link_local(index: InterfaceIndex) -> &'static str {
     if index == ETH2 {
         "fe80::2:12/64"
@@ -269,7 +270,7 @@ pub(super) fn packet(
     }
 }
 
-/// An advertisement of version 3 from [`PEER`], with an interval of a second.
+/// Advertisement of version 3 from [`PEER`], with an interval of 1 s.
 pub(super) fn advert(vrid: u8, priority: u8) -> Vec<u8> {
     version_3(vrid, priority, 100, ChecksumForm::WithPseudoHeader)
 }
@@ -286,7 +287,7 @@ pub(super) fn version_3(vrid: u8, priority: u8, centiseconds: u16, form: Checksu
     .emit(form, PEER, GROUP_V4)
 }
 
-/// The same over IPv6 from [`PEER_V6`], with these addresses.
+/// Advertisement over IPv6 from [`PEER_V6`], with these addresses.
 pub(super) fn advert_v6(vrid: u8, priority: u8, addresses: &[&str]) -> Vec<u8> {
     let octets = |text: &&str| text.parse::<Ipv6Addr>().unwrap().octets();
     let addresses: Vec<_> = addresses.iter().map(octets).collect();
@@ -313,7 +314,7 @@ pub(super) fn version_2(vrid: u8, priority: u8, auth: Auth) -> Vec<u8> {
     .emit(ChecksumForm::MessageOnly, PEER, GROUP_V4)
 }
 
-/// A message of [`PEER`] with the trailer of the key of that number.
+/// Appends to a message of [`PEER`] the trailer made with the key of that number.
 pub(super) fn signed(mut message: Vec<u8>, number: u8, sequence: Sequence) -> Vec<u8> {
     message.resize(message.len() + TRAILER_LEN, 0);
     let (source, destination) = (PEER.into(), GROUP_V4.into());
@@ -321,8 +322,8 @@ pub(super) fn signed(mut message: Vec<u8>, number: u8, sequence: Sequence) -> Ve
     message
 }
 
-/// Makes the checksum right of a message whose length is that which it says, or longer, in the form
-/// that covers the message alone.
+/// Sets the checksum of a message (without pseudo-header). The message is as long as its fields
+/// require, or longer.
 pub(super) fn seal(bytes: &mut [u8]) {
     let auth_data = if bytes[0] >> 4 == 2 { 8 } else { 0 };
     let end = 8 + 4 * usize::from(bytes[3]) + auth_data;
@@ -338,13 +339,13 @@ pub(super) fn seal(bytes: &mut [u8]) {
 
 // --- Parameters --------------------------------------------------------------------------------
 
-/// The course's VI_1, but of version 3: VRID 51 on eth1, priority 100, 192.168.224.100/24.
+/// VI_1 of the course, but version 3: VRID 51 on eth1, priority 100, 192.168.224.100/24.
 pub(super) fn vi_1() -> RouterParams {
     let vrid = Vrid::new(51).unwrap();
     RouterParams::new("eth1".into(), vrid, addresses(&["192.168.224.100/24"]))
 }
 
-/// The course's VI_2: VRID 52 on eth2, priority 100, 192.168.198.100/24.
+/// VI_2 of the course: VRID 52 on eth2, priority 100, 192.168.198.100/24.
 pub(super) fn vi_2() -> RouterParams {
     RouterParams {
         interface: "eth2".into(),
@@ -362,7 +363,7 @@ pub(super) fn vi_1_with(texts: &[&str]) -> RouterParams {
     }
 }
 
-/// `params` with something special about the address `text`.
+/// Sets options of the address `text` in `params`.
 pub(super) fn special(
     mut params: RouterParams,
     text: &str,
@@ -378,7 +379,7 @@ pub(super) fn key(number: u8) -> Key {
     Key::new(KeyId::new(number).unwrap(), &[number; 32]).unwrap()
 }
 
-/// The keys 1, which is active, and 2, and a window of 5 s.
+/// Keys 1, the active one, and 2, with a window of 5 s.
 pub(super) fn hmac(mode: HmacMode) -> HmacParams {
     HmacParams {
         active: key(1),
@@ -395,7 +396,7 @@ pub(super) fn route(destination: &str) -> Route {
     Route::new(place, [hop.unwrap()]).unwrap()
 }
 
-/// A rule for what comes from a network.
+/// A rule for packets from a network.
 pub(super) fn rule(from: &str) -> Rule {
     let selector = Selector {
         from: Some(from.parse().unwrap()),
@@ -440,7 +441,7 @@ pub(super) fn tracked(tracker: &str, effect: Effect) -> Track {
 
 // --- Outputs as text ---------------------------------------------------------------------------
 
-/// An output as a line. It takes the messages apart by itself, without the parser under test.
+/// Formats an output as a line. Decodes messages without the parser under test.
 pub(super) fn line(output: &Output) -> String {
     match output {
         Output::Advertise(Advertisement {
@@ -483,14 +484,14 @@ pub(super) fn line(output: &Output) -> String {
             spare_foreign,
             ..
         }) => {
-            let refusing = if *accept { "" } else { " refusing" };
+            let filtered = if *accept { "" } else { " filtered" };
             let spare = if *spare_foreign {
                 ", sparing foreign ones"
             } else {
                 ""
             };
             format!(
-                "on {} hold{refusing} [{}], release [{}]{spare}",
+                "on {} hold{filtered} [{}], release [{}]{spare}",
                 interface.0,
                 list(hold),
                 list(release)
@@ -550,7 +551,7 @@ fn report_line(report: &Report) -> String {
             source,
             cause,
         } => {
-            let router = router.as_deref().unwrap_or("nobody");
+            let router = router.as_deref().unwrap_or("no router");
             format!("dropped for {router} from {source}: {cause}")
         }
         Report::Interrupted {
@@ -598,7 +599,7 @@ fn texts(things: &[impl ToString]) -> String {
     texts.join(", ")
 }
 
-/// The lines that begin with `start`.
+/// Returns the lines that begin with `start`.
 pub(super) fn only(start: &str, lines: Vec<String>) -> Vec<String> {
     lines
         .into_iter()
@@ -606,7 +607,7 @@ pub(super) fn only(start: &str, lines: Vec<String>) -> Vec<String> {
         .collect()
 }
 
-/// The peer as the engine names it.
+/// The peer as an [`IpAddr`].
 pub(super) fn peer() -> IpAddr {
     PEER.into()
 }

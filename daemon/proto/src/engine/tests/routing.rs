@@ -12,17 +12,17 @@ const RELEASED: &str = "VI_1 route [], rule [], release [route 10.1.0.0/16, \
                         rule priority 1000 from 10.9.0.0/16 lookup 100]";
 
 #[test]
-fn routes_and_rules_come_with_the_addresses_and_go_with_them() {
+fn routes_and_rules_follow_the_master_state() {
     let mut node = Node::running(routers([("VI_1", with_routing())]));
     let lines = node.advance(SECOND * 6);
     assert_eq!(only("VI_1 route", lines), [HELD]);
-    let lines = node.hear(200);
+    let lines = node.receive_advert(200);
     assert_eq!(only("VI_1 route", lines), [RELEASED]);
     assert_eq!(node.engine.held_routing().count(), 0);
 }
 
 #[test]
-fn a_router_without_any_says_nothing_of_them() {
+fn router_without_routing_requests_none() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     let mut lines = node.advance(SECOND * 6);
     lines.extend(node.give(Input::Overrun));
@@ -31,14 +31,14 @@ fn a_router_without_any_says_nothing_of_them() {
 }
 
 #[test]
-fn at_the_start_what_an_earlier_run_left_is_released() {
+fn leftover_routing_is_released_at_start() {
     let mut node = Node::wired();
     let lines = node.configure(routers([("VI_1", with_routing())]));
     assert_eq!(only("VI_1 route", lines), [RELEASED]);
 }
 
 #[test]
-fn routes_are_released_although_the_interface_is_gone() {
+fn routes_are_released_without_their_interface() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     let lines = node.lose(Input::LinkRemoved(ETH1));
     assert_eq!(node.state("VI_1"), State::Fault);
@@ -46,7 +46,7 @@ fn routes_are_released_although_the_interface_is_gone() {
 }
 
 #[test]
-fn what_was_taken_away_is_put_back_without_a_transition() {
+fn deleted_routing_is_restored_without_a_transition() {
     for what in [the_route(), the_rule()] {
         let mut node = Node::mastering(routers([("VI_1", with_routing())]));
         node.sleep(SECOND / 4);
@@ -62,31 +62,31 @@ fn what_was_taken_away_is_put_back_without_a_transition() {
 }
 
 #[test]
-fn a_backup_misses_nothing() {
+fn backup_ignores_deleted_routing() {
     let mut node = Node::running(routers([("VI_1", with_routing())]));
     assert_eq!(node.give(Input::RoutingRemoved(the_route())), [""; 0]);
 }
 
 #[test]
-fn what_somebody_adds_to_a_backup_is_taken_away() {
+fn stray_routing_on_a_backup_is_deleted() {
     let mut node = Node::running(routers([("VI_1", with_routing())]));
     assert_eq!(
         node.give(Input::RoutingAdded(the_route())),
         ["VI_1: stray route 10.1.0.0/16", RELEASED]
     );
     assert_eq!(node.status("VI_1").counters.routing_strays, 1);
-    let nobodys = Routed::Route(route("10.2.0.0/16").place());
-    assert_eq!(node.give(Input::RoutingAdded(nobodys)), [""; 0]);
+    let unconfigured = Routed::Route(route("10.2.0.0/16").place());
+    assert_eq!(node.give(Input::RoutingAdded(unconfigured)), [""; 0]);
 }
 
 #[test]
-fn another_route_in_the_place_of_a_masters_is_looked_at() {
+fn replaced_route_of_a_master_is_requested_again() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     assert_eq!(node.give(Input::RoutingAdded(the_route())), [HELD]);
 }
 
 #[test]
-fn a_master_that_overslept_puts_nothing_back() {
+fn overslept_master_restores_no_routing() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     node.sleep(SECOND * 60);
     let lines = node.give(Input::RoutingRemoved(the_route()));
@@ -95,14 +95,14 @@ fn a_master_that_overslept_puts_nothing_back() {
 }
 
 #[test]
-fn everything_is_asked_for_again_when_news_were_lost() {
+fn overrun_repeats_the_routing_request() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     let lines = node.give(Input::Overrun);
     assert_eq!(only("VI_1 route", lines), [HELD]);
 }
 
 #[test]
-fn a_reload_adds_and_drops_without_a_transition() {
+fn reloaded_routing_is_applied_without_a_transition() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     let mut params = with_routing();
     params.routes = vec![route("10.2.0.0/16")];
@@ -114,7 +114,7 @@ fn a_reload_adds_and_drops_without_a_transition() {
 }
 
 #[test]
-fn a_route_that_moves_to_another_router_is_not_taken_away_in_between() {
+fn route_moved_to_another_router_is_never_released() {
     let former = routers([("VI_1", with_routing()), ("VI_2", vi_2())]);
     let mut node = Node::mastering(former);
     let moved = RouterParams {
@@ -125,7 +125,7 @@ fn a_route_that_moves_to_another_router_is_not_taken_away_in_between() {
     let lines = node.configure(routers([("VI_1", vi_1()), ("VI_2", moved.clone())]));
     assert_eq!(lines, [HELD.replace("VI_1", "VI_2")]);
 
-    // Also when the one that had it is no more.
+    // The same when the former router is removed.
     let mut node = Node::mastering(routers([("VI_1", with_routing()), ("VI_2", vi_2())]));
     let lines = node.configure(routers([("VI_2", moved)]));
     let routing: Vec<_> = lines
@@ -136,14 +136,14 @@ fn a_route_that_moves_to_another_router_is_not_taken_away_in_between() {
 }
 
 #[test]
-fn a_stop_leaves_nothing() {
+fn stop_releases_all_routing() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     let lines = node.give(Input::Stop);
     assert_eq!(only("VI_1 route", lines), [RELEASED]);
 }
 
 #[test]
-fn the_status_shows_them() {
+fn status_lists_routes_and_rules() {
     let node = Node::running(routers([("VI_1", with_routing())]));
     let status = node.status("VI_1");
     assert_eq!(status.routes, ["10.1.0.0/16 via 192.168.224.1 dev eth1"]);

@@ -1,14 +1,14 @@
-//! A process or machine that stood still for longer than the others wait.
+//! A process or host that is suspended for longer than the backups wait.
 
 use super::rig::*;
 use crate::events::{Input, Output};
 use crate::params::{Effect, Verdict};
 use crate::types::State;
 
-/// Whatever wakes a node that stood still, its masters neither send nor announce before they have
-/// listened.
+/// After a suspension the masters neither send nor announce on any first input, because another
+/// master may exist by now.
 #[test]
-fn no_input_makes_a_router_that_overslept_speak() {
+fn overslept_master_sends_nothing_on_any_input() {
     let bytes = advert(51, 50);
     let mut more = vi_1();
     more.addresses = addresses(&["192.168.224.100/24", "192.168.224.101/24"]);
@@ -33,10 +33,10 @@ fn no_input_makes_a_router_that_overslept_speak() {
         ("packet", Input::Packet(packet(ETH1, PEER, &bytes))),
         ("deleted address", removed(ETH1, "192.168.224.100/24")),
         ("added address", added(ETH1, "192.168.224.100/24", false)),
-        ("another source", removed(ETH1, own(ETH1))),
-        ("pulled cable", Input::Link(unplugged)),
-        ("new hardware address", Input::Link(moved)),
-        ("interface gone", Input::LinkRemoved(ETH1)),
+        ("deleted source", removed(ETH1, own(ETH1))),
+        ("carrier loss", Input::Link(unplugged)),
+        ("new MAC address", Input::Link(moved)),
+        ("deleted interface", Input::LinkRemoved(ETH1)),
         ("tracker", probe()),
         ("overrun", Input::Overrun),
         ("reload", Input::Configure(tracking(more))),
@@ -49,11 +49,12 @@ fn no_input_makes_a_router_that_overslept_speak() {
         outputs.extend(node.take(Input::Tick));
         let lines: Vec<_> = outputs.iter().map(line).collect();
         for output in &outputs {
-            let spoke = matches!(output, Output::Advertise(_) | Output::Announce(_));
+            let sent = matches!(output, Output::Advertise(_) | Output::Announce(_));
             let held = matches!(output, Output::Kernel(desired) if !desired.hold.is_empty());
-            assert!(!spoke && !held, "{name}: {lines:#?}");
+            assert!(!sent && !held, "{name}: {lines:#?}");
         }
-        let overslept = "VI_1: master -> backup (stood still for 8.391 s: others may be master)";
+        let overslept = "VI_1: master -> backup (not scheduled for 8.391 s (suspended or \
+             stopped): another host may be master)";
         assert!(
             lines.iter().any(|line| line == overslept),
             "{name}: {lines:#?}"
@@ -69,7 +70,7 @@ fn no_input_makes_a_router_that_overslept_speak() {
 }
 
 #[test]
-fn only_the_masters_that_were_needed_by_others_yield() {
+fn oversleeping_is_measured_by_each_router_interval() {
     let mut slow = vi_2();
     slow.interval = crate::types::AdvertInterval::from_centiseconds(1000).unwrap();
     let mut node = Node::running(routers([("VI_1", vi_1()), ("VI_2", slow)]));
@@ -80,15 +81,15 @@ fn only_the_masters_that_were_needed_by_others_yield() {
     assert_eq!(
         node.state("VI_2"),
         State::Master,
-        "the others wait for 30 s"
+        "the backups wait for more than 30 s"
     );
 }
 
 #[test]
-fn a_backup_that_slept_listens_anew_and_counts_it() {
+fn late_wakeup_restarts_the_timer_and_is_counted() {
     let mut node = Node::running(routers([("VI_1", vi_1())]));
     node.advance(SECOND);
-    node.hear(200);
+    node.receive_advert(200);
     node.sleep(SECOND * 60);
     assert_eq!(node.give(Input::Tick), [""; 0]);
     assert_eq!(node.status("VI_1").counters.late_wakeups, 1);

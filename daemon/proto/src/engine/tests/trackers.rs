@@ -1,4 +1,4 @@
-//! Trackers: from results to faults and priorities.
+//! Trackers: results that lead to faults and priorities.
 
 use super::rig::*;
 use crate::events::{Due, Input};
@@ -6,7 +6,7 @@ use crate::params::{Effect, NodeParams, TrackerKind, TrackerParams, Verdict};
 use crate::types::State;
 
 #[test]
-fn a_tracker_without_a_weight_puts_its_router_in_fault_and_lets_it_out() {
+fn tracker_without_a_weight_causes_and_clears_a_fault() {
     let mut node = Node::mastering(following(Effect::Fault, probed(1, 1)));
     assert_eq!(
         node.probe("httpd", false),
@@ -20,7 +20,7 @@ fn a_tracker_without_a_weight_puts_its_router_in_fault_and_lets_it_out() {
     assert_eq!(
         node.engine.listeners().count(),
         1,
-        "it still knows whose packets these are"
+        "the VRID is still known"
     );
     assert_eq!(node.probe("httpd", false), [""; 0]);
     assert_eq!(
@@ -28,14 +28,14 @@ fn a_tracker_without_a_weight_puts_its_router_in_fault_and_lets_it_out() {
         [
             "tracker httpd: up (exit status 0)",
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (over: tracker httpd is down)",
+            "VI_1: fault -> backup (fault cleared: tracker httpd is down)",
         ]
     );
     assert_eq!(node.due().since(node.now).as_nanos(), 3_609_375_000);
 }
 
 #[test]
-fn a_weight_changes_the_priority_that_is_advertised_and_no_state() {
+fn tracker_weight_changes_the_advertised_priority_only() {
     let mut node = Node::mastering(following(Effect::Weight(-30), probed(1, 1)));
     let due = node.engine.poll_timeout();
     assert_eq!(
@@ -67,15 +67,15 @@ fn a_weight_changes_the_priority_that_is_advertised_and_no_state() {
 }
 
 #[test]
-fn a_lowered_master_yields_to_the_next_who_speaks_up() {
+fn master_with_lowered_priority_yields() {
     let mut node = Node::mastering(following(Effect::Weight(-30), probed(1, 1)));
     node.probe("httpd", false);
     assert_eq!(
-        only("VI_1", node.hear(99)),
+        only("VI_1", node.receive_advert(99)),
         ["VI_1: master -> backup (192.168.224.11 advertises priority 99, ours is 70: yielded)"]
     );
     node.probe("httpd", true);
-    node.hear(99);
+    node.receive_advert(99);
     assert_eq!(
         only("VI_1", node.step()),
         ["VI_1: backup -> master (192.168.224.11 advertises priority 99, ours is 100: preempted)"]
@@ -83,7 +83,7 @@ fn a_lowered_master_yields_to_the_next_who_speaks_up() {
 }
 
 #[test]
-fn results_in_a_row_count_and_the_verdict_is_told_once() {
+fn rise_and_fall_count_consecutive_results() {
     let mut node = Node::running(following(Effect::Fault, probed(3, 2)));
     assert_eq!(node.probe("httpd", false), [""; 0]);
     assert_eq!(node.probe("httpd", true), [""; 0]);
@@ -105,7 +105,7 @@ fn results_in_a_row_count_and_the_verdict_is_told_once() {
 }
 
 #[test]
-fn a_tracked_interface_counts_as_it_is_however_many_results_others_need() {
+fn interface_tracker_ignores_rise_and_fall() {
     let mut params = following(Effect::Fault, interface("eth2"));
     params.trackers.insert(
         "httpd".into(),
@@ -135,7 +135,7 @@ fn a_tracked_interface_counts_as_it_is_however_many_results_others_need() {
 }
 
 #[test]
-fn a_tracked_interface_that_is_missing_at_the_start_is_down_from_the_start() {
+fn interface_tracker_is_down_if_missing_at_start() {
     let mut node = Node::wired();
     let lines = node.configure(following(Effect::Fault, interface("eth9")));
     assert_eq!(
@@ -149,7 +149,7 @@ fn a_tracked_interface_that_is_missing_at_the_start_is_down_from_the_start() {
 }
 
 #[test]
-fn a_tracked_interface_is_no_obstacle_twice_when_it_is_the_routers_own() {
+fn interface_tracker_of_the_own_interface_adds_no_fault() {
     let mut node = Node::mastering(following(Effect::Fault, interface("eth1")));
     let mut unplugged = link(ETH1, "eth1");
     unplugged.carrier = false;
@@ -159,24 +159,24 @@ fn a_tracked_interface_is_no_obstacle_twice_when_it_is_the_routers_own() {
     );
     assert_eq!(
         only("VI_1", node.give(Input::Link(link(ETH1, "eth1")))),
-        ["VI_1: fault -> backup (over: interface eth1 has no carrier)"]
+        ["VI_1: fault -> backup (fault cleared: interface eth1 has no carrier)"]
     );
 }
 
 #[test]
-fn a_result_for_a_tracker_that_is_unknown_or_watched_by_the_engine_is_ignored() {
+fn result_for_an_unknown_or_interface_tracker_is_ignored() {
     let mut node = Node::running(following(Effect::Fault, interface("eth2")));
-    assert_eq!(node.probe("nobody", false), [""; 0]);
+    assert_eq!(node.probe("unknown", false), [""; 0]);
     assert_eq!(
         node.probe("httpd", false),
         [""; 0],
-        "the engine knows better"
+        "an interface tracker takes no results"
     );
     assert_eq!(node.state("VI_1"), State::Backup);
 }
 
 #[test]
-fn the_owners_priority_stays_and_nothing_is_said_to_change_it() {
+fn owner_priority_is_not_changed_by_weights() {
     let mut params = following(Effect::Weight(-30), probed(1, 1));
     params.routers.get_mut("VI_1").unwrap().priority = crate::types::Priority::OWNER;
     let mut node = Node::mastering(params);
@@ -190,7 +190,7 @@ fn the_owners_priority_stays_and_nothing_is_said_to_change_it() {
 }
 
 #[test]
-fn one_tracker_moves_all_who_follow_it_and_nobody_else() {
+fn tracker_affects_all_its_followers_only() {
     let mut params = following(Effect::Fault, probed(1, 1));
     let mut second = vi_2();
     second.tracks = vec![tracked("httpd", Effect::Weight(-1))];
@@ -207,7 +207,7 @@ fn one_tracker_moves_all_who_follow_it_and_nobody_else() {
 }
 
 #[test]
-fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
+fn held_verdict_changes_at_the_end_of_hold() {
     let params = TrackerParams {
         hold: SECOND * 20,
         ..probed(1, 1)
@@ -218,11 +218,7 @@ fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
     node.now = node.now + SECOND;
     assert_eq!(node.probe("httpd", true), [""; 0]);
     let due = Some((down_at + SECOND * 20, Due::Verdict));
-    assert_eq!(
-        node.engine.poll_timeout(),
-        due,
-        "there is nothing else to do"
-    );
+    assert_eq!(node.engine.poll_timeout(), due, "the only deadline");
     let tracker = &node.engine.snapshot(node.now).trackers[0];
     assert_eq!(tracker.up, Some(false));
     assert_eq!((tracker.age, tracker.changes_in), (Some(1.0), Some(19.0)));
@@ -231,7 +227,7 @@ fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
         [
             "tracker httpd: up (exit status 0)",
             "on 2 hold [], release [192.168.224.100/24]",
-            "VI_1: fault -> backup (over: tracker httpd is down)",
+            "VI_1: fault -> backup (fault cleared: tracker httpd is down)",
         ]
     );
     let tracker = &node.engine.snapshot(node.now).trackers[0];
@@ -240,7 +236,7 @@ fn a_held_verdict_changes_by_itself_when_its_time_has_come() {
 }
 
 #[test]
-fn what_is_taken_back_in_time_is_no_verdict() {
+fn result_reverted_within_down_delay_is_no_verdict() {
     let params = TrackerParams {
         down_delay: SECOND / 2,
         ..probed(1, 1)
@@ -258,7 +254,7 @@ fn what_is_taken_back_in_time_is_no_verdict() {
 }
 
 #[test]
-fn a_verdict_that_is_due_with_a_take_over_comes_first() {
+fn verdict_due_with_a_take_over_comes_first() {
     let params = TrackerParams {
         hold: SECOND * 3,
         ..probed(1, 1)
@@ -268,7 +264,8 @@ fn a_verdict_that_is_due_with_a_take_over_comes_first() {
     node.probe("httpd", true);
     node.step();
     node.probe("httpd", false);
-    // It begins to listen anew when the verdict is up, and is down again before that ends.
+    // The backup starts its timer when the verdict is up, and the verdict is down again before it
+    // ends.
     assert_eq!(node.engine.poll_timeout().unwrap().1, Due::Verdict);
     node.now = node.now + SECOND * 100;
     assert_eq!(
@@ -278,7 +275,7 @@ fn a_verdict_that_is_due_with_a_take_over_comes_first() {
 }
 
 #[test]
-fn a_watched_interface_that_flickers_is_held_down() {
+fn interface_tracker_with_hold_damps_flapping() {
     let params = TrackerParams {
         hold: SECOND * 5,
         ..interface("eth2")
@@ -299,7 +296,7 @@ fn a_watched_interface_that_flickers_is_held_down() {
 }
 
 #[test]
-fn what_is_not_known_to_be_well_can_be_a_reason_to_wait() {
+fn initial_down_is_a_fault_until_the_first_result() {
     let params = TrackerParams {
         initial: Verdict::DOWN,
         ..probed(2, 1)
@@ -316,13 +313,13 @@ fn what_is_not_known_to_be_well_can_be_a_reason_to_wait() {
 }
 
 #[test]
-fn a_number_moves_the_priority_without_a_word_of_up_or_down() {
+fn tracker_value_changes_the_priority_without_a_report() {
     let params = TrackerParams {
         initial: Verdict::saying(0),
         ..probed(1, 1)
     };
     let mut node = Node::mastering(following(Effect::Weight(2), params));
-    let says = |node: &mut Node, result| {
+    let report_value = |node: &mut Node, result| {
         node.give(Input::Probe {
             tracker: "httpd",
             result,
@@ -331,7 +328,7 @@ fn a_number_moves_the_priority_without_a_word_of_up_or_down() {
     };
     assert_eq!(node.status("VI_1").priority.effective.get(), 100);
     assert_eq!(
-        says(&mut node, Verdict::saying(20)),
+        report_value(&mut node, Verdict::saying(20)),
         ["VI_1: priority 100 -> 140"]
     );
     let priority = node.status("VI_1").priority;
@@ -342,20 +339,20 @@ fn a_number_moves_the_priority_without_a_word_of_up_or_down() {
     );
     assert_eq!(node.engine.snapshot(node.now).trackers[0].value, Some(20));
     assert_eq!(
-        says(&mut node, Verdict::DOWN),
+        report_value(&mut node, Verdict::DOWN),
         [
             "tracker httpd: down (as it says)",
             "VI_1: priority 140 -> 100"
         ]
     );
-    says(&mut node, Verdict::saying(-127));
+    report_value(&mut node, Verdict::saying(-127));
     assert_eq!(node.state("VI_1"), State::Fault);
-    let fault = "tracker httpd says -127, which with weight 2 is below -253";
+    let fault = "tracker httpd reports -127: multiplied by weight 2 this is below -253";
     let track = &node.status("VI_1").priority.tracks[0];
     assert_eq!(track.fault.as_deref(), Some(fault));
 }
 
-/// VI_1 following `httpd`, which is watched as `params` say.
+/// VI_1 that follows `httpd`, a tracker with these parameters.
 fn following(effect: Effect, params: TrackerParams) -> NodeParams {
     let mut router = vi_1();
     router.tracks = vec![tracked("httpd", effect)];

@@ -1,4 +1,4 @@
-//! Peers that are named one by one, instead of the group.
+//! Unicast peers instead of the multicast group.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::types::{Family, MacAddress, State};
 use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
 
-/// The address of this host on eth1.
+/// Address of this host on eth1.
 const OWN: &str = "192.168.224.12";
 const THIRD: &str = "192.168.224.13";
 
@@ -34,7 +34,7 @@ fn unicast(texts: &[&str]) -> RouterParams {
     }
 }
 
-/// What is sent: to whom, with which hop limit, and the message.
+/// Returns destination, hop limit and message of the advertisements.
 fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
     let sent = outputs.into_iter().filter_map(|output| match output {
         Output::Advertise(Advertisement {
@@ -53,7 +53,7 @@ fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
     sent.collect()
 }
 
-/// The others that its next advertisement goes to.
+/// Returns the destinations of its next advertisement.
 fn receivers(node: &mut Node) -> Vec<String> {
     node.now = node.due();
     let sent = sent(node.take(Input::Tick));
@@ -73,7 +73,7 @@ fn to_us<'a>(source: &str, payload: &'a [u8]) -> Packet<'a> {
     }
 }
 
-/// An advertisement to this host, of the form that covers the message alone.
+/// An advertisement to this host, with a checksum over the message alone.
 fn plain(priority: u8) -> Vec<u8> {
     version_3(51, priority, 100, ChecksumForm::MessageOnly)
 }
@@ -85,7 +85,7 @@ fn dropped(node: &Node, cause: DropCause) -> u64 {
 // --- Sending -----------------------------------------------------------------------------------
 
 #[test]
-fn a_master_sends_to_each_peer_and_not_to_the_group() {
+fn unicast_master_sends_to_each_peer_only() {
     let mut params = unicast(&["192.168.224.11", THIRD]);
     params.unicast.as_mut().unwrap().ttl = 64;
     let mut node = Node::mastering(routers([("VI_1", params)]));
@@ -102,7 +102,7 @@ fn a_master_sends_to_each_peer_and_not_to_the_group() {
 }
 
 #[test]
-fn each_copy_has_the_checksum_of_its_receiver() {
+fn unicast_checksum_covers_the_receiver_address() {
     let v6 = RouterParams {
         unicast: Some(peers(&["fe80::11", "fe80::13"])),
         ..vi_1_with(&["fe80::100/64"])
@@ -135,7 +135,7 @@ fn each_copy_has_the_checksum_of_its_receiver() {
 }
 
 #[test]
-fn all_copies_of_an_advertisement_are_signed_by_one_number() {
+fn unicast_copies_share_one_sequence_number() {
     let params = RouterParams {
         authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
         ..unicast(&["192.168.224.11", THIRD])
@@ -148,14 +148,18 @@ fn all_copies_of_an_advertisement_are_signed_by_one_number() {
         let copies = sent(node.take(Input::Tick));
         let [first, second] = [0, 1].map(|number| trailer(&copies[number].2));
         assert_eq!(first, second);
-        assert_ne!(before.replace(first), Some(second), "the next has the next");
+        assert_ne!(
+            before.replace(first),
+            Some(second),
+            "each advertisement has the next number"
+        );
     }
 }
 
-/// The wall clock is set ahead while no peer is known, and back again: the next advertisement that
-/// a peer receives is newer than the last one it received.
+/// The wall clock is set forward while no peer is known, and back again: the next advertisement to
+/// a peer is newer than the last one that it received.
 #[test]
-fn an_advertisement_to_no_peer_takes_no_sequence_number() {
+fn unicast_without_receivers_uses_no_sequence_number() {
     const PEER_NAME: &str = "pair.example";
     let params = RouterParams {
         authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
@@ -181,7 +185,7 @@ fn an_advertisement_to_no_peer_takes_no_sequence_number() {
 }
 
 #[test]
-fn each_family_has_its_own_peers() {
+fn unicast_peers_are_selected_per_family() {
     let params = RouterParams {
         unicast: Some(peers(&["192.168.224.11", "fe80::11", "fe80::13"])),
         ..vi_1_with(&["192.168.224.100/24", "fe80::100/64"])
@@ -194,7 +198,7 @@ fn each_family_has_its_own_peers() {
 }
 
 #[test]
-fn nothing_is_sent_to_the_host_itself_so_that_all_may_have_one_list() {
+fn unicast_skips_the_own_address_in_the_list() {
     let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11", OWN]))]));
     assert_eq!(receivers(&mut node), ["192.168.224.11"]);
     node.give(Input::Packet(to_us(OWN, &plain(200))));
@@ -203,7 +207,7 @@ fn nothing_is_sent_to_the_host_itself_so_that_all_may_have_one_list() {
 }
 
 #[test]
-fn it_is_sent_from_the_interfaces_own_hardware_address() {
+fn unicast_uses_the_mac_address_of_the_interface() {
     let virtual_mac = |unicast| {
         let params = RouterParams { unicast, ..vi_1() };
         RouterParams {
@@ -219,7 +223,7 @@ fn it_is_sent_from_the_interfaces_own_hardware_address() {
 // --- Receiving ---------------------------------------------------------------------------------
 
 #[test]
-fn a_peer_is_obeyed() {
+fn unicast_advertisement_of_a_peer_is_accepted() {
     let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
     let lines = node.give(Input::Packet(to_us("192.168.224.11", &plain(200))));
     assert_eq!(
@@ -229,24 +233,24 @@ fn a_peer_is_obeyed() {
 }
 
 #[test]
-fn a_stranger_is_dropped_and_counted() {
+fn unicast_from_an_unknown_sender_is_dropped() {
     let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
     assert_eq!(
         node.give(Input::Packet(to_us(THIRD, &plain(200)))),
-        ["dropped for VI_1 from 192.168.224.13: its sender is not among the peers"]
+        ["dropped for VI_1 from 192.168.224.13: the sender is not among the configured peers"]
     );
     assert_eq!(dropped(&node, DropCause::NotAPeer), 1);
     assert_eq!(node.state("VI_1"), State::Master);
 }
 
 #[test]
-fn who_speaks_by_unicast_hears_no_multicast_not_even_of_a_peer() {
+fn unicast_router_drops_multicast_packets() {
     let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
     assert_eq!(
-        node.hear(200),
+        node.receive_advert(200),
         [
-            "dropped for VI_1 from 192.168.224.11: it is multicast where unicast is spoken, or the \
-             other way round"
+            "dropped for VI_1 from 192.168.224.11: sent by multicast where unicast is configured, \
+             or the reverse"
         ]
     );
     assert_eq!(dropped(&node, DropCause::WrongCast), 1);
@@ -254,7 +258,7 @@ fn who_speaks_by_unicast_hears_no_multicast_not_even_of_a_peer() {
 }
 
 #[test]
-fn who_speaks_by_multicast_hears_no_unicast() {
+fn multicast_router_drops_unicast_packets() {
     let mut node = Node::mastering_v6(routers([(
         "VI_1",
         vi_1_with(&["192.168.224.100/24", "fe80::100/64"]),
@@ -266,7 +270,7 @@ fn who_speaks_by_multicast_hears_no_unicast() {
 }
 
 #[test]
-fn a_packet_that_came_through_more_routers_than_allowed_is_dropped() {
+fn unicast_packet_below_min_ttl_is_dropped() {
     for (min_ttl, ttl, state) in [
         (255, 255, State::Backup),
         (255, 254, State::Master),
@@ -289,7 +293,7 @@ fn a_packet_that_came_through_more_routers_than_allowed_is_dropped() {
 }
 
 #[test]
-fn what_a_peer_has_signed_for_us_is_believed() {
+fn unicast_packet_with_hmac_is_accepted() {
     let params = RouterParams {
         authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
         ..unicast(&["192.168.224.11"])
@@ -304,7 +308,7 @@ fn what_a_peer_has_signed_for_us_is_believed() {
 // --- Waiting and changing ----------------------------------------------------------------------
 
 #[test]
-fn the_address_to_send_from_is_waited_for() {
+fn unicast_router_waits_for_its_source_address() {
     let params = RouterParams {
         source: Some(ip("10.9.9.9")),
         ..unicast(&["192.168.224.11"])
@@ -314,13 +318,14 @@ fn the_address_to_send_from_is_waited_for() {
     assert_eq!(
         only("VI_1", node.give(added(ETH2, "10.9.9.9/32", false))),
         [
-            "VI_1: fault -> backup (over: this host does not have 10.9.9.9, the address to send from)"
+            "VI_1: fault -> backup (fault cleared: this host does not have 10.9.9.9, the address \
+             to send from)"
         ]
     );
 }
 
 #[test]
-fn a_reload_changes_the_peers_without_a_transition() {
+fn reloaded_peers_are_used_without_a_transition() {
     let mut node = Node::mastering(routers([("VI_1", unicast(&["192.168.224.11"]))]));
     assert_eq!(receivers(&mut node), ["192.168.224.11"]);
     assert_eq!(
@@ -341,7 +346,7 @@ fn resolved<'a>(name: &'a str, addresses: &'a [IpAddr]) -> Input<'a> {
 }
 
 #[test]
-fn a_name_is_nobody_until_it_has_addresses_and_stands_for_all_of_them() {
+fn peer_name_means_all_its_resolved_addresses() {
     let params = routers([("VI_1", unicast(&["pair.example", "192.168.224.11"]))]);
     assert_eq!(
         params.peer_names().iter().map(|n| &**n).collect::<Vec<_>>(),
@@ -363,7 +368,7 @@ fn a_name_is_nobody_until_it_has_addresses_and_stands_for_all_of_them() {
 }
 
 #[test]
-fn a_name_that_changes_leaves_its_former_address_a_stranger() {
+fn former_address_of_a_peer_name_is_dropped() {
     let mut node = Node::mastering(routers([("VI_1", unicast(&["pair.example"]))]));
     node.give(resolved("pair.example", &[peer()]));
     assert_eq!(receivers(&mut node), ["192.168.224.11"]);
@@ -375,7 +380,7 @@ fn a_name_that_changes_leaves_its_former_address_a_stranger() {
 }
 
 #[test]
-fn a_name_and_an_address_that_are_the_same_are_one_receiver() {
+fn peer_name_and_equal_address_are_one_receiver() {
     let params = unicast(&["pair.example", "192.168.224.11"]);
     let mut node = Node::mastering(routers([("VI_1", params)]));
     node.give(resolved("pair.example", &[peer()]));
@@ -383,12 +388,12 @@ fn a_name_and_an_address_that_are_the_same_are_one_receiver() {
 }
 
 #[test]
-fn a_reload_keeps_what_names_stand_for_and_forgets_those_that_nobody_uses() {
+fn reload_keeps_resolved_names_in_use_only() {
     let named = routers([("VI_1", unicast(&["pair.example"]))]);
     let mut node = Node::mastering(named.clone());
     node.give(resolved("pair.example", &[peer()]));
-    node.give(resolved("nobody.example", &[ip(THIRD)]));
-    let mut changed = unicast(&["pair.example", "nobody.example"]);
+    node.give(resolved("unused.example", &[ip(THIRD)]));
+    let mut changed = unicast(&["pair.example", "unused.example"]);
     changed.priority = priority(120);
     node.configure(routers([("VI_1", changed)]));
     assert_eq!(receivers(&mut node), ["192.168.224.11"]);
@@ -400,7 +405,7 @@ fn a_reload_keeps_what_names_stand_for_and_forgets_those_that_nobody_uses() {
 // --- Both at once ------------------------------------------------------------------------------
 
 #[test]
-fn the_group_is_spoken_to_with_the_hop_limit_of_the_protocol() {
+fn multicast_advertisements_have_hop_limit_255() {
     let both = vi_1_with(&["192.168.224.100/24", "fe80::100/64"]);
     let mut node = Node::mastering_v6(routers([("VI_1", both)]));
     node.now = node.due();
