@@ -1,9 +1,9 @@
-//! Frames of our own making (packet(7)): announcements, which tell the neighbours where the addresses
-//! are, and advertisements from a virtual MAC address.
+//! Frames that the daemon builds itself (packet(7)): announcements, which update the ARP and neighbour
+//! caches of other hosts, and advertisements with a virtual MAC address as source.
 //!
-//! One socket serves all interfaces, because each frame says by which one it leaves. It is of
-//! protocol 0 and so receives nothing. Frames are queued, and leave together when the loop flushes,
-//! whatever their interfaces.
+//! One socket serves all interfaces, because each frame names its interface. The socket has protocol 0
+//! and receives nothing. Frames are queued, and sent together when the loop flushes, also for different
+//! interfaces.
 
 use std::io::{self, IoSlice};
 use std::net::IpAddr;
@@ -51,7 +51,7 @@ impl Frame {
 }
 
 impl AnnounceSocket {
-    /// A socket for all interfaces of this network namespace.
+    /// Opens a socket for all interfaces of this network namespace.
     ///
     /// # Errors
     ///
@@ -66,8 +66,8 @@ impl AnnounceSocket {
         })
     }
 
-    /// Puts the announcement of `address` into the batch that [`flush`](Self::flush) sends: a
-    /// gratuitous ARP, or for IPv6 an unsolicited neighbour advertisement.
+    /// Queues the announcement of `address` for [`flush`](Self::flush): a gratuitous ARP, or an
+    /// unsolicited neighbour advertisement for IPv6.
     pub fn queue(
         &mut self,
         interface: InterfaceIndex,
@@ -90,7 +90,7 @@ impl AnnounceSocket {
         });
     }
 
-    /// Puts an advertisement from `mac` and `source` to the group into the batch.
+    /// Queues an advertisement to the multicast group, with the source addresses `mac` and `source`.
     pub fn queue_advert(
         &mut self,
         interface: InterfaceIndex,
@@ -111,9 +111,9 @@ impl AnnounceSocket {
         });
     }
 
-    /// Sends all that was queued, by one system call for up to 64 frames. Calls `failed` with the
-    /// interface and the address (of an advertisement its source) of each frame that the kernel does not take (ENETDOWN, ENXIO,
-    /// ENOBUFS); the others leave nevertheless.
+    /// Sends all queued frames, up to 64 by one system call. Calls `failed` with the interface and the
+    /// address (of an advertisement its source) of each frame that the kernel rejects (ENETDOWN, ENXIO,
+    /// ENOBUFS), and goes on with the next.
     pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
         let queue = &self.queue;
         batch::send_all(
@@ -129,14 +129,14 @@ impl AnnounceSocket {
     }
 }
 
-/// Where a frame goes to: out of `interface`. Which hardware address it is for says the frame.
+/// Destination of a frame: `interface`. The hardware address comes from the frame itself.
 fn frame_on(interface: InterfaceIndex, ethertype: i32) -> Destination {
     #[expect(clippy::cast_possible_truncation, reason = "17")]
     let family = libc::AF_PACKET as u16;
     Destination::Link(libc::sockaddr_ll {
         sll_family: family,
         sll_protocol: u16::try_from(ethertype).unwrap_or_default().to_be(),
-        // No interface has a number that is negative as the kernel's int.
+        // An index above i32::MAX is invalid in the kernel.
         sll_ifindex: i32::try_from(interface.0).unwrap_or(-1),
         sll_hatype: 0,
         sll_pkttype: 0,

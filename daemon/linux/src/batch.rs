@@ -1,4 +1,4 @@
-//! Many packets for one system call, and room in the kernel for all of them.
+//! Sends many packets by one system call, and sizes the kernel's buffers for them.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,12 +7,12 @@ use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::sys::{self, Outgoing};
 
-/// Room in the kernel for what is sent or received together: 4,000 packets with their bookkeeping.
-/// It is a limit; what is not used takes no memory.
+/// Send or receive buffer in bytes: 4,000 packets with their bookkeeping. The value is a limit; unused
+/// buffer takes no memory.
 pub(crate) const KERNEL_BUFFER: usize = 4 << 20;
 
-/// Sends `count` packets by as few system calls as possible. Calls `failed` for each that the
-/// kernel does not take, and goes on with the next one.
+/// Sends `count` packets by as few system calls as possible. Calls `failed` for each that the kernel
+/// rejects, and goes on with the next.
 pub(crate) fn send_all<'a>(
     socket: BorrowedFd<'_>,
     count: usize,
@@ -25,6 +25,7 @@ pub(crate) fn send_all<'a>(
             Ok(sent) => next += sent,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => {
+                // The error is that of the first packet: skip only this one.
                 failed(next, error);
                 next += 1;
             }
@@ -32,15 +33,15 @@ pub(crate) fn send_all<'a>(
     }
 }
 
-/// Lets the kernel keep up to `bytes` that were not yet received, or as many as it allows a process
-/// without CAP_NET_ADMIN (socket(7), SO_RCVBUFFORCE).
+/// Sets the receive buffer to `bytes`, or without CAP_NET_ADMIN to at most the sysctl net.core.rmem_max
+/// (socket(7), SO_RCVBUFFORCE).
 pub(crate) fn grow_receive_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
     setsockopt(socket, sockopt::RcvBufForce, &bytes)
         .or_else(|_| setsockopt(socket, sockopt::RcvBuf, &bytes))?;
     Ok(())
 }
 
-/// As [`grow_receive_buffer`] for what has not yet left (socket(7), SO_SNDBUFFORCE).
+/// Sets the send buffer, as [`grow_receive_buffer`] does (socket(7), SO_SNDBUFFORCE).
 pub(crate) fn grow_send_buffer(socket: &impl AsFd, bytes: usize) -> io::Result<()> {
     setsockopt(socket, sockopt::SndBufForce, &bytes)
         .or_else(|_| setsockopt(socket, sockopt::SndBuf, &bytes))?;

@@ -1,20 +1,20 @@
-//! What the daemon must be allowed to do (capabilities(7)).
+//! Capabilities that the daemon requires (capabilities(7)).
 
 use std::fmt;
 
 use caps::{CapSet, Capability};
 
-/// What is needed: addresses are changed with the one, and raw sockets opened with the other.
+/// Required capabilities: CAP_NET_ADMIN to change addresses, CAP_NET_RAW to open raw sockets.
 const NEEDED: [Capability; 2] = [Capability::CAP_NET_ADMIN, Capability::CAP_NET_RAW];
 
-/// The capabilities that the daemon needs and does not have. Its text says how to grant them.
+/// Required capabilities that the process lacks. The text says how to grant them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missing {
     names: Vec<String>,
 }
 
 impl Missing {
-    /// The names, such as `CAP_NET_ADMIN`.
+    /// Names of the capabilities, such as `CAP_NET_ADMIN`.
     pub fn names(&self) -> &[String] {
         &self.names
     }
@@ -26,8 +26,8 @@ impl fmt::Display for Missing {
         let verb = if self.names.len() == 1 { "is" } else { "are" };
         write!(
             f,
-            "{names} {verb} missing: run it as root, grant them to the program by \
-             `setcap cap_net_admin,cap_net_raw+ep PROGRAM`, or in a systemd unit by \
+            "{names} {verb} missing: run vrrpd as root, or grant them by \
+             `setcap cap_net_admin,cap_net_raw+ep PROGRAM`, or in the systemd unit by \
              `AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW`"
         )
     }
@@ -39,9 +39,9 @@ impl std::error::Error for Missing {}
 ///
 /// # Errors
 ///
-/// [`Missing`] names what it may not.
+/// [`Missing`] lists the missing capabilities.
 pub fn check() -> Result<(), Missing> {
-    // A kernel that does not say is asked by doing.
+    // Without an answer from the kernel the first privileged call decides.
     let has = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(true);
     let names: Vec<_> = NEEDED
         .into_iter()
@@ -55,11 +55,11 @@ pub fn check() -> Result<(), Missing> {
     }
 }
 
-/// Empties the ambient set, so that no program that this one starts inherits a capability.
+/// Clears the ambient set, so that programs that the daemon starts inherit no capability.
 ///
 /// # Errors
 ///
-/// On kernels older than 4.3.
+/// Fails on kernels older than 4.3.
 pub fn clear_ambient() -> Result<(), caps::errors::CapsError> {
     caps::clear(None, CapSet::Ambient)
 }
@@ -69,14 +69,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_missing_comes_with_the_remedy() {
+    fn missing_capability_text_names_the_remedy() {
         let missing = Missing {
             names: vec!["CAP_NET_RAW".to_owned()],
         };
         assert_eq!(
             missing.to_string(),
-            "CAP_NET_RAW is missing: run it as root, grant them to the program by `setcap \
-             cap_net_admin,cap_net_raw+ep PROGRAM`, or in a systemd unit by \
+            "CAP_NET_RAW is missing: run vrrpd as root, or grant them by `setcap \
+             cap_net_admin,cap_net_raw+ep PROGRAM`, or in the systemd unit by \
              `AmbientCapabilities=CAP_NET_ADMIN CAP_NET_RAW`"
         );
     }

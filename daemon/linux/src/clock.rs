@@ -1,10 +1,12 @@
-//! The daemon's clock and its one timer, both on `CLOCK_BOOTTIME`, which goes on while the machine
-//! is suspended (clock_gettime(2)).
+//! The daemon's clock and its timer, both on `CLOCK_BOOTTIME`, which continues while the machine is
+//! suspended (clock_gettime(2)).
 //!
-//! The loop arms the timer with the engine's next deadline before each wait. A timer that is armed
-//! for an earlier one is left so: waking early does nothing, and a backup, whose deadline moves
-//! away with every advertisement, arms once in three intervals and not once in each. Arming an
-//! expired timer makes it unreadable again (timerfd_create(2)), so that an expiry costs no read.
+//! The loop arms the timer with the engine's next deadline before each wait. A timer that is armed for
+//! an earlier deadline is left alone: a wakeup that is too early does no harm. The deadline of a
+//! backup moves with every advertisement, so the timer is armed once in three intervals instead of once
+//! in each.
+//! Arming an expired timer makes it unreadable again (timerfd_create(2)), so that an expiry costs no
+//! read.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,19 +17,19 @@ use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFl
 use nix::time::clock_gettime;
 use vrrp_proto::Instant;
 
-/// What time it is.
+/// Current time of `CLOCK_BOOTTIME`.
 ///
 /// # Panics
 ///
 /// On kernels without `CLOCK_BOOTTIME`, which are older than 2.6.39.
 pub fn now() -> Instant {
     let time = clock_gettime(nix::time::ClockId::CLOCK_BOOTTIME)
-        .expect("every kernel that this runs on has CLOCK_BOOTTIME");
+        .expect("kernels since 2.6.39 have CLOCK_BOOTTIME");
     let nanos = Duration::from(time).as_nanos();
     Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
 }
 
-/// What the wall clock shows, since the beginning of 1970 (UTC). It may go back.
+/// Time of the wall clock since the beginning of 1970 (UTC). It may go back.
 pub fn wall() -> Duration {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
@@ -52,11 +54,11 @@ enum TimerState {
 }
 
 impl Timer {
-    /// A timer that is not armed.
+    /// A disarmed timer.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn new() -> io::Result<Self> {
         let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
         Ok(Self {
@@ -65,12 +67,12 @@ impl Timer {
         })
     }
 
-    /// Makes the timer readable at `deadline`, at once when that has passed, or earlier when it is
-    /// armed for an earlier one.
+    /// Makes the timer readable at `deadline`, at once when that has passed. It may become readable
+    /// earlier when it is armed for an earlier deadline already.
     ///
     /// # Errors
     ///
-    /// None that a valid deadline could cause.
+    /// Fails only if the deadline is invalid.
     pub fn arm(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         let early_enough = |armed| deadline.is_none_or(|deadline| armed <= deadline);
         match (self.state, deadline) {
@@ -81,7 +83,7 @@ impl Timer {
                 self.state = TimerState::Disarmed;
             }
             (_, Some(deadline)) => {
-                // Zero would disarm the timer.
+                // Zero would disarm the timer (timerfd_settime(2)).
                 let span = Duration::from_nanos(deadline.as_nanos().max(1));
                 self.fd.set(
                     Expiration::OneShot(TimeSpec::from_duration(span)),
@@ -93,8 +95,8 @@ impl Timer {
         Ok(())
     }
 
-    /// Notes that the timer was seen readable. It stays so until the next [`arm`](Self::arm),
-    /// which must follow before the next wait.
+    /// Notes that the loop has seen the expiry. The timer stays readable until the next
+    /// [`arm`](Self::arm), which must follow before the next wait.
     pub const fn acknowledge(&mut self) {
         self.state = TimerState::Acknowledged;
     }
@@ -137,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_moves_away_leaves_the_earlier_one_armed() {
+    fn later_deadline_leaves_the_earlier_one_armed() {
         let mut timer = Timer::new().unwrap();
         timer.arm(Some(now() + Duration::from_millis(20))).unwrap();
         timer.arm(Some(now() + Duration::from_secs(3600))).unwrap();
@@ -145,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_that_comes_nearer_counts() {
+    fn earlier_deadline_rearms_the_timer() {
         let mut timer = Timer::new().unwrap();
         timer.arm(Some(now() + Duration::from_secs(3600))).unwrap();
         timer.arm(Some(now() + Duration::from_millis(20))).unwrap();
@@ -153,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn arming_anew_takes_back_an_expiry() {
+    fn rearming_clears_an_expiry() {
         let mut timer = Timer::new().unwrap();
         timer.arm(Some(Instant::ZERO)).unwrap();
         assert!(readable_within(&timer, 10_000));
@@ -163,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn an_expired_deadline_that_is_armed_again_fires_again() {
+    fn expired_deadline_fires_again_when_rearmed() {
         let mut timer = Timer::new().unwrap();
         for _ in 0..2 {
             timer.arm(Some(Instant::ZERO)).unwrap();
@@ -175,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_time_can_be_armed() {
+    fn maximum_instant_can_be_armed() {
         let mut timer = Timer::new().unwrap();
         timer.arm(Some(Instant::from_nanos(u64::MAX))).unwrap();
         assert!(!readable_within(&timer, 1));

@@ -1,14 +1,15 @@
-//! Interfaces with virtual MAC addresses (RFC 9568 section 7.3): macvlans on top of the interface
-//! that a router speaks on.
+//! Interfaces with virtual MAC addresses (RFC 9568 section 7.3): macvlans on top of the interface that
+//! a router uses.
 //!
-//! [`Devices`] carries out what [`vrrp_node::device`] plans, by rtnetlink(7), on a socket of its own, so
-//! that what it does is heard as news and the engine learns of it as of any other interface.
+//! [`Devices`] carries out what [`vrrp_node::device`] plans, by rtnetlink(7), on a separate socket:
+//! the monitor receives the changes as notifications, and the engine learns of these interfaces as of
+//! any other.
 //!
-//! For IPv4 the kernel would also answer and send ARP for the addresses by the hardware address of
-//! the interface below. So that gets `arp_ignore` 1 and `arp_announce` 2 (ip-sysctl), and its former
-//! values when the last interface of ours on top of it goes. Until then these are kept where the
-//! kernel keeps them for us: as the `tag` of our interface, which has no other meaning, so that also
-//! `vrrpd cleanup` finds them after a crash.
+//! For IPv4 the kernel would also send and answer ARP for the addresses with the hardware address of
+//! the parent interface. So the parent gets `arp_ignore` 1 and `arp_announce` 2 (ip-sysctl), and its
+//! former values again when the last of the daemon's interfaces on top of it is deleted. Until then the
+//! kernel stores the former values: in the `tag` setting of the daemon's interface, which has no other
+//! meaning, so that `vrrpd cleanup` finds them after a crash.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -45,18 +46,19 @@ enum Setting {
     AcceptLocal = 23,
 }
 
-/// A socket by which interfaces are changed.
+/// A netlink socket that creates, changes and deletes interfaces.
 #[derive(Debug)]
 pub struct Devices {
     socket: OwnedFd,
     outgoing: Vec<u8>,
     incoming: Vec<u8>,
     sequence: u32,
-    /// How the interfaces below treated ARP, for when somebody deletes what remembers it.
+    /// Former ARP settings of the parent interfaces, in case another program deletes the interface
+    /// that stores them in its tag.
     former: BTreeMap<InterfaceIndex, Former>,
 }
 
-/// What the kernel says of an interface beyond a [`Link`].
+/// State of an interface in the kernel, beyond a [`Link`].
 #[derive(Clone, Debug)]
 struct Known {
     link: Link,
@@ -66,18 +68,19 @@ struct Known {
 
 impl Known {
     fn setting(&self, setting: Setting) -> u32 {
-        // Numbered from 1.
+        // The kernel numbers the settings from 1.
         let place = usize::from(setting as u16) - 1;
         self.settings.get(place).copied().unwrap_or_default()
     }
 
-    /// Whether it was made here, which its tag says whatever somebody did to it since.
+    /// Whether this daemon created the interface. The tag survives a change of name, MAC address and
+    /// state.
     fn is_ours(&self) -> bool {
         Former::of_tag(self.setting(Setting::Tag)).is_some()
     }
 }
 
-/// How the interface below treated ARP before we changed that.
+/// ARP settings of the parent interface before the daemon changed them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Former {
     ignore: u32,
@@ -85,11 +88,11 @@ struct Former {
 }
 
 impl Former {
-    /// What makes a tag ours, whatever the values are: those have a digit each.
+    /// Upper bits that mark a tag as the daemon's. Each value takes four of the lower bits.
     const MARK: u32 = 0x5600;
 
-    /// As the interface below is while there is one of ours for IPv4 on top of it: it answers for its
-    /// own addresses only, and asks in the name of those alone.
+    /// ARP settings of the parent while an interface for IPv4 is on top of it: the parent answers ARP
+    /// for its own addresses only, and sends ARP with these alone as source.
     const QUIET: Self = Self {
         ignore: 1,
         announce: 2,
@@ -115,11 +118,11 @@ impl Former {
 }
 
 impl Devices {
-    /// A socket for this network namespace.
+    /// A socket in this network namespace.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn open() -> io::Result<Self> {
         let socket = netlink::open()?;
         netlink::bind_to(&socket, 0)?;
@@ -132,10 +135,10 @@ impl Devices {
         })
     }
 
-    /// Carries out `changes` in their order. Calls `failed` for each that the kernel refuses (EPERM,
-    /// ENODEV, EOPNOTSUPP where there is no macvlan, EADDRINUSE when another interface on top of the
-    /// same one is up with that address), and with EEXIST for an interface of that name that nobody
-    /// here made; the others are done nevertheless. That something is so already is no failure.
+    /// Carries out `changes` in order. Calls `failed` for each change that the kernel rejects, and goes
+    /// on with the next: EPERM, ENODEV, EOPNOTSUPP (the kernel has no macvlan), EADDRINUSE (another
+    /// interface on top of the same parent is up with that MAC address), EEXIST (an interface of that
+    /// name exists that this daemon did not create). A change that is already in effect is no failure.
     pub fn apply(
         &mut self,
         changes: &[DeviceChange],
@@ -159,7 +162,7 @@ impl Devices {
             };
             match done {
                 Ok(()) => {}
-                // The news that it is gone is on its way.
+                // The interface is deleted already; the monitor's notification is on its way.
                 Err(error)
                     if error.raw_os_error() == Some(libc::ENODEV)
                         && !matches!(change, DeviceChange::Create { .. }) => {}
@@ -179,15 +182,17 @@ impl Devices {
         let former = former_of(&known, parent, self.former.get(&parent).copied());
         let made = self.request(&[(macvlan(name, parent, mac), NLM_F_CREATE | NLM_F_EXCL)]);
         match made {
+            // An interface of that name exists: the next plan compares it, once the monitor has
+            // reported it.
             Err(error) if error.raw_os_error() == Some(libc::EEXIST) => return Ok(()),
             made => made?,
         }
-        // The answers of routers must not give it an address made of the virtual MAC address, nor a
-        // route (RFC 9568 section 7.4). Where /proc/sys cannot be written, addresses are at least
-        // not made of that.
+        // Router advertisements must not give the interface an address derived from the virtual MAC
+        // address, nor a route (RFC 9568 section 7.4). Where /proc/sys is read-only, random interface
+        // identifiers at least avoid the address.
         // RFC 9568 7.4 MUST NOT: derive an interface identifier from the virtual router MAC address
-        // So it has no link-local address, and what the kernel asks in the name of the host it asks by
-        // the interface below.
+        // So the interface has no link-local address, and the host's own solicitations leave by the
+        // parent.
         // RFC 9568 8.2.2 MUST: a solicitation's source option is the virtual router MAC address
         // RFC 9568 8.2.2 MUST NOT: a solicitation's source option is the physical MAC address
         let sysctl = format!("/proc/sys/net/ipv6/conf/{name}/accept_ra");
@@ -201,9 +206,9 @@ impl Devices {
             LinkAttribute::AfSpecUnspec(vec![
                 AfSpecUnspec::Inet6(vec![AfSpecInet6::AddrGenMode(mode)]),
                 AfSpecUnspec::Inet(vec![settings(&[
-                    // Only for the addresses that it has itself.
+                    // Answer ARP for the addresses of this interface only.
                     (Setting::ArpIgnore, 1),
-                    // What comes from the hosts that are reached through the interface below.
+                    // Accept packets from hosts that are reached through the parent.
                     (Setting::RpFilter, 2),
                     (Setting::AcceptLocal, 1),
                     (Setting::Tag, former.tag()),
@@ -212,7 +217,8 @@ impl Devices {
         ];
         let mut messages = vec![(own, 0)];
         if up {
-            // In a message of its own: the kernel would set it up before it looks at the rest.
+            // In a separate message: within one message the kernel sets the interface up before it
+            // applies the rest.
             let mut ready = LinkMessage::default();
             ready.attributes = vec![LinkAttribute::IfName(name.to_owned())];
             set_up(&mut ready, true);
@@ -224,12 +230,14 @@ impl Devices {
             // RFC 9568 8.1.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
             let quiet = AfSpecUnspec::Inet(vec![Former::QUIET.settings()]);
             let quiet = LinkAttribute::AfSpecUnspec(vec![quiet]);
+            // First, so that the parent ignores ARP for the addresses before the new interface comes
+            // up.
             messages.insert(0, (by_index(parent, vec![quiet]), 0));
         }
         self.request(&messages)
     }
 
-    /// Gives an interface of ours its address back.
+    /// Restores the virtual MAC address of an interface of the daemon.
     fn give_back(&mut self, index: InterfaceIndex, mac: MacAddress) -> io::Result<()> {
         let known = self.known()?;
         match known.iter().find(|each| each.link.index == index) {
@@ -253,7 +261,7 @@ impl Devices {
         let Some(parent) = gone.parent else {
             return Ok(());
         };
-        // Deleting takes a while, in which there may have come others.
+        // Deleting takes time; meanwhile another interface may have been created on the same parent.
         let left = self.known()?;
         let mut others = left
             .iter()
@@ -270,7 +278,7 @@ impl Devices {
         }
     }
 
-    /// Sends messages in one go. The first refusal is the error; the others are handled
+    /// Sends all messages by one call. Returns the first error; the kernel handles the rest
     /// nevertheless.
     fn request(&mut self, messages: &[(LinkMessage, u16)]) -> io::Result<()> {
         self.outgoing.clear();
@@ -297,7 +305,7 @@ impl Devices {
         outcome
     }
 
-    /// All interfaces.
+    /// Dumps all interfaces.
     fn known(&mut self) -> io::Result<Vec<Known>> {
         self.sequence = self.sequence.wrapping_add(1);
         self.outgoing.clear();
@@ -311,8 +319,9 @@ impl Devices {
     }
 }
 
-/// How the interface `parent` treated ARP before we changed that: what one of ours on top of it
-/// remembers, or `known_to_us` if it still is as we made it, or as it is now.
+/// ARP settings of `parent` before the daemon changed them. Taken from the tag of an interface on top
+/// of it, else from `known_to_us` if the parent still has the daemon's settings, else from its present
+/// values.
 fn former_of(known: &[Known], parent: InterfaceIndex, known_to_us: Option<Former>) -> Former {
     let remembered = known
         .iter()
@@ -354,7 +363,7 @@ fn parse(body: &[u8]) -> Option<Known> {
     })
 }
 
-/// The IPv4 settings in an IFLA_AF_SPEC.
+/// IPv4 settings in an IFLA_AF_SPEC.
 fn parse_settings(value: &[u8]) -> Option<Vec<u32>> {
     let find = |value, kind| {
         NlasIterator::new(value)
@@ -369,9 +378,9 @@ fn parse_settings(value: &[u8]) -> Option<Vec<u32>> {
     Some(words.iter().map(|word| u32::from_ne_bytes(*word)).collect())
 }
 
-/// A macvlan in mode vepa. In mode private the kernel gives a multicast frame that bears the
-/// address of a macvlan to that alone, and the socket on the interface below never hears another
-/// master that has the same virtual address.
+/// A macvlan in mode vepa. In mode private the kernel delivers a multicast frame with the MAC address
+/// of a macvlan as source to that macvlan alone, and the socket on the parent never receives the
+/// advertisements of another master with the same virtual MAC address.
 fn macvlan(name: &str, parent: InterfaceIndex, mac: MacAddress) -> LinkMessage {
     let mut message = LinkMessage::default();
     message.attributes = vec![
@@ -406,8 +415,8 @@ fn set_up(message: &mut LinkMessage, up: bool) {
     }
 }
 
-/// A request to change IPv4 settings (rtnetlink(7), IFLA_INET_CONF as `inet_set_link_af` of the
-/// kernel takes it: an attribute for each).
+/// Builds a request that changes IPv4 settings (rtnetlink(7), IFLA_INET_CONF). The kernel's
+/// `inet_set_link_af` takes one attribute for each setting.
 fn settings(values: &[(Setting, u32)]) -> AfSpecInet {
     let mut bytes = Vec::new();
     for (setting, value) in values {
@@ -423,7 +432,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tag_remembers_both_settings_and_is_told_from_others() {
+    fn tag_encodes_both_arp_settings() {
         let former = Former {
             ignore: 8,
             announce: 2,

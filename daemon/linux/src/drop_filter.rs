@@ -1,12 +1,12 @@
-//! The table of nf_tables by which packets to addresses are refused (see [`vrrp_node::drop_filter`]), spoken
-//! to by nfnetlink.
+//! The nf_tables table with the drop rules (see [`vrrp_node::drop_filter`]), changed by nfnetlink.
 //!
-//! The table has no owner in the kernel's sense (NFT_TABLE_F_OWNER): an owned table goes with the process
-//! that made it, while the addresses of a process that was killed stay for a moment. After another program
-//! changed the table, packets are accepted until the news of that have been read.
+//! The table has no owner in the kernel's sense (NFT_TABLE_F_OWNER): the kernel deletes an owned table
+//! with the process that created it, while the addresses of a killed process remain for a moment. After
+//! another program changed the table, packets are accepted until the daemon has read the notification
+//! and restored the table.
 //!
-//! CAP_NET_ADMIN is enough. The kernel loads its module nf_tables at the first request, unless loading is
-//! locked.
+//! CAP_NET_ADMIN is sufficient. The kernel loads the module nf_tables at the first request, unless
+//! module loading is locked.
 
 use std::fmt;
 use std::io;
@@ -20,7 +20,7 @@ use crate::filter;
 use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::nftables::{self, Batch};
 
-/// Our table, and a socket for the news of its changes by other programs.
+/// The daemon's table, and a socket that receives notifications of changes by other programs.
 #[derive(Debug)]
 pub(crate) struct Table {
     requests: Requests,
@@ -28,7 +28,7 @@ pub(crate) struct Table {
     incoming: Vec<u8>,
 }
 
-/// Packets cannot be refused. Its text says what is wrong, and what would be right.
+/// The drop rules could not be changed. The text names the cause and the remedy.
 #[derive(Debug, thiserror::Error)]
 #[error(
     "cannot change the table inet {} of nf_tables: {error}{}",
@@ -36,7 +36,7 @@ pub(crate) struct Table {
     Remedy(error)
 )]
 pub struct DropFilterError {
-    /// Why: EPERM, EOPNOTSUPP, ENOMEM, and so on.
+    /// The error of the kernel: EPERM, EOPNOTSUPP, ENOMEM, and so on.
     #[source]
     pub error: io::Error,
 }
@@ -52,6 +52,8 @@ impl Table {
         let requests = Requests::open()?;
         let watch = netlink::open_netfilter()?;
         batch::grow_receive_buffer(&watch, batch::KERNEL_BUFFER)?;
+        // The filter is attached before the socket joins the groups, so that it sees every
+        // notification.
         filter::attach(&watch, &filter::all_but_from(requests.port))?;
         netlink::bind_to(&watch, nftables::GROUP)?;
         Ok(Self {
@@ -61,7 +63,7 @@ impl Table {
         })
     }
 
-    /// Carries out a change, all of it or nothing.
+    /// Carries out a change as one transaction.
     pub(crate) fn change(&mut self, change: &Transaction<'_>) -> io::Result<()> {
         let mut batch = Batch::new();
         match change {
@@ -72,7 +74,8 @@ impl Table {
         self.requests.send(batch)
     }
 
-    /// Whether another program changed the table since the last call, or may have.
+    /// Whether another program changed the table since the last call. Also `true` when notifications
+    /// were lost.
     pub(crate) fn was_touched(&mut self) -> io::Result<bool> {
         let mut touched = false;
         loop {
@@ -81,22 +84,22 @@ impl Table {
                 News::Datagram(datagram) => {
                     touched |= Message::all_of(datagram).any(|m| nftables::concerns_us(&m));
                 }
-                // What is lost may have been about us.
+                // A lost notification may have concerned this table.
                 News::Lost => touched = true,
             }
         }
     }
 }
 
-/// Ready when the table may have been changed.
+/// Readable when another program may have changed the table.
 impl AsFd for Table {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.watch.as_fd()
     }
 }
 
-/// Deletes the table of this daemon or of an earlier one. Returns whether there was a table; that the
-/// kernel has no nf_tables is no error.
+/// Deletes the table of this daemon or of an earlier one. Returns whether it existed. A kernel without
+/// nf_tables is no error.
 pub(crate) fn delete_table() -> io::Result<bool> {
     let deleted = Requests::open().and_then(|mut requests| requests.delete_table());
     match deleted {
@@ -105,8 +108,8 @@ pub(crate) fn delete_table() -> io::Result<bool> {
     }
 }
 
-/// A socket for requests to nf_tables, which the kernel handles within send(2) and answers only where
-/// it refuses.
+/// A socket for requests to nf_tables. The kernel handles a request within send(2) and answers only a
+/// rejected one.
 #[derive(Debug)]
 struct Requests {
     socket: OwnedFd,
@@ -127,7 +130,7 @@ impl Requests {
         })
     }
 
-    /// Has a batch carried out, all of it or nothing.
+    /// Sends a batch, which the kernel carries out as one transaction.
     fn send(&mut self, batch: Batch) -> io::Result<()> {
         send(self.socket.as_raw_fd(), &batch.finish(), MsgFlags::empty())?;
         let mut outcome = Ok(());
@@ -141,7 +144,7 @@ impl Requests {
         outcome
     }
 
-    /// Returns whether there was one.
+    /// Deletes the table. Returns whether it existed.
     fn delete_table(&mut self) -> io::Result<bool> {
         let mut batch = Batch::new();
         batch.delete_table();
@@ -153,21 +156,21 @@ impl Requests {
     }
 }
 
-/// What would be right, behind what is wrong.
+/// Text with the remedy, appended to the error.
 struct Remedy<'e>(&'e io::Error);
 
 impl fmt::Display for Remedy<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if lacks_nf_tables(self.0) || self.0.raw_os_error() == Some(libc::ENOENT) {
             f.write_str(
-                ": this kernel has no nf_tables for the family inet: load it by `modprobe nf_tables`, \
+                ": this kernel has no nf_tables for the family inet: run `modprobe nf_tables`, \
                  before module loading is locked (CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET), or \
                  leave out \"acceptMode\": false",
             )
         } else if self.0.raw_os_error() == Some(libc::EPERM) {
             f.write_str(
-                ": either CAP_NET_ADMIN is missing, or the table belongs to another program: it must \
-                 be none with `flags owner`",
+                ": CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): \
+                 grant the capability, or stop that program",
             )
         } else {
             Ok(())
@@ -175,8 +178,8 @@ impl fmt::Display for Remedy<'_> {
     }
 }
 
-/// Whether a refusal says that there is no nf_tables: no nfnetlink at all, no such part of it, or no
-/// such family.
+/// Whether the error means that the kernel has no nf_tables: no nfnetlink, no nf_tables subsystem, or
+/// no family inet.
 fn lacks_nf_tables(error: &io::Error) -> bool {
     matches!(
         error.raw_os_error(),
@@ -189,20 +192,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_wrong_comes_with_what_would_be_right() {
+    fn drop_filter_error_text_names_the_remedy() {
         let text = |errno| DropFilterError::from(io::Error::from_raw_os_error(errno)).to_string();
         assert_eq!(
             text(libc::EOPNOTSUPP),
             "cannot change the table inet vrrpd of nf_tables: Operation not supported (os error 95): \
-             this kernel has no nf_tables for the family inet: load it by `modprobe nf_tables`, \
+             this kernel has no nf_tables for the family inet: run `modprobe nf_tables`, \
              before module loading is locked (CONFIG_NF_TABLES and CONFIG_NF_TABLES_INET), or leave \
              out \"acceptMode\": false"
         );
         assert_eq!(
             text(libc::EPERM),
             "cannot change the table inet vrrpd of nf_tables: Operation not permitted (os error 1): \
-             either CAP_NET_ADMIN is missing, or the table belongs to another program: it must be \
-             none with `flags owner`"
+             CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): \
+             grant the capability, or stop that program"
         );
         assert_eq!(
             text(libc::ENOMEM),

@@ -1,9 +1,11 @@
-//! Asking a host whether it is there (ICMP, ICMPv6).
+//! Pings of a host (ICMP and ICMPv6 echo requests).
 //!
-//! Two kinds of socket can do that. To a ping socket (icmp(7)) the kernel gives the replies to its own
-//! requests and nothing else; who may have one says the sysctl `net.ipv4.ping_group_range`, for both
-//! families. A raw socket (raw(7)) takes CAP_NET_RAW; it hears all that its peer sends, of which a
-//! filter keeps what is for it.
+//! There are two kinds of socket for this:
+//!
+//! - A ping socket (icmp(7)) receives only the replies to its own requests. The sysctl
+//!   `net.ipv4.ping_group_range` lists the groups that may open one, for both families.
+//! - A raw socket (raw(7)) requires CAP_NET_RAW. It receives everything that its peer sends, and a
+//!   filter keeps the replies to its own requests.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
@@ -17,58 +19,59 @@ use vrrp_proto::wire::ipv4;
 
 use crate::filter;
 
-/// Room for a reply with the longest header of IPv4. What is longer is none.
+/// Buffer size: a reply with the longest header of IPv4. A longer packet is no reply.
 const REPLY_LEN: usize = 256;
 
-/// Who is asked, and from where.
+/// Target and source of the requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Route<'a> {
-    /// Who.
+    /// The pinged host.
     pub target: IpAddr,
-    /// From which address of this host; the kernel chooses where there is none.
+    /// Source address; the kernel chooses one if this is `None`.
     pub source: Option<IpAddr>,
-    /// Through which interface. A link-local address has to be asked through one.
+    /// Outgoing interface. Required for a link-local target.
     pub interface: Option<&'a str>,
 }
 
-/// Why nobody can be asked.
+/// The socket for the requests could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The operator's: neither kind of socket is allowed.
+    /// To be solved by the operator: neither kind of socket is permitted.
     #[error(
-        "may not ping: it takes CAP_NET_RAW, or a group within the sysctl net.ipv4.ping_group_range"
+        "not permitted to ping: CAP_NET_RAW is missing, and no group of the process is within the \
+         sysctl net.ipv4.ping_group_range"
     )]
     NotAllowed,
-    /// The host's: it has no such interface (ENODEV), or may not choose one (EPERM).
+    /// The host has no such interface (ENODEV), or the process may not choose one (EPERM).
     #[error("cannot use interface {name}: {source}")]
     Interface {
-        /// Its name.
+        /// Name of the interface.
         name: String,
-        /// The reason.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The host's: it does not have the address to ask from (EADDRNOTAVAIL).
-    #[error("cannot ask from {address}: {source}")]
+    /// The host does not have the source address (EADDRNOTAVAIL).
+    #[error("cannot send from {address}: {source}")]
     Source {
-        /// The address.
+        /// The source address.
         address: IpAddr,
-        /// The reason.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The network's: there is no way to who is asked (ENETUNREACH, EHOSTUNREACH).
-    #[error("no way to {target}: {source}")]
+    /// The host has no route to the target (ENETUNREACH, EHOSTUNREACH).
+    #[error("no route to {target}: {source}")]
     Target {
-        /// Who.
+        /// The target.
         target: IpAddr,
-        /// The reason.
+        /// Error of the kernel.
         source: io::Error,
     },
-    /// The kernel's.
+    /// Any other error of the kernel.
     #[error("cannot ping: {0}")]
     Other(#[from] io::Error),
 }
 
-/// The requests to one host, and its replies.
+/// Requests to one host, and its replies.
 #[derive(Clone, Copy, Debug)]
 pub struct Echoes {
     kind: Kind,
@@ -84,9 +87,10 @@ enum Kind {
 }
 
 impl Echoes {
-    /// Opens a ping socket, or a raw socket where that is not allowed, for requests along `route`. It is
-    /// non-blocking, and bears the type that there is for a socket with datagrams, whatever is in them.
-    /// `token` is what nobody else knows; the lower part of it tells raw sockets of this host apart.
+    /// Opens a ping socket, or a raw socket where ping sockets are not permitted, for requests along
+    /// `route`. The socket is non-blocking. It is returned as a `UdpSocket`, the only datagram socket
+    /// type of the standard library, although it carries ICMP. `token` should be unguessable: replies
+    /// must repeat it. Its lower 16 bits are the identifier of a raw socket.
     ///
     /// # Errors
     ///
@@ -104,7 +108,7 @@ impl Echoes {
         if kind == Kind::Raw {
             filter::attach(&socket, &filter::echo_replies(family, identifier))?;
         }
-        // What routers, and this host itself, say of a request is an error of the socket.
+        // Reports ICMP errors of routers and of this host as errors of the socket.
         match family {
             Family::V4 => setsockopt(&socket, sockopt::Ipv4RecvErr, &true),
             Family::V6 => setsockopt(&socket, sockopt::Ipv6RecvErr, &true),
@@ -121,6 +125,7 @@ impl Echoes {
             let bound = socket.bind(&SocketAddr::new(address, 0).into());
             bound.map_err(|source| OpenError::Source { address, source })?;
         }
+        // Connecting checks the route at once, and restricts a raw socket to packets of the target.
         let connected = socket.connect(&SocketAddr::new(target, 0).into());
         connected.map_err(|source| OpenError::Target { target, source })?;
         let echoes = Self {
@@ -136,8 +141,8 @@ impl Echoes {
     ///
     /// # Errors
     ///
-    /// What is known at once: ENETUNREACH, EHOSTUNREACH, EPERM of a firewall, ENOBUFS; and what was
-    /// said of an earlier request.
+    /// Errors that the kernel knows at once: ENETUNREACH, EHOSTUNREACH, EPERM of a firewall, ENOBUFS.
+    /// Also an ICMP error in answer to an earlier request.
     pub fn ask(&self, socket: impl AsFd, sequence: u16) -> io::Result<()> {
         let request = self.echo(sequence).request(Family::of(self.target));
         let socket = socket.as_fd().as_raw_fd();
@@ -145,18 +150,20 @@ impl Echoes {
         Ok(())
     }
 
-    /// Takes a reply to one of the requests, and says to which.
+    /// Receives a reply to one of the requests, and returns the number of that request.
     ///
     /// # Errors
     ///
-    /// EAGAIN when there is none. Else what was said of a request: EHOSTUNREACH when nobody has the
-    /// address or a router knows no way, ECONNREFUSED and EACCES when somebody forbids it.
+    /// EAGAIN when there is none. Otherwise the ICMP error in answer to a request: EHOSTUNREACH when no
+    /// host has the address or a router has no route, ECONNREFUSED and EACCES when a host or router
+    /// forbids it.
     pub fn receive(&self, socket: impl AsFd) -> io::Result<u16> {
         let socket = socket.as_fd().as_raw_fd();
         let mut buffer = [0; REPLY_LEN];
         loop {
             let (length, from) = recvfrom::<SockaddrStorage>(socket, &mut buffer)?;
             let bytes = buffer.get(..length).unwrap_or_default();
+            // A raw socket may have queued packets of other hosts before it was connected.
             if from.is_some_and(|from| address(&from) == Some(self.target))
                 && let Some(sequence) = self.reply(bytes)
             {
@@ -173,7 +180,7 @@ impl Echoes {
         }
     }
 
-    /// The number of the request that `bytes`, as the socket gives them, replies to.
+    /// Number of the request that is answered by `bytes`, which come from the socket.
     fn reply(&self, bytes: &[u8]) -> Option<u16> {
         let family = Family::of(self.target);
         let message = match (self.kind, family) {
@@ -181,7 +188,7 @@ impl Echoes {
             (Kind::Raw, Family::V6) | (Kind::Ping, _) => bytes,
         };
         let reply = Echo::parse_reply(family, message)?;
-        // Of a ping socket the identifier is the kernel's.
+        // The kernel chooses the identifier of a ping socket.
         let is_ours = self.kind == Kind::Ping || reply.identifier == self.identifier;
         (is_ours && reply.token == self.token).then_some(reply.sequence)
     }
@@ -197,7 +204,7 @@ fn make(family: Family) -> Result<(Socket, Kind), OpenError> {
     match socket(Type::DGRAM) {
         Ok(socket) => return Ok((socket, Kind::Ping)),
         Err(error) if is_forbidden(&error) => {}
-        // A kernel without ping sockets.
+        // The kernel has no ping sockets.
         Err(error) if error.raw_os_error() == Some(libc::EPROTONOSUPPORT) => {}
         Err(error) => return Err(error.into()),
     }

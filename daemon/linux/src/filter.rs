@@ -1,8 +1,8 @@
-//! Programs that the kernel runs on each packet before it wakes us (socket(7), SO_ATTACH_FILTER;
-//! the language is classic BPF, Documentation/networking/filter.rst).
+//! Socket filters: programs that the kernel runs on each packet before it wakes the daemon (socket(7),
+//! SO_ATTACH_FILTER; classic BPF, Documentation/networking/filter.rst).
 //!
-//! A packet is kept when its program returns a number other than zero, and dropped as well when
-//! the program reads beyond its end.
+//! A packet is kept when its program returns a number other than zero. It is dropped when the program
+//! returns zero or reads beyond the end of the packet.
 
 use std::io;
 use std::net::IpAddr;
@@ -14,7 +14,7 @@ use vrrp_proto::Family;
 use vrrp_proto::routing::{Network, Table};
 use vrrp_proto::wire::echo;
 
-/// Replaces the program of `socket`.
+/// Replaces the filter of `socket`.
 pub(crate) fn attach(socket: impl AsFd, program: &[Instruction]) -> io::Result<()> {
     let program: Vec<_> = program
         .iter()
@@ -23,16 +23,16 @@ pub(crate) fn attach(socket: impl AsFd, program: &[Instruction]) -> io::Result<(
     SockRef::from(&socket).attach_filter(&program)
 }
 
-/// Drops everything.
+/// Drops every packet.
 pub(crate) const NOTHING: &[Instruction] = &[do_(RETURN, DROP)];
 
-/// Keeps packets whose VRRP message is for one of `vrids`, and nothing else. The program has the
-/// same length for every set.
+/// Keeps VRRP messages for one of `vrids`, and drops the rest. The program has the same length for
+/// every set.
 pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
-    // The second byte of the message is the VRID (RFC 9568 section 5.1). The message stands behind
-    // the IPv4 header, which is as long as its first byte says, or, because the kernel has taken
-    // an IPv6 header off, at the beginning. The lower five bits of the VRID select the bit, the
-    // others the word.
+    // The second byte of the message is the VRID (RFC 9568 section 5.1). On an IPv4 socket the message
+    // follows the IPv4 header, which has its length in the first byte. On an IPv6 socket the kernel has
+    // removed the header, so the message comes first. The lower five bits of the VRID select the bit,
+    // the upper three the word.
     let message = match family {
         Family::V4 => do_(LOAD_X_IPV4_HEADER_LEN, 0),
         Family::V6 => do_(LOAD_X, 0),
@@ -47,7 +47,7 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
         do_(SHIFT_RIGHT, 5),
     ];
     for (number, word) in (0..).zip(vrids.words()) {
-        // Over what is there for the other words, and over the DROP behind the last one.
+        // Skips the code for the remaining words, and the DROP behind the last one.
         let rest = 3 * (7 - number) + 1;
         program.extend([if_(EQUAL, number, 0, 2), do_(LOAD, word), do_(JUMP, rest)]);
     }
@@ -61,7 +61,7 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
     program
 }
 
-/// Keeps replies to echo requests with this identifier, and nothing else.
+/// Keeps echo replies with this identifier, and drops the rest.
 pub(crate) fn echo_replies(family: Family, identifier: u16) -> [Instruction; 7] {
     let message = match family {
         Family::V4 => do_(LOAD_X_IPV4_HEADER_LEN, 0),
@@ -78,35 +78,35 @@ pub(crate) fn echo_replies(family: Family, identifier: u16) -> [Instruction; 7] 
     ]
 }
 
-/// Drops the netlink messages by which the kernel notifies of the very changes that the socket
-/// with the number `port` has asked for, and keeps everything else.
+/// Drops the notifications of exactly those address changes that the socket with the port ID `port`
+/// requested, and keeps the rest.
 ///
-/// A notification bears the port and the sequence number of the request that led to it
-/// (netlink(7)), and our requests bear the bytes of the address as sequence number. So what is
-/// dropped is "the address that was asked for", while an address that the kernel changed as well,
-/// such as the secondaries of a deleted primary, is heard of.
+/// A notification has the port ID and the sequence number of the request that caused it (netlink(7)),
+/// and the daemon's requests have the bytes of the address as sequence number. So the program drops
+/// "the address of the request", and keeps an address that the kernel changed along with it, such as
+/// the secondaries of a deleted primary.
 pub(crate) fn all_but_own(port: u32) -> [Instruction; 13] {
-    // Loads take words as big-endian, while those of netlink are native.
+    // Loads convert words from big-endian, while netlink fields are in native byte order.
     let port = u32::from_be_bytes(port.to_ne_bytes());
     [
         do_(LOAD_WORD, NETLINK_PORT),
-        if_(EQUAL, port, 0, 10),
+        if_(EQUAL, port, 0, 10), // another socket: keep
         do_(LOAD, ADDRESS_ATTRIBUTES),
         do_(LOAD_X, IFA_ADDRESS),
         do_(LOAD_WORD, FIND_ATTRIBUTE),
-        if_(EQUAL, 0, 6, 0),
+        if_(EQUAL, 0, 6, 0), // no address: keep
         do_(COPY_TO_X, 0),
         do_(LOAD_WORD_AT_X, 4),
         do_(COPY_TO_X, 0),
         do_(LOAD_WORD, NETLINK_SEQUENCE),
-        if_(EQUAL_X, 0, 0, 1),
+        if_(EQUAL_X, 0, 0, 1), // another address: keep
         do_(RETURN, DROP),
         do_(RETURN, KEEP),
     ]
 }
 
-/// Drops the netlink messages by which the kernel notifies of what the socket with the number `port`
-/// has asked for. All messages of one datagram are of the same request.
+/// Drops the notifications of changes that the socket with the port ID `port` requested. All messages
+/// of one datagram belong to the same request.
 pub(crate) fn all_but_from(port: u32) -> [Instruction; 4] {
     let port = u32::from_be_bytes(port.to_ne_bytes());
     [
@@ -117,9 +117,9 @@ pub(crate) fn all_but_from(port: u32) -> [Instruction; 4] {
     ]
 }
 
-/// Keeps the netlink messages by which the kernel notifies of routes and rules that bear the mark
-/// `protocol` and were not changed by the socket with the number `port`, and drops everything else: of a
-/// million routes of others not one wakes us.
+/// Keeps the notifications of routes and rules with the mark `protocol` that a socket other than the
+/// one with the port ID `port` changed, and drops the rest: none of a million routes of another routing
+/// daemon wakes vrrpd.
 pub(crate) fn marked_by_others(protocol: u8, port: u32) -> [Instruction; 16] {
     let port = u32::from_be_bytes(port.to_ne_bytes());
     let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
@@ -130,23 +130,24 @@ pub(crate) fn marked_by_others(protocol: u8, port: u32) -> [Instruction; 16] {
         if_(EQUAL, kind(libc::RTM_DELROUTE), 0, 2),
         do_(LOAD_BYTE, ROUTE_PROTOCOL),
         do_(JUMP, 6),
-        // Of the groups that it is bound to nothing is left but rules, which have it in an attribute.
+        // The remaining messages of the subscribed groups are rules, which have the protocol in an
+        // attribute.
         do_(LOAD, RULE_ATTRIBUTES),
         do_(LOAD_X, FRA_PROTOCOL),
         do_(LOAD_WORD, FIND_ATTRIBUTE),
-        if_(EQUAL, 0, 5, 0),
+        if_(EQUAL, 0, 5, 0), // no protocol: drop
         do_(COPY_TO_X, 0),
         do_(LOAD_BYTE_AT_X, 4),
-        if_(EQUAL, protocol, 0, 2),
+        if_(EQUAL, protocol, 0, 2), // another mark: drop
         do_(LOAD_WORD, NETLINK_PORT),
-        if_(EQUAL, port, 0, 1),
+        if_(EQUAL, port, 0, 1), // another socket: keep
         do_(RETURN, DROP),
         do_(RETURN, KEEP),
     ]
 }
 
-/// Drops the netlink messages by which the kernel notifies of routes of another length or to another
-/// network than `destination`, or in another table, and keeps everything else.
+/// Drops the notifications of routes with another prefix length, to another network than `destination`,
+/// or in another table, and keeps the rest.
 pub(crate) fn routes_to(destination: Network, table: Table) -> Vec<Instruction> {
     let kind = |kind: u16| u32::from(u16::from_be_bytes(kind.to_ne_bytes()));
     let mut program = vec![
@@ -158,7 +159,7 @@ pub(crate) fn routes_to(destination: Network, table: Table) -> Vec<Instruction> 
         if_(EQUAL, destination.prefix().into(), 1, 0),
         do_(RETURN, DROP),
         do_(LOAD_BYTE, ROUTE_TABLE),
-        // A table whose number is too great for this place shows as another one.
+        // All table numbers that do not fit into this byte have the same value here.
         if_(
             EQUAL,
             u8::try_from(table.get()).map_or(TABLE_ELSEWHERE, u32::from),
@@ -171,6 +172,7 @@ pub(crate) fn routes_to(destination: Network, table: Table) -> Vec<Instruction> 
         IpAddr::V4(address) => address.octets().to_vec(),
         IpAddr::V6(address) => address.octets().to_vec(),
     };
+    // The kernel sends no RTA_DST for the default route.
     if destination.prefix() > 0 {
         program.extend([
             do_(LOAD, ROUTE_ATTRIBUTES),
@@ -215,8 +217,8 @@ const fn if_(code: u16, k: u32, when_true: u8, when_false: u8) -> Instruction {
     }
 }
 
-// What an instruction does with its number `k`, the accumulator A and the index X. Behind each its
-// name in the assembler of the kernel's documentation.
+// Opcodes, which use the operand `k`, the accumulator A and the index X. The comment is the name in the
+// assembler of the kernel's documentation.
 const LOAD: u16 = 0x00; // ld #k
 const LOAD_X: u16 = 0x01; // ldx #k
 const STORE: u16 = 0x02; // st M[k]
@@ -238,34 +240,34 @@ const SHIFT_RIGHT: u16 = 0x74; // rsh #k
 const SHIFT_RIGHT_BY_X: u16 = 0x7c; // rsh x
 const LOAD_X_IPV4_HEADER_LEN: u16 = 0xb1; // ldxb 4*([k]&0xf)
 
-/// What RETURN gives: how much of the packet to keep.
+/// Return values of a program: the number of bytes of the packet to keep.
 const KEEP: u32 = u32::MAX;
 const DROP: u32 = 0;
 
-/// Where struct nlmsghdr has nlmsg_type, nlmsg_seq and nlmsg_pid.
+/// Offsets of nlmsg_type, nlmsg_seq and nlmsg_pid in struct nlmsghdr.
 const NETLINK_TYPE: u32 = 4;
 const NETLINK_SEQUENCE: u32 = 8;
 const NETLINK_PORT: u32 = 12;
-/// Where the attributes of an address message begin: behind struct nlmsghdr and struct ifaddrmsg.
+/// Offset of the attributes of an address message: behind struct nlmsghdr and struct ifaddrmsg.
 const ADDRESS_ATTRIBUTES: u32 = 24;
-/// The attribute of an address message that holds the address (linux/if_addr.h).
+/// Attribute of an address message that holds the address (linux/if_addr.h).
 const IFA_ADDRESS: u32 = 1;
-/// Where struct rtmsg of a route message has rtm_dst_len, rtm_table and rtm_protocol.
+/// Offsets of rtm_dst_len, rtm_table and rtm_protocol of struct rtmsg in a route message.
 const ROUTE_PREFIX: u32 = 17;
 const ROUTE_TABLE: u32 = 20;
 const ROUTE_PROTOCOL: u32 = 21;
-/// Where the attributes of a route message begin, behind struct nlmsghdr and struct rtmsg, and the one
-/// with the destination (linux/rtnetlink.h).
+/// Offset of the attributes of a route message, behind struct nlmsghdr and struct rtmsg, and the
+/// attribute with the destination (linux/rtnetlink.h).
 const ROUTE_ATTRIBUTES: u32 = 28;
 const RTA_DST: u32 = 1;
-/// What rtm_table is of a table whose number does not fit (RT_TABLE_COMPAT).
+/// Value of rtm_table for a table number that does not fit (RT_TABLE_COMPAT).
 const TABLE_ELSEWHERE: u32 = 252;
-/// Where the attributes of a rule message begin, behind struct nlmsghdr and struct fib_rule_hdr, and
-/// the one with the protocol (linux/fib_rules.h).
+/// Offset of the attributes of a rule message, behind struct nlmsghdr and struct fib_rule_hdr, and the
+/// attribute with the protocol (linux/fib_rules.h).
 const RULE_ATTRIBUTES: u32 = 28;
 const FRA_PROTOCOL: u32 = 21;
-/// A load from here looks from offset A on for the netlink attribute X, and gives its offset or 0
-/// (SKF_AD_OFF + SKF_AD_NLATTR of linux/filter.h).
+/// A load from this offset searches the netlink attribute X from offset A on, and yields its offset or
+/// 0 (SKF_AD_OFF + SKF_AD_NLATTR of linux/filter.h).
 const FIND_ATTRIBUTE: u32 = 0xffff_f00c;
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The kernel as a node asks it for something, by a socket for each kind of request.
+//! The kernel interface of a node, with one socket for each kind of request.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -16,7 +16,7 @@ use crate::poller::Poller;
 use crate::request::Requests;
 use crate::routing::Routing;
 
-/// The kernel of a network namespace. A socket is opened when it is first needed.
+/// The kernel of a network namespace. Each socket is opened at its first use.
 #[derive(Debug)]
 pub struct Kernel {
     requests: Requests,
@@ -26,7 +26,7 @@ pub struct Kernel {
     watch: Option<Watch>,
 }
 
-/// The poller that waits for news, and its tokens.
+/// The poller that waits for notifications, and the tokens of the sockets.
 #[derive(Clone, Debug)]
 pub struct Watch {
     /// The poller.
@@ -38,11 +38,11 @@ pub struct Watch {
 }
 
 impl Kernel {
-    /// A kernel without news, for a single use.
+    /// A kernel without notifications, for a single run such as `vrrpd cleanup`.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn open() -> io::Result<Self> {
         Ok(Self {
             requests: Requests::open()?,
@@ -53,7 +53,7 @@ impl Kernel {
         })
     }
 
-    /// A kernel with news, for which a poller waits.
+    /// A kernel that wakes the poller of `watch` with its notifications.
     ///
     /// # Errors
     ///
@@ -66,25 +66,26 @@ impl Kernel {
         })
     }
 
-    /// The number that the kernel knows requests for addresses by.
+    /// Netlink port ID of the socket that changes addresses.
     pub const fn port(&self) -> u32 {
         self.requests.port()
     }
 
-    /// Whether another program has changed routes or rules of ours since the last call.
+    /// Whether another program has changed routes or rules of this daemon since the last call.
     ///
     /// # Errors
     ///
-    /// None that a valid socket could cause.
+    /// Fails only if the socket is invalid.
     pub fn take_routing_news(&mut self) -> io::Result<bool> {
         self.routing.as_mut().map_or(Ok(false), Routing::take_news)
     }
 
-    /// Whether another program has changed the table of refusals since the last call, or may have.
+    /// Whether another program has changed the table of drop rules since the last call. Also `true`
+    /// when notifications were lost.
     ///
     /// # Errors
     ///
-    /// None that a valid socket could cause.
+    /// Fails only if the socket is invalid.
     pub fn take_drop_filter_news(&mut self) -> io::Result<bool> {
         self.table.as_mut().map_or(Ok(false), Table::was_touched)
     }
@@ -154,7 +155,7 @@ impl host::Kernel for Kernel {
     }
 
     fn close_routing(&mut self) {
-        // Closing takes a descriptor out of the poller too (epoll(7)).
+        // Closing the descriptor also removes it from the poller (epoll(7)).
         self.routing = None;
     }
 
@@ -175,6 +176,8 @@ impl host::Kernel for Kernel {
     }
 
     fn delete_drop_rules(&mut self) -> Result<bool, DropFilterError> {
+        // Another socket deletes the table, so the open one would report the deletion as a foreign
+        // change.
         self.table = None;
         Ok(delete_table()?)
     }

@@ -1,22 +1,25 @@
-//! The kernel and only the kernel: everything that touches the world, thin, and nothing that
-//! decides.
+//! The system calls of the daemon: sockets, netlink, timers, epoll and /proc. The crate carries out
+//! what [`vrrp_node`] plans and takes no decision.
 //!
-//! The main loop of the daemon is one thread that waits on a [`poller::Poller`] and never blocks:
-//! every descriptor here is non-blocking and closed on exec. It is made of these parts:
+//! The main loop of the daemon is one thread that waits on a [`poller::Poller`] and never blocks: every
+//! descriptor here is non-blocking and close-on-exec.
 //!
-//! - [`clock`]: what time it is, and the one timer.
-//! - [`socket`]: advertisements in and out, one raw socket per interface.
-//! - [`announce`]: gratuitous ARP and neighbour advertisements, one packet socket for all interfaces.
-//! - [`kernel`]: the kernel as [`vrrp_node`] asks it for something: addresses by [`request`], interfaces
-//!   with virtual MAC addresses by [`device`], [`routing`], and packets that are refused by nf_tables.
-//! - [`monitor`]: what others change of links and addresses.
-//! - [`processes`]: those of the host, for the trackers.
-//! - [`echo`]: whether another host is there, for the daemon's trackers.
-//! - [`lvs`]: the sync thread of IPVS; slow, and so for another thread.
-//! - [`reach`]: whether there is a route to somewhere, and whether its gateway answers, for the same.
-//! - [`namespace`] and [`capability`]: before the first of it.
+//! - [`clock`]: the current time and the timer of the loop.
+//! - [`socket`]: sends and receives advertisements, by one raw socket per interface and family.
+//! - [`announce`]: sends gratuitous ARP and neighbour advertisements, by one packet socket for all
+//!   interfaces.
+//! - [`kernel`]: implements the kernel interface of [`vrrp_node`]: addresses by [`request`], interfaces
+//!   with virtual MAC addresses by [`device`], routes and rules by [`routing`], drop rules by
+//!   nf_tables.
+//! - [`monitor`]: reports changes of links and addresses by other programs.
+//! - [`processes`]: reports processes that start and exit, for the trackers.
+//! - [`echo`]: pings a host, for the trackers.
+//! - [`reach`]: watches a route and probes its gateway, for the trackers.
+//! - [`lvs`]: starts and stops the IPVS sync daemons. The calls are slow, so they run on another
+//!   thread.
+//! - [`namespace`] and [`capability`]: run before anything else at startup.
 //!
-//! Steady state allocates nothing: batches and buffers are kept and reused.
+//! Steady state allocates nothing: batches and buffers are reused.
 
 pub mod announce;
 mod batch;

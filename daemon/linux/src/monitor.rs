@@ -1,10 +1,10 @@
-//! News of links and addresses (rtnetlink(7)).
+//! Notifications of links and addresses (rtnetlink(7)).
 //!
-//! The kernel notifies of our own changes as well, once for each. A filter in the kernel drops those
-//! before they wake the node; see [`crate::request`] for the other half of this. The consequences of our
-//! own changes, such as the secondaries that go with their primary, are heard. So are our own changes of
-//! IPv6 addresses, because the kernel does not say which program made them: they put the
-//! [`Mirror`](vrrp_node::mirror::Mirror::is_in_doubt) in doubt.
+//! The kernel also notifies of the daemon's own changes, once for each. A filter in the kernel drops
+//! these before they wake the node; see [`crate::request`] for the requests. Side effects of the
+//! daemon's own changes, such as secondaries that are deleted with their primary, are received. So are
+//! the daemon's own changes of IPv6 addresses, because the kernel does not name the program that made
+//! them: they put the [`Mirror`](vrrp_node::mirror::Mirror::is_in_doubt) in doubt.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,7 @@ use crate::filter;
 use crate::netlink::{self, Message, News};
 use vrrp_node::mirror::Event;
 
-/// Room in the kernel for the notifications of 8,000 changes by others between two reads.
+/// Receive buffer in bytes: notifications of 8,000 changes by other programs between two reads.
 const RECEIVE_BUFFER: usize = 8 << 20;
 
 // Groups as bits (linux/rtnetlink.h).
@@ -22,33 +22,36 @@ const RTMGRP_LINK: u32 = 1;
 const RTMGRP_IPV4_IFADDR: u32 = 0x10;
 const RTMGRP_IPV6_IFADDR: u32 = 0x100;
 
-/// A netlink socket that hears of changes by others.
+/// A netlink socket that receives notifications of changes by other programs.
 #[derive(Debug)]
 pub struct Monitor {
     socket: OwnedFd,
     incoming: Vec<u8>,
 }
 
-/// Whether all changes were heard.
+/// Whether all changes were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Heard {
-    /// All of them.
+    /// No notification was lost.
     All,
-    /// Some were lost: look at everything again by [`Requests::dump`](crate::request::Requests::dump).
+    /// Notifications were lost: dump everything again by
+    /// [`Requests::dump`](crate::request::Requests::dump).
     Overrun,
 }
 
 impl Monitor {
-    /// A monitor that does not hear what `requests` asks for. To be opened before the first dump,
-    /// so that nothing is missed in between.
+    /// Opens a monitor that ignores the changes of the [`Requests`](crate::request::Requests) with this
+    /// port ID. Open it before the first dump, so that no change in between is missed.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn open(port: u32) -> io::Result<Self> {
         let socket = netlink::open()?;
         batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
+        // The filter is attached before the socket joins the groups, so that it sees every
+        // notification.
         filter::attach(&socket, &filter::all_but_own(port))?;
         let groups = RTMGRP_LINK | RTMGRP_IPV4_IFADDR | RTMGRP_IPV6_IFADDR;
         netlink::bind_to(&socket, groups)?;
@@ -58,11 +61,11 @@ impl Monitor {
         })
     }
 
-    /// Takes all that has changed, and appends it to `events`.
+    /// Reads all waiting notifications and appends them to `events`.
     ///
     /// # Errors
     ///
-    /// None that a valid socket could cause.
+    /// Fails only if the socket is invalid.
     pub fn read(&mut self, events: &mut Vec<Event>) -> io::Result<Heard> {
         let mut heard = Heard::All;
         loop {

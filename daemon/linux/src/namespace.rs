@@ -1,4 +1,5 @@
-//! Another network namespace than the one that the daemon was started in (network_namespaces(7)).
+//! Enters another network namespace than the one that the daemon was started in
+//! (network_namespaces(7)).
 
 use std::fs::File;
 use std::io;
@@ -6,21 +7,20 @@ use std::path::{Path, PathBuf};
 
 use nix::sched::{CloneFlags, setns};
 
-/// Where `ip netns` keeps those that have a name (ip-netns(8)).
+/// Directory of named network namespaces (ip-netns(8)).
 const NAMED: &str = "/run/netns";
 
-/// The file of a network namespace: that of a name, or the one that a path with a slash in it means
-/// (such as `/proc/1234/ns/net`).
+/// Path of a network namespace: of a name, or of a path with a slash in it (such as
+/// `/proc/1234/ns/net`).
 pub fn file_of(name: &Path) -> PathBuf {
-    // An absolute path replaces what it is joined to.
+    // Joining an absolute path would replace the directory anyway.
     match name.components().count() {
         1 => Path::new(NAMED).join(name),
         _ => name.to_owned(),
     }
 }
 
-/// Moves this thread into a network namespace, and so the threads and programs that it starts from
-/// now on.
+/// Moves this thread into a network namespace. Threads and programs that it starts later inherit it.
 ///
 /// # Errors
 ///
@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_of_ip_netns_and_a_path_is_itself() {
+    fn namespace_name_is_looked_up_as_by_ip_netns() {
         let file = |name: &str| file_of(Path::new(name)).display().to_string();
         assert_eq!(file("blue"), "/run/netns/blue");
         assert_eq!(file("/proc/1/ns/net"), "/proc/1/ns/net");

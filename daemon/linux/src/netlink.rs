@@ -1,9 +1,10 @@
-//! The words of rtnetlink(7): address changes and dumps as bytes, and bytes as events.
+//! Codec of rtnetlink(7) for links and addresses: encodes address changes and dump requests, decodes
+//! events.
 //!
-//! Messages are built and read with the types of `netlink-packet-route`. There is no `rtnetlink`
-//! crate above it: the kernel handles a request within send(2), many requests fit into one send, and
-//! only refusals are answered, so that a connection task would add wakeups and nothing else. Of a
-//! link only its header, name, hardware address and whose port it is are read: the other fifty attributes, some of
+//! Messages are built and parsed with the types of `netlink-packet-route`. The `rtnetlink` crate above
+//! it is not used: the kernel handles a request within send(2), many requests fit into one send, and
+//! only rejected requests are answered, so a connection task would only add wakeups. Of a link only the
+//! header, name, hardware address and port membership are parsed: the other fifty attributes, some of
 //! which depend on the driver, must not make a link unreadable.
 
 use std::ffi::CStr;
@@ -32,7 +33,7 @@ use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
 use vrrp_node::mirror::{ADDRESS_PROTOCOL, Event, Held};
 use vrrp_node::plan::Change;
 
-/// Room for the longest datagram that the kernel makes of its own accord (a part of a dump).
+/// Size of the longest datagram that the kernel sends unasked or as part of a dump, in bytes.
 pub(crate) const DATAGRAM_LEN: usize = 32 << 10;
 
 // Message types of linux/netlink.h.
@@ -50,17 +51,17 @@ const IFLA_INFO_SLAVE_KIND: u16 = 4;
 const HEADER_LEN: usize = 16;
 const LINK_HEADER_LEN: usize = 16;
 
-/// A netlink socket that never blocks.
+/// Opens a non-blocking socket for rtnetlink.
 pub(crate) fn open() -> io::Result<OwnedFd> {
     open_for(SockProtocol::NetlinkRoute)
 }
 
-/// As [`open`] for what nfnetlink carries.
+/// Opens a non-blocking socket for nfnetlink.
 pub(crate) fn open_netfilter() -> io::Result<OwnedFd> {
     open_for(SockProtocol::NetlinkNetFilter)
 }
 
-/// As [`open`] for generic netlink.
+/// Opens a non-blocking socket for generic netlink.
 pub(crate) fn open_generic() -> io::Result<OwnedFd> {
     open_for(SockProtocol::NetlinkGeneric)
 }
@@ -71,18 +72,17 @@ fn open_for(protocol: SockProtocol) -> io::Result<OwnedFd> {
     Ok(socket(family, SockType::Raw, flags, protocol)?)
 }
 
-/// Lets `socket` hear what is sent to `groups`, and gives the number (port) that the kernel knows
-/// it by.
+/// Subscribes `socket` to the multicast `groups`. Returns the port ID that the kernel assigns to it.
 pub(crate) fn bind_to(socket: &OwnedFd, groups: u32) -> io::Result<u32> {
     bind(socket.as_raw_fd(), &NetlinkAddr::new(0, groups))?;
     Ok(getsockname::<NetlinkAddr>(socket.as_raw_fd())?.pid())
 }
 
-/// The next datagram in full, or `None` when there is none.
+/// Receives the next datagram in full; `None` when there is none.
 ///
 /// # Errors
 ///
-/// ENOBUFS when datagrams were lost before this one, and when this one is too long.
+/// ENOBUFS when datagrams were lost before this one, or when this one is longer than `buffer`.
 pub(crate) fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<Option<&'b [u8]>> {
     match news(socket, buffer)? {
         News::Datagram(datagram) => Ok(Some(datagram)),
@@ -91,23 +91,24 @@ pub(crate) fn receive<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<
     }
 }
 
-/// What a socket that is told of things has next.
+/// Result of a read from a socket with notifications.
 pub(crate) enum News<'b> {
     /// A datagram in full.
     Datagram(&'b [u8]),
-    /// Datagrams were lost here (ENOBUFS), or this one is too long.
+    /// Datagrams were lost (ENOBUFS), or this one is longer than the buffer.
     Lost,
-    /// Nothing yet.
+    /// No datagram is waiting.
     None,
 }
 
-/// The next of what was told, however often a signal comes in between.
+/// Receives the next notification; a call that a signal interrupts is repeated.
 ///
 /// # Errors
 ///
-/// None that a valid socket could cause.
+/// Fails only if the socket is invalid.
 pub(crate) fn news<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<News<'b>> {
     loop {
+        // With MSG_TRUNC the result is the full length, so `get` fails if the datagram was truncated.
         return match recv(socket.as_raw_fd(), buffer, MsgFlags::MSG_TRUNC) {
             Ok(len) => Ok(buffer.get(..len).map_or(News::Lost, News::Datagram)),
             Err(nix::Error::EAGAIN) => Ok(News::None),
@@ -118,13 +119,12 @@ pub(crate) fn news<'b>(socket: &OwnedFd, buffer: &'b mut [u8]) -> io::Result<New
     }
 }
 
-/// Appends the request to carry out `change`.
+/// Appends the request that carries out `change`.
 ///
-/// It is what `ip address add ADDRESS/PREFIX dev INTERFACE` sends (no broadcast address unless one
-/// is given, the kernel makes the route to the network), with our mark; for IPv6 also `nodad`: that
-/// somebody else may still have the address is what VRRP decides, and not duplicate address
-/// detection, which would take a second. Its sequence number is [`sequence`], as the filter of the
-/// monitor expects.
+/// It is the request of `ip address add ADDRESS/PREFIX dev INTERFACE` with the daemon's mark: no
+/// broadcast address unless one is configured, and the kernel adds the route to the network. IPv6 adds
+/// `nodad`: VRRP decides which host has the address, and duplicate address detection would delay its
+/// use by a second. The sequence number is [`sequence`], as the filter of the monitor expects.
 pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
     let address = change.address();
     let mut body = AddressMessage::default();
@@ -142,6 +142,7 @@ pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
     let (message, flags): (fn(AddressMessage) -> _, _) = match change {
         Change::Add { form, .. } => {
             shape(&mut body, address, form);
+            // The flags of `ip address add`: an existing address is an error (EEXIST).
             (RouteNetlinkMessage::NewAddress, NLM_F_CREATE | NLM_F_EXCL)
         }
         Change::Delete { .. } => (RouteNetlinkMessage::DelAddress, 0),
@@ -149,7 +150,7 @@ pub(crate) fn push_change(change: &Change, buffer: &mut Vec<u8>) {
     push(message(body), flags, sequence(address.address), buffer);
 }
 
-/// Says how an address is to be held.
+/// Adds the configured properties of an address to the request.
 fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressForm) {
     let AddressForm {
         label,
@@ -164,14 +165,15 @@ fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressFor
     if address.family() == Family::V6 {
         body.header.flags |= AddressHeaderFlags::Nodad;
     }
-    // With no other address to begin a connection from, that of a host alone would be taken: it
-    // goes away with the master (ip-address(8), preferred_lft).
+    // As the source of new connections a /128 would break them when the master changes: preferred
+    // lifetime 0 makes the kernel choose it only if there is no other address (ip-address(8),
+    // preferred_lft).
     let is_hosts = address.family() == Family::V6 && address.prefix == 128;
     if let Some(preferred) = preferred_lifetime.or(is_hosts.then_some(0)) {
         let mut lifetimes = CacheInfo::default();
         lifetimes.ifa_preferred = preferred;
-        // Of IPv4 the kernel looks only after addresses that are not valid for ever (check_lifetime),
-        // so one that is to become deprecated is valid for 136 years.
+        // For IPv4 the kernel's check_lifetime skips addresses with infinite validity, so an address
+        // that is to become deprecated is valid for 136 years.
         let counts_down = (1..u32::MAX).contains(&preferred);
         lifetimes.ifa_valid = if address.family() == Family::V4 && counts_down {
             u32::MAX - 1
@@ -192,8 +194,8 @@ fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressFor
     body.attributes.push(AddressAttribute::Protocol(mark));
 }
 
-/// The sequence number of a request to change `address`: the bytes of the address, or the first
-/// four of them.
+/// Sequence number of a request that changes `address`: the four bytes of an IPv4 address, or the first
+/// four of an IPv6 address.
 fn sequence(address: IpAddr) -> u32 {
     let bytes = match address {
         IpAddr::V4(address) => address.octets(),
@@ -205,7 +207,7 @@ fn sequence(address: IpAddr) -> u32 {
     u32::from_ne_bytes(bytes)
 }
 
-/// Appends the request for all links, without their statistics.
+/// Appends the request that dumps all links, without their statistics.
 pub(crate) fn push_link_dump(sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = LinkMessage::default();
     let mask = vec![LinkExtentMask::SkipStats];
@@ -218,7 +220,7 @@ pub(crate) fn push_link_dump(sequence: u32, buffer: &mut Vec<u8>) {
     );
 }
 
-/// Appends the request for all addresses of both families.
+/// Appends the request that dumps all addresses of both families.
 pub(crate) fn push_address_dump(sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = AddressMessage::default();
     body.header.family = AddressFamily::Unspec;
@@ -230,6 +232,7 @@ pub(crate) fn push_address_dump(sequence: u32, buffer: &mut Vec<u8>) {
     );
 }
 
+/// Appends a request with these flags (NLM_F_REQUEST is added) and this sequence number.
 pub(crate) fn push(message: RouteNetlinkMessage, flags: u16, sequence: u32, buffer: &mut Vec<u8>) {
     let mut header = NetlinkHeader::default();
     header.flags = NLM_F_REQUEST | flags;
@@ -241,8 +244,8 @@ pub(crate) fn push(message: RouteNetlinkMessage, flags: u16, sequence: u32, buff
     message.serialize(&mut buffer[start..]);
 }
 
-/// Sends the request for a dump, which has the number `sequence`, and gives each message of the answer
-/// to `each`. `false` when what is dumped changed meanwhile (NLM_F_DUMP_INTR).
+/// Sends a dump request with the number `sequence`, and calls `each` for each message of the answer.
+/// Returns `false` when the dumped data changed during the dump (NLM_F_DUMP_INTR).
 pub(crate) fn dump(
     socket: &OwnedFd,
     request: &[u8],
@@ -254,6 +257,7 @@ pub(crate) fn dump(
     let mut consistent = true;
     while let Some(datagram) = receive(socket, incoming)? {
         for message in Message::all_of(datagram) {
+            // Answers to earlier requests.
             if message.header.sequence_number != sequence {
                 continue;
             }
@@ -264,14 +268,15 @@ pub(crate) fn dump(
             }
         }
     }
-    // The kernel fills in the next part while the one before is received.
+    // No datagram may be missing here: the kernel prepares the next part while the previous one is
+    // received.
     Err(io::Error::new(
         io::ErrorKind::UnexpectedEof,
-        "a dump without an end",
+        "netlink: the dump ended without NLMSG_DONE",
     ))
 }
 
-/// One message of a datagram: its header, and what follows that.
+/// One message of a datagram: its header, and the bytes that follow.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'b> {
     pub(crate) header: NetlinkHeader,
@@ -279,7 +284,7 @@ pub(crate) struct Message<'b> {
 }
 
 impl<'b> Message<'b> {
-    /// The messages of a datagram.
+    /// Iterates over the messages of a datagram.
     pub(crate) fn all_of(mut datagram: &'b [u8]) -> impl Iterator<Item = Self> {
         std::iter::from_fn(move || {
             let message = Self::first_of(datagram)?;
@@ -296,7 +301,7 @@ impl<'b> Message<'b> {
         Some(Self { header, body })
     }
 
-    /// What an NLMSG_ERROR or NLMSG_DONE says of the request: a negative number is an error.
+    /// Result of the request that an NLMSG_ERROR or NLMSG_DONE answers: a negative number is an errno.
     pub(crate) fn result(&self) -> io::Result<()> {
         match self
             .body
@@ -308,7 +313,7 @@ impl<'b> Message<'b> {
         }
     }
 
-    /// The change that an NLMSG_ERROR is about: the kernel gives the request back.
+    /// The change that the kernel rejected with this NLMSG_ERROR, which contains the request.
     pub(crate) fn refused_change(&self) -> Option<Change> {
         let request = Self::first_of(self.body.get(4..)?)?;
         match request.event()? {
@@ -322,7 +327,7 @@ impl<'b> Message<'b> {
         }
     }
 
-    /// What the message says of a link or an address, if anything.
+    /// The change of a link or an address that the message reports, if any.
     pub(crate) fn event(&self) -> Option<Event> {
         match self.header.message_type {
             libc::RTM_NEWLINK => parse_link(self.body).map(Event::Link),
@@ -342,7 +347,7 @@ impl<'b> Message<'b> {
 
 pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
     let header = LinkHeader::parse(body).ok()?;
-    // Bridges tell of their ports by the same messages: a port that leaves is no link that goes.
+    // Bridges report their ports with the same message types: a port that leaves is not a deleted link.
     if header.interface_family != AddressFamily::Unspec {
         return None;
     }
@@ -353,7 +358,7 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
             IFLA_IFNAME => name = parse_name(attribute.value()),
             IFLA_ADDRESS => mac = attribute.value().try_into().ok().map(MacAddress),
             IFLA_MASTER => master = attribute.value().try_into().ok().map(u32::from_ne_bytes),
-            // With the nested flag or without it.
+            // The kernel sends this attribute with or without the nested flag.
             IFLA_LINKINFO => receives = receives_for_itself(attribute.value()),
             _ => {}
         }
@@ -368,8 +373,8 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
     })
 }
 
-/// Whether a link whose IFLA_LINKINFO this is receives what comes in although it may have a master:
-/// as a member of a VRF, and not as a port of anything.
+/// Whether a link with this IFLA_LINKINFO receives packets itself although it may have a master device:
+/// true for a member of a VRF, false for a port of a bridge, bond or team.
 fn receives_for_itself(info: &[u8]) -> bool {
     let mut kinds = NlasIterator::new(info)
         .filter_map(Result::ok)
@@ -382,10 +387,10 @@ fn parse_name(value: &[u8]) -> Option<Arc<str>> {
     Some(name.to_str().ok()?.into())
 }
 
-/// The address of an address message. With a peer it is the local one.
+/// Parses an address message. Of an address with a peer the local address counts.
 ///
-/// An IPv6 address that somebody else may have (tentative, or found to be a duplicate) is none yet:
-/// nothing can be sent from it. The kernel tells again when it is known to be the host's.
+/// A tentative IPv6 address, or one found to be a duplicate, yields `None`: nothing can be sent from
+/// it. The kernel notifies again when duplicate address detection has succeeded.
 fn parse_address(body: &[u8]) -> Option<(InterfaceIndex, Held)> {
     let message = AddressMessage::parse(body).ok()?;
     let flags = message.header.flags;
@@ -403,9 +408,9 @@ fn parse_address(body: &[u8]) -> Option<(InterfaceIndex, Held)> {
     if is_ipv6 && flags.contains(AddressHeaderFlags::Tentative) {
         return None;
     }
-    // IPv6 has a local one only beside a peer, IPv4 always.
+    // IPv6 has IFA_LOCAL only beside a peer, IPv4 always.
     let address = local.or(address.filter(|_| is_ipv6))?;
-    // In IPv6 the same bit says that an address is temporary.
+    // In IPv6 the same bit means IFA_F_TEMPORARY.
     let secondary = !is_ipv6 && flags.contains(AddressHeaderFlags::Secondary);
     let held = Held {
         address: InterfaceAddress {

@@ -1,5 +1,5 @@
-//! The words of nf_tables (linux/netfilter/nf_tables.h): our table as messages of nfnetlink, and what
-//! others did to it.
+//! Codec of nf_tables (linux/netfilter/nf_tables.h): encodes the daemon's table as messages of
+//! nfnetlink, and recognises notifications about it.
 //!
 //! The table, as `nft list table inet vrrpd` shows it:
 //!
@@ -19,10 +19,11 @@
 //! }
 //! ```
 //!
-//! What it accepts goes on to the tables behind it. ARP does not come here: the family inet sees IPv4
-//! and IPv6. What is forwarded does not come here either.
+//! Accepted packets continue to the tables with a higher priority value. The chain never sees ARP,
+//! because the family inet covers only IPv4 and IPv6, nor forwarded packets.
 //!
-//! A batch of messages is one transaction: all of it is done or nothing, and no packet sees a part.
+//! A batch of messages is one transaction: the kernel applies all of it or none, and no packet sees a
+//! part of it.
 
 use std::net::IpAddr;
 
@@ -32,7 +33,7 @@ use vrrp_proto::InterfaceIndex;
 use crate::netlink::Message;
 use vrrp_node::drop_rules::DropRule;
 
-/// The name of our table, in the family inet.
+/// Name of the daemon's table, in the family inet.
 pub(crate) const TABLE: &str = "vrrpd";
 
 const CHAIN: &str = "refuse";
@@ -66,24 +67,24 @@ const SETS: [Set; 3] = [
     },
 ];
 
-/// What the table says of itself.
+/// Comment of the table, which `nft list` shows.
 const COMMENT: &str = "made by vrrpd: packets to these addresses are refused (acceptMode = false)";
 
-/// How many addresses one message has at most: an attribute has less than 64 KiB, and a link-local
+/// Maximum number of addresses in one message: an attribute is shorter than 64 KiB, and a link-local
 /// address takes 32 bytes of it.
 const ADDRESSES: usize = 2_000;
 
-/// The addresses of one family: a set, and the rule that looks into it.
+/// The addresses of one family: a set, and the rule that looks it up.
 struct Set {
     name: &'static str,
-    /// By which messages of the same batch know it.
+    /// Number of the set in messages of the same batch.
     id: u32,
-    /// What `nft` takes the elements for.
+    /// Type of the elements as `nft` displays them.
     key_type: u32,
     family: u8,
-    /// Whether the interface stands before the address.
+    /// Whether the key begins with the interface.
     by_interface: bool,
-    /// Where the IP header has the destination, and how long that is.
+    /// Offset and length of the destination address in the IP header.
     offset: u32,
     length: u32,
 }
@@ -99,29 +100,29 @@ impl Set {
     }
 }
 
-/// Messages that are carried out together.
+/// Messages that the kernel applies as one transaction.
 #[derive(Debug)]
 pub(crate) struct Batch {
     bytes: Vec<u8>,
 }
 
 impl Batch {
-    /// A batch of no message.
+    /// An empty batch.
     pub(crate) fn new() -> Self {
         let mut batch = Self { bytes: Vec::new() };
         batch.bracket(NFNL_MSG_BATCH_BEGIN);
         batch
     }
 
-    /// The batch as the kernel wants it.
+    /// The encoded batch, with its end marker.
     pub(crate) fn finish(mut self) -> Vec<u8> {
         self.bracket(NFNL_MSG_BATCH_END);
         self.bytes
     }
 
-    /// Makes the table anew with these refusals, whatever there is.
+    /// Replaces the table, if any, by one with these drop rules.
     pub(crate) fn replace(&mut self, drop_rules: &[DropRule]) {
-        // Of what is not there yet nothing can be deleted.
+        // Deleting a table that does not exist would fail the whole batch.
         self.add_table();
         self.delete_table();
         self.add_table();
@@ -147,19 +148,19 @@ impl Batch {
         self.add(drop_rules);
     }
 
-    /// Deletes the table, which has to be there.
+    /// Deletes the table, which must exist.
     pub(crate) fn delete_table(&mut self) {
         self.request(NFT_MSG_DELTABLE, 0, |message| {
             message.text(NFTA_TABLE_NAME, TABLE);
         });
     }
 
-    /// Has packets refused from now on.
+    /// Adds drop rules.
     pub(crate) fn add(&mut self, drop_rules: &[DropRule]) {
         self.change_elements(NFT_MSG_NEWSETELEM, NLM_F_CREATE, drop_rules);
     }
 
-    /// Has packets refused no longer. All of `drop_rules` have to be there.
+    /// Removes drop rules, all of which must exist.
     pub(crate) fn remove(&mut self, drop_rules: &[DropRule]) {
         self.change_elements(NFT_MSG_DELSETELEM, 0, drop_rules);
     }
@@ -196,7 +197,7 @@ impl Batch {
             message.text(NFTA_CHAIN_NAME, CHAIN);
             message.nested(NFTA_CHAIN_HOOK, |hook| {
                 hook.number(NFTA_HOOK_HOOKNUM, NF_INET_LOCAL_IN);
-                // Just before the filters of the host, whose priority is 0.
+                // Before the filters of the host, which have priority 0.
                 hook.attribute(NFTA_HOOK_PRIORITY, &(-1_i32).to_be_bytes());
             });
             message.number(NFTA_CHAIN_POLICY, NF_ACCEPT);
@@ -229,12 +230,12 @@ impl Batch {
         self.message(kind, flags, NFPROTO_INET, 0, write);
     }
 
-    /// The begin or the end of a batch, which names the part of nfnetlink that the batch is for.
+    /// Begin or end of a batch, which names the nfnetlink subsystem of the batch.
     fn bracket(&mut self, kind: u16) {
         self.message(kind, 0, NFPROTO_UNSPEC, NFNL_SUBSYS_NFTABLES, |_| {});
     }
 
-    /// A message: struct nlmsghdr, struct nfgenmsg and attributes.
+    /// Appends a message: struct nlmsghdr, struct nfgenmsg and attributes.
     fn message(
         &mut self,
         kind: u16,
@@ -247,7 +248,7 @@ impl Batch {
         self.bytes.extend([0; 4]);
         self.bytes.extend(kind.to_ne_bytes());
         self.bytes.extend((NLM_F_REQUEST | flags).to_ne_bytes());
-        // Neither sequence number nor port: what is refused is refused as a whole.
+        // No sequence number and no port ID: an error concerns the whole batch anyway.
         self.bytes.extend([0; 8]);
         self.bytes.extend([family, NFNETLINK_V0]);
         self.bytes.extend(resource.to_be_bytes());
@@ -282,7 +283,7 @@ impl Batch {
         self.nested(kind, |data| data.attribute(NFTA_DATA_VALUE, value));
     }
 
-    /// Puts the header before an attribute that ends here.
+    /// Fills in the header of the attribute that began at `start` and ends here.
     fn close(&mut self, start: usize, kind: u16) {
         let length = u16::try_from(self.bytes.len() - start).expect("see ADDRESSES");
         self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
@@ -292,7 +293,7 @@ impl Batch {
     }
 }
 
-/// The expressions of a rule, each of which has to hold for the next one to be looked at.
+/// The expressions of a rule. The kernel evaluates each only if the previous one matched.
 struct Rule<'b> {
     list: &'b mut Batch,
 }
@@ -315,7 +316,7 @@ impl Rule<'_> {
         });
     }
 
-    /// Loads so many bytes of the packet from `offset` of a header.
+    /// Loads `length` bytes of the packet from `offset` of a header.
     fn load(&mut self, header: u32, offset: u32, length: u32, register: u32) {
         self.expression("payload", |payload| {
             payload.number(NFTA_PAYLOAD_DREG, register);
@@ -376,7 +377,7 @@ impl Rule<'_> {
     }
 }
 
-/// Whether a notification is about our table or something in it.
+/// Whether a notification is about the daemon's table or an object in it.
 pub(crate) fn concerns_us(message: &Message<'_>) -> bool {
     let [family, _, _, _, attributes @ ..] = message.body else {
         return false;
@@ -384,20 +385,21 @@ pub(crate) fn concerns_us(message: &Message<'_>) -> bool {
     let named = [TABLE.as_bytes(), b"\0"].concat();
     message.header.message_type >> 8 == NFNL_SUBSYS_NFTABLES
         && *family == NFPROTO_INET
-        // The first attribute of whatever is in a table is the table's name. The notification of a
-        // new generation has a number there.
+        // The first attribute of every object in a table is the table's name. In the notification of a
+        // new generation it is a number.
         && NlasIterator::new(attributes)
             .map_while(Result::ok)
             .any(|attribute| attribute.kind() == NFTA_TABLE_NAME && attribute.value() == named)
 }
 
-/// A comment as `nft` reads it: its type, its length, and the text with a NUL.
+/// Encodes a comment as `nft` reads it: type, length, and the text with a NUL.
 fn comment() -> Vec<u8> {
     let length = u8::try_from(COMMENT.len() + 1).expect("the comment is shorter than 255 bytes");
     [&[NFTNL_UDATA_COMMENT, length], COMMENT.as_bytes(), b"\0"].concat()
 }
 
-/// What stands for a refusal in its set: numbers as the kernel has them, addresses as the wire has them.
+/// Key of a drop rule in its set: the interface in native byte order, the address in network byte
+/// order.
 fn key(refusal: &DropRule) -> Vec<u8> {
     let mut key = Vec::with_capacity(20);
     if let Some(InterfaceIndex(interface)) = refusal.interface {
@@ -428,7 +430,7 @@ const NFNL_SUBSYS_NFTABLES: u16 = 10;
 const NFNL_MSG_BATCH_BEGIN: u16 = NLMSG_MIN_TYPE;
 const NFNL_MSG_BATCH_END: u16 = NLMSG_MIN_TYPE + 1;
 
-/// The group of notifications of nf_tables as a bit: the seventh (NFNLGRP_NFTABLES).
+/// Multicast group of nf_tables notifications as a bit: the seventh (NFNLGRP_NFTABLES).
 pub(crate) const GROUP: u32 = 1 << 6;
 
 // Of linux/netfilter/nf_tables.h.
@@ -493,16 +495,16 @@ const NFT_META_NFPROTO: u32 = 15;
 const NFT_META_L4PROTO: u32 = 16;
 const NFT_REG_VERDICT: u32 = 0;
 
-/// The first of the registers of four bytes (NFT_REG32_00): what is longer takes those behind it too.
+/// First of the four-byte registers (NFT_REG32_00). A longer value also occupies the following ones.
 const REGISTER: u32 = 8;
 
-// Of `nft` (its datatype.h): what the elements of a set are, and how types stand side by side.
+// Types of set elements in `nft` (its datatype.h), and the shift that concatenates two types.
 const TYPE_IPADDR: u32 = 7;
 const TYPE_IP6ADDR: u32 = 8;
 const TYPE_IFINDEX: u32 = 20;
 const TYPE_BITS: u32 = 6;
 
-/// The type of a comment among what userspace keeps with a table (libnftnl/udata.h).
+/// Type of a comment in the userdata of a table (libnftnl/udata.h).
 const NFTNL_UDATA_COMMENT: u8 = 0;
 
 // Of RFC 4861 sections 4.3 and 4.4.

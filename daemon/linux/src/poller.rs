@@ -1,8 +1,8 @@
-//! Waiting for several descriptors at once (epoll(7)), and waking the waiter from other threads
+//! Waits for several descriptors at once (epoll(7)), and wakes the waiting thread from other threads
 //! (eventfd(2)).
 //!
-//! Everything is level-triggered: a descriptor with something left to read is reported again by
-//! the next wait, so that a busy one cannot keep the loop from the others.
+//! Everything is level-triggered: the next wait reports a descriptor again while data is left to read,
+//! so that a busy descriptor cannot starve the rest.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -13,16 +13,16 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 
-/// For how many descriptors there is room at first.
+/// Initial capacity of [`Events`], in descriptors.
 const EVENTS: usize = 64;
 
-/// The descriptors that the loop waits for, each with a token that the loop understands.
+/// The descriptors that the loop waits for, each with a token of the caller.
 #[derive(Debug)]
 pub struct Poller {
     epoll: Epoll,
 }
 
-/// What a wait found. Reconciled and reused by the loop.
+/// Result of a wait. The loop reuses it.
 #[derive(Debug)]
 pub struct Events {
     buffer: Vec<EpollEvent>,
@@ -30,7 +30,7 @@ pub struct Events {
 }
 
 impl Events {
-    /// Nothing yet.
+    /// An empty result.
     pub fn new() -> Self {
         Self {
             buffer: vec![EpollEvent::empty(); EVENTS],
@@ -38,7 +38,7 @@ impl Events {
         }
     }
 
-    /// The tokens of the descriptors that can be read, or have failed.
+    /// Tokens of the descriptors that are readable or have failed.
     pub fn tokens(&self) -> impl Iterator<Item = u64> {
         self.buffer[..self.len].iter().map(EpollEvent::data)
     }
@@ -51,48 +51,48 @@ impl Default for Events {
 }
 
 impl Poller {
-    /// A poller that waits for nothing.
+    /// A poller without descriptors.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn new() -> io::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         Ok(Self { epoll })
     }
 
-    /// Waits for `fd` to be readable from now on, and reports it as `token`. A descriptor that is
-    /// closed is forgotten by itself.
+    /// Adds `fd`, which is reported as `token` while it is readable. The kernel removes a descriptor
+    /// when it is closed.
     ///
     /// # Errors
     ///
-    /// When `fd` is waited for already or is no descriptor that can be waited for.
+    /// EEXIST when `fd` was added already, EPERM when epoll does not support it.
     pub fn add(&self, fd: impl AsFd, token: u64) -> io::Result<()> {
         let event = EpollEvent::new(EpollFlags::EPOLLIN, token);
         Ok(self.epoll.add(fd, event)?)
     }
 
-    /// Waits for `fd` no longer.
+    /// Removes `fd`.
     ///
     /// # Errors
     ///
-    /// When `fd` was not waited for.
+    /// ENOENT when `fd` was not added.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
         Ok(self.epoll.delete(fd)?)
     }
 
-    /// Waits until something is readable or `timeout` is over; then `events` is empty. `None` waits
-    /// without end, and a `timeout` is rounded up to whole milliseconds: what must be exact is a
-    /// [`Timer`](crate::clock::Timer).
+    /// Waits until a descriptor is readable or `timeout` is over; in the latter case `events` is empty.
+    /// `None` waits forever. A `timeout` is rounded up to whole milliseconds; for an exact deadline use
+    /// a [`Timer`](crate::clock::Timer).
     ///
-    /// A process that was stopped and goes on, or a machine that was suspended, is interrupted in its
-    /// wait (signal(7)). Then it has to find out what came meanwhile before it does what is due, so
-    /// an interrupted wait begins again. For the same reason all that is readable is reported at once,
-    /// and the room grows where it does not suffice: a master's advertisement may be in any socket.
+    /// When a stopped process continues or a suspended machine resumes, the wait is interrupted
+    /// (signal(7)). The loop must read what arrived meanwhile before it acts on deadlines, so an
+    /// interrupted wait is restarted. For the same reason all readable descriptors are reported at
+    /// once, and the buffer grows if needed: any socket may contain the master's advertisement.
     ///
     /// # Errors
     ///
-    /// None that a valid poller could cause.
+    /// Fails only if the poller is invalid.
     pub fn wait(&self, events: &mut Events, timeout: Option<Duration>) -> io::Result<()> {
         let mut timeout = timeout.map_or(EpollTimeout::NONE, |timeout| {
             let millis = timeout.as_nanos().div_ceil(1_000_000);
@@ -104,7 +104,7 @@ impl Poller {
                     events.len = len;
                     return Ok(());
                 }
-                // What is readable stays so, and is reported again (epoll(7), level-triggered).
+                // A readable descriptor is reported again by the next call (epoll(7), level-triggered).
                 Ok(len) => {
                     events.buffer.resize(2 * len, EpollEvent::empty());
                     timeout = EpollTimeout::ZERO;
@@ -116,18 +116,18 @@ impl Poller {
     }
 }
 
-/// Wakes the waiter from any thread. Clones wake the same waiter.
+/// Wakes the waiting thread from any thread. Clones wake the same thread.
 #[derive(Clone, Debug)]
 pub struct Waker {
     event: Arc<EventFd>,
 }
 
 impl Waker {
-    /// A waker to be added to a poller.
+    /// A waker, to be added to a poller.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn new() -> io::Result<Self> {
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         Ok(Self {
@@ -135,16 +135,16 @@ impl Waker {
         })
     }
 
-    /// Makes the waker readable. Never blocks; repeated wakes before an acknowledgement are one.
+    /// Makes the waker readable. Never blocks; several wakes before an acknowledgement count as one.
     pub fn wake(&self) {
-        // The one possible error is a counter at its limit (EAGAIN), which is readable as well.
+        // The only possible error is a counter at its limit (EAGAIN), which is readable as well.
         let _ = self.event.write(1);
     }
 
-    /// Makes the waker unreadable until the next [`wake`](Self::wake). To be called before looking
-    /// at what it announces, so that nothing is missed.
+    /// Makes the waker unreadable until the next [`wake`](Self::wake). Call it before reading the data
+    /// that the wake announced, so that no wake is lost.
     pub fn acknowledge(&self) {
-        // The one possible error is a counter of zero (EAGAIN), which is what is wanted.
+        // The only possible error is a counter of zero (EAGAIN), which is the intended result.
         let _ = self.event.read();
     }
 }
@@ -168,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn a_waker_wakes_from_another_thread_until_it_is_acknowledged() {
+    fn waker_wakes_across_threads_until_acknowledged() {
         let poller = Poller::new().unwrap();
         let waker = Waker::new().unwrap();
         poller.add(&waker, 7).unwrap();
@@ -183,7 +183,7 @@ mod tests {
         waker.wake();
         waker.acknowledge();
         waker.acknowledge();
-        // The other thread may have woken once more in between.
+        // The second wake of the other thread may have come in between.
         if tokens(&poller, Some(Duration::from_millis(50))) == [7] {
             waker.acknowledge();
         }
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_that_is_readable_is_reported_at_once() {
+    fn all_readable_descriptors_are_reported_at_once() {
         let poller = Poller::new().unwrap();
         let wakers: Vec<Waker> = (0..200).map(|_| Waker::new().unwrap()).collect();
         for (waker, token) in wakers.iter().zip(0..) {
@@ -204,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_removed_or_closed_is_not_reported() {
+    fn removed_or_closed_descriptor_is_not_reported() {
         let poller = Poller::new().unwrap();
         let [removed, closed] = [Waker::new().unwrap(), Waker::new().unwrap()];
         poller.add(&removed, 1).unwrap();

@@ -1,9 +1,9 @@
-//! Processes of the host: what is in /proc (proc(5)), and the kernel's word of each that begins or ends
+//! Processes of the host: their state in /proc (proc(5)), and notifications when one starts or exits
 //! (the process connector, linux/cn_proc.h).
 //!
-//! The connector exists in the first network namespace alone, and serves who is in the first process
-//! and user namespace and has CAP_NET_ADMIN there. It answers a subscription, and to whom it does not
-//! serve it says no or nothing: so nobody is subscribed before [`News::Subscribed`].
+//! The connector exists only in the initial network namespace, and serves only processes of the initial
+//! PID and user namespace with CAP_NET_ADMIN there. It acknowledges a subscription; elsewhere it
+//! rejects the request or does not answer. So a subscription counts only from [`News::Subscribed`] on.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -15,7 +15,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 use crate::batch;
 use crate::netlink;
 
-/// The protocol of connector messages (linux/netlink.h).
+/// Protocol number of connector messages (linux/netlink.h).
 const NETLINK_CONNECTOR: i32 = 11;
 
 // The process connector (linux/connector.h, linux/cn_proc.h).
@@ -30,43 +30,43 @@ const PROC_EVENT_EXIT: u32 = 0x8000_0000;
 
 const NLMSG_DONE: u16 = 3;
 
-/// Length of struct nlmsghdr and of struct cn_msg before its data.
+/// Length of struct nlmsghdr, and of struct cn_msg before its data.
 const HEADER_LEN: usize = 16;
 const CONNECTOR_LEN: usize = 20;
 
-/// Length of struct proc_event before what depends on the event.
+/// Length of struct proc_event before the data of the event.
 const EVENT_LEN: usize = 16;
 
-/// Room in the kernel for the events of some thousand processes between two reads.
+/// Receive buffer in bytes: events of some thousand processes between two reads.
 const RECEIVE_BUFFER: usize = 1 << 20;
 
-/// The number of a process.
+/// Process ID.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Pid(pub u32);
 
-/// What the kernel tells of processes. Threads are none.
+/// Notification of the kernel about processes. Threads are filtered out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The answer to the subscription: from now on everything is told, or this is the error number
-    /// of the refusal.
+    /// Answer to the subscription: `Ok` if all later events are reported, or the errno of the
+    /// rejection.
     Subscribed(Result<(), i32>),
-    /// A process began, or became another program: look at it again.
+    /// A process started, executed another program or changed its name: read its state again.
     Began(Pid),
-    /// A process ended.
+    /// A process exited.
     Ended(Pid),
 }
 
-/// Whether all events were heard.
+/// Whether all events were received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
 pub enum Heard {
-    /// All of them.
+    /// No event was lost.
     All,
-    /// Some were lost: look at all processes again.
+    /// Events were lost: scan all processes again.
     Overrun,
 }
 
-/// A socket on which the kernel tells of processes.
+/// A socket that receives notifications about processes.
 #[derive(Debug)]
 pub struct Connector {
     socket: OwnedFd,
@@ -74,12 +74,13 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// Asks the kernel to tell of processes. It answers with [`News::Subscribed`], or not at all.
+    /// Subscribes to the events of processes. The kernel answers with [`News::Subscribed`], or not (see
+    /// the module).
     ///
     /// # Errors
     ///
-    /// EPROTONOSUPPORT when the kernel has no connector, ECONNREFUSED in another network namespace
-    /// than the first, EPERM without CAP_NET_ADMIN (before Linux 6.6).
+    /// EPROTONOSUPPORT when the kernel has no connector, ECONNREFUSED outside the initial network
+    /// namespace, EPERM without CAP_NET_ADMIN (before Linux 6.6).
     pub fn subscribe() -> io::Result<Self> {
         let socket = Socket::new(
             Domain::from(libc::AF_NETLINK),
@@ -96,11 +97,11 @@ impl Connector {
         })
     }
 
-    /// Takes all that was told, and appends it to `news`.
+    /// Reads all waiting events and appends them to `news`.
     ///
     /// # Errors
     ///
-    /// None that a valid socket could cause.
+    /// Fails only if the socket is invalid.
     pub fn read(&mut self, news: &mut Vec<News>) -> io::Result<Heard> {
         let mut heard = Heard::All;
         loop {
@@ -125,7 +126,7 @@ impl AsRawFd for Connector {
     }
 }
 
-/// The request to be told: struct nlmsghdr, struct cn_msg and an operation.
+/// The subscription request: struct nlmsghdr, struct cn_msg and an operation.
 fn subscription(port: u32) -> Vec<u8> {
     const OPERATION_LEN: u16 = 4;
     let length = 16 + 20 + u32::from(OPERATION_LEN);
@@ -145,7 +146,7 @@ fn subscription(port: u32) -> Vec<u8> {
     bytes
 }
 
-/// What a datagram tells, if anything that is of interest.
+/// Parses a datagram. `None` for events that do not concern the trackers.
 fn parse(datagram: &[u8]) -> Option<News> {
     let message = datagram.get(HEADER_LEN..)?;
     if (word(message, 0)?, word(message, 1)?) != (CN_IDX_PROC, CN_VAL_PROC) {
@@ -154,6 +155,7 @@ fn parse(datagram: &[u8]) -> Option<News> {
     let event = message.get(CONNECTOR_LEN..)?;
     let what = word(event, 0)?;
     let data = event.get(EVENT_LEN..)?;
+    // Threads of a process have another PID than their leader.
     let leader = |pid: usize, leader: usize| {
         let (pid, leader) = (word(data, pid)?, word(data, leader)?);
         (pid == leader).then_some(Pid(pid))
@@ -166,7 +168,7 @@ fn parse(datagram: &[u8]) -> Option<News> {
                 error => Err(error),
             }))
         }
-        // Those of the parent come first.
+        // The parent's numbers come first.
         PROC_EVENT_FORK => leader(2, 3).map(News::Began),
         PROC_EVENT_EXEC => Some(News::Began(Pid(word(data, 1)?))),
         PROC_EVENT_COMM => leader(0, 1).map(News::Began),
@@ -175,7 +177,7 @@ fn parse(datagram: &[u8]) -> Option<News> {
     }
 }
 
-/// The number at the place of the `index`th word of four bytes.
+/// The `index`th four-byte word of `bytes`.
 fn word(bytes: &[u8], index: usize) -> Option<u32> {
     let bytes = bytes.get(4 * index..)?.first_chunk()?;
     Some(u32::from_ne_bytes(*bytes))
@@ -184,15 +186,14 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
 /// A process as /proc shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Process {
-    /// What the kernel calls it: at most 15 bytes.
+    /// Name in the kernel (comm): at most 15 bytes.
     pub name: Vec<u8>,
-    /// Its command line; empty of a thread of the kernel.
+    /// Command line; empty for a kernel thread.
     pub command_line: Vec<Vec<u8>>,
 }
 
 impl Process {
-    /// The process of that number; `None` if there is none, or it has ended and nobody has taken note of
-    /// that yet.
+    /// Reads a process. `None` if there is none with that ID, or if it is a zombie.
     pub fn of(pid: Pid) -> Option<Self> {
         Self::read(Path::new("/proc"), pid)
     }
@@ -216,8 +217,8 @@ impl Process {
         })
     }
 
-    /// Whether it is of that program: the last part of the first word of its command line, or what the
-    /// kernel calls it, of which that keeps 15 bytes.
+    /// Whether the process runs that program: compares the last path component of the first argument,
+    /// and the kernel's name, of which only 15 bytes are kept.
     pub fn is_called(&self, name: &str) -> bool {
         const KEPT: usize = 15;
         let name = name.as_bytes();
@@ -226,14 +227,14 @@ impl Process {
         self.name == name[..name.len().min(KEPT)] || last_part == Some(name)
     }
 
-    /// Whether its command line is this one.
+    /// Whether the command line equals `words`.
     pub fn has_command_line(&self, words: &[String]) -> bool {
         let own = self.command_line.iter().map(Vec::as_slice);
         own.eq(words.iter().map(String::as_bytes))
     }
 }
 
-/// Name and state out of `/proc/PID/stat`: `1 (name) S ...`. A name may have parentheses in it.
+/// Parses name and state from `/proc/PID/stat`: `1 (name) S ...`. A name may contain parentheses.
 fn name_and_state(status: &[u8]) -> Option<(&[u8], u8)> {
     let begin = status.iter().position(|byte| *byte == b'(')? + 1;
     let end = status.iter().rposition(|byte| *byte == b')')?;
@@ -241,11 +242,11 @@ fn name_and_state(status: &[u8]) -> Option<(&[u8], u8)> {
     Some((name, *status.get(end + 2)?))
 }
 
-/// The numbers of all processes that /proc shows.
+/// IDs of all processes in /proc.
 ///
 /// # Errors
 ///
-/// When there is no /proc.
+/// Fails when /proc is not mounted.
 pub fn all() -> io::Result<Vec<Pid>> {
     let entries = std::fs::read_dir("/proc")?;
     let number = |entry: io::Result<std::fs::DirEntry>| {
@@ -260,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_kernel_tells_is_understood_and_threads_are_no_processes() {
+    fn connector_events_are_parsed_and_threads_skipped() {
         let event = |what: u32, data: &[u32]| {
             let mut bytes = vec![0; HEADER_LEN];
             for word in [CN_IDX_PROC, CN_VAL_PROC, 0, 0, 40, what, 0, 0, 0] {
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_known_by_its_name_or_its_command_line() {
+    fn process_matches_by_name_or_command_line() {
         let process = |name: &str, words: &[&str]| Process {
             name: name.into(),
             command_line: words.iter().map(|word| (*word).into()).collect(),
@@ -294,7 +295,7 @@ mod tests {
         let words = ["/usr/sbin/httpd", "-k", "start"].map(String::from);
         assert!(httpd.has_command_line(&words));
         assert!(!httpd.has_command_line(&words[..2]));
-        // The kernel keeps 15 bytes, and an interpreter goes by its own name.
+        // The kernel keeps 15 bytes, and an interpreter also matches by its own name.
         let long = process("a-long-name-of-", &["/opt/a-long-name-of-a-program"]);
         assert!(long.is_called("a-long-name-of-a-program"));
         assert!(!long.is_called("a-long-name-of"));
@@ -305,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_may_have_anything_in_it() {
+    fn process_name_may_contain_parentheses() {
         assert_eq!(name_and_state(b"7 (a) S 1"), Some((&b"a"[..], b'S')));
         assert_eq!(
             name_and_state(b"7 (a) (b) Z 1"),
@@ -315,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn this_process_is_there_and_a_dead_one_is_not() {
+    fn own_process_is_found_and_a_zombie_is_not() {
         let own = Pid(std::process::id());
         assert!(all().unwrap().contains(&own));
         let process = Process::of(own).unwrap();
@@ -323,7 +324,7 @@ mod tests {
         assert_eq!(process.command_line[0], first.as_bytes());
         let mut child = std::process::Command::new("true").spawn().unwrap();
         let pid = Pid(child.id());
-        // Ended, and nobody has asked how.
+        // Exited, but its parent has not waited for it.
         let flags = nix::sys::wait::WaitPidFlag::WEXITED | nix::sys::wait::WaitPidFlag::WNOWAIT;
         let raw = nix::unistd::Pid::from_raw(i32::try_from(pid.0).unwrap());
         nix::sys::wait::waitid(nix::sys::wait::Id::Pid(raw), flags).unwrap();

@@ -1,14 +1,15 @@
-//! Whether there is a route to somewhere, whoever put it there, and whether its gateway answers
-//! (rtnetlink(7)). It is for the daemon's trackers, and changes no route.
+//! Watches the route to a destination, whichever program installed it, and whether its gateway answers
+//! (rtnetlink(7)). For the daemon's trackers; never changes a route.
 //!
-//! The kernel tells of routes that come and go, of which a filter in the kernel keeps those of one
-//! destination and one table: of a million others not one wakes us. What it does not tell of (IPv4 routes that
-//! go with their device, addresses or nexthop object, and routes that die with their link) is found by
-//! looking at the table again when something happens to those that a known route leads over.
+//! A filter in the kernel keeps the notifications of one destination and one table, so that none of a
+//! million other routes wakes the daemon. The kernel does not notify of some changes: IPv4 routes that
+//! are removed with their device, addresses or nexthop object, and routes that become dead with
+//! their link. These are found by a new dump whenever a link, address or nexthop object that a known
+//! route uses has changed.
 //!
-//! A gateway is asked by the kernel itself. One that it knows is asked as soon as its state becomes
-//! NUD_PROBE, and one that it does not know when it is to be used (NTF_USE); what came of it the kernel tells
-//! as of any change of a neighbour.
+//! The kernel itself probes a gateway. A known neighbour is probed when its state is set to NUD_PROBE,
+//! an unknown one when it is to be used (NTF_USE). The kernel reports the result as a change of the
+//! neighbour.
 
 mod codec;
 mod known;
@@ -27,11 +28,11 @@ use crate::netlink::{self, Message, NLMSG_ERROR, News};
 use crate::{batch, filter, sys};
 use vrrp_node::mirror::Event;
 
-/// Room in the kernel for some thousand news between two reads.
+/// Receive buffer in bytes: some thousand notifications between two reads.
 const NEWS_BUFFER: usize = 1 << 20;
 
-/// How often a dump is tried that changes while it is being taken. What changes is told, too, so that the last
-/// one will do: a table may change all the time.
+/// Maximum number of attempts to take a consistent dump. The last attempt counts even if it is
+/// inconsistent, because changes are notified, too: a large table may change all the time.
 const ATTEMPTS: u32 = 5;
 
 // Groups as bits (linux/rtnetlink.h).
@@ -42,14 +43,14 @@ const RTMGRP_IPV4_ROUTE: u32 = 0x40;
 const RTMGRP_IPV6_ROUTE: u32 = 0x400;
 const RTMGRP_NEXTHOP: u32 = 1 << (libc::RTNLGRP_NEXTHOP - 1);
 
-/// A flag of a message of a new route: it is in the place of another one (linux/netlink.h).
+/// Flag of a message of a new route: it replaced another one (linux/netlink.h).
 const NLM_F_REPLACE: u16 = 0x100;
 
 // Messages of nexthop objects (linux/rtnetlink.h).
 const RTM_NEWNEXTHOP: u16 = 104;
 const RTM_DELNEXTHOP: u16 = 105;
 
-/// Who watches for the routes to one destination.
+/// Watches the routes to one destination.
 #[derive(Debug)]
 pub struct Lookout {
     requests: OwnedFd,
@@ -60,41 +61,44 @@ pub struct Lookout {
     known: Known,
 }
 
-/// What a gateway that was asked has to say.
+/// Result of a probe of a gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// Over which device it was asked.
+    /// Device on which the gateway was probed.
     pub device: InterfaceIndex,
-    /// Who it is.
+    /// Address of the gateway.
     pub gateway: IpAddr,
-    /// Whether it answered; else the kernel has given up.
+    /// Whether the gateway answered. `false` when the kernel has given up.
     pub answered: bool,
 }
 
-/// What becomes of a question.
+/// Outcome of [`Lookout::ask`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
-    /// The kernel asks; the answer is among those of [`Lookout::read`], or there is none.
+    /// The kernel probes the gateway. [`Lookout::read`] delivers the answer, if there is one.
     Yes,
-    /// Its hardware address is given for good, or needs none (NUD_PERMANENT, NUD_NOARP).
+    /// The gateway is never probed: its hardware address is static, or needs no resolution
+    /// (NUD_PERMANENT, NUD_NOARP).
     NeedsNone,
 }
 
 impl Lookout {
-    /// Watches for the routes that are `wanted` from now on, and hears what gateways answer where it
-    /// `asks` them. What there is shows after the first [`read`](Self::read).
+    /// Watches the routes that `wanted` describes, and with `asks` also the answers of gateways. The
+    /// first [`read`](Self::read) takes the initial dump.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn open(wanted: Wanted, asks: bool) -> io::Result<Self> {
         let requests = netlink::open()?;
         batch::grow_receive_buffer(&requests, batch::KERNEL_BUFFER)?;
-        // A kernel that does not know it gives the routes of all tables.
+        // An older kernel dumps the routes of all tables.
         let _ = sys::set_netlink_option(requests.as_fd(), libc::NETLINK_GET_STRICT_CHK);
         netlink::bind_to(&requests, 0)?;
         let news = netlink::open()?;
         batch::grow_receive_buffer(&news, NEWS_BUFFER)?;
+        // The filter is attached before the socket joins the groups, so that it sees every
+        // notification.
         let program = filter::routes_to(wanted.destination, wanted.table);
         filter::attach(&news, &program)?;
         let routes = match wanted.destination.family() {
@@ -114,15 +118,17 @@ impl Lookout {
         })
     }
 
-    /// Takes all that was told, looks at what the kernel may not have told of, and appends what gateways
-    /// answered to `answers`.
+    /// Reads all waiting notifications, dumps the routes again if they are in doubt, and appends the
+    /// answers of gateways to `answers`.
     ///
     /// # Errors
     ///
-    /// When the kernel cannot be asked for its links or routes.
+    /// Fails when links or routes cannot be dumped.
     pub fn read(&mut self, answers: &mut Vec<Answer>) -> io::Result<()> {
         loop {
             match netlink::news(&self.news, &mut self.incoming)? {
+                // Dump only after all notifications are read; those that arrive during the dump are
+                // read next.
                 News::None if self.known.is_in_doubt() => self.look()?,
                 News::None => return Ok(()),
                 News::Datagram(datagram) => {
@@ -135,21 +141,20 @@ impl Lookout {
         }
     }
 
-    /// The ways to the destination, at least one and the best first, as far as has been read.
+    /// Next hops to the destination as of the last read, at least one, the lowest metric first.
     ///
     /// # Errors
     ///
-    /// Why there is none.
+    /// The reason why there is none.
     pub fn ways(&self) -> Result<Vec<Way>, NoWay> {
         self.known.ways()
     }
 
-    /// Has the kernel ask `gateway` on `device` whether it is there.
+    /// Has the kernel probe `gateway` on `device`.
     ///
     /// # Errors
     ///
-    /// When it cannot be asked: EPERM without CAP_NET_ADMIN, ENODEV, ENETDOWN, EINVAL where the family
-    /// is switched off.
+    /// EPERM without CAP_NET_ADMIN, ENODEV, ENETDOWN, EINVAL where the family is disabled.
     pub fn ask(&mut self, device: InterfaceIndex, gateway: IpAddr) -> io::Result<Asked> {
         let whom = (device, gateway);
         let known = self.neighbour(whom)?;
@@ -161,7 +166,7 @@ impl Lookout {
                     codec::push_probe(&known, sequence, buffer);
                 });
                 match probed {
-                    // It was forgotten meanwhile.
+                    // The kernel deleted the entry after the lookup.
                     Err(error)
                         if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINVAL)) => {}
                     probed => return probed.map(|_| Asked::Yes),
@@ -170,7 +175,8 @@ impl Lookout {
             Some((_, Standing::Failed | Standing::Unknown)) | None => {}
         }
         self.request(|sequence, buffer| codec::push_search(whom, sequence, buffer))?;
-        // Only now it shows whether it is on a device where nobody asks.
+        // Only now the kernel has an entry, which shows whether the device uses no ARP or neighbour
+        // discovery.
         let known = self.neighbour(whom)?;
         let is_given = known.is_some_and(|known| known.standing() == Standing::Given);
         Ok(if is_given {
@@ -180,7 +186,7 @@ impl Lookout {
         })
     }
 
-    /// What the kernel knows of a neighbour.
+    /// The kernel's entry of a neighbour.
     fn neighbour(&mut self, whom: (InterfaceIndex, IpAddr)) -> io::Result<Option<Neighbour>> {
         let answer = self.request(|sequence, buffer| {
             codec::push_neighbour_question(whom, sequence, buffer);
@@ -191,7 +197,7 @@ impl Lookout {
         }
     }
 
-    /// Sends one request, and gives what the kernel says of a neighbour.
+    /// Sends one request. Returns the neighbour in the answer, if any.
     fn request(&mut self, push: impl FnOnce(u32, &mut Vec<u8>)) -> io::Result<Option<Neighbour>> {
         self.sequence = self.sequence.wrapping_add(1);
         self.outgoing.clear();
@@ -210,15 +216,15 @@ impl Lookout {
         }
         Err(io::Error::new(
             io::ErrorKind::UnexpectedEof,
-            "a request without an answer",
+            "netlink: the request got no answer",
         ))
     }
 
-    /// Looks at all links and at the table.
+    /// Dumps all links and the table.
     fn look(&mut self) -> io::Result<()> {
         let mut links = Vec::new();
-        // The kernel tells that a link goes down before it takes the routes away. Who asks for the links
-        // has to wait until it has done all of that.
+        // The kernel announces that a link goes down before it removes the routes. A link dump waits
+        // until the kernel has finished.
         self.dump(netlink::push_link_dump, |_, message| {
             if let Some(Event::Link(link)) = message.event() {
                 links.push(link);
@@ -242,7 +248,7 @@ impl Lookout {
             match dumped {
                 Ok(false) => {}
                 Ok(true) => break,
-                // There is no such table, and so nothing in it.
+                // The table does not exist, so there are no routes.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => break,
                 Err(error) => return Err(error),
             }
@@ -251,6 +257,7 @@ impl Lookout {
         Ok(())
     }
 
+    /// Sends a dump request, and calls `each` for each message of the answer.
     fn dump(
         &mut self,
         push: impl FnOnce(u32, &mut Vec<u8>),
@@ -272,7 +279,7 @@ impl Lookout {
     }
 }
 
-/// Takes in what one message tells.
+/// Applies one notification.
 fn take(known: &mut Known, message: &Message<'_>, answers: &mut Vec<Answer>) {
     match message.header.message_type {
         libc::RTM_NEWROUTE => {
@@ -299,7 +306,7 @@ fn take(known: &mut Known, message: &Message<'_>, answers: &mut Vec<Answer>) {
     }
 }
 
-/// What a gateway answers when this becomes of it.
+/// The answer that the state of a neighbour implies, if any.
 const fn answer(neighbour: Neighbour) -> Option<Answer> {
     let answered = match neighbour.standing() {
         Standing::Reachable | Standing::Given => true,
@@ -313,7 +320,7 @@ const fn answer(neighbour: Neighbour) -> Option<Answer> {
     })
 }
 
-/// What can be waited for are the news.
+/// The descriptor of the socket for notifications.
 impl AsFd for Lookout {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.news.as_fd()

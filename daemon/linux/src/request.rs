@@ -1,8 +1,8 @@
 //! Requests to the kernel: address changes in batches, and dumps (rtnetlink(7)).
 //!
-//! The kernel handles what is sent within send(2). Changes go out many at a time and ask for no
-//! acknowledgement, so that the answer to a good batch is that there is none. A refusal bears the
-//! request that it answers (netlink(7), NLMSG_ERROR), so that nothing has to be remembered.
+//! The kernel handles a request within send(2). Many changes are sent by one call and ask for no
+//! acknowledgement, so a successful batch has no answer. The answer to a rejected request contains the
+//! request (netlink(7), NLMSG_ERROR), so nothing has to be remembered.
 
 use std::collections::VecDeque;
 use std::io;
@@ -17,11 +17,11 @@ use crate::netlink::{self, Message, NLMSG_ERROR};
 use vrrp_node::mirror::{Dump, Event, Mirror};
 use vrrp_node::plan::{Change, Failure};
 
-/// How many changes go out together. If the kernel refuses them all, the refusals fit into the
-/// receive buffer that a process gets without any capability.
+/// Number of changes sent by one call. If the kernel rejects them all, the answers fit into the receive
+/// buffer of a process without capabilities.
 const BATCH: usize = 256;
 
-/// How often a dump is tried that changes while it is being taken.
+/// Maximum number of attempts to take a consistent dump.
 pub(crate) const DUMP_ATTEMPTS: u32 = 100;
 
 /// A netlink socket for requests.
@@ -40,7 +40,7 @@ impl Requests {
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn open() -> io::Result<Self> {
         let socket = netlink::open()?;
         batch::grow_receive_buffer(&socket, batch::KERNEL_BUFFER)?;
@@ -55,17 +55,17 @@ impl Requests {
         })
     }
 
-    /// The number that the kernel knows this socket by.
+    /// Netlink port ID of this socket.
     pub const fn port(&self) -> u32 {
         self.port
     }
 
-    /// Carries out `changes` in their order. `mirror` shows them already, as
-    /// [`plan`](vrrp_node::plan::plan) leaves it. Those that the kernel refuses are taken back there
-    /// and appended to `failures`; the others are done nevertheless.
+    /// Carries out `changes` in order. `mirror` contains them already, as
+    /// [`plan`](vrrp_node::plan::plan) leaves it. A change that the kernel rejects is reverted there
+    /// and appended to `failures`; the remaining changes are carried out nevertheless.
     ///
-    /// That an address to be added is there already, or that one to be deleted is gone, alone or
-    /// with its interface, is no failure.
+    /// Two results are no failure: an address to be added exists already, or an address to be deleted
+    /// is missing, alone or with its interface.
     pub fn apply(&mut self, changes: &[Change], mirror: &mut Mirror, failures: &mut Vec<Failure>) {
         for batch in changes.chunks(BATCH) {
             if let Err(error) = self.request(batch) {
@@ -84,11 +84,11 @@ impl Requests {
         }
     }
 
-    /// All links and addresses.
+    /// Dumps all links and addresses.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses, or changes all the time (EINTR).
+    /// An error of the kernel, or EINTR when the data changed during every attempt.
     pub fn dump(&mut self) -> io::Result<Dump> {
         for _ in 0..DUMP_ATTEMPTS {
             let mut dump = Dump {
@@ -104,7 +104,7 @@ impl Requests {
         Err(io::Error::from_raw_os_error(libc::EINTR))
     }
 
-    /// Sends `changes`, and collects what the kernel refuses of them.
+    /// Sends `changes`, and collects those that the kernel rejects.
     fn request(&mut self, changes: &[Change]) -> io::Result<()> {
         self.outgoing.clear();
         for change in changes {
@@ -120,7 +120,8 @@ impl Requests {
         Ok(())
     }
 
-    /// Adds what the kernel says to one request to `dump`. `false` when it changed meanwhile.
+    /// Adds the answer to one dump request to `dump`. Returns `false` when the data changed during the
+    /// dump.
     fn dump_into(
         &mut self,
         dump: &mut Dump,
@@ -151,9 +152,9 @@ impl Requests {
     }
 }
 
-/// Whether a refusal says that what was asked for is so anyway. An IPv6 address that is there and not
-/// known of is one that somebody else put there and that is still checked for duplicates, or is one:
-/// it may be of no use for ever.
+/// Whether the error means that the change is in effect already. For an IPv6 address EEXIST is a real
+/// failure: the mirror does not have the address, so another program added it and duplicate address
+/// detection is running or has failed. It may never become usable.
 fn is_done_already(change: &Change, error: &io::Error) -> bool {
     match (change, error.raw_os_error()) {
         (Change::Add { address, .. }, Some(error)) => {
@@ -166,7 +167,7 @@ fn is_done_already(change: &Change, error: &io::Error) -> bool {
     }
 }
 
-/// Whether this kernel is 5.18 or newer, and so keeps the protocol number of an address.
+/// Whether this kernel is 5.18 or newer, and so stores the protocol number of an address (IFA_PROTO).
 fn kernel_keeps_marks() -> bool {
     let Ok(name) = nix::sys::utsname::uname() else {
         return false;

@@ -1,13 +1,14 @@
-//! Advertisements in and out: one raw socket per interface and family (raw(7), ipv6(7), RFC 9568
+//! Sockets for advertisements: one raw socket per interface and family (raw(7), ipv6(7), RFC 9568
 //! section 5.1).
 //!
-//! A socket is bound to its interface by number, so that it survives a rename, and receives what is
-//! sent to the group there or to the host itself, except for messages to VRIDs that nobody here serves
-//! and for what the socket itself sends. It judges nothing else: TTL and all the rest go to the engine.
+//! A socket is bound to its interface by index, so that it survives a rename. It receives packets to
+//! the multicast group or to an address of the host. A filter drops messages for VRIDs that this host
+//! does not serve, and the socket does not receive what it sends itself. There is no other check here:
+//! the TTL and everything else is checked by the engine.
 //!
-//! Messages to be sent are queued, and leave together when the loop flushes. The header in front of
-//! them is our own, because a router sends from the interface's primary address, and one socket
-//! serves routers with different ones.
+//! Messages are queued, and sent together when the loop flushes. The daemon builds the IP header,
+//! because a router sends from the interface's primary address, and one socket serves routers with
+//! different ones.
 
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -27,19 +28,18 @@ use crate::filter::{self, NOTHING};
 use crate::sys::{self, Destination, Incoming, MANY, Outgoing, PACKET_LEN};
 use vrrp_node::listeners::VridSet;
 
-/// The priority of what we send among other packets of the interface: TC_PRIO_CONTROL of
-/// linux/pkt_sched.h, the greatest.
+/// Queueing priority of sent packets: TC_PRIO_CONTROL of linux/pkt_sched.h, the highest.
 const QUEUE_PRIORITY: u32 = 7;
 
-/// How many packets are received at once. Buffers for [`MANY`] would rarely be filled.
+/// Number of packets received by one call. Buffers for [`MANY`] would rarely be filled.
 const RECEIVE: usize = 32;
 
-/// Room in the kernel for what arrives while the daemon does not run: 40,000 packets, which one fast
-/// sender needs a third of a second for. What comes after that is lost, and it may be the master's
-/// advertisement. It is a limit; what is not used takes no memory.
+/// Receive buffer in bytes, for packets that arrive while the daemon is not scheduled: 40,000 packets,
+/// which a fast sender needs a third of a second for. Later packets are lost, and the master's
+/// advertisement may be among them. The value is a limit; unused buffer takes no memory.
 const RECEIVE_BUFFER: usize = 16 << 20;
 
-/// For how many messages there is room from the start on.
+/// Initial capacity of the send queue, in messages.
 const ROUTERS: usize = 8;
 
 /// A raw socket for the advertisements of one interface and family.
@@ -59,7 +59,7 @@ struct Queued {
     message: Arc<[u8]>,
 }
 
-/// The IP header of a message.
+/// IP header of a message.
 #[derive(Debug)]
 enum Header {
     V4([u8; ipv4::HEADER_LEN]),
@@ -76,13 +76,13 @@ impl Header {
 }
 
 impl AdvertSocket {
-    /// A socket that sends on `interface`, and receives what comes in there for the group of `family`
-    /// or for an address of the host, of it only what is for one of `vrids`.
+    /// Opens a socket that sends on `interface`, and receives there the messages for `vrids` to the
+    /// group of `family` or to an address of the host.
     ///
     /// # Errors
     ///
-    /// EPERM without CAP_NET_RAW, ENODEV when there is no such interface, EAFNOSUPPORT and EACCES
-    /// where IPv6 is switched off.
+    /// EPERM without CAP_NET_RAW, ENODEV when there is no such interface, EAFNOSUPPORT and EACCES where
+    /// IPv6 is disabled.
     pub fn open(interface: InterfaceIndex, family: Family, vrids: &VridSet) -> io::Result<Self> {
         let protocol = Protocol::from(i32::from(PROTOCOL));
         let domain = match family {
@@ -91,11 +91,13 @@ impl AdvertSocket {
         };
         let socket = Socket::new(domain, Type::RAW.nonblocking(), Some(protocol))?;
 
-        // A raw socket receives from its creation on, and from all interfaces. So nothing is let in
-        // until it is bound, and what came before that is thrown away.
+        // A raw socket receives from its creation on, and from all interfaces. So the filter drops
+        // everything until the socket is bound, and packets that arrived before the filter are
+        // discarded below.
         filter::attach(&socket, NOTHING)?;
         let index = NonZeroU32::new(interface.0).ok_or_else(no_such_interface)?;
-        // SO_BINDTOIFINDEX, since Linux 5.0. It is also what multicast leaves by (IP_MULTICAST_IF).
+        // SO_BINDTOIFINDEX, since Linux 5.0. It also selects the interface for multicast
+        // (IP_MULTICAST_IF).
         match family {
             Family::V4 => socket.bind_device_by_index_v4(Some(index))?,
             Family::V6 => socket.bind_device_by_index_v6(Some(index))?,
@@ -103,7 +105,7 @@ impl AdvertSocket {
         let mut nothing = [Incoming::default(); MANY];
         while sys::receive_many(socket.as_fd(), &mut [[0; PACKET_LEN]], &mut nothing).is_ok() {}
 
-        // When a packet arrived, whenever it is looked at.
+        // Arrival time of a packet, independent of the time at which it is read.
         setsockopt(&socket, sockopt::ReceiveTimestampns, &true)?;
         socket.set_priority(QUEUE_PRIORITY)?;
         batch::grow_receive_buffer(&socket, RECEIVE_BUFFER)?;
@@ -126,7 +128,7 @@ impl AdvertSocket {
         })
     }
 
-    /// Receives only what is for one of `vrids` from now on.
+    /// Replaces the set of served VRIDs.
     ///
     /// # Errors
     ///
@@ -135,12 +137,12 @@ impl AdvertSocket {
         filter::attach(&self.socket, &filter::only(self.family, vrids))
     }
 
-    /// Takes packets that have come in: as many as fit into `batch`, by one system call. When
-    /// there are more the socket stays readable; when there are none the iterator is empty.
+    /// Receives as many packets as fit into `batch`, by one system call. With more packets waiting the
+    /// socket stays readable; with none the iterator is empty.
     ///
     /// # Errors
     ///
-    /// What the interface has to say, such as ENETDOWN, once.
+    /// A pending error of the socket, such as ENETDOWN, which the kernel reports once.
     pub fn receive<'b>(&self, batch: &'b mut ReceiveBatch) -> io::Result<Packets<'b>> {
         let ReceiveBatch { buffers, incoming } = batch;
         let received = match sys::receive_many(self.socket.as_fd(), buffers, incoming) {
@@ -157,8 +159,8 @@ impl AdvertSocket {
         })
     }
 
-    /// How many packets for its VRIDs the kernel has thrown away so far, because they came faster
-    /// than they were received.
+    /// Number of packets for the served VRIDs that the kernel has dropped so far because the receive
+    /// buffer was full.
     ///
     /// # Errors
     ///
@@ -167,9 +169,9 @@ impl AdvertSocket {
         sys::overflowed(self.socket.as_fd())
     }
 
-    /// Puts `message` to `destination`, the group or a peer of the same family as `source`, into the
-    /// batch that [`flush`](Self::flush) sends; `hop_limit` is its TTL. By way of a gateway or not, it
-    /// leaves through the socket's interface.
+    /// Queues `message` for [`flush`](Self::flush). `destination` is the group or a peer of the same
+    /// family as `source`, `hop_limit` its TTL. With or without a gateway, the packet leaves by the
+    /// socket's interface.
     pub fn queue(
         &mut self,
         source: impl Into<IpAddr>,
@@ -187,7 +189,7 @@ impl AdvertSocket {
                 Header::V6(ipv6::header(source, destination, hop_limit, length)),
                 to_ipv6(destination, self.interface),
             ),
-            // Nobody is of another family than the packets to it.
+            // No caller mixes families.
             (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
         };
         self.queue.push(Queued {
@@ -198,9 +200,8 @@ impl AdvertSocket {
         });
     }
 
-    /// Sends all that was queued, by one system call for up to 64 messages. Calls `failed` with the
-    /// source of each message that the kernel does not take (ENETDOWN, ENODEV, ENOBUFS, EPERM);
-    /// the others leave nevertheless.
+    /// Sends all queued messages, up to 64 by one system call. Calls `failed` with the source of each
+    /// message that the kernel rejects (ENETDOWN, ENODEV, ENOBUFS, EPERM), and goes on with the next.
     pub fn flush(&mut self, mut failed: impl FnMut(IpAddr, io::Error)) {
         let queue = &self.queue;
         batch::send_all(
@@ -225,15 +226,15 @@ impl AsFd for AdvertSocket {
     }
 }
 
-/// The header in front of a message is our own, and we hear neither ourselves nor what other
-/// sockets of this host have joined.
+/// Options of an IPv4 socket: the daemon builds the header, and the socket receives neither its own
+/// multicast packets nor groups that other sockets of this host have joined.
 fn prepare_v4(socket: &Socket) -> io::Result<()> {
     socket.set_header_included_v4(true)?;
     socket.set_multicast_loop_v4(false)?;
     socket.set_multicast_all_v4(false)
 }
 
-/// As [`prepare_v4`]; and what the header of a received packet said comes beside it.
+/// As [`prepare_v4`]; also has the kernel deliver the fields of the IPv6 header as control messages.
 fn prepare_v6(socket: &Socket, interface: InterfaceIndex) -> io::Result<()> {
     // IPV6_HDRINCL, since Linux 4.5; IPV6_MULTICAST_ALL, since 4.20.
     socket.set_header_included_v6(true)?;
@@ -244,7 +245,7 @@ fn prepare_v6(socket: &Socket, interface: InterfaceIndex) -> io::Result<()> {
     socket.set_recv_hoplimit_v6(true)
 }
 
-/// An IPv4 address to send to.
+/// An IPv4 destination.
 fn to_ipv4(address: Ipv4Addr) -> Destination {
     #[expect(clippy::cast_possible_truncation, reason = "2")]
     const FAMILY: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
@@ -258,7 +259,7 @@ fn to_ipv4(address: Ipv4Addr) -> Destination {
     })
 }
 
-/// An IPv6 address to send to, on an interface where it is one of a link.
+/// An IPv6 destination. The interface is the scope of a link-local address.
 fn to_ipv6(address: Ipv6Addr, interface: InterfaceIndex) -> Destination {
     #[expect(clippy::cast_possible_truncation, reason = "10")]
     const FAMILY: libc::sa_family_t = libc::AF_INET6 as libc::sa_family_t;
@@ -277,15 +278,16 @@ fn no_such_interface() -> io::Error {
     io::Error::from_raw_os_error(libc::ENODEV)
 }
 
-/// Whether an error only says that there is nothing to receive.
+/// Whether an error only means that no packet is waiting.
 fn is_nothing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
+        // After an interrupted call the socket is still readable, and the loop calls again.
         io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
     )
 }
 
-/// Room for the packets of one [`AdvertSocket::receive`]. One serves all sockets.
+/// Buffers for the packets of one [`AdvertSocket::receive`]. One batch serves all sockets.
 #[derive(Debug)]
 pub struct ReceiveBatch {
     buffers: Vec<[u8; PACKET_LEN]>,
@@ -293,7 +295,7 @@ pub struct ReceiveBatch {
 }
 
 impl ReceiveBatch {
-    /// Empty room.
+    /// Empty buffers.
     pub fn new() -> Self {
         Self {
             buffers: vec![[0; PACKET_LEN]; RECEIVE],
@@ -319,13 +321,14 @@ pub struct Packets<'b> {
 }
 
 impl Packets<'_> {
-    /// Whether the batch had room for no more, so that more may be waiting.
+    /// Whether the batch was filled, so that more packets may be waiting.
     pub const fn batch_is_full(&self) -> bool {
         self.batch_is_full
     }
 }
 
-/// Two clocks at one moment: the kernel stamps packets by the one, the daemon goes by the other.
+/// Readings of two clocks at the same moment: the kernel's packet timestamps use `CLOCK_REALTIME`, the
+/// daemon `CLOCK_BOOTTIME`.
 #[derive(Clone, Copy, Debug)]
 struct Clocks {
     daemon: Instant,
@@ -343,8 +346,8 @@ impl Clocks {
         }
     }
 
-    /// A stamp by the daemon's clock. One from the future, because the wall clock was set back
-    /// meanwhile, is the present.
+    /// Converts a timestamp to the daemon's clock. A timestamp in the future, after the wall clock was
+    /// set back, becomes the present.
     fn translate(&self, stamp: Duration) -> Instant {
         self.daemon - self.real.saturating_sub(stamp)
     }
@@ -364,8 +367,8 @@ impl<'b> Iterator for Packets<'b> {
                     header.hop_limit,
                     bytes,
                 ),
-                // The kernel has checked the header before it gave us the packet, so that only what
-                // is longer than any advertisement, and was cut off, is not whole.
+                // The kernel has checked the header, so a packet that does not parse is one that is
+                // longer than any advertisement and was truncated.
                 None => match ipv4::split(bytes) {
                     Some((header, payload)) => (
                         header.source.into(),

@@ -1,5 +1,5 @@
-//! The system calls that have no safe wrapper which fits: sendmmsg(2) and recvmmsg(2) without an
-//! allocation, and to addresses of packet(7); options of netlink(7).
+//! System calls without a suitable safe wrapper: sendmmsg(2) and recvmmsg(2) without allocation, and to
+//! addresses of packet(7); options of netlink(7).
 #![expect(unsafe_code, reason = "system calls that take pointers")]
 
 use std::io::{self, IoSlice};
@@ -8,22 +8,22 @@ use std::net::Ipv6Addr;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-/// How many packets one system call sends or receives at most.
+/// Maximum number of packets that one system call sends or receives.
 pub(crate) const MANY: usize = 64;
 
-/// How long a received packet can be. The longest that an advertisement over IPv4 can be is 1,096
-/// bytes: 60 of header, 8, 255 addresses and 8 of authentication; over IPv6, whose header is not
-/// received, no more than a link of 1,500 bytes carries unless it comes in fragments.
+/// Buffer size for a received packet, in bytes. The longest advertisement over IPv4 has 1,096 bytes: 60
+/// of header, 8 of VRRP header, 255 addresses and 8 of authentication. Over IPv6, where the header is not
+/// received, it has no more than a link of 1,500 bytes carries unless it arrives in fragments.
 pub(crate) const PACKET_LEN: usize = 2048;
 
-/// One packet to be sent: its bytes in two parts, and where to.
+/// A packet to be sent: its bytes in two parts, and its destination.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Outgoing<'a> {
     pub(crate) parts: [IoSlice<'a>; 2],
     pub(crate) to: &'a Destination,
 }
 
-/// Where a packet goes to.
+/// Destination address of a packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Destination {
     Ipv4(libc::sockaddr_in),
@@ -32,7 +32,7 @@ pub(crate) enum Destination {
 }
 
 impl Destination {
-    /// Address and length as sendmsg(2) wants them.
+    /// Pointer and length of the address as sendmsg(2) takes them.
     const fn name(&self) -> (*const libc::c_void, usize) {
         match self {
             Self::Ipv4(address) => ((&raw const *address).cast(), size_of::<libc::sockaddr_in>()),
@@ -45,8 +45,8 @@ impl Destination {
     }
 }
 
-/// Sends the first of `packets`, up to [`MANY`], by one system call that does not wait, and says
-/// how many left. An error is that of the first packet.
+/// Sends the first of `packets`, up to [`MANY`], by one non-blocking system call. Returns the number of
+/// packets sent. An error is that of the first packet.
 pub(crate) fn send_many<'a>(
     socket: BorrowedFd<'_>,
     packets: impl Iterator<Item = Outgoing<'a>>,
@@ -77,18 +77,18 @@ pub(crate) fn send_many<'a>(
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
 
-/// A received packet beside its bytes.
+/// Metadata of a received packet.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Incoming {
     pub(crate) length: usize,
-    /// When it arrived by `CLOCK_REALTIME`, on a socket with SO_TIMESTAMPNS.
+    /// Arrival time by `CLOCK_REALTIME`, on a socket with SO_TIMESTAMPNS.
     pub(crate) stamp: Option<Duration>,
-    /// What an IPv6 header said, which is not among the bytes, on a socket with IPV6_RECVPKTINFO
-    /// and IPV6_RECVHOPLIMIT.
+    /// Fields of the IPv6 header, which is not among the bytes, on a socket with IPV6_RECVPKTINFO and
+    /// IPV6_RECVHOPLIMIT.
     pub(crate) ipv6: Option<Ipv6Header>,
 }
 
-/// What the header of a received IPv6 packet said.
+/// Fields of the header of a received IPv6 packet.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Ipv6Header {
     pub(crate) source: Ipv6Addr,
@@ -96,7 +96,7 @@ pub(crate) struct Ipv6Header {
     pub(crate) hop_limit: u8,
 }
 
-/// Room for the control messages that are asked for: SO_TIMESTAMPNS (socket(7)) in 32 bytes,
+/// Buffer for the control messages that the sockets enable: SO_TIMESTAMPNS (socket(7)) in 32 bytes,
 /// IPV6_PKTINFO (ipv6(7)) in 40 and IPV6_HOPLIMIT in 24.
 #[repr(C, align(8))]
 #[derive(Clone, Copy)]
@@ -105,7 +105,7 @@ struct Control {
 }
 
 impl Control {
-    /// The control messages in its first `length` bytes: level, type and data (cmsg(3)).
+    /// Iterates over the control messages in the first `length` bytes: level, type and data (cmsg(3)).
     fn messages(&self, length: usize) -> impl Iterator<Item = (i32, i32, &[u8])> {
         let mut rest = self.bytes.get(..length).unwrap_or_default();
         std::iter::from_fn(move || {
@@ -126,7 +126,7 @@ impl Control {
 /// Length of struct cmsghdr: a size_t and two ints.
 const CMSG_HEADER_LEN: usize = size_of::<libc::cmsghdr>();
 
-/// The time in the data of a SCM_TIMESTAMPNS: struct timespec.
+/// Parses the data of a SCM_TIMESTAMPNS: struct timespec.
 fn stamp(data: &[u8]) -> Option<Duration> {
     let (seconds, rest) = data.split_first_chunk()?;
     let nanos = i64::from_ne_bytes(*rest.first_chunk()?);
@@ -167,8 +167,8 @@ impl Incoming {
     }
 }
 
-/// Receives packets into `buffers` by one system call that does not wait, says in `incoming` what
-/// each is, and how many came. What does not fit into its buffer is cut off.
+/// Receives packets into `buffers` by one non-blocking system call. Describes each in `incoming` and
+/// returns their number. A packet that is longer than its buffer is truncated.
 pub(crate) fn receive_many(
     socket: BorrowedFd<'_>,
     buffers: &mut [[u8; PACKET_LEN]],
@@ -180,7 +180,7 @@ pub(crate) fn receive_many(
         iov_len: 0,
     }; MANY];
     let mut controls = [Control { bytes: [0; 96] }; MANY];
-    // Of an IPv4 socket the address is shorter, and the packet's header says it.
+    // An IPv4 socket yields a shorter address, which is ignored: the packet's header has the source.
     let mut sources = empty_sources();
     let mut count = 0;
     let room = buffers
@@ -200,7 +200,7 @@ pub(crate) fn receive_many(
         count += 1;
     }
     // SAFETY: the first `count` headers point to parts, controls and sources that live until the end
-    // of this function; each part is a buffer of its own that is borrowed mutably, each control and
+    // of this function; each part is a separate buffer that is borrowed mutably, each control and
     // source takes any bytes.
     let received = unsafe {
         libc::recvmmsg(
@@ -220,8 +220,8 @@ pub(crate) fn receive_many(
     Ok(received)
 }
 
-/// How many packets the kernel has thrown away because a socket's receive buffer was full
-/// (SO_MEMINFO, since Linux 4.12). What a filter drops is not among them.
+/// Number of packets that the kernel dropped because the socket's receive buffer was full (SO_MEMINFO,
+/// since Linux 4.12). Packets dropped by a filter are not counted.
 pub(crate) fn overflowed(socket: BorrowedFd<'_>) -> io::Result<u32> {
     /// SK_MEMINFO_VARS and SK_MEMINFO_DROPS of linux/sock_diag.h.
     const VARS: usize = 9;
@@ -246,7 +246,7 @@ pub(crate) fn overflowed(socket: BorrowedFd<'_>) -> io::Result<u32> {
     }
 }
 
-/// Switches an option of netlink(7) on.
+/// Enables an option of netlink(7).
 pub(crate) fn set_netlink_option(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the kernel reads as many bytes as there are of an integer that lives through the call.
@@ -266,13 +266,13 @@ pub(crate) fn set_netlink_option(socket: BorrowedFd<'_>, option: libc::c_int) ->
     }
 }
 
-/// Headers that point to nothing.
+/// Message headers with null pointers.
 const fn empty_headers() -> [libc::mmsghdr; MANY] {
     // SAFETY: a struct of integers and pointers, for which zero is a value.
     unsafe { mem::zeroed() }
 }
 
-/// Addresses of zeros.
+/// Zeroed socket addresses.
 const fn empty_sources() -> [libc::sockaddr_in6; MANY] {
     // SAFETY: a struct of integers, for which zero is a value.
     unsafe { mem::zeroed() }

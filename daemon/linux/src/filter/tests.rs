@@ -8,12 +8,12 @@ use vrrp_proto::wire::{GROUP_V4, HOP_LIMIT, ipv4};
 use super::*;
 
 #[test]
-fn nothing_is_nothing() {
+fn empty_filter_drops_every_packet() {
     assert!(!keeps(NOTHING, &packet(51, 0)));
 }
 
 #[test]
-fn every_vrid_is_told_from_every_other() {
+fn filter_keeps_only_the_served_vrid() {
     for served in vrids() {
         let program = only(Family::V4, &[served].into_iter().collect());
         for vrid in 0..=255 {
@@ -27,7 +27,7 @@ fn every_vrid_is_told_from_every_other() {
 }
 
 #[test]
-fn a_header_with_options_is_skipped_and_a_short_packet_dropped() {
+fn ipv4_options_are_skipped_and_short_packets_dropped() {
     let program = only(Family::V4, &vrids().collect());
     assert!(keeps(&program, &packet(51, 40)));
     assert!(!keeps(&program, &packet(51, 0)[..21]));
@@ -35,7 +35,7 @@ fn a_header_with_options_is_skipped_and_a_short_packet_dropped() {
 }
 
 #[test]
-fn of_ipv6_there_is_no_header_to_skip() {
+fn ipv6_message_begins_at_the_first_byte() {
     for served in vrids() {
         let program = only(Family::V6, &[served].into_iter().collect());
         for vrid in 0..=255 {
@@ -54,7 +54,7 @@ fn of_ipv6_there_is_no_header_to_skip() {
 
 proptest! {
     #[test]
-    fn any_set_keeps_its_members(served in prop::collection::btree_set(1_u8.., 0..255)) {
+    fn filter_keeps_all_vrids_of_a_set(served in prop::collection::btree_set(1_u8.., 0..255)) {
         let set: VridSet = served.iter().filter_map(|vrid| Vrid::new(*vrid)).collect();
         let program = only(Family::V4, &set);
         for vrid in vrids() {
@@ -66,28 +66,34 @@ proptest! {
 }
 
 #[test]
-fn only_what_was_asked_for_is_not_heard_of() {
+fn notification_of_own_address_change_is_dropped() {
     let [asked, other] = [[10, 0, 0, 9], [10, 0, 0, 8]];
     let program = all_but_own(7);
-    assert!(!keeps(&program, &notification(7, asked, asked)), "our own");
+    assert!(
+        !keeps(&program, &notification(7, asked, asked)),
+        "own change"
+    );
     assert!(
         keeps(&program, &notification(7, asked, other)),
-        "taken along"
+        "side effect of an own change"
     );
-    assert!(keeps(&program, &notification(8, asked, asked)), "another's");
+    assert!(
+        keeps(&program, &notification(8, asked, asked)),
+        "other program"
+    );
     assert!(
         keeps(&program, &notification(0, asked, asked)),
-        "the kernel's"
+        "change of the kernel"
     );
     let without_address = &notification(7, asked, asked)[..32];
     assert!(
         keeps(&program, without_address),
-        "of our port, but about something else"
+        "own port ID, but no address"
     );
 }
 
 #[test]
-fn what_another_socket_asked_for_is_heard_of() {
+fn table_changes_of_other_sockets_are_kept() {
     let of = |port| notification(port, [0; 4], [0; 4]);
     assert!(!keeps(&all_but_from(7), &of(7)));
     assert!(keeps(&all_but_from(7), &of(8)));
@@ -95,25 +101,28 @@ fn what_another_socket_asked_for_is_heard_of() {
 }
 
 #[test]
-fn only_marked_routes_and_rules_that_others_change_are_heard_of() {
+fn foreign_changes_of_marked_routes_and_rules_are_kept() {
     let program = marked_by_others(0x56, 7);
     for kind in [libc::RTM_NEWROUTE, libc::RTM_DELROUTE] {
-        assert!(keeps(&program, &route(kind, 0x56, 8)), "another's");
-        assert!(keeps(&program, &route(kind, 0x56, 0)), "the kernel's");
-        assert!(!keeps(&program, &route(kind, 0x56, 7)), "our own");
-        assert!(!keeps(&program, &route(kind, 186, 8)), "of BGP");
+        assert!(keeps(&program, &route(kind, 0x56, 8)), "other program");
+        assert!(keeps(&program, &route(kind, 0x56, 0)), "kernel");
+        assert!(!keeps(&program, &route(kind, 0x56, 7)), "own change");
+        assert!(!keeps(&program, &route(kind, 186, 8)), "BGP route");
     }
     for kind in [libc::RTM_NEWRULE, libc::RTM_DELRULE] {
-        assert!(keeps(&program, &rule(kind, Some(0x56), 8)), "another's");
-        assert!(!keeps(&program, &rule(kind, Some(0x56), 7)), "our own");
-        assert!(!keeps(&program, &rule(kind, Some(2), 0)), "the kernel's");
-        assert!(!keeps(&program, &rule(kind, None, 8)), "of nobody");
+        assert!(keeps(&program, &rule(kind, Some(0x56), 8)), "other program");
+        assert!(!keeps(&program, &rule(kind, Some(0x56), 7)), "own change");
+        assert!(!keeps(&program, &rule(kind, Some(2), 0)), "kernel rule");
+        assert!(
+            !keeps(&program, &rule(kind, None, 8)),
+            "rule without protocol"
+        );
     }
     assert!(!keeps(&program, &[]));
 }
 
 #[test]
-fn of_routes_only_those_to_the_destination_in_the_table_are_heard_of() {
+fn only_routes_to_the_wanted_destination_are_kept() {
     for (destination, table, other, address) in [
         ("10.0.0.0/8", 254, "10.0.0.0/9", true),
         ("10.0.0.0/8", 254, "11.0.0.0/8", true),
@@ -143,7 +152,7 @@ fn of_routes_only_those_to_the_destination_in_the_table_are_heard_of() {
 }
 
 #[test]
-fn of_icmp_only_replies_with_the_identifier_are_heard() {
+fn only_echo_replies_with_the_identifier_are_kept() {
     let echo = |identifier| Echo {
         identifier,
         sequence: 1,
@@ -162,7 +171,7 @@ fn of_icmp_only_replies_with_the_identifier_are_heard() {
         };
         let reply = echo::reply_type(family);
         assert!(keeps(&program, &packet(reply, 0x1234)));
-        assert!(!keeps(&program, &packet(reply, 0x1235)), "another's");
+        assert!(!keeps(&program, &packet(reply, 0x1235)), "other identifier");
         let request = echo(0x1234).request(family);
         assert!(!keeps(&program, &packet(request[0], 0x1234)), "a request");
         assert!(!keeps(&program, &packet(reply, 0x1234)[..header.len() + 5]));
@@ -238,7 +247,7 @@ fn keeps(program: &[Instruction], packet: &[u8]) -> bool {
     run(program, packet).unwrap_or(DROP) != DROP
 }
 
-/// Runs `program` as the kernel does. `None` when it reads beyond the end of the packet.
+/// Interprets `program` as the kernel does. `None` when it reads beyond the end of the packet.
 fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
     let (mut a, mut x, mut stored) = (0_u32, 0_u32, [0_u32; 16]);
     let byte = |at: u32| packet.get(usize::try_from(at).ok()?).copied();
@@ -285,13 +294,13 @@ fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
     }
 }
 
-/// A message of a route, as the kernel makes it.
+/// A route notification as the kernel encodes it.
 fn route_to(kind: u16, destination: Network, table: Table) -> Vec<u8> {
     let mut message = vec![0; 28];
     message[4..6].copy_from_slice(&kind.to_ne_bytes());
     message[17] = destination.prefix();
     message[20] = u8::try_from(table.get()).unwrap_or(252);
-    // RTA_TABLE, which comes before the destination.
+    // The kernel puts RTA_TABLE before the destination.
     message.extend([8_u16, 15].map(u16::to_ne_bytes).concat());
     message.extend(table.get().to_ne_bytes());
     if destination.prefix() > 0 {

@@ -1,5 +1,4 @@
-//! The words of IPVS (linux/ip_vs.h) in generic netlink (linux/genetlink.h), as far as they are about
-//! the sync thread.
+//! Codec of the IPVS sync daemon commands (linux/ip_vs.h) in generic netlink (linux/genetlink.h).
 
 use std::ffi::CStr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -56,7 +55,8 @@ impl From<Generic> for netlink_packet_core::NetlinkPayload<Generic> {
     }
 }
 
-/// Asks which number the family IPVS has. The kernel looks for a module meanwhile when it has none.
+/// Encodes the request for the number of the family IPVS. Where the family is missing, the kernel tries
+/// to load its module.
 pub(super) fn find_family(sequence: u32) -> Vec<u8> {
     let message = Generic {
         family: GENL_ID_CTRL,
@@ -66,13 +66,13 @@ pub(super) fn find_family(sequence: u32) -> Vec<u8> {
     message.request(NLM_F_ACK, sequence)
 }
 
-/// The number of the family in the answer.
+/// Number of the family in the answer.
 pub(super) fn family(message: &Message<'_>) -> Option<u16> {
     let value = attribute(message.body.get(HEADER_LEN..)?, CTRL_ATTR_FAMILY_ID)?;
     Some(u16::from_ne_bytes(value.try_into().ok()?))
 }
 
-/// Asks for all sync threads.
+/// Encodes the request that lists the sync daemons.
 pub(super) fn show(family: u16, sequence: u32) -> Vec<u8> {
     let message = Generic {
         family,
@@ -82,8 +82,8 @@ pub(super) fn show(family: u16, sequence: u32) -> Vec<u8> {
     message.request(NLM_F_DUMP, sequence)
 }
 
-/// A sync thread in the answer. Kernels before 4.3 show neither lengths nor groups, because they have
-/// one of each: those of `LvsSync`'s defaults.
+/// A sync daemon in the answer. Kernels before 4.3 send neither lengths nor groups, because they
+/// support only one value of each: those of `LvsSync`'s defaults.
 pub(super) fn shown(message: &Message<'_>) -> Option<Shown> {
     let daemon = attribute(message.body.get(HEADER_LEN..)?, IPVS_CMD_ATTR_DAEMON)?;
     let value = |kind| attribute(daemon, kind);
@@ -113,7 +113,7 @@ pub(super) fn shown(message: &Message<'_>) -> Option<Shown> {
     Some(Shown { role, sync })
 }
 
-/// The request to carry out `change`.
+/// Encodes the request that carries out `change`.
 pub(super) fn request(change: &Change, family: u16, sequence: u32) -> Vec<u8> {
     let (command, daemon) = match change {
         Change::Start(role, sync) => (IPVS_CMD_NEW_DAEMON, settings(*role, sync)),
@@ -159,7 +159,7 @@ fn text(kind: u16, text: &str) -> DefaultNla {
     DefaultNla::new(kind, [text.as_bytes(), b"\0"].concat())
 }
 
-/// The value of the first attribute of a kind.
+/// Value of the first attribute of a kind.
 fn attribute(attributes: &[u8], kind: u16) -> Option<&[u8]> {
     let found = NlasIterator::new(attributes)
         .map_while(Result::ok)
@@ -179,7 +179,7 @@ const CTRL_CMD_GETFAMILY: u8 = 3;
 const CTRL_ATTR_FAMILY_ID: u16 = 1;
 const CTRL_ATTR_FAMILY_NAME: u16 = 2;
 
-/// The version of the family of both, IPVS and the controller.
+/// Version of both families, IPVS and the controller.
 const VERSION: u8 = 1;
 
 // Of linux/ip_vs.h.
@@ -199,14 +199,14 @@ const IPVS_DAEMON_ATTR_MCAST_TTL: u16 = 8;
 const IP_VS_STATE_MASTER: u32 = 1;
 const IP_VS_STATE_BACKUP: u32 = 2;
 
-/// What the kernel says and understands, for a kernel of the tests.
+/// The kernel's side of the protocol, for the fake kernel of the tests.
 #[cfg(test)]
 pub(super) mod kernel {
     use super::*;
 
     pub(in super::super) const CONTROLLER: u16 = GENL_ID_CTRL;
 
-    /// The answer to [`find_family`].
+    /// Encodes the answer to [`find_family`].
     pub(in super::super) fn tell_family(family: u16, sequence: u32) -> Vec<u8> {
         let message = Generic {
             family: GENL_ID_CTRL,
@@ -219,13 +219,13 @@ pub(super) mod kernel {
         message.request(0, sequence)
     }
 
-    /// A part of the answer to [`show`]: it has the form of a request.
+    /// Encodes one part of the answer to [`show`], which has the form of a request.
     pub(in super::super) fn tell(shown: &Shown, family: u16, sequence: u32) -> Vec<u8> {
         let change = Change::Start(shown.role, shown.sync.clone().into());
         request(&change, family, sequence)
     }
 
-    /// The change that is asked for, if any.
+    /// Parses the requested change, if any.
     pub(in super::super) fn read(message: &Message<'_>) -> Option<Change> {
         match *message.body.first()? {
             IPVS_CMD_NEW_DAEMON => {

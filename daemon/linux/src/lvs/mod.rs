@@ -1,15 +1,15 @@
-//! The kernel's sync thread of IPVS, which tells other hosts of the connections here, or hears of
-//! theirs: it is kept as the engine wants it, by generic netlink (family IPVS, linux/ip_vs.h).
+//! The IPVS sync daemons of the kernel, which send the connection table to other hosts (master) or
+//! receive it (backup). [`Reconciler`] brings them to the state that the engine wants, by generic
+//! netlink (family IPVS, linux/ip_vs.h).
 //!
-//! None of this is for the thread that sends advertisements: starting and stopping a thread of the kernel
-//! takes as long as the kernel likes, with a lock held that changes of addresses need, too; and asking for
-//! IPVS where it is not makes the kernel look for a module.
+//! Do not call this from the thread that sends advertisements. Starting and stopping a kernel thread
+//! takes arbitrarily long, and holds a lock that address changes need, too. Asking a kernel without
+//! IPVS makes it search for a module.
 //!
-//! - IPVS tells nobody of what happens to it. So whoever wants it to stay right looks now and then
-//!   ([`Reconciler::keep`]).
-//! - A thread bears no mark. What a dead daemon left is known by the configuration alone: its interface
-//!   and its syncId.
-//! - It takes CAP_NET_ADMIN of the initial user namespace, as all of IPVS does.
+//! - IPVS sends no notifications, so [`Reconciler::keep`] has to be called periodically.
+//! - A sync daemon carries no mark. One that a dead vrrpd left is recognised by the configuration
+//!   alone: its interface and its syncId.
+//! - All of IPVS requires CAP_NET_ADMIN of the initial user namespace.
 
 mod codec;
 
@@ -24,33 +24,34 @@ use vrrp_proto::{DesiredLvs, InterfaceIndex};
 use crate::netlink::{self, DATAGRAM_LEN};
 use vrrp_node::lvs::{Change, Shown, plan};
 
-/// Keeps the sync thread as it should be.
+/// Keeps the IPVS sync daemons in the desired state.
 #[derive(Debug, Default)]
 pub struct Reconciler {
     ipvs: Option<Ipvs>,
-    /// What was made so at last.
+    /// Desired state that was reached last.
     kept: Option<DesiredLvs>,
     started_on: Option<InterfaceIndex>,
 }
 
-/// What became of it.
+/// Result of [`Reconciler::keep`].
 #[derive(Debug, Default)]
 pub struct Reconciled {
-    /// What was changed.
+    /// Changes that were made.
     pub changes: Vec<Change>,
-    /// Whether it had been as it should be, and somebody else changed it.
+    /// Whether the state had been right before, so that another program has changed it.
     pub is_repair: bool,
-    /// Why it is not as it should be.
+    /// The error, if the desired state was not reached.
     pub failure: Option<CannotSync>,
 }
 
-/// The sync thread of IPVS cannot be as it should. Its text says what is wrong, and what would be right.
+/// The IPVS sync daemon could not be brought to the desired state. The text names the cause and the
+/// remedy.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {}: {error}{}", Attempt(.change.as_ref()), Remedy(self))]
 pub struct CannotSync {
-    /// What was tried, or nothing but a look at what there is.
+    /// The change that failed; `None` if listing the sync daemons failed.
     pub change: Option<Change>,
-    /// Why it failed: ENOENT when there is no IPVS, ENODEV without the interface, and so on.
+    /// Error of the kernel: ENOENT when there is no IPVS, ENODEV without the interface, and so on.
     #[source]
     pub error: io::Error,
 }
@@ -70,16 +71,17 @@ impl CannotSync {
 }
 
 impl Reconciler {
-    /// Looks at what there is, and makes it what is desired.
+    /// Lists the sync daemons, and makes the changes that lead to the desired state.
     pub fn keep(&mut self, desired: &DesiredLvs) -> Reconciled {
         let mut kept = Reconciled::default();
         let outcome = self.try_to_keep(desired, &mut kept);
         kept.is_repair = self.kept.as_ref() == Some(desired) && !kept.changes.is_empty();
-        // Who wants nothing where nothing can be has it.
+        // Without IPVS there is no sync daemon to stop: the desired state without a role is reached.
         let is_wanted = desired.role.is_some();
         kept.failure = outcome
             .err()
             .filter(|error| is_wanted || !error.is_absence());
+        // A change is a repair only if the desired state had been reached before.
         self.kept = kept.failure.is_none().then(|| desired.clone());
         kept
     }
@@ -98,10 +100,12 @@ impl Reconciler {
         for change in plan(desired, &shown, self.started_on) {
             ipvs.apply(&change, family)?;
             if let Change::Start(..) = change {
+                // The kernel shows the name of the interface but not its index.
                 self.started_on = desired.on;
             }
             kept.changes.push(change);
         }
+        // Without the interface the plan only stops sync daemons; starting one fails until it exists.
         if let DesiredLvs {
             sync,
             on: None,
@@ -116,11 +120,11 @@ impl Reconciler {
     }
 }
 
-/// Stops the sync threads that a dead daemon left, which had these settings. Returns what was stopped.
+/// Stops the sync daemons with these settings that a dead vrrpd left. Returns the changes.
 ///
 /// # Errors
 ///
-/// When the kernel refuses; that it has no IPVS is no error.
+/// An error of the kernel; a kernel without IPVS is no error.
 pub fn cleanup(sync: &LvsSync) -> Result<Vec<Change>, CannotSync> {
     let desired = DesiredLvs {
         sync: sync.clone().into(),
@@ -133,7 +137,7 @@ pub fn cleanup(sync: &LvsSync) -> Result<Vec<Change>, CannotSync> {
     failure.map_or(Ok(changes), Err)
 }
 
-/// A socket for IPVS.
+/// A generic netlink socket for IPVS.
 #[derive(Debug)]
 struct Ipvs {
     socket: OwnedFd,
@@ -154,7 +158,7 @@ impl Ipvs {
         }
     }
 
-    /// The number of the family, which is another one when the module was unloaded and loaded again.
+    /// Number of the family IPVS. It changes when the module is unloaded and loaded again.
     fn family(&mut self) -> io::Result<u16> {
         let mut family = None;
         let number = self.next();
@@ -165,7 +169,7 @@ impl Ipvs {
         family.ok_or_else(|| io::Error::from_raw_os_error(libc::ENOENT))
     }
 
-    /// All sync threads.
+    /// Lists the sync daemons.
     fn show(&mut self, family: u16) -> io::Result<Vec<Shown>> {
         let mut shown = Vec::new();
         let number = self.next();
@@ -187,26 +191,26 @@ impl Ipvs {
             })
     }
 
-    /// The number of the next request.
+    /// Number of the next request.
     const fn next(&mut self) -> u32 {
         self.sequence = self.sequence.wrapping_add(1);
         self.sequence
     }
 }
 
-/// What was tried.
+/// Text of the failed operation.
 struct Attempt<'c>(Option<&'c Change>);
 
 impl fmt::Display for Attempt<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Some(change) => change.fmt(f),
-            None => f.write_str("ask the kernel for the sync threads of IPVS"),
+            None => f.write_str("list the IPVS sync daemons"),
         }
     }
 }
 
-/// What would be right, behind what is wrong.
+/// Text with the remedy, appended to the error.
 struct Remedy<'e>(&'e CannotSync);
 
 impl fmt::Display for Remedy<'_> {
@@ -218,20 +222,20 @@ impl fmt::Display for Remedy<'_> {
         };
         match error.raw_os_error() {
             _ if self.0.is_absence() => f.write_str(
-                ": this kernel has no IPVS: load it by `modprobe ip_vs`, and at every boot by a file in \
+                ": this kernel has no IPVS: run `modprobe ip_vs`, and load it at every boot by a file in \
                  /etc/modules-load.d, or leave \"lvsSyncInterface\" out",
             ),
             Some(libc::EPERM) => f.write_str(
-                ": it takes CAP_NET_ADMIN of the initial user namespace, which a container has not",
+                ": IPVS requires CAP_NET_ADMIN of the initial user namespace, which a container lacks",
             ),
             Some(libc::ENODEV) => write!(f, ": there is no interface {} (yet)", interface()),
             Some(libc::ENETUNREACH | libc::EADDRNOTAVAIL) => write!(
                 f,
-                ": the interface {} has to be up, with an address",
+                ": the interface {} must be up and have an address",
                 interface()
             ),
             Some(libc::EINVAL) if change.is_some() => f.write_str(
-                ": IPVS synchronises no connections while it has a service with real servers of the \
+                ": IPVS cannot synchronise connections while it has a service with real servers of the \
                  other family (`ipvsadm --list`)",
             ),
             _ => Ok(()),

@@ -11,34 +11,31 @@ use crate::netlink::Message;
 const ETH1: Option<InterfaceIndex> = Some(InterfaceIndex(2));
 
 #[test]
-fn a_sync_thread_is_started_changed_and_stopped() {
+fn sync_daemon_is_started_changed_and_stopped() {
     let (mut keeper, kernel) = keeper(&["eth1"]);
     let kept = keeper.keep(&desired(Some(LvsRole::Backup)));
     assert_eq!(
         texts(&kept),
-        ["start the sync thread of IPVS as backup on eth1 (syncId 51)"]
+        ["start the IPVS sync daemon as backup on eth1 (syncId 51)"]
     );
     assert_eq!(kernel.shows(), [(LvsRole::Backup, sync())]);
     let kept = keeper.keep(&desired(Some(LvsRole::Master)));
     assert_eq!(
         texts(&kept),
         [
-            "start the sync thread of IPVS as master on eth1 (syncId 51)",
-            "stop the sync thread of IPVS that is backup",
+            "start the IPVS sync daemon as master on eth1 (syncId 51)",
+            "stop the IPVS sync daemon of role backup",
         ]
     );
     assert!(!kept.is_repair);
     assert_eq!(kernel.shows(), [(LvsRole::Master, sync())]);
     let kept = keeper.keep(&desired(None));
-    assert_eq!(
-        texts(&kept),
-        ["stop the sync thread of IPVS that is master"]
-    );
+    assert_eq!(texts(&kept), ["stop the IPVS sync daemon of role master"]);
     assert_eq!(kernel.shows(), []);
 }
 
 #[test]
-fn a_look_at_what_is_as_it_should_be_changes_nothing() {
+fn reconciling_the_desired_state_changes_nothing() {
     let (mut keeper, kernel) = keeper(&["eth1"]);
     keeper.keep(&desired(Some(LvsRole::Master)));
     let kept = keeper.keep(&desired(Some(LvsRole::Master)));
@@ -48,7 +45,7 @@ fn a_look_at_what_is_as_it_should_be_changes_nothing() {
 }
 
 #[test]
-fn what_somebody_stopped_is_started_again_and_that_is_a_repair() {
+fn stopped_sync_daemon_is_restarted_as_a_repair() {
     let (mut keeper, kernel) = keeper(&["eth1"]);
     keeper.keep(&desired(Some(LvsRole::Master)));
     kernel.0.lock().unwrap().threads.clear();
@@ -58,16 +55,17 @@ fn what_somebody_stopped_is_started_again_and_that_is_a_repair() {
 }
 
 #[test]
-fn an_interface_that_is_not_there_is_named_and_waited_for() {
+fn missing_interface_fails_until_it_appears() {
     let (mut keeper, kernel) = keeper(&[]);
     let desired = desired(Some(LvsRole::Backup));
     let failure = keeper.keep(&desired).failure.unwrap();
     assert_eq!(
         failure.to_string(),
-        "cannot start the sync thread of IPVS as backup on eth1 (syncId 51): No such device (os error \
+        "cannot start the IPVS sync daemon as backup on eth1 (syncId 51): No such device (os error \
          19): there is no interface eth1 (yet)"
     );
-    // So it is when the engine knows already, and then what was started on another one of that name goes.
+    // The error is the same without an interface index, and a sync daemon on a former interface is
+    // stopped.
     kernel.0.lock().unwrap().threads.push(Shown {
         role: LvsRole::Backup,
         sync: sync(),
@@ -86,7 +84,7 @@ fn an_interface_that_is_not_there_is_named_and_waited_for() {
 }
 
 #[test]
-fn a_kernel_without_ipvs_is_told_what_to_do_and_found_when_it_has_it() {
+fn missing_ipvs_names_the_remedy_until_loaded() {
     let (mut keeper, kernel) = keeper(&["eth1"]);
     kernel.0.lock().unwrap().family = None;
     let failure = keeper
@@ -96,13 +94,13 @@ fn a_kernel_without_ipvs_is_told_what_to_do_and_found_when_it_has_it() {
     assert!(failure.is_absence());
     assert_eq!(
         failure.to_string(),
-        "cannot ask the kernel for the sync threads of IPVS: No such file or directory (os error 2): \
-         this kernel has no IPVS: load it by `modprobe ip_vs`, and at every boot by a file in \
+        "cannot list the IPVS sync daemons: No such file or directory (os error 2): \
+         this kernel has no IPVS: run `modprobe ip_vs`, and load it at every boot by a file in \
          /etc/modules-load.d, or leave \"lvsSyncInterface\" out"
     );
-    // Who wants nothing has it there.
+    // No sync daemon is desired, and there is none.
     assert!(keeper.keep(&desired(None)).failure.is_none());
-    // The number of the family may be any other one.
+    // The kernel may assign any number to the family.
     for family in [33, 34] {
         kernel.0.lock().unwrap().family = Some(family);
         kernel.0.lock().unwrap().threads.clear();
@@ -117,38 +115,38 @@ fn a_kernel_without_ipvs_is_told_what_to_do_and_found_when_it_has_it() {
 }
 
 #[test]
-fn what_is_wrong_comes_with_what_would_be_right() {
+fn sync_error_text_names_the_remedy() {
     let text = |errno| {
         let change = Some(Change::Start(LvsRole::Master, sync().into()));
         let error = io::Error::from_raw_os_error(errno);
         CannotSync { change, error }.to_string()
     };
-    let start = "cannot start the sync thread of IPVS as master on eth1 (syncId 51): ";
+    let start = "cannot start the IPVS sync daemon as master on eth1 (syncId 51): ";
     assert_eq!(
         text(libc::EPERM),
         format!(
-            "{start}Operation not permitted (os error 1): it takes CAP_NET_ADMIN of the initial user \
-             namespace, which a container has not"
+            "{start}Operation not permitted (os error 1): IPVS requires CAP_NET_ADMIN of the initial \
+             user namespace, which a container lacks"
         )
     );
     assert_eq!(
         text(libc::EADDRNOTAVAIL),
         format!(
-            "{start}Cannot assign requested address (os error 99): the interface eth1 has to be up, with \
+            "{start}Cannot assign requested address (os error 99): the interface eth1 must be up and have \
              an address"
         )
     );
     assert_eq!(
         text(libc::ENETUNREACH),
         format!(
-            "{start}Network is unreachable (os error 101): the interface eth1 has to be up, with an \
+            "{start}Network is unreachable (os error 101): the interface eth1 must be up and have an \
              address"
         )
     );
     assert_eq!(
         text(libc::EINVAL),
         format!(
-            "{start}Invalid argument (os error 22): IPVS synchronises no connections while it has a \
+            "{start}Invalid argument (os error 22): IPVS cannot synchronise connections while it has a \
              service with real servers of the other family (`ipvsadm --list`)"
         )
     );
@@ -158,7 +156,7 @@ fn what_is_wrong_comes_with_what_would_be_right() {
     );
 }
 
-/// A kernel with IPVS, at the other end of a socket.
+/// A fake kernel with IPVS, at the other end of a socket.
 #[derive(Clone, Default)]
 struct Kernel(Arc<Mutex<State>>);
 
@@ -178,7 +176,7 @@ impl Kernel {
             .collect()
     }
 
-    /// Answers until the other end is closed.
+    /// Answers requests until the other end is closed.
     fn serve(&self, socket: &OwnedFd) {
         let mut incoming = vec![0; 4096];
         while let Ok(length @ 1..) = recv(socket.as_raw_fd(), &mut incoming, MsgFlags::empty()) {
@@ -217,7 +215,7 @@ impl State {
         }
     }
 
-    /// The error that a change gets, or 0.
+    /// Errno of a change, or 0.
     fn change(&mut self, change: &Change) -> i32 {
         let is_there = |role| self.threads.iter().any(|there| there.role == role);
         match change {
@@ -239,7 +237,7 @@ impl State {
     }
 }
 
-/// The last message of an answer: struct nlmsghdr and an error code.
+/// Last message of an answer: struct nlmsghdr and an error code.
 fn end(kind: u16, code: i32, number: u32) -> Vec<u8> {
     let mut bytes = 20_u32.to_ne_bytes().to_vec();
     bytes.extend(kind.to_ne_bytes());
@@ -250,7 +248,7 @@ fn end(kind: u16, code: i32, number: u32) -> Vec<u8> {
     bytes
 }
 
-/// A keeper, and the kernel that it speaks to. Their socket keeps datagrams apart as netlink does.
+/// A reconciler and its fake kernel. Their socket keeps datagrams apart as netlink does.
 fn keeper(interfaces: &[&str]) -> (Reconciler, Kernel) {
     let family = AddressFamily::Unix;
     let (near, far) = socketpair(family, SockType::SeqPacket, None, SockFlag::empty()).unwrap();

@@ -7,7 +7,7 @@ use super::*;
 const INTERFACE: InterfaceIndex = InterfaceIndex(2);
 
 #[test]
-fn an_added_address_is_read_back_with_its_mark() {
+fn address_change_is_parsed_back_with_its_mark() {
     let address: InterfaceAddress = "192.168.224.100/24".parse().unwrap();
     let mut bytes = Vec::new();
     push_change(&Change::add(INTERFACE, address), &mut bytes);
@@ -43,7 +43,7 @@ fn an_added_address_is_read_back_with_its_mark() {
 }
 
 #[test]
-fn a_refusal_says_which_change_it_is_about() {
+fn error_message_contains_the_rejected_change() {
     let address: InterfaceAddress = "192.168.224.100/24".parse().unwrap();
     let change = Change::add(INTERFACE, address);
     let mut request = Vec::new();
@@ -59,10 +59,10 @@ fn a_refusal_says_which_change_it_is_about() {
 }
 
 #[test]
-fn a_link_is_read_whatever_else_is_said_of_it() {
+fn link_is_parsed_despite_odd_attributes() {
     let name = attribute(IFLA_IFNAME, b"ens33\0");
     let mac = attribute(IFLA_ADDRESS, &[2, 0, 0, 0, 0, 1]);
-    // Statistics that are shorter than any kernel's.
+    // Statistics shorter than those of any kernel.
     let odd = attribute(23, &[1]);
     let ether = message(
         libc::RTM_NEWLINK,
@@ -78,7 +78,7 @@ fn a_link_is_read_whatever_else_is_said_of_it() {
     };
     assert_eq!(event(&ether), Some(Event::Link(link.clone())));
 
-    // ARPHRD_TUNNEL6 and the like have addresses that are no Ethernet ones.
+    // Devices such as ARPHRD_TUNNEL6 have hardware addresses other than Ethernet.
     let tunnel = message(
         libc::RTM_NEWLINK,
         &[&link_header(0, 769)[..], &name, &mac].concat(),
@@ -90,10 +90,10 @@ fn a_link_is_read_whatever_else_is_said_of_it() {
 }
 
 #[test]
-fn a_port_is_told_from_a_member_of_a_vrf() {
+fn port_is_distinguished_from_vrf_member() {
     let port_of = |kind: &[u8]| {
         let kind = attribute(IFLA_INFO_SLAVE_KIND, kind);
-        // As the kernel sends it, beside its own kind.
+        // As the kernel sends it, beside the link's own kind.
         let info = attribute(IFLA_LINKINFO, &[attribute(1, b"veth\0"), kind].concat());
         let master = attribute(IFLA_MASTER, &9_u32.to_ne_bytes());
         let name = attribute(IFLA_IFNAME, b"ens33\0");
@@ -110,7 +110,7 @@ fn a_port_is_told_from_a_member_of_a_vrf() {
 }
 
 #[test]
-fn a_port_that_leaves_a_bridge_is_no_link_that_goes() {
+fn port_leaving_a_bridge_is_no_deleted_link() {
     let name = attribute(IFLA_IFNAME, b"ens33\0");
     let port = message(libc::RTM_DELLINK, &[&link_header(7, 1)[..], &name].concat());
     assert_eq!(event(&port), None);
@@ -119,7 +119,7 @@ fn a_port_that_leaves_a_bridge_is_no_link_that_goes() {
 }
 
 #[test]
-fn what_is_cut_off_is_left_out() {
+fn truncated_message_is_skipped() {
     let mut bytes = Vec::new();
     let address: InterfaceAddress = "192.168.224.100/24".parse().unwrap();
     push_change(&Change::add(INTERFACE, address), &mut bytes);
@@ -130,7 +130,7 @@ fn what_is_cut_off_is_left_out() {
 
 // RFC 9568 8.2.2 MAY: the owner leaves out duplicate address detection
 #[test]
-fn an_ipv6_address_is_added_with_our_mark_and_without_duplicate_address_detection() {
+fn ipv6_address_is_added_with_mark_and_nodad() {
     let address: InterfaceAddress = "2001:db8::100/64".parse().unwrap();
     let mut bytes = Vec::new();
     push_change(&Change::add(INTERFACE, address), &mut bytes);
@@ -145,7 +145,7 @@ fn an_ipv6_address_is_added_with_our_mark_and_without_duplicate_address_detectio
         message.header.sequence_number.to_ne_bytes(),
         [0x20, 0x01, 0x0d, 0xb8]
     );
-    // struct ifaddrmsg: AF_INET6, the prefix, IFA_F_NODAD, the scope of all, eth0.
+    // struct ifaddrmsg: AF_INET6, prefix, IFA_F_NODAD, universe scope, index of eth0.
     assert_eq!(message.body[..4], [10, 64, 0x02, 0]);
     assert_eq!(message.body[4..8], INTERFACE.0.to_ne_bytes());
     assert_eq!(attribute_of(&message, IFA_PROTO), Some(vec![0x56]));
@@ -165,7 +165,7 @@ fn an_ipv6_address_is_added_with_our_mark_and_without_duplicate_address_detectio
 }
 
 #[test]
-fn an_ipv4_address_is_added_with_nothing_that_nobody_asked_for() {
+fn ipv4_address_is_added_without_optional_attributes() {
     let change = Change::add(INTERFACE, "192.168.224.100/24".parse().unwrap());
     let mut bytes = Vec::new();
     push_change(&change, &mut bytes);
@@ -177,7 +177,7 @@ fn an_ipv4_address_is_added_with_nothing_that_nobody_asked_for() {
 }
 
 #[test]
-fn what_is_special_about_an_address_is_said() {
+fn configured_address_properties_are_encoded() {
     let address = "192.168.224.100/24".parse().unwrap();
     let change = Change::Add {
         interface: INTERFACE,
@@ -205,7 +205,7 @@ fn what_is_special_about_an_address_is_said() {
 }
 
 #[test]
-fn an_ipv6_address_of_a_host_alone_is_never_preferred_unless_somebody_says_so() {
+fn ipv6_host_address_is_deprecated_by_default() {
     let preferred = |text: &str, preferred_lifetime| {
         let change = Change::Add {
             interface: INTERFACE,
@@ -228,7 +228,7 @@ fn an_ipv6_address_of_a_host_alone_is_never_preferred_unless_somebody_says_so() 
 }
 
 #[test]
-fn an_ipv6_address_that_another_may_have_is_none() {
+fn tentative_or_duplicate_ipv6_address_is_skipped() {
     let told = |flags: u8| {
         let header = [10, 64, flags, 253, 2, 0, 0, 0];
         let address: Ipv6Addr = "fe80::12".parse().unwrap();
@@ -243,7 +243,7 @@ fn an_ipv6_address_that_another_may_have_is_none() {
     assert_eq!(
         told(permanent | tentative | failed),
         None,
-        "found to be another's"
+        "found to be a duplicate"
     );
     let held = Held {
         address: "fe80::12/64".parse().unwrap(),
@@ -255,12 +255,12 @@ fn an_ipv6_address_that_another_may_have_is_none() {
     assert_eq!(
         told(temporary),
         there,
-        "the bit of a secondary one says something else here"
+        "IFA_F_TEMPORARY has the bit of IFA_F_SECONDARY"
     );
 }
 
 #[test]
-fn an_ipv6_address_with_a_peer_is_the_local_one() {
+fn ipv6_address_with_peer_yields_the_local_one() {
     let [local, peer] =
         ["2001:db8::1", "2001:db8::2"].map(|text| text.parse::<Ipv6Addr>().unwrap());
     let body = [
@@ -287,7 +287,7 @@ const IFA_BROADCAST: u16 = 4;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_PROTO: u16 = 11;
 
-/// The value of an attribute of an address message, which is there at most once.
+/// Value of an attribute that occurs at most once in an address message.
 fn attribute_of(message: &Message<'_>, kind: u16) -> Option<Vec<u8>> {
     let attributes = NlasIterator::new(&message.body[8..]);
     let mut values = attributes
@@ -299,7 +299,7 @@ fn attribute_of(message: &Message<'_>, kind: u16) -> Option<Vec<u8>> {
     value
 }
 
-/// For how many seconds an address is preferred and valid (struct ifa_cacheinfo).
+/// Preferred and valid lifetime of an address in seconds (struct ifa_cacheinfo).
 fn lifetimes(message: &Message<'_>) -> Option<(u32, u32)> {
     let value = attribute_of(message, IFA_CACHEINFO)?;
     let ([preferred, valid, ..], _) = value.as_chunks::<4>() else {

@@ -3,7 +3,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::*;
 
 #[test]
-fn a_batch_is_a_transaction_that_begins_and_ends() {
+fn batch_is_enclosed_by_begin_and_end() {
     let mut batch = Batch::new();
     batch.replace(&[]);
     let bytes = batch.finish();
@@ -36,7 +36,7 @@ fn a_batch_is_a_transaction_that_begins_and_ends() {
 }
 
 #[test]
-fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
+fn addresses_are_split_by_family_and_message_size() {
     let v4 = (0..5_000).map(|n| IpAddr::from(Ipv4Addr::from_bits(0x0a00_0000 + n)));
     let v6 = (0..5_000).map(|n| IpAddr::from(Ipv6Addr::from_bits(0xfd << 120 | n)));
     let anywhere = v4.chain(v6).map(|address| (address, None));
@@ -93,14 +93,14 @@ fn each_address_is_in_the_set_of_its_family_and_no_message_is_too_long() {
 }
 
 #[test]
-fn what_is_done_to_our_table_is_told_from_everything_else() {
+fn only_notifications_of_own_table_are_recognised() {
     let mut ours = Batch::new();
     ours.replace(&[DropRule {
         address: Ipv4Addr::LOCALHOST.into(),
         interface: None,
     }]);
     let ours = ours.finish();
-    // A request has the form of its notification.
+    // A request has the same form as its notification.
     for message in Message::all_of(&ours) {
         let in_batch = message.header.message_type > NFNL_MSG_BATCH_END;
         assert_eq!(concerns_us(&message), in_batch);
@@ -116,7 +116,7 @@ fn what_is_done_to_our_table_is_told_from_everything_else() {
     another.request(NFT_MSG_DELTABLE, 0, |message| {
         message.text(NFTA_TABLE_NAME, "vrrpd2");
     });
-    // A new generation: its number, and the name of the process.
+    // Notification of a new generation: its number, and the name of the process.
     another.request(15, 0, |message| {
         message.number(1, 7);
         message.text(3, "vrrpd");

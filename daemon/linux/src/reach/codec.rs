@@ -1,5 +1,5 @@
-//! The words of rtnetlink(7) for the routes of others and for neighbours. Of a route only what is asked
-//! here is read: what else is said of it must not make it unreadable.
+//! Codec of rtnetlink(7) for routes of any program and for neighbours. Only the attributes that the
+//! trackers need are parsed: unknown ones must not make a route unreadable.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -32,10 +32,11 @@ const RTA_NH_ID: u16 = 30;
 const ROUTE_HEADER_LEN: usize = 12;
 const HOP_HEADER_LEN: usize = 8;
 
-// Flags of a route and of a next hop: it is not used, because its device or its link is down.
+// Flags of a route and of a next hop: the kernel does not use it, because its device or its link is
+// down.
 const RTNH_F_DEAD: u32 = 1;
 const RTNH_F_LINKDOWN: u32 = 16;
-/// What a host has learned of the way to one address, which is no route.
+/// Flag of a cached path to one address, such as a path MTU, which is no route.
 const RTM_F_CLONED: u32 = 0x200;
 
 // Attributes of a neighbour (linux/neighbour.h).
@@ -45,7 +46,7 @@ const NDA_FLAGS_EXT: u16 = 15;
 /// Length of struct ndmsg.
 const NEIGHBOUR_HEADER_LEN: usize = 12;
 
-// States of a neighbour. All but the last two of these are such that the kernel knows its address.
+// States of a neighbour. In all but the last two the kernel knows its hardware address.
 const NUD_REACHABLE: u16 = 0x02;
 const NUD_STALE: u16 = 0x04;
 const NUD_DELAY: u16 = 0x08;
@@ -55,12 +56,13 @@ const NUD_PERMANENT: u16 = 0x80;
 const NUD_INCOMPLETE: u16 = 0x01;
 const NUD_FAILED: u16 = 0x20;
 
-/// What a neighbour is to keep when its state is set: who learned it, and whether it is a router.
+/// Flags of a neighbour that a probe must preserve (learned by another program, router), and the flag
+/// that makes the kernel resolve it.
 const NTF_EXT_LEARNED: u8 = 0x10;
 const NTF_ROUTER: u8 = 0x80;
 const NTF_USE: u8 = 0x01;
 
-/// Appends the request for all routes of a table.
+/// Appends the request that dumps all routes of a table.
 pub(super) fn push_route_dump(
     destination: Network,
     table: Table,
@@ -75,8 +77,8 @@ pub(super) fn push_route_dump(
     push(message, NLM_F_DUMP, sequence, buffer);
 }
 
-/// What a message says of a route, if it is one to the destination in the table that are wanted, for
-/// all packets.
+/// Parses a route; `None` unless it is one to the wanted destination in the wanted table, for packets
+/// of any source and TOS.
 pub(super) fn parse_route(body: &[u8], wanted: &Wanted) -> Option<Shown> {
     let (header, attributes) = body.split_first_chunk::<ROUTE_HEADER_LEN>()?;
     let [
@@ -151,7 +153,7 @@ const fn is_alive(flags: u32) -> bool {
     flags & (RTNH_F_DEAD | RTNH_F_LINKDOWN) == 0
 }
 
-/// The next hops of RTA_MULTIPATH: each a struct rtnexthop and attributes.
+/// Parses the next hops of RTA_MULTIPATH: each a struct rtnexthop and attributes.
 fn hops(mut bytes: &[u8]) -> Vec<Leg> {
     let mut legs = Vec::new();
     while let Some((header, _)) = bytes.split_first_chunk::<HOP_HEADER_LEN>() {
@@ -179,7 +181,7 @@ fn hops(mut bytes: &[u8]) -> Vec<Leg> {
     legs
 }
 
-/// A gateway of another family than the destination: struct rtvia.
+/// Parses a gateway of another family than the destination: struct rtvia.
 fn via(value: &[u8]) -> Option<IpAddr> {
     ip(value.get(2..)?)
 }
@@ -206,20 +208,20 @@ pub(super) struct Neighbour {
     extended: u32,
 }
 
-/// What the kernel knows of a neighbour.
+/// Reachability of a neighbour in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// It has just answered.
+    /// The neighbour has answered recently.
     Reachable,
-    /// It has not answered, and the kernel has given up for now.
+    /// The neighbour has not answered, and the kernel has given up for now.
     Failed,
-    /// It is never asked.
+    /// The neighbour is never probed.
     Given,
-    /// It is being asked.
+    /// A probe is running.
     Asked,
-    /// It has answered once, and may be asked at once.
+    /// The neighbour has answered earlier, and can be probed at once.
     Remembered,
-    /// Nothing.
+    /// The kernel has no state.
     Unknown,
 }
 
@@ -236,7 +238,7 @@ impl Neighbour {
     }
 }
 
-/// What a message says of a neighbour.
+/// Parses a neighbour.
 pub(super) fn parse_neighbour(body: &[u8]) -> Option<Neighbour> {
     let (header, attributes) = body.split_first_chunk::<NEIGHBOUR_HEADER_LEN>()?;
     let [_, _, _, _, a, b, c, d, low, high, flags, _] = *header;
@@ -258,7 +260,7 @@ pub(super) fn parse_neighbour(body: &[u8]) -> Option<Neighbour> {
     })
 }
 
-/// Appends the request for what is known of a neighbour.
+/// Appends the request for the kernel's entry of a neighbour.
 pub(super) fn push_neighbour_question(
     (device, address): (InterfaceIndex, IpAddr),
     sequence: u32,
@@ -268,11 +270,11 @@ pub(super) fn push_neighbour_question(
     push(message, NLM_F_ACK, sequence, buffer);
 }
 
-/// Appends the request to ask a neighbour that is known, by a packet to it alone.
+/// Appends the request that probes a known neighbour by unicast.
 pub(super) fn push_probe(known: &Neighbour, sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = neighbour(known.device, known.address);
     body.header.state = NeighbourState::Probe;
-    // Without NLM_F_REPLACE its hardware address stays, and whether it is a router.
+    // Without NLM_F_REPLACE the kernel keeps the hardware address and the router flag.
     let kept = known.flags & (NTF_EXT_LEARNED | NTF_ROUTER);
     body.header.flags = NeighbourFlags::from_bits_retain(kept);
     if known.extended != 0 {
@@ -283,7 +285,7 @@ pub(super) fn push_probe(known: &Neighbour, sequence: u32, buffer: &mut Vec<u8>)
     push(message, NLM_F_ACK, sequence, buffer);
 }
 
-/// Appends the request to find out who has an address.
+/// Appends the request that resolves the hardware address of an unknown neighbour.
 pub(super) fn push_search(
     (device, address): (InterfaceIndex, IpAddr),
     sequence: u32,

@@ -1,8 +1,8 @@
-//! The routes to one destination, as far as known. Pure.
+//! The routes to one destination as far as known. Pure: no system calls.
 //!
-//! It is filled by a dump and takes in what the kernel tells of routes that come and go. What that does
-//! to several routes of one metric cannot always be told from the news; then everything has to be looked at
-//! again, which is so with a few routes of one destination, however many others there are.
+//! A dump fills the table, and notifications of added and deleted routes update it. Some notifications
+//! are ambiguous if several routes have the same metric; then the routes are in doubt and have to be
+//! dumped again. This happens rarely, because only the routes of one destination are tracked.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -11,28 +11,28 @@ use std::sync::Arc;
 use vrrp_proto::routing::{Network, Table};
 use vrrp_proto::{InterfaceIndex, Link};
 
-/// What is looked for.
+/// Description of the route that a tracker wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wanted {
-    /// Where the route leads to, exactly.
+    /// Destination network, compared exactly.
     pub destination: Network,
-    /// The table that it stands in.
+    /// Routing table.
     pub table: Table,
-    /// The gateway that it leads by; any, or none, where there is none here.
+    /// Required gateway; `None` accepts any next hop.
     pub gateway: Option<IpAddr>,
-    /// The name of the device that it leads over; any where there is none here.
+    /// Name of the required device; `None` accepts any.
     pub device: Option<Arc<str>>,
 }
 
 /// A route as the kernel shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Shown {
-    /// Among several the least counts.
+    /// Metric; the kernel uses the route with the lowest.
     pub(super) metric: u32,
     pub(super) kind: Kind,
-    /// The preferred source, with which an IPv4 route goes.
+    /// Preferred source. The kernel removes an IPv4 route together with this address.
     pub(super) source: Option<IpAddr>,
-    /// The number of the nexthop object that it leads by.
+    /// ID of the nexthop object that the route uses.
     pub(super) object: Option<u32>,
     pub(super) legs: Vec<Leg>,
 }
@@ -42,12 +42,12 @@ pub(super) struct Shown {
 pub(super) struct Leg {
     pub(super) gateway: Option<IpAddr>,
     pub(super) device: Option<InterfaceIndex>,
-    /// Whether the kernel uses it: it does not while its link is down.
+    /// Whether the kernel uses the next hop. It does not while the link is down.
     pub(super) alive: bool,
 }
 
 impl Shown {
-    /// Whether this is that route, alive or not.
+    /// Whether both are the same route, regardless of `alive`.
     fn is(&self, other: &Self) -> bool {
         let place = |leg: &Leg| (leg.gateway, leg.device);
         (self.metric, self.kind, self.source, self.object)
@@ -56,23 +56,23 @@ impl Shown {
     }
 }
 
-/// What a route does with packets (rtm_type, rtnetlink(7)).
+/// Type of a route (rtm_type, rtnetlink(7)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// It sends them on, or takes them in.
+    /// Forwards packets, or delivers them to this host.
     Leads,
-    /// It drops them.
+    /// Drops packets.
     Blackhole,
-    /// It drops them and says that nobody is there.
+    /// Drops packets and answers with ICMP unreachable.
     Unreachable,
-    /// It drops them and says that somebody forbids it.
+    /// Drops packets and answers with ICMP administratively prohibited.
     Prohibit,
-    /// It has the next table looked up.
+    /// Continues the lookup in the next table.
     Throw,
 }
 
 impl Kind {
-    /// The word for it (ip-route(8)), where it leads nowhere.
+    /// Name of the type in ip-route(8); `None` for a route that leads somewhere.
     const fn word(self) -> Option<&'static str> {
         match self {
             Self::Leads => None,
@@ -84,22 +84,22 @@ impl Kind {
     }
 }
 
-/// Where a route leads over.
+/// A next hop of the wanted route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Way {
-    /// The gateway; without one the destination is a neighbour on the device, or this host.
+    /// Gateway; `None` if the destination is a neighbour on the device, or this host.
     pub gateway: Option<IpAddr>,
-    /// The number of the device.
+    /// Index of the device.
     pub device: Option<InterfaceIndex>,
-    /// The name of the device, if it has one.
+    /// Name of the device, if it has one.
     pub name: Option<Arc<str>>,
 }
 
 impl core::fmt::Display for Way {
-    /// ` by GATEWAY on DEVICE`, as far as there are these.
+    /// ` via GATEWAY on DEVICE`, without the missing parts.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         if let Some(gateway) = self.gateway {
-            write!(f, " by {gateway}")?;
+            write!(f, " via {gateway}")?;
         }
         if let Some(name) = &self.name {
             write!(f, " on {name}")?;
@@ -108,40 +108,40 @@ impl core::fmt::Display for Way {
     }
 }
 
-/// Why there is no way.
+/// Reason why there is no usable route.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NoWay {
-    /// No route leads there.
+    /// There is no route to the destination.
     #[error("no route to {0}")]
     NoRoute(Goal),
-    /// Routes to the destination lead another way.
-    #[error("no route to {goal}: there is one{other}")]
+    /// Routes to the destination exist, but none by the wanted gateway and device.
+    #[error("no route to {goal}: the kernel has one{other}")]
     Elsewhere {
-        /// What is looked for.
+        /// The wanted route.
         goal: Goal,
-        /// Where one of them leads.
+        /// Next hop of an existing route.
         other: Way,
     },
     /// The link of the route is down.
     #[error("the route to {goal} is dead: the link is down{}", on(name.as_ref()))]
     Dead {
-        /// What is looked for.
+        /// The wanted route.
         goal: Goal,
-        /// Where it leads.
+        /// Name of the device.
         name: Option<Arc<str>>,
     },
-    /// The route leads nowhere.
-    #[error("the route to {goal} leads nowhere: it is of type {kind}")]
+    /// The route has a type that forwards nothing.
+    #[error("the route to {goal} has type {kind} and forwards nothing")]
     Nowhere {
-        /// What is looked for.
+        /// The wanted route.
         goal: Goal,
-        /// The word for its type.
+        /// Name of the type in ip-route(8).
         kind: &'static str,
     },
-    /// The kernel does not say where the route leads.
+    /// The kernel does not show the next hops of the route.
     #[error(
-        "where the route to {0} leads by its nexthop object is not told: it is by \
-         \"sysctl net.ipv4.nexthop_compat_mode=1\""
+        "the kernel hides the next hops of the route to {0}, which uses a nexthop object: set \
+         the sysctl net.ipv4.nexthop_compat_mode=1"
     )]
     Hidden(Goal),
 }
@@ -150,7 +150,7 @@ fn on(name: Option<&Arc<str>>) -> String {
     name.map(|name| format!(" on {name}")).unwrap_or_default()
 }
 
-/// What is looked for, in words: `10.0.0.0/8 by 192.168.224.1 in table 254`.
+/// Text of the wanted route: `10.0.0.0/8 via 192.168.224.1 in table 254`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Goal(Arc<str>);
 
@@ -175,7 +175,7 @@ impl Wanted {
 #[derive(Debug)]
 pub(super) struct Known {
     wanted: Wanted,
-    /// In the order of their metrics.
+    /// Ordered by metric.
     routes: Vec<Shown>,
     links: BTreeMap<InterfaceIndex, Link>,
     in_doubt: bool,
@@ -195,17 +195,18 @@ impl Known {
         &self.wanted
     }
 
-    /// Whether everything has to be looked at again.
+    /// Whether links and routes have to be dumped again.
     pub(super) const fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// News may have been lost, or something happened that the kernel may not tell of.
+    /// Marks everything as in doubt: notifications were lost, or a change happened of which the kernel
+    /// may not notify.
     pub(super) const fn doubt(&mut self) {
         self.in_doubt = true;
     }
 
-    /// Takes in all that is.
+    /// Replaces everything by the result of a dump.
     pub(super) fn replace(&mut self, mut routes: Vec<Shown>, links: Vec<Link>) {
         routes.sort_by_key(|route| route.metric);
         self.routes = routes;
@@ -213,7 +214,7 @@ impl Known {
         self.in_doubt = false;
     }
 
-    /// Takes in that a route came, in the place of another one of its metric or beside those.
+    /// Adds a route, either in place of another one with its metric or beside these.
     pub(super) fn add(&mut self, route: Shown, replaces: bool) {
         let mut equals = self
             .routes
@@ -227,22 +228,23 @@ impl Known {
                     .partition_point(|known| known.metric < route.metric);
                 self.routes.insert(place, route);
             }
-            // The kernel appends, joins or replaces.
+            // Ambiguous: the kernel may have appended, joined or replaced.
             (Some(_), _) => self.in_doubt = true,
         }
     }
 
-    /// Takes in that a route went.
+    /// Removes a route.
     pub(super) fn remove(&mut self, route: &Shown) {
         if let Some(place) = self.routes.iter().position(|known| known.is(route)) {
             self.routes.remove(place);
         } else if self.routes.iter().any(|known| known.metric == route.metric) {
-            // One of several next hops, perhaps.
+            // The notification may concern one of several next hops.
             self.in_doubt = true;
         }
     }
 
-    /// Takes in how a link is. Routes over it die, come to life and go without a word.
+    /// Updates a link. Routes over it may become dead, become alive or disappear without a
+    /// notification.
     pub(super) fn put_link(&mut self, link: Link) {
         let known = self.links.insert(link.index, link.clone());
         if known.is_none_or(|known| known != link) {
@@ -250,14 +252,14 @@ impl Known {
         }
     }
 
-    /// Takes in that a link is gone.
+    /// Removes a link.
     pub(super) fn remove_link(&mut self, interface: InterfaceIndex) {
         self.links.remove(&interface);
         self.doubt_those_over(interface);
     }
 
-    /// Takes in that an address left: an IPv4 route goes without a word when that was its source, or the
-    /// last one of its device.
+    /// Handles the removal of an address: the kernel silently removes an IPv4 route when this was its
+    /// source, or the last address of its device.
     pub(super) fn remove_address(&mut self, interface: InterfaceIndex, address: IpAddr) {
         self.in_doubt |= self
             .routes
@@ -266,22 +268,23 @@ impl Known {
         self.doubt_those_over(interface);
     }
 
-    /// Takes in that something is new about nexthop objects.
+    /// Handles a change of nexthop objects.
     pub(super) fn touch_objects(&mut self) {
         self.in_doubt |= self.routes.iter().any(|route| route.object.is_some());
     }
 
     fn doubt_those_over(&mut self, interface: InterfaceIndex) {
         let mut legs = self.routes.iter().flat_map(|route| &route.legs);
-        // Where it leads by a nexthop object that is hidden, it may be anywhere.
+        // A route by a hidden nexthop object may use any device.
         self.in_doubt |= legs.any(|leg| leg.device == Some(interface))
             || self.routes.iter().any(|route| route.legs.is_empty());
     }
 
-    /// The ways there, those of the least metric first and at least one.
+    /// Next hops of the usable routes, at least one, the lowest metric first.
     pub(super) fn ways(&self) -> Result<Vec<Way>, NoWay> {
         let mut ways = Vec::new();
         let (mut dead, mut nowhere, mut elsewhere, mut hidden) = (None, None, None, false);
+        // Without a required gateway or device a hidden next hop is good enough.
         let is_any = self.wanted.gateway.is_none() && self.wanted.device.is_none();
         for route in &self.routes {
             if let Some(word) = route.kind.word() {
@@ -313,6 +316,7 @@ impl Known {
             return Ok(ways);
         }
         let goal = self.wanted.goal();
+        // The reason closest to a usable route comes first.
         Err(if let Some(name) = dead {
             NoWay::Dead { goal, name }
         } else if let Some(other) = elsewhere {
@@ -387,13 +391,13 @@ mod tests {
 
     fn known(wanted: Wanted, routes: &[Shown]) -> Known {
         let mut known = Known::new(wanted);
-        assert!(known.is_in_doubt(), "nobody has looked yet");
+        assert!(known.is_in_doubt(), "before the first dump");
         known.replace(routes.to_vec(), vec![link(1, true), link(2, true)]);
         assert!(!known.is_in_doubt());
         known
     }
 
-    /// The ways, or why there is none.
+    /// Texts of the next hops, or of the reason why there is none.
     fn said(known: &Known) -> Result<Vec<String>, String> {
         let ways = known.ways().map_err(|reason| reason.to_string())?;
         Ok(ways.iter().map(ToString::to_string).collect())
@@ -408,33 +412,33 @@ mod tests {
     }
 
     #[test]
-    fn routes_come_and_go_and_those_of_the_least_metric_are_the_first() {
+    fn routes_are_ordered_by_metric() {
         let mut known = known(wanted(None, None), &[]);
         assert_eq!(said(&known), none("no route to 10.0.0.0/8 in table 254"));
         known.add(route(7, &[leg("192.0.2.7", 1)]), false);
         known.add(route(3, &[leg("192.0.2.3", 2)]), false);
-        let both = by(&[" by 192.0.2.3 on eth2", " by 192.0.2.7 on eth1"]);
+        let both = by(&[" via 192.0.2.3 on eth2", " via 192.0.2.7 on eth1"]);
         assert_eq!(said(&known), both);
-        // What the dump has shown already is told once more.
+        // A route in the dump is notified once more.
         known.add(route(3, &[leg("192.0.2.3", 2)]), false);
         assert_eq!(said(&known), both);
         known.add(route(3, &[leg("192.0.2.4", 2)]), true);
         known.remove(&route(7, &[leg("192.0.2.7", 1)]));
-        assert_eq!(said(&known), by(&[" by 192.0.2.4 on eth2"]));
+        assert_eq!(said(&known), by(&[" via 192.0.2.4 on eth2"]));
         known.remove(&route(9, &[leg("192.0.2.9", 2)]));
-        assert!(!known.is_in_doubt(), "it was never there");
+        assert!(!known.is_in_doubt(), "the route was unknown");
     }
 
     #[test]
-    fn what_cannot_be_told_from_the_news_is_looked_at() {
+    fn ambiguous_notifications_need_a_new_dump() {
         let two = || [route(0, &[leg("192.0.2.1", 1)])];
         let mut known_one = known(wanted(None, None), &two());
         known_one.add(route(0, &[leg("192.0.2.2", 1)]), false);
-        assert!(known_one.is_in_doubt(), "beside it or in its place");
+        assert!(known_one.is_in_doubt(), "added or replaced");
         let both = [route(0, &[leg("192.0.2.1", 1), leg("192.0.2.2", 2)])];
         let mut multipath = known(wanted(None, None), &both);
         multipath.remove(&route(0, &[leg("192.0.2.2", 2)]));
-        assert!(multipath.is_in_doubt(), "one leg of it");
+        assert!(multipath.is_in_doubt(), "one of two next hops");
         let objects = [Shown {
             object: Some(7),
             ..route(0, &[leg("192.0.2.1", 1)])
@@ -445,7 +449,7 @@ mod tests {
     }
 
     #[test]
-    fn links_and_addresses_matter_where_a_route_leads_over_them() {
+    fn links_and_addresses_of_a_route_need_a_new_dump() {
         let source = Some("192.0.2.9".parse().unwrap());
         let routes = [Shown {
             source,
@@ -466,32 +470,32 @@ mod tests {
             let address = address.parse().unwrap();
             is_in_doubt(&|known| known.remove_address(InterfaceIndex(device), address))
         };
-        assert!(left("192.0.2.8", 1), "the last of the device, perhaps");
+        assert!(left("192.0.2.8", 1), "may be the last of the device");
         assert!(left("192.0.2.9", 2), "the source");
         assert!(!left("192.0.2.8", 2));
         assert!(!is_in_doubt(&Known::touch_objects));
     }
 
     #[test]
-    fn only_a_route_by_the_gateway_and_over_the_device_counts() {
+    fn route_must_have_the_wanted_gateway_and_device() {
         let routes = [route(0, &[leg("192.0.2.1", 1), leg("192.0.2.2", 2)])];
         let said = |gateway, device| said(&known(wanted(gateway, device), &routes));
         assert_eq!(
             said(Some("192.0.2.2"), None),
-            by(&[" by 192.0.2.2 on eth2"])
+            by(&[" via 192.0.2.2 on eth2"])
         );
-        assert_eq!(said(None, Some("eth1")), by(&[" by 192.0.2.1 on eth1"]));
+        assert_eq!(said(None, Some("eth1")), by(&[" via 192.0.2.1 on eth1"]));
         assert_eq!(
             said(Some("192.0.2.2"), Some("eth1")),
             none(
-                "no route to 10.0.0.0/8 by 192.0.2.2 on eth1 in table 254: there is one by \
+                "no route to 10.0.0.0/8 via 192.0.2.2 on eth1 in table 254: the kernel has one via \
                  192.0.2.1 on eth1"
             )
         );
     }
 
     #[test]
-    fn what_leads_nowhere_is_no_way_and_another_one_is() {
+    fn dead_and_blackhole_routes_are_unusable() {
         let dead = Leg {
             alive: false,
             ..leg("192.0.2.1", 1)
@@ -503,7 +507,7 @@ mod tests {
         let said = |routes: &[Shown]| said(&known(wanted(None, None), routes));
         assert_eq!(
             said(std::slice::from_ref(&blackhole)),
-            none("the route to 10.0.0.0/8 in table 254 leads nowhere: it is of type blackhole")
+            none("the route to 10.0.0.0/8 in table 254 has type blackhole and forwards nothing")
         );
         assert_eq!(
             said(&[route(0, &[dead])]),
@@ -511,12 +515,12 @@ mod tests {
         );
         assert_eq!(
             said(&[blackhole, route(7, &[dead, leg("192.0.2.2", 2)])]),
-            by(&[" by 192.0.2.2 on eth2"])
+            by(&[" via 192.0.2.2 on eth2"])
         );
     }
 
     #[test]
-    fn a_route_by_a_hidden_nexthop_object_counts_where_any_does() {
+    fn hidden_nexthop_object_satisfies_only_any_next_hop() {
         let hidden = [Shown {
             object: Some(7),
             ..route(0, &[])
@@ -525,8 +529,8 @@ mod tests {
         assert_eq!(
             said(&known(wanted(None, Some("eth1")), &hidden)),
             none(
-                "where the route to 10.0.0.0/8 on eth1 in table 254 leads by its nexthop object is \
-                 not told: it is by \"sysctl net.ipv4.nexthop_compat_mode=1\""
+                "the kernel hides the next hops of the route to 10.0.0.0/8 on eth1 in table 254, which \
+                 uses a nexthop object: set the sysctl net.ipv4.nexthop_compat_mode=1"
             )
         );
     }

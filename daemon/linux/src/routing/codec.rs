@@ -1,9 +1,8 @@
-//! The words of rtnetlink(7) for routes and rules: changes and dumps as bytes, and bytes as what is
-//! there.
+//! Codec of rtnetlink(7) for routes and rules: encodes changes and dump requests, decodes the answers.
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the kernel's words are many, and new ones are none of ours either"
+    reason = "the kernel has many more attributes, and none of them is used here"
 )]
 
 use std::net::IpAddr;
@@ -27,14 +26,14 @@ use crate::netlink::{Message, push};
 use vrrp_node::routing::mirror::{Dump, Installed, Leg};
 use vrrp_node::routing::plan::Change;
 
-/// A flag of NLMSG_ERROR: attributes follow the request (linux/netlink.h, NLM_F_ACK_TLVS).
+/// Flag of NLMSG_ERROR: attributes follow the request (linux/netlink.h, NLM_F_ACK_TLVS).
 const ATTRIBUTES_FOLLOW: u16 = 0x200;
-/// The attribute with a text that says what was wrong (linux/netlink.h).
+/// Attribute with the kernel's error text (linux/netlink.h).
 const NLMSGERR_ATTR_MSG: u16 = 1;
 /// Length of struct nlmsghdr.
 const HEADER_LEN: usize = 16;
 
-/// Appends the request to carry out `change`, with `sequence` as its number.
+/// Appends the request that carries out `change`, with the sequence number `sequence`.
 pub(super) fn push_change(change: &Change, sequence: u32, buffer: &mut Vec<u8>) {
     let (message, flags) = match change {
         Change::AddRoute { installed, .. } => (
@@ -55,7 +54,8 @@ pub(super) fn push_change(change: &Change, sequence: u32, buffer: &mut Vec<u8>) 
         }
         Change::DeleteRoute(installed) => {
             let body = if installed.odd {
-                // The first of ours in the place: what it is cannot be said.
+                // The attributes of this route are unknown, so the request matches the first of the
+                // daemon's routes with this destination, table and metric.
                 let mut body = route(installed);
                 body.header.scope = RouteScope::NoWhere;
                 body
@@ -73,8 +73,8 @@ pub(super) fn push_change(change: &Change, sequence: u32, buffer: &mut Vec<u8>) 
     push(message, flags, sequence, buffer);
 }
 
-/// Appends the request for all routes of a family that bear our mark. A kernel before 4.20, or
-/// without NETLINK_GET_STRICT_CHK, gives all routes.
+/// Appends the request that dumps the daemon's routes of a family. A kernel before 4.20, or without
+/// NETLINK_GET_STRICT_CHK, dumps all routes.
 pub(super) fn push_route_dump(family: Family, sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = RouteMessage::default();
     body.header.address_family = family_of(family);
@@ -87,7 +87,7 @@ pub(super) fn push_route_dump(family: Family, sequence: u32, buffer: &mut Vec<u8
     );
 }
 
-/// Appends the request for all rules of a family.
+/// Appends the request that dumps all rules of a family.
 pub(super) fn push_rule_dump(family: Family, sequence: u32, buffer: &mut Vec<u8>) {
     let mut body = RuleMessage::default();
     body.header.family = family_of(family);
@@ -99,7 +99,7 @@ pub(super) fn push_rule_dump(family: Family, sequence: u32, buffer: &mut Vec<u8>
     );
 }
 
-/// Adds what a message says of a route or a rule of `family` that bears our mark, if anything.
+/// Adds the route or rule of a message to `dump` if it is of `family` and has the daemon's mark.
 pub(super) fn collect(message: &Message<'_>, family: Family, dump: &mut Dump) {
     match message.header.message_type {
         libc::RTM_NEWROUTE => {
@@ -116,7 +116,7 @@ pub(super) fn collect(message: &Message<'_>, family: Family, dump: &mut Dump) {
     }
 }
 
-/// What the kernel says in words of a request that it refuses (NETLINK_EXT_ACK, since Linux 4.12).
+/// Error text of the kernel for a rejected request (NETLINK_EXT_ACK, since Linux 4.12).
 pub(super) fn explanation(refusal: &Message<'_>) -> Option<String> {
     if refusal.header.flags & ATTRIBUTES_FOLLOW == 0 {
         return None;
@@ -132,7 +132,7 @@ pub(super) fn explanation(refusal: &Message<'_>) -> Option<String> {
     })
 }
 
-/// What ip-route(8) sends for a route, with our mark.
+/// A route as ip-route(8) encodes it, with the daemon's mark.
 fn whole_route(installed: &Installed) -> RouteMessage {
     let mut body = route(installed);
     body.header.kind = RouteType::Unicast;
@@ -141,7 +141,8 @@ fn whole_route(installed: &Installed) -> RouteMessage {
     body.attributes
         .extend(source.map(RouteAttribute::PrefSource));
     match &installed.legs[..] {
-        // A share is said only among several, be the others there already.
+        // A weight is encoded only in RTA_MULTIPATH, also where the other next hops are installed
+        // already.
         [leg] if leg.weight == 1 => {
             body.attributes.extend(gateway(leg));
             let device = leg.device.map(|device| RouteAttribute::Oif(device.0));
@@ -158,7 +159,7 @@ fn whole_route(installed: &Installed) -> RouteMessage {
     body
 }
 
-/// What a route is known by.
+/// The part of a route that identifies it: destination, TOS, table and metric.
 fn route(installed: &Installed) -> RouteMessage {
     let Installed { place, tos, .. } = installed;
     let mut body = RouteMessage::default();
@@ -195,7 +196,7 @@ fn next_hop(leg: &Leg) -> RouteNextHop {
     hop
 }
 
-/// What ip-rule(8) sends for a rule, with our mark.
+/// A rule as ip-rule(8) encodes it, with the daemon's mark.
 fn rule_message(rule: &Rule) -> RuleMessage {
     let Selector {
         from,
@@ -229,7 +230,8 @@ fn rule_message(rule: &Rule) -> RuleMessage {
     body
 }
 
-/// A route that bears our mark.
+/// Parses a route; `None` without the daemon's mark. A route with properties that the daemon never sets
+/// is marked as odd.
 fn parse_route(body: &[u8]) -> Option<Installed> {
     let header = RouteHeader::parse(body).ok()?;
     if u8::from(header.protocol) != ROUTING_PROTOCOL {
@@ -258,10 +260,11 @@ fn parse_route(body: &[u8]) -> Option<Installed> {
             RouteAttribute::Gateway(address) => only.gateway = ip(&address),
             RouteAttribute::Oif(number) => only.device = Some(InterfaceIndex(number)),
             RouteAttribute::MultiPath(hops) => {
+                // The daemon sets no attribute of a next hop except the gateway.
                 odd |= hops.iter().any(|hop| hop.attributes.len() > 1);
                 several = Some(hops.iter().map(leg).collect());
             }
-            // What is said of each route of IPv6.
+            // The kernel adds these to every route of IPv6.
             RouteAttribute::CacheInfo(_) | RouteAttribute::Preference(_) => {}
             _ => odd = true,
         }
@@ -292,7 +295,7 @@ fn leg(hop: &RouteNextHop) -> Leg {
     }
 }
 
-/// A rule that bears our mark and says nothing that ours never say.
+/// Parses a rule; `None` without the daemon's mark, or with properties that the daemon never sets.
 fn parse_rule(body: &[u8]) -> Option<Rule> {
     let RuleMessage {
         header, attributes, ..
@@ -311,7 +314,7 @@ fn parse_rule(body: &[u8]) -> Option<Rule> {
             RuleAttribute::Table(number) => table = number,
             RuleAttribute::Priority(number) => priority = number,
             RuleAttribute::Protocol(protocol) => ours = u8::from(protocol) == ROUTING_PROTOCOL,
-            // None, which is said of each rule.
+            // Default value, which the kernel adds to every rule.
             RuleAttribute::SuppressPrefixLen(u32::MAX) => {}
             _ => return None,
         }
@@ -341,7 +344,7 @@ const fn ip(address: &RouteAddress) -> Option<IpAddr> {
     }
 }
 
-/// The table in the one byte of a header; what does not fit stands in an attribute alone.
+/// Table number in the one-byte field of a header; a greater number is only in an attribute.
 pub(crate) fn short(table: Table) -> u8 {
     u8::try_from(table.get()).unwrap_or(RouteHeader::RT_TABLE_UNSPEC)
 }

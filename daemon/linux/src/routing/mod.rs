@@ -1,12 +1,12 @@
-//! Routes and rules that follow the masters (rtnetlink(7)).
+//! Virtual routes and rules, which exist on the master (rtnetlink(7)).
 //!
-//! They bear a protocol number, [`ROUTING_PROTOCOL`], which is all that the daemon goes by: what has
-//! another one is somebody else's and is never touched, and what has it and is not wanted was left by
-//! an earlier run. A node that has none of them opens nothing here.
+//! They have the protocol number [`ROUTING_PROTOCOL`], the only criterion of the daemon: a route or
+//! rule with another number belongs to another program and is never changed; one with this number that
+//! is not wanted was left by an earlier run. A node without routes and rules opens no socket here.
 //!
-//! [`Routing`] carries out what [`vrrp_node::routing`] plans, all requests of a turn by one send, of which
-//! only the refusals come back. News are only a reason for a new [`Routing::dump`]. The kernel gives the
-//! marked routes alone, and wakes us for nothing else.
+//! [`Routing`] carries out what [`vrrp_node::routing`] plans: all requests of a turn in one send, to
+//! which the kernel answers only rejected ones. A notification only causes a new [`Routing::dump`]. The
+//! kernel filters both dumps and notifications by the mark.
 
 pub(crate) mod codec;
 
@@ -22,16 +22,16 @@ use crate::{batch, filter, netlink, sys};
 use vrrp_node::routing::mirror::{Dump, Mirror};
 use vrrp_node::routing::plan::{Change, Failure};
 
-/// The number that marks our routes (`rtm_protocol`) and our rules (FRA_PROTOCOL, since Linux 4.17);
-/// `ip route` and `ip rule` show it as `proto 0x56` or `proto 86`. It is the number of
-/// [our addresses](vrrp_node::mirror::ADDRESS_PROTOCOL).
+/// Protocol number of the daemon's routes (`rtm_protocol`) and rules (FRA_PROTOCOL, since Linux 4.17);
+/// `ip route` and `ip rule` show it as `proto 0x56` or `proto 86`. The same number as of [the daemon's
+/// addresses](vrrp_node::mirror::ADDRESS_PROTOCOL).
 pub const ROUTING_PROTOCOL: u8 = vrrp_node::mirror::ADDRESS_PROTOCOL;
 
-/// How many changes go out together. If the kernel refuses them all, the refusals fit into the
-/// receive buffer that a process gets without any capability.
+/// Number of changes sent by one call. If the kernel rejects them all, the answers fit into the receive
+/// buffer of a process without capabilities.
 const BATCH: usize = 128;
 
-/// Room in the kernel for the news of some thousand changes of ours by others.
+/// Receive buffer in bytes: notifications of some thousand changes by other programs.
 const NEWS_BUFFER: usize = 1 << 20;
 
 // Groups as bits (linux/rtnetlink.h).
@@ -40,7 +40,8 @@ const RTMGRP_IPV4_RULE: u32 = 0x80;
 const RTMGRP_IPV6_ROUTE: u32 = 0x400;
 const RTMGRP_IPV6_RULE: u32 = 1 << (libc::RTNLGRP_IPV6_RULE - 1);
 
-/// The kernel's routes and rules: a socket for requests, and one that hears what others do to ours.
+/// The kernel's routes and rules: a socket for requests, and a socket for notifications of changes that
+/// other programs make to the daemon's routes and rules.
 #[derive(Debug)]
 pub struct Routing {
     requests: OwnedFd,
@@ -51,22 +52,24 @@ pub struct Routing {
 }
 
 impl Routing {
-    /// Opens both sockets. News are heard from now on, so that nothing is missed between this and
-    /// the first [`dump`](Self::dump).
+    /// Opens both sockets. Notifications are received from now on, so that no change before the first
+    /// [`dump`](Self::dump) is missed.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// EMFILE when no file descriptor is free.
     pub fn open() -> io::Result<Self> {
         let requests = netlink::open()?;
         batch::grow_receive_buffer(&requests, batch::KERNEL_BUFFER)?;
-        // A kernel that knows neither gives more routes than were asked for, and no explanations.
+        // Both options are optimisations: an older kernel dumps all routes, and sends no error texts.
         for option in [libc::NETLINK_GET_STRICT_CHK, libc::NETLINK_EXT_ACK] {
             let _ = sys::set_netlink_option(requests.as_fd(), option);
         }
         let port = netlink::bind_to(&requests, 0)?;
         let news = netlink::open()?;
         batch::grow_receive_buffer(&news, NEWS_BUFFER)?;
+        // The filter is attached before the socket joins the groups, so that it sees every
+        // notification.
         filter::attach(&news, &filter::marked_by_others(ROUTING_PROTOCOL, port))?;
         let groups = RTMGRP_IPV4_ROUTE | RTMGRP_IPV4_RULE | RTMGRP_IPV6_ROUTE | RTMGRP_IPV6_RULE;
         netlink::bind_to(&news, groups)?;
@@ -79,12 +82,12 @@ impl Routing {
         })
     }
 
-    /// Takes in the news, and says whether there were any: whether somebody else has changed routes
-    /// or rules of ours.
+    /// Discards the waiting notifications. Returns whether there were any, that is whether another
+    /// program has changed routes or rules of this daemon.
     ///
     /// # Errors
     ///
-    /// None that a valid socket could cause.
+    /// Fails only if the socket is invalid.
     pub fn take_news(&mut self) -> io::Result<bool> {
         let mut any = false;
         loop {
@@ -95,11 +98,11 @@ impl Routing {
         }
     }
 
-    /// All routes and rules that bear our mark.
+    /// Dumps all routes and rules with the daemon's mark.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses, or changes all the time (EINTR).
+    /// An error of the kernel, or EINTR when the data changed during every attempt.
     pub fn dump(&mut self) -> io::Result<Dump> {
         for _ in 0..DUMP_ATTEMPTS {
             let mut dump = Dump::default();
@@ -115,11 +118,11 @@ impl Routing {
         Err(io::Error::from_raw_os_error(libc::EINTR))
     }
 
-    /// Carries out `changes` in their order. `mirror` shows them already, as
-    /// [`plan`](vrrp_node::routing::plan::plan) leaves it. Those that the kernel refuses are taken back there and
-    /// appended to `failures`; the others are done nevertheless.
+    /// Carries out `changes` in order. `mirror` contains them already, as
+    /// [`plan`](vrrp_node::routing::plan::plan) leaves it. A change that the kernel rejects is reverted
+    /// there and appended to `failures`; the remaining changes are carried out nevertheless.
     ///
-    /// That what is to be deleted is gone is no failure.
+    /// Deleting a route or rule that does not exist is no failure.
     pub fn apply<'c>(
         &mut self,
         changes: impl Iterator<Item = &'c Change>,
@@ -143,7 +146,7 @@ impl Routing {
         }
     }
 
-    /// Sends what is to go out, and takes in what the kernel refuses of it.
+    /// Sends the encoded batch, and collects the changes that the kernel rejects.
     fn request(
         &mut self,
         batch: &[&Change],
@@ -153,6 +156,7 @@ impl Routing {
         send(self.requests.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
         while let Some(datagram) = netlink::receive(&self.requests, &mut self.incoming)? {
             for message in Message::all_of(datagram) {
+                // The sequence number is the index in the batch.
                 let number = usize::try_from(message.header.sequence_number);
                 let change = number.ok().and_then(|number| batch.get(number));
                 if let (NLMSG_ERROR, Some(change)) = (message.header.message_type, change)
@@ -187,14 +191,14 @@ impl Routing {
     }
 }
 
-/// What can be waited for are the news.
+/// The descriptor of the socket for notifications.
 impl AsFd for Routing {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.news.as_fd()
     }
 }
 
-/// Whether a refusal says that what was asked for is so anyway.
+/// Whether the error means that the route or rule to be deleted does not exist.
 fn is_done_already(change: &Change, error: &io::Error) -> bool {
     let gone = [libc::ESRCH, libc::ENOENT, libc::ENODEV];
     change.deletes()

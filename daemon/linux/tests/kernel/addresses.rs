@@ -16,22 +16,22 @@ use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex};
 use crate::host::{Host, address, pair};
 
 crate::tests! {
-    an_address_is_added_as_by_the_ip_command_and_marked,
-    a_thousand_addresses_come_and_go_in_the_order_of_the_requests,
-    changes_of_our_own_are_not_heard,
-    changes_by_others_are_heard_and_repaired,
-    secondaries_that_go_with_their_primary_are_heard,
-    a_secondary_that_is_promoted_is_heard,
-    what_leaves_together_leaves_no_news_behind,
-    what_is_so_already_is_no_failure,
-    every_refusal_of_many_is_a_failure_of_its_own,
-    an_overrun_is_noticed_and_everything_is_looked_at_again,
-    links_are_heard_of_from_the_cradle_to_the_grave,
-    a_link_that_joins_and_leaves_a_bridge_stays,
-    cleanup_removes_what_bears_our_mark_and_nothing_else,
+    address_is_added_as_by_ip_and_marked,
+    thousand_addresses_keep_the_order_of_requests,
+    own_address_changes_are_not_notified,
+    foreign_address_changes_are_notified_and_repaired,
+    secondaries_deleted_with_their_primary_are_notified,
+    promotion_of_a_secondary_is_no_event,
+    addresses_deleted_together_leave_no_events,
+    redundant_address_change_is_no_failure,
+    each_rejected_change_is_a_separate_failure,
+    receive_overrun_is_repaired_by_a_new_dump,
+    link_changes_are_notified_until_deletion,
+    link_leaving_a_bridge_is_not_deleted,
+    cleanup_deletes_only_marked_addresses,
 }
 
-fn an_address_is_added_as_by_the_ip_command_and_marked() {
+fn address_is_added_as_by_ip_and_marked() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     node.hold(&["192.168.224.100/24", "10.0.0.9/24"]);
@@ -48,7 +48,7 @@ fn an_address_is_added_as_by_the_ip_command_and_marked() {
             .map(|line| line.split_once(": ").unwrap().1.to_owned());
         lines.collect::<Vec<_>>()
     };
-    // An iproute2 that knows of marks shows them.
+    // A recent iproute2 shows the mark.
     assert_eq!(
         unnumbered(&ours.replace(" proto 0x56", "")),
         unnumbered(&theirs)
@@ -76,17 +76,17 @@ fn an_address_is_added_as_by_the_ip_command_and_marked() {
     );
 }
 
-fn a_thousand_addresses_come_and_go_in_the_order_of_the_requests() {
+fn thousand_addresses_keep_the_order_of_requests() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let many: Vec<_> = thousand().map(|address| address.to_string()).collect();
     let many: Vec<_> = many.iter().map(String::as_str).collect();
     node.hold(&many);
-    // No time has passed for the kernel to catch up: it has handled them within send().
+    // The kernel has handled the requests within send(2), so no wait is needed.
     let there = node.in_kernel();
     assert!(
         there.iter().eq(["10.0.0.1/24"].iter().chain(&many)),
-        "{} are there",
+        "the kernel has {} addresses",
         there.len()
     );
     node.release(&many);
@@ -94,7 +94,7 @@ fn a_thousand_addresses_come_and_go_in_the_order_of_the_requests() {
     node.assert_mirror_is_right();
 }
 
-fn changes_of_our_own_are_not_heard() {
+fn own_address_changes_are_not_notified() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let vips = ["192.168.224.101/24", "192.168.224.100/24", "10.0.0.9/24"];
@@ -103,7 +103,7 @@ fn changes_of_our_own_are_not_heard() {
         node.hold(&vips);
         node.release(&vips[2..]);
         node.hold(&vips);
-        // The secondary before its primary.
+        // The secondary is deleted before its primary.
         node.release(&vips);
         node.hold(&vips[1..]);
     }
@@ -111,7 +111,7 @@ fn changes_of_our_own_are_not_heard() {
     node.assert_mirror_is_right();
 }
 
-fn changes_by_others_are_heard_and_repaired() {
+fn foreign_address_changes_are_notified_and_repaired() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     node.hold(&["10.0.0.9/24"]);
@@ -127,7 +127,7 @@ fn changes_by_others_are_heard_and_repaired() {
     node.assert_mirror_is_right();
 }
 
-fn secondaries_that_go_with_their_primary_are_heard() {
+fn secondaries_deleted_with_their_primary_are_notified() {
     let (near, _far) = pair();
     near.sysctl("ipv4/conf/eth0/promote_secondaries", 0);
     near.sysctl("ipv4/conf/all/promote_secondaries", 0);
@@ -146,7 +146,7 @@ fn secondaries_that_go_with_their_primary_are_heard() {
     node.assert_mirror_is_right();
 }
 
-fn a_secondary_that_is_promoted_is_heard() {
+fn promotion_of_a_secondary_is_no_event() {
     let (near, _far) = pair();
     near.sysctl("ipv4/conf/eth0/promote_secondaries", 1);
     let mut node = Node::start(&near);
@@ -159,17 +159,17 @@ fn a_secondary_that_is_promoted_is_heard() {
     }
     node.release(&["192.168.224.100/24"]);
     assert!(node.is_woken());
-    assert_eq!(node.news(), [""; 0], "it was there and is still there");
+    assert_eq!(node.news(), [""; 0], "the set of addresses is unchanged");
     node.assert_mirror_is_right();
 }
 
-fn what_leaves_together_leaves_no_news_behind() {
+fn addresses_deleted_together_leave_no_events() {
     for promotes in [0, 1] {
         let (near, _far) = pair();
         near.sysctl("ipv4/conf/eth0/promote_secondaries", promotes);
         near.sysctl("ipv4/conf/all/promote_secondaries", promotes);
         let mut node = Node::start(&near);
-        // A network in which the host has no address of its own: the first one is primary.
+        // A network in which the host has no other address: the first one is primary.
         let all = ["10.9.0.1/24", "10.9.0.2/24", "10.9.0.3/24"];
         for address in all {
             node.hold(&[address]);
@@ -180,13 +180,13 @@ fn what_leaves_together_leaves_no_news_behind() {
     }
 }
 
-fn what_is_so_already_is_no_failure() {
+fn redundant_address_change_is_no_failure() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     near.ip("address add 10.0.0.9/24 dev eth0");
-    // The mirror does not know yet.
+    // The mirror has not read the notification yet.
     node.hold(&["10.0.0.9/24"]);
-    assert_eq!(node.news(), ["added 10.0.0.9/24"], "and it is not ours");
+    assert_eq!(node.news(), ["added 10.0.0.9/24"], "a foreign address");
     near.ip("address del 10.0.0.9/24 dev eth0");
     node.release(&["10.0.0.9/24"]);
     assert_eq!(node.news(), [""; 0]);
@@ -197,7 +197,7 @@ fn what_is_so_already_is_no_failure() {
     node.release(&["10.0.0.8/24"]);
 }
 
-fn every_refusal_of_many_is_a_failure_of_its_own() {
+fn each_rejected_change_is_a_separate_failure() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let nowhere = InterfaceIndex(9999);
@@ -224,14 +224,14 @@ fn every_refusal_of_many_is_a_failure_of_its_own() {
     node.assert_mirror_is_right();
 }
 
-fn an_overrun_is_noticed_and_everything_is_looked_at_again() {
+fn receive_overrun_is_repaired_by_a_new_dump() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let mut stranger = Node::start(&near);
     let mut rounds = 0;
     let mut events = Vec::new();
     while node.monitor.read(&mut events).unwrap() == Heard::All {
-        // Until it is more than the socket's buffer holds.
+        // Repeat until the notifications exceed the receive buffer.
         rounds += 1;
         assert!(rounds < 20, "no overrun");
         for _ in 0..rounds {
@@ -249,10 +249,10 @@ fn an_overrun_is_noticed_and_everything_is_looked_at_again() {
     node.assert_mirror_is_right();
 }
 
-fn links_are_heard_of_from_the_cradle_to_the_grave() {
+fn link_changes_are_notified_until_deletion() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
-    // The kernel tells of a carrier when it comes to it.
+    // The kernel notifies of a carrier asynchronously.
     far.ip("link set eth0 down");
     node.wait_for("link eth0 up, no carrier");
     far.ip("link set eth0 up");
@@ -268,7 +268,7 @@ fn links_are_heard_of_from_the_cradle_to_the_grave() {
     node.assert_mirror_is_right();
 }
 
-fn a_link_that_joins_and_leaves_a_bridge_stays() {
+fn link_leaving_a_bridge_is_not_deleted() {
     let (near, _far) = pair();
     near.ip("link add br0 type bridge");
     let mut node = Node::start(&near);
@@ -278,7 +278,7 @@ fn a_link_that_joins_and_leaves_a_bridge_stays() {
     node.assert_mirror_is_right();
 }
 
-fn cleanup_removes_what_bears_our_mark_and_nothing_else() {
+fn cleanup_deletes_only_marked_addresses() {
     let (near, _far) = pair();
     near.ip("address add 10.0.0.7/24 dev eth0");
     let mut node = Node::start(&near);
@@ -306,7 +306,7 @@ fn clean_up<'a>(
     cleanup::addresses(configured, &mut Kernel::open().unwrap()).unwrap()
 }
 
-/// What the daemon's loop is made of, without the engine.
+/// The parts of the daemon's loop without the engine.
 pub(crate) struct Node {
     pub(crate) requests: Requests,
     pub(crate) monitor: Monitor,
@@ -352,7 +352,7 @@ impl Node {
         });
     }
 
-    /// Holds an address in a form of its own.
+    /// Holds an address with these properties.
     pub(crate) fn hold_as(&mut self, text: &str, form: AddressForm) {
         let address = address(text);
         let options = AddressOptions {
@@ -387,18 +387,18 @@ impl Node {
         poll(&mut fds, PollTimeout::from(millis)).unwrap() == 1
     }
 
-    /// Waits until the engine hears `news`.
+    /// Waits until `news` is among the events for the engine.
     pub(crate) fn wait_for(&mut self, news: &str) {
         loop {
-            assert!(self.is_woken_within(5000), "{news} was not heard");
+            assert!(self.is_woken_within(5000), "no event: {news}");
             if self.news().iter().any(|heard| heard == news) {
                 return;
             }
         }
     }
 
-    /// What the engine hears of what happened since the last time, without repetitions. As the
-    /// daemon does it looks at everything when it is in doubt.
+    /// Events for the engine since the last call, without repetitions. Dumps everything when the mirror
+    /// is in doubt, as the daemon does.
     pub(crate) fn news(&mut self) -> Vec<String> {
         let mut events: Vec<Event> = Vec::new();
         assert_eq!(self.monitor.read(&mut events).unwrap(), Heard::All);
@@ -414,7 +414,7 @@ impl Node {
         news
     }
 
-    /// The same of all that is told late too, until nothing more is.
+    /// As [`news`](Self::news), until no more notifications arrive for 300 ms.
     pub(crate) fn all_news(&mut self) -> Vec<String> {
         let mut news = self.news();
         while self.is_woken_within(300) {
@@ -423,7 +423,7 @@ impl Node {
         news
     }
 
-    /// The addresses of `eth0` as the kernel says, in its order.
+    /// Addresses of `eth0` in the order of the kernel's dump.
     pub(crate) fn in_kernel(&mut self) -> Vec<String> {
         let dump = self.requests.dump().unwrap();
         let addresses = dump
@@ -435,7 +435,7 @@ impl Node {
             .collect()
     }
 
-    /// The mirror shows what the kernel says, and what is not ours in the same order.
+    /// Asserts that the mirror equals a new dump, including the order of addresses of other programs.
     pub(crate) fn assert_mirror_is_right(&mut self) {
         let dump = self.requests.dump().unwrap();
         let links: Vec<_> = self.mirror.links().cloned().collect();
@@ -455,8 +455,8 @@ impl Node {
     }
 }
 
-/// Ours sorted, and the others as they come, but for those of IPv6: the kernel has these in an order of
-/// its own.
+/// Own addresses sorted, and foreign ones in their order. Foreign IPv6 addresses are sorted too: the
+/// kernel orders them differently.
 fn ours_and_others(addresses: impl IntoIterator<Item = Held>) -> [Vec<InterfaceAddress>; 2] {
     let (ours, others): (Vec<_>, Vec<_>) = addresses.into_iter().partition(|held| held.ours);
     let addresses = |held: Vec<Held>| held.into_iter().map(|held| held.address).collect();
@@ -485,7 +485,7 @@ fn describe(input: &Input<'_>) -> String {
     } else if let Input::LinkRemoved(_) = input {
         "link removed".to_owned()
     } else {
-        unreachable!("a mirror says nothing else: {input:?}")
+        unreachable!("a mirror yields only addresses and links: {input:?}")
     }
 }
 

@@ -18,24 +18,24 @@ use crate::host::{Host, pair, pair_v6};
 use crate::ipv6::until;
 
 crate::tests! {
-    it_is_a_macvlan_with_the_virtual_mac_address_and_down,
-    no_address_is_made_of_the_virtual_mac_address,
-    the_interface_below_is_quiet_until_the_last_one_goes,
-    for_ipv6_the_interface_below_stays_as_it_is,
-    another_daemon_gives_back_what_was_before_a_crash,
-    somebody_who_deletes_it_does_not_make_us_forget_what_was_before,
-    what_somebody_did_to_it_is_undone,
-    a_device_that_is_there_or_gone_already_is_no_failure,
-    a_device_that_cannot_be_is_a_failure_and_the_others_are_made,
-    a_virtual_mac_address_that_a_stranger_uses_is_a_failure,
-    a_strangers_interface_of_our_name_is_left_alone,
-    cleanup_removes_ours_and_no_strangers_device,
+    device_is_a_macvlan_with_the_virtual_mac,
+    no_address_is_derived_from_the_virtual_mac,
+    parent_keeps_arp_settings_until_last_device_is_deleted,
+    ipv6_device_leaves_parent_arp_settings_alone,
+    restarted_daemon_restores_former_arp_settings,
+    former_arp_settings_survive_deletion_of_the_device,
+    foreign_device_changes_are_undone,
+    redundant_device_change_is_no_failure,
+    failed_device_does_not_stop_the_next_one,
+    virtual_mac_in_use_is_a_failure,
+    foreign_interface_of_the_name_is_left_alone,
+    cleanup_deletes_only_own_devices,
 }
 
-// --- What it is --------------------------------------------------------------------------------
+// --- Properties --------------------------------------------------------------------------------
 
 // RFC 9568 7.3 MUST: it is 00-00-5E-00-01 or, for IPv6, 02 and the VRID
-fn it_is_a_macvlan_with_the_virtual_mac_address_and_down() {
+fn device_is_a_macvlan_with_the_virtual_mac() {
     let (near, _far) = pair();
     let mut rig = Rig::new(&near);
     for (family, name, mac) in [
@@ -58,21 +58,21 @@ fn it_is_a_macvlan_with_the_virtual_mac_address_and_down() {
 }
 
 // RFC 9568 7.4 MUST NOT: derive an interface identifier from the virtual router MAC address
-fn no_address_is_made_of_the_virtual_mac_address() {
+fn no_address_is_derived_from_the_virtual_mac() {
     let (near, far) = pair_v6();
     near.ip("link set eth0 addrgenmode eui64");
     let mut rig = Rig::new(&near);
     for family in Family::ALL {
         rig.want(family, 51, DeviceState::Up);
     }
-    // The carrier's news makes the kernel think of addresses.
+    // The carrier's notification makes the kernel configure addresses.
     for name in ["vrrp4.51.eth0", "vrrp6.51.eth0"] {
-        until("it has a carrier", || {
+        until("the device has a carrier", || {
             near.ip(&format!("link show dev {name}"))
                 .contains("LOWER_UP")
         });
     }
-    until("the interface below follows the router", || {
+    until("the parent has an address of the prefix", || {
         advertise_prefix(&far);
         near.ip("-6 address show dev eth0")
             .contains("2001:db8:9:0:")
@@ -83,10 +83,10 @@ fn no_address_is_made_of_the_virtual_mac_address() {
     }
 }
 
-// --- The interface below -----------------------------------------------------------------------
+// --- Parent interface --------------------------------------------------------------------------
 
 // RFC 9568 8.1.2 SHOULD NOT: send ARP of the physical MAC address for an owned address
-fn the_interface_below_is_quiet_until_the_last_one_goes() {
+fn parent_keeps_arp_settings_until_last_device_is_deleted() {
     for former in [[0, 0], [8, 1], [2, 2], [1, 2]] {
         let (near, _far) = pair();
         set_arp(&near, former);
@@ -96,15 +96,15 @@ fn the_interface_below_is_quiet_until_the_last_one_goes() {
         rig.want(Family::V4, 52, DeviceState::Up);
         rig.want(Family::V6, 51, DeviceState::Down);
         rig.want(Family::V4, 51, DeviceState::Absent);
-        assert_eq!(arp(&near), [1, 2], "there is another");
+        assert_eq!(arp(&near), [1, 2], "another device is left");
         rig.want(Family::V4, 52, DeviceState::Absent);
-        assert_eq!(arp(&near), former, "what is left is for IPv6");
+        assert_eq!(arp(&near), former, "only an IPv6 device is left");
         rig.want(Family::V6, 51, DeviceState::Absent);
         assert_eq!(arp(&near), former);
     }
 }
 
-fn for_ipv6_the_interface_below_stays_as_it_is() {
+fn ipv6_device_leaves_parent_arp_settings_alone() {
     let (near, _far) = pair();
     set_arp(&near, [2, 1]);
     let mut rig = Rig::new(&near);
@@ -114,12 +114,12 @@ fn for_ipv6_the_interface_below_stays_as_it_is() {
     assert_eq!(arp(&near), [2, 1]);
 }
 
-fn another_daemon_gives_back_what_was_before_a_crash() {
+fn restarted_daemon_restores_former_arp_settings() {
     let (near, _far) = pair();
     set_arp(&near, [8, 1]);
     Rig::new(&near).want(Family::V4, 51, DeviceState::Up);
     let mut after = Rig::new(&near);
-    // What it is on top of is known of the other one only.
+    // The former settings are known only from the tag of the first device.
     after.want(Family::V4, 52, DeviceState::Down);
     after.want(Family::V4, 51, DeviceState::Absent);
     assert_eq!(arp(&near), [1, 2]);
@@ -127,7 +127,7 @@ fn another_daemon_gives_back_what_was_before_a_crash() {
     assert_eq!(arp(&near), [8, 1]);
 }
 
-fn somebody_who_deletes_it_does_not_make_us_forget_what_was_before() {
+fn former_arp_settings_survive_deletion_of_the_device() {
     let (near, _far) = pair();
     set_arp(&near, [8, 1]);
     let mut rig = Rig::new(&near);
@@ -141,7 +141,7 @@ fn somebody_who_deletes_it_does_not_make_us_forget_what_was_before() {
 
 // --- Changes -----------------------------------------------------------------------------------
 
-fn what_somebody_did_to_it_is_undone() {
+fn foreign_device_changes_are_undone() {
     let (near, _far) = pair();
     let mut rig = Rig::new(&near);
     rig.want(Family::V4, 51, DeviceState::Up);
@@ -156,7 +156,7 @@ fn what_somebody_did_to_it_is_undone() {
         ["set vrrp4.51.eth0 up"]
     );
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
-    // An address changes also while it is up.
+    // The address is restored while the device is up, too.
     near.ip("link set vrrp4.51.eth0 address 02:00:00:00:00:09");
     assert_eq!(
         rig.want(Family::V4, 51, DeviceState::Up),
@@ -170,7 +170,7 @@ fn what_somebody_did_to_it_is_undone() {
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Down), [""; 0]);
 }
 
-fn a_device_that_is_there_or_gone_already_is_no_failure() {
+fn redundant_device_change_is_no_failure() {
     let (near, _far) = pair();
     let mut rig = Rig::new(&near);
     let create = rig.planned(Family::V4, 51, DeviceState::Up);
@@ -190,7 +190,7 @@ fn a_device_that_is_there_or_gone_already_is_no_failure() {
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Absent), [""; 0]);
 }
 
-fn a_device_that_cannot_be_is_a_failure_and_the_others_are_made() {
+fn failed_device_does_not_stop_the_next_one() {
     let (near, _far) = pair();
     let mut rig = Rig::new(&near);
     let nowhere = DeviceChange::Create {
@@ -206,7 +206,7 @@ fn a_device_that_cannot_be_is_a_failure_and_the_others_are_made() {
     assert_eq!(rig.want(Family::V4, 52, DeviceState::Down), [""; 0]);
 }
 
-fn a_virtual_mac_address_that_a_stranger_uses_is_a_failure() {
+fn virtual_mac_in_use_is_a_failure() {
     let (near, _far) = pair();
     near.ip("link add link eth0 name vrrp.51 address 00:00:5e:00:01:33 type macvlan");
     near.ip("link set vrrp.51 up");
@@ -219,7 +219,7 @@ fn a_virtual_mac_address_that_a_stranger_uses_is_a_failure() {
     assert_eq!(rig.apply(&up), []);
 }
 
-fn a_strangers_interface_of_our_name_is_left_alone() {
+fn foreign_interface_of_the_name_is_left_alone() {
     let (near, _far) = pair();
     near.ip("link add link eth0 name vrrp4.51.eth0 address 02:00:00:00:00:09 type macvlan");
     let mut rig = Rig::new(&near);
@@ -233,7 +233,7 @@ fn a_strangers_interface_of_our_name_is_left_alone() {
     assert_eq!(near.ip("link show dev vrrp4.51.eth0"), before);
 }
 
-fn cleanup_removes_ours_and_no_strangers_device() {
+fn cleanup_deletes_only_own_devices() {
     const STRANGERS: [&str; 4] = ["vrrp.51", "vrrp4.51", "vrrp4.51.x", "macvlan0"];
     let (near, _far) = pair();
     set_arp(&near, [8, 1]);
@@ -258,7 +258,7 @@ fn cleanup_removes_ours_and_no_strangers_device() {
     assert_eq!(again.devices, names(&[]));
 }
 
-/// What interfaces of a host are changed by, as the daemon does it.
+/// Plans and applies changes of devices on a host, as the daemon does.
 struct Rig<'h> {
     host: &'h Host,
     devices: Devices,
@@ -270,14 +270,14 @@ impl<'h> Rig<'h> {
         Self { host, devices }
     }
 
-    /// Has the interface of a router on `eth0` be as wanted. Returns what had to be done.
+    /// Brings the device of a router on `eth0` to the wanted state. Returns the changes.
     fn want(&mut self, family: Family, vrid: u8, state: DeviceState) -> Vec<String> {
         let changes = self.planned(family, vrid, state);
         assert_eq!(self.apply(&changes), []);
         changes.iter().map(ToString::to_string).collect()
     }
 
-    /// What has to be done for that, of what the kernel says now.
+    /// Plans the changes, from a new dump.
     fn planned(&self, family: Family, vrid: u8, state: DeviceState) -> Vec<DeviceChange> {
         let names = VirtualMac::new("eth0", self::vrid(vrid), true).devices;
         let desired = DesiredDevice {
@@ -294,7 +294,7 @@ impl<'h> Rig<'h> {
         plan(&desired, &mirror)
     }
 
-    /// Returns the failures: the interface's name and the number of the error.
+    /// Applies changes. Returns the failures: the interface's name and the errno.
     fn apply(&mut self, changes: &[DeviceChange]) -> Vec<(Arc<str>, Option<i32>)> {
         let mut failures = Vec::new();
         let devices = &mut self.devices;
@@ -328,8 +328,8 @@ fn set_arp(host: &Host, [ignore, announce]: [u8; 2]) {
     host.sysctl("ipv4/conf/eth0/arp_announce", announce);
 }
 
-/// Sends the advertisement of a router that has hosts make themselves addresses in 2001:db8:9::/64
-/// (RFC 4861 section 4.2).
+/// Sends a router advertisement from which hosts configure addresses in 2001:db8:9::/64 (RFC 4861
+/// section 4.2).
 fn advertise_prefix(host: &Host) {
     const LIFETIME: [u8; 4] = [0, 0, 0x0e, 0x10];
     let all_nodes = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);

@@ -1,4 +1,4 @@
-//! Packets to an address are refused, by a table that stays as it should be.
+//! Drop rules against a real kernel: their effect, and repair of the table.
 
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -20,17 +20,17 @@ use vrrp_proto::{Desired, InterfaceIndex};
 use crate::host::{Host, address, pair};
 
 crate::tests! {
-    packets_to_a_refused_address_are_dropped_and_all_others_are_not,
+    only_packets_to_listed_addresses_are_dropped,
     neighbour_discovery_is_never_dropped,
-    a_link_local_address_is_refused_on_its_interface,
-    whoever_may_accept_is_refused_no_longer,
-    a_table_says_what_it_is_for,
-    what_others_do_to_the_table_is_undone,
-    changes_of_our_own_and_of_other_tables_are_none_of_the_tables,
-    a_thousand_addresses_are_refused_at_once_and_no_longer,
-    who_is_not_allowed_to_refuse_is_told_why,
-    what_an_earlier_daemon_refused_stays_refused_until_it_is_gone,
-    cleanup_takes_the_table_away,
+    link_local_address_is_dropped_on_its_interface,
+    drop_rule_is_removed_on_accept_or_release,
+    table_is_listed_with_comment_and_rules,
+    foreign_table_changes_are_undone,
+    own_and_unrelated_table_changes_are_ignored,
+    thousands_of_drop_rules_are_added_and_removed,
+    missing_capability_is_named_in_the_error,
+    earlier_drop_rules_last_until_address_is_deleted,
+    cleanup_deletes_the_table,
 }
 
 const PORT: u16 = 7;
@@ -38,10 +38,10 @@ const OWN: &str = "10.0.0.1";
 const END: &str = "the end";
 const NEIGHBOUR_SOLICITATION: u8 = 135;
 
-/// How long anything may take.
+/// Deadline of every wait.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-fn packets_to_a_refused_address_are_dropped_and_all_others_are_not() {
+fn only_packets_to_listed_addresses_are_dropped() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     node.want(&["10.0.0.9/24", "10.0.0.8/24"], &[], true);
@@ -51,11 +51,11 @@ fn packets_to_a_refused_address_are_dropped_and_all_others_are_not() {
     );
     node.want(&["10.0.0.9/24"], &[], false);
     assert_eq!(heard(&near, &far, &["10.0.0.9", "10.0.0.8"]), ["10.0.0.8"]);
-    // ARP is answered.
+    // ARP is still answered.
     assert!(far.ip("neigh show 10.0.0.9").contains("lladdr"));
-    // Nor is it accepted from the host itself.
+    // Packets of the host to itself are dropped, too.
     assert_eq!(heard(&near, &near, &["10.0.0.9", "10.0.0.8"]), ["10.0.0.8"]);
-    // What looks like neighbour discovery and is of IPv4 is none.
+    // IPv4 packets that look like neighbour discovery are no exception.
     assert_eq!(
         heard_as(58, &near, &far, &["10.0.0.9", "10.0.0.8"]),
         ["10.0.0.8"]
@@ -70,10 +70,10 @@ fn neighbour_discovery_is_never_dropped() {
     let mut node = Node::start(&near);
     node.refuse(&["fd00::9/64"]);
     near.ip("address add fd00::9/64 dev eth0 nodad");
-    // To ask for fd00::9 the other one solicits it, and is answered.
+    // The far host resolves fd00::9 by multicast solicitation, and gets an answer.
     assert_eq!(heard(&near, &far, &["fd00::9", "fd00::1"]), ["fd00::1"]);
     wait_until(|| far.ip("neigh show fd00::9").contains("lladdr"));
-    // A solicitation to the address itself, as for a neighbour that has not been heard for a while.
+    // A unicast solicitation, as for a neighbour with a stale entry.
     let link = near.ip("link show dev eth0");
     let mac = link
         .split("ether ")
@@ -90,9 +90,9 @@ fn neighbour_discovery_is_never_dropped() {
     assert!(list.contains("elements = { fd00::9 }"), "{list}");
 }
 
-fn a_link_local_address_is_refused_on_its_interface() {
+fn link_local_address_is_dropped_on_its_interface() {
     let (near, far) = pair();
-    // The same address on another interface is the host's own.
+    // The same address on another interface belongs to the host itself.
     near.ip("link add eth1 type bridge");
     near.ip("link set eth1 up");
     near.ip("address add fe80::9/64 dev eth1 nodad");
@@ -111,15 +111,15 @@ fn a_link_local_address_is_refused_on_its_interface() {
     say(&far, far.eth0().0);
     wait_until(|| far.ip("neigh show fe80::9").contains("lladdr"));
     say(&far, far.eth0().0);
-    // From the host to itself it comes in by the loopback interface.
+    // A packet of the host to itself arrives by the loopback interface.
     say(&near, eth1);
     let (_, from) = ear.recv_from(&mut [0; 64]).unwrap();
-    assert_eq!(from.ip().to_string(), "fe80::9", "and not from fe80::2");
+    assert_eq!(from.ip().to_string(), "fe80::9", "not from fe80::2");
     let listed = near.within(|| nft("list set inet vrrpd refused_link_local"));
     assert!(listed.contains("\"eth0\" . fe80::9"), "{listed}");
 }
 
-fn whoever_may_accept_is_refused_no_longer() {
+fn drop_rule_is_removed_on_accept_or_release() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     let vip = &["10.0.0.9/24"];
@@ -133,21 +133,21 @@ fn whoever_may_accept_is_refused_no_longer() {
     assert_eq!(
         heard(&near, &far, &["10.0.0.9"]),
         ["10.0.0.9"],
-        "of the host now"
+        "now an address of the host"
     );
     near.within(|| node.drop_filter.retire(&mut node.kernel))
         .unwrap();
     assert_eq!(near.within(|| nft("list ruleset")), "");
 }
 
-fn a_table_says_what_it_is_for() {
+fn table_is_listed_with_comment_and_rules() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     node.want(&["10.0.0.9/24"], &[], false);
     let listed = near.within(|| nft("list ruleset"));
-    let codec: Vec<_> = listed.split_whitespace().collect();
+    let words: Vec<_> = listed.split_whitespace().collect();
     assert_eq!(
-        codec.join(" "),
+        words.join(" "),
         "table inet vrrpd { \
          comment \"made by vrrpd: packets to these addresses are refused (acceptMode = false)\" \
          set refused_ipv4 { type ipv4_addr elements = { 10.0.0.9 } } \
@@ -162,7 +162,7 @@ fn a_table_says_what_it_is_for() {
     );
 }
 
-fn what_others_do_to_the_table_is_undone() {
+fn foreign_table_changes_are_undone() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     node.want(&["10.0.0.9/24"], &[], false);
@@ -184,13 +184,13 @@ fn what_others_do_to_the_table_is_undone() {
         assert!(!node.is_woken() && !node.is_touched());
     }
     assert_eq!(heard(&near, &far, &["10.0.0.9", OWN]), [OWN]);
-    // Before it is told it finds out by itself.
+    // A change before the notification is read finds the damage and repairs it.
     near.within(|| nft("flush ruleset"));
     node.want(&["10.0.0.8/24"], &[], false);
     assert_eq!(heard(&near, &far, &["10.0.0.9", "10.0.0.8", OWN]), [OWN]);
 }
 
-fn changes_of_our_own_and_of_other_tables_are_none_of_the_tables() {
+fn own_and_unrelated_table_changes_are_ignored() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     for _ in 0..3 {
@@ -204,7 +204,7 @@ fn changes_of_our_own_and_of_other_tables_are_none_of_the_tables() {
     assert!(!node.is_touched());
 }
 
-fn a_thousand_addresses_are_refused_at_once_and_no_longer() {
+fn thousands_of_drop_rules_are_added_and_removed() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     let many: Vec<String> = (0..3000)
@@ -214,7 +214,7 @@ fn a_thousand_addresses_are_refused_at_once_and_no_longer() {
     for count in [1, 2, 1000, many.len()] {
         let start = Instant::now();
         node.refuse(&many[..count]);
-        println!("{count} addresses are refused after {:?}", start.elapsed());
+        println!("{count} drop rules installed after {:?}", start.elapsed());
     }
     let listed = near.within(|| nft("list set inet vrrpd refused_ipv4"));
     assert_eq!(listed.matches("10.1.").count(), many.len());
@@ -224,7 +224,7 @@ fn a_thousand_addresses_are_refused_at_once_and_no_longer() {
     assert_eq!(listed.matches("10.1.").count(), 0);
 }
 
-fn who_is_not_allowed_to_refuse_is_told_why() {
+fn missing_capability_is_named_in_the_error() {
     let (near, _far) = pair();
     let without = |capability, act: &mut dyn FnMut() -> String| {
         caps::drop(None, CapSet::Effective, capability).unwrap();
@@ -237,14 +237,14 @@ fn who_is_not_allowed_to_refuse_is_told_why() {
         DropFilter::default(),
     );
     let mut prepare = || near.within(|| drop_filter.repair(&mut kernel).map_err(|e| e.to_string()));
-    // Entering the namespace takes another capability.
+    // Enter the namespace first: setns needs another capability.
     near.within(|| ());
     let text = without(Capability::CAP_NET_ADMIN, &mut || prepare().unwrap_err());
     assert_eq!(
         text,
         "cannot change the table inet vrrpd of nf_tables: Operation not permitted (os error 1): \
-         either CAP_NET_ADMIN is missing, or the table belongs to another program: it must be none \
-         with `flags owner`"
+         CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): grant the \
+         capability, or stop that program"
     );
     prepare().unwrap();
     let desired = desired(near.eth0(), &["10.0.0.9/24"], &[], false);
@@ -252,7 +252,7 @@ fn who_is_not_allowed_to_refuse_is_told_why() {
         .unwrap();
 }
 
-fn what_an_earlier_daemon_refused_stays_refused_until_it_is_gone() {
+fn earlier_drop_rules_last_until_address_is_deleted() {
     let (near, far) = pair();
     let mut dead = Node::start(&near);
     dead.want(&["10.0.0.9/24"], &[], false);
@@ -265,11 +265,11 @@ fn what_an_earlier_daemon_refused_stays_refused_until_it_is_gone() {
     assert!(!listed.contains("10.0.0.9"), "{listed}");
 }
 
-fn cleanup_takes_the_table_away() {
+fn cleanup_deletes_the_table() {
     let (near, _far) = pair();
     let mut kernel = near.within(|| Kernel::open().unwrap());
     let mut clean_up = || near.within(|| cleanup::addresses([], &mut kernel).unwrap());
-    assert!(!clean_up().table.unwrap(), "there is none");
+    assert!(!clean_up().table.unwrap(), "no table yet");
     let mut node = Node::start(&near);
     node.want(&["10.0.0.9/24"], &[], false);
     let cleaned = clean_up();
@@ -278,7 +278,7 @@ fn cleanup_takes_the_table_away() {
     assert!(!near.within(|| kernel.delete_drop_rules().unwrap()));
 }
 
-/// What the daemon's loop is made of, as far as it refuses.
+/// The parts of the daemon's loop that concern drop rules.
 struct Node {
     kernel: Kernel,
     mirror: Mirror,
@@ -313,7 +313,7 @@ impl Node {
         })
     }
 
-    /// Has this held and that released, in the order of the daemon.
+    /// Holds and releases addresses, in the order of the daemon.
     fn want(&mut self, hold: &[&str], release: &[&str], accept: bool) {
         let desired = desired(self.interface, hold, release, accept);
         let wished = std::slice::from_ref(&desired);
@@ -329,7 +329,7 @@ impl Node {
             .unwrap();
     }
 
-    /// Has addresses refused that are not there yet.
+    /// Installs drop rules for addresses that are not held yet.
     fn refuse(&mut self, addresses: &[&str]) {
         let desired = desired(self.interface, addresses, &[], false);
         self.drop_filter
@@ -364,13 +364,14 @@ fn desired(interface: InterfaceIndex, hold: &[&str], release: &[&str], accept: b
     }
 }
 
-/// Those of `addresses` at which `near` hears what `far` sends to each of them by UDP.
+/// Returns those of `addresses` at which `near` receives the UDP packets that `far` sends to each of
+/// them.
 fn heard(near: &Host, far: &Host, addresses: &[&str]) -> Vec<String> {
     let any = Ipv6Addr::UNSPECIFIED;
     let ear = near.within(|| UdpSocket::bind((any, PORT)).unwrap());
     let mouth = far.within(|| UdpSocket::bind((any, 0)).unwrap());
     know_each_other(near, far, addresses);
-    // What comes last, to the host's own address, is heard in any case.
+    // The last packet goes to the host's own address, which is never dropped.
     for (text, said) in addresses.iter().map(|to| (*to, *to)).chain([(OWN, END)]) {
         let to = match text.parse().unwrap() {
             IpAddr::V4(to) => to.to_ipv6_mapped(),
@@ -382,7 +383,7 @@ fn heard(near: &Host, far: &Host, addresses: &[&str]) -> Vec<String> {
     until_the_end(|buffer| ear.recv(buffer).unwrap())
 }
 
-/// As [`heard`] with packets of IPv4 of another protocol.
+/// As [`heard`] with IPv4 packets of another protocol.
 fn heard_as(protocol: i32, near: &Host, far: &Host, addresses: &[&str]) -> Vec<String> {
     let open = || Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::from(protocol))).unwrap();
     let (mut ear, mouth) = (near.within(open), far.within(open));
@@ -397,13 +398,13 @@ fn heard_as(protocol: i32, near: &Host, far: &Host, addresses: &[&str]) -> Vec<S
     ear.set_read_timeout(Some(PATIENCE)).unwrap();
     until_the_end(|buffer| {
         let length = ear.read(buffer).unwrap();
-        // Behind the IP header and the type of the message.
+        // Skip the IP header and the type of the message.
         buffer.copy_within(21..length, 0);
         length - 21
     })
 }
 
-/// What is received before the end.
+/// Packets received before the final one.
 fn until_the_end(mut receive: impl FnMut(&mut [u8]) -> usize) -> Vec<String> {
     let mut heard = Vec::new();
     loop {
@@ -417,7 +418,7 @@ fn until_the_end(mut receive: impl FnMut(&mut [u8]) -> usize) -> Vec<String> {
     }
 }
 
-/// Has `far` know where `addresses` are, so that no packet waits for it and is overtaken.
+/// Has `far` resolve `addresses`, so that no packet waits for resolution and is overtaken.
 fn know_each_other(near: &Host, far: &Host, addresses: &[&str]) {
     if std::ptr::eq(near, far) {
         return;
@@ -438,12 +439,12 @@ fn know_each_other(near: &Host, far: &Host, addresses: &[&str]) {
 fn wait_until(is_so: impl Fn() -> bool) {
     let deadline = Instant::now() + PATIENCE;
     while !is_so() {
-        assert!(Instant::now() < deadline, "it does not come");
+        assert!(Instant::now() < deadline, "condition not reached");
         std::thread::sleep(Duration::from_millis(1));
     }
 }
 
-/// What `nft` says; it is a second opinion of the table.
+/// Runs `nft`, which gives an independent view of the table.
 fn nft(arguments: &str) -> String {
     let output = Command::new("nft").arg(arguments).output().unwrap();
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -1,4 +1,4 @@
-//! Asking a host whether it is there.
+//! Pings of a host.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, UdpSocket};
@@ -11,46 +11,46 @@ use vrrp_linux::echo::{Echoes, OpenError, Route};
 use crate::host::{Host, pair, pair_v6};
 
 crate::tests! {
-    a_host_answers_a_raw_socket,
-    a_host_answers_a_ping_socket,
-    a_host_answers_over_ipv6,
-    two_sockets_do_not_take_each_others_answers,
-    an_address_that_nobody_has_is_told_of,
-    what_is_not_there_is_named,
+    host_answers_ping_from_raw_socket,
+    host_answers_ping_from_ping_socket,
+    host_answers_ping_over_ipv6,
+    sockets_receive_only_replies_with_their_token,
+    unused_address_is_reported_as_host_unreachable,
+    missing_interface_target_or_source_is_named,
 }
 
 const FAR: &str = "10.0.0.2";
 
-fn a_host_answers_a_raw_socket() {
+fn host_answers_ping_from_raw_socket() {
     let (near, _far) = pair();
-    // As in every new network namespace: nobody may have a ping socket.
+    // A new network namespace permits ping sockets to no group.
     let socket = open(&near, FAR, None).unwrap();
     assert_eq!(ask(&socket, &[1, 2, 3]), [1, 2, 3]);
 }
 
-fn a_host_answers_a_ping_socket() {
+fn host_answers_ping_from_ping_socket() {
     let (near, _far) = pair();
     allow_ping_sockets(&near);
     let socket = open(&near, FAR, None).unwrap();
     assert_eq!(ask(&socket, &[1, 2, 3]), [1, 2, 3]);
 }
 
-fn a_host_answers_over_ipv6() {
+fn host_answers_ping_over_ipv6() {
     let (near, _far) = pair_v6();
     for _ in 0..2 {
         for (target, interface) in [("2001:db8::2", None), ("fe80::2", Some("eth0"))] {
             let socket = open(&near, target, interface).unwrap();
             assert_eq!(ask(&socket, &[7]), [7], "{target}");
         }
-        // And again by ping sockets.
+        // The second round uses ping sockets.
         allow_ping_sockets(&near);
     }
 }
 
-fn two_sockets_do_not_take_each_others_answers() {
+fn sockets_receive_only_replies_with_their_token() {
     let (near, _far) = pair();
     for _ in 0..2 {
-        // Raw sockets of the same identifier: both hear all that comes, and the token tells.
+        // Raw sockets with the same identifier both receive all replies; the token distinguishes them.
         let [one, other] = [0x1_0042, 0x2_0042].map(|token| {
             let route = route(FAR, None);
             near.within(|| Echoes::open(route, token).unwrap())
@@ -63,12 +63,12 @@ fn two_sockets_do_not_take_each_others_answers() {
     }
 }
 
-fn an_address_that_nobody_has_is_told_of() {
+fn unused_address_is_reported_as_host_unreachable() {
     let (near, _far) = pair();
     for _ in 0..2 {
         let (echoes, socket) = open(&near, "10.0.0.9", None).unwrap();
         echoes.ask(&socket, 1).unwrap();
-        // By the kernel itself, when nobody has said who has it.
+        // The kernel reports the error when address resolution has failed.
         wait(&socket);
         let error = echoes.receive(&socket).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::HostUnreachable, "{error}");
@@ -76,7 +76,7 @@ fn an_address_that_nobody_has_is_told_of() {
     }
 }
 
-fn what_is_not_there_is_named() {
+fn missing_interface_target_or_source_is_named() {
     let (near, _far) = pair();
     let complaint = |route| near.within(|| Echoes::open(route, 1).unwrap_err());
     let error = complaint(route(FAR, Some("eth9")));
@@ -106,12 +106,12 @@ fn open(host: &Host, target: &str, interface: Option<&str>) -> Result<Asker, Ope
     host.within(|| Echoes::open(route(target, interface), 0x0123_4567_89ab_cdef))
 }
 
-/// For this process's group, which is that of root in its user namespace.
+/// Permits ping sockets to this process's group, which is root's in its user namespace.
 fn allow_ping_sockets(host: &Host) {
     host.within(|| std::fs::write("/proc/sys/net/ipv4/ping_group_range", "0 0").unwrap());
 }
 
-/// The requests of these numbers, and what they are answered.
+/// Sends requests with these numbers, and returns the numbers of the replies.
 fn ask((echoes, socket): &Asker, numbers: &[u16]) -> Vec<u16> {
     let mut answers = Vec::new();
     for number in numbers {
@@ -127,11 +127,11 @@ fn ask((echoes, socket): &Asker, numbers: &[u16]) -> Vec<u16> {
     answers
 }
 
-/// Waits until there is something to receive.
+/// Waits until the socket is readable.
 fn wait(socket: &UdpSocket) {
     let deadline = Instant::now() + Duration::from_secs(20);
     let mut fds = [PollFd::new(socket.as_fd(), PollFlags::POLLIN)];
     while poll(&mut fds, PollTimeout::from(100_u8)) == Ok(0) {
-        assert!(Instant::now() < deadline, "nothing comes");
+        assert!(Instant::now() < deadline, "no packet received");
     }
 }

@@ -1,4 +1,4 @@
-//! Two hosts with a cable between them: network namespaces with a veth pair, each end `eth0`.
+//! Two hosts connected by a cable: network namespaces with a veth pair, each end named `eth0`.
 
 use std::fs::File;
 use std::os::fd::AsRawFd;
@@ -15,7 +15,7 @@ pub(crate) struct Host {
     namespace: File,
 }
 
-/// Gives this process all capabilities over what it makes from now on.
+/// Gives this process all capabilities over the namespaces that it creates from now on.
 pub(crate) fn become_root_of_a_user_namespace() -> io::Result<()> {
     let (user, group) = (geteuid(), getegid());
     unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET)?;
@@ -25,7 +25,7 @@ pub(crate) fn become_root_of_a_user_namespace() -> io::Result<()> {
     Ok(())
 }
 
-/// Two hosts, the first with 10.0.0.1/24 and the second with 10.0.0.2/24.
+/// Creates two hosts, the first with 10.0.0.1/24 and the second with 10.0.0.2/24.
 pub(crate) fn pair() -> (Host, Host) {
     let (near, far) = (Host::new(), Host::new());
     near.within(|| {
@@ -43,12 +43,13 @@ pub(crate) fn pair() -> (Host, Host) {
     (near, far)
 }
 
-/// The same, and the first has fe80::1 and 2001:db8::1/64 and the second fe80::2 and 2001:db8::2/64,
-/// which are there already.
+/// As [`pair`]; also gives the first host fe80::1 and 2001:db8::1/64 and the second fe80::2 and
+/// 2001:db8::2/64, usable at once.
 pub(crate) fn pair_v6() -> (Host, Host) {
     let (near, far) = pair();
     for (host, last) in [(&near, 1), (&far, 2)] {
-        // None of the kernel's own, which come when it has checked them for duplicates.
+        // The kernel's own link-local addresses would be added later, after duplicate address
+        // detection.
         host.ip("link set eth0 addrgenmode none");
         host.ip("-6 address flush dev eth0");
         host.ip(&format!("address add fe80::{last}/64 dev eth0 nodad"));
@@ -64,44 +65,44 @@ impl Host {
         Self { namespace }
     }
 
-    /// Runs `inside` there. What it opens stays there.
+    /// Runs `inside` in the namespace. Sockets that it opens stay there.
     pub(crate) fn within<T>(&self, inside: impl FnOnce() -> T) -> T {
         setns(&self.namespace, CloneFlags::CLONE_NEWNET).unwrap();
         inside()
     }
 
-    /// The file by which another thread of this process may enter it.
+    /// Path by which another thread of this process may enter the namespace.
     pub(crate) fn path(&self) -> String {
         let descriptor = self.namespace.as_raw_fd();
         format!("/proc/{}/fd/{descriptor}", std::process::id())
     }
 
-    /// Runs `ip` of iproute2 there.
+    /// Runs `ip` of iproute2 in the namespace.
     pub(crate) fn ip(&self, arguments: &str) -> String {
         self.within(|| ip(arguments))
     }
 
-    /// The number of `eth0`.
+    /// Index of `eth0`.
     pub(crate) fn eth0(&self) -> InterfaceIndex {
         InterfaceIndex(self.within(|| nix::net::if_::if_nametoindex("eth0").unwrap()))
     }
 
-    /// Waits until `eth0` really sends: what is sent before its queue is set up is lost, and the
-    /// kernel does that when it comes to it.
+    /// Waits until `eth0` can send. The kernel sets up its queue asynchronously, and drops packets
+    /// before that.
     fn wait_for_carrier(&self) {
         let deadline = Instant::now() + Duration::from_secs(10);
         while !self.ip("link show dev eth0").contains("state UP") {
-            assert!(Instant::now() < deadline, "the carrier does not come");
+            assert!(Instant::now() < deadline, "eth0 did not come up");
             thread::sleep(Duration::from_millis(1));
         }
     }
 
-    /// Sets one of the numbers of ip-sysctl, such as `ipv6/conf/eth0/forwarding`.
+    /// Sets a number of ip-sysctl, such as `ipv6/conf/eth0/forwarding`.
     pub(crate) fn sysctl(&self, name: &str, value: u8) {
         self.within(|| fs::write(format!("/proc/sys/net/{name}"), value.to_string()).unwrap());
     }
 
-    /// What a file of this network namespace says, such as `igmp6`.
+    /// Contents of a file in /proc/net of this namespace, such as `igmp6`.
     pub(crate) fn proc_net(&self, name: &str) -> String {
         self.within(|| fs::read_to_string(format!("/proc/thread-self/net/{name}")).unwrap())
     }

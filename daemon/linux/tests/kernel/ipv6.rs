@@ -16,21 +16,21 @@ use crate::host::{Host, address, pair_v6};
 use crate::packets::{flush, message, receive, vrids, wait};
 
 crate::tests! {
-    an_address_can_be_used_at_once_and_bears_our_mark,
-    an_address_of_a_host_alone_begins_no_connection,
-    what_is_special_about_an_address_is_what_the_kernel_holds,
-    another_prefix_replaces_an_address,
-    changes_by_others_are_found_by_looking,
-    changes_of_our_own_are_never_news,
-    an_address_of_the_host_is_there_when_it_is_known_to_be_no_duplicate,
-    a_duplicate_is_never_there,
-    an_interface_that_goes_down_loses_its_addresses,
-    a_packet_is_received_with_all_that_its_header_says,
+    address_is_usable_at_once_and_marked,
+    host_address_is_no_source_of_connections,
+    configured_address_properties_reach_the_kernel,
+    changed_prefix_replaces_the_address,
+    foreign_address_changes_are_found_by_dump,
+    own_address_changes_are_no_events,
+    host_address_counts_after_duplicate_detection,
+    duplicate_address_is_never_reported,
+    interface_going_down_loses_its_addresses,
+    packet_is_received_with_its_header_fields,
     only_packets_for_served_vrids_are_received,
-    a_hop_limit_other_than_255_is_seen,
-    a_packet_to_a_peer_arrives_with_its_own_hop_limit,
-    what_we_send_does_not_come_back,
-    both_families_are_heard_beside_each_other,
+    hop_limit_other_than_255_is_reported,
+    unicast_packet_arrives_with_its_hop_limit,
+    sent_packet_is_not_looped_back,
+    both_families_are_received_side_by_side,
     neighbours_are_answered_while_the_address_is_there,
     neighbours_follow_an_announcement,
 }
@@ -43,16 +43,16 @@ const VIP: &str = "2001:db8::100/64";
 // RFC 9568 6.4.2 MUST: join the solicited-node group of each IPv6 address
 // RFC 9568 6.4.3 MUST: be a member of the solicited-node group of each IPv6 address
 // RFC 9568 8.2.2 MAY: the owner leaves out duplicate address detection
-fn an_address_can_be_used_at_once_and_bears_our_mark() {
+fn address_is_usable_at_once_and_marked() {
     const GROUP: &str = "ff0200000000000000000001ff000100";
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     node.hold(&[VIP]);
-    // A tentative address cannot be bound to.
+    // A socket cannot bind to a tentative address.
     near.within(|| UdpSocket::bind("[2001:db8::100]:0"))
         .unwrap();
-    // A work queue of the kernel joins the group (addrconf_dad_work).
-    until("it is in the group", || {
+    // The kernel joins the group in a work queue (addrconf_dad_work).
+    until("the host has joined the group", || {
         near.proc_net("igmp6").contains(GROUP)
     });
     let dump = node.requests.dump().unwrap();
@@ -66,7 +66,7 @@ fn an_address_can_be_used_at_once_and_bears_our_mark() {
     node.assert_mirror_is_right();
 
     node.release(&[VIP]);
-    until("it has left the group", || {
+    until("the host has left the group", || {
         !near.proc_net("igmp6").contains(GROUP)
     });
     assert!(
@@ -75,7 +75,7 @@ fn an_address_can_be_used_at_once_and_bears_our_mark() {
     );
 }
 
-fn an_address_of_a_host_alone_begins_no_connection() {
+fn host_address_is_no_source_of_connections() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     let source = || {
@@ -85,7 +85,8 @@ fn an_address_of_a_host_alone_begins_no_connection() {
             socket.local_addr().unwrap().ip().to_string()
         })
     };
-    // It has more bits in common with the destination than 2001:db8::1 (RFC 6724 section 5, rule 8).
+    // The address has more bits in common with the destination than 2001:db8::1 (RFC 6724 section 5,
+    // rule 8).
     node.hold(&["2001:db8::3/128"]);
     let shown = near.ip("-6 address show dev eth0");
     assert!(shown.contains("deprecated"), "{shown}");
@@ -96,10 +97,10 @@ fn an_address_of_a_host_alone_begins_no_connection() {
     };
     node.release(&["2001:db8::3/128"]);
     node.hold_as("2001:db8::3/128", preferred);
-    assert_eq!(source(), "2001:db8::3", "unless somebody wants it");
+    assert_eq!(source(), "2001:db8::3", "preferred by configuration");
 }
 
-fn what_is_special_about_an_address_is_what_the_kernel_holds() {
+fn configured_address_properties_reach_the_kernel() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     let form = AddressForm {
@@ -108,7 +109,7 @@ fn what_is_special_about_an_address_is_what_the_kernel_holds() {
         broadcast: Some(Ipv4Addr::new(10, 9, 0, 255)),
         preferred_lifetime: Some(0),
     };
-    // Of all addresses of a network the scope has to be the same.
+    // All addresses of a network must have the same scope.
     node.hold_as("10.9.0.9/24", form);
     let shown = near.ip("-4 -oneline address show dev eth0");
     let line = shown.lines().find(|line| line.contains("10.9.0.9/24"));
@@ -131,9 +132,9 @@ fn what_is_special_about_an_address_is_what_the_kernel_holds() {
     };
     node.hold(&["10.0.0.9/24"]);
     for text in [VIP, "10.0.0.9/24"] {
-        // Also what is held already.
+        // An address that is held already changes, too.
         node.hold_as(text, form);
-        until("it is deprecated", || {
+        until("the address is deprecated", || {
             let shown = near.ip("-oneline address show dev eth0 deprecated");
             shown.contains(text)
         });
@@ -142,7 +143,7 @@ fn what_is_special_about_an_address_is_what_the_kernel_holds() {
     node.assert_mirror_is_right();
 }
 
-fn another_prefix_replaces_an_address() {
+fn changed_prefix_replaces_the_address() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     node.hold(&[VIP]);
@@ -154,7 +155,7 @@ fn another_prefix_replaces_an_address() {
     node.assert_mirror_is_right();
 }
 
-fn changes_by_others_are_found_by_looking() {
+fn foreign_address_changes_are_found_by_dump() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     node.hold(&[VIP]);
@@ -168,7 +169,7 @@ fn changes_by_others_are_found_by_looking() {
     node.assert_mirror_is_right();
 }
 
-fn changes_of_our_own_are_never_news() {
+fn own_address_changes_are_no_events() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     assert_eq!(node.all_news(), [""; 0]);
@@ -177,7 +178,7 @@ fn changes_of_our_own_are_never_news() {
         node.hold(&vips);
         node.release(&vips[1..]);
         if round % 3 == 0 {
-            // What was told meanwhile is of changes before the last.
+            // Notifications of earlier changes are out of date and yield no event.
             assert_eq!(node.news(), [""; 0], "round {round}");
         }
         node.hold(&vips);
@@ -189,14 +190,14 @@ fn changes_of_our_own_are_never_news() {
     node.assert_mirror_is_right();
 }
 
-fn an_address_of_the_host_is_there_when_it_is_known_to_be_no_duplicate() {
+fn host_address_counts_after_duplicate_detection() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     let added = Instant::now();
     near.ip("address add fe80::77/64 dev eth0");
     let shown = near.ip("-6 address show dev eth0 tentative");
     if shown.contains("fe80::77") {
-        // Unless this thread stood still for a second.
+        // The second may be over if this thread was not scheduled.
         assert!(
             !node.in_kernel().contains(&"fe80::77/64".to_owned()) || added.elapsed().as_secs() > 0
         );
@@ -210,12 +211,12 @@ fn an_address_of_the_host_is_there_when_it_is_known_to_be_no_duplicate() {
     node.assert_mirror_is_right();
 }
 
-fn a_duplicate_is_never_there() {
+fn duplicate_address_is_never_reported() {
     let (near, far) = pair_v6();
     far.ip("address add fe80::77/64 dev eth0 nodad");
     let mut node = Node::start(&near);
     near.ip("address add fe80::77/64 dev eth0");
-    until("it is found to be a duplicate", || {
+    until("the address is found to be a duplicate", || {
         near.ip("-6 address show dev eth0 dadfailed")
             .contains("fe80::77")
     });
@@ -224,7 +225,7 @@ fn a_duplicate_is_never_there() {
     node.assert_mirror_is_right();
 }
 
-fn an_interface_that_goes_down_loses_its_addresses() {
+fn interface_going_down_loses_its_addresses() {
     let (near, _far) = pair_v6();
     let mut node = Node::start(&near);
     node.hold(&[VIP]);
@@ -237,7 +238,7 @@ fn an_interface_that_goes_down_loses_its_addresses() {
 
 // --- Advertisements ----------------------------------------------------------------------------
 
-fn a_packet_is_received_with_all_that_its_header_says() {
+fn packet_is_received_with_its_header_fields() {
     let (near, far) = pair_v6();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     sender.queue(SOURCE, GROUP_V6, HOP_LIMIT, message(51, 0));
@@ -262,11 +263,11 @@ fn only_packets_for_served_vrids_are_received() {
     let witness = open(&far, &[255]);
     (0..=255).for_each(|vrid| sender.queue(SOURCE, GROUP_V6, HOP_LIMIT, message(vrid, 0)));
     flush(&mut sender);
-    assert_eq!(receive(&witness, 1), [(255, 0)], "the last of them");
+    assert_eq!(receive(&witness, 1), [(255, 0)], "the last packet");
     assert_eq!(receive(&receiver, 0), [(1, 0), (51, 0), (254, 0)]);
 }
 
-fn a_hop_limit_other_than_255_is_seen() {
+fn hop_limit_other_than_255_is_reported() {
     let (near, far) = pair_v6();
     let receiver = open(&far, &[51]);
     let interface = near.eth0();
@@ -286,7 +287,7 @@ fn a_hop_limit_other_than_255_is_seen() {
     assert_eq!(hop_limits, [64]);
 }
 
-fn a_packet_to_a_peer_arrives_with_its_own_hop_limit() {
+fn unicast_packet_arrives_with_its_hop_limit() {
     let (near, far) = pair_v6();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     let pairs = [("fe80::1", "fe80::2"), ("2001:db8::1", "2001:db8::2")];
@@ -304,7 +305,7 @@ fn a_packet_to_a_peer_arrives_with_its_own_hop_limit() {
     }
 }
 
-fn what_we_send_does_not_come_back() {
+fn sent_packet_is_not_looped_back() {
     let (near, far) = pair_v6();
     let (mut sender, other) = (open(&near, &[51]), open(&near, &[51]));
     let receiver = open(&far, &[51]);
@@ -315,7 +316,7 @@ fn what_we_send_does_not_come_back() {
     assert_eq!(receive(&other, 0), [], "another socket of the same host");
 }
 
-fn both_families_are_heard_beside_each_other() {
+fn both_families_are_received_side_by_side() {
     let (near, far) = pair_v6();
     let open = |host: &Host, family| {
         let interface = host.eth0();
@@ -349,13 +350,13 @@ fn neighbours_are_answered_while_the_address_is_there() {
     node.hold(&[VIP]);
     call(&far);
     let mac = mac_of(&near);
-    until("the neighbour knows it", || neighbour(&far).contains(&mac));
+    until("the address is resolved", || neighbour(&far).contains(&mac));
     assert!(neighbour(&far).contains(" router "), "{}", neighbour(&far));
 
     node.release(&[VIP]);
     far.ip("-6 neighbour flush dev eth0");
     call(&far);
-    until("nobody answers", || neighbour(&far).contains("FAILED"));
+    until("resolution fails", || neighbour(&far).contains("FAILED"));
 }
 
 // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
@@ -367,23 +368,23 @@ fn neighbours_follow_an_announcement() {
     node.hold(&[VIP]);
     call(&far);
     let before = mac_of(&near);
-    until("the neighbour knows it", || {
+    until("the address is resolved", || {
         neighbour(&far).contains(&before)
     });
-    assert!(!neighbour(&far).contains(" router "), "it forwards nothing");
+    assert!(!neighbour(&far).contains(" router "), "no forwarding");
 
-    // Another host has it now.
+    // Announce the address for the MAC address of another host.
     let mut socket = near.within(|| AnnounceSocket::open().unwrap());
     let after = MacAddress([2, 0, 0, 0, 0, 0x11]);
     socket.queue(near.eth0(), after, address(VIP).address);
     socket.flush(|_, _, error| panic!("{error}"));
-    until("the neighbour follows", || {
+    until("the neighbour cache is updated", || {
         let entry = neighbour(&far);
         entry.contains(&after.to_string()) && entry.contains(" router ")
     });
 }
 
-/// Sends something to the virtual address.
+/// Sends a packet to the virtual address.
 fn call(host: &Host) {
     host.within(|| {
         let socket = UdpSocket::bind("[::]:0").unwrap();
@@ -391,7 +392,7 @@ fn call(host: &Host) {
     });
 }
 
-/// What a host knows of its neighbour at the virtual address.
+/// Entry of the virtual address in the neighbour cache of `host`.
 fn neighbour(host: &Host) -> String {
     host.ip("-6 neighbour show to 2001:db8::100 dev eth0")
 }
@@ -407,14 +408,11 @@ fn open(host: &Host, served: &[u8]) -> AdvertSocket {
     host.within(|| AdvertSocket::open(interface, Family::V6, &vrids(served)).unwrap())
 }
 
-/// Waits for something that nobody tells of.
+/// Polls until a condition holds of which there is no notification.
 pub(crate) fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(
-            start.elapsed() < Duration::from_secs(20),
-            "{what}: it does not come to that"
-        );
+        assert!(start.elapsed() < Duration::from_secs(20), "timeout: {what}");
         thread::sleep(Duration::from_millis(10));
     }
 }

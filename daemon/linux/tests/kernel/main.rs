@@ -1,8 +1,9 @@
-//! The crate against a real kernel, in network namespaces that an ordinary user may make.
+//! Tests of the crate against a real kernel, in network namespaces that an unprivileged user may
+//! create.
 //!
-//! There is no test harness of the compiler: user namespaces can only be entered before there is a
-//! second thread, and each test moves the thread between its own network namespaces. So the tests
-//! run one after the other on the main thread.
+//! They do without the compiler's test harness: a user namespace can be entered only while the process
+//! has one thread, and each test moves the thread between its own network namespaces. So the tests run
+//! one after the other on the main thread.
 
 #![expect(
     clippy::print_stderr,
@@ -69,10 +70,10 @@ fn main() -> ExitCode {
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// The name of a test and the test, which panics when it fails.
+/// Name of a test, and its function, which panics on failure.
 type Test = (&'static str, fn());
 
-/// Functions as tests of their names.
+/// Lists functions as tests with their names.
 macro_rules! tests {
     ($($test:ident,)*) => {
         pub(crate) const TESTS: &[$crate::Test] = &[$((stringify!($test), $test as fn()),)*];

@@ -1,4 +1,4 @@
-//! Another network namespace, by the path of its file.
+//! Network namespaces, by the path of their file.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use vrrp_linux::request::Requests;
 use crate::host::pair;
 
 crate::tests! {
-    who_enters_a_namespace_works_there_and_nobody_else_does,
-    what_is_no_namespace_is_refused,
+    entered_namespace_applies_to_the_thread_only,
+    file_other_than_a_namespace_is_rejected,
 }
 
-fn who_enters_a_namespace_works_there_and_nobody_else_does() {
+fn entered_namespace_applies_to_the_thread_only() {
     let (near, far) = pair();
     let [near_address, far_address] = ["10.0.0.1/24", "10.0.0.2/24"];
     let path = far.path();
@@ -28,10 +28,10 @@ fn who_enters_a_namespace_works_there_and_nobody_else_does() {
     });
 }
 
-fn what_is_no_namespace_is_refused() {
+fn file_other_than_a_namespace_is_rejected() {
     let error = enter(Path::new("/dev/null")).unwrap_err();
     assert_eq!(error.raw_os_error(), Some(libc::EINVAL));
-    let error = enter(Path::new("nobody-has-this-name")).unwrap_err();
+    let error = enter(Path::new("no-such-namespace")).unwrap_err();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
 }
 

@@ -18,25 +18,25 @@ use vrrp_proto::{Family, InterfaceIndex, MacAddress, Vrid};
 use crate::host::{Host, pair};
 
 crate::tests! {
-    a_packet_is_received_with_all_that_its_header_says,
-    a_packet_tells_when_it_arrived_however_late_it_is_read,
+    packet_is_received_with_its_header_fields,
+    packet_has_arrival_time_despite_late_read,
     only_packets_for_served_vrids_are_received,
-    packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not,
-    what_we_send_does_not_come_back,
-    a_ttl_other_than_255_is_seen,
-    a_packet_to_a_peer_arrives_with_its_own_ttl_and_at_nobody_else,
-    hundreds_of_messages_leave_and_arrive_in_order,
-    each_message_that_cannot_leave_is_reported,
-    a_rename_does_not_disturb_a_socket,
-    a_socket_hears_its_own_interface_only,
-    announcements_are_seen_by_the_neighbour,
-    an_announcement_that_cannot_leave_does_not_hold_up_the_others,
-    the_last_packet_of_a_resigning_master_leaves_before_its_address,
+    overflow_counts_lost_but_not_filtered_packets,
+    sent_packet_is_not_looped_back,
+    ttl_other_than_255_is_reported,
+    unicast_packet_reaches_only_the_peer_with_its_ttl,
+    hundreds_of_messages_arrive_in_order,
+    each_rejected_message_is_reported,
+    socket_survives_interface_rename,
+    socket_receives_only_from_its_interface,
+    announcements_reach_the_neighbour,
+    rejected_announcement_does_not_stop_the_next_one,
+    advertisement_is_sent_from_a_deleted_address,
 }
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
-fn a_packet_is_received_with_all_that_its_header_says() {
+fn packet_is_received_with_its_header_fields() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
@@ -55,10 +55,10 @@ fn a_packet_is_received_with_all_that_its_header_says() {
     assert_eq!(receiver.receive(&mut batch).unwrap().count(), 0);
 }
 
-fn a_packet_tells_when_it_arrived_however_late_it_is_read() {
+fn packet_has_arrival_time_despite_late_read() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    // The two clocks are not read at the very same moment.
+    // The two clocks are not read at exactly the same moment.
     let slack = Duration::from_millis(10);
     let mut is_stamped = || {
         let sent = clock::now();
@@ -66,7 +66,7 @@ fn a_packet_tells_when_it_arrived_however_late_it_is_read() {
         flush(&mut sender);
         wait(&receiver);
         let arrived = clock::now();
-        // The reader's delay, which must not show.
+        // Delay of the reader, which must not count.
         std::thread::sleep(Duration::from_millis(50));
         let mut batch = ReceiveBatch::new();
         let packets: Vec<_> = receiver.receive(&mut batch).unwrap().collect();
@@ -75,8 +75,8 @@ fn a_packet_tells_when_it_arrived_however_late_it_is_read() {
     };
     // The kernel begins to stamp packets some time after the first socket asked for it
     // (net_enable_timestamp).
-    assert!((0..100).any(|_| is_stamped()), "never");
-    assert!((0..5).all(|_| is_stamped()), "and then always");
+    assert!((0..100).any(|_| is_stamped()), "never stamped");
+    assert!((0..5).all(|_| is_stamped()), "not always stamped");
 }
 
 fn only_packets_for_served_vrids_are_received() {
@@ -86,7 +86,7 @@ fn only_packets_for_served_vrids_are_received() {
     let mut send_all = || {
         (0..=255).for_each(|vrid| sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(vrid, 0)));
         flush(&mut sender);
-        // This is the last of them.
+        // This packet is the last one.
         assert_eq!(receive(&witness, 1), [(255, 0)]);
     };
     send_all();
@@ -99,7 +99,7 @@ fn only_packets_for_served_vrids_are_received() {
     assert_eq!(receive(&receiver, 0), []);
 }
 
-fn packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not() {
+fn overflow_counts_lost_but_not_filtered_packets() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     let mut send = |vrid, count| {
@@ -112,10 +112,10 @@ fn packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not() {
     send(51, 1);
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
     assert_eq!(receiver.lost().unwrap(), 0);
-    // Until there is no room, however much a kernel counts for a packet.
+    // Send until the receive buffer is full: kernels account for a packet differently.
     let mut sent = 0;
     while receiver.lost().unwrap() == 0 {
-        assert!(sent < 1_000_000, "there is room for {sent}");
+        assert!(sent < 1_000_000, "no packet of {sent} was lost");
         send(51, 1000);
         sent += 1000;
     }
@@ -125,7 +125,7 @@ fn packets_that_there_is_no_room_for_are_counted_and_filtered_ones_are_not() {
     );
 }
 
-fn what_we_send_does_not_come_back() {
+fn sent_packet_is_not_looped_back() {
     let (near, far) = pair();
     let (mut sender, other) = (open(&near, &[51]), open(&near, &[51]));
     let receiver = open(&far, &[51]);
@@ -136,7 +136,7 @@ fn what_we_send_does_not_come_back() {
     assert_eq!(receive(&other, 0), [], "another socket of the same host");
 }
 
-fn a_ttl_other_than_255_is_seen() {
+fn ttl_other_than_255_is_reported() {
     let (near, far) = pair();
     let receiver = open(&far, &[51]);
     near.within(|| {
@@ -156,12 +156,12 @@ fn a_ttl_other_than_255_is_seen() {
     assert_eq!(hop_limits, [64]);
 }
 
-fn a_packet_to_a_peer_arrives_with_its_own_ttl_and_at_nobody_else() {
+fn unicast_packet_reaches_only_the_peer_with_its_ttl() {
     const PEER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
     const NOBODY: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 3);
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    // One batch may have several receivers.
+    // One batch may have several destinations.
     for (to, ttl, number) in [(NOBODY, 255, 1), (PEER, 64, 2), (GROUP_V4, HOP_LIMIT, 3)] {
         sender.queue(SOURCE, to, ttl, message(51, number));
     }
@@ -173,12 +173,12 @@ fn a_packet_to_a_peer_arrives_with_its_own_ttl_and_at_nobody_else() {
         let packets = receiver.receive(&mut batch).unwrap();
         arrived.extend(packets.map(|p| (p.destination, p.hop_limit, p.payload[7])));
     }
-    // The one to the peer waits until the kernel knows where that is.
+    // The packet to the peer waits for address resolution, so the order is undefined.
     arrived.sort_by_key(|(_, _, number)| *number);
     assert_eq!(arrived, [(PEER.into(), 64, 2), (GROUP_V4.into(), 255, 3)]);
 }
 
-fn hundreds_of_messages_leave_and_arrive_in_order() {
+fn hundreds_of_messages_arrive_in_order() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     for round in 0..3 {
@@ -191,7 +191,7 @@ fn hundreds_of_messages_leave_and_arrive_in_order() {
     }
 }
 
-fn each_message_that_cannot_leave_is_reported() {
+fn each_rejected_message_is_reported() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     let too_long: Arc<[u8]> = vec![0; 70_000].into();
@@ -208,10 +208,10 @@ fn each_message_that_cannot_leave_is_reported() {
     (0..100).for_each(|number| sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, number)));
     sender.flush(|_, error| failures.push(error.raw_os_error()));
     assert_eq!(failures, [Some(libc::ENETUNREACH)].repeat(100));
-    sender.flush(|_, error| panic!("sent twice: {error}"));
+    sender.flush(|_, error| panic!("queued twice: {error}"));
 }
 
-fn a_rename_does_not_disturb_a_socket() {
+fn socket_survives_interface_rename() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
     near.ip("link set eth0 name wan");
@@ -221,7 +221,7 @@ fn a_rename_does_not_disturb_a_socket() {
     assert_eq!(receive(&receiver, 1), [(51, 0)]);
 }
 
-fn a_socket_hears_its_own_interface_only() {
+fn socket_receives_only_from_its_interface() {
     let (near, far) = pair();
     far.ip("link add eth1 type veth peer name eth2");
     far.ip("link set eth1 up");
@@ -240,7 +240,7 @@ fn a_socket_hears_its_own_interface_only() {
     assert_eq!(missing.unwrap_err().raw_os_error(), Some(libc::ENODEV));
 }
 
-fn announcements_are_seen_by_the_neighbour() {
+fn announcements_reach_the_neighbour() {
     let (near, far) = pair();
     let neighbour = packet_socket(&far);
     let mut socket = near.within(|| AnnounceSocket::open().unwrap());
@@ -257,7 +257,7 @@ fn announcements_are_seen_by_the_neighbour() {
     assert_eq!(frames(&neighbour, expected.len()), expected);
 }
 
-fn an_announcement_that_cannot_leave_does_not_hold_up_the_others() {
+fn rejected_announcement_does_not_stop_the_next_one() {
     let (near, far) = pair();
     near.ip("link add eth1 type veth peer name eth2");
     let down = InterfaceIndex(near.within(|| nix::net::if_::if_nametoindex("eth1").unwrap()));
@@ -291,10 +291,10 @@ fn an_announcement_that_cannot_leave_does_not_hold_up_the_others() {
     assert_eq!(frames(&neighbour, 2).len(), 2);
 }
 
-fn the_last_packet_of_a_resigning_master_leaves_before_its_address() {
+fn advertisement_is_sent_from_a_deleted_address() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    // An address that is not there (any more) can be sent from.
+    // The kernel accepts a source address that the host does not have (any more).
     near.ip("address del 10.0.0.1/24 dev eth0");
     sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, 0));
     flush(&mut sender);
@@ -313,7 +313,7 @@ pub(crate) fn vrids(numbers: &[u8]) -> VridSet {
         .collect()
 }
 
-/// Something with a VRID and a number to know it by.
+/// A message with a VRID and a number that identifies it.
 pub(crate) fn message(vrid: u8, number: u8) -> Arc<[u8]> {
     Arc::from([0x31, vrid, 100, 0, 0, 100, 0, number])
 }
@@ -322,8 +322,7 @@ pub(crate) fn flush(socket: &mut AdvertSocket) {
     socket.flush(|_, error| panic!("{error}"));
 }
 
-/// VRID and number of messages: of `count` at least, which are waited for, and all others that are
-/// there.
+/// Receives until there are `count` messages and no more are waiting. Returns their VRIDs and numbers.
 pub(crate) fn receive(socket: &AdvertSocket, count: usize) -> Vec<(u8, u8)> {
     let mut batch = ReceiveBatch::new();
     let mut messages = Vec::new();
@@ -345,11 +344,11 @@ pub(crate) fn wait(socket: impl AsFd) {
     assert_eq!(
         poll(&mut fds, PollTimeout::from(5000_u16)).unwrap(),
         1,
-        "nothing came"
+        "no packet received"
     );
 }
 
-/// A socket that hears all ARP frames of a host.
+/// A packet socket that receives all ARP frames of a host.
 fn packet_socket(host: &Host) -> Socket {
     let arp = i32::from(0x0806_u16.to_be());
     let kind = Type::RAW.nonblocking();

@@ -15,21 +15,21 @@ use vrrp_proto::{DesiredRouting, Family, Input, InterfaceIndex};
 use crate::host::{Host, pair};
 
 crate::tests! {
-    routes_are_those_of_the_ip_command_and_marked,
-    rules_are_those_of_the_ip_command_and_marked,
-    what_is_there_is_what_was_asked_for,
-    what_is_ours_comes_and_goes_without_news,
-    what_others_do_to_ours_is_heard_and_to_theirs_not,
-    a_route_that_leads_elsewhere_is_replaced,
-    a_route_goes_silently_with_its_device_and_with_its_source,
-    an_ipv6_route_gets_back_the_next_hop_that_it_lost,
-    a_refusal_is_named_and_explained_and_the_others_are_done,
-    what_another_put_there_is_never_touched,
-    hundreds_come_and_go_together,
-    routing_of_the_dead_is_cleaned_up_and_nothing_else,
+    routes_are_added_as_by_ip_and_marked,
+    rules_are_added_as_by_ip_and_marked,
+    dump_matches_the_installed_routing,
+    own_routing_changes_are_not_notified,
+    only_foreign_changes_of_own_routing_are_notified,
+    route_with_other_next_hop_is_replaced,
+    route_disappears_silently_with_device_or_source,
+    lost_next_hop_of_ipv6_route_is_restored,
+    rejected_route_is_explained_and_the_rest_installed,
+    foreign_routes_and_rules_are_never_changed,
+    hundreds_of_routes_are_changed_together,
+    cleanup_deletes_only_own_routing,
 }
 
-fn routes_are_those_of_the_ip_command_and_marked() {
+fn routes_are_added_as_by_ip_and_marked() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     near.ip("address add 10.0.0.3/24 dev eth0");
@@ -50,7 +50,7 @@ fn routes_are_those_of_the_ip_command_and_marked() {
         "2001:db8:3::/48 nexthop via 2001:db8::8 nexthop via 2001:db8::9 weight 3",
     ];
     let routes: Vec<Route> = texts.iter().map(|text| route(text)).collect();
-    // What is written is what `ip` takes.
+    // The text of a route is what `ip` accepts.
     for (text, route) in texts.iter().zip(&routes) {
         assert_eq!(*text, route.to_string());
         let family = family_option(route.place().destination.family());
@@ -70,7 +70,7 @@ fn routes_are_those_of_the_ip_command_and_marked() {
     }
 }
 
-fn rules_are_those_of_the_ip_command_and_marked() {
+fn rules_are_added_as_by_ip_and_marked() {
     let (near, far) = pair();
     let mut node = Node::start(&near);
     let texts = [
@@ -93,7 +93,7 @@ fn rules_are_those_of_the_ip_command_and_marked() {
     }
 }
 
-fn what_is_there_is_what_was_asked_for() {
+fn dump_matches_the_installed_routing() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     near.ip("address add 2001:db8::3/64 dev eth0 nodad");
@@ -113,17 +113,13 @@ fn what_is_there_is_what_was_asked_for() {
     ]
     .map(rule);
     node.hold(&routes, &rules);
-    assert_eq!(node.look(), [""; 0], "nothing is news");
-    assert_eq!(
-        node.plan_for(&routes, &rules),
-        [""; 0],
-        "nothing is missing"
-    );
+    assert_eq!(node.look(), [""; 0], "differences");
+    assert_eq!(node.plan_for(&routes, &rules), [""; 0], "pending changes");
     assert_eq!(node.mirror.all_routes().count(), routes.len());
     assert_eq!(node.mirror.all_rules().count(), rules.len());
 }
 
-fn what_is_ours_comes_and_goes_without_news() {
+fn own_routing_changes_are_not_notified() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let routes = ["10.1.0.0/16 dev eth0", "2001:db8:1::/48 dev eth0"].map(route);
@@ -137,7 +133,7 @@ fn what_is_ours_comes_and_goes_without_news() {
     assert_eq!(node.look(), [""; 0]);
 }
 
-fn what_others_do_to_ours_is_heard_and_to_theirs_not() {
+fn only_foreign_changes_of_own_routing_are_notified() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let routes = ["10.1.0.0/16 dev eth0", "2001:db8:1::/48 dev eth0"].map(route);
@@ -149,7 +145,7 @@ fn what_others_do_to_ours_is_heard_and_to_theirs_not() {
     near.ip("-6 route add 2001:db8:7::/48 dev eth0");
     near.ip("rule add from 10.7.0.0/16 lookup 7");
     near.ip("route del 10.7.0.0/16");
-    assert!(!node.is_woken(), "of others");
+    assert!(!node.is_woken(), "changes of foreign routing");
 
     near.ip("route del 10.1.0.0/16");
     assert_eq!(node.hear(), ["- route 10.1.0.0/16"]);
@@ -162,7 +158,7 @@ fn what_others_do_to_ours_is_heard_and_to_theirs_not() {
     );
     assert!(!node.is_woken());
     node.hold(&routes, &rules);
-    assert_eq!(node.look(), [""; 0], "all is put back");
+    assert_eq!(node.look(), [""; 0], "everything is restored");
 
     near.ip("route add 10.2.0.0/16 dev eth0 proto 0x56");
     assert_eq!(node.hear(), ["+ route 10.2.0.0/16"]);
@@ -170,7 +166,7 @@ fn what_others_do_to_ours_is_heard_and_to_theirs_not() {
     assert_eq!(node.hear(), ["+ rule priority 7 from 10.7.0.0/16 lookup 7"]);
 }
 
-fn a_route_that_leads_elsewhere_is_replaced() {
+fn route_with_other_next_hop_is_replaced() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     node.hold(&[route("10.1.0.0/16 via 10.0.0.8")], &[]);
@@ -179,7 +175,7 @@ fn a_route_that_leads_elsewhere_is_replaced() {
         near.ip("route show 10.1.0.0/16"),
         "10.1.0.0/16 via 10.0.0.9 dev eth0 proto 86 \n"
     );
-    // A second one of ours in the same place, which the kernel takes, is one too many.
+    // The kernel accepts further routes with the same destination and metric, which the plan deletes.
     near.ip("route append 10.1.0.0/16 via 10.0.0.7 proto 0x56");
     near.ip("route prepend 10.1.0.0/16 via 10.0.0.6 proto 0x56");
     assert_eq!(node.hear(), ["+ route 10.1.0.0/16", "+ route 10.1.0.0/16"]);
@@ -191,7 +187,7 @@ fn a_route_that_leads_elsewhere_is_replaced() {
     assert_eq!(node.look(), [""; 0]);
 }
 
-fn a_route_goes_silently_with_its_device_and_with_its_source() {
+fn route_disappears_silently_with_device_or_source() {
     let (near, _far) = pair();
     near.ip("address add 10.0.0.3/24 dev eth0");
     let mut node = Node::start(&near);
@@ -208,7 +204,7 @@ fn a_route_goes_silently_with_its_device_and_with_its_source() {
     assert!(may_lose(&node, "10.0.0.3"));
     assert!(!may_lose(&node, "10.0.0.4"));
     near.ip("address del 10.0.0.3/24 dev eth0");
-    // Whether the kernel tells of it or not.
+    // Some kernels notify of the removal, some do not.
     assert_eq!(node.look(), ["- route 10.1.0.0/16"]);
 
     let plain = [route("10.1.0.0/16 via 10.0.0.9")];
@@ -217,7 +213,7 @@ fn a_route_goes_silently_with_its_device_and_with_its_source() {
     near.ip("link set eth0 down");
     assert_eq!(node.look(), ["- route 10.1.0.0/16"]);
 
-    // The last address takes all routes along.
+    // Deleting the last address removes all routes of the device.
     near.ip("link set eth0 up");
     node.hold(&plain, &[]);
     near.ip("address del 10.0.0.1/24 dev eth0");
@@ -225,7 +221,7 @@ fn a_route_goes_silently_with_its_device_and_with_its_source() {
     assert_eq!(node.look(), ["- route 10.1.0.0/16"]);
 }
 
-fn an_ipv6_route_gets_back_the_next_hop_that_it_lost() {
+fn lost_next_hop_of_ipv6_route_is_restored() {
     let (near, _far) = pair();
     let make_eth1 = || {
         near.ip("link add eth1 type veth peer name eth2");
@@ -262,14 +258,17 @@ fn an_ipv6_route_gets_back_the_next_hop_that_it_lost() {
         "{failures:?}"
     );
     let left = show();
-    assert!(left.contains("eth0"), "what is left stays: {left}");
+    assert!(
+        left.contains("eth0"),
+        "the remaining next hop stays: {left}"
+    );
     make_eth1();
     node.eth = devices(&near);
     node.hold(&both, &[]);
     assert_eq!(show(), whole);
 }
 
-fn a_refusal_is_named_and_explained_and_the_others_are_done() {
+fn rejected_route_is_explained_and_the_rest_installed() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let routes = [
@@ -294,13 +293,13 @@ fn a_refusal_is_named_and_explained_and_the_others_are_done() {
         near.ip("route show proto 0x56"),
         "10.3.0.0/16 dev eth0 scope link \n"
     );
-    assert_eq!(node.look(), [""; 0], "the mirror knows");
-    // As soon as it can be had.
+    assert_eq!(node.look(), [""; 0], "the mirror has no rejected route");
+    // The rejected routes are installed as soon as the kernel accepts them.
     near.ip("address add 192.0.2.9/24 dev eth0");
     node.hold(&[routes[0].clone(), routes[3].clone()], &[]);
 }
 
-fn what_another_put_there_is_never_touched() {
+fn foreign_routes_and_rules_are_never_changed() {
     let (near, _far) = pair();
     near.ip("route add 10.1.0.0/16 via 10.0.0.9");
     near.ip("rule add priority 100 from 10.0.0.0/8 lookup 100");
@@ -309,8 +308,8 @@ fn what_another_put_there_is_never_touched() {
     let routes = ["10.1.0.0/16 dev eth0"].map(route);
     let rules = ["priority 100 from 10.0.0.0/8 lookup 100"].map(rule);
     let failures = node.want(&routes, &rules, &[]);
-    // The kernel knows a rule by its mark, too, and a route not.
-    let remedy = "another one is there that this daemon did not put there: take that away, or \
+    // The protocol number is part of a rule's identity in the kernel, but not of a route's.
+    let remedy = "the kernel already holds one that another program added: delete that, or \
                   choose another metric, priority or table";
     assert_eq!(
         failures,
@@ -324,7 +323,7 @@ fn what_another_put_there_is_never_touched() {
     assert_eq!((near.ip("route show"), near.ip("rule show")), before);
 }
 
-fn hundreds_come_and_go_together() {
+fn hundreds_of_routes_are_changed_together() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let routes: Vec<Route> = (0..600)
@@ -334,7 +333,7 @@ fn hundreds_come_and_go_together() {
     assert_eq!(node.look(), [""; 0]);
     assert_eq!(near.ip("route show proto 0x56").lines().count(), 600);
 
-    // Refused, all of them.
+    // The kernel rejects all of them.
     node.release(&routes, &[]);
     near.ip("link set eth0 down");
     assert_eq!(node.want(&routes, &[], &[]).len(), 600);
@@ -342,7 +341,7 @@ fn hundreds_come_and_go_together() {
     assert_eq!(node.look(), [""; 0]);
 }
 
-fn routing_of_the_dead_is_cleaned_up_and_nothing_else() {
+fn cleanup_deletes_only_own_routing() {
     let (near, _far) = pair();
     near.ip("route add 10.9.0.0/16 dev eth0");
     near.ip("rule add priority 9 from 10.9.0.0/16 lookup 9");
@@ -358,7 +357,7 @@ fn routing_of_the_dead_is_cleaned_up_and_nothing_else() {
     let routes = ["10.1.0.0/16 dev eth0 table 7", "2001:db8:1::/48 dev eth0"].map(route);
     let rules = ["priority 100 to 2001:db8::/32 lookup 100"].map(rule);
     node.hold(&routes, &rules);
-    // And what no configuration can say.
+    // A marked route of a type that no configuration can create.
     near.ip("route add blackhole 10.2.0.0/16 proto 0x56");
     let cleaned = near.within(clean_up);
     let removed: Vec<_> = cleaned.removed.iter().map(Routed::to_string).collect();
@@ -380,7 +379,7 @@ fn clean_up() -> CleanedRouting {
     cleanup::routing(&mut Kernel::open().unwrap()).unwrap()
 }
 
-/// What the daemon's loop is made of, without the engine.
+/// The parts of the daemon's loop without the engine.
 struct Node {
     routing: Routing,
     mirror: Mirror,
@@ -413,7 +412,7 @@ impl Node {
         assert_eq!(self.want(&[], &[], &release), [""; 0]);
     }
 
-    /// Has it done, and returns what cannot be.
+    /// Plans and applies. Returns the texts of the failures.
     fn want(&mut self, routes: &[Route], rules: &[Rule], release: &[Routed]) -> Vec<String> {
         let (mut changes, mut failures) = (Vec::new(), Vec::new());
         let desired = [desired(routes, rules, release)];
@@ -433,7 +432,7 @@ impl Node {
         failures.iter().map(ToString::to_string).collect()
     }
 
-    /// What would be done.
+    /// Plans without applying. Returns the texts of the changes.
     fn plan_for(&mut self, routes: &[Route], rules: &[Rule]) -> Vec<String> {
         let (mut changes, mut failures) = (Vec::new(), Vec::new());
         let desired = [desired(routes, rules, &[])];
@@ -448,16 +447,16 @@ impl Node {
         changes.iter().map(Change::to_string).collect()
     }
 
-    /// Looks again, and says what is new.
+    /// Dumps again. Returns the differences.
     fn look(&mut self) -> Vec<String> {
         let dump = self.routing.dump().unwrap();
         let news = self.mirror.replace(dump);
         news.iter().map(describe).collect()
     }
 
-    /// Looks again because there is news.
+    /// Reads the notifications, of which at least one must be waiting, and dumps again.
     fn hear(&mut self) -> Vec<String> {
-        assert!(self.is_woken(), "there is no news");
+        assert!(self.is_woken(), "no notification");
         assert!(self.routing.take_news().unwrap());
         assert!(!self.routing.take_news().unwrap());
         self.look()
@@ -469,7 +468,7 @@ impl Node {
     }
 }
 
-/// The names and numbers of a host's devices.
+/// Names and indexes of a host's devices.
 fn devices(host: &Host) -> Vec<(String, InterfaceIndex)> {
     let all = host.within(|| nix::net::if_::if_nameindex().unwrap());
     let device = |device: &nix::net::if_::Interface| {
@@ -499,7 +498,7 @@ fn describe(input: &Input<'_>) -> String {
     } else if let Input::RoutingRemoved(what) = input {
         format!("- {what}")
     } else {
-        unreachable!("a mirror of routes says nothing else: {input:?}")
+        unreachable!("a routing mirror yields only routes and rules: {input:?}")
     }
 }
 
@@ -510,12 +509,12 @@ const fn family_option(family: Family) -> &'static str {
     }
 }
 
-/// A route in the words of `ip route`, as far as the tests use them.
+/// Parses a route in the syntax of `ip route`, as far as the tests use it.
 fn route(text: &str) -> Route {
     let mut parts = text.split(" nexthop ");
-    let mut codec = parts.next().unwrap().split(' ');
-    let destination = codec.next().unwrap().parse().unwrap();
-    let rest: Vec<&str> = codec.collect();
+    let mut words = parts.next().unwrap().split(' ');
+    let destination = words.next().unwrap().parse().unwrap();
+    let rest: Vec<&str> = words.collect();
     let value = |key: &str| value_of(&rest, key);
     let table = value("table").map_or(Table::MAIN, |table| {
         Table::new(table.parse().unwrap()).unwrap()
@@ -540,22 +539,22 @@ fn route(text: &str) -> Route {
     route
 }
 
-fn next_hop(codec: &[&str]) -> NextHop {
-    let gateway = value_of(codec, "via").map(|gateway| gateway.parse().unwrap());
-    let mut hop = NextHop::new(gateway, value_of(codec, "dev").map(Into::into)).unwrap();
-    if let Some(weight) = value_of(codec, "weight") {
+fn next_hop(words: &[&str]) -> NextHop {
+    let gateway = value_of(words, "via").map(|gateway| gateway.parse().unwrap());
+    let mut hop = NextHop::new(gateway, value_of(words, "dev").map(Into::into)).unwrap();
+    if let Some(weight) = value_of(words, "weight") {
         hop = hop.with_weight(weight.parse().unwrap());
     }
-    if codec.contains(&"onlink") {
+    if words.contains(&"onlink") {
         hop = hop.on_link().unwrap();
     }
     hop
 }
 
-/// A rule in the words of `ip rule`.
+/// Parses a rule in the syntax of `ip rule`.
 fn rule(text: &str) -> Rule {
-    let codec: Vec<&str> = text.split(' ').collect();
-    let value = |key: &str| value_of(&codec, key);
+    let words: Vec<&str> = text.split(' ').collect();
+    let value = |key: &str| value_of(&words, key);
     let number = |text: &str| match text.strip_prefix("0x") {
         Some(hex) => u32::from_str_radix(hex, 16).unwrap(),
         None => text.parse().unwrap(),
@@ -573,7 +572,7 @@ fn rule(text: &str) -> Rule {
     Rule::new(family, selector, table, number(value("priority").unwrap())).unwrap()
 }
 
-fn value_of<'t>(codec: &[&'t str], key: &str) -> Option<&'t str> {
-    let at = codec.iter().position(|word| *word == key)?;
-    codec.get(at + 1).copied()
+fn value_of<'t>(words: &[&'t str], key: &str) -> Option<&'t str> {
+    let at = words.iter().position(|word| *word == key)?;
+    words.get(at + 1).copied()
 }

@@ -1,4 +1,4 @@
-//! Steady state allocates nothing.
+//! Memory allocations in steady state: none.
 #![expect(unsafe_code, reason = "an allocator that counts")]
 
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -52,7 +52,7 @@ fn advertisements_and_announcements_allocate_nothing() {
             received += receiver.receive(&mut batch).unwrap().count();
         }
     };
-    // The first turn makes room.
+    // The first turn may allocate buffers.
     turn();
     let before = ALLOCATIONS.load(Ordering::Relaxed);
     (0..10).for_each(|_| turn());
@@ -61,11 +61,11 @@ fn advertisements_and_announcements_allocate_nothing() {
     assert_eq!(
         ALLOCATIONS.load(Ordering::Relaxed) - before,
         1,
-        "they are counted"
+        "the allocator counts"
     );
 }
 
-/// The system's allocator, and how often it was asked.
+/// The system's allocator with a counter of allocations.
 struct Counting;
 
 static ALLOCATIONS: AtomicUsize = AtomicUsize::new(0);

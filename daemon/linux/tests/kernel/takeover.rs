@@ -1,4 +1,4 @@
-//! How long a takeover of many addresses takes.
+//! Duration of a takeover of many addresses.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -14,20 +14,20 @@ use vrrp_proto::{Desired, MacAddress};
 use crate::host::{address, pair};
 
 crate::tests! {
-    a_takeover_of_a_thousand_addresses,
+    takeover_of_a_thousand_addresses_is_measured,
 }
 
-/// How many routers there are, each with an address.
+/// Number of routers, each with one address.
 const ROUTERS: u32 = 1000;
 
-/// A thousand routers with an address each, all of which become master in the same drain.
-fn a_takeover_of_a_thousand_addresses() {
+/// A thousand routers with one address each become master in the same turn.
+fn takeover_of_a_thousand_addresses_is_measured() {
     let (near, _far) = pair();
     near.ip("address add 10.1.255.1/16 dev eth0");
     let eth0 = near.eth0();
     let (mut requests, mut announcements) =
         near.within(|| (Requests::open().unwrap(), AnnounceSocket::open().unwrap()));
-    // It hears nothing of this, but the kernel has to find that out.
+    // Its filter drops all of these notifications, at a cost that is part of the measurement.
     let mut monitor = near.within(|| Monitor::open(requests.port()).unwrap());
     let mut mirror = Mirror::new();
     mirror.replace(requests.dump().unwrap());
@@ -80,7 +80,7 @@ fn a_takeover_of_a_thousand_addresses() {
     assert_eq!(events, []);
 }
 
-/// Time by the clock, and time of the processor, which does not depend on what else runs.
+/// Measures elapsed time, and CPU time of the thread, which does not depend on other load.
 struct Stopwatch {
     start: Instant,
     busy: Duration,

@@ -1,7 +1,7 @@
 use super::*;
 
 #[test]
-fn a_family_is_asked_for_by_its_name() {
+fn family_request_has_the_family_name() {
     let request = find_family(7);
     let message = only(&request);
     assert_eq!(message.header.message_type, GENL_ID_CTRL);
@@ -10,7 +10,7 @@ fn a_family_is_asked_for_by_its_name() {
 }
 
 #[test]
-fn the_number_of_a_family_is_found_among_what_else_is_said() {
+fn family_number_is_found_among_other_attributes() {
     let attributes = vec![
         text(CTRL_ATTR_FAMILY_NAME, IPVS_GENL_NAME),
         DefaultNla::new(CTRL_ATTR_FAMILY_ID, 33_u16.to_ne_bytes().to_vec()),
@@ -21,9 +21,9 @@ fn the_number_of_a_family_is_found_among_what_else_is_said() {
     assert_eq!(family(&only(&find_family(1))), None);
 }
 
-// As the kernel has answered `ipvsadm --list --daemon` (Linux 6.12).
+// Answer of Linux 6.12 to `ipvsadm --list --daemon`.
 #[test]
-fn what_the_kernel_shows_is_read() {
+fn sync_daemon_of_the_kernel_is_parsed() {
     let daemon: &[u8] = &[
         8, 0, 1, 0, 2, 0, 0, 0, // backup
         9, 0, 2, 0, b'e', b't', b'h', b'1', 0, 0, 0, 0, // on eth1
@@ -42,7 +42,7 @@ fn what_the_kernel_shows_is_read() {
 }
 
 #[test]
-fn what_is_asked_for_has_the_form_of_what_is_shown() {
+fn start_request_has_the_form_of_the_answer() {
     for (role, group) in [
         (LvsRole::Master, "224.0.0.81"),
         (LvsRole::Backup, "239.1.2.3"),
@@ -68,7 +68,7 @@ fn what_is_asked_for_has_the_form_of_what_is_shown() {
 }
 
 #[test]
-fn who_is_stopped_is_named_by_its_role_alone() {
+fn stop_request_has_only_the_role() {
     for (role, state) in [(LvsRole::Master, 1), (LvsRole::Backup, 2)] {
         let request = request(&Change::Stop(role), 33, 9);
         let message = only(&request);
@@ -95,11 +95,11 @@ fn who_is_stopped_is_named_by_its_role_alone() {
 }
 
 #[test]
-fn a_mangled_answer_shows_nothing() {
+fn mangled_answer_shows_no_sync_daemon() {
     let change = Change::Start(LvsRole::Master, LvsSync::new("eth1".into(), 51).into());
     let whole = request(&change, 33, 9);
     let whole = only(&whole);
-    // Without the last attributes it is what older kernels show.
+    // Older kernels send the message without the last attributes.
     let least = 4 + 4 + 8 + 12 + 8;
     for length in 0..least {
         let body = &whole.body[..length];

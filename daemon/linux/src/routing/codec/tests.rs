@@ -11,7 +11,7 @@ use super::*;
 
 proptest! {
     #[test]
-    fn a_route_is_read_back_as_it_was_written(route in any_route()) {
+    fn encoded_route_is_parsed_back(route in any_route()) {
         let change = planned(&route);
         let mut expected = Dump::default();
         if let Change::AddRoute { installed, .. } = &change {
@@ -21,20 +21,20 @@ proptest! {
     }
 
     #[test]
-    fn a_rule_is_read_back_as_it_was_written(rule in any_rule()) {
+    fn encoded_rule_is_parsed_back(rule in any_rule()) {
         let expected = Dump { rules: vec![rule.clone()], ..Dump::default() };
         let family = rule.family();
         prop_assert_eq!(read(&Change::AddRule { router: "VI_1".into(), rule }, family), expected);
     }
 
     #[test]
-    fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+    fn parsing_any_bytes_does_not_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
         let _ = (parse_route(&bytes), parse_rule(&bytes));
     }
 }
 
 #[test]
-fn what_another_put_there_is_not_read() {
+fn unmarked_routes_and_rules_are_skipped() {
     for protocol in [
         RouteProtocol::Kernel,
         RouteProtocol::Static,
@@ -57,13 +57,13 @@ fn what_another_put_there_is_not_read() {
 }
 
 #[test]
-fn what_ours_never_say_is_odd() {
+fn unknown_properties_make_a_route_odd() {
     let mut body = whole_route(&installed("10.0.0.0/8"));
     body.header.kind = RouteType::BlackHole;
     let dump = collected(RouteNetlinkMessage::NewRoute(body));
     assert!(dump.routes[0].odd);
 
-    // Of a rule that is nothing that could be taken away by what we know of it.
+    // A rule with unknown properties cannot be deleted by the known ones, so it is skipped.
     let mut body = rule_message(&marked());
     body.attributes.push(RuleAttribute::SuppressPrefixLen(0));
     assert_eq!(
@@ -73,7 +73,7 @@ fn what_ours_never_say_is_odd() {
 }
 
 #[test]
-fn a_refusal_is_explained_where_the_kernel_explains() {
+fn extended_ack_text_of_an_error_is_parsed() {
     let mut request = Vec::new();
     push_change(&planned(&four("10.0.0.0/8")), 7, &mut request);
     let refusal = |flags: u16, more: &[u8]| {
@@ -150,7 +150,7 @@ fn any_route() -> impl Strategy<Value = Route> {
                         Ok(hop) if on_link => hop,
                         _ => hop,
                     };
-                    // A single one has no share.
+                    // A single next hop has no weight.
                     let weight = if several { weight } else { 1 };
                     hop.with_weight(NonZeroU8::new(weight).unwrap())
                 })
@@ -210,7 +210,7 @@ fn marked() -> Rule {
     Rule::new(Family::V4, selector, Table::MAIN, 1).unwrap()
 }
 
-/// The change that adds a route.
+/// The planned change that adds a route.
 fn planned(route: &Route) -> Change {
     let desired = DesiredRouting {
         router: "VI_1".into(),
@@ -230,7 +230,7 @@ fn planned(route: &Route) -> Change {
     changes.pop().unwrap()
 }
 
-/// What is read of the request to carry out `change`.
+/// Parses the request that carries out `change`.
 fn read(change: &Change, family: Family) -> Dump {
     let mut bytes = Vec::new();
     push_change(change, 7, &mut bytes);
