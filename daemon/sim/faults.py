@@ -1,12 +1,14 @@
 #!/usr/bin/env python3
-"""Checks the laws: puts one deliberate fault at a time into a copy of the code, and demands that the
-simulation finds it: in its fixed seeds, or in one of its stories.
+"""Mutation test of the simulation.
 
-  daemon/sim/faults.py [NAME…]            all, or those
-  daemon/sim/faults.py --write [NAME…]    and what found them goes into the table of docs/simulation.md
+Applies one deliberate fault at a time to a copy of the code, and requires that the simulation detects
+it, with its fixed seeds or with one of its stories.
 
-Each fault is a text that stands once in a file, and what stands there instead. A text that is not
-found is an error: whoever changes the code has to move the fault along.
+  daemon/sim/faults.py [NAME…]            all faults, or the named ones
+  daemon/sim/faults.py --write [NAME…]    also writes the results into the table of docs/simulation.md
+
+A fault is a text that occurs exactly once in a file, and its replacement. A missing text is an error:
+a change of the code has to update the fault.
 """
 
 import os
@@ -22,7 +24,7 @@ from typing import NamedTuple
 PROJECT = Path(__file__).resolve().parents[2]
 TABLE = PROJECT / "docs" / "simulation.md"
 SEEDS = 2000
-# Seconds; without a fault it takes a third of it.
+# Seconds. A run without a fault takes a third of this time.
 TIMEOUT = 600
 MEMORY = 2 << 30
 
@@ -68,91 +70,91 @@ class Fault(NamedTuple):
 
 FAULTS = [
     Fault(
-        "the skew is left out",
+        "skew time is omitted",
         ROUTER,
         "    unit * (256 - u32::from(settings.priority.get())) / 256",
         "    unit * u32::from(settings.priority.get()) * 0",
     ),
     Fault(
-        "two intervals are waited for and not three",
+        "backup waits for two intervals instead of three",
         ROUTER,
         "    interval.duration() * 3 + skew(settings, interval)",
         "    interval.duration() * 2 + skew(settings, interval)",
     ),
     Fault(
-        "the skew of version 2 goes by the interval",
+        "version 2 scales the skew time by the interval",
         ROUTER,
         "        Version::V2 => Duration::from_secs(1),",
         "        Version::V2 => interval.duration(),",
     ),
     Fault(
-        "among equals the smaller address is master",
+        "smaller address wins a tie of priorities",
         ROUTER,
         "                    && source > own\n",
         "                    && source < own\n",
     ),
     Fault(
-        "equals do not give way",
+        "master never yields to an equal priority",
         ROUTER,
         "                    && source > own\n",
         "                    && source > own\n                    && false\n",
     ),
     Fault(
-        "a backup ignores priority 0",
+        "backup ignores priority 0",
         BACKUP,
         "        if advert.resigns() {",
         "        if advert.resigns() && false {",
     ),
     Fault(
-        "a master ignores priority 0",
+        "master ignores priority 0",
         ROUTER,
         "                    return master.answer_resignation(now, &settings);",
         "                    return Reaction::default();",
     ),
     Fault(
-        "the timer of a master is not reset",
+        "master does not restart the advertisement timer",
         MASTER,
         "            self.advert_at = next_due(self.advert_at, settings.interval.duration(), now);",
         "",
     ),
     Fault(
-        "the timer of a backup is not reset",
+        "backup does not restart the master-down timer",
         BACKUP,
         "        self.down_at = sighting.at + down_interval(settings, sighting.interval);",
         "",
     ),
     Fault(
-        "a backup counts from when it looked and not from the arrival",
+        "backup counts from the read instead of the arrival",
         PACKET,
         "        let heard_at = packet.at.min(now);",
         "        let heard_at = now;",
     ),
     Fault(
-        "the interval of the master is not taken over",
+        "backup ignores the master's interval",
         BACKUP,
         "        self.interval = sighting.interval;\n        self.down_at = sighting.at",
         "        self.down_at = sighting.at",
     ),
     Fault(
-        "a master that overslept goes on",
+        "master continues after a late wake-up",
         ROUTER,
         "        if lasted <= others_wait || self.settings.priority.is_owner() {",
         "        if true || lasted <= others_wait {",
     ),
     Fault(
-        "a backup that overslept takes over",
+        "backup takes over after a late wake-up",
         ROUTER,
         "                if now.since(due) > backup.interval(&settings) {",
         "                if false && now.since(due) > backup.interval(&settings) {",
     ),
     Fault(
-        "everybody preempts",
+        "every router preempts",
         ROUTER,
         "        self.preempt || self.priority.is_owner()",
         "        true",
     ),
     Fault(
-        "who stops does not resign",
+        "stopped master does not send priority 0",
         ROUTER,
         "            Phase::Master(_) => Reaction {\n"
         "                send: Some(Send::Resignation),\n"
@@ -162,14 +164,14 @@ FAULTS = [
         "                ..self.enter(Phase::Init, cause)",
     ),
     Fault(
-        "who yields says no last word",
+        "yielding master sends no final advertisement",
         ROUTER,
         "            send: Some(Send::Advert),\n"
         "            ..self.enter(Phase::Backup(backup), cause)",
         "            send: None,\n            ..self.enter(Phase::Backup(backup), cause)",
     ),
     Fault(
-        "a new master is silent",
+        "new master does not advertise",
         ROUTER,
         "        Reaction {\n"
         "            send: Some(Send::Advert),\n"
@@ -179,25 +181,25 @@ FAULTS = [
         "            ..self.enter(Phase::Master(master), cause)",
     ),
     Fault(
-        "a lower priority is preempted without the delay",
+        "preempt delay is ignored",
         BACKUP,
         "            let delayed = preempt_delay.since + settings.preempt_delay;",
         "            let delayed = preempt_delay.since;",
     ),
     Fault(
-        "the delay of preemption delays a succession too",
+        "preempt delay also delays a takeover after silence",
         BACKUP,
         "        preempts_at.map_or(self.down_at, |at| at.min(self.down_at))",
         "        preempts_at.unwrap_or(self.down_at)",
     ),
     Fault(
-        "every advertisement begins the delay anew",
+        "every advertisement restarts the preempt delay",
         BACKUP,
         "        let preempt_delay = *self.preempt_delay.get_or_insert(PreemptDelay {",
         "        let preempt_delay = *self.preempt_delay.insert(PreemptDelay {",
     ),
     Fault(
-        "who leaves a lower one in peace does not listen first",
+        "preempt delay shortens the initial wait",
         BACKUP,
         "        self.down_at = preempt_delay\n"
         "            .undelayed\n"
@@ -205,105 +207,105 @@ FAULTS = [
         "        self.down_at = heard_at + down_interval(settings, advert.interval);",
     ),
     Fault(
-        "nobody listens for the startup delay",
+        "startup delay is ignored",
         BACKUP,
         "            at.max(startup_until)",
         "            at",
     ),
     Fault(
-        "every reload prolongs the startup delay",
+        "every reload restarts the startup delay",
         ROUTER,
         "self.startup_until - before.saturating_sub(settings.startup_delay);",
         "now + settings.startup_delay;",
     ),
     Fault(
-        "there is no second announcement",
+        "second announcement is omitted",
         MASTER,
         "        master.announce_at = master.next_announcement(now, settings);\n",
         "",
     ),
     Fault(
-        "late announcements shift the following ones",
+        "late announcement shifts the following ones",
         MASTER,
         "next_due(self.arrived_at, refresh, now));",
         "now + refresh);",
     ),
     Fault(
-        "a lower priority is contradicted whatever the settings say",
+        "lower priority is corrected despite the setting",
         MASTER,
         "        if settings.announce.on_lower_priority {",
         "        if true {",
     ),
     Fault(
-        "an announcement that comes too soon is left out",
+        "early announcement is omitted instead of postponed",
         MASTER,
         "                self.correct_at = Some(earliest);",
         "",
     ),
     Fault(
-        "each announcement is sent once",
+        "announcement burst is ignored",
         EFFECTS,
         "                burst: announce.burst,",
         "                burst: 1,",
     ),
     Fault(
-        "a new master announces nothing",
+        "new master does not announce its addresses",
         EFFECTS,
         "        if became_master || announce {",
         "        if announce {",
     ),
     Fault(
-        "a backup holds on to the addresses",
+        "backup keeps the virtual addresses",
         EFFECTS,
         "        let is_master = instance.router.state() == State::Master;",
         "        let is_master = instance.router.state() != State::Fault;",
     ),
     Fault(
-        "the deadline is not told",
+        "deadline is not updated",
         EFFECTS,
         "        self.deadlines.set(id, deadline);",
         "        if change.is_some() { self.deadlines.set(id, deadline); }",
     ),
     Fault(
-        "the heap of deadlines is none",
+        "heap of deadlines is out of order",
         DEADLINES,
         "                let place = self.rise(place);\n                self.sink(place);\n"
         "            }\n            (Some(place), None)",
         "                let _ = self.rise(place);\n            }\n            (Some(place), None)",
     ),
     Fault(
-        "an address that was deleted by hand is gone",
+        "manually deleted address is not restored",
         ENGINE,
         "        if self.instances[id].router.state() == State::Master {\n            self.repair",
         "        if self.instances[id].router.state() == State::Init {\n            self.repair",
     ),
     Fault(
-        "an address that somebody added to a backup stays",
+        "manually added address stays on a backup",
         ENGINE,
         "                if instance.router.state() != State::Master && !spared {",
         "                if instance.router.state() == State::Init && !spared {",
     ),
     Fault(
-        "after lost news nothing is asked for again",
+        "nothing is requested again after lost notifications",
         ENGINE,
         "                    self.wake(now, id);\n                    self.want(id, &[]);",
         "                    self.wake(now, id);",
     ),
     Fault(
-        "a reload starts everything anew",
+        "reload restarts every router",
         INSTANCE,
         "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n        (",
         "    pub(super) fn is_same_router(&self, params: &RouterParams) -> bool {\n"
         "        false && (",
     ),
     Fault(
-        "a reload forgets the verdicts of trackers",
+        "reload resets the tracker verdicts",
         CONFIGURE,
         "                .and_then(|tracker| tracker.with_params(&params))",
         "                .and_then(|tracker| tracker.with_params(&params).filter(|_| false))",
     ),
     Fault(
-        "weights work the wrong way round",
+        "tracker weights are applied in reverse",
         TRACK,
         "            (true, false) | (false, true) => weight,\n"
         "            (true, true) | (false, false) => 0,",
@@ -311,37 +313,37 @@ FAULTS = [
         "            (true, true) | (false, false) => weight,",
     ),
     Fault(
-        "the advertisement bears the configured priority",
+        "advertisement contains the configured priority",
         INSTANCE,
         "            let priority = self.priority().get();\n",
         "            let priority = self.params.priority.get();\n",
     ),
     Fault(
-        "any hop limit will do",
+        "hop limit is not checked",
         ADVERT,
         "        if packet.hop_limit < expected.hop_limit {",
         "        if packet.hop_limit == 0 {",
     ),
     Fault(
-        "any checksum will do",
+        "checksum is not checked",
         ADVERT,
         "Version::V2 | Version::V3) => Err(DropCause::Checksum),",
         "Version::V2 | Version::V3) => Ok(ChecksumForm::MessageOnly),",
     ),
     Fault(
-        "any password will do",
+        "password is not checked",
         ADVERT,
         "            if differing == 0 {",
         "            if differing == 0 || true {",
     ),
     Fault(
-        "version 2 takes any interval",
+        "version 2 accepts any interval",
         ADVERT,
         "                    .filter(|interval| *interval == expected.interval)",
         "                    .filter(|interval| *interval >= AdvertInterval::DEFAULT)",
     ),
     Fault(
-        "a rejected packet speaks for its sender's life",
+        "rejected packet restarts the timer",
         PACKET,
         "            Err(cause) => {\n                instance.counters.dropped.count(cause);",
         "            Err(cause) => {\n"
@@ -351,110 +353,110 @@ FAULTS = [
         "                instance.counters.dropped.count(cause);",
     ),
     Fault(
-        "the plan forgets what is to leave",
+        "plan omits the addresses to delete",
         PLAN,
         "            if !spared && !desired.hold.contains(&held.address) {",
         "            if !spared && held.address.prefix == 32 {",
     ),
     Fault(
-        "what an earlier daemon left stays",
+        "addresses of an earlier daemon are kept",
         PLAN,
         "            .filter(|(interface, held)| held.ours && !wanted(*interface, held.address))",
         "            .filter(|(interface, held)| held.secondary && !wanted(*interface, held.address))"
         "\n            .filter(|(_, held)| !held.ours)",
     ),
     Fault(
-        "primaries leave before their secondaries",
+        "primaries are deleted before their secondaries",
         PLAN,
         "                    u8::from(!mirror.was_secondary(interface, address))",
         "                    u8::from(mirror.was_secondary(interface, address))",
     ),
     Fault(
-        "an address that was refused is never announced",
+        "rejected address is never announced",
         PLAN,
         "            } if !is_announced(interface, address) => {",
         "            } if !is_announced(interface, address) && address.prefix == 32 => {",
     ),
     Fault(
-        "the mirror knows addresses of links that it does not know",
+        "mirror keeps addresses of unknown links",
         MIRROR,
         "if !self.links.contains_key(&interface) => None,",
         "if !self.links.contains_key(&interface) && false => None,",
     ),
     Fault(
-        "an address comes before packets to it are refused",
+        "drop rules are not installed",
         DROP_RULES,
         "                if self.refused.insert(refusal) {",
         "                if self.refused.insert(refusal) && self.refused.len() > 9 {",
     ),
     Fault(
-        "packets are refused to what is gone",
+        "drop rules of deleted addresses are kept",
         DROP_RULES,
         "            if self.wanted.remove(&place) {",
         "            if self.wanted.contains(&place) {",
     ),
     Fault(
-        "every master accepts",
+        "accept mode is always on",
         EFFECTS,
         "            accept: params.accepts(),",
         "            accept: true,",
     ),
     Fault(
-        "a reload does not change whether a master accepts",
+        "reload ignores a change of accept mode",
         CONFIGURE,
         "        let other = other_owner || other_accept || other_form;",
         "        let other = other_owner || other_form;",
     ),
     Fault(
-        "who cannot refuse serves",
+        "router serves without its drop rules",
         ENGINE,
         "        let refuses = !instance.params.accepts();",
         "        let refuses = instance.params.accept && !instance.params.accepts();",
     ),
     Fault(
-        "the sync thread of IPVS does not follow its router",
+        "IPVS sync daemon does not follow its router",
         EFFECTS,
         "        if self.synchronised == Some(id) {",
         "        if self.synchronised == Some(id) && to == State::Init {",
     ),
     Fault(
-        "a backup holds on to its routes",
+        "backup keeps its routes and rules",
         EFFECTS,
         "            desired.release.extend(routed(routes, rules));",
         "            let _ = routed(routes, rules);",
     ),
     Fault(
-        "a route that was deleted by hand is gone",
+        "manually deleted route is not restored",
         ROUTING,
         ".push_back(Output::Report(Report::RoutingRepaired { router, what }));\n            self.want_routing(id, Vec::new());",
         ".push_back(Output::Report(Report::RoutingRepaired { router, what }));",
     ),
     Fault(
-        "a route that leads elsewhere is left so",
+        "route with other properties is not replaced",
         ROUTES,
         "    let kept = there.iter().position(|known| installed.fits(known));",
         "    let kept = there.iter().position(|known| known.place == installed.place);\n    if kept.is_some() { return Vec::new(); }",
     ),
     Fault(
-        "nobody looks for the routes of an interface that was set down",
+        "routes of a downed interface are not checked",
         ROUTES_THERE,
         "            Event::Link(link) => !link.up && self.may_lead_over(link.index),",
         "            Event::Link(_) => false,",
     ),
     Fault(
-        "nobody looks for the routes of an address that was taken off",
+        "routes of a deleted address are not checked",
         ROUTES_THERE,
         "                self.may_lose(*device, address.address, addresses)\n",
         "                let _ = (device, address, addresses); false\n",
     ),
     Fault(
-        "routes and rules that an earlier daemon left stay",
+        "routes and rules of an earlier daemon are kept",
         ROUTES,
         "    changes.extend(rules.cloned().map(Change::DeleteRule));\n    for change",
         "    changes.truncate(first);\n    for change",
     ),
     Fault(
-        "an instance of both families takes over when one is silent",
+        "dual-family instance takes over when one family is silent",
         BACKUP,
         "            .map(|leg| leg.over_at(settings))\n"
         "            .fold(Instant::ZERO, Instant::max);",
@@ -463,575 +465,577 @@ FAULTS = [
         "            .unwrap_or(Instant::ZERO);",
     ),
     Fault(
-        "each family decides a tie for itself",
+        "each family decides a tie separately",
         MASTER,
         "        if !settings.is_dual() || source.is_ipv4() {",
         "        if true || source.is_ipv4() {",
     ),
     Fault(
-        "who speaks IPv6 alone never wins a tie",
+        "IPv6-only router never wins a tie",
         MASTER,
         "        now.since(since) >= wait\n",
         "        now.since(since) >= wait && false\n",
     ),
     Fault(
-        "a tie in IPv6 that was lost long ago counts",
+        "outdated IPv6 tie still counts",
         MASTER,
         "self.losing.filter(goes_on).unwrap_or((now, now));",
         "self.losing.filter(|at| goes_on(at) || true).unwrap_or((now, now));",
     ),
     Fault(
-        "a backup keeps its timer when its family changes",
+        "backup keeps its timer after a family change",
         BACKUP,
         "                *self = Self::listen(now, settings);",
         "",
     ),
     Fault(
-        "a backup that loses a family keeps what it knew of that",
+        "backup keeps the state of a removed family",
         BACKUP,
         "                if let Some(ipv6) = self.ipv6.take() {\n"
         "                    self.leg = ipv6;",
         "                if let Some(_) = self.ipv6.take() {",
     ),
     Fault(
-        "an instance of both families speaks IPv4 alone",
+        "dual-family instance advertises in IPv4 only",
         EFFECTS,
         "        for family in Family::ALL {\n            let Some(source)",
         "        for family in [Family::V4] {\n            let Some(source)",
     ),
     Fault(
-        "what is not to be advertised is",
+        "unadvertised address is advertised",
         PARAMS,
         "address.family() == family && self.advertises(address.address))",
         "address.family() == family)",
     ),
     Fault(
-        "the link-local address does not stand first",
+        "link-local address is not listed first",
         INSTANCE,
         "own.into_iter().chain(of_kind(true)).chain(of_kind(false))",
         "own.into_iter().chain(of_kind(false)).chain(of_kind(true))",
     ),
     Fault(
-        "over IPv6 a checksum of the message alone will do",
+        "IPv6 accepts a checksum without pseudo-header",
         ADVERT,
         "        (Family::V4, Version::V2 | Version::V3) if is_plain()",
         "        (_, Version::V2 | Version::V3) if is_plain()",
     ),
     Fault(
-        "what the kernel tells of IPv6 is believed",
+        "mirror trusts IPv6 deletion notifications",
         MIRROR,
         "                if address.family() == Family::V6\n                    && self\n",
         "                if address.family() == Family::V4\n                    && self\n",
     ),
     Fault(
-        "an IPv6 address may stand with two prefixes",
+        "IPv6 address with another prefix length is not replaced",
         PLAN,
         "        if address.family() == Family::V6 {",
         "        if address.family() == Family::V6 && false {",
     ),
     Fault(
-        "a virtual link-local address is sent from",
+        "virtual link-local address is used as the source",
         INTERFACES,
         "                .filter(|address| !is_virtual(*address))",
         "                .filter(|address| address.is_ipv6() || !is_virtual(*address))",
     ),
     Fault(
-        "a virtual MAC address stays up on a backup",
+        "virtual MAC interface stays up on a backup",
         EFFECTS,
         "                State::Backup | State::Fault => DeviceState::Down,",
         "                State::Backup | State::Fault => DeviceState::Up,",
     ),
     Fault(
-        "a master leaves it down",
+        "virtual MAC interface stays down on a master",
         EFFECTS,
         "                State::Master => DeviceState::Up,",
         "                State::Master => DeviceState::Down,",
     ),
     Fault(
-        "what somebody does to its interface stays",
+        "manual change of a virtual MAC interface is kept",
         ENGINE,
         "            if !is_so {",
         "            if !is_so && false {",
     ),
     Fault(
-        "addresses go to the interface below it",
+        "virtual addresses are added to the parent interface",
         PARAMS,
         "            .or_else(|| self.virtual_device(Family::of(address)))\n",
         "",
     ),
     Fault(
-        "addresses are announced at that of the interface below",
+        "addresses are announced with the parent's MAC address",
         EFFECTS,
         "                interface,\n                mac,\n                addresses,",
-        "                interface,\n                mac: slot.place.map_or(mac, |place| place.mac),\n                addresses,",
+        "                interface,\n                mac: instance.endpoint.map_or(mac, |endpoint| endpoint.mac),\n                addresses,",
     ),
     Fault(
-        "advertisements leave from the interface's own",
+        "advertisements leave from the parent's MAC address",
         PARAMS,
         "        (sends && self.unicast.is_none())",
         "        (sends && self.unicast.is_some())",
     ),
     Fault(
-        "who is to advertise from the interface's own does not",
+        "parent MAC option for advertisements is ignored",
         PARAMS,
         "            .is_some_and(|virtual_mac| virtual_mac.sends);",
         "            .is_some_and(|virtual_mac| virtual_mac.sends || true);",
     ),
     Fault(
-        "a router that does without keeps it",
+        "unused virtual MAC interface is kept",
         CONFIGURE,
         "            self.outputs.extend(gone);",
         "            drop(gone);",
     ),
     Fault(
-        "what is wanted counts as left by an earlier daemon",
+        "configured virtual MAC interface counts as left over",
         ENGINE,
         "            .filter(|attachment| attachment.virtual_mac.is_some())",
         "            .filter(|attachment| attachment.virtual_mac.is_none())",
     ),
     Fault(
-        "cleanup leaves it",
+        "stray virtual MAC interfaces are kept",
         DEVICE,
         "        .filter(|link| is_ours(link) && !wanted(&link.name))",
         "        .filter(|link| is_ours(link) && !wanted(&link.name) && false)",
     ),
     Fault(
-        "an interface of its name gets the addresses whosever it is",
+        "foreign interface of the same name gets the addresses",
         INTERFACES,
         "        is_it.then_some(link)",
         "        (is_it || true).then_some(link)",
     ),
     Fault(
-        "one that got another name keeps the addresses",
+        "renamed virtual MAC interface keeps the addresses",
         ENGINE,
         "known.0.filter(|_| attachment.virtual_mac.is_some())",
         "known.0.filter(|_| false)",
     ),
     Fault(
-        "below a renamed interface it stays as it is",
+        "virtual MAC interface ignores a renamed parent",
         EFFECTS,
         "                None => self.interfaces.index(&instance.params.interface),",
         "                None => Some(self.interfaces.index(&instance.params.interface)?),",
     ),
     Fault(
-        "what was announced while it was down is never announced",
+        "announcement on a downed interface is not repeated",
         ENGINE,
         "is_master && (attachment.is_unheard || !is_up || is_known_elsewhere);",
         "is_master && is_known_elsewhere;",
     ),
     Fault(
-        "who has peers hears the group",
+        "unicast router accepts multicast",
         INSTANCE,
         "        if packet.destination.is_multicast() == is_unicast {",
         "        if !packet.destination.is_multicast() && !is_unicast {",
     ),
     Fault(
-        "who speaks with the group hears what is sent to one",
+        "multicast router accepts unicast",
         INSTANCE,
         "        if packet.destination.is_multicast() == is_unicast {",
         "        if packet.destination.is_multicast() && is_unicast {",
     ),
     Fault(
-        "anybody is a peer",
+        "every source counts as a peer",
         INSTANCE,
         "        if is_unicast && !self.receivers(family).contains(&packet.source) {",
         "        if is_unicast && false {",
     ),
     Fault(
-        "by unicast any hop limit will do",
+        "unicast hop limit is not checked",
         INSTANCE,
         "                .map_or(HOP_LIMIT, |u| u.min_ttl),",
         "                .map_or(HOP_LIMIT, |_| 1),",
     ),
     Fault(
-        "peers are sent to with the usual hop limit",
+        "configured unicast hop limit is ignored",
         INSTANCE,
         ".map_or(HOP_LIMIT, |u| u.ttl)",
         ".map_or(HOP_LIMIT, |_| HOP_LIMIT)",
     ),
     Fault(
-        "what a name meant before goes on counting",
+        "former addresses of a name remain valid",
         ENGINE,
         "            *known = addresses.into();",
         "            *known = known.iter().chain(addresses).copied().collect();",
     ),
     Fault(
-        "a name that means something else concerns nobody",
+        "changed name resolution is ignored",
         ENGINE,
         "                instance.set_peers(&self.names);",
         "                let _ = &instance;",
     ),
     Fault(
-        "a reload does not change the peers",
+        "reload does not change the peers",
         INSTANCE,
         "        self.set_peers(names);\n",
         "        let _ = names;\n",
     ),
     Fault(
-        "it speaks with itself",
+        "router sends advertisements to itself",
         EFFECTS,
         "                if destination == source {",
         "                if destination == source && false {",
     ),
     Fault(
-        "an address that is gone is sent from",
+        "deleted address is used as the source",
         INTERFACES,
         "            .any(|known| known.address == address)\n            .then_some",
         "            .any(|known| known.address == address || true)\n            .then_some",
     ),
     Fault(
-        "who is to send from an address sends from the usual one",
+        "configured source address is ignored",
         INTERFACES,
         "                    Some(source) if Family::of(source) == family => self.find(source)?,",
         "                    Some(source) if Family::of(source) == family && false => self.find(source)?,",
     ),
     Fault(
-        "the address to send from concerns nobody when it comes or goes",
+        "changes of the source address are ignored",
         ENGINE,
         "        for id in self.sources.get(&address).cloned().unwrap_or_default() {",
         "        for id in self.sources.get(&address).cloned().unwrap_or_default().drain(..0) {",
     ),
     Fault(
-        "a number is believed twice",
+        "sequence number is accepted twice",
         REPLAY,
         "            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {",
         "            if false && !sender.sequence.is_after(last) {",
     ),
     Fault(
-        "a number of another time holds back",
+        "sequence number outside the window blocks its sender",
         REPLAY,
         "            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {",
         "            if !sender.sequence.is_after(last) {",
     ),
     Fault(
-        "one sender holds back another",
+        "senders share one sequence number",
         REPLAY,
         "            .position(|known| known.address == sender.address);",
         "            .position(|_| true);",
     ),
     Fault(
-        "any time will do",
+        "signature time is not checked",
         INSTANCE,
         "        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
         "        if false && !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
     ),
     Fault(
-        "what has waited is judged by the present",
+        "queued packet is judged by the present time",
         PACKET,
         "self.wall_clock.at(heard_at))",
         "self.wall_clock.at(now))",
     ),
     Fault(
-        "any HMAC will do",
+        "HMAC is not checked",
         INSTANCE,
         "        if !trailer.is_genuine(packet.source, key) {",
         "        if false && !trailer.is_genuine(packet.source, key) {",
     ),
     Fault(
-        "an HMAC is good for any sender",
+        "HMAC does not cover the source address",
         HMAC,
         "                head[4..8].copy_from_slice(&source.octets());",
         "                head[4..8].fill(0);",
     ),
     Fault(
-        "only the key that it signs with counts",
+        "only the signing key is accepted",
         PARAMS,
         "core::iter::once(&self.active).chain(&self.others)",
         "core::iter::once(&self.active).chain(&self.others[..0])",
     ),
     Fault(
-        "who enforces takes what is not signed",
+        "enforce mode accepts unsigned packets",
         INSTANCE,
         "                HmacMode::Enforce => Err(DropCause::HmacMissing),",
         "                HmacMode::Enforce => Ok(()),",
     ),
     Fault(
-        "who is permissive demands a signature",
+        "permissive mode rejects unsigned packets",
         INSTANCE,
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),",
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Err(DropCause::HmacMissing),",
     ),
     Fault(
-        "who only receives signs",
+        "receive-only mode signs",
         PARAMS,
         "            Self::ReceiveOnly => false,",
         "            Self::ReceiveOnly => true,",
     ),
     Fault(
-        "numbers go back with the clock",
+        "sequence numbers follow a clock set back",
         REPLAY,
         "            Some(last) if !clock.is_after(last) && anti_replay.is_timely(last, wall) => last.next(),",
         "            Some(last) if clock == last => last.next(),",
     ),
     Fault(
-        "what waits to be told is told although there is something newer",
+        "superseded notification is delivered",
         QUEUE,
         "            self.waiting.pop_back();\n            self.dropped += 1;\n",
         "            break;\n",
     ),
     Fault(
-        "a stop is told only if nothing follows it",
+        "stop notification is superseded",
         QUEUE,
         "        let is_state = |job: &Job<C>| job.news.to != State::Init;",
         "        let is_state = |_: &Job<C>| true;",
     ),
     Fault(
-        "two commands of one owner run at a time",
+        "two commands of one subject run concurrently",
         QUEUE,
         "            Phase::Running { .. } => return None,\n",
         "            Phase::Running { .. } => {}\n",
     ),
     Fault(
-        "what is old is told again when it failed",
+        "superseded notification is retried",
         QUEUE,
-        "        if telling.is_old || telling.attempts",
-        "        if telling.attempts",
+        "        if running.is_old || running.attempts",
+        "        if running.attempts",
     ),
     Fault(
-        "what has begun is not finished when there is something newer",
+        "newer notification interrupts a running one",
         QUEUE,
-        "            telling.job.commands.pop_front();\n",
-        "            telling.job.commands.pop_front();\n"
-        "            if telling.is_old {\n                return None;\n            }\n",
+        "            running.job.commands.pop_front();\n",
+        "            running.job.commands.pop_front();\n"
+        "            if running.is_old {\n                return None;\n            }\n",
     ),
     Fault(
-        "the stop of what a reload removes is told by nobody",
+        "stop of a removed router is not reported",
         NOTIFY,
         "            _ => &self.present,\n",
         "            Some(coming) => coming,\n            None => &self.present,\n",
     ),
     Fault(
-        "after a reload nobody is told again",
+        "reload does not repeat notifications",
         NOTIFY,
         "                && notify.on_reload\n                && !entry.is_news\n",
         "                && notify.on_reload\n                && false\n",
     ),
     Fault(
-        "the end takes longer than it says",
+        "final notifications exceed the time limit",
         QUEUE,
-        "            true => telling.end().since(now),",
-        "            true => telling.notice.timeout * 4,",
+        "            true => running.end().since(now),",
+        "            true => running.job.timeout * 4,",
     ),
     Fault(
-        "a group is told of as soon as one of its members has moved",
+        "group is reported after the first member's transition",
         NOTIFY,
         "        states.all(|state| state == first).then_some(first)",
         "        Some(first)",
     ),
     Fault(
-        "a group is told of after each reload",
+        "group is reported after every reload",
         NOTIFY,
         "        if from == to {\n            return;\n        }\n        let first",
         "        let first",
     ),
     Fault(
-        "a group that is told of no longer is not told of its end",
+        "end of a removed group is not reported",
         NOTIFY,
         "            if !self.present.contains_key(owner) {",
         "            if false {",
     ),
     Fault(
-        "a fault of one is no fault of the others",
+        "fault of one member does not spread",
         GROUP,
         "        let own = self.member(group, position).fault_reason.clone();\n        own.or_else(|| {\n",
         "        let own = self.member(group, position).fault_reason.clone();\n        own.or_else(|| {\n"
         "            if true {\n                return None;\n            }\n",
     ),
     Fault(
-        "a group takes over where the first member may",
+        "group follows the first member's timer only",
         GROUP,
         "            at = at.max(member_over_at(now, instance, decided));",
         "            at = if position == 0 { member_over_at(now, instance, decided) } else { at };",
     ),
     Fault(
-        "the member that leads takes over alone",
+        "leading member takes over alone",
         GROUP,
         "            let cause = if position == leader { &cause } else { &others };",
         "            if position != leader {\n                continue;\n            }\n"
         "            let cause = if position == leader { &cause } else { &others };",
     ),
     Fault(
-        "the member that is outdone makes way alone",
+        "yielding member steps down alone",
         GROUP,
         "            let (last, cause) = if position == leader {",
         "            if position != leader {\n                continue;\n            }\n"
         "            let (last, cause) = if position == leader {",
     ),
     Fault(
-        "the others keep quiet when they make way",
+        "other members step down without a final advertisement",
         EFFECTS,
         "            Send::FinalAdvertisement => {",
         "            Send::FinalAdvertisement if true => return,\n            Send::FinalAdvertisement => {",
     ),
     Fault(
-        "the member that overslept gives up alone",
+        "member with a late wake-up steps down alone",
         GROUP,
         "        let Some(cause) = first else { return };",
         "        let Some(cause) = first.filter(|_| false) else { return };",
     ),
     Fault(
-        "a group that overslept takes over",
+        "group takes over after a late wake-up",
         GROUP,
         "            && !self.restart_timer(now, group, due)\n",
         "            && !(false && self.restart_timer(now, group, due))\n",
     ),
     Fault(
-        "somebody of lower priority elsewhere decides nothing",
+        "lower priority in another member decides nothing",
         GROUP,
         "        members.clone().all(|instance| instance.router.preempts())\n            &&",
         "        false && members.clone().all(|instance| instance.router.preempts())\n            &&",
     ),
     Fault(
-        "who does not preempt decides as well",
+        "member without preemption decides",
         GROUP,
         "        members.clone().all(|instance| instance.router.preempts())\n            &&",
         "        members.clone().all(|_| true)\n            &&",
     ),
     Fault(
-        "who was passed over and did not make way is passed over again",
+        "tolerated master is passed over again",
         PEER_TABLE,
         "            self.stands = self.accepted_tie;",
         "            self.stands = None;",
     ),
     Fault(
-        "of two groups of masters the last member decides",
+        "last member decides between two groups of masters",
         GROUP,
         "        let legs = (0..self.size(group)).flat_map(|position| {",
         "        let legs = (0..self.size(group)).rev().flat_map(|position| {",
     ),
     Fault(
-        "who is not heard in an earlier member is not waited for",
+        "decision does not wait for an earlier member",
         PEER_TABLE,
         "            if leg.has_waited {\n",
         "            if leg.has_waited || true {\n",
     ),
     Fault(
-        "a tie is decided beside somebody lower",
+        "tie is decided beside a lower priority",
         PEER_TABLE,
         "            Ordering::Equal if leg.hears_lower => return Rank::Open,",
         "            Ordering::Equal if leg.hears_lower && false => return Rank::Open,",
     ),
     Fault(
-        "who resigned is heard in a group",
+        "group records a master that resigned",
         PEER_TABLE,
         "        if sighting.priority == 0 {\n            return;\n        }\n",
         "",
     ),
     Fault(
-        "what has fallen silent is heard in a group for ever",
+        "group never forgets a silent master",
         PEER_TABLE,
         "    now < sighting.at + router.wait_for(sighting.interval)",
         "    now < sighting.at + router.wait_for(sighting.interval) * 1000",
     ),
     Fault(
-        "who joins a group of masters waits like a backup",
+        "member that joins a master group becomes backup",
         GROUP,
         "            true => State::Master,\n            false => State::Backup,",
         "            true => State::Backup,\n            false => State::Backup,",
     ),
     Fault(
-        "a group is not ticked when its loudest falls silent and another is heard",
+        "group has no deadline for the silence of its strongest rival",
         GROUP,
         "            changes.fold(over_at, Instant::min)",
         "            changes.fold(over_at, |at, _| at)",
     ),
     Fault(
-        "a unit is started before the one before it has",
+        "unit is started before its predecessor has started",
         RESOURCES,
         "        if self.current.is_some() {\n            return;\n        }\n        match self.todo.pop_front() {",
         "        match self.todo.pop_front() {",
     ),
     Fault(
-        "units are stopped in the order in which they were started",
+        "units are stopped in start order",
         RESOURCES,
         "                .extend(self.units.iter().rev().filter(remains).map(stop));",
         "                .extend(self.units.iter().filter(remains).map(stop));",
     ),
     Fault(
-        "what runs when the router begins as a backup is left running",
+        "running unit stays on an initial backup",
         RESOURCES,
         "        let remains = |unit: &&Unit| unit.known != Known::Stopped;",
         "        let remains = |unit: &&Unit| unit.known == Known::Started;",
     ),
     Fault(
-        "what could not be stopped is left running",
+        "failed stop is not repeated",
         RESOURCES,
         "                self.retry_at = Some(self.retry_at.map_or(again, |at| at.min(again)));",
         "                let _ = again;",
     ),
     Fault(
-        "what runs is started once more",
+        "running unit is started again",
         RESOURCES,
         "                .filter(|unit| unit.known != Known::Started);",
         "                .filter(|_| true);",
     ),
     Fault(
-        "after a failure a router is never master again",
+        "failed resource inhibits the router for ever",
         RESOURCES,
         "            illness.until = Some(now + back_off(BACK_OFF, self.illnesses));",
         "            illness.until = Some(Instant::MAX);",
     ),
     Fault(
-        "a router whose resource failed is master all the same",
+        "failed resource does not inhibit the router",
         RESOURCES,
         "        if self.retires || self.ill.is_some() {\n            return Some(false);",
         "        if self.retires {\n            return Some(false);",
     ),
     Fault(
-        "a group takes what an advertisement decides for a late wake-up",
+        "group mistakes an advertisement for a late wake-up",
         GROUP,
         "            let over_at = over_at.max(asked);\n",
         "",
     ),
     Fault(
-        "an advertisement to no peer takes a sequence number",
+        "advertisement without peers uses a sequence number",
         EFFECTS,
         "            if instance.receivers(family).iter().all(|to| *to == source) {",
         "            if false {",
     ),
     Fault(
-        "a short absence of an interface is a fault",
+        "short absence of an interface is a fault",
         GRACE,
         "        self.instances[id].grace.is_some()\n            && self.moved",
         "        false && self.instances[id].grace.is_some()\n            && self.moved",
     ),
     Fault(
-        "a grace lasts for five seconds",
+        "grace period lasts for five seconds",
         GRACE,
         "            until: now + (interval / 2).min(LONGEST),",
         "            until: now + LONGEST * 10,",
     ),
     Fault(
-        "a backup takes over in its grace",
+        "backup takes over in its grace period",
         ENGINE,
         "                        self.cut_grace(now, id);\n",
         "",
     ),
     Fault(
-        "a master speaks in its grace",
+        "master advertises in its grace period",
         MASTER,
         "        if self.is_away {\n",
         "        if false && self.is_away {\n",
     ),
     Fault(
-        "what was due in a grace is not sent after it",
+        "advertisement due in a grace period is not sent after it",
         MASTER,
         "            send,\n            announce: true,",
         "            send: None,\n            announce: true,",
     ),
     Fault(
-        "who is interrupted holds on to an interface that is gone",
+        "interrupted router keeps a deleted interface",
         ENGINE,
         "            self.leave_missing(id);\n",
         "",
     ),
     Fault(
-        "packets are refused after the addresses came",
+        "drop rules are installed after the addresses",
         NODE,
         "        let installed = self\n"
         "            .drop_filter\n"
         "            .install(&self.wishes.addresses, host.kernel());\n"
         "        for mut desired in self.wishes.addresses.drain(..) {\n"
+        "            // Without drop rules an address with `acceptMode = false` must not be added: the host would\n"
+        "            // accept packets to it.\n"
         "            if installed.is_err() && !desired.accept {\n"
         "                desired.hold = Arc::default();\n"
         "            }\n"
@@ -1046,104 +1050,104 @@ FAULTS = [
         "        let installed = self.drop_filter.install(&wished, host.kernel());\n",
     ),
     Fault(
-        "an address comes although packets to it cannot be refused",
+        "address is added without its drop rule",
         NODE,
         "            if installed.is_err() && !desired.accept {",
         "            if false && installed.is_err() {",
     ),
     Fault(
-        "what the kernel refused is not tried again",
+        "rejected request is not repeated",
         NODE,
-        "        self.look_again_at = Some(now + SECOND_LOOK);\n    }\n}\n\n/// Routes and rules.",
-        "    }\n}\n\n/// Routes and rules.",
+        "        self.look_again_at = Some(now + SECOND_LOOK);\n    }\n}\n\n/// Handling of routes and rules.",
+        "    }\n}\n\n/// Handling of routes and rules.",
     ),
     Fault(
-        "the second look asks for nothing again",
+        "second look requests nothing again",
         NODE,
         "        self.handle(now, Input::Overrun, host);\n",
         "",
     ),
     Fault(
-        "what comes at the second look is not announced",
+        "address added at the second look is not announced",
         NODE,
         "        if self.is_second_look {",
         "        if false {",
     ),
     Fault(
-        "a doubt about the mirror is not looked into",
+        "doubtful mirror is not refreshed",
         NODE,
         "        if self.mirror.is_in_doubt() {",
         "        if false {",
     ),
     Fault(
-        "routes that went with something else are not looked for",
+        "lost routes are not looked up",
         NODE,
         "        } else if routes_may_be_gone {",
         "        } else if false {",
     ),
     Fault(
-        "news of interfaces open no sockets",
+        "interface notifications open no sockets",
         NODE,
         "                self.handle(now, input, host);\n"
         "                self.may_listen_elsewhere = true;\n",
         "                self.handle(now, input, host);\n",
     ),
     Fault(
-        "interfaces that are wanted no longer stay",
+        "unused virtual MAC interfaces are never deleted",
         NODE,
         "        self.retire_devices(now, later, host);\n",
         "        drop(later);\n",
     ),
     Fault(
-        "a table that somebody changed stays as it is",
+        "manually changed nftables table is not repaired",
         NODE,
         "        self.drop_filter.doubt();\n",
         "",
     ),
     Fault(
-        "a refused batch is not made up for",
+        "rejected drop rule batch is not repaired",
         DROP_FILTER,
         "        self.in_place = false;\n        self.repair(kernel)\n    }\n}\n",
         "        Ok(())\n    }\n}\n",
     ),
     Fault(
-        "a cleanup leaves the interfaces",
+        "cleanup keeps the virtual MAC interfaces",
         CLEANUP,
         "    if !gone.is_empty() {",
         "    if false {",
     ),
     Fault(
-        "a cleanup leaves the routes",
+        "cleanup keeps the routes",
         CLEANUP,
         "        kernel.change_routing(changes.iter(), &mut mirror, &mut failures);\n",
         "",
     ),
     Fault(
-        "a cleanup leaves the table",
+        "cleanup keeps the nftables table",
         CLEANUP,
         "        true => kernel.delete_drop_rules(),",
         "        true => Ok(false),",
     ),
     Fault(
-        "packets to an address that is gone stay refused",
+        "drop rule of a deleted address is kept",
         NODE,
         "        let pruned = match any || moved {",
         "        let pruned = match false {",
     ),
     Fault(
-        "addresses leave in any order",
+        "addresses are deleted in any order",
         NODE,
         "        arrange(changes, &mut self.mirror);\n",
         "        self.mirror.forget_departed();\n",
     ),
     Fault(
-        "interfaces with virtual MAC addresses are not made",
+        "virtual MAC interfaces are not created",
         NODE,
         "        if first.is_empty() {",
         "        if true {",
     ),
     Fault(
-        "routes that have to go stay",
+        "routes are not deleted",
         NODE,
         "            host.kernel().change_routing(gone, mirror, failures);\n",
         "            drop(gone);\n",
@@ -1152,21 +1156,21 @@ FAULTS = [
 
 
 def apply(fault: Fault, place: Path) -> str:
-    """Puts a fault into the code, and returns what stood in its file."""
+    """Applies a fault to the copy, and returns the original text of its file."""
     file = place / fault.file
     text = file.read_text()
     found = text.count(fault.old)
     if found != 1:
         sys.exit(
-            f"{fault.name}: this stands {found} times in {fault.file} and not once:\n{fault.old}\n"
-            "Change the fault in daemon/sim/faults.py along with the code."
+            f"{fault.name}: found {found} times in {fault.file}, expected once:\n{fault.old}\n"
+            "Update the fault in daemon/sim/faults.py to match the code."
         )
     file.write_text(text.replace(fault.old, fault.new))
     return text
 
 
 def build(place: Path) -> Path | None:
-    """The simulation in `place`, or None when the fault does not compile."""
+    """Builds the simulation in `place`. Returns None when the fault does not compile."""
     environment = {**os.environ, "RUSTFLAGS": "--cap-lints=allow"}
     environment.setdefault("CARGO_TARGET_DIR", str(PROJECT / "target" / "faults"))
     command = ["cargo", "build", "--quiet", "--locked", "--package=vrrp-sim"]
@@ -1177,7 +1181,7 @@ def build(place: Path) -> Path | None:
 
 
 def find(program: Path) -> str | None:
-    """The law that is broken and the first seed that shows it, or None."""
+    """Returns the broken invariant with the first seed or story that breaks it, or None."""
     command = [program, "--seeds", str(SEEDS), "--no-shrink"]
     try:
         done = subprocess.run(
@@ -1209,7 +1213,7 @@ def find_by_story(program: Path) -> str | None:
 
 
 def limit() -> None:
-    """Keeps a fault that asks for ever more memory from getting it."""
+    """Limits the memory of a fault that allocates without end."""
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
 
 
@@ -1220,13 +1224,13 @@ def copy_to(place: Path) -> None:
         dirs_exist_ok=True,
         ignore=shutil.ignore_patterns("target*", ".git", "corpus"),
     )
-    # Newer than what an earlier run built of other faults.
+    # Newer than the build results of earlier faults, so that cargo rebuilds them.
     for source in (place / "daemon").rglob("*.rs"):
         source.touch()
 
 
 def write_down(rows: dict[str, str]) -> None:
-    """Puts rows into the table, where those of other faults stay."""
+    """Writes rows into the table, and keeps the rows of the other faults."""
     text = TABLE.read_text()
     begin, end = (text.index(mark) for mark in ["<!-- faults -->\n", "<!-- end of faults -->"])
     known = dict(re.findall(r"^\| (.+) \| (.+) \|$", text[begin:end], re.MULTILINE))
@@ -1245,7 +1249,7 @@ def main(arguments: list[str]) -> int:
     with tempfile.TemporaryDirectory(prefix="vrrp-faults.") as directory:
         place = Path(directory)
         copy_to(place)
-        # First of all that it is the fault that is found.
+        # The first run is without a fault: the simulation must not report anything then.
         for fault in [None, *chosen]:
             before = apply(fault, place) if fault else ""
             program = build(place)

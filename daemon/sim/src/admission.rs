@@ -1,5 +1,7 @@
-//! Whom a router believes: worked out from who really sent a packet and what it meant, by the figures of
-//! the RFCs and of the draft, and not by our code.
+//! Expected admission of advertisements: whether a router accepts a packet.
+//!
+//! Computed from the true sender and the meaning of a packet, with the constants of the RFCs and of the
+//! draft, and without code of the daemon.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,38 +13,38 @@ use vrrp_proto::{Family, Version};
 use crate::host::{Datagram, Says};
 use crate::scenario::{HmacConfig, RouterConfig};
 
-/// Why a router does not believe what it gets.
+/// Reason for which a router rejects an advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unheard {
-    /// Nobody may believe it.
+    /// A message that every router has to reject.
     Junk,
-    /// It is sent to a group, and this router speaks with peers; or the other way round.
+    /// Sent to the multicast group while this router uses unicast peers, or the reverse.
     Cast,
-    /// It comes from none of the peers.
+    /// Source address that belongs to none of the peers.
     Stranger,
     HopLimit,
-    /// Another virtual router, version, interval or password.
+    /// Different virtual router, version, interval or password.
     Dialect,
-    /// It comes from the router itself.
+    /// Sent by the router itself and looped back.
     Own,
-    /// The owner of version 2 hears nobody.
+    /// Received by an owner of version 2, which ignores all advertisements (RFC 3768).
     Subject,
-    /// It has no trailer, or one of another length.
+    /// No HMAC trailer, or one of a wrong length.
     Unsigned,
-    /// Its trailer is of another kind.
+    /// HMAC trailer of an unknown type.
     Malformed,
-    /// It was signed at another time.
+    /// Sequence number outside the time window.
     Untimely,
-    /// By a key that the router does not have.
+    /// Key that the router does not have.
     Key,
-    /// By somebody who does not know the key.
+    /// HMAC that was made without the key.
     Forged,
-    /// A number that is not greater than the last one of its sender.
+    /// Sequence number less than or equal to the last one of its sender.
     Repeated,
 }
 
-/// Whether a router of this configuration, with these `peers` in the family of the packet, believes what
-/// somebody says, as far as that has nothing to do with who signed it and when.
+/// Decides whether a router with this configuration, and with these `peers` in the family of the
+/// packet, accepts a packet. Ignores the HMAC and its sequence number; see [`Numbers::admit`].
 pub(crate) fn judge(
     own: &RouterConfig,
     peers: &BTreeSet<IpAddr>,
@@ -67,8 +69,8 @@ pub(crate) fn judge(
     is_same.then_some(says).ok_or(Unheard::Dialect)
 }
 
-/// Whether what somebody says is of the version that a router of this configuration speaks, and in version
-/// 2 of the same interval and password.
+/// Whether an advertisement has the version of this router and, in version 2, the same interval and
+/// password.
 fn is_understood(own: &RouterConfig, says: &Says) -> bool {
     says.version == own.version
         && match own.version {
@@ -77,24 +79,25 @@ fn is_understood(own: &RouterConfig, says: &Says) -> bool {
         }
 }
 
-/// Whether the RFCs have a router of this configuration hear nobody.
+/// Whether a router with this configuration ignores all advertisements: an owner of version 2 (RFC
+/// 3768).
 pub(crate) fn is_deaf(own: &RouterConfig) -> bool {
     own.version == Version::V2 && own.priority == 255
 }
 
-/// How many senders a router remembers.
+/// Number of senders in the replay table of a router.
 const SENDERS: usize = 16;
 
-/// The numbers that a router has heard.
+/// Sequence numbers that a router has accepted, by sender.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Numbers {
-    /// The sender that was heard last is the last one.
+    /// Ordered by the time of the last packet; the most recent sender is the last entry.
     last: Vec<(IpAddr, u64)>,
 }
 
 impl Numbers {
-    /// Whether a router with this HMAC, whose wall clock shows `wall`, believes who sent a packet. What it
-    /// believes it never believes again.
+    /// Decides whether a router with this HMAC configuration, and with `wall` on its wall clock,
+    /// accepts the HMAC of a packet. An accepted sequence number is never accepted again.
     pub(crate) fn admit(
         &mut self,
         hmac: &HmacConfig,
@@ -128,11 +131,13 @@ impl Numbers {
             .position(|(known, _)| *known == packet.source);
         if let Some(at) = known {
             let (_, last) = self.last[at];
+            // A stored number outside the window does not block its sender, whose clock was wrong then.
             if is_timely(hmac, wall, last) && !is_after(trailer.number, last) {
                 return Err(Unheard::Repeated);
             }
             self.last.remove(at);
         } else if self.last.len() == SENDERS {
+            // The table is full: the sender with the oldest packet is forgotten.
             self.last.remove(0);
         }
         self.last.push((packet.source, trailer.number));
@@ -140,27 +145,27 @@ impl Numbers {
     }
 }
 
-/// Whether a number is of about the time that a clock shows, as far as that matters.
+/// Whether a sequence number lies in the time window around `wall`. Always true without a window.
 fn is_timely(hmac: &HmacConfig, wall: Duration, number: u64) -> bool {
     let seconds = i128::from(number >> 32) - i128::from(wall.as_secs());
     hmac.window == 0 || seconds.unsigned_abs() <= hmac.window.into()
 }
 
-/// Whether a number is the greater one, around the circle (RFC 1982).
+/// Whether a number is greater than another in serial number arithmetic (RFC 1982).
 pub(crate) const fn is_after(number: u64, other: u64) -> bool {
     let ahead = number.wrapping_sub(other);
     ahead != 0 && ahead < 1 << 63
 }
 
-/// The number that a clock gives: seconds in 32 bits, 65,536ths in 16, and a counter of 16.
+/// Sequence number of a clock reading: 32 bits of seconds, 16 bits of 1/65,536 s, 16 bits of counter.
 fn number_at(wall: Duration) -> u64 {
     let nanos = u128::from(wall.subsec_nanos());
     let fraction = u64::try_from(nanos * 65_536 / 1_000_000_000).unwrap_or(0);
     wall.as_secs() << 32 | fraction << 16
 }
 
-/// The number with which a router with this HMAC signs when its wall clock shows `wall` and its `last`
-/// number was this: that of the clock, or the next one where the clock has not gone on since.
+/// Sequence number with which a router signs next, when its wall clock shows `wall` and its previous
+/// number was `last`: the number of the clock, or `last + 1` when the clock has not advanced.
 pub(crate) fn next_number(last: Option<u64>, hmac: &HmacConfig, wall: Duration) -> u64 {
     let clock = number_at(wall);
     match last {
@@ -169,7 +174,7 @@ pub(crate) fn next_number(last: Option<u64>, hmac: &HmacConfig, wall: Duration) 
     }
 }
 
-/// What stands behind a message that is signed.
+/// HMAC trailer after the message.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Trailer {
     pub(crate) kind: u8,
@@ -179,12 +184,13 @@ pub(crate) struct Trailer {
 }
 
 impl Trailer {
-    /// That of a packet, if what stands behind its message is as long as one.
+    /// Reads the trailer of a packet. `None` if the bytes after the message do not have the length of a
+    /// trailer.
     fn of(packet: &Datagram) -> Option<Self> {
         Self::read(packet.family(), &packet.payload)
     }
 
-    /// That of a message to a family.
+    /// Reads the trailer of a message of a family.
     pub(crate) fn read(family: Family, message: &[u8]) -> Option<Self> {
         let &[version_type, _, _, count, ..] = message else {
             return None;

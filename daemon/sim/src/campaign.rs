@@ -1,7 +1,7 @@
-//! Many seeds on all cores, and a watch over those that do not come to an end.
+//! Plays many seeds on all cores, with a watchdog for seeds that make no progress.
 //!
-//! The workers take one seed after the other. A seed whose run panics or makes no progress is
-//! printed, because the seed is all that is needed to play it again.
+//! Each worker takes one seed after the other. The seed of a run that panics or makes no progress is
+//! printed: the seed alone reproduces the run.
 
 use std::cell::Cell;
 use std::io::{Write as _, stderr};
@@ -18,43 +18,44 @@ use crate::invariants::Violation;
 use crate::resources;
 use crate::world::run;
 
-/// The longest that a seed may take. The slowest known takes a second.
+/// Longest time that one seed may take. The slowest known seed takes a second.
 const LONGEST: Duration = Duration::from_secs(180);
 
-/// Which seeds are played.
+/// Range of seeds and end condition of a campaign.
 #[derive(Clone, Copy, Debug)]
 pub struct Campaign {
-    /// The first seed.
+    /// First seed.
     pub from: u64,
-    /// How many seeds are played, or how many events must have happened.
+    /// End condition: a number of seeds or a number of events.
     pub until: Until,
-    /// Plays on after a broken law.
+    /// Whether to continue after a broken invariant.
     pub keep_going: bool,
 }
 
-/// When a campaign ends.
+/// End condition of a campaign.
 #[derive(Clone, Copy, Debug)]
 pub enum Until {
-    /// After so many seeds.
+    /// Ends after this number of seeds.
     Seeds(u64),
-    /// After so many events, however many seeds that takes.
+    /// Ends after this number of events, regardless of the number of seeds.
     Events(u64),
 }
 
-/// The results of a campaign.
+/// Results of a campaign.
 #[derive(Debug, Default)]
 pub struct Findings {
-    /// How many seeds were played.
+    /// Number of seeds that were played.
     pub played: u64,
-    /// How many events happened.
+    /// Number of events that happened.
     pub events: u64,
-    /// The states and events that were met.
+    /// Combinations of states and events that occurred.
     pub coverage: Coverage,
-    /// The seeds that broke a law, in order, and the time in the run.
+    /// Seeds that broke an invariant, in ascending order, each with the time in the run and the
+    /// violation.
     pub broken: Vec<(u64, Instant, Violation)>,
 }
 
-/// The part of a campaign that its workers share.
+/// State that the workers of a campaign share.
 #[derive(Debug)]
 struct Shared {
     campaign: Campaign,
@@ -68,7 +69,7 @@ impl Campaign {
     ///
     /// # Panics
     ///
-    /// When a run panics, after the seed was printed.
+    /// When a run panics, after its seed was printed.
     pub fn play(self) -> Findings {
         name_seed_of_panics();
         let shared = Shared {
@@ -109,7 +110,7 @@ impl Shared {
     fn work(&self, begins: &Sender<u64>) -> Findings {
         let mut findings = Findings::default();
         while let Some(seed) = self.take_seed() {
-            // It cannot fail: the watcher receives until this sender is dropped.
+            // Cannot fail: the watchdog receives until this sender is dropped.
             let _ = begins.send(seed);
             PLAYED.set(Some(seed));
             let outcome = run(&from_seed(seed), false);
@@ -121,6 +122,8 @@ impl Shared {
             findings.coverage.add(&outcome.coverage);
             if let Some((at, broken)) = outcome.broken.or(followers.err()) {
                 findings.broken.push((seed, at, broken));
+                // The other workers finish their present seed, so the first broken seed is among the
+                // results.
                 self.is_over
                     .fetch_or(!self.campaign.keep_going, Ordering::Relaxed);
             }
@@ -147,8 +150,8 @@ impl Findings {
     }
 }
 
-/// The seed that a worker began last, when it takes longer than `longest`; `None` when the worker
-/// ends.
+/// Returns the seed that a worker started last when it takes longer than `longest`, or `None` when the
+/// worker ends.
 fn find_stuck(begun: &Receiver<u64>, longest: Duration) -> Option<u64> {
     let mut seed = begun.recv().ok()?;
     loop {
@@ -165,7 +168,7 @@ thread_local! {
     static PLAYED: Cell<Option<u64>> = const { Cell::new(None) };
 }
 
-/// Lets a panic print the seed that its thread plays. A release build ends at a panic, so that the
+/// Makes a panic print the seed that its thread plays. A release build aborts at a panic, so the
 /// message is the only trace.
 fn name_seed_of_panics() {
     static ONCE: Once = Once::new();
@@ -185,7 +188,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_seed_that_makes_no_progress_is_named() {
+    fn stuck_seed_is_reported() {
         let (begins, begun) = channel();
         for seed in 5..8 {
             begins.send(seed).unwrap();

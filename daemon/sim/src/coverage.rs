@@ -1,13 +1,13 @@
-//! What a run has met: faults, transitions, and states with events.
+//! Coverage of a run: injected faults, transitions, and combinations of states and events.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use vrrp_proto::State;
 
-/// What can happen to a router.
+/// Event that can happen to a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names say it")]
+#[allow(missing_docs, reason = "self-explanatory names")]
 pub enum Event {
     LowerPriority,
     EqualPriorityLesserAddress,
@@ -53,7 +53,7 @@ pub enum Event {
     Stop,
 }
 
-/// The events, in their order.
+/// All events, in the order of the report.
 const EVENTS: [Event; 42] = [
     Event::LowerPriority,
     Event::EqualPriorityLesserAddress,
@@ -99,19 +99,18 @@ const EVENTS: [Event; 42] = [
     Event::Stop,
 ];
 
-/// What a router is that something happens to: of which families, and beside that whether it is in a
-/// sync group.
+/// Kind of router in the coverage table: by family, and once more for members of sync groups.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Kind {
-    /// Of IPv4 alone.
+    /// IPv4 only.
     Ipv4,
-    /// Of IPv6 alone.
+    /// IPv6 only.
     Ipv6,
-    /// Of both; a packet came over IPv4.
+    /// Both families; a packet was received over IPv4.
     Both,
-    /// Of both, and the packet came over IPv6.
+    /// Both families; the packet was received over IPv6.
     BothOverIpv6,
-    /// A member of a sync group, of whatever families.
+    /// Member of a sync group, with any families.
     Member,
 }
 
@@ -123,16 +122,16 @@ const KINDS: [Kind; 5] = [
     Kind::Member,
 ];
 
-/// A router's states while it runs.
+/// States of a running router.
 const STATES: [State; 3] = [State::Backup, State::Master, State::Fault];
 
-/// How often what happened.
+/// Counts of combinations, transitions and injected faults.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     met: BTreeMap<(Kind, State, Event), u64>,
     transitions: BTreeMap<(State, State, String), u64>,
     faults: BTreeMap<String, u64>,
-    /// How often the laws of the end were looked at.
+    /// Number of times that the invariants of the final state were checked.
     pub ends: u64,
 }
 
@@ -152,7 +151,7 @@ impl Coverage {
         }
     }
 
-    /// Takes in what another run has met.
+    /// Adds the counts of another run.
     pub fn add(&mut self, other: &Self) {
         for (what, count) in &other.met {
             *self.met.entry(*what).or_default() += count;
@@ -166,7 +165,7 @@ impl Coverage {
         self.ends += other.ends;
     }
 
-    /// The states and events that can meet and have not, in a router of each kind.
+    /// Returns the combinations of kind, state and event that have to occur and have not.
     pub fn missing(&self) -> Vec<(Kind, State, Event)> {
         KINDS
             .into_iter()
@@ -178,8 +177,8 @@ impl Coverage {
     }
 }
 
-/// Whether an event can happen in a state: a router in fault has no deadline to be early for or to
-/// sleep through, and a master whose tick comes is at its deadline.
+/// Whether an event can happen in a state. A router in fault has no deadline, so it can neither reach
+/// one nor miss it.
 const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
     let is_packet = matches!(
         event,
@@ -197,7 +196,7 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
         )
 }
 
-/// Whether it is a packet that is judged by who sent it: by peers or by keys.
+/// Whether an event is a packet that is judged by its sender: by peers or by keys.
 const fn is_about_trust(event: Event) -> bool {
     matches!(
         event,
@@ -215,8 +214,10 @@ const fn is_about_trust(event: Event) -> bool {
     )
 }
 
-/// Whether it has to be seen: what has nothing to do with families one of them shows for all.
+/// Whether a combination has to occur in a campaign. An event that does not depend on the family has to
+/// occur for one family only.
 const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
+    // Peers, keys and names work the same in all families and states.
     let is_unheard = is_about_trust(event) || matches!(event, Event::Resolved);
     let is_of_all = matches!(state, State::Fault)
         || matches!(
@@ -258,10 +259,10 @@ impl fmt::Display for Coverage {
         for ((from, to, cause), count) in &self.transitions {
             writeln!(f, "{:<54}{count:>12}", format!("{from} -> {to} ({cause})"))?;
         }
-        writeln!(f, "\nwhat was done to them")?;
+        writeln!(f, "\ninjected faults and events")?;
         for (fault, count) in &self.faults {
             writeln!(f, "{fault:<54}{count:>12}")?;
         }
-        write!(f, "\n{:<54}{:>12}", "looked at in the end", self.ends)
+        write!(f, "\n{:<54}{:>12}", "checks of the final state", self.ends)
     }
 }

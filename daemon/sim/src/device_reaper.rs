@@ -1,5 +1,7 @@
-//! What the daemon's janitor does, a thread of its own there: it takes interfaces with virtual MAC
-//! addresses down and away, when nothing more has come for a while and one after another.
+//! Model of the daemon's device reaper, which is a separate thread in the daemon.
+//!
+//! The reaper sets interfaces with virtual MAC addresses down and deletes them, one after the other,
+//! after a quiet period without new requests.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -11,49 +13,51 @@ use vrrp_proto::Instant;
 
 use crate::kernel::Kernel;
 
-/// For how long nothing more has to come before it begins.
+/// Quiet period: time without new requests before the reaper starts.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long the kernel needs for one of them, and others get their turn.
+/// Time between two changes: the duration of one in the kernel, and the pause in which the node gets
+/// its turn.
 const BREATH: Duration = Duration::from_millis(25);
 
-/// What it has to do.
+/// Queue of pending interface changes.
 #[derive(Debug, Default)]
 pub(crate) struct DeviceReaper {
     changes: VecDeque<DeviceChange>,
     begins_at: Instant,
-    /// For when the world has arranged that it begins.
+    /// Whether the world has an event for the next start of the reaper.
     pub(crate) is_arranged: bool,
 }
 
 impl DeviceReaper {
-    /// Gives it something to do instead of what was to be done to the same interfaces.
+    /// Adds changes. They replace pending changes of the same interfaces.
     pub(crate) fn hand(&mut self, now: Instant, changes: Vec<DeviceChange>) {
         if changes.is_empty() {
             return;
         }
         let names: BTreeSet<_> = changes.iter().map(|c| Arc::clone(c.name())).collect();
+        // The new changes were planned from newer states, so they supersede the pending ones.
         self.forget(|name| names.contains(name));
         self.changes.extend(changes);
         self.begins_at = now + QUIET;
     }
 
-    /// Leaves out what is to be done to the interfaces of some names.
+    /// Removes the pending changes of the interfaces with the given names.
     pub(crate) fn forget(&mut self, which: impl Fn(&str) -> bool) {
         self.changes.retain(|known| !which(known.name()));
     }
 
-    /// Whether there is nothing left.
+    /// Whether no change is pending.
     pub(crate) fn is_idle(&self) -> bool {
         self.changes.is_empty()
     }
 
-    /// When it goes on, by the clock of its host.
+    /// Time of the next change, by the clock of the host.
     pub(crate) fn due(&self) -> Option<Instant> {
         (!self.is_idle()).then_some(self.begins_at)
     }
 
-    /// Does what is next, when that is due.
+    /// Applies the next change when it is due. A rejected change is queued again.
     pub(crate) fn toil(&mut self, now: Instant, kernel: &mut Kernel) {
         if now < self.begins_at {
             return;
@@ -71,7 +75,7 @@ impl DeviceReaper {
         self.begins_at = now + pause;
     }
 
-    /// Does all that is left, once.
+    /// Applies all pending changes, once.
     pub(crate) fn finish(&mut self, kernel: &mut Kernel) {
         let all = self.changes.make_contiguous();
         let _ = kernel.apply_devices(all);

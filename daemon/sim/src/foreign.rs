@@ -1,4 +1,4 @@
-//! Routers of other makes, written from the RFCs and not from our engine.
+//! Routers of other makes, written from the RFCs and without code of the engine.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,20 +11,20 @@ use crate::admission::{Unheard, is_deaf, judge};
 use crate::host::{Datagram, Says};
 use crate::scenario::{ForeignSpec, Make, RouterConfig, Stations, link_local, own_ipv4};
 
-/// A router that keeps to the RFC, or almost.
+/// Router that follows the RFC, with or without the deviations of keepalived.
 #[derive(Debug)]
 pub(crate) struct Foreign {
     pub(crate) spec: ForeignSpec,
     pub(crate) state: State,
-    /// When its timer fires.
+    /// Time at which its timer expires.
     pub(crate) timer: Option<Instant>,
-    /// Whom it sends to: a group, or peers.
+    /// Destinations of its advertisements: the multicast group, or the addresses of its peers.
     pub(crate) receivers: BTreeSet<IpAddr>,
     /// Active_Adver_Interval.
     interval: Duration,
 }
 
-/// Its state by the RFC's names.
+/// State, with the names of RFC 9568.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     Initialize,
@@ -41,7 +41,7 @@ impl Foreign {
             receivers: BTreeSet::new(),
             interval: spec.config.interval(),
         };
-        // It does not know names.
+        // A foreign router has no peers by host name.
         router.receivers = spec.config.receivers(stations, router.family(), |_| &[]);
         router
     }
@@ -50,7 +50,7 @@ impl Foreign {
         &self.spec.config
     }
 
-    /// The only family that it speaks.
+    /// Family of its advertisements; a foreign router has only one.
     pub(crate) fn family(&self) -> Family {
         self.config().spoken().next().unwrap_or(Family::V4)
     }
@@ -75,13 +75,13 @@ impl Foreign {
         false
     }
 
-    /// Its power is cut.
+    /// Switches the router off without an advertisement of priority 0.
     pub(crate) fn stop(&mut self) {
         self.state = State::Initialize;
         self.timer = None;
     }
 
-    /// Its timer fires. Returns whether it advertises.
+    /// Handles the expiry of its timer. Returns whether it advertises.
     pub(crate) fn fire(&mut self, now: Instant) -> bool {
         match self.state {
             State::Initialize => false,
@@ -92,7 +92,7 @@ impl Foreign {
         }
     }
 
-    /// An advertisement arrives. Returns whether it advertises itself.
+    /// Handles an advertisement. Returns whether it advertises in response.
     pub(crate) fn receive(&mut self, now: Instant, packet: &Datagram) -> bool {
         if packet.family() != self.family() {
             return false;
@@ -105,7 +105,8 @@ impl Foreign {
         let Ok(says) = says else {
             let same_vrid = packet.payload.get(1) == Some(&own.vrid);
             if self.spec.make == Make::Keepalived && self.state == State::Active && same_vrid {
-                // Whatever it rejects of its virtual router puts off its own.
+                // keepalived restarts its advertisement timer even for a rejected packet of its virtual
+                // router.
                 self.timer = Some(now + own.interval());
             }
             return false;
@@ -134,14 +135,14 @@ impl Foreign {
                     self.timer = Some(now + self.down_interval());
                     false
                 } else {
-                    // RFC 9568 answers at once, RFC 3768 does not.
+                    // RFC 9568 answers a lower priority at once, RFC 3768 does not.
                     own.version == Version::V3 || self.spec.make == Make::Keepalived
                 }
             }
         }
     }
 
-    /// What it sends to one of its receivers.
+    /// Encodes its advertisement to one of its destinations.
     pub(crate) fn advertisement(&self, destination: IpAddr) -> (Vec<u8>, Says) {
         let config = self.config();
         let (family, source) = (self.family(), self.source());
@@ -151,7 +152,7 @@ impl Foreign {
         };
         let mut list: Vec<IpAddr> = config.advertised(family).map(|a| a.address).collect();
         if family == Family::V6 && self.spec.make == Make::Rfc && !has_link_local(config) {
-            // RFC 9568 section 5.2.9 with erratum 8300: the first one is link-local.
+            // RFC 9568 section 5.2.9 with erratum 8300: the first address is link-local.
             list.insert(0, source);
         }
         let (mut ipv4, mut ipv6) = (Vec::new(), Vec::new());
@@ -197,7 +198,7 @@ pub(crate) fn has_link_local(config: &RouterConfig) -> bool {
         .any(|address| address.is_link_local())
 }
 
-/// What a router of this configuration says with a priority.
+/// Expected content of an advertisement of a router with this configuration and priority.
 pub(crate) fn says(config: &RouterConfig, priority: u8) -> Says {
     Says {
         version: config.version,

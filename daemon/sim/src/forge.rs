@@ -1,5 +1,6 @@
-//! Advertisements by somebody who has no key: each is right as far as that goes, and is to be believed by
-//! those who demand no proof.
+//! Forged advertisements of a sender without the key.
+//!
+//! Each is correct apart from its HMAC: a router that does not require an HMAC accepts it.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,24 +12,24 @@ use vrrp_proto::{AdvertInterval, Family, Version, Vrid};
 
 use crate::junk::{one_of, seal_for};
 
-/// What is wrong with the proof.
+/// Defect of the HMAC trailer.
 #[derive(Clone, Copy, Debug)]
 enum Way {
-    /// There is none.
+    /// No trailer.
     Unsigned,
-    /// A byte of it is missing.
+    /// Trailer that is one byte too short.
     Short,
-    /// There is a byte more.
+    /// Trailer that is one byte too long.
     Long,
     Type,
     Reserved,
-    /// It names the key 0.
+    /// Key number 0.
     NoKey,
-    /// It names a key that nobody has.
+    /// Key number that no router has.
     OtherKey,
-    /// The HMAC is none of the key's.
+    /// Random bytes as the HMAC.
     Hmac,
-    /// So it is, and the time is long past, or far ahead.
+    /// Random bytes as the HMAC, and a time one hour in the past or in the future.
     Time,
 }
 
@@ -44,7 +45,8 @@ const WAYS: [Way; 9] = [
     Way::Time,
 ];
 
-/// A message in one of the ways whose bits are set, at a time since 1970.
+/// Returns a message with one of the defects that the bits of `ways` select, signed at `wall` (time since
+/// 1970).
 pub(crate) fn message(
     ways: u16,
     (vrid, version, interval): (u8, Version, AdvertInterval),
@@ -56,6 +58,7 @@ pub(crate) fn message(
     let mut message = Advert {
         version,
         vrid: Vrid::new(vrid.max(1)).unwrap_or_else(|| unreachable!("1 to 255")),
+        // The priorities with the strongest effect apart from that of an owner.
         priority: if rng.random() { 254 } else { 0 },
         interval,
         addresses: match Family::of(source) {

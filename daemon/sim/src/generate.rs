@@ -1,8 +1,8 @@
-//! Scenarios out of bytes: from a seed, or from a fuzzer, by one and the same way.
+//! Generation of scenarios from bytes, which come from a seed or from a fuzzer.
 //!
-//! Configurations are such as `vrrp-config` lets pass: no VRID and no address twice on an interface,
-//! whole seconds and no IPv6 in version 2, priority 255 for a host that has the addresses, and
-//! something to advertise.
+//! The configurations are valid for `vrrp-config`: VRIDs and addresses are unique per interface,
+//! version 2 has whole seconds and no IPv6, priority 255 is only for hosts that have the addresses, and
+//! every router advertises at least one address.
 
 mod group;
 
@@ -21,17 +21,17 @@ use crate::scenario::{
 };
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
-/// How many bytes the longest scenario can use.
+/// Number of bytes that the longest scenario can use.
 const BYTES: usize = 8 << 10;
 
-/// The scenario of a seed.
+/// Returns the scenario of a seed.
 pub fn from_seed(seed: u64) -> Scenario {
     let mut bytes = vec![0; BYTES];
     Pcg64Mcg::seed_from_u64(seed).fill_bytes(&mut bytes);
     from_bytes(&bytes)
 }
 
-/// The scenario that some bytes stand for. Any do.
+/// Returns the scenario that the bytes encode. Every sequence of bytes is valid.
 pub fn from_bytes(bytes: &[u8]) -> Scenario {
     let mut choices = Choices(Unstructured::new(bytes));
     let seed = choices.number(0..=u64::MAX);
@@ -56,7 +56,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     }
 }
 
-/// A virtual router as most of the hosts have it.
+/// Virtual router as most of the hosts have it.
 #[derive(Clone, Copy, Debug)]
 struct Service {
     segment: u8,
@@ -65,7 +65,7 @@ struct Service {
     interval: u16,
     password: bool,
     families: Families,
-    /// The first of its three addresses.
+    /// First of its three addresses.
     first_address: u8,
 }
 
@@ -75,7 +75,7 @@ impl Service {
     }
 }
 
-/// What a router waits for, in milliseconds, and how it announces.
+/// Delays of a router in milliseconds, and its announcement settings.
 #[derive(Clone, Copy, Debug, Default)]
 struct Delays {
     preempt: u32,
@@ -83,7 +83,7 @@ struct Delays {
     announce: AnnounceConfig,
 }
 
-/// Choices that are drawn from bytes, and are the first possible ones when these are used up.
+/// Source of random choices. When the bytes are used up, every choice is the first possible one.
 struct Choices<'a>(Unstructured<'a>);
 
 impl Choices<'_> {
@@ -97,12 +97,13 @@ impl Choices<'_> {
         from[index]
     }
 
-    /// True so many times of a hundred.
+    /// Returns true with this probability, in percent.
     fn percent(&mut self, percent: u8) -> bool {
         self.number(1..=100) > 100 - percent
     }
 
-    /// Of intervals that are not far apart: else most of a run would be the advertisements of one.
+    /// Draws the services. Their intervals are similar, because otherwise most events of a run would be
+    /// the advertisements of the shortest interval.
     fn services(&mut self) -> Vec<Service> {
         let base = self.pick(&[100_u16, 100, 100, 1, 10, 10, 37, 300, 4095]);
         (0..self.pick(&[1_u8, 1, 1, 2, 3]))
@@ -110,7 +111,8 @@ impl Choices<'_> {
                 let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
                 let interval = self.pick(&[base, base, base / 2, base.saturating_mul(2)]);
                 let families = self.pick(&FAMILIES);
-                // Those of IPv6 that begin with 0 or 6 have a link-local one first, and others last or nowhere.
+                // IPv6 address numbers that start at 0 or 6 have a link-local address first, the other
+                // ones last or not.
                 let first_address = 3 * n + self.pick(&[0, 10]);
                 Service {
                     segment: n % SEGMENTS,
@@ -222,14 +224,14 @@ impl Choices<'_> {
         (service.first_address..service.first_address + count).collect()
     }
 
-    /// Of routes or of rules, for the most part none.
+    /// Draws the numbers of routes or rules, in most cases none.
     fn numbers(&mut self, service: &Service) -> Vec<u8> {
         let count = self.pick(&[0, 0, 1, 2, 3]);
         (service.first_address..service.first_address + count).collect()
     }
 
-    /// Some addresses that are held and not advertised: the last one, or in an instance of both those of
-    /// one family.
+    /// Draws addresses that are held and not advertised: the last one, or all addresses of one family
+    /// of an instance with both.
     fn unadvertised(&mut self, families: Families, addresses: &[u8]) -> Vec<(Family, u8)> {
         if !self.percent(15) {
             return Vec::new();
@@ -254,7 +256,8 @@ impl Choices<'_> {
         tracks
     }
 
-    /// Gives a router another interval, so many times of a hundred, as its version can say it.
+    /// Changes the interval of a router with this probability in percent, to one that its version can
+    /// encode.
     fn set_interval(&mut self, router: &mut RouterConfig, percent: u8) {
         if self.percent(percent) {
             router.interval = match self.pick(&[0, 1, 2]) {
@@ -284,7 +287,7 @@ impl Choices<'_> {
                 };
                 ForeignSpec {
                     make: self.pick(&[Make::Rfc, Make::Keepalived]),
-                    // Some below our hosts, some above.
+                    // One address below those of the hosts, and one above.
                     host: self.pick(&[3_u8, 203]) + n,
                     config,
                 }
@@ -295,6 +298,7 @@ impl Choices<'_> {
     fn steps(&mut self, services: &[Service], hosts: &[HostSpec], foreign: usize) -> Vec<Step> {
         let longest = services.iter().map(|service| service.interval).max();
         let interval = u64::from(longest.unwrap_or(100)) * 10_000;
+        // Long enough for the final state between two steps.
         let settled = 4 * interval + interval / 2 + 1_200_000;
         let mut configs: Vec<Config> = hosts.iter().map(|host| host.config.clone()).collect();
         let mut steps = Vec::new();
@@ -316,6 +320,7 @@ impl Choices<'_> {
                 up = true;
             }
         }
+        // Scenarios with steps end with a repair, so that the final state is reached.
         if !up {
             let after = self.number(0..=settled);
             let action = Action::Mend;
@@ -335,7 +340,7 @@ impl Choices<'_> {
         let stations = u8::try_from(configs.len() + foreign).unwrap_or(1);
         let service = self.pick(services);
         let segment = service.segment;
-        // Around what others wait, and beyond.
+        // From zero to a multiple of the master-down interval.
         let span = u32::try_from(interval / 1_000).unwrap_or(u32::MAX);
         match self.number(0..=34) {
             0 => Action::Lose {
@@ -466,7 +471,8 @@ impl Choices<'_> {
         }
     }
 
-    /// Leaves a router out of some reloads. It comes after all that was there before it.
+    /// Removes a router from some reloads. Runs after the earlier generators, so that earlier bytes
+    /// keep their meaning.
     fn removals(&mut self, steps: &mut [Step]) {
         for step in steps {
             if let Action::Reload { config, .. } = &mut step.action
@@ -478,8 +484,8 @@ impl Choices<'_> {
         }
     }
 
-    /// Gives some of the routers delays and ways to announce, and some reloads others. It comes after all
-    /// that was there before, so that what the bytes stand for stays what it was.
+    /// Adds delays and announcement settings to some routers, and changes them in some reloads. Runs
+    /// after the earlier generators, so that earlier bytes keep their meaning.
     fn delays(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
         for mut configs in configs_of_each(hosts, steps) {
             let names: Vec<String> = configs
@@ -505,7 +511,7 @@ impl Choices<'_> {
         }
     }
 
-    /// Makes some trackers slow to judge, and some change that when they are reloaded.
+    /// Adds hold times and delays to some trackers, and changes them in some reloads.
     fn patience(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
         for mut configs in configs_of_each(hosts, steps) {
             for name in ["t0", "t1", "link"] {
@@ -527,8 +533,8 @@ impl Choices<'_> {
         }
     }
 
-    /// Puts some virtual routers behind virtual MAC addresses, and has somebody meddle with these. It
-    /// comes after what was there before it, as [`Self::delays`] does.
+    /// Adds virtual MAC addresses to some routers, and manual changes of their interfaces. Runs after
+    /// the earlier generators, for the same reason as [`Self::delays`].
     fn virtual_macs(
         &mut self,
         services: &[Service],
@@ -579,7 +585,7 @@ impl Choices<'_> {
                     },
                 },
             };
-            // All is mended after it.
+            // The last step repairs everything, so new steps go before it.
             let place = self.number(0..=steps.len().saturating_sub(1));
             steps.insert(place, step);
         }
@@ -599,8 +605,8 @@ impl Choices<'_> {
         ])
     }
 
-    /// Has the sync thread of IPVS follow one of the routers of some hosts, and another one or none after
-    /// some reloads.
+    /// Makes the IPVS sync daemon follow a router on some hosts, and another router or none after some
+    /// reloads.
     fn synchronisation(&mut self, hosts: &mut [HostSpec], steps: &mut [Step]) {
         for configs in configs_of_each(hosts, steps) {
             let mut synchronised = None;
@@ -615,8 +621,8 @@ impl Choices<'_> {
         }
     }
 
-    /// Of a router with this interval in hundredths of a second: below what it waits for a master,
-    /// and beyond.
+    /// Draws delays for a router with this interval in hundredths of a second: some below its
+    /// master-down interval, some above.
     fn some_delays(&mut self, interval: u16) -> Delays {
         let interval = u32::from(interval) * 10;
         let mut delay = || {
@@ -641,8 +647,8 @@ impl Choices<'_> {
         }
     }
 
-    /// Gives the routers of some services peers, and others addresses to send from, and makes such things
-    /// happen as concern them. It comes after the delays for the same reason.
+    /// Adds unicast peers, source addresses and HMAC configurations to some services, with the related
+    /// events. Runs after the delays, for the same reason.
     fn ways(
         &mut self,
         services: &[Service],
@@ -667,7 +673,7 @@ impl Choices<'_> {
         }
     }
 
-    /// An address for a host to send from.
+    /// Draws a source address for a host.
     fn source(&mut self, service: &Service) -> Option<Source> {
         if self.percent(25) {
             return None;
@@ -679,7 +685,8 @@ impl Choices<'_> {
         })
     }
 
-    /// Has hosts send from certain addresses, and takes these away and puts them back.
+    /// Adds source addresses to the routers of a service, and events that delete and restore these
+    /// addresses.
     fn send_from(
         &mut self,
         service: &Service,
@@ -697,7 +704,7 @@ impl Choices<'_> {
                 };
                 let other = n > 0 && self.percent(10);
                 let chosen = if other { None } else { *source };
-                // One of a family that it has no address of is an error.
+                // A source address of a family without virtual addresses is a configuration error.
                 router.source = chosen.filter(|source| router.families.has(source.family));
             }
         }
@@ -720,8 +727,7 @@ impl Choices<'_> {
         }
     }
 
-    /// Has the hosts of a service speak with each other, and not with all, and has names mean something
-    /// else.
+    /// Makes the hosts of a service use unicast peers, and adds changes of the name resolution.
     fn speak_with_peers(
         &mut self,
         service: &Service,
@@ -790,7 +796,7 @@ impl Choices<'_> {
         }
     }
 
-    /// The peers of one host: most of the time all of them.
+    /// Draws the peers of one host: in most cases all of them.
     fn some_peers(&mut self, own: u8, usual: &UnicastConfig) -> Option<UnicastConfig> {
         let mut unicast = usual.clone();
         match self.number(0..=19) {
@@ -808,7 +814,7 @@ impl Choices<'_> {
                 .for_each(|peer| peer.named = !peer.named),
             _ => {}
         }
-        // Who is told not even one other is none that the daemon would take.
+        // The daemon rejects a list of peers without another station.
         unicast
             .peers
             .iter()
@@ -816,7 +822,8 @@ impl Choices<'_> {
             .then_some(unicast)
     }
 
-    /// Has the hosts of a service sign what they say, and somebody without a key try what he can.
+    /// Makes the hosts of a service sign their advertisements, and adds replays, forgeries and clock
+    /// changes.
     fn sign(&mut self, service: &Service, hosts: &mut [HostSpec], steps: &mut Vec<Step>) {
         let usual = HmacConfig {
             active: 1,
@@ -861,7 +868,7 @@ impl Choices<'_> {
         }
     }
 
-    /// How one host signs: most of the time as the others.
+    /// Draws the HMAC configuration of one host: in most cases the usual one.
     fn some_hmac(&mut self, usual: &HmacConfig) -> Option<HmacConfig> {
         let mut hmac = usual.clone();
         match self.number(0..=19) {
@@ -877,7 +884,7 @@ impl Choices<'_> {
         Some(hmac)
     }
 
-    /// Puts an action somewhere between the others.
+    /// Inserts an action at a random position.
     fn let_happen(&mut self, service: &Service, steps: &mut Vec<Step>, action: Action) {
         let interval = u64::from(service.interval) * 10_000;
         let after = match self.number(0..=3) {
@@ -893,7 +900,7 @@ impl Choices<'_> {
         steps.insert(at, Step { after, action });
     }
 
-    /// Changes a configuration in one way, or not at all.
+    /// Changes a configuration in one respect, or not.
     fn change(&mut self, config: &mut Config, services: &[Service]) {
         let service = self.pick(services);
         let name = service.name();
@@ -909,7 +916,7 @@ impl Choices<'_> {
             4 | 5 => {
                 router.addresses = self.addresses(&service);
                 router.unadvertised = self.unadvertised(router.families, &router.addresses);
-                // It owns one address at most.
+                // An owner owns one address at most.
                 if router.priority == 255 {
                     router.addresses.truncate(1);
                 }
@@ -923,7 +930,7 @@ impl Choices<'_> {
             }
             8 => drop(config.routers.remove(&name)),
             9 => {
-                // Another virtual router behind the same name, or the former one again.
+                // Another virtual router with the same name, or the original one again.
                 router.vrid = if router.vrid == service.vrid {
                     service.vrid + 10
                 } else {
@@ -931,7 +938,7 @@ impl Choices<'_> {
                 };
             }
             10 => router.accept = !router.accept,
-            // An owner has its own addresses, of the families that it began with.
+            // An owner has its own addresses, in its initial families.
             11 if router.priority < 255 => {
                 let families = self.pick(&[Families::Ipv4, Families::Ipv6, Families::Both]);
                 router.families = known_to(router.version, families);
@@ -944,7 +951,7 @@ impl Choices<'_> {
     }
 }
 
-/// What somebody does about interfaces with virtual MAC addresses.
+/// Possible manual changes of interfaces with virtual MAC addresses, with weights.
 const MEDDLINGS: [Meddling; 11] = [
     Meddling::Delete,
     Meddling::Delete,
@@ -959,7 +966,7 @@ const MEDDLINGS: [Meddling; 11] = [
     Meddling::TakeAddress,
 ];
 
-/// The configurations of each host: the first one, and those of its reloads.
+/// Returns the configurations of each host: the initial one, and those of its reloads.
 fn configs_of_each<'c>(
     hosts: &'c mut [HostSpec],
     steps: &'c mut [Step],
@@ -980,7 +987,7 @@ fn last(hosts: &[HostSpec]) -> u8 {
     u8::try_from(hosts.len().saturating_sub(1)).unwrap_or(u8::MAX)
 }
 
-/// What the addresses of most routers are of.
+/// Families of most routers, with weights.
 const FAMILIES: [Families; 4] = [
     Families::Ipv4,
     Families::Ipv4,
@@ -988,7 +995,7 @@ const FAMILIES: [Families; 4] = [
     Families::Both,
 ];
 
-/// What a version knows of some families.
+/// The part of `families` that a version supports.
 const fn known_to(version: Version, families: Families) -> Families {
     match version {
         Version::V2 => Families::Ipv4,
@@ -1003,7 +1010,7 @@ const fn other(version: Version) -> Version {
     }
 }
 
-/// The interval nearest to `centiseconds` that a version can say.
+/// Returns the interval closest to `centiseconds` that a version can encode.
 fn sayable(version: Version, centiseconds: u16) -> u16 {
     match version {
         Version::V2 => centiseconds.div_ceil(100).clamp(1, 255) * 100,

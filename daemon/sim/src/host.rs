@@ -1,6 +1,7 @@
-//! One host with the daemon's node ([`vrrp_node`]): its clock, its kernel and its sockets are models.
+//! Host that runs the daemon's node ([`vrrp_node`]) with models of the clock, the kernel and the
+//! sockets.
 //!
-//! What goes into the engine and what comes out of each input is recorded, for the laws to look at.
+//! The inputs of the engine and the outputs of each are recorded for the invariants.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::IpAddr;
@@ -26,23 +27,24 @@ use crate::scenario::{
     own_ipv4, second_address, virtual_address,
 };
 
-/// What the wall clock shows at the beginning of the world, since 1970.
+/// Wall clock at the start of the world, since 1970.
 const BEGINNING: Duration = Duration::from_secs(1_800_000_000);
 
-/// A packet on its way.
+/// Packet in a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Datagram {
     pub(crate) from: Station,
     pub(crate) sent_at: Instant,
     pub(crate) segment: u8,
     pub(crate) source: IpAddr,
-    /// A group, or an address of the receiver.
+    /// Multicast group, or address of the receiver.
     pub(crate) destination: IpAddr,
     pub(crate) hop_limit: u8,
     pub(crate) payload: Arc<[u8]>,
-    /// What it says, or `None` for what nobody may believe.
+    /// Content of the advertisement, or `None` for a packet that every router has to reject.
     pub(crate) says: Option<Says>,
-    /// Whether who signed it, if it is signed, knows the key, and sent it just so from that address.
+    /// Whether the sender of a signed packet has the key and sent exactly this packet from this
+    /// address.
     pub(crate) is_genuine: bool,
 }
 
@@ -52,7 +54,7 @@ impl Datagram {
     }
 }
 
-/// What an advertisement says, as its sender meant it.
+/// Content of an advertisement, as its sender meant it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Says {
     pub(crate) version: Version,
@@ -62,46 +64,47 @@ pub(crate) struct Says {
     pub(crate) password: Option<Password>,
 }
 
-/// A host.
+/// Simulated host.
 #[derive(Debug)]
 pub(crate) struct Host {
     pub(crate) id: Station,
     pub(crate) spec: HostSpec,
     pub(crate) stations: Rc<Stations>,
     pub(crate) clock: Clock,
-    /// By how many seconds its wall clock is ahead. It does not drift, because somebody keeps it right.
+    /// Seconds that the wall clock is ahead. It does not drift, as if it were synchronised by NTP.
     pub(crate) ahead: i16,
     pub(crate) kernel: Kernel,
-    /// What its configuration file says.
+    /// Content of the configuration file.
     pub(crate) config: Config,
-    /// Sync threads of IPVS of a daemon that died, which its file says no more: they bear no mark.
+    /// IPVS sync daemons that a former process left and that the configuration file no longer names.
+    /// The kernel stores no mark for them.
     pub(crate) orphans: Vec<lvs::Shown>,
-    /// Whether it has power.
+    /// Whether the machine has power.
     pub(crate) powered: bool,
     /// Whether the machine is suspended.
     pub(crate) suspended: bool,
-    /// Whether the process stands still.
+    /// Whether the process is frozen.
     pub(crate) frozen: bool,
     pub(crate) process: Option<Process>,
-    /// Which cables are out, a bit for each segment.
+    /// Unplugged cables, one bit per segment.
     pub(crate) unplugged: u8,
-    /// When it turns next.
+    /// Time of the next turn.
     pub(crate) next_turn: Option<Instant>,
-    /// Counts its lives, so that what was meant for one does not happen to another.
+    /// Number of the present life: events of an earlier life are ignored.
     pub(crate) life: u32,
 }
 
-/// A running daemon.
+/// Running daemon.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) node: Node,
     pub(crate) own: Own,
     inbox: VecDeque<Message>,
-    /// Whether the host has more than one address in a family that it may come to send from.
+    /// Whether the host has several addresses in a family that can be the source of its advertisements.
     may_choose: bool,
 }
 
-/// What the attendant hands to the node.
+/// Message from the daemon's services to the node.
 #[derive(Clone, Debug)]
 pub(crate) enum Message {
     Configure(Config),
@@ -116,7 +119,7 @@ pub(crate) enum Message {
     Stop,
 }
 
-/// What went into the engine.
+/// Input of the engine.
 #[derive(Debug)]
 pub(crate) enum Fed {
     Configure(Config),
@@ -124,9 +127,9 @@ pub(crate) enum Fed {
     Packet {
         arrived: Instant,
         interface: InterfaceIndex,
-        /// From which address it would be answered, where that may have changed.
+        /// Address from which the router would answer, if it can have changed.
         own_source: Option<IpAddr>,
-        /// Whether a router listens for it there.
+        /// Whether a router listens for the VRID on this interface.
         is_listened_for: bool,
         packet: Rc<Datagram>,
     },
@@ -134,77 +137,78 @@ pub(crate) enum Fed {
         tracker: String,
         up: bool,
     },
-    /// What a name of a peer means.
+    /// Result of the name resolution of a peer.
     Resolved {
         name: String,
         addresses: Vec<IpAddr>,
     },
-    /// Whether packets to addresses can be refused.
+    /// Result of the installation of drop rules.
     DropRule {
         able: bool,
     },
-    /// What the wall clock shows.
+    /// Reading of the wall clock.
     WallClock(Duration),
     Overrun,
     Tick,
     Stop,
 }
 
-/// What the kernel told.
+/// Notification of the kernel.
 #[derive(Clone, Debug)]
 pub(crate) enum News {
     Link(Link),
     LinkRemoved(InterfaceIndex),
     AddressAdded,
     AddressRemoved,
-    /// Routes or rules came or went.
+    /// Change of routes or rules.
     Routing,
 }
 
-/// One input and what came of it.
+/// Input of the engine, and its outputs.
 #[derive(Debug)]
 pub(crate) struct Record {
     pub(crate) fed: Fed,
-    /// Of every fault_reason that was named, whether the kernel had it so.
+    /// Whether the mirror of the kernel confirms every fault reason in the outputs.
     pub(crate) named_truly: bool,
-    /// Whether the host has every address that was spoken from, except for the last time.
+    /// Whether the host has the source address of every advertisement, apart from final ones with
+    /// priority 0.
     pub(crate) speaks_for_itself: bool,
     pub(crate) outputs: Vec<Output>,
-    /// What the engine wanted to be ticked for before.
+    /// Deadline of the engine before the input.
     pub(crate) deadline_before: Option<Instant>,
     pub(crate) deadline_after: Option<Instant>,
-    /// The routers that are interrupted, afterwards.
+    /// Routers in a grace period after the input.
     pub(crate) interrupted: BTreeSet<Arc<str>>,
-    /// Where routers have peers: what each shows of itself.
+    /// Status of each router, if any router has peers.
     pub(crate) shown: BTreeMap<Arc<str>, Shown>,
 }
 
-/// What a router shows of itself and cannot be seen otherwise when it speaks to nobody.
+/// Properties of a router that its packets do not show when it has no destination.
 #[derive(Debug)]
 pub(crate) struct Shown {
-    /// How often it has spoken.
+    /// Number of sent advertisements.
     pub(crate) words: u64,
-    /// The addresses from which it would.
+    /// Source addresses.
     pub(crate) sources: Vec<IpAddr>,
 }
 
-/// A turn of a host.
+/// Turn of a host: one iteration of the daemon's event loop.
 #[derive(Debug)]
 pub(crate) struct Turn {
-    /// By its own clock.
+    /// By the clock of the host.
     pub(crate) now: Instant,
     pub(crate) records: Vec<Record>,
-    /// The interfaces with virtual MAC addresses of which the kernel refused something.
+    /// Interfaces with virtual MAC addresses for which the kernel rejected a request.
     pub(crate) refused: Vec<Arc<str>>,
 }
 
-/// What leaves a host in a turn.
+/// Packet that a host sends in a turn.
 #[derive(Debug)]
 pub(crate) enum Sent {
     Advert {
         segment: u8,
         source: IpAddr,
-        /// When it does not leave from the interface's own.
+        /// Source MAC address, if it is not the interface's own.
         mac: Option<MacAddress>,
         destination: IpAddr,
         hop_limit: u8,
@@ -219,7 +223,7 @@ pub(crate) enum Sent {
 
 impl Host {
     pub(crate) fn new(id: Station, spec: &HostSpec, stations: &Rc<Stations>, segments: u8) -> Self {
-        // Far apart, so that one's time means nothing to another.
+        // Far apart, so that a time of one host is implausible on another.
         let offset = Duration::from_secs(1_000 * (u64::from(id) + 1));
         let mut host = Self {
             id,
@@ -239,12 +243,13 @@ impl Host {
             orphans: Vec::new(),
         };
         host.bring_up(segments);
-        // It has been up for a while.
+        // The host booted a while ago: its IPv6 addresses are no longer tentative.
         host.kernel.settle();
         host
     }
 
-    /// Makes what the operating system makes at boot, as far as it is missing.
+    /// Creates the interfaces and addresses that the operating system creates at boot, as far as they
+    /// are missing.
     pub(crate) fn bring_up(&mut self, segments: u8) {
         for segment in 0..segments {
             let plugged = self.is_plugged(segment);
@@ -258,7 +263,7 @@ impl Host {
         }
     }
 
-    /// The host's own address on a segment, from which it sends.
+    /// The host's own address on a segment, the source of its packets.
     pub(crate) fn own(&self, family: Family, segment: u8) -> InterfaceAddress {
         match family {
             Family::V4 => own_ipv4(segment, host_octet(self.id)),
@@ -266,7 +271,7 @@ impl Host {
         }
     }
 
-    /// The host's second address on a segment, if it is to have one.
+    /// The host's second address on a segment, if it has one.
     pub(crate) fn second(&self, family: Family, segment: u8) -> Option<InterfaceAddress> {
         let end = match family {
             Family::V4 => host_octet(self.id),
@@ -276,12 +281,12 @@ impl Host {
         has_second.then(|| second_address(family, segment, end))
     }
 
-    /// Whether a virtual address is the host's own.
+    /// Whether a virtual address is one of the host's own.
     pub(crate) fn owns(&self, family: Family, segment: u8, number: u8) -> bool {
         owned(&self.spec, family).contains(&(segment, number))
     }
 
-    /// Puts the host's own addresses of a segment where they belong.
+    /// Adds the host's own addresses of a segment.
     pub(crate) fn put_own(&mut self, segment: u8, families: Families) {
         for family in families.each() {
             self.kernel.put(segment, self.own(family, segment));
@@ -294,15 +299,15 @@ impl Host {
         }
     }
 
-    /// Puts its second address where it belongs, if it is to have one.
+    /// Adds the host's second address of a segment, if it has one.
     pub(crate) fn put_second(&mut self, segment: u8, family: Family) {
         if let Some(second) = self.second(family, segment) {
             self.kernel.put(segment, second);
         }
     }
 
-    /// Whether it is reached by an address over a segment. As on any Linux it does not matter which
-    /// interface has it.
+    /// Whether the host receives packets to an address. As in Linux (weak host model), the address may
+    /// be on any interface.
     pub(crate) fn answers_to(&self, destination: IpAddr) -> bool {
         let mut held = self.kernel.addresses();
         destination.is_multicast() || held.any(|(_, held, _)| held.address == destination)
@@ -312,7 +317,7 @@ impl Host {
         self.unplugged >> segment & 1 == 0
     }
 
-    /// The addresses from which one of its routers sends.
+    /// Source addresses of one of its routers.
     pub(crate) fn sources(&self, router: &str) -> BTreeMap<Family, IpAddr> {
         let process = self.process.iter();
         let routers =
@@ -325,7 +330,7 @@ impl Host {
             .collect()
     }
 
-    /// What its wall clock shows, since 1970.
+    /// Reading of the wall clock, since 1970.
     fn wall(&self, world: Instant) -> Duration {
         let shows = true_time(world);
         let off = Duration::from_secs(self.ahead.unsigned_abs().into());
@@ -336,7 +341,7 @@ impl Host {
         }
     }
 
-    /// Whether a daemon runs here and is not held up.
+    /// Whether a daemon runs and is neither frozen nor suspended.
     pub(crate) const fn runs(&self) -> bool {
         self.powered && !self.suspended && !self.frozen && self.process.is_some()
     }
@@ -353,10 +358,10 @@ impl Host {
         self.orphans.clear();
     }
 
-    /// Its file says something else from now on.
+    /// Replaces the configuration file.
     pub(crate) fn write_configuration(&mut self, config: Config) {
         if self.process.is_some() {
-            // A daemon that wants one has stopped all others.
+            // A daemon with an IPVS sync daemon in its configuration has stopped all other ones.
             if self.config.sync().is_some() {
                 self.orphans.clear();
             }
@@ -366,9 +371,9 @@ impl Host {
         self.config = config;
     }
 
-    /// The daemon is gone, and what it put into the kernel stays.
+    /// Ends the process without a cleanup: the kernel keeps its configuration.
     pub(crate) fn lose_process(&mut self) {
-        // What it was about to stop after a reload, its file says no more.
+        // The file no longer names the sync daemon that the process was about to stop after a reload.
         let sync = self.config.sync();
         let is_said = |it: &lvs::Shown| sync.as_ref().is_some_and(|sync| it.sync == **sync);
         let threads = self.kernel.threads().iter();
@@ -379,7 +384,7 @@ impl Host {
         self.kernel.listen(false);
     }
 
-    /// What `vrrpd cleanup` does.
+    /// Does what `vrrpd cleanup` does.
     pub(crate) fn clean_up(&mut self) {
         self.kernel.refuse(0);
         let _ = cleanup::routing(&mut self.kernel);
@@ -405,13 +410,13 @@ impl Host {
         }
     }
 
-    /// Somebody adds a virtual address where the host would hold it, if that is there.
+    /// Adds a virtual address by hand on the interface on which the host would hold it, if that exists.
     pub(crate) fn put_virtual(&mut self, segment: u8, number: u8, address: InterfaceAddress) {
         let mut routers = self.config.routers.values();
         let holder = routers.find(|r| r.segment == segment && r.addresses.contains(&number));
         let device = holder.and_then(|router| router.device(address.family()));
         match device.and_then(|name| self.kernel.macvlan(segment, &name)) {
-            // Of IPv6 it would be tentative there as long as the interface is down.
+            // While the interface is down, an IPv6 address would stay tentative.
             Some(link) if link.up || address.family() == Family::V4 => {
                 self.kernel.put_on(link.index, address);
             }
@@ -420,8 +425,8 @@ impl Host {
         }
     }
 
-    /// The janitor does what is next, when that is due, or all that is left. Returns when it goes on,
-    /// by the world's clock.
+    /// Runs the device reaper: its next change if that is due, or all of them. Returns the time of the
+    /// following change, by the world's clock.
     pub(crate) fn clear(&mut self, world: Instant, all: bool) -> Option<Instant> {
         let now = self.clock.shows(world);
         let process = self.process.as_mut()?;
@@ -433,7 +438,7 @@ impl Host {
         Some(self.clock.world(process.own.device_reaper.due()?))
     }
 
-    /// Starts a daemon. What it does first is its first turn.
+    /// Starts a daemon. Its start is its first turn.
     pub(crate) fn start_process(&mut self, world: Instant) -> (Turn, Vec<Sent>) {
         let now = self.clock.shows(world);
         let wall = self.wall(world);
@@ -446,7 +451,7 @@ impl Host {
             kernel: &mut self.kernel,
             own: &mut own,
         };
-        // The kernel of the model always says what there is.
+        // Never fails: the model of the kernel always returns a dump.
         let _ = node.start(now, wall, params, &mut machine);
         let (records, sent) = machine.end_turn();
         let refused = self.kernel.take_refused_devices();
@@ -464,14 +469,14 @@ impl Host {
         (turn, sent)
     }
 
-    /// Hands something to the daemon, if there is one.
+    /// Queues a message for the daemon, if there is one.
     pub(crate) fn tell(&mut self, message: Message) {
         if let Some(process) = &mut self.process {
             process.inbox.push_back(message);
         }
     }
 
-    /// A packet arrives. Returns whether somebody is woken by it.
+    /// Receives a packet. Returns whether the daemon has to wake up.
     pub(crate) fn receive(&mut self, world: Instant, packet: &Rc<Datagram>) -> bool {
         if !self.powered
             || self.suspended
@@ -493,6 +498,7 @@ impl Host {
         };
         let vrid = packet.payload.get(1).and_then(|vrid| Vrid::new(*vrid));
         if vrid.is_none_or(|vrid| !socket.vrids.contains(vrid))
+            // A full buffer drops the packet, as a socket does.
             || socket.queue.len() >= SOCKET_BUFFER
         {
             return false;
@@ -501,7 +507,7 @@ impl Host {
         true
     }
 
-    /// Whether the daemon has something to do before its next deadline.
+    /// Whether the daemon has input to handle before its next deadline.
     pub(crate) fn has_work(&self) -> bool {
         self.kernel.has_news()
             || self.process.as_ref().is_some_and(|process| {
@@ -514,7 +520,7 @@ impl Host {
             })
     }
 
-    /// When the daemon wants to be woken, by the world's clock.
+    /// Time of the daemon's next deadline, by the world's clock.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let process = self.process.as_ref()?;
         let engine = process.node.engine();
@@ -523,7 +529,7 @@ impl Host {
         Some(self.clock.world(own))
     }
 
-    /// One turn of the daemon.
+    /// Runs one turn of the daemon.
     pub(crate) fn turn(&mut self, world: Instant, rng: &mut Pcg64Mcg) -> Option<(Turn, Vec<Sent>)> {
         let now = self.clock.shows(world);
         let (id, stations) = (self.id, Rc::clone(&self.stations));
@@ -542,9 +548,10 @@ impl Host {
         if node.engine().wants_wall_clock() {
             node.handle(now, Input::WallClock(wall), &mut machine);
         }
-        // The poller gives what is ready in any order.
+        // The poller reports the ready sources in any order.
         let mut order = [0, 1, 2, 3, 4];
         order.shuffle(rng);
+        // The same steps as in the event loop of the daemon.
         for source in order {
             match source {
                 0 => {
@@ -581,8 +588,8 @@ impl Host {
 }
 
 impl Host {
-    /// The routers that show an absence that is no fault yet: what the kernel lost with it is asked for
-    /// when the absence ends.
+    /// Returns the routers in a grace period: a lost interface or address is no fault yet, and the
+    /// kernel configuration that was lost with it is restored at the end of the grace.
     pub(crate) fn interrupted(&self) -> BTreeSet<String> {
         let process = self.process.iter();
         let interrupted = process.flat_map(|process| process.node.engine().interrupted());
@@ -591,13 +598,13 @@ impl Host {
 }
 
 impl Process {
-    /// Whether there is nothing left that it has asked of the kernel in vain.
+    /// Whether no request of the node is pending after a rejection of the kernel.
     pub(crate) const fn is_content(&self) -> bool {
         self.node.is_content()
     }
 }
 
-/// What an advertisement says, read from its bytes by the figures of the RFCs and not by our code.
+/// Decodes the content of an advertisement with the constants of the RFCs, without code of the daemon.
 pub(crate) fn read(message: &[u8]) -> Option<Says> {
     let &[version_type, vrid, priority, count, fourth, fifth, ..] = message else {
         return None;
@@ -630,7 +637,7 @@ pub(crate) fn read(message: &[u8]) -> Option<Says> {
     })
 }
 
-/// What a wall clock that is right shows, since 1970.
+/// Reading of a correct wall clock, since 1970.
 pub(crate) fn true_time(world: Instant) -> Duration {
     BEGINNING + world.since(Instant::ZERO)
 }

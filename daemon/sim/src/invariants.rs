@@ -1,64 +1,66 @@
-//! What may never happen, and what has to happen in the end.
+//! Invariants: properties that hold after each turn, and properties of the final state.
 
 use std::fmt;
 
-/// A law of the world.
+/// Property that the simulation checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Invariant {
-    /// Whom the RFCs make master becomes it, at that moment and not before, and for that reason.
+    /// A router becomes master at the moment and for the reason that the RFCs give, and at no other.
     Transition,
-    /// Every transition has a cause, which is what really happened.
+    /// Every transition has a cause, and the cause is the event that really happened.
     Cause,
-    /// Only a master speaks; it says what it is; a new one says it and announces its addresses.
+    /// Only a master advertises, with the correct content. A new master advertises and announces its
+    /// addresses at once.
     Speaker,
-    /// A master announces its addresses when its settings say so and after somebody else may have
-    /// misled the neighbours, and not at other times.
+    /// A master announces its addresses when its settings say so and when another router may have
+    /// misled the neighbours, and at no other time.
     Announcement,
-    /// Whoever stood still for longer than others wait does not speak before it has listened.
+    /// A router that was not scheduled for longer than the master-down interval of the other routers
+    /// waits as a backup before it advertises.
     Overslept,
-    /// What must not be believed changes nothing.
+    /// A rejected packet changes neither a state nor a timer.
     Rejected,
-    /// A reload changes nothing of what it does not concern.
+    /// A reload does not change a router with an unchanged configuration.
     Reload,
-    /// A router wants to be woken when its time comes.
+    /// A router asks for a wake-up no later than its next deadline.
     Deadline,
-    /// Time passes: no moment holds events without end.
+    /// Time passes: the number of events at one moment is finite.
     Progress,
-    /// What the kernel holds is what the states say, as soon as a turn is over.
+    /// After a turn the kernel holds exactly the configuration that the states require.
     Kernel,
-    /// In the end one holds the addresses, in each part of a network.
+    /// In the final state each partition of a network has one holder of the addresses.
     OneHolder,
-    /// In the end it is the one of the highest precedence, unless preemption is off.
+    /// In the final state the holder has the highest priority, unless preemption is off.
     Precedence,
-    /// In the end the neighbours know where the addresses are.
+    /// In the final state the neighbours have the correct entry for each address.
     Neighbours,
-    /// Where nothing happens nobody moves.
+    /// A settled cluster makes no transitions.
     Stability,
-    /// Who is told of transitions is told of the present state when the turn comes, of every stop,
-    /// in order and one at a time.
+    /// Notification commands report the present state and every stop, in order and one command at a
+    /// time.
     Notification,
-    /// A short absence of an interface or an address is no fault, and a longer one is.
+    /// A short absence of an interface or an address is no fault; a longer absence is a fault.
     Grace,
-    /// What a dead daemon left is taken away.
+    /// After the end of a daemon and `vrrpd cleanup` its kernel configuration is removed.
     Cleanup,
-    /// The members of a sync group are in one state as soon as a turn is over.
+    /// The members of a sync group are in the same state after each turn.
     Together,
-    /// What follows a master comes in order and leaves in reverse, once, and runs nowhere else after
-    /// the bound.
+    /// The resources of a master are started in order, once, and stopped in reverse order. Without a
+    /// master none of them runs after the bound.
     Resources,
 }
 
-/// A law that was broken.
+/// Broken invariant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Violation {
-    /// Which one.
+    /// The invariant.
     pub invariant: Invariant,
-    /// How.
+    /// Description of the violation.
     pub how: String,
 }
 
 impl Invariant {
-    /// This law is broken.
+    /// Creates a violation of this invariant.
     pub(crate) fn broken(self, how: impl Into<String>) -> Violation {
         Violation {
             invariant: self,

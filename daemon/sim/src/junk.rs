@@ -1,4 +1,4 @@
-//! Messages that no router may believe, each for one reason.
+//! Invalid messages: every router has to reject them, each for one reason.
 
 use std::net::IpAddr;
 
@@ -7,7 +7,7 @@ use rand_pcg::Pcg64Mcg;
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PROTOCOL};
 use vrrp_proto::{AdvertInterval, Family, Password, Version, Vrid};
 
-/// Why nobody may believe it.
+/// Reason for which the message is invalid.
 #[derive(Clone, Copy, Debug)]
 enum Kind {
     HopLimit,
@@ -21,7 +21,8 @@ enum Kind {
     AuthType,
     Noise,
     Empty,
-    /// Over IPv6 a checksum of the message alone. Over IPv4 that is right, and another one is wrong.
+    /// Over IPv6 a checksum of the message alone, without the pseudo-header. Over IPv4 such a checksum
+    /// is valid, so the message gets a wrong one instead.
     PlainChecksum,
     /// Addresses of the other family.
     OtherFamily,
@@ -43,10 +44,10 @@ const KINDS: [Kind; 13] = [
     Kind::OtherFamily,
 ];
 
-/// Less than anybody demands.
+/// Hop limit below the minimum of every configuration.
 const FAR: u8 = 63;
 
-/// A message of one of the `kinds` whose bits are set, with its hop limit.
+/// Returns a message of one of the kinds that the bits of `kinds` select, with its hop limit.
 pub(crate) fn message(
     kinds: u16,
     vrid: u8,
@@ -55,7 +56,7 @@ pub(crate) fn message(
     rng: &mut Pcg64Mcg,
 ) -> (Vec<u8>, u8) {
     let kind = one_of(&KINDS, kinds, rng).unwrap_or(Kind::Noise);
-    // As convincing as it can be: the greatest priority, or the end of everything.
+    // The priorities with the strongest effect: 255 (owner), or 0 (the master gives up).
     let priority = if rng.random() { 255 } else { 0 };
     let version = if rng.random() {
         Version::V2
@@ -82,6 +83,7 @@ pub(crate) fn message(
     let mend_checksum = |message: &mut Vec<u8>| mend_checksum(message, source, destination);
     let mut bytes = of(version, Auth::None);
     match kind {
+        // Multicast always requires 255; a unicast configuration may accept less.
         Kind::HopLimit if destination.is_multicast() => return (bytes, HOP_LIMIT - 1),
         Kind::HopLimit => return (bytes, FAR),
         Kind::Version => {
@@ -117,7 +119,7 @@ pub(crate) fn message(
             let length = rng.random_range(2..40);
             bytes = (0..length).map(|_| rng.random()).collect();
             bytes[1] = vrid;
-            // Whatever the rest is, of this version there is no router.
+            // Version 0 is invalid, regardless of the other random bytes.
             bytes[0] &= 0x0f;
         }
         Kind::Empty => bytes.clear(),
@@ -126,7 +128,8 @@ pub(crate) fn message(
             Family::V6 => seal(&mut bytes, 0),
         },
         Kind::OtherFamily => match family {
-            // Four times as many as are counted, which nobody can tell from padding: too few then.
+            // The receiver cannot tell surplus bytes from padding: a count of 16 makes the IPv4 list
+            // too short.
             Family::V4 => {
                 bytes = with(Version::V3, Auth::None, list(Family::V6));
                 bytes[3] = 16;
@@ -138,15 +141,15 @@ pub(crate) fn message(
     (bytes, HOP_LIMIT)
 }
 
-/// One of those whose bits are set.
+/// Picks one of the elements that `bits` selects.
 pub(crate) fn one_of<T: Copy>(all: &[T], bits: u16, rng: &mut Pcg64Mcg) -> Option<T> {
     let chosen = (0..).zip(all).filter(|(bit, _)| bits >> bit & 1 == 1);
     let chosen: Vec<T> = chosen.map(|(_, each)| *each).collect();
     (!chosen.is_empty()).then(|| chosen[rng.random_range(0..chosen.len())])
 }
 
-/// Makes the checksum of an advertisement right again for another sender: over IPv6 with all that stands
-/// behind it, over IPv4 without.
+/// Corrects the checksum of an advertisement for another source address. Over IPv6 it covers the whole
+/// payload with the trailer, over IPv4 the message alone.
 pub(crate) fn seal_for(payload: &mut [u8], source: IpAddr, destination: IpAddr) {
     let Some(&[version_type, _, _, count]) = payload.first_chunk() else {
         return;
@@ -161,8 +164,7 @@ pub(crate) fn seal_for(payload: &mut [u8], source: IpAddr, destination: IpAddr) 
     }
 }
 
-/// Makes the checksum right again for its family: over IPv6 with the pseudo-header of RFC 8200 section
-/// 8.1, over IPv4 without.
+/// Corrects the checksum: over IPv6 with the pseudo-header of RFC 8200 section 8.1, over IPv4 without.
 fn mend_checksum(message: &mut [u8], source: IpAddr, destination: IpAddr) {
     let pseudo_header = match (source, destination) {
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
@@ -174,7 +176,7 @@ fn mend_checksum(message: &mut [u8], source: IpAddr, destination: IpAddr) {
     seal(message, pseudo_header);
 }
 
-/// Puts the checksum of the message and of what stands before it (RFC 1071).
+/// Writes the checksum of the message, starting with the sum of the pseudo-header (RFC 1071).
 fn seal(message: &mut [u8], before: u32) {
     (message[6], message[7]) = (0, 0);
     let mut sum = before + sum(message);

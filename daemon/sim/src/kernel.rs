@@ -1,5 +1,5 @@
-//! A model of one machine's kernel: its interfaces, their addresses, its routes and rules, and what it
-//! tells of them.
+//! Model of a host's kernel: interfaces, addresses, routes, rules, drop rules, IPVS sync daemons, and
+//! the notifications of their changes.
 
 mod devices;
 mod lvs;
@@ -19,49 +19,50 @@ use self::devices::Macvlan;
 use self::routing::Routing;
 use crate::scenario::{interface_name, link_local, physical_mac};
 
-/// The kernel of one host.
+/// Kernel of one host.
 #[derive(Debug)]
 pub(crate) struct Kernel {
     host: u8,
-    /// The end of its link-local addresses.
+    /// Last byte of its link-local addresses.
     identifier: u8,
     marks: bool,
     promotes: bool,
     interfaces: BTreeMap<InterfaceIndex, Interface>,
     next_index: u32,
-    /// What the daemon has not read yet, while there is one.
+    /// Notifications that the daemon has not read yet. Empty without a daemon.
     news: VecDeque<Event>,
     routing: Routing,
-    /// The sync threads of IPVS.
+    /// IPVS sync daemons.
     threads: Vec<Shown>,
     heard: bool,
     overrun: bool,
-    /// How many of the next news are lost.
+    /// Number of further notifications to lose.
     losing: u8,
-    /// How many of the next requests are refused.
+    /// Number of further requests to reject.
     refusing: u8,
-    /// What is refused, when the daemon has a table for that.
+    /// Drop rules, if the daemon's table exists.
     table: Option<BTreeSet<DropRule>>,
-    /// Whether somebody else did something to that table which the daemon has not heard of.
+    /// Whether the table was changed by hand and the daemon does not know.
     touched: bool,
-    /// What the daemon added, and whether packets to it were refused then.
+    /// Addresses that the daemon added, each with whether a drop rule existed at that moment.
     came: Vec<(InterfaceIndex, InterfaceAddress, bool)>,
-    /// What it does by itself in a while.
+    /// Pending work of the kernel itself.
     deferred: Vec<Deferred>,
-    /// Whether the daemon has just been told of everything.
+    /// Whether the last notification was a complete dump.
     dumped: bool,
-    /// The interfaces with virtual MAC addresses of which something was refused.
+    /// Interfaces with virtual MAC addresses for which a request was rejected.
     refused_devices: Vec<Arc<str>>,
-    /// What the daemon did to interfaces that it did not make and was not configured for.
+    /// First change that the daemon made to an interface that it neither created nor was configured
+    /// for.
     trespassed: Option<String>,
 }
 
-/// What the kernel does with an IPv6 address some time after it was added.
+/// Work of the kernel some time after an IPv6 address was added.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deferred {
-    /// It tells that the address is there (a work queue does: addrconf_dad_work).
+    /// Notification of the new address, from a work queue (addrconf_dad_work).
     Tell(InterfaceIndex, InterfaceAddress),
-    /// It has found nobody else with the address, which is no longer tentative.
+    /// End of duplicate address detection without a conflict: the address is no longer tentative.
     Settle(InterfaceIndex, InterfaceAddress),
 }
 
@@ -69,9 +70,9 @@ pub(crate) enum Deferred {
 struct Interface {
     segment: u8,
     link: Link,
-    /// In the kernel's order: primaries first, each as it came.
+    /// In the kernel's order: primaries first, each in the order of creation.
     addresses: Vec<Entry>,
-    /// When it is a macvlan.
+    /// Set for a macvlan.
     macvlan: Option<Macvlan>,
 }
 
@@ -81,8 +82,8 @@ struct Entry {
     ours: bool,
     /// IPv4 only.
     secondary: bool,
-    /// IPv6 only: whether it is being found out if somebody else has it. Until then it is as good as
-    /// not there, and nobody is told of it.
+    /// IPv6 only: duplicate address detection is running. Until it ends the address is unusable, and
+    /// the kernel sends no notification of it.
     tentative: bool,
 }
 
@@ -112,7 +113,7 @@ impl Kernel {
         }
     }
 
-    /// The interface on a segment gets there, up and with a carrier, unless there is one.
+    /// Creates the interface on a segment, up and with the given carrier, if it does not exist.
     pub(crate) fn create(&mut self, segment: u8, carrier: bool) {
         if self.on(segment).is_some() {
             return;
@@ -140,7 +141,7 @@ impl Kernel {
 
     pub(crate) fn remove(&mut self, segment: u8) {
         if let Some(index) = self.on(segment) {
-            // Before it, as the kernel does.
+            // The kernel deletes the macvlans first.
             for above in self.macvlans_on(index) {
                 self.remove_interface(above);
             }
@@ -150,6 +151,7 @@ impl Kernel {
 
     fn remove_interface(&mut self, index: InterfaceIndex) {
         let gone = self.interfaces.remove(&index);
+        // The kernel reports the addresses first, and then the link.
         for entry in gone.into_iter().flat_map(|gone| gone.addresses) {
             self.tell(Event::AddressRemoved(index, entry.address));
         }
@@ -157,11 +159,12 @@ impl Kernel {
         self.tell(Event::LinkRemoved(index));
     }
 
-    /// Changes the link on a segment, if there is one.
+    /// Changes the link on a segment, if it exists.
     pub(crate) fn change_link(&mut self, segment: u8, change: impl FnOnce(&mut Link)) {
         if let Some(index) = self.on(segment) {
             self.change_interface(index, change);
             for above in self.macvlans_on(index) {
+                // A macvlan has a carrier while its parent is up and has one.
                 let carrier = self.sends(index);
                 self.change_interface(above, |link| link.carrier = carrier);
             }
@@ -190,21 +193,21 @@ impl Kernel {
         }
     }
 
-    /// An administrator adds an address.
+    /// Adds an address by hand on a segment.
     pub(crate) fn put(&mut self, segment: u8, address: InterfaceAddress) {
         if let Some(index) = self.on(segment) {
             self.put_on(index, address);
         }
     }
 
-    /// An administrator adds an address to an interface.
+    /// Adds an address by hand on an interface.
     pub(crate) fn put_on(&mut self, index: InterfaceIndex, address: InterfaceAddress) {
         if let Some(entry) = self.insert(index, address, false) {
             self.tell_added(index, entry);
         }
     }
 
-    /// An administrator deletes an address, wherever on a segment it is.
+    /// Deletes an address by hand from every interface on a segment.
     pub(crate) fn take(&mut self, segment: u8, address: InterfaceAddress) {
         let Some(below) = self.on(segment) else {
             return;
@@ -218,7 +221,7 @@ impl Kernel {
         }
     }
 
-    /// Whether the daemon was told of everything, and of nothing else since.
+    /// Whether the daemon received a complete dump and no other input since.
     pub(crate) const fn was_dumped(&self) -> bool {
         self.dumped
     }
@@ -231,37 +234,38 @@ impl Kernel {
         std::mem::take(&mut self.refused_devices)
     }
 
-    /// An administrator flushes all rules of nf_tables.
+    /// Flushes the nftables ruleset.
     pub(crate) fn flush(&mut self) {
         self.touched |= self.table.take().is_some() && self.heard;
     }
 
-    /// Whether somebody else did something to the table since it was last asked.
+    /// Returns whether the table was changed by hand since the last call.
     pub(crate) fn take_touched(&mut self) -> bool {
         std::mem::take(&mut self.touched)
     }
 
-    /// Whether packets to an address are refused.
+    /// Whether packets to an address are dropped.
     pub(crate) fn refuses(&self, address: IpAddr) -> bool {
         self.refused().any(|refused| refused == address)
     }
 
-    /// The addresses packets to which are refused.
+    /// Addresses with a drop rule.
     pub(crate) fn refused(&self) -> impl Iterator<Item = IpAddr> + '_ {
         self.table.iter().flatten().map(|refusal| refusal.address)
     }
 
-    /// Whether there is a table of the daemon.
+    /// Whether the daemon's table exists.
     pub(crate) const fn has_table(&self) -> bool {
         self.table.is_some()
     }
 
-    /// What the daemon added since it was last asked, and whether packets to it were refused then.
+    /// Returns the addresses that the daemon added since the last call, each with whether a drop rule
+    /// existed at that moment.
     pub(crate) fn take_came(&mut self) -> Vec<(InterfaceIndex, InterfaceAddress, bool)> {
         std::mem::take(&mut self.came)
     }
 
-    /// All that is.
+    /// Complete dump of links and addresses.
     pub(super) fn all(&self) -> Dump {
         Dump {
             links: self
@@ -286,7 +290,7 @@ impl Kernel {
         }
     }
 
-    /// A daemon begins to listen to the news, or is no more.
+    /// Subscribes a daemon to notifications, or ends its subscription.
     pub(crate) fn listen(&mut self, heard: bool) {
         self.heard = heard;
         self.hear_of_routing(false);
@@ -295,12 +299,12 @@ impl Kernel {
         self.touched = false;
     }
 
-    /// What it does by itself in a while and nobody has arranged for yet.
+    /// Returns the kernel's own work that the world has not scheduled yet.
     pub(crate) fn take_deferred(&mut self) -> Vec<Deferred> {
         std::mem::take(&mut self.deferred)
     }
 
-    /// The time has come for what was deferred.
+    /// Does pending work.
     pub(crate) fn happen(&mut self, what: Deferred) {
         let (Deferred::Tell(index, address) | Deferred::Settle(index, address)) = what;
         let Some(entry) = self.interfaces.get_mut(&index).and_then(|interface| {
@@ -320,24 +324,24 @@ impl Kernel {
         }
     }
 
-    /// All that was deferred happens.
+    /// Does all pending work.
     pub(crate) fn settle(&mut self) {
         for what in self.take_deferred() {
             self.happen(what);
         }
     }
 
-    /// The next piece of news.
+    /// Returns the next notification.
     pub(crate) fn news(&mut self) -> Option<Event> {
         self.news.pop_front()
     }
 
-    /// Whether news were lost since it was last asked.
+    /// Returns whether notifications were lost since the last call.
     pub(crate) fn take_overrun(&mut self) -> bool {
         std::mem::take(&mut self.overrun)
     }
 
-    /// Whether there is something that the daemon has not heard of.
+    /// Whether the daemon has not read everything.
     pub(crate) fn has_news(&self) -> bool {
         self.overrun || self.touched || !self.news.is_empty() || self.has_routing_news()
     }
@@ -350,12 +354,12 @@ impl Kernel {
         self.refusing = count;
     }
 
-    /// Whether the kernel does what it is asked.
+    /// Whether the kernel accepts requests.
     pub(crate) const fn is_willing(&self) -> bool {
         self.refusing == 0
     }
 
-    /// The number of the interface on a segment.
+    /// Index of the interface on a segment.
     pub(crate) fn on(&self, segment: u8) -> Option<InterfaceIndex> {
         self.interfaces
             .iter()
@@ -363,30 +367,30 @@ impl Kernel {
             .map(|(index, _)| *index)
     }
 
-    /// The segment that an interface is on, or the one below it.
+    /// Segment of an interface, or of the interface below a macvlan.
     pub(crate) fn segment(&self, index: InterfaceIndex) -> Option<u8> {
         Some(self.interfaces.get(&index)?.segment)
     }
 
-    /// The link on a segment.
+    /// Link on a segment.
     pub(crate) fn link(&self, segment: u8) -> Option<&Link> {
         let index = self.on(segment)?;
         Some(&self.interfaces.get(&index)?.link)
     }
 
-    /// Whether packets go through the interface on a segment.
+    /// Whether the interface on a segment can send and receive packets.
     pub(crate) fn carries(&self, segment: u8) -> bool {
         self.on(segment).is_some_and(|index| self.sends(index))
     }
 
-    /// Whether packets go through an interface.
+    /// Whether an interface can send and receive packets.
     pub(crate) fn sends(&self, index: InterfaceIndex) -> bool {
         let interface = self.interfaces.get(&index);
         interface.is_some_and(|interface| interface.link.up && interface.link.carrier)
     }
 
-    /// Whether an address is on an interface, or is tentative there with any prefix: then it stands in
-    /// the way of another, and nobody can see it.
+    /// Whether an address is on an interface, or is tentative there with any prefix length: such an
+    /// address blocks the other one and is not visible to the daemon.
     pub(crate) fn has(&self, index: InterfaceIndex, address: InterfaceAddress) -> bool {
         let is_it = |entry: &Entry| {
             entry.address == address || entry.tentative && entry.address.address == address.address
@@ -396,7 +400,7 @@ impl Kernel {
             .is_some_and(|interface| interface.addresses.iter().any(is_it))
     }
 
-    /// All addresses, with whether they bear the daemon's mark.
+    /// All addresses that are not tentative, each with whether it has the daemon's mark.
     pub(crate) fn addresses(
         &self,
     ) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress, bool)> + '_ {
@@ -409,9 +413,10 @@ impl Kernel {
         })
     }
 
-    /// Gives an interface that is up its link-local address, unless it has that.
+    /// Adds the link-local address to an interface that is up, if it is missing.
     fn make_link_local(&mut self, index: InterfaceIndex) {
-        // A macvlan of the daemon's makes none (addrgenmode none of ip-link), and others here neither.
+        // The daemon's macvlans get no link-local address (addrgenmode none of ip-link), and neither do
+        // other macvlans in this model.
         if let Some(segment) = self.segment(index)
             && self.on(segment) == Some(index)
         {
@@ -419,7 +424,7 @@ impl Kernel {
         }
     }
 
-    /// An interface that is set down loses its IPv6 addresses (keep_addr_on_down of ip-sysctl).
+    /// Removes the IPv6 addresses of an interface that is set down (keep_addr_on_down of ip-sysctl).
     fn flush_ipv6(&mut self, index: InterfaceIndex) {
         let Some(interface) = self.interfaces.get_mut(&index) else {
             return;
@@ -431,7 +436,8 @@ impl Kernel {
         }
     }
 
-    /// Tells of an address: of IPv6 later, and when it is tentative much later.
+    /// Sends the notification of a new address: for IPv6 later, and at the end of duplicate address
+    /// detection for a tentative one.
     fn tell_added(&mut self, index: InterfaceIndex, entry: Entry) {
         match entry.address.family() {
             Family::V4 => {
@@ -450,6 +456,7 @@ impl Kernel {
             return;
         }
         if self.losing > 0 {
+            // The daemon detects a lost notification as an overrun of its socket (ENOBUFS).
             self.losing -= 1;
             self.overrun = true;
             return;
@@ -465,7 +472,7 @@ impl Kernel {
         }
     }
 
-    /// `None` when it is there already, or its interface is not.
+    /// Adds an address. Returns `None` when it exists already or its interface does not.
     fn insert(
         &mut self,
         index: InterfaceIndex,
@@ -476,14 +483,14 @@ impl Kernel {
         let family = address.family();
         let is_there = |entry: &Entry| match family {
             Family::V4 => entry.address == address,
-            // Whatever its prefix (ipv6_add_addr).
+            // An IPv6 address exists once, with any prefix length (ipv6_add_addr).
             Family::V6 => entry.address.address == address.address,
         };
         if interface.addresses.iter().any(is_there) {
             return None;
         }
-        // All IPv4 addresses of a segment are of one network, and with the prefix of a host each of
-        // its own.
+        // All IPv4 addresses of a segment are in one network; with the prefix length of a single host
+        // each is in a separate network.
         let same_network = |entry: &Entry| {
             entry.address.family() == family
                 && entry.address.prefix == address.prefix
@@ -493,15 +500,15 @@ impl Kernel {
             address,
             ours,
             secondary: family == Family::V4 && interface.addresses.iter().any(same_network),
-            // The daemon asks for no search of duplicates.
+            // The daemon disables duplicate address detection for its addresses.
             tentative: family == Family::V6 && !ours,
         };
         interface.addresses.push(entry);
         Some(entry)
     }
 
-    /// Returns what is gone: the address, and without promotion those that were second to it. Routes
-    /// that need one of them go without a word.
+    /// Deletes an address. Returns the deleted addresses: without promotion also the secondaries.
+    /// Routes that need one of them disappear without a notification.
     fn delete(
         &mut self,
         index: InterfaceIndex,

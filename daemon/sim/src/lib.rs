@@ -1,9 +1,10 @@
-//! A cluster of engines in a simulated world, and the laws that hold in it.
+//! Simulation of a cluster of VRRP engines, and the invariants that hold in it.
 //!
-//! Everything comes from a [`Scenario`]: the same one gives the same run, event by event. The hosts
-//! run the engine of the daemon and its `plan`; the clocks, the kernels, the networks and the other
-//! makes of routers are models. After every turn of a host the laws are looked at ([`Invariant`]), and
-//! those of the end as soon as nothing has happened for as long as the protocol needs.
+//! Everything comes from a [`Scenario`]: the same scenario gives the same run, event by event. The
+//! hosts run the daemon's engine and its `plan`. The clocks, the kernels, the networks and the routers
+//! of other makes are models. The invariants of a host ([`Invariant`]) are checked after each of its
+//! turns. The invariants of the final state are checked as soon as nothing has happened for as long as
+//! the protocol needs to settle.
 
 mod admission;
 mod campaign;

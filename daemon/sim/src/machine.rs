@@ -1,5 +1,5 @@
-//! The machine of a host as its node needs it: the model of a kernel, sockets of the model, and a record
-//! of each input and of what came of it, for the laws to look at.
+//! Environment of a host's node: the model of the kernel, the sockets, and a record of each input and
+//! its outputs for the invariants.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -29,26 +29,26 @@ use crate::host::{Datagram, Fed, Message, News, Record, Sent, Shown};
 use crate::kernel::Kernel;
 use crate::scenario::{Config, interface_name, virtual_address};
 
-/// The packets that wait in a socket at most.
+/// Capacity of a socket buffer, in packets.
 pub(crate) const SOCKET_BUFFER: usize = 64;
 
-/// The part of a machine that goes with its daemon.
+/// State of the machine that ends with its daemon.
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) sockets: BTreeMap<Path, Socket>,
     pub(crate) device_reaper: DeviceReaper,
-    /// The interface on which its sync thread of IPVS was started.
+    /// Interface on which the IPVS sync daemon was started.
     started_on: Option<InterfaceIndex>,
-    /// The last wish for that thread, when the kernel refused it.
+    /// Last desired state of the IPVS sync daemon, if the kernel rejected it.
     unkept: Option<DesiredLvs>,
-    /// Whether a router has peers, of which none may be known.
+    /// Whether a router has peers, possibly without a known address.
     has_peers: bool,
     now: Instant,
-    /// The configuration that the engine is given next, as the world has it.
+    /// Configuration of the next input, in the type of the simulation.
     config: Option<Config>,
-    /// The packet that the engine is given next, as the world has it.
+    /// Packet of the next input, in the type of the simulation.
     packet: Option<Fed>,
-    /// The input that the engine takes in, and its deadline before.
+    /// Present input of the engine, and the deadline before it.
     fed: Option<(Fed, Option<Instant>)>,
     records: Vec<Record>,
     sent: Vec<Sent>,
@@ -61,7 +61,7 @@ pub(crate) struct Socket {
 }
 
 impl Own {
-    /// Of a daemon that starts with `config`.
+    /// State of a daemon that starts with `config`.
     pub(crate) fn new(now: Instant, config: Config) -> Self {
         Self {
             sockets: BTreeMap::new(),
@@ -83,7 +83,7 @@ impl Own {
     }
 }
 
-/// The machine, for a turn.
+/// Environment for the duration of a turn.
 #[derive(Debug)]
 pub(crate) struct Machine<'h> {
     pub(crate) kernel: &'h mut Kernel,
@@ -91,7 +91,7 @@ pub(crate) struct Machine<'h> {
 }
 
 impl Machine<'_> {
-    /// The records and the packets of this turn.
+    /// Returns the records and the sent packets of this turn.
     pub(crate) fn end_turn(self) -> (Vec<Record>, Vec<Sent>) {
         (
             mem::take(&mut self.own.records),
@@ -130,7 +130,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Takes in what the kernel tells of links and addresses.
+    /// Handles the kernel's notifications of links and addresses.
     pub(crate) fn take_news(&mut self, now: Instant, node: &mut Node) {
         if self.kernel.take_overrun() {
             node.look_at(now);
@@ -147,6 +147,7 @@ impl Machine<'_> {
         rng: &mut Pcg64Mcg,
     ) {
         let mut places: Vec<_> = self.own.sockets.keys().copied().collect();
+        // The poller reports ready sockets in any order.
         if places.len() > 1 && rng.random() {
             places.reverse();
         }
@@ -188,7 +189,7 @@ impl Machine<'_> {
         }
     }
 
-    /// Tries again what the kernel refused of the sync thread of IPVS.
+    /// Repeats the change of the IPVS sync daemon that the kernel rejected.
     pub(crate) fn synchronise_again(&mut self, now: Instant, node: &mut Node) {
         if let Some(desired) = self.own.unkept.take()
             && self.synchronise(desired).is_err()
@@ -197,7 +198,7 @@ impl Machine<'_> {
         }
     }
 
-    /// An input as the laws know it.
+    /// Converts an input to the type that the invariants use.
     fn fed(&mut self, input: &Input<'_>) -> Fed {
         match input {
             Input::Link(link) => Fed::News(News::Link(link.clone())),
@@ -207,11 +208,13 @@ impl Machine<'_> {
             Input::RoutingAdded(_) | Input::RoutingRemoved(_) => Fed::News(News::Routing),
             Input::Configure(_) => {
                 let config = self.own.config.take();
-                Fed::Configure(config.expect("the world has every configuration"))
+                Fed::Configure(
+                    config.expect("take_message stores the configuration before the input"),
+                )
             }
             Input::Packet(_) => {
                 let packet = self.own.packet.take();
-                packet.expect("the world has every packet")
+                packet.expect("take_packets stores the packet before the input")
             }
             Input::Probe {
                 tracker, result, ..
@@ -230,7 +233,7 @@ impl Machine<'_> {
             Input::Overrun => Fed::Overrun,
             Input::Tick => Fed::Tick,
             Input::Stop => Fed::Stop,
-            Input::Inhibited { .. } => unreachable!("resources have a world of their own"),
+            Input::Inhibited { .. } => unreachable!("resources are simulated separately"),
         }
     }
 }
@@ -255,6 +258,7 @@ impl Host for Machine<'_> {
 
     fn listen_only(&mut self, listeners: &Listeners) {
         let sockets = &mut self.own.sockets;
+        // Unread packets of a closed socket are lost with it.
         sockets.retain(|place, _| listeners.contains_key(place));
     }
 
@@ -306,7 +310,8 @@ impl Host for Machine<'_> {
         self.own.device_reaper.forget(which);
     }
 
-    /// At once; the daemon has a thread for it. What the kernel refuses is tried again at the second look.
+    /// Done at once; the daemon has a thread for it. A change that the kernel rejects is repeated at
+    /// the second look.
     fn synchronise(&mut self, desired: DesiredLvs) -> io::Result<()> {
         self.own.unkept = None;
         let changes = lvs::plan(&desired, self.kernel.threads(), self.own.started_on);
@@ -329,7 +334,7 @@ impl Host for Machine<'_> {
 
     fn before(&mut self, _now: Instant, input: &Input<'_>, engine: &Engine) {
         let fed = self.fed(input);
-        // Of a dump the mirror is ahead of what the engine has been told.
+        // During a dump the mirror is ahead of the inputs of the engine.
         if !matches!(fed, Fed::News(_)) {
             self.kernel.forget_dump();
         }
@@ -361,7 +366,7 @@ impl Host for Machine<'_> {
     }
 }
 
-/// The knowledge of a daemon.
+/// Knowledge of a daemon: its engine and its mirror of the kernel.
 #[derive(Clone, Copy, Debug)]
 struct Sight<'a> {
     engine: &'a Engine,
@@ -382,8 +387,8 @@ impl Sight<'_> {
         routers.map(show).collect()
     }
 
-    /// From which address the router of a packet would answer it, where that may be another than ever:
-    /// a host that has virtual addresses or others of its own may come to send from one.
+    /// Returns the address from which the router of a packet would answer, if the source can have
+    /// changed: a host with virtual addresses or a second own address may switch to another one.
     fn source_for(
         &self,
         interface: InterfaceIndex,
@@ -410,7 +415,8 @@ impl Sight<'_> {
             .find(|source| Family::of(*source) == family)
     }
 
-    /// Whether the mirror shows every address that is spoken from, but for resignations.
+    /// Whether the mirror has the source address of every advertisement, apart from those with priority
+    /// 0.
     fn has_sources(&self, outputs: &[Output]) -> bool {
         let spoken_from = outputs.iter().filter_map(|output| {
             let Output::Advertise(Advertisement {
@@ -421,7 +427,7 @@ impl Sight<'_> {
             };
             Some(*source).filter(|_| message.get(2) != Some(&0))
         });
-        // An owner whose address was taken away puts it back in the turn in which it speaks.
+        // An owner restores its deleted address in the turn in which it advertises.
         let is_added = |source| {
             let mut wishes = outputs.iter();
             wishes.any(|output| {
@@ -438,9 +444,9 @@ impl Sight<'_> {
         spoken_from.collect::<BTreeSet<_>>().into_iter().all(has)
     }
 
-    /// Whether the mirror shows what an fault_reason says. What trackers say is known elsewhere.
+    /// Whether the mirror confirms a fault reason. The oracle checks the reasons of trackers.
     fn has(&self, fault_reason: &FaultReason) -> bool {
-        // While news are on their way there may be two of a name.
+        // While notifications are pending there may be two interfaces with the same name.
         let any = |name: &str, is: &dyn Fn(&Link) -> bool| {
             self.mirror
                 .links()
@@ -448,7 +454,7 @@ impl Sight<'_> {
         };
         match fault_reason {
             FaultReason::Member { fault_reason, .. } => self.has(fault_reason),
-            // It may be another one of that name, which the engine says so too.
+            // Another interface may have the name: the engine reports that as missing too.
             FaultReason::InterfaceMissing(_)
             | FaultReason::TrackerDown(_)
             | FaultReason::TrackerValue { .. }
@@ -473,7 +479,8 @@ impl Sight<'_> {
         }
     }
 
-    /// Whether an interface of that name has no address of a kind that is neither ours nor virtual.
+    /// Whether an interface with this name has no address of a kind that is neither the daemon's nor
+    /// virtual.
     fn has_none_of_its_own(&self, name: &str, kind: impl Fn(&InterfaceAddress) -> bool) -> bool {
         let routers = self.engine.snapshot(Instant::ZERO).instances;
         let is_virtual = |address: InterfaceAddress| {
@@ -482,7 +489,7 @@ impl Sight<'_> {
                 !router.priority.configured.is_owner() && own.any(|a| a.address == address.address)
             })
         };
-        // While news are on their way there may be two of a name.
+        // While notifications are pending there may be two interfaces with the same name.
         let mut named = self.mirror.links().filter(|link| &*link.name == name);
         named.any(|link| {
             let held = self.mirror.addresses(link.index);
@@ -502,7 +509,7 @@ fn has_peers(config: &Config) -> bool {
     routers.any(|router| router.unicast.is_some())
 }
 
-/// The transitions among the outputs of an engine.
+/// Iterates over the transitions in the outputs of an engine.
 pub(crate) fn transitions(outputs: &[Output]) -> impl Iterator<Item = &Transition> {
     outputs.iter().filter_map(|output| match output {
         Output::Report(Report::Transition(transition)) => Some(transition),

@@ -1,4 +1,4 @@
-//! Plays many scenarios, and tells what they met and which law broke.
+//! Command line of the simulation: plays scenarios and reports coverage and broken invariants.
 
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -9,25 +9,25 @@ use std::time::Instant;
 use clap::Parser;
 use vrrp_sim::{Campaign, Invariant, Scenario, Until, from_seed, resources, run, shrink};
 
-/// Plays scenarios of a simulated cluster until a law is broken.
+/// Plays scenarios of a simulated cluster until an invariant is broken.
 #[derive(Debug, Parser)]
 struct Options {
-    /// How many scenarios.
+    /// Number of scenarios.
     #[arg(long, default_value_t = 2_000)]
     seeds: u64,
-    /// The first of them.
+    /// First seed.
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Go on until so many things have happened, however many seeds that takes.
+    /// Play until this number of events has happened, regardless of the number of seeds.
     #[arg(long)]
     events: Option<u64>,
-    /// Play this one, and tell all that happens in it: a seed, or a file with a scenario.
+    /// Play one scenario and print every event: a seed, or a JSON file with a scenario.
     #[arg(long, value_name = "SEED|FILE")]
     replay: Option<String>,
-    /// Go on after a law was broken, and name all such seeds.
+    /// Continue after a broken invariant, and list all seeds that break one.
     #[arg(long)]
     keep_going: bool,
-    /// Do not look for the shortest story in which the law is broken.
+    /// Do not search for the shortest scenario that breaks the invariant.
     #[arg(long)]
     no_shrink: bool,
 }
@@ -38,7 +38,7 @@ fn main() -> ExitCode {
         Some(which) => replay(which),
         None => play(&options),
     };
-    // Whoever closes the pipe has seen enough.
+    // A write error means that the reader closed the pipe (`| head`): no error.
     let _ = std::io::stdout().write_all(text.as_bytes());
     if up {
         ExitCode::SUCCESS
@@ -59,7 +59,7 @@ fn replay(which: &str) -> (String, bool) {
     let mut text = outcome.trace.join("\n");
     let broken = outcome.broken.or(followers);
     match &broken {
-        None => text.push_str("\nno law is broken\n"),
+        None => text.push_str("\nno invariant is broken\n"),
         Some((at, broken)) => {
             let _ = writeln!(text, "\n{:?} {broken}", at.as_nanos());
         }
@@ -68,10 +68,14 @@ fn replay(which: &str) -> (String, bool) {
 }
 
 fn read(file: &PathBuf) -> Result<Scenario, String> {
-    let text = std::fs::read(file)
-        .map_err(|error| format!("{} is neither a seed nor a file: {error}\n", file.display()))?;
+    let text = std::fs::read(file).map_err(|error| {
+        format!(
+            "{}: neither a seed nor a readable file: {error}\n",
+            file.display()
+        )
+    })?;
     serde_json::from_slice(&text)
-        .map_err(|error| format!("{} holds no scenario: {error}\n", file.display()))
+        .map_err(|error| format!("{}: not a valid scenario: {error}\n", file.display()))
 }
 
 fn play(options: &Options) -> (String, bool) {
@@ -87,7 +91,7 @@ fn play(options: &Options) -> (String, bool) {
     let mut text = format!("{}\n", findings.coverage);
     let missing = findings.coverage.missing();
     if !missing.is_empty() {
-        let _ = writeln!(text, "never met: {missing:?}");
+        let _ = writeln!(text, "never occurred: {missing:?}");
     }
     let _ = writeln!(
         text,
@@ -100,14 +104,14 @@ fn play(options: &Options) -> (String, bool) {
         let at = at.as_nanos() / 1_000_000;
         let _ = writeln!(text, "seed {seed}, {at} ms: {broken}");
     }
-    // What follows a master has a world of its own, without a story.
+    // The resources of a router are simulated separately, without a scenario that could be shrunk.
     if let Some((seed, _, broken)) = findings.broken.first()
         && broken.invariant != Invariant::Resources
         && !options.no_shrink
     {
         let short = shrink(&from_seed(*seed));
         let story = serde_json::to_string_pretty(&short).unwrap_or_default();
-        let _ = writeln!(text, "seed {seed} in short:\n{story}");
+        let _ = writeln!(text, "seed {seed}, reduced scenario:\n{story}");
     }
     (text, findings.broken.is_empty())
 }

@@ -1,25 +1,25 @@
-//! The networks between the hosts.
+//! Model of the networks between the hosts.
 
 use std::collections::BTreeSet;
 
-/// Someone who sends and receives: a host by its number, or a foreign router after them.
+/// Number of a sender and receiver: first the hosts, then the foreign routers.
 pub(crate) type Station = u8;
 
-/// How long a packet takes where nobody says otherwise, in microseconds.
+/// Default delay of a packet, in microseconds.
 pub(crate) const USUAL_DELAY: u32 = 500;
 
 /// One network.
 #[derive(Debug)]
 pub(crate) struct Segment {
-    /// Packets lost, in percent.
+    /// Packet loss, in percent.
     pub(crate) loss: u8,
-    /// Packets delivered twice, in percent.
+    /// Duplicated packets, in percent.
     pub(crate) duplicates: u8,
-    /// Packets take up to this long, in microseconds.
+    /// Longest delay of a packet, in microseconds.
     pub(crate) delay: u32,
-    /// Who is on the other side, a bit for each station.
+    /// Partition: one bit per station, set for the stations on the second side.
     pub(crate) side: u16,
-    /// Who does not hear whom: (from, to).
+    /// Pairs (from, to) between which packets are lost in this direction.
     pub(crate) muted: BTreeSet<(Station, Station)>,
 }
 
@@ -36,17 +36,17 @@ impl Default for Segment {
 }
 
 impl Segment {
-    /// Whether what one says reaches another, unless it is lost.
+    /// Whether a packet from one station can reach another, apart from random loss.
     pub(crate) fn reaches(&self, from: Station, to: Station) -> bool {
         self.side_of(from) == self.side_of(to) && !self.muted.contains(&(from, to))
     }
 
-    /// Whether it delivers whatever it can.
+    /// Whether the network delivers every packet that the partition allows, within the default delay.
     pub(crate) fn is_reliable(&self) -> bool {
         self.loss == 0 && self.delay <= USUAL_DELAY && self.muted.is_empty()
     }
 
-    /// On which side a station is.
+    /// Side of the partition on which a station is.
     pub(crate) const fn side_of(&self, station: Station) -> bool {
         self.side >> (station % 16) & 1 == 1
     }

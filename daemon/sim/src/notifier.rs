@@ -1,5 +1,7 @@
-//! Those who are told of a host's transitions: the desk of the daemon, with commands that take their
-//! time, fail or hang, and a look at what it lets them hear.
+//! Receivers of notifications on a host.
+//!
+//! Runs the daemon's notification scheduler with commands that take time, fail or hang, and checks
+//! which notifications the scheduler delivers.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
@@ -15,28 +17,28 @@ use crate::host::{Fed, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::scenario::Config;
 
-/// A command: for which state, or for any, and by which configuration it is told, so that they can be
-/// told apart.
+/// Notification command. Its state (`None` for a command of all states) and the number of its
+/// configuration identify it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Command {
     state: Option<State>,
     configuration: u32,
 }
 
-/// Those who are told on one host, in one life of its daemon.
+/// Notification scheduler of one host during one life of its daemon, with the expected notifications.
 #[derive(Debug)]
 pub(crate) struct Notifier {
     scheduler: Scheduler<Command>,
-    /// As configured now.
+    /// Present configuration.
     present: BTreeMap<Subject, Notify<Command>>,
     configuration: u32,
-    /// How the routers are.
+    /// State of each router.
     states: BTreeMap<Arc<str>, State>,
     running: BTreeMap<Subject, Running>,
     heard: BTreeMap<Subject, Heard>,
-    /// When the world looks after it next.
+    /// Time of the next event of the world for this notifier.
     next: Option<Instant>,
-    /// Apart from the world's, which goes the same way whoever is told.
+    /// Separate from the world's generator, so that notifications do not change the course of a run.
     rng: Pcg64Mcg,
 }
 
@@ -46,15 +48,15 @@ struct Running {
     succeeded: bool,
 }
 
-/// What became of an owner, and what of it was told.
+/// Expected notifications of one subject (instance or group).
 #[derive(Debug)]
 struct Heard {
     state: State,
-    /// The stops that are to be told, in their order.
+    /// Stops to report, in order.
     stops: Vec<ToTell>,
-    /// The state that is to be told after them.
+    /// State to report after the stops.
     newest: Option<ToTell>,
-    /// Whether something has come since what is told last.
+    /// Whether a newer notification exists than the one that is being delivered.
     is_old: bool,
     running: Option<Telling>,
 }
@@ -66,12 +68,12 @@ struct ToTell {
     commands: VecDeque<Command>,
 }
 
-/// What was begun last.
+/// Notification that is being delivered.
 #[derive(Debug)]
 struct Telling {
     news: Arc<Notification>,
     command: Command,
-    /// The commands that are to tell it, too.
+    /// Commands that have yet to deliver it.
     left: VecDeque<Command>,
 }
 
@@ -103,7 +105,8 @@ impl Notifier {
         }
     }
 
-    /// Takes in what a turn of the daemon has brought; what is configured in its first turn is known.
+    /// Records the transitions of a turn of the daemon. The configuration of the first turn is already
+    /// known.
     pub(crate) fn take(&mut self, turn: &Turn, is_first: bool) {
         for record in &turn.records {
             let mut former = None;
@@ -127,6 +130,8 @@ impl Notifier {
                 let router = &transition.router;
                 let owner = Subject::Instance(Arc::clone(router));
                 let starts = transition.from == State::Init;
+                // A reload reports the start of a router with the new configuration, and every other
+                // transition with the former one.
                 let by = if starts { &self.present } else { before };
                 let notify = by.get(&owner);
                 let heard = self.heard.entry(owner.clone()).or_default();
@@ -152,7 +157,7 @@ impl Notifier {
         }
     }
 
-    /// The node has carried out a configuration, in which those of `moved` have moved.
+    /// Completes a reload. `moved` are the subjects with a transition during the reload.
     fn end_reload(
         &mut self,
         former: &BTreeMap<Subject, Notify<Command>>,
@@ -185,7 +190,7 @@ impl Notifier {
         }
     }
 
-    /// Lets commands end and begin. Returns when there is something to do again.
+    /// Ends and starts commands. Returns the time at which there is work again.
     pub(crate) fn work(
         &mut self,
         now: Instant,
@@ -211,7 +216,8 @@ impl Notifier {
             if !self.running.contains_key(owner)
                 && (heard.newest.is_some() || !heard.stops.is_empty())
             {
-                let how = format!("nobody tells of {owner:?}, and {heard:?} is to be told");
+                let how =
+                    format!("no command runs for {owner:?}; expected notifications: {heard:?}");
                 return Err(Invariant::Notification.broken(how));
             }
         }
@@ -219,7 +225,7 @@ impl Notifier {
         Ok(ends.chain(self.scheduler.poll_timeout()).min())
     }
 
-    /// Whether the world has to look after it at a time, because it does not before that anyway.
+    /// Whether the world needs a new event at `at`, because none is scheduled before that time.
     pub(crate) fn is_awaited_before(&mut self, now: Instant, at: Instant) -> bool {
         let known = self.next.filter(|next| *next > now);
         let is_sooner = known.is_none_or(|next| at < next);
@@ -227,7 +233,8 @@ impl Notifier {
         is_sooner
     }
 
-    /// A command begins: it is the only one of its owner, and tells what is to be told now.
+    /// Starts a command. Checks that it is the only one of its subject and delivers the expected
+    /// notification.
     fn begin(
         &mut self,
         now: Instant,
@@ -236,15 +243,16 @@ impl Notifier {
     ) -> Result<(), Violation> {
         let heard = self.heard.entry(run.owner.clone()).or_default();
         let how = format!(
-            "{:?} by {:?} for {:?}, with {heard:?}",
+            "{:?} with command {:?} for {:?}; expected: {heard:?}",
             run.news, run.command, run.owner
         );
         let wrong = |what: &str| Invariant::Notification.broken(format!("{what}: {how}"));
         if self.running.contains_key(&run.owner) {
-            return Err(wrong("two commands at a time"));
+            return Err(wrong("second command of the same subject at the same time"));
         }
         heard.hears(&run).map_err(wrong)?;
         let (kind, takes, succeeded) = match self.rng.random_range(0..10) {
+            // A command that hangs is killed at its timeout.
             0 => ("CommandHangs", run.limit, false),
             1..3 => ("CommandFails", run.limit / 20, false),
             _ => (
@@ -259,7 +267,8 @@ impl Notifier {
         Ok(())
     }
 
-    /// The daemon stops: all that is left is told, in the time that it has for that.
+    /// Stops the notifier: the remaining notifications have to be delivered within the time that the
+    /// scheduler grants.
     pub(crate) fn finish(mut self, now: Instant, coverage: &mut Coverage) -> Result<(), Violation> {
         let end = now + self.scheduler.finish(now);
         let mut now = now;
@@ -269,18 +278,21 @@ impl Notifier {
                 return Ok(());
             }
             let Some(next) = next else {
-                return Err(Invariant::Notification.broken("something is left to tell at the end"));
+                return Err(Invariant::Notification
+                    .broken("undelivered notification at the end of the daemon"));
             };
             now = now.max(next);
             if now > end {
-                return Err(Invariant::Notification.broken("the end takes longer than it may"));
+                return Err(
+                    Invariant::Notification.broken("final notifications exceed the time limit")
+                );
             }
         }
     }
 }
 
 impl Heard {
-    /// Its owner is in another state, of which `notify` may tell.
+    /// Records a new state of the subject, with the configuration `notify` that may report it.
     fn becomes(&mut self, to: State, notify: Option<&Notify<Command>>) {
         let starts = self.state == State::Init;
         let notify = notify.filter(|notify| notify.on_start || !starts);
@@ -288,7 +300,7 @@ impl Heard {
         self.state = to;
     }
 
-    /// What became of its owner is to be told by a command of `notify`, if that has one.
+    /// Sets the next notification of the subject, if `notify` has commands for it.
     fn is_to_hear(&mut self, to: State, again: bool, notify: Option<&Notify<Command>>) {
         let commands = notify
             .map(|notify| commands(notify, to))
@@ -309,8 +321,8 @@ impl Heard {
         }
     }
 
-    /// A command tells: a stop that is due, or else the present state; or it goes on with what was
-    /// begun.
+    /// Compares a command with the expectation: the next command of the current notification, else the
+    /// next stop, else the present state.
     fn hears(&mut self, run: &Run<Command>) -> Result<(), &'static str> {
         if let Some(running) = &mut self.running
             && Arc::ptr_eq(&running.news, &run.news)
@@ -318,13 +330,13 @@ impl Heard {
             if running.command == run.command {
                 let is_old = self.is_old;
                 return if is_old {
-                    Err("what is old is tried again")
+                    Err("retry of a superseded notification")
                 } else {
                     Ok(())
                 };
             }
             if running.left.pop_front() != Some(run.command) {
-                return Err("another command than the next one");
+                return Err("not the next command of the notification");
             }
             running.command = run.command;
             return Ok(());
@@ -334,18 +346,18 @@ impl Heard {
             .as_ref()
             .is_some_and(|running| !running.left.is_empty())
         {
-            return Err("what has begun is not finished");
+            return Err("previous notification has commands left");
         }
         let next = match self.stops.is_empty() {
             false => self.stops.remove(0),
-            true => self.newest.take().ok_or("nothing is to be told")?,
+            true => self.newest.take().ok_or("unexpected notification")?,
         };
         let mut left = next.commands;
         if (next.to, next.again) != (run.news.to, run.news.again) {
-            return Err("not what is to be told next");
+            return Err("not the next notification");
         }
         if left.pop_front() != Some(run.command) {
-            return Err("not by the command that is to tell it");
+            return Err("not the configured command");
         }
         self.is_old = !self.stops.is_empty() || self.newest.is_some();
         self.running = Some(Telling {
@@ -357,7 +369,7 @@ impl Heard {
     }
 }
 
-/// The state of all members of a group, if it is that of all.
+/// Common state of all members of a group, if they agree.
 fn common(states: &BTreeMap<Arc<str>, State>, members: &[Arc<str>]) -> Option<State> {
     let of = |member| states.get(member).copied().unwrap_or(State::Init);
     let first = of(members.first()?);
@@ -367,7 +379,7 @@ fn common(states: &BTreeMap<Arc<str>, State>, members: &[Arc<str>]) -> Option<St
         .then_some(first)
 }
 
-/// The commands that tell of a state.
+/// Commands that report a state.
 fn commands(notify: &Notify<Command>, state: State) -> VecDeque<Command> {
     let own = match state {
         State::Init => notify.stop,
@@ -378,7 +390,7 @@ fn commands(notify: &Notify<Command>, state: State) -> VecDeque<Command> {
     own.into_iter().chain(notify.any).collect()
 }
 
-/// Who is told, and how: some as before, and the others as chance will have it.
+/// Draws a random notification configuration; some subjects keep their former one.
 fn configured(
     config: &Config,
     former: &BTreeMap<Subject, Notify<Command>>,

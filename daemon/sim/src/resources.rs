@@ -1,9 +1,12 @@
-//! What follows a master, in a world of its own: one router whose state somebody throws dice for, its
-//! resources, and a systemd whose jobs take their time, fail, hang or get lost.
+//! Simulation of the resources of a router: one router with random state changes, its units, and a
+//! systemd whose jobs take time, fail, hang or get lost.
 //!
-//! The laws: a unit that is asked for comes after all before it and leaves before them; what was started is
-//! not started again; where the router is not master nothing runs after the bound; and where it is master
-//! and nothing goes wrong all of them run.
+//! Invariants:
+//!
+//! 1. A unit is started after all units before it, and stopped before they are stopped.
+//! 2. A started unit is not started again.
+//! 3. Without a master no unit runs after the bound.
+//! 4. On a master all units run when nothing fails.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -18,20 +21,21 @@ use vrrp_proto::resources::{
 
 use crate::invariants::{Invariant, Violation};
 
-/// After this long without being master nothing may run any more: a stop is waited for, given up, and asked
-/// for again until the last of the failures that are thrown for it.
+/// Longest time that a unit may run after the router stopped being master: the daemon waits for a stop,
+/// gives up, and repeats the request until the last failure that the simulation draws for it.
 const BOUND: Duration = Duration::from_secs(120);
 
-/// For how long dice are thrown.
+/// Duration of the random phase.
 const WILD: Duration = Duration::from_secs(300);
 
-/// How often in a row the stop of one unit fails at most.
+/// Greatest number of consecutive failures of the stop of one unit.
 const FAILURES: u32 = 2;
 
-/// Plays one seed. Returns how many jobs there were.
+/// Plays one seed. Returns the number of jobs.
 ///
 /// # Errors
-/// The law that was broken, and when.
+///
+/// The broken invariant, and the time.
 pub fn play(seed: u64) -> Result<u64, (Instant, Violation)> {
     let mut world = World::new(seed);
     match play_in(&mut world) {
@@ -42,21 +46,21 @@ pub fn play(seed: u64) -> Result<u64, (Instant, Violation)> {
 
 fn play_in(world: &mut World) -> Result<(), String> {
     world.wild()?;
-    // All is well now, and it is no master for long.
+    // End of the random phase: nothing fails any more, and the router stops being master soon.
     world.is_wild = false;
     world.set_bus(true)?;
     world.wants_master = false;
     world.tell_state()?;
     world.pass(BOUND * 2)?;
     if let Some(unit) = world.systemd.values().position(|unit| unit.runs) {
-        return Err(format!("in the end unit {unit} runs, and nobody is master"));
+        return Err(format!("final state: unit {unit} runs without a master"));
     }
-    // Then it is master for longer than it may be kept from it.
+    // Then the router is master for longer than the longest back-off that keeps it from serving.
     world.wants_master = true;
     world.tell_state()?;
     world.pass(Duration::from_secs(1500))?;
     match world.systemd.values().position(|unit| !unit.runs) {
-        Some(unit) => Err(format!("in the end unit {unit} of a master does not run")),
+        Some(unit) => Err(format!("final state: unit {unit} of a master does not run")),
         None => Ok(()),
     }
 }
@@ -67,35 +71,35 @@ struct World {
     machine: Resources,
     names: Vec<Arc<str>>,
     systemd: BTreeMap<Arc<str>, Unit>,
-    /// What is to come, in its order.
+    /// Future events, ordered by time and number.
     coming: BTreeMap<(Instant, u64), Coming>,
     last: u64,
     is_wild: bool,
     has_bus: bool,
     inhibited: bool,
     wants_master: bool,
-    /// What the machine was told last.
+    /// State that the machine was given last.
     is_master: Option<bool>,
-    /// Since when it is no master and the bus is there.
+    /// Time since which the router is not master and the bus is available.
     idle_since: Option<Instant>,
     jobs: u64,
 }
 
-/// A unit in systemd.
+/// Unit in systemd.
 #[derive(Default)]
 struct Unit {
     runs: bool,
-    /// What is being done to it, for whom, and what becomes of that.
+    /// Running job, the requests that wait for it, and its number.
     job: Option<(Verb, BTreeSet<Job>, u64)>,
     failures: u32,
-    /// What the machine asked for last, and whether it was told that this is done.
+    /// Last request of the machine, and whether its completion was reported.
     asked: Option<(Verb, bool)>,
 }
 
 enum Coming {
-    /// A job of this unit is done, or fails, if it is still that one.
+    /// End of a job with its success, if the unit still has the job with this number.
     End(Arc<str>, u64, bool),
-    /// The machine is told that nobody can be asked.
+    /// Report to the machine that a request was lost because the bus is away.
     Lost(Job),
 }
 
@@ -145,7 +149,7 @@ impl World {
         }
     }
 
-    /// Throws dice.
+    /// Runs the random phase.
     fn wild(&mut self) -> Result<(), String> {
         let end = self.now + WILD;
         while self.now < end {
@@ -164,7 +168,7 @@ impl World {
         Ok(())
     }
 
-    /// Lets time pass, and everything happen that is due.
+    /// Lets time pass and handles all events that are due.
     fn pass(&mut self, span: Duration) -> Result<(), String> {
         let end = self.now + span;
         loop {
@@ -221,7 +225,7 @@ impl World {
         self.idle_since = is_idle.then(|| self.idle_since.unwrap_or(self.now));
     }
 
-    /// The bus comes or goes; jobs go on, and nobody hears of their ends.
+    /// Connects or disconnects the bus. Jobs continue without the bus, and their ends are not reported.
     fn set_bus(&mut self, there: bool) -> Result<(), String> {
         if self.has_bus == there {
             return Ok(());
@@ -246,7 +250,7 @@ impl World {
         Ok(())
     }
 
-    /// A unit that runs ends by itself.
+    /// Ends a running unit without a request.
     fn crash(&mut self) -> Result<(), String> {
         let name = Arc::clone(&self.names[self.dice.random_range(0..self.names.len())]);
         if let Some(unit) = self.systemd.get_mut(&name)
@@ -293,7 +297,8 @@ impl World {
         Ok(())
     }
 
-    /// Takes note of what the machine knows: the end of what it waits for no longer is no news to it.
+    /// Records the states that the machine knows. The end of a job that it no longer waits for does not
+    /// change them.
     fn take_note(&mut self) {
         for known in self.machine.status(self.now).units {
             if let Some(unit) = self.systemd.get_mut(&known.unit)
@@ -308,6 +313,7 @@ impl World {
     }
 
     fn give(&mut self, event: Event<'_>) -> Result<(), String> {
+        // State before the event: a unit that is already started must not be started by it.
         let before = self.machine.status(self.now).units.into_iter();
         let running = before.filter(|unit| &*unit.state == "started");
         let running: BTreeSet<Arc<str>> = running.map(|unit| unit.unit).collect();
@@ -333,7 +339,7 @@ impl World {
         Ok(())
     }
 
-    /// systemd is asked for a job.
+    /// Submits a job to systemd.
     fn run(&mut self, job: Job, verb: Verb, name: &Arc<str>) -> Result<(), String> {
         self.jobs += 1;
         self.check_order(verb, name)?;
@@ -341,7 +347,7 @@ impl World {
         let has_bus = self.has_bus;
         let number = self.last + 1;
         let Some(unit) = self.systemd.get_mut(name) else {
-            return Err(format!("there is no unit {name}"));
+            return Err(format!("unknown unit {name}"));
         };
         unit.asked = Some((verb, false));
         if !has_bus {
@@ -354,7 +360,7 @@ impl World {
                 return Ok(());
             }
             other => {
-                // Whoever wanted the other is told, which is old news.
+                // systemd cancels the job that was replaced and reports that to its requests.
                 let replaced = other.replace((verb, BTreeSet::from([job]), number));
                 self.later(after, Coming::End(Arc::clone(name), number, up));
                 for job in replaced.into_iter().flat_map(|(_, jobs, _)| jobs) {
@@ -366,7 +372,7 @@ impl World {
         Ok(())
     }
 
-    /// Whether a job will do, and after how long.
+    /// Draws whether a job succeeds, and its duration.
     fn fate(&mut self, verb: Verb, name: &Arc<str>) -> (bool, Duration) {
         if !self.is_wild {
             return (true, Duration::from_millis(10));
@@ -376,20 +382,20 @@ impl World {
         match (self.dice.random_range(0..10_u8), verb) {
             (0, Verb::Stop) if failures < FAILURES => (false, quick),
             (0 | 1, Verb::Start) => (false, quick),
-            // Longer than anybody waits: systemd has limits of its own.
+            // Longer than the start and stop timeouts of the machine: systemd has its own limits.
             (2, _) => (true, Duration::from_secs(20)),
             _ => (true, quick),
         }
     }
 
-    /// In order, in reverse, and once.
+    /// Checks the order: starts in order, stops in reverse order, each once.
     fn check_order(&self, verb: Verb, name: &Arc<str>) -> Result<(), String> {
         let place = self.names.iter().position(|other| other == name);
         let place = place.unwrap_or_default();
         let asked = |index: usize| &self.systemd[&self.names[index]];
         match verb {
             Verb::Start => {
-                // Or has failed, also by taking too long or because nobody could be asked.
+                // A failed unit counts as done, also after a timeout or a lost request.
                 let status = self.machine.status(self.now);
                 let is_there = |before: usize| {
                     asked(before).asked == Some((Verb::Start, true))
@@ -417,7 +423,7 @@ impl World {
         let running = self.systemd.iter().find(|(_, unit)| unit.runs);
         match running.filter(|_| is_over) {
             Some((name, _)) => Err(format!(
-                "{name} runs, and nobody has been master for longer than the bound"
+                "{name} still runs without a master after the bound"
             )),
             None => Ok(()),
         }

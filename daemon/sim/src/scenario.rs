@@ -1,8 +1,8 @@
-//! A scenario: who there is, and what happens to them and when.
+//! Scenario: the stations, and the events that happen to them, with their times.
 //!
-//! It is data: a file of it can be read, replayed, and made shorter. Every number in it means
-//! something whatever the others are (a host that is not there has nothing happen to it), so that
-//! leaving out a part leaves a scenario.
+//! A scenario is data: it can be stored in a file, replayed and shortened. Every number has a meaning
+//! independent of the other parts (an event of a missing host does nothing), so that a scenario without
+//! one of its parts is still a scenario.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -24,238 +24,242 @@ use vrrp_proto::{
 use crate::network::Station;
 use crate::world::{MAX_HOSTS, SEGMENTS};
 
-/// The password of those that have one.
+/// Password of the routers that use one.
 pub const PASSWORD: &[u8] = b"1111";
 
-/// A world and its history.
+/// Initial state of a simulated cluster, and the events that follow.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Scenario {
-    /// What the world draws its chances from: delays, losses, who is woken first.
+    /// Seed of the world's random generator: delays, losses, the order of wake-ups.
     pub seed: u64,
-    /// The hosts with the real engine.
+    /// Hosts that run the daemon's engine.
     pub hosts: Vec<HostSpec>,
     /// Routers of other makes.
     pub foreign: Vec<ForeignSpec>,
-    /// What happens.
+    /// Events, in order.
     pub steps: Vec<Step>,
 }
 
-/// A host that runs the daemon.
+/// Host that runs the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HostSpec {
-    /// How many millionths its clock is too fast.
+    /// Clock drift, in millionths; positive is too fast.
     pub drift: i32,
-    /// Whether its kernel keeps the mark of an address (Linux 5.18).
+    /// Whether the kernel stores the protocol of an address, the daemon's mark (Linux 5.18).
     pub marks: bool,
-    /// Whether its kernel makes a secondary address primary when that is deleted
-    /// (promote_secondaries of ip-sysctl).
+    /// Whether the kernel promotes a secondary address when the primary is deleted (promote_secondaries
+    /// of ip-sysctl).
     pub promotes: bool,
-    /// Virtual IPv4 addresses that are its own, as (segment, number): it may be their owner.
+    /// Virtual IPv4 addresses that are the host's own, as (segment, number). The host may be their
+    /// owner.
     pub owns: Vec<(u8, u8)>,
-    /// The same of IPv6.
+    /// Virtual IPv6 addresses that are the host's own.
     #[serde(default)]
     pub owns_ipv6: Vec<(u8, u8)>,
-    /// Whether the order of the IPv6 addresses among such hosts is the opposite of that of the IPv4
-    /// addresses. All of them have greater IPv6 addresses than the others.
+    /// Whether the order of the IPv6 addresses among such hosts is the reverse of the order of their
+    /// IPv4 addresses. All such hosts have greater IPv6 addresses than the hosts without this flag.
     #[serde(default)]
     pub backwards: bool,
-    /// Whether it has a second address of its own in each family on every segment.
+    /// Whether the host has a second own address in each family on every segment.
     #[serde(default, skip_serializing_if = "is_false")]
     pub second: bool,
-    /// What it is configured to run at first.
+    /// Initial configuration.
     pub config: Config,
 }
 
-/// The configuration of a host.
+/// Configuration of a host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Config {
-    /// Its virtual routers, by name.
+    /// Virtual routers, by name.
     pub routers: BTreeMap<String, RouterConfig>,
-    /// Its trackers, by name.
+    /// Trackers, by name.
     pub trackers: BTreeMap<String, TrackerConfig>,
-    /// How slow some of them are to judge, by name.
+    /// Hold time and delays of trackers, by name. Trackers that are not listed have none.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub patience: BTreeMap<String, PatienceConfig>,
-    /// The name of the router that the sync thread of IPVS follows.
+    /// Name of the router that the IPVS sync daemon follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub synchronised: Option<String>,
-    /// Its sync groups, by name.
+    /// Sync groups, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub groups: BTreeMap<String, GroupConfig>,
 }
 
-/// A sync group in the configuration of a host.
+/// Sync group in the configuration of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct GroupConfig {
-    /// Its members in their order, each a router of the host that owns nothing, in one group at most.
+    /// Members in order. A member is a router of this host with a priority below 255, and is in one
+    /// group only.
     pub members: Vec<String>,
-    /// The trackers that it follows, as those of a router.
+    /// Trackers of the group, with the same weights as those of a router.
     pub tracks: Vec<(String, i16)>,
 }
 
-/// How slow a tracker is to judge, in milliseconds.
+/// Hold time and delays of a tracker, in milliseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PatienceConfig {
-    /// The least time between two changes of its verdict.
+    /// Least time between two changes of the verdict.
     pub hold: u32,
-    /// For how long it has to be well.
+    /// Time that the tracked object has to be up before the verdict becomes up.
     pub up_delay: u32,
-    /// For how long it must not be well.
+    /// Time that the tracked object has to be down before the verdict becomes down.
     pub down_delay: u32,
-    /// Whether it is down before anything is known of it.
+    /// Whether the tracker is down before its first result.
     pub doubts: bool,
 }
 
-/// A virtual router in the configuration of a host.
+/// Virtual router in the configuration of a host.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RouterConfig {
-    /// The network that it serves.
+    /// Number of the network.
     pub segment: u8,
-    /// Its identifier there, 1 to 255.
+    /// VRID, 1 to 255.
     pub vrid: u8,
-    /// The version it speaks.
+    /// Protocol version.
     pub version: Version,
-    /// Its priority, 1 to 255.
+    /// Configured priority, 1 to 255.
     pub priority: u8,
-    /// Hundredths of a second between its advertisements; whole seconds in version 2.
+    /// Advertisement interval in hundredths of a second; whole seconds in version 2.
     pub interval: u16,
-    /// Whether it takes over from a lower priority.
+    /// Whether the router preempts a master of lower priority.
     pub preempt: bool,
-    /// Whether it accepts packets to its addresses although it does not own them.
+    /// Whether a master accepts packets to virtual addresses that it does not own (Accept_Mode).
     #[serde(default = "accepts")]
     pub accept: bool,
-    /// Whether it listens for a shorter time at first.
+    /// Whether the router waits for one interval and the skew only after its start (expect master).
     pub expect_master: bool,
-    /// Whether it demands the password, version 2 only.
+    /// Whether the router requires the password; version 2 only.
     pub password: bool,
-    /// The families of its virtual addresses: each number stands for one of each.
+    /// Address families: each number in `addresses` stands for one address of each family.
     #[serde(default)]
     pub families: Families,
-    /// The numbers of its virtual addresses.
+    /// Numbers of the virtual addresses.
     pub addresses: Vec<u8>,
-    /// Those of its virtual addresses that it holds and does not advertise.
+    /// Virtual addresses that the router holds and does not advertise.
     #[serde(default)]
     pub unadvertised: Vec<(Family, u8)>,
-    /// The trackers that it follows, each with its weight, or 0 where down means fault.
+    /// Trackers of the router with their weights. With weight 0 a tracker that is down causes a fault.
     pub tracks: Vec<(String, i16)>,
-    /// The numbers of its routes.
+    /// Numbers of the routes.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<u8>,
-    /// The numbers of its rules.
+    /// Numbers of the rules.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<u8>,
-    /// For how many milliseconds it leaves a master of lower priority in peace.
+    /// Preempt delay, in milliseconds.
     #[serde(default)]
     pub preempt_delay: u32,
-    /// For how many milliseconds it listens at least after its start.
+    /// Startup delay, in milliseconds.
     #[serde(default)]
     pub startup_delay: u32,
-    /// How it announces its addresses.
+    /// Announcement settings.
     #[serde(default)]
     pub announce: AnnounceConfig,
-    /// Which hardware address its addresses are behind.
+    /// Hardware address of the virtual addresses.
     #[serde(default, skip_serializing_if = "Behind::is_own")]
     pub behind: Behind,
-    /// Which of its host's addresses it sends from, where that is said.
+    /// Source address of the advertisements, if it is configured.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// With whom it speaks instead of with the group.
+    /// Unicast peers, if the router does not use the multicast group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unicast: Option<UnicastConfig>,
-    /// How it signs, and what it demands of the others. It has no password then.
+    /// HMAC configuration. A router with one has no password.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hmac: Option<HmacConfig>,
 }
 
-/// A hardware address that virtual addresses can be behind.
+/// Hardware address of the virtual addresses.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Behind {
-    /// That of the interface.
+    /// Hardware address of the interface.
     #[default]
     Own,
-    /// The virtual one, from which advertisements leave too.
+    /// Virtual MAC address, also for advertisements.
     Virtual,
-    /// The virtual one, while advertisements leave from the interface's own.
+    /// Virtual MAC address for the virtual addresses only; advertisements are sent from the interface's
+    /// own.
     VirtualButAdverts,
 }
 
 impl Behind {
-    /// Whether it is the interface's.
+    /// Whether this is the hardware address of the interface.
     pub fn is_own(&self) -> bool {
         *self == Self::Own
     }
 }
 
-/// An address of a host: in one family not the usual one.
+/// Configured source address of a router, in one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Source {
-    /// In which family.
+    /// Family of the address.
     pub family: Family,
-    /// Which one it is there.
+    /// Address among those of the host in this family.
     pub place: Place,
 }
 
-/// Which of the addresses that a host has in a family.
+/// Address of a host within a family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Place {
-    /// The usual one on the segment.
+    /// Primary address on the segment.
     First,
-    /// The second one on the segment.
+    /// Second address on the segment.
     Second,
-    /// The usual one on the other segment.
+    /// Primary address on the other segment.
     Elsewhere,
 }
 
-/// With whom a router speaks.
+/// Unicast configuration of a router.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct UnicastConfig {
-    /// The other stations. Its own may be among them.
+    /// Peers. The station itself may be among them.
     pub peers: Vec<PeerConfig>,
-    /// The hop limit that it sends with, 1 to 255.
+    /// Hop limit of sent packets, 1 to 255.
     pub ttl: u8,
-    /// The least hop limit that it believes, 1 to 255.
+    /// Lowest accepted hop limit, 1 to 255.
     pub min_ttl: u8,
 }
 
-/// A station that a router speaks with.
+/// Unicast peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PeerConfig {
-    /// Which one.
+    /// Number of the station.
     pub station: u8,
-    /// Which of its addresses, where that is not the usual one.
+    /// Address of the station, if it is not the primary one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<Source>,
-    /// Whether it is known by name.
+    /// Whether the peer is configured by host name.
     pub named: bool,
 }
 
-/// How a router signs. Keys of one number are the same everywhere.
+/// HMAC configuration. A key number stands for the same key on all hosts.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct HmacConfig {
-    /// The number of the key that it signs with, 1 to 255.
+    /// Number of the key that signs, 1 to 255.
     pub active: u8,
-    /// The numbers of the other keys that it accepts.
+    /// Numbers of the other accepted keys.
     pub others: Vec<u8>,
-    /// Who has to sign.
+    /// HMAC mode: whether the router signs, and whether it requires a signature.
     pub mode: HmacMode,
-    /// By how many seconds the clocks may differ, 1 to 300, or 0 when the order alone counts.
+    /// Time window of the replay protection in seconds, 1 to 300, or 0 for the order of the numbers
+    /// alone.
     pub window: u16,
 }
 
 impl HmacConfig {
-    /// Whether it accepts the key of a number.
+    /// Whether the key with this number is accepted.
     pub fn accepts(&self, key: u8) -> bool {
         self.active == key || self.others.contains(&key)
     }
@@ -275,23 +279,23 @@ impl HmacConfig {
     }
 }
 
-/// The key of a number, which is 0 for none.
+/// Returns the key of a number. Number 0 stands for no key and gives the key of number 1.
 pub fn key(number: u8) -> Key {
     let id = KeyId::new(number.max(1)).unwrap_or_else(|| unreachable!("1 to 255"));
     Key::new(id, &[number; 32]).unwrap_or_else(|| unreachable!("32 bytes are enough"))
 }
 
-/// How a master announces its addresses.
+/// Announcement settings of a master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct AnnounceConfig {
-    /// How many times at once.
+    /// Number of announcements per burst.
     pub burst: u8,
-    /// How many milliseconds after it became master a second time, or 0 for not at all.
+    /// Delay of the second announcement after the transition to master, in milliseconds; 0 disables it.
     pub delay: u32,
-    /// Every how many milliseconds, or 0 for never.
+    /// Period of repeated announcements, in milliseconds; 0 disables them.
     pub refresh: u32,
-    /// Whether because of a lower priority.
+    /// Whether the master announces its addresses after an advertisement of lower priority.
     pub on_lower_priority: bool,
 }
 
@@ -306,28 +310,28 @@ impl Default for AnnounceConfig {
     }
 }
 
-/// One family of addresses, or both.
+/// Address families of a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Families {
-    /// IPv4 alone.
+    /// IPv4 only.
     #[default]
     Ipv4,
-    /// IPv6 alone, which version 2 does not know.
+    /// IPv6 only; not in version 2.
     Ipv6,
-    /// Both.
+    /// IPv4 and IPv6.
     Both,
 }
 
 impl Families {
-    /// Each of them, IPv4 first.
+    /// Iterates over the families, IPv4 first.
     pub fn each(self) -> impl Iterator<Item = Family> + Clone {
         Family::ALL
             .into_iter()
             .filter(move |family| self.has(*family))
     }
 
-    /// Whether a family is among them.
+    /// Whether the set contains a family.
     pub const fn has(self, family: Family) -> bool {
         match family {
             Family::V4 => matches!(self, Self::Ipv4 | Self::Both),
@@ -336,91 +340,93 @@ impl Families {
     }
 }
 
-/// A tracker in the configuration of a host.
+/// Tracker in the configuration of a host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub enum TrackerConfig {
-    /// Something that is probed.
+    /// Tracker with external probe results.
     Probe {
-        /// Good results in a row that turn it up.
+        /// Consecutive good results before the tracker is up.
         rise: u32,
-        /// Bad results in a row that turn it down.
+        /// Consecutive bad results before the tracker is down.
         fall: u32,
     },
-    /// The interface on a segment.
+    /// Tracker of the interface on a segment.
     Interface {
-        /// The segment.
+        /// Number of the segment.
         segment: u8,
     },
 }
 
-/// A router that does not run our engine.
+/// Router of another make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ForeignSpec {
-    /// How it behaves.
+    /// Behaviour.
     pub make: Make,
-    /// The last octet of its address.
+    /// Last octet of its address.
     pub host: u8,
-    /// What it runs, of one family. It follows no trackers.
+    /// Configuration, with one family and without trackers.
     pub config: RouterConfig,
 }
 
-/// How a foreign router behaves.
+/// Behaviour of a foreign router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Make {
-    /// To the letter of RFC 9568, and of RFC 3768 in version 2.
+    /// Strictly as in RFC 9568, or as in RFC 3768 for version 2.
     Rfc,
-    /// As keepalived does with its defaults: it answers a lower priority in version 2 too, and puts
-    /// off its own advertisement whenever it rejects somebody's.
+    /// As keepalived with its defaults: answers a lower priority in version 2 too, and restarts its
+    /// advertisement timer whenever it rejects an advertisement of its virtual router.
     Keepalived,
 }
 
-/// Something that happens.
+/// Event of a scenario, with its time.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Step {
-    /// Microseconds since the step before.
+    /// Time since the previous step, in microseconds.
     pub after: u64,
-    /// What.
+    /// Event.
     pub action: Action,
 }
 
-/// What can happen. `host`, `from`, `to` and the bits of `side` number the stations as they stand in the scenario: hosts,
-/// then foreign routers. `segment` is a network, `number` one of its virtual addresses.
+/// Event that a scenario can contain. `host`, `from`, `to` and the bits of `side` are station numbers
+/// in the order of the scenario: hosts, then foreign routers. `segment` is a network, `number` one of
+/// its virtual addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(
     missing_docs,
-    reason = "what a field is stands in the text of its variant or above"
+    reason = "the documentation of the enum or of the variant describes the fields"
 )]
 pub enum Action {
-    /// The network loses this part of the packets, in percent.
+    /// Sets the packet loss of the network, in percent.
     Lose { segment: u8, percent: u8 },
-    /// Packets take up to this many microseconds, and overtake each other.
+    /// Sets the longest delay of a packet, in microseconds; packets may overtake each other.
     Delay { segment: u8, micros: u32 },
-    /// The network delivers this part of the packets twice, in percent.
+    /// Sets the share of duplicated packets, in percent.
     Duplicate { segment: u8, percent: u8 },
-    /// The network falls apart: those whose bit is set hear only each other, and so do the rest.
+    /// Partitions the network: stations with a set bit reach only each other, and so do the other
+    /// stations.
     Partition { segment: u8, side: u16 },
-    /// What one says does not reach another, while the other way works.
+    /// Blocks the packets from one station to another, in this direction only.
     Mute { segment: u8, from: u8, to: u8 },
-    /// The network is whole again, and as fast and reliable as at first.
+    /// Repairs the network: no partition, no loss, default delay.
     Heal { segment: u8 },
-    /// Somebody pulls a host's cable, or plugs it in.
+    /// Unplugs or plugs in the cable of a host.
     Cable {
         host: u8,
         segment: u8,
         plugged: bool,
     },
-    /// Somebody sets an interface up or down.
+    /// Sets an interface up or down.
     Admin { host: u8, segment: u8, up: bool },
-    /// An interface is renamed, or gets its own name back.
+    /// Renames an interface, or restores its name.
     Rename { host: u8, segment: u8, back: bool },
-    /// An interface is deleted, or made again, with a new number.
+    /// Deletes an interface, or creates it again with a new index.
     Exist { host: u8, segment: u8, exists: bool },
-    /// Somebody deletes a virtual address.
+    /// Deletes a virtual address by hand.
     TakeVirtual {
         host: u8,
         segment: u8,
@@ -428,7 +434,8 @@ pub enum Action {
         #[serde(default)]
         families: Families,
     },
-    /// Somebody adds a virtual address, with its prefix or as that of a host alone.
+    /// Adds a virtual address by hand, with its usual prefix length or, if `bare`, with that of a
+    /// single host.
     PutVirtual {
         host: u8,
         segment: u8,
@@ -438,13 +445,12 @@ pub enum Action {
         #[serde(default)]
         bare: bool,
     },
-    /// Somebody deletes the route and the rule of that number.
+    /// Deletes the route and the rule with this number by hand.
     TakeRouting { host: u8, number: u8 },
-    /// Somebody adds the route and the rule of that number, with the daemon's mark, of which the route
-    /// leads over the interface on a segment.
+    /// Adds the route and the rule with this number by hand, with the daemon's mark. The route uses the
+    /// interface on `segment`.
     PutRouting { host: u8, segment: u8, number: u8 },
-    /// Somebody deletes a host's own address (of IPv6 the link-local one) or its second one, or puts it
-    /// back.
+    /// Deletes or restores the host's own address (in IPv6 the link-local one), or its second address.
     Own {
         host: u8,
         segment: u8,
@@ -454,8 +460,8 @@ pub enum Action {
         #[serde(default, skip_serializing_if = "is_false")]
         second: bool,
     },
-    /// Somebody does something to the interface of the name that the daemon gives to the one with the
-    /// virtual MAC address of a VRID, or to another one because of it.
+    /// Changes the interface that the daemon creates for the virtual MAC address of a VRID, or creates
+    /// an interface that conflicts with it.
     Meddle {
         host: u8,
         segment: u8,
@@ -463,54 +469,55 @@ pub enum Action {
         family: Family,
         how: Meddling,
     },
-    /// The names of a station mean something else from now on, and its peers come to know.
+    /// Changes the resolution of the host names of a station. Its peers resolve the names again.
     Name { station: u8, means: Meaning },
-    /// What the kernel tells the daemon of its next changes is lost, this many of them.
+    /// Loses this number of kernel notifications to the daemon.
     LoseNews { host: u8, count: u8 },
-    /// Somebody flushes the rules of nf_tables.
+    /// Flushes the nftables ruleset.
     Flush { host: u8 },
-    /// The kernel refuses the next requests of the daemon, this many of them.
+    /// Makes the kernel reject this number of requests of the daemon.
     Refuse { host: u8, count: u8 },
-    /// The daemon is killed. What it leaves is cleaned up, and it is started again, so many
-    /// milliseconds later.
+    /// Kills the daemon. `vrrpd cleanup` runs `cleanup` milliseconds later, and the daemon starts
+    /// `restart` milliseconds after that.
     Kill {
         host: u8,
         cleanup: u16,
         restart: u16,
     },
-    /// The daemon is stopped in an orderly way, or started.
+    /// Stops the daemon in an orderly way, or starts it.
     Run { host: u8, runs: bool },
-    /// The process stands still for so many milliseconds.
+    /// Freezes the process for this number of milliseconds.
     Freeze { host: u8, millis: u32 },
-    /// The whole machine is suspended for so many milliseconds.
+    /// Suspends the machine for this number of milliseconds.
     Suspend { host: u8, millis: u32 },
-    /// The host loses its power, or gets it back and boots.
+    /// Cuts the power of the host, or restores it and boots.
     Power { host: u8, on: bool },
-    /// A probe of a tracker has a result.
+    /// Delivers a probe result of a tracker.
     Probe { host: u8, tracker: u8, up: bool },
-    /// A host is given another configuration.
+    /// Reloads a host with another configuration.
     Reload { host: u8, config: Config },
-    /// A foreign router is switched off without a word, or on.
+    /// Switches a foreign router off, without an advertisement of priority 0, or on.
     Foreign { index: u8, on: bool },
-    /// Somebody sends what no router may believe, once a millisecond.
+    /// Sends messages that every router has to reject, one per millisecond.
     Junk {
         segment: u8,
         vrid: u8,
         count: u8,
         kinds: u16,
     },
-    /// A host's wall clock is set so many seconds ahead of the world's time, or behind.
+    /// Sets the wall clock of a host this number of seconds ahead of the world's time, or behind it.
     Clock { host: u8, ahead: i16 },
-    /// Somebody sends again what was sent before on a network, so many advertisements from a place on
-    /// (0 for the first that there was, 255 for the last); some of them in the name of another host.
+    /// Replays advertisements that were sent on a network: `count` of them from a position on (0 for
+    /// the first ever, 255 for the last). If `renamed`, some of them have the address of another
+    /// station as their source.
     Repeat {
         segment: u8,
         from: u8,
         count: u8,
         renamed: bool,
     },
-    /// Somebody without a key sends what only who has one may say, once a millisecond, in one of the
-    /// ways whose bits are set.
+    /// Sends advertisements that are signed without the key, one per millisecond, each with one of the
+    /// defects that the bits of `ways` select.
     Forge {
         segment: u8,
         vrid: u8,
@@ -518,50 +525,51 @@ pub enum Action {
         count: u8,
         ways: u16,
     },
-    /// All is well again: networks, machines, processes, interfaces, trackers, names, clocks.
+    /// Repairs everything: networks, machines, processes, interfaces, trackers, names, clocks.
     Mend,
 }
 
-/// What somebody does about an interface with a virtual MAC address.
+/// Manual change of an interface with a virtual MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Meddling {
-    /// It is deleted.
+    /// Deletes it.
     Delete,
-    /// It gets another name.
+    /// Renames it.
     Rename,
-    /// It is set up.
+    /// Sets it up.
     Up,
-    /// It is set down.
+    /// Sets it down.
     Down,
-    /// It gets another hardware address.
+    /// Changes its hardware address.
     Address,
-    /// Unless there is one, another interface of its name is made, with another hardware address.
+    /// Creates another interface with its name and a different hardware address, if there is none with
+    /// the name.
     TakeName,
-    /// Another interface with its hardware address is made and set up, if it is not up itself.
+    /// Creates another interface with its hardware address and sets that up, if the original is not up.
     TakeAddress,
 }
 
-/// What the names of a station mean.
+/// Resolution of the host names of a station.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Meaning {
-    /// Its addresses.
+    /// The addresses of the station.
     #[default]
     Right,
-    /// Nothing: nobody has the name.
+    /// No addresses.
     Nothing,
-    /// Addresses that nobody has.
+    /// Addresses that no station has.
     Wrong,
 }
 
 impl RouterConfig {
-    /// The time between its advertisements.
+    /// Advertisement interval.
     pub fn interval(&self) -> Duration {
         self.advert_interval().duration()
     }
 
-    /// The same in the protocol's own type.
+    /// Advertisement interval in the type of the protocol crate.
     pub fn advert_interval(&self) -> AdvertInterval {
         let interval = match self.version {
             Version::V2 => u8::try_from(self.interval / 100)
@@ -572,30 +580,31 @@ impl RouterConfig {
         interval.unwrap_or(AdvertInterval::DEFAULT)
     }
 
-    /// Its identifier.
+    /// VRID.
     pub fn id(&self) -> Vrid {
         Vrid::new(self.vrid.max(1)).unwrap_or_else(|| unreachable!("1 to 255"))
     }
 
-    /// Its configured priority.
+    /// Configured priority.
     pub fn configured_priority(&self) -> Priority {
         Priority::new(self.priority).unwrap_or(Priority::DEFAULT)
     }
 
-    /// The password that it demands.
+    /// Password that the router sends and requires.
     pub fn password(&self) -> Option<Password> {
         (self.version == Version::V2 && self.password && self.hmac.is_none())
             .then(|| Password::new(PASSWORD))
             .flatten()
     }
 
-    /// The hop limit that it sends with.
+    /// Hop limit of sent packets.
     pub fn hop_limit(&self) -> u8 {
         self.unicast.as_ref().map_or(255, |unicast| unicast.ttl)
     }
 
-    /// Whom it sends to in a family and, unless that is a group, listens to: those of its peers that it
-    /// knows by address, and by name when these mean what `names` says.
+    /// Destinations of the advertisements in a family and, with unicast, the accepted sources: the
+    /// peers that are configured by address, and the addresses to which `names` resolves the other
+    /// peers.
     pub fn receivers<'n>(
         &self,
         stations: &Stations,
@@ -610,6 +619,8 @@ impl RouterConfig {
             if peer.named {
                 let known = names(&peer.name(self.segment));
                 receivers.extend(known.iter().filter(|ip| Family::of(**ip) == family));
+            // A peer by address is reached in the families of the router, a peer by name in those of
+            // its addresses.
             } else if self.speaks(family) {
                 receivers.insert(peer.address(stations, self.segment, family));
             }
@@ -617,49 +628,49 @@ impl RouterConfig {
         receivers
     }
 
-    /// Its HMAC, when it signs what it sends.
+    /// HMAC configuration, if the router signs its advertisements.
     pub fn signs(&self) -> Option<&HmacConfig> {
         self.hmac.as_ref().filter(|hmac| hmac.mode.signs())
     }
 
-    /// Whether it accepts packets to its addresses as master.
+    /// Whether the router accepts packets to its addresses as master.
     pub const fn accepts(&self) -> bool {
         self.accept || self.priority == 255
     }
 
-    /// Its virtual addresses.
+    /// All virtual addresses.
     pub fn virtual_addresses(&self) -> impl Iterator<Item = InterfaceAddress> + '_ {
         self.families
             .each()
             .flat_map(|family| self.addresses_of(family))
     }
 
-    /// Its virtual addresses of a family.
+    /// Virtual addresses of a family.
     pub fn addresses_of(&self, family: Family) -> impl Iterator<Item = InterfaceAddress> + '_ {
         self.numbers_of(family)
             .map(move |number| virtual_address(family, self.segment, number))
     }
 
-    /// Its virtual addresses of a family that it advertises.
+    /// Advertised virtual addresses of a family.
     pub fn advertised(&self, family: Family) -> impl Iterator<Item = InterfaceAddress> + '_ {
         self.numbers_of(family)
             .filter(move |number| !self.unadvertised.contains(&(family, *number)))
             .map(move |number| virtual_address(family, self.segment, number))
     }
 
-    /// Whether it speaks to the others of a family.
+    /// Whether the router sends advertisements in a family.
     pub fn speaks(&self, family: Family) -> bool {
         self.advertised(family).next().is_some()
     }
 
-    /// The families that it speaks.
+    /// Families in which the router sends advertisements.
     pub fn spoken(&self) -> impl Iterator<Item = Family> + '_ {
         Family::ALL
             .into_iter()
             .filter(|family| self.speaks(*family))
     }
 
-    /// Whether it is two routers of the protocol that move together.
+    /// Whether the router is a virtual router of each family, with one common state.
     pub fn is_dual(&self) -> bool {
         self.spoken().count() == 2
     }
@@ -669,13 +680,13 @@ impl RouterConfig {
         self.addresses.iter().copied().filter(move |_| has)
     }
 
-    /// The interfaces with its virtual MAC addresses, if it uses these.
+    /// Interfaces with the virtual MAC addresses, if the router uses them.
     fn virtual_mac(&self) -> Option<VirtualMac> {
         let sends = self.behind == Behind::Virtual;
         (!self.behind.is_own()).then(|| virtual_mac(self.segment, self.id(), sends))
     }
 
-    /// The name of the interface with its virtual MAC address of a family, if there is to be one.
+    /// Name of the interface with the virtual MAC address of a family, if the router uses one.
     pub fn device(&self, family: Family) -> Option<Arc<str>> {
         let [ipv4, ipv6] = self.virtual_mac()?.devices;
         self.addresses_of(family).next()?;
@@ -685,23 +696,23 @@ impl RouterConfig {
         })
     }
 
-    /// Its virtual MAC address of a family, if its addresses are behind that.
+    /// Virtual MAC address of a family, if the router uses one.
     pub fn mac(&self, family: Family) -> Option<MacAddress> {
         (!self.behind.is_own()).then(|| MacAddress::of_virtual_router(family, self.id()))
     }
 
-    /// For how long it leaves a master of lower priority in peace.
+    /// Preempt delay.
     pub fn preempt_delay(&self) -> Duration {
         Duration::from_millis(self.preempt_delay.into())
     }
 
-    /// For how long it listens at least after its start.
+    /// Startup delay.
     pub fn startup_delay(&self) -> Duration {
         Duration::from_millis(self.startup_delay.into())
     }
 
-    /// Its routes. What the number says of one is whether it has a device, a gateway, a source, and
-    /// whether it leads over the other segment.
+    /// Routes. The number of a route decides whether it has a device, a gateway and a source, and
+    /// whether it uses the other segment.
     pub fn kernel_routes(&self) -> impl Iterator<Item = Route> + '_ {
         self.routes.iter().map(|number| {
             let segment = match number % 5 {
@@ -722,12 +733,12 @@ impl RouterConfig {
         })
     }
 
-    /// Its rules.
+    /// Rules.
     pub fn kernel_rules(&self) -> impl Iterator<Item = Rule> + '_ {
         self.rules.iter().map(|number| rule(*number))
     }
 
-    /// The address that it is told to send from in a family, where it is.
+    /// Configured source address in a family, if there is one.
     pub fn source_of(&self, own: Station, stations: &Stations, family: Family) -> Option<IpAddr> {
         let source = self.source.filter(|source| source.family == family)?;
         Some(stations.address(own, self.segment, family, source.place))
@@ -787,7 +798,8 @@ impl RouterConfig {
         }
     }
 
-    /// Its peers. Who is told which of its addresses is its own does not list it.
+    /// Returns the peers. A router with a configured source address does not list that address as a
+    /// peer.
     fn unicast_params(
         &self,
         unicast: &UnicastConfig,
@@ -815,7 +827,7 @@ impl RouterConfig {
 }
 
 impl PeerConfig {
-    /// Its name.
+    /// Host name of the peer.
     pub fn name(&self, segment: u8) -> String {
         match self.source {
             None => format!("station{}.net{segment}", self.station),
@@ -825,7 +837,7 @@ impl PeerConfig {
         }
     }
 
-    /// Its address in a family.
+    /// Address of the peer in a family.
     pub fn address(&self, stations: &Stations, segment: u8, family: Family) -> IpAddr {
         let place = match self.source {
             Some(source) if source.family == family => source.place,
@@ -834,7 +846,7 @@ impl PeerConfig {
         stations.address(self.station, segment, family, place)
     }
 
-    /// What its name means.
+    /// Addresses to which the host name resolves.
     pub fn meaning(&self, stations: &Stations, segment: u8, means: Meaning) -> Vec<IpAddr> {
         let each = |of: &Self| {
             let address = |family| of.address(stations, segment, family);
@@ -851,12 +863,12 @@ impl PeerConfig {
     }
 }
 
-/// Where the stations are: the ends of their addresses in each family.
+/// Addresses of the stations: the last byte in each family.
 #[derive(Clone, Debug, Default)]
 pub struct Stations(Vec<[u8; 2]>);
 
 impl Stations {
-    /// Those of a scenario: hosts, then foreign routers.
+    /// Returns the stations of a scenario: hosts, then foreign routers.
     pub fn of(scenario: &Scenario) -> Self {
         let hosts = (0..).zip(scenario.hosts.iter().take(MAX_HOSTS));
         let hosts = hosts.map(|(id, spec)| [host_octet(id), identifier(id, spec)]);
@@ -864,12 +876,12 @@ impl Stations {
         Self(hosts.chain(foreign).collect())
     }
 
-    /// How many there are.
+    /// Number of stations.
     pub fn count(&self) -> Station {
         Station::try_from(self.0.len()).unwrap_or(Station::MAX)
     }
 
-    /// An address of a station on a segment; of one that there is not an address that nobody has.
+    /// Address of a station on a segment. For a missing station it is an address that no station has.
     pub fn address(&self, of: Station, segment: u8, family: Family, place: Place) -> IpAddr {
         let known = self.0.get(usize::from(of));
         let end = known.map_or(NOBODY, |ends| ends[family as usize]);
@@ -887,15 +899,15 @@ impl Stations {
     }
 }
 
-/// The end of addresses that nobody has.
+/// Last byte of the addresses that no station has.
 const NOBODY: u8 = 98;
 
-/// The last octet of a host's own IPv4 addresses.
+/// Last octet of a host's own IPv4 addresses.
 pub(crate) const fn host_octet(id: Station) -> u8 {
     10 + id
 }
 
-/// The last byte of its link-local addresses.
+/// Last byte of a host's link-local addresses.
 pub(crate) const fn identifier(id: Station, spec: &HostSpec) -> u8 {
     if spec.backwards {
         u8::MAX - host_octet(id)
@@ -904,7 +916,8 @@ pub(crate) const fn identifier(id: Station, spec: &HostSpec) -> u8 {
     }
 }
 
-/// The second address that a host has on a segment when its first one ends so. That of IPv6 is global.
+/// Second address of a host on a segment, computed from the last byte of the first one. The IPv6 one is
+/// global.
 pub fn second_address(family: Family, segment: u8, end: u8) -> InterfaceAddress {
     match family {
         Family::V4 => ipv4_in_segment(segment, end.wrapping_add(40)),
@@ -916,14 +929,14 @@ pub fn second_address(family: Family, segment: u8, end: u8) -> InterfaceAddress 
 }
 
 impl Config {
-    /// How connections of IPVS are synchronised, if they are: on the interface of the router.
+    /// Configuration of the IPVS sync daemon, on the interface of the followed router.
     pub fn sync(&self) -> Option<Arc<LvsSync>> {
         let router = self.routers.get(self.synchronised.as_ref()?)?;
         let interface = interface_name(router.segment).into();
         Some(LvsSync::new(interface, router.vrid).into())
     }
 
-    /// What the engine of a host is told.
+    /// Converts the configuration to the parameters of the engine.
     pub fn params(&self, own: Station, stations: &Stations) -> NodeParams {
         NodeParams {
             routers: self
@@ -955,8 +968,8 @@ impl Config {
         }
     }
 
-    /// What its routers have to do with those of their groups put into each of them: the longest
-    /// delays, the weights of all, and what the group follows.
+    /// Returns the configuration with the properties of each group copied to its members: the longest
+    /// delays, the weights of all members, and the trackers of the group.
     pub fn united(&self) -> Self {
         let mut united = self.clone();
         for group in self.groups.values() {
@@ -978,6 +991,7 @@ impl Config {
                 member.preempt_delay = preempt_delay.unwrap_or_default();
                 member.startup_delay = startup_delay.unwrap_or_default();
                 member.tracks.extend(shared.iter().cloned());
+                // Each tracker and weight counts once, even if several members follow it.
                 let mut known = BTreeSet::new();
                 member.tracks.retain(|track| known.insert(track.clone()));
             }
@@ -1011,19 +1025,19 @@ fn tracks(tracks: &[(String, i16)]) -> Vec<Track> {
 }
 
 impl Config {
-    /// How slow a tracker is to judge.
+    /// Hold time and delays of a tracker; zero if none are configured.
     pub(crate) fn patience(&self, tracker: &str) -> PatienceConfig {
         self.patience.get(tracker).copied().unwrap_or_default()
     }
 }
 
 impl PatienceConfig {
-    /// The least time between two changes of the verdict.
+    /// Least time between two changes of the verdict.
     pub(crate) fn hold(self) -> Duration {
         Duration::from_millis(self.hold.into())
     }
 
-    /// For how long a thing that is known has to be well, or anything but that.
+    /// Delay before the verdict changes to up, or to down.
     pub(crate) fn delay(self, up: bool) -> Duration {
         let millis = if up { self.up_delay } else { self.down_delay };
         Duration::from_millis(millis.into())
@@ -1057,33 +1071,33 @@ impl TrackerConfig {
     }
 }
 
-/// The name of the interface that every host has on a segment.
+/// Name of the interface that every host has on a segment.
 pub fn interface_name(segment: u8) -> String {
     format!("eth{segment}")
 }
 
-/// The interfaces with the virtual MAC addresses of a VRID on a segment.
+/// Interfaces with the virtual MAC addresses of a VRID on a segment.
 pub fn virtual_mac(segment: u8, vrid: Vrid, sends: bool) -> VirtualMac {
     VirtualMac::new(&interface_name(segment), vrid, sends)
 }
 
-/// The hardware address of a station on a segment.
+/// Hardware address of a station on a segment.
 pub const fn physical_mac(segment: u8, station: u8) -> MacAddress {
     MacAddress([2, 0, 0, 0, segment, station])
 }
 
-/// The IPv4 address of a station on a segment, from which it sends.
+/// IPv4 address of a station on a segment, the source of its packets.
 pub fn own_ipv4(segment: u8, host: u8) -> InterfaceAddress {
     ipv4_in_segment(segment, host)
 }
 
-/// The link-local address of a station on a segment, from which it sends in IPv6.
+/// Link-local address of a station on a segment, the source of its IPv6 packets.
 pub fn link_local(segment: u8, host: u8) -> InterfaceAddress {
     link_local_in_segment(segment, host.into())
 }
 
-/// A virtual address of a segment. Every sixth one of IPv6 is link-local: so some lists have one, as
-/// RFC 9568 section 5.2.9 wants the first to be, and some do not.
+/// Virtual address of a segment. Every sixth IPv6 address is link-local, so that some lists contain
+/// one, as RFC 9568 section 5.2.9 requires for the first address, and some do not.
 pub fn virtual_address(family: Family, segment: u8, number: u8) -> InterfaceAddress {
     let place = 100_u8.saturating_add(number);
     match family {
@@ -1098,7 +1112,7 @@ pub fn virtual_address(family: Family, segment: u8, number: u8) -> InterfaceAddr
     }
 }
 
-/// What stories that say nothing of it mean.
+/// Default for stories without this field.
 const fn accepts() -> bool {
     true
 }
@@ -1111,12 +1125,12 @@ const fn is_false(value: &bool) -> bool {
     !*value
 }
 
-/// Where the route of a number leads to.
+/// Destination of the route with this number.
 pub fn route_place(number: u8) -> RoutePlace {
     RoutePlace::new(network(number), Table::MAIN, None)
 }
 
-/// The rule of a number.
+/// Rule with this number.
 pub fn rule(number: u8) -> Rule {
     let selector = Selector {
         from: Some(network(number)),

@@ -1,4 +1,4 @@
-//! From a long story to a short one in which the same law is broken.
+//! Reduction of a scenario to a short one that breaks the same invariant.
 
 use vrrp_proto::{Family, Version};
 
@@ -6,9 +6,10 @@ use crate::invariants::Invariant;
 use crate::scenario::{AnnounceConfig, Behind, Config, Families, RouterConfig, Scenario, Source};
 use crate::world::{configured, run};
 
-/// Leaves out and simplifies what the law's breaking does not need, until nothing more can be.
+/// Removes and simplifies everything that the violation does not need, until nothing more can be
+/// removed.
 ///
-/// A scenario in which no law is broken comes back as it is.
+/// Returns a scenario that breaks no invariant unchanged.
 pub fn shrink(scenario: &Scenario) -> Scenario {
     let Some(invariant) = broken(scenario) else {
         return scenario.clone();
@@ -19,6 +20,7 @@ pub fn shrink(scenario: &Scenario) -> Scenario {
         shrink_steps(&mut best, invariant);
         for candidate in simpler(&best) {
             if broken(&candidate) == Some(invariant) {
+                // The simpler scenario may need fewer steps: remove steps again first.
                 best = candidate;
                 break;
             }
@@ -35,7 +37,7 @@ fn broken(scenario: &Scenario) -> Option<Invariant> {
         .map(|(_, broken)| broken.invariant)
 }
 
-/// Leaves out ever smaller runs of steps. The time that they took stays.
+/// Removes runs of steps, in ever smaller sizes. The time between the remaining steps stays the same.
 fn shrink_steps(best: &mut Scenario, invariant: Invariant) {
     let mut size = best.steps.len();
     while size > 0 {
@@ -61,14 +63,14 @@ fn shrink_steps(best: &mut Scenario, invariant: Invariant) {
     }
 }
 
-/// Whether the daemon would take a router of this configuration.
+/// Whether the daemon would accept a router with this configuration.
 fn is_sensible(router: &RouterConfig) -> bool {
     let knows = router.version == Version::V3 || !router.families.has(Family::V6);
     let has = |source: Source| router.families.has(source.family);
     knows && router.spoken().next().is_some() && router.source.is_none_or(has)
 }
 
-/// A configuration without a router, which leaves its group.
+/// Removes a router from a configuration and from its group.
 fn remove(config: &mut Config, name: &str) {
     config.routers.remove(name);
     config.groups.retain(|_, group| {
@@ -77,7 +79,7 @@ fn remove(config: &mut Config, name: &str) {
     });
 }
 
-/// Scenarios that are a little simpler.
+/// Returns slightly simpler variants of a scenario.
 fn simpler(scenario: &Scenario) -> Vec<Scenario> {
     let mut candidates = Vec::new();
     let mut add = |change: &dyn Fn(&mut Scenario)| {

@@ -1,9 +1,10 @@
-//! What the simulation once found, in short. Each file's name says what is right since.
+//! Stories: short scenarios of defects that the simulation found. The name of a file says the correct
+//! behaviour.
 
 use vrrp_sim::{Scenario, run};
 
 #[test]
-fn what_was_found_once_stays_mended() {
+fn stories_of_earlier_defects_break_no_invariant() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/stories");
     let mut played = 0;
     for file in std::fs::read_dir(folder).unwrap() {
@@ -21,10 +22,10 @@ fn what_was_found_once_stays_mended() {
         }
         assert!(
             outcome.coverage.ends > 0,
-            "{} is never settled",
+            "{}: never reaches the final state",
             path.display()
         );
         played += 1;
     }
-    assert!(played > 0, "{folder} holds no story");
+    assert!(played > 0, "no story in {folder}");
 }

@@ -1,10 +1,9 @@
-//! Sync groups: for the most part the same on all hosts, as it should be.
+//! Generation of sync groups: the same on all hosts in most worlds.
 
 use super::{Choices, Service, configs_of_each};
 use crate::scenario::{Config, GroupConfig, HostSpec, RouterConfig, Step};
 
-/// Puts the routers of some worlds into groups. It comes last, so that what the bytes before stand
-/// for stays what it was.
+/// Puts the routers of some worlds into groups. Runs last, so that earlier bytes keep their meaning.
 pub(super) fn groups(
     choices: &mut Choices<'_>,
     services: &[Service],
@@ -25,7 +24,8 @@ pub(super) fn groups(
         true => vec![("t0".to_owned(), choices.pick(&[0, -10, -60]))],
         false => Vec::new(),
     };
-    // Of some worlds every host is as it likes at any time, and of most others all are alike.
+    // In a few worlds the groups of each host are random; in most of the other worlds the routers are
+    // made alike.
     let is_wild = choices.percent(15);
     let mut configs: Vec<&mut Config> = configs_of_each(hosts, steps)
         .into_iter()
@@ -49,8 +49,8 @@ pub(super) fn groups(
     }
 }
 
-/// Has nearly everybody have a router, and have it alike but for what decides who is its master. Owners
-/// stay what they are.
+/// Gives nearly every host the router, with the same settings apart from those that decide the
+/// election. Owners keep their settings.
 fn make_alike(choices: &mut Choices<'_>, name: &str, configs: &mut [&mut Config]) {
     let mut routers = configs.iter().filter_map(|config| config.routers.get(name));
     let Some(usual) = routers.find(|router| router.priority < 255).cloned() else {
@@ -75,7 +75,7 @@ fn make_alike(choices: &mut Choices<'_>, name: &str, configs: &mut [&mut Config]
     }
 }
 
-/// An owner is in no group.
+/// Adds the group to a configuration, without owners.
 fn join(config: &mut Config, mut members: Vec<String>, tracks: &[(String, i16)]) {
     let routers = &config.routers;
     members.retain(|name| routers.get(name).is_some_and(|r| r.priority < 255));

@@ -1,4 +1,4 @@
-//! The interfaces on top of others: macvlans, the daemon's and those of others.
+//! Macvlans: those of the daemon and those that were created by hand.
 
 use vrrp_node::device::DeviceChange;
 use vrrp_node::mirror::Event;
@@ -7,40 +7,40 @@ use vrrp_proto::{InterfaceIndex, Link, MacAddress};
 use super::{Interface, Kernel};
 use crate::scenario::Meddling;
 
-/// What makes an interface a macvlan.
+/// Properties of a macvlan.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Macvlan {
-    /// The interface below.
+    /// Interface below.
     below: InterfaceIndex,
-    /// Whether the daemon made it, which its tag says whatever was done to it since.
+    /// Whether the daemon created it. The tag stays with the interface through all later changes.
     ours: bool,
 }
 
-/// The address that somebody gives to an interface.
+/// Hardware address of manual changes.
 const STRANGE: MacAddress = MacAddress([2, 0, 0, 0, 9, 9]);
 
 impl Kernel {
-    /// What the daemon asks for, as `Devices::apply` has it done. Returns what was refused.
+    /// Applies the daemon's changes like `Devices::apply`. Returns the rejected ones.
     pub(crate) fn apply_devices(&mut self, changes: &[DeviceChange]) -> Vec<DeviceChange> {
         let refused = |change: &&DeviceChange| !self.change_device(change);
         changes.iter().filter(refused).cloned().collect()
     }
 
-    /// The link of that name on top of the one on a segment.
+    /// Link with this name on top of the interface on a segment.
     pub(crate) fn macvlan(&self, segment: u8, name: &str) -> Option<&Link> {
         let below = self.on(segment)?;
         let is_it = |interface: &&Interface| *interface.link.name == *name;
         self.above(below).find(is_it).map(|found| &found.link)
     }
 
-    /// The links that the daemon made.
+    /// Links that the daemon created.
     pub(crate) fn devices(&self) -> impl Iterator<Item = &Link> {
         let made = |interface: &&Interface| interface.macvlan.is_some_and(|macvlan| macvlan.ours);
         self.interfaces.values().filter(made).map(|made| &made.link)
     }
 
-    /// Somebody does something about an interface of the daemon's on a segment, whose name and
-    /// hardware address are these.
+    /// Changes by hand the daemon's interface with this name and hardware address on a segment, or
+    /// creates one that conflicts with it.
     pub(crate) fn meddle(&mut self, segment: u8, name: &str, mac: MacAddress, how: Meddling) {
         let Some(below) = self.on(segment) else {
             return;
@@ -52,7 +52,7 @@ impl Kernel {
                 self.change_interface(index, |link| link.name = format!("ren{}", index.0).into());
             }
             (Meddling::Up, Some(index)) => {
-                // Two of the same address are not both up.
+                // Fails when another macvlan with this address is up.
                 let _ = self.set(index, true);
             }
             (Meddling::Down, Some(index)) => {
@@ -84,7 +84,8 @@ impl Kernel {
         }
     }
 
-    /// Whoever made interfaces of his own takes them away, and those of the daemon's that he renamed.
+    /// Deletes the macvlans that were created by hand, and those of the daemon that were renamed by
+    /// hand.
     pub(crate) fn remove_strange_macvlans(&mut self) {
         let is_strange = |interface: &Interface| {
             let renamed = interface.link.name.starts_with("ren");
@@ -100,12 +101,12 @@ impl Kernel {
         }
     }
 
-    /// What the daemon did to what it did not make.
+    /// Returns the first change that the daemon made to an interface of another program.
     pub(crate) fn take_trespass(&mut self) -> Option<String> {
         self.trespassed.take()
     }
 
-    /// Takes note that the daemon changes an interface, if that is on top of another and not its own.
+    /// Records a change of the daemon to a macvlan that it did not create.
     pub(super) fn notice_trespass(&mut self, index: InterfaceIndex, what: impl Fn() -> String) {
         let macvlan = self.interfaces.get(&index).and_then(|i| i.macvlan);
         if macvlan.is_some_and(|macvlan| !macvlan.ours) {
@@ -125,7 +126,7 @@ impl Kernel {
         self.interfaces.values().filter(is_above)
     }
 
-    /// Whether it could be done. To what is no more nothing has to be done.
+    /// Applies one change. Returns whether it succeeded; changes of a missing interface succeed.
     fn change_device(&mut self, change: &DeviceChange) -> bool {
         if self.refuses_request() {
             return false;
@@ -138,13 +139,14 @@ impl Kernel {
                 up,
             } => {
                 if self.interfaces.values().any(|i| i.link.name == *name) {
-                    // The news of that are on their way.
+                    // The notification of that interface is pending.
                     return true;
                 }
                 if !self.interfaces.contains_key(parent) {
                     return false;
                 }
                 let index = self.make(name, *parent, *mac, true);
+                // Creating and setting up are two requests: the second one can be rejected alone.
                 !up || !self.refuses_request() && self.set(index, true)
             }
             DeviceChange::SetMac { index, mac, .. } => match self.interfaces.get(index) {
@@ -210,7 +212,8 @@ impl Kernel {
         index
     }
 
-    /// Sets a macvlan up or down. Not two of one interface are up with the same address (macvlan_open).
+    /// Sets a macvlan up or down. Two macvlans of one interface with the same address cannot both be up
+    /// (macvlan_open).
     fn set(&mut self, index: InterfaceIndex, up: bool) -> bool {
         let Some(interface) = self.interfaces.get(&index) else {
             return true;

@@ -1,17 +1,16 @@
-//! The sync threads of IPVS, at most one of each role.
+//! IPVS sync daemons, at most one of each role.
 
 use vrrp_node::lvs::{Change, Shown};
 
 use super::Kernel;
 
 impl Kernel {
-    /// All sync threads.
+    /// All IPVS sync daemons.
     pub(crate) fn threads(&self) -> &[Shown] {
         &self.threads
     }
 
-    /// What the daemon asks for, one after the other, until something is refused. Returns whether all of
-    /// it was done.
+    /// Applies the daemon's changes in order until one is rejected. Returns whether all succeeded.
     pub(crate) fn change_threads(&mut self, changes: &[Change]) -> bool {
         changes.iter().all(|change| {
             if self.refusing > 0 {

@@ -13,7 +13,7 @@ use vrrp_proto::{Family, InterfaceAddress};
 
 use super::Kernel;
 
-/// The kernel refuses something.
+/// Rejected request.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Refused;
 
@@ -60,9 +60,10 @@ impl host::Kernel for Kernel {
                         refuse(change);
                     }
                     self.notice_trespass(interface, || change.to_string());
-                    // That it is there already is no failure.
+                    // An address that exists already is no failure.
                     let added = self.insert(interface, address, true);
-                    // What IPv4 tells of says whose doing it is, and the daemon's own is left out.
+                    // An IPv4 notification contains the process that asked for the change, and the
+                    // daemon ignores its own.
                     if let Some(entry) = added
                         && address.family() == Family::V6
                     {
@@ -72,7 +73,8 @@ impl host::Kernel for Kernel {
                     self.came.push((interface, address, refused));
                 }
                 Change::Delete { interface, address } => {
-                    // The daemon hears what went with it, and not of what it asked for in IPv4.
+                    // The daemon ignores the notification of an IPv4 deletion that it requested. It
+                    // handles those of the addresses that were deleted with it.
                     let own = |gone: &InterfaceAddress| {
                         *gone == address && address.family() == Family::V4
                     };

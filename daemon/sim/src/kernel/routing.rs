@@ -1,4 +1,4 @@
-//! The routes and rules of the model that bear the daemon's mark. Others are nobody's concern.
+//! Routes and rules with the daemon's mark. The model contains no other ones.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex};
 use super::Kernel;
 use crate::scenario::{route_place, rule};
 
-/// What the kernel holds of the daemon's, and whether it has been changed by others.
+/// Routes and rules with the daemon's mark, and whether they were changed by hand.
 #[derive(Debug, Default)]
 pub(super) struct Routing {
     routes: Vec<Installed>,
@@ -20,7 +20,7 @@ pub(super) struct Routing {
 }
 
 impl Kernel {
-    /// All that bears the mark.
+    /// Complete dump of the routes and rules with the mark.
     pub(super) fn all_routing(&self) -> Dump {
         Dump {
             routes: self.routing.routes.clone(),
@@ -28,25 +28,25 @@ impl Kernel {
         }
     }
 
-    /// All that bears the mark, as what it is known by.
+    /// Identities of the routes and rules with the mark.
     pub(crate) fn routed(&self) -> impl Iterator<Item = Routed> + '_ {
         let routes = self.routing.routes.iter();
         let routes = routes.map(|route| Routed::Route(route.place));
         routes.chain(self.routing.rules.iter().cloned().map(Routed::Rule))
     }
 
-    /// The routes that bear the mark.
+    /// Routes with the mark.
     pub(crate) fn routes(&self) -> &[Installed] {
         &self.routing.routes
     }
 
-    /// A daemon begins to listen to news of routing, or stops.
+    /// Subscribes the daemon to routing notifications, or ends its subscription.
     pub(crate) fn hear_of_routing(&mut self, heard: bool) {
         self.routing.heard = heard;
         self.routing.news = false;
     }
 
-    /// Whether there were news since this was asked last.
+    /// Returns whether there were routing notifications since the last call.
     pub(crate) fn take_routing_news(&mut self) -> bool {
         std::mem::take(&mut self.routing.news)
     }
@@ -55,7 +55,7 @@ impl Kernel {
         self.routing.news
     }
 
-    /// An administrator deletes a route and a rule.
+    /// Deletes a route and a rule by hand.
     pub(crate) fn take_routing(&mut self, number: u8) {
         let before = self.all_routing();
         let place = route_place(number);
@@ -64,7 +64,7 @@ impl Kernel {
         self.tell_of_routing(&before);
     }
 
-    /// Somebody adds a route, if the interface is there, and a rule.
+    /// Adds a rule by hand, and a route if the interface is up.
     pub(crate) fn put_routing(&mut self, segment: u8, number: u8) {
         let before = self.all_routing();
         let place = route_place(number);
@@ -90,7 +90,8 @@ impl Kernel {
         self.tell_of_routing(&before);
     }
 
-    /// A device is down or gone, and with it what leads over it, without a word.
+    /// Removes the routes over a device that is down or deleted. The kernel sends no notification of
+    /// them.
     pub(super) fn forget_routes_over(&mut self, device: InterfaceIndex) {
         let leads_there = |leg: &Leg| leg.device == Some(device);
         self.routing
@@ -98,8 +99,8 @@ impl Kernel {
             .retain(|route| !route.legs.iter().any(leads_there));
     }
 
-    /// An address is gone, and with it the routes that have it as their source and, if it was the
-    /// last one of IPv4, all that lead over its device, without a word.
+    /// Removes the routes with a deleted address as their source, and with the last IPv4 address of a
+    /// device all routes over it. The kernel sends no notification of them.
     pub(super) fn forget_routes_from(&mut self, device: InterfaceIndex, gone: InterfaceAddress) {
         self.routing
             .routes
@@ -117,11 +118,12 @@ impl Kernel {
         self.routing.news |= self.routing.heard && self.all_routing() != *before;
     }
 
-    /// Whether it could be done. What is to be deleted and gone is done.
+    /// Applies one change. Returns whether it succeeded; the deletion of a missing route or rule
+    /// succeeds.
     pub(super) fn change_route_or_rule(&mut self, change: &Change) -> bool {
         match change {
             Change::AddRoute { installed, .. } => self.install(installed),
-            // Of IPv4 a route has all of its next hops.
+            // An IPv4 route is created with all of its next hops.
             Change::ExtendRoute { .. } => false,
             Change::DeleteRoute(gone) => {
                 self.routing.routes.retain(|route| !gone.fits(route));
@@ -136,6 +138,7 @@ impl Kernel {
     }
 
     fn install(&mut self, route: &Installed) -> bool {
+        // The kernel allows one route per destination, table and metric.
         let is_taken = self
             .routing
             .routes
@@ -155,8 +158,8 @@ impl Kernel {
         true
     }
 
-    /// A next hop with its device, where there is one that is up and on which the gateway is a
-    /// neighbour.
+    /// Resolves the device of a next hop: one that is up and has an address in the network of the
+    /// gateway.
     fn resolve(&self, leg: Leg) -> Option<Leg> {
         let segment_of = |address: std::net::IpAddr| match address {
             std::net::IpAddr::V4(v4) => v4.octets()[2],

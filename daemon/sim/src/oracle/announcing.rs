@@ -1,4 +1,5 @@
-//! When a master announces its addresses again, a second time: written from what the settings mean.
+//! Expected announcements of a master, written from the meaning of the settings and without code of the
+//! engine.
 
 use std::time::Duration;
 
@@ -6,24 +7,25 @@ use vrrp_proto::Instant;
 
 use crate::scenario::AnnounceConfig;
 
-/// The least time between an announcement and the next because of somebody else.
+/// Least time between an announcement and a further one that another router caused.
 const SPACING: Duration = Duration::from_secs(1);
 
-/// What a master still has to announce.
+/// Future announcements of a master.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Announcing {
-    /// Since when it is master, or back after an interruption.
+    /// Time of the transition to master, or of the end of the last interruption.
     since: Instant,
-    /// When it announced last.
+    /// Time of the last announcement.
     last: Instant,
     second: Option<Instant>,
     refresh: Option<Instant>,
-    /// What it owes to those whom somebody else misled.
+    /// Time of a postponed announcement that corrects the neighbours after an advertisement of another
+    /// router.
     owed: Option<Instant>,
 }
 
 impl Announcing {
-    /// Of somebody who has just become master and announced its addresses.
+    /// Announcements of a router that has just become master and announced its addresses.
     pub(super) fn since(now: Instant, config: &AnnounceConfig) -> Self {
         let mut announcing = Self {
             since: now,
@@ -36,13 +38,13 @@ impl Announcing {
         announcing
     }
 
-    /// Of the same master, back after an interruption: neighbours may have missed what it announced.
+    /// Continues after an interruption: the neighbours may have missed the announcements during it.
     pub(super) fn resume(&mut self, now: Instant, config: &AnnounceConfig) {
         self.since = now;
         self.plan(now, config);
     }
 
-    /// Plans by the clock anew what is to come after `now`.
+    /// Recomputes the announcements after `now`.
     pub(super) fn plan(&mut self, now: Instant, config: &AnnounceConfig) {
         let second = self.since + Duration::from_millis(config.delay.into());
         self.second = (config.delay > 0 && second > now).then_some(second);
@@ -55,13 +57,13 @@ impl Announcing {
         Instant::from_nanos(self.since.as_nanos() + (nanos / period + 1) * period)
     }
 
-    /// When it wants to be woken.
+    /// Time of the next announcement.
     pub(super) fn next(&self) -> Option<Instant> {
         let all = [self.second, self.refresh, self.owed];
         all.into_iter().flatten().min()
     }
 
-    /// Whether it announces by `now`.
+    /// Returns whether the master announces at `now`.
     pub(super) fn tick(&mut self, now: Instant, config: &AnnounceConfig) -> bool {
         if self.next().is_none_or(|next| now < next) {
             return false;
@@ -75,8 +77,8 @@ impl Announcing {
         true
     }
 
-    /// Whether it announces at once because somebody of lower precedence advertised; else it owes
-    /// that.
+    /// Returns whether the master announces at once after an advertisement of lower precedence.
+    /// Otherwise the announcement is postponed.
     pub(super) fn contradict(&mut self, now: Instant) -> bool {
         if now < self.last + SPACING {
             self.owed = Some(self.last + SPACING);

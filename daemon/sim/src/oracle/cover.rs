@@ -1,4 +1,4 @@
-//! Which event met which state.
+//! Coverage counts: which event occurred in which state.
 
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::coverage::{Coverage, Event, Kind};
 use crate::host::{Fed, Host, News, Record};
 
 impl Oracle {
-    /// Counts what an input meets.
+    /// Counts the event of an input.
     pub(super) fn cover(
         &self,
         host: &Host,
@@ -191,7 +191,7 @@ impl Oracle {
         }
     }
 
-    /// Counts what the kernel refused to do about interfaces with virtual MAC addresses.
+    /// Counts the rejected requests for interfaces with virtual MAC addresses.
     pub(super) fn cover_refused(&self, refused: &[Arc<str>], coverage: &mut Coverage) {
         for name in refused {
             if let Some((router, _)) = self.user_of(name) {
@@ -200,21 +200,21 @@ impl Oracle {
         }
     }
 
-    /// Whose interface with a virtual MAC address one of that name is, and of which family.
+    /// Router and family that use the interface with this name for a virtual MAC address.
     fn user_of(&self, name: &Arc<str>) -> Option<(&Watched, Family)> {
         let all = self.routers.values();
         let mut all = all.flat_map(|router| Family::ALL.map(|family| (router, family)));
         all.find(|(router, family)| router.config.device(*family).as_ref() == Some(name))
     }
 
-    /// Whether an interface is none of those that the networks are on.
+    /// Whether an interface has the name of one with a virtual MAC address.
     fn is_device(&self, index: InterfaceIndex) -> bool {
         let is = |name: &str| VirtualMac::PREFIXES.iter().any(|p| name.starts_with(p));
         self.links.get(&index).is_some_and(|link| is(&link.name))
     }
 }
 
-/// Counts what happens to a router, with a packet that comes over a family.
+/// Counts an event of a router, for a packet with the family of the packet.
 fn meet(router: &Watched, over: Family, event: Event, coverage: &mut Coverage) {
     coverage.meet(kind_of(router, over), router.state(), event);
     if router.is_member {
@@ -222,7 +222,7 @@ fn meet(router: &Watched, over: Family, event: Event, coverage: &mut Coverage) {
     }
 }
 
-/// What a router is that something happens to, and a packet that comes over a family.
+/// Kind of a router, for a packet with the family of the packet.
 fn kind_of(router: &Watched, over: Family) -> Kind {
     let config = &router.config;
     match (config.is_dual(), config.speaks(Family::V4), over) {
@@ -233,7 +233,7 @@ fn kind_of(router: &Watched, over: Family) -> Kind {
     }
 }
 
-/// The event that tells why somebody is not believed, where that is of interest.
+/// Coverage event for a rejection, if the table has one.
 const fn why(unheard: Unheard) -> Option<Event> {
     Some(match unheard {
         Unheard::Cast => Event::OtherCast,

@@ -1,7 +1,7 @@
-//! What a sync group does, a second time: written from what it means that routers move together, and
-//! not from the engine.
+//! Expected behaviour of sync groups, written from the meaning of a common state and without code of
+//! the engine.
 //!
-//! The RFCs know no groups; what was agreed on stands in docs/simulation.md.
+//! The RFCs define no groups. docs/sync-groups.md has the rules.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -17,7 +17,7 @@ use crate::foreign::skew;
 use crate::host::{Datagram, Record, Says};
 use crate::invariants::{Invariant, Violation};
 
-/// The last word of another router.
+/// Last advertisement of another router.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sighting {
     pub(super) from: IpAddr,
@@ -26,32 +26,32 @@ pub(super) struct Sighting {
     at: Instant,
 }
 
-/// Who was heard in each family of a member.
+/// Last advertisements of other routers, by family and address.
 pub(super) type Sightings = BTreeMap<(Family, IpAddr), Sighting>;
 
-/// What has to happen to each member.
+/// Expected transitions of the members.
 type Moves = BTreeMap<String, Expected>;
 
 impl Oracle {
-    /// The group that a router is in.
+    /// Group of a router.
     pub(super) fn group_of(&self, name: &str) -> Option<String> {
         let groups = &mut self.config.groups.iter();
         let found = groups.find(|(_, group)| group.members.iter().any(|member| member == name));
         found.map(|(group, _)| group.clone())
     }
 
-    /// The members of a group in their order.
+    /// Members of a group, in order.
     pub(crate) fn members_of(&self, group: &str) -> Vec<String> {
         let group = self.config.groups.get(group);
         group.map_or_else(Vec::new, |group| group.members.clone())
     }
 
-    /// The groups, by name.
+    /// Groups, by name.
     pub(crate) fn groups(&self) -> impl Iterator<Item = &String> {
         self.config.groups.keys()
     }
 
-    /// After a turn the members of a group are in one state.
+    /// Checks that the members of each group are in the same state after a turn.
     pub(super) fn watch_groups(&self) -> Result<(), Violation> {
         for group in self.groups() {
             let members = self.members_of(group);
@@ -60,14 +60,15 @@ impl Oracle {
                 .filter_map(|member| Some(self.routers.get(member)?.state()))
                 .collect();
             if states.len() > 1 {
-                let apart = format!("{group}: its members {members:?} are {states:?}");
+                let apart =
+                    format!("{group}: members {members:?} are in different states: {states:?}");
                 return Err(Invariant::Together.broken(apart));
             }
         }
         Ok(())
     }
 
-    /// What a packet for a member leads to in all of them is foretold.
+    /// Checks the effect of a packet for one member on all members.
     pub(super) fn watch_packet_together(
         &mut self,
         now: Instant,
@@ -131,14 +132,14 @@ impl Oracle {
         let mut moved = transitions(record);
         match moved.find(|transition| !members.iter().any(|name| **name == *transition.router)) {
             Some(other) => Err(Invariant::Cause.broken(format!(
-                "{} moved by a packet of {name}, and is not in {group}",
+                "{} changed state after a packet for {name} and is not in {group}",
                 other.router
             ))),
             None => Ok(()),
         }
     }
 
-    /// What is due in a group is foretold.
+    /// Checks the effect of a deadline of a group.
     pub(super) fn watch_tick_together(
         &mut self,
         now: Instant,
@@ -156,7 +157,7 @@ impl Oracle {
             let mut is_late = false;
             for member in &members {
                 let priority = self.priority(&self.routers[member].config);
-                // A member that others decide is not waited for.
+                // A tie does not delay a member when another member decides the election.
                 let is_awaited = self.awaited_in(now, member, decided).next().is_some();
                 let Some(router) = self.routers.get_mut(member) else {
                     continue;
@@ -165,7 +166,7 @@ impl Oracle {
                     && late > listening.interval(&router.config, priority)
                     && is_awaited
                 {
-                    // It has slept through advertisements as well.
+                    // The wake-up is so late that advertisements may have been lost.
                     listening.wait_anew(&router.config, now, priority);
                     is_late = true;
                 }
@@ -190,7 +191,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Notes the time at which each group of backups asks to be woken.
+    /// Records the wake-up time that each group of backups asks for.
     pub(super) fn note_asked(&mut self, now: Instant) {
         let groups = self.groups().cloned().collect::<Vec<_>>();
         for group in groups {
@@ -202,15 +203,15 @@ impl Oracle {
         }
     }
 
-    /// The time at which a group asked to be woken, for a wait that was over at `over_at`, in the past.
-    /// The event that ended the wait may have happened later than that.
+    /// Wake-up time that a group asked for, when its wait ended at `over_at`, in the past. The event
+    /// that ended the wait may have occurred after that time.
     fn asked_at(&self, now: Instant, group: &str, over_at: Instant) -> Instant {
         let asked = self.asked.get(group).copied().unwrap_or(now);
         over_at.max(asked.min(now))
     }
 
-    /// When a group of backups takes over unless somebody is heard: when nobody stands in its way
-    /// anywhere.
+    /// Time at which a group of backups takes over by its present knowledge: the end of the wait in all
+    /// members.
     pub(super) fn over_at(&self, now: Instant, group: &str) -> Option<Instant> {
         let members = self.members_of(group);
         let decided = self.is_decided(now, &members);
@@ -219,8 +220,8 @@ impl Oracle {
             .try_fold(Instant::ZERO, |latest, at| Some(latest.max(at?)))
     }
 
-    /// When a group of backups takes over if nothing more is heard: whoever falls silent first may have
-    /// kept another one from deciding.
+    /// Time at which a group of backups takes over without a further advertisement. It can be earlier
+    /// than [`Self::over_at`]: the silence of one router may let another member decide.
     pub(super) fn due_at(&self, now: Instant, group: &str) -> Option<Instant> {
         let at_present = self.over_at(now, group)?;
         let members = self.members_of(group);
@@ -235,8 +236,8 @@ impl Oracle {
         Some(due.fold(at_present, Instant::min))
     }
 
-    /// When nobody stands in the way of one member. Where another member decides, somebody of the
-    /// same priority does not.
+    /// End of the wait of one member. A master of the same priority does not delay it when another
+    /// member decides.
     fn over_at_in(&self, now: Instant, member: &str, decided: bool) -> Option<Instant> {
         let router = self.routers.get(member)?;
         matches!(router.phase, Phase::Backup(_)).then(|| {
@@ -245,7 +246,7 @@ impl Oracle {
         })
     }
 
-    /// The end of the wait in each family of a member that counts.
+    /// Ends of the wait in the families of a member that count.
     fn awaited_in<'w>(
         &'w self,
         now: Instant,
@@ -267,13 +268,13 @@ impl Oracle {
         })
     }
 
-    /// Whether somebody is heard somewhere whom the group may preempt.
+    /// Whether a member receives advertisements that the group may preempt.
     fn is_decided(&self, now: Instant, members: &[String]) -> bool {
         let preempts = |member: &String| self.routers[member].config.preempt;
         members.iter().all(preempts) && members.iter().any(|member| self.is_above(now, member))
     }
 
-    /// Whether in a family of a member all who are heard are of lower priority.
+    /// Whether a member receives only lower priorities in one of its families.
     fn is_above(&self, now: Instant, member: &str) -> bool {
         let config = &self.routers[member].config;
         let priority = self.priority(config);
@@ -288,7 +289,7 @@ impl Oracle {
         let listening = |member: &str| {
             let router = &self.routers[member];
             let Phase::Backup(listening) = &router.phase else {
-                unreachable!("all are backups");
+                unreachable!("all members are backups");
             };
             (listening, &router.config, self.priority(&router.config))
         };
@@ -310,7 +311,7 @@ impl Oracle {
         let leader = waited_for.iter().find(has_heard);
         let leader = leader.or(waited_for.first()).map(|name| (*name).clone());
         let Some(leader) = leader else {
-            unreachable!("the last one is waited for");
+            unreachable!("the member with the latest wait is awaited");
         };
         let cause = {
             let (listening, config, priority) = listening(&leader);
@@ -321,6 +322,8 @@ impl Oracle {
         for member in members {
             let loudest: BTreeMap<Family, IpAddr> = Family::ALL
                 .into_iter()
+                // Only a takeover because of a lower priority elsewhere passes over masters of the same
+                // priority.
                 .filter(|_| decided)
                 .filter_map(|family| Some((family, self.loudest_in(now, member, family)?.from)))
                 .collect();
@@ -335,7 +338,8 @@ impl Oracle {
         expected
     }
 
-    /// Whoever slept for longer than others wait listens first, and the others with it.
+    /// Handles a late wake-up: a master that was not scheduled for longer than the other routers wait
+    /// becomes backup, and all members with it.
     fn oversleep_together(&mut self, now: Instant, members: &[String]) -> Moves {
         let mut all = Moves::new();
         let mut first: Option<(String, Cause)> = None;
@@ -411,7 +415,8 @@ impl Oracle {
         moves(members, leader, State::Backup, &cause)
     }
 
-    /// Who goes before a group of masters, and in which member, if it is known.
+    /// Returns the sighting that a group of masters yields to, and its member, if the decision can be
+    /// made.
     fn goes_before(
         &self,
         now: Instant,
@@ -426,6 +431,8 @@ impl Oracle {
             let priority = self.priority(config);
             for family in config.spoken() {
                 let Some(sighting) = self.loudest_in(now, member, family) else {
+                    // The rival may exist in this member too: wait as long as for a master before a
+                    // later member decides.
                     if now.since(met) < wait(router, priority, config.interval()) {
                         return None;
                     }
@@ -435,9 +442,12 @@ impl Oracle {
                     return Some((member.clone(), sighting));
                 }
                 let mut heard = self.heard_in(now, member, family);
+                // A lower priority beside a tie: a third group is involved, and this group does not
+                // yield.
                 if heard.any(|sighting| sighting.priority < priority) {
                     return None;
                 }
+                // The greater address counts in the first member only.
                 if tie.is_none() {
                     let is_greater = Some(sighting.from) > router.source(family);
                     tie = Some((is_greater, member.clone(), sighting));
@@ -458,7 +468,7 @@ impl Oracle {
         heard.max_by_key(|sighting| (sighting.priority, sighting.from))
     }
 
-    /// Who is heard in a family of a member, for as long as one waits for a master.
+    /// Last advertisements in a family of a member that are not older than the master-down interval.
     fn heard_in(
         &self,
         now: Instant,
@@ -474,13 +484,13 @@ impl Oracle {
             .filter(move |sighting| now < sighting.at + wait(router, priority, sighting.interval))
     }
 
-    /// Whether somebody of the same priority is left in peace in any of these members.
+    /// Whether a master of the same priority is tolerated in any of these members.
     pub(crate) fn lets_stand(&self, members: &[String]) -> bool {
         let mut members = members.iter();
         members.any(|member| !self.routers[member].stands.is_empty())
     }
 
-    /// Whether what another member cannot do is true of it.
+    /// Whether the fault reason of another member is true.
     pub(super) fn is_true_of(&self, name: &str, member: &str, fault_reason: &FaultReason) -> bool {
         let group = self.group_of(name);
         if member == name || group.is_none() || self.group_of(member) != group {
@@ -492,7 +502,7 @@ impl Oracle {
                 self.faults(config).any(|fault| *fault == **tracker)
             }
             FaultReason::DropFilterError(_) => self.drop_filter_failed && !config.accepts(),
-            // Nobody here has a tracker that says a number, or resources that hinder a router.
+            // The simulation has neither value trackers nor resources in these worlds.
             FaultReason::TrackerValue { .. }
             | FaultReason::Resource(_)
             | FaultReason::Member { .. } => false,
@@ -508,13 +518,13 @@ impl Oracle {
         }
     }
 
-    /// Whether a router moved with another one for the reason that it says.
+    /// Whether the transition that caused this one occurred in the same record, for the same reason.
     pub(super) fn moved_with(record: &Record, member: &str, cause: &Cause) -> bool {
         transitions(record).any(|other| *other.router == *member && other.cause == *cause)
     }
 }
 
-/// For how long one waits in a member for a master with this interval.
+/// Master-down interval of a member for a master with this interval.
 fn wait(router: &Watched, priority: u8, interval: Duration) -> Duration {
     3 * interval + skew(router.config.version, priority, interval)
 }

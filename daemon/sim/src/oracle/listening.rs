@@ -1,8 +1,7 @@
-//! What a backup hears: in each family that it speaks for itself, because each is a router of its own
-//! to the protocol.
+//! Expected timers of a backup, per family: each family is a separate virtual router in the protocol.
 //!
-//! That an instance of both families takes over when nobody is left in either, and tells of the
-//! family that it waited for, is no RFC's word; it is what was agreed on (docs/simulation.md).
+//! No RFC defines that an instance of both families takes over only when the wait is over in both, and
+//! that it reports the family that it waited for. docs/simulation.md has the rules.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -14,21 +13,21 @@ use crate::foreign::skew;
 use crate::host::{Datagram, Says};
 use crate::scenario::RouterConfig;
 
-/// What a backup hears.
+/// Timers of a backup.
 #[derive(Clone, Debug)]
 pub(super) struct Listening {
     ears: BTreeMap<Family, Receiver>,
 }
 
-/// What it hears in one family.
+/// Timer of a backup in one family.
 #[derive(Clone, Debug)]
 struct Receiver {
     down_at: Instant,
     heard_at: Instant,
     interval: Duration,
     last: Option<Heard>,
-    /// Somebody of lower priority is left in peace: since when, and when it would have been
-    /// preempted without a delay.
+    /// Preempt delay against a master of lower priority: its start, and the time at which the router
+    /// would have preempted without a delay.
     in_peace: Option<(Instant, Instant)>,
 }
 
@@ -40,7 +39,7 @@ struct Heard {
 }
 
 impl Listening {
-    /// Begins to listen in every family, for so many intervals and the skew.
+    /// Starts the timers in every family, with this number of intervals and the skew.
     pub(super) fn begin(config: &RouterConfig, now: Instant, priority: u8, intervals: u32) -> Self {
         let ear = Receiver::begin(config, now, priority, intervals);
         Self {
@@ -51,25 +50,26 @@ impl Listening {
         }
     }
 
-    /// When it takes over unless somebody is heard: when nobody stands in the way in any family.
+    /// Time at which the backup takes over without a further advertisement: the end of the wait in all
+    /// families.
     pub(super) fn over_at(&self, config: &RouterConfig, priority: u8) -> Instant {
         let overs = self.ears.values().map(|ear| ear.over_at(config, priority));
         overs.max().unwrap_or(Instant::ZERO)
     }
 
-    /// When nobody stands in the way in one family.
+    /// End of the wait in one family.
     pub(super) fn over_in(&self, family: Family, config: &RouterConfig, priority: u8) -> Instant {
         let ear = self.ears.get(&family);
         ear.map_or(Instant::ZERO, |ear| ear.over_at(config, priority))
     }
 
-    /// Whether it has heard whom it waits for.
+    /// Whether the router that the backup waits for has sent an advertisement.
     pub(super) fn has_heard(&self, config: &RouterConfig, priority: u8) -> bool {
         let ear = self.awaited(config, priority);
         ear.is_some_and(|ear| ear.last.is_some())
     }
 
-    /// Obeys somebody who was heard before.
+    /// Follows a master that was recorded earlier.
     pub(super) fn obey(
         &mut self,
         config: &RouterConfig,
@@ -94,13 +94,14 @@ impl Listening {
         }
     }
 
-    /// The interval of the one that it waits for.
+    /// Interval of the master that the backup waits for.
     pub(super) fn interval(&self, config: &RouterConfig, priority: u8) -> Duration {
         let ear = self.awaited(config, priority);
         ear.map_or(Duration::ZERO, |ear| ear.interval)
     }
 
-    /// Hears somebody. Who has just yielded obeys whatever it hears.
+    /// Handles an advertisement. With `yields` the router has just become backup and follows any
+    /// priority.
     pub(super) fn hear(
         &mut self,
         config: &RouterConfig,
@@ -120,8 +121,8 @@ impl Listening {
             |interval| arrived + 3 * interval + skew(config.version, priority, interval);
         let delays = config.preempt_delay > 0 && config.priority != 255;
         if !obeyed && says.priority > 0 && delays {
-            // It counts as a master until its time has come, but does not hasten the end of
-            // whoever is waited for.
+            // The lower priority counts as the master until the delay ends, but does not shorten the
+            // wait for the former master.
             let could_since = match ear.last {
                 Some(Heard { obeyed: true, .. }) => arrived,
                 _ => ear.heard_at,
@@ -147,6 +148,7 @@ impl Listening {
             ear.in_peace = None;
         }
         let obeyed = says.priority == 0 || obeyed;
+        // A lower priority of a third router does not replace the master in the cause.
         let is_third = |last: Heard| last.obeyed && last.from != from;
         if obeyed || !ear.last.is_some_and(is_third) {
             ear.last = Some(Heard {
@@ -157,7 +159,7 @@ impl Listening {
         }
     }
 
-    /// It has slept through advertisements, and waits in full again.
+    /// Restarts the timers after a late wake-up, during which advertisements may have been lost.
     pub(super) fn wait_anew(&mut self, config: &RouterConfig, now: Instant, priority: u8) {
         for ear in self.ears.values_mut() {
             let skew = skew(config.version, priority, ear.interval);
@@ -166,7 +168,7 @@ impl Listening {
         }
     }
 
-    /// Goes on with other families: those that stay are heard as before.
+    /// Changes the families. The timers of the remaining families continue.
     pub(super) fn change(&mut self, config: &RouterConfig, now: Instant, priority: u8) {
         self.ears.retain(|family, _| config.speaks(*family));
         for family in config.spoken() {
@@ -175,10 +177,10 @@ impl Listening {
         }
     }
 
-    /// Why it takes over.
+    /// Cause of the takeover.
     pub(super) fn cause(&self, config: &RouterConfig, now: Instant, priority: u8) -> Cause {
         let Some(ear) = self.awaited(config, priority) else {
-            unreachable!("it speaks a family at least");
+            unreachable!("a router advertises in at least one family");
         };
         let wait = 3 * ear.interval + skew(config.version, priority, ear.interval);
         match ear.last {
@@ -204,8 +206,9 @@ impl Listening {
         }
     }
 
-    /// Where it waits for somebody: in IPv6 if somebody was heard there alone, or stands in the way
-    /// there for longer by an interval or more. Who speaks both does so at nearly the same time.
+    /// Family that the backup waits for: IPv6 if an advertisement was received in IPv6 only, or if the
+    /// wait in IPv6 ends later by an interval or more. A router with both families sends both
+    /// advertisements at nearly the same time.
     fn awaited(&self, config: &RouterConfig, priority: u8) -> Option<&Receiver> {
         let (ipv4, ipv6) = (self.ears.get(&Family::V4), self.ears.get(&Family::V6));
         let (Some(ipv4), Some(ipv6)) = (ipv4, ipv6) else {
@@ -235,7 +238,7 @@ impl Receiver {
         }
     }
 
-    /// When nobody stands in the way in this family.
+    /// End of the wait in this family.
     fn over_at(&self, config: &RouterConfig, priority: u8) -> Instant {
         let preempts = config.preempt || config.priority == 255;
         let is_lower = |last: Heard| !last.obeyed && last.priority < priority;

@@ -1,9 +1,9 @@
-//! Who watches one host: what the RFCs have its routers do, worked out a second time from the
-//! packets' meaning and the clock, and compared with what the engine did.
+//! Oracle of one host: computes a second time, from the meaning of the packets and the clock, what the
+//! RFCs require of its routers, and compares that with the engine.
 //!
-//! Where the RFCs say what happens (a packet, a deadline) the transition, its cause and its moment
-//! are foretold, and anything else breaks a law. Where the host's own circumstances decide (links,
-//! trackers, the operator) the transition is followed, and its cause has to be true.
+//! For a packet or a deadline, which the RFCs define, the transition, its cause and its time are
+//! expected; any difference breaks an invariant. For an event of the host (links, trackers, the
+//! operator) the oracle follows the transition of the engine and checks that its cause is true.
 
 mod announcing;
 mod cover;
@@ -33,40 +33,40 @@ use crate::scenario::{
 };
 use crate::world::SEGMENTS;
 
-/// The least time between two answers: the shortest interval of the protocol.
+/// Least time between two answers: the shortest interval of the protocol.
 const REPLY_SPACING: Duration = Duration::from_millis(10);
 
-/// What is known of a host's routers and trackers.
+/// Expected state of a host's routers and trackers.
 #[derive(Debug, Default)]
 pub(crate) struct Oracle {
     config: Config,
     routers: BTreeMap<String, Watched>,
     trackers: BTreeMap<String, Tracked>,
-    /// Whether the engine was told that packets to addresses cannot be refused.
+    /// Whether the engine knows that drop rules cannot be installed.
     drop_filter_failed: bool,
-    /// The links as the engine was told of them.
+    /// Links that the engine knows.
     links: BTreeMap<InterfaceIndex, Link>,
-    /// What the names of peers mean, as far as the engine was told.
+    /// Addresses to which the peers' host names resolve, as the engine knows them.
     names: BTreeMap<String, Vec<IpAddr>>,
-    /// When the wall clock was read, and what it showed.
+    /// Time of the last wall-clock reading, and the reading.
     wall_clock: (Instant, Duration),
-    /// Whether a station was not believed because of its clock, which may change by itself.
+    /// Whether a station was rejected because of its clock, which can change without another event.
     is_impatient: bool,
-    /// Since when each group of masters hears others beside it, or is master.
+    /// Time since which each group is master or has received advertisements of another master.
     met: BTreeMap<String, Instant>,
-    /// The time at which each group of backups asked last to be woken.
+    /// Last wake-up time that each group of backups asked for.
     asked: BTreeMap<String, Instant>,
 }
 
-/// What is to become of a packet.
+/// Expected treatment of a packet.
 #[derive(Debug)]
 struct Judged<'p> {
-    /// The router that it concerns.
+    /// Router with the VRID of the packet.
     router: String,
     packet: &'p Datagram,
-    /// The address from which that router would answer.
+    /// Address from which that router would answer.
     own: Option<IpAddr>,
-    /// What it says, when that is to be believed.
+    /// Content if the packet is accepted, or the reason for the rejection.
     says: Result<Says, Unheard>,
 }
 
@@ -75,16 +75,16 @@ struct Tracked {
     config: TrackerConfig,
     patience: PatienceConfig,
     up: bool,
-    /// Whether that is more than an assumption.
+    /// Whether the tracker has had a result.
     known: bool,
     changed_at: Option<Instant>,
-    /// Since when results say the contrary.
+    /// Time since which the results contradict the verdict.
     contradicted: Option<Instant>,
     streak: u32,
 }
 
 impl Tracked {
-    /// What the results say.
+    /// Direction of the latest results.
     const fn says(&self) -> bool {
         self.up != self.contradicted.is_some()
     }
@@ -98,7 +98,7 @@ impl Tracked {
         delayed.map(|at| held.map_or(at, |held| at.max(held)))
     }
 
-    /// Enough results say that it is so.
+    /// Records that enough results have the same direction.
     fn take(&mut self, now: Instant, up: bool) {
         if up == self.up {
             (self.contradicted, self.known) = (None, true);
@@ -117,17 +117,17 @@ impl Tracked {
 }
 
 impl Oracle {
-    /// What the host was told to run.
+    /// Configuration of the host, as the engine knows it.
     pub(crate) const fn config(&self) -> &Config {
         &self.config
     }
 
-    /// The routers, by name.
+    /// Routers, by name.
     pub(crate) fn routers(&self) -> impl Iterator<Item = (&String, &Watched)> {
         self.routers.iter()
     }
 
-    /// The effective priority of a router.
+    /// Effective priority of a router.
     pub(crate) fn priority(&self, config: &RouterConfig) -> u8 {
         if config.priority == 255 {
             return 255;
@@ -135,6 +135,7 @@ impl Oracle {
         let mut sum = i32::from(config.priority);
         for (name, weight) in &config.tracks {
             let up = self.is_up(name);
+            // A negative weight counts while the tracker is down, a positive one while it is up.
             if (*weight < 0) != up {
                 sum += i32::from(*weight);
             }
@@ -142,12 +143,12 @@ impl Oracle {
         u8::try_from(sum.clamp(1, 254)).unwrap_or(254)
     }
 
-    /// Whether a tracker keeps a router from serving.
+    /// Whether a tracker causes a fault of a router.
     pub(crate) fn is_kept_by_tracker(&self, config: &RouterConfig) -> bool {
         self.faults(config).next().is_some()
     }
 
-    /// The trackers that keep a router from serving.
+    /// Trackers that cause a fault of a router.
     fn faults<'w>(&'w self, config: &'w RouterConfig) -> impl Iterator<Item = &'w str> {
         let tracks = config.tracks.iter();
         tracks
@@ -159,7 +160,7 @@ impl Oracle {
         self.trackers.get(tracker).is_none_or(|tracker| tracker.up)
     }
 
-    /// Looks at a turn of the host.
+    /// Checks a turn of the host.
     pub(crate) fn watch(
         &mut self,
         host: &Host,
@@ -173,18 +174,18 @@ impl Oracle {
         self.watch_groups()
     }
 
-    /// Whether a station was not believed since this was last asked, and may be when some time has passed.
+    /// Returns whether a station was rejected since the last call and may be accepted after some time.
     pub(crate) const fn take_impatience(&mut self) -> bool {
         std::mem::replace(&mut self.is_impatient, false)
     }
 
-    /// What the wall clock shows, or showed a while before it was read.
+    /// Wall-clock reading at a moment, computed from the last reading.
     fn wall_at(&self, at: Instant) -> Duration {
         let (read_at, showed) = self.wall_clock;
         (showed + at.since(read_at)).saturating_sub(read_at.since(at))
     }
 
-    /// The daemon is gone.
+    /// Resets the oracle when the daemon ends.
     pub(crate) fn forget(&mut self) {
         *self = Self::default();
     }
@@ -205,7 +206,7 @@ impl Oracle {
         self.cover(host, now, record, judged.as_ref(), coverage);
         let by_rfc = matches!(record.fed, Fed::Packet { .. } | Fed::Tick);
         if !by_rfc {
-            // Whoever overslept did so before anything else changed.
+            // A late wake-up is handled before any other change.
             self.follow(now, record, overslept)?;
         }
         let awake = |transition: &Transition| !overslept(transition);
@@ -290,7 +291,7 @@ impl Oracle {
         self.watch_deadlines(now, record)
     }
 
-    /// Whom each router speaks to, by its configuration and the names that it knows.
+    /// Computes the destinations of each router from its configuration and the resolved names.
     fn find_receivers(&mut self, host: &Host) {
         let known = std::mem::take(&mut self.names);
         let routers = self.config.routers.values();
@@ -315,7 +316,7 @@ impl Oracle {
         }
     }
 
-    /// Whom a packet concerns, and whether that one believes it.
+    /// Finds the router of a packet, and decides whether it accepts the packet.
     fn judge_record<'p>(
         &mut self,
         host: &Host,
@@ -332,7 +333,7 @@ impl Oracle {
         else {
             return None;
         };
-        // It may lie in the socket of an interface that is no more.
+        // The packet may have been queued in the socket of a deleted interface.
         let name = interface_name(packet.segment);
         let link = self.links.get(interface)?;
         if *link.name != *name {
@@ -363,6 +364,7 @@ impl Oracle {
             }
             Ok(says)
         });
+        // The engine does not see a packet that no router listens for, so its number stays unused.
         if let Some(router) = self.routers.get_mut(&name).filter(|_| *is_listened_for) {
             router.numbers = numbers;
         }
@@ -376,7 +378,7 @@ impl Oracle {
         })
     }
 
-    /// Whoever has to refuse packets and cannot does not serve.
+    /// Checks that a router is in fault when it needs a drop rule that cannot be installed.
     fn watch_drop_rules(&self) -> Result<(), Violation> {
         let serves = |router: &Watched| {
             !router.config.accepts() && matches!(router.state(), State::Master | State::Backup)
@@ -384,14 +386,15 @@ impl Oracle {
         let mut routers = self.routers.iter();
         match routers.find(|(_, router)| self.drop_filter_failed && serves(router)) {
             Some((name, router)) => Err(Invariant::Cause.broken(format!(
-                "{name} has to refuse packets and cannot, and is {}",
+                "{name} is {} although its drop rules cannot be installed",
                 router.state()
             ))),
             None => Ok(()),
         }
     }
 
-    /// Whoever has not spoken in a family yet speaks from the host's own address of it.
+    /// Assumes the host's own address as the source of a router that has not advertised in this family
+    /// yet.
     fn suppose_source(&mut self, host: &Host, packet: &Datagram) {
         let family = packet.family();
         let vrid = packet.payload.get(1).copied().unwrap_or_default();
@@ -402,7 +405,7 @@ impl Oracle {
         }
     }
 
-    /// What a packet leads to is foretold.
+    /// Checks the effect of a packet.
     fn watch_packet(
         &mut self,
         now: Instant,
@@ -421,7 +424,7 @@ impl Oracle {
         };
         let name = name.clone();
         if self.group_of(&name).is_some() {
-            // What came after a packet that was read so late may have been lost.
+            // A packet that was read so late may be followed by lost ones.
             let slept = now.since(arrived) > says.interval;
             let arrived = if slept { now } else { arrived.min(now) };
             let heard = (packet, &says);
@@ -442,15 +445,16 @@ impl Oracle {
                 .is_some_and(|router| router.announces_against(now, &says));
         self.compare_announcement(&name, announces, record)?;
         match transitions(record).find(|transition| *transition.router != *name) {
-            Some(other) => {
-                Err(Invariant::Cause
-                    .broken(format!("{} moved by a packet of {name}", other.router)))
-            }
+            Some(other) => Err(Invariant::Cause.broken(format!(
+                "{} changed state after a packet for {name}",
+                other.router
+            ))),
             None => Ok(()),
         }
     }
 
-    /// Whether a packet from its own address may be its own, come back. By unicast it is, whatever it says.
+    /// Whether a packet from the router's own address may be its own, looped back. With unicast every
+    /// such packet is its own.
     fn may_have_said(&self, router: &Watched, packet: &Datagram) -> bool {
         if router.config.unicast.is_some() {
             return true;
@@ -465,7 +469,7 @@ impl Oracle {
             .is_some_and(|says| says.priority == 0 || says == own && same_list)
     }
 
-    /// What is due is foretold, and what is not due does not happen.
+    /// Checks the effect of a deadline, and that nothing happens before it.
     fn watch_tick(&mut self, now: Instant, record: &Record) -> Result<(), Violation> {
         let judged = self.watch_verdicts(now, record)?;
         let by_verdict = |transition: &Transition| {
@@ -493,7 +497,7 @@ impl Oracle {
                     .get_mut(&name)
                     .is_some_and(|router| router.announces_by_time(now)),
             };
-            // Who recovers as the owner announces, too.
+            // An owner that recovers announces its addresses as well.
             if !transitions(record).any(|t| *t.router == *name && by_verdict(t)) {
                 self.compare_announcement(&name, announces, record)?;
             }
@@ -501,7 +505,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Verdicts that are due come first. Gives the routers that they concern.
+    /// Applies the verdicts that are due before other effects. Returns the routers that they concern.
     fn watch_verdicts(
         &mut self,
         now: Instant,
@@ -535,8 +539,8 @@ impl Oracle {
         Ok(judged)
     }
 
-    /// Whether it announces all of its addresses, wherever they can be and as often as it is to, or
-    /// none.
+    /// Checks that the router announces all of its addresses that have an interface, with the
+    /// configured burst, or none.
     pub(super) fn compare_announcement(
         &self,
         name: &str,
@@ -558,9 +562,8 @@ impl Oracle {
             let before = announced.len();
             announced.extend(own);
             if announced.len() > before && *burst != config.announce.burst {
-                return Err(
-                    Invariant::Announcement.broken(format!("{name} announces {burst} times"))
-                );
+                return Err(Invariant::Announcement
+                    .broken(format!("{name} announces with a burst of {burst}")));
             }
         }
         let wanted: BTreeSet<InterfaceAddress> = if expected {
@@ -578,13 +581,13 @@ impl Oracle {
             Ok(())
         } else {
             Err(Invariant::Announcement.broken(format!(
-                "{name} has to announce {wanted:?}, and announces {announced:?}"
+                "{name} has to announce {wanted:?} and announces {announced:?}"
             )))
         }
     }
 
-    /// Whether the engine knows of the interface that an address of a router is to be on. Where
-    /// it has its own for the virtual MAC address, that may be missing or another one.
+    /// Whether the engine knows the interface of a virtual address. The interface of a virtual MAC
+    /// address can be missing or replaced.
     fn has_home(&self, config: &RouterConfig, address: InterfaceAddress) -> bool {
         let family = address.family();
         let Some(device) = config.device(family) else {
@@ -592,11 +595,11 @@ impl Oracle {
             return links.any(|link| *link.name == *interface_name(config.segment));
         };
         let mut named = self.links.values().filter(|link| link.name == device);
-        // While news are on their way there may be two of a name.
+        // While notifications are pending there may be two interfaces with the same name.
         named.clone().count() == 1 && named.all(|link| link.mac == config.mac(family))
     }
 
-    /// A reload changes nothing of what it does not concern.
+    /// Checks that a reload does not change the routers with an unchanged configuration.
     fn watch_unconcerned(&self, config: &Config, record: &Record) -> Result<(), Violation> {
         let is_same = |name: &String| {
             let Some(router) = self.routers.get(name) else {
@@ -611,7 +614,7 @@ impl Oracle {
                 && router.state() != State::Init
         };
         for (name, router) in &self.routers {
-            // What concerns one of a group concerns all.
+            // A change of one member concerns all members of its group.
             let group = self.group_of(name);
             let members = |config: &Config| {
                 let group = config.groups.get(group.as_ref()?)?;
@@ -623,8 +626,9 @@ impl Oracle {
             if !is_same(name) || !same_group {
                 continue;
             }
-            // That another one's address is virtual now, or none of the host's own any more, concerns
-            // all who share its interface. An absence is a fault when its grace ends.
+            // When the address of another router becomes virtual, or is no longer the host's own, all
+            // routers on the interface are concerned. An absence becomes a fault at the end of its
+            // grace.
             let is_concerned = transitions(record).any(|transition| {
                 *transition.router == **name
                     && (overslept(transition)
@@ -648,15 +652,16 @@ impl Oracle {
                 Output::Kernel(_) | Output::Device(_) | Output::Lvs(_) | Output::Report(_) => false,
             });
             if let Some(output) = touched {
-                return Err(Invariant::Reload
-                    .broken(format!("{name} is not concerned, and yet: {output:?}")));
+                return Err(Invariant::Reload.broken(format!(
+                    "{name} has an unchanged configuration, but the reload caused {output:?}"
+                )));
             }
         }
         Ok(())
     }
 
     fn reconfigure(&mut self, now: Instant, config: &Config) {
-        // A router listens in a new family by the priority that it had under its former trackers.
+        // In a new family a router starts with the priority that it had under its former trackers.
         let routers = self.routers.iter();
         let before: BTreeMap<String, u8> = routers
             .map(|(name, router)| (name.clone(), self.priority(&router.config)))
@@ -669,6 +674,7 @@ impl Oracle {
                     (TrackerConfig::Probe { .. }, TrackerConfig::Probe { .. }) => true,
                     (old, new) => old == new,
                 };
+                // A tracker without a result takes the initial verdict of the new configuration.
                 same && (known.known || known.patience.doubts == patience.doubts)
             });
             let fresh = Tracked {
@@ -736,7 +742,8 @@ impl Oracle {
         }
     }
 
-    /// Routers whose interface is gone have no place until they fall or resume.
+    /// Marks the routers whose interface was deleted: they have no endpoint until they are in fault or
+    /// the interface is back.
     fn lose_link(&mut self, gone: &str) {
         if self.links.values().any(|link| *link.name == *gone) {
             return;
@@ -760,7 +767,7 @@ impl Oracle {
         }
     }
 
-    /// Follows what the host's own circumstances did, as long as it is truly called.
+    /// Follows the transitions that events of the host caused, and checks their causes.
     fn follow(
         &mut self,
         now: Instant,
@@ -768,22 +775,24 @@ impl Oracle {
         which: impl Fn(&Transition) -> bool,
     ) -> Result<(), Violation> {
         if !record.named_truly {
-            return Err(
-                Invariant::Cause.broken(format!("no such fault_reason: {:?}", record.outputs))
-            );
+            return Err(Invariant::Cause.broken(format!(
+                "the kernel does not confirm the fault reason: {:?}",
+                record.outputs
+            )));
         }
         for transition in transitions(record).filter(|transition| which(transition)) {
             let name = &*transition.router;
             let Some(router) = self.routers.get(name) else {
-                return Err(Invariant::Cause.broken(format!("{name} is not configured")));
+                return Err(Invariant::Cause
+                    .broken(format!("{name} has a transition and is not configured")));
             };
             let priority = self.priority(&router.config);
             let phase = router.enter(now, priority, transition);
             self.check_truth(now, record, transition)?;
             let Some(phase) = phase else {
                 return Err(Invariant::Cause.broken(format!(
-                    "{name}: {} -> {} because of {:?} is no transition that an event like {:?} \
-                     leads to",
+                    "{name}: {} -> {} because of {:?}: no possible transition for the event \
+                     {:?}",
                     transition.from, transition.to, transition.cause, record.fed
                 )));
             };
@@ -812,7 +821,7 @@ impl Oracle {
         Ok(())
     }
 
-    /// Whether the cause is what really happened.
+    /// Checks that the cause of a transition really happened.
     fn check_truth(
         &self,
         now: Instant,
@@ -847,7 +856,7 @@ impl Oracle {
             Cause::Recovered(FaultReason::DropFilterError(_)) => {
                 !self.drop_filter_failed || router.config.accepts()
             }
-            // What happens to its interface with the virtual MAC address moves nobody.
+            // Events of the interface with the virtual MAC address cause no transition.
             Cause::Faulted(FaultReason::InterfaceMissing(interface)) => {
                 **interface == *interface_name(router.config.segment)
             }
@@ -886,13 +895,14 @@ impl Oracle {
             Ok(())
         } else {
             Err(Invariant::Cause.broken(format!(
-                "{name}: {} -> {} because of {:?} is not what happened at {:?}",
+                "{name}: {} -> {} because of {:?}: false cause for the event {:?}",
                 transition.from, transition.to, transition.cause, record.fed
             )))
         }
     }
 
-    /// Whoever leaves in an orderly way says so, and whoever hears of a rival answers it.
+    /// Checks that a master that stops advertises priority 0, and that a master answers the
+    /// advertisement of a rival.
     fn watch_answers(
         &self,
         now: Instant,
@@ -921,8 +931,8 @@ impl Oracle {
                         | Cause::With { .. }
                         | Cause::Joined { .. }
                 );
-            // A removed router is no more; its last packet may be of any VRID. Whoever has nobody to
-            // speak to is silent.
+            // A removed router is not in the table any more, so its advertisement of priority 0 may have any
+            // VRID. A router without destinations sends nothing.
             let vrid = self
                 .routers
                 .get(&*transition.router)
@@ -931,7 +941,9 @@ impl Oracle {
                 .map(|router| router.config.vrid);
             if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
                 let name = &transition.router;
-                return Err(Invariant::Speaker.broken(format!("{name} leaves without a word")));
+                return Err(Invariant::Speaker.broken(format!(
+                    "{name} stops being master without advertising priority 0"
+                )));
             }
         }
         let Some(judged) = judged else {
@@ -956,22 +968,24 @@ impl Oracle {
             .deadline_after
             .is_some_and(|at| at <= now + REPLY_SPACING);
         let is_due = record.deadline_after.is_some_and(|at| at <= now);
-        // At once (RFC 9568 section 6.4.3). Answers are spaced, and the one to a resignation is put
-        // off and not left out; RFC 3768 does not answer a lower priority.
+        // At once (RFC 9568 section 6.4.3). Answers have a minimum spacing, and the answer to priority
+        // 0 is postponed and not omitted. RFC 3768 does not answer a lower priority.
         let answers = match says.priority {
             0 => spoke || is_soon,
             _ if router.config.version == Version::V2 => true,
-            // What was put off and is due leaves before the turn is over.
+            // A postponed answer that is due is sent before the end of the turn.
             _ => spoke || is_due || now.since(sent_at) < REPLY_SPACING,
         };
         if answers {
             Ok(())
         } else {
-            Err(Invariant::Speaker.broken(format!("{name} does not answer {says:?}")))
+            Err(Invariant::Speaker
+                .broken(format!("{name} does not answer the advertisement {says:?}")))
         }
     }
 
-    /// Who speaks is master, says what it is, and a new master says it at once to all.
+    /// Checks that only masters advertise, with the correct content, and that a new master advertises
+    /// at once to all destinations.
     fn watch_sending(
         &mut self,
         now: Instant,
@@ -979,10 +993,7 @@ impl Oracle {
         record: &Record,
     ) -> Result<(), Violation> {
         if !record.speaks_for_itself {
-            let how = format!(
-                "speaks from what the host does not have: {:?}",
-                record.outputs
-            );
+            let how = format!("source address missing on the host: {:?}", record.outputs);
             return Err(Invariant::Speaker.broken(how));
         }
         let mut spoke: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
@@ -1001,7 +1012,7 @@ impl Oracle {
                 continue;
             };
             let &[_, vrid, priority, ..] = &message[..] else {
-                return Err(Invariant::Speaker.broken(format!("a short message: {message:?}")));
+                return Err(Invariant::Speaker.broken(format!("message too short: {message:?}")));
             };
             let family = Family::of(*source);
             let link = self.links.get(interface);
@@ -1009,16 +1020,19 @@ impl Oracle {
                 .find(|segment| link.is_some_and(|link| *link.name == *interface_name(*segment)));
             let name = segment.and_then(|segment| self.router_on(segment, vrid, family));
             let place = name.clone().map(|name| (name, family, priority == 0));
+            // Consecutive messages of a router and family are one advertisement to several
+            // destinations.
             let is_copy = place.is_some() && place == former;
             former = place;
             if priority == 0 {
                 if name.is_none() {
-                    // Its interface has another name: whose number it bears is not known.
+                    // Its interface has another name, so the router with this VRID is unknown and its
+                    // sequence number too.
                     let same = |router: &&mut Watched| router.config.vrid == vrid;
                     let routers = self.routers.values_mut().filter(same);
                     routers.for_each(|router| router.may_have_resigned = true);
                 }
-                // Whoever is another one now has signed with a number that is of no concern any more.
+                // A redefined router has signed with a sequence number that no longer matters.
                 let is_itself = name.as_ref().is_some_and(|name| {
                     !transitions(record).any(|t| *t.router == **name && is_end(&t.cause))
                 });
@@ -1026,12 +1040,15 @@ impl Oracle {
                 if let Some(router) = router.filter(|_| is_itself)
                     && !router.signs(message, family, wall, is_copy)
                 {
-                    return Err(Invariant::Speaker.broken(format!("signs {message:?} wrongly")));
+                    return Err(
+                        Invariant::Speaker.broken(format!("wrong signature of {message:?}"))
+                    );
                 }
                 continue;
             }
             let Some(name) = name else {
-                return Err(Invariant::Speaker.broken(format!("nobody has VRID {vrid}")));
+                return Err(Invariant::Speaker
+                    .broken(format!("advertisement of VRID {vrid}, which no router has")));
             };
             let effective = self.priority(&self.routers[&name].config);
             let Some(router) = self.routers.get_mut(&name) else {
@@ -1042,28 +1059,35 @@ impl Oracle {
             let leaves_from_it =
                 router.config.behind == Behind::Virtual && router.config.unicast.is_none();
             if *mac != virtual_mac.filter(|_| leaves_from_it) {
-                return Err(Invariant::Speaker.broken(format!("{name} speaks from {mac:?}")));
+                return Err(Invariant::Speaker
+                    .broken(format!("{name} advertises from MAC address {mac:?}")));
             }
             let meant = says(&router.config, effective);
             if read(message) != Some(meant) || !is_list_of(&router.config, *source, message) {
-                return Err(
-                    Invariant::Speaker.broken(format!("{name} is {meant:?} and says {message:?}"))
-                );
+                return Err(Invariant::Speaker.broken(format!(
+                    "{name} has to advertise {meant:?} and sends {message:?}"
+                )));
             }
             if !router.signs(message, family, wall, is_copy) {
-                return Err(Invariant::Speaker.broken(format!("{name} signs {message:?} wrongly")));
+                return Err(
+                    Invariant::Speaker.broken(format!("{name}: wrong signature of {message:?}"))
+                );
             }
             if *hop_limit != router.config.hop_limit() {
-                return Err(Invariant::Speaker.broken(format!("{name} sends with {hop_limit}")));
+                return Err(
+                    Invariant::Speaker.broken(format!("{name} sends with hop limit {hop_limit}"))
+                );
             }
             if spoke.entry(name.clone()).or_default().insert(*destination) {
                 continue;
             }
-            return Err(Invariant::Speaker.broken(format!("{name} speaks twice to {destination}")));
+            return Err(
+                Invariant::Speaker.broken(format!("{name} advertises twice to {destination}"))
+            );
         }
         for (name, router) in &mut self.routers {
             if transitions(record).any(|t| *t.router == **name && t.from == State::Init) {
-                // Another router of that name counts anew.
+                // A new router with the same name starts its counter at zero.
                 router.words = 0;
             }
             let words = record.shown.get(&**name).map(|shown| shown.words);
@@ -1073,7 +1097,7 @@ impl Oracle {
                 matches!(output, Output::Advertise(Advertisement { message, .. })
                     if message.get(1) == Some(&router.config.vrid) && message.get(2) == Some(&0))
             });
-            // Where nobody is to hear it, whether it has spoken can only be told by its own count.
+            // Without a destination only the router's own counter shows an advertisement.
             if is_new && router.is_alone() && !has_resigned {
                 spoke.entry(name.clone()).or_default();
             }
@@ -1082,18 +1106,19 @@ impl Oracle {
             .keys()
             .find(|name| record.interrupted.contains(&***name))
         {
-            return Err(Invariant::Speaker.broken(format!("{name} speaks while it is interrupted")));
+            return Err(Invariant::Speaker.broken(format!("{name} advertises in a grace period")));
         }
         for (name, to) in &spoke {
             let Some(router) = self.routers.get_mut(name) else {
                 continue;
             };
+            // A router that is in its own list of peers does not send to itself.
             let own: BTreeSet<IpAddr> = router.sources.values().copied().collect();
             let all = router.receivers.values().flatten().copied();
             let all: BTreeSet<IpAddr> = all.filter(|to| !own.contains(to)).collect();
             if *to != all {
                 return Err(Invariant::Speaker
-                    .broken(format!("{name} speaks to {to:?} and not to {all:?}")));
+                    .broken(format!("{name} advertises to {to:?} instead of {all:?}")));
             }
             let told = router.config.interval();
             match &mut router.phase {
@@ -1106,17 +1131,19 @@ impl Oracle {
                         && router.config.priority != 255
                         && before.get(name) == Some(&State::Master)
                     {
-                        return Err(Invariant::Overslept
-                            .broken(format!("{name} speaks after {:?}", now.since(*sent_at))));
+                        return Err(Invariant::Overslept.broken(format!(
+                            "{name} advertises after a pause of {:?}",
+                            now.since(*sent_at)
+                        )));
                     }
                     (*sent_at, *said) = (now, told);
                 }
-                // The last word of a master that yields, so that the other announces its addresses.
+                // A master that yields sends a final advertisement, so that the new master announces
+                // its addresses.
                 Phase::Backup(_) if yields(record, name) => {}
                 Phase::Init | Phase::Fault | Phase::Backup(_) => {
-                    return Err(
-                        Invariant::Speaker.broken(format!("{name} speaks as {}", router.state()))
-                    );
+                    return Err(Invariant::Speaker
+                        .broken(format!("{name} advertises in state {}", router.state())));
                 }
             }
         }
@@ -1137,20 +1164,25 @@ impl Oracle {
             if !spoke.contains_key(name)
                 || !owed.all(|own| announced(own) || !self.has_home(&router.config, own))
             {
-                return Err(Invariant::Speaker.broken(format!("{name} became master in silence")));
+                return Err(Invariant::Speaker.broken(format!(
+                    "{name} became master without advertising and announcing"
+                )));
             }
         }
         Ok(())
     }
 
-    /// It wants to be woken in time, and not again for what it has done.
+    /// Checks that the engine asks for a wake-up no later than each deadline, and not again for handled
+    /// ones.
     fn watch_deadlines(&self, now: Instant, record: &Record) -> Result<(), Violation> {
         if matches!(record.fed, Fed::Tick)
             && record
                 .deadline_after
                 .is_some_and(|deadline| deadline <= now)
         {
-            return Err(Invariant::Deadline.broken("due again at once: a busy loop"));
+            return Err(
+                Invariant::Deadline.broken("deadline is still due after the tick: a busy loop")
+            );
         }
         for (name, tracker) in &self.trackers {
             let asked = record.deadline_after;
@@ -1158,7 +1190,7 @@ impl Oracle {
                 && asked.is_none_or(|deadline| deadline > due)
             {
                 return Err(Invariant::Deadline.broken(format!(
-                    "the verdict of {name} is due at {due:?}, and it asks for {asked:?}"
+                    "the verdict of tracker {name} is due at {due:?}, the engine asks for {asked:?}"
                 )));
             }
         }
@@ -1168,7 +1200,7 @@ impl Oracle {
                 Phase::Backup(listening) => match self.group_of(name) {
                     None => router.take_over_at(listening, self.priority(&router.config)),
                     Some(group) => match self.due_at(now, &group) {
-                        // Whoever has just fallen silent may have kept it from what was due before.
+                        // The silence of another router may have blocked the group until now.
                         Some(at) => at.max(now),
                         None => continue,
                     },
@@ -1179,7 +1211,7 @@ impl Oracle {
                     announcing,
                 } => {
                     if record.interrupted.contains(&**name) {
-                        // What it has to say waits until it is back.
+                        // A router in a grace period advertises after its end.
                         continue;
                     }
                     let advert_at = *sent_at + *told;
@@ -1191,7 +1223,7 @@ impl Oracle {
                 .is_none_or(|deadline| deadline > latest)
             {
                 return Err(Invariant::Deadline.broken(format!(
-                    "{name} is to be woken at {latest:?} and asks for {:?}",
+                    "{name} has a deadline at {latest:?}, the engine asks for {:?}",
                     record.deadline_after
                 )));
             }
@@ -1209,9 +1241,9 @@ impl Oracle {
     }
 }
 
-/// Whether a message lists what a router of this configuration advertises to the family of `source`,
-/// link-local addresses first (RFC 9568 section 5.2.9 with erratum 8300). Where it has none the
-/// sender's may stand there.
+/// Whether a message lists the addresses that a router with this configuration advertises in the family
+/// of `source`, link-local addresses first (RFC 9568 section 5.2.9 with erratum 8300). Without a
+/// link-local virtual address the sender's own may be the first.
 fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
     let family = Family::of(source);
     let octets = |address: IpAddr| match address {
@@ -1239,7 +1271,7 @@ fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
     is(&own) || with_source && is(&[&[source], &own[..]].concat())
 }
 
-/// Whether a router yields to another master.
+/// Whether a router yields to another master in this record.
 fn yields(record: &Record, name: &str) -> bool {
     transitions(record).any(|transition| {
         *transition.router == *name
@@ -1250,7 +1282,7 @@ fn yields(record: &Record, name: &str) -> bool {
     })
 }
 
-/// Whether a router is no more, or another one.
+/// Whether a router was removed or redefined.
 const fn is_end(cause: &Cause) -> bool {
     matches!(cause, Cause::Removed | Cause::Redefined)
 }
@@ -1265,7 +1297,7 @@ fn is_about_own_address(cause: &Cause) -> bool {
     )
 }
 
-/// Whether an interface or an address is away, which is no fault before it lasts.
+/// Whether a fault is the absence of an interface or an address, which has a grace period.
 fn is_about_absence(cause: &Cause) -> bool {
     let Cause::Faulted(fault_reason) = cause else {
         return false;
@@ -1282,7 +1314,7 @@ fn is_about_absence(cause: &Cause) -> bool {
     )
 }
 
-/// The fault_reason that is not another member's.
+/// The original fault reason, without the chain of members.
 fn root(mut fault_reason: &FaultReason) -> &FaultReason {
     while let FaultReason::Member {
         fault_reason: its, ..
@@ -1293,7 +1325,7 @@ fn root(mut fault_reason: &FaultReason) -> &FaultReason {
     fault_reason
 }
 
-/// Whether a transition is one for which the host's circumstances can be the reason.
+/// Whether an event of the host can be the reason for a transition.
 fn is_circumstance(transition: &Transition) -> bool {
     overslept(transition) || matches!(transition.cause, Cause::Faulted(_) | Cause::Recovered(_))
 }
@@ -1306,22 +1338,24 @@ pub(crate) fn transitions(record: &Record) -> impl Iterator<Item = &Transition> 
     machine::transitions(&record.outputs)
 }
 
-/// A packet that nobody believes changes nothing.
+/// Checks that a rejected packet changes nothing.
 fn is_nothing(record: &Record) -> Result<(), Violation> {
     let spoken = record
         .outputs
         .iter()
         .find(|output| !matches!(output, Output::Report(Report::Dropped { .. })));
     match spoken {
-        Some(output) => Err(Invariant::Rejected.broken(format!("leads to {output:?}"))),
+        Some(output) => {
+            Err(Invariant::Rejected.broken(format!("rejected packet caused {output:?}")))
+        }
         None if record.deadline_before != record.deadline_after => {
-            Err(Invariant::Rejected.broken("moves a timer"))
+            Err(Invariant::Rejected.broken("rejected packet changed a timer"))
         }
         None => Ok(()),
     }
 }
 
-/// What a router does is what was foretold, as far as transitions like `which` are concerned.
+/// Compares the transitions of a router that match `which` with the expected one.
 fn compare(
     name: &str,
     expected: Option<&Expected>,
@@ -1337,7 +1371,7 @@ fn compare(
             Ok(())
         }
         (Some(expected), seen, _) => Err(Invariant::Transition.broken(format!(
-            "{name} has to become {} because of {:?}, and {}",
+            "{name} has to become {} because of {:?}, but {}",
             expected.to,
             expected.cause,
             seen.map_or("does nothing".to_owned(), |seen| format!(
@@ -1346,9 +1380,9 @@ fn compare(
             ))
         ))),
         (None, Some(seen), _) => Err(Invariant::Transition.broken(format!(
-            "{name} has no reason, and becomes {} because of {:?}",
+            "{name} has no reason for a transition, but becomes {} because of {:?}",
             seen.to, seen.cause
         ))),
-        (None, None, Some(_)) => unreachable!("the second comes after the first"),
+        (None, None, Some(_)) => unreachable!("an iterator has no second element without a first"),
     }
 }

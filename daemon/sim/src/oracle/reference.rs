@@ -1,5 +1,5 @@
-//! One router as the RFCs have it, a second time: written from RFC 9568 section 6.4 and RFC 3768, and not
-//! from the engine.
+//! Expected behaviour of one router, written from RFC 9568 section 6.4 and RFC 3768, without code of
+//! the engine.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -15,40 +15,40 @@ use crate::foreign::skew;
 use crate::host::{Datagram, Says};
 use crate::scenario::RouterConfig;
 
-/// A router as the RFCs have it.
+/// Expected state of a router.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     pub(crate) config: RouterConfig,
     pub(super) phase: Phase,
-    /// The address from which it spoke last in each family.
+    /// Source address of its last advertisement, by family.
     pub(super) sources: BTreeMap<Family, IpAddr>,
-    /// Whom it sends to in each family that it speaks: a group, or those peers of which it knows the
-    /// addresses.
+    /// Destinations in each family with advertisements: the multicast group, or the known addresses of
+    /// the peers.
     pub(crate) receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
-    /// The numbers of signed advertisements that it has heard.
+    /// Sequence numbers of the accepted signed advertisements.
     pub(super) numbers: Numbers,
-    /// The last one with which it has signed itself.
+    /// Sequence number of the last advertisement that the router signed.
     pub(super) signed: Option<u64>,
-    /// Whether it may have signed a resignation since that is not known to be its own.
+    /// Whether the router may have signed a resignation that the oracle could not assign to it.
     pub(super) may_have_resigned: bool,
-    /// Whether the last reload took the families away in which it spoke: there is nothing to say in those
-    /// any more, not even to resign.
+    /// Whether the last reload removed all families in which the router advertised. There it sends
+    /// nothing any more, not even priority 0.
     pub(super) speaks_otherwise: bool,
-    /// Whether its interface is gone, since when it has neither fallen nor come back.
+    /// Whether its interface was deleted, and the router has been neither in fault nor back since.
     pub(super) is_away: bool,
-    /// How often it has spoken, be it to nobody, where that is told.
+    /// Number of its advertisements, including those without a destination, where the status shows it.
     pub(super) words: u64,
-    /// As a master of both families that hears nobody else in IPv4: since when it loses ties in IPv6,
-    /// and when it lost the last.
+    /// For a master of both families without a rival in IPv4: time since which it loses ties in IPv6,
+    /// and time of the last lost tie.
     pub(super) losing: Option<(Instant, Instant)>,
-    /// Until when it does not take over, because it was started a short time ago.
+    /// End of the startup delay.
     pub(super) quiet_until: Instant,
-    /// Whether it is in a sync group.
+    /// Whether the router is a member of a sync group.
     pub(super) is_member: bool,
-    /// Who was heard, as far as it is.
+    /// Last advertisements of other routers, for a member of a group.
     pub(super) sightings: Sightings,
-    /// Who of the same priority was passed over in each family when the group took over last, and who
-    /// did not make way.
+    /// Rivals of the same priority, by family: those that the group passed over in its last takeover,
+    /// and those that remained master, which the group tolerates since.
     pub(super) passed_over: BTreeMap<Family, IpAddr>,
     pub(super) stands: BTreeMap<Family, IpAddr>,
 }
@@ -66,8 +66,9 @@ pub(super) enum Phase {
 }
 
 impl Watched {
-    /// Signs a message to a family as it should be signed when its wall clock shows `wall`. To several
-    /// receivers in a family it says the same: `is_copy`. Returns whether the message is so.
+    /// Checks the signature of a message of a family, at `wall` on the wall clock, and records its
+    /// sequence number. With `is_copy` the message is the same one to a further destination, with the
+    /// same number.
     pub(super) fn signs(
         &mut self,
         message: &[u8],
@@ -84,6 +85,7 @@ impl Watched {
             Some(last) => last,
             None => next_number(self.signed, hmac, wall),
         };
+        // An unassigned resignation may have used further numbers.
         let may_be_ahead = self.may_have_resigned && !is_copy;
         self.signed = Some(trailer.number);
         self.may_have_resigned = false;
@@ -91,7 +93,7 @@ impl Watched {
             && (trailer.number == number || may_be_ahead && is_after(trailer.number, number))
     }
 
-    /// Whether there is nobody but itself that it could speak to.
+    /// Whether the router has no destination other than itself.
     pub(super) fn is_alone(&self) -> bool {
         self.receivers.iter().all(|(family, receivers)| {
             let own = self.source(*family);
@@ -99,7 +101,7 @@ impl Watched {
         })
     }
 
-    /// The address from which it spoke last in a family.
+    /// Source address of the last advertisement in a family.
     pub(crate) fn source(&self, family: Family) -> Option<IpAddr> {
         self.sources.get(&family).copied()
     }
@@ -114,14 +116,14 @@ impl Watched {
     }
 }
 
-/// What has to happen.
+/// Expected transition.
 pub(super) struct Expected {
     pub(super) to: State,
     pub(super) cause: Cause,
 }
 
 impl Watched {
-    /// Hears an advertisement that is to be believed, as backup or master.
+    /// Handles an accepted advertisement, as backup or master.
     pub(super) fn hear(
         &mut self,
         now: Instant,
@@ -165,9 +167,9 @@ impl Watched {
         expected
     }
 
-    /// Whether a master yields to somebody of its own priority: to who has the greater address. In an
-    /// instance of both families the addresses of IPv4 decide, and those of IPv6 only against
-    /// somebody who goes on speaking it alone for as long as one waits for a master.
+    /// Whether a master yields to a rival of the same priority, which it does to a greater address. In
+    /// an instance of both families the IPv4 addresses decide. An IPv6 address decides only against a
+    /// rival that advertises in IPv6 alone for a whole master-down interval.
     fn loses_tie(&mut self, now: Instant, packet: &Datagram, says: &Says, priority: u8) -> bool {
         let family = packet.family();
         if family == Family::V4 {
@@ -196,7 +198,7 @@ impl Watched {
         }
     }
 
-    /// Time has passed.
+    /// Handles the passing of time.
     pub(super) fn tick(&mut self, now: Instant, priority: u8) -> Option<Expected> {
         let mut listening = match &self.phase {
             Phase::Init | Phase::Fault => return None,
@@ -208,7 +210,7 @@ impl Watched {
             return None;
         }
         if now.since(due) > listening.interval(&self.config, priority) {
-            // It has slept through advertisements as well.
+            // The wake-up is so late that advertisements may have been lost.
             listening.wait_anew(&self.config, now, priority);
             self.phase = Phase::Backup(listening);
             return None;
@@ -222,7 +224,7 @@ impl Watched {
         })
     }
 
-    /// A master that has been silent for as long as others wait listens first.
+    /// Makes a master a backup that has not advertised for as long as other routers wait.
     pub(super) fn oversleep(&mut self, now: Instant, priority: u8) -> Option<Expected> {
         let Phase::Master { sent_at, told, .. } = self.phase else {
             return None;
@@ -238,7 +240,8 @@ impl Watched {
         })
     }
 
-    /// The phase that a transition leads to for which the host's circumstances are the reason.
+    /// Returns the phase after a transition that an event of the host caused, or `None` if no such
+    /// transition exists.
     pub(super) fn enter(
         &self,
         now: Instant,
@@ -282,7 +285,7 @@ impl Watched {
         }
     }
 
-    /// When a listening router takes over unless it hears something.
+    /// Time at which a backup takes over without a further advertisement.
     pub(super) fn take_over_at(&self, listening: &Listening, priority: u8) -> Instant {
         let at = listening.over_at(&self.config, priority);
         if self.config.priority == 255 {
@@ -292,7 +295,7 @@ impl Watched {
         }
     }
 
-    /// Its settings are others from now on. Until then it had this priority.
+    /// Applies a new configuration. `priority` is the effective priority before it.
     pub(super) fn reconfigure(&mut self, now: Instant, new: &RouterConfig, priority: u8) {
         if let Phase::Backup(listening) = &mut self.phase {
             listening.change(new, now, priority);
@@ -300,6 +303,7 @@ impl Watched {
         self.speaks_otherwise = self.config.spoken().all(|family| !new.speaks(family));
         let (before, after) = (self.config.startup_delay(), new.startup_delay());
         if after < before {
+            // A shorter startup delay ends earlier; a longer one does not restart.
             self.quiet_until = self.quiet_until - (before - after);
         }
         if let Phase::Master { announcing, .. } = &mut self.phase
@@ -310,7 +314,7 @@ impl Watched {
         self.config.clone_from(new);
     }
 
-    /// It goes on after an interruption.
+    /// Continues after an interruption of the interface or the address.
     pub(super) fn resume(&mut self, now: Instant) {
         self.is_away = false;
         if let Phase::Master { announcing, .. } = &mut self.phase {
@@ -318,7 +322,7 @@ impl Watched {
         }
     }
 
-    /// Whether it announces its addresses at a tick, having stayed master.
+    /// Returns whether a router that remains master announces its addresses at a tick.
     pub(super) fn announces_by_time(&mut self, now: Instant) -> bool {
         let config = self.config.announce;
         match &mut self.phase {
@@ -327,7 +331,8 @@ impl Watched {
         }
     }
 
-    /// Whether it announces its addresses because of an advertisement to which it does not yield.
+    /// Returns whether the router announces its addresses after an advertisement to which it does not
+    /// yield.
     pub(super) fn announces_against(&mut self, now: Instant, says: &Says) -> bool {
         let config = self.config.announce;
         match &mut self.phase {
@@ -339,7 +344,7 @@ impl Watched {
     }
 }
 
-/// For how long the most eager of the others waits for a master that told its interval.
+/// Master-down interval of the router with the shortest wait, for a master with the interval `told`.
 pub(super) fn others_wait(config: &RouterConfig, told: Duration) -> Duration {
     3 * told + skew(config.version, 254, told)
 }

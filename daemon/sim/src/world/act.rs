@@ -1,4 +1,4 @@
-//! What happens to the world: the steps of a scenario, one by one.
+//! Execution of the steps of a scenario.
 
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ impl World<'_> {
         let action = &steps[index].action;
         self.note(|| format!("-- {action:?}"));
         let name = format!("{action:?}");
+        // The report counts actions by name, without their fields.
         self.coverage
             .fault(name.split([' ', '{']).next().unwrap_or_default());
         if self.act(action) {
@@ -32,7 +33,7 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Lets something happen. Returns whether anybody may change its state because of it.
+    /// Executes an action. Returns whether a state may change because of it.
     fn act(&mut self, action: &Action) -> bool {
         match *action {
             Action::Lose { segment, percent } => self.segment_mut(segment).loss = percent.min(90),
@@ -209,6 +210,8 @@ impl World<'_> {
                     let before = has_own(host);
                     let gone = virtual_address(family, segment, *number);
                     host.kernel.take(segment, gone);
+                    // Without promotion the deletion takes the own address with it, and that changes
+                    // the state.
                     disturbs |= before != has_own(host) || !before;
                 }
                 return disturbs;
@@ -236,7 +239,7 @@ impl World<'_> {
             Action::PutRouting {
                 segment, number, ..
             } => {
-                // Nobody looks for it where no daemon runs.
+                // Without a daemon nothing would remove it.
                 if host.process.is_some() {
                     host.kernel.put_routing(segment % SEGMENTS, *number);
                 }
@@ -270,6 +273,7 @@ impl World<'_> {
                 let vrid = Vrid::new((*vrid).max(1)).unwrap_or_else(|| unreachable!("1 to 255"));
                 let name = &virtual_mac(segment, vrid, true).devices[*family as usize];
                 let mac = MacAddress::of_virtual_router(*family, vrid);
+                // Events of these interfaces cause no transition.
                 host.kernel.meddle(segment, name, mac, *how);
                 return false;
             }
@@ -360,7 +364,7 @@ impl World<'_> {
             host.kernel.remove_strange_macvlans();
             host.bring_up(SEGMENTS);
             for tracker in probes(&host.config) {
-                // As many as the slowest needs.
+                // As many good results as the slowest tracker needs.
                 for _ in 0..3 {
                     let (tracker, up) = (tracker.clone(), true);
                     host.tell(Message::Probe { tracker, up });

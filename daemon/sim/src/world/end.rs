@@ -1,5 +1,4 @@
-//! The laws that look at the whole world: at a kernel after a turn, and at everybody when all had its
-//! time.
+//! Invariants of the whole world: of each kernel after a turn, and of all stations in the final state.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -24,24 +23,25 @@ use crate::scenario::{
     Action, Config, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
 };
 
-/// Beyond what the protocol needs: delays, lateness, and the second look after a refusal.
+/// Time in addition to that of the protocol: delays, late wake-ups, and the second look after a
+/// rejected request.
 const SLACK: Duration = Duration::from_millis(1_050);
 
-/// One of those that share a virtual router, as the laws of the end see it.
+/// Station that shares a virtual router, with its properties for the invariants of the final state.
 pub(super) struct Member {
     pub(super) station: Station,
     pub(super) is_master: bool,
-    /// Whether it does not even listen.
+    /// Whether the router is neither master nor backup.
     pub(super) is_idle: bool,
-    /// By how many seconds its wall clock is ahead.
+    /// Seconds that the wall clock is ahead.
     clock: i16,
     pub(super) priority: u8,
     pub(super) preempts: bool,
-    /// The addresses that it speaks from.
+    /// Source addresses of its advertisements.
     sources: BTreeMap<Family, IpAddr>,
-    /// Those that it speaks to.
+    /// Destinations of its advertisements.
     receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
-    /// Those by which it is reached.
+    /// Addresses under which it receives packets.
     addresses: BTreeSet<IpAddr>,
     pub(super) config: RouterConfig,
 }
@@ -63,7 +63,7 @@ impl Member {
         }
     }
 
-    /// Whether nothing tells it from another one: they have the same address and the same priority.
+    /// Whether the protocol cannot order two members: they have the same address and the same priority.
     pub(super) fn is_twin(&self, other: &Self) -> bool {
         self.station != other.station
             && self.priority == other.priority
@@ -73,8 +73,8 @@ impl Member {
                 .any(|(family, source)| other.sources.get(family) == Some(source))
     }
 
-    /// Whether it has to leave the addresses of one family alone because of a master that speaks the
-    /// other one: as an instance of both it moves with both.
+    /// Whether the member cannot hold the addresses of one family because of a master of the other
+    /// family. An instance of both families has one state for both.
     fn is_held_back(&self, family: Family, group: &[&Self]) -> bool {
         self.config.is_dual()
             && group.iter().any(|other| {
@@ -85,19 +85,20 @@ impl Member {
     }
 }
 
-/// Whether two hear each other.
+/// Mutual reception of two members.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hearing {
-    /// In all families that both speak.
+    /// Each accepts the other's advertisements, in all common families.
     Mutual,
-    /// In none of them.
+    /// Neither accepts the other's advertisements.
     None,
-    /// One hears the other, or in one of the families only.
+    /// Only one accepts the other's advertisements, or only in one of the families.
     Lopsided,
 }
 
 impl Hearing {
-    /// As far as networks let them.
+    /// Result by the configurations, addresses and clocks; partitions of the networks are not
+    /// considered.
     fn between(one: &Member, other: &Member) -> Option<Self> {
         let common = Family::ALL
             .into_iter()
@@ -116,7 +117,7 @@ impl Hearing {
 }
 
 impl Member {
-    /// Whether it believes another one.
+    /// Whether the member accepts the advertisements of another one in a family.
     fn hears(&self, other: &Self, family: Family) -> bool {
         if dialect(&self.config) != dialect(&other.config) {
             return false;
@@ -149,12 +150,13 @@ impl Member {
 }
 
 impl World<'_> {
-    /// After a turn the kernel holds what the states say.
+    /// Checks that the kernel has exactly the configuration that the states require after a turn.
     pub(super) fn check_kernel(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let Some(process) = &host.process else {
             return Ok(());
         };
+        // Rejected requests and unread notifications are handled in a later turn.
         if !process.is_content() || host.kernel.has_news() || !host.kernel.is_willing() {
             return Ok(());
         }
@@ -182,7 +184,7 @@ impl World<'_> {
                 if is_master {
                     wanted.insert((home.index, address));
                 }
-                // Whoever answers for it does so with any prefix.
+                // The host answers for the address with any prefix length.
                 let mut forms = host
                     .kernel
                     .addresses()
@@ -190,29 +192,31 @@ impl World<'_> {
                 let is_interrupted = interrupted.contains(name);
                 let broken = match (is_master, forms.next()) {
                     (true, _) if is_interrupted => None,
-                    (true, _) if !host.kernel.has(home.index, address) => Some("is not there"),
+                    (true, _) if !host.kernel.has(home.index, address) => Some("is missing"),
                     (false, Some((.., ours))) if is_here => {
-                        // On an interface that is down it does no harm.
+                        // On an interface that is down the address does no harm.
                         let spared = config.priority == 255
                             || home.index == link.index
                                 && !has_own(host, config.segment, address.family())
                             || !link.up
                             || !link.carrier;
-                        (ours && host.spec.marks || !spared).then_some("is there")
+                        (ours && host.spec.marks || !spared).then_some("is present")
                     }
                     (true | false, Some(_) | None) => None,
                 };
                 if let Some(what) = broken {
                     let state = router.state();
-                    return Err(Invariant::Kernel
-                        .broken(format!("host {id} {name} is {state}, and {address} {what}")));
+                    return Err(Invariant::Kernel.broken(format!(
+                        "host {id}: {name} is {state}, but {address} {what}"
+                    )));
                 }
             }
         }
         if !host.spec.marks {
             return Ok(());
         }
-        // An interface for a virtual MAC address that is renamed in a grace keeps its addresses until then.
+        // An interface for a virtual MAC address that is renamed in a grace period keeps its addresses
+        // until its end.
         let is_interrupted = |address: InterfaceAddress| {
             let mut routers = self.witnesses[usize::from(id)].routers();
             routers.any(|(name, router)| {
@@ -223,15 +227,15 @@ impl World<'_> {
         match host.kernel.addresses().find(|(on, address, ours)| {
             *ours && !wanted.contains(&(*on, *address)) && !is_interrupted(*address)
         }) {
-            Some((_, address, _)) => Err(Invariant::Kernel.broken(format!(
-                "host {id} holds {address}, and nobody there is its master"
-            ))),
+            Some((_, address, _)) => Err(Invariant::Kernel
+                .broken(format!("host {id}: holds {address} without a master of it"))),
             None => Ok(()),
         }
     }
 
-    /// After a turn there are the interfaces with virtual MAC addresses that are configured, up on a
-    /// master alone, and no others of ours as soon as the janitor has had its time.
+    /// Checks the interfaces with virtual MAC addresses after a turn: each configured one exists and is
+    /// up on a master. Once the device reaper is idle, the other configured ones are down, and no
+    /// further ones exist.
     fn check_devices(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let is_cleared = host
@@ -255,15 +259,17 @@ impl World<'_> {
                 let is_here =
                     link.is_some_and(|link| *link.name == *interface_name(config.segment));
                 let broken = match host.kernel.macvlan(config.segment, &device) {
-                    None => is_here.then_some("is not there"),
-                    Some(made) if made.mac != config.mac(family) => Some("has another address"),
+                    None => is_here.then_some("is missing"),
+                    Some(made) if made.mac != config.mac(family) => {
+                        Some("has a different MAC address")
+                    }
                     Some(made) if is_master && !made.up => Some("is down"),
                     Some(made) if !is_master && made.up && is_cleared => Some("is up"),
                     Some(_) => None,
                 };
                 if let Some(what) = broken {
                     return Err(Invariant::Kernel.broken(format!(
-                        "host {id} {name} is {}, and {device} {what}",
+                        "host {id}: {name} is {}, but {device} {what}",
                         router.state()
                     )));
                 }
@@ -272,14 +278,15 @@ impl World<'_> {
         let mut left = own_devices(host).filter(|link| !wanted.contains(&link.name));
         match left.next() {
             Some(link) if is_cleared => Err(Invariant::Kernel.broken(format!(
-                "host {id} has {}, and nobody there is configured for it",
+                "host {id}: interface {} belongs to no configured router",
                 link.name
             ))),
             _ => Ok(()),
         }
     }
 
-    /// Where addresses are announced to be: with a virtual MAC address at that and nowhere else.
+    /// Checks the hardware address of an announcement: the virtual MAC address if the router has one,
+    /// else that of the interface.
     pub(super) fn check_announced(
         &self,
         id: Station,
@@ -301,16 +308,17 @@ impl World<'_> {
             return Ok(());
         }
         Err(Invariant::Announcement.broken(format!(
-            "host {id} {name} announces {address} at {mac}, and it is at {right}"
+            "host {id}: {name} announces {address} at {mac} instead of {right}"
         )))
     }
 
-    /// At any moment, whatever the kernel refuses to do: nothing of others is touched, and an address
-    /// that is not to be accepted does not come before packets to it are refused.
+    /// Checks at any moment, even when the kernel rejects requests: the daemon changes no interface of
+    /// another program, and with `accept` off an address is added only after its drop rule.
     pub(super) fn check_came(&mut self, id: Station) -> Result<(), Violation> {
         if let Some(what) = self.hosts[usize::from(id)].kernel.take_trespass() {
-            return Err(Invariant::Kernel
-                .broken(format!("host {id} did to what somebody else made: {what}")));
+            return Err(Invariant::Kernel.broken(format!(
+                "host {id}: changed an interface of another program: {what}"
+            )));
         }
         let came = self.hosts[usize::from(id)].kernel.take_came();
         for (_, address, _) in came.iter().filter(|(_, _, refused)| !refused) {
@@ -321,14 +329,14 @@ impl World<'_> {
             });
             if let Some((name, _)) = holder {
                 return Err(Invariant::Kernel.broken(format!(
-                    "host {id} {name} does not accept, and {address} came and was not refused"
+                    "host {id}: {name} has accept off, and {address} was added before its drop rule"
                 )));
             }
         }
         Ok(())
     }
 
-    /// After a turn packets to addresses that are not to be accepted are refused, and to no others.
+    /// Checks that after a turn exactly the addresses that a master does not accept have a drop rule.
     fn check_drop_rules(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let interrupted = host.interrupted();
@@ -341,20 +349,21 @@ impl World<'_> {
                 wanted.insert(address.address);
                 if !interrupted.contains(name) && !host.kernel.refuses(address.address) {
                     return Err(Invariant::Kernel.broken(format!(
-                        "host {id} {name} does not accept, and {address} is not refused"
+                        "host {id}: {name} has accept off, and {address} has no drop rule"
                     )));
                 }
             }
         }
         match host.kernel.refused().find(|ip| !wanted.contains(ip)) {
             Some(ip) => Err(Invariant::Kernel.broken(format!(
-                "host {id} refuses packets to {ip}, and nobody there has a reason"
+                "host {id}: drop rule for {ip} without a master that needs it"
             ))),
             None => Ok(()),
         }
     }
 
-    /// An absence of an interface or an address is no fault before the grace ends, and is one after.
+    /// Checks that an absence of an interface or an address is no fault during the grace period, and is
+    /// one after it.
     pub(super) fn check_grace(&mut self, id: Station, turn: &Turn) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let oracle = &self.witnesses[usize::from(id)];
@@ -366,7 +375,7 @@ impl World<'_> {
             };
             let key = (id, transition.router.to_string());
             let lasted = self.away.get(&key).map(|since| self.now.since(*since));
-            // Clocks may be fast.
+            // The clock of the host may be fast.
             let is_early = lasted.unwrap_or_default() < grace(config) * 94 / 100;
             let is_own = matches!(
                 transition.cause,
@@ -374,12 +383,13 @@ impl World<'_> {
             );
             let link = host.kernel.link(config.segment);
             let is_named = link.is_some_and(|link| *link.name == *interface_name(config.segment));
+            // A tracker that is down causes a fault without a grace period.
             let is_kept = oracle.is_kept_by_tracker(config) || !is_named;
             if is_own && is_early && transition.from == State::Master && !is_kept {
                 let (name, cause) = (&transition.router, &transition.cause);
-                return Err(
-                    Invariant::Grace.broken(format!("{name}: {cause}, for {lasted:?} only"))
-                );
+                return Err(Invariant::Grace.broken(format!(
+                    "{name}: {cause}, after an absence of only {lasted:?}"
+                )));
             }
         }
         let interrupted = host.interrupted();
@@ -395,21 +405,22 @@ impl World<'_> {
             if lasted > grace(&router.config) + SLACK {
                 let state = router.state();
                 return Err(Invariant::Grace.broken(format!(
-                    "host {id} {name} is {state}, and its interface or address is away for {lasted:?}"
+                    "host {id}: {name} is {state}, its interface or address missing for {lasted:?}"
                 )));
             }
         }
         Ok(())
     }
 
-    /// After a turn the kernel holds the routes and rules of the masters and no others of ours.
+    /// Checks that after a turn the kernel has exactly the routes and rules of the masters with the
+    /// daemon's mark.
     fn check_routing(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let Some(process) = &host.process else {
             return Ok(());
         };
         if !process.node.engine().has_routing() {
-            // Then it does not listen for what others put there.
+            // Without configured routes the daemon ignores routing notifications.
             return Ok(());
         }
         let interrupted = host.interrupted();
@@ -433,7 +444,7 @@ impl World<'_> {
                     wanted.insert(Routed::Route(route.place()));
                 } else if !is_interrupted {
                     return Err(Invariant::Kernel.broken(format!(
-                        "host {id} {name} is master, and the route {route} is not there"
+                        "host {id}: {name} is master, but the route {route} is missing"
                     )));
                 }
             }
@@ -443,15 +454,17 @@ impl World<'_> {
         match wanted.symmetric_difference(&held).next() {
             None => Ok(()),
             Some(what) if held.contains(what) => Err(Invariant::Kernel.broken(format!(
-                "host {id} holds the {what}, and nobody there is its master"
+                "host {id}: holds the {what} without a master of it"
             ))),
-            Some(what) => Err(Invariant::Kernel.broken(format!(
-                "host {id} has a master that wants the {what}, and does not hold it"
-            ))),
+            Some(what) => {
+                Err(Invariant::Kernel
+                    .broken(format!("host {id}: the {what} of a master is missing")))
+            }
         }
     }
 
-    /// After a turn the sync thread of IPVS is what the state of its router says, and the only one.
+    /// Checks that after a turn the only IPVS sync daemon is the one for the state of the followed
+    /// router.
     fn check_synchronisation(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         let oracle = &self.witnesses[usize::from(id)];
@@ -481,32 +494,33 @@ impl World<'_> {
             return Ok(());
         }
         Err(Invariant::Kernel.broken(format!(
-            "host {id} should have {wanted:?} of the sync threads of IPVS, and has {there:?}"
+            "host {id}: IPVS sync daemons: expected {wanted:?}, found {there:?}"
         )))
     }
 
-    /// A host without a daemon holds nothing of it.
+    /// Checks that a host without a daemon has no kernel configuration of it.
     pub(super) fn check_clean(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];
         if host.kernel.has_table() {
             return Err(
-                Invariant::Cleanup.broken(format!("host {id} has no daemon and refuses packets"))
+                Invariant::Cleanup.broken(format!("host {id}: drop rules left without a daemon"))
             );
         }
         if let Some(what) = host.kernel.routed().next() {
             return Err(
-                Invariant::Cleanup.broken(format!("host {id} has no daemon and holds the {what}"))
+                Invariant::Cleanup.broken(format!("host {id}: {what} left without a daemon"))
             );
         }
         if let Some(link) = own_devices(host).next() {
-            return Err(
-                Invariant::Cleanup.broken(format!("host {id} has no daemon and has {}", link.name))
-            );
+            return Err(Invariant::Cleanup.broken(format!(
+                "host {id}: interface {} left without a daemon",
+                link.name
+            )));
         }
         let mut threads = host.kernel.threads().iter();
         if let Some(thread) = threads.find(|it| !host.orphans.contains(it)) {
             return Err(
-                Invariant::Cleanup.broken(format!("host {id} has no daemon and {thread:?}"))
+                Invariant::Cleanup.broken(format!("host {id}: {thread:?} left without a daemon"))
             );
         }
         if !host.spec.marks {
@@ -515,19 +529,20 @@ impl World<'_> {
         match host.kernel.addresses().find(|(_, _, ours)| *ours) {
             Some((_, address, _)) => {
                 Err(Invariant::Cleanup
-                    .broken(format!("host {id} has no daemon and holds {address}")))
+                    .broken(format!("host {id}: {address} left without a daemon")))
             }
             None => Ok(()),
         }
     }
 
-    /// Everything has had its time: the laws of the end.
+    /// Checks the invariants of the final state, if the world has had enough time to settle.
     pub(super) fn look(&mut self, key: (u8, u8)) -> Result<(), Violation> {
         let Some(bound) = self.bounds.get(&key).copied() else {
             return Ok(());
         };
         let due = self.stable_since + bound;
         if due > self.now {
+            // Another event happened after the check was scheduled.
             self.arrange(due.since(self.now), Happening::Look(key));
             return Ok(());
         }
@@ -548,7 +563,7 @@ impl World<'_> {
         let members = self.members(key);
         if let Some(idle) = members.iter().find(|member| member.is_idle) {
             return Err(Invariant::OneHolder.broken(format!(
-                "host {} could serve VRID {} on {} and does not listen",
+                "host {}: could serve VRID {} on {} and is neither master nor backup",
                 idle.station, key.1, key.0
             )));
         }
@@ -561,8 +576,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// Whether all who could serve a virtual router now, or one that moves with it, hear each other, or
-    /// would without what happens to networks.
+    /// Whether all usable stations of a virtual router, and of those that share a group with it, accept
+    /// each other's advertisements, apart from partitions of the networks.
     pub(super) fn is_mutual(&self, key: (u8, u8)) -> bool {
         let entangled = self.entangled.iter().find(|keys| keys.contains(&key));
         let mut keys = entangled.into_iter().flatten().chain([&key]);
@@ -572,7 +587,8 @@ impl World<'_> {
         })
     }
 
-    /// Those among whom each hears some other one, or is heard by it.
+    /// Splits the members into groups that are connected by reception, in one direction at least and within a
+    /// partition.
     fn groups<'m>(&self, (segment, _): (u8, u8), members: &'m [Member]) -> Vec<Vec<&'m Member>> {
         let mut groups: Vec<Vec<&Member>> = Vec::new();
         let side = |member: &Member| self.segment(segment).side_of(member.station);
@@ -590,7 +606,7 @@ impl World<'_> {
         groups
     }
 
-    /// Those who can serve a virtual router.
+    /// Stations that can serve a virtual router.
     fn members(&self, (segment, vrid): (u8, u8)) -> Vec<Member> {
         let mut members = Vec::new();
         for (host, oracle) in self.hosts.iter().zip(&self.witnesses) {
@@ -630,9 +646,9 @@ impl World<'_> {
         members
     }
 
-    /// Whether others announce the addresses of a segment than those who agree on one master: other
-    /// virtual routers, other dialects, and other makes, which do not say a last word. Or whether
-    /// somebody does not contradict those who misled the neighbours.
+    /// Whether the neighbours of a segment may be misled: by other virtual routers, by other dialects,
+    /// by other makes (which send no final advertisement), or because a router does not correct a lower
+    /// priority.
     pub(super) fn is_contested(&self, segment: u8) -> bool {
         let is_meek = |router: &RouterConfig| !router.announce.on_lower_priority;
         usize::from(self.stations()) > self.hosts.len()
@@ -656,7 +672,8 @@ impl World<'_> {
             .filter(|member| member.config.priority == 255)
             .count();
         if owners > 1 && group.iter().any(|m| m.config.version == Version::V2) {
-            // RFC 3768 section 7.1 has an owner hear nobody: two of them never learn of each other.
+            // RFC 3768 section 7.1: an owner ignores all advertisements, so two owners never detect
+            // each other.
             return Ok(());
         }
         let masters: Vec<&&Member> = group.iter().filter(|member| member.is_master).collect();
@@ -692,16 +709,17 @@ impl World<'_> {
             .iter()
             .any(|router| spoken(router) != spoken(&master.config))
         {
-            // Whoever holds addresses of a family that it does not speak hears of nobody there.
+            // A router with addresses of a family without advertisements does not detect another master
+            // there.
             return Ok(());
         }
         for address in master.config.virtual_addresses() {
-            // What is on some lists only is not announced by all.
+            // An address that some routers do not have is not announced by all masters.
             let has = |router: &&RouterConfig| router.virtual_addresses().any(|a| a == address);
             if !all.iter().all(has) {
                 continue;
             }
-            // Whoever stands still goes on answering for what it held.
+            // The kernel of a frozen host still answers for the addresses that it had.
             let answers =
                 |known: Station| self.hosts.get(usize::from(known)).is_none_or(Host::runs);
             if let Some(mac) = self.neighbours.get(&address.address)
@@ -710,7 +728,7 @@ impl World<'_> {
                 && answers(*known)
             {
                 return Err(Invariant::Neighbours.broken(format!(
-                    "{address} is at {}, and the neighbours believe it at {known}, behind {mac}",
+                    "{address} is at station {}, but the neighbours send to {known} ({mac})",
                     master.station
                 )));
             }
@@ -719,7 +737,7 @@ impl World<'_> {
     }
 }
 
-/// Whether all hear each other who could.
+/// Whether all members that share a family accept each other's advertisements.
 fn is_of_one_mind(members: &[&Member]) -> bool {
     members.iter().enumerate().all(|(index, one)| {
         let mut rest = members[index + 1..].iter();
@@ -730,8 +748,8 @@ fn is_of_one_mind(members: &[&Member]) -> bool {
     })
 }
 
-/// Looks who holds the addresses of a family among those that hear each other. Returns the holder, if
-/// there is one and has to be.
+/// Checks the holder of the addresses of a family among members with mutual reception. Returns the
+/// holder, or `None` if all members are held back.
 fn check_family<'a>(
     (segment, vrid): (u8, u8),
     all: &[&'a Member],
@@ -751,7 +769,7 @@ fn check_family<'a>(
             let who: Vec<Station> = masters.iter().map(|master| master.station).collect();
             let all: Vec<Station> = group.iter().map(|member| member.station).collect();
             return Err(Invariant::OneHolder.broken(format!(
-                "VRID {vrid} on {segment}, {family}: of {all:?} the masters are {who:?}"
+                "VRID {vrid} on {segment}, {family}: masters {who:?} among {all:?}"
             )));
         }
     };
@@ -760,19 +778,19 @@ fn check_family<'a>(
     };
     match group.iter().find(is_better) {
         Some(better) => Err(Invariant::Precedence.broken(format!(
-            "VRID {vrid} on {segment}, {family}: {} is master with priority {}, {} has {}",
+            "VRID {vrid} on {segment}, {family}: {} is master with priority {}, but {} has {}",
             master.station, master.priority, better.station, better.priority
         ))),
         None => Ok(Some(master)),
     }
 }
 
-/// For how long the interface or the address of a router may be away.
+/// Grace period of a router for its interface and address.
 fn grace(config: &RouterConfig) -> Duration {
     (config.interval() / 2).min(Duration::from_millis(500))
 }
 
-/// Whether the interface of a router is well and has the addresses to send from.
+/// Whether the interface of a router is usable and has the source addresses.
 pub(super) fn is_usable(host: &Host, config: &RouterConfig) -> bool {
     let is_up = host.kernel.link(config.segment).is_some_and(|link| {
         link.up && link.carrier && *link.name == *interface_name(config.segment)
@@ -781,7 +799,7 @@ pub(super) fn is_usable(host: &Host, config: &RouterConfig) -> bool {
     is_up && spoken.all(|family| can_speak(host, config, family))
 }
 
-/// Whether a host has an address that a router can send from in a family.
+/// Whether a host has a source address for a router in a family.
 fn can_speak(host: &Host, config: &RouterConfig, family: Family) -> bool {
     if let Some(source) = config.source_of(host.id, &host.stations, family) {
         let mut held = host.kernel.addresses();
@@ -793,12 +811,12 @@ fn can_speak(host: &Host, config: &RouterConfig, family: Family) -> bool {
     })
 }
 
-/// Whether a host has an address of a family on a segment that is not virtual there.
+/// Whether a host has an address of a family on a segment, other than virtual ones.
 fn has_own(host: &Host, segment: u8, family: Family) -> bool {
     has(host, segment, |address| address.family() == family)
 }
 
-/// Whether a host has an address of a kind on a segment that is not virtual there.
+/// Whether a host has an address of a kind on a segment, other than virtual ones.
 fn has(host: &Host, segment: u8, kind: impl Fn(InterfaceAddress) -> bool) -> bool {
     let Some(index) = host.kernel.on(segment) else {
         return false;
@@ -826,7 +844,7 @@ fn has(host: &Host, segment: u8, kind: impl Fn(InterfaceAddress) -> bool) -> boo
     })
 }
 
-/// The interfaces that the daemon made, as far as it can tell them: by name and hardware address.
+/// Interfaces that the daemon created and can recognise, by name and hardware address.
 fn own_devices(host: &Host) -> impl Iterator<Item = &Link> {
     host.kernel.devices().filter(|link| {
         let vrid = link.mac.and_then(|mac| Vrid::new(mac.0[5]));
@@ -840,7 +858,7 @@ fn own_devices(host: &Host) -> impl Iterator<Item = &Link> {
     })
 }
 
-/// Those who understand each other have the same.
+/// Part of the configuration on which routers have to agree to accept each other's advertisements.
 pub(super) fn dialect(config: &RouterConfig) -> String {
     match config.version {
         Version::V2 => format!("2 {} {}", config.interval, config.password().is_some()),
@@ -848,9 +866,9 @@ pub(super) fn dialect(config: &RouterConfig) -> String {
     }
 }
 
-/// How long each virtual router takes at most: a backup that has just begun to listen waits for
-/// three intervals and its skew, which is no more than one, and for its delays, and its trackers may be
-/// slow to judge; from then on the first word of the new master is heard at once. Clocks may be slow.
+/// Longest time in which each virtual router settles. A backup waits for three intervals, the skew (at
+/// most one interval), its delays, and the hold time and delays of its trackers. Then the first
+/// advertisement of the new master arrives at once. Clocks may be slow.
 pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
     let mut bounds = BTreeMap::new();
     let mut dialects: BTreeMap<(u8, u8), BTreeSet<String>> = BTreeMap::new();
@@ -871,8 +889,8 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
         let dialect = format!("{} {cast}", dialect(router));
         dialects.entry(key).or_default().insert(dialect);
     }
-    // An instance of both families yields to an equal of one only after a wait, and whoever has been
-    // waiting for it in the other begins then.
+    // An instance of both families yields to a rival of one family only after a wait. A router that
+    // waits for the instance in the other family starts its own wait then.
     for (key, families) in families {
         if families.len() > 1
             && let Some(bound) = bounds.get_mut(&key)
@@ -880,14 +898,14 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
             *bound *= 3;
         }
     }
-    // Groups wait for each other in all that they hold, and those that meet may wait twice.
+    // Groups wait in all of their members, and two groups that meet may wait twice.
     for keys in entangled(scenario) {
         let all = keys.iter().filter_map(|key| bounds.get(key));
         let longest = all.max().copied().unwrap_or_default() * 3;
         bounds.extend(keys.iter().map(|key| (*key, longest)));
     }
-    // Whom every packet that it rejects puts off never comes to rest among those that it rejects, be it
-    // because they are not on its list.
+    // keepalived restarts its timer at every rejected packet, so it never settles among routers that it
+    // rejects, for example because they are missing in its list of peers.
     for router in scenario
         .foreign
         .iter()
@@ -910,20 +928,20 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
     bounds
 }
 
-/// For how long the slowest of all trackers judges a thing that stays as it is.
+/// Longest time that any tracker needs for a verdict on an unchanged object.
 fn patience(scenario: &Scenario) -> Duration {
     let patience = configurations(scenario).flat_map(|config| config.patience.values());
     let longest = patience.map(|p| p.hold().max(p.delay(true)).max(p.delay(false)));
     longest.max().unwrap_or_default()
 }
 
-/// Every router that any host has at any time.
+/// Every router of every host, of all configurations.
 pub(crate) fn configured(scenario: &Scenario) -> impl Iterator<Item = &RouterConfig> {
     let routers = configurations(scenario).flat_map(|config| config.routers.values());
     routers.chain(scenario.foreign.iter().map(|router| &router.config))
 }
 
-/// Every configuration that any host has at any time.
+/// Every configuration of every host.
 pub(super) fn configurations(scenario: &Scenario) -> impl Iterator<Item = &Config> {
     let reloads = scenario.steps.iter().filter_map(|step| {
         let Action::Reload { config, .. } = &step.action else {

@@ -1,9 +1,9 @@
-//! Sync groups in the end: who holds all that they hold.
+//! Invariants of the final state for sync groups.
 //!
-//! A group is held back by a master that it hears in any member and may not preempt. So of hosts that
-//! group alike, of which each hears some of the others, two masters never hear each other, and
-//! whoever is none hears one that it does not go before. What hosts that group differently owe each
-//! other nobody has agreed on.
+//! A group is held back by a master that it receives in any member and may not preempt. Among hosts
+//! with the same groups and mutual reception, two groups of masters never receive each other, and every
+//! other group receives a master that it does not have precedence over. For hosts with different groups
+//! there is no rule.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,14 +16,14 @@ use crate::invariants::{Invariant, Violation};
 use crate::network::Station;
 use crate::scenario::{RouterConfig, Scenario};
 
-/// What a host and the others of its virtual routers have to agree on.
+/// Properties on which the hosts have to agree: VRID, dialect and families of each member.
 type Likeness = Vec<(u8, u8, String, Vec<Family>)>;
 
-/// A host that could serve with all of a group.
+/// Host that can serve with all members of a group.
 struct Side {
     station: Station,
     members: Vec<Member>,
-    /// Whether it tried in vain to take over from somebody of the same priority.
+    /// Whether the group took over from a master of the same priority that remained master.
     lets_stand: bool,
 }
 
@@ -43,19 +43,19 @@ impl World<'_> {
         self.entangled.iter().any(|keys| keys.contains(&key))
     }
 
-    /// The laws of the end for a virtual router that is in groups.
+    /// Checks the invariants of the final state for a virtual router in groups.
     pub(super) fn look_together(&mut self, key: (u8, u8)) -> Result<(), Violation> {
         let Some(sides) = self.sides(key)? else {
-            self.coverage.fault("(grouped differently in the end)");
+            self.coverage.fault("(final state: different groups)");
             return Ok(());
         };
         if !self.is_mutual(key) {
             self.coverage
-                .fault("(groups that do not all hear each other in the end)");
+                .fault("(final state: groups without mutual reception)");
             return Ok(());
         }
         self.coverage.ends += 1;
-        self.coverage.fault("(grouped alike in the end)");
+        self.coverage.fault("(final state: same groups)");
         let masters: Vec<&Side> = sides.iter().filter(|side| side.is_master()).collect();
         let mut pairs = masters
             .iter()
@@ -67,7 +67,9 @@ impl World<'_> {
             one.station < two.station && self.heard_in(one, two).next().is_some()
         }) {
             let (one, two) = (one.station, two.station);
-            return Err(Invariant::OneHolder.broken(format!("{one} and {two} are both masters")));
+            return Err(Invariant::OneHolder.broken(format!(
+                "groups of hosts {one} and {two} are both master and receive each other"
+            )));
         }
         for side in sides.iter().filter(|side| !side.is_master()) {
             let heard: Vec<(usize, u8)> = masters
@@ -79,16 +81,15 @@ impl World<'_> {
                 .collect();
             if heard.is_empty() {
                 let host = side.station;
-                return Err(
-                    Invariant::OneHolder.broken(format!("{host} hears no master and is none"))
-                );
+                return Err(Invariant::OneHolder
+                    .broken(format!("host {host}: receives no master and is not master")));
             }
             let ours = |place: usize| side.members[place].priority;
             let goes_before = heard.iter().all(|(place, theirs)| *theirs <= ours(*place))
                 && heard.iter().any(|(place, theirs)| *theirs < ours(*place));
             if side.preempts() && goes_before && !side.lets_stand {
                 return Err(Invariant::Precedence.broken(format!(
-                    "{} goes before all that it hears, by (place, priority) {heard:?}",
+                    "host {}: has precedence over all masters that it receives, (member, priority): {heard:?}",
                     side.station
                 )));
             }
@@ -104,8 +105,8 @@ impl World<'_> {
         Ok(())
     }
 
-    /// The hosts that could serve with the group that holds a virtual router, or `None` where not all
-    /// of those that have it group it alike.
+    /// Returns the hosts that can serve with the group of a virtual router, or `None` if the hosts that
+    /// have it group it differently.
     fn sides(&self, key: (u8, u8)) -> Result<Option<Vec<Side>>, Violation> {
         let mut likeness: Option<Likeness> = None;
         let mut sides = Vec::new();
@@ -147,7 +148,7 @@ impl World<'_> {
             let state = members[0].1.state();
             if matches!(state, State::Fault | State::Init) {
                 return Err(Invariant::OneHolder.broken(format!(
-                    "host {} {group} could serve and is in {state}",
+                    "host {}: {group} could serve and is in {state}",
                     host.id
                 )));
             }
@@ -160,7 +161,7 @@ impl World<'_> {
                     .collect(),
             });
         }
-        // Each of the others that have one of its virtual routers has all of them.
+        // Every host with one of the virtual routers has to have all of them.
         let is_foreign = self.foreign.iter().any(|router| {
             router.state != foreign::State::Initialize && keys.contains(&key_of(router.config()))
         });
@@ -186,7 +187,7 @@ impl World<'_> {
         Ok(is_alike.then_some(sides))
     }
 
-    /// The members in which two hosts hear each other, by their places.
+    /// Positions of the members in which two hosts receive each other.
     fn heard_in<'s>(&'s self, one: &'s Side, other: &'s Side) -> impl Iterator<Item = usize> + 's {
         let members = one.members.iter().enumerate();
         members
@@ -212,7 +213,7 @@ fn likeness_of(config: &RouterConfig) -> (u8, u8, String, Vec<Family>) {
     (segment, vrid, dialect(config), config.spoken().collect())
 }
 
-/// The virtual routers that have to do with each other because of groups.
+/// Sets of virtual routers that are connected by sync groups.
 pub(super) fn entangled(scenario: &Scenario) -> Vec<BTreeSet<(u8, u8)>> {
     let mut all: Vec<BTreeSet<(u8, u8)>> = Vec::new();
     for config in configurations(scenario) {

@@ -1,4 +1,4 @@
-//! The world: hosts, foreign routers, networks, and one queue of what happens next.
+//! Simulated world: hosts, foreign routers, networks, and the queue of events.
 
 mod act;
 mod end;
@@ -28,50 +28,49 @@ use crate::notifier::Notifier;
 use crate::oracle::Oracle;
 use crate::scenario::{Action, Config, Meaning, PeerConfig, RouterConfig, Scenario, Stations};
 
-/// How many networks there are.
+/// Number of networks.
 pub const SEGMENTS: u8 = 2;
 
-/// How many hosts there are at most.
+/// Greatest number of hosts.
 pub const MAX_HOSTS: usize = 7;
 
-/// How long a process takes at most to come to its turn, in microseconds.
+/// Greatest delay of a wake-up of a process, in microseconds.
 const USUAL_LATENESS: u32 = 200;
 
-/// How long the kernel takes at most to tell of an IPv6 address that was added, in microseconds.
+/// Greatest delay of the notification of a new IPv6 address, in microseconds.
 const USUAL_WORK: u32 = 3_000;
 
-/// How long an IPv6 address is tentative at most, in microseconds: a random second, and one in which
-/// others may speak up (RFC 4862 section 5.4).
+/// Longest duration of duplicate address detection, in microseconds: a random delay of up to one
+/// second, and one second for answers (RFC 4862 section 5.4).
 const LONGEST_DAD: u32 = 2_000_000;
 
-/// How long it takes at most until a daemon knows what a name means, in microseconds. In truth a name that
-/// means something else is noticed within a minute, which differs in nothing but that it is longer.
+/// Longest time until a daemon has resolved a name, in microseconds. The daemon detects a changed name
+/// within a minute, which differs only in the duration.
 const USUAL_LOOKUP: u32 = 300_000;
 
-/// How long those who are told of transitions wait for a daemon that is held up, before they look
-/// again.
+/// Pause before the notifier of a suspended or frozen daemon is checked again.
 const HELD_UP: Duration = Duration::from_millis(100);
 
-/// How long a machine takes from power to a daemon.
+/// Time from power-on to the start of the daemon.
 const BOOT: Duration = Duration::from_millis(50);
 
-/// The most events at one moment: floods of packets are far below it.
+/// Greatest number of events at one moment. Floods of packets stay far below.
 const MOST_AT_ONCE: u32 = 100_000;
 
-/// What came of a run.
+/// Result of a run.
 #[derive(Clone, Debug)]
 pub struct Outcome {
-    /// How many things happened.
+    /// Number of events.
     pub events: u64,
-    /// What was met.
+    /// Coverage of the run.
     pub coverage: Coverage,
-    /// The law that was broken, and when.
+    /// First broken invariant, and its time.
     pub broken: Option<(Instant, Violation)>,
-    /// What happened, a line each, when that was asked for.
+    /// Trace with one line per event, if it was requested.
     pub trace: Vec<String>,
 }
 
-/// Plays a scenario until its end, or until a law is broken.
+/// Plays a scenario to its end, or until an invariant is broken.
 pub fn run(scenario: &Scenario, with_trace: bool) -> Outcome {
     let mut world = World::new(scenario, with_trace);
     let broken = world.play().err().map(|broken| (world.now, broken));
@@ -95,12 +94,12 @@ enum Happening {
     Thaw(Station, u32),
     Resume(Station, u32),
     CleanUp(Station, u32),
-    /// The kernel of a host goes on with an address.
+    /// Pending work of a host's kernel.
     Kernel(Station, Deferred),
     Start(Station, u32),
-    /// The janitor of a host may go on.
+    /// Next change of a host's device reaper.
     Clear(Station, u32),
-    /// The daemon of a host comes to know what the names of its peers mean.
+    /// Completion of the name resolution of a host.
     Resolve(Station, u32),
     Junk {
         segment: u8,
@@ -108,7 +107,7 @@ enum Happening {
         left: u8,
         kinds: u16,
     },
-    /// Somebody sends again what was sent, from a place in all that was on.
+    /// Replay of an earlier packet, from a position in the list of all packets of the segment.
     Repeat {
         segment: u8,
         at: usize,
@@ -123,11 +122,11 @@ enum Happening {
         ways: u16,
     },
     Look((u8, u8)),
-    /// Something may be to do for those who are told of transitions.
+    /// Work of the notifier of a host.
     Notify(Station),
 }
 
-/// What is next: by time, and by the order in which it was arranged.
+/// Event in the queue, ordered by time and then by the order of insertion.
 #[derive(Debug)]
 struct Next {
     at: Instant,
@@ -166,26 +165,26 @@ struct World<'a> {
     notifiers: Vec<Option<Notifier>>,
     foreign: Vec<Foreign>,
     segments: Vec<Segment>,
-    /// What was sent on each segment, where somebody means to send it again.
+    /// Packets of each segment, if a step replays them.
     sent: Option<Vec<Vec<Rc<Datagram>>>>,
-    /// Since when the interface or the address of a router that serves is away.
+    /// Time since which the interface or the address of a master or backup has been missing.
     away: BTreeMap<(Station, String), Instant>,
-    /// What the names of stations mean, where that is not what is right.
+    /// Host-name resolution of stations, where it is not the correct one.
     names: BTreeMap<Station, Meaning>,
-    /// Behind which hardware address the neighbours believe an address to be.
+    /// Neighbour entries: hardware address of each IP address.
     neighbours: BTreeMap<IpAddr, MacAddress>,
-    /// Who sent from a hardware address last, as the switch of a segment knows.
+    /// Forwarding tables of the switches: station of each hardware address, by segment.
     switches: BTreeMap<(u8, MacAddress), Station>,
     /// Whether any router has IPv6 addresses.
     has_ipv6: bool,
-    /// Which dialects are spoken on a segment, of all virtual routers.
+    /// Dialects on each segment, of all virtual routers.
     dialects: BTreeSet<(u8, String)>,
-    /// Virtual routers that have to do with each other because of sync groups.
+    /// Sets of virtual routers that are connected by sync groups.
     entangled: Vec<BTreeSet<(u8, u8)>>,
-    /// How long a virtual router takes at most until all is as it should be.
+    /// Longest time in which each virtual router settles.
     bounds: BTreeMap<(u8, u8), Duration>,
     stable_since: Instant,
-    /// Whether it is arranged that all is looked at when it is settled.
+    /// Whether checks of the final state are scheduled.
     is_looked_after: bool,
     end: Instant,
     rng: Pcg64Mcg,
@@ -365,7 +364,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// What held a host up is over.
+    /// Ends the freeze or the suspension of a host.
     fn go_on(&mut self, host: Station, life: u32, held_up: fn(&mut Host) -> &mut bool) {
         if let Some(living) = self.living(host, life)
             && std::mem::take(held_up(living))
@@ -390,7 +389,7 @@ impl<'a> World<'a> {
         }));
     }
 
-    /// Between so many microseconds and so many.
+    /// Draws a duration between two numbers of microseconds.
     fn chance(&mut self, from: u32, to: u32) -> Duration {
         Duration::from_micros(self.rng.random_range(from..=to.max(from)).into())
     }
@@ -399,7 +398,7 @@ impl<'a> World<'a> {
         percent > 0 && self.rng.random_range(0..100) < percent
     }
 
-    /// Something happened after which all has to settle anew.
+    /// Records an event that can change a state, and schedules the checks of the final state.
     fn disturb(&mut self) {
         self.stable_since = self.now;
         if !std::mem::replace(&mut self.is_looked_after, true) {
@@ -418,19 +417,20 @@ impl<'a> World<'a> {
         }
     }
 
-    /// The daemon of a host turns soon.
+    /// Schedules a turn of a host.
     fn wake(&mut self, host: Station) {
         self.let_kernel_work(host);
         let lateness = self.chance(0, USUAL_LATENESS);
         self.turn_at(host, self.now + lateness);
     }
 
-    /// Arranges for what a kernel does by itself.
+    /// Schedules the pending work of a kernel.
     fn let_kernel_work(&mut self, id: Station) {
         let Some(host) = self.hosts.get_mut(usize::from(id)) else {
             return;
         };
         if !self.has_ipv6 {
+            // Only IPv6 addresses have deferred work, and no router depends on them here.
             return host.kernel.settle();
         }
         for what in host.kernel.take_deferred() {
@@ -455,6 +455,7 @@ impl<'a> World<'a> {
 
     fn start(&mut self, id: Station, life: u32) -> Result<(), Violation> {
         let now = self.now;
+        // Each life of each host draws its own notifications.
         let seed = self.scenario.seed ^ (u64::from(life) << 8) ^ u64::from(id);
         let Some(host) = self.living(id, life) else {
             return Ok(());
@@ -474,7 +475,7 @@ impl<'a> World<'a> {
         self.take_turn(id, &turn, sent)
     }
 
-    /// The daemon of a host begins to look up the names of its peers.
+    /// Starts the name resolution of a host's daemon.
     fn look_names_up(&mut self, id: Station) {
         let host = &self.hosts[usize::from(id)];
         let life = host.life;
@@ -524,6 +525,7 @@ impl<'a> World<'a> {
 
     fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Violation> {
         self.note(|| format!("host {id} turns"));
+        // The repetition of the request can change the kernel later.
         if host_is_refused(&self.hosts[usize::from(id)]) {
             self.disturb();
         }
@@ -580,7 +582,7 @@ impl<'a> World<'a> {
             .as_ref()
             .is_some_and(|process| process.node.is_stopping())
         {
-            // It waits for its janitor.
+            // The daemon waits for its device reaper before it exits.
             let _ = host.clear(self.now, true);
             host.lose_process();
             host.clean_up();
@@ -604,7 +606,7 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// Arranges for the janitor of a host, if it has something to do.
+    /// Schedules the device reaper of a host, if it has work.
     fn start_device_reaper(&mut self, id: Station) {
         let host = &mut self.hosts[usize::from(id)];
         let (clock, life) = (host.clock, host.life);
@@ -628,7 +630,7 @@ impl<'a> World<'a> {
         if let Some(process) = &mut host.process {
             process.own.device_reaper.is_arranged = false;
         }
-        // Who stands still goes on at its next turn.
+        // On a suspended or frozen host the reaper continues after the next turn.
         if host.runs() {
             let _ = host.clear(now, false);
             self.start_device_reaper(id);
@@ -636,7 +638,7 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Commands that tell of transitions end and begin, unless the daemon is held up or gone.
+    /// Ends and starts notification commands, unless the daemon is suspended, frozen or not running.
     fn notify(&mut self, id: Station) -> Result<(), Violation> {
         let index = usize::from(id);
         let host = &self.hosts[index];
@@ -675,7 +677,7 @@ impl<'a> World<'a> {
                 t.cause.root(),
                 Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
             );
-            // Whom it yields to was heard in the network of the member that is named.
+            // The rival was received in the network of the member that the cause names.
             let is_with = matches!(t.cause, Cause::With { .. });
             let reaches = |segment: u8| !is_with || self.is_whole(segment);
             let is_heard = yields
@@ -687,10 +689,10 @@ impl<'a> World<'a> {
                 self.leave_to_find_out(id);
             }
             let Some(key) = key else { continue };
-            // A chain of some who do not all hear each other takes as many waits as it is long.
+            // A chain of routers that do not all receive each other needs one wait per link.
             if self.is_settled(key) && t.from != State::Init && self.is_mutual(key) {
                 return Err(Invariant::Stability.broken(format!(
-                    "host {id} {}: {} -> {}, and nothing happened since {:?}",
+                    "host {id}: {}: {} -> {} without an event since {:?}",
                     t.router, t.from, t.to, self.stable_since
                 )));
             }
@@ -698,9 +700,9 @@ impl<'a> World<'a> {
         Ok(())
     }
 
-    /// A master ends of which no last word may have been heard, or which was about to answer one: the
-    /// neighbours find out by themselves that nobody answers where they believe its addresses (the
-    /// kernel probes an ARP entry again when it has not heard of it for a while).
+    /// Removes the neighbour entries of a host. Its last advertisement may have been lost, or it
+    /// stopped before it could answer one. Real neighbours detect that by their own probes: the kernel
+    /// verifies an ARP entry again some time after the last confirmation.
     fn leave_to_find_out(&mut self, of: Station) {
         let config = &self.hosts[usize::from(of)].config;
         let addresses: Vec<IpAddr> = config
@@ -722,7 +724,7 @@ impl<'a> World<'a> {
         Some((config.segment, config.vrid))
     }
 
-    /// Whether a virtual router has had all the time it needs.
+    /// Whether a virtual router has had enough time to settle.
     fn is_settled(&self, key: (u8, u8)) -> bool {
         let is_reliable = match self.is_entangled(key) {
             true => self.segments.iter().all(Segment::is_reliable),
@@ -733,7 +735,7 @@ impl<'a> World<'a> {
             .is_some_and(|bound| is_reliable && self.now >= self.stable_since + *bound)
     }
 
-    /// Whether a network is in one piece.
+    /// Whether a network has no partition.
     fn is_whole(&self, segment: u8) -> bool {
         let segment = self.segment(segment);
         let side = segment.side_of(0);
@@ -761,15 +763,16 @@ impl fmt::Debug for World<'_> {
     }
 }
 
-/// Whether the kernel refused what the daemon asked for, and it will ask again.
+/// Whether the kernel rejected a request that the daemon will repeat.
 fn host_is_refused(host: &Host) -> bool {
     host.process
         .as_ref()
         .is_some_and(|process| !process.is_content())
 }
 
-/// How long whoever was restarted with a clock that had been set back may not be believed: until it has
-/// caught up with itself. Where that would be very many advertisements nobody waits for it.
+/// Longest time that a host may be rejected when it was restarted after its clock was set back: until
+/// its clock passes its last sequence number. With a short interval the time is limited to 300
+/// intervals, to keep the run short.
 fn catching_up(scenario: &Scenario) -> Duration {
     let mut steps = scenario.steps.iter();
     let shortest = configured(scenario).map(RouterConfig::interval).min();
@@ -779,7 +782,7 @@ fn catching_up(scenario: &Scenario) -> Duration {
     }
 }
 
-/// The peers of all routers in a configuration, each with the segment that it is on.
+/// Peers of all routers in a configuration, each with its segment.
 fn peers(config: &Config) -> impl Iterator<Item = (u8, &PeerConfig)> {
     config.routers.values().flat_map(|router| {
         let unicast = router.unicast.iter();

@@ -1,4 +1,4 @@
-//! What goes through the networks, and the foreign routers at their ends.
+//! Packets in the networks, and the foreign routers.
 
 use std::net::IpAddr;
 use std::rc::Rc;
@@ -27,7 +27,7 @@ impl World<'_> {
                 says,
                 ..
             } = &packet;
-            format!("{from} says {says:?} on {segment} from {source} to {destination}")
+            format!("{from} advertises {says:?} on {segment} from {source} to {destination}")
         });
         let packet = Rc::new(packet);
         if let Some(sent) = &mut self.sent {
@@ -58,7 +58,7 @@ impl World<'_> {
         }
     }
 
-    /// Whether a station is reached by an address.
+    /// Whether a station receives packets to an address.
     fn answers_to(&self, station: Station, destination: IpAddr) -> bool {
         let index = usize::from(station);
         match self.hosts.get(index) {
@@ -72,6 +72,7 @@ impl World<'_> {
 
     pub(super) fn arrive(&mut self, to: Station, packet: &Rc<Datagram>) {
         let usual = Duration::from_micros(USUAL_DELAY.into());
+        // A late packet can change a state long after the step that delayed it.
         if self.now.since(packet.sent_at) > usual {
             self.disturb();
         }
@@ -93,7 +94,7 @@ impl World<'_> {
             let router = &self.foreign[index];
             let stays = before.0 == foreign::State::Active && router.state == before.0;
             if speaks && stays && router.spec.make == Make::Keepalived {
-                // It announces its addresses again when it hears a lower priority.
+                // keepalived announces its addresses again when it receives a lower priority.
                 self.announce_foreign(index);
             }
         }
@@ -124,7 +125,7 @@ impl World<'_> {
         }
     }
 
-    /// Sends what a foreign router has to say, and arranges for its timer.
+    /// Sends the advertisements of a foreign router, and schedules its timer.
     fn go_on_foreign(
         &mut self,
         index: usize,
@@ -199,7 +200,7 @@ impl World<'_> {
         }
     }
 
-    /// Says something that nobody may believe in the name of a host to another one, by unicast.
+    /// Sends an invalid message by unicast from the address of one host to another host.
     fn throw_at_peers(&mut self, kinds: u16, vrid: u8, segment: u8) {
         let is_here = |router: &RouterConfig| router.segment == segment && router.unicast.is_some();
         let hosts = station(self.hosts.len());
@@ -237,7 +238,7 @@ impl World<'_> {
         });
     }
 
-    /// Somebody whom all hear sends something.
+    /// Delivers a packet of an attacker to all stations, without loss.
     fn attack(&mut self, packet: Datagram) {
         let packet = Rc::new(packet);
         for to in 0..self.stations() {
@@ -248,7 +249,7 @@ impl World<'_> {
         }
     }
 
-    /// Somebody sends again what was sent, as long as there is something.
+    /// Replays earlier packets, one per millisecond.
     pub(super) fn repeat(&mut self, segment: u8, at: usize, left: u8, renamed: bool) {
         let Some(left) = left.checked_sub(1) else {
             return;
@@ -268,13 +269,13 @@ impl World<'_> {
             copy.source = stations.address(other, segment, copy.family(), Place::First);
             if copy.source != packet.source {
                 copy.is_genuine = false;
-                // The checksum may have the sender in it.
+                // Over IPv6 the checksum contains the source address.
                 let mut payload = copy.payload.to_vec();
                 junk::seal_for(&mut payload, copy.source, copy.destination);
                 copy.payload = payload.into();
             }
         }
-        self.note(|| format!("somebody repeats {:?} from {}", copy.says, copy.source));
+        self.note(|| format!("attacker replays {:?} from {}", copy.says, copy.source));
         self.attack(copy);
         self.disturb();
         let what = Happening::Repeat {
@@ -286,7 +287,7 @@ impl World<'_> {
         self.arrange(Duration::from_millis(1), what);
     }
 
-    /// Somebody without a key pretends to have one.
+    /// Sends forged advertisements, one per millisecond.
     pub(super) fn forge(&mut self, segment: u8, vrid: u8, version: Version, left: u8, ways: u16) {
         let Some(left) = left.checked_sub(1) else {
             return;
@@ -304,8 +305,8 @@ impl World<'_> {
             false => address(to),
         };
         let source = address(named);
-        // Another interval would keep those who believe it waiting for longer than any router has them
-        // wait.
+        // A longer interval would make the routers that accept it wait for longer than the bounds
+        // assume.
         let mut routers = configured(self.scenario);
         let usual = routers.find(|router| (router.segment, router.vrid) == (segment, vrid));
         let interval = usual.map_or(AdvertInterval::DEFAULT, RouterConfig::advert_interval);
@@ -317,7 +318,7 @@ impl World<'_> {
             &mut self.rng,
         );
         let says = read(&payload);
-        self.note(|| format!("somebody forges {says:?} from {source} to {destination}"));
+        self.note(|| format!("attacker forges {says:?} from {source} to {destination}"));
         self.attack(Datagram {
             from: self.stations(),
             sent_at: self.now,
@@ -340,7 +341,7 @@ impl World<'_> {
         self.arrange(Duration::from_millis(1), what);
     }
 
-    /// Whether there is somebody whom junk does something to.
+    /// Whether a station reacts to invalid messages: keepalived restarts its timer.
     fn is_wrongly_impressed(&self) -> bool {
         self.foreign
             .iter()
