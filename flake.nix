@@ -50,7 +50,7 @@
           self.nixosModules.settings
           ./nixos/options.nix
         ];
-        # services.vrrp.settings alone, without the options for its words.
+        # services.vrrp.settings only, without an option for each key.
         settings =
           { lib, pkgs, ... }:
           {
@@ -59,11 +59,11 @@
           };
       };
 
-      # What other systems than NixOS get of the hosts of the VM tests, see vm-tests/rendered.nix.
+      # Configuration of the VM test hosts for other distributions, see vm-tests/rendered.nix.
       lib.rendered = lib.mapAttrs (
         _: test:
         lib.mapAttrs (_: import ./vm-tests/rendered.nix { inherit lib; }) (
-          # Older test drivers gave the configuration under a name.
+          # Older test drivers have the configuration in the attribute `config`.
           lib.mapAttrs (_: host: if host ? services then host else host.config) test.nodes
         )
       ) (vmTests nixpkgs.legacyPackages.x86_64-linux);
@@ -83,7 +83,7 @@
       );
 
       apps = eachSystem (pkgs: {
-        # The hosts of both experiments as virtual machines, with a prompt on each.
+        # Hosts of both experiments as virtual machines, with a prompt on each.
         lab = {
           type = "app";
           program = "${(vmTests pkgs).dual-nic.driverInteractive}/bin/nixos-test-driver";

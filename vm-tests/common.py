@@ -1,13 +1,13 @@
-# What the stories share. It stands before each of them, and uses the NixOS driver's names only:
-# start_all, subtest, and of a machine name, start, crash, shutdown, succeed, fail,
+# Helpers of all VM tests, placed before each test script. They use names of the NixOS test driver
+# only: start_all, subtest, and of a machine name, start, crash, shutdown, succeed, fail,
 # wait_for_unit and wait_until_succeeds.
 import itertools
 import json
 
 VIRTUAL_ADDRESS = "192.168.224.100"
 
-# Asks for the page again and again, at each of its arguments, and notes when it asked and when each
-# of them had answered.
+# Requests the page every 0.1 s from each address in its arguments. Records the time before each
+# round, and the time after a round in which every address answered.
 PROBE = """
 while sleep 0.1; do
   echo $EPOCHREALTIME >> /tmp/questions
@@ -18,15 +18,14 @@ while sleep 0.1; do
 done
 """
 
-# From the last answer before an outage to the first one after it may pass what is left of three
-# rounds of the probe, beside the outage: the one in which it begins, the one in which it ends, which
-# may be in vain, and the next. How long a round takes is measured, because it depends on the machine,
-# which may also have stood still.
+# A measured gap is longer than the outage by up to three rounds of the probe: the round in which
+# the outage begins, the round in which it ends, which may fail, and the next. The duration of a
+# round is measured, because it depends on the machine, which may not have been scheduled for a while.
 ROUNDS = 3
 
 
 def instance(node, name="VI_1"):
-    """What the daemon on `node` says of an instance."""
+    """Status of an instance, from the daemon on `node`."""
     status = json.loads(node.succeed("vrrpd status --json"))
     return next(each for each in status["instances"] if each["name"] == name)
 
@@ -40,7 +39,7 @@ def wait_for_state(node, state, name="VI_1"):
 
 
 def addresses(node, interface="eth1"):
-    """The addresses of an interface."""
+    """Addresses of an interface."""
     links = json.loads(node.succeed(f"ip -json address show dev {interface}"))
     return [each["local"] for link in links for each in link.get("addr_info", [])]
 
@@ -54,24 +53,24 @@ def wait_for_address(node, address, interface="eth1"):
 
 
 def holders(nodes, address, interface="eth1"):
-    """The names of the hosts that hold an address."""
+    """Names of the hosts that hold an address."""
     return [node.name for node in nodes if address in addresses(node, interface)]
 
 
 def assert_only_holder(holder, nodes, address, interface="eth1"):
-    """Looks several times: it must stay so."""
+    """Checks five times that one host alone holds an address."""
     for _ in range(5):
         found = holders(nodes, address, interface)
         assert found == [holder.name], f"{address} is held by {found}, not by {holder.name}"
 
 
 def transitions(node, name="VI_1"):
-    """How often an instance became master: what a switch changes."""
+    """Number of times an instance became master; a change of master increases it."""
     return instance(node, name)["counters"]["becameMaster"]
 
 
 def wait_for_sync_threads(node, roles):
-    """Until the kernel has exactly these sync threads of IPVS: "master", "backup", both or none."""
+    """Waits until the IPVS sync daemons are exactly these: "master", "backup", both or none."""
     node.wait_until_succeeds(
         "test \"$(ipvsadm --list --daemon | sed --quiet 's/ sync daemon.*//p' | sort | xargs)\""
         f' = "{roles}"',
@@ -93,7 +92,7 @@ def start_probe(client, addresses=(VIRTUAL_ADDRESS,)):
 
 
 def longest_gap(client, what):
-    """How many seconds at most were between two of `what`, since this was asked last."""
+    """Longest time in seconds between two entries of `what` since the previous call."""
     noted = f"/tmp/{what}"
     seconds = [float(line) for line in client.succeed(f"cat {noted}").split()]
     client.succeed(f"tail --lines=1 {noted} > /tmp/last && mv /tmp/last {noted}")
@@ -101,14 +100,14 @@ def longest_gap(client, what):
 
 
 def forget_gaps(client):
-    """Lets the next assert_gap look at what comes from now on."""
+    """Makes the next assert_gap consider only entries from now on."""
     for what in ["questions", "answers"]:
         longest_gap(client, what)
 
 
 def assert_gap(client, bound, what):
-    """The client was without an answer for no longer than `bound` seconds, as far as it can tell."""
-    # The last answer closes the gap.
+    """Checks that no gap between two answers exceeds `bound` and the resolution of the probe."""
+    # The gap ends with an answer that is newer than this file.
     client.succeed("touch /tmp/closed")
     client.wait_until_succeeds("test /tmp/answers -nt /tmp/closed", timeout=seconds(60))
     gap = longest_gap(client, "answers")

@@ -1,14 +1,14 @@
-# The stories, each played by virtual machines: NAME.nix is the hosts, NAME.py what happens.
+# VM tests for the NixOS test driver: NAME.nix defines the hosts, NAME.py the test script.
 {
   lib,
   pkgs,
-  # services.vrrp, with the daemon of this flake.
+  # NixOS module services.vrrp, with the daemon of this flake as package.
   module,
-  # That daemon.
+  # Package of the daemon.
   vrrpd,
 }:
 let
-  # A length of time as the driver takes it: since NixOS 26.11 a timedelta, before that a number of seconds.
+  # Type of a duration in the driver: since NixOS 26.11 a timedelta, before that a number of seconds.
   seconds =
     if lib.versionAtLeast lib.trivial.release "26.11" then
       ''
@@ -35,12 +35,12 @@ let
       ];
       _module.args = { inherit vrrpd; };
 
-      # Python that another driver with the same names can run as well.
+      # Plain Python, which vm-tests/qemu runs as well.
       testScript = seconds + builtins.readFile ./common.py + builtins.readFile ./${name}.py;
-      # The slowest story takes three minutes with KVM.
+      # The slowest test takes three minutes with KVM.
       globalTimeout = 30 * 60;
 
-      # For `nix run .#lab`: a prompt on each.
+      # For `nix run .#lab`: root is logged in on each host.
       interactive.defaults.services.getty.autologinUser = "root";
     };
 in

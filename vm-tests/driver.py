@@ -1,6 +1,6 @@
-# The names of the NixOS test driver that stories may use, for mypy and pyflakes: `.ci/flake/stories`
-# puts this before each story, as the driver does with its own declarations when it is built. The
-# machines of qemu/ have to have them, too.
+# Names of the NixOS test driver that VM tests may use, for mypy and pyflakes.
+# `.ci/flake/stories.py` places this before each test, as the driver does with its own declarations
+# when it is built. The machines of qemu/ have to provide the same names.
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Protocol
@@ -28,7 +28,7 @@ class Machine(Protocol):
     def wait_until_fails(self, command: str, timeout: int = 900) -> str: ...
 
 
-# A length of time as the driver takes it: see default.nix.
+# Converts seconds to the driver's type of a duration: see default.nix.
 seconds: Callable[[int], int]
 start_all: Callable[[], None]
 subtest: Callable[[str], AbstractContextManager[None]]

@@ -1,4 +1,4 @@
-# Experiment 2 with both instances in a sync group: what one host does it does with both addresses.
+# Experiment 2 with both instances in a sync group: both addresses are always on the same host.
 
 FRONT = "192.168.224.100"
 BACK = "192.168.198.100"
@@ -7,7 +7,7 @@ hosts = [master, backup]
 
 
 def assert_serves(holder, name):
-    """One host holds both addresses and serves both networks, and its group says so."""
+    """Checks that one host holds both addresses, serves both networks and reports state master."""
     for instance_name in ["VI_1", "VI_2"]:
         wait_for_state(holder, "master", instance_name)
     assert_only_holder(holder, hosts, FRONT, "eth1")
@@ -18,7 +18,7 @@ def assert_serves(holder, name):
 
 
 def group(host):
-    """The group's status, which is the only one."""
+    """Status of the only group."""
     [status] = json.loads(host.succeed("vrrpd status --json"))["groups"]
     assert (status["name"], status["members"]) == ("VG_1", ["VI_1", "VI_2"])
     return status
@@ -42,7 +42,7 @@ with subtest("the master loses its power: the backup serves both networks"):
     assert page(client, FRONT) == "backup"
     assert page(server, BACK) == "backup"
 
-with subtest("the master is back: both addresses fail back, the one of equal priority too"):
+with subtest("the master is back: both addresses fail back, also that of equal priority"):
     master.start()
     master.wait_for_unit("httpd.service")
     assert_serves(master, "master")

@@ -1,5 +1,5 @@
-# Experiment 2: a second network with servers that clients do not reach, and an address on each.
-# The words are the course's: version 2, its password, its priorities.
+# Experiment 2: a second network with servers that clients cannot reach, and one address on each
+# network. Version 2, password and priorities are those of the course.
 let
   network = import ./network.nix;
   web = import ./web.nix;

@@ -1,4 +1,4 @@
-# Experiment 2: an address on each of two networks.
+# Experiment 2: one address on each of two networks.
 
 FRONT = "192.168.224.100"
 BACK = "192.168.198.100"
@@ -12,7 +12,7 @@ for host in hosts:
     host.wait_for_unit("httpd.service")
 server.wait_for_unit("httpd.service")
 client.wait_for_unit("multi-user.target")
-# Of the second address, where priorities are equal, it is who comes first.
+# With equal priorities the host that starts first is master of the second address.
 backup.succeed("systemctl restart vrrp.service")
 for name in ["VI_1", "VI_2"]:
     wait_for_state(master, "master", name)
@@ -36,7 +36,7 @@ with subtest("the master loses its power: the backup serves both networks"):
     assert page(client, FRONT) == "backup"
     assert page(server, BACK) == "backup"
 
-with subtest("the master is back: the first address, of greater priority, fails back"):
+with subtest("the master is back: the first address, of higher priority, fails back"):
     master.start()
     master.wait_for_unit("httpd.service")
     wait_for_state(master, "master", "VI_1")
@@ -44,7 +44,7 @@ with subtest("the master is back: the first address, of greater priority, fails 
     assert_only_holder(master, hosts, FRONT, "eth1")
     assert page(client, FRONT) == "master"
 
-with subtest("... and the second, of equal priority, stays where it is"):
+with subtest("... and the second address, of equal priority, stays on the backup"):
     assert instance(master, "VI_2")["state"] == "backup"
     assert_only_holder(backup, hosts, BACK, "eth2")
     assert page(server, BACK) == "backup"

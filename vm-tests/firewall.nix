@@ -1,5 +1,5 @@
-# Both firewalls, open and closed. The closed hosts hear nobody, so each of them believes that it
-# is alone.
+# iptables and nftables firewalls, open and closed. Hosts with a closed firewall receive no
+# advertisement, so each of them is master.
 let
   network = import ./network.nix;
 

@@ -1,4 +1,4 @@
-# What the daemon and its scripts may do, and who reads the password.
+# Rights of the daemon and its scripts, and protection of the password.
 { lib, pkgs, ... }:
 let
   network = import ./network.nix;
@@ -18,7 +18,7 @@ in
     systemd.services = {
       managed = service;
       foreign = service;
-      # Not before the script has written the password.
+      # The test script starts the unit, after it has written the password.
       vrrp.wantedBy = lib.mkForce [ ];
     };
 

@@ -1,4 +1,4 @@
-# What the daemon and its scripts may do, and who reads the password.
+# Rights of the daemon and its scripts, and protection of the password.
 
 SECRET = "tOpSeCrT"
 
@@ -9,11 +9,11 @@ master.succeed(f"printf %s {SECRET} > /var/lib/vrrp-password")
 master.succeed("systemctl start vrrp.service")
 wait_for_state(master, "master")
 
-with subtest("systemd finds little to object to"):
-    # It finds 2.0 of 10; 2.5 leaves room for what later releases look at.
+with subtest("systemd-analyze rates the exposure of the unit low"):
+    # The rating is 2.0 of 10; 2.5 leaves room for checks of later releases.
     master.succeed("systemd-analyze security --no-pager --threshold=25 vrrp.service")
 
-with subtest("the daemon is no root and has two capabilities"):
+with subtest("the daemon is not root and has two capabilities"):
     pid = master.succeed("systemctl show --property=MainPID --value vrrp.service").strip()
     fields = dict(
         line.split(":\t", 1)
@@ -28,7 +28,7 @@ with subtest("the daemon is no root and has two capabilities"):
     assert int(fields["CapAmb"], 16) == 0, fields["CapAmb"]
     assert fields["NoNewPrivs"] == "1"
 
-with subtest("its scripts are that user, too, and have none"):
+with subtest("its scripts run as the same user, without capabilities"):
     master.wait_until_succeeds("test -s /run/vrrpd/rights", timeout=seconds(60))
     fields = dict(
         line.split(":\t", 1)
@@ -39,13 +39,13 @@ with subtest("its scripts are that user, too, and have none"):
     for kind in ["CapPrm", "CapEff", "CapAmb"]:
         assert int(fields[kind], 16) == 0, f"{kind} {fields[kind]}"
 
-with subtest("only the thread that keeps time is a realtime one"):
+with subtest("only the main thread has a realtime class"):
     threads = master.succeed(f"ps -L -o lwp=,cls= -p {pid}").split()
     classes = dict(zip(threads[::2], threads[1::2], strict=True))
     assert classes.pop(pid) == "FF"
     assert set(classes.values()) == {"TS"}, classes
 
-with subtest("the password stands in no configuration, and others cannot read it"):
+with subtest("the password is in no configuration, and other users cannot read it"):
     config = json.loads(master.succeed("cat /etc/vrrpd/config.json"))
     authentication = config["instances"]["VI_1"]["authentication"]
     assert authentication == {"pass": {"passwordFile": "VI_1.password"}}, authentication
@@ -55,16 +55,16 @@ with subtest("the password stands in no configuration, and others cannot read it
     master.fail(f"runuser -u nobody -- cat {credential}")
     assert SECRET not in master.succeed("vrrpd status --json")
 
-with subtest("scripts may start and restart what they name"):
+with subtest("scripts may start and restart the units in mayManage"):
     for verb in ["start", "restart"]:
         master.succeed(f"runuser -u vrrp -- systemctl --no-ask-password {verb} managed.service")
     master.succeed("systemctl is-active managed.service")
 
-with subtest("... and may do nothing else"):
+with subtest("... and nothing else"):
     master.fail("runuser -u vrrp -- systemctl --no-ask-password stop managed.service")
     master.fail("runuser -u vrrp -- systemctl --no-ask-password start foreign.service")
     master.fail("runuser -u nobody -- systemctl --no-ask-password restart managed.service")
     master.fail("runuser -u vrrp -- systemctl --no-ask-password daemon-reload")
 
-with subtest("everybody may ask for the status"):
+with subtest("every user may read the status"):
     master.succeed("runuser -u nobody -- vrrpd status")

@@ -1,4 +1,4 @@
-# What the scripts use on every host.
+# Programs that the test scripts use on every host.
 { pkgs, ... }:
 {
   environment.systemPackages = [
@@ -6,6 +6,6 @@
     pkgs.jq
   ];
 
-  # Only the interfaces that a story names.
+  # No interfaces except those that a test defines.
   virtualisation.vlans = [ ];
 }

@@ -1,10 +1,10 @@
-# Experiment 1: two web servers share an address. What they are told stands in httpd/, and in the
+# Experiment 1: two web servers share an address. Their configuration is in httpd/, and in the
 # README.
 let
   network = import ./network.nix;
   web = import ./web.nix;
 
-  # The course has `lvs_sync_daemon_interface`, too, although nothing here balances load.
+  # The course sets `lvs_sync_daemon_interface`, too, although no host here is a load balancer.
   sync =
     { pkgs, ... }:
     {

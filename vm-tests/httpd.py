@@ -19,15 +19,13 @@ with subtest("the master holds the address, and the client is served by it"):
     assert page(client) == "master"
     start_probe(client)
 
-with subtest(
-    "the kernel's sync thread of IPVS is what the instance is, as with the course's daemon"
-):
+with subtest("the IPVS sync daemon has the role of the instance, as in the course with keepalived"):
     for host, role in [(master, "master"), (backup, "backup")]:
         wait_for_sync_threads(host, role)
         said = host.succeed("ipvsadm --list --daemon")
         assert f"{role} sync daemon (mcast=eth1, syncid=51" in said, said
 
-with subtest("httpd that was stopped comes back on the master, without a switch"):
+with subtest("a stopped httpd is started again on the master, without a change of master"):
     before = transitions(backup)
     master.succeed("systemctl stop httpd.service")
     client.wait_until_succeeds(
@@ -56,7 +54,7 @@ with subtest("the master is back: it holds the address again"):
     assert page(client) == "master"
     assert_gap(client, 0, "failback")
 
-with subtest("the master is rebooted in an orderly way: it hands over, and takes back"):
+with subtest("the master reboots in order: it hands over, and fails back"):
     master.shutdown()
     wait_for_state(backup, "master")
     assert page(client) == "backup"
@@ -68,7 +66,7 @@ with subtest("the master is rebooted in an orderly way: it hands over, and takes
     assert_only_holder(master, hosts, VIP)
     assert_gap(client, 0, "failback after a reboot")
 
-with subtest("the daemon is stopped: a clean switch"):
+with subtest("the daemon is stopped: hand-over after the skew time"):
     master.succeed("systemctl stop vrrp.service")
     wait_for_state(backup, "master")
     assert_only_holder(backup, hosts, VIP)
@@ -84,7 +82,7 @@ with subtest("the daemon is stopped: a clean switch"):
     wait_for_sync_threads(master, "master")
     wait_for_sync_threads(backup, "backup")
 
-with subtest("the address is deleted by hand: it is put back, without a switch"):
+with subtest("the address is deleted by hand: it is added again, without a change of master"):
     before = transitions(backup)
     master.succeed(f"ip address del {VIP}/24 dev eth1")
     wait_for_address(master, VIP)

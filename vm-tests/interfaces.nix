@@ -1,4 +1,4 @@
-# Hosts whose interface moves while the daemon runs.
+# Hosts for the test that moves an interface into a VRF and a bond while the daemon runs.
 let
   network = import ./network.nix;
   web = import ./web.nix;
@@ -8,7 +8,7 @@ let
       (network.front host)
       (web name)
     ];
-    # The web server listens in no VRF, and serves those of all.
+    # The web server listens outside of VRFs and accepts connections from all of them.
     boot.kernel.sysctl."net.ipv4.tcp_l3mdev_accept" = true;
     services.vrrp = {
       enable = true;

@@ -1,4 +1,4 @@
-# An interface that moves: into a VRF, where it serves as before, and into a bond, where it is deaf.
+# The interface becomes a member of a VRF, where the instance serves, and a port of a bond: fault.
 
 hosts = [master, backup]
 
@@ -16,7 +16,7 @@ start_all()
 for host in hosts:
     host.wait_for_unit("vrrp.service")
     host.wait_for_unit("httpd.service")
-    # NixOS has it from its configuration, other guests from here.
+    # NixOS sets this by its configuration; other guests need it here.
     host.succeed("sysctl --write net.ipv4.tcp_l3mdev_accept=1")
 client.wait_for_unit("multi-user.target")
 assert_served_by(master)
@@ -27,14 +27,14 @@ with subtest("the interfaces become members of a VRF: the master serves there"):
         host.succeed("ip link set eth1 master blue")
     assert_served_by(master)
 
-with subtest("the address is deleted by hand in the VRF: it is put back without a switch"):
+with subtest("the address is deleted in the VRF: it is added again, no change of master"):
     before = transitions(backup)
     master.succeed(f"ip address del {VIRTUAL_ADDRESS}/24 dev eth1")
     wait_for_address(master, VIRTUAL_ADDRESS)
     assert transitions(backup) == before
     assert_served_by(master)
 
-with subtest("the daemon stops in the VRF, and comes back: a switch, and a failback"):
+with subtest("the daemon stops in the VRF and starts again: hand-over and failback"):
     master.succeed("systemctl stop vrrp.service")
     wait_for_state(backup, "master")
     assert page(client) == "backup"
@@ -47,7 +47,7 @@ with subtest("the interfaces leave the VRF: the master serves as before"):
         host.succeed("ip link set eth1 nomaster")
     assert_served_by(master)
 
-with subtest("the interface becomes a port of a bond: the host says so, and the backup serves"):
+with subtest("the interface becomes a port of a bond: fault with that reason, the backup serves"):
     master.succeed("ip link add bond0 type bond mode active-backup")
     master.succeed("ip link set eth1 down && ip link set eth1 master bond0")
     master.succeed("ip link set bond0 up")

@@ -1,4 +1,4 @@
-# Addresses of both families behind the virtual MAC addresses of the RFC, and both firewalls.
+# Addresses of both families with the virtual MAC addresses of the RFC, and both firewalls.
 let
   network = import ./network.nix;
   web = import ./web.nix;

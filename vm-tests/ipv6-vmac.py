@@ -1,6 +1,6 @@
-# Both families behind virtual MAC addresses: no neighbour has to learn anything at a take-over.
+# Both families with virtual MAC addresses: a take-over changes no neighbour entry.
 
-# Each address, the interface that carries it, and the hardware address of that.
+# Each virtual address, the interface that carries it, and the MAC address of that interface.
 VIRTUAL = {
     "192.168.224.100": ("vrrp4.51.eth1", "00:00:5e:00:01:33"),
     "2001:db8:224::100": ("vrrp6.51.eth1", "00:00:5e:00:02:33"),
@@ -14,7 +14,7 @@ hosts = [master, backup]
 
 
 def held(node):
-    """The virtual addresses that a host has, with the interface and its hardware address."""
+    """Virtual addresses of a host, each with the interface and its MAC address."""
     links = json.loads(node.succeed("ip -json address show"))
     return {
         each["local"]: (link["ifname"], link["address"])
@@ -25,7 +25,7 @@ def held(node):
 
 
 def assert_served_by(holder, others):
-    """One host has both addresses, where they belong, and the client reaches them there."""
+    """Checks that one host has both addresses on their interfaces and serves the client."""
     for node in [holder, *others]:
         expected = VIRTUAL if node is holder else {}
         found = held(node)
@@ -50,7 +50,7 @@ with subtest("the master serves both families, from the virtual MAC addresses"):
     assert_served_by(master, [backup])
     start_probe(client, PAGES)
 
-with subtest("the interfaces are deleted by hand: they are made again, without a switch"):
+with subtest("the interfaces are deleted: they are created again, no change of master"):
     before = transitions(backup)
     for interface, _ in VIRTUAL.values():
         master.succeed(f"ip link del {interface}")
@@ -62,13 +62,13 @@ with subtest("the interfaces are deleted by hand: they are made again, without a
     assert transitions(backup) == before
     forget_gaps(client)
 
-with subtest("the master loses its power: the backup serves, and the client learns nothing"):
+with subtest("the master loses its power: the backup serves, no neighbour entry changes"):
     master.crash()
     wait_for_state(backup, "master")
     assert_gap(client, MASTER_IS_SILENT, "loss of power")
     assert_served_by(backup, [])
 
-with subtest("the master is back: it serves again, and the client learns nothing"):
+with subtest("the master is back: it serves again, no neighbour entry changes"):
     master.start()
     master.wait_for_unit("httpd.service")
     wait_for_state(master, "master")
@@ -76,13 +76,13 @@ with subtest("the master is back: it serves again, and the client learns nothing
     assert_gap(client, 0, "failback")
     assert_served_by(master, [backup])
 
-with subtest("the daemon is stopped: a clean switch, which leaves no interface behind"):
+with subtest("the daemon is stopped: hand-over, and its interfaces are deleted"):
     master.succeed("systemctl stop vrrp.service")
     wait_for_state(backup, "master")
     assert_gap(client, SKEW, "stop of the daemon")
     assert_served_by(backup, [master])
     left = master.succeed("ip -brief link show type macvlan")
     assert left == "", f"left behind: {left}"
-    # What the daemon changed of the interface below is as it was.
+    # The settings of the parent interface are restored.
     for setting in ["arp_ignore", "arp_announce"]:
         assert master.succeed(f"cat /proc/sys/net/ipv4/conf/eth1/{setting}").strip() == "0"

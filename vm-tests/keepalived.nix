@@ -1,5 +1,5 @@
-# The daemon and keepalived share addresses, in both versions of the protocol. Of each version there
-# is an address that the daemon prefers to hold and one that keepalived does.
+# vrrpd and keepalived share addresses, in both versions of the protocol. In each version vrrpd has the
+# higher priority for one address, and keepalived for another.
 { lib, ... }:
 let
   network = import ./network.nix;

@@ -1,4 +1,4 @@
-# The daemon (master) and keepalived (backup), in both versions of the protocol.
+# vrrpd (host master) and keepalived (host backup), in both versions of the protocol.
 
 OURS = {"v2_ours": "192.168.224.151", "v3_ours": "192.168.224.153"}
 THEIRS = {"v2_theirs": "192.168.224.152", "v3_theirs": "192.168.224.154"}
@@ -6,7 +6,7 @@ THEIRS = {"v2_theirs": "192.168.224.152", "v3_theirs": "192.168.224.154"}
 hosts = [master, backup]
 
 
-def everybody_holds_what_they_prefer():
+def wait_for_preferred_holders():
     for name, address in OURS.items():
         wait_for_state(master, "master", name)
         assert_only_holder(master, hosts, address)
@@ -21,43 +21,43 @@ master.wait_for_unit("vrrp.service")
 backup.wait_for_unit("keepalived.service")
 
 with subtest("priorities decide between the daemon and keepalived"):
-    everybody_holds_what_they_prefer()
+    wait_for_preferred_holders()
 
-with subtest("each understands every packet of the other"):
+with subtest("vrrpd accepts every packet of keepalived"):
     for name in [*OURS, *THEIRS]:
         dropped = instance(master, name)["counters"]["dropped"]
-        # Those that came before the instance ran say nothing of keepalived.
+        # Packets that arrived before the instance ran are no fault of keepalived.
         del dropped["notListening"]
         assert not any(dropped.values()), f"{name} dropped packets: {dropped}"
 
-with subtest("keepalived is stopped: the daemon takes over, and gives back"):
+with subtest("keepalived is stopped: the daemon takes over, and hands back"):
     backup.succeed("systemctl stop keepalived.service")
     for name, address in THEIRS.items():
         wait_for_state(master, "master", name)
         assert_only_holder(master, hosts, address)
     backup.succeed("systemctl start keepalived.service")
-    everybody_holds_what_they_prefer()
+    wait_for_preferred_holders()
 
-with subtest("the daemon is stopped: keepalived takes over, and gives back"):
+with subtest("the daemon is stopped: keepalived takes over, and hands back"):
     master.succeed("systemctl stop vrrp.service")
     for address in OURS.values():
         wait_for_address(backup, address)
         assert_only_holder(backup, hosts, address)
     master.succeed("systemctl start vrrp.service")
-    everybody_holds_what_they_prefer()
+    wait_for_preferred_holders()
 
-with subtest("the daemon's host loses its power: keepalived takes over, and gives back"):
+with subtest("the daemon's host loses its power: keepalived takes over, and hands back"):
     master.crash()
     for address in OURS.values():
         wait_for_address(backup, address)
     master.start()
     master.wait_for_unit("vrrp.service")
-    everybody_holds_what_they_prefer()
+    wait_for_preferred_holders()
 
-with subtest("keepalived's host loses its power: the daemon takes over, and gives back"):
+with subtest("keepalived's host loses its power: the daemon takes over, and hands back"):
     backup.crash()
     for name in THEIRS:
         wait_for_state(master, "master", name)
     backup.start()
     backup.wait_for_unit("keepalived.service")
-    everybody_holds_what_they_prefer()
+    wait_for_preferred_holders()

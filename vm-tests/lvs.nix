@@ -1,5 +1,5 @@
-# Two directors of LVS share an address and know each other's connections; what they do with them stands
-# in the script, as an administrator would do it. The server answers the client itself.
+# Two LVS directors share an address and synchronise their connections. The test script configures LVS,
+# as an administrator would. The server answers the client directly.
 let
   network = import ./network.nix;
   web = import ./web.nix;

@@ -1,4 +1,4 @@
-# Two directors of LVS: the backup knows of the connections, and they go on after a take-over.
+# Two LVS directors: the backup has the connections, and they survive a take-over.
 
 VIP = "192.168.224.100"
 SERVER = "192.168.224.20"
@@ -7,7 +7,7 @@ hosts = [master, backup]
 
 
 def direct(node):
-    """Has a director forward what is for the address to the server, which answers by itself."""
+    """Configures a director to forward the address to the server (direct routing)."""
     node.succeed(
         f"ipvsadm --add-service --tcp-service {VIP}:80 --scheduler rr",
         f"ipvsadm --add-server --tcp-service {VIP}:80 --real-server {SERVER}:80 --gatewaying",
@@ -15,8 +15,8 @@ def direct(node):
 
 
 def start_download():
-    """A connection that outlives all that is asked of it: 20 minutes. What goes to the server in it are
-    acknowledgements alone."""
+    """Starts a download of about 20 minutes, longer than the test. The client then sends nothing but
+    acknowledgements."""
     client.succeed(
         "rm --force /tmp/large /tmp/ended",
         'systemd-run --unit=download --collect --setenv=PATH="$PATH" "$(command -v bash)" -c '
@@ -27,7 +27,7 @@ def start_download():
 
 
 def wait_for_connection(node):
-    """Until a director knows the client's connection."""
+    """Waits until a director has the client's connection in its table."""
     end = client.succeed(
         f"ss --no-header --numeric --tcp state established dst {VIP} | awk '{{ print $3 }}'"
     ).strip()
@@ -52,7 +52,7 @@ def assert_download_goes_on():
 
 
 def assert_download_was_never_cut():
-    """It goes on, what has come is what the server has, and that is enough of it."""
+    """Checks that the download continues, and that the received bytes equal those of the server."""
     assert_download_goes_on()
     seen = received()
     prefix = f"head --bytes={seen} {{}} | sha256sum"
@@ -63,7 +63,7 @@ def assert_download_was_never_cut():
 
 
 def wait_for_status_of_lvs(node, what):
-    """Until the status says of the thread what jq finds true."""
+    """Waits until the jq filter `what` is true for the lvs status of the first instance."""
     node.wait_until_succeeds(
         f"vrrpd status --json | jq --exit-status '.instances[0].lvs | {what}'", timeout=seconds(120)
     )
@@ -82,7 +82,7 @@ for host in hosts:
 server.wait_for_unit("httpd.service")
 server.succeed(
     "head --bytes=64M /dev/urandom > /etc/www/large",
-    # It has the address and does not say so.
+    # The server has the address and does not answer ARP for it.
     "sysctl --write net.ipv4.conf.all.arp_ignore=1 net.ipv4.conf.all.arp_announce=2",
     f"ip address add {VIP}/32 dev lo",
 )
@@ -90,7 +90,7 @@ client.wait_for_unit("multi-user.target")
 wait_for_state(master, "master")
 wait_for_state(backup, "backup")
 
-with subtest("the kernel tells of connections where the instance is master, and hears elsewhere"):
+with subtest("the sync daemon sends where the instance is master, and receives on the backup"):
     wait_for_sync_threads(master, "master")
     wait_for_sync_threads(backup, "backup")
     for host in hosts:
@@ -98,20 +98,20 @@ with subtest("the kernel tells of connections where the instance is master, and 
         assert "mcast=eth2" in said and "syncid=51" in said, said
         wait_for_status_of_lvs(host, ".error == null")
 
-with subtest("the backup knows of a connection through the master"):
+with subtest("the backup has a connection that goes through the master"):
     start_download()
     wait_for_connection(master)
     wait_for_connection(backup)
 
-with subtest("somebody stops the thread on either host: it is started again"):
+with subtest("the sync daemon is stopped by hand on each host: it is started again"):
     for host, role in [(master, "master"), (backup, "backup")]:
         host.succeed(f"ipvsadm --stop-daemon {role}")
         wait_for_sync_threads(host, role)
         wait_for_status_of_lvs(host, ".repairs == 1")
-        wait_for_log(host, "somebody stopped or changed the sync thread of IPVS: start")
+        wait_for_log(host, "another program stopped or changed the IPVS sync daemon: start")
 
 with subtest(
-    "the daemon is stopped: its thread goes, and the connection goes on by the other host"
+    "vrrpd is stopped: its sync daemon stops, and the connection continues by the other host"
 ):
     assert_download_goes_on()
     master.succeed("systemctl stop vrrp.service")
@@ -125,19 +125,19 @@ with subtest(
     wait_for_sync_threads(backup, "backup")
     assert_download_was_never_cut()
 
-with subtest("the daemon is killed: nothing of it is left, and it begins anew"):
+with subtest("vrrpd is killed: cleanup stops its sync daemon, and vrrpd starts again"):
     before = master.succeed("systemctl show --property=NRestarts --value vrrp.service").strip()
     master.succeed("systemctl kill --signal=KILL vrrp.service")
     master.wait_until_succeeds(
         f'test "$(systemctl show --property=NRestarts --value vrrp.service)" -gt {before}',
         timeout=seconds(60),
     )
-    wait_for_log(master, "stop the sync thread of IPVS that is master")
+    wait_for_log(master, "stop the IPVS sync daemon of role master")
     wait_for_state(master, "master")
     wait_for_sync_threads(master, "master")
     wait_for_sync_threads(backup, "backup")
 
-with subtest("the master loses its power: the connection goes on by the other host"):
+with subtest("the master loses its power: the connection continues by the other host"):
     start_download()
     wait_for_connection(backup)
     assert_download_goes_on()
@@ -146,17 +146,17 @@ with subtest("the master loses its power: the connection goes on by the other ho
     wait_for_sync_threads(backup, "master")
     assert_download_was_never_cut()
 
-with subtest("a host without IPVS is told what to do, serves, and has it when it is there"):
+with subtest("without IPVS the log has the remedy, the host serves, and IPVS is used once loaded"):
     backup.succeed(
         "systemctl stop vrrp.service",
         "ipvsadm --clear",
         "modprobe --remove ip_vs_rr ip_vs",
-        # The kernel would load it when it is asked for.
+        # The kernel would load the module at the first request.
         "mkdir --parents /run/modprobe.d && echo blacklist ip_vs > /run/modprobe.d/vrrp.conf",
         "systemctl start vrrp.service",
     )
     wait_for_state(backup, "master")
-    wait_for_log(backup, "this kernel has no IPVS: load it by `modprobe ip_vs`")
+    wait_for_log(backup, "this kernel has no IPVS: run `modprobe ip_vs`")
     wait_for_status_of_lvs(backup, '.error | contains("modprobe ip_vs")')
     assert_only_holder(backup, [backup], VIP)
     backup.succeed("modprobe ip_vs")

@@ -1,4 +1,4 @@
-# The two networks: each gives a host an interface of its own with an address of its own.
+# The two networks: each adds an interface with an address to a host.
 let
   segment = interface: vlan: network: host: {
     virtualisation.interfaces.${interface} = {
@@ -14,9 +14,9 @@ let
   };
 in
 {
-  # Where clients are.
+  # Network of the clients.
   front = segment "eth1" 1 "192.168.224";
-  # ... and clients of IPv6.
+  # The same network with IPv6.
   front6 = host: {
     networking.interfaces.eth1.ipv6.addresses = [
       {
@@ -25,6 +25,6 @@ in
       }
     ];
   };
-  # Where servers are that clients do not reach.
+  # Network of servers that clients cannot reach.
   back = segment "eth2" 2 "192.168.198";
 }

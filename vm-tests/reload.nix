@@ -1,4 +1,4 @@
-# What `nixos-rebuild switch` does to a daemon that runs: each change is a specialisation.
+# Effect of `nixos-rebuild switch` on a running daemon: each change is a specialisation.
 { lib, vrrpd, ... }:
 let
   network = import ./network.nix;

@@ -1,6 +1,6 @@
 # A changed configuration reloads the daemon, a changed package restarts it.
 
-# Messages of systemd (systemd.catalog): a unit was started, a unit was reloaded.
+# Message IDs of systemd (systemd.catalog): unit started, unit reloaded.
 STARTED = "39f53479d3a045ac8e11786248231fbf"
 RELOADED = "7b05ebc668384222baa8881179cfda54"
 
@@ -8,7 +8,7 @@ hosts = [master, backup]
 
 
 def journal(message_id):
-    """How many messages of a kind there are of the unit since the host was booted."""
+    """Number of messages of the unit with this ID since boot."""
     lines = master.succeed(
         f"journalctl --boot --output=json UNIT=vrrp.service MESSAGE_ID={message_id}"
     )
@@ -34,7 +34,7 @@ wait_for_state(backup, "backup")
 started = journal(STARTED)
 pid = main_pid()
 
-with subtest("an address is added: the daemon is reloaded and goes on"):
+with subtest("an address is added: the daemon is reloaded, not restarted"):
     switches = transitions(master)
     reloaded = journal(RELOADED)
     switch_to("address-added")
@@ -46,7 +46,7 @@ with subtest("an address is added: the daemon is reloaded and goes on"):
     for address in ["192.168.224.100", "192.168.224.101"]:
         assert_only_holder(master, hosts, address)
 
-with subtest("the priority is changed: the daemon is reloaded and goes on"):
+with subtest("the priority is changed: the daemon is reloaded, not restarted"):
     switches = transitions(master)
     reloaded = journal(RELOADED)
     switch_to("priority-changed")
@@ -55,7 +55,7 @@ with subtest("the priority is changed: the daemon is reloaded and goes on"):
     assert journal(STARTED) == started
     assert main_pid() == pid
     assert transitions(master) == switches
-    # What is not in this configuration is gone.
+    # An address that is not in this configuration is deleted.
     assert holders(hosts, "192.168.224.101") == []
     assert_only_holder(master, hosts, "192.168.224.100")
 

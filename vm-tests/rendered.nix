@@ -1,9 +1,9 @@
-# What NixOS makes of a host, for hosts that are no NixOS: the daemon's configuration, unit and
-# scripts, and what is around it, without paths of the Nix store.
+# Renders the NixOS configuration of a host for other distributions: configuration, unit and scripts
+# of the daemon, interfaces, firewall and web server, without paths of the Nix store.
 #
 #   ../shared/nix-eval/run --eval lib.rendered       or: nix eval --json .#lib.rendered
 { lib }:
-# A host's evaluated configuration.
+# Evaluated configuration of one host.
 host:
 let
   cfg = host.services.vrrp;
@@ -12,7 +12,7 @@ let
   programs = "/usr/local/lib/vrrp";
   daemon = "/usr/local/sbin/vrrpd";
 
-  # The check scripts that come from the store, by what they are called elsewhere.
+  # Check scripts from the store, by their path on other distributions.
   scripts = lib.listToAttrs (
     lib.concatMap (
       tracker:
@@ -22,7 +22,7 @@ let
     ) (lib.attrValues cfg.document.trackers)
   );
 
-  # Without the hash.
+  # Base name of a store path without the hash.
   nameOf = path: builtins.unsafeDiscardStringContext (lib.substring 33 (-1) (baseNameOf path));
 
   elsewhere =
@@ -39,7 +39,7 @@ let
     else
       value;
 
-  # The environment is NixOS's own: its paths are in the store.
+  # Environment lines are omitted: their paths are in the store.
   unit = lib.replaceStrings [ (lib.getExe cfg.package) ] [ daemon ] (
     lib.concatStringsSep "\n" (
       lib.filter (line: !lib.hasPrefix "Environment=" line) (
@@ -72,12 +72,12 @@ in
       map (each: "${each.address}/${toString each.prefixLength}") (ipv4.addresses ++ ipv6.addresses);
   }) host.virtualisation.interfaces;
 
-  # Files that a story writes itself: passwords, and the page of the web server.
+  # Files that a test defines: passwords, and the page of the web server.
   files = lib.mapAttrs' (name: file: lib.nameValuePair "/etc/${name}" { inherit (file) text mode; }) (
     lib.filterAttrs (name: _: name == "vrrp-password" || lib.hasPrefix "www/" name) host.environment.etc
   );
   httpd = host.services.httpd.enable;
-  # The kernel loads the others for the daemon.
+  # The kernel loads all other modules on demand.
   modules = lib.intersectLists [ "ip_vs" ] host.boot.kernelModules;
 
   keepalived =
@@ -99,7 +99,8 @@ in
     tcpPorts = firewall.allowedTCPPorts;
     inherit (firewall) extraInputRules;
     looseReversePath = firewall.checkReversePath == "loose";
-    # Other modules of NixOS have commands of their own, and the guests' filter of reverse paths has no chain.
+    # Commands of other NixOS modules are omitted, and those of the reverse path filter: the guests have no
+    # chain for it.
     extraCommands = lib.filter (lib.hasInfix " -w -A nixos-fw -i ") (
       lib.splitString "\n" firewall.extraCommands
     );

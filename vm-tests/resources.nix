@@ -1,4 +1,4 @@
-# A web server that runs where the address is, and one that is watched.
+# A web server as a resource of the instance, and trackers of its unit and its page.
 let
   network = import ./network.nix;
   web = import ./web.nix;

@@ -1,4 +1,4 @@
-# A host that serves one page: who it is.
+# A web server with one page, the name of the host.
 page: {
   environment.etc."www/index.html".text = page;
   services.httpd = {

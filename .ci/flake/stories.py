@@ -1,5 +1,5 @@
-"""Checks the stories of vm-tests/ as the NixOS test driver does when it is built: types and names.
-Checks the types of the machines that play them on Debian.
+"""Checks the VM tests as the NixOS test driver does when it is built: types and names.
+Checks the types of the machines that run them on Debian.
 
 The driver's options for mypy are in nixpkgs' nixos/lib/testing/driver.nix. Function bodies without
 annotations are checked in addition.
@@ -16,7 +16,7 @@ from pathlib import Path
 STORIES = Path(__file__).resolve().parents[2] / "vm-tests"
 MYPY = ["mypy", "--no-implicit-optional", "--pretty", "--no-color-output", "--check-untyped-defs"]
 
-# The machines that play the stories on Debian have the methods that stories may use.
+# Fails to type-check if the machines on Debian lack a method that VM tests may use.
 GUESTS = """
 from guests.machine import Machine as Guest
 
@@ -27,7 +27,7 @@ def machine(guest: Guest) -> Machine:
 
 
 def script(story: str) -> str:
-    """The story as vm-tests/default.nix joins it."""
+    """Returns the test script as vm-tests/default.nix joins it."""
     return "".join((STORIES / name).read_text() for name in ["common.py", f"{story}.py"])
 
 
@@ -36,7 +36,7 @@ def hosts(story: str) -> list[str]:
 
 
 def declared(declarations: str) -> list[str]:
-    """The variables that a module declares."""
+    """Returns the variables that a module declares."""
     return [
         statement.target.id
         for statement in ast.parse(declarations).body

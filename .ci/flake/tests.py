@@ -1,9 +1,9 @@
-"""Runs the tests of `checks.unit-tests` and of the package where a build of Nix would run them.
+"""Runs the tests of `checks.unit-tests` and of the package in an environment like Nix's sandbox.
 
-There is no network and no home there, /bin has nothing but sh, /etc next to nothing, and of the
-project there is what nixos/source.nix selects. The programs are those of `.ci/run test`, whose build
-differs in one thing: it gives the dependencies of a crate the features that any crate of the
-workspace wants. So it is checked that the crates of the package compile by themselves.
+The sandbox has no network and no home; /bin has sh only, /etc few files, and the project is limited
+to the files that nixos/source.nix selects. The programs are those of `.ci/run test`. That build
+gives each dependency the features of all crates of the workspace, so this script checks in addition
+that the crates of the package compile separately.
 """
 
 import json
@@ -15,7 +15,7 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
 
-# In namespaces of its own, with a directory for what it makes, and the files of the project.
+# Shell script, run in separate namespaces. Arguments: a temporary directory, then project files.
 SANDBOX = r"""
 set -e
 place=$1; shift
@@ -32,7 +32,7 @@ mount -t tmpfs none /usr/bin
 ln -s "$place/bin/sh" /usr/bin/sh
 mount --bind "$place/etc" /etc
 mount --rbind "$place/project" .
-# Insta would ask cargo.
+# Without this variable insta runs cargo, which is not in the sandbox.
 export INSTA_WORKSPACE_ROOT="$PWD" INSTA_UPDATE=no
 status=0
 while read -r directory program; do
@@ -44,14 +44,14 @@ exit $status
 
 
 def packages() -> list[str]:
-    """The options by which the package names its crates."""
+    """Returns the options with which the package selects its crates."""
     options = re.findall(r'"(--package=.*)"', (PROJECT / "nixos" / "package.nix").read_text())
-    assert options, "nixos/package.nix names no crates"
+    assert options, "no --package= option in nixos/package.nix"
     return sorted(set(options))
 
 
 def source() -> list[str]:
-    """The files of the package's source."""
+    """Returns the files of the package's source."""
     return re.findall(r"\.\./(\w[\w.]*)", (PROJECT / "nixos" / "source.nix").read_text())
 
 
@@ -67,7 +67,7 @@ def cargo(*arguments: str) -> str:
 
 
 def tests(crates: list[str]) -> list[tuple[Path, Path]]:
-    """The unit tests of all crates and every test of `crates`: directory and program of each."""
+    """Returns directory and program of the unit tests of all crates and of every test of `crates`."""
     built = cargo("test", "--workspace", "--no-run", "--message-format=json", "--quiet")
     found = []
     for artifact in map(json.loads, built.splitlines()):
@@ -85,7 +85,7 @@ def main() -> int:
     cargo("check", "--tests", "--quiet", *options)
     crates = [option.removeprefix("--package=").removeprefix("vrrp-") for option in options]
     run = tests(crates)
-    # The program beside its tests is what some of them try.
+    # Some tests run the program in the directory of the test programs.
     built = run[0][1].parents[1]
     files = source() + ([str(built.relative_to(PROJECT))] if built.is_relative_to(PROJECT) else [])
     with tempfile.TemporaryDirectory(prefix="vrrp-tests.") as place:

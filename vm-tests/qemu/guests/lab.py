@@ -1,4 +1,4 @@
-"""The hosts of a story for people: they stay up, and each has a prompt."""
+"""Interactive lab: the hosts of a VM test keep running, each with a root prompt."""
 
 import os
 import select
@@ -15,7 +15,7 @@ from .play import stop
 from .render import RENDERED
 from .stage import Stage, enter_namespace
 
-# Where the lab that runs has its sockets, for `lab prompt HOST`.
+# Link to the directory of the running lab, which has the sockets for `lab prompt HOST`.
 CURRENT = cache() / "lab"
 LEAVE = b"\x1d"
 
@@ -35,7 +35,7 @@ def main(arguments: list[str], usage: str) -> int:
         CURRENT.symlink_to(stage.place)
         try:
             stage.start_all()
-            print(f"{story}: {' '.join(stage.machines)} are starting, without KVM in a minute.")
+            print(f"{story}: starting {' '.join(stage.machines)} (without KVM: about a minute)")
             print(usage.split("\n\n", 1)[1])
             obey(stage.machines)
         finally:
@@ -81,9 +81,9 @@ def act(machine: Machine, verb: str) -> None:
 
 
 def prompt(name: str) -> int:
-    """Joins this terminal and the console of a host."""
+    """Connects this terminal to the console of a host."""
     place = Path(CURRENT) / name / "console"
-    # The path of a socket must be short.
+    # sun_path holds at most 108 bytes: use the resolved, shorter path.
     with socket.socket(socket.AF_UNIX) as console:
         try:
             console.connect(os.path.realpath(place))

@@ -1,7 +1,7 @@
-"""A virtual machine with the words of the NixOS driver: start, crash, succeed, wait_for_unit, ...
+"""A virtual machine with the methods of the NixOS driver: start, crash, succeed, wait_for_unit, ...
 
-Commands go to a shell in the guest over a virtio port, one at a time, and come back as one line:
-what was said on stdout and on stderr, both in base64, and the exit status.
+Commands go to a shell in the guest over a virtio port, one at a time. The answer is one line:
+stdout and stderr, both in base64, and the exit status.
 """
 
 import base64
@@ -13,20 +13,20 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-# From power to a shell. A guest without KVM on a busy machine takes minutes.
+# Longest time in seconds from power to a shell: without KVM on a busy machine it takes minutes.
 BOOT = 900.0
 SHUTDOWN = 360.0
-# What the NixOS driver waits, when a story does not say.
+# Default timeout of the NixOS driver, in seconds.
 PATIENCE = 900.0
 PAUSE = 0.5
 
 
 class Failed(Exception):
-    """What a story expected did not come true."""
+    """An expectation of a VM test failed."""
 
 
 class Machine:
-    """One guest. Its disk outlives crashes and reboots."""
+    """One guest. Its disk survives crashes and reboots."""
 
     def __init__(
         self, name: str, command: list[str], place: Path, interfaces: Iterable[str]
@@ -49,7 +49,7 @@ class Machine:
             (self.place / name).unlink(missing_ok=True)
         with (self.place / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(
-                # It ends with us, whatever we die of.
+                # The kernel kills QEMU when this process ends.
                 ["setpriv", "--pdeathsig", "KILL", *self._command],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -63,14 +63,14 @@ class Machine:
         return self._process is not None and self._process.poll() is None
 
     def crash(self) -> None:
-        """Takes its power away."""
+        """Kills QEMU, as a loss of power."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
         self._forget()
 
     def shutdown(self) -> None:
-        """Switches it off in an orderly way, and waits until it is off."""
+        """Shuts the guest down in order and waits until it is off."""
         if not self.running():
             return
         assert self._process is not None
@@ -83,7 +83,7 @@ class Machine:
         self._forget()
 
     def reboot(self) -> None:
-        """Restarts it in an orderly way, and does not wait for it."""
+        """Reboots the guest in order, without waiting."""
         self._wait_for_shell()
         self._send("systemctl reboot\n")
         self._ready = False
@@ -106,7 +106,7 @@ class Machine:
 
     def _links(self, *, up: bool) -> None:
         if not self.running():
-            raise Failed(f"{self.name} is off: a cable is pulled or plugged while it is on")
+            raise Failed(f"{self.name} is off: start it before you pull or plug a cable")
         with self._connect("monitor") as monitor:
             lines = monitor.makefile("rw")
             lines.readline()
@@ -154,7 +154,7 @@ class Machine:
     def _wait_until(
         self, command: str, good: Callable[[int], bool], verb: str, timeout: float
     ) -> str:
-        # Not from the power button: how long a boot takes is no matter of the story.
+        # The timeout does not include the boot.
         self._wait_for_shell()
         end = time.monotonic() + timeout
         while True:
@@ -176,7 +176,7 @@ class Machine:
         return self.succeed(f"systemctl show --property={name} --value {shlex.quote(unit)}").strip()
 
     def wait_for_unit(self, unit: str, timeout: float = PATIENCE) -> None:
-        """Until a unit is active; not any longer when it has failed, or nobody is to start it."""
+        """Waits until a unit is active; fails when it has failed, or is inactive without a job."""
         self._wait_for_shell()
         end = time.monotonic() + timeout
         while True:
@@ -190,7 +190,7 @@ class Machine:
             if active == "inactive" and not int(state.get("Job") or 0):
                 booted = self.execute("systemctl is-system-running")[1].strip()
                 if booted not in ("initializing", "starting"):
-                    raise Failed(f"{self.name}: {unit} is inactive, and nobody starts it")
+                    raise Failed(f"{self.name}: {unit} is inactive, and no job starts it")
             if time.monotonic() > end:
                 raise Failed(f"{self.name}: {unit} is {active} after {timeout:.0f} s")
             time.sleep(PAUSE)
@@ -202,7 +202,7 @@ class Machine:
         self.wait_until_succeeds(f"(: > /dev/tcp/127.0.0.1/{port})", timeout)
 
     def copy_from_host(self, source: str, target: str) -> None:
-        """One file."""
+        """Copies one file."""
         data = base64.b64encode(Path(source).read_bytes()).decode()
         place = shlex.quote(target)
         self.succeed(
@@ -223,7 +223,7 @@ class Machine:
     def _run(self, command: str, timeout: float) -> tuple[int, str, str]:
         self._wait_for_shell()
         script = shlex.quote(f"set -euo pipefail\n{command}\n")
-        # On the guest's own clock first: it knows better than we what is going on.
+        # The timeout runs on the guest's clock; the host waits 60 s longer for the answer.
         self._send(
             f"timeout --kill-after=5 {timeout:.1f} bash -c {script} "
             "< /dev/null 2> /run/driver.stderr | base64 --wrap=0; "

@@ -1,4 +1,4 @@
-"""Plays stories: common.py and STORY.py, with the names that the NixOS driver gives them."""
+"""Runs VM tests: common.py and TEST.py, with the names that the NixOS driver provides."""
 
 import contextlib
 import signal
@@ -16,12 +16,12 @@ from .stage import Stage, enter_namespace
 STORIES = PROJECT / "vm-tests"
 LOGS = PROJECT / "target" / "vm-tests"
 
-# Longer than any of them takes on a busy machine without KVM.
+# Longest time in seconds for one test, enough for a busy machine without KVM.
 BOUND = 30 * 60
 
 NOT_FOR_DEBIAN = {
     "reload": "it switches between specialisations, which only NixOS has "
-    "(that a changed file reloads the daemon is shown by the tests of daemon/lab)",
+    "(the tests of daemon/lab show that a changed file reloads the daemon)",
 }
 
 
@@ -56,10 +56,10 @@ def play(story: str, vrrpd: Path) -> bool:
             for path in [STORIES / "common.py", STORIES / f"{story}.py"]:
                 exec(compile(path.read_text(), path, "exec"), names)  # noqa: S102
             passed = True
-        except Exception:  # noqa: BLE001 - a story may fail in any way
+        except Exception:  # noqa: BLE001 - a test may fail in any way
             traceback.print_exc()
             stage.keep_logs(LOGS / story)
-            say(f"  what the guests said: {LOGS / story}")
+            say(f"  logs of the guests: {LOGS / story}")
             passed = False
         finally:
             signal.alarm(0)
@@ -73,14 +73,14 @@ def stop(number: int, _: FrameType | None) -> None:
 
 
 def too_long(_: int, __: FrameType | None) -> None:
-    raise TimeoutError(f"a story takes longer than {BOUND} s")
+    raise TimeoutError(f"the test takes longer than {BOUND} s")
 
 
 def main(arguments: list[str], usage: str | None) -> int:
     known = sorted(path.stem for path in RENDERED.glob("*.json"))
     wrong = [story for story in arguments if story not in known]
     if wrong:
-        print(f"{usage}\nno such story: {' '.join(wrong)}; there are {' '.join(known)}")
+        print(f"{usage}\nno such test: {' '.join(wrong)}; available: {' '.join(known)}")
         return 2
     vrrpd = enter_namespace()
     signal.signal(signal.SIGTERM, stop)
@@ -89,7 +89,7 @@ def main(arguments: list[str], usage: str | None) -> int:
     failed = []
     for story in arguments or known:
         if story in NOT_FOR_DEBIAN:
-            say(f"{story}: not played: {NOT_FOR_DEBIAN[story]}")
+            say(f"{story}: not run: {NOT_FOR_DEBIAN[story]}")
         elif not play(story, vrrpd):
             failed.append(story)
     if failed:

@@ -1,7 +1,7 @@
-"""What a guest is beside the image: the files that make it one host of a story.
+"""Files that turn the image into one host of a VM test.
 
-They come from `vm-tests/rendered/` and stand in an archive that the initramfs unpacks at the first
-boot. Debian's own words are written here and nowhere else: networkd, Apache, the two firewalls.
+They come from `vm-tests/rendered/` and are in an archive that the initramfs unpacks at the first
+boot. This file alone has the Debian-specific configuration: networkd, Apache, the two firewalls.
 """
 
 import json
@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 UNITS = "/etc/systemd/system"
-# What the package installs beside the program.
+# Units that the package installs beside the program.
 SYSTEMD = Path(__file__).resolve().parents[3] / "daemon/vrrpd/systemd"
 
-# A unit of a story that only has to be there.
+# A unit of a test without any work.
 ONESHOT = """\
 [Service]
 Type=oneshot
@@ -21,7 +21,7 @@ RemainAfterExit=true
 ExecStart=/bin/true
 """
 
-# What is loaded at boot: systemd's own unit for it is masked.
+# Loads kernel modules at boot: systemd's own unit for this is masked.
 MODULES_UNIT = """\
 [Unit]
 Description=Kernel modules
@@ -36,10 +36,10 @@ ExecStart=/sbin/modprobe --all {modules}
 WantedBy=multi-user.target
 """
 
-# Units that a story adds itself, for the scripts to manage.
+# Units that a test adds, for its scripts to manage.
 ONESHOTS = {"hardening": ["managed", "foreign"]}
 
-# Under the name and with the PID file that NixOS and the course use.
+# Has the name and the PID file of NixOS and of the course.
 HTTPD_UNIT = """\
 [Unit]
 Description=Apache HTTPD
@@ -83,7 +83,7 @@ DirectoryIndex index.html
 </Directory>
 """
 
-# NixOS's firewalls: what they let in, the check of reverse paths, and the names that rules may use.
+# The firewalls of NixOS: accepted packets, reverse path filter, and the chain names that rules use.
 IPTABLES_UNIT = """\
 [Unit]
 Description=Firewall
@@ -101,7 +101,7 @@ ExecReload=/usr/local/lib/firewall
 WantedBy=multi-user.target
 """
 
-# In one go for each family, so that a reload has no gap.
+# One restore for each family, so that a reload has no gap.
 IPTABLES_SCRIPT = """\
 #!/bin/sh
 set -e
@@ -179,7 +179,7 @@ class File:
 
 
 class Files:
-    """The files of one host by their path."""
+    """Files of one host by their path."""
 
     def __init__(self) -> None:
         self.files: dict[str, File] = {}
@@ -195,7 +195,7 @@ class Files:
         self.link(f"{UNITS}/{target}.wants/{unit}", f"{home}/{unit}")
 
     def archive(self, below: str) -> bytes:
-        """A cpio archive, as the kernel unpacks it, with all files below a folder."""
+        """Returns a cpio archive for the kernel, with all files below a folder."""
         entries: dict[str, File] = {}
         for path, file in sorted(self.files.items()):
             name = f"{below}{path}"
@@ -209,7 +209,7 @@ class Files:
 
 
 def entry(inode: int, name: str, file: File) -> bytes:
-    """One of the archive, in the format `newc`."""
+    """One entry of the archive, in the format `newc`."""
     path = name.encode() + b"\0"
     numbers = [inode, file.mode, 0, 0, 1, 0, len(file.data), 0, 0, 0, 0, len(path), 0]
     header = b"070701" + b"".join(b"%08X" % number for number in numbers) + path
@@ -299,7 +299,7 @@ def firewall(files: Files, host: dict[str, Any]) -> None:
             f"-A nixos-fw -p tcp --dport {port} -j nixos-fw-accept" for port in wanted["tcpPorts"]
         ]
         if host["keepalived"] is not None:
-            # What services.keepalived.openFirewall adds.
+            # The rule of services.keepalived.openFirewall.
             both.append("-A nixos-fw -p 112 -j nixos-fw-accept")
 
         def rules_of(program: str) -> str:

@@ -1,6 +1,6 @@
-"""What the module for NixOS makes of the hosts of the stories, kept in `vm-tests/rendered/`.
+"""Output of the NixOS module for the hosts of the VM tests, stored in `vm-tests/rendered/`.
 
-Where there is no Nix to evaluate with, the files are taken as they are.
+Without Nix the stored files are used.
 """
 
 import json
@@ -11,21 +11,21 @@ from typing import Any
 PROJECT = Path(__file__).resolve().parents[3]
 RENDERED = PROJECT / "vm-tests" / "rendered"
 EVALUATE = PROJECT / "nixos" / "evaluate"
-# How it ends where there is no Nix.
+# Exit status of EVALUATE without Nix.
 NO_NIX = 3
 
 Story = dict[str, dict[str, Any]]
 
 
 def evaluate() -> dict[str, str] | None:
-    """The files as they should be, by name; nothing without a Nix."""
+    """Evaluates the files, by name; `None` without Nix."""
     answer = subprocess.run(
         [str(EVALUATE), "lib.rendered"], check=False, capture_output=True, text=True, timeout=600
     )
     if answer.returncode == NO_NIX:
         return None
     if answer.returncode != 0:
-        raise SystemExit(f"{answer.stderr}\nnot evaluated: {EVALUATE}")
+        raise SystemExit(f"{answer.stderr}\nevaluation failed: {EVALUATE}")
     return {
         f"{story}.json": json.dumps(hosts, indent=2, sort_keys=True) + "\n"
         for story, hosts in json.loads(answer.stdout).items()
@@ -45,6 +45,6 @@ def write(files: dict[str, str]) -> None:
 
 
 def load(story: str) -> Story:
-    """The hosts of a story by name."""
+    """Loads the hosts of a test, by name."""
     hosts: Story = json.loads((RENDERED / f"{story}.json").read_text())
     return hosts

@@ -1,6 +1,6 @@
-"""The hosts of a story as virtual machines, on networks that nobody else sees.
+"""The hosts of a VM test as virtual machines, on isolated networks.
 
-Each VLAN is a bridge, each interface a tap on it, and all of them are in a network namespace that
+Each VLAN is a bridge, each interface a tap on it. All of them are in a network namespace that
 ends with the run.
 """
 
@@ -20,21 +20,21 @@ from .machine import BOOT, Machine
 from .provision import provision
 
 PROJECT = render.PROJECT
-# Set in a process that has a network namespace of its own.
+# Environment variable of a process with a separate network namespace: its process ID.
 INSIDE = "VRRP_VM_NAMESPACE"
 
 KERNEL = (
     "console=ttyS0 net.ifnames=0 quiet mitigations=off fsck.mode=skip panic=10 "
-    # As long as a boot may take: the shell waits for its device, and gave up on a busy machine.
+    # The shell waits for its device: the default timeout is too short on a busy machine.
     f"systemd.getty_auto=no systemd.default_device_timeout_sec={BOOT:.0f}"
 )
 KVM_PROBE = 20
 
 
 def enter_namespace() -> Path:
-    """Goes on in a network namespace of our own, with the daemon: the program starts anew there.
+    """Restarts the program in a separate network namespace and returns the path of the daemon.
 
-    What may have to be fetched, the image and the daemon's dependencies, is fetched before.
+    The image and the dependencies of the daemon are downloaded before.
     """
     if os.environ.get(INSIDE) == str(os.getpid()):
         return daemon()
@@ -50,7 +50,7 @@ def ip(*arguments: str) -> None:
 
 
 def daemon() -> Path:
-    """$VRRPD, or what cargo builds."""
+    """Returns $VRRPD, or builds the daemon with cargo."""
     if "VRRPD" in os.environ:
         return Path(os.environ["VRRPD"])
     build = ["cargo", "build", "--quiet", "--release", "--locked", "--package", "vrrpd"]
@@ -61,10 +61,10 @@ def daemon() -> Path:
 
 @functools.cache
 def accelerator(found: Image) -> list[str]:
-    """KVM if a kernel really comes up with it: that there is a /dev/kvm says little."""
+    """Selects KVM if a kernel boots with it: the existence of /dev/kvm is not sufficient."""
     if os.access("/dev/kvm", os.R_OK | os.W_OK) and kvm_works(found):
         return ["-accel", "kvm", "-cpu", "host"]
-    # A processor without AVX: what is vectors to it is many steps to an emulator.
+    # A processor without AVX: vector instructions are slow to emulate.
     return ["-accel", "tcg,thread=multi", "-cpu", "qemu64"]
 
 
@@ -86,7 +86,7 @@ def kvm_works(found: Image) -> bool:
         for line in probe.stdout:
             if b"vrrp.probe: up" in line:
                 return True
-            # The guest stands still then, and QEMU goes on.
+            # The guest stops then, and QEMU continues.
             if b"KVM internal error" in line:
                 return False
         return False
@@ -96,7 +96,7 @@ def kvm_works(found: Image) -> bool:
 
 
 class Stage:
-    """The machines of one story, from the first tap to the end of the last process."""
+    """Machines of one VM test, from the first tap to the end of the last process."""
 
     def __init__(self, story: str, vrrpd: Path, *, prompts: bool = False) -> None:
         self.story = story
@@ -122,7 +122,7 @@ class Stage:
             for network in host["interfaces"].values()
         }
         for vlan in sorted(vlans):
-            # Without snooping: a switch that knows nothing of multicast.
+            # Without snooping, as a switch that floods multicast.
             ip("link", "add", f"br{vlan}", "type", "bridge", "mcast_snooping", "0")
             ip("link", "set", f"br{vlan}", "up")
             self.links.append(f"br{vlan}")
@@ -143,7 +143,7 @@ class Stage:
             self.machines[name] = Machine(name, command, place, host["interfaces"])
 
     def _nics(self, number: int, host: dict[str, Any]) -> list[str]:
-        """Makes the taps, and says them to QEMU. The MAC's last byte tells the guest the name."""
+        """Creates the taps and returns QEMU's arguments. A MAC ends with the number of the interface."""
         arguments = []
         for interface, network in sorted(host["interfaces"].items()):
             tap = f"tap{number}-{interface}"
@@ -160,7 +160,7 @@ class Stage:
             machine.start()
 
     def keep_logs(self, target: Path) -> None:
-        """What can be known of the guests, for people."""
+        """Stores logs and status of the guests in `target`."""
         shutil.rmtree(target, ignore_errors=True)
         for name, machine in self.machines.items():
             place = target / name
@@ -176,14 +176,14 @@ class Stage:
             }.items():
                 try:
                     (place / log).write_text(machine.execute(command, timeout=60)[1])
-                except Exception as error:  # noqa: BLE001 - of a guest that is broken
-                    (place / log).write_text(f"not to be had: {error}\n")
+                except Exception as error:  # noqa: BLE001 - the guest may be broken
+                    (place / log).write_text(f"not available: {error}\n")
 
     def close(self) -> None:
         for machine in self.machines.values():
             machine.crash()
         shutil.rmtree(self.place, ignore_errors=True)
-        # The next story of this run has the same names for its own.
+        # The next test of this run uses the same names.
         for link in self.links:
             subprocess.run(["ip", "link", "del", link], check=False, timeout=30)
 
