@@ -1,26 +1,26 @@
-//! One line that names a requirement.
+//! Citations: lines that name a requirement.
 
 use std::fmt;
 
-/// The RFCs that are cited in this form.
+/// RFCs that are cited in this form.
 const RFCS: [u16; 3] = [9568, 5798, 3768];
 
-/// A requirement as it is named everywhere: `RFC 9568 6.4.2 MUST: words`.
+/// Requirement as it is cited everywhere: `RFC 9568 6.4.2 MUST: text`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Citation {
-    /// The number of the RFC.
+    /// Number of the RFC.
     pub rfc: u16,
-    /// The section, such as `6.4.2`.
+    /// Section, such as `6.4.2`.
     pub section: String,
-    /// The verified erratum that made or changed it.
+    /// Verified erratum that introduced or changed the requirement.
     pub erratum: Option<u16>,
-    /// How much it binds.
+    /// Requirement level.
     pub level: Level,
-    /// What it demands, in our words.
+    /// Text of the requirement in the project's words.
     pub words: String,
 }
 
-/// How much a requirement binds (RFC 2119).
+/// Requirement level (RFC 2119).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
     /// MUST.
@@ -36,7 +36,7 @@ pub enum Level {
 }
 
 impl Level {
-    /// All of them; those of two words before those of one.
+    /// All levels; those of two words before those of one.
     const ALL: [Self; 5] = [
         Self::MustNot,
         Self::Must,
@@ -68,14 +68,14 @@ impl fmt::Display for Citation {
     }
 }
 
-/// What a line turned out to be.
+/// Result of reading a line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// It names a requirement.
+    /// Citation of a requirement.
     Citation(Citation),
-    /// It begins like a citation and is none.
+    /// Line that begins like a citation but is malformed.
     Malformed,
-    /// It has nothing to do with an RFC.
+    /// Any other line.
     Other,
 }
 
@@ -89,15 +89,15 @@ impl Line {
     }
 }
 
-/// The RFC that a line begins with, and what follows its number, when it is one of ours and goes on
-/// with a section.
+/// Returns the number of the RFC that a line begins with and the text after the number, if the RFC is one
+/// of [`RFCS`] and a section follows.
 pub(crate) fn head(text: &str) -> Option<(u16, &str)> {
     let (rfc, rest) = text.strip_prefix("RFC ")?.split_once(' ')?;
     let rfc = rfc.parse().ok().filter(|rfc| RFCS.contains(rfc))?;
     let mut words = rest.split(' ');
     let next = words.next()?;
     let goes_on = match next {
-        // A citation as people would write it; without the colon it is a sentence.
+        // A citation in prose; without the colon it is part of a sentence.
         "section" | "erratum" => words.next()?.ends_with(':'),
         _ => is_section(next.trim_end_matches(':')),
     };
@@ -129,7 +129,7 @@ fn citation(rfc: u16, rest: &str) -> Option<Citation> {
     })
 }
 
-/// Whether `text` is the number of a section: `6.4.2`, or `A.2` of an appendix.
+/// Whether `text` is a section number: `6.4.2`, or `A.2` in an appendix.
 fn is_section(text: &str) -> bool {
     let mut parts = text.split('.');
     let is_number = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());

@@ -1,68 +1,68 @@
-//! What can be wrong with the ledger.
+//! Faults of the ledger.
 
 use std::fmt;
 
 use crate::{Citation, Place, Standing};
 
-/// Something that has to be put right.
+/// Fault that has to be corrected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// A line of the list of requirements.
+    /// Invalid line in the list of requirements.
     List {
-        /// Its number.
+        /// Line number.
         line: usize,
-        /// The line.
+        /// Text of the line.
         text: String,
-        /// What is wrong with it.
+        /// Reason.
         why: String,
     },
-    /// A comment begins like a citation and is none.
+    /// Comment that begins like a citation but is malformed.
     Malformed {
-        /// Where.
+        /// Path of the file.
         file: String,
-        /// Its number.
+        /// Line number.
         line: usize,
-        /// What it says.
+        /// Text of the comment.
         text: String,
     },
-    /// A citation stands above nothing that has a name.
+    /// Citation that is followed by no named item.
     Nowhere {
-        /// Where.
+        /// Path of the file.
         file: String,
-        /// Its number.
+        /// Line number.
         line: usize,
     },
-    /// A citation stands where neither anything is obeyed nor shown.
+    /// Citation outside the daemon's code and outside tests.
     NoEvidence(Place),
-    /// A citation stands above a function that no test runner knows.
+    /// Citation above a function that no test runner runs.
     NotRun(Place),
-    /// A citation names a requirement that is not in the list.
+    /// Citation of a requirement that is missing in the list.
     Unknown {
-        /// Where.
+        /// Place of the citation.
         place: Place,
-        /// What it names.
+        /// Citation.
         citation: Citation,
-        /// What it may have meant.
+        /// Most similar requirement.
         meant: Option<Citation>,
     },
-    /// Nothing obeys a requirement, and no reason is given.
+    /// Requirement without code and without a reason.
     NoCode(Citation),
-    /// Nothing shows a requirement, and no reason is given.
+    /// Requirement without a test and without a reason.
     NoTest(Citation),
-    /// A requirement has a reason why it is not obeyed here, and is cited.
+    /// Citation of a requirement that is not implemented here for a reason.
     Stale {
-        /// Where.
+        /// Place of the citation.
         place: Place,
-        /// What it names.
+        /// Citation.
         citation: Citation,
-        /// The reason.
+        /// Standing with the reason.
         standing: Standing,
     },
-    /// A requirement is the same as one that is not there, or as one that is the same as another.
+    /// Requirement that is the same as one missing in the list, or as one that itself refers to another.
     SameAsNothing {
-        /// The one.
+        /// Requirement.
         requirement: Citation,
-        /// The other.
+        /// Requirement that it refers to.
         other: Citation,
     },
 }
@@ -75,17 +75,17 @@ impl fmt::Display for Fault {
             }
             Self::Malformed { file, line, text } => write!(
                 f,
-                "{file}:{line}: no citation: write `// RFC 9568 6.4.2 MUST: words` instead of \
+                "{file}:{line}: malformed citation: write `// RFC 9568 6.4.2 MUST: words` instead of \
                  `// {text}`"
             ),
             Self::Nowhere { file, line } => {
-                write!(f, "{file}:{line}: this citation stands above nothing")
+                write!(f, "{file}:{line}: no item follows this citation")
             }
             Self::NoEvidence(place) => write!(
                 f,
-                "{place}: a citation belongs into the daemon's code or above a test"
+                "{place}: a citation has to be in the daemon's code or above a test"
             ),
-            Self::NotRun(place) => write!(f, "{place}: cited, but no test that is run"),
+            Self::NotRun(place) => write!(f, "{place}: has a citation, but no test runner runs it"),
             Self::Unknown {
                 place,
                 citation,
@@ -93,22 +93,25 @@ impl fmt::Display for Fault {
             } => {
                 write!(f, "{place}: no such requirement: {citation}")?;
                 match meant {
-                    Some(meant) => write!(f, "; is it: {meant}"),
+                    Some(meant) => write!(f, "; the most similar is: {meant}"),
                     None => Ok(()),
                 }
             }
-            Self::NoCode(citation) => write!(f, "nothing obeys: {citation}"),
-            Self::NoTest(citation) => write!(f, "nothing shows: {citation}"),
+            Self::NoCode(citation) => write!(f, "no code implements: {citation}"),
+            Self::NoTest(citation) => write!(f, "no test verifies: {citation}"),
             Self::Stale {
                 place,
                 citation,
                 standing,
             } => write!(
                 f,
-                "{place}: cites {citation}, of which requirements.txt says {standing}"
+                "{place}: cites {citation}, but requirements.txt has the reason: {standing}"
             ),
             Self::SameAsNothing { requirement, other } => {
-                write!(f, "{requirement}: is the same as nothing: {other}")
+                write!(
+                    f,
+                    "{requirement}: refers to an unsuitable requirement: {other}"
+                )
             }
         }
     }

@@ -1,32 +1,32 @@
-//! The graph of one router's transitions, drawn from the snapshot of their table.
+//! Graph of a router's state transitions as SVG, drawn from the snapshot of their table.
 //!
-//! Backup and master stand side by side, init above and fault below them. Each has room for what it
-//! does without leaving; the arrows are labelled with the events that lead along them and with what
-//! is done on the way.
+//! Backup and master are placed side by side, init above and fault below them. The cards of backup and
+//! master list the events that do not leave the state; arrows are labelled with the events that lead along
+//! them and with the router's actions.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-/// The flavour that the others are compared with: the first of the table.
+/// First flavour of the table, which the other flavours are compared with.
 const PLAIN: &str = "version 3";
 
-/// One line of the table.
+/// Line of the table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// Which kind of router: `version 3`, `owner`.
+    /// Kind of router: `version 3`, `owner`.
     pub flavour: String,
-    /// The state before.
+    /// State before the event.
     pub from: String,
-    /// What happens.
+    /// Event.
     pub event: String,
-    /// The state afterwards.
+    /// State after the event.
     pub to: String,
-    /// What is done: `advertises`, `take-over in 3.609 s`.
+    /// Actions: `advertises`, `take-over in 3.609 s`.
     pub acts: Vec<String>,
 }
 
 impl Transition {
-    /// What is done, without timers, which differ with every priority.
+    /// Actions without timers, which differ with every priority.
     fn deeds(&self) -> Vec<&str> {
         let deeds = self.acts.iter().map(String::as_str);
         deeds.filter(|act| !is_timer(act)).collect()
@@ -37,16 +37,16 @@ fn is_timer(act: &str) -> bool {
     act == "timer off" || act.contains(" in ")
 }
 
-/// Reads the snapshot of the table.
+/// Parses the snapshot of the table.
 ///
 /// # Errors
 ///
-/// The line that is none of a table.
+/// The line that is not part of a table.
 pub fn parse(snapshot: &str) -> Result<Vec<Transition>, String> {
     let (_, table) = snapshot
         .trim_start_matches("---\n")
         .split_once("---\n")
-        .ok_or("no snapshot")?;
+        .ok_or("not a snapshot")?;
     let mut flavour = "";
     let mut transitions = Vec::new();
     for line in table.lines() {
@@ -55,7 +55,7 @@ pub fn parse(snapshot: &str) -> Result<Vec<Transition>, String> {
             continue;
         };
         let transition =
-            transition(flavour, line).ok_or_else(|| format!("no transition: {line}"))?;
+            transition(flavour, line).ok_or_else(|| format!("not a transition: {line}"))?;
         transitions.push(transition);
     }
     Ok(transitions)
@@ -64,7 +64,7 @@ pub fn parse(snapshot: &str) -> Result<Vec<Transition>, String> {
 fn transition(flavour: &str, line: &str) -> Option<Transition> {
     let (cause, outcome) = line.split_once(" -> ")?;
     let (from, event) = cause.split_once(" + ")?;
-    // The reason in words is for the log.
+    // The reason in parentheses is for the log and is not drawn.
     let outcome = outcome
         .split_once("; (")
         .map_or(outcome, |(outcome, _)| outcome);
@@ -78,7 +78,8 @@ fn transition(flavour: &str, line: &str) -> Option<Transition> {
     })
 }
 
-/// The pairs of state and event that the first flavour lacks, although it knows both.
+/// Returns the pairs of a state and an event that are missing for the first flavour, although both occur in
+/// it.
 pub fn missing(transitions: &[Transition]) -> Vec<(String, String)> {
     let plain = || transitions.iter().filter(|t| t.flavour == PLAIN);
     let pairs: BTreeSet<_> = plain()
@@ -93,14 +94,14 @@ pub fn missing(transitions: &[Transition]) -> Vec<(String, String)> {
         .collect()
 }
 
-/// A state as it is drawn.
+/// Drawing of a state.
 struct Card {
     state: &'static str,
     x: i32,
     y: i32,
     width: i32,
     height: i32,
-    /// What cannot be read from the table.
+    /// Remark that does not follow from the table.
     remark: &'static str,
 }
 
@@ -139,7 +140,7 @@ const CARDS: [Card; 4] = [
     },
 ];
 
-/// An arrow as it is drawn, and where its label stands.
+/// Drawing of an arrow, with the position of its label.
 struct Arrow {
     from: &'static str,
     to: &'static str,
@@ -147,7 +148,7 @@ struct Arrow {
     x: i32,
     y: i32,
     anchor: &'static str,
-    /// Whether the label grows upwards from its place, or downwards.
+    /// Whether the lines of the label extend upwards from its position, or downwards.
     up: bool,
 }
 
@@ -293,22 +294,25 @@ text { fill: #e6edf3 }
 }
 ";
 
-/// The graph as an SVG image.
+/// Draws the graph as an SVG image.
 ///
 /// # Errors
 ///
-/// A state that has no place in it, or has too much to say for its place.
+/// A state that is not in the drawing, or with more lines than fit into its card.
 pub fn draw(transitions: &[Transition]) -> Result<String, String> {
     let shown = shown(transitions);
     if let Some(stranger) = shown.iter().find(|t| {
         let known = |state: &str| CARDS.iter().any(|card| card.state == state);
         !known(&t.from) || !known(&t.to)
     }) {
-        return Err(format!("{} -> {} has no place", stranger.from, stranger.to));
+        return Err(format!(
+            "unknown state in {} -> {}",
+            stranger.from, stranger.to
+        ));
     }
     let mut svg = String::from(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 1500 940\" role=\"img\">\n\
-         <title>The states of a virtual router and what leads from one to another</title>\n",
+         <title>State transitions of a virtual router</title>\n",
     );
     let _ = write!(svg, "<style>\n{STYLE}</style>\n");
     svg.push_str(
@@ -328,15 +332,15 @@ pub fn draw(transitions: &[Transition]) -> Result<String, String> {
         "start",
         "quiet",
         "From the table in daemon/proto/src/router/tests/table.rs: priority 100, one second, an \
-         advertised interval of two seconds. In brackets: only such a router. What is not here \
-         changes nothing.",
+         advertised interval of two seconds. In brackets: only this kind of router. Events \
+         without an effect are not drawn.",
     );
     svg.push_str("</svg>\n");
     Ok(svg)
 }
 
-/// What is drawn: all that changes something, and of the other flavours what differs by more than
-/// its times.
+/// Selects the transitions to draw: all with an effect, and of the other flavours those that differ by more
+/// than timers.
 fn shown(transitions: &[Transition]) -> Vec<Transition> {
     let mut shown: Vec<Transition> = Vec::new();
     for transition in transitions {
@@ -356,11 +360,11 @@ fn shown(transitions: &[Transition]) -> Vec<Transition> {
     shown
 }
 
-/// Events that lead to the same, in the order of the table.
+/// Groups events with the same actions, in the order of the table.
 fn grouped<'t>(transitions: impl Iterator<Item = &'t Transition>) -> Vec<(String, Vec<String>)> {
     let mut groups: Vec<(String, Vec<String>)> = Vec::new();
     for transition in transitions {
-        // An owner's times are not those of the caption.
+        // The caption gives the priority and interval of the other flavours, not of an owner.
         let owner = transition.flavour.contains("owner");
         let deeds = if transition.from == transition.to && !owner {
             transition.acts.join(", ")
@@ -412,7 +416,7 @@ fn draw_card(svg: &mut String, card: &Card, shown: &[Transition]) -> Result<(), 
             line += LINE + 6;
         }
         if line > y + height + LINE {
-            return Err(format!("{state} has too much to say for its card"));
+            return Err(format!("too many lines for the card of {state}"));
         }
     }
     svg.push_str("</g>\n");

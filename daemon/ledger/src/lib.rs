@@ -1,16 +1,17 @@
-//! The ledger: which requirement of the RFCs is obeyed where, and by which test that is shown.
+//! Ledger of the RFCs' requirements: the code that implements each requirement, and the test that verifies
+//! it.
 //!
-//! A requirement is one line, and the same line everywhere, so that one search finds all of it: in
-//! `requirements.txt`, in a comment above the code that obeys it, and in a comment above the test
-//! that shows it.
+//! A requirement is one line, with the same text everywhere, so that one search finds all of it: in
+//! `requirements.txt`, in a comment above the code that implements it, and in a comment above the test that
+//! verifies it.
 //!
 //! ```text
 //! // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
 //! ```
 //!
-//! What no code here obeys has its reason in `requirements.txt`. From both comes
-//! `docs/conformance.md`; `docs/router.svg` comes from the table of the router's transitions.
-//! `UPDATE_LEDGER=1 cargo test -p vrrp-ledger` writes both anew.
+//! For a requirement that no code here implements, `requirements.txt` gives the reason.
+//! `docs/conformance.md` is generated from both; `docs/router.svg` is generated from the table of the
+//! router's transitions. `UPDATE_LEDGER=1 cargo test -p vrrp-ledger` writes both.
 
 mod citation;
 mod fault;
@@ -26,54 +27,54 @@ pub use fault::Fault;
 pub use requirement::{Requirement, Standing};
 pub use source::Place;
 
-/// The crates that are the daemon: only what stands in their `src` obeys anything. Everything else
-/// can only show it.
+/// Crates of the daemon: only a citation in their `src` counts as an implementation. All other citations
+/// count as verification.
 pub const DAEMON: [&str; 4] = ["proto", "config", "linux", "vrrpd"];
 
-/// A source file: its path below the root of the repository, with `/`, and its text.
+/// Source file: its path below the root of the repository, with `/`, and its text.
 #[derive(Clone, Debug)]
 pub struct File {
-    /// Such as `daemon/proto/src/router.rs`.
+    /// Path, such as `daemon/proto/src/router.rs`.
     pub path: String,
-    /// What stands in it.
+    /// Contents.
     pub text: String,
 }
 
-/// All requirements, with what obeys and what shows them.
+/// All requirements, with the code and the tests that cite them.
 #[derive(Debug)]
 pub struct Ledger {
-    /// The titles of the sections, in the order of the list.
+    /// Titles of the sections, in the order of the list.
     pub titles: Vec<Title>,
-    /// The requirements, in the order of the list.
+    /// Requirements, in the order of the list.
     pub rows: Vec<Row>,
 }
 
-/// The title of a section.
+/// Title of a section.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Title {
-    /// The number of the RFC.
+    /// Number of the RFC.
     pub rfc: u16,
-    /// The section, such as `6.4.2`.
+    /// Section, such as `6.4.2`.
     pub section: String,
-    /// What it is called here.
+    /// Title.
     pub text: String,
 }
 
-/// One requirement with what was found of it.
+/// Requirement with its citations.
 #[derive(Debug)]
 pub struct Row {
-    /// The requirement.
+    /// Requirement.
     pub requirement: Requirement,
-    /// How it stands, that of another requirement included when it is the same as that.
+    /// Standing, or the standing of the other requirement for one that is the same as another.
     pub standing: Standing,
-    /// The code that obeys it.
+    /// Code that cites the requirement.
     pub code: Vec<Place>,
-    /// The tests that show it.
+    /// Tests that cite the requirement.
     pub tests: Vec<Place>,
 }
 
-/// Joins the list of requirements with the citations in `files`. What is wrong with either comes
-/// along: a ledger without faults is one in which every requirement has code and test or a reason.
+/// Joins the list of requirements with the citations in `files`. Also returns the faults in either: without
+/// faults every requirement has code and a test, or a reason.
 pub fn join(list: &str, files: &[File]) -> (Ledger, Vec<Fault>) {
     let (titles, requirements, mut faults) = requirement::parse(list);
     let cited = source::scan(files, &mut faults);
@@ -128,7 +129,7 @@ pub fn join(list: &str, files: &[File]) -> (Ledger, Vec<Fault>) {
     (Ledger { titles, rows }, faults)
 }
 
-/// Whether a requirement has what its standing demands, and nothing that contradicts it.
+/// Checks that a requirement has the citations that its standing requires, and none that contradict it.
 fn check(row: &Row, faults: &mut Vec<Fault>) {
     let citation = || row.requirement.citation.clone();
     match &row.standing {
@@ -140,13 +141,13 @@ fn check(row: &Row, faults: &mut Vec<Fault>) {
                 faults.push(Fault::NoTest(citation()));
             }
         }
-        // What the kernel does a test may show nevertheless.
+        // A test may verify what the kernel does.
         Standing::Kernel(_) => stale(row, &row.code, faults),
         Standing::Operator(_) | Standing::NotBuilt(_) | Standing::DoesNotApply(_) => {
             stale(row, &row.code, faults);
             stale(row, &row.tests, faults);
         }
-        // Its target is missing, which was told.
+        // The missing target was reported before.
         Standing::SameAs(_) => {}
     }
 }
@@ -167,8 +168,8 @@ fn add_new(places: &mut Vec<Place>, more: Vec<Place>) {
     }
 }
 
-/// The known requirement that shares most words with `citation`, if they are of one section or
-/// share at least half of them.
+/// Returns the known requirement that shares most words with `citation`, if both are in the same section or
+/// share at least half of the words.
 fn nearest<'a>(citation: &Citation, known: impl Iterator<Item = &'a Citation>) -> Option<Citation> {
     let words = |citation: &Citation| -> Vec<String> {
         citation.words.split(' ').map(str::to_owned).collect()

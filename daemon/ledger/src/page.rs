@@ -1,11 +1,11 @@
-//! The ledger as a page.
+//! Generator of docs/conformance.md.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::{Ledger, Level, Place, Row, Standing};
 
-/// The RFCs, in the order of the page, with what is to be said of each.
+/// RFCs in the order of the page, each with its title and an explanation.
 const RFCS: [(u16, &str, &str); 3] = [
     (
         9568,
@@ -15,31 +15,32 @@ const RFCS: [(u16, &str, &str); 3] = [
     (
         5798,
         "the former version 3",
-        "Only what differs from RFC 9568, which obsoletes it.",
+        "Only the differences from RFC 9568, which obsoletes it.",
     ),
     (3768, "VRRP version 2", "The version of the course."),
 ];
 
 const INTRODUCTION: &str = "\
-# What the RFCs demand, and where it is obeyed
+# Conformance to the RFCs
 
-This page is generated (`UPDATE_LEDGER=1 cargo test -p vrrp-ledger`) from `daemon/ledger/requirements.txt` and from the comments in
-the code that begin with `RFC`; `cargo test` compares it. A requirement is obeyed when both code and a test cite it.
+This page lists the requirements of the RFCs, and the code that implements and the test that verifies each of them.
+`UPDATE_LEDGER=1 cargo test -p vrrp-ledger` generates it from `daemon/ledger/requirements.txt` and from the comments in the code that begin
+with `RFC`; `cargo test` compares it. A requirement counts as implemented when both code and a test cite it.
 
-The words are ours. The RFCs also say things without a MUST, such as the steps of the state machine; here these count as MUST. RFC 9568 calls
-the master Active and its timer Active_Down_Timer. Code is named by file and function, a test by its function.
+The requirements are in the project's words. Requirements that the RFCs state without a keyword, such as the steps of the state machine, count
+as MUST. RFC 9568 calls the master Active and its timer Active_Down_Timer. Code is named by file and function, a test by its function.
 
-- **obeyed**: by the code and shown by the test that are named.
-- **deviates**: the code does otherwise on purpose; the reason is given.
-- **kernel**: Linux does it, with nothing to be done here.
-- **operator**: the configuration and the network have to see to it.
-- **not built**: there is nothing yet that it could be demanded of.
-- **does not apply**: there will be nothing.
+- **implemented**: by the named code, and verified by the named test.
+- **deviates**: the code deliberately differs; the reason is given.
+- **kernel**: Linux meets the requirement without the daemon.
+- **operator**: left to the configuration and the network.
+- **not built**: about a feature that does not exist yet.
+- **does not apply**: about a feature that is not planned.
 ";
 
-/// The kinds of standing, in the order of the columns.
+/// Kinds of standing, in the order of the columns.
 const COLUMNS: [&str; 6] = [
-    "obeyed",
+    "implemented",
     "deviates",
     "kernel",
     "operator",
@@ -47,7 +48,7 @@ const COLUMNS: [&str; 6] = [
     "does not apply",
 ];
 
-/// The page as Markdown.
+/// Renders the page as Markdown.
 pub fn page(ledger: &Ledger) -> String {
     let mut page = String::from(INTRODUCTION);
     page.push_str(&summary(ledger));
@@ -66,7 +67,7 @@ pub fn page(ledger: &Ledger) -> String {
     page
 }
 
-/// How many requirements stand how.
+/// Renders the table of the number of requirements by RFC, level and standing.
 fn summary(ledger: &Ledger) -> String {
     let mut counts: BTreeMap<(u16, &str, &str), usize> = BTreeMap::new();
     for row in &ledger.rows {
@@ -117,7 +118,7 @@ fn summary(ledger: &Ledger) -> String {
     summary
 }
 
-/// MUST and MUST NOT are one in the summary.
+/// Level in the summary, which counts MUST and MUST NOT together.
 const fn strength(level: Level) -> &'static str {
     match level {
         Level::Must | Level::MustNot => "MUST",
@@ -167,7 +168,7 @@ fn link(name: &str, place: &Place) -> String {
     format!("[{name}](../{})", place.file)
 }
 
-/// The name of a file, with its directory when it is that one's `mod.rs`.
+/// Name of a file; for `mod.rs` with its directory.
 fn file_name(path: &str) -> &str {
     let directory = path.strip_suffix("/mod.rs").unwrap_or(path);
     let start = directory.rfind('/').map_or(0, |at| at + 1);

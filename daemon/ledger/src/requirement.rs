@@ -1,4 +1,4 @@
-//! The list of requirements.
+//! Parser of the list of requirements.
 //!
 //! ```text
 //! RFC 9568 6.4.3: Active
@@ -6,47 +6,47 @@
 //!     kernel: it answers for what an interface holds
 //! ```
 //!
-//! A line without indentation names a section or a requirement of it. What is indented says how the
-//! requirement stands, when it is not obeyed here, or is a note; deeper indentation goes on with it.
-//! Empty lines and those that begin with `#` are for people.
+//! A line without indentation is the title of a section or one of its requirements. An indented line gives
+//! the reason why the requirement is not implemented here, or a note; deeper indentation continues the
+//! line. Empty lines and lines that begin with `#` are ignored.
 
 use std::fmt;
 
 use crate::citation::{Line, head};
 use crate::{Citation, Fault, Title};
 
-/// A requirement.
+/// Requirement of an RFC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Requirement {
-    /// Its name.
+    /// Citation of the requirement.
     pub citation: Citation,
-    /// How it stands by the list.
+    /// Standing by the list.
     pub standing: Standing,
-    /// What else is to be said.
+    /// Note.
     pub note: Option<String>,
 }
 
-/// How a requirement stands.
+/// Standing of a requirement.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Standing {
-    /// Code obeys it and a test shows it.
+    /// Implemented by code and verified by a test.
     Obeyed,
-    /// Code does otherwise on purpose, and a test shows that.
+    /// Deliberately not met by the code, verified by a test.
     Deviates(String),
-    /// The kernel obeys it.
+    /// Met by the kernel.
     Kernel(String),
-    /// The operator has to obey it.
+    /// Left to the operator.
     Operator(String),
-    /// What it is about is not there yet.
+    /// About a feature that does not exist yet.
     NotBuilt(String),
-    /// What it is about will not be there.
+    /// About a feature that is not planned.
     DoesNotApply(String),
-    /// As another requirement, of this or another RFC.
+    /// Same as another requirement, of this or another RFC.
     SameAs(Citation),
 }
 
 impl Standing {
-    /// Its name in the list, and the reason.
+    /// Keyword in the list, and the reason.
     pub fn reason(&self) -> Option<(&'static str, &str)> {
         match self {
             Self::Obeyed | Self::SameAs(_) => None,
@@ -79,12 +79,12 @@ impl fmt::Display for Standing {
         match (self, self.reason()) {
             (Self::SameAs(other), _) => write!(f, "same as: {other}"),
             (_, Some((name, reason))) => write!(f, "{name}: {reason}"),
-            (_, None) => f.write_str("obeyed"),
+            (_, None) => f.write_str("implemented"),
         }
     }
 }
 
-/// Reads the list. What cannot be read is left out and told.
+/// Parses the list. Lines that cannot be parsed are left out and returned as faults.
 pub(crate) fn parse(list: &str) -> (Vec<Title>, Vec<Requirement>, Vec<Fault>) {
     let mut titles: Vec<Title> = Vec::new();
     let mut requirements: Vec<Requirement> = Vec::new();
@@ -98,7 +98,7 @@ pub(crate) fn parse(list: &str) -> (Vec<Title>, Vec<Requirement>, Vec<Fault>) {
         if let Some(remark) = text.strip_prefix("    ") {
             let known = requirements.last_mut();
             if let Err(why) = known
-                .ok_or("belongs to no requirement")
+                .ok_or("no requirement before this line")
                 .and_then(|known| remark_on(known, remark))
             {
                 faults.push(wrong(why));
@@ -108,22 +108,22 @@ pub(crate) fn parse(list: &str) -> (Vec<Title>, Vec<Requirement>, Vec<Fault>) {
         if let Some(title) = title(&text) {
             let again = |known: &Title| known.rfc == title.rfc && known.section == title.section;
             if titles.iter().any(again) {
-                faults.push(wrong("the section has a title already"));
+                faults.push(wrong("second title of the section"));
             }
             titles.push(title);
             continue;
         }
         let Line::Citation(citation) = Line::read(&text) else {
-            faults.push(wrong("names neither a requirement nor a section"));
+            faults.push(wrong("neither a requirement nor the title of a section"));
             continue;
         };
         let stands_below =
             |title: &Title| title.rfc == citation.rfc && title.section == citation.section;
         if !titles.last().is_some_and(stands_below) {
-            faults.push(wrong("does not stand below the title of its section"));
+            faults.push(wrong("not below the title of its section"));
         }
         if requirements.iter().any(|r| r.citation == citation) {
-            faults.push(wrong("is there twice"));
+            faults.push(wrong("duplicate requirement"));
         }
         requirements.push(Requirement {
             citation,
@@ -134,8 +134,8 @@ pub(crate) fn parse(list: &str) -> (Vec<Title>, Vec<Requirement>, Vec<Fault>) {
     (titles, requirements, faults)
 }
 
-/// The entries of the list with the numbers of their first lines: without empty lines and remarks
-/// for people, and with what goes on over several lines in one.
+/// Returns the entries of the list with the numbers of their first lines: without empty lines and comments,
+/// and with continuation lines joined.
 fn entries(list: &str) -> Vec<(usize, String)> {
     let mut entries: Vec<(usize, String)> = Vec::new();
     for (number, line) in (1..).zip(list.lines()) {
@@ -153,7 +153,7 @@ fn entries(list: &str) -> Vec<(usize, String)> {
     entries
 }
 
-/// `RFC 9568 6.4.2: Backup`.
+/// Parses the title of a section, such as `RFC 9568 6.4.2: Backup`.
 fn title(text: &str) -> Option<Title> {
     let (rfc, rest) = head(text)?;
     let (section, title) = rest.split_once(": ")?;
@@ -165,17 +165,18 @@ fn title(text: &str) -> Option<Title> {
 }
 
 fn remark_on(requirement: &mut Requirement, remark: &str) -> Result<(), &'static str> {
-    let (name, text) = remark.split_once(": ").ok_or("says nothing")?;
+    let (name, text) = remark
+        .split_once(": ")
+        .ok_or("no text after a keyword and a colon")?;
     if name == "note" {
         if requirement.note.replace(text.to_owned()).is_some() {
-            return Err("is a second note");
+            return Err("second note of the requirement");
         }
         return Ok(());
     }
     if requirement.standing != Standing::Obeyed {
-        return Err("is a second reason");
+        return Err("second reason of the requirement");
     }
-    requirement.standing =
-        Standing::named(name, text.to_owned()).ok_or("is no reason that there is")?;
+    requirement.standing = Standing::named(name, text.to_owned()).ok_or("unknown reason")?;
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! Finds citations in Rust sources, and what they stand above.
+//! Scanner that finds citations in Rust sources and the items that they belong to.
 //!
-//! It knows as much of the language as that takes: comments, strings, attributes, braces, and the
-//! words that begin an item.
+//! It recognises only the necessary parts of the language: comments, strings, attributes, braces, and the
+//! keywords that begin an item.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -9,12 +9,12 @@ use std::fmt;
 use crate::citation::Line;
 use crate::{Citation, DAEMON, Fault, File};
 
-/// Where a citation stands.
+/// Place of a citation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
-    /// The path of the file below the root of the repository.
+    /// Path of the file below the root of the repository.
     pub file: String,
-    /// The function that it stands in or above, or another item.
+    /// Function that contains or follows the citation, or another item.
     pub item: String,
     /// Whether that is a test.
     pub is_test: bool,
@@ -26,38 +26,38 @@ impl fmt::Display for Place {
     }
 }
 
-/// What is read of a source.
+/// Token of a source file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Token<'a> {
-    /// The text of a `//` comment that documents nothing.
+    /// Text of a `//` comment that is no documentation.
     Comment(&'a str),
-    /// An attribute, brackets included.
+    /// Attribute, brackets included.
     Attribute(&'a str),
     Word(&'a str),
     /// Any other character.
     Mark(char),
 }
 
-/// A pair of braces.
+/// Open pair of braces.
 struct Scope {
-    /// The function that it is or belongs to.
+    /// Function that the braces are the body of, or are part of.
     function: Option<Function>,
-    /// The item that it belongs to.
+    /// Item that the braces belong to.
     item: Option<String>,
-    /// Whether it is compiled for tests only.
+    /// Whether the contents are compiled for tests only.
     tests_only: bool,
-    /// How many round and square brackets are open around it.
+    /// Number of round and square brackets that are open around the braces.
     brackets: usize,
 }
 
 #[derive(Clone)]
 struct Function {
     name: String,
-    /// Whether it bears `#[test]`.
+    /// Whether the function has the attribute `#[test]`.
     marked: bool,
 }
 
-/// The citations in `files`.
+/// Returns the citations in `files`.
 pub(crate) fn scan(files: &[File], faults: &mut Vec<Fault>) -> Vec<(Citation, Place)> {
     let run: BTreeSet<&str> = files
         .iter()
@@ -84,20 +84,20 @@ fn is_daemon(path: &str) -> bool {
         .any(|name| path.starts_with(&format!("daemon/{name}/src/")))
 }
 
-/// Whether a whole file is tests, by its path.
+/// Whether a whole file consists of tests, by its path.
 fn is_test_file(path: &str) -> bool {
     let mut parts = path.split('/');
     parts.any(|part| part == "tests" || part == "tests.rs")
 }
 
-/// The citations of one file, where they stand, and whether that bears `#[test]`.
+/// Returns the citations of one file, their places, and whether the function there has `#[test]`.
 fn read(file: &File, faults: &mut Vec<Fault>) -> Vec<(Citation, Place, bool)> {
     let in_test_file = is_test_file(&file.path);
     let mut found = Vec::new();
-    // Citations between items, which belong to the next one.
+    // Citations between items, which belong to the next item.
     let mut waiting: Vec<(usize, Citation)> = Vec::new();
     let mut scopes: Vec<Scope> = Vec::new();
-    // What has been read of the next item.
+    // Attributes and name of the next item, as far as read.
     let mut tests_only = false;
     let mut marked = false;
     let mut next: Option<(String, bool)> = None;
@@ -131,7 +131,7 @@ fn read(file: &File, faults: &mut Vec<Fault>) -> Vec<(Citation, Place, bool)> {
             Token::Attribute("#[cfg(test)]") => tests_only = true,
             Token::Attribute("#[test]") => marked = true,
             Token::Attribute(_) => {}
-            // Between a function's name and its body nothing else begins.
+            // No other item begins between the name of a function and its body.
             Token::Word(_) if matches!(next, Some((_, true))) => {}
             Token::Word(keyword) => {
                 let pointer = at > 0 && tokens[at - 1].1 == Token::Mark('*');
@@ -158,7 +158,7 @@ fn read(file: &File, faults: &mut Vec<Fault>) -> Vec<(Citation, Place, bool)> {
                 marked = false;
             }
             Token::Mark('}') => {
-                // What stands above a field or a variant belongs to the type.
+                // A citation above a field or a variant belongs to the type.
                 let scope = scopes.pop();
                 brackets = scope.as_ref().map_or(0, |scope| scope.brackets);
                 let item = scope.and_then(|scope| scope.item);
@@ -189,7 +189,7 @@ fn nowhere(file: &File, line: usize) -> Fault {
     }
 }
 
-/// The name of the item that `keyword` begins, with `rest` behind it.
+/// Returns the name of the item that `keyword` begins and `rest` continues.
 fn item_name<'a>(keyword: &str, rest: &[(usize, Token<'a>)]) -> Option<&'a str> {
     const KEYWORDS: [&str; 8] = [
         "fn", "const", "static", "struct", "enum", "trait", "type", "mod",
@@ -204,7 +204,7 @@ fn item_name<'a>(keyword: &str, rest: &[(usize, Token<'a>)]) -> Option<&'a str> 
     }
 }
 
-/// The words in `tests! { … }`: the tests of programs that are their own test runner.
+/// Returns the words in `tests! { … }`, the tests of programs with their own test runner.
 fn listed_tests(text: &str) -> Vec<&str> {
     let mut listed = Vec::new();
     let mut depth = None;
@@ -228,7 +228,7 @@ fn listed_tests(text: &str) -> Vec<&str> {
     listed
 }
 
-/// The tokens of a source, with the numbers of their lines.
+/// Splits a source into tokens with their line numbers.
 fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
     let mut tokens = Vec::new();
     let mut rest = text;
@@ -243,7 +243,7 @@ fn tokens(text: &str) -> Vec<(usize, Token<'_>)> {
     tokens
 }
 
-/// The token that `rest` begins with, if it matters, and its length in bytes.
+/// Returns the first token of `rest`, if it is relevant, and its length in bytes.
 fn token(rest: &str, first: char) -> (Option<Token<'_>>, usize) {
     if rest.starts_with("//") {
         let length = rest.find('\n').unwrap_or(rest.len());
@@ -265,7 +265,7 @@ fn token(rest: &str, first: char) -> (Option<Token<'_>>, usize) {
         return (None, length);
     }
     if first == '\'' {
-        // A lifetime: its name is no word.
+        // The name of a lifetime is not a word.
         return (None, 1 + word(&rest[1..]));
     }
     if first.is_alphanumeric() || first == '_' {
@@ -275,7 +275,7 @@ fn token(rest: &str, first: char) -> (Option<Token<'_>>, usize) {
     (Some(Token::Mark(first)), first.len_utf8())
 }
 
-/// The length of a block comment, with those inside it.
+/// Returns the length of a block comment, including nested ones.
 fn block_comment(rest: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -294,7 +294,7 @@ fn block_comment(rest: &str) -> usize {
     rest.len()
 }
 
-/// The length of an attribute.
+/// Returns the length of an attribute.
 fn attribute(rest: &str) -> usize {
     let mut depth = 0;
     let mut at = 0;
@@ -314,7 +314,7 @@ fn attribute(rest: &str) -> usize {
     rest.len()
 }
 
-/// The length of the string or character that `rest` begins with.
+/// Returns the length of the string or character literal at the start of `rest`.
 fn literal(rest: &str) -> Option<usize> {
     let behind_prefix = rest
         .strip_prefix("br")
@@ -334,7 +334,7 @@ fn literal(rest: &str) -> Option<usize> {
     match quoted.bytes().next()? {
         b'"' => Some(prefix + escaped(quoted, '"')),
         b'\'' => {
-            // A lifetime has no quote behind its first character.
+            // A lifetime has no closing quote after its first character.
             let inner = quoted[1..].chars().next()?;
             let closes = quoted[1 + inner.len_utf8()..].starts_with('\'');
             (inner == '\\' || closes).then(|| prefix + escaped(quoted, '\''))
@@ -343,7 +343,7 @@ fn literal(rest: &str) -> Option<usize> {
     }
 }
 
-/// The length of what stands between two `quote`s, these included.
+/// Returns the length of a quoted text, including both `quote`s.
 fn escaped(quoted: &str, quote: char) -> usize {
     let mut characters = quoted.char_indices().skip(1);
     while let Some((at, character)) = characters.next() {
@@ -356,7 +356,7 @@ fn escaped(quoted: &str, quote: char) -> usize {
     quoted.len()
 }
 
-/// The length of the word that `rest` begins with.
+/// Returns the length of the word at the start of `rest`.
 fn word(rest: &str) -> usize {
     rest.find(|c: char| !c.is_alphanumeric() && c != '_')
         .unwrap_or(rest.len())

@@ -1,4 +1,4 @@
-//! Every fault is found, and nothing else is one.
+//! Tests of the faults: each is found, and correct input has none.
 
 use super::*;
 
@@ -49,7 +49,7 @@ fn file(path: &str, text: &str) -> File {
     }
 }
 
-/// The faults of the list with the code in the daemon and the tests beside it, in words.
+/// Returns the faults of the list, with this code in the daemon and these tests, as text.
 fn faults(list: &str, code: &str, tests: &str) -> Vec<String> {
     let files = [
         file("daemon/proto/src/router.rs", code),
@@ -60,7 +60,7 @@ fn faults(list: &str, code: &str, tests: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_is_obeyed_and_shown_has_no_fault() {
+fn cited_requirement_has_no_fault() {
     assert_eq!(faults(LIST, CODE, TESTS), [""; 0]);
     let files = [
         file("daemon/proto/src/router.rs", CODE),
@@ -97,40 +97,40 @@ fn what_is_obeyed_and_shown_has_no_fault() {
 }
 
 #[test]
-fn a_requirement_without_code_test_or_reason_is_told() {
+fn requirement_without_code_test_or_reason_is_fault() {
     let without = |text: &str| text.replace(&format!("// {WAIT}\n"), "\n");
     assert_eq!(
         faults(LIST, &without(CODE), TESTS),
         [
-            "nothing obeys: RFC 9568 6.4.2 MUST: wait for three intervals",
-            "nothing obeys: RFC 3768 6.4.2 MUST: wait for three intervals and the skew",
+            "no code implements: RFC 9568 6.4.2 MUST: wait for three intervals",
+            "no code implements: RFC 3768 6.4.2 MUST: wait for three intervals and the skew",
         ]
     );
     assert_eq!(
         faults(LIST, CODE, &without(TESTS)),
         [
-            "nothing shows: RFC 9568 6.4.2 MUST: wait for three intervals",
-            "nothing shows: RFC 3768 6.4.2 MUST: wait for three intervals and the skew",
+            "no test verifies: RFC 9568 6.4.2 MUST: wait for three intervals",
+            "no test verifies: RFC 3768 6.4.2 MUST: wait for three intervals and the skew",
         ]
     );
     let deviates = LIST.replace("    kernel: ", "    deviates: ");
     assert_eq!(
         faults(&deviates, CODE, TESTS),
         [
-            "nothing obeys: RFC 9568 6.4.2 MUST NOT: answer ARP requests",
-            "nothing shows: RFC 9568 6.4.2 MUST NOT: answer ARP requests",
+            "no code implements: RFC 9568 6.4.2 MUST NOT: answer ARP requests",
+            "no test verifies: RFC 9568 6.4.2 MUST NOT: answer ARP requests",
         ],
-        "what is done otherwise on purpose is done by code and shown by a test"
+        "a deviation needs code and a test, too"
     );
 }
 
 #[test]
-fn a_citation_of_an_unknown_requirement_is_told_with_what_it_may_mean() {
+fn unknown_citation_is_fault_with_most_similar_requirement() {
     let code = CODE.replace("wait for three intervals", "wait for four intervals");
     assert_eq!(
         faults(LIST, &code, TESTS)[0],
         "daemon/proto/src/router.rs: wait: no such requirement: RFC 9568 6.4.2 MUST: wait for four \
-         intervals; is it: RFC 9568 6.4.2 MUST: wait for three intervals"
+         intervals; the most similar is: RFC 9568 6.4.2 MUST: wait for three intervals"
     );
     let code = format!("{CODE}\n// RFC 5798 1 MAY: sleep\nconst SLEEP: u8 = 0;");
     assert_eq!(
@@ -140,12 +140,12 @@ fn a_citation_of_an_unknown_requirement_is_told_with_what_it_may_mean() {
 }
 
 #[test]
-fn a_reason_that_is_no_longer_true_is_told() {
+fn citation_despite_reason_is_fault() {
     let built = "\n// RFC 9568 7.3 MUST: it ends with the VRID\n#[test]\nfn mac() {}";
     let of = |place: &str| {
         format!(
-            "{place}: mac: cites RFC 9568 7.3 MUST: it ends with the VRID, of which \
-             requirements.txt says not built: virtual MAC address"
+            "{place}: mac: cites RFC 9568 7.3 MUST: it ends with the VRID, but \
+             requirements.txt has the reason: not built: virtual MAC address"
         )
     };
     let code = format!("{CODE}{built}");
@@ -159,67 +159,67 @@ fn a_reason_that_is_no_longer_true_is_told() {
 }
 
 #[test]
-fn what_the_kernel_does_may_be_shown_and_is_not_obeyed_here() {
+fn kernel_requirement_may_have_test_but_no_code() {
     let arp = "\n// RFC 9568 6.4.2 MUST NOT: answer ARP requests\n#[test]\nfn arp() {}";
     assert_eq!(faults(LIST, CODE, &format!("{TESTS}{arp}")), [""; 0]);
     assert_eq!(faults(LIST, &format!("{CODE}{arp}"), TESTS).len(), 1);
 }
 
 #[test]
-fn what_is_the_same_as_nothing_is_told() {
+fn reference_to_missing_requirement_is_fault() {
     let list = LIST.replace("same as: RFC 9568 6.4.2", "same as: RFC 9568 6.4.9");
     assert_eq!(
         faults(&list, CODE, TESTS),
         [
-            "RFC 3768 6.4.2 MUST: wait for three intervals and the skew: is the same as nothing: \
-             RFC 9568 6.4.9 MUST: wait for three intervals"
+            "RFC 3768 6.4.2 MUST: wait for three intervals and the skew: refers to an unsuitable \
+             requirement: RFC 9568 6.4.9 MUST: wait for three intervals"
         ]
     );
 }
 
 #[test]
-fn a_line_of_the_list_that_says_nothing_is_told() {
+fn invalid_line_of_list_is_fault() {
     for (line, why) in [
         (
             "RFC 9568 6.4.2 MUST wait",
-            "names neither a requirement nor a section",
+            "neither a requirement nor the title of a section",
         ),
         (
             "wait for three",
-            "names neither a requirement nor a section",
+            "neither a requirement nor the title of a section",
         ),
         (
             "RFC 9568 8.1 MUST: wait",
-            "does not stand below the title of its section",
+            "not below the title of its section",
         ),
-        ("RFC 9568 7.1: Again", "the section has a title already"),
-        (WAIT, "is there twice"),
-        ("    perhaps: some day", "is a second reason"),
-        ("    kernel", "says nothing"),
+        ("RFC 9568 7.1: Again", "second title of the section"),
+        (WAIT, "duplicate requirement"),
+        ("    perhaps: some day", "second reason of the requirement"),
+        ("    kernel", "no text after a keyword and a colon"),
     ] {
-        let told = faults(&format!("{LIST}{line}"), CODE, TESTS);
+        let found = faults(&format!("{LIST}{line}"), CODE, TESTS);
         let said = format!("requirements.txt:17: {why}: {}", line.trim());
-        assert!(told.contains(&said), "{line}: {told:#?}");
+        assert!(found.contains(&said), "{line}: {found:#?}");
     }
     for reason in ["perhaps: some day", "same as: nothing"] {
         let list = LIST.replace("not built: virtual MAC address", reason);
-        let said = format!("requirements.txt:13: is no reason that there is: {reason}");
+        let said = format!("requirements.txt:13: unknown reason: {reason}");
         assert!(faults(&list, CODE, TESTS).contains(&said), "{reason}");
     }
     let twice = LIST.replace("    not built: ", "    operator: at home\n    not built: ");
     assert_eq!(
         faults(&twice, CODE, TESTS),
-        ["requirements.txt:14: is a second reason: not built: virtual MAC address"]
+        ["requirements.txt:14: second reason of the requirement: not built: virtual MAC address"]
     );
     let orphan = format!("    note: alone\n{LIST}");
     assert_eq!(
         faults(&orphan, CODE, TESTS),
-        ["requirements.txt:1: belongs to no requirement: note: alone"]
+        ["requirements.txt:1: no requirement before this line: note: alone"]
     );
 }
 
 #[test]
-fn a_comment_that_only_begins_like_a_citation_is_told() {
+fn malformed_citation_is_fault() {
     for (line, is_one) in [
         ("// RFC 9568 section 6.4.2: wait", true),
         ("// RFC 9568 erratum 8301: an interval", true),
@@ -237,16 +237,16 @@ fn a_comment_that_only_begins_like_a_citation_is_told() {
         ("let text = \"// RFC 9568 6.4.2: no comment\";", false),
     ] {
         let code = CODE.replace("let three", &format!("{line}\n    let three"));
-        let told = faults(LIST, &code, TESTS);
-        assert_eq!(told.len(), usize::from(is_one), "{line}: {told:#?}");
+        let found = faults(LIST, &code, TESTS);
+        assert_eq!(found.len(), usize::from(is_one), "{line}: {found:#?}");
         if is_one {
-            assert!(told[0].starts_with("daemon/proto/src/router.rs:5: no citation"));
+            assert!(found[0].starts_with("daemon/proto/src/router.rs:5: malformed citation"));
         }
     }
 }
 
 #[test]
-fn a_citation_proves_something_only_where_it_can() {
+fn citation_counts_in_daemon_code_and_tests_only() {
     let cited = format!("// {WAIT}\n");
     let faults_of = |path: &str, text: &str| {
         let files = [
@@ -261,13 +261,13 @@ fn a_citation_proves_something_only_where_it_can() {
     assert_eq!(
         faults_of("daemon/lab/src/bench.rs", &helper),
         [
-            "daemon/lab/src/bench.rs: helper: a citation belongs into the daemon's code or above a \
+            "daemon/lab/src/bench.rs: helper: a citation has to be in the daemon's code or above a \
              test"
         ]
     );
     assert_eq!(
         faults_of("daemon/lab/tests/daemon/pair.rs", &helper),
-        ["daemon/lab/tests/daemon/pair.rs: helper: cited, but no test that is run"]
+        ["daemon/lab/tests/daemon/pair.rs: helper: has a citation, but no test runner runs it"]
     );
     let listed = format!("{helper}\nfn main() {{ run(&tests![pair: helper, other;]) }}");
     assert_eq!(
@@ -279,10 +279,10 @@ fn a_citation_proves_something_only_where_it_can() {
             "daemon/linux/src/plan.rs",
             &format!("fn plan() {{}}\n{cited}")
         ),
-        ["daemon/linux/src/plan.rs:2: this citation stands above nothing"]
+        ["daemon/linux/src/plan.rs:2: no item follows this citation"]
     );
     assert_eq!(
         faults_of("daemon/linux/src/plan.rs", &format!("use {{\n{cited}a}};")),
-        ["daemon/linux/src/plan.rs:2: this citation stands above nothing"]
+        ["daemon/linux/src/plan.rs:2: no item follows this citation"]
     );
 }

@@ -1,30 +1,30 @@
-//! The ledger of this repository: complete, and its pages up to date.
+//! Test of this repository's ledger: it is complete, and its pages are up to date.
 
 use std::path::{Path, PathBuf};
 
 use vrrp_ledger::{File, graph, join, page};
 
-/// The snapshot that the graph is drawn from.
+/// Path of the snapshot that the graph is drawn from.
 const TABLE: &str = "daemon/proto/src/router/tests/snapshots/vrrp_proto__router__tests__table__\
-                     the_transition_table_is_the_one_that_was_agreed_on.snap";
+                     transition_table_matches_the_snapshot.snap";
 
 #[test]
-fn every_requirement_has_code_and_test_or_a_reason() {
+fn every_requirement_has_code_and_test_or_reason() {
     let list = read(&root().join("daemon/ledger/requirements.txt"));
     let (ledger, faults) = join(&list, &sources());
-    let told: Vec<_> = faults.iter().map(|fault| format!("  {fault}\n")).collect();
-    assert!(told.is_empty(), "{} faults:\n{}", told.len(), told.concat());
+    let found: Vec<_> = faults.iter().map(|fault| format!("  {fault}\n")).collect();
+    assert!(found.is_empty(), "{} faults:\n{}", found.len(), found.concat());
     assert_current("docs/conformance.md", &page::page(&ledger));
 }
 
 #[test]
-fn the_graph_is_that_of_the_table() {
+fn router_graph_matches_transition_table() {
     let transitions = graph::parse(&read(&root().join(TABLE))).unwrap();
     assert_eq!(graph::missing(&transitions), []);
     assert_current("docs/router.svg", &graph::draw(&transitions).unwrap());
 }
 
-/// Compares a committed page with what it should be, or writes it with `UPDATE_LEDGER`.
+/// Compares a committed page with the generated one, or writes the page if `UPDATE_LEDGER` is set.
 fn assert_current(path: &str, current: &str) {
     let file = root().join(path);
     if std::env::var_os("UPDATE_LEDGER").is_some() {
@@ -32,11 +32,11 @@ fn assert_current(path: &str, current: &str) {
     }
     assert!(
         std::fs::read_to_string(&file).unwrap_or_default() == current,
-        "{path} is not up to date: UPDATE_LEDGER=1 cargo test -p vrrp-ledger writes it"
+        "{path} is not up to date: write it with UPDATE_LEDGER=1 cargo test -p vrrp-ledger"
     );
 }
 
-/// The sources and tests of all crates but this one, whose tests are full of examples.
+/// Returns the sources and tests of all crates except this one, which has example citations in its tests.
 fn sources() -> Vec<File> {
     let mut files = Vec::new();
     for member in entries(&root().join("daemon")) {
@@ -55,7 +55,7 @@ fn collect(directory: &Path, files: &mut Vec<File>) {
         if path.is_dir() {
             collect(&path, files);
         } else if path.extension().is_some_and(|extension| extension == "rs") {
-            let below = path.strip_prefix(root()).expect("it was found there");
+            let below = path.strip_prefix(root()).expect("a path below the root");
             files.push(File {
                 path: below.display().to_string(),
                 text: read(&path),
@@ -64,7 +64,7 @@ fn collect(directory: &Path, files: &mut Vec<File>) {
     }
 }
 
-/// What is in a directory, in order; nothing when there is none.
+/// Returns the sorted entries of a directory; none if the directory does not exist.
 fn entries(directory: &Path) -> Vec<PathBuf> {
     let Ok(found) = std::fs::read_dir(directory) else {
         return Vec::new();
@@ -80,5 +80,7 @@ fn read(path: &Path) -> String {
 
 fn root() -> &'static Path {
     let own = Path::new(env!("CARGO_MANIFEST_DIR"));
-    own.ancestors().nth(2).expect("daemon/ledger is below it")
+    own.ancestors()
+        .nth(2)
+        .expect("daemon/ledger is two levels below the root")
 }

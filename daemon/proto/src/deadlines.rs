@@ -1,5 +1,5 @@
-//! When which router wants to be ticked: a binary heap that knows where each router stands, so
-//! that setting a deadline and finding the next one cost log(n) and allocate nothing.
+//! Deadlines of all routers in a binary heap with an index of the routers' positions, so that setting a
+//! deadline and clearing the earliest one take O(log n) and allocate nothing.
 
 use crate::time::Instant;
 
@@ -8,12 +8,12 @@ use crate::time::Instant;
 pub(crate) struct Deadlines {
     /// A binary min-heap of (deadline, router).
     heap: Vec<(Instant, usize)>,
-    /// Where each router stands in the heap.
+    /// Position of each router in the heap.
     places: Vec<Option<usize>>,
 }
 
 impl Deadlines {
-    /// Room for `routers` routers, none of which has a deadline.
+    /// Heap for `routers` routers, none of them with a deadline.
     pub(crate) fn new(routers: usize) -> Self {
         Self {
             heap: Vec::with_capacity(routers),
@@ -21,7 +21,7 @@ impl Deadlines {
         }
     }
 
-    /// The earliest deadline and whose it is.
+    /// The earliest deadline and its router.
     pub(crate) fn first(&self) -> Option<(Instant, usize)> {
         self.heap.first().copied()
     }
@@ -57,6 +57,7 @@ impl Deadlines {
                 self.heap.pop();
                 self.places[router] = None;
                 if place < last {
+                    // The moved entry may be earlier than its new parent or later than its new children.
                     let place = self.rise(place);
                     self.sink(place);
                 }
@@ -106,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn setting_one_of_many_moves_no_more_than_the_height_of_the_heap() {
+    fn setting_a_deadline_moves_at_most_the_heap_height() {
         const ROUTERS: usize = 4000;
         // 4000 is below 2 to the 12th: an entry passes at most 11 others on its way.
         const HEIGHT: usize = 11;
@@ -130,9 +131,9 @@ mod tests {
         }
     }
 
-    /// Whoever comes nearer passes those above it, and not those beside it.
+    /// An earlier deadline passes its ancestors in the heap, and no other entries.
     #[test]
-    fn whoever_comes_nearer_leaves_the_others_in_order() {
+    fn earlier_deadline_keeps_the_order_of_the_rest() {
         let mut deadlines = Deadlines::new(7);
         for (router, nanos) in [0, 50, 10, 60, 60, 20, 20].into_iter().enumerate() {
             deadlines.set(router, Some(Instant::from_nanos(nanos)));
@@ -148,7 +149,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn the_first_is_always_the_least(
+        fn first_deadline_is_always_the_earliest(
             steps in proptest::collection::vec((0..16_usize, proptest::option::of(0..50_u64)), 1..200)
         ) {
             let mut deadlines = Deadlines::new(16);
@@ -166,7 +167,7 @@ mod tests {
         }
 
         #[test]
-        fn due_deadlines_leave_in_order_and_later_ones_stay(
+        fn due_deadlines_are_taken_in_order(
             set in proptest::collection::vec(0..50_u64, 1..40), now in 0..50_u64
         ) {
             let mut deadlines = Deadlines::new(set.len());

@@ -1,4 +1,4 @@
-//! The border of the engine: all that goes in and all that comes out.
+//! Interface of the engine: inputs, outputs and reports.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -15,114 +15,115 @@ use crate::time::Instant;
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority, State};
 use crate::wire::DropCause;
 
-/// What the world tells the engine.
+/// Input of the engine: an event, or a request of the operator.
 #[derive(Debug)]
 pub enum Input<'a> {
-    /// Run this instead of what runs. Only what differs changes.
+    /// A new configuration. Only the differences to the running one are applied.
     Configure(NodeParams),
-    /// An interface exists and is like this. Repeating it changes nothing.
+    /// Present state of an interface. Repeating it changes nothing.
     Link(Link),
-    /// The interface is gone, and its addresses with it.
+    /// An interface was deleted, and its addresses with it.
     LinkRemoved(InterfaceIndex),
-    /// The interface has this address. Repeating it changes nothing.
+    /// An interface has this address. Repeating it changes nothing.
     AddressAdded {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
-        /// Whether it bears the mark of this daemon (IFA_PROTO), so that it can be no address of
-        /// the host itself.
+        /// Whether the address bears the mark of this daemon (IFA_PROTO), so that it cannot be an
+        /// address of the host itself.
         ours: bool,
     },
-    /// Somebody else took the address off the interface. What the daemon itself takes off is not
+    /// Another program or the kernel deleted an address. Deletions by the daemon itself are not
     /// reported.
     AddressRemoved {
-        /// On which interface.
+        /// The interface.
         interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
     },
-    /// There is a route or a rule with the mark of this daemon that it did not put there.
+    /// A route or a rule with the mark of this daemon exists that this run did not add.
     RoutingAdded(Routed),
-    /// A route or a rule of this daemon is gone, or a route leads elsewhere: somebody took it away,
-    /// or the kernel itself, as it does when a device goes down. What the daemon itself takes away
-    /// is not reported.
+    /// A route or a rule of this daemon was deleted, or a route was changed: by another program, or
+    /// by the kernel, which deletes routes when a device goes down. Deletions by the daemon itself
+    /// are not reported.
     RoutingRemoved(Routed),
-    /// An IP packet of protocol 112 came in.
+    /// A received IP packet of protocol 112.
     Packet(Packet<'a>),
-    /// A tracker of kind [`Probe`](crate::params::TrackerKind::Probe) has a result.
+    /// A result for a tracker of kind [`Probe`](crate::params::TrackerKind::Probe).
     Probe {
-        /// The tracker's name.
+        /// Name of the tracker.
         tracker: &'a str,
-        /// How the thing is.
+        /// State of the tracked object.
         result: Verdict,
-        /// What it said, for people: one line.
+        /// The result in words: one line.
         detail: Arc<str>,
     },
-    /// The addresses that a name among the peers of a router stands for now: see
-    /// [`NodeParams::peer_names`]. Repeating it changes nothing. Nobody who asks in vain says so: a
-    /// name keeps its last addresses until it has others.
+    /// Present addresses of a peer that is configured by name: see [`NodeParams::peer_names`].
+    /// Repeating it changes nothing. A failed lookup is not reported: a name keeps its last
+    /// addresses until a lookup finds others.
     Resolved {
-        /// The name.
+        /// The host name.
         name: &'a str,
-        /// Its addresses, of both families.
+        /// Addresses of both families.
         addresses: &'a [IpAddr],
     },
-    /// Whether the kernel can be made to refuse packets to addresses: `None`, or why not. So it is
-    /// until the contrary is said; it matters to routers that do not
-    /// [accept](crate::params::RouterParams::accepts).
+    /// State of the drop filter in the kernel: `None` if it works, else the reason why it does not.
+    /// It applies until the next such input, and only to routers that do not
+    /// [accept](crate::params::RouterParams::accepts) packets to their addresses.
     DropFilter(Option<Arc<str>>),
-    /// What belongs to a router beside its addresses keeps it from being master, for this reason; or, with
-    /// `None`, no longer. So it is until the contrary is said. Repeating it changes nothing, and a router
-    /// that does not exist is nobody's concern.
+    /// Resources or another service prevent a router from being master, for this reason; `None`
+    /// ends that. It applies until the next such input for the router. Repeating it changes
+    /// nothing, and an unknown router is ignored.
     Inhibited {
-        /// The router's name.
+        /// Name of the router.
         router: &'a str,
-        /// Why, if so.
+        /// The reason, or `None`.
         why: Option<Arc<str>>,
     },
-    /// The kernel may hold something else than was asked for: a request failed, or messages of it
-    /// were lost. Everything is asked for again.
+    /// The kernel may be in a state other than requested: a request failed, or messages from the
+    /// kernel were lost. The engine repeats all requests.
     Overrun,
-    /// What the wall clock shows, since the beginning of 1970 (UTC). To be given before every
-    /// [`Configure`](Self::Configure), and before everything else of a turn while
-    /// [`Engine::wants_wall_clock`](crate::Engine::wants_wall_clock). Between two readings it goes on
-    /// with the engine's time, and before the first it is that.
+    /// Reading of the wall clock, since the beginning of 1970 (UTC). Required before every
+    /// [`Configure`](Self::Configure), and as the first input of a turn while
+    /// [`Engine::wants_wall_clock`](crate::Engine::wants_wall_clock). Between two readings the
+    /// engine's time is added to the last one; before the first reading the wall clock equals the
+    /// engine's time.
     WallClock(Duration),
-    /// Time has passed. Early or repeated ticks do nothing.
+    /// Time has passed. A tick before a deadline, or a repeated one, does nothing.
     Tick,
-    /// Hand everything over: masters resign with priority 0 and all addresses are released.
+    /// Stop: masters resign with priority 0, and all addresses are released.
     Stop,
 }
 
-/// One interface as the kernel describes it.
+/// An interface as the kernel describes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
-    /// Its number.
+    /// Index.
     pub index: InterfaceIndex,
-    /// Its name.
+    /// Name.
     pub name: Arc<str>,
-    /// Whether it is administratively up (IFF_UP).
+    /// Whether the interface is administratively up (IFF_UP).
     pub up: bool,
-    /// Whether it has a carrier (IFF_LOWER_UP).
+    /// Whether the interface has a carrier (IFF_LOWER_UP).
     pub carrier: bool,
-    /// Its hardware address, or `None` when that is not an Ethernet one.
+    /// Hardware address, or `None` if it is not an Ethernet address.
     pub mac: Option<MacAddress>,
-    /// The interface that receives what comes in here, when this one is a port of a bridge, a bond or
-    /// a team. A member of a VRF receives for itself.
+    /// The bridge, bond or team that this interface is a port of, which receives its packets.
+    /// `None` for a member of a VRF, which receives its own packets.
     pub port_of: Option<InterfaceIndex>,
 }
 
-/// A received packet: what the IP header says of it, and what follows the header.
+/// A received packet: the fields of its IP header that matter, and the payload.
 #[derive(Clone, Copy, Debug)]
 pub struct Packet<'a> {
-    /// When it arrived, which may be before it is handed in. A later time counts as the present.
+    /// Time of arrival, which may be before the input. A later time counts as the present.
     pub at: Instant,
-    /// Where it came in.
+    /// Receiving interface.
     pub interface: InterfaceIndex,
-    /// The sender.
+    /// Source address.
     pub source: IpAddr,
-    /// The receiver: the multicast group, or an address of this host.
+    /// Destination address: the multicast group, or an address of this host.
     pub destination: IpAddr,
     /// TTL or hop limit as received.
     pub hop_limit: u8,
@@ -130,75 +131,76 @@ pub struct Packet<'a> {
     pub payload: &'a [u8],
 }
 
-/// What the engine wants done. Outputs of one drain are meant to be carried out together:
-/// advertisements first, then the kernel, then announcements. In the kernel what is released of
-/// routing goes before any address, and what is held comes after all of them: a route may have a
-/// virtual address as its source, or lead to a gateway that nothing else makes a neighbour.
+/// Output of the engine: work for the caller. All outputs of one drain are carried out together:
+/// advertisements first, then the kernel's state, then announcements. In the kernel, routes and
+/// rules to be released are deleted before any address is changed, and those to be held are added
+/// after all addresses: a route may have a virtual address as its preferred source, or a gateway
+/// that is reachable only through one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Send this message.
+    /// An advertisement to send.
     Advertise(Advertisement),
-    /// Make the kernel hold exactly this for one router.
+    /// Addresses of one router that the kernel has to hold, and those that it must not hold.
     Kernel(Desired),
-    /// Make the kernel have an interface with a virtual MAC address like this, before the addresses
-    /// come and after they are gone.
+    /// An interface with a virtual MAC address. It is created and set up before addresses are added
+    /// to it, and set down or deleted after they are deleted.
     Device(DesiredDevice),
-    /// Make the kernel hold exactly these routes and rules for one router.
+    /// Routes and rules of one router that the kernel has to hold.
     Routing(DesiredRouting),
-    /// Make the kernel synchronise connections of IPVS like this.
+    /// State of the IPVS sync daemon in the kernel.
     Lvs(DesiredLvs),
-    /// Tell the neighbours where the addresses are now.
+    /// Addresses to announce to the neighbours.
     Announce(Announcement),
-    /// Something that people want to know.
+    /// An event for the operator.
     Report(Report),
 }
 
-/// A VRRP message on its way out.
+/// A VRRP advertisement to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Advertisement {
-    /// On which interface.
+    /// Outgoing interface.
     pub interface: InterfaceIndex,
-    /// The address to send it from.
+    /// Source address.
     pub source: IpAddr,
-    /// The address to send it to: the group of its family, or a peer.
+    /// Destination address: the multicast group of the family, or a peer.
     pub destination: IpAddr,
-    /// The TTL or hop limit to send it with.
+    /// TTL or hop limit.
     pub hop_limit: u8,
-    /// The hardware address to send it from, when that is not the interface's own.
+    /// Source hardware address, if other than the interface's own.
     pub mac: Option<MacAddress>,
-    /// The message.
+    /// VRRP message.
     pub message: Arc<[u8]>,
 }
 
-/// Where addresses are now: gratuitous ARP or, for IPv6, an unsolicited neighbour advertisement for
-/// each of them. Whoever sends them one after another leaves out those that are no longer held when
-/// their turn comes.
+/// Addresses to announce: gratuitous ARP, or for IPv6 an unsolicited neighbour advertisement, for
+/// each of them. A sender with a pace leaves out the addresses that are no longer held when their
+/// turn comes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Announcement {
-    /// On which interface.
+    /// The interface.
     pub interface: InterfaceIndex,
-    /// The hardware address to announce.
+    /// Hardware address to announce.
     pub mac: MacAddress,
     /// The addresses.
     pub addresses: Arc<[InterfaceAddress]>,
-    /// How many times each of them is announced; at least 1.
+    /// Number of repetitions per address, at least 1.
     pub burst: u8,
-    /// How many announcements leave in a second, or 0 for all at once.
+    /// Announcements per second, or 0 for all at once.
     pub pace: u32,
 }
 
-/// What is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).
+/// Event that is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
-    /// A master's next advertisement.
+    /// Next advertisement of a master.
     Advertisement,
-    /// A master's next announcement of its addresses.
+    /// Next announcement of a master's addresses.
     Announcement,
-    /// A backup's succession, unless the master is heard before.
+    /// Take-over of a backup, unless an advertisement of the master arrives before.
     TakeOver,
-    /// A tracker's other verdict, unless it is found to be as before.
+    /// Change of a tracker's verdict, unless a result confirms the present one before.
     Verdict,
-    /// The end of the grace for an interface or an address that is away.
+    /// End of the grace period for a missing interface or address.
     Grace,
 }
 
@@ -214,90 +216,91 @@ impl fmt::Display for Due {
     }
 }
 
-/// What the kernel should hold for one router on one interface, of one family. It is a wish, not a
-/// command: whoever receives it compares it with what is there, so the same one may be given at any
-/// time and again.
+/// Addresses that the kernel should hold for one router on one interface, of one family. A desired
+/// state, not a command: the caller compares it with the kernel's state, so it may be repeated at
+/// any time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Desired {
-    /// On which interface.
+    /// The interface.
     pub interface: InterfaceIndex,
-    /// Addresses that must be there.
+    /// Addresses that must exist.
     pub hold: Arc<[InterfaceAddress]>,
-    /// What is special about some of them.
+    /// Options of some of these addresses.
     pub options: Arc<BTreeMap<IpAddr, AddressOptions>>,
-    /// Addresses that must not be there.
+    /// Addresses that must not exist.
     pub release: Arc<[InterfaceAddress]>,
-    /// Whether packets to the addresses of `hold` are accepted. If not, none of them may be there
-    /// for a moment without packets to it being refused, neighbour discovery excepted. What is
-    /// released is refused no longer when it is gone.
+    /// Whether packets to the addresses in `hold` are accepted. If not, drop rules for all traffic
+    /// to them except neighbour discovery are installed before the addresses are added. The drop
+    /// rule of a released address is removed after the address is deleted.
     pub accept: bool,
-    /// Whether `release` spares addresses that the daemon did not add: the owner's own, and those
-    /// of an interface that has no others.
+    /// Whether to keep addresses in `release` that the daemon did not add: those of the owner, and
+    /// the only address of an interface.
     pub spare_foreign: bool,
 }
 
-/// An interface with a virtual MAC address, as the kernel should have it: a macvlan. Like
-/// [`Desired`] it is a wish.
+/// Desired state of an interface with a virtual MAC address, a macvlan. As [`Desired`], it is
+/// compared with the kernel's state.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredDevice {
-    /// Its name.
+    /// Name.
     pub name: Arc<str>,
-    /// The interface that it is on top of. Without that it is not made, and may be there all the same
-    /// when that has another name.
+    /// Parent interface. `None` if no interface has the configured name: then the macvlan is not
+    /// created, but one that exists may stay, as the parent may have been renamed.
     pub parent: Option<InterfaceIndex>,
-    /// Its hardware address.
+    /// Hardware address.
     pub mac: MacAddress,
-    /// Whether it is there and up. It is up on a master alone: what is sent to a virtual MAC address
-    /// is not for the others, and whatever the kernel sent from it would mislead the switches.
+    /// Whether the interface exists and is up. It is up on a master only: a backup must not receive
+    /// frames for the virtual MAC address, and any frame that the kernel sent from it would mislead
+    /// the switches.
     pub state: DeviceState,
 }
 
-/// How an interface with a virtual MAC address is.
+/// Desired state of an interface with a virtual MAC address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum DeviceState {
-    /// It does not exist.
+    /// The interface does not exist.
     Absent,
-    /// It exists and is down.
+    /// The interface exists and is down.
     Down,
-    /// It is up.
+    /// The interface is up.
     Up,
 }
 
-/// What routing the kernel should hold for one router: a wish as [`Desired`] is one. Nothing that
-/// does not bear the daemon's mark is meant.
+/// Desired routes and rules of one router. As [`Desired`], they are compared with the kernel's
+/// state. Routes and rules without the daemon's mark are not affected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredRouting {
-    /// The router's name, for complaints.
+    /// Name of the router, for error messages.
     pub router: Arc<str>,
-    /// Routes that must be there.
+    /// Routes that must exist.
     pub routes: Vec<Route>,
-    /// Rules that must be there.
+    /// Rules that must exist.
     pub rules: Vec<Rule>,
-    /// What must not be there.
+    /// Routes and rules that must not exist.
     pub release: Vec<Routed>,
 }
 
-/// The sync thread of IPVS as the kernel should have it: a wish as [`Desired`] is one, and the only one
-/// of a node. It may be fulfilled a moment later than the others.
+/// Desired state of the IPVS sync daemon in the kernel. There is at most one per node. It may take
+/// effect a moment later than the other outputs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DesiredLvs {
-    /// How connections are synchronised.
+    /// Configuration of the synchronisation.
     pub sync: Arc<LvsSync>,
-    /// The interface, when there is one of that name. A thread that was started on another one of the
-    /// same name hears nothing.
+    /// Index of the configured interface, if it exists. A sync daemon that was started on an
+    /// earlier interface with the same name receives nothing and has to be restarted.
     pub on: Option<InterfaceIndex>,
-    /// What the thread is: the only one then, on that interface. `None` when there is to be none;
-    /// others may run their own.
+    /// Role of the only sync daemon that should run. `None` if none of this daemon should run; sync
+    /// daemons of other programs are not affected.
     pub role: Option<LvsRole>,
 }
 
-/// What the sync thread of IPVS does.
+/// Role of the IPVS sync daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum LvsRole {
-    /// It tells others of the connections here.
+    /// Sends the state of the local connections.
     Master,
-    /// It hears of the connections of others.
+    /// Receives the connections of the master.
     Backup,
 }
 
@@ -310,111 +313,111 @@ impl fmt::Display for LvsRole {
     }
 }
 
-/// Something that people want to know.
+/// An event that the operator may want to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Report {
-    /// A router changed its state.
+    /// Change of state of a router.
     Transition(Transition),
-    /// A packet was dropped. Given once per sender and cause and minute.
+    /// Dropped packet. Reported once per sender, cause and minute.
     Dropped {
-        /// The router it was for, when there is one.
+        /// Name of the router that the packet was for, if there is one.
         router: Option<Arc<str>>,
-        /// Who sent it.
+        /// Source address of the packet.
         source: IpAddr,
-        /// Why it was dropped.
+        /// Cause of the drop.
         cause: DropCause,
     },
-    /// An interface or an address was away for a moment, which was no reason for a fault.
+    /// End of a short absence of an interface or an address, which caused no fault.
     Interrupted {
-        /// The router that went on.
+        /// Name of the router.
         router: Arc<str>,
-        /// What kept it from serving.
+        /// Fault reason that was tolerated.
         fault_reason: FaultReason,
-        /// For how long.
+        /// Duration of the absence.
         lasted: Duration,
     },
-    /// A virtual address that somebody had taken away was put back.
+    /// A virtual address that another program had deleted was added again.
     Repaired {
-        /// Whose address.
+        /// Name of the router.
         router: Arc<str>,
         /// The address.
         address: InterfaceAddress,
     },
-    /// A virtual address was there that this node must not hold, and is taken off.
+    /// A virtual address existed that this node must not hold, and is deleted.
     Stray {
-        /// Whose address.
+        /// Name of the router.
         router: Arc<str>,
         /// The address.
         address: InterfaceAddress,
     },
-    /// A route or a rule of a master that was gone is put back.
+    /// A deleted route or rule of a master is added again.
     RoutingRepaired {
-        /// Whose it is.
+        /// Name of the router.
         router: Arc<str>,
-        /// What was gone.
+        /// The route or rule.
         what: Routed,
     },
-    /// A route or a rule with the daemon's mark was there that this node must not hold, and is taken
-    /// away.
+    /// A route or rule with the daemon's mark existed that this node must not hold, and is deleted.
     RoutingStray {
-        /// Whose it is.
+        /// Name of the router.
         router: Arc<str>,
-        /// What was there.
+        /// The route or rule.
         what: Routed,
     },
-    /// A tracker's verdict changed, and not only the number that it says.
+    /// The verdict of a tracker changed between up and down. A change of its number alone is not
+    /// reported.
     Verdict {
-        /// The tracker's name.
+        /// Name of the tracker.
         tracker: Arc<str>,
-        /// Whether the thing is well.
+        /// Whether the tracker is up.
         up: bool,
-        /// What it said last.
+        /// Last result in words.
         detail: Arc<str>,
     },
-    /// A router's effective priority changed.
+    /// Change of a router's effective priority.
     Priority {
-        /// The router's name.
+        /// Name of the router.
         router: Arc<str>,
-        /// Before.
+        /// Former priority.
         from: Priority,
-        /// Since.
+        /// Present priority.
         to: Priority,
     },
-    /// Another router of the same virtual router is configured otherwise. It is obeyed all the same.
-    /// Given when that changes, at most once per sender and minute.
+    /// Configuration mismatch with another router of the same virtual router. Its advertisements
+    /// are still accepted. Reported when the mismatch changes, at most once per sender and minute.
     Drift {
-        /// The router's name.
+        /// Name of the local router.
         router: Arc<str>,
-        /// The other one.
+        /// Address of the other router.
         source: IpAddr,
-        /// In what it differs, in words.
+        /// The differences, in words.
         how: Arc<str>,
     },
-    /// While this node is master somebody of lower precedence advertised too. Given once per
-    /// sender and minute.
+    /// A router of lower precedence advertised while this node is master. Reported once per sender
+    /// and minute.
     SecondMaster {
-        /// The router's name.
+        /// Name of the local router.
         router: Arc<str>,
-        /// The other one.
+        /// Address of the other router.
         source: IpAddr,
-        /// What it advertised.
+        /// Priority that it advertised.
         priority: u8,
     },
 }
 
-/// A change of state with its reason.
+/// Change of state of a router, with its cause.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Transition {
-    /// The router's name.
+    /// Name of the router.
     pub router: Arc<str>,
-    /// The state before.
+    /// Former state.
     pub from: State,
-    /// The state since.
+    /// Present state.
     pub to: State,
-    /// Why.
+    /// Cause.
     pub cause: Cause,
-    /// The effective priority at that moment.
+    /// Effective priority at that moment.
     pub priority: Priority,
-    /// When.
+    /// Time of the transition.
     pub at: Instant,
 }

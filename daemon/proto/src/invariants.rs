@@ -1,4 +1,5 @@
-//! What the border promises whatever comes in, for those who try it: property test and fuzzer.
+//! Invariants of the engine's outputs for any sequence of inputs, for the property test and the
+//! fuzzer.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +12,10 @@ use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, State};
 use crate::wire::{Advert, PRIORITY_RESIGN};
 
-/// The most outputs of one call for each router, with few receivers: a call does bounded work.
+/// Maximum number of outputs of one call per router, with few receivers: a call does bounded work.
 const MOST_OUTPUTS: usize = 64;
 
-/// Reads the outputs of an engine from its beginning on, and knows from them what it holds.
+/// Follows the outputs of an engine from its start, and computes from them what the kernel holds.
 #[derive(Debug, Default)]
 pub struct Invariants {
     held: BTreeSet<(InterfaceIndex, InterfaceAddress)>,
@@ -22,17 +23,18 @@ pub struct Invariants {
 }
 
 impl Invariants {
-    /// Drains the engine: only masters speak, and what is held adds up to what the engine says.
+    /// Drains the engine and checks that only masters advertise, and that the computed kernel state
+    /// equals the engine's own.
     ///
     /// # Errors
     ///
-    /// The promise that is broken.
+    /// The violated invariant.
     pub fn check(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
         let outputs: Vec<_> = core::iter::from_fn(|| engine.poll()).collect();
         let bound = MOST_OUTPUTS * (engine.states().count() + 1);
         if outputs.len() > bound {
             return Err(format!(
-                "{} outputs at once, of {bound} at most",
+                "{} outputs of one call, at most {bound} expected",
                 outputs.len()
             ));
         }
@@ -46,7 +48,9 @@ impl Invariants {
                     ..
                 }) => {
                     if Family::of(*destination) != Family::of(*source) {
-                        return Err(format!("from {source} to {destination}"));
+                        return Err(format!(
+                            "advertisement from {source} to {destination}, of another family"
+                        ));
                     }
                     let (priority, addresses) = read(message, *source).ok_or("a short message")?;
                     if addresses.is_empty() {
@@ -65,7 +69,9 @@ impl Invariants {
                         let is_last_word = with_vrid
                             .any(|router| yielding(&outputs).any(|name| *name == *router.name));
                         if !is_last_word {
-                            return Err(format!("who is not master advertises {addresses:?}"));
+                            return Err(format!(
+                                "a router that is not master advertises {addresses:?}"
+                            ));
                         }
                     }
                 }
@@ -75,6 +81,7 @@ impl Invariants {
                     release,
                     ..
                 }) => {
+                    // A release applies to the address with any prefix length.
                     for gone in release.iter() {
                         self.held
                             .retain(|(on, there)| on != interface || there.address != gone.address);
@@ -100,11 +107,11 @@ impl Invariants {
                     ..
                 }) => {
                     if addresses.is_empty() || *burst == 0 {
-                        return Err("an announcement of nothing".to_owned());
+                        return Err("an announcement without an address or a repetition".to_owned());
                     }
                     for address in addresses.iter() {
                         if !says.contains(&(*interface, *address)) {
-                            return Err(format!("{address} is announced and not held"));
+                            return Err(format!("{address} is announced but not held"));
                         }
                     }
                 }
@@ -116,14 +123,16 @@ impl Invariants {
             let mut apart = group.members.iter().filter(|m| states[m] != group.state);
             if let Some(member) = apart.next() {
                 let (name, state) = (group.name, group.state);
-                return Err(format!("{name} is {state}, and {member} is not"));
+                return Err(format!(
+                    "sync group {name} is {state}, but its member {member} is not"
+                ));
             }
         }
         let routing: BTreeSet<_> = engine.held_routing().collect();
         if self.routing != routing {
             let held = &self.routing;
             return Err(format!(
-                "it says that it holds {routing:?}, and it is {held:?}"
+                "the engine reports the routes and rules {routing:?}, its outputs add up to {held:?}"
             ));
         }
         if self.held == says {
@@ -131,34 +140,36 @@ impl Invariants {
         } else {
             let held = &self.held;
             Err(format!(
-                "it says that it holds {says:?}, and it is {held:?}"
+                "the engine reports the addresses {says:?}, its outputs add up to {held:?}"
             ))
         }
     }
 
-    /// Ticks twice: what is due is done at once, and once.
+    /// Ticks twice and checks that the first tick does all due work, and the second does nothing.
     ///
     /// # Errors
     ///
-    /// The promise that is broken.
+    /// The violated invariant.
     pub fn check_tick(&mut self, engine: &mut Engine, now: Instant) -> Result<(), String> {
         engine.handle(now, Input::Tick);
         self.check(engine, now)?;
         if let Some((due, why)) = engine.poll_timeout()
             && due <= now
         {
-            return Err(format!("{why} is due in the past: a busy loop"));
+            return Err(format!(
+                "after a tick {why} is still due: the caller would loop"
+            ));
         }
         engine.handle(now, Input::Tick);
         match engine.poll() {
             None => Ok(()),
-            Some(output) => Err(format!("a repeated tick does something: {output:?}")),
+            Some(output) => Err(format!("a repeated tick has an output: {output:?}")),
         }
     }
 }
 
-/// The priority and the virtual addresses of a message, read without the parser. The link-local
-/// address that it is sent from and that a list of IPv6 may begin with is none of them.
+/// Priority and virtual addresses of a message, read without the parser. The sender's link-local
+/// address at the start of an IPv6 list is left out.
 fn read(message: &[u8], source: IpAddr) -> Option<(u8, Vec<IpAddr>)> {
     let [_, _, priority, count, _, _, _, _, rest @ ..] = message else {
         return None;
@@ -182,7 +193,7 @@ fn read(message: &[u8], source: IpAddr) -> Option<(u8, Vec<IpAddr>)> {
     Some((*priority, addresses))
 }
 
-/// The names of the routers that yield to another master, which is when one may say a last word.
+/// Names of the routers that yield to another master. Only these may send a final advertisement.
 fn yielding(outputs: &[Output]) -> impl Iterator<Item = &str> {
     outputs.iter().filter_map(|output| {
         let Output::Report(Report::Transition(transition)) = output else {

@@ -1,10 +1,9 @@
-//! VRRP without I/O: wire formats, one virtual router, trackers, the engine of a node, and the queues
-//! of those who are told what becomes of its routers.
+//! VRRP without I/O: wire formats, the state machine of a virtual router, trackers, the engine of a node,
+//! and the queues of notifications and resources.
 //!
-//! Nothing here reads a clock, opens a file or a socket, starts a thread, or iterates in an order
-//! that could differ from run to run. Time and packets come in through
-//! [`Engine::handle`], what is to be done comes out of [`Engine::poll`], and
-//! [`Engine::poll_timeout`] says when to come back and why.
+//! The crate reads no clock, opens no file or socket, starts no thread, and iterates in no order that
+//! could differ from run to run. The caller passes time and packets to [`Engine::handle`], carries out
+//! the outputs of [`Engine::poll`], and calls again at the time that [`Engine::poll_timeout`] returns.
 
 mod deadlines;
 mod engine;

@@ -1,4 +1,4 @@
-//! Keeps what is told to people bounded: the same thing once a minute, and not too many things.
+//! Rate limit of reports: each subject once a minute, and a limited number of subjects.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -8,35 +8,35 @@ use crate::time::Instant;
 use crate::types::InterfaceIndex;
 use crate::wire::DropCause;
 
-/// How long the same thing is not told again.
+/// Least time between two reports on the same subject.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// How many different things are remembered. A sender that invents addresses fills it once a
-/// minute; what does not fit is counted and not told.
+/// Maximum number of remembered subjects. A sender with invented source addresses can fill them once a
+/// minute; further subjects are counted in the statistics but not reported.
 const CAPACITY: usize = 256;
 
-/// What is told about.
+/// Subject of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Subject {
     pub(crate) interface: InterfaceIndex,
-    /// The VRID byte, whatever it is.
+    /// VRID as received; not checked.
     pub(crate) vrid: u8,
     pub(crate) source: IpAddr,
     pub(crate) matter: Matter,
 }
 
-/// What is told of a sender.
+/// Kind of report on a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Matter {
-    /// Its packet was dropped.
+    /// A packet was dropped.
     Dropped(DropCause),
-    /// It is configured otherwise.
+    /// Its configuration differs.
     Drift,
-    /// It is master as well.
+    /// It is master, too.
     SecondMaster,
 }
 
-/// Remembers what was told when.
+/// Subjects with the time of their last report.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
     told: BTreeMap<Subject, Instant>,
@@ -44,7 +44,7 @@ pub(crate) struct Limiter {
 }
 
 impl Limiter {
-    /// Whether `subject` is to be told now.
+    /// Whether `subject` may be reported now. If so, records it.
     pub(crate) fn admit(&mut self, now: Instant, subject: Subject) -> bool {
         if let Some(at) = self.told.get_mut(&subject) {
             let due = now.since(*at) >= QUIET;
@@ -60,8 +60,8 @@ impl Limiter {
         true
     }
 
-    /// Forgets what is older than [`QUIET`], at most once in that time. Returns whether there is
-    /// room.
+    /// Forgets reports older than [`QUIET`], at most once in that time. Returns whether there is room
+    /// for another subject.
     fn sweep(&mut self, now: Instant) -> bool {
         if self.swept_at.is_none_or(|at| now.since(at) >= QUIET) {
             self.swept_at = Some(now);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_is_told_once_a_minute() {
+    fn same_subject_is_reported_once_a_minute() {
         let mut limiter = Limiter::default();
         assert!(limiter.admit(at(0), subject(1)));
         assert!(!limiter.admit(at(59), subject(1)));
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn invented_senders_fill_it_once_a_minute() {
+    fn invented_senders_fill_the_limiter_once_a_minute() {
         let mut limiter = Limiter::default();
         let told = |limiter: &mut Limiter, half_minute: u32| {
             let now = at(u64::from(half_minute) * 30);
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_minute_after_it_was_full_the_first_who_comes_is_told() {
+    fn full_limiter_accepts_a_subject_after_a_minute() {
         let mut limiter = Limiter::default();
         assert!((0..256).all(|n| limiter.admit(at(0), subject(n))));
         assert!(!limiter.admit(at(0), subject(256)));

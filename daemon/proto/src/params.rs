@@ -1,4 +1,4 @@
-//! What the engine is told to run: the checked configuration in the protocol's own types.
+//! Parameters of the engine: the checked configuration in the protocol's own types.
 
 mod group;
 mod lvs;
@@ -22,102 +22,105 @@ pub use self::group::GroupParams;
 pub use self::lvs::LvsSync;
 pub use self::unicast::{Peer, Unicast};
 
-/// Everything that one node runs. Routers, trackers and groups are known by name: a reload compares
-/// by it.
+/// Parameters of one node. The keys are names; a reload compares routers, trackers and groups by
+/// name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NodeParams {
     /// The virtual routers.
     pub routers: BTreeMap<Arc<str>, RouterParams>,
-    /// The trackers that they follow.
+    /// The trackers.
     pub trackers: BTreeMap<Arc<str>, TrackerParams>,
-    /// The sync groups of routers that move together.
+    /// The sync groups: routers that change their state together.
     pub groups: BTreeMap<Arc<str>, GroupParams>,
 }
 
 impl NodeParams {
-    /// Whether packets to the addresses of any router are not to be accepted.
+    /// Whether any router drops packets to its addresses (`acceptMode` is false).
     pub fn refuses(&self) -> bool {
         self.routers.values().any(|router| !router.accepts())
     }
 
-    /// The names of peers whose addresses are to be found out, each once.
+    /// Peers that are configured by name, each once. Their addresses have to be resolved.
     pub fn peer_names(&self) -> BTreeSet<Arc<str>> {
         let unicast = self.routers.values().filter_map(|r| r.unicast.as_ref());
         unicast.flat_map(Unicast::names).cloned().collect()
     }
 }
 
-/// One virtual router.
+/// Parameters of one virtual router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RouterParams {
-    /// The name of the interface that it speaks on and that carries its addresses.
+    /// Name of the interface on which the router sends and receives, and which carries its
+    /// addresses.
     pub interface: Arc<str>,
-    /// Its identifier on that interface.
+    /// VRID: identifier on that interface.
     pub vrid: Vrid,
-    /// The version it speaks and accepts.
+    /// VRRP version that the router sends and accepts.
     pub version: Version,
-    /// The configured priority; [`Priority::OWNER`] for the owner of the addresses.
+    /// Configured priority; [`Priority::OWNER`] for the owner of the addresses.
     pub priority: Priority,
-    /// The time between its advertisements as master, and in version 2 the one it demands.
+    /// Advertisement interval as master; in version 2 also the interval required of received
+    /// advertisements.
     pub interval: AdvertInterval,
-    /// Whether it takes over from a master of lower priority.
+    /// Preempt_Mode: whether the router takes over from a master of lower priority.
     pub preempt: bool,
-    /// How long it leaves a master of lower priority in peace before it takes over from it; 0 to
-    /// 1000 s. It delays no succession after a silence, and nothing of the owner's.
+    /// Delay before the router preempts a master of lower priority; 0 to 1000 s. It does not delay
+    /// a take-over after the master-down interval, nor any take-over by the owner.
     pub preempt_delay: Duration,
-    /// Accept_Mode: whether it accepts packets to its addresses as master although it does not own
-    /// them.
+    /// Accept_Mode: whether a master that does not own its addresses accepts packets to them.
     pub accept: bool,
-    /// `state: "master"` in the configuration: the first listening lasts one interval and the skew
-    /// instead of three.
+    /// `state: "master"` in the configuration: the first listening period is one interval and the
+    /// skew instead of three intervals and the skew.
     pub expect_master: bool,
-    /// How long it listens at least after its start before it takes over; 0 to 1000 s. The owner
-    /// does not listen at all.
+    /// Least time from the start to a take-over; 0 to 1000 s. Does not apply to the owner, which
+    /// starts as master.
     pub startup_delay: Duration,
-    /// How it and the others prove who they are.
+    /// Authentication of advertisements.
     pub authentication: Authentication,
-    /// The virtual addresses, in the order in which they are advertised. Those of each family are
-    /// a virtual router of their own to the protocol, and both move together.
+    /// Virtual addresses, in the order in which they are advertised. To the protocol the addresses
+    /// of each family are a virtual router of their own; both change their state together.
     pub addresses: Arc<[InterfaceAddress]>,
-    /// What is special about some of them.
+    /// Options of some of the addresses.
     pub options: Arc<BTreeMap<IpAddr, AddressOptions>>,
-    /// The address to send from in its family, which the host has on any interface; else the
-    /// primary IPv4 address or the link-local IPv6 address of the interface.
+    /// Source address of advertisements of its family, which the host has on any interface. For the
+    /// other family, or with `None`: the primary IPv4 address or the link-local IPv6 address of the
+    /// interface.
     pub source: Option<IpAddr>,
-    /// With whom it speaks instead of with the group.
+    /// Unicast peers instead of the multicast group.
     pub unicast: Option<Unicast>,
-    /// The virtual MAC address, when its addresses are to be behind that (RFC 9568 section 7.3) and
-    /// not behind the interface's own.
+    /// Virtual MAC address (RFC 9568 section 7.3), if the router uses one instead of the
+    /// interface's own.
     pub virtual_mac: Option<VirtualMac>,
-    /// How it tells the neighbours where the addresses are.
+    /// Announcements of the addresses to the neighbours.
     pub announce: Announcements,
-    /// The trackers that it follows.
+    /// Trackers of the router.
     pub tracks: Vec<Track>,
-    /// The routes that the kernel holds while it is master. No two of a node are in one place.
+    /// Routes that the kernel holds while the router is master. Unique in a node by table,
+    /// destination and metric.
     pub routes: Vec<Route>,
-    /// The rules that the kernel holds while it is master. No two of a node are the same.
+    /// Rules that the kernel holds while the router is master. Unique in a node.
     pub rules: Vec<Rule>,
-    /// How connections of IPVS are synchronised between its hosts. No two routers of a node have it.
+    /// Synchronisation of IPVS connections. At most one router of a node has it.
     pub lvs: Option<Arc<LvsSync>>,
 }
 
-/// How a router uses its virtual MAC addresses. Each is that of an interface of its own, a macvlan
-/// on top of the router's, which carries the addresses of its family.
+/// Virtual MAC addresses of a router, one per family. Each belongs to a macvlan on top of the
+/// router's interface, which carries the addresses of its family.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct VirtualMac {
-    /// The names of the interfaces for IPv4 and IPv6, 1 to 15 bytes, used by no other router.
+    /// Names of the macvlans for IPv4 and IPv6, 1 to 15 bytes. No other router may use them.
     pub devices: [Arc<str>; 2],
-    /// Whether advertisements are sent from it, as the RFC demands, and not from the interface's.
+    /// Whether advertisements are sent from the virtual MAC address, as the RFC requires, or from
+    /// the interface's own.
     pub sends: bool,
 }
 
 impl VirtualMac {
-    /// What the names of the interfaces begin with, for IPv4 and IPv6.
+    /// Prefixes of the names of the macvlans, for IPv4 and IPv6.
     pub const PREFIXES: [&'static str; 2] = ["vrrp4.", "vrrp6."];
 
-    /// The virtual MAC addresses of the router `vrid` on `interface`, with names for their
-    /// interfaces: `vrrp4.51.eth1`, or with a number that stands for an interface whose name is too
-    /// long for that.
+    /// Virtual MAC addresses of the router `vrid` on `interface`. The names of the macvlans contain
+    /// both, as in `vrrp4.51.eth1`; a number replaces an interface name that is too long.
     pub fn new(interface: &str, vrid: Vrid, sends: bool) -> Self {
         let name = |prefix: &str| {
             let plain = format!("{prefix}{vrid}.{interface}");
@@ -134,10 +137,10 @@ impl VirtualMac {
     }
 }
 
-/// The longest name of an interface, in bytes (IFNAMSIZ of linux/if.h without the NUL).
+/// Length limit of interface names, in bytes (IFNAMSIZ of linux/if.h without the NUL).
 const MAX_NAME: usize = 15;
 
-/// A number of 20 bits for a text, which is rarely another one's (FNV-1a, folded).
+/// Hash of `text`, 20 bits (FNV-1a, folded).
 fn number_of(text: &str) -> u32 {
     let hash = text.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
@@ -145,14 +148,14 @@ fn number_of(text: &str) -> u32 {
     (hash >> 20) ^ (hash & 0xf_ffff)
 }
 
-/// What is special about a virtual address.
+/// Options of a virtual address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressOptions {
-    /// The name of the interface that carries it, when that is not the router's.
+    /// Name of the interface that carries the address, if other than the router's.
     pub device: Option<Arc<str>>,
-    /// Whether it is listed in advertisements.
+    /// Whether the address is listed in advertisements.
     pub advertise: bool,
-    /// How the kernel is to hold it.
+    /// Attributes of the address in the kernel.
     pub form: AddressForm,
 }
 
@@ -166,24 +169,24 @@ impl Default for AddressOptions {
     }
 }
 
-/// How the kernel is to hold an address, beyond its prefix (rtnetlink(7), RTM_NEWADDR).
+/// Attributes of an address in the kernel, beyond its prefix (rtnetlink(7), RTM_NEWADDR).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct AddressForm {
-    /// Its label (IFA_LABEL), IPv4 only.
+    /// Label (IFA_LABEL), IPv4 only.
     pub label: Option<AddressLabel>,
-    /// How far it is valid (ifa_scope, RT_SCOPE_* of linux/rtnetlink.h); else as far as any.
+    /// Scope (ifa_scope, RT_SCOPE_* of linux/rtnetlink.h); `None` is global.
     pub scope: Option<u8>,
-    /// Its broadcast address (IFA_BROADCAST), IPv4 only; else none.
+    /// Broadcast address (IFA_BROADCAST), IPv4 only.
     pub broadcast: Option<Ipv4Addr>,
-    /// For how many seconds it is preferred as source of new connections (IFA_CACHEINFO), 0 for
-    /// never; else for ever, and an IPv6 address of a prefix of 128 bits never.
+    /// Preferred lifetime in seconds (IFA_CACHEINFO): for how long the address is preferred as
+    /// source of new connections; 0 is never. `None` is for ever, except that an IPv6 address with
+    /// a prefix of 128 bits is never preferred.
     pub preferred_lifetime: Option<u32>,
 }
 
 impl RouterParams {
-    /// A router of version 3 with the protocol's defaults (RFC 9568 section 6.1), but for
-    /// Accept_Mode, which is True here as with every router on Linux: what is to be different is said
-    /// by struct update.
+    /// Router of version 3 with the defaults of RFC 9568 section 6.1, except for Accept_Mode, which
+    /// is True here, as in every VRRP implementation on Linux. Use struct update for other values.
     pub fn new(interface: Arc<str>, vrid: Vrid, addresses: Arc<[InterfaceAddress]>) -> Self {
         Self {
             interface,
@@ -210,7 +213,7 @@ impl RouterParams {
         }
     }
 
-    /// The addresses of a family that are advertised, in their order.
+    /// Advertised addresses of a family, in their order.
     pub fn advertised(&self, family: Family) -> impl Iterator<Item = IpAddr> + '_ {
         self.addresses
             .iter()
@@ -218,14 +221,15 @@ impl RouterParams {
             .map(|address| address.address)
     }
 
-    /// Whether advertisements of a family are sent and listened to.
+    /// Whether the router sends and accepts advertisements of a family.
     pub fn speaks(&self, family: Family) -> bool {
         self.advertised(family).next().is_some()
     }
 
-    /// The name of the interface that carries an address.
+    /// Name of the interface that carries an address.
     pub fn device(&self, address: IpAddr) -> &Arc<str> {
-        // The kernel tells neighbours where an address is by the interface that has it.
+        // The kernel answers ARP and neighbour solicitations with the MAC address of that
+        // interface.
         // RFC 9568 8.1.2 MUST: answer ARP requests with the virtual router MAC address
         // RFC 9568 8.2.2 MUST: answer solicitations with the virtual router MAC address
         // RFC 9568 8.2.2 MUST NOT: answer solicitations with the physical MAC address
@@ -237,14 +241,14 @@ impl RouterParams {
             .unwrap_or(&self.interface)
     }
 
-    /// The name of the interface with the virtual MAC address of a family.
+    /// Name of the macvlan with the virtual MAC address of a family.
     pub fn virtual_device(&self, family: Family) -> Option<&Arc<str>> {
         let virtual_mac = self.virtual_mac.as_ref()?;
         Some(&virtual_mac.devices[family as usize])
     }
 
-    /// The hardware address that advertisements are sent from, when that is not the interface's: by
-    /// unicast it always is, because the kernel has to find out where the peers are.
+    /// Source MAC address of advertisements, if other than the interface's. `None` with unicast,
+    /// because the kernel resolves the MAC addresses of the peers and builds the frames.
     pub fn sending_mac(&self, family: Family) -> Option<MacAddress> {
         let sends = self
             .virtual_mac
@@ -259,39 +263,39 @@ impl RouterParams {
             .is_none_or(|options| options.advertise)
     }
 
-    /// Whether both families are spoken: then it is run as two routers of the protocol that move
-    /// together (RFC 9568 section 5.2.9).
+    /// Whether the router has advertised addresses of both families. Then it is two virtual routers
+    /// of the protocol that change their state together (RFC 9568 section 5.2.9).
     pub fn is_dual(&self) -> bool {
         Family::ALL.iter().all(|family| self.speaks(*family))
     }
 
-    /// Whether packets to its addresses are accepted: by their owner always.
+    /// Whether packets to the virtual addresses are accepted. Always true for the owner.
     pub const fn accepts(&self) -> bool {
         self.accept || self.priority.is_owner()
     }
 }
 
-/// How a master tells the neighbours where its addresses are: by gratuitous ARP, which nobody
-/// acknowledges.
+/// Announcements of a master's addresses to its neighbours: gratuitous ARP or unsolicited neighbour
+/// advertisements, which are not acknowledged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Announcements {
-    /// How many times each announcement is sent; 1 to 100.
+    /// Number of times that each announcement is sent; 1 to 100.
     pub burst: u8,
-    /// How long after it became master the addresses are announced a second time, for neighbours
-    /// that the first announcement did not reach; up to 1000 s, zero for not at all.
+    /// Time from the transition to master to the second announcement, for neighbours that missed
+    /// the first; up to 1000 s, zero for none.
     pub delay: Duration,
-    /// How often they are announced as long as it is master; 1 s to a day, zero for never.
+    /// Interval of repeated announcements while master; 1 s to one day, zero for none.
     pub refresh: Duration,
-    /// Whether they are announced after an advertisement of lower precedence, whose sender may have
-    /// misled the neighbours.
+    /// Whether to announce after an advertisement of lower precedence, because its sender may have
+    /// announced the addresses too.
     pub on_lower_priority: bool,
-    /// How many announcements leave in a second, for switches and neighbours that cannot bear more;
-    /// 1 to 1,000,000, or 0 for as fast as possible.
+    /// Announcements per second, for switches and neighbours with a limit; 1 to 1,000,000, or 0 for
+    /// no limit.
     pub pace: u32,
 }
 
 impl Announcements {
-    /// At once and once more a second later.
+    /// At once, and a second time after one second.
     pub const DEFAULT: Self = Self {
         burst: 1,
         delay: Duration::from_secs(1),
@@ -301,53 +305,55 @@ impl Announcements {
     };
 }
 
-/// How the routers of one virtual router prove to each other who they are.
+/// Authentication of the advertisements of a virtual router.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Authentication {
-    /// Not at all: who is on the network is believed.
+    /// No authentication: every host on the network can send valid advertisements.
     #[default]
     None,
-    /// By a password in clear, version 2 only (RFC 2338 section 5.3.6).
+    /// Password in clear text, version 2 only (RFC 2338 section 5.3.6).
     Pass(Password),
-    /// By an HMAC of each advertisement ([`wire::hmac`](crate::wire::hmac)).
+    /// HMAC of each advertisement ([`wire::hmac`](crate::wire::hmac)).
     Hmac(HmacParams),
 }
 
-/// Authentication by HMAC.
+/// Parameters of authentication by HMAC.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct HmacParams {
-    /// The key that it signs with.
+    /// Key for signing.
     pub active: Key,
-    /// The other keys that it accepts: those of hosts that sign with their next or their last one.
+    /// Other keys that are accepted, during a key change: the next or the previous key of other
+    /// hosts.
     pub others: Vec<Key>,
-    /// Who has to sign.
+    /// Which routers have to sign.
     pub mode: HmacMode,
-    /// How an advertisement that was sent before is told.
+    /// Protection against replayed advertisements.
     pub anti_replay: AntiReplay,
 }
 
 impl HmacParams {
-    /// All keys that it accepts, the active one first.
+    /// All accepted keys, the active one first.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         core::iter::once(&self.active).chain(&self.others)
     }
 
-    /// The key of that number.
+    /// The key with this id.
     pub fn key(&self, id: KeyId) -> Option<&Key> {
         self.keys().find(|key| key.id() == id)
     }
 }
 
-/// Who has to sign. A wrong HMAC is dropped in every mode.
+/// Which routers have to sign. Advertisements with a wrong HMAC are dropped in every mode.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum HmacMode {
-    /// Everybody.
+    /// All routers sign.
     #[default]
     Enforce,
-    /// This router signs; of others an advertisement without HMAC counts too.
+    /// This router signs; it also accepts advertisements without HMAC.
     Permissive,
-    /// Nobody: this router does not sign, so that others come to know the keys before.
+    /// This router does not sign yet, so that the keys can be distributed first. It accepts
+    /// advertisements with and without HMAC.
     ReceiveOnly,
 }
 
@@ -361,16 +367,17 @@ impl HmacMode {
     }
 }
 
-/// How an advertisement that was sent before is told from one that was sent now.
+/// Criterion that tells a replayed advertisement from a new one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AntiReplay {
-    /// By the wall clocks, which differ by no more than this between the hosts, and by order within
-    /// that. Whole seconds, 1 to 300.
+    /// Wall clock and order: the clocks of the hosts differ by at most the window, and within the
+    /// window each sequence number is greater than the previous one. Whole seconds, 1 to 300.
     Time {
-        /// How far the time of an advertisement may be from the present, either way.
+        /// Largest accepted difference between the time of an advertisement and the present, in
+        /// either direction.
         window: Duration,
     },
-    /// By order alone: the wall clock of each host never goes back, and need not be right.
+    /// Order alone: the wall clock of each host never goes back, and need not be correct.
     Monotonic,
 }
 
@@ -380,49 +387,50 @@ impl From<Option<Password>> for Authentication {
     }
 }
 
-/// One tracker as a router follows it.
+/// Reference from a router to a tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Track {
-    /// The tracker's name.
+    /// Name of the tracker.
     pub tracker: Arc<str>,
-    /// What its verdict does.
+    /// Effect of the tracker's verdict.
     pub effect: Effect,
 }
 
-/// What a tracker's verdict does to a router that follows it.
+/// Effect of a tracker's verdict on a router.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Effect {
-    /// Down means that the router is in fault.
+    /// The router is in fault while the tracker is down.
     Fault,
-    /// A negative weight is added to the priority while the tracker is down, a positive one while
-    /// it is up; of a tracker that says a number that many times the weight, and less than -253 means
-    /// fault. Never 0; -253 to 253. The sum stays within 1 to 254.
+    /// Change of the priority. A negative weight is added while the tracker is down, a positive one
+    /// while it is up. If the tracker reports a number, the number is multiplied by the weight, and
+    /// a product below -253 is a fault. -253 to 253, never 0. The sum stays within 1 to 254.
     Weight(i16),
 }
 
-/// One thing that is watched.
+/// Parameters of a tracker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrackerParams {
-    /// Who finds out.
+    /// Source of the results.
     pub kind: TrackerKind,
-    /// How many good results in a row turn it up. At least 1.
+    /// Number of good results in a row that set the verdict to up. At least 1.
     pub rise: u32,
-    /// How many bad results in a row turn it down. At least 1.
+    /// Number of bad results in a row that set the verdict to down. At least 1.
     pub fall: u32,
-    /// For how long it has to be well before it is up.
+    /// Time that the results have to be good before the verdict is up.
     pub up_delay: Duration,
-    /// For how long it has to be anything but well before it is down.
+    /// Time that the results have to be bad before the verdict is down.
     pub down_delay: Duration,
-    /// The least time between two changes of the verdict. What is still so when it ends counts then.
+    /// Least time between two changes of the verdict. A change that still holds at its end takes
+    /// effect then.
     pub hold: Duration,
-    /// What is assumed before the first result. `rise`, `fall` and `hold` begin from it, the delays
-    /// do not.
+    /// Verdict before the first result. `rise` and `fall` apply to the first change, the delays do not;
+    /// `hold` begins with it.
     pub initial: Verdict,
 }
 
 impl TrackerParams {
-    /// A tracker whose verdict is that of its last result, and up before the first: what has not been
-    /// looked at is no reason to refuse it.
+    /// Tracker with the verdict of its last result, and up before the first result, so that a
+    /// router does not wait for a check that has not run yet.
     pub const fn new(kind: TrackerKind) -> Self {
         Self {
             kind,
@@ -436,28 +444,28 @@ impl TrackerParams {
     }
 }
 
-/// How a tracked thing is.
+/// State of a tracked object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Verdict {
-    /// Whether it is well.
+    /// Whether the object is up.
     pub up: bool,
-    /// The number that it says, where it says one. Then it is that which counts: it is multiplied by
-    /// the weight of whoever follows, and without a weight all but 0 means fault.
+    /// Reported number, if the object reports one. It is multiplied by the weight of each router
+    /// that tracks it; without a weight every value but 0 is a fault.
     pub value: Option<i64>,
 }
 
 impl Verdict {
-    /// Well.
+    /// Up, without a number.
     pub const UP: Self = Self::of(true);
-    /// Not well.
+    /// Down.
     pub const DOWN: Self = Self::of(false);
 
-    /// Of a thing that says no number.
+    /// Verdict on an object that reports no number.
     pub const fn of(up: bool) -> Self {
         Self { up, value: None }
     }
 
-    /// Of a thing that says a number, which it could not if it were not well.
+    /// Verdict on an object that reports a number, and is therefore up.
     pub const fn saying(value: i64) -> Self {
         Self {
             up: true,
@@ -466,18 +474,19 @@ impl Verdict {
     }
 }
 
-/// Who finds out how a tracked thing is.
+/// Source of a tracker's results.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TrackerKind {
-    /// The engine itself, from the links it is told of: up means up and with a carrier.
+    /// State of an interface, from [`Input::Link`](crate::Input::Link): up means administratively
+    /// up and with a carrier.
     Interface {
-        /// The interface's name.
+        /// Name of the interface.
         name: Arc<str>,
     },
-    /// Somebody outside, who reports each result as [`Input::Probe`](crate::Input::Probe).
+    /// A check outside the engine. Its results arrive as [`Input::Probe`](crate::Input::Probe).
     Probe {
-        /// What is probed and how, in words that change whenever the definition does: a reload
-        /// keeps the verdict of a tracker whose definition stays.
+        /// Text that identifies the check and changes with its definition: a reload keeps the
+        /// verdict of a tracker with an unchanged definition.
         definition: Arc<str>,
     },
 }
@@ -487,7 +496,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_router_is_dual_when_its_addresses_are_of_both_families() {
+    fn router_with_addresses_of_both_families_is_dual() {
         for (texts, dual) in [
             (&["192.0.2.1/24", "192.0.2.2/24"][..], false),
             (&["fe80::1/64", "2001:db8::1/64"], false),
@@ -502,7 +511,7 @@ mod tests {
     }
 
     #[test]
-    fn the_interfaces_of_virtual_mac_addresses_have_names_that_the_kernel_takes() {
+    fn macvlan_names_fit_the_kernels_length_limit() {
         let names = |interface: &str, vrid| {
             VirtualMac::new(interface, Vrid::new(vrid).unwrap(), true).devices
         };

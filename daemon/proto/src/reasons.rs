@@ -1,5 +1,5 @@
-//! Reasons: the cause of a transition, and the reason of a fault. Their texts are the ones in log, status and
-//! tests.
+//! Reasons: the cause of a transition and the reason of a fault. Log, status and tests show their
+//! texts.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -9,85 +9,88 @@ use std::sync::Arc;
 use crate::time::Human;
 use crate::types::{InterfaceAddress, State};
 
-/// Why a router changed its state. Its text is the one in logs, status and tests.
+/// Cause of a change of state. Its text appears in log, status and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// The router begins to listen.
+    /// The router starts as backup and listens.
     Started,
-    /// Priority 255: nobody else may hold the addresses.
+    /// Priority 255: this router owns the addresses, and no other router may hold them.
     Owner,
-    /// The master fell silent, or nobody was ever heard.
+    /// No advertisement for the master-down interval.
     Silence {
-        /// The master that was last heard.
+        /// Sender of the last advertisement, or `None` if there was none since the start.
         master: Option<IpAddr>,
-        /// For how long there was no advertisement.
+        /// Time since the last advertisement, or since the start.
         lasted: Duration,
     },
     /// The master sent priority 0.
     Resigned {
-        /// The former master.
+        /// The master that resigned.
         master: IpAddr,
     },
-    /// The master's priority is below ours.
+    /// The master's priority is below this router's.
     Preempted {
-        /// The former master.
+        /// The master that is preempted.
         master: IpAddr,
-        /// What it advertised.
+        /// Its advertised priority.
         theirs: u8,
-        /// Our effective priority.
+        /// Effective priority of this router.
         ours: u8,
-        /// For how long it was left in peace by the configuration.
+        /// Time that preemption was delayed by `preemptDelay`, or zero.
         waited: Duration,
     },
     /// Another master has a greater priority.
     HigherPriority {
         /// The other master.
         master: IpAddr,
-        /// What it advertises.
+        /// Its advertised priority.
         theirs: u8,
-        /// Our effective priority.
+        /// Effective priority of this router.
         ours: u8,
     },
     /// Another master has the same priority and the greater address.
     HigherAddress {
         /// The other master.
         master: IpAddr,
-        /// The priority of both.
+        /// Priority of both routers.
         priority: u8,
     },
-    /// The process or the machine stood still for longer than the others wait.
+    /// The process or the host was suspended for longer than the master-down interval of the
+    /// backups.
     Overslept {
-        /// Since its last advertisement.
+        /// Time since the last advertisement sent.
         lasted: Duration,
     },
-    /// A condition for serving is not met.
+    /// A condition for running as backup or master is not met.
     Faulted(FaultReason),
-    /// The last fault_reason is gone.
+    /// The last fault reason is resolved.
     Recovered(FaultReason),
     /// The daemon stops.
     Stopped,
-    /// The router is no longer configured.
+    /// The router was removed from the configuration.
     Removed,
-    /// The router's identity (interface, VRID or version) changed: it starts anew.
+    /// The router's identity (interface, VRID or version) changed: it restarts.
     Redefined,
-    /// Another member of its sync group changed its state: all move together.
+    /// Another member of the router's sync group changed its state, and all members change
+    /// together.
     With {
-        /// The name of that member.
+        /// Name of that member.
         member: Arc<str>,
-        /// Why that one did.
+        /// Cause of that member's transition.
         cause: Arc<Self>,
     },
-    /// It is in a sync group from now on, whose members were in different states.
+    /// The router was added to a sync group, and its members were in different states.
     Joined {
-        /// The group's name.
+        /// Name of the group.
         group: Arc<str>,
-        /// The state that all of them have from now on.
+        /// Common state of the members after the change.
         state: State,
     },
 }
 
 impl Cause {
-    /// The cause of the member of its sync group that it moved with, or the cause itself.
+    /// The original cause: that of the sync group member that this transition followed, or the
+    /// cause itself.
     pub fn root(&self) -> &Self {
         let mut root = self;
         while let Self::With { cause, .. } = root {
@@ -112,7 +115,7 @@ impl fmt::Display for Cause {
                 master: None,
                 lasted,
             } => {
-                write!(f, "no advertisement from anybody for {}", Human(*lasted))
+                write!(f, "no advertisement from any router for {}", Human(*lasted))
             }
             Self::Resigned { master } => write!(f, "{master} resigned (priority 0)"),
             Self::Preempted {
@@ -149,84 +152,85 @@ impl fmt::Display for Cause {
             Self::Overslept { lasted } => {
                 write!(
                     f,
-                    "stood still for {}: others may be master",
+                    "not scheduled for {} (suspended or stopped): another host may be master",
                     Human(*lasted)
                 )
             }
             Self::Faulted(fault_reason) => fault_reason.fmt(f),
-            Self::Recovered(fault_reason) => write!(f, "over: {fault_reason}"),
+            Self::Recovered(fault_reason) => write!(f, "fault cleared: {fault_reason}"),
             Self::Stopped => f.write_str("the daemon stops"),
             Self::Removed => f.write_str("removed from the configuration"),
             Self::Redefined => f.write_str("interface, VRID or version changed"),
             Self::With { member, cause } => write!(f, "with {member}: {cause}"),
             Self::Joined { group, state } => {
-                write!(f, "in sync group {group} from now on, which is {state}")
+                write!(f, "joined sync group {group}, which is {state}")
             }
         }
     }
 }
 
-/// What keeps a router from serving: the reasons of [`State::Fault`].
+/// Reason of [`State::Fault`]: the condition that keeps a router from running as backup or master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultReason {
-    /// There is no interface of that name.
+    /// No interface has this name.
     InterfaceMissing(Arc<str>),
     /// The interface is administratively down.
     InterfaceDown(Arc<str>),
     /// The interface has no carrier.
     NoCarrier(Arc<str>),
-    /// The interface has no address of its own to send from.
+    /// The interface has no IPv4 address to send from, other than virtual ones.
     NoAddress(Arc<str>),
-    /// The interface has no link-local IPv6 address to send from, or it is not known yet whether
-    /// somebody else has that.
+    /// The interface has no link-local IPv6 address to send from, or duplicate address detection
+    /// has not finished for it yet.
     NoLinkLocal(Arc<str>),
-    /// The host does not have the address that it is to send from.
+    /// The host does not have the configured source address.
     NoSource(IpAddr),
-    /// The interface has no address beside a virtual one that somebody else put there: most likely
-    /// the host's own, configured as virtual by mistake. It is left alone.
+    /// The only address of the interface is a virtual one that this daemon did not add: most likely
+    /// the host's own address, configured as virtual by mistake. The daemon does not delete it.
     OnlyVirtual {
         /// The interface.
         interface: Arc<str>,
-        /// Its only address, or the first of several.
+        /// The only address, or the first of several virtual ones.
         address: InterfaceAddress,
     },
-    /// The interface has no Ethernet address to announce.
+    /// The interface has no Ethernet address that could be announced.
     NotEthernet(Arc<str>),
-    /// The interface is a port of another one, which receives what comes in there: it would be deaf.
+    /// The interface is a port of a bridge, bond or team, which receives its packets: the router
+    /// would receive no advertisements.
     Port {
         /// The interface.
         interface: Arc<str>,
-        /// The other one.
+        /// The bridge, bond or team.
         of: Arc<str>,
     },
-    /// A tracker that the router follows without a weight is down.
+    /// A tracker that the router tracks without a weight is down.
     TrackerDown(Arc<str>),
-    /// A tracker says a number that is too bad for the router.
+    /// A tracker reports a number that puts the router in fault.
     TrackerValue {
         /// The tracker.
         tracker: Arc<str>,
-        /// What it says.
+        /// The number.
         value: i64,
-        /// The weight with which the router follows it, if there is one.
+        /// Weight of the tracker for this router, if it has one.
         weight: Option<i16>,
     },
-    /// Packets to its addresses are not to be accepted, and the kernel cannot be made to refuse
-    /// them, for this reason.
+    /// `acceptMode` is false, and the drop filter cannot be installed, for this reason.
     DropFilterError(Arc<str>),
-    /// What runs where the router is master does not run here, for this reason: [`Input::Inhibited`].
+    /// Resources or another service inhibit the router, for this reason:
+    /// [`Input::Inhibited`](crate::Input::Inhibited).
     Resource(Arc<str>),
-    /// Another member of its sync group cannot serve.
+    /// Another member of the sync group is in fault.
     Member {
-        /// The name of that member.
+        /// Name of that member.
         member: Arc<str>,
-        /// What keeps that one from serving.
+        /// Fault reason of that member.
         fault_reason: Arc<Self>,
     },
 }
 
 impl FaultReason {
-    /// Whether reconfiguring the network of a host causes it for a moment: an interface that is
-    /// created again or set down and up, a cable that flickers, an address that is replaced.
+    /// Whether reconfiguring a host's network can cause it for a moment: an interface that is
+    /// recreated or set down and up, a carrier that flaps, an address that is replaced.
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::InterfaceMissing(_)
@@ -256,7 +260,7 @@ impl fmt::Display for FaultReason {
             Self::NoAddress(name) => {
                 write!(
                     f,
-                    "interface {name} has no IPv4 address of its own to send from"
+                    "interface {name} has no non-virtual IPv4 address to send from"
                 )
             }
             Self::NoLinkLocal(name) => write!(
@@ -272,14 +276,15 @@ impl fmt::Display for FaultReason {
             }
             Self::OnlyVirtual { interface, address } => write!(
                 f,
-                "interface {interface} has no address beside {address}, which this daemon did not \
-                 put there: a host needs one of its own, or priority 255 if it owns this one"
+                "interface {interface} has no address but {address}, which this daemon did not \
+                 add: give the host an address of its own, or set priority 255 if it owns this \
+                 address"
             ),
             Self::NotEthernet(name) => write!(f, "interface {name} is not an Ethernet interface"),
             Self::Port { interface, of } => write!(
                 f,
-                "interface {interface} is a port of {of}, which receives what comes in there: \
-                 configure {of} instead"
+                "interface {interface} is a port of {of}, which receives its packets: configure \
+                 {of} instead"
             ),
             Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
             Self::TrackerValue {
@@ -288,7 +293,7 @@ impl fmt::Display for FaultReason {
                 weight: None,
             } => write!(
                 f,
-                "tracker {tracker} says {value}, and all but 0 is a fault"
+                "tracker {tracker} reports {value}: without a weight every value but 0 is a fault"
             ),
             Self::TrackerValue {
                 tracker,
@@ -296,12 +301,14 @@ impl fmt::Display for FaultReason {
                 weight: Some(weight),
             } => write!(
                 f,
-                "tracker {tracker} says {value}, which with weight {weight} is below -253"
+                "tracker {tracker} reports {value}: multiplied by weight {weight} this is below \
+                 -253"
             ),
             Self::Resource(why) => f.write_str(why),
             Self::DropFilterError(reason) => write!(
                 f,
-                "acceptMode is false, and packets to its addresses cannot be refused: {reason}"
+                "acceptMode is false, but packets to the virtual addresses cannot be dropped: \
+                 {reason}"
             ),
             Self::Member {
                 member,

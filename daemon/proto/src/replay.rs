@@ -1,5 +1,5 @@
-//! What tells an advertisement that was sent before from a new one: the numbers that a router gives
-//! its own, and the last ones that it has heard of each sender.
+//! Replay protection: the sequence numbers of this router's advertisements, and the last accepted
+//! number of each sender.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -7,13 +7,14 @@ use core::time::Duration;
 use crate::params::AntiReplay;
 use crate::wire::hmac::{KeyId, Sequence};
 
-/// How many senders a router remembers. Only who knows a key is remembered, and of a virtual router
-/// there are rarely more than two who speak; of more the one that was heard least recently is
-/// forgotten, and what it had sent within the window could be repeated.
+/// Maximum number of senders that a router remembers. Only senders with a correct HMAC are
+/// remembered, and a virtual router rarely has more than two that advertise. The least recently
+/// seen one is forgotten first; its advertisements within the window could then be replayed.
 const SENDERS: usize = 16;
 
 impl AntiReplay {
-    /// Whether what bears `sequence` was sent about now, as far as that matters.
+    /// Whether an advertisement with `sequence` was sent within the window. Always true without
+    /// one.
     pub(crate) fn is_timely(self, sequence: Sequence, wall: Duration) -> bool {
         match self {
             Self::Time { window } => {
@@ -24,19 +25,21 @@ impl AntiReplay {
     }
 }
 
-/// The numbers of one's own advertisements.
+/// Sequence numbers of this router's own advertisements.
 #[derive(Debug, Default)]
 pub(crate) struct Sent {
     last: Option<Sequence>,
 }
 
 impl Sent {
-    /// The number of what is sent now: the wall clock, or where that does not go on, the next one.
-    /// Nothing is kept over a restart, because the clock has gone on meanwhile.
+    /// Returns the sequence number of an advertisement that is sent now: the wall clock, or the
+    /// last number plus one if the clock has not advanced. Nothing is stored over a restart,
+    /// because the clock advances meanwhile.
     ///
-    /// When a clock that was ahead by more than the window is set right, nobody believes numbers of
-    /// its former time; they begin anew, and the others have forgotten theirs. Without a window
-    /// growing is all that counts.
+    /// A clock that was ahead by more than the window may be corrected. Numbers of the former time
+    /// are then outside the window of all receivers, so the numbers restart from the clock, and the
+    /// receivers disregard the former ones. Without a window a number has to be greater than the
+    /// last, so the numbers never restart.
     pub(crate) fn next(&mut self, wall: Duration, anti_replay: AntiReplay) -> Sequence {
         let clock = Sequence::at(wall);
         let next = match self.last {
@@ -48,26 +51,27 @@ impl Sent {
     }
 }
 
-/// Who was heard, and the last number of each.
+/// Senders of accepted advertisements, with the last sequence number of each.
 #[derive(Debug, Default)]
 pub(crate) struct Heard {
-    /// The one that was heard last is the last one.
+    /// The most recent sender is the last element.
     senders: Vec<Sender>,
 }
 
-/// One who knows a key.
+/// A sender with a correct HMAC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sender {
     pub(crate) address: IpAddr,
     pub(crate) sequence: Sequence,
-    /// The key that it signed with.
+    /// Key of its last advertisement.
     pub(crate) key: KeyId,
-    /// By how many seconds its clock was ahead of ours.
+    /// Seconds by which its clock was ahead of this host's.
     pub(crate) ahead: i64,
 }
 
 impl Heard {
-    /// Whether what `sender` has sent, and what came in when the clock showed `wall`, is new.
+    /// Whether the advertisement of `sender` is new, at a wall clock of `wall` at its arrival. If
+    /// so, records it.
     pub(crate) fn admit(
         &mut self,
         sender: Sender,
@@ -80,11 +84,13 @@ impl Heard {
             .position(|known| known.address == sender.address);
         if let Some(at) = known {
             let last = self.senders[at].sequence;
-            // A number outside of the window holds back nothing that the window does not. Without
-            // it a sender whose clock was set back would stay unheard until its former time.
+            // A last number outside the window protects nothing, because the window already rejects
+            // it. If it still counted, advertisements of a sender with a corrected clock would be
+            // rejected until its clock reached the former time.
             if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {
                 return false;
             }
+            // Added again below as the most recent sender.
             self.senders.remove(at);
         } else if self.senders.len() == SENDERS {
             self.senders.remove(0);
@@ -93,7 +99,7 @@ impl Heard {
         true
     }
 
-    /// Those who were heard, the last one last.
+    /// The senders, the most recent one last.
     pub(crate) fn senders(&self) -> &[Sender] {
         &self.senders
     }
@@ -112,7 +118,7 @@ mod tests {
         Duration::from_secs(seconds)
     }
 
-    /// What the host `number` sends when its clock shows `wall`.
+    /// Advertisement of the host `number` when its clock reads `wall`.
     fn from(number: u8, wall: Duration) -> Sender {
         Sender {
             address: [192, 168, 224, number].into(),
@@ -123,13 +129,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_follow_the_clock_and_grow_while_it_stands_still() {
+    fn sequence_numbers_follow_the_clock_and_always_grow() {
         for anti_replay in [TIME, AntiReplay::Monotonic] {
             let mut sent = Sent::default();
             let first = sent.next(NOW, anti_replay);
             assert_eq!(first, Sequence::at(NOW));
             assert_eq!(sent.next(NOW, anti_replay), first.next());
-            // Set back by as much as the window lets pass.
+            // The clock was set back by as much as the window allows.
             assert_eq!(
                 sent.next(NOW - seconds(5), anti_replay),
                 first.next().next()
@@ -140,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_is_set_back_by_more_than_the_window_is_followed_where_there_is_one() {
+    fn sequence_numbers_restart_when_the_clock_leaves_the_window() {
         let back = NOW - seconds(6);
         let mut sent = Sent::default();
         sent.next(NOW, TIME);
@@ -151,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_number_counts_once_and_never_after_a_greater_one() {
+    fn sequence_number_is_accepted_once_in_increasing_order() {
         for anti_replay in [TIME, AntiReplay::Monotonic] {
             let mut heard = Heard::default();
             let mut admit = |sender| heard.admit(sender, NOW, anti_replay);
@@ -159,12 +165,15 @@ mod tests {
             assert!(!admit(from(1, NOW)));
             assert!(admit(from(1, NOW + seconds(2))));
             assert!(!admit(from(1, NOW + seconds(1))));
-            assert!(admit(from(2, NOW)), "another one counts for itself");
+            assert!(
+                admit(from(2, NOW)),
+                "numbers of another sender are independent"
+            );
         }
     }
 
     #[test]
-    fn what_is_out_of_the_window_is_not_timely_on_either_side() {
+    fn replay_window_extends_in_both_directions() {
         let timely = |anti_replay: AntiReplay, wall| anti_replay.is_timely(Sequence::at(NOW), wall);
         assert!(timely(TIME, NOW + seconds(5)) && timely(TIME, NOW - seconds(5)));
         assert!(!timely(TIME, NOW + seconds(6)) && !timely(TIME, NOW - seconds(6)));
@@ -172,11 +181,11 @@ mod tests {
     }
 
     #[test]
-    fn a_sender_whose_clock_is_set_right_is_heard_again_once_the_window_is_over() {
+    fn sender_with_corrected_clock_is_accepted_after_the_window() {
         let mut heard = Heard::default();
         assert!(heard.admit(from(1, NOW + seconds(4)), NOW, TIME));
         assert!(!heard.admit(from(1, NOW), NOW, TIME));
-        // By now the former time is past anyway.
+        // By now the real time has passed the sender's former time.
         let later = NOW + seconds(10);
         assert!(heard.admit(from(1, later - seconds(5)), later, TIME));
         let mut heard = Heard::default();
@@ -185,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_senders_the_one_that_was_heard_least_recently_is_forgotten() {
+    fn least_recently_seen_sender_is_forgotten_first() {
         let mut heard = Heard::default();
         let mut admit = |number, wall| heard.admit(from(number, wall), NOW, AntiReplay::Monotonic);
         for number in 0..16 {
@@ -193,9 +202,9 @@ mod tests {
         }
         assert!(admit(0, NOW + seconds(1)));
         assert!(admit(16, NOW));
-        assert!(!admit(0, NOW), "it was heard since");
+        assert!(!admit(0, NOW), "sender 0 was seen again");
         assert!(!admit(2, NOW));
-        assert!(admit(1, NOW), "it is forgotten");
+        assert!(admit(1, NOW), "sender 1 was forgotten");
         assert_eq!(heard.senders().len(), SENDERS);
     }
 }

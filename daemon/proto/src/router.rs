@@ -1,31 +1,33 @@
 //! One virtual router: the state machine of RFC 9568 section 6.4 (RFC 3768 for version 2).
 //!
 //! ```text
-//!                      start, fault_reason            fault_reason gone
+//!                      start, fault             fault cleared
 //!            +------+ ----------------> +-------+ ------------+
 //!            | Init |                   | Fault |             |
 //!            +------+ <---- stop ------ +-------+             |
 //!    start    |  |  ^                    ^     ^              |
-//!  (owner) +--+  |  |          fault_reason  |     | fault_reason     |
+//!  (owner) +--+  |  |             fault  |     | fault        |
 //!          |     v  | stop               |     |              v
 //!          |   +--------+ ---------------+     |         (as at start)
 //!          |   | Backup | --- silence, resignation, lower priority --+
-//!          |   +--------+ <-- higher priority or address, oversleep -+-+
+//!          |   +--------+ <-- higher priority or address, late wake -+-+
 //!          |                                   |                     | |
 //!          |   +--------+ ---------------------+                     | |
 //!          +-> | Master | <-----------------------------------------+ |
 //!              +--------+ ---------------------------------------------+
 //! ```
 //!
-//! An instance of both families is two routers of the protocol that move together, and one here: it
-//! hears in each family for itself ([`backup`]), and what it sends goes out in both.
+//! An instance of both families is two routers of the protocol that change their state together,
+//! and one [`Router`] here: it receives advertisements in each family separately ([`backup`]), and
+//! sends its own in both.
 //!
-//! What has meaning only in a state lives in that state. The router knows time as numbers and
-//! other routers as addresses; packets, interfaces, trackers and groups are the engine's business.
-//! Every method takes the present and returns a [`Reaction`]; calling one early or twice is
-//! harmless.
+//! Data that has a meaning only in one state is part of that state ([`Phase`]). The router knows
+//! time as numbers and other routers as addresses; packets, interfaces, trackers and groups are the
+//! engine's concern. Every method takes the present time and returns a [`Reaction`]; an early or
+//! repeated call has no effect.
 //!
-//! Whoever decides for several routers asks each for its standing, and gives orders ([`member`]).
+//! The engine decides for all members of a sync group together. It reads the state of each member
+//! and gives orders through the methods in [`member`].
 
 mod backup;
 mod master;
@@ -45,25 +47,25 @@ use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Priority, State, Version};
 use crate::wire::Advert;
 
-/// What a router needs to know of its configuration.
+/// Settings of a router: the part of its configuration that the state machine uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) version: Version,
-    /// The effective priority.
+    /// Effective priority.
     pub(crate) priority: Priority,
     pub(crate) interval: AdvertInterval,
     pub(crate) preempt: bool,
-    /// How long it leaves a master of lower priority in peace.
+    /// Delay before it preempts a master of lower priority.
     pub(crate) preempt_delay: Duration,
-    /// How long it listens at least after its start.
+    /// Least time from the start to a take-over.
     pub(crate) startup_delay: Duration,
-    /// When it announces its addresses again as master.
+    /// Repeated announcements of its addresses as master.
     pub(crate) announce: Announcements,
     pub(crate) families: Families,
 }
 
-/// The families that a router speaks. With both it is two routers of the protocol that move together,
-/// and advertises in both.
+/// Address families of a router. With both, it is two routers of the protocol that change their
+/// state together, and it advertises in both.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Families {
     Ipv4,
@@ -76,27 +78,27 @@ pub(crate) enum Families {
 pub(crate) struct Router {
     settings: Settings,
     phase: Phase,
-    /// Until when it does not take over, because it was started a short time ago.
+    /// End of the startup delay: no take-over before.
     startup_until: Instant,
 }
 
-/// Why a backup does not take over although it could.
+/// Reason why a backup delays a take-over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HoldOff {
-    /// It was started a short time ago.
+    /// Startup delay (`startupDelay`).
     Startup {
-        /// For how long.
+        /// Remaining time.
         left: Duration,
     },
-    /// It leaves a master of lower priority in peace for a time.
+    /// Preempt delay (`preemptDelay`) for a master of lower priority.
     Preemption {
-        /// That master.
+        /// Address of that master.
         master: IpAddr,
-        /// What it advertises.
+        /// Its advertised priority.
         theirs: u8,
-        /// Our effective priority.
+        /// Effective priority of this router.
         ours: u8,
-        /// For how long.
+        /// Remaining time.
         left: Duration,
     },
 }
@@ -130,36 +132,37 @@ enum Phase {
     Fault(FaultReason),
 }
 
-/// An advertisement that is to be sent.
+/// Advertisements to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Send {
-    /// With the effective priority.
+    /// One with the effective priority.
     Advert,
-    /// With priority 0.
+    /// One with priority 0.
     Resignation,
-    /// With the effective priority, and then with 0: the last word of one that makes way where it is
-    /// not known whether the other one is heard.
+    /// One with the effective priority, followed by one with priority 0: for a router that steps
+    /// down although it may not receive the advertisements of the new master.
     FinalAdvertisement,
 }
 
-/// What a router does about an event.
+/// Consequences of an event for a router.
 #[derive(Debug, Default, PartialEq, Eq)]
 #[must_use]
 pub(crate) struct Reaction {
-    /// The state it left, and why.
+    /// Former state and cause, if the state changed.
     pub(crate) change: Option<(State, Cause)>,
-    /// What it sends.
+    /// Advertisements to send.
     pub(crate) send: Option<Send>,
-    /// Whether it announces its addresses although its state did not change.
+    /// Whether to announce the addresses, apart from a change of state.
     pub(crate) announce: bool,
-    /// Whether it woke too late to trust its own silence, and listens anew.
+    /// Whether it woke up late and restarted the master-down timer, because it may have missed
+    /// advertisements.
     pub(crate) late: bool,
-    /// Whether somebody of lower precedence advertised while it is master.
+    /// Whether an advertisement of lower precedence arrived while master.
     pub(crate) second_master: bool,
 }
 
 impl Router {
-    /// A router that does not run yet.
+    /// Router in the state Initialize.
     pub(crate) const fn new(settings: Settings) -> Self {
         Self {
             settings,
@@ -168,9 +171,9 @@ impl Router {
         }
     }
 
-    /// Starts to run: at once as master for the owner, in fault with an fault_reason, else listening.
-    /// `expect_master` shortens the listening to one interval and the skew. From now on the startup
-    /// delay is counted, also while an fault_reason is there.
+    /// Starts the router: as master if it is the owner, in fault if there is a fault reason, else
+    /// as backup. `expect_master` shortens the first listening period to one interval and the skew.
+    /// The startup delay begins now, even in fault.
     pub(crate) fn start(
         &mut self,
         now: Instant,
@@ -189,7 +192,7 @@ impl Router {
             (Phase::Init, None) if self.settings.priority.is_owner() => {
                 self.become_master(now, now, Cause::Owner)
             }
-            // RFC 9568 6.4.1 MUST: who is not the owner starts as Backup of its own interval
+            // RFC 9568 6.4.1 MUST: a router other than the owner starts as Backup with its own interval
             (Phase::Init, None) => {
                 let backup = if expect_master {
                     Backup::listen_briefly(now, &self.settings)
@@ -202,7 +205,7 @@ impl Router {
         }
     }
 
-    /// Stops: a master resigns.
+    /// Stops the router. A master resigns.
     pub(crate) fn stop(&mut self, cause: Cause) -> Reaction {
         match self.phase {
             Phase::Init => Reaction::default(),
@@ -216,8 +219,7 @@ impl Router {
         }
     }
 
-    /// Says what keeps the router from serving now, if anything does. A router that does not run
-    /// is not started by it.
+    /// Sets or clears the fault reason. Does not start a router in the state Initialize.
     pub(crate) fn set_fault_reason(
         &mut self,
         now: Instant,
@@ -226,6 +228,7 @@ impl Router {
         match (&mut self.phase, fault_reason) {
             (Phase::Init, _) | (Phase::Backup(_) | Phase::Master(_), None) => Reaction::default(),
             (Phase::Fault(known), Some(fault_reason)) => {
+                // The cause of the recovery names the last reason.
                 *known = fault_reason;
                 Reaction::default()
             }
@@ -252,9 +255,10 @@ impl Router {
         }
     }
 
-    /// Takes over new settings without a change of state. Timers that run keep running; a shorter
-    /// interval or delay counts at once.
+    /// Applies new settings without a change of state. Running timers continue, but a shorter
+    /// interval or delay takes effect at once.
     pub(crate) fn set_settings(&mut self, now: Instant, settings: Settings) {
+        // A shorter delay takes effect at once, a longer one at the next start.
         let before = self.settings.startup_delay;
         self.startup_until = self.startup_until - before.saturating_sub(settings.startup_delay);
         match &mut self.phase {
@@ -265,15 +269,16 @@ impl Router {
         self.settings = settings;
     }
 
-    /// Is off its network until it [arrives](Self::arrive) there, or falls: a master is silent.
+    /// Marks a master as disconnected from its network: it sends nothing until
+    /// [`arrive`](Self::arrive), a fault or a stop.
     pub(crate) const fn depart(&mut self) {
         if let Phase::Master(master) = &mut self.phase {
             master.depart();
         }
     }
 
-    /// Goes on after it was off its network: a master sends what was due meanwhile and announces its
-    /// addresses.
+    /// Ends a disconnection: a master sends an advertisement that was due meanwhile, and announces
+    /// its addresses.
     pub(crate) fn arrive(&mut self, now: Instant) -> Reaction {
         match &mut self.phase {
             Phase::Master(master) => master.arrive(now, &self.settings),
@@ -281,15 +286,15 @@ impl Router {
         }
     }
 
-    /// Finds out whether it stood still for longer than others wait. To be called before it acts on
-    /// anything but packets and ticks, which look for themselves.
+    /// Checks whether a master was not scheduled for longer than the backups wait. To be called
+    /// before other events are handled; packets and ticks include the check.
     pub(crate) fn wake(&mut self, now: Instant) -> Reaction {
         self.check_overslept(now).unwrap_or_default()
     }
 
-    /// Handles an advertisement that passed all checks. It arrived at `heard_at`, from which a
-    /// backup counts, so that its own delay delays no take-over. The family is that of `source`;
-    /// `own` is the address that this router sends from in it.
+    /// Handles an advertisement that passed all checks. A backup restarts its timer from the
+    /// arrival at `heard_at`, so that a processing delay does not delay a take-over. The family is
+    /// that of `source`; `own` is this router's source address in that family.
     pub(crate) fn handle_advert(
         &mut self,
         now: Instant,
@@ -299,7 +304,7 @@ impl Router {
         own: IpAddr,
     ) -> Reaction {
         if let Some(reaction) = self.check_overslept(now) {
-            // As a backup it only takes note.
+            // The router is a backup now, so this only records the advertisement.
             let _ = self.handle_advert(now, heard_at, advert, source, own);
             return reaction;
         }
@@ -346,7 +351,7 @@ impl Router {
         }
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     pub(crate) fn handle_tick(&mut self, now: Instant) -> Reaction {
         if let Some(reaction) = self.check_overslept(now) {
             return reaction;
@@ -361,8 +366,9 @@ impl Router {
                     return Reaction::default();
                 }
                 if now.since(due) > backup.interval(&settings) {
-                    // Whoever sleeps through its own deadline by an interval has slept through
-                    // advertisements too: their absence proves nothing.
+                    // A backup that was not scheduled for an interval after its deadline may have
+                    // missed advertisements as well, so the expired timer does not prove that the
+                    // master is down.
                     backup.restart_timer(now, &settings);
                     return Reaction {
                         late: true,
@@ -377,7 +383,7 @@ impl Router {
         }
     }
 
-    /// When the router wants to be ticked, and why.
+    /// Time of the next tick, and the event that is due then.
     pub(crate) fn deadline(&self) -> Option<(Instant, Due)> {
         match &self.phase {
             Phase::Init | Phase::Fault(_) => None,
@@ -399,7 +405,7 @@ impl Router {
         }
     }
 
-    /// What keeps the router in fault.
+    /// Fault reason, in the state fault.
     pub(crate) const fn fault_reason(&self) -> Option<&FaultReason> {
         match &self.phase {
             Phase::Fault(fault_reason) => Some(fault_reason),
@@ -407,12 +413,12 @@ impl Router {
         }
     }
 
-    /// The settings in force.
+    /// Settings in force.
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// The master that a backup listens to and its priority.
+    /// On a backup: the master and its priority.
     pub(crate) fn heard(&self) -> Option<(IpAddr, u8)> {
         match &self.phase {
             Phase::Backup(backup) => backup.heard(&self.settings),
@@ -420,7 +426,7 @@ impl Router {
         }
     }
 
-    /// Why a backup does not take over although it could, and for how long.
+    /// Reason why a backup delays a take-over, and the remaining time.
     pub(crate) fn hold_off(&self, now: Instant) -> Option<HoldOff> {
         let Phase::Backup(backup) = &self.phase else {
             return None;
@@ -432,9 +438,9 @@ impl Router {
         backup.hold_off(now, &self.settings)
     }
 
-    /// Becomes backup of the master that sent `advert`, with a last word: where a network was in two
-    /// parts the other one may not know that the neighbours here were told of this router, and
-    /// answers by telling them of itself.
+    /// Steps down as backup of the master that sent `advert`, with a final advertisement. After a
+    /// network partition the new master may not know that the neighbours on this side learned this
+    /// router's MAC address; the final advertisement makes it announce the addresses again.
     fn step_down_for(
         &mut self,
         heard_at: Instant,
@@ -442,7 +448,7 @@ impl Router {
         source: IpAddr,
         cause: Cause,
     ) -> Reaction {
-        // RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
+        // RFC 9568 6.4.3 MUST: a master that yields takes the other's interval and sets Active_Down_Timer
         let backup = Backup::follow(heard_at, advert, source, &self.settings);
         Reaction {
             send: Some(Send::Advert),
@@ -450,15 +456,16 @@ impl Router {
         }
     }
 
-    /// A master that stood still for longer than others wait must not go on as if nothing had
-    /// been: somebody else may be master by now. The owner may, as it may speak first at its
-    /// start.
+    /// Steps down if a master was not scheduled for longer than the most eager backup waits,
+    /// because another host may be master by now. The owner stays master, as it may also advertise
+    /// without listening at its start.
     fn check_overslept(&mut self, now: Instant) -> Option<Reaction> {
         let Phase::Master(master) = &self.phase else {
             return None;
         };
         let (sent_at, told) = master.last_word();
         let lasted = now.since(sent_at);
+        // Of all possible backups one of priority 254 takes over first.
         let others_wait = down_interval(
             &Settings {
                 priority: Priority::MAX_BACKUP,
@@ -473,7 +480,7 @@ impl Router {
         Some(self.enter(Phase::Backup(backup), Cause::Overslept { lasted }))
     }
 
-    /// Becomes master because of a deadline at `due`, from which its advertisements are counted.
+    /// Becomes master because of a deadline at `due`, from which the advertisement timer counts.
     fn become_master(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
         let master = Master::new(now, due, &self.settings);
         Reaction {
@@ -493,18 +500,18 @@ impl Router {
 }
 
 impl Settings {
-    /// Whether it takes over from a master of lower priority.
+    /// Whether the router takes over from a master of lower priority.
     fn preempts(&self) -> bool {
         // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
         self.preempt || self.priority.is_owner()
     }
 
-    /// Whether it is an instance of both families.
+    /// Whether the router is an instance of both families.
     fn is_dual(&self) -> bool {
         self.families == Families::Both
     }
 
-    /// Whether it leaves a master of lower priority in peace for a time.
+    /// Whether the router delays the preemption of a master of lower priority.
     fn delays_preemption(&self) -> bool {
         !self.preempt_delay.is_zero() && !self.priority.is_owner()
     }
@@ -528,8 +535,8 @@ pub(crate) fn down_interval(settings: &Settings, interval: AdvertInterval) -> Du
     interval.duration() * 3 + skew(settings, interval)
 }
 
-/// The first time after `now` that is a whole number of intervals after the past `due`: a late
-/// advertisement neither shifts the following ones nor is made up for by a burst.
+/// First time after `now` that is a whole number of intervals after the past `due`, so that a late
+/// advertisement neither shifts the following ones nor causes a burst.
 fn next_due(due: Instant, interval: Duration, now: Instant) -> Instant {
     let period = interval.as_nanos().max(1);
     let into_period = now.since(due).as_nanos() % period;

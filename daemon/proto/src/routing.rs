@@ -1,8 +1,10 @@
-//! Routes and rules that follow a master, as values that cannot be wrong.
+//! Routes and rules that exist while a router is master, as types that cannot hold an invalid
+//! value.
 //!
-//! A route is known to the kernel by its [`RoutePlace`]: what leads there may change, but two of ours
-//! are never in one place. A rule is known by all that it says. [`Routed`] is either, as the key by
-//! which the engine finds whose it is.
+//! The kernel identifies a route by table, destination and metric ([`RoutePlace`]). The other
+//! attributes of a route may change, but no two routes of a node have the same three. A rule is
+//! identified by all its attributes. [`Routed`] is the identity of either; the engine uses it as
+//! key to find the owner.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,33 +14,33 @@ use std::sync::Arc;
 
 use crate::types::Family;
 
-/// A network: an address and how many of its bits count. The others are 0.
+/// A network: an address and a prefix length. All bits of the address after the prefix are 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Network {
     address: IpAddr,
     prefix: u8,
 }
 
-/// Why something is no network.
+/// Error of making a network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NetworkError {
-    /// The part before the slash is no IP address.
+    /// The part before the slash is not an IP address.
     #[error("must be the prefix of a network, like 10.0.0.0/8 or 2001:db8::/32")]
     Address,
-    /// The part after the slash is no number, or too great for the family.
+    /// The part after the slash is not a number, or too large for the family.
     #[error("the prefix length must be 0 to {0}")]
     Prefix(u8),
-    /// The address has bits that the prefix does not cover.
+    /// The address has bits after the prefix.
     #[error("has bits beyond its prefix: write {0} for the network, or a longer prefix")]
     HostBits(Network),
 }
 
 impl Network {
-    /// The network of the first `prefix` bits of `address`.
+    /// The network of `address` and `prefix`.
     ///
     /// # Errors
     ///
-    /// When the family has no such prefix, or other bits of the address are set.
+    /// When the prefix is too long for the family, or the address has bits after the prefix.
     pub fn new(address: IpAddr, prefix: u8) -> Result<Self, NetworkError> {
         let longest = Family::of(address).address_bits();
         if prefix > longest {
@@ -66,7 +68,7 @@ impl Network {
         }
     }
 
-    /// All addresses of a family.
+    /// The network of all addresses of a family.
     pub const fn everything(family: Family) -> Self {
         let address = match family {
             Family::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -75,17 +77,17 @@ impl Network {
         Self { address, prefix: 0 }
     }
 
-    /// Its first address.
+    /// The first address.
     pub const fn address(self) -> IpAddr {
         self.address
     }
 
-    /// Bits of the prefix: up to 32 for IPv4, up to 128 for IPv6.
+    /// Prefix length: up to 32 for IPv4, up to 128 for IPv6.
     pub const fn prefix(self) -> u8 {
         self.prefix
     }
 
-    /// The family of its addresses.
+    /// Family of the addresses.
     pub const fn family(self) -> Family {
         Family::of(self.address)
     }
@@ -100,7 +102,7 @@ impl fmt::Display for Network {
 impl FromStr for Network {
     type Err = NetworkError;
 
-    /// `ADDRESS/PREFIX`; without a prefix it is one host.
+    /// Parses `ADDRESS/PREFIX`. The default prefix is the length of the address: one host.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -116,15 +118,15 @@ impl FromStr for Network {
     }
 }
 
-/// A routing table, 1 to 4,294,967,295 (ip-route(8)).
+/// Routing table, 1 to 4,294,967,295 (ip-route(8)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Table(NonZeroU32);
 
 impl Table {
-    /// The table that is looked up when no rule says otherwise, 254.
+    /// The table `main`, 254, which is used unless a rule selects another.
     pub const MAIN: Self = Self(NonZeroU32::new(254).expect("254 is not 0"));
 
-    /// The table of that number, or `None` for 0, which is none.
+    /// The table with this number, or `None` for 0, which is not a table.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) => Some(Self(number)),
@@ -132,7 +134,7 @@ impl Table {
         }
     }
 
-    /// The number.
+    /// Number of the table.
     pub const fn get(self) -> u32 {
         self.0.get()
     }
@@ -144,17 +146,17 @@ impl fmt::Display for Table {
     }
 }
 
-/// How far away the destination of an IPv4 route is (`rtm_scope`, rtnetlink(7)): 0 is anywhere, and
-/// the greater the number the nearer.
+/// Scope of an IPv4 route (`rtm_scope`, rtnetlink(7)): the distance to the destination. 0 is
+/// global; a larger number is nearer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Scope(pub u8);
 
 impl Scope {
-    /// Anywhere.
+    /// Global: any distance.
     pub const GLOBAL: Self = Self(0);
     /// A neighbour on the link.
     pub const LINK: Self = Self(253);
-    /// This host itself.
+    /// This host.
     pub const HOST: Self = Self(254);
 }
 
@@ -169,7 +171,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// Where a packet goes next: a gateway, a device, or both.
+/// Next hop of a route: a gateway, a device, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextHop {
     gateway: Option<IpAddr>,
@@ -179,12 +181,12 @@ pub struct NextHop {
 }
 
 impl NextHop {
-    /// The next hop `gateway` over `device`. Without a device the kernel takes the one that leads to
-    /// the gateway; without a gateway the destination is a neighbour on the device.
+    /// Next hop over `gateway` and `device`. Without a device the kernel uses the one that the
+    /// gateway is reachable through; without a gateway the destination is directly on the device.
     ///
     /// # Errors
     ///
-    /// When there is neither, or the gateway is a link-local address without a device.
+    /// When both are missing, or a link-local gateway has no device.
     pub fn new(gateway: Option<IpAddr>, device: Option<Arc<str>>) -> Result<Self, RouteError> {
         if gateway.is_none() && device.is_none() {
             return Err(RouteError::LeadsNowhere);
@@ -202,14 +204,14 @@ impl NextHop {
         })
     }
 
-    /// The same with another share of the traffic than 1.
+    /// The next hop with another weight (share of the traffic) than 1.
     #[must_use]
     pub fn with_weight(self, weight: NonZeroU8) -> Self {
         Self { weight, ..self }
     }
 
-    /// The same, and the gateway is believed to be a neighbour although no address of the device
-    /// says so.
+    /// The next hop with the flag `onlink`: the kernel treats the gateway as a neighbour although
+    /// no address of the device covers it.
     ///
     /// # Errors
     ///
@@ -224,22 +226,22 @@ impl NextHop {
         })
     }
 
-    /// The gateway.
+    /// Gateway.
     pub const fn gateway(&self) -> Option<IpAddr> {
         self.gateway
     }
 
-    /// The name of the device.
+    /// Name of the device.
     pub const fn device(&self) -> Option<&Arc<str>> {
         self.device.as_ref()
     }
 
-    /// Its share of the traffic among several.
+    /// Weight: share of the traffic among several next hops.
     pub const fn weight(&self) -> NonZeroU8 {
         self.weight
     }
 
-    /// Whether the gateway is believed to be a neighbour.
+    /// Whether the flag `onlink` is set.
     pub const fn is_on_link(&self) -> bool {
         self.on_link
     }
@@ -265,23 +267,23 @@ impl fmt::Display for NextHop {
     }
 }
 
-/// What the kernel knows a route by.
+/// Identity of a route in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RoutePlace {
-    /// The table it stands in.
+    /// Routing table.
     pub table: Table,
-    /// Where it leads to.
+    /// Destination.
     pub destination: Network,
-    /// Among several to the same destination the least counts.
+    /// Metric: among routes to the same destination the lowest is used.
     pub metric: u32,
 }
 
 impl RoutePlace {
-    /// What the kernel takes for an IPv6 route without a metric (IP6_RT_PRIO_USER of linux/ipv6_route.h);
+    /// The kernel's metric of an IPv6 route without one (IP6_RT_PRIO_USER of linux/ipv6_route.h);
     /// IPv4 has 0.
     pub const IPV6_METRIC: u32 = 1024;
 
-    /// The place in `table` with the kernel's own metric where `metric` is none or 0.
+    /// Identity in `table`. Without a metric, or with 0, the kernel's default applies.
     pub fn new(destination: Network, table: Table, metric: Option<u32>) -> Self {
         let default = match destination.family() {
             Family::V4 => 0,
@@ -294,7 +296,7 @@ impl RoutePlace {
         }
     }
 
-    /// Table and metric, where they are not the usual ones.
+    /// Writes table and metric unless they are the defaults.
     fn fmt_rest(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let usual = Self::new(self.destination, Table::MAIN, None);
         if self.table != usual.table {
@@ -323,57 +325,57 @@ pub struct Route {
     scope: Scope,
 }
 
-/// Why there is no such route.
+/// Error of making a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RouteError {
-    /// A next hop has neither.
+    /// A next hop without gateway and device.
     #[error("a next hop is a gateway, a device, or both")]
     LeadsNowhere,
-    /// A gateway that is a neighbour on any link, and nobody says on which.
+    /// A link-local gateway, which exists on any link, without a device.
     #[error("{gateway} is a link-local address: name the device, too")]
     LinkLocal {
         /// The gateway.
         gateway: Ipv6Addr,
     },
-    /// An on-link next hop lacks one of them.
+    /// The flag `onlink` without gateway or device.
     #[error("on-link needs both the gateway and the device that it is a neighbour on")]
     OnLinkIncomplete,
-    /// There is no next hop.
+    /// A route without a next hop.
     #[error("a route needs at least one next hop")]
     NoNextHop,
-    /// A gateway is of the other family.
+    /// A gateway of the other family than the destination.
     #[error("the destination is {destination}: the gateway must be of the same family")]
     GatewayFamily {
         /// The family of the destination.
         destination: Family,
     },
-    /// The preferred source is of the other family.
+    /// A preferred source of the other family than the destination.
     #[error("the destination is {destination}: the source must be of the same family")]
     SourceFamily {
         /// The family of the destination.
         destination: Family,
     },
-    /// IPv6 has no scopes.
+    /// A scope on an IPv6 route, which has none.
     #[error("routes of IPv6 have no scope: leave it out")]
     ScopeOfIpv6,
-    /// A gateway is nearer than what it leads to.
+    /// Scope link or nearer on a route with a gateway.
     #[error("a route through a gateway leads beyond the link: must be \"global\" or 0 to 252")]
     ScopeOfGateway,
 }
 
 impl Route {
-    /// The route to `place` over `next_hops`.
+    /// Route with the identity `place` over `next_hops`.
     ///
     /// # Errors
     ///
-    /// When there is no next hop, or one is of another family.
+    /// When `next_hops` is empty, or a gateway is of the other family than the destination.
     pub fn new(
         place: RoutePlace,
         next_hops: impl Into<Arc<[NextHop]>>,
     ) -> Result<Self, RouteError> {
         let mut next_hops = next_hops.into();
         if let [hop] = &*next_hops {
-            // The share of a single one is all.
+            // The weight of a single next hop has no effect: it carries all traffic.
             next_hops = Arc::from([hop.clone().with_weight(NonZeroU8::MIN)]);
         }
         let destination = place.destination.family();
@@ -384,7 +386,7 @@ impl Route {
         if gateways.any(|gateway| Family::of(gateway) != destination) {
             return Err(RouteError::GatewayFamily { destination });
         }
-        // As ip-route(8) chooses it.
+        // The default of ip-route(8).
         let is_direct = next_hops.len() == 1 && next_hops[0].gateway.is_none();
         let scope = if is_direct && destination == Family::V4 {
             Scope::LINK
@@ -399,11 +401,12 @@ impl Route {
         })
     }
 
-    /// The same with the address that the host itself sends from on this route.
+    /// The route with a preferred source: the address that the host itself sends from on this
+    /// route.
     ///
     /// # Errors
     ///
-    /// When it is of another family.
+    /// When it is of the other family than the destination.
     pub fn with_source(self, source: IpAddr) -> Result<Self, RouteError> {
         let destination = self.place.destination.family();
         if Family::of(source) != destination {
@@ -415,11 +418,11 @@ impl Route {
         })
     }
 
-    /// The same with another scope than global, or link where there is no gateway.
+    /// The route with another scope than the default: global, or link without a gateway.
     ///
     /// # Errors
     ///
-    /// When it is IPv6, or a gateway is nearer than this.
+    /// When the route is IPv6, or has a gateway and a scope of link or nearer.
     pub fn with_scope(self, scope: Scope) -> Result<Self, RouteError> {
         if self.place.destination.family() == Family::V6 {
             return Err(RouteError::ScopeOfIpv6);
@@ -430,29 +433,29 @@ impl Route {
         Ok(Self { scope, ..self })
     }
 
-    /// What the kernel knows it by.
+    /// Identity in the kernel.
     pub const fn place(&self) -> RoutePlace {
         self.place
     }
 
-    /// The next hops, at least one.
+    /// Next hops, at least one.
     pub fn next_hops(&self) -> &[NextHop] {
         &self.next_hops
     }
 
-    /// The address that the host itself sends from on this route.
+    /// Preferred source: the address that the host itself sends from on this route.
     pub const fn source(&self) -> Option<IpAddr> {
         self.source
     }
 
-    /// Its scope; global for IPv6.
+    /// Scope; global for IPv6.
     pub const fn scope(&self) -> Scope {
         self.scope
     }
 }
 
 impl fmt::Display for Route {
-    /// As ip-route(8) takes it.
+    /// Formats the route in the syntax of ip-route(8).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.place.destination.fmt(f)?;
         if let [hop] = &*self.next_hops {
@@ -475,22 +478,22 @@ impl fmt::Display for Route {
     }
 }
 
-/// What a rule selects: packets for which all of it holds.
+/// Selector of a rule: a packet has to match all given fields.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Selector {
-    /// They come from there.
+    /// Network of the source address.
     pub from: Option<Network>,
-    /// They go there.
+    /// Network of the destination address.
     pub to: Option<Network>,
-    /// The name of the device that they came in on; `lo` for those of this host.
+    /// Name of the receiving device; `lo` for packets of this host.
     pub iif: Option<Arc<str>>,
-    /// The name of the device that their socket is bound to.
+    /// Name of the device that the socket is bound to.
     pub oif: Option<Arc<str>>,
-    /// The mark that they bear.
+    /// Firewall mark.
     pub fwmark: Option<NonZeroU32>,
 }
 
-/// A rule that has a table looked up for some packets (ip-rule(8)).
+/// A routing rule: selects the table for some packets (ip-rule(8)).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Rule {
     priority: u32,
@@ -499,31 +502,31 @@ pub struct Rule {
     table: Table,
 }
 
-/// Why there is no such rule.
+/// Error of making a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// It would hold for all packets.
+    /// An empty selector, which matches all packets.
     #[error("a rule must select something: write \"from\", \"to\", \"iif\", \"oif\" or \"fwmark\"")]
     SelectsAll,
-    /// A network is everything.
+    /// A network of all addresses.
     #[error("{0} selects everything: leave it out")]
     Everything(Network),
-    /// A network is of the other family.
+    /// A network of the other family.
     #[error("\"from\" and \"to\" must be of the same family")]
     Family,
 }
 
 impl Rule {
-    /// The priority of a rule of which nothing is said: just before that of the table `main`, as the
-    /// kernel gives it to the first rule.
+    /// Default priority of a rule: just before the rule of the table `main`, as the kernel assigns
+    /// it to the first rule.
     pub const DEFAULT_PRIORITY: u32 = 32_765;
 
-    /// The rule of `family` that has `table` looked up for what `selector` says. Those of lower
-    /// `priority` come first.
+    /// Rule of `family` that selects `table` for packets that match `selector`. Rules with a lower
+    /// `priority` are evaluated first.
     ///
     /// # Errors
     ///
-    /// When it selects nothing in particular, or a network of another family.
+    /// When the selector is empty, or has a network of all addresses or of the other family.
     pub fn new(
         family: Family,
         selector: Selector,
@@ -548,29 +551,29 @@ impl Rule {
         })
     }
 
-    /// The family of the packets.
+    /// Family of the packets.
     pub const fn family(&self) -> Family {
         self.family
     }
 
-    /// Which packets.
+    /// Selector.
     pub const fn selector(&self) -> &Selector {
         &self.selector
     }
 
-    /// Which table.
+    /// Selected table.
     pub const fn table(&self) -> Table {
         self.table
     }
 
-    /// Its rank among the rules.
+    /// Priority: position among the rules.
     pub const fn priority(&self) -> u32 {
         self.priority
     }
 }
 
 impl fmt::Display for Rule {
-    /// As ip-rule(8) takes it.
+    /// Formats the rule in the syntax of ip-rule(8).
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "priority {}", self.priority)?;
         let Selector {
@@ -596,7 +599,7 @@ impl fmt::Display for Rule {
             write!(f, " fwmark {fwmark:#x}")?;
         }
         write!(f, " lookup {}", self.table)?;
-        // Where nothing else says it.
+        // No network shows the family.
         if from.or(*to).is_none() {
             write!(f, " ({})", self.family)?;
         }
@@ -604,10 +607,10 @@ impl fmt::Display for Rule {
     }
 }
 
-/// What a route or a rule is known by.
+/// Identity of a route or a rule.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Routed {
-    /// A route, whatever it leads over.
+    /// A route.
     Route(RoutePlace),
     /// A rule.
     Rule(Rule),
@@ -622,7 +625,7 @@ impl fmt::Display for Routed {
     }
 }
 
-/// What `routes` and `rules` are known by.
+/// Identities of `routes` and `rules`.
 pub(crate) fn routed(routes: &[Route], rules: &[Rule]) -> impl Iterator<Item = Routed> {
     let routes = routes.iter().map(|route| Routed::Route(route.place));
     routes.chain(rules.iter().cloned().map(Routed::Rule))
@@ -649,7 +652,7 @@ mod tests {
     }
 
     #[test]
-    fn a_network_has_no_bits_of_a_host() {
+    fn network_with_host_bits_is_rejected() {
         assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
         assert_eq!(network("10.1.2.3").unwrap().to_string(), "10.1.2.3/32");
         assert_eq!(network("::/0"), Ok(Network::everything(Family::V6)));
@@ -665,7 +668,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_of_nothing_is_the_kernels_own() {
+    fn route_without_metric_has_the_kernels_default() {
         let six = network("2001:db8::/32").unwrap();
         let metric = |network, metric| RoutePlace::new(network, Table::MAIN, metric).metric;
         assert_eq!(metric(six, None), 1024);
@@ -675,7 +678,7 @@ mod tests {
     }
 
     #[test]
-    fn the_scope_is_the_one_that_ip_route_chooses() {
+    fn route_scope_defaults_as_in_ip_route() {
         let scope = |text, hops: &[NextHop]| Route::new(place(text), hops).unwrap().scope();
         assert_eq!(scope("10.0.0.0/8", &[via("192.0.2.1")]), Scope::GLOBAL);
         assert_eq!(scope("10.0.0.0/8", &[on("eth0")]), Scope::LINK);
@@ -687,7 +690,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_kernel_would_refuse_whatever_it_holds_is_no_route() {
+    fn route_that_the_kernel_always_rejects_is_invalid() {
         let route = |text, hops: &[NextHop]| Route::new(place(text), hops);
         let four = || route("10.0.0.0/8", &[via("192.0.2.1")]).unwrap();
         let six = || route("2001:db8::/32", &[on("eth0")]).unwrap();
@@ -728,7 +731,7 @@ mod tests {
     }
 
     #[test]
-    fn routes_are_written_as_ip_route_takes_them() {
+    fn routes_are_formatted_for_ip_route() {
         let table = Table::new(100).unwrap();
         let eth0: Arc<str> = "eth0".into();
         let gateway = Some("192.0.2.1".parse().unwrap());
@@ -758,7 +761,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rule_selects_something_of_one_family() {
+    fn rule_selects_packets_of_one_family() {
         let table = Table::new(100).unwrap();
         let rule = |selector| Rule::new(Family::V4, selector, table, Rule::DEFAULT_PRIORITY);
         assert_eq!(rule(Selector::default()), Err(RuleError::SelectsAll));

@@ -1,4 +1,4 @@
-//! What the engine shows of itself: one value that status, JSON and metrics render.
+//! State of the engine as one value, which status, JSON and metrics render.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::types::{InterfaceAddress, Priority, State, Version, Vrid};
 use crate::wire::hmac::KeyId;
 use crate::wire::{ChecksumForm, DropCounts};
 
-/// The whole node at one moment. Ages are in seconds at that moment.
+/// State of the node at one moment. Ages are in seconds at that moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Snapshot {
@@ -22,153 +22,154 @@ pub struct Snapshot {
     pub groups: Vec<GroupStatus>,
     /// The trackers, by name.
     pub trackers: Vec<TrackerStatus>,
-    /// Packets that belonged to no router here.
+    /// Dropped packets that belong to none of the configured routers.
     pub dropped: DropCounts,
-    /// Packets that were never looked at, because they came faster than that. The engine knows of
-    /// none; whoever reads the sockets fills it in.
+    /// Packets lost because a receive buffer overflowed. The engine leaves this 0; the reader of
+    /// the sockets fills it in.
     #[serde(default)]
     pub lost: u64,
 }
 
-/// One virtual router.
+/// State of a virtual router.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RouterStatus {
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub name: Arc<str>,
-    /// The interface that it runs on.
+    /// Name of the interface.
     pub interface: Arc<str>,
-    /// Its identifier.
+    /// VRID.
     pub virtual_router_id: Vrid,
-    /// The version it speaks.
+    /// VRRP version.
     pub version: Version,
     /// Its state.
     pub state: State,
-    /// For how many seconds it has been in that state.
+    /// Seconds since the last change of state.
     pub state_age: f64,
-    /// Why it is in that state.
+    /// Cause of the state.
     pub cause: Arc<str>,
-    /// In how many seconds it is in fault for `cause`, while that is tolerated.
+    /// Seconds until the router enters fault for `cause`, while the cause is tolerated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_in: Option<f64>,
-    /// Its priority and where that comes from.
+    /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
-    /// The time between its advertisements, in seconds.
+    /// Advertisement interval, in seconds.
     pub advert_interval: f64,
-    /// The address that it sends from: the IPv4 one, when it has addresses of both families.
+    /// Source address of advertisements: the IPv4 one, if the router has addresses of both
+    /// families.
     pub source: Option<IpAddr>,
-    /// The IPv6 address that it sends from, when it has addresses of both families.
+    /// IPv6 source address of advertisements, if the router has addresses of both families.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source_ipv6: Option<IpAddr>,
-    /// The master that it hears, when it is a backup.
+    /// On a backup: the master, known from its advertisements.
     pub master: Option<PeerStatus>,
-    /// Its virtual addresses.
+    /// Virtual addresses.
     pub addresses: Arc<[InterfaceAddress]>,
-    /// The routes that follow it, as ip-route(8) takes them.
+    /// Routes that exist while the router is master, in the syntax of ip-route(8).
     #[serde(default)]
     pub routes: Vec<String>,
-    /// The rules that follow it, as ip-rule(8) takes them.
+    /// Rules that exist while the router is master, in the syntax of ip-rule(8).
     #[serde(default)]
     pub rules: Vec<String>,
-    /// The form of checksum that it sends, learned from the others (version 3).
+    /// Form of the checksum in sent advertisements, learned from received ones (version 3).
     pub checksum: ChecksumForm,
-    /// The other routers of this virtual router that were heard, up to 8.
+    /// Other routers of this virtual router, known from their advertisements, up to 8.
     #[serde(default)]
     pub others: Vec<OtherRouter>,
-    /// How it stands with authentication by HMAC, where that is configured.
+    /// Authentication by HMAC, where configured.
     #[serde(default)]
     pub hmac: Option<HmacStatus>,
-    /// With whom it speaks, where that is not the group.
+    /// Unicast peers, where configured.
     #[serde(default)]
     pub unicast: Option<UnicastStatus>,
-    /// How it stands with those who are told of its transitions, where that is configured. The engine
-    /// knows nothing of it; whoever tells them fills it in.
+    /// Notifications of transitions, where configured. The engine leaves this empty; the notifier
+    /// fills it in.
     #[serde(default)]
     pub notify: Option<NotifyStatus>,
-    /// How it stands with the connections of IPVS, where they are synchronised.
+    /// Synchronisation of IPVS connections, where configured.
     #[serde(default)]
     pub lvs: Option<LvsStatus>,
-    /// What runs where it is master, where that is configured.
+    /// Resources that run on the master, where configured.
     #[serde(default)]
     pub resources: Option<ResourcesStatus>,
-    /// What it counted.
+    /// Counters.
     pub counters: Counters,
-    /// Its last transitions, oldest first.
+    /// Last transitions, oldest first.
     pub history: Vec<TransitionStatus>,
 }
 
-/// A sync group.
+/// State of a sync group.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct GroupStatus {
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub name: Arc<str>,
-    /// The state of all of its members.
+    /// Common state of all members.
     pub state: State,
-    /// For how many seconds it has been in that state.
+    /// Seconds since the last change of state.
     pub state_age: f64,
-    /// Its members in their order.
+    /// Names of the members, in the configured order.
     pub members: Vec<Arc<str>>,
-    /// The member that moved for a reason of its own, or is what keeps the others from serving.
+    /// Member that made the group change its state, or that keeps the group in fault.
     pub decided_by: Option<Arc<str>>,
-    /// Why the group is in that state: the cause of that member.
+    /// Cause of the group's state: that of the member in `decidedBy`.
     pub cause: Arc<str>,
-    /// As that of a router.
+    /// Notifications of the group, as in a router's status.
     #[serde(default)]
     pub notify: Option<NotifyStatus>,
 }
 
-/// A priority and where it comes from.
+/// Priority of a router, and the trackers that change it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PriorityStatus {
-    /// As configured.
+    /// Configured priority.
     pub configured: Priority,
-    /// As advertised.
+    /// Advertised priority.
     pub effective: Priority,
-    /// What makes the difference: `httpd -20`.
+    /// Trackers that change the priority, with their contribution: `httpd -20`.
     pub reasons: Vec<String>,
-    /// The trackers that the router follows, in the order of the configuration.
+    /// Trackers of the router, in the order of the configuration.
     #[serde(default)]
     pub tracks: Vec<TrackStatus>,
 }
 
-/// What a tracker does to a router that follows it.
+/// Effect of a tracker on a router.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackStatus {
-    /// Its name.
+    /// Name of the tracker.
     pub tracker: Arc<str>,
-    /// Its weight; `null` if down means fault.
+    /// Weight; `null` if the router is in fault while the tracker is down.
     pub weight: Option<i16>,
-    /// What it adds to the priority.
+    /// Present contribution to the priority.
     pub contribution: i16,
-    /// Why it puts the router in fault, if it does.
+    /// Reason why the tracker puts the router in fault, if it does.
     pub fault: Option<String>,
 }
 
-/// Another router that was heard.
+/// Another router, known from its advertisements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct PeerStatus {
-    /// Its address.
+    /// Address.
     pub address: IpAddr,
-    /// The priority that it advertised last; 0 after it resigned.
+    /// Last advertised priority; 0 after a resignation.
     pub priority: u8,
 }
 
-/// Another router of the same virtual router, as it was heard last.
+/// Another router of the same virtual router, with its last advertisement.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct OtherRouter {
-    /// Its address.
+    /// Address.
     pub address: IpAddr,
-    /// The priority that it advertised; 0 after it resigned.
+    /// Advertised priority; 0 after a resignation.
     pub priority: u8,
-    /// How many seconds ago.
+    /// Seconds since its last advertisement.
     pub age: f64,
-    /// In what its advertisements differ from what this router would say, in words. It is obeyed
-    /// all the same.
+    /// Differences between its advertisements and this router's configuration, in words. Its
+    /// advertisements are still accepted.
     pub differences: Vec<String>,
 }
 
@@ -176,211 +177,213 @@ pub struct OtherRouter {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct HmacStatus {
-    /// Who has to sign.
+    /// Which routers have to sign.
     pub mode: HmacMode,
-    /// The key that it signs with, unless the mode is `receiveOnly`.
+    /// Id of the key that the router signs with, unless the mode is `receiveOnly`.
     pub active_key: KeyId,
-    /// All keys that it accepts.
+    /// Ids of all keys that are accepted.
     pub accepted_keys: Vec<KeyId>,
-    /// Who was heard with a right HMAC, the last one last.
+    /// Senders of advertisements with a correct HMAC, the most recent one last.
     pub senders: Vec<SenderStatus>,
 }
 
-/// One who signs.
+/// Sender of signed advertisements.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct SenderStatus {
-    /// Its address.
+    /// Address.
     pub address: IpAddr,
-    /// The key that it signed with last.
+    /// Id of the key in its last advertisement.
     pub key: KeyId,
-    /// By how many seconds its wall clock was ahead of ours then, negative when behind.
+    /// Seconds by which its wall clock was ahead of this host's at its last advertisement; negative
+    /// if behind.
     pub ahead: i64,
 }
 
-/// Advertisements to peers instead of the group.
+/// Advertisements to unicast peers instead of the multicast group.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnicastStatus {
-    /// The other hosts.
+    /// Peers.
     pub peers: Vec<UnicastPeerStatus>,
-    /// The TTL or hop limit that it sends with.
+    /// TTL or hop limit of sent advertisements.
     pub ttl: u8,
-    /// The least TTL or hop limit that it believes.
+    /// Minimum TTL or hop limit of accepted advertisements.
     pub min_ttl: u8,
 }
 
-/// One of the peers.
+/// A unicast peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UnicastPeerStatus {
-    /// The name or the address in the configuration.
+    /// Name or address in the configuration.
     pub peer: String,
-    /// Its addresses: none while nobody knows what the name stands for.
+    /// Addresses; none while the name is not resolved.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Those who are told of transitions.
+/// Notifications of a router or a sync group.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyStatus {
-    /// The state that is being told; `init` is the stop.
+    /// State of the running notification; `init` is the stop.
     pub running: Option<State>,
-    /// The states that are to be told after it.
+    /// States of the queued notifications.
     pub waiting: Vec<State>,
-    /// How many states were never told, because there was a newer one before their turn.
+    /// Number of states without a notification, because a newer state replaced them in the queue.
     pub dropped: u64,
-    /// How many commands were run.
+    /// Number of commands run.
     pub runs: u64,
-    /// How many of them failed.
+    /// Number of failed commands.
     pub failures: u64,
-    /// The command that ended last.
+    /// Command that ended last.
     pub last: Option<NotifyRunStatus>,
 }
 
-/// A command that told of a transition.
+/// An ended notification command.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyRunStatus {
-    /// The state that it told.
+    /// State that the command was run for.
     pub state: State,
     /// Whether the command succeeded (exit status 0).
     pub succeeded: bool,
-    /// How it ended and what it said last.
+    /// Exit status and last line of output.
     pub detail: Arc<str>,
-    /// How many seconds ago it ended.
+    /// Seconds since the end of the command.
     pub age: f64,
 }
 
-/// The sync thread of IPVS.
+/// State of the IPVS sync daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LvsStatus {
-    /// The interface to tell and to hear on.
+    /// Interface on which connections are sent and received.
     pub interface: Arc<str>,
-    /// Which hosts belong together.
+    /// Sync id: hosts with the same id share their connections.
     pub sync_id: u8,
-    /// What it should be; `null` when there should be none.
+    /// Desired role; `null` if no sync daemon should run.
     pub role: Option<LvsRole>,
-    /// Why it is not so, in words. The engine knows nothing of this and the next; whoever starts the
-    /// thread fills both in.
+    /// Reason why the sync daemon is not as desired. The engine leaves this and `repairs` empty;
+    /// the reconciler fills both in.
     #[serde(default)]
     pub error: Option<Arc<str>>,
-    /// How often somebody had stopped or changed it and it was put right.
+    /// Number of times that another program stopped or changed the sync daemon and it was restored.
     #[serde(default)]
     pub repairs: u64,
 }
 
-/// What runs where a router is master.
+/// Resources of a router: units that run while it is master.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourcesStatus {
-    /// The units in the order in which they are started, the target first.
+    /// Units in the order of their start, the target first.
     pub units: Vec<ResourceStatus>,
-    /// Why the router is kept from being master, or is about to be.
+    /// Reason why the router is inhibited, or is about to be.
     pub failure: Option<Arc<str>>,
-    /// In how many seconds they may be tried again.
+    /// Seconds until the next attempt to start the units.
     pub retry_in: Option<f64>,
 }
 
-/// One unit of them.
+/// A unit of the resources.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ResourceStatus {
-    /// Its name.
+    /// Name.
     pub unit: Arc<str>,
-    /// What was done to it: `starting`, `started`, `stopping`, `stopped`, `failed` or `unknown`.
+    /// Result of the last job: `starting`, `started`, `stopping`, `stopped`, `failed` or `unknown`.
     pub state: Arc<str>,
-    /// How it is, in systemd's words, unless it is simply active.
+    /// State in systemd's terms, unless the unit is active.
     pub detail: Arc<str>,
 }
 
-/// One transition of the past.
+/// A past transition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TransitionStatus {
-    /// The state before.
+    /// Former state.
     pub from: State,
-    /// The state after.
+    /// New state.
     pub to: State,
-    /// Why.
+    /// Cause.
     pub cause: Arc<str>,
-    /// The effective priority at that moment.
+    /// Effective priority at that moment.
     pub priority: Priority,
-    /// How many seconds ago.
+    /// Seconds since the transition.
     pub age: f64,
 }
 
-/// What a router counts, from its start on; a reload keeps the counters.
+/// Counters of a router since its start. A reload keeps them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
-    /// Advertisements sent, resignations not counted.
+    /// Advertisements sent, without those of priority 0.
     pub adverts_sent: u64,
-    /// Advertisements received and accepted, resignations counted in.
+    /// Advertisements received and accepted, including those of priority 0.
     pub adverts_received: u64,
     /// Advertisements of priority 0 sent.
     pub resignations_sent: u64,
     /// Advertisements of priority 0 received.
     pub resignations_received: u64,
-    /// How often it became master.
+    /// Transitions to master.
     pub became_master: u64,
-    /// How often it announced addresses; one for all addresses together.
+    /// Announcements; one for all addresses together.
     pub announcements: u64,
-    /// Addresses that somebody took away and that were put back.
+    /// Virtual addresses that another program deleted and that were added again.
     pub repairs: u64,
-    /// Addresses that were found on a router that is not master, and taken off.
+    /// Virtual addresses that were found while the router was not master, and deleted.
     pub strays: u64,
-    /// Routes and rules of a master that were gone and were put back.
+    /// Routes and rules of a master that were deleted and added again.
     #[serde(default)]
     pub routing_repairs: u64,
-    /// Routes and rules that were found on a router that is not master, and taken away.
+    /// Routes and rules that were found while the router was not master, and deleted.
     #[serde(default)]
     pub routing_strays: u64,
-    /// How often it woke too late to trust its own silence and listened anew.
+    /// Late wake-ups of a backup: the master-down timer was restarted, because advertisements may
+    /// have been missed.
     pub late_wakeups: u64,
-    /// Short absences of its interface or of the address it sends from that caused no fault.
+    /// Short absences of the interface or of the source address that caused no fault.
     #[serde(default)]
     pub interruptions: u64,
-    /// Advertisements of lower precedence heard while it was master.
+    /// Advertisements of lower precedence received while master.
     pub second_masters: u64,
-    /// Received advertisements whose checksum covers the pseudo-header (version 3).
+    /// Received advertisements with a checksum over message and pseudo-header (version 3).
     pub checksums_with_pseudo_header: u64,
-    /// Received advertisements whose checksum covers the message only.
+    /// Received advertisements with a checksum over the message only.
     pub checksums_message_only: u64,
-    /// Received advertisements that counted without an HMAC, which the mode let pass.
+    /// Accepted advertisements without an HMAC, where the mode allows them.
     #[serde(default)]
     pub adverts_without_hmac: u64,
-    /// Received advertisements that list other addresses than ours.
+    /// Received advertisements with another address list than this router's.
     pub address_list_differs: u64,
-    /// Received advertisements whose interval is not ours (version 3).
+    /// Received advertisements with another interval than this router's (version 3).
     pub interval_differs: u64,
-    /// Received packets that were dropped, by cause.
+    /// Dropped packets, by cause.
     pub dropped: DropCounts,
 }
 
-/// One tracker.
+/// State of a tracker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackerStatus {
-    /// Its name in the configuration.
+    /// Name in the configuration.
     pub name: Arc<str>,
-    /// The verdict, whether the checked thing is up; `null` before the first one.
+    /// Verdict: whether the tracked object is up; `null` before the first verdict.
     pub up: Option<bool>,
-    /// The number that it says, where it says one.
+    /// Reported number, if the tracker reports one.
     #[serde(default)]
     pub value: Option<i64>,
-    /// For how many seconds the verdict has been such.
+    /// Seconds since the last change of the verdict.
     #[serde(default)]
     pub age: Option<f64>,
-    /// In how many seconds the verdict is another one unless that is found to be wrong; `null` if
-    /// nothing speaks against it.
+    /// Seconds until the verdict changes unless a result contradicts the change; `null` if no
+    /// change is pending.
     #[serde(default)]
     pub changes_in: Option<f64>,
-    /// What it said last.
+    /// Last result in words.
     pub detail: Arc<str>,
-    /// How many results there were.
+    /// Number of results.
     pub results: u64,
-    /// How many of them were bad.
+    /// Number of bad results.
     pub failures: u64,
 }

@@ -1,4 +1,4 @@
-//! Time as the engine sees it: a number that the caller hands in.
+//! Time of the engine: a number that the caller passes in.
 
 use core::fmt;
 use core::ops::{Add, Sub};
@@ -6,19 +6,19 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// A point on the caller's monotonic clock, in nanoseconds since an arbitrary start.
+/// Point on the caller's monotonic clock, in nanoseconds since an arbitrary start.
 ///
-/// The daemon reads `CLOCK_BOOTTIME`, which goes on while the machine is suspended; tests and
-/// simulations count for themselves. 64 bits last for 584 years, so arithmetic saturates.
+/// The daemon reads `CLOCK_BOOTTIME`, which also counts while the machine is suspended; tests and
+/// simulations count themselves. 64 bits last for 584 years, so arithmetic saturates.
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
 )]
 pub struct Instant(u64);
 
 impl Instant {
-    /// The start of the clock.
+    /// Start of the clock.
     pub const ZERO: Self = Self(0);
-    /// The end of time.
+    /// Last representable point in time.
     pub const MAX: Self = Self(u64::MAX);
 
     /// The point `nanos` nanoseconds after the start of the clock.
@@ -31,7 +31,7 @@ impl Instant {
         self.0
     }
 
-    /// The time from `earlier` to here, or zero when `earlier` is the later one.
+    /// Duration from `earlier` to this point, or zero if `earlier` is later.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
@@ -59,8 +59,8 @@ impl Sub<Duration> for Instant {
     }
 }
 
-/// A wall clock that was read once and goes on with the engine's time. Before it is read it is that
-/// itself.
+/// Wall clock: its last reading plus the engine's time since then. Before the first reading it
+/// equals the engine's time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct WallClock {
     read_at: Instant,
@@ -68,7 +68,7 @@ pub(crate) struct WallClock {
 }
 
 impl WallClock {
-    /// A clock that shows `shows` at `now`, since the beginning of 1970.
+    /// Clock that reads `shows` at `now`, since the beginning of 1970.
     pub(crate) const fn new(now: Instant, shows: Duration) -> Self {
         Self {
             read_at: now,
@@ -76,13 +76,14 @@ impl WallClock {
         }
     }
 
-    /// What it shows at `instant`, which may be before it was read.
+    /// Reading at `instant`, which may be before the last reading.
     pub(crate) fn at(&self, instant: Instant) -> Duration {
         (self.showed + instant.since(self.read_at)).saturating_sub(self.read_at.since(instant))
     }
 }
 
-/// A span for people: seconds with three decimals, or milliseconds below a tenth of a second.
+/// A duration formatted for people: seconds with three decimals, or milliseconds below a tenth of a
+/// second.
 #[derive(Clone, Copy, Debug)]
 pub struct Human(pub Duration);
 
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arithmetic_saturates_at_both_ends() {
+    fn instant_arithmetic_saturates_at_both_ends() {
         assert_eq!(Instant::ZERO - Duration::from_secs(1), Instant::ZERO);
         assert_eq!(
             Instant::from_nanos(u64::MAX) + Duration::MAX,
@@ -111,13 +112,13 @@ mod tests {
     }
 
     #[test]
-    fn an_instant_is_the_number_that_it_was_made_of() {
+    fn instant_keeps_its_nanoseconds() {
         let instant = Instant::from_nanos(7);
         assert_eq!((instant + Duration::from_nanos(3)).as_nanos(), 10);
     }
 
     #[test]
-    fn a_wall_clock_goes_on_in_both_directions() {
+    fn wall_clock_extrapolates_in_both_directions() {
         let seconds = Duration::from_secs;
         let now = Instant::ZERO + seconds(10);
         let clock = WallClock::new(now, seconds(1000));
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn spans_read_as_people_write_them() {
+    fn durations_are_formatted_for_people() {
         assert_eq!(
             Human(Duration::from_micros(3_609_375)).to_string(),
             "3.609 s"

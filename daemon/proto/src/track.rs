@@ -1,9 +1,9 @@
-//! From results to verdicts to priorities.
+//! Trackers: from results to verdicts, and from verdicts to priorities.
 //!
-//! A tracker counts results in a row. When there are enough of them against its verdict it is
-//! opposed, and the verdict changes as soon as that has lasted for as long as it has to, and the
-//! verdict before it, too: at once, unless the configuration has it otherwise. A router that follows
-//! trackers adds up what their verdicts do to it.
+//! A tracker counts results in a row. When enough of them contradict its verdict, a change is
+//! pending. The verdict changes as soon as the change has been pending for its delay and the
+//! present verdict has lasted for its hold time: at once in the default configuration. A router
+//! adds up the contributions of its trackers.
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -14,35 +14,35 @@ use crate::reasons::FaultReason;
 use crate::time::Instant;
 use crate::types::Priority;
 
-/// The least that a tracker may be worth. What is worth less is a fault, as with keepalived.
+/// Least contribution of a tracker. Less is a fault, as in keepalived.
 const LEAST_WORTH: i64 = -253;
 
-/// One tracked thing.
+/// State of a tracker.
 #[derive(Debug)]
 pub(crate) struct Tracker {
     pub(crate) params: TrackerParams,
-    /// The verdict, or what is assumed before the first one.
+    /// Verdict, or the initial one before the first.
     verdict: Verdict,
-    /// Since when the verdict is such; `None` as long as it is only assumed.
+    /// Time since when the verdict is known to hold; `None` while it is the initial one.
     since: Option<Instant>,
-    /// When the verdict changed last.
+    /// Last change of the verdict.
     changed_at: Option<Instant>,
-    /// What speaks against the verdict.
+    /// Pending change of the verdict.
     opposed: Option<Opposed>,
-    /// How many results in a row contradict what those before them say.
+    /// Number of results in a row that contradict the results before them.
     streak: u32,
-    /// What it said last.
+    /// Last result in words.
     pub(crate) detail: Arc<str>,
-    /// How many results came in, and how many of them bad.
+    /// Number of results, and of bad ones among them.
     pub(crate) results: u64,
     pub(crate) failures: u64,
 }
 
-/// What results say against a verdict that still stands.
+/// Pending change of a verdict.
 #[derive(Clone, Copy, Debug)]
 struct Opposed {
     by: Verdict,
-    /// Since when the thing is, or is not, well.
+    /// Time since when the results contradict the verdict's up or down.
     since: Instant,
 }
 
@@ -61,7 +61,7 @@ impl Tracker {
         }
     }
 
-    /// Takes over `params` when they watch the same thing in the same way: the verdict stays.
+    /// Applies `params` and keeps the verdict. `None` if they belong to another check.
     pub(crate) fn with_params(self, params: &TrackerParams) -> Option<Self> {
         let same = match (&self.params.kind, &params.kind) {
             (TrackerKind::Interface { name: a }, TrackerKind::Interface { name: b })
@@ -71,7 +71,7 @@ impl Tracker {
             (TrackerKind::Interface { .. }, TrackerKind::Probe { .. })
             | (TrackerKind::Probe { .. }, TrackerKind::Interface { .. }) => false,
         };
-        // What is assumed is another thing then.
+        // An initial verdict from other parameters is not a result, so it is not kept.
         let assumes = self.is_known() || self.params.initial == params.initial;
         (same && assumes).then(|| Self {
             params: params.clone(),
@@ -79,24 +79,23 @@ impl Tracker {
         })
     }
 
-    /// The verdict, as far as is known.
+    /// The verdict, or the initial one before the first result.
     pub(crate) const fn verdict(&self) -> Verdict {
         self.verdict
     }
 
-    /// Whether there is a verdict yet.
+    /// Whether the verdict comes from results.
     pub(crate) const fn is_known(&self) -> bool {
         self.since.is_some()
     }
 
-    /// Since when the verdict is such.
+    /// Time since when the verdict holds.
     pub(crate) const fn since(&self) -> Option<Instant> {
         self.since
     }
 
-    /// Takes note of how the thing is, where that is known and not sampled: no row of results is
-    /// needed for the verdict. Repeating it changes nothing. Returns the former verdict if there is
-    /// another one now.
+    /// Records the state of an object that is known and not sampled: `rise` and `fall` do not
+    /// apply. Repeating it changes nothing. Returns the former verdict if it changed.
     pub(crate) fn observe(&mut self, now: Instant, up: bool, detail: Arc<str>) -> Option<Verdict> {
         if self.is_known() && self.result().up == up && self.detail == detail {
             return None;
@@ -105,7 +104,7 @@ impl Tracker {
         self.take(now, Verdict::of(up))
     }
 
-    /// Counts a result. Returns the former verdict if there is another one now.
+    /// Counts a result. Returns the former verdict if it changed.
     pub(crate) fn handle_result(
         &mut self,
         now: Instant,
@@ -130,11 +129,12 @@ impl Tracker {
         self.take(now, result)
     }
 
-    /// When the verdict changes unless something else is found before.
+    /// Time of the pending change of the verdict, if results do not contradict it before.
     pub(crate) fn due(&self) -> Option<Instant> {
         let opposed = self.opposed?;
         let delay = match (self.verdict.up, opposed.by.up) {
-            // How it was before anybody looked nobody knows.
+            // The delays apply to changes; before the first result nothing is known that could
+            // change.
             _ if !self.is_known() => Duration::ZERO,
             (false, true) => self.params.up_delay,
             (true, false) => self.params.down_delay,
@@ -146,7 +146,7 @@ impl Tracker {
         Some(held.max(opposed.since + delay))
     }
 
-    /// Changes the verdict if that is due. Returns the former one if there is another one now.
+    /// Changes the verdict if that is due. Returns the former verdict if it changed.
     pub(crate) fn settle(&mut self, now: Instant) -> Option<Verdict> {
         if self.due()? > now {
             return None;
@@ -157,7 +157,7 @@ impl Tracker {
         Some(core::mem::replace(&mut self.verdict, opposed.by))
     }
 
-    /// What the results say, be it the verdict or not.
+    /// Verdict of the results so far: the pending one, or the present one.
     fn result(&self) -> Verdict {
         self.opposed.map_or(self.verdict, |opposed| opposed.by)
     }
@@ -168,7 +168,7 @@ impl Tracker {
         self.failures += u64::from(!up);
     }
 
-    /// Lets results that are enough speak for or against the verdict.
+    /// Applies enough results in a row: they confirm the verdict, or make a change pending.
     fn take(&mut self, now: Instant, result: Verdict) -> Option<Verdict> {
         if result == self.verdict {
             self.opposed = None;
@@ -177,6 +177,7 @@ impl Tracker {
         }
         let since = match self.opposed {
             Some(opposed) if opposed.by == result => return None,
+            // Only the number differs from the pending change: the delay continues.
             Some(opposed) if opposed.by.up == result.up => opposed.since,
             Some(_) | None => now,
         };
@@ -185,17 +186,17 @@ impl Tracker {
     }
 }
 
-/// What a router's trackers do to it.
+/// Effect of all trackers on a router.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Influence {
     /// The effective priority.
     pub(crate) priority: Priority,
-    /// What the first tracker demands that puts the router in fault.
+    /// Fault reason of the first tracker that puts the router in fault.
     pub(crate) fault: Option<FaultReason>,
 }
 
-/// Adds up what `tracks` do to a router of priority `configured`. The owner's priority stays 255
-/// whatever its weights say: there is no other it could have.
+/// Adds up the contributions of `tracks` for a router of priority `configured`. The owner's
+/// priority stays 255 in any case, because the protocol allows the owner no other.
 pub(crate) fn influence(
     configured: Priority,
     tracks: &[Track],
@@ -223,7 +224,8 @@ pub(crate) fn influence(
     Influence { priority, fault }
 }
 
-/// What a tracker adds to the priority of a router that follows it, or why it puts it in fault.
+/// Contribution of a tracker to the priority of a router, or the fault reason if it puts the router
+/// in fault.
 pub(crate) fn contribution(
     track: &Track,
     trackers: &BTreeMap<Arc<str>, Tracker>,
@@ -231,6 +233,7 @@ pub(crate) fn contribution(
     let tracker = Arc::clone(&track.tracker);
     let verdict = trackers
         .get(&track.tracker)
+        // A tracker that does not exist counts as up.
         .map_or(Verdict::UP, Tracker::verdict);
     match (track.effect, verdict.value) {
         (Effect::Fault, _) if !verdict.up => Err(FaultReason::TrackerDown(tracker)),
@@ -251,7 +254,7 @@ pub(crate) fn contribution(
                     value,
                     weight: Some(weight),
                 }),
-                // More is never needed.
+                // Limited, because 253 already raises any priority to the maximum.
                 worth => Ok(i16::try_from(worth.min(-LEAST_WORTH)).unwrap_or(0)),
             }
         }
@@ -282,8 +285,8 @@ mod tests {
         T0 + Duration::from_secs(seconds)
     }
 
-    /// What results bring, one a second, beginning at `from`: `+` and `-`, and `.` for none, but a look
-    /// at the clock. `U` and `D` are changes of the verdict.
+    /// Feeds `results` to the tracker, one per second from `from` on: `+` is good, `-` is bad, `.` is a
+    /// tick without a result. Returns the changes of the verdict: `U` to up, `D` to down, `.` none.
     fn feed_from(from: u64, tracker: &mut Tracker, results: &str) -> String {
         let changes = (from..).zip(results.chars()).map(|(second, result)| {
             let now = seconds(second);
@@ -305,13 +308,13 @@ mod tests {
     }
 
     #[test]
-    fn results_in_a_row_make_a_verdict() {
+    fn tracker_needs_results_in_a_row_for_a_verdict() {
         assert_eq!(feed(&mut tracker(1, 1), "-+-"), "DUD");
         assert_eq!(feed(&mut tracker(2, 3), "--+---+-++"), ".....D...U");
     }
 
     #[test]
-    fn a_tracker_without_a_result_counts_as_well() {
+    fn tracker_without_results_is_up_and_not_known() {
         let mut tracker = tracker(3, 2);
         assert!(tracker.verdict().up && !tracker.is_known());
         assert_eq!(feed(&mut tracker, "-"), ".", "one failure of two");
@@ -321,7 +324,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_assumed_can_be_the_worst_and_results_in_a_row_are_needed_against_it_too() {
+    fn tracker_with_initial_down_needs_results_in_a_row() {
         let mut doubted = Tracker::new(TrackerParams {
             initial: Verdict::DOWN,
             up_delay: Duration::from_secs(60),
@@ -331,7 +334,7 @@ mod tests {
         assert_eq!(
             feed(&mut doubted, "++"),
             ".U",
-            "no delay before it is known"
+            "no delay before the first verdict"
         );
         assert_eq!(doubted.since(), Some(seconds(1)));
         let mut confirmed = Tracker::new(TrackerParams {
@@ -343,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_verdict_is_held_and_what_is_still_so_when_that_ends_counts_then() {
+    fn hold_defers_a_verdict_change_until_its_end() {
         let held = || {
             Tracker::new(TrackerParams {
                 hold: Duration::from_secs(5),
@@ -354,27 +357,27 @@ mod tests {
         assert_eq!(
             feed(&mut tracker, "-+.."),
             "D...",
-            "the first one counts at once"
+            "the first change takes effect at once"
         );
         assert_eq!(tracker.due(), Some(seconds(5)));
         assert_eq!(feed_from(4, &mut tracker, "...."), ".U..");
         assert_eq!(tracker.due(), None);
-        // Whatever flickered meanwhile.
+        // Changes within the hold time have no effect.
         let mut tracker = held();
         assert_eq!(feed(&mut tracker, "-+-+--...."), "D.........");
-        assert_eq!(tracker.due(), None, "it is as it was");
+        assert_eq!(tracker.due(), None, "the results confirm the verdict again");
         assert_eq!(
             feed_from(20, &mut tracker, "+"),
             "U",
-            "it was held long enough"
+            "the hold time is over"
         );
-        // What was taken back begins anew, and the hold may be over by then.
+        // A pending change that is contradicted starts again, and the hold time may be over by then.
         let mut tracker = held();
         assert_eq!(feed(&mut tracker, "-+++-+++"), "D....U..");
     }
 
     #[test]
-    fn a_change_that_does_not_last_is_none() {
+    fn delays_suppress_a_short_verdict_change() {
         let mut tracker = Tracker::new(TrackerParams {
             up_delay: Duration::from_secs(3),
             down_delay: Duration::from_secs(1),
@@ -383,17 +386,17 @@ mod tests {
         assert_eq!(
             feed(&mut tracker, "+-+-."),
             "....D",
-            "as long as it is down"
+            "down for the delay of 1 s"
         );
         assert_eq!(
             feed_from(5, &mut tracker, "+.-+..."),
             "......U",
-            "three seconds in a row"
+            "up for three seconds in a row"
         );
     }
 
     #[test]
-    fn hold_and_delay_run_side_by_side() {
+    fn hold_and_delay_run_in_parallel() {
         let params = |up, hold| TrackerParams {
             up_delay: Duration::from_secs(up),
             hold: Duration::from_secs(hold),
@@ -409,7 +412,7 @@ mod tests {
     }
 
     #[test]
-    fn another_number_is_another_verdict_and_is_held_too() {
+    fn hold_applies_to_a_changed_number() {
         let mut tracker = Tracker::new(TrackerParams {
             hold: Duration::from_secs(5),
             up_delay: Duration::from_secs(60),
@@ -421,17 +424,21 @@ mod tests {
             tracker.handle_result(seconds(second), Verdict::saying(value), "".into());
             tracker.verdict().value
         };
-        assert_eq!(says(0, 7), Some(7), "it is no less well");
+        assert_eq!(
+            says(0, 7),
+            Some(7),
+            "the delays do not apply, it is still up"
+        );
         assert_eq!(says(1, 8), Some(7));
         assert_eq!(says(2, 9), Some(7));
         assert_eq!(tracker.due(), Some(seconds(5)));
         assert_eq!(tracker.settle(seconds(5)), Some(Verdict::saying(7)));
-        assert_eq!(tracker.verdict(), Verdict::saying(9), "the newest");
+        assert_eq!(tracker.verdict(), Verdict::saying(9), "the latest number");
         assert_eq!(tracker.failures, 0);
     }
 
     #[test]
-    fn what_is_observed_is_the_verdict_at_once_and_counts_when_it_is_new() {
+    fn observed_state_is_the_verdict_at_once() {
         let mut tracker = tracker(3, 3);
         let mut observe = |up, detail: &str| {
             let former = tracker.observe(T0, up, detail.into());
@@ -439,8 +446,8 @@ mod tests {
             assert_eq!((tracker.verdict().up, &*tracker.detail), (up, detail));
             (former.is_some(), tracker.results, tracker.failures)
         };
-        assert_eq!(observe(true, "up"), (false, 1, 0), "as was assumed");
-        assert_eq!(observe(true, "up"), (false, 1, 0), "no news");
+        assert_eq!(observe(true, "up"), (false, 1, 0), "as the initial verdict");
+        assert_eq!(observe(true, "up"), (false, 1, 0), "repeated");
         assert_eq!(observe(true, "up again"), (false, 2, 0));
         assert_eq!(observe(false, "up again"), (true, 3, 1));
         assert_eq!(observe(false, "down"), (false, 4, 2));
@@ -448,7 +455,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reload_keeps_what_is_known_and_forgets_what_is_assumed_otherwise() {
+    fn reload_keeps_a_known_verdict_only() {
         let doubting = TrackerParams {
             initial: Verdict::DOWN,
             hold: Duration::from_secs(9),
@@ -457,7 +464,7 @@ mod tests {
         let fresh = tracker(1, 1);
         assert!(
             fresh.with_params(&doubting).is_none(),
-            "nothing is known of it"
+            "its verdict is not from results"
         );
         let mut known = tracker(1, 1);
         feed(&mut known, "-+");
@@ -466,7 +473,7 @@ mod tests {
         assert_eq!(
             feed_from(2, &mut known, "--"),
             "..",
-            "the new counts and the new hold"
+            "the new rise, fall and hold apply"
         );
         assert_eq!(known.due(), Some(seconds(10)));
         let kind = TrackerKind::Interface {
@@ -475,7 +482,7 @@ mod tests {
         assert!(known.with_params(&TrackerParams::new(kind)).is_none());
     }
 
-    /// What trackers that said this last do to a router of this priority.
+    /// Effective priority and fault of a router with trackers that reported these verdicts last.
     fn influence_of(configured: u8, tracks: &[(&str, Verdict, Effect)]) -> (u8, Option<String>) {
         let mut trackers = BTreeMap::new();
         let mut followed = Vec::new();
@@ -501,7 +508,7 @@ mod tests {
     // RFC 9568 5.2.4 MUST: the owner's priority is 255
     // RFC 9568 5.2.4 MUST: priorities of backups are 1 to 254
     #[test]
-    fn weights_add_up_within_what_a_backup_may_have() {
+    fn tracker_weights_add_up_within_1_to_254() {
         use Effect::Weight;
         assert_eq!(
             influence_of(100, &[("a", DOWN, Weight(-30)), ("b", UP, Weight(5))]).0,
@@ -516,19 +523,19 @@ mod tests {
         assert_eq!(
             influence_of(255, &[("a", DOWN, Weight(-30))]).0,
             255,
-            "the owner's stays"
+            "the owner's priority stays"
         );
     }
 
     #[test]
-    fn without_a_weight_down_means_fault() {
+    fn tracker_without_weight_that_is_down_is_a_fault() {
         let tracks = [("a", UP, Effect::Fault), ("b", DOWN, Effect::Fault)];
         let down = "tracker b is down".to_owned();
         assert_eq!(influence_of(100, &tracks), (100, Some(down)));
     }
 
     #[test]
-    fn a_number_is_multiplied_by_the_weight_and_too_little_is_a_fault() {
+    fn weighted_tracker_number_below_minus_253_is_a_fault() {
         let says = |value, weight| {
             influence_of(
                 100,
@@ -539,25 +546,25 @@ mod tests {
         assert_eq!(says(-20, 2), (60, None));
         assert_eq!(says(-20, -2), (140, None));
         assert_eq!(says(0, -100), (100, None));
-        assert_eq!(says(-253, 1), (1, None), "the least that is none");
-        let fault = "tracker a says -254, which with weight 1 is below -253".to_owned();
+        assert_eq!(says(-253, 1), (1, None), "-253 is no fault");
+        let fault = "tracker a reports -254: multiplied by weight 1 this is below -253".to_owned();
         assert_eq!(says(-254, 1), (100, Some(fault)));
         assert_eq!(
             says(i64::MIN, -1),
             (254, None),
-            "it is out of reach of any overflow"
+            "the multiplication does not overflow"
         );
         assert!(says(i64::MIN, 1).1.is_some());
-        // Who says no number says less than any.
+        // Without a number the weight itself counts.
         let silent = |weight| influence_of(100, &[("a", DOWN, Effect::Weight(weight))]);
         assert_eq!((silent(-7), silent(7)), ((93, None), (100, None)));
     }
 
     #[test]
-    fn without_a_weight_all_numbers_but_0_are_a_fault() {
+    fn nonzero_tracker_number_without_weight_is_a_fault() {
         let says = |value| influence_of(100, &[("a", Verdict::saying(value), Effect::Fault)]).1;
         assert_eq!(says(0), None);
-        let fault = "tracker a says 1, and all but 0 is a fault";
+        let fault = "tracker a reports 1: without a weight every value but 0 is a fault";
         assert_eq!(says(1).as_deref(), Some(fault));
         assert!(says(-1).is_some());
     }

@@ -1,4 +1,4 @@
-//! The words of the protocol as types that cannot hold a wrong value.
+//! Types of the protocol that cannot hold an invalid value.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
@@ -7,7 +7,7 @@ use core::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-/// The number that the kernel gives an interface.
+/// Index of a network interface, assigned by the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct InterfaceIndex(pub u32);
@@ -63,7 +63,7 @@ impl Vrid {
         }
     }
 
-    /// The number on the wire.
+    /// The number in the message.
     pub const fn get(self) -> u8 {
         self.0.get()
     }
@@ -75,22 +75,23 @@ impl fmt::Display for Vrid {
     }
 }
 
-/// The priority of a router, 1 to 255 (RFC 9568 section 5.2.4).
+/// Priority of a router, 1 to 255 (RFC 9568 section 5.2.4).
 ///
-/// 255 belongs to the router that owns the addresses. The 0 that a leaving master sends is not a
-/// priority anybody can have: see [`Advert::priority`](crate::wire::Advert::priority).
+/// 255 belongs to the router that owns the addresses. The 0 in the last advertisement of a master
+/// that resigns is not a priority of a router: see
+/// [`Advert::priority`](crate::wire::Advert::priority).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Priority(NonZeroU8);
 
 impl Priority {
-    /// What a router has when nobody says otherwise (RFC 9568 section 6.1).
+    /// Default priority (RFC 9568 section 6.1).
     pub const DEFAULT: Self = Self(NonZeroU8::new(100).expect("100 is not 0"));
-    /// The owner of the addresses.
+    /// Priority of the owner of the addresses, 255.
     pub const OWNER: Self = Self(NonZeroU8::MAX);
-    /// The greatest priority of a router that does not own the addresses.
+    /// Highest priority of a router that does not own the addresses.
     pub const MAX_BACKUP: Self = Self(NonZeroU8::new(254).expect("254 is not 0"));
-    /// The least priority.
+    /// Lowest priority.
     pub const MIN: Self = Self(NonZeroU8::MIN);
 
     /// The priority `value`, or `None` for 0.
@@ -101,7 +102,7 @@ impl Priority {
         }
     }
 
-    /// The number on the wire.
+    /// The number in the message.
     pub const fn get(self) -> u8 {
         self.0.get()
     }
@@ -118,7 +119,7 @@ impl fmt::Display for Priority {
     }
 }
 
-/// The version of the protocol that a router speaks.
+/// Version of the VRRP protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Version {
     /// RFC 3768, IPv4 only.
@@ -130,7 +131,7 @@ pub enum Version {
 }
 
 impl Version {
-    /// The number on the wire.
+    /// The number in the message.
     pub const fn number(self) -> u8 {
         match self {
             Self::V2 => 2,
@@ -145,8 +146,8 @@ impl fmt::Display for Version {
     }
 }
 
-/// A family of addresses. Each is a virtual router of its own to the protocol: its advertisements
-/// list addresses of its family alone (RFC 9568 section 5.2.9).
+/// Address family. To the protocol each family is a virtual router of its own: its advertisements
+/// list only addresses of that family (RFC 9568 section 5.2.9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4.
@@ -158,10 +159,10 @@ pub enum Family {
 }
 
 impl Family {
-    /// Both, in the order in which they are spoken.
+    /// Both families, in the order in which advertisements are sent.
     pub const ALL: [Self; 2] = [Self::V4, Self::V6];
 
-    /// The family of an address.
+    /// Family of an address.
     pub const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
@@ -169,7 +170,7 @@ impl Family {
         }
     }
 
-    /// The length of the longest prefix: 32 or 128 bits.
+    /// Length of an address: 32 or 128 bits.
     pub const fn address_bits(self) -> u8 {
         match self {
             Self::V4 => 32,
@@ -187,7 +188,7 @@ impl fmt::Display for Family {
     }
 }
 
-/// The time between two advertisements of a master, as a version can say it on the wire.
+/// Advertisement interval of a master, in the units of a protocol version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct AdvertInterval {
     centiseconds: u16,
@@ -197,7 +198,7 @@ impl AdvertInterval {
     /// One second, the default of both versions.
     pub const DEFAULT: Self = Self { centiseconds: 100 };
 
-    /// Version 2: whole seconds, 1 to 255. `None` for 0.
+    /// Interval of version 2: whole seconds, 1 to 255. `None` for 0.
     pub const fn from_seconds(seconds: u8) -> Option<Self> {
         // RFC 3768 5.3.7 MUST: the interval is in whole seconds
         match seconds {
@@ -208,7 +209,7 @@ impl AdvertInterval {
         }
     }
 
-    /// Version 3: centiseconds, 1 to 4095. `None` outside.
+    /// Interval of version 3: centiseconds, 1 to 4095. `None` for other values.
     pub const fn from_centiseconds(centiseconds: u16) -> Option<Self> {
         // RFC 9568 5.2.7 MUST: the interval is 1 to 4095 centiseconds
         match centiseconds {
@@ -217,8 +218,8 @@ impl AdvertInterval {
         }
     }
 
-    /// `span` as `version` can say it, or `None` when it cannot: out of range or a fraction of the
-    /// version's unit.
+    /// Interval of exactly `span`, or `None` if `version` cannot express it: out of range, or not a
+    /// multiple of the version's unit.
     pub fn exact(version: Version, span: Duration) -> Option<Self> {
         let (unit, range): (u128, _) = match version {
             Version::V2 => (1_000_000_000, 1..=255),
@@ -235,39 +236,39 @@ impl AdvertInterval {
         (nanos.is_multiple_of(unit)).then_some(Self { centiseconds })
     }
 
-    /// The span itself.
+    /// The interval as a duration.
     pub const fn duration(self) -> Duration {
         Duration::from_millis(self.centiseconds as u64 * 10)
     }
 
-    /// Hundredths of a second, 1 to 25,500.
+    /// The interval in hundredths of a second, 1 to 25,500.
     pub const fn centiseconds(self) -> u16 {
         self.centiseconds
     }
 }
 
-/// An address with the length of its prefix, as an interface carries it.
+/// An address with its prefix length, as on an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct InterfaceAddress {
     /// The address.
     pub address: IpAddr,
-    /// Bits of the prefix: up to 32 for IPv4, up to 128 for IPv6.
+    /// Prefix length: up to 32 for IPv4, up to 128 for IPv6.
     pub prefix: u8,
 }
 
 impl InterfaceAddress {
-    /// Its family.
+    /// Family of the address.
     pub const fn family(&self) -> Family {
         Family::of(self.address)
     }
 
-    /// Whether it reaches no further than its link: fe80::/10 (RFC 4291 section 2.5.6).
+    /// Whether the address is link-local: fe80::/10 (RFC 4291 section 2.5.6).
     pub const fn is_link_local(&self) -> bool {
         is_link_local(self.address)
     }
 
-    /// The address as IPv4, if it is one.
+    /// The address, if it is IPv4.
     pub const fn ipv4(&self) -> Option<Ipv4Addr> {
         match self.address {
             IpAddr::V4(address) => Some(address),
@@ -276,8 +277,7 @@ impl InterfaceAddress {
     }
 }
 
-/// Whether an address reaches no further than its link: fe80::/10 (RFC 4291 section 2.5.6). None of
-/// IPv4 is called so here.
+/// Whether an address is link-local: fe80::/10 (RFC 4291 section 2.5.6). Always false for IPv4.
 pub const fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(_) => false,
@@ -297,13 +297,13 @@ impl From<InterfaceAddress> for String {
     }
 }
 
-/// Why a text is not an address with a prefix.
+/// Error of parsing an address with a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ParseAddressError {
-    /// The part before the slash is no IP address.
+    /// The part before the slash is not an IP address.
     #[error("not an IP address")]
     Address,
-    /// The part after the slash is no number, or too great for the family.
+    /// The part after the slash is not a number, or too large for the family.
     #[error("the prefix length must be 0 to {0}")]
     Prefix(u8),
 }
@@ -311,7 +311,7 @@ pub enum ParseAddressError {
 impl core::str::FromStr for InterfaceAddress {
     type Err = ParseAddressError;
 
-    /// `ADDRESS/PREFIX`; without a prefix it is a host's own: /32 or /128.
+    /// Parses `ADDRESS/PREFIX`. The default prefix is the length of the address: /32 or /128.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let (address, prefix) = match text.split_once('/') {
             Some((address, prefix)) => (address, Some(prefix)),
@@ -339,12 +339,12 @@ impl TryFrom<String> for InterfaceAddress {
     }
 }
 
-/// The label of an IPv4 address (IFA_LABEL): 1 to 15 bytes of text.
+/// Label of an IPv4 address (IFA_LABEL): 1 to 15 bytes of text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AddressLabel([u8; 15]);
 
 impl AddressLabel {
-    /// The label `text`, or `None` when it is empty, longer than 15 bytes, or has a NUL in it.
+    /// The label `text`, or `None` if it is empty, longer than 15 bytes, or contains a NUL.
     pub fn new(text: &str) -> Option<Self> {
         let mut bytes = [0; 15];
         if text.is_empty() || text.contains('\0') {
@@ -356,11 +356,11 @@ impl AddressLabel {
         Some(Self(bytes))
     }
 
-    /// The text.
+    /// The label as text.
     pub fn as_str(&self) -> &str {
         let end = self.0.iter().position(|byte| *byte == 0);
         let text = self.0.get(..end.unwrap_or(self.0.len()));
-        // It was made of a text, and cut where that ended.
+        // Always valid: `new` copied a whole string, and the padding is cut off.
         text.and_then(|text| core::str::from_utf8(text).ok())
             .unwrap_or_default()
     }
@@ -372,12 +372,12 @@ impl fmt::Debug for AddressLabel {
     }
 }
 
-/// The password of PASS authentication: 1 to 8 bytes, padded with zeros (RFC 2338 section 5.3.6.2).
+/// Password of PASS authentication: 1 to 8 bytes, padded with zeros (RFC 2338 section 5.3.6.2).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Password([u8; 8]);
 
 impl Password {
-    /// The password `text`, or `None` when it is empty or longer than 8 bytes.
+    /// The password `text`, or `None` if it is empty or longer than 8 bytes.
     pub fn new(text: &[u8]) -> Option<Self> {
         let mut bytes = [0; 8];
         if text.is_empty() {
@@ -395,22 +395,23 @@ impl Password {
 
 impl fmt::Debug for Password {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The password must not appear in logs.
         f.write_str("Password(..)")
     }
 }
 
-/// The state of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in
-/// RFC 3768).
+/// State of a virtual router (RFC 9568 section 6.4; its Active is called master here, as in RFC
+/// 3768).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum State {
-    /// Not running: before its start and after its stop.
+    /// Initialize: before the start and after the stop.
     Init,
-    /// Listening to a master.
+    /// Backup: receives advertisements and waits for the master-down timer.
     Backup,
-    /// Holding the addresses.
+    /// Master: holds the addresses and advertises.
     Master,
-    /// Unable to serve.
+    /// Not able to be backup or master.
     Fault,
 }
 
@@ -432,7 +433,7 @@ mod tests {
     // RFC 9568 5.2.7 MUST: the interval is 1 to 4095 centiseconds
     // RFC 3768 5.3.7 MUST: the interval is in whole seconds
     #[test]
-    fn an_interval_is_taken_only_when_its_version_can_say_it() {
+    fn advert_interval_accepts_only_values_of_its_version() {
         let exact = |version, millis| {
             AdvertInterval::exact(version, Duration::from_millis(millis))
                 .map(AdvertInterval::centiseconds)
@@ -449,14 +450,14 @@ mod tests {
     }
 
     #[test]
-    fn an_interval_of_nothing_is_none() {
+    fn advert_interval_of_zero_is_rejected() {
         assert_eq!(AdvertInterval::from_seconds(0), None);
         assert_eq!(AdvertInterval::from_centiseconds(0), None);
     }
 
     // RFC 9568 7.3 MUST: it is 00-00-5E-00-01 or, for IPv6, 02 and the VRID
     #[test]
-    fn hardware_addresses_are_those_of_the_rfcs() {
+    fn mac_addresses_match_the_rfcs() {
         let vrid = Vrid::new(51).unwrap();
         let of = |family| MacAddress::of_virtual_router(family, vrid).to_string();
         assert_eq!(of(Family::V4), "00:00:5e:00:01:33");
@@ -467,7 +468,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_and_addresses_are_written_as_people_write_them() {
+    fn version_and_address_have_their_usual_text() {
         assert_eq!(
             [Version::V2, Version::V3].map(|v| v.to_string()),
             ["2", "3"]
@@ -477,7 +478,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_without_prefix_is_a_host() {
+    fn address_without_prefix_is_a_host_address() {
         let parse = |text: &str| text.parse::<InterfaceAddress>().map(|a| a.to_string());
         assert_eq!(parse("192.0.2.1").as_deref(), Ok("192.0.2.1/32"));
         assert_eq!(parse("192.0.2.1/24").as_deref(), Ok("192.0.2.1/24"));
@@ -488,7 +489,7 @@ mod tests {
     }
 
     #[test]
-    fn a_label_is_given_back_as_it_was_given() {
+    fn address_label_keeps_its_text() {
         let label = |text| AddressLabel::new(text).map(|label| label.as_str().to_owned());
         assert_eq!(label("eth1:vip").as_deref(), Some("eth1:vip"));
         assert_eq!(label("123456789012345").as_deref(), Some("123456789012345"));
@@ -498,7 +499,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_fits_its_field_and_stays_out_of_logs() {
+    fn password_fits_its_field_and_is_not_logged() {
         assert_eq!(
             Password::new(b"1111").map(|p| *p.bytes()),
             Some(*b"1111\0\0\0\0")

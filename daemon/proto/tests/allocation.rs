@@ -1,5 +1,5 @@
-//! In steady state neither sending nor receiving allocates, and what an event costs does not grow
-//! with the number of routers that it does not concern.
+//! Heap operations of the engine: in steady state sending and receiving do not allocate, and the cost
+//! of an event for one router does not grow with the number of routers.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
@@ -20,7 +20,7 @@ use vrrp_proto::{
 };
 
 #[test]
-fn a_master_sends_without_a_heap_operation() {
+fn master_sends_without_heap_operations() {
     let mut node = Node::mastering(250);
     for _ in 0..10 {
         let (operations, outputs) = node.count_tick();
@@ -30,7 +30,7 @@ fn a_master_sends_without_a_heap_operation() {
 }
 
 #[test]
-fn a_backup_receives_without_a_heap_operation() {
+fn backup_receives_without_heap_operations() {
     let mut node = Node::listening(250);
     for round in 0..10 {
         for n in 0..250 {
@@ -41,7 +41,7 @@ fn a_backup_receives_without_a_heap_operation() {
 }
 
 #[test]
-fn who_signs_neither_sends_nor_receives_with_a_heap_operation() {
+fn hmac_sends_and_receives_without_heap_operations() {
     let mut node = Node::mastering_with(250, hmac());
     for round in 0..10 {
         assert_eq!(node.count_tick(), (0, 250), "round {round}");
@@ -53,7 +53,7 @@ fn who_signs_neither_sends_nor_receives_with_a_heap_operation() {
             let (interface, vrid) = place(n);
             let bytes = signed(advert(vrid.get(), 200), node.now);
             let counted = node.count(Input::Packet(packet(interface, &bytes)));
-            // The first one is remembered as a sender.
+            // The first advertisement adds its sender to the replay protection.
             assert!(round == 0 || counted == (0, 0), "round {round}, router {n}");
         }
     }
@@ -62,7 +62,7 @@ fn who_signs_neither_sends_nor_receives_with_a_heap_operation() {
 }
 
 #[test]
-fn an_instance_of_both_families_sends_and_receives_without_a_heap_operation() {
+fn dual_instance_sends_and_receives_without_heap_operations() {
     let mut node = Node::listening_in(&Family::ALL, 100, Authentication::None);
     for round in 0..10 {
         for n in 0..100 {
@@ -81,13 +81,13 @@ fn an_instance_of_both_families_sends_and_receives_without_a_heap_operation() {
 }
 
 #[test]
-fn members_of_a_group_send_and_receive_without_a_heap_operation() {
+fn sync_group_sends_and_receives_without_heap_operations() {
     let mut node = Node::grouped(20, 8);
     for round in 0..10 {
         node.now = node.now + Duration::from_millis(20);
         for n in 0..20 {
             let counted = node.count_packet(n, 200);
-            // Whom a member hears for the first time it keeps in mind.
+            // The first advertisement adds its sender to the peer table.
             assert!(round == 0 || counted == (0, 0), "round {round}, router {n}");
         }
     }
@@ -107,12 +107,12 @@ fn members_of_a_group_send_and_receive_without_a_heap_operation() {
 }
 
 #[test]
-fn a_packet_that_is_dropped_again_costs_no_heap_operation() {
+fn repeated_packet_drop_needs_no_heap_operations() {
     let mut node = Node::listening(250);
     let mut bad = advert(1, 200);
     bad[2] = 201;
     let first = node.count(Input::Packet(packet(InterfaceIndex(1), &bad)));
-    assert_eq!(first.1, 1, "it is told once");
+    assert_eq!(first.1, 1, "one report");
     for _ in 0..10 {
         assert_eq!(
             node.count(Input::Packet(packet(InterfaceIndex(1), &bad))),
@@ -122,7 +122,7 @@ fn a_packet_that_is_dropped_again_costs_no_heap_operation() {
 }
 
 #[test]
-fn a_second_master_is_answered_without_a_heap_operation() {
+fn second_master_is_answered_without_heap_operations() {
     let mut node = Node::mastering(250);
     let _ = node.count_packet(7, 50);
     for _ in 0..10 {
@@ -133,7 +133,7 @@ fn a_second_master_is_answered_without_a_heap_operation() {
 }
 
 #[test]
-fn a_take_over_finds_its_advertisement_made() {
+fn take_over_uses_a_prepared_advertisement() {
     let mut node = Node::listening(1);
     let take_over = |node: &mut Node| {
         let _ = node.count_packet(0, 200);
@@ -141,26 +141,26 @@ fn a_take_over_finds_its_advertisement_made() {
         assert_eq!(node.state(0), State::Master);
         operations
     };
-    // Until the history is as long as it becomes.
+    // Until the history has its full length.
     let usual = (0..100).map(|_| take_over(&mut node)).last();
     let _ = node.count_packet(0, 200);
-    // Another hardware address: nothing of the advertisement is known from before.
+    // Another hardware address invalidates the prepared advertisement.
     let replaced = link(InterfaceIndex(1), &"eth1".into(), 99);
     let _ = node.count(Input::Link(replaced));
     assert_eq!(Some(take_over(&mut node)), usual);
 }
 
 #[test]
-fn an_event_costs_the_same_with_ten_routers_and_with_a_thousand() {
+fn event_cost_does_not_grow_with_the_routers() {
     let few = costs(10);
     assert_eq!(few, costs(1000));
     assert!(
         few.iter().any(|(_, operations)| *operations > 0),
-        "something is counted"
+        "no heap operation was counted"
     );
 }
 
-/// The heap operations of the events of one router among `routers`.
+/// Heap operations of the events of one router among `routers`.
 fn costs(routers: usize) -> [(&'static str, u64); 4] {
     let interface = InterfaceIndex(1);
     let address = "10.1.0.1/16".parse().unwrap();
@@ -176,7 +176,7 @@ fn costs(routers: usize) -> [(&'static str, u64); 4] {
             ours: true,
         })
         .0;
-    // The first hears nobody, the others do.
+    // All routers but the first receive advertisements.
     node.now = node.now + Duration::from_secs(3);
     for n in 1..routers {
         let _ = node.count_packet(n, 200);
@@ -200,7 +200,7 @@ struct Node {
     now: Instant,
 }
 
-/// How many routers an interface carries.
+/// Number of routers on each interface.
 const PER_INTERFACE: usize = 250;
 
 impl Node {
@@ -212,12 +212,12 @@ impl Node {
         Self::listening_in(&[Family::V4], routers, authentication)
     }
 
-    /// Each router has an address of each family.
+    /// Node of backups, each with an address of each of the given families.
     fn listening_in(families: &[Family], routers: usize, authentication: Authentication) -> Self {
         Self::running(families, routers, authentication, |_| {})
     }
 
-    /// Of some routers the last ones are in one group, as many as there are `members`.
+    /// Node of `routers` backups, of which the last `members` are in one sync group.
     fn grouped(routers: usize, members: usize) -> Self {
         Self::running(&[Family::V4], routers, Authentication::None, |params| {
             let last = params.routers.keys().skip(routers - members);
@@ -272,7 +272,7 @@ impl Node {
         Self { engine, now }
     }
 
-    /// All of them masters, and every buffer as large as it becomes.
+    /// Node of masters, with every buffer at its full size.
     fn mastering(routers: usize) -> Self {
         Self::listening(routers).mastered()
     }
@@ -292,18 +292,18 @@ impl Node {
         self.engine.states().nth(n).unwrap().1
     }
 
-    /// The heap operations of a tick at the next deadline, and how many outputs it had.
+    /// Heap operations and number of outputs of a tick at the next deadline.
     fn count_tick(&mut self) -> (u64, usize) {
         self.now = self.engine.poll_timeout().unwrap().0;
         self.count(Input::Tick)
     }
 
-    /// The same of an advertisement for the router `n`.
+    /// Heap operations and number of outputs of an advertisement for the router `n`.
     fn count_packet(&mut self, n: usize, priority: u8) -> (u64, usize) {
         self.count_packet_from(PEER, n, priority)
     }
 
-    /// The same over the family of its source.
+    /// As [`count_packet`](Self::count_packet), from `source` and over its family.
     fn count_packet_from(&mut self, source: IpAddr, n: usize, priority: u8) -> (u64, usize) {
         let (interface, vrid) = place(n);
         let bytes = advert_from(source, vrid.get(), priority);
@@ -401,7 +401,7 @@ fn hmac() -> Authentication {
     })
 }
 
-/// The clocks of all show the engine's time.
+/// Signs a message, with a wall clock that equals the engine's time.
 fn signed(mut message: Vec<u8>, now: Instant) -> Vec<u8> {
     message.resize(message.len() + TRAILER_LEN, 0);
     let sequence = Sequence::at(now.since(Instant::ZERO));
@@ -412,7 +412,7 @@ fn signed(mut message: Vec<u8>, now: Instant) -> Vec<u8> {
 // --- The counter -------------------------------------------------------------------------------
 
 thread_local! {
-    /// Heap operations of this thread; tests run in several.
+/// Heap operations of this thread; each test runs in its own.
     static OPERATIONS: Cell<u64> = const { Cell::new(0) };
 }
 
@@ -427,14 +427,14 @@ fn count_one() {
 
 #[expect(
     unsafe_code,
-    reason = "the trait of a global allocator is unsafe; all is left to System"
+    reason = "the trait of a global allocator is unsafe; the methods only call System"
 )]
 // SAFETY: each method passes its arguments on to `System`, under the same conditions; the counter
 // is a constant-initialised thread-local without a destructor, which allocates nothing.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         count_one();
-        // SAFETY: the caller's promises are those that `System` asks for.
+        // SAFETY: the caller meets the conditions of `System`.
         unsafe { System.alloc(layout) }
     }
 

@@ -1,4 +1,4 @@
-//! What the table says is in the graph.
+//! Tests of the graph's contents.
 
 use super::*;
 
@@ -20,7 +20,7 @@ owner
   backup + tick due    -> master; advertises; advertisement in 3.000 s; (no advertisement)
 ";
 
-/// The texts of the graph of `table`.
+/// Returns the texts in the graph of `table`.
 fn texts(table: &str) -> Vec<String> {
     let svg = draw(&parse(table).unwrap()).unwrap();
     svg.lines()
@@ -33,7 +33,7 @@ fn texts(table: &str) -> Vec<String> {
 }
 
 #[test]
-fn a_line_of_the_table_is_taken_apart() {
+fn line_of_table_is_parsed() {
     let transitions = parse(TABLE).unwrap();
     assert_eq!(transitions.len(), 10);
     assert_eq!(
@@ -52,13 +52,13 @@ fn a_line_of_the_table_is_taken_apart() {
     assert_eq!(transitions[8].flavour, "owner");
     assert_eq!(
         parse("---\nx\n---\nversion 3\n  nonsense"),
-        Err("no transition: nonsense".to_owned())
+        Err("not a transition: nonsense".to_owned())
     );
-    assert_eq!(parse("nonsense"), Err("no snapshot".to_owned()));
+    assert_eq!(parse("nonsense"), Err("not a snapshot".to_owned()));
 }
 
 #[test]
-fn a_pair_that_the_table_lacks_is_told() {
+fn missing_pair_of_state_and_event_is_found() {
     assert_eq!(missing(&parse(TABLE).unwrap()), []);
     let without = TABLE.replace("  master + start       -> master\n", "");
     assert_eq!(
@@ -68,19 +68,19 @@ fn a_pair_that_the_table_lacks_is_told() {
 }
 
 #[test]
-fn arrows_are_labelled_and_what_changes_nothing_is_left_out() {
+fn transitions_without_effect_are_not_drawn() {
     let texts = texts(TABLE);
     let count = |wanted: &str| texts.iter().filter(|text| *text == wanted).count();
     assert_eq!(count("start"), 1, "to backup");
     assert_eq!(count("start [owner]"), 1, "to master");
     assert_eq!(count("tick due"), 2, "of the backup and within the master");
-    assert_eq!(count("tick due [owner]"), 0, "differs in its times alone");
+    assert_eq!(count("tick due [owner]"), 0, "differs in timers only");
     assert_eq!(count("→ advertises"), 2, "on the way to master");
     assert_eq!(count("→ advertises, advertisement in 1.000 s"), 1);
 }
 
 #[test]
-fn what_finds_no_place_is_told() {
+fn drawing_fails_for_unknown_state_or_full_card() {
     let draw = |table: &str| draw(&parse(table).unwrap());
     let strange = TABLE.replace(
         "  init   + start       -> backup",
@@ -88,7 +88,7 @@ fn what_finds_no_place_is_told() {
     );
     assert_eq!(
         draw(&strange),
-        Err("init -> asleep has no place".to_owned())
+        Err("unknown state in init -> asleep".to_owned())
     );
     let mut long = TABLE.to_owned();
     for number in 0..30 {
@@ -98,12 +98,12 @@ fn what_finds_no_place_is_told() {
     }
     assert_eq!(
         draw(&long),
-        Err("master has too much to say for its card".to_owned())
+        Err("too many lines for the card of master".to_owned())
     );
 }
 
 #[test]
-fn the_same_table_gives_the_same_bytes_and_marks_are_escaped() {
+fn drawing_is_reproducible_and_escapes_text() {
     let odd = TABLE.replace("tick due ", "tick < & due ");
     let draw = || draw(&parse(&odd).unwrap()).unwrap();
     assert_eq!(draw(), draw());

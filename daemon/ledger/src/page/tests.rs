@@ -1,4 +1,4 @@
-//! What the page says of each kind of requirement.
+//! Test of the page's lines for each kind of requirement.
 
 use super::*;
 use crate::{File, join};
@@ -32,7 +32,7 @@ mod tests {
 ";
 
 #[test]
-fn each_requirement_has_a_line_below_its_section() {
+fn requirements_have_lines_below_their_sections() {
     let file = File {
         path: "daemon/proto/src/engine/mod.rs".to_owned(),
         text: CODE.to_owned(),
@@ -45,7 +45,7 @@ fn each_requirement_has_a_line_below_its_section() {
     let test = "[zero_is_ignored](../daemon/proto/src/engine/mod.rs)";
     let expected = format!(
         "\
-| obeyed | deviates | kernel | operator | not built | does not apply | all |
+| implemented | deviates | kernel | operator | not built | does not apply | all |
 | --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |
 | RFC 9568 MUST | 1 |  | 1 |  |  |  | 2 |
 | RFC 9568 SHOULD |  | 1 |  |  |  |  | 1 |
@@ -71,7 +71,7 @@ With its verified errata 7947, 7949, 8298, 8299, 8300 and 8301.
 
 ## RFC 5798, the former version 3
 
-Only what differs from RFC 9568, which obsoletes it.
+Only the differences from RFC 9568, which obsoletes it.
 
 ## RFC 3768, VRRP version 2
 

@@ -1,10 +1,10 @@
-//! What a citation stands above is found in whatever else there is of the language.
+//! Tests of the scanner: the item of a citation is found despite other parts of the language.
 
 use super::*;
 
 const CITED: &str = "// RFC 9568 6.4.2 MUST: wait";
 
-/// Where the only citation in `text` stands, as `item` of code or `item (test)`.
+/// Returns the item of the only citation in `text`, with ` (test)` or ` (helper)` appended in tests.
 fn item(text: &str) -> String {
     let file = File {
         path: "daemon/proto/src/router.rs".to_owned(),
@@ -25,7 +25,7 @@ fn item(text: &str) -> String {
 }
 
 #[test]
-fn inside_a_function_it_is_that_function() {
+fn citation_in_function_belongs_to_function() {
     assert_eq!(item("fn a() { if b {\n@\n c() } }\nfn d() {}"), "a");
     assert_eq!(item("fn a() { b() }\nfn d() {\n@\n}"), "d");
     assert_eq!(item("fn a(b: [u8; 4]) {\n@\n}"), "a");
@@ -42,7 +42,7 @@ fn inside_a_function_it_is_that_function() {
 }
 
 #[test]
-fn between_items_it_is_the_next_one() {
+fn citation_between_items_belongs_to_next_item() {
     assert_eq!(
         item("fn a() {}\n@\n#[must_use]\npub(crate) async fn b() {}"),
         "b"
@@ -60,7 +60,7 @@ fn between_items_it_is_the_next_one() {
 }
 
 #[test]
-fn text_is_no_language() {
+fn literals_and_comments_are_skipped() {
     assert_eq!(
         item("fn a() { \"} fn b() {\"; '}'; '\\''; b'{';\n@\n}"),
         "a"
@@ -75,7 +75,7 @@ fn text_is_no_language() {
 }
 
 #[test]
-fn tests_are_told_from_code() {
+fn tests_are_distinguished_from_code() {
     assert_eq!(
         item("#[cfg(test)]\nmod tests {\n@\n#[test]\nfn a() {} }"),
         "a (test)"

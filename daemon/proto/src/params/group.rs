@@ -1,4 +1,4 @@
-//! Sync groups: routers of a node that are all master or all backup, or all in fault.
+//! Sync groups: routers of a node that are all backup, all master or all in fault.
 
 use core::time::Duration;
 use std::collections::BTreeSet;
@@ -8,20 +8,21 @@ use super::{Effect, NodeParams, RouterParams, Track};
 
 /// A sync group.
 ///
-/// Its members are routers of the node, each in no other group and none of them an owner, who holds
-/// its addresses whatever others do. What is no such group is none.
+/// Its members are routers of the node. Each is a member of no other group, and none is an owner,
+/// because an owner holds its addresses regardless of other routers. Groups that break
+/// these rules are removed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GroupParams {
-    /// The names of its members, in the order in which they decide and take over: the same one on
-    /// all hosts.
+    /// Names of the members, in the order in which they decide and take over: the same order on all
+    /// hosts.
     pub members: Vec<Arc<str>>,
-    /// The trackers that every member follows beside its own.
+    /// Trackers of the group: each member tracks them in addition to its own.
     pub tracks: Vec<Track>,
 }
 
 impl NodeParams {
-    /// Takes what is no group off, and gives each member what it has from the others of its group:
-    /// the longest of their delays, and their weights, each tracker and weight once.
+    /// Removes invalid groups, and gives all members of a group the same parameters: the longest of
+    /// their delays, and all their weights, each pair of tracker and weight once.
     pub(crate) fn unite(&mut self) {
         let mut taken = BTreeSet::new();
         let routers = &self.routers;
@@ -49,6 +50,7 @@ impl NodeParams {
             let longest = |delay: fn(&RouterParams) -> Duration| members().map(delay).max();
             let preempt_delay = longest(|member| member.preempt_delay).unwrap_or_default();
             let startup_delay = longest(|member| member.startup_delay).unwrap_or_default();
+            // Trackers without a weight are not shared: the fault of one member puts all in fault anyway.
             let is_weight = |track: &&Track| matches!(track.effect, Effect::Weight(_));
             let weights = members()
                 .flat_map(|member| &member.tracks)
@@ -76,7 +78,7 @@ mod tests {
     use crate::types::{Priority, Vrid};
 
     #[test]
-    fn members_share_their_weights_once_and_keep_their_faults_to_themselves() {
+    fn group_members_share_weights_but_not_fault_trackers() {
         let mut node = node([
             ("a", &[("x", -10), ("y", 0)]),
             ("b", &[("x", -10), ("x", -20)]),
@@ -96,11 +98,11 @@ mod tests {
         assert_eq!(tracks_of(&node, "c"), [("x", -30)]);
         let united = node.clone();
         node.unite();
-        assert_eq!(node, united, "what is united stays so");
+        assert_eq!(node, united, "a second call changes nothing");
     }
 
     #[test]
-    fn the_longest_delays_of_the_members_are_those_of_all() {
+    fn group_members_share_the_longest_delays() {
         let mut node = node([("a", &[]), ("b", &[]), ("c", &[])]);
         let delays = [("a", 1, 5), ("b", 3, 2), ("c", 9, 9)];
         for (name, preempt, startup) in delays {
@@ -121,12 +123,12 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_move_together_is_no_group() {
+    fn invalid_sync_groups_are_removed() {
         let mut node = node([("a", &[]), ("b", &[]), ("owner", &[])]);
         node.routers.get_mut("owner").unwrap().priority = Priority::OWNER;
         for (name, members) in [
             ("1", &["a", "owner"][..]),
-            ("2", &["a", "nobody"]),
+            ("2", &["a", "missing"]),
             ("3", &["b"]),
             ("4", &["b", "a"]),
             ("5", &[]),

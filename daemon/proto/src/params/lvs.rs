@@ -1,38 +1,38 @@
-//! Connections of IPVS that are known on several hosts.
+//! Synchronisation of IPVS connections between hosts.
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-/// How the kernel tells other hosts of the connections that IPVS forwards, and hears of theirs: its
-/// sync thread (ipvsadm(8), `--start-daemon`). The master tells and the others hear, so that
-/// connections go on after a take-over. Each network namespace has one thread of each role.
+/// Parameters of the kernel's IPVS sync daemon (ipvsadm(8), `--start-daemon`). On the master it
+/// sends the state of the connections that IPVS forwards; on backups it receives them, so that
+/// connections survive a take-over. Each network namespace has at most one sync daemon per role.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LvsSync {
-    /// The name of the interface to tell and to hear on, 1 to 15 bytes.
+    /// Name of the interface on which connections are sent and received, 1 to 15 bytes.
     pub interface: Arc<str>,
-    /// Which hosts belong together: what bears another number is not for them. As backup 0 hears all.
+    /// Sync id: hosts with the same id share their connections. A backup with id 0 accepts all ids.
     pub sync_id: u8,
-    /// How many bytes a message has at most, 1024 to [`longest`](Self::longest). A backup hears none
-    /// that is longer.
+    /// Length limit of a message in bytes, 1024 to [`longest`](Self::longest). A backup drops
+    /// longer messages.
     pub max_length: u16,
-    /// The UDP port, 1 to 65535. Where the kernel has several threads (`net.ipv4.vs.sync_ports`) they
-    /// use those behind it too.
+    /// UDP port, 1 to 65535. With several threads in the kernel (`net.ipv4.vs.sync_ports`) the next
+    /// ports are used, too.
     pub port: u16,
-    /// The TTL or hop limit to send with, 1 to 255.
+    /// TTL or hop limit of sent messages, 1 to 255.
     pub ttl: u8,
-    /// The multicast group to send to.
+    /// Multicast group that messages are sent to.
     pub group: IpAddr,
 }
 
 impl LvsSync {
-    /// The kernel's own port, TTL and group (IP_VS_SYNC_PORT and IP_VS_SYNC_GROUP of its ip_vs_sync.c).
+    /// Port of the kernel's defaults (IP_VS_SYNC_PORT and IP_VS_SYNC_GROUP of its ip_vs_sync.c).
     pub const DEFAULT_PORT: u16 = 8848;
-    /// See [`DEFAULT_PORT`](Self::DEFAULT_PORT).
+    /// TTL of the kernel's defaults; see [`DEFAULT_PORT`](Self::DEFAULT_PORT).
     pub const DEFAULT_TTL: u8 = 1;
-    /// See [`DEFAULT_PORT`](Self::DEFAULT_PORT).
+    /// Group of the kernel's defaults; see [`DEFAULT_PORT`](Self::DEFAULT_PORT).
     pub const DEFAULT_GROUP: IpAddr = IpAddr::V4(Ipv4Addr::new(224, 0, 0, 81));
 
-    /// The least that a message of a backup may have.
+    /// Smallest length limit that a backup may have.
     pub const LEAST_LENGTH: u16 = 1024;
 
     /// Synchronisation with the kernel's defaults.
@@ -47,18 +47,18 @@ impl LvsSync {
         }
     }
 
-    /// How long a message to `group` may be when it is to fit into an Ethernet frame.
+    /// Largest length of a message to `group` that fits into an Ethernet frame.
     pub const fn default_length(group: IpAddr) -> u16 {
         1500 - headers(group)
     }
 
-    /// How long a message to `group` may be at most.
+    /// Largest possible length of a message to `group`.
     pub const fn longest(group: IpAddr) -> u16 {
         u16::MAX - headers(group)
     }
 }
 
-/// The length of the headers of IP and UDP.
+/// Length of the IP and UDP headers.
 const fn headers(group: IpAddr) -> u16 {
     8 + match group {
         IpAddr::V4(_) => 20,

@@ -1,4 +1,4 @@
-//! Advertisements to hosts that are named one by one instead of to the group.
+//! Advertisements to configured peers instead of the multicast group.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -6,27 +6,27 @@ use std::sync::Arc;
 
 use crate::wire::HOP_LIMIT;
 
-/// With whom a router speaks that does not speak with the group: it sends to each of the peers, and
-/// listens to nobody else. No RFC knows this; keepalived does it, and clouds that forward no multicast
-/// demand it.
+/// Unicast peers of a router: it sends each advertisement to all peers and accepts advertisements
+/// from peers only. Not part of any RFC; keepalived has the same feature, and clouds that forward
+/// no multicast require it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unicast {
-    /// The other hosts. The host's own address may be among them, so that all hosts can have the same
-    /// list, and is passed over.
+    /// Peers. The host's own address may be among them, so that all hosts can have the same list;
+    /// the router skips it.
     pub peers: Arc<[Peer]>,
-    /// The TTL or hop limit to send with, 1 to 255.
+    /// TTL or hop limit of sent advertisements, 1 to 255.
     pub ttl: u8,
-    /// The least TTL or hop limit that a packet has left when it is to be believed: 255 when the
-    /// peers are on the same network, and one less for every router in between.
+    /// Minimum TTL or hop limit of accepted advertisements: 255 if the peers are on the same
+    /// network, and one less for every IP router in between.
     pub min_ttl: u8,
 }
 
 impl Unicast {
-    /// What is sent with, and what is demanded, where nobody says otherwise: that of the protocol, so
-    /// that none from another network is believed.
+    /// Default of both limits: the protocol's own 255, so that no advertisement from another
+    /// network is accepted.
     pub const DEFAULT_TTL: u8 = HOP_LIMIT;
 
-    /// Unicast with `peers` of the same network.
+    /// Unicast with `peers` on the same network.
     pub fn new(peers: impl Into<Arc<[Peer]>>) -> Self {
         Self {
             peers: peers.into(),
@@ -35,7 +35,7 @@ impl Unicast {
         }
     }
 
-    /// The names among the peers.
+    /// Peers that are configured by name.
     pub fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.peers.iter().filter_map(|peer| match peer {
             Peer::Name(name) => Some(name),
@@ -47,10 +47,10 @@ impl Unicast {
 /// Another host of a virtual router.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Peer {
-    /// By its address.
+    /// Configured by address.
     Address(IpAddr),
-    /// By a name, which stands for the addresses of the last
-    /// [`Input::Resolved`](crate::Input::Resolved), and for none before.
+    /// Configured by name. Its addresses are those of the last
+    /// [`Input::Resolved`](crate::Input::Resolved); it has none before the first.
     Name(Arc<str>),
 }
 

@@ -1,7 +1,8 @@
-//! What a backup knows of the masters that it hears, and when it takes over.
+//! A backup: the advertisements that it received, and the time of its take-over.
 //!
-//! An instance of both families is run as two routers of the protocol that move together: it hears
-//! in each family for itself, and takes over when nobody is left in either.
+//! An instance of both families is run as two routers of the protocol that change their state
+//! together: it receives advertisements in each family separately, and takes over when no master is
+//! left in either.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -15,49 +16,50 @@ use crate::wire::Advert;
 
 #[derive(Debug)]
 pub(super) struct Backup {
-    /// Of the only family, or of IPv4 in an instance of both.
+    /// The only family, or IPv4 in an instance of both.
     leg: Leg,
-    /// Of IPv6 in an instance of both.
+    /// IPv6 in an instance of both families.
     ipv6: Option<Leg>,
 }
 
-/// What is heard in one family.
+/// Received advertisements and timers of one family.
 #[derive(Clone, Debug)]
 struct Leg {
-    /// When nobody is left in this family unless a master is heard: Active_Down_Timer.
+    /// Active_Down_Timer: without further advertisements no master is left in this family then.
     down_at: Instant,
-    /// Since when there is silence: the last advertisement that counted, or the start.
+    /// Start of the present silence: arrival of the last advertisement that restarted the timer, or
+    /// start of the router.
     heard_at: Instant,
-    /// The interval of the master: Active_Adver_Interval.
+    /// Active_Adver_Interval: advertisement interval of the master.
     interval: AdvertInterval,
-    /// The last one that advertised, obeyed or not.
+    /// Last recorded sender, followed or not.
     last: Option<Heard>,
-    /// While a master of lower priority is left in peace.
+    /// Preempt delay, while a master of lower priority is tolerated.
     preempt_delay: Option<PreemptDelay>,
 }
 
-/// The time for which a master of lower priority is left in peace.
+/// Preempt delay for a master of lower priority.
 #[derive(Clone, Copy, Debug)]
 struct PreemptDelay {
-    /// Since when it could be preempted.
+    /// Start of the delay: the time since when the master could be preempted.
     since: Instant,
-    /// When it would be preempted without a delay. No silence of its counts before, because it was
-    /// not the one that was waited for.
+    /// Time of the preemption without a delay. Until then Active_Down_Timer is not shortened,
+    /// because it was set for another master.
     undelayed: Instant,
 }
 
-/// Somebody who advertised.
+/// Sender of an advertisement.
 #[derive(Clone, Copy, Debug)]
 struct Heard {
     from: IpAddr,
-    /// 0 after a resignation.
+    /// Advertised priority; 0 after a resignation.
     priority: u8,
-    /// Whether its advertisement was obeyed: its priority is not below ours.
+    /// Whether the backup follows it: its priority is not lower than this router's.
     followed: bool,
 }
 
 impl Backup {
-    /// Begins to listen, knowing of nobody.
+    /// Starts listening, without a known master.
     pub(super) fn listen(now: Instant, settings: &Settings) -> Self {
         let leg = Leg::listen(now, settings);
         Self {
@@ -66,7 +68,7 @@ impl Backup {
         }
     }
 
-    /// Begins to listen for one interval and the skew instead of three.
+    /// Starts listening for one interval and the skew instead of three intervals and the skew.
     pub(super) fn listen_briefly(now: Instant, settings: &Settings) -> Self {
         let mut backup = Self::listen(now, settings);
         for leg in backup.legs_mut() {
@@ -75,7 +77,7 @@ impl Backup {
         backup
     }
 
-    /// Obeys the master that sent `advert`, which arrived at `heard_at`.
+    /// Follows the master that sent `advert`, which arrived at `heard_at`.
     pub(super) fn follow(
         heard_at: Instant,
         advert: &Advert<'_>,
@@ -87,12 +89,12 @@ impl Backup {
         backup
     }
 
-    /// Obeys somebody in the family that it speaks.
+    /// Follows a router in the family of its address.
     pub(super) fn follow_sighting(&mut self, sighting: &Sighting, settings: &Settings) {
         self.leg_mut(sighting.from).follow(sighting, settings);
     }
 
-    /// Takes note of an advertisement, whose family is that of its `source`.
+    /// Records an advertisement in the family of its `source`.
     pub(super) fn record(
         &mut self,
         heard_at: Instant,
@@ -110,14 +112,14 @@ impl Backup {
                 followed: true,
             });
         } else if advert.priority >= settings.priority.get() || !settings.preempts() {
-            // RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
-            // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
+            // RFC 9568 6.4.2 MUST: equal or greater priority: take its interval, set Active_Down_Timer
+            // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, set Active_Down_Timer
             leg.follow(&sighting(heard_at, advert, source), settings);
         } else if settings.delays_preemption() {
             leg.tolerate(heard_at, advert, source, settings);
         } else {
             // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
-            // Whoever is obeyed is not forgotten because of a third one.
+            // The followed master stays recorded when a third router of lower priority advertises.
             let followed = leg.last.filter(|last| last.followed);
             if followed.is_none_or(|last| last.from == source) {
                 leg.last = Some(Heard {
@@ -129,8 +131,9 @@ impl Backup {
         }
     }
 
-    /// When it takes over unless a master is heard: when nobody is left in any family, but not before
-    /// `startup_until`. Who was never heard in a family counts there from the start.
+    /// Time of the take-over without further advertisements: when no master is left in either
+    /// family, but not before `startup_until`. In a family without any advertisement the timer
+    /// counts from the start.
     pub(super) fn take_over_at(&self, settings: &Settings, startup_until: Instant) -> Instant {
         let at = self
             .legs()
@@ -143,7 +146,7 @@ impl Backup {
         }
     }
 
-    /// When nobody is left in a family that it speaks.
+    /// Time at which no master is left in a family.
     pub(super) fn over_at(&self, settings: &Settings, family: Family) -> Instant {
         let leg = match (&self.ipv6, family) {
             (Some(ipv6), Family::V6) => ipv6,
@@ -152,12 +155,12 @@ impl Backup {
         leg.over_at(settings)
     }
 
-    /// The interval of the master that is waited for.
+    /// Advertisement interval of the awaited master.
     pub(super) fn interval(&self, settings: &Settings) -> Duration {
         self.leading(settings).interval.duration()
     }
 
-    /// Waits in full once more for those that it knows.
+    /// Restarts Active_Down_Timer in full, with the interval of the known master.
     pub(super) fn restart_timer(&mut self, now: Instant, settings: &Settings) {
         for leg in self.legs_mut() {
             leg.down_at = now + down_interval(settings, leg.interval);
@@ -167,7 +170,7 @@ impl Backup {
         }
     }
 
-    /// Why it takes over.
+    /// Cause of a take-over now.
     pub(super) fn cause(&self, now: Instant, settings: &Settings) -> Cause {
         let leg = self.leading(settings);
         match leg.last {
@@ -193,13 +196,13 @@ impl Backup {
         }
     }
 
-    /// The master that it listens to and its priority.
+    /// The master and its priority.
     pub(super) fn heard(&self, settings: &Settings) -> Option<(IpAddr, u8)> {
         let heard = self.leading(settings).last?;
         Some((heard.from, heard.priority))
     }
 
-    /// The master of lower priority that it leaves in peace.
+    /// Preempt delay for a master of lower priority, and the remaining time.
     pub(super) fn hold_off(&self, now: Instant, settings: &Settings) -> Option<HoldOff> {
         let leg = self.leading(settings);
         let (heard, at) = (leg.last?, leg.preempts_at(settings)?);
@@ -211,8 +214,8 @@ impl Backup {
         })
     }
 
-    /// Goes on with other families than `before`. What it knows of a family that stays is kept; in
-    /// one that is new it begins to listen.
+    /// Changes the families from `before` to those of `settings`. The state of a remaining family
+    /// is kept; a new one starts listening.
     pub(super) fn set_families(&mut self, now: Instant, before: Families, settings: &Settings) {
         match (before, settings.families) {
             (Families::Ipv4, Families::Ipv4)
@@ -235,9 +238,9 @@ impl Backup {
         }
     }
 
-    /// The leg of which the backup tells: the one that is waited for. A master of both families
-    /// advertises in both at nearly the same time; then it is IPv4's, so that the answer does not
-    /// depend on which packet came first.
+    /// The family that determines status and cause: the one that is awaited longer. A master of
+    /// both families advertises in both at nearly the same time; then IPv4 is chosen, so that the
+    /// result does not depend on the order of the two packets.
     fn leading(&self, settings: &Settings) -> &Leg {
         match &self.ipv6 {
             Some(ipv6) if ipv6.outlasts(&self.leg, settings) => ipv6,
@@ -285,8 +288,8 @@ impl Leg {
         self.preempt_delay = None;
     }
 
-    /// Leaves a master of lower priority in peace for a time. Meanwhile it is waited for as any
-    /// other: its silence and its resignation are noticed.
+    /// Tolerates a master of lower priority during the preempt delay. Meanwhile it is treated like
+    /// any master: the router takes over after its silence or its resignation.
     fn tolerate(
         &mut self,
         heard_at: Instant,
@@ -294,6 +297,7 @@ impl Leg {
         source: IpAddr,
         settings: &Settings,
     ) {
+        // After a followed master that lowered its priority the delay starts now, else with the silence.
         let since = match self.last {
             Some(Heard { followed: true, .. }) => heard_at,
             Some(_) | None => self.heard_at,
@@ -314,13 +318,13 @@ impl Leg {
         });
     }
 
-    /// When nobody stands in the way in this family.
+    /// Time at which no master is left in this family: end of Active_Down_Timer or preemption.
     fn over_at(&self, settings: &Settings) -> Instant {
         let preempts_at = self.preempts_at(settings);
         preempts_at.map_or(self.down_at, |at| at.min(self.down_at))
     }
 
-    /// When the master that it leaves in peace is preempted, if it is still of lower priority.
+    /// Time at which the tolerated master is preempted, if it still has a lower priority.
     fn preempts_at(&self, settings: &Settings) -> Option<Instant> {
         let (preempt_delay, last) = (self.preempt_delay?, self.last?);
         let is_lower = !last.followed && last.priority < settings.priority.get();
@@ -330,14 +334,15 @@ impl Leg {
         })
     }
 
-    /// Whether the master that it left in peace is silent.
+    /// Whether the tolerated master is silent for longer than Active_Down_Interval.
     fn lost_its_master(&self, now: Instant, settings: &Settings) -> bool {
         self.preempt_delay.is_some()
             && self.heard_at + down_interval(settings, self.interval) <= now
     }
 
-    /// Whether a master was heard in this family and not in the `other`, or is waited for here longer
-    /// than there, by an interval or more.
+    /// Whether this family determines status and cause: an advertisement was received in this
+    /// family and none in the `other`, or a master is awaited here for longer than there, by an
+    /// interval or more.
     fn outlasts(&self, other: &Self, settings: &Settings) -> bool {
         match (self.last, other.last) {
             (None, _) => false,

@@ -1,5 +1,4 @@
-//! What a master keeps track of: when it speaks and announces, and how it treats those who are
-//! master beside it.
+//! A master: its advertisement timer, its announcements, and its reaction to other masters.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -10,48 +9,49 @@ use crate::params::Announcements;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Version};
 
-/// The least time between two replies to masters of lower precedence or to their resignations: the
-/// shortest interval of the protocol, so that a flood of packets is not answered by another.
+/// Least time between two replies to advertisements of lower precedence or to resignations: the
+/// shortest interval of the protocol, so that a flood of packets does not cause another.
 pub(super) const REPLY_SPACING: Duration = Duration::from_millis(10);
 
-/// The least time between an announcement and the next because of masters of lower precedence.
+/// Least time between two announcements because of masters of lower precedence.
 const ANNOUNCE_SPACING: Duration = Duration::from_secs(1);
 
-/// For how long after a take-over the former master's last word is no news.
+/// Time after a take-over during which the final advertisement of the former master is not reported
+/// as a second master.
 const LAST_WORD: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Master {
-    /// Since when it is master.
+    /// Time of the take-over.
     since: Instant,
-    /// When the next advertisement is due: the last due time and the interval.
+    /// Adver_Timer: the last due time plus the interval.
     advert_at: Instant,
-    /// When the last one was sent.
+    /// Time of the last advertisement.
     sent_at: Instant,
-    /// Whether it is off its network, and what it has to say must wait.
+    /// Whether the router is disconnected from its network and delays its advertisements.
     is_away: bool,
-    /// Whether an advertisement was due meanwhile.
+    /// Whether an advertisement was due during the disconnection.
     missed: bool,
-    /// The interval that it told the others, by which they wait for the next.
+    /// Interval in the last advertisement, which determines for how long backups wait.
     told: AdvertInterval,
-    /// When it came to its network: the take-over, or the end of the last interruption. The
-    /// announcements to come are counted from it.
+    /// Time of the take-over, or the end of the last disconnection. Later announcements count from
+    /// it.
     arrived_at: Instant,
-    /// When the addresses are announced again by the settings.
+    /// Next announcement by the settings (`delay` or `refresh`).
     announce_at: Option<Instant>,
-    /// When they are announced because of somebody of lower precedence, which had to be put off.
+    /// Delayed announcement because of an advertisement of lower precedence.
     correct_at: Option<Instant>,
-    /// When somebody of lower precedence was last replied to or, when that lies ahead, will be.
+    /// Last reply to an advertisement of lower precedence, or a delayed one in the future.
     replied_at: Option<Instant>,
-    /// When the addresses were last announced.
+    /// Last announcement.
     announced_at: Instant,
-    /// In an instance of both families: since when the address loses ties in IPv6 while nobody
-    /// else is heard in IPv4, and when it lost the last.
+    /// Instance of both families: start of the present series of ties lost in IPv6 without
+    /// advertisements over IPv4, and the last lost tie.
     losing: Option<(Instant, Instant)>,
 }
 
 impl Master {
-    /// Becomes master because of a deadline at `due`, from which its advertisements are counted.
+    /// Becomes master because of a deadline at `due`, from which Adver_Timer counts.
     pub(super) fn new(now: Instant, due: Instant, settings: &Settings) -> Self {
         let mut master = Self {
             since: now,
@@ -72,7 +72,7 @@ impl Master {
         master
     }
 
-    /// When it wants to be ticked, and why.
+    /// Time of the next tick, and the event that is due then.
     pub(super) fn deadline(&self) -> (Instant, Due) {
         match self.announcement() {
             Some(at) if at < self.advert_at => (at, Due::Announcement),
@@ -80,7 +80,7 @@ impl Master {
         }
     }
 
-    /// Does what is due.
+    /// Does the work that is due.
     pub(super) fn handle_tick(&mut self, now: Instant, settings: &Settings) -> Reaction {
         let mut reaction = Reaction::default();
         if now >= self.advert_at {
@@ -98,8 +98,8 @@ impl Master {
         reaction
     }
 
-    /// Goes on with other settings: a shorter interval counts at once, and announcements are due as
-    /// if it had become master with them.
+    /// Applies new settings: a shorter interval takes effect at once, and announcements are due as
+    /// if the settings had applied since the take-over.
     pub(super) fn set_settings(&mut self, now: Instant, before: &Settings, settings: &Settings) {
         if settings.interval != before.interval {
             self.advert_at = self.advert_at.min(now + settings.interval.duration());
@@ -109,13 +109,14 @@ impl Master {
         }
     }
 
-    /// Is off its network, and silent until it is back.
+    /// Stops sending until [`arrive`](Self::arrive), because the router is disconnected from its
+    /// network.
     pub(super) const fn depart(&mut self) {
         self.is_away = true;
     }
 
-    /// Is back on its network: what was due meanwhile is sent, and the addresses are announced as
-    /// after a take-over.
+    /// Ends a disconnection: sends an advertisement that was due meanwhile, and announces the
+    /// addresses as after a take-over.
     pub(super) fn arrive(&mut self, now: Instant, settings: &Settings) -> Reaction {
         self.arrived_at = now;
         self.announce_at = self.next_announcement(now, settings);
@@ -133,22 +134,22 @@ impl Master {
         }
     }
 
-    /// Since when it is silent, and the interval that the others wait by.
+    /// Time of the last advertisement and the interval in it.
     pub(super) const fn last_word(&self) -> (Instant, AdvertInterval) {
         (self.sent_at, self.told)
     }
 
-    /// Takes note of who advertises beside it, whatever it says.
+    /// Records the sender of an advertisement, whatever its priority.
     pub(super) const fn record_source(&mut self, source: IpAddr) {
         if source.is_ipv4() {
             self.losing = None;
         }
     }
 
-    /// Whether it yields to an equal with the greater address. In an instance of both families IPv4
-    /// decides: of two hosts each may have the greater address in one, and both would yield. Only
-    /// to somebody who speaks IPv6 alone, for as long as one waits for a master, the tie in IPv6 is
-    /// lost.
+    /// Whether it yields to a router of equal priority with a greater address. In an instance of
+    /// both families IPv4 decides: of two hosts each may have the greater address in one family,
+    /// and then both would yield. A tie in IPv6 is lost only to a router that has advertised over
+    /// IPv6 alone for Active_Down_Interval.
     pub(super) fn yields_to_equal(
         &mut self,
         now: Instant,
@@ -160,20 +161,20 @@ impl Master {
             return true;
         }
         let wait = down_interval(settings, interval);
-        // Whoever has been silent for so long since is another one, or has just come back: whether it
-        // speaks IPv4 too is not known yet.
+        // After a silence of this length the sender is another router or has restarted, and may
+        // advertise over IPv4 too: the series starts again.
         let goes_on = |(_, last): &(Instant, Instant)| now.since(*last) < wait;
         let (since, _) = self.losing.filter(goes_on).unwrap_or((now, now));
         self.losing = Some((since, now));
         now.since(since) >= wait
     }
 
-    /// Somebody else gives up mastership that was not its: whoever heard that must hear of us
-    /// before it takes over.
+    /// Answers a resignation of another router: a backup that received it takes over after its skew
+    /// time unless it receives an advertisement of this master before.
     pub(super) fn answer_resignation(&mut self, now: Instant, settings: &Settings) -> Reaction {
         let earliest = self.replied_at.map_or(now, |at| at + REPLY_SPACING);
         if now < earliest {
-            // Put off and not left out, because others wait for no more than their skew now.
+            // Delayed, not skipped, because the backups now wait for no more than their skew time.
             if earliest < self.advert_at {
                 self.advert_at = earliest;
                 self.replied_at = Some(earliest);
@@ -189,8 +190,8 @@ impl Master {
         }
     }
 
-    /// Somebody of lower precedence advertises: it has to learn of us, and the neighbours whom it
-    /// may have misled have to learn where the addresses are.
+    /// Reacts to an advertisement of lower precedence: replies, so that its sender steps down, and
+    /// announces the addresses, because the sender may have announced them too.
     pub(super) fn assert_mastership(&mut self, now: Instant, settings: &Settings) -> Reaction {
         let mut reaction = Reaction {
             second_master: now.since(self.since) >= LAST_WORD,
@@ -212,14 +213,14 @@ impl Master {
                 reaction.announce = true;
                 self.announced(now);
             } else {
-                // Put off and not left out: the other one may have announced them since.
+                // Delayed, not skipped: the other master may have announced the addresses since.
                 self.correct_at = Some(earliest);
             }
         }
         reaction
     }
 
-    /// When the addresses are announced next.
+    /// Time of the next announcement.
     fn announcement(&self) -> Option<Instant> {
         [self.announce_at, self.correct_at]
             .into_iter()
@@ -227,7 +228,8 @@ impl Master {
             .min()
     }
 
-    /// When they are announced next after `now` by the settings: a second time, and again and again.
+    /// Time of the next announcement after `now` by the settings: the second one, or a repeated
+    /// one.
     fn next_announcement(&self, now: Instant, settings: &Settings) -> Option<Instant> {
         let Announcements { delay, refresh, .. } = settings.announce;
         let second = (!delay.is_zero()).then_some(self.arrived_at + delay);
@@ -236,13 +238,13 @@ impl Master {
         [to_come, refreshed].into_iter().flatten().min()
     }
 
-    /// The addresses are announced, for whatever reason: nobody is misled any more.
+    /// Records an announcement. It also replaces a delayed one.
     const fn announced(&mut self, now: Instant) {
         self.announced_at = now;
         self.correct_at = None;
     }
 
-    /// Advertises, unless it is off its network.
+    /// Advertises, or delays the advertisement during a disconnection.
     fn advertise(&mut self, now: Instant, settings: &Settings) -> Option<Send> {
         if self.is_away {
             self.missed = true;

@@ -1,4 +1,4 @@
-//! What a router shows to whoever decides for it and others, and the orders that it takes.
+//! Interface of a router to the decisions of a sync group: queries and orders.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -10,18 +10,20 @@ use crate::time::Instant;
 use crate::types::{AdvertInterval, Family};
 use crate::wire::Advert;
 
-/// Somebody who advertises, as a router that makes way begins to listen to it.
+/// Sighting of another router: its last advertisement, from which a router that steps down starts
+/// to follow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sighting {
     pub(crate) from: IpAddr,
     pub(crate) priority: u8,
     pub(crate) interval: AdvertInterval,
-    /// When it was heard last.
+    /// Arrival of the advertisement.
     pub(crate) at: Instant,
 }
 
 impl Router {
-    /// When nobody stands in a backup's way in a family that it speaks, as far as it knows of others.
+    /// Time at which a backup knows of no master in a family any more. `None` if the router does
+    /// not use the family, or is not a backup.
     pub(crate) fn over_at(&self, family: Family) -> Option<Instant> {
         match (&self.phase, self.settings.families, family) {
             (_, Families::Ipv4, Family::V6) | (_, Families::Ipv6, Family::V4) => None,
@@ -30,12 +32,12 @@ impl Router {
         }
     }
 
-    /// Until when it does not take over, because it was started a short time ago.
+    /// End of the startup delay: no take-over before.
     pub(crate) const fn startup_until(&self) -> Instant {
         self.startup_until
     }
 
-    /// The interval of the master that a backup waits for.
+    /// Advertisement interval of the master that a backup waits for.
     pub(crate) fn awaited_interval(&self) -> Option<Duration> {
         match &self.phase {
             Phase::Backup(backup) => Some(backup.interval(&self.settings)),
@@ -43,7 +45,7 @@ impl Router {
         }
     }
 
-    /// Why a backup would take over now.
+    /// Cause of a take-over of a backup now.
     pub(crate) fn reason(&self, now: Instant) -> Option<Cause> {
         match &self.phase {
             Phase::Backup(backup) => Some(backup.cause(now, &self.settings)),
@@ -51,20 +53,22 @@ impl Router {
         }
     }
 
-    /// For how long one waits here for a master with this interval.
+    /// Active_Down_Interval for a master with this interval.
     pub(crate) fn wait_for(&self, interval: AdvertInterval) -> Duration {
         down_interval(&self.settings, interval)
     }
 
-    /// Whether it takes over from a master of lower priority.
+    /// Whether the router takes over from a master of lower priority.
     pub(crate) fn preempts(&self) -> bool {
         self.settings.preempts()
     }
 
-    /// Becomes master by order, because of a deadline at `due`. It is not asked whether it could.
+    /// Becomes master by order, because of a deadline at `due`. The router's own timers are not
+    /// checked.
     pub(crate) fn take_over(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
         match &self.phase {
             Phase::Init => {
+                // A new member of a group of masters does not wait for its own startup delay.
                 self.startup_until = now;
                 self.become_master(now, due, cause)
             }
@@ -73,8 +77,8 @@ impl Router {
         }
     }
 
-    /// Makes way by order, with the word `last`, and obeys `sightings`, of which each counts in its
-    /// family.
+    /// Steps down by order, with the final advertisement `last`, and follows `sightings`, each in
+    /// its family.
     pub(crate) fn step_down(
         &mut self,
         now: Instant,
@@ -95,7 +99,7 @@ impl Router {
         }
     }
 
-    /// As a backup that woke too late to trust its own silence, waits in full once more.
+    /// Restarts the timer of a backup that woke up late and may have missed advertisements.
     pub(crate) fn restart_timer(&mut self, now: Instant) -> Reaction {
         let settings = self.settings;
         let Phase::Backup(backup) = &mut self.phase else {
@@ -108,7 +112,7 @@ impl Router {
         }
     }
 
-    /// As a backup, takes note of an advertisement that arrived at `heard_at`.
+    /// Records an advertisement that arrived at `heard_at`, on a backup.
     pub(crate) fn record(
         &mut self,
         heard_at: Instant,
@@ -121,8 +125,8 @@ impl Router {
         Reaction::default()
     }
 
-    /// As a master, stays one although somebody advertises: it is of lower precedence, or it is not
-    /// known yet of which.
+    /// Remains master after an advertisement: its sender is of lower precedence, or its precedence
+    /// is not decided yet.
     pub(crate) fn remain_master(
         &mut self,
         now: Instant,

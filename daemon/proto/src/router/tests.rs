@@ -1,4 +1,4 @@
-//! The state machine alone: events with a time go in, reactions come out.
+//! Tests of the state machine alone: events at given times, and the reactions to them.
 
 mod announcements;
 mod backup;

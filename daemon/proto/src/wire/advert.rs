@@ -1,4 +1,4 @@
-//! One advertisement: what it means, and its bytes in versions 2 and 3.
+//! Advertisements of versions 2 and 3: their content and their bytes.
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -24,14 +24,14 @@ use super::{DropCause, PRIORITY_RESIGN};
 use crate::events::Packet;
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
 
-/// The only type there is (RFC 9568 section 5.2.2).
+/// Message type of an advertisement, the only one (RFC 9568 section 5.2.2).
 const TYPE_ADVERTISEMENT: u8 = 1;
 
-/// Authentication types of RFC 2338 section 5.3.6; RFC 3768 keeps 0 only.
+/// Authentication types of RFC 2338 section 5.3.6; RFC 3768 keeps only 0.
 const AUTH_NONE: u8 = 0;
 const AUTH_PASS: u8 = 1;
 
-/// Where the fields stand.
+/// Offsets of the fields.
 pub(super) mod field {
     use super::Range;
 
@@ -47,34 +47,34 @@ pub(super) mod field {
     pub(super) const AUTH_DATA_LEN: usize = 8;
 }
 
-/// An advertisement, as it is meant.
+/// Content of an advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Advert<'a> {
-    /// The version it is written in.
+    /// Protocol version.
     pub version: Version,
-    /// The virtual router that it is about.
+    /// VRID of the virtual router.
     pub vrid: Vrid,
-    /// The sender's priority; [`PRIORITY_RESIGN`] when it leaves.
+    /// Priority of the sender; [`PRIORITY_RESIGN`] when it resigns.
     pub priority: u8,
-    /// The time between the sender's advertisements.
+    /// Advertisement interval of the sender.
     pub interval: AdvertInterval,
-    /// The virtual addresses.
+    /// Virtual addresses.
     pub addresses: AddressList<'a>,
-    /// How it is authenticated.
+    /// Authentication.
     pub auth: Auth,
 }
 
-/// The authentication of an advertisement.
+/// Authentication of an advertisement, apart from a trailer with an HMAC.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Auth {
-    /// None: the only one of version 3 and of RFC 3768.
+    /// None: the only type of version 3 and of RFC 3768.
     #[default]
     None,
-    /// The password of RFC 2338, readable by everybody on the network.
+    /// Password of RFC 2338, readable by all hosts on the network.
     Pass(Password),
 }
 
-/// The addresses of an advertisement, still in its bytes: all of one family.
+/// Addresses of an advertisement, all of one family, as bytes of the message.
 // RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AddressList<'a> {
@@ -85,17 +85,17 @@ pub enum AddressList<'a> {
 }
 
 impl<'a> AddressList<'a> {
-    /// A list of IPv4 addresses, at most 255 long: the rest cannot be advertised and is left out.
+    /// List of IPv4 addresses. Addresses after the 255th cannot be advertised and are left out.
     pub fn new(addresses: &'a [[u8; 4]]) -> Self {
         Self::V4(addresses.get(..usize::from(u8::MAX)).unwrap_or(addresses))
     }
 
-    /// As [`new`](Self::new) for IPv6 addresses.
+    /// List of IPv6 addresses; see [`new`](Self::new).
     pub fn new_v6(addresses: &'a [[u8; 16]]) -> Self {
         Self::V6(addresses.get(..usize::from(u8::MAX)).unwrap_or(addresses))
     }
 
-    /// The addresses that `bytes` hold, which are whole ones of `family`.
+    /// List of the addresses in `bytes`; an incomplete address at the end is left out.
     fn of_bytes(family: Family, bytes: &'a [u8]) -> Self {
         match family {
             Family::V4 => Self::V4(bytes.as_chunks().0),
@@ -103,7 +103,7 @@ impl<'a> AddressList<'a> {
         }
     }
 
-    /// Their family.
+    /// Family of the addresses.
     pub const fn family(self) -> Family {
         match self {
             Self::V4(_) => Family::V4,
@@ -111,7 +111,7 @@ impl<'a> AddressList<'a> {
         }
     }
 
-    /// How many there are.
+    /// Number of addresses.
     pub const fn len(self) -> usize {
         match self {
             Self::V4(addresses) => addresses.len(),
@@ -119,12 +119,12 @@ impl<'a> AddressList<'a> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether the list is empty.
     pub const fn is_empty(self) -> bool {
         self.len() == 0
     }
 
-    /// The addresses, in the sender's order.
+    /// Addresses in the order of the message.
     pub fn iter(self) -> impl ExactSizeIterator<Item = IpAddr> + Clone + 'a {
         (0..self.len()).map(move |index| match self {
             Self::V4(addresses) => Ipv4Addr::from(addresses[index]).into(),
@@ -140,9 +140,8 @@ impl<'a> AddressList<'a> {
     }
 }
 
-/// How many addresses of `family` one advertisement can list: what its count byte can say
-/// (RFC 9568 section 5.2.5), and what a packet of 1,500 bytes has room for behind its IP header and
-/// before a trailer that signs it.
+/// Maximum number of addresses of `family` in an advertisement: the limit of its count field (RFC
+/// 9568 section 5.2.5) and of a packet of 1,500 bytes with IP header and a trailer with an HMAC.
 pub const fn most_addresses(family: Family) -> usize {
     const MTU: usize = 1500;
     match family {
@@ -158,17 +157,17 @@ const fn address_len(family: Family) -> usize {
     family.address_bits() as usize / 8
 }
 
-/// What a router demands of an advertisement.
+/// Requirements of a router on received advertisements.
 #[derive(Clone, Copy, Debug)]
 pub struct Expected {
-    /// The version it speaks.
+    /// Protocol version.
     pub version: Version,
-    /// Its interval, which version 2 demands of the others too.
+    /// Advertisement interval, which version 2 requires to be equal.
     pub interval: AdvertInterval,
-    /// Its authentication.
+    /// Authentication.
     pub auth: Auth,
-    /// The least TTL or hop limit that is left: [`HOP_LIMIT`](super::HOP_LIMIT), the greatest there is, but for peers
-    /// behind routers.
+    /// Minimum TTL or hop limit: [`HOP_LIMIT`](super::HOP_LIMIT), the largest possible, or less for
+    /// unicast peers behind IP routers.
     pub hop_limit: u8,
 }
 
@@ -177,19 +176,19 @@ pub struct Expected {
 pub struct Received<'a> {
     /// The advertisement.
     pub advert: Advert<'a>,
-    /// What its checksum covers. Version 2 knows [`ChecksumForm::MessageOnly`] alone.
+    /// Form of its checksum. In version 2 always [`ChecksumForm::MessageOnly`].
     pub checksum: ChecksumForm,
-    /// What stands behind it in the packet: usually nothing, or the trailer of [`hmac`](super::hmac).
+    /// Bytes after the advertisement: usually none, or the trailer of [`hmac`](super::hmac).
     pub beyond: &'a [u8],
 }
 
 impl<'a> Advert<'a> {
-    /// The VRID of a message, whatever else is wrong with it.
+    /// The VRID of a message, without any other check.
     pub fn peek_vrid(message: &[u8]) -> Option<Vrid> {
         Vrid::new(*message.get(field::VRID)?)
     }
 
-    /// Reads and checks a received packet.
+    /// Parses and checks a received packet.
     ///
     /// # Errors
     /// The first check that fails, in the order of RFC 9568 section 7.1 and RFC 3768 section 7.1.
@@ -271,13 +270,14 @@ impl<'a> Advert<'a> {
         })
     }
 
-    /// Whether the sender leaves.
+    /// Whether the sender resigns.
     pub const fn resigns(&self) -> bool {
         self.priority == PRIORITY_RESIGN
     }
 
-    /// The message as bytes. `source` and `destination` are those of its IP header, which a
-    /// version 3 checksum covers in the form with the pseudo-header; over IPv6 there is no other.
+    /// The message as bytes. `source` and `destination` are the addresses of its IP header. A
+    /// version 3 checksum with the pseudo-header covers them; over IPv6 the checksum always has
+    /// this form.
     pub fn emit(
         &self,
         form: ChecksumForm,
@@ -304,7 +304,7 @@ impl<'a> Advert<'a> {
                     }
                 }
             }
-            // An interval is never longer than the 12 bits below the reserved ones.
+            // An interval is at most 12 bits long, so the reserved bits stay zero.
             // RFC 9568 5.2.6 MUST: send the reserved bits as zero
             Version::V3 => message[field::INTERVAL_CENTISECONDS]
                 .copy_from_slice(&self.interval.centiseconds().to_be_bytes()),
@@ -327,13 +327,14 @@ impl<'a> Advert<'a> {
     }
 }
 
-/// Which form of checksum a packet bears, of which the last `beyond` bytes are no part of the
+/// Returns the form of a packet's checksum. The last `beyond` bytes are not part of the
 /// advertisement.
 ///
-/// The RFCs have the packet be long enough and say nothing of what is beyond: it is ignored, so that
-/// a router without HMAC understands one that signs. Nothing is lost by that, since whoever can add
-/// bytes can leave them out. Over IPv4 the checksum is the message's own and does not cover them;
-/// over IPv6 it is that of the packet (RFC 8200 section 8.1) and does.
+/// The RFCs require a minimum length and do not mention surplus bytes. They are ignored, so that a
+/// router without HMAC accepts the advertisements of a router that signs. This costs no security,
+/// since a sender that can append bytes can also leave them out. Over IPv4 the checksum is that of
+/// the message and does not cover them; over IPv6 it is that of the packet (RFC 8200 section 8.1)
+/// and does.
 fn check_checksum(
     packet: &Packet<'_>,
     beyond: usize,
@@ -361,13 +362,13 @@ fn check_checksum(
     }
 }
 
-/// The authentication of a version 2 message, when it is the expected one.
+/// Returns the authentication of a version 2 message if it is the expected one.
 fn check_auth(kind: u8, data: &[u8; 8], expected: Auth) -> Result<Auth, DropCause> {
     match (kind, expected) {
         // RFC 3768 5.3.10 SHOULD: ignore authentication data of others
         (AUTH_NONE, Auth::None) => Ok(Auth::None),
         (AUTH_PASS, Auth::Pass(password)) => {
-            // All eight bytes are looked at, so that the time taken says nothing.
+            // Compares all eight bytes, so that the time taken reveals nothing about the password.
             let differing = password
                 .bytes()
                 .iter()

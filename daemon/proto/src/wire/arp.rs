@@ -1,18 +1,18 @@
-//! Gratuitous ARP: tells the neighbours behind which hardware address an address is now.
+//! Gratuitous ARP: announces the hardware address of an IPv4 address to the neighbours.
 
 use core::net::Ipv4Addr;
 
 use crate::types::MacAddress;
 
-/// Length of the frame, Ethernet header included, without padding.
+/// Length of the frame in bytes, including the Ethernet header, without padding.
 pub const FRAME_LEN: usize = 42;
 
 /// EtherType of ARP (RFC 826).
 const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 
-/// A broadcast ARP request for `address` from `address` itself at `mac`, as RFC 5227 section 3
-/// recommends for announcements (and RFC 9568 section 6.4.2 with erratum 7949: the target hardware
-/// address is the sender's as well).
+/// Broadcast ARP request for `address` from `address` itself at `mac`, as recommended for
+/// announcements by RFC 5227 section 3 and by RFC 9568 section 6.4.2 with erratum 7949: the target
+/// hardware address is the sender's, too.
 pub fn gratuitous(mac: MacAddress, address: Ipv4Addr) -> [u8; FRAME_LEN] {
     // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
     let mut frame = [0; FRAME_LEN];
@@ -34,7 +34,7 @@ mod tests {
 
     // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
     #[test]
-    fn a_gratuitous_arp_names_the_address_twice_and_goes_to_all() {
+    fn gratuitous_arp_contains_the_address_twice_and_is_broadcast() {
         let frame = gratuitous(
             MacAddress([2, 0, 0, 0, 0, 0x11]),
             Ipv4Addr::new(192, 168, 224, 100),

@@ -1,4 +1,4 @@
-//! Why packets are dropped, and how many for each reason.
+//! Causes for which received packets are dropped, with a counter for each.
 
 use core::fmt;
 
@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 
 macro_rules! drop_causes {
     ($($(#[$doc:meta])* $variant:ident => $word:literal, $text:literal;)*) => {
-        /// Why a received packet changes nothing. One variant for each check; the order is the one
-        /// in which they run.
+        /// Cause for which a received packet is dropped without an effect. One variant per check,
+        /// in the order in which the checks run.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum DropCause {
             $($(#[$doc])* $variant,)*
@@ -17,7 +17,7 @@ macro_rules! drop_causes {
             /// All causes, in the order of the checks.
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
 
-            /// The name of the counter.
+            /// Name of the counter in JSON and metrics.
             pub const fn word(self) -> &'static str {
                 match self {
                     $(Self::$variant => $word,)*
@@ -42,21 +42,21 @@ macro_rules! drop_causes {
         }
 
         impl DropCounts {
-            /// Counts one.
+            /// Counts one packet.
             pub const fn count(&mut self, cause: DropCause) {
                 match cause {
                     $(DropCause::$variant => self.$variant += 1,)*
                 }
             }
 
-            /// How many were counted for `cause`.
+            /// Number of packets counted for `cause`.
             pub const fn get(&self, cause: DropCause) -> u64 {
                 match cause {
                     $(DropCause::$variant => self.$variant,)*
                 }
             }
 
-            /// How many were counted altogether.
+            /// Number of packets counted for all causes together.
             pub fn total(&self) -> u64 {
                 DropCause::ALL.iter().map(|cause| self.get(*cause)).sum()
             }
@@ -65,50 +65,54 @@ macro_rules! drop_causes {
 }
 
 drop_causes! {
-    /// Sent to the group while the router speaks with its peers alone, or to this host while it speaks
-    /// with the group.
-    WrongCast => "wrongCast", "it is multicast where unicast is spoken, or the other way round";
-    /// Sent by somebody who is none of the router's peers.
-    NotAPeer => "notAPeer", "its sender is not among the peers";
-    /// TTL or hop limit other than 255 (RFC 9568 section 7.1), or from a peer below what is demanded.
-    HopLimit => "hopLimit", "its TTL is less than demanded";
-    /// A version that the router does not speak.
-    Version => "version", "it is of another VRRP version";
-    /// A type other than 1, advertisement (RFC 9568 section 5.2.2).
-    Type => "type", "it is not an advertisement";
-    /// Shorter than its header, its address count and its authentication data demand.
-    Length => "length", "it is shorter than it says";
-    /// The checksum is wrong in every form that is in use.
-    Checksum => "checksum", "its checksum is wrong";
-    /// No router of that VRID on the receiving interface. It is counted for the node.
-    UnknownVrid => "unknownVrid", "no router here has its VRID";
-    /// The sender is this very router: its own packet came back.
-    OwnPacket => "ownPacket", "it bears our own address: a loop, or an address used twice";
-    /// Version 2: a router that owns the addresses listens to nobody (RFC 3768 section 7.1).
-    Owner => "owner", "this host owns the addresses";
-    /// Authentication of another type than the configured one (RFC 3768 section 7.1).
-    AuthType => "authType", "its authentication type is not the configured one";
-    /// The password is another one.
-    AuthPassword => "authPassword", "its password is not the configured one";
-    /// Version 2: the interval differs from the configured one (RFC 3768 section 7.1).
-    Interval => "interval", "its advertisement interval is not the configured one";
-    /// Version 3: an interval of zero (RFC 9568 erratum 8301).
-    ZeroInterval => "zeroInterval", "its advertisement interval is zero";
-    /// Version 3: no address at all (RFC 9568 erratum 8299).
-    NoAddresses => "noAddresses", "it lists no address";
-    /// No HMAC where one is demanded.
-    HmacMissing => "hmacMissing", "it bears no HMAC";
-    /// A trailer that is none of HMAC-SHA-256-128.
-    HmacMalformed => "hmacMalformed", "its trailer is not one of HMAC-SHA-256";
-    /// Sent at another time, by the wall clocks, than the window lets pass.
-    HmacTime => "hmacTime", "its time is too far from ours: compare the clocks of the two hosts";
-    /// An HMAC by a key that is not among the configured ones.
-    HmacKey => "hmacKey", "no key here has the number that it names";
-    /// The HMAC is wrong: another key of the same number, or somebody changed the packet.
-    HmacWrong => "hmacWrong", "its HMAC is wrong: its key is another one";
-    /// Its number is not greater than that of the last one of its sender.
-    HmacReplayed => "hmacReplayed", "it was sent before: somebody repeats it, or the sender's clock \
-         went back";
-    /// The router is not listening: it is in init or fault.
-    NotListening => "notListening", "the router is not running";
+    /// Sent to the multicast group while the router uses unicast peers, or to an address of this
+    /// host while the router uses the group.
+    WrongCast => "wrongCast", "sent by multicast where unicast is configured, or the reverse";
+    /// The sender is not among the configured unicast peers.
+    NotAPeer => "notAPeer", "the sender is not among the configured peers";
+    /// TTL or hop limit other than 255 (RFC 9568 section 7.1), or below the configured minimum for
+    /// unicast peers.
+    HopLimit => "hopLimit", "TTL or hop limit below the required one";
+    /// VRRP version other than the configured one.
+    Version => "version", "VRRP version other than configured";
+    /// Type other than 1, advertisement (RFC 9568 section 5.2.2).
+    Type => "type", "not an advertisement";
+    /// Shorter than its header, its address count and its authentication data require.
+    Length => "length", "truncated: shorter than its fields require";
+    /// Checksum wrong in every form that is in use.
+    Checksum => "checksum", "wrong checksum";
+    /// No router with this VRID on the receiving interface. Counted for the node, not for a router.
+    UnknownVrid => "unknownVrid", "no instance with this VRID on the receiving interface";
+    /// The source address is this router's own: its packet was looped back, or another host has the
+    /// same address.
+    OwnPacket => "ownPacket", "sent from this host's own address: a network loop, or a duplicate \
+         address";
+    /// Version 2: a router that owns the addresses ignores advertisements (RFC 3768 section 7.1).
+    Owner => "owner", "this host owns the addresses (priority 255)";
+    /// Authentication type other than the configured one (RFC 3768 section 7.1).
+    AuthType => "authType", "authentication type other than configured";
+    /// Password other than the configured one.
+    AuthPassword => "authPassword", "password other than configured";
+    /// Version 2: advertisement interval other than the configured one (RFC 3768 section 7.1).
+    Interval => "interval", "advertisement interval other than configured";
+    /// Version 3: advertisement interval of zero (RFC 9568 erratum 8301).
+    ZeroInterval => "zeroInterval", "advertisement interval of 0";
+    /// Version 3: the list of addresses is empty (RFC 9568 erratum 8299).
+    NoAddresses => "noAddresses", "no address listed";
+    /// HMAC missing although the mode requires one.
+    HmacMissing => "hmacMissing", "HMAC missing";
+    /// The trailer is not one of HMAC-SHA-256-128.
+    HmacMalformed => "hmacMalformed", "the trailer is not one of HMAC-SHA-256";
+    /// The wall-clock time in the trailer is outside the anti-replay window.
+    HmacTime => "hmacTime", "timestamp outside the window: compare the clocks of the two hosts";
+    /// The trailer names a key that is not configured.
+    HmacKey => "hmacKey", "key id not configured here";
+    /// Wrong HMAC: the sender has another key with the same id, or the packet was changed on the
+    /// way.
+    HmacWrong => "hmacWrong", "wrong HMAC: the keys differ, or the packet was changed";
+    /// The sequence number is not greater than the last accepted one of the same sender.
+    HmacReplayed => "hmacReplayed", "replayed: a copy of an earlier packet, or the sender's clock was \
+         set back";
+    /// The router is in init or fault and ignores advertisements.
+    NotListening => "notListening", "the instance is in init or fault";
 }

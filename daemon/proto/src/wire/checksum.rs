@@ -1,4 +1,4 @@
-//! The Internet checksum, plain and with the pseudo-header.
+//! Internet checksum, with and without the pseudo-header.
 
 use core::net::IpAddr;
 
@@ -6,19 +6,19 @@ use serde::{Deserialize, Serialize};
 
 use super::PROTOCOL;
 
-/// What a version 3 checksum over IPv4 covers. RFC 9568 says the message alone; RFC 5798 could be
-/// read as message and pseudo-header, and keepalived and FRR do so by default.
+/// Coverage of a version 3 checksum over IPv4. RFC 9568 specifies the message alone; RFC 5798 can
+/// be read as message and pseudo-header, which is the default of keepalived and FRR.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum ChecksumForm {
-    /// Pseudo-header and message, which everybody in the field accepts.
+    /// Pseudo-header and message. All known implementations accept this form.
     #[default]
     WithPseudoHeader,
-    /// The message alone.
+    /// Message alone.
     MessageOnly,
 }
 
-/// The sum of `bytes` as big-endian words, not yet folded; an odd last byte is padded with zero.
+/// Sum of `bytes` as big-endian words, not folded; an odd last byte is padded with zero.
 fn sum(bytes: &[u8]) -> u32 {
     let (words, rest) = bytes.as_chunks::<2>();
     let words: u32 = words
@@ -28,7 +28,7 @@ fn sum(bytes: &[u8]) -> u32 {
     words + rest.first().map_or(0, |last| u32::from(*last) << 8)
 }
 
-/// The one's complement of the folded sum (RFC 1071).
+/// One's complement of the folded sum (RFC 1071).
 fn finish(mut sum: u32) -> u16 {
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);
@@ -41,25 +41,27 @@ fn finish(mut sum: u32) -> u16 {
     !folded
 }
 
-/// The checksum of `message`, or 0 when `message` bears a right one.
+/// Checksum of `message`, or 0 if `message` contains a correct one.
 pub(super) fn plain(message: &[u8]) -> u16 {
     finish(sum(message))
 }
 
-/// The checksum of `message` with its pseudo-header, or 0 when `message` bears a right one: over
-/// IPv6 that of RFC 8200 section 8.1, over IPv4 what RFC 5798 section 5.2.8 was taken to mean.
-/// Both have the addresses, the length and the protocol, and so the same sum.
+/// Checksum of `message` with its pseudo-header, or 0 if `message` contains a correct one: over
+/// IPv6 that of RFC 8200 section 8.1, over IPv4 the common reading of RFC 5798 section 5.2.8. Both
+/// pseudo-headers consist of the addresses, the length and the protocol, so both sums are computed
+/// the same way.
 pub(super) fn with_pseudo_header(message: &[u8], source: IpAddr, destination: IpAddr) -> u16 {
     upper_layer(PROTOCOL, message, source, destination)
 }
 
-/// The checksum of `message` of `protocol` with the pseudo-header.
+/// Checksum of a `message` of `protocol` with its pseudo-header.
 pub(super) fn upper_layer(
     protocol: u8,
     message: &[u8],
     source: IpAddr,
     destination: IpAddr,
 ) -> u16 {
+    // No message is longer than 65,535 bytes, so the upper half of the 32-bit length of IPv6 is 0.
     let length = u32::try_from(message.len()).unwrap_or(u32::MAX) & 0xffff;
     finish(
         sum(message)
@@ -82,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_message_with_its_checksum_sums_to_zero() {
+    fn checksum_of_a_message_with_checksum_is_zero() {
         // RFC 1071 section 3: the words 0001 f203 f4f5 f6f7 sum to ddf2.
         let words = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
         assert_eq!(plain(&words), !0xddf2);
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_odd_last_byte_counts_as_the_upper_half_of_a_word() {
+    fn checksum_pads_an_odd_last_byte_with_zero() {
         assert_eq!(plain(&[0x12]), !0x1200);
     }
 }

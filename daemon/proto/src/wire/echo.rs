@@ -1,15 +1,16 @@
-//! Echo requests and their replies: whether a host is there (RFC 792, RFC 4443 section 4).
+//! Echo requests and replies, as of ping(8): checks whether a host responds (RFC 792, RFC 4443
+//! section 4).
 
 use super::checksum;
 use crate::types::Family;
 
-/// Length of a request: the header of eight bytes, and as many bytes of data as ping(8) sends.
+/// Length of a request: a header of eight bytes, and as many bytes of data as ping(8) sends.
 pub const MESSAGE_LEN: usize = HEADER_LEN + 56;
 
 /// Type, code, checksum, identifier and sequence number.
 const HEADER_LEN: usize = 8;
 
-/// The types of the family.
+/// Message types of a family.
 const fn types(family: Family) -> Types {
     match family {
         Family::V4 => Types {
@@ -28,25 +29,26 @@ struct Types {
     reply: u8,
 }
 
-/// The type of a reply.
+/// Message type of a reply.
 pub const fn reply_type(family: Family) -> u8 {
     types(family).reply
 }
 
-/// One of several requests to the same host.
+/// An echo request or the reply to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo {
-    /// Tells the requests of one asker from those of others on its host.
+    /// Identifier: distinguishes the requests of one tracker from all other requests of the host.
     pub identifier: u16,
-    /// The number of the request.
+    /// Sequence number of the request.
     pub sequence: u16,
-    /// What only the asker knows and who is asked hears: who sends it back has got the request.
+    /// Random number in the data of the request. A reply that contains it proves that the target
+    /// received the request.
     pub token: u64,
 }
 
 impl Echo {
-    /// The request. Its checksum is that of IPv4; over IPv6 it covers the pseudo-header, too, and is
-    /// the kernel's to fill in (RFC 3542 section 3.1).
+    /// The request as bytes. Its checksum is that of IPv4; the checksum over IPv6 also covers the
+    /// pseudo-header and is filled in by the kernel (RFC 3542 section 3.1).
     pub fn request(&self, family: Family) -> [u8; MESSAGE_LEN] {
         let mut message = [0; MESSAGE_LEN];
         message[0] = types(family).request;
@@ -58,8 +60,8 @@ impl Echo {
         message
     }
 
-    /// What `message` replies to, or `None` when it is no reply to a request of this form. The
-    /// checksum is the kernel's to check.
+    /// Parses a reply. `None` if `message` is not a reply to a request of this form. The kernel has
+    /// already checked the checksum.
     pub fn parse_reply(family: Family, message: &[u8]) -> Option<Self> {
         let (head, _) = message.split_first_chunk::<{ HEADER_LEN + 8 }>()?;
         let [kind, code, _, _, a, b, c, d, token @ ..] = *head;
@@ -82,7 +84,7 @@ mod tests {
     };
 
     #[test]
-    fn a_request_is_one_of_its_family() {
+    fn echo_request_has_the_type_of_its_family() {
         for (family, kind) in [(Family::V4, 8), (Family::V6, 128)] {
             let request = ECHO.request(family);
             assert_eq!(request[0..2], [kind, 0]);
@@ -93,22 +95,34 @@ mod tests {
     }
 
     #[test]
-    fn a_reply_says_what_it_replies_to() {
+    fn echo_reply_is_matched_to_its_request() {
         for (family, kind) in [(Family::V4, 0), (Family::V6, 129)] {
             let mut reply = ECHO.request(family);
-            assert_eq!(Echo::parse_reply(family, &reply), None, "the request");
+            assert_eq!(Echo::parse_reply(family, &reply), None, "a request");
             reply[0] = kind;
             assert_eq!(Echo::parse_reply(family, &reply), Some(ECHO));
         }
     }
 
     #[test]
-    fn what_is_no_reply_is_none() {
+    fn message_other_than_echo_reply_is_ignored() {
         let mut reply = ECHO.request(Family::V4);
         reply[0] = 0;
-        assert_eq!(Echo::parse_reply(Family::V4, &reply[..15]), None, "short");
-        assert_eq!(Echo::parse_reply(Family::V6, &reply), None, "of the other");
+        assert_eq!(
+            Echo::parse_reply(Family::V4, &reply[..15]),
+            None,
+            "too short"
+        );
+        assert_eq!(
+            Echo::parse_reply(Family::V6, &reply),
+            None,
+            "reply of the other family"
+        );
         reply[1] = 1;
-        assert_eq!(Echo::parse_reply(Family::V4, &reply), None, "a code");
+        assert_eq!(
+            Echo::parse_reply(Family::V4, &reply),
+            None,
+            "a code other than 0"
+        );
     }
 }

@@ -1,5 +1,5 @@
-//! The frame around an advertisement that is sent from another hardware address than the
-//! interface's own: from the virtual MAC address.
+//! Frame of an advertisement that is sent from the virtual MAC address instead of the interface's
+//! own hardware address.
 
 use core::net::IpAddr;
 
@@ -12,7 +12,7 @@ const ETHERTYPES: [[u8; 2]; 2] = [[0x08, 0x00], [0x86, 0xdd]];
 /// Length of the Ethernet header.
 const HEADER_LEN: usize = 14;
 
-/// What stands before a message: the Ethernet header and the IP header.
+/// Ethernet header and IP header of an advertisement.
 #[derive(Clone, Copy, Debug)]
 pub struct Head {
     bytes: [u8; HEADER_LEN + ipv6::HEADER_LEN],
@@ -20,7 +20,7 @@ pub struct Head {
 }
 
 impl Head {
-    /// The head of an advertisement of `message_len` bytes from `mac` and `source` to the group.
+    /// Headers of an advertisement of `message_len` bytes from `mac` and `source` to the multicast group.
     pub fn new(mac: MacAddress, source: IpAddr, message_len: usize) -> Self {
         let family = Family::of(source);
         let mut bytes = [0; HEADER_LEN + ipv6::HEADER_LEN];
@@ -46,7 +46,7 @@ impl Head {
         }
     }
 
-    /// The bytes.
+    /// The headers as bytes.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.length]
     }
@@ -58,7 +58,7 @@ mod tests {
 
     // RFC 9568 7.2 MUST: send from the virtual router MAC address
     #[test]
-    fn the_head_of_each_family_has_its_addresses() {
+    fn frame_headers_contain_the_addresses_of_each_family() {
         let mac = MacAddress([0, 0, 0x5e, 0, 1, 51]);
         let v4 = Head::new(mac, "192.0.2.1".parse().unwrap(), 16);
         let v4 = v4.bytes();

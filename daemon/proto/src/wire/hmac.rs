@@ -1,5 +1,5 @@
-//! The trailer that proves who sent an advertisement: HMAC-SHA-256 as keepalived 2.4.2 and later do
-//! it (draft-cassen-vrrp-auth-hmac). It stands behind the message, in both versions and families.
+//! Trailer that authenticates an advertisement: HMAC-SHA-256 as in keepalived 2.4.2 and later
+//! (draft-cassen-vrrp-auth-hmac). It follows the message, in both versions and families.
 //!
 //! ```text
 //!  0                   1                   2                   3
@@ -15,10 +15,10 @@
 //! +---------------------------------------------------------------+
 //! ```
 //!
-//! The HMAC covers, in this order: family (4 or 6), version, VRID, a zero, and the sender's address,
-//! an IPv4 one padded with zeros to 16 bytes; the message with a checksum of zero; the trailer with
-//! an HMAC of zeros. So a packet cannot be passed on as another router's or another sender's, and
-//! copies for several receivers bear the same HMAC.
+//! The HMAC covers, in this order: family (4 or 6), version, VRID, a zero, and the sender's address
+//! (an IPv4 address is padded with zeros to 16 bytes); the message with a checksum of zero; the
+//! trailer with an HMAC of zeros. So a packet cannot be replayed as one of another virtual router
+//! or another sender, and copies for several unicast peers have the same HMAC.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -34,13 +34,13 @@ use super::DropCause;
 use super::advert::field;
 use super::checksum;
 
-/// The length of the trailer.
+/// Length of the trailer in bytes.
 pub const TRAILER_LEN: usize = 28;
 
-/// HMAC-SHA-256, cut to 128 bits: the only type there is.
+/// Type of HMAC-SHA-256 truncated to 128 bits, the only one.
 const TYPE_SHA_256_128: u8 = 1;
 
-/// Where the fields of the trailer stand.
+/// Offsets of the fields of the trailer.
 mod trailer {
     use super::Range;
 
@@ -51,13 +51,13 @@ mod trailer {
     pub(super) const HMAC: Range<usize> = 12..28;
 }
 
-/// The number by which both sides know a key, 1 to 255.
+/// Id of a key, the same on all hosts, 1 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyId(NonZeroU8);
 
 impl KeyId {
-    /// The number `id`, or `None` for 0, which no key may have.
+    /// The key id `id`, or `None` for 0, which is not valid.
     pub const fn new(id: u8) -> Option<Self> {
         match NonZeroU8::new(id) {
             Some(id) => Some(Self(id)),
@@ -65,7 +65,7 @@ impl KeyId {
         }
     }
 
-    /// The number on the wire.
+    /// The number in the trailer.
     pub const fn get(self) -> u8 {
         self.0.get()
     }
@@ -77,19 +77,20 @@ impl fmt::Display for KeyId {
     }
 }
 
-/// A secret that all who may speak share, under the number by which the trailer names it.
+/// Secret shared by the routers of a virtual router, with the id that the trailer contains.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Key {
     id: KeyId,
-    /// Padded with zeros to the block of SHA-256, as HMAC itself pads it (RFC 2104 section 2).
+    /// The secret padded with zeros to the block size of SHA-256, as HMAC itself pads it (RFC 2104
+    /// section 2).
     block: [u8; 64],
 }
 
 impl Key {
-    /// How many bytes a secret may have.
+    /// Permitted lengths of a secret in bytes.
     pub const SECRET_LEN: RangeInclusive<usize> = 32..=64;
 
-    /// The key `secret` under the number `id`, or `None` when it is shorter than 32 or longer than 64
+    /// The key `secret` with the id `id`, or `None` if it is shorter than 32 or longer than 64
     /// bytes.
     pub fn new(id: KeyId, secret: &[u8]) -> Option<Self> {
         let mut block = [0; 64];
@@ -100,13 +101,13 @@ impl Key {
         Some(Self { id, block })
     }
 
-    /// Its number.
+    /// Id of the key.
     pub const fn id(&self) -> KeyId {
         self.id
     }
 
-    /// The HMAC, still open, over what `source` sends: `signed` is the message and the trailer up to
-    /// its HMAC.
+    /// Computes the HMAC of a packet from `source`, not finalised yet. `signed` is the message and
+    /// the trailer up to its HMAC.
     fn hmac(&self, source: IpAddr, signed: &[u8]) -> Hmac<Sha256> {
         let mut head = [0; 20];
         let version_type = signed.get(field::VERSION_TYPE).copied().unwrap_or_default();
@@ -136,46 +137,47 @@ impl Key {
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The secret must not appear in logs.
         write!(f, "Key({}, ..)", self.id)
     }
 }
 
-/// The number of a signed advertisement, which grows from one to the next: the sender's wall clock
-/// in the upper 48 bits (seconds since 1970 and 1/65,536 of them), and a counter for what that does
-/// not tell apart. It may wrap around, in 2106, and is compared as RFC 1982 has it.
+/// Sequence number of a signed advertisement. It grows with each advertisement: the upper 48 bits
+/// are the sender's wall clock (seconds since 1970 and 1/65,536 s), the lower 16 bits a counter for
+/// advertisements within one unit. It wraps around in 2106 and is compared as in RFC 1982.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sequence(u64);
 
 impl Sequence {
-    /// What a sender gives that reads `wall` from its clock, since 1970.
+    /// Sequence number for a wall clock that reads `wall`, since 1970.
     pub const fn at(wall: Duration) -> Self {
         let fraction = (wall.subsec_nanos() as u64) << 16;
         Self(wall.as_secs() << 32 | (fraction / 1_000_000_000) << 16)
     }
 
-    /// The number on the wire.
+    /// Sequence number from the trailer.
     pub const fn from_bits(bits: u64) -> Self {
         Self(bits)
     }
 
-    /// The number on the wire.
+    /// The number in the trailer.
     pub const fn to_bits(self) -> u64 {
         self.0
     }
 
-    /// The next one at the same time.
+    /// The next number in the same unit of time.
     #[must_use]
     pub const fn next(self) -> Self {
         Self(self.0.wrapping_add(1))
     }
 
-    /// Whether it is the later one of the two (RFC 1982 section 3.2, SERIAL_BITS = 64).
+    /// Whether this number is later than `other` (RFC 1982 section 3.2, SERIAL_BITS = 64).
     pub const fn is_after(self, other: Self) -> bool {
         self.0.wrapping_sub(other.0).cast_signed() > 0
     }
 
-    /// By how many seconds its clock is ahead of `wall`, behind it when negative; whole seconds
-    /// alone are looked at, as the others do.
+    /// Seconds by which the sender's clock is ahead of `wall`, negative if behind. Only whole
+    /// seconds count, as in keepalived.
     pub const fn seconds_ahead(self, wall: Duration) -> i64 {
         let ours = Self::at(wall).0 >> 32;
         let ahead = (self.0 >> 32).wrapping_sub(ours) << 32;
@@ -183,12 +185,12 @@ impl Sequence {
     }
 }
 
-/// A trailer that is well-formed; whether it is genuine is another question.
+/// A well-formed trailer. Its HMAC has not been verified yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Trailer<'a> {
-    /// The key that it names.
+    /// Id of the key.
     pub key: KeyId,
-    /// Its number.
+    /// Sequence number.
     pub sequence: Sequence,
     /// The message and the trailer up to its HMAC.
     signed: &'a [u8],
@@ -196,12 +198,13 @@ pub struct Trailer<'a> {
 }
 
 impl<'a> Trailer<'a> {
-    /// The trailer at the end of `payload`.
+    /// Parses the trailer at the end of `payload`.
     ///
     /// # Errors
     ///
-    /// [`DropCause::HmacMalformed`] when its type or its reserved bits are of another kind of
-    /// trailer, [`DropCause::HmacKey`] when it names the key 0, which nobody has.
+    /// [`DropCause::HmacMissing`] when `payload` is shorter than a trailer,
+    /// [`DropCause::HmacMalformed`] when the type or the reserved bits are wrong,
+    /// [`DropCause::HmacKey`] when the key id is 0.
     pub fn parse(payload: &'a [u8]) -> Result<Self, DropCause> {
         let (message, bytes) = payload
             .split_last_chunk::<TRAILER_LEN>()
@@ -222,17 +225,17 @@ impl<'a> Trailer<'a> {
         })
     }
 
-    /// Whether who knows `key` sent it from `source`. The time that it takes says nothing of the
-    /// HMAC that would be right.
+    /// Whether the HMAC was computed with `key` for a packet from `source`. Compares in constant
+    /// time, so that the duration reveals nothing about the correct HMAC.
     pub fn is_genuine(&self, source: IpAddr, key: &Key) -> bool {
         let hmac = key.hmac(source, self.signed);
         hmac.verify_truncated_left(self.hmac).is_ok()
     }
 }
 
-/// Writes the trailer into the last [`TRAILER_LEN`] bytes of `message`, which are behind the
-/// advertisement proper. Over IPv6 the checksum covers the trailer too and is written anew; over
-/// IPv4 it does not and stays.
+/// Writes the trailer into the last [`TRAILER_LEN`] bytes of `message`, after the advertisement.
+/// Over IPv6 the checksum covers the trailer and is computed again; over IPv4 it does not and is
+/// unchanged.
 pub fn sign(
     message: &mut [u8],
     source: IpAddr,

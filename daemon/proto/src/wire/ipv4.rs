@@ -1,4 +1,4 @@
-//! The IPv4 header that stands before an advertisement.
+//! IPv4 header of an advertisement.
 
 use core::net::Ipv4Addr;
 
@@ -7,12 +7,12 @@ use super::{GROUP_V4, HOP_LIMIT, PROTOCOL, checksum};
 /// Length of a header without options.
 pub const HEADER_LEN: usize = 20;
 
-/// Type of service 0xc0: internetwork control, as routing protocols are sent (RFC 791), so that a
-/// full queue drops something else first.
+/// Type of service 0xc0: internetwork control, as for routing protocols (RFC 791), so that a full
+/// queue drops other packets first.
 const TOS_INTERNETWORK_CONTROL: u8 = 0xc0;
 
-/// The header of an advertisement of `message_len` bytes from `source` to `destination`: the group
-/// with [`HOP_LIMIT`], or a peer. Identification and checksum are left to the kernel, which fills them in (raw(7)).
+/// Header of an advertisement of `message_len` bytes from `source` to `destination`: the multicast
+/// group with [`HOP_LIMIT`], or a peer. The kernel fills in identification and checksum (raw(7)).
 ///
 /// A message that does not fit an IPv4 packet gets a length of 65,535, which no kernel sends.
 pub fn header(
@@ -34,7 +34,8 @@ pub fn header(
     header
 }
 
-/// As [`header`] to the group, with its checksum, for a packet that the kernel does not look at.
+/// Header to the multicast group with its checksum, for a packet that bypasses the kernel's IP
+/// layer; see [`header`].
 pub fn sealed_header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
     let mut header = header(source, GROUP_V4, HOP_LIMIT, message_len);
     let sum = checksum::plain(&header);
@@ -42,19 +43,19 @@ pub fn sealed_header(source: Ipv4Addr, message_len: usize) -> [u8; HEADER_LEN] {
     header
 }
 
-/// What the header of a received packet says.
+/// Fields of the header of a received packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The sender.
+    /// Source address.
     pub source: Ipv4Addr,
-    /// The receiver.
+    /// Destination address.
     pub destination: Ipv4Addr,
-    /// Time to live as received.
+    /// TTL.
     pub ttl: u8,
 }
 
-/// Splits a packet of a raw socket into what its header says and what follows it, or `None` when
-/// it is not a whole IPv4 packet.
+/// Splits a packet from a raw socket into header fields and payload. `None` if it is not a complete
+/// IPv4 packet.
 pub fn split(packet: &[u8]) -> Option<(Header, &[u8])> {
     let (head, _) = packet.split_first_chunk::<HEADER_LEN>()?;
     let header_len = usize::from(head[0] & 0x0f) * 4;
@@ -62,6 +63,7 @@ pub fn split(packet: &[u8]) -> Option<(Header, &[u8])> {
     if head[0] >> 4 != 4 || header_len < HEADER_LEN {
         return None;
     }
+    // The total length excludes the padding of a short Ethernet frame.
     let payload = packet.get(header_len..total)?;
     let [.., a, b, c, d, e, f, g, h] = *head;
     Some((
@@ -92,7 +94,7 @@ mod tests {
     // RFC 9568 7.2 MUST: send as protocol 112
     // RFC 9568 7.2 MUST: send to the group 224.0.0.18
     #[test]
-    fn an_advertisement_goes_to_the_group_and_no_further() {
+    fn ipv4_header_has_the_group_and_ttl_255() {
         let header = header(SOURCE, GROUP_V4, HOP_LIMIT, 16);
         assert_eq!(header[8], 255, "TTL");
         assert_eq!(header[9], 112, "protocol");
@@ -100,12 +102,12 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_header_sums_to_zero() {
+    fn sealed_header_has_a_correct_checksum() {
         assert_eq!(checksum::plain(&sealed_header(SOURCE, 16)), 0);
     }
 
     #[test]
-    fn a_header_is_read_as_it_was_written() {
+    fn header_is_parsed_as_it_was_written() {
         let packet = packet(b"abc");
         let (header, payload) = split(&packet).unwrap();
         assert_eq!(
@@ -120,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn options_are_skipped_and_padding_behind_the_packet_is_left_out() {
+    fn ipv4_options_and_padding_are_not_payload() {
         let mut packet = packet(b"abcdefgh");
         packet[0] = 0x46;
         packet.extend([0; 18]);
@@ -128,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_whole_packet_is_refused() {
+    fn incomplete_ipv4_packet_is_rejected() {
         let whole = packet(b"abc");
         assert_eq!(split(&whole[..22]), None, "shorter than its total length");
         assert_eq!(split(&whole[..19]), None, "shorter than a header");

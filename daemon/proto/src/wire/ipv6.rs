@@ -1,4 +1,4 @@
-//! The IPv6 header that stands before an advertisement (RFC 8200 section 3).
+//! IPv6 header of an advertisement (RFC 8200 section 3).
 
 use core::net::Ipv6Addr;
 
@@ -10,8 +10,8 @@ pub const HEADER_LEN: usize = 40;
 /// Version 6 and traffic class 0xc0: internetwork control, as in IPv4.
 const VERSION_AND_CLASS: [u8; 2] = [0x6c, 0x00];
 
-/// The header of an advertisement of `message_len` bytes from `source` to `destination`: the group
-/// with [`HOP_LIMIT`](super::HOP_LIMIT), or a peer.
+/// Header of an advertisement of `message_len` bytes from `source` to `destination`: the multicast
+/// group with [`HOP_LIMIT`](super::HOP_LIMIT), or a peer.
 ///
 /// A message that does not fit an IPv6 packet gets a length of 65,535, which no kernel sends.
 pub fn header(
@@ -24,7 +24,7 @@ pub fn header(
     fields(source, destination, PROTOCOL, hop_limit, message_len)
 }
 
-/// A header with these fields.
+/// Header with the given fields.
 pub(super) fn fields(
     source: Ipv6Addr,
     destination: Ipv6Addr,
@@ -52,7 +52,7 @@ mod tests {
     // RFC 9568 7.2 MUST: send to the group ff02::12
     // RFC 9568 7.2 MUST: send as protocol 112
     #[test]
-    fn an_advertisement_goes_to_the_group_and_no_further() {
+    fn ipv6_header_has_the_group_and_hop_limit_255() {
         let source = "fe80::11".parse::<Ipv6Addr>().unwrap();
         let header = header(source, GROUP_V6, HOP_LIMIT, 24);
         assert_eq!(header[0] >> 4, 6, "version");

@@ -1,8 +1,8 @@
-//! The bytes on the wire.
+//! Formats on the wire.
 //!
-//! [`Advert`] is what an advertisement means; [`Advert::parse`] and [`Advert::emit`] go between it
-//! and bytes, and `parse(emit(x)) == x`. The checks of a received packet run in the order of the
-//! RFCs (9568 section 7.1, 3768 section 7.1), and the first that fails is one [`DropCause`].
+//! [`Advert`] is the content of an advertisement; [`Advert::parse`] and [`Advert::emit`] convert
+//! between it and bytes, and `parse(emit(x)) == x`. A received packet is checked in the order of
+//! the RFCs (9568 section 7.1, 3768 section 7.1); each failed check has its own [`DropCause`].
 
 mod advert;
 pub mod arp;
@@ -23,16 +23,16 @@ pub use advert::{AddressList, Advert, Auth, Expected, Received, most_addresses};
 pub use cause::{DropCause, DropCounts};
 pub use checksum::ChecksumForm;
 
-/// The number of VRRP among the IP protocols (RFC 9568 section 5.1.1.4).
+/// IP protocol number of VRRP (RFC 9568 section 5.1.1.4).
 pub const PROTOCOL: u8 = 112;
 
-/// The IPv4 group that all VRRP routers join (RFC 9568 section 5.1.1.2).
+/// IPv4 multicast group of all VRRP routers (RFC 9568 section 5.1.1.2).
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 18);
 
-/// The IPv6 group that all VRRP routers join (RFC 9568 section 5.1.2.2).
+/// IPv6 multicast group of all VRRP routers (RFC 9568 section 5.1.2.2).
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x12);
 
-/// The group of a family.
+/// Multicast group of a family.
 pub const fn group(family: Family) -> IpAddr {
     match family {
         Family::V4 => IpAddr::V4(GROUP_V4),
@@ -40,9 +40,9 @@ pub const fn group(family: Family) -> IpAddr {
     }
 }
 
-/// TTL and hop limit of every advertisement, so that none from another network is believed
-/// (RFC 9568 section 5.1.1.3).
+/// TTL and hop limit of every multicast advertisement. Routers decrement it, so an advertisement
+/// from another network has less and is dropped (RFC 9568 section 5.1.1.3).
 pub const HOP_LIMIT: u8 = 255;
 
-/// The priority that a master sends when it leaves (RFC 9568 section 5.2.4).
+/// Priority in the last advertisement of a master that resigns (RFC 9568 section 5.2.4).
 pub const PRIORITY_RESIGN: u8 = 0;

@@ -1,12 +1,12 @@
-//! Unsolicited neighbour advertisements: tell the neighbours behind which hardware address an IPv6
-//! address is now (RFC 4861 section 4.4).
+//! Unsolicited neighbour advertisements: announce the hardware address of an IPv6 address to the
+//! neighbours (RFC 4861 section 4.4).
 
 use core::net::Ipv6Addr;
 
 use super::{HOP_LIMIT, checksum, ipv6};
 use crate::types::MacAddress;
 
-/// Length of the frame, Ethernet header included.
+/// Length of the frame in bytes, including the Ethernet header.
 pub const FRAME_LEN: usize = ETHERNET_LEN + ipv6::HEADER_LEN + MESSAGE_LEN;
 
 const ETHERNET_LEN: usize = 14;
@@ -21,12 +21,12 @@ const ALL_NODES_MAC: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
 
 const ICMPV6: u8 = 58;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// The sender is a router; this overrides what was known.
+/// Flags R (the sender is a router) and O (override the cached hardware address).
 const ROUTER_AND_OVERRIDE: u8 = 0xa0;
 /// Option 2, target link-layer address, of one unit of eight bytes (RFC 4861 section 4.6.1).
 const TARGET_LINK_ADDRESS: [u8; 2] = [2, 1];
 
-/// An advertisement to all nodes that `address` is at `mac`, from the address itself.
+/// Neighbour advertisement to all nodes that `address` is at `mac`, sent from the address itself.
 pub fn unsolicited(mac: MacAddress, address: Ipv6Addr) -> [u8; FRAME_LEN] {
     let mut message = [0; MESSAGE_LEN];
     message[0] = NEIGHBOUR_ADVERTISEMENT;
@@ -63,7 +63,7 @@ mod tests {
     // RFC 9568 6.4.2 MUST: announce each IPv6 address by an unsolicited neighbour advertisement
     // RFC 9568 6.4.2 MUST: the neighbour advertisement has R and O set and S clear
     #[test]
-    fn a_neighbour_advertisement_names_the_address_and_goes_to_all() {
+    fn neighbour_advertisement_names_the_address_to_all_nodes() {
         let address: Ipv6Addr = "2001:db8::100".parse().unwrap();
         let mac = MacAddress([0, 0, 0x5e, 0, 2, 52]);
         let frame = unsolicited(mac, address);

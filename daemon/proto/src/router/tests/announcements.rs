@@ -1,9 +1,9 @@
-//! When a master announces its addresses again.
+//! Repeated announcements of a master.
 
 use super::rig::*;
 use crate::router::*;
 
-/// A router whose advertisements are far apart, so that announcements are what is due.
+/// Settings with a long advertisement interval, so that deadlines are those of announcements.
 fn with(announce: Announcements) -> Settings {
     Settings {
         interval: AdvertInterval::from_centiseconds(4095).unwrap(),
@@ -12,7 +12,7 @@ fn with(announce: Announcements) -> Settings {
     }
 }
 
-/// A master since the returned time.
+/// A master, and the time of its take-over.
 fn mastering(settings: Settings) -> (Router, Instant) {
     let mut router = Router::new(settings);
     let _ = router.start(T0, None, false);
@@ -22,8 +22,7 @@ fn mastering(settings: Settings) -> (Router, Instant) {
     (router, since)
 }
 
-/// How long after `since` the addresses are announced until `end`, ticked at every deadline and
-/// `late` after it.
+/// Times of the announcements from `since` to `end`, with a tick `late` after every deadline.
 fn announced(router: &mut Router, since: Instant, end: Duration, late: Duration) -> Vec<Duration> {
     let mut times = Vec::new();
     while let Some((due, why)) = router.deadline()
@@ -43,7 +42,7 @@ fn seconds(times: &[u64]) -> Vec<Duration> {
 }
 
 #[test]
-fn the_second_announcement_comes_when_the_settings_say_or_not_at_all() {
+fn second_announcement_follows_after_the_delay() {
     for (delay, times) in [(1, seconds(&[1])), (5, seconds(&[5])), (0, seconds(&[]))] {
         let (mut router, since) = mastering(with(Announcements {
             delay: SECOND * delay,
@@ -55,7 +54,7 @@ fn the_second_announcement_comes_when_the_settings_say_or_not_at_all() {
 }
 
 #[test]
-fn addresses_are_announced_again_and_again_while_it_is_master() {
+fn master_repeats_announcements_at_the_refresh_interval() {
     let announce = Announcements {
         refresh: SECOND * 10,
         ..Announcements::DEFAULT
@@ -68,7 +67,7 @@ fn addresses_are_announced_again_and_again_while_it_is_master() {
     assert_eq!(
         router.deadline().unwrap().1,
         Due::TakeOver,
-        "and no longer than that"
+        "no announcement as backup"
     );
 
     let alone = Announcements {
@@ -81,7 +80,7 @@ fn addresses_are_announced_again_and_again_while_it_is_master() {
 }
 
 #[test]
-fn late_announcements_neither_shift_the_following_ones_nor_are_made_up_for() {
+fn late_announcements_neither_shift_nor_accumulate() {
     let announce = Announcements {
         refresh: SECOND * 10,
         ..Announcements::DEFAULT
@@ -103,7 +102,7 @@ fn late_announcements_neither_shift_the_following_ones_nor_are_made_up_for() {
 }
 
 #[test]
-fn who_misleads_the_neighbours_is_contradicted_between_the_announcements_too() {
+fn lower_priority_causes_an_announcement_between_the_regular_ones() {
     let announce = Announcements {
         delay: SECOND * 20,
         refresh: SECOND * 50,
@@ -118,7 +117,7 @@ fn who_misleads_the_neighbours_is_contradicted_between_the_announcements_too() {
     );
     let later = since + SECOND * 19 + SECOND / 2;
     let all = announced(&mut router, since, SECOND * 19, Duration::ZERO);
-    assert_eq!(all, seconds(&[1]), "put off");
+    assert_eq!(all, seconds(&[1]), "delayed to one second after the last");
     assert!(
         router
             .handle_advert(later, later, &advert(50, 100), LOW, OWN)
@@ -134,35 +133,35 @@ fn who_misleads_the_neighbours_is_contradicted_between_the_announcements_too() {
     assert_eq!(
         all,
         seconds(&[20, 50]),
-        "the one that was due soon after is the one that was put off"
+        "the delayed announcement coincides with the one that was due"
     );
 }
 
 #[test]
-fn whoever_is_not_to_announce_after_a_lower_priority_only_answers_it() {
+fn without_on_lower_priority_a_master_only_replies() {
     let quiet = Announcements {
         on_lower_priority: false,
         ..Announcements::DEFAULT
     };
     let (mut router, since) = mastering(with(quiet));
-    let hear_after = |router: &mut Router, after| {
+    let receive_after = |router: &mut Router, after| {
         let at = since + after;
         let reaction = router.handle_advert(at, at, &advert(50, 100), LOW, OWN);
         assert!(!reaction.announce, "{after:?}");
         assert_eq!(reaction.send, Some(Send::Advert));
     };
-    hear_after(&mut router, SECOND / 2);
+    receive_after(&mut router, SECOND / 2);
     let all = announced(&mut router, since, SECOND * 2, Duration::ZERO);
-    assert_eq!(all, seconds(&[1]), "this one is nobody's fault");
+    assert_eq!(all, seconds(&[1]), "only the regular second announcement");
     for after in [SECOND * 2, SECOND * 30] {
-        hear_after(&mut router, after);
+        receive_after(&mut router, after);
     }
     let all = announced(&mut router, since, SECOND * 120, Duration::ZERO);
     assert_eq!(all, seconds(&[]));
 }
 
 #[test]
-fn new_settings_count_as_if_it_had_become_master_with_them() {
+fn new_announcement_settings_count_from_the_take_over() {
     let refreshed = |refresh| {
         with(Announcements {
             refresh: SECOND * refresh,
@@ -184,7 +183,7 @@ fn new_settings_count_as_if_it_had_become_master_with_them() {
 }
 
 #[test]
-fn other_new_settings_touch_no_announcement() {
+fn unrelated_new_settings_keep_a_due_announcement() {
     let (mut router, since) = mastering(with(Announcements::DEFAULT));
     let late = since + SECOND * 2;
     let changed = Settings {
@@ -195,6 +194,6 @@ fn other_new_settings_touch_no_announcement() {
     assert_eq!(
         router.deadline(),
         Some((since + SECOND, Due::Announcement)),
-        "it is due and will be made"
+        "the announcement is still due"
     );
 }

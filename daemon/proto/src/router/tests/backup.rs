@@ -1,11 +1,11 @@
-//! What a backup does.
+//! The state Backup.
 
 use super::rig::*;
 use crate::router::*;
 
 // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
 #[test]
-fn a_resignation_shortens_the_wait_to_the_skew() {
+fn resignation_sets_active_down_timer_to_the_skew() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let reaction = router.handle_advert(now, now, &advert(0, 100), HIGH, OWN);
     assert_eq!(reaction, Reaction::default());
@@ -15,9 +15,9 @@ fn a_resignation_shortens_the_wait_to_the_skew() {
     assert_eq!(cause, Cause::Resigned { master: HIGH });
 }
 
-// RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
+// RFC 9568 6.4.2 MUST: equal or greater priority: take its interval, set Active_Down_Timer
 #[test]
-fn an_advertisement_of_no_lower_priority_restarts_the_wait_in_full() {
+fn equal_or_greater_priority_restarts_active_down_timer() {
     for priority in [100, 101, 255] {
         for source in [LOW, HIGH] {
             let (mut router, now) = in_state(v3(100), State::Backup);
@@ -30,7 +30,7 @@ fn an_advertisement_of_no_lower_priority_restarts_the_wait_in_full() {
 
 // RFC 9568 6.4.2 MUST: discard a lower priority, in Preempt_Mode
 #[test]
-fn an_advertisement_of_lower_priority_touches_no_timer_of_a_backup() {
+fn lower_priority_does_not_change_active_down_timer() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let due = router.deadline();
     for priority in [1, 99] {
@@ -52,9 +52,9 @@ fn an_advertisement_of_lower_priority_touches_no_timer_of_a_backup() {
     );
 }
 
-// RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, wait in full
+// RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, set Active_Down_Timer
 #[test]
-fn without_preemption_a_backup_obeys_a_lower_priority() {
+fn without_preempt_mode_a_backup_follows_a_lower_priority() {
     let (mut router, now) = in_state(
         Settings {
             preempt: false,
@@ -70,7 +70,7 @@ fn without_preemption_a_backup_obeys_a_lower_priority() {
 
 // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
 #[test]
-fn the_owner_preempts_even_without_preemption() {
+fn owner_preempts_even_without_preempt_mode() {
     let (mut router, now) = in_state(
         Settings {
             preempt: false,
@@ -83,9 +83,9 @@ fn the_owner_preempts_even_without_preemption() {
     assert_eq!(router.deadline(), due);
 }
 
-// RFC 9568 6.4.2 MUST: no lower priority: take its interval, wait in full
+// RFC 9568 6.4.2 MUST: equal or greater priority: take its interval, set Active_Down_Timer
 #[test]
-fn a_backup_waits_by_the_interval_that_its_master_advertises() {
+fn backup_uses_the_advertised_interval_of_its_master() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(200, 500), HIGH, OWN);
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000 * 5));
@@ -95,13 +95,13 @@ fn a_backup_waits_by_the_interval_that_its_master_advertises() {
     assert_eq!(
         router.deadline().unwrap().0,
         now + nanos(6_093_750),
-        "a resignation teaches no interval"
+        "the interval in a resignation is ignored"
     );
 }
 
 // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
 #[test]
-fn a_new_master_advertises_by_its_own_interval_and_not_by_the_learned_one() {
+fn new_master_advertises_at_its_own_interval() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(200, 500), HIGH, OWN);
     let taken = router.deadline().unwrap().0;
@@ -111,7 +111,7 @@ fn a_new_master_advertises_by_its_own_interval_and_not_by_the_learned_one() {
 
 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
 #[test]
-fn silence_makes_a_backup_master_and_says_how_long_it_lasted() {
+fn active_down_timer_makes_a_backup_master() {
     let mut router = Router::new(v3(100));
     let _ = router.start(T0, None, false);
     let heard = T0 + SECOND;
@@ -127,9 +127,8 @@ fn silence_makes_a_backup_master_and_says_how_long_it_lasted() {
     assert_eq!(next_advert(&mut router), due + SECOND);
 }
 
-// RFC 9568 6.4.2 MUST: Shutdown: cancel Active_Down_Timer, Initialize
 #[test]
-fn whoever_is_obeyed_is_not_forgotten_because_of_a_third_one() {
+fn followed_master_stays_recorded_despite_a_lower_third_router() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(150, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(50, 100), LOW, OWN);
@@ -142,15 +141,16 @@ fn whoever_is_obeyed_is_not_forgotten_because_of_a_third_one() {
     let reaction = router.handle_tick(due);
     assert_eq!(reaction.change, Some((State::Backup, cause)));
 
-    // The master itself may have come down.
+    // The master itself may have lowered its priority.
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(150, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(50, 100), HIGH, OWN);
     assert_eq!(router.heard(), Some((HIGH, 50)));
 }
 
+// RFC 9568 6.4.2 MUST: Shutdown: cancel Active_Down_Timer, Initialize
 #[test]
-fn a_backup_leaves_in_silence() {
+fn stopped_backup_sends_nothing() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let reaction = router.stop(Cause::Stopped);
     assert_eq!(reaction.change, Some((State::Backup, Cause::Stopped)));
@@ -160,20 +160,20 @@ fn a_backup_leaves_in_silence() {
 }
 
 #[test]
-fn a_backup_counts_from_the_arrival_and_not_from_when_it_looked() {
+fn backup_timer_counts_from_packet_arrival() {
     for (priority, wait) in [(200, 3_609_375_000), (0, 609_375_000)] {
         let (mut router, now) = in_state(v3(100), State::Backup);
         let heard_at = now + SECOND;
-        let looked_at = heard_at + nanos(5_000_000);
-        let _ = router.handle_advert(looked_at, heard_at, &advert(priority, 100), HIGH, OWN);
+        let handled_at = heard_at + nanos(5_000_000);
+        let _ = router.handle_advert(handled_at, heard_at, &advert(priority, 100), HIGH, OWN);
         assert_eq!(router.deadline().unwrap().0, heard_at + nanos(wait));
     }
 }
 
 #[test]
-fn a_master_that_yields_counts_from_the_arrival_too() {
+fn yielding_master_timer_counts_from_packet_arrival() {
     let (mut router, now) = in_state(v3(100), State::Master);
-    let looked_at = now + nanos(5_000_000);
-    let _ = router.handle_advert(looked_at, now, &advert(200, 100), HIGH, OWN);
+    let handled_at = now + nanos(5_000_000);
+    let _ = router.handle_advert(handled_at, now, &advert(200, 100), HIGH, OWN);
     assert_eq!(router.deadline().unwrap().0, now + nanos(3_609_375_000));
 }

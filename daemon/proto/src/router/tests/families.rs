@@ -1,13 +1,13 @@
-//! An instance of both families: two routers of the protocol that move together.
+//! An instance of both families: two routers of the protocol that change their state together.
 
 use super::rig::*;
 use crate::router::*;
 
-/// How long a master of an interval of a second is waited for.
+/// Active_Down_Interval for a master with an interval of one second.
 const WAIT: Duration = Duration::from_nanos(3_609_375_000);
 
 #[test]
-fn it_takes_over_when_nobody_is_left_in_either_family() {
+fn dual_backup_takes_over_when_both_families_are_silent() {
     for (first, second) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
         let (mut router, now) = in_state(dual(100), State::Backup);
         let later = now + SECOND;
@@ -16,7 +16,7 @@ fn it_takes_over_when_nobody_is_left_in_either_family() {
         assert_eq!(
             router.deadline(),
             Some((later + WAIT, Due::TakeOver)),
-            "the later one counts"
+            "the later of the two timers"
         );
         assert_eq!(router.handle_tick(now + WAIT), Reaction::default());
         let reaction = router.handle_tick(later + WAIT);
@@ -26,12 +26,12 @@ fn it_takes_over_when_nobody_is_left_in_either_family() {
 }
 
 #[test]
-fn a_family_in_which_nobody_was_ever_heard_counts_from_the_start() {
+fn silent_family_counts_its_timer_from_the_start() {
     for source in [LOW, LOW_V6] {
         let mut router = Router::new(dual(100));
         let _ = router.start(T0, None, false);
         assert_eq!(router.deadline().unwrap().0, T0 + WAIT);
-        // Its master leaves at once, in the only family that it speaks.
+        // A master of one family alone resigns at once.
         let _ = router.handle_advert(T0, T0, &advert(0, 100), source, own_for(source));
         assert_eq!(router.deadline().unwrap().0, T0 + WAIT);
         let at = T0 + SECOND;
@@ -48,7 +48,7 @@ fn a_family_in_which_nobody_was_ever_heard_counts_from_the_start() {
 }
 
 #[test]
-fn a_resignation_shortens_the_wait_in_its_own_family_alone() {
+fn resignation_shortens_the_timer_of_its_family_only() {
     let skew = nanos(609_375_000);
     for (first, second) in [(HIGH, HIGH_V6), (HIGH_V6, HIGH)] {
         let (mut router, now) = in_state(dual(100), State::Backup);
@@ -63,13 +63,13 @@ fn a_resignation_shortens_the_wait_in_its_own_family_alone() {
         assert_eq!(
             cause,
             Cause::Resigned { master: HIGH },
-            "whichever came first"
+            "in either order of the two"
         );
     }
 }
 
 #[test]
-fn a_lower_priority_in_either_family_touches_no_timer_of_a_backup() {
+fn lower_priority_in_either_family_does_not_change_timers() {
     for source in [LOW, LOW_V6] {
         let mut router = Router::new(dual(100));
         let _ = router.start(T0, None, false);
@@ -92,7 +92,7 @@ fn a_lower_priority_in_either_family_touches_no_timer_of_a_backup() {
 }
 
 #[test]
-fn each_family_is_waited_for_by_the_interval_of_its_own_master() {
+fn each_family_uses_the_interval_of_its_master() {
     let (mut router, now) = in_state(dual(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
@@ -104,7 +104,7 @@ fn each_family_is_waited_for_by_the_interval_of_its_own_master() {
 }
 
 #[test]
-fn who_sleeps_through_its_deadline_listens_anew_in_both_families() {
+fn late_wake_up_restarts_the_timers_of_both_families() {
     let (mut router, now) = in_state(dual(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
     let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
@@ -118,7 +118,7 @@ fn who_sleeps_through_its_deadline_listens_anew_in_both_families() {
 }
 
 #[test]
-fn a_master_yields_to_a_greater_priority_in_either_family_and_waits_in_both() {
+fn dual_master_yields_to_greater_priority_in_either_family() {
     for source in [LOW, HIGH, LOW_V6, HIGH_V6] {
         let (mut router, now) = in_state(dual(100), State::Master);
         let reaction = router.handle_advert(now, now, &advert(101, 100), source, own_for(source));
@@ -133,13 +133,13 @@ fn a_master_yields_to_a_greater_priority_in_either_family_and_waits_in_both() {
         assert_eq!(
             router.deadline().unwrap().0,
             now + WAIT,
-            "the other family is listened to as well"
+            "the timer of the other family runs as well"
         );
     }
 }
 
 #[test]
-fn a_master_answers_a_lower_priority_and_a_resignation_in_either_family() {
+fn dual_master_replies_in_either_family() {
     for source in [LOW, LOW_V6] {
         let (mut router, now) = in_state(dual(100), State::Master);
         let reaction = router.handle_advert(now, now, &advert(99, 100), source, own_for(source));
@@ -154,7 +154,7 @@ fn a_master_answers_a_lower_priority_and_a_resignation_in_either_family() {
 
 // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
 #[test]
-fn among_equals_the_address_of_ipv4_decides() {
+fn ipv4_address_decides_a_priority_tie_of_dual_instances() {
     let (mut router, now) = in_state(dual(100), State::Master);
     let _ = router.handle_advert(now, now, &advert(100, 100), LOW, OWN);
     assert_eq!(router.state(), State::Master);
@@ -166,11 +166,11 @@ fn among_equals_the_address_of_ipv4_decides() {
     assert_eq!(reaction, yielded(cause));
 }
 
-/// Two hosts whose addresses are ordered one way in IPv4 and the other way in IPv6, after a network
-/// in two parts is whole again. Whoever has the greater IPv4 address stays, whichever packet comes
-/// first and also when IPv4's gets lost now and then.
+/// Two hosts with opposite orders of their addresses in IPv4 and IPv6, after a network partition has
+/// healed. The host with the greater IPv4 address stays master, in either order of the packets and also
+/// when some of the IPv4 packets are lost.
 #[test]
-fn of_equals_that_are_ordered_differently_in_the_families_one_stays() {
+fn equals_with_opposite_address_orders_keep_one_master() {
     for ipv6_first in [true, false] {
         let (mut router, start) = in_state(dual(100), State::Master);
         let now = next_advert(&mut router).max(start);
@@ -179,17 +179,17 @@ fn of_equals_that_are_ordered_differently_in_the_families_one_stays() {
             while router.deadline().unwrap().0 <= at {
                 let _ = router.handle_tick(at);
             }
-            let mut hear = |source| {
+            let mut receive = |source| {
                 let _ = router.handle_advert(at, at, &advert(100, 100), source, own_for(source));
             };
             if ipv6_first {
-                hear(HIGH_V6);
+                receive(HIGH_V6);
             }
             if n % 3 == 2 {
-                hear(LOW);
+                receive(LOW);
             }
             if !ipv6_first {
-                hear(HIGH_V6);
+                receive(HIGH_V6);
             }
             assert_eq!(router.state(), State::Master, "second {n}");
         }
@@ -197,11 +197,11 @@ fn of_equals_that_are_ordered_differently_in_the_families_one_stays() {
 }
 
 #[test]
-fn an_equal_that_speaks_ipv6_alone_wins_after_the_wait_for_a_master() {
+fn equal_over_ipv6_alone_wins_after_active_down_interval() {
     let (mut router, _) = in_state(dual(100), State::Master);
     let heard_first = next_advert(&mut router);
     let _ = router.handle_tick(heard_first);
-    let mut hear_at = |at: Instant, source| {
+    let mut receive_at = |at: Instant, source| {
         while let Some((due, _)) = router.deadline()
             && due <= at
         {
@@ -209,23 +209,30 @@ fn an_equal_that_speaks_ipv6_alone_wins_after_the_wait_for_a_master() {
         }
         router.handle_advert(at, at, &advert(100, 100), source, own_for(source))
     };
-    let _ = hear_at(heard_first, HIGH_V6);
-    // Somebody else speaks IPv4 once: the count begins anew.
-    let _ = hear_at(heard_first + SECOND, LOW);
+    let _ = receive_at(heard_first, HIGH_V6);
+    // One advertisement over IPv4 restarts the series.
+    let _ = receive_at(heard_first + SECOND, LOW);
     let count_from = heard_first + SECOND * 2;
-    let reaction = hear_at(count_from, HIGH_V6);
+    let reaction = receive_at(count_from, HIGH_V6);
     assert_eq!(reaction.change, None);
-    assert_eq!(reaction.send, Some(Send::Advert), "it insists");
-    assert_eq!(hear_at(count_from + WAIT - nanos(1), HIGH_V6).change, None);
+    assert_eq!(
+        reaction.send,
+        Some(Send::Advert),
+        "it remains master and replies"
+    );
+    assert_eq!(
+        receive_at(count_from + WAIT - nanos(1), HIGH_V6).change,
+        None
+    );
     let cause = Cause::HigherAddress {
         master: HIGH_V6,
         priority: 100,
     };
-    assert_eq!(hear_at(count_from + WAIT, HIGH_V6), yielded(cause));
+    assert_eq!(receive_at(count_from + WAIT, HIGH_V6), yielded(cause));
 }
 
 #[test]
-fn an_equal_that_comes_back_after_a_silence_does_not_win_by_what_it_said_before() {
+fn equal_over_ipv6_restarts_its_series_after_a_silence() {
     let (mut router, _) = in_state(dual(100), State::Master);
     let first = next_advert(&mut router);
     for at in [first, first + WAIT] {
@@ -240,7 +247,7 @@ fn an_equal_that_comes_back_after_a_silence_does_not_win_by_what_it_said_before(
 }
 
 #[test]
-fn an_equal_that_speaks_ipv6_alone_from_a_smaller_address_never_wins() {
+fn equal_with_smaller_address_over_ipv6_never_wins() {
     let (mut router, _) = in_state(dual(100), State::Master);
     let now = next_advert(&mut router);
     for n in 0..10_u32 {
@@ -254,7 +261,7 @@ fn an_equal_that_speaks_ipv6_alone_from_a_smaller_address_never_wins() {
 // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
 // RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
 #[test]
-fn in_an_instance_of_ipv6_alone_its_address_decides_at_once() {
+fn ipv6_address_decides_a_priority_tie_of_ipv6_instances() {
     let (mut router, now) = in_state(v6(100), State::Master);
     let _ = router.handle_advert(now, now, &advert(100, 100), LOW_V6, OWN_V6);
     assert_eq!(router.state(), State::Master);
@@ -266,7 +273,7 @@ fn in_an_instance_of_ipv6_alone_its_address_decides_at_once() {
 }
 
 #[test]
-fn a_backup_that_gets_the_other_family_listens_there_before_it_takes_over() {
+fn backup_with_an_added_family_listens_there_first() {
     for (settings, known, other) in [(v3(100), HIGH, HIGH_V6), (v6(100), HIGH_V6, HIGH)] {
         let mut router = Router::new(settings);
         let _ = router.start(T0, None, false);
@@ -274,18 +281,22 @@ fn a_backup_that_gets_the_other_family_listens_there_before_it_takes_over() {
         let now = T0 + SECOND;
         router.set_settings(now, dual(100));
         assert_eq!(router.deadline().unwrap().0, now + WAIT);
-        assert_eq!(router.heard(), Some((known, 200)), "and forgets nobody");
+        assert_eq!(
+            router.heard(),
+            Some((known, 200)),
+            "the known master stays recorded"
+        );
         let _ = router.handle_advert(now, now, &advert(0, 100), other, own_for(other));
         assert_eq!(
             router.deadline().unwrap().0,
             T0 + WAIT,
-            "the other timer goes on"
+            "the timer of the first family continues"
         );
     }
 }
 
 #[test]
-fn a_backup_that_loses_a_family_keeps_what_it_knows_of_the_other() {
+fn backup_with_a_removed_family_keeps_the_other_timer() {
     let skew = nanos(609_375_000);
     for (settings, kept) in [(v3(100), HIGH), (v6(100), HIGH_V6)] {
         let (mut router, now) = in_state(dual(100), State::Backup);
@@ -302,7 +313,7 @@ fn a_backup_that_loses_a_family_keeps_what_it_knows_of_the_other() {
 }
 
 #[test]
-fn a_backup_that_changes_its_family_listens_in_the_new_one_as_at_first() {
+fn backup_with_a_changed_family_listens_from_the_start() {
     for (before, after, known) in [(v3(100), v6(100), HIGH), (v6(100), v3(100), HIGH_V6)] {
         let (mut router, start) = in_state(before, State::Backup);
         let _ = router.handle_advert(start, start, &advert(0, 100), known, own_for(known));
@@ -314,7 +325,7 @@ fn a_backup_that_changes_its_family_listens_in_the_new_one_as_at_first() {
 }
 
 #[test]
-fn new_settings_of_the_same_families_touch_no_timer() {
+fn new_settings_of_the_same_families_keep_timers() {
     let (mut router, now) = in_state(dual(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(200, 500), HIGH_V6, OWN_V6);
     let before = router.deadline();

@@ -1,11 +1,11 @@
-//! Routers that do not take over although they could: preemptDelay and startupDelay.
+//! Delayed take-overs: preemptDelay and startupDelay.
 
 use super::rig::*;
 use crate::router::*;
 
-/// How long a router of priority 100 waits for a master with an interval of a second.
+/// Active_Down_Interval of priority 100 for a master with an interval of one second.
 const WAIT: Duration = Duration::from_nanos(3_609_375_000);
-/// Its skew.
+/// Skew_Time of priority 100.
 const SKEW: Duration = Duration::from_nanos(609_375_000);
 
 const TEN_SECONDS: Duration = Duration::from_secs(10);
@@ -30,9 +30,9 @@ fn started(settings: Settings) -> Router {
     router
 }
 
-/// Somebody advertises every second from `from` on, until the router speaks or until `until`.
-/// Returns when it did, and why.
-fn hear_until(
+/// Advertises with `priority` every second from `from` on, until the router takes over or until `until`.
+/// Returns the time and the cause of the take-over.
+fn advertise_until(
     router: &mut Router,
     from: Instant,
     until: Instant,
@@ -65,10 +65,10 @@ fn deadline(router: &Router) -> Instant {
 }
 
 #[test]
-fn a_lower_priority_is_preempted_ten_seconds_after_the_start() {
+fn lower_priority_is_preempted_after_preempt_delay_since_start() {
     let mut router = started(delayed());
     let end = T0 + SECOND * 60;
-    let (at, cause) = hear_until(&mut router, T0 + SECOND / 2, end, 50).unwrap();
+    let (at, cause) = advertise_until(&mut router, T0 + SECOND / 2, end, 50).unwrap();
     assert_eq!(
         (at, cause),
         (T0 + TEN_SECONDS, preempted(TEN_SECONDS)),
@@ -77,46 +77,46 @@ fn a_lower_priority_is_preempted_ten_seconds_after_the_start() {
 }
 
 #[test]
-fn a_delay_that_is_shorter_than_the_listening_shortens_it_not() {
+fn preempt_delay_does_not_shorten_the_first_listening() {
     let settings = Settings {
         preempt_delay: SECOND,
         ..v3(100)
     };
     let mut router = started(settings);
     let end = T0 + SECOND * 60;
-    let (at, cause) = hear_until(&mut router, T0 + SECOND / 2, end, 50).unwrap();
+    let (at, cause) = advertise_until(&mut router, T0 + SECOND / 2, end, 50).unwrap();
     assert_eq!((at, cause), (T0 + WAIT, preempted(WAIT)));
 }
 
 #[test]
-fn after_a_master_that_it_obeyed_the_delay_begins_with_the_first_lower_priority() {
+fn preempt_delay_starts_with_the_first_lower_priority() {
     let mut router = started(delayed());
     let _ = router.handle_advert(T0, T0, &advert(150, 100), LOW, OWN);
-    // The same one came down.
+    // The same master lowers its priority.
     let first = T0 + SECOND;
     let end = T0 + SECOND * 60;
-    let (at, cause) = hear_until(&mut router, first, end, 50).unwrap();
+    let (at, cause) = advertise_until(&mut router, first, end, 50).unwrap();
     assert_eq!((at, cause), (first + TEN_SECONDS, preempted(TEN_SECONDS)));
 }
 
 #[test]
-fn a_master_that_is_obeyed_ends_the_delay_and_the_next_one_begins_anew() {
+fn followed_master_ends_the_preempt_delay() {
     let mut router = started(delayed());
     assert_eq!(
-        hear_until(&mut router, T0, T0 + SECOND * 9, 50),
+        advertise_until(&mut router, T0, T0 + SECOND * 9, 50),
         None,
-        "left in peace"
+        "tolerated"
     );
     let greater = T0 + SECOND * 9;
     let _ = router.handle_advert(greater, greater, &advert(100, 100), HIGH, OWN);
     assert_eq!(deadline(&router), greater + WAIT);
     let (first, end) = (T0 + SECOND * 10, T0 + SECOND * 60);
-    let (at, cause) = hear_until(&mut router, first, end, 50).unwrap();
+    let (at, cause) = advertise_until(&mut router, first, end, 50).unwrap();
     assert_eq!((at, cause), (first + TEN_SECONDS, preempted(TEN_SECONDS)));
 }
 
 #[test]
-fn the_death_of_the_lower_one_is_noticed_after_the_down_interval() {
+fn silence_of_a_tolerated_master_causes_a_take_over() {
     let mut router = started(delayed());
     let last = T0 + SECOND * 3;
     let _ = router.handle_advert(last, last, &advert(50, 100), LOW, OWN);
@@ -130,7 +130,7 @@ fn the_death_of_the_lower_one_is_noticed_after_the_down_interval() {
 }
 
 #[test]
-fn the_lower_one_is_waited_for_by_its_own_interval_but_the_first_listening_is_not_shortened() {
+fn tolerated_master_sets_the_interval_but_keeps_first_listening() {
     let mut router = started(delayed());
     let _ = router.handle_advert(T0, T0, &advert(50, 1), LOW, OWN);
     assert_eq!(deadline(&router), T0 + WAIT);
@@ -140,7 +140,7 @@ fn the_lower_one_is_waited_for_by_its_own_interval_but_the_first_listening_is_no
 }
 
 #[test]
-fn somebody_else_of_lower_priority_does_not_hasten_the_end_of_the_one_that_is_obeyed() {
+fn third_router_does_not_shorten_the_followed_masters_timer() {
     let mut router = started(delayed());
     let _ = router.handle_advert(T0, T0, &advert(200, 100), HIGH, OWN);
     let _ = router.handle_advert(T0, T0, &advert(50, 1), LOW, OWN);
@@ -148,7 +148,7 @@ fn somebody_else_of_lower_priority_does_not_hasten_the_end_of_the_one_that_is_ob
 }
 
 #[test]
-fn the_resignation_of_the_lower_one_is_followed_after_the_skew() {
+fn resignation_of_a_tolerated_master_causes_a_take_over() {
     let mut router = started(delayed());
     let last = T0 + SECOND * 3;
     let _ = router.handle_advert(last, last, &advert(50, 100), LOW, OWN);
@@ -160,9 +160,9 @@ fn the_resignation_of_the_lower_one_is_followed_after_the_skew() {
 }
 
 #[test]
-fn who_follows_the_one_that_resigned_does_not_begin_the_delay_anew() {
+fn next_lower_master_does_not_restart_the_preempt_delay() {
     let mut router = started(delayed());
-    assert_eq!(hear_until(&mut router, T0, T0 + SECOND * 8, 50), None);
+    assert_eq!(advertise_until(&mut router, T0, T0 + SECOND * 8, 50), None);
     let at = T0 + SECOND * 8;
     let _ = router.handle_advert(at, at, &advert(0, 100), LOW, OWN);
     let _ = router.handle_advert(at, at, &advert(40, 100), HIGH, OWN);
@@ -170,17 +170,17 @@ fn who_follows_the_one_that_resigned_does_not_begin_the_delay_anew() {
 }
 
 #[test]
-fn silence_is_followed_at_once_whatever_the_delay() {
+fn preempt_delay_does_not_apply_after_silence() {
     let mut router = started(delayed());
     let _ = router.handle_advert(T0, T0, &advert(200, 100), HIGH, OWN);
     assert_eq!(deadline(&router), T0 + WAIT);
     assert!(router.handle_tick(T0 + WAIT).change.is_some());
     let router = started(delayed());
-    assert_eq!(deadline(&router), T0 + WAIT, "nobody was ever heard");
+    assert_eq!(deadline(&router), T0 + WAIT, "without any advertisement");
 }
 
 #[test]
-fn no_delay_holds_back_the_owner() {
+fn owner_ignores_preempt_delay_and_startup_delay() {
     let settings = Settings {
         priority: Priority::OWNER,
         startup_delay: SECOND * 60,
@@ -188,7 +188,7 @@ fn no_delay_holds_back_the_owner() {
     };
     let mut router = Router::new(settings);
     assert_eq!(router.start(T0, None, false).send, Some(Send::Advert));
-    // It yields to another owner, and preempts a lower one as soon as that one is gone.
+    // It yields to another owner, and preempts a lower priority as soon as that owner is silent.
     let _ = router.handle_advert(T0, T0, &advert(255, 100), HIGH, OWN);
     let due = deadline(&router);
     assert_eq!(due, T0 + nanos(3_003_906_250));
@@ -198,21 +198,21 @@ fn no_delay_holds_back_the_owner() {
 }
 
 #[test]
-fn without_preemption_there_is_nothing_to_delay() {
+fn preempt_delay_has_no_effect_without_preempt_mode() {
     let settings = Settings {
         preempt: false,
         ..delayed()
     };
     let mut router = started(settings);
     assert_eq!(
-        hear_until(&mut router, T0, T0 + SECOND * 60, 50),
+        advertise_until(&mut router, T0, T0 + SECOND * 60, 50),
         None,
-        "it is obeyed for good"
+        "it follows the master"
     );
 }
 
 #[test]
-fn who_becomes_the_lower_one_while_it_waits_waits_for_silence() {
+fn router_with_lowered_priority_ends_its_preempt_delay() {
     let mut router = started(delayed());
     let _ = router.handle_advert(T0, T0, &advert(50, 1000), LOW, OWN);
     assert_eq!(deadline(&router), T0 + TEN_SECONDS);
@@ -230,10 +230,10 @@ fn who_becomes_the_lower_one_while_it_waits_waits_for_silence() {
 }
 
 #[test]
-fn a_new_delay_counts_at_once_from_where_the_old_one_began() {
+fn changed_preempt_delay_counts_from_the_old_start() {
     let mut router = started(delayed());
     let now = T0 + SECOND * 4;
-    assert_eq!(hear_until(&mut router, T0, now, 50), None);
+    assert_eq!(advertise_until(&mut router, T0, now, 50), None);
     for (delay, due) in [
         (SECOND * 6, T0 + SECOND * 6),
         (SECOND * 5, T0 + SECOND * 5),
@@ -253,7 +253,7 @@ fn a_new_delay_counts_at_once_from_where_the_old_one_began() {
 }
 
 #[test]
-fn a_delay_that_is_new_counts_from_the_start_of_listening() {
+fn new_preempt_delay_counts_from_the_start_of_listening() {
     let mut router = started(v3(100));
     let at = T0 + SECOND;
     let _ = router.handle_advert(at, at, &advert(50, 100), LOW, OWN);
@@ -264,9 +264,9 @@ fn a_delay_that_is_new_counts_from_the_start_of_listening() {
 }
 
 #[test]
-fn who_sleeps_through_the_end_of_the_delay_listens_anew() {
+fn late_wake_up_after_preempt_delay_restarts_the_timer() {
     let mut router = started(delayed());
-    assert_eq!(hear_until(&mut router, T0, T0 + SECOND * 9, 50), None);
+    assert_eq!(advertise_until(&mut router, T0, T0 + SECOND * 9, 50), None);
     let late = T0 + TEN_SECONDS + SECOND + nanos(1);
     assert!(router.handle_tick(late).late);
     assert_eq!(deadline(&router), late + WAIT);
@@ -275,13 +275,13 @@ fn who_sleeps_through_the_end_of_the_delay_listens_anew() {
     let cause = preempted((late + WAIT).since(T0));
     let end = late + SECOND * 60;
     assert_eq!(
-        hear_until(&mut router, late + SECOND, end, 50),
+        advertise_until(&mut router, late + SECOND, end, 50),
         Some((late + WAIT, cause))
     );
 }
 
 #[test]
-fn in_an_instance_of_both_families_the_delay_is_one() {
+fn dual_instance_has_one_preempt_delay() {
     let settings = Settings {
         families: Families::Both,
         ..delayed()
@@ -301,10 +301,10 @@ fn in_an_instance_of_both_families_the_delay_is_one() {
 }
 
 #[test]
-fn the_status_says_whom_it_leaves_in_peace_and_for_how_long() {
+fn status_shows_the_tolerated_master_and_the_remaining_delay() {
     let mut router = started(delayed());
     let now = T0 + SECOND;
-    assert_eq!(router.hold_off(now), None, "nobody is there");
+    assert_eq!(router.hold_off(now), None, "no master is known");
     let _ = router.handle_advert(now, now, &advert(50, 100), LOW, OWN);
     let hold_off = router.hold_off(now).unwrap();
     assert_eq!(
@@ -319,7 +319,7 @@ fn the_status_says_whom_it_leaves_in_peace_and_for_how_long() {
 }
 
 #[test]
-fn nobody_takes_over_before_its_startup_delay_is_over() {
+fn startup_delay_holds_back_take_over_until_due() {
     let end = T0 + SECOND * 60;
     for expect_master in [false, true] {
         let mut router = Router::new(slow_to_start());
@@ -329,7 +329,7 @@ fn nobody_takes_over_before_its_startup_delay_is_over() {
             router.hold_off(T0 + SECOND * 20).unwrap().to_string(),
             "started, listening for 40.000 s (startupDelay)"
         );
-        // Neither a resignation nor a silence in between hastens it.
+        // Neither a resignation nor a silence in between shortens the delay.
         for (after, priority) in [(10, 200), (20, 0), (30, 50)] {
             let at = T0 + SECOND * after;
             let _ = router.handle_advert(at, at, &advert(priority, 100), HIGH, OWN);
@@ -342,7 +342,7 @@ fn nobody_takes_over_before_its_startup_delay_is_over() {
 }
 
 #[test]
-fn a_master_that_lives_when_the_startup_delay_is_over_is_obeyed() {
+fn startup_delay_ends_without_preempting_a_live_master() {
     let mut router = started(slow_to_start());
     let at = T0 + SECOND * 59;
     let _ = router.handle_advert(at, at, &advert(200, 100), HIGH, OWN);
@@ -350,11 +350,15 @@ fn a_master_that_lives_when_the_startup_delay_is_over_is_obeyed() {
 }
 
 #[test]
-fn an_obstacle_at_the_start_does_not_use_up_the_startup_delay_nor_does_a_later_one_renew_it() {
+fn startup_delay_runs_during_a_fault_and_only_once() {
     let mut router = Router::new(slow_to_start());
     let _ = router.start(T0, Some(fault_reason()), false);
     let _ = router.set_fault_reason(T0 + SECOND * 5, None);
-    assert_eq!(deadline(&router), T0 + SECOND * 60, "the rest of it");
+    assert_eq!(
+        deadline(&router),
+        T0 + SECOND * 60,
+        "the rest of the startup delay"
+    );
     let later = T0 + SECOND * 1000;
     let _ = router.set_fault_reason(later, Some(fault_reason()));
     let _ = router.set_fault_reason(later, None);
@@ -362,7 +366,7 @@ fn an_obstacle_at_the_start_does_not_use_up_the_startup_delay_nor_does_a_later_o
 }
 
 #[test]
-fn a_shorter_startup_delay_counts_at_once_and_a_longer_one_from_the_next_start() {
+fn shorter_startup_delay_applies_at_once() {
     let mut router = started(slow_to_start());
     let with = |delay| Settings {
         startup_delay: SECOND * delay,
@@ -378,9 +382,9 @@ fn a_shorter_startup_delay_counts_at_once_and_a_longer_one_from_the_next_start()
     assert_eq!(deadline(&router), now + SECOND * 1000);
 }
 
-/// Whatever the settings are, the hint that it will be master among them.
+/// In all combinations of settings, including `expect_master`.
 #[test]
-fn nobody_but_the_owner_speaks_before_it_has_listened() {
+fn only_the_owner_advertises_before_listening() {
     for version in [Version::V2, Version::V3] {
         for expect_master in [false, true] {
             for (preempt, families) in [

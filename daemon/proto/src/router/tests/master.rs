@@ -1,4 +1,4 @@
-//! What a master does.
+//! The state Active, called master.
 
 use super::rig::*;
 use crate::router::master::REPLY_SPACING;
@@ -6,7 +6,7 @@ use crate::router::*;
 
 // RFC 9568 6.4.3 MUST: Shutdown: cancel Adver_Timer, send priority 0, Initialize
 #[test]
-fn a_master_that_stops_resigns() {
+fn stopped_master_resigns() {
     let (mut router, _) = in_state(v3(100), State::Master);
     let reaction = router.stop(Cause::Stopped);
     assert_eq!(reaction.send, Some(Send::Resignation));
@@ -16,7 +16,7 @@ fn a_master_that_stops_resigns() {
 
 // RFC 9568 6.4.3 MUST: priority 0 is answered at once, and Adver_Timer set again
 #[test]
-fn a_master_answers_a_resignation_and_counts_from_there() {
+fn master_answers_a_resignation_and_restarts_adver_timer() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let reaction = router.handle_advert(now, now, &advert(0, 100), HIGH, OWN);
     assert_eq!(
@@ -30,7 +30,7 @@ fn a_master_answers_a_resignation_and_counts_from_there() {
 }
 
 #[test]
-fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
+fn resignation_flood_is_answered_every_ten_milliseconds() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let mut sent = 0;
     for n in 0..100_000_u32 {
@@ -51,12 +51,12 @@ fn a_flood_of_resignations_is_answered_every_ten_milliseconds_and_at_its_end() {
     let end = now + Duration::from_millis(100);
     assert!(
         router.deadline().unwrap().0 <= end + REPLY_SPACING,
-        "the last one is answered too, before anybody else's skew is over"
+        "the last resignation is answered, too, before the skew time of any backup"
     );
 }
 
 #[test]
-fn an_answer_that_is_due_with_an_advertisement_is_that_one_and_puts_off_no_other() {
+fn delayed_answer_coincides_with_a_due_advertisement() {
     let often = Settings {
         interval: AdvertInterval::from_centiseconds(1).unwrap(),
         ..v3(100)
@@ -70,7 +70,11 @@ fn an_answer_that_is_due_with_an_advertisement_is_that_one_and_puts_off_no_other
     let next = now + REPLY_SPACING;
     assert_eq!(answers(now), (true, next));
     let soon = now + Duration::from_millis(1);
-    assert_eq!(answers(soon), (false, next), "at the same time as any");
+    assert_eq!(
+        answers(soon),
+        (false, next),
+        "delayed to the due advertisement"
+    );
     assert!(router.handle_tick(next).send.is_some());
     let soon = next + Duration::from_millis(1);
     let reaction = router.handle_advert(soon, soon, &advert(0, 1), HIGH, OWN);
@@ -78,9 +82,9 @@ fn an_answer_that_is_due_with_an_advertisement_is_that_one_and_puts_off_no_other
 }
 
 // RFC 9568 6.4.3 MUST: a greater priority makes it Backup
-// RFC 9568 6.4.3 MUST: who yields takes the interval of the other and waits in full
+// RFC 9568 6.4.3 MUST: a master that yields takes the other's interval and sets Active_Down_Timer
 #[test]
-fn a_master_yields_to_a_greater_priority() {
+fn master_yields_to_a_greater_priority() {
     for source in [LOW, HIGH] {
         let (mut router, now) = in_state(v3(100), State::Master);
         let reaction = router.handle_advert(now, now, &advert(101, 200), source, OWN);
@@ -97,13 +101,16 @@ fn a_master_yields_to_a_greater_priority() {
 
 // RFC 9568 6.4.3 MUST: an equal priority from a greater address makes it Backup
 #[test]
-fn among_equals_the_greater_address_is_master() {
+fn greater_address_wins_a_priority_tie() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let reaction = router.handle_advert(now, now, &advert(100, 100), LOW, OWN);
     assert_eq!(reaction.change, None);
     assert!(reaction.second_master);
     let reaction = router.handle_advert(now, now, &advert(100, 100), OWN, OWN);
-    assert_eq!(reaction.change, None, "greater, not equal");
+    assert_eq!(
+        reaction.change, None,
+        "the address has to be greater, not equal"
+    );
     let reaction = router.handle_advert(now, now, &advert(100, 100), HIGH, OWN);
     let cause = Cause::HigherAddress {
         master: HIGH,
@@ -114,7 +121,7 @@ fn among_equals_the_greater_address_is_master() {
 
 // RFC 9568 6.4.3 MUST: addresses are compared as unsigned integers in network order
 #[test]
-fn addresses_are_compared_unsigned_and_from_the_left() {
+fn addresses_are_compared_as_unsigned_integers() {
     let beats = |theirs: [u8; 4], ours: [u8; 4]| {
         let (mut router, now) = in_state(v3(100), State::Master);
         let reaction =
@@ -127,7 +134,7 @@ fn addresses_are_compared_unsigned_and_from_the_left() {
     );
     assert!(
         beats([10, 0, 1, 1], [10, 0, 0, 9]),
-        "the left bytes count more"
+        "the first bytes are the most significant"
     );
     assert!(!beats([10, 0, 0, 9], [10, 0, 1, 1]));
 }
@@ -135,7 +142,7 @@ fn addresses_are_compared_unsigned_and_from_the_left() {
 // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
 // RFC 5798 6.4.3 MUST: anything else is discarded, and not answered
 #[test]
-fn version_3_answers_a_lower_priority_without_touching_the_timer() {
+fn version_3_answers_lower_priority_and_keeps_adver_timer() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let due = router.deadline();
     let reaction = router.handle_advert(now, now, &advert(99, 100), HIGH, OWN);
@@ -158,7 +165,7 @@ fn version_2_does_not_answer_a_lower_priority() {
 }
 
 #[test]
-fn the_last_word_of_the_former_master_is_no_news() {
+fn final_advertisement_of_the_former_master_is_not_reported() {
     let mut router = Router::new(v3(100));
     let _ = router.start(T0, None, false);
     let due = router.deadline().unwrap().0;
@@ -171,13 +178,16 @@ fn the_last_word_of_the_former_master_is_no_news() {
         "the addresses were announced a millisecond ago"
     );
     let later = due + nanos(1_000_000_000);
-    assert!(router.handle_tick(later).announce, "and will be once more");
+    assert!(
+        router.handle_tick(later).announce,
+        "the regular second announcement"
+    );
     let reaction = router.handle_advert(later, later, &advert(99, 100), LOW, OWN);
-    assert!(reaction.second_master, "who goes on is a second master");
+    assert!(reaction.second_master, "a second master after one second");
 }
 
 #[test]
-fn an_announcement_that_comes_too_soon_is_put_off_and_not_left_out() {
+fn too_early_announcement_is_delayed_and_not_skipped() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let reaction = router.handle_advert(now, now, &advert(99, 100), LOW, OWN);
     assert!(reaction.announce);
@@ -190,7 +200,7 @@ fn an_announcement_that_comes_too_soon_is_put_off_and_not_left_out() {
 }
 
 #[test]
-fn answers_are_ten_milliseconds_apart_and_announcements_a_second() {
+fn replies_are_ten_milliseconds_apart_and_announcements_one_second() {
     let (mut router, _) = in_state(v3(100), State::Master);
     let start = next_advert(&mut router);
     let (mut sent, mut announced) = (0, 0);
@@ -205,7 +215,7 @@ fn answers_are_ten_milliseconds_apart_and_announcements_a_second() {
 }
 
 #[test]
-fn the_owner_yields_to_nobody_but_another_owner_of_greater_address() {
+fn owner_yields_only_to_an_owner_with_greater_address() {
     for (priority, source, state) in [
         (254, HIGH, State::Master),
         (255, LOW, State::Master),

@@ -1,4 +1,4 @@
-//! Routers in every state, and advertisements for them.
+//! Fixtures: routers in every state, and advertisements for them.
 
 use core::net::{Ipv4Addr, Ipv6Addr};
 
@@ -22,7 +22,7 @@ const fn link_local(host: u16) -> IpAddr {
     IpAddr::V6(Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, host))
 }
 
-/// The address from which a router sends in the family of `peer`.
+/// Source address of the router in the family of `peer`.
 pub(super) const fn own_for(peer: IpAddr) -> IpAddr {
     if peer.is_ipv4() { OWN } else { OWN_V6 }
 }
@@ -51,7 +51,7 @@ pub(super) fn v2(priority: u8) -> Settings {
     }
 }
 
-/// An instance of IPv6 alone.
+/// Settings of an instance of IPv6 alone.
 pub(super) fn v6(priority: u8) -> Settings {
     Settings {
         families: Families::Ipv6,
@@ -59,7 +59,7 @@ pub(super) fn v6(priority: u8) -> Settings {
     }
 }
 
-/// An instance of both families.
+/// Settings of an instance of both families.
 pub(super) fn dual(priority: u8) -> Settings {
     Settings {
         families: Families::Both,
@@ -78,7 +78,7 @@ pub(super) fn changed(from: State, cause: Cause) -> Reaction {
     }
 }
 
-/// The reaction of a master that becomes backup of another: it says a last word.
+/// Reaction of a master that becomes backup of another: it sends a final advertisement.
 pub(super) fn yielded(cause: Cause) -> Reaction {
     Reaction {
         send: Some(Send::Advert),
@@ -86,7 +86,7 @@ pub(super) fn yielded(cause: Cause) -> Reaction {
     }
 }
 
-/// An advertisement, of which the router looks at priority and interval alone.
+/// An advertisement. The router uses only its priority and interval.
 pub(super) fn advert(priority: u8, centiseconds: u16) -> Advert<'static> {
     Advert {
         version: Version::V3,
@@ -98,19 +98,19 @@ pub(super) fn advert(priority: u8, centiseconds: u16) -> Advert<'static> {
     }
 }
 
-/// When the next advertisement is due, with the second announcement out of the way.
+/// Time of the next advertisement; announcements that are due before are made.
 pub(super) fn next_advert(router: &mut Router) -> Instant {
     loop {
         match router.deadline() {
             Some((at, Due::Announcement)) => assert!(router.handle_tick(at).announce),
             Some((at, Due::Advertisement)) => return at,
-            other => panic!("no master: {other:?}"),
+            other => panic!("the router is not master: {other:?}"),
         }
     }
 }
 
-/// A router in `state`, in the middle between two events of its life there. A backup obeys
-/// [`HIGH`]; a master took over more than a second ago.
+/// A router in `state`, half an interval after its last event. A backup follows [`HIGH`]; a master took
+/// over more than a second ago.
 pub(super) fn in_state(settings: Settings, state: State) -> (Router, Instant) {
     let mut router = Router::new(settings);
     let half = settings.interval.duration() / 2;

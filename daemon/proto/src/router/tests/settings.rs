@@ -1,10 +1,10 @@
-//! New settings for a router that runs.
+//! New settings for a running router.
 
 use super::rig::*;
 use crate::router::*;
 
 #[test]
-fn a_new_priority_touches_no_timer() {
+fn new_priority_does_not_change_a_timer() {
     for state in [State::Backup, State::Master] {
         let (mut router, now) = in_state(v3(100), state);
         let deadline = router.deadline();
@@ -15,7 +15,7 @@ fn a_new_priority_touches_no_timer() {
 }
 
 #[test]
-fn a_backup_with_a_new_priority_judges_and_waits_by_it_from_the_next_packet_on() {
+fn new_backup_priority_applies_from_the_next_packet() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     router.set_settings(now, v3(254));
     let _ = router.handle_advert(now, now, &advert(254, 100), HIGH, OWN);
@@ -26,7 +26,7 @@ fn a_backup_with_a_new_priority_judges_and_waits_by_it_from_the_next_packet_on()
 }
 
 #[test]
-fn a_shorter_interval_counts_at_once_and_a_longer_one_from_the_next_advertisement() {
+fn shorter_interval_applies_at_once() {
     let (mut router, now) = in_state(v3(100), State::Master);
     let due = next_advert(&mut router);
     let in_5_s = AdvertInterval::from_centiseconds(500).unwrap();
@@ -55,7 +55,7 @@ fn a_shorter_interval_counts_at_once_and_a_longer_one_from_the_next_advertisemen
 }
 
 #[test]
-fn a_changed_interval_does_not_look_like_standing_still() {
+fn changed_interval_does_not_look_like_late_wake_up() {
     let in_10_ms = AdvertInterval::from_centiseconds(1).unwrap();
     let in_10_s = AdvertInterval::from_centiseconds(1000).unwrap();
     for (before, after) in [(in_10_s, in_10_ms), (in_10_ms, in_10_s)] {
@@ -68,7 +68,7 @@ fn a_changed_interval_does_not_look_like_standing_still() {
         );
         let mut sent = next_advert(&mut router);
         let _ = router.handle_tick(sent);
-        // Late by nearly the old interval, then three new ones as they are due.
+        // Late by nearly the old interval, then on time for three new intervals.
         let now = sent + before.duration() - nanos(1);
         router.set_settings(
             now,
@@ -88,7 +88,7 @@ fn a_changed_interval_does_not_look_like_standing_still() {
 }
 
 #[test]
-fn who_told_a_long_interval_may_be_late_by_it_although_the_new_one_is_short() {
+fn late_wake_up_is_measured_by_last_advertised_interval() {
     let in_10_s = AdvertInterval::from_centiseconds(1000).unwrap();
     let in_10_ms = AdvertInterval::from_centiseconds(1).unwrap();
     let (mut router, _) = in_state(
@@ -111,11 +111,11 @@ fn who_told_a_long_interval_may_be_late_by_it_although_the_new_one_is_short() {
         router.handle_tick(sent + SECOND * 29).send,
         Some(Send::Advert)
     );
-    assert_eq!(router.state(), State::Master, "the others wait for 30 s");
+    assert_eq!(router.state(), State::Master, "the backups wait for 30 s");
     let _ = router.handle_tick(sent + SECOND * 30);
     assert_eq!(
         router.state(),
         State::Backup,
-        "since then they wait for 30 ms"
+        "from then on they wait for 30 ms"
     );
 }

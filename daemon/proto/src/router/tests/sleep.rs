@@ -1,10 +1,10 @@
-//! Routers that stood still.
+//! Routers that wake up late, after the process or host was suspended.
 
 use super::rig::*;
 use crate::router::*;
 
 #[test]
-fn a_master_that_stood_still_does_not_send_whatever_wakes_it() {
+fn late_master_steps_down_without_sending() {
     type Wake = fn(&mut Router, Instant) -> Reaction;
     let tick: Wake = |router, now| router.handle_tick(now);
     let lower: Wake = |router, now| router.handle_advert(now, now, &advert(1, 100), HIGH, OWN);
@@ -26,14 +26,14 @@ fn a_master_that_stood_still_does_not_send_whatever_wakes_it() {
         assert_eq!(
             router.deadline().unwrap().0,
             now + nanos(wait),
-            "as any backup would"
+            "as on any backup"
         );
     }
 }
 
 #[test]
-fn a_master_may_be_as_late_as_the_most_eager_backup_waits() {
-    // Priority 254 waits for three intervals and 2/256 of one.
+fn master_may_be_late_until_the_fastest_backup_acts() {
+    // A backup of priority 254 waits for three intervals and 2/256 of an interval.
     let limit = nanos(3_007_812_500);
     for (late, state) in [(limit, State::Master), (limit + nanos(1), State::Backup)] {
         let (mut router, _) = in_state(v3(100), State::Master);
@@ -45,18 +45,18 @@ fn a_master_may_be_as_late_as_the_most_eager_backup_waits() {
 }
 
 #[test]
-fn the_owner_goes_on_after_standing_still() {
+fn late_owner_stays_master() {
     let (mut router, now) = in_state(v3(255), State::Master);
     let due = next_advert(&mut router);
     let late = now + SECOND * 3600;
     assert_eq!(router.handle_tick(late).send, Some(Send::Advert));
     let next = router.deadline().unwrap().0;
     assert!(next > late && next <= late + SECOND);
-    assert_eq!(next.since(due).subsec_nanos(), 0, "in the old phase");
+    assert_eq!(next.since(due).subsec_nanos(), 0, "in the same phase");
 }
 
 #[test]
-fn a_backup_that_slept_through_its_deadline_listens_anew() {
+fn late_backup_restarts_active_down_timer() {
     let interval = SECOND;
     for (late, state) in [
         (interval, State::Master),
@@ -80,7 +80,7 @@ fn a_backup_that_slept_through_its_deadline_listens_anew() {
 }
 
 #[test]
-fn a_backup_that_listens_anew_waits_by_the_interval_of_the_master_it_knew() {
+fn late_backup_uses_the_interval_of_its_known_master() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let _ = router.handle_advert(now, now, &advert(200, 1000), HIGH, OWN);
     let late = router.deadline().unwrap().0 + SECOND * 60;
@@ -99,7 +99,7 @@ fn a_backup_that_listens_anew_waits_by_the_interval_of_the_master_it_knew() {
 }
 
 #[test]
-fn an_advertisement_that_was_read_late_still_proves_that_the_master_lives() {
+fn late_read_advertisement_prevents_a_take_over() {
     let (mut router, _) = in_state(v3(100), State::Backup);
     let now = router.deadline().unwrap().0 + SECOND * 60;
     let _ = router.handle_advert(now, now, &advert(200, 100), HIGH, OWN);
@@ -108,11 +108,11 @@ fn an_advertisement_that_was_read_late_still_proves_that_the_master_lives() {
 }
 
 #[test]
-fn a_master_that_stood_still_is_not_deceived_by_an_advertisement_from_before() {
+fn late_master_steps_down_despite_an_earlier_advertisement() {
     let (mut router, _) = in_state(v3(100), State::Master);
     let sent = next_advert(&mut router);
     let _ = router.handle_tick(sent);
-    // It arrived while nobody else could have taken over yet, and is read much later.
+    // It arrived before any backup could have taken over, and is read much later.
     let reaction =
         router.handle_advert(sent + SECOND * 8, sent + SECOND, &advert(1, 100), HIGH, OWN);
     assert_eq!(reaction.send, None);

@@ -1,11 +1,11 @@
-//! Start, obstacles and recovery.
+//! Start, fault reasons and recovery.
 
 use super::rig::*;
 use crate::router::*;
 
 // RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
 #[test]
-fn the_owner_is_master_at_once() {
+fn owner_becomes_master_at_start() {
     let mut router = Router::new(v3(255));
     let reaction = router.start(T0, None, false);
     assert_eq!(reaction.change, Some((State::Init, Cause::Owner)));
@@ -14,9 +14,9 @@ fn the_owner_is_master_at_once() {
     assert_eq!(router.deadline().unwrap().0, T0 + SECOND);
 }
 
-// RFC 9568 6.4.1 MUST: who is not the owner starts as Backup of its own interval
+// RFC 9568 6.4.1 MUST: a router other than the owner starts as Backup with its own interval
 #[test]
-fn who_is_not_the_owner_listens_first() {
+fn router_other_than_the_owner_listens_first() {
     let mut router = Router::new(v3(100));
     let reaction = router.start(T0, None, false);
     assert_eq!(reaction.change, Some((State::Init, Cause::Started)));
@@ -28,7 +28,7 @@ fn who_is_not_the_owner_listens_first() {
 }
 
 #[test]
-fn who_expects_to_be_master_listens_for_one_interval_and_the_skew() {
+fn expect_master_shortens_listening_to_one_interval_and_skew() {
     let mut router = Router::new(v3(100));
     let _ = router.start(T0, None, true);
     assert_eq!(router.deadline().unwrap().0, T0 + nanos(1_609_375_000));
@@ -36,12 +36,12 @@ fn who_expects_to_be_master_listens_for_one_interval_and_the_skew() {
     assert_eq!(
         router.deadline().unwrap().0,
         T0 + SECOND + nanos(3_609_375_000),
-        "the first listening only"
+        "only the first listening period is shorter"
     );
 }
 
 #[test]
-fn a_start_twice_is_one_start() {
+fn repeated_start_has_no_effect() {
     let (mut router, now) = in_state(v3(100), State::Backup);
     let before = router.deadline();
     assert_eq!(router.start(now, None, true), Reaction::default());
@@ -53,7 +53,7 @@ fn a_start_twice_is_one_start() {
 }
 
 #[test]
-fn an_obstacle_makes_a_master_resign_and_a_backup_fall_silent() {
+fn fault_makes_a_master_resign_and_stops_a_backup() {
     for (state, send) in [
         (State::Master, Some(Send::Resignation)),
         (State::Backup, None),
@@ -70,7 +70,7 @@ fn an_obstacle_makes_a_master_resign_and_a_backup_fall_silent() {
 }
 
 #[test]
-fn who_recovers_listens_first_and_names_the_last_obstacle() {
+fn recovered_router_listens_first_and_names_the_last_fault() {
     let (mut router, now) = in_state(v3(100), State::Fault);
     let last = FaultReason::TrackerDown("httpd".into());
     assert_eq!(
@@ -83,7 +83,7 @@ fn who_recovers_listens_first_and_names_the_last_obstacle() {
 }
 
 #[test]
-fn in_fault_and_in_init_nothing_is_heard_and_nothing_is_due() {
+fn init_and_fault_ignore_advertisements_and_have_no_deadline() {
     for state in [State::Fault, State::Init] {
         let (mut router, now) = in_state(v3(100), state);
         for priority in [0, 1, 100, 200] {

@@ -1,4 +1,4 @@
-//! The whole machine: every state with every event.
+//! The complete transition table: every state with every event.
 
 use core::fmt::Write;
 
@@ -6,11 +6,11 @@ use super::rig::*;
 use crate::router::*;
 use crate::time::Human;
 
-/// Every state with every event: what becomes of it, what is sent, which timer runs then. Of the
-/// other flavours only what differs from an earlier one is shown. `docs/router.svg` is drawn from
-/// the snapshot.
+/// Every state with every event: the new state, the sent advertisements, and the timer. For the other
+/// flavours only the lines that differ from an earlier flavour are shown. `docs/router.svg` is drawn
+/// from the snapshot.
 #[test]
-fn the_transition_table_is_the_one_that_was_agreed_on() {
+fn transition_table_matches_the_snapshot() {
     let no_preemption = |settings| Settings {
         preempt: false,
         ..settings
@@ -62,10 +62,10 @@ fn the_transition_table_is_the_one_that_was_agreed_on() {
 enum Event {
     Start,
     StartExpectingMaster,
-    StartWithObstacle,
+    StartWithFaultReason,
     Stop,
     FaultReason,
-    NoObstacle,
+    NoFaultReason,
     GreaterPriority,
     EqualFromGreaterAddress,
     EqualFromSmallerAddress,
@@ -96,10 +96,10 @@ impl Event {
     const ALL: [Self; 23] = [
         Self::Start,
         Self::StartExpectingMaster,
-        Self::StartWithObstacle,
+        Self::StartWithFaultReason,
         Self::Stop,
         Self::FaultReason,
-        Self::NoObstacle,
+        Self::NoFaultReason,
         Self::GreaterPriority,
         Self::EqualFromGreaterAddress,
         Self::EqualFromSmallerAddress,
@@ -119,7 +119,7 @@ impl Event {
         Self::Settings,
     ];
 
-    /// What only an instance of both families tells from what happens in IPv4.
+    /// Events over IPv6, for instances of both families.
     const OF_IPV6: [Self; 7] = [
         Self::GreaterPriorityV6,
         Self::EqualFromGreaterAddressV6,
@@ -134,10 +134,10 @@ impl Event {
         match self {
             Self::Start => "start",
             Self::StartExpectingMaster => "start, expecting to be master",
-            Self::StartWithObstacle => "start with an fault_reason",
+            Self::StartWithFaultReason => "start with a fault reason",
             Self::Stop => "stop",
-            Self::FaultReason => "fault_reason",
-            Self::NoObstacle => "no fault_reason",
+            Self::FaultReason => "fault reason",
+            Self::NoFaultReason => "no fault reason",
             Self::GreaterPriority => "advert of greater priority",
             Self::EqualFromGreaterAddress => "advert of equal, greater address",
             Self::EqualFromSmallerAddress => "advert of equal, smaller address",
@@ -165,43 +165,44 @@ impl Event {
         }
     }
 
-    /// Lets it happen to `router`, which has been left alone until `now`. Returns when it did.
+    /// Applies the event to `router`, which has had no other event until `now`. Returns the time of the
+    /// event and the reaction.
     fn happen(self, router: &mut Router, now: Instant) -> (Instant, Reaction) {
         let settings = *router.settings();
         let own = settings.priority.get();
         let interval = settings.interval.duration();
         let due = router.deadline().map_or(now, |(at, _)| at);
-        let mut hear_at = |now, priority: u8, source| {
+        let mut receive_at = |now, priority: u8, source| {
             let advert = advert(priority, 200);
             let own = own_for(source);
             (now, router.handle_advert(now, now, &advert, source, own))
         };
-        let mut hear = |priority, source| hear_at(now, priority, source);
+        let mut receive = |priority, source| receive_at(now, priority, source);
         match self {
             Self::Start => (now, router.start(now, None, false)),
             Self::StartExpectingMaster => (now, router.start(now, None, true)),
-            Self::StartWithObstacle => (now, router.start(now, Some(fault_reason()), false)),
+            Self::StartWithFaultReason => (now, router.start(now, Some(fault_reason()), false)),
             Self::Stop => (now, router.stop(Cause::Stopped)),
             Self::FaultReason => {
                 let down = FaultReason::TrackerDown("httpd".into());
                 (now, router.set_fault_reason(now, Some(down)))
             }
-            Self::NoObstacle => (now, router.set_fault_reason(now, None)),
-            Self::GreaterPriority => hear(own.saturating_add(1), HIGH),
-            Self::EqualFromGreaterAddress => hear(own, HIGH),
-            Self::EqualFromSmallerAddress => hear(own, LOW),
-            Self::EqualFromOwnAddress => hear(own, OWN),
-            Self::LowerPriority => hear(own - 1, HIGH),
-            Self::Resignation => hear(0, HIGH),
-            Self::AdvertOverslept => hear_at(due + interval * 10, own - 1, HIGH),
+            Self::NoFaultReason => (now, router.set_fault_reason(now, None)),
+            Self::GreaterPriority => receive(own.saturating_add(1), HIGH),
+            Self::EqualFromGreaterAddress => receive(own, HIGH),
+            Self::EqualFromSmallerAddress => receive(own, LOW),
+            Self::EqualFromOwnAddress => receive(own, OWN),
+            Self::LowerPriority => receive(own - 1, HIGH),
+            Self::Resignation => receive(0, HIGH),
+            Self::AdvertOverslept => receive_at(due + interval * 10, own - 1, HIGH),
             Self::TickEarly => (now, router.handle_tick(now)),
             Self::TickDue => (due, router.handle_tick(due)),
             Self::TickDueAfterLowerPriority => {
-                let _ = hear(own - 1, HIGH);
+                let _ = receive(own - 1, HIGH);
                 tick_when_due(router, now)
             }
             Self::TickDueAfterResignation => {
-                let _ = hear(0, HIGH);
+                let _ = receive(0, HIGH);
                 tick_when_due(router, now)
             }
             Self::TickLate => (due + interval / 2, router.handle_tick(due + interval / 2)),
@@ -218,15 +219,15 @@ impl Event {
                 router.set_settings(now - interval / 4, changed);
                 (now - interval / 4, Reaction::default())
             }
-            Self::GreaterPriorityV6 => hear(own + 1, HIGH_V6),
-            Self::EqualFromGreaterAddressV6 => hear(own, HIGH_V6),
-            Self::EqualFromSmallerAddressV6 => hear(own, LOW_V6),
+            Self::GreaterPriorityV6 => receive(own + 1, HIGH_V6),
+            Self::EqualFromGreaterAddressV6 => receive(own, HIGH_V6),
+            Self::EqualFromSmallerAddressV6 => receive(own, LOW_V6),
             Self::EqualInIpv6Alone => {
-                let _ = hear(own, HIGH_V6);
+                let _ = receive(own, HIGH_V6);
                 let (half, later) = (now + Duration::from_secs(5), now + Duration::from_secs(10));
                 let advert = advert(own, 200);
                 let mut go_on_until = |at| {
-                    // Meanwhile a master goes on.
+                    // A master keeps advertising meanwhile.
                     while let Some((due, Due::Advertisement)) = router.deadline()
                         && due <= at
                     {
@@ -234,16 +235,16 @@ impl Event {
                     }
                     router.handle_advert(at, at, &advert, HIGH_V6, OWN_V6)
                 };
-                // Who is silent for as long as a master is waited for begins anew.
+                // A silence of Active_Down_Interval would restart the series.
                 let _ = go_on_until(half);
                 let reaction = go_on_until(later);
                 (later, reaction)
             }
-            Self::LowerPriorityV6 => hear(own - 1, HIGH_V6),
-            Self::ResignationV6 => hear(0, HIGH_V6),
+            Self::LowerPriorityV6 => receive(own - 1, HIGH_V6),
+            Self::ResignationV6 => receive(0, HIGH_V6),
             Self::ResignationInBoth => {
-                let _ = hear(0, HIGH);
-                hear(0, HIGH_V6)
+                let _ = receive(0, HIGH);
+                receive(0, HIGH_V6)
             }
         }
     }
@@ -255,7 +256,7 @@ fn tick_when_due(router: &mut Router, now: Instant) -> (Instant, Reaction) {
     (due, router.handle_tick(due))
 }
 
-/// What `event` does to a router in `state`, in words.
+/// Effect of `event` on a router in `state`, in words.
 fn outcome(settings: Settings, state: State, event: Event) -> String {
     let (mut router, now) = in_state(settings, state);
     let before = router.deadline();
@@ -264,7 +265,7 @@ fn outcome(settings: Settings, state: State, event: Event) -> String {
     words.extend(reaction.send.map(|send| match send {
         Send::Advert => "advertises".to_owned(),
         Send::Resignation => "resigns".to_owned(),
-        Send::FinalAdvertisement => "says farewell".to_owned(),
+        Send::FinalAdvertisement => "final advertisement".to_owned(),
     }));
     words.extend(reaction.announce.then(|| "announces".to_owned()));
     words.extend(reaction.late.then(|| "was late".to_owned()));
@@ -276,10 +277,7 @@ fn outcome(settings: Settings, state: State, event: Event) -> String {
         }));
     }
     if let Some((from, cause)) = reaction.change {
-        assert_eq!(
-            from, state,
-            "the change is told from the state that it was in"
-        );
+        assert_eq!(from, state, "the change names the former state");
         words.push(format!("({cause})"));
     }
     words.join("; ")

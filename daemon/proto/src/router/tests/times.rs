@@ -6,14 +6,14 @@ use crate::router::*;
 // RFC 9568 6.1 MUST: Skew_Time is (256 - priority) / 256 of Active_Adver_Interval
 // RFC 9568 6.1 MUST: Active_Down_Interval is 3 Active_Adver_Interval and Skew_Time
 #[test]
-fn version_3_counts_the_skew_in_intervals() {
+fn version_3_skew_time_is_a_fraction_of_interval() {
     for (priority, centiseconds, skewed, down) in [
         (1, 100, 996_093_750, 3_996_093_750),
         (99, 100, 613_281_250, 3_613_281_250),
         (100, 100, 609_375_000, 3_609_375_000),
         (254, 100, 7_812_500, 3_007_812_500),
         (255, 100, 3_906_250, 3_003_906_250),
-        // 6,132,812.5 ns: half a nanosecond is lost.
+        // 6,132,812.5 ns, rounded down.
         (99, 1, 6_132_812, 36_132_812),
         (100, 10, 60_937_500, 360_937_500),
         (1, 4095, 40_790_039_062, 163_640_039_062),
@@ -30,7 +30,7 @@ fn version_3_counts_the_skew_in_intervals() {
 // RFC 3768 6.1 MUST: Skew_Time is (256 - priority) / 256 of a second
 // RFC 3768 6.1 MUST: Master_Down_Interval is 3 Advertisement_Interval and Skew_Time
 #[test]
-fn version_2_counts_the_skew_in_seconds() {
+fn version_2_skew_time_is_a_fraction_of_second() {
     for (priority, seconds, skewed, down) in [
         (99, 1, 613_281_250, 3_613_281_250),
         (100, 1, 609_375_000, 3_609_375_000),
@@ -48,13 +48,13 @@ fn version_2_counts_the_skew_in_seconds() {
 
 // RFC 9568 6.4.3 MUST: when Adver_Timer fires, advertise and set it again
 #[test]
-fn ten_thousand_late_ticks_do_not_shift_the_advertisements() {
+fn late_ticks_do_not_shift_the_advertisements() {
     let (mut router, _) = in_state(v3(100), State::Master);
     let first = next_advert(&mut router);
     for n in 0..10_000_u32 {
         let due = first + SECOND * n;
         assert_eq!(router.deadline(), Some((due, Due::Advertisement)));
-        // Up to 99 ms late, never the same.
+        // Late by up to 99 ms, varying from tick to tick.
         let late = Duration::from_micros(u64::from(n) * 7919 % 99_000);
         assert_eq!(router.handle_tick(due + late).send, Some(Send::Advert));
     }
@@ -62,7 +62,7 @@ fn ten_thousand_late_ticks_do_not_shift_the_advertisements() {
 }
 
 #[test]
-fn lateness_of_more_than_an_interval_keeps_the_phase_and_makes_no_burst() {
+fn tick_late_by_an_interval_keeps_phase_without_burst() {
     let (mut router, _) = in_state(v3(100), State::Master);
     let due = next_advert(&mut router);
     let now = due + Duration::from_millis(1900);
@@ -70,13 +70,13 @@ fn lateness_of_more_than_an_interval_keeps_the_phase_and_makes_no_burst() {
     assert_eq!(
         router.handle_tick(now),
         Reaction::default(),
-        "one for two that were due"
+        "one advertisement for two that were due"
     );
     assert_eq!(router.deadline().unwrap().0, due + SECOND * 2);
 }
 
 #[test]
-fn advertisements_are_counted_from_the_deadline_that_made_it_master() {
+fn adver_timer_counts_from_the_take_over_deadline() {
     let mut router = Router::new(v3(100));
     let _ = router.start(T0, None, false);
     let due = router.deadline().unwrap().0;
@@ -86,7 +86,7 @@ fn advertisements_are_counted_from_the_deadline_that_made_it_master() {
 }
 
 #[test]
-fn an_early_tick_does_nothing() {
+fn early_tick_does_nothing() {
     for state in [State::Backup, State::Master] {
         let (mut router, _) = in_state(v3(100), state);
         let deadline = router.deadline();
@@ -101,7 +101,7 @@ fn an_early_tick_does_nothing() {
 }
 
 #[test]
-fn addresses_are_announced_a_second_time_a_second_after_the_take_over() {
+fn second_announcement_follows_one_second_after_the_take_over() {
     let interval = AdvertInterval::from_centiseconds(300).unwrap();
     let mut router = Router::new(Settings {
         interval,
@@ -125,7 +125,7 @@ fn addresses_are_announced_a_second_time_a_second_after_the_take_over() {
     );
 }
 
-/// Asserts skew and down interval of a router that hears its own interval, in nanoseconds.
+/// Asserts skew and down interval of a router for its own interval, in nanoseconds.
 fn assert_waits(settings: &Settings, skewed: u64, down: u64) {
     let Settings {
         priority, interval, ..
@@ -133,11 +133,11 @@ fn assert_waits(settings: &Settings, skewed: u64, down: u64) {
     assert_eq!(
         skew(settings, interval),
         nanos(skewed),
-        "skew of {priority}"
+        "skew of priority {priority}"
     );
     assert_eq!(
         down_interval(settings, interval),
         nanos(down),
-        "down of {priority}"
+        "down interval of priority {priority}"
     );
 }

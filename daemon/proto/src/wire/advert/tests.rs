@@ -1,4 +1,4 @@
-//! Packets of IPv4 and what holds in both families; [`ipv6`] has what holds in IPv6 alone.
+//! Advertisements over IPv4, and tests of both families; the tests of IPv6 alone are in [`ipv6`].
 
 mod ipv6;
 
@@ -11,7 +11,7 @@ use crate::wire::{GROUP_V4, HOP_LIMIT, group};
 
 const SOURCE: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 11);
 
-/// The course's VI_1: version 2, VRID 51, priority 100, one second, password 1111.
+/// VI_1 of the course: version 2, VRID 51, priority 100, one second, password 1111.
 const COURSE: &[u8] = &[
     0x21, 0x33, 0x64, 0x01, 0x01, 0x01, 0x76, 0x5a, // header
     0xc0, 0xa8, 0xe0, 0x64, // 192.168.224.100
@@ -46,14 +46,14 @@ fn expected(version: Version, auth: Auth) -> Expected {
     }
 }
 
-/// Writes the checksum that `bytes` need after a change.
+/// Corrects the checksum of `bytes` after a change.
 fn seal(bytes: &mut [u8]) {
     bytes[field::CHECKSUM].fill(0);
     let sum = checksum::plain(bytes);
     bytes[field::CHECKSUM].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// What becomes of the course's packet after `change`, with a checksum made right again.
+/// Parses the course's packet after `change`, with a corrected checksum.
 fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DropCause> {
     let mut bytes = COURSE.to_vec();
     change(&mut bytes);
@@ -65,10 +65,10 @@ fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DropCause> {
 
 // RFC 3768 5.3.8 MUST: the checksum covers the message alone
 #[test]
-fn the_courses_advertisement_is_read() {
+fn version_2_advertisement_of_the_course_is_parsed() {
     let mut bytes = COURSE.to_vec();
     seal(&mut bytes);
-    assert_eq!(bytes, COURSE, "the literal's checksum is right");
+    assert_eq!(bytes, COURSE, "the literal's checksum is correct");
     let received = Advert::parse(&packet(COURSE), &expected(Version::V2, password())).unwrap();
     assert_eq!(received.advert.vrid.get(), 51);
     assert_eq!(received.advert.priority, 100);
@@ -93,7 +93,7 @@ fn the_courses_advertisement_is_read() {
 // RFC 3768 5.3.6 MUST: discard an unknown or another authentication type
 // RFC 3768 7.1 MUST: another interval than the own one is discarded
 #[test]
-fn each_check_has_its_cause() {
+fn each_failed_check_has_its_drop_cause() {
     let mut far = packet(COURSE);
     far.hop_limit = 254;
     let parse = |packet: &Packet<'_>, expected: &Expected| {
@@ -146,7 +146,7 @@ fn version_3(priority: u8, addresses: &[[u8; 4]], form: ChecksumForm) -> Vec<u8>
 
 // RFC 9568 7.1 MUST: the packet is complete
 #[test]
-fn a_packet_of_version_3_ends_with_its_last_address() {
+fn truncated_version_3_packet_is_rejected() {
     let ours = expected(Version::V3, Auth::None);
     let whole = version_3(
         200,
@@ -167,7 +167,7 @@ fn a_packet_of_version_3_ends_with_its_last_address() {
 // RFC 9568 5.2.8 MUST: the checksum over IPv4 covers the message alone
 // RFC 5798 5.2.8 MUST: the checksum covers the pseudo-header too
 #[test]
-fn both_forms_of_the_version_3_checksum_are_told_apart() {
+fn both_forms_of_the_version_3_checksum_are_recognised() {
     for form in [ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly] {
         let bytes = version_3(200, &[[10, 0, 0, 1]], form);
         let received = Advert::parse(&packet(&bytes), &expected(Version::V3, Auth::None)).unwrap();
@@ -175,14 +175,14 @@ fn both_forms_of_the_version_3_checksum_are_told_apart() {
         assert_eq!(
             received.advert.interval.centiseconds(),
             1,
-            "any interval is taken"
+            "version 3 accepts any interval"
         );
     }
 }
 
 // RFC 5798 5.2.8 MUST: the checksum covers the pseudo-header too
 #[test]
-fn the_pseudo_header_is_summed_up_as_others_do_it() {
+fn pseudo_header_checksum_matches_a_manual_calculation() {
     let course = Advert {
         version: Version::V3,
         vrid: Vrid::new(51).unwrap(),
@@ -199,7 +199,7 @@ fn the_pseudo_header_is_summed_up_as_others_do_it() {
 // RFC 9568 5.2.5 erratum 8299 MUST: ignore an advertisement that counts no address
 // RFC 9568 7.1 erratum 8301 MUST: the interval is not zero
 #[test]
-fn version_3_rejects_what_the_errata_name() {
+fn version_3_rejects_no_addresses_and_zero_interval() {
     let ours = expected(Version::V3, Auth::None);
     let none = version_3(200, &[], ChecksumForm::MessageOnly);
     assert_eq!(
@@ -217,7 +217,7 @@ fn version_3_rejects_what_the_errata_name() {
 
 // RFC 9568 5.2.6 MUST: send the reserved bits as zero
 #[test]
-fn the_longest_interval_leaves_the_reserved_bits_zero() {
+fn longest_interval_leaves_the_reserved_bits_zero() {
     let longest = Advert {
         version: Version::V3,
         vrid: Vrid::new(51).unwrap(),
@@ -233,7 +233,7 @@ fn the_longest_interval_leaves_the_reserved_bits_zero() {
 // RFC 3768 5.3.10 SHOULD: send zeros as authentication data
 // RFC 3768 5.3.10 SHOULD: ignore authentication data of others
 #[test]
-fn without_a_password_the_authentication_data_say_nothing() {
+fn authentication_data_without_a_password_are_ignored() {
     let plain = Advert {
         version: Version::V2,
         vrid: Vrid::new(51).unwrap(),
@@ -261,14 +261,14 @@ fn version_3_ignores_the_reserved_bits() {
 }
 
 #[test]
-fn a_list_longer_than_the_count_can_say_is_cut() {
+fn address_list_is_truncated_to_255() {
     let many = vec![[10, 0, 0, 1]; 300];
     assert_eq!(AddressList::new(&many).len(), 255);
     assert!(!AddressList::new(&many).is_empty());
     assert!(AddressList::new(&[]).is_empty());
 }
 
-/// An advertisement, how its receiver expects it, and its sender, whose family it is of.
+/// An advertisement with the receiver's requirements and the sender, which determines the family.
 #[derive(Clone, Copy, Debug)]
 struct Case {
     advert: Advert<'static>,
@@ -287,7 +287,7 @@ impl Case {
     }
 }
 
-/// The addresses of an advertisement, which are as many as fit.
+/// Addresses of an advertisement, up to as many as fit.
 fn any_addresses(family: Family) -> BoxedStrategy<AddressList<'static>> {
     let count = 1..=most_addresses(family);
     match family {
@@ -348,19 +348,19 @@ prop_compose! {
 
 proptest! {
     #[test]
-    fn what_is_emitted_is_parsed_again(case in any_case(), plain: bool) {
+    fn emitted_advertisement_is_parsed_unchanged(case in any_case(), plain: bool) {
         let form = match (case.advert.version, plain) {
             (Version::V3, false) => ChecksumForm::WithPseudoHeader,
             _ => ChecksumForm::MessageOnly,
         };
         let bytes = case.emit(form);
-        prop_assert!(bytes.len() <= 1500 - 40, "{} bytes are no packet", bytes.len());
+        prop_assert!(bytes.len() <= 1500 - 40, "{} bytes do not fit into a packet", bytes.len());
         let received = case.parse(&bytes).unwrap();
         prop_assert_eq!(received.advert, case.advert);
     }
 
     #[test]
-    fn no_bytes_make_it_panic(
+    fn parser_accepts_any_bytes_without_panic(
         bytes in proptest::collection::vec(any::<u8>(), 0..64),
         (version, family) in any_dialect(),
     ) {
@@ -372,7 +372,7 @@ proptest! {
     }
 
     #[test]
-    fn one_flipped_bit_is_noticed(case in any_case(), at: prop::sample::Index, bit in 0..8_u32) {
+    fn one_flipped_bit_is_rejected(case in any_case(), at: prop::sample::Index, bit in 0..8_u32) {
         let mut bytes = case.emit(ChecksumForm::MessageOnly);
         let at = at.index(bytes.len());
         bytes[at] ^= 1 << bit;

@@ -12,18 +12,18 @@ fn id(number: u8) -> KeyId {
     KeyId::new(number).unwrap()
 }
 
-/// The key of the vectors: the bytes 0 to 31.
+/// Key of the test vectors: the bytes 0 to 31.
 fn key() -> Key {
     let secret: [u8; 32] = core::array::from_fn(|n| u8::try_from(n).unwrap());
     Key::new(id(1), &secret).unwrap()
 }
 
-/// 0x68000000 seconds and a half.
+/// 0x68000000.5 seconds.
 const SEQUENCE: Sequence = Sequence::from_bits(0x6800_0000_8000_0000);
 
 const IPV4: IpAddr = IpAddr::V4(core::net::Ipv4Addr::new(198, 51, 100, 10));
 
-/// VRID 51, priority 200, 192.0.2.100, of version 3 over IPv4.
+/// Version 3 over IPv4 with VRID 51, priority 200, 192.0.2.100.
 const VECTOR_IPV4: &[u8] = &[
     0x31, 0x33, 0xc8, 0x01, 0x00, 0x64, 0x44, 0x02, // header
     0xc0, 0x00, 0x02, 0x64, // 192.0.2.100
@@ -33,7 +33,7 @@ const VECTOR_IPV4: &[u8] = &[
     0xc6, 0xd9, 0x84, 0x48, 0xf8, 0xee, 0x22, 0x65,
 ];
 
-/// The same with fe80::100, from fe80::10 to fe80::20.
+/// The same advertisement with fe80::100, from fe80::10 to fe80::20.
 const VECTOR_IPV6: &[u8] = &[
     0x31, 0x33, 0xc8, 0x01, 0x00, 0x64, 0xa2, 0xe9, // header
     0xfe, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x01, 0x00, // fe80::100
@@ -47,7 +47,7 @@ fn ipv6(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-/// `signed` with the trailer blotted out, and signed again.
+/// Overwrites the trailer of `signed` and signs the message again.
 fn sign_again(signed: &[u8], source: IpAddr, destination: IpAddr) -> Vec<u8> {
     let mut message = signed.to_vec();
     let end = message.len() - TRAILER_LEN;
@@ -57,7 +57,7 @@ fn sign_again(signed: &[u8], source: IpAddr, destination: IpAddr) -> Vec<u8> {
 }
 
 #[test]
-fn the_vector_over_ipv4_is_signed_and_believed() {
+fn hmac_test_vector_over_ipv4_is_reproduced() {
     let signed = sign_again(VECTOR_IPV4, IPV4, GROUP_V4.into());
     assert_eq!(signed, VECTOR_IPV4);
     let trailer = Trailer::parse(VECTOR_IPV4).unwrap();
@@ -66,16 +66,19 @@ fn the_vector_over_ipv4_is_signed_and_believed() {
 }
 
 #[test]
-fn the_vector_over_ipv6_is_signed_and_believed() {
+fn hmac_test_vector_over_ipv6_is_reproduced() {
     let (source, destination) = (ipv6("fe80::10"), ipv6("fe80::20"));
     let signed = sign_again(VECTOR_IPV6, source, destination);
-    assert_eq!(signed, VECTOR_IPV6, "with the checksum over all of it");
+    assert_eq!(
+        signed, VECTOR_IPV6,
+        "with a checksum that covers the trailer"
+    );
     let trailer = Trailer::parse(VECTOR_IPV6).unwrap();
     assert!(trailer.is_genuine(source, &key()));
 }
 
 #[test]
-fn over_ipv4_the_checksum_ends_where_the_trailer_begins() {
+fn ipv4_checksum_does_not_cover_the_hmac_trailer() {
     let packet = Packet {
         at: Instant::MAX,
         interface: InterfaceIndex(1),
@@ -97,7 +100,7 @@ fn over_ipv4_the_checksum_ends_where_the_trailer_begins() {
 }
 
 #[test]
-fn over_ipv6_the_checksum_goes_on_to_the_end() {
+fn ipv6_checksum_covers_the_hmac_trailer() {
     let packet = Packet {
         at: Instant::MAX,
         interface: InterfaceIndex(1),
@@ -119,18 +122,21 @@ fn over_ipv6_the_checksum_goes_on_to_the_end() {
 }
 
 #[test]
-fn a_packet_of_another_sender_router_or_key_is_not_genuine() {
+fn hmac_of_another_sender_or_key_is_wrong() {
     let trailer = Trailer::parse(VECTOR_IPV4).unwrap();
     let neighbour = IpAddr::from([198, 51, 100, 11]);
     assert!(!trailer.is_genuine(neighbour, &key()));
     let mapped = IpAddr::from([198, 51, 100, 10, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-    assert!(!trailer.is_genuine(mapped, &key()), "of the other family");
+    assert!(
+        !trailer.is_genuine(mapped, &key()),
+        "an IPv6 address with the same bytes"
+    );
     let other = Key::new(id(1), &[7; 32]).unwrap();
     assert!(!trailer.is_genuine(IPV4, &other));
 }
 
 #[test]
-fn every_bit_counts_but_those_of_the_checksum() {
+fn hmac_covers_every_bit_except_the_checksum() {
     for at in 0..VECTOR_IPV4.len() {
         for bit in 0..8 {
             let mut changed = VECTOR_IPV4.to_vec();
@@ -143,7 +149,7 @@ fn every_bit_counts_but_those_of_the_checksum() {
 }
 
 #[test]
-fn what_is_no_such_trailer_has_its_cause() {
+fn malformed_hmac_trailer_has_its_drop_cause() {
     let changed = |at: usize, value: u8| {
         let mut changed = VECTOR_IPV4.to_vec();
         changed[12 + at] = value;
@@ -160,7 +166,7 @@ fn what_is_no_such_trailer_has_its_cause() {
 }
 
 #[test]
-fn a_secret_has_32_to_64_bytes_and_stays_out_of_logs() {
+fn hmac_secret_has_32_to_64_bytes() {
     let key = |length: usize| Key::new(id(7), &vec![b's'; length]);
     for length in [0, 31, 65] {
         assert_eq!(key(length), None);
@@ -172,7 +178,7 @@ fn a_secret_has_32_to_64_bytes_and_stays_out_of_logs() {
 }
 
 #[test]
-fn a_sequence_is_the_time_and_goes_on_where_that_stands_still() {
+fn sequence_number_is_the_time_or_the_next_number() {
     let half_past = Duration::new(0x6800_0000, 500_000_000);
     assert_eq!(Sequence::at(half_past), SEQUENCE);
     assert_eq!(SEQUENCE.next().to_bits(), 0x6800_0000_8000_0001);
@@ -183,7 +189,7 @@ fn a_sequence_is_the_time_and_goes_on_where_that_stands_still() {
 }
 
 #[test]
-fn a_sequence_survives_the_end_of_its_seconds() {
+fn sequence_number_wraps_around_in_2106() {
     let last = Sequence::from_bits(u64::MAX);
     let first = Sequence::from_bits(0);
     assert_eq!(last.next(), first);
@@ -196,7 +202,7 @@ fn a_sequence_survives_the_end_of_its_seconds() {
 
 proptest! {
     #[test]
-    fn what_is_signed_is_read_again_and_believed(
+    fn signed_advertisement_is_parsed_and_verified(
         (family, version) in prop_oneof![
             Just((Family::V4, Version::V2)),
             Just((Family::V4, Version::V3)),
@@ -256,7 +262,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_judged(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
+    fn hmac_functions_accept_any_bytes(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
         let mut signed = bytes.clone();
         sign(&mut signed, IPV4, GROUP_V4.into(), &key(), SEQUENCE);
         let judged = Trailer::parse(&bytes).map(|trailer| trailer.is_genuine(IPV4, &key()));

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// The sender's link-local address.
+/// Link-local address of the sender.
 pub(super) const SOURCE: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x11);
 
 const ADDRESSES: [[u8; 16]; 2] = [
@@ -31,14 +31,14 @@ fn parse<'a>(packet: &Packet<'a>) -> Result<Received<'a>, DropCause> {
     Advert::parse(packet, &expected(Version::V3, Auth::None))
 }
 
-/// Writes the checksum that `bytes` need after a change.
+/// Corrects the checksum of `bytes` after a change.
 fn seal(bytes: &mut [u8]) {
     bytes[field::CHECKSUM].fill(0);
     let sum = checksum::with_pseudo_header(bytes, SOURCE.into(), group(Family::V6));
     bytes[field::CHECKSUM].copy_from_slice(&sum.to_be_bytes());
 }
 
-/// What becomes of a good advertisement after `change`, with a checksum made right again.
+/// Parses a valid advertisement after `change`, with a corrected checksum.
 fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DropCause> {
     let mut bytes = advert(&ADDRESSES);
     change(&mut bytes);
@@ -51,7 +51,7 @@ fn changed(change: impl FnOnce(&mut Vec<u8>)) -> Result<(), DropCause> {
 // RFC 9568 5.2.8 MUST: the checksum over IPv6 covers the pseudo-header too
 // RFC 9568 7.2 MUST: the checksum is computed
 #[test]
-fn the_bytes_are_those_that_the_rfc_draws() {
+fn ipv6_advertisement_has_the_bytes_of_the_rfc() {
     let bytes = advert(&ADDRESSES);
     let mut drawn = vec![0x31, 51, 200, 2, 0x00, 0x01, 0, 0];
     drawn.extend(ADDRESSES.concat());
@@ -64,15 +64,15 @@ fn the_bytes_are_those_that_the_rfc_draws() {
 
 // RFC 9568 5.2.9 MUST: the addresses are of the family of the IP header
 #[test]
-fn an_address_takes_sixteen_bytes_over_ipv6_and_four_over_ipv4() {
+fn addresses_have_the_length_of_the_ip_headers_family() {
     let bytes = advert(&ADDRESSES);
     let received = parse(&packet(&bytes)).unwrap();
     assert_eq!(received.checksum, ChecksumForm::WithPseudoHeader);
     let listed: Vec<_> = received.advert.addresses.iter().collect();
     assert_eq!(listed, ADDRESSES.map(IpAddr::from));
 
-    // The same message with the header of IPv4 lists what its first eight bytes say there, and ends
-    // with them.
+    // Behind an IPv4 header the same message lists two IPv4 addresses, taken from the first eight bytes
+    // of the list.
     let mut as_ipv4 = bytes.clone();
     super::seal(&mut as_ipv4[..16]);
     let packet = super::packet(&as_ipv4);
@@ -83,11 +83,11 @@ fn an_address_takes_sixteen_bytes_over_ipv6_and_four_over_ipv4() {
 
 // RFC 9568 5.2.8 MUST: the checksum over IPv6 covers the pseudo-header too
 #[test]
-fn a_checksum_of_the_message_alone_is_wrong_over_ipv6() {
+fn ipv6_checksum_without_pseudo_header_is_rejected() {
     let mut bytes = advert(&ADDRESSES);
     super::seal(&mut bytes);
     assert_eq!(parse(&packet(&bytes)), Err(DropCause::Checksum));
-    // Nor does anybody send it, whatever form is used over IPv4.
+    // It is not sent either, whichever form is configured for IPv4.
     let received = advert(&ADDRESSES);
     let received = parse(&packet(&received)).unwrap().advert;
     assert_eq!(
@@ -97,7 +97,7 @@ fn a_checksum_of_the_message_alone_is_wrong_over_ipv6() {
 }
 
 #[test]
-fn a_checksum_for_another_sender_or_receiver_is_wrong() {
+fn ipv6_checksum_covers_source_and_destination() {
     let bytes = advert(&ADDRESSES);
     let other: IpAddr = "fe80::12".parse().unwrap();
     assert_eq!(parse(&packet_from(other, &bytes)), Err(DropCause::Checksum));
@@ -116,7 +116,7 @@ fn a_checksum_for_another_sender_or_receiver_is_wrong() {
 // RFC 9568 5.2.5 erratum 8299 MUST: ignore an advertisement that counts no address
 // RFC 9568 7.1 erratum 8301 MUST: the interval is not zero
 #[test]
-fn each_check_has_its_cause_over_ipv6_too() {
+fn each_failed_check_over_ipv6_has_its_drop_cause() {
     let bytes = advert(&ADDRESSES);
     let far = Packet {
         hop_limit: 254,
@@ -145,7 +145,7 @@ fn each_check_has_its_cause_over_ipv6_too() {
 }
 
 #[test]
-fn version_2_is_not_spoken_over_ipv6() {
+fn version_2_over_ipv6_is_rejected() {
     let mut bytes = advert(&ADDRESSES);
     (bytes[0], bytes[5]) = (0x21, 1);
     bytes.extend([0; 8]);
@@ -158,7 +158,7 @@ fn version_2_is_not_spoken_over_ipv6() {
 }
 
 #[test]
-fn as_many_addresses_are_listed_as_a_packet_has_room_for() {
+fn address_list_fits_into_an_ethernet_packet() {
     let ethernet = 1500;
     let most = most_addresses(Family::V6);
     let length = |count| 40 + advert(&vec![ADDRESSES[1]; count]).len() + TRAILER_LEN;
@@ -166,6 +166,10 @@ fn as_many_addresses_are_listed_as_a_packet_has_room_for() {
         length(most) <= ethernet && length(most + 1) > ethernet,
         "{most}"
     );
-    assert_eq!(most_addresses(Family::V4), 255, "as the count can say");
+    assert_eq!(
+        most_addresses(Family::V4),
+        255,
+        "the limit of the count field"
+    );
     assert_eq!(AddressList::new_v6(&[ADDRESSES[1]; 300]).len(), 255);
 }
