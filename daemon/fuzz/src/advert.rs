@@ -1,4 +1,4 @@
-//! Bytes to an advertisement.
+//! Fuzz target that turns bytes into an advertisement.
 
 use core::net::IpAddr;
 
@@ -7,20 +7,20 @@ use vrrp_proto::wire::ipv4::{self, HEADER_LEN};
 use vrrp_proto::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, PROTOCOL, group};
 use vrrp_proto::{AdvertInterval, Family, Instant, InterfaceIndex, Packet, Password, Version};
 
-/// The length of the message's header.
+/// Length of the message's header.
 const HEAD: usize = 8;
 
-/// The bit of the first byte that stands for IPv6.
+/// Bit of the first byte that selects IPv6.
 const IPV6: u8 = 0x80;
 
-/// Splits an IPv4 packet and parses what is in it, as several routers expect it; or, of IPv6, of
-/// which the kernel gives no header, parses what follows a hop limit and a source. The first byte
-/// says which it is, and which checksum the message is given, because chance finds no right one.
+/// Splits an IPv4 packet and parses its message with the expectations of several routers. For IPv6, where
+/// the kernel delivers no header, parses the bytes after a hop limit and a source. The first byte selects
+/// the family and the checksum that the message is given, because random bytes have no valid checksum.
 ///
 /// # Panics
 ///
-/// When a whole packet is not split or another one is; when an advertisement is not judged by the
-/// first rule that it breaks; and when one that is accepted is another one when it is sent again.
+/// When a complete packet is not split, or an incomplete one is; when an advertisement is not rejected for
+/// the first rule that it breaks; and when an accepted one changes by being sent again.
 pub fn advert(bytes: &[u8]) {
     let [how, packet @ ..] = bytes else { return };
     if how & IPV6 != 0 {
@@ -41,11 +41,11 @@ pub fn advert(bytes: &[u8]) {
     let mut packet = packet.to_vec();
     let whole = is_whole(&packet);
     let Some((header, payload)) = ipv4::split(&packet) else {
-        assert!(whole.is_none(), "a whole packet is refused");
+        assert!(whole.is_none(), "a complete packet is rejected");
         return;
     };
     let Some((head, end)) = whole else {
-        panic!("half a packet is taken");
+        panic!("an incomplete packet is accepted");
     };
     assert_eq!(payload, &packet[head..end]);
     assert_eq!(header.source.octets(), packet[12..16]);
@@ -61,7 +61,7 @@ pub fn advert(bytes: &[u8]) {
     );
 }
 
-/// Gives a message the checksum that `how` says, and judges it as several routers expect it.
+/// Gives a message the checksum that `how` selects, and judges it with the expectations of several routers.
 fn judge_all(how: u8, source: IpAddr, destination: IpAddr, hop_limit: u8, payload: &mut [u8]) {
     let proper = proper(payload, Family::of(source)).len();
     let message = &mut payload[..proper];
@@ -71,7 +71,7 @@ fn judge_all(how: u8, source: IpAddr, destination: IpAddr, hop_limit: u8, payloa
             let pseudo = pseudo_header(message, source, destination);
             seal(message, pseudo);
         }
-        // As it is.
+        // Unchanged.
         _ => {}
     }
     let packet = Packet {
@@ -87,7 +87,7 @@ fn judge_all(how: u8, source: IpAddr, destination: IpAddr, hop_limit: u8, payloa
     }
 }
 
-/// Where the message of a whole IPv4 packet begins and ends.
+/// Returns the bounds of the message in a complete IPv4 packet.
 fn is_whole(packet: &[u8]) -> Option<(usize, usize)> {
     if packet.len() < HEADER_LEN || packet[0] >> 4 != 4 {
         return None;
@@ -97,8 +97,8 @@ fn is_whole(packet: &[u8]) -> Option<(usize, usize)> {
     (HEADER_LEN <= head && head <= end && end <= packet.len()).then_some((head, end))
 }
 
-/// Routers with and without a password and of several intervals, and one that has those of the
-/// message.
+/// Returns the expectations of routers with and without a password and with several intervals, and of one
+/// with the password and interval of the message.
 fn expectations(message: &[u8]) -> Vec<Expected> {
     let seconds = message
         .get(5)
@@ -125,7 +125,7 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
     expectations
 }
 
-/// What is the advertisement of a packet, and not behind it.
+/// Returns the advertisement in a packet, without the bytes that follow it.
 fn proper(x: &[u8], family: Family) -> &[u8] {
     let data = if x.first().is_some_and(|b| b >> 4 == 2) {
         8
@@ -137,7 +137,7 @@ fn proper(x: &[u8], family: Family) -> &[u8] {
     x.get(..needed).unwrap_or(x)
 }
 
-/// The authentication data, where version 2 has them.
+/// Returns the authentication data of version 2.
 fn auth_data(message: &[u8]) -> Option<[u8; 8]> {
     let at = HEAD + 4 * usize::from(*message.get(3)?);
     message.get(at..at + 8)?.try_into().ok()
@@ -151,15 +151,15 @@ fn judge(packet: &Packet<'_>, expected: &Expected) {
     ) {
         (Ok(received), None) => received,
         (Err(cause), Some(fault)) if cause == fault => return,
-        (judged, fault) => panic!("{judged:?}, and what is wrong is {fault:?}: {packet:?}"),
+        (judged, fault) => panic!("parsed as {judged:?}, expected the fault {fault:?}: {packet:?}"),
     };
     let advert = received.advert;
     assert_eq!(Advert::peek_vrid(x), Some(advert.vrid));
     assert_eq!(advert.addresses.family(), Family::of(packet.source));
     let again = advert.emit(received.checksum, packet.source, packet.destination);
 
-    // What is ignored, is sent as zero: reserved bits and data of no authentication; what follows
-    // the message is not sent.
+    // Ignored fields are sent as zero: reserved bits and the data of no authentication. Bytes after the
+    // message are not sent.
     let mut normal = x[..again.len()].to_vec();
     match (expected.version, expected.auth) {
         (Version::V3, _) => normal[4] &= 0x0f,
@@ -176,11 +176,11 @@ fn judge(packet: &Packet<'_>, expected: &Expected) {
     };
     assert_eq!(blank(&again), blank(&normal));
     if normal == x {
-        // Both are zero to the one's complement.
+        // 0x0000 and 0xffff are both zero in one's complement.
         let zero = |high: u8, low: u8| (high, low) == (0, 0) || (high, low) == (0xff, 0xff);
         assert!(
             again[6..8] == x[6..8] || zero(again[6], again[7]) && zero(x[6], x[7]),
-            "another checksum: {again:?} of {x:?}"
+            "the checksum changed: {again:?} of {x:?}"
         );
     }
     let packet = Packet {
@@ -192,14 +192,14 @@ fn judge(packet: &Packet<'_>, expected: &Expected) {
     judge_signed(&packet, expected);
 }
 
-/// Who does not know of HMAC reads the same when it is signed, and who does believes it as it is and
-/// not when a byte is another one.
+/// Asserts that a router without HMAC parses a signed advertisement as an unsigned one, and that the
+/// signature is valid as long as no byte is changed (except in the checksum).
 fn judge_signed(packet: &Packet<'_>, expected: &Expected) {
     let (Some(id), sequence) = (KeyId::new(packet.payload[1]), Sequence::from_bits(7)) else {
-        panic!("an advertisement for the VRID 0");
+        panic!("an advertisement with VRID 0 was accepted");
     };
     let Some(key) = Key::new(id, &[packet.payload[2]; 32]) else {
-        panic!("32 bytes are no key");
+        panic!("32 bytes were rejected as a key");
     };
     let mut signed = packet.payload.to_vec();
     signed.resize(signed.len() + TRAILER_LEN, 0);
@@ -224,7 +224,7 @@ fn judge_signed(packet: &Packet<'_>, expected: &Expected) {
     assert_eq!(is_genuine(&signed), at == 6 || at == 7, "byte {at}");
 }
 
-/// The first rule of RFC 9568 section 7.1 or RFC 3768 section 7.1 that a packet breaks, worked out
+/// Returns the first rule of RFC 9568 section 7.1 or RFC 3768 section 7.1 that a packet breaks, determined
 /// without the parser.
 fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
     let x = packet.payload;
@@ -236,12 +236,12 @@ fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
         IpAddr::V6(_) => (true, 16),
     };
     let needed = HEAD + size * usize::from(at(3).unwrap_or(0)) + data;
-    // What stands behind the message is none of its checksum's business.
+    // The checksum does not cover the bytes after the message.
     let message = proper(x, Family::of(packet.source));
     let plain = fold(sum(message)) == 0xffff;
     let pseudo = pseudo_header(message, packet.source, packet.destination);
     let pseudo = fold(sum(message) + pseudo) == 0xffff;
-    // Version 2 knows no pseudo-header and IPv6 nothing else, so that nothing is right of both.
+    // Version 2 has no pseudo-header and IPv6 always has one, so no checksum is right for both.
     let is_right = plain && !is_ipv6 || pseudo && !is_2;
     let is_wrong_password = match expected.auth {
         Auth::Pass(password) => auth_data(x) != Some(*password.bytes()),
@@ -283,7 +283,7 @@ fn seal(message: &mut [u8], more: u64) {
     }
 }
 
-/// The sum of the pseudo-header (RFC 5798 section 5.2.8, RFC 8200 section 8.1).
+/// Returns the sum of the pseudo-header (RFC 5798 section 5.2.8, RFC 8200 section 8.1).
 fn pseudo_header(message: &[u8], source: IpAddr, destination: IpAddr) -> u64 {
     let length = u64::try_from(message.len()).unwrap_or(u64::MAX);
     let address = |address| match address {
@@ -299,7 +299,7 @@ fn sum(bytes: &[u8]) -> u64 {
 }
 
 fn fold(sum: u64) -> u16 {
-    // What a carry adds at the end is the remainder, but that a multiple is never folded to zero.
+    // Folding the carries gives the remainder, except that a multiple of 0xffff is never folded to zero.
     match u16::try_from(sum % 0xffff) {
         Ok(0) if sum > 0 => 0xffff,
         Ok(rest) => rest,

@@ -1,9 +1,9 @@
-//! Choices that are drawn from bytes.
+//! Choices that are made by the bytes of an input.
 
 use arbitrary::Unstructured;
 use arbitrary::unstructured::Int;
 
-/// What bytes choose; the first of what is possible when they are used up.
+/// Source of choices. When the bytes are used up, the first alternative is chosen.
 pub(crate) struct Choices<'a>(Unstructured<'a>);
 
 impl<'a> Choices<'a> {
@@ -29,7 +29,7 @@ impl<'a> Choices<'a> {
         self.number(0..=1_u8) == 1
     }
 
-    /// True seven times of eight.
+    /// Returns true in seven of eight cases.
     pub(crate) fn mostly(&mut self) -> bool {
         self.number(0..=7_u8) != 7
     }

@@ -1,4 +1,4 @@
-//! Bytes to inputs of an engine.
+//! Fuzz target that turns bytes into inputs of an engine.
 
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::time::Duration;
@@ -19,16 +19,16 @@ use vrrp_proto::{
 
 use crate::choices::Choices;
 
-/// How many inputs there are at most.
+/// Maximum number of inputs.
 const STEPS: usize = 300;
 
-/// Hands inputs to an engine. Either the configurations are such as `vrrp-config` lets pass, and the
-/// engine keeps all promises of the border; or they are any that the types allow, and it does not
-/// panic and comes to rest.
+/// Passes inputs to an engine. The configurations are either such as `vrrp-config` accepts, and the engine
+/// has to keep all invariants; or any that the types allow, and the engine must not panic and must come to
+/// rest.
 ///
 /// # Panics
 ///
-/// When it does not.
+/// When the engine does not.
 pub fn engine(bytes: &[u8]) {
     let mut choices = Choices::new(bytes);
     let mut node = Node {
@@ -51,17 +51,21 @@ pub fn engine(bytes: &[u8]) {
         }
         node.step(&mut choices);
     }
-    // Whatever happened, it can stop.
+    // The engine can stop in any state.
     node.give(Input::Stop);
     node.tick();
-    assert_eq!(node.engine.held().next(), None, "held after the stop");
-    let told = node.engine.snapshot(node.now);
-    assert!(
-        told.instances.len() < 20,
-        "{} routers",
-        told.instances.len()
+    assert_eq!(
+        node.engine.held().next(),
+        None,
+        "an address is held after the stop"
     );
-    for router in told.instances {
+    let snapshot = node.engine.snapshot(node.now);
+    assert!(
+        snapshot.instances.len() < 20,
+        "{} routers",
+        snapshot.instances.len()
+    );
+    for router in snapshot.instances {
         let history = router.history.len();
         assert!(history <= 100, "a history of {history} transitions");
     }
@@ -87,9 +91,9 @@ impl Default for Node {
 
 impl Node {
     fn give(&mut self, input: Input<'_>) {
-        let told = format!("{input:?}");
+        let text = format!("{input:?}");
         self.engine.handle(self.now, input);
-        self.check(&told);
+        self.check(&text);
     }
 
     fn check(&mut self, after: &str) {
@@ -112,7 +116,10 @@ impl Node {
         self.engine.handle(self.now, Input::Tick);
         self.check("a tick");
         if let Some((due, why)) = self.engine.poll_timeout() {
-            assert!(due > self.now, "{why} is due in the past: a busy loop");
+            assert!(
+                due > self.now,
+                "{why} is due in the past, which would be a busy loop"
+            );
         }
     }
 
@@ -133,7 +140,7 @@ impl Node {
                 let input = choices.address_input(index, self.is_valid);
                 self.give(input);
             }
-            7..=11 => self.hear(choices, index),
+            7..=11 => self.receive(choices, index),
             12 | 13 => {
                 let tracker = choices.tracker();
                 let result = match (&*tracker, choices.coin()) {
@@ -161,7 +168,7 @@ impl Node {
                 self.now = self.now + Duration::from_nanos(span);
                 self.tick();
             }
-            // What is due, in time or late; and all until then.
+            // Runs until the next deadline, in time or late, and ticks.
             _ => {
                 if let Some((due, _)) = self.engine.poll_timeout() {
                     let late = choices.pick(&[0, 0, 0, 0, 1, 1_000_000, 5_000_000_000]);
@@ -172,8 +179,8 @@ impl Node {
         }
     }
 
-    /// Hears an advertisement, or what looks like one.
-    fn hear(&mut self, choices: &mut Choices<'_>, index: u32) {
+    /// Receives an advertisement, valid or malformed.
+    fn receive(&mut self, choices: &mut Choices<'_>, index: u32) {
         let source = host_address(choices.family(), choices.number(1..=5)).address;
         let form = choices.pick(&[ChecksumForm::WithPseudoHeader, ChecksumForm::MessageOnly]);
         let mut bytes = if choices.mostly() {
@@ -222,7 +229,7 @@ impl Choices<'_> {
         self.pick(&[Family::V4, Family::V6])
     }
 
-    /// An address of the host, or one that may be virtual, comes or goes.
+    /// Adds or deletes an address of the host, or one that may be virtual.
     fn address_input(&mut self, index: u32, is_valid: bool) -> Input<'static> {
         let interface = InterfaceIndex(index);
         let address = match self.coin() {
@@ -239,7 +246,7 @@ impl Choices<'_> {
         }
     }
 
-    /// An address that some router may have as virtual.
+    /// Returns an address that a router may have as virtual.
     fn address(&mut self, is_valid: bool) -> InterfaceAddress {
         if is_valid {
             return virtual_address(self.family(), self.number(0..=11));
@@ -346,7 +353,7 @@ impl Choices<'_> {
                 .unwrap_or(Priority::DEFAULT),
             interval: self.interval(version, is_valid),
             preempt: self.mostly(),
-            // It draws nothing, so that inputs that are kept mean what they meant.
+            // It consumes no bytes, so that the inputs in the corpus keep their meaning.
             accept: vrid.get() < 10,
             expect_master: !self.mostly(),
             authentication: authentication(version, password, n),
@@ -357,14 +364,15 @@ impl Choices<'_> {
         }
     }
 
-    /// Some addresses are on another interface, and some are not advertised.
+    /// Returns options that place some addresses on another interface and exclude some from the
+    /// advertisements.
     fn options(
         &mut self,
         addresses: &[InterfaceAddress],
         is_valid: bool,
     ) -> BTreeMap<IpAddr, AddressOptions> {
         let mut options = BTreeMap::new();
-        // Something has to be advertised.
+        // At least one address has to be advertised.
         for address in addresses.iter().skip(usize::from(is_valid)) {
             if !self.mostly() {
                 let special = AddressOptions {
@@ -398,7 +406,7 @@ impl Choices<'_> {
         interval.unwrap_or(AdvertInterval::DEFAULT)
     }
 
-    /// The clocks of all show the engine's time, so what is signed is signed `now`.
+    /// Builds an advertisement. All wall clocks show the engine's time, so the signature is of `now`.
     fn advert(&mut self, source: IpAddr, form: ChecksumForm, now: Instant) -> Vec<u8> {
         let version = self.pick(&[Version::V3, Version::V3, Version::V3, Version::V2]);
         let password = Password::new(b"1111").filter(|_| !self.mostly());
@@ -429,9 +437,9 @@ impl Choices<'_> {
     }
 }
 
-/// Where there are two trackers the first two routers are in a group that follows the second tracker,
-/// and where there are three the other two in another one. It draws nothing, so that inputs that are
-/// kept mean what they meant.
+/// Adds sync groups: with two trackers the first two routers are in a group that follows the second
+/// tracker, and with three the other two are in another group. It consumes no bytes, so that the inputs in
+/// the corpus keep their meaning.
 fn put_into_groups(node: &mut NodeParams) {
     let groups = [("VG_0", ["VI_0", "VI_1"]), ("VG_1", ["VI_3", "VI_2"])];
     for (name, members) in groups
@@ -449,8 +457,8 @@ fn put_into_groups(node: &mut NodeParams) {
     }
 }
 
-/// Leaves out what `vrrp-config` would not let pass: a VRID that is used twice on an interface,
-/// trackers that are not there, and members that are not there or own their addresses.
+/// Removes what `vrrp-config` rejects: VRIDs that are used twice on an interface, missing trackers, and
+/// members that are missing or own their addresses.
 fn make_valid(node: &mut NodeParams) {
     let NodeParams {
         routers,
@@ -472,7 +480,7 @@ fn make_valid(node: &mut NodeParams) {
     groups.retain(|_, group| !group.members.is_empty());
 }
 
-/// Version 3 has no password, but HMAC.
+/// Returns the authentication of a router: version 3 has HMAC instead of a password.
 fn authentication(version: Version, password: Option<Password>, n: u8) -> Authentication {
     match (version, password) {
         (_, None) => Authentication::None,
@@ -498,14 +506,14 @@ fn authentication(version: Version, password: Option<Password>, n: u8) -> Authen
 fn key() -> Key {
     KeyId::new(1)
         .and_then(|id| Key::new(id, &[7; 32]))
-        .unwrap_or_else(|| unreachable!("32 bytes are a key"))
+        .unwrap_or_else(|| unreachable!("32 bytes are a valid key"))
 }
 
 fn interface_name(number: u32) -> Arc<str> {
     format!("eth{number}").into()
 }
 
-/// An address of a host: of IPv6 a link-local one.
+/// Returns an address of a host, in IPv6 a link-local one.
 fn host_address(family: Family, host: u8) -> InterfaceAddress {
     match family {
         Family::V4 => InterfaceAddress {
@@ -519,7 +527,7 @@ fn host_address(family: Family, host: u8) -> InterfaceAddress {
     }
 }
 
-/// An address that may be virtual.
+/// Returns an address that may be virtual.
 fn virtual_address(family: Family, number: u8) -> InterfaceAddress {
     match family {
         Family::V4 => host_address(family, 100 + number),

@@ -1,8 +1,7 @@
-//! What the fuzzer does with bytes: a function for each target, which panics when something is not
-//! as it has to be.
+//! Fuzz targets: each is a function that takes bytes and panics when the tested code misbehaves.
 //!
-//! libFuzzer calls them from the programs in `libfuzzer/`, a workspace of its own; what it has found
-//! worth keeping lies in `corpus/`, and `cargo test` plays it again on any toolchain.
+//! libFuzzer calls the functions from the programs in `libfuzzer/`, a workspace of its own. The inputs
+//! worth keeping are in `corpus/`, and `cargo test` replays them with any toolchain.
 
 mod advert;
 mod choices;

@@ -13,7 +13,12 @@ fn every_requirement_has_code_and_test_or_reason() {
     let list = read(&root().join("daemon/ledger/requirements.txt"));
     let (ledger, faults) = join(&list, &sources());
     let found: Vec<_> = faults.iter().map(|fault| format!("  {fault}\n")).collect();
-    assert!(found.is_empty(), "{} faults:\n{}", found.len(), found.concat());
+    assert!(
+        found.is_empty(),
+        "{} faults:\n{}",
+        found.len(),
+        found.concat()
+    );
     assert_current("docs/conformance.md", &page::page(&ledger));
 }
 

@@ -1,4 +1,5 @@
-//! Takes away what a dead daemon left, so that no address is on two hosts.
+//! Removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left, so that no
+//! address is on two hosts.
 
 use std::io;
 use std::sync::Arc;
@@ -12,36 +13,36 @@ use crate::mirror::{Held, Mirror};
 use crate::plan::{Change, Failure, arrange, strays};
 use crate::routing;
 
-/// The outcome for routes and rules.
+/// Result of the cleanup of routes and rules.
 #[derive(Debug, Default)]
 pub struct CleanedRouting {
-    /// Those that were removed.
+    /// Deleted routes and rules.
     pub removed: Vec<Routed>,
-    /// Those that could not be removed.
+    /// Routes and rules that could not be deleted.
     pub failures: Vec<routing::plan::Failure>,
 }
 
-/// The outcome for addresses, for interfaces, and for the table of refusals.
+/// Result of the cleanup of addresses, interfaces and the drop filter's table.
 #[derive(Debug)]
 pub struct Cleaned<E> {
-    /// The addresses that were removed, and the interfaces that had them.
+    /// Deleted addresses with the names of their interfaces.
     pub removed: Vec<(Arc<str>, InterfaceAddress)>,
-    /// The addresses that could not be removed.
+    /// Addresses that could not be deleted.
     pub failures: Vec<Failure>,
-    /// The interfaces with virtual MAC addresses that were removed.
+    /// Deleted interfaces with virtual MAC addresses.
     pub devices: Vec<Arc<str>>,
-    /// Those that could not be, with the reason.
+    /// Interfaces that could not be deleted, with the reason.
     pub stubborn: Vec<(Arc<str>, io::Error)>,
-    /// Whether there was a table of nf_tables, which was deleted; or why it could not be.
+    /// Whether the drop filter's table existed and was deleted; or the reason why it could not be deleted.
     pub table: Result<bool, E>,
 }
 
-/// Removes every route and every rule that bears our mark. To be done before the addresses, as a master
-/// gives both away.
+/// Deletes every route and every rule that bears the daemon's mark. To be called before [`addresses`], in
+/// the order in which a master releases both.
 ///
 /// # Errors
 ///
-/// When the kernel cannot be asked.
+/// When the kernel cannot be read.
 pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
     kernel.open_routing()?;
     let dump = kernel.dump_routing();
@@ -55,7 +56,7 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
     });
     kernel.close_routing();
     outcome?;
-    // What the kernel refused to take away is in the mirror again.
+    // A deletion that the kernel rejected is in the mirror again.
     let stays = |what: &Routed| match what {
         Routed::Route(place) => !mirror.routes(*place).is_empty(),
         Routed::Rule(rule) => mirror.has_rule(rule),
@@ -67,13 +68,13 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
     })
 }
 
-/// Removes every address that bears our mark, on kernels without marks what of `configured` is there
-/// beside others, and every interface with a virtual MAC address that a daemon made. When all of that is
-/// gone, and not before, packets are refused to nothing any longer.
+/// Deletes every address that bears the daemon's mark and every interface with a virtual MAC address that a
+/// daemon created. On kernels without marks, deletes the `configured` addresses on interfaces that also
+/// hold another address. Deletes the drop filter's table only if all of that succeeded.
 ///
 /// # Errors
 ///
-/// When the kernel cannot be asked.
+/// When the kernel cannot be read.
 pub fn addresses<'a, K: Kernel>(
     configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
     kernel: &mut K,
@@ -117,9 +118,9 @@ pub fn addresses<'a, K: Kernel>(
     })
 }
 
-/// The removal of the addresses that bear our mark. A kernel older than 5.18 keeps none: there it is
-/// each of `configured` (the interface's name and the address) that is there beside others, because the
-/// last addresses of an interface are most likely the host's own.
+/// Returns the deletion of the addresses that bear the daemon's mark. A kernel older than 5.18 stores no
+/// marks: there it is each of `configured` (interface name and address) on an interface that holds another
+/// address as well, because the only addresses of an interface are most likely the host's own.
 fn leftovers<'a>(
     configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
     mirror: &mut Mirror,
@@ -133,7 +134,8 @@ fn leftovers<'a>(
     changes
 }
 
-/// The removal of those of `configured` that are there beside others.
+/// Returns the deletion of the `configured` addresses on interfaces that also hold an address outside
+/// `configured`.
 fn present<'a>(
     configured: &'a [(&'a str, InterfaceAddress)],
     mirror: &'a Mirror,
@@ -158,7 +160,7 @@ mod tests {
     use crate::mirror::Event;
 
     #[test]
-    fn without_marks_an_address_goes_only_when_another_stays() {
+    fn without_marks_last_address_of_interface_is_kept() {
         let eth1 = InterfaceIndex(2);
         let address = |text: &str| text.parse::<InterfaceAddress>().unwrap();
         let held = |text| Held {

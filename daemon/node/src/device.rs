@@ -1,5 +1,5 @@
-//! Interfaces with virtual MAC addresses (RFC 9568 section 7.3): which macvlans have to be made,
-//! changed and deleted. Pure.
+//! Planning of interfaces with virtual MAC addresses (RFC 9568 section 7.3): which macvlans to create,
+//! change and delete. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,21 +9,21 @@ use vrrp_proto::{DesiredDevice, DeviceState, Family, InterfaceIndex, Link, MacAd
 
 use crate::mirror::Mirror;
 
-/// One change of the interfaces.
+/// Change of an interface with a virtual MAC address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceChange {
-    /// A macvlan comes into being.
+    /// Creates a macvlan.
     Create {
         /// Its name.
         name: Arc<str>,
-        /// The interface that it is on top of.
+        /// Interface below the macvlan.
         parent: InterfaceIndex,
         /// Its hardware address.
         mac: MacAddress,
-        /// Whether it is up.
+        /// Whether to set it up.
         up: bool,
     },
-    /// It gets its hardware address back.
+    /// Restores the hardware address.
     SetMac {
         /// The interface.
         index: InterfaceIndex,
@@ -32,7 +32,7 @@ pub enum DeviceChange {
         /// Its hardware address.
         mac: MacAddress,
     },
-    /// It is set up or down.
+    /// Sets the interface up or down.
     Set {
         /// The interface.
         index: InterfaceIndex,
@@ -41,7 +41,7 @@ pub enum DeviceChange {
         /// Whether up.
         up: bool,
     },
-    /// It goes.
+    /// Deletes the interface.
     Delete {
         /// The interface.
         index: InterfaceIndex,
@@ -51,7 +51,7 @@ pub enum DeviceChange {
 }
 
 impl DeviceChange {
-    /// The name of the interface.
+    /// Name of the interface.
     pub const fn name(&self) -> &Arc<str> {
         match self {
             Self::Create { name, .. }
@@ -61,7 +61,8 @@ impl DeviceChange {
         }
     }
 
-    /// Whether it has to be done before addresses are added, and not after others are gone.
+    /// Whether the change has to be made before addresses are added. Otherwise it has to be made after
+    /// addresses are deleted.
     pub const fn comes_first(&self) -> bool {
         match self {
             Self::Create { .. } | Self::SetMac { .. } => true,
@@ -75,9 +76,9 @@ impl fmt::Display for DeviceChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Create { name, mac, .. } => {
-                write!(f, "make the macvlan {name} with the address {mac}")
+                write!(f, "create the macvlan {name} with the MAC address {mac}")
             }
-            Self::SetMac { name, mac, .. } => write!(f, "give {name} the address {mac}"),
+            Self::SetMac { name, mac, .. } => write!(f, "set the MAC address of {name} to {mac}"),
             Self::Set { name, up: true, .. } => write!(f, "set {name} up"),
             Self::Set { name, .. } => write!(f, "set {name} down"),
             Self::Delete { name, .. } => write!(f, "delete {name}"),
@@ -85,7 +86,7 @@ impl fmt::Display for DeviceChange {
     }
 }
 
-/// The changes that make the kernel have an interface as is `desired`, of what `mirror` shows.
+/// Returns the changes between the kernel's interface, as `mirror` shows it, and the `desired` one.
 pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
     let DesiredDevice {
         name,
@@ -108,13 +109,14 @@ pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
     };
     let (index, name) = (link.index, Arc::clone(name));
     if *state == DeviceState::Absent {
-        // One with another address was made by another program, or was changed by one.
+        // An interface with another MAC address was created or changed by another program.
         let is_ours = link.mac == Some(*mac);
         let delete = DeviceChange::Delete { index, name };
         return is_ours.then_some(delete).into_iter().collect();
     }
     if link.mac != Some(*mac) {
-        // Only when it has that it is known to be ours, and what is said then leads here again.
+        // Without its MAC address the interface is not known to be the daemon's. The event about this
+        // change leads to the next plan.
         let mac = *mac;
         return vec![DeviceChange::SetMac { index, name, mac }];
     }
@@ -122,8 +124,8 @@ pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
     (link.up != up).then_some(set).into_iter().collect()
 }
 
-/// The removal of all interfaces of ours whose names are not `wanted`: what an earlier daemon left.
-///
+/// Returns the deletion of all interfaces that a daemon created and that are not `wanted` by name: an
+/// earlier daemon left them.
 pub fn strays(mirror: &Mirror, wanted: impl Fn(&str) -> bool) -> Vec<DeviceChange> {
     mirror
         .links()
@@ -135,7 +137,7 @@ pub fn strays(mirror: &Mirror, wanted: impl Fn(&str) -> bool) -> Vec<DeviceChang
         .collect()
 }
 
-/// Whether an interface is one that a daemon made: its name and its address say the same VRID.
+/// Whether a daemon created the interface: its name and its MAC address contain the same VRID.
 fn is_ours(link: &Link) -> bool {
     let of_family = |family: Family| {
         let rest = link
@@ -196,13 +198,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_is_made_and_what_is_wrong_is_mended() {
-        let make = "make the macvlan vrrp4.51.eth1 with the address 00:00:5e:00:01:33";
-        let give = "give vrrp4.51.eth1 the address 00:00:5e:00:01:33";
+    fn plan_creates_missing_macvlan_and_corrects_wrong_state() {
+        let create = "create the macvlan vrrp4.51.eth1 with the MAC address 00:00:5e:00:01:33";
+        let set_mac = "set the MAC address of vrrp4.51.eth1 to 00:00:5e:00:01:33";
         let strange = MacAddress([2, 0, 0, 0, 0, 9]);
         for (state, device, expected) in [
-            (DeviceState::Down, None, vec![make]),
-            (DeviceState::Up, None, vec![make]),
+            (DeviceState::Down, None, vec![create]),
+            (DeviceState::Up, None, vec![create]),
             (DeviceState::Absent, None, vec![]),
             (DeviceState::Down, Some((mac(), false)), vec![]),
             (
@@ -216,7 +218,7 @@ mod tests {
                 Some((mac(), false)),
                 vec!["set vrrp4.51.eth1 up"],
             ),
-            (DeviceState::Up, Some((strange, false)), vec![give]),
+            (DeviceState::Up, Some((strange, false)), vec![set_mac]),
             (
                 DeviceState::Absent,
                 Some((mac(), true)),
@@ -233,12 +235,12 @@ mod tests {
     }
 
     #[test]
-    fn without_the_interface_below_there_is_nothing_to_make() {
+    fn missing_parent_interface_gives_empty_plan() {
         assert!(planned(DeviceState::Up, &Mirror::new()).is_empty());
     }
 
     #[test]
-    fn only_what_is_named_and_addressed_as_ours_is_a_stray() {
+    fn stray_macvlan_has_matching_name_and_mac() {
         let mut mirror = mirror(Some((mac(), true)));
         mirror.apply(link(InterfaceIndex(8), "vrrp4.52.eth1", mac(), true));
         mirror.apply(link(InterfaceIndex(9), "vrrp4-51", mac(), true));

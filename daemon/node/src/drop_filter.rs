@@ -1,14 +1,16 @@
-//! Refusing packets to addresses that a master does not own and may not accept packets to
-//! (Accept_Mode False, RFC 9568 sections 6.1 and 6.4.3), by a table of nf_tables that is ours alone.
+//! Drop filter: an nf_tables table of the daemon that drops packets to addresses that a master does not own
+//! and may not accept packets to (Accept_Mode False, RFC 9568 sections 6.1 and 6.4.3).
 //!
-//! 1. A node without such routers opens nothing. The table is made when the configuration first asks for
-//!    it, so that a take-over sends one batch with all the addresses of its turn.
-//! 2. An address is refused before it is there and until it is gone.
-//! 3. A change of the table by another program, such as `nft flush ruleset`, is undone by making it anew.
-//! 4. A batch that the kernel refuses changes nothing. Then the table is made anew in full, once. If that
-//!    is refused too, packets cannot be refused: the engine hears of it, and routers that must not accept
-//!    are in fault until it works. An address that must not be accepted is never there in silence.
-//! 5. The table is deleted when nothing needs it.
+//! 1. A node without such routers opens nothing. The table is created when the configuration first needs
+//!    it, so that a take-over sends one transaction with all the addresses of its turn.
+//! 2. The drop rule of an address is installed before the address is added and removed after it is deleted.
+//! 3. A change of the table by another program, such as `nft flush ruleset`, is undone: the table is
+//!    recreated.
+//! 4. A transaction that the kernel rejects changes nothing. Then the whole table is recreated, once. If
+//!    the kernel rejects that too, the engine receives the error, and the routers with `acceptMode = false`
+//!    are in the fault state until drop rules can be installed. An address with `acceptMode = false` is
+//!    never present without its drop rule.
+//! 5. The table is deleted when no address needs it.
 
 use vrrp_proto::Desired;
 
@@ -16,29 +18,29 @@ use crate::drop_rules::{DropRule, DropRules};
 use crate::host::{Kernel, Transaction};
 use crate::mirror::Mirror;
 
-/// Refuses packets to addresses.
+/// Drop filter with the rules that its table should hold.
 #[derive(Debug, Default)]
 pub struct DropFilter {
     drop_rules: DropRules,
     is_open: bool,
-    /// Whether the table is there and has what it should, as far as known.
+    /// Whether the table exists and holds the right rules, as far as known.
     in_place: bool,
-    /// The refusals to add in this turn. Reconciled for its room.
+    /// Drop rules to add in this turn. Kept to reuse the allocation.
     missing: Vec<DropRule>,
 }
 
 impl DropFilter {
-    /// Refuses what an earlier daemon left, as its table did, until that is gone. To be called at the
-    /// start.
+    /// Adopts drop rules for the addresses that an earlier daemon left, until these addresses are deleted.
+    /// To be called at the start.
     pub fn adopt(&mut self, mirror: &Mirror) {
         self.drop_rules.adopt(mirror);
     }
 
-    /// Takes in what is wanted before the addresses are changed: what is to be refused is from now on.
+    /// Installs the drop rules for `desired` addresses. To be called before the addresses are changed.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses. Then none of the addresses that are not to be accepted may be added.
+    /// When the kernel rejects the rules. Then no address with `acceptMode = false` may be added.
     pub fn install<K: Kernel>(
         &mut self,
         desired: &[Desired],
@@ -57,12 +59,12 @@ impl DropFilter {
         outcome
     }
 
-    /// Takes in what the addresses are after they were changed: what is gone, and what may be accepted,
-    /// is refused no longer.
+    /// Removes the drop rules of addresses that were deleted or may be accepted now. To be called after the
+    /// addresses are changed.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses.
+    /// When the kernel rejects the change.
     pub fn prune<K: Kernel>(
         &mut self,
         mirror: &Mirror,
@@ -78,16 +80,16 @@ impl DropFilter {
         self.change(kernel, &Transaction::Remove(&surplus))
     }
 
-    /// The table was touched, or may have been.
+    /// Marks the table as possibly changed by another program.
     pub const fn doubt(&mut self) {
         self.in_place = false;
     }
 
-    /// Makes the table if it is not there, or not as it should be.
+    /// Recreates the table, unless it is known to be right.
     ///
     /// # Errors
     ///
-    /// When the kernel has no nf_tables, or refuses.
+    /// When the kernel has no nf_tables, or rejects the table.
     pub fn repair<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), K::DropFilterError> {
         if !self.in_place {
             if !self.is_open {
@@ -101,11 +103,11 @@ impl DropFilter {
         Ok(())
     }
 
-    /// Deletes the table and closes everything, unless something is refused still.
+    /// Deletes the table and ends the subscription, unless a drop rule is still needed.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses. Then it is to be tried again.
+    /// When the kernel rejects the deletion. Then the caller has to try again.
     pub fn retire<K: Kernel>(&mut self, kernel: &mut K) -> Result<(), K::DropFilterError> {
         if !self.is_open || !self.drop_rules.is_empty() {
             return Ok(());
@@ -116,8 +118,8 @@ impl DropFilter {
         Ok(())
     }
 
-    /// Carries out a change, or makes everything anew where that is not possible: another program may have
-    /// deleted the table a moment ago.
+    /// Applies a change. If the kernel rejects it, recreates the whole table: another program may have
+    /// deleted it a moment before.
     fn change<K: Kernel>(
         &mut self,
         kernel: &mut K,

@@ -1,14 +1,15 @@
-//! Which addresses packets are refused to: what is wanted against what our table of nf_tables has.
+//! Drop rules: the addresses to which packets are dropped, compared with the nf_tables table of the daemon.
 //! Pure.
 //!
-//! An address is refused before it is there and until it is gone: [`want`](DropRules::want) comes
-//! before the addresses of a turn are changed, and [`surplus`](DropRules::surplus) after it. What the
-//! kernel would not delete stays refused for as long as it is there.
+//! A drop rule is installed before its address is added and removed after it is deleted:
+//! [`want`](DropRules::want) is called before the addresses of a turn are changed, and
+//! [`surplus`](DropRules::surplus) after it. An address that the kernel could not delete keeps its rule as
+//! long as it is present.
 //!
-//! Refusing goes by the address alone, whatever interface a packet comes in by: Linux accepts packets
-//! to any of its addresses on every interface (the weak host model of RFC 1122 section 3.3.4.2). Only
-//! a link-local address of IPv6 is another one on each interface, where the host may have it as its
-//! own: it is refused to what comes in by its interface, and so not to the host itself.
+//! A rule matches the destination address on every interface, because Linux accepts packets to any of its
+//! addresses on every interface (the weak host model of RFC 1122 section 3.3.4.2). Only an IPv6 link-local
+//! address is specific to its interface, and the host may have the same one on another interface: its rule
+//! matches the interface by which packets arrive, and so not packets from the host itself.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -17,23 +18,23 @@ use vrrp_proto::{Desired, InterfaceAddress, InterfaceIndex};
 
 use crate::mirror::Mirror;
 
-/// What is to be refused, and what is.
+/// Wanted and installed drop rules.
 #[derive(Debug, Default)]
 pub struct DropRules {
-    /// To be refused, and on which interface it is or will be.
+    /// Addresses that need a drop rule, with the interface that holds or will hold them.
     wanted: BTreeSet<AddressKey>,
-    /// Wanted no longer, and refused until it is gone.
+    /// Released addresses, which keep their drop rule until they are deleted.
     leaving: BTreeSet<AddressKey>,
-    /// What the table has, or has to have as soon as there is one.
+    /// Rules that the table holds, or has to hold as soon as it exists.
     refused: BTreeSet<DropRule>,
 }
 
-/// Packets that are refused.
+/// Rule that drops packets to an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DropRule {
-    /// To which address.
+    /// Destination address.
     pub address: IpAddr,
-    /// By which interface they come in, when that makes a difference.
+    /// Interface by which the packets arrive; only for link-local addresses.
     pub interface: Option<InterfaceIndex>,
 }
 
@@ -51,11 +52,11 @@ impl DropRule {
 type AddressKey = (IpAddr, InterfaceIndex);
 
 impl DropRules {
-    /// Takes in what one router should hold, and appends to `missing` what is to be refused from now
-    /// on, before an address comes.
+    /// Takes in the desired addresses of one router and appends to `missing` the drop rules to install
+    /// before an address is added.
     ///
-    /// An address that comes and goes again in the same turn is among them: it may be there for a
-    /// moment.
+    /// An address that is added and deleted in the same turn gets a rule too: the interface may hold it for
+    /// a moment.
     pub fn want(&mut self, desired: &Desired, missing: &mut Vec<DropRule>) {
         let place = |address: &InterfaceAddress| (address.address, desired.interface);
         for place in desired.release.iter().map(place) {
@@ -78,8 +79,8 @@ impl DropRules {
         }
     }
 
-    /// Takes in what an earlier daemon left, which is refused until it is gone: all that bears our
-    /// mark.
+    /// Adopts all addresses with the daemon's mark, which an earlier daemon left: they keep a drop rule
+    /// until they are deleted.
     pub fn adopt(&mut self, mirror: &Mirror) {
         for (interface, held) in mirror.all().filter(|(_, held)| held.ours) {
             let place = (held.address.address, interface);
@@ -88,15 +89,15 @@ impl DropRules {
         }
     }
 
-    /// What is refused for no reason any longer, as `mirror` shows it after the addresses were
-    /// changed. It counts as done.
+    /// Returns the drop rules that no address needs any longer, as `mirror` shows after the addresses were
+    /// changed, and forgets them.
     pub fn surplus(&mut self, mirror: &Mirror) -> Vec<DropRule> {
         let ours = |(address, interface): &AddressKey| {
             let mut forms = mirror.forms(*interface, *address);
             forms.any(|held| held.ours)
         };
         self.leaving.retain(ours);
-        // What went with its interface nobody releases.
+        // No router releases an address that disappeared together with its interface.
         self.wanted
             .retain(|(_, interface)| mirror.link(*interface).is_some());
         let places = self.wanted.iter().chain(&self.leaving);
@@ -106,12 +107,12 @@ impl DropRules {
         surplus
     }
 
-    /// All that is refused, or has to be.
+    /// All drop rules that are installed, or have to be.
     pub fn refused(&self) -> impl Iterator<Item = DropRule> {
         self.refused.iter().copied()
     }
 
-    /// Whether nothing is refused, nor has to be.
+    /// Whether there is no drop rule, neither installed nor wanted.
     pub fn is_empty(&self) -> bool {
         self.refused.is_empty()
     }

@@ -1,4 +1,4 @@
-//! The machine as a node needs it: its kernel, its network, its log.
+//! Traits for the machine that a node runs on: its kernel, its network, its log.
 
 use std::fmt;
 use std::io;
@@ -15,21 +15,21 @@ use crate::mirror::{Dump, Mirror};
 use crate::plan::{Change, Failure};
 use crate::routing;
 
-/// The kernel, as it is asked for something. What is refused is taken back in the mirrors.
+/// Requests to the kernel. An implementation reverts rejected changes in the mirrors.
 pub trait Kernel {
-    /// The reason for which packets cannot be refused, in words.
+    /// Reason why the drop filter's table cannot be changed, as text.
     type DropFilterError: fmt::Display;
 
-    /// All links and addresses.
+    /// Reads all links and addresses.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses, or changes all the time.
+    /// When the kernel rejects the request, or its state changes during every attempt.
     fn dump(&mut self) -> io::Result<Dump>;
 
-    /// Carries out `changes` of addresses in their order. `mirror` shows them already. Those that are
-    /// refused are taken back there and appended to `failures`; the others are done nevertheless. That
-    /// something is so already is no failure.
+    /// Carries out `changes` of addresses in their order. `mirror` shows them already. A change that the
+    /// kernel rejects is reverted in the mirror and appended to `failures`; the remaining changes are
+    /// carried out nevertheless. An address that is already present, or already deleted, is no failure.
     fn change_addresses(
         &mut self,
         changes: &[Change],
@@ -38,32 +38,34 @@ pub trait Kernel {
     );
 
     /// Carries out `changes` of interfaces with virtual MAC addresses in their order. Calls `failed` for
-    /// each that is refused; the others are done nevertheless.
+    /// each one that the kernel rejects; the remaining changes are carried out nevertheless.
     ///
     /// # Errors
     ///
-    /// When nothing can be asked for, and nothing was done.
+    /// When no request can be sent to the kernel. Then nothing was changed.
     fn change_devices(
         &mut self,
         changes: &[DeviceChange],
         failed: &mut dyn FnMut(&DeviceChange, io::Error),
     ) -> io::Result<()>;
 
-    /// Begins to hear what others do to our routes and rules.
+    /// Subscribes to changes of the daemon's routes and rules by other programs.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files.
+    /// When the process has reached its limit of open files.
     fn open_routing(&mut self) -> io::Result<()>;
 
-    /// All routes and rules that bear our mark, once they are heard of.
+    /// Reads all routes and rules that bear the daemon's mark. To be called after
+    /// [`open_routing`](Self::open_routing).
     ///
     /// # Errors
     ///
-    /// When the kernel refuses, or changes all the time.
+    /// When the kernel rejects the request, or its state changes during every attempt.
     fn dump_routing(&mut self) -> io::Result<routing::mirror::Dump>;
 
-    /// As [`change_addresses`](Self::change_addresses), for routes and rules.
+    /// Carries out `changes` of routes and rules, as [`change_addresses`](Self::change_addresses) does for
+    /// addresses.
     fn change_routing<'c>(
         &mut self,
         changes: impl Iterator<Item = &'c routing::plan::Change>,
@@ -71,106 +73,106 @@ pub trait Kernel {
         failures: &mut Vec<routing::plan::Failure>,
     );
 
-    /// Hears no longer of routes and rules.
+    /// Ends the subscription to routes and rules.
     fn close_routing(&mut self);
 
-    /// Begins to hear what others do to the table by which packets are refused.
+    /// Subscribes to changes of the drop filter's table by other programs.
     ///
     /// # Errors
     ///
-    /// When the process may open no more files, or the kernel has no nf_tables.
+    /// When the process has reached its limit of open files, or the kernel has no nf_tables.
     fn open_drop_rules(&mut self) -> Result<(), Self::DropFilterError>;
 
-    /// Changes that table: all of it is done, or nothing.
+    /// Changes the drop filter's table in one transaction: completely or not.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses.
+    /// When the kernel rejects the transaction.
     fn change_drop_rules(&mut self, change: &Transaction<'_>) -> Result<(), Self::DropFilterError>;
 
-    /// Deletes that table, also one that an earlier daemon left, and hears no longer of it. Returns
-    /// whether there was one.
+    /// Deletes the drop filter's table, even if an earlier daemon left it, and ends the subscription.
+    /// Returns whether the table existed.
     ///
     /// # Errors
     ///
-    /// When the kernel refuses; that it has no nf_tables is no error.
+    /// When the kernel rejects the request. A kernel without nf_tables is no error.
     fn delete_drop_rules(&mut self) -> Result<bool, Self::DropFilterError>;
 }
 
-/// A change of the table by which packets are refused.
+/// Change of the drop filter's table.
 #[derive(Clone, Copy, Debug)]
 pub enum Transaction<'a> {
-    /// The table is made anew with these.
+    /// Recreates the table with these rules.
     Replace(&'a [DropRule]),
-    /// These are added.
+    /// Adds these rules.
     Add(&'a [DropRule]),
-    /// These are taken away.
+    /// Removes these rules.
     Remove(&'a [DropRule]),
 }
 
-/// The level of a line of the log.
+/// Level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// Something is not as it should be.
+    /// A failure.
     Error,
-    /// Something that an operator should know of.
+    /// A condition that the operator should know.
     Warning,
 }
 
-/// The machine: its kernel, its network, its log.
+/// Machine that a node runs on: kernel, network and log.
 pub trait Host {
-    /// Its kernel.
+    /// Implementation of the requests to the kernel.
     type Kernel: Kernel;
 
-    /// Its kernel.
+    /// Kernel of this machine.
     fn kernel(&mut self) -> &mut Self::Kernel;
 
-    /// Listens where `listeners` says, beside where it listened before: a router that leaves an interface
-    /// still sends its resignation there. Returns whether all of it was possible.
+    /// Opens sockets for the endpoints in `listeners` and keeps those that are open: a router that leaves
+    /// an interface still sends its final advertisement there. Returns whether all of them could be opened.
     fn listen(&mut self, listeners: &Listeners, mirror: &Mirror) -> bool;
 
-    /// Listens nowhere but where `listeners` says.
+    /// Closes the sockets of endpoints that are not in `listeners`.
     fn listen_only(&mut self, listeners: &Listeners);
 
     /// Queues an advertisement.
     fn advertise(&mut self, advertisement: Advertisement);
 
-    /// Queues an announcement of an address: a gratuitous ARP, or an unsolicited neighbour
-    /// advertisement.
+    /// Queues an announcement of an address: a gratuitous ARP or an unsolicited neighbour advertisement.
     fn announce(&mut self, interface: InterfaceIndex, mac: MacAddress, address: IpAddr);
 
-    /// Sends what is queued.
+    /// Sends all queued packets.
     fn flush(&mut self, mirror: &Mirror);
 
-    /// Defers changes of interfaces, for which the kernel takes its time, to another thread.
+    /// Hands changes of interfaces to another thread, because the kernel takes long for them.
     ///
     /// # Errors
     ///
-    /// When there is no such thread.
+    /// When that thread cannot be started.
     fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()>;
 
-    /// Leaves out what was deferred and is not done yet of the interfaces whose names are `which`.
+    /// Cancels deferred changes that are not done yet, of the interfaces with names for which `which`
+    /// returns true.
     fn recall_devices(&mut self, which: &dyn Fn(&str) -> bool);
 
-    /// Has the sync thread of IPVS made as it should be, in a while.
+    /// Hands over the desired state of the IPVS sync daemon. Another thread applies it.
     ///
     /// # Errors
     ///
-    /// When there is no thread for it.
+    /// When that thread cannot be started.
     fn synchronise(&mut self, desired: DesiredLvs) -> io::Result<()>;
 
-    /// Tells of something that has become of the routers, when it has been carried out.
+    /// Publishes a report of the engine after its outputs have been carried out.
     fn report(&mut self, report: Report);
 
-    /// Tells of something that tends to come again: the same is not repeated for a while.
+    /// Logs a condition that tends to recur. The same text is not repeated for a while.
     fn complain(&mut self, severity: Severity, text: String);
 
-    /// Tells of something.
+    /// Logs an event.
     fn note(&mut self, text: String);
 
-    /// Called with each input before the engine takes it in. For the simulation.
+    /// Hook for the simulation, called with each input before the engine handles it.
     fn before(&mut self, _now: Instant, _input: &Input<'_>, _engine: &Engine) {}
 
-    /// Called with the outputs of that input.
+    /// Hook for the simulation, called with the outputs of that input.
     fn after(&mut self, _outputs: &[Output], _engine: &Engine, _mirror: &Mirror) {}
 }

@@ -1,15 +1,18 @@
-//! The turn of a node, without a kernel.
+//! Logic of one node: everything between the protocol engine and the kernel's interface, without the kernel
+//! itself.
 //!
-//! - [`node`]: the turn.
-//! - [`host`]: the machine as a node needs it. The daemon and the simulation implement it.
-//! - [`mirror`]: what the kernel holds as far as known.
-//! - [`plan`]: compares what the engine wants with the mirror and gives ordered changes.
+//! - [`node`]: the turn, which is one iteration of the node's event loop.
+//! - [`host`]: the traits for the machine that a node runs on. The daemon and the simulation implement
+//!   them.
+//! - [`mirror`]: the node's copy of the kernel's links and addresses.
+//! - [`plan`]: compares the engine's desired addresses with the mirror and returns ordered changes.
 //! - [`device`]: the same for interfaces with virtual MAC addresses, [`routing`] for routes and rules,
-//!   [`lvs`] for the sync thread of IPVS.
-//! - [`drop_rules`]: which addresses packets are refused to.
-//! - [`listeners`]: the interfaces and families at which routers listen.
-//! - [`pacer`]: announcements that leave one after another.
-//! - [`cleanup`]: what a dead daemon left.
+//!   [`lvs`] for the IPVS sync daemon.
+//! - [`drop_filter`]: keeps the nf_tables table that drops packets to addresses with `acceptMode = false`;
+//!   [`drop_rules`] computes its rules.
+//! - [`listeners`]: the interfaces and families on which routers receive advertisements.
+//! - [`pacer`]: limits the rate of gratuitous ARP and unsolicited neighbour advertisements.
+//! - [`cleanup`]: removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left.
 
 pub mod cleanup;
 pub mod device;

@@ -1,16 +1,16 @@
-//! The interfaces and families at which routers listen.
+//! Interfaces and families on which routers receive advertisements.
 
 use std::collections::BTreeMap;
 
 use vrrp_proto::{Engine, Family, InterfaceIndex, Vrid};
 
-/// The interface and the family of a socket.
+/// Endpoint of a socket: interface and family.
 pub type Path = (InterfaceIndex, Family);
 
-/// The VRIDs that are served at each place.
+/// VRIDs for each endpoint.
 pub type Listeners = BTreeMap<Path, VridSet>;
 
-/// The VRIDs that are served on one interface.
+/// Set of the VRIDs on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VridSet {
     words: [u32; 8],
@@ -23,13 +23,14 @@ impl VridSet {
         self.words[word] |= bit;
     }
 
-    /// Whether `vrid` is among them.
+    /// Whether the set contains `vrid`.
     pub fn contains(&self, vrid: Vrid) -> bool {
         let (word, bit) = Self::place(vrid);
         self.words[word] & bit != 0
     }
 
-    /// One bit for each VRID from 0 to 255, the lowest of each word first.
+    /// Bit set as eight words, one bit for each VRID from 0 to 255, the lowest VRID of a word in its lowest
+    /// bit.
     pub const fn words(&self) -> [u32; 8] {
         self.words
     }
@@ -53,7 +54,7 @@ impl Extend<Vrid> for VridSet {
     }
 }
 
-/// The places at which the routers of an engine listen.
+/// Collects the endpoints on which the routers of an engine receive advertisements.
 pub(crate) fn listeners(engine: &Engine) -> Listeners {
     let mut listeners = Listeners::new();
     for (interface, family, vrid) in engine.listeners() {

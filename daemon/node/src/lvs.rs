@@ -1,4 +1,4 @@
-//! What is to be done so that the sync thread of IPVS is as it should be. Pure.
+//! Planning of the IPVS sync daemon, the kernel thread that replicates connections between directors. Pure.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,22 +6,22 @@ use std::sync::Arc;
 use vrrp_proto::params::LvsSync;
 use vrrp_proto::{DesiredLvs, InterfaceIndex, LvsRole};
 
-/// A sync thread as the kernel shows it. It tells neither who started it nor on which interface of that
-/// name.
+/// IPVS sync daemon as the kernel shows it. The kernel tells neither which program started it nor the index
+/// of the interface that it was started on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
-    /// What it does.
+    /// Role: sends connections (master) or receives them (backup).
     pub role: LvsRole,
-    /// With which settings.
+    /// Settings.
     pub sync: LvsSync,
 }
 
-/// One change.
+/// Change of the IPVS sync daemons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// Start a thread. There must be none of that role.
+    /// Starts a sync daemon. None of that role may be running.
     Start(LvsRole, Arc<LvsSync>),
-    /// Stop the thread of that role.
+    /// Stops the sync daemon of that role.
     Stop(LvsRole),
 }
 
@@ -30,19 +30,20 @@ impl fmt::Display for Change {
         match self {
             Self::Start(role, sync) => write!(
                 f,
-                "start the sync thread of IPVS as {role} on {} (syncId {})",
+                "start the IPVS sync daemon as {role} on {} (syncId {})",
                 sync.interface, sync.sync_id
             ),
-            Self::Stop(role) => write!(f, "stop the sync thread of IPVS that is {role}"),
+            Self::Stop(role) => write!(f, "stop the IPVS sync daemon of role {role}"),
         }
     }
 }
 
-/// The changes from what is `shown` to what is desired, in the order in which they are to be made: the
-/// new thread begins before that of the other role ends, so that no connection is missed in between.
-/// `started_on` is the interface on which our own was started, when it is ours.
+/// Returns the changes from the sync daemons that are `shown` to the `desired` one, in their order: the new
+/// one is started before that of the other role is stopped, so that no connection is missed in between.
+/// `started_on` is the interface on which this daemon started its own.
 ///
-/// Who wants a thread wants no other one beside it. Who wants none stops what looks like its own.
+/// If a sync daemon is desired, all others are stopped. If none is desired, only those that look like the
+/// daemon's own are stopped.
 pub fn plan(
     desired: &DesiredLvs,
     shown: &[Shown],
@@ -55,6 +56,8 @@ pub fn plan(
     let is_in_the_way =
         |shown: &&Shown| !is_right(shown) && (role.is_some() || is_of(&shown.sync, sync));
     let in_the_way = shown.iter().filter(is_in_the_way).map(|shown| shown.role);
+    // The kernel runs at most one of each role, so a wrong one of the wanted role is stopped before the
+    // start.
     let (of_same, of_other): (Vec<_>, Vec<_>) = in_the_way.partition(|role| Some(*role) == wanted);
     let is_there = shown.iter().any(|shown| is_right(&shown));
     let start = wanted.filter(|_| !is_there);
@@ -66,8 +69,8 @@ pub fn plan(
         .collect()
 }
 
-/// Whether a thread that is shown is most likely one that was started for `sync`, whatever became of the
-/// other settings.
+/// Whether a shown sync daemon is most likely one that was started for `sync`, even if the remaining
+/// settings differ.
 pub(super) fn is_of(shown: &LvsSync, sync: &LvsSync) -> bool {
     (&shown.interface, shown.sync_id) == (&sync.interface, sync.sync_id)
 }
@@ -83,7 +86,7 @@ mod tests {
     const BACKUP: LvsRole = LvsRole::Backup;
 
     #[test]
-    fn nothing_is_done_when_it_is_as_it_should_be() {
+    fn matching_sync_daemon_gives_empty_plan() {
         let desired = desired(Some(MASTER), ETH1);
         assert_eq!(plan(&desired, &[shown(MASTER, 51)], ETH1), []);
         let none = DesiredLvs {
@@ -94,19 +97,19 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_that_somebody_stopped_is_started_again() {
+    fn missing_sync_daemon_is_started_again() {
         let changes = plan(&desired(Some(BACKUP), ETH1), &[], ETH1);
         assert_eq!(changes, [start(BACKUP)]);
     }
 
     #[test]
-    fn the_new_role_begins_before_the_old_one_ends() {
+    fn new_role_is_started_before_old_stops() {
         let changes = plan(&desired(Some(MASTER), ETH1), &[shown(BACKUP, 51)], ETH1);
         assert_eq!(changes, [start(MASTER), Change::Stop(BACKUP)]);
     }
 
     #[test]
-    fn a_thread_with_other_settings_gives_way() {
+    fn sync_daemon_with_other_settings_is_replaced() {
         let changes = plan(&desired(Some(MASTER), ETH1), &[shown(MASTER, 7)], ETH1);
         assert_eq!(changes, [Change::Stop(MASTER), start(MASTER)]);
         let mut jumbo = shown(MASTER, 51);
@@ -116,19 +119,19 @@ mod tests {
     }
 
     #[test]
-    fn a_thread_on_a_former_interface_of_the_name_hears_nothing_and_is_started_anew() {
+    fn sync_daemon_of_former_interface_index_is_replaced() {
         let shown = [shown(BACKUP, 51)];
         for former in [None, Some(InterfaceIndex(7))] {
             let changes = plan(&desired(Some(BACKUP), ETH1), &shown, former);
             assert_eq!(changes, [Change::Stop(BACKUP), start(BACKUP)], "{former:?}");
         }
-        // There is none at all.
+        // The interface does not exist.
         let changes = plan(&desired(Some(BACKUP), None), &shown, ETH1);
         assert_eq!(changes, [Change::Stop(BACKUP)]);
     }
 
     #[test]
-    fn who_wants_none_leaves_what_is_not_its_own_alone() {
+    fn without_role_only_own_sync_daemon_stops() {
         let shown = [shown(MASTER, 7), shown(BACKUP, 51)];
         let changes = plan(&desired(None, ETH1), &shown, ETH1);
         assert_eq!(changes, [Change::Stop(BACKUP)]);
@@ -136,7 +139,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_plan_applied_gives_what_is_desired(
+        fn applied_plan_reaches_desired_sync_daemons(
             role in role(), on in 0_u32..3, started_on in 0_u32..3, shown in any_shown(),
         ) {
             let index = |number| (number > 0).then_some(InterfaceIndex(number));
@@ -174,7 +177,7 @@ mod tests {
         prop::sample::select(vec![None, Some(MASTER), Some(BACKUP)])
     }
 
-    /// At most one of each role.
+    /// Any running sync daemons, at most one of each role.
     fn any_shown() -> impl Strategy<Value = Vec<Shown>> {
         let one =
             |role| prop::option::of(prop::sample::select(vec![shown(role, 51), shown(role, 7)]));

@@ -1,12 +1,12 @@
-//! What the kernel holds, as far as known. Pure.
+//! Mirror of the kernel's links and addresses, as far as known. Pure.
 //!
-//! The mirror is filled by a [`Dump`] at the start, follows the [`Event`]s of the
-//! kernel, and takes in our own changes as they are planned. When
-//! events were lost a new dump is compared with it, so that start and overrun are one path. What
-//! is news to the engine comes out as inputs; our own changes are none.
+//! The mirror is filled by a [`Dump`] at the start, follows the kernel's [`Event`]s, and takes in the
+//! daemon's own changes when they are planned. After lost events it is compared with a new dump, so that
+//! start and overrun are one code path. Differences that are new to the engine are returned as inputs; the
+//! daemon's own changes are not.
 //!
-//! A look-up costs the logarithm of what an interface holds, so that a step of one router does not
-//! become slower with the number of the others.
+//! The cost of a look-up is logarithmic in the number of addresses of one interface, so that a step of one
+//! router does not slow down with the number of other routers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -17,34 +17,34 @@ use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link};
 
 use crate::plan::Change;
 
-/// The number that marks our addresses in the kernel (IFA_PROTO, since Linux 5.18); `ip address`
+/// Value of IFA_PROTO (since Linux 5.18) that marks the daemon's addresses in the kernel; `ip address`
 /// shows it as `proto 0x56`.
 ///
-/// The kernel keeps 0 to 3 for itself and gives the rest to whoever takes one, with no registry.
-/// 0x56 is a V; no routing daemon of iproute2's `rt_protos` uses it.
+/// The kernel reserves 0 to 3; there is no registry for the remaining values. 0x56 is ASCII `V`; no routing
+/// daemon in iproute2's `rt_protos` uses it.
 pub const ADDRESS_PROTOCOL: u8 = 0x56;
 
-/// One thing that changed in the kernel.
+/// Change that the kernel reports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The link exists and is like this.
+    /// A link exists and has these attributes.
     Link(Link),
-    /// The link is gone.
+    /// A link was deleted.
     LinkRemoved(InterfaceIndex),
-    /// The interface has the address.
+    /// The interface holds the address.
     AddressAdded(InterfaceIndex, Held),
-    /// The interface no longer has the address.
+    /// The interface no longer holds the address.
     AddressRemoved(InterfaceIndex, InterfaceAddress),
 }
 
-/// An address that an interface holds.
+/// Address that an interface holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Held {
     /// The address.
     pub address: InterfaceAddress,
-    /// Whether it bears our mark, [`ADDRESS_PROTOCOL`].
+    /// Whether the address bears the daemon's mark, [`ADDRESS_PROTOCOL`].
     pub ours: bool,
-    /// Whether another one of the same network came first (IFA_F_SECONDARY).
+    /// Whether another address of the same network was added before (IFA_F_SECONDARY).
     pub secondary: bool,
 }
 
@@ -55,26 +55,26 @@ pub struct Dump {
     pub links: Vec<Link>,
     /// The addresses.
     pub addresses: Vec<(InterfaceIndex, Held)>,
-    /// Whether the kernel keeps the mark of an address. When it does not, an address is ours as
-    /// long as the mirror remembers it to be.
+    /// Whether the kernel stores the mark of an address (IFA_PROTO). If it does not, an address is the
+    /// daemon's as long as the mirror remembers that.
     pub marks: bool,
 }
 
-/// What the kernel holds, as far as known.
+/// Mirror of the kernel's links and addresses.
 #[derive(Debug, Default)]
 pub struct Mirror {
     links: BTreeMap<InterfaceIndex, Link>,
-    /// The links by their names. While news are on their way there may be two of one.
+    /// Links by their names. Two links may have the same name while an event is still on its way.
     names: BTreeMap<Arc<str>, BTreeSet<InterfaceIndex>>,
     addresses: BTreeMap<InterfaceIndex, Addresses>,
-    /// As in [`Dump::marks`].
+    /// Whether the kernel stores marks, see [`Dump::marks`].
     marks: bool,
-    /// The place of the next address in the kernel's order.
+    /// Position of the next address in the kernel's order.
     next_place: u64,
-    /// Whether an event contradicted what is known, see [`is_in_doubt`](Mirror::is_in_doubt).
+    /// Whether an event contradicted the mirror, see [`is_in_doubt`](Mirror::is_in_doubt).
     in_doubt: bool,
-    /// What our own changes took off, and whether it was a secondary address, until they are
-    /// carried out.
+    /// Addresses that planned changes delete, each with its secondary flag, until the changes are carried
+    /// out.
     departed: BTreeMap<(InterfaceIndex, InterfaceAddress), bool>,
 }
 
@@ -85,7 +85,7 @@ struct Entry {
     ours: bool,
     secondary: bool,
     place: u64,
-    /// How we asked for it, when we did.
+    /// Form in which this daemon added the address; the default form if it did not.
     form: AddressForm,
 }
 
@@ -100,7 +100,7 @@ impl Entry {
 }
 
 impl Mirror {
-    /// The name of an interface, for people.
+    /// Name of an interface for messages; `interface 7` if the link is not known.
     pub fn name(&self, interface: InterfaceIndex) -> Arc<str> {
         self.links.get(&interface).map_or_else(
             || format!("interface {}", interface.0).into(),
@@ -108,14 +108,14 @@ impl Mirror {
         )
     }
 
-    /// A mirror that knows of nothing.
+    /// Returns an empty mirror.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in what changed, and says what the engine should hear of it, if anything is new. What
-    /// is said of an IPv6 address that is or was ours puts the mirror [in doubt](Self::is_in_doubt)
-    /// instead, where it contradicts what is known.
+    /// Applies an event and returns the input for the engine, if the event is news. An event about an IPv6
+    /// address with the daemon's mark puts the mirror [in doubt](Self::is_in_doubt) instead, where it
+    /// contradicts the mirror.
     pub fn apply(&mut self, event: Event) -> Option<Input<'static>> {
         match event {
             Event::AddressAdded(interface, held) if self.may_be_our_doing(interface, held) => {
@@ -132,7 +132,8 @@ impl Mirror {
                 self.in_doubt = true;
                 None
             }
-            // The kernel has an IPv6 address once, and so not with the prefix that is known.
+            // The kernel holds an IPv6 address only once, so the known one with another prefix length is
+            // outdated.
             Event::AddressAdded(interface, held) if self.has_otherwise(interface, held.address) => {
                 self.in_doubt = true;
                 None
@@ -144,8 +145,8 @@ impl Mirror {
                 self.forget_name(&known);
                 Some(Input::LinkRemoved(interface))
             }
-            // That the link is not known means that news of it were lost: the next look at everything
-            // finds both, and what is said now would be forgotten by whoever knows no such link.
+            // An unknown link means that its event was lost: the next resynchronisation finds the link and
+            // the address. The engine would ignore an address of a link that it does not know.
             Event::AddressAdded(interface, _) if !self.links.contains_key(&interface) => None,
             Event::AddressAdded(interface, held) => self.put_address(interface, held),
             Event::AddressRemoved(interface, address) => self
@@ -154,19 +155,20 @@ impl Mirror {
         }
     }
 
-    /// Whether the kernel has to be asked for everything ([`replace`](Self::replace)), because of
-    /// an IPv6 address something else was told than is known.
+    /// Whether an event about an IPv6 address contradicted the mirror, so that the kernel's whole state has
+    /// to be read again (see [`replace`](Self::replace)).
     ///
-    /// Addresses of others are believed at once, so that hosts on which many come and go are not
-    /// looked at for each. What the kernel tells of an IPv6 address does not say who changed it, and an address that
-    /// was added is told of later, by a work queue (addrconf_dad_work). So it may be our own
-    /// change before the last one, and only by asking it is known what is there.
+    /// An event about an IPv6 address does not say which program changed it, and the kernel reports an
+    /// addition late, from a work queue (addrconf_dad_work). So the event may be about the daemon's own
+    /// change before the latest one, and only a dump shows what the kernel holds. Events about addresses
+    /// without the daemon's mark are applied at once, so that hosts on which many addresses come and go do
+    /// not cause a dump for each.
     pub const fn is_in_doubt(&self) -> bool {
         self.in_doubt
     }
 
-    /// Takes in all that is, at the start and when events were lost, and says what is new:
-    /// first what is gone, then what is there.
+    /// Replaces the mirror with a dump, at the start and after lost events, and returns the differences:
+    /// removals first, then additions.
     pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
         self.in_doubt = false;
         self.marks = dump.marks;
@@ -178,7 +180,7 @@ impl Mirror {
                 .filter_map(|link| self.put_link(link)),
         );
 
-        // All addresses are put in anew, so that they have the places of the dump.
+        // All addresses are inserted again, so that they have the order of the dump.
         let mut before = std::mem::take(&mut self.addresses);
         let mut added = Vec::new();
         for (interface, held) in dump.addresses {
@@ -200,7 +202,7 @@ impl Mirror {
         inputs
     }
 
-    /// Takes in a change of our own.
+    /// Applies a planned change of the daemon.
     pub fn applied(&mut self, change: &Change) {
         match *change {
             Change::Add {
@@ -224,10 +226,10 @@ impl Mirror {
         }
     }
 
-    /// Takes back a change of our own that the kernel refused.
+    /// Reverts a planned change that the kernel rejected.
     ///
-    /// What was to be deleted comes back as ours: only addresses of a virtual router are deleted,
-    /// never the host's own.
+    /// An address that could not be deleted is restored with the daemon's mark: the daemon deletes only
+    /// addresses of virtual routers, never the host's own.
     pub fn refused(&mut self, change: &Change) {
         self.applied(&match *change {
             Change::Add {
@@ -237,7 +239,7 @@ impl Mirror {
         });
     }
 
-    /// Whether an address that our own changes took off was a secondary one.
+    /// Whether an address that a planned change deletes was a secondary one.
     pub(crate) fn was_secondary(
         &self,
         interface: InterfaceIndex,
@@ -249,27 +251,28 @@ impl Mirror {
             .unwrap_or_default()
     }
 
-    /// Our own changes are about to be carried out.
+    /// Forgets which addresses were planned for deletion, because the changes are about to be carried out.
     pub(crate) fn forget_departed(&mut self) {
         self.departed.clear();
     }
 
-    /// Whether the kernel keeps the mark of an address.
+    /// Whether the kernel stores the mark of an address (IFA_PROTO).
     pub const fn marks(&self) -> bool {
         self.marks
     }
 
-    /// All links, by number.
+    /// All links, by index.
     pub fn links(&self) -> impl Iterator<Item = &Link> {
         self.links.values()
     }
 
-    /// The link of that number.
+    /// Link with that index.
     pub fn link(&self, interface: InterfaceIndex) -> Option<&Link> {
         self.links.get(&interface)
     }
 
-    /// The link of that name, and while news are on their way and there are two, the older one.
+    /// Link with that name. If two links have it because an event is still on its way, the one with the
+    /// lower index.
     pub fn link_named(&self, name: &str) -> Option<&Link> {
         self.links.get(self.names.get(name)?.first()?)
     }
@@ -283,8 +286,8 @@ impl Mirror {
         })
     }
 
-    /// The addresses of one interface in the kernel's order: IPv4 before IPv6, primaries first, each
-    /// as it came.
+    /// Addresses of one interface in the kernel's order: IPv4 before IPv6, primaries first, each in the
+    /// order of addition.
     pub fn addresses(&self, interface: InterfaceIndex) -> Vec<Held> {
         let mut entries: Vec<_> = self
             .addresses
@@ -299,14 +302,14 @@ impl Mirror {
             .collect()
     }
 
-    /// What is known of `address` on `interface`.
+    /// Entry of `address` on `interface`.
     pub fn held(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Held> {
         let entry = self.addresses.get(&interface)?.get(&address)?;
         Some(entry.held(address))
     }
 
-    /// Whether `address` is on `interface` and ours, and we asked for it in another form than `form`.
-    /// In which form an earlier daemon asked for it is not known; that counts as the usual one.
+    /// Whether `interface` holds `address` with the daemon's mark but in another form than `form`. The form
+    /// that an earlier daemon requested is not known; the default form is assumed.
     pub(crate) fn is_of_another_form(
         &self,
         interface: InterfaceIndex,
@@ -317,7 +320,7 @@ impl Mirror {
         entry.is_some_and(|entry| entry.ours && entry.form != *form)
     }
 
-    /// `address` on `interface` with every prefix length with which it is there.
+    /// Entries of `address` on `interface`, one for each prefix length.
     pub fn forms(&self, interface: InterfaceIndex, address: IpAddr) -> impl Iterator<Item = Held> {
         let form = move |prefix| InterfaceAddress { address, prefix };
         self.addresses
@@ -371,7 +374,8 @@ impl Mirror {
         let ours = self.is_ours(held, known);
         let held = Held { ours, ..held };
         match known {
-            // It is told again, or made primary: that moves it to the end of the primaries.
+            // A repeated event leaves the address in its place. A promotion to primary, handled below,
+            // moves it to the end of the primaries.
             Some(known) if known.secondary == held.secondary => {
                 self.insert(interface, held.address, Entry { ours, ..known });
             }
@@ -382,21 +386,21 @@ impl Mirror {
             .then(|| address_added(interface, held.address, ours))
     }
 
-    /// Whether an IPv6 address that the kernel tells of may be one that we added ourselves: it, or
-    /// what is known of it, bears our mark, or this kernel keeps none.
+    /// Whether an event may be about the daemon's own addition of an IPv6 address: the address or its known
+    /// entry bears the daemon's mark, or this kernel stores no marks.
     fn may_be_our_doing(&self, interface: InterfaceIndex, held: Held) -> bool {
         let known = self.entry(interface, held.address);
         held.address.family() == Family::V6
             && (held.ours || !self.marks || known.is_some_and(|known| known.ours))
     }
 
-    /// Whether an IPv6 address is known with another prefix.
+    /// Whether the mirror holds an IPv6 address with another prefix length.
     fn has_otherwise(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
         let mut forms = self.forms(interface, address.address);
         address.family() == Family::V6 && forms.any(|held| held.address != address)
     }
 
-    /// Whether an address is ours, of which the kernel says `held` and we knew `known`.
+    /// Whether an address belongs to the daemon, given the kernel's `held` and the entry `known` so far.
     fn is_ours(&self, held: Held, known: Option<Entry>) -> bool {
         held.ours || (!self.marks && known.is_some_and(|known| known.ours))
     }
@@ -425,8 +429,9 @@ impl Mirror {
             .is_some_and(|addresses| addresses.remove(&address).is_some())
     }
 
-    /// Whether there is another address of the same network, which makes the next one a secondary
-    /// (inet_insert_ifa of the kernel: the same prefix of the same length). IPv6 knows none.
+    /// Whether the interface holds another address of the same network, which makes the next one a
+    /// secondary (inet_insert_ifa in the kernel: the same prefix and the same length). IPv6 has no
+    /// secondary addresses.
     fn has_network_of(&self, interface: InterfaceIndex, address: InterfaceAddress) -> bool {
         if address.family() == Family::V6 {
             return false;
@@ -445,12 +450,12 @@ impl Mirror {
     }
 }
 
-/// How an address was asked for.
+/// Form in which an address was requested.
 fn form_of(known: Option<Entry>) -> AddressForm {
     known.map(|known| known.form).unwrap_or_default()
 }
 
-/// The first and the last address of the network of an address.
+/// First and last address of the network of an address.
 fn bounds_of_network(address: InterfaceAddress) -> [IpAddr; 2] {
     match address.address {
         IpAddr::V4(v4) => {

@@ -1,21 +1,20 @@
-//! The node: an engine, what it knows of the kernel, and what it still owes.
+//! The node: a protocol engine, mirrors of the kernel's state, and the work that is still to be done.
 //!
 //! # A turn
 //!
-//! 1. What has come is taken in, packets before the tick (see [`Engine`]).
-//! 2. When everything is to be looked at again, it is: a request that the kernel refused is repeated
-//!    after [`SECOND_LOOK`].
+//! 1. The node takes in what has arrived, packets before the tick (see [`Engine`]).
+//! 2. If a resynchronisation is due, the node reads the kernel's whole state again. One is due
+//!    [`SECOND_LOOK`] after the kernel rejected a request.
 //! 3. The engine does what is due.
-//! 4. All that came of it is carried out together, in this order:
-//!    - advertisements, because the others wait for them;
-//!    - routes and rules that leave, because they may need an address that leaves;
-//!    - interfaces with virtual MAC addresses, before addresses come to them;
-//!    - packets to addresses are refused before the addresses come, then the addresses are changed, then
-//!      packets to those that are gone are refused no longer;
-//!    - routes and rules that come, because they may need an address that came;
-//!    - interfaces that leave, in a while;
-//!    - announcements, of what is there by now;
-//!    - the sync thread of IPVS, and reports.
+//! 4. The node carries out all outputs of the turn together, in this order:
+//!    - sends advertisements, because the other hosts wait for them;
+//!    - deletes routes and rules, because they may need an address that is about to be deleted;
+//!    - creates interfaces with virtual MAC addresses and sets them up, before addresses are added to them;
+//!    - installs drop rules, then changes addresses, then removes the drop rules of deleted addresses;
+//!    - adds routes and rules, because they may need an address that was just added;
+//!    - hands interfaces that are to be deleted to the device reaper, which works on another thread;
+//!    - announces the addresses that the mirror holds by now;
+//!    - hands over the desired state of the IPVS sync daemon, then the reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind};
@@ -37,10 +36,10 @@ use crate::pacer::Pacer;
 use crate::plan::{Change, Failure, arrange, plan, strays, unannounced};
 use crate::routing;
 
-/// After a refusal of the kernel everything is looked at again, this much later.
+/// Delay between a request that the kernel rejected and the resynchronisation that repeats it.
 pub const SECOND_LOOK: Duration = Duration::from_secs(1);
 
-/// A node.
+/// A protocol engine with the mirrors of the kernel's state and the work that is still to be done.
 #[derive(Debug, Default)]
 pub struct Node {
     engine: Engine,
@@ -48,23 +47,23 @@ pub struct Node {
     routing: Routing,
     drop_filter: DropFilter,
     pacer: Pacer,
-    /// Whether a router is configured that does not accept packets to its addresses.
+    /// Whether a router with `acceptMode = false` is configured.
     refuses: bool,
-    /// The time of the last repair of the table of refusals.
+    /// Time of the last repair of the drop filter's table.
     repaired_at: Option<Instant>,
-    /// The time at which everything is looked at again.
+    /// Time of the next resynchronisation.
     look_again_at: Option<Instant>,
-    /// Whether that was just done: what is added then was not announced yet.
+    /// Whether this turn resynchronised. The engine has not announced the addresses that such a turn adds.
     is_second_look: bool,
-    /// Whether what the routers listen at may have changed.
+    /// Whether the set of listening endpoints may have changed.
     may_listen_elsewhere: bool,
     is_stopping: bool,
-    /// The outputs of the engine in this turn, in their order.
+    /// Outputs of the engine in this turn, in their order.
     outputs: Vec<Output>,
     wishes: Wishes,
 }
 
-/// The outputs of the engine in this turn, by kind. The room is kept from turn to turn.
+/// Outputs of the engine in this turn, by kind. The allocations are kept from turn to turn.
 #[derive(Debug, Default)]
 struct Wishes {
     addresses: Vec<Desired>,
@@ -76,54 +75,58 @@ struct Wishes {
     failures: Vec<Failure>,
 }
 
-/// Routes and rules. A node without any hears of none.
+/// Routes and rules. The mirror exists, and the node receives route events, only while a router has routes
+/// or rules.
 #[derive(Debug, Default)]
 struct Routing {
     mirror: Option<routing::mirror::Mirror>,
     wishes: Vec<DesiredRouting>,
     changes: Vec<routing::plan::Change>,
     failures: Vec<routing::plan::Failure>,
-    /// Whether the mirror is of a dump of this turn, so that it shows what no router wants.
+    /// Whether the mirror was filled by a dump of this turn, so that routes that no router wants show up in
+    /// it.
     is_looked_at: bool,
 }
 
 impl Node {
-    /// A node that runs nothing yet.
+    /// Returns a node without a configuration.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The engine.
+    /// Protocol engine of this node.
     pub const fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// The kernel's links and addresses, as far as known.
+    /// Links and addresses of the kernel, as far as known.
     pub const fn mirror(&self) -> &Mirror {
         &self.mirror
     }
 
-    /// Whether it was told to stop.
+    /// Whether [`stop`](Self::stop) was called.
     pub const fn is_stopping(&self) -> bool {
         self.is_stopping
     }
 
-    /// Whether the kernel has refused nothing that is still wanted.
+    /// Whether no resynchronisation is pending, so that the kernel has rejected nothing that is still
+    /// wanted.
     pub const fn is_content(&self) -> bool {
         self.look_again_at.is_none()
     }
 
-    /// The next time at which the node itself has something to do, beside the engine's deadlines.
+    /// Next deadline of the node itself, in addition to the engine's deadlines.
     pub fn due(&self) -> Option<Instant> {
         let all = [self.look_again_at, self.pacer.due()];
         all.into_iter().flatten().min()
     }
 
-    /// Begins to run `params`: takes over what an earlier daemon left of it, and takes away the rest.
+    /// Starts to run `params`: adopts the addresses of an earlier daemon that are still wanted, and removes
+    /// the rest.
     ///
     /// # Errors
     ///
-    /// When the kernel does not say what there is.
+    /// When the kernel cannot be read.
     pub fn start<H: Host>(
         &mut self,
         now: Instant,
@@ -153,7 +156,7 @@ impl Node {
         Ok(())
     }
 
-    /// Runs `params` instead of what runs.
+    /// Replaces the running configuration with `params`.
     pub fn configure<H: Host>(
         &mut self,
         now: Instant,
@@ -168,7 +171,7 @@ impl Node {
         self.may_listen_elsewhere = true;
     }
 
-    /// Lets the engine take something in.
+    /// Passes an input to the engine and collects the outputs.
     pub fn handle<H: Host>(&mut self, now: Instant, input: Input<'_>, host: &mut H) {
         host.before(now, &input, &self.engine);
         self.engine.handle(now, input);
@@ -178,14 +181,15 @@ impl Node {
         host.after(&self.outputs[first..], &self.engine, &self.mirror);
     }
 
-    /// Hands everything over: the next turn is the last.
+    /// Stops all routers: a master sends its final advertisement. The next turn is the last one.
     pub fn stop<H: Host>(&mut self, now: Instant, host: &mut H) {
         self.handle(now, Input::Stop, host);
         self.refuses = false;
         self.is_stopping = true;
     }
 
-    /// Takes in what the kernel tells of links and addresses.
+    /// Applies the kernel's events about links and addresses to the mirror and passes the news to the
+    /// engine.
     pub fn take_news<H: Host>(
         &mut self,
         now: Instant,
@@ -202,6 +206,7 @@ impl Node {
                 self.may_listen_elsewhere = true;
             }
         }
+        // A resynchronisation includes the routes.
         if self.mirror.is_in_doubt() {
             self.look_or_complain(now, host);
         } else if routes_may_be_gone {
@@ -209,13 +214,13 @@ impl Node {
         }
     }
 
-    /// News were lost, or cannot be heard: everything is looked at again at `at`.
+    /// Schedules a resynchronisation at `at`: kernel events were lost, or cannot be received.
     pub const fn look_at(&mut self, at: Instant) {
         self.look_again_at = Some(at);
     }
 
-    /// Makes the table of refusals anew, which another program changed. When that comes too often, two
-    /// programs are at odds about it: then once in [`SECOND_LOOK`].
+    /// Recreates the drop filter's table after another program changed it. At most once in [`SECOND_LOOK`],
+    /// because two programs that undo each other's changes would otherwise do so without a pause.
     pub fn repair_drop_rules<H: Host>(&mut self, now: Instant, host: &mut H) {
         self.drop_filter.doubt();
         let lately = |at| now.since(at) < SECOND_LOOK;
@@ -226,23 +231,24 @@ impl Node {
         self.repaired_at = Some(now);
         match self.drop_filter.repair(host.kernel()) {
             Ok(()) => {
-                let text = "somebody changed the table inet vrrpd, by which packets to addresses with \
-                            acceptMode = false are refused; it was made anew";
+                let text = "another program changed the nf_tables table inet vrrpd, which drops packets \
+                            to addresses with acceptMode = false; recreated the table";
                 host.complain(Severity::Warning, text.to_owned());
             }
             Err(error) => self.drop_filter_failed(now, &error.to_string(), host),
         }
     }
 
-    /// Does what is due, and carries out all that came of this turn. Comes after
+    /// Ticks the engine and carries out all outputs of this turn. To be called after
     /// [`look_again`](Self::look_again).
     pub fn turn<H: Host>(&mut self, now: Instant, host: &mut H) {
         self.handle(now, Input::Tick, host);
         self.act(now, host);
     }
 
-    /// Looks at everything again, and asks for everything again, when it is time. Comes after the news and
-    /// the packets of a turn, and before a wait for a take-over that is due in a moment.
+    /// Resynchronises if that is due: reads the kernel's whole state and repeats all requests of the
+    /// engine. To be called after the events and packets of a turn, and before a wait for a take-over that
+    /// is due in a moment.
     pub fn look_again<H: Host>(&mut self, now: Instant, host: &mut H) {
         if self.look_again_at.is_none_or(|at| now < at) {
             return;
@@ -255,7 +261,8 @@ impl Node {
         self.remove_strays(now, host);
     }
 
-    /// Deletes the table of refusals when nothing needs it. Returns whether that was possible.
+    /// Deletes the drop filter's table when no address needs it. Returns `false` when the kernel rejected
+    /// that.
     pub fn retire_drop_filter<H: Host>(&mut self, host: &mut H) -> bool {
         let outcome = self.drop_filter.retire(host.kernel());
         if let Err(error) = &outcome {
@@ -264,11 +271,12 @@ impl Node {
         outcome.is_ok()
     }
 
-    /// Carries out all that the engine wants done.
+    /// Carries out the outputs of the engine.
     fn act<H: Host>(&mut self, now: Instant, host: &mut H) {
         let moved = std::mem::take(&mut self.may_listen_elsewhere);
         let listeners = if moved {
-            // New places need their sockets now; old ones send a resignation first.
+            // New endpoints need their sockets now. The old ones stay open until the end, for final
+            // advertisements.
             let listeners = listeners(&self.engine);
             if !host.listen(&listeners, &self.mirror) {
                 self.see_later(now);
@@ -278,7 +286,8 @@ impl Node {
             None
         };
         if let Err(error) = self.act_once(now, moved, host) {
-            // Routers that have to refuse packets are in fault now: their outputs are carried out, too.
+            // The engine has put the routers that need drop rules into the fault state: their outputs are
+            // carried out as well.
             self.drop_filter_failed(now, &error, host);
             if let Err(error) = self.act_once(now, moved, host) {
                 self.drop_filter_failed(now, &error, host);
@@ -292,8 +301,9 @@ impl Node {
         }
     }
 
-    /// `moved` says that interfaces may be gone with what was on them, which no router releases. The error
-    /// is the reason for which packets could not be refused.
+    /// Carries out the collected outputs once. `moved` says that interfaces may have disappeared together
+    /// with their addresses, which no router releases then. Returns the reason why drop rules could not be
+    /// installed.
     fn act_once<H: Host>(&mut self, now: Instant, moved: bool, host: &mut H) -> Result<(), String> {
         let mut outputs = std::mem::take(&mut self.outputs);
         for output in outputs.drain(..) {
@@ -311,9 +321,12 @@ impl Node {
         if let Some(desired) = self.wishes.lvs.take()
             && let Err(error) = host.synchronise(desired)
         {
-            let text = format!("cannot start a thread for IPVS: {error}");
+            let text = format!(
+                "cannot start the thread that controls the IPVS sync daemon: {error}; \
+                 trying again every second"
+            );
             host.complain(Severity::Error, text);
-            // Then it is wished again.
+            // A resynchronisation makes the engine request it again.
             self.see_later(now);
         }
         for report in self.wishes.reports.drain(..) {
@@ -328,25 +341,26 @@ impl Node {
             Output::Kernel(desired) => self.wishes.addresses.push(desired),
             Output::Routing(desired) => self.routing.wishes.push(desired),
             Output::Device(device) => {
-                // The last wish counts.
+                // The last request of a turn counts.
                 let name = Arc::clone(&device.name);
                 self.wishes.devices.insert(name, device);
             }
-            // The last wish counts.
+            // The last request of a turn counts.
             Output::Lvs(desired) => self.wishes.lvs = Some(desired),
             Output::Announce(announcement) => self.wishes.announcements.push(announcement),
             Output::Report(report) => self.wishes.reports.push(report),
         }
     }
 
-    /// Carries out what is to be done to interfaces with virtual MAC addresses before addresses come to
-    /// them, and returns what is to be done when they are gone. Nearly always nothing.
+    /// Creates interfaces with virtual MAC addresses, sets their addresses and sets them up, before IP
+    /// addresses are added to them. Returns the changes that have to wait until the IP addresses are
+    /// deleted. Nearly always there is nothing to do.
     fn change_devices<H: Host>(&mut self, now: Instant, host: &mut H) -> Vec<DeviceChange> {
         let wishes = std::mem::take(&mut self.wishes.devices);
         if wishes.is_empty() {
             return Vec::new();
         }
-        // What is wanted now counts, also when that is what there is still.
+        // The new desired state replaces deferred changes, even where it equals the present state.
         host.recall_devices(&|name| wishes.contains_key(name));
         let (first, later): (Vec<_>, Vec<_>) = wishes
             .values()
@@ -359,13 +373,13 @@ impl Node {
         let outcome = host.kernel().change_devices(&first, &mut |change, error| {
             let hint = match (change, error.kind()) {
                 (DeviceChange::Create { .. }, ErrorKind::Unsupported) => {
-                    " (this kernel has no macvlan: load its module, or leave virtualMac out)"
+                    " (this kernel has no macvlan: load the module, or remove virtualMac)"
                 }
                 (DeviceChange::SetMac { .. }, ErrorKind::AlreadyExists) => {
                     " (vrrpd did not make that interface: rename or delete it)"
                 }
                 (_, ErrorKind::AddrInUse) => {
-                    " (another interface with that address is up: is there a second VRRP daemon?)"
+                    " (another interface with this MAC address is up: is a second VRRP daemon running?)"
                 }
                 _ => "",
             };
@@ -374,7 +388,10 @@ impl Node {
             ));
         });
         if let Err(error) = outcome {
-            refused.push(format!("cannot change interfaces: {error}"));
+            refused.push(format!(
+                "cannot change interfaces with virtual MAC addresses: {error}; \
+                 trying again every second"
+            ));
         }
         for text in refused {
             host.complain(Severity::Error, text);
@@ -383,7 +400,7 @@ impl Node {
         later
     }
 
-    /// Has interfaces with virtual MAC addresses taken down and away.
+    /// Hands interfaces that are to be set down or deleted to the device reaper.
     fn retire_devices<H: Host>(&mut self, now: Instant, changes: Vec<DeviceChange>, host: &mut H) {
         if changes.is_empty() {
             return;
@@ -391,13 +408,17 @@ impl Node {
         if let Err(error) = host.defer_devices(changes) {
             host.complain(
                 Severity::Error,
-                format!("cannot change interfaces: {error}"),
+                format!(
+                    "cannot set down or delete interfaces with virtual MAC addresses: {error}; \
+                     trying again every second"
+                ),
             );
             self.see_later(now);
         }
     }
 
-    /// Changes addresses: what is not to be accepted is refused before it is there and until it is gone.
+    /// Changes addresses. A drop rule is installed before its address is added and removed after it is
+    /// deleted.
     fn change_addresses<H: Host>(
         &mut self,
         now: Instant,
@@ -409,6 +430,8 @@ impl Node {
             .drop_filter
             .install(&self.wishes.addresses, host.kernel());
         for mut desired in self.wishes.addresses.drain(..) {
+            // Without drop rules an address with `acceptMode = false` must not be added: the host would
+            // accept packets to it.
             if installed.is_err() && !desired.accept {
                 desired.hold = Arc::default();
             }
@@ -422,8 +445,8 @@ impl Node {
         installed.and(pruned).map_err(|error| error.to_string())
     }
 
-    /// Removes addresses with our mark and interfaces of ours that no router wants: an earlier run left
-    /// them.
+    /// Deletes addresses with the daemon's mark and interfaces with virtual MAC addresses that no router
+    /// wants: an earlier run left them.
     fn remove_strays<H: Host>(&mut self, now: Instant, host: &mut H) {
         let held: BTreeSet<_> = self.engine.held().collect();
         let wanted = |interface, address| held.contains(&(interface, address));
@@ -470,7 +493,7 @@ impl Node {
         };
         let text = match failures.len() - 1 {
             0 => first.to_string(),
-            others => format!("{first}, and {others} more like it"),
+            others => format!("{first} (and {others} more failures)"),
         };
         failures.clear();
         host.complain(
@@ -480,8 +503,9 @@ impl Node {
         self.see_later(now);
     }
 
-    /// Announces what is there: an address that the kernel refused, or that left again in the same
-    /// turn, is none of ours. What has a pace leaves one after another, in later turns.
+    /// Announces addresses that the interface holds. An address that the kernel rejected, or that was
+    /// deleted again in the same turn, is left out. Announcements with a pace are sent one after another,
+    /// in later turns.
     fn announce<H: Host>(&mut self, now: Instant, host: &mut H) {
         if self.wishes.announcements.is_empty() && self.pacer.due().is_none() {
             return;
@@ -512,7 +536,7 @@ impl Node {
         host.flush(&self.mirror);
     }
 
-    /// Has the table ready before a router needs it.
+    /// Creates the drop filter's table before a router needs it.
     fn prepare_drop_filter<H: Host>(&mut self, now: Instant, host: &mut H) {
         if !self.refuses {
             return;
@@ -523,7 +547,7 @@ impl Node {
         }
     }
 
-    /// Tells the engine that packets cannot be refused, and tries again later.
+    /// Reports to the engine that drop rules cannot be installed, and schedules a resynchronisation.
     fn drop_filter_failed<H: Host>(&mut self, now: Instant, error: &str, host: &mut H) {
         host.complain(
             Severity::Error,
@@ -533,7 +557,7 @@ impl Node {
         self.see_later(now);
     }
 
-    /// Tells the engine what the kernel holds, as far as that is news.
+    /// Reads the kernel's links and addresses and passes the differences to the engine.
     fn look<H: Host>(&mut self, now: Instant, host: &mut H) -> io::Result<()> {
         let dump = host.kernel().dump()?;
         for input in self.mirror.replace(dump) {
@@ -545,7 +569,10 @@ impl Node {
 
     fn look_or_complain<H: Host>(&mut self, now: Instant, host: &mut H) {
         if let Err(error) = self.look(now, host) {
-            let text = format!("cannot ask the kernel for addresses: {error}");
+            let text = format!(
+                "cannot read links and addresses from the kernel: {error}; \
+                 trying again every second"
+            );
             host.complain(Severity::Error, text);
             self.see_later(now);
         }
@@ -557,10 +584,10 @@ impl Node {
     }
 }
 
-/// Routes and rules.
+/// Handling of routes and rules.
 impl Node {
-    /// Plans what the engine wants of routes and rules, and takes away what has to go, before any address
-    /// does.
+    /// Plans the engine's requests for routes and rules, and deletes those that have to go, before any
+    /// address is deleted.
     fn release_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
         if self.routing.wishes.is_empty() && !self.routing.is_looked_at {
             return;
@@ -586,7 +613,7 @@ impl Node {
                 routing::plan::strays(mirror, |what| held.contains(what), changes);
                 for change in &changes[first..] {
                     host.note(format!(
-                        "left by an earlier run, or by another hand: {change}"
+                        "left by an earlier run, or added by another program: {change}"
                     ));
                 }
             }
@@ -596,7 +623,7 @@ impl Node {
         wishes.clear();
     }
 
-    /// Adds what is planned, after the addresses: a route may need one of them.
+    /// Adds the planned routes and rules, after the addresses: a route may need one of them.
     fn hold_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
         let Routing {
             mirror: Some(mirror),
@@ -624,7 +651,7 @@ impl Node {
         }
     }
 
-    /// Tells the engine what of its routes and rules the kernel holds, as far as that is news.
+    /// Reads the routes and rules that bear the daemon's mark and passes the differences to the engine.
     pub fn look_at_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
         let Some(mirror) = &mut self.routing.mirror else {
             return;
@@ -640,8 +667,8 @@ impl Node {
         }
     }
 
-    /// Looks for the first time. What is there is not told to the engine: it has said already what it
-    /// wants, and the rest was left by an earlier run.
+    /// Starts to watch routes and rules, and reads them for the first time. The engine does not receive the
+    /// result: it has already said what it wants, and the rest was left by an earlier run.
     fn open_routing<H: Host>(&mut self, host: &mut H) -> io::Result<()> {
         let kernel = host.kernel();
         kernel.open_routing()?;
@@ -652,8 +679,8 @@ impl Node {
         Ok(())
     }
 
-    /// Removes routes and rules that an earlier run left, when this one has none. A node that has some finds
-    /// them at its first look.
+    /// Deletes routes and rules that an earlier run left, when the present configuration has none. With
+    /// routes or rules in the configuration, the first dump finds them.
     fn clean_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
         match crate::cleanup::routing(host.kernel()) {
             Ok(cleaned) => {
@@ -669,13 +696,14 @@ impl Node {
     }
 
     fn complain_of_routing<H: Host>(&mut self, now: Instant, error: &io::Error, host: &mut H) {
-        let text = format!("cannot ask the kernel for routes: {error}; trying again every second");
+        let text =
+            format!("cannot read routes from the kernel: {error}; trying again every second");
         host.complain(Severity::Error, text);
         self.see_later(now);
     }
 }
 
-/// The number of the device of that name.
+/// Index of the link with that name.
 fn number(mirror: &Mirror, name: &str) -> Option<InterfaceIndex> {
     Some(mirror.link_named(name)?.index)
 }

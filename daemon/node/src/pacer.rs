@@ -1,10 +1,10 @@
-//! Announcements that leave one after another. Pure.
+//! Rate limit for announcements (gratuitous ARP and unsolicited neighbour advertisements). Pure.
 //!
-//! A switch or a neighbour that learns hundreds of addresses at once may drop some. What an
-//! operator gives a pace waits here, in a line for each interface, and leaves in groups: a hundred
-//! times a second at most, so that the loop turns for something. An interface's pace is never
-//! exceeded, also after the loop was late; what waits is bounded, because an announcement that
-//! waits is not put into the line again.
+//! A switch or a neighbour that learns hundreds of addresses at once may drop some of them. Announcements
+//! with a configured pace wait in a queue for each interface and are sent in groups, at most a hundred
+//! groups per second, so that the event loop does not wake for each one. The pace of an interface is never
+//! exceeded, not even after the loop was late. The queue is bounded, because an announcement that is
+//! waiting is not queued again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -12,10 +12,10 @@ use std::time::Duration;
 
 use vrrp_proto::{Announcement, Instant, InterfaceAddress, InterfaceIndex, MacAddress};
 
-/// How many groups leave in a second at most.
+/// Maximum number of groups per second.
 const GROUPS: u32 = 100;
 
-/// Announcements that wait for their turn.
+/// Queues of announcements that wait to be sent, one for each interface.
 #[derive(Debug, Default)]
 pub struct Pacer {
     lines: BTreeMap<InterfaceIndex, Line>,
@@ -24,17 +24,17 @@ pub struct Pacer {
 #[derive(Debug)]
 struct Line {
     waiting: VecDeque<Announcement>,
-    /// How much of the first one has left, counted over all its rounds.
+    /// Number of packets sent of the first announcement, counted over all rounds of its burst.
     sent: usize,
-    /// When the next group may leave.
+    /// Earliest time of the next group.
     due: Instant,
 }
 
 impl Pacer {
-    /// Puts an announcement at the end of its interface's line, unless it waits there already. One
-    /// that is leaving is put there again, because its first addresses have left before.
+    /// Appends an announcement to the queue of its interface, unless an equal one is waiting. One that is
+    /// being sent does not count as waiting, because its first addresses were sent before this call.
     ///
-    /// One without a pace has no business here; it is treated as if it were as fast as can be.
+    /// An announcement without a pace need not be queued; if it is, it is sent as fast as possible.
     pub fn add(&mut self, now: Instant, announcement: Announcement) {
         let line = self
             .lines
@@ -55,13 +55,13 @@ impl Pacer {
         }
     }
 
-    /// When to [`take`](Self::take) again.
+    /// Time of the next call of [`take`](Self::take).
     pub fn due(&self) -> Option<Instant> {
         self.lines.values().map(|line| line.due).min()
     }
 
-    /// Gives to `send` what may leave by `now`: of each address for which `held` is true, where it is
-    /// now. The others have left this host since, and are left out.
+    /// Calls `send` for each packet that may be sent by `now`. An address for which `held` returns false
+    /// has left this host in the meantime and is skipped.
     pub fn take(
         &mut self,
         now: Instant,
@@ -71,9 +71,10 @@ impl Pacer {
         self.lines.retain(|interface, line| {
             while line.due <= now {
                 let Some(announcement) = line.waiting.front() else {
-                    // Whoever comes next need not wait.
+                    // An empty queue is dropped, so that the next announcement is sent at once.
                     return false;
                 };
+                // A pace below a hundred per second is sent one packet at a time.
                 let group = (announcement.pace / GROUPS).max(1);
                 let (mac, count) = (announcement.mac, announcement.addresses.len());
                 let rounds = count * usize::from(announcement.burst);
@@ -86,6 +87,8 @@ impl Pacer {
                         send(*interface, mac, address.address);
                     }
                 }
+                // The delay counts from `now` and not from the deadline, so that lateness is not made up
+                // for by a burst.
                 if left > 0 {
                     line.due = now + Duration::from_secs(1) * left / announcement.pace.max(1);
                 }
@@ -122,7 +125,7 @@ mod tests {
         }
     }
 
-    /// What leaves until nothing waits, each with the time since [`T0`] and the last octet.
+    /// Sends until the queues are empty. Returns the time since [`T0`] and the last octet of each packet.
     fn all(pacer: &mut Pacer, held: impl Fn(u8) -> bool) -> Vec<(Duration, u8)> {
         let mut sent = Vec::new();
         while let Some(due) = pacer.due() {
@@ -147,16 +150,16 @@ mod tests {
     }
 
     #[test]
-    fn the_first_leaves_at_once_and_the_others_at_the_pace() {
+    fn announcement_starts_at_once_and_follows_pace() {
         let mut pacer = Pacer::default();
         pacer.add(T0, announcement(ETH1, 3, 1, 10));
         let sent = [(millis(0), 1), (millis(100), 2), (millis(200), 3)];
         assert_eq!(all(&mut pacer, |_| true), sent);
-        assert_eq!(pacer.due(), None, "and nobody is woken for nothing");
+        assert_eq!(pacer.due(), None, "no deadline without a queue");
     }
 
     #[test]
-    fn a_burst_goes_round_the_addresses() {
+    fn burst_repeats_list_of_addresses() {
         let mut pacer = Pacer::default();
         pacer.add(T0, announcement(ETH1, 2, 2, 1));
         let octets: Vec<_> = all(&mut pacer, |_| true)
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fast_pace_leaves_in_groups_a_hundred_times_a_second() {
+    fn fast_pace_sends_hundred_groups_a_second() {
         let mut pacer = Pacer::default();
         pacer.add(T0, announcement(ETH1, 250, 4, 5000));
         let sent = all(&mut pacer, |_| true);
@@ -178,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_next_waits_for_its_turn_on_its_own_interface_alone() {
+    fn interfaces_have_independent_queues() {
         let mut pacer = Pacer::default();
         pacer.add(T0, announcement(ETH1, 1, 1, 1));
         assert_eq!(all_now(&mut pacer, T0), [1]);
@@ -189,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_longer_held_is_left_out_and_takes_no_time() {
+    fn released_address_is_skipped_without_delay() {
         let mut pacer = Pacer::default();
         pacer.add(T0, announcement(ETH1, 5, 1, 10));
         let sent = [(millis(0), 2), (millis(100), 4)];
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_is_not_put_into_the_line_again_but_what_is_leaving_is() {
+    fn waiting_announcement_is_not_queued_twice() {
         let mut pacer = Pacer::default();
         for _ in 0..10 {
             pacer.add(T0, announcement(ETH1, 2, 1, 10));
@@ -216,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loop_that_was_late_makes_up_for_nothing() {
+    fn late_loop_sends_no_burst() {
         let mut pacer = Pacer::default();
         pacer.add(T0, announcement(ETH1, 10, 1, 10));
         assert_eq!(all_now(&mut pacer, T0), [1]);
@@ -226,7 +229,7 @@ mod tests {
         assert_eq!(all_now(&mut pacer, late + millis(100)), [3]);
     }
 
-    /// What leaves at `now`.
+    /// Returns the last octets of the packets sent at `now`.
     fn all_now(pacer: &mut Pacer, now: Instant) -> Vec<u8> {
         let mut sent = Vec::new();
         pacer.take(
@@ -238,10 +241,10 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever comes and however late the loop is: everything leaves, and in no second more
+        /// For any announcements and any lateness of the loop: all packets are sent, and in no second more
         /// than the pace and one group.
         #[test]
-        fn the_pace_is_kept(
+        fn pace_holds_for_any_lateness(
             pace in 1..2000_u32,
             count in 1..60_u8,
             burst in 1..4_u8,

@@ -1,11 +1,11 @@
-//! From what is wanted to what is to be done. Pure.
+//! Planning of addresses: from the desired state to changes of the kernel. Pure.
 //!
-//! The engine says what one router should hold; [`plan`] compares it with the [`Mirror`] and gives
-//! the changes that are missing. Start, restart, reload, a lost message and an administrator who
-//! deletes an address by hand are all this one path, and doing it twice does nothing.
+//! The engine says which addresses one router should hold. [`plan`] compares that with the [`Mirror`] and
+//! returns the missing changes. Start, restart, reload, a lost netlink message and an administrator who
+//! deletes an address by hand all take this one path. A second plan for the same desired state is empty.
 //!
-//! Deletions come first: without `promote_secondaries` (ip-sysctl) the kernel deletes the
-//! secondaries of a network along with its primary, and would take what was just added.
+//! Deletions come first: without `promote_secondaries` (ip-sysctl) the kernel deletes the secondary
+//! addresses of a network along with the primary one, which would include addresses that were just added.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -17,19 +17,19 @@ use vrrp_proto::{Announcement, Desired, Family, InterfaceAddress, InterfaceIndex
 
 use crate::mirror::Mirror;
 
-/// One change of the kernel's addresses.
+/// Change of the kernel's addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// The interface gets the address.
+    /// Adds the address to the interface.
     Add {
         /// The interface.
         interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
-        /// How the interface is to hold it.
+        /// Form of the address: scope, label and the other attributes that the kernel stores with it.
         form: AddressForm,
     },
-    /// The interface loses the address.
+    /// Deletes the address from the interface.
     Delete {
         /// The interface.
         interface: InterfaceIndex,
@@ -39,7 +39,7 @@ pub enum Change {
 }
 
 impl Change {
-    /// The addition of an address that is held as any other.
+    /// Returns the addition of an address in the default form.
     pub fn add(interface: InterfaceIndex, address: InterfaceAddress) -> Self {
         Self::Add {
             interface,
@@ -48,14 +48,14 @@ impl Change {
         }
     }
 
-    /// The interface that it changes.
+    /// Interface of the change.
     pub const fn interface(&self) -> InterfaceIndex {
         match self {
             Self::Add { interface, .. } | Self::Delete { interface, .. } => *interface,
         }
     }
 
-    /// The address that is to come or go.
+    /// Address to add or delete.
     pub const fn address(&self) -> InterfaceAddress {
         match self {
             Self::Add { address, .. } | Self::Delete { address, .. } => *address,
@@ -78,25 +78,26 @@ impl fmt::Display for Change {
     }
 }
 
-/// A change that the kernel refused.
+/// Change that the kernel rejected.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {change}: {error}")]
 pub struct Failure {
     /// The change.
     pub change: Change,
-    /// Why: EPERM, ENODEV, ENOBUFS, and so on.
+    /// Reason: EPERM, ENODEV, ENOBUFS, and so on.
     #[source]
     pub error: io::Error,
 }
 
-/// Appends to `changes` what makes the kernel hold what is `desired`.
+/// Appends to `changes` the changes after which the kernel holds the `desired` addresses.
 ///
-/// `mirror` shows the result at once, so that the next plan builds upon this one, also when it
-/// takes back what this one wants. [`Kernel::change_addresses`](crate::host::Kernel::change_addresses), which is
-/// meant to follow soon, corrects the mirror where the kernel refuses.
+/// `mirror` shows the result at once, so that the next plan builds on this one, even when it reverses this
+/// one. [`Kernel::change_addresses`](crate::host::Kernel::change_addresses) has to follow; it corrects the
+/// mirror where the kernel rejects a change.
 ///
-/// An address is released with whatever prefix length it is there, because it answers to the
-/// neighbours with any. On an interface that does not exist there is nothing to do.
+/// An address is released with every prefix length with which the interface holds it, because the host
+/// answers ARP and neighbour discovery for each of them. For an interface that does not exist the plan is
+/// empty.
 pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
     let interface = desired.interface;
     if mirror.link(interface).is_none() {
@@ -129,7 +130,8 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
             form,
         };
         if mirror.is_of_another_form(interface, address, &form) {
-            // The kernel changes little of an address that it has.
+            // The kernel changes few attributes of an existing address, so the address is deleted and added
+            // again.
             push_new(changes, first, Change::Delete { interface, address });
             push_new(changes, first, add);
             continue;
@@ -138,7 +140,7 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
             continue;
         }
         if address.family() == Family::V6 {
-            // An interface holds an IPv6 address once, whatever its prefix (ipv6_add_addr of the
+            // An interface holds an IPv6 address only once, with any prefix length (ipv6_add_addr in the
             // kernel).
             for held in mirror.forms(interface, address.address) {
                 let address = held.address;
@@ -152,8 +154,8 @@ pub fn plan(desired: &Desired, mirror: &mut Mirror, changes: &mut Vec<Change>) {
     }
 }
 
-/// Appends to `changes` the removal of all addresses that bear our mark and are not `wanted`:
-/// what an earlier daemon left. As with [`plan`], `mirror` shows the result at once.
+/// Appends to `changes` the deletion of all addresses that bear the daemon's mark and are not `wanted`: an
+/// earlier daemon left them. As with [`plan`], `mirror` shows the result at once.
 pub fn strays(
     mirror: &mut Mirror,
     wanted: impl Fn(InterfaceIndex, InterfaceAddress) -> bool,
@@ -174,12 +176,13 @@ pub fn strays(
     }
 }
 
-/// Puts `changes` into the order in which they are to be carried out: secondary addresses leave
-/// before primary ones, and both before anything is added.
+/// Sorts `changes` into the order of execution: secondary addresses are deleted before primary ones, and
+/// both before anything is added.
 ///
-/// Whoever deletes the primary address of a network first makes the kernel promote a secondary
-/// (with `promote_secondaries`), tell everybody, and lose it a moment later: what was told is news of
-/// an address that is there no more. An address that is added and deleted again keeps its order.
+/// If the primary address of a network were deleted first, the kernel would promote a secondary one (with
+/// `promote_secondaries`), send events about it, and then delete it a moment later: the events would
+/// announce an address that no longer exists. An address that is added and deleted in the same turn keeps
+/// that order.
 pub fn arrange(changes: &mut [Change], mirror: &mut Mirror) {
     let deletes = |change: &Change| matches!(change, Change::Delete { .. });
     if changes.len() > 1 && changes.iter().any(deletes) {
@@ -208,11 +211,12 @@ pub fn arrange(changes: &mut [Change], mirror: &mut Mirror) {
     mirror.forget_departed();
 }
 
-/// What has to be announced of `changes` beyond `announced`: an address that was asked for in vain
-/// when its router became master is there only now. It leaves once and at once; its router's next
-/// announcement is as the settings say.
+/// Returns the announcements that `changes` need beyond `announced`: the kernel rejected an address when
+/// its router became master and has accepted it only now. Each such address is announced once, without a
+/// pace; later announcements of its router follow the configuration.
 ///
-/// The cost grows with the product of both, so this is for a second look and not for a take-over.
+/// The cost grows with the product of both lists, so this is for a resynchronisation and not for a
+/// take-over.
 pub fn unannounced(
     changes: &[Change],
     mirror: &Mirror,
@@ -243,8 +247,8 @@ pub fn unannounced(
         .collect()
 }
 
-/// Appends `change` unless it is among the changes from `first` on: the lists of one router, which
-/// are short, may name an address twice.
+/// Appends `change` unless it is among the changes from `first` on. The lists of one router may name an
+/// address twice; they are short, so a linear search suffices.
 fn push_new(changes: &mut Vec<Change>, first: usize, change: Change) {
     if !changes[first..].contains(&change) {
         changes.push(change);

@@ -11,34 +11,37 @@ const ETH1: InterfaceIndex = InterfaceIndex(2);
 const ETH2: InterfaceIndex = InterfaceIndex(3);
 
 #[test]
-fn an_address_is_refused_before_it_is_there_and_until_it_is_gone() {
+fn drop_rule_precedes_address_and_outlives_it() {
     let mut host = Host::new();
     assert_eq!(host.want(ETH1, &["10.0.0.9/24"], &[], false), ["10.0.0.9"]);
     assert_eq!(host.change(), [""; 0]);
     assert_eq!(
         host.want(ETH1, &["10.0.0.9/24"], &[], false),
         [""; 0],
-        "it is"
+        "its rule is installed already"
     );
     assert_eq!(host.want(ETH1, &[], &["10.0.0.9/24"], false), [""; 0]);
-    assert!(host.is_refused("10.0.0.9"), "it is still there");
+    assert!(host.is_refused("10.0.0.9"), "the address is still present");
     assert_eq!(host.change(), ["10.0.0.9"]);
     assert!(host.drop_rules.is_empty());
 }
 
 #[test]
-fn what_may_be_accepted_is_refused_no_longer_and_stays_where_it_is() {
+fn accepted_address_loses_drop_rule_and_stays() {
     let mut host = Host::new();
     host.want(ETH1, &["10.0.0.9/24", "10.0.0.8/24"], &[], false);
     host.change();
     host.want(ETH1, &["10.0.0.9/24"], &[], true);
     assert_eq!(host.change(), ["10.0.0.9"]);
     assert!(host.mirror.held(ETH1, address("10.0.0.9/24")).is_some());
-    assert!(host.is_refused("10.0.0.8"), "that of another router");
+    assert!(
+        host.is_refused("10.0.0.8"),
+        "another router's address keeps its rule"
+    );
 }
 
 #[test]
-fn what_comes_and_goes_in_one_turn_is_refused_meanwhile() {
+fn address_added_and_deleted_in_one_turn_has_rule() {
     let mut host = Host::new();
     assert_eq!(host.want(ETH1, &["10.0.0.9/24"], &[], false), ["10.0.0.9"]);
     assert_eq!(host.want(ETH1, &[], &["10.0.0.9/24"], false), [""; 0]);
@@ -46,7 +49,7 @@ fn what_comes_and_goes_in_one_turn_is_refused_meanwhile() {
 }
 
 #[test]
-fn what_the_kernel_would_not_delete_stays_refused() {
+fn undeleted_address_keeps_drop_rule() {
     let mut host = Host::new();
     host.want(ETH1, &["10.0.0.9/24"], &[], false);
     host.change();
@@ -61,7 +64,7 @@ fn what_the_kernel_would_not_delete_stays_refused() {
 }
 
 #[test]
-fn what_is_left_to_the_host_is_not_refused() {
+fn spared_foreign_address_loses_drop_rule() {
     let mut host = Host::new();
     let foreign = Held {
         address: address("10.0.0.9/24"),
@@ -82,7 +85,7 @@ fn what_is_left_to_the_host_is_not_refused() {
 }
 
 #[test]
-fn what_went_with_its_interface_is_not_refused() {
+fn deleted_interface_ends_drop_rules() {
     let mut host = Host::new();
     host.want(ETH1, &["10.0.0.9/24"], &[], false);
     host.want(ETH2, &["10.0.0.8/24"], &[], false);
@@ -93,7 +96,7 @@ fn what_went_with_its_interface_is_not_refused() {
 }
 
 #[test]
-fn what_an_earlier_daemon_left_is_refused_until_it_is_gone_or_accepted() {
+fn adopted_address_keeps_drop_rule_until_deleted_or_accepted() {
     let mut host = Host::new();
     for text in ["10.0.0.8/24", "10.0.0.9/24"] {
         let held = Held {
@@ -107,20 +110,20 @@ fn what_an_earlier_daemon_left_is_refused_until_it_is_gone_or_accepted() {
     host.table.extend(host.drop_rules.refused());
     assert!(host.is_refused("10.0.0.8") && host.is_refused("10.0.0.9"));
     host.want(ETH1, &["10.0.0.8/24"], &[], true);
-    assert_eq!(host.change(), ["10.0.0.8"], "the owner's");
+    assert_eq!(host.change(), ["10.0.0.8"], "the owner accepts packets");
     host.want(ETH1, &[], &["10.0.0.9/24"], true);
     assert_eq!(host.change(), ["10.0.0.9"]);
 }
 
 #[test]
-fn both_families_are_refused() {
+fn both_families_get_drop_rules() {
     let mut host = Host::new();
     let missing = host.want(ETH1, &["10.0.0.9/24", "fd00::9/64"], &[], false);
     assert_eq!(missing, ["10.0.0.9", "fd00::9"]);
 }
 
 #[test]
-fn a_link_local_address_is_another_one_on_each_interface() {
+fn link_local_drop_rule_is_bound_to_interface() {
     let mut host = Host::new();
     let vip = &["fe80::9/64"];
     assert_eq!(host.want(ETH1, vip, &[], false), ["fe80::9 on 2"]);
@@ -133,7 +136,7 @@ fn a_link_local_address_is_another_one_on_each_interface() {
 }
 
 #[test]
-fn an_address_of_two_interfaces_is_refused_as_long_as_one_of_them_wants_it() {
+fn drop_rule_stays_while_any_interface_wants_it() {
     let mut host = Host::new();
     let vip = &["10.0.0.9/24"];
     assert_eq!(host.want(ETH1, vip, &[], false), ["10.0.0.9"]);
@@ -150,20 +153,20 @@ struct Wish {
     hold: Vec<u8>,
     release: Vec<u8>,
     accept: bool,
-    /// Which of the changes that follow the kernel refuses.
+    /// Bit mask of the following changes that the kernel rejects.
     refused: u8,
-    /// Whether the turn ends here.
+    /// Whether the turn ends after this request.
     ends: bool,
 }
 
 proptest! {
-    /// Routers of two interfaces, of addresses of their own, whose addresses come and go.
+    /// Routers on two interfaces, each with its own addresses, which are added and released.
     #[test]
-    fn nothing_is_there_without_being_refused_and_nothing_is_left(
+    fn every_unaccepted_address_has_drop_rule_and_none_remains(
         wishes in prop::collection::vec(any_wish(), 1..30),
     ) {
         let mut host = Host::new();
-        // What each wants as the last wish said.
+        // Whether the last request for each held address allows accepting packets.
         let mut accepts: BTreeMap<AddressKey, bool> = BTreeMap::new();
         for wish in &wishes {
             let addresses = |numbers: &[u8]| -> Vec<String> {
@@ -178,10 +181,11 @@ proptest! {
             accepts.extend(hold.iter().map(|text| (place(text), wish.accept)));
 
             host.want(wish.interface, &texts(&hold), &texts(&release), wish.accept);
-            // Whatever is or comes is refused first.
+            // An address that is present or about to be added has its drop rule first.
             for ((ip, interface), accept) in &accepts {
                 let there = host.mirror.forms(*interface, *ip).next().is_some();
-                prop_assert!(*accept || !there || host.table.contains(&DropRule::of((*ip, *interface))), "{ip} is accepted");
+                let rule = DropRule::of((*ip, *interface));
+                prop_assert!(*accept || !there || host.table.contains(&rule), "{ip} without its drop rule");
             }
             for (n, change) in host.changes.clone().iter().enumerate() {
                 if wish.refused >> (n % 8) & 1 == 1 {
@@ -193,7 +197,7 @@ proptest! {
                 for DropRule { address: ip, .. } in &host.table {
                     let wanted = accepts.iter().any(|((known, _), accept)| known == ip && !accept);
                     let there = [ETH1, ETH2].iter().any(|i| host.mirror.forms(*i, *ip).any(|h| h.ours));
-                    prop_assert!(wanted || there, "{ip} is refused for no reason");
+                    prop_assert!(wanted || there, "{ip} has a drop rule that no address needs");
                 }
             }
         }
@@ -228,11 +232,11 @@ fn any_wish() -> impl Strategy<Value = Wish> {
         })
 }
 
-/// A node with its mirror and the table that it has made.
+/// Drop rules, mirror and table of one node.
 struct Host {
     drop_rules: DropRules,
     mirror: Mirror,
-    /// The changes of this turn.
+    /// Changes of this turn.
     changes: Vec<Change>,
     table: BTreeSet<DropRule>,
 }
@@ -258,7 +262,7 @@ impl Host {
         }
     }
 
-    /// Wants something and plans it. Returns what has to be refused before.
+    /// Requests addresses and plans the changes. Returns the drop rules to install first.
     fn want(
         &mut self,
         interface: InterfaceIndex,
@@ -277,7 +281,7 @@ impl Host {
         missing.iter().map(text).collect()
     }
 
-    /// The addresses are changed. Returns what is refused no longer.
+    /// Ends the turn: applies the address changes. Returns the drop rules to remove.
     fn change(&mut self) -> Vec<String> {
         self.changes.clear();
         let surplus = self.drop_rules.surplus(&self.mirror);

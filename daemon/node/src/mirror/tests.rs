@@ -8,7 +8,7 @@ use super::*;
 const ETH: InterfaceIndex = InterfaceIndex(2);
 
 #[test]
-fn a_link_is_news_when_something_about_it_is() {
+fn link_event_is_news_only_with_difference() {
     let mut mirror = Mirror::new();
     let news = |input: Option<Input<'_>>| input.map(|input| format!("{input:?}"));
     assert!(news(mirror.apply(Event::Link(link("eth0", true)))).is_some());
@@ -22,7 +22,7 @@ fn a_link_is_news_when_something_about_it_is() {
 }
 
 #[test]
-fn a_name_means_the_link_that_has_it_now() {
+fn link_name_follows_rename_and_removal() {
     let mut mirror = Mirror::new();
     let numbered = |index, name| Link {
         index: InterfaceIndex(index),
@@ -33,7 +33,7 @@ fn a_name_means_the_link_that_has_it_now() {
     mirror.apply(Event::Link(numbered(2, "wan")));
     assert_eq!(index(&mirror, "eth0"), None);
     assert_eq!(index(&mirror, "wan"), Some(2));
-    // The news that the first one is gone are lost.
+    // The event about the deletion of the first one is lost.
     mirror.apply(Event::Link(numbered(3, "wan")));
     assert_eq!(index(&mirror, "wan"), Some(2));
     let dump = Dump {
@@ -47,7 +47,7 @@ fn a_name_means_the_link_that_has_it_now() {
 }
 
 #[test]
-fn a_removed_link_takes_its_addresses_along() {
+fn removed_link_removes_its_addresses() {
     let mut mirror = started(&["10.0.0.1/24"]);
     assert!(matches!(
         mirror.apply(Event::LinkRemoved(ETH)),
@@ -58,8 +58,8 @@ fn a_removed_link_takes_its_addresses_along() {
 }
 
 #[test]
-fn an_address_is_news_when_its_link_is_known_at_last() {
-    // The news of the link were lost.
+fn address_of_unknown_link_waits_for_dump() {
+    // The event about the link is lost.
     let mut mirror = Mirror::new();
     assert!(mirror.apply(added("10.0.0.1/24", false)).is_none());
     let dump = Dump {
@@ -75,7 +75,7 @@ fn an_address_is_news_when_its_link_is_known_at_last() {
 }
 
 #[test]
-fn our_own_changes_are_no_news() {
+fn own_changes_are_not_news() {
     let mut mirror = started(&[]);
     let address = address_of("10.0.0.9/24");
     mirror.applied(&Change::add(ETH, address));
@@ -88,7 +88,7 @@ fn our_own_changes_are_no_news() {
 }
 
 #[test]
-fn a_refused_change_is_taken_back() {
+fn rejected_address_change_is_reverted() {
     let mut mirror = started(&[]);
     let address = address_of("10.0.0.9/24");
     let change = Change::add(ETH, address);
@@ -98,7 +98,7 @@ fn a_refused_change_is_taken_back() {
 }
 
 #[test]
-fn somebody_elses_removal_is_news_once() {
+fn foreign_removal_is_news_once() {
     let mut mirror = started(&["10.0.0.9/24"]);
     let removed = Event::AddressRemoved(ETH, address_of("10.0.0.9/24"));
     assert!(matches!(
@@ -109,7 +109,7 @@ fn somebody_elses_removal_is_news_once() {
 }
 
 #[test]
-fn the_kernel_says_whose_an_address_is_if_it_keeps_marks() {
+fn address_ownership_follows_mark_where_kernel_stores_it() {
     let address = address_of("10.0.0.9/24");
     for marks in [true, false] {
         let mut mirror = started(&[]);
@@ -125,7 +125,7 @@ fn the_kernel_says_whose_an_address_is_if_it_keeps_marks() {
 }
 
 #[test]
-fn primaries_come_before_secondaries_and_a_promoted_one_is_the_last_of_them() {
+fn promoted_secondary_becomes_last_primary() {
     let mut mirror = started(&["10.0.0.1/24"]);
     let secondary = |text, secondary| {
         let address = address_of(text);
@@ -148,7 +148,7 @@ fn primaries_come_before_secondaries_and_a_promoted_one_is_the_last_of_them() {
     mirror.apply(Event::AddressRemoved(ETH, address_of("10.0.0.1/24")));
     assert!(
         mirror.apply(secondary("10.0.0.2/24", false)).is_none(),
-        "it was there"
+        "no new address"
     );
     assert_eq!(
         order(&mirror),
@@ -157,7 +157,7 @@ fn primaries_come_before_secondaries_and_a_promoted_one_is_the_last_of_them() {
 }
 
 #[test]
-fn a_dump_tells_what_was_missed() {
+fn address_dump_returns_differences() {
     let mut mirror = started(&["10.0.0.1/24", "10.0.0.2/24"]);
     let inputs = mirror.replace(Dump {
         links: vec![link("eth0", false)],
@@ -180,7 +180,7 @@ fn a_dump_tells_what_was_missed() {
 }
 
 #[test]
-fn an_event_of_an_ipv6_address_of_ours_is_no_news_and_a_reason_to_look_when_it_contradicts() {
+fn contradicting_event_about_own_ipv6_address_causes_doubt() {
     let ours = || {
         let mut dump = dump_of(&["2001:db8::9/64"]);
         dump.addresses[0].1.ours = true;
@@ -198,11 +198,15 @@ fn an_event_of_an_ipv6_address_of_ours_is_no_news_and_a_reason_to_look_when_it_c
     ] {
         assert!(mirror.apply(event.clone()).is_none());
         assert_eq!(mirror.is_in_doubt(), doubt, "{event:?}");
-        assert_eq!(order(&mirror), ["2001:db8::9/64"], "it believes nothing");
+        assert_eq!(
+            order(&mirror),
+            ["2001:db8::9/64"],
+            "the event does not change the mirror"
+        );
         let looked = mirror.replace(ours());
         assert!(looked.is_empty() && !mirror.is_in_doubt());
     }
-    // Who looks finds out.
+    // A dump resolves the doubt.
     mirror.apply(removed("2001:db8::9/64"));
     let inputs = mirror.replace(dump_of(&[]));
     let gone = address_of("2001:db8::9/64");
@@ -213,7 +217,7 @@ fn an_event_of_an_ipv6_address_of_ours_is_no_news_and_a_reason_to_look_when_it_c
 }
 
 #[test]
-fn an_ipv6_address_of_others_is_believed_at_once_where_the_kernel_keeps_marks() {
+fn unmarked_ipv6_address_is_news_where_kernel_stores_marks() {
     for marks in [true, false] {
         let mut mirror = started(&[]);
         mirror.marks = marks;
@@ -227,9 +231,10 @@ fn an_ipv6_address_of_others_is_believed_at_once_where_the_kernel_keeps_marks() 
 }
 
 #[test]
-fn an_ipv6_address_with_another_prefix_is_a_reason_to_look() {
+fn ipv6_address_with_other_prefix_causes_doubt() {
     let mut mirror = started(&[]);
-    // What somebody else added before was still being checked for duplicates, and stood in its way.
+    // An address that another program had added was still in duplicate address detection, and prevented the
+    // addition.
     mirror.applied(&Change::add(ETH, address_of("2001:db8::9/64")));
     assert!(mirror.apply(added("2001:db8::9/128", false)).is_none());
     assert!(mirror.is_in_doubt());
@@ -248,31 +253,31 @@ fn an_ipv6_address_with_another_prefix_is_a_reason_to_look() {
 }
 
 #[test]
-fn what_is_told_late_of_our_own_changes_of_an_ipv6_address_is_a_reason_to_look_and_no_news() {
+fn late_event_about_own_ipv6_addition_causes_doubt() {
     let address = address_of("2001:db8::9/64");
     let mut mirror = started(&[]);
     mirror.applied(&Change::add(ETH, address));
     assert!(mirror.apply(added("2001:db8::9/64", true)).is_none());
-    assert!(!mirror.is_in_doubt(), "it is so");
+    assert!(!mirror.is_in_doubt(), "the event confirms the mirror");
     mirror.applied(&Change::Delete {
         interface: ETH,
         address,
     });
-    // The first was told after the second was done.
+    // The event about the addition arrives after the deletion.
     mirror.apply(added("2001:db8::9/64", true));
     assert!(mirror.is_in_doubt());
     assert!(mirror.replace(dump_of(&[])).is_empty());
 }
 
 #[test]
-fn an_event_of_a_link_that_is_not_known_is_no_reason_to_look() {
+fn event_of_unknown_link_causes_no_doubt() {
     let mut mirror = Mirror::new();
     mirror.apply(added("2001:db8::9/64", true));
     assert!(!mirror.is_in_doubt());
 }
 
 #[test]
-fn no_ipv6_address_is_a_secondary_one() {
+fn ipv6_has_no_secondary_addresses() {
     let mut mirror = started(&["2001:db8::1/64"]);
     let address = address_of("2001:db8::9/64");
     mirror.applied(&Change::add(ETH, address));
@@ -284,7 +289,7 @@ fn no_ipv6_address_is_a_secondary_one() {
 
 proptest! {
     #[test]
-    fn after_a_dump_the_mirror_is_the_dump(
+    fn mirror_equals_latest_dump(
         before in prop::collection::btree_map(0_u8..8, any::<bool>(), 0..8),
         after in prop::collection::btree_map(0_u8..8, any::<bool>(), 0..8),
     ) {
@@ -298,18 +303,18 @@ proptest! {
         };
         let mut mirror = Mirror::new();
         mirror.replace(dump(&before));
-        // What the engine knows, by what it was told.
-        let mut told = before.clone();
+        // The engine's view, from the inputs so far.
+        let mut known = before.clone();
         for input in mirror.replace(dump(&after)) {
             if let Input::AddressAdded { address, ours, .. } = input {
-                prop_assert_ne!(told.insert(last_byte(address), ours), Some(ours), "no news");
+                prop_assert_ne!(known.insert(last_byte(address), ours), Some(ours), "not a difference");
             } else if let Input::AddressRemoved { address, .. } = input {
-                prop_assert!(told.remove(&last_byte(address)).is_some(), "no news");
+                prop_assert!(known.remove(&last_byte(address)).is_some(), "not a difference");
             } else {
                 prop_assert!(false, "{:?}", input);
             }
         }
-        prop_assert_eq!(told, after.clone());
+        prop_assert_eq!(known, after.clone());
         let held: Vec<_> = mirror.addresses(ETH).into_iter().map(|held| (ETH, held)).collect();
         prop_assert_eq!(held, dump(&after).addresses);
         prop_assert!(mirror.replace(dump(&after)).is_empty());
@@ -326,7 +331,7 @@ fn started(addresses: &[&str]) -> Mirror {
     mirror
 }
 
-/// eth0 with these addresses, none of them ours.
+/// Returns a dump with eth0 and these addresses, none with the daemon's mark.
 fn dump_of(addresses: &[&str]) -> Dump {
     Dump {
         links: vec![link("eth0", true)],

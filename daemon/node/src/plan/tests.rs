@@ -11,7 +11,7 @@ const ETH: InterfaceIndex = InterfaceIndex(2);
 const OTHER: InterfaceIndex = InterfaceIndex(3);
 
 #[test]
-fn what_is_missing_is_added_in_the_order_of_the_wish() {
+fn missing_addresses_are_added_in_requested_order() {
     let mut mirror = mirror([(ETH, held("10.0.0.1/24", false))]);
     let desired = desired(&["10.0.0.9/24", "10.0.0.8/24"], &[], false);
     assert_eq!(
@@ -21,7 +21,7 @@ fn what_is_missing_is_added_in_the_order_of_the_wish() {
 }
 
 #[test]
-fn what_is_released_goes_before_anything_is_added() {
+fn release_precedes_additions() {
     let mut mirror = mirror([(ETH, held("10.0.0.9/24", true))]);
     let desired = desired(&["10.0.0.8/24"], &["10.0.0.9/24"], false);
     assert_eq!(
@@ -31,7 +31,7 @@ fn what_is_released_goes_before_anything_is_added() {
 }
 
 #[test]
-fn another_prefix_length_is_released_too() {
+fn release_covers_other_prefix_lengths() {
     let mut mirror = mirror([(ETH, held("10.0.0.9/32", false))]);
     let desired = desired(&[], &["10.0.0.9/24"], false);
     assert_eq!(planned(&desired, &mut mirror), [delete("10.0.0.9/32")]);
@@ -47,9 +47,9 @@ fn a_new_prefix_length_replaces_the_old_one() {
     );
 }
 
-/// The kernel holds an IPv6 address once.
+/// The kernel holds an IPv6 address only once, with any prefix length.
 #[test]
-fn an_ipv6_address_of_another_prefix_makes_room_whoever_added_it() {
+fn ipv6_address_with_other_prefix_is_replaced() {
     for ours in [true, false] {
         let mut mirror = mirror([(ETH, held("2001:db8::9/64", ours))]);
         let desired = desired(&["2001:db8::9/128"], &[], false);
@@ -63,12 +63,12 @@ fn an_ipv6_address_of_another_prefix_makes_room_whoever_added_it() {
     assert_eq!(
         planned(&desired, &mut mirror),
         [add("10.0.0.9/32")],
-        "an IPv4 address may be there twice"
+        "an interface may hold an IPv4 address twice"
     );
 }
 
 #[test]
-fn what_is_special_about_an_address_is_asked_for() {
+fn configured_address_form_is_requested() {
     let options = AddressOptions {
         form: AddressForm {
             scope: Some(253),
@@ -90,7 +90,7 @@ fn what_is_special_about_an_address_is_asked_for() {
 }
 
 #[test]
-fn an_address_of_ours_that_is_to_be_of_another_form_is_replaced() {
+fn own_address_of_other_form_is_replaced() {
     let mut mirror = mirror([(ETH, held("10.0.0.8/24", false))]);
     let form = |label| AddressForm {
         label: AddressLabel::new(label),
@@ -114,9 +114,9 @@ fn an_address_of_ours_that_is_to_be_of_another_form_is_replaced() {
     assert_eq!(
         planned(&wish("eth2:a"), &mut mirror),
         [add("eth2:a")],
-        "what somebody else added is left as it is"
+        "an address without the daemon's mark keeps its form"
     );
-    // The kernel tells of it, and everything is looked at again.
+    // The kernel reports the addition, and the next resynchronisation reads it.
     let there = Held {
         ours: true,
         secondary: true,
@@ -128,16 +128,24 @@ fn an_address_of_ours_that_is_to_be_of_another_form_is_replaced() {
         addresses: mirror.all().collect(),
         marks: true,
     });
-    assert_eq!(planned(&wish("eth2:a"), &mut mirror), [], "it is so");
+    assert_eq!(
+        planned(&wish("eth2:a"), &mut mirror),
+        [],
+        "the form is right"
+    );
     assert_eq!(
         planned(&wish("eth2:b"), &mut mirror),
         [delete("10.0.0.9/24"), add("eth2:b")]
     );
-    assert_eq!(planned(&wish("eth2:b"), &mut mirror), [], "and again");
+    assert_eq!(
+        planned(&wish("eth2:b"), &mut mirror),
+        [],
+        "a second plan is empty"
+    );
 }
 
 #[test]
-fn the_owners_own_addresses_are_spared() {
+fn address_owner_keeps_unmarked_addresses() {
     let mut mirror = mirror([
         (ETH, held("10.0.0.9/24", false)),
         (ETH, held("10.0.0.8/24", true)),
@@ -147,7 +155,7 @@ fn the_owners_own_addresses_are_spared() {
 }
 
 #[test]
-fn the_last_of_two_wishes_counts_even_before_the_first_is_carried_out() {
+fn later_request_reverses_planned_addition() {
     let mut mirror = mirror([]);
     let mut changes = Vec::new();
     plan(
@@ -164,14 +172,14 @@ fn the_last_of_two_wishes_counts_even_before_the_first_is_carried_out() {
 }
 
 #[test]
-fn an_interface_that_does_not_exist_gets_nothing() {
+fn missing_interface_gives_empty_plan() {
     let mut mirror = Mirror::new();
     let desired = desired(&["10.0.0.9/24"], &["10.0.0.8/24"], false);
     assert_eq!(planned(&desired, &mut mirror), []);
 }
 
 #[test]
-fn strays_are_what_bears_our_mark_and_nobody_wants() {
+fn strays_are_unwanted_addresses_with_mark() {
     let mut mirror = mirror([
         (ETH, held("10.0.0.1/24", false)),
         (ETH, held("10.0.0.8/24", true)),
@@ -183,19 +191,19 @@ fn strays_are_what_bears_our_mark_and_nobody_wants() {
     assert_eq!(changes, [delete("10.0.0.9/24")]);
     changes.clear();
     strays(&mut mirror, wanted, &mut changes);
-    assert_eq!(changes, [], "they are gone already");
+    assert_eq!(changes, [], "the first call has planned them already");
 }
 
 proptest! {
     #[test]
-    fn carrying_out_a_plan_gives_what_is_desired(
+    fn applied_plan_reaches_desired_addresses(
         observed in observed(),
         desired in any_desired(),
     ) {
         let mut mirror = mirror(observed.clone());
         let changes = planned(&desired, &mut mirror);
 
-        // The mirror agrees with a kernel that was told the changes.
+        // The mirror agrees with a kernel that has applied the changes.
         let kernel = carried_out(&observed, &changes);
         for (interface, held) in mirror.all() {
             prop_assert!(kernel.contains(&(interface, held.address)));
@@ -228,7 +236,7 @@ proptest! {
     }
 }
 
-/// Addresses of a small domain, so that collisions occur.
+/// Addresses from a small domain, so that collisions occur.
 fn any_address() -> impl Strategy<Value = InterfaceAddress> {
     (0_u8..5, any::<bool>(), any::<bool>()).prop_map(|(last, ipv6, long)| {
         let (network, prefix) = match (ipv6, long) {
@@ -270,7 +278,7 @@ fn observed() -> impl Strategy<Value = Vec<(InterfaceIndex, Held)>> {
     })
 }
 
-/// The items but for those that collide with an earlier one.
+/// Removes items that collide with an earlier one.
 fn without_collisions<T>(items: Vec<T>, collide: impl Fn(&T, &T) -> bool) -> Vec<T> {
     let mut kept = Vec::<T>::new();
     for item in items {
@@ -282,7 +290,7 @@ fn without_collisions<T>(items: Vec<T>, collide: impl Fn(&T, &T) -> bool) -> Vec
 }
 
 #[test]
-fn secondaries_leave_before_their_primary_and_both_before_anything_comes() {
+fn secondaries_then_primaries_are_deleted_before_additions() {
     let mut mirror = mirror([]);
     let mut changes = planned(
         &desired(&["10.9.0.1/24", "10.9.0.2/24"], &[], false),
@@ -312,7 +320,7 @@ fn secondaries_leave_before_their_primary_and_both_before_anything_comes() {
 }
 
 #[test]
-fn what_comes_and_goes_in_one_batch_keeps_its_order() {
+fn address_added_and_deleted_keeps_order() {
     let mut mirror = mirror([(ETH, held("10.9.0.1/24", true))]);
     let mut changes = planned(&desired(&["10.8.0.1/24"], &[], false), &mut mirror);
     plan(
@@ -331,12 +339,14 @@ fn what_comes_and_goes_in_one_batch_keeps_its_order() {
     );
 }
 
-/// Whether an interface cannot hold both: it holds an IPv6 address once, whatever its prefix.
+/// Whether an interface cannot hold both addresses: it holds an IPv6 address only once, with any prefix
+/// length.
 fn collide(a: InterfaceAddress, b: InterfaceAddress) -> bool {
     a == b || a.family() == Family::V6 && a.address == b.address
 }
 
-/// What a kernel that held `observed` holds after `changes`, none of which may be in vain.
+/// Returns the addresses of a kernel that held `observed` and then applied `changes`. Panics on a change
+/// without effect.
 fn carried_out(
     observed: &[(InterfaceIndex, Held)],
     changes: &[Change],

@@ -1,8 +1,8 @@
-//! Which of our routes and rules the kernel holds, as far as known. Pure.
+//! Mirror of the kernel's routes and rules with the daemon's mark, as far as known. Pure.
 //!
-//! Only what bears our mark is in it. It is filled by a [`Dump`], takes in our own changes as they are
-//! planned, and is compared with a new dump whenever somebody else may have changed something: what
-//! is news to the engine comes out as inputs.
+//! Routes and rules without the mark are left out. The mirror is filled by a [`Dump`], takes in the
+//! daemon's own changes when they are planned, and is compared with a new dump whenever another program or
+//! the kernel may have changed something. Differences that are new to the engine are returned as inputs.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,38 +13,38 @@ use vrrp_proto::{Family, Input, InterfaceIndex};
 use super::plan::Change;
 use crate::mirror::Event;
 
-/// A route as the kernel holds it.
+/// Route as the kernel holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Installed {
-    /// Where it stands.
+    /// Key of the route: table, destination and metric.
     pub place: RoutePlace,
-    /// The type of service that it is for; 0 is any. A part of the place that ours never use.
+    /// Type of service; 0 is any. A part of the kernel's key that the daemon's routes never use.
     pub tos: u8,
-    /// Its scope.
+    /// Scope.
     pub scope: Scope,
-    /// The preferred source.
+    /// Preferred source address.
     pub source: Option<IpAddr>,
-    /// Where it leads over.
+    /// Next hops.
     pub legs: Vec<Leg>,
-    /// Whether it says anything that a route of a configuration cannot say.
+    /// Whether the route has an attribute that a configured route cannot have.
     pub odd: bool,
 }
 
-/// A next hop as the kernel holds it.
+/// Next hop as the kernel holds it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Leg {
-    /// The gateway.
+    /// Address of the gateway, if there is one.
     pub gateway: Option<IpAddr>,
-    /// The device. In what is asked for it may be none, and then the kernel finds it.
+    /// Device. A requested next hop may have none; then the kernel finds it from the gateway.
     pub device: Option<InterfaceIndex>,
-    /// Its share of the traffic, 1 to 256.
+    /// Share of the traffic, 1 to 256.
     pub weight: u16,
-    /// Whether the gateway is believed to be a neighbour.
+    /// Whether the gateway counts as directly reachable without a matching route (RTNH_F_ONLINK).
     pub on_link: bool,
 }
 
 impl Leg {
-    /// Whether the kernel shows `shown` for this.
+    /// Whether `shown` is how the kernel shows this next hop.
     fn fits(self, shown: Self) -> bool {
         let device = self.device.or(shown.device);
         Self { device, ..self } == shown
@@ -52,19 +52,19 @@ impl Leg {
 }
 
 impl Installed {
-    /// Whether the kernel shows `shown` for this.
+    /// Whether `shown` is how the kernel shows this route.
     pub fn fits(&self, shown: &Self) -> bool {
         self.legs.len() == shown.legs.len() && self.missing_in(shown).is_some_and(|m| m.is_empty())
     }
 
-    /// The next hops of this that `shown` lacks, if it lacks nothing else and has nothing more.
+    /// Returns the next hops that `shown` lacks, or `None` if the routes differ in anything else.
     pub fn missing_in(&self, shown: &Self) -> Option<Vec<Leg>> {
         let is_same = (self.place, self.tos, self.scope, self.source, self.odd)
             == (shown.place, shown.tos, shown.scope, shown.source, shown.odd);
         if !is_same {
             return None;
         }
-        // The kernel need not show them in the order in which it was given them (IPv6).
+        // The kernel may show the next hops of an IPv6 route in another order than requested.
         let mut missing = self.legs.clone();
         for leg in &shown.legs {
             let place = missing.iter().position(|wanted| wanted.fits(*leg))?;
@@ -74,7 +74,7 @@ impl Installed {
     }
 }
 
-/// All that bears our mark at one time.
+/// All routes and rules with the daemon's mark at one time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Dump {
     /// The routes.
@@ -83,7 +83,7 @@ pub struct Dump {
     pub rules: Vec<Rule>,
 }
 
-/// Which of our routes and rules the kernel holds, as far as known.
+/// Mirror of the kernel's routes and rules with the daemon's mark.
 #[derive(Debug, Default)]
 pub struct Mirror {
     routes: BTreeMap<RoutePlace, Vec<Installed>>,
@@ -91,12 +91,12 @@ pub struct Mirror {
 }
 
 impl Mirror {
-    /// A mirror that knows of nothing.
+    /// Returns an empty mirror.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Takes in all that is, and says what is new: first what is gone, then what is there.
+    /// Replaces the mirror with a dump and returns the differences: removals first, then additions.
     pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
         let mut known = std::mem::take(&mut self.routes);
         let mut added: Vec<Routed> = Vec::new();
@@ -128,7 +128,7 @@ impl Mirror {
             .collect()
     }
 
-    /// Takes in a change of our own.
+    /// Applies a planned change of the daemon.
     pub fn applied(&mut self, change: &Change) {
         match change {
             Change::AddRoute { installed, .. } => {
@@ -157,7 +157,7 @@ impl Mirror {
         }
     }
 
-    /// Takes back a change of our own that the kernel refused.
+    /// Reverts a planned change that the kernel rejected.
     pub fn refused(&mut self, change: &Change) {
         match change {
             Change::AddRoute { installed, .. } => {
@@ -179,17 +179,17 @@ impl Mirror {
         }
     }
 
-    /// Whether nothing of ours is there.
+    /// Whether the mirror holds neither routes nor rules.
     pub fn is_empty(&self) -> bool {
         self.routes.is_empty() && self.rules.is_empty()
     }
 
-    /// The routes in a place.
+    /// Routes with that key (table, destination, metric), normally at most one.
     pub fn routes(&self, place: RoutePlace) -> &[Installed] {
         self.routes.get(&place).map_or(&[], Vec::as_slice)
     }
 
-    /// Whether a rule is there.
+    /// Whether the kernel holds the rule.
     pub fn has_rule(&self, rule: &Rule) -> bool {
         self.rules.contains(rule)
     }
@@ -204,8 +204,9 @@ impl Mirror {
         self.rules.iter()
     }
 
-    /// Whether the kernel may have taken a route away, or changed it, because of `event`, which
-    /// `addresses` shows or not yet. Then all is to be looked at: of IPv4 it does not tell.
+    /// Whether the kernel may have deleted or changed a route because of `event`, which `addresses` may
+    /// already show. Then the routes have to be read again, because the kernel sends no event for IPv4
+    /// routes.
     pub fn is_in_doubt_after(&self, event: &Event, addresses: &crate::mirror::Mirror) -> bool {
         match event {
             Event::Link(link) => !link.up && self.may_lead_over(link.index),
@@ -217,7 +218,8 @@ impl Mirror {
         }
     }
 
-    /// The same of changes of our own.
+    /// Whether the kernel may have deleted or changed a route because of the daemon's own `changes` of
+    /// addresses.
     pub fn is_in_doubt_after_own(
         &self,
         changes: &[crate::plan::Change],
@@ -229,17 +231,17 @@ impl Mirror {
             .any(|gone| self.may_lose(gone.interface(), gone.address().address, addresses))
     }
 
-    /// Whether the kernel may take a route away when `device` goes down. Without a device in the
-    /// configuration it may be any.
+    /// Whether the kernel may delete a route when `device` goes down. A route without a configured device
+    /// may use any device.
     pub fn may_lead_over(&self, device: InterfaceIndex) -> bool {
         self.all_routes()
             .flat_map(|route| &route.legs)
             .any(|leg| leg.device.is_none_or(|known| known == device))
     }
 
-    /// Whether the kernel may take a route away, or make it go without its source, when `address`
-    /// leaves `device`, where `addresses` knows the others. Of IPv4 it takes the routes over a device
-    /// that has none left.
+    /// Whether the kernel may delete a route, or remove its source, when `address` is deleted from
+    /// `device`; `addresses` knows the remaining addresses. When a device loses its last IPv4 address, the
+    /// kernel deletes the IPv4 routes over that device.
     pub fn may_lose(
         &self,
         device: InterfaceIndex,
@@ -257,8 +259,8 @@ impl Mirror {
     }
 }
 
-/// Whether the kernel keeps the next hops of a route apart, so that it can lose one of them and be
-/// given it back.
+/// Whether the kernel keeps the next hops of a route separately, so that it can remove one of them and
+/// accept it again.
 pub(crate) fn loses_single_legs(route: &Installed) -> bool {
     route.place.destination.family() == Family::V6
 }

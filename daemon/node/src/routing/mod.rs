@@ -1,9 +1,9 @@
-//! Routes and rules that follow the masters: which ones have to come and go.
+//! Routes and rules that are installed on the master: planning and mirror.
 //!
-//! The parts are those of the addresses: [`mirror`] knows what is there, and [`plan`](mod@plan) compares
-//! it with what is wanted. There is one difference. The kernel takes routes away by itself when their
-//! device goes down or their source leaves, and of those of IPv4 it says nothing. So news are only a
-//! reason to look: whoever hears some takes a new dump and has the mirror tell what is different.
+//! [`mirror`] holds the kernel's routes and rules with the daemon's mark, and [`plan`](mod@plan) compares
+//! them with the desired ones, as for addresses. There is one difference. The kernel deletes routes when
+//! their device goes down or their source address is deleted, and sends no event for IPv4 routes. So an
+//! event is only a reason for a new dump, which the mirror compares with its contents.
 
 pub mod mirror;
 pub mod plan;

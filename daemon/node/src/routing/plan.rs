@@ -1,9 +1,9 @@
-//! From the routing that is wanted to what is to be done. Pure.
+//! Planning of routes and rules: from the desired state to changes of the kernel. Pure.
 //!
-//! As with addresses: the engine says what one router should hold, [`plan`] compares it with the
-//! [`Mirror`] and gives the changes that are missing, and doing it twice does nothing. What does not
-//! bear our mark is in no mirror, so that no plan can touch it; where it stands in the way, the kernel
-//! refuses.
+//! As with addresses, the engine says which routes and rules one router should hold, and [`plan`] compares
+//! them with the [`Mirror`] and returns the missing changes. A second plan for the same desired state is
+//! empty. Routes and rules without the daemon's mark are in no mirror, so no plan can touch them; where one
+//! conflicts with a desired route or rule, the kernel rejects the addition.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -15,49 +15,50 @@ use vrrp_proto::{DesiredRouting, InterfaceIndex};
 
 use super::mirror::{Installed, Leg, Mirror, loses_single_legs};
 
-/// One change of the kernel's routes or rules.
+/// Change of the kernel's routes or rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Change {
-    /// A route comes.
+    /// Adds a route.
     AddRoute {
-        /// The name of the router that it follows.
+        /// Name of the router that the route follows.
         router: Arc<str>,
-        /// The route in the words of the configuration.
+        /// Route as configured.
         route: Route,
-        /// The same in the kernel's.
+        /// Route in the kernel's form.
         installed: Installed,
     },
-    /// A route of several next hops gets back some that the kernel took away (IPv6).
+    /// Restores next hops of a multipath route that the kernel removed (IPv6).
     ExtendRoute {
-        /// As of a new route.
+        /// Name of the router that the route follows.
         router: Arc<str>,
-        /// As of a new route.
+        /// Route as configured.
         route: Route,
-        /// The route as it is to be.
+        /// Complete route in the kernel's form.
         installed: Installed,
-        /// What it lacks.
+        /// Missing next hops.
         missing: Vec<Leg>,
     },
-    /// A route goes.
+    /// Deletes a route.
     DeleteRoute(Installed),
-    /// A rule comes.
+    /// Adds a rule.
     AddRule {
-        /// The name of the router that it follows.
+        /// Name of the router that the rule follows.
         router: Arc<str>,
         /// The rule.
         rule: Rule,
     },
-    /// A rule goes.
+    /// Deletes a rule.
     DeleteRule(Rule),
 }
 
 impl Change {
-    /// Whether something goes. Those come before all changes of addresses, the others after them.
+    /// Whether this is a deletion. Deletions are made before all changes of addresses, the other changes
+    /// after them.
     pub const fn deletes(&self) -> bool {
         matches!(self, Self::DeleteRoute(_) | Self::DeleteRule(_))
     }
 
-    /// What comes or goes.
+    /// Route or rule that is added or deleted.
     pub fn what(&self) -> Routed {
         match self {
             Self::AddRoute { installed, .. }
@@ -74,7 +75,10 @@ impl fmt::Display for Change {
             Self::AddRoute { route, .. } => write!(f, "add the route {route}"),
             Self::ExtendRoute { route, missing, .. } => {
                 let count = missing.len();
-                write!(f, "give {count} next hops back to the route {route}")
+                write!(
+                    f,
+                    "restore next hops ({count} missing) of the route {route}"
+                )
             }
             Self::DeleteRoute(installed) => write!(f, "delete the route {}", installed.place),
             Self::AddRule { rule, .. } => write!(f, "add the rule {rule}"),
@@ -83,21 +87,21 @@ impl fmt::Display for Change {
     }
 }
 
-/// Something that is wanted and cannot be.
+/// Desired change that cannot be made.
 #[derive(Debug, thiserror::Error)]
 #[error("{}cannot {what}: {why}", self.whose())]
 pub struct Failure {
-    /// The name of the router that wants it; none where an earlier run wanted it.
+    /// Name of the router that needs the change; none for the cleanup after an earlier run.
     pub router: Option<Arc<str>>,
-    /// What cannot be done.
+    /// Change that cannot be made, as text.
     pub what: String,
-    /// Why, in words.
+    /// Reason, as text.
     pub why: String,
 }
 
 impl Failure {
-    /// What came of a change that the kernel refused with `error`, and with `explanation` where it
-    /// has one.
+    /// Returns the failure of a change that the kernel rejected with `error` and, if it sent one, an
+    /// `explanation` (extended acknowledgement).
     pub fn refused(change: &Change, error: &io::Error, explanation: Option<String>) -> Self {
         let router = match change {
             Change::AddRoute { router, .. }
@@ -107,7 +111,7 @@ impl Failure {
         };
         let why = match (error.kind(), explanation) {
             (io::ErrorKind::AlreadyExists, _) => {
-                "another one is there that this daemon did not put there: take that away, or choose \
+                "the kernel already holds one that another program added: delete that, or choose \
                  another metric, priority or table"
                     .to_owned()
             }
@@ -127,12 +131,12 @@ impl Failure {
     }
 }
 
-/// Appends to `changes` what makes the kernel hold what is `desired`, of which the last wish counts, and
-/// to `failures` what cannot be because a device of that name, of which `device` gives the number,
-/// does not exist.
+/// Appends to `changes` the changes after which the kernel holds the `desired` routes and rules; the last
+/// request for a route or rule counts. Appends to `failures` the routes over a device that does not exist;
+/// `device` returns the index for a device name.
 ///
-/// `mirror` shows the result at once. Whoever carries the changes out, first those that
-/// [delete](Change::deletes), corrects it where the kernel refuses.
+/// `mirror` shows the result at once. The caller has to carry out the changes, first those that
+/// [delete](Change::deletes), and to correct the mirror where the kernel rejects a change.
 pub fn plan(
     desired: &[DesiredRouting],
     device: impl Fn(&str) -> Option<InterfaceIndex>,
@@ -167,8 +171,9 @@ pub fn plan(
     }
 }
 
-/// Appends to `changes` the removal of all that bears our mark and is not `wanted`: what an earlier
-/// daemon left, or somebody put there. As with [`plan`], `mirror` shows the result at once.
+/// Appends to `changes` the deletion of all routes and rules that bear the daemon's mark and are not
+/// `wanted`: an earlier daemon left them, or another program added them. As with [`plan`], `mirror` shows
+/// the result at once.
 pub fn strays(mirror: &mut Mirror, wanted: impl Fn(&Routed) -> bool, changes: &mut Vec<Change>) {
     let first = changes.len();
     let routes = mirror
@@ -184,7 +189,7 @@ pub fn strays(mirror: &mut Mirror, wanted: impl Fn(&Routed) -> bool, changes: &m
     }
 }
 
-/// What is wanted of one thing, with the name of the router that wants it.
+/// Desired state of one route or rule, with the name of the router that wants it.
 #[derive(Clone, Copy, Debug)]
 enum Wish<'d> {
     Gone,
@@ -192,7 +197,8 @@ enum Wish<'d> {
     Rule(&'d Arc<str>),
 }
 
-/// What is wanted in the end. Of one router what it holds counts more than what it releases.
+/// Returns the last request for each route and rule. Within the requests of one router, holding takes
+/// precedence over releasing.
 fn last_wishes(desired: &[DesiredRouting]) -> BTreeMap<Routed, Wish<'_>> {
     let mut wishes = BTreeMap::new();
     for DesiredRouting {
@@ -215,10 +221,10 @@ fn deletions<'a>(routes: impl IntoIterator<Item = &'a Installed>) -> impl Iterat
     routes.into_iter().cloned().map(Change::DeleteRoute)
 }
 
-/// What makes a route be the only one of ours in its place.
+/// Returns the changes after which `route` is the only route with the daemon's mark for its key.
 fn hold(router: &Arc<str>, route: &Route, installed: Installed, mirror: &Mirror) -> Vec<Change> {
     let there = mirror.routes(installed.place);
-    // Of two that would do, one is too many.
+    // At most one existing route is kept: one that fits, or else one that only lacks next hops.
     let kept = there.iter().position(|known| installed.fits(known));
     let kept = kept.or_else(|| there.iter().position(|known| lacks_legs(&installed, known)));
     let others = there
@@ -245,14 +251,15 @@ fn hold(router: &Arc<str>, route: &Route, installed: Installed, mirror: &Mirror)
     changes
 }
 
-/// Whether `known` is what the kernel left of `wanted`.
+/// Whether `known` is `wanted` without some of its next hops, as the kernel leaves it when a device goes
+/// down.
 fn lacks_legs(wanted: &Installed, known: &Installed) -> bool {
     loses_single_legs(wanted)
         && !known.legs.is_empty()
         && wanted.missing_in(known).is_some_and(|m| !m.is_empty())
 }
 
-/// A route in the kernel's words, or the name of the device that does not exist.
+/// Converts a route into the kernel's form. The error is the name of the device that does not exist.
 fn install(
     route: &Route,
     device: impl Fn(&str) -> Option<InterfaceIndex>,

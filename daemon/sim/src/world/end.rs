@@ -672,7 +672,7 @@ impl World<'_> {
             .filter(|member| member.config.priority == 255)
             .count();
         if owners > 1 && group.iter().any(|m| m.config.version == Version::V2) {
-            // RFC 3768 section 7.1: an owner ignores all advertisements, so two owners never detect
+            // By RFC 3768 section 7.1 an owner ignores all advertisements, so two owners never detect
             // each other.
             return Ok(());
         }

@@ -11,7 +11,7 @@ const ETH: InterfaceIndex = InterfaceIndex(2);
 const OTHER: InterfaceIndex = InterfaceIndex(3);
 
 #[test]
-fn what_is_missing_is_added_and_what_is_there_is_left() {
+fn plan_adds_missing_routes_and_rules_only() {
     let desired = hold(&[four(1, "eth0"), four(2, "eth0")], &[rule(1)]);
     let mut mirror = filled([shown(&four(1, "eth0"))], []);
     assert_eq!(
@@ -25,7 +25,7 @@ fn what_is_missing_is_added_and_what_is_there_is_left() {
 }
 
 #[test]
-fn a_route_that_leads_elsewhere_is_replaced() {
+fn route_with_other_next_hop_is_replaced() {
     let mut mirror = filled([shown(&four(1, "eth0"))], []);
     assert_eq!(
         planned(&hold(&[four(1, "eth1")], &[]), &mut mirror),
@@ -37,7 +37,7 @@ fn a_route_that_leads_elsewhere_is_replaced() {
 }
 
 #[test]
-fn a_device_that_the_kernel_has_found_is_no_difference() {
+fn next_hop_without_device_fits_any_device() {
     let gateway = Some("10.0.0.1".parse().unwrap());
     let route = Route::new(place(1), [NextHop::new(gateway, None).unwrap()]).unwrap();
     let mut found = shown(&route);
@@ -48,10 +48,13 @@ fn a_device_that_the_kernel_has_found_is_no_difference() {
         [""; 0]
     );
 
-    // The other way round: what was asked for is shown with its device by the next dump.
+    // Conversely, the next dump shows the device of a route that was requested without one.
     let mut mirror = Mirror::new();
     assert_eq!(planned(&hold(&[route], &[]), &mut mirror).len(), 1);
-    assert!(mirror.may_lead_over(OTHER), "it may be any");
+    assert!(
+        mirror.may_lead_over(OTHER),
+        "without a configured device it may use any"
+    );
     let routes = vec![found];
     let news = mirror.replace(Dump {
         routes,
@@ -62,18 +65,20 @@ fn a_device_that_the_kernel_has_found_is_no_difference() {
 }
 
 #[test]
-fn what_the_kernel_took_of_an_ipv6_route_is_given_back() {
+fn missing_ipv6_next_hop_is_restored() {
     let route = six(1, &["eth0", "eth1"]);
     let mut left = shown(&route);
     left.legs.remove(0);
     let mut mirror = filled([left.clone()], []);
     assert_eq!(
         planned(&hold(std::slice::from_ref(&route), &[]), &mut mirror),
-        ["give 1 next hops back to the route 2001:db8:1::/48 nexthop dev eth0 nexthop dev eth1"]
+        [
+            "restore next hops (1 missing) of the route 2001:db8:1::/48 nexthop dev eth0 nexthop dev eth1"
+        ]
     );
     assert!(shown(&route).fits(&mirror.routes(route.place())[0]));
 
-    // Of IPv4 the kernel keeps all of a route or nothing, so that this is another one.
+    // The kernel keeps an IPv4 route completely or not, so the remaining route is a different one.
     let several = [on("eth0"), on("eth1")];
     let route = Route::new(place(1), several).unwrap();
     let mut other = shown(&route);
@@ -83,7 +88,7 @@ fn what_the_kernel_took_of_an_ipv6_route_is_given_back() {
 }
 
 #[test]
-fn next_hops_are_compared_without_their_order_and_with_their_shares() {
+fn next_hops_compare_by_weight_and_not_order() {
     let weighed = |weight| on("eth1").with_weight(NonZeroU8::new(weight).unwrap());
     let route = |weight| Route::new(place(1), [on("eth0"), weighed(weight)]).unwrap();
     let mut swapped = shown(&route(2));
@@ -93,7 +98,7 @@ fn next_hops_are_compared_without_their_order_and_with_their_shares() {
 }
 
 #[test]
-fn a_device_that_does_not_exist_is_named() {
+fn failure_names_missing_device() {
     let desired = hold(&[four(1, "eth9"), four(2, "eth0")], &[]);
     let (mut changes, mut failures) = (Vec::new(), Vec::new());
     plan(
@@ -112,7 +117,7 @@ fn a_device_that_does_not_exist_is_named() {
 }
 
 #[test]
-fn the_last_wish_of_a_turn_counts() {
+fn last_request_of_turn_counts() {
     let held = hold(&[four(1, "eth0")], &[rule(1)]);
     let both = [held.clone(), release(&held)];
     let turn = |desired: &[DesiredRouting], mirror: &mut Mirror| {
@@ -128,7 +133,7 @@ fn the_last_wish_of_a_turn_counts() {
 }
 
 #[test]
-fn what_the_kernel_refuses_is_taken_back() {
+fn rejected_routing_changes_are_reverted() {
     let before = || filled([shown(&four(1, "eth0"))], [rule(1)]);
     let mut mirror = before();
     let desired = [
@@ -146,7 +151,7 @@ fn what_the_kernel_refuses_is_taken_back() {
 }
 
 #[test]
-fn strays_are_what_nobody_wants() {
+fn strays_are_unwanted_routes_and_rules() {
     let mut odd = shown(&four(3, "eth0"));
     odd.odd = true;
     let mut mirror = filled([shown(&four(1, "eth0")), odd], [rule(1), rule(2)]);
@@ -163,7 +168,7 @@ fn strays_are_what_nobody_wants() {
 }
 
 #[test]
-fn a_dump_tells_what_is_different() {
+fn routing_dump_returns_differences() {
     let mut mirror = filled(
         [shown(&four(1, "eth0")), shown(&four(2, "eth0"))],
         [rule(1)],
@@ -186,7 +191,7 @@ fn a_dump_tells_what_is_different() {
 
 proptest! {
     #[test]
-    fn carrying_out_plans_gives_what_is_desired(
+    fn applied_routing_plans_reach_desired_state(
         observed in any_observed(),
         rules in prop::collection::btree_set(0_u8..4, 0..4),
         wishes in prop::collection::vec(any_desired(), 1..4),
@@ -195,7 +200,7 @@ proptest! {
         let mut mirror = filled(observed.clone(), rules.clone());
         let mut changes = Vec::new();
         plan(&wishes, device, &mut mirror, &mut changes, &mut Vec::new());
-        // As the node carries them out.
+        // The node makes deletions first.
         let mut kernel = filled(observed, rules);
         let (gone, come): (Vec<_>, Vec<_>) = changes.iter().partition(|change| change.deletes());
         for change in gone.into_iter().chain(come) {
@@ -209,7 +214,7 @@ proptest! {
             }
         }
         prop_assert!(mirror.all_rules().eq(kernel.all_rules()));
-        // What nobody said anything about later is as it was wanted.
+        // The last request of the turn counts.
         let last = &wishes[wishes.len() - 1];
         for route in &last.routes {
             let there = kernel.routes(route.place());
@@ -232,7 +237,7 @@ proptest! {
     }
 }
 
-/// What a kernel may hold: the same route not twice.
+/// Any routes that a kernel may hold, without duplicates.
 fn any_observed() -> impl Strategy<Value = Vec<Installed>> {
     prop::collection::vec(any_installed(), 0..6).prop_map(|mut routes| {
         let mut seen: Vec<Installed> = Vec::new();
@@ -266,7 +271,7 @@ fn any_desired() -> impl Strategy<Value = DesiredRouting> {
     let rules = prop::collection::btree_set(0_u8..4, 0..4);
     let released = prop::collection::vec((any_route(), 0_u8..4), 0..3);
     (routes, rules, released).prop_map(|(mut routes, rules, released)| {
-        // Two of a node are never in one place.
+        // A node never has two routes with the same key.
         routes.sort_by_key(Route::place);
         routes.dedup_by_key(|route| route.place());
         let released = released
@@ -316,7 +321,7 @@ fn rule(number: u8) -> Rule {
     Rule::new(Family::V4, selector, Table::new(100).unwrap(), 1000).unwrap()
 }
 
-/// A route as the kernel shows it.
+/// Returns a route as the kernel shows it.
 fn shown(route: &Route) -> Installed {
     let installed = install(route, device).unwrap();
     assert_eq!(installed.scope, route.scope());
@@ -345,7 +350,7 @@ fn hold(routes: &[Route], rules: &[Rule]) -> DesiredRouting {
     }
 }
 
-/// The opposite of a wish.
+/// Returns the request that releases everything that `held` holds.
 fn release(held: &DesiredRouting) -> DesiredRouting {
     let routes = held.routes.iter().map(|route| Routed::Route(route.place()));
     let rules = held.rules.iter().cloned().map(Routed::Rule);
@@ -373,6 +378,6 @@ fn describe(input: &Input<'_>) -> String {
     } else if let Input::RoutingRemoved(what) = input {
         format!("- {what}")
     } else {
-        unreachable!("a mirror of routes says nothing else: {input:?}")
+        unreachable!("a routing mirror returns no other input: {input:?}")
     }
 }
