@@ -1,4 +1,4 @@
-//! The core of the lab: that hosts, cables, power, processes and observers do what they say.
+//! Tests of the lab's core: hosts, cables, power, processes and observers.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
@@ -54,8 +54,8 @@ fn main() -> ExitCode {
         ("a process is watched", a_process_is_watched),
         ("disks are the host's own", disks_are_the_hosts_own),
         (
-            "a macvlan is held down and has what it was given",
-            a_macvlan_is_held_down_and_has_what_it_was_given,
+            "a macvlan is held down and keeps its addresses",
+            a_macvlan_is_held_down_and_keeps_its_addresses,
         ),
         ("addresses are watched", addresses_are_watched),
         ("a capture sees arp in order", a_capture_sees_arp_in_order),
@@ -93,7 +93,8 @@ fn a_pulled_cable_takes_the_carrier() -> Outcome {
     let pair = Pair::new()?;
     let up = || -> Result<bool> { Ok(pair.left.shell("ip link show ens33")?.contains("LOWER_UP")) };
     assert!(up()? && pair.round_trip(SOON)?.is_some());
-    // From the right, which keeps its neighbour: the left would ask again after a second only.
+    // Measured from the right, which keeps its neighbour entry: the left would send its next ARP request
+    // only a second later.
     let start = Instant::now();
     pair.left_cable.pull()?;
     assert!(!up()?);
@@ -127,13 +128,13 @@ fn a_slow_cable_delays_both_ways() -> Outcome {
     let pair = Pair::new()?;
     pair.left_cable
         .set(Impairment::delay(Duration::from_millis(20)))?;
-    // The best of some, because the machine may be busy with something else.
+    // The fastest of several round trips counts, because the machine may be busy.
     let mut slow = Duration::MAX;
     for _ in 0..8 {
         slow = slow.min(pair.round_trip(SOON)?.ok_or("no answer")?);
     }
     let bounds = Duration::from_millis(40)..Duration::from_millis(46);
-    assert!(bounds.contains(&slow), "there and back took {slow:?}");
+    assert!(bounds.contains(&slow), "the round trip took {slow:?}");
     Ok(())
 }
 
@@ -167,7 +168,7 @@ fn tcp_with_offloads_survives_a_bad_cable() -> Outcome {
 
 fn power_off_kills_what_daemonised() -> Outcome {
     let pair = Pair::new()?;
-    // A number that no other process on the machine sleeps for.
+    // A duration that no other process on the machine sleeps for, so that the process can be found.
     let shell = spawn(
         &pair.left,
         &["sh", "-c", "setsid sleep 86123 & echo $!; exec sleep 86124"],
@@ -209,7 +210,7 @@ fn a_reboot_forgets_added_addresses_and_run() -> Outcome {
     let gone = watch
         .events()
         .wait_for(|event| event.address == VIP && !event.added, SOON)
-        .ok_or("the address stayed")?;
+        .ok_or("the address was not deleted")?;
     assert!(
         gone.at.since(before) < Duration::from_millis(50),
         "{:?}",
@@ -223,7 +224,7 @@ fn a_reboot_forgets_added_addresses_and_run() -> Outcome {
     Ok(())
 }
 
-fn a_macvlan_is_held_down_and_has_what_it_was_given() -> Outcome {
+fn a_macvlan_is_held_down_and_keeps_its_addresses() -> Outcome {
     const MAC: [u8; 6] = [0, 0, 0x5e, 0, 1, 51];
     let pair = Pair::new()?;
     pair.left.add_macvlan("vrrp51", "ens33", MAC)?;
@@ -233,7 +234,7 @@ fn a_macvlan_is_held_down_and_has_what_it_was_given() -> Outcome {
     pair.left.shell("ip link set vrrp51 protodown off")?;
     assert!(pair.left.is_running("vrrp51")?);
     assert_eq!(pair.left.addresses("vrrp51")?, [(VIP, 24)]);
-    // A dead host holds nothing on any interface.
+    // A host without power holds no address on any interface.
     pair.left.power_off()?;
     assert!(!pair.left.holds(VIP)?);
     Ok(())
@@ -315,14 +316,14 @@ fn addresses_are_watched() -> Outcome {
     let came = right
         .events()
         .wait_for(|event| event.address == VIP && event.added, SOON)
-        .ok_or("the address did not come")?;
+        .ok_or("the address was not added")?;
     assert_eq!((came.interface.as_str(), came.prefix), ("ens33", 24));
     assert!(came.at >= before && came.at.since(before) < Duration::from_millis(50));
     pair.left.delete_address("ens33", VIP)?;
     let went = left
         .events()
         .wait_for(|event| event.address == VIP && !event.added, SOON)
-        .ok_or("the address did not go")?;
+        .ok_or("the address was not deleted")?;
     assert_eq!(
         held_twice(&[&left, &right], VIP),
         [(came.at, Some(went.at))]
@@ -338,21 +339,21 @@ fn a_capture_sees_arp_in_order() -> Outcome {
     let before = Moment::now();
     assert!(pair.round_trip(SOON)?.is_some());
     let after = Moment::now();
-    let asked = segment
+    let request = segment
         .frames()
         .wait_for(|frame| frame.payload()[7] == 1, SOON)
-        .ok_or("no question")?;
-    let told = segment
+        .ok_or("no ARP request")?;
+    let reply = segment
         .frames()
         .wait_for(|frame| frame.payload()[7] == 2, SOON)
-        .ok_or("no answer")?;
-    assert_eq!(asked.destination(), [0xff; 6]);
-    assert_eq!(asked.source(), pair.left.mac("ens33")?);
-    assert_eq!(told.source(), pair.right.mac("ens33")?);
-    assert!(before < asked.at && asked.at < told.at && told.at < after);
-    let answer = |frame: &Frame| frame.outgoing && frame.ethertype() == told.ethertype();
+        .ok_or("no ARP reply")?;
+    assert_eq!(request.destination(), [0xff; 6]);
+    assert_eq!(request.source(), pair.left.mac("ens33")?);
+    assert_eq!(reply.source(), pair.right.mac("ens33")?);
+    assert!(before < request.at && request.at < reply.at && reply.at < after);
+    let answer = |frame: &Frame| frame.outgoing && frame.ethertype() == reply.ethertype();
     let outgoing = card.frames().wait_for(answer, SOON).ok_or("nothing sent")?;
-    assert_eq!(outgoing.bytes, told.bytes);
+    assert_eq!(outgoing.bytes, reply.bytes);
     let file = std::env::temp_dir().join(format!("vrrp-lab-{}.pcap", std::process::id()));
     card.write_pcap(&file)?;
     let dissected = Command::new("tshark").arg("-r").arg(&file).output();
@@ -390,7 +391,7 @@ fn the_client_measures_an_outage() -> Outcome {
     );
     assert_eq!(client.served_by(back).as_deref(), Some("left"));
 
-    // A dead host leaves its askers hanging; the rhythm goes on.
+    // A host without power does not answer, and the client keeps its rate of requests.
     let before = Moment::now();
     pair.left.power_off()?;
     assert!(!httpd.is_running() || httpd.wait(SOON).is_ok());
@@ -402,7 +403,7 @@ fn the_client_measures_an_outage() -> Outcome {
         .iter()
         .filter(|ask| ask.asked > before)
         .count();
-    assert!(asked > 25, "{asked} asks in 0.5 s");
+    assert!(asked > 25, "{asked} requests in 0.5 s");
     assert!(client.outage(before, gone) > Duration::from_millis(480));
     pair.left.power_on()?;
     let _httpd = web_server(&pair.left)?;
@@ -451,7 +452,7 @@ impl Pair {
         })
     }
 
-    /// How long a datagram takes from left to right and back; none when it gets lost.
+    /// Measures the round trip of a datagram from left to right and back; `None` if it is lost.
     fn round_trip(&self, patience: Duration) -> Result<Option<Duration>, std::io::Error> {
         let (left, right) = self.sockets(patience)?;
         let start = Instant::now();
@@ -513,7 +514,7 @@ fn web_server(host: &Host) -> Result<Process> {
     Ok(httpd)
 }
 
-/// Command lines of all processes of the machine, as far as the lab sees them.
+/// Command lines of all processes on the machine that are visible in the lab.
 fn processes() -> Result<Vec<String>, std::io::Error> {
     let mut lines = Vec::new();
     for entry in std::fs::read_dir("/proc")? {

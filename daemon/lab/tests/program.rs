@@ -1,16 +1,16 @@
-//! The program's lab that goes on standing, as people use it.
+//! Tests of the interactive lab of `vrrp-lab up`, as a user runs it.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
 #[test]
-fn a_standing_lab_can_be_entered_and_taken_down() {
+fn lab_session_can_be_entered_and_ended() {
     let lab = Lab::new();
     assert_says(
         &lab.run(&["exec", "master", "--", "true"]),
         1,
-        "no lab is standing",
+        "no lab is running",
     );
 
     let up = lab.run(&["up"]);
@@ -19,8 +19,8 @@ fn a_standing_lab_can_be_entered_and_taken_down() {
         println!("NOT RUN: {}", text(&up));
         return;
     }
-    assert_says(&up, 0, "The lab stands");
-    assert_says(&lab.run(&["up"]), 1, "it stands already");
+    assert_says(&up, 0, "The lab is running");
+    assert_says(&lab.run(&["up"]), 1, "it is already running");
 
     assert_says(&lab.run(&["exec", "master", "--", "hostname"]), 0, "master");
     assert_says(
@@ -36,7 +36,7 @@ fn a_standing_lab_can_be_entered_and_taken_down() {
     assert_says(
         &lab.run(&["exec", "router", "--", "true"]),
         1,
-        "there are master, backup and client",
+        "the hosts are master, backup and client",
     );
     assert_says(&lab.run(&["log", "backup"]), 0, "VI_1: init -> backup");
 
@@ -49,11 +49,15 @@ fn a_standing_lab_can_be_entered_and_taken_down() {
     assert_says(
         &lab.run(&["cable", "backup", "ens38", "pull"]),
         1,
-        "it has ens33 and ens37",
+        "its interfaces are ens33 and ens37",
     );
 
     assert_says(&lab.run(&["power", "backup", "off"]), 0, "");
-    assert_says(&lab.run(&["exec", "backup", "--", "true"]), 1, "it is off");
+    assert_says(
+        &lab.run(&["exec", "backup", "--", "true"]),
+        1,
+        "the host is off",
+    );
     assert_says(&lab.run(&["power", "backup", "on"]), 0, "");
     assert_says(
         &lab.run(&["exec", "backup", "--", "vrrpd", "status"]),
@@ -62,7 +66,7 @@ fn a_standing_lab_can_be_entered_and_taken_down() {
     );
 
     assert_says(&lab.run(&["down"]), 0, "The lab is down");
-    assert_says(&lab.run(&["down"]), 1, "no lab is standing");
+    assert_says(&lab.run(&["down"]), 1, "no lab is running");
 }
 
 fn assert_says(output: &Output, status: i32, words: &str) {
@@ -76,7 +80,7 @@ fn text(output: &Output) -> String {
     String::from_utf8_lossy(&both).into_owned()
 }
 
-/// A lab apart from the one that somebody may have standing.
+/// Lab in a runtime directory of its own, separate from a lab that the user may be running.
 struct Lab(PathBuf);
 
 impl Lab {

@@ -1,12 +1,16 @@
-//! Who is told of transitions: by which command, when, and in what order.
+//! Notifications: decides which command announces a transition, when it runs, and in which order.
 //!
-//! Each [`Subject`] has a queue: one command at a time, in the order of the transitions. What has begun
-//! is finished, and of what has not the newest state wins, but a stop is always told. A command that
-//! fails is tried again, later and later, as long as nothing newer waits. A sync group is told of once,
-//! when the last of its members has moved.
+//! Each [`Subject`] has a queue with these rules:
 //!
-//! The [`Scheduler`] decides and runs nothing: [`poll`](Scheduler::poll) gives a command that is to run now,
-//! [`ended`](Scheduler::ended) says that it has, and [`poll_timeout`](Scheduler::poll_timeout) when to come back.
+//! 1. One command runs at a time, in the order of the transitions.
+//! 2. A job that has begun is finished. Of the jobs that have not, only the newest state is kept,
+//!    except that a stop is never discarded.
+//! 3. A failed command is repeated after a growing delay, unless a newer notification waits.
+//! 4. A sync group is notified once, when the last of its members has changed its state.
+//!
+//! The [`Scheduler`] only decides: [`poll`](Scheduler::poll) returns a command that the caller has
+//! to run now, [`ended`](Scheduler::ended) takes its result, and
+//! [`poll_timeout`](Scheduler::poll_timeout) is the time of the next call.
 
 mod queue;
 
@@ -23,20 +27,20 @@ use crate::snapshot::NotifyStatus;
 use crate::time::Instant;
 use crate::types::{Priority, State};
 
-/// How many commands run at a time, of all owners: they share the host with the node.
+/// Most commands that run at a time, of all subjects together: they share the host with the node.
 const MOST_AT_ONCE: usize = 32;
 
-/// Whose transitions are told.
+/// Instance or sync group with notified transitions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Subject {
-    /// The instance of this name.
+    /// Instance of this name.
     Instance(Arc<str>),
-    /// The sync group of this name.
+    /// Sync group of this name.
     Group(Arc<str>),
 }
 
 impl Subject {
-    /// Its name.
+    /// Name of the instance or group.
     pub const fn name(&self) -> &Arc<str> {
         match self {
             Self::Instance(name) | Self::Group(name) => name,
@@ -44,34 +48,34 @@ impl Subject {
     }
 }
 
-/// How the transitions of an owner are told. A command is what whoever runs it knows it by.
+/// Notification settings of a subject. `C` is the caller's type of a command.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notify<C> {
-    /// The command for becoming master.
+    /// Command for the transition to master.
     pub master: Option<C>,
-    /// The command for becoming backup.
+    /// Command for the transition to backup.
     pub backup: Option<C>,
-    /// The command for getting into fault.
+    /// Command for the transition to fault.
     pub fault: Option<C>,
-    /// The command for the end: the daemon stops, or the owner is no longer configured or becomes
-    /// another one.
+    /// Command for the end: the daemon stops, or a reload removes or redefines the subject.
     pub stop: Option<C>,
-    /// The command for all of these, which runs after the other one.
+    /// Command for each of these transitions, run after the specific one.
     pub any: Option<C>,
-    /// How long a command may take.
+    /// Timeout of one run of a command.
     pub timeout: Duration,
-    /// How many times a command that failed is tried again.
+    /// Repetitions of a command that failed.
     pub retries: u32,
-    /// Whether the state in which the owner starts is told.
+    /// Whether the first state after the start is notified.
     pub on_start: bool,
-    /// Whether the present state is told again after a reload.
+    /// Whether the present state is notified again after a reload.
     pub on_reload: bool,
-    /// Of a sync group its members, in its order and each in no other group. An instance has none.
+    /// Members of a sync group, in its order; a member is in one group at most. Empty for an
+    /// instance.
     pub members: Vec<Arc<str>>,
 }
 
 impl<C: Clone> Notify<C> {
-    /// The commands for a state, in their order.
+    /// Commands for a transition to `state`, in the order in which they run.
     fn commands(&self, state: State) -> VecDeque<C> {
         let own = match state {
             State::Init => &self.stop,
@@ -83,49 +87,49 @@ impl<C: Clone> Notify<C> {
     }
 }
 
-/// A transition as it is told.
+/// Transition as it is notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// The state before.
+    /// State before the transition.
     pub from: State,
-    /// The state since.
+    /// State after it.
     pub to: State,
-    /// Why.
+    /// Cause of the transition.
     pub cause: Cause,
-    /// The effective priority: at that moment, or when it is told again the present one.
+    /// Effective priority at the transition; for a repetition after a reload the present one.
     pub priority: Priority,
-    /// Whether it is told once more, after a reload.
+    /// Whether this repeats an earlier notification, after a reload.
     pub again: bool,
 }
 
-/// A command that is to run now.
+/// Command that the caller has to run now.
 #[derive(Debug)]
 pub struct Run<C> {
-    /// Whose transition it tells. No other command of this owner runs.
+    /// Subject of the transition. None of its other commands runs.
     pub owner: Subject,
-    /// The command.
+    /// Command to run.
     pub command: C,
-    /// What it tells.
+    /// Transition that the command announces.
     pub news: Arc<Notification>,
-    /// How long it may take. Then it is to be killed, and counts as failed.
+    /// Timeout. The caller then kills the command and reports it as failed.
     pub limit: Duration,
 }
 
-/// All queues.
+/// Queues of all subjects.
 #[derive(Debug)]
 pub struct Scheduler<C> {
-    /// As configured.
+    /// Configuration in force.
     present: BTreeMap<Subject, Notify<C>>,
-    /// What the node was given, and has not carried out yet.
+    /// Configurations that were handed to the node and are not in force yet, oldest first.
     coming: VecDeque<BTreeMap<Subject, Notify<C>>>,
     owners: BTreeMap<Subject, Entry<C>>,
-    /// How the routers are that are not stopped.
+    /// State and effective priority of each running router.
     routers: BTreeMap<Arc<str>, (State, Priority)>,
-    /// In which of the present groups a router is.
+    /// Group in force of each router that is in one.
     groups: BTreeMap<Arc<str>, Subject>,
-    /// Of whom something may have to run now.
+    /// Subjects that may have a command to run now.
     ready: VecDeque<Subject>,
-    /// Of whom something may have to run later.
+    /// Subjects that may have a command to run later, with the time.
     due: BTreeSet<(Instant, Subject)>,
     running: usize,
     is_finishing: bool,
@@ -133,15 +137,15 @@ pub struct Scheduler<C> {
 
 #[derive(Debug)]
 struct Entry<C> {
-    /// Its last transition, with the present priority.
+    /// Last transition, with the present priority.
     last: Notification,
-    /// Whether that came after the last configuration that the node was given.
+    /// Whether this transition came after the node was handed its last configuration.
     is_news: bool,
     queue: Queue<C>,
 }
 
 impl<C: Clone> Scheduler<C> {
-    /// A desk that tells as `notify` says.
+    /// A scheduler for the settings `notify`, with empty queues.
     pub fn new(notify: BTreeMap<Subject, Notify<C>>) -> Self {
         Self {
             groups: groups(&notify),
@@ -156,21 +160,24 @@ impl<C: Clone> Scheduler<C> {
         }
     }
 
-    /// The node is about to be given another configuration. Until that is
-    /// [carried out](Self::configured) the former commands tell what was, stops of owners that are
-    /// removed or redefined among it; what starts is told by these already.
+    /// Announces that the node is about to be handed another configuration. Until it is [in
+    /// force](Self::configured), the former settings apply to transitions, which include the stops
+    /// of subjects that are removed or redefined. A subject that starts is notified by the new
+    /// settings.
     pub fn configure(&mut self, notify: BTreeMap<Subject, Notify<C>>) {
         self.coming.push_back(notify);
         self.begin_anew();
     }
 
-    /// The node has carried out a configuration, and every transition that came of it was handed in.
+    /// Puts the oldest announced configuration in force. The node has carried it out, and every
+    /// transition that resulted from it was passed to [`transition`](Self::transition).
     pub fn configured(&mut self) {
         let Some(notify) = self.coming.pop_front() else {
             return;
         };
         self.groups = groups(&notify);
         let former = core::mem::replace(&mut self.present, notify);
+        // The stop of a removed group is notified by its former commands.
         for owner in former.keys().filter(|owner| is_group(owner)) {
             if !self.present.contains_key(owner) {
                 self.group_becomes(owner, State::Init, Cause::Removed, former.get(owner));
@@ -189,6 +196,7 @@ impl<C: Clone> Scheduler<C> {
                 self.group_moves(&owner, state, cause);
             }
         }
+        // A subject that moved because of the reload has been notified already.
         for (owner, notify) in &self.present {
             if let Some(entry) = self.owners.get_mut(owner)
                 && notify.on_reload
@@ -204,6 +212,7 @@ impl<C: Clone> Scheduler<C> {
             }
         }
         self.begin_anew();
+        // The entry of a removed subject is kept until its stop has been notified.
         let present = &self.present;
         self.owners.retain(|owner, entry| {
             let is_over = entry.last.to == State::Init && !present.contains_key(owner);
@@ -217,7 +226,8 @@ impl<C: Clone> Scheduler<C> {
         }
     }
 
-    /// A router changed its state.
+    /// Takes in a transition of a router, and queues notifications for it and perhaps for its
+    /// group.
     pub fn transition(&mut self, transition: &Transition) {
         let owner = Subject::Instance(Arc::clone(&transition.router));
         let starts = transition.from == State::Init;
@@ -252,7 +262,7 @@ impl<C: Clone> Scheduler<C> {
         }
     }
 
-    /// The state of all members of a group, when it is that of all.
+    /// State that all members of a group have; `None` while they differ.
     fn state_of(&self, group: &Subject) -> Option<State> {
         let members = &self.present.get(group)?.members;
         let mut states = members.iter().map(|member| {
@@ -263,7 +273,7 @@ impl<C: Clone> Scheduler<C> {
         states.all(|state| state == first).then_some(first)
     }
 
-    /// A group has a state, which is told when it is another one than before.
+    /// Records the state of a configured group, and notifies it if it has changed.
     fn group_moves(&mut self, group: &Subject, to: State, cause: Cause) {
         let notify = self.present.get(group).cloned();
         self.group_becomes(group, to, cause, notify.as_ref());
@@ -282,6 +292,7 @@ impl<C: Clone> Scheduler<C> {
             return;
         }
         let first = notify.and_then(|notify| notify.members.first());
+        // A member that has stopped is no longer known: the group keeps its last priority.
         let priority = first.and_then(|first| self.routers.get(first));
         let priority = priority.map(|(_, priority)| *priority);
         let last = Notification {
@@ -299,7 +310,7 @@ impl<C: Clone> Scheduler<C> {
         self.ready.push_back(group.clone());
     }
 
-    /// The effective priority of a router changed.
+    /// Takes in a change of a router's effective priority.
     pub fn priority(&mut self, router: &Arc<str>, priority: Priority) {
         if let Some((_, known)) = self.routers.get_mut(router) {
             *known = priority;
@@ -315,8 +326,8 @@ impl<C: Clone> Scheduler<C> {
         }
     }
 
-    /// A command that is to run now. To be asked until there is none, after everything that was
-    /// handed in and at [`poll_timeout`](Self::poll_timeout).
+    /// Returns a command to run now. Call it until it returns `None`: after every other call, and
+    /// at [`poll_timeout`](Self::poll_timeout).
     pub fn poll(&mut self, now: Instant) -> Option<Run<C>> {
         while self.due.first().is_some_and(|(at, _)| *at <= now) {
             let owner = self.due.pop_first().map(|(_, owner)| owner);
@@ -342,13 +353,14 @@ impl<C: Clone> Scheduler<C> {
         None
     }
 
-    /// When to come back, unless something happens before. Early or repeated calls do nothing.
+    /// Time of the next call of [`poll`](Self::poll), if no other call comes before. Early or
+    /// repeated calls do no harm.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.due.first().map(|(at, _)| *at)
     }
 
-    /// A command has ended and nothing is left of it but what it keeps in the background: whether it
-    /// did well, and in one line what it said.
+    /// Takes in the end of a command: whether it succeeded, and a line of its output. Only
+    /// processes that the command left in the background may still run.
     pub fn ended(
         &mut self,
         now: Instant,
@@ -364,9 +376,9 @@ impl<C: Clone> Scheduler<C> {
         }
     }
 
-    /// The daemon stops: all transitions were handed in. What is to be told still is, and a command
-    /// gets no more than its time, with all that is tried again. Returns how long that takes at
-    /// most; zero when there is nothing.
+    /// Prepares the stop of the daemon, after the last transition. Queued notifications still run,
+    /// but each command has its timeout for all of its attempts together. Returns the longest time
+    /// that this takes; zero when nothing is queued.
     pub fn finish(&mut self, now: Instant) -> Duration {
         self.is_finishing = true;
         let mut longest = Duration::ZERO;
@@ -383,12 +395,12 @@ impl<C: Clone> Scheduler<C> {
         longest.saturating_mul(rounds)
     }
 
-    /// Whether everything is told.
+    /// Whether no command runs or waits.
     pub fn is_idle(&self) -> bool {
         self.owners.values().all(|entry| entry.queue.is_idle())
     }
 
-    /// How it stands with an owner, if there is anything to be told of it.
+    /// Status of a subject, if it has notifications.
     pub fn status(&self, now: Instant, owner: &Subject) -> Option<NotifyStatus> {
         let queue = self.owners.get(owner).map(|entry| &entry.queue);
         let status = queue.map(|queue| queue.status(now)).unwrap_or_default();
@@ -396,7 +408,8 @@ impl<C: Clone> Scheduler<C> {
     }
 }
 
-/// Has an owner told of what has become of it, by commands of `notify` or by none.
+/// Queues the notification of a transition with the settings `notify`; `None` queues nothing but
+/// discards older states.
 fn tell<C: Clone>(
     owners: &mut BTreeMap<Subject, Entry<C>>,
     owner: &Subject,
@@ -417,7 +430,7 @@ const fn is_group(owner: &Subject) -> bool {
     matches!(owner, Subject::Group(_))
 }
 
-/// In which group each router is.
+/// Group of each router that is in one.
 fn groups<C>(notify: &BTreeMap<Subject, Notify<C>>) -> BTreeMap<Arc<str>, Subject> {
     let members = |(owner, notify): (&Subject, &Notify<C>)| {
         let owner = owner.clone();

@@ -1,14 +1,15 @@
-//! What runs where a router is master: units of systemd, started in order when it has become master and
-//! its addresses are there, stopped in reverse when it leaves.
+//! Resources: systemd units that run where a router is master. They are started in order when the
+//! router has become master and its addresses are added, and stopped in reverse order when it
+//! leaves that state.
 //!
-//! A [`Resources`] is one router's. It is told what happens ([`handle`](Resources::handle)) and says what is
-//! to be done ([`poll`](Resources::poll)); [`deadline`](Resources::deadline) says when to come back with a
-//! [`Tick`](Event::Tick). Whoever carries it out talks to systemd: a job is asked for once, and its end is
-//! told once. There is one job at a time, so that the order of the list is the order in which units come and
-//! go; only when stops take too long the rest is asked for without waiting.
+//! A [`Resources`] belongs to one router. The caller passes events ([`handle`](Resources::handle)),
+//! carries out the actions that it returns ([`poll`](Resources::poll)) by requests to systemd, and
+//! passes a [`Tick`](Event::Tick) at [`deadline`](Resources::deadline). Each job is requested once
+//! and its end reported once. One job runs at a time, so that units start and stop in the order of
+//! the list; only when stops take too long, the remaining ones are requested without waiting.
 //!
-//! All that is asked for may be asked for again: systemd does not start twice what runs. So whatever the
-//! machine does not know (after its start, after the bus was lost) it asks for anew.
+//! Every job may be requested again: systemd does not start a running unit twice. So the machine
+//! repeats the job of every unit of unknown state (after its own start, after the loss of the bus).
 
 use core::fmt;
 use core::time::Duration;
@@ -18,41 +19,42 @@ use std::sync::Arc;
 use crate::snapshot::{ResourceStatus, ResourcesStatus};
 use crate::time::{Human, Instant};
 
-/// How long a job that nobody could be asked for is asked for again before it counts as failed: systemd
-/// and its bus may be restarted.
+/// Time for which a start is requested again while systemd cannot be reached, before it counts as
+/// failed: systemd and its bus may be restarting.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The time between two such attempts.
+/// Time between two such requests.
 const AGAIN: Duration = Duration::from_millis(500);
 
-/// After a failure a router is kept from being master this long, twice as long after each further one,
-/// and at most so long.
+/// Time for which a router is inhibited after a failure: the first value, doubled after each
+/// further failure, up to the second one.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(10), Duration::from_secs(600));
 
-/// What could not be stopped is told to stop again after this time, twice as long each time, and at most
-/// so long.
+/// Delay before a failed stop is repeated: the first value, doubled each time, up to the second
+/// one.
 const STUBBORN: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 
-/// What a router's resources are.
+/// Resources of a router and their settings.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResourceParams {
-    /// The units in the order in which they are started.
+    /// Units in the order in which they are started.
     pub units: Vec<Arc<str>>,
-    /// What happens when one cannot be started or ends by itself.
+    /// Reaction when a unit cannot be started or ends unexpectedly.
     pub on_failure: OnFailure,
-    /// Whether the router waits for them when it leaves of its own will.
+    /// Whether the router waits for the stops before it steps down voluntarily.
     pub handover: Handover,
-    /// How long the start of one unit may take; 100 ms to 1 h.
+    /// Timeout for the start of one unit; 100 ms to 1 h.
     pub start_timeout: Duration,
-    /// How long the stop of all units may take before whoever waits for it goes on; 100 ms to 1 h.
+    /// Timeout for the stops of all units together, after which the router no longer waits for
+    /// them; 100 ms to 1 h.
     pub stop_timeout: Duration,
 }
 
 impl ResourceParams {
-    /// Half a minute for a start and for all stops.
+    /// Default of both timeouts, 30 s.
     pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(30);
 
-    /// These units with the defaults.
+    /// `units` with the defaults.
     pub const fn new(units: Vec<Arc<str>>) -> Self {
         Self {
             units,
@@ -64,27 +66,28 @@ impl ResourceParams {
     }
 }
 
-/// What happens when a resource cannot be started or ends by itself.
+/// Reaction when a resource cannot be started or ends unexpectedly.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnFailure {
-    /// The router is in fault for a while, so that another host can do better.
+    /// The router is in fault for a while, so that another host can take over.
     Fault,
-    /// Nothing but a line in the log.
+    /// The failure is only logged.
     Log,
 }
 
-/// Whether a router waits for its resources when it leaves of its own will: when the daemon stops, when
-/// it is no longer configured, and when a resource failed. It never waits when another one is to be master.
+/// Whether a router waits for its resources when it leaves voluntarily: when the daemon stops, when
+/// the router is no longer configured, and when a resource failed. It never waits when another
+/// router preempts it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Handover {
-    /// It resigns, and they are stopped meanwhile.
+    /// It steps down at once, while the resources are stopped.
     AtOnce,
-    /// They are stopped, and then it resigns.
+    /// The resources are stopped first, then it steps down.
     AfterStop,
 }
 
-/// The unit that stands for a router's being master, so that any other unit can say that it belongs there.
-/// Whatever is special to systemd in the router's name is escaped as by systemd-escape(1).
+/// Name of the target that is active while a router is master; other units can depend on it.
+/// Characters of the router's name that are special to systemd are escaped as by systemd-escape(1).
 pub fn target(router: &str) -> Arc<str> {
     let mut escaped = String::with_capacity(router.len());
     for (index, byte) in router.bytes().enumerate() {
@@ -100,155 +103,155 @@ pub fn target(router: &str) -> Arc<str> {
     format!("vrrp-master@{escaped}.target").into()
 }
 
-/// What happened.
+/// Event for the machine of a router.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event<'a> {
-    /// The router is master, and its addresses are there.
+    /// The router is master, and its addresses are added.
     Master,
     /// The router is not master.
     Left,
-    /// The router is to leave for good: all is to be stopped, whatever else is said. Ends with
+    /// The router leaves for good: all units are stopped, regardless of later events. Answered by
     /// [`Rested`](Action::Rested).
     Retire,
-    /// Its resources are these from now on. What is in `elsewhere` belongs to another router from now on
-    /// and is left to that one.
+    /// The resources are reconfigured. Units in `elsewhere` now belong to another router and are
+    /// left to it.
     Configure {
-        /// The new parameters.
+        /// New parameters.
         params: ResourceParams,
-        /// What belongs to others.
+        /// Units that belong to other routers.
         elsewhere: &'a BTreeSet<Arc<str>>,
     },
     /// A job ended.
     Ended {
-        /// Which one.
+        /// Number of the job.
         job: Job,
-        /// How.
+        /// Its result.
         outcome: Outcome,
     },
-    /// A unit is like this. Repeating it changes nothing.
+    /// A unit has this state. Repeating it changes nothing.
     Unit {
-        /// Its name.
+        /// Name of the unit.
         unit: &'a str,
-        /// How it is.
+        /// Its state.
         state: UnitState,
     },
-    /// Time has passed.
+    /// The deadline has passed.
     Tick,
 }
 
-/// A job's number: no two of one machine have the same.
+/// Number of a job, unique within a machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Job(u64);
 
-/// How a job ended.
+/// Result of a job.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// As it should.
+    /// The job succeeded.
     Done,
-    /// Otherwise, for this reason.
+    /// The job failed for this reason.
     Failed(Arc<str>),
-    /// Nobody knows: systemd could not be asked, or is another one meanwhile.
+    /// The result is unknown: systemd could not be reached, or was restarted.
     Lost(Arc<str>),
 }
 
-/// How a unit is.
+/// State of a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum UnitState {
-    /// It runs.
+    /// The unit runs.
     Active,
-    /// It is about to run or to stop by a job.
+    /// A job is about to start or to stop the unit.
     Changing(Arc<str>),
-    /// It does not run, and systemd is about to start it again by itself.
+    /// The unit does not run, and systemd is about to restart it.
     Restarting(Arc<str>),
-    /// It does not run, in these words.
+    /// The unit does not run, in systemd's words.
     Ended(Arc<str>),
-    /// Nobody can say, for this reason.
+    /// The state is unknown for this reason.
     Unknown(Arc<str>),
 }
 
-/// What is to be done.
+/// Action for the caller.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Ask for a job, and tell how it [`Ended`](Event::Ended).
+    /// Request a job from systemd, and report its [end](Event::Ended).
     Run {
-        /// Its number.
+        /// Number of the job.
         job: Job,
-        /// What it does.
+        /// Start or stop.
         verb: Verb,
-        /// To which unit.
+        /// Unit of the job.
         unit: Arc<str>,
     },
-    /// Keep the router from being master for this reason, or no longer.
+    /// Inhibit the router for this reason, or (`None`) no longer.
     Inhibit(Option<Arc<str>>),
-    /// Nothing is waited for any more before the router may leave.
+    /// Nothing delays the departure of the router any longer.
     Rested,
-    /// Something that people want to know.
+    /// Log a notice.
     Tell(Notice),
 }
 
-/// What a job does.
+/// Kind of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {
     /// Starts a unit.
     Start,
-    /// Stops it.
+    /// Stops a unit.
     Stop,
 }
 
-/// Something that people want to know.
+/// Notice for the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {
-    /// All of them were started.
+    /// All units were started.
     Started {
-        /// How many, the target not counted.
+        /// Number of units without the target.
         count: usize,
-        /// How long that took.
+        /// Time that the starts took.
         after: Duration,
     },
-    /// All of them were stopped.
+    /// All units were stopped.
     Stopped {
-        /// How many, the target not counted.
+        /// Number of units without the target.
         count: usize,
-        /// How long that took.
+        /// Time that the stops took.
         after: Duration,
     },
     /// A unit could not be started.
     CannotStart {
-        /// The unit.
+        /// Unit of the job.
         unit: Arc<str>,
-        /// Why.
+        /// Reason of the failure.
         why: Arc<str>,
     },
-    /// A unit that was started is not running any more, and nobody here stopped it.
+    /// A unit that was started has ended, and not by a request of the daemon.
     Died {
-        /// The unit.
+        /// Unit that has ended.
         unit: Arc<str>,
-        /// In systemd's words.
+        /// Its state in systemd's words.
         why: Arc<str>,
     },
-    /// A unit could not be stopped. It is tried again.
+    /// A unit could not be stopped. The stop is repeated.
     CannotStop {
-        /// The unit.
+        /// Unit of the job.
         unit: Arc<str>,
-        /// Why.
+        /// Reason of the failure.
         why: Arc<str>,
     },
-    /// Stops took too long: the rest is stopped without waiting.
+    /// The stops took too long: the remaining units are stopped without waiting.
     SlowStop {
-        /// The unit that is waited for.
+        /// Unit that has not stopped.
         unit: Arc<str>,
-        /// For how long all of them were waited for.
+        /// Time since the first stop was requested.
         after: Duration,
     },
-    /// The router is kept from being master no longer.
+    /// The router is no longer inhibited.
     Again {
-        /// How long it was.
+        /// Time for which it was.
         after: Duration,
     },
 }
 
 impl Notice {
-    /// Whether somebody should do something about it.
+    /// Whether the notice needs the attention of an operator.
     pub const fn is_bad(&self) -> bool {
         match self {
             Self::Started { .. } | Self::Stopped { .. } | Self::Again { .. } => false,
@@ -264,24 +267,24 @@ impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started { count, after } => {
-                write!(f, "its {} started in {}", units(*count), Human(*after))
+                write!(f, "{} started in {}", units(*count), Human(*after))
             }
             Self::Stopped { count, after } => {
-                write!(f, "its {} stopped in {}", units(*count), Human(*after))
+                write!(f, "{} stopped in {}", units(*count), Human(*after))
             }
             Self::CannotStart { unit, why } => write!(f, "cannot start {unit}: {why}"),
             Self::Died { unit, why } => write!(f, "{}", died(unit, why)),
             Self::CannotStop { unit, why } => {
-                write!(f, "cannot stop {unit}: {why}; trying again")
+                write!(f, "cannot stop {unit}: {why}; retrying")
             }
             Self::SlowStop { unit, after } => write!(
                 f,
-                "{unit} has not stopped after {}: the rest is stopped without waiting for it",
+                "{unit} has not stopped after {}: stopping the remaining units without waiting for it",
                 Human(*after)
             ),
             Self::Again { after } => write!(
                 f,
-                "its resources may be tried again, after {}",
+                "hold-off after a resource failure ended after {}: may become master again",
                 Human(*after)
             ),
         }
@@ -290,39 +293,40 @@ impl fmt::Display for Notice {
 
 fn units(count: usize) -> String {
     match count {
-        0 => "target was".to_owned(),
-        1 => "resource was".to_owned(),
-        count => format!("{count} resources were"),
+        0 => "target".to_owned(),
+        1 => "1 resource".to_owned(),
+        count => format!("{count} resources"),
     }
 }
 
 fn died(unit: &str, why: &str) -> String {
-    format!("{unit} ended by itself: {why}; see journalctl -u {unit}")
+    format!("{unit} ended unexpectedly: {why}; see journalctl -u {unit}")
 }
 
-/// One unit.
+/// Unit and its known state.
 #[derive(Clone, Debug)]
 struct Unit {
     name: Arc<str>,
     known: Known,
-    /// What was last told of it.
+    /// State that was reported last.
     state: Option<UnitState>,
-    /// Whether it ran since it was started: one that ends when its work is done never does.
+    /// Whether the unit was active since its start: a unit that ends when its work is done never
+    /// is.
     has_run: bool,
-    /// Since when it does not run, while systemd may yet start it again.
+    /// Time since which the unit is not active although systemd may still restart it.
     away_since: Option<Instant>,
-    /// What was told of its last failure, so that it is not told again and again.
+    /// Last failure that was logged, so that a repeated one is not.
     told: Option<(Verb, Arc<str>)>,
 }
 
-/// What became of a unit by our own doing.
+/// Result of the machine's own jobs for a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Known {
-    /// Nothing is known.
+    /// No result is known.
     Unknown,
-    /// A start succeeded, and no stop was asked for since.
+    /// A start succeeded, and no stop was requested since.
     Started,
-    /// A stop succeeded, and no start was asked for since.
+    /// A stop succeeded, and no start was requested since.
     Stopped,
     /// A start failed.
     Failed,
@@ -345,75 +349,75 @@ impl Unit {
     }
 }
 
-/// What is to be done to a unit.
+/// Job to request for a unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Step {
     verb: Verb,
     unit: Arc<str>,
 }
 
-/// The step that is waited for.
+/// Step that runs.
 #[derive(Clone, Debug)]
 struct Current {
     step: Step,
-    /// Its job, or none while nobody can be asked.
+    /// Number of the job; `None` while systemd cannot be reached.
     job: Option<Job>,
-    /// When it counts as failed.
+    /// Time at which the step counts as failed.
     by: Instant,
-    /// When it is asked for again, and since when and why nobody could be asked.
+    /// Time of the next request, time of the first lost one, and its reason.
     again: Option<(Instant, Instant, Arc<str>)>,
 }
 
-/// Why a router is kept from being master.
+/// Failure that inhibits a router.
 #[derive(Clone, Debug)]
 struct Illness {
     why: Arc<str>,
-    /// Since when it is.
+    /// Time of the failure.
     since: Instant,
-    /// Whether that was said: with a hand-over after the stop not before that.
+    /// Whether the caller was asked to inhibit the router; with [`Handover::AfterStop`] only after
+    /// the stops.
     inhibited: bool,
-    /// When it is over: known when all is stopped.
+    /// End of the inhibition, known once all units are stopped.
     until: Option<Instant>,
 }
 
-/// The resources of one router.
+/// Resources of one router.
 #[derive(Debug)]
 pub struct Resources {
     params: ResourceParams,
-    /// The target and the units, in the order in which they are started.
+    /// Target and units, in the order in which they are started.
     units: Vec<Unit>,
     /// Units of a former configuration, which are to be stopped.
     dropped: Vec<Unit>,
-    /// Whether the router is master, once that is known.
+    /// Whether the router is master; `None` before the first event.
     master: Option<bool>,
     retires: bool,
     ill: Option<Illness>,
-    /// What is to be done after the current step.
+    /// Steps after the current one.
     todo: VecDeque<Step>,
     current: Option<Current>,
-    /// Stops that nobody waits for any more.
+    /// Stops that are no longer waited for.
     loose: BTreeMap<Job, Arc<str>>,
-    /// Since when it does what it does.
+    /// Beginning of the present starts or stops.
     since: Instant,
-    /// When stops are waited for no longer.
+    /// Time after which stops are no longer waited for.
     stop_by: Instant,
-    /// Whether all steps are done, and whether they did anything.
+    /// Whether all steps are done, and whether any was necessary.
     settled: bool,
     busy: bool,
-    /// Since when all of them run.
+    /// Time since which all units run.
     running_since: Option<Instant>,
-    /// When stops that failed are tried again.
+    /// Time at which failed stops are repeated.
     retry_at: Option<Instant>,
     retries: u32,
-    /// How often in a row it was ill.
+    /// Number of failures in a row.
     illnesses: u32,
     last_job: u64,
     actions: VecDeque<Action>,
 }
 
 impl Resources {
-    /// The resources of `router`, of which nothing is known yet: neither whether it is master nor what
-    /// runs.
+    /// The resources of `router`. Neither its state nor the states of the units are known yet.
     pub fn new(router: &str, params: ResourceParams) -> Self {
         let all = core::iter::once(target(router)).chain(params.units.iter().cloned());
         Self {
@@ -439,7 +443,7 @@ impl Resources {
         }
     }
 
-    /// Takes in what happened. Afterwards [`poll`](Self::poll) until there is nothing left.
+    /// Takes in an event. Afterwards call [`poll`](Self::poll) until it returns `None`.
     pub fn handle(&mut self, now: Instant, event: Event<'_>) {
         match event {
             Event::Master => self.set_master(now, true),
@@ -455,12 +459,12 @@ impl Resources {
         }
     }
 
-    /// The next thing to be done.
+    /// Returns the next action.
     pub fn poll(&mut self) -> Option<Action> {
         self.actions.pop_front()
     }
 
-    /// When to come back with a [`Tick`](Event::Tick).
+    /// Time of the next [`Tick`](Event::Tick).
     pub fn deadline(&self) -> Option<Instant> {
         let step = self.current.as_ref().map(|current| match &current.again {
             Some((at, ..)) => current.by.min(*at),
@@ -475,12 +479,12 @@ impl Resources {
             .min()
     }
 
-    /// The parameters.
+    /// Present parameters.
     pub const fn params(&self) -> &ResourceParams {
         &self.params
     }
 
-    /// The units that it may start or stop: the target first.
+    /// Names of the units that the machine may start or stop, the target first.
     pub fn units(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
         self.units
             .iter()
@@ -488,18 +492,19 @@ impl Resources {
             .map(|unit| &unit.name)
     }
 
-    /// Whether nothing is waited for: all that should run was started, or all that should not was stopped.
+    /// Whether no job is awaited: all units that should run were started, or all that should not
+    /// were stopped.
     pub const fn is_settled(&self) -> bool {
         self.settled
     }
 
-    /// Why the router is kept from being master, if it is.
+    /// Reason that inhibits the router, if any.
     pub fn hinders(&self) -> Option<&Arc<str>> {
         let illness = self.ill.as_ref().filter(|illness| illness.inhibited)?;
         Some(&illness.why)
     }
 
-    /// What it shows of itself.
+    /// Status of the resources.
     pub fn status(&self, now: Instant) -> ResourcesStatus {
         let inhibited = self.ill.as_ref().filter(|illness| illness.inhibited);
         ResourcesStatus {
@@ -549,7 +554,7 @@ impl Resources {
         .into()
     }
 
-    /// Whether they are to run; nothing before anything is known.
+    /// Whether the units should run; `None` before the first event.
     fn wish(&self) -> Option<bool> {
         if self.retires || self.ill.is_some() {
             return Some(false);
@@ -573,6 +578,7 @@ impl Resources {
         }
         let others = self.params.units != params.units;
         self.params = params;
+        // The new configuration may remove the cause of the failure: it is tried at once.
         if self.ill.take().is_some_and(|illness| illness.inhibited) {
             self.actions.push_back(Action::Inhibit(None));
         }
@@ -594,7 +600,7 @@ impl Resources {
         self.pursue(now);
     }
 
-    /// Works out anew what is to be done.
+    /// Plans the steps anew, and begins with the first one.
     fn pursue(&mut self, now: Instant) {
         let Some(wish) = self.wish() else { return };
         self.todo.clear();
@@ -634,7 +640,7 @@ impl Resources {
         }
     }
 
-    /// Begins with what is to be done next.
+    /// Begins with the next step, unless one runs.
     fn advance(&mut self, now: Instant) {
         if self.current.is_some() {
             return;
@@ -659,7 +665,7 @@ impl Resources {
         });
     }
 
-    /// Asks for a job.
+    /// Requests the job of a step.
     fn run(&mut self, step: &Step) -> Job {
         self.busy = true;
         self.last_job += 1;
@@ -682,7 +688,7 @@ impl Resources {
         all.find(|unit| *unit.name == *name)
     }
 
-    /// Nothing is left to be done.
+    /// Concludes a plan after its last step.
     fn settle(&mut self, now: Instant) {
         if self.settled {
             return;
@@ -705,7 +711,8 @@ impl Resources {
         self.rest(now);
     }
 
-    /// Whoever waits for the stops may go on.
+    /// Ends the wait for the stops: a router that leaves may go on, and the inhibition after a
+    /// failure begins to run out.
     fn rest(&mut self, now: Instant) {
         if let Some(illness) = &mut self.ill
             && illness.until.is_none()
@@ -730,7 +737,7 @@ impl Resources {
             return;
         };
         if current.job != Some(job) {
-            // Of something that is wanted no longer.
+            // The job belongs to a plan that was replaced.
             return;
         }
         if let Outcome::Lost(why) = outcome {
@@ -796,19 +803,18 @@ impl Resources {
         if is_news {
             self.tell(notice);
         }
-        // That other units follow the target is a convenience: without it the resources come all the
-        // same.
+        // The target only lets other units follow the router: the resources start without it.
         if !is_target {
             self.fall_ill(now, text.into());
         }
     }
 
-    /// Gives way for a while, if that is wanted.
+    /// Stops the units and inhibits the router for a while, if so configured.
     fn fall_ill(&mut self, now: Instant, why: Arc<str>) {
         if self.params.on_failure == OnFailure::Log || self.ill.is_some() {
             return;
         }
-        // What ran well for long is not what failed before.
+        // A long run since the last failure makes this one the first of a row.
         let ran = self
             .running_since
             .map_or(Duration::ZERO, |at| now.since(at));
@@ -851,7 +857,7 @@ impl Resources {
                 let (name, why) = (Arc::clone(&unit.name), Arc::clone(why));
                 self.lose(now, &name, why);
             }
-            // It may be back soon, but not for ever.
+            // systemd may bring the unit back; the wait is bounded by the deadline.
             Some(UnitState::Changing(_) | UnitState::Restarting(_)) if unit.has_run => {
                 unit.away_since.get_or_insert(now);
             }
@@ -865,7 +871,7 @@ impl Resources {
         }
     }
 
-    /// A unit that should run does not.
+    /// Handles the loss of a unit that should run.
     fn lose(&mut self, now: Instant, name: &Arc<str>, why: Arc<str>) {
         if let Some(unit) = self.unit_mut(name) {
             unit.has_run = false;
@@ -948,7 +954,7 @@ impl Resources {
         }
     }
 
-    /// The current step takes too long.
+    /// Handles a step that exceeded its timeout.
     fn time_out(&mut self, now: Instant) {
         let Some(Current {
             step, job, again, ..
@@ -961,7 +967,7 @@ impl Resources {
                 let why = match again {
                     Some((_, _, why)) => why,
                     None => format!(
-                        "it has not started within {}; see journalctl -u {}",
+                        "not started within {}; see journalctl -u {}",
                         Human(self.params.start_timeout),
                         step.unit
                     )
@@ -984,6 +990,7 @@ impl Resources {
                         });
                     }
                 }
+                // The remaining stops are requested now; starts still wait for their turn.
                 let rest: Vec<Step> = self.todo.drain(..).collect();
                 for step in rest {
                     match step.verb {
@@ -1009,7 +1016,7 @@ impl Resources {
     }
 }
 
-/// The first of the two spans, doubled with every time after the first, and at most the other.
+/// `first`, doubled for each time after the first one, and at most `most`.
 fn back_off((first, most): (Duration, Duration), times: u32) -> Duration {
     let doubled = 1_u32
         .checked_shl(times.saturating_sub(1))

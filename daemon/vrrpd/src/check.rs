@@ -29,7 +29,7 @@ pub(crate) fn schema() -> Result<(), Failed> {
     print(&format!("{:#}\n", vrrp_config::schema()))
 }
 
-/// `1 instance`, `2 instances`.
+/// Number and noun: `1 instance`, `2 instances`.
 pub(crate) fn count(number: usize, noun: &str) -> String {
     format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

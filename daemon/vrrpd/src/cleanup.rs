@@ -1,4 +1,5 @@
-//! `vrrpd cleanup`: what systemd runs when the daemon is dead, however it died.
+//! `vrrpd cleanup`: removes what the daemon left on the host. systemd runs it after every end of
+//! the daemon.
 
 use std::collections::BTreeMap;
 use std::os::unix::net::UnixStream;
@@ -20,24 +21,25 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     let socket = options.runtime.control_socket();
     if UnixStream::connect(&socket).is_ok() {
         return Err(Failed::General.reasons(format_args!(
-            "the daemon behind {} is alive and would put its addresses back; stop it first",
+            "the daemon at {} is running and would restore its addresses; stop it first",
             socket.display()
         )));
     }
     options.place.enter()?;
-    // Before the addresses, as a master gives both away.
+    // Routes before addresses, in the order in which a master removes both.
     let mut kernel = Kernel::open().map_err(|error| {
-        Failed::General.reasons(format_args!("cannot ask the kernel for anything: {error}"))
+        Failed::General.reasons(format_args!("cannot open a netlink socket: {error}"))
     })?;
     let routes = clean_up_routes(&mut kernel);
-    // The configuration matters only where the kernel does not say whose an address is. That it
-    // is missing or wrong must not keep the marked addresses on this host.
+    // The configuration matters only for addresses without our mark in the kernel. A missing or
+    // invalid one must not keep the marked addresses on this host.
     let loaded = load(&options.configuration.file, Secrets::Skip)
         .map_err(Failed::from)
         .ok();
     let configured = loaded
         .iter()
         .flat_map(|loaded| loaded.node.routers.values())
+        // The owner has its addresses without vrrpd: they stay.
         .filter(|router| !router.priority.is_owner())
         .flat_map(|router| {
             router
@@ -46,7 +48,9 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
                 .map(|address| (&*router.interface, *address))
         });
     let cleaned = cleanup::addresses(configured, &mut kernel).map_err(|error| {
-        Failed::General.reasons(format_args!("cannot ask the kernel for addresses: {error}"))
+        Failed::General.reasons(format_args!(
+            "cannot read the addresses from the kernel: {error}"
+        ))
     })?;
     let Cleaned {
         removed,
@@ -76,7 +80,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     }
     let synchronisation = stop_synchronisation(&loaded);
     let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
-    // Last, because it may take long, and an address on two hosts is worse than a service.
+    // Last, because it may take long: an address on two hosts does more harm than a service on two.
     let resources = stop_resources(resources);
     if failures.is_empty() && stubborn.is_empty() && table.is_ok() {
         routes.and(synchronisation).and(resources)
@@ -85,7 +89,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     }
 }
 
-/// Stops the sync threads of IPVS, which are known by the configuration alone.
+/// Stops the IPVS sync daemons. Only the configuration tells which ones are ours.
 fn stop_synchronisation(loaded: &Option<Loaded>) -> Result<(), Failed> {
     let routers = loaded
         .iter()
@@ -99,13 +103,15 @@ fn stop_synchronisation(loaded: &Option<Loaded>) -> Result<(), Failed> {
     Ok(())
 }
 
-/// Stops what runs where a router is master.
+/// Stops the resources of all instances.
 fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), Failed> {
     if resources.is_empty() {
         return Ok(());
     }
     let told = stop_all(resources, system_address()).map_err(|error| {
-        Failed::General.reasons(format_args!("cannot speak to systemd: {error}"))
+        Failed::General.reasons(format_args!(
+            "cannot start the connection to systemd: {error}"
+        ))
     })?;
     let mut outcome = Ok(());
     for (level, text) in told {
@@ -117,10 +123,13 @@ fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), F
     outcome
 }
 
-/// Removes routes and rules. That it fails must not keep the addresses on this host.
+/// Removes routes and rules. The caller goes on after an error: it must not keep the addresses on
+/// this host.
 fn clean_up_routes(kernel: &mut Kernel) -> Result<(), Failed> {
     let CleanedRouting { removed, failures } = cleanup::routing(kernel).map_err(|error| {
-        Failed::General.reasons(format_args!("cannot ask the kernel for routes: {error}"))
+        Failed::General.reasons(format_args!(
+            "cannot read the routes from the kernel: {error}"
+        ))
     })?;
     for what in &removed {
         print(&format!("removed {what}\n"))?;

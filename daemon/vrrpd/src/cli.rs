@@ -1,4 +1,4 @@
-//! The command line.
+//! Command line.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use vrrp_linux::namespace;
 
 use crate::Failed;
 
-/// Keeps virtual IP addresses alive on two or more Linux hosts (VRRP, RFC 9568 and RFC 3768).
+/// Provides highly available virtual IP addresses on Linux (VRRP, RFC 9568 and RFC 3768).
 #[derive(Debug, Parser)]
 #[command(version, arg_required_else_help = true)]
 pub(crate) struct Cli {
@@ -18,25 +18,25 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the daemon until it is told to stop.
+    /// Runs the daemon until SIGTERM or SIGINT.
     ///
-    /// SIGTERM and SIGINT hand all addresses over, SIGHUP reads the configuration again.
+    /// SIGTERM and SIGINT hand over mastership, SIGHUP reloads the configuration.
     Run(RunOptions),
-    /// Says what is wrong with a configuration, all of it. Exit status 2 when something is.
+    /// Checks a configuration and prints all mistakes. Exit status 2 if there is one.
     Check(CheckOptions),
-    /// Shows the state of the daemon.
+    /// Shows the state of the running daemon.
     Status(StatusOptions),
-    /// Takes off this host the virtual addresses that a dead daemon left.
+    /// Deletes the virtual addresses, routes and interfaces that a dead daemon left on this host.
     Cleanup(CleanupOptions),
     /// Prints the JSON Schema of the configuration.
     Schema,
     /// Prints the manual page.
     #[command(hide = true)]
     Man,
-    /// Prints what completes the words of this command line in a shell.
+    /// Prints the completion script of a shell.
     #[command(hide = true)]
     Completions {
-        /// Whose language it is in.
+        /// Shell that the script is for.
         shell: Shell,
     },
 }
@@ -49,17 +49,17 @@ pub(crate) struct RunOptions {
     pub(crate) runtime: RuntimeOptions,
     #[command(flatten)]
     pub(crate) place: PlaceOptions,
-    /// Says more: each dropped packet's cause and each script's result.
+    /// Logs debug messages too, such as the results of notify commands that succeeded.
     #[arg(long, short)]
     pub(crate) verbose: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct CheckOptions {
-    /// The configuration.
+    /// Configuration file.
     #[arg(default_value = DEFAULT_CONFIGURATION)]
     pub(crate) file: PathBuf,
-    /// Leaves files with passwords and keys alone: they may exist on the target host only.
+    /// Skips the files with passwords and keys: they may exist on the target host only.
     #[arg(long)]
     pub(crate) without_secrets: bool,
 }
@@ -68,7 +68,7 @@ pub(crate) struct CheckOptions {
 pub(crate) struct StatusOptions {
     #[command(flatten)]
     pub(crate) runtime: RuntimeOptions,
-    /// Prints everything as JSON.
+    /// Prints the whole status as JSON.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -85,22 +85,22 @@ pub(crate) struct CleanupOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct PlaceOptions {
-    /// The network namespace to work in: a name of `ip netns`, or the path of its file. Check scripts
-    /// run there as well. Needs CAP_SYS_ADMIN [default: the one that it is started in].
+    /// Network namespace to work in: a name as in `ip netns`, or the path of its file. Check
+    /// scripts run there as well. Needs CAP_SYS_ADMIN [default: that of the calling process].
     #[arg(long = "netns", value_name = "NAME")]
     namespace: Option<PathBuf>,
 }
 
 impl PlaceOptions {
-    /// Goes there. To be called before there is a second thread.
+    /// Enters the namespace. Has to be called before the process has a second thread.
     pub(crate) fn enter(&self) -> Result<(), Failed> {
         let Some(name) = &self.namespace else {
             return Ok(());
         };
         namespace::enter(name).map_err(|error| {
             Failed::General.reasons(format_args!(
-                "cannot enter the network namespace {}: {error}; `ip netns list` tells the names that \
-                 there are, and it needs CAP_SYS_ADMIN",
+                "cannot enter the network namespace {}: {error}; `ip netns list` shows the names, \
+                 and CAP_SYS_ADMIN is required",
                 namespace::file_of(name).display()
             ))
         })
@@ -109,20 +109,20 @@ impl PlaceOptions {
 
 #[derive(Debug, Args)]
 pub(crate) struct ConfigurationOptions {
-    /// The configuration.
+    /// Configuration file.
     #[arg(long = "config", short = 'c', value_name = "FILE", default_value = DEFAULT_CONFIGURATION)]
     pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct RuntimeOptions {
-    /// Where the control socket is [default: $RUNTIME_DIRECTORY, or /run/vrrpd].
+    /// Directory of the control socket [default: $RUNTIME_DIRECTORY, or /run/vrrpd].
     #[arg(long = "runtime-dir", value_name = "DIR")]
     directory: Option<PathBuf>,
 }
 
 impl RuntimeOptions {
-    /// The control socket.
+    /// Path of the control socket.
     pub(crate) fn control_socket(&self) -> PathBuf {
         self.directory
             .clone()

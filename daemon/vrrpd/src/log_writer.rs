@@ -1,8 +1,8 @@
-//! The log, written by a thread of its own: whoever has something to say hands over a
-//! [`Record`] and goes on, even when standard error or the journal is stuck.
+//! Log writer: a thread that writes the log. The other threads hand over a [`Record`] and continue,
+//! even when standard error or the journal blocks.
 //!
 //! Under systemd the lines go to the journal with their values as fields (`journalctl
-//! VRRP_INSTANCE=VI_1`); elsewhere to standard error.
+//! VRRP_INSTANCE=VI_1`); otherwise to standard error.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -19,48 +19,49 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 use vrrp_proto::notify::{Subject, Then};
 use vrrp_proto::{Human, Report, State, Transition};
 
-/// How many records may wait. More are counted and dropped.
+/// Most records that wait. Further ones are dropped and counted.
 const CAPACITY: usize = 4096;
 
-/// How long the last records may take at the end. A log that is stuck must not keep the daemon
-/// from ending: whoever told it to stop waits for that, and its addresses are off already.
+/// Time limit for the last records at the end. A blocked log must not keep the daemon from ending:
+/// systemd or the operator waits for that, and the addresses are deleted already.
 const LAST_RECORDS: Duration = Duration::from_secs(1);
 
-/// Something for the log.
+/// Record for the log.
 #[derive(Debug)]
 pub(crate) enum Record {
-    /// From the engine.
+    /// Report of the engine.
     Report(Report),
-    /// A tracker's result, when it differs from the one before.
+    /// Result of a tracker that differs from the preceding one.
     Tracker {
-        /// Its name.
+        /// Name of the tracker.
         tracker: Arc<str>,
-        /// Whether the thing is well.
+        /// Whether the tracked object is up.
         up: bool,
-        /// What it said.
+        /// Description of the result.
         detail: Arc<str>,
     },
-    /// Somebody was told of a transition, or was to be.
+    /// End of a notify command.
     Notified {
-        /// Whose transition.
+        /// Instance or group of the transition.
         owner: Subject,
-        /// The state since.
+        /// State after the transition.
         to: State,
         /// Whether the command succeeded (exit status 0).
         succeeded: bool,
-        /// What it said.
+        /// Exit status and last line of output.
         detail: Arc<str>,
-        /// What comes next.
+        /// Next step for the command.
         then: Then,
     },
-    /// Anything else.
+    /// Any other line.
     Note(Level, String),
 }
 
-/// The way to the scribe. Clones lead to the same one.
+/// Handle of the log writer. Clones lead to the same thread.
 #[derive(Clone, Debug)]
 pub(crate) struct Log {
-    /// Not a bounded channel, which would take the room for all records from the start.
+    /// Unbounded, because a bounded channel allocates the room for all records at once.
+    /// [`CAPACITY`] is the bound.
     records: Sender<Record>,
     count: Arc<Count>,
 }
@@ -72,7 +73,8 @@ struct Count {
 }
 
 impl Log {
-    /// Hands over a record. Never waits: when too many are waiting it is lost and counted.
+    /// Hands over a record without waiting. When [`CAPACITY`] records wait, it is dropped and
+    /// counted.
     pub(crate) fn record(&self, record: Record) {
         let Count { waiting, lost } = &*self.count;
         if waiting.fetch_add(1, Ordering::Relaxed) >= CAPACITY || self.records.send(record).is_err()
@@ -82,31 +84,31 @@ impl Log {
         }
     }
 
-    /// Hands over a note.
+    /// Hands over a line.
     pub(crate) fn note(&self, level: Level, text: impl Into<String>) {
         self.record(Record::Note(level, text.into()));
     }
 }
 
-/// The scribe's thread.
+/// Thread of the log writer.
 #[derive(Debug)]
 pub(crate) struct LogWriter {
-    /// Closed by its end.
+    /// Closed at the end of the thread.
     ended: Receiver<()>,
 }
 
 impl LogWriter {
-    /// Waits until everything is written, as far as that goes. The last [`Log`] is to be dropped
-    /// before.
+    /// Waits until everything is written, at most [`LAST_RECORDS`]. The last [`Log`] has to be
+    /// dropped before.
     pub(crate) fn finish(self) {
         let _ = self.ended.recv_timeout(LAST_RECORDS);
     }
 }
 
-/// Starts the scribe. It ends when the last [`Log`] is dropped and everything is written.
+/// Starts the log writer. It ends when the last [`Log`] is dropped and everything is written.
 ///
 /// # Errors
-/// When the system does not give another thread.
+/// If the system cannot create the thread.
 pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, LogWriter)> {
     initialize(verbose);
     let (records, receiver) = channel();
@@ -125,8 +127,8 @@ pub(crate) fn start(verbose: bool) -> std::io::Result<(Log, LogWriter)> {
     Ok((log, LogWriter { ended }))
 }
 
-/// Chooses where the lines go: the journal when standard error is connected to it (systemd.exec(5),
-/// `$JOURNAL_STREAM`), else standard error.
+/// Selects the destination: the journal when standard error is connected to it (systemd.exec(5),
+/// `$JOURNAL_STREAM`), otherwise standard error.
 fn initialize(verbose: bool) {
     let level = if verbose {
         LevelFilter::TRACE
@@ -142,7 +144,7 @@ fn initialize(verbose: bool) {
             .with_writer(std::io::stderr)
             .with_ansi(false)
             .with_target(false)
-            // The message says it all; the fields are for the journal.
+            // The message repeats the values; the fields are for the journal.
             .fmt_fields(tracing_subscriber::fmt::format::debug_fn(
                 |writer, field, value| match field.name() {
                     "message" => write!(writer, "{value:?}"),
@@ -150,15 +152,15 @@ fn initialize(verbose: bool) {
                 },
             ))
     });
-    // Fails when there is one already, as in tests: then that one is good enough.
+    // Fails if a subscriber is set already, as in tests; that one is used.
     let _ = tracing_subscriber::registry()
         .with(journal.with_filter(level))
         .with(standard_error.with_filter(level))
         .try_init();
 }
 
-/// Whether standard error is the stream that systemd made for this service: a shell inside of one
-/// has the variable too, and a terminal.
+/// Whether standard error is the stream that systemd created for this service. The variable alone
+/// proves nothing: a shell in the service inherits it and may have a terminal.
 fn is_journal() -> bool {
     let stream = std::env::var("JOURNAL_STREAM").unwrap_or_default();
     let standard_error = nix::sys::stat::fstat(std::io::stderr());
@@ -173,7 +175,7 @@ fn write_all(records: &Receiver<Record>, count: &Count) {
             0 => {}
             number => warn!(
                 number,
-                "{number} log records were lost: the log is too slow"
+                "{number} log records dropped: the journal or standard error was too slow"
             ),
         }
     }
@@ -210,15 +212,18 @@ fn write(record: Record) {
             };
             match then {
                 Then::Over => {
-                    debug!(instance, group, %to, succeeded, "{name}: told of {to}: {detail}");
+                    debug!(
+                        instance, group, %to, succeeded,
+                        "{name}: notify command for {to} succeeded: {detail}",
+                    );
                 }
                 Then::Again(rest) => warn!(
                     instance, group, %to, succeeded,
-                    "{name}: not told of {to}: {detail}; trying again in {} s", rest.as_secs(),
+                    "{name}: notify command for {to} failed: {detail}; retrying in {} s", rest.as_secs(),
                 ),
                 Then::GivenUp => warn!(
                     instance, group, %to, succeeded,
-                    "{name}: not told of {to}: {detail}; not tried again",
+                    "{name}: notify command for {to} failed: {detail}; no further attempt",
                 ),
             }
         }
@@ -253,7 +258,7 @@ fn write_report(report: Report) {
             let whose = whose(router.as_deref());
             warn!(
                 instance = router.as_deref(), %source, cause = cause.word(),
-                "{whose}packet from {source} dropped: {cause} (told once a minute)",
+                "{whose}packet from {source} dropped: {cause} (logged once a minute)",
             );
         }
         Report::Interrupted {
@@ -262,23 +267,23 @@ fn write_report(report: Report) {
             lasted,
         } => info!(
             instance = %router, %fault_reason, ?lasted,
-            "{router}: no fault: {fault_reason}, for {} only", Human(lasted),
+            "{router}: short interruption, no fault: {fault_reason}, for {}", Human(lasted),
         ),
         Report::Repaired { router, address } => warn!(
             instance = %router, %address,
-            "{router}: somebody took {address} away; put back and announced",
+            "{router}: {address} was deleted although this host is master; restored and announced",
         ),
         Report::Stray { router, address } => warn!(
             instance = %router, %address,
-            "{router}: {address} was added here although this host is not master; taken off",
+            "{router}: {address} was added although this host is not master; deleted",
         ),
         Report::RoutingRepaired { router, what } => warn!(
             instance = %router, %what,
-            "{router}: {what} was gone although this host is master; put back",
+            "{router}: {what} was deleted although this host is master; restored",
         ),
         Report::RoutingStray { router, what } => warn!(
             instance = %router, %what,
-            "{router}: {what} was added here although this host is not master; taken away",
+            "{router}: {what} was added although this host is not master; deleted",
         ),
         Report::Verdict {
             tracker,
@@ -298,7 +303,7 @@ fn write_report(report: Report) {
             how,
         } => warn!(
             instance = %router, %source,
-            "{router}: {source} is configured otherwise: {how}; it is heard all the same",
+            "{router}: configuration mismatch with {source}: {how}; its advertisements are still accepted",
         ),
         Report::SecondMaster {
             router,
@@ -314,7 +319,7 @@ fn warn_second_master(router: &str, source: IpAddr, priority: u8) {
     warn!(
         instance = router, %source, priority,
         "{router}: {source} advertises priority {priority} although this host is master: \
-         does it hear this host? (told once a minute)",
+         does it receive the advertisements of this host? (logged once a minute)",
     );
 }
 

@@ -1,11 +1,11 @@
 //! A VRRP daemon for Linux.
 //!
-//! `vrrpd run` is three threads, and more where something takes the kernel long. The main one runs
-//! [`run::Node`]: it owns the engine, the clock and the sockets, and never waits for anything but
-//! them. The [`services`] is a small runtime for what may be slow: signals, trackers, notifications, the
-//! control socket, systemd. The [`log_writer`] writes the log, so that a full pipe stops nobody else. They
-//! reach the main thread by its [`inbox`](run::Inbox) and hear from it by bounded channels that drop
-//! rather than wait.
+//! `vrrpd run` has three threads, and further ones where the kernel takes long for a request. The
+//! main thread runs [`run::Node`]: it owns the engine, the clock and the sockets, and waits for
+//! nothing else. The [`services`] thread is a small runtime for all that may be slow: signals,
+//! trackers, notifications, the control socket, systemd. The [`log_writer`] writes the log, so that
+//! a full pipe blocks no other thread. They send to the main thread through its
+//! [`inbox`](run::Inbox), and receive from it through channels on which it never waits.
 
 mod check;
 mod cleanup;
@@ -26,20 +26,20 @@ use vrrp_config::LoadError;
 
 use self::cli::{Cli, Command};
 
-/// What was to be said has been said; only the exit status is left.
+/// Failure of a command, after its message was printed: the exit status.
 #[derive(Clone, Copy, Debug)]
 enum Failed {
-    /// Something went wrong: exit status 1.
+    /// Any failure: exit status 1.
     General,
-    /// The configuration or the command line is wrong: exit status 2.
+    /// Invalid configuration or command line: exit status 2.
     Configuration,
 }
 
 impl Failed {
-    /// Says what went wrong, on standard error.
+    /// Prints `complaint` on standard error.
     #[expect(
         clippy::print_stderr,
-        reason = "the one place where a command complains"
+        reason = "the one place that prints errors of a command"
     )]
     fn reasons(self, complaint: impl std::fmt::Display) -> Self {
         eprintln!("vrrpd: {complaint}");
@@ -82,7 +82,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Writes to standard output. A reader that went away is no error: `vrrpd status | head -1`.
+/// Writes to standard output. It is no error when the reader has closed the pipe:
+/// `vrrpd status | head -1`.
 fn print(text: &str) -> Result<(), Failed> {
     use std::io::{ErrorKind, Write as _};
 

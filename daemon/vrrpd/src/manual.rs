@@ -1,7 +1,7 @@
-//! `vrrpd man` and `vrrpd completions`: what a package installs beside the program, made from the
-//! definition of the command line.
+//! `vrrpd man` and `vrrpd completions`: files that a package installs beside the program, generated
+//! from the definition of the command line.
 //!
-//! There is one page for all commands, so that `man vrrpd` is the whole of it.
+//! One page describes all commands, so that `man vrrpd` is complete.
 
 use clap::{Arg, Command, CommandFactory as _};
 use clap_complete::Shell;
@@ -11,38 +11,40 @@ use crate::cli::{Cli, DEFAULT_CONFIGURATION};
 use crate::{Failed, print};
 
 const DESCRIPTION: &str = "\
-    Hosts on one network share virtual addresses. One of them, the master, holds them and says so once an interval. \
-    When it is silent, stops, or loses what it tracks, the backup of the greatest priority takes the addresses \
-    and announces them, and clients go on. The daemon needs CAP_NET_ADMIN and CAP_NET_RAW.";
+    Hosts on one network share virtual addresses. The master holds them and sends an advertisement once an interval. \
+    When the advertisements stop, or the master stops or loses what it tracks, the backup with the highest priority \
+    becomes master: it adds the addresses and announces them (gratuitous ARP, unsolicited neighbor advertisements). \
+    The daemon needs CAP_NET_ADMIN and CAP_NET_RAW.";
 
-/// What the definition does not know: sections of words, each with its meaning.
+/// Sections that the definition of the command line does not contain: terms with their
+/// descriptions.
 const SECTIONS: &[(&str, &[(&str, &str)])] = &[
     (
         "SIGNALS",
         &[
             (
                 "SIGTERM, SIGINT",
-                "The daemon hands over by an advertisement of priority 0, takes its addresses off, and ends.",
+                "The daemon sends an advertisement of priority 0, deletes its virtual addresses, and ends.",
             ),
             (
                 "SIGHUP",
-                "The daemon reads its configuration again. If it is wrong, the log names every mistake, and \
-                 what runs stays.",
+                "The daemon reloads its configuration. If it is invalid, the log names every mistake, and \
+                 the configuration in force stays.",
             ),
         ],
     ),
     (
         "EXIT STATUS",
         &[
-            ("0", "It went well."),
+            ("0", "Success."),
             (
                 "1",
-                "It did not, and standard error says why: a right is missing, no daemon runs that could \
-                 tell its status.",
+                "An error; standard error has the reason, for example a missing capability, or no running \
+                 daemon for the status.",
             ),
             (
                 "2",
-                "The configuration or the command line is wrong. Another start does not help.",
+                "Invalid configuration or command line. A restart does not help.",
             ),
         ],
     ),
@@ -51,11 +53,11 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 DEFAULT_CONFIGURATION,
-                "The configuration, in JSON. vrrpd schema tells its words with their ranges and defaults.",
+                "The configuration, in JSON. vrrpd schema prints its keys with their ranges and defaults.",
             ),
             (
                 "control.sock",
-                "Where the daemon tells its status, in the directory that --runtime-dir names.",
+                "Socket from which vrrpd status reads, in the directory of --runtime-dir.",
             ),
         ],
     ),
@@ -64,16 +66,16 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
         &[
             (
                 "RUNTIME_DIRECTORY",
-                "The directory of the control socket, unless --runtime-dir names one.",
+                "The directory of the control socket, unless --runtime-dir is given.",
             ),
             (
                 "CREDENTIALS_DIRECTORY",
-                "The directory of each passwordFile and keyFile that is a relative path.",
+                "The directory of each passwordFile and keyFile with a relative path.",
             ),
             (
                 "NOTIFY_SOCKET, WATCHDOG_USEC, JOURNAL_STREAM",
-                "Set by systemd: where to tell that the daemon is ready, reloads and lives, and whether the log \
-                 goes to the journal.",
+                "Set by systemd: the socket for notifications (ready, reloading, watchdog), the time limit of \
+                 the watchdog, and the journal stream that tells whether the log goes to the journal.",
             ),
         ],
     ),
@@ -83,7 +85,7 @@ const SECTIONS: &[(&str, &[(&str, &str)])] = &[
             ("RFC 9568", "Version 3 of the protocol."),
             (
                 "RFC 3768, RFC 2338",
-                "Version 2 of the protocol, and its password.",
+                "Version 2 of the protocol, and its authentication by password.",
             ),
         ],
     ),
@@ -101,7 +103,7 @@ pub(crate) fn completions(shell: Shell) -> Result<(), Failed> {
     print(&String::from_utf8_lossy(&script))
 }
 
-/// The command line without what is hidden, and without `help`, which is `--help`.
+/// The command line without hidden commands, and without `help`, which is the same as `--help`.
 fn program() -> Command {
     let whole = Cli::command();
     let shown = whole
@@ -149,7 +151,7 @@ fn page() -> String {
     page.render()
 }
 
-/// A command, its meaning, and its options.
+/// Writes a command, its description and its options.
 fn describe(page: &mut Roff, command: &Command) {
     page.control("SS", [&*synopsis(command)]);
     let about = text(command.get_long_about().or_else(|| command.get_about()));
@@ -174,7 +176,7 @@ fn entry(page: &mut Roff, word: &str, meaning: &str) {
 
 fn meaning(argument: &Arg) -> String {
     let mut meaning = sentence(&text(argument.get_help()));
-    // That a switch is off is no news.
+    // A switch that is off by default needs no mention.
     if argument.get_action().takes_values() {
         for default in argument.get_default_values() {
             meaning.push_str(&format!(" Default: {}.", default.display()));
@@ -183,13 +185,13 @@ fn meaning(argument: &Arg) -> String {
     meaning
 }
 
-/// `vrrpd check [OPTIONS] [FILE]`.
+/// Usage of a command: `vrrpd check [OPTIONS] [FILE]`.
 fn synopsis(command: &Command) -> String {
     let usage = command.clone().render_usage().to_string();
     usage.trim_start_matches("Usage: ").to_owned()
 }
 
-/// With the full stop that help goes without.
+/// `text` with the full stop that help texts lack.
 fn sentence(text: &str) -> String {
     format!("{}.", text.trim_end_matches('.'))
 }

@@ -1,4 +1,4 @@
-//! `vrrpd status`: the daemon's snapshot for people, or as it is.
+//! `vrrpd status`: the daemon's snapshot as tables and notes, or as JSON.
 
 use std::fmt::Write as _;
 use std::io::Read as _;
@@ -16,14 +16,14 @@ use vrrp_proto::snapshot::{
 use crate::cli::StatusOptions;
 use crate::{Failed, print};
 
-/// How long the daemon may take to answer.
+/// Time limit for the daemon's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     let socket = options.runtime.control_socket();
     let answer = ask(&socket).map_err(|error| {
         Failed::General.reasons(format_args!(
-            "cannot ask the daemon at {}: {error}; is it running, and may you open its socket?",
+            "cannot read the status from {}: {error}; is vrrpd running, and may this user open its socket?",
             socket.display()
         ))
     })?;
@@ -31,7 +31,9 @@ pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
         return Err(Failed::General.reasons("the daemon is stopping"));
     }
     let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
-        Failed::General.reasons(format_args!("the daemon is of another version: {error}"))
+        Failed::General.reasons(format_args!(
+            "cannot parse the status: {error}; the running vrrpd may have another version"
+        ))
     })?;
     print(&if options.json {
         format!("{answer}\n")
@@ -40,7 +42,7 @@ pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     })
 }
 
-/// The daemon's answer: one JSON object, without being asked anything.
+/// Reads the daemon's answer, one JSON object. The daemon sends it without a request.
 fn ask(socket: &Path) -> std::io::Result<String> {
     let mut stream = UnixStream::connect(socket)?;
     stream.set_read_timeout(Some(PATIENCE))?;
@@ -49,7 +51,7 @@ fn ask(socket: &Path) -> std::io::Result<String> {
     Ok(answer)
 }
 
-/// A table for people.
+/// Renders a snapshot as text.
 pub(crate) fn render(snapshot: &Snapshot) -> String {
     let mut rows = vec![
         [
@@ -84,7 +86,7 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         if let Some(lvs) = &instance.lvs {
             let _ = writeln!(text, "  {}", synchronisation(lvs));
         }
-        // They are there while it is master.
+        // The kernel has them while the instance is master.
         for route in &instance.routes {
             let _ = writeln!(text, "  route {route}");
         }
@@ -94,7 +96,7 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
         notes(instance, &mut text);
     }
     if !snapshot.groups.is_empty() {
-        let mut rows = vec![["GROUP", "STATE", "FOR", "MEMBERS", "BECAUSE OF"].map(String::from)];
+        let mut rows = vec![["GROUP", "STATE", "FOR", "MEMBERS", "CAUSE"].map(String::from)];
         rows.extend(snapshot.groups.iter().map(group_row));
         text.push('\n');
         text.push_str(&table(&rows));
@@ -107,7 +109,7 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     if snapshot.lost > 0 {
         let _ = writeln!(
             text,
-            "{} packets were lost because they came faster than they could be read",
+            "{} packets lost: receive buffer overflow",
             snapshot.lost
         );
     }
@@ -166,9 +168,9 @@ fn group_row(group: &GroupStatus) -> [String; 5] {
 fn tracker_row(tracker: &TrackerStatus) -> [String; 6] {
     let words = |up| if up { "up" } else { "down" };
     let verdict = match (tracker.up, tracker.changes_in) {
-        (None, _) => "not yet".to_owned(),
+        (None, _) => "pending".to_owned(),
         (Some(up), None) => words(up).to_owned(),
-        // Another number may be what it changes to.
+        // The new result may be another number, and not down.
         (Some(true), Some(span)) if tracker.value.is_some() => {
             format!("up, new in {}", wait(span))
         }
@@ -184,16 +186,22 @@ fn tracker_row(tracker: &TrackerStatus) -> [String; 6] {
     ]
 }
 
-/// Who signs with which key, and whose clock is another one.
+/// Keys of this host and of the other senders, and differences between the clocks.
 fn signatures(hmac: &HmacStatus) -> String {
     let key = hmac.active_key;
     let mut text = match hmac.mode {
-        HmacMode::Enforce => format!("HMAC: signs with key {key}, and so must others"),
-        HmacMode::Permissive => format!("HMAC: signs with key {key}, others may go without"),
-        HmacMode::ReceiveOnly => "HMAC: does not sign, and others may go without".to_owned(),
+        HmacMode::Enforce => {
+            format!("HMAC: signs with key {key}; unsigned advertisements are dropped")
+        }
+        HmacMode::Permissive => {
+            format!("HMAC: signs with key {key}; unsigned advertisements are accepted")
+        }
+        HmacMode::ReceiveOnly => {
+            "HMAC: does not sign; unsigned advertisements are accepted".to_owned()
+        }
     };
     for sender in &hmac.senders {
-        let _ = write!(text, "; {} with key {}", sender.address, sender.key);
+        let _ = write!(text, "; {} signs with key {}", sender.address, sender.key);
         let apart = sender.ahead.unsigned_abs();
         match sender.ahead {
             0 => {}
@@ -204,7 +212,7 @@ fn signatures(hmac: &HmacStatus) -> String {
     text
 }
 
-/// Whom it speaks with, and what names stand for.
+/// Unicast peers, and the addresses to which their names resolve.
 fn peers(unicast: &UnicastStatus) -> String {
     let peer = |peer: &UnicastPeerStatus| {
         let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
@@ -215,10 +223,10 @@ fn peers(unicast: &UnicastStatus) -> String {
         }
     };
     let peers: Vec<String> = unicast.peers.iter().map(peer).collect();
-    format!("unicast: with {}", peers.join(", "))
+    format!("unicast peers: {}", peers.join(", "))
 }
 
-/// Whether those who are to be told of its state were.
+/// Last, running and waiting notifications.
 fn told(notify: &NotifyStatus) -> String {
     let word = |state: &State| match state {
         State::Init => "stop".to_owned(),
@@ -227,27 +235,27 @@ fn told(notify: &NotifyStatus) -> String {
     let mut parts = Vec::new();
     if let Some(last) = &notify.last {
         let how = if last.succeeded {
-            "told of"
+            "succeeded"
         } else {
-            "not told of"
+            "failed"
         };
         let (state, age) = (word(&last.state), age(last.age));
-        parts.push(format!("{how} {state} {age} ago: {}", last.detail));
+        parts.push(format!("{state} {how} {age} ago: {}", last.detail));
     }
     if let Some(state) = &notify.running {
-        parts.push(format!("{} is being told", word(state)));
+        parts.push(format!("running: {}", word(state)));
     }
     if !notify.waiting.is_empty() {
         let states: Vec<String> = notify.waiting.iter().map(word).collect();
-        parts.push(format!("{} to be told then", states.join(", ")));
+        parts.push(format!("waiting: {}", states.join(", ")));
     }
     if parts.is_empty() {
-        parts.push("nothing told yet".to_owned());
+        parts.push("no command has run yet".to_owned());
     }
     format!("notify: {}", parts.join("; "))
 }
 
-/// What the sync thread of IPVS is, and why not.
+/// Role of the IPVS sync daemon, and its error.
 fn synchronisation(lvs: &LvsStatus) -> String {
     let role = lvs
         .role
@@ -257,19 +265,19 @@ fn synchronisation(lvs: &LvsStatus) -> String {
         lvs.interface, lvs.sync_id
     );
     if let Some(error) = &lvs.error {
-        let _ = write!(text, ", wanted in vain: {error}");
+        let _ = write!(text, ", failed: {error}");
     }
     if lvs.repairs > 0 {
         let _ = write!(
             text,
-            "; stopped or changed by somebody {} times",
+            "; repairs: {} (stopped or changed by another program)",
             lvs.repairs
         );
     }
     text
 }
 
-/// What runs where it is master, and why that is not here.
+/// Resources with their states, and the failure that keeps them from running.
 fn units(resources: &ResourcesStatus) -> String {
     let unit = |status: &ResourceStatus| match &*status.detail {
         "" => format!("{} {}", status.unit, status.state),
@@ -281,89 +289,103 @@ fn units(resources: &ResourcesStatus) -> String {
         let _ = write!(text, "; {failure}");
     }
     if let Some(seconds) = resources.retry_in {
-        let _ = write!(text, "; again in {seconds:.0} s");
+        let _ = write!(text, "; next attempt in {seconds:.0} s");
     }
     text
 }
 
-/// What else deserves a look: only what is not zero.
+/// Counters above zero that deserve attention.
 fn notes(instance: &RouterStatus, text: &mut String) {
     let counters = &instance.counters;
-    let mut note = |number: u64, what: &str| {
+    let mut note = |number: u64, noun: &str, rest: &str| {
         if number > 0 {
-            let _ = writeln!(text, "  {number} {what}");
+            let plural = if number == 1 { "" } else { "s" };
+            let _ = writeln!(text, "  {number} {noun}{plural} {rest}");
         }
     };
     note(
         counters.repairs,
-        "times a virtual address was taken away and put back",
+        "repair",
+        "of virtual addresses (deleted while master, restored)",
     );
     note(
         counters.strays,
-        "times a virtual address was found here that was not ours to hold",
+        "removal",
+        "of virtual addresses (added while not master)",
     );
     note(
         counters.routing_repairs,
-        "times a route or a rule was gone and was put back",
+        "repair",
+        "of routes or rules (deleted while master, restored)",
     );
     note(
         counters.routing_strays,
-        "times a route or a rule was found here that was not ours to hold",
+        "removal",
+        "of routes or rules (added while not master)",
     );
     note(
         counters.second_masters,
-        "advertisements of another master of lower precedence",
+        "advertisement",
+        "from another master of lower precedence",
     );
     note(
         counters.late_wakeups,
-        "times this host stood still too long to trust its own silence",
+        "late wake-up",
+        "(restarted the master-down timer)",
     );
     note(
         counters.interruptions,
-        "short absences of the interface or its address (no fault)",
+        "short interruption",
+        "of the interface or its address (no fault)",
     );
     note(
         counters.adverts_without_hmac,
-        "advertisements without HMAC that counted all the same",
+        "advertisement",
+        "without HMAC (accepted)",
     );
     note(
         counters.address_list_differs,
-        "advertisements that list other addresses than ours",
+        "advertisement",
+        "with another address list",
     );
     note(
         counters.interval_differs,
-        "advertisements with another interval than ours",
+        "advertisement",
+        "with another advertisement interval",
     );
     if let Some(notify) = &instance.notify {
-        note(
-            notify.failures,
-            "times a command that tells of a state failed",
-        );
+        note(notify.failures, "failure", "of notify commands");
         note(
             notify.dropped,
-            "states were not told, because there was a newer one before their turn",
+            "notification",
+            "superseded by a newer state",
         );
     }
     for cause in vrrp_proto::wire::DropCause::ALL {
         note(
             counters.dropped.get(*cause),
-            &format!("packets dropped because {cause}"),
+            "packet",
+            &format!("dropped: {cause}"),
         );
     }
     for other in &instance.others {
         for differences in &other.differences {
             let age = age(other.age);
-            let _ = writeln!(text, "  {} (heard {age} ago): {differences}", other.address);
+            let _ = writeln!(
+                text,
+                "  {} (last advertisement {age} ago): {differences}",
+                other.address
+            );
         }
     }
 }
 
-/// As [`age`] for what is to come: never 0 before it has come.
+/// [`age`] of a remaining time: rounded up, so that 0 appears only at its end.
 fn wait(seconds: f64) -> String {
     age(seconds.ceil())
 }
 
-/// `5 s`, `3 min`, `2 h`, `4 d`: one unit says enough.
+/// Time in one unit, rounded down: `5 s`, `3 min`, `2 h`, `4 d`.
 fn age(seconds: f64) -> String {
     let units = [(86_400.0, "d"), (3_600.0, "h"), (60.0, "min")];
     units
@@ -375,7 +397,7 @@ fn age(seconds: f64) -> String {
         )
 }
 
-/// Columns as wide as their widest cell, the last one without padding.
+/// Aligns columns by their widest cell; the last column is not padded.
 fn table<const COLUMNS: usize>(rows: &[[String; COLUMNS]]) -> String {
     let width = |column: usize| {
         rows.iter()

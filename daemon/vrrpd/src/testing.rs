@@ -1,8 +1,8 @@
-//! What several tests need.
+//! Helpers of several tests.
 
 use std::time::Duration;
 
-/// Far more than anything takes that ends, far less than what does not.
+/// Time limit of tests: far longer than anything that ends takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
@@ -13,7 +13,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         .block_on(future)
 }
 
-/// A directory of the test's own.
+/// Directory of one test, removed at its end.
 pub(crate) struct Directory(std::path::PathBuf);
 
 impl Directory {

@@ -1,10 +1,11 @@
-//! The units of systemd: jobs and states, over the system's bus (org.freedesktop.systemd1(5)).
+//! systemd units: jobs and states over the system bus (org.freedesktop.systemd1(5)).
 //!
-//! One task holds the connection, and makes a new one when the bus or systemd was restarted (`systemctl
-//! daemon-reexec`); nothing is connected before somebody asks. A job is asked for with mode `replace`, and
-//! its end is what the signal `JobRemoved` says. How a unit is comes with the signal `PropertiesChanged`, to
-//! a task for each unit; nobody polls. With the connection the jobs are lost whose end may be missed, which
-//! whoever wanted them hears, and of every unit it is asked anew how it is.
+//! One task holds the connection, and opens a new one when the bus or systemd was restarted
+//! (`systemctl daemon-reexec`); it does not connect before the first request. Jobs are requested
+//! with mode `replace`, and the signal `JobRemoved` reports their end. One task for each watched
+//! unit follows its state by the signal `PropertiesChanged`; there is no polling. When the
+//! connection ends, the ends of pending jobs may be missed: they are reported as lost, and the next
+//! connection reads the state of every watched unit again.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -30,20 +31,20 @@ const SYSTEMD: &str = "org.freedesktop.systemd1";
 const UNIT: InterfaceName<'_> =
     InterfaceName::from_static_str_unchecked("org.freedesktop.systemd1.Unit");
 
-/// Where the bus of the system is, unless the environment says otherwise (D-Bus specification, "Well-known
-/// Message Bus Instances").
+/// Address of the system bus, unless the environment has another one (D-Bus specification,
+/// "Well-known Message Bus Instances").
 const SYSTEM_BUS: &str = "unix:path=/run/dbus/system_bus_socket";
 
-/// How long connecting may take, and a question that systemd answers at once.
+/// Time limit for a connection, and for requests that systemd answers at once.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// How long it may take until a job is accepted or refused: somebody may have to be asked who may do what.
+/// Time limit for the acceptance of a job: polkit may have to check the authorisation.
 const ACCEPTANCE: Duration = Duration::from_secs(30);
 
-/// How many ends of jobs are remembered, which may come before it is known whose they are.
+/// Most ends of jobs that are remembered because they came before the acceptance of the job.
 const REMEMBERED: usize = 1024;
 
-/// systemd itself.
+/// systemd's manager.
 #[zbus::proxy(
     interface = "org.freedesktop.systemd1.Manager",
     default_path = "/org/freedesktop/systemd1"
@@ -63,7 +64,7 @@ trait Manager {
     ) -> zbus::Result<()>;
 }
 
-/// The address of the system's bus.
+/// Address of the system bus.
 pub(crate) fn system_address() -> String {
     match std::env::var("DBUS_SYSTEM_BUS_ADDRESS") {
         Ok(address) if !address.is_empty() => address,
@@ -71,11 +72,11 @@ pub(crate) fn system_address() -> String {
     }
 }
 
-/// The way to systemd. Clones lead to the same connection.
+/// Handle of the connection to systemd. Clones lead to the same connection.
 #[derive(Clone, Debug)]
 pub(crate) struct Units(UnboundedSender<Request>);
 
-/// How a unit is, once that is known, and so on.
+/// State of a unit, `None` until it is known, and its changes.
 pub(crate) type States = watch::Receiver<Option<UnitState>>;
 
 enum Request {
@@ -91,7 +92,7 @@ enum Request {
 }
 
 impl Units {
-    /// The way to the systemd behind the bus at `address`.
+    /// A handle of the systemd behind the bus at `address`.
     pub(crate) fn new(address: String) -> Self {
         let (sender, requests) = unbounded_channel();
         let keeper = Connection {
@@ -103,7 +104,7 @@ impl Units {
         Self(sender)
     }
 
-    /// Has systemd do something, and waits for the end of it. It goes on when nobody waits any more.
+    /// Requests a job and waits for its end. The job continues if the future is dropped.
     pub(crate) async fn job(&self, verb: Verb, unit: Arc<str>) -> Outcome {
         let (answer, outcome) = oneshot::channel();
         let _ = self.0.send(Request::Job { verb, unit, answer });
@@ -111,7 +112,7 @@ impl Units {
         outcome.await.unwrap_or_else(|_| gone())
     }
 
-    /// How a unit is from now on. It is watched as long as somebody has what this returns.
+    /// Watches the state of a unit, until the returned receiver is dropped.
     pub(crate) async fn watch(&self, unit: Arc<str>) -> Option<States> {
         let (answer, states) = oneshot::channel();
         let _ = self.0.send(Request::Watch { unit, answer });
@@ -119,39 +120,39 @@ impl Units {
     }
 }
 
-/// Holds the connection.
+/// Task that holds the connection.
 struct Connection {
     address: String,
     requests: UnboundedReceiver<Request>,
     watched: BTreeMap<Arc<str>, Watched>,
 }
 
-/// Where it is told how a unit is.
+/// Sender of a unit's state.
 type Watched = Arc<watch::Sender<Option<UnitState>>>;
 
-/// One connection to one systemd, and all that is to be forgotten with either.
+/// A connection to one run of systemd. All of it is dropped with the connection or with systemd.
 struct Session {
-    /// systemd by the name that is only this one's: nobody else is believed.
+    /// systemd by its unique bus name: signals of other senders are ignored.
     systemd: ManagerProxy<'static>,
     owner: OwnedUniqueName,
     owners: NameOwnerChangedStream,
     removed: JobRemovedStream,
     jobs: BTreeMap<String, Waiting>,
-    /// Ends of jobs of which it is not known yet whose they are.
+    /// Ends of jobs that came before their acceptance.
     ended: VecDeque<(String, String)>,
-    /// Those who ask for jobs.
+    /// Tasks that request jobs.
     asking: JoinSet<Asked>,
-    /// Those who follow units.
+    /// Tasks that follow units.
     following: JoinSet<()>,
 }
 
-/// systemd accepted a job, which has this path, or did not.
+/// Answer to the request of a job: the path of the job, or an error.
 struct Asked {
     waiting: Waiting,
     accepted: Result<OwnedObjectPath, Failure>,
 }
 
-/// Somebody who waits for the end of a job.
+/// Request of a pending job.
 struct Waiting {
     verb: Verb,
     unit: Arc<str>,
@@ -159,12 +160,12 @@ struct Waiting {
 }
 
 impl Connection {
-    /// Serves until nobody can ask any more.
+    /// Serves requests until all handles are dropped.
     async fn run(mut self) {
         let mut pause = Pause::default();
         let mut again = Instant::now();
         loop {
-            // What is asked for while there is no connection.
+            // Requests that came without a connection.
             let mut backlog = Vec::new();
             let request = async {
                 if self.watched.is_empty() {
@@ -204,7 +205,8 @@ impl Connection {
         }
     }
 
-    /// Serves with one connection until that ends; nothing when nobody can ask any more.
+    /// Serves requests on one connection until it ends; returns `None` when all handles are
+    /// dropped.
     async fn serve(&mut self, mut session: Session, backlog: Vec<Request>) -> Option<()> {
         for (unit, states) in &self.watched {
             session.follow(unit, states);
@@ -214,7 +216,7 @@ impl Connection {
         }
         loop {
             tokio::select! {
-                // What has come is taken in before more is asked for.
+                // Arrived messages first, then further requests.
                 biased;
                 removed = session.removed.next() => match removed {
                     Some(removed) => {
@@ -230,7 +232,7 @@ impl Connection {
                 changed = session.owners.next() => {
                     match changed {
                         None => session.lose("the bus was restarted"),
-                        // It was on its way when the owner was asked for.
+                        // The signal was sent before the owner was read.
                         Some(changed) if session.is_of(&changed) => continue,
                         Some(_) => session.lose("systemd was restarted"),
                     }
@@ -254,7 +256,8 @@ impl Connection {
         }
     }
 
-    /// Lets somebody watch a unit. Returns where it is to be told how it is, if nobody else watches it.
+    /// Adds a watcher of a unit. Returns the sender of its state, if the unit was not watched
+    /// before.
     fn watch(&mut self, unit: &Arc<str>, answer: oneshot::Sender<States>) -> Option<&Watched> {
         self.forget_unwatched();
         let is_new = !self.watched.contains_key(unit);
@@ -262,7 +265,7 @@ impl Connection {
             .watched
             .entry(Arc::clone(unit))
             .or_insert_with(|| Arc::new(watch::channel(None).0));
-        // Whoever asked may have gone away.
+        // The caller may have dropped its future.
         let _ = answer.send(states.subscribe());
         is_new.then_some(states)
     }
@@ -289,8 +292,8 @@ impl Connection {
 }
 
 impl Session {
-    /// Connects to the bus at `address`, waits for systemd if it is just being restarted, and asks it to
-    /// send signals at all.
+    /// Connects to the bus at `address`, waits for systemd if it is restarting, and subscribes to
+    /// its signals.
     async fn open(address: &str) -> Result<Self, Failure> {
         let connection = Builder::address(address).build().await?;
         let bus = DBusProxy::new(&connection).await?;
@@ -311,7 +314,8 @@ impl Session {
             other => other?,
         }
         Ok(Self {
-            // What is not read holds up everything else, so nobody waits for anything from here on.
+            // Unread signals block the whole connection: from here on no reply is awaited in this
+            // task.
             removed: systemd.receive_job_removed().await?,
             systemd,
             owner,
@@ -323,7 +327,7 @@ impl Session {
         })
     }
 
-    /// Whether a change of the owner of systemd's name says who that is.
+    /// Whether a change of the owner of systemd's name sets the owner that is already known.
     fn is_of(&self, changed: &NameOwnerChanged) -> bool {
         let Ok(changed) = changed.args() else {
             return false;
@@ -331,7 +335,7 @@ impl Session {
         changed.new_owner().as_ref() == Some(&*self.owner)
     }
 
-    /// Asks for a job.
+    /// Requests a job.
     fn demand(&mut self, waiting: Waiting) {
         let systemd = self.systemd.clone();
         self.asking.spawn(async move {
@@ -344,7 +348,7 @@ impl Session {
         });
     }
 
-    /// systemd accepted a job, or did not.
+    /// Takes in the answer to the request of a job.
     fn accepted(&mut self, asked: Asked) {
         let Asked { waiting, accepted } = asked;
         match accepted {
@@ -356,7 +360,7 @@ impl Session {
                 match ended.and_then(|index| self.ended.remove(index)) {
                     Some((_, result)) => waiting.end(&result),
                     None => {
-                        // Two who want the same have the same job.
+                        // Two requests for the same job get the same path.
                         let key = (0..).map(|n| format!("{path}#{n}"));
                         let free = key.into_iter().find(|key| !self.jobs.contains_key(key));
                         self.jobs.extend(free.map(|key| (key, waiting)));
@@ -367,7 +371,7 @@ impl Session {
         }
     }
 
-    /// A job has ended.
+    /// Takes in the end of a job.
     fn end(&mut self, path: &str, result: &str) {
         let of_path = |key: &String| key.rsplit_once('#').is_some_and(|(of, _)| of == path);
         let keys: Vec<String> = self
@@ -387,14 +391,14 @@ impl Session {
         }
     }
 
-    /// Nobody will hear of the ends of jobs any more.
+    /// Reports all pending jobs as lost, because their ends will be missed.
     fn lose(&mut self, why: &str) {
         for (_, waiting) in std::mem::take(&mut self.jobs) {
             waiting.tell(Outcome::Lost(why.into()));
         }
     }
 
-    /// Has a task follow a unit.
+    /// Starts a task that follows the state of a unit.
     fn follow(&mut self, unit: &Arc<str>, states: &Watched) {
         let systemd = self.systemd.clone();
         let (unit, states) = (Arc::clone(unit), Arc::clone(states));
@@ -419,20 +423,20 @@ impl Waiting {
     }
 
     fn tell(self, outcome: Outcome) {
-        // Whoever asked may have gone away.
+        // The caller may have dropped its future.
         let _ = self.answer.send(outcome);
     }
 }
 
-/// Tells how a unit is until the connection ends.
+/// Follows the state of a unit until the connection ends.
 async fn follow(systemd: &ManagerProxy<'static>, unit: &str, states: &Watched) {
     let mut pause = Pause::default();
     loop {
         match follow_closely(systemd, unit, states).await {
-            // The next connection asks again.
+            // The next connection reads the state again.
             Ok(()) | Err(Failure::Gone(_)) => return,
             Err(failure) => {
-                let why = format!("systemd does not say how it is: {failure}");
+                let why = format!("cannot read its state from systemd: {failure}");
                 set(states, UnitState::Unknown(why.into()));
                 sleep(pause.next()).await;
             }
@@ -440,7 +444,7 @@ async fn follow(systemd: &ManagerProxy<'static>, unit: &str, states: &Watched) {
     }
 }
 
-/// Tells how a unit is until the connection ends, or a question is not answered.
+/// Follows the state of a unit until the connection ends or a request fails.
 async fn follow_closely(
     systemd: &ManagerProxy<'static>,
     unit: &str,
@@ -477,7 +481,7 @@ async fn follow_closely(
     }
 }
 
-/// How a unit is after all `changes` so far; nothing when the connection ends.
+/// Reads the state of a unit, as it is after all `changes` so far; `None` when the connection ends.
 async fn ask(
     properties: &PropertiesProxy<'_>,
     changes: &mut PropertiesChangedStream,
@@ -488,7 +492,7 @@ async fn ask(
         let mut has_changed = false;
         let answer = loop {
             tokio::select! {
-                // What came before the answer is taken before it.
+                // Changes that came before the answer are taken first.
                 biased;
                 change = changes.next() => match change {
                     Some(_) => has_changed = true,
@@ -497,9 +501,9 @@ async fn ask(
                 answer = &mut asking => break answer?,
             }
         };
-        // Else nobody knows which of the two is newer.
+        // After a change it is unknown which of the two is newer: read again.
         if !has_changed {
-            let silent = || UnitState::Unknown("systemd does not say how it is".into());
+            let silent = || UnitState::Unknown("systemd reports no ActiveState".into());
             return Ok(Some(
                 state_of(|key| answer.get(key).map(|value| &**value)).unwrap_or_else(silent),
             ));
@@ -507,27 +511,27 @@ async fn ask(
     }
 }
 
-/// Waits until systemd is there.
+/// Waits until systemd has its bus name.
 async fn first(owners: &mut NameOwnerChangedStream) -> Result<OwnedUniqueName, Failure> {
     while let Some(changed) = owners.next().await {
         if let Some(owner) = &*changed.args()?.new_owner {
             return Ok(owner.to_owned().into());
         }
     }
-    Err(Failure::Gone("it closed the connection".to_owned()))
+    Err(Failure::Gone("the bus closed the connection".to_owned()))
 }
 
-/// Why there is no answer, or what the answer is when it is an error.
+/// Failure of a request.
 #[derive(Debug)]
 enum Failure {
-    /// The answer is that it failed.
+    /// The request was answered by an error.
     Refused {
-        /// The name of the error.
+        /// Name of the error.
         name: String,
-        /// In words.
+        /// Text of the error.
         text: String,
     },
-    /// The answer did not come, or makes no sense.
+    /// The request was not answered, or the answer is malformed.
     Unanswered(String),
     /// The connection ended, or there was none.
     Gone(String),
@@ -546,7 +550,7 @@ impl fmt::Display for Failure {
 impl From<zbus::Error> for Failure {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "whatever else there is and will be says it in its text"
+        reason = "the text of any other error describes it"
     )]
     fn from(error: zbus::Error) -> Self {
         match error {
@@ -566,7 +570,7 @@ impl From<zbus::Error> for Failure {
 impl From<fdo::Error> for Failure {
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "whatever else there is and will be says it in its text"
+        reason = "the text of any other error describes it"
     )]
     fn from(error: fdo::Error) -> Self {
         match error {
@@ -579,7 +583,7 @@ impl From<fdo::Error> for Failure {
     }
 }
 
-/// Waits for an answer for so long.
+/// Waits for an answer, at most `longest`.
 async fn in_time<T, E: Into<Failure>>(
     longest: Duration,
     answer: impl Future<Output = Result<T, E>>,
@@ -593,7 +597,7 @@ async fn in_time<T, E: Into<Failure>>(
     }
 }
 
-/// The time until what failed is tried again, which doubles each time.
+/// Delay before the next attempt, doubled each time.
 #[derive(Debug)]
 struct Pause(Duration);
 
@@ -622,43 +626,44 @@ fn set(states: &Watched, state: UnitState) {
     });
 }
 
-/// What the result of a job means (org.freedesktop.systemd1(5), `JobRemoved`).
+/// Meaning of a job's result (org.freedesktop.systemd1(5), `JobRemoved`).
 fn outcome(verb: Verb, unit: &str, result: &str) -> Outcome {
     let see = format!("see journalctl -u {unit}");
     Outcome::Failed(
         match (result, verb) {
             ("done", _) => return Outcome::Done,
-            ("failed", Verb::Start) => format!("its start failed; {see}"),
-            ("failed", Verb::Stop) => format!("its stop failed; {see}"),
-            ("timeout", _) => format!("systemd's own limit of time (Timeout…Sec=) ended it; {see}"),
+            ("failed", Verb::Start) => format!("start failed; {see}"),
+            ("failed", Verb::Stop) => format!("stop failed; {see}"),
+            ("timeout", _) => format!("systemd's timeout (Timeout…Sec=) expired; {see}"),
             ("canceled", _) => {
-                "somebody else wanted something else of it meanwhile; see systemctl list-jobs"
-                    .to_owned()
+                "another job of the unit replaced this one; see systemctl list-jobs".to_owned()
             }
             ("dependency", _) => {
-                format!("a unit that it requires failed; see systemctl list-dependencies {unit}")
+                format!("a required unit failed; see systemctl list-dependencies {unit}")
             }
-            ("skipped", _) => format!("systemd found nothing to do for it as it is; {see}"),
-            ("assert", _) => format!("an assertion in its file does not hold (Assert…=); {see}"),
-            ("unsupported", _) => "this host has no units of that type".to_owned(),
-            (other, _) => format!("its job ended with \"{other}\"; {see}"),
+            ("skipped", _) => format!("the job does not apply to the unit's present state; {see}"),
+            ("assert", _) => format!("an assertion of the unit failed (Assert…=); {see}"),
+            ("unsupported", _) => "this host does not support units of this type".to_owned(),
+            (other, _) => format!("the job ended with \"{other}\"; {see}"),
         }
         .into(),
     )
 }
 
-/// What it means that systemd did not accept a job.
+/// Meaning of an error in answer to the request of a job.
 fn refusal(verb: Verb, unit: &str, failure: &Failure) -> Outcome {
     let name = match failure {
         Failure::Refused { name, text: _ } => name,
         Failure::Unanswered(_) => return Outcome::Lost(format!("systemd: {failure}").into()),
-        Failure::Gone(_) => return Outcome::Lost(format!("the bus is gone: {failure}").into()),
+        Failure::Gone(_) => {
+            return Outcome::Lost(format!("connection to the bus lost: {failure}").into());
+        }
     };
     let kind = name.rsplit_once('.').map_or(&**name, |(_, kind)| kind);
     let remedy = match (kind, verb) {
-        // What does not exist does not run.
+        // A unit that does not exist does not run.
         ("NoSuchUnit", Verb::Stop) => return Outcome::Done,
-        ("NoSuchUnit", Verb::Start) => format!("systemctl cat {unit} must show it"),
+        ("NoSuchUnit", Verb::Start) => format!("check systemctl cat {unit}"),
         ("AccessDenied" | "InteractiveAuthorizationRequired" | "AuthFailed", _) => {
             let verb = match verb {
                 Verb::Start => "start",
@@ -666,7 +671,7 @@ fn refusal(verb: Verb, unit: &str, failure: &Failure) -> Outcome {
             };
             let user = nix::unistd::geteuid();
             format!(
-                "user {user} needs a rule of polkit for org.freedesktop.systemd1.manage-units, unit {unit}, \
+                "user {user} needs a polkit rule for org.freedesktop.systemd1.manage-units, unit {unit}, \
                  verb {verb}"
             )
         }
@@ -680,7 +685,8 @@ fn refusal(verb: Verb, unit: &str, failure: &Failure) -> Outcome {
     Outcome::Failed(format!("{failure}; {remedy}").into())
 }
 
-/// How a unit is by its properties, if they say so (org.freedesktop.systemd1(5), `ActiveState`).
+/// State of a unit by its properties, if they contain it (org.freedesktop.systemd1(5),
+/// `ActiveState`).
 fn state_of<'a>(property: impl Fn(&str) -> Option<&'a Variant<'a>>) -> Option<UnitState> {
     let text = |key: &str| <&str>::try_from(property(key)?).ok();
     let active = text("ActiveState")?;
@@ -699,7 +705,7 @@ fn state_of<'a>(property: impl Fn(&str) -> Option<&'a Variant<'a>>) -> Option<Un
             UnitState::Restarting(words)
         }
         "activating" => UnitState::Changing(words),
-        // Somebody restarts it.
+        // A job is about to restart the unit.
         _ if has_job => UnitState::Changing(words),
         _ => UnitState::Ended(words),
     })

@@ -1,4 +1,4 @@
-//! The command line as people meet it: the real program, its words and its exit status.
+//! Tests of the command line with the real program: its output and its exit status.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -13,7 +13,7 @@ const COURSE: &str = r#"{
                            "virtualAddresses": ["192.168.224.100/24"] } }
 }"#;
 
-/// Ten mistakes, no two alike.
+/// A configuration with ten different mistakes.
 const TEN_MISTAKES: &str = r#"{
   "trackers": { "httpd_check": { "script": { "command": ["httpd.sh"], "intervall": 2 } } },
   "instances": {
@@ -29,7 +29,7 @@ const TEN_MISTAKES: &str = r#"{
 }"#;
 
 #[test]
-fn a_right_configuration_is_called_valid() {
+fn check_accepts_valid_configuration() {
     let file = File::with("right.json", COURSE);
     let output = vrrpd(&["check", file.name()]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -40,7 +40,7 @@ fn a_right_configuration_is_called_valid() {
 }
 
 #[test]
-fn ten_mistakes_are_ten_complaints_and_exit_status_2() {
+fn check_reports_all_mistakes_with_exit_status_2() {
     let file = File::with("wrong.json", TEN_MISTAKES);
     let output = vrrpd(&["check", file.name()]);
     assert_eq!(output.status.code(), Some(2), "{output:?}");
@@ -49,7 +49,7 @@ fn ten_mistakes_are_ten_complaints_and_exit_status_2() {
 }
 
 #[test]
-fn a_file_that_is_not_there_is_exit_status_1_and_its_name() {
+fn check_names_missing_file_with_exit_status_1() {
     let output = vrrpd(&["check", "/nowhere/config.json"]);
     assert_eq!(output.status.code(), Some(1));
     let complaint = text(&output.stderr);
@@ -57,7 +57,7 @@ fn a_file_that_is_not_there_is_exit_status_1_and_its_name() {
 }
 
 #[test]
-fn a_namespace_that_is_not_there_is_exit_status_1_and_says_where_it_was_looked_for() {
+fn missing_namespace_is_named_with_exit_status_1() {
     let file = File::with("namespace.json", COURSE);
     for command in ["run", "cleanup"] {
         let directory = std::env::temp_dir().join("vrrpd-no-such-runtime");
@@ -82,7 +82,7 @@ fn a_namespace_that_is_not_there_is_exit_status_1_and_says_where_it_was_looked_f
 }
 
 #[test]
-fn the_daemon_refuses_a_wrong_configuration_before_it_touches_anything() {
+fn run_rejects_invalid_configuration_without_side_effects() {
     let file = File::with("run-wrong.json", TEN_MISTAKES);
     let runtime = file.path().with_extension("run");
     let output = vrrpd(&[
@@ -93,15 +93,15 @@ fn the_daemon_refuses_a_wrong_configuration_before_it_touches_anything() {
         &runtime.display().to_string(),
     ]);
     assert_eq!(output.status.code(), Some(2));
-    assert!(!runtime.exists(), "no socket was made");
+    assert!(!runtime.exists(), "no socket was created");
 }
 
 #[test]
-fn without_capabilities_it_says_which_are_missing_and_how_to_grant_them() {
+fn run_names_missing_capabilities_and_remedy() {
     let file = File::with("no-capabilities.json", COURSE);
     let runtime = file.path().with_extension("run").display().to_string();
     let arguments = ["run", "--config", file.name(), "--runtime-dir", &runtime];
-    // Root gives them up first; anybody else has none.
+    // As root the test drops the capabilities; other users have none.
     let output = if nix::unistd::geteuid().is_root() {
         let mut command = Command::new("setpriv");
         command.args([
@@ -126,7 +126,7 @@ fn without_capabilities_it_says_which_are_missing_and_how_to_grant_them() {
 }
 
 #[test]
-fn status_without_a_daemon_names_the_socket() {
+fn status_without_daemon_names_socket() {
     let output = vrrpd(&["status", "--runtime-dir", "/nowhere"]);
     assert_eq!(output.status.code(), Some(1));
     let complaint = text(&output.stderr);
@@ -134,7 +134,7 @@ fn status_without_a_daemon_names_the_socket() {
 }
 
 #[test]
-fn the_schema_is_the_one_that_is_committed() {
+fn schema_equals_committed_schema() {
     let output = vrrpd(&["schema"]);
     assert_eq!(output.status.code(), Some(0));
     let committed = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/schema.json");
@@ -144,7 +144,7 @@ fn the_schema_is_the_one_that_is_committed() {
 }
 
 #[test]
-fn help_and_version_are_there() {
+fn help_lists_commands_and_version_is_printed() {
     let version = vrrpd(&["--version"]);
     assert_eq!(
         text(&version.stdout),
@@ -157,7 +157,7 @@ fn help_and_version_are_there() {
 }
 
 #[test]
-fn the_manual_page_tells_commands_signals_files_and_exit_status() {
+fn manual_page_equals_snapshot() {
     let output = vrrpd(&["man"]);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let page = text(&output.stdout).replace(env!("CARGO_PKG_VERSION"), "VERSION");
@@ -165,7 +165,7 @@ fn the_manual_page_tells_commands_signals_files_and_exit_status() {
 }
 
 #[test]
-fn completions_offer_every_command_of_the_help_and_nothing_that_is_hidden() {
+fn completions_offer_visible_commands_only() {
     for shell in ["bash", "fish", "zsh"] {
         let output = vrrpd(&["completions", shell]);
         assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -190,10 +190,10 @@ fn vrrpd(arguments: &[&str]) -> Output {
 }
 
 fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("what the daemon says is UTF-8")
+    std::str::from_utf8(bytes).expect("the output is UTF-8")
 }
 
-/// A file of the test's own, removed at its end.
+/// File of one test, removed at its end.
 struct File {
     path: PathBuf,
     name: String,
@@ -202,10 +202,10 @@ struct File {
 impl File {
     fn with(name: &str, content: &str) -> Self {
         let path = std::env::temp_dir().join(format!("vrrpd-{}-{name}", std::process::id()));
-        std::fs::write(&path, content).expect("a file can be made");
-        // As a file with a password in it should be.
+        std::fs::write(&path, content).expect("the file can be written");
+        // Like a file with a password.
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))
-            .expect("its owner may change it");
+            .expect("the mode can be changed");
         Self {
             name: path.display().to_string(),
             path,

@@ -1,5 +1,5 @@
-//! What the tests of daemons stand on: a segment with hosts, configurations, and advertisements as
-//! they passed.
+//! Fixtures of the tests with running daemons: a segment with hosts, configurations, and the captured
+//! advertisements.
 #![allow(
     dead_code,
     reason = "each test program compiles this for itself and uses another part"
@@ -20,32 +20,33 @@ use vrrp_lab::{
     Segment, harness,
 };
 
-/// How long anything may take that has no bound of its own.
+/// Time limit for steps without a limit in the protocol.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
-/// The interval of most tests.
+/// Advertisement interval of most tests.
 pub(crate) const INTERVAL: Duration = Duration::from_millis(100);
 
-/// How much later than the protocol says something may be seen on a busy machine. It says nothing
-/// of the daemon, whose lateness `vrrp-lab bench` measures.
+/// Allowance for a busy machine, added to times that follow from the protocol. It is not a measure of the
+/// daemon's lateness; `vrrp-lab bench` measures that.
 pub(crate) const LATE: Duration = Duration::from_millis(250);
 
-/// What two clocks may differ by: frames are stamped on the wall clock.
+/// Allowed difference between two clocks: frames are stamped on the wall clock.
 const CLOCKS: Duration = Duration::from_millis(2);
 
+/// Virtual address of the usual instance.
 pub(crate) const VIP: IpAddr = vip(100);
 
-/// A virtual address by its last byte.
+/// Returns the virtual address with this last byte.
 pub(crate) const fn vip(last: u8) -> IpAddr {
     IpAddr::V4(Ipv4Addr::new(192, 168, 224, last))
 }
 
-/// The `main` of a test program.
+/// Runs the tests of a test program; its `main`.
 pub(crate) fn main(tests: &[harness::Test<'_>], missing: &[&str]) -> ExitCode {
     built().unwrap_or_else(|| harness::run_where(tests, missing))
 }
 
-/// The `main` of a test program whose tests are made from data, `side_by_side` at a time.
+/// Runs tests that are made from data, `side_by_side` at a time; the `main` of such a test program.
 pub(crate) fn main_of(
     tests: Vec<harness::MadeTest>,
     missing: &[&str],
@@ -54,7 +55,7 @@ pub(crate) fn main_of(
     built().unwrap_or_else(|| harness::run_made(tests, missing, side_by_side))
 }
 
-/// Has the daemon built; the end of the program when it cannot be.
+/// Builds the daemon. Returns an exit code if that failed.
 fn built() -> Option<ExitCode> {
     vrrp_lab::dispatch();
     let error = vrrpd_program().err()?;
@@ -65,8 +66,8 @@ fn built() -> Option<ExitCode> {
     Some(ExitCode::FAILURE)
 }
 
-/// Whether a word of a configuration stands in the program that reads it. A version number would
-/// not say it of every build.
+/// Whether a configuration keyword occurs in the binary of the program that reads it. The version number is
+/// no sure sign, because a build may lack features.
 pub(crate) fn has_word(program: &Path, word: &str) -> bool {
     fs::read(program).is_ok_and(|program| {
         program
@@ -75,10 +76,10 @@ pub(crate) fn has_word(program: &Path, word: &str) -> bool {
     })
 }
 
-/// Says what is not run, which is not hidden.
+/// Prints a note about tests that are not run.
 #[expect(clippy::print_stderr, reason = "part of the outcome of the program")]
 pub(crate) fn say(text: &str) {
-    // Not in a host's init, which is this program too.
+    // The init process of a host is this program too, and must not print.
     if std::env::args()
         .nth(1)
         .is_none_or(|argument| !argument.starts_with("__"))
@@ -87,7 +88,7 @@ pub(crate) fn say(text: &str) {
     }
 }
 
-/// Names tests after their functions, with their module.
+/// Lists tests, each named after its module and function.
 #[macro_export]
 macro_rules! tests {
     ($($module:ident: $($test:ident),+ $(,)?;)+) => {
@@ -98,7 +99,7 @@ macro_rules! tests {
     };
 }
 
-/// A segment with everything that passes on it.
+/// Segment with a capture of all its frames.
 pub(crate) struct Lan {
     pub(crate) segment: Segment,
     pub(crate) frames: Capture,
@@ -111,12 +112,12 @@ impl Lan {
         Ok(Self { segment, frames })
     }
 
-    /// A host with the address 192.168.224.`last` on ens33.
+    /// Creates a host with the address 192.168.224.`last` on ens33.
     pub(crate) fn station(&self, name: &str, last: u8) -> Result<Station> {
         self.plug_in(Host::new(name)?, last)
     }
 
-    /// As [`Lan::station`], with a host that there is already.
+    /// Attaches an existing host, as [`Lan::station`] does.
     pub(crate) fn plug_in(&self, host: Host, last: u8) -> Result<Station> {
         let address = Ipv4Addr::new(192, 168, 224, last);
         let cable = self
@@ -131,13 +132,13 @@ impl Lan {
         })
     }
 
-    /// The advertisements that have passed, in order.
+    /// Captured advertisements, in order.
     pub(crate) fn adverts(&self) -> Vec<Advert> {
         let frames = self.frames.frames().entries();
         frames.iter().filter_map(Advert::of).collect()
     }
 
-    /// Those after `since` of one sender and VRID.
+    /// Captured advertisements after `since` from one sender and VRID.
     pub(crate) fn adverts_of(&self, sender: &Station, vrid: u8, since: Moment) -> Vec<Advert> {
         self.adverts()
             .into_iter()
@@ -147,7 +148,7 @@ impl Lan {
             .collect()
     }
 
-    /// The first advertisement after `since` that is `wanted`, waiting for it.
+    /// Waits for the first advertisement after `since` that is `wanted`.
     pub(crate) fn advert(&self, since: Moment, wanted: impl Fn(&Advert) -> bool) -> Result<Advert> {
         let is = |frame: &Frame| {
             frame.at > since && Advert::of(frame).is_some_and(|advert| wanted(&advert))
@@ -161,18 +162,18 @@ impl Lan {
                 let last = &seen[seen.len().saturating_sub(10)..];
                 Error::new(
                     "waiting for an advertisement",
-                    format!("it did not come; the last ones are {last:#?}"),
+                    format!("timed out; the last ones are {last:#?}"),
                 )
             })
     }
 
-    /// The first of a station after `since`, waiting for it.
+    /// Waits for the first advertisement of a station after `since`.
     pub(crate) fn advert_of(&self, sender: &Station, since: Moment) -> Result<Advert> {
         self.advert(since, |advert| advert.source == sender.address)
     }
 
-    /// Waits until a station has advertised `count` times from now on, which is a while on the
-    /// protocol's own clock. Returns the last.
+    /// Waits until a station has advertised `count` times from now on, which measures time by the
+    /// protocol's own clock. Returns the last advertisement.
     pub(crate) fn pass(&self, sender: &Station, count: usize) -> Result<Advert> {
         let mut last = self.advert_of(sender, Moment::now())?;
         for _ in 1..count {
@@ -181,7 +182,7 @@ impl Lan {
         Ok(last)
     }
 
-    /// The announcements of `address` after `since`: gratuitous ARPs or neighbour advertisements.
+    /// Captured announcements of `address` after `since`: gratuitous ARPs or neighbour advertisements.
     pub(crate) fn announcements(&self, address: IpAddr, since: Moment) -> Vec<Frame> {
         self.frames
             .frames()
@@ -191,15 +192,15 @@ impl Lan {
             .collect()
     }
 
-    /// Waits until a master that has just taken over has announced `address` the second time, a
-    /// second after the first. From then on it only advertises.
+    /// Waits for the second announcement of `address` by a new master, a second after the first. From then
+    /// on the master only advertises.
     pub(crate) fn settle(&self, address: IpAddr) -> Result<()> {
         let first = self.announcement(address, Moment::default())?;
         self.announcement(address, first.at + Duration::from_millis(500))
             .map(drop)
     }
 
-    /// The first announcement of `address` after `since`, waiting for it.
+    /// Waits for the first announcement of `address` after `since`.
     pub(crate) fn announcement(&self, address: IpAddr, since: Moment) -> Result<Frame> {
         self.frames
             .frames()
@@ -208,7 +209,7 @@ impl Lan {
     }
 }
 
-/// A host on a [`Lan`], watched.
+/// Host on a [`Lan`] with a watch of its addresses.
 pub(crate) struct Station {
     pub(crate) host: Host,
     pub(crate) cable: Cable,
@@ -217,7 +218,7 @@ pub(crate) struct Station {
 }
 
 impl Station {
-    /// Waits until an address comes or goes after `since`. Returns when.
+    /// Waits until an address is added or deleted after `since`. Returns the time.
     pub(crate) fn address_event(
         &self,
         address: IpAddr,
@@ -232,7 +233,7 @@ impl Station {
             )
             .map(|event| event.at)
             .ok_or_else(|| {
-                let what = if added { "come" } else { "go" };
+                let what = if added { "be added" } else { "be deleted" };
                 Error::new(
                     format!("waiting for {address} to {what} on {}", self.host.name()),
                     format!("{:#?}", self.watch.events().entries()),
@@ -240,7 +241,8 @@ impl Station {
             })
     }
 
-    /// The IPv4 address events so far. The kernel itself adds and changes IPv6 addresses.
+    /// IPv4 address events so far. IPv6 is left out, because the kernel itself adds and changes IPv6
+    /// addresses.
     pub(crate) fn address_events(&self) -> Vec<AddressEvent> {
         let mut events = self.watch.events().entries();
         events.retain(|event| event.address.is_ipv4());
@@ -248,7 +250,7 @@ impl Station {
     }
 }
 
-/// An advertisement that passed.
+/// Captured advertisement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Advert {
     pub(crate) at: Moment,
@@ -281,7 +283,7 @@ impl Advert {
     }
 }
 
-/// An instance on ens33 with VRID 51, the usual interval and the usual address.
+/// Returns an instance on ens33 with VRID 51, the usual interval and the usual address.
 pub(crate) fn instance(priority: u8) -> Value {
     json!({
         "interface": "ens33",
@@ -292,7 +294,7 @@ pub(crate) fn instance(priority: u8) -> Value {
     })
 }
 
-/// The same with other keys set.
+/// Returns `value` with the keys of `changes` set.
 pub(crate) fn with(mut value: Value, changes: Value) -> Value {
     if let (Value::Object(object), Value::Object(changes)) = (&mut value, changes) {
         object.extend(changes);
@@ -300,29 +302,29 @@ pub(crate) fn with(mut value: Value, changes: Value) -> Value {
     value
 }
 
-/// A configuration with one instance, VI_1.
+/// Returns a configuration with one instance, VI_1.
 pub(crate) fn only(instance: Value) -> String {
     config(json!({ "VI_1": instance }))
 }
 
-/// A configuration of these instances.
+/// Returns a configuration with these instances.
 pub(crate) fn config(instances: Value) -> String {
     json!({ "instances": instances }).to_string()
 }
 
-/// A configuration of these trackers and instances.
+/// Returns a configuration with these trackers and instances.
 pub(crate) fn tracked(trackers: Value, instances: Value) -> String {
     json!({ "trackers": trackers, "instances": instances }).to_string()
 }
 
-/// Sets one of the kernel's variables of a host.
+/// Sets a sysctl variable on a host.
 pub(crate) fn set(host: &Host, variable: &str, value: &str) -> Result<()> {
     let path = format!("/proc/sys/net/{variable}");
     host.run(|| fs::write(&path, value))
         .map_err(|error| Error::new(format!("writing {path} on {}", host.name()), error))
 }
 
-/// What one of the kernel's variables of a host is set to.
+/// Reads a sysctl variable on a host.
 pub(crate) fn setting(host: &Host, variable: &str) -> Result<String> {
     let path = format!("/proc/sys/net/{variable}");
     host.run(|| fs::read_to_string(&path))
@@ -330,38 +332,38 @@ pub(crate) fn setting(host: &Host, variable: &str) -> Result<String> {
         .map_err(|error| Error::new(format!("reading {path} on {}", host.name()), error))
 }
 
-/// The skew time of a priority in version 3.
+/// Skew_Time of a priority in version 3.
 pub(crate) fn skew(priority: u8, interval: Duration) -> Duration {
     interval * (256 - u32::from(priority)) / 256
 }
 
-/// How long a backup of this priority waits in version 3.
+/// Master_Down_Interval of a priority in version 3.
 pub(crate) fn down_interval(priority: u8, interval: Duration) -> Duration {
     interval * 3 + skew(priority, interval)
 }
 
-/// Asserts that `later` came after `earlier` by `wait`: no earlier than the protocol allows, and
-/// no later than a busy machine explains.
+/// Asserts that `later` followed `earlier` after `wait`: not earlier than the protocol allows, and not
+/// later than a busy machine explains.
 #[track_caller]
 pub(crate) fn assert_waited(earlier: Moment, later: Moment, wait: Duration) {
     let waited = later.since(earlier);
     assert!(
         waited + CLOCKS >= wait,
-        "it came after {waited:?}, earlier than {wait:?}"
+        "the event came after {waited:?}, earlier than {wait:?}"
     );
     assert!(
         waited <= wait + LATE,
-        "it came after {waited:?}, later than {wait:?} and {LATE:?}"
+        "the event came after {waited:?}, later than {wait:?} and {LATE:?}"
     );
 }
 
-/// Asserts that `adverts` is a rhythm: one in each interval, none missing and none too many, and
-/// the beats of the second half where those of the first half say.
+/// Asserts that `adverts` are periodic: one in each interval, none missing and none too many, and without a
+/// shift of phase between the first and the second half.
 #[track_caller]
 pub(crate) fn assert_rhythm(adverts: &[Advert], interval: Duration) {
     let times: Vec<Moment> = adverts.iter().map(|advert| advert.at).collect();
-    assert!(times.len() >= 6, "too few for a rhythm: {times:?}");
-    // The least late one of all is taken for punctual.
+    assert!(times.len() >= 6, "too few advertisements: {times:?}");
+    // The least late advertisement defines the phase.
     let beat = |index: usize| interval * u32::try_from(index).unwrap_or(u32::MAX);
     let starts = times.iter().enumerate().map(|(i, at)| *at - beat(i));
     let start = starts.min().unwrap_or_default();
@@ -372,13 +374,13 @@ pub(crate) fn assert_rhythm(adverts: &[Advert], interval: Duration) {
         .collect();
     assert!(
         lateness.iter().all(|late| *late < interval * 3 / 4),
-        "one missing or too many: each later than its beat by {lateness:?}"
+        "an advertisement is missing or surplus: lateness {lateness:?}"
     );
     let (first, second) = lateness.split_at(lateness.len() / 2);
     let shift = median(first).abs_diff(median(second));
     assert!(
         shift < interval / 4,
-        "the rhythm shifted by {shift:?}: {lateness:?}"
+        "the phase shifted by {shift:?}: lateness {lateness:?}"
     );
 }
 

@@ -1,4 +1,4 @@
-//! What tshark thinks of the frames that a host sent.
+//! Checks of the frames that a host sent, made by tshark.
 
 use std::path::Path;
 use std::process::Command;
@@ -6,31 +6,31 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use vrrp_lab::{Capture, Error, Result};
 
-/// The advertisements that are expected.
+/// Properties that advertisements are expected to have.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Expected {
     pub(crate) version: u8,
-    /// What the checksum of version 3 over IPv4 may cover.
+    /// Accepted coverage of the checksum in version 3 over IPv4.
     pub(crate) checksums: &'static [Checksum],
 }
 
-/// A form of checksum of version 3 over IPv4.
+/// Coverage of the checksum in version 3 over IPv4.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Checksum {
     WithPseudoHeader,
     MessageOnly,
 }
 
-/// A frame as tshark saw it, which had nothing against it.
+/// Frame that tshark dissected without a complaint.
 #[derive(Debug)]
 pub(crate) struct Dissected {
-    /// Of an advertisement.
+    /// Priority, if the frame is an advertisement.
     pub(crate) priority: Option<u8>,
-    /// Whether it is of ARP, or a neighbour advertisement.
+    /// Whether the frame is ARP or a neighbour advertisement.
     pub(crate) announces: bool,
 }
 
-/// That, or the complaint.
+/// Dissected frame, or tshark's complaint.
 type Verdict = std::result::Result<Dissected, String>;
 
 const FIELDS: [&str; 10] = [
@@ -46,17 +46,17 @@ const FIELDS: [&str; 10] = [
     "vrrp.prio",
 ];
 
-/// The value of a checksum's status that means good.
+/// Value of the field `*.checksum.status` that means good.
 const GOOD: &str = "1";
 
-/// The type of ICMPv6.
+/// ICMPv6 type of a neighbour advertisement.
 const NEIGHBOUR_ADVERTISEMENT: &str = "136";
 
-/// Distinguishes the files of tests that run side by side.
+/// Counter for the names of capture files, because tests run in parallel.
 static FILES: AtomicU32 = AtomicU32::new(0);
 
-/// Dissects all that left through a card, and asserts that there is no malformed packet, no remark
-/// of an expert and no wrong checksum.
+/// Dissects all frames that a card sent. Asserts that no packet is malformed, that tshark has no expert
+/// remark, and that no checksum is wrong.
 pub(crate) fn dissect(card: &Capture, expected: Expected) -> Result<Vec<Dissected>> {
     let file = std::env::temp_dir().join(format!(
         "vrrp-tshark-{}-{}.pcap",
@@ -68,7 +68,7 @@ pub(crate) fn dissect(card: &Capture, expected: Expected) -> Result<Vec<Dissecte
     for checksum in expected.checksums {
         let text = run(&file, *checksum)?;
         let again = text.lines().map(|line| judge(line, expected.version));
-        // Good is what is good in one of the forms.
+        // A frame is good if it is good with one of the accepted checksums.
         verdicts = if verdicts.is_empty() {
             again.collect()
         } else {
@@ -79,12 +79,12 @@ pub(crate) fn dissect(card: &Capture, expected: Expected) -> Result<Vec<Dissecte
     let _ = std::fs::remove_file(&file);
     let good = verdicts.into_iter().map(|verdict| match verdict {
         Ok(frame) => frame,
-        Err(complaint) => panic!("tshark complains: {complaint}"),
+        Err(complaint) => panic!("tshark rejects a frame: {complaint}"),
     });
     Ok(good.collect())
 }
 
-/// One line for each frame, with the fields.
+/// Runs tshark. Returns one line for each frame, with the values of [`FIELDS`].
 fn run(file: &Path, checksum: Checksum) -> Result<String> {
     let mut command = Command::new("tshark");
     command.arg("-r").arg(file).args(["-n", "-T", "fields"]);
@@ -92,7 +92,7 @@ fn run(file: &Path, checksum: Checksum) -> Result<String> {
     let message_only = matches!(checksum, Checksum::MessageOnly);
     let form = format!("vrrp.v3_checksum_as_in_v2:{message_only}");
     command.args(["-o", &form]);
-    // That an address moves from host to host is what all this is for.
+    // An address moves from host to host in these tests, so duplicates are expected.
     command.args(["-o", "arp.detect_duplicate_ips:FALSE"]);
     command.args(FIELDS.iter().flat_map(|field| ["-e", field]));
     let output = command
@@ -105,7 +105,7 @@ fn run(file: &Path, checksum: Checksum) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// What tshark says of a frame, in a line of its fields.
+/// Judges a frame by its line of fields.
 fn judge(line: &str, expected_version: u8) -> Verdict {
     let fields: Vec<&str> = line.split('\t').collect();
     let [
@@ -123,20 +123,20 @@ fn judge(line: &str, expected_version: u8) -> Verdict {
     else {
         return Err(format!("not {} fields: {line}", FIELDS.len()));
     };
-    // A message of ICMP has another packet inside, with a checksum of its own.
+    // An ICMP message may contain another packet with its own checksum, so a field may have several values.
     let good = |checksums: &str| checksums.split(',').all(|checksum| checksum == GOOD);
     let has = |wanted: &str| protocols.split(':').any(|protocol| protocol == wanted);
     let wrong = [
-        ((malformed, expert) != ("", ""), "a remark"),
-        (has("ip") && !good(ip_checksum), "the checksum of IP"),
         (
-            has("icmpv6") && !good(icmpv6_checksum),
-            "the checksum of ICMPv6",
+            (malformed, expert) != ("", ""),
+            "malformed, or expert remark",
         ),
-        (has("vrrp") && !good(checksum), "the checksum of VRRP"),
+        (has("ip") && !good(ip_checksum), "IP checksum"),
+        (has("icmpv6") && !good(icmpv6_checksum), "ICMPv6 checksum"),
+        (has("vrrp") && !good(checksum), "VRRP checksum"),
         (
             has("vrrp") && version != expected_version.to_string(),
-            "the version",
+            "VRRP version",
         ),
     ];
     if let Some((_, what)) = wrong.iter().find(|(wrong, _)| *wrong) {

@@ -1,4 +1,4 @@
-//! Addresses that somebody adds and deletes by hand.
+//! Addresses that an administrator adds and deletes by hand.
 
 use vrrp_lab::Moment;
 use vrrp_lab::harness::Outcome;
@@ -6,7 +6,7 @@ use vrrp_lab::harness::Outcome;
 use crate::common::{INTERVAL, LATE, SOON, VIP, assert_rhythm};
 use crate::pair::Pair;
 
-pub(crate) fn a_deleted_address_is_back_and_announced_without_a_transition() -> Outcome {
+pub(crate) fn deleted_address_is_restored_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
@@ -16,7 +16,7 @@ pub(crate) fn a_deleted_address_is_back_and_announced_without_a_transition() -> 
         let back = pair.a.address_event(VIP, true, deleted)?;
         assert!(
             back.since(deleted) < LATE,
-            "back after {:?}",
+            "restored after {:?}",
             back.since(deleted)
         );
         let announced = pair.lan.announcement(VIP, deleted)?;
@@ -28,12 +28,12 @@ pub(crate) fn a_deleted_address_is_back_and_announced_without_a_transition() -> 
                 |line| {
                     line.at > deleted
                         && line.text.contains(
-                            "VI_1: somebody took 192.168.224.100/24 away; put back and announced",
+                            "VI_1: 192.168.224.100/24 was deleted although this host is master; restored and announced",
                         )
                 },
                 SOON,
             )
-            .ok_or("the log does not say so")?;
+            .ok_or("no log line about the repair")?;
         assert_eq!(a.instance("VI_1")?.counters.repairs, time);
     }
     pair.lan.pass(&pair.a, 6)?;
@@ -45,7 +45,7 @@ pub(crate) fn a_deleted_address_is_back_and_announced_without_a_transition() -> 
     Ok(())
 }
 
-pub(crate) fn an_address_added_by_hand_on_the_backup_is_taken_off() -> Outcome {
+pub(crate) fn backup_deletes_address_added_by_hand() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
@@ -55,7 +55,7 @@ pub(crate) fn an_address_added_by_hand_on_the_backup_is_taken_off() -> Outcome {
         let gone = pair.b.address_event(VIP, false, added)?;
         assert!(
             gone.since(added) < LATE,
-            "gone after {:?}",
+            "deleted after {:?}",
             gone.since(added)
         );
         b.process()
@@ -63,10 +63,10 @@ pub(crate) fn an_address_added_by_hand_on_the_backup_is_taken_off() -> Outcome {
             .wait_for(
                 |line| {
                     line.at > added
-                    && line.text.contains(&format!(
-                        "VI_1: 192.168.224.100/{prefix} was added here although this host is not \
-                         master; taken off"
-                    ))
+                        && line.text.contains(&format!(
+                            "VI_1: 192.168.224.100/{prefix} was added although this host is not \
+                         master; deleted"
+                        ))
                 },
                 SOON,
             )

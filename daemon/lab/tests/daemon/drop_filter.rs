@@ -1,4 +1,4 @@
-//! A master with `acceptMode` = false: who it answers, what it drops, and who keeps it so.
+//! A master with `acceptMode = false`: forwarded and dropped packets, and the repair of the drop rules.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpStream};
@@ -14,13 +14,13 @@ use vrrp_proto::State::{Backup, Fault, Master};
 use crate::common::{SOON, Station, VIP, instance, only, with};
 use crate::pair::{HIGH, LOW, Pair};
 
-/// How long an answer may take of which none is expected.
+/// Time to wait for an answer where none is expected.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 // RFC 9568 6.4.3 MUST NOT: accept packets to a virtual address otherwise
-pub(crate) fn a_master_that_does_not_accept_is_a_router_and_no_host() -> Outcome {
+pub(crate) fn master_without_accept_mode_forwards_and_drops_local_packets() -> Outcome {
     let pair = Pair::new()?;
-    // What is behind the master.
+    // A network behind the master.
     let inside = Segment::new("inside")?;
     let _uplink = inside.attach(&pair.a.host, "ens34", "10.1.0.1/24")?;
     let server = Host::new("server")?;
@@ -35,14 +35,14 @@ pub(crate) fn a_master_that_does_not_accept_is_a_router_and_no_host() -> Outcome
     client
         .host
         .shell("ip route add 10.1.0.0/24 via 192.168.224.100")?;
-    // The answer comes from the other end: the way to it is through the virtual address, for which
-    // somebody has to answer.
+    // The server answers, through the virtual address as the next hop, so the master has to answer ARP
+    // requests for it.
     assert!(takes(&client, "10.1.0.2".parse()?));
     assert!(drops(&client, VIP));
     assert!(takes(&client, pair.a.address.into()));
-    assert!(drops(&pair.a, VIP), "from the host itself");
+    assert!(drops(&pair.a, VIP), "packets from host a itself");
 
-    // It may be told so while it is master.
+    // A reload changes acceptMode on a master.
     a.reload(&only(instance(HIGH)))?;
     wait_for_table(&pair.a.host, false)?;
     assert!(takes(&client, VIP));
@@ -51,7 +51,7 @@ pub(crate) fn a_master_that_does_not_accept_is_a_router_and_no_host() -> Outcome
     assert!(drops(&client, VIP));
     assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
 
-    // Whoever takes over does the same, and whoever has left refuses nothing.
+    // The new master drops packets as well, and the former one has no drop rules left.
     let before = Moment::now();
     a.stop()?;
     assert_eq!(ruleset(&pair.a.host)?, "");
@@ -60,7 +60,7 @@ pub(crate) fn a_master_that_does_not_accept_is_a_router_and_no_host() -> Outcome
     Ok(())
 }
 
-pub(crate) fn a_ruleset_that_is_flushed_is_repaired_at_once() -> Outcome {
+pub(crate) fn flushed_ruleset_is_restored_at_once() -> Outcome {
     let pair = Pair::new()?;
     let (a, _b) = pair.start_with(&refusing(HIGH), &refusing(LOW))?;
     let intact = ruleset(&pair.a.host)?;
@@ -69,12 +69,13 @@ pub(crate) fn a_ruleset_that_is_flushed_is_repaired_at_once() -> Outcome {
         "{intact}"
     );
     pair.a.host.shell("nft flush ruleset")?;
-    let is_said = |line: &str| line.contains("somebody changed the table inet vrrpd");
+    let is_said =
+        |line: &str| line.contains("another program changed the nf_tables table inet vrrpd");
     a.process().wait_for_line(is_said, SOON)?;
     assert!(drops(&pair.b, VIP));
     assert_eq!(ruleset(&pair.a.host)?, intact);
 
-    // So it is again and again, once a second.
+    // A second change is repaired too, but at most once a second.
     pair.a.host.shell("nft delete table inet vrrpd")?;
     wait_for_table(&pair.a.host, true)?;
     assert_eq!(ruleset(&pair.a.host)?, intact);
@@ -82,7 +83,7 @@ pub(crate) fn a_ruleset_that_is_flushed_is_repaired_at_once() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn what_a_killed_daemon_refused_is_refused_until_it_is_cleaned_up() -> Outcome {
+pub(crate) fn drop_rules_outlive_killed_daemon_until_cleanup() -> Outcome {
     let pair = Pair::new()?;
     let a = Vrrpd::start(&pair.a.host, &refusing(HIGH))?;
     a.wait_for_state("VI_1", Master, SOON)?;
@@ -100,7 +101,7 @@ pub(crate) fn what_a_killed_daemon_refused_is_refused_until_it_is_cleaned_up() -
     Ok(())
 }
 
-pub(crate) fn a_daemon_that_accepts_takes_away_what_an_earlier_one_refused() -> Outcome {
+pub(crate) fn accepting_daemon_deletes_drop_rules_of_earlier_one() -> Outcome {
     let pair = Pair::new()?;
     let former = Vrrpd::start(&pair.a.host, &refusing(HIGH))?;
     former.wait_for_state("VI_1", Master, SOON)?;
@@ -116,9 +117,9 @@ pub(crate) fn a_daemon_that_accepts_takes_away_what_an_earlier_one_refused() -> 
     Ok(())
 }
 
-pub(crate) fn who_cannot_refuse_is_in_fault_until_it_can() -> Outcome {
+pub(crate) fn missing_drop_rules_are_fault_until_installed() -> Outcome {
     let pair = Pair::new()?;
-    // Somebody else has a table of that name for himself.
+    // Another process owns a table of that name.
     let shell = |script: &str| -> Result<_> {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]);
@@ -135,10 +136,11 @@ pub(crate) fn who_cannot_refuse_is_in_fault_until_it_can() -> Outcome {
     let b = Vrrpd::start(&pair.b.host, &refusing(LOW))?;
     a.wait_for_state("VI_1", Fault, SOON)?;
     b.wait_for_state("VI_1", Master, SOON)?;
-    let cause = "acceptMode is false, and packets to its addresses cannot be refused: cannot change \
-                 the table inet vrrpd of nf_tables: Operation not permitted (os error 1): either \
-                 CAP_NET_ADMIN is missing, or the table belongs to another program: it must be none \
-                 with `flags owner`";
+    let cause = "acceptMode is false, but packets to the virtual addresses cannot be dropped: \
+                 cannot change \
+                 the table inet vrrpd of nf_tables: Operation not permitted (os error 1): \
+                 CAP_NET_ADMIN is missing, or another program owns the table (`flags owner`): grant \
+                 the capability, or stop that program";
     assert_eq!(&*a.instance("VI_1")?.cause, cause);
     assert!(!pair.a.host.holds(VIP)?);
 
@@ -154,12 +156,12 @@ fn refusing(priority: u8) -> String {
     only(with(instance(priority), accept_mode))
 }
 
-/// Whether `address` takes what is sent to it: nobody listens at that port, and a host says so.
+/// Whether `address` accepts packets: a closed port refuses the connection.
 fn takes(from: &Station, address: IpAddr) -> bool {
     knock(from, address, SOON) == ErrorKind::ConnectionRefused
 }
 
-/// Whether `address` lets what is sent to it fall.
+/// Whether packets to `address` are dropped.
 fn drops(from: &Station, address: IpAddr) -> bool {
     knock(from, address, PATIENCE) == ErrorKind::TimedOut
 }
@@ -167,12 +169,12 @@ fn drops(from: &Station, address: IpAddr) -> bool {
 fn knock(from: &Station, address: IpAddr, patience: Duration) -> ErrorKind {
     let connect = || TcpStream::connect_timeout(&(address, 9).into(), patience);
     match from.host.run(connect) {
-        Ok(_) => panic!("somebody listens at port 9 of {address}"),
+        Ok(_) => panic!("port 9 of {address} is open"),
         Err(error) => error.kind(),
     }
 }
 
-/// Waits until packets to the address are refused, or the table is gone.
+/// Waits until the table has the drop rule, or until the table is deleted.
 fn wait_for_table(host: &Host, there: bool) -> Result<()> {
     wait_until(
         host,

@@ -1,4 +1,4 @@
-//! A process that stands still and goes on, as after a suspended machine.
+//! A daemon that is stopped and continued, as by suspending the machine.
 
 use std::net::Ipv4Addr;
 use std::thread::sleep;
@@ -16,7 +16,7 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW, Pair};
 
-pub(crate) fn a_master_that_wakes_listens_before_it_speaks() -> Outcome {
+pub(crate) fn resumed_master_releases_addresses_and_listens_first() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let stopped = Moment::now();
@@ -29,28 +29,28 @@ pub(crate) fn a_master_that_wakes_listens_before_it_speaks() -> Outcome {
     let gone = pair.a.address_event(VIP, false, woken)?;
     assert!(
         gone.since(woken) < LATE,
-        "it kept the address {:?}",
+        "the address was kept for {:?}",
         gone.since(woken)
     );
     let line = a.wait_for("VI_1", Master, Backup, woken, SOON)?.text;
     assert!(
-        line.contains("stood still for ") && line.ends_with(": others may be master"),
+        line.contains("not scheduled for ") && line.ends_with(": another host may be master"),
         "{line}"
     );
     let first = pair.lan.advert_of(&pair.a, woken)?;
     let listened = first.at.since(woken);
     assert!(
         listened >= down_interval(HIGH, INTERVAL),
-        "it listened for {listened:?} only"
+        "only {listened:?} without an advertisement"
     );
-    // Then its greater priority counts again.
+    // After that, a takes over by its higher priority.
     b.wait_for("VI_1", Master, Backup, woken, SOON)?;
     let end = pair.lan.pass(&pair.a, 3)?.at;
     for (from, to) in held_twice(&[&pair.a.watch, &pair.b.watch], VIP) {
         let to = to.unwrap_or(end);
         assert!(
             to <= woken + LATE || to.since(from) < LATE,
-            "held twice {from} to {to}"
+            "both hosts held the address from {from} to {to}"
         );
     }
     let status = a.instance("VI_1")?;
@@ -58,7 +58,7 @@ pub(crate) fn a_master_that_wakes_listens_before_it_speaks() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_master_that_wakes_alone_listens_too() -> Outcome {
+pub(crate) fn resumed_master_without_peer_listens_first() -> Outcome {
     let pair = Pair::new()?;
     let a = pair.start_a()?;
     a.wait_for_state("VI_1", Master, SOON)?;
@@ -71,12 +71,12 @@ pub(crate) fn a_master_that_wakes_alone_listens_too() -> Outcome {
     let listened = first.at.since(woken);
     assert!(
         listened >= down_interval(HIGH, INTERVAL),
-        "it listened for {listened:?} only"
+        "only {listened:?} without an advertisement"
     );
     Ok(())
 }
 
-pub(crate) fn a_short_standstill_changes_nothing() -> Outcome {
+pub(crate) fn short_suspension_causes_no_transition() -> Outcome {
     let pair = Pair::new()?;
     let slow = |priority| {
         only(with(
@@ -85,7 +85,7 @@ pub(crate) fn a_short_standstill_changes_nothing() -> Outcome {
         ))
     };
     let (a, b) = pair.start_with(&slow(HIGH), &slow(LOW))?;
-    // The second announcement is a second after the first; wait until all is quiet.
+    // The second announcement follows a second after the first; wait until only advertisements are sent.
     let from = pair.lan.pass(&pair.a, 3)?.at;
     let events = (pair.a.address_events(), pair.b.address_events());
     for daemon in [&a, &b] {
@@ -106,11 +106,11 @@ pub(crate) fn a_short_standstill_changes_nothing() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outcome {
+pub(crate) fn resumed_backup_reads_queue_behind_flood() -> Outcome {
     let mut pair = Pair::new()?;
     let stranger = pair.lan.station("stranger", 66)?;
     let source = stranger.host.mac("ens33")?;
-    // What the stranger sends would fill the test's own memory.
+    // Without the filter the stranger's frames would fill the memory of the test.
     pair.lan.frames = pair.lan.segment.capture(Filter::all().not_from(source))?;
     let interval = Duration::from_secs(1);
     let slow = |priority| only(with(instance(priority), json!({ "advertInterval": "1s" })));
@@ -119,7 +119,7 @@ pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outco
 
     let last = pair.lan.advert_of(&pair.a, Moment::now())?;
     b.process().kill(Signal::SIGSTOP)?;
-    // Only root's sockets have room for more than the daemon reads in one turn.
+    // Only root may enlarge a socket's receive buffer beyond the packets that the daemon reads in one turn.
     let (pace, least) = if roomy(&pair.b)? {
         (10, 4_000)
     } else {
@@ -129,8 +129,8 @@ pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outco
     let flood = stranger.host.flood("ens33", vec![junk], pace)?;
     sleep(interval / 2);
     let sent = flood.stop()?;
-    assert!(sent.frames >= least, "no flood: {sent:?}");
-    // Half an interval behind its own deadline it would still act on a silence.
+    assert!(sent.frames >= least, "too few frames for a flood: {sent:?}");
+    // Half an interval after its deadline the daemon would still take over for a missing advertisement.
     sleep((down_interval(LOW, interval) + interval / 2).saturating_sub(last.at.elapsed()));
     b.process().kill(Signal::SIGCONT)?;
     pair.lan.pass(&pair.a, 2)?;
@@ -149,7 +149,7 @@ pub(crate) fn a_backup_that_wakes_looks_behind_a_flood_for_its_master() -> Outco
     Ok(())
 }
 
-pub(crate) fn what_a_backup_has_no_room_for_is_told() -> Outcome {
+pub(crate) fn receive_buffer_overflow_is_logged() -> Outcome {
     let mut pair = Pair::new()?;
     let stranger = pair.lan.station("stranger", 66)?;
     let source = stranger.host.mac("ens33")?;
@@ -158,24 +158,24 @@ pub(crate) fn what_a_backup_has_no_room_for_is_told() -> Outcome {
     let junk = junk(source, &pair.b)?;
     b.process().kill(Signal::SIGSTOP)?;
     let flood = stranger.host.flood("ens33", vec![junk], None)?;
-    // The kernel tells of a full socket in the last column.
+    // The last column of /proc/net/raw counts the packets that the kernel dropped at a full socket.
     let full = "until awk 'NR > 1 && $NF > 0 { found = 1 } END { exit !found }' /proc/net/raw; do \
                 sleep 0.05; done";
     pair.b.host.shell(full)?;
     flood.stop()?;
     b.process().kill(Signal::SIGCONT)?;
     b.process()
-        .wait_for_line(|line| line.contains("faster than they can be read"), SOON)?;
+        .wait_for_line(|line| line.contains("receive buffer overflow on "), SOON)?;
     assert!(b.status()?.lost > 0);
     Ok(())
 }
 
-pub(crate) fn a_backup_that_wakes_leaves_the_living_master_alone() -> Outcome {
+pub(crate) fn resumed_backup_does_not_replace_living_master() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
-    // Once with packets in its queue, and once without any, because the master was mute while it
-    // stood still.
+    // Once with packets in the queue of b, and once without any, because nothing was delivered to b while
+    // it was stopped.
     for mute in [false, true] {
         b.process().kill(Signal::SIGSTOP)?;
         if mute {
@@ -196,8 +196,8 @@ pub(crate) fn a_backup_that_wakes_leaves_the_living_master_alone() -> Outcome {
     Ok(())
 }
 
-/// Whether sockets may have as much room as they ask for: CAP_NET_ADMIN of a user namespace is not
-/// enough (socket(7), SO_RCVBUFFORCE).
+/// Whether a socket may exceed the limit of its receive buffer: CAP_NET_ADMIN of a user namespace is not
+/// sufficient (socket(7), SO_RCVBUFFORCE).
 fn roomy(station: &Station) -> Result<bool> {
     let forced = station.host.run(|| -> nix::Result<bool> {
         let socket = socket(
@@ -211,7 +211,7 @@ fn roomy(station: &Station) -> Result<bool> {
     forced.map_err(|errno| Error::new("opening a socket", errno))
 }
 
-/// A frame from one card to that of a station, with an advertisement whose checksum is wrong.
+/// Returns a frame to the card of a station, with an advertisement that has a wrong checksum.
 fn junk(source: [u8; 6], to: &Station) -> Result<Vec<u8>> {
     let message = [0x31, 51, 254, 0, 0, 100, 0, 0];
     let header = ipv4::header(

@@ -10,12 +10,12 @@ use vrrp_proto::State::{self, Backup, Fault, Master};
 
 use crate::common::{INTERVAL, Lan, SOON, Station, VIP, assert_rhythm, with};
 
-/// The address of VI_2, which is behind the second card.
+/// Virtual address of VI_2, on the second card.
 const VIP_2: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 168, 198, 100));
 
 const MEMBERS: [&str; 2] = ["VI_1", "VI_2"];
 
-pub(crate) fn experiment_2_fails_back_whole_in_a_group_and_not_without() -> Outcome {
+pub(crate) fn experiment_2_fails_back_completely_only_with_sync_group() -> Outcome {
     let site = Site::new()?;
     let b = Vrrpd::start(&site.b.host, &alone(99))?;
     for name in MEMBERS {
@@ -25,17 +25,18 @@ pub(crate) fn experiment_2_fails_back_whole_in_a_group_and_not_without() -> Outc
     a.wait_for_state("VI_1", Master, SOON)?;
     b.wait_for_state("VI_1", Backup, SOON)?;
     site.lan.pass(&site.a, 10)?;
-    // Of equal priorities nobody preempts.
+    // A router of equal priority does not preempt.
     assert_eq!(
         (states(&a)?, states(&b)?),
         ([Master, Backup], [Backup, Master])
     );
 
-    // The first one that has the group gives up what it cannot have whole.
+    // Host a, the first one with the group configured, gives up VI_1, because it cannot be master of both
+    // members.
     let grouped = Moment::now();
     a.reload(&grouped_as(100))?;
     let line = a.wait_for("VI_1", Master, Backup, grouped, SOON)?.text;
-    let why = ": in sync group VG_1 from now on, which is backup";
+    let why = ": joined sync group VG_1, which is backup";
     assert!(line.ends_with(why), "{line}");
     b.wait_for("VI_1", Backup, Master, grouped, SOON)?;
     b.reload(&grouped_as(99))?;
@@ -52,7 +53,7 @@ pub(crate) fn experiment_2_fails_back_whole_in_a_group_and_not_without() -> Outc
     Ok(())
 }
 
-pub(crate) fn both_instances_fail_over_and_back_as_one_whichever_card_it_is() -> Outcome {
+pub(crate) fn sync_group_fails_over_as_one_for_either_link() -> Outcome {
     let site = Site::new()?;
     let (a, b) = site.start()?;
     let cards = [
@@ -81,7 +82,7 @@ pub(crate) fn both_instances_fail_over_and_back_as_one_whichever_card_it_is() ->
     Ok(())
 }
 
-pub(crate) fn with_one_network_cut_between_the_hosts_nobody_moves() -> Outcome {
+pub(crate) fn sync_group_holds_state_with_one_network_cut() -> Outcome {
     let site = Site::new()?;
     let (a, b) = site.start()?;
     let cut = Impairment {
@@ -92,7 +93,7 @@ pub(crate) fn with_one_network_cut_between_the_hosts_nobody_moves() -> Outcome {
     let before = (moves(&a)?, moves(&b)?);
     for cable in [&site.b.cable, &site.cable_2_of_b] {
         cable.set(cut)?;
-        // Several times as long as a backup waits for a master.
+        // Several times the Master_Down_Interval.
         site.lan.pass(&site.a, 20)?;
         assert_eq!((moves(&a)?, moves(&b)?), before);
         cable.set(Impairment::default())?;
@@ -102,7 +103,7 @@ pub(crate) fn with_one_network_cut_between_the_hosts_nobody_moves() -> Outcome {
     is_whole(&a, Master)?;
     is_whole(&b, Backup)?;
 
-    // Nor does who comes back and hears the master in the other network alone.
+    // A host that returns and receives advertisements only in the other network does not take over either.
     assert!(a.stop()?.success());
     is_whole(&b, Master)?;
     let before = moves(&b)?;
@@ -121,7 +122,7 @@ pub(crate) fn with_one_network_cut_between_the_hosts_nobody_moves() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn the_weight_of_one_members_tracker_counts_for_all() -> Outcome {
+pub(crate) fn tracker_weight_of_one_member_applies_to_group() -> Outcome {
     let site = Site::new()?;
     site.a
         .host
@@ -160,7 +161,7 @@ pub(crate) fn the_weight_of_one_members_tracker_counts_for_all() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_reload_makes_a_group_and_dissolves_it_without_a_transition() -> Outcome {
+pub(crate) fn reload_creates_and_dissolves_group_without_transition() -> Outcome {
     let site = Site::new()?;
     let (a, b) = site.start()?;
     let before = (moves(&a)?, moves(&b)?);
@@ -189,13 +190,13 @@ pub(crate) fn a_reload_makes_a_group_and_dissolves_it_without_a_transition() -> 
     Ok(())
 }
 
-/// Hosts a and b on two networks.
+/// Fixture of hosts a and b on two networks.
 struct Site {
     lan: Lan,
     lan_2: Lan,
     a: Station,
     b: Station,
-    /// The second cable of a.
+    /// Second cable of a.
     cable_2: Cable,
     cable_2_of_b: Cable,
 }
@@ -217,7 +218,7 @@ impl Site {
         })
     }
 
-    /// Starts both daemons. At the end a is master of both and b has heard of it.
+    /// Starts both daemons. On return a is master of both instances, and b has received its advertisements.
     fn start(&self) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
         let a = Vrrpd::start(&self.a.host, &grouped_as(100))?;
         is_whole(&a, Master)?;
@@ -227,7 +228,8 @@ impl Site {
         Ok((a, b))
     }
 
-    /// a is in fault because of what `member` cannot do, and says so of both; b serves.
+    /// Asserts that a is in fault with both instances, for a reason that concerns `member`, and that b is
+    /// master of both.
     fn assert_fallen(
         &self,
         a: &Vrrpd<'_>,
@@ -263,7 +265,7 @@ impl Site {
         Ok(())
     }
 
-    /// a serves again with both.
+    /// Asserts that a is master of both again.
     fn assert_back(&self, a: &Vrrpd<'_>, b: &Vrrpd<'_>, since: Moment) -> Result<()> {
         self.assert_moved(a, b, since)?;
         for address in [VIP, VIP_2] {
@@ -273,7 +275,7 @@ impl Site {
         Ok(())
     }
 
-    /// All has moved from the one to the other.
+    /// Asserts that both instances moved from one host to the other.
     fn assert_moved(&self, to: &Vrrpd<'_>, from: &Vrrpd<'_>, since: Moment) -> Result<()> {
         for name in MEMBERS {
             to.wait_for(name, Backup, Master, since, SOON)?;
@@ -284,7 +286,8 @@ impl Site {
     }
 }
 
-/// As in experiment 2, but for the interval: VI_1 has this priority, VI_2 has 100 on both hosts.
+/// Returns the configuration of experiment 2 with another interval: VI_1 has this priority, VI_2 has 100 on
+/// both hosts.
 fn document(priority: u8) -> Value {
     let instance = |interface: &str, vrid: u8, priority: u8, address: &str| -> Value {
         json!({ "interface": interface, "virtualRouterId": vrid, "priority": priority,
@@ -307,7 +310,7 @@ fn alone(priority: u8) -> String {
     with(document(priority), json!({ "syncGroups": {} })).to_string()
 }
 
-/// Waits until both instances and their group are in one state.
+/// Waits until both instances and their group are in this state.
 fn is_whole(daemon: &Vrrpd<'_>, state: State) -> Result<()> {
     for name in MEMBERS {
         daemon.wait_for_state(name, state, SOON)?;
@@ -323,7 +326,7 @@ fn states(daemon: &Vrrpd<'_>) -> Result<[State; 2]> {
     Ok([status.instances[0].state, status.instances[1].state])
 }
 
-/// How often the instances have moved.
+/// Number of transitions of all instances.
 fn moves(daemon: &Vrrpd<'_>) -> Result<usize> {
     let instances = daemon.status()?.instances;
     Ok(instances

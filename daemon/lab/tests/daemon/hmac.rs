@@ -1,5 +1,5 @@
-//! Authentication by HMAC: who signs is believed, once, in both families, and keys are changed while
-//! everything runs.
+//! HMAC authentication: signed advertisements are accepted once, in both families, and keys are changed
+//! without a transition.
 
 use std::os::fd::AsRawFd;
 
@@ -14,13 +14,13 @@ use crate::common::{INTERVAL, LATE, SOON, assert_rhythm, down_interval, instance
 use crate::packets::forge_from;
 use crate::pair::{HIGH, LOW, Pair};
 
-/// The key that everybody has from the beginning.
+/// Key of both hosts at the start.
 const FIRST: &str = "0123456789abcdef0123456789abcdef";
 
-/// The one that comes after it.
+/// Key that replaces the first one.
 const SECOND: &str = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// The usual instance with an HMAC, and an IPv6 address beside the usual one.
+/// Returns the usual instance with HMAC authentication and an additional IPv6 address.
 fn signing(priority: u8, hmac: Value) -> String {
     let more = json!({
         "virtualAddresses": ["192.168.224.100/24", "fd00:224::100/64"],
@@ -33,7 +33,7 @@ fn first() -> Value {
     json!({ "keys": { "1": { "key": FIRST } } })
 }
 
-pub(crate) fn who_signs_is_believed_in_both_families() -> Outcome {
+pub(crate) fn signed_advertisements_are_accepted_in_both_families() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start_with(&signing(HIGH, first()), &signing(LOW, first()))?;
     let from = pair.lan.pass(&pair.a, 1)?.at;
@@ -41,7 +41,7 @@ pub(crate) fn who_signs_is_believed_in_both_families() -> Outcome {
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     let status = b.instance("VI_1")?;
     assert_eq!((status.state, status.counters.dropped.total()), (Backup, 0));
-    let hmac = status.hmac.ok_or("the status tells of no HMAC")?;
+    let hmac = status.hmac.ok_or("no hmac in the status")?;
     assert_eq!(hmac.senders.len(), 2, "one for each family: {hmac:?}");
     assert!(hmac.senders.iter().any(|sender| sender.address.is_ipv6()));
     assert!(hmac.senders.iter().all(|sender| sender.ahead == 0));
@@ -53,7 +53,7 @@ pub(crate) fn who_signs_is_believed_in_both_families() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_recorded_advertisement_keeps_no_dead_master_alive() -> Outcome {
+pub(crate) fn replayed_advertisement_does_not_delay_takeover() -> Outcome {
     let pair = Pair::new()?;
     let stranger = pair.lan.station("stranger", 66)?;
     let (a, b) = pair.start_with(&signing(HIGH, first()), &signing(LOW, first()))?;
@@ -61,7 +61,7 @@ pub(crate) fn a_recorded_advertisement_keeps_no_dead_master_alive() -> Outcome {
     let frames = pair.lan.frames.frames();
     let recorded = frames
         .wait_for(|frame: &Frame| frame.at == last.at, SOON)
-        .ok_or_else(|| Error::new("looking for what was recorded", "it is not there"))?;
+        .ok_or_else(|| Error::new("looking for the recorded advertisement", "not captured"))?;
     a.process().kill(Signal::SIGKILL)?;
     a.process().wait(SOON)?;
     let dead = pair.lan.adverts_of(&pair.a, 51, last.at);
@@ -83,9 +83,9 @@ pub(crate) fn a_recorded_advertisement_keeps_no_dead_master_alive() -> Outcome {
     Ok(())
 }
 
-/// From no HMAC to one that is demanded, and from the first key to the second: each step on both
-/// hosts, one after the other.
-pub(crate) fn hmac_begins_and_keys_change_without_a_transition() -> Outcome {
+/// Introduces HMAC authentication and replaces the first key by the second one: each step is made on one
+/// host after the other.
+pub(crate) fn hmac_and_key_rollover_cause_no_transition() -> Outcome {
     let pair = Pair::new()?;
     let none = |priority| {
         let addresses = json!({ "virtualAddresses": ["192.168.224.100/24", "fd00:224::100/64"] });
@@ -103,7 +103,7 @@ pub(crate) fn hmac_begins_and_keys_change_without_a_transition() -> Outcome {
         json!({ "keys": { "2": { "key": SECOND } } }),
     ];
     for step in steps {
-        // The backup first and the master first, in turns, would make no difference.
+        // The order of the hosts makes no difference.
         b.reload(&signing(LOW, step.clone()))?;
         pair.lan.pass(&pair.a, 2)?;
         a.reload(&signing(HIGH, step))?;
@@ -113,8 +113,11 @@ pub(crate) fn hmac_begins_and_keys_change_without_a_transition() -> Outcome {
     let (a, b) = (a.instance("VI_1")?, b.instance("VI_1")?);
     assert_eq!((a.counters.became_master, b.counters.became_master), (1, 0));
     assert_eq!(b.counters.dropped.total(), 0, "{:?}", b.counters);
-    assert!(b.counters.adverts_without_hmac > 0, "in the beginning");
-    let hmac = b.hmac.ok_or("the status tells of no HMAC")?;
+    assert!(
+        b.counters.adverts_without_hmac > 0,
+        "unsigned advertisements before the first step"
+    );
+    let hmac = b.hmac.ok_or("no hmac in the status")?;
     assert!(
         hmac.senders.iter().all(|sender| sender.key.get() == 2),
         "{hmac:?}"

@@ -1,4 +1,4 @@
-//! IPv6, alone and beside IPv4 in one instance.
+//! IPv6, alone and together with IPv4 in one instance.
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr};
@@ -16,10 +16,10 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW};
 
-/// The virtual address of IPv6.
+/// Virtual IPv6 address.
 const VIP6: IpAddr = IpAddr::V6(own_network(0x100));
 
-/// An address of 2001:db8::/64.
+/// Returns an address in 2001:db8::/64.
 const fn own_network(last: u16) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last)
 }
@@ -28,7 +28,7 @@ const fn link_local(last: u16) -> Ipv6Addr {
     Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, last)
 }
 
-pub(crate) fn a_dead_master_of_ipv6_is_succeeded_within_the_bound_and_clients_go_on() -> Outcome {
+pub(crate) fn dead_ipv6_master_is_replaced_within_master_down_interval() -> Outcome {
     let six = Six::new()?;
     let client = Side::new(&six.lan, "c", 20, 0x20)?;
     let _servers = [six.a.serve()?, six.b.serve()?];
@@ -53,37 +53,39 @@ pub(crate) fn a_dead_master_of_ipv6_is_succeeded_within_the_bound_and_clients_go
     let stood = client.standstill(died, back);
     assert!(
         outage <= down_interval(LOW, INTERVAL) + LATE + stood,
-        "out for {outage:?}, of which the client stood still for {stood:?}"
+        "outage of {outage:?}, with the client itself not scheduled for {stood:?}"
     );
     assert_eq!(b.instance("VI_1")?.counters.dropped.total(), 0);
     Ok(())
 }
 
-pub(crate) fn a_master_of_both_families_hands_over_both_after_the_skew() -> Outcome {
+pub(crate) fn dual_stack_master_hands_over_after_skew_time() -> Outcome {
     let six = Six::new()?;
     let (a, b) = six.start(dual)?;
-    let told = Moment::now();
+    let stopped = Moment::now();
     assert_eq!(a.stop()?.code(), Some(0));
     let resigned = |from: IpAddr| {
         let is = |advert: &Advert| advert.priority == 0 && advert.source == from;
-        six.lan.advert(told, is)
+        six.lan.advert(stopped, is)
     };
     let first = resigned(six.a.station.address.into())?;
     let second = resigned(six.a.link_local.into())?;
-    let came = six.lan.advert_of(&six.b.station, told)?;
-    let came_v6 = six.advert_of(&six.b, told)?;
+    let came = six.lan.advert_of(&six.b.station, stopped)?;
+    let came_v6 = six.advert_of(&six.b, stopped)?;
     for takeover in [came, came_v6] {
         assert_waited(first.at.max(second.at), takeover.at, skew(LOW, INTERVAL));
     }
     for address in [VIP, VIP6] {
-        let gone = six.a.station.address_event(address, false, told)?;
-        let came = six.b.station.address_event(address, true, told)?;
-        six.lan.announcement(address, told)?;
-        // The kernel tells of an IPv6 address some time after it is there, but of one that goes at
-        // once.
-        assert!(gone < came, "{address} was held twice: {gone} to {came}");
+        let gone = six.a.station.address_event(address, false, stopped)?;
+        let came = six.b.station.address_event(address, true, stopped)?;
+        six.lan.announcement(address, stopped)?;
+        // The kernel reports the addition of an IPv6 address late, but a deletion at once.
+        assert!(
+            gone < came,
+            "both hosts held {address} from {came} to {gone}"
+        );
     }
-    let line = b.wait_for("VI_1", Backup, Master, told, SOON)?;
+    let line = b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
     assert!(
         line.text.ends_with("192.168.224.11 resigned (priority 0)"),
         "{}",
@@ -93,7 +95,7 @@ pub(crate) fn a_master_of_both_families_hands_over_both_after_the_skew() -> Outc
     Ok(())
 }
 
-pub(crate) fn the_greater_priority_fails_back_in_both_families() -> Outcome {
+pub(crate) fn higher_priority_fails_back_in_both_families() -> Outcome {
     let six = Six::new()?;
     let (a, b) = six.start(dual)?;
     a.stop()?;
@@ -112,16 +114,16 @@ pub(crate) fn the_greater_priority_fails_back_in_both_families() -> Outcome {
             let to = to.unwrap_or(after.at);
             assert!(
                 to.since(from) < LATE,
-                "{address} was held twice from {from} to {to}"
+                "both hosts held {address} from {from} to {to}"
             );
         }
     }
     let yielded = six.adverts_of(&six.b, takeover.at + LATE);
-    assert_eq!(yielded, [], "the former master goes on");
+    assert_eq!(yielded, [], "the former master still advertises");
     Ok(())
 }
 
-pub(crate) fn a_deleted_ipv6_address_is_back_and_announced_without_a_transition() -> Outcome {
+pub(crate) fn deleted_ipv6_address_is_restored_without_transition() -> Outcome {
     let six = Six::new()?;
     let (a, b) = six.start(dual)?;
     let from = six.advert_of(&six.a, Moment::now())?.at;
@@ -144,7 +146,7 @@ pub(crate) fn a_deleted_ipv6_address_is_back_and_announced_without_a_transition(
     Ok(())
 }
 
-pub(crate) fn an_ipv6_address_added_by_hand_on_the_backup_is_taken_off() -> Outcome {
+pub(crate) fn backup_deletes_ipv6_address_added_by_hand() -> Outcome {
     let six = Six::new()?;
     let (_a, b) = six.start(dual)?;
     let added = Moment::now();
@@ -156,7 +158,7 @@ pub(crate) fn an_ipv6_address_added_by_hand_on_the_backup_is_taken_off() -> Outc
     Ok(())
 }
 
-pub(crate) fn a_reload_adds_ipv6_and_takes_it_away_without_a_transition() -> Outcome {
+pub(crate) fn reload_adds_and_removes_ipv6_without_transition() -> Outcome {
     let six = Six::new()?;
     let (a, b) = six.start(instance)?;
     let from = six.lan.pass(&six.a.station, 1)?.at;
@@ -181,7 +183,7 @@ pub(crate) fn a_reload_adds_ipv6_and_takes_it_away_without_a_transition() -> Out
     Ok(())
 }
 
-pub(crate) fn cleanup_takes_off_the_addresses_of_both_families() -> Outcome {
+pub(crate) fn cleanup_removes_addresses_of_both_families() -> Outcome {
     let six = Six::new()?;
     let (a, b) = six.start(dual)?;
     let host = &six.a.station.host;
@@ -191,7 +193,7 @@ pub(crate) fn cleanup_takes_off_the_addresses_of_both_families() -> Outcome {
     b.wait_for("VI_1", Backup, Master, killed, SOON)?;
     assert!(
         host.holds(VIP)? && host.holds(VIP6)?,
-        "nobody was there to take them off"
+        "no daemon is left to delete the addresses"
     );
     assert_eq!(
         clean_up(host)?,
@@ -207,12 +209,13 @@ pub(crate) fn cleanup_takes_off_the_addresses_of_both_families() -> Outcome {
             (six.a.link_local.into(), 64),
         ]
     );
-    assert_eq!(clean_up(host)?, "", "the second time there is nothing");
+    assert_eq!(clean_up(host)?, "", "a second cleanup finds nothing");
     Ok(())
 }
 
-/// Each has the greater address in one family: if both rules of the protocol held, both would yield.
-pub(crate) fn of_equals_in_both_families_the_greater_ipv4_address_is_master() -> Outcome {
+/// Each host has the greater address in one family: if each family were compared on its own, both hosts
+/// would yield.
+pub(crate) fn dual_stack_tie_is_decided_by_ipv4_address() -> Outcome {
     let lan = Lan::new()?;
     let a = Side::new(&lan, "a", 11, 0x22)?;
     let b = Side::new(&lan, "b", 12, 0x21)?;
@@ -222,7 +225,7 @@ pub(crate) fn of_equals_in_both_families_the_greater_ipv4_address_is_master() ->
         cut_from_host: true,
         ..Impairment::default()
     };
-    // The cut keeps each from hearing of the other until both are masters.
+    // The cut keeps the hosts from receiving each other's advertisements until both are masters.
     a.station.cable.set(cut)?;
     let daemons = [
         Vrrpd::start(&a.station.host, &equal)?,
@@ -249,17 +252,18 @@ pub(crate) fn of_equals_in_both_families_the_greater_ipv4_address_is_master() ->
     Ok(())
 }
 
-pub(crate) fn a_daemon_waits_until_its_link_local_address_is_known_to_be_no_duplicate() -> Outcome {
+pub(crate) fn startup_waits_for_duplicate_address_detection() -> Outcome {
     let lan = Lan::new()?;
     let host = Host::new("a")?;
     let a = lan.plug_in(host, 11)?;
-    // Taking the interface down and up again makes the kernel begin anew.
+    // Setting the interface down and up starts duplicate address detection again.
     a.host.set_link("ens33", false)?;
     let daemon = Vrrpd::start(&a.host, &only(ipv6(HIGH)))?;
     daemon.wait_for("VI_1", Init, Fault, Moment::default(), SOON)?;
     a.host.set_link("ens33", true)?;
     let line = daemon.wait_for("VI_1", Fault, Backup, Moment::default(), SOON)?;
-    // The cause is what kept it in fault last: the interface, or the address that came after it.
+    // The cause is the last reason of the fault: the interface that is down, or the tentative address after
+    // that.
     let tentative = a.host.shell("ip -6 address show dev ens33 tentative")?;
     assert!(!tentative.contains("fe80"), "{}: {tentative}", line.text);
     daemon.wait_for_state("VI_1", Master, SOON)?;
@@ -267,7 +271,7 @@ pub(crate) fn a_daemon_waits_until_its_link_local_address_is_known_to_be_no_dupl
     Ok(())
 }
 
-/// An instance of IPv6 alone.
+/// Returns an instance with an IPv6 address only.
 fn ipv6(priority: u8) -> Value {
     with(
         instance(priority),
@@ -275,7 +279,7 @@ fn ipv6(priority: u8) -> Value {
     )
 }
 
-/// An instance of both families.
+/// Returns an instance with addresses of both families.
 fn dual(priority: u8) -> Value {
     with(
         instance(priority),
@@ -283,14 +287,14 @@ fn dual(priority: u8) -> Value {
     )
 }
 
-/// Two hosts on one segment, with addresses of both families that are there at once.
+/// Two dual-stack hosts on one segment, without duplicate address detection.
 struct Six {
     lan: Lan,
     a: Side,
     b: Side,
 }
 
-/// One of them.
+/// One of the two hosts.
 struct Side {
     station: Station,
     link_local: Ipv6Addr,
@@ -304,13 +308,13 @@ impl Six {
         Ok(Self { lan, a, b })
     }
 
-    /// Starts the usual daemons. At the end a is master and b has heard of it.
+    /// Starts the usual daemons. On return a is master, and b has received its advertisements.
     fn start(&self, instance: fn(u8) -> Value) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
         let a = Vrrpd::start(&self.a.station.host, &only(instance(HIGH)))?;
         a.wait_for_state("VI_1", Master, SOON)?;
         let b = Vrrpd::start(&self.b.station.host, &only(instance(LOW)))?;
         b.wait_for("VI_1", Init, Backup, Moment::default(), SOON)?;
-        // What is heard in each family.
+        // Advertisements of each family arrive.
         let families = b.instance("VI_1")?.addresses.len();
         let heard = |advert: &Advert| self.a.sends(advert);
         let mut last = Moment::now();
@@ -321,14 +325,14 @@ impl Six {
         Ok((a, b))
     }
 
-    /// The advertisements of a host over IPv6 after `since`.
+    /// IPv6 advertisements of a host after `since`.
     fn adverts_of(&self, side: &Side, since: Moment) -> Vec<Advert> {
         let mut adverts = self.lan.adverts();
         adverts.retain(|advert| advert.at > since && advert.source == side.link_local);
         adverts
     }
 
-    /// The first of them, waiting for it.
+    /// Waits for the first IPv6 advertisement of a host after `since`.
     fn advert_of(&self, side: &Side, since: Moment) -> Result<Advert> {
         self.lan
             .advert(since, |advert| advert.source == side.link_local)
@@ -336,10 +340,10 @@ impl Six {
 }
 
 impl Side {
-    /// A host with 192.168.224.`last`, fe80::`last_v6` and 2001:db8::`last_v6` on ens33.
+    /// Creates a host with 192.168.224.`last`, fe80::`last_v6` and 2001:db8::`last_v6` on ens33.
     fn new(lan: &Lan, name: &str, last: u8, last_v6: u16) -> Result<Self> {
         let host = Host::new(name)?;
-        // No link-local address of the kernel's own, and no waiting for duplicates.
+        // No link-local address from the kernel, and no duplicate address detection.
         for (key, value) in [("addr_gen_mode", "1"), ("accept_dad", "0")] {
             let path = format!("/proc/sys/net/ipv6/conf/default/{key}");
             host.run(|| fs::write(&path, value))
@@ -356,12 +360,12 @@ impl Side {
         })
     }
 
-    /// Whether an advertisement is of this host, in either family.
+    /// Whether this host sent the advertisement, in either family.
     fn sends(&self, advert: &Advert) -> bool {
         advert.source == self.station.address || advert.source == self.link_local
     }
 
-    /// Starts a web server on all addresses, which says its host's name.
+    /// Starts a web server on all addresses that answers with its host's name.
     fn serve(&self) -> Result<Process> {
         let host = &self.station.host;
         let mut command = Command::new(vrrp_lab::exe()?);

@@ -1,4 +1,4 @@
-//! What a daemon that was killed leaves, and who takes it away.
+//! State that a killed daemon leaves, and its removal by `vrrpd cleanup` or the next start.
 
 use serde_json::json;
 use vrrp_lab::daemons::{Vrrpd, clean_up, vrrpd_program};
@@ -10,9 +10,10 @@ use crate::common::INTERVAL;
 use crate::common::{LATE, SOON, VIP, down_interval, instance, only, vip, with};
 use crate::pair::{HIGH, Pair};
 
-pub(crate) fn cleanup_takes_off_what_a_killed_daemon_left_and_nothing_else() -> Outcome {
+pub(crate) fn cleanup_removes_only_addresses_of_killed_daemon() -> Outcome {
     let pair = Pair::new()?;
-    // Another in the same network before and after the daemon's, and one elsewhere.
+    // Foreign addresses: one in the same network, added before the daemon's address, and one in another
+    // network, added after it.
     let foreign = [vip(77), "10.9.9.9".parse()?];
     pair.a.host.add_address("ens33", foreign[0], 24)?;
     let (a, b) = pair.start()?;
@@ -21,7 +22,10 @@ pub(crate) fn cleanup_takes_off_what_a_killed_daemon_left_and_nothing_else() -> 
     a.process().kill(Signal::SIGKILL)?;
     a.process().wait(SOON)?;
     b.wait_for("VI_1", Backup, Master, before, SOON)?;
-    assert!(pair.a.host.holds(VIP)?, "nobody was there to take it off");
+    assert!(
+        pair.a.host.holds(VIP)?,
+        "no daemon is left to delete the address"
+    );
 
     let said = clean_up(&pair.a.host)?;
     assert_eq!(said, "removed 192.168.224.100/24 from ens33\n");
@@ -33,7 +37,7 @@ pub(crate) fn cleanup_takes_off_what_a_killed_daemon_left_and_nothing_else() -> 
     assert_eq!(
         clean_up(&pair.a.host)?,
         "",
-        "the second time there is nothing"
+        "a second cleanup finds nothing"
     );
     assert!(pair.b.host.holds(VIP)?);
     Ok(())
@@ -49,8 +53,8 @@ pub(crate) fn cleanup_refuses_while_the_daemon_runs() -> Outcome {
     assert_eq!(output.status.code(), Some(1));
     assert_eq!(
         String::from_utf8_lossy(&output.stderr),
-        "vrrpd: the daemon behind /run/vrrpd/control.sock is alive and would put its addresses \
-         back; stop it first\n"
+        "vrrpd: the daemon at /run/vrrpd/control.sock is running and would restore its \
+         addresses; stop it first\n"
     );
     pair.lan.pass(&pair.a, 3)?;
     assert_eq!(pair.a.address_events(), events);
@@ -58,7 +62,7 @@ pub(crate) fn cleanup_refuses_while_the_daemon_runs() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn cleanup_does_without_a_configuration() -> Outcome {
+pub(crate) fn cleanup_works_without_valid_configuration() -> Outcome {
     let pair = Pair::new()?;
     let a = pair.start_a()?;
     a.wait_for_state("VI_1", Master, SOON)?;
@@ -79,7 +83,7 @@ pub(crate) fn cleanup_does_without_a_configuration() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_restart_takes_strays_off_before_it_listens() -> Outcome {
+pub(crate) fn restart_deletes_strays_before_first_wait() -> Outcome {
     let pair = Pair::new()?;
     let foreign = vip(77);
     pair.a.host.add_address("ens33", foreign, 24)?;
@@ -95,7 +99,7 @@ pub(crate) fn a_restart_takes_strays_off_before_it_listens() -> Outcome {
     former.process().kill(Signal::SIGKILL)?;
     former.process().wait(SOON)?;
 
-    // The configuration has changed since: .101 and .102 are in it no more.
+    // Since then .101 and .102 were removed from the configuration.
     let restarted = Moment::now();
     let daemon = Vrrpd::start(&pair.a.host, &only(instance(HIGH)))?;
     let line = daemon.wait_for("VI_1", Backup, Master, restarted, SOON)?;
@@ -105,7 +109,7 @@ pub(crate) fn a_restart_takes_strays_off_before_it_listens() -> Outcome {
         let listened = first.at.since(gone);
         assert!(
             listened + LATE > down_interval(HIGH, INTERVAL) && gone < first.at,
-            "{last} was taken off {listened:?} before the first advertisement: {}",
+            ".{last} was deleted {listened:?} before the first advertisement: {}",
             line.text
         );
     }

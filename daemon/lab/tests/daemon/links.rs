@@ -1,4 +1,4 @@
-//! Interfaces that go and come back.
+//! Interfaces that disappear, go down or lose their carrier, and recover.
 
 use serde_json::json;
 use vrrp_lab::daemons::Vrrpd;
@@ -43,7 +43,7 @@ pub(crate) fn a_renamed_interface_is_a_fault_and_recovers() -> Outcome {
 
 pub(crate) fn a_port_of_a_bridge_is_a_fault_and_recovers() -> Outcome {
     falls_and_recovers(
-        "interface ens33 is a port of br0, which receives what comes in there: configure br0 instead",
+        "interface ens33 is a port of br0, which receives its packets: configure br0 instead",
         |pair| {
             let enslave = "ip link add br0 type bridge && ip link set br0 up \
                            && ip link set ens33 master br0";
@@ -55,13 +55,13 @@ pub(crate) fn a_port_of_a_bridge_is_a_fault_and_recovers() -> Outcome {
 
 pub(crate) fn an_interface_without_an_own_address_is_a_fault_and_recovers() -> Outcome {
     falls_and_recovers(
-        "interface ens33 has no IPv4 address of its own to send from",
+        "interface ens33 has no non-virtual IPv4 address to send from",
         |pair| pair.a.host.delete_address("ens33", pair.a.address.into()),
         |pair| pair.a.host.add_address("ens33", pair.a.address.into(), 24),
     )
 }
 
-pub(crate) fn a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted() -> Outcome {
+pub(crate) fn missing_interface_is_fault_until_created() -> Outcome {
     let host = Host::new("a")?;
     let there = only(with(
         instance(HIGH),
@@ -88,7 +88,7 @@ pub(crate) fn a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_de
         assert!(host.holds(vip)?);
         host.shell("ip link delete vex0")?;
         daemon.wait_for("VI_1", Master, Fault, made, SOON)?;
-        // Whatever the kernel told of it first, in the end it is missing.
+        // The order of the kernel's events varies, but the final cause is the missing interface.
         daemon.process().output();
         daemon.wait_for_state("VI_1", Fault, SOON)?;
     }
@@ -96,11 +96,11 @@ pub(crate) fn a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_de
     Ok(())
 }
 
-/// An address replaced as scripted networking does it, a link set down and up, and a cable that
-/// flickers: no host moves, and the addresses are back and announced.
-pub(crate) fn a_short_absence_of_an_address_or_a_link_moves_no_host() -> Outcome {
+/// Three absences: an address that is replaced, as network scripts do, a link set down and up, and a cable
+/// pulled for a moment. None causes a transition, and the addresses are restored and announced.
+pub(crate) fn short_absence_of_address_or_link_causes_no_transition() -> Outcome {
     let pair = Pair::new()?;
-    // A grace of 500 ms: time enough for the test to see it begin.
+    // A grace period of 500 ms, long enough for the test to observe its start.
     let slowly = |priority| only(with(instance(priority), json!({ "advertInterval": "1s" })));
     let (a, b) = pair.start_with(&slowly(HIGH), &slowly(LOW))?;
     let own = pair.a.address;
@@ -111,8 +111,8 @@ pub(crate) fn a_short_absence_of_an_address_or_a_link_moves_no_host() -> Outcome
         &|| pair.a.host.shell(flicker).map(drop),
         &|| {
             pair.a.cable.pull()?;
-            // The kernel tells of a carrier from a work queue. One that is back before the queue
-            // runs was never away.
+            // The kernel reports the carrier from a work queue, so a carrier that is restored before the
+            // queue runs was never lost.
             let pulled = Moment::now();
             while a.instance("VI_1")?.fault_in.is_none() {
                 assert!(pulled.elapsed() < SOON, "{}", a.process().log());
@@ -123,11 +123,16 @@ pub(crate) fn a_short_absence_of_an_address_or_a_link_moves_no_host() -> Outcome
     for absence in absences {
         let begun = Moment::now();
         absence()?;
-        let is_over = |line: &Line| line.at > begun && line.text.contains("VI_1: no fault: ");
+        let is_over = |line: &Line| {
+            line.at > begun && line.text.contains("VI_1: short interruption, no fault: ")
+        };
         let over = a.process().output().wait_for(is_over, SOON);
         assert!(over.is_some(), "{}", a.process().log());
         pair.lan.announcement(VIP, begun)?;
-        assert!(pair.a.host.holds(VIP)?, "the address is gone");
+        assert!(
+            pair.a.host.holds(VIP)?,
+            "the virtual address was not restored"
+        );
         pair.lan.pass(&pair.a, 2)?;
     }
     let master = a.instance("VI_1")?;
@@ -138,9 +143,9 @@ pub(crate) fn a_short_absence_of_an_address_or_a_link_moves_no_host() -> Outcome
     Ok(())
 }
 
-/// An interface that somebody deletes and makes again, with another number: its router serves there
-/// and was never in fault.
-pub(crate) fn an_interface_that_is_made_again_in_time_moves_no_master() -> Outcome {
+/// An administrator deletes an interface and creates it again with another index: its router becomes master
+/// there and was never in fault.
+pub(crate) fn interface_recreated_within_grace_causes_no_transition() -> Outcome {
     let host = Host::new("a")?;
     let make = "ip link add vex0 type veth peer name vex1 && ip link set vex1 up \
                 && ip link set vex0 up && ip address add 192.168.198.11/24 dev vex0";
@@ -153,12 +158,18 @@ pub(crate) fn an_interface_that_is_made_again_in_time_moves_no_master() -> Outco
     let daemon = Vrrpd::start(&host, &only(with(instance(HIGH), there)))?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
     host.shell(&format!("ip link delete vex0 && {make}"))?;
-    let is_over = |line: &Line| line.text.contains("VI_1: no fault: interface vex0 ");
+    let is_over = |line: &Line| {
+        line.text
+            .contains("VI_1: short interruption, no fault: interface vex0 ")
+    };
     let over = daemon.process().output().wait_for(is_over, SOON);
     assert!(over.is_some(), "{}", daemon.process().log());
     let before = daemon.instance("VI_1")?;
     assert_eq!((before.state, before.counters.became_master), (Master, 1));
-    assert!(host.holds("192.168.198.100".parse()?)?, "it has no address");
+    assert!(
+        host.holds("192.168.198.100".parse()?)?,
+        "the virtual address is not on the new interface"
+    );
     let speaks = Moment::now();
     while daemon.instance("VI_1")?.counters.adverts_sent <= before.counters.adverts_sent + 1 {
         assert!(speaks.elapsed() < SOON, "{}", daemon.process().log());
@@ -167,7 +178,7 @@ pub(crate) fn an_interface_that_is_made_again_in_time_moves_no_master() -> Outco
     Ok(())
 }
 
-/// What a fault of this reason must look like on the master of a pair.
+/// Asserts the course of a fault with this reason on the master of a pair, and of its recovery.
 fn falls_and_recovers(
     reason: &str,
     fall: impl Fn(&Pair) -> Result<()>,
@@ -182,13 +193,16 @@ fn falls_and_recovers(
     let status = a.instance("VI_1")?;
     assert_eq!(status.state, Fault);
     assert_eq!(current_reason(&a)?, reason);
-    assert!(!pair.a.host.holds(VIP)?, "the address stayed");
+    assert!(
+        !pair.a.host.holds(VIP)?,
+        "the master in fault still holds the address"
+    );
 
     pair.lan.pass(&pair.b, 3)?;
     let recovered = Moment::now();
     recover(&pair)?;
     let line = a.wait_for("VI_1", Fault, Backup, recovered, SOON)?.text;
-    assert!(line.contains(": over: interface ens33 "), "{line}");
+    assert!(line.contains(": fault cleared: interface ens33 "), "{line}");
     a.wait_for("VI_1", Backup, Master, recovered, SOON)?;
     let yielded = b.wait_for("VI_1", Master, Backup, recovered, SOON)?;
     let first = pair.lan.advert_of(&pair.a, recovered)?;
@@ -202,7 +216,7 @@ fn falls_and_recovers(
     Ok(())
 }
 
-/// Why an instance in fault is there, as status shows it.
+/// Reads the reason of a fault from the status.
 fn current_reason(daemon: &Vrrpd<'_>) -> Result<String> {
     Ok(daemon.instance("VI_1")?.cause.to_string())
 }

@@ -1,6 +1,6 @@
-//! The sync thread of IPVS where the kernel has none, or gives it to the initial user namespace alone: a
-//! host of the lab is such a place, unless root starts it where IPVS is loaded. What else there is to
-//! know of it is shown in virtual machines (vm-tests/lvs.py).
+//! The IPVS sync daemon where the kernel has none, or only offers it to the initial user namespace, as on a
+//! host of the lab (unless root starts the lab on a machine with IPVS). Its further behaviour is tested in
+//! virtual machines (vm-tests/lvs.py).
 
 use serde_json::json;
 use vrrp_lab::daemons::Vrrpd;
@@ -11,14 +11,14 @@ use vrrp_proto::State::Master;
 use crate::common::{SOON, instance, only, with};
 use crate::pair::{HIGH, Pair};
 
-pub(crate) fn a_master_serves_whether_or_not_its_connections_can_be_synchronised() -> Outcome {
+pub(crate) fn master_serves_without_working_ipvs_sync_daemon() -> Outcome {
     let pair = Pair::new()?;
     let config = only(with(instance(HIGH), json!({ "lvsSyncInterface": "ens33" })));
     let a = Vrrpd::start(&pair.a.host, &config)?;
-    let is_told = |line: &str| line.contains(" of IPVS");
-    let first = a.process().wait_for_line(is_told, SOON)?;
+    let is_logged = |line: &str| line.contains("IPVS sync daemon");
+    let first = a.process().wait_for_line(is_logged, SOON)?;
     a.wait_for_state("VI_1", Master, SOON)?;
-    let lvs = a.instance("VI_1")?.lvs.ok_or("no status of it")?;
+    let lvs = a.instance("VI_1")?.lvs.ok_or("no lvs in the status")?;
     assert_eq!(
         (&*lvs.interface, lvs.role),
         ("ens33", Some(LvsRole::Master))
@@ -28,19 +28,21 @@ pub(crate) fn a_master_serves_whether_or_not_its_connections_can_be_synchronised
         assert!(
             first
                 .text
-                .contains("start the sync thread of IPVS as backup on ens33")
+                .contains("start the IPVS sync daemon as backup on ens33")
         );
         return Ok(());
     };
     assert!(first.text.contains(&*error), "{}", first.text);
     assert!(
-        first.text.contains("the instance serves all the same"),
+        first
+            .text
+            .contains("the instance works without connection synchronisation"),
         "{}",
         first.text
     );
-    // It was tried as backup and as master.
-    let told = a.process().output().entries();
-    let told = told.iter().filter(|line| is_told(&line.text)).count();
-    assert_eq!(told, 1, "{}", a.process().log());
+    // Started as backup and as master, but logged once.
+    let logged = a.process().output().entries();
+    let logged = logged.iter().filter(|line| is_logged(&line.text)).count();
+    assert_eq!(logged, 1, "{}", a.process().log());
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! The real daemon on hosts of the lab: what it does when things go wrong, each behaviour asserted
-//! by what passed on the wire, by the kernel's addresses, and by what the daemon says of itself.
+//! Tests of the daemon's program on hosts of the lab, with faults. Each behaviour is asserted by the frames
+//! on the wire, the kernel's addresses, and the daemon's status and log.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -32,155 +32,155 @@ fn main() -> ExitCode {
     common::main(
         &tests![
             takeover:
-                a_dead_master_is_succeeded_within_the_bound,
-                a_master_that_stops_hands_over_after_the_skew,
-                the_greater_priority_fails_back,
-                a_router_that_does_not_preempt_waits_for_the_masters_death,
+                dead_master_is_replaced_within_master_down_interval,
+                stopped_master_hands_over_after_skew_time,
+                higher_priority_router_fails_back,
+                without_preempt_higher_priority_waits_for_master_failure,
                 only_the_master_answers_for_the_address,
-                of_equals_the_greater_address_is_master,
-                with_state_master_it_listens_for_one_interval_and_the_skew,
-                a_master_cut_off_in_both_directions_yields_when_it_hears_again,
-                every_signal_that_ends_it_in_order_hands_over;
+                equal_priority_elects_greater_address,
+                state_master_shortens_first_wait_to_interval_and_skew,
+                isolated_master_recovers_after_link_is_restored,
+                terminating_signals_hand_over;
             timing:
-                a_lower_master_is_left_in_peace_for_the_delay,
-                the_delay_of_preemption_does_not_delay_a_succession,
-                it_listens_for_the_startup_delay_whatever_its_state,
-                a_burst_leaves_at_once_and_is_refreshed,
-                announcements_leave_no_faster_than_the_pace;
+                preempt_delay_postpones_preemption,
+                preempt_delay_does_not_delay_failover,
+                startup_delay_applies_even_with_state_master,
+                announcement_burst_is_sent_at_once_and_refreshed,
+                announcements_keep_configured_pace;
             killed:
-                cleanup_takes_off_what_a_killed_daemon_left_and_nothing_else,
+                cleanup_removes_only_addresses_of_killed_daemon,
                 cleanup_refuses_while_the_daemon_runs,
-                cleanup_does_without_a_configuration,
-                a_restart_takes_strays_off_before_it_listens;
+                cleanup_works_without_valid_configuration,
+                restart_deletes_strays_before_first_wait;
             frozen:
-                a_master_that_wakes_listens_before_it_speaks,
-                a_master_that_wakes_alone_listens_too,
-                a_short_standstill_changes_nothing,
-                a_backup_that_wakes_leaves_the_living_master_alone,
-                a_backup_that_wakes_looks_behind_a_flood_for_its_master,
-                what_a_backup_has_no_room_for_is_told;
+                resumed_master_releases_addresses_and_listens_first,
+                resumed_master_without_peer_listens_first,
+                short_suspension_causes_no_transition,
+                resumed_backup_does_not_replace_living_master,
+                resumed_backup_reads_queue_behind_flood,
+                receive_buffer_overflow_is_logged;
             addresses:
-                a_deleted_address_is_back_and_announced_without_a_transition,
-                an_address_added_by_hand_on_the_backup_is_taken_off;
+                deleted_address_is_restored_without_transition,
+                backup_deletes_address_added_by_hand;
             drop_filter:
-                a_master_that_does_not_accept_is_a_router_and_no_host,
-                a_ruleset_that_is_flushed_is_repaired_at_once,
-                what_a_killed_daemon_refused_is_refused_until_it_is_cleaned_up,
-                a_daemon_that_accepts_takes_away_what_an_earlier_one_refused,
-                who_cannot_refuse_is_in_fault_until_it_can;
+                master_without_accept_mode_forwards_and_drops_local_packets,
+                flushed_ruleset_is_restored_at_once,
+                drop_rules_outlive_killed_daemon_until_cleanup,
+                accepting_daemon_deletes_drop_rules_of_earlier_one,
+                missing_drop_rules_are_fault_until_installed;
             ipv6:
-                a_dead_master_of_ipv6_is_succeeded_within_the_bound_and_clients_go_on,
-                a_master_of_both_families_hands_over_both_after_the_skew,
-                the_greater_priority_fails_back_in_both_families,
-                a_deleted_ipv6_address_is_back_and_announced_without_a_transition,
-                an_ipv6_address_added_by_hand_on_the_backup_is_taken_off,
-                a_reload_adds_ipv6_and_takes_it_away_without_a_transition,
-                cleanup_takes_off_the_addresses_of_both_families,
-                of_equals_in_both_families_the_greater_ipv4_address_is_master,
-                a_daemon_waits_until_its_link_local_address_is_known_to_be_no_duplicate;
+                dead_ipv6_master_is_replaced_within_master_down_interval,
+                dual_stack_master_hands_over_after_skew_time,
+                higher_priority_fails_back_in_both_families,
+                deleted_ipv6_address_is_restored_without_transition,
+                backup_deletes_ipv6_address_added_by_hand,
+                reload_adds_and_removes_ipv6_without_transition,
+                cleanup_removes_addresses_of_both_families,
+                dual_stack_tie_is_decided_by_ipv4_address,
+                startup_waits_for_duplicate_address_detection;
             groups:
-                experiment_2_fails_back_whole_in_a_group_and_not_without,
-                both_instances_fail_over_and_back_as_one_whichever_card_it_is,
-                with_one_network_cut_between_the_hosts_nobody_moves,
-                the_weight_of_one_members_tracker_counts_for_all,
-                a_reload_makes_a_group_and_dissolves_it_without_a_transition;
+                experiment_2_fails_back_completely_only_with_sync_group,
+                sync_group_fails_over_as_one_for_either_link,
+                sync_group_holds_state_with_one_network_cut,
+                tracker_weight_of_one_member_applies_to_group,
+                reload_creates_and_dissolves_group_without_transition;
             links:
                 an_interface_set_down_is_a_fault_and_recovers,
                 a_pulled_cable_is_a_fault_and_recovers,
                 a_renamed_interface_is_a_fault_and_recovers,
                 a_port_of_a_bridge_is_a_fault_and_recovers,
                 an_interface_without_an_own_address_is_a_fault_and_recovers,
-                a_missing_interface_is_a_fault_until_it_is_made_and_after_it_is_deleted,
-                an_interface_that_is_made_again_in_time_moves_no_master,
-                a_short_absence_of_an_address_or_a_link_moves_no_host;
+                missing_interface_is_fault_until_created,
+                interface_recreated_within_grace_causes_no_transition,
+                short_absence_of_address_or_link_causes_no_transition;
             lvs:
-                a_master_serves_whether_or_not_its_connections_can_be_synchronised;
+                master_serves_without_working_ipvs_sync_daemon;
             reload:
-                a_reload_that_changes_nothing_changes_nothing,
-                a_changed_priority_counts_without_a_transition,
-                addresses_come_and_go_without_a_transition,
-                a_changed_interval_counts_without_a_transition,
-                trackers_come_and_go_without_a_transition,
-                an_address_that_moves_to_another_instance_never_leaves,
-                a_reload_with_a_mistake_leaves_everything_as_it_was,
-                a_reload_of_one_instance_does_not_touch_another;
+                unchanged_reload_has_no_effect,
+                changed_priority_applies_without_transition,
+                addresses_are_added_and_removed_without_transition,
+                changed_interval_applies_without_transition,
+                trackers_are_added_and_removed_without_transition,
+                address_moved_between_instances_is_never_deleted,
+                invalid_reload_keeps_configuration_in_force,
+                reload_leaves_unchanged_instances_alone;
             routing:
-                routes_appear_at_the_master_and_move_at_a_take_over,
-                what_is_deleted_by_hand_is_put_back_without_a_transition,
-                a_marked_route_that_somebody_adds_to_the_backup_is_taken_away,
-                a_route_that_cannot_be_is_named_and_comes_when_it_can,
-                cleanup_takes_away_what_a_killed_daemon_left,
-                a_restart_takes_away_what_a_killed_daemon_left,
-                routes_come_and_go_by_a_reload_without_a_transition;
+                routes_follow_master_at_takeover,
+                deleted_routes_are_restored_without_transition,
+                backup_deletes_foreign_route_with_mark,
+                rejected_route_is_logged_and_added_later,
+                cleanup_deletes_routes_of_killed_daemon,
+                restart_deletes_routes_of_killed_daemon,
+                reload_adds_and_removes_routes_without_transition;
             trackers:
-                a_failed_script_resigns_and_recovers,
+                failed_script_causes_resignation_until_success,
                 a_weight_lowers_the_advertised_priority,
-                a_script_that_hangs_is_killed_with_its_children_and_never_runs_twice,
+                hanging_script_is_killed_and_never_runs_twice,
                 scripts_never_delay_an_advertisement,
-                a_watched_interface_without_carrier_is_a_fault,
-                a_watched_interface_that_flickers_is_down_until_it_has_come_to_rest,
-                a_number_in_a_file_moves_the_priority_or_is_a_fault,
-                a_process_that_ends_is_a_fault_until_there_is_another,
-                a_route_that_goes_is_a_fault_until_it_is_back,
-                a_route_goes_with_its_device_and_counts_by_its_gateway_alone,
-                a_gateway_that_does_not_answer_is_a_fault_although_the_route_is_there,
-                a_gateway_has_to_answer_over_ipv6;
+                tracked_interface_without_carrier_is_fault,
+                flapping_tracked_interface_is_down_until_stable,
+                file_tracker_changes_priority_or_causes_fault,
+                process_tracker_is_fault_until_process_returns,
+                deleted_tracked_route_is_fault_until_restored,
+                tracked_route_follows_device_and_gateway,
+                silent_gateway_is_fault_despite_route,
+                ipv6_gateway_has_to_answer;
             notify:
-                a_slow_command_is_told_the_newest_state_when_its_turn_comes,
-                a_command_that_hangs_is_killed_with_its_children_and_the_next_one_told,
-                a_command_that_fails_is_tried_again_until_it_does_well,
-                a_fifo_is_a_command_away_and_hears_json,
-                a_script_for_keepalived_is_given_what_keepalived_gives,
-                the_stop_is_told_before_the_daemon_ends_and_after_it_has_handed_over,
-                who_is_told_to_stop_twice_waits_for_nobody,
-                a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_again,
-                a_group_is_told_of_once_and_knows_its_name;
+                slow_command_receives_newest_state_next,
+                hanging_command_is_killed_and_next_one_runs,
+                failed_command_is_retried_until_success,
+                notification_json_reaches_fifo_through_command,
+                keepalived_script_receives_keepalived_arguments,
+                stop_notification_follows_handover_and_precedes_exit,
+                second_stop_signal_kills_running_notifications,
+                reload_notifies_removed_and_remaining_instances,
+                group_notification_is_sent_once_with_name;
             probes:
-                who_sees_its_web_server_go_ill_gives_way_within_a_second,
-                a_web_server_that_hangs_is_ill,
-                a_port_that_nobody_listens_at_is_a_fault,
-                a_gateway_whose_cable_is_pulled_is_a_fault,
-                who_may_have_a_ping_socket_takes_one,
-                a_gateway_is_asked_over_ipv6_through_its_interface;
+                unhealthy_web_server_causes_failover_within_a_second,
+                hanging_web_server_causes_failover,
+                closed_port_is_fault,
+                unreachable_gateway_is_fault,
+                gateway_is_pinged_through_permitted_ping_socket,
+                ipv6_gateway_is_pinged_through_its_interface;
             packets:
                 packets_of_version_3_are_dropped_by_cause,
                 packets_of_version_2_are_dropped_by_cause,
-                packets_that_prove_nothing_are_dropped_by_cause,
-                a_flood_of_bad_packets_does_not_silence_the_master,
-                a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory,
-                a_router_in_fault_drops_what_it_hears,
-                the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent;
+                unauthenticated_packets_are_dropped_by_cause,
+                flood_of_bad_packets_delays_no_advertisement,
+                flood_fills_neither_log_nor_memory,
+                router_in_fault_drops_received_packets,
+                checksum_form_follows_peer;
             hmac:
-                who_signs_is_believed_in_both_families,
-                a_recorded_advertisement_keeps_no_dead_master_alive,
-                hmac_begins_and_keys_change_without_a_transition;
+                signed_advertisements_are_accepted_in_both_families,
+                replayed_advertisement_does_not_delay_takeover,
+                hmac_and_key_rollover_cause_no_transition;
             virtual_mac:
-                a_take_over_changes_no_neighbours_entry_of_ipv4,
-                a_take_over_changes_no_neighbours_entry_of_ipv6,
-                a_take_over_changes_no_neighbours_entry_of_both_families,
-                nobody_hears_that_an_address_is_at_a_physical_mac_address,
-                advertisements_leave_from_the_address_that_is_wanted,
-                a_backup_sends_nothing_from_it_and_has_nothing_there,
-                frames_to_it_are_forwarded_by_the_master_alone,
-                what_somebody_does_to_it_is_mended_without_a_transition,
-                who_is_refused_its_interface_says_so_and_tries_no_more_than_every_second,
-                a_reload_switches_it_on_and_off,
-                what_a_killed_daemon_left_is_cleaned_up_or_taken_over,
-                who_stops_leaves_no_interface,
-                handing_over_delays_no_advertisement_of_another_router;
+                takeover_changes_no_ipv4_neighbour_entry,
+                takeover_changes_no_ipv6_neighbour_entry,
+                takeover_changes_no_neighbour_entry_of_both_families,
+                virtual_address_is_never_at_physical_mac,
+                advertisements_use_configured_source_mac,
+                backup_neither_sends_from_macvlan_nor_holds_addresses,
+                only_master_forwards_frames_to_virtual_mac,
+                changed_macvlan_is_restored_without_transition,
+                rejected_macvlan_is_logged_and_retried_every_second,
+                reload_enables_and_disables_virtual_mac,
+                macvlans_of_killed_daemon_are_adopted_or_deleted,
+                stop_deletes_macvlans,
+                handover_delays_no_advertisement_of_other_routers;
             unicast:
-                a_pair_lives_and_dies_without_a_multicast,
-                a_stranger_is_counted_and_not_obeyed,
-                an_address_to_send_from_is_waited_for,
-                a_name_is_looked_up_again_and_again;
+                unicast_pair_fails_over_without_multicast,
+                unicast_stranger_is_counted_and_ignored,
+                missing_source_address_is_fault_until_added,
+                peer_name_is_resolved_repeatedly;
             process:
-                a_second_daemon_refuses_and_leaves_the_first_alone,
-                without_a_configuration_it_says_so_and_ends,
-                a_wrong_configuration_is_named_and_touches_nothing,
-                systemd_is_told_what_it_wants_to_know,
-                the_journal_gets_the_values_as_fields,
-                a_log_that_is_stuck_delays_nothing,
-                clients_that_do_not_read_disturb_nobody;
+                second_daemon_exits_without_touching_first,
+                missing_configuration_file_is_reported_at_exit,
+                invalid_configuration_is_reported_and_touches_nothing,
+                systemd_receives_readiness_status_watchdog_and_reload,
+                journal_entries_have_fields,
+                blocked_log_delays_no_advertisement,
+                stalled_control_clients_block_no_other_client;
         ],
         &[],
     )

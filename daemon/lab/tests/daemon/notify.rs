@@ -1,4 +1,4 @@
-//! Those who are told of transitions: in order, one at a time, and to the end.
+//! Notification commands: their order, retries, timeouts and the end at a stop.
 
 use std::process::Command;
 use std::time::Duration;
@@ -12,22 +12,22 @@ use vrrp_proto::snapshot::NotifyStatus;
 
 use crate::common::{INTERVAL, Lan, SOON, VIP, assert_rhythm, config, instance, only, with};
 use crate::pair::HIGH;
-use crate::process::Told;
+use crate::process::NotifySocket;
 use crate::trackers::assert_gone;
 
-/// Tells that it begins, waits until it may go on, and tells that it ends.
+/// Script that reports its begin, waits for a line in /run/go, and reports its end.
 const HELD: &str = r#"#!/bin/sh
-echo "begin $VRRP_TO" > /run/told
+echo "begin $VRRP_TO" > /run/lines
 read word < /run/go
-echo "end $VRRP_TO" > /run/told
+echo "end $VRRP_TO" > /run/lines
 "#;
 
-pub(crate) fn a_slow_command_is_told_the_newest_state_when_its_turn_comes() -> Outcome {
+pub(crate) fn slow_command_receives_newest_state_next() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
-    let daemon = Vrrpd::start(&a.host, &told(json!({ "any": ["/run/held"] })))?;
-    ear.hears(&["begin backup"])?;
+    let listener = Listener::on(&a.host)?;
+    let daemon = Vrrpd::start(&a.host, &notifying(json!({ "any": ["/run/held"] })))?;
+    listener.expect_lines(&["begin backup"])?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
     for _ in 0..3 {
         let from = lan.pass(&a, 1)?.at;
@@ -39,73 +39,78 @@ pub(crate) fn a_slow_command_is_told_the_newest_state_when_its_turn_comes() -> O
         lan.advert_of(&a, from)?;
     }
     let status = status(&daemon)?;
-    assert_eq!(status.running, Some(Backup), "still the first one");
+    assert_eq!(
+        status.running,
+        Some(Backup),
+        "the first command is still running"
+    );
     assert_eq!((status.waiting, status.dropped), (vec![Master], 9));
     assert_eq!((status.runs, status.last), (0, None));
-    ear.lets_go()?;
-    ear.hears(&["begin backup", "end backup", "begin master"])?;
-    ear.lets_go()?;
+    listener.release()?;
+    listener.expect_lines(&["begin backup", "end backup", "begin master"])?;
+    listener.release()?;
     let all = ["begin backup", "end backup", "begin master", "end master"];
-    ear.hears(&all)?;
+    listener.expect_lines(&all)?;
     let stopped = Moment::now();
     daemon.process().kill(Signal::SIGTERM)?;
     daemon.wait_for("VI_1", Master, Init, stopped, SOON)?;
-    ear.lets_go()?;
+    listener.release()?;
     assert!(daemon.process().wait(SOON)?.success());
-    ear.hears(&[&all[..], &["begin init", "end init"]].concat())
+    listener.expect_lines(&[&all[..], &["begin init", "end init"]].concat())
 }
 
-pub(crate) fn a_command_that_hangs_is_killed_with_its_children_and_the_next_one_told() -> Outcome {
+pub(crate) fn hanging_command_is_killed_and_next_one_runs() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
-    let hang = "#!/bin/sh\necho hangs > /run/told\nsleep 4711 & wait\n";
+    let listener = Listener::on(&a.host)?;
+    let hang = "#!/bin/sh\necho hangs > /run/lines\nsleep 4711 & wait\n";
     a.host.write("/run/hang", hang, 0o755)?;
     let notify = json!({ "backup": ["/run/hang"], "master": say("master"), "timeout": "2s" });
-    let daemon = Vrrpd::start(&a.host, &told(notify))?;
+    let daemon = Vrrpd::start(&a.host, &notifying(notify))?;
     let from = lan.advert_of(&a, Moment::default())?.at;
-    let said = "VI_1: not told of backup: killed, because it took longer than 2 s; not tried again";
+    let said = "VI_1: notify command for backup failed: killed, because it took longer than 2 s; no further attempt";
     daemon
         .process()
         .wait_for_line(|line| line.ends_with(said), SOON)?;
-    ear.hears(&["hangs", "master"])?;
+    listener.expect_lines(&["hangs", "master"])?;
     assert_gone(&a.host, "^sleep 4711$")?;
     let status = status(&daemon)?;
     assert_eq!(status.failures, 1);
-    // It held nobody up.
+    // The hanging command delayed no advertisement.
     lan.pass(&a, 3)?;
     assert_rhythm(&lan.adverts_of(&a, 51, from), INTERVAL);
     Ok(())
 }
 
-pub(crate) fn a_command_that_fails_is_tried_again_until_it_does_well() -> Outcome {
+pub(crate) fn failed_command_is_retried_until_success() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
-    let fail = "#!/bin/sh\n[ -e /run/up ] && exec /run/say master\necho nobody there\nexit 7\n";
+    let listener = Listener::on(&a.host)?;
+    let fail = "#!/bin/sh\n[ -e /run/up ] && exec /run/say master\necho no connection\nexit 7\n";
     a.host.write("/run/fail", fail, 0o755)?;
-    let daemon = Vrrpd::start(&a.host, &told(json!({ "master": ["/run/fail"] })))?;
-    let said = "VI_1: not told of master: exit status: 7: nobody there; trying again in 1 s";
+    let daemon = Vrrpd::start(&a.host, &notifying(json!({ "master": ["/run/fail"] })))?;
+    let said =
+        "VI_1: notify command for master failed: exit status: 7: no connection; retrying in 1 s";
     daemon
         .process()
         .wait_for_line(|line| line.ends_with(said), SOON)?;
     let failed = status(&daemon)?;
-    let last = failed.last.ok_or("nothing was run")?;
+    let last = failed.last.ok_or("no command was run")?;
     assert_eq!((last.state, last.succeeded), (Master, false));
-    assert_eq!(&*last.detail, "exit status: 7: nobody there");
+    assert_eq!(&*last.detail, "exit status: 7: no connection");
     a.host.write("/run/up", "", 0o644)?;
-    ear.hears(&["master"])
+    listener.expect_lines(&["master"])
 }
 
-pub(crate) fn a_fifo_is_a_command_away_and_hears_json() -> Outcome {
+pub(crate) fn notification_json_reaches_fifo_through_command() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
-    let write = json!(["/bin/sh", "-c", "cat > /run/told"]);
-    let daemon = Vrrpd::start(&a.host, &told(json!({ "any": write })))?;
+    let listener = Listener::on(&a.host)?;
+    let write = json!(["/bin/sh", "-c", "cat > /run/lines"]);
+    let daemon = Vrrpd::start(&a.host, &notifying(json!({ "any": write })))?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
-    let lines = ear.lines(2)?;
-    let heard: Vec<Value> = lines
+    let lines = listener.lines(2)?;
+    let received: Vec<Value> = lines
         .iter()
         .map(|line| serde_json::from_str(line))
         .collect::<std::result::Result<_, _>>()?;
@@ -123,45 +128,45 @@ pub(crate) fn a_fifo_is_a_command_away_and_hears_json() -> Outcome {
     };
     let cause = daemon.instance("VI_1")?.cause;
     assert_eq!(
-        heard[0],
+        received[0],
         expected("init", "backup", "started, listening first")
     );
-    assert_eq!(heard[1], expected("backup", "master", &cause));
+    assert_eq!(received[1], expected("backup", "master", &cause));
     Ok(())
 }
 
-pub(crate) fn a_script_for_keepalived_is_given_what_keepalived_gives() -> Outcome {
+pub(crate) fn keepalived_script_receives_keepalived_arguments() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
+    let listener = Listener::on(&a.host)?;
     let notify = json!({ "any": ["/run/say", "own"], "style": "keepalived" });
-    let daemon = Vrrpd::start(&a.host, &told(notify))?;
+    let daemon = Vrrpd::start(&a.host, &notifying(notify))?;
     let backup = "own INSTANCE VI_1 BACKUP 200";
     let master = "own INSTANCE VI_1 MASTER 200";
-    ear.hears(&[backup, master])?;
+    listener.expect_lines(&[backup, master])?;
     let pulled = Moment::now();
     a.cable.pull()?;
     daemon.wait_for("VI_1", Master, Fault, pulled, SOON)?;
     let fault = "own INSTANCE VI_1 FAULT 200";
-    ear.hears(&[backup, master, fault])?;
+    listener.expect_lines(&[backup, master, fault])?;
     assert!(daemon.stop()?.success());
-    ear.hears(&[backup, master, fault, "own INSTANCE VI_1 STOP 200"])
+    listener.expect_lines(&[backup, master, fault, "own INSTANCE VI_1 STOP 200"])
 }
 
-pub(crate) fn the_stop_is_told_before_the_daemon_ends_and_after_it_has_handed_over() -> Outcome {
+pub(crate) fn stop_notification_follows_handover_and_precedes_exit() -> Outcome {
     let host = Host::new("a")?;
-    let systemd = Told::on(&host)?;
+    let systemd = NotifySocket::on(&host)?;
     let lan = Lan::new()?;
     let a = lan.plug_in(host, 11)?;
-    let ear = Ear::on(&a.host)?;
+    let listener = Listener::on(&a.host)?;
     let notify = json!({ "master": ["/run/held"], "stop": ["/run/held"], "timeout": "20s" });
-    a.host.write("/run/vrrpd.json", told(notify), 0o600)?;
+    a.host.write("/run/vrrpd.json", notifying(notify), 0o600)?;
     let mut command = Command::new(vrrpd_program()?);
     command
         .args(["run", "--config", "/run/vrrpd.json"])
         .env("NOTIFY_SOCKET", "/run/notify");
     let daemon = a.host.spawn(command)?;
-    ear.hears(&["begin master"])?;
+    listener.expect_lines(&["begin master"])?;
     let stopped = Moment::now();
     daemon.kill(Signal::SIGTERM)?;
     lan.advert(stopped, |advert| advert.priority == 0)?;
@@ -183,24 +188,27 @@ pub(crate) fn the_stop_is_told_before_the_daemon_ends_and_after_it_has_handed_ov
         String::from_utf8_lossy(&asked.stderr),
         "vrrpd: the daemon is stopping\n"
     );
-    ear.lets_go()?;
-    ear.hears(&["begin master", "end master", "begin init"])?;
-    assert!(daemon.is_running(), "it waits for its last word");
-    ear.lets_go()?;
+    listener.release()?;
+    listener.expect_lines(&["begin master", "end master", "begin init"])?;
+    assert!(
+        daemon.is_running(),
+        "the daemon waits for the last notification"
+    );
+    listener.release()?;
     assert!(daemon.wait(SOON)?.success());
-    ear.hears(&["begin master", "end master", "begin init", "end init"])
+    listener.expect_lines(&["begin master", "end master", "begin init", "end init"])
 }
 
-pub(crate) fn who_is_told_to_stop_twice_waits_for_nobody() -> Outcome {
+pub(crate) fn second_stop_signal_kills_running_notifications() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
-    let daemon = Vrrpd::start(&a.host, &told(json!({ "stop": ["/run/held"] })))?;
+    let listener = Listener::on(&a.host)?;
+    let daemon = Vrrpd::start(&a.host, &notifying(json!({ "stop": ["/run/held"] })))?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
     daemon.process().kill(Signal::SIGTERM)?;
-    ear.hears(&["begin init"])?;
+    listener.expect_lines(&["begin init"])?;
     assert!(daemon.stop()?.success());
-    let said = "not everybody was told of the stop: what still runs for that is killed";
+    let said = "notify commands of the stop did not end in time: killing them";
     daemon
         .process()
         .wait_for_line(|line| line.ends_with(said), SOON)?;
@@ -208,14 +216,14 @@ pub(crate) fn who_is_told_to_stop_twice_waits_for_nobody() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_again() -> Outcome {
+pub(crate) fn reload_notifies_removed_and_remaining_instances() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
+    let listener = Listener::on(&a.host)?;
     let instances = |first: Option<&str>, second: &str| {
         let notify = |name: &str| {
             let words = format!(
-                "echo {name} $VRRP_INSTANCE $VRRP_TO $VRRP_PRIORITY $VRRP_AGAIN > /run/told"
+                "echo {name} $VRRP_INSTANCE $VRRP_TO $VRRP_PRIORITY $VRRP_AGAIN > /run/lines"
             );
             json!({ "any": ["/bin/sh", "-c", words], "onReload": true, "onStart": false })
         };
@@ -232,14 +240,14 @@ pub(crate) fn a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_aga
     for instance in ["VI_1", "VI_2"] {
         daemon.wait_for_state(instance, Master, SOON)?;
     }
-    let mut lines = ear.lines(2)?;
+    let mut lines = listener.lines(2)?;
     lines.sort();
     assert_eq!(
         lines,
         ["a VI_1 master 200 false", "a VI_2 master 200 false"]
     );
     daemon.reload(&instances(None, "b"))?;
-    let mut lines = ear.lines(4)?.split_off(2);
+    let mut lines = listener.lines(4)?.split_off(2);
     lines.sort();
     assert_eq!(lines, ["a VI_1 init 200 false", "b VI_2 master 200 true"]);
     let status = daemon.status()?;
@@ -247,11 +255,11 @@ pub(crate) fn a_reload_tells_what_it_ends_by_the_former_command_and_the_rest_aga
     Ok(())
 }
 
-pub(crate) fn a_group_is_told_of_once_and_knows_its_name() -> Outcome {
+pub(crate) fn group_notification_is_sent_once_with_name() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    let ear = Ear::on(&a.host)?;
-    let words = "echo $VRRP_GROUP $VRRP_INSTANCE $VRRP_TO > /run/told";
+    let listener = Listener::on(&a.host)?;
+    let words = "echo $VRRP_GROUP $VRRP_INSTANCE $VRRP_TO > /run/lines";
     let notify = json!({ "any": ["/bin/sh", "-c", words] });
     let other = json!({ "virtualRouterId": 52, "virtualAddresses": ["192.168.224.101/24"] });
     let document = json!({
@@ -259,69 +267,69 @@ pub(crate) fn a_group_is_told_of_once_and_knows_its_name() -> Outcome {
         "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"], "notify": notify } },
     });
     let daemon = Vrrpd::start(&a.host, &document.to_string())?;
-    ear.hears(&["VG_1 backup", "VG_1 master"])?;
+    listener.expect_lines(&["VG_1 backup", "VG_1 master"])?;
     for instance in ["VI_1", "VI_2"] {
         daemon.wait_for_state(instance, Master, SOON)?;
     }
     let group = daemon.status()?.groups.remove(0);
-    let told = group.notify.and_then(|notify| notify.last);
-    assert!(told.is_none_or(|last| last.succeeded), "each did well");
+    let last = group.notify.and_then(|notify| notify.last);
+    assert!(last.is_none_or(|last| last.succeeded), "no command failed");
     assert!(daemon.stop()?.success());
-    ear.hears(&["VG_1 backup", "VG_1 master", "VG_1 init"])
+    listener.expect_lines(&["VG_1 backup", "VG_1 master", "VG_1 init"])
 }
 
-/// The configuration of a master that tells so.
-fn told(notify: Value) -> String {
+/// Returns the configuration of a master with this `notify` option.
+fn notifying(notify: Value) -> String {
     only(with(instance(HIGH), json!({ "notify": notify })))
 }
 
-/// A command that says something.
+/// Returns a notification command that writes `word` to the FIFO.
 fn say(word: &str) -> Value {
     json!(["/run/say", word])
 }
 
 fn status(daemon: &Vrrpd<'_>) -> Result<NotifyStatus> {
-    let missing = || Error::new("asking vrrpd for its status", "nobody is told of VI_1");
+    let missing = || Error::new("reading the status", "no notify of VI_1");
     daemon.instance("VI_1")?.notify.ok_or_else(missing)
 }
 
-/// What commands on a host say, by a FIFO.
-struct Ear<'h> {
+/// Reader of the FIFO that the commands on a host write to.
+struct Listener<'h> {
     host: &'h Host,
     reader: Process,
 }
 
-impl<'h> Ear<'h> {
+impl<'h> Listener<'h> {
     fn on(host: &'h Host) -> Result<Self> {
         host.write("/run/held", HELD, 0o755)?;
-        host.write("/run/say", "#!/bin/sh\necho \"$@\" > /run/told\n", 0o755)?;
-        host.shell("mkfifo /run/told /run/go")?;
+        host.write("/run/say", "#!/bin/sh\necho \"$@\" > /run/lines\n", 0o755)?;
+        host.shell("mkfifo /run/lines /run/go")?;
         let mut command = Command::new("/bin/sh");
-        // Both ends of both stay open, so that nobody waits for whoever opens the other one.
-        command.args(["-c", "exec 3<>/run/go 4<>/run/told; exec cat <&4"]);
+        // Both ends of both FIFOs stay open, so that opening one never blocks.
+        command.args(["-c", "exec 3<>/run/go 4<>/run/lines; exec cat <&4"]);
         let reader = host.spawn(command)?;
         Ok(Self { host, reader })
     }
 
-    /// The first `count` lines, waiting for them.
+    /// Waits for `count` lines and returns them.
     fn lines(&self, count: usize) -> Result<Vec<String>> {
         let output = self.reader.output();
         let last = count.saturating_sub(1);
         if output.wait_from(last, |_| true, SOON).is_none() {
-            let heard = self.reader.log();
-            return Err(Error::new(format!("waiting for {count} lines"), heard));
+            let received = self.reader.log();
+            return Err(Error::new(format!("waiting for {count} lines"), received));
         }
         Ok(output.entries().into_iter().map(|line| line.text).collect())
     }
 
-    /// Waits until all these lines have come, and asserts that there were no others.
-    fn hears(&self, lines: &[&str]) -> Outcome {
+    /// Waits for as many lines and asserts that they are these.
+    fn expect_lines(&self, lines: &[&str]) -> Outcome {
         assert_eq!(self.lines(lines.len())?, lines);
         Ok(())
     }
 
-    /// Lets a command that is held go on.
-    fn lets_go(&self) -> Result<()> {
+    /// Lets a waiting command continue.
+    fn release(&self) -> Result<()> {
         self.host.shell("echo > /run/go").map(drop)
     }
 }

@@ -1,4 +1,4 @@
-//! Packets that nobody should believe: counted by cause, told once, and nothing else happens.
+//! Invalid packets: counted by cause, logged once, and without effect.
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -22,10 +22,10 @@ use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Vers
 use crate::common::{INTERVAL, Lan, SOON, assert_rhythm, instance, only, with};
 use crate::pair::{HIGH, LOW, Pair};
 
-/// How often each is sent.
+/// Number of times that each packet is sent.
 const TIMES: usize = 5;
 
-/// Where they come from.
+/// Source address of the packets.
 const STRANGER: Ipv4Addr = Ipv4Addr::new(192, 168, 224, 66);
 
 pub(crate) fn packets_of_version_3_are_dropped_by_cause() -> Outcome {
@@ -75,13 +75,13 @@ pub(crate) fn packets_of_version_2_are_dropped_by_cause() -> Outcome {
     are_dropped("1s", two, &forged)
 }
 
-pub(crate) fn packets_that_prove_nothing_are_dropped_by_cause() -> Outcome {
+pub(crate) fn unauthenticated_packets_are_dropped_by_cause() -> Outcome {
     const SECRET: [u8; 32] = *b"0123456789abcdef0123456789abcdef";
     let now = std::time::SystemTime::now();
     let now = now.duration_since(std::time::UNIX_EPOCH)?;
     let signed = |number, secret: &[u8; 32], wall| {
         let key = KeyId::new(number).and_then(|id| Key::new(id, secret));
-        Forged::new(Version::V3, Auth::None).signed(&key.expect("it is one"), wall)
+        Forged::new(Version::V3, Auth::None).signed(&key.expect("a valid key"), wall)
     };
     let end = Forged::new(Version::V3, Auth::None).message.len();
     let forged = [
@@ -100,7 +100,7 @@ pub(crate) fn packets_that_prove_nothing_are_dropped_by_cause() -> Outcome {
         ),
         (DropCause::HmacKey, signed(2, &SECRET, now)),
         (DropCause::HmacWrong, signed(1, &[7; 32], now)),
-        // The checksum comes first.
+        // The checksum is checked before the HMAC.
         (
             DropCause::Checksum,
             signed(1, &SECRET, now).with_byte(7, 0x5a),
@@ -111,14 +111,14 @@ pub(crate) fn packets_that_prove_nothing_are_dropped_by_cause() -> Outcome {
     are_dropped("100ms", more, &forged)
 }
 
-pub(crate) fn a_flood_of_bad_packets_does_not_silence_the_master() -> Outcome {
+pub(crate) fn flood_of_bad_packets_delays_no_advertisement() -> Outcome {
     let pair = Pair::new()?;
     let stranger = pair.lan.station("stranger", 66)?;
     let (a, b) = pair.start()?;
     let socket = forge_from(&stranger.host)?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
     let bad = Forged::new(Version::V3, Auth::None).with_byte(7, 0x5a);
-    // Each claims another sender, so that the log would like to tell of each.
+    // Each packet has another source address, so that it is a reason for a log line of its own.
     let mut sent = 0_u64;
     while from.elapsed() < INTERVAL * 20 {
         for last in 70..90 {
@@ -134,21 +134,17 @@ pub(crate) fn a_flood_of_bad_packets_does_not_silence_the_master() -> Outcome {
         let status = daemon.instance("VI_1")?;
         let dropped = status.counters.dropped;
         assert_eq!((dropped.Checksum, dropped.total()), (sent, sent));
-        let told = daemon
-            .process()
-            .log()
-            .matches("its checksum is wrong")
-            .count();
-        assert_eq!(told, 20, "one line for each sender");
+        let logged = daemon.process().log().matches("wrong checksum").count();
+        assert_eq!(logged, 20, "20 senders, one log line each");
     }
     Ok(())
 }
 
-pub(crate) fn a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory() -> Outcome {
+pub(crate) fn flood_fills_neither_log_nor_memory() -> Outcome {
     let mut pair = Pair::new()?;
     let stranger = pair.lan.station("stranger", 66)?;
     let source = stranger.host.mac("ens33")?;
-    // What the stranger sends would fill the test's own memory.
+    // Without the filter the stranger's frames would fill the memory of the test.
     pair.lan.frames = pair.lan.segment.capture(Filter::all().not_from(source))?;
     let (a, b) = pair.start()?;
     let valid = || Forged::new(Version::V3, Auth::None);
@@ -158,14 +154,14 @@ pub(crate) fn a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory()
         valid().cut(8),
         valid().with_byte(0, 0x21),
         valid().with_ttl(254),
-        // This one is right.
+        // A valid advertisement.
         valid().changed(|message| message[2] = 50),
     ];
     let senders = (67..=250).map(|last| Ipv4Addr::new(192, 168, 224, last));
     let frames = junk
         .iter()
         .map(|forged| forged.frame(source, STRANGER))
-        // Each of these claims another sender, so that the log would like to tell of each.
+        // Each of these has another source address, so that it is a reason for a log line of its own.
         .chain(senders.map(|sender| junk[1].frame(source, sender)))
         .collect();
     let daemons = [(&a, 1), (&b, 0)];
@@ -176,21 +172,25 @@ pub(crate) fn a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory()
             .collect()
     };
     let (before, from) = (memory()?, pair.lan.advert_of(&pair.a, Moment::now())?.at);
-    // About 25,000 frames a second, which a busy machine manages beside two daemons.
+    // About 25,000 frames a second, which a busy machine can process in addition to two daemons.
     let pace = Some(Duration::from_millis(10));
     let flood = stranger.host.flood("ens33", frames, pace)?;
     while from.elapsed() < Duration::from_secs(2) {
         pair.lan.pass(&pair.a, 1)?;
     }
     let sent = flood.stop()?;
-    assert!(sent.frames > 5_000, "no flood: {sent:?}");
+    assert!(sent.frames > 5_000, "too few frames for a flood: {sent:?}");
     pair.lan.pass(&pair.a, 3)?;
     assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
-    // It replies to the weaker one, so only what is missing can be seen.
+    // The master also answers the advertisements of lower priority, so only missing advertisements can be
+    // detected.
     let adverts = pair.lan.adverts_of(&pair.a, 51, from);
     for two in adverts.windows(2) {
         let gap = two[1].at.since(two[0].at);
-        assert!(gap < INTERVAL * 2, "one is missing: {gap:?}");
+        assert!(
+            gap < INTERVAL * 2,
+            "an advertisement is missing: gap of {gap:?}"
+        );
     }
     for ((daemon, became_master), (before, after)) in
         daemons.iter().zip(before.iter().zip(memory()?))
@@ -205,28 +205,31 @@ pub(crate) fn a_flood_changes_nothing_and_fills_neither_the_log_nor_the_memory()
         ] {
             assert!(counters.dropped.get(cause) > 0, "{}", cause.word());
         }
-        // Some bytes for each packet would be more.
+        // A leak of a few bytes per packet would exceed this limit.
         let grown = after.saturating_sub(*before);
-        assert!(grown < 1024, "it grew by {grown} KiB: {sent:?}");
+        assert!(
+            grown < 1024,
+            "the daemon's memory grew by {grown} KiB: {sent:?}"
+        );
         let log = daemon.process().log();
-        let told = log.matches("(told once a minute)").count();
-        // What is wrong with the stranger's packets, and once for each invented sender.
-        assert!(told <= 4 + 184 + 1, "{told} lines: {log}");
+        let logged = log.matches("(logged once a minute)").count();
+        // Log lines for the stranger's own packets, and one for each of the 184 invented senders.
+        assert!(logged <= 4 + 184 + 1, "{logged} log lines: {log}");
     }
     Ok(())
 }
 
-/// Memory of a process that is no file's, in KiB.
+/// Anonymous memory of a process (RssAnon) in KiB.
 fn resident(pid: u32) -> Result<u64> {
     let path = format!("/proc/{pid}/status");
     let text = std::fs::read_to_string(&path)
         .map_err(|error| Error::new(format!("reading {path}"), error))?;
     let line = text.lines().find_map(|line| line.strip_prefix("RssAnon:"));
     line.and_then(|value| value.split_whitespace().next()?.parse().ok())
-        .ok_or_else(|| Error::new(format!("reading {path}"), "it has no RssAnon"))
+        .ok_or_else(|| Error::new(format!("reading {path}"), "no RssAnon in it"))
 }
 
-pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
+pub(crate) fn router_in_fault_drops_received_packets() -> Outcome {
     let lan = Lan::new()?;
     let (a, stranger) = (lan.station("a", 11)?, lan.station("stranger", 66)?);
     a.host
@@ -244,10 +247,10 @@ pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
     valid().send(&socket, STRANGER)?;
     valid().with_byte(7, 0x5a).send(&socket, STRANGER)?;
     let process = daemon.process();
-    process.wait_for_line(|line| line.contains("its checksum is wrong"), SOON)?;
+    process.wait_for_line(|line| line.contains("wrong checksum"), SOON)?;
     let dropped = daemon.instance("VI_1")?.counters.dropped;
     assert_eq!((dropped.NotListening, dropped.total()), (1, 2));
-    // That others advertise while this host cannot serve is no news.
+    // Advertisements of other routers are expected while this host is in fault, and are not logged.
     assert_eq!(
         process.log().matches("dropped").count(),
         1,
@@ -257,7 +260,7 @@ pub(crate) fn a_router_in_fault_drops_what_it_hears() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent() -> Outcome {
+pub(crate) fn checksum_form_follows_peer() -> Outcome {
     let lan = Lan::new()?;
     let (a, stranger) = (lan.station("a", 11)?, lan.station("stranger", 66)?);
     let daemon = Vrrpd::start(&a.host, &only(instance(HIGH)))?;
@@ -265,10 +268,10 @@ pub(crate) fn the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent()
     assert_eq!(
         form_of(&lan, before)?,
         ChecksumForm::WithPseudoHeader,
-        "nobody was heard"
+        "no peer has advertised yet"
     );
 
-    // As keepalived with `v3_checksum_as_v2` sends it.
+    // An advertisement as keepalived with `v3_checksum_as_v2` sends it.
     Forged::new(Version::V3, Auth::None).send(&forge_from(&stranger.host)?, STRANGER)?;
     let line = daemon.wait_for("VI_1", Master, Backup, before.at, SOON)?;
     let after = lan.advert_of(&a, line.at)?;
@@ -280,7 +283,7 @@ pub(crate) fn the_form_of_checksum_that_a_peer_uses_is_the_one_that_it_is_sent()
     Ok(())
 }
 
-/// The form of checksum of an advertisement of version 3 that passed.
+/// Reads the coverage of the checksum of a captured advertisement in version 3.
 fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
     let frames = lan.frames.frames();
     let frame = frames.wait_for(|frame| frame.at == advert.at, SOON);
@@ -308,7 +311,8 @@ fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
     }
 }
 
-/// Sends each of `forged` some times to a pair and asserts what comes of it.
+/// Sends each of `forged` [`TIMES`] times to a pair and asserts the counters, the log lines and the
+/// unchanged states.
 fn are_dropped(interval: &str, more: Value, forged: &[(DropCause, Forged)]) -> Outcome {
     let pair = Pair::new()?;
     let stranger = pair.lan.station("stranger", 66)?;
@@ -324,7 +328,7 @@ fn are_dropped(interval: &str, more: Value, forged: &[(DropCause, Forged)]) -> O
         for (_, packet) in forged {
             packet.send(&socket, STRANGER)?;
         }
-        // This one does not even wake anybody.
+        // The kernel filters out a VRID that the daemon does not serve.
         foreign_vrid.send(&socket, STRANGER)?;
         pair.lan.pass(&pair.a, 1)?;
     }
@@ -347,8 +351,8 @@ fn are_dropped(interval: &str, more: Value, forged: &[(DropCause, Forged)]) -> O
             let counted = counters.dropped.get(*cause);
             assert_eq!(counted, u64::try_from(wanted)?, "{}", cause.word());
             let word = format!("VI_1: packet from {STRANGER} dropped: {cause}");
-            let told = daemon.process().log().matches(&word).count();
-            assert_eq!(told, usize::from(wanted > 0), "{word}");
+            let logged = daemon.process().log().matches(&word).count();
+            assert_eq!(logged, usize::from(wanted > 0), "{word}");
         }
         assert_eq!(status.dropped.total(), 0);
         assert_eq!(counters.became_master, became_master);
@@ -356,7 +360,7 @@ fn are_dropped(interval: &str, more: Value, forged: &[(DropCause, Forged)]) -> O
     Ok(())
 }
 
-/// An advertisement of a router that would beat everybody, with something wrong.
+/// Advertisement with priority 254, which would win the election if one of its properties were not wrong.
 struct Forged {
     ttl: u8,
     message: Vec<u8>,
@@ -372,7 +376,7 @@ impl Forged {
             version,
             vrid: Vrid::new(51).expect("51 is a VRID"),
             priority: 254,
-            interval: interval.expect("it is in range"),
+            interval: interval.expect("the interval is in range"),
             addresses: AddressList::new(&[[192, 168, 224, 100]]),
             auth,
         };
@@ -382,7 +386,7 @@ impl Forged {
         }
     }
 
-    /// With a trailer of that key, as somebody makes it whose clock shows `wall`.
+    /// Appends an HMAC trailer with `key`, made by a sender with a clock that shows `wall`.
     fn signed(mut self, key: &Key, wall: Duration) -> Self {
         let length = self.message.len() + TRAILER_LEN;
         self.message.resize(length, 0);
@@ -397,7 +401,7 @@ impl Forged {
         self
     }
 
-    /// Another byte, and a checksum that is wrong, at the latest then.
+    /// Replaces a byte without correcting the checksum.
     fn with_byte(mut self, at: usize, byte: u8) -> Self {
         assert_ne!(self.message[at], byte);
         self.message[at] = byte;
@@ -409,7 +413,7 @@ impl Forged {
         self
     }
 
-    /// Something else, with a checksum that is right.
+    /// Changes the message and corrects the checksum.
     fn changed(mut self, change: impl FnOnce(&mut Vec<u8>)) -> Self {
         change(&mut self.message);
         self.message[6..8].fill(0);
@@ -428,7 +432,7 @@ impl Forged {
         [&header[..], &self.message].concat()
     }
 
-    /// From one card to the group.
+    /// Returns an Ethernet frame from the card to the multicast group.
     fn frame(&self, card: [u8; 6], source: Ipv4Addr) -> Vec<u8> {
         ipv4_frame([1, 0, 0x5e, 0, 0, 18], card, &self.packet(source, GROUP_V4))
     }
@@ -441,12 +445,12 @@ impl Forged {
     }
 }
 
-/// An advertisement of version 3 that anybody would obey who believes its sender.
+/// Returns a valid advertisement of version 3 with priority 254 and this source.
 pub(crate) fn forged(source: Ipv4Addr, to: Ipv4Addr) -> Vec<u8> {
     Forged::new(Version::V3, Auth::None).packet(source, to)
 }
 
-/// A socket that sends packets with whatever header.
+/// Opens a socket that sends packets with any IP header.
 pub(crate) fn forge_from(host: &Host) -> Result<OwnedFd, std::io::Error> {
     host.run(|| {
         let raw = socket(

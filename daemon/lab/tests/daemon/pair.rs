@@ -1,4 +1,4 @@
-//! Two hosts with a daemon each: the master and its backup.
+//! Fixture of two hosts with a daemon each: the master and its backup.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, TcpStream};
@@ -9,12 +9,12 @@ use vrrp_proto::State;
 
 use crate::common::{Lan, SOON, Station, VIP, instance, only};
 
-/// The master's priority.
+/// Priority of the master.
 pub(crate) const HIGH: u8 = 200;
-/// The backup's priority.
+/// Priority of the backup.
 pub(crate) const LOW: u8 = 100;
 
-/// Two hosts on one segment: a, 192.168.224.11, and b, 192.168.224.12.
+/// Two hosts on one segment: a (192.168.224.11) and b (192.168.224.12).
 pub(crate) struct Pair {
     pub(crate) lan: Lan,
     pub(crate) a: Station,
@@ -28,36 +28,37 @@ impl Pair {
         Ok(Self { lan, a, b })
     }
 
-    /// Starts the usual daemons. At the end a is master and b has heard of it.
+    /// Starts the usual daemons. On return a is master, and b has received its advertisements.
     pub(crate) fn start(&self) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
         self.start_with(&only(instance(HIGH)), &only(instance(LOW)))
     }
 
-    /// As [`Pair::start`], with other configurations, each with an instance VI_1.
+    /// Starts daemons with these configurations, each with an instance VI_1, as [`Pair::start`] does.
     pub(crate) fn start_with(&self, a: &str, b: &str) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
         let a = Vrrpd::start(&self.a.host, a)?;
         a.wait_for_state("VI_1", State::Master, SOON)?;
         let b = Vrrpd::start(&self.b.host, b)?;
-        // It may have to wait for its link-local address first. It listens when it says so, and the
-        // second advertisement after that is not one that was under way before.
+        // The daemon may first have to wait for its link-local address. It receives advertisements once it
+        // reports the backup state, and of the advertisements after that only the second one was certainly
+        // sent later.
         b.wait_for_state("VI_1", State::Backup, SOON)?;
         self.lan.pass(&self.a, 2)?;
         b.wait_for_state("VI_1", State::Backup, SOON)?;
         Ok((a, b))
     }
 
-    /// Whose hardware addresses the answers bear when `client` asks for the virtual address, which
-    /// then has to take what it sends: nobody listens at that port, and a host says so.
-    pub(crate) fn who_answers(&self, client: &Station) -> Result<Vec<[u8; 6]>> {
+    /// Connects from `client` to a closed port of the virtual address, which must refuse the connection.
+    /// Returns the source MAC addresses of all ARP replies.
+    pub(crate) fn answering_macs(&self, client: &Station) -> Result<Vec<[u8; 6]>> {
         let asked = Moment::now();
         let answer = client.host.run(|| TcpStream::connect((VIP, 9)));
         let kind = answer.err().map(|error| error.kind());
         assert_eq!(kind, Some(ErrorKind::ConnectionRefused));
         let frames = self.lan.frames.frames();
         let is_it = |frame: &Frame| frame.at > asked && is_answer_for(frame, VIP);
-        // They may be seen a moment after the client has seen them.
+        // The capture may show a reply a moment after the client received it.
         let seen = frames.wait_for(is_it, SOON);
-        assert!(seen.is_some(), "no answer is seen");
+        assert!(seen.is_some(), "no ARP reply captured");
         Ok(frames
             .entries()
             .iter()

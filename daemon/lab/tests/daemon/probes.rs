@@ -1,4 +1,4 @@
-//! Trackers that ask over the network: a page of a web server, a port, and a host that is pinged.
+//! Trackers that probe over the network: HTTP, TCP and ping.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -18,11 +18,11 @@ use crate::common::{
 use crate::pair::{HIGH, LOW, Pair};
 use crate::trackers::wait_for_tracker;
 
-/// How often the probes here ask, and how long they wait.
+/// Interval of the probes in these tests, and their timeout.
 const RHYTHM: Duration = Duration::from_millis(200);
 const PATIENCE: Duration = Duration::from_millis(500);
 
-pub(crate) fn who_sees_its_web_server_go_ill_gives_way_within_a_second() -> Outcome {
+pub(crate) fn unhealthy_web_server_causes_failover_within_a_second() -> Outcome {
     let pair = Pair::new()?;
     let server = Server::start(&pair.a.host)?;
     let page =
@@ -32,15 +32,15 @@ pub(crate) fn who_sees_its_web_server_go_ill_gives_way_within_a_second() -> Outc
 
     let ill = Moment::now();
     server.is_ill.store(true, Ordering::Relaxed);
-    let reason = "status 503 Service Unavailable instead of 200 to 299";
-    assert_gives_way(&pair, (&a, &b), ill, reason)?;
+    let reason = "status 503 Service Unavailable, expected 200 to 299";
+    assert_failover(&pair, (&a, &b), ill, reason)?;
 
     let up = Moment::now();
     server.is_ill.store(false, Ordering::Relaxed);
-    comes_back(&a, up)
+    wait_for_failback(&a, up)
 }
 
-pub(crate) fn a_web_server_that_hangs_is_ill() -> Outcome {
+pub(crate) fn hanging_web_server_causes_failover() -> Outcome {
     let pair = Pair::new()?;
     let server = Server::start(&pair.a.host)?;
     let (a, b) = start(
@@ -49,14 +49,14 @@ pub(crate) fn a_web_server_that_hangs_is_ill() -> Outcome {
     )?;
     let hung = Moment::now();
     server.hangs.store(true, Ordering::Relaxed);
-    let reason = "no answer from 127.0.0.1:8080 within 0.5 s";
-    assert_gives_way(&pair, (&a, &b), hung, reason)?;
+    let reason = "no response from 127.0.0.1:8080 within 0.5 s";
+    assert_failover(&pair, (&a, &b), hung, reason)?;
     let up = Moment::now();
     server.hangs.store(false, Ordering::Relaxed);
-    comes_back(&a, up)
+    wait_for_failback(&a, up)
 }
 
-pub(crate) fn a_port_that_nobody_listens_at_is_a_fault() -> Outcome {
+pub(crate) fn closed_port_is_fault() -> Outcome {
     let pair = Pair::new()?;
     let server = Server::start(&pair.a.host)?;
     let port = json!({ "tcp": { "host": "127.0.0.1", "port": 8080 } });
@@ -64,7 +64,7 @@ pub(crate) fn a_port_that_nobody_listens_at_is_a_fault() -> Outcome {
     wait_for_detail(&a, "connected after ")?;
     let gone = Moment::now();
     server.stop()?;
-    assert_gives_way(
+    assert_failover(
         &pair,
         (&a, &b),
         gone,
@@ -72,19 +72,19 @@ pub(crate) fn a_port_that_nobody_listens_at_is_a_fault() -> Outcome {
     )?;
     let up = Moment::now();
     let _server = Server::start(&pair.a.host)?;
-    comes_back(&a, up)
+    wait_for_failback(&a, up)
 }
 
-pub(crate) fn a_gateway_whose_cable_is_pulled_is_a_fault() -> Outcome {
+pub(crate) fn unreachable_gateway_is_fault() -> Outcome {
     assert_gateway_is_watched(|_| Ok(()))
 }
 
-pub(crate) fn who_may_have_a_ping_socket_takes_one() -> Outcome {
-    // To the group of the daemon, and in a user namespace to no other that could be named.
+pub(crate) fn gateway_is_pinged_through_permitted_ping_socket() -> Outcome {
+    // Permits ping sockets for the daemon's group, the only group with a name in the user namespace.
     assert_gateway_is_watched(|host| set(host, "ipv4/ping_group_range", "0 0"))
 }
 
-pub(crate) fn a_gateway_is_asked_over_ipv6_through_its_interface() -> Outcome {
+pub(crate) fn ipv6_gateway_is_pinged_through_its_interface() -> Outcome {
     let pair = Pair::new()?;
     let gateway = pair.lan.station("gateway", 1)?;
     gateway
@@ -99,7 +99,7 @@ pub(crate) fn a_gateway_is_asked_over_ipv6_through_its_interface() -> Outcome {
     assert!(line.ends_with(": tracker check is down"), "{line}");
     let plugged = Moment::now();
     gateway.cable.plug()?;
-    comes_back(&a, plugged)
+    wait_for_failback(&a, plugged)
 }
 
 fn assert_gateway_is_watched(prepare: impl Fn(&Host) -> Result<()>) -> Outcome {
@@ -112,15 +112,15 @@ fn assert_gateway_is_watched(prepare: impl Fn(&Host) -> Result<()>) -> Outcome {
     let pulled = Moment::now();
     gateway.cable.pull()?;
     let reason = "no answer from 192.168.224.1 within 0.5 s";
-    assert_gives_way(&pair, (&a, &b), pulled, reason)?;
+    assert_failover(&pair, (&a, &b), pulled, reason)?;
     let plugged = Moment::now();
     gateway.cable.plug()?;
-    comes_back(&a, plugged)
+    wait_for_failback(&a, plugged)
 }
 
-/// Asserts that a hands over to b, and says why, as soon as its tracker can know what happened at
+/// Asserts that a hands over to b and logs `reason`, as soon as its tracker can detect the event at
 /// `since`.
-fn assert_gives_way(
+fn assert_failover(
     pair: &Pair,
     (a, b): (&Vrrpd<'_>, &Vrrpd<'_>),
     since: Moment,
@@ -143,20 +143,20 @@ fn assert_gives_way(
 }
 
 /// Waits until a is master again.
-fn comes_back(a: &Vrrpd<'_>, since: Moment) -> Outcome {
+fn wait_for_failback(a: &Vrrpd<'_>, since: Moment) -> Outcome {
     a.wait_for("VI_1", Fault, Backup, since, SOON)?;
     a.wait_for_state("VI_1", Master, SOON)?;
     Ok(())
 }
 
-/// Waits until the status says that all is well, and how.
+/// Waits until the tracker is up with a detail that starts with `beginning`.
 fn wait_for_detail(daemon: &Vrrpd<'_>, beginning: &str) -> Result<()> {
     wait_for_tracker(daemon, |tracker| {
         tracker.up == Some(true) && tracker.detail.starts_with(beginning)
     })
 }
 
-/// Starts a, which is master and in fault when the tracker is down, and the usual backup.
+/// Starts a, which is master and in fault while the tracker is down, and the usual backup.
 fn start<'p>(pair: &'p Pair, tracker: Value) -> Result<(Vrrpd<'p>, Vrrpd<'p>)> {
     let mut tracker = tracker;
     for kind in tracker.as_object_mut().into_iter().flatten() {
@@ -170,7 +170,7 @@ fn start<'p>(pair: &'p Pair, tracker: Value) -> Result<(Vrrpd<'p>, Vrrpd<'p>)> {
     pair.start_with(&whole, &only(instance(LOW)))
 }
 
-/// A web server at port 8080 of a host, which can fall ill.
+/// Web server on port 8080 of a host. The test can make it unhealthy or let it hang.
 struct Server {
     is_ill: Arc<AtomicBool>,
     hangs: Arc<AtomicBool>,
@@ -199,7 +199,7 @@ impl Server {
                 if hangs.load(Ordering::Relaxed) {
                     unanswered.push(stream);
                 } else {
-                    // Who only connects says nothing.
+                    // A TCP probe sends no request, so the answer may fail.
                     let _ = answer(stream, is_ill.load(Ordering::Relaxed));
                 }
             }
@@ -213,14 +213,14 @@ impl Server {
         })
     }
 
-    /// Stops it; from then on nobody listens there.
+    /// Stops the server and closes the port.
     fn stop(mut self) -> Result<()> {
         self.end()
     }
 
     fn end(&mut self) -> Result<()> {
         self.is_over.store(true, Ordering::Relaxed);
-        // The thread waits for a connection, and this ends that (accept(2): EINVAL).
+        // Shutting the socket down ends the thread's accept(2) with EINVAL.
         let shut = nix::sys::socket::shutdown(
             std::os::fd::AsRawFd::as_raw_fd(&self.place),
             nix::sys::socket::Shutdown::Read,

@@ -14,7 +14,7 @@ use vrrp_proto::State::{Backup, Master};
 use crate::common::{INTERVAL, Lan, SOON, VIP, assert_rhythm, config, instance, only, with};
 use crate::pair::{HIGH, Pair};
 
-pub(crate) fn a_second_daemon_refuses_and_leaves_the_first_alone() -> Outcome {
+pub(crate) fn second_daemon_exits_without_touching_first() -> Outcome {
     let pair = Pair::new()?;
     let (a, _b) = pair.start()?;
     let from = pair.lan.pass(&pair.a, 1)?.at;
@@ -22,7 +22,7 @@ pub(crate) fn a_second_daemon_refuses_and_leaves_the_first_alone() -> Outcome {
     let second = Vrrpd::launch(&pair.a.host, &only(instance(HIGH)))?;
     assert_eq!(second.process().wait(SOON)?.code(), Some(1));
     let refusal = "vrrpd: cannot listen at /run/vrrpd/control.sock: another vrrpd is running \
-                   there; give this one a --runtime-dir of its own";
+                   there; use another --runtime-dir for this one";
     second
         .process()
         .wait_for_line(|line| line == refusal, SOON)?;
@@ -33,7 +33,7 @@ pub(crate) fn a_second_daemon_refuses_and_leaves_the_first_alone() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn without_a_configuration_it_says_so_and_ends() -> Outcome {
+pub(crate) fn missing_configuration_file_is_reported_at_exit() -> Outcome {
     let host = Host::new("a")?;
     let program = vrrpd_program()?.display().to_string();
     let output = host.exec(&[&program, "run", "--config", "/run/none.json"])?;
@@ -47,7 +47,7 @@ pub(crate) fn without_a_configuration_it_says_so_and_ends() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_wrong_configuration_is_named_and_touches_nothing() -> Outcome {
+pub(crate) fn invalid_configuration_is_reported_and_touches_nothing() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let daemon = Vrrpd::launch(
@@ -60,14 +60,14 @@ pub(crate) fn a_wrong_configuration_is_named_and_touches_nothing() -> Outcome {
     assert!(!a.host.holds(VIP)?);
     assert!(
         a.host.shell("ls /run/vrrpd").is_err(),
-        "it made its directory"
+        "the daemon created its runtime directory"
     );
     Ok(())
 }
 
-pub(crate) fn systemd_is_told_what_it_wants_to_know() -> Outcome {
+pub(crate) fn systemd_receives_readiness_status_watchdog_and_reload() -> Outcome {
     let host = Host::new("a")?;
-    let told = Told::on(&host)?;
+    let systemd = NotifySocket::on(&host)?;
     let lan = Lan::new()?;
     let a = lan.plug_in(host, 11)?;
     a.host
@@ -79,11 +79,11 @@ pub(crate) fn systemd_is_told_what_it_wants_to_know() -> Outcome {
         .env("WATCHDOG_USEC", "400000");
     let started = Moment::now();
     let daemon = a.host.spawn(command)?;
-    let words = told.wait_for(|words| words.contains(&"READY=1"))?;
+    let words = systemd.wait_for(|words| words.contains(&"READY=1"))?;
     assert_eq!(words, ["READY=1", "STATUS=0 master, 1 backup, 0 in fault"]);
-    told.wait_for(|words| words.contains(&"STATUS=1 master, 0 backup, 0 in fault"))?;
+    systemd.wait_for(|words| words.contains(&"STATUS=1 master, 0 backup, 0 in fault"))?;
     for _ in 0..6 {
-        told.wait_for(|words| words.contains(&"WATCHDOG=1"))?;
+        systemd.wait_for(|words| words.contains(&"WATCHDOG=1"))?;
     }
     let fed = started.elapsed();
     assert!(
@@ -91,9 +91,9 @@ pub(crate) fn systemd_is_told_what_it_wants_to_know() -> Outcome {
         "fed six times in {fed:?}, at 400 ms"
     );
 
-    // As `Type=notify-reload` wants it: the time of the monotonic clock in the same message.
+    // `Type=notify-reload` requires the time of the monotonic clock in the same message.
     daemon.kill(Signal::SIGHUP)?;
-    let words = told.wait_for(|words| words.contains(&"RELOADING=1"))?;
+    let words = systemd.wait_for(|words| words.contains(&"RELOADING=1"))?;
     let stamp = words
         .iter()
         .find_map(|word| word.strip_prefix("MONOTONIC_USEC="));
@@ -101,30 +101,30 @@ pub(crate) fn systemd_is_told_what_it_wants_to_know() -> Outcome {
     let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)?;
     let ago = Duration::from(now).checked_sub(Duration::from_micros(stamp));
     assert!(ago.is_some_and(|ago| ago < SOON), "{stamp} at {now}");
-    told.wait_for(|words| words.contains(&"READY=1"))?;
+    systemd.wait_for(|words| words.contains(&"READY=1"))?;
 
-    // A reload that is refused ends too, or systemd would wait for it.
+    // A rejected reload ends with READY=1 too, or systemd would wait for it.
     a.host.write("/run/vrrpd.json", "{", 0o600)?;
     daemon.kill(Signal::SIGHUP)?;
-    told.wait_for(|words| words.contains(&"RELOADING=1"))?;
-    told.wait_for(|words| words.contains(&"READY=1"))?;
+    systemd.wait_for(|words| words.contains(&"RELOADING=1"))?;
+    systemd.wait_for(|words| words.contains(&"READY=1"))?;
 
     daemon.kill(Signal::SIGTERM)?;
-    told.wait_for(|words| words.contains(&"STOPPING=1"))?;
+    systemd.wait_for(|words| words.contains(&"STOPPING=1"))?;
     assert!(daemon.wait(SOON)?.success());
     Ok(())
 }
 
-pub(crate) fn the_journal_gets_the_values_as_fields() -> Outcome {
+pub(crate) fn journal_entries_have_fields() -> Outcome {
     let host = Host::new("a")?;
     host.shell("mkdir -p /run/systemd/journal")?;
-    let journal = Told::at(&host, "/run/systemd/journal/socket")?;
+    let journal = NotifySocket::at(&host, "/run/systemd/journal/socket")?;
     let lan = Lan::new()?;
     let a = lan.plug_in(host, 11)?;
     a.host
         .write("/run/vrrpd.json", only(instance(HIGH)), 0o600)?;
     let program = vrrpd_program()?.display().to_string();
-    // As systemd says that standard error is the journal.
+    // systemd sets JOURNAL_STREAM when standard error is the journal.
     let script = format!(
         "export JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2); \
          exec {program} run --config /run/vrrpd.json"
@@ -132,7 +132,7 @@ pub(crate) fn the_journal_gets_the_values_as_fields() -> Outcome {
     let daemon = shell(&a.host, &script)?;
     let lines = journal.wait_for(|lines| {
         let has = |part: &str| lines.iter().any(|line| line.contains(part));
-        has("VI_1: backup -> master (priority") && has("no advertisement from anybody")
+        has("VI_1: backup -> master (priority") && has("no advertisement from any router")
     })?;
     for field in [
         "VRRP_INSTANCE",
@@ -148,14 +148,15 @@ pub(crate) fn the_journal_gets_the_values_as_fields() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_log_that_is_stuck_delays_nothing() -> Outcome {
+pub(crate) fn blocked_log_delays_no_advertisement() -> Outcome {
     let pair = Pair::new()?;
     let b = Vrrpd::start(&pair.b.host, &only(instance(100)))?;
     b.wait_for_state("VI_1", Master, SOON)?;
     pair.a
         .host
         .write("/run/vrrpd.json", only(instance(HIGH)), 0o600)?;
-    // The pipe is full before the daemon starts, and its only reader is the daemon, which does not.
+    // The pipe is full before the daemon starts, and is never read: its only reader is the daemon's own
+    // descriptor.
     let program = vrrpd_program()?.display().to_string();
     let script = format!(
         "mkfifo /run/stuck; exec 3<>/run/stuck; head -c 65536 /dev/zero >&3; \
@@ -164,7 +165,7 @@ pub(crate) fn a_log_that_is_stuck_delays_nothing() -> Outcome {
     let a = shell(&pair.a.host, &script)?;
     let from = pair.lan.advert_of(&pair.a, Moment::default())?.at;
     pair.a.address_event(VIP, true, Moment::default())?;
-    // Something to tell of again and again.
+    // Causes a log line each time.
     for _ in 0..20 {
         let deleted = Moment::now();
         pair.a.host.delete_address("ens33", VIP)?;
@@ -176,24 +177,24 @@ pub(crate) fn a_log_that_is_stuck_delays_nothing() -> Outcome {
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     let status = pair.a.host.shell(&format!("{program} status"))?;
     assert!(
-        status.contains("20 times a virtual address was taken away"),
+        status.contains("20 repairs of virtual addresses"),
         "{status}"
     );
-    let told = Moment::now();
-    assert!(a.terminate(SOON)?.success(), "it hands over in order");
-    b.wait_for("VI_1", Backup, Master, told, SOON)?;
+    let stopped = Moment::now();
+    assert!(a.terminate(SOON)?.success(), "the daemon stops in order");
+    b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
     Ok(())
 }
 
-pub(crate) fn clients_that_do_not_read_disturb_nobody() -> Outcome {
+pub(crate) fn stalled_control_clients_block_no_other_client() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
-    // So many that a status does not fit a socket's buffer.
+    // Enough instances that a status does not fit into a socket's buffer.
     let instances: serde_json::Map<_, _> = (1..=250)
         .map(|vrid| {
             let keys = json!({
                 "virtualRouterId": vrid,
-                // That many in a debug build are work.
+                // So many instances take a debug build a while.
                 "advertInterval": "500ms",
                 "virtualAddresses": [format!("192.168.225.{vrid}/24")],
             });
@@ -218,9 +219,9 @@ pub(crate) fn clients_that_do_not_read_disturb_nobody() -> Outcome {
     assert_eq!(
         daemon.status()?.instances.len(),
         250,
-        "whoever does read is answered"
+        "a client that reads receives its answer"
     );
-    // They are let go and not kept for ever.
+    // The daemon closes a stalled connection after its time limit.
     let mut first = &silent[0];
     first.set_read_timeout(Some(SOON))?;
     let mut answer = Vec::new();
@@ -229,12 +230,12 @@ pub(crate) fn clients_that_do_not_read_disturb_nobody() -> Outcome {
     Ok(())
 }
 
-/// The other end of systemd's socket.
-pub(crate) struct Told {
+/// Receiver of the daemon's sd_notify messages.
+pub(crate) struct NotifySocket {
     socket: UnixDatagram,
 }
 
-impl Told {
+impl NotifySocket {
     pub(crate) fn on(host: &Host) -> Result<Self, std::io::Error> {
         Self::at(host, "/run/notify")
     }
@@ -245,7 +246,7 @@ impl Told {
         Ok(Self { socket })
     }
 
-    /// The words of the next message that is `wanted`.
+    /// Waits for the next message that is `wanted` and returns its lines.
     pub(crate) fn wait_for(&self, wanted: impl Fn(&[&str]) -> bool) -> Result<Vec<String>> {
         let mut buffer = [0; 4096];
         let mut seen = Vec::new();
@@ -264,7 +265,7 @@ impl Told {
         }
         Err(Error::new(
             "waiting for a message to systemd",
-            format!("it did not come, but {seen:?}"),
+            format!("timed out; received {seen:?}"),
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! SIGHUP: only what differs changes.
+//! Reloads by SIGHUP: only differences between the configurations take effect.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW, Pair};
 
-pub(crate) fn a_reload_that_changes_nothing_changes_nothing() -> Outcome {
+pub(crate) fn unchanged_reload_has_no_effect() -> Outcome {
     let pair = Pair::new()?;
     pair.a.host.write("/run/check.sh", "#!/bin/sh\n", 0o755)?;
     let whole = |priority| {
@@ -25,7 +25,7 @@ pub(crate) fn a_reload_that_changes_nothing_changes_nothing() -> Outcome {
     };
     pair.b.host.write("/run/check.sh", "#!/bin/sh\n", 0o755)?;
     let (a, b) = pair.start_with(&whole(HIGH), &whole(LOW))?;
-    // Until the second announcement has passed, and what the kernel says of joining the group.
+    // Wait until the second announcement and the kernel's IGMP reports have passed.
     let quiet = Moment::now() + Duration::from_millis(2500);
     while pair.lan.pass(&pair.a, 1)?.at < quiet {}
 
@@ -47,7 +47,10 @@ pub(crate) fn a_reload_that_changes_nothing_changes_nothing() -> Outcome {
         .iter()
         .filter(|frame| frame.at > from && is_ipv4_or_arp(frame) && !is_advert(frame))
         .collect();
-    assert!(others.is_empty(), "more than advertisements: {others:?}");
+    assert!(
+        others.is_empty(),
+        "frames besides advertisements: {others:?}"
+    );
     assert_eq!(events, (pair.a.address_events(), pair.b.address_events()));
     assert_eq!(settled(before.0), settled(a.status()?));
     assert_eq!(settled(before.1), settled(b.status()?));
@@ -55,14 +58,18 @@ pub(crate) fn a_reload_that_changes_nothing_changes_nothing() -> Outcome {
         let said = daemon.process().output().entries_from(from);
         let other: Vec<_> = said
             .iter()
-            .filter(|line| !line.text.contains("/run/vrrpd.json read again: 1 instance"))
+            .filter(|line| {
+                !line
+                    .text
+                    .contains("configuration reloaded from /run/vrrpd.json: 1 instance")
+            })
             .collect();
-        assert!(other.is_empty(), "the log tells of more: {other:?}");
+        assert!(other.is_empty(), "unexpected log lines: {other:?}");
     }
     Ok(())
 }
 
-pub(crate) fn a_changed_priority_counts_without_a_transition() -> Outcome {
+pub(crate) fn changed_priority_applies_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let from = pair.lan.pass(&pair.a, 1)?.at;
@@ -72,7 +79,7 @@ pub(crate) fn a_changed_priority_counts_without_a_transition() -> Outcome {
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
 
-    // Now below the other's: that one preempts, which is the protocol's own way.
+    // The priority is now lower than that of b, so b preempts in the usual way.
     a.reload(&only(instance(50)))?;
     let line = b.wait_for("VI_1", Backup, Master, changed.at, SOON)?.text;
     assert!(
@@ -82,7 +89,7 @@ pub(crate) fn a_changed_priority_counts_without_a_transition() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn addresses_come_and_go_without_a_transition() -> Outcome {
+pub(crate) fn addresses_are_added_and_removed_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let addresses = |list: Value| only(with(instance(HIGH), json!({ "virtualAddresses": list })));
@@ -98,7 +105,7 @@ pub(crate) fn addresses_come_and_go_without_a_transition() -> Outcome {
     assert_eq!(
         pair.a.address_events().len(),
         events + 1,
-        "one came, and nothing else happened"
+        "one address was added and no other changed"
     );
 
     a.reload(&addresses(json!(["192.168.224.101/24"])))?;
@@ -107,7 +114,7 @@ pub(crate) fn addresses_come_and_go_without_a_transition() -> Outcome {
     assert_eq!(
         pair.a.address_events().len(),
         events + 2,
-        "one went, and nothing else happened"
+        "one address was deleted and no other changed"
     );
     assert!(pair.a.host.holds(vip(101))? && !pair.a.host.holds(VIP)?);
 
@@ -118,19 +125,19 @@ pub(crate) fn addresses_come_and_go_without_a_transition() -> Outcome {
     assert_eq!((b.counters.became_master, b.state), (0, Backup));
     assert!(
         b.counters.address_list_differs > 0,
-        "b still expects the old list"
+        "b still has the old address list"
     );
     Ok(())
 }
 
-pub(crate) fn a_changed_interval_counts_without_a_transition() -> Outcome {
+pub(crate) fn changed_interval_applies_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     let interval = |text: &str| only(with(instance(HIGH), json!({ "advertInterval": text })));
     for (text, length) in [("200ms", 200), ("50ms", 50), ("100ms", 100)] {
         let from = pair.lan.pass(&pair.a, 1)?.at;
         a.reload(&interval(text))?;
-        // The one that was due is followed by the new rhythm.
+        // The new interval applies after the advertisement that was due.
         let start = pair.lan.pass(&pair.a, 2)?.at;
         pair.lan.pass(&pair.a, 8)?;
         assert_rhythm(
@@ -147,7 +154,7 @@ pub(crate) fn a_changed_interval_counts_without_a_transition() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn trackers_come_and_go_without_a_transition() -> Outcome {
+pub(crate) fn trackers_are_added_and_removed_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, _b) = pair.start()?;
     pair.a
@@ -176,7 +183,7 @@ pub(crate) fn trackers_come_and_go_without_a_transition() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn an_address_that_moves_to_another_instance_never_leaves() -> Outcome {
+pub(crate) fn address_moved_between_instances_is_never_deleted() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let two = |first: Value, second: Value| {
@@ -200,7 +207,7 @@ pub(crate) fn an_address_that_moves_to_another_instance_never_leaves() -> Outcom
     }
     let from = lan.pass(&a, 1)?.at;
     let events = a.address_events();
-    // There and back, because the order of their names must not matter.
+    // Moved there and back, because the order of the instances' names must not matter.
     for (first, second) in [
         (
             json!(["192.168.224.101/24"]),
@@ -224,7 +231,7 @@ pub(crate) fn an_address_that_moves_to_another_instance_never_leaves() -> Outcom
         assert_eq!(instance.counters.became_master, 1);
         assert_eq!(instance.counters.repairs, 0);
     }
-    // Also when its instance is removed and it goes to one that stays.
+    // Also when its instance is removed and another one takes the address.
     let rest = config(json!({ "VI_2": with(
         instance(HIGH),
         json!({ "virtualRouterId": 52, "virtualAddresses": ["192.168.224.102/24", "192.168.224.100/24"] }),
@@ -238,7 +245,7 @@ pub(crate) fn an_address_that_moves_to_another_instance_never_leaves() -> Outcom
     Ok(())
 }
 
-pub(crate) fn a_reload_with_a_mistake_leaves_everything_as_it_was() -> Outcome {
+pub(crate) fn invalid_reload_keeps_configuration_in_force() -> Outcome {
     let pair = Pair::new()?;
     let (a, _b) = pair.start()?;
     pair.lan.settle(VIP)?;
@@ -257,7 +264,7 @@ pub(crate) fn a_reload_with_a_mistake_leaves_everything_as_it_was() -> Outcome {
         (
             with(
                 instance(HIGH),
-                json!({ "priority": 7, "track": ["nobody"] }),
+                json!({ "priority": 7, "track": ["missing"] }),
             ),
             "instances.VI_1.track[0]",
         ),
@@ -267,7 +274,7 @@ pub(crate) fn a_reload_with_a_mistake_leaves_everything_as_it_was() -> Outcome {
         let line = a.reload(&only(mistake))?;
         assert!(
             line.text
-                .ends_with("the configuration is wrong: the one in force stays")
+                .ends_with("reload failed: the configuration in force stays")
         );
         let said = a.process().output().entries_from(asked);
         assert!(
@@ -287,14 +294,14 @@ pub(crate) fn a_reload_with_a_mistake_leaves_everything_as_it_was() -> Outcome {
     assert_eq!(pair.a.address_events(), events);
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
 
-    // What was refused has left no trace: the next good one is compared with the one in force.
+    // The rejected configuration left no trace: the next valid one is compared with the one in force.
     a.reload(&only(instance(HIGH)))?;
     pair.lan.pass(&pair.a, 3)?;
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     Ok(())
 }
 
-pub(crate) fn a_reload_of_one_instance_does_not_touch_another() -> Outcome {
+pub(crate) fn reload_leaves_unchanged_instances_alone() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let other = with(
@@ -309,7 +316,8 @@ pub(crate) fn a_reload_of_one_instance_does_not_touch_another() -> Outcome {
     lan.settle(vip(102))?;
     let from = lan.pass(&a, 1)?.at;
 
-    // Another VRID is another router: the old one resigns and the new one listens first.
+    // Another VRID makes another router: the former one resigns, and the new one waits before it takes
+    // over.
     let changed = Moment::now();
     daemon.reload(&both(with(
         instance(HIGH),
@@ -325,7 +333,7 @@ pub(crate) fn a_reload_of_one_instance_does_not_touch_another() -> Outcome {
     daemon.wait_for("VI_1", Backup, Master, changed, SOON)?;
     lan.advert(changed, |advert| advert.vrid == 53)?;
 
-    // Removed and added again.
+    // VI_2 is removed and added again.
     let removed = Moment::now();
     daemon.reload(&config(json!({ "VI_2": other })))?;
     lan.advert(removed, |advert| advert.vrid == 53 && advert.priority == 0)?;
@@ -346,7 +354,7 @@ pub(crate) fn a_reload_of_one_instance_does_not_touch_another() -> Outcome {
     Ok(())
 }
 
-/// What of a status is not a clock or the count of a rhythm that goes on.
+/// Removes the clocks and the counters of regular advertisements from a status.
 fn settled(mut status: Snapshot) -> Snapshot {
     for instance in &mut status.instances {
         instance.state_age = 0.0;

@@ -9,12 +9,12 @@ use vrrp_proto::State::{Backup, Master};
 use crate::common::{INTERVAL, SOON, VIP, assert_rhythm, instance, only, with};
 use crate::pair::{HIGH, LOW, Pair};
 
-/// What `ip` shows of the routes and rules below.
+/// Output of `ip` for the routes and rules of [`routed`].
 const ROUTE: &str = "10.1.0.0/16 via 192.168.224.1 dev ens33 src 192.168.224.100";
 const SIX: &str = "2001:db8:1::/48 dev ens33";
 const RULE: &str = "from 10.9.0.0/16 lookup 100";
 
-pub(crate) fn routes_appear_at_the_master_and_move_at_a_take_over() -> Outcome {
+pub(crate) fn routes_follow_master_at_takeover() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start_with(&routed(HIGH), &routed(LOW))?;
     assert_eq!(held(&pair.a.host)?, [ROUTE, SIX, RULE]);
@@ -25,13 +25,13 @@ pub(crate) fn routes_appear_at_the_master_and_move_at_a_take_over() -> Outcome {
     assert!(a.stop()?.success());
     assert_eq!(held(&pair.a.host)?, [""; 0], "after the stop");
     b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
-    // The announcement comes when all is in its place.
+    // The announcement follows the routes and rules.
     pair.lan.announcement(VIP, stopped)?;
     assert_eq!(held(&pair.b.host)?, [ROUTE, SIX, RULE]);
     Ok(())
 }
 
-pub(crate) fn what_is_deleted_by_hand_is_put_back_without_a_transition() -> Outcome {
+pub(crate) fn deleted_routes_are_restored_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, _b) = pair.start_with(&routed(HIGH), &routed(LOW))?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
@@ -42,7 +42,7 @@ pub(crate) fn what_is_deleted_by_hand_is_put_back_without_a_transition() -> Outc
             "ip rule del from 10.9.0.0/16",
             "rule priority 32765 from 10.9.0.0/16 lookup 100",
         ),
-        // The kernel takes the route along that has it as its source.
+        // The kernel deletes the route that has this address as its source.
         (
             "ip address del 192.168.224.100/24 dev ens33",
             "route 10.1.0.0/16",
@@ -50,7 +50,7 @@ pub(crate) fn what_is_deleted_by_hand_is_put_back_without_a_transition() -> Outc
     ] {
         let deleted = Moment::now();
         pair.a.host.shell(command)?;
-        let text = format!("VI_1: {what} was gone although this host is master; put back");
+        let text = format!("VI_1: {what} was deleted although this host is master; restored");
         said(&a, deleted, &text)?;
         assert_eq!(held(&pair.a.host)?, [ROUTE, SIX, RULE], "after {command}");
     }
@@ -61,18 +61,17 @@ pub(crate) fn what_is_deleted_by_hand_is_put_back_without_a_transition() -> Outc
     Ok(())
 }
 
-pub(crate) fn a_marked_route_that_somebody_adds_to_the_backup_is_taken_away() -> Outcome {
+pub(crate) fn backup_deletes_foreign_route_with_mark() -> Outcome {
     let pair = Pair::new()?;
     let (_a, b) = pair.start_with(&routed(HIGH), &routed(LOW))?;
     let added = Moment::now();
     pair.b
         .host
         .shell("ip route add 10.1.0.0/16 dev ens33 proto 0x56")?;
-    let text =
-        "VI_1: route 10.1.0.0/16 was added here although this host is not master; taken away";
+    let text = "VI_1: route 10.1.0.0/16 was added although this host is not master; deleted";
     said(&b, added, text)?;
     assert_eq!(held(&pair.b.host)?, [""; 0]);
-    // Whatever is not marked is somebody else's.
+    // A route without the mark belongs to another program.
     pair.b
         .host
         .shell("ip route add 10.1.0.0/16 dev ens33 proto static")?;
@@ -83,7 +82,7 @@ pub(crate) fn a_marked_route_that_somebody_adds_to_the_backup_is_taken_away() ->
     Ok(())
 }
 
-pub(crate) fn a_route_that_cannot_be_is_named_and_comes_when_it_can() -> Outcome {
+pub(crate) fn rejected_route_is_logged_and_added_later() -> Outcome {
     let pair = Pair::new()?;
     let routes = json!([
         { "destination": "10.2.0.0/16", "gateway": "192.168.77.1" },
@@ -116,7 +115,7 @@ pub(crate) fn a_route_that_cannot_be_is_named_and_comes_when_it_can() -> Outcome
     Ok(())
 }
 
-pub(crate) fn cleanup_takes_away_what_a_killed_daemon_left() -> Outcome {
+pub(crate) fn cleanup_deletes_routes_of_killed_daemon() -> Outcome {
     let pair = Pair::new()?;
     let a = Vrrpd::start(&pair.a.host, &routed(HIGH))?;
     a.wait_for_state("VI_1", Master, SOON)?;
@@ -136,7 +135,7 @@ pub(crate) fn cleanup_takes_away_what_a_killed_daemon_left() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_restart_takes_away_what_a_killed_daemon_left() -> Outcome {
+pub(crate) fn restart_deletes_routes_of_killed_daemon() -> Outcome {
     for next in [only(instance(HIGH)), routed(HIGH)] {
         let pair = Pair::new()?;
         let former = Vrrpd::start(&pair.a.host, &routed(HIGH))?;
@@ -148,7 +147,7 @@ pub(crate) fn a_restart_takes_away_what_a_killed_daemon_left() -> Outcome {
 
         let restarted = Moment::now();
         let daemon = Vrrpd::start(&pair.a.host, &next)?;
-        // At the latest before it speaks.
+        // Before the first advertisement.
         daemon.wait_for("VI_1", Backup, Master, restarted, SOON)?;
         pair.lan.announcement(VIP, restarted)?;
         let expected: &[&str] = if next == routed(HIGH) {
@@ -161,7 +160,7 @@ pub(crate) fn a_restart_takes_away_what_a_killed_daemon_left() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn routes_come_and_go_by_a_reload_without_a_transition() -> Outcome {
+pub(crate) fn reload_adds_and_removes_routes_without_transition() -> Outcome {
     let pair = Pair::new()?;
     let (a, _b) = pair.start_with(&routed(HIGH), &routed(LOW))?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
@@ -191,7 +190,7 @@ pub(crate) fn routes_come_and_go_by_a_reload_without_a_transition() -> Outcome {
     Ok(())
 }
 
-/// The usual instance with routes of both families and a rule.
+/// Returns the usual instance with routes of both families and a rule.
 fn routed(priority: u8) -> String {
     let routing = json!({
         "routes": [
@@ -203,7 +202,7 @@ fn routed(priority: u8) -> String {
     only(with(instance(priority), routing))
 }
 
-/// The routes and rules of a host that bear the mark, without it.
+/// Routes and rules of a host that bear the mark, printed without it.
 fn held(host: &vrrp_lab::Host) -> Result<Vec<String>> {
     let routes = host.shell("ip -4 route show proto 0x56; ip -6 route show proto 0x56")?;
     let rules = host.shell("ip -details rule show")?;
@@ -220,7 +219,7 @@ fn held(host: &vrrp_lab::Host) -> Result<Vec<String>> {
     Ok(all.filter(|line| !line.is_empty()).collect())
 }
 
-/// Waits until the daemon says `text`.
+/// Waits until the daemon logs `text`.
 fn said(daemon: &Vrrpd<'_>, since: Moment, text: &str) -> Result<()> {
     let is_it = |line: &Line| line.at > since && line.text.contains(text);
     let line = daemon.process().output().wait_for(is_it, SOON);

@@ -1,4 +1,4 @@
-//! Who is master when one dies, leaves and comes back.
+//! Elections: a master that dies, stops, returns or is cut off.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW, Pair};
 
-pub(crate) fn a_dead_master_is_succeeded_within_the_bound() -> Outcome {
+pub(crate) fn dead_master_is_replaced_within_master_down_interval() -> Outcome {
     let pair = Pair::new()?;
     let (_a, b) = pair.start()?;
     let died = Moment::now();
@@ -40,31 +40,34 @@ pub(crate) fn a_dead_master_is_succeeded_within_the_bound() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_master_that_stops_hands_over_after_the_skew() -> Outcome {
+pub(crate) fn stopped_master_hands_over_after_skew_time() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
-    let told = Moment::now();
+    let stopped = Moment::now();
     assert_eq!(a.stop()?.code(), Some(0));
-    let resigned = pair.lan.advert(told, |advert| advert.priority == 0)?;
+    let resigned = pair.lan.advert(stopped, |advert| advert.priority == 0)?;
     assert_eq!(resigned.source, pair.a.address);
-    let gone = pair.a.address_event(VIP, false, told)?;
-    let takeover = pair.lan.advert_of(&pair.b, told)?;
+    let gone = pair.a.address_event(VIP, false, stopped)?;
+    let takeover = pair.lan.advert_of(&pair.b, stopped)?;
     assert_waited(resigned.at, takeover.at, skew(LOW, INTERVAL));
-    let came = pair.b.address_event(VIP, true, told)?;
-    assert!(gone < came, "it was held twice: {gone} to {came}");
-    let line = b.wait_for("VI_1", Backup, Master, told, SOON)?;
+    let came = pair.b.address_event(VIP, true, stopped)?;
+    assert!(
+        gone < came,
+        "both hosts held the address from {came} to {gone}"
+    );
+    let line = b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
     assert!(
         line.text.ends_with("192.168.224.11 resigned (priority 0)"),
         "{}",
         line.text
     );
-    a.wait_for("VI_1", Master, Init, told, SOON)?;
+    a.wait_for("VI_1", Master, Init, stopped, SOON)?;
     let after = pair.lan.adverts_of(&pair.a, 51, resigned.at);
-    assert_eq!(after, [], "it resigned and went on");
+    assert_eq!(after, [], "advertisements after the resignation");
     Ok(())
 }
 
-pub(crate) fn the_greater_priority_fails_back() -> Outcome {
+pub(crate) fn higher_priority_router_fails_back() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
     a.stop()?;
@@ -88,14 +91,17 @@ pub(crate) fn the_greater_priority_fails_back() -> Outcome {
     let both = held_twice(&[&pair.a.watch, &pair.b.watch], VIP);
     for (from, to) in both {
         let to = to.unwrap_or(after.at);
-        assert!(to.since(from) < LATE, "held twice from {from} to {to}");
+        assert!(
+            to.since(from) < LATE,
+            "both hosts held the address from {from} to {to}"
+        );
     }
     let yielded = pair.lan.adverts_of(&pair.b, 51, takeover.at + LATE);
-    assert_eq!(yielded, [], "the former master goes on");
+    assert_eq!(yielded, [], "the former master still advertises");
     Ok(())
 }
 
-pub(crate) fn a_router_that_does_not_preempt_waits_for_the_masters_death() -> Outcome {
+pub(crate) fn without_preempt_higher_priority_waits_for_master_failure() -> Outcome {
     let pair = Pair::new()?;
     let b = Vrrpd::start(&pair.b.host, &only(instance(LOW)))?;
     b.wait_for_state("VI_1", Master, SOON)?;
@@ -116,19 +122,19 @@ pub(crate) fn a_router_that_does_not_preempt_waits_for_the_masters_death() -> Ou
 pub(crate) fn only_the_master_answers_for_the_address() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
-    // Each of them has to ask first who has the address.
+    // Each client has an empty neighbour table, so it has to send an ARP request.
     let (early, late) = (pair.lan.station("c", 13)?, pair.lan.station("d", 14)?);
-    assert_eq!(pair.who_answers(&early)?, [pair.a.host.mac("ens33")?]);
+    assert_eq!(pair.answering_macs(&early)?, [pair.a.host.mac("ens33")?]);
     a.stop()?;
     b.wait_for_state("VI_1", Master, SOON)?;
-    assert_eq!(pair.who_answers(&late)?, [pair.b.host.mac("ens33")?]);
+    assert_eq!(pair.answering_macs(&late)?, [pair.b.host.mac("ens33")?]);
     Ok(())
 }
 
-pub(crate) fn of_equals_the_greater_address_is_master() -> Outcome {
+pub(crate) fn equal_priority_elects_greater_address() -> Outcome {
     let pair = Pair::new()?;
     let equal = only(instance(LOW));
-    // The cut keeps each from hearing of the other until both are masters.
+    // The cut keeps the hosts from receiving each other's advertisements until both are masters.
     pair.a.cable.pull()?;
     let b = Vrrpd::start(&pair.b.host, &equal)?;
     b.wait_for_state("VI_1", Master, SOON)?;
@@ -153,7 +159,7 @@ pub(crate) fn of_equals_the_greater_address_is_master() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn with_state_master_it_listens_for_one_interval_and_the_skew() -> Outcome {
+pub(crate) fn state_master_shortens_first_wait_to_interval_and_skew() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let hint = only(with(
@@ -165,15 +171,16 @@ pub(crate) fn with_state_master_it_listens_for_one_interval_and_the_skew() -> Ou
         .wait_for("VI_1", Backup, Master, Moment::default(), SOON)?
         .text;
     let second = Duration::from_secs(1);
-    let listened = silence(&line, "no advertisement from anybody for ")?;
+    let listened = silence(&line, "no advertisement from any router for ")?;
     assert_silence(listened, second + skew(HIGH, second));
     Ok(())
 }
 
-pub(crate) fn a_master_cut_off_in_both_directions_yields_when_it_hears_again() -> Outcome {
+pub(crate) fn isolated_master_recovers_after_link_is_restored() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = pair.start()?;
-    // Mute: the backup hears nothing and takes over, the master hears it and is not heard.
+    // Nothing that a sends is delivered: the backup takes over, and a receives its advertisements but
+    // cannot answer.
     let cut = Moment::now();
     pair.a.cable.set(vrrp_lab::Impairment::mute())?;
     b.wait_for("VI_1", Backup, Master, cut, SOON)?;
@@ -186,26 +193,26 @@ pub(crate) fn a_master_cut_off_in_both_directions_yields_when_it_hears_again() -
     pair.a.cable.set(vrrp_lab::Impairment::default())?;
     b.wait_for("VI_1", Master, Backup, joined, SOON)?;
     assert_eq!(a.instance("VI_1")?.state, Master);
-    // The neighbours were misled; they have to be told.
+    // The neighbours have learnt the MAC address of b, so a has to announce the address again.
     pair.lan.announcement(VIP, joined - LATE)?;
     Ok(())
 }
 
-pub(crate) fn every_signal_that_ends_it_in_order_hands_over() -> Outcome {
+pub(crate) fn terminating_signals_hand_over() -> Outcome {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let pair = Pair::new()?;
         let (a, b) = pair.start()?;
-        let told = Moment::now();
+        let stopped = Moment::now();
         a.process().kill(signal)?;
         assert_eq!(a.process().wait(SOON)?.code(), Some(0), "{signal}");
-        pair.lan.advert(told, |advert| advert.priority == 0)?;
-        b.wait_for("VI_1", Backup, Master, told, SOON)?;
+        pair.lan.advert(stopped, |advert| advert.priority == 0)?;
+        b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
         assert!(!pair.a.host.holds(VIP)?);
     }
     Ok(())
 }
 
-/// How long a silence was, by the words of a line after `before`: `0.361 s`.
+/// Reads the duration of a silence from a log line, after the text `before`: `0.361 s`.
 fn silence(line: &str, before: &str) -> Result<Duration> {
     line.split_once(before)
         .and_then(|(_, words)| words.strip_suffix(" s")?.parse().ok())
@@ -213,12 +220,12 @@ fn silence(line: &str, before: &str) -> Result<Duration> {
         .ok_or_else(|| Error::new("reading the cause of a transition", line.to_owned()))
 }
 
-/// Asserts that a silence is the one by the protocol, told in milliseconds.
+/// Asserts that a logged silence, which is in milliseconds, is the one of the protocol.
 #[track_caller]
 fn assert_silence(lasted: Duration, wait: Duration) {
-    let told = Duration::from_millis(1);
+    let resolution = Duration::from_millis(1);
     assert!(
-        (wait - told..wait + LATE).contains(&lasted),
-        "it lasted {lasted:?}, by the protocol {wait:?}"
+        (wait - resolution..wait + LATE).contains(&lasted),
+        "the silence lasted {lasted:?}, by the protocol {wait:?}"
     );
 }

@@ -1,4 +1,4 @@
-//! What the operator may put off, repeat and slow down.
+//! Configured delays, bursts and paces.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW, Pair};
 
-pub(crate) fn a_lower_master_is_left_in_peace_for_the_delay() -> Outcome {
+pub(crate) fn preempt_delay_postpones_preemption() -> Outcome {
     let pair = Pair::new()?;
     let b = Vrrpd::start(&pair.b.host, &only(instance(LOW)))?;
     b.wait_for_state("VI_1", Master, SOON)?;
@@ -37,7 +37,7 @@ pub(crate) fn a_lower_master_is_left_in_peace_for_the_delay() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn the_delay_of_preemption_does_not_delay_a_succession() -> Outcome {
+pub(crate) fn preempt_delay_does_not_delay_failover() -> Outcome {
     let pair = Pair::new()?;
     let b = Vrrpd::start(&pair.b.host, &only(instance(LOW)))?;
     b.wait_for_state("VI_1", Master, SOON)?;
@@ -59,7 +59,7 @@ pub(crate) fn the_delay_of_preemption_does_not_delay_a_succession() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn it_listens_for_the_startup_delay_whatever_its_state() -> Outcome {
+pub(crate) fn startup_delay_applies_even_with_state_master() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let slow = json!({ "state": "master", "startupDelay": "2s" });
@@ -76,7 +76,7 @@ pub(crate) fn it_listens_for_the_startup_delay_whatever_its_state() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_burst_leaves_at_once_and_is_refreshed() -> Outcome {
+pub(crate) fn announcement_burst_is_sent_at_once_and_refreshed() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let announce = json!({ "announce": { "burst": 3, "delay": 0, "refresh": 1 } });
@@ -85,7 +85,7 @@ pub(crate) fn a_burst_leaves_at_once_and_is_refreshed() -> Outcome {
     let first = lan.announcement(VIP, Moment::default())?;
     let refreshed = lan.announcement(VIP, first.at + LATE)?;
     assert_waited(first.at, refreshed.at, Duration::from_secs(1));
-    // The third shows that the second is complete.
+    // The third burst shows that the second one is complete.
     lan.announcement(VIP, refreshed.at + LATE)?;
     let all = lan.announcements(VIP, Moment::default());
     let count = |from: Moment| {
@@ -98,7 +98,7 @@ pub(crate) fn a_burst_leaves_at_once_and_is_refreshed() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn announcements_leave_no_faster_than_the_pace() -> Outcome {
+pub(crate) fn announcements_keep_configured_pace() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let addresses: Vec<_> = (100..110).map(|n| format!("192.168.224.{n}/24")).collect();
@@ -109,7 +109,7 @@ pub(crate) fn announcements_leave_no_faster_than_the_pace() -> Outcome {
     let daemon = Vrrpd::start(&a.host, &only(with(instance(HIGH), slow)))?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
     let gap = Duration::from_millis(50);
-    // The first round has passed when the last address of the second comes.
+    // The burst is complete when the last address is announced the second time.
     let once = lan.announcement(vip(109), Moment::default())?;
     let twice = lan.announcement(vip(109), once.at)?;
     let mut times: Vec<Moment> = (100..110)
@@ -124,9 +124,9 @@ pub(crate) fn announcements_leave_no_faster_than_the_pace() -> Outcome {
         assert!(apart + Duration::from_millis(10) >= gap, "{apart:?}");
     }
     assert!(times[19].since(times[0]) < gap * 19 + LATE, "{times:?}");
-    // Meanwhile it advertised as ever.
+    // Advertisements continued in the meantime.
     let sent = lan.adverts_of(&a, 51, times[0]);
     let meanwhile = sent.iter().filter(|advert| advert.at < times[19]).count();
-    assert!(meanwhile >= 8, "{meanwhile} advertisements in 950 ms");
+    assert!(meanwhile >= 8, "only {meanwhile} advertisements in 950 ms");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Check scripts, and what the kernel knows: interfaces, files, processes, routes and gateways.
+//! Trackers: check scripts, and interfaces, files, processes, routes and gateways.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW, Pair};
 
-pub(crate) fn a_failed_script_resigns_and_recovers() -> Outcome {
+pub(crate) fn failed_script_causes_resignation_until_success() -> Outcome {
     let pair = Pair::new()?;
     let (a, b) = start(&pair, &check(json!(["check"]), json!({})))?;
     let failed = Moment::now();
@@ -39,7 +39,10 @@ pub(crate) fn a_failed_script_resigns_and_recovers() -> Outcome {
     let recovered = Moment::now();
     pair.a.host.shell("rm /run/down")?;
     let line = a.wait_for("VI_1", Fault, Backup, recovered, SOON)?.text;
-    assert!(line.ends_with(": over: tracker check is down"), "{line}");
+    assert!(
+        line.ends_with(": fault cleared: tracker check is down"),
+        "{line}"
+    );
     b.wait_for("VI_1", Master, Backup, recovered, SOON)?;
     a.wait_for_state("VI_1", Master, SOON)?;
     Ok(())
@@ -74,7 +77,7 @@ pub(crate) fn a_weight_lowers_the_advertised_priority() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_script_that_hangs_is_killed_with_its_children_and_never_runs_twice() -> Outcome {
+pub(crate) fn hanging_script_is_killed_and_never_runs_twice() -> Outcome {
     let pair = Pair::new()?;
     let script = "#!/bin/sh\n\
         echo start >>/run/starts\n\
@@ -89,16 +92,19 @@ pub(crate) fn a_script_that_hangs_is_killed_with_its_children_and_never_runs_twi
         |line| line.contains("tracker check is down: killed, because it took longer than 0.3 s"),
         SOON,
     )?;
-    // It goes on trying, and there is one at a time, or none between two.
+    // The daemon keeps starting it, at most one at a time.
     let mut starts = 0;
     while starts < 6 {
         let count = pair.a.host.shell("pgrep -c -f 'sleep 8612[6]' || true")?;
-        assert!(matches!(count.trim(), "0" | "1"), "{count} at a time");
+        assert!(
+            matches!(count.trim(), "0" | "1"),
+            "{count} processes at a time"
+        );
         starts = pair.a.host.shell("cat /run/starts")?.lines().count();
     }
     assert!(
         line.at.elapsed() >= INTERVAL * 9,
-        "started {starts} times too fast"
+        "started too often: {starts} times"
     );
     pair.a.host.shell("rm /run/hang")?;
     a.wait_for("VI_1", Fault, Backup, from, SOON)?;
@@ -135,13 +141,13 @@ pub(crate) fn scripts_never_delay_an_advertisement() -> Outcome {
     lan.advert(from, |advert| advert.priority == HIGH - 8)?;
     lan.pass(&a, 20)?;
     assert_rhythm(&lan.adverts_of(&a, 51, from), INTERVAL);
-    // With its end its scripts end too.
+    // The daemon kills its scripts when it ends.
     assert!(daemon.stop()?.success());
     assert_gone(&a.host, "sleep 8612[7]")?;
     Ok(())
 }
 
-pub(crate) fn a_watched_interface_without_carrier_is_a_fault() -> Outcome {
+pub(crate) fn tracked_interface_without_carrier_is_fault() -> Outcome {
     let pair = Pair::new()?;
     let inner = vrrp_lab::Segment::new("inner")?;
     let cable = inner.attach(&pair.a.host, "ens37", "192.168.198.11/24")?;
@@ -166,7 +172,7 @@ pub(crate) fn a_watched_interface_without_carrier_is_a_fault() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_watched_interface_that_flickers_is_down_until_it_has_come_to_rest() -> Outcome {
+pub(crate) fn flapping_tracked_interface_is_down_until_stable() -> Outcome {
     let pair = Pair::new()?;
     let inner = vrrp_lab::Segment::new("inner")?;
     let cable = inner.attach(&pair.a.host, "ens37", "192.168.198.11/24")?;
@@ -184,7 +190,8 @@ pub(crate) fn a_watched_interface_that_flickers_is_down_until_it_has_come_to_res
         cable.plug()?;
         cable.pull()?;
     }
-    // The kernel may leave out what is over before it has told of it: the last cut has to be seen.
+    // The kernel may skip events about a state that is already over, so the last loss of the carrier has to
+    // be observed.
     wait_for_tracker(&a, |tracker| {
         &*tracker.detail == "interface ens37 has no carrier" && tracker.changes_in.is_none()
     })?;
@@ -196,9 +203,9 @@ pub(crate) fn a_watched_interface_that_flickers_is_down_until_it_has_come_to_res
     Ok(())
 }
 
-pub(crate) fn a_number_in_a_file_moves_the_priority_or_is_a_fault() -> Outcome {
+pub(crate) fn file_tracker_changes_priority_or_causes_fault() -> Outcome {
     let pair = Pair::new()?;
-    // Neither the file nor its directory is there yet.
+    // Neither the file nor its directory exists yet.
     let file = "/run/site/load";
     let whole = tracked(
         json!({ "load": { "file": { "path": file } } }),
@@ -224,20 +231,20 @@ pub(crate) fn a_number_in_a_file_moves_the_priority_or_is_a_fault() -> Outcome {
     let tracker = &status.trackers[0];
     assert_eq!((tracker.up, tracker.value), (Some(true), Some(-5)));
     assert_eq!(status.instances[0].priority.tracks[0].contribution, 15);
-    // Replaced as a whole.
+    // The file is replaced by a rename.
     let from = Moment::now();
     pair.a
         .host
         .shell("echo 1 >/run/new && mv /run/new /run/site/load")?;
     priority_becomes(from, HIGH - 3)?;
     let from = says("much")?;
-    let said = r#"tracker load is down: /run/site/load says "much", which is no whole number"#;
+    let said = r#"tracker load is down: /run/site/load contains "much", which is not an integer"#;
     a.process()
         .wait_for_line(|line| line.contains(said), SOON)?;
     priority_becomes(from, HIGH - 3)?;
     let from = says("85")?;
     let line = a.wait_for("VI_1", Master, Fault, from, SOON)?.text;
-    let cause = ": tracker load says 85, which with weight -3 is below -253";
+    let cause = ": tracker load reports 85: multiplied by weight -3 this is below -253";
     assert!(line.ends_with(cause), "{line}");
     b.wait_for("VI_1", Backup, Master, from, SOON)?;
     let from = says("0")?;
@@ -246,9 +253,9 @@ pub(crate) fn a_number_in_a_file_moves_the_priority_or_is_a_fault() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn a_process_that_ends_is_a_fault_until_there_is_another() -> Outcome {
+pub(crate) fn process_tracker_is_fault_until_process_returns() -> Outcome {
     let pair = Pair::new()?;
-    // No other host or test has a process that sleeps for so long.
+    // A duration that no other process sleeps for.
     let line = json!(["sleep", "86131.5"]);
     let start = "sleep 86131.5 >/dev/null 2>&1 & echo $!";
     let whole = tracked(
@@ -257,17 +264,21 @@ pub(crate) fn a_process_that_ends_is_a_fault_until_there_is_another() -> Outcome
     );
     let first = pair.a.host.shell(start)?;
     let (a, b) = pair.start_with(&whole, &only(instance(LOW)))?;
-    // The kernel tells of processes in the first network namespace alone, and this is none.
-    let told = "the kernel does not tell of processes here";
+    // The kernel reports process events only in the first network namespace, and a host of the lab is
+    // another one.
+    let text = "process connector not available";
     a.process()
-        .wait_for_line(|line| line.contains(told), SOON)?;
+        .wait_for_line(|line| line.contains(text), SOON)?;
     let killed = Moment::now();
     pair.a.host.shell(&format!("kill {}", first.trim()))?;
     let line = a.wait_for("VI_1", Master, Fault, killed, SOON)?.text;
     assert!(line.ends_with(": tracker service is down"), "{line}");
     b.wait_for("VI_1", Backup, Master, killed, SOON)?;
     let detail = a.status()?.trackers[0].detail.to_string();
-    assert_eq!(detail, "no process is sleep 86131.5: there have to be 1");
+    assert_eq!(
+        detail,
+        "no process matches sleep 86131.5: expected at least 1"
+    );
     let started = Moment::now();
     let second = pair.a.host.shell(start)?;
     a.wait_for("VI_1", Fault, Backup, started, SOON)?;
@@ -276,7 +287,7 @@ pub(crate) fn a_process_that_ends_is_a_fault_until_there_is_another() -> Outcome
     Ok(())
 }
 
-pub(crate) fn a_route_that_goes_is_a_fault_until_it_is_back() -> Outcome {
+pub(crate) fn deleted_tracked_route_is_fault_until_restored() -> Outcome {
     let pair = Pair::new()?;
     let (add, del) = (
         "ip route add 10.9.0.0/16 via 192.168.224.1 table 100",
@@ -285,34 +296,34 @@ pub(crate) fn a_route_that_goes_is_a_fault_until_it_is_back() -> Outcome {
     pair.a.host.shell(add)?;
     let route = json!({ "destination": "10.9.0.0/16", "table": 100, "initial": "down" });
     let (a, b) = start_by(&pair, &route)?;
-    wait_for_detail(&a, true, "10.9.0.0/16 by 192.168.224.1 on ens33")?;
+    wait_for_detail(&a, true, "10.9.0.0/16 via 192.168.224.1 on ens33")?;
     let gone = Moment::now();
     pair.a.host.shell(del)?;
     let resigned = pair.lan.advert(gone, |advert| advert.priority == 0)?;
     assert!(
         resigned.at.since(gone) < LATE,
-        "nobody asks again and again"
+        "no repeated requests to the kernel"
     );
-    gives_way(&a, &b, gone)?;
+    assert_failover(&a, &b, gone)?;
     wait_for_detail(&a, false, "no route to 10.9.0.0/16 in table 100")?;
-    // What others do with other routes is no reason.
+    // A change of another route has no effect.
     pair.a
         .host
         .shell("ip route add 10.9.0.0/16 via 192.168.224.1")?;
     pair.a
         .host
         .shell("ip route add unreachable 10.9.0.0/16 table 100")?;
-    let nowhere = "the route to 10.9.0.0/16 in table 100 leads nowhere: it is of type unreachable";
+    let nowhere = "the route to 10.9.0.0/16 in table 100 has type unreachable and forwards nothing";
     wait_for_detail(&a, false, nowhere)?;
     pair.a
         .host
         .shell("ip route del unreachable 10.9.0.0/16 table 100")?;
     let back = Moment::now();
     pair.a.host.shell(add)?;
-    comes_back(&a, back)
+    wait_for_failback(&a, back)
 }
 
-pub(crate) fn a_route_goes_with_its_device_and_counts_by_its_gateway_alone() -> Outcome {
+pub(crate) fn tracked_route_follows_device_and_gateway() -> Outcome {
     let pair = Pair::new()?;
     let uplink = "ip link set up0 up && ip address add 192.168.198.11/24 dev up0 \
                   && ip route add default via 192.168.198.1";
@@ -320,40 +331,40 @@ pub(crate) fn a_route_goes_with_its_device_and_counts_by_its_gateway_alone() -> 
     pair.a.host.shell(&add)?;
     let route = json!({ "destination": "default", "gateway": "192.168.198.1", "device": "up0" });
     let (a, b) = start_by(&pair, &route)?;
-    wait_for_detail(&a, true, "0.0.0.0/0 by 192.168.198.1 on up0")?;
+    wait_for_detail(&a, true, "0.0.0.0/0 via 192.168.198.1 on up0")?;
     let dead = Moment::now();
     pair.a.host.shell("ip link set pu0 down")?;
-    gives_way(&a, &b, dead)?;
-    let goal = "0.0.0.0/0 by 192.168.198.1 on up0 in table 254";
+    assert_failover(&a, &b, dead)?;
+    let goal = "0.0.0.0/0 via 192.168.198.1 on up0 in table 254";
     let said = format!("the route to {goal} is dead: the link is down on up0");
     wait_for_detail(&a, false, &said)?;
     let alive = Moment::now();
     pair.a.host.shell("ip link set pu0 up")?;
-    comes_back(&a, alive)?;
-    // Of IPv4 the kernel says nothing when it takes the route away.
+    wait_for_failback(&a, alive)?;
+    // The kernel sends no event when it deletes an IPv4 route.
     let gone = Moment::now();
     pair.a.host.shell("ip link del up0")?;
-    gives_way(&a, &b, gone)?;
+    assert_failover(&a, &b, gone)?;
     wait_for_detail(&a, false, &format!("no route to {goal}"))?;
     pair.a
         .host
         .shell("ip route add default via 192.168.224.1 metric 9")?;
-    let other = format!("no route to {goal}: there is one by 192.168.224.1 on ens33");
+    let other = format!("no route to {goal}: the kernel has one via 192.168.224.1 on ens33");
     wait_for_detail(&a, false, &other)?;
     let back = Moment::now();
     pair.a.host.shell(&add)?;
-    comes_back(&a, back)
+    wait_for_failback(&a, back)
 }
 
-pub(crate) fn a_gateway_that_does_not_answer_is_a_fault_although_the_route_is_there() -> Outcome {
+pub(crate) fn silent_gateway_is_fault_despite_route() -> Outcome {
     assert_gateway_has_to_answer("192.168.224.1", "10.9.0.0/16", "ip")
 }
 
-pub(crate) fn a_gateway_has_to_answer_over_ipv6() -> Outcome {
+pub(crate) fn ipv6_gateway_has_to_answer() -> Outcome {
     assert_gateway_has_to_answer("fe80::1", "2001:db8:9::/48", "ip -6")
 }
 
-/// Asserts that a route by `gateway` counts as long as that answers.
+/// Asserts that a route by `gateway` counts only while the gateway answers.
 fn assert_gateway_has_to_answer(gateway: &str, destination: &str, ip: &str) -> Outcome {
     let pair = Pair::new()?;
     let router = pair.lan.station("gateway", 1)?;
@@ -365,21 +376,21 @@ fn assert_gateway_has_to_answer(gateway: &str, destination: &str, ip: &str) -> O
     let rhythm = json!({ "neighbour": true, "interval": "200ms", "timeout": "500ms" });
     let tracker = with(json!({ "destination": destination }), rhythm);
     let (a, b) = start_by(&pair, &tracker)?;
-    let way = format!("{destination} by {gateway} on ens33");
-    wait_for_detail(&a, true, &format!("{way}, which answered after "))?;
+    let way = format!("{destination} via {gateway} on ens33");
+    wait_for_detail(&a, true, &format!("{way}: gateway answered after "))?;
     let pulled = Moment::now();
     router.cable.pull()?;
-    gives_way(&a, &b, pulled)?;
+    assert_failover(&a, &b, pulled)?;
     let silence = format!("gateway {gateway} does not answer on ens33");
     wait_for_detail(&a, false, &silence)?;
     let plugged = Moment::now();
     router.cable.plug()?;
-    comes_back(&a, plugged)?;
-    // What is told once stands for all that is the same.
-    let told = format!("tracker way: {way}, which answered");
+    wait_for_failback(&a, plugged)?;
+    // The same text is logged only once.
+    let text = format!("tracker way: {way}: gateway answered");
     let lines = a.process().log();
-    assert_eq!(lines.matches(&told).count(), 2, "{lines}");
-    // A route without a gateway has nobody who could answer.
+    assert_eq!(lines.matches(&text).count(), 2, "{lines}");
+    // A route without a gateway cannot be checked by an answer.
     let changed = Moment::now();
     let bare = format!("{ip} route replace {destination} dev ens33");
     pair.a.host.shell(&bare)?;
@@ -387,13 +398,13 @@ fn assert_gateway_has_to_answer(gateway: &str, destination: &str, ip: &str) -> O
         let old = format!("{ip} route del {destination} via {gateway} dev ens33 || true");
         pair.a.host.shell(&old)?;
     }
-    gives_way(&a, &b, changed)?;
-    let said = format!("{destination} on ens33: there is no gateway that could answer");
+    assert_failover(&a, &b, changed)?;
+    let said = format!("{destination} on ens33: no gateway to probe");
     wait_for_detail(&a, false, &said)?;
     Ok(())
 }
 
-/// Starts a, which is master and in fault when it has no such route, and the usual backup.
+/// Starts a, which is master and in fault while it has no such route, and the usual backup.
 fn start_by<'p>(pair: &'p Pair, route: &Value) -> Result<(Vrrpd<'p>, Vrrpd<'p>)> {
     let whole = tracked(
         json!({ "way": { "route": route } }),
@@ -402,7 +413,7 @@ fn start_by<'p>(pair: &'p Pair, route: &Value) -> Result<(Vrrpd<'p>, Vrrpd<'p>)>
     pair.start_with(&whole, &only(instance(LOW)))
 }
 
-fn gives_way(a: &Vrrpd<'_>, b: &Vrrpd<'_>, since: Moment) -> Result<()> {
+fn assert_failover(a: &Vrrpd<'_>, b: &Vrrpd<'_>, since: Moment) -> Result<()> {
     let line = a.wait_for("VI_1", Master, Fault, since, SOON)?.text;
     assert!(line.ends_with(": tracker way is down"), "{line}");
     b.wait_for("VI_1", Backup, Master, since, SOON)?;
@@ -410,20 +421,20 @@ fn gives_way(a: &Vrrpd<'_>, b: &Vrrpd<'_>, since: Moment) -> Result<()> {
 }
 
 /// Waits until a is master again.
-fn comes_back(a: &Vrrpd<'_>, since: Moment) -> Outcome {
+fn wait_for_failback(a: &Vrrpd<'_>, since: Moment) -> Outcome {
     a.wait_for("VI_1", Fault, Backup, since, SOON)?;
     a.wait_for("VI_1", Backup, Master, since, SOON)?;
     Ok(())
 }
 
-/// Waits until the status says this of the only tracker.
+/// Waits until the only tracker has this state and detail in the status.
 fn wait_for_detail(daemon: &Vrrpd<'_>, up: bool, beginning: &str) -> Result<()> {
     wait_for_tracker(daemon, |tracker| {
         tracker.up == Some(up) && tracker.detail.starts_with(beginning)
     })
 }
 
-/// The configuration of a master that runs /run/check.sh every 100 ms.
+/// Returns the configuration of a master that runs /run/check.sh every 100 ms.
 fn check(track: Value, more: Value) -> String {
     let script = json!({ "command": ["/run/check.sh"], "interval": "100ms", "timeout": "1s" });
     tracked(
@@ -432,14 +443,14 @@ fn check(track: Value, more: Value) -> String {
     )
 }
 
-/// Starts that master, whose check fails while there is /run/down, and the usual backup.
+/// Starts that master with a check that fails while /run/down exists, and the usual backup.
 fn start<'p>(pair: &'p Pair, master: &str) -> Result<(Vrrpd<'p>, Vrrpd<'p>)> {
     let script = "#!/bin/sh\n[ -e /run/down ] || exit 0\necho no service\nexit 7\n";
     pair.a.host.write("/run/check.sh", script, 0o755)?;
     pair.start_with(master, &only(instance(LOW)))
 }
 
-/// Asserts that no process of this pattern is left, as soon as the kernel has buried the killed.
+/// Asserts that no process matches this pattern, as soon as the kernel has reaped the killed ones.
 pub(crate) fn assert_gone(host: &Host, pattern: &str) -> Result<()> {
     let wait = format!(
         "n=0; while pgrep -f '{pattern}'; do n=$((n+1)); [ $n -lt 500 ] || exit 1; sleep 0.01; done"
@@ -447,7 +458,7 @@ pub(crate) fn assert_gone(host: &Host, pattern: &str) -> Result<()> {
     host.shell(&wait).map(drop)
 }
 
-/// Waits until the status says this of the only tracker.
+/// Waits until the only tracker in the status is as `wanted`.
 pub(crate) fn wait_for_tracker(
     daemon: &Vrrpd<'_>,
     is_it: impl Fn(&TrackerStatus) -> bool,

@@ -1,4 +1,4 @@
-//! Peers instead of the group: all that is otherwise promised, without a multicast.
+//! Unicast peers instead of the multicast group: the same behaviour, without a single multicast frame.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::AsRawFd;
@@ -18,22 +18,21 @@ use crate::common::{
 use crate::packets::{forge_from, forged};
 use crate::pair::{HIGH, LOW, Pair};
 
-/// The usual instance with these peers.
-fn speaking_with(priority: u8, peers: Value) -> String {
+/// Returns the usual instance with these peers.
+fn unicast_instance(priority: u8, peers: Value) -> String {
     only(with(
         instance(priority),
         json!({ "unicast": { "peers": peers } }),
     ))
 }
 
-/// Both hosts, in the same list for both.
+/// Returns the list of both hosts, which is valid on each of them.
 fn pair() -> Value {
     json!(["192.168.224.11", "192.168.224.12"])
 }
 
-/// The advertisements that went to the group, by Ethernet: multicast has the lowest bit of the first
-/// byte set.
-fn to_the_group(lan: &Lan) -> Vec<Frame> {
+/// Advertisements sent to an Ethernet multicast address, which has the lowest bit of the first byte set.
+fn multicast_frames(lan: &Lan) -> Vec<Frame> {
     let frames = lan.frames.frames().entries();
     frames
         .into_iter()
@@ -42,29 +41,31 @@ fn to_the_group(lan: &Lan) -> Vec<Frame> {
         .collect()
 }
 
-pub(crate) fn a_pair_lives_and_dies_without_a_multicast() -> Outcome {
+pub(crate) fn unicast_pair_fails_over_without_multicast() -> Outcome {
     let pair_of_hosts = Pair::new()?;
     let Pair {
         lan,
         a: first,
         b: second,
     } = &pair_of_hosts;
-    let (a, b) =
-        pair_of_hosts.start_with(&speaking_with(HIGH, pair()), &speaking_with(LOW, pair()))?;
+    let (a, b) = pair_of_hosts.start_with(
+        &unicast_instance(HIGH, pair()),
+        &unicast_instance(LOW, pair()),
+    )?;
     let from = lan.pass(first, 1)?.at;
     lan.pass(first, 10)?;
     assert_rhythm(&lan.adverts_of(first, 51, from), INTERVAL);
     assert_eq!(b.instance("VI_1")?.counters.dropped.total(), 0);
 
-    let told = Moment::now();
+    let stopped = Moment::now();
     assert_eq!(a.stop()?.code(), Some(0));
-    let resigned = lan.advert(told, |advert| advert.priority == 0)?;
-    let takeover = lan.advert_of(second, told)?;
+    let resigned = lan.advert(stopped, |advert| advert.priority == 0)?;
+    let takeover = lan.advert_of(second, stopped)?;
     assert_waited(resigned.at, takeover.at, skew(LOW, INTERVAL));
     drop(a);
 
     let back = Moment::now();
-    let a = Vrrpd::start(&first.host, &speaking_with(HIGH, pair()))?;
+    let a = Vrrpd::start(&first.host, &unicast_instance(HIGH, pair()))?;
     a.wait_for("VI_1", Backup, Master, back, SOON)?;
     b.wait_for("VI_1", Master, Backup, back, SOON)?;
     lan.pass(first, 3)?;
@@ -75,16 +76,18 @@ pub(crate) fn a_pair_lives_and_dies_without_a_multicast() -> Outcome {
     let last = last.ok_or("the master never advertised")?;
     assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
     second.address_event(VIP, true, died)?;
-    assert_eq!(to_the_group(lan), []);
+    assert_eq!(multicast_frames(lan), []);
     Ok(())
 }
 
-pub(crate) fn a_stranger_is_counted_and_not_obeyed() -> Outcome {
+pub(crate) fn unicast_stranger_is_counted_and_ignored() -> Outcome {
     let pair_of_hosts = Pair::new()?;
     let Pair { lan, a: first, .. } = &pair_of_hosts;
     let stranger = lan.station("stranger", 66)?;
-    let (a, _b) =
-        pair_of_hosts.start_with(&speaking_with(HIGH, pair()), &speaking_with(LOW, pair()))?;
+    let (a, _b) = pair_of_hosts.start_with(
+        &unicast_instance(HIGH, pair()),
+        &unicast_instance(LOW, pair()),
+    )?;
     let from = lan.pass(first, 1)?.at;
     let socket = forge_from(&stranger.host)?;
     for to in [first.address, GROUP_V4] {
@@ -106,7 +109,7 @@ pub(crate) fn a_stranger_is_counted_and_not_obeyed() -> Outcome {
     Ok(())
 }
 
-pub(crate) fn an_address_to_send_from_is_waited_for() -> Outcome {
+pub(crate) fn missing_source_address_is_fault_until_added() -> Outcome {
     let pair = Pair::new()?;
     let Pair { lan, a: first, .. } = &pair;
     let later = Ipv4Addr::new(192, 168, 224, 21);
@@ -119,12 +122,12 @@ pub(crate) fn an_address_to_send_from_is_waited_for() -> Outcome {
     first.host.add_address("ens33", later.into(), 24)?;
     a.wait_for_state("VI_1", Master, SOON)?;
     lan.advert(Moment::default(), |advert| advert.source == later)?;
-    assert_eq!(to_the_group(lan), []);
+    assert_eq!(multicast_frames(lan), []);
     Ok(())
 }
 
-/// As with a name server that comes up late, and with a host that moves.
-pub(crate) fn a_name_is_looked_up_again_and_again() -> Outcome {
+/// A name server that comes up late, and a peer that moves to another address.
+pub(crate) fn peer_name_is_resolved_repeatedly() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let b = lan.station("b", 12)?;
@@ -132,7 +135,7 @@ pub(crate) fn a_name_is_looked_up_again_and_again() -> Outcome {
         let line = format!("{address} router2.example\n");
         a.host.write("/run/hosts", &line, 0o644)
     };
-    // Over what the machine has there, which only its owner could write.
+    // Bind mounts hide the files of the machine, which only their owner could change.
     a.host
         .write("/run/nsswitch.conf", "hosts: files\n", 0o644)?;
     a.host.write("/run/hosts", "", 0o644)?;
@@ -140,23 +143,23 @@ pub(crate) fn a_name_is_looked_up_again_and_again() -> Outcome {
         a.host
             .shell(&format!("mount --bind /run/{file} /etc/{file}"))?;
     }
-    let config = speaking_with(HIGH, json!(["router2.example"]));
+    let config = unicast_instance(HIGH, json!(["router2.example"]));
     let daemon = Vrrpd::start(&a.host, &config)?;
     let process = daemon.process();
     process.wait_for_line(
-        |line| line.contains("cannot find the peer router2.example"),
+        |line| line.contains("cannot resolve peer router2.example"),
         SOON,
     )?;
     daemon.wait_for_state("VI_1", Master, SOON)?;
-    assert_eq!(lan.adverts(), [], "to nobody");
+    assert_eq!(lan.adverts(), [], "no advertisement without a peer address");
 
     is_called("192.168.224.12")?;
     lan.advert_of(&a, Moment::default())?;
     let peers = || -> Result<_> { Ok(daemon.instance("VI_1")?.unicast.map(|u| u.peers)) };
-    let known = peers()?.ok_or("the status tells of no peers")?;
+    let known = peers()?.ok_or("no unicast peers in the status")?;
     assert_eq!(known[0].addresses, [IpAddr::V4(b.address)]);
 
-    // A reload does not wait for the minute to be over.
+    // A reload resolves the name at once, not after the interval of a minute.
     is_called("192.168.224.13")?;
     let moved = lan.station("c", 13)?;
     let asked = Moment::now();
@@ -170,6 +173,6 @@ pub(crate) fn a_name_is_looked_up_again_and_again() -> Outcome {
                 .is_ok_and(|mac| frame.destination() == mac)
     };
     let arrived = lan.frames.frames().wait_for(to_the_other, SOON);
-    assert!(arrived.is_some(), "nothing is sent to where it is now");
+    assert!(arrived.is_some(), "no advertisement to the new address");
     Ok(())
 }

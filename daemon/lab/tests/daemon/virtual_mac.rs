@@ -1,4 +1,4 @@
-//! Virtual MAC addresses: what neighbours see of them, and the interfaces that bear them.
+//! Virtual MAC addresses: neighbour tables of other hosts, and the macvlans that have the addresses.
 
 mod fixture;
 
@@ -23,23 +23,23 @@ use crate::common::{
 };
 use crate::pair::{HIGH, LOW};
 
-// --- What neighbours see -----------------------------------------------------------------------
+// --- Neighbour tables of other hosts -----------------------------------------------------------
 
 // RFC 9568 8.1.2 MUST: answer ARP requests with the virtual router MAC address
-pub(crate) fn a_take_over_changes_no_neighbours_entry_of_ipv4() -> Outcome {
-    changes_no_neighbours_entry(&[V4])
+pub(crate) fn takeover_changes_no_ipv4_neighbour_entry() -> Outcome {
+    assert_no_neighbour_entry_changes(&[V4])
 }
 
 // RFC 9568 8.2.2 MUST: answer solicitations with the virtual router MAC address
-pub(crate) fn a_take_over_changes_no_neighbours_entry_of_ipv6() -> Outcome {
-    changes_no_neighbours_entry(&[V6])
+pub(crate) fn takeover_changes_no_ipv6_neighbour_entry() -> Outcome {
+    assert_no_neighbour_entry_changes(&[V6])
 }
 
-pub(crate) fn a_take_over_changes_no_neighbours_entry_of_both_families() -> Outcome {
-    changes_no_neighbours_entry(&Family::ALL)
+pub(crate) fn takeover_changes_no_neighbour_entry_of_both_families() -> Outcome {
+    assert_no_neighbour_entry_changes(&Family::ALL)
 }
 
-fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
+fn assert_no_neighbour_entry_changes(families: &[Family]) -> Outcome {
     let fixture = Fixture::new()?;
     let client = fixture.station("c", 13)?;
     let learns = Learning::of(&client.host)?;
@@ -54,7 +54,7 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     };
     reached()?;
 
-    // It dies between two advertisements, so that its last one arrives.
+    // The power fails between two advertisements, so that the last one is delivered.
     fixture.at_a.advert(Moment::now())?;
     let died = Moment::now();
     fixture.a.host.power_off()?;
@@ -66,7 +66,7 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     reached()?;
     drop(a);
 
-    // It comes back.
+    // The former master returns.
     fixture.a.host.power_on()?;
     add_ipv6(&fixture.a)?;
     let back = Moment::now();
@@ -75,10 +75,10 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     b.wait_for("VI_1", Master, Backup, back, SOON)?;
     reached()?;
 
-    // It stops.
-    let told = Moment::now();
+    // The master stops in order.
+    let stopped = Moment::now();
     a.stop()?;
-    let resigned = fixture.at_a.resignation(told)?;
+    let resigned = fixture.at_a.resignation(stopped)?;
     let takeover = fixture.at_b.advert(resigned.at)?;
     assert_waited(resigned.at, takeover.at, skew(LOW, INTERVAL));
     reached()?;
@@ -86,7 +86,7 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
     for family in families {
         learns.assert_never_another(vip(*family), mac(*family, 51));
     }
-    fixture.assert_spoken_for(families)
+    fixture.assert_mappings(families)
 }
 
 // RFC 9568 8.1.2 MUST NOT: answer ARP requests with the physical MAC address
@@ -95,13 +95,14 @@ fn changes_no_neighbours_entry(families: &[Family]) -> Outcome {
 // RFC 9568 8.2.2 MUST: a solicitation's source option is the virtual router MAC address
 // RFC 9568 8.2.2 MUST NOT: a solicitation's source option is the physical MAC address
 // RFC 9568 8.2.2 SHOULD NOT: send neighbour discovery of the physical MAC address for an owned address
-pub(crate) fn nobody_hears_that_an_address_is_at_a_physical_mac_address() -> Outcome {
+pub(crate) fn virtual_address_is_never_at_physical_mac() -> Outcome {
     let fixture = Fixture::new()?;
     let clients = [fixture.station("c", 13)?, fixture.station("d", 14)?];
     let (a, _b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
     for family in Family::ALL {
         let [c, d] = clients.each_ref().map(|client| own(client, family));
-        // The one asks the master, and the master asks the other, from each address that it has.
+        // The first client sends ARP requests to the master, and the master sends some to both clients,
+        // from each of its addresses.
         assert!(is_reached(&clients[0].host, vip(family)));
         for from in [vip(family), own(&fixture.a, family)] {
             for to in [c, d] {
@@ -109,7 +110,7 @@ pub(crate) fn nobody_hears_that_an_address_is_at_a_physical_mac_address() -> Out
                 assert!(reaches(&fixture.a.host, from, to), "{from} reaches {to}");
             }
         }
-        // It does not forget the owner of what it asks about either.
+        // The client also learns the master's own address with its physical MAC address.
         let physical = fixture.a.host.mac("ens33")?;
         assert_eq!(
             clients[1].host.neighbour(own(&fixture.a, family))?,
@@ -118,11 +119,11 @@ pub(crate) fn nobody_hears_that_an_address_is_at_a_physical_mac_address() -> Out
     }
     assert!(is_reached(&clients[1].host, vip(V6)));
     assert_eq!(a.instance("VI_1")?.counters.became_master, 1);
-    fixture.assert_spoken_for(&Family::ALL)
+    fixture.assert_mappings(&Family::ALL)
 }
 
 // RFC 9568 7.2 MUST: send from the virtual router MAC address
-pub(crate) fn advertisements_leave_from_the_address_that_is_wanted() -> Outcome {
+pub(crate) fn advertisements_use_configured_source_mac() -> Outcome {
     for send_from in ["virtual", "base"] {
         let fixture = Fixture::new()?;
         let config = json!({ "virtualMac": { "sendFrom": send_from } });
@@ -141,12 +142,12 @@ pub(crate) fn advertisements_leave_from_the_address_that_is_wanted() -> Outcome 
             let other = sources.find(|advert| advert.from != expected);
             assert_eq!(other, None, "{send_from}");
         }
-        fixture.assert_spoken_for(&Family::ALL)?;
+        fixture.assert_mappings(&Family::ALL)?;
     }
     Ok(())
 }
 
-pub(crate) fn a_backup_sends_nothing_from_it_and_has_nothing_there() -> Outcome {
+pub(crate) fn backup_neither_sends_from_macvlan_nor_holds_addresses() -> Outcome {
     let fixture = Fixture::new()?;
     let client = fixture.station("c", 13)?;
     let (_a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
@@ -158,7 +159,10 @@ pub(crate) fn a_backup_sends_nothing_from_it_and_has_nothing_there() -> Outcome 
             own(&fixture.b, family),
             own(&client, family)
         ));
-        assert!(is_reached(&fixture.b.host, vip(family)), "as for anybody");
+        assert!(
+            is_reached(&fixture.b.host, vip(family)),
+            "host b reaches the virtual address as any host does"
+        );
         let name = device(family);
         assert_eq!(fixture.b.host.addresses(name)?, []);
         assert!(!fixture.b.host.is_running(name)?);
@@ -180,7 +184,7 @@ pub(crate) fn a_backup_sends_nothing_from_it_and_has_nothing_there() -> Outcome 
 
 // RFC 9568 6.4.2 MUST: discard frames to the virtual router MAC address
 // RFC 9568 6.4.3 MUST: forward frames to the virtual router MAC address
-pub(crate) fn frames_to_it_are_forwarded_by_the_master_alone() -> Outcome {
+pub(crate) fn only_master_forwards_frames_to_virtual_mac() -> Outcome {
     let lan = Lan::new()?;
     let gateway = lan.station("r", 11)?;
     let client = lan.station("c", 13)?;
@@ -192,7 +196,8 @@ pub(crate) fn frames_to_it_are_forwarded_by_the_master_alone() -> Outcome {
     ];
     set(&gateway.host, "ipv4/ip_forward", "1")?;
     server.shell("ip route add default via 10.9.9.1")?;
-    // To the switch it is an address that may be anywhere, and the client believes it to be here.
+    // The switch floods frames to the virtual MAC address, and the client has a static neighbour entry with
+    // it.
     let there = MacAddress(mac(V4, 51));
     client.host.shell(&format!(
         "ip neigh add {VIP} lladdr {there} dev ens33 nud permanent && \
@@ -204,17 +209,20 @@ pub(crate) fn frames_to_it_are_forwarded_by_the_master_alone() -> Outcome {
         json!({ "advertInterval": 1, "state": "backup" }),
     );
     let daemon = Vrrpd::start(&gateway.host, &only(slow.clone()))?;
-    assert!(!is_reached(&client.host, server), "by a backup");
+    assert!(
+        !is_reached(&client.host, server),
+        "a backup does not forward"
+    );
     assert_eq!(daemon.instance("VI_1")?.state, Backup);
     daemon.wait_for_state("VI_1", Master, SOON)?;
-    assert!(is_reached(&client.host, server), "by the master");
+    assert!(is_reached(&client.host, server), "the master forwards");
     assert!(is_reached(&client.host, VIP));
     Ok(())
 }
 
-// --- Its interface -----------------------------------------------------------------------------
+// --- The macvlans ------------------------------------------------------------------------------
 
-pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outcome {
+pub(crate) fn changed_macvlan_is_restored_without_transition() -> Outcome {
     let fixture = Fixture::new()?;
     let client = fixture.station("c", 13)?;
     let (a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
@@ -241,7 +249,7 @@ pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outco
                         .any(|(address, _)| *address == vip);
                 Ok(is_there)
             })?;
-            // The client's entry is what it was, and it is answered.
+            // The client's neighbour entry is unchanged, and the address answers.
             assert!(is_reached(&client.host, vip), "after {harm}");
             assert_eq!(
                 client.host.neighbour(vip)?,
@@ -249,9 +257,9 @@ pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outco
                 "after {harm}"
             );
         }
-        // A backup's stays down.
+        // On a backup the macvlan is set down again.
         fixture.b.host.shell(&format!("ip link set {name} up"))?;
-        until("the backup's is down", || {
+        until("the backup's macvlan is down", || {
             Ok(!fixture.b.host.is_running(name)?)
         })?;
     }
@@ -270,8 +278,7 @@ pub(crate) fn what_somebody_does_to_it_is_mended_without_a_transition() -> Outco
     Ok(())
 }
 
-pub(crate) fn who_is_refused_its_interface_says_so_and_tries_no_more_than_every_second() -> Outcome
-{
+pub(crate) fn rejected_macvlan_is_logged_and_retried_every_second() -> Outcome {
     let name = device(V4);
     for (stranger, complaint) in [
         (
@@ -280,7 +287,7 @@ pub(crate) fn who_is_refused_its_interface_says_so_and_tries_no_more_than_every_
         ),
         (
             "link add keepalived link ens33 address 00:00:5e:00:01:33 up type macvlan".to_owned(),
-            "another interface with that address is up: is there a second VRRP daemon?",
+            "another interface with this MAC address is up: is a second VRRP daemon running?",
         ),
     ] {
         let lan = Lan::new()?;
@@ -300,11 +307,15 @@ pub(crate) fn who_is_refused_its_interface_says_so_and_tries_no_more_than_every_
         let said = daemon.process().output().entries();
         let complaints = said.iter().filter(|line| line.text.contains(complaint));
         assert_eq!(complaints.count(), 1, "{}", daemon.process().log());
-        assert_eq!(looks()?, before, "a stranger's interface");
+        assert_eq!(
+            looks()?,
+            before,
+            "the other program's interface is unchanged"
+        );
 
-        // When it is gone, ours is there.
+        // After its deletion the daemon creates its own.
         a.host.shell(&format!("ip link delete {theirs}"))?;
-        until("ours is up, with the address", || {
+        until("the daemon's macvlan is up with the address", || {
             let held = a.host.addresses(name)?;
             Ok(a.host.is_running(name)? && held.iter().any(|(held, _)| *held == VIP))
         })?;
@@ -315,15 +326,15 @@ pub(crate) fn who_is_refused_its_interface_says_so_and_tries_no_more_than_every_
     Ok(())
 }
 
-/// How much time of the processor a process has had (proc_pid_schedstat: the first number is
-/// nanoseconds, of its main thread, which is the node).
+/// Processor time of a process, by /proc/PID/schedstat: the first number is nanoseconds of the main thread,
+/// which runs the node.
 fn processor_time(pid: u32) -> Option<Duration> {
     let said = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).ok()?;
     let nanoseconds = said.split(' ').next()?.parse().ok()?;
     Some(Duration::from_nanos(nanoseconds))
 }
 
-pub(crate) fn a_reload_switches_it_on_and_off() -> Outcome {
+pub(crate) fn reload_enables_and_disables_virtual_mac() -> Outcome {
     let fixture = Fixture::new()?;
     let client = fixture.station("c", 13)?;
     let without = |priority| {
@@ -349,10 +360,12 @@ pub(crate) fn a_reload_switches_it_on_and_off() -> Outcome {
             let at = (vip(family), "ens33", physical);
             assert_moves(&fixture, &client, at, reloaded)?;
         }
-        until("its interfaces are gone", || {
+        until("the macvlans are deleted", || {
             Ok(devices(&fixture.a.host)?.is_empty())
         })?;
-        until("ARP is as it was", || Ok(arp(&fixture.a)? == ["0", "0"]))?;
+        until("arp_ignore and arp_announce are restored", || {
+            Ok(arp(&fixture.a)? == ["0", "0"])
+        })?;
     }
     let mut last = fixture.at_a.advert(Moment::now())?;
     for _ in 0..6 {
@@ -364,8 +377,8 @@ pub(crate) fn a_reload_switches_it_on_and_off() -> Outcome {
     Ok(())
 }
 
-/// An address is at an interface and nowhere else, advertisements come from it, and a client finds it
-/// there.
+/// Waits until the address is on this interface alone, advertisements are sent from it, and a client finds
+/// the address there.
 fn assert_moves(
     fixture: &Fixture,
     client: &Station,
@@ -387,13 +400,16 @@ fn assert_moves(
         advert.from == mac && (advert.family == V4) == vip.is_ipv4()
     })?;
     assert!(advert.at.since(since) < INTERVAL + LATE);
-    until(&format!("the client finds {vip}"), || {
-        let reached = is_reached(&client.host, vip);
-        Ok(reached && client.host.neighbour(vip)? == Some(mac))
-    })
+    until(
+        &format!("the client learns the MAC address of {vip}"),
+        || {
+            let reached = is_reached(&client.host, vip);
+            Ok(reached && client.host.neighbour(vip)? == Some(mac))
+        },
+    )
 }
 
-pub(crate) fn what_a_killed_daemon_left_is_cleaned_up_or_taken_over() -> Outcome {
+pub(crate) fn macvlans_of_killed_daemon_are_adopted_or_deleted() -> Outcome {
     let fixture = Fixture::new()?;
     set(&fixture.a.host, "ipv4/conf/ens33/arp_ignore", "8")?;
     set(&fixture.a.host, "ipv4/conf/ens33/arp_announce", "1")?;
@@ -405,7 +421,7 @@ pub(crate) fn what_a_killed_daemon_left_is_cleaned_up_or_taken_over() -> Outcome
     assert_eq!(devices(&fixture.a.host)?, Family::ALL.map(device));
     drop(a);
 
-    // The next one goes on with them.
+    // The next daemon adopts the macvlans.
     let again = Moment::now();
     let a = Vrrpd::start(&fixture.a.host, &only(router(HIGH, &Family::ALL)))?;
     a.wait_for("VI_1", Backup, Master, again, SOON)?;
@@ -431,7 +447,7 @@ pub(crate) fn what_a_killed_daemon_left_is_cleaned_up_or_taken_over() -> Outcome
     Ok(())
 }
 
-pub(crate) fn who_stops_leaves_no_interface() -> Outcome {
+pub(crate) fn stop_deletes_macvlans() -> Outcome {
     let fixture = Fixture::new()?;
     let (a, b) = fixture.start(router(HIGH, &Family::ALL), router(LOW, &Family::ALL))?;
     for (daemon, station) in [(a, &fixture.a), (b, &fixture.b)] {
@@ -443,9 +459,9 @@ pub(crate) fn who_stops_leaves_no_interface() -> Outcome {
     Ok(())
 }
 
-// The kernel takes a while for each that goes down (synchronize_net). All of them together take
-// several intervals of the router that stays.
-pub(crate) fn handing_over_delays_no_advertisement_of_another_router() -> Outcome {
+// Setting a macvlan down takes the kernel a while (synchronize_net). All of them together take several
+// advertisement intervals of the router that remains.
+pub(crate) fn handover_delays_no_advertisement_of_other_routers() -> Outcome {
     const STAYS: u8 = 99;
     const SHORT: Duration = Duration::from_millis(20);
     let names = |vrid: &u8| (format!("VI_{vrid}"), format!("vrrp4.{vrid}.ens33"));
@@ -475,7 +491,9 @@ pub(crate) fn handing_over_delays_no_advertisement_of_another_router() -> Outcom
     for (name, device) in many.iter().map(names) {
         a.wait_for(&name, Master, Backup, begun, SOON)?;
         b.wait_for_state(&name, Master, SOON)?;
-        until("it is down", || Ok(!fixture.a.host.is_running(&device)?))?;
+        until("the macvlan is down", || {
+            Ok(!fixture.a.host.is_running(&device)?)
+        })?;
     }
     fixture.lan.pass(&fixture.a, 3)?;
     let adverts = fixture.lan.adverts_of(&fixture.a, STAYS, begun);
@@ -485,7 +503,7 @@ pub(crate) fn handing_over_delays_no_advertisement_of_another_router() -> Outcom
         .max();
     assert!(
         gaps.is_some_and(|longest| longest < SHORT * 5),
-        "{gaps:?} between two advertisements"
+        "gaps between two advertisements: {gaps:?}"
     );
     Ok(())
 }

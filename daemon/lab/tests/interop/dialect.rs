@@ -1,4 +1,4 @@
-//! One configuration, in the words of both.
+//! The same configuration for both daemons.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use vrrp_lab::daemons::keepalived_program;
 
 use crate::common::{has_word, instance, tracked, tshark, tshark::Checksum, with};
 
-/// The course's configuration of the backup, word for word, but for `lvs_sync_daemon_interface`,
-/// which needs IPVS.
+/// The course's configuration of the backup, verbatim except for `lvs_sync_daemon_interface`, which needs
+/// IPVS.
 const COURSE: &str = r#"global_defs {
    router_id LVS_DEVEL
 }
@@ -37,7 +37,7 @@ vrrp_instance VI_1 {
 }
 "#;
 
-/// The same in version 3, which has no password, with a shorter interval.
+/// Configuration for version 3, which has no password, with a shorter interval.
 const VERSION_3: &str = r#"global_defs {
    router_id LVS_DEVEL
    vrrp_version 3
@@ -63,7 +63,7 @@ vrrp_instance VI_1 {
 }
 "#;
 
-/// How the two speak to each other.
+/// Protocol variant that the two daemons use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Version 2 with PASS.
@@ -94,7 +94,7 @@ impl Dialect {
         self.interval() * 3 + self.skew(priority)
     }
 
-    /// What tshark should see.
+    /// Properties that tshark should find in the advertisements.
     pub(crate) fn expected(self) -> tshark::Expected {
         tshark::Expected {
             version: if self == Self::Two { 2 } else { 3 },
@@ -105,7 +105,7 @@ impl Dialect {
         }
     }
 
-    /// keepalived's configuration; with BACKUP and 99 the course's own.
+    /// keepalived's configuration; with BACKUP and 99 it is the course's own.
     pub(crate) fn keepalived(self, state: &str, priority: u8) -> String {
         let text = match self {
             Self::Two => COURSE.to_owned(),
@@ -118,7 +118,7 @@ impl Dialect {
             .replace("priority 99", &format!("priority {priority}"))
     }
 
-    /// Our configuration.
+    /// Configuration of vrrpd.
     pub(crate) fn ours(self, state: &str, priority: u8) -> String {
         let common = with(
             instance(priority),
@@ -146,7 +146,8 @@ impl Dialect {
     }
 }
 
-/// Whether the installed keepalived can leave the pseudo-header out (Debian's 2.2.7 cannot).
+/// Whether the installed keepalived can leave the pseudo-header out of the checksum (Debian's 2.2.7
+/// cannot).
 pub(crate) fn keepalived_knows_message_only() -> bool {
     keepalived_program().is_some_and(|program| has_word(&program, "v3_checksum_as_v2"))
 }

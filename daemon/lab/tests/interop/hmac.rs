@@ -1,4 +1,5 @@
-//! Both daemons sign (`auth_hmac` of keepalived 2.4.2 and later), in both versions and families.
+//! HMAC authentication between vrrpd and keepalived (`auth_hmac` of keepalived 2.4.2 and later), in both
+//! versions and families.
 
 use std::time::Duration;
 
@@ -10,15 +11,15 @@ use vrrp_proto::State::{Backup, Init, Master};
 
 use crate::common::{Lan, SOON, instance, only, with};
 
-/// A key of 32 bytes, as both write it.
+/// Key of 32 bytes, in a form that both daemons accept.
 const KEY: &str = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
 
-/// How the two speak to each other.
+/// Version and family that the two daemons use.
 #[derive(Clone, Copy)]
 struct Speech {
     version: u8,
     interval: f64,
-    /// In the order in which both list them.
+    /// Virtual addresses, in the order in which both daemons list them.
     addresses: &'static [&'static str],
 }
 
@@ -46,8 +47,8 @@ pub(crate) fn both_sign_over_ipv6() -> Outcome {
     })
 }
 
-/// Ours leads and keepalived believes it; ours dies, and keepalived leads; ours comes back as a
-/// backup and believes keepalived.
+/// Asserts that each daemon accepts the other's signature: vrrpd is master and keepalived its backup; vrrpd
+/// dies, and keepalived becomes master; vrrpd returns as a backup.
 fn understand(speech: Speech) -> Outcome {
     let lan = Lan::new()?;
     let (ours, theirs) = (lan.station("ours", 11)?, lan.station("theirs", 12)?);
@@ -78,11 +79,11 @@ fn understand(speech: Speech) -> Outcome {
         (counters.dropped.total(), counters.adverts_without_hmac),
         (0, 0)
     );
-    let hmac = status.hmac.ok_or("the status tells of no HMAC")?;
+    let hmac = status.hmac.ok_or("no hmac in the status")?;
     assert_eq!(hmac.senders.len(), 1, "{hmac:?}");
     assert!(hmac.senders[0].ahead.abs() <= 1, "{hmac:?}");
 
-    // It leaves in order, and its resignation is believed: ours takes over after the skew.
+    // keepalived stops in order, and vrrpd accepts its resignation and takes over after the skew time.
     assert!(keepalived.stop()?.success());
     second.wait_for("VI_1", Backup, Master, back, SOON)?;
     let resigned = second.instance("VI_1")?.counters.resignations_received;

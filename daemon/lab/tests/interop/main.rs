@@ -1,5 +1,5 @@
-//! Our daemon and keepalived as master and backup of each other, in versions 2 and 3, and every
-//! packet that ours sends before the eyes of tshark.
+//! Interoperation of vrrpd and keepalived as master and backup of each other, in versions 2 and 3. tshark
+//! checks every packet from vrrpd.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -26,8 +26,8 @@ fn main() -> ExitCode {
             keepalived_leads_in_version_2_with_the_courses_configuration,
             ours_leads_in_version_3,
             keepalived_leads_in_version_3,
-            of_equals_in_version_2_the_greater_address_is_master,
-            of_equals_in_version_3_the_greater_address_is_master;
+            equal_priority_elects_greater_address_in_version_2,
+            equal_priority_elects_greater_address_in_version_3;
     ]
     .to_vec();
     let message_only = tests![

@@ -1,4 +1,4 @@
-//! Two hosts, one with our daemon and one with keepalived.
+//! Fixture of two hosts, one with vrrpd and one with keepalived.
 
 use vrrp_lab::daemons::{Keepalived, Vrrpd};
 use vrrp_lab::{AddressWatch, Capture, Filter, Host, Moment, Result, held_twice};
@@ -11,7 +11,7 @@ pub(crate) struct Peers {
     pub(crate) lan: Lan,
     pub(crate) ours: Station,
     pub(crate) theirs: Station,
-    /// What our host sends and hears.
+    /// Capture on the card of the vrrpd host.
     card: Capture,
 }
 
@@ -38,8 +38,8 @@ impl Peers {
         Keepalived::start(&self.theirs.host, &self.dialect.keepalived(state, priority))
     }
 
-    /// Waits until `holder` alone has advertised for a while, and asserts that it alone holds the
-    /// address.
+    /// Waits until `holder` has been the only sender of advertisements for a while, and asserts that only
+    /// it holds the address.
     pub(crate) fn assert_rest(&self, holder: &Station) -> Result<()> {
         let from = self.lan.pass(holder, 1)?.at;
         let to = self.lan.pass(holder, 3)?.at;
@@ -64,7 +64,7 @@ impl Peers {
         Ok(())
     }
 
-    /// Asserts that neither has anything to say against what the other sent.
+    /// Asserts that neither daemon rejected or complained about the other's packets.
     pub(crate) fn assert_content(&self, ours: &Vrrpd<'_>, theirs: &[&Keepalived]) -> Result<()> {
         let status = ours.status()?;
         let counters = status.instances[0].counters;
@@ -85,7 +85,7 @@ impl Peers {
             Dialect::Three => message_only,
             Dialect::Two | Dialect::ThreeMessageOnly => with_header,
         };
-        assert_eq!(other_form, 0, "of another form: {counters:?}");
+        assert_eq!(other_form, 0, "checksums of another form: {counters:?}");
         for keepalived in theirs {
             let lines = keepalived.process().output().entries();
             let complaint = lines.iter().find(|line| {
@@ -99,7 +99,7 @@ impl Peers {
         Ok(())
     }
 
-    /// Asserts that tshark has nothing to say against what our host sent.
+    /// Asserts that tshark finds no problem in the frames of the vrrpd host.
     pub(crate) fn assert_dissected(&self) -> Result<()> {
         let sent = tshark::dissect(&self.card, self.dialect.expected())?;
         let kind = |wanted: fn(&tshark::Dissected) -> bool| {
@@ -111,21 +111,25 @@ impl Peers {
         );
         assert!(
             kind(|frame| frame.announces) > 0,
-            "no announcement: {sent:#?}"
+            "no announcement in {sent:#?}"
         );
         Ok(())
     }
 
-    /// Asserts that the two never held the address at once for longer than a hand-over takes.
+    /// Asserts that the two hosts never held the address at the same time for longer than a hand-over
+    /// takes.
     pub(crate) fn assert_one_holder(&self, watches: &[&AddressWatch]) {
         for (from, to) in held_twice(watches, VIP) {
             let to = to.unwrap_or_else(Moment::now);
-            assert!(to.since(from) < LATE, "held twice from {from} to {to}");
+            assert!(
+                to.since(from) < LATE,
+                "both hosts held the address from {from} to {to}"
+            );
         }
     }
 }
 
-/// A host of the course: its check script starts its web server.
+/// Creates a host of the course with a check script that starts its web server.
 fn with_httpd(name: &str) -> Result<Host> {
     let host = Host::with_disks(name, &["/usr/local"])?;
     let httpd = vrrp_lab::exe()?;

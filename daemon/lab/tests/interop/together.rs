@@ -1,4 +1,4 @@
-//! Both daemons through death, return and hand-over.
+//! vrrpd and keepalived through power failure, return and hand-over.
 
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Impairment, Moment};
@@ -32,15 +32,15 @@ pub(crate) fn keepalived_leads_and_leaves_out_the_pseudo_header() -> Outcome {
     keepalived_leads(Dialect::ThreeMessageOnly)
 }
 
-pub(crate) fn of_equals_in_version_2_the_greater_address_is_master() -> Outcome {
+pub(crate) fn equal_priority_elects_greater_address_in_version_2() -> Outcome {
     equals(Dialect::Two)
 }
 
-pub(crate) fn of_equals_in_version_3_the_greater_address_is_master() -> Outcome {
+pub(crate) fn equal_priority_elects_greater_address_in_version_3() -> Outcome {
     equals(Dialect::Three)
 }
 
-/// Our daemon has priority 100, keepalived the course's 99.
+/// vrrpd has priority 100, keepalived the course's 99.
 fn ours_leads(dialect: Dialect) -> Outcome {
     let peers = Peers::new(dialect, 11, 12)?;
     let ours = peers.start_ours("master", 100)?;
@@ -50,7 +50,7 @@ fn ours_leads(dialect: Dialect) -> Outcome {
     peers.assert_rest(&peers.ours)?;
     peers.assert_content(&ours, &[&theirs])?;
 
-    // Ours dies.
+    // The host of vrrpd loses its power.
     let died = Moment::now();
     peers.ours.host.power_off()?;
     drop(ours);
@@ -60,11 +60,11 @@ fn ours_leads(dialect: Dialect) -> Outcome {
         .lan
         .adverts_of(&peers.ours, 51, Moment::default())
         .pop();
-    let silence = takeover.at.since(last.ok_or("ours never advertised")?.at);
+    let silence = takeover.at.since(last.ok_or("vrrpd never advertised")?.at);
     assert!(silence < dialect.down_interval(99) + LATE, "{silence:?}");
     peers.theirs.address_event(VIP, true, died)?;
 
-    // It comes back, and its greater priority counts.
+    // vrrpd returns and takes over by its higher priority.
     peers.ours.host.power_on()?;
     let back = Moment::now();
     let ours = peers.start_ours("master", 100)?;
@@ -72,20 +72,20 @@ fn ours_leads(dialect: Dialect) -> Outcome {
     theirs.wait_for("VI_1", "BACKUP", back, SOON)?;
     peers.assert_rest(&peers.ours)?;
 
-    // It stops in order.
-    let told = Moment::now();
+    // vrrpd stops in order.
+    let stopped = Moment::now();
     peers.assert_content(&ours, &[&theirs])?;
     assert_eq!(ours.stop()?.code(), Some(0));
-    let resigned = peers.lan.advert(told, |advert| advert.priority == 0)?;
+    let resigned = peers.lan.advert(stopped, |advert| advert.priority == 0)?;
     assert_eq!(resigned.source, peers.ours.address);
-    let takeover = peers.lan.advert_of(&peers.theirs, told)?;
+    let takeover = peers.lan.advert_of(&peers.theirs, stopped)?;
     let waited = takeover.at.since(resigned.at);
     assert!(waited < dialect.skew(99) + LATE, "{waited:?}");
     peers.assert_rest(&peers.theirs)?;
 
-    // And once more from the beginning, with keepalived as the one that leaves in order.
+    // The same start again, and keepalived stops in order.
     let ours = peers.start_ours("backup", 100)?;
-    ours.wait_for("VI_1", Backup, Master, told, SOON)?;
+    ours.wait_for("VI_1", Backup, Master, stopped, SOON)?;
     theirs.wait_for("VI_1", "BACKUP", takeover.at, SOON)?;
     peers.assert_rest(&peers.ours)?;
     assert!(theirs.stop()?.success());
@@ -97,7 +97,7 @@ fn ours_leads(dialect: Dialect) -> Outcome {
     Ok(())
 }
 
-/// keepalived has priority 100, our daemon 99.
+/// keepalived has priority 100, vrrpd 99.
 fn keepalived_leads(dialect: Dialect) -> Outcome {
     let peers = Peers::new(dialect, 12, 11)?;
     let first = peers.start_theirs("MASTER", 100)?;
@@ -108,7 +108,7 @@ fn keepalived_leads(dialect: Dialect) -> Outcome {
     assert_eq!(ours.instance("VI_1")?.state, Backup);
     assert_eq!(peers.lan.adverts_of(&peers.ours, 51, started), []);
 
-    // keepalived dies.
+    // The host of keepalived loses its power.
     let died = Moment::now();
     peers.theirs.host.power_off()?;
     let line = ours.wait_for("VI_1", Backup, Master, died, SOON)?.text;
@@ -125,7 +125,7 @@ fn keepalived_leads(dialect: Dialect) -> Outcome {
     assert_waited(last.at, takeover.at, dialect.down_interval(99));
     peers.ours.address_event(VIP, true, died)?;
 
-    // It comes back, and its greater priority counts.
+    // keepalived returns and takes over by its higher priority.
     peers.theirs.host.power_on()?;
     let back = Moment::now();
     let second = peers.start_theirs("MASTER", 100)?;
@@ -137,14 +137,14 @@ fn keepalived_leads(dialect: Dialect) -> Outcome {
     );
     peers.assert_rest(&peers.theirs)?;
 
-    // It stops in order.
-    let told = Moment::now();
+    // keepalived stops in order.
+    let stopped = Moment::now();
     assert!(second.stop()?.success());
-    let resigned = peers.lan.advert(told, |advert| advert.priority == 0)?;
+    let resigned = peers.lan.advert(stopped, |advert| advert.priority == 0)?;
     assert_eq!(resigned.source, peers.theirs.address);
-    let takeover = peers.lan.advert_of(&peers.ours, told)?;
+    let takeover = peers.lan.advert_of(&peers.ours, stopped)?;
     assert_waited(resigned.at, takeover.at, dialect.skew(99));
-    let line = ours.wait_for("VI_1", Backup, Master, told, SOON)?.text;
+    let line = ours.wait_for("VI_1", Backup, Master, stopped, SOON)?.text;
     assert!(
         line.ends_with("192.168.224.11 resigned (priority 0)"),
         "{line}"
@@ -152,7 +152,7 @@ fn keepalived_leads(dialect: Dialect) -> Outcome {
     peers.assert_rest(&peers.ours)?;
 
     let third = peers.start_theirs("BACKUP", 100)?;
-    ours.wait_for("VI_1", Master, Backup, told, SOON)?;
+    ours.wait_for("VI_1", Master, Backup, stopped, SOON)?;
     peers.assert_rest(&peers.theirs)?;
     peers.assert_content(&ours, &[&first, &second, &third])?;
     peers.assert_one_holder(&[&peers.ours.watch, &peers.theirs.watch]);
@@ -160,7 +160,7 @@ fn keepalived_leads(dialect: Dialect) -> Outcome {
     Ok(())
 }
 
-/// Both have priority 100 and neither hears the other until both are masters.
+/// Both have priority 100, and neither receives the other's advertisements until both are masters.
 fn equals(dialect: Dialect) -> Outcome {
     for (ours, theirs) in [(11, 12), (12, 11)] {
         let peers = Peers::new(dialect, ours, theirs)?;

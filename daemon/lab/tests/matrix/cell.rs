@@ -1,5 +1,5 @@
-//! The cells of the matrix: each is a way in which our daemon and another may meet, and what is
-//! known of the other in it.
+//! Cells of the interoperation matrix: each is a combination of vrrpd and another daemon, with the known
+//! deviations of that daemon.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use vrrp_lab::daemons::{frr_program, keepalived_program};
 use crate::common::has_word;
 use crate::common::tshark::{self, Checksum};
 
-/// The other daemon.
+/// Daemon that vrrpd is tested with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Peer {
     Keepalived,
     Frr,
 }
 
-/// A version of the protocol, and what only one of them has.
+/// Protocol version, with the features that only one version has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Dialect {
     /// Version 2 without authentication.
@@ -41,40 +41,40 @@ pub(crate) enum Cast {
     Unicast,
 }
 
-/// One of the two.
+/// One of the two daemons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Who {
     Ours,
     Theirs,
 }
 
-/// One way to meet.
+/// Combination of daemons, protocol and addresses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Cell {
     pub(crate) peer: Peer,
     pub(crate) dialect: Dialect,
     pub(crate) family: Family,
     pub(crate) cast: Cast,
-    /// Whether our daemon has the virtual router's Ethernet address.
+    /// Whether vrrpd uses the virtual MAC address.
     pub(crate) our_mac: bool,
-    /// Whether the other has it.
+    /// Whether the peer uses the virtual MAC address.
     pub(crate) their_mac: bool,
-    /// Who has the greater priority and the greater address.
+    /// Daemon with the higher priority and the greater address.
     pub(crate) leader: Who,
 }
 
-/// Where one of the two does otherwise than the RFC of its version says. The cell asserts that it
-/// does.
+/// Deviation of one of the daemons from the RFC of its version. The cell asserts the deviation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Deviation {
-    /// RFC 3768 section 6.4.3 has it discarded.
+    /// Answers an advertisement of lower priority. RFC 3768 section 6.4.3 requires to discard it.
     AnswersLowerPriority,
-    /// RFC 9568 section 6.4.3 has it answered at once; RFC 5798 had it discarded.
+    /// Does not answer an advertisement of lower priority. RFC 9568 section 6.4.3 requires an answer at
+    /// once; RFC 5798 required to discard it.
     IgnoresLowerPriority,
-    /// RFC 9568 section 5.2.8 has the message alone covered. Ours covers the pseudo-header too, as
-    /// most in the field do, until it has heard one that does not.
+    /// vrrpd covers the pseudo-header in its checksum, as most routers in use do, until it receives an
+    /// advertisement without. RFC 9568 section 5.2.8 covers the message alone.
     BeginsWithTheOtherChecksum,
-    /// No RFC has who stays after there were two say once more where the addresses are.
+    /// Does not announce the addresses again after another master has yielded. No RFC requires it.
     AnnouncesOnce,
 }
 
@@ -95,7 +95,7 @@ impl Dialect {
         }
     }
 
-    /// Version 2 knows whole seconds only.
+    /// Advertisement interval of the cell. Version 2 has whole seconds only.
     pub(crate) const fn interval(self) -> Duration {
         match self.version() {
             2 => Duration::from_secs(1),
@@ -105,16 +105,16 @@ impl Dialect {
 
     /// Skew_Time of a priority.
     pub(crate) fn skew(self, priority: u8) -> Duration {
-        // A second in version 2, the interval in version 3.
+        // The factor is a second in version 2 and the interval in version 3, which `interval` returns.
         self.interval() * (256 - u32::from(priority)) / 256
     }
 
-    /// How long a backup of this priority waits.
+    /// Master_Down_Interval of a priority.
     pub(crate) fn down_interval(self, priority: u8) -> Duration {
         self.interval() * 3 + self.skew(priority)
     }
 
-    /// What tshark should see of us.
+    /// Properties that tshark should find in vrrpd's advertisements.
     pub(crate) fn expected(self) -> tshark::Expected {
         tshark::Expected {
             version: self.version(),
@@ -126,7 +126,7 @@ impl Dialect {
         }
     }
 
-    /// As the table calls it.
+    /// Name in the table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Two => "2",
@@ -165,7 +165,7 @@ impl Who {
 }
 
 impl Cell {
-    /// Whether `who`, being master, answers an advertisement of lower priority at once.
+    /// Whether `who` as master answers an advertisement of lower priority at once.
     pub(crate) fn answers_lower_priority(&self, who: Who) -> bool {
         let should = self.dialect.version() == 3;
         let otherwise = [
@@ -176,7 +176,7 @@ impl Cell {
         should != (who == Who::Theirs && deviates)
     }
 
-    /// The word of the peer's configuration that this cell needs and that Debian 12's does not have.
+    /// Keyword of the peer's configuration that this cell needs and Debian 12's release lacks.
     pub(crate) fn missing_in_debian_12(&self) -> Option<&'static str> {
         match (self.dialect, self.peer) {
             (Dialect::ThreeMessageOnly, Peer::Keepalived) => Some("v3_checksum_as_v2"),
@@ -185,7 +185,7 @@ impl Cell {
         }
     }
 
-    /// Whether the peer that is installed can play this cell.
+    /// Whether the installed peer supports this cell.
     pub(crate) fn can_be_played(&self) -> bool {
         let program = match self.peer {
             Peer::Keepalived => keepalived_program(),
@@ -195,12 +195,12 @@ impl Cell {
             .is_none_or(|word| program.is_some_and(|program| has_word(&program, word)))
     }
 
-    /// Whether this is otherwise in this cell.
+    /// Whether this deviation applies to the cell.
     pub(crate) fn deviates(&self, what: Deviation) -> bool {
         self.deviations().contains(&what)
     }
 
-    /// What is otherwise in this cell.
+    /// Deviations that apply to the cell.
     pub(crate) fn deviations(&self) -> Vec<Deviation> {
         let version = self.dialect.version();
         let mut all = Vec::new();
@@ -212,7 +212,7 @@ impl Cell {
                 if version == 3 {
                     all.push(Deviation::IgnoresLowerPriority);
                 }
-                // With the same Ethernet address on both, clients are never misled.
+                // With the virtual MAC address on both sides no neighbour entry becomes wrong.
                 if !self.our_mac {
                     all.push(Deviation::AnnouncesOnce);
                 }
@@ -226,7 +226,7 @@ impl Cell {
     }
 }
 
-/// The name of the cell's test.
+/// Formats the name of the cell's test.
 impl fmt::Display for Cell {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let macs = match (self.our_mac, self.their_mac) {
@@ -250,16 +250,16 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Every cell, in the order of the table.
+/// Returns all cells, in the order of the table.
 pub(crate) fn cells() -> Vec<Cell> {
     use Cast::{Multicast, Unicast};
     use Dialect::{Three, ThreeMessageOnly, Two, TwoWithPassword};
     use Family::{V4, V6};
     use Peer::{Frr, Keepalived};
-    /// Neither has the virtual Ethernet address, one of them, both.
+    /// Neither, one or both daemons use the virtual MAC address.
     const ALL: &[(bool, bool)] = &[(false, false), (false, true), (true, false), (true, true)];
     const NEITHER: &[(bool, bool)] = &[(false, false)];
-    /// FRR has it always.
+    /// FRR always uses the virtual MAC address.
     const FRR: &[(bool, bool)] = &[(false, true), (true, true)];
     let ways = [
         (Keepalived, Two, V4, Multicast, ALL),

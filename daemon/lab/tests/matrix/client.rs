@@ -1,4 +1,4 @@
-//! Somebody who wants something of the virtual address: whether it is answered, and from where.
+//! Client of the virtual address: tests whether it answers, and at which MAC address.
 
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
@@ -10,14 +10,14 @@ use crate::cell::Family;
 use crate::common::set;
 use crate::configuration::CARD;
 
-/// The discard port, on which nobody listens: a host that has the address refuses at once.
+/// Discard port, which is closed on all hosts: a host with the address refuses the packet at once.
 const PORT: u16 = 9;
 
-/// How long an answer may be under way, and how often it is asked for.
+/// Timeout of an answer, and the number of attempts.
 const PATIENCE: Duration = Duration::from_millis(250);
 const ATTEMPTS: u32 = 3;
 
-/// A host that has nothing to do with VRRP.
+/// Host without a VRRP daemon.
 pub(crate) struct Client {
     host: Host,
     address: IpAddr,
@@ -31,7 +31,7 @@ impl Client {
             Family::V4 => IpAddr::V4(Ipv4Addr::new(192, 168, 224, 20)),
             Family::V6 => IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 224, 0, 0, 0, 0x20)),
         };
-        // Its address of IPv6 is there at once.
+        // No duplicate address detection.
         set(&host, "ipv6/conf/default/accept_dad", "0")?;
         let cable = segment.attach(&host, CARD, &format!("{own}/{}", family.prefix()))?;
         Ok(Self {
@@ -41,10 +41,10 @@ impl Client {
         })
     }
 
-    /// The Ethernet address at which it reaches the virtual address; none when nobody answers
-    /// there. It remembers addresses of Ethernet as hosts do, and asks nobody again.
+    /// Returns the MAC address at which the client reaches the virtual address; `None` without an answer.
+    /// The client keeps its neighbour entry as other hosts do, and sends no new request while it has one.
     pub(crate) fn reaches(&self) -> Result<Option<[u8; 6]>> {
-        let doing = || format!("asking {} for an answer", self.address);
+        let doing = || format!("sending to {}", self.address);
         let unspecified = match self.address {
             IpAddr::V4(_) => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
@@ -57,7 +57,7 @@ impl Client {
                 let answer = socket.send(&[0]).and_then(|_| socket.recv(&mut [0]));
                 match answer.map_err(|error| error.kind()) {
                     Err(ErrorKind::ConnectionRefused) => return Ok(true),
-                    // Nobody answers, or nobody answers for the Ethernet address.
+                    // No answer, or no MAC address found.
                     Err(ErrorKind::WouldBlock | ErrorKind::HostUnreachable) => {}
                     Ok(_) => return Err(ErrorKind::InvalidData.into()),
                     Err(kind) => return Err(kind.into()),

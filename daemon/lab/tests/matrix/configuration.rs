@@ -1,4 +1,4 @@
-//! A cell in the words of each daemon.
+//! Configuration of a cell for each daemon.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,12 +11,12 @@ pub(crate) const CARD: &str = "ens33";
 pub(crate) const VRID: u8 = 51;
 const PASSWORD: &str = "1111";
 
-/// The macvlan of FRR, and that of keepalived.
+/// Name of the macvlan of FRR and of keepalived.
 pub(crate) const MACVLAN: &str = "vrrp51";
 
 impl Family {
-    /// The address of a host by its last byte; in IPv6 its link-local address, with which it
-    /// speaks.
+    /// Address of a host by its last byte; in IPv6 its link-local address, the source of its
+    /// advertisements.
     pub(crate) const fn host(self, last: u8) -> IpAddr {
         match self {
             Self::V4 => IpAddr::V4(Ipv4Addr::new(192, 168, 224, last)),
@@ -24,7 +24,7 @@ impl Family {
         }
     }
 
-    /// The prefix length of all its addresses here.
+    /// Prefix length of all addresses of the family in these tests.
     pub(crate) const fn prefix(self) -> u8 {
         match self {
             Self::V4 => 24,
@@ -32,7 +32,7 @@ impl Family {
         }
     }
 
-    /// The virtual addresses, in IPv6 the link-local one first.
+    /// Virtual addresses, in IPv6 the link-local one first.
     pub(crate) const fn virtual_addresses(self) -> &'static [IpAddr] {
         const V4: &[IpAddr] = &[IpAddr::V4(Ipv4Addr::new(192, 168, 224, 100))];
         const V6: &[IpAddr] = &[
@@ -45,7 +45,7 @@ impl Family {
         }
     }
 
-    /// The virtual address that clients use: the last.
+    /// Virtual address that clients use: the last one.
     pub(crate) const fn virtual_address(self) -> IpAddr {
         let [.., last] = self.virtual_addresses() else {
             unreachable!()
@@ -53,7 +53,7 @@ impl Family {
         *last
     }
 
-    /// The Ethernet address of the group of VRRP, 224.0.0.18 or ff02::12.
+    /// MAC address of the VRRP multicast group, 224.0.0.18 or ff02::12.
     pub(crate) const fn group_mac(self) -> [u8; 6] {
         match self {
             Self::V4 => [0x01, 0, 0x5e, 0, 0, 0x12],
@@ -61,7 +61,7 @@ impl Family {
         }
     }
 
-    /// The Ethernet address of the virtual router (RFC 9568 section 7.3).
+    /// Virtual router MAC address (RFC 9568 section 7.3).
     pub(crate) const fn virtual_mac(self) -> [u8; 6] {
         match self {
             Self::V4 => [0, 0, 0x5e, 0, 1, VRID],
@@ -70,7 +70,7 @@ impl Family {
     }
 }
 
-/// The virtual addresses with their prefix lengths.
+/// Virtual addresses with their prefix lengths.
 fn virtual_addresses(family: Family) -> Vec<String> {
     let addresses = family.virtual_addresses().iter();
     addresses
@@ -78,7 +78,7 @@ fn virtual_addresses(family: Family) -> Vec<String> {
         .collect()
 }
 
-/// Our configuration. `own` and `other` are the addresses of the two hosts.
+/// Configuration of vrrpd. `own` and `other` are the addresses of the two hosts.
 pub(crate) fn ours(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> String {
     let mut instance = json!({
         "interface": CARD,
@@ -96,7 +96,7 @@ pub(crate) fn ours(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> Str
         add(json!({ "virtualMac": true }));
     }
     if cell.cast == Cast::Unicast {
-        // Over IPv6 keepalived sends to peers with the hop limit of the host.
+        // Over IPv6 keepalived sends unicast packets with the default hop limit of the host.
         let min_ttl = match cell.family {
             Family::V4 => 255,
             Family::V6 => 64,
@@ -107,7 +107,7 @@ pub(crate) fn ours(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> Str
     only(instance)
 }
 
-/// keepalived's configuration. The priority alone decides who is master.
+/// Configuration of keepalived. The priority alone decides which host is master.
 pub(crate) fn keepalived(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) -> String {
     let mut instance = vec![
         "state BACKUP".to_owned(),
@@ -137,14 +137,14 @@ pub(crate) fn keepalived(cell: &Cell, priority: u8, own: IpAddr, other: IpAddr) 
     let global = [
         "router_id LAB".to_owned(),
         format!("vrrp_version {}", cell.dialect.version()),
-        // One announcement at once and one a second later are enough here.
+        // One announcement at once and one a second later suffice here.
         "vrrp_garp_master_repeat 1".to_owned(),
         "vrrp_garp_master_delay 1".to_owned(),
     ];
     block("global_defs", &global) + &block("vrrp_instance VI_1", &instance)
 }
 
-/// The configuration of FRR's vrrpd.
+/// Configuration of FRR's vrrpd.
 pub(crate) fn frr(cell: &Cell, priority: u8) -> String {
     let mut lines = vec![
         format!("version {}", cell.dialect.version()),

@@ -1,5 +1,5 @@
-//! What a cell is played on: a segment with two hosts, a daemon on each, and everything that each
-//! has sent.
+//! Fixture of a cell: a segment with two hosts, a daemon on each, and captures of the frames that each
+//! sends.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::common::{SOON, set, tshark};
 use crate::configuration::{self, CARD, MACVLAN, VRID};
 use crate::frames::{Advert, announces};
 
-/// How long it may take until clients know where the addresses are. Who has to say it a second time
-/// does so a second later, and Linux finds out by itself after more than five.
+/// Time limit for clients to learn the MAC address of the holder. A second announcement follows a second
+/// after the first; without any, Linux updates its entry after more than five seconds.
 const ANNOUNCED: Duration = Duration::from_secs(3);
 
-/// Words with which FRR complains of what it hears.
+/// Words in FRR's log lines about packets that it rejects.
 const COMPLAINTS_OF_FRR: &[&str] = &["nvalid", "Bad VRRP", "unequal", "should be", "mismatch"];
 
-/// A segment with two hosts. Who leads has the greater address.
+/// Segment with two hosts. The leader has the greater address.
 pub(crate) struct Fixture<'c> {
     pub(crate) cell: &'c Cell,
     ours: Side,
@@ -29,12 +29,12 @@ pub(crate) struct Fixture<'c> {
     _segment: Segment,
 }
 
-/// A host with what it sent and heard.
+/// Host with a capture on its card.
 pub(crate) struct Side {
     pub(crate) host: Host,
     pub(crate) cable: Cable,
     card: Capture,
-    /// The address from which its daemon speaks.
+    /// Source address of its daemon's advertisements.
     address: IpAddr,
 }
 
@@ -51,13 +51,13 @@ impl<'c> Fixture<'c> {
         let side = |who: Who, name: &str| -> Result<Side> {
             let last = if who == cell.leader { 12 } else { 11 };
             let address = cell.family.host(last);
-            // Over IPv6 FRR speaks from an address of its macvlan, and the card has another.
+            // Over IPv6 FRR sends from an address of its macvlan, and the card has another address.
             let frr = (who, cell.peer, cell.family) == (Who::Theirs, Peer::Frr, Family::V6);
             let card = if frr { cell.family.host(22) } else { address };
             let side = Side::new(&segment, name, cell.family, address, card)?;
             if who == Who::Theirs && cell.their_mac {
-                // What the operators of the others set: else Linux answers on the card, and asks
-                // from it, for addresses that are on another interface.
+                // Settings that operators of peers make: otherwise Linux answers, and sends ARP requests,
+                // on the card for addresses of another interface.
                 set(&side.host, &format!("ipv4/conf/{CARD}/arp_ignore"), "1")?;
                 set(&side.host, &format!("ipv4/conf/{CARD}/arp_announce"), "2")?;
             }
@@ -100,8 +100,8 @@ impl<'c> Fixture<'c> {
         })
     }
 
-    /// As [`Fixture::converge`], and asserts that a client, who knows where the addresses were, has
-    /// been told where they are.
+    /// Converges as [`Fixture::converge`] does, and asserts that the neighbour entry of a client was
+    /// updated.
     pub(crate) fn converge_for_clients(&self, holder: Who, since: Moment) -> Result<()> {
         self.converge(holder, since)?;
         let mac = self.mac(holder)?;
@@ -110,12 +110,16 @@ impl<'c> Fixture<'c> {
         while reached != Some(mac) && settled.elapsed() < ANNOUNCED {
             reached = self.client.reaches()?;
         }
-        assert_eq!(reached, Some(mac), "where the client reaches {holder:?}");
+        assert_eq!(
+            reached,
+            Some(mac),
+            "MAC address at which the client reaches {holder:?}"
+        );
         Ok(())
     }
 
-    /// As [`Fixture::converge`], after a time in which both held the addresses and the client may
-    /// have been told of either. Who stayed is expected to tell it again.
+    /// Converges after a time with two masters, in which the client may have learnt the MAC address of
+    /// either one. The remaining master is expected to announce the addresses again.
     pub(crate) fn converge_after_two(&self, holder: Who, since: Moment) -> Result<()> {
         let silent = self.cell.deviates(Deviation::AnnouncesOnce);
         if holder == Who::Ours || !silent {
@@ -125,11 +129,11 @@ impl<'c> Fixture<'c> {
         let said = self
             .side(holder)
             .announcements_after(since, self.cell.family);
-        assert_eq!(said, 0, "announcements of who announces once");
+        assert_eq!(said, 0, "unexpected announcements");
         Ok(())
     }
 
-    /// Waits until one alone has advertised for two intervals, and asserts that it alone holds the
+    /// Waits until only `holder` has advertised for two intervals, and asserts that only it holds the
     /// virtual addresses.
     fn converge(&self, holder: Who, since: Moment) -> Result<()> {
         let (holder_side, other) = (self.side(holder), self.side(holder.other()));
@@ -139,14 +143,15 @@ impl<'c> Fixture<'c> {
             let second = holder_side.advert_after(first.at)?;
             let third = holder_side.advert_after(second.at)?;
             let long_enough = third.at.since(first.at) > self.cell.dialect.interval() * 3 / 2;
-            let heard = other.adverts_after(first.at);
-            if heard.is_empty() && long_enough {
+            let received = other.adverts_after(first.at);
+            if received.is_empty() && long_enough {
                 break;
             }
             if begun.elapsed() > SOON {
-                let text = format!("the last of the other are {heard:#?}");
+                let text =
+                    format!("timed out; the last advertisements of the other are {received:#?}");
                 return Err(Error::new(
-                    format!("waiting for {holder:?} to be alone"),
+                    format!("waiting for {holder:?} to be the only master"),
                     text,
                 ));
             }
@@ -154,7 +159,7 @@ impl<'c> Fixture<'c> {
         }
         for who in [Who::Ours, Who::Theirs] {
             let mut holds = self.holds(who)?;
-            // Who goes may take his time, and FRR leaves the work to zebra.
+            // The former master may need some time to release the addresses; FRR leaves that to zebra.
             for _ in 0..3 {
                 if holds == (who == holder) {
                     break;
@@ -162,12 +167,12 @@ impl<'c> Fixture<'c> {
                 holder_side.advert_after(Moment::now())?;
                 holds = self.holds(who)?;
             }
-            assert_eq!(holds, who == holder, "whether {who:?} holds it");
+            assert_eq!(holds, who == holder, "whether {who:?} holds the addresses");
         }
         Ok(())
     }
 
-    /// The Ethernet address at which the virtual addresses are when `holder` has them.
+    /// MAC address at which the virtual addresses are reachable when `holder` holds them.
     fn mac(&self, holder: Who) -> Result<[u8; 6]> {
         let cell = self.cell;
         let is_virtual = match holder {
@@ -181,11 +186,11 @@ impl<'c> Fixture<'c> {
         }
     }
 
-    /// Whether the virtual addresses are on a host, all of them.
+    /// Whether a host holds all virtual addresses.
     fn holds(&self, who: Who) -> Result<bool> {
         let host = &self.side(who).host;
         if (who, self.cell.peer) == (Who::Theirs, Peer::Frr) {
-            // They are there always, and count when their interface has its carrier.
+            // FRR's macvlan always has the addresses; they are reachable when it has a carrier.
             return host.is_running(MACVLAN);
         }
         let addresses = self.cell.family.virtual_addresses();
@@ -193,11 +198,14 @@ impl<'c> Fixture<'c> {
         for address in addresses {
             held += usize::from(host.holds(*address)?);
         }
-        assert!([0, addresses.len()].contains(&held), "{held} of them only");
+        assert!(
+            [0, addresses.len()].contains(&held),
+            "only {held} of the virtual addresses"
+        );
         Ok(held > 0)
     }
 
-    /// Asserts that a daemon has nothing to say against what it heard.
+    /// Asserts that a daemon rejected no packet and logged no problem with one.
     pub(crate) fn assert_content(&self, daemon: &Daemon<'_>) -> Result<()> {
         let (process, complaints) = match daemon {
             Daemon::Ours(daemon) => return self.assert_ours_content(daemon),
@@ -236,12 +244,12 @@ impl<'c> Fixture<'c> {
             Dialect::Three => message_only,
             Dialect::Two | Dialect::TwoWithPassword | Dialect::ThreeMessageOnly => with_header,
         };
-        assert_eq!(other_form, 0, "of another form: {counters:?}");
+        assert_eq!(other_form, 0, "checksums of another form: {counters:?}");
         Ok(())
     }
 
-    /// Asserts that our advertisements left from the Ethernet address that they should, to
-    /// everybody or to the other alone.
+    /// Asserts that the source MAC address of vrrpd's advertisements is as configured, and that their
+    /// destination is the multicast group or the peer.
     pub(crate) fn assert_addressed(&self) -> Result<()> {
         let (family, card) = (self.cell.family, self.theirs.host.mac(CARD)?);
         let from = self.mac(Who::Ours)?;
@@ -255,8 +263,8 @@ impl<'c> Fixture<'c> {
         Ok(())
     }
 
-    /// Asserts that tshark has nothing to say against anything that our host sent, advertisements
-    /// and announcements among it.
+    /// Asserts that tshark finds no problem in the frames of the vrrpd host, which include advertisements
+    /// and announcements.
     pub(crate) fn assert_dissected(&self) -> Result<()> {
         let sent = tshark::dissect(&self.ours.card, self.cell.dialect.expected())?;
         let adverts = sent.iter().filter(|frame| frame.priority.is_some());
@@ -265,7 +273,7 @@ impl<'c> Fixture<'c> {
         Ok(())
     }
 
-    /// Makes what FRR finds on its host: the macvlan with the virtual addresses.
+    /// Creates the macvlan with the virtual addresses, which FRR requires.
     fn prepare_for_frr(&self) -> Result<()> {
         let Side { host, address, .. } = &self.theirs;
         let family = self.cell.family;
@@ -277,7 +285,7 @@ impl<'c> Fixture<'c> {
             host.add_address(MACVLAN, *virtual_address, family.prefix())?;
         }
         if family == Family::V6 {
-            // It speaks from a link-local address of this interface: the last that came.
+            // FRR sends from a link-local address of this interface: the one added last.
             host.add_address(MACVLAN, *address, family.prefix())?;
         }
         Ok(())
@@ -285,7 +293,7 @@ impl<'c> Fixture<'c> {
 }
 
 impl Side {
-    /// A host with `on_card` as the address of its card, whose daemon speaks from `address`.
+    /// Creates a host with the address `on_card` on its card and a daemon that sends from `address`.
     fn new(
         segment: &Segment,
         name: &str,
@@ -295,7 +303,7 @@ impl Side {
     ) -> Result<Self> {
         let host = Host::new(name)?;
         if family == Family::V6 {
-            // The card has its link-local address from the lab and no other, and has it at once
+            // The card has no other link-local address than the lab's, without duplicate address detection
             // whenever the power comes back.
             set(&host, "ipv6/conf/default/addr_gen_mode", "1")?;
             set(&host, "ipv6/conf/default/accept_dad", "0")?;
@@ -310,14 +318,14 @@ impl Side {
         })
     }
 
-    /// What it advertised after `since`.
+    /// Advertisements that the host sent after `since`.
     pub(crate) fn adverts_after(&self, since: Moment) -> Vec<Advert> {
         let frames = self.card.frames().entries();
         let adverts = frames.iter().filter_map(Advert::of);
         adverts.filter(|advert| advert.at > since).collect()
     }
 
-    /// How often it announced a virtual address after `since`.
+    /// Number of announcements of virtual addresses that the host sent after `since`.
     fn announcements_after(&self, since: Moment, family: Family) -> usize {
         let announces = |frame: &&Frame| {
             let addresses = family.virtual_addresses().iter();
@@ -328,21 +336,21 @@ impl Side {
         later.filter(announces).count()
     }
 
-    /// Its last advertisement so far. Who sees its link go down, in the instant before it is
-    /// killed, may have resigned: nobody has heard that.
+    /// Last advertisement with a priority above 0. A daemon that sees its link go down just before the
+    /// power fails may have sent a resignation, which was not delivered.
     pub(crate) fn last_advert(&self) -> Result<Advert> {
         let mut sent = self.adverts_after(Moment::default());
         sent.retain(|advert| advert.priority > 0);
         sent.pop()
-            .ok_or_else(|| Error::new("looking for an advertisement", "it never sent one"))
+            .ok_or_else(|| Error::new("looking for an advertisement", "the host never sent one"))
     }
 
-    /// Its first advertisement after `since`, waiting for it.
+    /// Waits for the host's first advertisement after `since`.
     pub(crate) fn advert_after(&self, since: Moment) -> Result<Advert> {
         self.advert(since, "any", |_| true)
     }
 
-    /// Its resignation after `since`, waiting for it.
+    /// Waits for the host's resignation after `since`.
     pub(crate) fn resignation_after(&self, since: Moment) -> Result<Advert> {
         self.advert(since, "priority 0", |advert| advert.priority == 0)
     }
@@ -358,14 +366,14 @@ impl Side {
             let last = &sent[sent.len().saturating_sub(10)..];
             Error::new(
                 format!("waiting for an advertisement of {name} ({what}) after {since}"),
-                format!("it did not come; the last ones are {last:#?}"),
+                format!("timed out; the last ones are {last:#?}"),
             )
         })
     }
 }
 
 impl Daemon<'_> {
-    /// Stops it in order.
+    /// Stops the daemon in order.
     pub(crate) fn stop(&self) -> Result<()> {
         let status = match self {
             Self::Ours(daemon) => daemon.stop()?,
@@ -376,7 +384,7 @@ impl Daemon<'_> {
         Ok(())
     }
 
-    /// All that it said.
+    /// Complete output of the daemon.
     pub(crate) fn log(&self) -> String {
         match self {
             Self::Ours(daemon) => daemon.process().log(),

@@ -1,4 +1,4 @@
-//! Frames of both families.
+//! VRRP frames of both families.
 
 use std::net::IpAddr;
 
@@ -6,21 +6,21 @@ use vrrp_lab::{Frame, Moment};
 
 use crate::configuration::VRID;
 
-/// The protocol number of VRRP.
+/// IP protocol number of VRRP.
 const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
 
-/// An advertisement as it left a host.
+/// Advertisement that a host sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Advert {
     pub(crate) at: Moment,
     pub(crate) priority: u8,
-    /// Its Ethernet addresses.
+    /// Source MAC address of the frame; `to` is the destination.
     pub(crate) from: [u8; 6],
     pub(crate) to: [u8; 6],
 }
 
 impl Advert {
-    /// That a frame is, if it left the host.
+    /// Parses an outgoing frame.
     pub(crate) fn of(frame: &Frame) -> Option<Self> {
         if !frame.outgoing {
             return None;
@@ -42,8 +42,8 @@ impl Advert {
     }
 }
 
-/// Whether a frame says to everybody where an address is: a gratuitous ARP, or an unsolicited
-/// neighbour advertisement (RFC 4861 section 4.4: type, and the target after eight octets).
+/// Whether a frame announces the MAC address of an address to all hosts: a gratuitous ARP, or an
+/// unsolicited neighbour advertisement (RFC 4861 section 4.4: type, and the target after eight octets).
 pub(crate) fn announces(frame: &Frame, address: IpAddr) -> bool {
     const ICMPV6: u8 = 58;
     const NEIGHBOUR_ADVERTISEMENT: u8 = 136;

@@ -1,5 +1,5 @@
-//! Our daemon and the others in every way in which they may meet: the same story in each cell of a
-//! table, which is docs/interoperation.md.
+//! Interoperation of vrrpd with other daemons in every supported combination: the same steps for each cell
+//! of a table, which is docs/interoperation.md.
 
 mod cell;
 mod client;
@@ -19,7 +19,7 @@ use vrrp_lab::harness::MadeTest;
 
 use crate::cell::Cell;
 
-/// Most of a cell is waiting.
+/// Number of cells that run in parallel, because a cell spends most of its time waiting.
 const SIDE_BY_SIDE: usize = 8;
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn main() -> ExitCode {
     }
     let (mut played, not_played): (Vec<_>, Vec<_>) =
         cell::cells().into_iter().partition(Cell::can_be_played);
-    // What takes longest begins first.
+    // The slowest cells start first.
     played.sort_by_key(|cell| Reverse(cell.dialect.interval()));
     if missing.is_empty() {
         for cell in &not_played {

@@ -1,4 +1,4 @@
-//! The matrix as a page, docs/interoperation.md. It says what the cells assert, and no more.
+//! Generator of docs/interoperation.md. The page contains only what the cells assert.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -13,41 +13,42 @@ const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/interoperati
 const HEAD: &str = "\
 # Interoperation
 
-This daemon beside others, on two hosts of the lab, in every way in which they may meet. Written by
-`UPDATE_MATRIX=1 cargo test -p vrrp-lab --test matrix` from the table that the tests of that program are made of: each cell is
-a test (`daemon/lab/tests/matrix/`), and each holds what this page says of it.
+This page shows how `vrrpd` interoperates with other daemons, on two hosts of the lab, in every combination that both support.
+`UPDATE_MATRIX=1 cargo test -p vrrp-lab --test matrix` writes the page from the table of the tests: each cell is
+a test (`daemon/lab/tests/matrix/`) and asserts what this page says.
 
-The story of a cell, told with intervals of 200 ms in version 3 and of a second in version 2. One of the two leads: it has the greater
-priority and the greater address. Whenever they have come to rest, one advertises and one holds the virtual addresses, the same one, and a third
-host, which has known all the time where they were, reaches them there, at the Ethernet address that it should.
+Each test runs the steps below, with intervals of 200 ms in version 3 and of one second in version 2. One host is the leader: it has the higher
+priority and the greater address. The other host is the follower. In every stable phase exactly one host advertises, and the same host alone
+holds the virtual addresses. A third host, the client, has neighbour entries for the addresses from the beginning; it reaches them on that host, at the
+expected Ethernet address.
 
-1. Both start, and who leads is master.
-2. Who follows hears nothing for a while, becomes master too and advertises its lower priority. Who leads answers each of these
-   advertisements at once (version 3, RFC 9568) or not at all (version 2, RFC 3768), and is alone as soon as the other hears again.
-3. Who leads loses its power. The other takes over after three intervals and the skew.
-4. It comes back, and is master again.
-5. It stops in order, says so by priority 0, and the other takes over after the skew.
-6. It starts once more, apart from the other and with the other's priority. When they hear each other again, the greater address wins.
+1. Both start, and the leader becomes master.
+2. The follower is cut off from the leader's advertisements, becomes master too and advertises its lower priority. The leader answers each of these
+   advertisements at once (version 3, RFC 9568) or not (version 2, RFC 3768), and is the only master as soon as the follower receives it again.
+3. The leader loses its power. The follower takes over after three intervals and the skew time.
+4. The leader comes back and becomes master again.
+5. The leader stops in order and sends priority 0. The follower takes over after the skew time.
+6. The leader starts once more, separated from the follower and with the follower's priority. When they receive each other again, the greater address wins.
 
-Neither has a complaint about what it hears: not a packet that is dropped, another list of addresses, another interval or the other form of
-checksum. tshark has none about any frame that our host sent, neighbour advertisements and ARP included.
+Neither daemon reports a problem with the other's packets: no dropped packet, no other list of addresses, no other interval and no other form of
+checksum. tshark reports none for any frame from the vrrpd host, neighbour advertisements and ARP included.
 
-Hosts of peers with a virtual MAC have `arp_ignore=1` and `arp_announce=2` on their card, as their operators should: else Linux tells everybody
-the card's own Ethernet address. On our host nothing is set.
+Hosts of peers with a virtual MAC have `arp_ignore=1` and `arp_announce=2` on their interface, as their operators should set: otherwise Linux
+answers with the interface's own Ethernet address. On the vrrpd host nothing is set.
 
-By unicast over IPv6 our side has `minTtl` 64: with the default of 255 it does not hear keepalived, which seems to leave the hop limit to its host.
+With unicast over IPv6 vrrpd has `minTtl` 64: with the default of 255 it drops keepalived's packets, which seem to carry the default hop limit of the host.
 
 ";
 
 const FOOT: &str = "
 The peers are those of Debian 12. These have no setting for the checksum (`v3_checksum_as_v2`, `checksum-with-ipv4-pseudoheader`), so
-`.ci/run` says there that the cells of the checksum of the message alone are not run; they were run with the releases of Debian 13,
-as were all others but those by unicast, with the same outcome.
+`.ci/run` reports there that the cells with the checksum of the message alone are not run. These cells were run with the releases of Debian 13,
+as were all others except those with unicast, with the same result.
 ";
 
-pub(crate) const NAME: &str = "docs/interoperation.md is what the cells say";
+pub(crate) const NAME: &str = "docs/interoperation.md matches the cells";
 
-/// Compares the page with the cells, or writes it.
+/// Compares the page with the cells, or writes it if UPDATE_MATRIX is set.
 pub(crate) fn is_current() -> Outcome {
     let page = render();
     if env::var_os("UPDATE_MATRIX").is_some() {
@@ -58,7 +59,7 @@ pub(crate) fn is_current() -> Outcome {
     let remedy = "UPDATE_MATRIX=1 cargo test -p vrrp-lab --test matrix";
     assert!(
         kept == page,
-        "{} is not what the cells say: {remedy}",
+        "{} does not match the cells; update it with: {remedy}",
         Path::new(PAGE).display()
     );
     Ok(())
@@ -78,7 +79,7 @@ fn render() -> String {
     ];
     row(&mut page, &head.map(str::to_owned));
     row(&mut page, &["---"; 7].map(str::to_owned));
-    // The two leaders of a way to meet stand side by side.
+    // The two cells that differ only in the leader share a row.
     for pair in cells().chunks(2) {
         let cell = &pair[0];
         let mut columns = vec![
@@ -91,7 +92,7 @@ fn render() -> String {
         columns.extend(pair.iter().map(|cell| verdict(cell, &mut notes)));
         row(&mut page, &columns);
     }
-    page.push_str("\nWhat is otherwise, which the cells assert as it is:\n\n");
+    page.push_str("\nDeviations, which the cells assert:\n\n");
     for (number, note) in notes.iter().enumerate() {
         let _ = writeln!(page, "{}. {note}", number + 1);
     }
@@ -99,7 +100,7 @@ fn render() -> String {
     page
 }
 
-/// The release of the peer with which a cell was played.
+/// Release of the peer that the cell was run with.
 fn release(cell: &Cell) -> &'static str {
     match (cell.peer, cell.missing_in_debian_12()) {
         (Peer::Keepalived, None) => "2.2.7",
@@ -118,7 +119,7 @@ fn macs(cell: &Cell) -> &'static str {
     }
 }
 
-/// What a cell says of itself.
+/// Returns the text of a cell, and adds its deviations to `notes`.
 fn verdict(cell: &Cell, notes: &mut Vec<String>) -> String {
     let numbers: Vec<String> = cell
         .deviations()
@@ -144,18 +145,18 @@ fn note(peer: Peer, deviation: Deviation) -> String {
     let peer = peer.name();
     match deviation {
         Deviation::AnswersLowerPriority => format!(
-            "{peer} answers an advertisement of lower priority also in version 2 (RFC 3768 6.4.3: it is discarded)."
+            "{peer} answers an advertisement of lower priority in version 2, too (RFC 3768 6.4.3: discard it)."
         ),
         Deviation::IgnoresLowerPriority => format!(
-            "{peer} does not answer an advertisement of lower priority (RFC 9568 6.4.3: it is answered at once; RFC 5798: it is discarded)."
+            "{peer} does not answer an advertisement of lower priority (RFC 9568 6.4.3: answer it at once; RFC 5798: discard it)."
         ),
         Deviation::AnnouncesOnce => format!(
-            "{peer} does not announce its addresses again when another master, whom it has heard, yields. A client that was told of that one \
-             finds nobody there until it asks anew or is asked, Linux after some eight seconds. With the virtual MAC on both sides there is nothing to be told."
+            "{peer} does not announce its addresses again when another master that it received yields. A client with a neighbour entry for that other \
+             master gets no answer until the entry is updated, in Linux after about eight seconds. With the virtual MAC on both sides no entry changes."
         ),
-        Deviation::BeginsWithTheOtherChecksum => "Ours begins with a checksum that covers the pseudo-header too, as most in the field do, and \
-             speaks the other form once it has heard it (RFC 9568 5.2.8: the message alone). keepalived takes both; FRR drops the first few, \
-             and is master for as long as it takes ours to hear it."
+        Deviation::BeginsWithTheOtherChecksum => "vrrpd begins with a checksum that covers the pseudo-header, as most routers in use do, and \
+             changes to the other form when it receives one (RFC 9568 5.2.8: the message alone). keepalived accepts both; FRR drops the first \
+             advertisements and is master until vrrpd receives one of FRR's."
             .to_owned(),
     }
 }

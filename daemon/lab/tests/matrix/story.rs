@@ -1,4 +1,4 @@
-//! The story of a cell.
+//! Steps of a cell.
 
 use std::time::Duration;
 
@@ -9,11 +9,11 @@ use crate::cell::{Cell, Who};
 use crate::common::{LATE, assert_waited};
 use crate::fixture::{Daemon, Fixture};
 
-/// The priorities of who leads and of the other.
+/// Priority of the leader; `LOWER` is that of the follower.
 const GREATER: u8 = 250;
 const LOWER: u8 = 200;
 
-/// Two daemons meet. Who leads has the greater priority, and the greater address.
+/// Runs all steps of a cell. The leader has the higher priority and the greater address.
 pub(crate) fn tell(cell: &Cell) -> Outcome {
     let fixture = Fixture::new(cell)?;
     let (leader, follower) = (cell.leader, cell.leader.other());
@@ -34,8 +34,8 @@ pub(crate) fn tell(cell: &Cell) -> Outcome {
     Ok(())
 }
 
-/// Who follows hears nothing for a while, and advertises its lower priority: the leader answers at
-/// once or not at all, as its version has it, and all is well again afterwards.
+/// Cuts the follower off from the leader's advertisements, so that it advertises its lower priority: the
+/// leader answers at once or not at all, as its protocol version requires. Both converge afterwards.
 fn lower_priority(fixture: &Fixture<'_>) -> Outcome {
     let cell = fixture.cell;
     let (leader, follower) = (fixture.side(cell.leader), fixture.side(cell.leader.other()));
@@ -47,8 +47,8 @@ fn lower_priority(fixture: &Fixture<'_>) -> Outcome {
     }
     let healed = Moment::now();
     follower.cable.set(Impairment::default())?;
-    // The follower advertises a skew after the leader, whose own next one is far away then: so
-    // half of the answers tell, however busy the machine is.
+    // The follower advertises a skew time after the leader, long before the leader's next advertisement: so
+    // the median of the delays shows whether the leader answers, even on a busy machine.
     let answers = leader.adverts_after(since);
     let provoked = follower.adverts_after(since);
     let provoked = provoked.iter().filter(|advert| advert.at < last.at);
@@ -71,7 +71,7 @@ fn lower_priority(fixture: &Fixture<'_>) -> Outcome {
     Ok(())
 }
 
-/// Who leads dies, the other takes over in time, and yields when the first is back.
+/// Powers the leader's host off: the follower takes over in time, and yields when the leader is back.
 fn death_and_return<'s>(
     fixture: &'s Fixture<'_>,
     first: Daemon<'s>,
@@ -88,7 +88,7 @@ fn death_and_return<'s>(
         Who::Ours => assert_waited(last.at, takeover.at, bound),
         Who::Theirs => {
             let silence = takeover.at.since(last.at);
-            assert!(silence < bound + LATE, "it took over after {silence:?}");
+            assert!(silence < bound + LATE, "take-over after {silence:?}");
         }
     }
     fixture.converge_for_clients(follower, died)?;
@@ -100,29 +100,29 @@ fn death_and_return<'s>(
     Ok(second)
 }
 
-/// Who leads stops in order, and the other takes over after the skew.
+/// Stops the leader in order: the follower takes over after the skew time.
 fn hand_over(fixture: &Fixture<'_>, second: Daemon<'_>) -> Outcome {
     let cell = fixture.cell;
     let (leader, follower) = (cell.leader, cell.leader.other());
     fixture.assert_content(&second)?;
-    let told = Moment::now();
+    let stopped = Moment::now();
     second.stop()?;
     drop(second);
-    let resigned = fixture.side(leader).resignation_after(told)?;
-    let takeover = fixture.side(follower).advert_after(told)?;
+    let resigned = fixture.side(leader).resignation_after(stopped)?;
+    let takeover = fixture.side(follower).advert_after(stopped)?;
     let skew = cell.dialect.skew(LOWER);
     match follower {
         Who::Ours => assert_waited(resigned.at, takeover.at, skew),
         Who::Theirs => {
             let waited = takeover.at.since(resigned.at);
-            assert!(waited < skew + LATE, "it took over after {waited:?}");
+            assert!(waited < skew + LATE, "take-over after {waited:?}");
         }
     }
-    fixture.converge_for_clients(follower, told)?;
+    fixture.converge_for_clients(follower, stopped)?;
     Ok(())
 }
 
-/// Both have the same priority, and neither hears the other until both are masters: the greater
+/// Starts the leader with the follower's priority, without contact until both are masters: the greater
 /// address decides.
 fn tie(fixture: &Fixture<'_>, other: &Daemon<'_>) -> Outcome {
     let leader = fixture.cell.leader;
@@ -135,7 +135,7 @@ fn tie(fixture: &Fixture<'_>, other: &Daemon<'_>) -> Outcome {
     cable.set(apart)?;
     let begun = Moment::now();
     let third = fixture.start(leader, LOWER)?;
-    // The second advertisement: what it says when it becomes master is over.
+    // Wait for the second advertisement, when the announcements of the new master are complete.
     let first = fixture.side(leader).advert_after(begun)?;
     fixture.side(leader).advert_after(first.at)?;
     let joined = Moment::now();

@@ -1,5 +1,5 @@
-//! NixOS's DHCP client, which `networking.useDHCP` starts by default, beside the interface that an
-//! instance with a virtual MAC address makes: `networking.dhcpcd.denyInterfaces` keeps it away.
+//! NixOS's DHCP client, which `networking.useDHCP` starts by default, on a host with an interface for a
+//! virtual MAC address: `networking.dhcpcd.denyInterfaces` excludes that interface.
 
 use std::process::Command;
 
@@ -12,10 +12,10 @@ use vrrp_proto::State::Master;
 use crate::common::{Lan, SOON, Station, instance, only, with};
 use crate::pair::HIGH;
 
-/// MAC address of virtual router 51, as dnsmasq names its client.
+/// MAC address of virtual router 51, by which dnsmasq identifies its client.
 const VIRTUAL_MAC: &str = "00:00:5e:00:01:33";
 
-pub(crate) fn dhcpcd_takes_a_lease_on_the_interface_of_a_virtual_mac_address() -> Outcome {
+pub(crate) fn dhcpcd_takes_lease_on_virtual_mac_interface() -> Outcome {
     let stage = Stage::new("")?;
     let _daemon = stage.start()?;
     stage.wait_for("vrrp4.51.ens33: leased")?;
@@ -24,10 +24,10 @@ pub(crate) fn dhcpcd_takes_a_lease_on_the_interface_of_a_virtual_mac_address() -
     Ok(())
 }
 
-pub(crate) fn dhcpcd_that_is_denied_vrrp_interfaces_takes_none_there() -> Outcome {
+pub(crate) fn denied_dhcpcd_takes_no_lease_on_virtual_mac_interface() -> Outcome {
     let stage = Stage::new("vrrp*")?;
     let _daemon = stage.start()?;
-    // A card that comes later has its lease after the 5 s for which dhcpcd probes the address.
+    // A card that is added later gets its lease after the 5 s for which dhcpcd probes the address.
     let segment = &stage.lan.segment;
     let _card = segment.attach(&stage.router.host, "ens34", "10.9.0.1/24")?;
     stage.wait_for("ens34: leased")?;
@@ -36,7 +36,7 @@ pub(crate) fn dhcpcd_that_is_denied_vrrp_interfaces_takes_none_there() -> Outcom
     Ok(())
 }
 
-/// A host with dhcpcd, and a DHCP server on its segment.
+/// Fixture of a host with dhcpcd and a DHCP server on its segment.
 struct Stage {
     lan: Lan,
     router: Station,
@@ -46,7 +46,7 @@ struct Stage {
 }
 
 impl Stage {
-    /// `denied` is `networking.dhcpcd.denyInterfaces`.
+    /// Creates the fixture; `denied` is the value of `networking.dhcpcd.denyInterfaces`.
     fn new(denied: &str) -> Result<Self> {
         let lan = Lan::new()?;
         let server_host = lan.station("server", 1)?;
@@ -62,7 +62,7 @@ impl Stage {
         })
     }
 
-    /// Starts the daemon, which makes the interface and becomes master.
+    /// Starts the daemon, which creates the interface and becomes master.
     fn start(&self) -> Result<Vrrpd<'_>> {
         let configuration = only(with(instance(HIGH), json!({ "virtualMac": true })));
         let daemon = Vrrpd::start(&self.router.host, &configuration)?;
@@ -114,8 +114,8 @@ fn ask(host: &Host, denied: &str) -> Result<Process> {
          nodev\n"
     );
     host.write("/run/dhcpcd.conf", configuration, 0o644)?;
-    // Over the machine's. Without a user of its own dhcpcd stays root, which is the only user in the
-    // lab of an ordinary user.
+    // Bind mounts hide the machine's files. Without a user for dhcpcd it stays root, the only user in a lab
+    // that an unprivileged user started.
     for (file, contents) in [("resolv.conf", ""), ("passwd", "root:x:0:0::/:/bin/sh\n")] {
         host.write(format!("/run/{file}"), contents, 0o644)?;
         host.shell(&format!("mount --bind /run/{file} /etc/{file}"))?;

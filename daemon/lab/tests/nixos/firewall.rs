@@ -1,4 +1,4 @@
-//! The rules of NixOS's firewall that an advertisement meets on ens33, abridged, with those of
+//! Rules of NixOS's firewall that apply to advertisements on ens33, abridged, with those of
 //! `services.vrrp.openFirewall`. In nixpkgs: nixos/modules/services/networking/firewall-*.nix; here:
 //! nixos/firewall.nix.
 
@@ -11,15 +11,15 @@ pub(crate) enum Backend {
     Nftables,
 }
 
-/// The firewall of a host with an instance on ens33.
+/// Firewall of a host with an instance on ens33.
 pub(crate) struct Firewall {
     pub(crate) backend: Backend,
-    /// Sender of the advertisements, where they come by unicast.
+    /// Sender of unicast advertisements.
     pub(crate) peer: Option<&'static str>,
 }
 
 impl Firewall {
-    /// Starts it on a host that has none. It lets advertisements in, and its filter of reverse paths
+    /// Installs the firewall on a host without one. It accepts advertisements, and its reverse path filter
     /// is strict, which is the default.
     pub(crate) fn start(&self, host: &Host) -> Result<()> {
         let advertisements = self.advertisements();
@@ -57,8 +57,8 @@ impl Firewall {
         run(host, &script)
     }
 
-    /// Excepts advertisements from the filter of reverse paths, as the module does in
-    /// `extraCommands` or `extraReversePathFilterRules`.
+    /// Exempts advertisements from the reverse path filter, as the module does in `extraCommands` or
+    /// `extraReversePathFilterRules`.
     pub(crate) fn except_advertisements(&self, host: &Host) -> Result<()> {
         let advertisements = self.advertisements();
         let script = match self.backend {
@@ -72,7 +72,7 @@ impl Firewall {
         run(host, &script)
     }
 
-    /// What the module's rules match.
+    /// Match expression of the module's rules.
     fn advertisements(&self) -> String {
         match (self.backend, self.peer) {
             (Backend::Iptables, None) => "-i ens33 -p 112 -d 224.0.0.18".into(),
@@ -87,7 +87,7 @@ impl Firewall {
     }
 }
 
-/// Begins `firewall-reload` of the iptables firewall: all that comes in is dropped.
+/// Starts the `firewall-reload` of the iptables firewall: all incoming packets are dropped.
 pub(crate) fn begin_reload(host: &Host) -> Result<()> {
     run(
         host,
@@ -99,7 +99,7 @@ pub(crate) fn begin_reload(host: &Host) -> Result<()> {
     )
 }
 
-/// Ends what [`begin_reload`] began, when the new rules are complete.
+/// Ends the reload of [`begin_reload`], when the new rules are complete.
 pub(crate) fn end_reload(host: &Host) -> Result<()> {
     run(
         host,

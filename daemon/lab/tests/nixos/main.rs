@@ -1,5 +1,5 @@
-//! The daemon beside what NixOS runs on a host: its firewalls and its DHCP client, with the rules
-//! and the configuration that NixOS's modules render.
+//! Tests of the daemon together with NixOS's firewalls and DHCP client, with the rules and the
+//! configuration that NixOS's modules generate.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -15,7 +15,7 @@ use std::process::ExitCode;
 
 use vrrp_lab::daemons::find_in_path;
 
-/// Programs that the tests run, each with the package of Debian that has it.
+/// Programs that the tests need, each with its Debian package.
 const PROGRAMS: [(&str, &str); 4] = [
     ("iptables", "iptables"),
     ("nft", "nftables"),
@@ -33,15 +33,15 @@ fn main() -> ExitCode {
     common::main(
         &tests![
             reverse_path:
-                the_filter_of_iptables_makes_two_masters_until_it_excepts_advertisements,
-                the_filter_of_nftables_makes_two_masters_until_it_excepts_advertisements,
-                the_filter_of_iptables_makes_two_masters_of_a_unicast_pair,
-                the_filter_of_nftables_makes_two_masters_of_a_unicast_pair;
+                iptables_reverse_path_filter_needs_multicast_exemption,
+                nftables_reverse_path_filter_needs_multicast_exemption,
+                iptables_reverse_path_filter_needs_unicast_exemption,
+                nftables_reverse_path_filter_needs_unicast_exemption;
             reload:
-                a_reload_of_the_iptables_firewall_makes_two_masters_at_100_ms_and_none_at_1_s;
+                iptables_reload_makes_two_masters_only_at_short_interval;
             dhcp:
-                dhcpcd_takes_a_lease_on_the_interface_of_a_virtual_mac_address,
-                dhcpcd_that_is_denied_vrrp_interfaces_takes_none_there;
+                dhcpcd_takes_lease_on_virtual_mac_interface,
+                denied_dhcpcd_takes_no_lease_on_virtual_mac_interface;
         ],
         &missing,
     )

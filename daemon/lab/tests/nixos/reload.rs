@@ -1,5 +1,5 @@
-//! A reload of NixOS's iptables firewall, which drops all that comes in for 0.6 s on a real host:
-//! longer than a backup waits at 100 ms, shorter than it waits at 1 s.
+//! Reload of NixOS's iptables firewall, which drops all incoming packets for 0.6 s on a real host: longer
+//! than the Master_Down_Interval at 100 ms, shorter than at 1 s.
 
 use serde_json::json;
 use vrrp_lab::harness::Outcome;
@@ -10,11 +10,10 @@ use crate::common::{SOON, VIP, config, instance, vip, with};
 use crate::firewall::{Backend, Firewall, begin_reload, end_reload};
 use crate::pair::{HIGH, LOW, Pair};
 
-/// Advertisements of VI_1 that pass during the reload, which makes 0.6 s.
+/// Number of advertisements of VI_1 during the reload, which gives 0.6 s.
 const DROPPED: usize = 6;
 
-pub(crate) fn a_reload_of_the_iptables_firewall_makes_two_masters_at_100_ms_and_none_at_1_s()
--> Outcome {
+pub(crate) fn iptables_reload_makes_two_masters_only_at_short_interval() -> Outcome {
     let pair = Pair::new()?;
     let firewall = Firewall {
         backend: Backend::Iptables,
@@ -43,7 +42,7 @@ pub(crate) fn a_reload_of_the_iptables_firewall_makes_two_masters_at_100_ms_and_
     Ok(())
 }
 
-/// VI_1 with the interval of 100 ms, VI_2 with that of 1 s.
+/// Returns a configuration with VI_1 at an interval of 100 ms and VI_2 at 1 s.
 fn configuration(priority: u8) -> String {
     let slow = json!({
         "virtualRouterId": 52,
@@ -53,7 +52,7 @@ fn configuration(priority: u8) -> String {
     config(json!({ "VI_1": instance(priority), "VI_2": with(instance(priority), slow) }))
 }
 
-/// Waits until the master has advertised an instance `count` times.
+/// Waits until the master has sent `count` advertisements of an instance.
 fn pass(pair: &Pair, vrid: u8, count: usize) -> Result<()> {
     let mut since = Moment::now();
     for _ in 0..count {

@@ -1,5 +1,5 @@
-//! NixOS's filter of reverse paths, where `source` is an address of another interface: the way back
-//! to it does not lead out of the interface on which its advertisements come in.
+//! NixOS's reverse path filter with a `source` address on another interface: the route back to that address
+//! does not use the interface on which its advertisements arrive.
 
 use serde_json::json;
 use vrrp_lab::daemons::Vrrpd;
@@ -11,28 +11,26 @@ use crate::common::{Lan, SOON, VIP, instance, only, with};
 use crate::firewall::{Backend, Firewall};
 use crate::pair::{HIGH, LOW, Pair};
 
-/// Addresses of the hosts on ens34, from which they send.
+/// Addresses of the hosts on ens34, the sources of their advertisements.
 const SOURCES: [&str; 2] = ["10.9.0.1", "10.9.0.2"];
 
-pub(crate) fn the_filter_of_iptables_makes_two_masters_until_it_excepts_advertisements() -> Outcome
-{
+pub(crate) fn iptables_reverse_path_filter_needs_multicast_exemption() -> Outcome {
     assert_needs_the_exception(Backend::Iptables, Casting::Multicast)
 }
 
-pub(crate) fn the_filter_of_nftables_makes_two_masters_until_it_excepts_advertisements() -> Outcome
-{
+pub(crate) fn nftables_reverse_path_filter_needs_multicast_exemption() -> Outcome {
     assert_needs_the_exception(Backend::Nftables, Casting::Multicast)
 }
 
-pub(crate) fn the_filter_of_iptables_makes_two_masters_of_a_unicast_pair() -> Outcome {
+pub(crate) fn iptables_reverse_path_filter_needs_unicast_exemption() -> Outcome {
     assert_needs_the_exception(Backend::Iptables, Casting::Unicast)
 }
 
-pub(crate) fn the_filter_of_nftables_makes_two_masters_of_a_unicast_pair() -> Outcome {
+pub(crate) fn nftables_reverse_path_filter_needs_unicast_exemption() -> Outcome {
     assert_needs_the_exception(Backend::Nftables, Casting::Unicast)
 }
 
-/// How advertisements are sent.
+/// Multicast or unicast advertisements.
 #[derive(Clone, Copy)]
 enum Casting {
     Multicast,
@@ -57,7 +55,7 @@ impl Casting {
     }
 }
 
-/// Two masters without the exception, and one as soon as both firewalls have it.
+/// Asserts that there are two masters without the exemption, and one as soon as both firewalls have it.
 fn assert_needs_the_exception(backend: Backend, casting: Casting) -> Outcome {
     let pair = Pair::new()?;
     let back = Segment::new("back")?;
@@ -97,7 +95,7 @@ fn assert_needs_the_exception(backend: Backend, casting: Casting) -> Outcome {
     Ok(())
 }
 
-/// Waits until the first host has advertised more often than a backup needs to believe in it.
+/// Waits until the first host has sent more advertisements than a backup needs to recognise it as master.
 fn pass(lan: &Lan) -> Result<()> {
     let mut since = Moment::now();
     for _ in 0..5 {

@@ -1,4 +1,4 @@
-//! The queue of one owner.
+//! Queue of one subject.
 
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -9,27 +9,28 @@ use crate::snapshot::{NotifyRunStatus, NotifyStatus};
 use crate::time::Instant;
 use crate::types::State;
 
-/// How long after a failure a command is tried again: this first, then twice as long each time, and
-/// at most [`LONGEST_REST`].
+/// Delay before a failed command is repeated: doubled after each further failure, up to
+/// [`LONGEST_REST`].
 const REST: Duration = Duration::from_secs(1);
 const LONGEST_REST: Duration = Duration::from_secs(60);
 
-/// What comes after the end of a command.
+/// Next step after the end of a command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Then {
-    /// Nothing more of it: it did well.
+    /// None: the command succeeded.
     Over,
-    /// It failed, and is tried again after this time unless something newer is to be told by then.
+    /// The command failed. It is repeated after this time, unless a newer notification comes
+    /// before.
     Again(Duration),
-    /// It failed, and is not tried again.
+    /// The command failed and is not repeated.
     GivenUp,
 }
 
-/// What is told of one owner, and what waits for it.
+/// Running and waiting jobs of one subject.
 #[derive(Debug)]
 pub(super) struct Queue<C> {
     current: Option<Telling<C>>,
-    /// Stops, and behind them at most one state.
+    /// Stops, followed by at most one other state.
     waiting: VecDeque<Job<C>>,
     runs: u64,
     failures: u64,
@@ -37,7 +38,7 @@ pub(super) struct Queue<C> {
     last: Option<LastRun>,
 }
 
-/// One transition and the commands that tell it, the next one first: at least one.
+/// Transition and the commands that announce it, the next one first: at least one.
 #[derive(Debug)]
 struct Job<C> {
     news: Arc<Notification>,
@@ -46,13 +47,13 @@ struct Job<C> {
     retries: u32,
 }
 
-/// What has begun to be told.
+/// Job that has begun.
 #[derive(Debug)]
 struct Telling<C> {
     job: Job<C>,
-    /// Whether there is something newer.
+    /// Whether a newer notification waits.
     is_old: bool,
-    /// When the first of the commands that is left was run first, and how many times it was.
+    /// First start of the command at the front, and the number of its attempts.
     begun_at: Instant,
     attempts: u32,
     phase: Phase,
@@ -60,11 +61,11 @@ struct Telling<C> {
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
-    /// It is to run.
+    /// The command has to run.
     Ready,
-    /// It runs, until then at most.
+    /// The command runs, at most until this time.
     Running { until: Instant },
-    /// It failed, and is to run again then.
+    /// The command failed, and is repeated at this time.
     Resting { until: Instant },
 }
 
@@ -90,8 +91,8 @@ impl<C> Default for Queue<C> {
 }
 
 impl<C: Clone> Queue<C> {
-    /// Takes in what is to be told next, by commands of `notify` or by none. Either way what waited
-    /// is no longer so, unless it was a stop.
+    /// Queues a notification with the settings `notify`, or nothing without settings. Discards what
+    /// waits, except for stops.
     pub(super) fn tell(&mut self, news: &Notification, notify: Option<&Notify<C>>) {
         let is_state = |job: &Job<C>| job.news.to != State::Init;
         while self.waiting.back().is_some_and(is_state) {
@@ -101,6 +102,7 @@ impl<C: Clone> Queue<C> {
         if let Some(running) = &mut self.current {
             running.is_old = true;
             if let Phase::Resting { .. } = running.phase {
+                // The repetition is pointless now that a newer notification waits.
                 self.go_on();
             }
         }
@@ -116,8 +118,8 @@ impl<C: Clone> Queue<C> {
         }
     }
 
-    /// What is to run now, what it tells, and for how long at most. At the end, `is_finishing`, that
-    /// is the time for all attempts together.
+    /// Returns the command to run now, its notification and its timeout. At the stop of the daemon
+    /// (`is_finishing`) the timeout covers all attempts together.
     pub(super) fn poll(
         &mut self,
         now: Instant,
@@ -151,7 +153,7 @@ impl<C: Clone> Queue<C> {
         Some((command, Arc::clone(&running.job.news), limit))
     }
 
-    /// When there is something to run again.
+    /// Time of the next repetition.
     pub(super) fn due(&self) -> Option<Instant> {
         match self.current.as_ref()?.phase {
             Phase::Resting { until } => Some(until),
@@ -159,7 +161,7 @@ impl<C: Clone> Queue<C> {
         }
     }
 
-    /// What runs has ended.
+    /// Takes in the end of the running command.
     pub(super) fn ended(
         &mut self,
         now: Instant,
@@ -182,6 +184,7 @@ impl<C: Clone> Queue<C> {
             self.go_on();
             return Then::Over;
         }
+        // Bounds the shift; the bound of the delay is `LONGEST_REST`.
         let doublings = (running.attempts - 1).min(LONGEST_REST.as_secs().ilog2() + 1);
         let rest = (REST * (1 << doublings)).min(LONGEST_REST);
         let has_time = !is_finishing || now + rest < running.end();
@@ -193,7 +196,7 @@ impl<C: Clone> Queue<C> {
         Then::Again(rest)
     }
 
-    /// Goes on to the next command.
+    /// Drops the command at the front, and continues with the next one of the job.
     fn go_on(&mut self) {
         self.current = self.current.take().and_then(|mut running| {
             running.job.commands.pop_front();
@@ -203,7 +206,8 @@ impl<C: Clone> Queue<C> {
         });
     }
 
-    /// The end has come: what rests too long for it is given up. Returns how long it takes at most.
+    /// Prepares the stop of the daemon: a repetition that would come too late is dropped. Returns
+    /// the longest time that the rest takes.
     pub(super) fn finish(&mut self, now: Instant) -> Duration {
         if let Some(running) = &self.current
             && let Phase::Resting { until } = running.phase
@@ -223,7 +227,7 @@ impl<C: Clone> Queue<C> {
         longest + self.waiting.iter().map(|job| job.time(0)).sum::<Duration>()
     }
 
-    /// Whether everything is told.
+    /// Whether no command runs or waits.
     pub(super) fn is_idle(&self) -> bool {
         self.current.is_none() && self.waiting.is_empty()
     }
@@ -247,14 +251,15 @@ impl<C: Clone> Queue<C> {
 }
 
 impl<C> Telling<C> {
-    /// Until when all attempts of its command may take at the end.
+    /// Time at which all attempts of the command at the front must have ended when the daemon
+    /// stops.
     fn end(&self) -> Instant {
         self.begun_at + self.job.timeout
     }
 }
 
 impl<C> Job<C> {
-    /// How long its commands may take, without the first `begun`.
+    /// Sum of the timeouts of all commands but the first `begun`.
     fn time(&self, begun: usize) -> Duration {
         let left = self.commands.len().saturating_sub(begun);
         self.timeout * u32::try_from(left).unwrap_or(u32::MAX)

@@ -3,12 +3,12 @@ use State::{Backup, Fault, Init, Master};
 use super::*;
 
 #[test]
-fn every_transition_is_told_in_order_and_one_at_a_time() {
+fn notifications_run_one_at_a_time_in_order() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     assert_eq!(rig.runs(), ["VI_1 backup"]);
     rig.moves(Backup, Master);
-    assert_eq!(rig.runs(), [""; 0], "the first one runs");
+    assert_eq!(rig.runs(), [""; 0], "the first command runs");
     assert_eq!(rig.ends(true), Then::Over);
     assert_eq!(rig.runs(), ["VI_1 master"]);
     rig.ends(true);
@@ -19,14 +19,14 @@ fn every_transition_is_told_in_order_and_one_at_a_time() {
 }
 
 #[test]
-fn the_command_for_any_state_runs_after_the_own_one() {
+fn any_command_runs_after_specific_command() {
     let any = Some("any");
     let mut rig = Rig::new(Notify { any, ..all() });
     rig.moves(Init, Backup);
     assert_eq!(rig.runs(), ["VI_1 backup"]);
     rig.moves(Backup, Master);
     rig.ends(true);
-    assert_eq!(rig.runs(), ["VI_1 any"], "what has begun is finished");
+    assert_eq!(rig.runs(), ["VI_1 any"], "a job that has begun is finished");
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 master"]);
     rig.ends(true);
@@ -36,7 +36,7 @@ fn the_command_for_any_state_runs_after_the_own_one() {
 }
 
 #[test]
-fn of_what_has_not_begun_the_newest_state_wins() {
+fn newest_state_replaces_waiting_states() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     rig.runs();
@@ -57,20 +57,20 @@ fn of_what_has_not_begun_the_newest_state_wins() {
 }
 
 #[test]
-fn a_state_without_a_command_makes_what_waits_old_too() {
+fn state_without_command_discards_waiting_states() {
     let fault = None;
     let mut rig = Rig::new(Notify { fault, ..all() });
     rig.moves(Init, Backup);
     rig.runs();
     rig.moves(Backup, Master);
     rig.moves(Master, Fault);
-    assert_eq!(rig.ends(false), Then::GivenUp, "it is no backup any more");
-    assert_eq!(rig.runs(), [""; 0], "it is no master any more");
+    assert_eq!(rig.ends(false), Then::GivenUp, "backup is out of date");
+    assert_eq!(rig.runs(), [""; 0], "master is out of date");
     assert!(rig.scheduler.is_idle());
 }
 
 #[test]
-fn a_stop_is_always_told_and_in_its_place() {
+fn stops_are_never_discarded_and_stay_in_order() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     rig.runs();
@@ -90,7 +90,7 @@ fn a_stop_is_always_told_and_in_its_place() {
 }
 
 #[test]
-fn what_fails_is_tried_again_later_and_later() {
+fn failed_command_is_retried_with_growing_delay() {
     let retries = 8;
     let mut rig = Rig::new(Notify { retries, ..all() });
     rig.moves(Init, Backup);
@@ -110,7 +110,7 @@ fn what_fails_is_tried_again_later_and_later() {
 }
 
 #[test]
-fn what_is_old_is_not_tried_again() {
+fn outdated_command_is_not_retried() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     rig.runs();
@@ -123,12 +123,12 @@ fn what_is_old_is_not_tried_again() {
     assert_eq!(
         rig.ends(false),
         Then::Again(Duration::from_secs(1)),
-        "counted anew"
+        "the count of attempts begins again"
     );
 }
 
 #[test]
-fn the_state_at_the_start_is_told_when_that_is_wanted() {
+fn on_start_controls_notification_of_first_state() {
     let on_start = false;
     let mut rig = Rig::new(Notify { on_start, ..all() });
     rig.moves(Init, Backup);
@@ -138,7 +138,7 @@ fn the_state_at_the_start_is_told_when_that_is_wanted() {
 }
 
 #[test]
-fn the_present_state_is_told_again_after_a_reload_when_that_is_wanted() {
+fn on_reload_repeats_notification_of_present_state() {
     let on_reload = true;
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
@@ -146,25 +146,25 @@ fn the_present_state_is_told_again_after_a_reload_when_that_is_wanted() {
     rig.ends(true);
     rig.scheduler.configure(configured(all()));
     rig.scheduler.configured();
-    assert_eq!(rig.runs(), [""; 0], "nobody wants it");
+    assert_eq!(rig.runs(), [""; 0], "on_reload is off");
     for _ in 0..2 {
         rig.scheduler
             .configure(configured(Notify { on_reload, ..all() }));
-        assert_eq!(rig.runs(), [""; 0], "the node has not carried it out");
+        assert_eq!(rig.runs(), [""; 0], "the configuration is not in force yet");
         rig.scheduler
             .priority(&"VI_1".into(), Priority::new(80).unwrap());
         rig.scheduler.configured();
         let run = rig.scheduler.poll(rig.now).unwrap();
         assert_eq!(run.command, "backup");
         assert!(run.news.again);
-        assert_eq!(run.news.priority.get(), 80, "as it is now");
+        assert_eq!(run.news.priority.get(), 80, "the present priority");
         rig.running.push(run.owner);
         rig.ends(true);
     }
 }
 
 #[test]
-fn what_a_reload_changes_is_told_once() {
+fn transition_during_reload_is_notified_once() {
     let on_reload = true;
     let mut rig = Rig::new(Notify { on_reload, ..all() });
     rig.moves(Init, Backup);
@@ -180,7 +180,7 @@ fn what_a_reload_changes_is_told_once() {
 }
 
 #[test]
-fn the_stop_of_what_is_removed_is_told_by_the_former_commands() {
+fn removed_instance_is_stopped_by_former_command() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     rig.runs();
@@ -192,12 +192,12 @@ fn the_stop_of_what_is_removed_is_told_by_the_former_commands() {
     rig.ends(true);
     rig.scheduler.configure(BTreeMap::new());
     rig.scheduler.configured();
-    assert!(rig.scheduler.owners.is_empty(), "nothing of it is kept");
+    assert!(rig.scheduler.owners.is_empty(), "the entry is deleted");
     assert_eq!(rig.scheduler.status(rig.now, &owner()), None);
 }
 
 #[test]
-fn what_is_redefined_stops_by_the_former_commands_and_starts_by_the_new_ones() {
+fn redefined_instance_stops_by_former_and_starts_by_new_command() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     rig.runs();
@@ -220,20 +220,20 @@ fn what_is_redefined_stops_by_the_former_commands_and_starts_by_the_new_ones() {
 }
 
 #[test]
-fn a_reload_leaves_alone_what_is_being_told() {
+fn reload_does_not_interrupt_running_command() {
     let mut rig = Rig::new(all());
     rig.moves(Init, Backup);
     rig.runs();
     rig.moves(Backup, Master);
     rig.scheduler.configure(configured(all()));
     rig.scheduler.configured();
-    assert_eq!(rig.runs(), [""; 0], "still one at a time");
+    assert_eq!(rig.runs(), [""; 0], "one command at a time");
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 master"]);
 }
 
 #[test]
-fn the_end_is_bounded_and_the_stop_still_told() {
+fn finish_is_bounded_and_stop_is_notified() {
     let mut rig = Rig::new(Notify {
         any: Some("any"),
         ..all()
@@ -244,7 +244,7 @@ fn the_end_is_bounded_and_the_stop_still_told() {
     rig.runs();
     rig.now = rig.now + Duration::from_secs(10);
     rig.becomes(Backup, Init, Cause::Stopped);
-    // The rest of the one that runs, then three of 30 s.
+    // The remaining time of the running command, then three of 30 s.
     assert_eq!(rig.scheduler.finish(rig.now), Duration::from_secs(20 + 90));
     rig.ends(false);
     for expected in ["VI_1 any", "VI_1 stop"] {
@@ -253,7 +253,11 @@ fn the_end_is_bounded_and_the_stop_still_told() {
     }
     rig.now = rig.now + Duration::from_secs(1);
     let run = rig.scheduler.poll(rig.now).unwrap();
-    assert_eq!(run.limit, Duration::from_secs(29), "its time altogether");
+    assert_eq!(
+        run.limit,
+        Duration::from_secs(29),
+        "the rest of the time for all attempts"
+    );
     rig.now = rig.now + run.limit;
     rig.running.push(run.owner);
     assert_eq!(rig.ends(false), Then::GivenUp);
@@ -263,7 +267,7 @@ fn the_end_is_bounded_and_the_stop_still_told() {
 }
 
 #[test]
-fn what_rests_for_too_long_is_given_up_at_the_end() {
+fn finish_gives_up_retry_after_timeout() {
     let mut rig = Rig::new(Notify {
         timeout: Duration::from_millis(500),
         ..all()
@@ -276,7 +280,7 @@ fn what_rests_for_too_long_is_given_up_at_the_end() {
 }
 
 #[test]
-fn so_many_at_once_and_no_more() {
+fn running_commands_are_limited() {
     let names: Vec<Arc<str>> = (0..MOST_AT_ONCE + 5)
         .map(|n| format!("VI_{n:02}").into())
         .collect();
@@ -296,14 +300,18 @@ fn so_many_at_once_and_no_more() {
     assert_eq!(
         rig.runs(),
         [format!("VI_{MOST_AT_ONCE:02} backup")],
-        "in their order"
+        "in the order of the transitions"
     );
 }
 
 #[test]
-fn the_status_tells_how_the_last_command_ended() {
+fn status_shows_result_of_last_command() {
     let mut rig = Rig::new(all());
-    assert_eq!(rig.status(), NotifyStatus::default(), "nothing yet");
+    assert_eq!(
+        rig.status(),
+        NotifyStatus::default(),
+        "before the first transition"
+    );
     rig.moves(Init, Backup);
     rig.runs();
     rig.moves(Backup, Master);
@@ -330,9 +338,8 @@ fn the_status_tells_how_the_last_command_ended() {
     );
 }
 
-/// A desk with one owner, and what runs.
 #[test]
-fn a_group_is_told_of_once_when_the_last_of_its_members_has_moved() {
+fn group_is_notified_once_after_last_member_moved() {
     let mut scheduler = Scheduler::new(grouped(&["VI_1", "VI_2"]));
     all_move(&mut scheduler, Init, Backup, Cause::Started);
     assert_eq!(
@@ -341,7 +348,7 @@ fn a_group_is_told_of_once_when_the_last_of_its_members_has_moved() {
     );
     let [first, second] = ["VI_1", "VI_2"].map(Arc::<str>::from);
     scheduler.transition(&transition(&first, Backup, Master, SILENT));
-    assert_eq!(told(&mut scheduler), [""; 0], "the other one is backup");
+    assert_eq!(told(&mut scheduler), [""; 0], "the other member is backup");
     let cause = Arc::new(SILENT);
     let with = Cause::With {
         member: Arc::clone(&first),
@@ -350,7 +357,7 @@ fn a_group_is_told_of_once_when_the_last_of_its_members_has_moved() {
     scheduler.transition(&transition(&second, Backup, Master, with));
     assert_eq!(
         told(&mut scheduler),
-        ["VG master backup->master: no advertisement from anybody for 3.000 s"]
+        ["VG master backup->master: no advertisement from any router for 3.000 s"]
     );
     all_move(&mut scheduler, Master, Init, Cause::Stopped);
     assert_eq!(
@@ -361,7 +368,7 @@ fn a_group_is_told_of_once_when_the_last_of_its_members_has_moved() {
 }
 
 #[test]
-fn a_reload_that_makes_changes_and_ends_a_group_tells_what_it_is_from_then_on() {
+fn reload_notifies_of_created_and_removed_group() {
     let mut scheduler = Scheduler::new(BTreeMap::new());
     all_move(&mut scheduler, Init, Master, Cause::Started);
     assert_eq!(told(&mut scheduler), [""; 0]);
@@ -372,9 +379,13 @@ fn a_reload_that_makes_changes_and_ends_a_group_tells_what_it_is_from_then_on() 
     };
     assert_eq!(
         reload(grouped(&["VI_1", "VI_2"])),
-        ["VG master init->master: in sync group VG from now on, which is master"]
+        ["VG master init->master: joined sync group VG, which is master"]
     );
-    assert_eq!(reload(grouped(&["VI_2"])), [""; 0], "it is still master");
+    assert_eq!(
+        reload(grouped(&["VI_2"])),
+        [""; 0],
+        "the group is still master"
+    );
     assert_eq!(
         reload(BTreeMap::new()),
         ["VG stop master->init: removed from the configuration"]
@@ -383,7 +394,7 @@ fn a_reload_that_makes_changes_and_ends_a_group_tells_what_it_is_from_then_on() 
 }
 
 #[test]
-fn a_group_has_the_priority_of_its_first_member() {
+fn group_has_priority_of_first_member() {
     let mut scheduler = Scheduler::new(grouped(&["VI_2", "VI_1"]));
     all_move(&mut scheduler, Init, Backup, Cause::Started);
     told(&mut scheduler);
@@ -404,7 +415,9 @@ fn a_group_has_the_priority_of_its_first_member() {
         });
     scheduler.configure(notify.collect());
     scheduler.configured();
-    let run = scheduler.poll(Instant::ZERO).expect("it is told again");
+    let run = scheduler
+        .poll(Instant::ZERO)
+        .expect("the state is notified again");
     assert_eq!((run.news.priority, run.news.again), (priority(80), true));
 }
 
@@ -421,14 +434,14 @@ fn grouped(members: &[&str]) -> BTreeMap<Subject, Notify<&'static str>> {
     BTreeMap::from([(Subject::Group("VG".into()), notify)])
 }
 
-/// Both members move, one after the other.
+/// Moves both members, one after the other.
 fn all_move(scheduler: &mut Scheduler<&'static str>, from: State, to: State, cause: Cause) {
     for router in ["VI_1", "VI_2"] {
         scheduler.transition(&transition(&router.into(), from, to, cause.clone()));
     }
 }
 
-/// What is told now, one after the other.
+/// Runs all commands that are due, and describes them.
 fn told(scheduler: &mut Scheduler<&'static str>) -> Vec<String> {
     let mut told = Vec::new();
     while let Some(run) = scheduler.poll(Instant::ZERO) {
@@ -442,6 +455,7 @@ fn told(scheduler: &mut Scheduler<&'static str>) -> Vec<String> {
     told
 }
 
+/// A scheduler with one instance, and its running commands.
 struct Rig {
     scheduler: Scheduler<&'static str>,
     now: Instant,
@@ -466,7 +480,7 @@ impl Rig {
             .transition(&transition(&"VI_1".into(), from, to, cause));
     }
 
-    /// What is to run now.
+    /// Starts the commands that are due, and describes them.
     fn runs(&mut self) -> Vec<String> {
         let mut runs = Vec::new();
         while let Some(run) = self.scheduler.poll(self.now) {
@@ -476,16 +490,16 @@ impl Rig {
         runs
     }
 
-    /// What began last ends.
+    /// Ends the command that began last.
     fn ends(&mut self, succeeded: bool) -> Then {
-        let owner = self.running.pop().expect("something runs");
+        let owner = self.running.pop().expect("a command runs");
         self.scheduler.ended(self.now, &owner, succeeded, "".into())
     }
 
     fn status(&self) -> NotifyStatus {
         self.scheduler
             .status(self.now, &owner())
-            .expect("it is configured")
+            .expect("the instance is configured")
     }
 }
 

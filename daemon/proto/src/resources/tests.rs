@@ -1,4 +1,4 @@
-//! Tests of one router's resources: a systemd that does what it is told, or does not.
+//! Tests of one router's resources with a simulated systemd: jobs succeed, fail or hang.
 
 use super::*;
 
@@ -8,7 +8,7 @@ const TARGET: &str = "vrrp-master@VI_1.target";
 const NOTHING: [&str; 0] = [];
 
 #[test]
-fn they_are_started_in_order_and_stopped_in_reverse() {
+fn units_start_in_order_and_stop_in_reverse() {
     let mut rig = Rig::new(&["a.service", "b.timer"]);
     rig.give(Event::Master);
     assert_eq!(
@@ -17,7 +17,7 @@ fn they_are_started_in_order_and_stopped_in_reverse() {
             "start vrrp-master@VI_1.target",
             "start a.service",
             "start b.timer",
-            "tell: its 2 resources were started in 0.000 ms",
+            "tell: 2 resources started in 0.000 ms",
         ]
     );
     rig.give(Event::Left);
@@ -27,14 +27,14 @@ fn they_are_started_in_order_and_stopped_in_reverse() {
             "stop b.timer",
             "stop a.service",
             "stop vrrp-master@VI_1.target",
-            "tell: its 2 resources were stopped in 0.000 ms",
+            "tell: 2 resources stopped in 0.000 ms",
         ]
     );
     assert!(rig.machine.is_settled() && rig.machine.deadline().is_none());
 }
 
 #[test]
-fn nothing_is_done_before_it_is_known_whether_the_router_is_master() {
+fn no_job_before_router_state_is_known() {
     let mut rig = Rig::new(&["a.service"]);
     rig.give(Event::Tick);
     rig.state("a.service", "inactive");
@@ -43,7 +43,7 @@ fn nothing_is_done_before_it_is_known_whether_the_router_is_master() {
 }
 
 #[test]
-fn what_runs_when_it_starts_as_a_backup_is_stopped() {
+fn first_backup_state_stops_all_units() {
     let mut rig = Rig::new(&["a.service"]);
     rig.give(Event::Left);
     assert_eq!(
@@ -51,13 +51,13 @@ fn what_runs_when_it_starts_as_a_backup_is_stopped() {
         [
             "stop a.service",
             "stop vrrp-master@VI_1.target",
-            "tell: its resource was stopped in 0.000 ms",
+            "tell: 1 resource stopped in 0.000 ms",
         ]
     );
 }
 
 #[test]
-fn the_same_news_again_is_no_news() {
+fn repeated_events_change_nothing() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.give(Event::Master);
@@ -72,7 +72,7 @@ fn the_same_news_again_is_no_news() {
 }
 
 #[test]
-fn each_waits_for_the_one_before() {
+fn unit_start_waits_for_preceding_unit() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     rig.give(Event::Master);
     let target = rig.job("start vrrp-master@VI_1.target");
@@ -86,27 +86,27 @@ fn each_waits_for_the_one_before() {
 }
 
 #[test]
-fn a_router_that_leaves_during_the_start_stops_what_may_have_begun_and_hears_no_old_result() {
+fn leaving_during_start_stops_units_and_ignores_old_result() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     let start = rig.begin("start a.service");
     rig.give(Event::Left);
-    // That one was never asked for, but nobody knows what runs.
+    // Its start was never requested, but its state is unknown.
     let stop = rig.job("stop b.service");
     rig.end(start, Outcome::Failed("canceled".into()));
-    assert_eq!(rig.taken(), NOTHING, "of a start that is wanted no longer");
+    assert_eq!(rig.taken(), NOTHING, "the start is no longer awaited");
     rig.end(stop, Outcome::Done);
     assert_eq!(
         rig.follow(),
         [
             "stop a.service",
             "stop vrrp-master@VI_1.target",
-            "tell: its 2 resources were stopped in 0.000 ms",
+            "tell: 2 resources stopped in 0.000 ms",
         ]
     );
 }
 
 #[test]
-fn a_router_that_is_master_again_during_the_stop_starts_what_is_not_known_to_run() {
+fn master_again_during_stop_restarts_units_of_unknown_state() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     rig.start();
     rig.give(Event::Left);
@@ -114,16 +114,13 @@ fn a_router_that_is_master_again_during_the_stop_starts_what_is_not_known_to_run
     rig.give(Event::Master);
     let start = rig.job("start b.service");
     rig.end(stop, Outcome::Failed("canceled".into()));
-    assert_eq!(rig.taken(), NOTHING, "of a stop that is wanted no longer");
+    assert_eq!(rig.taken(), NOTHING, "the stop is no longer awaited");
     rig.end(start, Outcome::Done);
-    assert_eq!(
-        rig.taken(),
-        ["tell: its 2 resources were started in 0.000 ms"]
-    );
+    assert_eq!(rig.taken(), ["tell: 2 resources started in 0.000 ms"]);
 }
 
 #[test]
-fn a_failed_start_makes_the_router_give_way_and_is_tried_again_later() {
+fn failed_start_inhibits_router_for_back_off() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     let start = rig.begin("start a.service");
     rig.end(start, Outcome::Failed("it is broken".into()));
@@ -131,11 +128,11 @@ fn a_failed_start_makes_the_router_give_way_and_is_tried_again_later() {
         rig.follow(),
         [
             "tell: cannot start a.service: it is broken",
-            "hinder: cannot start a.service: it is broken",
+            "inhibit: cannot start a.service: it is broken",
             "stop b.service",
             "stop a.service",
             "stop vrrp-master@VI_1.target",
-            "tell: its 2 resources were stopped in 0.000 ms",
+            "tell: 2 resources stopped in 0.000 ms",
         ]
     );
     rig.give(Event::Left);
@@ -149,8 +146,8 @@ fn a_failed_start_makes_the_router_give_way_and_is_tried_again_later() {
     assert_eq!(
         rig.taken(),
         [
-            "tell: its resources may be tried again, after 10.000 s",
-            "hinder: no longer"
+            "tell: hold-off after a resource failure ended after 10.000 s: may become master again",
+            "inhibit: no longer"
         ]
     );
     rig.give(Event::Master);
@@ -158,7 +155,7 @@ fn a_failed_start_makes_the_router_give_way_and_is_tried_again_later() {
 }
 
 #[test]
-fn each_further_failure_keeps_it_away_twice_as_long_until_it_has_run_well_for_longer() {
+fn back_off_doubles_until_a_long_run_resets_it() {
     let mut rig = Rig::new(&["a.service"]);
     let mut spans = Vec::new();
     for _ in 0..8 {
@@ -183,7 +180,7 @@ fn each_further_failure_keeps_it_away_twice_as_long_until_it_has_run_well_for_lo
 }
 
 #[test]
-fn a_failed_start_is_but_a_line_in_the_log_where_that_is_wanted() {
+fn failed_start_is_only_logged_with_on_failure_log() {
     let mut rig = Rig::with(&["a.service", "b.service"], |params| {
         params.on_failure = OnFailure::Log;
     });
@@ -201,7 +198,7 @@ fn a_failed_start_is_but_a_line_in_the_log_where_that_is_wanted() {
 }
 
 #[test]
-fn a_target_that_cannot_be_started_keeps_nobody_from_serving() {
+fn failed_target_does_not_inhibit_router() {
     let mut rig = Rig::new(&["a.service"]);
     rig.give(Event::Master);
     let target = rig.job("start vrrp-master@VI_1.target");
@@ -216,7 +213,7 @@ fn a_target_that_cannot_be_started_keeps_nobody_from_serving() {
 }
 
 #[test]
-fn a_start_that_takes_too_long_is_a_failed_one() {
+fn start_timeout_counts_as_failure() {
     let mut rig = Rig::new(&["a.service"]);
     let start = rig.begin("start a.service");
     assert_eq!(rig.machine.deadline(), Some(rig.now + START));
@@ -224,15 +221,15 @@ fn a_start_that_takes_too_long_is_a_failed_one() {
     let told = rig.follow();
     assert_eq!(
         told[0],
-        "tell: cannot start a.service: it has not started within 3.000 s; see journalctl -u a.service"
+        "tell: cannot start a.service: not started within 3.000 s; see journalctl -u a.service"
     );
-    assert_eq!(told[2], "stop a.service", "so that it does not come late");
+    assert_eq!(told[2], "stop a.service", "a late start is undone");
     rig.end(start, Outcome::Done);
     assert_eq!(rig.words(), ["stopped", "stopped"]);
 }
 
 #[test]
-fn stops_that_take_too_long_are_waited_for_no_longer_but_all_are_asked_for() {
+fn stop_timeout_requests_remaining_stops_without_waiting() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     rig.start();
     rig.give(Event::Left);
@@ -242,7 +239,7 @@ fn stops_that_take_too_long_are_waited_for_no_longer_but_all_are_asked_for() {
     assert_eq!(
         rig.follow(),
         [
-            "tell: b.service has not stopped after 2.000 s: the rest is stopped without waiting for it",
+            "tell: b.service has not stopped after 2.000 s: stopping the remaining units without waiting for it",
             "stop a.service",
             "stop vrrp-master@VI_1.target",
         ]
@@ -254,7 +251,7 @@ fn stops_that_take_too_long_are_waited_for_no_longer_but_all_are_asked_for() {
 }
 
 #[test]
-fn what_cannot_be_stopped_is_tried_again_and_again_and_told_once() {
+fn failed_stop_is_retried_and_logged_once() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.give(Event::Left);
@@ -270,7 +267,7 @@ fn what_cannot_be_stopped_is_tried_again_and_again_and_told_once() {
     assert_eq!(
         told,
         [
-            "tell: cannot stop a.service: access denied; trying again",
+            "tell: cannot stop a.service: access denied; retrying",
             "stop vrrp-master@VI_1.target",
         ]
     );
@@ -282,7 +279,7 @@ fn what_cannot_be_stopped_is_tried_again_and_again_and_told_once() {
 }
 
 #[test]
-fn a_bus_that_is_away_for_a_moment_is_waited_for() {
+fn lost_job_is_requested_again_after_short_delay() {
     let mut rig = Rig::new(&[]);
     rig.give(Event::Master);
     for _ in 0..3 {
@@ -298,7 +295,7 @@ fn a_bus_that_is_away_for_a_moment_is_waited_for() {
 }
 
 #[test]
-fn without_a_bus_a_start_fails_and_a_stop_is_tried_for_ever() {
+fn without_bus_start_fails_and_stop_is_retried() {
     let mut rig = Rig::with(&["a.service"], |params| {
         params.start_timeout = Duration::from_secs(60);
     });
@@ -330,7 +327,7 @@ fn without_a_bus_a_start_fails_and_a_stop_is_tried_for_ever() {
 }
 
 #[test]
-fn a_unit_that_ends_by_itself_makes_the_router_give_way() {
+fn unexpected_end_of_unit_inhibits_router() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.state("a.service", "active");
@@ -338,22 +335,22 @@ fn a_unit_that_ends_by_itself_makes_the_router_give_way() {
         unit: "a.service",
         state: UnitState::Restarting("activating (auto-restart)".into()),
     });
-    assert_eq!(rig.taken(), NOTHING, "systemd starts it again");
+    assert_eq!(rig.taken(), NOTHING, "systemd restarts the unit");
     assert_eq!(rig.machine.deadline(), Some(rig.now + START));
     rig.state("a.service", "active");
     assert_eq!(rig.machine.deadline(), None);
     rig.state("a.service", "failed");
     let told = rig.follow();
-    let text = "a.service ended by itself: failed; see journalctl -u a.service";
+    let text = "a.service ended unexpectedly: failed; see journalctl -u a.service";
     assert_eq!(
         told[..2],
-        [format!("tell: {text}"), format!("hinder: {text}")]
+        [format!("tell: {text}"), format!("inhibit: {text}")]
     );
     assert_eq!(told[2], "stop a.service");
 }
 
 #[test]
-fn a_unit_that_systemd_starts_again_in_vain_is_waited_for_as_long_as_a_start_may_take() {
+fn restart_by_systemd_is_awaited_for_start_timeout() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.state("a.service", "active");
@@ -369,16 +366,16 @@ fn a_unit_that_systemd_starts_again_in_vain_is_waited_for_as_long_as_a_start_may
     }
     rig.wait();
     assert_eq!(rig.now, began + START);
-    let text = "a.service ended by itself: activating (auto-restart) for 3.000 s; see journalctl -u a.service";
+    let text = "a.service ended unexpectedly: activating (auto-restart) for 3.000 s; see journalctl -u a.service";
     assert_eq!(
         rig.told()[..2],
-        [format!("tell: {text}"), format!("hinder: {text}")]
+        [format!("tell: {text}"), format!("inhibit: {text}")]
     );
     assert_eq!(rig.jobs()[0].1, "stop a.service");
 }
 
 #[test]
-fn a_unit_whose_work_is_done_when_it_is_started_is_no_failure() {
+fn end_of_oneshot_unit_is_no_failure() {
     let mut rig = Rig::new(&["once.service"]);
     let start = rig.begin("start once.service");
     rig.state("once.service", "inactive");
@@ -386,24 +383,24 @@ fn a_unit_whose_work_is_done_when_it_is_started_is_no_failure() {
     rig.state("once.service", "inactive again");
     assert_eq!(
         rig.taken(),
-        ["tell: its resource was started in 0.000 ms"],
-        "it never ran on"
+        ["tell: 1 resource started in 0.000 ms"],
+        "the unit was never active"
     );
 }
 
 #[test]
-fn a_unit_that_runs_before_its_job_ends_is_watched_all_the_same() {
+fn unit_active_before_job_end_is_watched() {
     let mut rig = Rig::new(&["a.service"]);
     let start = rig.begin("start a.service");
     rig.state("a.service", "active");
     rig.end(start, Outcome::Done);
     rig.taken();
     rig.state("a.service", "failed");
-    assert_eq!(rig.taken().len(), 3, "told, hindered, stopped");
+    assert_eq!(rig.taken().len(), 3, "logged, inhibited, stopped");
 }
 
 #[test]
-fn units_that_are_stopped_or_of_others_are_nobodys_concern() {
+fn states_of_stopped_and_foreign_units_are_ignored() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.state("a.service", "active");
@@ -416,7 +413,7 @@ fn units_that_are_stopped_or_of_others_are_nobodys_concern() {
 }
 
 #[test]
-fn with_a_hand_over_after_the_stop_a_failed_one_gives_way_when_the_others_are_stopped() {
+fn handover_after_stop_inhibits_only_after_stops() {
     let mut rig = Rig::with(&["a.service", "b.service"], |params| {
         params.handover = Handover::AfterStop;
     });
@@ -426,18 +423,18 @@ fn with_a_hand_over_after_the_stop_a_failed_one_gives_way_when_the_others_are_st
     assert_eq!(
         rig.follow(),
         [
-            "tell: b.service ended by itself: failed; see journalctl -u b.service",
+            "tell: b.service ended unexpectedly: failed; see journalctl -u b.service",
             "stop b.service",
             "stop a.service",
             "stop vrrp-master@VI_1.target",
-            "tell: its 2 resources were stopped in 0.000 ms",
-            "hinder: b.service ended by itself: failed; see journalctl -u b.service",
+            "tell: 2 resources stopped in 0.000 ms",
+            "inhibit: b.service ended unexpectedly: failed; see journalctl -u b.service",
         ]
     );
 }
 
 #[test]
-fn who_retires_rests_when_all_is_stopped_and_not_longer_than_that_may_take() {
+fn retiring_router_rests_after_stops_or_stop_timeout() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.give(Event::Retire);
@@ -447,7 +444,7 @@ fn who_retires_rests_when_all_is_stopped_and_not_longer_than_that_may_take() {
         [
             "stop a.service",
             "stop vrrp-master@VI_1.target",
-            "tell: its resource was stopped in 0.000 ms",
+            "tell: 1 resource stopped in 0.000 ms",
             "rested",
         ]
     );
@@ -461,7 +458,7 @@ fn who_retires_rests_when_all_is_stopped_and_not_longer_than_that_may_take() {
 }
 
 #[test]
-fn who_retires_at_rest_does_nothing() {
+fn retiring_at_rest_requests_no_job() {
     let mut rig = Rig::new(&["a.service"]);
     rig.give(Event::Left);
     rig.follow();
@@ -470,7 +467,7 @@ fn who_retires_at_rest_does_nothing() {
 }
 
 #[test]
-fn a_changed_list_stops_what_left_it_and_starts_what_is_new_and_touches_nothing_else() {
+fn changed_list_stops_removed_and_starts_new_units_only() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     rig.start();
     rig.params.units = ["c.service", "b.service"].map(Into::into).into();
@@ -480,7 +477,7 @@ fn a_changed_list_stops_what_left_it_and_starts_what_is_new_and_touches_nothing_
         [
             "stop a.service",
             "start c.service",
-            "tell: its 2 resources were started in 0.000 ms",
+            "tell: 2 resources started in 0.000 ms",
         ]
     );
     assert_eq!(rig.words(), ["started"; 3]);
@@ -489,7 +486,7 @@ fn a_changed_list_stops_what_left_it_and_starts_what_is_new_and_touches_nothing_
 }
 
 #[test]
-fn what_moves_to_another_router_is_left_to_that() {
+fn unit_moved_to_another_router_is_not_stopped() {
     let mut rig = Rig::new(&["a.service", "b.service"]);
     rig.start();
     rig.params.units = vec!["b.service".into()];
@@ -504,7 +501,7 @@ fn what_moves_to_another_router_is_left_to_that() {
 }
 
 #[test]
-fn a_changed_configuration_is_tried_at_once() {
+fn changed_configuration_ends_inhibition_at_once() {
     let mut rig = Rig::new(&["a.service"]);
     rig.start();
     rig.state("a.service", "active");
@@ -512,11 +509,11 @@ fn a_changed_configuration_is_tried_at_once() {
     rig.follow();
     rig.params.start_timeout = START * 2;
     rig.reconfigure();
-    assert_eq!(rig.taken()[0], "hinder: no longer");
+    assert_eq!(rig.taken()[0], "inhibit: no longer");
 }
 
 #[test]
-fn the_name_of_the_target_is_escaped_as_systemd_does() {
+fn target_name_is_escaped_as_by_systemd_escape() {
     for (router, expected) in [
         ("VI_1", "vrrp-master@VI_1.target"),
         ("web.front:1", "vrrp-master@web.front:1.target"),
@@ -528,7 +525,7 @@ fn the_name_of_the_target_is_escaped_as_systemd_does() {
 }
 
 #[test]
-fn what_is_bad_can_be_told_from_what_is_not() {
+fn notices_of_failures_are_bad() {
     let (unit, why): (Arc<str>, Arc<str>) = ("a".into(), "b".into());
     let after = Duration::ZERO;
     let slow = Notice::SlowStop {
@@ -546,12 +543,12 @@ fn what_is_bad_can_be_told_from_what_is_not() {
     }
 }
 
-/// A router's resources and the time.
+/// Resources of one router, and the time.
 struct Rig {
     machine: Resources,
     params: ResourceParams,
     now: Instant,
-    /// What is to be done and has not been looked at.
+    /// Actions that were returned and not examined yet.
     actions: Vec<Action>,
 }
 
@@ -602,14 +599,14 @@ impl Rig {
         self.give(Event::Unit { unit, state });
     }
 
-    /// Becomes master, and all goes well.
+    /// Makes the router master; all jobs succeed.
     fn start(&mut self) {
         self.give(Event::Master);
         self.follow();
         assert!(self.machine.is_settled());
     }
 
-    /// Becomes master, as far as the start of the first unit.
+    /// Makes the router master, up to the request `expected` after the start of the target.
     fn begin(&mut self, expected: &str) -> Job {
         self.give(Event::Master);
         let target = self.job(&format!("start {TARGET}"));
@@ -617,24 +614,24 @@ impl Rig {
         self.job(expected)
     }
 
-    /// Lets time pass until something is due.
+    /// Advances the time to the next deadline.
     fn wait(&mut self) {
         self.now = self.machine.deadline().expect("nothing is due");
         self.give(Event::Tick);
     }
 
-    /// The next action, which is this job.
+    /// Takes the next action, which must be the job `expected`.
     fn job(&mut self, expected: &str) -> Job {
-        assert!(!self.actions.is_empty(), "nothing is to be done");
+        assert!(!self.actions.is_empty(), "no action was returned");
         let action = self.actions.remove(0);
         assert_eq!(text(&action), expected);
         let Action::Run { job, .. } = action else {
-            panic!("{action:?} is no job");
+            panic!("{action:?} is not a job");
         };
         job
     }
 
-    /// Takes the jobs that are to be done, with their texts.
+    /// Takes all jobs, with their texts.
     fn jobs(&mut self) -> Vec<(Job, String)> {
         let mut jobs = Vec::new();
         self.actions.retain(|action| {
@@ -647,7 +644,7 @@ impl Rig {
         jobs
     }
 
-    /// Takes what is no job.
+    /// Takes all actions that are not jobs.
     fn told(&mut self) -> Vec<String> {
         let is_job = |action: &Action| matches!(action, Action::Run { .. });
         let (jobs, others): (Vec<_>, Vec<_>) = self.actions.drain(..).partition(is_job);
@@ -655,12 +652,12 @@ impl Rig {
         others.iter().map(text).collect()
     }
 
-    /// Takes all that is to be done, and leaves it undone.
+    /// Takes all actions without carrying them out.
     fn taken(&mut self) -> Vec<String> {
         self.actions.drain(..).map(|action| text(&action)).collect()
     }
 
-    /// Does all that is to be done, as long as something is. Returns it.
+    /// Carries out all actions until none is left; all jobs succeed. Returns their texts.
     fn follow(&mut self) -> Vec<String> {
         let mut done = Vec::new();
         while !self.actions.is_empty() {
@@ -673,6 +670,7 @@ impl Rig {
         done
     }
 
+    /// States of the units as the status shows them, the target first.
     fn words(&self) -> Vec<String> {
         let status = self.machine.status(self.now);
         assert_eq!(&*status.units[0].unit, TARGET);
@@ -693,8 +691,8 @@ fn text(action: &Action) -> String {
             unit,
             ..
         } => format!("stop {unit}"),
-        Action::Inhibit(Some(why)) => format!("hinder: {why}"),
-        Action::Inhibit(None) => "hinder: no longer".to_owned(),
+        Action::Inhibit(Some(why)) => format!("inhibit: {why}"),
+        Action::Inhibit(None) => "inhibit: no longer".to_owned(),
         Action::Rested => "rested".to_owned(),
         Action::Tell(notice) => format!("tell: {notice}"),
     }

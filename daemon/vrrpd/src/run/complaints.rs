@@ -1,5 +1,5 @@
-//! What the kernel refuses, told once a minute: a refusal tends to come again with every
-//! advertisement.
+//! Rate limit for errors and warnings: a request that the kernel rejects is often rejected again
+//! with every advertisement.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -10,14 +10,13 @@ use vrrp_proto::Instant;
 
 use crate::log_writer::Log;
 
-/// How long the same is not told again.
+/// Time for which the same text is not logged again.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// How many different complaints are remembered. When there are more, all are forgotten: then one
-/// may be told sooner.
+/// Most texts that are remembered. Beyond that all are forgotten, and a text may be logged earlier.
 const CAPACITY: usize = 256;
 
-/// The complaints of the last minute.
+/// Texts of the last minute, with the time at which they were logged.
 #[derive(Debug)]
 pub(super) struct Complaints {
     told: BTreeMap<String, Instant>,
@@ -30,7 +29,7 @@ impl Complaints {
         Self { told, log }
     }
 
-    /// Tells `text`, unless that was done lately.
+    /// Logs `text`, unless it was logged less than [`QUIET`] ago.
     pub(super) fn tell(&mut self, level: Level, text: String) {
         if self.is_news(clock::now(), &text) {
             self.log.note(level, text);
@@ -56,8 +55,8 @@ mod tests {
     use crate::log_writer;
 
     #[test]
-    fn the_same_complaint_is_told_once_a_minute_and_another_at_once() {
-        let (log, _scribe) = log_writer::start(false).unwrap();
+    fn same_complaint_is_logged_once_a_minute() {
+        let (log, _writer) = log_writer::start(false).unwrap();
         let mut complaints = Complaints::new(log);
         let at = |seconds| Instant::ZERO + Duration::from_secs(seconds);
         assert!(complaints.is_news(at(0), "cannot send"));
@@ -67,8 +66,8 @@ mod tests {
     }
 
     #[test]
-    fn they_do_not_fill_the_memory() {
-        let (log, _scribe) = log_writer::start(false).unwrap();
+    fn number_of_remembered_complaints_is_limited() {
+        let (log, _writer) = log_writer::start(false).unwrap();
         let mut complaints = Complaints::new(log);
         for number in 0..10_000 {
             complaints.is_news(Instant::ZERO, &number.to_string());

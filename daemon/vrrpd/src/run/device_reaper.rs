@@ -1,10 +1,10 @@
-//! Takes interfaces with virtual MAC addresses down and away, on a thread of its own: the kernel
-//! waits for all CPUs meanwhile (synchronize_net), 20 ms for each, and no advertisement can wait for
-//! that. The thread is started for the first of them.
+//! Device reaper: sets down and deletes macvlan interfaces (virtual MAC addresses) on a thread of
+//! its own. Meanwhile the kernel waits for all CPUs (synchronize_net), 20 ms for each, and no
+//! advertisement can wait for that. The first change starts the thread.
 //!
-//! Whoever waits for the same lock of the kernel waits for the janitor, and that is the node when it
-//! changes addresses. So the janitor begins when nothing more has come for a while, because routers
-//! tend to move together, and makes way between one interface and the next.
+//! The kernel holds its lock (RTNL) during these changes, and the node needs the same lock to
+//! change addresses. So the reaper begins when no further change has come for a while, because
+//! routers tend to change state together, and pauses between one interface and the next.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
@@ -20,13 +20,13 @@ use vrrp_node::node::SECOND_LOOK;
 use super::complaints::Complaints;
 use crate::log_writer::Log;
 
-/// For how long nothing more has to come before it begins.
+/// Time without a further change before the reaper begins.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// How long it makes way for whoever waits for the kernel.
+/// Pause between two changes, in which other threads get the kernel's lock.
 const BREATH: Duration = Duration::from_millis(5);
 
-/// The thread, and what it has to do.
+/// Thread and its work.
 #[derive(Debug)]
 pub(super) struct DeviceReaper {
     work: Arc<Work>,
@@ -42,18 +42,18 @@ struct Work {
 #[derive(Debug, Default)]
 struct List {
     changes: VecDeque<DeviceChange>,
-    /// What is being done, as long as nobody wishes otherwise.
+    /// Change that is being carried out; `None` once it was recalled.
     present: Option<DeviceChange>,
-    /// When it is time to begin.
+    /// Time at which the reaper begins.
     begins_at: Option<Instant>,
     is_last: bool,
 }
 
 impl DeviceReaper {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// When the process may open no more files or start no more threads.
+    /// If the process may open no more files or start no more threads.
     pub(super) fn start(log: Log) -> io::Result<Self> {
         let devices = Devices::open()?;
         let work = Arc::new(Work::default());
@@ -67,8 +67,8 @@ impl DeviceReaper {
         })
     }
 
-    /// Gives it something to do. What was to be done to the same interfaces and is not done yet is
-    /// left out.
+    /// Hands over changes. Earlier changes of the same interfaces that are not done yet are
+    /// dropped.
     pub(super) fn hand(&self, changes: Vec<DeviceChange>) {
         let names: BTreeSet<_> = changes.iter().map(|c| Arc::clone(c.name())).collect();
         self.forget(|name| names.contains(name));
@@ -78,7 +78,7 @@ impl DeviceReaper {
         self.work.more.notify_one();
     }
 
-    /// Leaves out what is to be done to the interfaces of some names and not done yet.
+    /// Drops the changes of matching interfaces that are not done yet.
     pub(super) fn forget(&self, which: impl Fn(&str) -> bool) {
         let mut list = self.work.lock();
         list.changes.retain(|known| !which(known.name()));
@@ -87,7 +87,7 @@ impl DeviceReaper {
 }
 
 impl Drop for DeviceReaper {
-    /// Waits until all is done.
+    /// Waits until all changes are done.
     fn drop(&mut self) {
         self.work.lock().is_last = true;
         self.work.more.notify_one();
@@ -99,11 +99,11 @@ impl Drop for DeviceReaper {
 
 impl Work {
     fn lock(&self) -> std::sync::MutexGuard<'_, List> {
-        // A list is whole whenever it is let go of.
+        // The list is consistent whenever the lock is released.
         self.list.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be done next, when it is time. `None` when nothing will come any more.
+    /// Waits for the next change. `None` when no further one will come.
     fn next(&self) -> Option<DeviceChange> {
         let mut list = self.lock();
         loop {
@@ -126,7 +126,7 @@ impl Work {
         }
     }
 
-    /// Puts off what the kernel refused, unless nobody wishes it any more or nothing is waited for.
+    /// Repeats a rejected change later, unless it was recalled or the daemon is about to end.
     fn put_off(&self) {
         let mut list = self.lock();
         let refused = list.present.take();
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_refused_is_tried_again_later_unless_it_is_wished_otherwise_meanwhile() {
+    fn rejected_change_is_retried_unless_recalled() {
         let device_reaper = idle();
         let (one, other) = (set_down("vrrp4.51.eth1"), set_down("vrrp4.52.eth1"));
         device_reaper.hand(vec![one.clone(), other.clone()]);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_stops_does_not_wait_for_what_is_refused() {
+    fn end_does_not_wait_for_rejected_change() {
         let device_reaper = idle();
         device_reaper.hand(vec![set_down("vrrp4.51.eth1")]);
         device_reaper.work.lock().is_last = true;

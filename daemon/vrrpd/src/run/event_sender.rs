@@ -1,33 +1,33 @@
-//! The way from the node to the services: what becomes of the routers, told when it has been carried
-//! out, in order. The node never waits for whoever listens.
+//! Channel from the node to the services: changes of the routers, in order, sent after they have
+//! been carried out. The node never waits for the services.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vrrp_proto::{Priority, Report, Transition};
 
-/// Something that has become of the routers.
+/// Change of the routers.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeEvent {
     /// A router changed its state.
     Transition(Transition),
     /// The effective priority of a router changed.
     Priority {
-        /// Its name.
+        /// Name of the router.
         router: Arc<str>,
-        /// The priority since.
+        /// New priority.
         priority: Priority,
     },
-    /// A new configuration is in force, and what came of it was told before.
+    /// A configuration is in force. Everything that resulted from it was sent before.
     Configured,
 }
 
-/// The node's side.
+/// Sending side, in the node.
 #[derive(Debug)]
 pub(super) struct EventSender(UnboundedSender<NodeEvent>);
 
-/// The services's side: everything that becomes of the routers, from their start on. It is closed
-/// when the node has stopped and everything was handed over.
+/// Receiving side, in the services: all changes from the start of the routers on. The channel
+/// closes when the node has stopped and everything was received.
 #[derive(Debug)]
 pub(crate) struct NodeEvents(UnboundedReceiver<NodeEvent>);
 
@@ -37,7 +37,7 @@ impl EventSender {
         (Self(sender), NodeEvents(receiver))
     }
 
-    /// Tells of a report, if it is of a kind that others go by.
+    /// Sends a report to the services, if it is of a kind that they use.
     pub(super) fn tell(&self, report: &Report) {
         match report {
             Report::Transition(transition) => self.send(NodeEvent::Transition(transition.clone())),
@@ -57,19 +57,19 @@ impl EventSender {
         }
     }
 
-    /// Tells that a configuration has been carried out.
+    /// Sends that a configuration is in force.
     pub(super) fn tell_configured(&self) {
         self.send(NodeEvent::Configured);
     }
 
-    /// An services that is gone has nobody to tell.
+    /// Sends an event. If the services have ended, it is dropped.
     fn send(&self, what: NodeEvent) {
         let _ = self.0.send(what);
     }
 }
 
 impl NodeEvents {
-    /// The next, or `None` when there will be none any more.
+    /// Waits for the next event; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Option<NodeEvent> {
         self.0.recv().await
     }

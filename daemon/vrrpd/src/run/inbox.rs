@@ -1,4 +1,4 @@
-//! The bounded way from the other threads to the node.
+//! Bounded channel from the other threads to the node.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -9,50 +9,50 @@ use vrrp_linux::poller::Waker;
 use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::Snapshot;
 
-/// How many messages may wait.
+/// Most messages that wait.
 const CAPACITY: usize = 128;
 
-/// What the other threads tell the node.
+/// Message to the node.
 #[derive(Debug)]
 pub(crate) enum Message {
-    /// A new configuration, checked.
+    /// Valid new configuration.
     Configure(NodeParams),
-    /// A tracker's result.
+    /// Result of a tracker.
     Probe {
-        /// Its name.
+        /// Name of the tracker.
         tracker: Arc<str>,
-        /// How the thing is.
+        /// Verdict.
         result: Verdict,
-        /// What it said.
+        /// Description of the result.
         detail: Arc<str>,
     },
-    /// What a peer's name stands for now.
+    /// Addresses to which a peer's name resolves now.
     Resolved {
-        /// The name.
+        /// Name.
         name: Arc<str>,
         /// Its addresses.
         addresses: Vec<IpAddr>,
     },
-    /// What belongs to a router keeps it from being master for this reason, or no longer.
+    /// A resource inhibits a router, or no longer does.
     Inhibited {
-        /// Its name.
+        /// Name of the router.
         router: Arc<str>,
-        /// Why, if so.
+        /// Reason; `None` when the router is no longer inhibited.
         why: Option<Arc<str>>,
     },
-    /// Somebody wants to know how things are.
+    /// Request for a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Somebody wants to know whether the node still turns.
+    /// Request for a sign of life, for the watchdog.
     Alive(oneshot::Sender<()>),
-    /// Hand over and stop.
+    /// Hand over mastership and stop.
     Stop,
 }
 
-/// The node is gone.
+/// Error: the node has ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gone;
 
-/// The senders' side. Clones lead to the same node.
+/// Sending side. Clones lead to the same node.
 #[derive(Clone, Debug)]
 pub(crate) struct Inbox {
     messages: SyncSender<Message>,
@@ -60,14 +60,14 @@ pub(crate) struct Inbox {
 }
 
 impl Inbox {
-    /// An inbox, and where the node finds what was put in.
+    /// A new channel; the node receives from the second part.
     pub(crate) fn new(waker: Waker) -> (Self, Receiver<Message>) {
         let (messages, receiver) = sync_channel(CAPACITY);
         (Self { messages, waker }, receiver)
     }
 
-    /// Puts a message in. Waits while the inbox is full, which means that the node does not turn;
-    /// then there is nothing better to do.
+    /// Sends a message and wakes the node. Blocks while the channel is full: then the node hangs,
+    /// and the sender has nothing better to do.
     pub(crate) fn send(&self, message: Message) -> Result<(), Gone> {
         self.messages.send(message).map_err(|_| Gone)?;
         self.waker.wake();

@@ -1,9 +1,9 @@
-//! Keeps the sync thread of IPVS as the engine wants it, on a thread of its own: the kernel takes its
-//! time to start and to stop one, and holds a lock meanwhile that the node needs to change addresses.
-//! So it begins when nothing more has come for a while. Our thread is started when there is something to
-//! keep for the first time.
+//! IPVS sync daemon: keeps it in the state that the engine wants, on a thread of its own. The
+//! kernel takes long to start and to stop a sync daemon, and meanwhile holds a lock that the node
+//! needs to change addresses. So the thread begins when no further change has come for a while. The
+//! first change starts it.
 //!
-//! IPVS tells nobody what happens to it: every now and then it is looked at.
+//! IPVS reports no changes: the thread reads the state of the sync daemon again and again.
 
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -19,13 +19,13 @@ use vrrp_proto::snapshot::Snapshot;
 use super::complaints::Complaints;
 use crate::log_writer::Log;
 
-/// For how long nothing more has to come before it begins.
+/// Time without a further change before the thread begins.
 const QUIET: Duration = Duration::from_millis(100);
 
-/// The time between two looks at what there is. A look is two requests to the kernel.
+/// Time between two reads of the present state, two requests to the kernel.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// The thread, and what it has to keep.
+/// Thread and its work.
 #[derive(Debug)]
 pub(super) struct LvsReconciler {
     work: Arc<Work>,
@@ -41,32 +41,32 @@ struct Work {
 #[derive(Debug, Default)]
 struct State {
     desired: Option<DesiredLvs>,
-    /// When that came, unless it was looked at since.
+    /// Time at which `desired` came, unless it was carried out since.
     handed_at: Option<Instant>,
-    /// When to look again.
+    /// Time of the next read.
     look_at: Option<Instant>,
     is_last: bool,
-    /// For the status.
+    /// Last error, for the status.
     error: Option<Arc<str>>,
     repairs: u64,
 }
 
-/// What the thread does next.
+/// Next step of the thread.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// Keep this, now.
+    /// Compare the kernel's state with this one, and repair it.
     Keep(DesiredLvs),
-    /// Wait, for so long or until there is news.
+    /// Wait for a change, at most this long.
     Wait(Option<Duration>),
-    /// End.
+    /// End the thread.
     End,
 }
 
 impl LvsReconciler {
-    /// Starts it.
+    /// Starts the thread.
     ///
     /// # Errors
-    /// When the process may start no more threads.
+    /// If the process may start no more threads.
     pub(super) fn start(log: Log) -> io::Result<Self> {
         let work = Arc::new(Work::default());
         let own = Arc::clone(&work);
@@ -79,7 +79,7 @@ impl LvsReconciler {
         })
     }
 
-    /// Gives it something to keep from now on.
+    /// Hands over the state to keep from now on.
     pub(super) fn hand(&self, desired: DesiredLvs) {
         let mut state = self.work.lock();
         state.desired = Some(desired);
@@ -87,7 +87,7 @@ impl LvsReconciler {
         self.work.news.notify_one();
     }
 
-    /// Adds what it knows to the status of the instance that it works for.
+    /// Adds errors and repairs to the status of the instance that has the sync daemon.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         let state = self.work.lock();
         let of_instances = snapshot.instances.iter_mut();
@@ -99,7 +99,7 @@ impl LvsReconciler {
 }
 
 impl Drop for LvsReconciler {
-    /// Waits until what was handed last is done.
+    /// Waits until the last change is carried out.
     fn drop(&mut self) {
         self.work.lock().is_last = true;
         self.work.news.notify_one();
@@ -111,11 +111,11 @@ impl Drop for LvsReconciler {
 
 impl Work {
     fn lock(&self) -> MutexGuard<'_, State> {
-        // A state is whole whenever it is let go of.
+        // The state is consistent whenever the lock is released.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be kept, when it is time to look. `None` when there will be nothing any more.
+    /// Waits for the next state to keep. `None` when no further one will come.
     fn next(&self) -> Option<DesiredLvs> {
         let mut state = self.lock();
         loop {
@@ -169,16 +169,16 @@ impl State {
         }
     }
 
-    /// Takes in what became of it.
+    /// Takes in the result of a comparison.
     fn note(&mut self, now: Instant, kept: &Reconciled) {
         self.repairs += u64::from(kept.is_repair);
         self.error = kept.failure.as_ref().map(|f| f.to_string().into());
         let is_wanted = self.desired.as_ref().is_some_and(|d| d.role.is_some());
         self.look_at = match &kept.failure {
-            // The kernel looks for a module each time.
+            // Not soon for a missing module: each request makes the kernel look for it.
             Some(failure) if !failure.is_absence() => Some(now + SECOND_LOOK),
             Some(_) => Some(now + LOOK),
-            // Where nothing is wanted nothing has to be put right.
+            // Without a desired role there is nothing to repair.
             None => is_wanted.then(|| now + LOOK),
         };
     }
@@ -188,7 +188,7 @@ fn tell(kept: &Reconciled, log: &Log, complaints: &mut Complaints) {
     let (level, why) = match kept.is_repair {
         true => (
             Level::WARN,
-            "somebody stopped or changed the sync thread of IPVS: ",
+            "another program stopped or changed the IPVS sync daemon: ",
         ),
         false => (Level::INFO, ""),
     };
@@ -201,7 +201,7 @@ fn tell(kept: &Reconciled, log: &Log, complaints: &mut Complaints) {
 }
 
 fn complaint(failure: &CannotSync) -> String {
-    format!("{failure}; the instance serves all the same, and it is tried again and again")
+    format!("{failure}; the instance works without connection synchronisation; retrying")
 }
 
 #[cfg(test)]
@@ -213,19 +213,19 @@ mod tests {
 
     const MOMENT: Duration = Duration::from_millis(1);
 
-    // Of asm-generic/errno-base.h.
+    // From asm-generic/errno-base.h.
     const ENOENT: i32 = 2;
     const ENODEV: i32 = 19;
 
     #[test]
-    fn it_begins_when_nothing_more_has_come_for_a_while() {
+    fn reconciler_waits_until_changes_pause() {
         let now = Instant::now();
         let mut state = State::default();
         assert_eq!(state.next(now), Next::Wait(None));
         state.desired = Some(desired(Some(LvsRole::Backup)));
         state.handed_at = Some(now);
         assert_eq!(state.next(now + MOMENT), Next::Wait(Some(QUIET - MOMENT)));
-        // More has come.
+        // A further change.
         state.desired = Some(desired(Some(LvsRole::Master)));
         state.handed_at = Some(now + MOMENT);
         assert_eq!(state.next(now + QUIET), Next::Wait(Some(MOMENT)));
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn it_looks_now_and_then_and_sooner_after_a_refusal() {
+    fn reconciler_reads_periodically_and_sooner_after_error() {
         let now = Instant::now();
         let mut state = State {
             desired: Some(desired(Some(LvsRole::Master))),
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn where_nothing_is_wanted_nothing_is_looked_at() {
+    fn reconciler_does_not_read_without_desired_role() {
         let now = Instant::now();
         let mut state = State {
             desired: Some(desired(None)),
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn at_the_end_what_was_handed_last_is_done_at_once_and_nothing_else() {
+    fn end_carries_out_last_change_at_once() {
         let now = Instant::now();
         let mut state = State {
             is_last: true,

@@ -1,4 +1,4 @@
-//! The machine as the node needs it: sockets, frames, the kernel, and threads for what takes long.
+//! The host of the node: sockets, frames, the kernel, and threads for slow requests.
 
 use std::io;
 use std::net::IpAddr;
@@ -22,7 +22,7 @@ use super::lvs::LvsReconciler;
 use super::sockets::Sockets;
 use crate::log_writer::{Log, Record};
 
-/// The number of routers in each state.
+/// Number of routers in each state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StateCounts {
     pub(crate) master: usize,
@@ -30,18 +30,18 @@ pub(crate) struct StateCounts {
     pub(crate) fault: usize,
 }
 
-/// The machine.
+/// Host of the node on Linux.
 #[derive(Debug)]
 pub(super) struct Machine {
     pub(super) kernel: Kernel,
     poller: Rc<Poller>,
     pub(super) sockets: Sockets,
     announcer: AnnounceSocket,
-    /// For interfaces with virtual MAC addresses that go, once there is one.
+    /// Deletes macvlans; started by the first change.
     device_reaper: Option<DeviceReaper>,
-    /// For the sync thread of IPVS, once there is to be one.
+    /// Keeps the IPVS sync daemon; started by the first change.
     pub(super) lvs: Option<LvsReconciler>,
-    /// The tally that was published last.
+    /// Counts that were published last.
     told: StateCounts,
     state_counts: StateCounts,
     teller: watch::Sender<StateCounts>,
@@ -76,7 +76,7 @@ impl Machine {
         })
     }
 
-    /// Tells how many routers are in which state, if that is news.
+    /// Publishes the number of routers in each state, if it has changed.
     pub(super) fn publish_state_counts(&mut self) {
         if self.told != self.state_counts {
             self.told = self.state_counts;
@@ -97,7 +97,7 @@ impl Host for Machine {
         self.sockets
             .open(listeners, &self.poller, |interface, error| {
                 let name = mirror.name(interface);
-                let text = format!("cannot open a raw socket on {name}: {error}; trying again");
+                let text = format!("cannot open a raw socket on {name}: {error}; retrying");
                 self.complaints.tell(Level::ERROR, text);
                 all = false;
             });
@@ -118,6 +118,7 @@ impl Host for Machine {
             message,
         } = advertisement;
         match mac {
+            // A raw IP socket would send from the MAC address of the interface.
             Some(mac) => self.announcer.queue_advert(interface, mac, source, message),
             None => {
                 self.sockets

@@ -1,4 +1,4 @@
-//! `vrrpd run`: brings the three threads up and takes them down.
+//! `vrrpd run`: starts the three threads and ends them.
 
 mod complaints;
 mod device_reaper;
@@ -29,9 +29,11 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
     let file = options.configuration.file.clone();
     let loaded = load(&file, Secrets::Read)?;
+    // Before the first thread is started: setns(2) moves only the calling thread.
     options.place.enter()?;
     capability::check().map_err(|missing| Failed::General.reasons(missing))?;
     let socket = options.runtime.control_socket();
+    // The socket also keeps a second daemon from starting, so it is taken before any change.
     let listener = control::listen(&socket).map_err(|error| {
         Failed::General.reasons(format_args!(
             "cannot listen at {}: {error}",
@@ -43,17 +45,18 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     if let Err(error) = capability::clear_ambient() {
         log.note(
             Level::WARN,
-            format!("check scripts inherit capabilities: {error}"),
+            format!("cannot clear the ambient capabilities: {error}; check scripts inherit them"),
         );
     }
     let outcome = serve(file, loaded, listener, &log);
     let _ = std::fs::remove_file(&socket);
+    // The log writer ends with the last handle.
     drop(log);
     log_writer.finish();
     outcome
 }
 
-/// Runs node and services until the node has stopped.
+/// Runs the node and the services until the node has stopped.
 fn serve(
     file: PathBuf,
     loaded: Loaded,
@@ -76,7 +79,7 @@ fn serve(
     log.note(
         Level::INFO,
         format!(
-            "vrrpd {} runs {} of {}",
+            "vrrpd {} started: {} from {}",
             env!("CARGO_PKG_VERSION"),
             count(params.routers.len(), "instance"),
             file.display()
@@ -102,14 +105,14 @@ fn serve(
     let outcome = node
         .run()
         .map_err(|error| complain("wait for events", error));
-    // Its inbox is closed now: the services ends as soon as it finds out.
+    // This closes its inbox: the services end as soon as they notice.
     drop(node);
     let _ = services.join();
     outcome
 }
 
-/// A daemon of which a part has died must die as a whole: then systemd cleans up and starts it
-/// again.
+/// Lets a panic in any thread end the whole process, so that systemd cleans up and restarts the
+/// daemon.
 fn abort_on_panic() {
     let report = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {

@@ -1,6 +1,6 @@
 //! The thread of the node, which owns the engine, the clock and the sockets.
 //!
-//! It waits for one timer and its descriptors, and never blocks on anything else. What a turn does is
+//! It waits for one timer and its descriptors, and never blocks elsewhere. A turn is implemented in
 //! [`vrrp_node::node`], which the simulation runs as well.
 
 use std::io;
@@ -27,26 +27,26 @@ use super::machine::{Machine, StateCounts};
 use super::sockets;
 use crate::log_writer::Log;
 
-/// Tokens of the poller, where those of the [`sockets`] are none.
+/// Tokens of the poller that [`sockets`] does not use.
 const TIMER: u64 = 1 << 32;
 const INBOX: u64 = TIMER + 1;
 const MONITOR: u64 = TIMER + 2;
 const REFUSER: u64 = TIMER + 3;
 const ROUTING: u64 = TIMER + 4;
 
-/// How many batches of packets are taken from one socket in one turn, unless a take-over is due.
+/// Most batches of packets that one turn takes from a socket, unless a take-over is due.
 const BATCHES: usize = 32;
 
-/// How long before a take-over the node is awake. A CPU that sleeps takes up to this long to wake
-/// up, and a take-over is rare enough to spend it waiting.
+/// Time before a take-over at which the node wakes up. A sleeping CPU takes up to this long to wake
+/// up; take-overs are rare enough to busy-wait for them.
 const AWAKE: Duration = Duration::from_micros(200);
 
-/// How long after it began to read the node may still act on what it has read, and how often it reads
-/// again otherwise: under a flood reading itself takes longer.
+/// Time after the beginning of a read in which the node may act on what it has read, and number of
+/// reads beyond that: under a flood the reads themselves take longer.
 const MOMENT: Duration = Duration::from_millis(5);
 const ATTEMPTS: u32 = 3;
 
-/// The main thread's own.
+/// State of the main thread.
 #[derive(Debug)]
 pub(crate) struct Node {
     turns: Turns,
@@ -56,20 +56,20 @@ pub(crate) struct Node {
     waker: Waker,
     messages: Receiver<Message>,
     monitor: Monitor,
-    /// The time at which it last began to read what had come.
+    /// Beginning of the last read of the descriptors.
     taken_at: Instant,
-    /// The number of configurations that were taken in in this turn.
+    /// Configurations that this turn has taken in.
     configured: u32,
-    /// Room that is kept from turn to turn.
+    /// Buffers that are kept from turn to turn.
     events: Vec<Event>,
     batch: ReceiveBatch,
 }
 
 impl Node {
-    /// A node that runs `params`, the way to it, its tally, and what it does.
+    /// A node that runs `params`, its inbox, its state counts, and the events of its routers.
     ///
     /// # Errors
-    /// When the kernel does not give the sockets.
+    /// If the kernel does not provide the sockets.
     pub(crate) fn new(
         params: NodeParams,
         log: Log,
@@ -82,7 +82,7 @@ impl Node {
             routing: ROUTING,
             drop_rules: REFUSER,
         })?;
-        // Before the first dump, so that nothing happens unseen in between.
+        // Opened before the first dump, so that no change in between is missed.
         let monitor = Monitor::open(kernel.port())?;
         poller.add(&timer, TIMER)?;
         poller.add(&waker, INBOX)?;
@@ -110,10 +110,10 @@ impl Node {
         Ok((node, inbox, observer, node_events))
     }
 
-    /// Turns until it is told to stop and has handed everything over.
+    /// Runs turns until the node was asked to stop and has handed over mastership.
     ///
     /// # Errors
-    /// When waiting fails, for which there is no reason.
+    /// If a wait fails, which is not expected.
     pub(crate) fn run(&mut self) -> io::Result<()> {
         let mut events = Events::new();
         while !self.turns.is_stopping() {
@@ -124,7 +124,8 @@ impl Node {
                 self.poller.wait(&mut events, Some(Duration::ZERO))?;
                 self.take_in(&events);
             }
-            // A process that was stopped right here has not read the packets that came meanwhile.
+            // A process that was suspended at this point has not read the packets that came
+            // meanwhile.
             for _ in 0..ATTEMPTS {
                 if clock::now().since(self.taken_at) <= MOMENT {
                     break;
@@ -134,16 +135,17 @@ impl Node {
             }
             self.turns.turn(clock::now(), &mut self.machine);
             self.machine.publish_state_counts();
+            // Only now: the turn has carried out the configurations.
             for _ in 0..std::mem::take(&mut self.configured) {
                 self.machine.events.tell_configured();
             }
         }
-        // What cannot be deleted is told; `vrrpd cleanup` tries again.
+        // Failures are logged; `vrrpd cleanup` tries again.
         let _ = self.turns.retire_drop_filter(&mut self.machine);
         Ok(())
     }
 
-    /// When to wake up: early for a take-over, see [`AWAKE`].
+    /// Time of the next wake-up, early for a take-over: see [`AWAKE`].
     fn wakeup(&self) -> Option<Instant> {
         let due = self
             .turns
@@ -156,8 +158,8 @@ impl Node {
         [due, self.turns.due()].into_iter().flatten().min()
     }
 
-    /// Waits for a take-over that is due in a moment without going to sleep. Returns whether it
-    /// did; then something may have come in meanwhile.
+    /// Busy-waits for a take-over that is due within [`AWAKE`]. Returns whether it has waited; then
+    /// packets may have come in.
     fn stay_awake(&self) -> bool {
         let Some((at, Due::TakeOver)) = self.turns.engine().poll_timeout() else {
             return false;
@@ -172,7 +174,7 @@ impl Node {
         true
     }
 
-    /// Takes in what has come.
+    /// Reads all descriptors that are ready.
     fn take_in(&mut self, events: &Events) {
         let now = clock::now();
         self.taken_at = now;
@@ -196,9 +198,10 @@ impl Node {
         self.turns.handle(now, input, &mut self.machine);
     }
 
-    /// Takes in what is waiting, so that no router acts on a silence that is none. Of a flood only so
-    /// much that advertisements are not delayed, unless a take-over is due: then all that had come
-    /// when the turn began, because behind the flood may be the master's advertisement.
+    /// Reads the waiting packets, so that no router takes over although an advertisement is there.
+    /// Of a flood it reads only so many that its own advertisements are not delayed. When a
+    /// take-over is due, it reads all that came before the turn: the master's advertisement may be
+    /// behind the flood.
     fn take_packets(&mut self, now: Instant, token: u64) {
         let Some(place) = sockets::place(token) else {
             return;
@@ -214,6 +217,7 @@ impl Node {
                 Ok(Some(packets)) => {
                     let mut more = packets.batch_is_full();
                     for packet in packets {
+                        // What arrived after the beginning of the turn is left to the next one.
                         more &= packet.at < now;
                         let input = Input::Packet(packet);
                         self.turns.handle(now, input, &mut self.machine);
@@ -230,12 +234,13 @@ impl Node {
                 }
             }
         }
-        // Without many there is room. What is lost may have been the master's.
+        // A short queue cannot have overflowed. After an overflow the master's advertisement may be
+        // among the lost ones.
         if many && self.machine.sockets.has_lost(place) {
             let name = self.turns.mirror().name(interface);
             let text = format!(
-                "packets come in on {name} faster than they can be read, and some are lost: a silence \
-                 may be none (told once a minute)"
+                "receive buffer overflow on {name}: advertisements lost; a missing master may be alive \
+                 (logged once a minute)"
             );
             self.complain(Level::WARN, text);
         }
@@ -273,7 +278,7 @@ impl Node {
                     let router = &*router;
                     self.hand(now, Input::Inhibited { router, why });
                 }
-                // The asking client may have gone away.
+                // The client may have disconnected.
                 Message::Snapshot(reply) => {
                     let lost = self.machine.sockets.lost();
                     let mut snapshot = self.turns.engine().snapshot(now);
@@ -288,17 +293,21 @@ impl Node {
         }
     }
 
-    /// Takes in what the kernel tells of links and addresses.
+    /// Reads the kernel's events of links and addresses.
     fn take_events(&mut self, now: Instant) {
         match self.monitor.read(&mut self.events) {
             Ok(Heard::All) => {}
             Ok(Heard::Overrun) => {
-                let text = "the kernel's messages about interfaces overran; looking at everything";
+                let text =
+                    "netlink receive buffer overflow: reading all interfaces and addresses again";
                 self.complain(Level::WARN, text.to_owned());
                 self.turns.look_at(now);
             }
             Err(error) => {
-                let text = format!("cannot hear the kernel's messages: {error}");
+                let text = format!(
+                    "cannot receive interface events from the kernel: {error}; reading all interfaces \
+                     again in 1 s"
+                );
                 self.complain(Level::ERROR, text);
                 self.turns.look_at(now + SECOND_LOOK);
             }
@@ -307,26 +316,30 @@ impl Node {
         self.turns.take_news(now, events, &mut self.machine);
     }
 
-    /// Looks at routes and rules when another program may have changed some of ours.
+    /// Checks routes and rules after an event of another program's change.
     fn take_routing_news(&mut self, now: Instant) {
         match self.machine.kernel.take_routing_news() {
             Ok(false) => {}
             Ok(true) => self.turns.look_at_routing(now, &mut self.machine),
             Err(error) => {
-                let text = format!("cannot hear of changes of routes: {error}");
+                let text = format!(
+                    "cannot receive route events from the kernel: {error}; reading all routes again in 1 s"
+                );
                 self.complain(Level::ERROR, text);
                 self.turns.look_at(now + SECOND_LOOK);
             }
         }
     }
 
-    /// Repairs the table of refusals when another program may have changed it.
+    /// Repairs the drop filter after an event of another program's change.
     fn take_drop_filter_news(&mut self, now: Instant) {
         match self.machine.kernel.take_drop_filter_news() {
             Ok(false) => return,
             Ok(true) => {}
             Err(error) => {
-                let text = format!("cannot hear of changes of nf_tables: {error}");
+                let text = format!(
+                    "cannot receive nf_tables events from the kernel: {error}; checking the drop filter"
+                );
                 self.complain(Level::ERROR, text);
             }
         }

@@ -1,4 +1,4 @@
-//! The raw sockets of the node: one for each interface and family on which a router runs.
+//! Raw sockets of the node: one for each interface and family on which a router runs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -10,10 +10,11 @@ use vrrp_linux::socket::{AdvertSocket, Packets, ReceiveBatch};
 use vrrp_node::listeners::{Listeners, Path, VridSet};
 use vrrp_proto::{Family, InterfaceIndex};
 
-/// The bit of a token that says IPv6, above the 32 of an interface's number and the node's own.
+/// Bit of a token that marks IPv6, above the 32 bits of the interface index and the node's own
+/// tokens.
 const IPV6: u64 = 1 << 40;
 
-/// The token by which the poller reports a socket.
+/// Token by which the poller reports a socket.
 fn token((interface, family): Path) -> u64 {
     let bit = match family {
         Family::V4 => 0,
@@ -22,7 +23,7 @@ fn token((interface, family): Path) -> u64 {
     u64::from(interface.0) | bit
 }
 
-/// The socket of a token, if it is one's.
+/// Path of a token, if it is that of a socket.
 pub(super) fn place(token: u64) -> Option<Path> {
     let family = match token & IPV6 {
         0 => Family::V4,
@@ -32,13 +33,13 @@ pub(super) fn place(token: u64) -> Option<Path> {
     Some((InterfaceIndex(interface), family))
 }
 
-/// The sockets, by what they are for.
+/// Sockets by path.
 #[derive(Debug, Default)]
 pub(super) struct Sockets {
     open: BTreeMap<Path, Open>,
-    /// Those with something queued.
+    /// Paths with queued advertisements.
     queued: Vec<Path>,
-    /// What was lost on sockets that are closed.
+    /// Packets lost on sockets that have been closed.
     lost_before: u64,
 }
 
@@ -46,15 +47,16 @@ pub(super) struct Sockets {
 struct Open {
     socket: AdvertSocket,
     vrids: VridSet,
-    /// How much of what was lost is known.
+    /// Losses that were reported already.
     known_lost: u32,
 }
 
 impl Sockets {
-    /// Opens what is missing for `listeners`, and lets the others hear exactly theirs.
+    /// Opens missing sockets of `listeners`, and sets the filters of the existing ones to exactly
+    /// these VRIDs.
     ///
-    /// Sockets that nobody listens to any more stay until [`close`](Self::close): a router that
-    /// leaves still has its resignation to send.
+    /// Sockets without a listener stay open until [`close`](Self::close): a router that leaves
+    /// still has its final advertisement to send.
     pub(super) fn open(
         &mut self,
         listeners: &Listeners,
@@ -85,9 +87,9 @@ impl Sockets {
         }
     }
 
-    /// Closes those that are not for one of `listeners`.
+    /// Closes the sockets that have no listener.
     pub(super) fn close(&mut self, listeners: &Listeners) {
-        // Closing takes a descriptor out of the poller too (epoll(7)).
+        // epoll(7) forgets a closed descriptor.
         self.open.retain(|place, open| {
             let stays = listeners.contains_key(place);
             if !stays {
@@ -97,13 +99,13 @@ impl Sockets {
         });
     }
 
-    /// How many packets the kernel had to throw away because they came faster than they were read.
+    /// Packets that the kernel dropped because the receive buffers were full.
     pub(super) fn lost(&self) -> u64 {
         let open = self.open.values().map(|open| u64::from(open.lost()));
         self.lost_before + open.sum::<u64>()
     }
 
-    /// Whether packets were lost at a place since this was asked last.
+    /// Whether packets were lost on a path since the last call.
     pub(super) fn has_lost(&mut self, place: Path) -> bool {
         let Some(open) = self.open.get_mut(&place) else {
             return false;
@@ -112,7 +114,7 @@ impl Sockets {
         std::mem::replace(&mut open.known_lost, lost) != lost
     }
 
-    /// The packets that came in at a place, as many as one system call gives.
+    /// Receives the packets of one system call on a path.
     pub(super) fn receive<'b>(
         &self,
         place: Path,
@@ -124,7 +126,7 @@ impl Sockets {
         open.socket.receive(batch).map(Some)
     }
 
-    /// Puts an advertisement into the batch of its interface.
+    /// Queues an advertisement in the batch of its path.
     pub(super) fn queue(
         &mut self,
         interface: InterfaceIndex,
@@ -155,7 +157,7 @@ impl Sockets {
 }
 
 impl Open {
-    /// A kernel that does not count (before Linux 4.12) has lost nothing that anybody knows of.
+    /// Packets lost so far. A kernel before Linux 4.12 does not count them: 0.
     fn lost(&self) -> u32 {
         self.socket.lost().unwrap_or(0)
     }

@@ -1,5 +1,5 @@
-//! The control socket: whoever connects is sent the node's snapshot, with what the services knows, as
-//! one JSON object. Nothing is ever read from it, so there is nothing to attack.
+//! Control socket: sends each client the node's snapshot, completed by the services, as one JSON
+//! object. The daemon never reads from the socket, so that clients cannot attack it.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
@@ -18,19 +18,19 @@ use super::follower::StatusHandles;
 use crate::log_writer::Log;
 use crate::run::{Inbox, Message};
 
-/// How many are answered at once; the others wait.
+/// Most clients that are answered at a time; further ones wait.
 const CONCURRENCY: usize = 8;
 
-/// How long a reader may take.
+/// Time limit for a client to read the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Listens at `path`. What a dead daemon left there is removed.
+/// Listens at `path`. Removes the socket of a dead daemon.
 ///
 /// # Errors
-/// When a daemon is alive there, or the directory cannot be made or written.
+/// If a running daemon listens there, or the directory cannot be created or written.
 pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener> {
     if UnixStream::connect(path).is_ok() {
-        let text = "another vrrpd is running there; give this one a --runtime-dir of its own";
+        let text = "another vrrpd is running there; use another --runtime-dir for this one";
         return Err(io::Error::new(io::ErrorKind::AddrInUse, text));
     }
     if let Some(directory) = path.parent() {
@@ -41,21 +41,21 @@ pub(crate) fn listen(path: &Path) -> io::Result<std::os::unix::net::UnixListener
         Ok(()) | Err(_) => {}
     }
     let listener = std::os::unix::net::UnixListener::bind(path)?;
-    // Everybody may look: there is no secret in a snapshot.
+    // All users may connect: a snapshot contains no secrets.
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o666))?;
     Ok(listener)
 }
 
-/// Brings the socket into the present runtime.
+/// Registers the socket with the present runtime.
 ///
 /// # Errors
-/// When the runtime cannot watch it.
+/// If the runtime cannot watch it.
 pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
     listener.set_nonblocking(true)?;
     UnixListener::from_std(listener)
 }
 
-/// Answers everybody who connects.
+/// Answers all clients.
 pub(super) async fn serve(
     listener: UnixListener,
     inbox: Inbox,
@@ -64,6 +64,7 @@ pub(super) async fn serve(
 ) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
     loop {
+        // Before `accept`, so that further clients wait in the backlog of the socket.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
             return;
         };
@@ -71,13 +72,16 @@ pub(super) async fn serve(
             Ok((stream, _)) => {
                 let (inbox, status_handles) = (inbox.clone(), status_handles.clone());
                 tokio::spawn(async move {
-                    // A reader that is too slow or went away is its own business.
+                    // A slow or disconnected client concerns only itself.
                     let _ = timeout(PATIENCE, answer(stream, inbox, status_handles)).await;
                     drop(place);
                 });
             }
             Err(error) => {
-                log.note(Level::WARN, format!("the control socket refuses: {error}"));
+                log.note(
+                    Level::WARN,
+                    format!("cannot accept a connection to the control socket: {error}"),
+                );
                 tokio::time::sleep(PATIENCE).await;
             }
         }

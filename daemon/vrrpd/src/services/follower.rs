@@ -1,6 +1,6 @@
-//! What goes along with the node: what it needs looked at, who is told of what becomes of its routers, and
-//! what runs where they are master. How the daemon stops and is given another configuration is decided here,
-//! because both may have to wait.
+//! Follower: runs what belongs to the configuration in force besides the node: trackers, peer
+//! names, notifications and resources. It also sequences the stop of the daemon and the reload,
+//! because both may have to wait for resources.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -24,11 +24,10 @@ use crate::log_writer::Log;
 use crate::run::{Inbox, Message, NodeEvent, StateCounts};
 use crate::units::Units;
 
-/// How much longer than they should those who are told of the stop and what is stopped are waited for: what
-/// was killed has to be gone, too.
+/// Additional time for the last notify commands and stops: a killed process has to end, too.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// What goes along with the node.
+/// Trackers, peer names, notifications and resources of the configuration in force.
 pub(super) struct Follower {
     file: PathBuf,
     trackers: Trackers,
@@ -36,19 +35,19 @@ pub(super) struct Follower {
     notifier: Notifier,
     resources: Resources,
     resources_board: resources::StatusHandle,
-    /// What is to be run when resources have stopped.
+    /// Configuration to put in force once resources have stopped.
     next: Option<Box<Loaded>>,
-    /// The routers whose resources are waited for.
+    /// Routers whose resources have to stop first.
     waits_for: BTreeSet<Arc<str>>,
     times_told_to_stop: u32,
-    /// Whether the node was told to stop.
+    /// Whether the node was asked to stop.
     is_node_told: bool,
     inbox: Inbox,
     state_counts: watch::Receiver<StateCounts>,
     log: Log,
 }
 
-/// What those who go along with the node add to what it shows of itself. Clones show the same.
+/// Status of notifications and resources. Clones show the same status.
 #[derive(Clone)]
 pub(super) struct StatusHandles {
     notify: notify::StatusHandle,
@@ -56,7 +55,7 @@ pub(super) struct StatusHandles {
 }
 
 impl StatusHandles {
-    /// Adds to a snapshot of the node what the node does not know.
+    /// Adds notifications and resources to a snapshot of the node.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         self.notify.complete(snapshot);
         self.resources.complete(snapshot);
@@ -64,8 +63,8 @@ impl StatusHandles {
 }
 
 impl Follower {
-    /// Nobody is told of anything and nothing follows yet. `file` is read again at a reload, `units` lead to systemd,
-    /// and the node is behind `inbox`.
+    /// A follower without any configuration. `file` is read at a reload, `units` leads to systemd,
+    /// and `inbox` to the node.
     pub(super) fn new(
         file: PathBuf,
         units: Units,
@@ -91,7 +90,8 @@ impl Follower {
         }
     }
 
-    /// Begins with what belongs to the configuration that the node begins with, and tells systemd so.
+    /// Begins with the parts of the node's first configuration, and reports to systemd that the
+    /// daemon is ready.
     pub(super) fn begin(
         &mut self,
         probes: BTreeMap<Arc<str>, Probe>,
@@ -106,7 +106,7 @@ impl Follower {
         self.tell_ready();
     }
 
-    /// How it stands, now and later.
+    /// Handles of the status.
     pub(super) fn status_handles(&self) -> StatusHandles {
         StatusHandles {
             notify: self.notifier.status_handle(),
@@ -118,8 +118,7 @@ impl Follower {
         systemd::ready(*self.state_counts.borrow(), &self.log);
     }
 
-    /// Takes in what has become of the routers: this is the only way on which anybody who follows them
-    /// hears of it.
+    /// Takes in a change of the routers. Notifications and resources learn of changes only here.
     pub(super) fn take(&mut self, moved: &NodeEvent) {
         self.notifier.take(moved);
         match moved {
@@ -128,7 +127,7 @@ impl Follower {
         }
     }
 
-    /// Does what is to be done, and waits until that may be something else. Nothing is lost when it is
+    /// Handles the next event of notifications or resources. Nothing is lost if the future is
     /// dropped before its end.
     pub(super) async fn turn(&mut self) {
         tokio::select! {
@@ -137,13 +136,14 @@ impl Follower {
         }
     }
 
-    /// Hands over, or first has stopped what is to be stopped before. Told so again, it waits for nothing.
+    /// Begins the stop of the daemon: hands over mastership, or first stops the resources that have
+    /// to stop before. A second call no longer waits for them.
     pub(super) fn stop(&mut self) {
         self.times_told_to_stop += 1;
         if self.times_told_to_stop > 1 {
             if !self.waits_for.is_empty() {
                 let text = format!(
-                    "told to stop again: handing over, though the resources of {} still run",
+                    "second stop signal: handing over mastership while the resources of {} still run",
                     list(&self.waits_for)
                 );
                 self.log.note(Level::WARN, text);
@@ -155,9 +155,13 @@ impl Follower {
         self.next = None;
         let first = self.resources.wait_for(None);
         if first.is_empty() {
-            self.log.note(Level::INFO, "told to stop: handing over");
+            self.log
+                .note(Level::INFO, "stopping: handing over mastership");
         } else {
-            let text = format!("told to stop: first the resources of {}", list(&first));
+            let text = format!(
+                "stopping: first the resources of {}, then handing over mastership",
+                list(&first)
+            );
             self.log.note(Level::INFO, text);
         }
         self.wait_for(first);
@@ -167,7 +171,8 @@ impl Follower {
         }
     }
 
-    /// Reads the configuration again, as a whole: when anything in it is wrong, everything stays.
+    /// Reloads the configuration. If it contains a mistake, the configuration in force stays as a
+    /// whole.
     pub(super) fn reload(&mut self) {
         if self.times_told_to_stop > 0 {
             return;
@@ -178,7 +183,7 @@ impl Follower {
                 let first = self.resources.wait_for(Some(&loaded.node));
                 if !first.is_empty() {
                     let text = format!(
-                        "{} read again: first the resources of {} are stopped",
+                        "reload of {}: first stopping the resources of {}",
                         self.file.display(),
                         list(&first)
                     );
@@ -191,7 +196,7 @@ impl Follower {
                 for line in error.to_string().lines() {
                     self.log.note(Level::ERROR, line);
                 }
-                let text = "the configuration is wrong: the one in force stays";
+                let text = "reload failed: the configuration in force stays";
                 self.log.note(Level::ERROR, text);
                 if self.next.is_none() {
                     self.tell_ready();
@@ -205,7 +210,7 @@ impl Follower {
         self.waits_for.extend(routers);
     }
 
-    /// Carries out what came of the last event.
+    /// Carries out the consequences of the last event.
     pub(super) fn go_on(&mut self) {
         self.carry_out();
         if !self.resources.have_rested(&self.waits_for) {
@@ -217,12 +222,12 @@ impl Follower {
             self.carry_out();
         }
         if self.times_told_to_stop > 0 && !std::mem::replace(&mut self.is_node_told, true) {
-            // A node that is gone has stopped already.
+            // A node that has ended has stopped already.
             let _ = self.inbox.send(Message::Stop);
         }
     }
 
-    /// Runs another configuration.
+    /// Puts another configuration in force.
     fn run(&mut self, loaded: Loaded) {
         let Loaded {
             node,
@@ -237,12 +242,15 @@ impl Follower {
         let instances = count(node.routers.len(), "instance");
         self.log.note(
             Level::INFO,
-            format!("{} read again: {instances}", self.file.display()),
+            format!(
+                "configuration reloaded from {}: {instances}",
+                self.file.display()
+            ),
         );
         let names = node.peer_names();
         let resources = configured(&node, resources);
         self.notifier.configure(notify);
-        // First the node, so that no result comes in for a tracker or a name that it does not know.
+        // First the node, so that it knows the tracker or name of every result.
         let _ = self.inbox.send(Message::Configure(node));
         self.resources.set(resources);
         self.trackers.set(probes);
@@ -250,7 +258,7 @@ impl Follower {
         self.tell_ready();
     }
 
-    /// Does what resources want done.
+    /// Carries out the orders of the resources.
     fn carry_out(&mut self) {
         for order in self.resources.orders() {
             if let Some((level, text)) = order.words() {
@@ -262,8 +270,9 @@ impl Follower {
         }
     }
 
-    /// The node is gone: what is still to be told is told, and what still runs is stopped, both at once, as
-    /// long as that may take and until somebody is `told_again` to stop.
+    /// Finishes after the end of the node: runs the remaining notify commands and stops the
+    /// remaining units, both at the same time. Waits as long as that may take, or until
+    /// `told_again`, a further stop signal.
     pub(super) async fn finish(mut self, told_again: impl Future<Output = ()>) {
         self.resources.retire(|_| true);
         self.carry_out();
@@ -295,11 +304,11 @@ impl Follower {
             () = told_again => {}
         }
         if !self.notifier.has_told_all() {
-            let text = "not everybody was told of the stop: what still runs for that is killed";
+            let text = "notify commands of the stop did not end in time: killing them";
             self.log.note(Level::WARN, text);
         }
         if !self.resources.are_at_rest() {
-            let text = "not all resources were stopped: vrrpd cleanup stops the rest";
+            let text = "resources did not stop in time: vrrpd cleanup stops the rest";
             self.log.note(Level::WARN, text);
         }
     }

@@ -1,6 +1,6 @@
-//! What may be slow, on a thread of its own: signals, trackers, the names of peers, those who are told
-//! of transitions, what runs where a router is master, the control socket and systemd. It talks to the node
-//! through its inbox and never holds it up.
+//! Services: all that may be slow, on a thread with an asynchronous runtime: signals, trackers, the
+//! resolution of peer names, notifications, resources, the control socket and systemd. They send to
+//! the node through its inbox, and never delay it.
 
 pub(crate) mod control;
 mod follower;
@@ -29,34 +29,34 @@ use crate::log_writer::Log;
 use crate::run::{Inbox, NodeEvents, StateCounts};
 use crate::units::{Units, system_address};
 
-/// What the services works with.
+/// Parameters of the services.
 pub(crate) struct Services {
     /// The configuration file, read again at SIGHUP.
     pub(crate) file: PathBuf,
-    /// What to look at for which tracker.
+    /// Probe of each tracker.
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
-    /// Who is told of transitions.
+    /// Notification settings.
     pub(crate) notify: BTreeMap<Subject, Notify<Arc<Command>>>,
-    /// What runs where a router is master.
+    /// Resources of the routers.
     pub(crate) resources: Configured,
-    /// The names of peers to look up.
+    /// Names of peers to resolve.
     pub(crate) names: BTreeSet<Arc<str>>,
-    /// The control socket.
+    /// Listening control socket.
     pub(crate) listener: std::os::unix::net::UnixListener,
-    /// The way to the node.
+    /// Inbox of the node.
     pub(crate) inbox: Inbox,
-    /// The node's states.
+    /// Number of routers in each state.
     pub(crate) state_counts: watch::Receiver<StateCounts>,
-    /// What becomes of its routers.
+    /// Changes of the routers.
     pub(crate) node_events: NodeEvents,
-    /// The log.
+    /// Log.
     pub(crate) log: Log,
 }
 
-/// Starts the services's thread. It ends with the node.
+/// Starts the thread of the services. It ends when the node has ended.
 ///
 /// # Errors
-/// When the system does not give a thread, or the runtime its descriptors.
+/// If the system cannot create the thread, or the runtime its descriptors.
 pub(crate) fn start(services: Services) -> io::Result<JoinHandle<()>> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -70,21 +70,21 @@ pub(crate) fn start(services: Services) -> io::Result<JoinHandle<()>> {
         .spawn(move || {
             let log = services.log.clone();
             if let Err(error) = runtime.block_on(services.run(signals)) {
-                log.note(Level::ERROR, format!("the services gave up: {error}"));
+                log.note(Level::ERROR, format!("background services failed: {error}"));
             }
-            // Scripts that are still running are killed by the runtime's end, which does not wait for
-            // the answer to a name.
+            // The end of the runtime kills scripts that still run. It does not wait for the
+            // resolution of a name.
             runtime.shutdown_background();
         })
 }
 
-/// The signals that the daemon understands.
+/// Handlers of the signals of the daemon.
 struct Signals {
     stop: StopSignals,
     hangup: Signal,
 }
 
-/// Those that tell it to stop.
+/// Handlers of the signals that stop the daemon.
 struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
@@ -103,7 +103,7 @@ impl Signals {
 }
 
 impl StopSignals {
-    /// Waits for one of them.
+    /// Waits for one of the signals.
     async fn recv(&mut self) {
         tokio::select! {
             _ = self.terminate.recv() => {}
@@ -134,7 +134,7 @@ impl Services {
         tokio::spawn(systemd::keep_watchdog(self.inbox, self.log.clone()));
         loop {
             tokio::select! {
-                // Without the sender the node is gone, which its moves tell after all others.
+                // A closed channel means that the node has ended, which its events report last.
                 Ok(()) = self.state_counts.changed() => {
                     systemd::status(*self.state_counts.borrow_and_update(), &self.log);
                 }

@@ -1,5 +1,5 @@
-//! The names of peers: what they stand for is asked again and again, and told to the node when it is
-//! something else. Who answers is the host's own resolver (getaddrinfo(3)), which may take its time.
+//! Peer names: resolves them again and again, and sends changed addresses to the node. The resolver
+//! of the host (getaddrinfo(3)) may be slow.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,16 +13,17 @@ use tracing::Level;
 use crate::log_writer::Log;
 use crate::run::{Inbox, Message};
 
-/// The time between two questions for a name.
+/// Time between two resolutions of a name.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The same for a name that was never answered: at the start of a host nobody may answer yet.
+/// Time between two resolutions of a name without an address so far: when a host boots, its
+/// resolver may not be reachable yet.
 const AGAIN_SOON: Duration = Duration::from_secs(5);
 
-/// The names that are asked for.
+/// Names that are being resolved.
 pub(super) struct Names {
     asked: BTreeMap<Arc<str>, AbortHandle>,
-    /// Wakes all that wait for the next time.
+    /// Wakes the tasks of all names before their time.
     now: Arc<Notify>,
     inbox: Inbox,
     log: Log,
@@ -38,7 +39,7 @@ impl Names {
         }
     }
 
-    /// Asks for these names from now on, and now.
+    /// Resolves exactly these names from now on, and all of them now.
     pub(super) fn set(&mut self, mut names: BTreeSet<Arc<str>>) {
         self.asked.retain(|name, task| {
             let stays = names.remove(name);
@@ -57,7 +58,7 @@ impl Names {
     }
 }
 
-/// Asks for a name until the node is gone.
+/// Resolves a name until the node has ended.
 async fn follow(name: Arc<str>, now: Arc<Notify>, inbox: Inbox, log: Log) {
     let mut known: Option<Vec<IpAddr>> = None;
     let mut was_told = false;
@@ -69,7 +70,7 @@ async fn follow(name: Arc<str>, now: Arc<Notify>, inbox: Inbox, log: Log) {
                 if known.as_ref() != Some(&addresses) {
                     log.note(
                         Level::INFO,
-                        format!("the peer {name} is {}", list(&addresses)),
+                        format!("peer {name} resolves to {}", list(&addresses)),
                     );
                     known = Some(addresses.clone());
                     let name = Arc::clone(&name);
@@ -81,12 +82,12 @@ async fn follow(name: Arc<str>, now: Arc<Notify>, inbox: Inbox, log: Log) {
             Err(error) if !was_told => {
                 was_told = true;
                 let so_far = match &known {
-                    Some(addresses) => format!("it stays {}", list(addresses)),
-                    None => "nothing is sent to it or heard from it".to_owned(),
+                    Some(addresses) => format!("still using {}", list(addresses)),
+                    None => "no advertisements are exchanged with it".to_owned(),
                 };
                 log.note(
                     Level::WARN,
-                    format!("cannot find the peer {name}: {error}; {so_far}; trying again"),
+                    format!("cannot resolve peer {name}: {error}; {so_far}; retrying"),
                 );
             }
             Err(_) => {}
@@ -99,7 +100,7 @@ async fn follow(name: Arc<str>, now: Arc<Notify>, inbox: Inbox, log: Log) {
     }
 }
 
-/// The addresses of a name, in an order that does not depend on that of the answer.
+/// Resolves a name. Sorts the addresses, because their order may differ each time.
 async fn look_up(name: &str) -> std::io::Result<Vec<IpAddr>> {
     let found = tokio::net::lookup_host((name, 0)).await?;
     let addresses: BTreeSet<IpAddr> = found.map(|address| address.ip()).collect();

@@ -1,7 +1,7 @@
-//! Runs the commands that tell of transitions, as the [`Scheduler`] decides: which, when, and for how long.
+//! Notifications: runs the notify commands as the [`Scheduler`] decides.
 //!
-//! What a command is told stands in its environment and, as a JSON object in one line, on its standard
-//! input. It is [run](program::run) as a script is.
+//! A command receives the transition in its environment and as one line of JSON on its standard
+//! input. It is [run](program::run) in the same way as a check script.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -21,22 +21,22 @@ use super::program::{self, Outcome, Program};
 use crate::log_writer::{Log, Record};
 use crate::run::NodeEvent;
 
-/// How many bytes of addresses an environment has room for: the kernel takes no more than 128 KiB in
-/// one variable (execve(2)). The list on the standard input is whole.
+/// Most bytes of addresses in the environment: the kernel limits a variable to 128 KiB (execve(2)).
+/// The list on standard input is complete.
 const ROOM: usize = 100 << 10;
 
-/// Those who are told, and what runs for them.
+/// Notify commands that run or wait.
 pub(super) struct Notifier {
     status_handle: StatusHandle,
     runs: JoinSet<Ended>,
     log: Log,
 }
 
-/// How it stands with those who are told, for whoever wants to know. Clones show the same.
+/// Status of the notifications. Clones show the same status.
 #[derive(Clone)]
 pub(super) struct StatusHandle(Arc<Mutex<Scheduler<Arc<Command>>>>);
 
-/// A command that has run.
+/// Notify command that has ended.
 struct Ended {
     owner: Subject,
     to: State,
@@ -53,17 +53,17 @@ impl Notifier {
         }
     }
 
-    /// How it stands, now and later.
+    /// Handle of the status.
     pub(super) fn status_handle(&self) -> StatusHandle {
         self.status_handle.clone()
     }
 
-    /// The node is about to be given a configuration that tells these.
+    /// Announces the notification settings of a configuration that the node is about to be handed.
     pub(super) fn configure(&self, notify: BTreeMap<Subject, Notify<Arc<Command>>>) {
         self.status_handle.scheduler().configure(notify);
     }
 
-    /// Takes in what has become of the routers.
+    /// Takes in a change of the routers.
     pub(super) fn take(&self, moved: &NodeEvent) {
         let mut scheduler = self.status_handle.scheduler();
         match moved {
@@ -73,8 +73,8 @@ impl Notifier {
         }
     }
 
-    /// Runs what is to run, and waits until that may be something else. Nothing is lost when it is
-    /// dropped before its end.
+    /// Starts the commands that are due, and waits until others may be. Nothing is lost if the
+    /// future is dropped before its end.
     pub(super) async fn turn(&mut self) {
         let due = {
             let mut scheduler = self.status_handle.scheduler();
@@ -117,13 +117,13 @@ impl Notifier {
         });
     }
 
-    /// The daemon stops, and all that became of the routers was taken in. Returns how long it takes
-    /// at most until all is told; zero when there is nothing to tell.
+    /// Prepares the end of the daemon, after the last transition. Returns the longest time that the
+    /// remaining commands take; zero when there are none.
     pub(super) fn finish(&self) -> Duration {
         self.status_handle.scheduler().finish(clock::now())
     }
 
-    /// Whether nothing is left to be told.
+    /// Whether no notification is left.
     pub(super) fn has_told_all(&self) -> bool {
         self.status_handle.scheduler().is_idle()
     }
@@ -131,11 +131,11 @@ impl Notifier {
 
 impl StatusHandle {
     fn scheduler(&self) -> MutexGuard<'_, Scheduler<Arc<Command>>> {
-        // A desk is whole whenever it is let go of.
+        // The scheduler is consistent whenever the lock is released.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds to a snapshot of the node what the node does not know.
+    /// Adds the status of the notifications to a snapshot of the node.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
         let scheduler = self.scheduler();
         let now = clock::now();
@@ -169,7 +169,7 @@ async fn tell(run: Run<Arc<Command>>) -> Ended {
     let outcome = program::run(program, limit).await;
     let (succeeded, detail) = outcome.describe();
     if let Outcome::TooSlow { mut child, .. } = outcome {
-        // Nothing else is told before this one is gone.
+        // The next command must not start before this one has ended.
         let _ = child.wait().await;
     }
     Ended {
@@ -188,6 +188,8 @@ fn environment(
     let mut addresses = String::new();
     for address in command.addresses.iter() {
         let address = address.to_string();
+        // The environment has no JSON: a part of the list is better than a command that cannot
+        // start.
         if addresses.len() + address.len() >= ROOM {
             break;
         }
@@ -231,7 +233,7 @@ fn input(owner: &Subject, news: &Notification, command: &Command) -> Vec<u8> {
     format!("{object}\n").into_bytes()
 }
 
-/// The arguments that keepalived adds to a command (keepalived.conf(5), `notify`).
+/// Arguments that keepalived appends to a command (keepalived.conf(5), `notify`).
 fn keepalived(owner: &Subject, news: &Notification) -> [String; 4] {
     let state = match news.to {
         State::Init => "STOP",

@@ -1,8 +1,8 @@
-//! Programs that are run for the daemon: what they say is kept, and who takes too long is ended.
+//! Programs that run for the daemon: collects their output, and kills them after a timeout.
 //!
-//! Each has a process group of its own, which is killed as a whole when it takes too long. What a
-//! program leaves running in the background when it ends, such as a service that it started, is left
-//! alone, and its output is read on so that nothing blocks there.
+//! Each program has its own process group, which is killed as a whole after the timeout. Processes
+//! that a program leaves in the background when it ends, such as a service that it started, are
+//! left alone; their output is read further so that they do not block.
 
 use std::fs::File;
 use std::io;
@@ -19,39 +19,39 @@ use tokio::process::{Child, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
-/// How much of a program's output is kept.
+/// Most bytes of output that are kept.
 const OUTPUT_LIMIT: usize = 4096;
 
-/// How long after a program's end its last output is waited for.
+/// Time limit for the last output after the end of a program.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
-/// A program, never a shell, and what it is given.
+/// Program, never a shell, and its parameters.
 #[derive(Debug, Default)]
 pub(super) struct Program<'p> {
-    /// Its path, and the arguments.
+    /// Path and arguments.
     pub(super) command: &'p [String],
-    /// Who runs it, unless that is the daemon's user.
+    /// User that runs it; `None` for the daemon's user.
     pub(super) user: Option<&'p str>,
-    /// What is added to the daemon's own environment.
+    /// Additions to the daemon's own environment.
     pub(super) environment: &'p [(&'static str, String)],
-    /// What it can read from its standard input.
+    /// Standard input; `None` for an empty one.
     pub(super) input: Option<Vec<u8>>,
 }
 
-/// How a run ended.
+/// End of a run.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// By itself, having said something.
+    /// The program ended.
     Ended { status: ExitStatus, output: String },
-    /// By being killed after this time, and it may not be gone yet: a process can be stuck in the
-    /// kernel.
+    /// The timeout was exceeded and the program was killed. It may not have ended yet: a process
+    /// can be stuck in the kernel.
     TooSlow { after: Duration, child: Child },
-    /// It did not begin.
+    /// The program did not start.
     Impossible { command: String, error: io::Error },
 }
 
 impl Outcome {
-    /// The verdict and its reason in one line.
+    /// Whether the program succeeded, and the reason in one line.
     pub(super) fn describe(&self) -> (bool, String) {
         match self {
             Self::Ended { status, output } => {
@@ -75,7 +75,7 @@ impl Outcome {
     }
 }
 
-/// Runs a program once, for no longer than `limit`. Dropped before its end, this kills it.
+/// Runs a program once, with the timeout `limit`. Kills it if the future is dropped before its end.
 pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
     let impossible = |error| Outcome::Impossible {
         command: program.command.join(" "),
@@ -90,7 +90,7 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
     let reader = collect(stream, Arc::clone(&output));
     let writer = child.stdin.take().zip(program.input);
     let writer = writer.map(|(mut stream, input)| {
-        // Who does not read it all is no less well.
+        // A program need not read its whole input.
         tokio::spawn(async move { stream.write_all(&input).await.is_ok() })
     });
     let ended = timeout(limit, child.wait()).await;
@@ -108,7 +108,7 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
         Ok(Err(error)) => impossible(error),
         Ok(Ok(status)) => {
             group.spare();
-            // Whoever is left in the background keeps the other end open.
+            // A process in the background keeps the pipe open.
             let _ = timeout(LAST_WORDS, reader).await;
             let output = output.lock().unwrap_or_else(PoisonError::into_inner);
             Outcome::Ended {
@@ -119,7 +119,8 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
     }
 }
 
-/// Starts it. Both its outputs are one stream, as on a terminal: what it says last comes last.
+/// Starts the program. Both outputs share one pipe, as on a terminal, so that the last line is the
+/// latest.
 fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
     let (path, arguments) = program
         .command
@@ -152,7 +153,7 @@ fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
     Ok((command.spawn()?, stream))
 }
 
-/// An input that is at its end. It is opened once: a hundred scripts a second need it.
+/// Empty input. The file is opened once, because a hundred scripts a second may need it.
 fn nothing() -> io::Result<Stdio> {
     static NOTHING: OnceLock<File> = OnceLock::new();
     let file = match NOTHING.get() {
@@ -165,8 +166,8 @@ fn nothing() -> io::Result<Stdio> {
     file.try_clone().map(Stdio::from)
 }
 
-/// The process group of a program, killed unless it is spared: when the program took too long, and
-/// when nobody waits for it any more.
+/// Process group of a program, killed on drop unless spared: when the program took too long, and
+/// when the future that waits for it was dropped.
 struct Group(Option<Pid>);
 
 impl Group {
@@ -187,13 +188,13 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // It may be gone already.
+            // The group may have ended already.
             let _ = killpg(group, Signal::SIGKILL);
         }
     }
 }
 
-/// Reads a stream to its end, keeping the first of it.
+/// Reads a stream to its end, and keeps its beginning.
 fn collect(mut stream: pipe::Receiver, output: Arc<Mutex<Vec<u8>>>) -> JoinHandle<()> {
     tokio::spawn(async move {
         let mut buffer = [0; 1024];

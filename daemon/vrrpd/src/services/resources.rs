@@ -1,5 +1,4 @@
-//! What runs where a router is master: carries out what the machines of
-//! [`vrrp_proto::resources`] decide, through systemd.
+//! Resources: carries out the actions of the machines of [`vrrp_proto::resources`] through systemd.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -18,26 +17,26 @@ use vrrp_proto::{Instant, State, Transition, Version, Vrid};
 
 use crate::units::Units;
 
-/// The resources of all routers that have any.
+/// Resources of all routers that have some.
 pub(crate) struct Resources {
     owners: BTreeMap<Arc<str>, Entry>,
-    /// Which routers are master, also of those without resources: they may get some.
+    /// Whether each router is master; also without resources, because a reload may add some.
     masters: BTreeMap<Arc<str>, bool>,
     units: Units,
     news: UnboundedReceiver<UnitEvent>,
     sender: UnboundedSender<UnitEvent>,
-    /// What is to be told to others.
+    /// Orders for the caller.
     orders: Vec<Order>,
     status_handle: StatusHandle,
 }
 
-/// What each router has, and by what it is the same router after a reload.
+/// Resources of each router, and the identity by which a router stays the same over a reload.
 pub(crate) type Configured = BTreeMap<Arc<str>, (ResourceParams, Option<Place>)>;
 
-/// The interface, the VRID and the version of a router.
+/// Interface, VRID and version of a router.
 type Place = (Arc<str>, Vrid, Version);
 
-/// The resources of the routers of `node`.
+/// Adds the identities of the routers of `node` to their resources.
 pub(crate) fn configured(
     node: &NodeParams,
     resources: BTreeMap<Arc<str>, ResourceParams>,
@@ -54,13 +53,13 @@ fn place(node: &NodeParams, router: &str) -> Option<Place> {
     Some((Arc::clone(&params.interface), params.vrid, params.version))
 }
 
-/// One router's.
+/// Resources of one router.
 struct Entry {
     machine: Machine,
     place: Option<Place>,
-    /// Tells apart from a former router of the same name what is still on its way.
+    /// Distinguishes late events of a former router of the same name.
     number: u64,
-    /// Whether it is to be forgotten when all is stopped.
+    /// Whether the entry is to be deleted once all units are stopped.
     leaves: bool,
     rested: bool,
     watches: BTreeMap<Arc<str>, JoinHandle<()>>,
@@ -72,7 +71,7 @@ impl Drop for Entry {
     }
 }
 
-/// What happened to a router's units.
+/// Event of a router's units.
 pub(crate) struct UnitEvent {
     router: Arc<str>,
     number: u64,
@@ -84,27 +83,27 @@ enum What {
     State(Arc<str>, UnitState),
 }
 
-/// What whoever owns them is to do.
+/// Order for the caller of [`Resources`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
-    /// Tell the node that a router is hindered, or no longer.
+    /// Report to the node that a router is inhibited, or no longer is.
     Inhibit {
-        /// Its name.
+        /// Name of the router.
         router: Arc<str>,
-        /// Why, if so.
+        /// Reason; `None` when the router is no longer inhibited.
         why: Option<Arc<str>>,
     },
-    /// Tell people.
+    /// Log a notice.
     Tell {
-        /// Whose.
+        /// Name of the router.
         router: Arc<str>,
-        /// What.
+        /// Notice.
         notice: Notice,
     },
 }
 
 impl Order {
-    /// The words for the log, where there are some.
+    /// Level and text of the log line, if the order has one.
     pub(crate) fn words(&self) -> Option<(Level, String)> {
         let Self::Tell { router, notice } = self else {
             return None;
@@ -119,7 +118,7 @@ impl Order {
 }
 
 impl Resources {
-    /// Nobody's yet.
+    /// Resources without any router.
     pub(crate) fn new(units: Units, status_handle: StatusHandle) -> Self {
         let (sender, news) = unbounded_channel();
         Self {
@@ -133,9 +132,9 @@ impl Resources {
         }
     }
 
-    /// Has these from now on. Of routers that have none any more all is stopped.
+    /// Puts new resources in force. The units of routers that no longer have resources are stopped.
     pub(crate) fn set(&mut self, configured: Configured) {
-        // Whoever has left already begins anew when it is there again.
+        // A router that is leaving and is configured again begins anew.
         self.owners
             .retain(|router, owner| !(owner.leaves && configured.contains_key(router)));
         let units = configured.iter().flat_map(|(router, (params, _))| {
@@ -156,7 +155,7 @@ impl Resources {
             let elsewhere = elsewhere(router);
             if let Some(owner) = self.owners.get_mut(router) {
                 owner.leaves = true;
-                // What is another router's from now on is left to that.
+                // A unit that moves to another router is left to that router.
                 let params = owner.machine.params();
                 let units = params
                     .units
@@ -203,7 +202,7 @@ impl Resources {
         }
     }
 
-    /// Lets systemd tell of a router's units.
+    /// Watches the units of a router.
     fn watch(&mut self, router: &Arc<str>) {
         let Some(owner) = self.owners.get_mut(router) else {
             return;
@@ -248,7 +247,7 @@ impl Resources {
         }
     }
 
-    /// A router's state changed, and what that brings was carried out.
+    /// Takes in a transition of a router that was carried out.
     pub(crate) fn moved(&mut self, transition: &Transition) {
         let is_master = transition.to == State::Master;
         let router = &transition.router;
@@ -259,7 +258,8 @@ impl Resources {
                 .get(router)
                 .and_then(|owner| owner.machine.hinders())
         {
-            // It is another one, who has not heard of it.
+            // After a redefinition the node has a new router, which does not know of the
+            // inhibition.
             let (router, why) = (Arc::clone(router), Some(Arc::clone(why)));
             self.orders.push(Order::Inhibit { router, why });
         }
@@ -271,7 +271,7 @@ impl Resources {
         self.give(router, event);
     }
 
-    /// Has everything stopped for good, of all routers or of `routers`.
+    /// Stops the units of matching routers for good.
     pub(crate) fn retire(&mut self, mut leaves: impl FnMut(&str) -> bool) {
         let all: Vec<Arc<str>> = self.owners.keys().cloned().collect();
         for router in all.iter().filter(|router| leaves(router)) {
@@ -282,8 +282,9 @@ impl Resources {
         }
     }
 
-    /// The routers whose resources have to be stopped before they resign, of those that would leave with
-    /// `next` instead of what runs; with nothing all would.
+    /// Routers whose resources have to be stopped before they step down, among those that a reload
+    /// with `next` removes or redefines. `None` stands for the stop of the daemon, which removes
+    /// all.
     pub(crate) fn wait_for(&self, next: Option<&NodeParams>) -> BTreeSet<Arc<str>> {
         let is_master = |router: &Arc<str>| self.masters.get(router) == Some(&true);
         let leaves = |router: &Arc<str>, owner: &Entry| {
@@ -297,13 +298,13 @@ impl Resources {
             .collect()
     }
 
-    /// The routers that have any.
+    /// Routers with resources.
     pub(crate) fn names(&self) -> BTreeSet<Arc<str>> {
         self.owners.keys().cloned().collect()
     }
 
-    /// How long it takes at most until all of `routers` have stopped what they had, from when they were
-    /// told to; zero when they have.
+    /// Longest time that the stops of `routers` take, counted from the request; zero when all are
+    /// stopped.
     pub(crate) fn longest_stop(&self, routers: &BTreeSet<Arc<str>>) -> Duration {
         let owners = routers.iter().filter_map(|router| self.owners.get(router));
         owners
@@ -313,14 +314,14 @@ impl Resources {
             .unwrap_or_default()
     }
 
-    /// Whether all of `routers` have stopped what they had.
+    /// Whether all units of `routers` are stopped.
     pub(crate) fn have_rested(&self, routers: &BTreeSet<Arc<str>>) -> bool {
         let rests = |router: &Arc<str>| self.owners.get(router).is_none_or(|owner| owner.rested);
         routers.iter().all(rests)
     }
 
-    /// Waits for something to happen, which may be given up at any time; it is for
-    /// [`take`](Self::take).
+    /// Waits for the next event or deadline; pass the result to [`take`](Self::take). The future
+    /// may be dropped at any time.
     pub(crate) async fn next(&mut self) -> Option<UnitEvent> {
         let due = self
             .owners
@@ -339,7 +340,7 @@ impl Resources {
         }
     }
 
-    /// Takes in what happened, or that time has passed.
+    /// Takes in an event, or with `None` the passing of a deadline.
     pub(crate) fn take(&mut self, news: Option<UnitEvent>) {
         match news {
             Some(UnitEvent {
@@ -347,6 +348,7 @@ impl Resources {
                 number,
                 what,
             }) => {
+                // An event of a former router of this name is dropped.
                 let is_of = |owner: &Entry| owner.number == number;
                 if !self.owners.get(&router).is_some_and(is_of) {
                     return;
@@ -375,18 +377,18 @@ impl Resources {
         }
     }
 
-    /// What others are to do.
+    /// Takes the orders for the caller.
     pub(crate) fn orders(&mut self) -> std::vec::Drain<'_, Order> {
         self.forget_the_gone();
         self.orders.drain(..)
     }
 
-    /// Whether nothing is left to be stopped.
+    /// Whether all routers are leaving and all units are stopped.
     pub(crate) fn are_at_rest(&self) -> bool {
         self.owners.values().all(|owner| owner.rested)
     }
 
-    /// Tells a router's machine, and does what comes of it.
+    /// Passes an event to the machine of a router, and carries out its actions.
     fn give(&mut self, router: &Arc<str>, event: Event<'_>) {
         let Some(owner) = self.owners.get_mut(router) else {
             return;
@@ -429,11 +431,12 @@ impl Resources {
     }
 }
 
-/// Stops all that `resources` name, of all routers at once, and says what came of it. For when there is no
-/// daemon: where systemd cannot be reached nobody waits for it.
+/// Stops all units of `resources`, of all routers at the same time, and returns the lines for the
+/// log. For `vrrpd cleanup`, when no daemon runs: a lost request counts as failed and is not
+/// repeated.
 ///
 /// # Errors
-/// When the system does not give what it takes to speak to systemd.
+/// If the system does not provide a runtime for the connection to systemd.
 pub(crate) fn stop_all(
     resources: BTreeMap<Arc<str>, ResourceParams>,
     address: String,
@@ -470,7 +473,7 @@ pub(crate) fn stop_all(
     }))
 }
 
-/// What the resources show of themselves, for whoever is asked.
+/// Status of the resources. Clones show the same status.
 #[derive(Clone, Default)]
 pub(crate) struct StatusHandle(Arc<Mutex<Shown>>);
 
@@ -481,7 +484,7 @@ struct Shown {
 }
 
 impl StatusHandle {
-    /// Adds them to what the node shows of itself.
+    /// Adds the status of the resources to a snapshot of the node.
     pub(crate) fn complete(&self, snapshot: &mut Snapshot) {
         let now = clock::now();
         let shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,4 +1,4 @@
-//! What systemd is told (sd_notify(3)). Without systemd nothing happens here.
+//! Notifications to systemd (sd_notify(3)). Without systemd these functions do nothing.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tracing::Level;
 use crate::log_writer::Log;
 use crate::run::{Inbox, Message, StateCounts};
 
-/// The daemon serves.
+/// Reports that the daemon is ready, and the number of routers in each state.
 pub(super) fn ready(state_counts: StateCounts, log: &Log) {
     notify(
         &[NotifyState::Ready, NotifyState::Status(&text(state_counts))],
@@ -17,34 +17,34 @@ pub(super) fn ready(state_counts: StateCounts, log: &Log) {
     );
 }
 
-/// The states changed.
+/// Reports the number of routers in each state.
 pub(super) fn status(state_counts: StateCounts, log: &Log) {
     notify(&[NotifyState::Status(&text(state_counts))], log);
 }
 
-/// The configuration is being read; [`ready`] ends it.
+/// Reports the beginning of a reload; [`ready`] reports its end.
 pub(super) fn reloading(log: &Log) {
     match NotifyState::monotonic_usec_now() {
         Ok(now) => notify(&[NotifyState::Reloading, now], log),
         Err(error) => log.note(
             Level::WARN,
-            format!("systemd is not told of a reload: {error}"),
+            format!("cannot notify systemd of a reload: {error}"),
         ),
     }
 }
 
-/// The daemon hands over.
+/// Reports that the daemon is stopping.
 pub(super) fn stopping(log: &Log) {
     notify(&[NotifyState::Stopping], log);
 }
 
-/// The daemon needs this long to end, whatever the unit allows for.
+/// Extends the stop timeout of the unit to this time.
 pub(super) fn extend(longest: Duration, log: &Log) {
     let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
     notify(&[NotifyState::ExtendTimeoutUsec(micros)], log);
 }
 
-/// Feeds the watchdog as long as the node turns, twice in its time.
+/// Notifies the watchdog twice in its interval, as long as the node answers.
 pub(super) async fn keep_watchdog(inbox: Inbox, log: Log) {
     let Some(limit) = sd_notify::watchdog_enabled() else {
         return;

@@ -8,7 +8,7 @@ use vrrp_proto::{InterfaceAddress, LvsRole, Priority, Version, Vrid};
 use super::*;
 
 #[test]
-fn the_table_says_who_is_master_and_why() {
+fn table_shows_master_and_cause() {
     let mut master = instance("VI_1", 51, State::Master);
     master.routes = vec!["10.1.0.0/16 via 192.168.224.1".to_owned()];
     master.rules = vec!["priority 1000 from 10.9.0.0/16 lookup 100".to_owned()];
@@ -92,28 +92,28 @@ fn the_table_says_who_is_master_and_why() {
     VI_2      backup  2 min  80 = 100 httpd_check -20  eth1       52    192.168.198.12 (100)        192.168.224.52/24
 
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
-      notify: nothing told yet
+      notify: no command has run yet
       route 10.1.0.0/16 via 192.168.224.1
       rule priority 1000 from 10.9.0.0/16 lookup 100
-      2 times a route or a rule was gone and was put back
+      2 repairs of routes or rules (deleted while master, restored)
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
-      HMAC: signs with key 1, others may go without; 192.168.198.11 with key 1; 192.168.198.13 with key 2 (its clock is 3 s ahead); 192.168.198.14 with key 2 (its clock is 2 s behind)
-      unicast: with 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (no address known)
-      notify: told of stop 2 min ago: exit status: 0; master is being told; stop, backup to be told then
+      HMAC: signs with key 1; unsigned advertisements are accepted; 192.168.198.11 signs with key 1; 192.168.198.13 signs with key 2 (its clock is 3 s ahead); 192.168.198.14 signs with key 2 (its clock is 2 s behind)
+      unicast peers: 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (no address known)
+      notify: stop succeeded 2 min ago: exit status: 0; running: master; waiting: stop, backup
       LVS sync: backup on eth1 (syncId 52)
-      1 times a command that tells of a state failed
-      3 states were not told, because there was a newer one before their turn
-      3 packets dropped because its checksum is wrong
-    8633 packets were lost because they came faster than they could be read
+      1 failure of notify commands
+      3 notifications superseded by a newer state
+      3 packets dropped: wrong checksum
+    8633 packets lost: receive buffer overflow
 
-    TRACKER      VERDICT            FOR    RESULTS  FAILURES  LAST
-    httpd_check  down, well in 3 s  2 min  12       1         exit status: 1
-    unknown      not yet            -      0        0
+    TRACKER      VERDICT          FOR    RESULTS  FAILURES  LAST
+    httpd_check  down, up in 3 s  2 min  12       1         exit status: 1
+    unknown      pending          -      0        0
     ");
 }
 
 #[test]
-fn the_status_says_how_the_last_notification_ended() {
+fn status_shows_result_of_last_notification() {
     let status = |last| {
         let last = Some(last);
         let status = NotifyStatus {
@@ -127,17 +127,17 @@ fn the_status_says_how_the_last_notification_ended() {
     let (text, json) = status(told_of(
         State::Master,
         false,
-        "exit status: 7: nobody there",
+        "exit status: 7: no connection",
         3.25,
     ));
-    insta::assert_snapshot!(text, @"notify: not told of master 3 s ago: exit status: 7: nobody there");
-    insta::assert_snapshot!(json, @r#"{"running":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"state":"master","succeeded":false,"detail":"exit status: 7: nobody there","age":3.25}}"#);
+    insta::assert_snapshot!(text, @"notify: master failed 3 s ago: exit status: 7: no connection");
+    insta::assert_snapshot!(json, @r#"{"running":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"state":"master","succeeded":false,"detail":"exit status: 7: no connection","age":3.25}}"#);
     let (text, _) = status(told_of(State::Backup, true, "exit status: 0: done", 0.0));
-    insta::assert_snapshot!(text, @"notify: told of backup 0 s ago: exit status: 0: done");
+    insta::assert_snapshot!(text, @"notify: backup succeeded 0 s ago: exit status: 0: done");
 }
 
 #[test]
-fn the_status_says_who_has_to_sign() {
+fn status_shows_hmac_mode_and_key() {
     let status = |mode| {
         signatures(&HmacStatus {
             mode,
@@ -146,20 +146,20 @@ fn the_status_says_who_has_to_sign() {
             senders: vec![],
         })
     };
-    insta::assert_snapshot!(status(HmacMode::Enforce), @"HMAC: signs with key 7, and so must others");
-    insta::assert_snapshot!(status(HmacMode::ReceiveOnly), @"HMAC: does not sign, and others may go without");
+    insta::assert_snapshot!(status(HmacMode::Enforce), @"HMAC: signs with key 7; unsigned advertisements are dropped");
+    insta::assert_snapshot!(status(HmacMode::ReceiveOnly), @"HMAC: does not sign; unsigned advertisements are accepted");
 }
 
 #[test]
-fn the_status_says_what_keeps_connections_from_being_synchronised() {
+fn status_shows_error_of_ipvs_sync_daemon() {
     let error = Some("this kernel has no IPVS");
     let text = synchronisation(&lvs(Some(LvsRole::Master), error, 2));
-    insta::assert_snapshot!(text, @"LVS sync: master on eth1 (syncId 52), wanted in vain: this kernel has no IPVS; stopped or changed by somebody 2 times");
+    insta::assert_snapshot!(text, @"LVS sync: master on eth1 (syncId 52), failed: this kernel has no IPVS; repairs: 2 (stopped or changed by another program)");
     insta::assert_snapshot!(synchronisation(&lvs(None, None, 0)), @"LVS sync: none on eth1 (syncId 52)");
 }
 
 #[test]
-fn the_table_shows_ipv6_and_instances_of_both_families() {
+fn table_shows_ipv6_and_dual_stack_instances() {
     let both = RouterStatus {
         addresses: addresses(&["192.168.224.100/24", "2001:db8::100/64"]),
         source_ipv6: Some("fe80::12".parse().unwrap()),
@@ -201,7 +201,7 @@ fn the_table_shows_ipv6_and_instances_of_both_families() {
 }
 
 #[test]
-fn the_second_source_is_told_where_there_is_one() {
+fn ipv6_source_is_serialised_where_present() {
     let both = RouterStatus {
         source_ipv6: Some("fe80::12".parse().unwrap()),
         ..instance("VI_1", 51, State::Master)
@@ -234,7 +234,7 @@ fn the_second_source_is_told_where_there_is_one() {
 }
 
 #[test]
-fn the_table_says_which_member_decides_for_a_group() {
+fn table_shows_deciding_member_of_group() {
     let with = |name, vrid| RouterStatus {
         cause: "with VI_1: no advertisement from 192.168.224.11 for 3.609 s".into(),
         ..instance(name, vrid, State::Master)
@@ -252,7 +252,7 @@ fn the_table_says_which_member_decides_for_a_group() {
     VI_1: no advertisement from 192.168.224.11 for 3.609 s
     VI_2: with VI_1: no advertisement from 192.168.224.11 for 3.609 s
 
-    GROUP  STATE   FOR    MEMBERS    BECAUSE OF
+    GROUP  STATE   FOR    MEMBERS    CAUSE
     VG_1   master  2 min  VI_1 VI_2  VI_1: no advertisement from 192.168.224.11 for 3.609 s
     VG_1   master  2 min  VI_1 VI_2  no advertisement from 192.168.224.11 for 3.609 s
     ");
@@ -261,7 +261,7 @@ fn the_table_says_which_member_decides_for_a_group() {
 }
 
 #[test]
-fn a_snapshot_survives_its_way_over_the_socket() {
+fn snapshot_survives_serialisation() {
     let snapshot = Snapshot {
         instances: vec![instance("VI_1", 51, State::Master)],
         groups: vec![group(None), group(Some("VI_2"))],
@@ -272,7 +272,7 @@ fn a_snapshot_survives_its_way_over_the_socket() {
 }
 
 #[test]
-fn ages_are_told_in_the_unit_that_people_would_use() {
+fn ages_have_one_fitting_unit() {
     assert_eq!(age(0.4), "0 s");
     assert_eq!(age(119.0), "119 s");
     assert_eq!(age(179.0), "2 min");
@@ -313,7 +313,7 @@ fn sender(host: u8, number: u8, ahead: i64) -> SenderStatus {
     }
 }
 
-/// An instance of IPv6 alone, which is master.
+/// Master instance with IPv6 addresses only.
 fn ipv6(name: &str) -> RouterStatus {
     RouterStatus {
         version: Version::V3,

@@ -1,5 +1,5 @@
-//! A systemd for tests: it listens at a socket of its own as the bus would, keeps a list of what it was
-//! asked for, and does with each job what it was told to.
+//! Simulated systemd for tests: listens at its own socket in place of the bus, records the
+//! requests, and ends each job as the test demands.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
@@ -21,23 +21,23 @@ use crate::testing::Directory;
 const BUS: &str = "org.freedesktop.DBus";
 const SYSTEMD: &str = "org.freedesktop.systemd1";
 
-/// How long a test waits for what has to come.
+/// Time limit for an expected event of a test.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// What becomes of a job.
+/// Fate of a job.
 #[derive(Clone, Debug)]
 pub(crate) enum Fate {
-    /// It ends with this result, at once.
+    /// The job ends at once with this result.
     Ends(&'static str),
-    /// It ends so before its acceptance is told.
+    /// The job ends with this result before its acceptance is reported.
     EndsEarly(&'static str),
-    /// It does not end until [`Fake::end`].
+    /// The job does not end before [`Fake::end`].
     Hangs,
-    /// It is refused with this error.
+    /// The job is rejected with this error.
     Refused(&'static str, &'static str),
 }
 
-/// The systemd.
+/// Simulated systemd.
 pub(crate) struct Fake {
     shared: Arc<Shared>,
     directory: Directory,
@@ -63,7 +63,7 @@ struct State {
     units: BTreeMap<String, &'static str>,
     hanging: BTreeMap<String, String>,
     connections: Vec<(mpsc::UnboundedSender<Message>, AbortHandle)>,
-    /// Whether it was asked to send signals at all.
+    /// Whether the client has subscribed to signals.
     is_subscribed: bool,
     is_away: bool,
     watched: usize,
@@ -78,7 +78,7 @@ impl Drop for Fake {
 }
 
 impl Fake {
-    /// One that runs.
+    /// Starts a simulated systemd.
     pub(crate) fn start() -> Self {
         let mut fake = Self {
             shared: Arc::default(),
@@ -98,12 +98,12 @@ impl Fake {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        // A test that failed says so once.
+        // The mutex may be poisoned by a failed test, which has reported its failure already.
         self.shared.lock()
     }
 
-    /// Lets the next such job (`start a.service`, or the question `load a.service`) have this fate, and so on
-    /// for each time this is said.
+    /// Sets the fate of the next such job (`start a.service`), or of the request `load a.service`.
+    /// Further calls set the fates of further jobs.
     pub(crate) fn next(&self, job: &str, fate: Fate) {
         let mut state = self.state();
         state
@@ -113,18 +113,18 @@ impl Fake {
             .push_back(fate);
     }
 
-    /// What it was asked for so far.
+    /// Requests so far.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.state().asked.clone()
     }
 
-    /// Waits until it was asked for so many jobs, and says which.
+    /// Waits for `count` requests, and returns all.
     pub(crate) async fn wait_for_asked(&self, count: usize) -> Vec<String> {
         self.wait(|state| state.asked.len() >= count).await;
         self.asked()
     }
 
-    /// Waits until so many units are watched.
+    /// Waits until `count` units are watched.
     pub(crate) async fn wait_for_watched(&self, count: usize) {
         self.wait(|state| state.watched >= count).await;
     }
@@ -142,16 +142,16 @@ impl Fake {
             }
         };
         if timeout(PATIENCE, waiting).await.is_err() {
-            panic!("it has only been asked for {:?}", self.asked());
+            panic!("only these requests came: {:?}", self.asked());
         }
     }
 
-    /// A unit is like this from now on, which is told.
+    /// Changes the state of a unit, and sends the signal.
     pub(crate) fn set(&self, unit: &str, active: &'static str) {
         self.state().set(unit, active);
     }
 
-    /// Somebody else says that a unit is like this.
+    /// Sends the signal of a changed unit from another bus name.
     pub(crate) fn pretend(&self, unit: &str, active: &'static str) {
         self.state().broadcast(&changed(unit, active, ":1.666"));
     }
@@ -164,14 +164,14 @@ impl Fake {
         state.broadcast(&signal);
     }
 
-    /// Becomes another one (`systemctl daemon-reexec`), which does not know of former jobs. Units are
-    /// like this then.
+    /// Restarts (`systemctl daemon-reexec`), and forgets all jobs. `unit` then has the state
+    /// `active`.
     pub(crate) fn begin_anew(&self, unit: &str, active: &'static str) {
         self.leave();
         self.come_back(unit, active);
     }
 
-    /// Is away, but the bus is not.
+    /// Leaves the bus, which continues.
     pub(crate) fn leave(&self) {
         let mut state = self.state();
         let name = state.name();
@@ -181,7 +181,7 @@ impl Fake {
         state.broadcast(&owner_changed(&name, ""));
     }
 
-    /// Is there again, as another one.
+    /// Comes back with another bus name.
     pub(crate) fn come_back(&self, unit: &str, active: &'static str) {
         let mut state = self.state();
         state.is_away = false;
@@ -190,7 +190,7 @@ impl Fake {
         state.broadcast(&owner_changed("", &state.name()));
     }
 
-    /// Nobody is there any more.
+    /// Stops the bus and closes all connections.
     pub(crate) fn stop(&mut self) {
         if let Some(listening) = self.listening.take() {
             listening.abort();
@@ -201,7 +201,7 @@ impl Fake {
         }
     }
 
-    /// Somebody is there.
+    /// Starts the bus.
     pub(crate) fn listen(&mut self) {
         let listener = UnixListener::bind(self.socket()).unwrap();
         let shared = Arc::clone(&self.shared);
@@ -225,7 +225,7 @@ impl State {
         }
     }
 
-    /// By which name the bus knows it.
+    /// Unique bus name of the present run.
     fn name(&self) -> String {
         format!(":1.{}00", self.incarnation)
     }
@@ -239,11 +239,14 @@ impl State {
         self.fates.get_mut(job).and_then(VecDeque::pop_front)
     }
 
-    /// Does a job, and returns its messages in order, the answer to `call` among them.
+    /// Runs a job. Returns its messages in order, including the answer to `call`.
     fn work(&mut self, verb: &str, unit: &str, call: &Message) -> Vec<Message> {
         let text = format!("{verb} {unit}");
         self.asked.push(text.clone());
-        assert!(self.is_subscribed, "nobody would hear of the end of {text}");
+        assert!(
+            self.is_subscribed,
+            "the end of {text} would be missed: no subscription"
+        );
         let fate = self.fate(&text).unwrap_or(Fate::Ends("done"));
         if let Fate::Refused(error, words) = fate {
             return vec![refuse(call, error, words)];
@@ -280,7 +283,7 @@ impl State {
         }
     }
 
-    /// Answers a call, and does what it asks for.
+    /// Answers a call, and carries it out.
     fn respond(&mut self, call: &Message) -> Vec<Message> {
         let header = call.header();
         let body = call.body();
@@ -297,7 +300,7 @@ impl State {
             ("Hello", []) => vec![answer(call, BUS, &":1.7")],
             ("GetNameOwner", [BUS]) => vec![answer(call, BUS, &BUS)],
             ("GetNameOwner", [SYSTEMD]) if self.is_away => {
-                self.asked.push("who systemd is".to_owned());
+                self.asked.push("owner of systemd's name".to_owned());
                 let error = "org.freedesktop.DBus.Error.NameHasNoOwner";
                 vec![refuse(call, error, "no such name")]
             }
@@ -320,12 +323,12 @@ impl State {
             }
             ("StartUnit", [unit, "replace"]) => self.work("start", unit, call),
             ("StopUnit", [unit, "replace"]) => self.work("stop", unit, call),
-            (member, arguments) => panic!("nobody should call {member} with {arguments:?}"),
+            (member, arguments) => panic!("unexpected call of {member} with {arguments:?}"),
         }
     }
 }
 
-/// Serves one connection: the bus is a peer that answers as a bus does.
+/// Serves one connection as the bus would.
 async fn serve(
     stream: UnixStream,
     shared: Arc<Shared>,
@@ -429,7 +432,7 @@ fn changed(unit: &str, active: &str, sender: &str) -> Message {
     )
 }
 
-/// `restarting` is a unit that is inactive while a job is about to start it.
+/// Properties of a unit. `restarting` is an inactive unit that a job is about to start.
 fn properties(active: &str) -> HashMap<&'static str, Variant<'_>> {
     let (active, job) = match active {
         "restarting" => ("inactive", 7_u32),

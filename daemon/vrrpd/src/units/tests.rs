@@ -4,7 +4,7 @@ use super::*;
 const A: &str = "a.service";
 
 #[tokio::test]
-async fn the_end_of_a_job_is_waited_for_and_told_in_words() {
+async fn job_end_is_awaited_and_described() {
     let fake = Fake::start();
     let units = Units::new(fake.address());
     assert_eq!(units.job(Verb::Start, A.into()).await, Outcome::Done);
@@ -12,27 +12,27 @@ async fn the_end_of_a_job_is_waited_for_and_told_in_words() {
         (
             Verb::Start,
             "failed",
-            "its start failed; see journalctl -u a.service",
+            "start failed; see journalctl -u a.service",
         ),
         (
             Verb::Stop,
             "failed",
-            "its stop failed; see journalctl -u a.service",
+            "stop failed; see journalctl -u a.service",
         ),
-        (Verb::Start, "timeout", "limit of time"),
+        (Verb::Start, "timeout", "systemd's timeout"),
         (
             Verb::Stop,
             "canceled",
-            "somebody else wanted something else",
+            "another job of the unit replaced this one",
         ),
         (
             Verb::Start,
             "dependency",
             "systemctl list-dependencies a.service",
         ),
-        (Verb::Start, "skipped", "found nothing to do"),
+        (Verb::Start, "skipped", "does not apply"),
         (Verb::Start, "assert", "an assertion"),
-        (Verb::Start, "new", "its job ended with \"new\""),
+        (Verb::Start, "new", "the job ended with \"new\""),
     ] {
         let word = if verb == Verb::Start { "start" } else { "stop" };
         fake.next(&format!("{word} {A}"), Fate::Ends(result));
@@ -44,7 +44,7 @@ async fn the_end_of_a_job_is_waited_for_and_told_in_words() {
 }
 
 #[tokio::test]
-async fn a_job_that_ends_before_it_is_told_that_it_began_has_ended() {
+async fn job_end_before_its_acceptance_is_recognised() {
     let fake = Fake::start();
     let units = Units::new(fake.address());
     fake.next("start a.service", Fate::EndsEarly("done"));
@@ -52,7 +52,7 @@ async fn a_job_that_ends_before_it_is_told_that_it_began_has_ended() {
 }
 
 #[tokio::test]
-async fn a_job_that_hangs_holds_up_no_other() {
+async fn hanging_job_does_not_delay_another() {
     let fake = Fake::start();
     let units = Units::new(fake.address());
     fake.next("start a.service", Fate::Hangs);
@@ -71,19 +71,19 @@ async fn a_job_that_hangs_holds_up_no_other() {
 }
 
 #[tokio::test]
-async fn what_systemd_refuses_is_told_with_what_would_help() {
+async fn rejected_job_is_described_with_remedy() {
     let fake = Fake::start();
     let units = Units::new(fake.address());
     for (error, words, expected) in [
         (
             "org.freedesktop.systemd1.NoSuchUnit",
             "Unit a.service not found.",
-            "Unit a.service not found; systemctl cat a.service must show it",
+            "Unit a.service not found; check systemctl cat a.service",
         ),
         (
             "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired",
             "Interactive authentication required.",
-            "needs a rule of polkit for org.freedesktop.systemd1.manage-units, unit a.service, verb start",
+            "needs a polkit rule for org.freedesktop.systemd1.manage-units, unit a.service, verb start",
         ),
         (
             "org.freedesktop.systemd1.UnitMasked",
@@ -108,11 +108,11 @@ async fn what_systemd_refuses_is_told_with_what_would_help() {
     );
     fake.next("stop a.service", none);
     let stopped = units.job(Verb::Stop, A.into()).await;
-    assert_eq!(stopped, Outcome::Done, "what does not exist does not run");
+    assert_eq!(stopped, Outcome::Done, "a missing unit does not run");
 }
 
 #[tokio::test]
-async fn how_a_unit_is_comes_from_systemd_alone_and_without_being_asked_for_again() {
+async fn unit_state_follows_signals_of_systemd_only() {
     let fake = Fake::start();
     fake.set(A, "active");
     let units = Units::new(fake.address());
@@ -120,7 +120,7 @@ async fn how_a_unit_is_comes_from_systemd_alone_and_without_being_asked_for_agai
     becomes(&mut states, UnitState::Active).await;
     fake.pretend(A, "failed");
     fake.set("b.service", "failed");
-    // Whose end comes after what was said before.
+    // The end of this job comes after all earlier signals.
     assert_eq!(
         units.job(Verb::Start, "b.service".into()).await,
         Outcome::Done
@@ -139,7 +139,7 @@ async fn how_a_unit_is_comes_from_systemd_alone_and_without_being_asked_for_agai
 }
 
 #[tokio::test]
-async fn a_systemd_that_begins_anew_is_asked_again_and_its_jobs_are_lost() {
+async fn restart_of_systemd_loses_jobs_and_rereads_states() {
     let fake = Fake::start();
     fake.set(A, "active");
     let units = Units::new(fake.address());
@@ -163,25 +163,25 @@ async fn a_systemd_that_begins_anew_is_asked_again_and_its_jobs_are_lost() {
 }
 
 #[tokio::test]
-async fn a_systemd_that_is_away_for_a_moment_is_waited_for() {
+async fn short_absence_of_systemd_is_awaited() {
     let fake = Fake::start();
     fake.set(A, "active");
     let units = Units::new(fake.address());
     let mut states = units.watch(A.into()).await.unwrap();
     becomes(&mut states, UnitState::Active).await;
     fake.leave();
-    assert_eq!(fake.wait_for_asked(1).await, ["who systemd is"]);
+    assert_eq!(fake.wait_for_asked(1).await, ["owner of systemd's name"]);
     let job = units.job(Verb::Start, "b.service".into());
     let (outcome, ()) = tokio::join!(job, async { fake.come_back(A, "failed") });
     assert_eq!(outcome, Outcome::Done);
-    // And nothing was said in between.
+    // No other state was reported in between.
     states.changed().await.unwrap();
     let failed = UnitState::Ended("failed (failed)".into());
     assert_eq!(*states.borrow(), Some(failed));
 }
 
 #[tokio::test]
-async fn what_systemd_did_not_tell_it_is_asked_for_again() {
+async fn unknown_state_is_requested_again() {
     let fake = Fake::start();
     fake.set(A, "active");
     fake.next(
@@ -190,13 +190,13 @@ async fn what_systemd_did_not_tell_it_is_asked_for_again() {
     );
     let units = Units::new(fake.address());
     let mut states = units.watch(A.into()).await.unwrap();
-    let why = "systemd does not say how it is: Too much";
+    let why = "cannot read its state from systemd: Too much";
     becomes(&mut states, UnitState::Unknown(why.into())).await;
     becomes(&mut states, UnitState::Active).await;
 }
 
 #[tokio::test]
-async fn a_flood_of_changes_holds_nobody_up() {
+async fn flood_of_changes_does_not_block_jobs() {
     let fake = Fake::start();
     let units = Units::new(fake.address());
     let mut states = units.watch(A.into()).await.unwrap();
@@ -220,7 +220,7 @@ async fn a_flood_of_changes_holds_nobody_up() {
 }
 
 #[tokio::test]
-async fn a_bus_that_is_restarted_is_found_again() {
+async fn connection_is_restored_after_restart_of_bus() {
     let mut fake = Fake::start();
     fake.set(A, "active");
     let units = Units::new(fake.address());
@@ -241,13 +241,13 @@ async fn a_bus_that_is_restarted_is_found_again() {
     let lost = timeout(Duration::from_secs(20), states.wait_for(unknown))
         .await
         .is_ok();
-    assert!(lost, "nothing is told");
+    assert!(lost, "the loss is not reported");
     fake.listen();
     becomes(&mut states, UnitState::Active).await;
 }
 
 #[test]
-fn the_pause_between_two_attempts_doubles_up_to_the_longest() {
+fn delay_between_attempts_doubles_up_to_limit() {
     let mut pause = Pause::default();
     let pauses: Vec<u128> = (0..9).map(|_| pause.next().as_millis()).collect();
     assert_eq!(
@@ -257,7 +257,7 @@ fn the_pause_between_two_attempts_doubles_up_to_the_longest() {
 }
 
 #[tokio::test]
-async fn without_a_bus_all_is_lost_and_that_is_told_with_what_would_help() {
+async fn without_bus_jobs_are_lost_with_remedy() {
     let units = Units::new("unix:path=/nonexistent/bus".to_owned());
     let expected = "cannot reach systemd over D-Bus (unix:path=/nonexistent/bus): No such file or \
                     directory (os error 2); is dbus running, and is this a host with systemd?";
@@ -267,7 +267,7 @@ async fn without_a_bus_all_is_lost_and_that_is_told_with_what_would_help() {
     becomes(&mut states, UnitState::Unknown(expected.into())).await;
 }
 
-/// Waits until a unit is known to be like this.
+/// Waits until a unit has this state.
 async fn becomes(states: &mut States, expected: UnitState) {
     let mut last = None;
     let becoming = states.wait_for(|state| {

@@ -1,4 +1,5 @@
-//! Two hosts with virtual MAC addresses, what they send, and what others learn of it.
+//! Fixture of two hosts with virtual MAC addresses, captures of the frames that they send, and neighbour
+//! tables of other hosts.
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv6Addr, TcpStream, UdpSocket};
@@ -15,10 +16,10 @@ use vrrp_proto::State::{Backup, Master};
 
 use crate::common::{Lan, SOON, Station, VIP, instance, only, set, setting, with};
 
-/// The virtual address of IPv6.
+/// Virtual IPv6 address.
 const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 224, 0, 0, 0, 0x100));
 
-/// Two hosts, a and b, that speak both families, on one segment, and what each has sent.
+/// Two dual-stack hosts, a and b, on one segment, with a capture of the frames that each sends.
 pub(super) struct Fixture {
     pub(super) lan: Lan,
     pub(super) a: Station,
@@ -46,7 +47,8 @@ impl Fixture {
         station(&self.lan, name, last)
     }
 
-    /// Starts both, each with an instance VI_1. At the end a is master and b has heard of it.
+    /// Starts both daemons, each with an instance VI_1. On return a is master, and b has received its
+    /// advertisements.
     pub(super) fn start(&self, a: Value, b: Value) -> Result<(Vrrpd<'_>, Vrrpd<'_>)> {
         let a = Vrrpd::start(&self.a.host, &only(a))?;
         a.wait_for_state("VI_1", Master, SOON)?;
@@ -58,13 +60,13 @@ impl Fixture {
         Ok((a, b))
     }
 
-    /// Asserts that everybody who has said so far where a virtual address is named the virtual MAC
-    /// address, and somebody did.
-    pub(super) fn assert_spoken_for(&self, families: &[Family]) -> Outcome {
+    /// Asserts that all captured frames with a mapping for a virtual address map it to the virtual MAC
+    /// address, and that there is at least one.
+    pub(super) fn assert_mappings(&self, families: &[Family]) -> Outcome {
         for family in families {
             let mut times = 0;
             for frame in self.lan.frames.frames().entries() {
-                for said in places_of(&frame, vip(*family)) {
+                for said in mappings_of(&frame, vip(*family)) {
                     times += 1;
                     assert_eq!(said, mac(*family, 51), "{frame:x?}");
                 }
@@ -75,7 +77,7 @@ impl Fixture {
     }
 }
 
-/// A host of both families whose addresses are there at once.
+/// Creates a dual-stack host without duplicate address detection.
 pub(super) fn station(lan: &Lan, name: &str, last: u8) -> Result<Station> {
     let host = Host::new(name)?;
     set(&host, "ipv6/conf/default/accept_dad", "0")?;
@@ -84,13 +86,12 @@ pub(super) fn station(lan: &Lan, name: &str, last: u8) -> Result<Station> {
     Ok(station)
 }
 
-/// Gives a station its address of IPv6, the number of which ends as that of IPv4. Switched off it loses
-/// that.
+/// Adds the station's IPv6 address, with the same last number as the IPv4 address. A power-off deletes it.
 pub(super) fn add_ipv6(station: &Station) -> Result<()> {
     station.host.add_address("ens33", own(station, V6), 64)
 }
 
-/// The address of a station of its own.
+/// Address of the station itself.
 pub(super) fn own(station: &Station, family: Family) -> IpAddr {
     match family {
         V4 => station.address.into(),
@@ -102,16 +103,16 @@ pub(super) fn own(station: &Station, family: Family) -> IpAddr {
     }
 }
 
-/// What a host has sent.
+/// Capture of the frames that a host sends.
 pub(super) struct Sent(Capture);
 
-/// An advertisement or resignation of VRID 51.
+/// Advertisement or resignation of VRID 51.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Advert {
     pub(super) at: Moment,
     pub(super) family: Family,
     pub(super) priority: u8,
-    /// The Ethernet address that it came from.
+    /// Source MAC address of the frame.
     pub(super) from: [u8; 6],
 }
 
@@ -126,19 +127,19 @@ impl Sent {
         frames
     }
 
-    /// The advertisements after `since`.
+    /// Captured advertisements after `since`.
     pub(super) fn adverts(&self, since: Moment) -> Vec<Advert> {
         let sent = self.sent();
         let adverts = sent.iter().filter_map(Advert::of);
         adverts.filter(|advert| advert.at > since).collect()
     }
 
-    /// The first advertisement after `since`, waiting for it.
+    /// Waits for the first advertisement after `since`.
     pub(super) fn advert(&self, since: Moment) -> Result<Advert> {
         self.advert_where(since, |advert| advert.priority > 0)
     }
 
-    /// The resignation after `since`, waiting for it.
+    /// Waits for the resignation after `since`.
     pub(super) fn resignation(&self, since: Moment) -> Result<Advert> {
         self.advert_where(since, |advert| advert.priority == 0)
     }
@@ -180,7 +181,7 @@ impl Advert {
     }
 }
 
-/// What a host learns of its neighbours, as the kernel tells it.
+/// Changes of a host's neighbour table, by `ip monitor neigh`.
 pub(super) struct Learning(Process);
 
 impl Learning {
@@ -190,11 +191,11 @@ impl Learning {
         host.spawn(command).map(Self)
     }
 
-    /// Asserts that it was told of a neighbour, and never of another place of it.
+    /// Asserts that the host learnt the neighbour's MAC address and never a different one.
     pub(super) fn assert_never_another(&self, neighbour: IpAddr, mac: [u8; 6]) {
         let (neighbour, mac) = (format!("{neighbour} "), MacAddress(mac).to_string());
-        let told = self.0.output().entries();
-        let places: Vec<&str> = told
+        let events = self.0.output().entries();
+        let places: Vec<&str> = events
             .iter()
             .filter(|line| line.text.starts_with(&neighbour))
             .filter_map(|line| line.text.split_once("lladdr "))
@@ -205,21 +206,21 @@ impl Learning {
     }
 }
 
-/// Where a frame says that an address is: the Ethernet addresses of its sender, and of what it holds
-/// about that.
-pub(super) fn places_of(frame: &Frame, address: IpAddr) -> Vec<[u8; 6]> {
+/// MAC addresses that a frame associates with an address: the source of the frame, and the one in its ARP
+/// or neighbour discovery message.
+pub(super) fn mappings_of(frame: &Frame, address: IpAddr) -> Vec<[u8; 6]> {
     const ICMPV6: u8 = 58;
     let mac = |bytes: Option<&[u8]>| bytes.and_then(|bytes| bytes.try_into().ok());
     let said = match address {
         IpAddr::V4(address) => {
-            // Sender's hardware and protocol address (RFC 826).
+            // Sender hardware address and sender protocol address (RFC 826).
             let arp = frame.payload();
             let speaks = frame.ethertype() == 0x0806 && arp.get(14..18) == Some(&address.octets());
             speaks.then(|| mac(arp.get(8..14))).flatten()
         }
         IpAddr::V6(address) => frame.ipv6_payload(ICMPV6).and_then(|message| {
-            // A solicitation tells of its source, an advertisement of its target, both in an option
-            // after it (RFC 4861 sections 4.3 and 4.4).
+            // A solicitation has the MAC address of its source, an advertisement that of its target, both
+            // in an option after the target (RFC 4861 sections 4.3 and 4.4).
             let source = frame.payload().get(8..24);
             let subject = match message.first()? {
                 135 => source,
@@ -234,16 +235,16 @@ pub(super) fn places_of(frame: &Frame, address: IpAddr) -> Vec<[u8; 6]> {
         .unwrap_or_default()
 }
 
-/// Whether a host gets an answer of an address: nobody listens at that port, and a host says so.
+/// Whether a host can reach an address: a closed port there refuses the connection.
 pub(super) fn is_reached(host: &Host, address: IpAddr) -> bool {
-    // What is lost is sent again after a second: an address of IPv6 gets its route from a work queue of
-    // the kernel (addrconf_dad_work), a moment after it is there.
+    // A lost packet is sent again after a second: the kernel adds the route to an IPv6 address from a work
+    // queue (addrconf_dad_work), a moment after the address.
     let patience = Duration::from_secs(2);
     let answer = host.run(|| TcpStream::connect_timeout(&(address, 9).into(), patience));
     answer.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// The same, when it asks from one of its addresses.
+/// Whether a host can reach the address `to` from its address `from`.
 pub(super) fn reaches(host: &Host, from: IpAddr, to: IpAddr) -> bool {
     host.run(|| {
         let socket = UdpSocket::bind((from, 0))?;
@@ -255,17 +256,17 @@ pub(super) fn reaches(host: &Host, from: IpAddr, to: IpAddr) -> bool {
     .is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused)
 }
 
-/// Waits for something that nobody tells of.
+/// Polls until `is_so` returns true.
 pub(super) fn until(what: &str, is_so: impl Fn() -> Result<bool>) -> Outcome {
     let begun = Moment::now();
     while !is_so().unwrap_or(false) {
-        assert!(begun.elapsed() < SOON, "it does not come to that: {what}");
+        assert!(begun.elapsed() < SOON, "timed out: {what}");
         std::thread::sleep(Duration::from_millis(5));
     }
     Ok(())
 }
 
-/// An instance with virtual MAC addresses and an address of each of `families`.
+/// Returns an instance with virtual MAC addresses and an address of each of `families`.
 pub(super) fn router(priority: u8, families: &[Family]) -> Value {
     let address = |family: &Family| match family {
         V4 => format!("{VIP}/24"),
@@ -292,12 +293,12 @@ pub(super) const fn device(family: Family) -> &'static str {
     }
 }
 
-/// The virtual MAC address of a router.
+/// Virtual MAC address of a router.
 pub(super) fn mac(family: Family, vrid: u8) -> [u8; 6] {
     [0, 0, 0x5e, 0, family as u8 + 1, vrid]
 }
 
-/// The interfaces of a host with virtual MAC addresses.
+/// Names of a host's macvlans with virtual MAC addresses.
 pub(super) fn devices(host: &Host) -> Result<Vec<String>> {
     let shown = host.shell("ip -brief link show type macvlan")?;
     let names = shown

@@ -15,7 +15,7 @@ use crate::units::fake::{Fake, Fate};
 const STARTED: [&str; 2] = ["start vrrp-master@VI_1.target", "start a.service"];
 
 #[test]
-fn a_stop_waits_for_resources_that_are_stopped_before_the_hand_over() {
+fn stop_waits_for_resources_with_handover_after_stop() {
     block_on(async {
         let mut rig = Rig::new(Handover::AfterStop, "true");
         rig.become_master().await;
@@ -30,7 +30,7 @@ fn a_stop_waits_for_resources_that_are_stopped_before_the_hand_over() {
 }
 
 #[test]
-fn a_second_stop_waits_for_no_resource_and_for_nobody_who_is_told() {
+fn second_stop_does_not_wait_for_resources_or_commands() {
     block_on(async {
         let mut rig = Rig::new(Handover::AfterStop, "exec sleep 1000");
         rig.become_master().await;
@@ -43,12 +43,12 @@ fn a_second_stop_waits_for_no_resource_and_for_nobody_who_is_told() {
         assert!(rig.is_told_to_stop());
         rig.node_events(State::Master, State::Init);
         let ends = timeout(PATIENCE, rig.follower.finish(pending()));
-        assert!(ends.await.is_ok(), "it waits all the same");
+        assert!(ends.await.is_ok(), "finish still waits");
     });
 }
 
 #[test]
-fn without_a_reason_to_wait_the_hand_over_comes_first() {
+fn handover_at_once_precedes_stop_of_resources() {
     block_on(async {
         let mut rig = Rig::new(Handover::AtOnce, "true");
         rig.become_master().await;
@@ -61,7 +61,7 @@ fn without_a_reason_to_wait_the_hand_over_comes_first() {
 }
 
 #[test]
-fn who_follows_a_transition_hears_of_it_and_of_the_end_which_waits_for_all() {
+fn transitions_are_notified_and_finish_waits_for_all() {
     block_on(async {
         let mut rig = Rig::new(Handover::AtOnce, "echo $VRRP_TO >> \"$0\"");
         rig.become_master().await;
@@ -76,7 +76,7 @@ fn who_follows_a_transition_hears_of_it_and_of_the_end_which_waits_for_all() {
         } = rig;
         timeout(PATIENCE, follower.finish(pending())).await.unwrap();
         let mut asked = fake.asked().split_off(2);
-        // What is asked for may be asked for again.
+        // A job may be requested again.
         asked.dedup();
         assert_eq!(asked, ["stop a.service", "stop vrrp-master@VI_1.target"]);
         let heard = std::fs::read_to_string(directory.path("heard")).unwrap();
@@ -85,7 +85,7 @@ fn who_follows_a_transition_hears_of_it_and_of_the_end_which_waits_for_all() {
 }
 
 #[test]
-fn who_is_told_again_during_the_end_waits_no_longer() {
+fn stop_signal_during_finish_ends_the_wait() {
     block_on(async {
         let mut rig = Rig::new(Handover::AtOnce, "exec sleep 1000");
         rig.become_master().await;
@@ -98,11 +98,11 @@ fn who_is_told_again_during_the_end_waits_no_longer() {
             fake.wait_for_asked(3).await;
         };
         let ends = timeout(PATIENCE, follower.finish(told_again)).await;
-        assert!(ends.is_ok(), "it waits all the same");
+        assert!(ends.is_ok(), "finish still waits");
     });
 }
 
-/// A follower of one router, VI_1, with one resource, and one program that is told everything.
+/// A follower with the router VI_1, one resource, and one notify command for all transitions.
 struct Rig {
     follower: Follower,
     fake: Fake,
@@ -112,7 +112,7 @@ struct Rig {
 }
 
 impl Rig {
-    /// The program is this script, whose `$0` is a file of the test's own.
+    /// The command is `script`; its `$0` is a file in the test's directory.
     fn new(handover: Handover, script: &str) -> Self {
         let (fake, directory) = (Fake::start(), Directory::new());
         let (inbox, messages) = Inbox::new(Waker::new().unwrap());
@@ -181,17 +181,17 @@ impl Rig {
         assert_eq!(self.asked(2).await, STARTED);
     }
 
-    /// Goes on until it is so.
+    /// Handles events until the condition holds.
     async fn drive(&mut self, mut is_so: impl FnMut(&mut Self) -> bool) {
         self.follower.go_on();
         while !is_so(self) {
             let turn = timeout(PATIENCE, self.follower.turn()).await;
-            turn.expect("nothing happens");
+            turn.expect("an event arrives");
             self.follower.go_on();
         }
     }
 
-    /// Goes on until systemd was asked for so much.
+    /// Waits for `count` requests to systemd, and returns all.
     async fn asked(&mut self, count: usize) -> Vec<String> {
         self.follower.go_on();
         while self.fake.asked().len() < count {

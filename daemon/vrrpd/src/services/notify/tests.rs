@@ -3,7 +3,7 @@ use vrrp_proto::{Cause, Priority};
 use super::*;
 
 #[test]
-fn a_command_is_told_in_its_environment_and_on_its_standard_input() {
+fn command_gets_transition_in_environment_and_standard_input() {
     let words = told(
         Style::Environment,
         "printenv | grep ^VRRP_ | sort | tr '\\n' ';'; cat",
@@ -12,7 +12,7 @@ fn a_command_is_told_in_its_environment_and_on_its_standard_input() {
 }
 
 #[test]
-fn a_command_in_the_style_of_keepalived_has_four_more_arguments() {
+fn keepalived_style_appends_four_arguments() {
     let words = told(Style::Keepalived, "echo $# $*");
     assert_eq!(words, "4 INSTANCE VI_1 MASTER 150");
     let group = Subject::Group("VG_1".into());
@@ -26,7 +26,7 @@ fn a_command_in_the_style_of_keepalived_has_four_more_arguments() {
 }
 
 #[test]
-fn a_command_hears_which_group_it_is_told_of_or_its_instance_is_in() {
+fn command_gets_instance_and_group() {
     let command = Command {
         group: Some("VG_1".into()),
         ..command(Style::Environment, "true")
@@ -60,7 +60,7 @@ fn a_command_hears_which_group_it_is_told_of_or_its_instance_is_in() {
 }
 
 #[test]
-fn an_environment_with_very_many_addresses_has_room_for_some() {
+fn environment_limits_number_of_addresses() {
     let addresses = (0..4096).map(|n| format!("2001:db8:1:2:3:4:5:{n:x}/128").parse().unwrap());
     let command = Command {
         addresses: addresses.collect(),
@@ -80,7 +80,7 @@ fn an_environment_with_very_many_addresses_has_room_for_some() {
     assert!(said.succeeded, "{}", said.detail);
 }
 
-/// What a command says that tells of a new master.
+/// Output of a command that is notified of a new master.
 fn told(style: Style, script: &str) -> String {
     let said = run(command(style, script));
     assert!(said.succeeded, "{}", said.detail);

@@ -5,7 +5,7 @@ use super::*;
 use crate::testing::{Directory, PATIENCE, block_on};
 
 #[test]
-fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
+fn exit_status_is_verdict_and_last_line_its_reason() {
     assert_eq!(run("exit 0", PATIENCE), (true, "exit status: 0".to_owned()));
     assert_eq!(
         run("echo one; echo two >&2; echo; exit 3", PATIENCE),
@@ -18,7 +18,7 @@ fn the_exit_status_is_the_verdict_and_the_last_line_its_reason() {
 }
 
 #[test]
-fn a_program_that_is_not_there_is_a_failure_with_its_name() {
+fn missing_program_is_named() {
     let program = Program {
         command: &["/nowhere/check".to_owned(), "1".to_owned()],
         ..Program::default()
@@ -32,7 +32,7 @@ fn a_program_that_is_not_there_is_a_failure_with_its_name() {
 }
 
 #[test]
-fn a_user_that_does_not_exist_is_a_failure_with_its_name() {
+fn missing_user_is_named() {
     let (succeeded, detail) = run_as(Some("no-such-user"), "exit 0");
     assert!(!succeeded);
     assert!(
@@ -42,9 +42,9 @@ fn a_user_that_does_not_exist_is_a_failure_with_its_name() {
 }
 
 #[test]
-fn as_root_a_program_runs_as_its_user_without_roots_groups() {
+fn program_runs_as_user_without_groups_of_root() {
     if !nix::unistd::geteuid().is_root() {
-        // Nobody else may become another user.
+        // Only root may change the user.
         return;
     }
     let (succeeded, detail) = run_as(Some("nobody"), "echo $(id -un) $(id -gn) $(id -Gn)");
@@ -53,7 +53,7 @@ fn as_root_a_program_runs_as_its_user_without_roots_groups() {
 }
 
 #[test]
-fn a_program_that_hangs_is_killed_with_everything_it_started() {
+fn timeout_kills_process_group() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
     let text = format!("sleep 1000 & echo $! > {}; wait", pid_file.display());
@@ -64,11 +64,11 @@ fn a_program_that_hangs_is_killed_with_everything_it_started() {
 }
 
 #[test]
-fn what_a_program_leaves_in_the_background_lives_on_and_holds_nothing_up() {
+fn background_process_survives_and_is_not_awaited() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
     let started = Instant::now();
-    // The service keeps the script's standard output.
+    // The background process keeps the script's standard output open.
     let text = format!(
         "sleep 1000 & echo $! > {}; echo started",
         pid_file.display()
@@ -84,14 +84,14 @@ fn what_a_program_leaves_in_the_background_lives_on_and_holds_nothing_up() {
 }
 
 #[test]
-fn a_flood_of_output_neither_blocks_the_program_nor_fills_the_memory() {
+fn kept_output_is_limited() {
     let (succeeded, detail) = run("head -c 1000000 /dev/zero | tr '\\0' x", PATIENCE);
     assert!(succeeded);
     assert!(detail.len() < OUTPUT_LIMIT + 100, "{} bytes", detail.len());
 }
 
 #[test]
-fn a_program_is_given_an_environment_and_an_input() {
+fn program_gets_environment_and_input() {
     let program = Program {
         command: &shell("read line; echo $VRRP_TO $line"),
         environment: &[("VRRP_TO", "master".to_owned())],
@@ -103,10 +103,10 @@ fn a_program_is_given_an_environment_and_an_input() {
 }
 
 #[test]
-fn who_does_not_read_its_input_is_held_up_by_nothing() {
+fn unread_input_does_not_block() {
     let program = Program {
         command: &shell("exit 4"),
-        // More than a pipe takes.
+        // More than the buffer of a pipe.
         input: Some(vec![b'x'; 1 << 20]),
         ..Program::default()
     };
@@ -115,7 +115,7 @@ fn who_does_not_read_its_input_is_held_up_by_nothing() {
 }
 
 #[test]
-fn dropping_a_run_kills_its_program() {
+fn dropped_run_kills_program() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
     let command = shell(&format!("echo $$ > {}; sleep 1000", pid_file.display()));
@@ -167,14 +167,14 @@ fn read_pid(file: &Path) -> Pid {
     )
 }
 
-/// Waits until a killed process is dead: gone, or a zombie of whoever inherited it.
+/// Waits until a killed process has ended: it no longer exists, or is a zombie.
 fn wait_until_gone(pid: Pid) {
     let started = Instant::now();
     loop {
         match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
             Err(_) => return,
             Ok(stat) if stat.contains(") Z ") => return,
-            Ok(_) => assert!(started.elapsed() < PATIENCE, "{pid} is still alive"),
+            Ok(_) => assert!(started.elapsed() < PATIENCE, "{pid} is still running"),
         }
         std::thread::sleep(Duration::from_millis(5));
     }

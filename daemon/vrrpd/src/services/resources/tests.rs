@@ -9,7 +9,7 @@ use super::*;
 use crate::units::fake::{Fake, Fate};
 
 #[tokio::test]
-async fn units_follow_a_router_in_order_and_in_reverse() {
+async fn units_start_in_order_and_stop_in_reverse() {
     let mut rig = Rig::new(&[("VI_1", &["a.service", "b.timer"])]);
     rig.node_events("VI_1", State::Backup);
     let stops = [
@@ -20,7 +20,7 @@ async fn units_follow_a_router_in_order_and_in_reverse() {
     assert_eq!(
         rig.asked(3).await,
         stops,
-        "what ran without its being master"
+        "units that ran although the router was not master"
     );
     rig.node_events("VI_1", State::Master);
     assert_eq!(
@@ -37,7 +37,7 @@ async fn units_follow_a_router_in_order_and_in_reverse() {
 }
 
 #[tokio::test]
-async fn each_router_has_its_own_and_waits_for_no_other() {
+async fn routers_do_not_wait_for_units_of_others() {
     let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
     rig.fake.next("start a.service", Fate::Hangs);
     rig.node_events("VI_1", State::Master);
@@ -49,22 +49,22 @@ async fn each_router_has_its_own_and_waits_for_no_other() {
 }
 
 #[tokio::test]
-async fn a_unit_that_fails_hinders_its_router() {
+async fn failed_unit_inhibits_router() {
     let mut rig = Rig::new(&[("VI_1", &["a.service"])]);
     rig.node_events("VI_1", State::Master);
     rig.settle("VI_1", "started").await;
     rig.fake.wait_for_watched(2).await;
     rig.fake.set("a.service", "failed");
-    let why = "a.service ended by itself: failed (failed); see journalctl -u a.service";
+    let why = "a.service ended unexpectedly: failed (failed); see journalctl -u a.service";
     assert_eq!(rig.inhibited().await, Some(why.to_owned()));
     rig.settle("VI_1", "stopped").await;
-    // Another one of its name does not know of it.
+    // A new router of the same name does not know of the inhibition.
     rig.moves_from("VI_1", State::Init, State::Fault);
     assert_eq!(rig.inhibited().await, Some(why.to_owned()));
 }
 
 #[tokio::test]
-async fn a_systemd_that_begins_anew_during_a_start_is_asked_again() {
+async fn start_is_requested_again_after_restart_of_systemd() {
     let mut rig = Rig::new(&[("VI_1", &["a.service"])]);
     rig.fake.next("start a.service", Fate::Hangs);
     rig.node_events("VI_1", State::Master);
@@ -80,7 +80,7 @@ async fn a_systemd_that_begins_anew_during_a_start_is_asked_again() {
 }
 
 #[tokio::test]
-async fn a_router_that_gets_resources_while_it_is_master_starts_them() {
+async fn resources_added_to_master_are_started() {
     let mut rig = Rig::new(&[]);
     rig.node_events("VI_1", State::Master);
     rig.set(&[("VI_1", &["a.service"])]);
@@ -94,7 +94,7 @@ async fn a_router_that_gets_resources_while_it_is_master_starts_them() {
 }
 
 #[tokio::test]
-async fn a_unit_that_moves_to_another_router_is_not_stopped() {
+async fn unit_moved_to_another_router_is_not_stopped() {
     let mut rig = Rig::new(&[("VI_1", &["a.service", "b.service"]), ("VI_2", &[])]);
     rig.node_events("VI_1", State::Master);
     rig.node_events("VI_2", State::Master);
@@ -110,7 +110,7 @@ async fn a_unit_that_moves_to_another_router_is_not_stopped() {
 }
 
 #[tokio::test]
-async fn a_hand_over_after_the_stop_is_waited_for_where_the_router_is_master_and_leaves() {
+async fn handover_after_stop_concerns_leaving_masters_only() {
     let mut rig = Rig::new(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
     rig.change = |params| params.handover = Handover::AfterStop;
     rig.set(&[("VI_1", &["a.service"]), ("VI_2", &["b.service"])]);
@@ -136,7 +136,7 @@ async fn a_hand_over_after_the_stop_is_waited_for_where_the_router_is_master_and
 }
 
 #[test]
-fn a_cleanup_stops_everything_and_waits_for_nobody_who_is_not_there() {
+fn cleanup_stops_all_units_and_does_not_wait_for_missing_systemd() {
     let resources = |units: &[&str]| {
         let units = units.iter().map(|unit| Arc::from(*unit)).collect();
         BTreeMap::from([(Arc::from("VI_1"), ResourceParams::new(units))])
@@ -149,7 +149,7 @@ fn a_cleanup_stops_everything_and_waits_for_nobody_who_is_not_there() {
             .unwrap();
         runtime.block_on(async {
             here.send(Fake::start()).unwrap();
-            // As long as the tests run.
+            // Keeps the simulated systemd running.
             std::future::pending::<()>().await;
         });
     });
@@ -180,7 +180,7 @@ fn a_cleanup_stops_everything_and_waits_for_nobody_who_is_not_there() {
     assert!(told[0].1.contains("cannot reach systemd"), "{told:?}");
 }
 
-/// Resources, and their systemd.
+/// Resources with a simulated systemd.
 struct Rig {
     fake: Fake,
     resources: Resources,
@@ -235,7 +235,7 @@ impl Rig {
         });
     }
 
-    /// Goes on until it is so.
+    /// Handles events until the condition holds.
     async fn drive(&mut self, mut is_so: impl FnMut(&Resources) -> bool) {
         loop {
             self.orders.extend(self.resources.orders());
@@ -243,11 +243,11 @@ impl Rig {
                 return;
             }
             let next = timeout(Duration::from_secs(20), self.resources.next()).await;
-            self.resources.take(next.expect("nothing happens"));
+            self.resources.take(next.expect("an event arrives"));
         }
     }
 
-    /// What systemd was asked for, so much at least.
+    /// Waits for `count` requests to systemd, and returns all.
     async fn asked(&mut self, count: usize) -> Vec<String> {
         while self.fake.asked().len() < count {
             let Self {
@@ -260,7 +260,7 @@ impl Rig {
                 }
             };
             let happened = timeout(Duration::from_secs(20), happened).await;
-            match happened.expect("nothing happens") {
+            match happened.expect("an event arrives") {
                 Some(news) => self.resources.take(news),
                 None => break,
             }
@@ -268,7 +268,7 @@ impl Rig {
         self.fake.asked()
     }
 
-    /// Goes on until all of a router's are like this.
+    /// Handles events until all units of a router have this state.
     async fn settle(&mut self, router: &str, word: &str) {
         let status_handle = self.status_handle.clone();
         self.drive(|_| {
@@ -283,7 +283,7 @@ impl Rig {
         words(&self.status_handle, router)
     }
 
-    /// Why the next router that is hindered is so.
+    /// Reason of the next order that inhibits a router.
     async fn inhibited(&mut self) -> Option<String> {
         loop {
             self.orders.extend(self.resources.orders());
@@ -293,7 +293,7 @@ impl Rig {
                 }
             }
             let next = timeout(Duration::from_secs(20), self.resources.next()).await;
-            self.resources.take(next.expect("nothing happens"));
+            self.resources.take(next.expect("an event arrives"));
         }
     }
 }

@@ -1,8 +1,9 @@
 //! Trackers of kind `file`: a number in a file.
 //!
-//! inotify(7) tells when the file was written and closed, and when it or a directory on the way to it
-//! comes or goes. What somebody is still writing is not read: it may be empty for a moment. After
-//! each piece of news everything on the way is watched anew, and then the file is read.
+//! inotify(7) reports when the file was written and closed, and when the file or a directory of its
+//! path is created, deleted or renamed. A file that is still being written is not read, because it
+//! may be empty for a moment. After each event all directories of the path are watched anew, and
+//! then the file is read.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -22,20 +23,20 @@ use vrrp_proto::params::Verdict;
 
 use super::{Reporter, watched};
 
-/// As much as a number and the space around it may take.
+/// Most bytes that a number and the space around it may take.
 const LONGEST: u64 = 64;
 
-/// The time between two looks where news cannot be had.
+/// Time between two reads where inotify is not available.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
     let mut was_told = false;
     loop {
-        // Before the look, so that nothing is missed in between.
+        // Begun before the file is read, so that no change in between is missed.
         let watch = Watch::begin(&file.path);
         let path = file.path.clone();
-        // A file may be far away, and not answer.
+        // The file may be on a network file system that does not answer.
         let look = tokio::task::spawn_blocking(move || look(&path));
         let Ok((verdict, detail)) = look.await else {
             return;
@@ -52,8 +53,8 @@ pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
                 was_told = true;
                 let path = file.path.display();
                 let text = format!(
-                    "cannot be told of news of {path}: {error}; looking every second instead; if there \
-                     are too many, raise fs.inotify.max_user_instances"
+                    "cannot watch {path} with inotify: {error}; reading it every second instead; if there \
+                     are too many inotify instances, raise fs.inotify.max_user_instances"
                 );
                 reporter.note(Level::WARN, &text);
             }
@@ -62,7 +63,7 @@ pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
     }
 }
 
-/// What the file says.
+/// Verdict of the file's content.
 fn look(path: &Path) -> (Verdict, String) {
     let shown = path.display();
     match read(path) {
@@ -72,14 +73,17 @@ fn look(path: &Path) -> (Verdict, String) {
                 format!("{shown} is empty: write a number into it"),
             ),
             number => match number.parse() {
-                Ok(value) => (Verdict::saying(value), format!("{shown} says {value}")),
+                Ok(value) => (Verdict::saying(value), format!("{shown} contains {value}")),
                 Err(_) => (
                     Verdict::DOWN,
-                    format!("{shown} says {number:?}, which is no whole number"),
+                    format!("{shown} contains {number:?}, which is not an integer"),
                 ),
             },
         },
-        Ok(None) => (Verdict::DOWN, format!("{shown} holds more than a number")),
+        Ok(None) => (
+            Verdict::DOWN,
+            format!("{shown} contains more than a number"),
+        ),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             (Verdict::DOWN, format!("{shown} does not exist"))
         }
@@ -87,16 +91,16 @@ fn look(path: &Path) -> (Verdict, String) {
     }
 }
 
-/// The text in a file, or nothing when there is too much of it.
+/// Reads a file; `None` if it is longer than [`LONGEST`].
 fn read(path: &Path) -> io::Result<Option<String>> {
-    // Opening a FIFO would wait for somebody who writes.
+    // Opening a FIFO would block until another process opens it for writing.
     let mut options = OpenOptions::new();
     let file = options
         .read(true)
         .custom_flags(nix::libc::O_NONBLOCK)
         .open(path)?;
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("not a regular file"));
     }
     let mut bytes = Vec::new();
     file.take(LONGEST + 1).read_to_end(&mut bytes)?;
@@ -104,14 +108,14 @@ fn read(path: &Path) -> io::Result<Option<String>> {
     Ok(fits.then(|| String::from_utf8_lossy(&bytes).into_owned()))
 }
 
-/// Waits for news of a file and of the way to it.
+/// Watches for changes of a file and of its path.
 struct Watch {
     inotify: AsyncFd<Descriptor>,
-    /// What is of interest in each directory.
+    /// Name of interest in each watched directory.
     names: BTreeMap<i32, OsString>,
 }
 
-/// What the runtime can wait for.
+/// Wrapper for registration with the runtime.
 struct Descriptor(Inotify);
 
 impl AsFd for Descriptor {
@@ -127,7 +131,7 @@ impl AsRawFd for Descriptor {
 }
 
 impl Watch {
-    /// Watches all directories on the way that are there, and the file if it is.
+    /// Watches all existing directories of the path, and the file if it exists.
     fn begin(path: &Path) -> io::Result<Self> {
         let comes_or_goes = AddWatchFlags::IN_CREATE
             | AddWatchFlags::IN_MOVED_TO
@@ -153,7 +157,7 @@ impl Watch {
                 Err(error) => return Err(error.into()),
             }
         }
-        // It may be a link to a file elsewhere.
+        // The file may be a symbolic link to a file elsewhere.
         match inotify.add_watch(path, is_other | written) {
             Ok(_) | Err(nix::Error::ENOENT | nix::Error::ENOTDIR | nix::Error::EACCES) => {}
             Err(error) => return Err(error.into()),
@@ -162,7 +166,7 @@ impl Watch {
         Ok(Self { inotify, names })
     }
 
-    /// Returns when something may be otherwise.
+    /// Waits until the file may have changed.
     async fn news(self) -> io::Result<()> {
         loop {
             let mut ready = self.inotify.readable().await?;
@@ -175,11 +179,11 @@ impl Watch {
         }
     }
 
-    /// Whether an event is about the way to the file, and not about its neighbours there.
+    /// Whether an event concerns the path, and not another entry of one of its directories.
     fn concerns(&self, event: &InotifyEvent) -> bool {
         match (&event.name, self.names.get(&event.wd.as_raw())) {
             (Some(name), Some(wanted)) => name == wanted,
-            // About the directory or the file itself, or about lost events.
+            // Events of the directory or the file itself, and of lost events.
             _ => true,
         }
     }

@@ -1,7 +1,7 @@
-//! Trackers of kind `http`: a web server that gives the right answer.
+//! Trackers of kind `http`: a web server that has to give the expected response.
 //!
-//! Each question has a connection of its own, so that the server's port is asked too, and ends with
-//! it. hyper speaks HTTP; what it is given is a stream, and what it gives is judged here.
+//! Each request has its own connection, so that every result includes the connection to the port.
+//! hyper implements HTTP; this module provides the stream and judges the response.
 
 use std::error::Error as _;
 use std::future::poll_fn;
@@ -25,10 +25,10 @@ use super::time_limit::TimeLimit;
 use super::tls::Tls;
 use super::{Reporter, turns};
 
-/// How long the head of an answer may be.
+/// Most bytes of the head of a response.
 const LONGEST_HEAD: usize = 32 * 1024;
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(http: Http, tls: Arc<Tls>, mut reporter: Reporter) {
     let mut turns = turns(http.rhythm.interval);
     let mut asker = Asker::new(http, tls);
@@ -41,7 +41,7 @@ pub(super) async fn follow(http: Http, tls: Arc<Tls>, mut reporter: Reporter) {
     }
 }
 
-/// Who asks for a page, with all that stays the same from one time to the next.
+/// Client for one page, with all that stays the same between requests.
 struct Asker {
     http: Http,
     request: Result<Request<String>, String>,
@@ -54,14 +54,14 @@ impl Asker {
         let host = http.address.map(Host::Address);
         let target = Target::new(host.as_ref().unwrap_or(&http.url.host), &http.origin);
         Self {
-            request: request(&http).map_err(|error| format!("cannot be asked for: {error}")),
+            request: request(&http).map_err(|error| format!("cannot build the request: {error}")),
             target,
             http,
             tls,
         }
     }
 
-    /// Asks once.
+    /// Probes once.
     async fn ask(&mut self) -> Result<Answer, String> {
         let Self {
             http,
@@ -88,7 +88,7 @@ impl Asker {
     }
 }
 
-/// The question as it is sent.
+/// Request to send.
 fn request(http: &Http) -> Result<Request<String>, hyper::http::Error> {
     let method = match http.method {
         Method::Get => hyper::Method::GET,
@@ -108,11 +108,12 @@ fn request(http: &Http) -> Result<Request<String>, hyper::http::Error> {
         let name: hyper::header::HeaderName = name.parse()?;
         headers.insert(name, value.parse()?);
     }
+    // After the configured headers, so that none of them keeps the connection open.
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
     Ok(request)
 }
 
-/// Sends the question and judges the answer. Its status, when all is well.
+/// Sends the request and judges the response. Returns its status if all is as expected.
 async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
     http: &Http,
     request: Request<String>,
@@ -137,7 +138,8 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
                 hear(response.into_body(), &mut listener).await?;
                 Ok(None)
             });
-            // The connection is driven here, and outlived by what it has brought.
+            // The future drives the connection; the response may remain after the connection has
+            // ended.
             tokio::select! {
                 biased;
                 complaint = &mut question => return complaint,
@@ -156,13 +158,13 @@ async fn exchange<S: AsyncRead + AsyncWrite + Unpin>(
         Ok(Ok(Some(complaint))) => Err(complaint),
         Ok(Err(error)) => Err(broken(&error, place)),
         Err(late) => Err(match status {
-            None => format!("no answer from {place}{late}"),
-            Some(_) => format!("the page of {place} did not come to its end{late}"),
+            None => format!("no response from {place}{late}"),
+            Some(_) => format!("incomplete response from {place}{late}"),
         }),
     }
 }
 
-/// What is wrong with the head of an answer.
+/// Message about an unexpected status; `None` if the status is expected.
 fn judge(response: &Response<Incoming>, expected: &[RangeInclusive<u16>]) -> Option<String> {
     let status = response.status();
     if expected
@@ -181,16 +183,16 @@ fn judge(response: &Response<Incoming>, expected: &[RangeInclusive<u16>]) -> Opt
     let elsewhere = response.headers().get(LOCATION);
     let elsewhere = elsewhere
         .filter(|_| status.is_redirection())
-        .map(|place| format!(", to {},", excerpt(place.as_bytes())));
+        .map(|place| format!(" with location {}", excerpt(place.as_bytes())));
     Some(format!(
-        "status {}{} instead of {}",
+        "status {}{}, expected {}",
         shown(status),
         elsewhere.unwrap_or_default(),
         expected.join(" or ")
     ))
 }
 
-/// Takes the page until it ends, or as much of it as is listened to.
+/// Reads the page up to its end or the limit of `listener`.
 async fn hear(mut page: Incoming, listener: &mut Listener<'_>) -> hyper::Result<()> {
     while !listener.is_full()
         && let Some(frame) = poll_fn(|context| Pin::new(&mut page).poll_frame(context)).await
@@ -202,10 +204,10 @@ async fn hear(mut page: Incoming, listener: &mut Listener<'_>) -> hyper::Result<
     Ok(())
 }
 
-/// Why there is no whole answer.
+/// Message about an incomplete response.
 fn broken(error: &hyper::Error, place: SocketAddr) -> String {
     if error.is_incomplete_message() {
-        return format!("{place} hung up before its answer was whole");
+        return format!("{place} closed the connection before its response was complete");
     }
     let mut text = error.to_string();
     let mut cause = error.source();
@@ -214,12 +216,12 @@ fn broken(error: &hyper::Error, place: SocketAddr) -> String {
         cause = reasons.source();
     }
     if error.is_parse() {
-        return format!("the answer of {place} is no HTTP: {text}");
+        return format!("the response of {place} is not HTTP: {text}");
     }
-    format!("no answer from {place}: {text}")
+    format!("no response from {place}: {text}")
 }
 
-/// `503 Service Unavailable`.
+/// Status with its reason: `503 Service Unavailable`.
 fn shown(status: StatusCode) -> String {
     match status.canonical_reason() {
         Some(reason) => format!("{} {reason}", status.as_str()),
@@ -227,7 +229,7 @@ fn shown(status: StatusCode) -> String {
     }
 }
 
-/// A stream of tokio's as hyper wants it.
+/// Adapter from a stream of tokio to one of hyper.
 struct Stream<S>(S);
 
 impl<S: AsyncRead + Unpin> Read for Stream<S> {

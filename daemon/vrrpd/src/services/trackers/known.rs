@@ -1,5 +1,5 @@
-//! What is found out from others who may take their time, such as what a name stands for: asked for
-//! beside the runtime, known for a while, and asked for again.
+//! Cache of a slow answer, such as the addresses of a name: requested in a task of its own, valid
+//! for a while, and then requested again.
 
 use std::time::Duration;
 
@@ -8,17 +8,17 @@ use tokio::time::Instant;
 
 use super::time_limit::TimeLimit;
 
-/// For how long something is taken for true.
+/// Time for which an answer is valid.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The same for what is doubted, or could not be found out.
+/// The same after a failure to use the answer, or to get one.
 const FRESH_IN_DOUBT: Duration = Duration::from_secs(5);
 
-/// Something that is found out.
+/// Cached answer.
 pub(super) struct Known<T> {
-    /// The last answer that was one.
+    /// Last successful answer.
     value: Option<T>,
-    /// Why there is no newer one.
+    /// Reason why there is no newer answer.
     error: Option<String>,
     asked: Option<Instant>,
     question: Option<JoinHandle<Result<T, String>>>,
@@ -36,12 +36,12 @@ impl<T: Send + 'static> Known<T> {
         }
     }
 
-    /// What is known. Where that is old it is asked for by `ask`, but waited for only where nothing is
-    /// known at all; a question that nobody answers is never put a second time beside itself.
+    /// Returns the last answer. An old one is requested again by `ask`, but the call waits for the
+    /// new answer only if there is no old one. At most one request is pending.
     ///
     /// # Errors
     ///
-    /// Why nothing is known; `what` is what a question that was not answered in time was about.
+    /// The reason why there is no answer. `what` describes a request that got no answer in time.
     pub(super) async fn get<F>(
         &mut self,
         time_limit: &TimeLimit,
@@ -74,7 +74,7 @@ impl<T: Send + 'static> Known<T> {
         self.value.as_ref().ok_or_else(error)
     }
 
-    /// It led nowhere: it may be something else by now.
+    /// Marks the answer as doubtful, because its use failed: it is requested again sooner.
     pub(super) const fn doubt(&mut self) {
         self.is_doubted = true;
     }

@@ -1,6 +1,6 @@
-//! What the daemon itself looks at for the trackers of its configuration. Each has a task of its own,
-//! the `follow` of its kind's module, which tells the node through its [`Reporter`] what it finds, and
-//! ends when the node is gone.
+//! Trackers: probes that the daemon runs for its configuration. Each tracker has a task, the
+//! `follow` function of the module of its kind. The task sends results to the node through a
+//! [`Reporter`], and ends with the node.
 
 mod file;
 mod http;
@@ -35,10 +35,10 @@ use crate::log_writer::{Log, Record};
 use crate::run::{Inbox, Message};
 use crate::units::Units;
 
-/// The trackers that are looked at.
+/// Trackers that run.
 pub(super) struct Trackers {
     running: BTreeMap<Arc<str>, Running>,
-    /// Who knows the processes, since somebody asked first.
+    /// Census of processes, begun by the first tracker of kind `process`.
     census: Option<Census>,
     tls: Arc<Tls>,
     units: Units,
@@ -69,7 +69,7 @@ impl Trackers {
         }
     }
 
-    /// Looks at exactly these from now on. What stays the same goes on undisturbed.
+    /// Runs exactly these trackers from now on. Unchanged ones are not interrupted.
     pub(super) fn set(&mut self, probes: BTreeMap<Arc<str>, Probe>) {
         self.running
             .retain(|name, running| probes.get(name) == Some(&running.probe));
@@ -89,7 +89,7 @@ impl Trackers {
 }
 
 impl Trackers {
-    /// Begins the life of one tracker.
+    /// Starts the task of a tracker.
     fn follow(&mut self, probe: Probe, reporter: Reporter) -> JoinHandle<()> {
         match probe {
             Probe::Script(script) => tokio::spawn(script::follow(script, reporter)),
@@ -108,32 +108,34 @@ impl Trackers {
     }
 }
 
-/// Whom a tracker tells what it finds: the node each time, and the log when it is something else.
+/// Sends the results of a tracker: each one to the node, and to the log when it differs from the
+/// last one.
 struct Reporter {
     tracker: Arc<str>,
-    /// What was found last.
+    /// Last result.
     last: Option<(Verdict, Arc<str>)>,
     inbox: Inbox,
     log: Log,
 }
 
-/// The node is gone, and with it the reason to look at anything.
+/// Error: the node has ended, and the tracker has no purpose any more.
 struct NodeIsGone;
 
 impl Reporter {
-    /// Tells of a result: whether the thing is well, and in one line why.
+    /// Reports whether the tracked object is up, with the reason in one line.
     fn report(&mut self, up: bool, detail: String) -> Result<(), NodeIsGone> {
         self.tell(Verdict::of(up), detail)
     }
 
-    /// The same of a thing that may say a number.
+    /// Reports a verdict that may contain a number.
     fn tell(&mut self, result: Verdict, detail: String) -> Result<(), NodeIsGone> {
         let detail: Arc<str> = detail.into();
         self.write_down(result, &detail);
         self.send(result, detail)
     }
 
-    /// The same of an answer that took its time. The log is not told how long: that differs each time.
+    /// Reports an answer with the time that it took. The log does not get the time, which differs
+    /// in each result.
     fn report_answer(&mut self, answer: Result<Answer, String>) -> Result<(), NodeIsGone> {
         match answer {
             Ok(Answer { what, after }) => {
@@ -146,7 +148,7 @@ impl Reporter {
         }
     }
 
-    /// Has the log say it, when it is not what it said last.
+    /// Logs a result that differs from the last one.
     fn write_down(&mut self, result: Verdict, detail: &Arc<str>) {
         let found = Some((result, Arc::clone(detail)));
         if self.last != found {
@@ -168,22 +170,22 @@ impl Reporter {
         self.inbox.send(message).map_err(|_| NodeIsGone)
     }
 
-    /// Tells the log something else.
+    /// Logs another line about the tracker.
     fn note(&self, level: Level, text: &str) {
         self.log
             .note(level, format!("tracker {}: {text}", self.tracker));
     }
 }
 
-/// The turns of what is looked at every `length`, the first of them now. What takes longer has its
-/// next turn at once, and makes up for none.
+/// Clock of a probe that runs every `length`, beginning now. After a slow run the next one starts
+/// at once; missed runs are not made up for.
 fn turns(length: Duration) -> Interval {
     let mut turns = interval(length);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     turns
 }
 
-/// Lets the runtime wait for a descriptor.
+/// Registers a descriptor with the runtime.
 #[expect(
     deprecated,
     reason = "what replaces it is unsafe, because a type might change its descriptor; ours own theirs"

@@ -1,5 +1,5 @@
-//! What the probes over the network have in common: whom they ask, how they connect, and how they
-//! listen.
+//! Common parts of the network probes: their targets, connections, and the search for an expected
+//! text in what a server sends.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -13,34 +13,34 @@ use vrrp_proto::Family;
 use super::known::Known;
 use super::time_limit::TimeLimit;
 
-/// How much of an answer is listened to.
+/// Most bytes of an answer that are read.
 pub(super) const LIMIT: usize = 64 * 1024;
 
-/// How much of an answer is repeated to people.
+/// Most characters of an answer that are quoted in a message.
 const EXCERPT: usize = 80;
 
-/// An answer that is as it must be.
+/// Successful answer.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Answer {
-    /// What it was.
+    /// Description.
     pub(super) what: String,
-    /// When it was there.
+    /// Time that it took.
     pub(super) after: Duration,
 }
 
-/// Who is asked: an address, or a name and what it stands for.
+/// Target of a probe: an address, or a name with its cached addresses.
 pub(super) enum Target {
     Address([IpAddr; 1]),
     Name {
         name: Arc<str>,
-        /// Only addresses of this family are of use.
+        /// Family of the source address, which restricts the target's addresses.
         family: Option<Family>,
         addresses: Known<Vec<IpAddr>>,
     },
 }
 
 impl Target {
-    /// Who `host` is, asked from `origin`.
+    /// The target `host`, probed from `origin`.
     pub(super) fn new(host: &Host, origin: &Origin) -> Self {
         match host {
             Host::Address(address) => Self::Address([*address]),
@@ -52,7 +52,7 @@ impl Target {
         }
     }
 
-    /// Its addresses, at least one, in the order in which they are to be tried.
+    /// Addresses of the target in the order in which they are to be tried, at least one.
     pub(super) async fn addresses(&mut self, time_limit: &TimeLimit) -> Result<&[IpAddr], String> {
         match self {
             Self::Address(address) => Ok(address),
@@ -61,14 +61,14 @@ impl Target {
                 family,
                 addresses,
             } => {
-                let what = format!("nobody says who {name} is");
+                let what = format!("{name} was not resolved");
                 let ask = || look_up(Arc::clone(name), *family);
                 Ok(addresses.get(time_limit, &what, ask).await?)
             }
         }
     }
 
-    /// Asking it led nowhere.
+    /// Marks the addresses of a name as doubtful after a failed probe.
     pub(super) const fn doubt(&mut self) {
         match self {
             Self::Address(_) => {}
@@ -77,10 +77,10 @@ impl Target {
     }
 }
 
-/// The addresses of a name, as the host's own resolver gives them (getaddrinfo(3)), on another thread.
+/// Resolves a name by the host's resolver (getaddrinfo(3)), on another thread.
 async fn look_up(name: Arc<str>, family: Option<Family>) -> Result<Vec<IpAddr>, String> {
     let found = lookup_host((&*name, 0)).await;
-    let found = found.map_err(|error| format!("cannot find {name}: {error}"))?;
+    let found = found.map_err(|error| format!("cannot resolve {name}: {error}"))?;
     let mut addresses = Vec::new();
     for address in found.map(|address| address.ip()) {
         let is_of_use = family.is_none_or(|family| Family::of(address) == family);
@@ -94,8 +94,8 @@ async fn look_up(name: Arc<str>, family: Option<Family>) -> Result<Vec<IpAddr>, 
     }
 }
 
-/// Connects to a port of `target`, at one address after the other, each for its share of the time.
-/// Says where it is connected to.
+/// Connects to a port of `target`. Tries one address after the other, each for its share of the
+/// time. Returns the stream and the address that accepted it.
 pub(super) async fn connect(
     target: &mut Target,
     port: u16,
@@ -137,7 +137,7 @@ async fn connect_to(place: SocketAddr, origin: &Origin) -> Result<TcpStream, Str
     }
     if let Some(source) = origin.source {
         let bound = socket.bind(SocketAddr::new(source, 0));
-        bound.map_err(|error| format!("cannot ask from {source}: {error}"))?;
+        bound.map_err(|error| format!("cannot bind to {source}: {error}"))?;
     }
     let connected = socket.connect(place).await;
     connected.map_err(|error| {
@@ -149,7 +149,7 @@ async fn connect_to(place: SocketAddr, origin: &Origin) -> Result<TcpStream, Str
     })
 }
 
-/// What somebody says, in which a text may be looked for.
+/// Searches the bytes that a server sends for an expected text.
 pub(super) struct Listener<'e> {
     said: Vec<u8>,
     expected: Option<&'e [u8]>,
@@ -168,7 +168,7 @@ impl<'e> Listener<'e> {
         }
     }
 
-    /// Takes more of it, up to [`LIMIT`] in all.
+    /// Takes further bytes, up to [`LIMIT`] in all.
     pub(super) fn take(&mut self, bytes: &[u8]) {
         let room = LIMIT - self.said.len();
         let bytes = bytes.get(..room).unwrap_or(bytes);
@@ -177,37 +177,38 @@ impl<'e> Listener<'e> {
         if let Some(expected) = self.expected
             && !self.has_heard
         {
-            // It may have begun in what was there before.
+            // The text may have begun in the preceding bytes.
             let from = before.saturating_sub(expected.len().saturating_sub(1));
             let mut windows = self.said[from..].windows(expected.len().max(1));
             self.has_heard = windows.any(|window| window == expected);
         }
     }
 
-    /// Whether no more of it will be taken.
+    /// Whether [`LIMIT`] is reached.
     pub(super) const fn is_full(&self) -> bool {
         self.said.len() == LIMIT
     }
 
-    /// Whether the text that is looked for was there, or there is none to look for.
+    /// Whether the expected text was found, or none is expected.
     pub(super) const fn has_heard(&self) -> bool {
         self.has_heard
     }
 
-    /// That what was expected was not in what `place` said, which ended with `ending`.
+    /// Message that the expected text was not in the answer of `place`; `ending` says how the
+    /// answer ended.
     pub(super) fn complaint(&self, place: SocketAddr, ending: &str) -> String {
         let expected = excerpt(self.expected.unwrap_or_default());
         match &*self.said {
-            [] => format!("{place} said nothing{ending}"),
+            [] => format!("{place} sent nothing{ending}"),
             said => format!(
-                "no {expected} in what {place} said{ending}: {}",
+                "no {expected} in the answer of {place}{ending}: {}",
                 excerpt(said)
             ),
         }
     }
 }
 
-/// The beginning of `bytes` in quotes, on one line.
+/// Beginning of `bytes` in quotes, on one line.
 pub(super) fn excerpt(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes);
     let text = text.trim_end_matches(['\r', '\n']);
@@ -225,7 +226,7 @@ mod tests {
     const PLACE: SocketAddr = SocketAddr::new(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 25);
 
     #[test]
-    fn a_text_is_heard_however_it_comes() {
+    fn text_is_found_across_segments() {
         for parts in [
             &["220 hello"][..],
             &["22", "0 he"],
@@ -239,26 +240,26 @@ mod tests {
             }
             assert!(listener.has_heard(), "{parts:?}");
         }
-        assert!(Listener::new(None).has_heard(), "nothing is expected");
+        assert!(Listener::new(None).has_heard(), "no text is expected");
     }
 
     #[test]
-    fn what_was_not_heard_comes_with_what_was() {
+    fn message_quotes_what_was_received() {
         let mut listener = Listener::new(Some("220"));
         assert_eq!(
             listener.complaint(PLACE, " within 1 s"),
-            "127.0.0.1:25 said nothing within 1 s"
+            "127.0.0.1:25 sent nothing within 1 s"
         );
         listener.take(b"554 go\taway\r\n");
         assert!(!listener.has_heard());
         assert_eq!(
             listener.complaint(PLACE, ""),
-            r#"no "220" in what 127.0.0.1:25 said: "554 go\taway""#
+            r#"no "220" in the answer of 127.0.0.1:25: "554 go\taway""#
         );
     }
 
     #[test]
-    fn more_than_the_limit_is_not_listened_to() {
+    fn bytes_after_limit_are_ignored() {
         let mut listener = Listener::new(Some("end"));
         listener.take(&[b'x'; LIMIT - 1]);
         assert!(!listener.is_full());
@@ -270,8 +271,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_found_in_the_family_that_is_asked_from() {
-        // A name that needs nobody to ask.
+    async fn name_is_resolved_in_family_of_source_address() {
+        // A name that resolves without a name server.
         let host = Host::Name("192.0.2.1".into());
         let time_limit = TimeLimit::of(Duration::from_secs(20));
         let from = |source: &str| Origin {
@@ -287,14 +288,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_that_nobody_has_is_named() {
+    async fn message_names_unresolvable_name() {
         let origin = Origin::default();
-        // RFC 6761 section 6.4: there is no such name, wherever one asks.
+        // RFC 6761 section 6.4: no resolver knows this name.
         let mut target = Target::new(&Host::Name("host.invalid".into()), &origin);
         let time_limit = TimeLimit::of(Duration::from_secs(60));
         let complaint = target.addresses(&time_limit).await.unwrap_err();
         assert!(
-            complaint.starts_with("cannot find host.invalid: "),
+            complaint.starts_with("cannot resolve host.invalid: "),
             "{complaint}"
         );
     }

@@ -1,4 +1,4 @@
-//! Trackers of kind `ping`: a host that answers to echo requests.
+//! Trackers of kind `ping`: a host that has to answer ICMP echo requests.
 
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher as _;
@@ -15,11 +15,11 @@ use super::network::{Answer, Target};
 use super::time_limit::TimeLimit;
 use super::{Reporter, turns};
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(ping: Ping, mut reporter: Reporter) {
     let mut turns = turns(ping.rhythm.interval);
     let mut target = Target::new(&ping.host, &ping.origin);
-    // The keys of a hash that nobody else has make tokens that nobody else knows.
+    // The random keys of the hash make tokens that other hosts cannot guess.
     let (keys, mut number) = (RandomState::new(), 0_u64);
     loop {
         turns.tick().await;
@@ -74,11 +74,11 @@ async fn ask(ping: &Ping, target: &mut Target, token: u64) -> Result<Answer, Str
     round.judge(&address.to_string(), &time_limit.limit())
 }
 
-/// Waits for the next answer, or for what is said of a request.
+/// Waits for the next answer, or for an error that concerns a request.
 async fn receive(echoes: &Echoes, socket: &UdpSocket) -> io::Result<u16> {
     loop {
         let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
-        // To try it for both at once is to try it for none.
+        // `try_io` for both at once would clear both, although only one is ready.
         let news = if ready.is_readable() {
             Interest::READABLE
         } else {
@@ -91,13 +91,13 @@ async fn receive(echoes: &Echoes, socket: &UdpSocket) -> io::Result<u16> {
     }
 }
 
-/// The requests of one result and what became of them.
+/// Requests of one result, and their answers.
 struct Round<'p> {
     ping: &'p Ping,
     requests: Vec<Request>,
-    /// How many got another answer than that of who was asked.
+    /// Number of requests that got an error.
     refused: usize,
-    /// The last of these.
+    /// Last error.
     complaint: Option<io::Error>,
 }
 
@@ -130,7 +130,7 @@ impl<'p> Round<'p> {
     fn take(&mut self, received: io::Result<u16>) {
         match received {
             Ok(sequence) => {
-                // The first answer counts: somebody may have sent it twice.
+                // Only the first answer counts: the network may duplicate it.
                 if let Some(request) = self.requests.get_mut(usize::from(sequence))
                     && request.after.is_none()
                 {
@@ -153,7 +153,7 @@ impl<'p> Round<'p> {
             .count()
     }
 
-    /// Whether nothing that may come makes a difference.
+    /// Whether no further answer can change the result.
     fn is_over(&self) -> bool {
         let all = usize::from(self.ping.packets);
         self.answered() + self.refused >= all || self.refused > usize::from(self.ping.max_lost)
@@ -202,7 +202,7 @@ mod tests {
         }
     }
 
-    /// A round in which `answers` came: the number of the request, or nothing for a refusal.
+    /// A round with these answers: the number of a request, or `None` for an error.
     fn round<'p>(ping: &'p Ping, answers: &[Option<u16>]) -> Round<'p> {
         let mut round = Round::new(ping);
         for _ in 0..ping.packets {
@@ -212,7 +212,7 @@ mod tests {
             });
         }
         for answer in answers {
-            let refusal = || io::Error::other("nobody there");
+            let refusal = || io::Error::other("no route");
             round.take(answer.ok_or_else(refusal));
         }
         round
@@ -225,48 +225,48 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn this_host_answers_itself_where_it_may_be_asked() {
+    async fn loopback_answers_if_ping_is_permitted() {
         let mut ping = Ping {
             host: Host::Address([127, 0, 0, 1].into()),
             ..ping(3, 0)
         };
-        // Far more than it needs.
+        // Far longer than the loopback interface takes.
         ping.rhythm.timeout = Duration::from_secs(20);
         let mut target = Target::new(&ping.host, &ping.origin);
         let answer = ask(&ping, &mut target, 42).await;
         let what = answer.map(|answer| answer.what);
-        let forbidden = "may not ping: it takes CAP_NET_RAW";
+        let forbidden = "not permitted to ping: CAP_NET_RAW is missing";
         match what {
-            // A build's sandbox, perhaps; the tests of the lab have the right.
+            // The sandbox of a build may lack the capability; the tests of the lab have it.
             Err(complaint) if complaint.starts_with(forbidden) => {}
             what => assert_eq!(what, Ok("answered".to_owned())),
         }
     }
 
     #[test]
-    fn one_request_is_answered_or_not() {
+    fn single_request_is_answered_or_not() {
         let ping = ping(1, 0);
         assert_eq!(judge(&ping, &[Some(0)]), (true, Ok("answered".to_owned())));
         let silence = "no answer from 192.0.2.1 within 1 s".to_owned();
         assert_eq!(judge(&ping, &[]), (false, Err(silence)));
-        let refusal = "no answer from 192.0.2.1: nobody there".to_owned();
+        let refusal = "no answer from 192.0.2.1: no route".to_owned();
         assert_eq!(judge(&ping, &[None]), (true, Err(refusal)));
     }
 
     #[test]
-    fn of_several_requests_some_may_be_lost() {
+    fn max_lost_requests_are_tolerated() {
         let ping = ping(3, 1);
         let some = || Ok("2 of 3 answers from 192.0.2.1".to_owned());
         assert_eq!(judge(&ping, &[Some(0), Some(2)]), (false, some()));
         assert_eq!(judge(&ping, &[Some(0), None, Some(2)]), (true, some()));
         let few = "1 of 3 answers from 192.0.2.1 within 1 s".to_owned();
         assert_eq!(judge(&ping, &[Some(1)]), (false, Err(few)));
-        let refused = "0 of 3 answers from 192.0.2.1: nobody there".to_owned();
+        let refused = "0 of 3 answers from 192.0.2.1: no route".to_owned();
         assert_eq!(judge(&ping, &[None, None]), (true, Err(refused)));
     }
 
     #[test]
-    fn an_answer_counts_once_and_only_to_a_request() {
+    fn duplicate_and_unknown_answers_are_ignored() {
         let ping = ping(2, 0);
         let half = "1 of 2 answers from 192.0.2.1 within 1 s".to_owned();
         assert_eq!(

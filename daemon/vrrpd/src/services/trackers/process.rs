@@ -1,7 +1,8 @@
-//! Trackers of kind `process`: how many processes of a kind there are.
+//! Trackers of kind `process`: the number of processes that match.
 //!
-//! One task, the [`Census`], knows the processes for all of them. It begins with a look at all, and goes
-//! on by what the kernel tells; where the kernel tells nothing it looks again and again.
+//! One task, the [`Census`], counts for all trackers. It begins with a scan of /proc, and continues
+//! by the events of the process connector; where the kernel sends none, it scans /proc again and
+//! again.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -17,10 +18,10 @@ use vrrp_linux::processes::{self, Connector, Heard, News, Pid};
 use super::{Reporter, watched};
 use crate::log_writer::Log;
 
-/// How long the kernel may take to answer a subscription. It answers at once, or not at all.
+/// Time limit for the kernel's answer to a subscription. It answers at once, or not.
 const ANSWER: Duration = Duration::from_millis(200);
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(process: Process, census: Census, mut reporter: Reporter) {
     let Some(mut counts) = census.ask(&process) else {
         return;
@@ -37,48 +38,48 @@ pub(super) async fn follow(process: Process, census: Census, mut reporter: Repor
     }
 }
 
-/// Whether so many are as many as there have to be, and in words.
+/// Verdict of a number of processes, and its reason.
 fn judge(process: &Process, count: u32) -> (bool, String) {
     let name = match &process.which {
         Which::Name(name) => name.clone(),
         Which::CommandLine(words) => words.join(" "),
     };
     let found = match count {
-        0 => format!("no process is {name}"),
-        1 => format!("1 process is {name}"),
-        count => format!("{count} processes are {name}"),
+        0 => format!("no process matches {name}"),
+        1 => format!("1 process matches {name}"),
+        count => format!("{count} processes match {name}"),
     };
     if count < process.at_least {
         (
             false,
-            format!("{found}: there have to be {}", process.at_least),
+            format!("{found}: expected at least {}", process.at_least),
         )
     } else if let Some(most) = process.at_most.filter(|most| count > *most) {
-        (false, format!("{found}: there may be {most} at most"))
+        (false, format!("{found}: expected at most {most}"))
     } else {
         (true, found)
     }
 }
 
-/// How many there are, or why nobody knows.
+/// Number of matching processes, or the reason why it is unknown.
 type Count = Result<u32, String>;
 
-/// The way to the task that knows all processes.
+/// Handle of the task that counts processes.
 #[derive(Clone, Debug)]
 pub(super) struct Census(mpsc::UnboundedSender<Question>);
 
-/// Somebody who wants to know.
+/// Request of one tracker for counts.
 #[derive(Debug)]
 struct Question {
     which: Which,
     interval: Duration,
-    /// The processes that are meant.
+    /// Processes that match.
     found: BTreeSet<Pid>,
     answers: watch::Sender<Count>,
 }
 
 impl Question {
-    /// Looks at a process anew.
+    /// Checks whether a process matches.
     fn look(&mut self, pid: Pid, process: Option<&processes::Process>) {
         let is_meant = process.is_some_and(|process| match &self.which {
             Which::Name(name) => process.is_called(name),
@@ -105,16 +106,16 @@ impl Question {
 }
 
 impl Census {
-    /// Begins the task. It looks at nothing as long as nobody asks.
+    /// Starts the task. It scans nothing before the first request.
     pub(super) fn begin(log: Log) -> Self {
         let (questions, asked) = mpsc::unbounded_channel();
         tokio::spawn(count(asked, log));
         Self(questions)
     }
 
-    /// Asks for the number of processes from now on. `None` if the task has ended.
+    /// Requests the number of processes from now on. `None` if the task has ended.
     fn ask(&self, process: &Process) -> Option<watch::Receiver<Count>> {
-        // What nobody has counted is no number of processes.
+        // An error, so that no tracker takes the initial value for a count.
         let (answers, counts) = watch::channel(Err(String::new()));
         let question = Question {
             which: process.which.clone(),
@@ -127,7 +128,7 @@ impl Census {
     }
 }
 
-/// The task: as long as somebody asks, it hears of processes or looks at them.
+/// The task: receives process events or scans /proc while there are requests.
 async fn count(mut asked: mpsc::UnboundedReceiver<Question>, log: Log) {
     let mut was_told = false;
     while let Some(question) = asked.recv().await {
@@ -138,7 +139,7 @@ async fn count(mut asked: mpsc::UnboundedReceiver<Question>, log: Log) {
                 if let Err(error) = error {
                     log.note(
                         Level::WARN,
-                        format!("the kernel tells no more of processes: {error}"),
+                        format!("process connector failed: {error}; scanning /proc instead"),
                     );
                 }
             }
@@ -148,8 +149,8 @@ async fn count(mut asked: mpsc::UnboundedReceiver<Question>, log: Log) {
                     log.note(
                         Level::INFO,
                         format!(
-                            "the kernel does not tell of processes here: {error}; looking into /proc \
-                             again and again instead"
+                            "process connector not available: {error}; scanning /proc again and again \
+                             instead"
                         ),
                     );
                 }
@@ -161,7 +162,7 @@ async fn count(mut asked: mpsc::UnboundedReceiver<Question>, log: Log) {
     }
 }
 
-/// A connector on which the kernel really tells of processes.
+/// A connector with a subscription that the kernel has confirmed.
 async fn subscribe() -> io::Result<AsyncFd<Connector>> {
     let mut connector = watched(Connector::subscribe()?)?;
     let answer = async {
@@ -176,12 +177,12 @@ async fn subscribe() -> io::Result<AsyncFd<Connector>> {
             }
         }
     };
-    let nobody = |_| io::Error::other("it does not answer, as in a container");
-    timeout(ANSWER, answer).await.map_err(nobody)??;
+    let silent = |_| io::Error::other("no answer from the kernel, as in a container");
+    timeout(ANSWER, answer).await.map_err(silent)??;
     Ok(connector)
 }
 
-/// Waits for news.
+/// Waits for events.
 async fn hear(connector: &mut AsyncFd<Connector>) -> io::Result<(Vec<News>, Heard)> {
     let mut news = Vec::new();
     loop {
@@ -194,7 +195,7 @@ async fn hear(connector: &mut AsyncFd<Connector>) -> io::Result<(Vec<News>, Hear
     }
 }
 
-/// Answers by what the kernel tells, until nobody asks any more.
+/// Counts by the kernel's events until no request is left.
 async fn listen(
     mut connector: AsyncFd<Connector>,
     questions: &mut Vec<Question>,
@@ -236,7 +237,7 @@ async fn listen(
     }
 }
 
-/// Answers by looking again and again, until nobody asks any more.
+/// Counts by periodic scans until no request is left.
 async fn poll(questions: &mut Vec<Question>, asked: &mut mpsc::UnboundedReceiver<Question>) {
     while !questions.is_empty() {
         let begun = Instant::now();
@@ -254,12 +255,12 @@ async fn poll(questions: &mut Vec<Question>, asked: &mut mpsc::UnboundedReceiver
     }
 }
 
-/// Answers all by a look at all processes.
+/// Answers all requests by one scan of /proc.
 fn look_at_all(questions: &mut [Question]) {
     let pids = match processes::all() {
         Ok(pids) => pids,
         Err(error) => {
-            let reason = format!("cannot look at processes: /proc: {error}");
+            let reason = format!("cannot scan /proc: {error}");
             return questions.iter().for_each(|q| q.say(Err(reason.clone())));
         }
     };
@@ -292,18 +293,18 @@ mod tests {
     }
 
     #[test]
-    fn the_number_of_processes_is_the_verdict() {
+    fn number_of_processes_is_the_verdict() {
         let process = named("httpd");
         let judged = |count| judge(&process, count);
-        let too_few = "no process is httpd: there have to be 1".to_owned();
+        let too_few = "no process matches httpd: expected at least 1".to_owned();
         assert_eq!(judged(0), (false, too_few));
-        assert_eq!(judged(1), (true, "1 process is httpd".to_owned()));
-        assert_eq!(judged(2), (true, "2 processes are httpd".to_owned()));
-        let too_many = "3 processes are httpd: there may be 2 at most".to_owned();
+        assert_eq!(judged(1), (true, "1 process matches httpd".to_owned()));
+        assert_eq!(judged(2), (true, "2 processes match httpd".to_owned()));
+        let too_many = "3 processes match httpd: expected at most 2".to_owned();
         assert_eq!(judged(3), (false, too_many));
     }
 
-    /// Waits until so many are counted.
+    /// Waits until `wanted` processes are counted.
     async fn count_of(counts: &mut watch::Receiver<Count>, wanted: u32) {
         let arrives = counts.wait_for(|count| *count == Ok(wanted));
         let arrived = timeout(PATIENCE, arrives).await;
@@ -316,23 +317,23 @@ mod tests {
         Command::new("sleep").arg(seconds).spawn().unwrap()
     }
 
-    /// By whichever way works here: the answers are the same.
+    /// With the connector or by scans, whichever works here: the counts are the same.
     #[test]
-    fn whoever_asks_is_told_when_a_process_begins_or_ends() {
-        // Nobody else sleeps for exactly that long.
+    fn counts_follow_start_and_end_of_processes() {
+        // No other process sleeps for exactly this time.
         let seconds = format!("86100.{}", std::process::id());
         let process = Process {
             which: Which::CommandLine(vec!["sleep".to_owned(), seconds.clone()]),
             ..named("")
         };
         block_on(async {
-            let (log, _scribe) = crate::log_writer::start(false).unwrap();
+            let (log, _writer) = crate::log_writer::start(false).unwrap();
             let census = Census::begin(log);
             let mut counts = census.ask(&process).unwrap();
             count_of(&mut counts, 0).await;
             let mut children = [sleep_with_name(&seconds), sleep_with_name(&seconds)];
             count_of(&mut counts, 2).await;
-            // Who asks later is told of those that are there.
+            // A later request counts the existing processes.
             let mut others = census.ask(&process).unwrap();
             count_of(&mut others, 2).await;
             children[0].kill().unwrap();
@@ -344,7 +345,7 @@ mod tests {
                 child.wait().unwrap();
             }
             drop((counts, others));
-            // Nobody asked for a while, and then somebody does.
+            // A request after a time without any.
             let mut counts = census.ask(&process).unwrap();
             count_of(&mut counts, 0).await;
         });

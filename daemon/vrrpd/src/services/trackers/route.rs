@@ -1,5 +1,5 @@
-//! Trackers of kind `route`: a route to somewhere, whoever put it there, and whether its gateway
-//! answers.
+//! Trackers of kind `route`: a route to a destination, by whichever program it was added, and
+//! optionally a gateway that answers.
 
 use std::io;
 use std::net::IpAddr;
@@ -15,15 +15,15 @@ use super::network::Answer;
 use super::time_limit::TimeLimit;
 use super::{NodeIsGone, Reporter, turns, watched};
 
-/// How long to wait when the kernel could not be asked.
+/// Pause after a failed request to the kernel.
 const REST: Duration = Duration::from_secs(1);
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(route: Route, mut reporter: Reporter) {
     loop {
         let complaint = match attend(&route, &mut reporter).await {
             Ok(NodeIsGone) => return,
-            Err(error) => format!("cannot look at routes: {error}"),
+            Err(error) => format!("cannot read routes: {error}"),
         };
         if reporter.report(false, complaint).is_err() {
             return;
@@ -32,7 +32,7 @@ pub(super) async fn follow(route: Route, mut reporter: Reporter) {
     }
 }
 
-/// Looks at the route for as long as that works.
+/// Watches the route until the node has ended or a request to the kernel fails.
 async fn attend(route: &Route, reporter: &mut Reporter) -> io::Result<NodeIsGone> {
     let wanted = Wanted {
         destination: route.destination,
@@ -53,30 +53,30 @@ async fn attend(route: &Route, reporter: &mut Reporter) -> io::Result<NodeIsGone
     }
 }
 
-/// Who watches for the routes of one tracker.
+/// State of one tracker.
 struct Watch {
     lookout: AsyncFd<Lookout>,
     destination: String,
-    /// What gateways answered since somebody was asked.
+    /// Answers of gateways since the last probe.
     answers: Vec<reach::Answer>,
 }
 
-/// Who can be asked: a gateway and the device it is on.
+/// Gateway and its device, which can be probed.
 type Whom = (InterfaceIndex, IpAddr);
 
-/// What comes of looking at the route and asking its gateways.
+/// Result of a look at the route and a probe of its gateways.
 enum Outcome {
-    /// One of them answered.
+    /// A gateway answered.
     Answered(Answer),
-    /// One of them is not asked; in words.
+    /// A gateway is not probed, for the reason in the text.
     Given(String),
-    /// There is no route, or nobody answered; in words.
+    /// There is no route, or no gateway answered; with the text.
     Bad(String),
-    /// The ways were others before it was known.
+    /// The route changed before the result was known.
     Overtaken,
 }
 
-/// What comes of asking one of them.
+/// Result of the probe of one gateway.
 enum Said {
     Answered,
     Given,
@@ -85,7 +85,7 @@ enum Said {
 }
 
 impl Watch {
-    /// Tells of the route each time when it is another one.
+    /// Reports the route after each change.
     async fn for_the_route(&mut self, reporter: &mut Reporter) -> io::Result<NodeIsGone> {
         let mut last = None;
         loop {
@@ -104,7 +104,7 @@ impl Watch {
         }
     }
 
-    /// Asks the gateway again and again, and when the route is another one, and tells what comes of it.
+    /// Probes the gateway periodically and after each change of the route, and reports the result.
     async fn for_the_gateway(
         &mut self,
         rhythm: Rhythm,
@@ -112,7 +112,7 @@ impl Watch {
     ) -> io::Result<NodeIsGone> {
         let mut turns = turns(rhythm.interval);
         turns.tick().await;
-        // Who answered last.
+        // The gateway that answered last.
         let mut trusted = None;
         loop {
             let ways = self.ways();
@@ -129,7 +129,7 @@ impl Watch {
             if told.is_err() {
                 return Ok(NodeIsGone);
             }
-            // Until the next turn, or until the ways are others.
+            // Until the next probe is due, or the route changes.
             while self.ways() == ways {
                 tokio::select! {
                     biased;
@@ -140,7 +140,8 @@ impl Watch {
         }
     }
 
-    /// Asks one gateway after the other, first who answered last, each for its share of the time.
+    /// Probes one gateway after the other, beginning with the one that answered last, each for its
+    /// share of the time.
     async fn question(
         &mut self,
         ways: &[Way],
@@ -152,11 +153,11 @@ impl Watch {
             .iter()
             .filter_map(|way| Some((way, (way.device?, way.gateway?))))
             .collect();
-        // The others stay in their order.
+        // The sort is stable: the other gateways stay in their order.
         gateways.sort_by_key(|(_, whom)| Some(*whom) != *trusted);
         if gateways.is_empty() {
             let found = self.found(ways);
-            let complaint = format!("{found}: there is no gateway that could answer");
+            let complaint = format!("{found}: no gateway to probe");
             return Ok(Outcome::Bad(complaint));
         }
         let mut complaints = Vec::new();
@@ -169,12 +170,12 @@ impl Watch {
             }
             let outcome = match said {
                 Said::Answered => Outcome::Answered(Answer {
-                    what: format!("{found}, which answered"),
+                    what: format!("{found}: gateway answered"),
                     after: time_limit.so_far(),
                 }),
                 Said::Given => {
-                    let what = "whose address on the link is given for good: it is not asked";
-                    Outcome::Given(format!("{found}, {what}"))
+                    let what = "permanent neighbour entry, gateway not probed";
+                    Outcome::Given(format!("{found}: {what}"))
                 }
                 Said::Nothing => {
                     complaints.push(silence(way));
@@ -182,7 +183,7 @@ impl Watch {
                 }
                 Said::Refused(error) => {
                     let (_, gateway) = whom;
-                    complaints.push(format!("gateway {gateway} cannot be asked: {error}"));
+                    complaints.push(format!("cannot probe gateway {gateway}: {error}"));
                     continue;
                 }
             };
@@ -192,10 +193,10 @@ impl Watch {
         Ok(Outcome::Bad(complaints.join("; ")))
     }
 
-    /// Asks one gateway, and waits until it answers or the ways are others.
+    /// Probes one gateway, and waits until it answers or the route changes.
     async fn ask(&mut self, (device, gateway): Whom, time_limit: &TimeLimit) -> io::Result<Said> {
         let before = self.ways();
-        // What it answered before it was asked is no answer.
+        // An answer from before the probe does not count.
         self.take()?;
         self.answers.clear();
         match self.lookout.get_mut().ask(device, gateway) {
@@ -225,7 +226,7 @@ impl Watch {
         self.lookout.get_ref().ways()
     }
 
-    /// `10.0.0.0/8 by 192.168.224.1 on ens33`, and how many others there are.
+    /// First way and number of further ones: `10.0.0.0/8 via 192.168.224.1 on ens33 and 1 more`.
     fn found(&self, ways: &[Way]) -> String {
         let first = ways.first().map(ToString::to_string).unwrap_or_default();
         let more = match ways.len() {
@@ -235,7 +236,7 @@ impl Watch {
         format!("{}{first}{more}", self.destination)
     }
 
-    /// Waits until there is news, and takes it.
+    /// Waits for events of the kernel, and takes them in.
     async fn hear(&mut self) -> io::Result<()> {
         let mut ready = self.lookout.readable_mut().await?;
         ready.get_inner_mut().read(&mut self.answers)?;
@@ -243,7 +244,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Takes the news that there are.
+    /// Takes in the events that have arrived.
     fn take(&mut self) -> io::Result<()> {
         self.lookout.get_mut().read(&mut self.answers)
     }

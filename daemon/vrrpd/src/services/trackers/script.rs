@@ -1,14 +1,14 @@
-//! Trackers of kind `script`: a program that says by its exit status whether something is well.
+//! Trackers of kind `script`: a program with its exit status as the verdict.
 //!
-//! It is [run](program::run), its end is waited for, and only then the next turn: it never runs twice
-//! at a time.
+//! It is [run](program::run) to its end, and only then the next run is due: it never runs twice at
+//! a time.
 
 use vrrp_config::Script;
 
 use super::{Reporter, turns};
 use crate::services::program::{self, Outcome, Program};
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(script: Script, mut reporter: Reporter) {
     let mut turns = turns(script.interval);
     loop {
@@ -24,7 +24,7 @@ pub(super) async fn follow(script: Script, mut reporter: Reporter) {
             return;
         }
         if let Outcome::TooSlow { mut child, .. } = outcome {
-            // Not gone before this returns: it is never started a second time beside itself.
+            // Waits until the killed program has ended, so that it never runs twice at a time.
             let _ = child.wait().await;
         }
     }

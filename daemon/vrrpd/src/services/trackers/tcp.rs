@@ -1,4 +1,4 @@
-//! Trackers of kind `tcp`: a port that takes connections, and perhaps says the right thing.
+//! Trackers of kind `tcp`: a port that has to accept connections, and optionally to send a text.
 
 use std::net::SocketAddr;
 
@@ -10,7 +10,7 @@ use super::network::{Answer, Listener, Target, connect};
 use super::time_limit::TimeLimit;
 use super::{Reporter, turns};
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(tcp: Tcp, mut reporter: Reporter) {
     let mut turns = turns(tcp.rhythm.interval);
     let mut target = Target::new(&tcp.host, &tcp.origin);
@@ -23,13 +23,13 @@ pub(super) async fn follow(tcp: Tcp, mut reporter: Reporter) {
     }
 }
 
-/// Connects once.
+/// Probes once.
 async fn ask(tcp: &Tcp, target: &mut Target) -> Result<Answer, String> {
     let time_limit = TimeLimit::of(tcp.rhythm.timeout);
     let (mut stream, place) = connect(target, tcp.port, &tcp.origin, &time_limit).await?;
     if let Some(text) = &tcp.send {
         let sending = stream.write_all(text.as_bytes());
-        let sent = time_limit.wait(sending, || format!("{place} does not listen"));
+        let sent = time_limit.wait(sending, || format!("{place} accepted no data"));
         sent.await?
             .map_err(|error| format!("cannot send to {place}: {error}"))?;
     }
@@ -40,7 +40,7 @@ async fn ask(tcp: &Tcp, target: &mut Target) -> Result<Answer, String> {
             let listening = listen(&mut stream, place, &mut listener);
             let heard = time_limit.wait(listening, String::new).await;
             heard.unwrap_or_else(|late| Err(listener.complaint(place, &late)))?;
-            "said what was expected".to_owned()
+            "sent the expected text".to_owned()
         }
     };
     Ok(Answer {
@@ -49,7 +49,7 @@ async fn ask(tcp: &Tcp, target: &mut Target) -> Result<Answer, String> {
     })
 }
 
-/// Listens until what is expected was said.
+/// Reads until the expected text was found.
 async fn listen(
     stream: &mut TcpStream,
     place: SocketAddr,
@@ -58,7 +58,7 @@ async fn listen(
     let mut buffer = [0; 4096];
     while !listener.has_heard() {
         match stream.read(&mut buffer).await {
-            Ok(0) => return Err(listener.complaint(place, " before it hung up")),
+            Ok(0) => return Err(listener.complaint(place, " before it closed the connection")),
             Ok(length) => listener.take(buffer.get(..length).unwrap_or_default()),
             Err(error) => return Err(listener.complaint(place, &format!(" ({error})"))),
         }
@@ -79,17 +79,17 @@ mod tests {
 
     use super::*;
 
-    /// Far more than a server on this host needs.
+    /// Far longer than a server on this host takes.
     const PATIENCE: Duration = Duration::from_secs(20);
 
     #[tokio::test]
-    async fn a_port_that_takes_connections_is_well() {
+    async fn accepted_connection_is_up() {
         let server = server("").await;
         assert_eq!(check(&server.tcp).await, Ok("connected".to_owned()));
     }
 
     #[tokio::test]
-    async fn a_port_where_nobody_listens_refuses() {
+    async fn port_without_listener_is_refused() {
         let server = server("").await;
         let (tcp, place) = (server.tcp.clone(), server.place);
         server.stop().await;
@@ -98,44 +98,45 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_expected_has_to_be_said() {
+    async fn expected_text_has_to_be_received() {
         let mut server = server("220 mail.example\r\n").await;
         server.tcp.expect = Some("220 ".to_owned());
-        let up = Ok("said what was expected".to_owned());
+        let up = Ok("sent the expected text".to_owned());
         assert_eq!(check(&server.tcp).await, up);
         server.tcp.expect = Some("250 ".to_owned());
         let place = server.place;
-        let complaint =
-            format!(r#"no "250 " in what {place} said before it hung up: "220 mail.example""#);
+        let complaint = format!(
+            r#"no "250 " in the answer of {place} before it closed the connection: "220 mail.example""#
+        );
         assert_eq!(check(&server.tcp).await, Err(complaint));
     }
 
     #[tokio::test]
-    async fn what_is_sent_is_answered() {
+    async fn configured_text_is_sent() {
         let mut server = server("+").await;
         server.tcp.send = Some("PING\r\n".to_owned());
         server.tcp.expect = Some("+PING".to_owned());
-        let up = Ok("said what was expected".to_owned());
+        let up = Ok("sent the expected text".to_owned());
         assert_eq!(check(&server.tcp).await, up);
     }
 
     #[tokio::test]
-    async fn who_says_nothing_is_not_waited_for_any_longer() {
-        // The kernel connects; nobody takes the connection.
+    async fn silent_server_fails_after_timeout() {
+        // The kernel accepts the connection; no program reads from it.
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let place = listener.local_addr().unwrap();
         let mut tcp = tcp(place);
         tcp.expect = Some("220 ".to_owned());
         tcp.rhythm.timeout = Duration::from_millis(100);
-        let complaint = format!("{place} said nothing within 0.1 s");
+        let complaint = format!("{place} sent nothing within 0.1 s");
         assert_eq!(check(&tcp).await, Err(complaint));
     }
 
     #[tokio::test]
-    async fn an_address_that_is_not_there_is_not_asked_from() {
+    async fn missing_source_address_is_reported() {
         let mut server = server("").await;
         server.tcp.origin.source = Some([192, 0, 2, 1].into());
-        let complaint = "cannot ask from 192.0.2.1: Cannot assign requested address (os error 99)";
+        let complaint = "cannot bind to 192.0.2.1: Cannot assign requested address (os error 99)";
         assert_eq!(check(&server.tcp).await, Err(complaint.to_owned()));
     }
 
@@ -146,14 +147,15 @@ mod tests {
     }
 
     impl Server {
-        /// Stops it, and waits until its port is free.
+        /// Stops the server, and waits until its port is free.
         async fn stop(self) {
             self.task.abort();
             let _ = self.task.await;
         }
     }
 
-    /// Says `greeting` and, where it hears something, that, and hangs up.
+    /// A server that sends `greeting`; with the greeting `+` it also echoes 6 bytes. Then it closes
+    /// the connection.
     async fn server(greeting: &'static str) -> Server {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let place = listener.local_addr().unwrap();

@@ -1,10 +1,10 @@
-//! How long a probe waits: for all of it together, not for each of its parts.
+//! Time limit of a probe, for all of its parts together.
 
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-/// How long is waited.
+/// Beginning and length of the time for a probe.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct TimeLimit {
     begun: Instant,
@@ -12,7 +12,7 @@ pub(super) struct TimeLimit {
 }
 
 impl TimeLimit {
-    /// From now on for `length`.
+    /// A limit of `length` from now on.
     pub(super) fn of(length: Duration) -> Self {
         Self {
             begun: Instant::now(),
@@ -20,27 +20,27 @@ impl TimeLimit {
         }
     }
 
-    /// For the rest of it, shared by `number`.
+    /// An equal share, for one of `number` parts, of the remaining time.
     pub(super) fn share(&self, number: usize) -> Self {
         let number = u32::try_from(number).unwrap_or(u32::MAX).max(1);
         Self::of(self.length.saturating_sub(self.begun.elapsed()) / number)
     }
 
-    /// How long it has taken so far.
+    /// Time since the beginning.
     pub(super) fn so_far(&self) -> Duration {
         self.begun.elapsed()
     }
 
-    /// How long it may take in all, as people read it.
+    /// The limit in words: `within 1 s`.
     pub(super) fn limit(&self) -> String {
         format!("within {} s", self.length.as_secs_f64())
     }
 
-    /// Waits for `future`.
+    /// Waits for `future` until the limit.
     ///
     /// # Errors
     ///
-    /// That it was not there in time, and `what` that means.
+    /// If the time is over: `what` happened, with the limit in words.
     pub(super) async fn wait<F: Future>(
         &self,
         future: F,

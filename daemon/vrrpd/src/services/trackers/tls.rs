@@ -1,4 +1,4 @@
-//! Whom servers may be, where they have to prove it: TLS with the certificates of whom is trusted.
+//! TLS for the probes: connections that verify the server by trusted CA certificates.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -27,18 +27,19 @@ use vrrp_config::{Host, Trust};
 use super::known::Known;
 use super::time_limit::TimeLimit;
 
-/// Who is trusted, read from files and shared by all trackers. Files are read again every minute, and
-/// soon when a server was not believed.
+/// Trusted certificates, read from files and shared by all trackers. The files are read again every
+/// minute, and sooner after a server was rejected.
 #[derive(Default)]
 pub(super) struct Tls {
     clients: Mutex<BTreeMap<Trust, Client>>,
 }
 
-/// What a connection begins with, once its files are read.
+/// Client configuration, once its files are read.
 type Client = Arc<tokio::sync::Mutex<Known<Arc<ClientConfig>>>>;
 
 impl Tls {
-    /// Has whoever is at the other end of `stream`, which is `place`, prove that it is `host`.
+    /// Performs the handshake on `stream`, connected to `place`, and verifies that the server is
+    /// `host`.
     pub(super) async fn connect(
         &self,
         trust: &Trust,
@@ -49,17 +50,17 @@ impl Tls {
         let name = match host {
             Host::Address(address) => ServerName::from(*address),
             Host::Name(name) => ServerName::try_from(name.trim_end_matches('.').to_owned())
-                .map_err(|_| format!("{name} can be in no certificate"))?,
+                .map_err(|_| format!("{name} is not a valid name in a certificate"))?,
         };
         let client = self.client(trust);
         let config = {
             let mut client = client.lock().await;
-            let what = "the certificates of whom to trust were not read";
+            let what = "the CA certificates were not read";
             let read = || read(trust.clone());
             Arc::clone(client.get(time_limit, what, read).await?)
         };
         let connecting = TlsConnector::from(config).connect(name.clone(), stream);
-        let connected = time_limit.wait(connecting, || format!("no TLS with {place}"));
+        let connected = time_limit.wait(connecting, || format!("no TLS handshake with {place}"));
         match connected.await? {
             Ok(stream) => Ok(stream),
             Err(error) => {
@@ -69,7 +70,7 @@ impl Tls {
                     Some(Error::InvalidCertificate(wrong)) => {
                         distrust(wrong, place, &name.to_str(), trust)
                     }
-                    Some(_) | None => format!("no TLS with {place}: {error}"),
+                    Some(_) | None => format!("TLS handshake with {place} failed: {error}"),
                 })
             }
         }
@@ -82,30 +83,30 @@ impl Tls {
     }
 }
 
-/// What is wrong with a certificate.
+/// Message about a rejected certificate.
 fn distrust(wrong: &CertificateError, place: SocketAddr, name: &str, trust: &Trust) -> String {
     use CertificateError as Wrong;
 
     #[expect(
         clippy::wildcard_enum_match_arm,
-        reason = "for all others rustls has words of its own"
+        reason = "rustls describes all other errors"
     )]
     let what = match wrong {
         Wrong::Expired | Wrong::ExpiredContext { .. } => "has expired".to_owned(),
         Wrong::NotValidYet | Wrong::NotValidYetContext { .. } => "is not valid yet".to_owned(),
         Wrong::NotValidForName | Wrong::NotValidForNameContext { .. } => {
-            format!("is not one of {name}")
+            format!("is not valid for {name}")
         }
         Wrong::UnknownIssuer => match trust {
-            Trust::File(file) => format!("is from nobody in {}", file.display()),
-            Trust::System | Trust::All => "is from nobody whom this host trusts".to_owned(),
+            Trust::File(file) => format!("is not signed by a CA in {}", file.display()),
+            Trust::System | Trust::All => "is not signed by a trusted CA".to_owned(),
         },
-        other => format!("is of no use: {other}"),
+        other => format!("is invalid: {other}"),
     };
     format!("the certificate of {place} {what}")
 }
 
-/// Reads whom to trust, on another thread.
+/// Reads the trusted certificates on another thread.
 async fn read(trust: Trust) -> Result<Arc<ClientConfig>, String> {
     let read = spawn_blocking(move || client_of(&trust)).await;
     read.map_err(|error| error.to_string())?
@@ -125,7 +126,7 @@ fn client_of(trust: &Trust) -> Result<Arc<ClientConfig>, String> {
     };
     let mut config = builder.with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    // Who resumes a session shows no certificate, and whether that is good is what is asked.
+    // A resumed session transfers no certificate, but its validity is part of the verdict.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
 }
@@ -136,10 +137,11 @@ fn roots_of_this_host() -> Result<RootCertStore, String> {
     roots.add_parsable_certificates(found.certs);
     match (roots.is_empty(), found.errors.first()) {
         (false, _) => Ok(roots),
-        (true, Some(error)) => Err(format!("whom this host trusts cannot be read: {error}")),
+        (true, Some(error)) => Err(format!(
+            "cannot read the CA certificates of this host: {error}"
+        )),
         (true, None) => Err(
-            "this host trusts nobody: install its certificates (ca-certificates), or give a \
-             \"caFile\""
+            "this host has no CA certificates: install them (ca-certificates), or set \"caFile\""
                 .to_owned(),
         ),
     }
@@ -150,22 +152,17 @@ fn roots_in(file: &Path) -> Result<RootCertStore, String> {
     let bytes = std::fs::read(file).map_err(unreadable)?;
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(&bytes) {
-        let useless = || {
-            format!(
-                "{} has no certificate as PEM that is of use",
-                file.display()
-            )
-        };
+        let useless = || format!("{} contains an invalid PEM certificate", file.display());
         let certificate = certificate.map_err(|_| useless())?;
         roots.add(certificate).map_err(|_| useless())?;
     }
     if roots.is_empty() {
-        return Err(format!("there is no certificate in {}", file.display()));
+        return Err(format!("{} contains no certificate", file.display()));
     }
     Ok(roots)
 }
 
-/// Believes whoever has the key of the certificate that it shows.
+/// Accepts any certificate, if the server has its key.
 #[derive(Debug)]
 struct Anybody(Arc<CryptoProvider>);
 

@@ -1,4 +1,4 @@
-//! Trackers of kind `unit`: a unit of systemd that is to be active, and is perhaps started again.
+//! Trackers of kind `unit`: a systemd unit that has to be active, and optionally is restarted.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -11,10 +11,10 @@ use vrrp_proto::resources::{Outcome, UnitState, Verb};
 use super::{NodeIsGone, Reporter};
 use crate::units::{States, Units};
 
-/// How long what could not be started is left alone, whatever changes meanwhile.
+/// Pause after a failed restart, during which changes of the unit's state cause no further one.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// The life of one tracker.
+/// Task of one tracker.
 pub(super) async fn follow(unit: Unit, units: Units, mut reporter: Reporter) {
     let Some(states) = units.watch(Arc::clone(&unit.name)).await else {
         return;
@@ -45,19 +45,19 @@ struct Watch {
     unit: Unit,
     units: Units,
     states: States,
-    /// When it was started lately.
+    /// Times of recent restarts.
     starts: VecDeque<Instant>,
-    /// Until when it is left alone because it could not be started, and why it could not.
+    /// End of the pause after a failed restart, and the reason of the failure.
     failed: Option<(Instant, Arc<str>)>,
 }
 
 impl Watch {
-    /// Tells how the unit is, and starts it if that is to be done. Returns when to look again although
-    /// nothing has changed.
+    /// Reports the state of the unit, and restarts it if necessary. Returns the time at which to
+    /// look again without a change.
     async fn look(&mut self, reporter: &mut Reporter) -> Result<Option<Instant>, NodeIsGone> {
         let state = self.states.borrow_and_update().clone();
         match state {
-            // While it starts or stops by a job what was said last holds.
+            // While a job starts or stops the unit, the last report stays valid.
             None | Some(UnitState::Changing(_)) => Ok(None),
             Some(UnitState::Active) => {
                 self.failed = None;
@@ -69,7 +69,7 @@ impl Watch {
                 reporter.report(true, detail).map(|()| None)
             }
             Some(UnitState::Unknown(why)) => reporter.report(false, why.to_string()).map(|()| None),
-            // What systemd starts again by itself does not run meanwhile.
+            // During a restart by systemd the unit does not run.
             Some(UnitState::Ended(why) | UnitState::Restarting(why)) => {
                 match self.unit.restart.clone() {
                     None => {
@@ -82,7 +82,7 @@ impl Watch {
         }
     }
 
-    /// Starts the unit. Whoever follows the tracker does not hear that it was away when that succeeds.
+    /// Restarts the unit. A restart that succeeds is not reported as a failure.
     async fn start_again(
         &mut self,
         why: &str,
@@ -96,7 +96,7 @@ impl Watch {
         }
         let starts = self.starts_lately();
         if starts >= restart.at_most {
-            let detail = format!("{why}; {}, and no more", often(starts, restart));
+            let detail = format!("{why}; {}; no further restart", often(starts, restart));
             let free = self.starts.front().map(|first| *first + restart.within);
             return reporter.report(false, detail).map(|()| free);
         }
@@ -104,15 +104,15 @@ impl Watch {
         let name = Arc::clone(&self.unit.name);
         let job = self.units.job(Verb::Start, name);
         let failure: Arc<str> = match timeout(restart.timeout, job).await {
-            // How it is now is told by systemd.
+            // systemd reports the present state.
             Ok(Outcome::Done) if self.states.has_changed().unwrap_or(false) => {
                 return Ok(Some(Instant::now()));
             }
-            Ok(Outcome::Done) => "it ended at once".into(),
+            Ok(Outcome::Done) => "it ended immediately".into(),
             Ok(Outcome::Failed(failure) | Outcome::Lost(failure)) => failure,
             Err(_) => {
                 let seconds = restart.timeout.as_secs_f64();
-                format!("it has not started within {seconds} s").into()
+                format!("not started within {seconds} s").into()
             }
         };
         let until = Instant::now() + PAUSE;
@@ -126,11 +126,11 @@ impl Watch {
         until: Instant,
         reporter: &mut Reporter,
     ) -> Result<Option<Instant>, NodeIsGone> {
-        let detail = format!("{why}; cannot start it again: {failure}");
+        let detail = format!("{why}; restart failed: {failure}");
         reporter.report(false, detail).map(|()| Some(until))
     }
 
-    /// How often it was started within the time in which that counts.
+    /// Number of restarts within the configured period.
     fn starts_lately(&mut self) -> u32 {
         if let Some(restart) = &self.unit.restart {
             let now = Instant::now();
@@ -144,13 +144,13 @@ impl Watch {
     }
 }
 
-/// `started again, 2 of at most 3 times within 300 s`.
+/// `restarted 2 of at most 3 times within 300 s`.
 fn often(starts: u32, restart: &Restart) -> String {
     let Restart {
         at_most, within, ..
     } = restart;
     let within = within.as_secs_f64();
-    format!("started again, {starts} of at most {at_most} times within {within} s")
+    format!("restarted {starts} of at most {at_most} times within {within} s")
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use super::*;
 use crate::testing::{Directory, PATIENCE, block_on};
 
 #[test]
-fn a_file_says_a_number_or_why_it_does_not() {
+fn content_of_file_is_the_verdict() {
     let directory = Directory::new();
     let path = directory.path("number");
     let shown = path.display();
@@ -18,52 +18,56 @@ fn a_file_says_a_number_or_why_it_does_not() {
     for (text, value) in [("20\n", 20), (" -3", -3), ("+7", 7), ("0", 0)] {
         let (verdict, detail) = says(text.as_bytes());
         assert_eq!(verdict, Verdict::saying(value));
-        assert_eq!(detail, format!("{shown} says {value}"));
+        assert_eq!(detail, format!("{shown} contains {value}"));
     }
     assert_eq!(
         says(b" \n"),
         down(format!("{shown} is empty: write a number into it"))
     );
     for wrong in ["well", "1.5", "0x10", "1 2", "9999999999999999999"] {
-        let reason = format!("{shown} says {wrong:?}, which is no whole number");
+        let reason = format!("{shown} contains {wrong:?}, which is not an integer");
         assert_eq!(says(wrong.as_bytes()), down(reason));
     }
     let long = [b'1'; 65];
     assert_eq!(
         says(&long),
-        down(format!("{shown} holds more than a number"))
+        down(format!("{shown} contains more than a number"))
     );
     assert!(!says(&[0xff, b'1']).0.up);
     let folder = look(directory.path(".").as_path());
-    assert!(folder.1.ends_with("it is no file"), "{folder:?}");
+    assert!(folder.1.ends_with("not a regular file"), "{folder:?}");
     let below = look(&path.join("number"));
     assert!(below.1.contains("Not a directory"), "{below:?}");
 }
 
 #[test]
-fn a_fifo_holds_nobody_up() {
+fn fifo_does_not_block() {
     let directory = Directory::new();
     let path = directory.path("fifo");
     nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
-    assert!(look(&path).1.ends_with("it is no file"));
+    assert!(look(&path).1.ends_with("not a regular file"));
 }
 
-/// Whatever happens to the file or on the way to it is heard of, and what happens beside it is not.
+/// Every change of the file or of its path is an event, changes beside it are not.
 #[test]
-fn whatever_becomes_of_the_file_is_news() {
+fn changes_of_file_and_path_are_reported() {
     let directory = Directory::new();
     let at = |name: &str| directory.path(name);
     let path = at("a/b/number");
-    /// What happens, and the number that the file says then.
+    /// Description, change, and the number in the file afterwards.
     type Step<'s> = (&'s str, &'s dyn Fn(), Option<i64>);
     let steps: [Step<'_>; 11] = [
         (
-            "its directory comes",
+            "its directory is created",
             &|| fs::create_dir(at("a")).unwrap(),
             None,
         ),
-        ("another one", &|| fs::create_dir(at("a/b")).unwrap(), None),
-        ("it comes", &|| fs::write(&path, "1").unwrap(), Some(1)),
+        (
+            "another directory is created",
+            &|| fs::create_dir(at("a/b")).unwrap(),
+            None,
+        ),
+        ("it is created", &|| fs::write(&path, "1").unwrap(), Some(1)),
         ("it is written", &|| fs::write(&path, "2").unwrap(), Some(2)),
         (
             "it is replaced",
@@ -73,9 +77,9 @@ fn whatever_becomes_of_the_file_is_news() {
             },
             Some(3),
         ),
-        ("it goes", &|| fs::remove_file(&path).unwrap(), None),
+        ("it is deleted", &|| fs::remove_file(&path).unwrap(), None),
         (
-            "it is a link",
+            "it is created as a link",
             &|| {
                 fs::write(at("elsewhere"), "4").unwrap();
                 symlink(at("elsewhere"), &path).unwrap();
@@ -83,22 +87,22 @@ fn whatever_becomes_of_the_file_is_news() {
             Some(4),
         ),
         (
-            "what it is a link to is written",
+            "the target of the link is written",
             &|| fs::write(at("elsewhere"), "5").unwrap(),
             Some(5),
         ),
         (
-            "a directory goes",
+            "a directory is renamed",
             &|| fs::rename(at("a"), at("away")).unwrap(),
             None,
         ),
         (
-            "it comes back",
+            "the directory is renamed back",
             &|| fs::rename(at("away"), at("a")).unwrap(),
             Some(5),
         ),
         (
-            "everything goes",
+            "the directory is deleted",
             &|| fs::remove_dir_all(at("a")).unwrap(),
             None,
         ),
@@ -107,10 +111,10 @@ fn whatever_becomes_of_the_file_is_news() {
         for (what, step, value) in steps {
             let mut watch = Watch::begin(&path).unwrap();
             step();
-            // One step may be several pieces of news, of which the last one counts.
+            // A change may cause several events; the last one counts.
             loop {
                 let news = tokio::time::timeout(PATIENCE, watch.news()).await;
-                news.unwrap_or_else(|_| panic!("no news when {what}"))
+                news.unwrap_or_else(|_| panic!("no event when {what}"))
                     .unwrap();
                 watch = Watch::begin(&path).unwrap();
                 if look(&path).0.value == value {

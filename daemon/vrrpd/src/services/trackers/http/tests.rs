@@ -12,23 +12,23 @@ use vrrp_config::{Origin, Rhythm, Trust, Url};
 
 use super::*;
 
-/// Far more than a server on this host needs.
+/// Far longer than a server on this host takes.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The certificates that `tests/tls/make` has made.
+/// Certificates that `tests/tls/make` created.
 const CERTIFICATES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/tls");
 
 #[tokio::test]
-async fn the_status_is_the_verdict() {
+async fn status_is_the_verdict() {
     let place = server(&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"]).await;
     assert_eq!(check(&http(place)).await, Ok("200 OK".to_owned()));
 
     let place = server(&["HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n"]).await;
-    let complaint = "status 503 Service Unavailable instead of 200 to 299";
+    let complaint = "status 503 Service Unavailable, expected 200 to 299";
     assert_eq!(check(&http(place)).await, Err(complaint.to_owned()));
     let mut picky = http(place);
     picky.status = vec![200..=200, 301..=302];
-    let complaint = "status 503 Service Unavailable instead of 200 or 301 to 302";
+    let complaint = "status 503 Service Unavailable, expected 200 or 301 to 302";
     assert_eq!(check(&picky).await, Err(complaint.to_owned()));
     picky.status = vec![500..=599];
     let up = Ok("503 Service Unavailable".to_owned());
@@ -36,59 +36,59 @@ async fn the_status_is_the_verdict() {
 }
 
 #[tokio::test]
-async fn a_redirection_is_named_and_not_followed() {
+async fn redirection_is_reported_and_not_followed() {
     const HEAD: &str =
         "HTTP/1.1 302 Found\r\nLocation: https://b.example/\r\nContent-Length: 0\r\n\r\n";
     let place = server(&[HEAD]).await;
-    let complaint = "status 302 Found, to \"https://b.example/\", instead of 200 to 299";
+    let complaint = "status 302 Found with location \"https://b.example/\", expected 200 to 299";
     assert_eq!(check(&http(place)).await, Err(complaint.to_owned()));
 }
 
 #[tokio::test]
-async fn what_is_expected_has_to_be_in_the_page() {
+async fn expected_text_has_to_be_in_the_page() {
     const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
     let place = server(&[CHUNKED, "9\r\n<p>all is\r\n", "5\r\n well\r\n", "0\r\n\r\n"]).await;
     let mut http = http(place);
     http.expect = Some("all is well".to_owned());
     assert_eq!(check(&http).await, Ok("200 OK".to_owned()));
     http.expect = Some("all is lost".to_owned());
-    let complaint = format!(r#"no "all is lost" in what {place} said: "<p>all is well""#);
+    let complaint = format!(r#"no "all is lost" in the answer of {place}: "<p>all is well""#);
     assert_eq!(check(&http).await, Err(complaint));
 }
 
 #[tokio::test]
-async fn of_a_long_page_the_beginning_is_enough() {
+async fn only_beginning_of_long_page_is_read() {
     let place = server(&["HTTP/1.0 200 OK\r\n\r\n", FLOOD]).await;
     let mut http = http(place);
     assert_eq!(check(&http).await, Ok("200 OK".to_owned()));
     http.expect = Some("the end".to_owned());
     let complaint = check(&http).await.unwrap_err();
     assert!(
-        complaint.contains(" said in its first 64 KiB: \"xxx"),
+        complaint.contains(" in its first 64 KiB: \"xxx"),
         "{complaint}"
     );
 }
 
 #[tokio::test]
-async fn a_head_without_end_is_no_answer() {
+async fn endless_head_is_an_error() {
     let place = server(&["HTTP/1.1 200 OK\r\nX: ", FLOOD]).await;
     let complaint = check(&http(place)).await.unwrap_err();
     assert!(
-        complaint.starts_with(&format!("the answer of {place} is no HTTP: ")),
+        complaint.starts_with(&format!("the response of {place} is not HTTP: ")),
         "{complaint}"
     );
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_called_so() {
+async fn response_of_another_protocol_is_an_error() {
     let place = server(&["220 mail.example ready\r\n\r\n"]).await;
     let complaint = check(&http(place)).await.unwrap_err();
-    let beginning = format!("the answer of {place} is no HTTP: ");
+    let beginning = format!("the response of {place} is not HTTP: ");
     assert!(complaint.starts_with(&beginning), "{complaint}");
 }
 
 #[tokio::test]
-async fn who_hangs_up_has_not_answered() {
+async fn closed_connection_is_an_error() {
     for parts in [
         &[][..],
         &["HTTP/1.1 200"],
@@ -96,9 +96,9 @@ async fn who_hangs_up_has_not_answered() {
     ] {
         let place = server(parts).await;
         let complaint = check(&http(place)).await.unwrap_err();
-        let expected = format!("{place} hung up before its answer was whole");
-        // A part of a page that is cut off is a broken body to hyper.
-        let other = format!("no answer from {place}: ");
+        let expected = format!("{place} closed the connection before its response was complete");
+        // hyper reports a page that is cut off as an error of the body.
+        let other = format!("no response from {place}: ");
         assert!(
             complaint == expected || complaint.starts_with(&other),
             "{parts:?}: {complaint}"
@@ -107,22 +107,22 @@ async fn who_hangs_up_has_not_answered() {
 }
 
 #[tokio::test]
-async fn who_is_silent_is_not_waited_for_any_longer() {
+async fn silent_server_fails_after_timeout() {
     let place = server(&[STANDSTILL]).await;
     let mut silent = http(place);
     silent.rhythm.timeout = Duration::from_millis(100);
-    let complaint = format!("no answer from {place} within 0.1 s");
+    let complaint = format!("no response from {place} within 0.1 s");
     assert_eq!(check(&silent).await, Err(complaint));
 
     let place = server(&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe", STANDSTILL]).await;
     let mut slow = http(place);
     slow.rhythm.timeout = Duration::from_millis(500);
-    let complaint = format!("the page of {place} did not come to its end within 0.5 s");
+    let complaint = format!("incomplete response from {place} within 0.5 s");
     assert_eq!(check(&slow).await, Err(complaint));
 }
 
 #[tokio::test]
-async fn the_question_says_what_was_configured() {
+async fn request_has_configured_method_and_headers() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let place = listener.local_addr().unwrap();
     let mut http = http(place);
@@ -158,7 +158,7 @@ async fn the_question_says_what_was_configured() {
 }
 
 #[tokio::test]
-async fn a_server_proves_who_it_is() {
+async fn certificate_of_trusted_ca_is_accepted() {
     let place = tls_server("server.pem").await;
     for host in ["localhost", "127.0.0.1"] {
         let http = https(place, host, Trust::File(file("root.pem").into()));
@@ -167,25 +167,25 @@ async fn a_server_proves_who_it_is() {
 }
 
 #[tokio::test]
-async fn a_server_of_another_name_is_not_believed() {
+async fn certificate_for_another_name_is_rejected() {
     let place = tls_server("server.pem").await;
     let http = https(place, "www.example", Trust::File(file("root.pem").into()));
-    let complaint = format!("the certificate of {place} is not one of www.example");
+    let complaint = format!("the certificate of {place} is not valid for www.example");
     assert_eq!(check(&http).await, Err(complaint));
 }
 
 #[tokio::test]
-async fn a_server_of_somebody_unknown_is_not_believed() {
+async fn certificate_of_unknown_ca_is_rejected() {
     let place = tls_server("server.pem").await;
-    // A certificate that has signed nobody's.
+    // A certificate that has signed no other one.
     let other = file("server.pem");
     let http = https(place, "localhost", Trust::File(other.clone().into()));
-    let complaint = format!("the certificate of {place} is from nobody in {other}");
+    let complaint = format!("the certificate of {place} is not signed by a CA in {other}");
     assert_eq!(check(&http).await, Err(complaint));
 }
 
 #[tokio::test]
-async fn an_expired_certificate_is_not_believed() {
+async fn expired_certificate_is_rejected() {
     let place = tls_server("expired.pem").await;
     let http = https(place, "localhost", Trust::File(file("root.pem").into()));
     let complaint = format!("the certificate of {place} has expired");
@@ -193,7 +193,7 @@ async fn an_expired_certificate_is_not_believed() {
 }
 
 #[tokio::test]
-async fn who_believes_everybody_says_so() {
+async fn trust_all_accepts_any_certificate() {
     for certificate in ["server.pem", "expired.pem"] {
         let place = tls_server(certificate).await;
         let http = https(place, "www.example", Trust::All);
@@ -202,40 +202,40 @@ async fn who_believes_everybody_says_so() {
 }
 
 #[tokio::test]
-async fn without_whom_to_trust_nobody_is_believed() {
+async fn missing_ca_file_rejects_all_certificates() {
     let place = tls_server("server.pem").await;
     let nowhere = Trust::File("/nowhere/ca.pem".into());
     let complaint = "cannot read /nowhere/ca.pem: No such file or directory (os error 2)";
     let http_ = https(place, "localhost", nowhere);
     assert_eq!(check(&http_).await, Err(complaint.to_owned()));
     let key = file("server.key");
-    let complaint = format!("there is no certificate in {key}");
+    let complaint = format!("{key} contains no certificate");
     let http = https(place, "localhost", Trust::File(key.into()));
     assert_eq!(check(&http).await, Err(complaint));
 }
 
 #[tokio::test]
-async fn a_server_without_tls_is_no_https() {
+async fn server_without_tls_is_an_error() {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let place = listener.local_addr().unwrap();
     tokio::spawn(async move {
         let (mut stream, _) = listener.accept().await.unwrap();
-        // It does not understand what it hears.
+        // It does not understand the TLS handshake.
         stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await
     });
     let http = https(place, "localhost", Trust::All);
     let complaint = check(&http).await.unwrap_err();
     assert!(
-        complaint.starts_with(&format!("no TLS with {place}: ")),
+        complaint.starts_with(&format!("TLS handshake with {place} failed: ")),
         "{complaint}"
     );
 }
 
-/// What a server says that says more than anybody wants to hear, and that stops in the middle.
+/// Parts for an endless stream of bytes, and for a pause without end.
 const FLOOD: &str = "flood";
 const STANDSTILL: &str = "standstill";
 
-/// A server that says `parts` to everybody who has asked, and hangs up.
+/// A server that sends `parts` after each request, and closes the connection.
 async fn server(parts: &'static [&'static str]) -> SocketAddr {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
     let place = listener.local_addr().unwrap();
@@ -247,7 +247,7 @@ async fn server(parts: &'static [&'static str]) -> SocketAddr {
     place
 }
 
-/// As [`server`], with TLS and this certificate, and a page.
+/// Like [`server`], with TLS, this certificate and a page.
 async fn tls_server(certificate: &str) -> SocketAddr {
     let certificates = CertificateDer::pem_file_iter(file(certificate)).unwrap();
     let certificates = certificates.collect::<Result<_, _>>().unwrap();
@@ -263,7 +263,7 @@ async fn tls_server(certificate: &str) -> SocketAddr {
     let place = listener.local_addr().unwrap();
     tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            // Who does not believe it hangs up.
+            // A client that rejects the certificate closes the connection.
             if let Ok(stream) = acceptor.accept(stream).await {
                 answer(stream, &["HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"]).await;
             }
@@ -272,7 +272,7 @@ async fn tls_server(certificate: &str) -> SocketAddr {
     place
 }
 
-/// Reads a question to its end.
+/// Reads a request to its end.
 async fn question(stream: &mut (impl AsyncRead + Unpin)) -> String {
     let mut question = Vec::new();
     while !question.ends_with(b"\r\n\r\n") {
@@ -284,7 +284,7 @@ async fn question(stream: &mut (impl AsyncRead + Unpin)) -> String {
     String::from_utf8_lossy(&question).into_owned()
 }
 
-/// Says `parts` to who asks, each for itself. Who asks may hang up whenever it wants.
+/// Sends `parts` after a request, each separately. The client may close the connection at any time.
 async fn answer(mut stream: impl AsyncRead + AsyncWrite + Unpin, parts: &[&str]) {
     question(&mut stream).await;
     for part in parts {
@@ -319,7 +319,7 @@ fn http(place: SocketAddr) -> Http {
     }
 }
 
-/// As [`http`], with TLS, and `host` as the name of the server.
+/// Like [`http`], with TLS and the server name `host`.
 fn https(place: SocketAddr, host: &str, trust: Trust) -> Http {
     Http {
         url: Url::try_from(format!("https://{host}:{}/", place.port())).unwrap(),

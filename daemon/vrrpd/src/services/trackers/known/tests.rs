@@ -16,21 +16,25 @@ async fn get(known: &mut Known<u32>, answer: Result<u32, &str>) -> Result<u32, S
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_known_is_asked_for_again_after_a_minute() {
+async fn answer_is_refreshed_after_a_minute() {
     let mut known = Known::nothing();
     assert_eq!(get(&mut known, Ok(1)).await, Ok(1));
     advance(FRESH - Duration::from_millis(1)).await;
     assert_eq!(get(&mut known, Ok(2)).await, Ok(1));
     yield_now().await;
-    assert_eq!(get(&mut known, Ok(2)).await, Ok(1), "it was not asked for");
+    assert_eq!(get(&mut known, Ok(2)).await, Ok(1), "no request was made");
     advance(Duration::from_millis(1)).await;
-    assert_eq!(get(&mut known, Ok(3)).await, Ok(1), "it is not waited for");
+    assert_eq!(
+        get(&mut known, Ok(3)).await,
+        Ok(1),
+        "the request is not awaited"
+    );
     yield_now().await;
     assert_eq!(get(&mut known, Ok(4)).await, Ok(3));
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_doubted_is_asked_for_again_soon() {
+async fn doubtful_answer_is_refreshed_sooner() {
     let mut known = Known::nothing();
     assert_eq!(get(&mut known, Ok(1)).await, Ok(1));
     known.doubt();
@@ -43,27 +47,31 @@ async fn what_is_doubted_is_asked_for_again_soon() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn of_two_answers_the_last_that_was_one_counts() {
+async fn failed_request_keeps_last_answer() {
     let mut known = Known::nothing();
     assert_eq!(
-        get(&mut known, Err("nobody")).await,
-        Err("nobody".to_owned())
+        get(&mut known, Err("no server")).await,
+        Err("no server".to_owned())
     );
     assert_eq!(
         get(&mut known, Ok(1)).await,
-        Err("nobody".to_owned()),
-        "it is not asked for at once"
+        Err("no server".to_owned()),
+        "no request is made at once"
     );
     advance(FRESH_IN_DOUBT).await;
-    assert_eq!(get(&mut known, Ok(2)).await, Ok(2), "it is waited for");
+    assert_eq!(
+        get(&mut known, Ok(2)).await,
+        Ok(2),
+        "the request is awaited"
+    );
     advance(FRESH).await;
-    assert_eq!(get(&mut known, Err("nobody")).await, Ok(2));
+    assert_eq!(get(&mut known, Err("no server")).await, Ok(2));
     yield_now().await;
     assert_eq!(get(&mut known, Ok(3)).await, Ok(2));
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_question_is_not_put_again_beside_itself() {
+async fn only_one_request_is_pending() {
     let mut known = Known::nothing();
     let (answer, answered) = oneshot::channel::<u32>();
     let time_limit = TimeLimit::of(Duration::from_secs(10));
@@ -71,9 +79,13 @@ async fn a_question_is_not_put_again_beside_itself() {
     assert_eq!(
         asked.await,
         Err("no answer within 10 s".to_owned()),
-        "for as long as the patience is"
+        "the time limit"
     );
     advance(FRESH).await;
     answer.send(1).unwrap();
-    assert_eq!(get(&mut known, Ok(2)).await, Ok(1), "the first question's");
+    assert_eq!(
+        get(&mut known, Ok(2)).await,
+        Ok(1),
+        "the answer to the first request"
+    );
 }

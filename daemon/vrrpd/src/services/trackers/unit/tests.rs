@@ -11,13 +11,13 @@ use crate::units::fake::{Fake, Fate};
 const A: &str = "a.service";
 
 #[tokio::test]
-async fn a_unit_is_well_while_it_is_active() {
+async fn active_unit_is_up() {
     let mut rig = Rig::new(None, "active");
     assert_eq!(rig.result().await, (true, "active".to_owned()));
     rig.fake.set(A, "failed");
     let failed = "failed (failed); see journalctl -u a.service";
     assert_eq!(rig.result().await, (false, failed.to_owned()));
-    // A job is about to start it.
+    // A job is about to restart the unit.
     rig.fake.set(A, "restarting");
     rig.fake.set(A, "active");
     assert_eq!(rig.result().await, (true, "active".to_owned()));
@@ -28,14 +28,14 @@ async fn a_unit_is_well_while_it_is_active() {
 }
 
 #[tokio::test]
-async fn a_unit_that_is_started_again_was_never_down() {
+async fn successful_restart_is_not_reported_as_down() {
     let mut rig = Rig::new(Some((2, 300)), "active");
     rig.result().await;
     rig.fake.set(A, "failed");
     let often = |times| {
         (
             true,
-            format!("active, started again, {times} of at most 2 times within 300 s"),
+            format!("active, restarted {times} of at most 2 times within 300 s"),
         )
     };
     assert_eq!(rig.result().await, often(1));
@@ -43,20 +43,20 @@ async fn a_unit_that_is_started_again_was_never_down() {
     assert_eq!(rig.result().await, often(2));
     rig.fake.set(A, "failed");
     let (up, detail) = rig.result().await;
-    let expected = "failed (failed); started again, 2 of at most 2 times within 300 s, and no more";
+    let expected =
+        "failed (failed); restarted 2 of at most 2 times within 300 s; no further restart";
     assert_eq!((up, &*detail), (false, expected));
     assert_eq!(rig.fake.asked(), ["start a.service"; 2]);
 }
 
 #[tokio::test]
-async fn a_unit_that_cannot_be_started_again_is_down_at_once_and_tried_again() {
+async fn failed_restart_is_down_and_retried() {
     let mut rig = Rig::new(Some((3, 300)), "active");
     rig.result().await;
     rig.fake.next("start a.service", Fate::Ends("failed"));
     rig.fake.set(A, "failed");
     let (up, detail) = rig.result().await;
-    let expected =
-        "failed (failed); cannot start it again: its start failed; see journalctl -u a.service";
+    let expected = "failed (failed); restart failed: start failed; see journalctl -u a.service";
     assert_eq!((up, &*detail), (false, expected));
     let (up, _) = rig.result().await;
     assert!(up);
@@ -64,7 +64,7 @@ async fn a_unit_that_cannot_be_started_again_is_down_at_once_and_tried_again() {
 }
 
 #[tokio::test]
-async fn a_unit_that_cannot_be_started_is_left_alone_for_a_while_whatever_changes() {
+async fn failed_restart_pauses_despite_state_changes() {
     let mut rig = Rig::new(Some((3, 300)), "active");
     rig.result().await;
     rig.fake.next("start a.service", Fate::Ends("failed"));
@@ -78,7 +78,7 @@ async fn a_unit_that_cannot_be_started_is_left_alone_for_a_while_whatever_change
 }
 
 #[tokio::test]
-async fn without_systemd_it_is_down_with_the_reason() {
+async fn unit_is_down_without_systemd() {
     let mut rig = Rig::at("unix:path=/nonexistent/bus".to_owned(), None, "active");
     let (up, detail) = rig.result().await;
     assert!(
@@ -87,7 +87,7 @@ async fn without_systemd_it_is_down_with_the_reason() {
     );
 }
 
-/// A tracker, its systemd, and what it tells the node.
+/// A tracker with a simulated systemd, and its messages to the node.
 struct Rig {
     fake: Fake,
     messages: Arc<Mutex<Receiver<Message>>>,
@@ -99,7 +99,7 @@ impl Rig {
         Self::at(String::new(), restart, active)
     }
 
-    /// With the bus at an address that is not that of the systemd, unless it is empty.
+    /// Uses the bus at `address`; if it is empty, the one of the simulated systemd.
     fn at(address: String, restart: Option<(u32, u64)>, active: &'static str) -> Self {
         let fake = Fake::start();
         fake.set(A, active);
@@ -132,7 +132,7 @@ impl Rig {
         }
     }
 
-    /// The next thing that the node is told.
+    /// Next result that the node receives.
     async fn result(&mut self) -> (bool, String) {
         let messages = Arc::clone(&self.messages);
         let waiting = move || {
