@@ -1,9 +1,9 @@
-//! One run of a host, from switching on to switching off.
+//! One run of a host, from power-on to power-off.
 //!
-//! A boot is a PID namespace: when its init dies the kernel kills everything in it at once, also
-//! what daemonised. Its thread is the only way to start processes in it: the thread stands in the
-//! host's namespaces with "PID namespace for children" set, so a plain [`Command`] inherits all of
-//! them. Init is this program once more ([`init_main`]).
+//! A boot is a PID namespace: when its init dies, the kernel kills every process in it at once,
+//! including daemonised ones. Processes are started only by the thread of the boot: it is in the
+//! host's namespaces and has a "PID namespace for children", so a plain [`Command`] inherits all of
+//! them. Init is this program, started again ([`init_main`]).
 //!
 //! ```text
 //! the lab --thread of the boot--+-- init (pid 1: mounts /proc, reaps orphans)
@@ -32,10 +32,10 @@ use crate::isolate::{exe, mount_tmpfs};
 use crate::journal::lock;
 use crate::namespace::Namespaces;
 
-/// The hidden subcommand that is a host's init.
+/// Hidden subcommand that runs a host's init.
 pub(crate) const INIT: &str = "__init";
 
-/// A running host. Dropping it kills it and waits until its last process is gone.
+/// A running host. Dropping it kills its processes and waits until the last one has ended.
 #[derive(Debug)]
 pub(crate) struct Boot {
     namespaces: Arc<Namespaces>,
@@ -53,7 +53,7 @@ struct Order {
 
 impl Boot {
     pub(crate) fn start(name: &str, host: &Arc<Namespaces>) -> Result<Self> {
-        let doing = format!("switching {name} on");
+        let doing = format!("powering {name} on");
         let (ready, started) = mpsc::channel();
         let (orders, incoming) = mpsc::channel::<Order>();
         let host = Arc::clone(host);
@@ -61,6 +61,7 @@ impl Boot {
             .name(format!("boot {name}"))
             .spawn(move || {
                 let begun = begin(&host);
+                // The thread has entered the namespaces and no longer needs the descriptors.
                 drop(host);
                 let failed = begun.is_err();
                 if ready.send(begun).is_err() || failed {
@@ -81,7 +82,7 @@ impl Boot {
         })
     }
 
-    /// Starts a program inside.
+    /// Starts a program in the boot.
     pub(crate) fn spawn(&self, mut command: Command) -> Result<Child> {
         let doing = format!("starting {}", command.get_program().display());
         if !command.get_envs().any(|(name, _)| name == "PATH") {
@@ -99,12 +100,13 @@ impl Boot {
         answer.recv().doing(doing.as_str())?.doing(doing)
     }
 
-    /// Kills everything inside, without waiting.
+    /// Kills every process of the boot, without waiting.
     pub(crate) fn kill(&self) {
         let _ = lock(&self.init).kill();
     }
 
-    /// SIGTERM to everything inside; returns when all is gone or `patience` is over.
+    /// Sends SIGTERM to every process of the boot; returns when all have ended or `patience` is
+    /// over.
     pub(crate) fn terminate(&self, patience: Duration) {
         let mut init = lock(&self.init);
         let _ = kill(Pid::from_raw(self.init_pid.cast_signed()), Signal::SIGTERM);
@@ -134,7 +136,8 @@ impl Drop for Boot {
     }
 }
 
-/// Where programs are looked for: also where daemons are, which ordinary users seldom have.
+/// Search path for programs, with the sbin directories of daemons, which ordinary users seldom
+/// have.
 fn search_path() -> OsString {
     let mut path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
     path.push(":/usr/local/sbin:/usr/sbin:/sbin");
@@ -144,11 +147,11 @@ fn search_path() -> OsString {
 /// Moves the calling thread into a new boot of `host` and starts init.
 fn begin(host: &Namespaces) -> Result<(Child, Namespaces)> {
     host.enter()?;
-    unshare(CloneFlags::CLONE_NEWNS).doing("making the mounts of the boot")?;
+    unshare(CloneFlags::CLONE_NEWNS).doing("creating the mount namespace of the boot")?;
     mount_tmpfs("/run")?;
-    // Before init mounts its own /proc, in which this thread does not exist.
+    // Opened before init mounts its own /proc, in which this thread does not exist.
     let namespaces = Namespaces::current()?;
-    unshare(CloneFlags::CLONE_NEWPID).doing("making the processes of the boot")?;
+    unshare(CloneFlags::CLONE_NEWPID).doing("creating the PID namespace of the boot")?;
     let mut init = Command::new(exe()?)
         .arg(INIT)
         .stdin(Stdio::null())
@@ -158,25 +161,25 @@ fn begin(host: &Namespaces) -> Result<(Child, Namespaces)> {
     let mut stdout = init
         .stdout
         .take()
-        .ok_or("it has no output")
+        .ok_or("init has no standard output")
         .doing("starting init")?;
     if let Err(error) = stdout.read_exact(&mut [0]) {
         let _ = init.kill();
         let _ = init.wait();
-        return Err(Error::new("waiting for init, which ended early", error));
+        return Err(Error::new("waiting for init, which exited early", error));
     }
     Ok((init, namespaces))
 }
 
-/// Init: the first process of a boot.
+/// Init, the first process of a boot.
 pub(crate) fn init_main() -> ! {
-    // Dies with the thread of the boot, so with the lab. When the lab died before this line the
-    // pipe is broken, and writing to it ends init as well.
+    // PDEATHSIG kills init together with the thread of the boot, and so with the lab. If the lab
+    // died before this line, the pipe is broken, and the write below ends init.
     let signals = SigSet::from_iter([Signal::SIGCHLD, Signal::SIGTERM]);
     let prepared = signals
         .thread_block()
         .and_then(|()| set_pdeathsig(Signal::SIGKILL));
-    // A container may forbid /proc; the host then sees the lab's.
+    // A container may forbid a new /proc; the host then shows the lab's /proc.
     let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
     let _ = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>);
     if prepared.is_err() || io::stdout().write_all(b"\n").is_err() || io::stdout().flush().is_err()
@@ -185,24 +188,26 @@ pub(crate) fn init_main() -> ! {
     }
     loop {
         match signals.wait() {
-            Ok(Signal::SIGTERM) => wind_down(),
+            Ok(Signal::SIGTERM) => terminate_all(),
             Ok(_) => reap(),
             Err(_) => process::exit(1),
         }
     }
 }
 
-/// Ends every other process in order and exits when none is left.
-fn wind_down() -> ! {
-    let everybody = Pid::from_raw(-1);
-    let mut told: BTreeSet<Pid> = processes().collect();
-    let _ = kill(everybody, Signal::SIGTERM);
-    let _ = kill(everybody, Signal::SIGCONT);
-    // Most processes are not init's children, so there is no event to wait for.
-    while kill(everybody, None) != Err(Errno::ESRCH) {
+/// Sends SIGTERM to every other process and exits when none is left.
+fn terminate_all() -> ! {
+    let every_process = Pid::from_raw(-1);
+    let mut signalled: BTreeSet<Pid> = processes().collect();
+    let _ = kill(every_process, Signal::SIGTERM);
+    // A stopped process handles SIGTERM only after SIGCONT.
+    let _ = kill(every_process, Signal::SIGCONT);
+    // Polls: most processes are not children of init, so no signal reports their exit.
+    while kill(every_process, None) != Err(Errno::ESRCH) {
         reap();
-        // A check script that ran just then starts a service again that had ended in order.
-        for newcomer in processes().filter(|pid| told.insert(*pid)) {
+        // Also signals processes started meanwhile, for example a service that a check script has
+        // just restarted.
+        for newcomer in processes().filter(|pid| signalled.insert(*pid)) {
             let _ = kill(newcomer, Signal::SIGTERM);
         }
         thread::sleep(Duration::from_millis(2));
@@ -210,7 +215,7 @@ fn wind_down() -> ! {
     process::exit(0)
 }
 
-/// Every process but init.
+/// PIDs of all processes except init.
 fn processes() -> impl Iterator<Item = Pid> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries

@@ -1,13 +1,13 @@
-//! The cable between a host's network card and a segment, and what can be wrong with it.
+//! Cables between a host's network card and a segment, and their impairments.
 //!
-//! A cable is a veth pair. Plugged in and in order, its segment end is a port of the bridge and
-//! frames pass in the kernel alone. Pulled, the segment end is down, so that the host loses its
-//! carrier. Impaired, the port leaves the bridge and a [`crate::relay`] carries frames between it
-//! and a second pair that takes its place:
+//! A cable is a veth pair. Plugged in and without impairment, its segment end is a port of the
+//! bridge, and the kernel alone forwards the frames. Pulled, the segment end is down, so the host
+//! loses its carrier. Impaired, the port leaves the bridge, and a [`crate::relay`] forwards frames
+//! between it and a second veth pair that replaces it as port:
 //!
 //! ```text
-//! in order:  host ens33 ====== p0 [br0]
-//! impaired:  host ens33 ====== p0 <relay> r0 ====== b0 [br0]
+//! plugged in:  host ens33 ====== p0 [br0]
+//! impaired:    host ens33 ====== p0 <relay> r0 ====== b0 [br0]
 //! ```
 
 use std::net::IpAddr;
@@ -20,28 +20,28 @@ use crate::journal::lock;
 use crate::relay::Relay;
 use crate::segment::Switch;
 
-/// Ports have indexes far from those in hosts: the kernel reports a lost carrier at once only when
-/// the two ends of a veth differ in index, and otherwise up to a second late.
+/// Ports have interface indexes far from those in hosts: the kernel reports a lost carrier at once
+/// only if the two ends of a veth pair differ in index, and otherwise up to a second late.
 const PORT_INDEX: u32 = 10_000;
 const BRIDGE_END_INDEX: u32 = 20_000;
 
-/// What a bad cable does to frames. The default is a cable in order.
+/// Impairment of a cable. The default is none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Impairment {
-    /// How long each frame is under way, in both directions.
+    /// Delay of each frame, in both directions.
     pub delay: Duration,
-    /// The share of frames that get lost, in both directions: 0.0 none, 1.0 all.
+    /// Share of lost frames, in both directions: 0.0 none, 1.0 all.
     pub loss: f64,
-    /// The seed of the dice for `loss`.
+    /// Seed of the random numbers for `loss`.
     pub seed: u64,
-    /// Nothing reaches the host.
+    /// Whether all frames to the host are lost.
     pub cut_to_host: bool,
-    /// Nothing of what the host sends arrives.
+    /// Whether all frames from the host are lost.
     pub cut_from_host: bool,
 }
 
 impl Impairment {
-    /// Every frame takes `delay`.
+    /// Delays each frame by `delay`.
     pub fn delay(delay: Duration) -> Self {
         Self {
             delay,
@@ -49,7 +49,7 @@ impl Impairment {
         }
     }
 
-    /// The share `loss` of all frames is lost.
+    /// Loses the share `loss` of all frames.
     pub fn loss(loss: f64, seed: u64) -> Self {
         Self {
             loss,
@@ -58,7 +58,7 @@ impl Impairment {
         }
     }
 
-    /// The host hears nothing, though it is heard.
+    /// Loses all frames to the host; frames from the host arrive.
     pub fn deaf() -> Self {
         Self {
             cut_to_host: true,
@@ -66,7 +66,7 @@ impl Impairment {
         }
     }
 
-    /// The host is not heard, though it hears.
+    /// Loses all frames from the host; frames to the host arrive.
     pub fn mute() -> Self {
         Self {
             cut_from_host: true,
@@ -86,7 +86,7 @@ impl Impairment {
     }
 }
 
-/// One plugged-in network card. Clones are the same cable, which lives as long as its host.
+/// Cable of one network card. Clones are the same cable, which exists as long as its host.
 #[derive(Clone, Debug)]
 pub struct Cable(Arc<Inner>);
 
@@ -137,32 +137,33 @@ impl Cable {
         Ok(cable)
     }
 
-    /// Pulls the plug: the host loses its carrier and nothing passes.
+    /// Pulls the cable: the host loses its carrier and no frame passes.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn pull(&self) -> Result<()> {
         self.change(|state| state.plugged = false)
     }
 
-    /// Puts the plug back.
+    /// Plugs the cable back in.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn plug(&self) -> Result<()> {
         self.change(|state| state.plugged = true)
     }
 
-    /// Makes the cable as bad as `impairment` says, or good again with the default.
+    /// Sets the impairment of the cable; the default removes it.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn set(&self, impairment: Impairment) -> Result<()> {
         let Inner { switch, number, .. } = &*self.0;
         let (port, bridge_end) = (PORT_INDEX + number, BRIDGE_END_INDEX + number);
         let mut state = lock(&self.0.state);
         if impairment.is_none() {
             if let Some(relay) = state.relay.take() {
+                // Before the port returns to the bridge, or frames would take both ways.
                 drop(relay);
                 switch.netlink.delete_link(bridge_end)?;
                 switch.netlink.set_bridge(port, Some(switch.bridge))?;
@@ -197,21 +198,22 @@ impl Cable {
         &self.0.interface
     }
 
-    /// The configured address of the network card.
+    /// Configured address of the network card.
     pub fn address(&self) -> IpAddr {
         self.0.address.0
     }
 
-    /// The host behind the cable was switched on or off.
+    /// Records that the host was powered on or off: without power the host end of a real cable
+    /// gives no carrier.
     pub(crate) fn set_power(&self, powered: bool) -> Result<()> {
         self.change(|state| state.powered = powered)
     }
 
-    /// Brings the card up in the host with its configured address and no other.
+    /// Sets the card up in the host, with its configured address only.
     pub(crate) fn configure(&self, host: &Host) -> Result<()> {
         let netlink = host.netlink();
         let index = netlink.index_of(&self.0.interface)?;
-        // Down first: that also forgets neighbours, routes and the link's other state.
+        // Down first, which also deletes neighbours, routes and other state of the link.
         netlink.set_up(index, false)?;
         netlink.flush(index)?;
         let (address, prefix) = self.0.address;

@@ -1,4 +1,4 @@
-//! Frames as they passed, with the kernel's own receive times.
+//! Captured frames, with the kernel's receive timestamps.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IoSliceMut, Write};
@@ -19,39 +19,40 @@ use crate::clock::Moment;
 use crate::error::{Doing, Result};
 use crate::journal::Journal;
 use crate::namespace::Namespaces;
-use crate::sys::{Packet, open_packet, refuse_source};
+use crate::sys::{Packet, drop_source, open_packet};
 
 const ETHERNET_HEADER: usize = 14;
 const IPV4: u16 = 0x0800;
 const ARP: u16 = 0x0806;
 const IPV6: u16 = 0x86dd;
 const IPV6_HEADER: usize = 40;
-/// The number of ICMPv6 among the IP protocols, and its type of neighbour advertisements.
+/// IP protocol number of ICMPv6, and its message type for neighbour advertisements.
 const ICMPV6: u8 = 58;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
-/// Where Ethernet sends what is for all nodes of IPv6.
+/// Ethernet multicast address of all IPv6 nodes (ff02::1).
 const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
-/// The IP protocol of VRRP.
+/// IP protocol number of VRRP.
 const VRRP: u8 = 112;
 
-/// Which frames a capture keeps. The default keeps all.
+/// Selection of the frames that a capture keeps. The default keeps all.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only this EtherType.
+    /// Keep only this EtherType.
     pub ethertype: Option<u16>,
-    /// Only this protocol over IPv4.
+    /// Keep only this protocol over IPv4.
     pub protocol: Option<u8>,
-    /// Nothing from this Ethernet address: the kernel itself leaves that out, however much it is.
+    /// Drop frames from this MAC address, in the kernel, so that a flood does not reach the
+    /// capture.
     pub not_from: Option<[u8; 6]>,
 }
 
 impl Filter {
-    /// Every frame.
+    /// Keeps every frame.
     pub fn all() -> Self {
         Self::default()
     }
 
-    /// ARP only.
+    /// Keeps ARP only.
     pub fn arp() -> Self {
         Self {
             ethertype: Some(ARP),
@@ -59,7 +60,7 @@ impl Filter {
         }
     }
 
-    /// VRRP over IPv4 only.
+    /// Keeps VRRP over IPv4 only.
     pub fn vrrp() -> Self {
         Self {
             ethertype: Some(IPV4),
@@ -68,7 +69,7 @@ impl Filter {
         }
     }
 
-    /// Without what comes from the Ethernet address `source`.
+    /// Additionally drops frames from the MAC address `source`.
     #[must_use]
     pub fn not_from(self, source: [u8; 6]) -> Self {
         Self {
@@ -83,58 +84,58 @@ impl Filter {
             && self
                 .protocol
                 .is_none_or(|wanted| frame.ip_protocol() == Some(wanted))
-            // For those that came before the kernel was told.
+            // For frames that arrived before the kernel filter was attached.
             && self.not_from.is_none_or(|source| frame.source() != source)
     }
 }
 
-/// A frame that passed.
+/// A captured frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {
-    /// When the kernel received it.
+    /// Time of reception by the kernel.
     pub at: Moment,
-    /// The same on the wall clock, since 1970.
+    /// The same time on the wall clock, since 1970.
     pub wall: Duration,
-    /// Whether it left through the interface; on a segment none does.
+    /// Whether the frame was sent through the interface; always `false` on a segment.
     pub outgoing: bool,
-    /// The whole frame, from the destination's Ethernet address on.
+    /// The whole frame, beginning with the destination MAC address.
     pub bytes: Vec<u8>,
 }
 
 impl Frame {
-    /// The Ethernet address that it is for.
+    /// Destination MAC address.
     pub fn destination(&self) -> [u8; 6] {
         self.field(0)
     }
 
-    /// The Ethernet address that it is from.
+    /// Source MAC address.
     pub fn source(&self) -> [u8; 6] {
         self.field(6)
     }
 
-    /// Its EtherType.
+    /// EtherType.
     pub fn ethertype(&self) -> u16 {
         u16::from_be_bytes(self.field(12))
     }
 
-    /// What follows the Ethernet header.
+    /// Bytes after the Ethernet header.
     pub fn payload(&self) -> &[u8] {
         self.bytes.get(ETHERNET_HEADER..).unwrap_or_default()
     }
 
-    /// The protocol over IPv4, if it is IPv4.
+    /// IP protocol number, if the frame is IPv4.
     pub fn ip_protocol(&self) -> Option<u8> {
         self.ipv4(9, 1)?.first().copied()
     }
 
-    /// The source over IPv4, if it is IPv4.
+    /// IPv4 source address, if the frame is IPv4.
     pub fn ip_source(&self) -> Option<Ipv4Addr> {
         <[u8; 4]>::try_from(self.ipv4(12, 4)?)
             .ok()
             .map(Ipv4Addr::from)
     }
 
-    /// What follows the IPv4 header, if it is IPv4.
+    /// Bytes after the IPv4 header, without Ethernet padding, if the frame is IPv4.
     pub fn ip_payload(&self) -> Option<&[u8]> {
         let header = usize::from(self.ipv4(0, 1)?.first()? & 0x0f) * 4;
         let total = <[u8; 2]>::try_from(self.ipv4(2, 2)?)
@@ -143,21 +144,21 @@ impl Frame {
         self.payload().get(header..usize::from(total))
     }
 
-    /// The source over IPv6, if it is IPv6.
+    /// IPv6 source address, if the frame is IPv6.
     pub fn ipv6_source(&self) -> Option<Ipv6Addr> {
         let (header, _) = self.ipv6()?;
         let source: [u8; 16] = header.get(8..24)?.try_into().ok()?;
         Some(source.into())
     }
 
-    /// What follows the IPv6 header, if it is IPv6 and of that protocol.
+    /// Bytes after the IPv6 header, if the frame is IPv6 with the next header `protocol`.
     pub fn ipv6_payload(&self, protocol: u8) -> Option<&[u8]> {
         let (header, payload) = self.ipv6()?;
         (header.get(6) == Some(&protocol)).then_some(payload)
     }
 
-    /// Whether it tells everybody where `address` is: a gratuitous ARP, or an unsolicited neighbour
-    /// advertisement (RFC 4861 section 4.4).
+    /// Whether the frame announces the MAC address of `address` to all hosts: a gratuitous ARP, or
+    /// an unsolicited neighbour advertisement (RFC 4861 section 4.4).
     pub fn announces(&self, address: IpAddr) -> bool {
         match address {
             IpAddr::V4(address) => self.is_gratuitous_arp(address),
@@ -169,7 +170,8 @@ impl Frame {
         }
     }
 
-    /// Whether it is a gratuitous ARP for `address`: sender and target are both that address.
+    /// Whether the frame is a gratuitous ARP for `address`: sender and target address are both
+    /// `address`.
     pub fn is_gratuitous_arp(&self, address: Ipv4Addr) -> bool {
         let octets = address.octets();
         self.ethertype() == ARP
@@ -184,7 +186,7 @@ impl Frame {
             .unwrap_or([0; N])
     }
 
-    /// The header of IPv6 and what follows it.
+    /// IPv6 header and the bytes after it.
     fn ipv6(&self) -> Option<(&[u8], &[u8])> {
         if self.ethertype() != IPV6 {
             return None;
@@ -200,7 +202,7 @@ impl Frame {
     }
 }
 
-/// Records frames until dropped.
+/// A running capture, which records frames until dropped.
 #[derive(Debug)]
 pub struct Capture {
     frames: Journal<Frame>,
@@ -209,7 +211,8 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Frames are taken as they come, or with a `pace` only so often; then they wake nobody.
+    /// Starts a capture. With a `pace` the frames are collected only once per `pace`, and do not
+    /// wake the thread.
     pub(crate) fn start(
         namespaces: &Namespaces,
         index: u32,
@@ -221,7 +224,7 @@ impl Capture {
             .run(|| open_packet(index, Packet::Capture))?
             .doing(doing)?;
         if let Some(source) = filter.not_from {
-            refuse_source(socket.as_fd(), source).doing(doing)?;
+            drop_source(socket.as_fd(), source).doing(doing)?;
         }
         let flags = EfdFlags::EFD_NONBLOCK | EfdFlags::EFD_CLOEXEC;
         let wake = Arc::new(EventFd::from_flags(flags).doing(doing)?);
@@ -246,15 +249,15 @@ impl Capture {
     /// Writes the frames so far as a pcap file with nanoseconds, for tshark.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_pcap(&self, path: impl AsRef<Path>) -> Result<()> {
         self.write_pcap_of(path, |_| true)
     }
 
-    /// As [`Capture::write_pcap`], with those frames only that are `wanted`.
+    /// As [`Capture::write_pcap`], for the frames that are `wanted`.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write_pcap_of(
         &self,
         path: impl AsRef<Path>,
@@ -268,7 +271,8 @@ impl Capture {
     fn pcap(&self, path: &Path, wanted: impl Fn(&Frame) -> bool) -> io::Result<()> {
         let mut file = BufWriter::new(File::create(path)?);
         let length = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-        // Magic of nanoseconds, version 2.4, no zone, no accuracy, longest frame, Ethernet.
+        // pcap header: magic for nanoseconds, version 2.4, time zone 0, accuracy 0, longest frame,
+        // Ethernet.
         for word in [0xa1b2_3c4d, 0x0004_0002, 0, 0, 0x0004_0000, 1_u32] {
             file.write_all(&word.to_le_bytes())?;
         }
@@ -307,6 +311,7 @@ fn record(
     });
     loop {
         let mut fds = [wake.as_fd(), socket.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        // With a pace only the stop signal is polled; the frames wait in the socket until the timeout.
         let watched = if pace.is_some() { 1 } else { 2 };
         let polled = poll(&mut fds[..watched], timeout);
         let stop = fds[0].revents().is_some_and(|events| !events.is_empty());

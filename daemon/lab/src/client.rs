@@ -1,8 +1,8 @@
-//! The client of the experiments: somebody on the network who keeps asking the web server.
+//! HTTP client of the experiments, which measures outages of the web server.
 //!
-//! It asks every 10 ms with a new connection each time, and does not wait for the answer before it
-//! asks again: a host that has just died leaves its askers hanging, and the client must notice at
-//! once when another one answers.
+//! It sends a request every 10 ms, each on a new connection and without waiting for earlier
+//! answers: the connections to a host that failed hang, and the client must notice at once when
+//! another host answers.
 
 use std::io;
 use std::net::SocketAddr;
@@ -21,25 +21,25 @@ use crate::error::{Doing, Error, Result};
 use crate::journal::Journal;
 use crate::namespace::Namespaces;
 
-/// Time between two asks.
+/// Time between two requests.
 const RHYTHM: Duration = Duration::from_millis(10);
-/// A longer time between two asks is a machine that stood still.
+/// Time between two requests from which on it counts as a stall of the machine.
 const STANDSTILL: Duration = Duration::from_millis(100);
-/// Time after which an ask has failed.
+/// Time limit for an answer.
 const PATIENCE: Duration = Duration::from_millis(150);
 
-/// One question and what became of it.
+/// One request and its outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ask {
-    /// When it was asked.
+    /// Time of the request.
     pub asked: Moment,
-    /// When the answer was whole, or the ask had failed.
+    /// Time at which the answer was complete, or the request had failed.
     pub done: Moment,
-    /// The name of the host that answered, or why none did.
+    /// Name of the host that answered, or the reason for the failure.
     pub answer: Result<String, String>,
 }
 
-/// Asks until dropped.
+/// Sends requests until dropped.
 #[derive(Debug)]
 pub struct Client {
     address: SocketAddr,
@@ -62,7 +62,7 @@ impl Client {
             .name("client".to_owned())
             .spawn(move || {
                 if namespaces.enter().is_ok() {
-                    // Dropping the runtime gives up the asks that are still open.
+                    // Dropping the runtime afterwards cancels the open requests.
                     runtime.block_on(keep_asking(address, &journal, stopped));
                 }
             })
@@ -75,19 +75,19 @@ impl Client {
         })
     }
 
-    /// Every ask so far, in the order in which they were done.
+    /// All completed requests, in the order of completion.
     pub fn asks(&self) -> &Journal<Ask> {
         &self.asks
     }
 
-    /// The longest time without an answer between `from` and `to`. An answer just before `from`
-    /// does not count, so a window without any answer is one long outage.
+    /// Longest time without an answer between `from` and `to`. An answer just before `from` does
+    /// not count, so an interval without any answer is one long outage.
     pub fn outage(&self, from: Moment, to: Moment) -> Duration {
         let (start, end) = self.longest_gap(from, to);
         end.since(start)
     }
 
-    /// When the longest time without an answer between `from` and `to` began and ended.
+    /// Beginning and end of the longest time without an answer between `from` and `to`.
     pub fn longest_gap(&self, from: Moment, to: Moment) -> (Moment, Moment) {
         let mut answers: Vec<Moment> = self
             .answers()
@@ -107,9 +107,8 @@ impl Client {
         longest
     }
 
-    /// For how long between `from` and `to` the client itself stood still, because the machine did
-    /// not let it run: what it did not ask it cannot have missed. Shorter times than a tenth of a
-    /// second do not count.
+    /// Time between `from` and `to` for which the machine did not schedule the client: without
+    /// requests there can be no missing answers. Gaps below 100 ms do not count.
     pub fn standstill(&self, from: Moment, to: Moment) -> Duration {
         let mut asked: Vec<Moment> = self
             .asks
@@ -127,7 +126,7 @@ impl Client {
             .sum()
     }
 
-    /// The host that gave the last answer before or at `at`.
+    /// Name of the host that gave the last answer before or at `at`.
     pub fn served_by(&self, at: Moment) -> Option<String> {
         self.answers()
             .filter(|(done, _)| *done <= at)
@@ -135,7 +134,7 @@ impl Client {
             .map(|(_, name)| name)
     }
 
-    /// The answers one after the other whenever another host answered than before.
+    /// First answer of each series of answers from the same host.
     pub fn servers(&self) -> Vec<(Moment, String)> {
         let mut answers: Vec<_> = self.answers().collect();
         answers.sort();
@@ -143,10 +142,11 @@ impl Client {
         answers
     }
 
-    /// Waits until `name` answers something that was asked after this call; when it did.
+    /// Waits until `name` answers a request sent after this call, and returns the time of that
+    /// answer.
     ///
     /// # Errors
-    /// When it does not within `timeout`; the error says who answered last.
+    /// If it does not within `timeout`; the error shows the outcome of the last requests.
     pub fn wait_for(&self, name: &str, timeout: Duration) -> Result<Moment> {
         let now = Moment::now();
         let answered = |ask: &Ask| ask.asked >= now && ask.answer.as_deref() == Ok(name);
@@ -157,7 +157,7 @@ impl Client {
                     "waiting {timeout:?} for {name} to answer at {}",
                     self.address
                 ),
-                format!("the last asks ended with {:?}", self.last_answers()),
+                format!("outcome of the last requests: {:?}", self.last_answers()),
             )),
         }
     }
@@ -190,6 +190,7 @@ impl Drop for Client {
 
 async fn keep_asking(address: SocketAddr, asks: &Journal<Ask>, mut stopped: oneshot::Receiver<()>) {
     let mut rhythm = interval(RHYTHM);
+    // After a stall a burst of delayed requests would measure nothing.
     rhythm.set_missed_tick_behavior(MissedTickBehavior::Skip);
     loop {
         tokio::select! {
@@ -221,6 +222,6 @@ async fn ask(address: SocketAddr) -> io::Result<String> {
     stream.read_to_string(&mut response).await?;
     match response.split_once("\r\n\r\n") {
         Some((head, body)) if head.starts_with("HTTP/1.1 200") => Ok(body.trim().to_owned()),
-        Some(_) | None => Err(io::Error::other(format!("not an answer: {response:?}"))),
+        Some(_) | None => Err(io::Error::other(format!("unexpected answer: {response:?}"))),
     }
 }

@@ -1,6 +1,6 @@
-//! One clock for everything that the lab sees.
+//! The common clock of all observations.
 //!
-//! Frames, address events, lines of output and answers of the web server are all stamped on
+//! Frames, address events, output lines and answers of the web server are all timestamped on
 //! `CLOCK_BOOTTIME`, which is also the daemon's clock, so that any two of them can be compared.
 
 use std::fmt;
@@ -9,12 +9,12 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 
-/// A point on `CLOCK_BOOTTIME`, in nanoseconds.
+/// Point in time on `CLOCK_BOOTTIME`, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Moment(u64);
 
 impl Moment {
-    /// This very moment.
+    /// The current time.
     pub fn now() -> Self {
         let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
         Self::from_clock(now)
@@ -25,19 +25,19 @@ impl Moment {
         self.0
     }
 
-    /// The time from `earlier` to here, or zero when `earlier` is the later one.
+    /// Time from `earlier` to this moment, or zero if `earlier` is the later one.
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
     }
 
-    /// The time from here to now.
+    /// Time from this moment to now.
     pub fn elapsed(self) -> Duration {
         Self::now().since(self)
     }
 
-    /// When the wall clock (`CLOCK_REALTIME`, the kernel's receive timestamps) showed `wall`.
+    /// Converts a time of the wall clock (`CLOCK_REALTIME`, the kernel's receive timestamps).
     ///
-    /// Asked soon after the event, so that a step of the wall clock in between is unlikely.
+    /// Call it soon after the event: a step of the wall clock in between falsifies the result.
     pub(crate) fn from_wall(wall: Duration) -> Self {
         let wall_now =
             clock_gettime(ClockId::CLOCK_REALTIME).map_or(Duration::ZERO, Duration::from);
@@ -65,7 +65,7 @@ impl Sub<Duration> for Moment {
     }
 }
 
-/// Seconds with microseconds, as the kernel log shows them.
+/// Shows seconds with microseconds, as the kernel log does.
 impl fmt::Display for Moment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let micros = self.0 / 1_000;

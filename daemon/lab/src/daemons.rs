@@ -1,5 +1,5 @@
-//! The daemons under trial, each as a process of a host: `vrrpd` and, where they are installed,
-//! keepalived and FRR.
+//! The tested daemons, each a process of a host: `vrrpd` and, where they are installed, keepalived
+//! and FRR.
 
 mod frr;
 
@@ -20,21 +20,21 @@ use crate::process::{Line, Process};
 
 pub use frr::{Frr, frr_program};
 
-/// Where a host has its configurations. `/run` is its own.
+/// Paths of the configurations; `/run` is private to each host.
 const VRRPD_CONFIG: &str = "/run/vrrpd.json";
 const KEEPALIVED_CONFIG: &str = "/run/keepalived.conf";
 
-/// How long a daemon may take for what it does at once.
+/// Time limit for start, reload and exit of a daemon.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 static VRRPD: OnceLock<PathBuf> = OnceLock::new();
 
-/// The program `vrrpd`: `$VRRPD`, or beside this program, or in `$PATH`. Under cargo it is built
-/// first, in the profile of this program. Call it before [`isolate`](crate::isolate()), from where
-/// cargo reaches its registry.
+/// Path of the program `vrrpd`: `$VRRPD`, or beside this program, or in `$PATH`. Under cargo the
+/// program is built first, in the profile of this program. Call it before
+/// [`isolate`](crate::isolate()), after which cargo cannot reach its registry.
 ///
 /// # Errors
-/// When there is none, or it cannot be built.
+/// If there is none, or the build fails.
 pub fn vrrpd_program() -> Result<&'static Path> {
     if let Some(program) = VRRPD.get() {
         return Ok(program);
@@ -45,11 +45,11 @@ pub fn vrrpd_program() -> Result<&'static Path> {
 
 fn find_vrrpd() -> Result<PathBuf> {
     if let Some(program) = env::var_os("VRRPD") {
-        // Hosts have other working directories.
+        // Absolute, because hosts have another working directory.
         return std::path::absolute(program).doing("reading $VRRPD");
     }
     let exe = crate::exe()?;
-    // Tests stand in `deps` below the profile's directory.
+    // Test programs are in `deps` below the profile's directory.
     let directory = exe.parent().unwrap_or(Path::new("/"));
     let profile = directory
         .parent()
@@ -64,7 +64,7 @@ fn find_vrrpd() -> Result<PathBuf> {
     }
     find_in_path("vrrpd").ok_or_else(|| {
         let text = format!(
-            "it is neither at {} nor in $PATH: cargo build -p vrrpd, or set $VRRPD",
+            "not at {} and not in $PATH: run cargo build -p vrrpd, or set $VRRPD",
             beside.display()
         );
         Error::new("looking for vrrpd", text)
@@ -91,7 +91,7 @@ fn build(cargo: &Path, profile: &Path) -> Result<()> {
     }
 }
 
-/// A program in `$PATH`, or where Debian has those of root.
+/// Finds a program in `$PATH`, /usr/sbin or /sbin.
 pub fn find_in_path(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -108,23 +108,23 @@ pub struct Vrrpd<'h> {
 }
 
 impl<'h> Vrrpd<'h> {
-    /// Starts it on a host with this configuration, and waits until it answers.
+    /// Starts the daemon on a host with this configuration, and waits for its start message.
     ///
     /// # Errors
-    /// When it ends instead; with what it said.
+    /// If it exits instead; the error contains its log.
     pub fn start(host: &'h Host, config: &str) -> Result<Self> {
         let daemon = Self::launch(host, config)?;
         daemon.process.wait_for_line(
-            |line| line.contains("vrrpd") && line.contains(" runs "),
+            |line| line.contains("vrrpd") && line.contains(" started: "),
             PATIENCE,
         )?;
         Ok(daemon)
     }
 
-    /// Starts it and does not wait.
+    /// Starts the daemon without waiting.
     ///
     /// # Errors
-    /// When it cannot be started.
+    /// If it cannot be started.
     pub fn launch(host: &'h Host, config: &str) -> Result<Self> {
         host.write(VRRPD_CONFIG, config, 0o600)?;
         let mut command = Command::new(vrrpd_program()?);
@@ -133,29 +133,33 @@ impl<'h> Vrrpd<'h> {
         Ok(Self { host, process })
     }
 
-    /// Changes its configuration and waits until it has read it.
+    /// Replaces the configuration, sends SIGHUP, and waits until the daemon reports the result of
+    /// the reload.
     ///
     /// # Errors
-    /// When it says nothing about that.
+    /// If the daemon reports no result.
     pub fn reload(&self, config: &str) -> Result<Line> {
         self.host.write(VRRPD_CONFIG, config, 0o600)?;
+        // Only lines after the signal: earlier reloads wrote the same text.
         let before = self.process.output().len();
         self.process.kill(Signal::SIGHUP)?;
         self.process
             .output()
             .wait_from(
                 before,
-                |line| line.text.contains("read again") || line.text.contains("in force stays"),
+                |line| {
+                    line.text.contains("configuration reloaded")
+                        || line.text.contains("in force stays")
+                },
                 PATIENCE,
             )
             .ok_or_else(|| Error::new("reloading vrrpd", self.process.log()))
     }
 
-    /// Waits for the line of a change of state, `VI_1: backup -> master`, among those after
-    /// `since`.
+    /// Waits for the log line of a transition, `VI_1: backup -> master`, written since `since`.
     ///
     /// # Errors
-    /// When it does not come within `timeout`; with the log.
+    /// If it does not appear within `timeout`; the error contains the log.
     pub fn wait_for(
         &self,
         instance: &str,
@@ -168,10 +172,10 @@ impl<'h> Vrrpd<'h> {
         wait_for_line(&self.process, &wanted, since, timeout)
     }
 
-    /// Waits until an instance is in a state, however it came there.
+    /// Waits until an instance is in a state.
     ///
     /// # Errors
-    /// When it is not after `timeout`; with the log.
+    /// If it is not after `timeout`; the error contains the log.
     pub fn wait_for_state(&self, instance: &str, state: State, timeout: Duration) -> Result<()> {
         let arrival = format!("-> {state} ");
         let this = format!("{instance}: ");
@@ -181,7 +185,7 @@ impl<'h> Vrrpd<'h> {
             if self.instance(instance)?.state == state {
                 return Ok(());
             }
-            // Whatever the state was when asked: the next arrival is told by a line.
+            // A transition after the status query above appears as a log line, so none is missed.
             let left = timeout.saturating_sub(started.elapsed());
             let output = self.process.output();
             let arrived = |line: &Line| line.text.contains(&this) && line.text.contains(&arrival);
@@ -193,10 +197,10 @@ impl<'h> Vrrpd<'h> {
         }
     }
 
-    /// What it shows of itself.
+    /// Status of the daemon, from `vrrpd status --json`.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// If the daemon does not answer.
     pub fn status(&self) -> Result<Snapshot> {
         let program = vrrpd_program()?.display().to_string();
         let output = self.host.exec(&[&program, "status", "--json"])?;
@@ -204,48 +208,53 @@ impl<'h> Vrrpd<'h> {
         serde_json::from_str(&text).map_err(|error| {
             let said = String::from_utf8_lossy(&output.stderr);
             Error::new(
-                "asking vrrpd for its status",
+                "reading the status of vrrpd",
                 format!("{error}: {text}{said}"),
             )
         })
     }
 
-    /// What it shows of one instance.
+    /// Status of one instance.
     ///
     /// # Errors
-    /// When it does not answer, or has no such instance.
+    /// If the daemon does not answer, or has no such instance.
     pub fn instance(&self, name: &str) -> Result<RouterStatus> {
         self.status()?
             .instances
             .into_iter()
             .find(|instance| &*instance.name == name)
-            .ok_or_else(|| Error::new("asking vrrpd for its status", format!("it has no {name}")))
+            .ok_or_else(|| {
+                Error::new(
+                    "reading the status of vrrpd",
+                    format!("there is no instance {name}"),
+                )
+            })
     }
 
-    /// Stops it in order and waits for its end.
+    /// Sends SIGTERM to the daemon and waits for its exit.
     ///
     /// # Errors
-    /// When it does not end.
+    /// If it does not exit.
     pub fn stop(&self) -> Result<ExitStatus> {
         self.process.terminate(PATIENCE)
     }
 
-    /// The process itself.
+    /// The process of the daemon.
     pub fn process(&self) -> &Process {
         &self.process
     }
 }
 
-/// Takes off a host what a dead `vrrpd` left, as systemd would. Returns what it said.
+/// Runs `vrrpd cleanup` on a host after the daemon died, as systemd would, and returns its output.
 ///
 /// # Errors
-/// When it fails.
+/// If the command fails.
 pub fn clean_up(host: &Host) -> Result<String> {
     let program = vrrpd_program()?.display();
     host.shell(&format!("{program} cleanup --config {VRRPD_CONFIG}"))
 }
 
-/// The program keepalived, where it is installed.
+/// Path of keepalived, if it is installed.
 pub fn keepalived_program() -> Option<PathBuf> {
     find_in_path("keepalived")
 }
@@ -257,7 +266,7 @@ pub struct Keepalived {
 }
 
 impl Keepalived {
-    /// Words of its lines with which it complains of what it hears.
+    /// Words in log lines with which keepalived rejects or criticises a received advertisement.
     pub const COMPLAINTS: &[&str] = &[
         "nvalid",
         "mismatch",
@@ -274,15 +283,16 @@ impl Keepalived {
         "error",
     ];
 
-    /// Starts it on a host with this configuration, and waits until its VRRP process reads it.
+    /// Starts keepalived on a host with this configuration, and waits until its VRRP process has
+    /// read it.
     ///
     /// # Errors
-    /// When it is not installed, or ends instead; with what it said.
+    /// If it is not installed, or exits instead; the error contains its log.
     pub fn start(host: &Host, config: &str) -> Result<Self> {
         let program = keepalived_program().ok_or_else(|| {
             Error::new(
                 "starting keepalived",
-                "it is not installed: apt-get install keepalived",
+                "not installed: apt-get install keepalived",
             )
         })?;
         host.write(KEEPALIVED_CONFIG, config, 0o644)?;
@@ -300,10 +310,10 @@ impl Keepalived {
         Ok(Self { process })
     }
 
-    /// Waits for its line of an instance that enters a state: `BACKUP`, `MASTER`, `FAULT`.
+    /// Waits for the log line of an instance that enters a state: `BACKUP`, `MASTER`, `FAULT`.
     ///
     /// # Errors
-    /// When it does not come within `timeout`; with the log.
+    /// If it does not appear within `timeout`; the error contains the log.
     pub fn wait_for(
         &self,
         instance: &str,
@@ -315,21 +325,21 @@ impl Keepalived {
         wait_for_line(&self.process, &wanted, since, timeout)
     }
 
-    /// Stops it in order and waits for its end.
+    /// Sends SIGTERM to the daemon and waits for its exit.
     ///
     /// # Errors
-    /// When it does not end.
+    /// If it does not exit.
     pub fn stop(&self) -> Result<ExitStatus> {
         self.process.terminate(PATIENCE)
     }
 
-    /// The process itself.
+    /// The process of the daemon.
     pub fn process(&self) -> &Process {
         &self.process
     }
 }
 
-/// The first line with `wanted` in it that a daemon wrote since then.
+/// Waits for the first log line since `since` that contains `wanted`.
 fn wait_for_line(
     process: &Process,
     wanted: &str,

@@ -1,8 +1,8 @@
-//! What went wrong, in the words of what was being done.
+//! Errors of the lab: the operation that failed, and the cause.
 
 use std::error::Error as StdError;
 
-/// An error of the lab: what it was doing, and the cause.
+/// Error of the lab, shown as `operation: cause`.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing}: {cause}")]
 pub struct Error {
@@ -11,7 +11,7 @@ pub struct Error {
 }
 
 impl Error {
-    /// An error with a cause in words or another error.
+    /// An error of the operation `doing`; `cause` is a text or another error.
     pub fn new(
         doing: impl Into<String>,
         cause: impl Into<Box<dyn StdError + Send + Sync>>,
@@ -23,10 +23,10 @@ impl Error {
     }
 }
 
-/// A result with the lab's error.
+/// Result with [`Error`] as default error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// Says what was being done when something failed.
+/// Adds the operation that failed to an error.
 pub(crate) trait Doing<T> {
     fn doing(self, what: impl Into<String>) -> Result<T>;
 }

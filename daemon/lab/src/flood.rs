@@ -1,4 +1,4 @@
-//! A host that sends more frames than anybody should.
+//! Floods: the same frames sent again and again, as fast as one thread can.
 
 use std::io::IoSlice;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,29 +15,30 @@ use crate::error::{Doing, Error, Result};
 use crate::namespace::Namespaces;
 use crate::sys::{Packet, open_packet};
 
-/// How many frames one system call sends.
+/// Number of frames per system call.
 const BATCH: usize = 256;
 
-/// Sends until stopped or dropped. It is a thread of the lab and no process of the host.
+/// A running flood, which sends until it is stopped or dropped. It is a thread of the lab, not a
+/// process of the host.
 #[derive(Debug)]
 pub struct Flood {
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<Result<Sent>>>,
 }
 
-/// What a flood was.
+/// Result of a flood.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sent {
-    /// How many frames left.
+    /// Number of frames sent.
     pub frames: u64,
-    /// When the first one was sent.
+    /// Time of the first frame.
     pub from: Moment,
-    /// When the last one had been sent.
+    /// Time after the last frame.
     pub to: Moment,
 }
 
 impl Sent {
-    /// Frames in a second.
+    /// Frames per second.
     pub fn rate(&self) -> f64 {
         let frames = u32::try_from(self.frames).map_or(f64::NAN, f64::from);
         frames / self.to.since(self.from).as_secs_f64()
@@ -45,7 +46,7 @@ impl Sent {
 }
 
 impl Flood {
-    /// With a `pace` there is a rest that long after each 256 frames.
+    /// Starts the flood; with a `pace` it pauses for that time after each 256 frames.
     pub(crate) fn start(
         namespaces: &Namespaces,
         index: u32,
@@ -54,16 +55,16 @@ impl Flood {
     ) -> Result<Self> {
         let doing = "starting a flood";
         if frames.is_empty() {
-            return Err(Error::new(doing, "there is no frame to be sent"));
+            return Err(Error::new(doing, "there is no frame to send"));
         }
         let socket = namespaces
             .run(|| open_packet(index, Packet::Inject))?
             .doing(doing)?;
         let stop = Arc::new(AtomicBool::new(false));
-        let told = Arc::clone(&stop);
+        let stopped = Arc::clone(&stop);
         let thread = thread::Builder::new()
             .name("flood".to_owned())
-            .spawn(move || send(&socket, &frames, pace, &told))
+            .spawn(move || send(&socket, &frames, pace, &stopped))
             .doing(doing)?;
         Ok(Self {
             stop,
@@ -71,13 +72,13 @@ impl Flood {
         })
     }
 
-    /// Ends it. Returns what was sent.
+    /// Ends the flood and returns its result.
     ///
     /// # Errors
-    /// When it had ended before, because the card did not take a frame.
+    /// If the flood ended early because the network card did not accept a frame.
     pub fn stop(mut self) -> Result<Sent> {
         self.end()
-            .unwrap_or_else(|| Err(Error::new("sending a flood", "its thread panicked")))
+            .unwrap_or_else(|| Err(Error::new("sending a flood", "the sending thread panicked")))
     }
 
     fn end(&mut self) -> Option<Result<Sent>> {
@@ -92,8 +93,8 @@ impl Drop for Flood {
     }
 }
 
-/// An Ethernet frame of IPv4 with this packet, whose header gets its checksum: without that a host
-/// would not even look at it.
+/// Builds an Ethernet frame with the IPv4 packet `packet` and sets the header checksum, without
+/// which the receiving kernel would drop the packet.
 pub fn ipv4_frame(destination: [u8; 6], source: [u8; 6], packet: &[u8]) -> Vec<u8> {
     const HEADER: usize = 20;
     const CHECKSUM: usize = 10;
@@ -104,7 +105,7 @@ pub fn ipv4_frame(destination: [u8; 6], source: [u8; 6], packet: &[u8]) -> Vec<u
         let words = words
             .iter()
             .map(|word| u32::from(u16::from_be_bytes(*word)));
-        // RFC 1071: ten words carry over less than twice.
+        // RFC 1071: the sum of ten words carries over at most twice.
         let sum: u32 = words.sum();
         let sum = (sum & 0xffff) + (sum >> 16);
         let [_, _, high, low] = (!((sum & 0xffff) + (sum >> 16))).to_be_bytes();
@@ -121,7 +122,7 @@ fn send(
 ) -> Result<Sent> {
     let slices: Vec<[IoSlice<'_>; 1]> = frames
         .iter()
-        // Few frames are repeated, so that each system call has much to do.
+        // Repeats the frames up to a full batch, so that each system call sends many frames.
         .cycle()
         .take(frames.len().next_multiple_of(BATCH))
         .map(|frame| [IoSlice::new(frame)])
@@ -143,7 +144,7 @@ fn send(
         );
         match sent {
             Ok(sent) => frames += u64::try_from(sent.count()).unwrap_or(0),
-            // The card's queue is full for the moment.
+            // The transmit queue of the network card is full for the moment.
             Err(Errno::EAGAIN | Errno::ENOBUFS | Errno::EINTR) => {}
             Err(errno) => return Err(Error::new("sending a flood", errno)),
         }

@@ -1,25 +1,25 @@
-//! Tests in the lab: a `main` for test files with `harness = false`.
+//! Test harness of the lab: a `main` for test files with `harness = false`.
 //!
-//! The usual harness starts threads before a test runs, and a process with threads cannot enter a
-//! user namespace. Here `main` calls [`run`] while the process has one thread:
+//! The standard harness starts threads before a test runs, and a process with several threads
+//! cannot enter a user namespace. Here `main` calls [`run`] while the process has one thread:
 //!
 //! ```no_run
-//! fn a_host_has_its_name() -> vrrp_lab::harness::Outcome {
+//! fn host_has_its_hostname() -> vrrp_lab::harness::Outcome {
 //!     let host = vrrp_lab::Host::new("master")?;
 //!     assert_eq!(host.shell("hostname")?, "master\n");
 //!     Ok(())
 //! }
 //!
 //! fn main() -> std::process::ExitCode {
-//!     vrrp_lab::harness::run(&[("a host has its name", a_host_has_its_name)])
+//!     vrrp_lab::harness::run(&[("host has its hostname", host_has_its_hostname)])
 //! }
 //! ```
 //!
-//! Each test makes its own hosts, so tests run side by side; two at a time, because timing matters
-//! (`-- --test-threads N` for another number).
+//! Each test creates its own hosts, so tests run in parallel; two at a time, because they measure
+//! time (`-- --test-threads N` for another number).
 //!
-//! A test that fails while the machine itself stood still is run again and says so, because a
-//! daemon that got no CPU cannot keep a time. One that fails on a machine that ran, fails.
+//! A test that fails during a stall of the machine is run again, and the repetition is reported: a
+//! daemon that is not scheduled cannot keep its timers. A failure without a stall is final.
 
 use std::io::{self, Write};
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -31,39 +31,39 @@ use crate::clock::Moment;
 use crate::isolate::{dispatch, isolate};
 use crate::stall_detector;
 
-/// How often a test is run at most, when the machine stands still each time.
+/// Highest number of runs of a test that fails during a stall each time.
 const ATTEMPTS: u32 = 5;
 
-/// What a test returns: any error fails it.
+/// Result of a test; any error fails it.
 pub type Outcome = Result<(), Failed>;
 
-/// A test: its name, which is a sentence, and what it does.
+/// A test: its name, and its function.
 pub type Test<'a> = (&'a str, fn() -> Outcome);
 
-/// A test that is made from data: its name, and what it does.
+/// A test generated from data: its name, and its function.
 pub type MadeTest = (String, Box<dyn Fn() -> Outcome + Send>);
 
-/// How many tests run side by side, unless they or the command line say something else.
+/// Default number of parallel tests; `--test-threads` overrides it.
 const SIDE_BY_SIDE: usize = 2;
 
-/// Runs the tests in isolation, with the options of `cargo test`. Call it first in `main`.
+/// Runs the tests in new namespaces, with the options of `cargo test`. Call it first in `main`.
 ///
-/// Where the machine denies namespaces nothing is run and the result is a failure that says why;
-/// with `VRRP_LAB_OPTIONAL=1` in the environment it is a success that says so.
+/// If the machine denies namespaces, no test runs and the result is a failure with the reason; with
+/// `VRRP_LAB_OPTIONAL=1` in the environment it is a success with the reason.
 pub fn run(tests: &[Test<'_>]) -> ExitCode {
     run_where(tests, &[])
 }
 
-/// As [`run`], where `missing` names what the tests need and the machine does not have, each with
-/// its remedy. If there is any, no test is run: with `CI` in the environment that is a failure,
-/// otherwise they are shown as ignored.
+/// As [`run`], where `missing` lists the requirements that the machine lacks, each with its remedy.
+/// If there are any, no test runs: with `CI` in the environment that is a failure, otherwise the
+/// tests are reported as ignored.
 pub fn run_where(tests: &[Test<'_>], missing: &[&str]) -> ExitCode {
     let made = |&(name, test): &Test<'_>| -> MadeTest { (name.to_owned(), Box::new(test)) };
     run_made(tests.iter().map(made).collect(), missing, SIDE_BY_SIDE)
 }
 
-/// As [`run_where`], with `side_by_side` tests at a time: more than the usual two are for tests
-/// that mostly wait.
+/// As [`run_where`], with `side_by_side` parallel tests: more than the default is for tests that
+/// mostly wait.
 pub fn run_made(tests: Vec<MadeTest>, missing: &[&str], side_by_side: usize) -> ExitCode {
     dispatch();
     let unable = !missing.is_empty();
@@ -107,7 +107,7 @@ pub fn run_made(tests: Vec<MadeTest>, missing: &[&str], side_by_side: usize) -> 
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// Runs a test, and again when it failed on a machine that stood still meanwhile.
+/// Runs a test, and repeats it if it failed during a stall of the machine.
 fn run_steadily(name: &str, test: &dyn Fn() -> Outcome) -> Outcome {
     let mut attempt = 1;
     loop {
@@ -119,11 +119,11 @@ fn run_steadily(name: &str, test: &dyn Fn() -> Outcome) -> Outcome {
         {
             let why = match &outcome {
                 Ok(Err(failed)) => failed.message().unwrap_or_default(),
-                Ok(Ok(())) | Err(_) => "it panicked, see above",
+                Ok(Ok(())) | Err(_) => "panicked, see above",
             };
             let _ = writeln!(
                 io::stderr(),
-                "{name}: run again, because the machine stood still for {stall:?}: {why}"
+                "{name}: failed during a stall of the machine of {stall:?}, run again: {why}"
             );
             attempt += 1;
             continue;

@@ -1,8 +1,8 @@
-//! A host: a computer with a name, network cards, a power switch and processes.
+//! Hosts: computers with a name, network cards, a power switch and processes.
 //!
-//! What survives a reboot are its namespaces for network, mounts and hostname, thus its cards and
-//! its `disks`. What does not are the processes, the contents of /run and every address that
-//! somebody added: these belong to a [`Boot`].
+//! A reboot keeps the namespaces for network, mounts and hostname, and with them the network cards
+//! and the `disks`. It ends the processes and removes the contents of /run and every added address:
+//! these belong to a [`Boot`].
 
 use std::net::IpAddr;
 use std::path::Path;
@@ -23,7 +23,7 @@ use crate::netlink::Netlink;
 use crate::process::{Process, wait_with_output};
 use crate::watch::AddressWatch;
 
-/// A computer of the lab. It is on when made; all of it is gone when dropped.
+/// A computer of the lab. It is powered on when created; dropping it deletes all of it.
 #[derive(Debug)]
 pub struct Host {
     name: String,
@@ -34,20 +34,20 @@ pub struct Host {
 }
 
 impl Host {
-    /// A new computer, switched on, with `lo` and no card.
+    /// Creates a host, powered on, with `lo` and no network card.
     ///
     /// # Errors
-    /// When the kernel refuses, for example because [`crate::isolate()`] was not called.
+    /// If the kernel rejects a request, for example because [`crate::isolate()`] was not called.
     pub fn new(name: &str) -> Result<Self> {
         Self::with_disks(name, &[])
     }
 
-    /// As [`Host::new`], and the directories `disks` are its own and can be written, for example
-    /// `/usr/local` for check scripts. They start with what the machine has there and survive
-    /// reboots. (`/run` is always its own, and empty at every boot.)
+    /// As [`Host::new`], with the directories `disks` private to the host and writable, for example
+    /// `/usr/local` for check scripts. They start with the machine's contents and survive reboots.
+    /// (`/run` is always private, and empty at each boot.)
     ///
     /// # Errors
-    /// When the kernel refuses, or a directory does not exist.
+    /// If the kernel rejects a request, or a directory does not exist.
     pub fn with_disks(name: &str, disks: &[&str]) -> Result<Self> {
         let namespaces = Arc::new(Namespaces::create(name, disks)?);
         let netlink = Netlink::open(&namespaces)?;
@@ -62,10 +62,10 @@ impl Host {
         })
     }
 
-    /// Switches the power off: every process is killed at once and all links go down.
+    /// Switches the power off: kills every process at once and sets all links down.
     ///
     /// # Errors
-    /// When a link cannot be set down.
+    /// If a link cannot be set down.
     pub fn power_off(&self) -> Result<()> {
         let boot = lock(&self.boot).take();
         if let Some(boot) = &boot {
@@ -75,10 +75,11 @@ impl Host {
         for cable in &cables {
             cable.set_power(false)?;
         }
-        // Waits for the last process to be gone: a daemon that still runs for a moment would put its
-        // addresses back.
+        // Waits until the last process has ended: a daemon that still runs would add its addresses
+        // again.
         drop(boot);
-        // A dead host holds no address; watchers should see that now and not at the next boot.
+        // A host without power holds no address; address watches must record that now, not at the
+        // next boot.
         for (index, name) in self.netlink.links()? {
             if name != "lo" {
                 self.netlink.flush(index)?;
@@ -87,12 +88,11 @@ impl Host {
         Ok(())
     }
 
-    /// Switches the power on: a new boot with an empty /run, the configured addresses and no other
-    /// interfaces than `lo` and the network cards.
-    /// Does nothing when it is on.
+    /// Switches the power on: a new boot with an empty /run, the configured addresses, and no
+    /// interfaces except `lo` and the network cards. Does nothing if the power is on.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn power_on(&self) -> Result<()> {
         let mut boot = lock(&self.boot);
         if boot.is_some() {
@@ -103,7 +103,8 @@ impl Host {
             |name: &str| name == "lo" || cables.iter().any(|cable| cable.interface() == name);
         for (index, name) in self.netlink.links()? {
             if !ours(&name) {
-                // Some belong to another that has just gone, and some cannot be deleted.
+                // Ignored: some were deleted together with another link, and some (tunnel fallback
+                // devices) cannot be deleted.
                 let _ = self.netlink.delete_link(index);
             }
         }
@@ -117,8 +118,9 @@ impl Host {
         Ok(())
     }
 
-    /// Shuts down in order: SIGTERM to every process, off when all are gone. What is left after
-    /// `patience` is killed. The network is up until the last process is gone.
+    /// Shuts the host down cleanly: sends SIGTERM to every process, kills those that still run
+    /// after `patience`, and switches the power off. The network is up until the last process has
+    /// ended.
     ///
     /// # Errors
     /// As [`Host::power_off`].
@@ -129,19 +131,19 @@ impl Host {
         self.power_off()
     }
 
-    /// Starts a program, as a process of this boot with `/` as working directory. It inherits the
-    /// environment unless the command says otherwise; its output is recorded by [`Process`].
+    /// Starts a program as a process of this boot, with `/` as working directory. It inherits the
+    /// environment unless the command sets another; [`Process`] records its output.
     ///
     /// # Errors
-    /// When the host is off or the program cannot be started.
+    /// If the host is off or the program cannot be started.
     pub fn spawn(&self, command: Command) -> Result<Process> {
         Process::start(command, &self.name, |command| self.start(command))
     }
 
-    /// Runs a short command and returns its output, whatever its exit status.
+    /// Runs a short command and returns its output, for any exit status.
     ///
     /// # Errors
-    /// When the host is off or the program cannot be started.
+    /// If the host is off or the program cannot be started.
     pub fn exec(&self, command: &[&str]) -> Result<Output> {
         let (program, arguments) = command
             .split_first()
@@ -152,10 +154,10 @@ impl Host {
         wait_with_output(command, |command| self.start(command))
     }
 
-    /// As [`Host::exec`], for a command that must succeed; its standard output.
+    /// Runs a shell script that must succeed, and returns its standard output.
     ///
     /// # Errors
-    /// As [`Host::exec`], and when the exit status is not 0, with the standard error.
+    /// As [`Host::exec`], and if the exit status is not 0; the error contains the standard error.
     pub fn shell(&self, script: &str) -> Result<String> {
         let output = self.exec(&["/bin/sh", "-c", script])?;
         if output.status.success() {
@@ -168,11 +170,12 @@ impl Host {
         ))
     }
 
-    /// Writes a file as the host sees it, with `mode` such as `0o755`, and its directories.
-    /// On /run or a disk of its own; anywhere else the file would be the machine's.
+    /// Writes a file on the host, with `mode` such as `0o755`, and creates its directories. The
+    /// path must be on /run or one of the host's `disks`; any other path is the machine's own file
+    /// system.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub fn write(
         &self,
         path: impl AsRef<Path>,
@@ -193,11 +196,12 @@ impl Host {
     }
 
     /// Runs `job` on a thread inside the host (network, mounts, hostname) and waits for it, for
-    /// example to open sockets, which stay the host's wherever they are used. It is no process of
-    /// the host: `power_off` does not end it.
+    /// example to open sockets: they stay in the host's namespace wherever they are used. The
+    /// thread is no process of the host: `power_off` does not end it.
     ///
     /// # Panics
-    /// When `job` panics, or when the host cannot be entered, which would be a bug of the lab.
+    /// If `job` panics, or if the host's namespaces cannot be entered, which would be a bug of the
+    /// lab.
     pub fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> T {
         match self.inside().run(job) {
             Ok(value) => value,
@@ -208,7 +212,7 @@ impl Host {
     /// As [`Host::run`], without waiting.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn thread<T: Send + 'static>(
         &self,
         job: impl FnOnce() -> T + Send + 'static,
@@ -223,10 +227,10 @@ impl Host {
             .doing(format!("starting a thread on {}", self.name))
     }
 
-    /// The addresses on an interface, with their prefix lengths.
+    /// Addresses of an interface, with their prefix lengths.
     ///
     /// # Errors
-    /// When there is no such interface.
+    /// If there is no such interface.
     pub fn addresses(&self, interface: &str) -> Result<Vec<(IpAddr, u8)>> {
         let index = self.netlink.index_of(interface)?;
         let addresses = self.netlink.addresses(Some(index))?;
@@ -239,7 +243,7 @@ impl Host {
     /// Whether any interface has `address`.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn holds(&self, address: IpAddr) -> Result<bool> {
         Ok(self
             .netlink
@@ -251,7 +255,7 @@ impl Host {
     /// Adds an address, as an administrator would by hand.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn add_address(&self, interface: &str, address: IpAddr, prefix: u8) -> Result<()> {
         self.netlink
             .add_address(self.netlink.index_of(interface)?, address, prefix)
@@ -260,7 +264,7 @@ impl Host {
     /// Deletes an address, as an administrator would by hand.
     ///
     /// # Errors
-    /// When it is not there.
+    /// If the interface does not have it.
     pub fn delete_address(&self, interface: &str, address: IpAddr) -> Result<()> {
         self.netlink
             .delete_address(self.netlink.index_of(interface)?, address)
@@ -269,7 +273,7 @@ impl Host {
     /// Sets an interface up or down from inside the host, as `ip link set` does.
     ///
     /// # Errors
-    /// When there is no such interface.
+    /// If there is no such interface.
     pub fn set_link(&self, interface: &str, up: bool) -> Result<()> {
         self.netlink.set_up(self.netlink.index_of(interface)?, up)
     }
@@ -277,17 +281,17 @@ impl Host {
     /// Whether an interface is up and has a carrier.
     ///
     /// # Errors
-    /// When there is no such interface.
+    /// If there is no such interface.
     pub fn is_running(&self, interface: &str) -> Result<bool> {
         self.netlink.is_running(interface)
     }
 
-    /// Makes a macvlan on `parent` with the Ethernet address `mac`, in mode bridge and up, as FRR
-    /// wants it: held down by protocol (`protodown`) until somebody wants it up, and without an
-    /// IPv6 address of its own making. It lasts until the next boot.
+    /// Creates a macvlan on `parent` with the MAC address `mac`, in mode bridge and up, as FRR
+    /// requires it: with `protodown` set, which zebra clears when the virtual router becomes
+    /// master, and without an automatic IPv6 link-local address. It is deleted at the next boot.
     ///
     /// # Errors
-    /// When the kernel refuses, for example because there is one of that name.
+    /// If the kernel rejects a request, for example because the name exists.
     pub fn add_macvlan(&self, name: &str, parent: &str, mac: [u8; 6]) -> Result<()> {
         let parent = self.netlink.index_of(parent)?;
         let index = self.netlink.add_macvlan(name, parent, mac)?;
@@ -295,34 +299,35 @@ impl Host {
         self.netlink.set_up(index, true)
     }
 
-    /// The Ethernet address of an interface.
+    /// MAC address of an interface.
     ///
     /// # Errors
-    /// When there is no such interface.
+    /// If there is no such interface.
     pub fn mac(&self, interface: &str) -> Result<[u8; 6]> {
         self.netlink.mac_of(interface)
     }
 
-    /// The Ethernet address at which the host believes a neighbour to be, if it knows one.
+    /// MAC address of a neighbour in the host's neighbour table, if it has an entry.
     ///
     /// # Errors
-    /// When the kernel refuses.
+    /// If the kernel rejects a request.
     pub fn neighbour(&self, address: IpAddr) -> Result<Option<[u8; 6]>> {
         self.netlink.neighbour(address)
     }
 
-    /// Records each address that comes or goes on any interface, beginning with those there are.
+    /// Records each added or deleted address of any interface, beginning with the present
+    /// addresses.
     ///
     /// # Errors
-    /// When the netlink socket cannot be opened.
+    /// If the netlink socket cannot be opened.
     pub fn watch_addresses(&self) -> Result<AddressWatch> {
         AddressWatch::start(&self.name, &self.namespaces, &self.netlink)
     }
 
-    /// Records what passes a network card of this host, in both directions.
+    /// Records the frames that pass a network card of this host, in both directions.
     ///
     /// # Errors
-    /// When there is no such interface.
+    /// If there is no such interface.
     pub fn capture(&self, interface: &str, filter: Filter) -> Result<Capture> {
         Capture::start(
             &self.namespaces,
@@ -332,11 +337,11 @@ impl Host {
         )
     }
 
-    /// Sends `frames`, again and again, until the flood is stopped: as fast as one thread can, or
-    /// with a rest of `pace` after each 256 frames.
+    /// Sends `frames` again and again until the flood is stopped: as fast as one thread can, or
+    /// with a pause of `pace` after each 256 frames.
     ///
     /// # Errors
-    /// When there is no such interface, or no frame.
+    /// If there is no such interface, or `frames` is empty.
     pub fn flood(
         &self,
         interface: &str,
@@ -347,15 +352,15 @@ impl Host {
         Flood::start(&self.namespaces, index, frames, pace)
     }
 
-    /// Asks `http://address:80/` every 10 ms from this host, until the client is dropped.
+    /// Requests `http://address:80/` every 10 ms from this host, until the client is dropped.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// If no thread can be started.
     pub fn client(&self, address: IpAddr) -> Result<Client> {
         Client::start(Arc::clone(&self.namespaces), (address, 80).into())
     }
 
-    /// The host's name.
+    /// Name of the host.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -365,7 +370,7 @@ impl Host {
         lock(&self.boot).is_some()
     }
 
-    /// The process to enter this host from outside, as `nsenter --target PID --all`; none when off.
+    /// PID of the host's init, for `nsenter --target PID --all`; `None` if the power is off.
     pub fn init_pid(&self) -> Option<u32> {
         lock(&self.boot).as_ref().map(Boot::init_pid)
     }
@@ -382,7 +387,7 @@ impl Host {
         lock(&self.cables).push(cable);
     }
 
-    /// The namespaces of the current boot, or those that outlive it.
+    /// Namespaces of the current boot, or of the host if the power is off.
     fn inside(&self) -> Arc<Namespaces> {
         lock(&self.boot)
             .as_ref()
@@ -394,7 +399,7 @@ impl Host {
             Some(boot) => boot.spawn(command),
             None => Err(Error::new(
                 format!("starting a program on {}", self.name),
-                "it is off",
+                "the host is off",
             )),
         }
     }
@@ -402,7 +407,7 @@ impl Host {
 
 impl Drop for Host {
     fn drop(&mut self) {
-        // Links vanish with the namespace; a failure here is no news.
+        // Errors are ignored: the links vanish with the namespace.
         let _ = self.power_off();
     }
 }

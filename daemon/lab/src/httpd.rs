@@ -1,8 +1,8 @@
-//! The web server of the experiments: a process of a host that answers with the host's name.
+//! Web server of the experiments, a process of a host, which answers with the host's name.
 //!
-//! It is this program started as `__httpd --name NAME --pid-file FILE --listen ADDRESS`, and with
-//! `--daemon` it goes into the background once it listens, as a check script wants it. SIGTERM
-//! ends it and takes the pid file away; SIGKILL leaves the file, as with any server.
+//! It is this program, started as `__httpd --name NAME --pid-file FILE --listen ADDRESS`. With
+//! `--daemon` it moves into the background once it listens, as a check script expects. SIGTERM ends
+//! it and deletes the PID file; SIGKILL leaves the file, as with any server.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -18,10 +18,10 @@ use nix::sys::signal::{SigSet, Signal};
 use nix::sys::socket::{Shutdown, shutdown};
 use nix::unistd::setsid;
 
-/// The hidden subcommand that is the web server.
+/// Hidden subcommand that runs the web server.
 pub(crate) const HTTPD: &str = "__httpd";
 
-/// How long the server waits for a client's request.
+/// Time limit for a client's request.
 const PATIENCE: Duration = Duration::from_millis(500);
 
 struct Options {
@@ -31,7 +31,7 @@ struct Options {
     daemon: bool,
 }
 
-/// The web server: does not return.
+/// Runs the web server and exits.
 pub(crate) fn main(arguments: Vec<String>) -> ! {
     let result = parse(&arguments).and_then(|options| {
         if options.daemon {
@@ -65,7 +65,7 @@ fn parse(arguments: &[String]) -> io::Result<Options> {
         }
         let value = words
             .next()
-            .ok_or_else(|| io::Error::other(format!("{word} needs a value")))?;
+            .ok_or_else(|| io::Error::other(format!("option {word} needs a value")))?;
         match word.as_str() {
             "--name" => options.name.clone_from(value),
             "--pid-file" => options.pid_file = Some(PathBuf::from(value)),
@@ -76,7 +76,7 @@ fn parse(arguments: &[String]) -> io::Result<Options> {
     Ok(options)
 }
 
-/// Starts the server again in a session of its own and waits until it listens.
+/// Starts the server again in a new session and waits until it listens.
 fn into_background(arguments: &[String]) -> io::Result<()> {
     let mut server = Command::new(std::env::current_exe()?)
         .arg(HTTPD)
@@ -88,7 +88,7 @@ fn into_background(arguments: &[String]) -> io::Result<()> {
     let stdout = server
         .stdout
         .take()
-        .ok_or_else(|| io::Error::other("no output"))?;
+        .ok_or_else(|| io::Error::other("the server has no standard output"))?;
     let mut line = String::new();
     BufReader::new(stdout).read_line(&mut line)?;
     if line.is_empty() {
@@ -101,25 +101,27 @@ fn into_background(arguments: &[String]) -> io::Result<()> {
 }
 
 fn serve(options: &Options) -> io::Result<()> {
-    // Before the threads, so that they inherit it and the wait below gets the signal.
+    // Blocked before the threads start: they inherit the mask, and only the `wait` below receives
+    // the signal.
     let signals = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT]);
     signals.thread_block()?;
-    // Fails when it already leads a group, which is as good.
+    // Fails if the process is a group leader already, which has the same effect.
     let _ = setsid();
     let listener = TcpListener::bind(&options.listen)?;
     if let Some(file) = &options.pid_file {
         write_pid(file)?;
     }
     let name = options.name.clone();
-    let door = listener.try_clone()?;
+    let listening = listener.try_clone()?;
     thread::Builder::new()
         .name("accept".to_owned())
         .spawn(move || accept(&listener, &name))?;
     writeln!(io::stdout(), "listening on {}", options.listen)?;
     io::stdout().flush()?;
     signals.wait()?;
-    // Before the pid file goes, or a check script would find the address still in use.
-    shutdown(door.as_raw_fd(), Shutdown::Read)?;
+    // Before the PID file is deleted: a check script would otherwise start a server while the port
+    // is in use.
+    shutdown(listening.as_raw_fd(), Shutdown::Read)?;
     if let Some(file) = &options.pid_file {
         fs::remove_file(file)?;
     }
@@ -138,10 +140,10 @@ fn accept(listener: &TcpListener, name: &str) {
         match listener.accept() {
             Ok((stream, _)) => {
                 let name = name.to_owned();
-                // A client that says nothing must not keep others waiting.
+                // A thread per client: a silent client must not delay the next one.
                 let _ = thread::Builder::new().spawn(move || answer(&stream, &name));
             }
-            // The door was shut; other errors concern one client only.
+            // EINVAL: the socket was shut down, see `serve`. Other errors concern one client only.
             Err(error) if error.raw_os_error() == Some(Errno::EINVAL as i32) => return,
             Err(_) => {}
         }

@@ -1,11 +1,10 @@
-//! The outermost wall: one user, mount and network namespace for the whole lab (as root, without
-//! the user namespace).
+//! Isolation of the whole lab: one user, mount and network namespace (for root, without the user
+//! namespace).
 //!
-//! [`isolate`] is the first thing that `main` does, while the process still has one thread. After
-//! it the process is root in a world of its own: it may make namespaces, links and mounts, and
-//! nothing of that is seen outside or survives it. The same program is also started again by the
-//! lab as a host's init or web server; [`isolate`] recognises these by their first argument and
-//! does not return from them.
+//! `main` calls [`isolate`] first, while the process has one thread. Afterwards the process is root
+//! in its namespaces: it may create namespaces, links and mounts, which are invisible outside and
+//! vanish with it. The lab starts the same program again as a host's init or web server;
+//! [`isolate`] recognises these by their first argument and does not return.
 
 use std::fs;
 use std::path::PathBuf;
@@ -22,18 +21,18 @@ use crate::{boot, httpd};
 
 static EXE: OnceLock<PathBuf> = OnceLock::new();
 
-/// Shuts the process into namespaces of its own. Call it first in `main`, before any thread.
+/// Moves the process into new namespaces. Call it first in `main`, before any thread starts.
 ///
-/// Does not return when the process was started as one of the lab's hidden subcommands.
+/// Does not return if the process was started as one of the lab's hidden subcommands.
 ///
 /// # Errors
-/// Says what is missing when neither user namespaces nor root's rights are there.
+/// If neither user namespaces nor root's privileges are available; the error contains the remedy.
 pub fn isolate() -> Result<()> {
     dispatch();
     exe()?;
     let (uid, gid) = (geteuid(), getegid());
     let inner = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWNET;
-    // Root needs no user namespace, and without one keeps what a single mapped user lacks: other
+    // Root needs no user namespace. Without one it keeps what a single mapped user lacks: other
     // users and groups for scripts, and real-time scheduling.
     let denied = if uid.is_root() {
         unshare(inner).err()
@@ -43,12 +42,14 @@ pub fn isolate() -> Result<()> {
     if let Some(denied) = denied {
         unshare(CloneFlags::CLONE_NEWUSER | inner)
             .map_err(|errno| unavailable(errno, uid.is_root().then_some(denied)))?;
-        // Ignored where it does not exist (before Linux 3.19, which needs none).
+        // Required before gid_map is written; Linux before 3.19 has no such file and does not
+        // require it.
         let _ = fs::write("/proc/self/setgroups", "deny");
         fs::write("/proc/self/uid_map", format!("0 {uid} 1")).doing("mapping the user to root")?;
         fs::write("/proc/self/gid_map", format!("0 {gid} 1")).doing("mapping the group to root")?;
-        ignore_setgroups().doing("making setgroups harmless")?;
+        ignore_setgroups().doing("installing the setgroups filter")?;
     }
+    // Otherwise mounts of the lab would propagate to the machine, and those of hosts to each other.
     mount(
         None::<&str>,
         "/",
@@ -60,8 +61,8 @@ pub fn isolate() -> Result<()> {
     mount_tmpfs("/run")
 }
 
-/// Runs a hidden subcommand if the arguments ask for one, and exits. [`isolate`] does it too; a
-/// program that has arguments of its own does it before it looks at them.
+/// Runs the hidden subcommand in the arguments, if any, and exits. [`isolate`] calls it too; a
+/// program with arguments calls it before it parses them.
 pub fn dispatch() {
     let mut arguments = std::env::args().skip(1);
     match arguments.next().as_deref() {
@@ -71,17 +72,16 @@ pub fn dispatch() {
     }
 }
 
-/// The program that is running, which also is the lab's init and web server:
-/// `exe() __httpd --name NAME --pid-file FILE --listen ADDRESS [--daemon]` in a check script
-/// starts the web server again.
+/// Path of the running program, which is also the lab's init and web server: `exe() __httpd --name
+/// NAME --pid-file FILE --listen ADDRESS [--daemon]` in a check script starts the web server.
 ///
 /// # Errors
-/// When /proc is not there.
+/// If /proc is not mounted.
 pub fn exe() -> Result<PathBuf> {
     if let Some(exe) = EXE.get() {
         return Ok(exe.clone());
     }
-    let exe = std::env::current_exe().doing("asking for the path of this program")?;
+    let exe = std::env::current_exe().doing("reading the path of this program")?;
     Ok(EXE.get_or_init(|| exe).clone())
 }
 
@@ -109,13 +109,14 @@ fn unavailable(errno: Errno, denied: Option<Errno>) -> Error {
         remedies.push("sysctl -w user.max_user_namespaces=15000");
     }
     if remedies.is_empty() {
-        remedies.push("run it as root, or in a container with --security-opt seccomp=unconfined");
+        remedies
+            .push("run the lab as root, or in a container with --security-opt seccomp=unconfined");
     }
     let first = denied.map_or(String::new(), |denied| {
         format!(" (without a user namespace: {denied})")
     });
     Error::new(
-        "making namespaces for the lab",
-        format!("{errno}{first}; to allow it: {}", remedies.join(", or ")),
+        "creating namespaces for the lab",
+        format!("{errno}{first}; remedy: {}", remedies.join(", or ")),
     )
 }

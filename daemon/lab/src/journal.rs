@@ -1,13 +1,13 @@
-//! What happened so far, and waiting for what has not happened yet.
+//! Lists of past events that can be waited on.
 //!
-//! Lines of output, address events, frames and answers of the web server all arrive on a thread of
-//! their own and are read by the test. A [`Journal`] is the place between the two: the one side
-//! writes, the other reads what there is or sleeps until an entry that it wants arrives.
+//! Output lines, address events, frames and answers of the web server each arrive on a separate
+//! thread and are read by the test. A [`Journal`] connects the two: the observer appends entries;
+//! the test reads them, or sleeps until a wanted entry arrives.
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// A list that only grows and can be waited on. Clones are the same list.
+/// Append-only list that can be waited on. Clones are the same list.
 #[derive(Debug)]
 pub struct Journal<T>(Arc<Shared<T>>);
 
@@ -30,12 +30,12 @@ impl<T: Clone> Journal<T> {
         self.0.grown.notify_all();
     }
 
-    /// Everything so far.
+    /// All entries so far.
     pub fn entries(&self) -> Vec<T> {
         lock(&self.0.entries).clone()
     }
 
-    /// Everything from position `from` on.
+    /// All entries from position `from` on.
     pub fn entries_from(&self, from: usize) -> Vec<T> {
         lock(&self.0.entries)
             .get(from..)
@@ -43,22 +43,22 @@ impl<T: Clone> Journal<T> {
             .to_vec()
     }
 
-    /// How many entries there are; a position to wait from later.
+    /// Number of entries, which is a position for [`Journal::wait_from`].
     pub fn len(&self) -> usize {
         lock(&self.0.entries).len()
     }
 
-    /// Whether nothing happened yet.
+    /// Whether there is no entry yet.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The first entry that is `wanted`, among those so far and those to come within `timeout`.
+    /// Returns the first entry that is `wanted`, past or arriving within `timeout`.
     pub fn wait_for(&self, wanted: impl FnMut(&T) -> bool, timeout: Duration) -> Option<T> {
         self.wait_from(0, wanted, timeout)
     }
 
-    /// As [`Journal::wait_for`], but only looks at entries from position `from` on.
+    /// As [`Journal::wait_for`], for the entries from position `from` on.
     pub fn wait_from(
         &self,
         from: usize,
@@ -90,7 +90,7 @@ impl<T> Clone for Journal<T> {
     }
 }
 
-/// Locks, also after a test panicked while it held the lock: what it left is whole.
+/// Locks a mutex, also a poisoned one: a test that panicked left no half-made change.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,10 +1,10 @@
-//! Hosts and networks inside one process, without root: the ground on which daemons are tried.
+//! Hosts and networks inside one process, without root, on which VRRP daemons are tested.
 //!
-//! A [`Host`] is a computer with a power switch: namespaces of the kernel for its network, mounts,
-//! hostname and processes. [`Segment`]s join hosts as switches do, and each plugged-in network card
-//! gives a [`Cable`] that can be pulled or made bad. Everything is observed from inside this
-//! process and on one clock ([`Moment`]): lines of output ([`Process`]), addresses
-//! ([`AddressWatch`]), frames ([`Capture`]) and the answers that a client gets ([`Client`]).
+//! A [`Host`] is a computer with a power switch: kernel namespaces for its network, mounts,
+//! hostname and processes. A [`Segment`] joins hosts as a switch does. Each network card is
+//! attached with a [`Cable`], which can be pulled or impaired. All observations are made from
+//! inside this process and on one clock ([`Moment`]): output lines ([`Process`]), addresses
+//! ([`AddressWatch`]), frames ([`Capture`]) and the answers that a client receives ([`Client`]).
 //!
 //! ```no_run
 //! use std::process::Command;
@@ -28,27 +28,30 @@
 //!     cable.pull()?;
 //!     cable.plug()?;
 //!     web.wait_for("master", Duration::from_secs(5))?;
-//!     println!("out for {:?}", web.outage(start, Moment::now()));
+//!     println!("outage: {:?}", web.outage(start, Moment::now()));
 //!     println!("{} frames of ARP", frames.frames().len());
 //!     master.power_off()
 //! }
 //! ```
 //!
-//! All calls block until they are done, so they belong on plain threads and not into async code.
+//! All calls block until the operation is complete: call them on plain threads, not in async code.
 //!
-//! Inside, from the outside in:
+//! Modules, from the outermost:
 //!
-//! - `isolate` shuts the process into namespaces; `namespace` holds those of one host or segment
-//!   by descriptors, which any thread can enter; `netlink` makes links and addresses in them.
-//! - `host` owns what survives a reboot, `boot` what does not, `process` one program of a boot.
-//! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of a bad cable.
-//! - `watch`, `capture`, `client` observe, each on a thread of its own that writes a [`Journal`].
-//! - `flood` sends more than anybody should.
-//! - `httpd` is the web server, `harness` the `main` of test files, `stall_detector` its judge of the
-//!   machine, `sys` the unsafe kernel calls.
-//! - `daemons` runs `vrrpd`, keepalived and FRR on a host; nothing else here knows VRRP.
+//! - `isolate` moves the process into new namespaces; `namespace` holds those of one host or
+//!   segment as file descriptors, which any thread can enter; `netlink` creates links and addresses
+//!   in them.
+//! - `host` owns the state that survives a reboot, `boot` the state of one boot, `process` one
+//!   program of a boot.
+//! - `segment` is the bridge, `cable` a veth pair to it, `relay` the user-space hop of an impaired
+//!   cable.
+//! - `watch`, `capture` and `client` observe, each on a separate thread that writes a [`Journal`].
+//! - `flood` sends frames at the highest possible rate.
+//! - `httpd` is the web server, `harness` the `main` of test files, `stall_detector` measures
+//!   whether the machine schedules the lab in time, `sys` contains the unsafe system calls.
+//! - `daemons` runs `vrrpd`, keepalived and FRR on a host; no other module knows VRRP.
 //!
-//! Absent on purpose: no program is run to set anything up, and no state outlives the process.
+//! Deliberately absent: the set-up runs no external program, and no state outlives the process.
 
 mod boot;
 mod cable;

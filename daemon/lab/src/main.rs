@@ -1,4 +1,5 @@
-//! The program `vrrp-lab`: two hosts keep a virtual address alive for a client, for people to see.
+//! The program `vrrp-lab`: demonstrates, measures and attacks a pair of VRRP hosts that serve a
+//! client.
 
 mod bench;
 mod experiments;
@@ -11,9 +12,10 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use vrrp_lab::Result;
 
-/// Plays the course's experiments with the real daemon on hosts made of network namespaces.
+/// Runs both experiments of a keepalived course with the real daemon, on hosts that are network
+/// namespaces.
 ///
-/// Exit status 0 only if all was as it must be.
+/// Exit status 0 only if every step met its expectation.
 #[derive(Debug, Parser)]
 #[command(version, args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -25,47 +27,49 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Measures the daemon, beside keepalived where it is installed.
+    /// Measures the daemon, and keepalived where it is installed.
     Bench(bench::Options),
-    /// Attacks the daemon with packets that nobody should believe, and keepalived beside it.
+    /// Floods the daemon, and keepalived where it is installed, with packets that must not change
+    /// its state.
     Hostile(hostile::Options),
-    /// Leaves the hosts standing in the background, with both networks.
+    /// Starts the hosts with both networks and keeps them running in the background.
     Up,
-    /// Takes them down.
+    /// Stops the hosts that `up` started.
     Down,
-    /// Runs a command on a host, with its exit status.
+    /// Runs a command on a host and returns its exit status.
     Exec {
-        /// master, backup or client.
+        /// Host: master, backup or client.
         host: String,
-        /// The command, for example bash, or vrrpd status.
+        /// Command, for example bash, or vrrpd status.
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         command: Vec<String>,
     },
-    /// Shows what the daemons of a host said.
+    /// Prints the log of the daemon on a host.
     Log {
-        /// master or backup.
+        /// Host: master or backup.
         host: String,
     },
-    /// Switches the power of a host off, killing all that runs there, or on.
+    /// Switches the power of a host on or off; `off` kills all its processes at once.
     Power {
-        /// master or backup.
+        /// Host: master or backup.
         host: String,
         power: session::Power,
     },
-    /// Pulls a cable, or plugs it in again.
+    /// Pulls a network cable of a host, or plugs it back in.
     Cable {
-        /// master, backup or client.
+        /// Host: master, backup or client.
         host: String,
-        /// ens33 or ens37.
+        /// Interface: ens33 or ens37.
         interface: String,
         plug: session::Plug,
     },
-    /// The process that keeps the hosts of `up`.
+    /// Background process that runs the hosts of `up`.
     #[command(name = session::KEEPER, hide = true)]
     Keeper,
 }
 
 fn main() -> ExitCode {
+    // Before clap, which does not know the hidden subcommands of init and web server.
     vrrp_lab::dispatch();
     run(Cli::parse()).unwrap_or_else(|error| {
         let _ = writeln!(io::stderr(), "vrrp-lab: {error}");
@@ -92,8 +96,9 @@ fn run(cli: Cli) -> Result<ExitCode> {
     }
 }
 
-/// Runs `job` in namespaces of its own. It says whether all was as it must be.
+/// Runs `job` in new namespaces and returns its verdict, `true` for success, as the exit status.
 fn isolated(job: impl FnOnce() -> Result<bool>) -> Result<ExitCode> {
+    // Before `isolate`: the build needs cargo's registry and the network.
     vrrp_lab::daemons::vrrpd_program()?;
     vrrp_lab::isolate()?;
     Ok(if job()? {

@@ -1,7 +1,7 @@
-//! The namespaces of one host or segment, held by file descriptors.
+//! Namespaces of one host or segment, held by file descriptors.
 //!
-//! On Linux a network, mount or UTS namespace belongs to a thread. A short-lived thread makes
-//! them and opens a descriptor for each; from then on any thread can enter through these, and the
+//! On Linux a network, mount or UTS namespace belongs to a thread. A short-lived thread creates the
+//! namespaces and opens a descriptor for each; any thread can enter them through these. The
 //! namespaces vanish with the last descriptor, socket and process in them.
 
 use std::fs::{self, File};
@@ -25,13 +25,13 @@ pub(crate) struct Namespaces {
 }
 
 impl Namespaces {
-    /// New namespaces, with `name` as the hostname and `disks` as directories that can be written.
+    /// Creates namespaces with `name` as the hostname and `disks` as writable directories.
     pub(crate) fn create(name: &str, disks: &[&str]) -> Result<Self> {
         scoped(|| {
             let kinds =
                 CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWUTS;
-            unshare(kinds).doing(format!("making the namespaces of {name}"))?;
-            sethostname(name).doing(format!("naming the host {name}"))?;
+            unshare(kinds).doing(format!("creating the namespaces of {name}"))?;
+            sethostname(name).doing(format!("setting the hostname {name}"))?;
             for disk in disks {
                 writable(Path::new(disk))?;
             }
@@ -52,16 +52,17 @@ impl Namespaces {
         })
     }
 
-    /// Moves the calling thread in, for good.
+    /// Moves the calling thread into the namespaces, permanently.
     pub(crate) fn enter(&self) -> Result<()> {
-        // A thread that shares its root and working directory with others cannot change mounts.
-        unshare(CloneFlags::CLONE_FS).doing("parting with the process's directories")?;
+        // setns to a mount namespace fails (EINVAL) in a thread that shares its root and working
+        // directory.
+        unshare(CloneFlags::CLONE_FS).doing("unsharing the working directory")?;
         setns(&self.mnt, CloneFlags::CLONE_NEWNS).doing("entering the mount namespace")?;
         setns(&self.uts, CloneFlags::CLONE_NEWUTS).doing("entering the UTS namespace")?;
         setns(&self.net, CloneFlags::CLONE_NEWNET).doing("entering the network namespace")
     }
 
-    /// Runs `job` on a thread inside and waits for it.
+    /// Runs `job` on a thread inside the namespaces and waits for it.
     pub(crate) fn run<T: Send>(&self, job: impl FnOnce() -> T + Send) -> Result<T> {
         scoped(|| {
             self.enter()?;
@@ -70,7 +71,7 @@ impl Namespaces {
     }
 }
 
-/// Runs `job` on a thread of its own and waits for it; a panic in there goes on here.
+/// Runs `job` on a new thread and waits for it; resumes a panic of that thread here.
 fn scoped<T: Send>(job: impl FnOnce() -> T + Send) -> T {
     thread::scope(|scope| match scope.spawn(job).join() {
         Ok(value) => value,
@@ -78,12 +79,12 @@ fn scoped<T: Send>(job: impl FnOnce() -> T + Send) -> T {
     })
 }
 
-/// Covers `path` with an empty tmpfs in which everything that was there is bound again, so that
-/// files can be added although the directory belongs to somebody else.
+/// Covers `path` with a tmpfs and binds the previous entries into it, so that files can be added
+/// although the directory belongs to another user.
 fn writable(path: &Path) -> Result<()> {
     const STAGE: &str = "/run/.stage";
     let shown = path.display();
-    fs::create_dir_all(STAGE).doing(format!("making {STAGE}"))?;
+    fs::create_dir_all(STAGE).doing(format!("creating {STAGE}"))?;
     bind(path, Path::new(STAGE))?;
     mount_tmpfs(&shown.to_string())?;
     for entry in fs::read_dir(STAGE).doing(format!("reading {shown}"))? {
@@ -96,13 +97,13 @@ fn writable(path: &Path) -> Result<()> {
             continue;
         }
         if kind.is_dir() {
-            fs::create_dir(&target).doing(format!("making {}", target.display()))?;
+            fs::create_dir(&target).doing(format!("creating {}", target.display()))?;
         } else {
-            fs::write(&target, "").doing(format!("making {}", target.display()))?;
+            fs::write(&target, "").doing(format!("creating {}", target.display()))?;
         }
         bind(&entry.path(), &target)?;
     }
-    umount2(STAGE, MntFlags::MNT_DETACH).doing("clearing the stage")
+    umount2(STAGE, MntFlags::MNT_DETACH).doing(format!("unmounting {STAGE}"))
 }
 
 fn bind(from: &Path, to: &Path) -> Result<()> {

@@ -1,7 +1,8 @@
 //! Links and addresses of one network namespace, through rtnetlink.
 //!
-//! A netlink socket belongs to the namespace of the thread that opened it, wherever it is used
-//! later. Each host and segment has one, with a small runtime that only runs while somebody asks.
+//! A netlink socket belongs to the namespace of the thread that opened it, also when another thread
+//! uses it. Each host and segment has one socket, with a small runtime that runs only during a
+//! request.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -20,7 +21,7 @@ use tokio::runtime::{Builder, Runtime};
 use crate::error::{Doing, Result};
 use crate::namespace::Namespaces;
 
-/// A netlink socket of one namespace.
+/// Netlink socket of one network namespace.
 #[derive(Debug)]
 pub(crate) struct Netlink {
     runtime: Runtime,
@@ -33,7 +34,7 @@ impl Netlink {
             let runtime = Builder::new_current_thread()
                 .enable_io()
                 .build()
-                .doing("making a runtime")?;
+                .doing("creating a runtime")?;
             let handle = {
                 let _inside = runtime.enter();
                 let (connection, handle, _) = new_connection().doing("opening a netlink socket")?;
@@ -44,7 +45,8 @@ impl Netlink {
         })?
     }
 
-    /// Makes a bridge which forwards at once and everything, and returns its index.
+    /// Creates a bridge that forwards at once (no STP, no forward delay) and floods multicast (no
+    /// snooping); returns its index.
     pub(crate) fn add_bridge(&self, name: &str) -> Result<u32> {
         let bridge = LinkBridge::new(name)
             .stp_state(BridgeStpState::Disabled)
@@ -52,11 +54,11 @@ impl Netlink {
             .mcast_snooping(false)
             .up();
         self.wait(self.handle.link().add(bridge.build()).execute())
-            .doing(format!("making the bridge {name}"))?;
+            .doing(format!("creating the bridge {name}"))?;
         self.index_of(name)
     }
 
-    /// Makes a veth pair: `name` here with the index `index`, `peer` in the namespace `there`.
+    /// Creates a veth pair: `name` here with the index `index`, `peer` in the namespace `there`.
     pub(crate) fn add_veth(
         &self,
         (name, index): (&str, u32),
@@ -70,20 +72,20 @@ impl Netlink {
             .set_info_data(InfoData::Veth(InfoVeth::Peer(other)))
             .build();
         self.wait(self.handle.link().add(link).execute())
-            .doing(format!("making the cable {name} - {peer}"))
+            .doing(format!("creating the veth pair {name} - {peer}"))
     }
 
-    /// Makes a macvlan in mode bridge with the Ethernet address `mac`, which is no part of any IPv6
-    /// address, and returns its index. It is down.
+    /// Creates a macvlan in mode bridge with the MAC address `mac`, without an IPv6 link-local
+    /// address (address generation mode `none`), and returns its index. The link is down.
     pub(crate) fn add_macvlan(&self, name: &str, parent: u32, mac: [u8; 6]) -> Result<u32> {
-        let doing = format!("making the macvlan {name}");
+        let doing = format!("creating the macvlan {name}");
         let link = LinkMacVlan::new(name, parent, MacVlanMode::Bridge)
             .address(mac.to_vec())
             .build();
         self.wait(self.handle.link().add(link).execute())
             .doing(doing.as_str())?;
         let index = self.index_of(name)?;
-        // Not when it is made: the kernel takes what is IPv6's only for a link that there is.
+        // A second request: the kernel accepts IPv6 attributes only for an existing link.
         let mode = AfSpecInet6::AddrGenMode(In6AddrGenMode::None);
         let link = LinkUnspec::new_with_index(index)
             .append_extra_attribute(LinkAttribute::AfSpecUnspec(vec![AfSpecUnspec::Inet6(
@@ -95,7 +97,8 @@ impl Netlink {
         Ok(index)
     }
 
-    /// Takes the carrier from a link, whatever is below it, or gives it back.
+    /// Sets or clears `protodown` of a link, which removes its carrier regardless of the lower
+    /// link.
     pub(crate) fn set_protodown(&self, index: u32, down: bool) -> Result<()> {
         let link = LinkUnspec::new_with_index(index).protodown(down).build();
         self.wait(self.handle.link().set(link).execute())
@@ -117,7 +120,7 @@ impl Netlink {
             ))
     }
 
-    /// Puts a link into a bridge, or takes it out with `None`.
+    /// Adds a link to a bridge; `None` removes it from its bridge.
     pub(crate) fn set_bridge(&self, index: u32, bridge: Option<u32>) -> Result<()> {
         let link = LinkUnspec::new_with_index(index)
             .controller(bridge.unwrap_or(0))
@@ -141,7 +144,7 @@ impl Netlink {
     pub(crate) fn links(&self) -> Result<Vec<(u32, String)>> {
         let links: Vec<LinkMessage> = self
             .wait(self.handle.link().get().execute().try_collect())
-            .doing("reading the links")?;
+            .doing("listing the links")?;
         let named = |link: LinkMessage| {
             let index = link.header.index;
             link.attributes.into_iter().find_map(|attribute| {
@@ -166,11 +169,11 @@ impl Netlink {
                     None
                 }
             })
-            .ok_or("it has no Ethernet address")
-            .doing(format!("asking for the address of {name}"))
+            .ok_or("it has no MAC address")
+            .doing(format!("reading the MAC address of {name}"))
     }
 
-    /// The Ethernet address that is known of a neighbour.
+    /// MAC address of a neighbour in the kernel's neighbour table.
     pub(crate) fn neighbour(&self, address: IpAddr) -> Result<Option<[u8; 6]>> {
         let wanted = match address {
             IpAddr::V4(address) => NeighbourAddress::Inet(address),
@@ -178,7 +181,7 @@ impl Netlink {
         };
         let neighbours: Vec<NeighbourMessage> = self
             .wait(self.handle.neighbours().get().execute().try_collect())
-            .doing("reading the neighbours")?;
+            .doing("listing the neighbours")?;
         let is_wanted = |neighbour: &&NeighbourMessage| {
             let destination = NeighbourAttribute::Destination(wanted.clone());
             neighbour.attributes.contains(&destination)
@@ -194,7 +197,7 @@ impl Netlink {
         Ok(found.and_then(|neighbour| neighbour.attributes.iter().find_map(mac)))
     }
 
-    /// The addresses of the interface `index`, or of all.
+    /// Addresses of the interface `index`, or of all interfaces.
     pub(crate) fn addresses(&self, index: Option<u32>) -> Result<Vec<(u32, IpAddr, u8)>> {
         let messages = self.address_messages(index)?;
         Ok(messages.iter().filter_map(address_of).collect())
@@ -214,16 +217,16 @@ impl Netlink {
             .address_messages(Some(index))?
             .into_iter()
             .find(wanted)
-            .ok_or("it is not there")
+            .ok_or("the interface does not have it")
             .doing(doing.as_str())?;
         self.wait(self.handle.address().del(message).execute())
             .doing(doing)
     }
 
-    /// Takes every address off the interface.
+    /// Deletes every address of the interface.
     pub(crate) fn flush(&self, index: u32) -> Result<()> {
         for message in self.address_messages(Some(index))? {
-            // A primary address may already have taken its secondaries with it.
+            // Ignored: the kernel deletes secondary addresses together with their primary.
             let _ = self.wait(self.handle.address().del(message).execute());
         }
         Ok(())
@@ -243,7 +246,7 @@ impl Netlink {
             query = query.set_link_index_filter(index);
         }
         self.wait(query.execute().try_collect())
-            .doing("reading the addresses")
+            .doing("listing the addresses")
     }
 
     fn wait<T>(&self, request: impl Future<Output = T>) -> T {
@@ -251,7 +254,7 @@ impl Netlink {
     }
 }
 
-/// Interface, address and prefix length of an address message.
+/// Interface index, address and prefix length of an address message.
 pub(crate) fn address_of(message: &AddressMessage) -> Option<(u32, IpAddr, u8)> {
     let (mut local, mut other) = (None, None);
     for attribute in &message.attributes {
@@ -261,7 +264,7 @@ pub(crate) fn address_of(message: &AddressMessage) -> Option<(u32, IpAddr, u8)> 
             other = Some(*address);
         }
     }
-    // IPv6 has no "local"; on a point-to-point link "address" is the other end.
+    // IPv6 has no "local" attribute; on a point-to-point link "address" is the remote end.
     Some((
         message.header.index,
         local.or(other)?,

@@ -1,4 +1,4 @@
-//! A process of a host: its output, its end, and signals to it.
+//! Processes of a host: output, exit status, and signals to them.
 
 use std::fmt;
 use std::fs::File;
@@ -18,18 +18,19 @@ use crate::clock::Moment;
 use crate::error::{Doing, Error, Result};
 use crate::journal::{Journal, lock};
 
-/// A line of output of a process.
+/// Output line of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
-    /// When it arrived.
+    /// Time of arrival.
     pub at: Moment,
-    /// The line without its end.
+    /// Text without the line end.
     pub text: String,
 }
 
-/// A running or ended process. It is killed when dropped, with nothing that it started itself.
+/// A running or exited process. Dropping it kills the process, but not the children that it
+/// started.
 ///
-/// With the environment variable `VRRP_LAB_LOGS` set to a directory, each process also writes its
+/// If the environment variable `VRRP_LAB_LOGS` names a directory, each process also writes its
 /// output to `HOST.PROGRAM.PID.log` there.
 #[derive(Debug)]
 pub struct Process {
@@ -60,7 +61,7 @@ impl Process {
         command.stdin(Stdio::null()).stdout(writer).stderr(copy);
         let child = spawn(command)?;
         let pid = child.id();
-        // Before anything can fail: its namespace of processes ends when it is reaped.
+        // Before any step that can fail: the PID namespace ends only when the process is reaped.
         let end = Arc::new(End::default());
         let watched = Arc::clone(&end);
         spawn_thread(format!("wait {program}"), move || watched.reap(child))
@@ -85,61 +86,61 @@ impl Process {
         })
     }
 
-    /// Sends a signal, if the process still runs.
+    /// Sends a signal to the process.
     ///
     /// # Errors
-    /// When it has ended.
+    /// If the process has exited.
     pub fn kill(&self, signal: Signal) -> Result<()> {
-        // The lock keeps the process from being reaped, and its number from being given away.
+        // While the lock is held the process is not reaped, so its PID cannot be reused.
         let status = lock(&self.end.status);
         let doing = || format!("sending {signal} to {self}");
         if let Some(status) = *status {
-            return Err(Error::new(doing(), format!("it has ended: {status}")));
+            return Err(Error::new(doing(), format!("it has exited: {status}")));
         }
         kill(Pid::from_raw(self.pid.cast_signed()), signal).doing(doing())
     }
 
-    /// Waits for the end, at most `timeout`.
+    /// Waits for the exit of the process, at most `timeout`.
     ///
     /// # Errors
-    /// When it still runs after that.
+    /// If it is still running after that.
     pub fn wait(&self, timeout: Duration) -> Result<ExitStatus> {
         self.end.wait(timeout).ok_or_else(|| {
             Error::new(
-                format!("waiting for {self}"),
-                format!("it still runs after {timeout:?}"),
+                format!("waiting for {self} to exit"),
+                format!("still running after {timeout:?}"),
             )
         })
     }
 
-    /// SIGTERM, and waits for the end.
+    /// Sends SIGTERM and waits for the exit.
     ///
     /// # Errors
-    /// When it has ended before, or still runs after `timeout`.
+    /// If the process has exited before, or is still running after `timeout`.
     pub fn terminate(&self, timeout: Duration) -> Result<ExitStatus> {
         self.kill(Signal::SIGTERM)?;
         self.wait(timeout)
     }
 
-    /// Whether it has not ended yet.
+    /// Whether the process is still running.
     pub fn is_running(&self) -> bool {
         lock(&self.end.status).is_none()
     }
 
-    /// Its number as the lab sees it (inside the host it has another).
+    /// PID in the lab's PID namespace (inside the host the process has another).
     pub fn pid(&self) -> u32 {
         self.pid
     }
 
-    /// The lines it wrote to standard output and standard error, with the time of each.
+    /// Lines of standard output and standard error, with the time of each.
     pub fn output(&self) -> &Journal<Line> {
         &self.output
     }
 
-    /// The first line that is `wanted`, among those so far and those to come within `timeout`.
+    /// Returns the first line that is `wanted`, past or arriving within `timeout`.
     ///
     /// # Errors
-    /// When none comes; the error shows the last lines that came instead.
+    /// If no such line arrives; the error shows the last ten lines.
     pub fn wait_for_line(
         &self,
         mut wanted: impl FnMut(&str) -> bool,
@@ -158,12 +159,12 @@ impl Process {
                     .collect();
                 Error::new(
                     format!("waiting {timeout:?} for a line of {self}"),
-                    format!("it did not come; the last ones are:\n{}", last.join("\n")),
+                    format!("no such line; the last lines are:\n{}", last.join("\n")),
                 )
             })
     }
 
-    /// All of its output so far.
+    /// The whole output so far.
     pub fn log(&self) -> String {
         self.output
             .entries()
@@ -189,7 +190,7 @@ impl fmt::Display for Process {
 
 impl End {
     fn reap(&self, mut child: Child) {
-        // Waits without reaping, so that nobody can signal a number that is free again.
+        // Waits without reaping (WNOWAIT): a signal must not reach a process that reuses the PID.
         let pid = Pid::from_raw(child.id().cast_signed());
         let _ = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT);
         let mut status = lock(&self.status);
@@ -212,7 +213,7 @@ impl End {
     }
 }
 
-/// Starts a short command and collects its output.
+/// Runs a short command and collects its output.
 pub(crate) fn wait_with_output(
     mut command: Command,
     spawn: impl FnOnce(Command) -> Result<Child>,

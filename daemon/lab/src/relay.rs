@@ -1,8 +1,7 @@
-//! A bad cable: a thread that carries frames between two ports, late, or not at all.
+//! Relays of impaired cables: a thread that forwards frames between two ports, with delay or loss.
 //!
-//! Frames are read and written with their virtio header (`PACKET_VNET_HDR`), which holds what an
-//! offloading card would still have to do: checksums that are not computed yet and segments of TCP
-//! that are not cut yet survive the hop.
+//! Frames are read and written with their virtio header (`PACKET_VNET_HDR`), which records pending
+//! offloads: frames with uncomputed checksums or unsegmented TCP pass the relay unchanged.
 
 use std::collections::VecDeque;
 use std::io;
@@ -23,10 +22,10 @@ use crate::journal::lock;
 use crate::namespace::Namespaces;
 use crate::sys::{Packet, open_packet};
 
-/// The largest frame with offloads, and its header.
+/// Size of the largest frame with offloads, and its header.
 const LARGEST: usize = 65_536 + 64;
 
-/// A running relay; it ends when dropped.
+/// A running relay, which ends when dropped.
 #[derive(Debug)]
 pub(crate) struct Relay {
     orders: Arc<Mutex<Orders>>,
@@ -41,14 +40,14 @@ struct Orders {
 }
 
 impl Relay {
-    /// Carries frames between the links `host_side` and `bridge_side` of `namespaces`.
+    /// Starts a relay between the links `host_side` and `bridge_side` of `namespaces`.
     pub(crate) fn start(
         namespaces: &Namespaces,
         host_side: u32,
         bridge_side: u32,
         impairment: Impairment,
     ) -> Result<Self> {
-        let doing = "starting the relay of a bad cable";
+        let doing = "starting the relay of an impaired cable";
         let open = |index| open_packet(index, Packet::Relay);
         let host = namespaces.run(|| open(host_side))?.doing(doing)?;
         let bridge = namespaces.run(|| open(bridge_side))?.doing(doing)?;
@@ -87,7 +86,7 @@ impl Relay {
         })
     }
 
-    /// From the next frame on.
+    /// Sets the impairment from the next frame on.
     pub(crate) fn set(&self, impairment: Impairment) {
         lock(&self.orders).impairment = impairment;
     }
@@ -109,7 +108,7 @@ enum Direction {
     ToHost,
 }
 
-/// One direction: where its frames come in, and those under way.
+/// One direction: the socket that receives its frames, and the queue of delayed frames.
 struct Way {
     from: OwnedFd,
     queue: VecDeque<(Moment, Vec<u8>)>,
@@ -137,7 +136,7 @@ impl Carrier {
         }
     }
 
-    /// Until a frame arrives, one is due, or the relay is told to stop.
+    /// Sleeps until a frame arrives, a delayed frame is due, or the relay is stopped.
     fn sleep(&self) -> io::Result<()> {
         let now = Moment::now();
         let due = self
@@ -158,7 +157,7 @@ impl Carrier {
 
     fn receive(&mut self, way: usize, buffer: &mut [u8]) {
         loop {
-            // A link that is down reports that once; there is nothing to carry then.
+            // A link that is down returns ENETDOWN once; there is nothing to forward then.
             let Ok(length) = recv(self.ways[way].from.as_raw_fd(), buffer, MsgFlags::empty())
             else {
                 return;
@@ -187,18 +186,18 @@ impl Carrier {
                 let Some((_, frame)) = way.queue.pop_front() else {
                     break;
                 };
-                // As on a real cable, nobody learns that a frame was lost.
+                // Errors are ignored: a real cable does not report lost frames either.
                 let _ = send(outlet, &frame, MsgFlags::empty());
             }
         }
     }
 }
 
-/// Numbers that look random and are the same for the same seed (SplitMix64).
+/// Pseudo-random numbers, the same for the same seed (SplitMix64).
 struct Dice(u64);
 
 impl Dice {
-    /// The next number in 0.0 .. 1.0.
+    /// Returns the next number in 0.0 .. 1.0.
     fn throw(&mut self) -> f64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut word = self.0;

@@ -1,7 +1,7 @@
-//! A segment: one broadcast domain, as a switch without a management interface.
+//! Segments: one broadcast domain each, as an unmanaged switch.
 //!
-//! It is a network namespace of its own that holds nothing but a kernel bridge and one port for
-//! each host plugged in. A capture on it sees what the switch forwards.
+//! A segment is a network namespace that contains only a kernel bridge and one port for each
+//! attached host. A capture on a segment receives the frames that the switch forwards.
 
 use std::fs;
 use std::net::IpAddr;
@@ -18,12 +18,12 @@ use crate::netlink::Netlink;
 
 const BRIDGE: &str = "br0";
 
-/// A switch that joins hosts. Clones are the same switch; it is gone with the last clone and the
-/// last cable plugged into it.
+/// A switch that joins hosts. Clones are the same switch; it is deleted with the last clone and the
+/// last attached cable.
 #[derive(Clone, Debug)]
 pub struct Segment(Arc<Switch>);
 
-/// What cables share of their segment.
+/// State that cables share with their segment.
 #[derive(Debug)]
 pub(crate) struct Switch {
     pub(crate) name: String,
@@ -34,14 +34,14 @@ pub(crate) struct Switch {
 }
 
 impl Segment {
-    /// A new switch. The name is for messages.
+    /// Creates a switch. The name appears in messages.
     ///
     /// # Errors
-    /// When the kernel refuses, for example because [`crate::isolate()`] was not called.
+    /// If the kernel rejects a request, for example because [`crate::isolate()`] was not called.
     pub fn new(name: &str) -> Result<Self> {
         let namespaces = Namespaces::create(name, &[])?;
-        // The switch is no IPv6 host: it should not talk on its own segment. Without IPv6 in the
-        // kernel there is nothing to switch off.
+        // The switch is no IPv6 host: without this its bridge would send router solicitations and
+        // neighbour discovery on the segment. A kernel without IPv6 has no such file.
         namespaces.run(|| {
             for scope in ["all", "default"] {
                 let _ = fs::write(format!("/proc/sys/net/ipv6/conf/{scope}/disable_ipv6"), "1");
@@ -59,11 +59,12 @@ impl Segment {
         Ok(Self(Arc::new(switch)))
     }
 
-    /// Plugs `host` in with a new network card called `interface`, whose configured address (back
-    /// after every boot) is `address`, for example `192.168.224.11/24`.
+    /// Attaches `host` with a new network card `interface`. Its configured address is `address`,
+    /// for example `192.168.224.11/24`, and is restored at each boot.
     ///
     /// # Errors
-    /// When the address cannot be parsed, or the kernel refuses, for example a name twice.
+    /// If the address cannot be parsed, or the kernel rejects a request, for example a duplicate
+    /// name.
     pub fn attach(&self, host: &Host, interface: &str, address: &str) -> Result<Cable> {
         let address = parse_network(address)?;
         let cable = Cable::new(Arc::clone(&self.0), host, interface, address)?;
@@ -71,40 +72,44 @@ impl Segment {
         Ok(cable)
     }
 
-    /// Records what the switch forwards, as far as `filter` lets it through.
+    /// Records the frames that the switch forwards and `filter` accepts.
     ///
     /// # Errors
-    /// When the packet socket cannot be opened.
+    /// If the packet socket cannot be opened.
     pub fn capture(&self, filter: Filter) -> Result<Capture> {
         Capture::start(&self.0.namespaces, self.0.bridge, filter, None)
     }
 
-    /// As [`Segment::capture`], for measuring: frames are collected only every `pace`, so that none
-    /// wakes a thread while the daemons are at work. [`Frame::wall`](crate::Frame::wall) is exact.
+    /// As [`Segment::capture`], for measurements: frames are collected only every `pace`, so that
+    /// no frame wakes a thread while the daemons work. [`Frame::wall`](crate::Frame::wall) stays
+    /// exact.
     ///
     /// # Errors
-    /// When the packet socket cannot be opened.
+    /// If the packet socket cannot be opened.
     pub fn capture_at_leisure(&self, filter: Filter, pace: Duration) -> Result<Capture> {
         Capture::start(&self.0.namespaces, self.0.bridge, filter, Some(pace))
     }
 
-    /// The segment's name.
+    /// Name of the segment.
     pub fn name(&self) -> &str {
         &self.0.name
     }
 }
 
 impl Switch {
-    /// A number for the next port, unique in this switch.
+    /// Returns the number of the next port, unique in this switch.
     pub(crate) fn next_port(&self) -> u32 {
         self.ports.fetch_add(1, Ordering::Relaxed)
     }
 }
 
 fn parse_network(text: &str) -> Result<(IpAddr, u8)> {
-    let doing = format!("reading the address {text:?}");
+    let doing = format!("parsing the address {text:?}");
     let Some((address, prefix)) = text.split_once('/') else {
-        return Err(Error::new(doing, "it must look like 192.168.224.11/24"));
+        return Err(Error::new(
+            doing,
+            "expected address/prefix, for example 192.168.224.11/24",
+        ));
     };
     Ok((
         address.parse().doing(doing.as_str())?,

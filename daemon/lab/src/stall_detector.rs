@@ -1,10 +1,10 @@
-//! Whether the machine ran: a thread on each CPU that wakes every few milliseconds and notes how
-//! late it came.
+//! Stall detector: measures whether the machine schedules the lab in time, with a thread on each
+//! CPU that wakes every 5 ms and records how late it woke.
 //!
-//! Tests assert what a daemon does in time. A virtual machine that is not given its CPUs, or a
-//! dozen compilers beside the tests, make every program late by hundreds of milliseconds now and
-//! then, and a daemon that was not run cannot advertise. A test that failed while that happened
-//! has shown nothing of the daemon; see [`crate::harness`].
+//! Tests assert the timing of a daemon. On a virtual machine without its CPUs, or beside a dozen
+//! compilers, every program is late by hundreds of milliseconds now and then, and a daemon that is
+//! not scheduled cannot advertise. A test that failed during a stall says nothing about the daemon;
+//! see [`crate::harness`].
 
 use std::sync::{Mutex, OnceLock};
 use std::thread;
@@ -16,27 +16,28 @@ use nix::unistd::Pid;
 use crate::clock::Moment;
 use crate::journal::lock;
 
-/// From one beat to the next.
-const BEAT: Duration = Duration::from_millis(5);
+/// Time between two wake-ups.
+const PERIOD: Duration = Duration::from_millis(5);
 
-/// Later than this is worth a note: a tenth of the shortest interval that is measured is 10 ms.
+/// Smallest recorded lateness, below the strictest tolerance of the measurements (10 ms, a tenth of
+/// the interval 100 ms).
 const NOTED: Duration = Duration::from_millis(3);
 
-/// Later than this excuses a test. Tests allow a daemon more than that.
+/// Lateness that excuses a failed test. Tests allow a daemon more than that.
 const LATE: Duration = Duration::from_millis(40);
 
-/// When a CPU came late, and how late.
+/// Late wake-ups: time of the wake-up, and lateness.
 static STALLS: Mutex<Vec<(Moment, Duration)>> = Mutex::new(Vec::new());
 
 static STARTED: OnceLock<()> = OnceLock::new();
 
-/// Starts to watch, once. Call it after [`isolate`](crate::isolate()).
+/// Starts the detector, once per process. Call it after [`isolate`](crate::isolate()).
 pub fn start() {
     STARTED.get_or_init(|| {
         let this = Pid::from_raw(0);
         let allowed = sched_getaffinity(this).unwrap_or_default();
         for cpu in (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)) {
-            // Where there is no thread to be had, there is one observer less.
+            // Without a thread this CPU is not measured; the others still are.
             let _ = thread::Builder::new()
                 .name(format!("stalls {cpu}"))
                 .spawn(move || {
@@ -44,13 +45,13 @@ pub fn start() {
                     if only.set(cpu).is_ok() {
                         let _ = sched_setaffinity(this, &only);
                     }
-                    beat();
+                    measure();
                 });
         }
     });
 }
 
-/// The longest time since `since` that a CPU kept a thread waiting, if that excuses a test.
+/// Longest stall of a CPU since `since`, if it is long enough to excuse a test.
 pub(crate) fn worst_since(since: Moment) -> Option<Duration> {
     lock(&STALLS)
         .iter()
@@ -60,17 +61,17 @@ pub(crate) fn worst_since(since: Moment) -> Option<Duration> {
         .max()
 }
 
-/// For how long between two moments a CPU kept a thread waiting, all that excuses a test together.
-pub fn stood_still(from: Moment, to: Moment) -> Duration {
+/// Sum of the stalls between two moments that are long enough to excuse a test.
+pub fn total_between(from: Moment, to: Moment) -> Duration {
     between(from, to).iter().filter(|late| **late > LATE).sum()
 }
 
-/// The longest time between two moments that a CPU kept a thread waiting, from 3 ms on.
+/// Longest stall of a CPU between two moments, from 3 ms on.
 pub fn longest_between(from: Moment, to: Moment) -> Duration {
     between(from, to).into_iter().max().unwrap_or_default()
 }
 
-/// What was noted between two moments.
+/// Stalls recorded between two moments.
 fn between(from: Moment, to: Moment) -> Vec<Duration> {
     lock(&STALLS)
         .iter()
@@ -79,12 +80,12 @@ fn between(from: Moment, to: Moment) -> Vec<Duration> {
         .collect()
 }
 
-fn beat() {
+fn measure() {
     loop {
         let asleep = Moment::now();
-        thread::sleep(BEAT);
+        thread::sleep(PERIOD);
         let awake = Moment::now();
-        let late = awake.since(asleep + BEAT);
+        let late = awake.since(asleep + PERIOD);
         if late > NOTED {
             lock(&STALLS).push((awake, late));
         }

@@ -1,5 +1,4 @@
-//! The few kernel calls that no safe crate offers: packet sockets and their options, and a filter
-//! of system calls.
+//! Kernel calls that no safe crate offers: packet sockets with their options, and a seccomp filter.
 #![expect(
     unsafe_code,
     reason = "AF_PACKET and seccomp have no safe wrapper in nix"
@@ -19,20 +18,20 @@ use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket, 
 const PACKET_IGNORE_OUTGOING: libc::c_int = 23;
 const PACKET_VNET_HDR: libc::c_int = 15;
 
-/// What an [`open_packet`] socket is for.
+/// Purpose of an [`open_packet`] socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Packet {
-    /// Sees every frame of the interface, in both directions.
+    /// Receives every frame of the interface, in both directions.
     Capture,
-    /// Sees what arrives, each frame with its offload header, and sends frames in the same form.
+    /// Receives incoming frames, each with its offload header, and sends frames in the same form.
     Relay,
-    /// Sends frames and sees none.
+    /// Sends frames and receives none.
     Inject,
 }
 
-/// A non-blocking packet socket of the current network namespace on the interface `index`.
+/// Opens a non-blocking packet socket on the interface `index` of the current network namespace.
 pub(crate) fn open_packet(index: u32, purpose: Packet) -> io::Result<OwnedFd> {
-    // Protocol 0 until bound, so that no frame of another interface slips in.
+    // Protocol 0 until bound: the socket must not receive frames of another interface.
     let fd = socket(
         AddressFamily::Packet,
         SockType::Raw,
@@ -53,6 +52,7 @@ pub(crate) fn open_packet(index: u32, purpose: Packet) -> io::Result<OwnedFd> {
             set(borrowed, libc::PACKET_ADD_MEMBERSHIP, &request)?;
         }
         Packet::Relay => {
+            // Otherwise the relay would receive its own frames and loop them.
             set(borrowed, PACKET_IGNORE_OUTGOING, &1_i32)?;
             set(borrowed, PACKET_VNET_HDR, &1_i32)?;
         }
@@ -66,8 +66,8 @@ pub(crate) fn open_packet(index: u32, purpose: Packet) -> io::Result<OwnedFd> {
     Ok(fd)
 }
 
-/// Keeps frames from the Ethernet address `source` off a packet socket, in the kernel.
-pub(crate) fn refuse_source(fd: BorrowedFd<'_>, source: [u8; 6]) -> io::Result<()> {
+/// Drops frames from the MAC address `source` in the kernel, before they reach the packet socket.
+pub(crate) fn drop_source(fd: BorrowedFd<'_>, source: [u8; 6]) -> io::Result<()> {
     let step = |code: u32, jt, jf, k| libc::sock_filter {
         code: code as u16,
         jt,
@@ -75,7 +75,7 @@ pub(crate) fn refuse_source(fd: BorrowedFd<'_>, source: [u8; 6]) -> io::Result<(
         k,
     };
     let [a, b, c, d, e, f] = source;
-    // The address stands behind the destination's, at 6.
+    // The source address follows the destination address, at offset 6.
     let mut steps = [
         step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 6),
         step(
@@ -98,13 +98,15 @@ pub(crate) fn refuse_source(fd: BorrowedFd<'_>, source: [u8; 6]) -> io::Result<(
         len: steps.len() as libc::c_ushort,
         filter: steps.as_mut_ptr(),
     };
-    // `program` points to `steps`, which live through the call; the kernel copies them.
+    // `program` points to `steps`, which outlive the call; the kernel copies them.
     set_at(fd, libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &program)
 }
 
-/// As large a receive buffer as the kernel lets us have; a burst must not cost events.
+/// Requests a receive buffer of 16 MiB, or the largest that the kernel grants: a burst must not
+/// cost events.
 pub(crate) fn grow_receive_buffer(fd: BorrowedFd<'_>) {
     const SIZE: usize = 16 << 20;
+    // SO_RCVBUFFORCE needs CAP_NET_ADMIN in the initial user namespace, which an ordinary user lacks.
     if nix::sys::socket::setsockopt(&fd, sockopt::RcvBufForce, &SIZE).is_err() {
         let _ = nix::sys::socket::setsockopt(&fd, sockopt::RcvBuf, &SIZE);
     }
@@ -163,10 +165,11 @@ fn set_at<T>(
     }
 }
 
-/// Makes `setgroups` do nothing and succeed, for this process and all that it starts.
+/// Makes `setgroups` succeed without effect, in this process and all its descendants.
 ///
-/// A user namespace of an ordinary user has one user and one group, and its kernel forbids
-/// `setgroups`; daemons that drop groups before they run a script (keepalived) then do not run it.
+/// The user namespace of an ordinary user has one user and one group, and its kernel forbids
+/// `setgroups`. Daemons that drop groups before they run a script (keepalived) would then not run
+/// the script.
 pub(crate) fn ignore_setgroups() -> io::Result<()> {
     /// `AUDIT_ARCH_*` of `linux/audit.h`.
     const ARCH: u32 = if cfg!(target_arch = "x86_64") {
@@ -176,6 +179,7 @@ pub(crate) fn ignore_setgroups() -> io::Result<()> {
     } else {
         0
     };
+    // On an unknown architecture the filter would match the wrong call.
     if ARCH == 0 {
         return Ok(());
     }
@@ -183,7 +187,7 @@ pub(crate) fn ignore_setgroups() -> io::Result<()> {
     let load = (libc::BPF_LD | libc::BPF_W | libc::BPF_ABS) as u16;
     let equal = (libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K) as u16;
     let answer = (libc::BPF_RET | libc::BPF_K) as u16;
-    // Offsets in struct seccomp_data: the architecture is at 4, the number of the call at 0.
+    // Offsets in struct seccomp_data: 4 for the architecture, 0 for the system call number.
     let mut steps = [
         step(load, 0, 0, 4),
         step(equal, 0, 3, ARCH),

@@ -1,4 +1,4 @@
-//! Who held an address, and when: the kernel's address events of a host, with their times.
+//! Address watches: the kernel's address events of a host, with their times.
 
 use std::io;
 use std::net::IpAddr;
@@ -25,22 +25,22 @@ use crate::sys::grow_receive_buffer;
 /// `RTMGRP_IPV4_IFADDR` and `RTMGRP_IPV6_IFADDR`.
 const ADDRESS_GROUPS: u32 = 0x10 | 0x100;
 
-/// An address came or went.
+/// An added or deleted address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AddressEvent {
-    /// When the event was read, some tens of microseconds after it happened.
+    /// Time at which the event was read, some tens of microseconds after it happened.
     pub at: Moment,
-    /// Whether it came, or else went.
+    /// Whether the address was added; otherwise it was deleted.
     pub added: bool,
-    /// The interface.
+    /// Name of the interface.
     pub interface: String,
     /// The address.
     pub address: IpAddr,
-    /// Its prefix length.
+    /// Prefix length.
     pub prefix: u8,
 }
 
-/// Records address events of a host until dropped.
+/// A running watch, which records the address events of a host until dropped.
 #[derive(Debug)]
 pub struct AddressWatch {
     events: Journal<AddressEvent>,
@@ -58,7 +58,7 @@ impl AddressWatch {
         let doing = format!("watching the addresses of {name}");
         let socket = namespaces.run(open)?.doing(doing.as_str())?;
         let events = Journal::new();
-        // After the socket is open, so that nothing is missed in between.
+        // Read after the socket is open, so that no event is missed in between.
         let present = netlink.addresses(None)?;
         let now = Moment::now();
         namespaces.run(|| {
@@ -86,7 +86,7 @@ impl AddressWatch {
         let thread = thread::Builder::new()
             .name(format!("watch {name}"))
             .spawn(move || {
-                // Names of interfaces are asked for inside.
+                // Interface names are resolved in the host's namespace.
                 if inside.enter().is_ok() {
                     watcher.run();
                 }
@@ -100,12 +100,12 @@ impl AddressWatch {
         })
     }
 
-    /// The events so far; the addresses that were there at the beginning come first.
+    /// The events so far; the addresses present at the start come first.
     pub fn events(&self) -> &Journal<AddressEvent> {
         &self.events
     }
 
-    /// The spans of time in which the host held `address`; the last may have no end yet.
+    /// Spans of time in which the host held `address`; the last one may have no end yet.
     pub fn held(&self, address: IpAddr) -> Vec<(Moment, Option<Moment>)> {
         let mut spans: Vec<(Moment, Option<Moment>)> = Vec::new();
         for event in self
@@ -124,20 +124,20 @@ impl AddressWatch {
         spans
     }
 
-    /// Whether the kernel dropped events because they came too fast.
+    /// Whether the kernel dropped events because the socket buffer was full.
     pub fn lost_events(&self) -> bool {
         self.lost.load(Ordering::Relaxed)
     }
 }
 
-/// The spans of time in which two or more of `watches` held `address` at once.
+/// Spans of time in which two or more of `watches` held `address` at once.
 pub fn held_twice(watches: &[&AddressWatch], address: IpAddr) -> Vec<(Moment, Option<Moment>)> {
     let mut changes: Vec<(Moment, bool)> = Vec::new();
     for (start, end) in watches.iter().flat_map(|watch| watch.held(address)) {
         changes.push((start, true));
         changes.extend(end.map(|end| (end, false)));
     }
-    // At the same moment an end comes first: handing over without a gap is no overlap.
+    // At equal times the end sorts first: a handover without a gap is no overlap.
     changes.sort();
     let mut holders = 0_u32;
     let mut spans: Vec<(Moment, Option<Moment>)> = Vec::new();
@@ -198,6 +198,7 @@ impl Watcher {
             match self.socket.recv(bytes, libc::MSG_DONTWAIT) {
                 Ok(_) => self.record(bytes),
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    // The kernel reports a full buffer once and goes on: the record has a gap.
                     self.lost.store(true, Ordering::Relaxed);
                 }
                 Err(_) => return,

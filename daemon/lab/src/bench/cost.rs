@@ -1,4 +1,4 @@
-//! What a daemon costs that does nothing but its task: CPU time and memory, as master and as backup.
+//! Cost of a daemon in normal operation: CPU time and memory, as master and as backup.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -9,14 +9,14 @@ use super::fixture::Fixture;
 use super::proc::{self, Memory};
 use super::subject::{Kind, Task};
 
-/// The cost of one kind with one task.
+/// Cost of one kind of daemon with one task.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
     pub(crate) master: Cpu,
     pub(crate) backup: Cpu,
-    /// Of the master, when no other daemon of its kind runs here.
+    /// Memory of the master while no other daemon of its kind runs.
     pub(crate) master_memory: Memory,
-    /// Of the backup, while the master runs and shares the program's pages with it.
+    /// Memory of the backup while the master runs and shares the program's pages.
     pub(crate) backup_memory: Memory,
 }
 
@@ -29,15 +29,15 @@ pub(crate) struct Cpu {
     pub(crate) per_advert: f64,
 }
 
-/// A pair at work, watched for `span`.
+/// Measures a pair in normal operation for `span`.
 pub(crate) fn measure(kind: Kind, task: Task, span: Duration) -> Result<Cost> {
     let mut fixture = Fixture::with_pair(kind, task)?;
-    fixture.look_away();
+    fixture.stop_captures();
     sleep(Duration::from_millis(500));
     let processes = [0, 1].map(|host| fixture.daemon(host).map(|daemon| daemon.processes()));
     let [master, backup] = processes;
     let (master, backup) = (master?, backup?);
-    let look = || -> Result<(Instant, u64, Duration, Duration)> {
+    let read = || -> Result<(Instant, u64, Duration, Duration)> {
         let frames = fixture.frames_sent(0)?;
         Ok((
             Instant::now(),
@@ -46,9 +46,9 @@ pub(crate) fn measure(kind: Kind, task: Task, span: Duration) -> Result<Cost> {
             proc::cpu_time(&backup)?,
         ))
     };
-    let before = look()?;
+    let before = read()?;
     sleep(span);
-    let after = look()?;
+    let after = read()?;
     let seconds = (after.0 - before.0).as_secs_f64();
     let adverts = u32::try_from(after.1 - before.1).map_or(f64::NAN, f64::from);
     let cpu = |before: Duration, after: Duration| {
@@ -60,6 +60,7 @@ pub(crate) fn measure(kind: Kind, task: Task, span: Duration) -> Result<Cost> {
     };
     let backup_memory = proc::memory(&backup)?;
     let result = (cpu(before.2, after.2), cpu(before.3, after.3));
+    // Stopped before the master's memory is read: a running backup halves shared pages in its PSS.
     fixture.take(1)?.stop()?;
     Ok(Cost {
         master: result.0,

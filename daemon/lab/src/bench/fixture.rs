@@ -1,8 +1,8 @@
-//! The place of a measurement: two hosts, joined by one segment for each interface that the task
+//! Fixture of a measurement: two hosts, joined by one segment for each interface that the task
 //! needs, a daemon of the same kind on each, and a capture on every segment.
 //!
-//! All times are the kernel's receive timestamps on the segments. The captures are read at leisure,
-//! so that what is measured does not wake the one who measures.
+//! All times are the kernel's receive timestamps on the segments. The captures are read rarely, so
+//! that the measurement does not disturb the daemons.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -13,20 +13,20 @@ use vrrp_lab::{Capture, Error, Filter, Frame, Host, Result, Segment};
 
 use super::subject::{Begin, Daemon, Kind, Task};
 
-/// How often the captures are read.
+/// Interval at which the captures are read.
 const PACE: Duration = Duration::from_millis(20);
-/// How much longer than the protocol says anything may take before it counts as not happening.
+/// Time limit for any event, in addition to the protocol's limit.
 const PATIENCE: Duration = Duration::from_secs(15);
 
-/// Something that a daemon sent.
+/// A message of a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sighting {
-    /// When it reached the segment, on the wall clock.
+    /// Time at which it reached the segment, on the wall clock.
     pub(crate) at: Duration,
-    /// Who sent it: the index of the host.
+    /// Index of the sending host.
     pub(crate) from: usize,
     pub(crate) what: What,
-    /// The interface's number and the VRID, or the last octet of the address.
+    /// Interface number, and VRID or last octet of the address.
     pub(crate) which: (u8, u8),
 }
 
@@ -43,13 +43,13 @@ pub(crate) struct Fixture {
     task: Task,
     daemons: [Option<Daemon>; 2],
     captures: Vec<Capture>,
-    /// The Ethernet addresses of each interface's two ends.
+    /// MAC addresses of the two hosts on each interface.
     macs: Vec<[[u8; 6]; 2]>,
     hosts: [Host; 2],
 }
 
 impl Fixture {
-    /// With the daemon on the first host, which has become master of everything.
+    /// Starts the daemon on the first host and waits until it is master of all instances.
     pub(crate) fn with_master(kind: Kind, task: Task) -> Result<Self> {
         let hosts = [Host::new("left")?, Host::new("right")?];
         let mut captures = Vec::new();
@@ -81,7 +81,7 @@ impl Fixture {
         Ok(fixture)
     }
 
-    /// As [`Fixture::with_master`], and on the second host a backup of everything.
+    /// As [`Fixture::with_master`], with a backup of all instances on the second host.
     pub(crate) fn with_pair(kind: Kind, task: Task) -> Result<Self> {
         let mut fixture = Self::with_master(kind, task)?;
         fixture.start(1, Begin::Backup)?;
@@ -95,22 +95,22 @@ impl Fixture {
         Ok(())
     }
 
-    /// Until a fresh backup has certainly heard everything.
+    /// Waits until a new backup has certainly received an advertisement of each instance.
     pub(crate) fn settle(&self) {
         sleep(self.task.interval + self.task.interval / 10 + Duration::from_millis(150));
     }
 
-    /// The daemon of a host.
+    /// Daemon of a host.
     pub(crate) fn daemon(&self, host: usize) -> Result<&Daemon> {
-        self.daemons[host].as_ref().ok_or_else(|| nobody(host))
+        self.daemons[host].as_ref().ok_or_else(|| no_daemon(host))
     }
 
-    /// Takes the daemon of a host away, to be ended.
+    /// Removes the daemon of a host from the fixture, to stop or kill it.
     pub(crate) fn take(&mut self, host: usize) -> Result<Daemon> {
-        self.daemons[host].take().ok_or_else(|| nobody(host))
+        self.daemons[host].take().ok_or_else(|| no_daemon(host))
     }
 
-    /// Takes off a host what its dead daemon left.
+    /// Deletes the virtual addresses that a killed daemon left on a host.
     pub(crate) fn clean_up(&self, host: usize) -> Result<()> {
         for interface in 0..self.task.interfaces() {
             let name = format!("eth{interface}");
@@ -124,7 +124,7 @@ impl Fixture {
         Ok(())
     }
 
-    /// Who sent the last advertisement since `mark`.
+    /// Index of the host that sent the last advertisement since `mark`.
     pub(crate) fn master(&self, mark: &[usize]) -> Option<usize> {
         self.sightings(mark)
             .iter()
@@ -132,12 +132,12 @@ impl Fixture {
             .map(|sighting| sighting.from)
     }
 
-    /// A position in the captures, to look from later.
+    /// Current position in the captures.
     pub(crate) fn mark(&self) -> Vec<usize> {
         self.captures.iter().map(|c| c.frames().len()).collect()
     }
 
-    /// What was sent since `mark`, in the order of time.
+    /// Messages since `mark`, in the order of time.
     pub(crate) fn sightings(&self, mark: &[usize]) -> Vec<Sighting> {
         let mut sightings = Vec::new();
         for ((interface, capture), from) in (0..).zip(&self.captures).zip(mark) {
@@ -152,7 +152,7 @@ impl Fixture {
         sightings
     }
 
-    /// Waits until what was sent since `mark` is enough, and a moment longer.
+    /// Waits until the messages since `mark` are `enough`, and returns them.
     pub(crate) fn wait(
         &self,
         what: &str,
@@ -167,13 +167,13 @@ impl Fixture {
             }
             if Instant::now() > deadline {
                 let doing = format!("waiting with {} for {what}", self.kind);
-                return Err(Error::new(doing, "it did not happen"));
+                return Err(Error::new(doing, "timed out"));
             }
             sleep(PACE);
         }
     }
 
-    /// Whether `host` has sent `what` of every router.
+    /// Whether `host` has sent `what` for every router.
     pub(crate) fn has_sent(&self, sightings: &[Sighting], host: usize, what: What) -> bool {
         let sent: BTreeSet<_> = sightings
             .iter()
@@ -187,7 +187,7 @@ impl Fixture {
         sent.len() == usize::from(self.task.instances) * usize::from(each)
     }
 
-    /// Frames that a host sent on all its cards so far.
+    /// Number of frames that a host has sent on all its network cards.
     pub(crate) fn frames_sent(&self, host: usize) -> Result<u64> {
         let text = self.hosts[host].shell("cat /proc/net/dev")?;
         let sent = |line: &str| -> Option<u64> {
@@ -198,8 +198,8 @@ impl Fixture {
         Ok(text.lines().filter_map(sent).sum())
     }
 
-    /// Ends the captures, where their small cost would be the daemons'.
-    pub(crate) fn look_away(&mut self) {
+    /// Ends the captures: their CPU time in the kernel would be counted as that of the daemons.
+    pub(crate) fn stop_captures(&mut self) {
         self.captures.clear();
     }
 
@@ -227,9 +227,9 @@ impl Fixture {
     }
 }
 
-fn nobody(host: usize) -> Error {
+fn no_daemon(host: usize) -> Error {
     Error::new(
         format!("looking for the daemon of host {host}"),
-        "none runs there",
+        "no daemon is running",
     )
 }

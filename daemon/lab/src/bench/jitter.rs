@@ -1,4 +1,4 @@
-//! How evenly a master advertises: each gap against the interval, and the drift of the whole.
+//! Jitter: deviation of a master's advertisements from the interval, and its drift.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -9,16 +9,16 @@ use super::fixture::{Fixture, What};
 use super::subject::{Kind, Task};
 use super::takeover::micros_between;
 
-/// What a master's advertisements show, in microseconds.
+/// Timing of a master's advertisements, in microseconds.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Jitter {
-    /// By how much each gap is longer than the interval. What a late advertisement adds to one gap
-    /// is missing in the next, unless the master counts on from there: then the median is above
-    /// zero, and is its drift.
+    /// Each gap minus the interval. A late advertisement lengthens one gap and shortens the next,
+    /// unless the master restarts the interval at the late one: then the median is above zero and
+    /// equals the drift per advertisement.
     pub(crate) deviations: Vec<f64>,
 }
 
-/// A master of one router, alone, watched for `span`.
+/// Measures a single master of one router for `span`.
 pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<Jitter> {
     let task = Task {
         instances: 1,
@@ -26,7 +26,7 @@ pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<
         interval,
     };
     let fixture = Fixture::with_master(kind, task)?;
-    // What comes with becoming master is over.
+    // The announcements of the new master are complete.
     sleep(Duration::from_millis(300).max(interval));
     let mark = fixture.mark();
     sleep(span);
@@ -37,8 +37,8 @@ pub(crate) fn measure(kind: Kind, interval: Duration, span: Duration) -> Result<
         .map(|sighting| sighting.at)
         .collect();
     if times.len() < 2 {
-        let doing = format!("watching {kind} advertise");
-        return Err(Error::new(doing, "it is silent"));
+        let doing = format!("measuring the advertisements of {kind}");
+        return Err(Error::new(doing, format!("fewer than two within {span:?}")));
     }
     let deviation = |pair: &[Duration]| micros_between(pair[0] + interval, pair[1]);
     Ok(Jitter {

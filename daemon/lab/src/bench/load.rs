@@ -1,15 +1,15 @@
-//! Work that keeps every core busy, at normal priority.
+//! Load that keeps every core busy, at normal priority.
 
 use std::process::Command;
 use std::thread::available_parallelism;
 
 use vrrp_lab::{Host, Process, Result};
 
-/// One busy process for each core, until dropped.
+/// One busy process per core, until dropped.
 #[derive(Debug)]
 pub(crate) struct Load {
     _processes: Vec<Process>,
-    /// They are processes of a host, so that they end with the lab however that ends.
+    /// Host of the processes: they are killed with the lab, however the lab ends.
     _host: Host,
 }
 

@@ -1,15 +1,16 @@
-//! Measures the daemon beside keepalived, alternately and in one run, because only ratios last: the
-//! same machine is half as fast an hour later.
+//! Measures the daemon and keepalived alternately in one run, because only ratios are reproducible:
+//! the speed of a virtual machine may halve within an hour.
 //!
-//! - `takeover`: how late a backup is in its dead master's place, beyond the protocol's own bound.
-//! - `jitter`: how evenly a master advertises.
-//! - `cost`: CPU time and memory of a pair that does nothing but its task.
-//! - `many`: how long it takes to move many addresses at once.
-//! - `trackers`: CPU time of a daemon that watches a hundred things once a second.
+//! - `takeover`: delay of a backup's takeover after the master failed, beyond the limit of the
+//!   protocol.
+//! - `jitter`: deviation of a master's advertisements from the interval.
+//! - `cost`: CPU time and memory of a pair in normal operation.
+//! - `many`: duration of the takeover of many addresses at once.
+//! - `trackers`: CPU time of a daemon with a hundred trackers at an interval of one second.
 //!
-//! The first two also with all cores busy. Each runs daemons in an `fixture` of its own; `subject`
-//! knows how each kind is configured and killed, `proc` reads what the kernel tells of processes, `stats`
-//! and `report` make figures of samples and say whether they are as the project demands.
+//! The first two run also with all cores busy. Each section runs daemons in its own `fixture`;
+//! `subject` configures, starts and kills each kind of daemon, `proc` reads /proc, `stats` and
+//! `report` compute the figures and compare them with the project's requirements.
 
 mod cost;
 mod fixture;
@@ -38,36 +39,37 @@ use subject::{Kind, Task};
 use takeover::Death;
 use trackers::Watched;
 
-/// How late a takeover may be, in microseconds.
+/// Highest allowed takeover delay, in microseconds.
 const LATEST: f64 = 300.0;
-/// What a hundred probes at 1 s may cost, in microseconds of CPU time per second: 2 % of a core.
+/// Highest allowed cost of a hundred probes at 1 s, in microseconds of CPU time per second: 2 % of
+/// a core.
 const MOST_FOR_PROBES: f64 = 20_000.0;
-/// How many pairs of each kind run side by side where a takeover takes seconds.
+/// Number of parallel pairs of each kind where a takeover takes seconds.
 const LANES: usize = 5;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How many masters die for each figure.
+    /// Number of killed masters for each figure.
     #[arg(long, value_name = "N", default_value_t = 20)]
     deaths: usize,
-    /// The advertisement intervals of the takeovers, in milliseconds.
+    /// Advertisement intervals of the takeovers, in milliseconds.
     #[arg(long, value_name = "MS", value_delimiter = ',', default_values_t = [1000, 100, 10])]
     intervals: Vec<u16>,
-    /// A look in a minute and a half: fewer deaths, shorter spans, 250 instances only.
+    /// Quick run of 90 seconds: fewer takeovers, shorter measurements, 250 instances only.
     #[arg(long)]
     quick: bool,
-    /// Only these sections.
+    /// Runs only these sections.
     #[arg(long, value_name = "SECTION", value_delimiter = ',')]
     only: Vec<Section>,
-    /// As JSON.
+    /// Prints the results as JSON.
     #[arg(long)]
     json: bool,
-    /// Fail when a demand is not met: takeovers within 300 us of the bound, and neither these nor CPU time
-    /// and memory at 250 instances, nor CPU time with 100 scripts, above keepalived's, with 10 % for noise;
-    /// 100 probes in at most 2 % of a core.
+    /// Fails if a requirement is not met: takeovers within 300 us of the protocol's limit;
+    /// takeovers, CPU time and memory at 250 instances, and CPU time with 100 scripts at most 10 %
+    /// above keepalived's; 100 probes in at most 2 % of a core.
     #[arg(long)]
     assert: bool,
-    /// Without keepalived.
+    /// Omits keepalived.
     #[arg(long)]
     alone: bool,
 }
@@ -83,7 +85,8 @@ enum Section {
     Trackers,
 }
 
-/// Whether all was as it must be.
+/// Runs the benchmark and prints the report. Returns whether all was measured, and with `--assert`
+/// whether all requirements are met.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     let mut bench = Bench::new(options);
     for section in Section::value_variants() {
@@ -125,7 +128,7 @@ impl<'o> Bench<'o> {
         if daemons::keepalived_program().is_some() {
             bench.kinds.push(Kind::Keepalived);
         } else {
-            bench.tell("keepalived is not installed, so there is nothing to compare with");
+            bench.progress("keepalived is not installed: no comparison");
         }
         bench
     }
@@ -157,7 +160,7 @@ impl<'o> Bench<'o> {
     }
 
     fn takeovers(&mut self, how: &str) {
-        let section = format!("Lateness of a takeover beyond 3 x interval + skew{how}");
+        let section = format!("Takeover delay beyond 3 x interval + skew time{how}");
         let deaths = if self.options.quick {
             self.options.deaths.min(5)
         } else {
@@ -165,7 +168,7 @@ impl<'o> Bench<'o> {
         };
         for millis in self.options.intervals.clone() {
             let lanes = if millis >= 1000 { LANES } else { 1 };
-            self.tell(&format!("takeovers at {millis} ms{how}"));
+            self.progress(&format!("takeovers at {millis} ms{how}"));
             let task = Task {
                 instances: 1,
                 addresses: 1,
@@ -194,13 +197,13 @@ impl<'o> Bench<'o> {
     }
 
     fn jitters(&mut self, how: &str) {
-        let section = format!("Evenness of a master's advertisements{how}");
+        let section = format!("Jitter of a master's advertisements{how}");
         for (millis, seconds) in [(100, 12), (10, 6)] {
-            self.tell(&format!("advertisements at {millis} ms{how}"));
+            self.progress(&format!("advertisements at {millis} ms{how}"));
             let interval = Duration::from_millis(millis);
             let span = Duration::from_secs(if self.options.quick { 2 } else { seconds });
             let kinds = &self.kinds;
-            // Side by side: both are disturbed by the same.
+            // In parallel: the load of the machine disturbs both daemons equally.
             let results: Result<BTreeMap<Kind, _>> = thread::scope(|scope| {
                 let start = |kind: Kind| {
                     (
@@ -224,7 +227,7 @@ impl<'o> Bench<'o> {
                         let median = Summary::of(jitter.deviations.iter().copied());
                         median.map(|summary| summary.median).into_iter().collect()
                     });
-                    let what = format!("gap against the interval, {millis} ms");
+                    let what = format!("deviation from the interval, {millis} ms");
                     self.add(&section, what, "us", gaps, Demand::None);
                     let what = format!("drift per advertisement, {millis} ms");
                     self.add(&section, what, "us", differences, Demand::None);
@@ -252,11 +255,11 @@ impl<'o> Bench<'o> {
                 interval: Duration::from_millis(millis),
             };
             let mut found: BTreeMap<Kind, Vec<Cost>> = BTreeMap::new();
-            // The times measured in this order share what else the machine does.
+            // Alternating order: other load on the machine affects both daemons.
             let rounds = if quick { 1 } else { 2 };
             let span = Duration::from_secs(3);
             for kind in self.kinds.repeat(rounds) {
-                self.tell(&format!("cost of {name}, {kind}"));
+                self.progress(&format!("cost of {name}, {kind}"));
                 match cost::measure(kind, task, span) {
                     Ok(cost) => found.entry(kind).or_default().push(cost),
                     Err(error) => self.miss(&format!("cost of {name}, {kind}"), &error),
@@ -293,7 +296,7 @@ impl<'o> Bench<'o> {
                 cost.master_memory.pss.into()
             }),
             (
-                "memory shared by nobody, master alone",
+                "private memory, master alone",
                 "KiB",
                 Demand::None,
                 |cost| cost.master_memory.private.into(),
@@ -304,12 +307,9 @@ impl<'o> Bench<'o> {
                 demand,
                 |cost| cost.backup_memory.pss.into(),
             ),
-            (
-                "memory shared by nobody, backup",
-                "KiB",
-                Demand::None,
-                |cost| cost.backup_memory.private.into(),
-            ),
+            ("private memory, backup", "KiB", Demand::None, |cost| {
+                cost.backup_memory.private.into()
+            }),
         ];
         for (what, unit, demand, pick) in picks {
             let figures = summaries(found, |costs| costs.iter().map(pick).collect());
@@ -335,7 +335,7 @@ impl<'o> Bench<'o> {
             };
             let mut found: BTreeMap<Kind, Vec<Death>> = BTreeMap::new();
             for kind in self.kinds.clone() {
-                self.tell(&format!("{name}, {kind}"));
+                self.progress(&format!("{name}, {kind}"));
                 match takeover::series(kind, task, if quick { 1 } else { 3 }) {
                     Ok(deaths) => found.entry(kind).or_default().extend(deaths),
                     Err(error) => self.miss(&format!("{name}, {kind}"), &error),
@@ -346,7 +346,7 @@ impl<'o> Bench<'o> {
                 ("last ARP after the last deadline", |death| death.last),
                 ("latest ARP after its own deadline", |death| death.latest()),
                 ("ARP after its own deadline, median", |death| death.middle()),
-                ("from the first deadline to the last", |death| death.spread),
+                ("first deadline to last deadline", |death| death.spread),
             ];
             for (what, pick) in picks {
                 let figures = summaries(&found, |deaths| {
@@ -369,7 +369,7 @@ impl<'o> Bench<'o> {
                 if kind == Kind::Keepalived && !is_script {
                     continue;
                 }
-                self.tell(&format!("cost of {} {name}s, {kind}", trackers::MANY));
+                self.progress(&format!("cost of {} {name}s, {kind}", trackers::MANY));
                 match trackers::measure(kind, watched, span) {
                     Ok(cost) => found.entry(kind).or_default().push(cost),
                     Err(error) => self.miss(&format!("cost of {name}s, {kind}"), &error),
@@ -388,7 +388,7 @@ impl<'o> Bench<'o> {
                     own,
                     Demand::Peer,
                 );
-                let what = format!("{name}, what it runs");
+                let what = format!("{name}, child processes");
                 self.add(&section, what, "us/s", children, Demand::None);
             } else {
                 let demand = Demand::AtMostAndPeer(MOST_FOR_PROBES);
@@ -417,18 +417,18 @@ impl<'o> Bench<'o> {
 
     fn miss(&mut self, what: &str, error: &Error) {
         let missing = format!("{what}: {error}");
-        self.tell(&format!("not measured: {missing}"));
+        self.progress(&format!("not measured: {missing}"));
         self.report.missing.push(missing);
     }
 
-    /// Progress, for whoever waits.
-    fn tell(&self, what: &str) {
+    /// Prints progress on standard error.
+    fn progress(&self, what: &str) {
         let seconds = self.started.elapsed().as_secs();
         let _ = writeln!(io::stderr(), "[{seconds:>3} s] {what}");
     }
 }
 
-/// What `samples` takes out of each kind's measurements.
+/// Summarises the samples of each kind's measurements, for vrrpd and keepalived.
 fn summaries<T>(
     found: &BTreeMap<Kind, T>,
     samples: impl Fn(&T) -> Vec<f64>,

@@ -1,4 +1,4 @@
-//! What /proc tells of processes: whose child each is, CPU time and memory.
+//! Process data from /proc: children, CPU time and memory.
 
 use std::fs;
 use std::time::Duration;
@@ -8,15 +8,15 @@ use vrrp_lab::{Error, Result};
 /// Memory of a daemon, in KiB.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct Memory {
-    /// The resident set size: pages that several processes share count for each.
+    /// Resident set size: shared pages count fully for each process.
     pub(crate) rss: u32,
-    /// The proportional set size: a page that n processes share counts as 1/n.
+    /// Proportional set size: a page that n processes share counts as 1/n.
     pub(crate) pss: u32,
-    /// What nobody shares.
+    /// Pages that only this process maps.
     pub(crate) private: u32,
 }
 
-/// The processes that `parent` has started itself.
+/// PIDs of the direct children of `parent`.
 pub(crate) fn children(parent: u32) -> Vec<u32> {
     let Ok(entries) = fs::read_dir("/proc") else {
         return Vec::new();
@@ -30,19 +30,19 @@ pub(crate) fn children(parent: u32) -> Vec<u32> {
 
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name stands in parentheses and may hold anything.
+    // The command name is in parentheses and may contain any character.
     let (_, fields) = stat.rsplit_once(") ")?;
     fields.split(' ').nth(1)?.parse().ok()
 }
 
-/// CPU time of all threads of `processes` so far. From the scheduler's own account in
+/// CPU time of all threads of `processes` so far, from the scheduler's account (`schedstat`) in
 /// nanoseconds; the fields of `stat` have steps of 10 ms.
 pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
     let mut total = Duration::ZERO;
     for pid in processes {
         for entry in read_dir(&format!("/proc/{pid}/task"))? {
             let path = entry.path().join("schedstat");
-            // A thread may end in between.
+            // The thread may have exited since the directory was read.
             let Ok(text) = fs::read_to_string(&path) else {
                 continue;
             };
@@ -55,8 +55,8 @@ pub(crate) fn cpu_time(processes: &[u32]) -> Result<Duration> {
     Ok(total)
 }
 
-/// CPU time of the children of `processes` that have ended and were waited for, in steps of 10 ms
-/// (proc(5), `cutime` and `cstime` of `stat`).
+/// CPU time of the exited and waited-for children of `processes`, in steps of 10 ms (proc(5),
+/// `cutime` and `cstime` of `stat`).
 pub(crate) fn children_time(processes: &[u32]) -> Result<Duration> {
     // USER_HZ, which is 100 on every architecture that Linux runs on today.
     const TICK: Duration = Duration::from_millis(10);
@@ -73,7 +73,7 @@ pub(crate) fn children_time(processes: &[u32]) -> Result<Duration> {
     Ok(TICK * ticks)
 }
 
-/// Memory of `processes` together.
+/// Sum of the memory of `processes`.
 pub(crate) fn memory(processes: &[u32]) -> Result<Memory> {
     let mut total = Memory::default();
     for pid in processes {

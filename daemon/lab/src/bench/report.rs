@@ -1,4 +1,4 @@
-//! What was measured, as a table for people and as JSON, and whether it is as demanded.
+//! Report of the measurements, as a table or JSON, and the verdict on the requirements.
 
 use std::fmt::{self, Write as _};
 
@@ -6,21 +6,22 @@ use serde_json::{Value, json};
 
 use super::stats::Summary;
 
-/// Two measurements of the same thing differ by about so much on a machine that does other work.
+/// Allowed ratio: two measurements of the same thing differ by about 10 % on a machine with other
+/// load.
 const NOISE: f64 = 1.1;
 
-/// Where a bound is set in figures, in the unit of the row.
+/// Requirement on a row; limits are in the unit of the row.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Demand {
-    /// For information.
+    /// No requirement, for information.
     None,
-    /// The median is not above keepalived's.
+    /// The median is not above keepalived's, plus the allowance for noise.
     Peer,
-    /// The median is at most this, and not above keepalived's.
+    /// The median is at most this limit, and not above keepalived's.
     AtMostAndPeer(f64),
 }
 
-/// One line of the table: the same thing of both daemons.
+/// One row of the table: one measurement of both daemons.
 #[derive(Clone, Debug)]
 pub(crate) struct Row {
     pub(crate) section: String,
@@ -32,13 +33,13 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// The median of ours over theirs.
+    /// Ratio of the medians, vrrpd over keepalived.
     pub(crate) fn ratio(&self) -> Option<f64> {
         let (ours, theirs) = (self.vrrpd?.median, self.keepalived?.median);
         (theirs > 0.0).then(|| ours / theirs)
     }
 
-    /// Whether the demand is met; none when there is none, or nothing to judge by.
+    /// Whether the requirement is met; `None` without a requirement or without data.
     pub(crate) fn is_met(&self) -> Option<bool> {
         let ours = self.vrrpd?.median;
         let peer = self.keepalived.map(|theirs| ours <= theirs.median * NOISE);
@@ -50,16 +51,16 @@ impl Row {
     }
 }
 
-/// Everything that was measured.
+/// All measurements of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
-    /// What could not be measured, and why.
+    /// Failed measurements, each with the reason.
     pub(crate) missing: Vec<String>,
 }
 
 impl Report {
-    /// Whether every demand is met that could be judged, and everything was measured.
+    /// Whether every requirement with data is met, and everything was measured.
     pub(crate) fn is_met(&self) -> bool {
         self.missing.is_empty() && self.rows.iter().all(|row| row.is_met() != Some(false))
     }
@@ -127,7 +128,7 @@ impl fmt::Display for Report {
     }
 }
 
-/// Three columns; of a single sample only the first, of none a dash.
+/// Formats three columns; of a single sample only the first, without samples a dash.
 fn figures(summary: Option<Summary>) -> String {
     let Some(Summary {
         count,

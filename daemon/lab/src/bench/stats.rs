@@ -1,4 +1,4 @@
-//! What is told of many samples: the median, the 99th percentile and the greatest.
+//! Summaries of samples: median, 99th percentile and maximum.
 
 /// A summary of samples in one unit.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -10,14 +10,14 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Of these samples; none when there are none.
+    /// Computes the summary of samples; `None` without samples.
     pub(crate) fn of(samples: impl IntoIterator<Item = f64>) -> Option<Self> {
         let mut sorted: Vec<f64> = samples.into_iter().collect();
         sorted.sort_by(f64::total_cmp);
         Some(Self {
             count: sorted.len(),
             median: middle(&sorted)?,
-            // The nearest rank, so always a value that was seen; of up to 100 samples the greatest.
+            // Nearest rank, so always a measured value; of up to 100 samples the maximum.
             p99: *sorted.get((sorted.len() * 99).div_ceil(100).checked_sub(1)?)?,
             max: *sorted.last()?,
         })
@@ -38,18 +38,18 @@ mod tests {
     use super::Summary;
 
     #[test]
-    fn nothing_has_no_summary() {
+    fn summary_of_no_samples_is_none() {
         assert_eq!(Summary::of([]), None);
     }
 
     #[test]
-    fn the_median_of_an_even_number_lies_between_the_two_in_the_middle() {
+    fn median_of_even_count_is_midpoint() {
         let summary = Summary::of([4.0, 1.0, 3.0, 2.0]).unwrap();
         assert!((summary.median - 2.5).abs() < f64::EPSILON);
     }
 
     #[test]
-    fn the_99th_percentile_of_few_samples_is_the_greatest_and_of_many_is_not() {
+    fn p99_is_maximum_only_of_few_samples() {
         let upto = |n: u32| Summary::of((1..=n).map(f64::from)).unwrap();
         assert!((upto(20).p99 - 20.0).abs() < f64::EPSILON);
         assert!((upto(1000).p99 - 990.0).abs() < f64::EPSILON);

@@ -1,7 +1,7 @@
-//! A daemon under measurement: how each kind is configured, started, killed and looked at.
+//! Measured daemons: configuration, start, exit and processes of each kind.
 //!
-//! Both get the same task in their own words, and nothing beyond it: no scripts, no notification,
-//! and the log at its default level to a pipe.
+//! Both kinds get the same task in their own configuration language, and nothing else: no scripts,
+//! no notifications, and the log at its default level to a pipe.
 
 use std::fmt::{self, Write as _};
 use std::process::Command;
@@ -14,12 +14,13 @@ use vrrp_lab::{Error, Host, Journal, Line, Process, Result, Signal};
 
 use super::proc;
 
-/// How long a daemon may take to start with a thousand instances, or to end.
+/// Time limit for the start of a daemon with a thousand instances, or for its exit.
 const PATIENCE: Duration = Duration::from_secs(20);
 const PID_FILES: [&str; 2] = ["/run/keepalived.pid", "/run/keepalived-vrrp.pid"];
-/// How many virtual routers one interface gets; it could have 255.
+/// Number of virtual routers per interface; VRIDs would allow 255.
 pub(crate) const PER_INTERFACE: u8 = 250;
-/// Of all routers on both hosts; so nobody preempts, and the roles change with each death.
+/// Priority of all routers on both hosts: none preempts, so the roles change with each killed
+/// master.
 const PRIORITY: u32 = 100;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,36 +38,36 @@ impl fmt::Display for Kind {
     }
 }
 
-/// What a daemon is to do.
+/// Task of a daemon.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Task {
     pub(crate) instances: u16,
-    /// Virtual addresses of each instance. More than one is for a single instance.
+    /// Virtual addresses per instance. More than one requires a single instance.
     pub(crate) addresses: u8,
     pub(crate) interval: Duration,
 }
 
 impl Task {
-    /// How long a backup listens before it takes over: three intervals and the skew.
+    /// Master down interval: three intervals and the skew time.
     pub(crate) fn master_down(self) -> Duration {
-        // As the daemon counts (RFC 9568 section 6.1).
+        // The daemon's formula (RFC 9568 section 6.1).
         3 * self.interval + self.interval * (256 - PRIORITY) / 256
     }
 
-    /// The number of interfaces that the instances need.
+    /// Number of interfaces that the instances need.
     pub(crate) fn interfaces(self) -> u8 {
         let count = self.instances.div_ceil(PER_INTERFACE.into());
         u8::try_from(count).unwrap_or(u8::MAX)
     }
 
-    /// The interface's number and the VRID of each instance.
+    /// Interface number and VRID of each instance.
     pub(crate) fn routers(self) -> impl Iterator<Item = (u8, u8)> {
         (0..self.interfaces())
             .flat_map(|interface| (1..=PER_INTERFACE).map(move |vrid| (interface, vrid)))
             .take(self.instances.into())
     }
 
-    /// The interface's number and the last octet of each virtual address of an instance,
+    /// Interface number and last octet of each virtual address of an instance,
     /// `10.77.interface.octet`.
     pub(crate) fn addresses(self, (interface, vrid): (u8, u8)) -> impl Iterator<Item = (u8, u8)> {
         (vrid..=u8::MAX)
@@ -75,7 +76,7 @@ impl Task {
     }
 }
 
-/// How an instance begins.
+/// Configured initial state of the instances.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Begin {
     Master,
@@ -90,7 +91,7 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
-    /// Starts it with its task and waits until it has read its configuration.
+    /// Starts the daemon with its task and waits until it has read its configuration.
     pub(crate) fn start(kind: Kind, host: &Host, task: Task, begin: Begin) -> Result<Self> {
         let config = match kind {
             Kind::Vrrpd => vrrpd_config(task, begin),
@@ -99,19 +100,19 @@ impl Daemon {
         Self::start_with(kind, host, &config)
     }
 
-    /// As [`Daemon::start`], with a configuration in its own words.
+    /// As [`Daemon::start`], with a configuration in the daemon's own language.
     pub(crate) fn start_with(kind: Kind, host: &Host, config: &str) -> Result<Self> {
         let (command, ready) = match kind {
             Kind::Vrrpd => {
                 host.write("/run/vrrpd.json", config, 0o600)?;
                 let mut command = Command::new(vrrpd_program()?);
                 command.args(["run", "--config", "/run/vrrpd.json"]);
-                (command, " runs ")
+                (command, " started: ")
             }
             Kind::Keepalived => {
                 host.write("/run/keepalived.conf", config, 0o600)?;
                 let program = keepalived_program()
-                    .ok_or_else(|| Error::new("starting keepalived", "it is not installed"))?;
+                    .ok_or_else(|| Error::new("starting keepalived", "not installed"))?;
                 let mut command = Command::new(program);
                 command.args(["--dont-fork", "--vrrp", "--log-console", "--no-syslog"]);
                 command.args(["--use-file", "/run/keepalived.conf"]);
@@ -119,7 +120,7 @@ impl Daemon {
                 (command, "Startup complete")
             }
         };
-        // keepalived does not start when its number, left by one that was killed, is in use again.
+        // keepalived does not start if the PID in a file left by a killed one is in use again.
         host.run(|| {
             for left in PID_FILES {
                 let _ = std::fs::remove_file(left);
@@ -130,11 +131,12 @@ impl Daemon {
         Ok(Self { kind, process })
     }
 
-    /// Dies on the spot: no resignation is sent, and its addresses stay on the host.
+    /// Kills the daemon: it sends no final advertisement, and its addresses stay on the host.
     pub(crate) fn die(self) -> Result<()> {
         if self.kind == Kind::Keepalived {
-            // The parent would start its child again, and the child, told by the kernel of its
-            // parent's death, would resign in order. So the child goes first, and quickly.
+            // The parent would restart its child, and the child, which the kernel notifies of its
+            // parent's death (PDEATHSIG), would resign cleanly. So the parent is stopped first,
+            // then the child killed, then the parent.
             self.process.kill(Signal::SIGSTOP)?;
             for child in proc::children(self.process.pid()) {
                 kill(Pid::from_raw(child.cast_signed()), Signal::SIGKILL)
@@ -145,22 +147,22 @@ impl Daemon {
         self.process.wait(PATIENCE).map(drop)
     }
 
-    /// Stops in order.
+    /// Stops the daemon with SIGTERM and waits for its exit.
     pub(crate) fn stop(self) -> Result<()> {
         self.process.terminate(PATIENCE).map(drop)
     }
 
-    /// What it said so far.
+    /// Log of the daemon so far.
     pub(crate) fn output(&self) -> &Journal<Line> {
         self.process.output()
     }
 
-    /// All its own processes, as the lab numbers them; what it runs is none of them.
+    /// PIDs of its processes in the lab's PID namespace, without the scripts that it runs.
     pub(crate) fn processes(&self) -> Vec<u32> {
         let own = self.process.pid();
         match self.kind {
             Kind::Vrrpd => vec![own],
-            // It starts others of itself, and those run the scripts.
+            // The parent forks children of the same program, and those run the scripts.
             Kind::Keepalived => {
                 let mut all = proc::children(own);
                 all.push(own);

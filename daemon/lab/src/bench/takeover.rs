@@ -1,9 +1,10 @@
-//! Deaths of masters, and how late beyond the protocol's bound the backup is in its place.
+//! Takeovers after killed masters: the delay of the backup beyond the limit of the protocol.
 //!
-//! For each virtual router, t0 is the dead master's last advertisement, as it reached the segment;
-//! the deadline is three intervals and the skew later. Late by how much are the survivor's first
-//! advertisement and its first gratuitous ARP. Then the dead host is cleaned, its daemon
-//! starts as backup, and at the next death the roles are the other way round.
+//! For each virtual router, t0 is the killed master's last advertisement, as it reached the
+//! segment; the deadline is three intervals and the skew time later. Measured are the delays of the
+//! survivor's first advertisement and of its first gratuitous ARP after the deadline. Then the
+//! addresses on the other host are deleted, its daemon starts as backup, and at the next kill the
+//! roles are exchanged.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc;
@@ -16,26 +17,26 @@ use super::fixture::{Fixture, Sighting, What};
 use super::stats::Summary;
 use super::subject::{Begin, Kind, Task};
 
-/// One death: what it cost, in microseconds after deadlines.
+/// Result of one killed master, in microseconds after the deadlines.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Death {
-    /// The first advertisement of each router.
+    /// Delay of the first advertisement of each router.
     pub(crate) adverts: Vec<f64>,
-    /// The first gratuitous ARP of each address.
+    /// Delay of the first gratuitous ARP of each address.
     pub(crate) announcements: Vec<f64>,
-    /// The last address's first gratuitous ARP, after the last deadline.
+    /// Delay of the last address's first gratuitous ARP after the last deadline.
     pub(crate) last: f64,
-    /// From the first deadline to the last.
+    /// Time from the first deadline to the last.
     pub(crate) spread: f64,
 }
 
 impl Death {
-    /// The address that waited longest.
+    /// Longest delay of an address.
     pub(crate) fn latest(&self) -> f64 {
         self.announcements().map_or(f64::NAN, |all| all.max)
     }
 
-    /// The address in the middle.
+    /// Median delay of the addresses.
     pub(crate) fn middle(&self) -> f64 {
         self.announcements().map_or(f64::NAN, |all| all.median)
     }
@@ -45,10 +46,10 @@ impl Death {
     }
 }
 
-/// `deaths` of a kind, in `lanes` places of the same shape at once for each kind.
+/// Measures `deaths` killed masters of each kind, in `lanes` parallel fixtures per kind.
 ///
-/// With one lane the kinds take turns, some deaths each; with more they run side by side, which is
-/// for intervals at which one daemon seldom is awake while another is.
+/// With one lane the kinds alternate, a few takeovers each. With more they run in parallel, which
+/// suits intervals at which two daemons are seldom awake at the same time.
 pub(crate) fn measure(
     kinds: &[Kind],
     task: Task,
@@ -64,7 +65,7 @@ pub(crate) fn measure(
                     let sender = sender.clone();
                     let share = deaths / lanes + usize::from(lane < deaths % lanes);
                     scope.spawn(move || {
-                        // The receiver outlives the scope.
+                        // The receiver outlives the scope, so the send cannot fail.
                         let _ = sender.send((kind, series(kind, task, share)));
                     });
                 }
@@ -76,7 +77,7 @@ pub(crate) fn measure(
         }
         return Ok(all);
     }
-    // A round begins with starting a pair and waiting for its master.
+    // Few rounds: each one starts a pair and waits for its master.
     let rounds = (deaths / 5).clamp(1, 4);
     for round in 0..rounds {
         let share = deaths / rounds + usize::from(round < deaths % rounds);
@@ -89,7 +90,7 @@ pub(crate) fn measure(
     Ok(all)
 }
 
-/// So many deaths of a kind in one place.
+/// Measures `deaths` killed masters of one kind in one fixture.
 pub(crate) fn series(kind: Kind, task: Task, deaths: usize) -> Result<Vec<Death>> {
     if deaths == 0 {
         return Ok(Vec::new());
@@ -100,23 +101,29 @@ pub(crate) fn series(kind: Kind, task: Task, deaths: usize) -> Result<Vec<Death>
     while found.len() < deaths {
         match death(&mut fixture, task)? {
             Some(death) => found.push(death),
-            // On a busy machine a backup may have taken over before its master was killed.
+            // On a busy machine the backup may have taken over before its master was killed.
             None if spoilt < deaths => spoilt += 1,
             None => {
                 let doing = format!("measuring takeovers of {kind}");
-                return Err(Error::new(doing, "masters change although nobody dies"));
+                return Err(Error::new(
+                    doing,
+                    "the master changes although none was killed",
+                ));
             }
         }
     }
     Ok(found)
 }
 
-/// One death; nothing when both hosts were master around it.
+/// Kills the master once; `None` if both hosts were master around that time.
 fn death(fixture: &mut Fixture, task: Task) -> Result<Option<Death>> {
     let mark = fixture.mark();
     fixture.settle();
     let Some(master) = fixture.master(&mark) else {
-        return Err(Error::new("looking for the master", "nobody advertises"));
+        return Err(Error::new(
+            "looking for the master",
+            "no host sends advertisements",
+        ));
     };
     let survivor = 1 - master;
     fixture.take(master)?.die()?;
@@ -133,7 +140,7 @@ fn death(fixture: &mut Fixture, task: Task) -> Result<Option<Death>> {
 }
 
 fn judge(sightings: &[Sighting], master: usize, task: Task) -> Option<Death> {
-    // By host, kind and number: the first time, and the last.
+    // First and last time, by host, kind and number.
     let mut times: BTreeMap<_, (Duration, Duration)> = BTreeMap::new();
     for Sighting {
         at,
@@ -149,6 +156,7 @@ fn judge(sightings: &[Sighting], master: usize, task: Task) -> Option<Death> {
     for router in task.routers() {
         let (_, last) = *times.get(&(master, What::Advert, router))?;
         let (advert, _) = *times.get(&(1 - master, What::Advert, router))?;
+        // Both hosts were master for a moment, so there is no takeover to measure.
         if advert <= last {
             return None;
         }
@@ -168,7 +176,7 @@ fn judge(sightings: &[Sighting], master: usize, task: Task) -> Option<Death> {
     Some(death)
 }
 
-/// From the first to the second, negative when the second came first.
+/// Microseconds from `first` to `second`, negative if `second` is earlier.
 pub(crate) fn micros_between(first: Duration, second: Duration) -> f64 {
     if second >= first {
         (second - first).as_secs_f64() * 1e6

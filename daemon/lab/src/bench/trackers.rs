@@ -1,5 +1,5 @@
-//! What a hundred trackers cost: CPU time of the daemon itself and, where they are scripts, of what it
-//! runs. One instance follows them all, on a host of its own, and nothing goes wrong.
+//! Cost of a hundred trackers: CPU time of the daemon and, for scripts, of its child processes. One
+//! instance on a separate host tracks all of them, and none fails.
 
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -13,30 +13,30 @@ use vrrp_lab::{Error, Host, Result, Segment};
 use super::proc;
 use super::subject::{Daemon, Kind};
 
-/// How many there are.
+/// Number of trackers.
 pub(crate) const MANY: u16 = 100;
 
-/// Until they have been looked at for the first time.
+/// Time until each tracker has its first result.
 const SETTLE: Duration = Duration::from_secs(3);
 
-/// Where the server of the host listens.
+/// Port of the web server on the host.
 const PORT: u16 = 8080;
 
-/// What is watched, once a second each.
+/// Kind of the trackers, each with an interval of one second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Watched {
-    /// A program that says that all is well and nothing else.
+    /// A program that only exits with status 0.
     Script,
-    /// This host.
+    /// A ping of the host itself.
     Ping,
-    /// A port of this host.
+    /// A TCP connection to the host itself.
     Port,
-    /// A page of this host.
+    /// An HTTP request to the host itself.
     Page,
 }
 
 impl Watched {
-    /// As people read it.
+    /// Name in the report.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Script => "script",
@@ -59,13 +59,13 @@ impl Watched {
 /// CPU time in microseconds per second.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Cost {
-    /// Of the daemon.
+    /// CPU time of the daemon.
     pub(crate) own: f64,
-    /// Of the programs that it ran.
+    /// CPU time of the programs that it ran.
     pub(crate) children: f64,
 }
 
-/// A daemon with [`MANY`] trackers, watched for `span`.
+/// Measures a daemon with [`MANY`] trackers for `span`.
 pub(crate) fn measure(kind: Kind, watched: Watched, span: Duration) -> Result<Cost> {
     let host = Host::new("watcher")?;
     let segment = Segment::new("bench")?;
@@ -77,18 +77,18 @@ pub(crate) fn measure(kind: Kind, watched: Watched, span: Duration) -> Result<Co
             sleep(SETTLE);
             let results = || -> Result<u64> {
                 let trackers = daemon.status()?.trackers;
-                if let Some(ill) = trackers.iter().find(|tracker| tracker.up != Some(true)) {
-                    let detail = format!("{} is down: {}", ill.name, ill.detail);
+                if let Some(down) = trackers.iter().find(|tracker| tracker.up != Some(true)) {
+                    let detail = format!("{} is down: {}", down.name, down.detail);
                     return Err(Error::new("measuring the cost of trackers", detail));
                 }
                 Ok(trackers.iter().map(|tracker| tracker.results).sum())
             };
             let before = results()?;
             let cost = watch(&[daemon.process().pid()], span)?;
-            let looks = results()? - before;
+            let count = results()? - before;
             let expected = u64::from(MANY) * span.as_secs();
-            if looks < expected * 9 / 10 {
-                let detail = format!("{looks} looks in {span:?} instead of {expected}");
+            if count < expected * 9 / 10 {
+                let detail = format!("{count} results in {span:?} instead of {expected}");
                 return Err(Error::new("measuring the cost of trackers", detail));
             }
             daemon.stop()?;
@@ -110,16 +110,16 @@ pub(crate) fn measure(kind: Kind, watched: Watched, span: Duration) -> Result<Co
 }
 
 fn watch(processes: &[u32], span: Duration) -> Result<Cost> {
-    let look = || -> Result<(Instant, Duration, Duration)> {
+    let read = || -> Result<(Instant, Duration, Duration)> {
         Ok((
             Instant::now(),
             proc::cpu_time(processes)?,
             proc::children_time(processes)?,
         ))
     };
-    let before = look()?;
+    let before = read()?;
     sleep(span);
-    let after = look()?;
+    let after = read()?;
     let seconds = (after.0 - before.0).as_secs_f64();
     let rate = |before, after: Duration| after.saturating_sub(before).as_secs_f64() * 1e6 / seconds;
     Ok(Cost {
@@ -147,7 +147,7 @@ fn vrrpd_config(watched: Watched) -> String {
     .to_string()
 }
 
-/// The same with scripts, which is all that it has.
+/// Builds the same configuration for keepalived, with scripts, its only comparable trackers.
 fn keepalived_config() -> String {
     let names = || (0..MANY).map(|number| format!("check{number}"));
     let scripts: String = names()
@@ -163,7 +163,7 @@ fn keepalived_config() -> String {
     )
 }
 
-/// A web server on the host, as long as there is the host. It is no process of the daemon.
+/// Starts a web server on the host, on a thread of the lab: its CPU time is not the daemon's.
 fn serve(host: &Host) -> Result<()> {
     let listener = host
         .run(|| TcpListener::bind((Ipv4Addr::LOCALHOST, PORT)))
@@ -172,7 +172,7 @@ fn serve(host: &Host) -> Result<()> {
         .name("web server".to_owned())
         .spawn(move || {
             while let Ok((stream, _)) = listener.accept() {
-                // Who only connects says nothing.
+                // Errors are ignored: a TCP probe connects and sends no request.
                 let _ = answer(stream);
             }
         })

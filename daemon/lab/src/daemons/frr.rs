@@ -1,8 +1,8 @@
-//! FRR: its vrrpd, and its zebra, without which that does nothing.
+//! FRR: its vrrpd, and zebra, which vrrpd requires.
 //!
-//! FRR makes no interface. A virtual router runs on a macvlan with the virtual router's Ethernet
-//! address that there must be already ([`Host::add_macvlan`]), with the virtual address on it;
-//! vrrpd finds it by that Ethernet address, and zebra lets its carrier come and go.
+//! FRR creates no interface. A virtual router runs on an existing macvlan ([`Host::add_macvlan`])
+//! that has the virtual MAC address and the virtual address; vrrpd finds it by that MAC address,
+//! and zebra sets and clears its carrier (`protodown`).
 
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -19,44 +19,46 @@ use crate::host::Host;
 use crate::isolate::mount_tmpfs;
 use crate::process::{Line, Process};
 
-/// Where Debian and others have FRR's daemons, which nobody has in `$PATH`: one is called vrrpd.
+/// Directory of FRR's daemons on Debian and other distributions. It is not in `$PATH`: one of the
+/// programs is named vrrpd.
 const DIRECTORY: &str = "/usr/lib/frr";
 
 const RUN: &str = "/run/frr";
 const ZEBRA_SOCKET: &str = "/run/frr/zserv.api";
 const GROUP_FILE: &str = "/run/frr/group";
 
-/// FRR's daemons want to be of a group with this name, if there is one.
+/// FRR's daemons join the group with this name, if it exists.
 const GROUPS: &str = "root:x:0:\nfrrvty:x:1:root\n";
 
-/// How often zebra is asked whether it listens. It says it nowhere.
+/// Interval of the connection attempts to zebra, which does not report that it listens.
 const LOOK: Duration = Duration::from_millis(2);
 
-/// The program vrrpd of FRR, where it is installed with zebra.
+/// Path of FRR's vrrpd, if it is installed together with zebra.
 pub fn frr_program() -> Option<PathBuf> {
     let [zebra, vrrpd] = ["zebra", "vrrpd"].map(|name| Path::new(DIRECTORY).join(name));
     (zebra.is_file() && vrrpd.is_file()).then_some(vrrpd)
 }
 
-/// A running vrrpd of FRR, with its zebra. Dropped, both are killed.
+/// A running vrrpd of FRR, with its zebra. Dropping it kills both.
 #[derive(Debug)]
 pub struct Frr {
-    // In this order, so that zebra outlives the other.
+    // In this order, so that vrrpd is dropped first.
     vrrpd: Process,
     zebra: Process,
 }
 
 impl Frr {
-    /// Starts both on a host, vrrpd with this configuration, and waits until the virtual router
-    /// `vrid` has left its initial state.
+    /// Starts both daemons on a host, vrrpd with this configuration, and waits until the virtual
+    /// router `vrid` has left its initial state.
     ///
     /// # Errors
-    /// When it is not installed, or does not come that far; with what it said.
+    /// If FRR is not installed, or the virtual router stays in its initial state; the error
+    /// contains the log.
     pub fn start(host: &Host, config: &str, vrid: u8) -> Result<Self> {
         let program = frr_program().ok_or_else(|| {
             Error::new(
                 "starting FRR's vrrpd",
-                format!("it is not in {DIRECTORY}: apt-get install frr"),
+                format!("not found in {DIRECTORY}: apt-get install frr"),
             )
         })?;
         prepare(host)?;
@@ -72,10 +74,10 @@ impl Frr {
         Ok(Self { vrrpd, zebra })
     }
 
-    /// Waits for its line of a virtual router that enters a state: `Backup`, `Master`.
+    /// Waits for the log line of a virtual router that enters a state: `Backup`, `Master`.
     ///
     /// # Errors
-    /// When it does not come within `timeout`; with the log.
+    /// If it does not appear within `timeout`; the error contains the log.
     pub fn wait_for(
         &self,
         vrid: u8,
@@ -97,10 +99,10 @@ impl Frr {
             })
     }
 
-    /// Stops vrrpd in order and waits for its end. Its zebra goes on.
+    /// Sends SIGTERM to vrrpd and waits for its exit. zebra keeps running.
     ///
     /// # Errors
-    /// When it does not end.
+    /// If it does not exit.
     pub fn stop(&self) -> Result<ExitStatus> {
         self.vrrpd.terminate(PATIENCE)
     }
@@ -116,23 +118,25 @@ impl Frr {
     }
 }
 
-/// Gives a host, once in a boot, what FRR expects of it.
+/// Creates the files and mounts that FRR expects on a host, once per boot.
 fn prepare(host: &Host) -> Result<()> {
     if host.run(|| Path::new(GROUP_FILE).exists()) {
         return Ok(());
     }
     host.write(GROUP_FILE, GROUPS, 0o644)?;
     host.run(|| {
-        // The daemons leave files here that may be of use after a crash.
+        // The daemons write crash logs here.
         mount_tmpfs("/var/tmp")?;
-        // A host has the machine's accounts, and perhaps no other user than root.
+        // A host shows the machine's accounts, and in a user namespace root may be the only usable
+        // user.
         let none = None::<&str>;
         mount(Some(GROUP_FILE), "/etc/group", none, MsFlags::MS_BIND, none)
-            .doing(format!("giving {} the groups of FRR", host.name()))
+            .doing(format!("mounting FRR's groups on {}", host.name()))
     })
 }
 
-/// Starts one of FRR's daemons as root, which a host may have alone, with its log as output.
+/// Starts one of FRR's daemons as root, the only user that a host surely has, with its log on
+/// standard output.
 fn launch(host: &Host, program: &Path, config: &str) -> Result<Process> {
     let name = program.file_name().unwrap_or_default().display();
     let file = format!("{RUN}/{name}.conf");
@@ -142,7 +146,7 @@ fn launch(host: &Host, program: &Path, config: &str) -> Result<Process> {
     command.args(["--config_file", &file]);
     command.args(["--pid_file", &format!("{RUN}/{name}.pid")]);
     command.args(["--socket", ZEBRA_SOCKET, "--vty_socket", RUN]);
-    // No terminal over TCP.
+    // Disables the vty terminal over TCP.
     command.args(["--vty_port", "0"]);
     host.spawn(command)
 }

@@ -1,5 +1,5 @@
-//! What the course gives: the hosts' configurations, the check script, and how long the protocol
-//! lets a client wait with them.
+//! Configurations and check script of the course, and the resulting limits of the protocol for an
+//! outage of the client.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -14,9 +14,9 @@ pub(crate) struct Instance {
     pub(crate) interface: &'static str,
     pub(crate) vip: IpAddr,
     vrid: u8,
-    /// Whether it follows the check script.
+    /// Whether it tracks the check script.
     checked: bool,
-    /// Of the master and the backup.
+    /// Priorities of master and backup.
     priorities: [u8; 2],
 }
 
@@ -38,14 +38,14 @@ pub(crate) const VI_2: Instance = Instance {
     priorities: [100, 100],
 };
 
-/// The two hosts.
+/// The two hosts, named by their role in the configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Who {
+pub(crate) enum Role {
     Master,
     Backup,
 }
 
-impl Who {
+impl Role {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Master => "master",
@@ -53,7 +53,7 @@ impl Who {
         }
     }
 
-    /// Its own address on the network of an instance: .11 and .12.
+    /// Configured address of the host on the network of an instance: .11 and .12.
     pub(crate) fn address(self, instance: &Instance) -> String {
         let last = match self {
             Self::Master => 11,
@@ -68,39 +68,40 @@ impl Who {
 }
 
 const ADVERT_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the check script runs.
+/// Interval of the check script.
 pub(crate) const CHECK_INTERVAL: Duration = Duration::from_secs(2);
 
 impl Instance {
-    /// How long a host waits when it is told that the master leaves (RFC 3768 section 6.1; in
-    /// version 2 the unit is a second whatever the interval).
-    pub(crate) fn skew(&self, who: Who) -> Duration {
-        Duration::from_secs(1) * (256 - u32::from(self.priority(who))) / 256
+    /// Skew time of a host, which it waits after the master's final advertisement (RFC 3768 section
+    /// 6.1; in version 2 the unit is one second for every interval).
+    pub(crate) fn skew(&self, role: Role) -> Duration {
+        Duration::from_secs(1) * (256 - u32::from(self.priority(role))) / 256
     }
 
-    /// How long a host waits when the master falls silent.
-    pub(crate) fn master_down(&self, who: Who) -> Duration {
-        3 * ADVERT_INTERVAL + self.skew(who)
+    /// Master down interval of a host, which it waits after the master becomes silent.
+    pub(crate) fn master_down(&self, role: Role) -> Duration {
+        3 * ADVERT_INTERVAL + self.skew(role)
     }
 
-    /// How long a host with `"state": "master"` listens at its start.
+    /// Startup delay of a host with `"state": "master"`, in which it listens before it becomes
+    /// master.
     pub(crate) fn first_listening(&self) -> Duration {
-        ADVERT_INTERVAL + self.skew(Who::Master)
+        ADVERT_INTERVAL + self.skew(Role::Master)
     }
 
-    pub(crate) const fn priority(&self, who: Who) -> u8 {
-        match who {
-            Who::Master => self.priorities[0],
-            Who::Backup => self.priorities[1],
+    pub(crate) const fn priority(&self, role: Role) -> u8 {
+        match role {
+            Role::Master => self.priorities[0],
+            Role::Backup => self.priorities[1],
         }
     }
 
-    fn json(&self, who: Who) -> Value {
+    fn json(&self, role: Role) -> Value {
         let mut instance = json!({
-            "state": who.name(),
+            "state": role.name(),
             "interface": self.interface,
             "virtualRouterId": self.vrid,
-            "priority": self.priority(who),
+            "priority": self.priority(role),
             "version": 2,
             "advertInterval": ADVERT_INTERVAL.as_secs(),
             "authentication": { "pass": { "password": "1111" } },
@@ -113,11 +114,11 @@ impl Instance {
     }
 }
 
-/// The configuration of a host.
-pub(crate) fn configuration(who: Who, instances: &[Instance]) -> String {
+/// Builds the configuration of a host.
+pub(crate) fn configuration(role: Role, instances: &[Instance]) -> String {
     let routers: serde_json::Map<_, _> = instances
         .iter()
-        .map(|instance| (instance.name.to_owned(), instance.json(who)))
+        .map(|instance| (instance.name.to_owned(), instance.json(role)))
         .collect();
     let script = json!({ "command": [CHECK], "interval": CHECK_INTERVAL.as_secs() });
     let whole =
@@ -125,7 +126,7 @@ pub(crate) fn configuration(who: Who, instances: &[Instance]) -> String {
     format!("{whole:#}\n")
 }
 
-/// The check script, and what stands for `systemctl start httpd` in it.
+/// Path of the check script, and of the script that replaces `systemctl start httpd` in it.
 pub(crate) const CHECK: &str = "/usr/local/httpd.sh";
 pub(crate) const START_HTTPD: &str = "/usr/local/start-httpd.sh";
 pub(crate) const HTTPD_PID: &str = "/var/run/httpd/httpd.pid";
@@ -134,11 +135,11 @@ pub(crate) fn check_script() -> String {
     format!("#!/bin/sh\n\nif [ ! -e {HTTPD_PID} ]; then\n    {START_HTTPD}\nfi\n")
 }
 
-pub(crate) fn start_httpd_script(who: Who) -> Result<String> {
+pub(crate) fn start_httpd_script(role: Role) -> Result<String> {
     Ok(format!(
         "#!/bin/sh\nexec '{}' __httpd --daemon --name {} --pid-file {HTTPD_PID} --listen 0.0.0.0:80\n",
         exe()?.display(),
-        who.name()
+        role.name()
     ))
 }
 
@@ -147,11 +148,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bounds_are_those_of_the_course() {
+    fn bounds_match_configurations_of_course() {
         let millis = |span: Duration| span.as_millis();
-        assert_eq!(millis(VI_1.skew(Who::Backup)), 613);
-        assert_eq!(millis(VI_1.master_down(Who::Backup)), 3613);
+        assert_eq!(millis(VI_1.skew(Role::Backup)), 613);
+        assert_eq!(millis(VI_1.master_down(Role::Backup)), 3613);
         assert_eq!(millis(VI_1.first_listening()), 1609);
-        assert_eq!(millis(VI_2.master_down(Who::Backup)), 3609);
+        assert_eq!(millis(VI_2.master_down(Role::Backup)), 3609);
     }
 }

@@ -1,4 +1,4 @@
-//! The hardware of an experiment: networks, hosts and cables, and what runs on a host.
+//! Hardware and services of an experiment: networks, hosts, cables, web servers and daemons.
 
 use std::net::IpAddr;
 use std::thread::sleep;
@@ -8,41 +8,41 @@ use vrrp_lab::daemons::{Vrrpd, clean_up};
 use vrrp_lab::{Cable, Error, Host, Journal, Line, Moment, Result, Segment, Signal};
 
 use super::course::{
-    CHECK, HTTPD_PID, Instance, START_HTTPD, Who, check_script, configuration, start_httpd_script,
+    CHECK, HTTPD_PID, Instance, Role, START_HTTPD, check_script, configuration, start_httpd_script,
 };
 
-/// How long a host may take to shut down in order.
+/// Time limit for a clean shutdown of a host.
 const SHUTDOWN: Duration = Duration::from_secs(10);
 
-/// The third host.
+/// Name of the third host.
 pub(crate) const CLIENT: &str = "client";
 
-/// Two hosts and a client, on one network for each instance.
+/// Two hosts and a client, with one network per instance.
 pub(crate) struct Fixture {
     pub(crate) instances: &'static [Instance],
     pub(crate) master: Host,
     pub(crate) backup: Host,
     pub(crate) client: Host,
-    /// The cables, each with the name of its host.
+    /// Cables, each with the name of its host.
     cables: Vec<(&'static str, Cable)>,
 }
 
 impl Fixture {
     pub(crate) fn new(instances: &'static [Instance]) -> Result<Self> {
-        let build = |who: Who| {
-            let host = Host::with_disks(who.name(), &["/usr/local"])?;
+        let build = |role: Role| {
+            let host = Host::with_disks(role.name(), &["/usr/local"])?;
             host.write(CHECK, check_script(), 0o755)?;
-            host.write(START_HTTPD, start_httpd_script(who)?, 0o755)?;
+            host.write(START_HTTPD, start_httpd_script(role)?, 0o755)?;
             Ok(host)
         };
-        let (master, backup) = (build(Who::Master)?, build(Who::Backup)?);
+        let (master, backup) = (build(Role::Master)?, build(Role::Backup)?);
         let client = Host::new(CLIENT)?;
         let mut cables = Vec::new();
         for instance in instances {
             let network = Segment::new(instance.interface)?;
-            for (who, host) in [(Who::Master, &master), (Who::Backup, &backup)] {
-                let cable = network.attach(host, instance.interface, &who.address(instance))?;
-                cables.push((who.name(), cable));
+            for (role, host) in [(Role::Master, &master), (Role::Backup, &backup)] {
+                let cable = network.attach(host, instance.interface, &role.address(instance))?;
+                cables.push((role.name(), cable));
             }
             let cable =
                 network.attach(&client, instance.interface, &client_address(instance.vip))?;
@@ -57,26 +57,26 @@ impl Fixture {
         })
     }
 
-    pub(crate) const fn host(&self, who: Who) -> &Host {
-        match who {
-            Who::Master => &self.master,
-            Who::Backup => &self.backup,
+    pub(crate) const fn host(&self, role: Role) -> &Host {
+        match role {
+            Role::Master => &self.master,
+            Role::Backup => &self.backup,
         }
     }
 
-    /// The cable of a host's network card.
+    /// Cable of a host's network card.
     pub(crate) fn cable(&self, host: &str, interface: &str) -> Option<&Cable> {
         self.cables
             .iter()
-            .find(|(whose, cable)| *whose == host && cable.interface() == interface)
+            .find(|(owner, cable)| *owner == host && cable.interface() == interface)
             .map(|(_, cable)| cable)
     }
 
     /// Pulls or plugs all cables of a host.
-    pub(crate) fn plug(&self, who: Who, plugged: bool) -> Result<()> {
+    pub(crate) fn plug(&self, role: Role, plugged: bool) -> Result<()> {
         self.cables
             .iter()
-            .filter(|(whose, _)| *whose == who.name())
+            .filter(|(owner, _)| *owner == role.name())
             .try_for_each(
                 |(_, cable)| {
                     if plugged { cable.plug() } else { cable.pull() }
@@ -85,40 +85,40 @@ impl Fixture {
     }
 }
 
-/// .1 of the network.
+/// Address of the client: .1 of the network.
 fn client_address(vip: IpAddr) -> String {
     let network = vip.to_string();
     let prefix = network.rsplit_once('.').map_or("", |(prefix, _)| prefix);
     format!("{prefix}.1/24")
 }
 
-/// A host with its web server and its daemon, and what an administrator does to it.
+/// A host with its web server and its daemon, and the administrator's actions on it.
 pub(crate) struct Machine<'h> {
     pub(crate) host: &'h Host,
     configuration: String,
     daemon: Option<Vrrpd<'h>>,
-    /// What the daemons of this host said, also those that are gone.
+    /// Logs of all daemons of this host, including exited ones.
     logs: Vec<Journal<Line>>,
 }
 
 impl<'h> Machine<'h> {
-    pub(crate) fn new(fixture: &'h Fixture, who: Who) -> Self {
+    pub(crate) fn new(fixture: &'h Fixture, role: Role) -> Self {
         Self {
-            host: fixture.host(who),
-            configuration: configuration(who, fixture.instances),
+            host: fixture.host(role),
+            configuration: configuration(role, fixture.instances),
             daemon: None,
             logs: Vec::new(),
         }
     }
 
-    /// What systemd does at boot: starts the web server and the daemon. Returns when the daemon
+    /// Starts web server and daemon, as systemd does at boot. Returns the time at which the daemon
     /// was started.
     pub(crate) fn start_services(&mut self) -> Result<Moment> {
         self.host.shell(START_HTTPD)?;
         self.start_daemon()
     }
 
-    /// `systemctl start vrrpd`. Returns when it was started.
+    /// Starts the daemon, as `systemctl start vrrpd` does. Returns the time of the start.
     pub(crate) fn start_daemon(&mut self) -> Result<Moment> {
         let started = Moment::now();
         let daemon = Vrrpd::start(self.host, &self.configuration)?;
@@ -127,7 +127,7 @@ impl<'h> Machine<'h> {
         Ok(started)
     }
 
-    /// `systemctl stop vrrpd`.
+    /// Stops the daemon, as `systemctl stop vrrpd` does.
     pub(crate) fn stop_daemon(&mut self) -> Result<()> {
         if let Some(daemon) = self.daemon.take() {
             daemon.stop()?;
@@ -135,7 +135,7 @@ impl<'h> Machine<'h> {
         Ok(())
     }
 
-    /// SIGKILL for the daemon, and what systemd does then (`ExecStopPost`).
+    /// Kills the daemon with SIGKILL and runs the cleanup, as systemd does (`ExecStopPost`).
     pub(crate) fn kill_daemon(&mut self) -> Result<String> {
         if let Some(daemon) = self.daemon.take() {
             daemon.process().kill(Signal::SIGKILL)?;
@@ -144,57 +144,58 @@ impl<'h> Machine<'h> {
         clean_up(self.host)
     }
 
-    /// The number of the web server.
+    /// PID of the web server.
     pub(crate) fn httpd(&self) -> Result<String> {
-        let number = self.host.shell(&format!("cat {HTTPD_PID}"))?;
-        Ok(number.trim().to_owned())
+        let pid = self.host.shell(&format!("cat {HTTPD_PID}"))?;
+        Ok(pid.trim().to_owned())
     }
 
-    /// `systemctl stop httpd`.
-    pub(crate) fn stop_httpd(&self, number: &str) -> Result<()> {
-        self.host.shell(&format!("kill {number}")).map(drop)
+    /// Stops the web server, as `systemctl stop httpd` does.
+    pub(crate) fn stop_httpd(&self, pid: &str) -> Result<()> {
+        self.host.shell(&format!("kill {pid}")).map(drop)
     }
 
-    /// Waits until there is a web server other than `old`; when there was.
+    /// Waits for a web server other than `old`, and returns the time at which it was running.
     pub(crate) fn wait_for_httpd(&self, old: &str, patience: Duration) -> Result<Moment> {
         let start = Moment::now();
         while start.elapsed() < 2 * patience {
-            // Gone, or empty while it is written.
+            // The PID file may be missing, or empty while it is written.
             if self.httpd().is_ok_and(|new| !new.is_empty() && new != old) {
                 return Ok(Moment::now());
             }
             sleep(Duration::from_millis(10));
         }
         let doing = format!("waiting for httpd on {}", self.host.name());
-        Err(Error::new(doing, "nobody started it again"))
+        Err(Error::new(doing, "it was not started again"))
     }
 
-    /// Pulls the power plug.
+    /// Switches the power off.
     pub(crate) fn power_off(&mut self) -> Result<()> {
         let done = self.host.power_off();
         self.daemon = None;
         done
     }
 
-    /// `poweroff` in order.
+    /// Shuts the host down cleanly, as `poweroff` does.
     pub(crate) fn shut_down(&mut self) -> Result<()> {
         let done = self.host.shut_down(SHUTDOWN);
         self.daemon = None;
         done
     }
 
-    /// Power and a whole boot. Returns when the daemon was started.
+    /// Switches the power on and starts the services. Returns the time at which the daemon was
+    /// started.
     pub(crate) fn power_on(&mut self) -> Result<Moment> {
         self.host.power_on()?;
         self.start_services()
     }
 
-    /// The daemon, when it is started.
+    /// The daemon, if it is started.
     pub(crate) const fn daemon(&self) -> Option<&Vrrpd<'h>> {
         self.daemon.as_ref()
     }
 
-    /// What its daemons said since `since`.
+    /// Log lines of its daemons since `since`, in the order of time.
     pub(crate) fn log(&self, since: Moment) -> Vec<Line> {
         let mut lines: Vec<Line> = self.logs.iter().flat_map(Journal::entries).collect();
         lines.retain(|line| line.at >= since);

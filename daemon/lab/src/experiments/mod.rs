@@ -1,15 +1,15 @@
-//! Both experiments of the course, played with the real daemon.
+//! Both experiments of the course, run with the real daemon.
 //!
-//! `course` has what the course gives, `fixture` the hardware and what runs on it, `scene` the
-//! observers, `story` the telling and the verdict, `table` the end. The steps themselves are in
-//! `first` and `second`.
+//! `course` contains the configurations of the course, `fixture` the hosts and their services,
+//! `experiment` the observers of a running experiment, `runner` the steps with their output and
+//! verdict, `table` the result table. The steps themselves are in `first` and `second`.
 
 mod course;
+mod experiment;
 mod first;
 mod fixture;
-mod scene;
+mod runner;
 mod second;
-mod story;
 mod table;
 
 use std::time::Duration;
@@ -17,57 +17,57 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use vrrp_lab::Result;
 
-pub(crate) use self::course::{VI_1, VI_2, Who};
+pub(crate) use self::course::{Role, VI_1, VI_2};
+pub(crate) use self::experiment::PATIENCE;
 pub(crate) use self::fixture::{CLIENT, Fixture, Machine};
-pub(crate) use self::scene::PATIENCE;
-use self::story::{Story, print};
+use self::runner::{Runner, print};
 
-/// What is granted beyond the protocol's bounds: the client asks every 10 ms, and processes run
-/// when a machine that has other things to do lets them.
+/// Tolerance beyond the limits of the protocol: the client sends a request every 10 ms, and a busy
+/// machine schedules processes late.
 const ALLOWANCE: Duration = Duration::from_millis(250);
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// Plays only these steps, each with what it needs before and after it.
+    /// Runs only these steps, each with the steps that restore the initial state.
     #[arg(long, value_enum, value_delimiter = ',')]
     only: Vec<Part>,
     /// Shows the daemons' logs of each step.
     #[arg(long, short)]
     verbose: bool,
-    /// Prints JSON in place of the table, and tells the story on standard error.
+    /// Prints JSON instead of the table, and the progress on standard error.
     #[arg(long)]
     json: bool,
 }
 
-/// A part of the story that begins and ends with the master in its place.
+/// A group of steps that begins and ends with the host `master` as master.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Part {
-    /// Experiment 1, all of it.
+    /// All steps of experiment 1.
     First,
-    /// The web server stops.
+    /// Stops the web server.
     Httpd,
-    /// The master loses its power.
+    /// Switches the master's power off.
     Power,
-    /// The master is rebooted.
+    /// Reboots the master.
     Reboot,
-    /// The daemon is stopped.
+    /// Stops the daemon.
     Stop,
-    /// The daemon is killed.
+    /// Kills the daemon.
     Kill,
-    /// The daemon is frozen.
+    /// Freezes the daemon (SIGSTOP).
     Freeze,
-    /// The address is deleted by hand.
+    /// Deletes the address by hand.
     Delete,
-    /// The cable is pulled.
+    /// Pulls the cable.
     Cable,
     /// Experiment 2: two network cards.
     Second,
 }
 
-/// Plays the experiments. Whether all was as it must be.
+/// Runs the experiments. Returns whether every step met its expectation.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     vrrp_lab::stall_detector::start();
-    let mut story = Story::new(options.verbose, options.json);
+    let mut runner = Runner::new(options.verbose, options.json);
     let wanted = |part: Part| options.only.is_empty() || options.only.contains(&part);
     let parts: Vec<Part> = Part::value_variants()
         .iter()
@@ -77,15 +77,15 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         .collect();
     let mut broken = Vec::new();
     if !parts.is_empty() {
-        broken.extend(first::play(&mut story, &parts).err());
+        broken.extend(first::run(&mut runner, &parts).err());
     }
     if wanted(Part::Second) {
-        broken.extend(second::play(&mut story).err());
+        broken.extend(second::run(&mut runner).err());
     }
     for error in &broken {
-        story.say(format_args!("An experiment could not go on: {error}"));
+        runner.print_line(format_args!("experiment aborted: {error}"));
     }
-    let rows = story.rows();
+    let rows = runner.rows();
     if options.json {
         table::print_json(rows);
     } else {
@@ -94,19 +94,19 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     let failed = rows.iter().filter(|row| !row.problems.is_empty()).count();
     if !options.json {
         let verdict = match (failed, broken.is_empty()) {
-            (0, true) => "All is as it must be".to_owned(),
-            (0, false) => "NOT all was played".to_owned(),
+            (0, true) => format!("All {} steps passed", rows.len()),
+            (0, false) => "NOT all steps were run".to_owned(),
             _ => format!("{failed} of {} steps FAILED", rows.len()),
         };
         print(format_args!(
-            "\n{verdict}, after {:.0} s.",
-            story.elapsed().as_secs_f64()
+            "\n{verdict}, in {:.0} s.",
+            runner.elapsed().as_secs_f64()
         ));
     }
     Ok(failed == 0 && broken.is_empty())
 }
 
-/// Whole milliseconds, as the table shows them.
+/// Formats whole milliseconds, as the table shows them.
 fn millis(span: Duration) -> String {
     format!("{} ms", span.as_millis())
 }

@@ -1,16 +1,16 @@
-//! The end of the story: a table for people, or JSON.
+//! Results of the run: a table, or JSON.
 
 use serde_json::json;
 
 use super::ALLOWANCE;
-use super::story::{Row, print};
+use super::runner::{Row, print};
 
-/// Longer texts go on in the next line.
+/// Width of the text columns; longer texts are wrapped.
 const WIDTH: usize = 36;
 
 pub(crate) fn print_table(rows: &[Row]) {
     let mut table =
-        vec![["", "step", "expected", "seen", "outage", "bound", ""].map(str::to_owned)];
+        vec![["", "step", "expected", "observed", "outage", "bound", ""].map(str::to_owned)];
     for row in rows {
         let (expected, seen) = (wrap(&row.expected), wrap(&row.seen));
         for number in 0..expected.len().max(seen.len()) {
@@ -42,11 +42,11 @@ pub(crate) fn print_table(rows: &[Row]) {
     }
     print(format_args!(
         "\n\
-         Outage: the longest time in which the client, asking every 10 ms, had no answer.\n\
-         Bound: what the protocol allows (for httpd: the check script); {} ms more are granted for the asking and for a\n\
-         busy machine, and the time for which the machine did not run what was to run.\n\
-         Holders: at the end of each step one host holds the address, and at no moment two, except as the table says: a\n\
-         master that is back takes its place before its advertisement reaches the other, and a frozen daemon cannot let go.",
+         Outage: the longest time without an answer to the client, which sends a request every 10 ms.\n\
+         Bound: the limit of the protocol (for httpd: of the check script). {} ms more are allowed for the request interval\n\
+         and a busy machine, and the time for which the machine did not schedule the lab.\n\
+         Holders: at the end of each step one host holds each address. Two hosts hold an address only where the table says\n\
+         so: a returning master adds it before its first advertisement reaches the backup, and a frozen daemon cannot delete it.",
         ALLOWANCE.as_millis()
     ));
 }
@@ -77,7 +77,7 @@ const fn verdict(row: &Row) -> &'static str {
     }
 }
 
-/// Breaks a text between words; at least one line.
+/// Wraps a text between words; returns at least one line.
 fn wrap(text: &str) -> Vec<String> {
     let mut lines = vec![String::new()];
     for word in text.split(' ') {
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_long_text_is_broken_between_words() {
+    fn wrap_breaks_long_text_between_words() {
         assert_eq!(wrap(""), [""]);
         assert_eq!(wrap("address on master"), ["address on master"]);
         assert_eq!(

@@ -1,4 +1,4 @@
-//! What an attacker sends.
+//! Packets of an attacker.
 
 use std::fmt;
 use std::net::Ipv4Addr;
@@ -11,41 +11,41 @@ use vrrp_proto::wire::{
 };
 use vrrp_proto::{AdvertInterval, Instant, InterfaceIndex, Packet, Password, Version, Vrid};
 
-/// The virtual router under attack.
+/// VRID of the attacked virtual router.
 pub(crate) const VRID: u8 = 51;
-/// Its password, where it has one.
+/// Password of the attacked router, in version 2.
 pub(crate) const PASSWORD: &str = "1111";
-/// Its virtual address.
+/// Virtual address of the attacked router.
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 100);
-/// The priority of its master, of its backup, and of whoever is weaker than both.
+/// Priorities of the master, of the backup, and of the attack with a lower priority than both.
 pub(crate) const PRIORITIES: [u8; 3] = [200, 100, 50];
 
-/// One that would beat everybody, if anybody believed it.
+/// Priority of the other attacks: a router that accepted one would yield.
 const STRONGEST: u8 = 254;
 const ATTACKER: Ipv4Addr = Ipv4Addr::new(10, 77, 0, 66);
-/// How many senders are invented.
+/// Number of invented senders.
 const INVENTED: u32 = 60_000;
 
-/// One kind of packets, all of them the same but for invented senders.
+/// One kind of packets, all of them equal except for invented senders.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Attack {
-    /// None: what the machine itself does.
+    /// No packets: the effects of the machine alone.
     Nothing,
-    /// For a router that nobody here runs.
+    /// A VRID that is not configured.
     WrongVrid,
-    /// With a checksum that is wrong.
+    /// A wrong checksum.
     BadChecksum,
-    /// The same, each from another sender.
+    /// A wrong checksum, each packet from another sender.
     InventedSenders,
-    /// Shorter than its address count says.
+    /// Shorter than its address count requires.
     Truncated,
-    /// Of the other version.
+    /// The other VRRP version.
     WrongVersion,
-    /// As if it had crossed a router.
+    /// TTL 254, as if the packet had crossed a router.
     WrongTtl,
-    /// With another password, in version 2.
+    /// Another password, in version 2.
     WrongPassword,
-    /// All right, but of a lower priority than both.
+    /// A valid advertisement with a lower priority than both routers.
     LowerPriority,
 }
 
@@ -66,7 +66,7 @@ impl fmt::Display for Attack {
 }
 
 impl Attack {
-    /// The version that the attacked routers speak.
+    /// VRRP version of the attacked routers.
     pub(crate) const fn version(self) -> Version {
         if matches!(self, Self::WrongPassword) {
             Version::V2
@@ -75,7 +75,7 @@ impl Attack {
         }
     }
 
-    /// The interval of the attacked routers: version 2 knows none below a second.
+    /// Advertisement interval of the attacked routers; version 2 has none below one second.
     pub(crate) const fn interval(self) -> Duration {
         match self.version() {
             Version::V2 => Duration::from_secs(1),
@@ -83,7 +83,7 @@ impl Attack {
         }
     }
 
-    /// The frames, from `source` to `destination`.
+    /// Builds the frames, from `source` to `destination`.
     pub(crate) fn frames(self, source: [u8; 6], destination: [u8; 6]) -> Result<Vec<Vec<u8>>> {
         let frame = |sender, ttl, message: &[u8]| {
             let header = ipv4::header(sender, GROUP_V4, ttl, message.len());
@@ -101,13 +101,14 @@ impl Attack {
             }
             Self::BadChecksum => one(HOP_LIMIT, &broken),
             Self::InventedSenders => (0..INVENTED)
-                // From 10.77.1.0 on, each once, in no order that a table could like.
+                // From 10.77.1.0 on, each address once, in an order without locality: the worst
+                // case for a table.
                 .map(|number| Ipv4Addr::from(0x0a4d_0100 + number * 7919 % INVENTED))
-                // The sender is a part of the checksum, and for one of them it is right.
+                // The checksum covers the sender, and for one sender the broken checksum is right.
                 .filter(|sender| !is_right(&broken, *sender))
                 .map(|sender| frame(sender, HOP_LIMIT, &broken))
                 .collect(),
-            // One address is announced and none is there.
+            // The address count is 1, and the address is missing.
             Self::Truncated => one(HOP_LIMIT, &strongest[..8]),
             Self::WrongVersion => one(
                 HOP_LIMIT,
@@ -126,18 +127,13 @@ impl Attack {
     }
 }
 
-/// An advertisement with the form of checksum that everybody takes.
+/// Builds an advertisement with the checksum form that all routers accept.
 fn advert(version: Version, vrid: u8, priority: u8, auth: Auth) -> Result<Vec<u8>> {
     let interval = match version {
         Version::V2 => AdvertInterval::from_seconds(1),
         Version::V3 => AdvertInterval::from_centiseconds(10),
     };
-    let broken = || {
-        Error::new(
-            "writing an advertisement",
-            "it has no such VRID or interval",
-        )
-    };
+    let broken = || Error::new("building an advertisement", "VRID or interval out of range");
     let addresses = [VIP.octets()];
     let advert = Advert {
         version,
@@ -150,7 +146,7 @@ fn advert(version: Version, vrid: u8, priority: u8, auth: Auth) -> Result<Vec<u8
     Ok(advert.emit(ChecksumForm::WithPseudoHeader, ATTACKER, GROUP_V4))
 }
 
-/// Whether a router would believe a message of version 3.
+/// Whether a version 3 router accepts a message.
 fn is_right(message: &[u8], sender: Ipv4Addr) -> bool {
     let packet = Packet {
         at: Instant::ZERO,

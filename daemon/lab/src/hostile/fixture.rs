@@ -1,4 +1,4 @@
-//! The place of an attack: a master and a backup of one kind, and an attacker beside them.
+//! Fixture of an attack: a master and a backup of one kind, and an attacker on the same segment.
 
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -13,9 +13,9 @@ use super::attack::{Attack, PASSWORD, PRIORITIES, VIP, VRID};
 use crate::bench::proc::{self, Memory};
 use crate::bench::subject::{Daemon, Kind};
 
-/// How long anything may take that has no bound of its own.
+/// Time limit for events without a limit in the protocol.
 const PATIENCE: Duration = Duration::from_secs(20);
-/// How often the capture is read, so that it wakes nobody meanwhile.
+/// Interval at which the capture is read, so that no frame wakes a thread.
 const PACE: Duration = Duration::from_millis(20);
 const CARD: &str = "eth0";
 
@@ -25,36 +25,36 @@ pub(crate) struct Fixture {
     kind: Kind,
     daemons: [Daemon; 2],
     macs: [[u8; 6]; 2],
-    /// What passes, but for what the attacker sends.
+    /// Captured VRRP frames, without those of the attacker.
     frames: Capture,
     attacker: Host,
     hosts: [Host; 2],
 }
 
-/// An advertisement that passed.
+/// An advertisement of master or backup.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Passed {
     pub(crate) at: Moment,
-    /// On the wall clock, which is exact.
+    /// Kernel timestamp on the wall clock, the exact time.
     pub(crate) wall: Duration,
     /// 0 for the master, 1 for the backup.
     pub(crate) from: usize,
 }
 
-/// What is counted on a host.
+/// Counters of a host.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Counted {
     pub(crate) at: Instant,
     pub(crate) cpu: Duration,
     pub(crate) memory: Memory,
-    /// Packets for which its daemon's sockets had no room.
+    /// Packets dropped by the full socket buffers of its daemon.
     pub(crate) lost: u64,
-    /// Lines of its log.
+    /// Log lines of its daemon.
     pub(crate) lines: usize,
 }
 
 impl Fixture {
-    /// A pair that is at rest.
+    /// Starts a pair and waits until it is at rest.
     pub(crate) fn new(kind: Kind, attack: Attack) -> Result<Self> {
         let segment = Segment::new("lan")?;
         let attacker = Host::new("attacker")?;
@@ -79,6 +79,7 @@ impl Fixture {
         wait(&frames, "the master to advertise", |frame| {
             frame.source() == macs[0]
         })?;
+        // Started only now, so that the backup never takes the role of a master that is still starting.
         let backup = start(1)?;
         let fixture = Self {
             kind,
@@ -88,18 +89,19 @@ impl Fixture {
             attacker,
             hosts,
         };
-        // What comes with becoming master is over, and the backup has heard of it.
+        // The announcements of the new master are complete, and the backup has received its
+        // advertisements.
         sleep(attack.interval() * 2 + Duration::from_millis(1500));
         Ok(fixture)
     }
 
-    /// Begins to send.
+    /// Starts the attack.
     pub(crate) fn flood(&self, attack: Attack, at: At) -> Result<Flood> {
         let source = self.attacker.mac(CARD)?;
         let destination = match at {
             At::Master => self.macs[0],
             At::Backup => self.macs[1],
-            // RFC 1112 section 6.4: the group's lower 23 bits.
+            // RFC 1112 section 6.4: 01-00-5e and the lower 23 bits of the group address.
             At::Both => {
                 let [_, b, c, d] = GROUP_V4.octets();
                 [1, 0, 0x5e, b & 0x7f, c, d]
@@ -109,7 +111,7 @@ impl Fixture {
         self.attacker.flood(CARD, frames, None)
     }
 
-    /// What passed since `since`.
+    /// Advertisements since `since`.
     pub(crate) fn passed(&self, since: Moment) -> Vec<Passed> {
         let frames = self.frames.frames().entries();
         let passed = |frame: &Frame| {
@@ -121,7 +123,7 @@ impl Fixture {
         frames.iter().filter_map(passed).filter(since).collect()
     }
 
-    /// What is counted on the master's or the backup's host.
+    /// Reads the counters of the master's or the backup's host.
     pub(crate) fn counted(&self, role: usize) -> Result<Counted> {
         let processes = self.daemons[role].processes();
         Ok(Counted {
@@ -133,7 +135,7 @@ impl Fixture {
         })
     }
 
-    /// How often a daemon has said since `line` that its state changed.
+    /// Number of transitions in a daemon's log since line `line`.
     pub(crate) fn transitions(&self, role: usize, line: usize) -> usize {
         let mark = match self.kind {
             Kind::Vrrpd => " -> ",
@@ -143,7 +145,7 @@ impl Fixture {
         lines.iter().filter(|line| line.text.contains(mark)).count()
     }
 
-    /// Of the raw sockets of a host.
+    /// Packets dropped by the raw sockets of a host (last column of /proc/net/raw).
     fn lost(&self, role: usize) -> Result<u64> {
         let text = self.hosts[role].shell("cat /proc/net/raw")?;
         let lost = |line: &str| line.split_whitespace().last()?.parse::<u64>().ok();
@@ -154,7 +156,10 @@ impl Fixture {
 fn wait(frames: &Capture, what: &str, wanted: impl Fn(&Frame) -> bool) -> Result<()> {
     match frames.frames().wait_for(wanted, PATIENCE) {
         Some(_) => Ok(()),
-        None => Err(Error::new(format!("waiting for {what}"), "it did not")),
+        None => Err(Error::new(
+            format!("waiting for {what}"),
+            format!("not within {PATIENCE:?}"),
+        )),
     }
 }
 

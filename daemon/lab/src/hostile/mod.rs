@@ -1,10 +1,13 @@
-//! Attacks the daemon, and keepalived beside it, with packets that nobody should believe, as fast as
-//! one sender can: what becomes of master and backup, of the advertisements, of memory and log.
+//! Floods the daemon, and keepalived where it is installed, with packets that must not change its
+//! state, as fast as one sender can, and measures transitions, advertisements, memory and log lines
+//! of master and backup.
 //!
-//! `attack` knows what is sent, `fixture` who it is sent to and what is observed, `table` shows it.
+//! `attack` builds the packets, `fixture` contains the attacked hosts and the observations, `table`
+//! prints the results.
 //!
-//! A daemon that got no CPU cannot keep a time: what the machine's own standstills explain is granted
-//! to both daemons, and an attack that went wrong while the machine stood still is repeated.
+//! A daemon cannot keep its timers while it is not scheduled: lateness that a stall of the machine
+//! explains is subtracted for both daemons, and an attack with a problem during a stall is
+//! repeated.
 
 mod attack;
 mod fixture;
@@ -21,52 +24,52 @@ use self::attack::Attack;
 use self::fixture::{Fixture, Passed};
 use crate::bench::subject::Kind;
 
-/// How often an attack is repeated at most because the machine stood still.
+/// Highest number of attempts for an attack with a problem during a stall of the machine.
 const ATTEMPTS: u32 = 3;
 
-/// What a sender must reach for the attack to count, in packets a second.
+/// Lowest rate for an attack to count, in packets per second.
 const FAST: f64 = 50_000.0;
 
-/// The share of its interval by which an advertisement may be late.
+/// Allowed lateness of an advertisement, as a divisor of its interval.
 const LATE: u32 = 10;
 
-/// By how much memory may grow, in KiB, whatever is sent: a byte kept of each packet would be more.
-/// It is what a first use of code and of tables with an end takes.
+/// Allowed growth of memory for any attack, in KiB: one stored byte per packet would exceed it. It
+/// covers the first use of code and of tables with a fixed limit.
 const GROWTH: i64 = 512;
 
-/// How many lines a daemon may write: as many senders as it remembers in a minute.
+/// Allowed log lines per daemon: the number of senders that it remembers in a minute.
 const LINES: usize = 256;
 
 #[derive(Debug, Args)]
 pub(crate) struct Options {
-    /// How long each attack lasts, in seconds.
+    /// Duration of each attack, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 10)]
     seconds: u16,
-    /// Only these attacks.
+    /// Runs only these attacks.
     #[arg(long, value_name = "ATTACK", value_delimiter = ',')]
     only: Vec<Attack>,
-    /// At whom.
-    #[arg(long, value_name = "WHOM", value_delimiter = ',', default_values_t = [At::Master, At::Backup])]
+    /// Targets of the attacks.
+    #[arg(long, value_name = "TARGET", value_delimiter = ',', default_values_t = [At::Master, At::Backup])]
     at: Vec<At>,
-    /// How many threads send.
+    /// Number of sending threads.
     #[arg(long, value_name = "N", default_value_t = 1)]
     senders: u8,
-    /// As JSON.
+    /// Prints the results as JSON.
     #[arg(long)]
     json: bool,
-    /// Without keepalived.
+    /// Omits keepalived.
     #[arg(long)]
     alone: bool,
 }
 
-/// At whom packets are sent.
+/// Target of the packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum At {
-    /// At the master's network card.
+    /// MAC address of the master.
     Master,
-    /// At the backup's network card.
+    /// MAC address of the backup.
     Backup,
-    /// At the group, and so at both, which share the machine's cores then.
+    /// Multicast group, and so both hosts, which then share the machine's cores.
     Both,
 }
 
@@ -81,7 +84,7 @@ impl std::fmt::Display for At {
 }
 
 impl At {
-    /// Whose daemons receive it: 0 is the master, 1 the backup.
+    /// Indexes of the daemons that receive the packets: 0 is the master, 1 the backup.
     const fn roles(self) -> &'static [usize] {
         match self {
             Self::Master => &[0],
@@ -91,39 +94,39 @@ impl At {
     }
 }
 
-/// What came of one attack.
+/// Result of one attack.
 #[derive(Clone, Debug)]
 pub(crate) struct Outcome {
     pub(crate) kind: Kind,
     pub(crate) attack: Attack,
     pub(crate) at: At,
-    /// Packets a second.
+    /// Packets per second.
     pub(crate) rate: f64,
-    /// Changes of state, of master and backup.
+    /// Transitions of master and backup.
     pub(crate) transitions: usize,
-    /// Advertisements that the backup sent, which is to be silent.
+    /// Advertisements of the backup, which must be silent.
     pub(crate) usurped: usize,
-    /// How late the master's latest advertisement was.
+    /// Greatest lateness of an advertisement of the master.
     pub(crate) latest: Duration,
-    /// How many were later than allowed and not excused by a standstill.
+    /// Number of advertisements later than allowed that no stall of the machine excuses.
     pub(crate) late: usize,
-    /// How many were later than allowed and are excused.
+    /// Number of advertisements later than allowed that a stall of the machine excuses.
     pub(crate) excused: usize,
-    /// By how much the memory of those attacked grew, in KiB: resident, and proportionally shared.
+    /// Memory growth of the attacked daemons, in KiB: resident, and proportional set size.
     pub(crate) rss: i64,
     pub(crate) pss: i64,
-    /// Lines in the logs of those attacked.
+    /// Log lines of the attacked daemons.
     pub(crate) lines: usize,
-    /// Share of one core that those attacked took.
+    /// CPU time of the attacked daemons, as a share of one core.
     pub(crate) cpu: f64,
-    /// Packets for which their sockets had no room.
+    /// Packets dropped by full socket buffers.
     pub(crate) lost: u64,
-    /// The machine's longest standstill meanwhile.
+    /// Longest stall of the machine during the attack.
     pub(crate) standstill: Duration,
 }
 
 impl Outcome {
-    /// What is not as it must be.
+    /// Names of the unmet requirements.
     pub(crate) fn problems(&self) -> Vec<&'static str> {
         let lines = LINES * self.at.roles().len();
         [
@@ -133,21 +136,21 @@ impl Outcome {
             ),
             (self.transitions > 0, "transition"),
             (self.usurped > 0, "two masters"),
-            (self.late > 0, "late"),
-            (self.rss.max(self.pss) > GROWTH, "memory"),
-            (self.lines > lines, "log"),
+            (self.late > 0, "late advertisement"),
+            (self.rss.max(self.pss) > GROWTH, "memory growth"),
+            (self.lines > lines, "log lines"),
         ]
         .into_iter()
-        .filter_map(|(is, what)| is.then_some(what))
+        .filter_map(|(unmet, what)| unmet.then_some(what))
         .collect()
     }
 }
 
-/// Whether all was as it must be with our daemon.
+/// Runs the attacks and prints the results. Returns whether `vrrpd` met all requirements.
 pub(crate) fn run(options: &Options) -> Result<bool> {
     stall_detector::start();
     let started = Instant::now();
-    let tell = |what: &str| {
+    let progress = |what: &str| {
         let seconds = started.elapsed().as_secs();
         let _ = writeln!(io::stderr(), "[{seconds:>4} s] {what}");
     };
@@ -156,7 +159,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         if daemons::keepalived_program().is_some() {
             kinds.push(Kind::Keepalived);
         } else {
-            tell("keepalived is not installed, so there is nothing to compare with");
+            progress("keepalived is not installed: no comparison");
         }
     }
     let (mut outcomes, mut missing) = (Vec::new(), Vec::new());
@@ -167,11 +170,11 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
         for at in &options.at {
             for kind in &kinds {
                 let name = format!("{attack}, at {at}, {kind}");
-                tell(&name);
-                match steadily(*kind, *attack, *at, options, &tell) {
+                progress(&name);
+                match measure_repeatedly(*kind, *attack, *at, options, &progress) {
                     Ok(outcome) => outcomes.push(outcome),
                     Err(error) => {
-                        tell(&format!("not measured: {error}"));
+                        progress(&format!("not measured: {error}"));
                         missing.push(format!("{name}: {error}"));
                     }
                 }
@@ -195,26 +198,27 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
             .all(|outcome| outcome.problems().is_empty()))
 }
 
-/// An attack, and again when it went wrong on a machine that stood still meanwhile.
-fn steadily(
+/// Runs an attack, and repeats it after a problem during a stall of the machine.
+fn measure_repeatedly(
     kind: Kind,
     attack: Attack,
     at: At,
     options: &Options,
-    tell: &impl Fn(&str),
+    progress: &impl Fn(&str),
 ) -> Result<Outcome> {
     let mut attempt = 1;
     loop {
         let outcome = measure(kind, attack, at, options)?;
         let problems = outcome.problems();
-        // Longer than this a daemon's own work never keeps another from its core.
-        let stood_still = outcome.standstill > Duration::from_millis(40);
-        if problems.is_empty() || !stood_still || attempt == ATTEMPTS {
+        // A daemon's own work never delays another process for longer than this, so the machine
+        // did.
+        let stalled = outcome.standstill > Duration::from_millis(40);
+        if problems.is_empty() || !stalled || attempt == ATTEMPTS {
             return Ok(outcome);
         }
         attempt += 1;
-        tell(&format!(
-            "again, because the machine stood still for {} ms: {}",
+        progress(&format!(
+            "repeated, the machine stalled for {} ms: {}",
             outcome.standstill.as_millis(),
             problems.join(", ")
         ));
@@ -226,7 +230,8 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
     let span = Duration::from_secs(options.seconds.into());
     let fixture = Fixture::new(kind, attack)?;
     let begun = Moment::now();
-    // So that there is one before the attack, from which the first one in it is counted.
+    // Waits for an advertisement before the attack, from which the first gap of the attack is
+    // measured.
     sleep(interval + interval / 2);
     let before = [fixture.counted(0)?, fixture.counted(1)?];
     let from = Moment::now();
@@ -243,7 +248,7 @@ fn measure(kind: Kind, attack: Attack, at: At, options: &Options) -> Result<Outc
     };
     let to = Moment::now();
     let after = [fixture.counted(0)?, fixture.counted(1)?];
-    // And one after it.
+    // Waits for an advertisement after the attack, which ends its last gap.
     sleep(interval + interval / 2);
     let passed = fixture.passed(begun);
     let Lateness {
@@ -300,11 +305,11 @@ struct Lateness {
     excused: usize,
 }
 
-/// How late the master's advertisements were, each counted from the one before it, and the one that
-/// is missing at the end.
+/// Computes the lateness of the master's advertisements, each relative to the previous one, and of
+/// a missing one at the end.
 fn lateness(passed: &[Passed], interval: Duration, from: Moment, end: Moment) -> Lateness {
     let mut found = Lateness::default();
-    let mut judge = |gap: Duration, begin: Moment, end: Moment| {
+    let mut add_gap = |gap: Duration, begin: Moment, end: Moment| {
         if end < from {
             return;
         }
@@ -321,19 +326,19 @@ fn lateness(passed: &[Passed], interval: Duration, from: Moment, end: Moment) ->
     };
     let master: Vec<_> = passed.iter().filter(|passed| passed.from == 0).collect();
     for pair in master.windows(2) {
-        judge(
+        add_gap(
             pair[1].wall.saturating_sub(pair[0].wall),
             pair[0].at,
             pair[1].at,
         );
     }
-    // A master that has gone silent is as late as the silence is long.
+    // A silent master is as late as its silence is long.
     match master.last() {
         Some(last) if end.since(last.at) > interval * 2 => {
-            judge(end.since(last.at), last.at, end);
+            add_gap(end.since(last.at), last.at, end);
         }
         Some(_) => {}
-        None => judge(end.since(from), from, end),
+        None => add_gap(end.since(from), from, end),
     }
     found
 }

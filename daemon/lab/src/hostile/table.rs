@@ -1,4 +1,4 @@
-//! What came of the attacks, as a table for people and as JSON.
+//! Results of the attacks: a table, or JSON.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use super::Outcome;
 pub(crate) fn text(outcomes: &[Outcome], missing: &[String]) -> String {
     let mut text = format!(
         "\n{:<30} {:<6} {:<10} {:>9} {:>6} {:>9} {:>5} {:>8} {:>8} {:>6} {:>6} {:>10} {:>6}\n",
-        "what",
+        "attack",
         "at",
         "daemon",
         "packets/s",
@@ -20,25 +20,13 @@ pub(crate) fn text(outcomes: &[Outcome], missing: &[String]) -> String {
         "PSS",
         "log",
         "CPU",
-        "lost for",
-        "still"
+        "packets",
+        "stall"
     );
     let _ = writeln!(
         text,
         "{:<30} {:<6} {:<10} {:>9} {:>6} {:>9} {:>5} {:>8} {:>8} {:>6} {:>6} {:>10} {:>6}",
-        "",
-        "",
-        "",
-        "",
-        "itions",
-        "advert ms",
-        "",
-        "+KiB",
-        "+KiB",
-        "lines",
-        "%",
-        "want of room",
-        "ms"
+        "", "", "", "", "itions", "advert ms", "", "+KiB", "+KiB", "lines", "%", "lost", "ms"
     );
     let mut last = None;
     for outcome in outcomes {
@@ -70,7 +58,7 @@ pub(crate) fn text(outcomes: &[Outcome], missing: &[String]) -> String {
     if excused > 0 {
         let _ = writeln!(
             text,
-            "\n{excused} late advertisements are not counted as late: the machine stood still."
+            "\n{excused} late advertisements are not counted: the machine stalled."
         );
     }
     for missing in missing {

@@ -1,6 +1,7 @@
-//! Where keeper and commands meet: a directory that belongs to one user.
+//! Directory of one user for the keeper's socket and lock.
 //!
-//! The keeper holds the lock for as long as it lives, so a socket that a dead one left is known.
+//! The keeper holds the lock as long as it runs, so the socket of a dead keeper is recognised as
+//! stale.
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -11,12 +12,12 @@ use nix::fcntl::{Flock, FlockArg};
 use nix::unistd::geteuid;
 use vrrp_lab::{Error, Result};
 
-/// The directory.
+/// Path of the directory.
 pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    /// `$XDG_RUNTIME_DIR/vrrp-lab`, or `/tmp/vrrp-lab-UID` where there is no such directory of this
-    /// user.
+    /// Opens or creates `$XDG_RUNTIME_DIR/vrrp-lab`, or `/tmp/vrrp-lab-UID` if this user has no
+    /// such runtime directory.
     pub(crate) fn find() -> Result<Self> {
         let user = geteuid().as_raw();
         let runtime = std::env::var_os("XDG_RUNTIME_DIR")
@@ -28,7 +29,10 @@ impl Directory {
         );
         match own(&directory, user) {
             Ok(()) => Ok(Self(directory)),
-            Err(error) => Err(Error::new(format!("making {}", directory.display()), error)),
+            Err(error) => Err(Error::new(
+                format!("creating {}", directory.display()),
+                error,
+            )),
         }
     }
 
@@ -36,7 +40,7 @@ impl Directory {
         self.0.join("control.sock")
     }
 
-    /// The lock, for a keeper; none when there is one already.
+    /// Takes the lock for a keeper; `None` if another keeper holds it.
     pub(crate) fn lock(&self) -> Result<Option<Flock<File>>> {
         match self.flock(FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(lock)),
@@ -45,7 +49,7 @@ impl Directory {
         }
     }
 
-    /// Waits until there is no keeper.
+    /// Waits until no keeper runs, and deletes its socket.
     pub(crate) fn wait_until_free(&self) -> Result<()> {
         let lock = self
             .flock(FlockArg::LockExclusive)
@@ -65,19 +69,20 @@ impl Directory {
     }
 }
 
-/// Makes a directory for this user alone. One that somebody else has made is refused: /tmp is
-/// everybody's.
+/// Creates a directory for this user only. An existing directory of another user is rejected: any
+/// user can write to /tmp.
 fn own(directory: &Path, user: u32) -> io::Result<()> {
     match DirBuilder::new().mode(0o700).create(directory) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         made => return made,
     }
+    // Not `metadata`: a symbolic link in /tmp may lead to a directory of the attacker's choice.
     let found = fs::symlink_metadata(directory)?;
     if found.is_dir() && found.uid() == user && found.mode() & 0o077 == 0 {
         Ok(())
     } else {
         Err(io::Error::other(
-            "it exists, and is not a directory of this user alone",
+            "the path exists and is not a private directory (mode 0700) of this user",
         ))
     }
 }

@@ -1,8 +1,7 @@
-//! Entering a host from outside, with the terminal of whoever asks.
+//! Entry into a host from outside, with the caller's terminal.
 //!
-//! The process that enters must have one thread. It moves into the namespaces of the host's init,
-//! and starts the command as a child, because a process keeps the PID namespace that it was born
-//! in.
+//! The entering process must have one thread. It moves into the namespaces of the host's init and
+//! starts the command as a child, because a process cannot change its own PID namespace.
 
 use std::fs::{self, File};
 use std::io;
@@ -14,10 +13,10 @@ use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{SigSet, Signal};
 use vrrp_lab::{Error, Result};
 
-/// Runs `command` in the host whose init is `pid`, looking for programs in `path` first.
+/// Runs `command` in the host with the init process `pid`; programs are searched in `path` first.
 pub(crate) fn run(pid: u64, path: &str, command: &[String]) -> Result<ExitCode> {
     let Some((program, arguments)) = command.split_first() else {
-        return Err(Error::new("running a command", "it is empty"));
+        return Err(Error::new("running a command", "the command is empty"));
     };
     enter(pid).map_err(|error| Error::new("entering the host", error))?;
     let inherited = std::env::var("PATH").unwrap_or_default();
@@ -27,12 +26,12 @@ pub(crate) fn run(pid: u64, path: &str, command: &[String]) -> Result<ExitCode> 
         .env("PATH", search)
         .spawn()
         .map_err(|error| Error::new(format!("running {program}"), error))?;
-    // Ctrl-C is meant for the command.
+    // Ctrl-C is for the command; this process must survive to return its status.
     let _ = SigSet::from_iter([Signal::SIGINT, Signal::SIGQUIT]).thread_block();
     let status = child
         .wait()
         .map_err(|error| Error::new(format!("waiting for {program}"), error))?;
-    // As shells have it.
+    // 128 + signal number, as shells report it.
     let code = status
         .code()
         .unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
@@ -46,13 +45,13 @@ fn enter(pid: u64) -> io::Result<()> {
         ("net", CloneFlags::CLONE_NEWNET),
         ("mnt", CloneFlags::CLONE_NEWNS),
     ];
-    // Root's lab has no user namespace of its own, and one cannot enter where one is.
+    // Root's lab has no separate user namespace, and setns into the current one fails (EINVAL).
     let theirs = fs::metadata(format!("/proc/{pid}/ns/user"))?;
     let ours = fs::metadata("/proc/self/ns/user")?;
     if (theirs.dev(), theirs.ino()) != (ours.dev(), ours.ino()) {
         kinds.insert(0, ("user", CloneFlags::CLONE_NEWUSER));
     }
-    // All before the first, after which /proc is another.
+    // All opened before the first setns, after which /proc shows other processes.
     let opened = kinds
         .into_iter()
         .map(|(kind, flag)| Ok((File::open(format!("/proc/{pid}/ns/{kind}"))?, flag)))

@@ -1,7 +1,8 @@
-//! The process that keeps the lab standing.
+//! The keeper: the background process that runs the lab of `up`.
 //!
-//! The hosts are those of experiment 2, which has all of experiment 1: two networks, an address on
-//! each. It does one thing after the other on one thread; nothing that is asked of it takes long.
+//! Its hosts are those of experiment 2, which include those of experiment 1: two networks with one
+//! virtual address each. It handles requests one after the other on one thread; no request takes
+//! long.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Write};
@@ -16,42 +17,45 @@ use vrrp_proto::State;
 
 use super::directory::Directory;
 use super::{CABLE, DOWN, ENTER, LOG, POWER};
-use crate::experiments::{CLIENT, Fixture, Machine, PATIENCE, VI_1, VI_2, Who};
+use crate::experiments::{CLIENT, Fixture, Machine, PATIENCE, Role, VI_1, VI_2};
 
-/// The hidden subcommand that is the keeper.
+/// Hidden subcommand that runs the keeper.
 pub(crate) const KEEPER: &str = "__keeper";
 
-/// How the keeper's only line of output begins.
+/// First words of the keeper's only output line.
 pub(crate) const READY: &str = "ready";
 pub(crate) const FAILED: &str = "failed";
 
-/// Keeps a lab until told to take it down. Says in one line whether it stands.
+/// Runs a lab until a `down` request. Prints one line: whether the lab started.
 pub(crate) fn run() -> Result<()> {
-    let outcome = stand();
+    let outcome = run_until_down();
     if let Err(error) = &outcome {
-        // Whoever started it waits for this line; nobody reads the others.
+        // `up` waits for this line, and standard error is /dev/null.
         let text = error.to_string().replace('\n', " ");
         let _ = writeln!(io::stdout(), "{FAILED} {text}");
     }
     outcome
 }
 
-fn stand() -> Result<()> {
-    let doing = "keeping the lab";
-    let place = Directory::find()?;
-    let Some(_lock) = place.lock()? else {
-        return Err(Error::new(doing, "it stands already; `down` takes it down"));
+fn run_until_down() -> Result<()> {
+    let doing = "running the lab";
+    let directory = Directory::find()?;
+    let Some(_lock) = directory.lock()? else {
+        return Err(Error::new(doing, "it is already running; `down` stops it"));
     };
-    // From here on the terminal's signals are for others. Fails for a leader, which is as good.
+    // Detaches from the terminal and its signals. Fails if the process leads a group already, which
+    // has the same effect.
     let _ = setsid();
-    let _ = fs::remove_file(place.socket());
-    // Before the lab covers /run, where the socket may be.
-    let listener = UnixListener::bind(place.socket()).map_err(|error| Error::new(doing, error))?;
+    // Left by a keeper that was killed: the lock above shows that none runs.
+    let _ = fs::remove_file(directory.socket());
+    // Bound before `isolate` covers /run, which may contain the socket.
+    let listener =
+        UnixListener::bind(directory.socket()).map_err(|error| Error::new(doing, error))?;
     isolate()?;
     let fixture = Fixture::new(&[VI_1, VI_2])?;
     let mut lab = Lab {
-        backup: Machine::new(&fixture, Who::Backup),
-        master: Machine::new(&fixture, Who::Master),
+        backup: Machine::new(&fixture, Role::Backup),
+        master: Machine::new(&fixture, Role::Master),
         fixture: &fixture,
     };
     lab.backup.start_services()?;
@@ -74,7 +78,7 @@ fn stand() -> Result<()> {
     Ok(())
 }
 
-/// The hosts and what runs on them.
+/// The hosts and their services.
 struct Lab<'h> {
     fixture: &'h Fixture,
     master: Machine<'h>,
@@ -82,7 +86,7 @@ struct Lab<'h> {
 }
 
 impl<'h> Lab<'h> {
-    /// Answers one client. Whether the lab is to be taken down.
+    /// Answers one request. Returns whether the lab is to stop.
     fn answer(&mut self, stream: UnixStream) -> io::Result<bool> {
         let mut line = String::new();
         let mut reader = BufReader::new(stream);
@@ -106,7 +110,7 @@ impl<'h> Lab<'h> {
                 let pid = host.init_pid().ok_or_else(|| {
                     Error::new(
                         format!("entering {name}"),
-                        "it is off: `power` switches it on",
+                        format!("the host is off; `power {name} on` switches it on"),
                     )
                 })?;
                 return Ok(json!({ "pid": pid, "path": search_path()? }));
@@ -133,7 +137,10 @@ impl<'h> Lab<'h> {
                         .map(|instance| instance.interface);
                     Error::new(
                         format!("looking for {interface} on {name}"),
-                        format!("it has {}", networks.collect::<Vec<_>>().join(" and ")),
+                        format!(
+                            "its interfaces are {}",
+                            networks.collect::<Vec<_>>().join(" and ")
+                        ),
                     )
                 })?;
                 if *plug == "pull" {
@@ -142,7 +149,12 @@ impl<'h> Lab<'h> {
                     cable.plug()?;
                 }
             }
-            _ => return Err(Error::new("reading the request", format!("{words:?}"))),
+            _ => {
+                return Err(Error::new(
+                    "handling a request",
+                    format!("unknown request {words:?}"),
+                ));
+            }
         }
         Ok(json!({}))
     }
@@ -152,8 +164,8 @@ impl<'h> Lab<'h> {
             "master" => Ok(&mut self.master),
             "backup" => Ok(&mut self.backup),
             CLIENT => Err(Error::new(
-                "asking this of the client",
-                "only master and backup can do it",
+                "handling the request for the client",
+                "it is possible for master and backup only",
             )),
             _ => Err(unknown(name)),
         }
@@ -172,11 +184,11 @@ impl<'h> Lab<'h> {
 fn unknown(name: &str) -> Error {
     Error::new(
         format!("looking for the host {name}"),
-        "there are master, backup and client",
+        "the hosts are master, backup and client",
     )
 }
 
-/// Where `vrrpd` and `vrrp-lab` are.
+/// Search path with the directories of `vrrpd` and `vrrp-lab`.
 fn search_path() -> Result<String> {
     let (this, vrrpd) = (exe()?, vrrpd_program()?);
     let mut directories: Vec<_> = [vrrpd, &this]

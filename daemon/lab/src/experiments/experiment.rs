@@ -1,4 +1,4 @@
-//! A running experiment: the hosts with their services, everybody who watches, and waiting.
+//! A running experiment: the hosts with their services, the observers, and waiting for events.
 
 use std::collections::BTreeMap;
 use std::thread::sleep;
@@ -9,33 +9,33 @@ use vrrp_lab::{AddressWatch, Client, Error, Moment, Result, held_twice, stall_de
 use vrrp_proto::State;
 use vrrp_proto::snapshot::RouterStatus;
 
-use super::course::{Instance, Who};
+use super::course::{Instance, Role};
 use super::fixture::{Fixture, Machine};
 use super::millis;
 
-/// How long to wait for what comes at once, or not at all.
+/// Time limit for events that either happen at once or never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
-/// For how long everything must have been quiet before it counts as being at rest.
+/// Time without a change after which the hosts count as being at rest.
 const REST: Duration = Duration::from_millis(250);
 
 /// Two hosts under observation.
-pub(crate) struct Scene<'h> {
+pub(crate) struct Experiment<'h> {
     pub(crate) fixture: &'h Fixture,
     pub(crate) master: Machine<'h>,
     pub(crate) backup: Machine<'h>,
     watches: [AddressWatch; 2],
-    /// One for each instance.
+    /// One client for each instance.
     clients: Vec<Client>,
 }
 
-/// Both hosts held an address at once.
+/// Time in which both hosts held an address.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Overlap {
     pub(crate) from: Moment,
     pub(crate) to: Moment,
 }
 
-impl<'h> Scene<'h> {
+impl<'h> Experiment<'h> {
     pub(crate) fn new(fixture: &'h Fixture) -> Result<Self> {
         let clients = fixture
             .instances
@@ -43,8 +43,8 @@ impl<'h> Scene<'h> {
             .map(|instance| fixture.client.client(instance.vip));
         Ok(Self {
             fixture,
-            master: Machine::new(fixture, Who::Master),
-            backup: Machine::new(fixture, Who::Backup),
+            master: Machine::new(fixture, Role::Master),
+            backup: Machine::new(fixture, Role::Backup),
             watches: [
                 fixture.master.watch_addresses()?,
                 fixture.backup.watch_addresses()?,
@@ -53,37 +53,43 @@ impl<'h> Scene<'h> {
         })
     }
 
-    pub(crate) const fn machine(&self, who: Who) -> &Machine<'h> {
-        match who {
-            Who::Master => &self.master,
-            Who::Backup => &self.backup,
+    pub(crate) const fn machine(&self, role: Role) -> &Machine<'h> {
+        match role {
+            Role::Master => &self.master,
+            Role::Backup => &self.backup,
         }
     }
 
-    /// The daemon of a host, which must have been started.
-    pub(crate) fn daemon(&self, who: Who) -> Result<&Vrrpd<'h>> {
-        self.machine(who).daemon().ok_or_else(|| {
-            let doing = format!("looking for the daemon of {}", who.name());
-            Error::new(doing, "it was not started")
+    /// Daemon of a host, which must have been started.
+    pub(crate) fn daemon(&self, role: Role) -> Result<&Vrrpd<'h>> {
+        self.machine(role).daemon().ok_or_else(|| {
+            let doing = format!("looking for the daemon of {}", role.name());
+            Error::new(doing, "the daemon was not started")
         })
     }
 
-    /// What the daemon of a host shows of an instance.
-    pub(crate) fn status(&self, who: Who, instance: &Instance) -> Result<RouterStatus> {
-        self.daemon(who)?.instance(instance.name)
+    /// Status of an instance on a host.
+    pub(crate) fn status(&self, role: Role, instance: &Instance) -> Result<RouterStatus> {
+        self.daemon(role)?.instance(instance.name)
     }
 
-    /// When the address of `instance` came to a host after `since`; waits for it.
-    pub(crate) fn arrival(&self, who: Who, instance: &Instance, since: Moment) -> Result<Moment> {
-        self.change(who, instance, since, true)
+    /// Waits until a host has added the address of `instance` after `since`, and returns that time.
+    pub(crate) fn arrival(&self, role: Role, instance: &Instance, since: Moment) -> Result<Moment> {
+        self.change(role, instance, since, true)
     }
 
-    /// When the address of `instance` left a host after `since`; waits for it.
-    pub(crate) fn departure(&self, who: Who, instance: &Instance, since: Moment) -> Result<Moment> {
-        self.change(who, instance, since, false)
+    /// Waits until a host has deleted the address of `instance` after `since`, and returns that
+    /// time.
+    pub(crate) fn departure(
+        &self,
+        role: Role,
+        instance: &Instance,
+        since: Moment,
+    ) -> Result<Moment> {
+        self.change(role, instance, since, false)
     }
 
-    /// Whether the address of `instance` came or went anywhere after `since`.
+    /// Whether any host added or deleted the address of `instance` after `since`.
     pub(crate) fn has_moved(&self, instance: &Instance, since: Moment) -> bool {
         self.watches
             .iter()
@@ -91,9 +97,9 @@ impl<'h> Scene<'h> {
             .any(|event| event.at >= since && event.address == instance.vip)
     }
 
-    /// Waits until every instance is at rest on its host in `holders`: the daemons say so, the
-    /// host holds the address, the other one does not, and the client is served by it.
-    pub(crate) fn wait_for_rest(&self, holders: &[Who]) -> Result<()> {
+    /// Waits until every instance is at rest on its host in `holders`: its daemon reports the state
+    /// master, the host holds the address, the other host does not, and the host serves the client.
+    pub(crate) fn wait_for_rest(&self, holders: &[Role]) -> Result<()> {
         for ((instance, holder), client) in self
             .fixture
             .instances
@@ -106,17 +112,25 @@ impl<'h> Scene<'h> {
             }
             client.wait_for(holder.name(), PATIENCE)?;
         }
+        // A transition may still follow, for example a second takeover.
         sleep(REST);
         for (instance, holder) in self.fixture.instances.iter().zip(holders) {
-            for who in [Who::Master, Who::Backup] {
-                let (holds, must) = (self.fixture.host(who).holds(instance.vip)?, who == *holder);
+            for role in [Role::Master, Role::Backup] {
+                let (holds, must) = (
+                    self.fixture.host(role).holds(instance.vip)?,
+                    role == *holder,
+                );
                 if holds != must {
                     return Err(Error::new(
-                        format!("looking for {} at rest", instance.vip),
+                        format!("checking which host holds {}", instance.vip),
                         format!(
-                            "{} {} hold it",
-                            who.name(),
-                            if must { "must" } else { "must not" }
+                            "{} {}",
+                            role.name(),
+                            if must {
+                                "does not hold it"
+                            } else {
+                                "holds it too"
+                            }
                         ),
                     ));
                 }
@@ -125,24 +139,24 @@ impl<'h> Scene<'h> {
         Ok(())
     }
 
-    /// The longest time that a client had no answer between two moments.
+    /// Longest outage of a client between two moments.
     pub(crate) fn outage(&self, from: Moment, to: Moment) -> Duration {
         let outages = self.clients.iter().map(|client| client.outage(from, to));
         outages.max().unwrap_or_default()
     }
 
-    /// For how long the machine let the clients, or whatever else was to run, stand still between
-    /// two moments.
+    /// Time between two moments for which the machine did not schedule the clients or the stall
+    /// detector.
     pub(crate) fn standstill(&self, from: Moment, to: Moment) -> Duration {
         let spans = self
             .clients
             .iter()
             .map(|client| client.standstill(from, to));
         let clients = spans.max().unwrap_or_default();
-        clients.max(stall_detector::stood_still(from, to))
+        clients.max(stall_detector::total_between(from, to))
     }
 
-    /// What became of the asks in the longest gap between two moments, in words.
+    /// Describes the longest outage between two moments and the outcome of the requests in it.
     pub(crate) fn gap(&self, from: Moment, to: Moment) -> String {
         let gaps = self
             .clients
@@ -152,28 +166,28 @@ impl<'h> Scene<'h> {
         else {
             return String::new();
         };
-        let mut fates: BTreeMap<String, u32> = BTreeMap::new();
+        let mut outcomes: BTreeMap<String, u32> = BTreeMap::new();
         for ask in client.asks().entries() {
             if (start..=end).contains(&ask.asked) {
-                let fate = ask
+                let outcome = ask
                     .answer
                     .map_or_else(|error| error, |name| format!("answered by {name}"));
-                *fates.entry(fate).or_default() += 1;
+                *outcomes.entry(outcome).or_default() += 1;
             }
         }
-        let fates: Vec<_> = fates
+        let outcomes: Vec<_> = outcomes
             .iter()
-            .map(|(fate, count)| format!("{count} {fate}"))
+            .map(|(outcome, count)| format!("{count} {outcome}"))
             .collect();
         format!(
-            "from {} to {} after the step began; of the asks in it: {}",
+            "from {} to {} after the beginning of the step; requests in that time: {}",
             millis(start.since(from)),
             millis(end.since(from)),
-            fates.join(", ")
+            outcomes.join(", ")
         )
     }
 
-    /// When both hosts held an address between two moments.
+    /// Times between two moments in which both hosts held an address.
     pub(crate) fn overlaps(&self, from: Moment, to: Moment) -> Vec<Overlap> {
         let watches: Vec<_> = self.watches.iter().collect();
         let spans = self
@@ -190,19 +204,19 @@ impl<'h> Scene<'h> {
             .collect()
     }
 
-    /// Whether the kernel told more than the watches could take.
+    /// Whether the kernel dropped address events because a watch's socket buffer was full.
     pub(crate) fn lost_events(&self) -> bool {
         self.watches.iter().any(AddressWatch::lost_events)
     }
 
-    /// Brings everything back to where each step begins, after one that failed: cables plugged,
-    /// power on, services running, and the master in its place.
+    /// Restores the initial state of each step after a failed one: cables plugged in, power on,
+    /// services running, and the host `master` as master.
     pub(crate) fn restore(&mut self) -> Result<()> {
-        for who in [Who::Master, Who::Backup] {
-            self.fixture.plug(who, true)?;
-            let machine = match who {
-                Who::Master => &mut self.master,
-                Who::Backup => &mut self.backup,
+        for role in [Role::Master, Role::Backup] {
+            self.fixture.plug(role, true)?;
+            let machine = match role {
+                Role::Master => &mut self.master,
+                Role::Backup => &mut self.backup,
             };
             if !machine.host.is_on() {
                 machine.power_on()?;
@@ -213,34 +227,34 @@ impl<'h> Scene<'h> {
                 machine.start_daemon()?;
             }
         }
-        self.wait_for_rest(&[Who::Master])
+        self.wait_for_rest(&[Role::Master])
     }
 
     fn change(
         &self,
-        who: Who,
+        role: Role,
         instance: &Instance,
         since: Moment,
         arrives: bool,
     ) -> Result<Moment> {
         let [master, backup] = &self.watches;
-        let watch = match who {
-            Who::Master => master,
-            Who::Backup => backup,
+        let watch = match role {
+            Role::Master => master,
+            Role::Backup => backup,
         };
         let event = watch.events().wait_for(
             |event| event.at >= since && event.added == arrives && event.address == instance.vip,
             PATIENCE,
         );
         event.map(|event| event.at).ok_or_else(|| {
-            let verb = if arrives { "come to" } else { "leave" };
+            let verb = if arrives { "added on" } else { "deleted on" };
             Error::new(
                 format!(
-                    "waiting {PATIENCE:?} for {} to {verb} {}",
+                    "waiting {PATIENCE:?} for {} to be {verb} {}",
                     instance.vip,
-                    who.name()
+                    role.name()
                 ),
-                "it did not",
+                "it was not",
             )
         })
     }
