@@ -1,12 +1,12 @@
-# Mistakes that evaluation finds between values. A value by itself is judged by its type (words.nix), and
-# everything else by `vrrpd check` while the system is built.
+# Assertions about conflicts between values. The types of words.nix check single values, and `vrrpd check`
+# checks everything else when the system is built.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
 
   inherit (import ./instance.nix { inherit lib; }) addresses families;
 
-  # Names of options, as they are written.
+  # Names of options, as they are written in a configuration.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
   trackerOption = name: "services.vrrp.trackers.${lib.showOption [ name ]}";
 
@@ -16,7 +16,7 @@ let
   defaultVersion =
     (lib.importJSON ../daemon/config/schema.json)."$defs".Instance.properties.version.default;
 
-  # Complains about each element that has the `key` of an earlier one.
+  # An assertion that fails for each element with the `key` of an earlier element.
   repeated =
     key: message: elements:
     lib.concatLists (
@@ -66,11 +66,11 @@ let
   membersAreInOneGroup = repeated ({ member, ... }: member) (
     earlier:
     { member, option }:
-    "${option} names the instance \"${member}\", which ${earlier.option} does already: "
+    "${option} names the instance \"${member}\", which is already in ${earlier.option}: "
     + "keep one of them."
   ) members;
 
-  # To the protocol the addresses of each family are a virtual router.
+  # In the protocol the addresses of each family are a separate virtual router.
   virtualRoutersAreDistinct =
     repeated
       ({ family, value, ... }: "${toString value.virtualRouterId} of ${family} on ${value.interface}")
@@ -81,9 +81,9 @@ let
           name,
           value,
         }:
-        "${instanceOption name}.virtualRouterId is ${toString value.virtualRouterId}, which "
-        + "${instanceOption earlier.name}.virtualRouterId is already on ${value.interface} for ${family}: "
-        + "choose another number, or put the addresses into that instance."
+        "${instanceOption name}.virtualRouterId: VRID ${toString value.virtualRouterId} is already used by "
+        + "${instanceOption earlier.name} on ${value.interface} for ${family}: "
+        + "choose another, or move the addresses to that instance."
       )
       (
         lib.concatMap ({ name, value }: map (family: { inherit family name value; }) (families value)) (
@@ -96,8 +96,8 @@ let
       (
         earlier:
         { instance, address }:
-        "${instanceOption instance}.virtualAddresses: ${address} stands in "
-        + "${instanceOption earlier.instance}.virtualAddresses already: keep one of them."
+        "${instanceOption instance}.virtualAddresses: ${address} is already in "
+        + "${instanceOption earlier.instance}.virtualAddresses: keep one of them."
       )
       (
         lib.concatMap (
@@ -112,8 +112,8 @@ let
   oneInstanceSynchronisesConnections = repeated (_: true) (
     earlier:
     { name, ... }:
-    "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is there "
-    + "already, and the kernel has one sync thread for all connections: keep one of them."
+    "${instanceOption name}.lvsSyncInterface: ${instanceOption earlier.name}.lvsSyncInterface is set "
+    + "already, and the kernel has one IPVS sync thread for all connections: keep one of them."
   ) (lib.filter ({ value, ... }: value ? lvsSyncInterface) instances);
 
   familiesFitTheVersion = map (
@@ -121,8 +121,8 @@ let
     {
       assertion = value.version or defaultVersion == 2 -> !lib.elem "IPv6" (families value);
       message =
-        "${instanceOption name}.virtualAddresses: version 2 of VRRP knows no IPv6: "
-        + "put these addresses into an instance of version 3.";
+        "${instanceOption name}.virtualAddresses: VRRP version 2 has no IPv6: "
+        + "move these addresses to an instance with version = 3.";
     }
   ) instances;
 
@@ -131,7 +131,7 @@ let
     {
       assertion = value ? authentication.pass -> value.version or defaultVersion == 2;
       message =
-        "${instanceOption name}.authentication.pass: version 3 of VRRP has no password: "
+        "${instanceOption name}.authentication.pass: VRRP version 3 has no password: "
         + "use hmac, leave it out, or set ${instanceOption name}.version = 2.";
     }
   ) instances;
@@ -149,11 +149,11 @@ let
     map (interface: {
       assertion = lib.elem interface interfaces;
       message =
-        "services.vrrp.vrfs.${lib.showOption [ interface ]}: no instance is on ${interface}: "
-        + "correct the name, or take it out.";
+        "services.vrrp.vrfs.${lib.showOption [ interface ]}: no instance uses ${interface}: "
+        + "correct the name, or remove it.";
     }) (lib.attrNames cfg.vrfs);
 
-  # The files with the secrets of an instance, by the option that names them.
+  # Files with secrets of an instance, by the option that names them.
   secretFiles =
     name: instance:
     let
@@ -172,7 +172,7 @@ let
     ]
     ++ lib.mapAttrsToList keyFile keys;
 
-  # A relative path is one of the user's own credentials.
+  # A relative path names a credential that the operator defines.
   isInStore = value: lib.hasPrefix "/" value && !lib.types.externalPath.check value;
 
   secretsAreOutsideTheStore = map (
@@ -180,7 +180,7 @@ let
     {
       assertion = !isInStore value;
       message =
-        "${name} is in the Nix store, which everybody can read: "
+        "${name} is in the Nix store, which every user can read: "
         + "write the path of a file on the host as a string, such as \"/run/secrets/vrrp\".";
     }
   ) (lib.concatLists (lib.mapAttrsToList secretFiles cfg.settings.instances));
@@ -190,8 +190,8 @@ let
     {
       assertion = !value ? script.user;
       message =
-        "${trackerOption name}.script.user needs a daemon that runs as root, and the unit does not: "
-        + "leave it out, and name in ${trackerOption name}.script.mayManage what the script may start.";
+        "${trackerOption name}.script.user needs a daemon that runs as root, and vrrp.service does not: "
+        + "leave it out, and list the units that the script may start in ${trackerOption name}.script.mayManage.";
     }
   ) (lib.attrsToList cfg.document.trackers);
 
@@ -200,7 +200,7 @@ let
     {
       assertion = !value ? notify.user;
       message =
-        "${instanceOption name}.notify.user needs a daemon that runs as root, and the unit does not: "
+        "${instanceOption name}.notify.user needs a daemon that runs as root, and vrrp.service does not: "
         + "leave it out.";
     }
   ) instances;
@@ -223,13 +223,13 @@ in
 
     warnings =
       lib.optional (instances == [ ]) (
-        "services.vrrp.enable is set without an instance, so that nothing is kept alive: "
+        "services.vrrp.enable is true, but no instance is defined, so the daemon has nothing to do: "
         + "define services.vrrp.instances."
       )
       ++ lib.concatMap (
         { name, value }:
         lib.optional (value ? authentication.pass.password) (
-          "${instanceOption name}.authentication.pass.password is written into the Nix store, which everybody "
+          "${instanceOption name}.authentication.pass.password is written into the Nix store, which every user "
           + "can read: use ${instanceOption name}.authentication.pass.passwordFile."
         )
         ++ lib.concatLists (
@@ -237,7 +237,7 @@ in
             number: key:
             lib.optional (key ? key) (
               "${instanceOption name}.authentication.hmac.keys.\"${number}\".key is written into the Nix store, "
-              + "which everybody can read: use keyFile there."
+              + "which every user can read: use keyFile instead."
             )
           ) (value.authentication.hmac.keys or { })
         )

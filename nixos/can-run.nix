@@ -1,7 +1,7 @@
-# Whether the building machine can run the program that it builds.
+# Whether the build machine can run the program that it builds.
 { stdenv }:
 let
   inherit (stdenv) buildPlatform hostPlatform;
 in
-# nixpkgs says it itself since 22.05.
+# A function of nixpkgs since 22.05.
 (buildPlatform.canExecute or (platform: platform.system == buildPlatform.system)) hostPlatform

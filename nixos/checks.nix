@@ -1,4 +1,4 @@
-# Checks of the flake beside the packages and the VM tests.
+# Checks of the flake, besides the packages and the VM tests.
 {
   lib,
   pkgs,
@@ -7,7 +7,7 @@
   option-docs,
 }:
 let
-  # The daemon's build, with another thing done in it.
+  # The build of the daemon with another build command.
   cargo =
     name: command:
     vrrpd.overrideAttrs (old: {
@@ -42,7 +42,7 @@ in
     cargo clippy --workspace --all-targets --offline --locked -- --deny warnings
   '';
 
-  # Those that need no namespace; see package.nix.
+  # Tests that need no namespaces; see package.nix.
   unit-tests = cargo "vrrp-unit-tests" ''
     cargo test --workspace --lib --bins --offline --locked
   '';

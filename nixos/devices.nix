@@ -1,5 +1,5 @@
-# Keeps DHCP clients off the interfaces of virtual MAC addresses: each take-over would give them leases and
-# default routes of their own.
+# Keeps DHCP clients off the interfaces of virtual MAC addresses. Otherwise each take-over would give these
+# interfaces leases and default routes.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;

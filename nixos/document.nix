@@ -1,18 +1,19 @@
-# From the settings to the content of /etc/vrrpd/config.json: a pure function.
+# Translates the settings into the content of /etc/vrrpd/config.json, as a pure function:
 #
 #   document     the configuration as the daemon reads it
-#   credentials  the files that systemd hands to the daemon, by the names that `document` has for them
+#   credentials  the files that systemd passes to the daemon, by the names that `document` uses
 { lib }:
 settings:
 let
-  # The daemon knows no null.
+  # The configuration of the daemon has no null.
   written = import ./without.nix { inherit lib; } (value: value == null) settings;
 
-  # The daemon has no right to read an absolute path that only root may read. systemd has, and
-  # gives it to the daemon as a credential, whose name must not hold a colon.
+  # The daemon may not read a file that only root may read. systemd may, and passes it to the daemon as a
+  # credential, whose name must not contain a colon.
   secrets = lib.concatLists (lib.mapAttrsToList secretsOf (written.instances or { }));
 
-  # Secrets of an instance that are in files: the place in its definition, the path, and the credential.
+  # Secrets of an instance that are in files: path of the key in its definition, file, and name of the
+  # credential.
   secretsOf =
     instance: definition:
     let

@@ -1,5 +1,5 @@
-# An example for every word of the daemon's configuration, by the definition of
-# daemon/config/schema.json in which it stands.
+# An example for every key of the daemon's configuration, by the definition of daemon/config/schema.json to
+# which the key belongs.
 { lib }:
 let
   inherit (lib) literalExpression;
@@ -42,7 +42,7 @@ in
   "Instance.interface" = "eth1";
   "Instance.lvs".syncId = 1;
   "Instance.lvsSyncInterface" = "eth2";
-  "Instance.notify".any = [ "/usr/local/told.sh" ];
+  "Instance.notify".any = [ "/usr/local/notify.sh" ];
   "Instance.preempt" = false;
   "Instance.preemptDelay" = "5m";
   "Instance.priority" = 150;
@@ -100,7 +100,7 @@ in
     "VI_1"
     "VI_2"
   ];
-  "SyncGroup.notify".any = [ "/usr/local/told.sh" ];
+  "SyncGroup.notify".any = [ "/usr/local/notify.sh" ];
   "SyncGroup.track" = [ "uplink" ];
 
   "Unicast.minTtl" = 254;
@@ -169,7 +169,7 @@ in
   "Pass.password" = "1111";
   "Pass.passwordFile" = "/run/secrets/vrrp";
 
-  "Notify.any" = [ "/usr/local/told.sh" ];
+  "Notify.any" = [ "/usr/local/notify.sh" ];
   "Notify.backup" = [ "/usr/local/detach-address.sh" ];
   "Notify.fault" = [ "/usr/local/detach-address.sh" ];
   "Notify.master" = [ "/usr/local/attach-address.sh" ];

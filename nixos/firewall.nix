@@ -1,8 +1,8 @@
-# Lets in advertisements and the synchronisation of IPVS connections, for each firewall that NixOS has, and
-# packets to a virtual MAC address.
+# Rules that accept advertisements and the synchronisation of IPVS connections, for each firewall of NixOS,
+# and packets to a virtual MAC address.
 #
-# A packet is dropped in two places: by the filter of reverse paths, where its source is an address of a
-# network behind another interface (`source`), and by the filter of input.
+# A packet can be dropped in two places: by the reverse path filter, if its source is an address of a network
+# behind another interface (`source`), and by the input filter.
 {
   config,
   lib,
@@ -13,7 +13,7 @@ let
   cfg = config.services.vrrp;
   inherit (config.networking) enableIPv6 firewall;
 
-  # NixOS says it itself since 26.05.
+  # An option of NixOS since 26.05.
   backend =
     firewall.backend or (
       if config.services.firewalld.enable or false then
@@ -28,7 +28,7 @@ let
 
   instances = lib.attrValues cfg.document.instances;
 
-  # How each family is written, and the group that its advertisements go to.
+  # Rule syntax and multicast group of each address family.
   words = {
     IPv4 = {
       iptables = "iptables";
@@ -44,7 +44,7 @@ let
     };
   };
 
-  # Advertisements to let in, each once: the family, the interface, and either end where it is known.
+  # Advertisements to accept, without duplicates: family, interface, and source or destination where known.
   advertisements = lib.unique (
     lib.concatMap (
       definition:
@@ -62,7 +62,7 @@ let
     ) (lib.filter (definition: definition ? interface) instances)
   );
 
-  # Synchronisation of IPVS connections, which the kernel sends by UDP.
+  # Synchronisation messages of IPVS connections, which the kernel sends by UDP.
   connections = lib.filter ({ family, ... }: family == "IPv4" || enableIPv6) (
     map (definition: {
       family = instance.family (lvs definition).group;
@@ -79,7 +79,7 @@ let
     };
   words' = (lib.importJSON ../daemon/config/schema.json)."$defs".Lvs.properties;
 
-  # A packet that comes in on an interface of a VRF is shown to the firewall as from the VRF's device, too.
+  # The firewall also sees a packet that arrives on an interface of a VRF as one from the VRF device.
   letIn = lib.concatMap (
     packets:
     map (interface: packets // { inherit interface; }) (
@@ -102,7 +102,8 @@ let
       iifname ${builtins.toJSON packets.interface}${protocol}${ends} accept comment "services.vrrp.openFirewall"
     '';
 
-  # Both rules for iptables, added and removed. The one for reverse paths stands before all others.
+  # Both iptables rules, with the commands that add and remove them. The reverse path rule is inserted before
+  # all others.
   iptables =
     packets:
     let
@@ -120,15 +121,15 @@ let
       };
     in
     [ (rule "" "-A" "nixos-fw" "nixos-fw-accept") ]
-    # There is no such chain otherwise.
+    # Without the reverse path filter NixOS creates no such chain.
     ++ lib.optional (firewall.checkReversePath != false) (
       rule " -t mangle" "-I" "nixos-fw-rpfilter" "RETURN"
     );
   iptablesRules = lib.concatMap iptables letIn;
 
   inherit (config.services) firewalld;
-  # The zone of NixOS's own options. Others are the administrator's, and a definition here would replace what
-  # firewalld's package has of that name.
+  # The zone of the NixOS options. Other zones belong to the administrator, and a definition here would
+  # replace the zone of the same name in firewalld's package.
   zone = "nixos-fw-default";
   opensZone = firewall.enable && firewalld.settings.DefaultZone == zone;
   isConcerned = { interfaces, ... }: lib.any (packets: lib.elem packets.interface interfaces) letIn;
@@ -140,8 +141,8 @@ let
     otherZones ++ lib.optional (!opensZone) firewalld.settings.DefaultZone
   );
 
-  # Instances for which a reload of the iptables firewall, which drops all packets for 0.6 s, means a second
-  # master.
+  # Instances whose backup takes over during a reload of the iptables firewall, which drops all packets for
+  # 0.6 s, so that there are two masters.
   isHasty =
     definition:
     let
@@ -155,7 +156,8 @@ in
 {
   config = lib.mkIf cfg.enable (
     lib.mkMerge [
-      # Packets come in on the interface with the virtual MAC address, the way back is by the one below.
+      # Packets arrive on the interface with the virtual MAC address, replies leave through the interface
+      # below it.
       (lib.mkIf (lib.any instance.hasVirtualMac instances) {
         networking.firewall.checkReversePath = lib.mkDefault "loose";
       })
@@ -164,8 +166,8 @@ in
         warnings = map (
           name:
           "services.vrrp.instances.${lib.showOption [ name ]}.advertInterval is below 1 s, and a reload of the "
-          + "iptables firewall drops all packets for about 0.6 s, so that there are two masters for a moment: "
-          + "set networking.nftables.enable = true, which changes its rules without a gap."
+          + "iptables firewall drops all packets for about 0.6 s, so that two hosts are briefly master: "
+          + "set networking.nftables.enable = true, which replaces its rules atomically."
         ) hasty;
       })
 
@@ -180,7 +182,7 @@ in
         networking.firewall = {
           extraInputRules = lib.concatMapStrings nftables letIn;
         }
-        # An option since NixOS 23.05.
+        # An option of NixOS since 23.05.
         // lib.optionalAttrs (options.networking.firewall ? extraReversePathFilterRules) {
           extraReversePathFilterRules = lib.concatMapStrings nftables letIn;
         };
@@ -203,7 +205,7 @@ in
           assertions = map (name: {
             assertion = false;
             message =
-              "services.vrrp.openFirewall leaves firewalld's zone \"${name}\" as it is: "
+              "services.vrrp.openFirewall does not change firewalld's zone \"${name}\": "
               + "set services.firewalld.zones.${lib.showOption [ name ]}.protocols = [ \"vrrp\" ].";
           }) closedZones;
         }

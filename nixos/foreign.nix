@@ -1,14 +1,14 @@
-# Words of keepalived's file and of nixpkgs' services.keepalived, with the words to write here. By the
-# definition of daemon/config/schema.json in which they are tried; `Config` stands for services.vrrp itself.
-# How words are joined (advert_int, advertInt) does not matter.
+# Keywords of keepalived's configuration file and of nixpkgs' services.keepalived, with the options to use
+# instead, by the definition of daemon/config/schema.json to which they belong; `Config` is services.vrrp
+# itself. The spelling (advert_int, advertInt) is ignored.
 { lib }:
 let
   notifications = {
-    notify = ''notify.any = [ "/usr/local/told.sh" ]'';
-    notifyBackup = ''notify.backup = [ "/usr/local/told.sh" ]'';
-    notifyFault = ''notify.fault = [ "/usr/local/told.sh" ]'';
-    notifyMaster = ''notify.master = [ "/usr/local/told.sh" ]'';
-    notifyStop = ''notify.stop = [ "/usr/local/told.sh" ]'';
+    notify = ''notify.any = [ "/usr/local/notify.sh" ]'';
+    notifyBackup = ''notify.backup = [ "/usr/local/notify.sh" ]'';
+    notifyFault = ''notify.fault = [ "/usr/local/notify.sh" ]'';
+    notifyMaster = ''notify.master = [ "/usr/local/notify.sh" ]'';
+    notifyStop = ''notify.stop = [ "/usr/local/notify.sh" ]'';
     smtpAlert = ''notify.any = [ "/usr/local/mail.sh" ] (docs/notify.md has such a program)'';
   };
 
@@ -25,10 +25,10 @@ let
     trackers = ''track = [ "check" ]'';
   };
 
-  verbatim = "the words as options; for those of a later daemon there is services.vrrp.settings";
-  noRoot = "leave it out: scripts run as the daemon's own user, which has no rights";
+  verbatim = "the keys as options (services.vrrp.settings accepts keys of a later daemon)";
+  noRoot = "leave it out: scripts run as the unprivileged user of the daemon";
 
-  # Tried with every kind of tracker.
+  # Apply to every kind of tracker.
   trackerWords = {
     extraConfig = verbatim;
     weight = ''it where the tracker is followed: services.vrrp.instances.NAME.track = [ { tracker = "NAME"; weight = -20; } ]'';
@@ -80,7 +80,7 @@ lib.mapAttrs (_: words: trackerWords // words) tracked
     snmp = "leave it out: `vrrpd status --json` shows the state";
     staticIpaddress = "networking.interfaces";
     staticRoutes = "networking.interfaces";
-    virtualServers = "services.keepalived for it: vrrpd balances no load, see lvsSyncInterface";
+    virtualServers = "services.keepalived for the virtual servers: vrrpd is no load balancer (see lvsSyncInterface)";
     vrrpInstance = "services.vrrp.instances.NAME";
     vrrpInstances = "services.vrrp.instances";
     vrrpScript = ''services.vrrp.trackers.NAME.script.command = [ "/usr/local/check.sh" ]'';
@@ -107,7 +107,7 @@ lib.mapAttrs (_: words: trackerWords // words) tracked
       garpMasterRepeat = "announce.burst = 3";
       garpInterval = "announce.pace = 200";
       higherPrioSendAdvert = "leave it out: a master that yields always sends a final advertisement";
-      lowerPrioNoAdvert = "leave it out: a lower priority is always answered";
+      lowerPrioNoAdvert = "leave it out: a master always answers a lower priority with an advertisement";
       garpLowerPrioRepeat = "announce.onLowerPriority = true";
       lvsSyncDaemon = ''lvsSyncInterface = "eth2"'';
       lvsSyncDaemonInterface = ''lvsSyncInterface = "eth2"'';

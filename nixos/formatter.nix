@@ -1,5 +1,4 @@
-# `nix fmt`, and what the check of the formatting compares with: treefmt with the settings of
-# treefmt.toml.
+# `nix fmt` and the check of the formatting: treefmt with the settings of treefmt.toml.
 { lib, pkgs }:
 pkgs.treefmt.withConfig {
   runtimeInputs = [

@@ -1,14 +1,14 @@
-# Properties of an instance, as it stands in the document.
+# Properties of an instance of the document.
 { lib }:
 rec {
-  # Some are texts, some objects.
+  # An entry is a string or an object.
   addresses = instance: map (entry: entry.address or entry) (instance.virtualAddresses or [ ]);
 
   family = address: if lib.hasInfix ":" address then "IPv6" else "IPv4";
 
   families = instance: lib.unique (map family (addresses instance));
 
-  # Senders of advertisements with `unicast`: an address, or for a name every address of each family.
+  # Senders of advertisements with `unicast`: an address, or for a name any address of each family.
   peers =
     instance:
     lib.concatMap (
@@ -24,7 +24,7 @@ rec {
         map (family: { inherit family; }) (families instance)
     ) (instance.unicast.peers or [ ]);
 
-  # A length of time in seconds, as a number or as text.
+  # A duration in seconds, from a number or a string.
   seconds =
     time:
     let
@@ -43,7 +43,7 @@ rec {
     else
       builtins.fromJSON (lib.head parts) * factors.${lib.last parts};
 
-  # Units that run while it is master, or null where it has no `resources`.
+  # Resources of the instance, or null if it has none.
   resources =
     instance:
     let
@@ -51,10 +51,12 @@ rec {
     in
     if lib.isAttrs given then given.units or [ ] else given;
 
-  # The unit that is active while the instance is master. Of the characters of names systemd escapes these two.
+  # The target that is active while the instance is master. systemd escapes these two of the characters that
+  # names may contain.
   target = name: "vrrp-master@${lib.replaceStrings [ "-" "@" ] [ "\\x2d" "\\x40" ] name}.target";
 
-  # The interfaces of virtual MAC addresses (`VirtualDevice` in daemon/proto/src/params.rs), as patterns.
+  # Name patterns of the interfaces with virtual MAC addresses (`VirtualDevice` in
+  # daemon/proto/src/params.rs).
   devices = [ "vrrp*" ];
 
   hasVirtualMac = instance: instance.virtualMac or false != false;

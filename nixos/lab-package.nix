@@ -1,4 +1,4 @@
-# The lab: experiments, tests and the benchmark, with hosts that are network namespaces.
+# The lab: experiments, tests and the benchmark on hosts that are network namespaces.
 {
   lib,
   makeWrapper,
@@ -11,7 +11,7 @@ rustPlatform.buildRustPackage {
 
   cargoLock.lockFile = ../Cargo.lock;
   cargoBuildFlags = [ "--package=vrrp-lab" ];
-  # See package.nix: its tests are namespaces.
+  # Its tests need namespaces; see package.nix.
   doCheck = false;
 
   nativeBuildInputs = [ makeWrapper ];

@@ -1,14 +1,14 @@
 # Mistakes of a configuration as values.
 #
-# A type of NixOS throws at the first value that it refuses, in its own words. The types of words.nix make a
-# mistake of that value instead: it stands where the value would, and bears the message. `messages` collects
-# them for the assertions, so that all are shown at once, each with the option and the remedy; values that
-# are derived from the options leave them out (`isMistake`).
+# A type of NixOS throws at the first invalid value, with a generic text. The types of words.nix replace an
+# invalid value with a mistake instead, which contains the message. `messages` collects the mistakes for the
+# assertions, so that all are shown at once, each with the option and the remedy. Values that are derived from
+# the options leave the mistakes out (`isMistake`).
 { lib }:
 rec {
   isMistake = value: lib.isAttrs value && value._type or null == "vrrp-mistake";
 
-  # `loc` is the option, as the module system has it.
+  # `loc` is the path of the option, as the module system passes it to `merge`.
   mistake = loc: text: {
     _type = "vrrp-mistake";
     message = "${showOption loc} ${text}";
@@ -25,8 +25,8 @@ rec {
     else
       [ ];
 
-  # A type that takes every value and makes a mistake of those that `type` refuses; `refusal` is the text
-  # about such a value.
+  # A type that accepts every value and replaces those that `type` rejects with a mistake; `refusal` returns
+  # the text about a rejected value.
   reported =
     { type, refusal }:
     type
@@ -42,14 +42,14 @@ rec {
         if refused == [ ] then type.merge loc defs else mistake loc (refusal (lib.head refused).value);
     };
 
-  # The text about a word that is no option, with its replacement.
+  # The text about a key that is not an option, with its replacement.
   insteadOfWord =
     remedy:
-    "is no option here: ${
+    "is not an option here: ${
       lib.optionalString (!lib.hasPrefix "leave it out" remedy) "write "
     }${remedy}.";
 
-  # An option as it is written, and an element of a list by its number.
+  # An option as it is written in a configuration, and an element of a list by its index.
   showOption =
     loc:
     let
@@ -65,7 +65,7 @@ rec {
     in
     lib.removePrefix "." (lib.concatMapStrings part loc);
 
-  # A value as it is written, in one line, and no deeper than options are.
+  # A value as it is written in Nix, in one line, limited to the depth of options.
   show =
     value:
     lib.generators.toPretty { multiline = false; } (

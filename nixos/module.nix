@@ -1,15 +1,15 @@
 # services.vrrp: virtual IP addresses that several hosts share.
 #
-# This module is complete without the options of options.nix: it reads `settings` alone.
+# This module is complete without the options of options.nix: it reads `settings` only.
 #
-#   options.nix     the daemon's words as options, a layer over `settings`
+#   options.nix     the keys of the daemon's configuration as options, a layer over `settings`
 #   document.nix    the content of /etc/vrrpd/config.json
 #   assertions.nix  mistakes that evaluation finds
 #   service.nix     the unit that runs the daemon
-#   polkit.nix      which units it and its check scripts may manage
-#   firewall.nix    lets advertisements in
+#   polkit.nix      the units that the daemon and its check scripts may manage
+#   firewall.nix    rules that accept advertisements
 #   devices.nix     keeps DHCP clients off the interfaces of virtual MAC addresses
-#   instance.nix    properties of an instance, for the others
+#   instance.nix    properties of an instance, for the other files
 {
   config,
   lib,
@@ -27,8 +27,8 @@ let
 
   written = import ./document.nix { inherit lib; } cfg.settings;
 
-  # Definitions by name, with types for the words that this module reads itself: the daemon checks the others,
-  # and options.nix describes them all.
+  # Definitions by name, with types for the keys that this module reads itself. The daemon checks the other
+  # keys, and options.nix describes all of them.
   byName =
     words:
     mkOption {
@@ -73,15 +73,15 @@ in
       default = false;
       example = true;
       description = ''
-        Whether to let advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) in on the interfaces of the
-        instances, or with `unicast` those of its peers: from every host where a peer is named and not an
-        address; and with `lvsSyncInterface` the synchronisation of IPVS connections there (UDP to the group of
-        `lvs`). The filter of reverse paths (`networking.firewall.checkReversePath`) lets them pass,
-        too, because a `source` may be an address of another interface.
-        A host that does not hear them believes that it is alone, and takes the addresses.
+        Whether to accept advertisements (IP protocol 112 to 224.0.0.18 or ff02::12) on the interfaces of the
+        instances. With `unicast` the firewall accepts them from the peers only, or from every host if a peer is
+        given by name. With `lvsSyncInterface` it also accepts the synchronisation of IPVS connections on that
+        interface (UDP to the group of `lvs`). The reverse path filter (`networking.firewall.checkReversePath`)
+        lets these packets pass too, because a `source` may be an address of another interface. A host that
+        receives no advertisements considers the master failed and takes over the addresses.
 
-        For an interface in a VRF `vrfs` has to name the VRF. With firewalld this opens NixOS's own zone
-        (`nixos-fw-default`); in another one the protocol is to be opened there, which evaluation demands.
+        For an interface in a VRF, set `vrfs`. With firewalld this option opens the zone of NixOS
+        (`nixos-fw-default`); another zone has to allow the protocol `vrrp` itself, which an assertion checks.
       '';
     };
 
@@ -92,8 +92,8 @@ in
         eth1 = "blue";
       };
       description = ''
-        The VRF devices of interfaces that are in one, by interface. The firewall sees packets from `eth1` as
-        from `blue` then, and `openFirewall` opens that, too.
+        VRF devices by the interfaces that belong to them. In the example the firewall sees packets from `eth1`
+        as packets from `blue`, so `openFirewall` accepts them from `blue` as well.
       '';
     };
 
@@ -102,18 +102,19 @@ in
       default = false;
       example = true;
       description = ''
-        Whether the thread that keeps time runs before all ordinary ones (`SCHED_FIFO`), which bounds its
-        lateness on a busy host. Recommended for intervals below 100 ms. Check scripts do not inherit it.
+        Whether the protocol thread of the daemon runs with real-time priority (`SCHED_FIFO`), which limits the
+        delay of its timers on a busy host. Recommended for intervals below 100 ms. Check scripts do not inherit
+        the priority.
       '';
     };
 
     checkConfig = mkOption {
       type = types.bool;
       default = import ./can-run.nix { inherit (pkgs) stdenv; };
-      defaultText = lib.literalMD "true when the building machine can run the program that it builds";
+      defaultText = lib.literalMD "true if the build machine can run the daemon that it builds";
       example = false;
       description = ''
-        Whether `vrrpd check` looks at the configuration while the system is built, so that a wrong value
+        Whether `vrrpd check` validates the configuration when the system is built, so that an invalid value
         fails the build with its path.
       '';
     };
@@ -123,10 +124,10 @@ in
       default = [ ];
       example = lib.literalExpression "[ pkgs.bash pkgs.curl pkgs.iproute2 ]";
       description = ''
-        Packages whose programs check scripts and notifications find by name, beside those that every unit of
-        NixOS finds (coreutils, findutils, gnugrep, gnused, systemd); a script that begins with
-        `#!/usr/bin/env bash` needs `pkgs.bash`. A change counts for the next run of a
-        script, and neither restarts nor reloads the daemon.
+        Packages in the `PATH` of check scripts and notification programs, in addition to those of every NixOS
+        unit (coreutils, findutils, gnugrep, gnused, systemd). A script that begins with `#!/usr/bin/env bash`
+        needs `pkgs.bash`. A change takes effect at the next run of a script and neither restarts nor reloads
+        the daemon.
       '';
     };
 
@@ -135,10 +136,10 @@ in
       default = [ ];
       example = [ "httpd.service" ];
       description = ''
-        Units that check scripts may start and restart (`systemctl start httpd`), and nothing else: the
-        daemon's user gets this right through polkit. All check scripts run as that user and share it.
-        The daemon starts after these units and stops before them, so that it hands over first when
-        the host shuts down.
+        Units that check scripts may start and restart (`systemctl start httpd`), by a polkit rule for the user of
+        the daemon. All check scripts run as that user, so the rule applies to each of them. The daemon starts
+        after these units and stops before them, so that it hands over the addresses first when the host shuts
+        down.
       '';
     };
 
@@ -176,9 +177,8 @@ in
         };
       };
       description = ''
-        The configuration as the daemon reads it; `vrrpd schema` describes all words. The options with the
-        names of its words end up here; a word without an option, such as one of a later daemon, can be
-        written here.
+        The configuration as the daemon reads it; `vrrpd schema` prints its JSON Schema. The other options write
+        their values here. A key without an option, such as one of a later daemon, can be set here directly.
       '';
     };
 
@@ -188,7 +188,7 @@ in
       visible = false;
       readOnly = true;
       default = written.document;
-      description = "The text of /etc/vrrpd/config.json, as a value.";
+      description = "Content of /etc/vrrpd/config.json, as a value.";
     };
 
     credentials = mkOption {
@@ -197,7 +197,7 @@ in
       visible = false;
       readOnly = true;
       default = written.credentials;
-      description = "The files with secrets, by the names under which the daemon finds them.";
+      description = "Files with secrets, by the names of their credentials.";
     };
   };
 }

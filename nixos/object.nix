@@ -1,5 +1,5 @@
-# A set of words as a type: a submodule that is written as a set, or as a function that gives one. That of
-# nixpkgs takes a text, too, for the path of a file of Nix code.
+# An attribute set with options as a type: a submodule that is written as a set, or as a function that returns
+# one. The submodule of nixpkgs also accepts a string, as the path of a Nix file.
 { lib }:
 module:
 let
@@ -12,7 +12,7 @@ in
 base
 // {
   check = value: lib.isAttrs value && !lib.isDerivation value || lib.isFunction value;
-  # Otherwise the module system would make another type of the modules.
+  # Otherwise the module system would build another type from the modules.
   getSubModules = null;
   merge = loc: defs: base.merge loc defs;
 }

@@ -1,5 +1,5 @@
-# The daemon's words as options: the comfortable layer over `services.vrrp.settings` (module.nix), with types,
-# descriptions, and a message for each mistake.
+# The keys of the daemon's configuration as options: a layer over `services.vrrp.settings` (module.nix) with
+# types, descriptions, and a message for each mistake.
 { config, lib, ... }:
 let
   inherit (lib) mkOption types;
@@ -24,24 +24,24 @@ let
       default = [ ];
       example = [ "httpd.service" ];
       description = ''
-        Units that the script may start and restart, as `services.vrrp.mayManage`. This option is the module's
-        own and not written to the configuration.
+        Units that the script may start and restart, as in `services.vrrp.mayManage`. This option exists in the
+        NixOS module only and is not written to the configuration.
       '';
     };
     remarks = {
       "HmacKey.keyFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon when it
-        starts, so a key in another file counts after `systemctl restart vrrp`, not after a reload.
+        A file with an absolute path may be readable by root only: systemd passes it to the daemon at its start
+        (`LoadCredential=`), so a changed key takes effect after `systemctl restart vrrp`, not after a reload.
       '';
       "Instance.virtualMac" = ''
-        Packets to the addresses come in on that interface, while the way back is by the one below: so
-        `networking.firewall.checkReversePath` is "loose" by default, and ports that
-        `networking.firewall.interfaces` opens have to be opened for that interface, too.
+        Packets to the addresses arrive on the macvlan interface, while replies leave through the interface below it.
+        Therefore the default of `networking.firewall.checkReversePath` becomes "loose", and ports that
+        `networking.firewall.interfaces` opens have to be opened for the macvlan interface too.
       '';
-      "Instance.lvsSyncInterface" = "This module has ip_vs loaded (`boot.kernelModules`).";
+      "Instance.lvsSyncInterface" = "This module loads ip_vs at boot (`boot.kernelModules`).";
       "Notify.user" = ''
-        The unit of this module does not run as root: this cannot be set here. A task of root when an instance
-        becomes master is a unit of its own, which `resources` names:
+        Cannot be set in this module, because its unit does not run as root. For a task that needs root when an
+        instance becomes master, define a separate unit and list it in `resources`:
 
             systemd.services.attach-address.serviceConfig = {
               Type = "oneshot";
@@ -52,22 +52,23 @@ let
             services.vrrp.instances.VI_1.resources = [ "attach-address.service" ];
       '';
       "Pass.passwordFile" = ''
-        An absolute path need be readable by root only: systemd hands the file to the daemon when it
-        starts, so a changed password counts after `systemctl restart vrrp`, not after a reload.
+        A file with an absolute path may be readable by root only: systemd passes it to the daemon at its start
+        (`LoadCredential=`), so a changed password takes effect after `systemctl restart vrrp`, not after a reload.
       '';
       "Instance.resources" = ''
-        The daemon's user gets the right to start and stop exactly these units and the target through polkit.
-        Their own `wantedBy` is to be empty. The unit of this module stops within 90 s: where `stopTimeout` is
-        longer, so has `systemd.services.vrrp.serviceConfig.TimeoutStopSec` to be.
+        A polkit rule allows the user of the daemon to start and stop these units and the target, and no others.
+        Leave `wantedBy` of the units empty. systemd stops the daemon after 90 s: with a longer `stopTimeout`, raise
+        `systemd.services.vrrp.serviceConfig.TimeoutStopSec` as well.
       '';
       "TrackedUnit.restart" =
-        "The daemon's user gets the right to start exactly this unit through polkit.";
+        "A polkit rule allows the user of the daemon to start this unit, and no others.";
       "TrackedScript.command" = ''
-        Paths (`./check.sh`) and packages are taken, too. The script finds the programs of `services.vrrp.path`.
+        Paths (`./check.sh`) and packages are accepted too. The programs of `services.vrrp.path` are in the script's
+        `PATH`.
       '';
       "TrackedScript.user" = ''
-        The unit of this module does not run as root: this cannot be set here. A check that has to run as root is
-        a unit of its own, which the script may start:
+        Cannot be set in this module, because its unit does not run as root. For a check that has to run as root,
+        define a separate unit that the script may start:
 
             systemd.services.look.serviceConfig = {
               Type = "oneshot";
@@ -81,7 +82,8 @@ let
     };
   };
 
-  # Words of keepalived that NixOS would only say do not exist, as its file and as nixpkgs write them.
+  # Top-level keywords of keepalived, in the spellings of its file and of nixpkgs. Without these hidden
+  # options NixOS would only report that they do not exist.
   foreign =
     lib.concatMapAttrs (word: remedy: lib.genAttrs [ word (snakeCase word) ] (_: remedy))
       (import ./foreign.nix { inherit lib; }).Config;
@@ -97,12 +99,12 @@ let
 
   given = lib.mapAttrs (word: _: cfg.${word}) words;
 
-  # Without unset words, so that they can still be set in `settings`.
+  # Without unset options, so that they can still be set in `settings`.
   settings = import ./without.nix { inherit lib; } (
     value: value == null || mistakes.isMistake value
   ) given;
 
-  # The module's own words do not reach the daemon.
+  # Without the options that exist in this module only.
   forDaemon =
     tracker:
     if tracker ? script then

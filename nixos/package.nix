@@ -7,7 +7,7 @@
   testers,
   # In nixpkgs since 24.11.
   versionCheckHook ? null,
-  # VM tests and others, by name; the flake hands them in.
+  # VM tests and others, by name; passed by the flake.
   tests ? { },
 }:
 let
@@ -24,8 +24,8 @@ let
     cargoLock.lockFile = ../Cargo.lock;
 
     cargoBuildFlags = [ "--package=vrrpd" ];
-    # The crates `linux` and `lab` test in namespaces with devices of their own, which the build's
-    # sandbox does not give; `.ci/run` and the VM tests run what they cover.
+    # The crates `linux` and `lab` test in namespaces with their own devices, which the build sandbox does not
+    # allow. `.ci/run` and the VM tests cover them.
     cargoTestFlags = [
       "--package=vrrp-proto"
       "--package=vrrp-config"
@@ -33,11 +33,11 @@ let
       "--package=vrrpd"
     ];
 
-    # As `cargo test` runs them, with the assertions of debug builds.
+    # The debug profile, as with `cargo test`, for its assertions.
     checkType = "debug";
 
     nativeBuildInputs = [ installShellFiles ];
-    # The program writes manual and completions itself.
+    # The program generates its manual page and shell completions.
     postInstall = ''
       install -Dm644 -t $out/lib/systemd/system daemon/vrrpd/systemd/*
     ''
@@ -62,7 +62,7 @@ let
       platforms = lib.platforms.linux;
       mainProgram = "vrrpd";
     }
-    # Where it is published.
+    # Only set once the project has been published.
     // lib.optionalAttrs (workspace.package ? repository) {
       homepage = workspace.package.repository;
       changelog = "${workspace.package.repository}/blob/v${version}/CHANGELOG.md";

@@ -1,5 +1,6 @@
-# For exactly the daemon's user, exactly the units that a check script names as `mayManage`, that a tracker
-# starts again, or that run where an instance is master, and for each of them only the verbs that are used.
+# A polkit rule for the user of the daemon. It covers the units that a check script lists in `mayManage`, the
+# units that a tracker restarts, and the resources of instances with their targets, and allows only the verbs
+# that are used for each of them.
 { config, lib, ... }:
 let
   cfg = config.services.vrrp;
@@ -23,7 +24,7 @@ let
     ) cfg.document.instances
   );
 
-  # The verbs that are allowed for each unit, without repetition.
+  # Allowed verbs of each unit, without repetition.
   rights = lib.mapAttrs (_: lib.concatMap (right: right.verbs)) (
     lib.groupBy (right: right.unit) (
       lib.concatLists (
@@ -60,9 +61,10 @@ in
       });
     '';
 
-    # Time is bounded: the first request shall not wait for polkit to be started.
+    # The daemon's requests have a timeout, so the first one must not wait for the start of polkit.
     systemd.services.vrrp.wants = [ "polkit.service" ];
-    # Not after the resources of a master: their stop would wait for the daemon's, which waits for them.
+    # Not after the resources of a master: their stop would wait for the stop of the daemon, which waits for
+    # them.
     systemd.services.vrrp.after = managed;
   };
 }

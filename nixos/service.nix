@@ -1,4 +1,4 @@
-# The unit. A changed configuration reloads it, a changed package restarts it.
+# The unit. A changed configuration reloads it, and a changed package restarts it.
 {
   config,
   lib,
@@ -12,10 +12,10 @@ let
 
   unchecked = (pkgs.formats.json { }).generate "vrrpd.json" cfg.document;
 
-  # Secrets are on the host that runs it, not here.
+  # The files with secrets exist only on the host that runs the daemon.
   checked = pkgs.runCommand "vrrpd-checked.json" { } ''
     if ! ${vrrpd} check --without-secrets ${unchecked}; then
-      echo 'The paths above are options of services.vrrp, as in services.vrrp.instances.NAME.priority.' >&2
+      echo 'The paths above are options below services.vrrp, such as services.vrrp.instances.NAME.priority.' >&2
       exit 1
     fi
     cp ${unchecked} $out
@@ -23,8 +23,8 @@ let
 
   configuration = if cfg.checkConfig then checked else unchecked;
 
-  # Programs that scripts find by name stand behind one path that never changes, so that another version of one
-  # does not restart the daemon. Of `path` NixOS makes store paths in the unit.
+  # Programs of scripts are behind one path that never changes, so that a new version of a program does not
+  # restart the daemon. With `path` NixOS would write store paths into the unit.
   programs = lib.toList config.systemd.services.vrrp.path;
   isInStore = program: lib.hasPrefix builtins.storeDir (toString program);
   path = pkgs.buildEnv {
@@ -34,7 +34,7 @@ let
       "/bin"
       "/sbin"
     ];
-    # The first one counts, as everywhere in a path.
+    # The first program of a name is used, as in a PATH.
     ignoreCollisions = true;
   };
   folders = [ "/etc/vrrpd/path" ] ++ lib.filter (program: !isInStore program) programs;
@@ -44,7 +44,7 @@ let
   refuses = instance: !(instance.acceptMode or true);
   synchronises = instance: instance ? lvsSyncInterface;
 
-  # Addresses and nf_tables are changed with the one, raw sockets opened with the other.
+  # CAP_NET_ADMIN changes addresses, routes and nf_tables, CAP_NET_RAW opens raw sockets.
   capabilities = [
     "CAP_NET_ADMIN"
     "CAP_NET_RAW"
@@ -56,10 +56,10 @@ in
     environment.etc."vrrpd/path".source = path;
     environment.systemPackages = [ cfg.package ];
 
-    # The target that stands for an instance's being master.
+    # Installs the target vrrp-master@.target, which is active while an instance is master.
     systemd.packages = lib.optional (lib.any (each: resources each != null) instances) cfg.package;
 
-    # The kernel loads them for the daemon, unless that is locked (security.lockKernelModules).
+    # The kernel loads these on demand, except with security.lockKernelModules.
     boot.kernelModules =
       lib.optional (lib.any refuses instances) "nf_tables"
       ++ lib.optional (lib.any hasVirtualMac instances) "macvlan"
@@ -76,21 +76,21 @@ in
       description = "VRRP daemon";
       documentation = [ "https://www.rfc-editor.org/rfc/rfc9568" ];
       wantedBy = [ "multi-user.target" ];
-      # Not network-online.target: the daemon waits for its interfaces itself. The order counts at
-      # shutdown, when the addresses are handed over before the network goes.
+      # Not network-online.target, because the daemon waits for its interfaces itself. The order matters at
+      # shutdown: the daemon hands over the addresses before the network is stopped.
       wants = [ "network.target" ];
       after = [ "network.target" ];
-      # It never gives up, see RestartSteps.
+      # No start limit: systemd restarts the daemon for ever, see RestartSteps.
       startLimitIntervalSec = 0;
 
       reloadTriggers = [ configuration ];
-      # Restarts in one step: the gap is shorter.
+      # Restarts in one step, which shortens the interruption.
       stopIfChanged = false;
 
       inherit (cfg) path;
       environment = {
         PATH = lib.mkForce (lib.concatMapStringsSep ":" (folder: "${folder}/bin:${folder}/sbin") folders);
-        # As paths that do not change with the packages behind them.
+        # Paths that do not change with the packages behind them.
         LOCALE_ARCHIVE = "/run/current-system/sw/lib/locale/locale-archive";
         TZDIR = "/etc/zoneinfo";
       };
@@ -98,24 +98,24 @@ in
       serviceConfig = {
         Type = "notify-reload";
         ExecStart = "${vrrpd} run";
-        # No address stays behind, whatever the daemon died of.
+        # Removes the addresses after any end of the daemon, also a crash.
         ExecStopPost = "${vrrpd} cleanup";
         WatchdogSec = "5s";
-        # Notifications that run when the daemon stops are not killed. It tells systemd itself how long it waits
-        # for them, beyond any TimeoutStopSec.
+        # Mixed, so that systemd does not kill notification programs that run when the daemon stops. The
+        # daemon extends the timeout while it waits for them, beyond TimeoutStopSec.
         KillMode = "mixed";
 
         Restart = "always";
         RestartSec = "100ms";
         RestartSteps = 6;
         RestartMaxDelaySec = "10s";
-        # A wrong configuration does not get better by itself.
+        # A restart does not repair an invalid configuration (exit status 2).
         RestartPreventExitStatus = 2;
 
         User = "vrrp";
         Group = "vrrp";
         RuntimeDirectory = "vrrpd";
-        # Every user may ask for the status.
+        # Every user may query the status.
         RuntimeDirectoryMode = "0755";
         LoadCredential = lib.mapAttrsToList (
           name: path: "${name}:${lib.replaceStrings [ "%" ] [ "%%" ] path}"
@@ -139,7 +139,7 @@ in
         ProtectKernelLogs = true;
         ProtectKernelModules = true;
         ProtectKernelTunables = true;
-        # Not ProtectProc and ProcSubset: check scripts look for processes and at the load.
+        # Not ProtectProc and ProcSubset, because check scripts look for processes and at the load.
         ProtectSystem = "strict";
         RemoveIPC = true;
         RestrictAddressFamilies = [
@@ -147,7 +147,7 @@ in
           "AF_INET6"
           "AF_NETLINK"
           "AF_PACKET"
-          # Journal, notifications, the control socket, and systemd's bus.
+          # For the journal, sd_notify, the control socket, and the D-Bus of systemd.
           "AF_UNIX"
         ];
         RestrictNamespaces = true;
@@ -165,7 +165,7 @@ in
       // lib.optionalAttrs cfg.realtime {
         CPUSchedulingPolicy = "fifo";
         CPUSchedulingPriority = 10;
-        # Its other threads and all scripts are ordinary again.
+        # Other threads of the daemon and all scripts run without real-time priority.
         CPUSchedulingResetOnFork = true;
       };
     };

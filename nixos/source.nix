@@ -1,4 +1,4 @@
-# The files that cargo needs and no others: an edit of a page or of the module rebuilds nothing.
+# The files that cargo needs, and no others, so that a change of a document or of the module rebuilds nothing.
 { lib }:
 lib.fileset.toSource {
   root = ../.;

@@ -1,5 +1,5 @@
-# Names of systemd's units, as NixOS takes them in the options of units (`after` and others): a name that
-# it refuses there would stop the evaluation before our own message is shown.
+# Names of systemd units, as NixOS accepts them in the options of units (`after` and others). NixOS would stop
+# the evaluation at any other name before the message of this module is shown.
 { lib }:
 let
   inherit (lib) types;
@@ -22,17 +22,17 @@ let
   inherit (import ./mistakes.nix { inherit lib; }) show;
 in
 {
-  # A unit that a check script may start and restart: any but the daemon that runs it.
+  # A unit that a check script may start and restart: any but the unit of the daemon that runs the script.
   manageable = types.addCheck types.str (name: isUnitName name && name != own) // {
-    description = "name of a unit in full, such as \"httpd.service\"";
+    description = "full name of a unit, such as \"httpd.service\"";
   };
 
-  # The texts about a value that is none, and about one that is no list of them.
+  # Messages about a value that is not a unit name, and about one that is not a list.
   refusal =
     bad:
     if bad == own then
-      "is the daemon that runs the script, which must not restart it: take it out."
+      "is the daemon that runs the script, which must not restart it: remove it."
     else
-      "is ${show bad}, which is no name of a unit: write it in full, such as \"httpd.service\".";
-  refusalOfList = bad: "is ${show bad}, which is no list: write [ ${show bad} ].";
+      "is ${show bad}, which is not a unit name: write the full name, such as \"httpd.service\".";
+  refusalOfList = bad: "is ${show bad}, which is not a list: write [ ${show bad} ].";
 }

@@ -1,4 +1,4 @@
-# A value without the members and elements that `isLeftOut` holds for, wherever they stand.
+# A value without the members and elements for which `isLeftOut` is true, at every depth.
 { lib }:
 isLeftOut:
 let

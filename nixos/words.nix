@@ -1,13 +1,13 @@
-# The words of the daemon's configuration as options.
+# NixOS options generated from the keys of the daemon's configuration.
 #
-# Their meaning, ranges and kinds are said once, in daemon/config/src/model.rs. The JSON Schema
-# that comes of it is read here, so that a new word of the daemon is an option without a line of
-# Nix. The schema does not have `examples`, remarks about this module (`remarks`), and the module's
-# own options of a definition (`additions`), which the daemon never sees. All go by the names of
-# the schema's definitions.
+# Meaning, ranges and types of the keys are defined in daemon/config/src/model.rs. This file reads the JSON
+# Schema that is generated from it, so that a new key of the daemon becomes an option without a line of Nix.
+# What the schema lacks are arguments of this function: `examples`, remarks about this module (`remarks`), and
+# options that exist in the module only and never reach the daemon (`additions`). All of them are looked up by
+# the names of the schema's definitions.
 #
-# The types are strict, and make a mistake with a message (mistakes.nix) of a value of another type, of an
-# unknown word, and of a missing one.
+# The types are strict. A value of a wrong type, an unknown key and a missing key become a mistake with a
+# message (mistakes.nix).
 {
   lib,
   examples ? import ./examples.nix { inherit lib; },
@@ -25,13 +25,13 @@ let
 
   nameOf = value: lib.removePrefix "#/$defs/" value."$ref";
 
-  # The definition that a value refers to, with the words beside the reference.
+  # The definition that a value refers to, merged with the keys beside the reference.
   resolve = value: if value ? "$ref" then schema."$defs".${nameOf value} // value else value;
 
   exampleOf =
     word: examples.${word} or (throw "nixos/examples.nix has no example of ${word}: add one");
 
-  # The description of the schema, the meaning of each choice, and the remark for this module.
+  # The description from the schema, the meaning of each choice, and the remark of this module.
   describe =
     word: value:
     let
@@ -46,10 +46,10 @@ let
       ++ lib.optional (remarks ? ${word}) remarks.${word}
     );
 
-  # Whether it is one of several texts, each with a meaning of its own.
+  # Whether the value is one of several strings that have a description each.
   isChoice = value: value ? oneOf && lib.all (choice: choice ? const) value.oneOf;
 
-  # The words whose elements are a program and its arguments: paths and packages are taken as well.
+  # Keys whose value is a program with its arguments: they also accept paths and packages.
   programs = [
     "Notify.any"
     "Notify.backup"
@@ -59,7 +59,7 @@ let
     "TrackedScript.command"
   ];
 
-  # The words of an object, each with `isProgram`.
+  # The keys of an object, each with `isProgram`.
   wordsOf =
     name: object:
     lib.mapAttrs (
@@ -79,7 +79,7 @@ let
     refusal = bad: "is ${mistakes.show bad}, but its type is ${program.description}.";
   };
 
-  # One of several kinds, such as a text or an object, told apart by their checks.
+  # A value of one of several types, such as a string or an object, distinguished by their checks.
   anyOf =
     kinds:
     let
@@ -88,7 +88,7 @@ let
     types.oneOf kinds
     // {
       check = value: lib.any (kind: kind.check value) kinds;
-      # nixpkgs' own type does not describe the words of the object.
+      # The type of nixpkgs does not expose the options of the object to the documentation.
       getSubOptions = prefix: lib.mergeAttrsList (map (kind: kind.getSubOptions prefix) kinds);
       getSubModules = null;
       merge =
@@ -96,8 +96,8 @@ let
         (lib.findFirst (takes defs) { merge = lib.options.mergeEqualOption; } kinds).merge loc defs;
     };
 
-  # `name` is that of the definition in which `value` stands, and `example` one of its values or null. Parts
-  # report their mistakes themselves.
+  # The type of `value`, which is in the definition `name`, with `example` as one of its values or null.
+  # Elements and members report their own mistakes.
   typeOf =
     name: value: example:
     if value ? "$ref" then
@@ -133,7 +133,7 @@ let
       }
       .${value.type};
 
-  # An element of a list, or a member that may have any name, of which `example` is one.
+  # The type of a list element, or of a member with any name, of which `example` is one.
   partOf =
     name: value: example:
     let
@@ -147,7 +147,8 @@ let
     in
     reportedOf name value (if parts == [ ] then null else lib.head parts);
 
-  # A type that reports its mistakes, with `example` as the remedy where no better one is known.
+  # A type that reports a mistake. The remedy is a replacement for the value if one can be inferred, else
+  # `example`.
   reportedOf =
     name: value: example:
     let
@@ -182,7 +183,7 @@ let
     else
       mistakes.show example;
 
-  # The replacement for a value of the wrong type, as text, or null where it cannot be inferred.
+  # The replacement for a value of the wrong type, as text, or null if it cannot be inferred.
   instead =
     name: value: bad:
     let
@@ -201,7 +202,7 @@ let
       "[ ${lib.concatMapStringsSep " " mistakes.show arguments} ]"
     else if resolved.isProgram or false && isFile bad then
       "[ ${mistakes.show bad} ]"
-    # A text of several words says more than one option.
+    # A string of several words is probably the value of more than one option.
     else if lib.isString bad && lib.hasInfix " " bad && !resolved ? properties then
       null
     else if fits bad then
@@ -219,7 +220,7 @@ let
     else
       null;
 
-  # A set of words and no others.
+  # An attribute set with these options; any other key is a mistake.
   objectOf =
     name: options:
     object {
@@ -227,7 +228,7 @@ let
       freeformType = types.attrsOf (unknownWord name (lib.attrNames options));
     };
 
-  # Exactly one of several words.
+  # An attribute set with exactly one of several options.
   unionOf =
     name: value:
     let
@@ -258,11 +259,11 @@ let
       key: value: optional name key value { description = describe "${name}.${key}" (variant // value); }
     ) variant.properties;
 
-  # The type of every word that is no option.
+  # The type of every key that is not an option.
   unknownWord =
     name: words:
     let
-      # As in keepalived's file and as in nixpkgs' module.
+      # Ignores how a name is joined, so that the spellings of keepalived and of nixpkgs' module match.
       plain = word: lib.toLower (lib.replaceStrings [ "_" "-" ] [ "" "" ] word);
       theirs = lib.mapAttrs' (word: lib.nameValuePair (plain word)) foreign.${name} or { };
       isNear = word: other: lib.strings.levenshteinAtMost 2 (plain word) (plain other);
@@ -277,16 +278,16 @@ let
         else if theirs ? ${plain word} then
           mistakes.insteadOfWord theirs.${plain word}
         else if near != [ ] then
-          "is no option: did you mean ${lib.concatStringsSep " or " near}?"
+          "is not an option: did you mean ${lib.concatStringsSep " or " near}?"
         else
-          "is no option: the options here are ${lib.concatStringsSep ", " words}.";
+          "is not an option: the options here are ${lib.concatStringsSep ", " words}.";
     in
     lib.mkOptionType {
       name = "unknown word";
       merge = loc: _defs: mistakes.mistake loc (remedy (lib.last loc));
     };
 
-  # A word that may be left out: unset it is not written to the file, and the default is the daemon's.
+  # An option that may be left out: an unset one is not written to the file, and the daemon uses its default.
   optional =
     name: key: value: declaration:
     let
@@ -311,11 +312,11 @@ let
         type = reportedOf name value example;
       in
       if lib.elem key object.required or [ ] then
-        # That it is missing is a mistake like others.
+        # Null by default, so that a missing value is a mistake with a message instead of an evaluation error.
         mkOption {
           inherit type description example;
           default = null;
-          defaultText = lib.literalMD "none: it has to be set";
+          defaultText = lib.literalMD "none: required";
         }
       else if value ? additionalProperties then
         mkOption {

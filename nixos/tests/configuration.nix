@@ -1,8 +1,8 @@
-# From options to /etc/vrrpd/config.json.
+# Translation of the options into /etc/vrrpd/config.json.
 {
   hosts,
   lib,
-  # The hosts under the module without options.nix.
+  # The hosts with the module without options.nix.
   withoutOptions,
 }:
 let
@@ -17,7 +17,7 @@ let
     ;
 in
 {
-  testWhatIsUnsetIsLeftToTheDaemon = {
+  testUnsetOptionsAreNotWritten = {
     expr = least.services.vrrp.document;
     expected = {
       syncGroups = { };
@@ -30,7 +30,7 @@ in
     };
   };
 
-  testEveryWordIsWrittenAsItIs = {
+  testKeysAreWrittenUnchanged = {
     expr = most.services.vrrp.document.instances.VI_1;
     expected = {
       state = "master";
@@ -41,7 +41,7 @@ in
       advertInterval = 1;
       preempt = false;
       acceptMode = false;
-      # Absolute, so that systemd hands it over under this name.
+      # The option has an absolute path, so systemd passes the file under this name.
       authentication.pass.passwordFile = "VI_1.password";
       track = [
         "httpd"
@@ -58,8 +58,8 @@ in
     };
   };
 
-  # Objects, lists of them, and what is either a text or an object: no null stays anywhere.
-  testWhatStandsInObjectsIsWrittenAsItIs = {
+  # Objects, lists of objects, and values that are a string or an object: no null remains.
+  testObjectsAreWrittenUnchanged = {
     expr = whole.services.vrrp.document.instances;
     expected = {
       VI_1 = {
@@ -119,7 +119,7 @@ in
     };
   };
 
-  testTheModulesOwnWordsAreNotWritten = {
+  testModuleOptionsAreNotWritten = {
     expr = most.services.vrrp.document.trackers;
     expected = {
       httpd.script = {
@@ -136,7 +136,7 @@ in
     };
   };
 
-  testWordsOfALaterDaemonPassThrough = {
+  testUnknownKeysInSettingsPassThrough = {
     expr = {
       inherit (most.services.vrrp.document) syncGroups;
     };
@@ -148,17 +148,17 @@ in
     };
   };
 
-  testWhatAnOptionLeavesUnsetCanBeSetInSettings = {
+  testSettingsCanSetWhatAnOptionLeavesUnset = {
     expr = most.services.vrrp.document.instances."VI:2".priority;
     expected = 99;
   };
 
-  testARelativePasswordFileIsTheUsersOwnCredential = {
+  testARelativePasswordFileIsNotChanged = {
     expr = most.services.vrrp.document.instances."VI:2".authentication;
     expected.pass.passwordFile = "relative";
   };
 
-  testKeysOfAnHmacAreCredentials = {
+  testHmacKeyFilesAreCredentials = {
     expr = {
       inherit (signing.services.vrrp.document.instances."VI:1".authentication) hmac;
       inherit (signing.services.vrrp) credentials;
@@ -179,7 +179,7 @@ in
     };
   };
 
-  testPathsAndPackagesAreProgramsToo = {
+  testProgramsMayBePathsAndPackages = {
     expr = {
       package = lib.match ".*/bin/[^/]*" (
         lib.head programs.services.vrrp.document.trackers.page.script.command
@@ -194,7 +194,7 @@ in
     };
   };
 
-  # The module is whole without the options of options.nix.
+  # The module is complete without the options of options.nix.
   testSettingsAloneAreEnough = {
     expr =
       let
@@ -227,7 +227,7 @@ in
     };
   };
 
-  testTheTypesOfSettingsAreStrictToo = {
+  testTheTypesOfSettingsAreStrict = {
     expr = map (host: (builtins.tryEval (builtins.toJSON host.services.vrrp.document)).success) [
       withoutOptions.settingsAlone
       withoutOptions.listInSettings
@@ -240,17 +240,17 @@ in
     ];
   };
 
-  testTheFileIsCheckedWhileTheSystemIsBuilt = {
+  testTheBuildChecksTheConfiguration = {
     expr = least.environment.etc."vrrpd/config.json".source.name;
     expected = "vrrpd-checked.json";
   };
 
-  testTheCheckCanBeSwitchedOff = {
+  testTheCheckCanBeDisabled = {
     expr = unchecked.environment.etc."vrrpd/config.json".source.name;
     expected = "vrrpd.json";
   };
 
-  testNothingIsThereUnlessEnabled = {
+  testNothingIsDefinedUnlessEnabled = {
     expr = {
       etc = disabled.environment.etc ? "vrrpd/config.json";
       unit = disabled.systemd.services ? vrrp;
@@ -263,7 +263,7 @@ in
     };
   };
 
-  testNothingIsWarnedOf = {
+  testValidHostsHaveNoWarnings = {
     expr = lib.filter (lib.hasInfix "services.vrrp") (
       least.warnings ++ most.warnings ++ whole.warnings
     );

@@ -1,11 +1,11 @@
-# Tests of the module by evaluation alone: an expression and its expected value. A failure does not
-# evaluate, and shows both.
+# Tests of the module by evaluation: an expression and its expected value. A failure throws an error that
+# shows both.
 {
   lib,
   pkgs,
-  # From a module to the evaluated NixOS host.
+  # Evaluates a module to a NixOS host.
   evalHost,
-  # As that, without the options of ../options.nix.
+  # Likewise, without the options of ../options.nix.
   evalHostBySettings,
 }:
 let

@@ -1,4 +1,4 @@
-# Both firewalls.
+# The rules of each firewall.
 { hosts, lib }:
 let
   inherit (hosts)
@@ -27,12 +27,12 @@ let
       ) host.assertions
     );
   isMangle = lib.hasInfix "-t mangle";
-  # Rules of input, and rules of the filter of reverse paths before them.
+  # Rules of the input filter, and of the reverse path filter, which runs before it.
   rules = lines: lib.filter (line: !isMangle line) (linesWith "-p 112" lines);
   reversePathRules = linesWith "nixos-fw-rpfilter -i";
 in
 {
-  testIptablesLetsAdvertisementsInOnTheInterfacesOfInstances = {
+  testIptablesAcceptsAdvertisementsOnInstanceInterfaces = {
     expr = rules most.networking.firewall.extraCommands;
     expected = [
       "iptables -w -A nixos-fw -i eth2 -p 112 -d 224.0.0.18 -j nixos-fw-accept"
@@ -40,7 +40,7 @@ in
     ];
   };
 
-  testIptablesLetsInWhatTellsOfConnectionsOfIpvs = {
+  testIptablesAcceptsIpvsSynchronisation = {
     expr = linesWith "nixos-fw -i eth2 -p udp" (
       most.networking.firewall.extraCommands + most.networking.firewall.extraStopCommands
     );
@@ -50,7 +50,7 @@ in
     ];
   };
 
-  testIptablesTakesTheRulesAwayAgain = {
+  testIptablesRemovesItsRules = {
     expr = rules most.networking.firewall.extraStopCommands;
     expected = [
       "iptables -w -D nixos-fw -i eth2 -p 112 -d 224.0.0.18 -j nixos-fw-accept 2>/dev/null || true"
@@ -58,7 +58,7 @@ in
     ];
   };
 
-  testIptablesLetsInWhatAnInstanceHasAddressesOf = {
+  testIptablesAcceptsFamiliesOfInstanceAddresses = {
     expr = rules whole.networking.firewall.extraCommands;
     expected = [
       "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept"
@@ -67,7 +67,7 @@ in
     ];
   };
 
-  testIptablesLetsInThePeersOfWhoSpeaksWithThemOnly = {
+  testIptablesAcceptsUnicastPeers = {
     expr = rules unicast.networking.firewall.extraCommands;
     expected = [
       "iptables -w -A nixos-fw -i eth1 -p 112 -s 192.168.224.11 -j nixos-fw-accept"
@@ -76,7 +76,7 @@ in
     ];
   };
 
-  testNftablesLetsInThePeersOfWhoSpeaksWithThemOnly = {
+  testNftablesAcceptsUnicastPeers = {
     expr = unicastNftables.networking.firewall.extraInputRules;
     expected = ''
       iifname "eth1" ip protocol 112 ip saddr 192.168.224.11 accept comment "services.vrrp.openFirewall"
@@ -85,14 +85,14 @@ in
     '';
   };
 
-  # There is no chain for it.
-  testIptablesHasNoRuleOfIpv6OnAHostWithout = {
+  # NixOS creates no ip6tables chain without IPv6.
+  testIptablesHasNoIpv6RuleWithoutIpv6 = {
     expr = rules withoutIpv6.networking.firewall.extraCommands;
     expected = [ "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept" ];
   };
 
-  # Packets to it come in on another interface than the one by which the way back is.
-  testAVirtualMacAddressIsNoReasonToDropPackets = {
+  # Packets arrive on the macvlan interface, and replies leave through the interface below it.
+  testAVirtualMacLoosensTheReversePathFilter = {
     expr = map (host: host.networking.firewall.checkReversePath == "loose") [
       whole
       least
@@ -105,7 +105,7 @@ in
     ];
   };
 
-  testNftablesLetsInAdvertisementsAndWhatTellsOfConnectionsOnTheirInterfaces = {
+  testNftablesAcceptsAdvertisementsAndIpvsSynchronisation = {
     expr = nftables.networking.firewall.extraInputRules;
     expected = ''
       iifname "eth1" ip protocol 112 ip daddr 224.0.0.18 accept comment "services.vrrp.openFirewall"
@@ -115,8 +115,8 @@ in
     '';
   };
 
-  # The source may be an address of another interface: that filter comes before all rules of input.
-  testIptablesLetsEverythingPassTheFilterOfReversePaths = {
+  # The source may be an address of another interface, and the reverse path filter runs before the input rules.
+  testIptablesExceptsItsPacketsFromTheReversePathFilter = {
     expr = map (host: reversePathRules host.networking.firewall.extraCommands) [
       most
       unicast
@@ -137,14 +137,14 @@ in
     ];
   };
 
-  testIptablesTakesTheRulesForReversePathsAwayAgain = {
+  testIptablesRemovesItsReversePathRules = {
     expr = reversePathRules withoutIpv6.networking.firewall.extraStopCommands;
     expected = [
       "iptables -w -t mangle -D nixos-fw-rpfilter -i eth1 -p 112 -d 224.0.0.18 -j RETURN 2>/dev/null || true"
     ];
   };
 
-  testNftablesLetsTheSamePassTheFilterOfReversePaths = {
+  testNftablesExceptsItsPacketsFromTheReversePathFilter = {
     expr =
       map
         (
@@ -164,13 +164,13 @@ in
     ];
   };
 
-  # NixOS has no such chain then.
-  testWithoutAFilterOfReversePathsThereIsNoRuleForIt = {
+  # NixOS creates no chain for it.
+  testNoReversePathFilterMeansNoReversePathRule = {
     expr = linesWith "mangle" withoutReversePaths.networking.firewall.extraCommands;
     expected = [ ];
   };
 
-  testTheDeviceOfAVrfIsOpenToo = {
+  testPacketsFromAVrfDeviceAreAccepted = {
     expr = {
       iptables = linesWith "-p 112" vrf.networking.firewall.extraCommands;
       nftables = vrfNftables.networking.firewall.extraInputRules;
@@ -189,7 +189,7 @@ in
     };
   };
 
-  testFirewalldOpensTheZoneOfNixos = {
+  testFirewalldOpensTheNixosZone = {
     expr = {
       inherit (firewalld.services.firewalld.zones.nixos-fw-default) ports protocols;
       input = firewalld.networking.firewall.extraInputRules;
@@ -208,7 +208,7 @@ in
     };
   };
 
-  testFirewalldLeavesZonesOfTheAdministratorAndSaysWhatToDo = {
+  testFirewalldZonesOfTheAdministratorFailAnAssertion = {
     expr = {
       zones = firewalldZones.services.firewalld.zones ? nixos-fw-default;
       complaints = complaints firewalldZones;
@@ -217,18 +217,18 @@ in
       zones = false;
       complaints = [
         (
-          "services.vrrp.openFirewall leaves firewalld's zone \"outside\" as it is: "
+          "services.vrrp.openFirewall does not change firewalld's zone \"outside\": "
           + "set services.firewalld.zones.outside.protocols = [ \"vrrp\" ]."
         )
         (
-          "services.vrrp.openFirewall leaves firewalld's zone \"public\" as it is: "
+          "services.vrrp.openFirewall does not change firewalld's zone \"public\": "
           + "set services.firewalld.zones.public.protocols = [ \"vrrp\" ]."
         )
       ];
     };
   };
 
-  testIntervalsThatAReloadOfIptablesIsLongerThanAreWarnedOf = {
+  testIntervalsShorterThanAnIptablesReloadAreAWarning = {
     expr = lib.mapAttrs (_: host: lib.filter (lib.hasInfix "services.vrrp") host.warnings) {
       inherit hasty hastyNftables;
     };
@@ -238,8 +238,8 @@ in
           (
             name:
             "services.vrrp.instances.${name}.advertInterval is below 1 s, and a reload of the iptables firewall "
-            + "drops all packets for about 0.6 s, so that there are two masters for a moment: "
-            + "set networking.nftables.enable = true, which changes its rules without a gap."
+            + "drops all packets for about 0.6 s, so that two hosts are briefly master: "
+            + "set networking.nftables.enable = true, which replaces its rules atomically."
           )
           [
             "eth1"
@@ -250,8 +250,8 @@ in
     };
   };
 
-  # Each take-over would bring leases and default routes otherwise.
-  testDhcpClientsLeaveTheInterfacesOfVirtualMacAddressesAlone = {
+  # Otherwise each take-over would add leases and default routes.
+  testDhcpClientsIgnoreVirtualMacInterfaces = {
     expr = lib.mapAttrs (_: host: {
       dhcpcd = lib.filter (lib.hasPrefix "vrrp") host.networking.dhcpcd.denyInterfaces;
       networkmanager = host.networking.networkmanager.unmanaged;
@@ -268,12 +268,12 @@ in
     };
   };
 
-  testNftablesHasNoRulesOfIptables = {
+  testNftablesHasNoIptablesRules = {
     expr = lib.hasInfix "-p 112" nftables.networking.firewall.extraCommands;
     expected = false;
   };
 
-  testTheFirewallIsClosedUnlessAskedFor = {
+  testTheFirewallIsClosedByDefault = {
     expr = {
       iptables = lib.hasInfix "-p 112" least.networking.firewall.extraCommands;
       nftables = least.networking.firewall.extraInputRules;

@@ -1,6 +1,6 @@
-# Hosts that the tests look at: modules, by name.
+# Hosts of the tests: NixOS modules by name.
 let
-  # Options that every host has to have.
+  # Options that NixOS requires of every host.
   bare = {
     boot.loader.grub.enable = false;
     fileSystems."/".device = "/dev/null";
@@ -16,7 +16,7 @@ in
 rec {
   inherit bare;
 
-  # The least that makes sense.
+  # The smallest useful configuration.
   least = host {
     services.vrrp = {
       enable = true;
@@ -28,7 +28,7 @@ rec {
     };
   };
 
-  # As `least`, with another value.
+  # Like `least`, with a changed value.
   changed = host {
     services.vrrp = {
       enable = true;
@@ -41,7 +41,7 @@ rec {
     };
   };
 
-  # Every option at once.
+  # As many options as possible at once.
   most = host {
     services.vrrp = {
       enable = true;
@@ -97,7 +97,7 @@ rec {
         lvsSyncInterface = "eth2";
         lvs.port = 8849;
       };
-      # Words that a later daemon may know.
+      # Keys set through `settings`, like those of a later daemon.
       settings.instances."VI:2".priority = 99;
       settings.syncGroups.VG_1.members = [
         "VI_1"
@@ -106,7 +106,7 @@ rec {
     };
   };
 
-  # Keys for HMAC in files that only root may read, and one that is the user's own credential.
+  # HMAC keys in files that only root may read, and one in a credential of the operator.
   signing = host {
     services.vrrp = {
       enable = true;
@@ -124,8 +124,7 @@ rec {
     };
   };
 
-  # Every word of an instance that `most` has no place for: both families, and all that goes with the
-  # addresses.
+  # The keys of an instance that `most` lacks: both families, routes and rules.
   whole = host {
     services.vrrp = {
       enable = true;
@@ -178,7 +177,7 @@ rec {
           }
         ];
       };
-      # The same number again is another virtual router.
+      # The same VRID on another interface is another virtual router.
       instances.VI_2 = {
         interface = "eth2";
         virtualRouterId = 51;
@@ -188,7 +187,7 @@ rec {
     };
   };
 
-  # Resources of masters, and a unit that is started again.
+  # Instances with resources, and a tracker that restarts its unit.
   moving = host {
     services.vrrp = {
       enable = true;
@@ -236,7 +235,7 @@ rec {
     };
   };
 
-  # Hosts that speak with each other only, by address and by name.
+  # Unicast peers, by address and by name.
   unicast = host {
     services.vrrp = {
       enable = true;
@@ -271,7 +270,7 @@ rec {
     { networking.nftables.enable = true; }
   ];
 
-  # As `whole`, on a host without IPv6.
+  # Like `whole`, on a host without IPv6.
   withoutIpv6 = host {
     networking.enableIPv6 = false;
     services.vrrp = {
@@ -289,7 +288,7 @@ rec {
     };
   };
 
-  # As `most`, with the other firewall.
+  # Like `most`, with nftables.
   nftables = host {
     networking.nftables.enable = true;
     services.vrrp = {
@@ -315,7 +314,7 @@ rec {
     };
   };
 
-  # As `least`, by the words of the daemon alone.
+  # Like `least`, with `settings` only.
   settingsAlone = host {
     services.vrrp = {
       enable = true;
@@ -333,7 +332,7 @@ rec {
     };
   };
 
-  # Words of another type, where options.nix is not there to say so.
+  # Values of a wrong type in `settings`, without the checks of options.nix.
   listInSettings = host {
     services.vrrp = {
       enable = true;
@@ -347,7 +346,7 @@ rec {
     };
   };
 
-  # Programs as Nix has them.
+  # Programs as packages and paths.
   programs =
     { pkgs, ... }:
     {
@@ -368,7 +367,7 @@ rec {
       };
     };
 
-  # Intervals around a second, as numbers and as text.
+  # Intervals around 1 s, as numbers and strings.
   hasty = host {
     services.vrrp = {
       enable = true;
@@ -415,19 +414,19 @@ rec {
     { networking.nftables.enable = true; }
   ];
 
-  # A host that filters no reverse paths.
+  # A host without a reverse path filter.
   withoutReversePaths.imports = [
     vrf
     { networking.firewall.checkReversePath = false; }
   ];
 
-  # NixOS's own zone of firewalld.
+  # The zone of NixOS in firewalld.
   firewalld.imports = [
     nftables
     { networking.firewall.backend = "firewalld"; }
   ];
 
-  # Zones that the administrator defines: an open one, and two that are not.
+  # Zones of the administrator: one that allows the protocol, and two that do not.
   firewalldZones.imports = [
     nftables
     {

@@ -1,5 +1,5 @@
-# Options that the NixOS which evaluates the tests may be too old for, as far as the module uses them: modules
-# for what `options` of a host has not.
+# Newer NixOS options that the module uses: modules for those that the NixOS which evaluates the tests, given by
+# the `options` of a host, does not have yet.
 { lib, options }:
 let
   inherit (lib) mkOption types;

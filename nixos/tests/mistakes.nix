@@ -39,7 +39,7 @@ let
     expected = lib.toList message;
   };
 
-  # The instance that people have, with a mistake.
+  # A valid instance with additional keys, one of them a mistake.
   withInstance = words: { instances.VI_1 = instance // words; };
 in
 {
@@ -95,11 +95,11 @@ in
         syncGroups.VG_2.members = [ "VI_1" ];
       }
       (
-        "services.vrrp.syncGroups.VG_2.members[0] names the instance \"VI_1\", which "
-        + "services.vrrp.syncGroups.VG_1.members[0] does already: keep one of them."
+        "services.vrrp.syncGroups.VG_2.members[0] names the instance \"VI_1\", which is already in "
+        + "services.vrrp.syncGroups.VG_1.members[0]: keep one of them."
       );
 
-  testTheSameVirtualRouterTwiceOnAnInterface =
+  testTheSameVridTwiceOnAnInterface =
     mistake
       {
         instances.VI_1 = instance;
@@ -108,12 +108,12 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_2.virtualRouterId is 51, which "
-        + "services.vrrp.instances.VI_1.virtualRouterId is already on eth1 for IPv4: "
-        + "choose another number, or put the addresses into that instance."
+        "services.vrrp.instances.VI_2.virtualRouterId: VRID 51 is already used by "
+        + "services.vrrp.instances.VI_1 on eth1 for IPv4: "
+        + "choose another, or move the addresses to that instance."
       );
 
-  testTheFamiliesOfAnInterfaceAreDifferentVirtualRouters = {
+  testAVridIsPerAddressFamily = {
     expr = complaints {
       instances.VI_1 = instance;
       instances.VI_2 = instance // {
@@ -123,7 +123,7 @@ in
     expected = [ ];
   };
 
-  testTheSameVirtualRouterTwiceInOneOfTwoFamilies =
+  testTheSameVridInOneOfTwoFamilies =
     mistake
       {
         instances.VI_1 = instance // {
@@ -137,9 +137,9 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_2.virtualRouterId is 51, which "
-        + "services.vrrp.instances.VI_1.virtualRouterId is already on eth1 for IPv6: "
-        + "choose another number, or put the addresses into that instance."
+        "services.vrrp.instances.VI_2.virtualRouterId: VRID 51 is already used by "
+        + "services.vrrp.instances.VI_1 on eth1 for IPv6: "
+        + "choose another, or move the addresses to that instance."
       );
 
   testTheSameAddressAsTextAndAsObject =
@@ -156,11 +156,11 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.virtualAddresses: 2001:DB8::100 stands in "
-        + "services.vrrp.instances.VI_1.virtualAddresses already: keep one of them."
+        "services.vrrp.instances.VI_1.virtualAddresses: 2001:DB8::100 is already in "
+        + "services.vrrp.instances.VI_1.virtualAddresses: keep one of them."
       );
 
-  testTwoInstancesWithTheSyncThread =
+  testTwoInstancesWithAnIpvsSyncThread =
     mistake
       {
         instances.VI_1 = instance // {
@@ -173,8 +173,8 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_2.lvsSyncInterface: services.vrrp.instances.VI_1.lvsSyncInterface is there "
-        + "already, and the kernel has one sync thread for all connections: keep one of them."
+        "services.vrrp.instances.VI_2.lvsSyncInterface: services.vrrp.instances.VI_1.lvsSyncInterface is set "
+        + "already, and the kernel has one IPVS sync thread for all connections: keep one of them."
       );
 
   testIpv6WithVersion2 =
@@ -186,8 +186,8 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.virtualAddresses: version 2 of VRRP knows no IPv6: "
-        + "put these addresses into an instance of version 3."
+        "services.vrrp.instances.VI_1.virtualAddresses: VRRP version 2 has no IPv6: "
+        + "move these addresses to an instance with version = 3."
       );
 
   testTheSameAddressTwiceInAnInstance =
@@ -201,8 +201,8 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.virtualAddresses: 192.168.224.100 stands in "
-        + "services.vrrp.instances.VI_1.virtualAddresses already: keep one of them."
+        "services.vrrp.instances.VI_1.virtualAddresses: 192.168.224.100 is already in "
+        + "services.vrrp.instances.VI_1.virtualAddresses: keep one of them."
       );
 
   testTheSameAddressInTwoInstances =
@@ -214,8 +214,8 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.virtualAddresses: 192.168.224.100/24 stands in "
-        + "services.vrrp.instances.\"VI:2\".virtualAddresses already: keep one of them."
+        "services.vrrp.instances.VI_1.virtualAddresses: 192.168.224.100/24 is already in "
+        + "services.vrrp.instances.\"VI:2\".virtualAddresses: keep one of them."
       );
 
   testAPasswordWithVersion3 =
@@ -226,7 +226,7 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.authentication.pass: version 3 of VRRP has no password: "
+        "services.vrrp.instances.VI_1.authentication.pass: VRRP version 3 has no password: "
         + "use hmac, leave it out, or set services.vrrp.instances.VI_1.version = 2."
       );
 
@@ -239,11 +239,11 @@ in
       }
       (
         "services.vrrp.instances.VI_1.authentication.hmac.keys.\"1\".keyFile is in the Nix store, which "
-        + "everybody can read: write the path of a file on the host as a string, such as "
+        + "every user can read: write the path of a file on the host as a string, such as "
         + "\"/run/secrets/vrrp\"."
       );
 
-  testAKeyInTheStoreIsWarnedOf = {
+  testAKeyInTheStoreIsAWarning = {
     expr = warnings {
       instances.VI_1 = instance // {
         authentication.hmac.keys."1".key = "0123456789abcdef0123456789abcdef";
@@ -252,7 +252,7 @@ in
     expected = [
       (
         "services.vrrp.instances.VI_1.authentication.hmac.keys.\"1\".key is written into the Nix store, "
-        + "which everybody can read: use keyFile there."
+        + "which every user can read: use keyFile instead."
       )
     ];
   };
@@ -266,7 +266,7 @@ in
         };
       }
       (
-        "services.vrrp.instances.VI_1.authentication.pass.passwordFile is in the Nix store, which everybody "
+        "services.vrrp.instances.VI_1.authentication.pass.passwordFile is in the Nix store, which every user "
         + "can read: write the path of a file on the host as a string, such as \"/run/secrets/vrrp\"."
       );
 
@@ -278,8 +278,8 @@ in
         };
       }
       (
-        "services.vrrp.trackers.httpd.script.user needs a daemon that runs as root, and the unit does not: "
-        + "leave it out, and name in services.vrrp.trackers.httpd.script.mayManage what the script may start."
+        "services.vrrp.trackers.httpd.script.user needs a daemon that runs as root, and vrrp.service does not: "
+        + "leave it out, and list the units that the script may start in services.vrrp.trackers.httpd.script.mayManage."
       );
 
   testACommandOfAnotherUser =
@@ -287,13 +287,13 @@ in
       {
         instances.VI_1 = instance // {
           notify = {
-            any = [ "/usr/local/told.sh" ];
+            any = [ "/usr/local/notify.sh" ];
             user = "nobody";
           };
         };
       }
       (
-        "services.vrrp.instances.VI_1.notify.user needs a daemon that runs as root, and the unit does not: "
+        "services.vrrp.instances.VI_1.notify.user needs a daemon that runs as root, and vrrp.service does not: "
         + "leave it out."
       );
 
@@ -305,8 +305,8 @@ in
         };
       }
       (
-        "services.vrrp.trackers.httpd.script.mayManage[0] is \"httpd\", which is no name of a unit: "
-        + "write it in full, such as \"httpd.service\"."
+        "services.vrrp.trackers.httpd.script.mayManage[0] is \"httpd\", which is not a unit name: "
+        + "write the full name, such as \"httpd.service\"."
       );
 
   testAUnitThatIsNoList =
@@ -317,12 +317,12 @@ in
         };
       }
       (
-        "services.vrrp.trackers.httpd.script.mayManage is \"httpd.service\", which is no list: "
+        "services.vrrp.trackers.httpd.script.mayManage is \"httpd.service\", which is not a list: "
         + "write [ \"httpd.service\" ]."
       );
 
-  # As in other modules: what does not count is no mistake.
-  testAWordUnderAConditionThatIsFalse = {
+  # As in other modules, a definition under a false condition is ignored.
+  testAnUnknownKeyUnderAFalseConditionIsIgnored = {
     expr = complaints (withInstance {
       colour = lib.mkIf false "green";
       virtualRouterId = lib.mkForce 52;
@@ -339,10 +339,10 @@ in
       }
       (
         "services.vrrp.trackers.httpd.script.mayManage[0] is the daemon that runs the script, which must not "
-        + "restart it: take it out."
+        + "restart it: remove it."
       );
 
-  testAPasswordInTheStoreIsWarnedOf = {
+  testAPasswordInTheStoreIsAWarning = {
     expr = warnings {
       instances.VI_1 = instance // {
         version = 2;
@@ -352,7 +352,7 @@ in
     expected = [
       (
         "services.vrrp.instances.VI_1.authentication.pass.password is written into the Nix store, which "
-        + "everybody can read: use services.vrrp.instances.VI_1.authentication.pass.passwordFile."
+        + "every user can read: use services.vrrp.instances.VI_1.authentication.pass.passwordFile."
       )
     ];
   };
@@ -363,7 +363,7 @@ in
       eth9 = "red";
     };
     instances.VI_1 = instance;
-  } "services.vrrp.vrfs.eth9: no instance is on eth9: correct the name, or take it out.";
+  } "services.vrrp.vrfs.eth9: no instance uses eth9: correct the name, or remove it.";
 
   testANumberOutOfRange = mistake (withInstance { virtualRouterId = 256; }) [
     "services.vrrp.instances.VI_1.virtualRouterId is 256, but its type is integer between 1 and 255 (both inclusive): write for example 51."
@@ -418,7 +418,7 @@ in
         ];
       })
       [
-        "services.vrrp.instances.VI_1.virtualAddresses[0].prefixLength is no option here: write it in the address: address = \"192.168.224.100/24\"."
+        "services.vrrp.instances.VI_1.virtualAddresses[0].prefixLength is not an option here: write it in the address: address = \"192.168.224.100/24\"."
       ];
 
   testAnAddressAsOfKeepalived =
@@ -432,16 +432,14 @@ in
         ];
       })
       [
-        "services.vrrp.instances.VI_1.virtualAddresses[0].addr is no option here: write address = \"192.168.224.100/24\"."
+        "services.vrrp.instances.VI_1.virtualAddresses[0].addr is not an option here: write address = \"192.168.224.100/24\"."
         "services.vrrp.instances.VI_1.virtualAddresses[0].address is not set: write for example \"192.168.224.100/24\"."
-        "services.vrrp.instances.VI_1.virtualAddresses[0].dev is no option here: write device = \"eth0\"."
+        "services.vrrp.instances.VI_1.virtualAddresses[0].dev is not an option here: write device = \"eth0\"."
       ];
 
-  testAVirtualMacAddressThatIsNeitherTruthNorObject =
-    mistake (withInstance { virtualMac = "virtual"; })
-      [
-        "services.vrrp.instances.VI_1.virtualMac is \"virtual\", but its type is boolean or (attribute set): write for example true."
-      ];
+  testAVirtualMacThatIsNeitherBooleanNorObject = mistake (withInstance { virtualMac = "virtual"; }) [
+    "services.vrrp.instances.VI_1.virtualMac is \"virtual\", but its type is boolean or (attribute set): write for example true."
+  ];
 
   testATrackThatIsNoList =
     mistake
@@ -455,11 +453,11 @@ in
         "services.vrrp.instances.VI_1.track is \"uplink\", but its type is list of (string or (attribute set)): write [ \"uplink\" ]."
       ];
 
-  testPeersWithoutTheirWord = mistake (withInstance { unicast = [ "192.168.224.12" ]; }) [
+  testPeersWithoutTheirKey = mistake (withInstance { unicast = [ "192.168.224.12" ]; }) [
     "services.vrrp.instances.VI_1.unicast is [ \"192.168.224.12\" ], but its type is attribute set: write { peers = [ \"192.168.224.12\" ]; }."
   ];
 
-  testAPasswordWithoutItsWord =
+  testAPasswordWithoutItsKey =
     mistake
       (withInstance {
         version = 2;
@@ -479,11 +477,11 @@ in
         };
       })
       [
-        "services.vrrp.instances.VI_1.authentication.authPass is no option here: write pass.passwordFile = \"/run/secrets/vrrp\"."
-        "services.vrrp.instances.VI_1.authentication.authType is no option here: write pass.passwordFile = \"/run/secrets/vrrp\"."
+        "services.vrrp.instances.VI_1.authentication.authPass is not an option here: write pass.passwordFile = \"/run/secrets/vrrp\"."
+        "services.vrrp.instances.VI_1.authentication.authType is not an option here: write pass.passwordFile = \"/run/secrets/vrrp\"."
       ];
 
-  testAModeThatIsNone =
+  testAnInvalidMode =
     mistake
       (withInstance {
         authentication.hmac = {
@@ -500,14 +498,14 @@ in
   ];
 
   testATypingError = mistake (withInstance { prority = 150; }) [
-    "services.vrrp.instances.VI_1.prority is no option: did you mean priority?"
+    "services.vrrp.instances.VI_1.prority is not an option: did you mean priority?"
   ];
 
-  testAWordThatIsNone = mistake (withInstance { colour = "green"; }) [
-    "services.vrrp.instances.VI_1.colour is no option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
+  testAnUnknownKey = mistake (withInstance { colour = "green"; }) [
+    "services.vrrp.instances.VI_1.colour is not an option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
   ];
 
-  testAnInstancesWordsInSnakeCase =
+  testAnInstancesKeysInSnakeCase =
     mistake
       ({
         instances.VI_1 = {
@@ -519,8 +517,8 @@ in
       [
         "services.vrrp.instances.VI_1.virtualAddresses is not set: write for example [ \"192.168.224.100/24\" ]."
         "services.vrrp.instances.VI_1.virtualRouterId is not set: write for example 51."
-        "services.vrrp.instances.VI_1.virtual_ipaddress is no option here: write virtualAddresses = [ \"192.168.224.100/24\" ]."
-        "services.vrrp.instances.VI_1.virtual_router_id is no option here: write virtualRouterId."
+        "services.vrrp.instances.VI_1.virtual_ipaddress is not an option here: write virtualAddresses = [ \"192.168.224.100/24\" ]."
+        "services.vrrp.instances.VI_1.virtual_router_id is not an option here: write virtualRouterId."
       ];
 
   testATrackerOfTwoKinds = mistake ({
@@ -574,13 +572,13 @@ in
         };
       })
       [
-        "services.vrrp.trackers.chk.interval is no option here: write script.interval = 2."
+        "services.vrrp.trackers.chk.interval is not an option here: write script.interval = 2."
         "services.vrrp.trackers.chk.script is \"/bin/true\", but its type is attribute set: write { command = [ \"/bin/true\" ]; }."
-        "services.vrrp.trackers.chk.weight is no option here: write it where the tracker is followed: services.vrrp.instances.NAME.track = [ { tracker = \"NAME\"; weight = -20; } ]."
+        "services.vrrp.trackers.chk.weight is not an option here: write it where the tracker is followed: services.vrrp.instances.NAME.track = [ { tracker = \"NAME\"; weight = -20; } ]."
       ];
 
-  testANotificationThatIsAText = mistake (withInstance { notify = "/usr/local/told.sh"; }) [
-    "services.vrrp.instances.VI_1.notify is \"/usr/local/told.sh\", but its type is attribute set: write for example { any = [ \"/usr/local/told.sh\" ]; }."
+  testANotificationThatIsAText = mistake (withInstance { notify = "/usr/local/notify.sh"; }) [
+    "services.vrrp.instances.VI_1.notify is \"/usr/local/notify.sh\", but its type is attribute set: write for example { any = [ \"/usr/local/notify.sh\" ]; }."
   ];
 
   testARouteThatIsAText = mistake (withInstance { routes = [ "10.0.0.0/8 via 192.168.224.1" ]; }) [
@@ -598,14 +596,14 @@ in
       ];
 
   testInstancesAsOfKeepalived = mistake ({ vrrpInstances.VI_1 = { }; }) [
-    "services.vrrp.vrrpInstances is no option here: write services.vrrp.instances."
+    "services.vrrp.vrrpInstances is not an option here: write services.vrrp.instances."
   ];
 
-  # Those of nixpkgs' module, and of the file that it writes.
-  testEveryWordOfKeepalivedIsAnsweredByOurs = {
+  # Options of nixpkgs' module, and keywords of the file that it generates.
+  testEveryKeepalivedKeywordHasAReplacement = {
     expr =
       let
-        answered = lib.hasInfix "is no option here: ";
+        answered = lib.hasInfix "is not an option here: ";
         unanswered = vrrp: words: lib.filter (word: !lib.any answered (complaints (vrrp word))) words;
       in
       {
@@ -685,8 +683,8 @@ in
     };
   };
 
-  # Where people of services.keepalived write a text.
-  testEverySetOfWordsAnswersATextWithARemedy = {
+  # Users of services.keepalived write strings in these places.
+  testEveryObjectSuggestsAReplacementForAString = {
     expr =
       let
         definitions = (lib.importJSON ../../daemon/config/schema.json)."$defs";
@@ -706,8 +704,8 @@ in
     expected = [ ];
   };
 
-  # Nor is a remedy a mistake itself.
-  testEveryRemedyBeginsWithAnOption = {
+  # A remedy must not be a mistake itself.
+  testEveryReplacementIsAnOption = {
     expr =
       let
         schema = lib.importJSON ../../daemon/config/schema.json;
@@ -716,7 +714,7 @@ in
           lib.attrNames value.properties or { }
           ++ lib.concatMap wordsOf (value.oneOf or [ ] ++ value.anyOf or [ ]);
         first = remedy: lib.head (builtins.match "([A-Za-z]*).*" remedy);
-        # Sentences, and options elsewhere.
+        # First words of sentences, and of options outside of the definition.
         isOther =
           remedy:
           lib.elem (first remedy) [
@@ -738,14 +736,14 @@ in
     expected = [ ];
   };
 
-  testNoInstanceIsWarnedOf = {
+  testNoInstanceIsAWarning = {
     expr = warnings { };
     expected = [
-      "services.vrrp.enable is set without an instance, so that nothing is kept alive: define services.vrrp.instances."
+      "services.vrrp.enable is true, but no instance is defined, so the daemon has nothing to do: define services.vrrp.instances."
     ];
   };
 
-  testAllMistakesAreToldAtOnce = {
+  testAllMistakesAreReportedAtOnce = {
     expr = lib.length (complaints {
       trackers.httpd.script = script // {
         user = "nobody";

@@ -1,4 +1,4 @@
-# docs/options.md is generated from the module as it is, and every option has a description and an example.
+# Checks that docs/options.md is up to date and that every option has a description and an example.
 {
   lib,
   option-docs,
@@ -10,9 +10,9 @@ let
   ) option-docs.options;
 in
 if builtins.readFile ../../docs/options.md != option-docs.text then
-  throw "docs/options.md is not current: nix build .#option-docs && cp --no-preserve=mode result docs/options.md"
+  throw "docs/options.md is stale: nix build .#option-docs && cp --no-preserve=mode result docs/options.md"
 else if incomplete != [ ] then
-  throw "without description or example: ${
+  throw "options without description or example: ${
     lib.concatMapStringsSep ", " (option: option.name) incomplete
   }"
 else

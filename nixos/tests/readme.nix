@@ -1,4 +1,4 @@
-# The README shows the very configuration that the story `httpd` uses, of at most 15 lines.
+# Checks that the README shows the configuration that the VM test `httpd` uses, in at most 15 lines.
 { lib, pkgs }:
 let
   master = builtins.readFile ../../vm-tests/httpd/master.nix;

@@ -1,4 +1,4 @@
-# The unit, and the rights that go with it.
+# The unit of the daemon and its polkit rule.
 { hosts, lib }:
 let
   inherit (hosts)
@@ -23,7 +23,7 @@ in
     expr = {
       inherit (service least) Type;
       triggers = (unit least).reloadTriggers == [ least.environment.etc."vrrpd/config.json".source ];
-      # These would restart it.
+      # restartTriggers would restart the daemon.
       inherit (unit least) restartTriggers;
       path = lib.hasInfix "config" (service least).ExecStart;
     };
@@ -35,8 +35,8 @@ in
     };
   };
 
-  # Any other difference in its text would restart it.
-  testAChangedConfigurationChangesNothingElseOfTheUnit = {
+  # Any other difference in the text of the unit would restart the daemon.
+  testAChangedConfigurationChangesOnlyReloadTriggers = {
     expr = {
       sameText = text changed == text least;
       sameTriggers = (unit changed).reloadTriggers == (unit least).reloadTriggers;
@@ -58,8 +58,8 @@ in
     };
   };
 
-  # Each other one would restart the daemon when it changes.
-  testTheDaemonIsTheOnlyPackageInItsUnit = {
+  # A change of any other package in the unit would restart the daemon.
+  testTheUnitNamesNoOtherPackage = {
     expr =
       let
         inStore = lib.filter (lib.hasInfix builtins.storeDir) (text programs);
@@ -69,7 +69,7 @@ in
     expected = [ ];
   };
 
-  testScriptsFindTheProgramsOfPathAndThoseOfEveryUnit = {
+  testScriptsHavePathBehindAFixedDirectory = {
     expr = {
       environment = (unit programs).environment.PATH;
       inside = programs.environment.etc ? "vrrpd/path";
@@ -80,7 +80,7 @@ in
     };
   };
 
-  testItStartsAtBootWithoutWaitingForTheNetwork = {
+  testTheUnitStartsAtBootWithoutNetworkOnline = {
     expr = {
       inherit (unit least) after wants wantedBy;
       timers = least.systemd.timers ? vrrp;
@@ -93,7 +93,7 @@ in
     };
   };
 
-  testItHasTwoCapabilitiesAndNoMore = {
+  testTheUnitHasTwoCapabilities = {
     expr = {
       inherit (service most) AmbientCapabilities CapabilityBoundingSet NoNewPrivileges;
     };
@@ -110,8 +110,8 @@ in
     };
   };
 
-  testWhatTheKernelNeedsIsLoadedAtBootWhereItIsNeeded = {
-    # NixOS may load some of them anyway.
+  testKernelModulesAreLoadedWhereNeeded = {
+    # NixOS may load some of the modules anyway.
     expr =
       let
         times = module: host: lib.count (other: other == module) host.boot.kernelModules;
@@ -134,7 +134,7 @@ in
     };
   };
 
-  testNothingItDiesOfLeavesAddressesBehind = {
+  testCleanupRemovesAddressesAfterACrash = {
     expr = {
       cleanup = lib.hasSuffix "/bin/vrrpd cleanup" (service least).ExecStopPost;
       inherit (service least) Restart WatchdogSec;
@@ -148,18 +148,18 @@ in
     };
   };
 
-  testNotificationsThatRunWhenItStopsAreNotKilled = {
+  testNotificationsAtTheStopAreNotKilled = {
     expr = (service least).KillMode;
     expected = "mixed";
   };
 
   # A percent sign is a specifier in a unit.
-  testAPasswordFileIsHandedOverBySystemd = {
+  testAPasswordFileIsACredential = {
     expr = (service most).LoadCredential;
     expected = [ "VI_1.password:/run/secrets/100%%" ];
   };
 
-  testRealtimeIsForTheThreadThatKeepsTime = {
+  testRealtimeIsForTheProtocolThreadOnly = {
     expr = {
       usually = service least ? CPUSchedulingPolicy;
       inherit (service most) CPUSchedulingPolicy CPUSchedulingResetOnFork RestrictRealtime;
@@ -172,7 +172,7 @@ in
     };
   };
 
-  testScriptsMayManageWhatTheyNameAndNothingElse = {
+  testScriptsMayManageOnlyTheirUnits = {
     expr = most.security.polkit.extraConfig;
     expected = ''
       polkit.addRule(function (action, subject) {
@@ -188,8 +188,8 @@ in
     '';
   };
 
-  # So that at shutdown no script starts again what is being stopped.
-  testItStopsBeforeWhatItsScriptsManage = {
+  # At shutdown no check script may start a unit that systemd is stopping.
+  testTheDaemonStopsBeforeManagedUnits = {
     expr = lib.sort lib.lessThan (unit most).after;
     expected = [
       "httpd.service"
@@ -198,8 +198,9 @@ in
     ];
   };
 
-  # A tracker starts, an instance starts and stops, and a unit that is only watched stays untouched.
-  testWhatFollowsAMasterMayBeStartedAndStoppedAndNothingElse = {
+  # A tracker with `restart` starts its unit, an instance starts and stops its resources, and a tracker without
+  # `restart` needs no rule.
+  testPolkitAllowsResourcesTargetsAndRestarts = {
     expr =
       let
         line = lib.findFirst (lib.hasInfix "var rights") "" (
@@ -235,8 +236,8 @@ in
     };
   };
 
-  # Its stop would wait for the daemon's, which waits for it.
-  testItHasNoOrderWithWhatFollowsAMaster = {
+  # The stop of a resource would wait for the stop of the daemon, which waits for the resource.
+  testTheUnitHasNoOrderWithResources = {
     expr = lib.sort lib.lessThan (unit moving).after;
     expected = [
       "network.target"
@@ -244,7 +245,7 @@ in
     ];
   };
 
-  testTheTargetIsThePackagesAndThereWhereItIsNeeded = {
+  testTheTargetIsInstalledWhereNeeded = {
     expr = lib.mapAttrs (_: host: lib.elem host.services.vrrp.package host.systemd.packages) {
       inherit least moving;
     };
@@ -254,7 +255,7 @@ in
     };
   };
 
-  testWithoutMayManageThereIsNoRule = {
+  testNoPolkitRuleWithoutManagedUnits = {
     expr = lib.hasInfix "vrrp" least.security.polkit.extraConfig;
     expected = false;
   };

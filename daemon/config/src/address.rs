@@ -1,5 +1,4 @@
-//! A virtual address in the configuration: the address alone, or an object with what is special
-//! about it.
+//! Virtual addresses in the configuration: a text, or an object with options.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr};
@@ -17,7 +16,7 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::InterfaceName;
 
-/// An address that the master holds: a text, so that it is held as any other, or an object.
+/// A virtual address: a text with the default options, or an object.
 #[derive(Debug)]
 pub(crate) struct Entry {
     pub(crate) address: Field<VirtualAddress>,
@@ -26,32 +25,33 @@ pub(crate) struct Entry {
     pub(crate) object: bool,
 }
 
-/// An address that the master holds, with what is special about it.
+/// Virtual address with options.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Special {
-    /// The address, as ADDRESS/PREFIX. Without a prefix it is /32, or /128.
+    /// The address, as ADDRESS/PREFIX; without a prefix length it is /32, or /128 for IPv6.
     address: Field<VirtualAddress>,
-    /// The interface that carries it, 1 to 15 bytes. Advertisements go through the instance's
-    /// interface all the same. Default: that one.
+    /// Interface that carries the address, 1 to 15 bytes. Advertisements still use the interface of
+    /// the instance. Default: the interface of the instance.
     #[serde(default)]
     device: Field<InterfaceName>,
-    /// Its label, 1 to 15 bytes, IPv4 only; `ip address` shows it. Default: the interface's name.
+    /// Label of the address (`ip address` shows it), 1 to 15 bytes, IPv4 only. Default: the name of
+    /// the interface.
     #[serde(default)]
     label: Field<Label>,
-    /// How far the address is valid: `global`, `site` (IPv6, outdated), `link` or `host`.
-    /// Default: `global`.
+    /// Scope of the address: `global`, `site` (IPv6, deprecated), `link` or `host`. Default:
+    /// `global`.
     #[serde(default)]
     scope: Field<Scope>,
-    /// Its broadcast address, IPv4 only, or `auto` for the last one of its network.
-    /// Default: none.
+    /// Broadcast address, IPv4 only, or `auto` for the last address of the network. Default: none.
     #[serde(default)]
     broadcast: Field<Broadcast>,
-    /// For how long the host prefers it as the source of new connections, in whole seconds; 0 is
-    /// never. Default: for ever, but never for an IPv6 address with a prefix of 128 bits.
+    /// Preferred lifetime: time during which the kernel prefers the address as the source of new
+    /// connections, in whole seconds; 0 is never. Default: unlimited, and 0 for an IPv6 address
+    /// with a prefix of 128 bits.
     #[serde(default)]
     preferred_lifetime: Field<BoundedDuration>,
-    /// Whether it is listed in advertisements. All hosts of a virtual router have to list the same
+    /// Whether advertisements list the address. All hosts of a virtual router have to list the same
     /// addresses. Default: true.
     #[serde(default = "advertised")]
     advertise: Field<bool>,
@@ -62,7 +62,7 @@ const fn advertised() -> Field<bool> {
 }
 
 impl Entry {
-    /// The keys of the object: those of [`Special`].
+    /// Keys of the object: those of [`Special`].
     const KEYS: &'static [&'static str] = &[
         "address",
         "advertise",
@@ -73,7 +73,7 @@ impl Entry {
         "scope",
     ];
 
-    /// What the engine is told of it. `None` if what is wrong has been reported.
+    /// Returns the address and its options for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(
         &self,
         path: &Path,
@@ -90,7 +90,7 @@ impl Entry {
             .0;
         let only_ipv4 = |given: bool, key: &str, findings: &mut Findings| {
             if given && address.family() == Family::V6 {
-                findings.add(&path.key(key), "IPv6 has none: leave it out");
+                findings.add(&path.key(key), "not available for IPv6: leave it out");
             }
         };
         only_ipv4(special.label.is_present(), "label", findings);
@@ -167,7 +167,7 @@ impl JsonSchema for Entry {
     }
 }
 
-/// A virtual address with its prefix.
+/// Virtual address with its prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct VirtualAddress(pub(crate) InterfaceAddress);
@@ -187,7 +187,7 @@ impl TryFrom<String> for VirtualAddress {
         let address = parsed.address;
         let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
         if address.is_unspecified() || address.is_multicast() || is_broadcast {
-            return Err("must be an address that a host can have".to_owned());
+            return Err("must be a unicast address".to_owned());
         }
         if parsed.prefix == 0 {
             return Err(prefix(parsed.family().address_bits()));
@@ -218,7 +218,7 @@ impl JsonSchema for VirtualAddress {
     }
 }
 
-/// An address without a prefix.
+/// Address without a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct PlainAddress(pub(crate) IpAddr);
@@ -251,7 +251,7 @@ impl JsonSchema for PlainAddress {
     }
 }
 
-/// The label of an address.
+/// Label of an address.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 struct Label(AddressLabel);
@@ -280,7 +280,7 @@ impl JsonSchema for Label {
     }
 }
 
-/// How far an address or a route is valid.
+/// Scope of an address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "camelCase")]
@@ -292,7 +292,7 @@ pub(crate) enum Scope {
 }
 
 impl Scope {
-    /// Its number in the kernel (RT_SCOPE_* of linux/rtnetlink.h).
+    /// Returns its number in the kernel (RT_SCOPE_* of linux/rtnetlink.h).
     pub(crate) const fn number(self) -> u8 {
         match self {
             Self::Global => 0,
@@ -303,7 +303,7 @@ impl Scope {
     }
 }
 
-/// The broadcast address of a network.
+/// Broadcast address of a network.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 enum Broadcast {
@@ -357,14 +357,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_lists_of_keys_of_an_address_agree() {
+    fn address_keys_match_schema() {
         let schema = serde_json::to_value(schemars::schema_for!(Special)).unwrap();
         let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys, Entry::KEYS);
     }
 
     #[test]
-    fn the_broadcast_address_of_a_network_is_its_last() {
+    fn auto_broadcast_is_last_address_of_network() {
         let auto = |text: &str| {
             let address = text.parse().unwrap();
             Broadcast::Auto.of(address).unwrap().to_string()

@@ -1,7 +1,8 @@
-//! What is right by itself and wrong together, and what is allowed but hardly meant.
+//! Checks between values that are valid separately: conflicts, and settings that are probably
+//! unintended.
 //!
-//! Every check looks at what could be read and is silent about what could not: that has been
-//! reported already, and nobody wants to read what follows from it.
+//! Each check uses only the values that could be read. The reader has already reported the
+//! unreadable ones, and a consequence of them would only distract.
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::collections::{BTreeMap, BTreeSet};
@@ -21,8 +22,8 @@ use crate::unit::UnitName;
 use crate::value::BoundedInteger;
 use crate::virtual_mac::UseVirtualMac;
 
-/// Adds to `problems` what is wrong between the parts of `config`, and to `warnings` what is
-/// allowed but hardly meant.
+/// Adds conflicts between the parts of `config` to `problems`, and settings that are valid but
+/// probably unintended to `warnings`.
 pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Findings) {
     virtual_routers_are_distinct(config, problems);
     addresses_are_distinct(config, problems);
@@ -47,7 +48,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     group::members_agree(config, warnings);
 }
 
-/// The instances that could be read, with their paths.
+/// Returns the instances that could be read, with their paths.
 fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
     let path = Path::default().key("instances");
     config
@@ -58,7 +59,7 @@ fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
         .filter_map(move |(name, instance)| Some((path.key(name), instance.value()?)))
 }
 
-/// The values of a list that could be read, with their paths.
+/// Returns the elements of a list that could be read, with their paths.
 pub(crate) fn elements<T>(
     path: Path,
     list: &Field<Vec<Field<T>>>,
@@ -70,11 +71,12 @@ pub(crate) fn elements<T>(
         .filter_map(move |(index, element)| Some((path.index(index), element.value()?)))
 }
 
+/// Returns the virtual addresses of all instances that could be read, with their paths.
 fn addresses(config: &Config) -> impl Iterator<Item = (Path, InterfaceAddress)> {
     instances(config).flat_map(|(path, instance)| addresses_of(&path, instance))
 }
 
-/// The virtual addresses of `instance` that could be read, with their paths.
+/// Returns the virtual addresses of `instance` that could be read, with their paths.
 fn addresses_of<'c>(
     path: &Path,
     instance: &'c Instance,
@@ -92,7 +94,7 @@ fn addresses_of<'c>(
     )
 }
 
-/// The trackers that `instance` names, with the path of the name.
+/// Returns the trackers that `instance` follows, each with the path of its name.
 fn followed<'c>(
     path: &Path,
     instance: &'c Instance,
@@ -100,7 +102,7 @@ fn followed<'c>(
     followed_in(path.key("track"), &instance.track)
 }
 
-/// The trackers that a list at `path` names, with the path of the name.
+/// Returns the trackers that the list at `path` follows, each with the path of its name.
 pub(crate) fn followed_in(
     path: Path,
     track: &Field<Vec<Field<Follow>>>,
@@ -115,7 +117,8 @@ pub(crate) fn followed_in(
     })
 }
 
-/// One VRID is one virtual router on an interface and family.
+/// Checks that a VRID is used once on an interface for each address family (RFC 9568 section
+/// 5.2.3).
 fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
     let mut first = BTreeMap::new();
     for (path, instance) in instances(config) {
@@ -129,7 +132,7 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
             .map(|(_, address)| address.family())
             .collect();
         if families.is_empty() {
-            // Its addresses are to be named yet.
+            // Missing addresses are reported elsewhere; IPv4 is the likely family.
             families.insert(Family::V4);
         }
         let keys = families
@@ -139,7 +142,7 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
             problems.add(
                 &path.key("virtualRouterId"),
                 format!(
-                    "{other} has it already on {}: choose another number, or put the addresses into that instance",
+                    "{other} already uses this VRID on {}: choose another, or move the addresses to that instance",
                     interface.0
                 ),
             );
@@ -149,6 +152,8 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
     }
 }
 
+/// Checks that IPv6 addresses have version 3 (RFC 3768 has no IPv6), and that `source` has the family of a
+/// virtual address, because otherwise nothing is sent from it.
 fn families_fit(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
         let of = |family| {
@@ -160,7 +165,7 @@ fn families_fit(config: &Config, problems: &mut Findings) {
         {
             problems.add(
                 &path,
-                "version 2 knows no IPv6 (RFC 3768): put it into an instance of version 3",
+                "VRRP version 2 has no IPv6 (RFC 3768): move it to an instance with version 3",
             );
         }
         if let Some(source) = instance.source.value()
@@ -169,7 +174,7 @@ fn families_fit(config: &Config, problems: &mut Findings) {
             problems.add(
                 &path.key("source"),
                 format!(
-                    "the instance has no {} address to be advertised from it: leave it out",
+                    "the instance has no virtual {} address to advertise from this source: leave it out",
                     Family::of(source.0)
                 ),
             );
@@ -177,7 +182,7 @@ fn families_fit(config: &Config, problems: &mut Findings) {
     }
 }
 
-/// The peers of `instance` that could be read, with their paths.
+/// Returns the peers of `instance` that could be read, with their paths.
 fn peers_of<'c>(
     path: &Path,
     instance: &'c Instance,
@@ -189,7 +194,7 @@ fn peers_of<'c>(
         .map(|(path, peer)| (path, &peer.0))
 }
 
-/// A peer is another host, by an address that stays there.
+/// Checks that no peer is this host's own `source` or a virtual address, which moves between hosts.
 fn peers_are_others(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
         let virtual_addresses: BTreeSet<_> = addresses_of(&path, instance)
@@ -198,20 +203,21 @@ fn peers_are_others(config: &Config, problems: &mut Findings) {
         for (path, peer) in peers_of(&path, instance) {
             let Peer::Address(peer) = peer else { continue };
             if instance.source.value().is_some_and(|own| own.0 == *peer) {
-                let message = "is this host's own address, the \"source\": name the other hosts";
+                let message = "is this host's own address (\"source\"): list the other hosts";
                 problems.add(&path, message);
             }
             if virtual_addresses.contains(peer) {
                 problems.add(
                     &path,
-                    "is a virtual address, which this host may come to hold: name the other host by \
-                     an address that it always has",
+                    "is a virtual address, which this host may hold itself: use an address that \
+                     always belongs to the other host",
                 );
             }
         }
     }
 }
 
+/// Checks that no peer is listed twice: it would receive each advertisement twice.
 fn peers_are_distinct(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
         let mut first = BTreeMap::new();
@@ -226,7 +232,7 @@ fn peers_are_distinct(config: &Config, problems: &mut Findings) {
     }
 }
 
-/// The units that `instance` starts and stops, with their paths.
+/// Returns the units that `instance` starts and stops, with their paths.
 fn resources_of<'c>(
     path: &Path,
     instance: &'c Instance,
@@ -236,15 +242,15 @@ fn resources_of<'c>(
     resources.flat_map(move |resources| elements(resources.units_path(&path), &resources.units))
 }
 
-/// A unit runs where one instance is master, and not where another is.
+/// Checks that no two instances share a unit: one would stop it while the other is master.
 fn resources_are_distinct(config: &Config, problems: &mut Findings) {
     let mut first = BTreeMap::new();
     for (path, instance) in instances(config) {
         for (path, unit) in resources_of(&path, instance) {
             if let Some(other) = first.get(&unit) {
                 let message = format!(
-                    "{other} is the same unit: keep one of them; what several instances need may be \
-                     started by a unit of its own for each"
+                    "{other} is the same unit: keep one of them; for a unit that several instances \
+                     need, list a separate unit in each of them that starts it"
                 );
                 problems.add(&path, message);
             } else {
@@ -254,8 +260,8 @@ fn resources_are_distinct(config: &Config, problems: &mut Findings) {
     }
 }
 
-/// Where an instance is no master its resources do not run: whoever watched them there would keep it from
-/// becoming one.
+/// Checks that no instance tracks its own resources with a `unit` tracker. They do not run on a
+/// backup, so the tracker would be down there and the backup could never become master.
 fn resources_are_watched_once(config: &Config, problems: &mut Findings) {
     let tracked = |name: &str| {
         let tracker = config.trackers.value()?.get(name)?.value()?;
@@ -270,14 +276,16 @@ fn resources_are_watched_once(config: &Config, problems: &mut Findings) {
             if unit.is_some_and(|unit| resources_of(&path, instance).any(|(_, own)| own == unit)) {
                 problems.add(
                     &path_of_name,
-                    "watches a resource of this instance, which does not run while it is a backup and is \
-                     watched while it is master: leave it out",
+                    "tracks a resource of this instance, which does not run on a backup and which the \
+                     daemon monitors on the master anyway: leave it out",
                 );
             }
         }
     }
 }
 
+/// Checks that no address is listed twice, in one or in two instances: the first instance that steps down
+/// would delete it while the other one is master.
 fn addresses_are_distinct(config: &Config, problems: &mut Findings) {
     let mut first = BTreeMap::new();
     for (path, InterfaceAddress { address, .. }) in addresses(config) {
@@ -292,7 +300,8 @@ fn addresses_are_distinct(config: &Config, problems: &mut Findings) {
     }
 }
 
-/// The kernel has one sync thread of each role in a network namespace (start_sync_thread).
+/// Checks that one instance at most synchronises connections: the kernel has one sync thread of
+/// each role in a network namespace (start_sync_thread in net/netfilter/ipvs).
 fn one_instance_synchronises_connections(config: &Config, problems: &mut Findings) {
     let with = instances(config)
         .filter(|(_, instance)| instance.lvs_sync_interface.value().is_some())
@@ -302,14 +311,15 @@ fn one_instance_synchronises_connections(config: &Config, problems: &mut Finding
         problems.add(
             path,
             format!(
-                "{} is there already, and the kernel has one sync thread for all connections: keep one of \
-                 them",
+                "{} is set already, and the kernel has one IPVS sync thread for all connections: keep \
+                 one of them",
                 paths[0]
             ),
         );
     }
 }
 
+/// Warns of `lvs` without `lvsSyncInterface`, which alone enables the synchronisation.
 fn words_of_lvs_have_an_effect(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
         if instance.lvs.is_present() && !instance.lvs_sync_interface.is_present() {
@@ -319,6 +329,7 @@ fn words_of_lvs_have_an_effect(config: &Config, warnings: &mut Findings) {
     }
 }
 
+/// Checks that each followed tracker is defined, and followed once by each instance and group.
 fn trackers_are_defined(config: &Config, problems: &mut Findings) {
     let Some(trackers) = config.trackers.value() else {
         return;
@@ -345,6 +356,7 @@ fn trackers_are_defined(config: &Config, problems: &mut Findings) {
     }
 }
 
+/// Checks that only version 2 has a password: RFC 9568 removed it from the packet.
 fn authentication_fits_the_version(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
         let version = instance.version.value().map(|version| version.0);
@@ -353,22 +365,24 @@ fn authentication_fits_the_version(config: &Config, problems: &mut Findings) {
         {
             problems.add(
                 &path.key("authentication"),
-                "version 3 has no password (RFC 9568 section 9): use \"hmac\", leave it out, or write \
+                "VRRP version 3 has no password (RFC 9568 section 9): use \"hmac\", leave it out, or write \
                  \"version\": 2",
             );
         }
     }
 }
 
+/// Warns of a configuration without instances.
 fn something_is_to_be_done(config: &Config, warnings: &mut Findings) {
     if config.instances.value().is_some_and(BTreeMap::is_empty) {
         warnings.add(
             &Path::default().key("instances"),
-            "there are none: nothing is to be done",
+            "none is defined: the daemon has nothing to do",
         );
     }
 }
 
+/// Warns of trackers that neither an instance nor a group follows: the daemon runs them without an effect.
 fn trackers_are_followed(config: &Config, warnings: &mut Findings) {
     let of_instances = instances(config).flat_map(|(path, instance)| followed(&path, instance));
     let of_groups = groups(config).flat_map(|(path, group)| group::followed(&path, group));
@@ -380,14 +394,15 @@ fn trackers_are_followed(config: &Config, warnings: &mut Findings) {
         if !followed.contains(name.as_str()) {
             warnings.add(
                 &Path::default().key("trackers").key(name),
-                "no instance follows it",
+                "no instance or group follows this tracker",
             );
         }
     }
 }
 
-/// The owner's priority is 255, whatever its trackers say, it always takes over, and it accepts
-/// packets to what it owns (RFC 9568 sections 5.2.4, 6.1 and 6.4.3).
+/// Warns of settings that have no effect with priority 255: trackers do not change that priority,
+/// the owner always preempts, and it accepts packets to its addresses (RFC 9568 sections 5.2.4, 6.1
+/// and 6.4.3).
 fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
         if !instance
@@ -400,19 +415,19 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
         if instance.preempt.value() == Some(&false) {
             warnings.add(
                 &path.key("preempt"),
-                "has no effect: with priority 255 it always takes over",
+                "has no effect: priority 255 always takes over",
             );
         }
         if is_some_time(&instance.preempt_delay) {
             warnings.add(
                 &path.key("preemptDelay"),
-                "has no effect: with priority 255 it always takes over at once",
+                "has no effect: priority 255 always takes over at once",
             );
         }
         if is_some_time(&instance.startup_delay) {
             warnings.add(
                 &path.key("startupDelay"),
-                "has no effect: with priority 255 it is master at once",
+                "has no effect: priority 255 becomes master at once",
             );
         }
         if matches!(
@@ -421,14 +436,14 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
         ) {
             warnings.add(
                 &path.key("virtualMac"),
-                "has half an effect: for addresses that the host has on the interface itself that \
-                 answers, too, by its own hardware address",
+                "has only a partial effect: for addresses that the interface itself has, the host also \
+                 answers with the MAC address of the interface",
             );
         }
         if instance.accept_mode.value() == Some(&false) {
             warnings.add(
                 &path.key("acceptMode"),
-                "has no effect: with priority 255 it owns the addresses and accepts",
+                "has no effect: priority 255 owns the addresses and always accepts packets to them",
             );
         }
         for (path, follow) in elements(path.key("track"), &instance.track) {
@@ -442,6 +457,7 @@ fn owners_settings_have_an_effect(config: &Config, warnings: &mut Findings) {
     }
 }
 
+/// Warns of a `preemptDelay` of an instance that never preempts.
 fn preemption_is_delayed_where_there_is_one(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
         let is_owner = |priority: &BoundedInteger<Priority>| priority.0.is_owner();
@@ -451,13 +467,14 @@ fn preemption_is_delayed_where_there_is_one(config: &Config, warnings: &mut Find
         {
             warnings.add(
                 &path.key("preemptDelay"),
-                "has no effect: \"preempt\" is false, so that it never takes over from a lower \
+                "has no effect: with \"preempt\": false the instance never takes over from a lower \
                  priority",
             );
         }
     }
 }
 
+/// Warns of a `timeWindow` with `monotonic`, which compares sequence numbers only.
 fn windows_have_an_effect(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
         let Some(Authentication::Hmac(hmac)) = instance.authentication.value() else {
@@ -468,18 +485,18 @@ fn windows_have_an_effect(config: &Config, warnings: &mut Findings) {
             && hmac.time_window.is_present()
         {
             let path = path.key("authentication").key("hmac").key("timeWindow");
-            warnings.add(
-                &path,
-                "has no effect: \"monotonic\" does not look at the time",
-            );
+            warnings.add(&path, "has no effect: \"monotonic\" ignores the time");
         }
     }
 }
 
+/// Whether the duration is longer than 0, which is the default of all delays.
 fn is_some_time(span: &Field<BoundedDuration>) -> bool {
     span.value().is_some_and(|span| !span.0.is_zero())
 }
 
+/// Warns of IPv4 addresses that are the network or the broadcast address of their prefix. Prefixes of 31 bits
+/// (RFC 3021) and 32 bits have neither.
 fn addresses_are_those_of_hosts(config: &Config, warnings: &mut Findings) {
     for (path, address) in addresses(config) {
         let (IpAddr::V4(v4), 1..=30) = (address.address, address.prefix) else {
@@ -495,13 +512,14 @@ fn addresses_are_those_of_hosts(config: &Config, warnings: &mut Findings) {
         warnings.add(
             &path,
             format!(
-                "is {what}, no host's: {example}/{} would be the first host's",
+                "is {what}, not of a host: the first host address is {example}/{}",
                 address.prefix
             ),
         );
     }
 }
 
+/// Warns of more addresses of a family than an advertisement can list.
 fn advertisements_have_room(config: &Config, warnings: &mut Findings) {
     for (path, instance) in instances(config) {
         for family in Family::ALL {
@@ -514,8 +532,8 @@ fn advertisements_have_room(config: &Config, warnings: &mut Findings) {
                 warnings.add(
                     &path.key("virtualAddresses"),
                     format!(
-                        "an advertisement has room for {most} {family} addresses: the others are \
-                         held and not advertised"
+                        "an advertisement lists at most {most} {family} addresses: the remaining ones \
+                         are held and not advertised"
                     ),
                 );
             }

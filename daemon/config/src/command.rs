@@ -1,10 +1,10 @@
-//! Programs in the configuration, and who runs them.
+//! Programs in the configuration, and the users that run them.
 
 use crate::field::Field;
 use crate::lower::all;
 use crate::problem::{Findings, Path};
 
-/// A program that has to be there, with its arguments. `None` if what is wrong has been reported.
+/// Returns a required program with its arguments. `None` if a problem has been reported.
 pub(crate) fn required(
     path: &Path,
     command: &Field<Vec<Field<String>>>,
@@ -14,7 +14,7 @@ pub(crate) fn required(
     lower(path, command.required(path, EXAMPLE, findings)?, findings)
 }
 
-/// A program with its arguments. `None` if what is wrong has been reported.
+/// Returns a program with its arguments. `None` if a problem has been reported.
 pub(crate) fn lower(
     path: &Path,
     words: &[Field<String>],
@@ -42,7 +42,7 @@ pub(crate) fn lower(
     }))
 }
 
-/// The user to run it as. `None` if what is wrong has been reported.
+/// Returns the user that runs the program. `None` if a problem has been reported.
 pub(crate) fn user(
     path: &Path,
     user: &Field<String>,

@@ -1,4 +1,4 @@
-//! A length of time as the operator writes it: `1`, `0.5`, `"100ms"`, `"2s"`, `"1m"`.
+//! Durations in the configuration: `1`, `0.5`, `"100ms"`, `"2s"`, `"1m"`.
 
 use core::fmt;
 use core::time::Duration;
@@ -11,11 +11,11 @@ use serde::ser::{Serialize, Serializer};
 use crate::field::Field;
 use crate::problem::{Findings, Path};
 
-/// A length of time: a number of seconds, or a string with a unit.
+/// Duration: a number of seconds, or a string with a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct BoundedDuration(pub(crate) Duration);
 
-/// The units, with their nanoseconds.
+/// Units with their lengths in nanoseconds.
 const UNITS: [(&str, u64); 4] = [
     ("ms", 1_000_000),
     ("s", 1_000_000_000),
@@ -30,7 +30,7 @@ impl BoundedDuration {
     /// One second.
     pub(crate) const SECOND: Self = Self(Duration::from_secs(1));
 
-    /// The length that a string with a unit says, to the nanosecond.
+    /// Parses a string with a unit, exact to the nanosecond.
     fn parse(text: &str) -> Option<Self> {
         let (number, unit) = text.split_at(text.find(|c: char| c.is_ascii_alphabetic())?);
         let (_, unit) = UNITS.iter().find(|(name, _)| *name == unit)?;
@@ -49,17 +49,18 @@ impl BoundedDuration {
     }
 }
 
-/// From where to where a length of time may be.
+/// Range of a duration, both ends included.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bounds {
     pub(crate) least: BoundedDuration,
     pub(crate) most: BoundedDuration,
-    /// Both as people write them: `10ms to 24h`.
+    /// The range as it is written in messages: `10ms to 24h`.
     pub(crate) words: &'static str,
 }
 
 impl Bounds {
-    /// The length that is given at `path`. `None` if what is wrong has been reported.
+    /// Returns the duration at `path` if it is within the range. `None` if a problem has been
+    /// reported.
     pub(crate) fn check(
         &self,
         path: &Path,
@@ -75,7 +76,7 @@ impl Bounds {
     }
 }
 
-/// Decimal digits and nothing else: no sign, not empty.
+/// Parses decimal digits without a sign; not empty.
 fn digits(text: &str) -> Option<u64> {
     text.bytes()
         .all(|byte| byte.is_ascii_digit())
@@ -83,7 +84,8 @@ fn digits(text: &str) -> Option<u64> {
 }
 
 impl fmt::Display for BoundedDuration {
-    /// BoundedInteger seconds, or else milliseconds with what decimals they need: `2s`, `100ms`, `0.25ms`.
+    /// Writes whole seconds, or else milliseconds with the necessary decimals: `2s`, `100ms`,
+    /// `0.25ms`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let nanos = self.0.as_nanos();
         if nanos.is_multiple_of(1_000_000_000) {
@@ -136,7 +138,7 @@ impl Visitor<'_> for BoundedDurationVisitor {
     }
 }
 
-/// As a number of seconds, for the defaults in the schema.
+/// Serializes as a number of seconds, for the defaults in the schema.
 impl Serialize for BoundedDuration {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         if self.0.subsec_nanos() == 0 {
@@ -155,7 +157,7 @@ impl JsonSchema for BoundedDuration {
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         let units: Vec<_> = UNITS.iter().map(|(name, _)| *name).collect();
         json_schema!({
-            "description": "A length of time: a number of seconds (1, 0.5), or a string with a unit (\"100ms\", \"2s\", \"1m\", \"1h\").",
+            "description": "Duration: a number of seconds (1, 0.5), or a string with a unit (\"100ms\", \"2s\", \"1m\", \"1h\").",
             "anyOf": [
                 { "type": "number", "minimum": 0 },
                 { "type": "string", "pattern": format!(r"^[0-9]+(\.[0-9]+)?({})$", units.join("|")) },
@@ -177,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_is_understood() {
+    fn duration_parses_every_unit() {
         assert_eq!(nanos("100ms"), Some(100_000_000));
         assert_eq!(nanos("2s"), Some(2_000_000_000));
         assert_eq!(nanos("1.5s"), Some(1_500_000_000));
@@ -187,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_length_of_time_is_refused() {
+    fn invalid_durations_are_rejected() {
         for text in [
             "",
             "1",
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fraction_of_a_second_is_exact_in_nanoseconds() {
+    fn fractional_seconds_are_exact_to_the_nanosecond() {
         let read = |seconds: f64| {
             BoundedDuration::deserialize(IntoDeserializer::<Plain>::into_deserializer(seconds))
                 .unwrap()
@@ -224,13 +226,13 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_is_read_back(nanos: u64) {
+        fn displayed_duration_parses_back(nanos: u64) {
             let span = BoundedDuration(Duration::from_nanos(nanos));
             prop_assert_eq!(BoundedDuration::parse(&span.to_string()), Some(span));
         }
 
         #[test]
-        fn what_is_serialized_is_read_back(millis in 0_u64..1_000_000_000) {
+        fn serialized_duration_deserializes_back(millis in 0_u64..1_000_000_000) {
             let span = BoundedDuration(Duration::from_millis(millis));
             let value = serde_json::to_value(span).unwrap();
             prop_assert_eq!(BoundedDuration::deserialize(value).unwrap(), span);

@@ -1,4 +1,4 @@
-//! A value that may be absent or wrong without spoiling what stands beside it.
+//! Values that may be absent or invalid without invalidating the values around them.
 
 use core::fmt;
 use core::marker::PhantomData;
@@ -12,22 +12,22 @@ use crate::problem::{Findings, Path};
 
 /// A value in the configuration.
 ///
-/// Serde gives up at the first error. Every value of the model is therefore a `Field`: it asks the
-/// reader to *try*, and where that fails it is [`Wrong`](Self::Wrong), the reader has reported why,
-/// and reading goes on beside it.
+/// Serde stops at the first error. Every value of the model is therefore a `Field`: it asks the
+/// reader to try to deserialize the value. If that fails, the reader reports the reason, the field
+/// is [`Wrong`](Self::Wrong), and deserialization continues with the next value.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Field<T> {
-    /// It is not there.
+    /// The key is missing and has no default.
     #[default]
     Absent,
-    /// It is there and of no use; what is wrong has been reported.
+    /// The value is present and invalid; the problem has been reported.
     Wrong,
-    /// It is there, or it is the default.
+    /// A valid value, or the default.
     Value(T),
 }
 
 impl<T> Field<T> {
-    /// The value, if there is one.
+    /// Returns the value, if there is a valid one.
     pub(crate) const fn value(&self) -> Option<&T> {
         match self {
             Self::Value(value) => Some(value),
@@ -35,7 +35,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// The value; if it is absent this is reported, with `example` as what to write.
+    /// Returns the value. Reports an absent one, with `example` as the text to write.
     pub(crate) fn required(
         &self,
         path: &Path,
@@ -48,7 +48,7 @@ impl<T> Field<T> {
         self.value()
     }
 
-    /// `Some(None)` when it is absent, and nothing when it is wrong.
+    /// Returns `Some(None)` if the key is absent, and `None` if the value is invalid.
     pub(crate) const fn optional(&self) -> Option<Option<&T>> {
         match self {
             Self::Absent => Some(None),
@@ -57,7 +57,7 @@ impl<T> Field<T> {
         }
     }
 
-    /// Whether something is there, be it wrong.
+    /// Whether the key is present, with a valid or an invalid value.
     pub(crate) const fn is_present(&self) -> bool {
         !matches!(self, Self::Absent)
     }
@@ -65,7 +65,7 @@ impl<T> Field<T> {
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Field<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // An option, because serde takes a key that is not there as an option that is none.
+        // As an option, because serde deserializes a missing key as `None` of an option.
         deserializer.deserialize_option(Attempt(PhantomData))
     }
 }
@@ -83,8 +83,9 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Attempt<T> {
         Ok(Field::Absent)
     }
 
-    /// Serde has no word for "try". [`reader`](crate::reader) offers the value as a sequence of
-    /// one, whose error it has reported by the time it is seen here.
+    /// Serde has no operation for "try". The [`reader`](crate::reader) offers the value as a
+    /// sequence of one element, and has reported the error of that element when this function
+    /// receives it.
     fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Field<T>, A::Error> {
         Ok(match seq.next_element() {
             Ok(Some(value)) => Field::Value(value),
@@ -94,7 +95,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Attempt<T> {
     }
 }
 
-/// For the defaults in the schema: what is not there has no default to be written.
+/// Serializes the value, for the defaults in the schema. An absent field has no default there.
 impl<T: Serialize> Serialize for Field<T> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         self.value()
@@ -103,7 +104,7 @@ impl<T: Serialize> Serialize for Field<T> {
     }
 }
 
-/// In the schema a `Field<T>` is a `T`.
+/// A `Field<T>` has the schema of `T`.
 impl<T: JsonSchema> JsonSchema for Field<T> {
     fn inline_schema() -> bool {
         T::inline_schema()

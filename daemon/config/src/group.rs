@@ -1,4 +1,4 @@
-//! Sync groups in the configuration: instances that move together.
+//! Sync groups in the configuration: instances that change their state together.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,24 +13,25 @@ use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
 use crate::tracker::Follow;
 
-/// Instances that are all master or all backup on a host, and all in fault when one is: a host that
-/// cannot serve with one gives up all. The other hosts have to have the same groups.
+/// Sync group: its instances are all master or all backup on a host, and all in fault when one of
+/// them is, so that a host that cannot serve with one instance gives up all of them. All hosts of
+/// the virtual routers need the same groups.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct SyncGroup {
-    /// The names of its instances, 1 or more, each in no other group and none with priority 255. The
-    /// order is the same on all hosts: of two hosts that differ in priority that one goes first which
-    /// does so in the first instance where they differ. The longest of their delays is that of all,
-    /// and the weights of their trackers count for all. It takes over from a lower priority where
-    /// all of them may (`preempt`).
+    /// Names of the instances, at least 1. An instance is in at most one group and has no priority
+    /// of 255. The order has to be the same on all hosts: the first member in which the priorities
+    /// of two hosts differ decides the election. The longest `preemptDelay` and `startupDelay` of
+    /// the members count for all of them, and so do the weights of their trackers. The group
+    /// preempts a master of lower priority only if all members may (`preempt`).
     #[schemars(length(min = 1))]
     pub(crate) members: Field<Vec<Field<String>>>,
-    /// The trackers that all of its instances follow beside their own, each tracker and weight
-    /// counted once. Default: none.
+    /// Trackers that all instances of the group follow in addition to their own; a tracker with the
+    /// same weight counts once. Default: none.
     #[serde(default = "none")]
     pub(crate) track: Field<Vec<Field<Follow>>>,
-    /// The programs that are told when all of its instances have changed their state. Those of the
-    /// instances are run besides. Default: none.
+    /// Programs that the daemon runs when all instances of the group have changed their state. The
+    /// programs of the instances are run as well. Default: none.
     #[serde(default)]
     pub(crate) notify: Field<Notify>,
 }
@@ -39,14 +40,14 @@ const fn none() -> Field<Vec<Field<Follow>>> {
     Field::Value(Vec::new())
 }
 
-/// The groups that could be read, with their paths.
+/// Returns the groups that could be read, with their paths.
 pub(crate) fn groups(config: &Config) -> impl Iterator<Item = (Path, &SyncGroup)> {
     let path = Path::default().key("syncGroups");
     let groups = config.sync_groups.value().into_iter().flatten();
     groups.filter_map(move |(name, group)| Some((path.key(name), group.value()?)))
 }
 
-/// In which group each instance is.
+/// Maps each instance to its group.
 pub(crate) fn memberships(config: &Config) -> BTreeMap<&str, &str> {
     let groups = config.sync_groups.value().into_iter().flatten();
     let members = groups.filter_map(|(name, group)| {
@@ -56,7 +57,7 @@ pub(crate) fn memberships(config: &Config) -> BTreeMap<&str, &str> {
     members.flatten().collect()
 }
 
-/// The trackers that `group` names, with the path of the name.
+/// Returns the trackers that `group` follows, each with the path of its name.
 pub(crate) fn followed<'c>(
     path: &Path,
     group: &'c SyncGroup,
@@ -64,7 +65,7 @@ pub(crate) fn followed<'c>(
     followed_in(path.key("track"), &group.track)
 }
 
-/// The members of `group` that are instances and could be read, with the paths of their names.
+/// Returns the members of `group` that are readable instances, each with the path of its name.
 fn members<'c>(
     config: &'c Config,
     path: &Path,
@@ -77,7 +78,7 @@ fn members<'c>(
     })
 }
 
-/// Each member is an instance that can move with others, and in one group.
+/// Checks that each member is a defined instance, is in one group only, and has no priority of 255.
 pub(crate) fn members_move_together(config: &Config, problems: &mut Findings) {
     let Some(instances) = config.instances.value() else {
         return;
@@ -103,8 +104,8 @@ pub(crate) fn members_move_together(config: &Config, problems: &mut Findings) {
                 problems.add(
                     &path,
                     format!(
-                        "{name} has priority 255 and holds its addresses whatever others do: give it \
-                         another priority, or take it out of the group"
+                        "{name} has priority 255 and always holds its addresses: give it another \
+                         priority, or remove it from the group"
                     ),
                 );
             }
@@ -112,7 +113,7 @@ pub(crate) fn members_move_together(config: &Config, problems: &mut Findings) {
     }
 }
 
-/// What one member says for all without saying it of the others.
+/// Warns of a setting of one member that affects the other members although they differ in it.
 pub(crate) fn members_agree(config: &Config, warnings: &mut Findings) {
     for (path, group) in groups(config) {
         let all: Vec<_> = members(config, &path, group).collect();
@@ -131,7 +132,9 @@ pub(crate) fn members_agree(config: &Config, warnings: &mut Findings) {
             {
                 warnings.add(
                     &path_of("state"),
-                    format!("has no effect: {slow} is in the same group and listens for longer"),
+                    format!(
+                        "has no effect: {slow} in the same group starts as backup and waits longer"
+                    ),
                 );
             }
             if instance.preempt.value() == Some(&false)
@@ -140,8 +143,8 @@ pub(crate) fn members_agree(config: &Config, warnings: &mut Findings) {
                 warnings.add(
                     &path_of("preempt"),
                     format!(
-                        "keeps {other}, which is in the same group, from taking over from a lower \
-                         priority too"
+                        "also prevents {other} in the same group from taking over from a lower \
+                         priority"
                     ),
                 );
             }

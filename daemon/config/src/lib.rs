@@ -1,17 +1,18 @@
-//! What the operator writes: the words of the configuration, what is wrong with them, and what they
-//! mean to the engine.
+//! The configuration file of the daemon: parsing, validation, and translation into the parameters
+//! of the engine.
 //!
-//! A configuration is JSON. It takes four steps, each in its module:
+//! A configuration is JSON. It is processed in four steps, each in its module:
 //!
-//! 1. `tree`: the text as it was written, or where it is no JSON;
-//! 2. `reader`: the tree as the types of `model`, which hold all words, ranges and defaults;
-//! 3. `check`: what is right by itself and wrong together;
-//! 4. `lower`: the parameters of the engine, and for the daemon the probes and who is told.
+//! 1. `tree`: the text as a JSON tree, or the position of a syntax error;
+//! 2. `reader`: the tree as the types of `model`, which define all keys, ranges and defaults;
+//! 3. `check`: conflicts between values that are valid separately;
+//! 4. `lower`: the parameters of the engine and, for the daemon, the probes, notifications and
+//!    resources.
 //!
-//! Steps 2 to 4 go on after a problem, and [`Problems`] has all of them, each with its place, the
-//! value and what would be right. `secret` then reads the passwords and keys that stand in files of
-//! their own. That alone depends on the host; everything before is a function of the text, so that a
-//! configuration can be checked where it is built.
+//! Steps 2 to 4 continue after a problem, and [`Problems`] contains all problems, each with its
+//! path, the value and the remedy. `secret` then reads the passwords and keys from their files.
+//! Only that step depends on the host; the others are functions of the text, so that a
+//! configuration can be checked on the machine that builds it.
 
 mod address;
 mod check;
@@ -65,11 +66,11 @@ use reader::Position;
 use secret::{Pending, Reading};
 use tree::Node;
 
-/// Checks a configuration as far as that is possible without the host it is for.
+/// Checks a configuration as far as that is possible without the host that will run it.
 ///
 /// # Errors
 ///
-/// Everything that is wrong with it, in the order of the text; of an error of syntax the first.
+/// All problems in the order of the text; for a syntax error only the first.
 pub fn parse(text: &str) -> Result<Checked, Problems> {
     let tree = Node::parse(text).map_err(|problem| Problems::new(vec![problem]))?;
     let problems = RefCell::default();
@@ -86,16 +87,16 @@ pub fn parse(text: &str) -> Result<Checked, Problems> {
             lowered,
             warnings: warnings.locate(&tree),
         }),
-        // Whoever gives nothing has reported why.
+        // `lower` returns `None` only after it has reported the reason.
         _ => Err(Problems::new(problems.locate(&tree))),
     }
 }
 
-/// Reads, checks and completes the configuration in `file`.
+/// Reads and checks the configuration in `file`, and adds the secrets from their files.
 ///
 /// # Errors
 ///
-/// See [`LoadError`]. Nothing is half done: either all is well or there is no configuration.
+/// See [`LoadError`]. The configuration is complete, or there is none.
 pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
     let unreadable = |source| LoadError::Unreadable {
         file: file.to_owned(),
@@ -122,79 +123,80 @@ pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
         })
 }
 
-/// What to do about passwords and keys that stand in files of their own.
+/// Treatment of passwords and keys in separate files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Secrets {
-    /// Read them: to run the configuration.
+    /// Reads them, to run the configuration.
     Read,
-    /// Do without: to check the configuration where the files need not exist. The routers concerned
-    /// have no authentication then, or not all keys, and must not be run.
+    /// Skips them, to check a configuration where the files need not exist. The affected routers
+    /// then have no authentication or lack keys, and must not be run.
     Skip,
 }
 
-/// A configuration without a problem, before secrets are read. Made by [`parse`].
+/// A valid configuration before its secrets are read. Created by [`parse`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checked {
     lowered: Lowered,
     warnings: Vec<Problem>,
 }
 
-/// A configuration that can be run. Made by [`load`] or [`Checked::complete`].
+/// A configuration that can be run. Created by [`load`] or [`Checked::complete`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Loaded {
-    /// What the engine is to run.
+    /// Parameters of the engine.
     pub node: NodeParams,
-    /// What the daemon itself has to look at, by the name of the tracker.
+    /// Probes that the daemon runs, by the name of the tracker.
     pub probes: BTreeMap<Arc<str>, Probe>,
-    /// Who is told of transitions.
+    /// Programs to run at transitions, by instance or group.
     pub notify: BTreeMap<Subject, Notify<Arc<Command>>>,
-    /// What runs where a router is master, by the name of the router: for those that say something of it.
+    /// Resources by the name of the router; a router without `resources` has no entry.
     pub resources: BTreeMap<Arc<str>, ResourceParams>,
-    /// What is allowed but hardly meant, in the order of the file.
+    /// Warnings about settings that are valid but probably unintended, in the order of the file.
     pub warnings: Vec<Problem>,
 }
 
-/// Why there is no configuration to run.
+/// Reason why there is no configuration to run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// The host's: the file cannot be read, or is not UTF-8.
+    /// Fault of the host: the file cannot be read, or is not UTF-8.
     #[error("{file}: cannot be read: {source}", file = .file.display())]
     Unreadable {
-        /// The file.
+        /// Path of the configuration file.
         file: PathBuf,
-        /// The reason.
+        /// Error of the operating system.
         source: io::Error,
     },
-    /// The operator's: the configuration is wrong. Exit status 2.
-    #[error("{file}: the configuration is wrong\n{problems}", file = .file.display())]
+    /// Fault of the operator: the configuration is invalid. Exit status 2.
+    #[error("{file}: invalid configuration\n{problems}", file = .file.display())]
     Invalid {
-        /// The file.
+        /// Path of the configuration file.
         file: PathBuf,
-        /// What is wrong with it.
+        /// All problems of the configuration.
         problems: Problems,
     },
-    /// The host's: the configuration is well, but files that it names give no password or key.
-    #[error("{file}: secrets are missing\n{problems}", file = .file.display())]
+    /// Fault of the host: the configuration is valid, but a file that it names contains no usable
+    /// password or key.
+    #[error("{file}: missing secrets\n{problems}", file = .file.display())]
     Secrets {
-        /// The file with the configuration.
+        /// Path of the configuration file.
         file: PathBuf,
-        /// One for each file without a secret.
+        /// One problem for each file without a usable secret.
         problems: Problems,
     },
 }
 
 impl Checked {
-    /// What is allowed but hardly meant, in the order of the text.
+    /// Warnings about settings that are valid but probably unintended, in the order of the text.
     pub fn warnings(&self) -> &[Problem] {
         &self.warnings
     }
 
-    /// Adds the passwords and keys that stand in files of their own. A relative path is one in
-    /// `credentials`, which systemd names in `$CREDENTIALS_DIRECTORY`.
+    /// Adds the passwords and keys from their files. A relative path is relative to `credentials`,
+    /// the directory that systemd names in `$CREDENTIALS_DIRECTORY`.
     ///
     /// # Errors
     ///
-    /// Every file that gives no secret, with the reason.
+    /// Each file without a usable secret, with the reason.
     pub fn complete(
         self,
         secrets: Secrets,
@@ -250,7 +252,7 @@ impl Checked {
             path: open.path.to_string(),
             value: None,
             message: format!(
-                "everybody can read this file and the {} in it: chmod o-r, or use {}",
+                "this file is world-readable and contains the {}: chmod o-r, or use {}",
                 open.kind, open.instead
             ),
         });

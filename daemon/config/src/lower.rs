@@ -1,7 +1,7 @@
-//! From the words of the configuration to the parameters of the engine.
+//! Translation of the configuration into the parameters of the engine.
 //!
-//! Each function here gives `None` only if it, or the reader before it, has reported why. It looks
-//! at all parts before it gives up on one, so that one problem does not hide another.
+//! Each function returns `None` only if it, or the reader before it, has reported a problem. It
+//! examines all parts before it returns, so that one problem does not hide another.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -37,58 +37,58 @@ use crate::unicast::check_families;
 use crate::value::BoundedInteger;
 use crate::virtual_mac::{SendFrom, UseVirtualMac};
 
-/// A configuration in the engine's words, and what only the daemon needs.
+/// Parameters of the engine, and what only the daemon needs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Lowered {
     pub(crate) node: NodeParams,
     pub(crate) probes: BTreeMap<Arc<str>, Probe>,
     pub(crate) notify: BTreeMap<Subject, Notify<Arc<Command>>>,
-    /// What runs where a router is master.
+    /// Resources by the name of the router.
     pub(crate) resources: BTreeMap<Arc<str>, ResourceParams>,
-    /// What is complete when files are read.
+    /// Authentication that is complete after its files have been read.
     pub(crate) pending: Vec<Pending>,
-    /// Secrets that stand in the configuration itself.
+    /// Secrets that the configuration contains in clear text.
     pub(crate) open_secrets: Vec<OpenSecret>,
 }
 
-/// A secret that stands in the configuration itself.
+/// A secret that the configuration contains in clear text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct OpenSecret {
     pub(crate) path: Path,
-    /// What it is.
+    /// Kind of the secret, for messages.
     pub(crate) kind: &'static str,
-    /// The word for a file that holds it.
+    /// Key that names a file with the secret instead.
     pub(crate) instead: &'static str,
 }
 
-/// How far the clocks of two hosts may be apart, and how far at least where nobody says.
+/// Range of `timeWindow`, and the least default, for intervals below 1.7 s.
 const TIME_WINDOW: (BoundedDuration, BoundedDuration) = (
     BoundedDuration::SECOND,
     BoundedDuration(Duration::from_secs(300)),
 );
 const LEAST_TIME_WINDOW: Duration = Duration::from_secs(5);
 
-/// As many addresses as an instance may hold, advertised or not: what a take-over can do in a few
+/// Maximum number of addresses of an instance, advertised or not, so that a take-over takes a few
 /// hundredths of a second.
 const MOST_ADDRESSES: usize = 4096;
 
-/// The virtual addresses of an instance, and what is special about some of them.
+/// Virtual addresses of an instance, and the options of some of them.
 type Addresses = (Arc<[InterfaceAddress]>, BTreeMap<IpAddr, AddressOptions>);
 
-/// How long a take-over or a second announcement may be put off.
+/// Range of `preemptDelay`, `startupDelay` and `announce.delay`.
 const DELAY: Bounds = Bounds {
     least: BoundedDuration(Duration::ZERO),
     most: BoundedDuration(Duration::from_secs(1000)),
     words: "0 to 1000s",
 };
 
-/// Shortest and longest time between two announcements that nothing but time demands.
+/// Range of `announce.refresh`.
 const REFRESH: (BoundedDuration, BoundedDuration) = (
     BoundedDuration::SECOND,
     BoundedDuration(Duration::from_secs(24 * 60 * 60)),
 );
 
-/// Lowers the whole configuration.
+/// Translates the whole configuration.
 pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered> {
     let mut lowering = Lowering {
         findings,
@@ -126,7 +126,7 @@ pub(crate) fn lower(config: &Config, findings: &mut Findings) -> Option<Lowered>
     })
 }
 
-/// Lowers each of `entries`; `None` if any fails, but not before all were looked at.
+/// Translates each of `entries`. `None` if any fails, but only after all were examined.
 fn named<T, P>(
     entries: &Field<BTreeMap<String, T>>,
     mut lower: impl FnMut(&str, &T) -> Option<P>,
@@ -137,7 +137,8 @@ fn named<T, P>(
         .map(|(name, entry)| Some((name.as_str().into(), lower(name, entry)?))))
 }
 
-/// Collects all of `items`, or nothing if one is missing; unlike `collect` alone it asks for each.
+/// Collects all of `items`, or returns `None` if one is missing. Unlike `collect` it evaluates
+/// every item, so that all problems are reported.
 pub(crate) fn all<T, C: FromIterator<T>>(items: impl Iterator<Item = Option<T>>) -> Option<C> {
     let items: Vec<_> = items.collect();
     items.into_iter().collect()
@@ -151,7 +152,7 @@ struct Lowering<'c, 'f> {
 }
 
 impl Lowering<'_, '_> {
-    /// Names stand in logs, metrics and commands: no surprises in them.
+    /// Checks a name: it appears in logs, metrics and commands, so it must need no quoting there.
     fn name(&mut self, path: &Path, name: &str) {
         let sane = |c: char| c.is_ascii_alphanumeric() || "_-.:@".contains(c);
         if name.len() > 64
@@ -201,7 +202,7 @@ impl Lowering<'_, '_> {
             let Some(notify) = notify else {
                 return Some(None);
             };
-            // What is wrong with it is found without addresses, too.
+            // Invalid addresses must not hide the problems of `notify`.
             let addresses = addresses.as_ref().map(|(addresses, _)| addresses);
             let told = Audience {
                 addresses: addresses.cloned().unwrap_or_default(),
@@ -221,7 +222,7 @@ impl Lowering<'_, '_> {
             Some(unicast) => Some(unicast.lower(&path.key("unicast"), self.findings)?),
         };
         let routing = {
-            // What is wrong with them is found without an interface and addresses, too.
+            // A missing interface or address must not hide the problems of routes and rules.
             let none = Arc::default();
             let interface = interface.map_or(&none, |name| &name.0);
             let addresses = addresses.as_ref().map(|(addresses, _)| &**addresses);
@@ -294,7 +295,7 @@ impl Lowering<'_, '_> {
         None
     }
 
-    /// Its routes and rules.
+    /// Returns the routes and rules of `instance`.
     fn routing(
         &mut self,
         path: &Path,
@@ -335,10 +336,10 @@ impl Lowering<'_, '_> {
                 path,
                 match version {
                     Version::V2 => {
-                        "version 2 counts in whole seconds: must be 1s to 255s; shorter ones need version 3"
+                        "must be 1s to 255s in whole seconds with version 2; shorter intervals need version 3"
                     }
                     Version::V3 => {
-                        "version 3 counts in hundredths of a second: must be 10ms to 40.95s in steps of 10ms"
+                        "must be 10ms to 40.95s in steps of 10ms with version 3"
                     }
                 },
             );
@@ -346,7 +347,8 @@ impl Lowering<'_, '_> {
         interval
     }
 
-    /// The authentication, as far as it stands here; the rest is pending.
+    /// Returns the authentication, if it is complete without reading a file. Otherwise it is
+    /// recorded as pending.
     fn authentication(
         &mut self,
         path: &Path,
@@ -505,7 +507,7 @@ impl Lowering<'_, '_> {
         if entries.is_empty() {
             self.findings.add(
                 path,
-                "must not be empty: name the addresses that the master holds",
+                "must not be empty: list the addresses that the master holds",
             );
         }
         if entries.len() > MOST_ADDRESSES {
@@ -528,7 +530,7 @@ impl Lowering<'_, '_> {
         if !lowered.is_empty() && lowered.iter().all(|(_, options)| !options.advertise) {
             self.findings.add(
                 path,
-                "one at least must be advertised: leave \"advertise\" out there",
+                "at least one address must be advertised: leave \"advertise\" out of it",
             );
         }
         let addresses = lowered.iter().map(|(address, _)| *address).collect();
@@ -552,7 +554,7 @@ impl Lowering<'_, '_> {
             .members
             .required(&members_path, EXAMPLE, self.findings);
         if members.is_some_and(Vec::is_empty) {
-            let message = "must not be empty: name the instances that move together";
+            let message = "must not be empty: list the instances of the group";
             self.findings.add(&members_path, message);
         }
         let tracks = group.track.value().and_then(|track| {
@@ -569,7 +571,7 @@ impl Lowering<'_, '_> {
             let Some(notify) = notify else {
                 return Some(None);
             };
-            // What is wrong with it is found without members, too.
+            // Missing members must not hide the problems of `notify`.
             let members = members.clone().unwrap_or_default();
             let routers = members.iter().filter_map(|member| routers?.get(member));
             let addresses = routers.flat_map(|router| router.addresses.iter().copied());
@@ -590,7 +592,8 @@ impl Lowering<'_, '_> {
     }
 }
 
-/// Takes what one advertisement has no room for out of it; it is held all the same.
+/// Marks the addresses beyond the capacity of one advertisement as not advertised. The master still
+/// holds them.
 fn leave_out_what_does_not_fit(
     family: Family,
     addresses: &mut [(InterfaceAddress, AddressOptions)],
@@ -603,7 +606,7 @@ fn leave_out_what_does_not_fit(
     }
 }
 
-/// The number of a key as it is written, without a sign or zeros before it.
+/// Parses the number of a key, written without a sign or leading zeros.
 fn key_id(text: &str) -> Option<KeyId> {
     let number: u8 = text.parse().ok()?;
     KeyId::new(number).filter(|id| id.to_string() == text)

@@ -1,4 +1,5 @@
-//! Connections of IPVS in the configuration: where they are told and heard of, and how.
+//! The kernel's IPVS sync thread in the configuration: interface and parameters of the connection
+//! synchronisation.
 
 use core::net::IpAddr;
 use std::borrow::Cow;
@@ -14,31 +15,33 @@ use crate::problem::{Findings, Path};
 use crate::unicast::Ttl;
 use crate::value::{BoundedInteger, Number, Port};
 
-/// How the kernel's sync thread of IPVS speaks; the same on all hosts.
+/// Parameters of the kernel's IPVS sync thread (ipvsadm(8), `--start-daemon`); the same on all
+/// hosts.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Lvs {
-    /// Which hosts belong together, 0 to 255: what bears another number is not heard. With 0 a backup
-    /// hears everything. Default: the `virtualRouterId`.
+    /// Sync ID, 0 to 255: a backup ignores messages with another ID; with 0 it accepts all.
+    /// Default: the `virtualRouterId`.
     #[serde(default)]
     pub(crate) sync_id: Field<BoundedInteger<SyncId>>,
-    /// How many bytes a message has at most, 1024 to 65507, or 65487 with an IPv6 group. Default: 1472,
-    /// or 1452, which fit into an Ethernet frame.
+    /// Maximum length of a message in bytes, 1024 to 65507, or 65487 with an IPv6 group. Default:
+    /// 1472, or 1452 for IPv6, which fit into an Ethernet frame.
     #[serde(default)]
     pub(crate) max_length: Field<BoundedInteger<MaxLength>>,
-    /// The UDP port, 1 to 65535; with several threads (`net.ipv4.vs.sync_ports`) the first of theirs.
-    /// Default: 8848.
+    /// UDP port, 1 to 65535; with several sync threads (`net.ipv4.vs.sync_ports`) the first of
+    /// their ports. Default: 8848.
     #[serde(default = "default::port")]
     pub(crate) port: Field<BoundedInteger<Port>>,
-    /// The TTL or hop limit to send with, 1 to 255. Default: 1.
+    /// TTL or hop limit of the messages, 1 to 255. Default: 1.
     #[serde(default = "default::ttl")]
     pub(crate) ttl: Field<BoundedInteger<Ttl>>,
-    /// The multicast group to send to. Default: 224.0.0.81.
+    /// Multicast group of the messages. Default: 224.0.0.81.
     #[serde(default = "default::group")]
     pub(crate) group: Field<Group>,
 }
 
-/// What the engine is told of it, if anything. `None` if what is wrong has been reported.
+/// Returns the parameters for the engine, if the instance synchronises connections. `None` if a
+/// problem has been reported.
 pub(crate) fn lower(
     path: &Path,
     instance: &Instance,
@@ -77,7 +80,7 @@ pub(crate) fn lower(
     Some(Some(sync.into()))
 }
 
-/// Which hosts belong together: 0 to 255.
+/// Sync ID: 0 to 255.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SyncId(pub(crate) u8);
 
@@ -94,7 +97,7 @@ impl Number for SyncId {
     }
 }
 
-/// How long a message may be.
+/// Maximum length of a message in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MaxLength(pub(crate) u16);
 
@@ -116,7 +119,7 @@ impl Number for MaxLength {
     }
 }
 
-/// A multicast group.
+/// Multicast group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Group(pub(crate) IpAddr);
 

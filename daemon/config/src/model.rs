@@ -1,8 +1,9 @@
-//! The words of the configuration, their meaning, and their defaults, which are here and nowhere
-//! else.
+//! Schema of the configuration: its keys, types and ranges. The defaults are defined here and
+//! nowhere else.
 //!
-//! The doc comments become the descriptions in the JSON Schema. No `flatten`, `untagged` or `tag`:
-//! each would hide from the [`reader`](crate::reader) which keys an object has.
+//! The doc comments become the descriptions in the JSON Schema and in the NixOS options. The types
+//! use no `flatten`, `untagged` or `tag`, because each would hide the keys of an object from the
+//! [`reader`](crate::reader).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,252 +31,277 @@ use crate::virtual_mac::UseVirtualMac;
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Config {
-    /// What is watched, by name. Default: nothing. A name is 1 to 64 letters, digits and `_-.:@`,
-    /// beginning with a letter, a digit or `_`.
+    /// Trackers by name: scripts, interfaces, files, processes, pings, TCP ports, HTTP pages,
+    /// systemd units and kernel routes that the daemon monitors. Instances and sync groups follow
+    /// them with `track`. A name has 1 to 64 letters, digits and `_-.:@` and begins with a letter,
+    /// a digit or `_`. Default: none.
     #[serde(default = "default::trackers")]
     pub(crate) trackers: Field<BTreeMap<String, Field<Tracker>>>,
-    /// The virtual routers, by name. Default: none. Names as those of trackers.
+    /// Virtual routers by name. Names have the same form as those of trackers. Default: none.
     #[serde(default = "default::instances")]
     pub(crate) instances: Field<BTreeMap<String, Field<Instance>>>,
-    /// Instances that are all master or all backup on a host, by the name of the group. Default:
-    /// none, each instance for itself. Names as those of trackers.
+    /// Sync groups by name: instances that are all master or all backup on a host. Names have the
+    /// same form as those of trackers. Default: none, each instance changes its state
+    /// independently.
     #[serde(default = "default::sync_groups")]
     pub(crate) sync_groups: Field<BTreeMap<String, Field<SyncGroup>>>,
 }
 
-/// One virtual router: addresses that one of several hosts holds at a time.
+/// Virtual router (RFC 9568): addresses that one of several hosts holds at a time.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Instance {
-    /// A hint for the start, as in keepalived: `master` listens for one interval and the skew time
-    /// instead of three before it takes over. Priority alone decides who is master (RFC 9568:
-    /// Active). Default: `backup`.
+    /// Initial state, as a hint and as in keepalived: it determines how long the instance waits
+    /// after the start before it takes over. Priority alone decides the election. RFC 9568 calls
+    /// the states Active (`master`) and Backup. Default: `backup`.
     #[serde(default = "default::state")]
     pub(crate) state: Field<InitialState>,
-    /// The interface that it speaks on and that carries its addresses, 1 to 15 bytes. It need not
-    /// exist yet.
+    /// Network interface on which advertisements are sent and received and which carries the
+    /// virtual addresses, 1 to 15 bytes. It need not exist yet; without it the instance is in
+    /// fault.
     pub(crate) interface: Field<InterfaceName>,
-    /// The virtual router identifier (VRID), 1 to 255, the same on all hosts of this virtual router
-    /// and used once on an interface (RFC 9568 section 5.2.3).
+    /// Virtual router identifier (VRID), 1 to 255 (RFC 9568 section 5.2.3): the same on all hosts
+    /// of this virtual router, and unique on the interface for each address family.
     pub(crate) virtual_router_id: Field<BoundedInteger<Vrid>>,
-    /// Who of several wants to be master most, 1 to 254; 255 if this host owns the addresses
-    /// (RFC 9568 section 5.2.4). Default: 100.
+    /// Election priority, 1 to 254: the host with the highest priority becomes master. 255 is for
+    /// the host that owns the addresses (RFC 9568 section 5.2.4). Default: 100.
     #[serde(default = "default::priority")]
     pub(crate) priority: Field<BoundedInteger<Priority>>,
-    /// The version of the protocol: 2 (RFC 3768) or 3 (RFC 9568), the same on all hosts.
+    /// VRRP version: 2 (RFC 3768) or 3 (RFC 9568), the same on all hosts of this virtual router.
     /// Default: 3.
     #[serde(default = "default::version")]
     pub(crate) version: Field<BoundedInteger<Version>>,
-    /// Time between two advertisements of the master. Version 3: 10 ms to 40.95 s in steps of 10 ms
-    /// (RFC 9568 section 5.2.7). Version 2: 1 s to 255 s in whole seconds, the same on all hosts
-    /// (RFC 3768 section 5.3.7). Default: 1 s.
+    /// Interval between two advertisements of the master. Version 3: 10 ms to 40.95 s in steps of
+    /// 10 ms (RFC 9568 section 5.2.7). Version 2: 1 s to 255 s in whole seconds, the same on all
+    /// hosts (RFC 3768 section 5.3.7). Default: 1 s.
     #[serde(default = "default::advert_interval")]
     pub(crate) advert_interval: Field<BoundedDuration>,
-    /// Whether to take over from a master of lower priority (RFC 9568 section 6.1). Default: true.
+    /// Whether this host takes over from a master of lower priority (Preempt_Mode, RFC 9568 section
+    /// 6.1). Default: true.
     #[serde(default = "default::preempt")]
     pub(crate) preempt: Field<bool>,
-    /// How long to leave a master of lower priority in peace before taking over from it, 0 to 1000 s,
-    /// counted from when it was first possible. When that master falls silent or resigns it is
-    /// succeeded as any other. Default: 0.
+    /// Delay before this host takes over from a master of lower priority, 0 to 1000 s, counted from
+    /// the moment when preemption first became possible. It does not delay the succession of a
+    /// master that goes silent or resigns. Default: 0.
     #[serde(default = "default::none")]
     pub(crate) preempt_delay: Field<BoundedDuration>,
-    /// How long to listen at least after the start before taking over, 0 to 1000 s. With priority
-    /// 255 it does not listen at all (RFC 9568 section 6.4.1). Default: 0, so that `state` decides
-    /// alone.
+    /// Minimum time from the start until this host takes over, 0 to 1000 s. Priority 255 ignores it
+    /// and becomes master at once (RFC 9568 section 6.4.1). Default: 0, so that only `state`
+    /// determines the time.
     #[serde(default = "default::none")]
     pub(crate) startup_delay: Field<BoundedDuration>,
-    /// How the master tells the neighbours where the addresses are. Default: at once, and once more
-    /// a second later.
+    /// Announcement of the virtual addresses to the neighbours by gratuitous ARP and unsolicited
+    /// neighbour advertisements. Default: once when the instance becomes master and once more 1 s
+    /// later.
     #[serde(default)]
     pub(crate) announce: Field<Announce>,
-    /// Whether the master accepts packets to the virtual addresses although it does not own them
-    /// (RFC 9568 section 6.1, Accept_Mode). With false it answers for them to the neighbours and
-    /// forwards, and drops what is addressed to them, pings too; neighbour discovery is never dropped.
-    /// That takes nf_tables in the kernel; an instance that cannot have it is in fault. Default: true,
-    /// as with every VRRP router on Linux, so that services can run on the addresses; the RFC's own
-    /// default is false. The owner (priority 255) always accepts.
+    /// Whether the master accepts packets to virtual addresses that it does not own (Accept_Mode,
+    /// RFC 9568 section 6.1). With false it answers ARP and neighbour discovery for the addresses
+    /// and forwards packets, but drops packets addressed to them, pings included; it never drops
+    /// neighbour discovery. The drop rules need nf_tables in the kernel; an instance that cannot
+    /// install them is in fault. The owner (priority 255) always accepts. Default: true, as with
+    /// every VRRP router on Linux, so that services can run on the addresses; the RFC's default is
+    /// false.
     #[serde(default = "default::accept_mode")]
     pub(crate) accept_mode: Field<bool>,
-    /// How peers prove who they are. Default: not at all.
+    /// Authentication of advertisements. Default: none.
     #[serde(default)]
     pub(crate) authentication: Field<Authentication>,
-    /// The trackers that it follows. Default: none.
+    /// Trackers that the instance follows. Default: none.
     #[serde(default = "default::track")]
     pub(crate) track: Field<Vec<Field<Follow>>>,
-    /// Programs that are run when its state changes, one at a time and in order. Of what has not begun
-    /// the newest state wins, but a stop is always told. What a program is told stands in its
-    /// environment (`VRRP_INSTANCE`, `VRRP_FROM`, `VRRP_TO`, `VRRP_CAUSE`, `VRRP_PRIORITY`,
-    /// `VRRP_ADDRESSES`, `VRRP_AGAIN`) and as a JSON object on its standard input. Default: none.
+    /// Programs that the daemon runs when the state of the instance changes, one at a time and in
+    /// order. A state that has not been reported when the next one comes is skipped, except a stop,
+    /// which is always reported. A program receives the transition in its environment
+    /// (`VRRP_INSTANCE`, `VRRP_FROM`, `VRRP_TO`, `VRRP_CAUSE`, `VRRP_PRIORITY`, `VRRP_ADDRESSES`,
+    /// `VRRP_AGAIN`) and as a JSON object on its standard input. Default: none.
     #[serde(default)]
     pub(crate) notify: Field<Notify>,
-    /// Whether the addresses are behind the virtual MAC address of the RFC, 00-00-5E-00-01-VRID or, for
-    /// IPv6, 00-00-5E-00-02-VRID (RFC 9568 section 7.3), and not behind the interface's own: then no
-    /// neighbour has to learn anything at a take-over. `true`, or an object. The daemon makes an
-    /// interface for it (a macvlan named `vrrp4.VRID.INTERFACE`). Default: false, as on every peer
-    /// but FRR.
+    /// Virtual MAC address of RFC 9568 section 7.3 (00-00-5E-00-01-VRID, for IPv6
+    /// 00-00-5E-00-02-VRID) for the virtual addresses instead of the interface's own, so that the
+    /// caches of the neighbours stay valid across a take-over: `true`, `false` or an object. The
+    /// daemon creates a macvlan interface with that MAC address (`vrrp4.VRID.INTERFACE`, for IPv6
+    /// `vrrp6.VRID.INTERFACE`). Default: false, as with the other implementations except FRR.
     #[serde(default)]
     pub(crate) virtual_mac: Field<UseVirtualMac>,
-    /// The address to send advertisements from, which this host has on any interface. Default: the
-    /// primary IPv4 address of the interface (RFC 9568 section 5.1.1.1), and its link-local IPv6
+    /// Source address of the advertisements, which may be on any interface of this host. Default:
+    /// the primary IPv4 address of the interface (RFC 9568 section 5.1.1.1) and its link-local IPv6
     /// address (section 5.1.2.1).
     #[serde(default)]
     pub(crate) source: Field<PlainAddress>,
-    /// With whom it speaks instead of with the group, for networks that forward no multicast.
-    /// Default: with the group, and so with everybody on the network (RFC 9568 section 5.1).
+    /// Unicast peers, for networks that do not forward multicast: advertisements are sent to the
+    /// peers instead of the multicast group, and accepted from the peers only. All hosts of a
+    /// virtual router need it. Default: multicast to all hosts on the network (RFC 9568 section
+    /// 5.1).
     #[serde(default)]
     pub(crate) unicast: Field<Unicast>,
-    /// The addresses that the master holds, 1 to 4096, as ADDRESS/PREFIX or as objects. Without a
-    /// prefix it is /32, or /128. Addresses of both families move together; to the protocol they are
-    /// two virtual routers, and those of IPv6 need version 3. An advertisement lists 255 IPv4 or 89
-    /// IPv6 addresses; those beyond are held and not advertised.
+    /// Virtual addresses that the master holds, 1 to 4096, each as ADDRESS/PREFIX or as an object;
+    /// without a prefix length it is /32 or /128. The IPv4 and IPv6 addresses of an instance move
+    /// together; in the protocol each family is a virtual router, and IPv6 needs version 3. An
+    /// advertisement lists at most 255 IPv4 or 89 IPv6 addresses; the master holds the remaining
+    /// ones without advertising them.
     #[schemars(length(min = 1, max = 4096))]
     pub(crate) virtual_addresses: Field<Vec<Field<Entry>>>,
-    /// Routes that come with the addresses and leave with them. No two instances of a host may have
-    /// one to the same destination with the same table and metric. Default: none.
+    /// Routes that exist while the instance is master. No two routes of a host may have the same
+    /// destination, table and metric. Default: none.
     #[serde(default = "default::routes")]
     pub(crate) routes: Field<Vec<Field<Route>>>,
-    /// Rules for the choice of a routing table that come with the addresses and leave with them.
-    /// Default: none.
+    /// Policy routing rules (ip-rule(8)) that exist while the instance is master. Default: none.
     #[serde(default = "default::rules")]
     pub(crate) rules: Field<Vec<Field<Rule>>>,
-    /// The interface on which the kernel tells other hosts of the connections that IPVS (LVS) forwards
-    /// here, and hears of theirs, 1 to 15 bytes: its sync thread is master while the instance is, and
-    /// backup otherwise, also in fault. So connections go on after a take-over. The interface need not
-    /// exist yet. The kernel has one thread of each role, so one instance of a host may have this
-    /// (keepalived's `lvs_sync_daemon_interface` has no effect but in the first), and whatever thread
-    /// somebody else starts is stopped. It takes the module ip_vs; without that the
-    /// instance serves all the same. Default: none.
+    /// Interface on which the kernel synchronises the connections of IPVS (LVS) with other hosts, 1
+    /// to 15 bytes. The daemon runs the kernel's IPVS sync thread as master while the instance is
+    /// master and as backup otherwise, also in fault, so that connections continue after a
+    /// take-over. The interface need not exist yet. The kernel has one sync thread of each role, so
+    /// only one instance of a host may set this (keepalived ignores `lvs_sync_daemon_interface` in
+    /// all but the first), and the daemon stops sync threads that other programs start. This needs
+    /// the kernel module ip_vs; without it the instance works and connections are not synchronised.
+    /// Default: none.
     #[serde(default)]
     pub(crate) lvs_sync_interface: Field<InterfaceName>,
-    /// How that thread speaks. Default: as the kernel does, with the `virtualRouterId` as syncId.
+    /// Parameters of the IPVS sync thread. Default: those of the kernel, with the `virtualRouterId`
+    /// as `syncId`.
     #[serde(default)]
     pub(crate) lvs: Field<Lvs>,
-    /// Units of systemd that run where the instance is master and nowhere else: a list, or an object.
-    /// They are started in order when it has become master and its addresses are there, after
-    /// `vrrp-master@NAME.target`, and stopped in reverse when it leaves; what runs without its being
-    /// master is stopped when the daemon starts. Default: nothing, and systemd is not spoken to.
+    /// Resources: systemd units that run only on the host where the instance is master, as a list
+    /// or as an object. When the instance has become master and its addresses are configured, the
+    /// daemon starts `vrrp-master@NAME.target` and then the units in their order; when the instance
+    /// ceases to be master, it stops them in reverse order. When the daemon starts, it stops those
+    /// that run although the instance is not master. Default: none, and the daemon makes no request
+    /// to systemd.
     #[serde(default)]
     pub(crate) resources: Field<Resources>,
 }
 
-/// In which state a virtual router expects to be.
+/// Initial state of a virtual router, as a hint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(crate) enum InitialState {
+    /// Waits one `advertInterval` plus the skew time after the start.
     Master,
+    /// Waits three intervals plus the skew time after the start.
     Backup,
 }
 
-/// How the master tells the neighbours where the addresses are: by gratuitous ARP and, for IPv6, by
-/// unsolicited neighbour advertisements.
+/// Announcements of the virtual addresses by the master: gratuitous ARP and, for IPv6, unsolicited
+/// neighbour advertisements.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Announce {
-    /// How many times each announcement is sent, 1 to 100. Default: 1.
+    /// Number of times that each announcement is sent, 1 to 100. Default: 1.
     #[serde(default = "default::burst")]
     pub(crate) burst: Field<BoundedInteger<Burst>>,
-    /// How long after it became master the addresses are announced a second time, for neighbours
-    /// that the first announcement did not reach, up to 1000 s; 0 for not at all. Default: 1 s.
+    /// Delay from becoming master to the second announcement, for neighbours that missed the first,
+    /// up to 1000 s; 0 disables it. Default: 1 s.
     #[serde(default = "default::announce_delay")]
     pub(crate) delay: Field<BoundedDuration>,
-    /// How often they are announced as long as it is master, 1 s to 1 day; 0 for never. Default: 0.
+    /// Interval of repeated announcements while the instance is master, 1 s to 1 day; 0 disables
+    /// them. Default: 0.
     #[serde(default = "default::none")]
     pub(crate) refresh: Field<BoundedDuration>,
-    /// Whether they are announced after an advertisement of lower precedence, whose sender may have
-    /// misled the neighbours; at most once a second. Default: true.
+    /// Whether the master announces the addresses again after it receives an advertisement of lower
+    /// precedence, because the sender may have changed the caches of the neighbours; at most once a
+    /// second. Default: true.
     #[serde(default = "default::on_lower_priority")]
     pub(crate) on_lower_priority: Field<bool>,
-    /// How many announcements leave in a second, 1 to 1000000, for switches and neighbours that
-    /// cannot bear more; 0 for as fast as possible. Instances on one interface wait for each other.
+    /// Maximum number of announcements per second, 1 to 1000000, for switches and neighbours that
+    /// lose packets of a burst; 0 is unlimited. Instances on the same interface share the queue.
     /// Default: 0.
     #[serde(default = "default::pace")]
     pub(crate) pace: Field<BoundedInteger<Pace>>,
 }
 
-/// How peers prove who they are.
+/// Authentication of advertisements: exactly one method.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Authentication {
-    /// A password in each packet, in clear (RFC 2338 section 5.3.6). It keeps out mistakes, nobody
-    /// else. Version 2 only.
+    /// Password in each advertisement, in clear text (RFC 2338 section 5.3.6). It protects against
+    /// mistakes, not against attackers. Version 2 only.
     Pass(Field<Pass>),
-    /// A signature of each packet, HMAC-SHA-256, which only who knows a key can make, and which is
-    /// believed once. keepalived 2.4.2 and later understand it (`auth_hmac`).
+    /// HMAC-SHA-256 signature of each advertisement with a shared key, with replay protection.
+    /// Compatible with `auth_hmac` of keepalived 2.4.2 and later.
     Hmac(Field<Hmac>),
 }
 
-/// The keys, and who has to use them.
+/// Keys and rules of the authentication by HMAC.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Hmac {
-    /// The keys that are accepted, by their numbers, 1 to 255; the same numbers on all hosts. To
-    /// change a key, give all hosts the new one beside the old one, then make it the active one
-    /// everywhere, then take the old one away.
+    /// Accepted keys by number, 1 to 255; a key has the same number on all hosts. To change a key,
+    /// first add the new key on all hosts, then make it the `activeKey` on all hosts, then remove
+    /// the old key.
     pub(crate) keys: Field<BTreeMap<String, Field<HmacKey>>>,
-    /// The number of the key to sign with. Default: the only key.
+    /// Number of the key that signs advertisements. Default: the only key; with several keys it is
+    /// required.
     #[serde(default)]
     pub(crate) active_key: Field<BoundedInteger<KeyId>>,
-    /// Who has to sign. To begin with HMAC while the hosts run, go through `receiveOnly` and
-    /// `permissive` on all of them. Default: `enforce`.
+    /// Signing and verification of advertisements. To introduce HMAC while the hosts run, set all
+    /// of them to `receiveOnly`, then all to `permissive`, then all to `enforce`. Wrong signatures
+    /// are dropped in every mode. Default: `enforce`.
     #[serde(default = "default::hmac_mode")]
     pub(crate) mode: Field<HmacMode>,
-    /// How a packet that somebody has recorded and repeats is told: by the `time` at which it was
-    /// signed, for which the clocks of the hosts must be about right, or by its number alone, which
-    /// never gets smaller (`monotonic`). Default: `time`.
+    /// Replay protection of signed advertisements. Default: `time`.
     #[serde(default = "default::anti_replay")]
     pub(crate) anti_replay: Field<AntiReplayBy>,
-    /// How far the clocks of two hosts may be apart, 1 s to 300 s in whole seconds. Default: three
-    /// intervals, but at least 5 s.
+    /// Largest accepted difference between the clocks of two hosts, 1 s to 300 s in whole seconds,
+    /// for `antiReplay` = `time`. Default: three intervals, but at least 5 s.
     #[serde(default)]
     pub(crate) time_window: Field<BoundedDuration>,
 }
 
-/// A secret of 32 to 64 bytes that all hosts share: exactly one of the two.
+/// Secret of 32 to 64 bytes that all hosts share: exactly one of `key` and `keyFile`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum HmacKey {
-    /// The key itself: `hex:` and two digits for each byte, or 32 to 64 bytes of text.
+    /// The key: `hex:` and two hexadecimal digits for each byte, or 32 to 64 bytes of text.
     Key(Field<KeyText>),
-    /// A file that holds it in the same form, read at start; one newline at its end does not count.
-    /// An absolute path, or one relative to $CREDENTIALS_DIRECTORY (systemd's `LoadCredential=`).
+    /// File that contains the key in the form of `key`, read when the daemon loads its
+    /// configuration; a newline at its end is ignored. An absolute path, or a path relative to
+    /// $CREDENTIALS_DIRECTORY (systemd's `LoadCredential=`).
     KeyFile(Field<String>),
 }
 
-/// Who has to sign.
+/// Signing and verification of advertisements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub(crate) enum HmacMode {
-    /// Everybody.
+    /// Signs its advertisements and accepts only signed ones.
     Enforce,
-    /// This host signs; what others do not sign counts too.
+    /// Signs its advertisements and accepts unsigned ones too.
     Permissive,
-    /// Nobody; what is signed has to be right.
+    /// Does not sign and accepts unsigned advertisements; a signature that is present has to be
+    /// right.
     ReceiveOnly,
 }
 
-/// How a packet that was sent before is told from one that was sent now.
+/// Replay protection of signed advertisements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
 pub(crate) enum AntiReplayBy {
+    /// The time of signing is within `timeWindow` of this host's clock and later than that of the
+    /// sender's last accepted advertisement. The clocks of the hosts have to be about right.
     Time,
+    /// The sequence number is greater than that of the sender's last accepted advertisement. The
+    /// clocks need not be right, but must not go back.
     Monotonic,
 }
 
-/// The password: exactly one of the two.
+/// The password: exactly one of `password` and `passwordFile`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Pass {
-    /// The password itself, 1 to 8 bytes.
+    /// The password, 1 to 8 bytes.
     Password(Field<PasswordText>),
-    /// A file that holds it, read at start; one newline at its end does not count. An absolute
-    /// path, or one relative to $CREDENTIALS_DIRECTORY (systemd's `LoadCredential=`).
+    /// File that contains the password, read when the daemon loads its configuration; a newline at
+    /// its end is ignored. An absolute path, or a path relative to $CREDENTIALS_DIRECTORY
+    /// (systemd's `LoadCredential=`).
     PasswordFile(Field<String>),
 }
 
-/// The defaults; what has none here is absent.
+/// Defaults of the keys that have one; a key without a default is absent.
 mod default {
     use super::{
         AdvertInterval, Announcements, AntiReplayBy, BTreeMap, BoundedDuration, BoundedInteger,
@@ -312,7 +338,7 @@ mod default {
     }
 
     pub(super) const fn priority() -> Field<BoundedInteger<Priority>> {
-        // RFC 9568 6.1 MUST: the priority is 100 when nobody says otherwise
+        // RFC 9568 6.1 MUST: the priority is 100 by default
         Field::Value(BoundedInteger(Priority::DEFAULT))
     }
 
@@ -321,7 +347,7 @@ mod default {
     }
 
     pub(super) const fn advert_interval() -> Field<BoundedDuration> {
-        // RFC 9568 6.1 MUST: the interval is one second when nobody says otherwise
+        // RFC 9568 6.1 MUST: the interval is one second by default
         Field::Value(BoundedDuration(AdvertInterval::DEFAULT.duration()))
     }
 
@@ -354,12 +380,12 @@ mod default {
     }
 
     pub(super) const fn preempt() -> Field<bool> {
-        // RFC 9568 6.1 MUST: Preempt_Mode is True when nobody says otherwise
+        // RFC 9568 6.1 MUST: Preempt_Mode is True by default
         Field::Value(true)
     }
 
     pub(super) const fn accept_mode() -> Field<bool> {
-        // RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
+        // RFC 9568 6.1 MUST: Accept_Mode is False by default
         Field::Value(true)
     }
 }

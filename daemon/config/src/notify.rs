@@ -1,4 +1,4 @@
-//! Those who are told of transitions, in the configuration.
+//! Notification programs in the configuration.
 
 use core::time::Duration;
 use std::sync::Arc;
@@ -13,104 +13,106 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Number};
 
-/// Shortest and longest time for one command.
+/// Range of `timeout`.
 const TIME: Bounds = Bounds {
     least: BoundedDuration(Duration::from_millis(10)),
     most: BoundedDuration(Duration::from_secs(600)),
     words: "10ms to 10m",
 };
 
-/// Programs that are run when the state changes, of an instance or of all members of a sync group; one
-/// at a time and in order.
+/// Programs that the daemon runs when the state of an instance, or of all members of a sync group,
+/// changes; one at a time and in order.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Notify {
-    /// The program to run when this host is master and holds the addresses, with its arguments. No
-    /// shell is involved; the program is an absolute path. Default: none.
+    /// Program with its arguments, run when this host is master and holds the addresses. It is an
+    /// absolute path and runs without a shell. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     master: Field<Vec<Field<String>>>,
-    /// The program to run when this host is backup and does not hold the addresses any more.
-    /// Default: none.
+    /// Program run when this host is backup and no longer holds the addresses. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     backup: Field<Vec<Field<String>>>,
-    /// The program to run when this host cannot serve. Default: none.
+    /// Program run when this host is in fault. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     fault: Field<Vec<Field<String>>>,
-    /// The program to run when the daemon stops, which waits for it, or when a reload removes what it
-    /// is told of or makes another one of it. Default: none.
+    /// Program run when the daemon stops, which waits for it, or when a reload removes or replaces
+    /// the instance or group. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     stop: Field<Vec<Field<String>>>,
-    /// The program to run at each of these, after the other one. Default: none.
+    /// Program run for each of the events `master`, `backup`, `fault` and `stop`, after the program
+    /// of that event. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     any: Field<Vec<Field<String>>>,
-    /// How long one run may take, 10 ms to 10 min. Then it is killed with its process group and
-    /// counts as failed. When the daemon stops that is the time for a program altogether.
-    /// Default: 30 s.
+    /// Maximum duration of one run, 10 ms to 10 min. The daemon then kills the program with its
+    /// process group, and the run has failed. When the daemon stops, this is the limit for all runs
+    /// of a program together. Default: 30 s.
     #[serde(default = "default::timeout")]
     timeout: Field<BoundedDuration>,
-    /// How many times a run that failed is repeated, 0 to 100: a second later, then after twice as
-    /// long each time, up to a minute, and not when there is something newer to tell. Default: 2.
+    /// Maximum number of retries after a failed run, 0 to 100: the first after 1 s, each next one
+    /// after twice the time, up to 1 min. A newer state ends the retries. Default: 2.
     #[serde(default = "default::retries")]
     retries: Field<BoundedInteger<Retries>>,
-    /// Whether the state in which it starts is told, which is backup nearly always: whoever was told
-    /// last that this host is master, before it died, has to hear it. Default: true.
+    /// Whether the state after the start is reported, which is nearly always backup. After a crash
+    /// of a master, the systems that its programs control learn so that it is no longer master.
+    /// Default: true.
     #[serde(default = "default::on_start")]
     on_start: Field<bool>,
-    /// Whether the present state is told again after a reload. Default: false.
+    /// Whether the current state is reported again after a reload. Default: false.
     #[serde(default = "default::on_reload")]
     on_reload: Field<bool>,
-    /// What the programs are given. Default: `environment`.
+    /// Form in which the programs receive the transition. Default: `environment`.
     #[serde(default = "default::style")]
     style: Field<Style>,
-    /// The user to run them as, when the daemon was started as root. Default: the daemon's user.
+    /// User that runs the programs, if the daemon was started as root. Default: the user of the
+    /// daemon.
     #[serde(default)]
     user: Field<String>,
 }
 
-/// What a program is given.
+/// Form in which a program receives a transition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 #[schemars(inline)]
 pub enum Style {
-    /// What it is told, in its environment and on its standard input.
+    /// The transition in the environment and as a JSON object on the standard input.
     Environment,
-    /// Four more arguments, too, as keepalived's `notify` has them: `INSTANCE` or `GROUP`, the name,
+    /// In addition four arguments, as for keepalived's `notify`: `INSTANCE` or `GROUP`, the name,
     /// `MASTER`, `BACKUP`, `FAULT` or `STOP`, and the priority.
     Keepalived,
 }
 
-/// A program that is told of transitions.
+/// A program that receives transitions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Command {
-    /// The absolute path of the program, and its arguments.
+    /// Absolute path of the program, and its arguments.
     pub words: Vec<String>,
-    /// The user to run it as when the daemon was started as root; else the daemon's own.
+    /// User that runs it, if the daemon was started as root; otherwise the daemon's own.
     pub user: Option<String>,
-    /// What it is given.
+    /// Form in which it receives transitions.
     pub style: Style,
-    /// The virtual addresses of whose transitions it is told.
+    /// Virtual addresses of the instance, or of all members of the group.
     pub addresses: Arc<[InterfaceAddress]>,
-    /// The sync group of which it is told, or that the instance is in.
+    /// The sync group that changes its state, or the group of the instance.
     pub group: Option<Arc<str>>,
 }
 
-/// Of whose transitions programs are told.
+/// Instance or group whose transitions are reported.
 pub(crate) struct Audience {
-    /// Its virtual addresses, or those of all its members in their order.
+    /// Virtual addresses of the instance, or of all members in their order.
     pub(crate) addresses: Arc<[InterfaceAddress]>,
-    /// Its group, or itself.
+    /// The group of the instance, or the group.
     pub(crate) group: Option<Arc<str>>,
-    /// Of a sync group its members.
+    /// Members of the group; empty for an instance.
     pub(crate) members: Vec<Arc<str>>,
 }
 
 impl Notify {
-    /// How transitions are told. `None` if what is wrong has been reported.
+    /// Returns the notifications for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(
         &self,
         path: &Path,
@@ -146,7 +148,7 @@ impl Notify {
             &self.any,
         ];
         if !commands.iter().any(|command| command.is_present()) {
-            let message = "tells nobody: write \"any\": [\"/path/to/program\"], or one of \"master\", \
+            let message = "runs no program: write \"any\": [\"/path/to/program\"], or one of \"master\", \
                            \"backup\", \"fault\" and \"stop\"";
             findings.add(path, message);
         }
@@ -165,7 +167,7 @@ impl Notify {
     }
 }
 
-/// How many times a run that failed is repeated: 0 to 100.
+/// Number of retries: 0 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Retries(u32);
 

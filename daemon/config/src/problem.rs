@@ -1,24 +1,22 @@
-//! What is wrong, where, and what would be right.
+//! Problems of a configuration: path, value, message and remedy.
 //!
-//! Whoever finds something wrong adds it to a [`Findings`] with the [`Path`] of the place and a
-//! message, and goes on. At the end [`Findings::locate`] looks the places up in the text as it was
-//! written: it adds the values and puts everything in the order of the file. Only then there are
-//! [`Problem`]s.
+//! A check that finds a problem adds it to a [`Findings`] with its [`Path`] and a message, and
+//! continues. At the end [`Findings::locate`] looks up the paths in the JSON tree, adds the values,
+//! and sorts the problems in the order of the file. Only its result consists of [`Problem`]s.
 
 use core::fmt;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::tree::Node;
 
-/// One thing that is wrong in a configuration.
+/// A problem of a configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// The place, like `instances.VI_1.track[0].weight`. Empty when it is the text as a whole.
+    /// Path of the value, like `instances.VI_1.track[0].weight`. Empty for the text as a whole.
     pub path: String,
-    /// The value there as JSON, when it is short and no secret.
+    /// The value as JSON, if it is short and not secret.
     pub value: Option<String>,
-    /// What is wrong with it and what would be right: one line, but for an error of syntax, which
-    /// brings along the line in question.
+    /// Description and remedy in one line; a syntax error also contains the affected line.
     pub message: String,
 }
 
@@ -35,12 +33,12 @@ impl fmt::Display for Problem {
     }
 }
 
-/// All that is wrong in a configuration, in the order of the file. Displayed one per line.
+/// All problems of a configuration, in the order of the file. Displayed one per line.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
-    /// The problems, at least one.
+    /// Returns the problems, at least one.
     pub fn as_slice(&self) -> &[Problem] {
         &self.0
     }
@@ -71,12 +69,12 @@ impl IntoIterator for Problems {
     }
 }
 
-/// A place in the configuration, as people read it.
+/// Path of a value in the configuration, in its displayed form.
 #[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Path(String);
 
 impl Path {
-    /// The value of `key` in the object here.
+    /// Returns the path of `key` in the object at this path.
     pub(crate) fn key(&self, key: &str) -> Self {
         let mut path = self.0.clone();
         if !path.is_empty() {
@@ -90,20 +88,20 @@ impl Path {
         Self(path)
     }
 
-    /// The element `index` of the list here.
+    /// Returns the path of the element `index` in the list at this path.
     pub(crate) fn index(&self, index: usize) -> Self {
         Self(format!("{self}[{index}]"))
     }
 
-    /// Whether this is below an `authentication` or among `headers`, where nothing is shown, be it
-    /// right or wrong.
+    /// Whether the path is below an `authentication` or in `headers`. No value there is displayed,
+    /// valid or invalid.
     fn is_secret(&self) -> bool {
         [".authentication", ".headers"]
             .iter()
             .any(|place| self.0.contains(place))
     }
 
-    /// This place, the place around it, and so on.
+    /// Returns this path, the path of the value that contains it, and so on up to the root.
     fn and_ancestors(&self) -> impl Iterator<Item = &str> {
         core::iter::successors(Some(self.0.as_str()), |path| {
             (!path.is_empty()).then(|| path.rfind(['.', '[']).map_or("", |end| &path[..end]))
@@ -117,7 +115,7 @@ impl fmt::Display for Path {
     }
 }
 
-/// Whether `key` can stand in a path as it is.
+/// Whether `key` needs no quotes in a path.
 fn is_plain(key: &str) -> bool {
     !key.is_empty()
         && key
@@ -125,12 +123,12 @@ fn is_plain(key: &str) -> bool {
             .all(|c| c.is_alphanumeric() || "_-:@$".contains(c))
 }
 
-/// `text` as a JSON string.
+/// Returns `text` as a JSON string.
 pub(crate) fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// What was found so far, in the order in which it was found.
+/// Problems in the order in which they were found.
 #[derive(Debug, Default)]
 pub(crate) struct Findings(Vec<Finding>);
 
@@ -138,18 +136,18 @@ pub(crate) struct Findings(Vec<Finding>);
 struct Finding {
     path: Path,
     message: String,
-    /// Whether it is about a key that nobody knows.
+    /// Whether it is about an unknown key.
     unknown: bool,
 }
 
 impl Findings {
-    /// `message` about the value at `path`.
+    /// Adds `message` about the value at `path`.
     pub(crate) fn add(&mut self, path: &Path, message: impl Into<String>) {
         self.push(path, message.into(), false);
     }
 
-    /// `message` about the key at the end of `path`, which nobody knows. No value in there is
-    /// shown: nobody knows whether it is a secret, either.
+    /// Adds `message` about the unknown key at the end of `path`. No value below it is displayed,
+    /// because it may be a secret.
     pub(crate) fn add_unknown(&mut self, path: &Path, message: impl Into<String>) {
         self.push(path, message.into(), true);
     }
@@ -158,8 +156,8 @@ impl Findings {
         self.0.is_empty()
     }
 
-    /// The findings with their values in `tree`, in its order. What concerns a key that is not
-    /// there comes first among what concerns the object that lacks it.
+    /// Returns the problems with their values in `tree`, in its order. A problem of a missing key
+    /// comes first among the problems of the object that lacks it.
     pub(crate) fn locate(self, tree: &Node) -> Vec<Problem> {
         let mut findings = self.0;
         if findings.is_empty() {
@@ -203,7 +201,7 @@ impl Findings {
     }
 }
 
-/// Numbers all places of `node` in the order of the text. Of a key that is given twice the first
+/// Numbers all paths of `node` in the order of the text. Of a repeated key the first occurrence
 /// counts.
 fn index<'t>(node: &'t Node, path: Path, places: &mut BTreeMap<String, (usize, &'t Node)>) {
     let order = places.len();
@@ -228,7 +226,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_quotes_what_would_mislead() {
+    fn path_quotes_ambiguous_keys() {
         let path = Path::default()
             .key("instances")
             .key("a.b")
@@ -255,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_not_shown() {
+    fn secrets_are_not_displayed() {
         let text = r#"{ "i": { "authentication": { "pass": "1111" }, "uthentication": { "pas": "1111" } } }"#;
         let tree = Node::parse(text).unwrap();
         let mut findings = Findings::default();

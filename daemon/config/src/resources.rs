@@ -1,5 +1,5 @@
-//! What runs where an instance is master, in the configuration: a list of units, or an object that says
-//! more.
+//! Resources in the configuration: the systemd units of an instance, as a list or as an object with
+//! options.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -17,17 +17,17 @@ use crate::lower::all;
 use crate::problem::{Findings, Path};
 use crate::unit::UnitName;
 
-/// Shortest and longest time that a start or all stops may take.
+/// Range of `startTimeout` and `stopTimeout`.
 const PATIENCE: Bounds = Bounds {
     least: BoundedDuration(Duration::from_millis(100)),
     most: BoundedDuration(Duration::from_secs(60 * 60)),
     words: "100ms to 1h",
 };
 
-/// As many units as one instance may have: they are started one after another.
+/// Maximum number of units of an instance, because they are started one after another.
 const MOST_UNITS: usize = 64;
 
-/// What runs where an instance is master.
+/// Resources of an instance.
 #[derive(Debug)]
 pub(crate) struct Resources {
     pub(crate) units: Field<Vec<Field<UnitName>>>,
@@ -39,60 +39,62 @@ pub(crate) struct Resources {
     pub(crate) object: bool,
 }
 
-/// What runs where an instance is master, and how.
+/// Resources of an instance, with options.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Ordered {
-    /// Units of systemd, up to 64, in the order in which they are started; they are stopped in reverse.
-    /// None of them should be enabled: whether they run is this daemon's to say. Default: none, so that
-    /// the target alone says who is master.
+    /// systemd units, up to 64, in the order in which they are started; they are stopped in reverse
+    /// order. Leave them disabled in systemd, because this daemon starts and stops them. Default:
+    /// none, so that only the target `vrrp-master@NAME.target` is started and stopped.
     #[serde(default = "default::units")]
     #[schemars(length(max = 64))]
     units: Field<Vec<Field<UnitName>>>,
-    /// What happens when one cannot be started, or ends by itself while the instance is master, and systemd
-    /// has not started it again (`Restart=`) within `startTimeout`: with
-    /// `fault` all are stopped and the instance is in fault, so that another host takes over, for 10 s
-    /// and after each further failure for twice as long, up to 10 minutes; with `log` that is told and
-    /// nothing else. Default: `fault`.
+    /// Reaction to the failure of a unit: it cannot be started, or it ends while the instance is
+    /// master and systemd (`Restart=`) has not started it again within `startTimeout`. Default:
+    /// `fault`.
     #[serde(default = "default::on_failure")]
     on_failure: Field<OnFailure>,
-    /// Whether the instance resigns `at-once` and its resources are stopped meanwhile, or `after-stop`,
-    /// so that no other host starts them before they are stopped here: when the daemon is stopped, when
-    /// the instance is removed, and when one of its resources failed. To a higher priority it yields at
-    /// once in either case, and so it does when it is in fault for another reason. Default: `at-once`.
+    /// Order of resigning and stopping the units when the daemon stops, when a reload removes the
+    /// instance, and when a unit has failed. An instance that yields to a higher priority or is in
+    /// fault for another reason always steps down at once. Default: `at-once`.
     #[serde(default = "default::handover")]
     handover: Field<Handover>,
-    /// How long the start of one unit may take, 100 ms to 1 h; then it counts as failed. systemd has
-    /// limits of its own (`TimeoutStartSec=`). Default: 30 s.
+    /// Maximum duration of the start of one unit, 100 ms to 1 h; then the start has failed. The
+    /// limit of systemd (`TimeoutStartSec=`) applies as well. Default: 30 s.
     #[serde(default = "default::timeout")]
     start_timeout: Field<BoundedDuration>,
-    /// How long the stop of all units may be waited for, 100 ms to 1 h: then the rest is stopped without
-    /// waiting, and with `after-stop` the instance resigns. systemd has limits of its own
-    /// (`TimeoutStopSec=`). Default: 30 s.
+    /// Maximum time that the daemon waits for the stop of all units, 100 ms to 1 h. Then it stops
+    /// the rest without waiting, and with `after-stop` the instance resigns. The limit of systemd
+    /// (`TimeoutStopSec=`) applies as well. Default: 30 s.
     #[serde(default = "default::timeout")]
     stop_timeout: Field<BoundedDuration>,
 }
 
-/// What happens when a resource fails.
+/// Reaction to the failure of a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "kebab-case")]
 enum OnFailure {
+    /// Stops all units and puts the instance into fault, so that another host takes over: for 10 s,
+    /// after each further failure for twice the time, up to 10 min.
     Fault,
+    /// Logs the failure and does nothing else.
     Log,
 }
 
-/// When an instance that leaves of its own will resigns.
+/// Order of resigning and stopping the units.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "kebab-case")]
 enum Handover {
+    /// Resigns at once and stops the units meanwhile.
     AtOnce,
+    /// Stops the units and then resigns, so that no other host starts them earlier.
     AfterStop,
 }
 
 impl Resources {
-    /// The keys of the object: those of [`Ordered`].
+    /// Keys of the object: those of [`Ordered`].
     const KEYS: &'static [&'static str] = &[
         "handover",
         "onFailure",
@@ -101,14 +103,14 @@ impl Resources {
         "units",
     ];
 
-    /// What the daemon is told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the daemon. `None` if a problem has been reported.
     pub(crate) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<ResourceParams> {
         let units = self.units.value()?;
         if units.len() > MOST_UNITS {
             findings.add(
                 &self.units_path(path),
                 format!(
-                    "must be at most {MOST_UNITS} units, these are {}: let a target of your own want them",
+                    "must be at most {MOST_UNITS} units, these are {}: list a target that wants them instead",
                     units.len()
                 ),
             );
@@ -132,7 +134,7 @@ impl Resources {
         })
     }
 
-    /// Where the list of units stands.
+    /// Returns the path of the list of units.
     pub(crate) fn units_path(&self, path: &Path) -> Path {
         if self.object {
             path.key("units")
@@ -189,7 +191,7 @@ impl<'de> Deserialize<'de> for Resources {
 }
 
 impl Resources {
-    /// By which the reader knows that it may be a list.
+    /// Name of the struct, by which the reader recognises that a list is allowed.
     pub(crate) const NAME: &'static str = "Resources";
 }
 
@@ -202,7 +204,7 @@ impl JsonSchema for Resources {
         json_schema!({
             "anyOf": [
                 {
-                    "description": "The units in the order in which they are started.",
+                    "description": "Units in the order in which they are started.",
                     "type": "array",
                     "items": generator.subschema_for::<UnitName>(),
                     "maxItems": MOST_UNITS,
@@ -238,7 +240,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_lists_of_keys_of_resources_agree() {
+    fn resource_keys_match_schema() {
         let schema = serde_json::to_value(schemars::schema_for!(Ordered)).unwrap();
         let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys, Resources::KEYS);

@@ -1,4 +1,4 @@
-//! Routes and rules that follow a master, in the configuration.
+//! Routes and rules in the configuration, which exist while the instance is master.
 
 use core::fmt;
 use core::num::{NonZeroU8, NonZeroU32};
@@ -19,108 +19,108 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, InterfaceName, Number};
 
-/// A route that the kernel holds while the instance is master.
+/// Route that exists in the kernel while the instance is master.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Route {
-    /// Where it leads to: a network like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which is of
-    /// the family of the gateway, else of the source, else of the first virtual address.
+    /// Destination network, like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which has the
+    /// family of the gateway, else of the source, else of the first virtual address.
     destination: Field<Destination>,
-    /// The next router. Default: none, the destination is a neighbour on the device.
+    /// Address of the next router. Default: none, the destination is on the link of the device.
     #[serde(default)]
     gateway: Field<PlainAddress>,
-    /// The device that it leads over, 1 to 15 bytes. Default: the one on which the gateway is, and
-    /// without a gateway the instance's interface.
+    /// Outgoing device, 1 to 15 bytes. Default: the device of the gateway's network; without a
+    /// gateway the interface of the instance.
     #[serde(default)]
     device: Field<InterfaceName>,
-    /// The address that this host itself sends from on this route, such as a virtual address.
-    /// Default: the kernel's choice.
+    /// Preferred source address of packets that this host sends on the route, such as a virtual
+    /// address. Default: the kernel's choice.
     #[serde(default)]
     source: Field<PlainAddress>,
-    /// The number of the routing table, 1 to 4294967295. Default: 254, which is `main`.
+    /// Number of the routing table, 1 to 4294967295. Default: 254 (`main`).
     #[serde(default)]
     table: Field<BoundedInteger<Table>>,
-    /// Of several routes to one destination the least metric counts, 0 to 4294967295. Default: 0,
-    /// and 1024 for IPv6.
+    /// Metric, 0 to 4294967295: of several routes to the same destination the one with the lowest
+    /// metric is used. Default: 0, and 1024 for IPv6.
     #[serde(default)]
     metric: Field<BoundedInteger<Rank>>,
-    /// How far away the destination is, IPv4 only: `global`, `link`, `host` or a number, 0 to 255.
-    /// Default: `global` through a gateway, else `link`.
+    /// Scope of the route, IPv4 only: `global`, `link`, `host` or a number, 0 to 255. Default:
+    /// `global` with a gateway, else `link`.
     #[serde(default)]
     scope: Field<Scope>,
-    /// Whether the gateway is a neighbour on the device although no address says so.
-    /// Default: false.
+    /// Whether the gateway is on the link of the device although no address of the device covers
+    /// it. Default: false.
     #[serde(default)]
     on_link: Field<bool>,
-    /// Several next hops that share the traffic, instead of `gateway`, `device` and `onLink`.
-    /// Default: none.
+    /// Several next hops that share the traffic (multipath), instead of `gateway`, `device` and
+    /// `onLink`. Default: none.
     #[serde(default)]
     #[schemars(length(min = 1))]
     next_hops: Field<Vec<Field<Hop>>>,
 }
 
-/// One of several next hops: a gateway, a device, or both.
+/// Next hop of a multipath route: a gateway, a device, or both.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Hop {
-    /// The next router. Default: none, the destination is a neighbour on the device.
+    /// Address of the next router. Default: none, the destination is on the link of the device.
     #[serde(default)]
     gateway: Field<PlainAddress>,
-    /// The device, 1 to 15 bytes. Default: the one on which the gateway is.
+    /// Outgoing device, 1 to 15 bytes. Default: the device of the gateway's network.
     #[serde(default)]
     device: Field<InterfaceName>,
-    /// Its share of the traffic, 1 to 255. Default: 1.
+    /// Relative share of the traffic, 1 to 255. Default: 1.
     #[serde(default)]
     weight: Field<BoundedInteger<Share>>,
-    /// Whether the gateway is a neighbour on the device although no address says so.
-    /// Default: false.
+    /// Whether the gateway is on the link of the device although no address of the device covers
+    /// it. Default: false.
     #[serde(default)]
     on_link: Field<bool>,
 }
 
-/// A rule that has a routing table looked up for some packets, which the kernel holds while the
-/// instance is master. All that it says of a packet has to hold.
+/// Policy routing rule (ip-rule(8)), which exists in the kernel while the instance is master. A
+/// packet that matches all selectors of the rule is looked up in its table.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
-    /// The network that the packets come from. A rule with neither `from` nor `to` holds for the
-    /// families of the virtual addresses. Default: any.
+    /// Source network of the packets. A rule with neither `from` nor `to` applies to the families
+    /// of the virtual addresses. Default: any.
     #[serde(default)]
     from: Field<NetworkText>,
-    /// The network that they go to. Default: any.
+    /// Destination network of the packets. Default: any.
     #[serde(default)]
     to: Field<NetworkText>,
-    /// The device that they came in on, 1 to 15 bytes; `lo` for those of this host. Default: any.
+    /// Incoming device, 1 to 15 bytes; `lo` for packets that this host sends. Default: any.
     #[serde(default)]
     iif: Field<InterfaceName>,
-    /// The device that their socket is bound to, 1 to 15 bytes. Default: any.
+    /// Outgoing device to which the sending socket is bound, 1 to 15 bytes. Default: any.
     #[serde(default)]
     oif: Field<InterfaceName>,
-    /// The mark that they bear, 1 to 4294967295. Default: any.
+    /// Firewall mark of the packets, 1 to 4294967295. Default: any.
     #[serde(default)]
     fwmark: Field<BoundedInteger<Mark>>,
-    /// The number of the table to look up, 1 to 4294967295.
+    /// Number of the routing table to look up, 1 to 4294967295.
     table: Field<BoundedInteger<Table>>,
-    /// Its rank: rules of a lower number come first, 0 to 4294967295. Default: 32765, just before
-    /// that of the table `main`.
+    /// Priority of the rule, 0 to 4294967295: rules with a lower number come first. Default: 32765,
+    /// just before the rule of the table `main`.
     #[serde(default)]
     priority: Field<BoundedInteger<Rank>>,
 }
 
-/// What a route or a rule needs to know of its instance.
+/// Properties of the instance that its routes and rules depend on.
 #[derive(Debug)]
 pub(crate) struct Context<'i> {
     pub(crate) interface: &'i Arc<str>,
-    /// The families of the virtual addresses, that of the first one first.
+    /// Families of the virtual addresses, that of the first address first.
     pub(crate) families: &'i [Family],
 }
 
-/// Where each route and each rule was found first.
+/// Path of the first occurrence of each route and each rule.
 #[derive(Debug, Default)]
 pub(crate) struct Seen(BTreeMap<Routed, Path>);
 
 impl Seen {
-    /// Reports `what` if it was there before.
+    /// Records `what`, and reports it if it occurred before.
     fn note(&mut self, what: Routed, path: &Path, remedy: &str, findings: &mut Findings) {
         if let Some(other) = self.0.get(&what) {
             findings.add(path, format!("{other} is the same: {remedy}"));
@@ -131,7 +131,7 @@ impl Seen {
 }
 
 impl Route {
-    /// What the engine is told of it. `None` if what is wrong has been reported.
+    /// Returns the route for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(
         &self,
         path: &Path,
@@ -202,7 +202,7 @@ impl Route {
         Some(route)
     }
 
-    /// The next hops with their places, at least one.
+    /// Returns the next hops with their paths, at least one.
     fn hops(
         &self,
         path: &Path,
@@ -227,14 +227,14 @@ impl Route {
         for (key, _) in given.iter().filter(|(_, given)| *given) {
             findings.add(
                 &path.key(key),
-                "each of the \"nextHops\" says this itself: write it there, or leave \"nextHops\" out",
+                "not allowed beside \"nextHops\": move it into each next hop, or leave \"nextHops\" out",
             );
         }
         let path = path.key("nextHops");
         if several.is_empty() {
             findings.add(
                 &path,
-                "must not be empty: name the next hops, or write \"gateway\" instead",
+                "must not be empty: list the next hops, or write \"gateway\" instead",
             );
             return None;
         }
@@ -265,12 +265,12 @@ impl Hop {
     }
 }
 
-/// The part of a route or of one of its next hops that says where packets go.
+/// Gateway and device of a route or of one of its next hops.
 struct SingleHop<'r> {
     gateway: &'r Field<PlainAddress>,
     device: &'r Field<InterfaceName>,
     on_link: &'r Field<bool>,
-    /// The device where nothing else is said.
+    /// Device if neither gateway nor device is given.
     interface: Option<&'r Arc<str>>,
 }
 
@@ -297,8 +297,8 @@ impl SingleHop<'_> {
 }
 
 impl Rule {
-    /// What the engine is told of it: one for each family that it holds for. `None` if what is wrong
-    /// has been reported.
+    /// Returns the rules for the engine, one for each address family that the rule applies to.
+    /// `None` if a problem has been reported.
     pub(crate) fn lower(
         &self,
         path: &Path,
@@ -325,7 +325,7 @@ impl Rule {
             Some(family) => core::slice::from_ref(family),
             None => around.families,
         };
-        // What it selects is looked at although the table is missing.
+        // A missing table must not hide the problems of the selectors.
         let table = table.map(|table| table.0);
         let rules: Result<Vec<_>, RuleError> = families
             .iter()
@@ -359,7 +359,7 @@ impl Rule {
     }
 }
 
-/// Where a route leads to.
+/// Destination of a route.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) enum Destination {
@@ -399,7 +399,7 @@ impl JsonSchema for Destination {
     }
 }
 
-/// A network.
+/// Network with its prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 struct NetworkText(Network);
@@ -434,7 +434,7 @@ impl JsonSchema for NetworkText {
     }
 }
 
-/// How far away the destination of a route is.
+/// Scope of a route.
 #[derive(Clone, Copy, Debug)]
 struct Scope(kernel::Scope);
 
@@ -509,7 +509,7 @@ impl Number for Table {
     }
 }
 
-/// The metric of a route or the priority of a rule.
+/// Metric of a route, or priority of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Rank(u32);
 
@@ -526,7 +526,7 @@ impl Number for Rank {
     }
 }
 
-/// The mark of a packet.
+/// Firewall mark of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Mark(NonZeroU32);
 
@@ -544,7 +544,7 @@ impl Number for Mark {
     }
 }
 
-/// The share of the traffic that a next hop gets.
+/// Share of the traffic of a next hop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Share(NonZeroU8);
 

@@ -1,4 +1,4 @@
-//! The JSON Schema of the configuration, from the types of the [`model`](crate::model).
+//! JSON Schema of the configuration, generated from the types of the [`model`](crate::model).
 
 use schemars::Schema;
 use schemars::generate::SchemaSettings;
@@ -7,10 +7,10 @@ use serde_json::Value;
 
 use crate::model::Config;
 
-/// The JSON Schema (draft 2020-12) of the configuration, for editors and for other checkers.
+/// Returns the JSON Schema (draft 2020-12) of the configuration, for editors and other validators.
 ///
-/// It knows words, types, ranges and defaults, but not what is wrong only together; for that there
-/// is [`parse`](crate::parse).
+/// It describes keys, types, ranges and defaults, but not the conflicts between values that
+/// [`parse`](crate::parse) finds.
 pub fn schema() -> Value {
     SchemaSettings::draft2020_12()
         .with_transform(RecursiveTransform(unwrap_description))
@@ -19,7 +19,8 @@ pub fn schema() -> Value {
         .to_value()
 }
 
-/// Doc comments are wrapped for the editor of the source; whoever shows them wraps them anew.
+/// Joins the lines of a description: doc comments are wrapped for the source, and each program that
+/// displays a description wraps it again.
 fn unwrap_description(schema: &mut Schema) {
     if let Some(Value::String(description)) = schema.get_mut("description") {
         *description = description.replace('\n', " ");
@@ -30,9 +31,9 @@ fn unwrap_description(schema: &mut Schema) {
 mod tests {
     use super::*;
 
-    /// `UPDATE_SCHEMA=1 cargo test -p vrrp-config` writes the file anew.
+    /// `UPDATE_SCHEMA=1 cargo test -p vrrp-config` regenerates the file.
     #[test]
-    fn the_committed_schema_is_that_of_the_types() {
+    fn committed_schema_matches_types() {
         let file = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.json");
         let current = format!("{:#}\n", schema());
         if std::env::var_os("UPDATE_SCHEMA").is_some() {
@@ -41,7 +42,7 @@ mod tests {
         let committed = std::fs::read_to_string(file).unwrap_or_default();
         assert!(
             committed == current,
-            "daemon/config/schema.json is not up to date"
+            "daemon/config/schema.json is stale: UPDATE_SCHEMA=1 cargo test -p vrrp-config"
         );
     }
 }

@@ -1,4 +1,4 @@
-//! Passwords and keys that stand in files of their own.
+//! Passwords and keys in separate files.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,7 +15,7 @@ use crate::Secrets;
 use crate::problem::{Findings, Path, Problem, quoted};
 use crate::value::KeyText;
 
-/// An authentication that is complete when its files are read.
+/// Authentication that is incomplete until its files have been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pending {
     pub(crate) instance: Arc<str>,
@@ -28,7 +28,7 @@ pub(crate) enum PendingAuthentication {
     Hmac(PendingHmac),
 }
 
-/// The parameters of an HMAC whose keys are here or in files.
+/// Parameters of HMAC authentication before its key files have been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct PendingHmac {
     pub(crate) keys: BTreeMap<KeyId, KeySource>,
@@ -38,7 +38,7 @@ pub(crate) struct PendingHmac {
     pub(crate) anti_replay: AntiReplay,
 }
 
-/// Where a key is.
+/// Source of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum KeySource {
     Here(Key),
@@ -48,22 +48,22 @@ pub(crate) enum KeySource {
 /// A `passwordFile` or a `keyFile` of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SecretFile {
-    /// Where the configuration speaks of it.
+    /// Path of the key in the configuration.
     path: Path,
-    /// Its name as written.
+    /// Name of the file as written.
     file: PathBuf,
 }
 
-/// What to do about files, and what came of it.
+/// Parameters and results of the reading of secret files.
 pub(crate) struct Reading<'a> {
     pub(crate) secrets: Secrets,
-    /// The directory of relative paths.
+    /// Base directory of relative paths.
     pub(crate) credentials: Option<&'a FilePath>,
     pub(crate) problems: Vec<Problem>,
     pub(crate) warnings: Vec<Problem>,
 }
 
-/// Why a file gave no secret. No message says what the file holds.
+/// Reason why a file contains no usable secret. No message reveals the content of the file.
 #[derive(Debug, thiserror::Error)]
 enum Failure {
     #[error("cannot be read: {0}")]
@@ -73,21 +73,22 @@ enum Failure {
          systemd provide it (LoadCredential=)"
     )]
     NoCredentials,
-    #[error("is empty: it must hold a password of 1 to 8 bytes")]
+    #[error("is empty: must contain a password of 1 to 8 bytes")]
     NoPassword,
-    #[error("holds more than the 8 bytes that a password may have")]
+    #[error("contains more than 8 bytes, the maximum length of a password")]
     LongPassword,
     #[error(
-        "holds more than the {} bytes that the longest key is written with",
+        "contains more than {} bytes, the maximum length of a key",
         KeyText::LONGEST
     )]
     LongKey,
-    #[error("its key {0}")]
+    #[error("the key in it {0}")]
     Key(String),
 }
 
 impl PendingAuthentication {
-    /// Reads what is missing. Gives nothing when a secret cannot be read or is not to be.
+    /// Reads the missing secrets. `None` if a secret cannot be read or must not be read
+    /// ([`Secrets::Skip`]).
     pub(crate) fn complete(self, reading: &mut Reading<'_>) -> Option<Authentication> {
         match self {
             Self::Pass(file) => reading.password(&file).map(Authentication::Pass),
@@ -146,14 +147,14 @@ impl Reading<'_> {
             return None;
         }
         let read = file.read(self.credentials, most).and_then(|(bytes, open)| {
-            // One newline at the end does not count.
+            // Editors and `echo` append a newline, which is not part of the secret.
             let secret = meaning(bytes.strip_suffix(b"\n").unwrap_or(&bytes))?;
             Ok((secret, open))
         });
         match read {
             Ok((secret, open_to_all)) => {
                 if open_to_all {
-                    let message = "everybody can read this file: chmod o-r";
+                    let message = "this file is world-readable: chmod o-r";
                     self.warnings.push(file.problem(message.to_owned()));
                 }
                 Some(secret)
@@ -167,7 +168,7 @@ impl Reading<'_> {
 }
 
 impl SecretFile {
-    /// The file that `path` names, and what is wrong with the name.
+    /// Creates the file that the key at `path` names, and reports an invalid name.
     pub(crate) fn new(path: Path, file: &str, findings: &mut Findings) -> Self {
         if file.is_empty() || file.contains('\0') {
             findings.add(&path, "must be the path of a file");
@@ -176,7 +177,7 @@ impl SecretFile {
         Self { path, file }
     }
 
-    /// `message` about this file.
+    /// Returns `message` as a problem of this file.
     fn problem(&self, message: String) -> Problem {
         Problem {
             path: self.path.to_string(),
@@ -185,8 +186,8 @@ impl SecretFile {
         }
     }
 
-    /// At least the first `most` bytes and what shows that there are more, and whether everybody
-    /// could have read them, too.
+    /// Returns up to `most` bytes and two more, which show whether the file is longer, and whether
+    /// the file is world-readable.
     fn read(
         &self,
         credentials: Option<&FilePath>,
@@ -199,7 +200,7 @@ impl SecretFile {
         };
         let file = File::open(file)?;
         let open_to_all = readable_by_all(&file)?;
-        // A newline, and one byte more.
+        // A trailing newline, and one byte that shows that the file is too long.
         let enough = most + 2;
         let mut bytes = Vec::with_capacity(enough);
         file.take(enough as u64).read_to_end(&mut bytes)?;
@@ -207,7 +208,7 @@ impl SecretFile {
     }
 }
 
-/// Whether the mode of `file` lets everybody read it.
+/// Whether `file` is world-readable.
 pub(crate) fn readable_by_all(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }

@@ -1,9 +1,9 @@
-//! "Did you mean": the known word that is nearest to what somebody wrote.
+//! Suggestions for misspelled words ("did you mean"): the most similar known word.
 
-/// The word of `known` that `word` was probably meant to be.
+/// Returns the word of `known` that `word` was probably meant to be.
 ///
-/// Case, `_` and `-` do not count, so that the words of keepalived find ours
-/// (`virtual_router_id`, `MASTER`); nor does a missing end (`advert_int`). Otherwise one letter in
+/// Case, `_` and `-` are ignored, so that the keywords of keepalived match ours
+/// (`virtual_router_id`, `MASTER`), and so is a missing end (`advert_int`). Otherwise one letter in
 /// three may be wrong.
 pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = letters(word);
@@ -20,7 +20,7 @@ pub(crate) fn suggest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
         .map(|(_, candidate)| candidate)
 }
 
-/// `words` for people: `"a", "b" or "c"`.
+/// Lists `words` for a message: `"a", "b" or "c"`.
 pub(crate) fn one_of(words: &[&str]) -> String {
     match words {
         [] => String::new(),
@@ -39,8 +39,8 @@ fn letters(word: &str) -> Vec<char> {
         .collect()
 }
 
-/// How many letters must be changed, put in, left out or swapped with their neighbour to get from
-/// `a` to `b` (optimal string alignment).
+/// Returns the number of letters that must be changed, inserted, removed or swapped with their
+/// neighbour to turn `a` into `b` (optimal string alignment distance).
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut before = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_nearest_known_word_is_suggested() {
+    fn suggestion_is_nearest_known_word() {
         let known = [
             "priority",
             "preempt",
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_swap_of_neighbours_is_one_mistake() {
+    fn swapped_neighbours_count_as_one_mistake() {
         let distance = |a: &str, b: &str| distance(&letters(a), &letters(b));
         assert_eq!(distance("ab", "ba"), 1);
         assert_eq!(distance("", "abc"), 3);
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_listed_as_people_do() {
+    fn word_list_ends_with_or() {
         assert_eq!(one_of(&["a"]), r#""a""#);
         assert_eq!(one_of(&["a", "b", "c"]), r#""a", "b" or "c""#);
     }

@@ -1,7 +1,7 @@
-//! The text as it was written: JSON with its order and with keys that are given twice.
+//! The JSON text as a tree that keeps the order of keys and repeated keys.
 //!
-//! `serde_json::Value` would keep only the last of two equal keys and forget the order, so that
-//! the one could not be reported and the other not be followed.
+//! `serde_json::Value` would keep only the last of two equal keys and lose the order, so that a
+//! repeated key could not be reported and problems could not be sorted in the order of the file.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ use serde_json::Number;
 
 use crate::problem::{Problem, quoted};
 
-/// One value of the text.
+/// A value of the text.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Node {
     Null,
@@ -21,15 +21,15 @@ pub(crate) enum Node {
     Object(Vec<(String, Self)>),
 }
 
-/// The longest value that is shown in a message, and half the width of a shown line.
+/// Maximum length of a displayed value, and half the width of a displayed line, in characters.
 const SHOWN: usize = 40;
 
 impl Node {
-    /// The value that `text` is.
+    /// Parses `text`.
     ///
     /// # Errors
     ///
-    /// Where `text` is no JSON: line, column, and the line itself with a caret below the place.
+    /// Syntax errors: line, column, and the line itself with a caret below the position.
     pub(crate) fn parse(text: &str) -> Result<Self, Problem> {
         serde_json::from_str(text).map_err(|error| Problem {
             path: String::new(),
@@ -38,7 +38,7 @@ impl Node {
         })
     }
 
-    /// What kind of value it is, in words.
+    /// Returns the kind of the value, for messages.
     pub(crate) const fn kind(&self) -> &'static str {
         match self {
             Self::Null => "null",
@@ -51,7 +51,7 @@ impl Node {
         }
     }
 
-    /// The value as JSON when it is short enough to stand in a message.
+    /// Returns the value as JSON if it is short enough for a message.
     pub(crate) fn brief(&self) -> Option<String> {
         let brief = match self {
             Self::Null => "null".to_owned(),
@@ -65,7 +65,8 @@ impl Node {
     }
 }
 
-/// An error of syntax with its line and a caret. A line that speaks of a password is not shown.
+/// Returns the message of a syntax error, with the line and a caret. A line that contains "pass" is
+/// left out, because it may contain a password.
 fn syntax(text: &str, error: &serde_json::Error) -> String {
     let (line, column) = (error.line(), error.column());
     let what = error.to_string();
@@ -77,7 +78,7 @@ fn syntax(text: &str, error: &serde_json::Error) -> String {
     if shown.to_lowercase().contains("pass") {
         return message;
     }
-    // The column counts bytes, up to and including the one that surprised.
+    // The column counts bytes, up to and including the unexpected one.
     let before = shown
         .get(..column.saturating_sub(1))
         .unwrap_or(shown)
@@ -128,7 +129,7 @@ impl<'de> Visitor<'de> for NodeVisitor {
     }
 
     fn visit_f64<E>(self, value: f64) -> Result<Node, E> {
-        // JSON has no infinite number, so there is none without a `Number`.
+        // JSON has no infinite number, so `from_f64` never fails here.
         Ok(Number::from_f64(value).map_or(Node::Null, Node::Number))
     }
 
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_syntax_shows_its_place() {
+    fn syntax_error_shows_line_and_caret() {
         insta::assert_snapshot!(message("{ \"instances\": {\n    \"VI_1\": { \"interface\": \"eth1\" \"priority\": 100 }\n} }"), @r#"
         line 2, column 35: expected `,` or `}`
           2 |     "VI_1": { "interface": "eth1" "priority": 100 }
@@ -191,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn of_a_long_line_only_the_place_is_shown() {
+    fn syntax_error_excerpts_long_line() {
         let text = format!("{{ {} x", r#""key": "value", "#.repeat(50));
         insta::assert_snapshot!(message(&text), @r#"
         line 1, column 804: key must be a string
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_with_a_password_is_not_shown() {
+    fn syntax_error_hides_line_with_password() {
         assert_eq!(
             message("{\n \"password\": \"1111\" 5 }"),
             "line 2, column 21: expected `,` or `}`"

@@ -1,4 +1,4 @@
-//! Peers in the configuration: with whom an instance speaks instead of with the group.
+//! Unicast peers in the configuration.
 
 use core::net::{IpAddr, Ipv4Addr};
 use std::borrow::Cow;
@@ -13,39 +13,38 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Number};
 
-/// As many peers as one instance may have: all that one VRID could ever need, and a limit to what
-/// an advertisement costs.
+/// Maximum number of peers of an instance: more than a virtual router needs, and a limit to the
+/// cost of an advertisement.
 const MOST_PEERS: usize = 255;
 
-/// With whom it speaks: it sends to each of the peers and not to the group, and listens to nobody
-/// else. All hosts of a virtual router have to do the same.
+/// Unicast operation: advertisements are sent to each peer instead of the multicast group, and
+/// accepted only from the peers. All hosts of a virtual router need `unicast`.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Unicast {
-    /// The other hosts, 1 to 255, by address or by name. This host may be among them, so that all
-    /// hosts can have the same list. Names are looked up at the start and every minute; one that
-    /// cannot be found is nobody yet, or who it was before. Packets of peers have to come in through
-    /// the instance's interface.
+    /// Other hosts, 1 to 255, by address or by name. This host may be among them, so that all hosts
+    /// can have the same list. Names are resolved at the start and every minute; a name that cannot
+    /// be resolved has no address at first, and later keeps its last addresses. Advertisements of
+    /// peers have to arrive on the interface of the instance.
     #[schemars(length(min = 1, max = 255))]
     pub(crate) peers: Field<Vec<Field<Peer>>>,
-    /// The TTL or hop limit to send with, 1 to 255. Default: 255.
+    /// TTL or hop limit of the advertisements, 1 to 255. Default: 255.
     #[serde(default = "whole")]
     pub(crate) ttl: Field<BoundedInteger<Ttl>>,
-    /// The least TTL or hop limit that a packet is believed with, 1 to 255: 255 when the peers are
-    /// on the same network, and one less for each router in between. Default: 255 (RFC 9568
-    /// section 7.1).
+    /// Minimum TTL or hop limit of accepted advertisements, 1 to 255: 255 if the peers are on the
+    /// same network, and one less for each router in between. Default: 255 (RFC 9568 section 7.1).
     #[serde(default = "whole")]
     pub(crate) min_ttl: Field<BoundedInteger<Ttl>>,
 }
 
 impl Unicast {
-    /// What the engine is told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<params::Unicast> {
         const EXAMPLE: &str = r#""peers": ["192.168.224.12"]"#;
         let path = path.key("peers");
         let peers = self.peers.required(&path, EXAMPLE, findings)?;
         if peers.is_empty() {
-            let message = "must not be empty: name the other hosts, or leave \"unicast\" out";
+            let message = "must not be empty: list the other hosts, or leave \"unicast\" out";
             findings.add(&path, message);
         }
         if peers.len() > MOST_PEERS {
@@ -63,7 +62,8 @@ impl Unicast {
     }
 }
 
-/// Advertisements of a family go to the peers of that family, and there are peers of no other.
+/// Checks that each address family of the instance has peers, and that each peer has a family of
+/// the instance.
 pub(crate) fn check_families(path: &Path, router: &RouterParams, findings: &mut Findings) {
     let Some(unicast) = &router.unicast else {
         return;
@@ -72,7 +72,7 @@ pub(crate) fn check_families(path: &Path, router: &RouterParams, findings: &mut 
     let mut spoken = BTreeSet::new();
     for (number, peer) in unicast.peers.iter().enumerate() {
         let params::Peer::Address(peer) = peer else {
-            // What a name stands for is not known here.
+            // The addresses of a name are unknown until the daemon resolves it.
             spoken.extend(Family::ALL);
             continue;
         };
@@ -82,8 +82,8 @@ pub(crate) fn check_families(path: &Path, router: &RouterParams, findings: &mut 
             findings.add(
                 &path.index(number),
                 format!(
-                    "the instance has no {family} address to be advertised to it: leave it out, or \
-                     name its other address"
+                    "the instance has no virtual {family} address: leave this peer out, or list \
+                     its address of the other family"
                 ),
             );
         }
@@ -93,8 +93,8 @@ pub(crate) fn check_families(path: &Path, router: &RouterParams, findings: &mut 
             findings.add(
                 &path,
                 format!(
-                    "nobody would hear of the {family} addresses: name the {family} addresses of the \
-                     other hosts too"
+                    "no peer would receive advertisements of the {family} addresses: list the \
+                     {family} addresses of the other hosts too"
                 ),
             );
         }
@@ -123,7 +123,7 @@ impl Number for Ttl {
     }
 }
 
-/// Another host: its address, or a name.
+/// Peer: an address, or a host name.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct Peer(pub(crate) params::Peer);
@@ -136,7 +136,7 @@ impl TryFrom<String> for Peer {
             Ok(address) => {
                 let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
                 if address.is_unspecified() || address.is_multicast() || is_broadcast {
-                    return Err("must be an address that a host can have");
+                    return Err("must be a unicast address");
                 }
                 Ok(Self(params::Peer::Address(address)))
             }
@@ -149,7 +149,7 @@ impl TryFrom<String> for Peer {
     }
 }
 
-/// Whether `text` can be the name of a host (RFC 1123 section 2.1): no address that is mistyped.
+/// Whether `text` is a valid host name (RFC 1123 section 2.1), and not a mistyped address.
 fn is_host_name(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let sane = |label: &str| {
@@ -174,7 +174,7 @@ impl JsonSchema for Peer {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({
-            "description": "An address, or the name of a host.",
+            "description": "Address or host name.",
             "type": "string",
             "pattern": concat!(
                 r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*",
@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_one_that_a_host_can_have() {
+    fn host_names_follow_rfc_1123() {
         for name in [
             "b",
             "router2",

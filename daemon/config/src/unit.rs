@@ -1,4 +1,4 @@
-//! Names of systemd's units in the configuration.
+//! Names of systemd units in the configuration.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserialize, Deserializer, Error};
 
-/// What a unit that can be started and stopped may be.
+/// Types of units that can be started and stopped.
 const TYPES: [&str; 10] = [
     "service",
     "socket",
@@ -20,10 +20,10 @@ const TYPES: [&str; 10] = [
     "scope",
 ];
 
-/// The longest name, in bytes (UNIT_NAME_MAX of systemd without the NUL).
+/// Maximum length of a name in bytes (UNIT_NAME_MAX of systemd without the NUL).
 const LONGEST: usize = 255;
 
-/// The name of a unit with its type: `httpd.service`.
+/// Name of a unit with its type: `httpd.service`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct UnitName(pub(crate) Arc<str>);
 
@@ -35,13 +35,13 @@ impl<'de> Deserialize<'de> for UnitName {
     }
 }
 
-/// Whether systemd would take it (systemd.unit(5)), or what would be right.
+/// Checks that systemd accepts the name (systemd.unit(5)). The error contains the remedy.
 fn check(name: &str) -> Result<(), String> {
     let sane = |c: char| c.is_ascii_alphanumeric() || ":_.\\-@".contains(c);
     if name.is_empty() || name.len() > LONGEST || !name.chars().all(sane) {
         return Err(format!(
             "must be the name of a unit, like \"httpd.service\": 1 to {LONGEST} letters, digits and \
-             :_.\\-@, and what else there is in it escaped as by systemd-escape(1)"
+             :_.\\-@; escape other characters as systemd-escape(1) does"
         ));
     }
     let (stem, kind) = name.rsplit_once('.').unwrap_or((name, ""));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_is_what_systemd_takes_and_anything_else_is_told_with_what_would_be_right() {
+    fn invalid_unit_names_come_with_remedy() {
         let long = format!("{}.service", "a".repeat(248));
         for (name, expected) in [
             ("httpd.service", ""),

@@ -1,6 +1,6 @@
-//! The single values of the configuration. Each can only hold what is right by itself, and says
-//! of anything else what would be right; what is right only together is in
-//! [`lower`](crate::lower) and [`check`](crate::check).
+//! Single values of the configuration. A type contains only values that are valid separately, and
+//! its error contains the remedy. Conflicts between values are found in [`lower`](crate::lower) and
+//! [`check`](crate::check).
 
 use core::fmt;
 use std::borrow::Cow;
@@ -12,17 +12,17 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{Password, Priority, Version, Vrid};
 
-/// Something that is written as a whole number.
+/// A value that is written as a whole number.
 pub(crate) trait Number: Copy {
-    /// The least and the greatest of them.
+    /// Least and greatest number.
     const RANGE: (i64, i64);
-    /// What to write, for people.
+    /// Message about a number that is out of range.
     const RULE: &'static str;
 
-    /// What `number` means, if anything.
+    /// Returns the value that `number` stands for, if it is in range.
     fn from_number(number: i64) -> Option<Self>;
 
-    /// How it is written.
+    /// Returns the number that stands for the value.
     fn number(self) -> i64;
 }
 
@@ -86,14 +86,14 @@ impl Number for Version {
     }
 }
 
-/// What a tracker adds to the priority: -253 to 253, never 0.
+/// Weight of a tracker, added to the priority: -253 to 253, not 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Weight(pub(crate) i16);
 
 impl Number for Weight {
     const RANGE: (i64, i64) = (-253, 253);
     const RULE: &'static str =
-        "must be -253 to 253 and not 0: without a weight, down means that the instance is in fault";
+        "must be -253 to 253 and not 0; leave it out for a fault while the tracker is down";
 
     fn from_number(number: i64) -> Option<Self> {
         let (least, greatest) = Self::RANGE;
@@ -106,7 +106,7 @@ impl Number for Weight {
     }
 }
 
-/// A port of TCP or UDP: 1 to 65535.
+/// TCP or UDP port: 1 to 65535.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Port(pub(crate) u16);
 
@@ -124,7 +124,7 @@ impl Number for Port {
     }
 }
 
-/// How many results in a row it takes: 1 to 1000.
+/// Number of results in a row: 1 to 1000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Count(pub(crate) u32);
 
@@ -144,7 +144,7 @@ impl Number for Count {
     }
 }
 
-/// How many times each announcement is sent: 1 to 100.
+/// Number of times that each announcement is sent: 1 to 100.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Burst(pub(crate) u8);
 
@@ -164,14 +164,13 @@ impl Number for Burst {
     }
 }
 
-/// How many announcements leave in a second: 1 to 1,000,000, or 0 for as fast as possible.
+/// Announcements per second: 1 to 1,000,000, or 0 for no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pace(pub(crate) u32);
 
 impl Number for Pace {
     const RANGE: (i64, i64) = (0, 1_000_000);
-    const RULE: &'static str =
-        "must be 1 to 1000000 announcements a second, or 0 for as fast as possible";
+    const RULE: &'static str = "must be 1 to 1000000 announcements per second, or 0 for no limit";
 
     fn from_number(number: i64) -> Option<Self> {
         u32::try_from(number)
@@ -219,7 +218,7 @@ impl<T: Number> JsonSchema for BoundedInteger<T> {
     }
 }
 
-/// The name of an interface, as the kernel takes it.
+/// Name of a network interface, as the kernel accepts it.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct InterfaceName(pub(crate) Arc<str>);
@@ -253,7 +252,7 @@ impl JsonSchema for InterfaceName {
     }
 }
 
-/// The password of PASS authentication, 1 to 8 bytes. Its text is in no message and no log.
+/// Password of PASS authentication, 1 to 8 bytes. It appears in no message and no log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct PasswordText(pub(crate) Password);
@@ -281,18 +280,18 @@ impl JsonSchema for PasswordText {
     }
 }
 
-/// The secret of a key for HMAC. Its text is in no message and no log.
+/// Secret of an HMAC key. It appears in no message and no log.
 #[derive(Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub(crate) struct KeyText(Vec<u8>);
 
 impl KeyText {
-    /// As many bytes as the longest text has: 64 bytes in hexadecimal digits.
+    /// Maximum length of the text in bytes: `hex:` and the hexadecimal digits of 64 bytes.
     pub(crate) const LONGEST: usize = Self::HEX.len() + 2 * *Key::SECRET_LEN.end();
 
     const HEX: &'static [u8] = b"hex:";
 
-    /// What `text` means.
+    /// Parses `text`.
     pub(crate) fn parse(text: &[u8]) -> Result<Self, String> {
         let secret = match text.strip_prefix(Self::HEX) {
             Some(digits) => hex::decode(digits)
@@ -304,15 +303,15 @@ impl KeyText {
             return Ok(Self(secret));
         }
         Err(format!(
-            "must be {} to {} bytes long, this one is {}: `openssl rand -hex 32`, with \"hex:\" before \
-             it, makes a good one",
+            "must be {} to {} bytes long, this one is {}: generate one with `openssl rand -hex 32` \
+             and write \"hex:\" before it",
             length.start(),
             length.end(),
             secret.len()
         ))
     }
 
-    /// The key of that number.
+    /// Returns the key with the number `id`.
     pub(crate) fn key(&self, id: KeyId) -> Option<Key> {
         Key::new(id, &self.0)
     }

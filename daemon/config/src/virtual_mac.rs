@@ -1,5 +1,4 @@
-//! The virtual MAC address in the configuration: whether there is one, or an object that says how it
-//! is used.
+//! The virtual MAC address in the configuration: a boolean, or an object with its parameters.
 
 use core::fmt;
 use std::borrow::Cow;
@@ -11,30 +10,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::field::Field;
 
-/// Whether and how the virtual MAC address is used.
+/// Use of the virtual MAC address.
 #[derive(Debug)]
 pub(crate) enum UseVirtualMac {
     No,
     Yes { send_from: Field<SendFrom> },
 }
 
-/// Uses the virtual MAC address.
+/// Uses the virtual MAC address, with parameters.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct How {
-    /// Which hardware address advertisements are sent from: `virtual`, as the RFC demands, so that
-    /// the switches know where it is, or `base`, the interface's own, for networks that let no
-    /// other pass. Default: `virtual`; with `unicast` always `base`.
+    /// Source MAC address of the advertisements. Default: `virtual`; with `unicast` always `base`.
     #[serde(default = "virtual_address")]
     send_from: Field<SendFrom>,
 }
 
-/// A hardware address to send advertisements from.
+/// Source MAC address of advertisements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[schemars(inline)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum SendFrom {
+    /// The virtual MAC address, as RFC 9568 section 7.2 demands, so that the switches learn its port.
     Virtual,
+    /// The MAC address of the interface, for networks that pass no other source address.
     Base,
 }
 
@@ -80,7 +79,7 @@ impl JsonSchema for UseVirtualMac {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "anyOf": [
-                { "description": "Whether the virtual MAC address is used.", "type": "boolean" },
+                { "description": "Whether the instance uses the virtual MAC address.", "type": "boolean" },
                 How::json_schema(generator),
             ],
         })

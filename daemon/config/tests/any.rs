@@ -1,9 +1,9 @@
-//! Whatever the text is, there is a configuration or a reason why there is none.
+//! Property tests: every text yields either a configuration or at least one problem.
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
 
-/// Values that are right somewhere and wrong everywhere else.
+/// Values that are valid for some key and invalid for all others.
 fn leaf() -> impl Strategy<Value = Value> {
     prop::sample::select(vec![
         json!(null),
@@ -35,7 +35,7 @@ fn leaf() -> impl Strategy<Value = Value> {
     ])
 }
 
-/// The words of the configuration, some that are nearly such, and names.
+/// Keys of the configuration, some similar to keys, and names.
 fn key() -> impl Strategy<Value = String> {
     prop::sample::select(vec![
         "trackers",
@@ -145,8 +145,8 @@ fn object(
         .prop_map(|entries| Value::Object(entries.into_iter().collect::<Map<_, _>>()))
 }
 
-/// A configuration that is right but for some of the entries of its instance and its trackers.
-fn nearly_right() -> impl Strategy<Value = Value> {
+/// A valid configuration, except for some entries of its instance and its trackers.
+fn nearly_valid() -> impl Strategy<Value = Value> {
     let changes = || prop::collection::vec((key(), any_value()), 0..3);
     let all = (any::<bool>(), changes(), changes(), changes(), changes());
     all.prop_map(|(has_hmac, of_instance, of_script, of_page, of_way)| {
@@ -183,7 +183,7 @@ fn nearly_right() -> impl Strategy<Value = Value> {
     })
 }
 
-fn has_meaning_or_reasons(text: &str) -> Result<(), TestCaseError> {
+fn loads_or_reports_problems(text: &str) -> Result<(), TestCaseError> {
     if let Err(problems) = vrrp_config::parse(text) {
         prop_assert!(!problems.as_slice().is_empty());
         for problem in problems {
@@ -195,24 +195,24 @@ fn has_meaning_or_reasons(text: &str) -> Result<(), TestCaseError> {
 
 proptest! {
     #[test]
-    fn any_json_has_a_meaning_or_reasons(value in any_value()) {
-        has_meaning_or_reasons(&value.to_string())?;
+    fn any_json_loads_or_reports_problems(value in any_value()) {
+        loads_or_reports_problems(&value.to_string())?;
     }
 
     #[test]
-    fn what_is_nearly_right_has_a_meaning_or_reasons(value in nearly_right()) {
-        has_meaning_or_reasons(&value.to_string())?;
+    fn nearly_valid_json_loads_or_reports_problems(value in nearly_valid()) {
+        loads_or_reports_problems(&value.to_string())?;
     }
 
     #[test]
-    fn no_reason_tells_a_password(value in nearly_right()) {
+    fn problems_never_contain_secrets(value in nearly_valid()) {
         if let Err(problems) = vrrp_config::parse(&value.to_string()) {
             prop_assert!(!problems.to_string().contains("s3cret"), "{}", problems);
         }
     }
 
     #[test]
-    fn any_text_has_a_meaning_or_reasons(text in "[{}\\[\\]\",:a-zä0-9 \n\t\\\\-]{0,60}") {
-        has_meaning_or_reasons(&text)?;
+    fn any_text_loads_or_reports_problems(text in "[{}\\[\\]\",:a-zä0-9 \n\t\\\\-]{0,60}") {
+        loads_or_reports_problems(&text)?;
     }
 }

@@ -1,4 +1,4 @@
-//! Configurations and passwords that stand in files.
+//! Configurations, passwords and keys in files.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -9,20 +9,20 @@ use vrrp_proto::Password;
 use vrrp_proto::params::Authentication;
 use vrrp_proto::wire::hmac::{Key, KeyId};
 
-/// A directory of a test's own, removed at its end.
+/// Temporary directory of a test, removed at its end.
 struct Directory(PathBuf);
 
 impl Directory {
     fn new(test: &str) -> Self {
         let path = std::env::temp_dir().join(format!("vrrp-config-{}-{test}", std::process::id()));
-        fs::create_dir_all(&path).expect("the directory can be made");
+        fs::create_dir_all(&path).expect("create the directory");
         Self(path)
     }
 
     fn write(&self, name: &str, content: impl AsRef<[u8]>, mode: u32) -> PathBuf {
         let path = self.0.join(name);
-        fs::write(&path, content).expect("the file can be written");
-        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("its mode can be set");
+        fs::write(&path, content).expect("write the file");
+        fs::set_permissions(&path, Permissions::from_mode(mode)).expect("set its mode");
         path
     }
 }
@@ -41,7 +41,7 @@ fn configuration(pass: &str) -> String {
     )
 }
 
-/// The configuration whose password stands in `file`.
+/// Loads a configuration whose password is in `file`.
 fn complete(file: &Path, credentials: Option<&Path>) -> Result<Loaded, String> {
     let text = configuration(&format!(r#""passwordFile": "{}""#, file.display()));
     parse(&text)
@@ -57,7 +57,7 @@ fn pass(password: &[u8]) -> Authentication {
     Password::new(password).into()
 }
 
-/// A configuration with the `keys` of an HMAC, the number 1 being the active one.
+/// Returns a configuration with the HMAC `keys`, of which number 1 is active.
 fn configuration_with_keys(keys: &str) -> String {
     format!(
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
@@ -66,7 +66,7 @@ fn configuration_with_keys(keys: &str) -> String {
     )
 }
 
-/// The keys, the active one first, or what is wrong with their files.
+/// Returns the keys, the active one first, or the problems of their files.
 fn keys(text: &str, secrets: Secrets) -> Result<Vec<Key>, String> {
     let loaded = parse(text)
         .and_then(|checked| checked.complete(secrets, None))
@@ -78,12 +78,12 @@ fn keys(text: &str, secrets: Secrets) -> Result<Vec<Key>, String> {
 }
 
 fn key(number: u8, secret: &[u8]) -> Key {
-    let id = KeyId::new(number).expect("a number of a key");
+    let id = KeyId::new(number).expect("a key number from 1 to 255");
     Key::new(id, secret).expect("a secret of 32 to 64 bytes")
 }
 
 #[test]
-fn a_key_is_read_from_its_file_in_either_form() {
+fn key_file_holds_text_or_hex() {
     let directory = Directory::new("key");
     let text = "0123456789abcdef0123456789abcdef";
     let hex = format!("hex:{}", "a5".repeat(64));
@@ -102,22 +102,22 @@ fn a_key_is_read_from_its_file_in_either_form() {
             keys(&text, Secrets::Read).unwrap(),
             [key(1, &secret), key(2, b"0123456789abcdef0123456789abcdef")]
         );
-        // A check does without the file, and what is then left is not to be run.
+        // `vrrpd check --without-secrets` skips the file; the result lacks the keys.
         assert_eq!(keys(&text, Secrets::Skip).unwrap(), []);
     }
 }
 
 #[test]
-fn a_file_without_a_key_is_named_with_the_reason_but_not_with_its_content() {
+fn invalid_key_file_is_reported_without_its_content() {
     let directory = Directory::new("bad-key");
     for (content, reason) in [
         (
             String::new(),
-            "its key must be 32 to 64 bytes long, this one is 0",
+            "the key in it must be 32 to 64 bytes long, this one is 0",
         ),
         ("s3cret".repeat(5), "this one is 30"),
         ("s3cret".repeat(11), "this one is 66"),
-        ("s3cret".repeat(23), "holds more than the 132 bytes"),
+        ("s3cret".repeat(23), "contains more than 132 bytes"),
         (
             format!("hex:s3cret{}", "00".repeat(32)),
             "two hexadecimal digits for each byte",
@@ -141,20 +141,20 @@ fn a_file_without_a_key_is_named_with_the_reason_but_not_with_its_content() {
 }
 
 #[test]
-fn a_key_that_everybody_can_read_is_a_warning() {
+fn world_readable_key_is_a_warning() {
     let directory = Directory::new("open-key");
     let text = configuration_with_keys(r#""1": { "key": "0123456789abcdef0123456789abcdef" }"#);
     let file = directory.write("config.json", &text, 0o644);
     let loaded = load(&file, Secrets::Read).unwrap();
     assert_eq!(
         loaded.warnings[0].to_string(),
-        "instances.VI_1.authentication.hmac.keys.1.key: everybody can read this file and the key in it: \
+        "instances.VI_1.authentication.hmac.keys.1.key: this file is world-readable and contains the key: \
          chmod o-r, or use keyFile"
     );
 }
 
 #[test]
-fn a_password_is_read_from_its_file_without_the_newline() {
+fn password_file_loses_one_trailing_newline() {
     let directory = Directory::new("password");
     for (content, password_read) in [
         ("1111", "1111"),
@@ -174,7 +174,7 @@ fn a_password_is_read_from_its_file_without_the_newline() {
 }
 
 #[test]
-fn a_relative_password_file_is_a_credential() {
+fn relative_password_file_is_a_credential() {
     let directory = Directory::new("credential");
     directory.write("vrrp", "1111\n", 0o400);
     let loaded = complete(Path::new("vrrp"), Some(&directory.0)).unwrap();
@@ -187,14 +187,14 @@ fn a_relative_password_file_is_a_credential() {
 }
 
 #[test]
-fn a_file_without_a_password_is_named_with_the_reason_but_not_with_its_content() {
+fn invalid_password_file_is_reported_without_its_content() {
     let directory = Directory::new("bad");
     for (content, reason) in [
         ("", "is empty"),
         ("\n", "is empty"),
-        ("s3cret-long", "holds more than the 8 bytes"),
-        ("s3cret-xx", "holds more than the 8 bytes"),
-        ("s3cret8b\r\n", "holds more than the 8 bytes"),
+        ("s3cret-long", "contains more than 8 bytes"),
+        ("s3cret-xx", "contains more than 8 bytes"),
+        ("s3cret8b\r\n", "contains more than 8 bytes"),
     ] {
         let file = directory.write("password", content, 0o600);
         let problem = complete(&file, None).unwrap_err();
@@ -210,14 +210,14 @@ fn a_file_without_a_password_is_named_with_the_reason_but_not_with_its_content()
 }
 
 #[test]
-fn a_password_that_everybody_can_read_is_a_warning() {
+fn world_readable_password_is_a_warning() {
     let directory = Directory::new("open");
     let open = directory.write("open", "1111", 0o644);
     let loaded = complete(&open, None).unwrap();
     assert!(
         loaded.warnings[0]
             .message
-            .contains("everybody can read this file")
+            .contains("this file is world-readable")
     );
 
     let text = configuration(r#""password": "1111""#);
@@ -225,7 +225,7 @@ fn a_password_that_everybody_can_read_is_a_warning() {
     let loaded = load(&file, Secrets::Read).unwrap();
     assert_eq!(
         loaded.warnings[0].to_string(),
-        "instances.VI_1.authentication.pass.password: everybody can read this file and the password in it: \
+        "instances.VI_1.authentication.pass.password: this file is world-readable and contains the password: \
          chmod o-r, or use passwordFile"
     );
     let file = directory.write("config.json", &text, 0o640);
@@ -233,7 +233,7 @@ fn a_password_that_everybody_can_read_is_a_warning() {
 }
 
 #[test]
-fn a_check_can_do_without_the_secrets() {
+fn check_can_skip_secret_files() {
     let directory = Directory::new("skip");
     let file = directory.write(
         "config.json",
@@ -247,7 +247,7 @@ fn a_check_can_do_without_the_secrets() {
 }
 
 #[test]
-fn errors_name_the_file_and_whose_fault_it_is() {
+fn load_errors_name_file_and_kind() {
     let directory = Directory::new("fault");
     let missing = load(&directory.0.join("none.json"), Secrets::Read).unwrap_err();
     assert!(matches!(missing, LoadError::Unreadable { .. }));
@@ -271,7 +271,7 @@ fn errors_name_the_file_and_whose_fault_it_is() {
     assert_eq!(
         error.to_string(),
         format!(
-            "{}: the configuration is wrong\n\
+            "{}: invalid configuration\n\
              instance: unknown key: did you mean \"instances\"?\n\
              tracker: unknown key: did you mean \"trackers\"?",
             wrong.display()

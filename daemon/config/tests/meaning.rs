@@ -1,4 +1,4 @@
-//! What a configuration means to the engine and the daemon.
+//! Translation of configurations into the parameters of the engine and the daemon.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,14 +14,14 @@ use vrrp_proto::resources::{Handover, OnFailure, ResourceParams};
 use vrrp_proto::wire::hmac::{Key, KeyId};
 use vrrp_proto::{Password, Version};
 
-/// The meaning of `text`, or its problems.
+/// Returns the loaded configuration of `text`, or its problems.
 fn loaded(text: &str) -> Result<Loaded, String> {
     vrrp_config::parse(text)
         .and_then(|checked| checked.complete(Secrets::Skip, None))
         .map_err(|problems| problems.to_string())
 }
 
-/// The only instance, with `entries` besides what it needs.
+/// Returns the only instance, with `entries` besides the required keys.
 fn router(entries: &str) -> Result<RouterParams, String> {
     let text = format!(
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
@@ -34,7 +34,7 @@ fn router(entries: &str) -> Result<RouterParams, String> {
         .ok_or_else(|| "no router".to_owned())
 }
 
-/// The only script, with `entries` besides its command.
+/// Returns the only script, with `entries` besides its command.
 fn script(entries: &str) -> Result<(vrrp_config::Script, TrackerKind, u32, u32), String> {
     let text = format!(
         r#"{{ "trackers": {{ "t": {{ "script": {{ "command": ["/bin/true"] {entries} }} }} }} }}"#
@@ -55,7 +55,7 @@ fn warnings(text: &str) -> String {
 }
 
 #[test]
-fn the_example_of_the_design_is_understood() {
+fn example_of_the_design_loads() {
     let loaded = loaded(
         r#"{ "trackers":  { "httpd_check": { "script": { "command": ["/usr/local/httpd.sh"], "interval": 2 } } },
              "instances": { "VI_1": { "state": "master", "interface": "eth1", "virtualRouterId": 51, "priority": 100,
@@ -128,7 +128,7 @@ fn the_example_of_the_design_is_understood() {
                     down_delay: 0ns,
                     hold: 0ns,
                     initial: Verdict {
-                        well: true,
+                        up: true,
                         value: None,
                     },
                 },
@@ -159,12 +159,12 @@ fn the_example_of_the_design_is_understood() {
     );
 }
 
-// RFC 9568 6.1 MUST: the priority is 100 when nobody says otherwise
-// RFC 9568 6.1 MUST: the interval is one second when nobody says otherwise
-// RFC 9568 6.1 MUST: Preempt_Mode is True when nobody says otherwise
-// RFC 9568 6.1 MUST: Accept_Mode is False when nobody says otherwise
+// RFC 9568 6.1 MUST: the priority is 100 by default
+// RFC 9568 6.1 MUST: the interval is one second by default
+// RFC 9568 6.1 MUST: Preempt_Mode is True by default
+// RFC 9568 6.1 MUST: Accept_Mode is False by default
 #[test]
-fn what_is_not_said_has_a_default() {
+fn absent_keys_have_defaults() {
     let router = router("").unwrap();
     assert_eq!(router.priority.get(), 100);
     assert_eq!(router.version, Version::V3);
@@ -185,26 +185,26 @@ fn what_is_not_said_has_a_default() {
     assert_eq!((rise, fall), (1, 1));
 }
 
-/// The parameters of an HMAC with `entries`, of a router with `others`.
+/// Returns the HMAC parameters with `entries` of a router with `others`.
 fn hmac(entries: &str, others: &str) -> HmacParams {
     let router = router(&format!(
         r#", "authentication": {{ "hmac": {{ {entries} }} }} {others}"#
     ));
-    match router.expect("it is right").authentication {
+    match router.expect("a valid configuration").authentication {
         Authentication::Hmac(hmac) => hmac,
-        Authentication::None | Authentication::Pass(_) => panic!("it has no HMAC"),
+        Authentication::None | Authentication::Pass(_) => panic!("no HMAC parameters"),
     }
 }
 
 fn key(number: u8, secret: &[u8]) -> Key {
-    let id = KeyId::new(number).expect("a number of a key");
+    let id = KeyId::new(number).expect("a key number from 1 to 255");
     Key::new(id, secret).expect("a secret of 32 to 64 bytes")
 }
 
 const ONE_KEY: &str = r#""keys": { "7": { "key": "0123456789abcdef0123456789abcdef" } }"#;
 
 #[test]
-fn one_key_is_enough_for_hmac() {
+fn hmac_needs_only_one_key() {
     let key = key(7, b"0123456789abcdef0123456789abcdef");
     let expected = HmacParams {
         active: key,
@@ -219,7 +219,7 @@ fn one_key_is_enough_for_hmac() {
 }
 
 #[test]
-fn of_several_keys_one_is_active_and_all_are_accepted() {
+fn hmac_signs_with_active_key_and_accepts_all() {
     let text = "x".repeat(64);
     let hex = "00fF".repeat(16);
     let keys = format!(
@@ -231,7 +231,7 @@ fn of_several_keys_one_is_active_and_all_are_accepted() {
 }
 
 #[test]
-fn the_window_follows_the_interval_where_nobody_says() {
+fn default_time_window_follows_interval() {
     for (entries, others, window) in [
         ("", r#", "advertInterval": "40.95s""#, 122),
         ("", r#", "advertInterval": "255s", "version": 2"#, 300),
@@ -246,7 +246,7 @@ fn the_window_follows_the_interval_where_nobody_says() {
 }
 
 #[test]
-fn the_modes_of_hmac_are_understood() {
+fn hmac_modes_are_lowered() {
     for (word, mode) in [
         ("enforce", HmacMode::Enforce),
         ("permissive", HmacMode::Permissive),
@@ -259,17 +259,17 @@ fn the_modes_of_hmac_are_understood() {
 }
 
 #[test]
-fn a_window_without_a_look_at_the_time_is_a_warning() {
+fn time_window_with_monotonic_is_a_warning() {
     let text = format!(
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
              "authentication": {{ "hmac": {{ {ONE_KEY}, "antiReplay": "monotonic", "timeWindow": 5 }} }},
              "virtualAddresses": ["192.0.2.1/24"] }} }} }}"#
     );
-    assert_snapshot!(warnings(&text), @r#"instances.VI_1.authentication.hmac.timeWindow: has no effect: "monotonic" does not look at the time"#);
+    assert_snapshot!(warnings(&text), @r#"instances.VI_1.authentication.hmac.timeWindow: has no effect: "monotonic" ignores the time"#);
 }
 
 #[test]
-fn delays_and_announcements_are_understood() {
+fn delays_and_announcements_are_lowered() {
     let all = router(
         r#", "preemptDelay": "5m", "startupDelay": 12.5,
              "announce": { "burst": 5, "delay": "2500ms", "refresh": "10m", "onLowerPriority": false,
@@ -290,7 +290,7 @@ fn delays_and_announcements_are_understood() {
     assert_eq!(
         nothing.announce,
         Announcements::DEFAULT,
-        "each has its own default"
+        "each key of `announce` has its own default"
     );
     let some = router(r#", "announce": { "burst": 2, "delay": 0 }"#).unwrap();
     let announce = Announcements {
@@ -302,7 +302,7 @@ fn delays_and_announcements_are_understood() {
 }
 
 #[test]
-fn a_script_may_take_its_interval_but_at_least_10_s_unless_it_says_how_long() {
+fn default_script_timeout_is_interval_or_10_s() {
     for (entries, timeout) in [
         (r#", "interval": "10ms""#, Duration::from_secs(10)),
         (r#", "interval": 10"#, Duration::from_secs(10)),
@@ -318,7 +318,7 @@ fn a_script_may_take_its_interval_but_at_least_10_s_unless_it_says_how_long() {
 }
 
 #[test]
-fn nothing_configured_is_allowed() {
+fn empty_configuration_is_valid() {
     let loaded = loaded("{}").unwrap();
     assert_eq!(
         loaded.node.routers.len() + loaded.node.trackers.len() + loaded.probes.len(),
@@ -326,9 +326,9 @@ fn nothing_configured_is_allowed() {
     );
 }
 
-/// Each field at the edges of its range: the last good value and the first bad one.
+/// Each field at the limits of its range: the last valid value and the first invalid one.
 #[test]
-fn ranges_end_where_they_should() {
+fn instance_ranges_have_exact_limits() {
     for (good, bad) in [
         (r#""virtualRouterId": 1"#, r#""virtualRouterId": 0"#),
         (r#""virtualRouterId": 255"#, r#""virtualRouterId": 256"#),
@@ -424,7 +424,7 @@ fn ranges_end_where_they_should() {
 }
 
 #[test]
-fn ranges_of_scripts_end_where_they_should() {
+fn script_ranges_have_exact_limits() {
     for (good, bad) in [
         (r#""interval": "10ms""#, r#""interval": "9ms""#),
         (r#""interval": "24h""#, r#""interval": 86400.1"#),
@@ -445,7 +445,7 @@ fn ranges_of_scripts_end_where_they_should() {
 }
 
 #[test]
-fn a_tracker_is_followed_by_name_or_with_a_weight() {
+fn tracker_is_followed_by_name_or_with_weight() {
     let effect = |entry: &str| {
         let text = format!(
             r#"{{ "trackers": {{ "eth2": {{ "interface": {{ "name": "eth2" }} }} }},
@@ -466,14 +466,14 @@ fn a_tracker_is_followed_by_name_or_with_a_weight() {
 }
 
 #[test]
-fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
+fn script_definition_changes_only_with_its_run() {
     let definition = |entries: &str| match script(entries).unwrap().1 {
         TrackerKind::Probe { definition, .. } => definition.to_string(),
         TrackerKind::Interface { .. } => String::new(),
     };
     let plain = definition("");
     assert_snapshot!(plain, @r#"{"script":{"command":["/bin/true"],"interval":{"secs":1,"nanos":0},"timeout":{"secs":10,"nanos":0},"user":null}}"#);
-    // Said in other words, or what is not about running it.
+    // The same values in another notation, and keys that do not affect the run.
     for same in [
         r#", "interval": "1000ms""#,
         r#", "timeout": 10"#,
@@ -491,12 +491,12 @@ fn the_definition_of_a_script_changes_exactly_with_what_is_run() {
 }
 
 #[test]
-fn a_router_can_be_told_not_to_accept() {
+fn accept_mode_can_be_disabled() {
     assert!(!router(r#", "acceptMode": false"#).unwrap().accept);
 }
 
 #[test]
-fn connections_are_synchronised_as_the_kernel_does_it_unless_somebody_says_otherwise() {
+fn lvs_sync_has_defaults_of_the_kernel() {
     let lvs = |entries: &str| router(entries).unwrap().lvs;
     assert_eq!(lvs(""), None);
     let plain = LvsSync::new("eth2".into(), 51);
@@ -530,33 +530,33 @@ fn connections_are_synchronised_as_the_kernel_does_it_unless_somebody_says_other
 }
 
 #[test]
-fn words_about_a_sync_thread_that_is_not_wanted_are_a_warning() {
+fn lvs_without_sync_interface_is_a_warning() {
     let text = r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
                     "lvs": { "syncId": 1 }, "virtualAddresses": ["192.0.2.1/24"] } } }"#;
     assert_snapshot!(warnings(text), @r#"instances.VI_1.lvs: has no effect without "lvsSyncInterface""#);
 }
 
 #[test]
-fn what_is_hardly_meant_is_a_warning() {
-    assert_snapshot!(warnings("{}"), @"instances: there are none: nothing is to be done");
+fn probably_unintended_settings_are_warnings() {
+    assert_snapshot!(warnings("{}"), @"instances: none is defined: the daemon has nothing to do");
     assert_snapshot!(warnings(
         r#"{ "trackers": { "unused": { "interface": { "name": "eth2" } }, "eth2": { "interface": { "name": "eth2" } } },
              "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "priority": 255, "preempt": false, "acceptMode": false,
                                       "track": [{ "tracker": "eth2", "weight": -20 }],
                                       "virtualAddresses": ["192.0.2.0/24", "192.0.2.255/24", "192.0.2.128/25", "192.0.2.4/31", "192.0.2.6"] } } }"#
     ), @r#"
-    trackers.unused: no instance follows it
-    instances.VI_1.preempt = false: has no effect: with priority 255 it always takes over
-    instances.VI_1.acceptMode = false: has no effect: with priority 255 it owns the addresses and accepts
+    trackers.unused: no instance or group follows this tracker
+    instances.VI_1.preempt = false: has no effect: priority 255 always takes over
+    instances.VI_1.acceptMode = false: has no effect: priority 255 owns the addresses and always accepts packets to them
     instances.VI_1.track[0].weight = -20: has no effect: priority 255 never changes
-    instances.VI_1.virtualAddresses[0] = "192.0.2.0/24": is the address of the network itself, no host's: 192.0.2.1/24 would be the first host's
-    instances.VI_1.virtualAddresses[1] = "192.0.2.255/24": is the broadcast address of its network, no host's: 192.0.2.1/24 would be the first host's
-    instances.VI_1.virtualAddresses[2] = "192.0.2.128/25": is the address of the network itself, no host's: 192.0.2.129/25 would be the first host's
+    instances.VI_1.virtualAddresses[0] = "192.0.2.0/24": is the address of the network itself, not of a host: the first host address is 192.0.2.1/24
+    instances.VI_1.virtualAddresses[1] = "192.0.2.255/24": is the broadcast address of its network, not of a host: the first host address is 192.0.2.1/24
+    instances.VI_1.virtualAddresses[2] = "192.0.2.128/25": is the address of the network itself, not of a host: the first host address is 192.0.2.129/25
     "#);
 }
 
 #[test]
-fn a_delay_without_an_effect_is_a_warning() {
+fn delays_without_effect_are_warnings() {
     let warned = |entries: &str| {
         warnings(&format!(
             r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
@@ -564,13 +564,13 @@ fn a_delay_without_an_effect_is_a_warning() {
         ))
     };
     assert_snapshot!(warned(r#""priority": 255, "preemptDelay": 10, "startupDelay": "1m""#), @r#"
-    instances.VI_1.preemptDelay = 10: has no effect: with priority 255 it always takes over at once
-    instances.VI_1.startupDelay = "1m": has no effect: with priority 255 it is master at once
+    instances.VI_1.preemptDelay = 10: has no effect: priority 255 always takes over at once
+    instances.VI_1.startupDelay = "1m": has no effect: priority 255 becomes master at once
     "#);
-    assert_snapshot!(warned(r#""preempt": false, "preemptDelay": 10"#), @r#"instances.VI_1.preemptDelay = 10: has no effect: "preempt" is false, so that it never takes over from a lower priority"#);
+    assert_snapshot!(warned(r#""preempt": false, "preemptDelay": 10"#), @r#"instances.VI_1.preemptDelay = 10: has no effect: with "preempt": false the instance never takes over from a lower priority"#);
     assert_snapshot!(warned(r#""priority": 255, "preempt": false, "preemptDelay": 10"#), @"
-    instances.VI_1.preempt = false: has no effect: with priority 255 it always takes over
-    instances.VI_1.preemptDelay = 10: has no effect: with priority 255 it always takes over at once
+    instances.VI_1.preempt = false: has no effect: priority 255 always takes over
+    instances.VI_1.preemptDelay = 10: has no effect: priority 255 always takes over at once
     ");
     for fine in [
         r#""preempt": false, "preemptDelay": 0"#,
@@ -582,7 +582,7 @@ fn a_delay_without_an_effect_is_a_warning() {
 }
 
 #[test]
-fn fast_intervals_and_ordinary_things_are_no_reason_to_warn() {
+fn fast_intervals_cause_no_warning() {
     assert_eq!(
         warnings(
             r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "advertInterval": "10ms",
@@ -592,7 +592,7 @@ fn fast_intervals_and_ordinary_things_are_no_reason_to_warn() {
     );
 }
 
-/// The routes and rules of the only instance, as `ip` would write them.
+/// Returns the routes and rules of the only instance, as `ip` writes them.
 fn routing(entries: &str) -> String {
     let router = match router(entries) {
         Ok(router) => router,
@@ -604,7 +604,7 @@ fn routing(entries: &str) -> String {
 }
 
 #[test]
-fn routes_are_understood() {
+fn routes_are_lowered() {
     assert_snapshot!(routing(r#", "routes": [
         { "destination": "default", "gateway": "192.0.2.9" },
         { "destination": "default", "gateway": "fe80::1", "device": "eth2" },
@@ -632,7 +632,7 @@ fn routes_are_understood() {
 }
 
 #[test]
-fn rules_are_understood() {
+fn rules_are_lowered() {
     assert_snapshot!(routing(r#", "rules": [
         { "from": "10.0.0.0/8", "table": 100 },
         { "to": "2001:db8::/32", "table": 100, "priority": 0 },
@@ -643,7 +643,7 @@ fn rules_are_understood() {
     rule priority 1000 from 10.0.0.0/8 to 192.0.2.9/32 iif lo oif eth2 fwmark 0x10 lookup 4294967295
     rule priority 32765 iif eth2 lookup 254 (IPv4)
     ");
-    // One that says nothing of its family is of those that the instance has.
+    // A rule without addresses gets the families of the instance.
     let both = r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51,
         "virtualAddresses": ["192.0.2.1/24", "2001:db8::1/64", "192.0.2.2/24"],
         "rules": [{ "fwmark": 1, "table": 100 }] } } }"#;
@@ -663,7 +663,7 @@ fn rules_are_understood() {
 }
 
 #[test]
-fn the_other_kinds_of_trackers_are_understood() {
+fn interface_file_process_and_route_trackers_are_lowered() {
     let tracker = |definition: &str| {
         let text = format!(r#"{{ "trackers": {{ "t": {definition} }} }}"#);
         let mut loaded = loaded(&text).unwrap();
@@ -674,7 +674,7 @@ fn the_other_kinds_of_trackers_are_understood() {
     let (params, probe) = tracker(
         r#"{ "interface": { "name": "eth2", "upDelay": 5, "downDelay": "10ms", "hold": "1m" } }"#,
     );
-    assert!(probe.is_none(), "the engine looks at it");
+    assert!(probe.is_none(), "the engine tracks interfaces itself");
     assert_eq!(
         (params.up_delay, params.down_delay, params.hold),
         (seconds(5), Duration::from_millis(10), seconds(60))
@@ -688,7 +688,7 @@ fn the_other_kinds_of_trackers_are_understood() {
     let (params, probe) = tracker(r#"{ "process": { "name": "httpd", "initial": "down" } }"#);
     assert_eq!(params.initial, Verdict::DOWN);
     let Some(Probe::Process(process)) = probe else {
-        panic!("no process");
+        panic!("not a process probe");
     };
     assert_eq!(process.which, Which::Name("httpd".to_owned()));
     assert_eq!((process.at_least, process.at_most), (1, None));
@@ -696,7 +696,7 @@ fn the_other_kinds_of_trackers_are_understood() {
     let (_, probe) =
         tracker(r#"{ "process": { "commandLine": ["/bin/a", "b"], "atLeast": 0, "atMost": 0 } }"#);
     let Some(Probe::Process(process)) = probe else {
-        panic!("no process");
+        panic!("not a process probe");
     };
     let words = ["/bin/a", "b"].map(String::from).to_vec();
     assert_eq!(process.which, Which::CommandLine(words));
@@ -704,7 +704,7 @@ fn the_other_kinds_of_trackers_are_understood() {
     let route = |words: &str| {
         let (params, probe) = tracker(&format!(r#"{{ "route": {{ {words} }} }}"#));
         let Some(Probe::Route(route)) = probe else {
-            panic!("no route");
+            panic!("not a route probe");
         };
         (params, route)
     };
@@ -717,7 +717,11 @@ fn the_other_kinds_of_trackers_are_understood() {
         r#""destination": "default", "gateway": "fe80::1", "device": "eth1", "table": 7,
            "neighbour": true, "timeout": "500ms", "rise": 2, "fall": 3"#,
     );
-    assert_eq!(default.destination.to_string(), "::/0", "as the gateway");
+    assert_eq!(
+        default.destination.to_string(),
+        "::/0",
+        "the family of the gateway"
+    );
     assert_eq!(
         (default.table.get(), default.device.as_deref()),
         (7, Some("eth1"))
@@ -730,7 +734,7 @@ fn the_other_kinds_of_trackers_are_understood() {
     assert_eq!((params.rise, params.fall), (2, 3));
 }
 
-/// How transitions of an instance with this `notify` are told.
+/// Returns the notifications of an instance with this `notify`.
 fn notify(notify: &str) -> Result<Notify<Arc<Command>>, String> {
     let text = format!(
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
@@ -739,11 +743,11 @@ fn notify(notify: &str) -> Result<Notify<Arc<Command>>, String> {
     let told = loaded(&text)?
         .notify
         .remove(&Subject::Instance("VI_1".into()));
-    told.ok_or_else(|| "nobody is told".to_owned())
+    told.ok_or_else(|| "no notifications".to_owned())
 }
 
 #[test]
-fn who_is_told_is_told_by_its_own_command_and_the_usual_settings() {
+fn notify_has_defaults_beside_its_commands() {
     assert_debug_snapshot!(notify(r#"{ "master": ["/bin/tell", "a b"] }"#).unwrap(), @r#"
     Notify {
         master: Some(
@@ -792,19 +796,19 @@ fn resources(entries: &str) -> Option<ResourceParams> {
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
                                          "virtualAddresses": ["192.0.2.1/24"] {entries} }} }} }}"#
     );
-    let loaded = loaded(&text).expect("the configuration is right");
+    let loaded = loaded(&text).expect("a valid configuration");
     let mut resources = loaded.resources;
     resources.remove("VI_1")
 }
 
 #[test]
-fn resources_are_a_list_or_an_object_and_none_where_nothing_is_said() {
+fn resources_are_absent_a_list_or_an_object() {
     let units = |names: &[&str]| names.iter().map(|name| Arc::from(*name)).collect();
     assert_eq!(resources(""), None);
     assert_eq!(
         resources(r#", "resources": []"#),
         Some(ResourceParams::new(Vec::new())),
-        "the target alone"
+        "an empty list is the target only"
     );
     let of_list = resources(r#", "resources": ["a.service", "b.timer"]"#);
     let expected = ResourceParams::new(units(&["a.service", "b.timer"]));
@@ -829,14 +833,14 @@ fn resources_are_a_list_or_an_object_and_none_where_nothing_is_said() {
 }
 
 #[test]
-fn a_tracked_unit_is_restarted_only_where_that_is_said() {
+fn tracked_unit_restarts_only_if_configured() {
     let unit = |entries: &str| {
         let text = format!(
             r#"{{ "trackers": {{ "t": {{ "unit": {{ "name": "httpd.service" {entries} }} }} }} }}"#
         );
         match loaded(&text).unwrap().probes.remove("t") {
             Some(Probe::Unit(unit)) => unit,
-            other => panic!("{other:?} is no unit"),
+            other => panic!("{other:?} is not a unit probe"),
         }
     };
     let restart = |at_most, within, timeout| {
@@ -856,7 +860,8 @@ fn a_tracked_unit_is_restarted_only_where_that_is_said() {
     );
 }
 
-/// Experiment 2 in a group, with `first` and `second` besides what its instances need.
+/// Returns experiment 2 in a sync group, with `first` and `second` besides the required keys of its
+/// instances.
 fn experiment_2(first: &str, second: &str) -> String {
     format!(
         r#"{{ "trackers": {{ "t": {{ "interface": {{ "name": "eth3" }} }} }},
@@ -870,7 +875,7 @@ fn experiment_2(first: &str, second: &str) -> String {
 }
 
 #[test]
-fn a_group_keeps_the_order_of_its_members() {
+fn sync_group_keeps_order_of_members() {
     let loaded = loaded(&experiment_2("", "")).unwrap();
     let group = &loaded.node.groups["VG_1"];
     let members: Vec<&str> = group.members.iter().map(|member| &**member).collect();
@@ -883,7 +888,7 @@ fn a_group_keeps_the_order_of_its_members() {
 }
 
 #[test]
-fn who_is_told_of_a_group_knows_its_members_and_all_their_addresses() {
+fn group_notify_has_members_and_their_addresses() {
     let own = r#""notify": { "any": ["/bin/own"] },"#;
     let text = experiment_2("", own).replace(
         r#""track": ["t"]"#,
@@ -900,17 +905,21 @@ fn who_is_told_of_a_group_knows_its_members_and_all_their_addresses() {
     let instance = told.remove(&Subject::Instance("VI_2".into())).unwrap();
     let command = instance.any.unwrap();
     assert_eq!(command.addresses.len(), 1);
-    assert_eq!(command.group.as_deref(), Some("VG_1"), "whose member it is");
+    assert_eq!(
+        command.group.as_deref(),
+        Some("VG_1"),
+        "the group of the instance"
+    );
     assert_eq!(instance.members, [] as [Arc<str>; 0]);
     assert!(told.is_empty(), "{told:?}");
 }
 
 #[test]
-fn members_that_disagree_are_named() {
+fn group_members_that_disagree_are_warnings() {
     let first = r#""state": "master", "preempt": false,"#;
     assert_snapshot!(warnings(&experiment_2(first, "")), @"
-    instances.VI_1.state = \"master\": has no effect: VI_2 is in the same group and listens for longer
-    instances.VI_1.preempt = false: keeps VI_2, which is in the same group, from taking over from a lower priority too
+    instances.VI_1.state = \"master\": has no effect: VI_2 in the same group starts as backup and waits longer
+    instances.VI_1.preempt = false: also prevents VI_2 in the same group from taking over from a lower priority
     ");
     assert_eq!(warnings(&experiment_2(first, first)), "");
 }

@@ -1,4 +1,4 @@
-//! What the operator reads when a configuration is wrong: every problem, its place, the remedy.
+//! Messages about invalid configurations: every problem with its path and the remedy.
 
 use insta::assert_snapshot;
 
@@ -9,7 +9,8 @@ fn problems(text: &str) -> String {
     }
 }
 
-/// The problems of a configuration with one instance that has `entries` besides what it needs.
+/// Returns the problems of a configuration with one instance that has `entries` besides the
+/// required keys.
 fn problems_of_instance(entries: &str) -> String {
     problems(&format!(
         r#"{{ "trackers": {{ "httpd": {{ "script": {{ "command": ["/bin/true"] }} }} }},
@@ -18,14 +19,15 @@ fn problems_of_instance(entries: &str) -> String {
     ))
 }
 
-/// The problems of a configuration with one script that has `entries`.
+/// Returns the problems of a configuration with one script that has `entries`.
 fn problems_of_script(entries: &str) -> String {
     problems(&format!(
         r#"{{ "trackers": {{ "t": {{ "script": {{ {entries} }} }} }} }}"#
     ))
 }
 
-/// The problems of a configuration with one instance that has `entries` and these addresses.
+/// Returns the problems of a configuration with one instance that has `entries` and these
+/// addresses.
 fn problems_of_addresses(entries: &str, addresses: &str) -> String {
     problems(&format!(
         r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, {entries}
@@ -34,7 +36,7 @@ fn problems_of_addresses(entries: &str, addresses: &str) -> String {
 }
 
 #[test]
-fn many_mistakes_in_one_file_are_all_named_in_its_order() {
+fn all_problems_are_reported_in_file_order() {
     assert_snapshot!(problems(include_str!("mistakes.json")), @r#"
     trackers.httpd_check.script.interval = "2 seconds": must be a number of seconds (1, 0.5) or a string with a unit ("100ms", "2s", "1m", "1h")
     trackers.relative.script.command[0] = "httpd.sh": the program must be an absolute path, like /usr/local/bin/check
@@ -44,15 +46,15 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
     instances.VI_1.virtualRouterId = 300: must be 1 to 255
     instances.VI_1.priority = 0: must be 1 to 254, or 255 if this host owns the addresses
     instances.VI_1.preempt = "yes": must be true or false, not a string
-    instances.VI_1.authentication: version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2
+    instances.VI_1.authentication: VRRP version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2
     instances.VI_1.track[0] = "httpd_chek": there is no such tracker: did you mean "httpd_check"?
-    instances.VI_1.track[1].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
+    instances.VI_1.track[1].weight = 0: must be -253 to 253 and not 0; leave it out for a fault while the tracker is down
     instances.VI_1.virtualAddresses[0] = "192.168.224.100/33": the prefix length must be 1 to 32
     instances.VI_2.prioritty: unknown key: did you mean "priority"?
-    instances.VI_2.advertInterval = 1.5: version 2 counts in whole seconds: must be 1s to 255s; shorter ones need version 3
+    instances.VI_2.advertInterval = 1.5: must be 1s to 255s in whole seconds with version 2; shorter intervals need version 3
     instances.VI_2.authentication.pass.password: must be 1 to 8 bytes long, this one is 9
-    instances.VI_2.virtualAddresses = []: must not be empty: name the addresses that the master holds
-    instances.VI_3.virtualRouterId = 52: instances.VI_2 has it already on eth1: choose another number, or put the addresses into that instance
+    instances.VI_2.virtualAddresses = []: must not be empty: list the addresses that the master holds
+    instances.VI_3.virtualRouterId = 52: instances.VI_2 already uses this VRID on eth1: choose another, or move the addresses to that instance
     instances.VI_3.virtualAddresses[1] = "192.168.198.100/24": instances.VI_3.virtualAddresses[0] is the same address: keep one of them
     instances.VI_4.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
     instances.VI_4.interface = "a-name-that-is-too-long": given twice in this object: keep one of them
@@ -63,10 +65,10 @@ fn many_mistakes_in_one_file_are_all_named_in_its_order() {
 }
 
 #[test]
-fn an_unknown_key_comes_with_a_suggestion() {
+fn unknown_key_comes_with_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: here may be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface", "lvs" or "resources""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: must be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface", "lvs" or "resources""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]
@@ -75,7 +77,7 @@ fn an_unknown_key_comes_with_a_suggestion() {
 }
 
 #[test]
-fn delays_and_announcements_out_of_range_come_with_the_range() {
+fn delays_out_of_range_come_with_range() {
     assert_snapshot!(problems_of_instance(
         r#""preemptDelay": 1001, "startupDelay": "20m", "announce": { "burst": 0, "delay": "1h",
            "refresh": 0.1, "onLowerPriority": 1, "pace": 2000000, "repeat": 5 }"#
@@ -86,14 +88,14 @@ fn delays_and_announcements_out_of_range_come_with_the_range() {
     instances.VI_1.announce.delay = "1h": must be 0 to 1000s
     instances.VI_1.announce.refresh = 0.1: must be 1s to 24h, or 0 for never
     instances.VI_1.announce.onLowerPriority = 1: must be true or false, not a number
-    instances.VI_1.announce.pace = 2000000: must be 1 to 1000000 announcements a second, or 0 for as fast as possible
-    instances.VI_1.announce.repeat: unknown key: here may be "burst", "delay", "refresh", "onLowerPriority" or "pace"
+    instances.VI_1.announce.pace = 2000000: must be 1 to 1000000 announcements per second, or 0 for no limit
+    instances.VI_1.announce.repeat: unknown key: must be "burst", "delay", "refresh", "onLowerPriority" or "pace"
     "#);
     assert_snapshot!(problems_of_instance(r#""announce": 5"#), @"instances.VI_1.announce = 5: must be an object, not a number");
 }
 
 #[test]
-fn members_that_cannot_move_together_are_named() {
+fn invalid_group_members_are_reported() {
     let groups = |groups: &str| {
         problems(&format!(
             r#"{{ "trackers": {{ "t": {{ "interface": {{ "name": "eth1" }} }} }},
@@ -121,23 +123,23 @@ fn members_that_cannot_move_together_are_named() {
     syncGroups.VG_1.members[2] = "web": there is no such instance: define it under "instances"
     syncGroups.VG_1.members[3] = "VI_1": syncGroups.VG_1.members[0] is the same instance: keep one of them
     syncGroups.VG_2.members[0] = "VI_1": syncGroups.VG_1.members[0] is the same instance: keep one of them
-    syncGroups.VG_2.members[1] = "VI_3": VI_3 has priority 255 and holds its addresses whatever others do: give it another priority, or take it out of the group
-    syncGroups.VG_3.members = []: must not be empty: name the instances that move together
+    syncGroups.VG_2.members[1] = "VI_3": VI_3 has priority 255 and always holds its addresses: give it another priority, or remove it from the group
+    syncGroups.VG_3.members = []: must not be empty: list the instances of the group
     syncGroups.VG_4.member: unknown key: did you mean "members"?
     syncGroups.VG_5.members = "VI_2": must be a list, not a string; put it in [ ]
     syncGroups.VG_5.track[0] = "tt": there is no such tracker: did you mean "t"?
-    syncGroups.VG_5.track[1].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
+    syncGroups.VG_5.track[1].weight = 0: must be -253 to 253 and not 0; leave it out for a fault while the tracker is down
     syncGroups.VG_5.track[2] = "t": the group follows this tracker already: keep one of them
     "#);
 }
 
-/// The problems of a configuration with one tracker.
+/// Returns the problems of a configuration with one tracker.
 fn problems_of_tracker(tracker: &str) -> String {
     problems(&format!(r#"{{ "trackers": {{ "t": {tracker} }} }}"#))
 }
 
 #[test]
-fn a_route_leads_to_a_network_and_only_its_gateway_is_asked() {
+fn route_tracker_problems_are_reported() {
     for right in [
         r#"{ "route": { "destination": "default" } }"#,
         r#"{ "route": { "destination": "10.0.0.0/8", "table": 100, "device": "eth1" } }"#,
@@ -167,15 +169,15 @@ fn a_route_leads_to_a_network_and_only_its_gateway_is_asked() {
     assert_snapshot!(problems_of_tracker(
         r#"{ "route": { "destination": "default", "interval": 1, "timeout": 1, "rise": 2, "fall": 2 } }"#
     ), @r#"
-    trackers.t.route.interval = 1: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
-    trackers.t.route.timeout = 1: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
-    trackers.t.route.rise = 2: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
-    trackers.t.route.fall = 2: is about the answers of the gateway, which nobody asks: write "neighbour": true, or leave it out
+    trackers.t.route.interval = 1: applies to the probes of the gateway, which are off: write "neighbour": true, or leave it out
+    trackers.t.route.timeout = 1: applies to the probes of the gateway, which are off: write "neighbour": true, or leave it out
+    trackers.t.route.rise = 2: applies to the probes of the gateway, which are off: write "neighbour": true, or leave it out
+    trackers.t.route.fall = 2: applies to the probes of the gateway, which are off: write "neighbour": true, or leave it out
     "#);
 }
 
 #[test]
-fn a_ping_goes_to_a_host_and_expects_some_answers() {
+fn ping_tracker_problems_are_reported() {
     for right in [
         r#"{ "ping": { "host": "192.168.224.1" } }"#,
         r#"{ "ping": { "host": "gateway.example", "packets": 5, "maxLost": 2, "spacing": "50ms" } }"#,
@@ -188,24 +190,24 @@ fn a_ping_goes_to_a_host_and_expects_some_answers() {
         r#"{ "ping": { "host": "fe80::1", "packets": 3, "maxLost": 3, "spacing": "20s", "timeout": 0,
                        "source": "192.168.224.11" } }"#
     ), @r#"
-    trackers.t.ping.host = "fe80::1": there may be one on each network: say through which to ask, like "interface": "eth1"
-    trackers.t.ping.maxLost = 3: must be less than "packets", 3: else nobody need answer
+    trackers.t.ping.host = "fe80::1": a link-local address needs an interface: add one, like "interface": "eth1"
+    trackers.t.ping.maxLost = 3: must be less than "packets" (3): one reply at least is required
     trackers.t.ping.spacing = "20s": must be 10ms to 10s
     trackers.t.ping.timeout = 0: must be 10ms to 24h
-    trackers.t.ping.source = "192.168.224.11": who is asked has an IPv6 address: name an IPv6 address of this host, or leave it out
+    trackers.t.ping.source = "192.168.224.11": the probed address is IPv6: must be an IPv6 address of this host, or leave it out
     "#);
     assert_snapshot!(problems_of_tracker(
         r#"{ "ping": { "host": "192.168.224.1", "packets": 21, "maxLost": -1, "source": "fe80::11" } }"#
     ), @r#"
     trackers.t.ping.packets = 21: must be 1 to 20
     trackers.t.ping.maxLost = -1: must be 0 to 19, and less than "packets"
-    trackers.t.ping.source = "fe80::11": who is asked has an IPv4 address: name an IPv4 address of this host, or leave it out
-    trackers.t.ping.source = "fe80::11": is an address on one network: say on which, like "interface": "eth1"
+    trackers.t.ping.source = "fe80::11": the probed address is IPv4: must be an IPv4 address of this host, or leave it out
+    trackers.t.ping.source = "fe80::11": a link-local address needs an interface: add one, like "interface": "eth1"
     "#);
 }
 
 #[test]
-fn a_port_is_connected_to() {
+fn tcp_tracker_problems_are_reported() {
     for right in [
         r#"{ "tcp": { "host": "127.0.0.1", "port": 25 } }"#,
         r#"{ "tcp": { "host": "db.example", "port": 6379, "send": "PING\r\n", "expect": "+PONG" } }"#,
@@ -217,14 +219,14 @@ fn a_port_is_connected_to() {
     ), @r#"
     trackers.t.tcp.host: missing: write "host": "127.0.0.1"
     trackers.t.tcp.port = 65536: must be 1 to 65535
-    trackers.t.tcp.expect = "": must not be empty: everything contains that
+    trackers.t.tcp.expect = "": must not be empty: every answer would match
     trackers.t.tcp.interval = "1ms": must be 10ms to 24h
-    trackers.t.tcp.user: unknown key: here may be "host", "port", "send", "expect", "source", "interface", "interval", "timeout", "rise", "fall", "hold" or "initial"
+    trackers.t.tcp.user: unknown key: must be "host", "port", "send", "expect", "source", "interface", "interval", "timeout", "rise", "fall", "hold" or "initial"
     "#);
 }
 
 #[test]
-fn a_page_is_asked_for_as_it_can_be() {
+fn http_tracker_problems_are_reported() {
     for right in [
         r#"{ "http": { "url": "http://127.0.0.1/" } }"#,
         r#"{ "http": { "url": "https://www.example:8443/health?deep=1", "address": "127.0.0.1",
@@ -242,21 +244,21 @@ fn a_page_is_asked_for_as_it_can_be() {
         r#"{ "http": { "url": "www.example", "status": [], "method": "HEAD", "expect": "well" } }"#
     ), @r#"
     trackers.t.http.url = "www.example": must begin with http:// or https://
-    trackers.t.http.status = []: must not be empty: name what means well, like 200
-    trackers.t.http.expect = "well": an answer to HEAD has no text: ask by "method": "GET"
+    trackers.t.http.status = []: must not be empty: list the accepted status codes, like 200
+    trackers.t.http.expect = "well": a response to HEAD has no body: write "method": "GET"
     "#);
     assert_snapshot!(problems_of_tracker(
         r#"{ "http": { "url": "http://127.0.0.1/", "address": "fe80::1", "source": "127.0.0.2",
                        "status": [20, "200-2xx", 200.5], "caFile": "ca.pem", "insecure": true } }"#
     ), @r#"
-    trackers.t.http.address = "fe80::1": there may be one on each network: say through which to ask, like "interface": "eth1"
-    trackers.t.http.source = "127.0.0.2": who is asked has an IPv6 address: name an IPv6 address of this host, or leave it out
-    trackers.t.http.status[0] = 20: must be a status, 100 to 599, or a range of them, like "200-299"
-    trackers.t.http.status[1] = "200-2xx": must be a status, 100 to 599, or a range of them, like "200-299"
-    trackers.t.http.status[2] = 200.5: must be a status, 100 to 599, or a range of them, like "200-299"
-    trackers.t.http.caFile = "ca.pem": is about https, and the URL is http: leave it out
+    trackers.t.http.address = "fe80::1": a link-local address needs an interface: add one, like "interface": "eth1"
+    trackers.t.http.source = "127.0.0.2": the probed address is IPv6: must be an IPv6 address of this host, or leave it out
+    trackers.t.http.status[0] = 20: must be a status code, 100 to 599, or a range, like "200-299"
+    trackers.t.http.status[1] = "200-2xx": must be a status code, 100 to 599, or a range, like "200-299"
+    trackers.t.http.status[2] = 200.5: must be a status code, 100 to 599, or a range, like "200-299"
+    trackers.t.http.caFile = "ca.pem": applies to https, and the URL is http: leave it out
     trackers.t.http.caFile = "ca.pem": must be an absolute path, like /etc/ssl/certs/ca.pem
-    trackers.t.http.insecure = true: is about https, and the URL is http: leave it out
+    trackers.t.http.insecure = true: applies to https, and the URL is http: leave it out
     "#);
     assert_snapshot!(problems_of_tracker(
         r#"{ "http": { "url": "https://a.example/", "caFile": "/ca.pem", "insecure": true,
@@ -264,15 +266,15 @@ fn a_page_is_asked_for_as_it_can_be() {
                                     "Authorization": "s3cret\nmore" } } }"#
     ), @r#"
     trackers.t.http.caFile = "/ca.pem": has no effect with "insecure": leave one of them out
-    trackers.t.http.headers.Connection: is made as the connection needs it: leave it out
+    trackers.t.http.headers.Connection: is set by the daemon itself: leave it out
     trackers.t.http.headers."X Y": must be the name of a header, like "Authorization"
-    trackers.t.http.headers.a: is given in another case, too: keep one of them
+    trackers.t.http.headers.a: is the same header in another case: keep one of them
     trackers.t.http.headers.Authorization: must be one line of ASCII characters, without spaces around it
     "#);
 }
 
 #[test]
-fn trackers_of_all_kinds_are_checked() {
+fn interface_file_and_process_tracker_problems_are_reported() {
     let tracker =
         |definition: &str| problems(&format!(r#"{{ "trackers": {{ "t": {definition} }} }}"#));
     assert_snapshot!(tracker(r#"{ "interface": { "upDelay": "25h", "hold": -1 } }"#), @r#"
@@ -287,34 +289,34 @@ fn trackers_of_all_kinds_are_checked() {
     trackers.t.process.name = "/bin/a": must be the name of a program without its directory, like "httpd"
     trackers.t.process.interval = 0: must be 10ms to 24h
     "#);
-    assert_snapshot!(tracker(r#"{ "process": { "name": "a", "commandLine": ["a"] } }"#), @r#"trackers.t.process.name = "a": there is a "commandLine", too: keep one of them"#);
+    assert_snapshot!(tracker(r#"{ "process": { "name": "a", "commandLine": ["a"] } }"#), @r#"trackers.t.process.name = "a": "commandLine" is set too: keep one of them"#);
     assert_snapshot!(tracker(r#"{ "process": { "commandLine": [] } }"#), @"trackers.t.process.commandLine = []: must not be empty: the first element is the program");
 }
 
 #[test]
-fn ipv6_is_for_version_3() {
+fn ipv6_needs_version_3() {
     assert_eq!(
         problems_of_addresses("", r#""192.0.2.2/24", "2001:db8::1/64""#),
         "no problem"
     );
-    assert_snapshot!(problems_of_addresses(r#""version": 2,"#, r#""192.0.2.2/24", "2001:db8::1/64""#), @r#"instances.VI_1.virtualAddresses[1] = "2001:db8::1/64": version 2 knows no IPv6 (RFC 3768): put it into an instance of version 3"#);
+    assert_snapshot!(problems_of_addresses(r#""version": 2,"#, r#""192.0.2.2/24", "2001:db8::1/64""#), @r#"instances.VI_1.virtualAddresses[1] = "2001:db8::1/64": VRRP version 2 has no IPv6 (RFC 3768): move it to an instance with version 3"#);
     assert_snapshot!(problems_of_addresses("", r#""2001:db8::1/129", "ff02::12/64", "::/64", "fe80::1/0""#), @r#"
     instances.VI_1.virtualAddresses[0] = "2001:db8::1/129": the prefix length must be 1 to 128
-    instances.VI_1.virtualAddresses[1] = "ff02::12/64": must be an address that a host can have
-    instances.VI_1.virtualAddresses[2] = "::/64": must be an address that a host can have
+    instances.VI_1.virtualAddresses[1] = "ff02::12/64": must be a unicast address
+    instances.VI_1.virtualAddresses[2] = "::/64": must be a unicast address
     instances.VI_1.virtualAddresses[3] = "fe80::1/0": the prefix length must be 1 to 128
     "#);
 }
 
 #[test]
-fn what_is_special_about_an_address_fits_its_family() {
+fn address_options_fit_the_family() {
     assert_snapshot!(problems_of_addresses("", r#"
         { "address": "2001:db8::1/64", "label": "eth1:vip", "broadcast": "auto", "preferredLifetime": 1.5 },
         { "address": "192.0.2.2/24", "label": "a label that is too long", "scope": "universe", "broadcast": "fe80::1", "preferredLifetime": "2h" },
         { "device": "eth2", "advertize": false },
         { "address": "192.0.2.2/24" }"#), @r#"
-    instances.VI_1.virtualAddresses[0].label = "eth1:vip": IPv6 has none: leave it out
-    instances.VI_1.virtualAddresses[0].broadcast = "auto": IPv6 has none: leave it out
+    instances.VI_1.virtualAddresses[0].label = "eth1:vip": not available for IPv6: leave it out
+    instances.VI_1.virtualAddresses[0].broadcast = "auto": not available for IPv6: leave it out
     instances.VI_1.virtualAddresses[0].preferredLifetime = 1.5: must be 0s to 4294967294s in whole seconds
     instances.VI_1.virtualAddresses[1].label = "a label that is too long": must be 1 to 15 bytes, like "eth1:vip"
     instances.VI_1.virtualAddresses[1].scope = "universe": must be "global", "site", "link" or "host"
@@ -323,11 +325,11 @@ fn what_is_special_about_an_address_fits_its_family() {
     instances.VI_1.virtualAddresses[2].advertize: unknown key: did you mean "advertise"?
     instances.VI_1.virtualAddresses[3].address = "192.0.2.2/24": instances.VI_1.virtualAddresses[1].address is the same address: keep one of them
     "#);
-    assert_snapshot!(problems_of_addresses("", r#"{ "address": "192.0.2.2/24", "advertise": false }"#), @"instances.VI_1.virtualAddresses: one at least must be advertised: leave \"advertise\" out there");
+    assert_snapshot!(problems_of_addresses("", r#"{ "address": "192.0.2.2/24", "advertise": false }"#), @"instances.VI_1.virtualAddresses: at least one address must be advertised: leave \"advertise\" out of it");
 }
 
 #[test]
-fn a_virtual_mac_address_is_used_or_not_or_so() {
+fn virtual_mac_is_boolean_or_object() {
     assert_eq!(
         problems_of_addresses(r#""virtualMac": true,"#, r#""192.0.2.2/24""#),
         "no problem"
@@ -342,37 +344,37 @@ fn a_virtual_mac_address_is_used_or_not_or_so() {
     assert_snapshot!(problems_of_instance(r#""virtualMac": "yes""#), @r#"instances.VI_1.virtualMac = "yes": must be true, false or { "sendFrom": "virtual" or "base" }, not a string"#);
     assert_snapshot!(problems_of_instance(r#""virtualMac": { "sendFrom": "eth0", "from": 1 }"#), @r#"
     instances.VI_1.virtualMac.sendFrom = "eth0": must be "virtual" or "base"
-    instances.VI_1.virtualMac.from: unknown key: here may be "sendFrom"
+    instances.VI_1.virtualMac.from: unknown key: must be "sendFrom"
     "#);
 }
 
 #[test]
-fn peers_are_other_hosts_each_once() {
+fn unicast_peers_are_distinct_other_hosts() {
     let unicast = |entries: &str| problems_of_instance(&format!(r#""unicast": {{ {entries} }}"#));
     assert_snapshot!(unicast(""), @r#"instances.VI_1.unicast.peers: missing: write "peers": ["192.168.224.12"]"#);
-    assert_snapshot!(unicast(r#""peers": []"#), @r#"instances.VI_1.unicast.peers = []: must not be empty: name the other hosts, or leave "unicast" out"#);
+    assert_snapshot!(unicast(r#""peers": []"#), @r#"instances.VI_1.unicast.peers = []: must not be empty: list the other hosts, or leave "unicast" out"#);
     assert_snapshot!(unicast(r#""peers": ["192.0.2.12", "192.0.2.12", "a.example", "a.example"]"#), @r#"
     instances.VI_1.unicast.peers[1] = "192.0.2.12": instances.VI_1.unicast.peers[0] is the same peer: keep one of them
     instances.VI_1.unicast.peers[3] = "a.example": instances.VI_1.unicast.peers[2] is the same peer: keep one of them
     "#);
     assert_snapshot!(unicast(r#""peers": ["10.0.0.300", "0.0.0.0", "224.0.0.18", "192.0.2.12/24", "fe80::12%eth1", "-a"]"#), @r#"
     instances.VI_1.unicast.peers[0] = "10.0.0.300": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
-    instances.VI_1.unicast.peers[1] = "0.0.0.0": must be an address that a host can have
-    instances.VI_1.unicast.peers[2] = "224.0.0.18": must be an address that a host can have
+    instances.VI_1.unicast.peers[1] = "0.0.0.0": must be a unicast address
+    instances.VI_1.unicast.peers[2] = "224.0.0.18": must be a unicast address
     instances.VI_1.unicast.peers[3] = "192.0.2.12/24": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
     instances.VI_1.unicast.peers[4] = "fe80::12%eth1": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
     instances.VI_1.unicast.peers[5] = "-a": must be an address without a prefix, like 192.168.224.12 or fe80::12, or the name of a host, like "router2.example"
     "#);
-    assert_snapshot!(unicast(r#""peers": ["192.0.2.1"]"#), @r#"instances.VI_1.unicast.peers[0] = "192.0.2.1": is a virtual address, which this host may come to hold: name the other host by an address that it always has"#);
+    assert_snapshot!(unicast(r#""peers": ["192.0.2.1"]"#), @r#"instances.VI_1.unicast.peers[0] = "192.0.2.1": is a virtual address, which this host may hold itself: use an address that always belongs to the other host"#);
     assert_snapshot!(unicast(r#""peers": ["192.0.2.12"], "ttl": 0, "minTtl": 256"#), @"
     instances.VI_1.unicast.ttl = 0: must be 1 to 255
     instances.VI_1.unicast.minTtl = 256: must be 1 to 255
     ");
-    assert_snapshot!(unicast(r#""peers": ["192.0.2.12"], "source": "192.0.2.11""#), @r#"instances.VI_1.unicast.source: unknown key: here may be "peers", "ttl" or "minTtl""#);
+    assert_snapshot!(unicast(r#""peers": ["192.0.2.12"], "source": "192.0.2.11""#), @r#"instances.VI_1.unicast.source: unknown key: must be "peers", "ttl" or "minTtl""#);
     assert_snapshot!(problems_of_instance(r#""unicast": ["192.0.2.12"]"#), @"instances.VI_1.unicast: must be an object, not a list");
     assert_snapshot!(
         problems_of_instance(r#""source": "192.0.2.11", "unicast": { "peers": ["192.0.2.12", "192.0.2.11"] }"#),
-        @r#"instances.VI_1.unicast.peers[1] = "192.0.2.11": is this host's own address, the "source": name the other hosts"#
+        @r#"instances.VI_1.unicast.peers[1] = "192.0.2.11": is this host's own address ("source"): list the other hosts"#
     );
     let many: Vec<String> = (0..=255).map(|n| format!(r#""host{n}.example""#)).collect();
     let text = unicast(&format!(r#""peers": [{}]"#, many.join(", ")));
@@ -380,7 +382,7 @@ fn peers_are_other_hosts_each_once() {
 }
 
 #[test]
-fn each_family_has_peers() {
+fn unicast_peers_cover_each_family() {
     let both = r#""192.0.2.1/24", "2001:db8::1/64""#;
     let unicast = |peers: &str, addresses: &str| {
         problems_of_addresses(
@@ -388,27 +390,27 @@ fn each_family_has_peers() {
             addresses,
         )
     };
-    assert_snapshot!(unicast(r#""192.0.2.12", "fe80::12""#, r#""192.0.2.1/24""#), @r#"instances.VI_1.unicast.peers[1] = "fe80::12": the instance has no IPv6 address to be advertised to it: leave it out, or name its other address"#);
-    assert_snapshot!(unicast(r#""192.0.2.12""#, both), @"instances.VI_1.unicast.peers: nobody would hear of the IPv6 addresses: name the IPv6 addresses of the other hosts too");
+    assert_snapshot!(unicast(r#""192.0.2.12", "fe80::12""#, r#""192.0.2.1/24""#), @r#"instances.VI_1.unicast.peers[1] = "fe80::12": the instance has no virtual IPv6 address: leave this peer out, or list its address of the other family"#);
+    assert_snapshot!(unicast(r#""192.0.2.12""#, both), @"instances.VI_1.unicast.peers: no peer would receive advertisements of the IPv6 addresses: list the IPv6 addresses of the other hosts too");
     assert_eq!(unicast(r#""192.0.2.12", "fe80::12""#, both), "no problem");
     assert_eq!(unicast(r#""192.0.2.12", "a.example""#, both), "no problem");
-    // What is not advertised needs nobody who hears it.
+    // Addresses that are not advertised need no peer of their family.
     let unadvertised = r#""192.0.2.1/24", { "address": "2001:db8::1/64", "advertise": false }"#;
     assert_eq!(unicast(r#""192.0.2.12""#, unadvertised), "no problem");
 }
 
 #[test]
-fn a_source_is_an_address_of_a_family_that_is_spoken() {
+fn source_has_family_of_a_virtual_address() {
     assert_eq!(
         problems_of_addresses(r#""source": "10.0.0.1","#, r#""192.0.2.2/24""#),
         "no problem"
     );
-    assert_snapshot!(problems_of_addresses(r#""source": "fe80::1","#, r#""192.0.2.2/24""#), @r#"instances.VI_1.source = "fe80::1": the instance has no IPv6 address to be advertised from it: leave it out"#);
+    assert_snapshot!(problems_of_addresses(r#""source": "fe80::1","#, r#""192.0.2.2/24""#), @r#"instances.VI_1.source = "fe80::1": the instance has no virtual IPv6 address to advertise from this source: leave it out"#);
     assert_snapshot!(problems_of_addresses(r#""source": "10.0.0.1/24","#, r#""192.0.2.2/24""#), @r#"instances.VI_1.source = "10.0.0.1/24": must be an address without a prefix, like 192.168.224.11 or fe80::11"#);
 }
 
 #[test]
-fn a_virtual_router_id_is_used_once_for_each_family() {
+fn vrid_is_unique_per_interface_and_family() {
     let two = |first: &str, second: &str| {
         problems(&format!(
             r#"{{ "instances": {{
@@ -420,11 +422,11 @@ fn a_virtual_router_id_is_used_once_for_each_family() {
         two(r#""192.0.2.1/24""#, r#""2001:db8::1/64""#),
         "no problem"
     );
-    assert_snapshot!(two(r#""192.0.2.1/24", "2001:db8::2/64""#, r#""2001:db8::1/64""#), @"instances.VI_2.virtualRouterId = 51: instances.VI_1 has it already on eth1: choose another number, or put the addresses into that instance");
+    assert_snapshot!(two(r#""192.0.2.1/24", "2001:db8::2/64""#, r#""2001:db8::1/64""#), @"instances.VI_2.virtualRouterId = 51: instances.VI_1 already uses this VRID on eth1: choose another, or move the addresses to that instance");
 }
 
 #[test]
-fn a_key_given_twice_is_named_once_and_the_first_counts() {
+fn repeated_key_is_reported_and_first_counts() {
     assert_snapshot!(problems_of_instance(r#""priority": 100, "priority": 0"#), @"instances.VI_1.priority = 100: given twice in this object: keep one of them");
     assert_snapshot!(problems(r#"{ "trackers": {}, "instances": {}, "trackers": {} }"#), @"trackers = {}: given twice in this object: keep one of them");
     assert_snapshot!(problems(r#"{ "instances": { "VI_1": 1, "VI_1": 2 } }"#), @"
@@ -434,7 +436,7 @@ fn a_key_given_twice_is_named_once_and_the_first_counts() {
 }
 
 #[test]
-fn a_wrong_type_comes_with_what_to_write() {
+fn wrong_type_comes_with_remedy() {
     assert_snapshot!(problems_of_instance(
         r#""priority": "100", "preempt": "true", "state": true, "version": null, "track": "httpd",
            "advertInterval": [1], "authentication": { "pass": { "password": 1111 } }"#
@@ -467,7 +469,7 @@ fn a_wrong_type_comes_with_what_to_write() {
 }
 
 #[test]
-fn what_is_missing_is_named_with_an_example() {
+fn missing_key_comes_with_example() {
     assert_snapshot!(problems(r#"{ "instances": { "VI_1": {} }, "trackers": { "t": { "script": {} }, "u": { "interface": {} } } }"#), @r#"
     instances.VI_1.interface: missing: write "interface": "eth0"
     instances.VI_1.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
@@ -479,13 +481,13 @@ fn what_is_missing_is_named_with_an_example() {
 }
 
 #[test]
-fn a_wrong_word_for_a_state_is_understood() {
+fn invalid_state_comes_with_suggestion() {
     assert_snapshot!(problems_of_instance(r#""state": "MASTER""#), @r#"instances.VI_1.state = "MASTER": must be "master" or "backup": did you mean "master"?"#);
     assert_snapshot!(problems_of_instance(r#""state": "active""#), @r#"instances.VI_1.state = "active": must be "master" or "backup""#);
 }
 
 #[test]
-fn names_are_plain() {
+fn names_need_no_quoting() {
     let long = "x".repeat(65);
     assert_snapshot!(problems(r#"{ "trackers": { "": { "interface": { "name": "eth2" } }, "a b": { "interface": { "name": "eth2" } } } }"#), @r#"
     trackers."": a name must be 1 to 64 letters, digits and _-.:@, and begin with a letter, a digit or _
@@ -495,7 +497,7 @@ fn names_are_plain() {
 }
 
 #[test]
-fn an_interface_has_a_name_that_the_kernel_takes() {
+fn interface_name_fits_the_kernel() {
     for name in ["", "sixteen-bytes-xx", "a b", "a/b", "eth0:1", ".."] {
         let text =
             format!(r#"{{ "trackers": {{ "t": {{ "interface": {{ "name": "{name}" }} }} }} }}"#);
@@ -507,17 +509,17 @@ fn an_interface_has_a_name_that_the_kernel_takes() {
 }
 
 #[test]
-fn intervals_fit_the_version() {
-    assert_snapshot!(problems_of_instance(r#""advertInterval": 1.5, "version": 2"#), @"instances.VI_1.advertInterval = 1.5: version 2 counts in whole seconds: must be 1s to 255s; shorter ones need version 3");
-    assert_snapshot!(problems_of_instance(r#""advertInterval": "15ms""#), @r#"instances.VI_1.advertInterval = "15ms": version 3 counts in hundredths of a second: must be 10ms to 40.95s in steps of 10ms"#);
+fn advert_interval_fits_the_version() {
+    assert_snapshot!(problems_of_instance(r#""advertInterval": 1.5, "version": 2"#), @"instances.VI_1.advertInterval = 1.5: must be 1s to 255s in whole seconds with version 2; shorter intervals need version 3");
+    assert_snapshot!(problems_of_instance(r#""advertInterval": "15ms""#), @r#"instances.VI_1.advertInterval = "15ms": must be 10ms to 40.95s in steps of 10ms with version 3"#);
     assert_snapshot!(problems_of_instance(r#""advertInterval": -1"#), @"instances.VI_1.advertInterval = -1: must not be negative");
     assert_snapshot!(problems_of_instance(r#""advertInterval": -1.5"#), @"instances.VI_1.advertInterval = -1.5: must not be negative");
     assert_snapshot!(problems_of_instance(r#""advertInterval": 1e300"#), @"instances.VI_1.advertInterval = 1e+300: is too long");
 }
 
 #[test]
-fn authentication_is_for_version_2_and_stays_secret() {
-    assert_snapshot!(problems_of_instance(r#""authentication": { "pass": { "password": "1111" } }"#), @r#"instances.VI_1.authentication: version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2"#);
+fn password_needs_version_2_and_stays_secret() {
+    assert_snapshot!(problems_of_instance(r#""authentication": { "pass": { "password": "1111" } }"#), @r#"instances.VI_1.authentication: VRRP version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2"#);
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "123456789" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 9");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 0");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "passwordFile": "" } }"#), @"instances.VI_1.authentication.pass.passwordFile: must be the path of a file");
@@ -534,7 +536,7 @@ fn authentication_is_for_version_2_and_stays_secret() {
     }
 }
 
-/// The problems of an HMAC with `entries`.
+/// Returns the problems of an instance with HMAC `entries`.
 fn problems_of_hmac(entries: &str) -> String {
     problems_of_instance(&format!(
         r#""authentication": {{ "hmac": {{ {entries} }} }}"#
@@ -542,7 +544,7 @@ fn problems_of_hmac(entries: &str) -> String {
 }
 
 #[test]
-fn the_keys_of_an_hmac_are_long_enough_and_numbered_and_stay_secret() {
+fn hmac_key_problems_stay_secret() {
     let key = "s3cret".repeat(6);
     let one = format!(r#""keys": {{ "1": {{ "key": "{key}" }} }}"#);
     assert_snapshot!(problems_of_hmac(&one), @"no problem");
@@ -560,7 +562,7 @@ fn the_keys_of_an_hmac_are_long_enough_and_numbered_and_stay_secret() {
         r#""keys": { "1": { "key": "s3cret" }, "2": { "key": "hex:s3cret" }, "3": { "keyFile": "" }, "4": {}, "5": "s3cret" },
            "activeKey": 6, "mode": "enforced", "antiReplay": "clock", "timeWindow": "1.5s", "key": "s3cret""#
     ), @r#"
-    instances.VI_1.authentication.hmac.keys.1.key: must be 32 to 64 bytes long, this one is 6: `openssl rand -hex 32`, with "hex:" before it, makes a good one
+    instances.VI_1.authentication.hmac.keys.1.key: must be 32 to 64 bytes long, this one is 6: generate one with `openssl rand -hex 32` and write "hex:" before it
     instances.VI_1.authentication.hmac.keys.2.key: must have two hexadecimal digits for each byte after "hex:"
     instances.VI_1.authentication.hmac.keys.3.keyFile: must be the path of a file
     instances.VI_1.authentication.hmac.keys.4: must have exactly one key: "key" or "keyFile"
@@ -580,7 +582,7 @@ fn the_keys_of_an_hmac_are_long_enough_and_numbered_and_stay_secret() {
 }
 
 #[test]
-fn virtual_addresses_are_addresses_of_hosts() {
+fn virtual_addresses_are_host_addresses() {
     assert_snapshot!(problems(
         r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [
             "192.0.2.1/33", "192.0.2.1/0", "192.0.2/24", "192.0.2.1/", "224.0.0.18/24", "0.0.0.0/8", 1 ] } } }"#
@@ -589,13 +591,13 @@ fn virtual_addresses_are_addresses_of_hosts() {
     instances.VI_1.virtualAddresses[1] = "192.0.2.1/0": the prefix length must be 1 to 32
     instances.VI_1.virtualAddresses[2] = "192.0.2/24": must be an address with its prefix, like 192.168.224.100/24 or 2001:db8::100/64
     instances.VI_1.virtualAddresses[3] = "192.0.2.1/": the prefix length must be 1 to 32
-    instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be an address that a host can have
-    instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be an address that a host can have
+    instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be a unicast address
+    instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be a unicast address
     instances.VI_1.virtualAddresses[6] = 1: must be an address like "192.168.224.100/24" or { "address": ... }, not a number
     "#);
     assert_snapshot!(problems(
         r#"{ "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [] } } }"#
-    ), @"instances.VI_1.virtualAddresses = []: must not be empty: name the addresses that the master holds");
+    ), @"instances.VI_1.virtualAddresses = []: must not be empty: list the addresses that the master holds");
     let many: Vec<_> = (0..=4096)
         .map(|n| format!(r#""10.0.{}.{}/32""#, n / 256, n % 256))
         .collect();
@@ -606,7 +608,7 @@ fn virtual_addresses_are_addresses_of_hosts() {
 }
 
 #[test]
-fn instances_do_not_collide() {
+fn vrid_and_addresses_are_unique_across_instances() {
     assert_snapshot!(problems(
         r#"{ "instances": {
             "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.1/24", "192.0.2.1/32"] },
@@ -614,13 +616,13 @@ fn instances_do_not_collide() {
             "VI_3": { "interface": "eth2", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.2/25"] } } }"#
     ), @r#"
     instances.VI_1.virtualAddresses[1] = "192.0.2.1/32": instances.VI_1.virtualAddresses[0] is the same address: keep one of them
-    instances.VI_2.virtualRouterId = 51: instances.VI_1 has it already on eth1: choose another number, or put the addresses into that instance
+    instances.VI_2.virtualRouterId = 51: instances.VI_1 already uses this VRID on eth1: choose another, or move the addresses to that instance
     instances.VI_3.virtualAddresses[0] = "192.0.2.2/25": instances.VI_2.virtualAddresses[0] is the same address: keep one of them
     "#);
 }
 
 #[test]
-fn one_instance_of_a_host_synchronises_connections() {
+fn lvs_sync_is_for_one_instance() {
     let instance = |vrid: u8, entries: &str| {
         format!(
             r#"{{ "interface": "eth1", "virtualRouterId": {vrid}, "virtualAddresses": ["192.0.2.{vrid}/24"]
@@ -638,13 +640,13 @@ fn one_instance_of_a_host_synchronises_connections() {
         )
     );
     assert_snapshot!(problems(&text), @r#"
-    instances.VI_2.lvsSyncInterface = "eth1": instances.VI_1.lvsSyncInterface is there already, and the kernel has one sync thread for all connections: keep one of them
-    instances.VI_4.lvsSyncInterface = "eth2": instances.VI_1.lvsSyncInterface is there already, and the kernel has one sync thread for all connections: keep one of them
+    instances.VI_2.lvsSyncInterface = "eth1": instances.VI_1.lvsSyncInterface is set already, and the kernel has one IPVS sync thread for all connections: keep one of them
+    instances.VI_4.lvsSyncInterface = "eth2": instances.VI_1.lvsSyncInterface is set already, and the kernel has one IPVS sync thread for all connections: keep one of them
     "#);
 }
 
 #[test]
-fn what_the_sync_thread_cannot_do_comes_with_what_it_can() {
+fn lvs_values_out_of_range_come_with_range() {
     assert_snapshot!(problems_of_instance(
         r#""lvsSyncInterface": "a-name-that-is-too-long",
            "lvs": { "syncId": 256, "maxLength": 1023, "port": 0, "ttl": 0, "group": "192.0.2.1", "id": 1 }"#
@@ -655,7 +657,7 @@ fn what_the_sync_thread_cannot_do_comes_with_what_it_can() {
     instances.VI_1.lvs.port = 0: must be 1 to 65535
     instances.VI_1.lvs.ttl = 0: must be 1 to 255
     instances.VI_1.lvs.group = "192.0.2.1": must be a multicast group, like 224.0.0.81 or ff02::51
-    instances.VI_1.lvs.id: unknown key: here may be "syncId", "maxLength", "port", "ttl" or "group"
+    instances.VI_1.lvs.id: unknown key: must be "syncId", "maxLength", "port", "ttl" or "group"
     "#);
     let lvs = |entries: &str| {
         problems_of_instance(&format!(
@@ -672,22 +674,22 @@ fn what_the_sync_thread_cannot_do_comes_with_what_it_can() {
 }
 
 #[test]
-fn followed_trackers_exist() {
+fn followed_trackers_are_defined_once() {
     assert_snapshot!(problems_of_instance(r#""track": ["http", { "tracker": "nothing", "weight": 5 }]"#), @r#"
     instances.VI_1.track[0] = "http": there is no such tracker: did you mean "httpd"?
     instances.VI_1.track[1].tracker = "nothing": there is no such tracker: define it under "trackers"
     "#);
     assert_snapshot!(problems_of_instance(r#""track": ["httpd", { "tracker": "httpd", "weight": 5 }]"#), @r#"instances.VI_1.track[1].tracker = "httpd": the instance follows this tracker already: keep one of them"#);
     assert_snapshot!(problems_of_instance(r#""track": [{ "tracker": "httpd", "weight": 0 }, { "trackr": "httpd", "wait": 300 }]"#), @r#"
-    instances.VI_1.track[0].weight = 0: must be -253 to 253 and not 0: without a weight, down means that the instance is in fault
+    instances.VI_1.track[0].weight = 0: must be -253 to 253 and not 0; leave it out for a fault while the tracker is down
     instances.VI_1.track[1].tracker: the instance follows this tracker already: keep one of them
     instances.VI_1.track[1].trackr: unknown key: did you mean "tracker"?
-    instances.VI_1.track[1].wait: unknown key: here may be "tracker" or "weight"
+    instances.VI_1.track[1].wait: unknown key: must be "tracker" or "weight"
     "#);
 }
 
 #[test]
-fn scripts_can_be_run() {
+fn script_tracker_problems_are_reported() {
     assert_snapshot!(problems_of_script(r#""command": []"#), @"trackers.t.script.command = []: must not be empty: the first element is the program");
     assert_snapshot!(problems_of_script(r#""command": "/bin/true""#), @r#"trackers.t.script.command = "/bin/true": must be a list, not a string; put it in [ ]"#);
     assert_snapshot!(problems_of_script(r#""command": ["true", 1, "a\u0000b"]"#), @r#"
@@ -707,12 +709,12 @@ fn scripts_can_be_run() {
 }
 
 #[test]
-fn what_follows_from_a_problem_is_not_one() {
-    // An unreadable version is neither 3 nor 2: nothing is said about interval and authentication.
+fn consequences_of_a_problem_are_not_reported() {
+    // An unreadable version is neither 3 nor 2: interval and authentication are not checked.
     assert_snapshot!(problems_of_instance(
         r#""version": "two", "advertInterval": 1.5, "authentication": { "pass": { "password": "1111" } }"#
     ), @r#"instances.VI_1.version = "two": must be a whole number, not a string"#);
-    // A tracker with a mistake is defined.
+    // An invalid tracker is still a defined one.
     assert_snapshot!(problems(
         r#"{ "trackers": { "t": { "scrpt": {} } },
              "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "track": ["t"],
@@ -724,7 +726,7 @@ fn what_follows_from_a_problem_is_not_one() {
 }
 
 #[test]
-fn routes_lead_somewhere_within_one_family() {
+fn routes_are_checked_within_their_family() {
     assert_snapshot!(problems_of_instance(r#""routes": [
         { "gateway": "192.0.2.9" },
         { "destination": "10.1.2.3/8" },
@@ -752,27 +754,27 @@ fn routes_lead_somewhere_within_one_family() {
     instances.VI_1.routes[8].gateway = "fe80::1": fe80::1 is a link-local address: name the device, too
     instances.VI_1.routes[9].scope = 256: must be 0 to 255
     instances.VI_1.routes[10].gateway = "192.0.2.9/24": must be an address without a prefix, like 192.168.224.11 or fe80::11
-    instances.VI_1.routes[10].dev: unknown key: here may be "destination", "gateway", "device", "source", "table", "metric", "scope", "onLink" or "nextHops"
+    instances.VI_1.routes[10].dev: unknown key: must be "destination", "gateway", "device", "source", "table", "metric", "scope", "onLink" or "nextHops"
     "#);
 }
 
 #[test]
-fn several_next_hops_stand_alone() {
+fn next_hops_exclude_gateway_and_device() {
     assert_snapshot!(problems_of_instance(r#""routes": [
         { "destination": "10.1.0.0/16", "gateway": "192.0.2.9", "device": "eth2", "onLink": false, "nextHops": [{ "device": "eth2" }] },
         { "destination": "10.2.0.0/16", "nextHops": [] },
         { "destination": "10.3.0.0/16", "nextHops": [{}, { "gateway": "2001:db8::1" }, { "gateway": "192.0.2.9", "weight": 0 }] } ]"#), @r#"
-    instances.VI_1.routes[0].gateway = "192.0.2.9": each of the "nextHops" says this itself: write it there, or leave "nextHops" out
-    instances.VI_1.routes[0].device = "eth2": each of the "nextHops" says this itself: write it there, or leave "nextHops" out
-    instances.VI_1.routes[0].onLink = false: each of the "nextHops" says this itself: write it there, or leave "nextHops" out
-    instances.VI_1.routes[1].nextHops = []: must not be empty: name the next hops, or write "gateway" instead
+    instances.VI_1.routes[0].gateway = "192.0.2.9": not allowed beside "nextHops": move it into each next hop, or leave "nextHops" out
+    instances.VI_1.routes[0].device = "eth2": not allowed beside "nextHops": move it into each next hop, or leave "nextHops" out
+    instances.VI_1.routes[0].onLink = false: not allowed beside "nextHops": move it into each next hop, or leave "nextHops" out
+    instances.VI_1.routes[1].nextHops = []: must not be empty: list the next hops, or write "gateway" instead
     instances.VI_1.routes[2].nextHops[0] = {}: a next hop is a gateway, a device, or both
     instances.VI_1.routes[2].nextHops[2].weight = 0: must be 1 to 255
     "#);
 }
 
 #[test]
-fn rules_select_something_and_name_a_table() {
+fn rules_need_a_selector_and_a_table() {
     assert_snapshot!(problems_of_instance(r#""rules": [
         {},
         { "table": 100 },
@@ -797,7 +799,7 @@ fn rules_select_something_and_name_a_table() {
 }
 
 #[test]
-fn routes_and_rules_are_distinct_on_a_host() {
+fn routes_and_rules_are_unique_on_a_host() {
     assert_snapshot!(problems(
         r#"{ "instances": {
             "VI_1": { "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": ["192.0.2.1/24"],
@@ -817,8 +819,8 @@ fn routes_and_rules_are_distinct_on_a_host() {
 }
 
 #[test]
-fn somebody_is_told_and_by_a_program() {
-    assert_snapshot!(problems_of_instance(r#""notify": {}"#), @r#"instances.VI_1.notify = {}: tells nobody: write "any": ["/path/to/program"], or one of "master", "backup", "fault" and "stop""#);
+fn notify_needs_a_program() {
+    assert_snapshot!(problems_of_instance(r#""notify": {}"#), @r#"instances.VI_1.notify = {}: runs no program: write "any": ["/path/to/program"], or one of "master", "backup", "fault" and "stop""#);
     assert_snapshot!(problems_of_instance(
         r#""notify": { "master": [], "backup": ["tell"], "any": ["/bin/tell", 1], "timeout": "11m",
            "retries": 101, "style": "keepalive", "user": "-", "onstart": true, "deleted": ["/bin/tell"] }"#
@@ -831,13 +833,13 @@ fn somebody_is_told_and_by_a_program() {
     instances.VI_1.notify.style = "keepalive": must be "environment" or "keepalived": did you mean "keepalived"?
     instances.VI_1.notify.user = "-": must be the name of a user, like "nobody"
     instances.VI_1.notify.onstart: unknown key: did you mean "onStart"?
-    instances.VI_1.notify.deleted: unknown key: here may be "master", "backup", "fault", "stop", "any", "timeout", "retries", "onStart", "onReload", "style" or "user"
+    instances.VI_1.notify.deleted: unknown key: must be "master", "backup", "fault", "stop", "any", "timeout", "retries", "onStart", "onReload", "style" or "user"
     "#);
     assert_snapshot!(problems_of_instance(r#""notify": ["/bin/tell"]"#), @"instances.VI_1.notify: must be an object, not a list");
 }
 
 #[test]
-fn resources_are_units_with_their_types_each_of_one_instance_and_watched_once() {
+fn resources_are_units_of_one_instance() {
     assert_snapshot!(problems_of_instance(r#""resources": ["httpd", "getty@.service", 7]"#), @r#"
     instances.VI_1.resources[0] = "httpd": must be the name of a unit with its type: did you mean "httpd.service"?
     instances.VI_1.resources[1] = "getty@.service": is a template: name one of its instances, like "getty@1.service"
@@ -864,14 +866,14 @@ fn resources_are_units_with_their_types_each_of_one_instance_and_watched_once() 
                          "virtualAddresses": ["192.0.2.2/24"],
                          "resources": { "units": ["httpd.service"] } } } }"#
     ), @r#"
-    instances.VI_1.track[0] = "web": watches a resource of this instance, which does not run while it is a backup and is watched while it is master: leave it out
-    instances.VI_1.resources[1] = "httpd.service": instances.VI_1.resources[0] is the same unit: keep one of them; what several instances need may be started by a unit of its own for each
-    instances.VI_2.resources.units[0] = "httpd.service": instances.VI_1.resources[0] is the same unit: keep one of them; what several instances need may be started by a unit of its own for each
+    instances.VI_1.track[0] = "web": tracks a resource of this instance, which does not run on a backup and which the daemon monitors on the master anyway: leave it out
+    instances.VI_1.resources[1] = "httpd.service": instances.VI_1.resources[0] is the same unit: keep one of them; for a unit that several instances need, list a separate unit in each of them that starts it
+    instances.VI_2.resources.units[0] = "httpd.service": instances.VI_1.resources[0] is the same unit: keep one of them; for a unit that several instances need, list a separate unit in each of them that starts it
     "#);
 }
 
 #[test]
-fn a_tracked_unit_has_a_name_and_limits_to_its_restarts() {
+fn unit_tracker_problems_are_reported() {
     let problems_of = |entries: &str| {
         problems(&format!(
             r#"{{ "trackers": {{ "t": {{ "unit": {{ {entries} }} }} }} }}"#
@@ -888,6 +890,6 @@ fn a_tracked_unit_has_a_name_and_limits_to_its_restarts() {
     trackers.t.unit.restart.atMost = 0: must be 1 to 1000
     trackers.t.unit.restart.within = 0: must be 10ms to 24h
     trackers.t.unit.restart.timeout = "48h": must be 10ms to 24h
-    trackers.t.unit.restart.often: unknown key: here may be "atMost", "timeout" or "within"
+    trackers.t.unit.restart.often: unknown key: must be "atMost", "timeout" or "within"
     "#);
 }

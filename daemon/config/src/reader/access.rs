@@ -1,4 +1,4 @@
-//! How the derived code of the model goes through a value: element by element, entry by entry.
+//! Serde access to elements, entries and variants for the derived code of the model.
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
@@ -8,7 +8,8 @@ use serde::de::{
 use super::{ParseError, Position, expected};
 use crate::tree::Node;
 
-/// A value as a sequence of one, so that whoever takes it is told of an error and can go on.
+/// A value as a sequence of one element, so that the visitor of a `Field` can handle its error and
+/// continue.
 pub(super) struct Attempt<'p, 'a, 'de>(pub(super) Option<&'p Position<'a, 'de>>);
 
 impl<'de> SeqAccess<'de> for Attempt<'_, '_, 'de> {
@@ -22,7 +23,7 @@ impl<'de> SeqAccess<'de> for Attempt<'_, '_, 'de> {
     }
 }
 
-/// The elements of a list.
+/// Elements of a list.
 pub(super) struct Elements<'p, 'a, 'de> {
     pub(super) place: &'p Position<'a, 'de>,
     pub(super) elements: &'de [Node],
@@ -45,7 +46,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, '_, 'de> {
     }
 }
 
-/// The entries of an object.
+/// Entries of an object.
 pub(super) struct Entries<'a, 'de> {
     pub(super) rest: std::vec::IntoIter<(&'de str, Position<'a, 'de>)>,
     pub(super) value: Option<Position<'a, 'de>>,
@@ -72,12 +73,12 @@ impl<'de> MapAccess<'de> for Entries<'_, 'de> {
     ) -> Result<S::Value, ParseError> {
         match self.value.take() {
             Some(place) => place.offer(seed),
-            None => Err(Error::custom("a value was asked for before its key")),
+            None => Err(Error::custom("a value was requested before its key")),
         }
     }
 }
 
-/// A variant of an enum: a word alone, or `{ "word": content }`.
+/// A variant of an enum: a string, or `{ "variant": content }`.
 pub(super) struct Variant<'a, 'de> {
     pub(super) name: &'de str,
     pub(super) content: Option<Position<'a, 'de>>,

@@ -1,14 +1,14 @@
-//! From the text's tree to the model, and not only to the first error.
+//! Deserialization of the JSON tree into the model, with all errors instead of the first.
 //!
 //! A [`Position`] is a serde deserializer for one value of the tree. The derived code of the model
-//! drives it and tells it all that is to be known: the keys of each struct and the variants of each
-//! enum, so that there is no second list of them. What the place does beyond serde's own:
+//! drives it and passes the keys of each struct and the variants of each enum, so that they are
+//! listed only once. It differs from serde's own deserializers in three points:
 //!
-//! - Unknown and repeated keys are reported here and never reach the derived code, which would give
-//!   up at the first.
-//! - A [`Field`](crate::field::Field) is offered as an attempt: if the value cannot be read, that
-//!   is reported and the attempt fails, but not what stands around it.
-//! - Messages are in the operator's words, not in Rust's.
+//! - It reports unknown and repeated keys and does not pass them to the derived code, which would
+//!   stop at the first one.
+//! - It offers a [`Field`](crate::field::Field) as an attempt: if the value cannot be read, the
+//!   error is reported and only the attempt fails, not the values around it.
+//! - Its messages use the terms of the configuration, not those of Rust.
 
 mod access;
 
@@ -25,7 +25,7 @@ use crate::suggest::{one_of, suggest};
 use crate::tree::Node;
 use access::{Attempt, Elements, Entries, Variant};
 
-/// A value of the tree, with where it is and where to report what is wrong with it.
+/// A value of the tree, its path, and the list that receives its problems.
 #[derive(Debug)]
 pub(crate) struct Position<'a, 'de> {
     node: &'de Node,
@@ -39,19 +39,19 @@ const STRING: &str = "a string";
 const TRUTH: &str = "true or false";
 const WHOLE_NUMBER: &str = "a whole number";
 
-/// Why a value could not be read.
+/// Reason why a value could not be read.
 #[derive(Debug)]
 pub(crate) enum ParseError {
-    /// Something else was expected here.
+    /// A value of another type was expected: its description.
     Expected(String),
-    /// This is wrong with it.
+    /// The value is invalid: the message.
     Because(String),
-    /// It has been reported.
+    /// The reason has been reported.
     Reported,
 }
 
 impl<'a, 'de> Position<'a, 'de> {
-    /// The whole text.
+    /// Returns the position of the root.
     pub(crate) fn root(node: &'de Node, findings: &'a RefCell<Findings>) -> Self {
         Self {
             node,
@@ -68,7 +68,7 @@ impl<'a, 'de> Position<'a, 'de> {
         }
     }
 
-    /// Lets `seed` read this value, and reports when it cannot.
+    /// Lets `seed` read this value, and reports its error.
     fn offer<S: DeserializeSeed<'de>>(&self, seed: S) -> Result<S::Value, ParseError> {
         seed.deserialize(self).map_err(|refusal| {
             let message = match refusal {
@@ -84,9 +84,10 @@ impl<'a, 'de> Position<'a, 'de> {
         })
     }
 
-    /// The entries of an object, each key once; and where it is known which keys it has, only
-    /// those. All others are reported. One that is a misspelling of a known key is read as that:
-    /// then the known one is not missing, and what is wrong with the value is found, too.
+    /// Returns the entries of an object. Repeated keys, and keys that are not in `known`, are
+    /// reported and left out. A misspelled key is read as the known key that it resembles, if that
+    /// one is absent: then the known key is not reported as missing, and problems of the value are
+    /// found as well.
     fn entries(
         &self,
         entries: &'de [(String, Node)],
@@ -118,18 +119,18 @@ impl<'a, 'de> Position<'a, 'de> {
     }
 }
 
-/// Which of the `known` keys was meant by `key`, if any, and what to say of it.
+/// Returns the `known` key that `key` resembles, if any, and the message.
 fn unknown(key: &str, known: &[&'static str]) -> (Option<&'static str>, String) {
     match suggest(key, known.iter().copied()) {
         Some(meant) => (
             Some(meant),
             format!("unknown key: did you mean \"{meant}\"?"),
         ),
-        None => (None, format!("unknown key: here may be {}", one_of(known))),
+        None => (None, format!("unknown key: must be {}", one_of(known))),
     }
 }
 
-/// What else to say to somebody who wrote `node` where `expected` was expected.
+/// Returns the remedy for `node` where `expected` is required, as an addition to the message.
 fn remedy(node: &Node, expected: &str) -> String {
     match (node, expected) {
         (Node::Null, _) => "; to have none, leave the key out".to_owned(),
@@ -139,7 +140,7 @@ fn remedy(node: &Node, expected: &str) -> String {
         (Node::String(text), TRUTH) if text.parse::<bool>().is_ok() => {
             format!("; write {text} without quotes")
         }
-        // Without the value: it may be a password.
+        // Without the value, which may be a password.
         (Node::Number(_), STRING) => "; put it in quotes".to_owned(),
         (Node::String(_) | Node::Object(_), LIST) => "; put it in [ ]".to_owned(),
         _ => String::new(),
@@ -213,7 +214,7 @@ impl<'de> Deserializer<'de> for &Position<'_, 'de> {
         let Node::Number(number) = self.node else {
             return expected(WHOLE_NUMBER);
         };
-        // A number beyond i64 is beyond every range, too.
+        // A number outside of i64 is outside of every range, too.
         match number
             .as_i64()
             .or_else(|| number.as_u64().map(|_| i64::MAX))
@@ -234,7 +235,7 @@ impl<'de> Deserializer<'de> for &Position<'_, 'de> {
         self.deserialize_str(visitor)
     }
 
-    // The attempt of a `Field`; the model has no other options.
+    // Only `Field` deserializes an option; the model has no others.
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ParseError> {
         visitor.visit_seq(Attempt(Some(self)))
     }
@@ -265,7 +266,7 @@ impl<'de> Deserializer<'de> for &Position<'_, 'de> {
                 value: None,
             }),
             Node::List(_) if name == Resources::NAME => self.deserialize_any(visitor),
-            // Derived code takes a list, too, as the values in the order of the struct.
+            // Derived code would accept a list as the fields in the order of the struct.
             Node::List(_) => Err(Error::invalid_type(Unexpected::Seq, &visitor)),
             Node::Null | Node::Bool(_) | Node::Number(_) | Node::String(_) => {
                 self.deserialize_any(visitor)

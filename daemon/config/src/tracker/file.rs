@@ -1,4 +1,4 @@
-//! The kind `file`.
+//! Trackers of the kind `file`.
 
 use std::path::PathBuf;
 
@@ -11,17 +11,18 @@ use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::problem::{Findings, Path};
 
-/// A whole number in a file, for whoever decides by other means. It is multiplied by the weight of the
-/// instance that follows it, and is a fault if that makes less than -253; without a weight all numbers
-/// but 0 are a fault. A file that is not there or holds anything else is down.
+/// Whole number in a file, which another program writes. It is multiplied by the weight with which
+/// an instance follows the tracker; the instance is in fault if the product is less than -253.
+/// Without a weight, every number but 0 puts the instance into fault. A missing file and any other
+/// content are down.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedFile {
-    /// The absolute path of the file. It need not exist yet. It counts when whoever writes it closes it,
-    /// or moves another one to its place.
+    /// Absolute path of the file. It need not exist yet. A new content takes effect when the writer
+    /// closes the file or moves another file to this path.
     path: Field<String>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
 }
@@ -30,12 +31,13 @@ pub(crate) struct TrackedFile {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NumberFile {
-    /// Its absolute path.
+    /// Absolute path of the file.
     pub path: PathBuf,
 }
 
 impl TrackedFile {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -54,7 +56,7 @@ impl TrackedFile {
         let probe = Probe::File(NumberFile { path: file.into() });
         let params = TrackerParams {
             hold: hold?,
-            // It is read at once.
+            // The daemon reads the file at once, so there is no `initial` to configure.
             initial: Verdict::saying(0),
             ..TrackerParams::new(probe.kind())
         };

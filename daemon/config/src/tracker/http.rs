@@ -1,4 +1,4 @@
-//! The kind `http`.
+//! Trackers of the kind `http`.
 
 use core::net::IpAddr;
 use core::ops::RangeInclusive;
@@ -19,120 +19,121 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Count, InterfaceName};
 
-/// A page of a web server.
+/// A page of a web server that is probed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Http {
-    /// What to ask for.
+    /// URL of the page.
     pub url: Url,
-    /// Whom to ask instead of the host of the URL.
+    /// Address to connect to instead of the host of the URL.
     pub address: Option<IpAddr>,
-    /// How.
+    /// Request method.
     pub method: Method,
-    /// What to say besides, by names in small letters.
+    /// Additional request headers, by names in lower case.
     pub headers: BTreeMap<String, String>,
-    /// From where.
+    /// Source address and interface.
     pub origin: Origin,
-    /// How often, and how long all of it may take.
+    /// Interval, and the timeout of the whole exchange.
     pub rhythm: Rhythm,
-    /// The statuses that mean well.
+    /// Accepted status codes.
     pub status: Vec<RangeInclusive<u16>>,
-    /// What has to be in the page.
+    /// Text that the page has to contain.
     pub expect: Option<String>,
-    /// Who may be believed to be the host of the URL, where it is `https`.
+    /// Trusted certificates for `https`.
     pub trust: Trust,
 }
 
-/// Whose certificates are believed.
+/// Trusted certificates of servers.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Trust {
-    /// Those of whom this host trusts.
+    /// Certificates signed by the certificate authorities of this host.
     System,
-    /// Those of whom stands in this file.
+    /// Certificates signed by the certificate authorities in this file.
     File(PathBuf),
-    /// Everybody's.
+    /// All certificates.
     All,
 }
 
-/// How a page is asked for (RFC 9110 section 9.3).
+/// Request method (RFC 9110 section 9.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[schemars(inline)]
 pub enum Method {
-    /// For the page.
+    /// Requests the page.
     Get,
-    /// For all but the page itself.
+    /// Requests the headers of the page only.
     Head,
-    /// For what can be done with it.
+    /// Requests the communication options of the page.
     Options,
 }
 
-/// A page of a web server; the right status, and the right text where one is expected, mean well.
+/// Page of a web server. Up means an accepted status and, if configured, the expected text.
 /// Redirections are not followed.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedHttp {
-    /// The page, http or https. A name in it is looked up every minute and when it goes wrong; of several
-    /// addresses one after the other is tried.
+    /// URL of the page, http or https. A host name in it is resolved every minute and after a
+    /// failure; several addresses are tried one after the other.
     url: Field<Url>,
-    /// The address to ask instead of that of the URL's host, so that a server can be asked for a page of
-    /// whatever name. Default: the host's.
+    /// Address to connect to instead of that of the URL's host, to request a page of a certain name
+    /// from a certain server. Default: the address of the host.
     #[serde(default)]
     address: Field<PlainAddress>,
-    /// How to ask (RFC 9110 section 9.3). Default: `GET`.
+    /// Request method (RFC 9110 section 9.3). Default: `GET`.
     #[serde(default = "method")]
     method: Field<Method>,
-    /// What to send besides, by name, like `Authorization`, or `Host` instead of the URL's. Default:
-    /// none.
+    /// Additional request headers by name, like `Authorization`, or `Host` instead of that of the
+    /// URL. Default: none.
     #[serde(default = "headers")]
     headers: Field<BTreeMap<String, Field<String>>>,
-    /// The statuses that mean well, 100 to 599, single ones and ranges of them. Default: 200-299.
+    /// Accepted status codes, 100 to 599, single ones and ranges. Default: 200-299.
     #[serde(default = "status")]
     #[schemars(length(min = 1))]
     status: Field<Vec<Field<Statuses>>>,
-    /// A text that has to be in the first 64 KiB of the page. Default: none.
+    /// Text that the first 64 KiB of the page have to contain. Default: none.
     #[serde(default)]
     expect: Field<String>,
-    /// A file with the certificates, as PEM, of whom to believe who the server is, by its absolute path.
-    /// Default: whom this host trusts.
+    /// Absolute path of a PEM file with the certificate authorities that are trusted to sign the
+    /// certificate of the server. Default: the certificate authorities of this host.
     #[serde(default)]
     ca_file: Field<String>,
-    /// Whether to believe whoever answers, expired certificates and those of another name too. Default:
+    /// Whether to accept any certificate, also an expired one and one for another name. Default:
     /// false.
     #[serde(default = "insecure")]
     insecure: Field<bool>,
-    /// The address of this host to ask from. Default: the kernel's choice.
+    /// Source address of the probes, an address of this host. Default: the kernel's choice.
     #[serde(default)]
     source: Field<PlainAddress>,
-    /// The interface to ask through, 1 to 15 bytes; a link-local address needs one. Default: where the
-    /// routes lead.
+    /// Interface that the probes use, 1 to 15 bytes; required for a link-local address. Default:
+    /// according to the routes.
     #[serde(default)]
     interface: Field<InterfaceName>,
-    /// Time from one request to the next, 10 ms to 1 day. Default: 1 s.
+    /// Interval between two requests, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
     interval: Field<BoundedDuration>,
-    /// How long it may take until the page is there, or its first 64 KiB, 10 ms to 1 day. Default: 1 s.
+    /// Timeout until the page, or its first 64 KiB, has arrived, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::patience")]
     timeout: Field<BoundedDuration>,
-    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
+    /// Number of good results in a row that turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     rise: Field<BoundedInteger<Count>>,
-    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
+    /// Number of bad results in a row that turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     fall: Field<BoundedInteger<Count>>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before the first result: `up`, because what has not been looked at is no
-    /// reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before the first result: `up`, so that an untested service does not hold back the
+    /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
 }
 
 impl TrackedHttp {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -165,7 +166,7 @@ impl TrackedHttp {
         let status = self.status(&path.key("status"), findings);
         let expect = expected(&path.key("expect"), &self.expect, findings);
         if self.expect.is_present() && self.method.value() == Some(&Method::Head) {
-            let message = "an answer to HEAD has no text: ask by \"method\": \"GET\"";
+            let message = "a response to HEAD has no body: write \"method\": \"GET\"";
             findings.add(&path.key("expect"), message);
         }
         let trust = self.trust(path, url, findings);
@@ -195,7 +196,7 @@ impl TrackedHttp {
                     "must be the name of a header, like \"Authorization\"",
                 );
             } else if MADE_HERE.contains(&&*small) {
-                findings.add(&path, "is made as the connection needs it: leave it out");
+                findings.add(&path, "is set by the daemon itself: leave it out");
             }
             let Some(value) = value.value() else {
                 all_valid = false;
@@ -206,7 +207,7 @@ impl TrackedHttp {
                 findings.add(&path, message);
             }
             if headers.insert(small, value.clone()).is_some() {
-                let message = "is given in another case, too: keep one of them";
+                let message = "is the same header in another case: keep one of them";
                 findings.add(&path, message);
             }
         }
@@ -216,7 +217,10 @@ impl TrackedHttp {
     fn status(&self, path: &Path, findings: &mut Findings) -> Option<Vec<RangeInclusive<u16>>> {
         let status = self.status.value()?;
         if status.is_empty() {
-            findings.add(path, "must not be empty: name what means well, like 200");
+            findings.add(
+                path,
+                "must not be empty: list the accepted status codes, like 200",
+            );
         }
         let ranges = status.iter().map(|given| Some(given.value()?.0.clone()));
         ranges.collect()
@@ -226,7 +230,7 @@ impl TrackedHttp {
         let file = self.ca_file.optional();
         let insecure = self.insecure.value();
         if url.is_some_and(|url| !url.secure) {
-            let message = "is about https, and the URL is http: leave it out";
+            let message = "applies to https, and the URL is http: leave it out";
             if self.ca_file.is_present() {
                 findings.add(&path.key("caFile"), message);
             }
@@ -250,7 +254,8 @@ impl TrackedHttp {
     }
 }
 
-/// Headers that belong to the connection (RFC 9110 section 7.6.1) and to the body that is not sent.
+/// Headers that belong to the connection (RFC 9110 section 7.6.1) or to a request body, which is
+/// never sent.
 const MADE_HERE: &[&str] = &[
     "connection",
     "content-length",
@@ -263,13 +268,13 @@ const MADE_HERE: &[&str] = &[
     "upgrade",
 ];
 
-/// Whether `text` can be the name of a header (RFC 9110 section 5.6.2).
+/// Whether `text` is a valid header name (RFC 9110 section 5.6.2).
 fn is_token(text: &str) -> bool {
     let is_part = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
     !text.is_empty() && text.chars().all(is_part)
 }
 
-/// Whether `text` can be the value of a header (RFC 9110 section 5.5).
+/// Whether `text` is a valid header value (RFC 9110 section 5.5).
 fn is_header_value(text: &str) -> bool {
     text.chars().all(|c| matches!(c, ' '..='~' | '\t')) && text.trim() == text
 }

@@ -1,4 +1,4 @@
-//! The kind `interface`.
+//! Trackers of the kind `interface`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -10,27 +10,27 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::InterfaceName;
 
-/// A network interface; up and with a carrier means well.
+/// Network interface. Up means administratively up and with a carrier.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedInterface {
-    /// The name of the interface, 1 to 15 bytes. It need not exist yet.
+    /// Name of the interface, 1 to 15 bytes. It need not exist yet.
     name: Field<InterfaceName>,
-    /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
-    /// Default: 0.
+    /// Time that a good result has to last until the tracker is up, 0 to 1 day. It does not delay
+    /// the first result after the start. Default: 0.
     #[serde(default = "default::none")]
     up_delay: Field<BoundedDuration>,
-    /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
+    /// Time that a bad result has to last until the tracker is down, 0 to 1 day. Default: 0.
     #[serde(default = "default::none")]
     down_delay: Field<BoundedDuration>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
 }
 
 impl TrackedInterface {
-    /// What the engine is told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine. `None` if a problem has been reported.
     pub(super) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<TrackerParams> {
         const EXAMPLE: &str = r#""name": "eth2""#;
         let name = self.name.required(&path.key("name"), EXAMPLE, findings);

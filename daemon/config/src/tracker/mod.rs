@@ -1,5 +1,5 @@
-//! Trackers in the configuration: what is watched, and who follows it. Each kind has a module of its
-//! own, with its words and with what they mean to the daemon.
+//! Trackers in the configuration, and the instances that follow them. Each kind has its own module
+//! with its keys and its parameters for the daemon.
 
 mod file;
 mod http;
@@ -50,79 +50,85 @@ use crate::value::{BoundedInteger, Count, Weight};
 
 const DAY: BoundedDuration = BoundedDuration(Duration::from_secs(24 * 60 * 60));
 
-/// The time between two looks at something, and for one look.
+/// Range of intervals and timeouts of probes.
 const LOOKING_TIME: Bounds = Bounds {
     least: BoundedDuration(Duration::from_millis(10)),
     most: DAY,
     words: "10ms to 24h",
 };
 
-/// How long something has to last.
+/// Range of delays and hold times.
 const LASTING: Bounds = Bounds {
     least: BoundedDuration(Duration::ZERO),
     most: DAY,
     words: "0 to 24h",
 };
 
-/// One thing that is watched: exactly one of the kinds.
+/// Tracker: exactly one of the kinds.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Tracker {
-    /// A program that is run again and again; exit status 0 means well.
+    /// Program that is run periodically. Up means exit status 0.
     Script(TrackedScript),
-    /// A network interface; up and with a carrier means well.
+    /// Network interface. Up means administratively up and with a carrier.
     Interface(TrackedInterface),
-    /// A whole number in a file, which is multiplied by the weight.
+    /// Whole number in a file, which another program writes. It is multiplied by the weight with
+    /// which an instance follows the tracker; the instance is in fault if the product is less than
+    /// -253, and without a weight for every number but 0. A missing file and any other content are
+    /// down.
     File(TrackedFile),
-    /// Processes of this host; as many as there have to be mean well.
+    /// Processes of this host. Up means a number within the limits. The kernel reports the start
+    /// and end of each process (process connector), but only in the initial network, PID and user
+    /// namespaces and with CAP_NET_ADMIN; elsewhere the daemon reads /proc periodically.
     Process(TrackedProcess),
-    /// Another host that is asked by ICMP or ICMPv6 whether it is there, such as a gateway; an answer
-    /// means well.
+    /// Another host, such as a gateway, probed by ICMP or ICMPv6 echo requests. Up means a reply.
     Ping(TrackedPing),
-    /// A port that takes connections, which means well, and that gives the right answer where one is
-    /// expected.
+    /// TCP port. Up means an accepted connection and, if configured, the expected answer.
     Tcp(TrackedTcp),
-    /// A page of a web server; the right status, and the right text where one is expected, mean well.
+    /// Page of a web server. Up means an accepted status and, if configured, the expected text.
     /// Redirections are not followed.
     Http(TrackedHttp),
-    /// A unit of systemd; active means well.
+    /// systemd unit. Up means active. systemd reports every change within milliseconds. While a job
+    /// starts or restarts the unit, the last verdict remains; while systemd waits before an
+    /// automatic restart (`Restart=`), the unit is down.
     Unit(TrackedUnit),
-    /// A route of the kernel, whoever put it there; that it is there and leads somewhere means well, and
-    /// that its gateway answers, where that is asked for.
+    /// Route to exactly one destination in a routing table of the kernel, no matter which program
+    /// added it. Up means a route that forwards packets and, with `neighbour`, a gateway that
+    /// answers. Routes of the types `unreachable`, `blackhole`, `prohibit` and `throw` and routes
+    /// whose link is down are down.
     Route(TrackedRoute),
 }
 
-/// What the daemon itself has to look at: a tracker that the kernel's news of interfaces say nothing
-/// of.
+/// Probe that the daemon runs, for a tracker that the kernel's interface events do not cover.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Probe {
-    /// A program that is run again and again.
+    /// A program that is run periodically.
     Script(Script),
     /// A file that holds a number.
     File(NumberFile),
     /// Processes of this host.
     Process(Process),
-    /// A host that is asked whether it is there.
+    /// A host that is probed by echo requests.
     Ping(Ping),
-    /// A port that is connected to.
+    /// A TCP port.
     Tcp(Tcp),
-    /// A page that is asked for.
+    /// A page of a web server.
     Http(Box<Http>),
-    /// A unit of systemd, of which systemd itself tells.
+    /// A systemd unit, whose changes systemd reports.
     Unit(Unit),
-    /// A route that has to be there.
+    /// A route of the kernel.
     Route(Route),
 }
 
 impl Probe {
-    /// The definition in words that are equal exactly if the definitions are.
+    /// Returns the definition as text; two texts are equal exactly if the definitions are.
     fn canonical(&self) -> String {
-        // Strings and numbers alone: there is nothing that JSON has no words for.
+        // Serialization cannot fail: the definition consists of strings and numbers.
         serde_json::to_string(self).unwrap_or_else(|_| format!("{self:?}"))
     }
 
-    /// What the engine is told of it, besides the counts of results.
+    /// Returns the kind of the tracker for the engine.
     fn kind(&self) -> TrackerKind {
         TrackerKind::Probe {
             definition: self.canonical().into(),
@@ -131,8 +137,8 @@ impl Probe {
 }
 
 impl Tracker {
-    /// What the engine is told of it, and what the daemon has to look at for it. `None` if what is
-    /// wrong has been reported.
+    /// Returns the parameters for the engine, and the probe that the daemon runs. `None` if a
+    /// problem has been reported.
     pub(crate) fn lower(
         &self,
         path: &Path,
@@ -156,8 +162,8 @@ impl Tracker {
     }
 }
 
-/// A tracker that an instance follows: its name, so that down means that the instance is in fault,
-/// or an object with the name and a weight.
+/// Reference to a tracker: its name, so that the instance is in fault while the tracker is down, or
+/// an object with the name and a weight.
 #[derive(Debug)]
 pub(crate) struct Follow {
     pub(crate) tracker: Field<String>,
@@ -166,24 +172,24 @@ pub(crate) struct Follow {
     pub(crate) object: bool,
 }
 
-/// A tracker that an instance follows, with what it is worth.
+/// Reference to a tracker, with a weight.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Weighted {
-    /// The name of the tracker.
+    /// Name of the tracker.
     tracker: Field<String>,
-    /// A negative weight is added to the priority while the tracker is down, a positive one while
-    /// it is up: -253 to 253, not 0; the sum stays within 1 to 254. Default: none, down means that
-    /// the instance is in fault.
+    /// Weight, -253 to 253, not 0. A negative weight is added to the priority while the tracker is
+    /// down, a positive one while it is up; the effective priority stays within 1 to 254. Default:
+    /// none, the instance is in fault while the tracker is down.
     #[serde(default)]
     weight: Field<BoundedInteger<Weight>>,
 }
 
 impl Follow {
-    /// The keys of the object: those of [`Weighted`].
+    /// Keys of the object: those of [`Weighted`].
     const KEYS: &'static [&'static str] = &["tracker", "weight"];
 
-    /// What the engine is told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(&self, path: &Path, findings: &mut Findings) -> Option<Track> {
         const EXAMPLE: &str = r#""tracker": "name""#;
         let name = self
@@ -243,7 +249,7 @@ impl JsonSchema for Follow {
         json_schema!({
             "anyOf": [
                 {
-                    "description": "The name of a tracker. Down means that the instance is in fault.",
+                    "description": "Name of a tracker. The instance is in fault while the tracker is down.",
                     "type": "string",
                 },
                 Weighted::json_schema(generator),
@@ -252,7 +258,7 @@ impl JsonSchema for Follow {
     }
 }
 
-/// What a tracker counts as before its first result.
+/// Verdict of a tracker before its first result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 #[schemars(inline)]
@@ -270,7 +276,7 @@ impl Assumed {
     }
 }
 
-/// The defaults that several kinds share.
+/// Defaults that several kinds share.
 mod default {
     use core::time::Duration;
 
@@ -288,7 +294,7 @@ mod default {
         Field::Value(Assumed::Up)
     }
 
-    /// How long an answer over the network may take.
+    /// Default timeout of an answer over the network.
     pub(super) const fn patience() -> Field<BoundedDuration> {
         Field::Value(BoundedDuration::SECOND)
     }
@@ -303,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_lists_of_keys_of_a_followed_tracker_agree() {
+    fn follow_keys_match_schema() {
         let schema = serde_json::to_value(schemars::schema_for!(Weighted)).unwrap();
         let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys, Follow::KEYS);

@@ -1,5 +1,5 @@
-//! What the kinds `ping`, `tcp` and `http` have in common: whom they ask, from where, how often, and
-//! how long they wait.
+//! Common keys of the kinds `ping`, `tcp` and `http`: host, source, interval, timeout and
+//! thresholds.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -17,13 +17,13 @@ use crate::problem::{Findings, Path};
 use crate::unicast;
 use crate::value::{BoundedInteger, Count, InterfaceName};
 
-/// Whom a probe asks.
+/// Host that a probe connects to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Host {
-    /// Who has this address.
+    /// The host with this address.
     Address(IpAddr),
-    /// Who has this name.
+    /// The host with this name.
     Name(Arc<str>),
 }
 
@@ -36,28 +36,28 @@ impl From<&unicast::Peer> for Host {
     }
 }
 
-/// From where a probe asks. The kernel chooses what is not said.
+/// Source of the packets of a probe. The kernel chooses what is absent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Origin {
-    /// An address of this host.
+    /// Address of this host.
     pub source: Option<IpAddr>,
-    /// The interface that the packets leave and come in through.
+    /// Interface through which the packets leave and arrive.
     pub interface: Option<Arc<str>>,
 }
 
-/// How often a probe asks, and how long it waits.
+/// Interval and timeout of a probe.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Rhythm {
-    /// From one beginning to the next: 10 ms to 1 day.
+    /// Interval between two starts: 10 ms to 1 day.
     pub interval: Duration,
-    /// How long it may take: 10 ms to 1 day. It may be longer than the interval; then the next one
-    /// begins later.
+    /// Timeout: 10 ms to 1 day. It may be longer than the interval; then the next probe starts
+    /// later.
     pub timeout: Duration,
 }
 
-/// The words that all of them have.
+/// Keys that all three kinds have.
 pub(super) struct Common<'m> {
     pub(super) source: &'m Field<PlainAddress>,
     pub(super) interface: &'m Field<InterfaceName>,
@@ -70,8 +70,8 @@ pub(super) struct Common<'m> {
 }
 
 impl Common<'_> {
-    /// From where to ask `host`, which is said at `place`; the other words stand at `path`. `None` if
-    /// what is wrong has been reported.
+    /// Returns the source of probes to `host`, which the key at `place` names; the other keys are
+    /// below `path`. `None` if a problem has been reported.
     pub(super) fn origin(
         &self,
         path: &Path,
@@ -82,8 +82,8 @@ impl Common<'_> {
         let interface = self.interface.optional()?.map(|name| Arc::clone(&name.0));
         if let Some(Host::Address(host)) = host {
             if is_link_local(*host) && interface.is_none() {
-                let message = "there may be one on each network: say through which to ask, like \
-                               \"interface\": \"eth1\"";
+                let message = "a link-local address needs an interface: add one, like \"interface\": \
+                               \"eth1\"";
                 findings.add(place, message);
             }
             if let Some(source) = source
@@ -91,7 +91,7 @@ impl Common<'_> {
             {
                 let family = Family::of(*host);
                 let message = format!(
-                    "who is asked has an {family} address: name an {family} address of this host, or \
+                    "the probed address is {family}: must be an {family} address of this host, or \
                      leave it out"
                 );
                 findings.add(&path.key("source"), message);
@@ -99,13 +99,13 @@ impl Common<'_> {
         }
         if source.is_some_and(is_link_local) && interface.is_none() {
             let message =
-                "is an address on one network: say on which, like \"interface\": \"eth1\"";
+                "a link-local address needs an interface: add one, like \"interface\": \"eth1\"";
             findings.add(&path.key("source"), message);
         }
         Some(Origin { source, interface })
     }
 
-    /// How often to ask. `None` if what is wrong has been reported.
+    /// Returns interval and timeout. `None` if a problem has been reported.
     pub(super) fn rhythm(&self, path: &Path, findings: &mut Findings) -> Option<Rhythm> {
         let interval = LOOKING_TIME.check(&path.key("interval"), self.interval, findings);
         let timeout = LOOKING_TIME.check(&path.key("timeout"), self.timeout, findings);
@@ -115,12 +115,12 @@ impl Common<'_> {
         })
     }
 
-    /// How long a verdict stays at least. `None` if what is wrong has been reported.
+    /// Returns the hold time. `None` if a problem has been reported.
     pub(super) fn hold(&self, path: &Path, findings: &mut Findings) -> Option<Duration> {
         LASTING.check(&path.key("hold"), self.hold, findings)
     }
 
-    /// What the engine is told of `probe`. `None` if what is wrong has been reported.
+    /// Returns the parameters of `probe` for the engine. `None` if a problem has been reported.
     pub(super) fn params(&self, probe: &Probe, hold: Duration) -> Option<TrackerParams> {
         Some(TrackerParams {
             rise: self.rise.value()?.0.0,
@@ -132,7 +132,7 @@ impl Common<'_> {
     }
 }
 
-/// A text that is searched for. `None` if what is wrong has been reported.
+/// Returns the text that an answer has to contain. `None` if a problem has been reported.
 pub(super) fn expected(
     path: &Path,
     text: &Field<String>,
@@ -140,7 +140,7 @@ pub(super) fn expected(
 ) -> Option<Option<String>> {
     let text = text.optional()?;
     if text.is_some_and(String::is_empty) {
-        findings.add(path, "must not be empty: everything contains that");
+        findings.add(path, "must not be empty: every answer would match");
     }
     Some(text.cloned())
 }

@@ -1,4 +1,4 @@
-//! The kind `ping`.
+//! Trackers of the kind `ping`.
 
 use core::time::Duration;
 
@@ -15,72 +15,73 @@ use crate::problem::{Findings, Path};
 use crate::unicast;
 use crate::value::{BoundedInteger, Count, InterfaceName, Number};
 
-/// Another host that is asked by ICMP or ICMPv6 whether it is there, such as a gateway.
+/// Another host that is probed by ICMP or ICMPv6 echo requests.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Ping {
-    /// Whom to ask.
+    /// Host to probe.
     pub host: Host,
-    /// From where.
+    /// Source address and interface.
     pub origin: Origin,
-    /// How often, and how long to wait for the answer to the last request.
+    /// Interval between two results, and the timeout of the reply to the last request.
     pub rhythm: Rhythm,
-    /// How many requests make one result: 1 to 20.
+    /// Number of requests for one result: 1 to 20.
     pub packets: u16,
-    /// From one request to the next of the same result: 10 ms to 10 s.
+    /// Interval between two requests of the same result: 10 ms to 10 s.
     pub spacing: Duration,
-    /// How many of them may stay without an answer: fewer than there are.
+    /// Number of requests that may remain without a reply: less than `packets`.
     pub max_lost: u16,
 }
 
-/// Another host that is asked by ICMP or ICMPv6 whether it is there, such as a gateway; an answer means
-/// well.
+/// Another host, such as a gateway, probed by ICMP or ICMPv6 echo requests. Up means a reply.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedPing {
-    /// Whom to ask: an address, or a name, which is looked up every minute and when nobody answers.
+    /// Host to probe: an address, or a name, which is resolved every minute and when no reply
+    /// arrives.
     host: Field<unicast::Peer>,
-    /// The address of this host to ask from. Default: the kernel's choice.
+    /// Source address of the probes, an address of this host. Default: the kernel's choice.
     #[serde(default)]
     source: Field<PlainAddress>,
-    /// The interface to ask through, 1 to 15 bytes; a link-local address needs one. Default: where the
-    /// routes lead.
+    /// Interface that the probes use, 1 to 15 bytes; required for a link-local address. Default:
+    /// according to the routes.
     #[serde(default)]
     interface: Field<InterfaceName>,
-    /// How many requests make one result, 1 to 20. Default: 1.
+    /// Number of requests for one result, 1 to 20. Default: 1.
     #[serde(default = "packets")]
     packets: Field<BoundedInteger<Packets>>,
-    /// Time from one request to the next of the same result, 10 ms to 10 s. Default: 100 ms.
+    /// Interval between two requests of the same result, 10 ms to 10 s. Default: 100 ms.
     #[serde(default = "spacing")]
     spacing: Field<BoundedDuration>,
-    /// How many requests of a result may stay without an answer, 0 to one less than `packets`.
-    /// Default: 0.
+    /// Number of requests of a result that may remain without a reply, 0 to one less than
+    /// `packets`. Default: 0.
     #[serde(default = "max_lost")]
     max_lost: Field<BoundedInteger<Lost>>,
-    /// Time from one result to the next, 10 ms to 1 day. Default: 1 s.
+    /// Interval between two results, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
     interval: Field<BoundedDuration>,
-    /// How long the answer to the last request may take, 10 ms to 1 day. Default: 1 s.
+    /// Timeout of the reply to the last request, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::patience")]
     timeout: Field<BoundedDuration>,
-    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
+    /// Number of good results in a row that turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     rise: Field<BoundedInteger<Count>>,
-    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
+    /// Number of bad results in a row that turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     fall: Field<BoundedInteger<Count>>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before the first result: `up`, because what has not been looked at is no
-    /// reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before the first result: `up`, so that an untested service does not hold back the
+    /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
 }
 
 impl TrackedPing {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -110,8 +111,9 @@ impl TrackedPing {
         if let (Some(packets), Some(lost)) = (packets, max_lost)
             && lost >= packets
         {
-            let message =
-                format!("must be less than \"packets\", {packets}: else nobody need answer");
+            let message = format!(
+                "must be less than \"packets\" ({packets}): one reply at least is required"
+            );
             findings.add(&path.key("maxLost"), message);
         }
         let spacing = SPACING.check(&path.key("spacing"), &self.spacing, findings);
@@ -127,7 +129,7 @@ impl TrackedPing {
     }
 }
 
-/// Shortest and longest time between two requests of one result.
+/// Range of `spacing`.
 const SPACING: Bounds = Bounds {
     least: BoundedDuration(Duration::from_millis(10)),
     most: BoundedDuration(Duration::from_secs(10)),
@@ -146,7 +148,7 @@ const fn max_lost() -> Field<BoundedInteger<Lost>> {
     Field::Value(BoundedInteger(Lost(0)))
 }
 
-/// How many requests make one result: 1 to 20.
+/// Number of requests for one result: 1 to 20.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Packets(u16);
 
@@ -165,7 +167,7 @@ impl Number for Packets {
     }
 }
 
-/// How many of them may get lost: 0 to 19.
+/// Number of lost requests of a result: 0 to 19.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Lost(u16);
 

@@ -1,4 +1,4 @@
-//! The kind `process`.
+//! Trackers of the kind `process`.
 
 use core::time::Duration;
 
@@ -13,43 +13,43 @@ use crate::lower::all;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Number};
 
-/// Processes of this host; as many as there have to be mean well. The kernel tells of every process that
-/// begins or ends (the process connector, in the first network, process and user namespace alone, with
-/// CAP_NET_ADMIN); elsewhere /proc is looked at again and again.
+/// Processes of this host. Up means a number within the limits. The kernel reports the start and
+/// end of each process (process connector), but only in the initial network, PID and user
+/// namespaces and with CAP_NET_ADMIN; elsewhere the daemon reads /proc periodically.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedProcess {
-    /// The name of the program: the last part of the first word of its command line, or what the
-    /// kernel calls the process (its first 15 bytes). Either this or `commandLine`.
+    /// Name of the program: the last component of the first word of its command line, or the
+    /// kernel's name of the process (its first 15 bytes). Either this or `commandLine`.
     #[serde(default)]
     name: Field<String>,
-    /// The whole command line, word by word.
+    /// Complete command line, word by word.
     #[serde(default)]
     #[schemars(length(min = 1))]
     command_line: Field<Vec<Field<String>>>,
-    /// How many there have to be at least, 0 to 1000000. Default: 1.
+    /// Minimum number of processes, 0 to 1000000. Default: 1.
     #[serde(default = "one")]
     at_least: Field<BoundedInteger<Quorum>>,
-    /// How many there may be at most, 0 to 1000000. Default: any number.
+    /// Maximum number of processes, 0 to 1000000. Default: no limit.
     #[serde(default)]
     at_most: Field<BoundedInteger<Quorum>>,
-    /// Time between two looks where the kernel does not tell of processes, 10 ms to 1 day. The
-    /// shortest of all trackers counts for all. Default: 1 s.
+    /// Interval between two scans of /proc where the kernel does not report processes, 10 ms to 1
+    /// day. The shortest interval of all trackers applies to all. Default: 1 s.
     #[serde(default = "default::interval")]
     interval: Field<BoundedDuration>,
-    /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
-    /// Default: 0.
+    /// Time that a good result has to last until the tracker is up, 0 to 1 day. It does not delay
+    /// the first result after the start. Default: 0.
     #[serde(default = "default::none")]
     up_delay: Field<BoundedDuration>,
-    /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
+    /// Time that a bad result has to last until the tracker is down, 0 to 1 day. Default: 0.
     #[serde(default = "default::none")]
     down_delay: Field<BoundedDuration>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before the first result: `up`, because what has not been looked at is no
-    /// reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before the first result: `up`, so that an untested service does not hold back the
+    /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
 }
@@ -58,7 +58,7 @@ const fn one() -> Field<BoundedInteger<Quorum>> {
     Field::Value(BoundedInteger(Quorum(1)))
 }
 
-/// A number of processes: 0 to 1,000,000.
+/// Number of processes: 0 to 1,000,000.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Quorum(u32);
 
@@ -76,33 +76,34 @@ impl Number for Quorum {
     }
 }
 
-/// Processes, and how many of them mean well.
+/// Processes of this host, and the limits of their number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Process {
-    /// Which of them.
+    /// Selection of the processes.
     pub which: Which,
-    /// How many there have to be.
+    /// Minimum number.
     pub at_least: u32,
-    /// How many there may be, if not any number.
+    /// Maximum number, if limited.
     pub at_most: Option<u32>,
-    /// The time between two looks where the kernel does not tell of processes.
+    /// Interval between two scans of /proc where the kernel does not report processes.
     pub interval: Duration,
 }
 
-/// Which processes are meant.
+/// Selection of processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Which {
-    /// Those of a program: the last part of the first word of their command line, or what the kernel
-    /// calls them, of which it keeps 15 bytes.
+    /// Processes of a program: the last component of the first word of their command line, or the
+    /// kernel's name of the process, which has at most 15 bytes.
     Name(String),
-    /// Those with exactly this command line.
+    /// Processes with exactly this command line.
     CommandLine(Vec<String>),
 }
 
 impl TrackedProcess {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -167,7 +168,7 @@ impl TrackedProcess {
             (Some(_), Some(_)) => {
                 findings.add(
                     &path.key("name"),
-                    "there is a \"commandLine\", too: keep one of them",
+                    "\"commandLine\" is set too: keep one of them",
                 );
                 None
             }

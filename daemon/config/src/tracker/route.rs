@@ -1,4 +1,4 @@
-//! The kind `route`.
+//! Trackers of the kind `route`.
 
 use core::net::IpAddr;
 use std::sync::Arc;
@@ -18,21 +18,21 @@ use crate::problem::{Findings, Path};
 use crate::routing::Destination;
 use crate::value::{BoundedInteger, Count, InterfaceName};
 
-/// A route of the kernel, whoever put it there.
+/// A route of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Route {
-    /// Where it leads to, exactly.
+    /// Exact destination.
     #[serde(serialize_with = "as_text")]
     pub destination: Network,
-    /// The table it stands in.
+    /// Routing table of the route.
     #[serde(serialize_with = "as_text")]
     pub table: Table,
-    /// The gateway that it has to lead by.
+    /// Required gateway.
     pub gateway: Option<IpAddr>,
-    /// The device that it has to lead over.
+    /// Required device.
     pub device: Option<Arc<str>>,
-    /// How often its gateway is asked whether it is there, if at all.
+    /// Interval and timeout of the gateway probes, if the gateway has to answer.
     pub neighbour: Option<Rhythm>,
 }
 
@@ -43,58 +43,60 @@ fn as_text<S: serde::Serializer>(
     serializer.collect_str(value)
 }
 
-/// A route in one of the kernel's tables, to exactly one destination, whoever put it there; that it is
-/// there and leads somewhere means well. One of the types `unreachable`, `blackhole`, `prohibit` and `throw` leads nowhere,
-/// and so does one whose link is down. The kernel tells of changes, nothing is looked at again and again.
+/// Route to exactly one destination in a routing table of the kernel, no matter which program added
+/// it. Up means a route that exists and forwards packets; routes of the types `unreachable`,
+/// `blackhole`, `prohibit` and `throw` and routes whose link is down are down. The kernel reports
+/// changes, so the daemon does not poll.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedRoute {
-    /// Where it leads to: a network like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which is of
-    /// the family of the gateway, else of IPv4; that of IPv6 is `::/0`, too.
+    /// Destination network, like `10.0.0.0/8` or `2001:db8::/32`, or `default`, which has the
+    /// family of the gateway, else IPv4; `::/0` is the IPv6 default route.
     destination: Field<Destination>,
-    /// The number of the routing table, 1 to 4294967295. Default: 254, which is `main`.
+    /// Number of the routing table, 1 to 4294967295. Default: 254 (`main`).
     #[serde(default)]
     table: Field<BoundedInteger<Table>>,
-    /// The next router; only a route by this one counts. Default: any, or none.
+    /// Required gateway: the tracker ignores routes without this one. Default: any or none.
     #[serde(default)]
     gateway: Field<PlainAddress>,
-    /// The device, 1 to 15 bytes; only a route over this one counts. It need not exist yet.
-    /// Default: any.
+    /// Required device, 1 to 15 bytes: the tracker ignores routes without this one. It need not
+    /// exist yet. Default: any.
     #[serde(default)]
     device: Field<InterfaceName>,
-    /// Whether a gateway of the route has to answer, too: the kernel asks it by ARP or neighbour discovery.
-    /// Of several gateways one suffices. One whose address at the link is known for good (`ip neigh` shows
-    /// `PERMANENT` or `NOARP`) is not asked and counts as if it answered; a route without a gateway has none
-    /// that could answer. Default: false.
+    /// Whether a gateway of the route also has to answer: the kernel probes it by ARP or neighbour
+    /// discovery. Of several gateways one suffices. A permanent neighbour entry (`PERMANENT` or
+    /// `NOARP` in `ip neigh`) is not probed and counts as an answer; a route without a gateway has
+    /// none that could answer and is down. Default: false.
     #[serde(default = "no")]
     neighbour: Field<bool>,
-    /// Time from one question to the next, 10 ms to 1 day, with `neighbour`. Who does not answer is asked again
-    /// by the kernel once a second. Default: 1 s.
+    /// Interval between two gateway probes, 10 ms to 1 day, with `neighbour`. The kernel repeats an
+    /// unanswered probe once a second. Default: 1 s.
     #[serde(default)]
     interval: Field<BoundedDuration>,
-    /// How long the answer may take, 10 ms to 1 day, with `neighbour`. Default: 1 s.
+    /// Timeout of the answer of the gateway, 10 ms to 1 day, with `neighbour`. Default: 1 s.
     #[serde(default)]
     timeout: Field<BoundedDuration>,
-    /// How many good results in a row turn the tracker up, 1 to 1000, with `neighbour`. Default: 1.
+    /// Number of good results in a row that turn the tracker up, 1 to 1000, with `neighbour`.
+    /// Default: 1.
     #[serde(default)]
     rise: Field<BoundedInteger<Count>>,
-    /// How many bad results in a row turn the tracker down, 1 to 1000, with `neighbour`. That there is no
-    /// route is one, too, at once and again at each `interval`. Default: 1.
+    /// Number of bad results in a row that turn the tracker down, 1 to 1000, with `neighbour`. A
+    /// missing route is a bad result, at once and again at each `interval`. Default: 1.
     #[serde(default)]
     fall: Field<BoundedInteger<Count>>,
-    /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
-    /// Default: 0.
+    /// Time that a good result has to last until the tracker is up, 0 to 1 day. It does not delay
+    /// the first result after the start. Default: 0.
     #[serde(default = "default::none")]
     up_delay: Field<BoundedDuration>,
-    /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
+    /// Time that a bad result has to last until the tracker is down, 0 to 1 day. Default: 0.
     #[serde(default = "default::none")]
     down_delay: Field<BoundedDuration>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before the first result: `up`, because what has not been looked at is no
-    /// reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before the first result: `up`, so that an untested service does not hold back the
+    /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
 }
@@ -104,7 +106,8 @@ const fn no() -> Field<bool> {
 }
 
 impl TrackedRoute {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -148,7 +151,7 @@ impl TrackedRoute {
             Destination::Network(network) => network,
             Destination::Default => Network::everything(gateway.map_or(Family::V4, Family::of)),
         };
-        // A route of IPv4 may lead by a gateway of IPv6 (RFC 8950), and not the other way round.
+        // An IPv4 route may have an IPv6 gateway (RFC 8950), but not the other way round.
         let family = network.family();
         if family == Family::V6 && gateway.is_some_and(|gateway| Family::of(gateway) != family) {
             let wrong = RouteError::GatewayFamily {
@@ -159,7 +162,7 @@ impl TrackedRoute {
         Some(network)
     }
 
-    /// How often its gateway is asked.
+    /// Returns interval and timeout of the gateway probes, if `neighbour` is set.
     fn rhythm(&self, path: &Path, findings: &mut Findings) -> Option<Option<Rhythm>> {
         let neighbour = *self.neighbour.value()?;
         let given = [
@@ -170,7 +173,7 @@ impl TrackedRoute {
         ];
         if !neighbour {
             for (key, _) in given.iter().filter(|(_, given)| *given) {
-                let message = "is about the answers of the gateway, which nobody asks: write \
+                let message = "applies to the probes of the gateway, which are off: write \
                                \"neighbour\": true, or leave it out";
                 findings.add(&path.key(key), message);
             }

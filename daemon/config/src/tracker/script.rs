@@ -1,4 +1,4 @@
-//! The kind `script`.
+//! Trackers of the kind `script`.
 
 use core::time::Duration;
 
@@ -13,56 +13,58 @@ use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Count};
 
-/// A program that is run again and again; exit status 0 means well.
+/// Program that is run periodically. Up means exit status 0.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedScript {
-    /// The program with its arguments. No shell is involved; the program is an absolute path.
+    /// Program with its arguments. It is an absolute path and runs without a shell.
     #[schemars(length(min = 1))]
     command: Field<Vec<Field<String>>>,
-    /// Time from one start to the next, 10 ms to 1 day. Default: 1 s.
+    /// Interval between two starts, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
     interval: Field<BoundedDuration>,
-    /// How long one run may take, 10 ms to 1 day. Then it is killed with its process group and
-    /// counts as failed. Default: the interval, but at least 10 s, because a script may start the
-    /// service that it watches.
+    /// Maximum duration of one run, 10 ms to 1 day. The daemon then kills the program with its
+    /// process group, and the result is bad. Default: the interval, but at least 10 s, because a
+    /// script may start the service that it checks.
     #[serde(default)]
     timeout: Field<BoundedDuration>,
-    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
+    /// Number of good results in a row that turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     rise: Field<BoundedInteger<Count>>,
-    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
+    /// Number of bad results in a row that turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     fall: Field<BoundedInteger<Count>>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before the first result: `up`, because what has not been looked at is no
-    /// reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before the first result: `up`, so that an untested service does not hold back the
+    /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
-    /// The user to run it as, when the daemon was started as root. Default: the daemon's user.
+    /// User that runs the program, if the daemon was started as root. Default: the user of the
+    /// daemon.
     #[serde(default)]
     user: Field<String>,
 }
 
-/// A program that tells by its exit status whether something is well.
+/// A program whose exit status is the result.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Script {
-    /// The absolute path of the program, and its arguments.
+    /// Absolute path of the program, and its arguments.
     pub command: Vec<String>,
-    /// From one start to the next: 10 ms to 1 day.
+    /// Interval between two starts: 10 ms to 1 day.
     pub interval: Duration,
-    /// How long a run may take: 10 ms to 1 day. It may be longer than the interval.
+    /// Maximum duration of a run: 10 ms to 1 day. It may be longer than the interval.
     pub timeout: Duration,
-    /// The user to run it as when the daemon was started as root; else the daemon's own.
+    /// User that runs it, if the daemon was started as root; otherwise the daemon's own.
     pub user: Option<String>,
 }
 
 impl TrackedScript {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -96,7 +98,7 @@ impl TrackedScript {
         Some((params, probe))
     }
 
-    /// How long a run may take where no timeout is given: as long as the start of a service.
+    /// Returns the default timeout, which is long enough for the start of a service.
     fn default_timeout(&self) -> Option<Duration> {
         const LEAST: Duration = Duration::from_secs(10);
         self.interval.value().map(|interval| interval.0.max(LEAST))

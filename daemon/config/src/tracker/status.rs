@@ -1,4 +1,4 @@
-//! The status codes of HTTP that mean well (RFC 9110 section 15).
+//! Status codes of HTTP (RFC 9110 section 15).
 
 use core::fmt;
 use core::ops::RangeInclusive;
@@ -11,14 +11,14 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 /// All status codes.
 const ALL: RangeInclusive<u16> = 100..=599;
 
-const RULE: &str = r#"must be a status, 100 to 599, or a range of them, like "200-299""#;
+const RULE: &str = r#"must be a status code, 100 to 599, or a range, like "200-299""#;
 
-/// A status code, or several in a row: `200`, `"200-299"`.
+/// A status code, or a range: `200`, `"200-299"`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Statuses(pub(crate) RangeInclusive<u16>);
 
 impl Statuses {
-    /// Those that mean success.
+    /// The status codes of success.
     pub(crate) const SUCCESS: Self = Self(200..=299);
 
     fn parse(text: &str) -> Option<Self> {
@@ -68,7 +68,7 @@ impl<'de> Deserialize<'de> for Statuses {
     }
 }
 
-/// For the default in the schema.
+/// Serializes the range, for the default in the schema.
 impl Serialize for Statuses {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(&format_args!("{}-{}", self.0.start(), self.0.end()))
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_status_stands_alone_or_for_a_range() {
+    fn status_is_a_code_or_a_range() {
         let parse = |text| Statuses::parse(text).map(|statuses| statuses.0);
         assert_eq!(parse("204"), Some(204..=204));
         assert_eq!(parse("200-299"), Some(200..=299));

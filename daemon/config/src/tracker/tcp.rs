@@ -1,4 +1,4 @@
-//! The kind `tcp`.
+//! Trackers of the kind `tcp`.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -13,72 +13,72 @@ use crate::problem::{Findings, Path};
 use crate::unicast;
 use crate::value::{BoundedInteger, Count, InterfaceName, Port};
 
-/// A port that takes connections.
+/// A TCP port that is probed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Tcp {
-    /// Whom to ask.
+    /// Host to connect to.
     pub host: Host,
-    /// Where: 1 to 65535.
+    /// Port: 1 to 65535.
     pub port: u16,
-    /// From where.
+    /// Source address and interface.
     pub origin: Origin,
-    /// How often, and how long all of it may take.
+    /// Interval, and the timeout of the whole exchange.
     pub rhythm: Rhythm,
-    /// What to say once it is connected.
+    /// Text to send after the connection is established.
     pub send: Option<String>,
-    /// What has to be in the answer.
+    /// Text that the answer has to contain.
     pub expect: Option<String>,
 }
 
-/// A port that takes connections, which means well, and that gives the right answer where one is
-/// expected.
+/// TCP port. Up means an accepted connection and, if configured, the expected answer.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedTcp {
-    /// Whom to ask: an address, or a name, which is looked up every minute and when it goes wrong. Of
-    /// several addresses one after the other is tried.
+    /// Host to connect to: an address, or a name, which is resolved every minute and after a
+    /// failure. Several addresses are tried one after the other.
     host: Field<unicast::Peer>,
-    /// The port, 1 to 65535.
+    /// TCP port, 1 to 65535.
     port: Field<BoundedInteger<Port>>,
-    /// What to say once it is connected, like `PING\r\n`. Default: nothing.
+    /// Text to send after the connection is established, like `PING\r\n`. Default: none.
     #[serde(default)]
     send: Field<String>,
-    /// A text that has to be in the first 64 KiB of what it says, like `220 `. Default: none, it need not say
-    /// anything.
+    /// Text that the first 64 KiB of the answer have to contain, like `220 `. Default: none, no
+    /// answer is required.
     #[serde(default)]
     expect: Field<String>,
-    /// The address of this host to ask from. Default: the kernel's choice.
+    /// Source address of the probes, an address of this host. Default: the kernel's choice.
     #[serde(default)]
     source: Field<PlainAddress>,
-    /// The interface to ask through, 1 to 15 bytes; a link-local address needs one. Default: where the
-    /// routes lead.
+    /// Interface that the probes use, 1 to 15 bytes; required for a link-local address. Default:
+    /// according to the routes.
     #[serde(default)]
     interface: Field<InterfaceName>,
-    /// Time from one connection to the next, 10 ms to 1 day. Default: 1 s.
+    /// Interval between two connections, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
     interval: Field<BoundedDuration>,
-    /// How long it may take to connect and to get the answer, 10 ms to 1 day. Default: 1 s.
+    /// Timeout of the connection and the answer together, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::patience")]
     timeout: Field<BoundedDuration>,
-    /// How many good results in a row turn the tracker up, 1 to 1000. Default: 1.
+    /// Number of good results in a row that turn the tracker up, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     rise: Field<BoundedInteger<Count>>,
-    /// How many bad results in a row turn the tracker down, 1 to 1000. Default: 1.
+    /// Number of bad results in a row that turn the tracker down, 1 to 1000. Default: 1.
     #[serde(default = "default::once")]
     fall: Field<BoundedInteger<Count>>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before the first result: `up`, because what has not been looked at is no
-    /// reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before the first result: `up`, so that an untested service does not hold back the
+    /// instance, or `down`. Default: `up`.
     #[serde(default = "default::up")]
     initial: Field<Assumed>,
 }
 
 impl TrackedTcp {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,

@@ -1,4 +1,4 @@
-//! The kind `unit`.
+//! Trackers of the kind `unit`.
 
 use core::fmt;
 use core::time::Duration;
@@ -18,82 +18,82 @@ use crate::problem::{Findings, Path};
 use crate::unit::UnitName;
 use crate::value::{BoundedInteger, Count};
 
-/// A unit of systemd; active means well. systemd itself tells of every change, so that it is known
-/// within milliseconds. While a unit starts or is restarted by a job the last verdict stays; while systemd
-/// waits before it starts it again by itself (`Restart=`) it is down.
+/// systemd unit. Up means active. systemd reports every change within milliseconds. While a job
+/// starts or restarts the unit, the last verdict remains; while systemd waits before an automatic
+/// restart (`Restart=`), the unit is down.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedUnit {
-    /// The name of the unit with its type, like `httpd.service`. It need not exist yet.
+    /// Name of the unit with its type, like `httpd.service`. It need not exist yet.
     pub(crate) name: Field<UnitName>,
-    /// Whether it is started again when it is not active: `true`, `false`, or an object that says how
-    /// often. The verdict is down when that fails, or when it was started so often already. Default:
-    /// false.
+    /// Whether the daemon starts the unit when it is not active: `true`, `false`, or an object with
+    /// limits. The tracker is down if the start fails or the limit is reached. Default: false.
     #[serde(default = "default::restart")]
     restart: Field<UseRestart>,
-    /// For how long it has to be well before it is up, 0 to 1 day. At the start it counts as it is.
-    /// Default: 0.
+    /// Time that a good result has to last until the tracker is up, 0 to 1 day. It does not delay
+    /// the first result after the start. Default: 0.
     #[serde(default = "super::default::none")]
     up_delay: Field<BoundedDuration>,
-    /// For how long it has to be anything but well before it is down, 0 to 1 day. Default: 0.
+    /// Time that a bad result has to last until the tracker is down, 0 to 1 day. Default: 0.
     #[serde(default = "super::default::none")]
     down_delay: Field<BoundedDuration>,
-    /// The least time between two changes of the verdict, 0 to 1 day; what is still so when it ends
-    /// counts then. Default: 0.
+    /// Minimum time between two changes of the verdict, 0 to 1 day; a change during that time takes
+    /// effect at its end if it still applies. Default: 0.
     #[serde(default = "super::default::none")]
     hold: Field<BoundedDuration>,
-    /// What it counts as before systemd has said how it is: `up`, because what has not been looked at is
-    /// no reason to refuse it, or `down`. Default: `up`.
+    /// Verdict before systemd has reported the state of the unit: `up`, so that an unknown state
+    /// does not hold back the instance, or `down`. Default: `up`.
     #[serde(default = "super::default::up")]
     initial: Field<Assumed>,
 }
 
-/// Whether a unit is started again.
+/// Whether the daemon starts an inactive unit.
 #[derive(Debug)]
 enum UseRestart {
     No,
     Yes(Often),
 }
 
-/// Starts the unit again, so often and no more.
+/// Starts the unit when it is not active, within limits.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Often {
-    /// How many times at most within that time, 1 to 1000. Default: 3.
+    /// Maximum number of starts in the period `within`, 1 to 1000. Default: 3.
     #[serde(default = "default::at_most")]
     at_most: Field<BoundedInteger<Count>>,
-    /// The time, 10 ms to 1 day. Default: 5 min.
+    /// Period of the limit, 10 ms to 1 day. Default: 5 min.
     #[serde(default = "default::within")]
     within: Field<BoundedDuration>,
-    /// How long one start may take, 10 ms to 1 day; then it counts as failed. Default: 10 s.
+    /// Maximum duration of one start, 10 ms to 1 day; then the start has failed. Default: 10 s.
     #[serde(default = "default::timeout")]
     timeout: Field<BoundedDuration>,
 }
 
-/// A unit of systemd that is to be active.
+/// A systemd unit that has to be active.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Unit {
-    /// Its name with its type.
+    /// Name with its type.
     pub name: Arc<str>,
-    /// How often it is started again, if at all.
+    /// Limits of the starts, if the daemon starts it.
     pub restart: Option<Restart>,
 }
 
-/// How often a unit is started again.
+/// Limits of the starts of a unit.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Restart {
-    /// How many times at most within the time: 1 to 1000.
+    /// Maximum number of starts in the period `within`: 1 to 1000.
     pub at_most: u32,
-    /// The time: 10 ms to 1 day.
+    /// Period of the limit: 10 ms to 1 day.
     pub within: Duration,
-    /// How long one start may take: 10 ms to 1 day.
+    /// Maximum duration of one start: 10 ms to 1 day.
     pub timeout: Duration,
 }
 
 impl TrackedUnit {
-    /// What the engine and the daemon are told of it. `None` if what is wrong has been reported.
+    /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
+    /// been reported.
     pub(super) fn lower(
         &self,
         path: &Path,
@@ -165,7 +165,7 @@ impl<'de> Deserialize<'de> for UseRestart {
 }
 
 impl Serialize for UseRestart {
-    /// For the default in the schema.
+    /// Serializes as a boolean, for the default in the schema.
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_bool(matches!(self, Self::Yes(_)))
     }
@@ -179,7 +179,7 @@ impl JsonSchema for UseRestart {
     fn json_schema(generator: &mut SchemaGenerator) -> Schema {
         json_schema!({
             "anyOf": [
-                { "description": "Whether it is started again.", "type": "boolean" },
+                { "description": "Whether the daemon starts the unit when it is not active.", "type": "boolean" },
                 Often::json_schema(generator),
             ],
         })
@@ -213,7 +213,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_two_lists_of_keys_of_a_restart_agree() {
+    fn restart_keys_match_schema() {
         let schema = serde_json::to_value(schemars::schema_for!(Often)).unwrap();
         let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().collect();
         assert_eq!(keys, ["atMost", "timeout", "within"]);

@@ -1,4 +1,4 @@
-//! What to ask a web server for: `http://192.168.224.11/`, `https://www.example:8443/health?deep=1`.
+//! URLs of web pages: `http://192.168.224.11/`, `https://www.example:8443/health?deep=1`.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
@@ -10,23 +10,23 @@ use serde::{Deserialize, Serialize};
 use super::network::Host;
 use crate::unicast;
 
-/// A page of a web server (RFC 9110 section 4.2).
+/// URL of a page of a web server (RFC 9110 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Url {
-    /// Whether it is `https`.
+    /// Whether the scheme is `https`.
     pub secure: bool,
-    /// Whom to ask.
+    /// Host of the server.
     pub host: Host,
-    /// At which port: 1 to 65535.
+    /// Port of the server: 1 to 65535.
     pub port: u16,
     /// Path and query, beginning with `/`.
     pub page: String,
 }
 
 impl Url {
-    /// The host and, where it is not the usual one, the port, as the header `Host` has them (RFC 9110
-    /// section 7.2).
+    /// Returns the host and, unless it is the default of the scheme, the port, in the form of the
+    /// header `Host` (RFC 9110 section 7.2).
     pub fn authority(&self) -> String {
         let host = match &self.host {
             Host::Address(IpAddr::V6(address)) => format!("[{address}]"),
@@ -48,16 +48,17 @@ impl fmt::Display for Url {
     }
 }
 
-/// Why a text is no URL that can be asked for.
+/// Message for a URL without a supported scheme.
 const NO_SCHEME: &str = "must begin with http:// or https://";
 const NO_HOST: &str =
     "must name a host, like http://192.168.224.11/ or https://www.example:8443/health";
 const NO_PORT: &str = "the port must be 1 to 65535";
 const USER: &str =
-    "must have no user and password: they are sent by \"headers\", as \"Authorization\"";
-const FRAGMENT: &str = "must have no fragment: what follows \"#\" is not sent to a server";
+    "must have no user and password: send them with \"headers\" as \"Authorization\"";
+const FRAGMENT: &str =
+    "must have no fragment: clients do not send the part after \"#\" to the server";
 const CHARACTERS: &str =
-    "must have only characters that a URL can have: write others as % and two digits, like %20";
+    "contains a character that a URL must not contain: percent-encode it, like %20";
 
 impl TryFrom<String> for Url {
     type Error = &'static str;
@@ -96,7 +97,7 @@ impl TryFrom<String> for Url {
     }
 }
 
-/// Host, in brackets where it is an IPv6 address, and port.
+/// Splits an authority into the host, in brackets if it is an IPv6 address, and the port.
 fn split_port(authority: &str) -> Result<(&str, Option<&str>), &'static str> {
     let end = authority.find(']').map_or(0, |bracket| bracket + 1);
     match authority[end..].find(':') {
@@ -121,7 +122,7 @@ fn host_of(text: &str) -> Option<Host> {
         return address.ok().map(|peer| Host::from(&peer));
     }
     let host = Host::from(&unicast::Peer::try_from(text.to_owned()).ok()?);
-    // An IPv6 address stands in brackets.
+    // Without brackets the last group of an IPv6 address would be ambiguous with a port.
     (!matches!(host, Host::Address(IpAddr::V6(_)))).then_some(host)
 }
 
@@ -135,7 +136,7 @@ const fn usual_port(secure: bool) -> u16 {
     if secure { 443 } else { 80 }
 }
 
-/// Whether `text` is a path and a query (RFC 3986 sections 3.3 and 3.4).
+/// Whether `text` is a path with a query (RFC 3986 sections 3.3 and 3.4).
 fn is_page(text: &str) -> bool {
     let is_character =
         |byte: u8| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:@/?%".contains(&byte);
@@ -173,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn a_url_is_scheme_host_port_and_page() {
+    fn url_has_scheme_host_port_and_page() {
         let url = parse("https://www.example:8443/a/b?c=%20d").unwrap();
         let expected = Url {
             secure: true,
@@ -186,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_left_out_is_the_usual() {
+    fn url_defaults_are_port_and_root_page() {
         for (text, shown, port) in [
             ("http://10.0.0.1", "http://10.0.0.1/", 80),
             ("HTTPS://a.example", "https://a.example/", 443),
@@ -201,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_is_refused_with_the_reason() {
+    fn invalid_urls_are_rejected_with_reason() {
         for (text, reason) in [
             ("", NO_SCHEME),
             ("www.example", NO_SCHEME),
