@@ -207,9 +207,25 @@ impl Engine {
             self.step_down(now, group, position, sighting);
             return Reaction::default();
         }
+        if !advert.resigns() {
+            self.correct_others(now, id, group);
+        }
         self.instances[id]
             .router
             .remain_master(now, advert, sighting.from)
+    }
+
+    /// Announces the addresses of the members beside `id`, which has received from another master: that
+    /// host moves its group together too, and what it sends in the other members may never arrive here (its
+    /// signature is refused, one of the networks is cut).
+    fn correct_others(&mut self, now: Instant, id: RouterId, group: GroupId) {
+        for position in 0..self.size(group) {
+            let member = self.groups[group].members[position];
+            if member != id {
+                let reaction = self.instances[member].router.correct_neighbours(now);
+                self.react(now, member, reaction);
+            }
+        }
     }
 
     /// Handles the due deadline of a member.

@@ -207,17 +207,25 @@ impl Master {
             self.replied_at = Some(now);
             reaction.send = self.advertise(now, settings);
         }
-        if settings.announce.on_lower_priority {
-            let earliest = self.announced_at + ANNOUNCE_SPACING;
-            if now >= earliest {
-                reaction.announce = true;
-                self.announced(now);
-            } else {
-                // Delayed, not skipped: the other master may have announced the addresses since.
-                self.correct_at = Some(earliest);
-            }
-        }
+        reaction.announce = self.correct_neighbours(now, settings);
         reaction
+    }
+
+    /// Corrects the neighbours after another master may have announced the addresses. Returns whether to
+    /// announce them now. Within
+    /// [`ANNOUNCE_SPACING`] of the last announcement they are announced at its end.
+    pub(super) fn correct_neighbours(&mut self, now: Instant, settings: &Settings) -> bool {
+        if !settings.announce.on_lower_priority {
+            return false;
+        }
+        let earliest = self.announced_at + ANNOUNCE_SPACING;
+        if now < earliest {
+            // Delayed, not skipped: the other master may have announced them since.
+            self.correct_at = Some(earliest);
+            return false;
+        }
+        self.announced(now);
+        true
     }
 
     /// Time of the next announcement.

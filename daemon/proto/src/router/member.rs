@@ -125,6 +125,17 @@ impl Router {
         Reaction::default()
     }
 
+    /// Announces the addresses of a master again, because another master may have announced them.
+    pub(crate) fn correct_neighbours(&mut self, now: Instant) -> Reaction {
+        let Phase::Master(master) = &mut self.phase else {
+            return Reaction::default();
+        };
+        Reaction {
+            announce: master.correct_neighbours(now, &self.settings),
+            ..Reaction::default()
+        }
+    }
+
     /// Remains master after an advertisement: its sender is of lower precedence, or its precedence
     /// is not decided yet.
     pub(crate) fn remain_master(

@@ -417,3 +417,24 @@ fn late_wakeup_restarts_the_timers_of_affected_members() {
     assert_eq!(node.status("VI_2").counters.late_wakeups, 1);
     assert_eq!(only("VI_", node.advance(SECOND * 4)).len(), 2);
 }
+
+#[test]
+fn second_master_in_one_member_corrects_neighbours_in_all() {
+    let mut node = Node::running(grouped(150, 150));
+    go_on(&mut node, 10, None, None);
+    assert_eq!(states(&node), [State::Master; 2]);
+    // The other host was cut off in eth1, took over as a group and announced both addresses. Its
+    // advertisements in eth2 are refused here, so that only those in eth1 show that it did.
+    let lines = node.receive(ETH1, PEER, &advert(51, 100));
+    let announced: Vec<_> = lines
+        .iter()
+        .filter(|line| line.starts_with("announce"))
+        .collect();
+    assert_eq!(
+        announced,
+        [
+            "announce on 3 at 02:00:00:00:00:03: 192.168.198.100/24",
+            "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
+        ]
+    );
+}
