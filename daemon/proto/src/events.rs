@@ -326,6 +326,8 @@ pub enum Report {
         source: IpAddr,
         /// Cause of the drop.
         cause: DropCause,
+        /// The received and the expected value, where they say more than the cause.
+        detail: Option<Arc<str>>,
     },
     /// End of a short absence of an interface or an address, which caused no fault.
     Interrupted {

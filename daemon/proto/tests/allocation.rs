@@ -306,7 +306,7 @@ impl Node {
     /// As [`count_packet`](Self::count_packet), from `source` and over its family.
     fn count_packet_from(&mut self, source: IpAddr, n: usize, priority: u8) -> (u64, usize) {
         let (interface, vrid) = place(n);
-        let bytes = advert_from(source, vrid.get(), priority);
+        let bytes = advert_from(source, interface, vrid.get(), priority);
         self.count(Input::Packet(packet_from(source, interface, &bytes)))
     }
 
@@ -358,11 +358,12 @@ fn packet_from(source: IpAddr, interface: InterfaceIndex, payload: &[u8]) -> Pac
 }
 
 fn advert(vrid: u8, priority: u8) -> Vec<u8> {
-    advert_from(PEER, vrid, priority)
+    advert_from(PEER, InterfaceIndex(1), vrid, priority)
 }
 
-fn advert_from(source: IpAddr, vrid: u8, priority: u8) -> Vec<u8> {
-    let listed_v4 = [[10, 1, 0, vrid]];
+fn advert_from(source: IpAddr, interface: InterfaceIndex, vrid: u8, priority: u8) -> Vec<u8> {
+    let index = u8::try_from(interface.0).unwrap();
+    let listed_v4 = [[10, index, 0, vrid]];
     let listed_v6 = [
         0xfe80_u128 << 112 | 0x11,
         0x2001_0db8_0001_u128 << 80 | u128::from(vrid),

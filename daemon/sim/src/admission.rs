@@ -27,6 +27,8 @@ pub(crate) enum Unheard {
     Dialect,
     /// Sent by the router itself and looped back.
     Own,
+    /// Advertisement of another virtual router: no address in common with this one.
+    Foreign,
     /// Received by an owner of version 2, which ignores all advertisements (RFC 3768).
     Subject,
     /// No HMAC trailer, or one of a wrong length.

@@ -254,11 +254,14 @@ fn write_report(report: Report) {
             router,
             source,
             cause,
+            detail,
         } => {
             let whose = whose(router.as_deref());
+            let detail = detail.map(|detail| format!(": {detail}"));
+            let detail = detail.unwrap_or_default();
             warn!(
                 instance = router.as_deref(), %source, cause = cause.word(),
-                "{whose}packet from {source} dropped: {cause} (logged once a minute)",
+                "{whose}packet from {source} dropped: {cause}{detail} (logged once a minute)",
             );
         }
         Report::Interrupted {

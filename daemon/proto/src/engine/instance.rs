@@ -6,14 +6,15 @@ use core::time::Duration;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
+use super::address_list::{Comparison, OwnAddresses};
 use super::grace::Grace;
 use super::group::{GroupId, PeerTable};
 use super::interfaces::Endpoint;
 use super::peers::Peers;
-use crate::events::{LvsRole, Packet, Transition};
-use crate::params::{Authentication, Effect, HmacMode, HmacParams, Peer, RouterParams, Unicast};
+use crate::events::{LvsRole, Transition};
+use crate::params::{Authentication, Effect, HmacParams, Peer, RouterParams, Unicast};
 use crate::reasons::{Cause, FaultReason};
-use crate::replay::{Heard, Sender, Sent};
+use crate::replay::{Heard, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
@@ -23,12 +24,12 @@ use crate::snapshot::{
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
 use crate::types::{
-    Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version, is_link_local,
+    Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, is_link_local,
 };
-use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN, Trailer};
+use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN};
 use crate::wire::{
-    AddressList, Advert, Auth, ChecksumForm, DropCause, Expected, HOP_LIMIT, PRIORITY_RESIGN,
-    Received, group, most_addresses,
+    AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PRIORITY_RESIGN, Received, group,
+    most_addresses,
 };
 
 /// Resolved addresses of the peers that are configured by name.
@@ -55,6 +56,8 @@ pub(super) struct Instance {
     pub(super) endpoint: Option<Endpoint>,
     /// Interfaces and families that carry its addresses.
     pub(super) attachments: Vec<Attachment>,
+    /// The addresses that it advertises in each family, prepared for comparison.
+    own_addresses: [OwnAddresses; 2],
     /// Checksum form of the last IPv4 advertisement received, which this router uses in its own.
     form: ChecksumForm,
     /// Whether the other routers list the IPv6 addresses without a link-local one. This router then
@@ -67,7 +70,7 @@ pub(super) struct Instance {
     messages: [Vec<Arc<[u8]>>; 2],
     /// Sequence numbers of the own signed advertisements, and of those received.
     sent: Sent,
-    heard: Heard,
+    pub(super) heard: Heard,
     /// Reason why a resource other than its addresses keeps it from serving.
     pub(super) inhibited: Option<Arc<str>>,
     pub(super) counters: Counters,
@@ -160,6 +163,7 @@ impl Instance {
             name,
             receivers: receivers(&params, names),
             attachments: Attachment::all_of(&params),
+            own_addresses: own_addresses(&params),
             params,
             router,
             group: None,
@@ -193,7 +197,9 @@ impl Instance {
     pub(super) fn set_params(&mut self, now: Instant, params: RouterParams, names: &Names) {
         self.router
             .set_settings(now, settings(&params, self.priority()));
+        self.own_addresses = own_addresses(&params);
         self.params = params;
+        self.peers.forget_comparisons();
         self.reattach();
         self.set_peers(names);
         self.forget_messages();
@@ -290,34 +296,6 @@ impl Instance {
         track::influence(self.params.priority, &self.params.tracks, trackers)
     }
 
-    /// Returns the values that a received advertisement must have.
-    pub(super) fn expected(&self) -> Expected {
-        Expected {
-            version: self.params.version,
-            interval: self.params.interval,
-            auth: self.auth(),
-            hop_limit: self
-                .params
-                .unicast
-                .as_ref()
-                .map_or(HOP_LIMIT, |u| u.min_ttl),
-        }
-    }
-
-    /// Checks the destination of a packet (multicast or unicast, as configured), and with unicast
-    /// that the sender is a configured peer.
-    pub(super) fn listens_to(&self, packet: &Packet<'_>) -> Result<(), DropCause> {
-        let family = Family::of(packet.source);
-        let is_unicast = self.params.unicast.is_some();
-        if packet.destination.is_multicast() == is_unicast {
-            return Err(DropCause::WrongCast);
-        }
-        if is_unicast && !self.receivers(family).contains(&packet.source) {
-            return Err(DropCause::NotAPeer);
-        }
-        Ok(())
-    }
-
     /// Destinations of the advertisements in a family.
     pub(super) fn receivers(&self, family: Family) -> &[IpAddr] {
         &self.receivers[family as usize]
@@ -330,14 +308,15 @@ impl Instance {
         self.params.unicast.as_ref().map_or(HOP_LIMIT, |u| u.ttl)
     }
 
-    /// Records a received advertisement. Returns a text of the differences from the own
-    /// configuration if they are new.
+    /// Records what an admitted advertisement shows of its sender. Returns whether its configuration differs in
+    /// another way than before.
     pub(super) fn observe(
         &mut self,
         now: Instant,
         source: IpAddr,
         received: &Received<'_>,
-    ) -> Option<String> {
+        comparison: Comparison,
+    ) -> bool {
         let Received {
             advert,
             checksum,
@@ -377,70 +356,34 @@ impl Instance {
         // RFC 9568 7.1 MAY: another list of addresses is noticed
         // RFC 9568 7.1 SHOULD: another list of addresses is logged
         // RFC 3768 7.1 MUST: another list of addresses, not from the owner, is discarded
-        let same_list = self.lists(theirs);
-        if !same_list {
+        if comparison != Comparison::Same {
             self.counters.address_list_differs += 1;
         }
         self.peers
-            .record(now, source, received, &self.params, same_list)
+            .record(now, source, received, &self.params, comparison)
     }
 
-    /// Whether `theirs` are this router's own addresses of that family, in any order. If no
-    /// link-local address is configured, the first address of an IPv6 list is that of the sender
-    /// and is not compared.
-    fn lists(&self, theirs: AddressList<'_>) -> bool {
-        let own = || self.params.advertised(theirs.family());
-        let of_sender = theirs.family() == Family::V6 && !self.has_link_local();
-        let skipped = usize::from(of_sender && theirs.iter().next().is_some_and(is_link_local));
-        let listed = || theirs.iter().skip(skipped);
-        listed().eq(own())
-            || listed().count() == own().count()
-                && listed().all(|theirs| own().any(|own| own == theirs))
+    /// Compares the list of an advertisement with the configured one.
+    pub(super) fn compare(&self, source: IpAddr, theirs: AddressList<'_>) -> Comparison {
+        let own = &self.own_addresses[theirs.family() as usize];
+        self.peers.compare(source, theirs, own)
+    }
+
+    /// Records the advertisement of another virtual router that has the same VRID.
+    pub(super) fn record_foreign(&mut self, now: Instant, source: IpAddr, received: &Received<'_>) {
+        self.peers
+            .record(now, source, received, &self.params, Comparison::Foreign);
+    }
+
+    /// The differences between the last advertisement of a sender and the configuration, as sentences.
+    pub(super) fn differences(&self, source: IpAddr) -> Vec<String> {
+        self.peers
+            .differences(source, &self.params, &self.own_addresses)
     }
 
     /// Whether a configured address is link-local.
     fn has_link_local(&self) -> bool {
-        self.params.advertised(Family::V6).any(is_link_local)
-    }
-
-    /// Checks the HMAC and the sequence number of a packet that arrived at the wall-clock time
-    /// `wall`, as far as the mode requires them. Each sequence number is accepted only once.
-    pub(super) fn authenticate(
-        &mut self,
-        packet: &Packet<'_>,
-        received: &Received<'_>,
-        wall: Duration,
-    ) -> Result<(), DropCause> {
-        let Authentication::Hmac(hmac) = &self.params.authentication else {
-            return Ok(());
-        };
-        // Any other length is not a trailer, and the packet counts as unsigned.
-        if received.beyond.len() != TRAILER_LEN {
-            return match hmac.mode {
-                HmacMode::Enforce => Err(DropCause::HmacMissing),
-                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),
-            };
-        }
-        let trailer = Trailer::parse(packet.payload)?;
-        // Before the HMAC, because the HMAC costs more.
-        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {
-            return Err(DropCause::HmacTime);
-        }
-        let key = hmac.key(trailer.key).ok_or(DropCause::HmacKey)?;
-        if !trailer.is_genuine(packet.source, key) {
-            return Err(DropCause::HmacWrong);
-        }
-        let sender = Sender {
-            address: packet.source,
-            sequence: trailer.sequence,
-            key: trailer.key,
-            ahead: trailer.sequence.seconds_ahead(wall),
-        };
-        if self.heard.admit(sender, wall, hmac.anti_replay) {
-            Ok(())
-        } else {
-            Err(DropCause::HmacReplayed)
-        }
+        self.own_addresses[Family::V6 as usize].has_link_local()
     }
 
     /// Returns the sequence number for the next advertisement at the wall-clock time `wall`, if it
@@ -484,26 +427,6 @@ impl Instance {
         }
         self.messages[family as usize] = messages;
         &self.messages[family as usize]
-    }
-
-    /// Whether a packet from its own source address is its own, returned by a loop in the network,
-    /// possibly in a former form of checksum or list. Any other content comes from another router
-    /// that has the same address by mistake. Among these two the priority decides, as among all
-    /// routers.
-    pub(super) fn may_have_sent(&self, received: &Received<'_>) -> bool {
-        let Advert {
-            priority,
-            interval,
-            addresses,
-            ..
-        } = received.advert;
-        let says_the_same = priority == self.priority().get()
-            && interval == self.params.interval
-            && self.lists(addresses);
-        // By unicast this router sends nothing to itself, and the host accepts nothing from its own
-        // address.
-        self.params.unicast.is_some()
-            || self.router.state() == State::Master && (received.advert.resigns() || says_the_same)
     }
 
     /// Encodes the resignation (priority 0) to `receiver`.
@@ -571,7 +494,7 @@ impl Instance {
         message
     }
 
-    const fn auth(&self) -> Auth {
+    pub(super) const fn auth(&self) -> Auth {
         match &self.params.authentication {
             Authentication::Pass(password) => Auth::Pass(*password),
             Authentication::None | Authentication::Hmac(_) => Auth::None,
@@ -620,7 +543,9 @@ impl Instance {
             routes: self.params.routes.iter().map(Route::to_string).collect(),
             rules: self.params.rules.iter().map(Rule::to_string).collect(),
             checksum: self.form,
-            others: self.peers.status(now, &self.params, self.form),
+            others: self
+                .peers
+                .status(now, &self.params, &self.own_addresses, self.form),
             hmac: self.hmac().map(|hmac| self.hmac_status(hmac)),
             unicast: self
                 .params
@@ -752,6 +677,11 @@ impl Instance {
             tracks,
         }
     }
+}
+
+/// Returns the advertised addresses of each family, prepared for comparison.
+fn own_addresses(params: &RouterParams) -> [OwnAddresses; 2] {
+    Family::ALL.map(|family| OwnAddresses::new(params, family))
 }
 
 /// Returns the destinations of a router in each family, with the peers' names resolved by `names`.

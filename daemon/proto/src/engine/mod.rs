@@ -8,6 +8,8 @@
 //!
 //! The cost of an event is that of the routers that it concerns, and log(n) to find them.
 
+mod address_list;
+mod admission;
 mod configure;
 mod effects;
 mod grace;

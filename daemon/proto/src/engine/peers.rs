@@ -5,11 +5,12 @@
 use core::fmt::Write as _;
 use core::net::IpAddr;
 
+use super::address_list::{Comparison, OwnAddresses};
 use crate::params::RouterParams;
 use crate::snapshot::OtherRouter;
 use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Family, Version};
-use crate::wire::{ChecksumForm, Received};
+use crate::wire::{AddressList, ChecksumForm, Received};
 
 /// Maximum number of other routers in the table. A new one replaces the one with the oldest
 /// advertisement.
@@ -35,59 +36,94 @@ struct Peer {
     priority: u8,
     heard_at: Instant,
     form: ChecksumForm,
-    differences: Drift,
-}
-
-/// Differences between an advertisement and this router's own configuration.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Drift {
-    /// The other interval; version 3 only.
+    /// Its interval, version 3 only, where that differs from the configured one.
     interval: Option<AdvertInterval>,
-    /// Configured addresses that the advertisement does not list.
-    missing: Vec<IpAddr>,
-    /// Listed addresses that are not configured here.
-    additional: Vec<IpAddr>,
+    /// The comparison of its last list of addresses with the configured one.
+    comparison: Comparison,
+    /// That list as it stood in the message, where it differs.
+    list: Vec<u8>,
 }
 
 impl Peers {
-    /// Records an advertisement. `same_list` is whether it lists the configured addresses. Returns
-    /// a text of the differences if they changed.
+    /// Compares the list of an advertisement with the configured one. A list that the sender has not
+    /// changed is not compared again.
+    pub(super) fn compare(
+        &self,
+        source: IpAddr,
+        theirs: AddressList<'_>,
+        own: &OwnAddresses,
+    ) -> Comparison {
+        let known = self.0.iter().find(|peer| peer.address == source);
+        match known.filter(|peer| !peer.list.is_empty() && peer.list == theirs.bytes()) {
+            Some(peer) => peer.comparison,
+            None => own.compare(theirs),
+        }
+    }
+
+    /// Records an advertisement. Returns whether its sender's configuration differs in another way than
+    /// before.
     pub(super) fn record(
         &mut self,
         now: Instant,
         source: IpAddr,
         received: &Received<'_>,
         params: &RouterParams,
-        same_list: bool,
-    ) -> Option<String> {
+        comparison: Comparison,
+    ) -> bool {
         let advert = &received.advert;
-        let same_interval = advert.interval == params.interval;
-        // The sender of a resignation may already have other parameters: no comparison.
-        let differences = match (advert.resigns(), same_list && same_interval) {
-            (true, _) => None,
-            (false, true) => Some(Drift::default()),
-            (false, false) => Some(Drift::new(received, params, same_list)),
-        };
+        let interval = (advert.interval != params.interval).then_some(advert.interval);
         let peer = self.entry(now, source);
         peer.priority = advert.priority;
         peer.heard_at = now;
         peer.form = received.checksum;
-        let differences = differences.filter(|differences| *differences != peer.differences)?;
-        peer.differences = differences;
-        (peer.differences != Drift::default())
-            .then(|| peer.differences.sentences(params).join("; "))
+        // The final advertisement of a master may hold anything.
+        if advert.resigns() {
+            return false;
+        }
+        let list = advert.addresses.bytes();
+        let is_same = (peer.interval, peer.comparison) == (interval, comparison)
+            && (comparison == Comparison::Same || peer.list == list);
+        peer.interval = interval;
+        if !is_same {
+            peer.list.clear();
+            // A list as configured is compared in linear time, and is not kept.
+            if comparison != Comparison::Same {
+                peer.list.extend_from_slice(list);
+            }
+        }
+        peer.comparison = comparison;
+        !is_same && (interval.is_some() || comparison != Comparison::Same)
     }
 
-    /// Returns the status of the other routers.
+    /// Forgets the comparisons, because the configured addresses or the interval changed.
+    pub(super) fn forget_comparisons(&mut self) {
+        for peer in &mut self.0 {
+            peer.list.clear();
+            (peer.interval, peer.comparison) = (None, Comparison::Same);
+        }
+    }
+
+    /// The differences between the last advertisement of a sender and the configuration, as sentences.
+    pub(super) fn differences(
+        &self,
+        source: IpAddr,
+        params: &RouterParams,
+        own: &[OwnAddresses; 2],
+    ) -> Vec<String> {
+        let known = self.0.iter().find(|peer| peer.address == source);
+        known.map_or_else(Vec::new, |peer| peer.differences(params, own))
+    }
+
+    /// The other routers, as status shows them.
     pub(super) fn status(
         &self,
         now: Instant,
         params: &RouterParams,
+        own: &[OwnAddresses; 2],
         own_form: ChecksumForm,
     ) -> Vec<OtherRouter> {
         let other = |peer: &Peer| {
-            let mut differences = peer.differences.sentences(params);
-            // Version 3 routers differ in whether the IPv4 checksum includes a pseudo-header.
+            let mut differences = peer.differences(params, own);
             let has_forms = params.version == Version::V3 && Family::of(peer.address) == Family::V4;
             if has_forms && peer.form != own_form {
                 differences
@@ -105,13 +141,15 @@ impl Peers {
 
     fn entry(&mut self, now: Instant, address: IpAddr) -> &mut Peer {
         let known = self.0.iter().position(|peer| peer.address == address);
-        let place = known.unwrap_or_else(|| {
+        let position = known.unwrap_or_else(|| {
             let peer = Peer {
                 address,
                 priority: 0,
                 heard_at: now,
                 form: ChecksumForm::default(),
-                differences: Drift::default(),
+                interval: None,
+                comparison: Comparison::Same,
+                list: Vec::new(),
             };
             if self.0.len() < MOST {
                 self.0.push(peer);
@@ -124,32 +162,15 @@ impl Peers {
             self.0[oldest] = peer;
             oldest
         });
-        &mut self.0[place]
+        &mut self.0[position]
     }
 }
 
-impl Drift {
-    fn new(received: &Received<'_>, params: &RouterParams, same_list: bool) -> Self {
-        let advert = &received.advert;
-        let theirs = advert.addresses;
-        let (mut missing, mut additional) = (Vec::new(), Vec::new());
-        if !same_list {
-            let own = || params.advertised(theirs.family());
-            missing.extend(own().filter(|own| theirs.iter().all(|theirs| theirs != *own)));
-            additional.extend(
-                theirs
-                    .iter()
-                    .filter(|theirs| own().all(|own| own != *theirs)),
-            );
-        }
-        Self {
-            interval: (advert.interval != params.interval).then_some(advert.interval),
-            missing,
-            additional,
-        }
-    }
-
-    fn sentences(&self, params: &RouterParams) -> Vec<String> {
+impl Peer {
+    fn differences(&self, params: &RouterParams, own: &[OwnAddresses; 2]) -> Vec<String> {
+        let family = Family::of(self.address);
+        let own = &own[family as usize];
+        let theirs = AddressList::of_bytes(family, &self.list);
         let mut sentences = Vec::new();
         if let Some(interval) = self.interval {
             sentences.push(format!(
@@ -158,11 +179,27 @@ impl Drift {
                 Human(params.interval.duration())
             ));
         }
-        if !self.missing.is_empty() {
-            sentences.push(format!("does not list {}", list(&self.missing)));
-        }
-        if !self.additional.is_empty() {
-            sentences.push(format!("also lists {}", list(&self.additional)));
+        match self.comparison {
+            Comparison::Same => {}
+            Comparison::Different => {
+                let missing: Vec<IpAddr> = own.missing_in(theirs).collect();
+                let additional: Vec<IpAddr> = own.additional_in(theirs).collect();
+                if !missing.is_empty() {
+                    sentences.push(format!("does not list {}", list(&missing)));
+                }
+                if !additional.is_empty() {
+                    sentences.push(format!("also lists {}", list(&additional)));
+                }
+            }
+            Comparison::Foreign => {
+                let theirs: Vec<IpAddr> = theirs.iter().collect();
+                sentences.push(format!(
+                    "lists {} and none of our addresses: another virtual router with VRID {}; one of \
+                     the two needs another virtualRouterId",
+                    list(&theirs),
+                    params.vrid
+                ));
+            }
         }
         sentences
     }

@@ -96,7 +96,7 @@ impl<'a> AddressList<'a> {
     }
 
     /// List of the addresses in `bytes`; an incomplete address at the end is left out.
-    fn of_bytes(family: Family, bytes: &'a [u8]) -> Self {
+    pub(crate) fn of_bytes(family: Family, bytes: &'a [u8]) -> Self {
         match family {
             Family::V4 => Self::V4(bytes.as_chunks().0),
             Family::V6 => Self::V6(bytes.as_chunks().0),
@@ -132,7 +132,8 @@ impl<'a> AddressList<'a> {
         })
     }
 
-    fn bytes(self) -> &'a [u8] {
+    /// The addresses as they stand in the message.
+    pub(crate) fn bytes(self) -> &'a [u8] {
         match self {
             Self::V4(addresses) => addresses.as_flattened(),
             Self::V6(addresses) => addresses.as_flattened(),

@@ -99,6 +99,8 @@ drop_causes! {
     ZeroInterval => "zeroInterval", "advertisement interval of 0";
     /// Version 3: the list of addresses is empty (RFC 9568 erratum 8299).
     NoAddresses => "noAddresses", "no address listed";
+    /// No virtual address in common with the configuration: another virtual router with the same VRID.
+    ForeignRouter => "foreignRouter", "another virtual router with the same VRID";
     /// HMAC missing although the mode requires one.
     HmacMissing => "hmacMissing", "HMAC missing";
     /// The trailer is not one of HMAC-SHA-256-128.

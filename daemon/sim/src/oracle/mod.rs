@@ -351,6 +351,9 @@ impl Oracle {
             if own == Some(packet.source) && self.may_have_said(router, packet) {
                 return Err(Unheard::Own);
             }
+            if is_of_another(&router.config, packet) {
+                return Err(Unheard::Foreign);
+            }
             Ok(says)
         });
         let mut numbers = router.numbers.clone();
@@ -1269,6 +1272,33 @@ fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
             && message.get(8..8 + bytes.len()) == Some(&bytes[..])
     };
     is(&own) || with_source && is(&[&[source], &own[..]].concat())
+}
+
+/// Whether a packet is of another virtual router: it lists addresses, not counting the link-local one of its
+/// sender, and this configuration has none of them, advertised or not.
+fn is_of_another(config: &RouterConfig, packet: &Datagram) -> bool {
+    let family = packet.family();
+    let size = match family {
+        Family::V4 => 4,
+        Family::V6 => 16,
+    };
+    let count = packet.payload.get(3).copied().unwrap_or_default();
+    let bytes = packet.payload.get(8..).unwrap_or_default();
+    let mut listed = bytes.chunks_exact(size).take(count.into()).peekable();
+    let of_sender = family == Family::V6
+        && !has_link_local(config)
+        && listed
+            .peek()
+            .is_some_and(|first| first.starts_with(&[0xfe, 0x80]));
+    let mut listed = listed.skip(usize::from(of_sender)).peekable();
+    let own: Vec<Vec<u8>> = config
+        .addresses_of(family)
+        .map(|own| match own.address {
+            IpAddr::V4(address) => address.octets().to_vec(),
+            IpAddr::V6(address) => address.octets().to_vec(),
+        })
+        .collect();
+    listed.peek().is_some() && !listed.any(|theirs| own.iter().any(|own| own == theirs))
 }
 
 /// Whether a router yields to another master in this record.

@@ -180,7 +180,7 @@ fn own_link_local_is_omitted_as_by_the_peer() {
         0,
         "both forms of the list are right"
     );
-    node.receive_advert_v6(50, &["fe80::11", "2001:db8::101"]);
+    node.receive_advert_v6(50, &["fe80::11", "2001:db8::100", "2001:db8::101"]);
     assert_eq!(counters(&node).address_list_differs, 1);
 }
 

@@ -171,7 +171,7 @@ fn owner_sends_from_its_address_and_spares_it() {
 fn two_vrids_on_one_interface_are_independent() {
     let mut second = vi_1();
     second.vrid = Vrid::new(52).unwrap();
-    second.addresses = addresses(&["192.168.224.101/24"]);
+    second.addresses = addresses(&["192.168.198.100/24"]);
     let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", second)]));
     node.receive(ETH1, PEER, &advert(52, 101));
     assert_eq!(node.state("VI_1"), State::Master);
@@ -183,6 +183,7 @@ fn two_vrids_on_one_interface_are_independent() {
 fn same_vrid_on_two_interfaces_is_independent() {
     let mut second = vi_2();
     second.vrid = Vrid::new(51).unwrap();
+    second.addresses = addresses(&["192.168.224.100/24"]);
     let mut node = Node::mastering(routers([("VI_1", vi_1()), ("VI_2", second)]));
     let listeners: Vec<_> = node
         .engine

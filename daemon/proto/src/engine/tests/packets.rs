@@ -11,6 +11,7 @@ use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 // RFC 9568 7.1 MUST: a packet that fails a check is discarded
 // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
 // RFC 9568 7.1 MAY: a failed check is shown to the management
+// RFC 9568 7.1 MAY: a list with no address in common is another virtual router
 #[test]
 fn dropped_packets_are_counted_by_cause_and_change_nothing() {
     let good = advert(51, 200);
@@ -28,21 +29,44 @@ fn dropped_packets_are_counted_by_cause_and_change_nothing() {
         seal(&mut bytes);
         bytes
     };
+    let foreign = {
+        let mut bytes = good.clone();
+        bytes[8..12].copy_from_slice(&[192, 168, 224, 9]);
+        seal(&mut bytes);
+        bytes
+    };
     let cases = [
-        (mutated(0, 0x21), DropCause::Version),
-        (mutated(0, 0x32), DropCause::Type),
-        (good[..11].to_vec(), DropCause::Length),
-        (mutated(2, 201), DropCause::Checksum),
-        (zero_interval, DropCause::ZeroInterval),
-        (no_addresses, DropCause::NoAddresses),
+        (
+            mutated(0, 0x21),
+            DropCause::Version,
+            " (version 2, configured 3)",
+        ),
+        (mutated(0, 0x32), DropCause::Type, " (type 2)"),
+        (
+            good[..11].to_vec(),
+            DropCause::Length,
+            " (11 bytes, and a count of 1 addresses)",
+        ),
+        (mutated(2, 201), DropCause::Checksum, ""),
+        (zero_interval, DropCause::ZeroInterval, ""),
+        (no_addresses, DropCause::NoAddresses, ""),
+        (
+            foreign,
+            DropCause::ForeignRouter,
+            " (it lists 192.168.224.9 and none of our addresses: another virtual router with VRID 51; one \
+             of the two needs another virtualRouterId)",
+        ),
     ];
     for make in [Node::running, Node::mastering] {
         let mut node = make(routers([("VI_1", vi_1())]));
         node.sleep(SECOND / 4);
         let (state, due) = (node.state("VI_1"), node.engine.poll_timeout());
-        for (bytes, cause) in &cases {
+        for (bytes, cause, detail) in &cases {
             let lines = node.receive(ETH1, PEER, bytes);
-            assert_eq!(lines, [format!("dropped for VI_1 from {PEER}: {cause}")]);
+            assert_eq!(
+                lines,
+                [format!("dropped for VI_1 from {PEER}: {cause}{detail}")]
+            );
             assert_eq!(
                 node.status("VI_1").counters.dropped.get(*cause),
                 1,
@@ -71,7 +95,9 @@ fn packet_with_a_lower_ttl_is_dropped() {
     };
     assert_eq!(
         node.give(Input::Packet(far)),
-        ["dropped for VI_1 from 192.168.224.11: TTL or hop limit below the required one"]
+        [
+            "dropped for VI_1 from 192.168.224.11: TTL or hop limit below the required one (TTL 254, at least 255 is needed)"
+        ]
     );
 }
 
@@ -456,7 +482,7 @@ fn order_of_the_address_list_is_ignored() {
 #[test]
 fn list_of_equal_length_can_differ() {
     let mut params = vi_1();
-    params.addresses = addresses(&["192.168.224.101/24"]);
+    params.addresses = addresses(&["192.168.224.101/24", "192.168.224.100/24"]);
     let mut node = Node::running(routers([("VI_1", params)]));
     node.receive_advert(200);
     assert_eq!(node.status("VI_1").counters.address_list_differs, 1);

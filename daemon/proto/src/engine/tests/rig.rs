@@ -270,7 +270,8 @@ pub(super) fn packet(
     }
 }
 
-/// Advertisement of version 3 from [`PEER`], with an interval of 1 s.
+/// Advertisement of version 3 from [`PEER`], with an interval of 1 s and the address of VI_1, or of VI_2
+/// with VRID 52.
 pub(super) fn advert(vrid: u8, priority: u8) -> Vec<u8> {
     version_3(vrid, priority, 100, ChecksumForm::WithPseudoHeader)
 }
@@ -281,7 +282,10 @@ pub(super) fn version_3(vrid: u8, priority: u8, centiseconds: u16, form: Checksu
         vrid: Vrid::new(vrid).unwrap(),
         priority,
         interval: AdvertInterval::from_centiseconds(centiseconds).unwrap(),
-        addresses: AddressList::new(&[[192, 168, 224, 100]]),
+        addresses: AddressList::new(&[match vrid {
+            52 => [192, 168, 198, 100],
+            _ => [192, 168, 224, 100],
+        }]),
         auth: Auth::None,
     }
     .emit(form, PEER, GROUP_V4)
@@ -550,9 +554,12 @@ fn report_line(report: &Report) -> String {
             router,
             source,
             cause,
+            detail,
         } => {
             let router = router.as_deref().unwrap_or("no router");
-            format!("dropped for {router} from {source}: {cause}")
+            let detail = detail.as_deref().map(|detail| format!(" ({detail})"));
+            let detail = detail.unwrap_or_default();
+            format!("dropped for {router} from {source}: {cause}{detail}")
         }
         Report::Interrupted {
             router,

@@ -250,7 +250,7 @@ fn unicast_router_drops_multicast_packets() {
         node.receive_advert(200),
         [
             "dropped for VI_1 from 192.168.224.11: sent by multicast where unicast is configured, \
-             or the reverse"
+             or the reverse (destination 224.0.0.18)"
         ]
     );
     assert_eq!(dropped(&node, DropCause::WrongCast), 1);
