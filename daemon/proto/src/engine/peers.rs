@@ -194,8 +194,8 @@ impl Peer {
             Comparison::Foreign => {
                 let theirs: Vec<IpAddr> = theirs.iter().collect();
                 sentences.push(format!(
-                    "lists {} and none of our addresses: another virtual router with VRID {}; one of \
-                     the two needs another virtualRouterId",
+                    "lists {} and none of our addresses: two virtual routers on this network have VRID \
+                     {}; change virtualRouterId of one",
                     list(&theirs),
                     params.vrid
                 ));

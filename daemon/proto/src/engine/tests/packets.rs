@@ -53,8 +53,8 @@ fn dropped_packets_are_counted_by_cause_and_change_nothing() {
         (
             foreign,
             DropCause::ForeignRouter,
-            " (it lists 192.168.224.9 and none of our addresses: another virtual router with VRID 51; one \
-             of the two needs another virtualRouterId)",
+            " (lists 192.168.224.9 and none of our addresses: two virtual routers on this network have VRID \
+             51; change virtualRouterId of one)",
         ),
     ];
     for make in [Node::running, Node::mastering] {
