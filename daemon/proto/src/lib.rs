@@ -8,7 +8,7 @@
 mod deadlines;
 mod engine;
 mod events;
-#[cfg(any(test, feature = "promises"))]
+#[cfg(any(test, feature = "invariants"))]
 pub mod invariants;
 mod limiter;
 pub mod notify;
