@@ -103,8 +103,8 @@ impl Instance {
             return Err(DropCause::ForeignRouter);
         }
         self.authenticate(packet, &received, wall)?;
-        // RFC 3768 7.1 MUST: the owner discards what it hears
-        // RFC 5798 7.1 MUST: the owner discards what it hears
+        // RFC 3768 7.1 MUST: the owner discards all advertisements
+        // RFC 5798 7.1 MUST: the owner discards all advertisements
         if self.params.version == Version::V2 && self.params.priority.is_owner() {
             return Err(DropCause::Owner);
         }
