@@ -47,6 +47,9 @@ struct Peer {
 impl Peers {
     /// Compares the list of an advertisement with the configured one. A list that the sender has not
     /// changed is not compared again.
+    ///
+    /// A known peer whose new list has no address in common stays a peer: its address was changed, and
+    /// ours will be. Only a sender that never had one in common is another virtual router.
     pub(super) fn compare(
         &self,
         source: IpAddr,
@@ -54,9 +57,13 @@ impl Peers {
         own: &OwnAddresses,
     ) -> Comparison {
         let known = self.0.iter().find(|peer| peer.address == source);
-        match known.filter(|peer| !peer.list.is_empty() && peer.list == theirs.bytes()) {
-            Some(peer) => peer.comparison,
-            None => own.compare(theirs),
+        match known {
+            Some(peer) if !peer.list.is_empty() && peer.list == theirs.bytes() => peer.comparison,
+            Some(peer) if peer.comparison != Comparison::Foreign => match own.compare(theirs) {
+                Comparison::Foreign => Comparison::Different,
+                comparison => comparison,
+            },
+            Some(_) | None => own.compare(theirs),
         }
     }
 
@@ -76,8 +83,8 @@ impl Peers {
         peer.priority = advert.priority;
         peer.heard_at = now;
         peer.form = received.checksum;
-        // The final advertisement of a master may hold anything.
-        if advert.resigns() {
+        // The resignation of a peer may hold anything: the daemon has another configuration or none.
+        if advert.resigns() && comparison != Comparison::Foreign {
             return false;
         }
         let list = advert.addresses.bytes();
@@ -97,6 +104,8 @@ impl Peers {
 
     /// Forgets the comparisons, because the configured addresses or the interval changed.
     pub(super) fn forget_comparisons(&mut self) {
+        // With other addresses another virtual router may turn out to be a peer.
+        self.0.retain(|peer| peer.comparison != Comparison::Foreign);
         for peer in &mut self.0 {
             peer.list.clear();
             (peer.interval, peer.comparison) = (None, Comparison::Same);

@@ -351,7 +351,8 @@ impl Oracle {
             if own == Some(packet.source) && self.may_have_said(router, packet) {
                 return Err(Unheard::Own);
             }
-            if is_of_another(&router.config, packet) {
+            let is_known = router.peers.contains(&packet.source);
+            if !is_known && is_of_another(&router.config, packet) {
                 return Err(Unheard::Foreign);
             }
             Ok(says)
@@ -370,6 +371,9 @@ impl Oracle {
         // The engine does not see a packet that no router listens for, so its number stays unused.
         if let Some(router) = self.routers.get_mut(&name).filter(|_| *is_listened_for) {
             router.numbers = numbers;
+            if says.is_ok() && matches!(router.state(), State::Backup | State::Master) {
+                router.peers.insert(packet.source);
+            }
         }
         self.is_impatient |= matches!(says, Err(Unheard::Untimely | Unheard::Repeated))
             && packet.from < host.stations.count();
@@ -719,6 +723,7 @@ impl Oracle {
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
+                peers: BTreeSet::new(),
                 is_member: false,
                 sightings: BTreeMap::new(),
                 passed_over: BTreeMap::new(),
@@ -1092,6 +1097,7 @@ impl Oracle {
             if transitions(record).any(|t| *t.router == **name && t.from == State::Init) {
                 // A new router with the same name starts its counter at zero.
                 router.words = 0;
+                router.peers.clear();
             }
             let words = record.shown.get(&**name).map(|shown| shown.words);
             let is_new = words.is_some_and(|words| words > router.words);

@@ -43,6 +43,8 @@ pub(crate) struct Watched {
     pub(super) losing: Option<(Instant, Instant)>,
     /// End of the startup delay.
     pub(super) quiet_until: Instant,
+    /// Senders with an accepted advertisement. Each stays a peer when its addresses change.
+    pub(super) peers: BTreeSet<IpAddr>,
     /// Whether the router is a member of a sync group.
     pub(super) is_member: bool,
     /// Last advertisements of other routers, for a member of a group.

@@ -5,7 +5,7 @@ use core::net::Ipv4Addr;
 
 use super::rig::*;
 use crate::types::{AdvertInterval, State, Version, Vrid};
-use crate::wire::{AddressList, Advert, Auth, ChecksumForm, GROUP_V4};
+use crate::wire::{AddressList, Advert, Auth, ChecksumForm, DropCause, GROUP_V4};
 
 // RFC 9568 7.1 MAY: another list of addresses is noticed
 // RFC 9568 7.1 SHOULD: another list of addresses is logged
@@ -90,4 +90,32 @@ fn advert_of(priority: u8, addresses: &[[u8; 4]]) -> Advert<'_> {
 
 fn advertisement(priority: u8, addresses: &[[u8; 4]]) -> Vec<u8> {
     advert_of(priority, addresses).emit(ChecksumForm::WithPseudoHeader, PEER, GROUP_V4)
+}
+
+#[test]
+fn known_peer_with_new_addresses_stays_a_peer() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    assert_eq!(node.receive_advert(200), [""; 0]);
+    // The address of the pair is changed, on the other host first.
+    let renumbered = advertisement(200, &[[192, 168, 224, 9]]);
+    assert_eq!(
+        node.receive(ETH1, PEER, &renumbered),
+        ["VI_1: 192.168.224.11 differs: does not list 192.168.224.100; also lists 192.168.224.9"]
+    );
+    assert_eq!(node.status("VI_1").master.unwrap().priority, 200);
+    assert_eq!(node.status("VI_1").counters.dropped.total(), 0);
+}
+
+#[test]
+fn reload_with_its_addresses_turns_another_router_into_a_peer() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    let theirs = advertisement(200, &[[192, 168, 224, 9]]);
+    node.receive(ETH1, PEER, &theirs);
+    let dropped = node.status("VI_1").counters.dropped;
+    assert_eq!(dropped.get(DropCause::ForeignRouter), 1);
+    let mut params = vi_1();
+    params.addresses = addresses(&["192.168.224.9/24"]);
+    node.configure(routers([("VI_1", params)]));
+    node.receive(ETH1, PEER, &theirs);
+    assert_eq!(node.status("VI_1").master.unwrap().priority, 200);
 }
