@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limiter::Matter;
 use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
 use crate::reasons::{Cause, FaultReason};
 use crate::routing::{Route, Routed, Rule};
@@ -328,6 +329,13 @@ pub enum Report {
         cause: DropCause,
         /// The received and the expected value, where they say more than the cause.
         detail: Option<Arc<str>>,
+    },
+    /// Reports about further senders that were suppressed in the last minute or longer: see `limiter.rs`.
+    Suppressed {
+        /// Kind of the reports.
+        matter: Matter,
+        /// Number of them.
+        suppressed: u64,
     },
     /// End of a short absence of an interface or an address, which caused no fault.
     Interrupted {

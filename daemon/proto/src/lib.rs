@@ -29,6 +29,7 @@ pub use events::{
     Advertisement, Announcement, Desired, DesiredDevice, DesiredLvs, DesiredRouting, DeviceState,
     Due, Input, Link, LvsRole, Output, Packet, Report, Transition,
 };
+pub use limiter::Matter;
 pub use reasons::{Cause, FaultReason};
 pub use time::{Human, Instant};
 pub use types::{

@@ -1,5 +1,6 @@
-//! Rate limit of reports: each subject once a minute, and a limited number of subjects.
+//! Rate limit of reports: each subject once a minute, and a limited number of subjects of each matter.
 
+use core::fmt;
 use core::net::IpAddr;
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -11,9 +12,9 @@ use crate::wire::DropCause;
 /// Least time between two reports on the same subject.
 const QUIET: Duration = Duration::from_secs(60);
 
-/// Maximum number of remembered subjects. A sender with invented source addresses can fill them once a
-/// minute; further subjects are counted in the statistics but not reported.
-const CAPACITY: usize = 256;
+/// Maximum number of remembered senders of each matter. A flood with invented source addresses fills the
+/// places of its own matter once a minute and leaves those of the others free.
+const CAPACITY: usize = 64;
 
 /// Subject of a report.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -22,12 +23,11 @@ pub(crate) struct Subject {
     /// VRID as received; not checked.
     pub(crate) vrid: u8,
     pub(crate) source: IpAddr,
-    pub(crate) matter: Matter,
 }
 
 /// Kind of report on a sender.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Matter {
+pub enum Matter {
     /// A packet was dropped.
     Dropped(DropCause),
     /// Its configuration differs.
@@ -36,28 +36,59 @@ pub(crate) enum Matter {
     SecondMaster,
 }
 
-/// Subjects with the time of their last report.
+impl fmt::Display for Matter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dropped(cause) => write!(f, "packet dropped: {cause}"),
+            Self::Drift => f.write_str("configuration mismatch"),
+            Self::SecondMaster => f.write_str("second master"),
+        }
+    }
+}
+
+/// Verdict of the limiter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Report now. So many reports of the same matter were suppressed for want of a place since the last
+    /// one that was not.
+    Report { suppressed: u64 },
+    /// The subject was reported within [`QUIET`], or has no place.
+    Silence,
+}
+
+/// The rate limit of all matters.
 #[derive(Debug, Default)]
-pub(crate) struct Limiter {
-    told: BTreeMap<Subject, Instant>,
+pub(crate) struct Limiter(BTreeMap<Matter, Places>);
+
+/// The subjects of one matter with the time of their last report.
+#[derive(Debug, Default)]
+struct Places {
+    reported: BTreeMap<Subject, Instant>,
     swept_at: Option<Instant>,
+    suppressed: u64,
 }
 
 impl Limiter {
-    /// Whether `subject` may be reported now. If so, records it.
-    pub(crate) fn admit(&mut self, now: Instant, subject: Subject) -> bool {
-        if let Some(at) = self.told.get_mut(&subject) {
-            let due = now.since(*at) >= QUIET;
-            if due {
-                *at = now;
-            }
-            return due;
+    /// Decides on a report. If it is to be made, records it.
+    pub(crate) fn admit(&mut self, now: Instant, matter: Matter, subject: Subject) -> Verdict {
+        self.0.entry(matter).or_default().admit(now, subject)
+    }
+}
+
+impl Places {
+    fn admit(&mut self, now: Instant, subject: Subject) -> Verdict {
+        let last = self.reported.get(&subject);
+        if last.is_some_and(|at| now.since(*at) < QUIET) {
+            return Verdict::Silence;
         }
-        if self.told.len() >= CAPACITY && !self.sweep(now) {
-            return false;
+        if last.is_none() && self.reported.len() >= CAPACITY && !self.sweep(now) {
+            self.suppressed += 1;
+            return Verdict::Silence;
         }
-        self.told.insert(subject, now);
-        true
+        self.reported.insert(subject, now);
+        Verdict::Report {
+            suppressed: core::mem::take(&mut self.suppressed),
+        }
     }
 
     /// Forgets reports older than [`QUIET`], at most once in that time. Returns whether there is room
@@ -65,9 +96,9 @@ impl Limiter {
     fn sweep(&mut self, now: Instant) -> bool {
         if self.swept_at.is_none_or(|at| now.since(at) >= QUIET) {
             self.swept_at = Some(now);
-            self.told.retain(|_, at| now.since(*at) < QUIET);
+            self.reported.retain(|_, at| now.since(*at) < QUIET);
         }
-        self.told.len() < CAPACITY
+        self.reported.len() < CAPACITY
     }
 }
 
@@ -75,12 +106,13 @@ impl Limiter {
 mod tests {
     use super::*;
 
+    const FLOOD: Matter = Matter::Dropped(DropCause::Checksum);
+
     fn subject(source: u32) -> Subject {
         Subject {
             interface: InterfaceIndex(1),
             vrid: 51,
             source: IpAddr::V4(source.into()),
-            matter: Matter::Dropped(DropCause::Checksum),
         }
     }
 
@@ -88,34 +120,54 @@ mod tests {
         Instant::ZERO + Duration::from_secs(seconds)
     }
 
+    fn is_reported(limiter: &mut Limiter, seconds: u64, source: u32) -> bool {
+        limiter.admit(at(seconds), FLOOD, subject(source)) != Verdict::Silence
+    }
+
     #[test]
     fn same_subject_is_reported_once_a_minute() {
         let mut limiter = Limiter::default();
-        assert!(limiter.admit(at(0), subject(1)));
-        assert!(!limiter.admit(at(59), subject(1)));
-        assert!(limiter.admit(at(59), subject(2)));
-        assert!(limiter.admit(at(60), subject(1)));
+        assert!(is_reported(&mut limiter, 0, 1));
+        assert!(!is_reported(&mut limiter, 59, 1));
+        assert!(is_reported(&mut limiter, 59, 2));
+        assert!(is_reported(&mut limiter, 60, 1));
     }
 
     #[test]
-    fn invented_senders_fill_the_limiter_once_a_minute() {
+    fn invented_senders_fill_their_matter_once_a_minute() {
         let mut limiter = Limiter::default();
-        let told = |limiter: &mut Limiter, half_minute: u32| {
-            let now = at(u64::from(half_minute) * 30);
+        let reported = |limiter: &mut Limiter, half_minute: u32| {
+            let seconds = u64::from(half_minute) * 30;
             (0..10_000)
-                .filter(|n| limiter.admit(now, subject(half_minute * 10_000 + n)))
+                .filter(|n| is_reported(limiter, seconds, half_minute * 10_000 + n))
                 .count()
         };
-        assert_eq!(told(&mut limiter, 0), 256);
-        assert_eq!(told(&mut limiter, 1), 0);
-        assert_eq!(told(&mut limiter, 2), 256);
+        assert_eq!(reported(&mut limiter, 0), 64);
+        assert_eq!(reported(&mut limiter, 1), 0);
+        assert_eq!(reported(&mut limiter, 2), 64);
     }
 
     #[test]
-    fn full_limiter_accepts_a_subject_after_a_minute() {
+    fn flood_of_one_matter_suppresses_no_other_matter() {
         let mut limiter = Limiter::default();
-        assert!((0..256).all(|n| limiter.admit(at(0), subject(n))));
-        assert!(!limiter.admit(at(0), subject(256)));
-        assert!(limiter.admit(at(60), subject(257)));
+        for source in 0..1000 {
+            is_reported(&mut limiter, 0, source);
+        }
+        assert_eq!(
+            limiter.admit(at(0), Matter::SecondMaster, subject(1)),
+            Verdict::Report { suppressed: 0 }
+        );
+    }
+
+    #[test]
+    fn next_report_counts_the_suppressed_ones() {
+        let mut limiter = Limiter::default();
+        for source in 0..100 {
+            is_reported(&mut limiter, 0, source);
+        }
+        let next = limiter.admit(at(60), FLOOD, subject(200));
+        assert_eq!(next, Verdict::Report { suppressed: 36 });
+        let after = limiter.admit(at(60), FLOOD, subject(201));
+        assert_eq!(after, Verdict::Report { suppressed: 0 });
     }
 }

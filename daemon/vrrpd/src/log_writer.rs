@@ -264,6 +264,11 @@ fn write_report(report: Report) {
                 "{whose}packet from {source} dropped: {cause}{detail} (logged once a minute)",
             );
         }
+        Report::Suppressed { matter, suppressed } => warn!(
+            suppressed,
+            "{suppressed} reports about further senders were not logged, because there were too many senders: \
+             {matter}",
+        ),
         Report::Interrupted {
             router,
             fault_reason,

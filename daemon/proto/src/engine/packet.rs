@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::admission::{Admitted, Rejected};
 use super::{Engine, RouterId};
 use crate::events::{Output, Packet, Report};
-use crate::limiter::{Matter, Subject};
+use crate::limiter::{Matter, Subject, Verdict};
 use crate::router::Sighting;
 use crate::time::Instant;
 use crate::wire::DropCause;
@@ -76,10 +76,7 @@ impl Engine {
         }
         // RFC 9568 7.1 SHOULD: a failed check is logged, at a limited rate
         // RFC 3768 7.1 SHOULD: another interval than the own one is logged
-        if self
-            .limiter
-            .admit(now, subject(packet, Matter::Dropped(cause)))
-        {
+        if self.may_report(now, packet, Matter::Dropped(cause)) {
             let instance = id.map(|id| &self.instances[id]);
             let wall = self.wall_clock.at(packet.at.min(now));
             let detail = instance.and_then(|instance| instance.explain_drop(packet, cause, wall));
@@ -95,7 +92,7 @@ impl Engine {
     fn report_drift(&mut self, now: Instant, packet: &Packet<'_>, id: RouterId) {
         // RFC 9568 7.1 SHOULD: another interval than the own one is logged
         // RFC 9568 7.1 SHOULD: another list of addresses is logged
-        if self.limiter.admit(now, subject(packet, Matter::Drift)) {
+        if self.may_report(now, packet, Matter::Drift) {
             let instance = &self.instances[id];
             self.outputs.push_back(Output::Report(Report::Drift {
                 router: Arc::clone(&instance.name),
@@ -116,10 +113,7 @@ impl Engine {
         // RFC 9568 7.1 erratum 8298 SHOULD: an owner that receives from another owner logs it and stays Active
         // RFC 9568 8.3.2 SHOULD: several routers of priority 255 are logged
         // RFC 9568 8.3.2 MAY: several routers of the same priority are logged
-        if self
-            .limiter
-            .admit(now, subject(packet, Matter::SecondMaster))
-        {
+        if self.may_report(now, packet, Matter::SecondMaster) {
             self.outputs.push_back(Output::Report(Report::SecondMaster {
                 router: Arc::clone(&self.instances[id].name),
                 source: packet.source,
@@ -127,13 +121,23 @@ impl Engine {
             }));
         }
     }
-}
 
-fn subject(packet: &Packet<'_>, matter: Matter) -> Subject {
-    Subject {
-        interface: packet.interface,
-        vrid: packet.payload.get(1).copied().unwrap_or_default(),
-        source: packet.source,
-        matter,
+    /// Whether a report about the sender of a packet may be made now. Reports before it how many were
+    /// suppressed, so that a flood cannot hide that there was more.
+    fn may_report(&mut self, now: Instant, packet: &Packet<'_>, matter: Matter) -> bool {
+        let subject = Subject {
+            interface: packet.interface,
+            vrid: packet.payload.get(1).copied().unwrap_or_default(),
+            source: packet.source,
+        };
+        match self.limiter.admit(now, matter, subject) {
+            Verdict::Silence => false,
+            Verdict::Report { suppressed: 0 } => true,
+            Verdict::Report { suppressed } => {
+                let report = Report::Suppressed { matter, suppressed };
+                self.outputs.push_back(Output::Report(report));
+                true
+            }
+        }
     }
 }

@@ -1376,10 +1376,12 @@ pub(crate) fn transitions(record: &Record) -> impl Iterator<Item = &Transition> 
 
 /// Checks that a rejected packet changes nothing.
 fn is_nothing(record: &Record) -> Result<(), Violation> {
-    let spoken = record
-        .outputs
-        .iter()
-        .find(|output| !matches!(output, Output::Report(Report::Dropped { .. })));
+    let spoken = record.outputs.iter().find(|output| {
+        !matches!(
+            output,
+            Output::Report(Report::Dropped { .. } | Report::Suppressed { .. })
+        )
+    });
     match spoken {
         Some(output) => {
             Err(Invariant::Rejected.broken(format!("rejected packet caused {output:?}")))

@@ -46,6 +46,7 @@ impl EventSender {
                 priority: *to,
             }),
             Report::Dropped { .. }
+            | Report::Suppressed { .. }
             | Report::Interrupted { .. }
             | Report::Repaired { .. }
             | Report::Stray { .. }

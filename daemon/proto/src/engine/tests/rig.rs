@@ -581,6 +581,7 @@ fn report_line(report: &Report) -> String {
             )
         }
         Report::Priority { router, from, to } => format!("{router}: priority {from} -> {to}"),
+        Report::Suppressed { matter, suppressed } => format!("suppressed {suppressed}: {matter}"),
         Report::Drift {
             router,
             source,
