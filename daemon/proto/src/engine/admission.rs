@@ -247,10 +247,12 @@ impl Instance {
             DropCause::HmacTime | DropCause::HmacKey => {
                 let trailer = Trailer::parse(packet.payload).ok()?;
                 let ahead = trailer.sequence.seconds_ahead(wall);
-                match cause {
-                    DropCause::HmacKey => format!("key {}", trailer.key),
-                    _ if ahead < 0 => format!("{} s behind", -ahead),
-                    _ => format!("{ahead} s ahead"),
+                if cause == DropCause::HmacKey {
+                    format!("key {}", trailer.key)
+                } else if ahead < 0 {
+                    format!("{} s behind", -ahead)
+                } else {
+                    format!("{ahead} s ahead")
                 }
             }
             DropCause::NotAPeer

@@ -61,7 +61,7 @@ impl Peers {
             Some(peer) if !peer.list.is_empty() && peer.list == theirs.bytes() => peer.comparison,
             Some(peer) if peer.comparison != Comparison::Foreign => match own.compare(theirs) {
                 Comparison::Foreign => Comparison::Different,
-                comparison => comparison,
+                comparison @ (Comparison::Same | Comparison::Different) => comparison,
             },
             Some(_) | None => own.compare(theirs),
         }
