@@ -30,9 +30,9 @@ pub(super) struct OwnAddresses {
     advertised: Vec<IpAddr>,
     /// The advertised ones, sorted.
     sorted: Vec<IpAddr>,
-    /// The ones that are not advertised (keepalived: `virtual_ipaddress_excluded`), sorted. A peer may
-    /// advertise them.
-    unadvertised: Vec<IpAddr>,
+    /// All of the family, sorted, including those that are not advertised (keepalived:
+    /// `virtual_ipaddress_excluded`): a peer may advertise them.
+    all: Vec<IpAddr>,
     /// Whether one of the advertised addresses is link-local.
     has_link_local: bool,
 }
@@ -42,17 +42,16 @@ impl OwnAddresses {
         let advertised: Vec<IpAddr> = params.advertised(family).collect();
         let mut sorted = advertised.clone();
         sorted.sort_unstable();
-        let of_family = params.addresses.iter().map(|address| address.address);
-        let mut unadvertised: Vec<IpAddr> = of_family
+        let configured = params.addresses.iter().map(|address| address.address);
+        let mut all: Vec<IpAddr> = configured
             .filter(|address| Family::of(*address) == family)
-            .filter(|address| sorted.binary_search(address).is_err())
             .collect();
-        unadvertised.sort_unstable();
+        all.sort_unstable();
         Self {
             has_link_local: advertised.iter().copied().any(is_link_local),
             advertised,
             sorted,
-            unadvertised,
+            all,
         }
     }
 
@@ -78,7 +77,7 @@ impl OwnAddresses {
         if *sorted == *self.sorted {
             return Comparison::Same;
         }
-        let is_known = |address: &IpAddr| self.has(*address);
+        let is_known = |address: &IpAddr| self.all.binary_search(address).is_ok();
         // A list of no more than the sender's own link-local address says nothing of others.
         if sorted.is_empty() || sorted.iter().any(is_known) {
             Comparison::Different
@@ -111,11 +110,6 @@ impl OwnAddresses {
         let of_sender = theirs.family() == Family::V6 && !self.has_link_local;
         let begins_so = || theirs.iter().next().is_some_and(is_link_local);
         theirs.iter().skip(usize::from(of_sender && begins_so()))
-    }
-
-    fn has(&self, address: IpAddr) -> bool {
-        self.sorted.binary_search(&address).is_ok()
-            || self.unadvertised.binary_search(&address).is_ok()
     }
 }
 

@@ -56,14 +56,19 @@ impl Peers {
         theirs: AddressList<'_>,
         own: &OwnAddresses,
     ) -> Comparison {
-        let known = self.0.iter().find(|peer| peer.address == source);
-        match known {
-            Some(peer) if !peer.list.is_empty() && peer.list == theirs.bytes() => peer.comparison,
-            Some(peer) if peer.comparison != Comparison::Foreign => match own.compare(theirs) {
-                Comparison::Foreign => Comparison::Different,
-                comparison @ (Comparison::Same | Comparison::Different) => comparison,
-            },
-            Some(_) | None => own.compare(theirs),
+        let known = self.known(source);
+        if let Some(peer) = known
+            && !peer.list.is_empty()
+            && peer.list == theirs.bytes()
+        {
+            return peer.comparison;
+        }
+        let comparison = own.compare(theirs);
+        let is_peer = known.is_some_and(|peer| peer.comparison != Comparison::Foreign);
+        if comparison == Comparison::Foreign && is_peer {
+            Comparison::Different
+        } else {
+            comparison
         }
     }
 
@@ -119,7 +124,7 @@ impl Peers {
         params: &RouterParams,
         own: &[OwnAddresses; 2],
     ) -> Vec<String> {
-        let known = self.0.iter().find(|peer| peer.address == source);
+        let known = self.known(source);
         known.map_or_else(Vec::new, |peer| peer.differences(params, own))
     }
 
@@ -146,6 +151,10 @@ impl Peers {
             }
         };
         self.0.iter().map(other).collect()
+    }
+
+    fn known(&self, address: IpAddr) -> Option<&Peer> {
+        self.0.iter().find(|peer| peer.address == address)
     }
 
     fn entry(&mut self, now: Instant, address: IpAddr) -> &mut Peer {

@@ -1255,10 +1255,6 @@ impl Oracle {
 /// link-local virtual address the sender's own may be the first.
 fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
     let family = Family::of(source);
-    let octets = |address: IpAddr| match address {
-        IpAddr::V4(address) => address.octets().to_vec(),
-        IpAddr::V6(address) => address.octets().to_vec(),
-    };
     let (first, rest): (Vec<_>, Vec<_>) = config
         .advertised(family)
         .partition(InterfaceAddress::is_link_local);
@@ -1280,6 +1276,14 @@ fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
     is(&own) || with_source && is(&[&[source], &own[..]].concat())
 }
 
+/// An address as it stands in a message.
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
 /// Whether a packet is of another virtual router: it lists addresses, not counting the link-local one of its
 /// sender, and this configuration has none of them, advertised or not.
 fn is_of_another(config: &RouterConfig, packet: &Datagram) -> bool {
@@ -1299,10 +1303,7 @@ fn is_of_another(config: &RouterConfig, packet: &Datagram) -> bool {
     let mut listed = listed.skip(usize::from(of_sender)).peekable();
     let own: Vec<Vec<u8>> = config
         .addresses_of(family)
-        .map(|own| match own.address {
-            IpAddr::V4(address) => address.octets().to_vec(),
-            IpAddr::V6(address) => address.octets().to_vec(),
-        })
+        .map(|own| octets(own.address))
         .collect();
     listed.peek().is_some() && !listed.any(|theirs| own.iter().any(|own| own == theirs))
 }
