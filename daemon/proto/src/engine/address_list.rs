@@ -24,7 +24,7 @@ pub(super) enum Comparison {
 }
 
 /// The configured addresses of one family.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct OwnAddresses {
     /// The advertised ones, in their order.
     advertised: Vec<IpAddr>,

@@ -197,9 +197,12 @@ impl Instance {
     pub(super) fn set_params(&mut self, now: Instant, params: RouterParams, names: &Names) {
         self.router
             .set_settings(now, settings(&params, self.priority()));
-        self.own_addresses = own_addresses(&params);
+        let own_addresses = own_addresses(&params);
+        if own_addresses != self.own_addresses || params.interval != self.params.interval {
+            self.peers.forget_comparisons();
+        }
+        self.own_addresses = own_addresses;
         self.params = params;
-        self.peers.forget_comparisons();
         self.reattach();
         self.set_peers(names);
         self.forget_messages();

@@ -119,3 +119,17 @@ fn reload_with_its_addresses_turns_another_router_into_a_peer() {
     node.receive(ETH1, PEER, &theirs);
     assert_eq!(node.status("VI_1").master.unwrap().priority, 200);
 }
+
+#[test]
+fn reload_of_another_setting_keeps_the_differences() {
+    let mut node = Node::running(routers([("VI_1", vi_1())]));
+    let theirs = advertisement(200, &[[192, 168, 224, 100], [192, 168, 224, 9]]);
+    node.receive(ETH1, PEER, &theirs);
+    let mut params = vi_1();
+    params.priority = priority(150);
+    node.configure(routers([("VI_1", params)]));
+    assert_eq!(
+        node.status("VI_1").others[0].differences,
+        ["also lists 192.168.224.9"]
+    );
+}
