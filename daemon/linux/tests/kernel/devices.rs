@@ -149,7 +149,7 @@ fn foreign_device_changes_are_undone() {
     near.ip("link set vrrp4.51.eth0 down");
     assert_eq!(
         rig.want(Family::V4, 51, DeviceState::Up),
-        ["give vrrp4.51.eth0 the address 00:00:5e:00:01:33"]
+        ["set the MAC address of vrrp4.51.eth0 to 00:00:5e:00:01:33"]
     );
     assert_eq!(
         rig.want(Family::V4, 51, DeviceState::Up),
@@ -160,7 +160,7 @@ fn foreign_device_changes_are_undone() {
     near.ip("link set vrrp4.51.eth0 address 02:00:00:00:00:09");
     assert_eq!(
         rig.want(Family::V4, 51, DeviceState::Up),
-        ["give vrrp4.51.eth0 the address 00:00:5e:00:01:33"]
+        ["set the MAC address of vrrp4.51.eth0 to 00:00:5e:00:01:33"]
     );
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
     assert_eq!(
