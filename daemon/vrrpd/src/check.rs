@@ -3,6 +3,7 @@
 use vrrp_config::{Secrets, load};
 
 use crate::cli::CheckOptions;
+use crate::text::count;
 use crate::{Failed, print};
 
 pub(crate) fn check(options: &CheckOptions) -> Result<(), Failed> {
@@ -27,9 +28,4 @@ pub(crate) fn check(options: &CheckOptions) -> Result<(), Failed> {
 
 pub(crate) fn schema() -> Result<(), Failed> {
     print(&format!("{:#}\n", vrrp_config::schema()))
-}
-
-/// Number and noun: `1 instance`, `2 instances`.
-pub(crate) fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }

@@ -1,22 +1,25 @@
 //! A VRRP daemon for Linux.
 //!
-//! `vrrpd run` has three threads, and further ones where the kernel takes long for a request. The
-//! main thread runs [`run::Node`]: it owns the engine, the clock and the sockets, and waits for
-//! nothing else. The [`services`] thread is a small runtime for all that may be slow: signals,
-//! trackers, notifications, the control socket, systemd. The [`log_writer`] writes the log, so that
-//! a full pipe blocks no other thread. They send to the main thread through its
-//! [`inbox`](run::Inbox), and receive from it through channels on which it never waits.
+//! [`daemon`] is `vrrpd run`: it starts three threads, and the node further ones where the kernel
+//! takes long for a request. The main thread runs [`node::Node`]: it owns the engine, the clock and
+//! the sockets, and waits for nothing else. The [`services`] thread is a small runtime for all that
+//! may be slow: signals, trackers, notifications, the control socket, systemd. The [`log_writer`]
+//! writes the log, so that a full pipe blocks no other thread. Node and services know only the
+//! [`channel`] between them, on which the node never waits.
 
+mod channel;
 mod check;
 mod cleanup;
 mod cli;
+mod daemon;
 mod log_writer;
 mod manual;
-mod run;
+mod node;
 mod services;
 mod status;
 #[cfg(test)]
 mod testing;
+mod text;
 mod units;
 
 use std::process::ExitCode;
@@ -68,7 +71,7 @@ impl From<Failed> for ExitCode {
 
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
-        Command::Run(options) => run::run(&options),
+        Command::Run(options) => daemon::run(&options),
         Command::Check(options) => check::check(&options),
         Command::Status(options) => status::status(&options),
         Command::Cleanup(options) => cleanup::cleanup(&options),

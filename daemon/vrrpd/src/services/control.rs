@@ -15,8 +15,8 @@ use tokio::time::timeout;
 use tracing::Level;
 
 use super::follower::StatusHandles;
+use crate::channel::{Inbox, Message};
 use crate::log_writer::Log;
-use crate::run::{Inbox, Message};
 
 /// Most clients that are answered at a time; further ones wait.
 const CONCURRENCY: usize = 8;

@@ -2,26 +2,25 @@
 //! names, notifications and resources. It also sequences the stop of the daemon and the reload,
 //! because both may have to wait for resources.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::Level;
-use vrrp_config::{Command, Loaded, Probe, Secrets, load};
-use vrrp_proto::notify::{Notify, Subject};
+use vrrp_config::{Loaded, Secrets, load};
 use vrrp_proto::snapshot::Snapshot;
 
 use super::names::Names;
 use super::notify::{self, Notifier};
-use super::resources::{self, Configured, Order, Resources, configured};
-use super::systemd;
+use super::params::ServiceParams;
+use super::resources::{self, Order, Resources};
+use super::systemd::{self, StateCounts};
 use super::trackers::Trackers;
-use crate::check::count;
+use crate::channel::{Inbox, Message, NodeEvent};
 use crate::log_writer::Log;
-use crate::run::{Inbox, Message, NodeEvent, StateCounts};
+use crate::text::count;
 use crate::units::Units;
 
 /// Additional time for the last notify commands and stops: a killed process has to end, too.
@@ -43,7 +42,9 @@ pub(super) struct Follower {
     /// Whether the node was asked to stop.
     is_node_told: bool,
     inbox: Inbox,
-    state_counts: watch::Receiver<StateCounts>,
+    state_counts: StateCounts,
+    /// Counts that systemd has.
+    told: StateCounts,
     log: Log,
 }
 
@@ -63,21 +64,21 @@ impl StatusHandles {
 }
 
 impl Follower {
-    /// A follower without any configuration. `file` is read at a reload, `units` leads to systemd,
-    /// and `inbox` to the node.
+    /// A follower with the first configuration of the node. `file` is read at a reload, `units` leads
+    /// to systemd, and `inbox` to the node.
     pub(super) fn new(
         file: PathBuf,
+        params: ServiceParams,
         units: Units,
         inbox: Inbox,
-        state_counts: watch::Receiver<StateCounts>,
         log: Log,
     ) -> Self {
         let resources_board = resources::StatusHandle::default();
-        Self {
+        let mut follower = Self {
             file,
             trackers: Trackers::new(units.clone(), inbox.clone(), log.clone()),
             names: Names::new(inbox.clone(), log.clone()),
-            notifier: Notifier::new(BTreeMap::new(), log.clone()),
+            notifier: Notifier::new(params.notify, log.clone()),
             resources: Resources::new(units, resources_board.clone()),
             resources_board,
             next: None,
@@ -85,25 +86,14 @@ impl Follower {
             times_told_to_stop: 0,
             is_node_told: false,
             inbox,
-            state_counts,
+            state_counts: StateCounts::default(),
+            told: StateCounts::default(),
             log,
-        }
-    }
-
-    /// Begins with the parts of the node's first configuration, and reports to systemd that the
-    /// daemon is ready.
-    pub(super) fn begin(
-        &mut self,
-        probes: BTreeMap<Arc<str>, Probe>,
-        notify: BTreeMap<Subject, Notify<Arc<Command>>>,
-        resources: Configured,
-        names: BTreeSet<Arc<str>>,
-    ) {
-        self.notifier = Notifier::new(notify, self.log.clone());
-        self.resources.set(resources);
-        self.trackers.set(probes);
-        self.names.set(names);
-        self.tell_ready();
+        };
+        follower.resources.set(params.resources);
+        follower.trackers.set(params.probes);
+        follower.names.set(params.names);
+        follower
     }
 
     /// Handles of the status.
@@ -114,16 +104,29 @@ impl Follower {
         }
     }
 
-    fn tell_ready(&self) {
-        systemd::ready(*self.state_counts.borrow(), &self.log);
+    /// Reports to systemd that a configuration is in force.
+    pub(super) fn tell_ready(&mut self) {
+        self.told = self.state_counts;
+        systemd::ready(self.state_counts, &self.log);
+    }
+
+    /// Reports to systemd the number of routers in each state, if it has changed.
+    pub(super) fn tell_counts(&mut self) {
+        if self.told != self.state_counts {
+            self.told = self.state_counts;
+            systemd::status(self.state_counts, &self.log);
+        }
     }
 
     /// Takes in a change of the routers. Notifications and resources learn of changes only here.
     pub(super) fn take(&mut self, moved: &NodeEvent) {
         self.notifier.take(moved);
         match moved {
-            NodeEvent::Transition(transition) => self.resources.moved(transition),
-            NodeEvent::Priority { .. } | NodeEvent::Configured => {}
+            NodeEvent::Transition(transition) => {
+                self.state_counts.take(transition);
+                self.resources.moved(transition);
+            }
+            NodeEvent::Priority { .. } | NodeEvent::Configured | NodeEvent::Alive => {}
         }
     }
 
@@ -229,17 +232,10 @@ impl Follower {
 
     /// Puts another configuration in force.
     fn run(&mut self, loaded: Loaded) {
-        let Loaded {
-            node,
-            probes,
-            notify,
-            resources,
-            warnings,
-        } = loaded;
-        for warning in &warnings {
+        for warning in &loaded.warnings {
             self.log.note(Level::WARN, warning.to_string());
         }
-        let instances = count(node.routers.len(), "instance");
+        let instances = count(loaded.node.routers.len(), "instance");
         self.log.note(
             Level::INFO,
             format!(
@@ -247,14 +243,13 @@ impl Follower {
                 self.file.display()
             ),
         );
-        let names = node.peer_names();
-        let resources = configured(&node, resources);
-        self.notifier.configure(notify);
+        let (node, params) = ServiceParams::split(loaded);
+        self.notifier.configure(params.notify);
         // First the node, so that it knows the tracker or name of every result.
         let _ = self.inbox.send(Message::Configure(node));
-        self.resources.set(resources);
-        self.trackers.set(probes);
-        self.names.set(names);
+        self.resources.set(params.resources);
+        self.trackers.set(params.probes);
+        self.names.set(params.names);
         self.tell_ready();
     }
 

@@ -6,48 +6,37 @@ pub(crate) mod control;
 mod follower;
 mod names;
 mod notify;
+mod params;
 mod program;
 pub(crate) mod resources;
 mod systemd;
 mod trackers;
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread::JoinHandle;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::watch;
 use tracing::Level;
-use vrrp_config::{Command, Probe};
-use vrrp_proto::notify::{Notify, Subject};
 
 use self::follower::Follower;
-use self::resources::Configured;
+pub(crate) use self::params::ServiceParams;
+use self::systemd::Watchdog;
+use crate::channel::{Inbox, Message, NodeEvent, NodeEvents};
 use crate::log_writer::Log;
-use crate::run::{Inbox, NodeEvents, StateCounts};
 use crate::units::{Units, system_address};
 
-/// Parameters of the services.
+/// Parts that the services need to run.
 pub(crate) struct Services {
     /// The configuration file, read again at SIGHUP.
     pub(crate) file: PathBuf,
-    /// Probe of each tracker.
-    pub(crate) probes: BTreeMap<Arc<str>, Probe>,
-    /// Notification settings.
-    pub(crate) notify: BTreeMap<Subject, Notify<Arc<Command>>>,
-    /// Resources of the routers.
-    pub(crate) resources: Configured,
-    /// Names of peers to resolve.
-    pub(crate) names: BTreeSet<Arc<str>>,
+    /// Parameters, until a reload.
+    pub(crate) params: ServiceParams,
     /// Listening control socket.
     pub(crate) listener: std::os::unix::net::UnixListener,
     /// Inbox of the node.
     pub(crate) inbox: Inbox,
-    /// Number of routers in each state.
-    pub(crate) state_counts: watch::Receiver<StateCounts>,
-    /// Changes of the routers.
+    /// Events of the node.
     pub(crate) node_events: NodeEvents,
     /// Log.
     pub(crate) log: Log,
@@ -117,12 +106,18 @@ impl Services {
         let listener = control::adopt(self.listener)?;
         let mut follower = Follower::new(
             self.file,
+            self.params,
             Units::new(system_address()),
             self.inbox.clone(),
-            self.state_counts.clone(),
             self.log.clone(),
         );
-        follower.begin(self.probes, self.notify, self.resources, self.names);
+        // The routers have started: their states are counted before systemd is notified of them.
+        while let Some(event) = self.node_events.next_sent() {
+            follower.take(&event);
+            follower.go_on();
+        }
+        follower.tell_ready();
+        let mut watchdog = Watchdog::new();
         let status_handles = follower.status_handles();
         let serving = control::serve(
             listener,
@@ -131,17 +126,23 @@ impl Services {
             self.log.clone(),
         );
         tokio::spawn(serving);
-        tokio::spawn(systemd::keep_watchdog(self.inbox, self.log.clone()));
         loop {
             tokio::select! {
-                // A closed channel means that the node has ended, which its events report last.
-                Ok(()) = self.state_counts.changed() => {
-                    systemd::status(*self.state_counts.borrow_and_update(), &self.log);
-                }
-                moved = self.node_events.next() => match moved {
-                    Some(moved) => follower.take(&moved),
+                event = self.node_events.next() => match event {
+                    Some(NodeEvent::Alive) => watchdog.feed(&self.log),
+                    Some(event) => {
+                        follower.take(&event);
+                        // Many routers may change their state at once.
+                        if self.node_events.is_empty() {
+                            follower.tell_counts();
+                        }
+                    }
                     None => break,
                 },
+                () = watchdog.due() => {
+                    // A node that has ended closes its events.
+                    let _ = self.inbox.send(Message::Alive);
+                }
                 () = follower.turn() => {}
                 _ = signals.hangup.recv() => follower.reload(),
                 () = signals.stop.recv() => follower.stop(),

@@ -10,8 +10,8 @@ use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 use tracing::Level;
 
+use crate::channel::{Inbox, Message};
 use crate::log_writer::Log;
-use crate::run::{Inbox, Message};
 
 /// Time between two resolutions of a name.
 const AGAIN: Duration = Duration::from_secs(60);

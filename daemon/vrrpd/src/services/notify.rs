@@ -18,8 +18,8 @@ use vrrp_proto::notify::{Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::snapshot::Snapshot;
 
 use super::program::{self, Outcome, Program};
+use crate::channel::NodeEvent;
 use crate::log_writer::{Log, Record};
-use crate::run::NodeEvent;
 
 /// Most bytes of addresses in the environment: the kernel limits a variable to 128 KiB (execve(2)).
 /// The list on standard input is complete.
@@ -70,6 +70,7 @@ impl Notifier {
             NodeEvent::Transition(transition) => scheduler.transition(transition),
             NodeEvent::Priority { router, priority } => scheduler.priority(router, *priority),
             NodeEvent::Configured => scheduler.configured(),
+            NodeEvent::Alive => {}
         }
     }
 

@@ -3,11 +3,43 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::sync::oneshot;
+use tokio::time::Interval;
 use tracing::Level;
+use vrrp_proto::{State, Transition};
 
 use crate::log_writer::Log;
-use crate::run::{Inbox, Message, StateCounts};
+
+/// Number of routers in each state.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct StateCounts {
+    master: usize,
+    backup: usize,
+    fault: usize,
+}
+
+impl StateCounts {
+    /// Takes in a transition.
+    pub(super) fn take(&mut self, transition: &Transition) {
+        if let Some(count) = self.of(transition.from) {
+            *count = count.saturating_sub(1);
+        }
+        if let Some(count) = self.of(transition.to) {
+            *count += 1;
+        }
+    }
+
+    const fn of(&mut self, state: State) -> Option<&mut usize> {
+        match state {
+            State::Init => None,
+            State::Master => Some(&mut self.master),
+            State::Backup => Some(&mut self.backup),
+            State::Fault => Some(&mut self.fault),
+        }
+    }
+}
+
+/// Shortest time between two notifications of the watchdog.
+const SHORTEST: Duration = Duration::from_millis(1);
 
 /// Reports that the daemon is ready, and the number of routers in each state.
 pub(super) fn ready(state_counts: StateCounts, log: &Log) {
@@ -44,19 +76,40 @@ pub(super) fn extend(longest: Duration, log: &Log) {
     notify(&[NotifyState::ExtendTimeoutUsec(micros)], log);
 }
 
-/// Notifies the watchdog twice in its interval, as long as the node answers.
-pub(super) async fn keep_watchdog(inbox: Inbox, log: Log) {
-    let Some(limit) = sd_notify::watchdog_enabled() else {
-        return;
-    };
-    let mut rhythm = tokio::time::interval((limit / 2).max(Duration::from_millis(1)));
-    loop {
-        rhythm.tick().await;
-        let (reply, alive) = oneshot::channel();
-        if inbox.send(Message::Alive(reply)).is_err() || alive.await.is_err() {
-            return;
+/// Watchdog of the unit: notified twice in its interval, as long as the node answers.
+pub(super) struct Watchdog {
+    /// `None` without a watchdog.
+    rhythm: Option<Interval>,
+    /// Whether an answer of the node is missing.
+    is_waiting: bool,
+}
+
+impl Watchdog {
+    /// The watchdog that systemd has set for this process (`$WATCHDOG_USEC`).
+    pub(super) fn new() -> Self {
+        let interval = |limit: Duration| tokio::time::interval((limit / 2).max(SHORTEST));
+        Self {
+            rhythm: sd_notify::watchdog_enabled().map(interval),
+            is_waiting: false,
         }
-        notify(&[NotifyState::Watchdog], &log);
+    }
+
+    /// Waits until the node is to be asked for a sign of life: never before its last answer. Nothing
+    /// is lost if the future is dropped before its end.
+    pub(super) async fn due(&mut self) {
+        match &mut self.rhythm {
+            Some(rhythm) if !self.is_waiting => {
+                rhythm.tick().await;
+                self.is_waiting = true;
+            }
+            Some(_) | None => std::future::pending().await,
+        }
+    }
+
+    /// Notifies the watchdog: the node has answered.
+    pub(super) fn feed(&mut self, log: &Log) {
+        self.is_waiting = false;
+        notify(&[NotifyState::Watchdog], log);
     }
 }
 

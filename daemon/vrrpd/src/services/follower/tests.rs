@@ -1,13 +1,15 @@
+use std::collections::BTreeMap;
 use std::future::pending;
-use std::sync::mpsc::Receiver;
 
-use vrrp_config::Style;
-use vrrp_linux::poller::Waker;
+use vrrp_config::{Command, Style};
+use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::NodeParams;
 use vrrp_proto::resources::{Handover, ResourceParams};
 use vrrp_proto::{Cause, Instant, Priority, State, Transition};
 
+use super::super::resources::configured;
 use super::*;
+use crate::channel::Messages;
 use crate::log_writer;
 use crate::testing::{Directory, PATIENCE, block_on};
 use crate::units::fake::{Fake, Fate};
@@ -107,7 +109,7 @@ struct Rig {
     follower: Follower,
     fake: Fake,
     directory: Directory,
-    messages: Receiver<Message>,
+    messages: Messages,
     is_told_to_stop: bool,
 }
 
@@ -115,11 +117,9 @@ impl Rig {
     /// The command is `script`; its `$0` is a file in the test's directory.
     fn new(handover: Handover, script: &str) -> Self {
         let (fake, directory) = (Fake::start(), Directory::new());
-        let (inbox, messages) = Inbox::new(Waker::new().unwrap());
+        let (inbox, messages) = Inbox::new().unwrap();
         let (log, _) = log_writer::start(false).unwrap();
-        let (_, state_counts) = watch::channel(StateCounts::default());
         let units = Units::new(fake.address());
-        let mut follower = Follower::new("/nonexistent".into(), units, inbox, state_counts, log);
         let heard = directory.path("heard").display().to_string();
         let words = ["/bin/sh", "-c", script, &heard].map(str::to_owned);
         let command = Command {
@@ -146,17 +146,17 @@ impl Rig {
             stop_timeout: PATIENCE * 10,
             ..ResourceParams::new(vec!["a.service".into()])
         };
-        follower.begin(
-            BTreeMap::new(),
-            BTreeMap::from([(Subject::Instance("VI_1".into()), notify)]),
-            configured(
+        let params = ServiceParams {
+            probes: BTreeMap::new(),
+            notify: BTreeMap::from([(Subject::Instance("VI_1".into()), notify)]),
+            resources: configured(
                 &NodeParams::default(),
                 BTreeMap::from([("VI_1".into(), resources)]),
             ),
-            BTreeSet::new(),
-        );
+            names: BTreeSet::new(),
+        };
         Self {
-            follower,
+            follower: Follower::new("/nonexistent".into(), params, units, inbox, log),
             fake,
             directory,
             messages,
@@ -205,8 +205,8 @@ impl Rig {
     }
 
     fn is_told_to_stop(&mut self) -> bool {
-        let told = self.messages.try_iter();
-        self.is_told_to_stop |= told.into_iter().any(|told| matches!(told, Message::Stop));
+        let mut told = std::iter::from_fn(|| self.messages.next_sent());
+        self.is_told_to_stop |= told.any(|told| matches!(told, Message::Stop));
         self.is_told_to_stop
     }
 }

@@ -31,8 +31,8 @@ use vrrp_proto::params::Verdict;
 use self::network::Answer;
 use self::process::Census;
 use self::tls::Tls;
+use crate::channel::{Inbox, Message};
 use crate::log_writer::{Log, Record};
-use crate::run::{Inbox, Message};
 use crate::units::Units;
 
 /// Trackers that run.

@@ -1,11 +1,9 @@
 use std::sync::Mutex;
-use std::sync::mpsc::Receiver;
-
-use vrrp_linux::poller::Waker;
 
 use super::*;
+use crate::channel::{Inbox, Message, Messages};
 use crate::log_writer;
-use crate::run::{Inbox, Message};
+use crate::testing::PATIENCE;
 use crate::units::fake::{Fake, Fate};
 
 const A: &str = "a.service";
@@ -90,7 +88,7 @@ async fn unit_is_down_without_systemd() {
 /// A tracker with a simulated systemd, and its messages to the node.
 struct Rig {
     fake: Fake,
-    messages: Arc<Mutex<Receiver<Message>>>,
+    messages: Arc<Mutex<Messages>>,
     _task: tokio::task::JoinHandle<()>,
 }
 
@@ -116,7 +114,7 @@ impl Rig {
                 timeout: Duration::from_secs(10),
             }),
         };
-        let (inbox, messages) = Inbox::new(Waker::new().unwrap());
+        let (inbox, messages) = Inbox::new().unwrap();
         let (log, _) = log_writer::start(false).unwrap();
         let reporter = Reporter {
             tracker: "t".into(),
@@ -137,10 +135,10 @@ impl Rig {
         let messages = Arc::clone(&self.messages);
         let waiting = move || {
             let messages = messages.lock().unwrap();
-            messages.recv_timeout(Duration::from_secs(20))
+            messages.wait(PATIENCE)
         };
         match tokio::task::spawn_blocking(waiting).await.unwrap() {
-            Ok(Message::Probe { result, detail, .. }) => (result.up, detail.to_string()),
+            Some(Message::Probe { result, detail, .. }) => (result.up, detail.to_string()),
             other => panic!("{other:?}"),
         }
     }

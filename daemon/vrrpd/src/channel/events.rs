@@ -1,12 +1,12 @@
-//! Channel from the node to the services: changes of the routers, in order, sent after they have
-//! been carried out. The node never waits for the services.
+//! Channel from the node to the services. Changes of the routers are sent in order, after they have
+//! been carried out. The channel is unbounded: the node never waits for the services.
 
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use vrrp_proto::{Priority, Report, Transition};
 
-/// Change of the routers.
+/// Message from the node.
 #[derive(Clone, Debug)]
 pub(crate) enum NodeEvent {
     /// A router changed its state.
@@ -20,25 +20,28 @@ pub(crate) enum NodeEvent {
     },
     /// A configuration is in force. Everything that resulted from it was sent before.
     Configured,
+    /// Answer to [`Message::Alive`](super::Message::Alive).
+    Alive,
 }
 
 /// Sending side, in the node.
 #[derive(Debug)]
-pub(super) struct EventSender(UnboundedSender<NodeEvent>);
+pub(crate) struct EventSender(UnboundedSender<NodeEvent>);
 
-/// Receiving side, in the services: all changes from the start of the routers on. The channel
-/// closes when the node has stopped and everything was received.
+/// Receiving side, in the services: all events from the start of the routers on. The channel closes
+/// when the node has stopped and everything was received.
 #[derive(Debug)]
 pub(crate) struct NodeEvents(UnboundedReceiver<NodeEvent>);
 
 impl EventSender {
-    pub(super) fn new() -> (Self, NodeEvents) {
+    /// A new channel.
+    pub(crate) fn new() -> (Self, NodeEvents) {
         let (sender, receiver) = unbounded_channel();
         (Self(sender), NodeEvents(receiver))
     }
 
     /// Sends a report to the services, if it is of a kind that they use.
-    pub(super) fn tell(&self, report: &Report) {
+    pub(crate) fn tell(&self, report: &Report) {
         match report {
             Report::Transition(transition) => self.send(NodeEvent::Transition(transition.clone())),
             Report::Priority { router, to, .. } => self.send(NodeEvent::Priority {
@@ -58,13 +61,8 @@ impl EventSender {
         }
     }
 
-    /// Sends that a configuration is in force.
-    pub(super) fn tell_configured(&self) {
-        self.send(NodeEvent::Configured);
-    }
-
     /// Sends an event. If the services have ended, it is dropped.
-    fn send(&self, what: NodeEvent) {
+    pub(crate) fn send(&self, what: NodeEvent) {
         let _ = self.0.send(what);
     }
 }
@@ -73,5 +71,15 @@ impl NodeEvents {
     /// Waits for the next event; `None` after the last one.
     pub(crate) async fn next(&mut self) -> Option<NodeEvent> {
         self.0.recv().await
+    }
+
+    /// Next event, if it was sent already.
+    pub(crate) fn next_sent(&mut self) -> Option<NodeEvent> {
+        self.0.try_recv().ok()
+    }
+
+    /// Whether no further event was sent so far.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }

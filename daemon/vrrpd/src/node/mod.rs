@@ -3,17 +3,21 @@
 //! It waits for one timer and its descriptors, and never blocks elsewhere. A turn is implemented in
 //! [`vrrp_node::node`], which the simulation runs as well.
 
+mod complaints;
+mod device_reaper;
+mod lvs;
+mod machine;
+mod sockets;
+
 use std::io;
 use std::rc::Rc;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tracing::Level;
 use vrrp_linux::clock::{self, Timer};
 use vrrp_linux::kernel::{Kernel, Watch};
 use vrrp_linux::monitor::{Heard, Monitor};
-use vrrp_linux::poller::{Events, Poller, Waker};
+use vrrp_linux::poller::{Events, Poller};
 use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::mirror::Event;
 use vrrp_node::node::{Node as Turns, SECOND_LOOK};
@@ -21,10 +25,8 @@ use vrrp_proto::params::NodeParams;
 use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{Due, Input, Instant};
 
-use super::event_sender::{EventSender, NodeEvents};
-use super::inbox::{Inbox, Message};
-use super::machine::{Machine, StateCounts};
-use super::sockets;
+use self::machine::Machine;
+use crate::channel::{EventSender, Message, Messages, NodeEvent};
 use crate::log_writer::Log;
 
 /// Tokens of the poller that [`sockets`] does not use.
@@ -53,8 +55,7 @@ pub(crate) struct Node {
     machine: Machine,
     poller: Rc<Poller>,
     timer: Timer,
-    waker: Waker,
-    messages: Receiver<Message>,
+    messages: Messages,
     monitor: Monitor,
     /// Beginning of the last read of the descriptors.
     taken_at: Instant,
@@ -66,17 +67,18 @@ pub(crate) struct Node {
 }
 
 impl Node {
-    /// A node that runs `params`, its inbox, its state counts, and the events of its routers.
+    /// A node that runs `params`, receives `messages` and sends `events`.
     ///
     /// # Errors
     /// If the kernel does not provide the sockets.
     pub(crate) fn new(
         params: NodeParams,
+        messages: Messages,
+        events: EventSender,
         log: Log,
-    ) -> io::Result<(Self, Inbox, watch::Receiver<StateCounts>, NodeEvents)> {
+    ) -> io::Result<Self> {
         let poller = Rc::new(Poller::new()?);
         let timer = Timer::new()?;
-        let waker = Waker::new()?;
         let kernel = Kernel::watched(Watch {
             poller: Rc::clone(&poller),
             routing: ROUTING,
@@ -85,18 +87,14 @@ impl Node {
         // Opened before the first dump, so that no change in between is missed.
         let monitor = Monitor::open(kernel.port())?;
         poller.add(&timer, TIMER)?;
-        poller.add(&waker, INBOX)?;
+        poller.add(&messages, INBOX)?;
         poller.add(&monitor, MONITOR)?;
-        let (inbox, messages) = Inbox::new(waker.clone());
-        let (state_counts, observer) = watch::channel(StateCounts::default());
-        let (events, node_events) = EventSender::new();
-        let machine = Machine::new(kernel, Rc::clone(&poller), state_counts, events, log)?;
+        let machine = Machine::new(kernel, Rc::clone(&poller), events, log)?;
         let mut node = Self {
             turns: Turns::new(),
             machine,
             poller,
             timer,
-            waker,
             messages,
             monitor,
             taken_at: clock::now(),
@@ -106,8 +104,7 @@ impl Node {
         };
         let (now, wall) = (clock::now(), clock::wall());
         node.turns.start(now, wall, params, &mut node.machine)?;
-        node.machine.publish_state_counts();
-        Ok((node, inbox, observer, node_events))
+        Ok(node)
     }
 
     /// Runs turns until the node was asked to stop and has handed over mastership.
@@ -134,10 +131,9 @@ impl Node {
                 self.take_in(&events);
             }
             self.turns.turn(clock::now(), &mut self.machine);
-            self.machine.publish_state_counts();
             // Only now: the turn has carried out the configurations.
             for _ in 0..std::mem::take(&mut self.configured) {
-                self.machine.events.tell_configured();
+                self.machine.events.send(NodeEvent::Configured);
             }
         }
         // Failures are logged; `vrrpd cleanup` tries again.
@@ -247,8 +243,8 @@ impl Node {
     }
 
     fn take_messages(&mut self, now: Instant) {
-        self.waker.acknowledge();
-        while let Ok(message) = self.messages.try_recv() {
+        self.messages.acknowledge();
+        while let Some(message) = self.messages.next_sent() {
             match message {
                 Message::Configure(params) => {
                     self.turns
@@ -287,7 +283,7 @@ impl Node {
                     }
                     drop(reply.send(Snapshot { lost, ..snapshot }));
                 }
-                Message::Alive(reply) => drop(reply.send(())),
+                Message::Alive => self.machine.events.send(NodeEvent::Alive),
                 Message::Stop => self.turns.stop(now, &mut self.machine),
             }
         }

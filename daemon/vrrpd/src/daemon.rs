@@ -1,29 +1,20 @@
-//! `vrrpd run`: starts the three threads and ends them.
+//! `vrrpd run`: opens what the daemon needs, connects the node and the services, runs both until the
+//! node has stopped, and ends them.
 
-mod complaints;
-mod device_reaper;
-mod event_sender;
-mod inbox;
-mod lvs;
-mod machine;
-mod node;
-mod sockets;
-
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
 use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::capability;
 
-pub(crate) use self::event_sender::{NodeEvent, NodeEvents};
-pub(crate) use self::inbox::{Inbox, Message};
-pub(crate) use self::machine::StateCounts;
-pub(crate) use self::node::Node;
-use crate::check::count;
+use crate::Failed;
+use crate::channel::{EventSender, Inbox};
 use crate::cli::RunOptions;
-use crate::services::resources::configured;
-use crate::services::{self, Services, control};
-use crate::{Failed, log_writer};
+use crate::log_writer::{self, Log};
+use crate::node::Node;
+use crate::services::{self, ServiceParams, Services, control};
+use crate::text::count;
 
 pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
@@ -57,47 +48,35 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
 }
 
 /// Runs the node and the services until the node has stopped.
-fn serve(
-    file: PathBuf,
-    loaded: Loaded,
-    listener: std::os::unix::net::UnixListener,
-    log: &log_writer::Log,
-) -> Result<(), Failed> {
-    let Loaded {
-        node: params,
-        probes,
-        notify,
-        resources,
-        warnings,
-    } = loaded;
-    for warning in &warnings {
-        log.note(Level::WARN, warning.to_string());
-    }
+fn serve(file: PathBuf, loaded: Loaded, listener: UnixListener, log: &Log) -> Result<(), Failed> {
     let complain = |what: &str, error: std::io::Error| {
         Failed::General.reasons(format_args!("cannot {what}: {error}"))
     };
+    for warning in &loaded.warnings {
+        log.note(Level::WARN, warning.to_string());
+    }
     log.note(
         Level::INFO,
         format!(
             "vrrpd {} started: {} from {}",
             env!("CARGO_PKG_VERSION"),
-            count(params.routers.len(), "instance"),
+            count(loaded.node.routers.len(), "instance"),
             file.display()
         ),
     );
-    let names = params.peer_names();
-    let resources = configured(&params, resources);
-    let (mut node, inbox, state_counts, node_events) = Node::new(params, log.clone())
-        .map_err(|error| complain("open the sockets of the daemon", error))?;
+    let (node_params, params) = ServiceParams::split(loaded);
+    let (events, node_events) = EventSender::new();
+    let opened = Inbox::new().and_then(|(inbox, messages)| {
+        let node = Node::new(node_params, messages, events, log.clone())?;
+        Ok((inbox, node))
+    });
+    let (inbox, mut node) =
+        opened.map_err(|error| complain("open the sockets of the daemon", error))?;
     let services = Services {
         file,
-        probes,
-        notify,
-        resources,
-        names,
+        params,
         listener,
         inbox,
-        state_counts,
         node_events,
         log: log.clone(),
     };

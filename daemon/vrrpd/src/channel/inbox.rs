@@ -1,6 +1,8 @@
-//! Bounded channel from the other threads to the node.
+//! Bounded channel to the node.
 
+use std::io;
 use std::net::IpAddr;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
@@ -42,8 +44,9 @@ pub(crate) enum Message {
     },
     /// Request for a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Request for a sign of life, for the watchdog.
-    Alive(oneshot::Sender<()>),
+    /// Request for a sign of life, for the watchdog; answered by
+    /// [`NodeEvent::Alive`](super::NodeEvent::Alive).
+    Alive,
     /// Hand over mastership and stop.
     Stop,
 }
@@ -59,11 +62,30 @@ pub(crate) struct Inbox {
     waker: Waker,
 }
 
+/// Receiving side, in the node. Its descriptor is readable after a message was sent.
+#[derive(Debug)]
+pub(crate) struct Messages {
+    messages: Receiver<Message>,
+    waker: Waker,
+}
+
 impl Inbox {
-    /// A new channel; the node receives from the second part.
-    pub(crate) fn new(waker: Waker) -> (Self, Receiver<Message>) {
-        let (messages, receiver) = sync_channel(CAPACITY);
-        (Self { messages, waker }, receiver)
+    /// A new channel.
+    ///
+    /// # Errors
+    /// If the process may open no more files.
+    pub(crate) fn new() -> io::Result<(Self, Messages)> {
+        let waker = Waker::new()?;
+        let (sender, receiver) = sync_channel(CAPACITY);
+        let inbox = Self {
+            messages: sender,
+            waker: waker.clone(),
+        };
+        let messages = Messages {
+            messages: receiver,
+            waker,
+        };
+        Ok((inbox, messages))
     }
 
     /// Sends a message and wakes the node. Blocks while the channel is full: then the node hangs,
@@ -72,5 +94,29 @@ impl Inbox {
         self.messages.send(message).map_err(|_| Gone)?;
         self.waker.wake();
         Ok(())
+    }
+}
+
+impl Messages {
+    /// Makes the descriptor unreadable until a further message is sent.
+    pub(crate) fn acknowledge(&self) {
+        self.waker.acknowledge();
+    }
+
+    /// Next message, if it was sent already.
+    pub(crate) fn next_sent(&self) -> Option<Message> {
+        self.messages.try_recv().ok()
+    }
+
+    /// Waits for the next message, at most `longest`.
+    #[cfg(test)]
+    pub(crate) fn wait(&self, longest: std::time::Duration) -> Option<Message> {
+        self.messages.recv_timeout(longest).ok()
+    }
+}
+
+impl AsFd for Messages {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.waker.as_fd()
     }
 }

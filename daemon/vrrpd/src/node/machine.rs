@@ -4,7 +4,6 @@ use std::io;
 use std::net::IpAddr;
 use std::rc::Rc;
 
-use tokio::sync::watch;
 use tracing::Level;
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::kernel::Kernel;
@@ -13,22 +12,14 @@ use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{Host, Severity};
 use vrrp_node::listeners::Listeners;
 use vrrp_node::mirror::Mirror;
-use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, State};
+use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report};
 
 use super::complaints::Complaints;
 use super::device_reaper::DeviceReaper;
-use super::event_sender::EventSender;
 use super::lvs::LvsReconciler;
 use super::sockets::Sockets;
+use crate::channel::EventSender;
 use crate::log_writer::{Log, Record};
-
-/// Number of routers in each state.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct StateCounts {
-    pub(crate) master: usize,
-    pub(crate) backup: usize,
-    pub(crate) fault: usize,
-}
 
 /// Host of the node on Linux.
 #[derive(Debug)]
@@ -41,10 +32,6 @@ pub(super) struct Machine {
     device_reaper: Option<DeviceReaper>,
     /// Keeps the IPVS sync daemon; started by the first change.
     pub(super) lvs: Option<LvsReconciler>,
-    /// Counts that were published last.
-    told: StateCounts,
-    state_counts: StateCounts,
-    teller: watch::Sender<StateCounts>,
     pub(super) events: EventSender,
     log: Log,
     pub(super) complaints: Complaints,
@@ -56,7 +43,6 @@ impl Machine {
     pub(super) fn new(
         kernel: Kernel,
         poller: Rc<Poller>,
-        teller: watch::Sender<StateCounts>,
         events: EventSender,
         log: Log,
     ) -> io::Result<Self> {
@@ -67,21 +53,10 @@ impl Machine {
             announcer: AnnounceSocket::open()?,
             device_reaper: None,
             lvs: None,
-            told: StateCounts::default(),
-            state_counts: StateCounts::default(),
-            teller,
             events,
             complaints: Complaints::new(log.clone()),
             log,
         })
-    }
-
-    /// Publishes the number of routers in each state, if it has changed.
-    pub(super) fn publish_state_counts(&mut self) {
-        if self.told != self.state_counts {
-            self.told = self.state_counts;
-            self.teller.send_replace(self.state_counts);
-        }
     }
 }
 
@@ -169,9 +144,6 @@ impl Host for Machine {
     }
 
     fn report(&mut self, report: Report) {
-        if let Report::Transition(transition) = &report {
-            self.state_counts.move_one(transition.from, transition.to);
-        }
         self.events.tell(&report);
         self.log.record(Record::Report(report));
     }
@@ -186,25 +158,5 @@ impl Host for Machine {
 
     fn note(&mut self, text: String) {
         self.log.note(Level::WARN, text);
-    }
-}
-
-impl StateCounts {
-    fn move_one(&mut self, from: State, to: State) {
-        if let Some(count) = self.of(from) {
-            *count = count.saturating_sub(1);
-        }
-        if let Some(count) = self.of(to) {
-            *count += 1;
-        }
-    }
-
-    const fn of(&mut self, state: State) -> Option<&mut usize> {
-        match state {
-            State::Init => None,
-            State::Master => Some(&mut self.master),
-            State::Backup => Some(&mut self.backup),
-            State::Fault => Some(&mut self.fault),
-        }
     }
 }

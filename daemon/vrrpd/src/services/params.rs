@@ -1,0 +1,42 @@
+//! Parameters of the services.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use vrrp_config::{Command, Loaded, Probe};
+use vrrp_proto::notify::{Notify, Subject};
+use vrrp_proto::params::NodeParams;
+
+use super::resources::{Configured, configured};
+
+/// Parts of a configuration that the services carry out.
+pub(crate) struct ServiceParams {
+    /// Probe of each tracker.
+    pub(super) probes: BTreeMap<Arc<str>, Probe>,
+    /// Notification settings.
+    pub(super) notify: BTreeMap<Subject, Notify<Arc<Command>>>,
+    /// Resources of the routers.
+    pub(super) resources: Configured,
+    /// Names of peers to resolve.
+    pub(super) names: BTreeSet<Arc<str>>,
+}
+
+impl ServiceParams {
+    /// Divides a configuration between the node and the services. Its warnings are left out.
+    pub(crate) fn split(loaded: Loaded) -> (NodeParams, Self) {
+        let Loaded {
+            node,
+            probes,
+            notify,
+            resources,
+            warnings: _,
+        } = loaded;
+        let params = Self {
+            probes,
+            notify,
+            resources: configured(&node, resources),
+            names: node.peer_names(),
+        };
+        (node, params)
+    }
+}
