@@ -17,7 +17,7 @@
 //! - [`reach`]: watches a route and probes its gateway, for the trackers.
 //! - [`lvs`]: starts and stops the IPVS sync daemons. The calls are slow, so they run on another
 //!   thread.
-//! - [`namespace`] and [`capability`]: run before anything else at startup.
+//! - [`namespace`], [`capability`] and [`signal`]: run once, at startup.
 //!
 //! Steady state allocates nothing: batches and buffers are reused.
 
@@ -40,5 +40,6 @@ pub mod processes;
 pub mod reach;
 pub mod request;
 pub mod routing;
+pub mod signal;
 pub mod socket;
 mod sys;

@@ -1,5 +1,5 @@
 //! System calls without a suitable safe wrapper: sendmmsg(2) and recvmmsg(2) without allocation, and to
-//! addresses of packet(7); options of netlink(7).
+//! addresses of packet(7); options of netlink(7); the inherited disposition of SIGCHLD.
 #![expect(unsafe_code, reason = "system calls that take pointers")]
 
 use std::io::{self, IoSlice};
@@ -259,6 +259,31 @@ pub(crate) fn set_netlink_option(socket: BorrowedFd<'_>, option: libc::c_int) ->
             socklen(size_of_val(&on)),
         )
     };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+/// Restores the default disposition of SIGCHLD, unless it has a handler.
+pub(crate) fn restore_child_signal() -> io::Result<()> {
+    // SAFETY: a struct of integers and a function pointer that may be null, for which zero is a
+    // value: SIG_DFL without flags.
+    let default: libc::sigaction = unsafe { mem::zeroed() };
+    let mut present = default;
+    // SAFETY: `present` is a live sigaction that the kernel fills in; a null pointer changes nothing.
+    let result = unsafe { libc::sigaction(libc::SIGCHLD, std::ptr::null(), &raw mut present) };
+    if result != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    let is_ignored = present.sa_sigaction == libc::SIG_IGN;
+    if !is_ignored && present.sa_flags & libc::SA_NOCLDWAIT == 0 {
+        return Ok(());
+    }
+    // SAFETY: `default` is a live sigaction without a handler, so no code of this process runs.
+    let result =
+        unsafe { libc::sigaction(libc::SIGCHLD, &raw const default, std::ptr::null_mut()) };
     if result == 0 {
         Ok(())
     } else {

@@ -18,6 +18,7 @@ use crate::text::count;
 
 pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
+    services::delay_signals();
     let file = options.configuration.file.clone();
     let loaded = load(&file, Secrets::Read)?;
     // Before the first thread is started: setns(2) moves only the calling thread.

@@ -6,6 +6,7 @@ mod common;
 mod pair;
 
 mod addresses;
+mod container;
 mod drop_filter;
 mod frozen;
 mod groups;
@@ -62,6 +63,11 @@ fn main() -> ExitCode {
             addresses:
                 deleted_address_is_restored_without_transition,
                 backup_deletes_address_added_by_hand;
+            container:
+                first_process_of_container_reaps_orphans_of_scripts,
+                first_process_of_container_obeys_signals_and_logs_to_its_output,
+                first_process_of_container_obeys_signal_during_start,
+                inherited_children_and_signal_settings_have_no_effect;
             drop_filter:
                 master_without_accept_mode_forwards_and_drops_local_packets,
                 flushed_ruleset_is_restored_at_once,

@@ -2,6 +2,7 @@
 //! resolution of peer names, notifications, resources, the control socket and systemd. They send to
 //! the node through its inbox, and never delay it.
 
+mod children;
 pub(crate) mod control;
 mod follower;
 mod names;
@@ -16,9 +17,13 @@ use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
 
+use nix::sys::signal::{SigSet, Signal as Number};
+use nix::unistd::Pid;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
+use vrrp_linux::signal::keep_exit_statuses;
 
+use self::children::{Ends, reap_orphans};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
 use self::systemd::Watchdog;
@@ -58,6 +63,9 @@ pub(crate) fn start(services: Services) -> io::Result<JoinHandle<()>> {
         .name("services".to_owned())
         .spawn(move || {
             let log = services.log.clone();
+            if let Err(error) = handled().thread_unblock() {
+                log.note(Level::WARN, format!("cannot unblock signals: {error}"));
+            }
             if let Err(error) = runtime.block_on(services.run(signals)) {
                 log.note(Level::ERROR, format!("background services failed: {error}"));
             }
@@ -67,10 +75,35 @@ pub(crate) fn start(services: Services) -> io::Result<JoinHandle<()>> {
         })
 }
 
+/// Delays the signals of the daemon until the [services](start) handle them, if this is the first
+/// process of a container: the kernel discards what such a process does not handle yet, and a
+/// runtime that stops the container would wait in vain. Other processes end by the signal. To be
+/// called before the first thread starts.
+pub(crate) fn delay_signals() {
+    if Pid::this().as_raw() == 1 {
+        // Fails only for an invalid argument.
+        let _ = handled().thread_block();
+    }
+}
+
+/// Signals that the services handle.
+fn handled() -> SigSet {
+    [
+        Number::SIGTERM,
+        Number::SIGINT,
+        Number::SIGHUP,
+        Number::SIGCHLD,
+    ]
+    .into_iter()
+    .collect()
+}
+
 /// Handlers of the signals of the daemon.
 struct Signals {
     stop: StopSignals,
     hangup: Signal,
+    /// End of children that the daemon did not start, if there may be some.
+    ends: Option<Ends>,
 }
 
 /// Handlers of the signals that stop the daemon.
@@ -81,12 +114,14 @@ struct StopSignals {
 
 impl Signals {
     fn new() -> io::Result<Self> {
+        keep_exit_statuses()?;
         Ok(Self {
             stop: StopSignals {
                 terminate: signal(SignalKind::terminate())?,
                 interrupt: signal(SignalKind::interrupt())?,
             },
             hangup: signal(SignalKind::hangup())?,
+            ends: Ends::of_orphans()?,
         })
     }
 }
@@ -126,6 +161,9 @@ impl Services {
             self.log.clone(),
         );
         tokio::spawn(serving);
+        if let Some(ends) = signals.ends.take() {
+            tokio::spawn(reap_orphans(ends));
+        }
         loop {
             tokio::select! {
                 event = self.node_events.next() => match event {

@@ -15,9 +15,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, User};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
+
+use super::children::Child;
 
 /// Most bytes of output that are kept.
 const OUTPUT_LIMIT: usize = 4096;
@@ -88,7 +90,7 @@ pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
     let group = Group::of(&child);
     let output = Arc::new(Mutex::new(Vec::new()));
     let reader = collect(stream, Arc::clone(&output));
-    let writer = child.stdin.take().zip(program.input);
+    let writer = child.take_stdin().zip(program.input);
     let writer = writer.map(|(mut stream, input)| {
         // A program need not read its whole input.
         tokio::spawn(async move { stream.write_all(&input).await.is_ok() })
@@ -150,7 +152,7 @@ fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
         command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
     }
     let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
-    Ok((command.spawn()?, stream))
+    Ok((Child::start(&mut command)?, stream))
 }
 
 /// Empty input. The file is opened once, because a hundred scripts a second may need it.
@@ -171,13 +173,8 @@ fn nothing() -> io::Result<Stdio> {
 struct Group(Option<Pid>);
 
 impl Group {
-    fn of(child: &Child) -> Self {
-        Self(
-            child
-                .id()
-                .and_then(|id| i32::try_from(id).ok())
-                .map(Pid::from_raw),
-        )
+    const fn of(child: &Child) -> Self {
+        Self(child.pid())
     }
 
     fn spare(mut self) {
