@@ -23,7 +23,7 @@ use crate::events::Packet;
 use crate::params::{Authentication, HmacMode};
 use crate::replay::Sender;
 use crate::time::{Human, Instant};
-use crate::types::{Family, State, Version};
+use crate::types::{Family, MacAddress, State, Version};
 use crate::wire::hmac::{TRAILER_LEN, Trailer};
 use crate::wire::{Advert, Auth, DropCause, Expected, HOP_LIMIT, Received};
 
@@ -214,10 +214,23 @@ impl Instance {
                 )
             }
             DropCause::Version => {
+                let version = byte(0)? >> 4;
                 format!(
-                    "version {}, configured {}",
-                    byte(0)? >> 4,
+                    "version {version}, configured {}",
                     expected.version.number()
+                )
+            }
+            DropCause::Carp => {
+                let vhid = byte(1)?;
+                let same_mac = match self.params.virtual_mac {
+                    Some(_) => format!(
+                        "; both use the MAC address {}",
+                        MacAddress::of_virtual_router(Family::of(packet.source), self.params.vrid)
+                    ),
+                    None => String::new(),
+                };
+                format!(
+                    "VHID {vhid}{same_mac}: choose another virtualRouterId, or another VHID there"
                 )
             }
             DropCause::Type => format!("type {}", byte(0)? & 0x0f),

@@ -20,7 +20,7 @@ use core::ops::Range;
 
 use super::checksum::{self, ChecksumForm};
 use super::hmac::TRAILER_LEN;
-use super::{DropCause, PRIORITY_RESIGN};
+use super::{DropCause, PRIORITY_RESIGN, carp};
 use crate::events::Packet;
 use crate::types::{AdvertInterval, Family, Password, Version, Vrid};
 
@@ -199,6 +199,9 @@ impl<'a> Advert<'a> {
         // RFC 9568 7.1 MUST: the TTL is 255
         if packet.hop_limit < expected.hop_limit {
             return Err(DropCause::HopLimit);
+        }
+        if carp::is_advertisement(message) {
+            return Err(DropCause::Carp);
         }
         // RFC 9568 7.1 MUST: the version is 3
         // RFC 3768 7.1 MUST: the version is 2

@@ -73,6 +73,8 @@ drop_causes! {
     /// TTL or hop limit other than 255 (RFC 9568 section 7.1), or below the configured minimum for
     /// unicast peers.
     HopLimit => "hopLimit", "TTL or hop limit below the required one";
+    /// An advertisement of CARP, which has the protocol number and the multicast group of VRRP.
+    Carp => "carp", "CARP (pfSense, OPNsense, BSD, ucarp) with this number as its VHID";
     /// VRRP version other than the configured one.
     Version => "version", "VRRP version other than configured";
     /// Type other than 1, advertisement (RFC 9568 section 5.2.2).

@@ -6,6 +6,7 @@
 
 mod advert;
 pub mod arp;
+mod carp;
 mod cause;
 mod checksum;
 pub mod echo;

@@ -35,7 +35,17 @@ fn dropped_packets_are_counted_by_cause_and_change_nothing() {
         seal(&mut bytes);
         bytes
     };
+    let carp = {
+        let mut bytes = vec![0xa5; 36];
+        bytes[..8].copy_from_slice(&[0x21, 51, 0, 7, 0, 1, 0x12, 0x34]);
+        bytes
+    };
     let cases = [
+        (
+            carp,
+            DropCause::Carp,
+            " (VHID 51: choose another virtualRouterId, or another VHID there)",
+        ),
         (
             mutated(0, 0x21),
             DropCause::Version,
