@@ -170,6 +170,7 @@ fn links(node: &NodeParams) -> Vec<Input<'static>> {
             carrier: true,
             mac: Some(MacAddress([2, 0, 0, b, c, d])),
             port_of: None,
+            alternative_names: Arc::default(),
         };
         let addresses = [
             InterfaceAddress {

@@ -222,6 +222,7 @@ impl Choices<'_> {
             carrier: self.mostly(),
             mac: self.mostly().then_some(mac),
             port_of: None,
+            alternative_names: Arc::default(),
         }
     }
 

@@ -4,7 +4,7 @@
 //! Messages are built and parsed with the types of `netlink-packet-route`. The `rtnetlink` crate above
 //! it is not used: the kernel handles a request within send(2), many requests fit into one send, and
 //! only rejected requests are answered, so a connection task would only add wakeups. Of a link only the
-//! header, name, hardware address and port membership are parsed: the other fifty attributes, some of
+//! header, names, hardware address and port membership are parsed: the other fifty attributes, some of
 //! which depend on the driver, must not make a link unreadable.
 
 use std::ffi::CStr;
@@ -45,6 +45,8 @@ const IFLA_ADDRESS: u16 = 1;
 const IFLA_IFNAME: u16 = 3;
 const IFLA_MASTER: u16 = 10;
 const IFLA_LINKINFO: u16 = 18;
+const IFLA_PROP_LIST: u16 = 52;
+const IFLA_ALT_IFNAME: u16 = 53;
 const IFLA_INFO_SLAVE_KIND: u16 = 4;
 
 /// Length of struct nlmsghdr and struct ifinfomsg.
@@ -352,6 +354,7 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
         return None;
     }
     let (mut name, mut mac, mut master, mut receives) = (None, None, None, true);
+    let mut alternative_names = Arc::default();
     for attribute in NlasIterator::new(body.get(LINK_HEADER_LEN..)?) {
         let attribute = attribute.ok()?;
         match attribute.kind() {
@@ -360,6 +363,8 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
             IFLA_MASTER => master = attribute.value().try_into().ok().map(u32::from_ne_bytes),
             // The kernel sends this attribute with or without the nested flag.
             IFLA_LINKINFO => receives = receives_for_itself(attribute.value()),
+            // As IFLA_LINKINFO, with or without the nested flag.
+            IFLA_PROP_LIST => alternative_names = parse_alternative_names(attribute.value()),
             _ => {}
         }
     }
@@ -370,6 +375,7 @@ pub(crate) fn parse_link(body: &[u8]) -> Option<Link> {
         carrier: header.flags.contains(LinkFlags::LowerUp),
         mac: mac.filter(|_| header.link_layer_type == LinkLayerType::Ether),
         port_of: master.filter(|_| !receives).map(InterfaceIndex),
+        alternative_names,
     })
 }
 
@@ -380,6 +386,15 @@ fn receives_for_itself(info: &[u8]) -> bool {
         .filter_map(Result::ok)
         .filter(|attribute| attribute.kind() == IFLA_INFO_SLAVE_KIND);
     kinds.all(|kind| matches!(kind.value(), b"vrf" | b"vrf\0"))
+}
+
+/// Alternative names in an IFLA_PROP_LIST.
+fn parse_alternative_names(list: &[u8]) -> Arc<[Arc<str>]> {
+    NlasIterator::new(list)
+        .filter_map(Result::ok)
+        .filter(|attribute| attribute.kind() == IFLA_ALT_IFNAME)
+        .filter_map(|attribute| parse_name(attribute.value()))
+        .collect()
 }
 
 fn parse_name(value: &[u8]) -> Option<Arc<str>> {

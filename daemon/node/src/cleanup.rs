@@ -176,6 +176,7 @@ mod tests {
             carrier: true,
             mac: None,
             port_of: None,
+            alternative_names: Arc::default(),
         }));
         mirror.apply(Event::AddressAdded(eth1, held("192.168.224.100/24")));
         let configured = [

@@ -172,6 +172,7 @@ mod tests {
             carrier: up,
             mac: Some(mac),
             port_of: None,
+            alternative_names: Arc::default(),
         })
     }
 

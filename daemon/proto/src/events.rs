@@ -113,6 +113,8 @@ pub struct Link {
     /// The bridge, bond or team that this interface is a port of, which receives its packets.
     /// `None` for a member of a VRF, which receives its own packets.
     pub port_of: Option<InterfaceIndex>,
+    /// Alternative names (ip-link(8), `altname`). A configuration names an interface by its name only.
+    pub alternative_names: Arc<[Arc<str>]>,
 }
 
 /// A received packet: the fields of its IP header that matter, and the payload.

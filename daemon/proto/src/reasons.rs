@@ -174,6 +174,13 @@ impl fmt::Display for Cause {
 pub enum FaultReason {
     /// No interface has this name.
     InterfaceMissing(Arc<str>),
+    /// The name is an alternative name of an interface.
+    AlternativeName {
+        /// The configured name.
+        configured: Arc<str>,
+        /// Name of the interface.
+        name: Arc<str>,
+    },
     /// The interface is administratively down.
     InterfaceDown(Arc<str>),
     /// The interface has no carrier.
@@ -234,6 +241,7 @@ impl FaultReason {
     pub(crate) const fn is_passing(&self) -> bool {
         match self {
             Self::InterfaceMissing(_)
+            | Self::AlternativeName { .. }
             | Self::InterfaceDown(_)
             | Self::NoCarrier(_)
             | Self::NoAddress(_)
@@ -255,6 +263,10 @@ impl fmt::Display for FaultReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::InterfaceMissing(name) => write!(f, "interface {name} does not exist"),
+            Self::AlternativeName { configured, name } => write!(
+                f,
+                "{configured} is an alternative name (altname) of the interface {name}: configure {name}"
+            ),
             Self::InterfaceDown(name) => write!(f, "interface {name} is down"),
             Self::NoCarrier(name) => write!(f, "interface {name} has no carrier"),
             Self::NoAddress(name) => {

@@ -330,6 +330,7 @@ fn link(index: InterfaceIndex, name: &Arc<str>, last_octet: u8) -> Link {
         carrier: true,
         mac: Some(MacAddress([2, 0, 0, 0, 0, last_octet])),
         port_of: None,
+        alternative_names: Arc::default(),
     }
 }
 

@@ -127,6 +127,7 @@ impl Kernel {
             carrier,
             mac: Some(physical_mac(segment, self.host)),
             port_of: None,
+            alternative_names: Arc::default(),
         };
         let interface = Interface {
             segment,

@@ -456,6 +456,7 @@ impl Sight<'_> {
             FaultReason::Member { fault_reason, .. } => self.has(fault_reason),
             // Another interface may have the name: the engine reports that as missing too.
             FaultReason::InterfaceMissing(_)
+            | FaultReason::AlternativeName { .. }
             | FaultReason::TrackerDown(_)
             | FaultReason::TrackerValue { .. }
             | FaultReason::DropFilterError(_)

@@ -41,6 +41,22 @@ pub(crate) fn a_renamed_interface_is_a_fault_and_recovers() -> Outcome {
     )
 }
 
+pub(crate) fn an_alternative_name_is_a_fault_with_the_name() -> Outcome {
+    falls_and_recovers(
+        "ens33 is an alternative name (altname) of the interface other: configure other",
+        |pair| {
+            let rename = "ip link set ens33 down && ip link set ens33 name other \
+                          && ip link property add dev other altname ens33 && ip link set other up";
+            pair.a.host.shell(rename).map(drop)
+        },
+        |pair| {
+            let rename = "ip link set other down && ip link property del dev other altname ens33 \
+                          && ip link set other name ens33 && ip link set ens33 up";
+            pair.a.host.shell(rename).map(drop)
+        },
+    )
+}
+
 pub(crate) fn a_port_of_a_bridge_is_a_fault_and_recovers() -> Outcome {
     falls_and_recovers(
         "interface ens33 is a port of br0, which receives its packets: configure br0 instead",

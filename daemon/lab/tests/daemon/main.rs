@@ -94,6 +94,7 @@ fn main() -> ExitCode {
                 an_interface_set_down_is_a_fault_and_recovers,
                 a_pulled_cable_is_a_fault_and_recovers,
                 a_renamed_interface_is_a_fault_and_recovers,
+                an_alternative_name_is_a_fault_with_the_name,
                 a_port_of_a_bridge_is_a_fault_and_recovers,
                 an_interface_without_an_own_address_is_a_fault_and_recovers,
                 missing_interface_is_fault_until_created,

@@ -75,6 +75,7 @@ fn link_is_parsed_despite_odd_attributes() {
         carrier: true,
         mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
         port_of: None,
+        alternative_names: Arc::default(),
     };
     assert_eq!(event(&ether), Some(Event::Link(link.clone())));
 
@@ -87,6 +88,29 @@ fn link_is_parsed_despite_odd_attributes() {
         event(&tunnel),
         Some(Event::Link(Link { mac: None, ..link }))
     );
+}
+
+#[test]
+fn alternative_names_are_parsed_from_their_list() {
+    let name = attribute(IFLA_IFNAME, b"ens33\0");
+    let list = [
+        attribute(IFLA_ALT_IFNAME, b"enp2s1\0"),
+        // Another property than a name, and a name without its NUL.
+        attribute(IFLA_ALT_IFNAME + 1, b"other\0"),
+        attribute(IFLA_ALT_IFNAME, b"cut"),
+        attribute(IFLA_ALT_IFNAME, b"a-name-of-more-than-15-bytes\0"),
+    ];
+    let nested = IFLA_PROP_LIST | 0x8000;
+    let list = attribute(nested, &list.concat());
+    let of_link = message(
+        libc::RTM_NEWLINK,
+        &[&link_header(0, 1)[..], &name, &list].concat(),
+    );
+    let Some(Event::Link(link)) = event(&of_link) else {
+        panic!("no link");
+    };
+    let names: Vec<&str> = link.alternative_names.iter().map(|name| &**name).collect();
+    assert_eq!(names, ["enp2s1", "a-name-of-more-than-15-bytes"]);
 }
 
 #[test]

@@ -368,6 +368,7 @@ mod tests {
             carrier: up,
             mac: None,
             port_of: None,
+            alternative_names: Arc::default(),
         }
     }
 

@@ -252,6 +252,7 @@ impl Host {
                 carrier: true,
                 mac: None,
                 port_of: None,
+                alternative_names: std::sync::Arc::default(),
             }));
         }
         Self {

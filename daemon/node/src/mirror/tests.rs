@@ -356,6 +356,7 @@ fn link(name: &str, carrier: bool) -> Link {
         carrier,
         mac: Some(MacAddress([2, 0, 0, 0, 0, 1])),
         port_of: None,
+        alternative_names: Arc::default(),
     }
 }
 

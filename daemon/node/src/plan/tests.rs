@@ -384,6 +384,7 @@ fn mirror(addresses: impl IntoIterator<Item = (InterfaceIndex, Held)>) -> Mirror
         carrier: true,
         mac: None,
         port_of: None,
+        alternative_names: Arc::default(),
     };
     let mut mirror = Mirror::new();
     mirror.replace(Dump {

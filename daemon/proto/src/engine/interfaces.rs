@@ -100,11 +100,13 @@ impl Interface {
 
 impl Interfaces {
     /// Records the state of an interface. Returns the names that now mean another interface or
-    /// state: one, two after a rename, or none.
+    /// state: one, two after a rename, or none; and the alternative names, former and present.
     pub(super) fn set_link(&mut self, link: Link) -> Vec<Arc<str>> {
+        let mut names = vec![Arc::clone(&link.name)];
+        names.extend(link.alternative_names.iter().cloned());
         let Some(known) = self.by_index.get_mut(&link.index) else {
             let name = Arc::clone(&link.name);
-            self.by_name.insert(Arc::clone(&name), link.index);
+            self.by_name.insert(name, link.index);
             self.by_index.insert(
                 link.index,
                 Interface {
@@ -113,12 +115,12 @@ impl Interfaces {
                     restored: Vec::new(),
                 },
             );
-            return vec![name];
+            return names;
         };
         if known.link == link {
             return Vec::new();
         }
-        let mut names = vec![Arc::clone(&link.name)];
+        names.extend(known.link.alternative_names.iter().cloned());
         if known.link.name != link.name {
             names.insert(0, Arc::clone(&known.link.name));
             // After swapped names the former name already means another interface.
@@ -131,16 +133,18 @@ impl Interfaces {
         names
     }
 
-    /// Deletes an interface. Returns its name and its addresses.
+    /// Deletes an interface. Returns its names and its addresses.
     pub(super) fn remove_link(
         &mut self,
         index: InterfaceIndex,
-    ) -> Option<(Arc<str>, Vec<InterfaceAddress>)> {
+    ) -> Option<(Vec<Arc<str>>, Vec<InterfaceAddress>)> {
         let Interface { link, foreign, .. } = self.by_index.remove(&index)?;
         if self.by_name.get(&link.name) == Some(&index) {
             self.by_name.remove(&link.name);
         }
-        Some((link.name, foreign))
+        let mut names = vec![link.name];
+        names.extend(link.alternative_names.iter().cloned());
+        Some((names, foreign))
     }
 
     /// Records an address that the daemon did not add. Returns the name of its interface.
@@ -309,12 +313,27 @@ impl Interfaces {
         }
     }
 
+    /// The fault reason where no interface has this name.
+    fn missing(&self, name: &Arc<str>) -> FaultReason {
+        let links = self.by_index.values().map(|interface| &interface.link);
+        let meant = links
+            .filter(|link| link.alternative_names.contains(name))
+            .map(|link| &link.name);
+        match meant.min() {
+            Some(meant) => FaultReason::AlternativeName {
+                configured: Arc::clone(name),
+                name: Arc::clone(meant),
+            },
+            None => FaultReason::InterfaceMissing(Arc::clone(name)),
+        }
+    }
+
     fn get(&self, name: &Arc<str>) -> Result<&Interface, FaultReason> {
         let interface = self
             .by_name
             .get(name)
             .and_then(|index| self.by_index.get(index))
-            .ok_or_else(|| FaultReason::InterfaceMissing(Arc::clone(name)))?;
+            .ok_or_else(|| self.missing(name))?;
         if !interface.link.up {
             return Err(FaultReason::InterfaceDown(Arc::clone(name)));
         }

@@ -108,11 +108,13 @@ impl Engine {
             Input::Configure(params) => self.configure(now, params),
             Input::Link(link) => self.handle_link(now, link),
             Input::LinkRemoved(index) => {
-                if let Some((name, addresses)) = self.interfaces.remove_link(index) {
+                if let Some((names, addresses)) = self.interfaces.remove_link(index) {
                     for address in addresses {
                         self.refresh_senders(now, address.address);
                     }
-                    self.refresh_interface(now, &name);
+                    for name in names {
+                        self.refresh_interface(now, &name);
+                    }
                     self.want_lvs();
                 }
             }

@@ -200,6 +200,7 @@ impl Kernel {
             carrier: self.sends(below),
             mac: Some(mac),
             port_of: None,
+            alternative_names: std::sync::Arc::default(),
         };
         let interface = Interface {
             segment: self.segment(below).unwrap_or_default(),

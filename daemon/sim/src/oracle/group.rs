@@ -507,6 +507,7 @@ impl Oracle {
             | FaultReason::Resource(_)
             | FaultReason::Member { .. } => false,
             FaultReason::InterfaceMissing(_)
+            | FaultReason::AlternativeName { .. }
             | FaultReason::InterfaceDown(_)
             | FaultReason::NoCarrier(_)
             | FaultReason::NoAddress(_)

@@ -1342,6 +1342,7 @@ fn is_about_absence(cause: &Cause) -> bool {
     matches!(
         root(fault_reason),
         FaultReason::InterfaceMissing(_)
+            | FaultReason::AlternativeName { .. }
             | FaultReason::InterfaceDown(_)
             | FaultReason::NoCarrier(_)
             | FaultReason::NoAddress(_)

@@ -50,6 +50,34 @@ fn each_interface_fault_is_named_until_it_ends() {
 }
 
 #[test]
+fn alternative_name_is_a_fault_that_names_the_interface() {
+    let missing = "interface eth1 does not exist";
+    let other = "eth1 is an alternative name (altname) of the interface enp2s1: configure enp2s1";
+    let mut node = Node::empty();
+    node.configure(routers([("VI_1", vi_1())]));
+    let plain = link(ETH1, "enp2s1");
+    let mut with_name = plain.clone();
+    with_name.alternative_names = ["enx0200".into(), "eth1".into()].into();
+    for (input, cause) in [
+        (Input::Link(plain.clone()), missing),
+        (Input::Link(with_name.clone()), other),
+        (Input::Link(plain), missing),
+        (Input::Link(with_name), other),
+        (Input::LinkRemoved(ETH1), missing),
+    ] {
+        node.give(input);
+        assert_eq!(node.state("VI_1"), State::Fault);
+        assert_eq!(&*node.status("VI_1").cause, cause);
+    }
+    // A real interface of that name comes before the alternative name.
+    node.give(Input::Link(link(ETH1, "eth1")));
+    assert_eq!(
+        &*node.status("VI_1").cause,
+        "interface eth1 has no non-virtual IPv4 address to send from"
+    );
+}
+
+#[test]
 fn bridge_port_is_a_fault_that_names_the_bridge() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     let mut port = link(ETH1, "eth1");

@@ -214,6 +214,7 @@ pub(super) fn link(index: InterfaceIndex, name: &str) -> Link {
         carrier: true,
         mac: Some(mac),
         port_of: None,
+        alternative_names: Arc::default(),
     }
 }
 
