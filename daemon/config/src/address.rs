@@ -1,7 +1,7 @@
 //! Virtual addresses in the configuration: a text, or an object with options.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
@@ -72,6 +72,20 @@ impl Entry {
         "preferredLifetime",
         "scope",
     ];
+
+    /// Path of the address in the entry at `path`.
+    pub(crate) fn path(&self, path: Path) -> Path {
+        if self.object {
+            path.key("address")
+        } else {
+            path
+        }
+    }
+
+    /// Interface that carries the address, if it is configured.
+    pub(crate) fn device(&self) -> Option<&InterfaceName> {
+        self.special.value()?.device.value()
+    }
 
     /// Returns the address and its options for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(
@@ -184,11 +198,7 @@ impl TryFrom<String> for VirtualAddress {
             }
             ParseAddressError::Prefix(longest) => prefix(longest),
         })?;
-        let address = parsed.address;
-        let is_broadcast = address == IpAddr::V4(Ipv4Addr::BROADCAST);
-        if address.is_unspecified() || address.is_multicast() || is_broadcast {
-            return Err("must be a unicast address".to_owned());
-        }
+        HostAddress::check(parsed.address)?;
         if parsed.prefix == 0 {
             return Err(prefix(parsed.family().address_bits()));
         }
@@ -248,6 +258,62 @@ impl JsonSchema for PlainAddress {
             "type": "string",
             "pattern": r"^([0-9]{1,3}(\.[0-9]{1,3}){3}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*)$",
         })
+    }
+}
+
+/// Address without a prefix length that a host on a network can have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub(crate) struct HostAddress(pub(crate) IpAddr);
+
+impl HostAddress {
+    /// Checks that other hosts can reach a host at `address`. The error says what the address is instead.
+    pub(crate) fn check(address: IpAddr) -> Result<(), String> {
+        let is_in_first_network = |v4: Ipv4Addr| v4.octets()[0] == 0;
+        let what = match address {
+            IpAddr::V4(v4) if is_in_first_network(v4) => {
+                "0.0.0.0/8 is no network of hosts (RFC 6890)"
+            }
+            IpAddr::V4(v4) if v4.is_loopback() => "127.0.0.0/8 never leaves the host (RFC 6890)",
+            IpAddr::V4(Ipv4Addr::BROADCAST) => "this is the broadcast address",
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => "this is no address of a host (RFC 4291)",
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => "::1 never leaves the host (RFC 4291)",
+            IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+                Some(v4) => {
+                    return Err(format!(
+                        "must not be an IPv4-mapped address, which is none of a network (RFC 4291): write {v4}"
+                    ));
+                }
+                None if v6.is_multicast() => "this is a multicast group",
+                None => return Ok(()),
+            },
+            IpAddr::V4(v4) if v4.is_multicast() => "this is a multicast group",
+            IpAddr::V4(_) => return Ok(()),
+        };
+        Err(format!("must be a unicast address of a network: {what}"))
+    }
+}
+
+impl TryFrom<String> for HostAddress {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let PlainAddress(address) = PlainAddress::try_from(text)?;
+        Self::check(address).map(|()| Self(address))
+    }
+}
+
+impl JsonSchema for HostAddress {
+    fn inline_schema() -> bool {
+        PlainAddress::inline_schema()
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        PlainAddress::schema_name()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        PlainAddress::json_schema(generator)
     }
 }
 

@@ -4,16 +4,17 @@
 //! Each check uses only the values that could be read. The reader has already reported the
 //! unreadable ones, and a consequence of them would only distract.
 
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use vrrp_proto::params::Peer;
 use vrrp_proto::wire::most_addresses;
-use vrrp_proto::{Family, InterfaceAddress, Priority, Version};
+use vrrp_proto::{Family, InterfaceAddress, Priority, Version, is_link_local};
 
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::group::{self, groups};
+use crate::habits;
 use crate::model::{AntiReplayBy, Authentication, Config, Instance};
 use crate::problem::{Findings, Path};
 use crate::suggest::suggest;
@@ -32,6 +33,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     families_fit(config, problems);
     peers_are_others(config, problems);
     peers_are_distinct(config, problems);
+    sources_are_own(config, problems);
     one_instance_synchronises_connections(config, problems);
     resources_are_distinct(config, problems);
     resources_are_watched_once(config, problems);
@@ -46,17 +48,25 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     windows_have_an_effect(config, warnings);
     words_of_lvs_have_an_effect(config, warnings);
     group::members_agree(config, warnings);
+    habits::check(config, warnings);
 }
 
 /// Returns the instances that could be read, with their paths.
-fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
+pub(crate) fn instances(config: &Config) -> impl Iterator<Item = (Path, &Instance)> {
+    named_instances(config).map(|(_, path, instance)| (path, instance))
+}
+
+/// Returns the instances that could be read, with their names and paths.
+pub(crate) fn named_instances(config: &Config) -> impl Iterator<Item = (&str, Path, &Instance)> {
     let path = Path::default().key("instances");
     config
         .instances
         .value()
         .into_iter()
         .flatten()
-        .filter_map(move |(name, instance)| Some((path.key(name), instance.value()?)))
+        .filter_map(move |(name, instance)| {
+            Some((name.as_str(), path.key(name), instance.value()?))
+        })
 }
 
 /// Returns the elements of a list that could be read, with their paths.
@@ -84,12 +94,7 @@ fn addresses_of<'c>(
     elements(path.key("virtualAddresses"), &instance.virtual_addresses).filter_map(
         |(path, entry)| {
             let address = entry.address.value()?.0;
-            let path = if entry.object {
-                path.key("address")
-            } else {
-                path
-            };
-            Some((path, address))
+            Some((entry.path(path), address))
         },
     )
 }
@@ -194,16 +199,27 @@ fn peers_of<'c>(
         .map(|(path, peer)| (path, &peer.0))
 }
 
-/// Checks that no peer is this host's own `source` or a virtual address, which moves between hosts.
+/// Checks that a peer is not a virtual address, which moves between hosts, and that this host's own
+/// `source` is not the only peer of its family. Beside others it may be one: all hosts can have the same
+/// list.
 fn peers_are_others(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
         let virtual_addresses: BTreeSet<_> = addresses_of(&path, instance)
             .map(|(_, address)| address.address)
             .collect();
+        let source = instance.source.value().map(|source| source.0);
+        let is_other = |(_, peer): (Path, &Peer)| match (peer, source) {
+            (Peer::Address(peer), Some(own)) => {
+                *peer != own && Family::of(*peer) == Family::of(own)
+            }
+            (Peer::Address(_), None) | (Peer::Name(_), _) => true,
+        };
+        let has_others = peers_of(&path, instance).any(is_other);
         for (path, peer) in peers_of(&path, instance) {
             let Peer::Address(peer) = peer else { continue };
-            if instance.source.value().is_some_and(|own| own.0 == *peer) {
-                let message = "is this host's own address (\"source\"): list the other hosts";
+            if source == Some(*peer) && !has_others {
+                let message = "is this host's own address (\"source\"), and no other host is listed: list the \
+                               other hosts, too";
                 problems.add(&path, message);
             }
             if virtual_addresses.contains(peer) {
@@ -285,17 +301,63 @@ fn resources_are_watched_once(config: &Config, problems: &mut Findings) {
 }
 
 /// Checks that no address is listed twice, in one or in two instances: the first instance that steps down
-/// would delete it while the other one is master.
+/// would delete it while the other one is master. A link-local address belongs to its link (RFC 4291
+/// section 2.5.6), so instances on several interfaces may have the same one, such as fe80::1.
 fn addresses_are_distinct(config: &Config, problems: &mut Findings) {
-    let mut first = BTreeMap::new();
-    for (path, InterfaceAddress { address, .. }) in addresses(config) {
-        if let Some(other) = first.get(&address) {
+    let mut first: BTreeMap<_, Path> = BTreeMap::new();
+    for (instance_path, instance) in instances(config) {
+        let mut own = BTreeSet::new();
+        for (path, entry) in elements(
+            instance_path.key("virtualAddresses"),
+            &instance.virtual_addresses,
+        ) {
+            let Some(address) = entry.address.value().map(|address| address.0.address) else {
+                continue;
+            };
+            let path = entry.path(path);
+            let interface = instance.interface.value();
+            let link = entry
+                .device()
+                .or(interface)
+                .filter(|_| is_link_local(address));
+            let key = (address, link.map(|link| &*link.0));
+            // The engine finds the options of an address by the address alone, within an instance.
+            let is_new_here = own.insert(address);
+            if let Some(other) = first.get(&key) {
+                problems.add(
+                    &path,
+                    format!("{other} is the same address: keep one of them"),
+                );
+            } else if is_new_here {
+                first.insert(key, path);
+            } else {
+                problems.add(
+                    &path,
+                    "this instance has the same address on another device: move it to an instance of its own",
+                );
+            }
+        }
+    }
+}
+
+/// Checks that `source` is not a virtual address: a backup does not have it, and could not send as soon as
+/// it becomes master. The owner has its addresses always.
+fn sources_are_own(config: &Config, problems: &mut Findings) {
+    let owned: BTreeMap<_, _> = instances(config)
+        .filter(|(_, instance)| !instance.priority.value().is_some_and(|p| p.0.is_owner()))
+        .flat_map(|(path, instance)| addresses_of(&path, instance))
+        .map(|(path, address)| (address.address, path))
+        .collect();
+    for (path, instance) in instances(config) {
+        if let Some(source) = instance.source.value()
+            && let Some(other) = owned.get(&source.0)
+        {
             problems.add(
-                &path,
-                format!("{other} is the same address: keep one of them"),
+                &path.key("source"),
+                format!(
+                    "is the virtual address {other}: must be an address that only this host has"
+                ),
             );
-        } else {
-            first.insert(address, path);
         }
     }
 }
@@ -338,14 +400,23 @@ fn trackers_are_defined(config: &Config, problems: &mut Findings) {
         .map(|(path, instance)| ("instance", followed(&path, instance).collect::<Vec<_>>()));
     let of_groups = groups(config)
         .map(|(path, group)| ("group", group::followed(&path, group).collect::<Vec<_>>()));
+    let interfaces: BTreeSet<&str> = instances(config)
+        .filter_map(|(_, instance)| Some(&*instance.interface.value()?.0))
+        .collect();
     for (who, followed) in of_instances.chain(of_groups) {
         let mut seen = BTreeSet::new();
         for (path, name) in followed {
             if !trackers.contains_key(name) {
-                let remedy = suggest(name, trackers.keys().map(String::as_str)).map_or_else(
-                    || "define it under \"trackers\"".to_owned(),
-                    |meant| format!("did you mean \"{meant}\"?"),
-                );
+                let meant = suggest(name, trackers.keys().map(String::as_str));
+                let remedy = match meant {
+                    // keepalived's `track_interface` lists interfaces.
+                    None if interfaces.contains(name) => format!(
+                        "to follow the interface, define \"{name}\": {{ \"interface\": {{ \"name\": \
+                         \"{name}\" }} }} under \"trackers\""
+                    ),
+                    None => "define it under \"trackers\"".to_owned(),
+                    Some(meant) => format!("did you mean \"{meant}\"?"),
+                };
                 problems.add(&path, format!("there is no such tracker: {remedy}"));
             }
             if !seen.insert(name) {
@@ -495,10 +566,24 @@ fn is_some_time(span: &Field<BoundedDuration>) -> bool {
     span.value().is_some_and(|span| !span.0.is_zero())
 }
 
-/// Warns of IPv4 addresses that are the network or the broadcast address of their prefix. Prefixes of 31 bits
-/// (RFC 3021) and 32 bits have neither.
+/// Warns of IPv4 addresses that are the network or the broadcast address of their prefix, and of IPv6
+/// addresses that are the subnet-router anycast address. Prefixes of 31 (RFC 3021), 32, 127 (RFC 6164) and
+/// 128 bits have neither.
 fn addresses_are_those_of_hosts(config: &Config, warnings: &mut Findings) {
     for (path, address) in addresses(config) {
+        if let (IpAddr::V6(v6), 1..=126) = (address.address, address.prefix)
+            && v6.to_bits() & (u128::MAX >> address.prefix) == 0
+        {
+            let example = Ipv6Addr::from_bits(v6.to_bits() | 1);
+            warnings.add(
+                &path,
+                format!(
+                    "is the subnet-router anycast address, which every router of the network has (RFC 4291 \
+                     section 2.6.1): write an address of a host, like {example}/{}",
+                    address.prefix
+                ),
+            );
+        }
         let (IpAddr::V4(v4), 1..=30) = (address.address, address.prefix) else {
             continue;
         };

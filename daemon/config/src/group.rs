@@ -66,7 +66,7 @@ pub(crate) fn followed<'c>(
 }
 
 /// Returns the members of `group` that are readable instances, each with the path of its name.
-fn members<'c>(
+pub(crate) fn members<'c>(
     config: &'c Config,
     path: &Path,
     group: &'c SyncGroup,

@@ -20,6 +20,7 @@ mod command;
 mod duration;
 mod field;
 mod group;
+mod habits;
 mod lower;
 mod lvs;
 mod model;

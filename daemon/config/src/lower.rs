@@ -216,11 +216,14 @@ impl Lowering<'_, '_> {
             None => Some(None),
             Some(given) => given.lower(&path.key("resources"), self.findings).map(Some),
         });
-        let source = instance.source.optional()?;
-        let unicast = match instance.unicast.optional()? {
-            None => None,
-            Some(unicast) => Some(unicast.lower(&path.key("unicast"), self.findings)?),
-        };
+        let source = instance.source.optional();
+        let unicast = instance
+            .unicast
+            .optional()
+            .and_then(|unicast| match unicast {
+                None => Some(None),
+                Some(unicast) => unicast.lower(&path.key("unicast"), self.findings).map(Some),
+            });
         let routing = {
             // A missing interface or address must not hide the problems of routes and rules.
             let none = Arc::default();
@@ -252,8 +255,8 @@ impl Lowering<'_, '_> {
             authentication: authentication?,
             tracks: tracks?,
             options: Arc::new(options),
-            source: source.map(|source| source.0),
-            unicast,
+            source: source?.map(|source| source.0),
+            unicast: unicast?,
             virtual_mac,
             routes,
             rules,

@@ -14,7 +14,7 @@ use vrrp_proto::params::Announcements;
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::{AdvertInterval, Priority, Version, Vrid};
 
-use crate::address::{Entry, PlainAddress};
+use crate::address::{Entry, HostAddress};
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::group::SyncGroup;
@@ -128,7 +128,7 @@ pub(crate) struct Instance {
     /// the primary IPv4 address of the interface (RFC 9568 section 5.1.1.1) and its link-local IPv6
     /// address (section 5.1.2.1).
     #[serde(default)]
-    pub(crate) source: Field<PlainAddress>,
+    pub(crate) source: Field<HostAddress>,
     /// Unicast peers, for networks that do not forward multicast: advertisements are sent to the
     /// peers instead of the multicast group, and accepted from the peers only. All hosts of a
     /// virtual router need it. Default: multicast to all hosts on the network (RFC 9568 section

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use vrrp_proto::{InterfaceAddress, notify};
 
-use crate::command;
+use crate::command::{self, Words};
 use crate::duration::{BoundedDuration, Bounds};
 use crate::field::Field;
 use crate::problem::{Findings, Path};
@@ -28,26 +28,21 @@ pub(crate) struct Notify {
     /// Program with its arguments, run when this host is master and holds the addresses. It is an
     /// absolute path and runs without a shell. Default: none.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    master: Field<Vec<Field<String>>>,
+    master: Field<Words>,
     /// Program run when this host is backup and no longer holds the addresses. Default: none.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    backup: Field<Vec<Field<String>>>,
+    backup: Field<Words>,
     /// Program run when this host is in fault. Default: none.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    fault: Field<Vec<Field<String>>>,
+    fault: Field<Words>,
     /// Program run when the daemon stops, which waits for it, or when a reload removes or replaces
     /// the instance or group. Default: none.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    stop: Field<Vec<Field<String>>>,
+    stop: Field<Words>,
     /// Program run for each of the events `master`, `backup`, `fault` and `stop`, after the program
     /// of that event. Default: none.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    any: Field<Vec<Field<String>>>,
+    any: Field<Words>,
     /// Maximum duration of one run, 10 ms to 10 min. The daemon then kills the program with its
     /// process group, and the run has failed. When the daemon stops, this is the limit for all runs
     /// of a program together. Default: 30 s.
@@ -112,6 +107,17 @@ pub(crate) struct Audience {
 }
 
 impl Notify {
+    /// The programs, with the keys that name them.
+    pub(crate) const fn programs(&self) -> [(&'static str, &Field<Words>); 5] {
+        [
+            ("master", &self.master),
+            ("backup", &self.backup),
+            ("fault", &self.fault),
+            ("stop", &self.stop),
+            ("any", &self.any),
+        ]
+    }
+
     /// Returns the notifications for the engine. `None` if a problem has been reported.
     pub(crate) fn lower(
         &self,
@@ -121,7 +127,7 @@ impl Notify {
     ) -> Option<notify::Notify<Arc<Command>>> {
         let user = command::user(&path.key("user"), &self.user, findings);
         let style = self.style.value();
-        let mut command = |word: &str, command: &Field<Vec<Field<String>>>| {
+        let mut command = |word: &str, command: &Field<Words>| {
             let words = match command.optional()? {
                 None => return Some(None),
                 Some(words) => command::lower(&path.key(word), words, findings)?,
@@ -140,14 +146,11 @@ impl Notify {
         let stop = command("stop", &self.stop);
         let any = command("any", &self.any);
         let timeout = TIME.check(&path.key("timeout"), &self.timeout, findings);
-        let commands = [
-            &self.master,
-            &self.backup,
-            &self.fault,
-            &self.stop,
-            &self.any,
-        ];
-        if !commands.iter().any(|command| command.is_present()) {
+        if !self
+            .programs()
+            .iter()
+            .any(|(_, command)| command.is_present())
+        {
             let message = "runs no program: write \"any\": [\"/path/to/program\"], or one of \"master\", \
                            \"backup\", \"fault\" and \"stop\"";
             findings.add(path, message);

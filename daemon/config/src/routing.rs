@@ -14,7 +14,7 @@ use vrrp_proto::routing::{
     self as kernel, Network, NextHop, RouteError, RoutePlace, Routed, RuleError, Selector, Table,
 };
 
-use crate::address::PlainAddress;
+use crate::address::HostAddress;
 use crate::field::Field;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, InterfaceName, Number};
@@ -28,7 +28,7 @@ pub(crate) struct Route {
     destination: Field<Destination>,
     /// Address of the next router. Default: none, the destination is on the link of the device.
     #[serde(default)]
-    gateway: Field<PlainAddress>,
+    gateway: Field<HostAddress>,
     /// Outgoing device, 1 to 15 bytes. Default: the device of the gateway's network; without a
     /// gateway the interface of the instance.
     #[serde(default)]
@@ -36,7 +36,7 @@ pub(crate) struct Route {
     /// Preferred source address of packets that this host sends on the route, such as a virtual
     /// address. Default: the kernel's choice.
     #[serde(default)]
-    source: Field<PlainAddress>,
+    source: Field<HostAddress>,
     /// Number of the routing table, 1 to 4294967295. Default: 254 (`main`).
     #[serde(default)]
     table: Field<BoundedInteger<Table>>,
@@ -65,7 +65,7 @@ pub(crate) struct Route {
 struct Hop {
     /// Address of the next router. Default: none, the destination is on the link of the device.
     #[serde(default)]
-    gateway: Field<PlainAddress>,
+    gateway: Field<HostAddress>,
     /// Outgoing device, 1 to 15 bytes. Default: the device of the gateway's network.
     #[serde(default)]
     device: Field<InterfaceName>,
@@ -267,7 +267,7 @@ impl Hop {
 
 /// Gateway and device of a route or of one of its next hops.
 struct SingleHop<'r> {
-    gateway: &'r Field<PlainAddress>,
+    gateway: &'r Field<HostAddress>,
     device: &'r Field<InterfaceName>,
     on_link: &'r Field<bool>,
     /// Device if neither gateway nor device is given.

@@ -13,7 +13,7 @@ use vrrp_proto::wire::hmac::{Key, KeyId};
 
 use crate::Secrets;
 use crate::problem::{Findings, Path, Problem, quoted};
-use crate::value::KeyText;
+use crate::value::{KeyText, TRUNCATION};
 
 /// Authentication that is incomplete until its files have been read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ enum Failure {
     NoCredentials,
     #[error("is empty: must contain a password of 1 to 8 bytes")]
     NoPassword,
-    #[error("contains more than 8 bytes, the maximum length of a password")]
+    #[error("contains more than 8 bytes, the maximum length of a password{TRUNCATION}")]
     LongPassword,
     #[error(
         "contains more than {} bytes, the maximum length of a key",

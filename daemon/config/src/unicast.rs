@@ -9,7 +9,9 @@ use serde::Deserialize;
 use vrrp_proto::Family;
 use vrrp_proto::params::{self, RouterParams};
 
+use crate::address::HostAddress;
 use crate::field::Field;
+use crate::lower::all;
 use crate::problem::{Findings, Path};
 use crate::value::{BoundedInteger, Number};
 
@@ -23,7 +25,7 @@ const MOST_PEERS: usize = 255;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Unicast {
     /// Other hosts, 1 to 255, by address or by name. This host may be among them, so that all hosts
-    /// can have the same list. Names are resolved at the start and every minute; a name that cannot
+    /// can have the same list; it sends nothing to itself. Names are resolved at the start and every minute; a name that cannot
     /// be resolved has no address at first, and later keeps its last addresses. Advertisements of
     /// peers have to arrive on the interface of the instance.
     #[schemars(length(min = 1, max = 255))]
@@ -52,8 +54,16 @@ impl Unicast {
             let message = format!("must be at most {MOST_PEERS} peers, these are {count}");
             findings.add(&path, message);
         }
-        let peers = peers.iter().map(|peer| Some(peer.value()?.0.clone()));
-        let peers: Option<Vec<params::Peer>> = peers.collect();
+        let peers = peers.iter().enumerate().map(|(index, peer)| {
+            let peer = &peer.value()?.0;
+            if let params::Peer::Address(address) = peer
+                && let Err(message) = HostAddress::check(*address)
+            {
+                findings.add(&path.index(index), message);
+            }
+            Some(peer.clone())
+        });
+        let peers: Option<Vec<params::Peer>> = all(peers);
         Some(params::Unicast {
             ttl: self.ttl.value()?.0.0,
             min_ttl: self.min_ttl.value()?.0.0,

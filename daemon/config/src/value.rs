@@ -229,7 +229,10 @@ impl TryFrom<String> for InterfaceName {
     fn try_from(name: String) -> Result<Self, Self::Error> {
         let sane = |c: char| !c.is_whitespace() && !c.is_control() && c != '/' && c != ':';
         if !(1..=15).contains(&name.len()) {
-            Err("must be the name of an interface: 1 to 15 bytes")
+            Err(
+                "must be the name of an interface: 1 to 15 bytes; a longer one is an alternative name (altname), \
+                 so write the name before it in `ip link`",
+            )
         } else if name == "." || name == ".." || !name.chars().all(sane) {
             Err("must be the name of an interface: without spaces, \"/\" and \":\"")
         } else {
@@ -252,6 +255,10 @@ impl JsonSchema for InterfaceName {
     }
 }
 
+/// Use that keepalived makes of a password that is too long for the field of the packet.
+pub(crate) const TRUNCATION: &str = ": keepalived sends the first 8 bytes of a longer one and ignores the \
+                                      rest; write those 8 to stay compatible with it";
+
 /// Password of PASS authentication, 1 to 8 bytes. It appears in no message and no log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
@@ -261,7 +268,13 @@ impl TryFrom<String> for PasswordText {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let rule = || format!("must be 1 to 8 bytes long, this one is {}", text.len());
+        let rule = || {
+            let habit = if text.is_empty() { "" } else { TRUNCATION };
+            format!(
+                "must be 1 to 8 bytes long, this one is {}{habit}",
+                text.len()
+            )
+        };
         Password::new(text.as_bytes()).map(Self).ok_or_else(rule)
     }
 }

@@ -556,6 +556,75 @@ fn probably_unintended_settings_are_warnings() {
 }
 
 #[test]
+fn weights_without_preemption_are_warnings() {
+    let text = |preempt: &str, others: &str| {
+        format!(
+            r#"{{ "trackers": {{ "api": {{ "interface": {{ "name": "eth3" }} }} }},
+                 "instances": {{
+                   "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, {preempt}
+                              "track": [{{ "tracker": "api", "weight": 50 }}],
+                              "virtualAddresses": ["192.168.224.100/24"] }} }} {others} }}"#
+        )
+    };
+    let group = r#", "syncGroups": { "VG_1": { "members": ["VI_1"], "track": [{ "tracker": "api", "weight": -9 }] } }"#;
+    assert_snapshot!(warnings(&text(r#""preempt": false,"#, group)), @r#"
+    instances.VI_1.track[0].weight = 50: has no effect on a running master: with "preempt": false this instance never takes over from a lower priority; leave the weight out, so that the tracker is a reason for fault, or leave "preempt" out
+    syncGroups.VG_1.track[0].weight = -9: has no effect on a running master: with "preempt": false this group never takes over from a lower priority; leave the weight out, so that the tracker is a reason for fault, or leave "preempt" out
+    "#);
+    assert_eq!(warnings(&text("", group)), "");
+    // The owner always preempts, and its own warnings say what has no effect.
+    let owner = warnings(&text(r#""priority": 255, "preempt": false,"#, ""));
+    assert!(!owner.contains("running master"), "{owner}");
+}
+
+#[test]
+fn state_master_without_preemption_is_a_warning() {
+    let first = r#""state": "master", "preempt": false,"#;
+    let with_group = experiment_2(first, first);
+    assert_snapshot!(warnings(&with_group), @r#"
+    instances.VI_1.state = "master": waits for one advertisement only after the start: if it is lost, this host takes over from a master that "preempt": false should leave alone; leave "state" out
+    instances.VI_2.state = "master": waits for one advertisement only after the start: if it is lost, this host takes over from a master that "preempt": false should leave alone; leave "state" out
+    "#);
+}
+
+#[test]
+fn command_line_in_one_word_is_a_warning() {
+    assert_snapshot!(warnings(
+        r#"{ "trackers": { "t": { "script": { "command": ["/usr/bin/killall -0 haproxy"] } },
+                           "u": { "script": { "command": ["/bin/sh", "-c", "exit 0"] } },
+                           "p": { "process": { "commandLine": ["nginx: master process"] } } },
+             "instances": { "VI_1": { "interface": "eth1", "virtualRouterId": 51, "track": ["t", "u", "p"],
+                                      "notify": { "any": ["/etc/told.sh root", "any"] },
+                                      "virtualAddresses": ["192.168.224.100/24"] } },
+             "syncGroups": { "VG_1": { "members": ["VI_1"], "notify": { "fault": ["/etc/told.sh\tfault"] } } } }"#
+    ), @r#"
+    trackers.t.script.command[0] = "/usr/bin/killall -0 haproxy": is the name of a program, blanks included: write ["/usr/bin/killall", "-0", "haproxy"]
+    instances.VI_1.notify.any[0] = "/etc/told.sh root": is the name of a program, blanks included: write ["/etc/told.sh", "root"]
+    syncGroups.VG_1.notify.fault[0] = "/etc/told.sh\tfault": is the name of a program, blanks included: write ["/etc/told.sh", "fault"]
+    "#);
+}
+
+#[test]
+fn anycast_address_of_ipv6_network_is_a_warning() {
+    let of = |address: &str| {
+        warnings(&format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                             "virtualAddresses": ["{address}"] }} }} }}"#
+        ))
+    };
+    assert_snapshot!(of("2001:db8:0:1::/64"), @r#"instances.VI_1.virtualAddresses[0] = "2001:db8:0:1::/64": is the subnet-router anycast address, which every router of the network has (RFC 4291 section 2.6.1): write an address of a host, like 2001:db8:0:1::1/64"#);
+    assert_snapshot!(of("fe80::/64"), @r#"instances.VI_1.virtualAddresses[0] = "fe80::/64": is the subnet-router anycast address, which every router of the network has (RFC 4291 section 2.6.1): write an address of a host, like fe80::1/64"#);
+    for right in [
+        "2001:db8::1/64",
+        "2001:db8::/127",
+        "2001:db8::/128",
+        "192.0.2.0/31",
+    ] {
+        assert_eq!(of(right), "", "{right}");
+    }
+}
+
+#[test]
 fn delays_without_effect_are_warnings() {
     let warned = |entries: &str| {
         warnings(&format!(
@@ -917,9 +986,10 @@ fn group_notify_has_members_and_their_addresses() {
 #[test]
 fn group_members_that_disagree_are_warnings() {
     let first = r#""state": "master", "preempt": false,"#;
-    assert_snapshot!(warnings(&experiment_2(first, "")), @"
-    instances.VI_1.state = \"master\": has no effect: VI_2 in the same group starts as backup and waits longer
+    assert_snapshot!(warnings(&experiment_2(first, "")), @r#"
+    instances.VI_1.state = "master": has no effect: VI_2 in the same group starts as backup and waits longer
     instances.VI_1.preempt = false: also prevents VI_2 in the same group from taking over from a lower priority
-    ");
-    assert_eq!(warnings(&experiment_2(first, first)), "");
+    "#);
+    let agreed = warnings(&experiment_2(first, first));
+    assert!(!agreed.contains("same group"), "{agreed}");
 }

@@ -52,7 +52,7 @@ fn all_problems_are_reported_in_file_order() {
     instances.VI_1.virtualAddresses[0] = "192.168.224.100/33": the prefix length must be 1 to 32
     instances.VI_2.prioritty: unknown key: did you mean "priority"?
     instances.VI_2.advertInterval = 1.5: must be 1s to 255s in whole seconds with version 2; shorter intervals need version 3
-    instances.VI_2.authentication.pass.password: must be 1 to 8 bytes long, this one is 9
+    instances.VI_2.authentication.pass.password: must be 1 to 8 bytes long, this one is 9: keepalived sends the first 8 bytes of a longer one and ignores the rest; write those 8 to stay compatible with it
     instances.VI_2.virtualAddresses = []: must not be empty: list the addresses that the master holds
     instances.VI_3.virtualRouterId = 52: instances.VI_2 already uses this VRID on eth1: choose another, or move the addresses to that instance
     instances.VI_3.virtualAddresses[1] = "192.168.198.100/24": instances.VI_3.virtualAddresses[0] is the same address: keep one of them
@@ -302,8 +302,8 @@ fn ipv6_needs_version_3() {
     assert_snapshot!(problems_of_addresses(r#""version": 2,"#, r#""192.0.2.2/24", "2001:db8::1/64""#), @r#"instances.VI_1.virtualAddresses[1] = "2001:db8::1/64": VRRP version 2 has no IPv6 (RFC 3768): move it to an instance with version 3"#);
     assert_snapshot!(problems_of_addresses("", r#""2001:db8::1/129", "ff02::12/64", "::/64", "fe80::1/0""#), @r#"
     instances.VI_1.virtualAddresses[0] = "2001:db8::1/129": the prefix length must be 1 to 128
-    instances.VI_1.virtualAddresses[1] = "ff02::12/64": must be a unicast address
-    instances.VI_1.virtualAddresses[2] = "::/64": must be a unicast address
+    instances.VI_1.virtualAddresses[1] = "ff02::12/64": must be a unicast address of a network: this is a multicast group
+    instances.VI_1.virtualAddresses[2] = "::/64": must be a unicast address of a network: this is no address of a host (RFC 4291)
     instances.VI_1.virtualAddresses[3] = "fe80::1/0": the prefix length must be 1 to 128
     "#);
 }
@@ -374,7 +374,11 @@ fn unicast_peers_are_distinct_other_hosts() {
     assert_snapshot!(problems_of_instance(r#""unicast": ["192.0.2.12"]"#), @"instances.VI_1.unicast: must be an object, not a list");
     assert_snapshot!(
         problems_of_instance(r#""source": "192.0.2.11", "unicast": { "peers": ["192.0.2.12", "192.0.2.11"] }"#),
-        @r#"instances.VI_1.unicast.peers[1] = "192.0.2.11": is this host's own address ("source"): list the other hosts"#
+        @"no problem"
+    );
+    assert_snapshot!(
+        problems_of_instance(r#""source": "192.0.2.11", "unicast": { "peers": ["192.0.2.11"] }"#),
+        @r#"instances.VI_1.unicast.peers[0] = "192.0.2.11": is this host's own address ("source"), and no other host is listed: list the other hosts, too"#
     );
     let many: Vec<String> = (0..=255).map(|n| format!(r#""host{n}.example""#)).collect();
     let text = unicast(&format!(r#""peers": [{}]"#, many.join(", ")));
@@ -520,7 +524,7 @@ fn advert_interval_fits_the_version() {
 #[test]
 fn password_needs_version_2_and_stays_secret() {
     assert_snapshot!(problems_of_instance(r#""authentication": { "pass": { "password": "1111" } }"#), @r#"instances.VI_1.authentication: VRRP version 3 has no password (RFC 9568 section 9): use "hmac", leave it out, or write "version": 2"#);
-    assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "123456789" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 9");
+    assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "123456789" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 9: keepalived sends the first 8 bytes of a longer one and ignores the rest; write those 8 to stay compatible with it");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "" } }"#), @"instances.VI_1.authentication.pass.password: must be 1 to 8 bytes long, this one is 0");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "passwordFile": "" } }"#), @"instances.VI_1.authentication.pass.passwordFile: must be the path of a file");
     assert_snapshot!(problems_of_instance(r#""version": 2, "authentication": { "pass": { "password": "1111", "passwordFile": "/x" } }"#), @r#"instances.VI_1.authentication.pass: must have exactly one key: "password" or "passwordFile""#);
@@ -591,8 +595,8 @@ fn virtual_addresses_are_host_addresses() {
     instances.VI_1.virtualAddresses[1] = "192.0.2.1/0": the prefix length must be 1 to 32
     instances.VI_1.virtualAddresses[2] = "192.0.2/24": must be an address with its prefix, like 192.168.224.100/24 or 2001:db8::100/64
     instances.VI_1.virtualAddresses[3] = "192.0.2.1/": the prefix length must be 1 to 32
-    instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be a unicast address
-    instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be a unicast address
+    instances.VI_1.virtualAddresses[4] = "224.0.0.18/24": must be a unicast address of a network: this is a multicast group
+    instances.VI_1.virtualAddresses[5] = "0.0.0.0/8": must be a unicast address of a network: 0.0.0.0/8 is no network of hosts (RFC 6890)
     instances.VI_1.virtualAddresses[6] = 1: must be an address like "192.168.224.100/24" or { "address": ... }, not a number
     "#);
     assert_snapshot!(problems(
@@ -619,6 +623,59 @@ fn vrid_and_addresses_are_unique_across_instances() {
     instances.VI_2.virtualRouterId = 51: instances.VI_1 already uses this VRID on eth1: choose another, or move the addresses to that instance
     instances.VI_3.virtualAddresses[0] = "192.0.2.2/25": instances.VI_2.virtualAddresses[0] is the same address: keep one of them
     "#);
+}
+
+#[test]
+fn link_local_address_is_unique_on_its_link() {
+    let instances = |first: &str, second: &str, addresses: &str| {
+        problems(&format!(
+            r#"{{ "instances": {{
+                 "lan": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses": [{first}] }},
+                 "guests": {{ "interface": "eth2", "virtualRouterId": 52, "virtualAddresses": [{second}{addresses}] }} }} }}"#
+        ))
+    };
+    let gateway = r#""fe80::1/64""#;
+    assert_eq!(instances(gateway, gateway, ""), "no problem");
+    let here = r#"{ "address": "fe80::1/64", "device": "eth1" }"#;
+    assert_snapshot!(instances(gateway, here, ""), @r#"instances.lan.virtualAddresses[0] = "fe80::1/64": instances.guests.virtualAddresses[0].address is the same address: keep one of them"#);
+    assert_snapshot!(instances(r#""2001:db8::1/64""#, r#""2001:db8::1/64""#, ""), @r#"instances.lan.virtualAddresses[0] = "2001:db8::1/64": instances.guests.virtualAddresses[0] is the same address: keep one of them"#);
+    assert_snapshot!(instances(r#""192.0.2.1/24""#, gateway, &format!(", {here}")), @r#"instances.guests.virtualAddresses[1].address = "fe80::1/64": this instance has the same address on another device: move it to an instance of its own"#);
+}
+
+#[test]
+fn source_is_no_virtual_address() {
+    assert_snapshot!(problems_of_instance(r#""source": "192.0.2.1""#), @r#"instances.VI_1.source = "192.0.2.1": is the virtual address instances.VI_1.virtualAddresses[0]: must be an address that only this host has"#);
+    assert_eq!(
+        problems_of_instance(r#""source": "192.0.2.1", "priority": 255"#),
+        "no problem"
+    );
+}
+
+#[test]
+fn addresses_that_no_other_host_reaches_are_rejected() {
+    assert_snapshot!(problems_of_addresses("",
+        r#""127.0.0.2/8", "0.1.2.3/8", "255.255.255.255/32", "::1/128", "::ffff:192.0.2.1/128", "240.0.0.1/24""#
+    ), @r#"
+    instances.VI_1.virtualAddresses[0] = "127.0.0.2/8": must be a unicast address of a network: 127.0.0.0/8 never leaves the host (RFC 6890)
+    instances.VI_1.virtualAddresses[1] = "0.1.2.3/8": must be a unicast address of a network: 0.0.0.0/8 is no network of hosts (RFC 6890)
+    instances.VI_1.virtualAddresses[2] = "255.255.255.255/32": must be a unicast address of a network: this is the broadcast address
+    instances.VI_1.virtualAddresses[3] = "::1/128": must be a unicast address of a network: ::1 never leaves the host (RFC 4291)
+    instances.VI_1.virtualAddresses[4] = "::ffff:192.0.2.1/128": must not be an IPv4-mapped address, which is none of a network (RFC 4291): write 192.0.2.1
+    "#);
+    assert_snapshot!(problems_of_instance(
+        r#""source": "127.0.0.1", "unicast": { "peers": ["127.0.0.1", "::1"] },
+           "routes": [{ "destination": "10.0.0.0/8", "gateway": "224.0.0.18" }]"#
+    ), @r#"
+    instances.VI_1.source = "127.0.0.1": must be a unicast address of a network: 127.0.0.0/8 never leaves the host (RFC 6890)
+    instances.VI_1.unicast.peers[0] = "127.0.0.1": must be a unicast address of a network: 127.0.0.0/8 never leaves the host (RFC 6890)
+    instances.VI_1.unicast.peers[1] = "::1": must be a unicast address of a network: ::1 never leaves the host (RFC 4291)
+    instances.VI_1.routes[0].gateway = "224.0.0.18": must be a unicast address of a network: this is a multicast group
+    "#);
+}
+
+#[test]
+fn interface_in_the_place_of_a_tracker_comes_with_its_tracker() {
+    assert_snapshot!(problems_of_instance(r#""track": ["eth1"]"#), @r#"instances.VI_1.track[0] = "eth1": there is no such tracker: to follow the interface, define "eth1": { "interface": { "name": "eth1" } } under "trackers""#);
 }
 
 #[test]
@@ -691,7 +748,8 @@ fn followed_trackers_are_defined_once() {
 #[test]
 fn script_tracker_problems_are_reported() {
     assert_snapshot!(problems_of_script(r#""command": []"#), @"trackers.t.script.command = []: must not be empty: the first element is the program");
-    assert_snapshot!(problems_of_script(r#""command": "/bin/true""#), @r#"trackers.t.script.command = "/bin/true": must be a list, not a string; put it in [ ]"#);
+    assert_snapshot!(problems_of_script(r#""command": "/bin/true""#), @r#"trackers.t.script.command = "/bin/true": must be a list, not a string: write ["/bin/true"]"#);
+    assert_snapshot!(problems_of_script(r#""command": "/usr/bin/killall -0  haproxy""#), @r#"trackers.t.script.command = "/usr/bin/killall -0  haproxy": must be a list, not a string: write ["/usr/bin/killall", "-0", "haproxy"]"#);
     assert_snapshot!(problems_of_script(r#""command": ["true", 1, "a\u0000b"]"#), @r#"
     trackers.t.script.command[0] = "true": the program must be an absolute path, like /usr/local/bin/check
     trackers.t.script.command[1] = 1: must be a string, not a number; put it in quotes

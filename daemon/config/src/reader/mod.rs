@@ -33,7 +33,7 @@ pub(crate) struct Position<'a, 'de> {
     findings: &'a RefCell<Findings>,
 }
 
-const LIST: &str = "a list";
+pub(crate) const LIST: &str = "a list";
 const OBJECT: &str = "an object";
 const STRING: &str = "a string";
 const TRUTH: &str = "true or false";

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
+use crate::command::Words;
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::lower::all;
@@ -25,8 +26,7 @@ pub(crate) struct TrackedProcess {
     name: Field<String>,
     /// Complete command line, word by word.
     #[serde(default)]
-    #[schemars(length(min = 1))]
-    command_line: Field<Vec<Field<String>>>,
+    command_line: Field<Words>,
     /// Minimum number of processes, 0 to 1000000. Default: 1.
     #[serde(default = "one")]
     at_least: Field<BoundedInteger<Quorum>>,
@@ -149,7 +149,7 @@ impl TrackedProcess {
                 }
                 Some(Which::Name(name.clone()))
             }
-            (None, Some(words)) => {
+            (None, Some(Words(words))) => {
                 let path = path.key("commandLine");
                 if words.is_empty() {
                     findings.add(&path, "must not be empty: the first element is the program");

@@ -11,7 +11,7 @@ use vrrp_proto::routing::{Network, RouteError, Table};
 
 use super::network::Rhythm;
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
-use crate::address::PlainAddress;
+use crate::address::HostAddress;
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::problem::{Findings, Path};
@@ -58,7 +58,7 @@ pub(crate) struct TrackedRoute {
     table: Field<BoundedInteger<Table>>,
     /// Required gateway: the tracker ignores routes without this one. Default: any or none.
     #[serde(default)]
-    gateway: Field<PlainAddress>,
+    gateway: Field<HostAddress>,
     /// Required device, 1 to 15 bytes: the tracker ignores routes without this one. It need not
     /// exist yet. Default: any.
     #[serde(default)]

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use vrrp_proto::params::TrackerParams;
 
 use super::{Assumed, LASTING, LOOKING_TIME, Probe, default};
-use crate::command;
+use crate::command::{self, Words};
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::problem::{Findings, Path};
@@ -18,8 +18,7 @@ use crate::value::{BoundedInteger, Count};
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct TrackedScript {
     /// Program with its arguments. It is an absolute path and runs without a shell.
-    #[schemars(length(min = 1))]
-    command: Field<Vec<Field<String>>>,
+    command: Field<Words>,
     /// Interval between two starts, 10 ms to 1 day. Default: 1 s.
     #[serde(default = "default::interval")]
     interval: Field<BoundedDuration>,
@@ -63,6 +62,11 @@ pub struct Script {
 }
 
 impl TrackedScript {
+    /// The program with its arguments, as configured.
+    pub(crate) const fn command(&self) -> &Field<Words> {
+        &self.command
+    }
+
     /// Returns the parameters for the engine and the probe for the daemon. `None` if a problem has
     /// been reported.
     pub(super) fn lower(
