@@ -82,7 +82,7 @@ pub(crate) struct Router {
     startup_until: Instant,
 }
 
-/// Reason why a backup delays a take-over.
+/// Reason why a backup delays a take-over, or does without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HoldOff {
     /// Startup delay (`startupDelay`).
@@ -100,6 +100,15 @@ pub(crate) enum HoldOff {
         ours: u8,
         /// Remaining time.
         left: Duration,
+    },
+    /// `preempt` is false, and the master has a lower priority.
+    NoPreemption {
+        /// Address of that master.
+        master: IpAddr,
+        /// Its advertised priority.
+        theirs: u8,
+        /// Effective priority of this router.
+        ours: u8,
     },
 }
 
@@ -119,6 +128,15 @@ impl fmt::Display for HoldOff {
                 "{master} advertises priority {theirs}, ours is {ours}: to be preempted in {} \
                  (preemptDelay)",
                 Human(*left)
+            ),
+            Self::NoPreemption {
+                master,
+                theirs,
+                ours,
+            } => write!(
+                f,
+                "{master} advertises priority {theirs}, ours is {ours}: it stays master, because \
+                 preempt is false"
             ),
         }
     }

@@ -202,14 +202,24 @@ impl Backup {
         Some((heard.from, heard.priority))
     }
 
-    /// Preempt delay for a master of lower priority, and the remaining time.
+    /// Reason why a master of lower priority is not preempted now, with the remaining time of a
+    /// preempt delay.
     pub(super) fn hold_off(&self, now: Instant, settings: &Settings) -> Option<HoldOff> {
         let leg = self.leading(settings);
-        let (heard, at) = (leg.last?, leg.preempts_at(settings)?);
+        let heard = leg.last.filter(|heard| heard.priority > 0)?;
+        let (theirs, ours) = (heard.priority, settings.priority.get());
+        if !settings.preempts() {
+            return (theirs < ours).then_some(HoldOff::NoPreemption {
+                master: heard.from,
+                theirs,
+                ours,
+            });
+        }
+        let at = leg.preempts_at(settings)?;
         (now < at).then(|| HoldOff::Preemption {
             master: heard.from,
-            theirs: heard.priority,
-            ours: settings.priority.get(),
+            theirs,
+            ours,
             left: at.since(now),
         })
     }

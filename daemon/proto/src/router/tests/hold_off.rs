@@ -319,6 +319,25 @@ fn status_shows_the_tolerated_master_and_the_remaining_delay() {
 }
 
 #[test]
+fn status_shows_the_master_that_preempt_leaves_alone() {
+    let patient = Settings {
+        preempt: false,
+        ..v3(100)
+    };
+    let mut router = started(patient);
+    assert_eq!(router.hold_off(T0), None, "no master is known");
+    let _ = router.handle_advert(T0, T0, &advert(50, 100), LOW, OWN);
+    assert_eq!(
+        router.hold_off(T0).unwrap().to_string(),
+        "192.168.224.11 advertises priority 50, ours is 100: it stays master, because preempt is false"
+    );
+    for priority in [100, 200, 0] {
+        let _ = router.handle_advert(T0, T0, &advert(priority, 100), LOW, OWN);
+        assert_eq!(router.hold_off(T0), None, "{priority}");
+    }
+}
+
+#[test]
 fn startup_delay_holds_back_take_over_until_due() {
     let end = T0 + SECOND * 60;
     for expect_master in [false, true] {
