@@ -59,6 +59,7 @@ RESOURCES = "daemon/proto/src/resources.rs"
 NODE = "daemon/node/src/node.rs"
 DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
+OWN_SOURCES = "daemon/node/src/own_sources.rs"
 
 
 class Fault(NamedTuple):
@@ -692,6 +693,18 @@ FAULTS = [
         ENGINE,
         "        for id in self.sources.get(&address).cloned().unwrap_or_default() {",
         "        for id in self.sources.get(&address).cloned().unwrap_or_default().drain(..0) {",
+    ),
+    Fault(
+        "advertisements from an address of this host are not arranged for",
+        OWN_SOURCES,
+        "            .filter(|(_, family)| *family == Family::V4)",
+        "            .filter(|(_, family)| *family == Family::V4 && false)",
+    ),
+    Fault(
+        "accept_local is not restored by a daemon that stops",
+        NODE,
+        "            self.own_sources.set(&Listeners::new());",
+        "            let _ = Listeners::new();",
     ),
     Fault(
         "sequence number is accepted twice",

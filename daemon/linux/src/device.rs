@@ -11,7 +11,9 @@
 //! kernel stores the former values: in the `tag` setting of the daemon's interface, which has no other
 //! meaning, so that `vrrpd cleanup` finds them after a crash.
 
-use std::collections::BTreeMap;
+mod own_sources;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -56,6 +58,8 @@ pub struct Devices {
     /// Former ARP settings of the parent interfaces, in case another program deletes the interface
     /// that stores them in its tag.
     former: BTreeMap<InterfaceIndex, Former>,
+    /// Interfaces on which the daemon set `accept_local`, once those of an earlier run are known.
+    accepting: Option<BTreeSet<InterfaceIndex>>,
 }
 
 /// State of an interface in the kernel, beyond a [`Link`].
@@ -132,6 +136,7 @@ impl Devices {
             incoming: vec![0; netlink::DATAGRAM_LEN],
             sequence: 0,
             former: BTreeMap::new(),
+            accepting: None,
         })
     }
 

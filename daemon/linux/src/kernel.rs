@@ -1,14 +1,16 @@
 //! The kernel interface of a node, with one socket for each kind of request.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::rc::Rc;
 
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{self, Transaction};
+use vrrp_node::host::{self, OwnSources, Transaction};
 use vrrp_node::mirror::{Dump, Mirror};
 use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
+use vrrp_proto::InterfaceIndex;
 
 use crate::device::Devices;
 use crate::drop_filter::{DropFilterError, Table, delete_table};
@@ -90,6 +92,13 @@ impl Kernel {
         self.table.as_mut().map_or(Ok(false), Table::was_touched)
     }
 
+    fn devices(&mut self) -> io::Result<&mut Devices> {
+        Ok(match &mut self.devices {
+            Some(devices) => devices,
+            closed => closed.insert(Devices::open()?),
+        })
+    }
+
     fn wait_for(&self, fd: BorrowedFd<'_>, token: impl Fn(&Watch) -> u64) -> io::Result<()> {
         match &self.watch {
             Some(watch) => watch.poller.add(fd, token(watch)),
@@ -119,12 +128,13 @@ impl host::Kernel for Kernel {
         changes: &[DeviceChange],
         failed: &mut dyn FnMut(&DeviceChange, io::Error),
     ) -> io::Result<()> {
-        let devices = match &mut self.devices {
-            Some(devices) => devices,
-            closed => closed.insert(Devices::open()?),
-        };
+        let devices = self.devices()?;
         devices.apply(changes, failed);
         Ok(())
+    }
+
+    fn accept_own_sources(&mut self, on: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources> {
+        self.devices()?.accept_own_sources(on)
     }
 
     fn open_routing(&mut self) -> io::Result<()> {

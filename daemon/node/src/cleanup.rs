@@ -1,6 +1,7 @@
 //! Removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left, so that no
 //! address is on two hosts.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::sync::Arc;
 
@@ -8,7 +9,7 @@ use vrrp_proto::InterfaceAddress;
 use vrrp_proto::routing::Routed;
 
 use crate::device;
-use crate::host::Kernel;
+use crate::host::{Kernel, OwnSources};
 use crate::mirror::{Held, Mirror};
 use crate::plan::{Change, Failure, arrange, strays};
 use crate::routing;
@@ -35,6 +36,8 @@ pub struct Cleaned<E> {
     pub stubborn: Vec<(Arc<str>, io::Error)>,
     /// Whether the drop filter's table existed and was deleted; or the reason why it could not be deleted.
     pub table: Result<bool, E>,
+    /// Names of the interfaces on which `accept_local` is restored; or the reason why that failed.
+    pub own_sources: io::Result<Vec<Arc<str>>>,
 }
 
 /// Deletes every route and every rule that bears the daemon's mark. To be called before [`addresses`], in
@@ -69,7 +72,7 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
 }
 
 /// Deletes every address that bears the daemon's mark and every interface with a virtual MAC address that a
-/// daemon created. On kernels without marks, deletes the `configured` addresses on interfaces that also
+/// daemon created, and restores `accept_local`. On kernels without marks, deletes the `configured` addresses on interfaces that also
 /// hold another address. Deletes the drop filter's table only if all of that succeeded.
 ///
 /// # Errors
@@ -109,12 +112,18 @@ pub fn addresses<'a, K: Kernel>(
         true => kernel.delete_drop_rules(),
         false => Ok(false),
     };
+    let own_sources = kernel.accept_own_sources(&BTreeSet::new());
+    let names = |done: OwnSources| {
+        let restored = done.restored.into_iter();
+        restored.map(|interface| mirror.name(interface)).collect()
+    };
     Ok(Cleaned {
         removed,
         failures,
         devices,
         stubborn,
         table,
+        own_sources: own_sources.map(names),
     })
 }
 

@@ -1,5 +1,6 @@
 //! Traits for the machine that a node runs on: its kernel, its network, its log.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -49,6 +50,16 @@ pub trait Kernel {
         failed: &mut dyn FnMut(&DeviceChange, io::Error),
     ) -> io::Result<()>;
 
+    /// Makes the kernel deliver IPv4 packets that arrive on the interfaces `on` with an address of this
+    /// host as source (`accept_local` of ip-sysctl), and restores the former setting on all other
+    /// interfaces on which a daemon changed it, even an earlier one. Repeating it changes nothing, and
+    /// repairs what another program changed. An interface that does not exist is left out.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel rejects a request. The remaining interfaces are changed nevertheless.
+    fn accept_own_sources(&mut self, on: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources>;
+
     /// Subscribes to changes of the daemon's routes and rules by other programs.
     ///
     /// # Errors
@@ -97,6 +108,15 @@ pub trait Kernel {
     ///
     /// When the kernel rejects the request. A kernel without nf_tables is no error.
     fn delete_drop_rules(&mut self) -> Result<bool, Self::DropFilterError>;
+}
+
+/// Result of [`Kernel::accept_own_sources`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnSources {
+    /// Interfaces on which another program had changed the setting.
+    pub repaired: Vec<InterfaceIndex>,
+    /// Interfaces on which the former setting is in force again.
+    pub restored: Vec<InterfaceIndex>,
 }
 
 /// Change of the drop filter's table.

@@ -10,6 +10,7 @@
 //!   [`lvs`] for the IPVS sync daemon.
 //! - [`drop_filter`]: keeps the nf_tables table that drops packets to addresses with `acceptMode = false`;
 //!   [`drop_rules`] computes its rules.
+//! - `own_sources`: has the kernel deliver advertisements whose source is an address of this host.
 //! - [`listeners`]: the interfaces and families on which routers receive advertisements.
 //! - [`pacer`]: limits the rate of gratuitous ARP and unsolicited neighbour advertisements.
 //! - [`cleanup`]: removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left.
@@ -23,6 +24,7 @@ pub mod listeners;
 pub mod lvs;
 pub mod mirror;
 pub mod node;
+mod own_sources;
 pub mod pacer;
 pub mod plan;
 pub mod routing;

@@ -30,8 +30,9 @@ use vrrp_proto::{
 use crate::device::{self, DeviceChange};
 use crate::drop_filter::DropFilter;
 use crate::host::{Host, Kernel, Severity};
-use crate::listeners::listeners;
+use crate::listeners::{Listeners, listeners};
 use crate::mirror::{Event, Mirror};
+use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
 use crate::plan::{Change, Failure, arrange, plan, strays, unannounced};
 use crate::routing;
@@ -47,6 +48,7 @@ pub struct Node {
     routing: Routing,
     drop_filter: DropFilter,
     pacer: Pacer,
+    own_sources: OwnSources,
     /// Whether a router with `acceptMode = false` is configured.
     refuses: bool,
     /// Time of the last repair of the drop filter's table.
@@ -281,6 +283,7 @@ impl Node {
             if !host.listen(&listeners, &self.mirror) {
                 self.see_later(now);
             }
+            self.own_sources.set(&listeners);
             Some(listeners)
         } else {
             None
@@ -298,6 +301,12 @@ impl Node {
             if !self.refuses && !self.retire_drop_filter(host) {
                 self.see_later(now);
             }
+        }
+        if self.is_stopping {
+            self.own_sources.set(&Listeners::new());
+        }
+        if !self.own_sources.check(now, &self.mirror, host) {
+            self.see_later(now);
         }
     }
 

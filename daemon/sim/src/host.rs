@@ -489,6 +489,9 @@ impl Host {
         let Some(index) = self.kernel.on(packet.segment) else {
             return false;
         };
+        if self.kernel.drops_own_source(index, packet.source) {
+            return false;
+        }
         let Some(socket) = self
             .process
             .as_mut()

@@ -32,6 +32,8 @@ pub(crate) struct Kernel {
     /// Notifications that the daemon has not read yet. Empty without a daemon.
     news: VecDeque<Event>,
     routing: Routing,
+    /// Interfaces with `accept_local`.
+    accepting: BTreeSet<InterfaceIndex>,
     /// IPVS sync daemons.
     threads: Vec<Shown>,
     heard: bool,
@@ -98,6 +100,7 @@ impl Kernel {
             next_index: 2,
             news: VecDeque::new(),
             routing: Routing::default(),
+            accepting: BTreeSet::new(),
             threads: Vec::new(),
             heard: false,
             overrun: false,
@@ -152,6 +155,7 @@ impl Kernel {
 
     fn remove_interface(&mut self, index: InterfaceIndex) {
         let gone = self.interfaces.remove(&index);
+        self.accepting.remove(&index);
         // The kernel reports the addresses first, and then the link.
         for entry in gone.into_iter().flat_map(|gone| gone.addresses) {
             self.tell(Event::AddressRemoved(index, entry.address));
@@ -388,6 +392,20 @@ impl Kernel {
     pub(crate) fn sends(&self, index: InterfaceIndex) -> bool {
         let interface = self.interfaces.get(&index);
         interface.is_some_and(|interface| interface.link.up && interface.link.carrier)
+    }
+
+    /// Whether an interface drops an IPv4 packet from that source, because it is an address of this host
+    /// (`fib_validate_source`, without `accept_local`).
+    pub(crate) fn drops_own_source(&self, index: InterfaceIndex, source: IpAddr) -> bool {
+        let mut held = self.addresses();
+        source.is_ipv4()
+            && !self.accepting.contains(&index)
+            && held.any(|(_, held, _)| held.address == source)
+    }
+
+    /// Whether `accept_local` is set on an interface.
+    pub(crate) fn accepts_own_sources(&self) -> bool {
+        !self.accepting.is_empty()
     }
 
     /// Whether an address is on an interface, or is tentative there with any prefix length: such an

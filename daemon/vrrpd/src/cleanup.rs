@@ -58,6 +58,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         devices,
         stubborn,
         table,
+        own_sources,
     } = cleaned;
     for (interface, address) in &removed {
         print(&format!("removed {address} from {interface}\n"))?;
@@ -67,6 +68,9 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     }
     if let Ok(true) = table {
         print("removed the table inet vrrpd of nf_tables\n")?;
+    }
+    for interface in own_sources.iter().flatten() {
+        print(&format!("restored accept_local of {interface}\n"))?;
     }
     for failure in &failures {
         let _ = Failed::General.reasons(failure);
@@ -78,11 +82,15 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     if let Err(failure) = &table {
         let _ = Failed::General.reasons(failure);
     }
+    if let Err(error) = &own_sources {
+        let text = format_args!("cannot restore accept_local: {error}");
+        let _ = Failed::General.reasons(text);
+    }
     let synchronisation = stop_synchronisation(&loaded);
     let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
     // Last, because it may take long: an address on two hosts does more harm than a service on two.
     let resources = stop_resources(resources);
-    if failures.is_empty() && stubborn.is_empty() && table.is_ok() {
+    if failures.is_empty() && stubborn.is_empty() && table.is_ok() && own_sources.is_ok() {
         routes.and(synchronisation).and(resources)
     } else {
         Err(Failed::General)

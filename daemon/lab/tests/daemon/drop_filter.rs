@@ -94,7 +94,8 @@ pub(crate) fn drop_rules_outlive_killed_daemon_until_cleanup() -> Outcome {
     assert!(drops(&pair.b, VIP));
     assert_eq!(
         clean_up(&pair.a.host)?,
-        "removed 192.168.224.100/24 from ens33\nremoved the table inet vrrpd of nf_tables\n"
+        "removed 192.168.224.100/24 from ens33\nremoved the table inet vrrpd of nf_tables\n\
+         restored accept_local of ens33\n"
     );
     assert_eq!(ruleset(&pair.a.host)?, "");
     assert_eq!(clean_up(&pair.a.host)?, "");

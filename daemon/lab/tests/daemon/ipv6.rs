@@ -197,7 +197,8 @@ pub(crate) fn cleanup_removes_addresses_of_both_families() -> Outcome {
     );
     assert_eq!(
         clean_up(host)?,
-        "removed 192.168.224.100/24 from ens33\nremoved 2001:db8::100/64 from ens33\n"
+        "removed 192.168.224.100/24 from ens33\nremoved 2001:db8::100/64 from ens33\n\
+         restored accept_local of ens33\n"
     );
     let mut left: Vec<_> = host.addresses("ens33")?;
     left.sort();

@@ -28,7 +28,10 @@ pub(crate) fn cleanup_removes_only_addresses_of_killed_daemon() -> Outcome {
     );
 
     let said = clean_up(&pair.a.host)?;
-    assert_eq!(said, "removed 192.168.224.100/24 from ens33\n");
+    assert_eq!(
+        said,
+        "removed 192.168.224.100/24 from ens33\nrestored accept_local of ens33\n"
+    );
     let mut left = pair.a.host.addresses("ens33")?;
     left.retain(|(address, _)| address.is_ipv4());
     left.sort();

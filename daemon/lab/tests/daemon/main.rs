@@ -21,6 +21,7 @@ mod probes;
 mod process;
 mod reload;
 mod routing;
+mod silence;
 mod takeover;
 mod timing;
 mod trackers;
@@ -60,6 +61,10 @@ fn main() -> ExitCode {
                 resumed_backup_does_not_replace_living_master,
                 resumed_backup_reads_queue_behind_flood,
                 receive_buffer_overflow_is_logged;
+            silence:
+                returning_owner_of_the_address_is_received_by_its_backup,
+                accept_local_is_set_while_the_daemon_runs_and_repaired,
+                accept_local_of_a_killed_daemon_is_restored_by_cleanup;
             addresses:
                 deleted_address_is_restored_without_transition,
                 backup_deletes_address_added_by_hand;

@@ -128,7 +128,7 @@ pub(crate) fn cleanup_deletes_routes_of_killed_daemon() -> Outcome {
         clean_up(&pair.a.host)?,
         "removed route 10.1.0.0/16\nremoved route 2001:db8:1::/48\n\
          removed rule priority 32765 from 10.9.0.0/16 lookup 100\n\
-         removed 192.168.224.100/24 from ens33\n"
+         removed 192.168.224.100/24 from ens33\nrestored accept_local of ens33\n"
     );
     assert_eq!(held(&pair.a.host)?, [""; 0]);
     assert!(pair.a.host.shell("ip route show")?.contains("10.7.0.0/16"));

@@ -439,6 +439,7 @@ pub(crate) fn macvlans_of_killed_daemon_are_adopted_or_deleted() -> Outcome {
             "removed 2001:db8:0:e0::100/64 from vrrp6.51.ens33",
             "removed the interface vrrp4.51.ens33",
             "removed the interface vrrp6.51.ens33",
+            "restored accept_local of ens33",
         ]
     );
     assert_eq!(devices(&fixture.a.host)?, [""; 0]);

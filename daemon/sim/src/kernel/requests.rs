@@ -1,15 +1,16 @@
 //! Requests of the daemon to the kernel.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
 
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{self, Transaction};
+use vrrp_node::host::{self, OwnSources, Transaction};
 use vrrp_node::mirror::{Dump, Event, Mirror};
 use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
-use vrrp_proto::{Family, InterfaceAddress};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex};
 
 use super::Kernel;
 
@@ -97,6 +98,19 @@ impl host::Kernel for Kernel {
             failed(&change, refusal());
         }
         Ok(())
+    }
+
+    fn accept_own_sources(&mut self, on: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources> {
+        if self.refusing > 0 {
+            self.refusing -= 1;
+            return Err(refusal());
+        }
+        let restored = self.accepting.difference(on).copied().collect();
+        self.accepting = on.clone();
+        Ok(OwnSources {
+            repaired: Vec::new(),
+            restored,
+        })
     }
 
     fn open_routing(&mut self) -> io::Result<()> {

@@ -506,6 +506,11 @@ impl World<'_> {
                 Invariant::Cleanup.broken(format!("host {id}: drop rules left without a daemon"))
             );
         }
+        if host.kernel.accepts_own_sources() {
+            return Err(
+                Invariant::Cleanup.broken(format!("host {id}: accept_local left without a daemon"))
+            );
+        }
         if let Some(what) = host.kernel.routed().next() {
             return Err(
                 Invariant::Cleanup.broken(format!("host {id}: {what} left without a daemon"))
