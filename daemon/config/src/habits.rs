@@ -81,12 +81,12 @@ fn masters_listen_long_enough(config: &Config, warnings: &mut Findings) {
 fn commands_are_split_into_words(config: &Config, warnings: &mut Findings) {
     let root = Path::default();
     let trackers = config.trackers.value().into_iter().flatten();
-    let scripts = trackers.filter_map(|(name, tracker)| match tracker.value()? {
-        Tracker::Script(script) => {
-            let path = root.key("trackers").key(name).key("script").key("command");
-            Some((path, script.command()))
-        }
-        _ => None,
+    let scripts = trackers.filter_map(|(name, tracker)| {
+        let Tracker::Script(script) = tracker.value()? else {
+            return None;
+        };
+        let path = root.key("trackers").key(name).key("script").key("command");
+        Some((path, script.command()))
     });
     let of_instances = instances(config).map(|(path, instance)| (path, &instance.notify));
     let of_groups = groups(config).map(|(path, group)| (path, &group.notify));

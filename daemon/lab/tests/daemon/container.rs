@@ -34,18 +34,7 @@ pub(crate) fn first_process_of_container_reaps_orphans_of_scripts() -> Outcome {
     let has_run = |tracker: &TrackerStatus| tracker.results >= 30;
     container.wait_for(|status| status.trackers.iter().all(has_run))?;
     a.host.shell("rm /run/leave")?;
-    // A look may see a script that has just ended. Without anybody to wait for them the orphans stay.
-    let left = Moment::now();
-    while a
-        .host
-        .shell("grep -l '^State:.Z' /proc/[0-9]*/status || true")?
-        != ""
-    {
-        if left.elapsed() > SOON {
-            let processes = a.host.shell("ps -ef")?;
-            return Err(Error::new("waiting for the end of all zombies", processes).into());
-        }
-    }
+    wait_without_zombies(&a.host)?;
     // No exit status of a script was lost to whatever waits for the orphans.
     let status = container.status()?;
     let [bad, good] = &*status.trackers else {
@@ -134,13 +123,18 @@ pub(crate) fn inherited_children_and_signal_settings_have_no_effect() -> Outcome
 /// process waits for stay.
 fn wait_without_zombies(host: &Host) -> Result<()> {
     let started = Moment::now();
-    while host.shell("grep -l '^State:.Z' /proc/[0-9]*/status || true")? != "" {
+    while has_zombies(host)? {
         if started.elapsed() > SOON {
             let processes = host.shell("ps -ef")?;
             return Err(Error::new("waiting for the end of all zombies", processes));
         }
     }
     Ok(())
+}
+
+fn has_zombies(host: &Host) -> Result<bool> {
+    let files = host.shell("grep -l '^State:.Z' /proc/[0-9]*/status || true")?;
+    Ok(!files.is_empty())
 }
 
 /// The daemon as the first process of a container on a host, with the configuration `/run/vrrpd.json`.
