@@ -231,7 +231,7 @@ impl TryFrom<String> for InterfaceName {
         if !(1..=15).contains(&name.len()) {
             Err(
                 "must be the name of an interface: 1 to 15 bytes; a longer one is an alternative name (altname), \
-                 so write the name before it in `ip link`",
+                 write the name that `ip link` shows first",
             )
         } else if name == "." || name == ".." || !name.chars().all(sane) {
             Err("must be the name of an interface: without spaces, \"/\" and \":\"")

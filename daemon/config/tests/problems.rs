@@ -58,7 +58,7 @@ fn all_problems_are_reported_in_file_order() {
     instances.VI_3.virtualAddresses[1] = "192.168.198.100/24": instances.VI_3.virtualAddresses[0] is the same address: keep one of them
     instances.VI_4.virtualRouterId: missing: write "virtualRouterId": 51, the number that all hosts of this virtual router share
     instances.VI_4.interface = "a-name-that-is-too-long": given twice in this object: keep one of them
-    instances.VI_4.interface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
+    instances.VI_4.interface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes; a longer one is an alternative name (altname), write the name that `ip link` shows first
     instances.VI_4.virtualAddresses[0] = "fe80::1/129": the prefix length must be 1 to 128
     syncGroups.VG_1.members[1] = "VI_22": there is no such instance: did you mean "VI_2"?
     "#);
@@ -708,7 +708,7 @@ fn lvs_values_out_of_range_come_with_range() {
         r#""lvsSyncInterface": "a-name-that-is-too-long",
            "lvs": { "syncId": 256, "maxLength": 1023, "port": 0, "ttl": 0, "group": "192.0.2.1", "id": 1 }"#
     ), @r#"
-    instances.VI_1.lvsSyncInterface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes
+    instances.VI_1.lvsSyncInterface = "a-name-that-is-too-long": must be the name of an interface: 1 to 15 bytes; a longer one is an alternative name (altname), write the name that `ip link` shows first
     instances.VI_1.lvs.syncId = 256: must be 0 to 255
     instances.VI_1.lvs.maxLength = 1023: must be 1024 to 65507 bytes
     instances.VI_1.lvs.port = 0: must be 1 to 65535
