@@ -21,7 +21,7 @@ use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NlasIterator};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan,
-    LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
 use nix::sys::socket::{MsgFlags, send};
 use vrrp_node::device::DeviceChange;
@@ -283,6 +283,44 @@ impl Devices {
         }
     }
 
+    /// Changes IPv4 settings of an interface, if it exists.
+    fn set(
+        &mut self,
+        index: InterfaceIndex,
+        values: [Option<(Setting, u32)>; 2],
+    ) -> io::Result<()> {
+        let values: Vec<_> = values.into_iter().flatten().collect();
+        let changed = AfSpecUnspec::Inet(vec![settings(&values)]);
+        let changed = LinkAttribute::AfSpecUnspec(vec![changed]);
+        unless_missing(self.request(&[(by_index(index, vec![changed]), 0)]))
+    }
+
+    /// Reads one interface, or `None` if it does not exist.
+    fn read(&mut self, index: InterfaceIndex) -> io::Result<Option<Known>> {
+        let mut message = LinkMessage::default();
+        message.header.index = index.0;
+        let mask = vec![LinkExtentMask::SkipStats];
+        message.attributes.push(LinkAttribute::ExtMask(mask));
+        self.outgoing.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        let request = RouteNetlinkMessage::GetLink(message);
+        netlink::push(request, 0, self.sequence, &mut self.outgoing);
+        send(self.socket.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
+        let (mut known, mut outcome) = (None, Ok(()));
+        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
+            for message in Message::all_of(datagram) {
+                if message.header.sequence_number != self.sequence {
+                    continue;
+                }
+                match message.header.message_type {
+                    NLMSG_ERROR => outcome = message.result(),
+                    _ => known = parse(message.body),
+                }
+            }
+        }
+        unless_missing(outcome).map(|()| known)
+    }
+
     /// Sends all messages by one call. Returns the first error; the kernel handles the rest
     /// nevertheless.
     fn request(&mut self, messages: &[(LinkMessage, u16)]) -> io::Result<()> {
@@ -321,6 +359,14 @@ impl Devices {
             known.extend(parse(message.body));
         })?;
         Ok(known)
+    }
+}
+
+/// An interface that does not exist, or not any more, is no failure.
+fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
+    match outcome {
+        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
+        outcome => outcome,
     }
 }
 

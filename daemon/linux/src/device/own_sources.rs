@@ -17,16 +17,11 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::os::fd::AsRawFd;
 
-use netlink_packet_route::RouteNetlinkMessage;
-use netlink_packet_route::link::{AfSpecUnspec, LinkAttribute, LinkExtentMask, LinkMessage};
-use nix::sys::socket::{MsgFlags, send};
 use vrrp_node::host::OwnSources;
 use vrrp_proto::InterfaceIndex;
 
-use super::{Devices, Known, Setting, by_index, parse, settings};
-use crate::netlink::{self, Message, NLMSG_ERROR};
+use super::{Devices, Setting};
 
 /// Tag of an interface on which a daemon changed `accept_local` from 0 to 1.
 const CHANGED: u32 = 0x5701;
@@ -75,71 +70,25 @@ impl Devices {
 
     /// Sets `accept_local` if it is 0. Returns whether it was.
     fn accept(&mut self, index: InterfaceIndex) -> io::Result<bool> {
-        let Some(known) = self.one(index)? else {
+        let Some(known) = self.read(index)? else {
             return Ok(false);
         };
         if known.setting(Setting::AcceptLocal) != 0 {
             return Ok(false);
         }
         let mark = (known.setting(Setting::Tag) == 0).then_some((Setting::Tag, CHANGED));
-        let values = [Some((Setting::AcceptLocal, 1)), mark];
-        self.set(index, values)?;
+        self.set(index, [Some((Setting::AcceptLocal, 1)), mark])?;
         Ok(true)
     }
 
     /// Restores `accept_local`. Returns whether it was still set.
     fn restore(&mut self, index: InterfaceIndex) -> io::Result<bool> {
-        let Some(known) = self.one(index)? else {
+        let Some(known) = self.read(index)? else {
             return Ok(false);
         };
         let mark = (known.setting(Setting::Tag) == CHANGED).then_some((Setting::Tag, 0));
         let was_set = known.setting(Setting::AcceptLocal) != 0;
         self.set(index, [Some((Setting::AcceptLocal, 0)), mark])?;
         Ok(was_set)
-    }
-
-    fn set(
-        &mut self,
-        index: InterfaceIndex,
-        values: [Option<(Setting, u32)>; 2],
-    ) -> io::Result<()> {
-        let values: Vec<_> = values.into_iter().flatten().collect();
-        let changed = AfSpecUnspec::Inet(vec![settings(&values)]);
-        let changed = LinkAttribute::AfSpecUnspec(vec![changed]);
-        unless_missing(self.request(&[(by_index(index, vec![changed]), 0)]))
-    }
-
-    /// Reads one interface, or `None` if it does not exist.
-    fn one(&mut self, index: InterfaceIndex) -> io::Result<Option<Known>> {
-        let mut message = LinkMessage::default();
-        message.header.index = index.0;
-        let mask = vec![LinkExtentMask::SkipStats];
-        message.attributes.push(LinkAttribute::ExtMask(mask));
-        self.outgoing.clear();
-        self.sequence = self.sequence.wrapping_add(1);
-        let request = RouteNetlinkMessage::GetLink(message);
-        netlink::push(request, 0, self.sequence, &mut self.outgoing);
-        send(self.socket.as_raw_fd(), &self.outgoing, MsgFlags::empty())?;
-        let (mut known, mut outcome) = (None, Ok(()));
-        while let Some(datagram) = netlink::receive(&self.socket, &mut self.incoming)? {
-            for message in Message::all_of(datagram) {
-                if message.header.sequence_number != self.sequence {
-                    continue;
-                }
-                match message.header.message_type {
-                    NLMSG_ERROR => outcome = message.result(),
-                    _ => known = parse(message.body),
-                }
-            }
-        }
-        unless_missing(outcome).map(|()| known)
-    }
-}
-
-/// An interface that does not exist, or not any more, is no failure.
-fn unless_missing(outcome: io::Result<()>) -> io::Result<()> {
-    match outcome {
-        Err(error) if error.raw_os_error() == Some(libc::ENODEV) => Ok(()),
-        outcome => outcome,
     }
 }
