@@ -13,7 +13,7 @@ use vrrp_proto::params::{
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 use vrrp_proto::{
-    AdvertInterval, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link,
+    AdvertInterval, Engine, Family, Input, Instant, InterfaceAddress, InterfaceIndex, Link, Loss,
     MacAddress, Packet, Password, Priority, Version, Vrid,
 };
 
@@ -243,7 +243,11 @@ impl Choices<'_> {
                 address,
                 ours: !self.mostly(),
             },
-            false => Input::AddressRemoved { interface, address },
+            false => Input::AddressRemoved {
+                interface,
+                address,
+                loss: Loss::Deleted,
+            },
         }
     }
 

@@ -12,6 +12,7 @@
 //! meaning, so that `vrrpd cleanup` finds them after a crash.
 
 mod own_sources;
+mod promotion;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -45,6 +46,7 @@ enum Setting {
     Tag = 12,
     ArpAnnounce = 18,
     ArpIgnore = 19,
+    PromoteSecondaries = 20,
     AcceptLocal = 23,
 }
 
@@ -216,6 +218,8 @@ impl Devices {
                     // Accept packets from hosts that are reached through the parent.
                     (Setting::RpFilter, 2),
                     (Setting::AcceptLocal, 1),
+                    // Without it, each deletion of an address has to turn it on.
+                    (Setting::PromoteSecondaries, 1),
                     (Setting::Tag, former.tag()),
                 ])]),
             ]),

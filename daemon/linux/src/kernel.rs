@@ -123,13 +123,20 @@ impl host::Kernel for Kernel {
         self.requests.apply(changes, mirror, failures);
     }
 
+    fn promote_secondaries(
+        &mut self,
+        interface: InterfaceIndex,
+        promotes: bool,
+    ) -> io::Result<bool> {
+        self.devices()?.promote_secondaries(interface, promotes)
+    }
+
     fn change_devices(
         &mut self,
         changes: &[DeviceChange],
         failed: &mut dyn FnMut(&DeviceChange, io::Error),
     ) -> io::Result<()> {
-        let devices = self.devices()?;
-        devices.apply(changes, failed);
+        self.devices()?.apply(changes, failed);
         Ok(())
     }
 

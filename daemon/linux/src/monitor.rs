@@ -13,6 +13,7 @@ use crate::batch;
 use crate::filter;
 use crate::netlink::{self, Message, News};
 use vrrp_node::mirror::Event;
+use vrrp_proto::Loss;
 
 /// Receive buffer in bytes: notifications of 8,000 changes by other programs between two reads.
 const RECEIVE_BUFFER: usize = 8 << 20;
@@ -27,6 +28,8 @@ const RTMGRP_IPV6_IFADDR: u32 = 0x100;
 pub struct Monitor {
     socket: OwnedFd,
     incoming: Vec<u8>,
+    /// Port ID of the daemon's requests.
+    port: u32,
 }
 
 /// Whether all changes were received.
@@ -58,6 +61,7 @@ impl Monitor {
         Ok(Self {
             socket,
             incoming: vec![0; netlink::DATAGRAM_LEN],
+            port,
         })
     }
 
@@ -72,7 +76,17 @@ impl Monitor {
             match netlink::news(&self.socket, &mut self.incoming)? {
                 News::None => return Ok(heard),
                 News::Datagram(datagram) => {
-                    events.extend(Message::all_of(datagram).filter_map(|message| message.event()));
+                    let port = self.port;
+                    events.extend(Message::all_of(datagram).filter_map(|message| {
+                        let mut event = message.event()?;
+                        if let Event::AddressRemoved(_, _, loss) = &mut event
+                            && message.header.port_number == port
+                        {
+                            // A side effect of the daemon's own request.
+                            *loss = Loss::Unknown;
+                        }
+                        Some(event)
+                    }));
                 }
                 News::Lost => heard = Heard::Overrun,
             }

@@ -28,7 +28,7 @@ use nix::sys::socket::{
     MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType, bind, getsockname, recv, send, socket,
 };
 use vrrp_proto::params::AddressForm;
-use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, MacAddress};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, Loss, MacAddress};
 
 use vrrp_node::mirror::{ADDRESS_PROTOCOL, Event, Held};
 use vrrp_node::plan::Change;
@@ -322,7 +322,7 @@ impl<'b> Message<'b> {
             Event::AddressAdded(interface, Held { address, .. }) => {
                 Some(Change::add(interface, address))
             }
-            Event::AddressRemoved(interface, address) => {
+            Event::AddressRemoved(interface, address, _) => {
                 Some(Change::Delete { interface, address })
             }
             Event::Link(_) | Event::LinkRemoved(_) => None,
@@ -340,7 +340,13 @@ impl<'b> Message<'b> {
             }
             libc::RTM_DELADDR => {
                 let (interface, held) = parse_address(self.body)?;
-                Some(Event::AddressRemoved(interface, held.address))
+                // The port ID of the request that caused it; the kernel has none, and notifications of
+                // IPv6 addresses never have one.
+                let loss = match self.header.port_number {
+                    0 => Loss::Unknown,
+                    _ => Loss::Deleted,
+                };
+                Some(Event::AddressRemoved(interface, held.address, loss))
             }
             _ => None,
         }

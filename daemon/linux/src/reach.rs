@@ -298,7 +298,7 @@ fn take(known: &mut Known, message: &Message<'_>, answers: &mut Vec<Answer>) {
         _ => match message.event() {
             Some(Event::Link(link)) => known.put_link(link),
             Some(Event::LinkRemoved(interface)) => known.remove_link(interface),
-            Some(Event::AddressRemoved(interface, address)) => {
+            Some(Event::AddressRemoved(interface, address, _)) => {
                 known.remove_address(interface, address.address);
             }
             Some(Event::AddressAdded(..)) | None => {}

@@ -71,8 +71,8 @@ impl Requests {
             if let Err(error) = self.request(batch) {
                 self.drop_rules.clear();
                 for &change in batch {
-                    let error = clone_error(&error);
-                    self.drop_rules.push_back((change, error));
+                    let failure = Failure::new(change, &error);
+                    self.drop_rules.push_back((change, failure.error));
                 }
             }
             for (change, error) in self.drop_rules.drain(..) {
@@ -179,10 +179,4 @@ fn kernel_keeps_marks() -> bool {
         .split(|c: char| !c.is_ascii_digit())
         .map_while(|number| number.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(5), Some(18))
-}
-
-fn clone_error(error: &io::Error) -> io::Error {
-    error
-        .raw_os_error()
-        .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error)
 }

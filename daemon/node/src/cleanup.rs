@@ -9,9 +9,10 @@ use vrrp_proto::InterfaceAddress;
 use vrrp_proto::routing::Routed;
 
 use crate::device;
+use crate::execution::{PromotionFailure, carry_out};
 use crate::host::{Kernel, OwnSources};
 use crate::mirror::{Held, Mirror};
-use crate::plan::{Change, Failure, arrange, strays};
+use crate::plan::{Change, Failure, strays};
 use crate::routing;
 
 /// Result of the cleanup of routes and rules.
@@ -30,6 +31,8 @@ pub struct Cleaned<E> {
     pub removed: Vec<(Arc<str>, InterfaceAddress)>,
     /// Addresses that could not be deleted.
     pub failures: Vec<Failure>,
+    /// Rejected changes of `promote_secondaries`.
+    pub promotion_failures: Vec<PromotionFailure>,
     /// Deleted interfaces with virtual MAC addresses.
     pub devices: Vec<Arc<str>>,
     /// Interfaces that could not be deleted, with the reason.
@@ -53,7 +56,7 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
     let mut failures = Vec::new();
     let mut changes = Vec::new();
     let outcome = dump.map(|dump| {
-        mirror.replace(dump);
+        mirror.replace(dump, &[]);
         routing::plan::strays(&mut mirror, |_| false, &mut changes);
         kernel.change_routing(changes.iter(), &mut mirror, &mut failures);
     });
@@ -86,9 +89,8 @@ pub fn addresses<'a, K: Kernel>(
     mirror.replace(kernel.dump()?);
 
     let mut changes = leftovers(configured, &mut mirror);
-    arrange(&mut changes, &mut mirror);
     let mut failures = Vec::new();
-    kernel.change_addresses(&changes, &mut mirror, &mut failures);
+    let promotion_failures = carry_out(&mut changes, &mut mirror, &mut failures, kernel);
     let refused = |change: &Change| failures.iter().any(|failure| failure.change == *change);
     let removed = changes
         .iter()
@@ -120,6 +122,7 @@ pub fn addresses<'a, K: Kernel>(
     Ok(Cleaned {
         removed,
         failures,
+        promotion_failures,
         devices,
         stubborn,
         table,

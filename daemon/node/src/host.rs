@@ -38,6 +38,20 @@ pub trait Kernel {
         failures: &mut Vec<Failure>,
     );
 
+    /// Sets whether the kernel promotes a secondary IPv4 address of an interface when the primary one of
+    /// its network is deleted (`promote_secondaries` of ip-sysctl); otherwise it deletes all secondary ones
+    /// as well. Returns whether that changed the setting; nothing to change on an interface that does not
+    /// exist.
+    ///
+    /// # Errors
+    ///
+    /// When the kernel rejects the request.
+    fn promote_secondaries(
+        &mut self,
+        interface: InterfaceIndex,
+        promotes: bool,
+    ) -> io::Result<bool>;
+
     /// Carries out `changes` of interfaces with virtual MAC addresses in their order. Calls `failed` for
     /// each one that the kernel rejects; the remaining changes are carried out nevertheless.
     ///

@@ -5,7 +5,8 @@
 //! - [`host`]: the traits for the machine that a node runs on. The daemon and the simulation implement
 //!   them.
 //! - [`mirror`]: the node's copy of the kernel's links and addresses.
-//! - [`plan`]: compares the engine's desired addresses with the mirror and returns ordered changes.
+//! - [`plan`]: compares the engine's desired addresses with the mirror and returns ordered changes;
+//!   [`execution`] carries them out.
 //! - [`device`]: the same for interfaces with virtual MAC addresses, [`routing`] for routes and rules,
 //!   [`lvs`] for the IPVS sync daemon.
 //! - [`drop_filter`]: keeps the nf_tables table that drops packets to addresses with `acceptMode = false`;
@@ -19,6 +20,9 @@ pub mod cleanup;
 pub mod device;
 pub mod drop_filter;
 pub mod drop_rules;
+pub mod execution;
+#[cfg(test)]
+mod fake;
 pub mod host;
 pub mod listeners;
 pub mod lvs;
@@ -27,4 +31,5 @@ pub mod node;
 mod own_sources;
 pub mod pacer;
 pub mod plan;
+mod reports;
 pub mod routing;

@@ -13,7 +13,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
 use vrrp_proto::params::AddressForm;
-use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link};
+use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Link, Loss};
 
 use crate::plan::Change;
 
@@ -33,8 +33,9 @@ pub enum Event {
     LinkRemoved(InterfaceIndex),
     /// The interface holds the address.
     AddressAdded(InterfaceIndex, Held),
-    /// The interface no longer holds the address.
-    AddressRemoved(InterfaceIndex, InterfaceAddress),
+    /// The interface no longer holds the address, for this reason: another program deleted it, or the
+    /// notification does not tell.
+    AddressRemoved(InterfaceIndex, InterfaceAddress, Loss),
 }
 
 /// Address that an interface holds.
@@ -73,9 +74,8 @@ pub struct Mirror {
     next_place: u64,
     /// Whether an event contradicted the mirror, see [`is_in_doubt`](Mirror::is_in_doubt).
     in_doubt: bool,
-    /// Addresses that planned changes delete, each with its secondary flag, until the changes are carried
-    /// out.
-    departed: BTreeMap<(InterfaceIndex, InterfaceAddress), bool>,
+    /// Addresses that planned changes delete, until the changes are carried out.
+    departed: BTreeMap<(InterfaceIndex, InterfaceAddress), Entry>,
 }
 
 type Addresses = BTreeMap<InterfaceAddress, Entry>;
@@ -123,7 +123,7 @@ impl Mirror {
                 self.in_doubt |= is_news && self.links.contains_key(&interface);
                 None
             }
-            Event::AddressRemoved(interface, address)
+            Event::AddressRemoved(interface, address, _)
                 if address.family() == Family::V6
                     && self
                         .entry(interface, address)
@@ -149,9 +149,13 @@ impl Mirror {
             // the address. The engine would ignore an address of a link that it does not know.
             Event::AddressAdded(interface, _) if !self.links.contains_key(&interface) => None,
             Event::AddressAdded(interface, held) => self.put_address(interface, held),
-            Event::AddressRemoved(interface, address) => self
+            Event::AddressRemoved(interface, address, loss) => self
                 .remove(interface, address)
-                .then_some(Input::AddressRemoved { interface, address }),
+                .then_some(Input::AddressRemoved {
+                    interface,
+                    address,
+                    loss,
+                }),
         }
     }
 
@@ -168,7 +172,7 @@ impl Mirror {
     }
 
     /// Replaces the mirror with a dump, at the start and after lost events, and returns the differences:
-    /// removals first, then additions.
+    /// removals first, those of addresses with the daemon's mark last among them, then additions.
     pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
         self.in_doubt = false;
         self.marks = dump.marks;
@@ -193,11 +197,13 @@ impl Mirror {
                 added.push(address_added(interface, held.address, ours));
             }
         }
-        inputs.extend(before.into_iter().flat_map(|(interface, addresses)| {
-            addresses
-                .into_keys()
-                .map(move |address| Input::AddressRemoved { interface, address })
-        }));
+        let mut removals = Removals::default();
+        for (interface, addresses) in before {
+            for (address, entry) in addresses {
+                inputs.extend(removals.add(interface, entry.held(address), Loss::Unknown));
+            }
+        }
+        inputs.extend(removals.take());
         inputs.append(&mut added);
         inputs
     }
@@ -219,24 +225,28 @@ impl Mirror {
             }
             Change::Delete { interface, address } => {
                 if let Some(entry) = self.entry(interface, address) {
-                    self.departed.insert((interface, address), entry.secondary);
+                    self.departed.insert((interface, address), entry);
                 }
                 self.remove(interface, address);
             }
         }
     }
 
-    /// Reverts a planned change that the kernel rejected.
-    ///
-    /// An address that could not be deleted is restored with the daemon's mark: the daemon deletes only
-    /// addresses of virtual routers, never the host's own.
+    /// Reverts a planned change that the kernel rejected: an address that could not be deleted is in the
+    /// mirror again as it was before.
     pub fn refused(&mut self, change: &Change) {
-        self.applied(&match *change {
+        match *change {
             Change::Add {
                 interface, address, ..
-            } => Change::Delete { interface, address },
-            Change::Delete { interface, address } => Change::add(interface, address),
-        });
+            } => {
+                self.remove(interface, address);
+            }
+            Change::Delete { interface, address } => {
+                if let Some(entry) = self.departed.get(&(interface, address)).copied() {
+                    self.insert(interface, address, entry);
+                }
+            }
+        }
     }
 
     /// Whether an address that a planned change deletes was a secondary one.
@@ -247,11 +257,26 @@ impl Mirror {
     ) -> bool {
         self.departed
             .get(&(interface, address))
-            .copied()
-            .unwrap_or_default()
+            .is_some_and(|entry| entry.secondary)
     }
 
-    /// Forgets which addresses were planned for deletion, because the changes are about to be carried out.
+    /// Whether a planned change deletes an address of the same network that has another scope than `form`:
+    /// the kernel accepts only one scope in a network of an interface (inet_insert_ifa).
+    pub(crate) fn is_kept_out(
+        &self,
+        interface: InterfaceIndex,
+        address: InterfaceAddress,
+        form: &AddressForm,
+    ) -> bool {
+        let scope = |form: &AddressForm| form.scope.unwrap_or_default();
+        self.departed.iter().any(|((on, gone), entry)| {
+            *on == interface
+                && is_of_one_network(*gone, address)
+                && scope(&entry.form) != scope(form)
+        })
+    }
+
+    /// Forgets which addresses were planned for deletion, because the changes were carried out.
     pub(crate) fn forget_departed(&mut self) {
         self.departed.clear();
     }
@@ -448,6 +473,66 @@ impl Mirror {
     fn entry(&self, interface: InterfaceIndex, address: InterfaceAddress) -> Option<Entry> {
         self.addresses.get(&interface)?.get(&address).copied()
     }
+}
+
+/// Removals of addresses, in the order in which the engine receives them.
+///
+/// Those of the daemon's addresses come last, so that the engine knows which interface has lost its own
+/// address before it restores a virtual one there. If the primary address of a network is among the
+/// removals, the kernel deleted its secondaries with it (inet_del_ifa).
+#[derive(Debug, Default)]
+pub(crate) struct Removals {
+    /// Removals of the daemon's addresses.
+    waiting: Vec<(InterfaceIndex, Held, Loss)>,
+    /// Removed primary addresses.
+    primaries: Vec<(InterfaceIndex, InterfaceAddress)>,
+}
+
+impl Removals {
+    /// Adds the removal of an address that the mirror has `held`. Returns the input, unless it has to wait.
+    pub(crate) fn add(
+        &mut self,
+        interface: InterfaceIndex,
+        held: Held,
+        loss: Loss,
+    ) -> Option<Input<'static>> {
+        if held.address.family() == Family::V4 && !held.secondary {
+            self.primaries.push((interface, held.address));
+        }
+        if held.ours {
+            self.waiting.push((interface, held, loss));
+            return None;
+        }
+        Some(Input::AddressRemoved {
+            interface,
+            address: held.address,
+            loss,
+        })
+    }
+
+    /// Takes the inputs that waited.
+    pub(crate) fn take(&mut self) -> impl Iterator<Item = Input<'static>> + use<> {
+        let Self { waiting, primaries } = std::mem::take(self);
+        waiting.into_iter().map(move |(interface, held, loss)| {
+            let is_its_primary = |(on, primary): &&(InterfaceIndex, InterfaceAddress)| {
+                held.secondary && *on == interface && is_of_one_network(*primary, held.address)
+            };
+            let primary = primaries.iter().find(is_its_primary);
+            Input::AddressRemoved {
+                interface,
+                address: held.address,
+                loss: primary.map_or(loss, |(_, primary)| Loss::WithPrimary(*primary)),
+            }
+        })
+    }
+}
+
+/// Whether two IPv4 addresses are of the same network, so that one of them is secondary (inet_ifa_match in
+/// the kernel: the same prefix and the same length).
+pub(crate) fn is_of_one_network(one: InterfaceAddress, other: InterfaceAddress) -> bool {
+    one.family() == Family::V4
+        && one.prefix == other.prefix
+        && bounds_of_network(one) == bounds_of_network(other)
 }
 
 /// Form in which an address was requested.

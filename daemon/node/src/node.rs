@@ -12,6 +12,8 @@
 //!    - creates interfaces with virtual MAC addresses and sets them up, before addresses are added to them;
 //!    - installs drop rules, then changes addresses, then removes the drop rules of deleted addresses;
 //!    - adds routes and rules, because they may need an address that was just added;
+//!    - reads routes and rules again if the kernel may have deleted some together with an address, and carries
+//!      out what the engine requests because of that;
 //!    - hands interfaces that are to be deleted to the device reaper, which works on another thread;
 //!    - announces the addresses that the mirror holds by now;
 //!    - hands over the desired state of the IPVS sync daemon, then the reports.
@@ -29,13 +31,16 @@ use vrrp_proto::{
 
 use crate::device::{self, DeviceChange};
 use crate::drop_filter::DropFilter;
+use crate::execution::carry_out;
 use crate::host::{Host, Kernel, Severity};
 use crate::listeners::{Listeners, listeners};
-use crate::mirror::{Event, Mirror};
+use crate::mirror::{Event, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
-use crate::plan::{Change, Failure, arrange, plan, strays, unannounced};
+use crate::plan::{Change, Failure, plan, strays, unannounced};
+use crate::reports::Reports;
 use crate::routing;
+use crate::routing::mirror::Suspect;
 
 /// Delay between a request that the kernel rejected and the resynchronisation that repeats it.
 pub const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -59,6 +64,8 @@ pub struct Node {
     is_second_look: bool,
     /// Whether the set of listening endpoints may have changed.
     may_listen_elsewhere: bool,
+    leftovers: Leftovers,
+    reports: Reports,
     is_stopping: bool,
     /// Outputs of the engine in this turn, in their order.
     outputs: Vec<Output>,
@@ -77,6 +84,16 @@ struct Wishes {
     failures: Vec<Failure>,
 }
 
+/// Whether something that an earlier run left may still exist. No mirror shows it, because this
+/// configuration has nothing of that kind.
+#[derive(Debug, Default)]
+struct Leftovers {
+    /// The table of the drop filter.
+    table: bool,
+    /// Routes and rules.
+    routing: bool,
+}
+
 /// Routes and rules. The mirror exists, and the node receives route events, only while a router has routes
 /// or rules.
 #[derive(Debug, Default)]
@@ -88,6 +105,8 @@ struct Routing {
     /// Whether the mirror was filled by a dump of this turn, so that routes that no router wants show up in
     /// it.
     is_looked_at: bool,
+    /// Changes since the last dump with which the kernel may have deleted routes.
+    suspects: Vec<Suspect>,
 }
 
 impl Node {
@@ -143,18 +162,14 @@ impl Node {
         self.configure(now, wall, params, host);
         self.act(now, host);
         self.remove_strays(now, host);
-        if !self.refuses {
-            match host.kernel().delete_drop_rules() {
-                Ok(false) => {}
-                Ok(true) => host.note(
-                    "left by an earlier run: the table inet vrrpd of nf_tables; deleted".to_owned(),
-                ),
-                Err(error) => host.complain(Severity::Warning, error.to_string()),
-            }
-        }
-        if !self.engine.has_routing() {
-            self.clean_routing(now, host);
-        }
+        self.restore_routing(now, host);
+        // Otherwise the table of this run has replaced that of an earlier one, and the first dump of routes
+        // and rules finds those of an earlier one.
+        self.leftovers = Leftovers {
+            table: !self.refuses,
+            routing: !self.engine.has_routing(),
+        };
+        self.remove_leftovers(now, host);
         Ok(())
     }
 
@@ -198,21 +213,46 @@ impl Node {
         events: impl Iterator<Item = Event>,
         host: &mut H,
     ) {
-        let mut routes_may_be_gone = false;
+        let mut removals = Removals::default();
         for event in events {
-            let routing = self.routing.mirror.as_ref();
-            routes_may_be_gone |=
-                routing.is_some_and(|routing| routing.is_in_doubt_after(&event, &self.mirror));
-            if let Some(input) = self.mirror.apply(event) {
+            if let Some(routing) = &self.routing.mirror {
+                let suspect = routing.suspect(&event, &self.mirror);
+                self.routing.suspects.extend(suspect);
+            }
+            let gone = match &event {
+                Event::AddressRemoved(interface, address, _) => {
+                    self.mirror.held(*interface, *address)
+                }
+                Event::AddressAdded(..) | Event::Link(_) | Event::LinkRemoved(_) => None,
+            };
+            let Some(input) = self.mirror.apply(event) else {
+                continue;
+            };
+            self.may_listen_elsewhere = true;
+            if matches!(input, Input::AddressAdded { .. }) {
+                // A removed address may be added again.
+                for removal in removals.take() {
+                    self.handle(now, removal, host);
+                }
+            }
+            let input = match (input, gone) {
+                (
+                    Input::AddressRemoved {
+                        interface, loss, ..
+                    },
+                    Some(held),
+                ) => removals.add(interface, held, loss),
+                (input, _) => Some(input),
+            };
+            if let Some(input) = input {
                 self.handle(now, input, host);
-                self.may_listen_elsewhere = true;
             }
         }
-        // A resynchronisation includes the routes.
+        for removal in removals.take() {
+            self.handle(now, removal, host);
+        }
         if self.mirror.is_in_doubt() {
             self.look_or_complain(now, host);
-        } else if routes_may_be_gone {
-            self.look_at_routing(now, host);
         }
     }
 
@@ -261,6 +301,7 @@ impl Node {
         self.look_or_complain(now, host);
         self.handle(now, Input::Overrun, host);
         self.remove_strays(now, host);
+        self.remove_leftovers(now, host);
     }
 
     /// Deletes the drop filter's table when no address needs it. Returns `false` when the kernel rejected
@@ -296,6 +337,7 @@ impl Node {
                 self.drop_filter_failed(now, &error, host);
             }
         }
+        self.restore_routing(now, host);
         if let Some(listeners) = listeners {
             host.listen_only(&listeners);
             if !self.refuses && !self.retire_drop_filter(host) {
@@ -338,7 +380,13 @@ impl Node {
             // A resynchronisation makes the engine request it again.
             self.see_later(now);
         }
-        for report in self.wishes.reports.drain(..) {
+        let confirmed = self.reports.confirm(
+            &mut self.wishes.reports,
+            &self.engine,
+            &self.mirror,
+            self.routing.mirror.as_ref(),
+        );
+        for report in confirmed {
             host.report(report);
         }
         outcome
@@ -475,6 +523,34 @@ impl Node {
         }
     }
 
+    /// Deletes what an earlier run left and this configuration does not have. A request that the kernel
+    /// rejects is repeated at the next resynchronisation.
+    fn remove_leftovers<H: Host>(&mut self, now: Instant, host: &mut H) {
+        // A reload may have made use of them.
+        self.leftovers.table &= !self.refuses;
+        self.leftovers.routing &= !self.engine.has_routing();
+        if self.leftovers.table {
+            match host.kernel().delete_drop_rules() {
+                Ok(existed) => {
+                    self.leftovers.table = false;
+                    if existed {
+                        let text =
+                            "left by an earlier run: the table inet vrrpd of nf_tables; deleted";
+                        host.note(text.to_owned());
+                    }
+                }
+                Err(error) => {
+                    let text = format!("{error}; trying again every second");
+                    host.complain(Severity::Warning, text);
+                    self.see_later(now);
+                }
+            }
+        }
+        if self.leftovers.routing {
+            self.leftovers.routing = !self.clean_routing(now, host);
+        }
+    }
+
     fn apply_changes<H: Host>(&mut self, now: Instant, host: &mut H) {
         let Wishes {
             changes,
@@ -485,12 +561,12 @@ impl Node {
         if changes.is_empty() {
             return;
         }
-        arrange(changes, &mut self.mirror);
-        host.kernel()
-            .change_addresses(changes, &mut self.mirror, failures);
-        let routing = self.routing.mirror.as_ref();
-        if routing.is_some_and(|routing| routing.is_in_doubt_after_own(changes, &self.mirror)) {
-            self.look_again_at = Some(now);
+        for rejected in carry_out(changes, &mut self.mirror, failures, host.kernel()) {
+            host.complain(Severity::Warning, rejected.to_string());
+        }
+        if let Some(routing) = &self.routing.mirror {
+            let suspects = routing.suspects(changes, &self.mirror);
+            self.routing.suspects.extend(suspects);
         }
         if self.is_second_look {
             let late = unannounced(changes, &self.mirror, announcements);
@@ -612,6 +688,7 @@ impl Node {
             changes,
             failures,
             is_looked_at,
+            suspects: _,
         } = &mut self.routing;
         if let Some(mirror) = mirror {
             let device = |name: &str| number(&self.mirror, name);
@@ -662,17 +739,30 @@ impl Node {
 
     /// Reads the routes and rules that bear the daemon's mark and passes the differences to the engine.
     pub fn look_at_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
+        let suspects = std::mem::take(&mut self.routing.suspects);
         let Some(mirror) = &mut self.routing.mirror else {
             return;
         };
         match host.kernel().dump_routing() {
             Ok(dump) => {
                 self.routing.is_looked_at = true;
-                for input in mirror.replace(dump) {
+                for input in mirror.replace(dump, &suspects) {
                     self.handle(now, input, host);
                 }
             }
             Err(error) => self.complain_of_routing(now, &error, host),
+        }
+    }
+
+    /// Restores the routes that the kernel may have deleted because of an event, or together with an address
+    /// that this turn deleted. The kernel sends no event about the routes.
+    fn restore_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
+        if self.routing.suspects.is_empty() {
+            return;
+        }
+        self.look_at_routing(now, host);
+        if let Err(error) = self.act_once(now, false, host) {
+            self.drop_filter_failed(now, &error, host);
         }
     }
 
@@ -682,26 +772,32 @@ impl Node {
         let kernel = host.kernel();
         kernel.open_routing()?;
         let mut mirror = routing::mirror::Mirror::new();
-        mirror.replace(kernel.dump_routing()?);
+        mirror.replace(kernel.dump_routing()?, &[]);
         self.routing.mirror = Some(mirror);
         self.routing.is_looked_at = true;
         Ok(())
     }
 
-    /// Deletes routes and rules that an earlier run left, when the present configuration has none. With
-    /// routes or rules in the configuration, the first dump finds them.
-    fn clean_routing<H: Host>(&mut self, now: Instant, host: &mut H) {
-        match crate::cleanup::routing(host.kernel()) {
-            Ok(cleaned) => {
-                for what in cleaned.removed {
-                    host.note(format!("left by an earlier run: delete the {what}"));
-                }
-                for failure in cleaned.failures {
-                    host.complain(Severity::Error, failure.to_string());
-                }
+    /// Deletes routes and rules that an earlier run left, when the present configuration has none. Returns
+    /// whether none is left. With routes or rules in the configuration, the first dump finds them.
+    fn clean_routing<H: Host>(&mut self, now: Instant, host: &mut H) -> bool {
+        let cleaned = match crate::cleanup::routing(host.kernel()) {
+            Ok(cleaned) => cleaned,
+            Err(error) => {
+                self.complain_of_routing(now, &error, host);
+                return false;
             }
-            Err(error) => self.complain_of_routing(now, &error, host),
+        };
+        for what in cleaned.removed {
+            host.note(format!("left by an earlier run: delete the {what}"));
         }
+        let is_clean = cleaned.failures.is_empty();
+        for failure in cleaned.failures {
+            let text = format!("{failure}; trying again every second");
+            host.complain(Severity::Error, text);
+            self.see_later(now);
+        }
+        is_clean
     }
 
     fn complain_of_routing<H: Host>(&mut self, now: Instant, error: &io::Error, host: &mut H) {
@@ -716,3 +812,6 @@ impl Node {
 fn number(mirror: &Mirror, name: &str) -> Option<InterfaceIndex> {
     Some(mirror.link_named(name)?.index)
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,8 +4,8 @@
 //! returns the missing changes. Start, restart, reload, a lost netlink message and an administrator who
 //! deletes an address by hand all take this one path. A second plan for the same desired state is empty.
 //!
-//! Deletions come first: without `promote_secondaries` (ip-sysctl) the kernel deletes the secondary
-//! addresses of a network along with the primary one, which would include addresses that were just added.
+//! [`arrange`] sorts the changes of a turn, and [`carry_out`](crate::execution::carry_out) passes them to the
+//! kernel.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -63,6 +63,16 @@ impl Change {
     }
 }
 
+impl Failure {
+    /// Returns the failure of a change.
+    pub fn new(change: Change, error: &io::Error) -> Self {
+        let error = error
+            .raw_os_error()
+            .map_or_else(|| error.kind().into(), io::Error::from_raw_os_error);
+        Self { change, error }
+    }
+}
+
 impl fmt::Display for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -92,8 +102,7 @@ pub struct Failure {
 /// Appends to `changes` the changes after which the kernel holds the `desired` addresses.
 ///
 /// `mirror` shows the result at once, so that the next plan builds on this one, even when it reverses this
-/// one. [`Kernel::change_addresses`](crate::host::Kernel::change_addresses) has to follow; it corrects the
-/// mirror where the kernel rejects a change.
+/// one. [`carry_out`](crate::execution::carry_out) has to follow.
 ///
 /// An address is released with every prefix length with which the interface holds it, because the host
 /// answers ARP and neighbour discovery for each of them. For an interface that does not exist the plan is
@@ -176,39 +185,54 @@ pub fn strays(
     }
 }
 
-/// Sorts `changes` into the order of execution: secondary addresses are deleted before primary ones, and
-/// both before anything is added.
+/// Sorts `changes` into the order of execution: additions first, then deletions of secondary addresses,
+/// then those of primary ones.
 ///
-/// If the primary address of a network were deleted first, the kernel would promote a secondary one (with
-/// `promote_secondaries`), send events about it, and then delete it a moment later: the events would
-/// announce an address that no longer exists. An address that is added and deleted in the same turn keeps
-/// that order.
-pub fn arrange(changes: &mut [Change], mirror: &mut Mirror) {
+/// When an interface loses its last IPv4 address, the kernel deletes all IPv4 routes and neighbour entries
+/// of that interface without a notification (fib_disable_ip).
+///
+/// If the primary address of a network were deleted before a secondary one that has to go as well, the
+/// kernel would promote that, send an event about it, and then delete it a moment later: the event would
+/// announce an address that no longer exists. An address that is deleted and added again, in another form
+/// or with another prefix length, and one that is added and deleted in the same turn, keep that order. So
+/// does an address that the kernel accepts only after one of another scope is gone.
+pub fn arrange(changes: &mut [Change], mirror: &Mirror) {
     let deletes = |change: &Change| matches!(change, Change::Delete { .. });
-    if changes.len() > 1 && changes.iter().any(deletes) {
-        let mut added = BTreeSet::new();
-        let mut ranked: Vec<(u8, Change)> = Vec::with_capacity(changes.len());
-        for &change in &*changes {
-            let rank = match change {
-                Change::Add {
-                    interface, address, ..
-                } => {
-                    added.insert((interface, address));
-                    2
-                }
-                Change::Delete { interface, address } if added.contains(&(interface, address)) => 2,
-                Change::Delete { interface, address } => {
-                    u8::from(!mirror.was_secondary(interface, address))
-                }
-            };
-            ranked.push((rank, change));
-        }
-        ranked.sort_by_key(|(rank, _)| *rank);
-        for (place, (_, change)) in changes.iter_mut().zip(ranked) {
-            *place = change;
-        }
+    if changes.len() < 2 || !changes.iter().any(deletes) {
+        return;
     }
-    mirror.forget_departed();
+    // An interface holds an IPv6 address only once, with any prefix length.
+    let key = |change: &Change| {
+        let InterfaceAddress { address, prefix } = change.address();
+        let prefix = if address.is_ipv4() { prefix } else { 0 };
+        (change.interface(), address, prefix)
+    };
+    let (mut deleted, mut added_again) = (BTreeSet::new(), BTreeSet::new());
+    let mut ranked: Vec<(u8, Change)> = Vec::with_capacity(changes.len());
+    for change in &*changes {
+        let key = key(change);
+        let rank = match *change {
+            Change::Add {
+                interface,
+                address,
+                ref form,
+            } if !deleted.contains(&key) && !mirror.is_kept_out(interface, address, form) => 0,
+            Change::Add { .. } => {
+                added_again.insert(key);
+                3
+            }
+            Change::Delete { .. } if added_again.contains(&key) => 3,
+            Change::Delete { interface, address } => {
+                deleted.insert(key);
+                2 - u8::from(mirror.was_secondary(interface, address))
+            }
+        };
+        ranked.push((rank, *change));
+    }
+    ranked.sort_by_key(|(rank, _)| *rank);
+    for (place, (_, change)) in changes.iter_mut().zip(ranked) {
+        *place = change;
+    }
 }
 
 /// Returns the announcements that `changes` need beyond `announced`: the kernel rejected an address when

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limiter::Matter;
 use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
-use crate::reasons::{Cause, FaultReason};
+use crate::reasons::{Cause, FaultReason, Loss};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::Instant;
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority, State};
@@ -36,19 +36,28 @@ pub enum Input<'a> {
         ours: bool,
     },
     /// Another program or the kernel deleted an address. Deletions by the daemon itself are not
-    /// reported.
+    /// reported. Of several deleted addresses those that the daemon had added come last: whether the
+    /// interface still has a non-virtual address decides how they are restored.
     AddressRemoved {
         /// The interface.
         interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
+        /// Reason.
+        loss: Loss,
     },
     /// A route or a rule with the mark of this daemon exists that this run did not add.
     RoutingAdded(Routed),
     /// A route or a rule of this daemon was deleted, or a route was changed: by another program, or
-    /// by the kernel, which deletes routes when a device goes down. Deletions by the daemon itself
-    /// are not reported.
-    RoutingRemoved(Routed),
+    /// by the kernel, which deletes routes when a device goes down or loses its last address.
+    /// Deletions that the daemon itself requested are not reported; what the kernel deleted in
+    /// addition is.
+    RoutingRemoved {
+        /// The route or rule.
+        what: Routed,
+        /// Reason.
+        loss: Loss,
+    },
     /// A received IP packet of protocol 112.
     Packet(Packet<'a>),
     /// A result for a tracker of kind [`Probe`](crate::params::TrackerKind::Probe).
@@ -348,26 +357,41 @@ pub enum Report {
         /// Duration of the absence.
         lasted: Duration,
     },
-    /// A virtual address that another program had deleted was added again.
+    /// A virtual address of a master disappeared and is added again.
     Repaired {
         /// Name of the router.
         router: Arc<str>,
+        /// The interface.
+        interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
+        /// Reason of its absence.
+        loss: Loss,
+        /// Whether the kernel holds it. The engine has only requested that: the caller sets it after
+        /// the request.
+        done: bool,
     },
     /// A virtual address existed that this node must not hold, and is deleted.
     Stray {
         /// Name of the router.
         router: Arc<str>,
+        /// The interface.
+        interface: InterfaceIndex,
         /// The address.
         address: InterfaceAddress,
+        /// Whether the kernel has deleted it, as above.
+        done: bool,
     },
-    /// A deleted route or rule of a master is added again.
+    /// A route or rule of a master disappeared and is added again.
     RoutingRepaired {
         /// Name of the router.
         router: Arc<str>,
         /// The route or rule.
         what: Routed,
+        /// Reason of its absence.
+        loss: Loss,
+        /// Whether the kernel holds it, as above.
+        done: bool,
     },
     /// A route or rule with the daemon's mark existed that this node must not hold, and is deleted.
     RoutingStray {
@@ -375,6 +399,8 @@ pub enum Report {
         router: Arc<str>,
         /// The route or rule.
         what: Routed,
+        /// Whether the kernel has deleted it, as above.
+        done: bool,
     },
     /// The verdict of a tracker changed between up and down. A change of its number alone is not
     /// reported.

@@ -1,5 +1,5 @@
-//! Reasons: the cause of a transition and the reason of a fault. Log, status and tests show their
-//! texts.
+//! Reasons: the cause of a transition, the reason of a fault, and the reason of a loss. Log, status
+//! and tests show their texts.
 
 use core::fmt;
 use core::net::IpAddr;
@@ -8,6 +8,44 @@ use std::sync::Arc;
 
 use crate::time::Human;
 use crate::types::{InterfaceAddress, State};
+
+/// Reason why an address, a route or a rule of a master disappeared, as far as it is known. Its text
+/// is a predicate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Loss {
+    /// Another program deleted it.
+    Deleted,
+    /// The kernel deleted a secondary IPv4 address together with the primary one of its network,
+    /// which another program deleted.
+    WithPrimary(InterfaceAddress),
+    /// The kernel deleted a route together with an address: the source of the route, or the last
+    /// IPv4 address of its device.
+    WithAddress(InterfaceAddress),
+    /// The kernel deleted a route because its device went down or was deleted.
+    WithDevice(Arc<str>),
+    /// The kernel no longer shows it.
+    Unknown,
+}
+
+impl fmt::Display for Loss {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("was ")?;
+        match self {
+            Self::Deleted => f.write_str("deleted by another program"),
+            Self::WithPrimary(primary) => {
+                write!(
+                    f,
+                    "deleted by the kernel with its primary address {primary}"
+                )
+            }
+            Self::WithAddress(address) => {
+                write!(f, "deleted by the kernel with the address {address}")
+            }
+            Self::WithDevice(name) => write!(f, "deleted by the kernel when {name} went down"),
+            Self::Unknown => f.write_str("missing"),
+        }
+    }
+}
 
 /// Cause of a change of state. Its text appears in log, status and tests.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use vrrp_proto::params::{
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
 use vrrp_proto::{
-    AdvertInterval, Engine, Family, Input, Instant, InterfaceIndex, Link, MacAddress, Packet,
+    AdvertInterval, Engine, Family, Input, Instant, InterfaceIndex, Link, Loss, MacAddress, Packet,
     State, Version, Vrid,
 };
 
@@ -166,7 +166,13 @@ fn costs(routers: usize) -> [(&'static str, u64); 4] {
     let address = "10.1.0.1/16".parse().unwrap();
 
     let mut node = Node::mastering(routers);
-    let repair = node.count(Input::AddressRemoved { interface, address }).0;
+    let repair = node
+        .count(Input::AddressRemoved {
+            interface,
+            address,
+            loss: Loss::Deleted,
+        })
+        .0;
 
     let mut node = Node::listening(routers);
     let stray = node

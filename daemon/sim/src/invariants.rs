@@ -28,6 +28,10 @@ pub enum Invariant {
     Progress,
     /// After a turn the kernel holds exactly the configuration that the states require.
     Kernel,
+    /// After a turn a master has its routes and rules, also after a change of addresses.
+    Routing,
+    /// A request of the daemon deletes no address that it does not name, and leaves no setting changed.
+    Bystanders,
     /// In the final state each partition of a network has one holder of the addresses.
     OneHolder,
     /// In the final state the holder has the highest priority, unless preemption is off.

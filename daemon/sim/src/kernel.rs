@@ -13,7 +13,7 @@ use std::sync::Arc;
 use vrrp_node::drop_rules::DropRule;
 use vrrp_node::lvs::Shown;
 use vrrp_node::mirror::{Dump, Event, Held};
-use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Link, Loss};
 
 use self::devices::Macvlan;
 use self::routing::Routing;
@@ -27,6 +27,8 @@ pub(crate) struct Kernel {
     identifier: u8,
     marks: bool,
     promotes: bool,
+    /// Interfaces on which the daemon has turned promotion on.
+    promoting: BTreeSet<InterfaceIndex>,
     interfaces: BTreeMap<InterfaceIndex, Interface>,
     next_index: u32,
     /// Notifications that the daemon has not read yet. Empty without a daemon.
@@ -46,8 +48,10 @@ pub(crate) struct Kernel {
     table: Option<BTreeSet<DropRule>>,
     /// Whether the table was changed by hand and the daemon does not know.
     touched: bool,
-    /// Addresses that the daemon added, each with whether a drop rule existed at that moment.
-    came: Vec<(InterfaceIndex, InterfaceAddress, bool)>,
+    /// Addresses that the daemon added.
+    came: Vec<Came>,
+    /// Addresses that were deleted together with one that the daemon deleted.
+    taken_along: Vec<InterfaceAddress>,
     /// Pending work of the kernel itself.
     deferred: Vec<Deferred>,
     /// Whether the last notification was a complete dump.
@@ -57,6 +61,17 @@ pub(crate) struct Kernel {
     /// First change that the daemon made to an interface that it neither created nor was configured
     /// for.
     trespassed: Option<String>,
+}
+
+/// Address that the daemon added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Came {
+    pub(crate) address: InterfaceAddress,
+    /// Whether a drop rule existed at that moment.
+    pub(crate) refused: bool,
+    /// Whether it became the primary IPv4 address of its network, on an interface that the daemon did not
+    /// create.
+    pub(crate) is_primary: bool,
 }
 
 /// Work of the kernel some time after an IPv6 address was added.
@@ -96,6 +111,7 @@ impl Kernel {
             identifier,
             marks,
             promotes,
+            promoting: BTreeSet::new(),
             interfaces: BTreeMap::new(),
             next_index: 2,
             news: VecDeque::new(),
@@ -109,6 +125,7 @@ impl Kernel {
             table: None,
             touched: false,
             came: Vec::new(),
+            taken_along: Vec::new(),
             deferred: Vec::new(),
             dumped: false,
             refused_devices: Vec::new(),
@@ -156,9 +173,10 @@ impl Kernel {
     fn remove_interface(&mut self, index: InterfaceIndex) {
         let gone = self.interfaces.remove(&index);
         self.accepting.remove(&index);
+        self.promoting.remove(&index);
         // The kernel reports the addresses first, and then the link.
         for entry in gone.into_iter().flat_map(|gone| gone.addresses) {
-            self.tell(Event::AddressRemoved(index, entry.address));
+            self.tell(Event::AddressRemoved(index, entry.address, Loss::Unknown));
         }
         self.forget_routes_over(index);
         self.tell(Event::LinkRemoved(index));
@@ -221,7 +239,11 @@ impl Kernel {
         for index in all {
             let gone = self.delete(index, address);
             for address in gone {
-                self.tell(Event::AddressRemoved(index, address));
+                let loss = match address.family() {
+                    Family::V4 => Loss::Deleted,
+                    Family::V6 => Loss::Unknown,
+                };
+                self.tell(Event::AddressRemoved(index, address, loss));
             }
         }
     }
@@ -264,10 +286,20 @@ impl Kernel {
         self.table.is_some()
     }
 
-    /// Returns the addresses that the daemon added since the last call, each with whether a drop rule
-    /// existed at that moment.
-    pub(crate) fn take_came(&mut self) -> Vec<(InterfaceIndex, InterfaceAddress, bool)> {
+    /// Returns the addresses that the daemon added since the last call.
+    pub(crate) fn take_came(&mut self) -> Vec<Came> {
         std::mem::take(&mut self.came)
+    }
+
+    /// Returns the addresses that were deleted since the last call together with one that the daemon
+    /// deleted.
+    pub(crate) fn take_taken_along(&mut self) -> Vec<InterfaceAddress> {
+        std::mem::take(&mut self.taken_along)
+    }
+
+    /// Whether the daemon has left promotion on somewhere.
+    pub(crate) fn is_promotion_left(&self) -> bool {
+        !self.promoting.is_empty()
     }
 
     /// Complete dump of links and addresses.
@@ -451,7 +483,7 @@ impl Kernel {
         let is_ipv6 = |entry: &mut Entry| entry.address.family() == Family::V6;
         let gone: Vec<Entry> = interface.addresses.extract_if(.., is_ipv6).collect();
         for entry in gone {
-            self.tell(Event::AddressRemoved(index, entry.address));
+            self.tell(Event::AddressRemoved(index, entry.address, Loss::Unknown));
         }
     }
 
@@ -545,6 +577,7 @@ impl Kernel {
         index: InterfaceIndex,
         address: InterfaceAddress,
     ) -> Vec<InterfaceAddress> {
+        let promotes = self.promotes || self.promoting.contains(&index);
         let Some(interface) = self.interfaces.get_mut(&index) else {
             return Vec::new();
         };
@@ -560,7 +593,7 @@ impl Kernel {
             return vec![address];
         }
         let is_second = |entry: &Entry| entry.secondary && entry.address.prefix == address.prefix;
-        if !self.promotes {
+        if !promotes {
             let others = interface
                 .addresses
                 .extract_if(.., |entry| is_second(entry))

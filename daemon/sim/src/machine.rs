@@ -205,7 +205,7 @@ impl Machine<'_> {
             Input::LinkRemoved(index) => Fed::News(News::LinkRemoved(*index)),
             Input::AddressAdded { .. } => Fed::News(News::AddressAdded),
             Input::AddressRemoved { .. } => Fed::News(News::AddressRemoved),
-            Input::RoutingAdded(_) | Input::RoutingRemoved(_) => Fed::News(News::Routing),
+            Input::RoutingAdded(_) | Input::RoutingRemoved { .. } => Fed::News(News::Routing),
             Input::Configure(_) => {
                 let config = self.own.config.take();
                 Fed::Configure(

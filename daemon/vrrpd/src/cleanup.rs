@@ -55,6 +55,7 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     let Cleaned {
         removed,
         failures,
+        promotion_failures,
         devices,
         stubborn,
         table,
@@ -73,6 +74,9 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         print(&format!("restored accept_local of {interface}\n"))?;
     }
     for failure in &failures {
+        let _ = Failed::General.reasons(failure);
+    }
+    for failure in &promotion_failures {
         let _ = Failed::General.reasons(failure);
     }
     for (device, error) in &stubborn {

@@ -277,21 +277,46 @@ fn write_report(report: Report) {
             instance = %router, %fault_reason, ?lasted,
             "{router}: short interruption, no fault: {fault_reason}, for {}", Human(lasted),
         ),
-        Report::Repaired { router, address } => warn!(
-            instance = %router, %address,
-            "{router}: {address} was deleted although this host is master; restored and announced",
+        Report::Repaired {
+            router,
+            address,
+            loss,
+            done,
+            ..
+        } => {
+            let outcome = match done {
+                true => "restored and announced",
+                false => "could not be restored",
+            };
+            warn!(
+                instance = %router, %address, restored = done,
+                "{router}: {address} {loss}; {outcome}",
+            );
+        }
+        Report::Stray {
+            router,
+            address,
+            done,
+            ..
+        } => warn!(
+            instance = %router, %address, deleted = done,
+            "{router}: {address} was added although this host is not master; {}", deleted(done),
         ),
-        Report::Stray { router, address } => warn!(
-            instance = %router, %address,
-            "{router}: {address} was added although this host is not master; deleted",
-        ),
-        Report::RoutingRepaired { router, what } => warn!(
-            instance = %router, %what,
-            "{router}: {what} was deleted although this host is master; restored",
-        ),
-        Report::RoutingStray { router, what } => warn!(
-            instance = %router, %what,
-            "{router}: {what} was added although this host is not master; deleted",
+        Report::RoutingRepaired {
+            router,
+            what,
+            loss,
+            done,
+        } => {
+            let outcome = match done {
+                true => "restored",
+                false => "could not be restored",
+            };
+            warn!(instance = %router, %what, restored = done, "{router}: {what} {loss}; {outcome}");
+        }
+        Report::RoutingStray { router, what, done } => warn!(
+            instance = %router, %what, deleted = done,
+            "{router}: {what} was added although this host is not master; {}", deleted(done),
         ),
         Report::Verdict {
             tracker,
@@ -329,6 +354,13 @@ fn warn_second_master(router: &str, source: IpAddr, priority: u8) {
         "{router}: {source} advertises priority {priority} although this host is master: \
          does it receive the advertisements of this host? (logged once a minute)",
     );
+}
+
+const fn deleted(done: bool) -> &'static str {
+    match done {
+        true => "deleted",
+        false => "could not be deleted",
+    }
 }
 
 fn whose(router: Option<&str>) -> String {

@@ -31,7 +31,7 @@ fn address_change_is_parsed_back_with_its_mark() {
         events,
         [
             Some(Event::AddressAdded(INTERFACE, held)),
-            Some(Event::AddressRemoved(INTERFACE, address))
+            Some(Event::AddressRemoved(INTERFACE, address, Loss::Unknown))
         ]
     );
     for message in Message::all_of(&bytes) {
@@ -184,7 +184,7 @@ fn ipv6_address_is_added_with_mark_and_nodad() {
     let message = Message::first_of(&bytes).unwrap();
     assert_eq!(
         message.event(),
-        Some(Event::AddressRemoved(INTERFACE, address))
+        Some(Event::AddressRemoved(INTERFACE, address, Loss::Unknown))
     );
 }
 

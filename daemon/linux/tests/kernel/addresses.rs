@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use vrrp_linux::kernel::Kernel;
 use vrrp_linux::monitor::{Heard, Monitor};
-use vrrp_linux::request::Requests;
 use vrrp_node::cleanup::{self, Cleaned};
+use vrrp_node::execution::carry_out;
+use vrrp_node::host::Kernel as _;
 use vrrp_node::mirror::{Event, Held, Mirror};
-use vrrp_node::plan::{Change, Failure, arrange, plan};
+use vrrp_node::plan::{Change, Failure, plan};
 use vrrp_proto::params::{AddressForm, AddressOptions};
 use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex};
 
@@ -20,7 +21,9 @@ crate::tests! {
     thousand_addresses_keep_the_order_of_requests,
     own_address_changes_are_not_notified,
     foreign_address_changes_are_notified_and_repaired,
+    deletion_of_a_primary_leaves_its_secondaries,
     secondaries_deleted_with_their_primary_are_notified,
+    deleted_address_names_its_reason,
     promotion_of_a_secondary_is_no_event,
     addresses_deleted_together_leave_no_events,
     redundant_address_change_is_no_failure,
@@ -29,6 +32,7 @@ crate::tests! {
     link_changes_are_notified_until_deletion,
     link_leaving_a_bridge_is_not_deleted,
     cleanup_deletes_only_marked_addresses,
+    cleanup_leaves_the_secondaries_of_a_virtual_address,
 }
 
 fn address_is_added_as_by_ip_and_marked() {
@@ -59,7 +63,7 @@ fn address_is_added_as_by_ip_and_marked() {
         far.ip("route show table all")
     );
 
-    let dump = node.requests.dump().unwrap();
+    let dump = node.kernel.dump().unwrap();
     let held = dump.addresses.into_iter().map(|(_, held)| held);
     let held: Vec<_> = held
         .filter(|held| held.address.family() == Family::V4)
@@ -96,6 +100,7 @@ fn thousand_addresses_keep_the_order_of_requests() {
 
 fn own_address_changes_are_not_notified() {
     let (near, _far) = pair();
+    near.sysctl("ipv4/conf/eth0/promote_secondaries", 1);
     let mut node = Node::start(&near);
     let vips = ["192.168.224.101/24", "192.168.224.100/24", "10.0.0.9/24"];
     node.hold(&["192.168.224.100/24"]);
@@ -136,7 +141,15 @@ fn secondaries_deleted_with_their_primary_are_notified() {
     node.hold(&["192.168.224.101/24"]);
     near.ip("address add 192.168.224.102/24 dev eth0");
     assert_eq!(node.news(), ["added 192.168.224.102/24"]);
-    node.release(&["192.168.224.100/24"]);
+    // Without the setting that `carry_out` turns on.
+    let delete = Change::Delete {
+        interface: node.interface,
+        address: address("192.168.224.100/24"),
+    };
+    node.mirror.applied(&delete);
+    let mut failures = Vec::new();
+    node.kernel
+        .change_addresses(&[delete], &mut node.mirror, &mut failures);
     let mut news = node.news();
     news.sort();
     assert_eq!(
@@ -144,6 +157,68 @@ fn secondaries_deleted_with_their_primary_are_notified() {
         ["removed 192.168.224.101/24", "removed 192.168.224.102/24"]
     );
     node.assert_mirror_is_right();
+}
+
+fn deletion_of_a_primary_leaves_its_secondaries() {
+    let setting = "ipv4/conf/eth0/promote_secondaries";
+    for promotes in [0, 1] {
+        let (near, _far) = pair();
+        near.sysctl(setting, promotes);
+        near.sysctl("ipv4/conf/all/promote_secondaries", 0);
+        let mut node = Node::start(&near);
+        node.hold(&["192.168.224.100/24"]);
+        let others = [
+            "address add 192.168.224.11/24 broadcast 192.168.224.255 dev eth0 label eth0:own \
+             preferred_lft 3600 valid_lft 7200",
+            "address add 192.168.224.12/24 dev eth0 noprefixroute",
+        ];
+        others.iter().for_each(|other| drop(near.ip(other)));
+        let without_lifetime = |shown: String| {
+            let lines = shown.lines().filter(|line| !line.contains("valid_lft"));
+            lines.collect::<Vec<_>>().join("\n")
+        };
+        let show = || without_lifetime(near.ip("-4 address show dev eth0"));
+        let before = show();
+        node.release(&["192.168.224.100/24"]);
+        let expected: Vec<_> = before
+            .lines()
+            .filter(|line| !line.contains("192.168.224.100/24"))
+            .collect();
+        // The first one is primary now.
+        let expected = expected.join("\n").replacen(" secondary", "", 1);
+        assert_eq!(show(), expected, "promote_secondaries {promotes}");
+        let now = near.within(|| std::fs::read_to_string(format!("/proc/sys/net/{setting}")));
+        assert_eq!(now.unwrap().trim(), promotes.to_string(), "as before");
+        node.news();
+        node.assert_mirror_is_right();
+    }
+}
+
+fn deleted_address_names_its_reason() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    node.hold(&["10.0.0.9/24"]);
+    near.ip("address add 10.8.0.1/24 dev eth0");
+    near.ip("link add eth1 type veth peer name eth2");
+    near.ip("address add 10.7.0.1/24 dev eth1");
+    near.ip("address del 10.8.0.1/24 dev eth0");
+    near.ip("link del eth1");
+    let mut events = Vec::new();
+    assert_eq!(node.monitor.read(&mut events).unwrap(), Heard::All);
+    let gone = events.iter().filter_map(|event| {
+        let Event::AddressRemoved(_, address, loss) = event else {
+            return None;
+        };
+        Some(format!("{address} {loss}"))
+    });
+    assert_eq!(
+        gone.collect::<Vec<_>>(),
+        [
+            "10.8.0.1/24 was deleted by another program",
+            "10.7.0.1/24 was missing",
+        ],
+        "the kernel deletes the second one with its interface"
+    );
 }
 
 fn promotion_of_a_secondary_is_no_event() {
@@ -201,16 +276,15 @@ fn each_rejected_change_is_a_separate_failure() {
     let (near, _far) = pair();
     let mut node = Node::start(&near);
     let nowhere = InterfaceIndex(9999);
-    let mut changes: Vec<_> = thousand()
+    let changes: Vec<_> = thousand()
         .map(|address| Change::add(nowhere, address))
         .collect();
     changes
         .iter()
         .for_each(|change| node.mirror.applied(change));
     let mut failures = Vec::new();
-    arrange(&mut changes, &mut node.mirror);
-    node.requests
-        .apply(&changes, &mut node.mirror, &mut failures);
+    node.kernel
+        .change_addresses(&changes, &mut node.mirror, &mut failures);
     let (refused, errors): (Vec<_>, Vec<_>) = failures
         .iter()
         .map(|failure| (failure.change, failure.error.raw_os_error()))
@@ -244,7 +318,7 @@ fn receive_overrun_is_repaired_by_a_new_dump() {
         .into_iter()
         .for_each(|event| drop(node.mirror.apply(event)));
     near.ip("address add 10.0.0.9/24 dev eth0");
-    let inputs = node.mirror.replace(node.requests.dump().unwrap());
+    let inputs = node.mirror.replace(node.kernel.dump().unwrap());
     assert!(!inputs.is_empty());
     node.assert_mirror_is_right();
 }
@@ -300,6 +374,19 @@ fn cleanup_deletes_only_marked_addresses() {
     assert!(again.removed.is_empty());
 }
 
+fn cleanup_leaves_the_secondaries_of_a_virtual_address() {
+    let (near, _far) = pair();
+    near.sysctl("ipv4/conf/eth0/promote_secondaries", 0);
+    near.sysctl("ipv4/conf/all/promote_secondaries", 0);
+    let mut node = Node::start(&near);
+    node.hold(&["192.168.224.100/24", "192.168.224.101/24"]);
+    near.ip("address add 192.168.224.11/24 dev eth0");
+    let cleaned = near.within(|| clean_up([]));
+    assert_eq!(cleaned.removed.len(), 2);
+    assert!(cleaned.failures.is_empty() && cleaned.promotion_failures.is_empty());
+    assert_eq!(node.in_kernel(), ["10.0.0.1/24", "192.168.224.11/24"]);
+}
+
 fn clean_up<'a>(
     configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
 ) -> Cleaned<impl std::fmt::Debug> {
@@ -308,7 +395,7 @@ fn clean_up<'a>(
 
 /// The parts of the daemon's loop without the engine.
 pub(crate) struct Node {
-    pub(crate) requests: Requests,
+    pub(crate) kernel: Kernel,
     pub(crate) monitor: Monitor,
     pub(crate) mirror: Mirror,
     interface: InterfaceIndex,
@@ -318,12 +405,15 @@ impl Node {
     pub(crate) fn start(host: &Host) -> Self {
         let interface = host.eth0();
         host.within(|| {
-            let mut requests = Requests::open().unwrap();
-            let monitor = Monitor::open(requests.port()).unwrap();
+            let mut kernel = Kernel::open().unwrap();
+            let monitor = Monitor::open(kernel.port()).unwrap();
             let mut mirror = Mirror::new();
-            mirror.replace(requests.dump().unwrap());
+            mirror.replace(kernel.dump().unwrap());
+            // Opens the other socket in this namespace, too.
+            let missing = kernel.promote_secondaries(InterfaceIndex(9999), true);
+            assert!(!missing.unwrap(), "no such interface");
             Self {
-                requests,
+                kernel,
                 monitor,
                 mirror,
                 interface,
@@ -339,6 +429,11 @@ impl Node {
     pub(crate) fn release(&mut self, texts: &[&str]) {
         let addresses: Vec<_> = texts.iter().map(|text| address(text)).collect();
         self.want(&[], &addresses);
+    }
+
+    /// Holds an address and releases another one in the same turn.
+    pub(crate) fn replace_by(&mut self, hold: &str, release: &str) {
+        self.want(&[address(hold)], &[address(release)]);
     }
 
     fn want(&mut self, hold: &[InterfaceAddress], release: &[InterfaceAddress]) {
@@ -372,10 +467,9 @@ impl Node {
     fn carry_out(&mut self, desired: &Desired) {
         let (mut changes, mut failures) = (Vec::new(), Vec::<Failure>::new());
         plan(desired, &mut self.mirror, &mut changes);
-        arrange(&mut changes, &mut self.mirror);
-        self.requests
-            .apply(&changes, &mut self.mirror, &mut failures);
-        assert!(failures.is_empty(), "{failures:?}");
+        let (mirror, kernel) = (&mut self.mirror, &mut self.kernel);
+        let rejected = carry_out(&mut changes, mirror, &mut failures, kernel);
+        assert!(failures.is_empty() && rejected.is_empty(), "{failures:?}");
     }
 
     pub(crate) fn is_woken(&self) -> bool {
@@ -407,7 +501,7 @@ impl Node {
             .filter_map(|event| self.mirror.apply(event));
         let mut news: Vec<_> = inputs.map(|input| describe(&input)).collect();
         if self.mirror.is_in_doubt() {
-            let inputs = self.mirror.replace(self.requests.dump().unwrap());
+            let inputs = self.mirror.replace(self.kernel.dump().unwrap());
             news.extend(inputs.iter().map(describe));
         }
         news.dedup();
@@ -425,7 +519,7 @@ impl Node {
 
     /// Addresses of `eth0` in the order of the kernel's dump.
     pub(crate) fn in_kernel(&mut self) -> Vec<String> {
-        let dump = self.requests.dump().unwrap();
+        let dump = self.kernel.dump().unwrap();
         let addresses = dump
             .addresses
             .iter()
@@ -437,7 +531,7 @@ impl Node {
 
     /// Asserts that the mirror equals a new dump, including the order of addresses of other programs.
     pub(crate) fn assert_mirror_is_right(&mut self) {
-        let dump = self.requests.dump().unwrap();
+        let dump = self.kernel.dump().unwrap();
         let links: Vec<_> = self.mirror.links().cloned().collect();
         assert_eq!(links, dump.links);
         for link in &dump.links {

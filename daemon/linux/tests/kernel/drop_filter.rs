@@ -12,9 +12,10 @@ use vrrp_linux::kernel::{Kernel, Watch};
 use vrrp_linux::poller::{Events, Poller};
 use vrrp_node::cleanup;
 use vrrp_node::drop_filter::DropFilter;
+use vrrp_node::execution::carry_out;
 use vrrp_node::host::Kernel as _;
 use vrrp_node::mirror::Mirror;
-use vrrp_node::plan::{arrange, plan};
+use vrrp_node::plan::plan;
 use vrrp_proto::{Desired, InterfaceIndex};
 
 use crate::host::{Host, address, pair};
@@ -320,10 +321,9 @@ impl Node {
         self.drop_filter.install(wished, &mut self.kernel).unwrap();
         let (mut changes, mut failures) = (Vec::new(), Vec::new());
         plan(&desired, &mut self.mirror, &mut changes);
-        arrange(&mut changes, &mut self.mirror);
-        self.kernel
-            .change_addresses(&changes, &mut self.mirror, &mut failures);
-        assert!(failures.is_empty(), "{failures:?}");
+        let (mirror, kernel) = (&mut self.mirror, &mut self.kernel);
+        let rejected = carry_out(&mut changes, mirror, &mut failures, kernel);
+        assert!(failures.is_empty() && rejected.is_empty(), "{failures:?}");
         self.drop_filter
             .prune(&self.mirror, &mut self.kernel)
             .unwrap();

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::socket::{AdvertSocket, ReceiveBatch};
+use vrrp_node::host::Kernel as _;
 use vrrp_proto::params::AddressForm;
 use vrrp_proto::wire::{GROUP_V4, GROUP_V6, HOP_LIMIT};
 use vrrp_proto::{AddressLabel, Family, MacAddress};
@@ -55,7 +56,7 @@ fn address_is_usable_at_once_and_marked() {
     until("the host has joined the group", || {
         near.proc_net("igmp6").contains(GROUP)
     });
-    let dump = node.requests.dump().unwrap();
+    let dump = node.kernel.dump().unwrap();
     let ours: Vec<_> = dump
         .addresses
         .iter()

@@ -7,10 +7,12 @@ use vrrp_linux::kernel::Kernel;
 use vrrp_linux::request::Requests;
 use vrrp_linux::routing::Routing;
 use vrrp_node::cleanup::{self, CleanedRouting};
+use vrrp_node::mirror::Event;
 use vrrp_node::routing::mirror::Mirror;
 use vrrp_node::routing::plan::{Change, plan};
+use vrrp_proto::params::AddressForm;
 use vrrp_proto::routing::{NextHop, Route, RoutePlace, Routed, Rule, Scope, Selector, Table};
-use vrrp_proto::{DesiredRouting, Family, Input, InterfaceIndex};
+use vrrp_proto::{DesiredRouting, Family, Input, InterfaceIndex, Loss};
 
 use crate::host::{Host, pair};
 
@@ -22,6 +24,7 @@ crate::tests! {
     only_foreign_changes_of_own_routing_are_notified,
     route_with_other_next_hop_is_replaced,
     route_disappears_silently_with_device_or_source,
+    route_survives_the_replacement_of_the_only_address,
     lost_next_hop_of_ipv6_route_is_restored,
     rejected_route_is_explained_and_the_rest_installed,
     foreign_routes_and_rules_are_never_changed,
@@ -198,18 +201,20 @@ fn route_disappears_silently_with_device_or_source() {
     let mut may_lose = |node: &Node, address: &str| {
         let mut addresses = vrrp_node::mirror::Mirror::new();
         addresses.replace(requests.dump().unwrap());
-        let address = address.parse().unwrap();
-        node.mirror.may_lose(eth0, address, &addresses)
+        let gone = Event::AddressRemoved(eth0, address.parse().unwrap(), Loss::Deleted);
+        node.mirror.suspect(&gone, &addresses).is_some()
     };
-    assert!(may_lose(&node, "10.0.0.3"));
-    assert!(!may_lose(&node, "10.0.0.4"));
+    assert!(may_lose(&node, "10.0.0.3/24"));
+    assert!(!may_lose(&node, "10.0.0.4/24"));
     near.ip("address del 10.0.0.3/24 dev eth0");
     // Some kernels notify of the removal, some do not.
     assert_eq!(node.look(), ["- route 10.1.0.0/16"]);
 
     let plain = [route("10.1.0.0/16 via 10.0.0.9")];
     node.hold(&plain, &[]);
-    assert!(node.mirror.may_lead_over(eth0));
+    let down = Event::LinkRemoved(eth0);
+    let addresses = vrrp_node::mirror::Mirror::new();
+    assert!(node.mirror.suspect(&down, &addresses).is_some());
     near.ip("link set eth0 down");
     assert_eq!(node.look(), ["- route 10.1.0.0/16"]);
 
@@ -217,8 +222,45 @@ fn route_disappears_silently_with_device_or_source() {
     near.ip("link set eth0 up");
     node.hold(&plain, &[]);
     near.ip("address del 10.0.0.1/24 dev eth0");
-    assert!(may_lose(&node, "10.0.0.1"));
+    assert!(may_lose(&node, "10.0.0.1/24"));
     assert_eq!(node.look(), ["- route 10.1.0.0/16"]);
+}
+
+fn route_survives_the_replacement_of_the_only_address() {
+    let (near, _far) = pair();
+    near.ip("address del 10.0.0.1/24 dev eth0");
+    let mut addresses = crate::addresses::Node::start(&near);
+    addresses.hold(&["10.0.0.4/24"]);
+    let mut node = Node::start(&near);
+    let default = [route("0.0.0.0/0 via 10.0.0.2")];
+    node.hold(&default, &[]);
+    near.ip("route add 10.7.0.0/16 dev eth0");
+    addresses.replace_by("10.0.0.5/24", "10.0.0.4/24");
+    assert_eq!(addresses.in_kernel(), ["10.0.0.5/24"]);
+    assert_eq!(node.look(), [""; 0], "the route is there");
+    assert!(
+        near.ip("route show").contains("10.7.0.0/16"),
+        "a foreign one too"
+    );
+
+    // The same address in another form has to be deleted first.
+    let delete = |address: &str| vrrp_node::plan::Change::Delete {
+        interface: near.eth0(),
+        address: address.parse().unwrap(),
+    };
+    let gone = [delete("10.0.0.5/24")];
+    let suspects = node.mirror.suspects(&gone, &addresses.mirror);
+    addresses.hold_as(
+        "10.0.0.5/24",
+        AddressForm {
+            scope: Some(200),
+            ..AddressForm::default()
+        },
+    );
+    let news = node.mirror.replace(node.routing.dump().unwrap(), &suspects);
+    let lost: Vec<_> = news.iter().map(|input| format!("{input:?}")).collect();
+    assert_eq!(lost.len(), 1, "{lost:?}");
+    assert!(lost[0].contains("WithAddress"), "{lost:?}");
 }
 
 fn lost_next_hop_of_ipv6_route_is_restored() {
@@ -392,7 +434,7 @@ impl Node {
         host.within(|| {
             let mut routing = Routing::open().unwrap();
             let mut mirror = Mirror::new();
-            mirror.replace(routing.dump().unwrap());
+            mirror.replace(routing.dump().unwrap(), &[]);
             Self {
                 routing,
                 mirror,
@@ -450,7 +492,7 @@ impl Node {
     /// Dumps again. Returns the differences.
     fn look(&mut self) -> Vec<String> {
         let dump = self.routing.dump().unwrap();
-        let news = self.mirror.replace(dump);
+        let news = self.mirror.replace(dump, &[]);
         news.iter().map(describe).collect()
     }
 
@@ -495,7 +537,7 @@ fn desired(routes: &[Route], rules: &[Rule], release: &[Routed]) -> DesiredRouti
 fn describe(input: &Input<'_>) -> String {
     if let Input::RoutingAdded(what) = input {
         format!("+ {what}")
-    } else if let Input::RoutingRemoved(what) = input {
+    } else if let Input::RoutingRemoved { what, .. } = input {
         format!("- {what}")
     } else {
         unreachable!("a routing mirror yields only routes and rules: {input:?}")

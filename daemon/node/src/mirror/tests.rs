@@ -84,7 +84,7 @@ fn own_changes_are_not_news() {
         interface: ETH,
         address,
     });
-    assert!(mirror.apply(Event::AddressRemoved(ETH, address)).is_none());
+    assert!(mirror.apply(removed(address)).is_none());
 }
 
 #[test]
@@ -98,14 +98,112 @@ fn rejected_address_change_is_reverted() {
 }
 
 #[test]
+fn rejected_deletion_restores_the_address_as_it_was() {
+    let mut mirror = started(&["10.0.0.1/24"]);
+    let address = address_of("10.0.0.9/24");
+    let form = AddressForm {
+        scope: Some(253),
+        ..AddressForm::default()
+    };
+    mirror.applied(&Change::Add {
+        interface: ETH,
+        address,
+        form,
+    });
+    let before = mirror.held(ETH, address);
+    assert!(before.is_some_and(|held| held.ours && held.secondary));
+    let delete = Change::Delete {
+        interface: ETH,
+        address,
+    };
+    mirror.applied(&delete);
+    mirror.refused(&delete);
+    assert_eq!(mirror.held(ETH, address), before);
+    assert!(!mirror.is_of_another_form(ETH, address, &form));
+
+    // An address without the daemon's mark stays one.
+    let own = address_of("10.0.0.1/24");
+    let before = mirror.held(ETH, own);
+    let delete = Change::Delete {
+        interface: ETH,
+        address: own,
+    };
+    mirror.applied(&delete);
+    mirror.refused(&delete);
+    assert_eq!(mirror.held(ETH, own), before);
+}
+
+#[test]
+fn removal_of_an_own_address_precedes_its_secondaries() {
+    let secondary = |text| Held {
+        ours: true,
+        secondary: true,
+        ..held(text).1
+    };
+    let mut removals = Removals::default();
+    // As the kernel reports it.
+    for own in [
+        secondary("10.0.0.8/24"),
+        secondary("10.9.0.8/24"),
+        secondary("10.0.0.9/16"),
+    ] {
+        assert!(removals.add(ETH, own, Loss::Deleted).is_none(), "it waits");
+    }
+    let primary = removals.add(ETH, held("10.0.0.1/24").1, Loss::Deleted);
+    assert!(matches!(primary, Some(Input::AddressRemoved { .. })));
+    let losses = |removals: &mut Removals| {
+        let all = removals.take().map(|input| {
+            let Input::AddressRemoved { address, loss, .. } = input else {
+                panic!("{input:?}")
+            };
+            format!("{address} {loss}")
+        });
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(
+        losses(&mut removals),
+        [
+            "10.0.0.8/24 was deleted by the kernel with its primary address 10.0.0.1/24",
+            "10.9.0.8/24 was deleted by another program",
+            "10.0.0.9/16 was deleted by another program",
+        ]
+    );
+    assert!(losses(&mut removals).is_empty(), "once");
+}
+
+#[test]
+fn address_dump_reports_removals_of_own_addresses_last() {
+    let mut mirror = started(&["10.0.0.50/24"]);
+    mirror.applied(&Change::add(ETH, address_of("10.0.0.9/24")));
+    let inputs = mirror.replace(dump_of(&["10.0.0.51/24"]));
+    let [
+        Input::AddressRemoved { address: first, .. },
+        Input::AddressRemoved {
+            address: second,
+            loss,
+            ..
+        },
+        Input::AddressAdded { .. },
+    ] = &inputs[..]
+    else {
+        panic!("{inputs:?}")
+    };
+    assert_eq!(
+        [first, second].map(ToString::to_string),
+        ["10.0.0.50/24", "10.0.0.9/24"]
+    );
+    assert_eq!(*loss, Loss::WithPrimary(*first));
+}
+
+#[test]
 fn foreign_removal_is_news_once() {
     let mut mirror = started(&["10.0.0.9/24"]);
-    let removed = Event::AddressRemoved(ETH, address_of("10.0.0.9/24"));
+    let gone = removed(address_of("10.0.0.9/24"));
     assert!(matches!(
-        mirror.apply(removed.clone()),
-        Some(Input::AddressRemoved { interface: ETH, address }) if address == address_of("10.0.0.9/24")
+        mirror.apply(gone.clone()),
+        Some(Input::AddressRemoved { interface: ETH, address, .. }) if address == address_of("10.0.0.9/24")
     ));
-    assert!(mirror.apply(removed).is_none());
+    assert!(mirror.apply(gone).is_none());
 }
 
 #[test]
@@ -145,7 +243,7 @@ fn promoted_secondary_becomes_last_primary() {
         order(&mirror),
         ["10.0.0.1/24", "10.9.0.1/24", "10.0.0.3/24", "10.0.0.2/24"]
     );
-    mirror.apply(Event::AddressRemoved(ETH, address_of("10.0.0.1/24")));
+    mirror.apply(removed(address_of("10.0.0.1/24")));
     assert!(
         mirror.apply(secondary("10.0.0.2/24", false)).is_none(),
         "no new address"
@@ -186,7 +284,7 @@ fn contradicting_event_about_own_ipv6_address_causes_doubt() {
         dump.addresses[0].1.ours = true;
         dump
     };
-    let removed = |text| Event::AddressRemoved(ETH, address_of(text));
+    let removed = |text| removed(address_of(text));
     let mut mirror = Mirror::new();
     mirror.replace(ours());
     for (event, doubt) in [
@@ -226,7 +324,7 @@ fn unmarked_ipv6_address_is_news_where_kernel_stores_marks() {
         assert_eq!(mirror.is_in_doubt(), !marks);
     }
     let mut mirror = started(&["2001:db8::9/64"]);
-    let gone = Event::AddressRemoved(ETH, address_of("2001:db8::9/64"));
+    let gone = removed(address_of("2001:db8::9/64"));
     assert!(mirror.apply(gone).is_some() && !mirror.is_in_doubt());
 }
 
@@ -370,6 +468,10 @@ fn held(text: &str) -> (InterfaceIndex, Held) {
             secondary: false,
         },
     )
+}
+
+fn removed(address: InterfaceAddress) -> Event {
+    Event::AddressRemoved(ETH, address, Loss::Deleted)
 }
 
 fn added(text: &str, ours: bool) -> Event {

@@ -290,13 +290,13 @@ fn without_collisions<T>(items: Vec<T>, collide: impl Fn(&T, &T) -> bool) -> Vec
 }
 
 #[test]
-fn secondaries_then_primaries_are_deleted_before_additions() {
+fn additions_precede_deletions_of_secondaries_and_primaries() {
     let mut mirror = mirror([]);
     let mut changes = planned(
         &desired(&["10.9.0.1/24", "10.9.0.2/24"], &[], false),
         &mut mirror,
     );
-    arrange(&mut changes, &mut mirror);
+    arrange(&mut changes, &mirror);
     assert_eq!(changes, [add("10.9.0.1/24"), add("10.9.0.2/24")]);
 
     let mut changes = planned(
@@ -308,13 +308,13 @@ fn secondaries_then_primaries_are_deleted_before_additions() {
         &mut mirror,
         &mut changes,
     );
-    arrange(&mut changes, &mut mirror);
+    arrange(&mut changes, &mirror);
     assert_eq!(
         changes,
         [
+            add("10.8.0.1/24"),
             delete("10.9.0.2/24"),
             delete("10.9.0.1/24"),
-            add("10.8.0.1/24")
         ]
     );
 }
@@ -328,13 +328,96 @@ fn address_added_and_deleted_keeps_order() {
         &mut mirror,
         &mut changes,
     );
-    arrange(&mut changes, &mut mirror);
+    arrange(&mut changes, &mirror);
     assert_eq!(
         changes,
         [
-            delete("10.9.0.1/24"),
             add("10.8.0.1/24"),
-            delete("10.8.0.1/24")
+            delete("10.8.0.1/24"),
+            delete("10.9.0.1/24"),
+        ]
+    );
+}
+
+#[test]
+fn replaced_address_is_deleted_before_it_is_added_again() {
+    let mut mirror = mirror([
+        (ETH, held("10.9.0.1/24", true)),
+        (ETH, held("10.9.0.2/24", true)),
+        (ETH, held("2001:db8::9/64", true)),
+    ]);
+    let label = |label| {
+        let mut labelled = desired(&["10.9.0.1/24"], &["10.9.0.2/24"], false);
+        let form = AddressForm {
+            label: AddressLabel::new(label),
+            ..AddressForm::default()
+        };
+        let options = AddressOptions {
+            form,
+            ..AddressOptions::default()
+        };
+        let address = address_of("10.9.0.1/24");
+        labelled.options = Arc::new([(address.address, options)].into());
+        let interface = ETH;
+        let add = Change::Add {
+            interface,
+            address,
+            form,
+        };
+        (labelled, add)
+    };
+    let (labelled, again) = label("eth2:a");
+    let mut changes = planned(&labelled, &mut mirror);
+    plan(
+        &desired(&["2001:db8::9/128", "10.9.0.3/24"], &[], false),
+        &mut mirror,
+        &mut changes,
+    );
+    arrange(&mut changes, &mirror);
+    assert_eq!(
+        changes,
+        [
+            add("10.9.0.3/24"),
+            delete("10.9.0.2/24"),
+            delete("10.9.0.1/24"),
+            delete("2001:db8::9/64"),
+            again,
+            add("2001:db8::9/128"),
+        ]
+    );
+}
+
+#[test]
+fn address_of_another_scope_waits_for_the_deletion() {
+    let mut mirror = mirror([(ETH, held("10.9.0.1/24", true))]);
+    let scoped = |text: &str| {
+        let options = AddressOptions {
+            form: AddressForm {
+                scope: Some(253),
+                ..AddressForm::default()
+            },
+            ..AddressOptions::default()
+        };
+        let mut scoped = desired(&[text], &[], false);
+        scoped.options = Arc::new([(address_of(text).address, options)].into());
+        scoped
+    };
+    let mut changes = planned(&scoped("10.9.0.2/24"), &mut mirror);
+    for desired in [
+        scoped("10.8.0.2/24"),
+        desired(&["10.9.0.3/16"], &["10.9.0.1/24"], false),
+    ] {
+        plan(&desired, &mut mirror, &mut changes);
+    }
+    arrange(&mut changes, &mirror);
+    let order: Vec<_> = changes.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        order,
+        [
+            "add 10.8.0.2/24 to interface 2",
+            "add 10.9.0.3/16 to interface 2",
+            "delete 10.9.0.1/24 from interface 2",
+            "add 10.9.0.2/24 to interface 2",
         ]
     );
 }

@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use vrrp_proto::routing::{RoutePlace, Routed, Rule, Scope};
-use vrrp_proto::{Family, Input, InterfaceIndex};
+use vrrp_proto::{Family, Input, InterfaceAddress, InterfaceIndex, Loss};
 
 use super::plan::Change;
 use crate::mirror::Event;
@@ -52,6 +53,13 @@ impl Leg {
 }
 
 impl Installed {
+    /// Whether the kernel may delete the route when `device` goes down. A route without a configured device
+    /// may use any device.
+    pub fn may_lead_over(&self, device: InterfaceIndex) -> bool {
+        let mut legs = self.legs.iter();
+        legs.any(|leg| leg.device.is_none_or(|known| known == device))
+    }
+
     /// Whether `shown` is how the kernel shows this route.
     pub fn fits(&self, shown: &Self) -> bool {
         self.legs.len() == shown.legs.len() && self.missing_in(shown).is_some_and(|m| m.is_empty())
@@ -83,6 +91,37 @@ pub struct Dump {
     pub rules: Vec<Rule>,
 }
 
+/// Change of links or addresses with which the kernel may have deleted routes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Suspect {
+    /// The device of this name went down or was deleted.
+    Device(InterfaceIndex, Arc<str>),
+    /// The device lost the address.
+    Address(InterfaceIndex, InterfaceAddress),
+}
+
+impl Suspect {
+    /// Whether the kernel may have deleted `route`, or removed its source, because of this change.
+    fn explains(&self, route: &Installed) -> bool {
+        match self {
+            Self::Device(device, _) => route.may_lead_over(*device),
+            Self::Address(device, gone) => {
+                route.source == Some(gone.address)
+                    || route.place.destination.family() == Family::V4
+                        && gone.family() == Family::V4
+                        && route.may_lead_over(*device)
+            }
+        }
+    }
+
+    fn loss(&self) -> Loss {
+        match self {
+            Self::Device(_, name) => Loss::WithDevice(Arc::clone(name)),
+            Self::Address(_, address) => Loss::WithAddress(*address),
+        }
+    }
+}
+
 /// Mirror of the kernel's routes and rules with the daemon's mark.
 #[derive(Debug, Default)]
 pub struct Mirror {
@@ -97,7 +136,13 @@ impl Mirror {
     }
 
     /// Replaces the mirror with a dump and returns the differences: removals first, then additions.
-    pub fn replace(&mut self, dump: Dump) -> Vec<Input<'static>> {
+    /// `suspects` are the changes that may have caused them.
+    pub fn replace(&mut self, dump: Dump, suspects: &[Suspect]) -> Vec<Input<'static>> {
+        let loss = |lost: &[Installed]| {
+            let mut suspects = suspects.iter();
+            let suspect = suspects.find(|suspect| lost.iter().any(|route| suspect.explains(route)));
+            suspect.map_or(Loss::Unknown, Suspect::loss)
+        };
         let mut known = std::mem::take(&mut self.routes);
         let mut added: Vec<Routed> = Vec::new();
         for shown in dump.routes {
@@ -111,19 +156,20 @@ impl Mirror {
             }
             self.routes.entry(place).or_default().push(shown);
         }
-        let mut removed: Vec<Routed> = known
+        let mut removed: Vec<(Routed, Loss)> = known
             .into_iter()
             .filter(|(_, routes)| !routes.is_empty())
-            .map(|(place, _)| Routed::Route(place))
+            .map(|(place, routes)| (Routed::Route(place), loss(&routes)))
             .collect();
 
         let rules: BTreeSet<Rule> = dump.rules.into_iter().collect();
-        removed.extend(self.rules.difference(&rules).cloned().map(Routed::Rule));
+        let gone = self.rules.difference(&rules).cloned();
+        removed.extend(gone.map(|rule| (Routed::Rule(rule), Loss::Unknown)));
         added.extend(rules.difference(&self.rules).cloned().map(Routed::Rule));
         self.rules = rules;
         removed
             .into_iter()
-            .map(Input::RoutingRemoved)
+            .map(|(what, loss)| Input::RoutingRemoved { what, loss })
             .chain(added.into_iter().map(Input::RoutingAdded))
             .collect()
     }
@@ -204,58 +250,59 @@ impl Mirror {
         self.rules.iter()
     }
 
-    /// Whether the kernel may have deleted or changed a route because of `event`, which `addresses` may
-    /// already show. Then the routes have to be read again, because the kernel sends no event for IPv4
-    /// routes.
-    pub fn is_in_doubt_after(&self, event: &Event, addresses: &crate::mirror::Mirror) -> bool {
+    /// Returns `event` as a suspect if the kernel may have deleted or changed a route because of it. Then
+    /// the routes have to be read again, because the kernel sends no event for IPv4 routes. `addresses` does
+    /// not show the event yet.
+    pub fn suspect(&self, event: &Event, addresses: &crate::mirror::Mirror) -> Option<Suspect> {
+        let down = |device: InterfaceIndex| {
+            let is_concerned = self.all_routes().any(|route| route.may_lead_over(device));
+            is_concerned.then(|| Suspect::Device(device, addresses.name(device)))
+        };
         match event {
-            Event::Link(link) => !link.up && self.may_lead_over(link.index),
-            Event::LinkRemoved(device) => self.may_lead_over(*device),
-            Event::AddressRemoved(device, address) => {
-                self.may_lose(*device, address.address, addresses)
+            Event::Link(link) if link.up => None,
+            Event::Link(link) => down(link.index),
+            Event::LinkRemoved(device) => down(*device),
+            Event::AddressRemoved(device, address, _) => {
+                self.suspect_address(*device, *address, addresses)
             }
-            Event::AddressAdded(..) => false,
+            Event::AddressAdded(..) => None,
         }
     }
 
-    /// Whether the kernel may have deleted or changed a route because of the daemon's own `changes` of
-    /// addresses.
-    pub fn is_in_doubt_after_own(
+    /// Returns the deletions among the daemon's own `changes` because of which the kernel may have deleted
+    /// or changed a route, as [`suspect`](Self::suspect) does for an event. `addresses` shows all of them.
+    pub fn suspects(
         &self,
         changes: &[crate::plan::Change],
         addresses: &crate::mirror::Mirror,
-    ) -> bool {
+    ) -> Vec<Suspect> {
         changes
             .iter()
             .filter(|change| matches!(change, crate::plan::Change::Delete { .. }))
-            .any(|gone| self.may_lose(gone.interface(), gone.address().address, addresses))
+            .filter_map(|gone| self.suspect_address(gone.interface(), gone.address(), addresses))
+            .collect()
     }
 
-    /// Whether the kernel may delete a route when `device` goes down. A route without a configured device
-    /// may use any device.
-    pub fn may_lead_over(&self, device: InterfaceIndex) -> bool {
-        self.all_routes()
-            .flat_map(|route| &route.legs)
-            .any(|leg| leg.device.is_none_or(|known| known == device))
-    }
-
-    /// Whether the kernel may delete a route, or remove its source, when `address` is deleted from
-    /// `device`; `addresses` knows the remaining addresses. When a device loses its last IPv4 address, the
-    /// kernel deletes the IPv4 routes over that device.
-    pub fn may_lose(
+    /// When a device loses its last IPv4 address, the kernel deletes the IPv4 routes over that device. An
+    /// address of the daemon proves nothing: it may have been added after that moment, before the daemon
+    /// read the event.
+    fn suspect_address(
         &self,
         device: InterfaceIndex,
-        address: IpAddr,
+        gone: InterfaceAddress,
         addresses: &crate::mirror::Mirror,
-    ) -> bool {
-        let has_left = || {
-            let left = addresses.addresses(device);
-            left.iter()
-                .map(|held| held.address.address)
-                .any(|other| other.is_ipv4() && other != address)
+    ) -> Option<Suspect> {
+        let keeps_another = || {
+            let mut left = addresses.addresses(device).into_iter();
+            left.any(|held| {
+                held.address.family() == Family::V4 && held.address != gone && !held.ours
+            })
         };
-        self.all_routes().any(|route| route.source == Some(address))
-            || address.is_ipv4() && self.may_lead_over(device) && !has_left()
+        let suspect = Suspect::Address(device, gone);
+        let mut concerned = self.all_routes().filter(|route| suspect.explains(route));
+        let is_source = |route: &Installed| route.source == Some(gone.address);
+        let is_concerned = concerned.any(|route| is_source(route) || !keeps_another());
+        is_concerned.then_some(suspect)
     }
 }
 

@@ -215,6 +215,7 @@ impl Engine {
         let addresses = Arc::clone(&attachment.addresses);
         let is_master = instance.router.state() == State::Master;
         let (hold, release) = match (is_master, former.is_empty()) {
+            (true, _) if self.awaits_own_address(id, number) => (Arc::default(), former),
             // RFC 9568 6.4.3 MUST: answer ARP requests for the virtual addresses
             // RFC 9568 6.4.3 MUST: answer neighbour solicitations, with the Router flag
             // RFC 9568 6.4.2 MUST: join the solicited-node group of each IPv6 address
@@ -249,7 +250,7 @@ impl Engine {
         self.wish(id, interface, Arc::default(), release, true);
     }
 
-    fn wish(
+    pub(super) fn wish(
         &mut self,
         id: RouterId,
         interface: InterfaceIndex,
@@ -287,7 +288,9 @@ impl Engine {
             release: former,
         };
         if instance.router.state() == State::Master {
-            desired.routes.clone_from(routes);
+            if instance.grace.is_none() {
+                desired.routes.clone_from(routes);
+            }
             desired.rules.clone_from(rules);
         } else {
             desired.release.extend(routed(routes, rules));

@@ -14,7 +14,11 @@
 //!    failed.
 //! 4. During the grace a master sends nothing. If the kernel removed the interface, its index and
 //!    its addresses are invalid, and the router has no endpoint.
-//! 5. When the fault of a master ends in time, the master requests its addresses again, sends the
+//! 5. What the kernel deletes during the grace is restored at its end. An interface that has just
+//!    lost its own IPv4 address gets no virtual one before: that would become the primary address
+//!    of the network, from which the host sends, and the next own address a secondary one, which
+//!    the kernel deletes together with the primary one. A route may need what is missing.
+//! 6. When the fault of a master ends in time, the master requests its addresses again, sends the
 //!    advertisement that became due, and announces the addresses as after a take-over. The kernel
 //!    may have removed them, and the cable may be in another port of the switch, which may not
 //!    forward frames yet.
@@ -24,12 +28,17 @@ use std::sync::Arc;
 
 use super::{Engine, RouterId};
 use crate::events::{Output, Report};
-use crate::reasons::FaultReason;
+use crate::reasons::{FaultReason, Loss};
+use crate::routing::Routed;
 use crate::time::Instant;
-use crate::types::{InterfaceIndex, State};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, State};
 
 /// Upper limit of the grace.
 const LONGEST: Duration = Duration::from_millis(500);
+
+/// Upper limit of the time between the kernel's notifications of a deletion, as the caller reads
+/// them: those of the secondary addresses and that of the primary one.
+const ONE_DELETION: Duration = Duration::from_millis(10);
 
 /// The grace of one router.
 #[derive(Clone, Debug)]
@@ -37,6 +46,29 @@ pub(super) struct Grace {
     pub(super) fault_reason: FaultReason,
     since: Instant,
     pub(super) until: Instant,
+    /// Addresses and routes that disappeared during the grace, to be restored at its end.
+    lost_addresses: Vec<(InterfaceAddress, Loss)>,
+    lost_routes: Vec<(Routed, Loss)>,
+}
+
+impl Grace {
+    /// Records an address that is to be restored at the end of the grace.
+    pub(super) fn lose_address(&mut self, address: InterfaceAddress, loss: Loss) {
+        if !self
+            .lost_addresses
+            .iter()
+            .any(|(known, _)| *known == address)
+        {
+            self.lost_addresses.push((address, loss));
+        }
+    }
+
+    /// Records a route that is to be restored at the end of the grace.
+    pub(super) fn lose_route(&mut self, what: Routed, loss: Loss) {
+        if !self.lost_routes.iter().any(|(known, _)| *known == what) {
+            self.lost_routes.push((what, loss));
+        }
+    }
 }
 
 impl Engine {
@@ -56,11 +88,51 @@ impl Engine {
             fault_reason,
             since: now,
             until: now + (interval / 2).min(LONGEST),
+            lost_addresses: Vec::new(),
+            lost_routes: Vec::new(),
         };
         self.graces.insert((grace.until, id));
         let instance = &mut self.instances[id];
         instance.router.depart();
         instance.grace = Some(grace);
+        self.retract_repairs(now, id);
+    }
+
+    /// Records that an address is restored, in case the interface is about to lose its own one.
+    pub(super) fn note_repair(&mut self, now: Instant, id: RouterId, address: InterfaceAddress) {
+        let (at, addresses) = &mut self.instances[id].repaired;
+        if now.since(*at) > ONE_DELETION {
+            addresses.clear();
+        }
+        *at = now;
+        addresses.push(address);
+    }
+
+    /// Releases the addresses that were restored between the kernel's notification of their deletion
+    /// and that of their primary, the host's own address. They are restored at the end of the grace.
+    fn retract_repairs(&mut self, now: Instant, id: RouterId) {
+        let (at, repaired) = core::mem::take(&mut self.instances[id].repaired);
+        if repaired.is_empty() || now.since(at) > ONE_DELETION {
+            return;
+        }
+        for number in 0..self.instances[id].attachments.len() {
+            let attachment = &self.instances[id].attachments[number];
+            let Some(interface) = attachment
+                .index
+                .filter(|_| self.awaits_own_address(id, number))
+            else {
+                continue;
+            };
+            let here = |address: &&InterfaceAddress| attachment.addresses.contains(address);
+            let gone: Arc<[_]> = repaired.iter().filter(here).copied().collect();
+            if let Some(grace) = &mut self.instances[id].grace {
+                gone.iter()
+                    .for_each(|address| grace.lose_address(*address, Loss::Deleted));
+            }
+            if !gone.is_empty() {
+                self.wish(id, interface, Arc::default(), gone, true);
+            }
+        }
     }
 
     /// Whether a router keeps its state although `fault_reason` inhibits it.
@@ -69,6 +141,20 @@ impl Engine {
             && self.moved(id).is_none()
             && fault_reason.is_some_and(FaultReason::is_passing)
             && self.lasting_fault(id).is_none()
+    }
+
+    /// Whether the virtual IPv4 addresses of an attachment wait for an address of the host: the
+    /// router is in its grace, and their interface has no own one. The addresses of an owner are
+    /// the host's own.
+    pub(super) fn awaits_own_address(&self, id: RouterId, number: usize) -> bool {
+        let instance = &self.instances[id];
+        let attachment = &instance.attachments[number];
+        // A macvlan of the daemon has virtual addresses only.
+        instance.grace.is_some()
+            && attachment.family == Family::V4
+            && attachment.virtual_mac.is_none()
+            && !instance.params.priority.is_owner()
+            && !self.has_own_address(attachment)
     }
 
     /// Detaches a router from interfaces that no longer exist, without a change of state.
@@ -112,6 +198,12 @@ impl Engine {
             lasted: now.since(grace.since),
         }));
         if is_master {
+            for (address, loss) in grace.lost_addresses {
+                self.report_repair(id, address, loss);
+            }
+            for (what, loss) in grace.lost_routes {
+                self.report_routing_repair(id, what, loss);
+            }
             self.want(id, &[]);
             self.want_routing(id, Vec::new());
         }

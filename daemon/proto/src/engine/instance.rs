@@ -52,6 +52,8 @@ pub(super) struct Instance {
     pub(super) fault_reason: Option<FaultReason>,
     /// The grace while a passing fault is tolerated.
     pub(super) grace: Option<Grace>,
+    /// Addresses that were restored last, and the time.
+    pub(super) repaired: (Instant, Vec<InterfaceAddress>),
     /// The endpoint on which it runs, if it can run.
     pub(super) endpoint: Option<Endpoint>,
     /// Interfaces and families that carry its addresses.
@@ -176,6 +178,7 @@ impl Instance {
             messages: [Vec::new(), Vec::new()],
             sent: Sent::default(),
             heard: Heard::default(),
+            repaired: (Instant::ZERO, Vec::new()),
             inhibited: None,
             counters: Counters::default(),
             peers: Peers::default(),

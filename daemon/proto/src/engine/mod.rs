@@ -32,7 +32,7 @@ use crate::deadlines::Deadlines;
 use crate::events::{DesiredLvs, DeviceState, Due, Input, Link, Output, Report};
 use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
-use crate::reasons::{Cause, FaultReason};
+use crate::reasons::{Cause, FaultReason, Loss};
 use crate::routing::Routed;
 use crate::snapshot::{Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
@@ -125,11 +125,17 @@ impl Engine {
             } => {
                 self.handle_address_added(now, interface, address, ours);
             }
-            Input::AddressRemoved { interface, address } => {
-                self.handle_address_removed(now, interface, address);
+            Input::AddressRemoved {
+                interface,
+                address,
+                loss,
+            } => {
+                self.handle_address_removed(now, interface, address, loss);
             }
             Input::RoutingAdded(what) => self.handle_routing_added(now, what),
-            Input::RoutingRemoved(what) => self.handle_routing_removed(now, what),
+            Input::RoutingRemoved { what, loss } => {
+                self.handle_routing_removed(now, &what, loss);
+            }
             Input::Packet(packet) => self.handle_packet(now, &packet),
             Input::Probe {
                 tracker,
@@ -355,8 +361,12 @@ impl Engine {
                 if instance.router.state() != State::Master && !spared {
                     instance.counters.strays += 1;
                     let router = Arc::clone(&instance.name);
-                    self.outputs
-                        .push_back(Output::Report(Report::Stray { router, address }));
+                    self.outputs.push_back(Output::Report(Report::Stray {
+                        router,
+                        interface,
+                        address,
+                        done: false,
+                    }));
                     self.want(id, &[]);
                 }
                 // For an address owner the address can be the source of its advertisements.
@@ -372,6 +382,7 @@ impl Engine {
         now: Instant,
         interface: InterfaceIndex,
         address: InterfaceAddress,
+        loss: Loss,
     ) {
         let Some(name) = self.interfaces.remove_address(interface, address) else {
             return;
@@ -388,26 +399,54 @@ impl Engine {
         };
         self.wake(now, id);
         if self.instances[id].router.state() == State::Master {
-            self.repair(id, address);
+            self.repair(now, id, address, loss);
         }
     }
 
-    /// Restores an address that another program deleted from a master. The router stays master.
-    fn repair(&mut self, id: RouterId, address: InterfaceAddress) {
+    /// Restores an address that disappeared from a master. The router stays master.
+    fn repair(&mut self, now: Instant, id: RouterId, address: InterfaceAddress, loss: Loss) {
+        let instance = &self.instances[id];
+        let attachment = instance.attachment_of(address.address);
+        let waits = attachment.is_some_and(|number| self.awaits_own_address(id, number));
         let instance = &mut self.instances[id];
-        instance.counters.repairs += 1;
-        let router = Arc::clone(&instance.name);
-        self.outputs
-            .push_back(Output::Report(Report::Repaired { router, address }));
+        if waits && let Some(grace) = &mut instance.grace {
+            grace.lose_address(address, loss);
+            return;
+        }
         if instance.params.priority.is_owner()
-            && let Some(attachment) = instance.attachment_of(address.address)
+            && let Some(attachment) = attachment
             && let Some(index) = instance.attachments[attachment].index
         {
             // The owner may send its advertisements from this address.
             self.interfaces.restore(index, address);
         }
+        self.report_repair(id, address, loss);
+        self.note_repair(now, id, address);
         self.want(id, &[]);
         self.announce(id, &[address]);
+        if self.instances[id].grace.is_some() {
+            // An owner has a source address again.
+            self.refresh_router(now, id);
+        }
+    }
+
+    /// Counts and reports an address of a master that is requested again.
+    fn report_repair(&mut self, id: RouterId, address: InterfaceAddress, loss: Loss) {
+        let instance = &mut self.instances[id];
+        let attachment = instance.attachment_of(address.address);
+        // A reload during the grace may have removed the address.
+        let Some(interface) = attachment.and_then(|number| instance.attachments[number].index)
+        else {
+            return;
+        };
+        instance.counters.repairs += 1;
+        self.outputs.push_back(Output::Report(Report::Repaired {
+            router: Arc::clone(&instance.name),
+            interface,
+            address,
+            loss,
+            done: false,
+        }));
     }
 
     /// Reassesses the routers with this address as configured source, on any interface.
@@ -728,14 +767,18 @@ impl Engine {
     /// the last ones of an interface, without which the host would lose its network.
     fn spares_foreign(&self, id: RouterId, attachment: &Attachment) -> bool {
         let params = &self.instances[id].params;
+        // A macvlan of the daemon has virtual addresses only.
+        let is_made = attachment.virtual_mac.is_some();
+        params.priority.is_owner() || !is_made && !self.has_own_address(attachment)
+    }
+
+    /// Whether the interface of an attachment has a non-virtual address in its family.
+    fn has_own_address(&self, attachment: &Attachment) -> bool {
         let is_virtual = |address| self.is_virtual(&attachment.device, address);
-        let has_own = |index| {
+        attachment.index.is_some_and(|index| {
             self.interfaces
                 .has_own_address(index, attachment.family, is_virtual)
-        };
-        // The host has no address of its own on a macvlan of the daemon.
-        let is_made = attachment.virtual_mac.is_some();
-        params.priority.is_owner() || !is_made && !attachment.index.is_some_and(has_own)
+        })
     }
 
     /// Announces the attachments that were not announced on their present, running interface.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Engine, RouterId};
 use crate::events::{Output, Report};
+use crate::reasons::Loss;
 use crate::routing::{Routed, routed};
 use crate::time::Instant;
 use crate::types::State;
@@ -31,25 +32,45 @@ impl Engine {
         if instance.router.state() != State::Master {
             instance.counters.routing_strays += 1;
             let router = Arc::clone(&instance.name);
-            self.outputs
-                .push_back(Output::Report(Report::RoutingStray { router, what }));
+            self.outputs.push_back(Output::Report(Report::RoutingStray {
+                router,
+                what,
+                done: false,
+            }));
         }
         // On a master the same route may lead elsewhere: request the configured one.
         self.want_routing(id, Vec::new());
     }
 
-    pub(super) fn handle_routing_removed(&mut self, now: Instant, what: Routed) {
-        let Some(id) = self.owner(now, &what) else {
+    pub(super) fn handle_routing_removed(&mut self, now: Instant, what: &Routed, loss: Loss) {
+        let Some(id) = self.owner(now, what) else {
             return;
         };
         let instance = &mut self.instances[id];
-        if instance.router.state() == State::Master {
-            instance.counters.routing_repairs += 1;
-            let router = Arc::clone(&instance.name);
-            self.outputs
-                .push_back(Output::Report(Report::RoutingRepaired { router, what }));
-            self.want_routing(id, Vec::new());
+        if instance.router.state() != State::Master {
+            return;
         }
+        match (&mut instance.grace, what) {
+            // The route may need an address or an interface that is missing.
+            (Some(grace), Routed::Route(_)) => grace.lose_route(what.clone(), loss),
+            (Some(_) | None, _) => {
+                self.report_routing_repair(id, what.clone(), loss);
+                self.want_routing(id, Vec::new());
+            }
+        }
+    }
+
+    /// Counts and reports a route or rule of a master that is requested again.
+    pub(super) fn report_routing_repair(&mut self, id: RouterId, what: Routed, loss: Loss) {
+        let instance = &mut self.instances[id];
+        instance.counters.routing_repairs += 1;
+        self.outputs
+            .push_back(Output::Report(Report::RoutingRepaired {
+                router: Arc::clone(&instance.name),
+                what,
+                loss,
+                done: false,
+            }));
     }
 
     /// Returns the router that `what` is configured for, after checking that it was not suspended.

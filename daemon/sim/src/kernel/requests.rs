@@ -10,9 +10,9 @@ use vrrp_node::host::{self, OwnSources, Transaction};
 use vrrp_node::mirror::{Dump, Event, Mirror};
 use vrrp_node::plan::{Change, Failure};
 use vrrp_node::routing;
-use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex};
+use vrrp_proto::{Family, InterfaceAddress, InterfaceIndex, Loss};
 
-use super::Kernel;
+use super::{Came, Kernel};
 
 /// Rejected request.
 #[derive(Clone, Copy, Debug)]
@@ -70,8 +70,15 @@ impl host::Kernel for Kernel {
                     {
                         self.tell_added(interface, entry);
                     }
-                    let refused = self.refuses(address.address);
-                    self.came.push((interface, address, refused));
+                    let is_own = |on: &super::Interface| on.macvlan.is_none();
+                    let is_primary = added.is_some_and(|entry| !entry.secondary)
+                        && address.family() == Family::V4
+                        && self.interfaces.get(&interface).is_some_and(is_own);
+                    self.came.push(Came {
+                        address,
+                        refused: self.refuses(address.address),
+                        is_primary,
+                    });
                 }
                 Change::Delete { interface, address } => {
                     // The daemon ignores the notification of an IPv4 deletion that it requested. It
@@ -80,12 +87,33 @@ impl host::Kernel for Kernel {
                         *gone == address && address.family() == Family::V4
                     };
                     let gone = self.delete(interface, address);
+                    let others = gone.iter().filter(|gone| **gone != address);
+                    self.taken_along.extend(others);
                     for other in gone.into_iter().filter(|gone| !own(gone)) {
-                        self.tell(Event::AddressRemoved(interface, other));
+                        self.tell(Event::AddressRemoved(interface, other, Loss::Unknown));
                     }
                 }
             }
         }
+    }
+
+    fn promote_secondaries(
+        &mut self,
+        interface: InterfaceIndex,
+        promotes: bool,
+    ) -> io::Result<bool> {
+        if self.promotes || !self.interfaces.contains_key(&interface) {
+            return Ok(false);
+        }
+        if !promotes {
+            return Ok(self.promoting.remove(&interface));
+        }
+        if self.refusing > 0 {
+            self.refusing -= 1;
+            // Not for ever, as a lack of permission would be.
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        Ok(self.promoting.insert(interface))
     }
 
     fn change_devices(

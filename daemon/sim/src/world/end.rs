@@ -17,6 +17,7 @@ use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
 use crate::host::{Fed, Host, Record, Turn};
 use crate::invariants::{Invariant, Violation};
+use crate::kernel::Came;
 use crate::network::Station;
 use crate::oracle::{Oracle, Watched, transitions};
 use crate::scenario::{
@@ -320,18 +321,51 @@ impl World<'_> {
                 "host {id}: changed an interface of another program: {what}"
             )));
         }
+        self.check_bystanders(id)?;
         let came = self.hosts[usize::from(id)].kernel.take_came();
-        for (_, address, _) in came.iter().filter(|(_, _, refused)| !refused) {
+        let interrupted = self.hosts[usize::from(id)].interrupted();
+        for Came {
+            address,
+            refused,
+            is_primary,
+        } in came
+        {
             let mut routers = self.witnesses[usize::from(id)].routers();
             let holder = routers.find(|(_, router)| {
                 let mut own = router.config.virtual_addresses();
-                !router.config.accepts() && own.any(|own| own == *address)
+                own.any(|own| own == address)
             });
-            if let Some((name, _)) = holder {
+            let Some((name, router)) = holder else {
+                continue;
+            };
+            let config = &router.config;
+            if !refused && !config.accepts() {
                 return Err(Invariant::Kernel.broken(format!(
                     "host {id}: {name} has accept off, and {address} was added before its drop rule"
                 )));
             }
+            // The next own address would be a secondary one.
+            if is_primary && interrupted.contains(name) && config.priority < 255 {
+                return Err(Invariant::Grace.broken(format!(
+                    "host {id}: {name} waits for an address of the host, and {address} was added before it"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that the daemon deleted no address that it did not name, and left no setting changed.
+    pub(super) fn check_bystanders(&mut self, id: Station) -> Result<(), Violation> {
+        let kernel = &mut self.hosts[usize::from(id)].kernel;
+        if let Some(address) = kernel.take_taken_along().first() {
+            return Err(Invariant::Bystanders.broken(format!(
+                "host {id}: {address} was deleted together with an address that the daemon deleted"
+            )));
+        }
+        if kernel.is_promotion_left() {
+            return Err(Invariant::Bystanders.broken(format!(
+                "host {id}: the daemon has turned promote_secondaries on and left it"
+            )));
         }
         Ok(())
     }
@@ -443,7 +477,7 @@ impl World<'_> {
                 if is_it {
                     wanted.insert(Routed::Route(route.place()));
                 } else if !is_interrupted {
-                    return Err(Invariant::Kernel.broken(format!(
+                    return Err(Invariant::Routing.broken(format!(
                         "host {id}: {name} is master, but the route {route} is missing"
                     )));
                 }
@@ -453,11 +487,11 @@ impl World<'_> {
         let held: BTreeSet<Routed> = host.kernel.routed().collect();
         match wanted.symmetric_difference(&held).next() {
             None => Ok(()),
-            Some(what) if held.contains(what) => Err(Invariant::Kernel.broken(format!(
+            Some(what) if held.contains(what) => Err(Invariant::Routing.broken(format!(
                 "host {id}: holds the {what} without a master of it"
             ))),
             Some(what) => {
-                Err(Invariant::Kernel
+                Err(Invariant::Routing
                     .broken(format!("host {id}: the {what} of a master is missing")))
             }
         }

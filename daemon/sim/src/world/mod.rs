@@ -301,12 +301,13 @@ impl<'a> World<'a> {
                 self.go_on(host, life, |host| &mut host.suspended);
                 Ok(())
             }
-            Happening::CleanUp(host, life) => {
-                if let Some(host) = self.living(host, life)
+            Happening::CleanUp(id, life) => {
+                if let Some(host) = self.living(id, life)
                     && host.process.is_none()
                 {
                     host.clean_up();
                     self.disturb();
+                    return self.check_bystanders(id);
                 }
                 Ok(())
             }
@@ -591,6 +592,7 @@ impl<'a> World<'a> {
             }
             self.witnesses[index].forget();
             self.disturb();
+            self.check_bystanders(id)?;
             return self.check_clean(id);
         }
         self.check_grace(id, turn)?;

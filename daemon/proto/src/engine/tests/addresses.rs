@@ -13,7 +13,7 @@ fn deleted_address_is_restored_and_announced() {
     assert_eq!(
         node.give(removed(ETH1, "192.168.224.100/24")),
         [
-            "VI_1: repaired 192.168.224.100/24",
+            "VI_1: repaired 192.168.224.100/24 was deleted by another program",
             "on 2 hold [192.168.224.100/24], release []",
             "announce on 2 at 02:00:00:00:00:02: 192.168.224.100/24",
         ]
@@ -137,7 +137,7 @@ fn owner_keeps_running_after_its_only_address_is_restored() {
     assert_eq!(
         node.give(removed(ETH1, "192.168.224.100/24"))[..2],
         [
-            "VI_1: repaired 192.168.224.100/24",
+            "VI_1: repaired 192.168.224.100/24 was deleted by another program",
             "on 2 hold [192.168.224.100/24], release [], sparing foreign ones",
         ]
     );

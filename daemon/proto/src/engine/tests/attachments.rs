@@ -218,7 +218,10 @@ fn attachment_without_mac_address_is_not_announced() {
 fn deleted_and_stray_addresses_are_mended_per_attachment() {
     let mut node = Node::mastering(routers([("VI_1", split())]));
     let lines = node.give(removed(ETH2, AWAY));
-    assert_eq!(lines[0], "VI_1: repaired 10.0.0.100/24");
+    assert_eq!(
+        lines[0],
+        "VI_1: repaired 10.0.0.100/24 was deleted by another program"
+    );
     assert_eq!(
         lines[3..],
         ["announce on 3 at 02:00:00:00:00:03: 10.0.0.100/24"]
@@ -480,7 +483,7 @@ fn owner_address_may_be_on_another_interface() {
     );
     assert_eq!(
         node.give(removed(ETH2, AWAY))[0],
-        "VI_1: repaired 10.0.0.100/24"
+        "VI_1: repaired 10.0.0.100/24 was deleted by another program"
     );
 }
 

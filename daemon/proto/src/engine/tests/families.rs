@@ -343,7 +343,7 @@ fn deleted_ipv6_address_is_restored_without_a_transition() {
     assert_eq!(
         node.give(removed(ETH1, V6)),
         [
-            "VI_1: repaired 2001:db8::100/64",
+            "VI_1: repaired 2001:db8::100/64 was deleted by another program",
             "on 2 hold [192.168.224.100/24], release []",
             "on 2 hold [2001:db8::100/64], release []",
             "announce on 2 at 02:00:00:00:00:02: 2001:db8::100/64",

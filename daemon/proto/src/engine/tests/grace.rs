@@ -5,7 +5,9 @@ use core::time::Duration;
 use super::rig::*;
 use crate::events::{Due, Input, Link};
 use crate::params::{Effect, GroupParams, RouterParams};
-use crate::types::{AdvertInterval, InterfaceIndex, State};
+use crate::reasons::Loss;
+use crate::routing::Routed;
+use crate::types::{AdvertInterval, InterfaceIndex, Priority, State};
 
 const MISSED: &str = "interface eth1 has no non-virtual IPv4 address to send from";
 
@@ -226,4 +228,131 @@ fn spared_address_is_released_during_the_grace() {
         node.give(added(ETH1, own(ETH1), false)),
         [format!("on 2 hold [], release [{VIRTUAL}]")]
     );
+}
+
+/// The kernel deletes the virtual address together with the own one, its primary.
+fn taken_along() -> Input<'static> {
+    Input::AddressRemoved {
+        interface: ETH1,
+        address: address(VIRTUAL),
+        loss: Loss::WithPrimary(address(own(ETH1))),
+    }
+}
+
+const VIRTUAL: &str = "192.168.224.100/24";
+
+#[test]
+fn address_lost_with_the_own_one_is_restored_after_it() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
+    assert_eq!(node.give(taken_along()), [""; 0]);
+    assert_eq!(
+        node.give(Input::Overrun),
+        ["on 2 hold [], release [], sparing foreign ones"],
+        "a second look restores nothing either"
+    );
+    assert_eq!(node.status("VI_1").counters.repairs, 0);
+    node.sleep(milliseconds(5));
+    assert_eq!(
+        node.give(added(ETH1, "192.168.224.21/24", false)),
+        [
+            format!("VI_1: no fault: {MISSED}, for 5ms"),
+            format!(
+                "VI_1: repaired {VIRTUAL} was deleted by the kernel with its primary address {}",
+                own(ETH1)
+            ),
+            format!("on 2 hold [{VIRTUAL}], release []"),
+            format!("announce on 2 at 02:00:00:00:00:02: {VIRTUAL}"),
+        ]
+    );
+    assert_eq!(node.status("VI_1").counters.repairs, 1);
+}
+
+/// The notification of the deleted primary address comes a moment after that of its secondary.
+#[test]
+fn address_restored_a_moment_too_early_is_retracted() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    let hold = format!("on 2 hold [{VIRTUAL}], release []");
+    assert!(node.give(removed(ETH1, VIRTUAL)).contains(&hold));
+    node.sleep(milliseconds(1));
+    assert_eq!(
+        node.give(removed(ETH1, own(ETH1))),
+        [format!(
+            "on 2 hold [], release [{VIRTUAL}], sparing foreign ones"
+        )]
+    );
+    node.sleep(milliseconds(5));
+    assert!(node.give(added(ETH1, own(ETH1), false)).contains(&hold));
+    assert_eq!(node.state("VI_1"), State::Master);
+
+    // A deletion a second before has nothing to do with the own address.
+    node.give(removed(ETH1, VIRTUAL));
+    node.advance(SECOND);
+    assert_eq!(node.give(removed(ETH1, own(ETH1))), [""; 0]);
+}
+
+#[test]
+fn address_lost_with_the_own_one_stays_away_in_fault() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.give(removed(ETH1, own(ETH1)));
+    node.give(taken_along());
+    let lines = node.advance(milliseconds(500));
+    assert_eq!(node.state("VI_1"), State::Fault);
+    let mut holds = lines.iter().filter(|line| line.contains("hold ["));
+    assert!(holds.all(|line| line.contains("hold [], ")), "{lines:?}");
+    assert_eq!(node.status("VI_1").counters.repairs, 0);
+}
+
+#[test]
+fn address_beside_an_own_one_is_restored_during_the_grace() {
+    let mut node = Node::mastering(routers([("VI_1", vi_1())]));
+    node.give(cable(false));
+    assert_eq!(
+        node.give(removed(ETH1, VIRTUAL))[..2],
+        [
+            format!("VI_1: repaired {VIRTUAL} was deleted by another program"),
+            format!("on 2 hold [{VIRTUAL}], release []"),
+        ]
+    );
+}
+
+#[test]
+fn owner_address_is_restored_during_the_grace() {
+    let owner = RouterParams {
+        priority: Priority::OWNER,
+        ..vi_1()
+    };
+    let mut node = Node::wired();
+    node.give(removed(ETH1, own(ETH1)));
+    node.give(added(ETH1, VIRTUAL, false));
+    node.configure(routers([("VI_1", owner)]));
+    assert_eq!(node.state("VI_1"), State::Master);
+    node.give(cable(false));
+    let lines = node.give(removed(ETH1, VIRTUAL));
+    let hold = format!("on 2 hold [{VIRTUAL}], release [], sparing foreign ones");
+    assert!(lines.contains(&hold), "{lines:?}");
+}
+
+#[test]
+fn route_lost_during_the_grace_is_restored_after_it() {
+    let routed = RouterParams {
+        routes: vec![route("10.1.0.0/16")],
+        ..vi_1()
+    };
+    let mut node = Node::mastering(routers([("VI_1", routed)]));
+    node.give(removed(ETH1, own(ETH1)));
+    let lost = Input::RoutingRemoved {
+        what: Routed::Route(route("10.1.0.0/16").place()),
+        loss: Loss::WithAddress(address(own(ETH1))),
+    };
+    assert_eq!(node.give(lost), [""; 0]);
+    let lines = node.give(added(ETH1, own(ETH1), false));
+    let reported = format!(
+        "VI_1: repaired route 10.1.0.0/16 was deleted by the kernel with the address {}",
+        own(ETH1)
+    );
+    assert!(lines.contains(&reported), "{lines:?}");
+    let held = "VI_1 route [10.1.0.0/16 via 192.168.224.1 dev eth1], rule [], release []";
+    assert_eq!(only("VI_1 route", lines), [held]);
+    assert_eq!(node.status("VI_1").counters.routing_repairs, 1);
 }

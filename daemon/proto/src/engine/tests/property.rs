@@ -14,6 +14,7 @@ use crate::params::{
     Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, TrackerKind,
     TrackerParams, Verdict,
 };
+use crate::reasons::Loss;
 use crate::routing::Routed;
 use crate::time::Instant;
 use crate::types::{
@@ -179,7 +180,11 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
                     ours: *ours,
                 }
             } else {
-                Input::AddressRemoved { interface, address }
+                Input::AddressRemoved {
+                    interface,
+                    address,
+                    loss: Loss::Deleted,
+                }
             };
             engine.handle(*now, input);
         }
@@ -246,7 +251,8 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
             let input = if *added {
                 Input::RoutingAdded(what)
             } else {
-                Input::RoutingRemoved(what)
+                let loss = Loss::Unknown;
+                Input::RoutingRemoved { what, loss }
             };
             engine.handle(*now, input);
         }

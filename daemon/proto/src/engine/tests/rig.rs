@@ -13,6 +13,7 @@ use crate::params::{
     AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
     TrackerKind, TrackerParams, Verdict,
 };
+use crate::reasons::Loss;
 use crate::routing::{NextHop, Route, RoutePlace, Rule, Selector, Table};
 use crate::snapshot::RouterStatus;
 use crate::time::Instant;
@@ -252,6 +253,7 @@ pub(super) fn removed(interface: InterfaceIndex, text: &str) -> Input<'static> {
     Input::AddressRemoved {
         interface,
         address: address(text),
+        loss: Loss::Deleted,
     }
 }
 
@@ -567,10 +569,19 @@ fn report_line(report: &Report) -> String {
             fault_reason,
             lasted,
         } => format!("{router}: no fault: {fault_reason}, for {lasted:?}"),
-        Report::Repaired { router, address } => format!("{router}: repaired {address}"),
-        Report::Stray { router, address } => format!("{router}: stray {address}"),
-        Report::RoutingRepaired { router, what } => format!("{router}: repaired {what}"),
-        Report::RoutingStray { router, what } => format!("{router}: stray {what}"),
+        Report::Repaired {
+            router,
+            address,
+            loss,
+            ..
+        } => format!("{router}: repaired {address} {loss}"),
+        Report::Stray {
+            router, address, ..
+        } => format!("{router}: stray {address}"),
+        Report::RoutingRepaired {
+            router, what, loss, ..
+        } => format!("{router}: repaired {what} {loss}"),
+        Report::RoutingStray { router, what, .. } => format!("{router}: stray {what}"),
         Report::Verdict {
             tracker,
             up,

@@ -3,6 +3,7 @@
 use super::rig::*;
 use crate::events::Input;
 use crate::params::RouterParams;
+use crate::reasons::Loss;
 use crate::routing::Routed;
 use crate::types::State;
 
@@ -52,8 +53,11 @@ fn deleted_routing_is_restored_without_a_transition() {
         node.sleep(SECOND / 4);
         let due = node.engine.poll_timeout();
         assert_eq!(
-            node.give(Input::RoutingRemoved(what.clone())),
-            [format!("VI_1: repaired {what}"), HELD.to_owned()]
+            node.give(lost(&what)),
+            [
+                format!("VI_1: repaired {what} was missing"),
+                HELD.to_owned()
+            ]
         );
         assert_eq!(node.engine.poll_timeout(), due);
         let counters = node.status("VI_1").counters;
@@ -64,7 +68,7 @@ fn deleted_routing_is_restored_without_a_transition() {
 #[test]
 fn backup_ignores_deleted_routing() {
     let mut node = Node::running(routers([("VI_1", with_routing())]));
-    assert_eq!(node.give(Input::RoutingRemoved(the_route())), [""; 0]);
+    assert_eq!(node.give(lost(&the_route())), [""; 0]);
 }
 
 #[test]
@@ -89,7 +93,7 @@ fn replaced_route_of_a_master_is_requested_again() {
 fn overslept_master_restores_no_routing() {
     let mut node = Node::mastering(routers([("VI_1", with_routing())]));
     node.sleep(SECOND * 60);
-    let lines = node.give(Input::RoutingRemoved(the_route()));
+    let lines = node.give(lost(&the_route()));
     assert_eq!(only("VI_1 route", lines), [RELEASED]);
     assert_eq!(node.status("VI_1").counters.routing_repairs, 0);
 }
@@ -160,6 +164,13 @@ fn with_routing() -> RouterParams {
 
 fn the_route() -> Routed {
     Routed::Route(route("10.1.0.0/16").place())
+}
+
+fn lost(what: &Routed) -> Input<'static> {
+    Input::RoutingRemoved {
+        what: what.clone(),
+        loss: Loss::Unknown,
+    }
 }
 
 fn the_rule() -> Routed {

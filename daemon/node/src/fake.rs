@@ -1,0 +1,293 @@
+//! Host for tests: its kernel has the interface eth2, follows the rules for primary and secondary addresses
+//! and for the routes of a device without addresses, and rejects what a test says.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::net::IpAddr;
+
+use vrrp_proto::{
+    Advertisement, DesiredLvs, Family, InterfaceAddress, InterfaceIndex, Link, Loss, MacAddress,
+    Report,
+};
+
+use crate::device::DeviceChange;
+use crate::host::{Host, Kernel, OwnSources, Severity, Transaction};
+use crate::listeners::Listeners;
+use crate::mirror::{Dump, Event, Held, Mirror, is_of_one_network};
+use crate::plan::{Change, Failure};
+use crate::routing;
+use crate::routing::mirror::Installed;
+
+/// The only interface.
+pub(crate) const ETH: InterfaceIndex = InterfaceIndex(2);
+
+/// Host with its kernel, and what it was asked for.
+#[derive(Debug, Default)]
+pub(crate) struct FakeHost {
+    pub(crate) held: Vec<(InterfaceIndex, Held)>,
+    /// Interfaces with `promote_secondaries` on.
+    pub(crate) promoting: BTreeSet<InterfaceIndex>,
+    pub(crate) routes: Vec<Installed>,
+    /// Whether the drop filter's table exists.
+    pub(crate) has_table: bool,
+    /// Notifications for the daemon.
+    pub(crate) news: Vec<Event>,
+    /// Error of each request that turns `promote_secondaries` on.
+    pub(crate) rejects_promotion: Option<io::ErrorKind>,
+    pub(crate) rejects_additions: bool,
+    pub(crate) rejects_route_dumps: bool,
+    pub(crate) rejects_table_deletion: bool,
+    /// Requests for addresses and routes, as texts.
+    pub(crate) requests: Vec<String>,
+    /// Log lines and reports.
+    pub(crate) log: Vec<String>,
+    pub(crate) reports: Vec<Report>,
+}
+
+impl FakeHost {
+    /// Host with these addresses, in order; "10.0.0.9/24 ours" has the daemon's mark.
+    pub(crate) fn with_addresses(texts: &[&str]) -> Self {
+        let mut host = Self::default();
+        for text in texts {
+            let (address, ours) = match text.strip_suffix(" ours") {
+                Some(address) => (address, true),
+                None => (*text, false),
+            };
+            host.add(address.parse().unwrap(), ours);
+        }
+        host
+    }
+
+    /// Mirror of this kernel.
+    pub(crate) fn mirror(&mut self) -> Mirror {
+        let mut mirror = Mirror::new();
+        mirror.replace(self.dump().unwrap());
+        mirror
+    }
+
+    /// The addresses, as texts.
+    pub(crate) fn addresses(&self) -> Vec<String> {
+        let all = self.held.iter();
+        all.map(|(_, held)| held.address.to_string()).collect()
+    }
+
+    pub(crate) fn add(&mut self, address: InterfaceAddress, ours: bool) {
+        let mut others = self.held.iter();
+        let secondary = others.any(|(_, held)| is_of_one_network(held.address, address));
+        let held = Held {
+            address,
+            ours,
+            secondary,
+        };
+        self.held.push((ETH, held));
+        if !ours {
+            self.news.push(Event::AddressAdded(ETH, held));
+        }
+    }
+
+    /// Deletes an address. `by` is the reason that the notifications of all deleted addresses give; none
+    /// for a request of the daemon, which is notified of the other ones only.
+    pub(crate) fn delete(&mut self, address: InterfaceAddress, by: Option<Loss>) {
+        let Some(at) = self
+            .held
+            .iter()
+            .position(|(_, held)| held.address == address)
+        else {
+            return;
+        };
+        let (_, gone) = self.held.remove(at);
+        let is_second = |held: &Held| held.secondary && is_of_one_network(held.address, address);
+        let mut lost = Vec::new();
+        if !gone.secondary {
+            if !self.promoting.contains(&ETH) {
+                let seconds = self.held.extract_if(.., |(_, held)| is_second(held));
+                lost.extend(seconds.map(|(_, held)| held.address));
+            } else if let Some((_, held)) = self.held.iter_mut().find(|(_, held)| is_second(held)) {
+                held.secondary = false;
+                self.news.push(Event::AddressAdded(ETH, *held));
+            }
+        }
+        let own_request = by.is_none();
+        lost.extend((!own_request).then_some(address));
+        let loss = by.unwrap_or(Loss::Unknown);
+        let events = lost
+            .iter()
+            .map(|address| Event::AddressRemoved(ETH, *address, loss.clone()));
+        self.news.extend(events);
+        lost.push(address);
+        let has_ipv4 = self
+            .held
+            .iter()
+            .any(|(_, held)| held.address.family() == Family::V4);
+        self.routes.retain(|route| {
+            let is_ipv4 = route.place.destination.family() == Family::V4;
+            let has_source = !lost.iter().any(|gone| route.source == Some(gone.address));
+            has_source && (has_ipv4 || !is_ipv4)
+        });
+    }
+}
+
+impl Kernel for FakeHost {
+    type DropFilterError = String;
+
+    fn dump(&mut self) -> io::Result<Dump> {
+        let link = Link {
+            index: ETH,
+            name: "eth2".into(),
+            up: true,
+            carrier: true,
+            mac: Some(MacAddress([2, 0, 0, 0, 0, 2])),
+            port_of: None,
+            alternative_names: [].into(),
+        };
+        Ok(Dump {
+            links: vec![link],
+            addresses: self.held.clone(),
+            marks: true,
+        })
+    }
+
+    fn change_addresses(
+        &mut self,
+        changes: &[Change],
+        mirror: &mut Mirror,
+        failures: &mut Vec<Failure>,
+    ) {
+        for change in changes {
+            self.requests.push(change.to_string());
+            match *change {
+                Change::Add { .. } if self.rejects_additions => {
+                    mirror.refused(change);
+                    failures.push(Failure::new(*change, &io::ErrorKind::OutOfMemory.into()));
+                }
+                Change::Add { address, .. } => self.add(address, true),
+                Change::Delete { address, .. } => self.delete(address, None),
+            }
+        }
+    }
+
+    fn promote_secondaries(&mut self, on: InterfaceIndex, promotes: bool) -> io::Result<bool> {
+        if let Some(kind) = self.rejects_promotion.filter(|_| promotes) {
+            return Err(kind.into());
+        }
+        Ok(match promotes {
+            true => self.promoting.insert(on),
+            false => self.promoting.remove(&on),
+        })
+    }
+
+    fn accept_own_sources(&mut self, _: &BTreeSet<InterfaceIndex>) -> io::Result<OwnSources> {
+        Ok(OwnSources::default())
+    }
+
+    fn change_devices(
+        &mut self,
+        _: &[DeviceChange],
+        _: &mut dyn FnMut(&DeviceChange, io::Error),
+    ) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn open_routing(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn dump_routing(&mut self) -> io::Result<routing::mirror::Dump> {
+        if self.rejects_route_dumps {
+            return Err(io::ErrorKind::OutOfMemory.into());
+        }
+        Ok(routing::mirror::Dump {
+            routes: self.routes.clone(),
+            rules: Vec::new(),
+        })
+    }
+
+    fn change_routing<'c>(
+        &mut self,
+        changes: impl Iterator<Item = &'c routing::plan::Change>,
+        mirror: &mut routing::mirror::Mirror,
+        failures: &mut Vec<routing::plan::Failure>,
+    ) {
+        for change in changes {
+            self.requests.push(change.to_string());
+            match change {
+                routing::plan::Change::AddRoute { .. } if self.rejects_additions => {
+                    mirror.refused(change);
+                    let error = io::ErrorKind::OutOfMemory.into();
+                    failures.push(routing::plan::Failure::refused(change, &error, None));
+                }
+                routing::plan::Change::AddRoute { installed, .. } => {
+                    self.routes.push(installed.clone());
+                }
+                routing::plan::Change::DeleteRoute(gone) => {
+                    self.routes.retain(|route| route != gone);
+                }
+                routing::plan::Change::ExtendRoute { .. }
+                | routing::plan::Change::AddRule { .. }
+                | routing::plan::Change::DeleteRule(_) => panic!("{change}"),
+            }
+        }
+    }
+
+    fn close_routing(&mut self) {}
+
+    fn open_drop_rules(&mut self) -> Result<(), String> {
+        Ok(())
+    }
+
+    fn change_drop_rules(&mut self, _: &Transaction<'_>) -> Result<(), String> {
+        self.has_table = true;
+        Ok(())
+    }
+
+    fn delete_drop_rules(&mut self) -> Result<bool, String> {
+        match self.rejects_table_deletion {
+            true => Err("cannot delete the table".to_owned()),
+            false => Ok(std::mem::take(&mut self.has_table)),
+        }
+    }
+}
+
+impl Host for FakeHost {
+    type Kernel = Self;
+
+    fn kernel(&mut self) -> &mut Self {
+        self
+    }
+
+    fn listen(&mut self, _: &Listeners, _: &Mirror) -> bool {
+        true
+    }
+
+    fn listen_only(&mut self, _: &Listeners) {}
+
+    fn advertise(&mut self, _: Advertisement) {}
+
+    fn announce(&mut self, _: InterfaceIndex, _: MacAddress, address: IpAddr) {
+        self.requests.push(format!("announce {address}"));
+    }
+
+    fn flush(&mut self, _: &Mirror) {}
+
+    fn defer_devices(&mut self, _: Vec<DeviceChange>) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn recall_devices(&mut self, _: &dyn Fn(&str) -> bool) {}
+
+    fn synchronise(&mut self, _: DesiredLvs) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn report(&mut self, report: Report) {
+        self.reports.push(report);
+    }
+
+    fn complain(&mut self, _: Severity, text: String) {
+        self.log.push(text);
+    }
+
+    fn note(&mut self, text: String) {
+        self.log.push(text);
+    }
+}

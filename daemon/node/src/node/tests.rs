@@ -1,0 +1,251 @@
+use std::sync::Arc;
+
+use vrrp_proto::params::{AddressForm, AddressOptions, RouterParams};
+use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Routed, Table};
+use vrrp_proto::{AddressLabel, Loss, State, Vrid};
+
+use super::*;
+use crate::fake::{ETH, FakeHost};
+use crate::routing::mirror::{Installed, Leg};
+
+const T0: Instant = Instant::from_nanos(1_000_000_000_000);
+const OWN: &str = "10.0.0.1/24";
+const VIRTUAL: &str = "10.0.0.100/24";
+
+#[test]
+fn route_lost_with_its_source_is_restored_in_the_same_turn() {
+    let (mut node, mut host) = mastering(routed(vi_1()));
+    assert_eq!(host.routes.len(), 1);
+    host.requests.clear();
+    let label = AddressForm {
+        label: AddressLabel::new("eth2:v"),
+        ..AddressForm::default()
+    };
+    let options = AddressOptions {
+        form: label,
+        ..AddressOptions::default()
+    };
+    let labelled = RouterParams {
+        options: Arc::new([(address(VIRTUAL).address, options)].into()),
+        ..routed(vi_1())
+    };
+    node.configure(T0, Duration::ZERO, params(labelled), &mut host);
+    node.turn(T0, &mut host);
+    assert_eq!(
+        host.requests,
+        [
+            "delete 10.0.0.100/24 from interface 2",
+            "add 10.0.0.100/24 to interface 2",
+            "add the route 10.1.0.0/16 dev eth2 src 10.0.0.100",
+        ]
+    );
+    assert_eq!(host.routes.len(), 1);
+    let loss = Loss::WithAddress(address(VIRTUAL));
+    assert_eq!(host.reports, [routing_repaired(loss, true)]);
+    assert!(node.is_content());
+}
+
+#[test]
+fn own_address_returns_before_the_virtual_one() {
+    let (mut node, mut host) = mastering(vi_1());
+    host.requests.clear();
+    host.delete(address(OWN), Some(Loss::Deleted));
+    assert_eq!(host.addresses(), [""; 0], "the kernel deletes both");
+    take_news(&mut node, &mut host);
+    assert_eq!(host.requests, [""; 0]);
+    host.add(address("10.0.0.2/24"), false);
+    take_news(&mut node, &mut host);
+    assert_eq!(host.addresses(), ["10.0.0.2/24", VIRTUAL]);
+    assert!(host.held[1].1.secondary);
+    let loss = Loss::WithPrimary(address(OWN));
+    assert!(
+        host.reports.contains(&repaired(loss, true)),
+        "{:?}",
+        host.reports
+    );
+}
+
+#[test]
+fn repair_is_reported_as_done_once_the_kernel_accepts_it() {
+    let (mut node, mut host) = mastering(routed(vi_1()));
+    host.rejects_additions = true;
+    host.delete(address(VIRTUAL), Some(Loss::Deleted));
+    take_news(&mut node, &mut host);
+    let [route, virtual_address] = [
+        |done| routing_repaired(Loss::WithAddress(address(VIRTUAL)), done),
+        |done| repaired(Loss::Deleted, done),
+    ];
+    assert_eq!(host.reports, [virtual_address(false), route(false)]);
+    host.reports.clear();
+
+    let mut later = T0 + SECOND_LOOK;
+    node.look_again(later, &mut host);
+    node.turn(later, &mut host);
+    assert_eq!(host.reports, [], "still rejected");
+
+    host.rejects_additions = false;
+    later = later + SECOND_LOOK;
+    node.look_again(later, &mut host);
+    node.turn(later, &mut host);
+    assert_eq!(host.reports, [virtual_address(true), route(true)]);
+    assert!(node.is_content());
+}
+
+#[test]
+fn stray_that_cannot_be_deleted_is_not_reported_as_deleted() {
+    let mut host = FakeHost::with_addresses(&[OWN]);
+    let mut node = started(vi_1(), &mut host);
+    host.rejects_promotion = Some(ErrorKind::OutOfMemory);
+    host.add(address(VIRTUAL), false);
+    take_news(&mut node, &mut host);
+    let stray = |done| Report::Stray {
+        router: "VI_1".into(),
+        interface: ETH,
+        address: address(VIRTUAL),
+        done,
+    };
+    let strays = |host: &FakeHost| {
+        let all = host.reports.iter();
+        let strays = all.filter(|report| matches!(report, Report::Stray { .. }));
+        strays.cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(strays(&host), [stray(false)]);
+    host.rejects_promotion = None;
+    node.look_again(T0 + SECOND_LOOK, &mut host);
+    node.turn(T0 + SECOND_LOOK, &mut host);
+    assert_eq!(strays(&host), [stray(false), stray(true)]);
+    assert_eq!(host.addresses(), [OWN]);
+}
+
+#[test]
+fn leftovers_are_deleted_once_the_kernel_allows_it() {
+    let mut host = FakeHost::with_addresses(&[OWN]);
+    host.has_table = true;
+    host.routes.push(left_route());
+    (host.rejects_route_dumps, host.rejects_table_deletion) = (true, true);
+    let mut node = started(vi_1(), &mut host);
+    assert_eq!(
+        host.log,
+        [
+            "cannot delete the table; trying again every second",
+            "cannot read routes from the kernel: out of memory; trying again every second",
+        ]
+    );
+    host.log.clear();
+    (host.rejects_route_dumps, host.rejects_table_deletion) = (false, false);
+    assert_eq!(node.due(), Some(T0 + SECOND_LOOK));
+    node.look_again(T0 + SECOND_LOOK, &mut host);
+    node.turn(T0 + SECOND_LOOK, &mut host);
+    assert!(!host.has_table && host.routes.is_empty());
+    assert_eq!(
+        host.log,
+        [
+            "left by an earlier run: the table inet vrrpd of nf_tables; deleted",
+            "left by an earlier run: delete the route 10.1.0.0/16",
+        ]
+    );
+    assert!(node.is_content());
+}
+
+fn started(router: RouterParams, host: &mut FakeHost) -> Node {
+    let mut node = Node::new();
+    node.start(T0, Duration::ZERO, params(router), host)
+        .unwrap();
+    host.news.clear();
+    node
+}
+
+/// Node with a router that has become master by T0, on a host with [`OWN`].
+fn mastering(router: RouterParams) -> (Node, FakeHost) {
+    let mut host = FakeHost::with_addresses(&[OWN]);
+    let mut node = Node::new();
+    let begin = T0 - Duration::from_secs(10);
+    node.start(begin, Duration::ZERO, params(router), &mut host)
+        .unwrap();
+    while let Some((at, _)) = node.engine().poll_timeout().filter(|(at, _)| *at <= T0) {
+        node.turn(at, &mut host);
+    }
+    assert!(
+        node.engine()
+            .states()
+            .all(|(_, state)| state == State::Master)
+    );
+    assert_eq!(host.addresses(), [OWN, VIRTUAL]);
+    host.news.clear();
+    host.reports.clear();
+    (node, host)
+}
+
+/// Passes the notifications of the kernel to the node, and runs its turn.
+fn take_news(node: &mut Node, host: &mut FakeHost) {
+    let news = std::mem::take(&mut host.news);
+    node.take_news(T0, news.into_iter(), host);
+    node.turn(T0, host);
+}
+
+fn params(router: RouterParams) -> NodeParams {
+    NodeParams {
+        routers: [("VI_1".into(), router)].into(),
+        ..NodeParams::default()
+    }
+}
+
+fn vi_1() -> RouterParams {
+    let vrid = Vrid::new(51).unwrap();
+    RouterParams::new("eth2".into(), vrid, [address(VIRTUAL)].into())
+}
+
+/// The router with a route that has its address as source.
+fn routed(router: RouterParams) -> RouterParams {
+    let hop = NextHop::new(None, Some("eth2".into())).unwrap();
+    let route = Route::new(place(), [hop]).unwrap();
+    RouterParams {
+        routes: vec![route.with_source(address(VIRTUAL).address).unwrap()],
+        ..router
+    }
+}
+
+fn place() -> RoutePlace {
+    let network = Network::new("10.1.0.0".parse().unwrap(), 16).unwrap();
+    RoutePlace::new(network, Table::MAIN, None)
+}
+
+/// A route that an earlier run left.
+fn left_route() -> Installed {
+    Installed {
+        place: place(),
+        tos: 0,
+        scope: vrrp_proto::routing::Scope::LINK,
+        source: None,
+        legs: vec![Leg {
+            gateway: None,
+            device: Some(ETH),
+            weight: 1,
+            on_link: false,
+        }],
+        odd: false,
+    }
+}
+
+fn repaired(loss: Loss, done: bool) -> Report {
+    Report::Repaired {
+        router: "VI_1".into(),
+        interface: ETH,
+        address: address(VIRTUAL),
+        loss,
+        done,
+    }
+}
+
+fn routing_repaired(loss: Loss, done: bool) -> Report {
+    Report::RoutingRepaired {
+        router: "VI_1".into(),
+        what: Routed::Route(place()),
+        loss,
+        done,
+    }
+}
+
+fn address(text: &str) -> InterfaceAddress {
+    text.parse().unwrap()
+}

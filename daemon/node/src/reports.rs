@@ -1,0 +1,121 @@
+//! Reports about the repair of addresses, routes and rules: published with what the kernel holds, not with
+//! what was requested.
+
+use vrrp_proto::routing::Routed;
+use vrrp_proto::{Engine, InterfaceAddress, InterfaceIndex, Report};
+
+use crate::mirror::Mirror;
+use crate::routing;
+
+/// Reports of changes that the kernel has rejected so far.
+#[derive(Debug, Default)]
+pub(crate) struct Reports {
+    pending: Vec<Report>,
+}
+
+impl Reports {
+    /// Completes the `reports` of a turn after its requests, and takes them. One about a change
+    /// that the kernel rejected is returned again when the change is made.
+    pub(crate) fn confirm<'r>(
+        &mut self,
+        reports: &'r mut Vec<Report>,
+        engine: &Engine,
+        addresses: &Mirror,
+        routing: Option<&routing::mirror::Mirror>,
+    ) -> impl Iterator<Item = Report> + use<'r> {
+        let known = Known { addresses, routing };
+        let mut late = Vec::new();
+        self.pending.retain_mut(|report| {
+            if known.complete(report) {
+                late.push(report.clone());
+                return false;
+            }
+            is_wanted(report, engine)
+        });
+        for report in &mut *reports {
+            if !known.complete(report) && !self.pending.contains(report) {
+                self.pending.push(report.clone());
+            }
+        }
+        reports.drain(..).chain(late)
+    }
+}
+
+/// State of the kernel, as far as known.
+#[derive(Clone, Copy, Debug)]
+struct Known<'k> {
+    addresses: &'k Mirror,
+    routing: Option<&'k routing::mirror::Mirror>,
+}
+
+impl Known<'_> {
+    /// Sets whether the change of a report is made, and returns that. `true` for a report without a change.
+    fn complete(self, report: &mut Report) -> bool {
+        let Some((object, is_addition)) = change_of(report) else {
+            return true;
+        };
+        let is_made = self.has(object) == is_addition;
+        if let Report::Repaired { done, .. }
+        | Report::Stray { done, .. }
+        | Report::RoutingRepaired { done, .. }
+        | Report::RoutingStray { done, .. } = report
+        {
+            *done = is_made;
+        }
+        is_made
+    }
+
+    fn has(self, object: Object<'_>) -> bool {
+        match object {
+            Object::Address(interface, address) => {
+                self.addresses.held(interface, address).is_some()
+            }
+            Object::Routed(what) => self.routing.is_some_and(|routing| match what {
+                Routed::Route(place) => !routing.routes(*place).is_empty(),
+                Routed::Rule(rule) => routing.has_rule(rule),
+            }),
+        }
+    }
+}
+
+/// What a report is about.
+#[derive(Clone, Copy, Debug)]
+enum Object<'r> {
+    Address(InterfaceIndex, InterfaceAddress),
+    Routed(&'r Routed),
+}
+
+/// Returns what a report says to be added (`true`) or deleted.
+const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
+    match report {
+        Report::Repaired {
+            interface, address, ..
+        } => Some((Object::Address(*interface, *address), true)),
+        Report::Stray {
+            interface, address, ..
+        } => Some((Object::Address(*interface, *address), false)),
+        Report::RoutingRepaired { what, .. } => Some((Object::Routed(what), true)),
+        Report::RoutingStray { what, .. } => Some((Object::Routed(what), false)),
+        Report::Transition(_)
+        | Report::Dropped { .. }
+        | Report::Interrupted { .. }
+        | Report::Verdict { .. }
+        | Report::Priority { .. }
+        | Report::Drift { .. }
+        | Report::Suppressed { .. }
+        | Report::SecondMaster { .. } => None,
+    }
+}
+
+/// Whether the engine still wants the change of a report.
+fn is_wanted(report: &Report, engine: &Engine) -> bool {
+    change_of(report).is_some_and(|(object, is_addition)| {
+        let is_held = match object {
+            Object::Address(interface, address) => {
+                engine.held().any(|held| held == (interface, address))
+            }
+            Object::Routed(what) => engine.held_routing().any(|held| held == *what),
+        };
+        is_held == is_addition
+    })
+}
