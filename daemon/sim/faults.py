@@ -44,6 +44,7 @@ DEADLINES = "daemon/proto/src/deadlines.rs"
 REPLAY = "daemon/proto/src/replay.rs"
 HMAC = "daemon/proto/src/wire/hmac.rs"
 PLAN = "daemon/node/src/plan.rs"
+EXECUTION = "daemon/node/src/execution.rs"
 MIRROR = "daemon/node/src/mirror.rs"
 DEVICE = "daemon/node/src/device.rs"
 DROP_RULES = "daemon/node/src/drop_rules.rs"
@@ -369,8 +370,8 @@ FAULTS = [
     Fault(
         "primaries are deleted before their secondaries",
         PLAN,
-        "                    u8::from(!mirror.was_secondary(interface, address))",
-        "                    u8::from(mirror.was_secondary(interface, address))",
+        "                2 - u8::from(mirror.was_secondary(interface, address))",
+        "                1 + u8::from(mirror.was_secondary(interface, address))",
     ),
     Fault(
         "rejected address is never announced",
@@ -429,8 +430,8 @@ FAULTS = [
     Fault(
         "manually deleted route is not restored",
         ROUTING,
-        ".push_back(Output::Report(Report::RoutingRepaired { router, what }));\n            self.want_routing(id, Vec::new());",
-        ".push_back(Output::Report(Report::RoutingRepaired { router, what }));",
+        "                self.report_routing_repair(id, what.clone(), loss);\n                self.want_routing(id, Vec::new());\n",
+        "                self.report_routing_repair(id, what.clone(), loss);\n",
     ),
     Fault(
         "route with other properties is not replaced",
@@ -441,14 +442,14 @@ FAULTS = [
     Fault(
         "routes of a downed interface are not checked",
         ROUTES_THERE,
-        "            Event::Link(link) => !link.up && self.may_lead_over(link.index),",
-        "            Event::Link(_) => false,",
+        "            Event::Link(link) if link.up => None,",
+        "            Event::Link(_) => None,",
     ),
     Fault(
         "routes of a deleted address are not checked",
         ROUTES_THERE,
-        "                self.may_lose(*device, address.address, addresses)\n",
-        "                let _ = (device, address, addresses); false\n",
+        "                self.suspect_address(*device, *address, addresses)\n",
+        "                let _ = (device, address); None\n",
     ),
     Fault(
         "routes and rules of an earlier daemon are kept",
@@ -1095,15 +1096,44 @@ FAULTS = [
     Fault(
         "lost routes are not looked up",
         NODE,
-        "        } else if routes_may_be_gone {",
-        "        } else if false {",
+        "        if self.routing.suspects.is_empty() {\n",
+        "        if true {\n",
+    ),
+    Fault(
+        "routes are not looked up after own deletions",
+        NODE,
+        "            self.routing.suspects.extend(suspects);\n",
+        "            drop(suspects);\n",
+    ),
+    Fault(
+        "deletion of a primary address deletes its secondaries",
+        EXECUTION,
+        "        match kernel.promote_secondaries(interface, true) {\n",
+        "        match io::Result::Ok(false) {\n",
+    ),
+    Fault(
+        "promotion of secondaries stays on",
+        EXECUTION,
+        "        if let Err(error) = kernel.promote_secondaries(interface, false) {\n",
+        "        if let Err(error) = io::Result::Ok(false) {\n",
+    ),
+    Fault(
+        "virtual address is restored before the own one",
+        GRACE,
+        "            && attachment.family == Family::V4\n",
+        "            && attachment.family == Family::V6\n",
+    ),
+    Fault(
+        "removed virtual address precedes the own one",
+        MIRROR,
+        "        if held.ours {\n            self.waiting",
+        "        if held.ours && false {\n            self.waiting",
     ),
     Fault(
         "interface notifications open no sockets",
         NODE,
-        "                self.handle(now, input, host);\n"
-        "                self.may_listen_elsewhere = true;\n",
-        "                self.handle(now, input, host);\n",
+        "            self.may_listen_elsewhere = true;\n            if",
+        "            if",
     ),
     Fault(
         "unused virtual MAC interfaces are never deleted",
@@ -1149,9 +1179,9 @@ FAULTS = [
     ),
     Fault(
         "addresses are deleted in any order",
-        NODE,
-        "        arrange(changes, &mut self.mirror);\n",
-        "        self.mirror.forget_departed();\n",
+        EXECUTION,
+        "    arrange(changes, mirror);\n",
+        "",
     ),
     Fault(
         "virtual MAC interfaces are not created",

@@ -712,7 +712,8 @@ impl RouterConfig {
     }
 
     /// Routes. The number of a route decides whether it has a device, a gateway and a source, and
-    /// whether it uses the other segment.
+    /// whether it uses the other segment. One without a gateway uses the interface of the virtual MAC
+    /// address, if there is one.
     pub fn kernel_routes(&self) -> impl Iterator<Item = Route> + '_ {
         self.routes.iter().map(|number| {
             let segment = match number % 5 {
@@ -720,7 +721,10 @@ impl RouterConfig {
                 _ => self.segment,
             };
             let gateway = (number % 5 != 1).then(|| own_ipv4(segment, 254).address);
-            let device = (number % 5 != 2).then(|| interface_name(segment).into());
+            let device = (number % 5 != 2).then(|| match self.device(Family::V4) {
+                Some(device) if number % 5 == 1 => device,
+                Some(_) | None => interface_name(segment).into(),
+            });
             let mut sources = self.addresses_of(Family::V4);
             let source = sources.next().filter(|_| number % 5 == 3);
             let hop = NextHop::new(gateway, device);
