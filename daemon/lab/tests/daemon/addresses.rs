@@ -1,10 +1,18 @@
-//! Addresses that an administrator adds and deletes by hand.
+//! Addresses that an administrator or another program adds and deletes.
 
-use vrrp_lab::Moment;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use vrrp_lab::daemons::{Vrrpd, clean_up};
 use vrrp_lab::harness::Outcome;
+use vrrp_lab::{Error, Line, Moment, Result, Signal};
+use vrrp_proto::State::Master;
 
-use crate::common::{INTERVAL, LATE, SOON, VIP, assert_rhythm};
-use crate::pair::Pair;
+use crate::common::{
+    INTERVAL, LATE, Lan, SOON, VIP, assert_rhythm, instance, only, set, setting, vip, with,
+};
+use crate::pair::{HIGH, Pair};
 
 pub(crate) fn deleted_address_is_restored_without_transition() -> Outcome {
     let pair = Pair::new()?;
@@ -28,7 +36,7 @@ pub(crate) fn deleted_address_is_restored_without_transition() -> Outcome {
                 |line| {
                     line.at > deleted
                         && line.text.contains(
-                            "VI_1: 192.168.224.100/24 was deleted although this host is master; restored and announced",
+                            "VI_1: 192.168.224.100/24 was deleted by another program; restored and announced",
                         )
                 },
                 SOON,
@@ -78,5 +86,160 @@ pub(crate) fn backup_deletes_address_added_by_hand() -> Outcome {
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     assert_eq!(pair.lan.adverts_of(&pair.b, 51, from), []);
     assert_eq!(a.instance("VI_1")?.counters.repairs, 0);
+    Ok(())
+}
+
+/// The virtual addresses were first in their networks, so the kernel makes the host's own addresses
+/// secondary ones. Without `promote_secondaries`, the kernel's default, it deletes those together with the
+/// primary ones.
+pub(crate) fn own_addresses_outlive_virtual_ones_that_came_first() -> Outcome {
+    let lan = Lan::new()?;
+    let elsewhere = json!({ "address": "198.51.100.100/24", "device": "wan" });
+    let addresses = json!({ "virtualAddresses": ["203.0.113.100/24", elsewhere] });
+    let config = only(with(instance(HIGH), addresses));
+    for is_killed in [false, true] {
+        let a = lan.station(if is_killed { "b" } else { "a" }, 11)?;
+        let (host, settings) = (&a.host, ["all", "ens33", "wan"]);
+        host.shell(
+            "ip link add wan type veth peer name naw && ip link set wan up && ip link set naw up",
+        )?;
+        for interface in settings {
+            let setting = format!("ipv4/conf/{interface}/promote_secondaries");
+            set(host, &setting, "0")?;
+        }
+        let daemon = Vrrpd::start(host, &config)?;
+        daemon.wait_for_state("VI_1", Master, SOON)?;
+        a.address_event("198.51.100.100".parse()?, true, Moment::default())?;
+        host.add_address("ens33", "203.0.113.50".parse()?, 24)?;
+        host.shell("ip address add 198.51.100.7/24 dev wan label wan:own broadcast + valid_lft 1000 preferred_lft 500")?;
+        if is_killed {
+            daemon.process().kill(Signal::SIGKILL)?;
+            daemon.process().wait(SOON)?;
+            assert_eq!(
+                clean_up(host)?,
+                "removed 203.0.113.100/24 from ens33\nremoved 198.51.100.100/24 from wan\n\
+                 restored accept_local of ens33\n"
+            );
+        } else {
+            assert!(daemon.stop()?.success());
+        }
+        let show = host.shell("ip -o -4 address show scope global")?;
+        let left: Vec<_> = show
+            .lines()
+            .filter_map(|line| line.split_whitespace().nth(3))
+            .collect();
+        assert_eq!(
+            left,
+            ["192.168.224.11/24", "203.0.113.50/24", "198.51.100.7/24"],
+            "{show}"
+        );
+        assert!(
+            show.contains("198.51.100.255 scope global dynamic wan:own"),
+            "{show}"
+        );
+        assert!(!show.contains("secondary"), "{show}");
+        for interface in settings {
+            let setting_now = setting(host, &format!("ipv4/conf/{interface}/promote_secondaries"))?;
+            assert_eq!(
+                setting_now, "0",
+                "promote_secondaries of {interface} as before"
+            );
+        }
+    }
+    Ok(())
+}
+
+/// A DHCP client or a network manager deletes the host's own address and adds another one a moment later.
+/// The kernel deletes the virtual address together with the own one. If the virtual address came back
+/// first, the next own address would be a secondary one.
+pub(crate) fn changed_own_address_stays_primary() -> Outcome {
+    const CHANGES: u8 = 180;
+    let lan = Lan::new()?;
+    let a = lan.station("a", 11)?;
+    for interface in ["all", "ens33"] {
+        set(
+            &a.host,
+            &format!("ipv4/conf/{interface}/promote_secondaries"),
+            "0",
+        )?;
+    }
+    // A grace period of 500 ms.
+    let config = only(with(instance(HIGH), json!({ "advertInterval": "1s" })));
+    let daemon = Vrrpd::start(&a.host, &config)?;
+    daemon.wait_for_state("VI_1", Master, SOON)?;
+    lan.announcement(VIP, Moment::default())?;
+    let mut own = IpAddr::from(a.address);
+    for change in 0..CHANGES {
+        let next = if own == vip(12) { vip(11) } else { vip(12) };
+        let changed = Moment::now();
+        a.host.delete_address("ens33", own)?;
+        // From 0 to 120 us, in which the daemon may read the notification.
+        let pause = Duration::from_micros(u64::from(change % 13) * 10);
+        let deleted = Instant::now();
+        while deleted.elapsed() < pause {
+            std::hint::spin_loop();
+        }
+        a.host.add_address("ens33", next, 24)?;
+        a.address_event(VIP, true, changed)?;
+        let in_order = || -> Result<bool> {
+            let mut held = a.host.addresses("ens33")?;
+            held.retain(|(address, _)| address.is_ipv4());
+            Ok(held == [(next, 24), (VIP, 24)])
+        };
+        // Where the daemon reads the notifications separately, it restores the virtual address too early,
+        // and retracts that.
+        while !in_order()? {
+            assert!(changed.elapsed() < SOON, "{}", daemon.process().log());
+        }
+        own = next;
+    }
+    let status = daemon.instance("VI_1")?;
+    assert_eq!((status.state, status.counters.became_master), (Master, 1));
+    // One more where the daemon reads the notifications of the two addresses separately.
+    assert!(status.counters.repairs >= u64::from(CHANGES));
+    let text = "VI_1: 192.168.224.100/24 was deleted by the kernel with its primary address \
+                192.168.224.11/24; restored and announced";
+    assert!(
+        daemon.process().log().contains(text),
+        "{}",
+        daemon.process().log()
+    );
+    Ok(())
+}
+
+/// The kernel rejects an address. The log says that it is restored only when it is.
+pub(crate) fn rejected_repair_is_logged_as_such() -> Outcome {
+    let lan = Lan::new()?;
+    let a = lan.station("a", 11)?;
+    let six: IpAddr = "2001:db8::100".parse()?;
+    let hidden = json!({ "address": "2001:db8::100/64", "advertise": false });
+    let addresses = json!({ "virtualAddresses": ["192.168.224.100/24", hidden] });
+    let daemon = Vrrpd::start(&a.host, &only(with(instance(HIGH), addresses)))?;
+    daemon.wait_for_state("VI_1", Master, SOON)?;
+    a.address_event(six, true, Moment::default())?;
+    let logged = |since: Moment, text: &str| {
+        let is_it = |line: &Line| line.at > since && line.text.contains(text);
+        let line = daemon.process().output().wait_for(is_it, SOON);
+        line.ok_or_else(|| Error::new(format!("waiting for {text:?}"), daemon.process().log()))
+    };
+    let disabled = Moment::now();
+    set(&a.host, "ipv6/conf/ens33/disable_ipv6", "1")?;
+    logged(
+        disabled,
+        "VI_1: 2001:db8::100/64 was missing; could not be restored",
+    )?;
+    logged(disabled, "cannot add 2001:db8::100/64 to ")?;
+    let done = "VI_1: 2001:db8::100/64 was missing; restored and announced";
+    assert!(
+        !daemon.process().log().contains(done),
+        "{}",
+        daemon.process().log()
+    );
+    let enabled = Moment::now();
+    set(&a.host, "ipv6/conf/ens33/disable_ipv6", "0")?;
+    logged(enabled, done)?;
+    assert!(a.host.holds(six)?);
+    lan.announcement(six, enabled)?;
+    assert_eq!(daemon.instance("VI_1")?.counters.became_master, 1);
     Ok(())
 }

@@ -67,6 +67,9 @@ fn main() -> ExitCode {
                 accept_local_of_a_killed_daemon_is_restored_by_cleanup;
             addresses:
                 deleted_address_is_restored_without_transition,
+                own_addresses_outlive_virtual_ones_that_came_first,
+                changed_own_address_stays_primary,
+                rejected_repair_is_logged_as_such,
                 backup_deletes_address_added_by_hand;
             container:
                 first_process_of_container_reaps_orphans_of_scripts,
@@ -119,6 +122,7 @@ fn main() -> ExitCode {
             routing:
                 routes_follow_master_at_takeover,
                 deleted_routes_are_restored_without_transition,
+                default_route_survives_replaced_only_address,
                 backup_deletes_foreign_route_with_mark,
                 rejected_route_is_logged_and_added_later,
                 cleanup_deletes_routes_of_killed_daemon,

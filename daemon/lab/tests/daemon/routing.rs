@@ -36,22 +36,24 @@ pub(crate) fn deleted_routes_are_restored_without_transition() -> Outcome {
     let (a, _b) = pair.start_with(&routed(HIGH), &routed(LOW))?;
     let from = pair.lan.advert_of(&pair.a, Moment::now())?.at;
     for (command, what) in [
-        ("ip route del 10.1.0.0/16", "route 10.1.0.0/16"),
-        ("ip -6 route del 2001:db8:1::/48", "route 2001:db8:1::/48"),
+        ("ip route del 10.1.0.0/16", "route 10.1.0.0/16 was missing"),
+        (
+            "ip -6 route del 2001:db8:1::/48",
+            "route 2001:db8:1::/48 was missing",
+        ),
         (
             "ip rule del from 10.9.0.0/16",
-            "rule priority 32765 from 10.9.0.0/16 lookup 100",
+            "rule priority 32765 from 10.9.0.0/16 lookup 100 was missing",
         ),
         // The kernel deletes the route that has this address as its source.
         (
             "ip address del 192.168.224.100/24 dev ens33",
-            "route 10.1.0.0/16",
+            "route 10.1.0.0/16 was deleted by the kernel with the address 192.168.224.100/24",
         ),
     ] {
         let deleted = Moment::now();
         pair.a.host.shell(command)?;
-        let text = format!("VI_1: {what} was deleted although this host is master; restored");
-        said(&a, deleted, &text)?;
+        said(&a, deleted, &format!("VI_1: {what}; restored"))?;
         assert_eq!(held(&pair.a.host)?, [ROUTE, SIX, RULE], "after {command}");
     }
     pair.lan.pass(&pair.a, 6)?;
@@ -187,6 +189,50 @@ pub(crate) fn reload_adds_and_removes_routes_without_transition() -> Outcome {
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     let counters = a.instance("VI_1")?.counters;
     assert_eq!((counters.became_master, counters.routing_repairs), (1, 0));
+    Ok(())
+}
+
+/// The virtual address is the only one of its device. When the kernel deletes the last address of a device,
+/// it deletes all routes over the device.
+pub(crate) fn default_route_survives_replaced_only_address() -> Outcome {
+    let pair = Pair::new()?;
+    pair.a.host.shell(
+        "ip link add wan type veth peer name naw && ip link set wan up && ip link set naw up",
+    )?;
+    let uplink = |address: &str, scope: &str| {
+        let address = json!({ "address": address, "device": "wan", "scope": scope });
+        let changes = json!({
+            "virtualAddresses": ["192.168.224.100/24", address],
+            "routes": [{ "destination": "default", "gateway": "1.2.3.1" }],
+        });
+        only(with(instance(HIGH), changes))
+    };
+    let a = Vrrpd::start(&pair.a.host, &uplink("1.2.3.4/24", "global"))?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    pair.lan.announcement(VIP, Moment::default())?;
+    let route = "default via 1.2.3.1 dev wan";
+    assert_eq!(held(&pair.a.host)?, [route]);
+    // A route of another program stays as well.
+    pair.a.host.shell("ip route add 10.7.0.0/16 dev wan")?;
+
+    a.reload(&uplink("1.2.3.5/24", "global"))?;
+    let former = "1.2.3.4".parse()?;
+    pair.a.address_event(former, false, Moment::default())?;
+    pair.lan.pass(&pair.a, 2)?;
+    assert!(pair.a.host.holds("1.2.3.5".parse()?)?);
+    assert_eq!(held(&pair.a.host)?, [route]);
+    assert!(pair.a.host.shell("ip route show")?.contains("10.7.0.0/16"));
+    let repairs = a.instance("VI_1")?.counters.routing_repairs;
+    assert_eq!(repairs, 0, "the route was never gone");
+
+    // In another form the same address is deleted first, and the kernel deletes the routes.
+    let reloaded = Moment::now();
+    a.reload(&uplink("1.2.3.5/24", "link"))?;
+    let text =
+        "VI_1: route 0.0.0.0/0 was deleted by the kernel with the address 1.2.3.5/24; restored";
+    said(&a, reloaded, text)?;
+    assert_eq!(held(&pair.a.host)?, [route]);
+    assert_eq!(a.instance("VI_1")?.counters.routing_repairs, 1);
     Ok(())
 }
 
