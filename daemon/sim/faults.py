@@ -6,6 +6,7 @@ it, with its fixed seeds or with one of its stories.
 
   daemon/sim/faults.py [NAME…]            all faults, or the named ones
   daemon/sim/faults.py --write [NAME…]    also writes the results into the table of docs/simulation.md
+  daemon/sim/faults.py --check            only looks for faults that do not match the code any more
 
 A fault is a text that occurs exactly once in a file, and its replacement. A missing text is an error:
 a change of the code has to update the fault.
@@ -33,6 +34,7 @@ BACKUP = "daemon/proto/src/router/backup.rs"
 MASTER = "daemon/proto/src/router/master.rs"
 ENGINE = "daemon/proto/src/engine/mod.rs"
 PACKET = "daemon/proto/src/engine/packet.rs"
+ADMISSION = "daemon/proto/src/engine/admission.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
@@ -127,7 +129,7 @@ FAULTS = [
     ),
     Fault(
         "backup counts from the read instead of the arrival",
-        PACKET,
+        ADMISSION,
         "        let heard_at = packet.at.min(now);",
         "        let heard_at = now;",
     ),
@@ -235,13 +237,13 @@ FAULTS = [
     Fault(
         "lower priority is corrected despite the setting",
         MASTER,
-        "        if settings.announce.on_lower_priority {",
-        "        if true {",
+        "        if !settings.announce.on_lower_priority {",
+        "        if false {",
     ),
     Fault(
         "early announcement is omitted instead of postponed",
         MASTER,
-        "                self.correct_at = Some(earliest);",
+        "            self.correct_at = Some(earliest);\n",
         "",
     ),
     Fault(
@@ -347,12 +349,14 @@ FAULTS = [
     Fault(
         "rejected packet restarts the timer",
         PACKET,
-        "            Err(cause) => {\n                instance.counters.dropped.count(cause);",
-        "            Err(cause) => {\n"
-        "                let reaction = instance.router.wake(now + core::time::Duration::from_secs(9));\n"
-        "                self.react(now, id, reaction);\n"
-        "                let instance = &mut self.instances[id];\n"
-        "                instance.counters.dropped.count(cause);",
+        "                match rejected.id {\n"
+        "                    Some(id) => self.instances[id].counters.dropped.count(rejected.cause),",
+        "                match rejected.id {\n"
+        "                    Some(id) => {\n"
+        "                        let later = now + core::time::Duration::from_secs(9);\n"
+        "                        let reaction = self.instances[id].router.wake(later);\n"
+        "                        self.react(now, id, reaction);\n"
+        "                    }",
     ),
     Fault(
         "plan omits the addresses to delete",
@@ -625,27 +629,27 @@ FAULTS = [
     ),
     Fault(
         "unicast router accepts multicast",
-        INSTANCE,
+        ADMISSION,
         "        if packet.destination.is_multicast() == is_unicast {",
         "        if !packet.destination.is_multicast() && !is_unicast {",
     ),
     Fault(
         "multicast router accepts unicast",
-        INSTANCE,
+        ADMISSION,
         "        if packet.destination.is_multicast() == is_unicast {",
         "        if packet.destination.is_multicast() && is_unicast {",
     ),
     Fault(
         "every source counts as a peer",
-        INSTANCE,
-        "        if is_unicast && !self.receivers(family).contains(&packet.source) {",
+        ADMISSION,
+        "        if is_unicast && !peers.contains(&packet.source) {",
         "        if is_unicast && false {",
     ),
     Fault(
         "unicast hop limit is not checked",
-        INSTANCE,
-        "                .map_or(HOP_LIMIT, |u| u.min_ttl),",
-        "                .map_or(HOP_LIMIT, |_| 1),",
+        ADMISSION,
+        "unicast.map_or(HOP_LIMIT, |unicast| unicast.min_ttl)",
+        "unicast.map_or(HOP_LIMIT, |_| 1)",
     ),
     Fault(
         "configured unicast hop limit is ignored",
@@ -727,19 +731,19 @@ FAULTS = [
     ),
     Fault(
         "signature time is not checked",
-        INSTANCE,
+        ADMISSION,
         "        if !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
-        "        if false && !hmac.anti_replay.is_timely(trailer.sequence, wall) {",
+        "        if false {",
     ),
     Fault(
         "queued packet is judged by the present time",
-        PACKET,
-        "self.wall_clock.at(heard_at))",
-        "self.wall_clock.at(now))",
+        ADMISSION,
+        "        let wall = self.wall_clock.at(heard_at);",
+        "        let wall = self.wall_clock.at(now);",
     ),
     Fault(
         "HMAC is not checked",
-        INSTANCE,
+        ADMISSION,
         "        if !trailer.is_genuine(packet.source, key) {",
         "        if false && !trailer.is_genuine(packet.source, key) {",
     ),
@@ -757,13 +761,13 @@ FAULTS = [
     ),
     Fault(
         "enforce mode accepts unsigned packets",
-        INSTANCE,
+        ADMISSION,
         "                HmacMode::Enforce => Err(DropCause::HmacMissing),",
         "                HmacMode::Enforce => Ok(()),",
     ),
     Fault(
         "permissive mode rejects unsigned packets",
-        INSTANCE,
+        ADMISSION,
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),",
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Err(DropCause::HmacMissing),",
     ),
@@ -1198,16 +1202,25 @@ FAULTS = [
 ]
 
 
+def check() -> int:
+    """Prints each fault whose text does not occur exactly once in its file."""
+    outdated = 0
+    for fault in FAULTS:
+        found = (PROJECT / fault.file).read_text().count(fault.old)
+        if found != 1:
+            outdated += 1
+            print(f"{fault.name}: found {found} times in {fault.file}, expected once:\n{fault.old}")
+    if outdated:
+        print(
+            f"Update {outdated} of {len(FAULTS)} faults in daemon/sim/faults.py to match the code."
+        )
+    return 1 if outdated else 0
+
+
 def apply(fault: Fault, place: Path) -> str:
     """Applies a fault to the copy, and returns the original text of its file."""
     file = place / fault.file
     text = file.read_text()
-    found = text.count(fault.old)
-    if found != 1:
-        sys.exit(
-            f"{fault.name}: found {found} times in {fault.file}, expected once:\n{fault.old}\n"
-            "Update the fault in daemon/sim/faults.py to match the code."
-        )
     file.write_text(text.replace(fault.old, fault.new))
     return text
 
@@ -1284,6 +1297,9 @@ def write_down(rows: dict[str, str]) -> None:
 
 
 def main(arguments: list[str]) -> int:
+    outdated = check()
+    if outdated or "--check" in arguments:
+        return outdated
     write = "--write" in arguments
     names = [argument for argument in arguments if argument != "--write"]
     chosen = [fault for fault in FAULTS if not names or fault.name in names]
