@@ -63,6 +63,9 @@ NODE = "daemon/node/src/node.rs"
 DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
 OWN_SOURCES = "daemon/node/src/own_sources.rs"
+ADMISSION = "daemon/proto/src/engine/admission.rs"
+WITNESS = "daemon/proto/src/engine/witness.rs"
+NODE_WITNESS = "daemon/node/src/witness.rs"
 
 
 class Fault(NamedTuple):
@@ -349,14 +352,8 @@ FAULTS = [
     Fault(
         "rejected packet restarts the timer",
         PACKET,
-        "                match rejected.id {\n"
-        "                    Some(id) => self.instances[id].counters.dropped.count(rejected.cause),",
-        "                match rejected.id {\n"
-        "                    Some(id) => {\n"
-        "                        let later = now + core::time::Duration::from_secs(9);\n"
-        "                        let reaction = self.instances[id].router.wake(later);\n"
-        "                        self.react(now, id, reaction);\n"
-        "                    }",
+        "                    self.record_learned(now, packet, id, &rejected.learned);\n",
+        "                    self.record_learned(now, packet, id, &rejected.learned);\n                    let later = now + core::time::Duration::from_secs(9);\n                    let reaction = self.instances[id].router.wake(later);\n                    self.react(now, id, reaction);\n",
     ),
     Fault(
         "plan omits the addresses to delete",
@@ -712,22 +709,46 @@ FAULTS = [
         "            let _ = Listeners::new();",
     ),
     Fault(
+        "node does not read what arrives at the interface",
+        NODE_WITNESS,
+        "        host.witnessed(&mut self.recorded);\n        self.recorded.iter()",
+        "        let _ = &host;\n        self.recorded.iter()",
+    ),
+    Fault(
+        "advertisement on the wire withholds nothing",
+        WITNESS,
+        "        router.handle_witnessed(admitted.heard_at, advert, packet.source);",
+        "        let _ = advert;",
+    ),
+    Fault(
+        "silence counts although the wire was not watched",
+        BACKUP,
+        "            if which(family) && leg.is_silent(now, settings) && !is_watched {",
+        "            if which(family) && leg.is_silent(now, settings) && !is_watched && false {",
+    ),
+    Fault(
+        "sequence number on the wire is accepted again and again",
+        WITNESS,
+        "            heard.record(sender);",
+        "            let _ = (&heard, sender);",
+    ),
+    Fault(
         "sequence number is accepted twice",
         REPLAY,
-        "            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {",
-        "            if false && !sender.sequence.is_after(last) {",
+        "            !anti_replay.is_timely(last, wall) || sender.sequence.is_after(last)",
+        "            true || sender.sequence.is_after(last)",
     ),
     Fault(
         "sequence number outside the window blocks its sender",
         REPLAY,
-        "            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {",
-        "            if !sender.sequence.is_after(last) {",
+        "            !anti_replay.is_timely(last, wall) || sender.sequence.is_after(last)",
+        "            sender.sequence.is_after(last)",
     ),
     Fault(
         "senders share one sequence number",
         REPLAY,
-        "            .position(|known| known.address == sender.address);",
-        "            .position(|_| true);",
+        "            .position(|known| known.address == sender.address)",
+        "            .position(|_| true)",
     ),
     Fault(
         "signature time is not checked",
@@ -763,12 +784,12 @@ FAULTS = [
         "enforce mode accepts unsigned packets",
         ADMISSION,
         "                HmacMode::Enforce => Err(DropCause::HmacMissing),",
-        "                HmacMode::Enforce => Ok(()),",
+        "                HmacMode::Enforce => Ok(None),",
     ),
     Fault(
         "permissive mode rejects unsigned packets",
         ADMISSION,
-        "                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),",
+        "                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(None),",
         "                HmacMode::Permissive | HmacMode::ReceiveOnly => Err(DropCause::HmacMissing),",
     ),
     Fault(

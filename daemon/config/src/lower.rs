@@ -249,6 +249,7 @@ impl Lowering<'_, '_> {
             preempt: *instance.preempt.value()?,
             preempt_delay: preempt_delay?,
             startup_delay: startup_delay?,
+            trust_wire: *instance.trust_wire.value()?,
             announce: announce?,
             accept: *instance.accept_mode.value()?,
             expect_master: *instance.state.value()? == InitialState::Master,

@@ -90,6 +90,12 @@ pub(crate) struct Instance {
     /// determines the time.
     #[serde(default = "default::none")]
     pub(crate) startup_delay: Field<BoundedDuration>,
+    /// Whether advertisements withhold a take-over that arrive at the interface and are dropped by
+    /// this host before the daemon receives them, by a firewall, a reverse path filter or a missing
+    /// multicast membership. Log and status name their sender. With false the backup takes over, and
+    /// there are two masters. Default: true.
+    #[serde(default = "default::trust_wire")]
+    pub(crate) trust_wire: Field<bool>,
     /// Announcement of the virtual addresses to the neighbours by gratuitous ARP and unsolicited
     /// neighbour advertisements. Default: once when the instance becomes master and once more 1 s
     /// later.
@@ -381,6 +387,10 @@ mod default {
 
     pub(super) const fn preempt() -> Field<bool> {
         // RFC 9568 6.1 MUST: Preempt_Mode is True by default
+        Field::Value(true)
+    }
+
+    pub(super) const fn trust_wire() -> Field<bool> {
         Field::Value(true)
     }
 

@@ -77,6 +77,7 @@ fn key() -> impl Strategy<Value = String> {
         "preempt",
         "preemptDelay",
         "startupDelay",
+        "trustWire",
         "notify",
         "any",
         "retries",

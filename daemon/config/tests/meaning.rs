@@ -86,6 +86,7 @@ fn example_of_the_design_loads() {
                     accept: true,
                     expect_master: true,
                     startup_delay: 0ns,
+                    trust_wire: true,
                     authentication: Pass(
                         Password(..),
                     ),
@@ -175,6 +176,7 @@ fn absent_keys_have_defaults() {
     assert_eq!(router.authentication, Authentication::None);
     assert_eq!(router.tracks, []);
     assert_eq!(router.preempt_delay, Duration::ZERO);
+    assert!(router.trust_wire);
     assert_eq!(router.startup_delay, Duration::ZERO);
     assert_eq!(router.announce, Announcements::DEFAULT);
 

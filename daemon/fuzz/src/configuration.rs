@@ -225,6 +225,7 @@ fn any_configuration(choices: &mut Choices<'_>) -> Value {
                 json!(choices.pick(&["1s", "10ms", "2s", "40.95s", "255s"])),
             ),
             ("preempt", json!(choices.coin())),
+            ("trustWire", json!(choices.coin())),
             ("state", json!(choices.pick(&["master", "backup"]))),
             ("track", json!([choices.pick(&["t0", "t1", "eth1"])])),
         ] {
@@ -349,7 +350,7 @@ fn any_value(choices: &mut Choices<'_>, depth: u8) -> Value {
 }
 
 /// Keywords of the configuration, misspelt keywords, and names.
-const WORDS: [&str; 46] = [
+const WORDS: [&str; 47] = [
     "trackers",
     "instances",
     "script",
@@ -367,6 +368,7 @@ const WORDS: [&str; 46] = [
     "version",
     "advertInterval",
     "preempt",
+    "trustWire",
     "track",
     "tracker",
     "weight",

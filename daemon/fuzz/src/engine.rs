@@ -361,6 +361,7 @@ impl Choices<'_> {
             // It consumes no bytes, so that the inputs in the corpus keep their meaning.
             accept: vrid.get() < 10,
             expect_master: !self.mostly(),
+            trust_wire: self.mostly(),
             authentication: authentication(version, password, n),
             tracks,
             options: Arc::new(options),

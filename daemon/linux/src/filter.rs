@@ -37,9 +37,52 @@ pub(crate) fn only(family: Family, vrids: &VridSet) -> Vec<Instruction> {
         Family::V4 => do_(LOAD_X_IPV4_HEADER_LEN, 0),
         Family::V6 => do_(LOAD_X, 0),
     };
+    let mut program = vec![message, do_(LOAD_BYTE_AT_X, 1)];
+    program.extend(of_vrids(vrids));
+    program
+}
+
+/// Keeps what arrives at an interface for this host as IPv4 or IPv6 packet of protocol 112, for one of
+/// `vrids`, and drops the rest. For a packet socket without link-level headers (packet(7), SOCK_DGRAM).
+pub(crate) fn on_wire(vrids: &VridSet) -> Vec<Instruction> {
+    let protocol = u32::from(vrrp_proto::wire::PROTOCOL);
+    let [ipv4, ipv6] = [libc::ETH_P_IP, libc::ETH_P_IPV6].map(i32::cast_unsigned);
     let mut program = vec![
-        message,
+        // Neither to another host nor sent by this one.
+        do_(LOAD_WORD, PACKET_TYPE),
+        if_(GREATER, PACKET_MULTICAST, 0, 1),
+        do_(RETURN, DROP),
+        // A frame with a VLAN tag is for another interface, unless the tag has a priority only.
+        do_(LOAD_WORD, VLAN_TAG_PRESENT),
+        if_(EQUAL, 0, 3, 0),
+        do_(LOAD_WORD, VLAN_TAG),
+        if_(ANY_BIT, 0xfff, 0, 1),
+        do_(RETURN, DROP),
+        do_(LOAD_WORD, ETHERTYPE),
+        if_(EQUAL, ipv4, 0, 8),
+        do_(LOAD_BYTE, 9),
+        if_(EQUAL, protocol, 1, 0),
+        do_(RETURN, DROP),
+        // No fragment: the message of a later one does not begin with its header.
+        do_(LOAD_HALF, 6),
+        if_(ANY_BIT, 0x3fff, 7, 0), // to the last RETURN of the IPv6 part
+        do_(LOAD_X_IPV4_HEADER_LEN, 0),
         do_(LOAD_BYTE_AT_X, 1),
+        do_(JUMP, 6),
+        if_(EQUAL, ipv6, 0, 3),
+        do_(LOAD_BYTE, 6),
+        if_(EQUAL, protocol, 0, 1),
+        do_(JUMP, 1),
+        do_(RETURN, DROP),
+        do_(LOAD_BYTE, IPV6_HEADER_LEN + 1),
+    ];
+    program.extend(of_vrids(vrids));
+    program
+}
+
+/// Keeps a packet if its VRID, in the accumulator, is one of `vrids`, and drops it otherwise.
+fn of_vrids(vrids: &VridSet) -> Vec<Instruction> {
+    let mut program = vec![
         do_(STORE, 0),
         do_(AND, 31),
         do_(COPY_TO_X, 0),
@@ -227,6 +270,7 @@ const RETURN: u16 = 0x06; // ret #k
 const COPY_TO_X: u16 = 0x07; // tax
 const EQUAL: u16 = 0x15; // jeq #k
 const EQUAL_X: u16 = 0x1d; // jeq x
+const GREATER: u16 = 0x25; // jgt #k
 const LOAD_WORD: u16 = 0x20; // ld [k]
 const LOAD_HALF: u16 = 0x28; // ldh [k]
 const LOAD_BYTE: u16 = 0x30; // ldb [k]
@@ -269,6 +313,17 @@ const FRA_PROTOCOL: u32 = 21;
 /// A load from this offset searches the netlink attribute X from offset A on, and yields its offset or
 /// 0 (SKF_AD_OFF + SKF_AD_NLATTR of linux/filter.h).
 const FIND_ATTRIBUTE: u32 = 0xffff_f00c;
+/// Loads from these offsets yield properties of a frame: its ethertype, the kind of its destination, its
+/// VLAN tag, and whether it has one (SKF_AD_OFF + SKF_AD_PROTOCOL, _PKTTYPE, _VLAN_TAG and
+/// _VLAN_TAG_PRESENT).
+const ETHERTYPE: u32 = 0xffff_f000;
+const PACKET_TYPE: u32 = 0xffff_f004;
+const VLAN_TAG: u32 = 0xffff_f02c;
+const VLAN_TAG_PRESENT: u32 = 0xffff_f030;
+/// Greatest kind of destination that this host receives: PACKET_HOST, PACKET_BROADCAST and this one
+/// (linux/if_packet.h).
+const PACKET_MULTICAST: u32 = 2;
+const IPV6_HEADER_LEN: u32 = 40;
 
 #[cfg(test)]
 mod tests;

@@ -6,6 +6,7 @@
 //!
 //! - [`clock`]: the current time and the timer of the loop.
 //! - [`socket`]: sends and receives advertisements, by one raw socket per interface and family.
+//! - [`witness`]: records what arrives at an interface, also what this host drops before its sockets.
 //! - [`announce`]: sends gratuitous ARP and neighbour advertisements, by one packet socket for all
 //!   interfaces.
 //! - [`kernel`]: implements the kernel interface of [`vrrp_node`]: addresses by [`request`], interfaces
@@ -43,3 +44,4 @@ pub mod routing;
 pub mod signal;
 pub mod socket;
 mod sys;
+pub mod witness;

@@ -279,7 +279,7 @@ fn no_such_interface() -> io::Error {
 }
 
 /// Whether an error only means that no packet is waiting.
-fn is_nothing(error: &io::Error) -> bool {
+pub(crate) fn is_nothing(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         // After an interrupted call the socket is still readable, and the loop calls again.
@@ -290,8 +290,8 @@ fn is_nothing(error: &io::Error) -> bool {
 /// Buffers for the packets of one [`AdvertSocket::receive`]. One batch serves all sockets.
 #[derive(Debug)]
 pub struct ReceiveBatch {
-    buffers: Vec<[u8; PACKET_LEN]>,
-    incoming: [Incoming; MANY],
+    pub(crate) buffers: Vec<[u8; PACKET_LEN]>,
+    pub(crate) incoming: [Incoming; MANY],
 }
 
 impl ReceiveBatch {
@@ -330,13 +330,13 @@ impl Packets<'_> {
 /// Readings of two clocks at the same moment: the kernel's packet timestamps use `CLOCK_REALTIME`, the
 /// daemon `CLOCK_BOOTTIME`.
 #[derive(Clone, Copy, Debug)]
-struct Clocks {
-    daemon: Instant,
+pub(crate) struct Clocks {
+    pub(crate) daemon: Instant,
     real: Duration,
 }
 
 impl Clocks {
-    fn read() -> Self {
+    pub(crate) fn read() -> Self {
         let real = SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
@@ -348,7 +348,7 @@ impl Clocks {
 
     /// Converts a timestamp to the daemon's clock. A timestamp in the future, after the wall clock was
     /// set back, becomes the present.
-    fn translate(&self, stamp: Duration) -> Instant {
+    pub(crate) fn translate(&self, stamp: Duration) -> Instant {
         self.daemon - self.real.saturating_sub(stamp)
     }
 }

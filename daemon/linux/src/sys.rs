@@ -248,12 +248,50 @@ pub(crate) fn overflowed(socket: BorrowedFd<'_>) -> io::Result<u32> {
 
 /// Enables an option of netlink(7).
 pub(crate) fn set_netlink_option(socket: BorrowedFd<'_>, option: libc::c_int) -> io::Result<()> {
+    enable(socket, libc::SOL_NETLINK, option)
+}
+
+/// Has a packet socket leave out the frames that this host sends (packet(7), since Linux 4.20).
+pub(crate) fn set_ignore_outgoing(socket: BorrowedFd<'_>) -> io::Result<()> {
+    enable(socket, libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING)
+}
+
+/// Binds a packet socket to the frames of all protocols on one interface.
+pub(crate) fn bind_to_link(socket: BorrowedFd<'_>, interface: u32) -> io::Result<()> {
+    #[expect(clippy::cast_possible_truncation, reason = "17 and 3")]
+    let (family, protocol) = (libc::AF_PACKET as u16, libc::ETH_P_ALL as u16);
+    let address = libc::sockaddr_ll {
+        sll_family: family,
+        sll_protocol: protocol.to_be(),
+        // An index above i32::MAX is invalid in the kernel.
+        sll_ifindex: i32::try_from(interface).unwrap_or(-1),
+        sll_hatype: 0,
+        sll_pkttype: 0,
+        sll_halen: 0,
+        sll_addr: [0; 8],
+    };
+    // SAFETY: the kernel reads as many bytes as there are of an address that lives through the call.
+    let result = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            socklen(size_of_val(&address)),
+        )
+    };
+    if result == 0 {
+        Ok(())
+    } else {
+        Err(io::Error::last_os_error())
+    }
+}
+
+fn enable(socket: BorrowedFd<'_>, level: libc::c_int, option: libc::c_int) -> io::Result<()> {
     let on: libc::c_int = 1;
     // SAFETY: the kernel reads as many bytes as there are of an integer that lives through the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
-            libc::SOL_NETLINK,
+            level,
             option,
             (&raw const on).cast(),
             socklen(size_of_val(&on)),

@@ -11,8 +11,8 @@ use vrrp_proto::{
 };
 
 use crate::device::DeviceChange;
-use crate::host::{Host, Kernel, OwnSources, Severity, Transaction};
-use crate::listeners::Listeners;
+use crate::host::{Host, Kernel, OwnSources, Severity, Transaction, WitnessedPacket};
+use crate::listeners::{Listeners, Watched};
 use crate::mirror::{Dump, Event, Held, Mirror, is_of_one_network};
 use crate::plan::{Change, Failure};
 use crate::routing;
@@ -260,6 +260,10 @@ impl Host for FakeHost {
     }
 
     fn listen_only(&mut self, _: &Listeners) {}
+
+    fn watch(&mut self, _: &Watched, _: &Mirror) {}
+
+    fn witnessed(&mut self, _: &mut Vec<WitnessedPacket>) {}
 
     fn advertise(&mut self, _: Advertisement) {}
 

@@ -11,7 +11,7 @@ use vrrp_proto::{
 
 use crate::device::DeviceChange;
 use crate::drop_rules::DropRule;
-use crate::listeners::Listeners;
+use crate::listeners::{Listeners, Watched};
 use crate::mirror::{Dump, Mirror};
 use crate::plan::{Change, Failure};
 use crate::routing;
@@ -144,6 +144,23 @@ pub enum Transaction<'a> {
     Remove(&'a [DropRule]),
 }
 
+/// Packet that arrived at an interface.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WitnessedPacket {
+    /// Time of arrival.
+    pub at: Instant,
+    /// The interface.
+    pub interface: InterfaceIndex,
+    /// Source address.
+    pub source: IpAddr,
+    /// Destination address.
+    pub destination: IpAddr,
+    /// TTL or hop limit.
+    pub hop_limit: u8,
+    /// The VRRP message.
+    pub payload: Box<[u8]>,
+}
+
 /// Level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -167,6 +184,14 @@ pub trait Host {
 
     /// Closes the sockets of endpoints that are not in `listeners`.
     fn listen_only(&mut self, listeners: &Listeners);
+
+    /// Records the packets of protocol 112 that arrive at these interfaces for these VRIDs, whether or not
+    /// this host drops them before its sockets, and ends the records of all other interfaces. Without
+    /// permission for that nothing is recorded.
+    fn watch(&mut self, watched: &Watched, mirror: &Mirror);
+
+    /// Appends the recorded packets, in the order of their arrival at each interface, and forgets them.
+    fn witnessed(&mut self, packets: &mut Vec<WitnessedPacket>);
 
     /// Queues an advertisement.
     fn advertise(&mut self, advertisement: Advertisement);

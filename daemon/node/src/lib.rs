@@ -13,6 +13,7 @@
 //!   [`drop_rules`] computes its rules.
 //! - `own_sources`: has the kernel deliver advertisements whose source is an address of this host.
 //! - [`listeners`]: the interfaces and families on which routers receive advertisements.
+//! - `witness`: watches the wire for advertisements that this host drops.
 //! - [`pacer`]: limits the rate of gratuitous ARP and unsolicited neighbour advertisements.
 //! - [`cleanup`]: removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left.
 
@@ -33,3 +34,4 @@ pub mod pacer;
 pub mod plan;
 mod reports;
 pub mod routing;
+mod witness;

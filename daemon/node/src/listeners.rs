@@ -10,6 +10,9 @@ pub type Path = (InterfaceIndex, Family);
 /// VRIDs for each endpoint.
 pub type Listeners = BTreeMap<Path, VridSet>;
 
+/// VRIDs for each interface whose wire is watched.
+pub type Watched = BTreeMap<InterfaceIndex, VridSet>;
+
 /// Set of the VRIDs on one interface.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct VridSet {

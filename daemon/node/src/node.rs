@@ -5,8 +5,9 @@
 //! 1. The node takes in what has arrived, packets before the tick (see [`Engine`]).
 //! 2. If a resynchronisation is due, the node reads the kernel's whole state again. One is due
 //!    [`SECOND_LOOK`] after the kernel rejected a request.
-//! 3. The engine does what is due.
-//! 4. The node carries out all outputs of the turn together, in this order:
+//! 3. If a take-over is due, the engine receives what arrived at the interface and was dropped by this host.
+//! 4. The engine does what is due.
+//! 5. The node carries out all outputs of the turn together, in this order:
 //!    - sends advertisements, because the other hosts wait for them;
 //!    - deletes routes and rules, because they may need an address that is about to be deleted;
 //!    - creates interfaces with virtual MAC addresses and sets them up, before addresses are added to them;
@@ -41,6 +42,7 @@ use crate::plan::{Change, Failure, plan, strays, unannounced};
 use crate::reports::Reports;
 use crate::routing;
 use crate::routing::mirror::Suspect;
+use crate::witness::{self, Witness};
 
 /// Delay between a request that the kernel rejected and the resynchronisation that repeats it.
 pub const SECOND_LOOK: Duration = Duration::from_secs(1);
@@ -54,6 +56,7 @@ pub struct Node {
     drop_filter: DropFilter,
     pacer: Pacer,
     own_sources: OwnSources,
+    witness: Witness,
     /// Whether a router with `acceptMode = false` is configured.
     refuses: bool,
     /// Time of the last repair of the drop filter's table.
@@ -138,7 +141,7 @@ impl Node {
 
     /// Next deadline of the node itself, in addition to the engine's deadlines.
     pub fn due(&self) -> Option<Instant> {
-        let all = [self.look_again_at, self.pacer.due()];
+        let all = [self.look_again_at, self.pacer.due(), self.witness.due()];
         all.into_iter().flatten().min()
     }
 
@@ -284,8 +287,20 @@ impl Node {
     /// Ticks the engine and carries out all outputs of this turn. To be called after
     /// [`look_again`](Self::look_again).
     pub fn turn<H: Host>(&mut self, now: Instant, host: &mut H) {
+        if self.consult_wire(now, host) {
+            let witnessed = self.witness.take(now, &self.engine);
+            let packets = witness::packets(&witnessed);
+            self.handle(now, Input::Witnessed(&packets), host);
+        }
         self.handle(now, Input::Tick, host);
         self.act(now, host);
+    }
+
+    /// Reads what arrived at the interfaces of silent backups, if a take-over is due. Returns whether there
+    /// is anything for that router: then the caller reads its sockets once more before the
+    /// [`turn`](Self::turn), because a packet reaches the socket a moment after it arrived at the interface.
+    pub fn consult_wire<H: Host>(&mut self, now: Instant, host: &mut H) -> bool {
+        self.witness.consult(now, &self.engine, host)
     }
 
     /// Resynchronises if that is due: reads the kernel's whole state and repeats all requests of the
@@ -345,7 +360,11 @@ impl Node {
             }
         }
         if self.is_stopping {
+            self.witness.end(&self.mirror, host);
             self.own_sources.set(&Listeners::new());
+        } else {
+            self.witness
+                .update(now, moved, &mut self.engine, &self.mirror, host);
         }
         if !self.own_sources.check(now, &self.mirror, host) {
             self.see_later(now);

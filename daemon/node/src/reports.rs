@@ -103,6 +103,7 @@ const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
         | Report::Priority { .. }
         | Report::Drift { .. }
         | Report::Suppressed { .. }
+        | Report::Withheld { .. }
         | Report::SecondMaster { .. } => None,
     }
 }

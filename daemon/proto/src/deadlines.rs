@@ -26,6 +26,14 @@ impl Deadlines {
         self.heap.first().copied()
     }
 
+    /// The routers with deadlines up to `now`, in any order.
+    pub(crate) fn due(&self, now: Instant) -> impl Iterator<Item = usize> + '_ {
+        let is_any = self.first().is_some_and(|(at, _)| at <= now);
+        let heap = if is_any { &self.heap[..] } else { &[] };
+        let due = heap.iter().filter(move |(at, _)| *at <= now);
+        due.map(|(_, router)| *router)
+    }
+
     /// Clears the deadlines up to `now` and appends their routers to `due`, the earliest first.
     pub(crate) fn take_due(&mut self, now: Instant, due: &mut Vec<usize>) {
         while let Some((at, router)) = self.first()

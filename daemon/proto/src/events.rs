@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::limiter::Matter;
 use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
-use crate::reasons::{Cause, FaultReason, Loss};
+use crate::reasons::{Cause, FaultReason, Loss, Unreceived};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::Instant;
 use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority, State};
@@ -60,6 +60,11 @@ pub enum Input<'a> {
     },
     /// A received IP packet of protocol 112.
     Packet(Packet<'a>),
+    /// Packets of protocol 112 that arrived at an interface for a [watched](crate::Engine::watched)
+    /// VRID, in the order of their arrival, whether or not a socket received them. To be handed in
+    /// before a [`Tick`](Self::Tick), after every [`Packet`](Self::Packet), for the routers that
+    /// [`watched_and_due`](crate::Engine::watched_and_due) names; the others ignore them.
+    Witnessed(&'a [Packet<'a>]),
     /// A result for a tracker of kind [`Probe`](crate::params::TrackerKind::Probe).
     Probe {
         /// Name of the tracker.
@@ -210,6 +215,9 @@ pub enum Due {
     Announcement,
     /// Take-over of a backup, unless an advertisement of the master arrives before.
     TakeOver,
+    /// Begin of the watch of the wire, because a master is silent: see
+    /// [`Engine::watched`](crate::Engine::watched).
+    Watch,
     /// Change of a tracker's verdict, unless a result confirms the present one before.
     Verdict,
     /// End of the grace period for a missing interface or address.
@@ -222,6 +230,7 @@ impl fmt::Display for Due {
             Self::Advertisement => "advertisement",
             Self::Announcement => "announcement",
             Self::TakeOver => "take-over",
+            Self::Watch => "watch",
             Self::Verdict => "verdict",
             Self::Grace => "grace",
         })
@@ -430,6 +439,14 @@ pub enum Report {
         source: IpAddr,
         /// The differences, in words.
         how: Arc<str>,
+    },
+    /// A take-over that was due is withheld: advertisements of a living master arrive at the
+    /// interface, and this host drops them before its sockets. Reported once per sender and minute.
+    Withheld {
+        /// Name of the local router.
+        router: Arc<str>,
+        /// The advertisements.
+        unreceived: Unreceived,
     },
     /// A router of lower precedence advertised while this node is master. Reported once per sender
     /// and minute.

@@ -30,7 +30,7 @@ pub use events::{
     Due, Input, Link, LvsRole, Output, Packet, Report, Transition,
 };
 pub use limiter::Matter;
-pub use reasons::{Cause, FaultReason, Loss};
+pub use reasons::{Cause, FaultReason, Loss, Unreceived};
 pub use time::{Human, Instant};
 pub use types::{
     AddressLabel, AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress,

@@ -34,6 +34,8 @@ pub enum Matter {
     Drift,
     /// It is master, too.
     SecondMaster,
+    /// Its advertisements are dropped by this host.
+    Unreceived,
 }
 
 impl fmt::Display for Matter {
@@ -42,6 +44,7 @@ impl fmt::Display for Matter {
             Self::Dropped(cause) => write!(f, "packet dropped: {cause}"),
             Self::Drift => f.write_str("configuration mismatch"),
             Self::SecondMaster => f.write_str("second master"),
+            Self::Unreceived => f.write_str("advertisements dropped by this host"),
         }
     }
 }

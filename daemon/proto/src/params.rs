@@ -75,6 +75,10 @@ pub struct RouterParams {
     /// Least time from the start to a take-over; 0 to 1000 s. Does not apply to the owner, which
     /// starts as master.
     pub startup_delay: Duration,
+    /// Whether advertisements that arrive at the interface and are dropped by this host before its
+    /// sockets withhold a take-over: [`Input::Witnessed`](crate::Input::Witnessed). Only a caller
+    /// that [watches](crate::Engine::watched) the wire sets it.
+    pub trust_wire: bool,
     /// Authentication of advertisements.
     pub authentication: Authentication,
     /// Virtual addresses, in the order in which they are advertised. To the protocol the addresses
@@ -199,6 +203,7 @@ impl RouterParams {
             accept: true,
             expect_master: false,
             startup_delay: Duration::ZERO,
+            trust_wire: false,
             authentication: Authentication::None,
             addresses,
             options: Arc::new(BTreeMap::new()),

@@ -207,6 +207,27 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Advertisements that arrive at an interface and are dropped by this host before its sockets. The
+/// text names the likely causes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreceived {
+    /// Sender.
+    pub source: IpAddr,
+    /// Name of the interface.
+    pub interface: Arc<str>,
+}
+
+impl fmt::Display for Unreceived {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { source, interface } = self;
+        write!(
+            f,
+            "advertisements from {source} arrive on {interface} and are dropped by this host before \
+             vrrpd: firewall, rp_filter or a missing multicast membership"
+        )
+    }
+}
+
 /// Reason of [`State::Fault`]: the condition that keeps a router from running as backup or master.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FaultReason {

@@ -70,33 +70,31 @@ pub(crate) struct Sender {
 }
 
 impl Heard {
-    /// Whether the advertisement of `sender` is new, at a wall clock of `wall` at its arrival. If
-    /// so, records it.
-    pub(crate) fn admit(
-        &mut self,
-        sender: Sender,
-        wall: Duration,
-        anti_replay: AntiReplay,
-    ) -> bool {
-        let known = self
-            .senders
-            .iter()
-            .position(|known| known.address == sender.address);
-        if let Some(at) = known {
+    /// Whether the advertisement of `sender` is new, at a wall clock of `wall` at its arrival.
+    pub(crate) fn is_new(&self, sender: &Sender, wall: Duration, anti_replay: AntiReplay) -> bool {
+        self.place(sender).is_none_or(|at| {
             let last = self.senders[at].sequence;
             // A last number outside the window protects nothing, because the window already rejects
             // it. If it still counted, advertisements of a sender with a corrected clock would be
             // rejected until its clock reached the former time.
-            if anti_replay.is_timely(last, wall) && !sender.sequence.is_after(last) {
-                return false;
-            }
-            // Added again below as the most recent sender.
+            !anti_replay.is_timely(last, wall) || sender.sequence.is_after(last)
+        })
+    }
+
+    /// Records a new advertisement of `sender`, as the most recent one.
+    pub(crate) fn record(&mut self, sender: Sender) {
+        if let Some(at) = self.place(&sender) {
             self.senders.remove(at);
         } else if self.senders.len() == SENDERS {
             self.senders.remove(0);
         }
         self.senders.push(sender);
-        true
+    }
+
+    fn place(&self, sender: &Sender) -> Option<usize> {
+        self.senders
+            .iter()
+            .position(|known| known.address == sender.address)
     }
 
     /// The senders, the most recent one last.
@@ -113,6 +111,16 @@ mod tests {
         window: Duration::from_secs(5),
     };
     const NOW: Duration = Duration::from_secs(1_800_000_000);
+
+    impl Heard {
+        fn admit(&mut self, sender: Sender, wall: Duration, anti_replay: AntiReplay) -> bool {
+            let is_new = self.is_new(&sender, wall, anti_replay);
+            if is_new {
+                self.record(sender);
+            }
+            is_new
+        }
+    }
 
     fn seconds(seconds: u64) -> Duration {
         Duration::from_secs(seconds)

@@ -44,7 +44,7 @@ use crate::events::Due;
 use crate::params::Announcements;
 use crate::reasons::{Cause, FaultReason};
 use crate::time::{Human, Instant};
-use crate::types::{AdvertInterval, Priority, State, Version};
+use crate::types::{AdvertInterval, Family, Priority, State, Version};
 use crate::wire::Advert;
 
 /// Settings of a router: the part of its configuration that the state machine uses.
@@ -62,6 +62,8 @@ pub(crate) struct Settings {
     /// Repeated announcements of its addresses as master.
     pub(crate) announce: Announcements,
     pub(crate) families: Families,
+    /// Whether an advertisement that only the wire shows withholds a take-over.
+    pub(crate) trust_wire: bool,
 }
 
 /// Address families of a router. With both, it is two routers of the protocol that change their
@@ -177,6 +179,27 @@ pub(crate) struct Reaction {
     pub(crate) late: bool,
     /// Whether an advertisement of lower precedence arrived while master.
     pub(crate) second_master: bool,
+}
+
+impl Reaction {
+    /// The wait for a master was extended after a late wake-up.
+    const LATE: Self = Self {
+        change: None,
+        send: None,
+        announce: false,
+        late: true,
+        second_master: false,
+    };
+}
+
+impl Families {
+    /// The only family, or IPv4.
+    const fn first(self) -> Family {
+        match self {
+            Self::Ipv4 | Self::Both => Family::V4,
+            Self::Ipv6 => Family::V6,
+        }
+    }
 }
 
 impl Router {
@@ -388,16 +411,62 @@ impl Router {
                     // missed advertisements as well, so the expired timer does not prove that the
                     // master is down.
                     backup.restart_timer(now, &settings);
-                    return Reaction {
-                        late: true,
-                        ..Reaction::default()
-                    };
+                    return Reaction::LATE;
+                }
+                if settings.trust_wire && backup.watch_longer(now, &settings, |_| true) {
+                    return Reaction::LATE;
                 }
                 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
                 let cause = backup.cause(now, &settings);
                 self.become_master(now, due, cause)
             }
             Phase::Master(master) => master.handle_tick(now, &settings),
+        }
+    }
+
+    /// On a backup: time at which the wire is to be watched, unless it is.
+    pub(crate) fn watch_at(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Backup(backup) if self.settings.trust_wire => backup.watch_at(),
+            Phase::Init | Phase::Backup(_) | Phase::Master(_) | Phase::Fault(_) => None,
+        }
+    }
+
+    /// Begins to watch the wire if it is time. Returns whether it does.
+    pub(crate) fn watch(&mut self, now: Instant) -> bool {
+        match &mut self.phase {
+            Phase::Backup(backup) if self.settings.trust_wire => backup.watch(now),
+            Phase::Init | Phase::Backup(_) | Phase::Master(_) | Phase::Fault(_) => false,
+        }
+    }
+
+    /// Whether the wire is watched.
+    pub(crate) fn is_watching(&self) -> bool {
+        match &self.phase {
+            Phase::Backup(backup) => self.settings.trust_wire && backup.is_watching(),
+            Phase::Init | Phase::Master(_) | Phase::Fault(_) => false,
+        }
+    }
+
+    /// Whether `heard_at` is after the last advertisement that restarted the timer of a backup in the
+    /// family of `source`.
+    pub(crate) fn is_later_than_heard(&self, heard_at: Instant, source: IpAddr) -> bool {
+        match &self.phase {
+            Phase::Backup(backup) => backup.is_later_than_heard(heard_at, source),
+            Phase::Init | Phase::Master(_) | Phase::Fault(_) => false,
+        }
+    }
+
+    /// Handles an advertisement that arrived at the interface at `heard_at` and never at the socket.
+    /// To be called when a take-over is due. A backup counts from it as from any other.
+    pub(crate) fn handle_witnessed(
+        &mut self,
+        heard_at: Instant,
+        advert: &Advert<'_>,
+        source: IpAddr,
+    ) {
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.record_witnessed(heard_at, advert, source, &self.settings);
         }
     }
 

@@ -51,6 +51,9 @@ pub struct RouterStatus {
     /// Seconds until the router enters fault for `cause`, while the cause is tolerated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault_in: Option<f64>,
+    /// Advertisements because of which a take-over that was due is withheld.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub withheld: Option<WithheldStatus>,
     /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
     /// Advertisement interval, in seconds.
@@ -96,6 +99,18 @@ pub struct RouterStatus {
     pub counters: Counters,
     /// Last transitions, oldest first.
     pub history: Vec<TransitionStatus>,
+}
+
+/// Advertisements that arrive at the interface and are dropped by this host before its sockets.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WithheldStatus {
+    /// Sender.
+    pub source: IpAddr,
+    /// The likely causes, in words.
+    pub reason: Arc<str>,
+    /// Seconds since the arrival of the last one that was read.
+    pub age: f64,
 }
 
 /// State of a sync group.
@@ -342,6 +357,10 @@ pub struct Counters {
     /// Late wake-ups of a backup: the master-down timer was restarted, because advertisements may
     /// have been missed.
     pub late_wakeups: u64,
+    /// Take-overs that were due and withheld, because advertisements of a living master arrive at the
+    /// interface and are dropped by this host.
+    #[serde(default)]
+    pub withheld: u64,
     /// Short absences of the interface or of the source address that caused no fault.
     #[serde(default)]
     pub interruptions: u64,

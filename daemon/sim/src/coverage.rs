@@ -51,10 +51,11 @@ pub enum Event {
     CanRefuse,
     Overrun,
     Stop,
+    Withheld,
 }
 
 /// All events, in the order of the report.
-const EVENTS: [Event; 42] = [
+const EVENTS: [Event; 43] = [
     Event::LowerPriority,
     Event::EqualPriorityLesserAddress,
     Event::EqualPriorityGreaterAddress,
@@ -97,6 +98,7 @@ const EVENTS: [Event; 42] = [
     Event::CanRefuse,
     Event::Overrun,
     Event::Stop,
+    Event::Withheld,
 ];
 
 /// Kind of router in the coverage table: by family, and once more for members of sync groups.
@@ -193,6 +195,7 @@ const fn can_meet(kind: Kind, state: State, event: Event) -> bool {
         && !matches!(
             (state, event),
             (State::Fault, Event::Deadline | Event::Overslept)
+                | (State::Master | State::Fault, Event::Withheld)
         )
 }
 

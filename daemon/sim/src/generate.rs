@@ -48,6 +48,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.patience(&mut hosts, &mut steps);
     choices.synchronisation(&mut hosts, &mut steps);
     group::groups(&mut choices, &services, &mut hosts, &mut steps);
+    choices.firewalls(&mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -203,6 +204,7 @@ impl Choices<'_> {
             tracks: self.tracks(),
             preempt_delay: 0,
             startup_delay: 0,
+            trust_wire: true,
             announce: AnnounceConfig::default(),
             behind: Behind::Own,
             routes: self.numbers(service),
@@ -588,6 +590,38 @@ impl Choices<'_> {
             // The last step repairs everything, so new steps go before it.
             let place = self.number(0..=steps.len().saturating_sub(1));
             steps.insert(place, step);
+        }
+        if steps.iter().all(|step| step.action != Action::Mend) {
+            let (after, action) = (0, Action::Mend);
+            steps.push(Step { after, action });
+        }
+    }
+
+    /// Lets the firewalls of some hosts drop advertisements for a time, while some routers take over
+    /// nevertheless. Runs after the earlier generators, for the same reason as [`Self::delays`].
+    fn firewalls(&mut self, hosts: &mut [HostSpec], steps: &mut Vec<Step>) {
+        if !self.percent(40) {
+            return;
+        }
+        for configs in configs_of_each(hosts, steps) {
+            let distrusts = self.percent(15);
+            for config in configs {
+                let routers = config.routers.values_mut();
+                routers.for_each(|router| router.trust_wire = !distrusts);
+            }
+        }
+        for _ in 0..self.pick(&[1_u8, 2, 4, 6]) {
+            let host = self.number(0..=last(hosts));
+            let (after, action) = (
+                self.pick(&[0, 1_000, 50_000, 500_000, 2_000_000, 5_000_000]),
+                Action::Firewall {
+                    host,
+                    on: self.percent(70),
+                },
+            );
+            // The last step repairs everything, so new steps go before it.
+            let place = self.number(0..=steps.len().saturating_sub(1));
+            steps.insert(place, Step { after, action });
         }
         if steps.iter().all(|step| step.action != Action::Mend) {
             let (after, action) = (0, Action::Mend);

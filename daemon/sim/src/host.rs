@@ -30,6 +30,9 @@ use crate::scenario::{
 /// Wall clock at the start of the world, since 1970.
 const BEGINNING: Duration = Duration::from_secs(1_800_000_000);
 
+/// Number of arrived packets that a host remembers for the invariants.
+const ARRIVALS: usize = 64;
+
 /// Packet in a network.
 #[derive(Clone, Debug)]
 pub(crate) struct Datagram {
@@ -86,6 +89,10 @@ pub(crate) struct Host {
     /// Whether the process is frozen.
     pub(crate) frozen: bool,
     pub(crate) process: Option<Process>,
+    /// Whether a firewall drops the packets of protocol 112 before the sockets.
+    pub(crate) drops_adverts: bool,
+    /// Last packets that arrived at the interfaces.
+    pub(crate) arrivals: VecDeque<Arrival>,
     /// Unplugged cables, one bit per segment.
     pub(crate) unplugged: u8,
     /// Time of the next turn.
@@ -133,6 +140,8 @@ pub(crate) enum Fed {
         is_listened_for: bool,
         packet: Rc<Datagram>,
     },
+    /// Packets that arrived at interfaces with silent backups.
+    Witnessed(Vec<Arrival>),
     Probe {
         tracker: String,
         up: bool,
@@ -151,6 +160,16 @@ pub(crate) enum Fed {
     Overrun,
     Tick,
     Stop,
+}
+
+/// Packet that arrived at an interface, whether or not a socket received it.
+#[derive(Clone, Debug)]
+pub(crate) struct Arrival {
+    pub(crate) at: Instant,
+    pub(crate) interface: InterfaceIndex,
+    /// Whether a router listens for the VRID on this interface.
+    pub(crate) is_listened_for: bool,
+    pub(crate) packet: Rc<Datagram>,
 }
 
 /// Notification of the kernel.
@@ -237,6 +256,8 @@ impl Host {
             suspended: false,
             frozen: false,
             process: None,
+            drops_adverts: false,
+            arrivals: VecDeque::new(),
             unplugged: 0,
             next_turn: None,
             life: 0,
@@ -489,7 +510,21 @@ impl Host {
         let Some(index) = self.kernel.on(packet.segment) else {
             return false;
         };
-        if self.kernel.drops_own_source(index, packet.source) {
+        let arrival = Arrival {
+            at: now,
+            interface: index,
+            is_listened_for: false,
+            packet: Rc::clone(packet),
+        };
+        if self.arrivals.len() == ARRIVALS {
+            self.arrivals.pop_front();
+        }
+        self.arrivals.push_back(arrival.clone());
+        let vrid = packet.payload.get(1).and_then(|vrid| Vrid::new(*vrid));
+        if let (Some(process), Some(vrid)) = (&mut self.process, vrid) {
+            process.own.witness(vrid, arrival);
+        }
+        if self.drops_adverts || self.kernel.drops_own_source(index, packet.source) {
             return false;
         }
         let Some(socket) = self
@@ -499,7 +534,6 @@ impl Host {
         else {
             return false;
         };
-        let vrid = packet.payload.get(1).and_then(|vrid| Vrid::new(*vrid));
         if vrid.is_none_or(|vrid| !socket.vrids.contains(vrid))
             // A full buffer drops the packet, as a socket does.
             || socket.queue.len() >= SOCKET_BUFFER

@@ -49,6 +49,9 @@ pub enum Invariant {
     Cleanup,
     /// The members of a sync group are in the same state after each turn.
     Together,
+    /// A backup does not take over from silence while advertisements of a master that it follows
+    /// arrive at its interface, whether or not its host drops them.
+    Silence,
     /// The resources of a master are started in order, once, and stopped in reverse order. Without a
     /// master none of them runs after the bound.
     Resources,

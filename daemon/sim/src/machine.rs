@@ -12,8 +12,8 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{Host, Severity};
-use vrrp_node::listeners::{Listeners, Path, VridSet};
+use vrrp_node::host::{Host, Severity, WitnessedPacket};
+use vrrp_node::listeners::{Listeners, Path, VridSet, Watched};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
 use vrrp_node::node::{Node, SECOND_LOOK};
@@ -25,17 +25,24 @@ use vrrp_proto::{
 };
 
 use crate::device_reaper::DeviceReaper;
-use crate::host::{Datagram, Fed, Message, News, Record, Sent, Shown};
+use crate::host::{Arrival, Datagram, Fed, Message, News, Record, Sent, Shown};
 use crate::kernel::Kernel;
 use crate::scenario::{Config, interface_name, virtual_address};
 
 /// Capacity of a socket buffer, in packets.
 pub(crate) const SOCKET_BUFFER: usize = 64;
 
+/// Capacity of the buffer of a packet socket, in packets.
+const WITNESS_BUFFER: usize = 1_024;
+
 /// State of the machine that ends with its daemon.
 #[derive(Debug)]
 pub(crate) struct Own {
     pub(crate) sockets: BTreeMap<Path, Socket>,
+    watched: Watched,
+    witnessed: BTreeMap<InterfaceIndex, VecDeque<Arrival>>,
+    /// Packets that the node has read and not handed in, in the type of the simulation.
+    arrivals: Vec<Arrival>,
     pub(crate) device_reaper: DeviceReaper,
     /// Interface on which the IPVS sync daemon was started.
     started_on: Option<InterfaceIndex>,
@@ -65,6 +72,9 @@ impl Own {
     pub(crate) fn new(now: Instant, config: Config) -> Self {
         Self {
             sockets: BTreeMap::new(),
+            watched: Watched::new(),
+            witnessed: BTreeMap::new(),
+            arrivals: Vec::new(),
             device_reaper: DeviceReaper::default(),
             started_on: None,
             unkept: None,
@@ -75,6 +85,18 @@ impl Own {
             fed: None,
             records: Vec::new(),
             sent: Vec::new(),
+        }
+    }
+
+    /// Records a packet that arrived at an interface, if the daemon watches its VRID there.
+    pub(crate) fn witness(&mut self, vrid: Vrid, arrival: Arrival) {
+        let vrids = self.watched.get(&arrival.interface);
+        if vrids.is_some_and(|vrids| vrids.contains(vrid)) {
+            let queue = self.witnessed.entry(arrival.interface).or_default();
+            // A full buffer drops the packet, as a socket does.
+            if queue.len() < WITNESS_BUFFER {
+                queue.push_back(arrival);
+            }
         }
     }
 
@@ -216,6 +238,19 @@ impl Machine<'_> {
                 let packet = self.own.packet.take();
                 packet.expect("take_packets stores the packet before the input")
             }
+            Input::Witnessed(packets) => {
+                let arrivals = &mut self.own.arrivals;
+                let handed = packets.iter().filter_map(|packet| {
+                    let is_it = |arrival: &Arrival| {
+                        (arrival.at, arrival.interface) == (packet.at, packet.interface)
+                            && arrival.packet.source == packet.source
+                            && *arrival.packet.payload == *packet.payload
+                    };
+                    let place = arrivals.iter().position(is_it)?;
+                    Some(arrivals.remove(place))
+                });
+                Fed::Witnessed(handed.collect())
+            }
             Input::Probe {
                 tracker, result, ..
             } => Fed::Probe {
@@ -260,6 +295,28 @@ impl Host for Machine<'_> {
         let sockets = &mut self.own.sockets;
         // Unread packets of a closed socket are lost with it.
         sockets.retain(|place, _| listeners.contains_key(place));
+    }
+
+    fn watch(&mut self, watched: &Watched, _mirror: &Mirror) {
+        self.own.watched.clone_from(watched);
+        let queues = &mut self.own.witnessed;
+        queues.retain(|interface, _| watched.contains_key(interface));
+    }
+
+    fn witnessed(&mut self, packets: &mut Vec<WitnessedPacket>) {
+        for queue in self.own.witnessed.values_mut() {
+            for arrival in queue.drain(..) {
+                packets.push(WitnessedPacket {
+                    at: arrival.at,
+                    interface: arrival.interface,
+                    source: arrival.packet.source,
+                    destination: arrival.packet.destination,
+                    hop_limit: arrival.packet.hop_limit,
+                    payload: arrival.packet.payload[..].into(),
+                });
+                self.own.arrivals.push(arrival);
+            }
+        }
     }
 
     fn advertise(&mut self, advertisement: Advertisement) {
@@ -333,7 +390,16 @@ impl Host for Machine<'_> {
     fn note(&mut self, _text: String) {}
 
     fn before(&mut self, _now: Instant, input: &Input<'_>, engine: &Engine) {
-        let fed = self.fed(input);
+        let mut fed = self.fed(input);
+        if let Fed::Witnessed(arrivals) = &mut fed {
+            for arrival in arrivals {
+                let vrid = arrival.packet.payload.get(1).copied().and_then(Vrid::new);
+                let place = (arrival.interface, arrival.packet.family(), vrid);
+                let mut listeners = engine.listeners();
+                arrival.is_listened_for = listeners
+                    .any(|(interface, family, vrid)| (interface, family, Some(vrid)) == place);
+            }
+        }
         // During a dump the mirror is ahead of the inputs of the engine.
         if !matches!(fed, Fed::News(_)) {
             self.kernel.forget_dump();

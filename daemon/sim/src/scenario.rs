@@ -158,6 +158,9 @@ pub struct RouterConfig {
     /// Startup delay, in milliseconds.
     #[serde(default)]
     pub startup_delay: u32,
+    /// Whether advertisements that the host drops withhold a take-over.
+    #[serde(default = "trusts", skip_serializing_if = "is_true")]
+    pub trust_wire: bool,
     /// Announcement settings.
     #[serde(default)]
     pub announce: AnnounceConfig,
@@ -475,6 +478,8 @@ pub enum Action {
     LoseNews { host: u8, count: u8 },
     /// Flushes the nftables ruleset.
     Flush { host: u8 },
+    /// Begins or ends to drop the packets of protocol 112 that arrive at a host, before its sockets.
+    Firewall { host: u8, on: bool },
     /// Makes the kernel reject this number of requests of the daemon.
     Refuse { host: u8, count: u8 },
     /// Kills the daemon. `vrrpd cleanup` runs `cleanup` milliseconds later, and the daemon starts
@@ -778,6 +783,7 @@ impl RouterConfig {
             accept: self.accept,
             expect_master: self.expect_master,
             startup_delay: self.startup_delay(),
+            trust_wire: self.trust_wire,
             announce: Announcements {
                 burst: self.announce.burst,
                 delay: Duration::from_millis(self.announce.delay.into()),
@@ -1119,6 +1125,18 @@ pub fn virtual_address(family: Family, segment: u8, number: u8) -> InterfaceAddr
 /// Default for stories without this field.
 const fn accepts() -> bool {
     true
+}
+
+const fn trusts() -> bool {
+    true
+}
+
+#[allow(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde calls"
+)]
+const fn is_true(value: &bool) -> bool {
+    *value
 }
 
 #[allow(

@@ -338,6 +338,11 @@ fn write_report(report: Report) {
             instance = %router, %source,
             "{router}: configuration mismatch with {source}: {how}; its advertisements are still accepted",
         ),
+        Report::Withheld { router, unreceived } => warn!(
+            instance = %router, source = %unreceived.source, interface = %unreceived.interface,
+            "{router}: take-over withheld, the master is alive: {unreceived}; accept IP protocol 112 from \
+             it, or set trustWire to false (logged once a minute)",
+        ),
         Report::SecondMaster {
             router,
             source,

@@ -334,6 +334,11 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         "(restarted the master-down timer)",
     );
     note(
+        counters.withheld,
+        "withheld take-over",
+        "(advertisements that arrive and are dropped by this host)",
+    );
+    note(
         counters.interruptions,
         "short interruption",
         "of the interface or its address (no fault)",

@@ -52,6 +52,74 @@ fn ipv6_message_begins_at_the_first_byte() {
     assert!(!keeps(&program, &[]));
 }
 
+#[test]
+fn wire_filter_keeps_what_this_host_would_receive() {
+    let program = on_wire(&vrids().filter(|vrid| vrid.get() != 50).collect());
+    let ipv4 = |vrid, options| {
+        let mut packet = packet(vrid, options);
+        packet[9] = 112;
+        packet
+    };
+    let mut ipv6 = vec![0x60, 0, 0, 0, 0, 8, 112, 255];
+    ipv6.extend([0; 32]);
+    ipv6.extend([0x31, 51, 100, 1, 0, 100, 0, 0]);
+    let frame = |ethertype: i32, kind, tag| Frame {
+        ethertype: ethertype.cast_unsigned(),
+        kind,
+        tag,
+    };
+    let keeps = |frame, packet: &[u8]| run_on(&program, packet, frame).unwrap_or(DROP) != DROP;
+    let (four, six) = (libc::ETH_P_IP, libc::ETH_P_IPV6);
+    for kind in 0..=2 {
+        assert!(keeps(frame(four, kind, None), &ipv4(51, 0)));
+        assert!(keeps(frame(four, kind, None), &ipv4(51, 40)), "IP options");
+        assert!(keeps(frame(six, kind, None), &ipv6));
+    }
+    assert!(
+        keeps(frame(four, 2, Some(7 << 13)), &ipv4(51, 0)),
+        "priority tag"
+    );
+    for (dropped, packet) in [
+        (frame(four, 3, None), ipv4(51, 0)),
+        (frame(four, 4, None), ipv4(51, 0)),
+        (frame(six, 4, None), ipv6.clone()),
+        (frame(four, 2, Some(10)), ipv4(51, 0)),
+        (frame(six, 2, Some(10)), ipv6.clone()),
+        (frame(libc::ETH_P_ARP, 2, None), ipv4(51, 0)),
+        (frame(six, 2, None), ipv4(51, 0)),
+        (frame(four, 2, None), ipv6.clone()),
+        (frame(four, 2, None), ipv4(50, 0)),
+        (frame(four, 2, None), packet_of(17)),
+        (frame(four, 2, None), fragment(0x20)),
+        (frame(four, 2, None), fragment(0x01)),
+        (frame(six, 2, None), ipv6[..41].to_vec()),
+        (
+            frame(six, 2, None),
+            [&ipv6[..6], &[17], &ipv6[7..]].concat(),
+        ),
+        (
+            frame(six, 2, None),
+            [&ipv6[..41], &[50], &ipv6[42..]].concat(),
+        ),
+    ] {
+        assert!(!keeps(dropped, &packet), "{dropped:?} {packet:?}");
+    }
+}
+
+/// Packet of another protocol.
+fn packet_of(protocol: u8) -> Vec<u8> {
+    let mut packet = packet(51, 0);
+    packet[9] = protocol;
+    packet
+}
+
+/// Packet with these flags and upper bits of the fragment offset.
+fn fragment(upper: u8) -> Vec<u8> {
+    let mut packet = packet_of(112);
+    packet[6] = upper;
+    packet
+}
+
 proptest! {
     #[test]
     fn filter_keeps_all_vrids_of_a_set(served in prop::collection::btree_set(1_u8.., 0..255)) {
@@ -247,8 +315,20 @@ fn keeps(program: &[Instruction], packet: &[u8]) -> bool {
     run(program, packet).unwrap_or(DROP) != DROP
 }
 
-/// Interprets `program` as the kernel does. `None` when it reads beyond the end of the packet.
+/// Properties of a frame that are not among its bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Frame {
+    ethertype: u32,
+    kind: u32,
+    tag: Option<u32>,
+}
+
 fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
+    run_on(program, packet, Frame::default())
+}
+
+/// Interprets `program` as the kernel does. `None` when it reads beyond the end of the packet.
+fn run_on(program: &[Instruction], packet: &[u8], frame: Frame) -> Option<u32> {
     let (mut a, mut x, mut stored) = (0_u32, 0_u32, [0_u32; 16]);
     let byte = |at: u32| packet.get(usize::try_from(at).ok()?).copied();
     let word = |at| {
@@ -276,9 +356,14 @@ fn run(program: &[Instruction], packet: &[u8]) -> Option<u32> {
             COPY_TO_X => x = a,
             EQUAL => branch(a == k),
             EQUAL_X => branch(a == x),
+            GREATER => branch(a > k),
             LOAD_WORD if k == FIND_ATTRIBUTE => a = find_attribute(packet, a, x),
+            LOAD_WORD if k == ETHERTYPE => a = frame.ethertype,
+            LOAD_WORD if k == PACKET_TYPE => a = frame.kind,
+            LOAD_WORD if k == VLAN_TAG => a = frame.tag.unwrap_or_default(),
+            LOAD_WORD if k == VLAN_TAG_PRESENT => a = u32::from(frame.tag.is_some()),
             LOAD_WORD => a = word(k)?,
-            LOAD_HALF => a = word(k)? >> 16,
+            LOAD_HALF => a = u32::from(byte(k)?) << 8 | u32::from(byte(k + 1)?),
             LOAD_BYTE => a = u32::from(byte(k)?),
             LOAD_WORD_AT_X => a = word(x + k)?,
             ANY_BIT => branch(a & k != 0),

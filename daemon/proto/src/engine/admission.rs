@@ -11,7 +11,9 @@
 //! | 7 | the owner of version 2 discards what it receives | 3768 7.1 |
 //! | 8 | the instance is backup or master | 9568 6.4 |
 //!
-//! The first check that fails names the cause. A rejected packet touches no timer.
+//! The first check that fails names the cause. A rejected packet touches no timer. The checks have no effect:
+//! the caller records the sequence number, the counters and what the packet shows of its sender, because
+//! a packet that only the wire shows ([`super::witness`]) passes the same checks.
 
 use core::net::IpAddr;
 use core::time::Duration;
@@ -37,24 +39,41 @@ pub(super) struct Admitted<'a> {
     pub(super) heard_at: Instant,
     pub(super) received: Received<'a>,
     pub(super) comparison: Comparison,
+    pub(super) learned: Learned<'a>,
 }
 
 /// A packet that failed a check.
 #[derive(Debug)]
-pub(super) struct Rejected {
+pub(super) struct Rejected<'a> {
     /// The instance that it was for, if there is one.
     pub(super) id: Option<RouterId>,
     pub(super) cause: DropCause,
+    pub(super) learned: Learned<'a>,
+}
+
+/// What the checks show of a packet, to be recorded even if it is rejected.
+#[derive(Debug, Default)]
+pub(super) enum Learned<'a> {
+    #[default]
+    Nothing,
+    /// Sender and sequence number of a packet that is signed with a known key and new.
+    Signed(Sender),
+    /// Advertisement of another virtual router.
+    Foreign(Received<'a>),
 }
 
 impl Engine {
-    /// Checks a received packet.
-    pub(super) fn admit<'a>(
-        &mut self,
+    /// Checks a packet, without any effect.
+    pub(super) fn check<'a>(
+        &self,
         now: Instant,
         packet: &Packet<'a>,
-    ) -> Result<Admitted<'a>, Rejected> {
-        let unknown = |cause| Rejected { id: None, cause };
+    ) -> Result<Admitted<'a>, Rejected<'a>> {
+        let unknown = |cause| Rejected {
+            id: None,
+            cause,
+            learned: Learned::default(),
+        };
         let vrid = Advert::peek_vrid(packet.payload).ok_or(unknown(DropCause::Length))?;
         let family = Family::of(packet.source);
         let bound = self.bound.get(&(packet.interface, family, vrid));
@@ -62,33 +81,38 @@ impl Engine {
         let id = *bound.ok_or(unknown(DropCause::UnknownVrid))?;
         let heard_at = packet.at.min(now);
         let wall = self.wall_clock.at(heard_at);
-        let instance = &mut self.instances[id];
-        let rejected = |cause| Rejected {
-            id: Some(id),
-            cause,
-        };
-        let own = instance
-            .endpoint
-            .and_then(|endpoint| endpoint.source(family))
-            .ok_or(rejected(DropCause::NotListening))?;
-        let (received, comparison) = instance.admit(now, packet, own, wall).map_err(rejected)?;
-        Ok(Admitted {
-            id,
-            own,
-            heard_at,
-            received,
-            comparison,
-        })
+        let instance = &self.instances[id];
+        let mut learned = Learned::default();
+        let outcome = instance.source(family).ok_or(DropCause::NotListening);
+        let outcome = outcome.and_then(|own| {
+            let outcome = instance.check(packet, own, wall, &mut learned);
+            outcome.map(|(received, comparison)| (own, received, comparison))
+        });
+        match outcome {
+            Ok((own, received, comparison)) => Ok(Admitted {
+                id,
+                own,
+                heard_at,
+                received,
+                comparison,
+                learned,
+            }),
+            Err(cause) => Err(Rejected {
+                id: Some(id),
+                cause,
+                learned,
+            }),
+        }
     }
 }
 
 impl Instance {
-    fn admit<'a>(
-        &mut self,
-        now: Instant,
+    fn check<'a>(
+        &self,
         packet: &Packet<'a>,
         own: IpAddr,
         wall: Duration,
+        learned: &mut Learned<'a>,
     ) -> Result<(Received<'a>, Comparison), DropCause> {
         self.check_sender(packet)?;
         let received = Advert::parse(packet, &self.expected())?;
@@ -99,10 +123,12 @@ impl Instance {
         let comparison = self.compare(packet.source, received.advert.addresses);
         // RFC 9568 7.1 MAY: a list with no address in common is another virtual router
         if comparison == Comparison::Foreign {
-            self.record_foreign(now, packet.source, &received);
+            *learned = Learned::Foreign(received);
             return Err(DropCause::ForeignRouter);
         }
-        self.authenticate(packet, &received, wall)?;
+        if let Some(sender) = self.authenticate(packet, &received, wall)? {
+            *learned = Learned::Signed(sender);
+        }
         // RFC 3768 7.1 MUST: the owner discards all advertisements
         // RFC 5798 7.1 MUST: the owner discards all advertisements
         if self.params.version == Version::V2 && self.params.priority.is_owner() {
@@ -156,21 +182,21 @@ impl Instance {
     }
 
     /// Checks the HMAC and the replay protection of a packet that arrived when the wall clock showed `wall`.
-    /// A packet that passes never passes again.
+    /// Returns its sender, if it is signed: a packet whose sender is recorded never passes again.
     fn authenticate(
-        &mut self,
+        &self,
         packet: &Packet<'_>,
         received: &Received<'_>,
         wall: Duration,
-    ) -> Result<(), DropCause> {
+    ) -> Result<Option<Sender>, DropCause> {
         let Authentication::Hmac(hmac) = &self.params.authentication else {
-            return Ok(());
+            return Ok(None);
         };
         // Bytes of another length are no trailer, and count as none.
         if received.beyond.len() != TRAILER_LEN {
             return match hmac.mode {
                 HmacMode::Enforce => Err(DropCause::HmacMissing),
-                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(()),
+                HmacMode::Permissive | HmacMode::ReceiveOnly => Ok(None),
             };
         }
         let trailer = Trailer::parse(packet.payload)?;
@@ -188,8 +214,8 @@ impl Instance {
             key: trailer.key,
             ahead: trailer.sequence.seconds_ahead(wall),
         };
-        if self.heard.admit(sender, wall, hmac.anti_replay) {
-            Ok(())
+        if self.heard.is_new(&sender, wall, hmac.anti_replay) {
+            Ok(Some(sender))
         } else {
             Err(DropCause::HmacReplayed)
         }

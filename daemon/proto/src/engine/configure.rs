@@ -194,6 +194,7 @@ impl Engine {
         self.sources = BTreeMap::new();
         self.routed = BTreeMap::new();
         self.deadlines = Deadlines::new(self.instances.len());
+        self.watches = Deadlines::new(self.instances.len());
         self.verdicts = BTreeSet::new();
         self.graces = BTreeSet::new();
         self.wants_wall_clock = self
@@ -258,6 +259,7 @@ impl Engine {
             }
             self.deadlines
                 .set(id, instance.router.deadline().map(|(at, _)| at));
+            self.watches.set(id, instance.router.watch_at());
         }
     }
 

@@ -33,6 +33,8 @@ impl Engine {
                 self.deadlines.set(id, deadline);
             }
         }
+        let watch_at = self.instances[id].router.watch_at();
+        self.watches.set(id, watch_at);
         let instance = &mut self.instances[id];
         instance.counters.late_wakeups += u64::from(late);
         if let Some(send) = send {
@@ -127,6 +129,7 @@ impl Engine {
             at: now,
         };
         instance.counters.became_master += u64::from(to == State::Master);
+        instance.withheld = None;
         instance.remember(&transition);
         self.want(id, &[]);
         self.want_routing(id, Vec::new());

@@ -464,9 +464,9 @@ impl Engine {
         self.reckon(now, group);
     }
 
-    /// Restarts the master-down timers if the group woke so late that advertisements may be lost,
-    /// and returns whether it did. Members that another member decides for are not waited for, and
-    /// not restarted.
+    /// Restarts the master-down timers if the group woke so late that advertisements may be lost, or
+    /// that the wire was not watched for long enough, and returns whether it did. Members that another
+    /// member decides for are not waited for, and not restarted.
     fn restart_timer(&mut self, now: Instant, group: GroupId, due: Instant) -> bool {
         let late = now.since(due.max(self.groups[group].asked));
         let decided = self.is_decided(now, group);
@@ -480,6 +480,20 @@ impl Engine {
             {
                 is_late = true;
                 let reaction = self.instances[id].router.restart_timer(now);
+                self.react(now, id, reaction);
+                continue;
+            }
+            let Instance {
+                peer_tables,
+                router,
+                ..
+            } = &mut self.instances[id];
+            let ties = peer_tables
+                .each_ref()
+                .map(|table| decided && table.is_tie(now, router));
+            let reaction = router.watch_longer(now, |family| !ties[family as usize]);
+            if reaction.late {
+                is_late = true;
                 self.react(now, id, reaction);
             }
         }

@@ -13,13 +13,13 @@ use super::interfaces::Endpoint;
 use super::peers::Peers;
 use crate::events::{LvsRole, Transition};
 use crate::params::{Authentication, Effect, HmacParams, Peer, RouterParams, Unicast};
-use crate::reasons::{Cause, FaultReason};
+use crate::reasons::{Cause, FaultReason, Unreceived};
 use crate::replay::{Heard, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
     Counters, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus,
-    TrackStatus, TransitionStatus, UnicastPeerStatus, UnicastStatus,
+    TrackStatus, TransitionStatus, UnicastPeerStatus, UnicastStatus, WithheldStatus,
 };
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
@@ -75,6 +75,9 @@ pub(super) struct Instance {
     pub(super) heard: Heard,
     /// Reason why a resource other than its addresses keeps it from serving.
     pub(super) inhibited: Option<Arc<str>>,
+    /// Advertisements because of which its last take-over was withheld, and the arrival of the last
+    /// one.
+    pub(super) withheld: Option<(Unreceived, Instant)>,
     pub(super) counters: Counters,
     peers: Peers,
     history: VecDeque<Remembered>,
@@ -180,6 +183,7 @@ impl Instance {
             heard: Heard::default(),
             repaired: (Instant::ZERO, Vec::new()),
             inhibited: None,
+            withheld: None,
             counters: Counters::default(),
             peers: Peers::default(),
             history: VecDeque::new(),
@@ -329,6 +333,7 @@ impl Instance {
             beyond,
         } = received;
         self.counters.adverts_received += 1;
+        self.withheld = None;
         if self.hmac().is_some() && beyond.len() != TRAILER_LEN {
             self.counters.adverts_without_hmac += 1;
         }
@@ -533,6 +538,14 @@ impl Instance {
             state: self.router.state(),
             state_age: self.state_age(now),
             cause: self.cause(now),
+            withheld: self
+                .withheld
+                .as_ref()
+                .map(|(unreceived, at)| WithheldStatus {
+                    source: unreceived.source,
+                    reason: unreceived.to_string().into(),
+                    age: now.since(*at).as_secs_f64(),
+                }),
             fault_in: self
                 .grace
                 .as_ref()
@@ -635,6 +648,9 @@ impl Instance {
         if let Some(grace) = &self.grace {
             let left = Human(grace.until.since(now));
             return format!("{}: fault in {left}", grace.fault_reason).into();
+        }
+        if let Some((unreceived, _)) = &self.withheld {
+            return format!("take-over withheld: {unreceived}").into();
         }
         if let Some(hold_off) = self.router.hold_off(now) {
             return hold_off.to_string().into();
@@ -740,6 +756,7 @@ fn settings(params: &RouterParams, priority: Priority) -> Settings {
         preempt_delay: params.preempt_delay,
         startup_delay: params.startup_delay,
         announce: params.announce,
+        trust_wire: params.trust_wire,
         families: match Family::ALL.map(|family| params.speaks(family)) {
             [_, false] => Families::Ipv4,
             [false, true] => Families::Ipv6,

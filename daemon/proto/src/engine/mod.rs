@@ -20,6 +20,7 @@ mod lvs;
 mod packet;
 mod peers;
 mod routing;
+mod witness;
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -50,6 +51,10 @@ pub struct Engine {
     instances: Vec<Instance>,
     groups: Vec<Group>,
     deadlines: Deadlines,
+    /// The times at which the routers begin to watch the wire.
+    watches: Deadlines,
+    /// Interfaces and VRIDs of the routers that began to watch the wire since the caller asked.
+    begun_watches: Vec<(InterfaceIndex, Vrid)>,
     /// The routers that a tick serves. Empty between ticks; a field so that its allocation is
     /// reused.
     due: Vec<RouterId>,
@@ -137,6 +142,7 @@ impl Engine {
                 self.handle_routing_removed(now, &what, loss);
             }
             Input::Packet(packet) => self.handle_packet(now, &packet),
+            Input::Witnessed(packets) => self.handle_witnessed(now, packets),
             Input::Probe {
                 tracker,
                 result,
@@ -194,7 +200,8 @@ impl Engine {
         });
         let verdict = self.verdicts.first().map(|(at, _)| (*at, Due::Verdict));
         let grace = self.graces.first().map(|(at, _)| (*at, Due::Grace));
-        let due = [router, verdict, grace].into_iter().flatten();
+        let watch = self.watches.first().map(|(at, _)| (at, Due::Watch));
+        let due = [router, verdict, grace, watch].into_iter().flatten();
         due.min_by_key(|(at, _)| *at)
     }
 
@@ -289,6 +296,7 @@ impl Engine {
         for id in self.due_graces(now) {
             self.cut_grace(now, id);
         }
+        self.begin_watches(now);
         // Each due router is served exactly once, so that a tick ends even if reactions schedule
         // more.
         let mut due = core::mem::take(&mut self.due);

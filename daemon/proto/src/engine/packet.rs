@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::admission::{Admitted, Rejected};
+use super::admission::{Admitted, Learned, Rejected};
 use super::{Engine, RouterId};
 use crate::events::{Output, Packet, Report};
 use crate::limiter::{Matter, Subject, Verdict};
@@ -13,11 +13,14 @@ use crate::wire::DropCause;
 
 impl Engine {
     pub(super) fn handle_packet(&mut self, now: Instant, packet: &Packet<'_>) {
-        match self.admit(now, packet) {
+        match self.check(now, packet) {
             Ok(admitted) => self.handle_admitted(now, packet, &admitted),
             // RFC 9568 7.1 MUST: a packet that fails a check is discarded
             // RFC 9568 7.1 MAY: a failed check is shown to the management
             Err(rejected) => {
+                if let Some(id) = rejected.id {
+                    self.record_learned(now, packet, id, &rejected.learned);
+                }
                 match rejected.id {
                     Some(id) => self.instances[id].counters.dropped.count(rejected.cause),
                     None => self.dropped.count(rejected.cause),
@@ -34,7 +37,9 @@ impl Engine {
             heard_at,
             received,
             comparison,
+            ref learned,
         } = admitted;
+        self.record_learned(now, packet, id, learned);
         let instance = &mut self.instances[id];
         let differs = instance.observe(now, packet.source, &received, comparison);
         instance.prepare();
@@ -68,8 +73,23 @@ impl Engine {
         }
     }
 
-    fn report_drop(&mut self, now: Instant, packet: &Packet<'_>, rejected: &Rejected) {
-        let &Rejected { id, cause } = rejected;
+    fn record_learned(
+        &mut self,
+        now: Instant,
+        packet: &Packet<'_>,
+        id: RouterId,
+        learned: &Learned<'_>,
+    ) {
+        let instance = &mut self.instances[id];
+        match learned {
+            Learned::Nothing => {}
+            Learned::Signed(sender) => instance.heard.record(*sender),
+            Learned::Foreign(received) => instance.record_foreign(now, packet.source, received),
+        }
+    }
+
+    fn report_drop(&mut self, now: Instant, packet: &Packet<'_>, rejected: &Rejected<'_>) {
+        let &Rejected { id, cause, .. } = rejected;
         // That another router advertises while this one cannot serve is no news.
         if cause == DropCause::NotListening {
             return;
@@ -124,7 +144,7 @@ impl Engine {
 
     /// Whether a report about the sender of a packet may be made now. Reports before it how many were
     /// suppressed, so that a flood cannot hide that there was more.
-    fn may_report(&mut self, now: Instant, packet: &Packet<'_>, matter: Matter) -> bool {
+    pub(super) fn may_report(&mut self, now: Instant, packet: &Packet<'_>, matter: Matter) -> bool {
         let subject = Subject {
             interface: packet.interface,
             vrid: packet.payload.get(1).copied().unwrap_or_default(),

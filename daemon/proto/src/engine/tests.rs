@@ -21,3 +21,4 @@ mod routing;
 mod sleep;
 mod trackers;
 mod unicast;
+mod witness;

@@ -36,6 +36,8 @@ struct Leg {
     last: Option<Heard>,
     /// Preempt delay, while a master of lower priority is tolerated.
     preempt_delay: Option<PreemptDelay>,
+    /// Time since which the wire is watched because of the present silence.
+    watched_at: Option<Instant>,
 }
 
 /// Preempt delay for a master of lower priority.
@@ -170,6 +172,87 @@ impl Backup {
         }
     }
 
+    /// Time at which the wire is to be watched, unless it is. A living master's advertisement is a
+    /// quarter of an interval overdue then, and three quarters are left for a late wake-up: see
+    /// [`watch_longer`](Self::watch_longer).
+    pub(super) fn watch_at(&self) -> Option<Instant> {
+        let unwatched = self.legs().filter(|leg| leg.watched_at.is_none());
+        let silent = unwatched.filter(|leg| !leg.has_resigned());
+        silent
+            .map(|leg| leg.down_at - leg.interval.duration() * 7 / 4)
+            .min()
+    }
+
+    /// Begins to watch the wire in the families in which it is time. Returns whether there are any.
+    pub(super) fn watch(&mut self, now: Instant) -> bool {
+        let mut any = false;
+        for leg in self.legs_mut() {
+            let at = leg.down_at - leg.interval.duration() * 7 / 4;
+            if leg.watched_at.is_none() && !leg.has_resigned() && at <= now {
+                leg.watched_at = Some(now);
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Whether the wire is watched.
+    pub(super) fn is_watching(&self) -> bool {
+        self.legs().any(|leg| leg.watched_at.is_some())
+    }
+
+    /// Extends the wait in the silent families of `which` whose wire was not watched for an interval
+    /// of the master, because the host was not scheduled: the master may be alive, and its
+    /// advertisements dropped by this host. Returns whether there are any.
+    pub(super) fn watch_longer(
+        &mut self,
+        now: Instant,
+        settings: &Settings,
+        which: impl Fn(Family) -> bool,
+    ) -> bool {
+        let first = settings.families.first();
+        let mut any = false;
+        for (leg, family) in self.legs_mut().zip([first, Family::V6]) {
+            let interval = leg.interval.duration();
+            let is_watched = leg.watched_at.is_some_and(|at| at + interval <= now);
+            if which(family) && leg.is_silent(now, settings) && !is_watched {
+                leg.watched_at.get_or_insert(now);
+                leg.down_at = now + interval + skew(settings, leg.interval);
+                if let Some(preempt_delay) = &mut leg.preempt_delay {
+                    preempt_delay.undelayed = leg.down_at;
+                }
+                any = true;
+            }
+        }
+        any
+    }
+
+    /// Whether `heard_at` belongs to a later advertisement than the one that restarted the timer last in the
+    /// family of `source`. The times of arrival at two sockets are converted to the same clock one after the
+    /// other and differ by the time in which this thread did not run: less than a quarter of an interval
+    /// apart it may be the same advertisement.
+    pub(super) fn is_later_than_heard(&self, heard_at: Instant, source: IpAddr) -> bool {
+        let leg = match &self.ipv6 {
+            Some(ipv6) if source.is_ipv6() => ipv6,
+            Some(_) | None => &self.leg,
+        };
+        heard_at > leg.heard_at + leg.interval.duration() / 4
+    }
+
+    /// Records an advertisement that arrived at the interface and never at the socket. The wire
+    /// stays watched.
+    pub(super) fn record_witnessed(
+        &mut self,
+        heard_at: Instant,
+        advert: &Advert<'_>,
+        source: IpAddr,
+        settings: &Settings,
+    ) {
+        let watched_at = self.leg_mut(source).watched_at;
+        self.record(heard_at, advert, source, settings);
+        self.leg_mut(source).watched_at = watched_at;
+    }
+
     /// Cause of a take-over now.
     pub(super) fn cause(&self, now: Instant, settings: &Settings) -> Cause {
         let leg = self.leading(settings);
@@ -283,6 +366,7 @@ impl Leg {
             interval,
             last: None,
             preempt_delay: None,
+            watched_at: None,
         }
     }
 
@@ -296,6 +380,7 @@ impl Leg {
             followed: true,
         });
         self.preempt_delay = None;
+        self.watched_at = None;
     }
 
     /// Tolerates a master of lower priority during the preempt delay. Meanwhile it is treated like
@@ -326,6 +411,7 @@ impl Leg {
             priority: advert.priority,
             followed: false,
         });
+        self.watched_at = None;
     }
 
     /// Time at which no master is left in this family: end of Active_Down_Timer or preemption.
@@ -348,6 +434,20 @@ impl Leg {
     fn lost_its_master(&self, now: Instant, settings: &Settings) -> bool {
         self.preempt_delay.is_some()
             && self.heard_at + down_interval(settings, self.interval) <= now
+    }
+
+    /// Whether the last sender resigned.
+    fn has_resigned(&self) -> bool {
+        self.last.is_some_and(|last| last.priority == 0)
+    }
+
+    /// Whether the wait ends by silence, and not by a resignation or a preemption.
+    fn is_silent(&self, now: Instant, settings: &Settings) -> bool {
+        match self.last {
+            Some(last) if last.priority == 0 => false,
+            Some(last) => last.followed || self.lost_its_master(now, settings),
+            None => true,
+        }
     }
 
     /// Whether this family determines status and cause: an advertisement was received in this

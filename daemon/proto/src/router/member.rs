@@ -106,9 +106,27 @@ impl Router {
             return Reaction::default();
         };
         backup.restart_timer(now, &settings);
-        Reaction {
-            late: true,
-            ..Reaction::default()
+        Reaction::LATE
+    }
+
+    /// Extends the wait of a backup in the families of `which` whose wire was not watched for long
+    /// enough.
+    pub(crate) fn watch_longer(
+        &mut self,
+        now: Instant,
+        which: impl Fn(Family) -> bool,
+    ) -> Reaction {
+        let settings = self.settings;
+        match &mut self.phase {
+            Phase::Backup(backup) if settings.trust_wire => {
+                match backup.watch_longer(now, &settings, which) {
+                    true => Reaction::LATE,
+                    false => Reaction::default(),
+                }
+            }
+            Phase::Init | Phase::Backup(_) | Phase::Master(_) | Phase::Fault(_) => {
+                Reaction::default()
+            }
         }
     }
 

@@ -13,6 +13,13 @@ use crate::coverage::{Coverage, Event, Kind};
 use crate::host::{Fed, Host, News, Record};
 
 impl Oracle {
+    /// Counts a take-over that is withheld.
+    pub(super) fn cover_withheld(&self, name: &str, coverage: &mut Coverage) {
+        let router = &self.routers[name];
+        let family = router.config.spoken().next().unwrap_or(Family::V4);
+        meet(router, family, Event::Withheld, coverage);
+    }
+
     /// Counts the event of an input.
     pub(super) fn cover(
         &self,
@@ -66,6 +73,7 @@ impl Oracle {
                 };
                 count(router, event);
             }
+            Fed::Witnessed(_) => {}
             Fed::Tick => {
                 for (name, router) in &self.routers {
                     match &router.phase {

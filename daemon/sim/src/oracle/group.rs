@@ -95,19 +95,10 @@ impl Oracle {
             .any(|sighting| sighting.from == packet.source && sighting.priority == says.priority);
         if let Some(router) = self.routers.get_mut(name) {
             let family = packet.family();
-            if !goes_on && router.stands.get(&family) == Some(&packet.source) {
-                router.stands.remove(&family);
-            }
             if let Some(own) = own_source {
                 router.sources.insert(family, own);
             }
-            let sighting = Sighting {
-                from: packet.source,
-                priority: says.priority,
-                interval: says.interval,
-                at: arrived,
-            };
-            router.sightings.insert((family, packet.source), sighting);
+            router.sight(arrived, packet, says, goes_on);
             if let Phase::Backup(listening) = &mut router.phase {
                 listening.hear(&router.config, arrived, packet, says, priority, false);
             }
@@ -158,17 +149,22 @@ impl Oracle {
             for member in &members {
                 let priority = self.priority(&self.routers[member].config);
                 // A tie does not delay a member when another member decides the election.
-                let is_awaited = self.awaited_in(now, member, decided).next().is_some();
+                let counted = self.counted_in(now, member, decided);
                 let Some(router) = self.routers.get_mut(member) else {
                     continue;
                 };
                 if let Phase::Backup(listening) = &mut router.phase
                     && late > listening.interval(&router.config, priority)
-                    && is_awaited
+                    && !counted.is_empty()
                 {
                     // The wake-up is so late that advertisements may have been lost.
                     listening.wait_anew(&router.config, now, priority);
                     is_late = true;
+                } else if let Phase::Backup(listening) = &mut router.phase
+                    && router.config.trust_wire
+                {
+                    let counts = |family| counted.contains(&family);
+                    is_late |= listening.watch_longer(&router.config, now, priority, counts);
                 }
             }
             if !is_late {
@@ -255,17 +251,27 @@ impl Oracle {
     ) -> impl Iterator<Item = Instant> + 'w {
         let router = &self.routers[member];
         let priority = self.priority(&router.config);
-        router.config.spoken().filter_map(move |family| {
+        let counted = self.counted_in(now, member, decided).into_iter();
+        counted.filter_map(move |family| {
             let Phase::Backup(listening) = &router.phase else {
                 return None;
             };
-            let loudest = self.loudest_in(now, member, family);
-            let is_tie = loudest.is_some_and(|sighting| {
-                sighting.priority == priority && router.stands.get(&family) != Some(&sighting.from)
-            });
-            let counts = !(decided && is_tie);
-            counts.then(|| listening.over_in(family, &router.config, priority))
+            Some(listening.over_in(family, &router.config, priority))
         })
+    }
+
+    /// Families in which a member is waited for.
+    fn counted_in(&self, now: Instant, member: &str, decided: bool) -> Vec<Family> {
+        let router = &self.routers[member];
+        let priority = self.priority(&router.config);
+        let counts = |family: &Family| {
+            let loudest = self.loudest_in(now, member, *family);
+            let is_tie = loudest.is_some_and(|sighting| {
+                sighting.priority == priority && router.stands.get(family) != Some(&sighting.from)
+            });
+            !(decided && is_tie)
+        };
+        router.config.spoken().filter(counts).collect()
     }
 
     /// Whether a member receives advertisements that the group may preempt.
@@ -469,7 +475,7 @@ impl Oracle {
     }
 
     /// Last advertisements in a family of a member that are not older than the master-down interval.
-    fn heard_in(
+    pub(super) fn heard_in(
         &self,
         now: Instant,
         member: &str,
@@ -522,6 +528,29 @@ impl Oracle {
     /// Whether the transition that caused this one occurred in the same record, for the same reason.
     pub(super) fn moved_with(record: &Record, member: &str, cause: &Cause) -> bool {
         transitions(record).any(|other| *other.router == *member && other.cause == *cause)
+    }
+}
+
+impl Watched {
+    /// Records the advertisement of another router. `goes_on`: with the priority of its last one.
+    pub(super) fn sight(
+        &mut self,
+        arrived: Instant,
+        packet: &Datagram,
+        says: &Says,
+        goes_on: bool,
+    ) {
+        let family = packet.family();
+        if !goes_on && self.stands.get(&family) == Some(&packet.source) {
+            self.stands.remove(&family);
+        }
+        let sighting = Sighting {
+            from: packet.source,
+            priority: says.priority,
+            interval: says.interval,
+            at: arrived,
+        };
+        self.sightings.insert((family, packet.source), sighting);
     }
 }
 

@@ -26,6 +26,8 @@ struct Receiver {
     heard_at: Instant,
     interval: Duration,
     last: Option<Heard>,
+    /// Time since which the wire is watched because of the present silence.
+    watched_at: Option<Instant>,
     /// Preempt delay against a master of lower priority: its start, and the time at which the router
     /// would have preempted without a delay.
     in_peace: Option<(Instant, Instant)>,
@@ -89,9 +91,16 @@ impl Listening {
                     priority: theirs,
                     obeyed: true,
                 }),
+                watched_at: None,
                 in_peace: None,
             };
         }
+    }
+
+    /// Shortest interval with which any family waits: each watches the wire for as long at least.
+    pub(super) fn least_interval(&self) -> Duration {
+        let intervals = self.ears.values().map(|ear| ear.interval);
+        intervals.min().unwrap_or_default()
     }
 
     /// Interval of the master that the backup waits for.
@@ -132,6 +141,7 @@ impl Listening {
             ear.down_at = silent_at(says.interval).max(undelayed);
             ear.interval = says.interval;
             ear.heard_at = arrived;
+            ear.watched_at = None;
             ear.last = Some(Heard {
                 from,
                 priority: says.priority,
@@ -145,6 +155,7 @@ impl Listening {
             ear.interval = says.interval;
             ear.heard_at = arrived;
             ear.down_at = silent_at(says.interval);
+            ear.watched_at = None;
             ear.in_peace = None;
         }
         let obeyed = says.priority == 0 || obeyed;
@@ -157,6 +168,70 @@ impl Listening {
                 obeyed,
             });
         }
+    }
+
+    /// Whether an arrival is that of a later advertisement than the last one that restarted the timer of its
+    /// family: at least a quarter of an interval after it.
+    pub(super) fn is_news(&self, family: Family, arrived: Instant) -> bool {
+        let ear = self.ears.get(&family);
+        ear.is_some_and(|ear| arrived > ear.heard_at + ear.interval / 4)
+    }
+
+    /// Handles an advertisement that arrived at the interface and did not reach a socket.
+    pub(super) fn hear_witnessed(
+        &mut self,
+        config: &RouterConfig,
+        arrived: Instant,
+        packet: &Datagram,
+        says: &Says,
+        priority: u8,
+    ) {
+        let watched_at = |listening: &Self| listening.ears.get(&packet.family())?.watched_at;
+        let before = watched_at(self);
+        self.hear(config, arrived, packet, says, priority, false);
+        if let Some(ear) = self.ears.get_mut(&packet.family()) {
+            ear.watched_at = before;
+        }
+    }
+
+    /// Begins to watch the wire of a silent family: when an advertisement is a quarter of an interval
+    /// overdue.
+    pub(super) fn watch(&mut self, now: Instant) {
+        for ear in self.ears.values_mut() {
+            let resigned = ear.last.is_some_and(|last| last.priority == 0);
+            if ear.watched_at.is_none() && !resigned && now + ear.interval * 7 / 4 >= ear.down_at {
+                ear.watched_at = Some(now);
+            }
+        }
+    }
+
+    /// Extends the wait in the silent families of `which` whose wire was not watched for an interval.
+    /// Returns whether there are any.
+    pub(super) fn watch_longer(
+        &mut self,
+        config: &RouterConfig,
+        now: Instant,
+        priority: u8,
+        which: impl Fn(Family) -> bool,
+    ) -> bool {
+        let mut any = false;
+        for (family, ear) in &mut self.ears {
+            let skew = skew(config.version, priority, ear.interval);
+            let is_silent = match ear.last {
+                None | Some(Heard { obeyed: true, .. }) => {
+                    ear.last.is_none_or(|last| last.priority > 0)
+                }
+                Some(_) => ear.in_peace.is_some() && now >= ear.heard_at + 3 * ear.interval + skew,
+            };
+            let is_watched = ear.watched_at.is_some_and(|at| now >= at + ear.interval);
+            if which(*family) && is_silent && !is_watched {
+                ear.watched_at = ear.watched_at.or(Some(now));
+                ear.down_at = now + ear.interval + skew;
+                ear.in_peace = ear.in_peace.map(|(since, _)| (since, ear.down_at));
+                any = true;
+            }
+        }
+        any
     }
 
     /// Restarts the timers after a late wake-up, during which advertisements may have been lost.
@@ -234,6 +309,7 @@ impl Receiver {
             heard_at: now,
             interval,
             last: None,
+            watched_at: None,
             in_peace: None,
         }
     }

@@ -25,7 +25,7 @@ use self::reference::{Expected, Phase, others_wait};
 use crate::admission::{Numbers, Unheard, is_deaf, judge};
 use crate::coverage::Coverage;
 use crate::foreign::{has_link_local, says};
-use crate::host::{Datagram, Fed, Host, News, Record, Says, Turn, read};
+use crate::host::{Arrival, Datagram, Fed, Host, News, Record, Says, Turn, read};
 use crate::invariants::{Invariant, Violation};
 use crate::machine;
 use crate::scenario::{
@@ -204,7 +204,10 @@ impl Oracle {
             .collect();
         let judged = self.judge_record(host, now, record);
         self.cover(host, now, record, judged.as_ref(), coverage);
-        let by_rfc = matches!(record.fed, Fed::Packet { .. } | Fed::Tick);
+        let by_rfc = matches!(
+            record.fed,
+            Fed::Packet { .. } | Fed::Witnessed(_) | Fed::Tick
+        );
         if !by_rfc {
             // A late wake-up is handled before any other change.
             self.follow(now, record, overslept)?;
@@ -227,6 +230,9 @@ impl Oracle {
                     self.suppose_source(host, judged.packet);
                 }
                 self.watch_packet(now, *arrived, judged.as_ref(), *own_source, record)?;
+            }
+            Fed::Witnessed(arrivals) => {
+                self.watch_witnessed(host, now, arrivals, record, coverage)?
             }
             Fed::Tick => self.watch_tick(now, record)?,
             Fed::Configure(config) => {
@@ -316,7 +322,7 @@ impl Oracle {
         }
     }
 
-    /// Finds the router of a packet, and decides whether it accepts the packet.
+    /// Finds the router of a received packet, and decides whether it accepts the packet.
     fn judge_record<'p>(
         &mut self,
         host: &Host,
@@ -333,9 +339,34 @@ impl Oracle {
         else {
             return None;
         };
+        let at = (*arrived).min(now);
+        let (judged, numbers) = self.judge_packet(at, *interface, *own_source, packet)?;
+        // The engine does not see a packet that no router listens for, so its number stays unused.
+        if let Some(router) = self.routers.get_mut(&judged.router)
+            && *is_listened_for
+        {
+            router.numbers = numbers;
+            if judged.says.is_ok() && matches!(router.state(), State::Backup | State::Master) {
+                router.peers.insert(packet.source);
+            }
+        }
+        self.is_impatient |= matches!(judged.says, Err(Unheard::Untimely | Unheard::Repeated))
+            && packet.from < host.stations.count();
+        Some(judged)
+    }
+
+    /// Finds the router of a packet that arrived at `at`, and decides whether it accepts the packet. Also
+    /// returns the sequence numbers after that.
+    fn judge_packet<'p>(
+        &self,
+        at: Instant,
+        interface: InterfaceIndex,
+        own_source: Option<IpAddr>,
+        packet: &'p Datagram,
+    ) -> Option<(Judged<'p>, Numbers)> {
         // The packet may have been queued in the socket of a deleted interface.
         let name = interface_name(packet.segment);
-        let link = self.links.get(interface)?;
+        let link = self.links.get(&interface)?;
         if *link.name != *name {
             return None;
         }
@@ -343,22 +374,9 @@ impl Oracle {
         let name = self.router_on(packet.segment, vrid, family)?;
         let router = &self.routers[&name];
         let own = own_source.or(router.source(family));
-        let peers = router.receivers.get(&family);
-        let says = peers.map_or(Err(Unheard::Dialect), |peers| {
-            judge(&router.config, peers, packet)
-        });
-        let says = says.and_then(|says| {
-            if own == Some(packet.source) && self.may_have_said(router, packet) {
-                return Err(Unheard::Own);
-            }
-            let is_known = router.peers.contains(&packet.source);
-            if !is_known && is_of_another(&router.config, packet) {
-                return Err(Unheard::Foreign);
-            }
-            Ok(says)
-        });
+        let says = self.heeds(router, own, packet);
         let mut numbers = router.numbers.clone();
-        let wall = self.wall_at((*arrived).min(now));
+        let wall = self.wall_at(at);
         let says = says.and_then(|says| {
             if let Some(hmac) = &router.config.hmac {
                 numbers.admit(hmac, wall, packet)?;
@@ -368,21 +386,48 @@ impl Oracle {
             }
             Ok(says)
         });
-        // The engine does not see a packet that no router listens for, so its number stays unused.
-        if let Some(router) = self.routers.get_mut(&name).filter(|_| *is_listened_for) {
-            router.numbers = numbers;
-            if says.is_ok() && matches!(router.state(), State::Backup | State::Master) {
-                router.peers.insert(packet.source);
-            }
-        }
-        self.is_impatient |= matches!(says, Err(Unheard::Untimely | Unheard::Repeated))
-            && packet.from < host.stations.count();
-        Some(Judged {
+        let judged = Judged {
             router: name,
             packet,
             own,
             says,
-        })
+        };
+        Some((judged, numbers))
+    }
+
+    /// Whether a router accepts a packet, apart from its signature.
+    fn heeds(
+        &self,
+        router: &Watched,
+        own: Option<IpAddr>,
+        packet: &Datagram,
+    ) -> Result<Says, Unheard> {
+        let peers = router.receivers.get(&packet.family());
+        let says = peers.map_or(Err(Unheard::Dialect), |peers| {
+            judge(&router.config, peers, packet)
+        })?;
+        if own == Some(packet.source) && self.may_have_said(router, packet) {
+            return Err(Unheard::Own);
+        }
+        let is_known = router.peers.contains(&packet.source);
+        if !is_known && is_of_another(&router.config, packet) {
+            return Err(Unheard::Foreign);
+        }
+        Ok(says)
+    }
+
+    /// Content of an unsigned packet that a backup follows as the advertisement of its master, and the time
+    /// in which such a packet has to be noticed.
+    pub(crate) fn follows(&self, router: &Watched, packet: &Datagram) -> Option<(Says, Duration)> {
+        let Phase::Backup(listening) = &router.phase else {
+            return None;
+        };
+        let own = router.source(packet.family());
+        let says = self.heeds(router, own, packet).ok()?;
+        let preempts = router.config.preempt || router.config.priority == 255;
+        let is_master = says.priority >= self.priority(&router.config) || !preempts;
+        let least = says.interval.min(listening.least_interval());
+        (is_master && says.priority > 0 && own != Some(packet.source)).then_some((says, least))
     }
 
     /// Checks that a router is in fault when it needs a drop rule that cannot be installed.
@@ -460,6 +505,98 @@ impl Oracle {
         }
     }
 
+    /// Checks the effect of packets that arrived at interfaces: they count for the routers whose take-over
+    /// is due, as if a socket had received them at their arrival.
+    fn watch_witnessed(
+        &mut self,
+        host: &Host,
+        now: Instant,
+        arrivals: &[Arrival],
+        record: &Record,
+        coverage: &mut Coverage,
+    ) -> Result<(), Violation> {
+        let names: Vec<String> = self.routers.keys().cloned().collect();
+        let due: BTreeSet<String> = names.into_iter().filter(|n| self.is_over(now, n)).collect();
+        let mut waits = BTreeMap::new();
+        for Arrival {
+            at,
+            interface,
+            is_listened_for,
+            packet,
+        } in arrivals
+        {
+            self.suppose_source(host, packet);
+            let at = (*at).min(now);
+            let Some((judged, numbers)) = self.judge_packet(at, *interface, None, packet) else {
+                continue;
+            };
+            let (name, Ok(says)) = (judged.router, judged.says) else {
+                continue;
+            };
+            let priority = self.priority(&self.routers[&name].config);
+            let is_member = self.group_of(&name).is_some();
+            if !due.contains(&name) || !is_listened_for {
+                continue;
+            }
+            let goes_on = self
+                .heard_in(now, &name, packet.family())
+                .any(|known| known.from == packet.source && known.priority == says.priority);
+            let Some(router) = self.routers.get_mut(&name) else {
+                continue;
+            };
+            let Phase::Backup(listening) = &mut router.phase else {
+                continue;
+            };
+            if !listening.is_news(packet.family(), at) {
+                continue;
+            }
+            router.numbers = numbers;
+            listening.hear_witnessed(&router.config, at, packet, &says, priority);
+            if says.priority > 0
+                && listening.over_in(packet.family(), &router.config, priority) > now
+            {
+                waits.insert(name, packet.source);
+            }
+            if is_member {
+                router.sight(at, packet, &says, goes_on);
+            }
+        }
+        let is_withheld = |name: &str| waits.contains_key(name) && !self.is_over(now, name);
+        for output in &record.outputs {
+            let is_report = match output {
+                Output::Report(Report::Withheld { router, .. }) => is_withheld(router),
+                Output::Report(report) => matches!(report, Report::Suppressed { .. }),
+                Output::Advertise(_)
+                | Output::Kernel(_)
+                | Output::Device(_)
+                | Output::Routing(_)
+                | Output::Lvs(_)
+                | Output::Announce(_) => false,
+            };
+            if !is_report {
+                let how = format!("packets that arrived caused {output:?}");
+                return Err(Invariant::Silence.broken(how));
+            }
+        }
+        for name in due.iter().filter(|name| is_withheld(name)) {
+            self.cover_withheld(name, coverage);
+        }
+        Ok(())
+    }
+
+    /// Whether the take-over of a router, or of its group, is due.
+    fn is_over(&self, now: Instant, name: &str) -> bool {
+        let router = &self.routers[name];
+        let Phase::Backup(listening) = &router.phase else {
+            return false;
+        };
+        let over_at = match self.group_of(name) {
+            Some(group) => self.over_at(now, &group),
+            None => Some(router.take_over_at(listening, self.priority(&router.config))),
+        };
+        router.config.trust_wire && over_at.is_some_and(|at| at <= now)
+    }
+
     /// Whether a packet from the router's own address may be its own, looped back. With unicast every
     /// such packet is its own.
     fn may_have_said(&self, router: &Watched, packet: &Datagram) -> bool {
@@ -482,6 +619,13 @@ impl Oracle {
         let by_verdict = |transition: &Transition| {
             judged.contains(&*transition.router) && is_circumstance(transition)
         };
+        for router in self.routers.values_mut() {
+            if let Phase::Backup(listening) = &mut router.phase
+                && router.config.trust_wire
+            {
+                listening.watch(now);
+            }
+        }
         let groups: Vec<String> = self.groups().cloned().collect();
         for group in groups {
             self.watch_tick_together(now, &group, record, &by_verdict)?;

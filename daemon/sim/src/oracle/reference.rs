@@ -217,6 +217,10 @@ impl Watched {
             self.phase = Phase::Backup(listening);
             return None;
         }
+        if self.config.trust_wire && listening.watch_longer(&self.config, now, priority, |_| true) {
+            self.phase = Phase::Backup(listening);
+            return None;
+        }
         let cause = listening.cause(&self.config, now, priority);
         self.phase = self.master(now);
         self.losing = None;

@@ -103,6 +103,7 @@ impl World<'_> {
             | Action::LoseNews { host, .. }
             | Action::Refuse { host, .. }
             | Action::Flush { host }
+            | Action::Firewall { host, .. }
             | Action::Kill { host, .. }
             | Action::Run { host, .. }
             | Action::Freeze { host, .. }
@@ -280,6 +281,7 @@ impl World<'_> {
             Action::LoseNews { count, .. } => host.kernel.lose_news(*count),
             Action::Refuse { count, .. } => host.kernel.refuse(*count),
             Action::Flush { .. } => host.kernel.flush(),
+            Action::Firewall { on, .. } => host.drops_adverts = *on,
             Action::Kill {
                 cleanup, restart, ..
             } => {
@@ -359,6 +361,7 @@ impl World<'_> {
             host.powered = true;
             host.suspended = false;
             host.frozen = false;
+            host.drops_adverts = false;
             host.kernel.refuse(0);
             host.kernel.lose_news(0);
             host.kernel.remove_strange_macvlans();

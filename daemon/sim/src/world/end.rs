@@ -9,7 +9,7 @@ use vrrp_proto::params::{HmacMode, LvsSync};
 use vrrp_proto::routing::Routed;
 use vrrp_proto::{
     Cause, Family, FaultReason, InterfaceAddress, InterfaceIndex, Link, LvsRole, MacAddress, State,
-    Version, Vrid,
+    Transition, Version, Vrid,
 };
 
 use super::group::entangled;
@@ -530,6 +530,50 @@ impl World<'_> {
         Err(Invariant::Kernel.broken(format!(
             "host {id}: IPVS sync daemons: expected {wanted:?}, found {there:?}"
         )))
+    }
+
+    /// Checks that no advertisement of a living master arrived during the silence because of which a router
+    /// becomes master. Called before the oracle follows the transition.
+    pub(super) fn check_silence(
+        &self,
+        id: Station,
+        transition: &Transition,
+    ) -> Result<(), Violation> {
+        let host = &self.hosts[usize::from(id)];
+        let oracle = &self.witnesses[usize::from(id)];
+        let name = &*transition.router;
+        let router = oracle.routers().find(|(known, _)| **known == *name);
+        let (Cause::Silence { .. }, Some((_, router))) = (&transition.cause, router) else {
+            return Ok(());
+        };
+        if !router.config.trust_wire || router.config.hmac.is_some() {
+            return Ok(());
+        }
+        let index = host.kernel.on(router.config.segment);
+        let now = host.clock.shows(self.now);
+        for arrival in host
+            .arrivals
+            .iter()
+            .filter(|arrival| Some(arrival.interface) == index)
+        {
+            let Some((says, least)) = oracle.follows(router, &arrival.packet) else {
+                continue;
+            };
+            // With a margin for the time at which the watch began.
+            let is_living = now.since(arrival.at) < least * 9 / 10;
+            let resigned = host.arrivals.iter().any(|later| {
+                later.at >= arrival.at
+                    && later.packet.source == arrival.packet.source
+                    && later.packet.says.is_some_and(|says| says.priority == 0)
+            });
+            if is_living && !resigned {
+                return Err(Invariant::Silence.broken(format!(
+                    "host {id}: {name} takes over from silence, but {says:?} from {} arrived at {:?}",
+                    arrival.packet.source, arrival.at
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Checks that a host without a daemon has no kernel configuration of it.

@@ -674,6 +674,7 @@ impl<'a> World<'a> {
             let cause = format!("{:?}", t.cause);
             let kind = cause.split([' ', '(']).next().unwrap_or_default();
             self.coverage.transition(t.from, t.to, kind.to_owned());
+            self.check_silence(id, t)?;
             let key = self.key_of(id, &t.router);
             let yields = matches!(
                 t.cause.root(),
@@ -734,6 +735,8 @@ impl<'a> World<'a> {
         };
         self.bounds
             .get(&key)
+            // A master that receives nothing does not yield.
+            .filter(|_| !self.hosts.iter().any(|host| host.drops_adverts))
             .is_some_and(|bound| is_reliable && self.now >= self.stable_since + *bound)
     }
 

@@ -57,6 +57,7 @@ impl EventSender {
             | Report::RoutingStray { .. }
             | Report::Verdict { .. }
             | Report::Drift { .. }
+            | Report::Withheld { .. }
             | Report::SecondMaster { .. } => {}
         }
     }

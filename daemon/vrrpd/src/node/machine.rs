@@ -8,9 +8,10 @@ use tracing::Level;
 use vrrp_linux::announce::AnnounceSocket;
 use vrrp_linux::kernel::Kernel;
 use vrrp_linux::poller::Poller;
+use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{Host, Severity};
-use vrrp_node::listeners::Listeners;
+use vrrp_node::host::{Host, Severity, WitnessedPacket};
+use vrrp_node::listeners::{Listeners, Watched};
 use vrrp_node::mirror::Mirror;
 use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report};
 
@@ -18,6 +19,7 @@ use super::complaints::Complaints;
 use super::device_reaper::DeviceReaper;
 use super::lvs::LvsReconciler;
 use super::sockets::Sockets;
+use super::witness::Witnesses;
 use crate::channel::EventSender;
 use crate::log_writer::{Log, Record};
 
@@ -27,6 +29,9 @@ pub(super) struct Machine {
     pub(super) kernel: Kernel,
     poller: Rc<Poller>,
     pub(super) sockets: Sockets,
+    witnesses: Witnesses,
+    /// Buffers for `witnesses`, once they are needed.
+    batch: Option<ReceiveBatch>,
     announcer: AnnounceSocket,
     /// Deletes macvlans; started by the first change.
     device_reaper: Option<DeviceReaper>,
@@ -50,6 +55,8 @@ impl Machine {
             kernel,
             poller,
             sockets: Sockets::default(),
+            witnesses: Witnesses::default(),
+            batch: None,
             announcer: AnnounceSocket::open()?,
             device_reaper: None,
             lvs: None,
@@ -81,6 +88,25 @@ impl Host for Machine {
 
     fn listen_only(&mut self, listeners: &Listeners) {
         self.sockets.close(listeners);
+    }
+
+    fn watch(&mut self, watched: &Watched, mirror: &Mirror) {
+        self.witnesses.watch(watched, |interface, error| {
+            let name = mirror.name(interface);
+            let text = format!(
+                "cannot open a packet socket on {name}: {error}; advertisements that this host drops \
+                 cannot withhold a take-over"
+            );
+            self.complaints.tell(Level::WARN, text);
+        });
+    }
+
+    fn witnessed(&mut self, packets: &mut Vec<WitnessedPacket>) {
+        let batch = self.batch.get_or_insert_with(ReceiveBatch::new);
+        self.witnesses.receive(batch, packets, |_, error| {
+            let text = format!("cannot read what arrives at an interface: {error}");
+            self.complaints.tell(Level::WARN, text);
+        });
     }
 
     fn advertise(&mut self, advertisement: Advertisement) {

@@ -8,6 +8,7 @@ mod device_reaper;
 mod lvs;
 mod machine;
 mod sockets;
+mod witness;
 
 use std::io;
 use std::rc::Rc;
@@ -130,6 +131,10 @@ impl Node {
                 self.poller.wait(&mut events, Some(Duration::ZERO))?;
                 self.take_in(&events);
             }
+            if self.turns.consult_wire(clock::now(), &mut self.machine) {
+                self.poller.wait(&mut events, Some(Duration::ZERO))?;
+                self.take_in(&events);
+            }
             self.turns.turn(clock::now(), &mut self.machine);
             // Only now: the turn has carried out the configurations.
             for _ in 0..std::mem::take(&mut self.configured) {
@@ -149,7 +154,9 @@ impl Node {
             .poll_timeout()
             .map(|(at, what)| match what {
                 Due::TakeOver => at - AWAKE,
-                Due::Advertisement | Due::Announcement | Due::Verdict | Due::Grace => at,
+                Due::Advertisement | Due::Announcement | Due::Watch | Due::Verdict | Due::Grace => {
+                    at
+                }
             });
         [due, self.turns.due()].into_iter().flatten().min()
     }

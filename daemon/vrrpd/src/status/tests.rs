@@ -346,6 +346,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         state,
         state_age: 125.25,
         cause: "no advertisement from 192.168.224.11 for 3.609 s".into(),
+        withheld: None,
         fault_in: None,
         priority: PriorityStatus {
             configured: Priority::new(99).unwrap(),

@@ -599,6 +599,7 @@ fn report_line(report: &Report) -> String {
             source,
             how,
         } => format!("{router}: {source} differs: {how}"),
+        Report::Withheld { router, unreceived } => format!("{router}: withheld: {unreceived}"),
         Report::SecondMaster {
             router,
             source,

@@ -41,6 +41,7 @@ pub(super) fn v3(priority: u8) -> Settings {
         startup_delay: Duration::ZERO,
         announce: Announcements::DEFAULT,
         families: Families::Ipv4,
+        trust_wire: false,
     }
 }
 
