@@ -64,7 +64,10 @@ fn main() -> ExitCode {
             silence:
                 returning_owner_of_the_address_is_received_by_its_backup,
                 accept_local_is_set_while_the_daemon_runs_and_repaired,
-                accept_local_of_a_killed_daemon_is_restored_by_cleanup;
+                accept_local_of_a_killed_daemon_is_restored_by_cleanup,
+                dropped_advertisements_withhold_take_over_until_master_dies,
+                dropped_ipv6_advertisements_withhold_take_over,
+                distrusted_wire_lets_backup_take_over;
             addresses:
                 deleted_address_is_restored_without_transition,
                 own_addresses_outlive_virtual_ones_that_came_first,

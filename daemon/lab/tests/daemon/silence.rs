@@ -8,8 +8,8 @@ use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Host, Moment, Result, Signal};
 use vrrp_proto::State::{Backup, Fault, Master};
 
-use crate::common::{SOON, instance, only, with};
-use crate::pair::{LOW, Pair};
+use crate::common::{INTERVAL, SOON, assert_waited, down_interval, instance, only, with};
+use crate::pair::{HIGH, LOW, Pair};
 
 /// An instance whose virtual address is the own address of host a, which owns it.
 fn owned(priority: u8) -> Value {
@@ -89,5 +89,112 @@ pub(crate) fn accept_local_of_a_killed_daemon_is_restored_by_cleanup() -> Outcom
     kill(pair.start_a()?)?;
     assert!(!clean_up(host)?.contains("accept_local"));
     assert_eq!(accept_local(host)?, "1");
+    Ok(())
+}
+
+/// Has the reverse path filter of the pair's host b drop the advertisements of a, to which another route leads.
+fn misroute(pair: &Pair) -> Outcome {
+    pair.b.host.shell(&format!(
+        "ip link add elsewhere up type veth peer name nowhere && ip link set nowhere up && \
+         ip route add {}/32 dev elsewhere && sysctl -q net.ipv4.conf.all.rp_filter=1",
+        pair.a.address
+    ))?;
+    Ok(())
+}
+
+/// Has a firewall drop the advertisements that arrive at a host, in this hook of nftables.
+fn drop_adverts(host: &Host, hook: &str) -> Outcome {
+    let table = match hook.contains("device") {
+        true => "netdev",
+        false => "inet",
+    };
+    host.shell(&format!(
+        "nft 'add table {table} dropping' && \
+         nft 'add chain {table} dropping adverts {{ type filter hook {hook} priority 0; }}' && \
+         nft 'add rule {table} dropping adverts meta l4proto 112 drop'"
+    ))?;
+    Ok(())
+}
+
+pub(crate) fn dropped_advertisements_withhold_take_over_until_master_dies() -> Outcome {
+    for hook in ["input", "prerouting", "ingress device ens33", "rp_filter"] {
+        let pair = Pair::new()?;
+        let (a, b) = pair.start()?;
+        match hook {
+            "rp_filter" => misroute(&pair)?,
+            hook => drop_adverts(&pair.b.host, hook)?,
+        }
+        let line = format!(
+            "VI_1: take-over withheld, the master is alive: advertisements from {} arrive on ens33 and are \
+             dropped by this host before vrrpd",
+            pair.a.address
+        );
+        b.process()
+            .wait_for_line(|said| said.contains(&line), SOON)?;
+        // The master-down interval of many decisions.
+        pair.lan.pass(&pair.a, 30)?;
+        let status = b.instance("VI_1")?;
+        assert_eq!(status.state, Backup, "{hook}");
+        assert_eq!(status.counters.became_master, 0, "{hook}");
+        assert!(
+            status.counters.withheld > 2,
+            "{hook}: {:?}",
+            status.counters
+        );
+        let withheld = status.withheld.ok_or("the status has no reason")?;
+        assert_eq!(withheld.source, pair.a.address);
+        assert!(withheld.reason.contains("firewall"), "{}", withheld.reason);
+        assert_eq!(pair.lan.adverts_of(&pair.b, 51, Moment::default()), []);
+
+        pair.lan.pass(&pair.a, 1)?;
+        let died = Moment::now();
+        pair.a.host.power_off()?;
+        let takeover = pair.lan.advert_of(&pair.b, died)?;
+        let last = pair.lan.adverts_of(&pair.a, 51, Moment::default()).pop();
+        let last = last.ok_or("the master never advertised")?;
+        assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
+        b.wait_for("VI_1", Backup, Master, died, SOON)?;
+        assert_eq!(b.instance("VI_1")?.withheld, None);
+        drop(a);
+    }
+    Ok(())
+}
+
+pub(crate) fn dropped_ipv6_advertisements_withhold_take_over() -> Outcome {
+    let pair = Pair::new()?;
+    let six = json!({ "virtualAddresses": ["2001:db8::100/64"] });
+    let config = |priority| only(with(instance(priority), six.clone()));
+    drop_adverts(&pair.b.host, "input")?;
+    let a = Vrrpd::start(&pair.a.host, &config(HIGH))?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    let b = Vrrpd::start(&pair.b.host, &config(LOW))?;
+    b.process()
+        .wait_for_line(|line| line.contains("take-over withheld"), SOON)?;
+    assert_eq!(b.instance("VI_1")?.state, Backup);
+
+    // What is received again is no reason any more.
+    pair.b.host.shell("nft delete table inet dropping")?;
+    let heard = || -> Result<bool> {
+        let status = b.instance("VI_1")?;
+        Ok(status.counters.adverts_received > 2 && status.withheld.is_none())
+    };
+    let begun = Moment::now();
+    while !heard()? {
+        assert!(begun.elapsed() < SOON, "nothing is received");
+        std::thread::sleep(INTERVAL);
+    }
+    assert_eq!(b.instance("VI_1")?.counters.became_master, 0);
+    Ok(())
+}
+
+pub(crate) fn distrusted_wire_lets_backup_take_over() -> Outcome {
+    let pair = Pair::new()?;
+    let distrusting = with(instance(LOW), json!({ "trustWire": false }));
+    let (a, b) = pair.start_with(&only(instance(HIGH)), &only(distrusting))?;
+    let since = Moment::now();
+    drop_adverts(&pair.b.host, "input")?;
+    b.wait_for("VI_1", Backup, Master, since, SOON)?;
+    assert_eq!(a.instance("VI_1")?.state, Master);
+    assert_eq!(b.instance("VI_1")?.counters.withheld, 0);
     Ok(())
 }
