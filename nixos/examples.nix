@@ -73,6 +73,7 @@ in
       weight = -20;
     }
   ];
+  "Instance.trustWire" = false;
   "Instance.unicast".peers = [
     "192.168.224.11"
     "192.168.224.12"

@@ -63,7 +63,6 @@ NODE = "daemon/node/src/node.rs"
 DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
 OWN_SOURCES = "daemon/node/src/own_sources.rs"
-ADMISSION = "daemon/proto/src/engine/admission.rs"
 WITNESS = "daemon/proto/src/engine/witness.rs"
 NODE_WITNESS = "daemon/node/src/witness.rs"
 

@@ -502,7 +502,7 @@ in
   ];
 
   testAnUnknownKey = mistake (withInstance { colour = "green"; }) [
-    "services.vrrp.instances.VI_1.colour is not an option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
+    "services.vrrp.instances.VI_1.colour is not an option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, trustWire, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
   ];
 
   testAnInstancesKeysInSnakeCase =
