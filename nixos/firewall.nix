@@ -142,13 +142,13 @@ let
   );
 
   # Instances whose backup takes over during a reload of the iptables firewall, which drops all packets for
-  # 0.6 s, so that there are two masters.
+  # 0.6 s, so that there are two masters. With `trustWire` the packets that arrive withhold the take-over.
   isHasty =
     definition:
     let
       interval = instance.seconds (definition.advertInterval or 1);
     in
-    interval != null && interval < 1;
+    !(definition.trustWire or true) && interval != null && interval < 1;
   hasty = lib.attrNames (lib.filterAttrs (_: isHasty) cfg.document.instances);
 
   opens = name: lib.mkIf (cfg.openFirewall && letIn != [ ] && backend == name);
@@ -165,9 +165,9 @@ in
       (lib.mkIf (firewall.enable && backend == "iptables") {
         warnings = map (
           name:
-          "services.vrrp.instances.${lib.showOption [ name ]}.advertInterval is below 1 s, and a reload of the "
-          + "iptables firewall drops all packets for about 0.6 s, so that two hosts are briefly master: "
-          + "set networking.nftables.enable = true, which replaces its rules atomically."
+          "services.vrrp.instances.${lib.showOption [ name ]}.advertInterval is below 1 s, trustWire is false, "
+          + "and a reload of the iptables firewall drops all packets for about 0.6 s, so that two hosts are briefly "
+          + "master: set trustWire to true, or networking.nftables.enable, which replaces its rules atomically."
         ) hasty;
       })
 

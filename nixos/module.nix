@@ -78,7 +78,7 @@ in
         given by name. With `lvsSyncInterface` it also accepts the synchronisation of IPVS connections on that
         interface (UDP to the group of `lvs`). The reverse path filter (`networking.firewall.checkReversePath`)
         lets these packets pass too, because a `source` may be an address of another interface. A host that
-        receives no advertisements considers the master failed and takes over the addresses.
+        receives no advertisements takes over the addresses, unless it sees them arrive at the interface (`trustWire`).
 
         For an interface in a VRF, set `vrfs`. With firewalld this option opens the zone of NixOS
         (`nixos-fw-default`); another zone has to allow the protocol `vrrp` itself, which an assertion checks.

@@ -237,9 +237,9 @@ in
         map
           (
             name:
-            "services.vrrp.instances.${name}.advertInterval is below 1 s, and a reload of the iptables firewall "
-            + "drops all packets for about 0.6 s, so that two hosts are briefly master: "
-            + "set networking.nftables.enable = true, which replaces its rules atomically."
+            "services.vrrp.instances.${name}.advertInterval is below 1 s, trustWire is false, and a reload of "
+            + "the iptables firewall drops all packets for about 0.6 s, so that two hosts are briefly master: "
+            + "set trustWire to true, or networking.nftables.enable, which replaces its rules atomically."
           )
           [
             "eth1"

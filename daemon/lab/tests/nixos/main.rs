@@ -38,7 +38,7 @@ fn main() -> ExitCode {
                 iptables_reverse_path_filter_needs_unicast_exemption,
                 nftables_reverse_path_filter_needs_unicast_exemption;
             reload:
-                iptables_reload_makes_two_masters_only_at_short_interval;
+                iptables_reload_makes_no_second_master;
             dhcp:
                 dhcpcd_takes_lease_on_virtual_mac_interface,
                 denied_dhcpcd_takes_no_lease_on_virtual_mac_interface;

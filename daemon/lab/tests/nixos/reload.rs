@@ -1,10 +1,11 @@
 //! Reload of NixOS's iptables firewall, which drops all incoming packets for 0.6 s on a real host: longer
-//! than the Master_Down_Interval at 100 ms, shorter than at 1 s.
+//! than the Master_Down_Interval at 100 ms, shorter than at 1 s. The advertisements that arrive at the interface
+//! withhold the take-over.
 
 use serde_json::json;
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Moment, Result, held_twice};
-use vrrp_proto::State::{Backup, Master};
+use vrrp_proto::State::Backup;
 
 use crate::common::{SOON, VIP, config, instance, vip, with};
 use crate::firewall::{Backend, Firewall, begin_reload, end_reload};
@@ -13,7 +14,7 @@ use crate::pair::{HIGH, LOW, Pair};
 /// Number of advertisements of VI_1 during the reload, which gives 0.6 s.
 const DROPPED: usize = 6;
 
-pub(crate) fn iptables_reload_makes_two_masters_only_at_short_interval() -> Outcome {
+pub(crate) fn iptables_reload_makes_no_second_master() -> Outcome {
     let pair = Pair::new()?;
     let firewall = Firewall {
         backend: Backend::Iptables,
@@ -25,20 +26,17 @@ pub(crate) fn iptables_reload_makes_two_masters_only_at_short_interval() -> Outc
     let (_a, b) = pair.start_with(&configuration(HIGH), &configuration(LOW))?;
     b.wait_for_state("VI_2", Backup, SOON)?;
 
-    let begun = Moment::now();
     begin_reload(&pair.b.host)?;
     pass(&pair, 51, DROPPED)?;
-    b.wait_for("VI_1", Backup, Master, begun, SOON)?;
-    let ended = Moment::now();
+    assert!(b.instance("VI_1")?.counters.withheld > 0);
     end_reload(&pair.b.host)?;
-    b.wait_for("VI_1", Master, Backup, ended, SOON)?;
-    pair.b.address_event(VIP, false, ended)?;
     pass(&pair, 52, 2)?;
 
-    let watches = [&pair.a.watch, &pair.b.watch];
-    assert!(!held_twice(&watches, VIP).is_empty());
-    assert_eq!(held_twice(&watches, vip(101)), []);
-    assert_eq!(b.instance("VI_2")?.counters.became_master, 0);
+    for (name, vip) in [("VI_1", VIP), ("VI_2", vip(101))] {
+        let status = b.instance(name)?;
+        assert_eq!((status.state, status.counters.became_master), (Backup, 0));
+        assert_eq!(held_twice(&[&pair.a.watch, &pair.b.watch], vip), []);
+    }
     Ok(())
 }
 
