@@ -1,5 +1,5 @@
-# iptables and nftables firewalls, open and closed. Hosts with a closed firewall receive no
-# advertisement, so each of them is master.
+# iptables and nftables firewalls, open and closed. Hosts with a closed firewall receive no advertisement,
+# but see those of the master arrive at the interface and do not take over.
 let
   network = import ./network.nix;
 

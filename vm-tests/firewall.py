@@ -28,11 +28,22 @@ with subtest("... also in the other direction"):
     wait_for_state(master, "master")
     wait_for_state(backup, "backup")
 
-with subtest("closed firewalls: no advertisement is received, and each host is master"):
+# A closed host that was the first to start is master and receives nothing to which it would yield.
+for host in closed:
+    host.succeed("systemctl stop vrrp.service")
+
+with subtest("closed firewalls: no advertisement is received, and no host takes over"):
     for host in closed:
-        wait_for_state(host, "master")
+        host.succeed("systemctl start vrrp.service")
+        host.wait_until_succeeds(
+            "vrrpd status --json | jq --exit-status "
+            "'.instances[0].withheld.source == \"192.168.224.11\"'",
+            timeout=seconds(60),
+        )
+        assert instance(host)["state"] == "backup"
         assert instance(host)["counters"]["advertsReceived"] == 0
-        assert VIP in addresses(host)
+        assert VIP not in addresses(host)
+    assert_only_holder(master, [*opened, *closed], VIP)
 
 with subtest("an open firewall stays open after a reload"):
     backup.succeed("systemctl reload firewall.service")
