@@ -228,8 +228,11 @@ const fn has_to_meet(kind: Kind, state: State, event: Event) -> bool {
             Event::DropFilterError | Event::CanRefuse | Event::DeviceStrange | Event::DeviceRefused
         )
         || is_unheard;
+    // The node repeats a rejected request for an interface, and does not know groups.
+    let is_of_node = matches!(event, Event::DeviceRefused);
     can_meet(kind, state, event)
         && (!is_of_all || matches!(kind, Kind::Ipv4 | Kind::Member))
+        && (!is_of_node || matches!(kind, Kind::Ipv4))
         && !(is_unheard && matches!(state, State::Fault))
 }
 
