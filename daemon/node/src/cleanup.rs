@@ -75,8 +75,9 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
 }
 
 /// Deletes every address that bears the daemon's mark and every interface with a virtual MAC address that a
-/// daemon created, and restores `accept_local`. On kernels without marks, deletes the `configured` addresses on interfaces that also
-/// hold another address. Deletes the drop filter's table only if all of that succeeded.
+/// daemon created, and restores `accept_local`. On kernels without marks, deletes the `configured` addresses
+/// on interfaces that also hold another address. Deletes the drop filter's table only if all
+/// addresses and interfaces could be deleted.
 ///
 /// # Errors
 ///

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use vrrp_proto::wire::Advert;
 use vrrp_proto::{Engine, Instant, InterfaceIndex, Packet, Vrid};
 
 use crate::host::{Host, WitnessedPacket};
@@ -63,9 +64,9 @@ impl Witness {
         if self.watched != watched {
             host.watch(&watched, mirror);
             let is_watched = |packet: &WitnessedPacket| {
-                let vrid = packet.payload.get(1).copied().and_then(Vrid::new);
                 let vrids = watched.get(&packet.interface);
-                vrid.is_some_and(|vrid| vrids.is_some_and(|vrids| vrids.contains(vrid)))
+                Advert::peek_vrid(&packet.payload)
+                    .is_some_and(|vrid| vrids.is_some_and(|vrids| vrids.contains(vrid)))
             };
             self.recorded.retain(is_watched);
             self.watched = watched;
@@ -114,7 +115,7 @@ impl Witness {
 }
 
 fn is_for(packet: &WitnessedPacket, routers: &[(InterfaceIndex, Vrid)]) -> bool {
-    let vrid = packet.payload.get(1).copied().and_then(Vrid::new);
+    let vrid = Advert::peek_vrid(&packet.payload);
     vrid.is_some_and(|vrid| routers.contains(&(packet.interface, vrid)))
 }
 

@@ -148,6 +148,12 @@ impl Lan {
             .collect()
     }
 
+    /// Last captured advertisement of VRID 51 of a station that was master.
+    pub(crate) fn last_advert_of(&self, sender: &Station) -> Result<Advert> {
+        let last = self.adverts_of(sender, 51, Moment::default()).pop();
+        last.ok_or_else(|| Error::new("looking for the last advertisement", "never advertised"))
+    }
+
     /// Waits for the first advertisement after `since` that is `wanted`.
     pub(crate) fn advert(&self, since: Moment, wanted: impl Fn(&Advert) -> bool) -> Result<Advert> {
         let is = |frame: &Frame| {

@@ -150,8 +150,7 @@ pub(crate) fn dropped_advertisements_withhold_take_over_until_master_dies() -> O
         let died = Moment::now();
         pair.a.host.power_off()?;
         let takeover = pair.lan.advert_of(&pair.b, died)?;
-        let last = pair.lan.adverts_of(&pair.a, 51, Moment::default()).pop();
-        let last = last.ok_or("the master never advertised")?;
+        let last = pair.lan.last_advert_of(&pair.a)?;
         assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
         b.wait_for("VI_1", Backup, Master, died, SOON)?;
         assert_eq!(b.instance("VI_1")?.withheld, None);

@@ -19,8 +19,7 @@ pub(crate) fn dead_master_is_replaced_within_master_down_interval() -> Outcome {
     let died = Moment::now();
     pair.a.host.power_off()?;
     let takeover = pair.lan.advert_of(&pair.b, died)?;
-    let last = pair.lan.adverts_of(&pair.a, 51, Moment::default()).pop();
-    let last = last.ok_or("the master never advertised")?;
+    let last = pair.lan.last_advert_of(&pair.a)?;
     assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
     assert_eq!(takeover.priority, LOW);
     pair.b.address_event(VIP, true, died)?;

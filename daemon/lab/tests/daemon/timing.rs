@@ -48,8 +48,7 @@ pub(crate) fn preempt_delay_does_not_delay_failover() -> Outcome {
     let died = Moment::now();
     pair.b.host.power_off()?;
     let takeover = pair.lan.advert_of(&pair.a, died)?;
-    let last = pair.lan.adverts_of(&pair.b, 51, Moment::default()).pop();
-    let last = last.ok_or("the master never advertised")?;
+    let last = pair.lan.last_advert_of(&pair.b)?;
     assert_waited(last.at, takeover.at, down_interval(HIGH, INTERVAL));
     let line = a.wait_for("VI_1", Backup, Master, died, SOON)?.text;
     assert!(

@@ -72,8 +72,7 @@ pub(crate) fn unicast_pair_fails_over_without_multicast() -> Outcome {
     let died = Moment::now();
     first.host.power_off()?;
     let takeover = lan.advert_of(second, died)?;
-    let last = lan.adverts_of(first, 51, Moment::default()).pop();
-    let last = last.ok_or("the master never advertised")?;
+    let last = lan.last_advert_of(first)?;
     assert_waited(last.at, takeover.at, down_interval(LOW, INTERVAL));
     second.address_event(VIP, true, died)?;
     assert_eq!(multicast_frames(lan), []);

@@ -24,15 +24,7 @@ impl Engine {
             late,
             second_master: _,
         } = reaction;
-        match self.instances[id].group {
-            Some(group) if self.instances[id].router.state() != State::Master => {
-                self.reckon(now, group);
-            }
-            Some(_) | None => {
-                let deadline = self.instances[id].router.deadline().map(|(at, _)| at);
-                self.deadlines.set(id, deadline);
-            }
-        }
+        self.update_deadline(now, id);
         let watch_at = self.instances[id].router.watch_at();
         self.watches.set(id, watch_at);
         let instance = &mut self.instances[id];
@@ -51,6 +43,19 @@ impl Engine {
         // RFC 9568 8.2.2 MUST: neighbour discovery waits until the address and the MAC address are there
         if became_master || announce {
             self.announce_all(id);
+        }
+    }
+
+    /// Updates the deadline of a router, which for a group of backups is that of the group.
+    pub(super) fn update_deadline(&mut self, now: Instant, id: RouterId) {
+        match self.instances[id].group {
+            Some(group) if self.instances[id].router.state() != State::Master => {
+                self.reckon(now, group);
+            }
+            Some(_) | None => {
+                let deadline = self.instances[id].router.deadline().map(|(at, _)| at);
+                self.deadlines.set(id, deadline);
+            }
         }
     }
 

@@ -54,12 +54,7 @@ impl Engine {
                 // and may have lost what came after it.
                 let slept = now.since(heard_at) > advert.interval.duration();
                 let heard_at = if slept { now } else { heard_at };
-                let sighting = Sighting {
-                    from: packet.source,
-                    priority: advert.priority,
-                    interval: advert.interval,
-                    at: heard_at,
-                };
+                let sighting = Sighting::new(heard_at, advert, packet.source);
                 self.record_in_group(now, id, group, sighting, advert)
             }
         };

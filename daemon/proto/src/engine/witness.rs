@@ -72,13 +72,7 @@ impl Engine {
             }
         }
         for id in due {
-            match self.instances[id].group {
-                None => {
-                    let router = &self.instances[id].router;
-                    self.deadlines.set(id, router.deadline().map(|(at, _)| at));
-                }
-                Some(group) => self.reckon(now, group),
-            }
+            self.update_deadline(now, id);
             if let Some(packet) = last.get(&id)
                 && !self.is_over(now, id)
             {
@@ -143,12 +137,7 @@ impl Engine {
         }
         let advert = &admitted.received.advert;
         if group.is_some() {
-            let sighting = Sighting {
-                from: packet.source,
-                priority: advert.priority,
-                interval: advert.interval,
-                at: admitted.heard_at,
-            };
+            let sighting = Sighting::new(admitted.heard_at, advert, packet.source);
             peer_tables[family as usize].record(now, sighting, router);
         }
         router.handle_witnessed(admitted.heard_at, advert, packet.source);

@@ -87,7 +87,7 @@ impl Backup {
         settings: &Settings,
     ) -> Self {
         let mut backup = Self::listen(heard_at, settings);
-        backup.follow_sighting(&sighting(heard_at, advert, source), settings);
+        backup.follow_sighting(&Sighting::new(heard_at, advert, source), settings);
         backup
     }
 
@@ -116,7 +116,7 @@ impl Backup {
         } else if advert.priority >= settings.priority.get() || !settings.preempts() {
             // RFC 9568 6.4.2 MUST: equal or greater priority: take its interval, set Active_Down_Timer
             // RFC 9568 6.4.2 MUST: without Preempt_Mode: take any interval, set Active_Down_Timer
-            leg.follow(&sighting(heard_at, advert, source), settings);
+            leg.follow(&Sighting::new(heard_at, advert, source), settings);
         } else if settings.delays_preemption() {
             leg.tolerate(heard_at, advert, source, settings);
         } else {
@@ -150,11 +150,7 @@ impl Backup {
 
     /// Time at which no master is left in a family.
     pub(super) fn over_at(&self, settings: &Settings, family: Family) -> Instant {
-        let leg = match (&self.ipv6, family) {
-            (Some(ipv6), Family::V6) => ipv6,
-            (Some(_), Family::V4) | (None, _) => &self.leg,
-        };
-        leg.over_at(settings)
+        self.leg(family).over_at(settings)
     }
 
     /// Advertisement interval of the awaited master.
@@ -172,23 +168,16 @@ impl Backup {
         }
     }
 
-    /// Time at which the wire is to be watched, unless it is. A living master's advertisement is a
-    /// quarter of an interval overdue then, and three quarters are left for a late wake-up: see
-    /// [`watch_longer`](Self::watch_longer).
+    /// Time at which the wire is to be watched in a family in which it is not.
     pub(super) fn watch_at(&self) -> Option<Instant> {
-        let unwatched = self.legs().filter(|leg| leg.watched_at.is_none());
-        let silent = unwatched.filter(|leg| !leg.has_resigned());
-        silent
-            .map(|leg| leg.down_at - leg.interval.duration() * 7 / 4)
-            .min()
+        self.legs().filter_map(Leg::watch_at).min()
     }
 
     /// Begins to watch the wire in the families in which it is time. Returns whether there are any.
     pub(super) fn watch(&mut self, now: Instant) -> bool {
         let mut any = false;
         for leg in self.legs_mut() {
-            let at = leg.down_at - leg.interval.duration() * 7 / 4;
-            if leg.watched_at.is_none() && !leg.has_resigned() && at <= now {
+            if leg.watch_at().is_some_and(|at| at <= now) {
                 leg.watched_at = Some(now);
                 any = true;
             }
@@ -232,10 +221,7 @@ impl Backup {
     /// other and differ by the time in which this thread did not run: less than a quarter of an interval
     /// apart it may be the same advertisement.
     pub(super) fn is_later_than_heard(&self, heard_at: Instant, source: IpAddr) -> bool {
-        let leg = match &self.ipv6 {
-            Some(ipv6) if source.is_ipv6() => ipv6,
-            Some(_) | None => &self.leg,
-        };
+        let leg = self.leg(Family::of(source));
         heard_at > leg.heard_at + leg.interval.duration() / 4
     }
 
@@ -341,6 +327,13 @@ impl Backup {
         }
     }
 
+    fn leg(&self, family: Family) -> &Leg {
+        match (&self.ipv6, family) {
+            (Some(ipv6), Family::V6) => ipv6,
+            (Some(_), Family::V4) | (None, _) => &self.leg,
+        }
+    }
+
     fn leg_mut(&mut self, source: IpAddr) -> &mut Leg {
         match &mut self.ipv6 {
             Some(ipv6) if source.is_ipv6() => ipv6,
@@ -436,6 +429,14 @@ impl Leg {
             && self.heard_at + down_interval(settings, self.interval) <= now
     }
 
+    /// Time at which the wire is to be watched, unless it is. A living master's advertisement is a
+    /// quarter of an interval overdue then, and three quarters are left for a late wake-up: see
+    /// [`Backup::watch_longer`].
+    fn watch_at(&self) -> Option<Instant> {
+        let is_to_watch = self.watched_at.is_none() && !self.has_resigned();
+        is_to_watch.then(|| self.down_at - self.interval.duration() * 7 / 4)
+    }
+
     /// Whether the last sender resigned.
     fn has_resigned(&self) -> bool {
         self.last.is_some_and(|last| last.priority == 0)
@@ -444,7 +445,7 @@ impl Leg {
     /// Whether the wait ends by silence, and not by a resignation or a preemption.
     fn is_silent(&self, now: Instant, settings: &Settings) -> bool {
         match self.last {
-            Some(last) if last.priority == 0 => false,
+            Some(_) if self.has_resigned() => false,
             Some(last) => last.followed || self.lost_its_master(now, settings),
             None => true,
         }
@@ -462,14 +463,5 @@ impl Leg {
                 here >= there + self.interval.duration()
             }
         }
-    }
-}
-
-const fn sighting(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Sighting {
-    Sighting {
-        from,
-        priority: advert.priority,
-        interval: advert.interval,
-        at,
     }
 }

@@ -21,6 +21,18 @@ pub(crate) struct Sighting {
     pub(crate) at: Instant,
 }
 
+impl Sighting {
+    /// Sighting of the sender `from` of an advertisement that arrived at `at`.
+    pub(crate) const fn new(at: Instant, advert: &Advert<'_>, from: IpAddr) -> Self {
+        Self {
+            from,
+            priority: advert.priority,
+            interval: advert.interval,
+            at,
+        }
+    }
+}
+
 impl Router {
     /// Time at which a backup knows of no master in a family any more. `None` if the router does
     /// not use the family, or is not a backup.
