@@ -222,7 +222,12 @@ impl Backup {
     /// apart it may be the same advertisement.
     pub(super) fn is_later_than_heard(&self, heard_at: Instant, source: IpAddr) -> bool {
         let leg = self.leg(Family::of(source));
-        heard_at > leg.heard_at + leg.interval.duration() / 4
+        let margin = match leg.last {
+            Some(_) => leg.interval.duration() / 4,
+            // The wait began with `listen`, not with an advertisement.
+            None => Duration::ZERO,
+        };
+        heard_at > leg.heard_at + margin
     }
 
     /// Records an advertisement that arrived at the interface and never at the socket. The wire

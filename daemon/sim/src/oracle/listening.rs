@@ -171,10 +171,13 @@ impl Listening {
     }
 
     /// Whether an arrival is that of a later advertisement than the last one that restarted the timer of its
-    /// family: at least a quarter of an interval after it.
+    /// family: at least a quarter of an interval after it. Without a received one each arrival is.
     pub(super) fn is_news(&self, family: Family, arrived: Instant) -> bool {
         let ear = self.ears.get(&family);
-        ear.is_some_and(|ear| arrived > ear.heard_at + ear.interval / 4)
+        ear.is_some_and(|ear| match ear.last {
+            Some(_) => arrived > ear.heard_at + ear.interval / 4,
+            None => arrived > ear.heard_at,
+        })
     }
 
     /// Handles an advertisement that arrived at the interface and did not reach a socket.

@@ -459,6 +459,7 @@ impl World<'_> {
         }
         let interrupted = host.interrupted();
         let mut wanted: BTreeSet<Routed> = BTreeSet::new();
+        let mut undecided: BTreeSet<Routed> = BTreeSet::new();
         for (name, router) in self.witnesses[usize::from(id)].routers() {
             if router.state() != State::Master {
                 continue;
@@ -476,7 +477,10 @@ impl World<'_> {
                 });
                 if is_it {
                     wanted.insert(Routed::Route(route.place()));
-                } else if !is_interrupted {
+                } else if is_interrupted {
+                    // A route put there by hand stays until the interruption ends.
+                    undecided.insert(Routed::Route(route.place()));
+                } else {
                     return Err(Invariant::Routing.broken(format!(
                         "host {id}: {name} is master, but the route {route} is missing"
                     )));
@@ -485,7 +489,8 @@ impl World<'_> {
             wanted.extend(config.kernel_rules().map(Routed::Rule));
         }
         let held: BTreeSet<Routed> = host.kernel.routed().collect();
-        match wanted.symmetric_difference(&held).next() {
+        let differing = wanted.symmetric_difference(&held);
+        match differing.filter(|what| !undecided.contains(what)).next() {
             None => Ok(()),
             Some(what) if held.contains(what) => Err(Invariant::Routing.broken(format!(
                 "host {id}: holds the {what} without a master of it"

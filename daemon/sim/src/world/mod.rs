@@ -686,7 +686,7 @@ impl<'a> World<'a> {
             let is_heard = yields
                 && key.is_some_and(|key| {
                     let is_reliable = self.segment(key.0).is_reliable();
-                    is_reliable && reaches(key.0) && self.is_mutual(key)
+                    is_reliable && self.is_open() && reaches(key.0) && self.is_mutual(key)
                 });
             if t.from == State::Master && !is_heard {
                 self.leave_to_find_out(id);
@@ -736,8 +736,13 @@ impl<'a> World<'a> {
         self.bounds
             .get(&key)
             // A master that receives nothing does not yield.
-            .filter(|_| !self.hosts.iter().any(|host| host.drops_adverts))
+            .filter(|_| self.is_open())
             .is_some_and(|bound| is_reliable && self.now >= self.stable_since + *bound)
+    }
+
+    /// Whether no host drops advertisements.
+    fn is_open(&self) -> bool {
+        !self.hosts.iter().any(|host| host.drops_adverts)
     }
 
     /// Whether a network has no partition.

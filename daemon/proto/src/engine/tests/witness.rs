@@ -123,6 +123,21 @@ fn witnessed_packets_are_ignored_before_the_take_over_is_due() {
 }
 
 #[test]
+fn unreceived_first_advertisement_counts_from_the_start() {
+    let mut node = backup();
+    node.step();
+    assert_eq!(node.now, at(1.859_375), "the watch begins");
+    node.now = node.due();
+    let message = advert(51, 200);
+    let arrived = Packet {
+        at: at(0.1),
+        ..packet(ETH1, PEER, &message)
+    };
+    assert_eq!(node.give(Input::Witnessed(&[arrived])), [WITHHELD]);
+    assert_eq!(node.due(), at(0.1 + 3.609_375));
+}
+
+#[test]
 fn only_an_advertisement_that_is_followed_withholds() {
     let wrong = {
         let mut message = advert(51, 200);
