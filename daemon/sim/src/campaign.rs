@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::Duration;
 
+use nix::time::{ClockId, clock_gettime};
 use vrrp_proto::Instant;
 
 use crate::coverage::Coverage;
@@ -18,8 +19,11 @@ use crate::invariants::Violation;
 use crate::resources;
 use crate::world::run;
 
-/// Longest time that one seed may take. The slowest known seed takes a second.
-const LONGEST: Duration = Duration::from_secs(180);
+/// Longest CPU time that one seed may take. The slowest known seed takes some seconds.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// Time between two looks at the CPU time.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Range of seeds and end condition of a campaign.
 #[derive(Clone, Copy, Debug)]
@@ -86,8 +90,11 @@ impl Campaign {
                 .map(|_| {
                     let (begins, begun) = channel();
                     scope.spawn(move || {
-                        if let Some(seed) = find_stuck(&begun, LONGEST) {
-                            let _ = writeln!(stderr(), "seed {seed}: no progress for {LONGEST:?}");
+                        if let Some(seed) = find_stuck(&begun, LOOK, || per_worker(workers)) {
+                            let _ = writeln!(
+                                stderr(),
+                                "seed {seed}: no progress in {LONGEST:?} of CPU time"
+                            );
                             std::process::exit(1);
                         }
                     });
@@ -150,17 +157,29 @@ impl Findings {
     }
 }
 
-/// Returns the seed that a worker started last when it takes longer than `longest`, or `None` when the
-/// worker ends.
-fn find_stuck(begun: &Receiver<u64>, longest: Duration) -> Option<u64> {
+/// Returns the seed that a worker started last when it takes more than [`LONGEST`], or `None` when the
+/// worker ends. Looks at `cpu_time` every `look`: on a busy machine the time that passes says nothing.
+fn find_stuck(
+    begun: &Receiver<u64>,
+    look: Duration,
+    cpu_time: impl Fn() -> Duration,
+) -> Option<u64> {
     let mut seed = begun.recv().ok()?;
+    let mut began = cpu_time();
     loop {
-        match begun.recv_timeout(longest) {
-            Ok(next) => seed = next,
+        match begun.recv_timeout(look) {
+            Ok(next) => (seed, began) = (next, cpu_time()),
             Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => return Some(seed),
+            Err(RecvTimeoutError::Timeout) if cpu_time() > began + LONGEST => return Some(seed),
+            Err(RecvTimeoutError::Timeout) => {}
         }
     }
+}
+
+/// CPU time of this process, divided by the number of its workers, which are busy all the time.
+fn per_worker(workers: usize) -> Duration {
+    let spent = clock_gettime(ClockId::CLOCK_PROCESS_CPUTIME_ID).expect("Linux has this clock");
+    Duration::from(spent).div_f64(workers as f64)
 }
 
 thread_local! {
@@ -193,9 +212,15 @@ mod tests {
         for seed in 5..8 {
             begins.send(seed).unwrap();
         }
-        assert_eq!(find_stuck(&begun, Duration::from_millis(1)), Some(7));
+        let minutes = Cell::new(0);
+        let cpu_time = || {
+            minutes.set(minutes.get() + 1);
+            Duration::from_mins(minutes.get())
+        };
+        let look = Duration::from_millis(1);
+        assert_eq!(find_stuck(&begun, look, cpu_time), Some(7));
         begins.send(8).unwrap();
         drop(begins);
-        assert_eq!(find_stuck(&begun, LONGEST), None);
+        assert_eq!(find_stuck(&begun, look, cpu_time), None);
     }
 }

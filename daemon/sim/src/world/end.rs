@@ -489,8 +489,8 @@ impl World<'_> {
             wanted.extend(config.kernel_rules().map(Routed::Rule));
         }
         let held: BTreeSet<Routed> = host.kernel.routed().collect();
-        let differing = wanted.symmetric_difference(&held);
-        match differing.filter(|what| !undecided.contains(what)).next() {
+        let mut differing = wanted.symmetric_difference(&held);
+        match differing.find(|what| !undecided.contains(what)) {
             None => Ok(()),
             Some(what) if held.contains(what) => Err(Invariant::Routing.broken(format!(
                 "host {id}: holds the {what} without a master of it"
