@@ -1166,6 +1166,18 @@ FAULTS = [
         "        drop(later);\n",
     ),
     Fault(
+        "virtual MAC interface of a router that yields is not blocked",
+        DEVICE,
+        "    if !up && link.up {\n",
+        "    if false {\n",
+    ),
+    Fault(
+        "virtual MAC interface stays blocked on the next master",
+        DEVICE,
+        "    if up && !is_unblocked(index) {\n",
+        "    if false {\n",
+    ),
+    Fault(
         "manually changed nftables table is not repaired",
         NODE,
         "        self.drop_filter.doubt();\n",
@@ -1210,8 +1222,8 @@ FAULTS = [
     Fault(
         "virtual MAC interfaces are not created",
         NODE,
-        "        if first.is_empty() {",
-        "        if true {",
+        "        let later = devices.split_off(starts(&devices, Stage::AfterAddresses));\n",
+        "        let later = devices.split_off(starts(&devices, Stage::AfterAddresses)); devices.clear();\n",
     ),
     Fault(
         "routes are not deleted",

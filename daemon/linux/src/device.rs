@@ -5,6 +5,9 @@
 //! the monitor receives the changes as notifications, and the engine learns of these interfaces as of
 //! any other.
 //!
+//! An interface is blocked by the queueing discipline `blackhole` (tc(8)), which drops what is sent. Unlike
+//! a packet filter it needs no module, and unlike setting the interface down it takes effect at once.
+//!
 //! For IPv4 the kernel would also send and answer ARP for the addresses with the hardware address of
 //! the parent interface. So the parent gets `arp_ignore` 1 and `arp_announce` 2 (ip-sysctl), and its
 //! former values again when the last of the daemon's interfaces on top of it is deleted. Until then the
@@ -18,12 +21,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
 
-use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NlasIterator};
+use netlink_packet_core::{DefaultNla, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, NlasIterator};
 use netlink_packet_route::RouteNetlinkMessage;
 use netlink_packet_route::link::{
     AfSpecInet, AfSpecInet6, AfSpecUnspec, In6AddrGenMode, InfoData, InfoKind, InfoMacVlan,
     LinkAttribute, LinkExtentMask, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
 };
+use netlink_packet_route::tc::{TcAttribute, TcHandle, TcMessage};
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{MsgFlags, send};
 use vrrp_node::device::DeviceChange;
 use vrrp_proto::{InterfaceIndex, Link, MacAddress};
@@ -165,6 +170,8 @@ impl Devices {
                     set_up(&mut message, *up);
                     self.request(&[(message, 0)])
                 }
+                DeviceChange::Block { index, .. } => self.block(*index),
+                DeviceChange::Unblock { index, .. } => self.unblock(*index),
                 DeviceChange::Delete { index, .. } => self.delete(*index),
             };
             match done {
@@ -243,7 +250,31 @@ impl Devices {
             // up.
             messages.insert(0, (by_index(parent, vec![quiet]), 0));
         }
-        self.request(&messages)
+        self.request(&messages)?;
+        if !up && let Ok(index) = if_nametoindex(name) {
+            // Nothing leaves from it either when another program sets it up. If the kernel rejects this, it
+            // also does so, and is reported, when a master steps down.
+            let _ = self.block(InterfaceIndex(index));
+        }
+        Ok(())
+    }
+
+    fn block(&mut self, index: InterfaceIndex) -> io::Result<()> {
+        let mut message = root_of(index)?;
+        message.attributes = vec![TcAttribute::Kind("blackhole".to_owned())];
+        let request = RouteNetlinkMessage::NewQueueDiscipline(message);
+        self.send_one(request, NLM_F_CREATE | NLM_F_REPLACE)
+    }
+
+    fn unblock(&mut self, index: InterfaceIndex) -> io::Result<()> {
+        let request = RouteNetlinkMessage::DelQueueDiscipline(root_of(index)?);
+        match self.send_one(request, 0) {
+            // The interface has the default queueing discipline, or the kernel has none to block it with.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EOPNOTSUPP)) => {
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     /// Restores the virtual MAC address of an interface of the daemon.
@@ -259,11 +290,7 @@ impl Devices {
         let known = self.known()?;
         let mut message = LinkMessage::default();
         message.header.index = index.0;
-        self.outgoing.clear();
-        self.sequence = self.sequence.wrapping_add(1);
-        let request = RouteNetlinkMessage::DelLink(message);
-        netlink::push(request, 0, self.sequence, &mut self.outgoing);
-        self.send_and_hear()?;
+        self.send_one(RouteNetlinkMessage::DelLink(message), 0)?;
         let Some(gone) = known.iter().find(|each| each.link.index == index) else {
             return Ok(());
         };
@@ -334,6 +361,13 @@ impl Devices {
             let request = RouteNetlinkMessage::NewLink(message.clone());
             netlink::push(request, *flags, self.sequence, &mut self.outgoing);
         }
+        self.send_and_hear()
+    }
+
+    fn send_one(&mut self, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.outgoing.clear();
+        self.sequence = self.sequence.wrapping_add(1);
+        netlink::push(request, flags, self.sequence, &mut self.outgoing);
         self.send_and_hear()
     }
 
@@ -450,6 +484,20 @@ fn macvlan(name: &str, parent: InterfaceIndex, mac: MacAddress) -> LinkMessage {
         ]),
     ];
     message
+}
+
+/// Message about the queueing discipline through which an interface sends.
+///
+/// # Errors
+///
+/// ENODEV for an index that no interface can have.
+fn root_of(index: InterfaceIndex) -> io::Result<TcMessage> {
+    let Ok(index) = i32::try_from(index.0) else {
+        return Err(io::Error::from_raw_os_error(libc::ENODEV));
+    };
+    let mut message = TcMessage::with_index(index);
+    message.header.parent = TcHandle::ROOT;
+    Ok(message)
 }
 
 fn by_index(index: InterfaceIndex, attributes: Vec<LinkAttribute>) -> LinkMessage {

@@ -89,6 +89,12 @@ pub fn addresses<'a, K: Kernel>(
     let mut mirror = Mirror::new();
     mirror.replace(kernel.dump()?);
 
+    // Another host may be master by now: a frame from a virtual MAC address would mislead the switches. A
+    // rejected request matters only until the interface is deleted below.
+    let idle = device::idle(&mirror, |_| false);
+    if !idle.is_empty() {
+        kernel.change_devices(&idle, &mut |_, _| {})?;
+    }
     let mut changes = leftovers(configured, &mut mirror);
     let mut failures = Vec::new();
     let promotion_failures = carry_out(&mut changes, &mut mirror, &mut failures, kernel);

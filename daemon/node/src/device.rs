@@ -41,6 +41,21 @@ pub enum DeviceChange {
         /// Whether up.
         up: bool,
     },
+    /// Makes the kernel drop everything that it would send from the interface. The interface stays up: to
+    /// set it down takes 20 ms.
+    Block {
+        /// The interface.
+        index: InterfaceIndex,
+        /// Its name.
+        name: Arc<str>,
+    },
+    /// Reverts [`Block`](Self::Block).
+    Unblock {
+        /// The interface.
+        index: InterfaceIndex,
+        /// Its name.
+        name: Arc<str>,
+    },
     /// Deletes the interface.
     Delete {
         /// The interface.
@@ -50,6 +65,18 @@ pub enum DeviceChange {
     },
 }
 
+/// Time of a change within a turn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Before advertisements are sent, so that the final advertisement of a router is the last frame from its
+    /// virtual MAC address.
+    BeforeAdvertisements,
+    /// Before addresses are changed: addresses are added to the interface.
+    BeforeAddresses,
+    /// After addresses are deleted, by the device reaper.
+    AfterAddresses,
+}
+
 impl DeviceChange {
     /// Name of the interface.
     pub const fn name(&self) -> &Arc<str> {
@@ -57,17 +84,21 @@ impl DeviceChange {
             Self::Create { name, .. }
             | Self::SetMac { name, .. }
             | Self::Set { name, .. }
+            | Self::Block { name, .. }
+            | Self::Unblock { name, .. }
             | Self::Delete { name, .. } => name,
         }
     }
 
-    /// Whether the change has to be made before addresses are added. Otherwise it has to be made after
-    /// addresses are deleted.
-    pub const fn comes_first(&self) -> bool {
+    /// Time of the change within a turn.
+    pub const fn stage(&self) -> Stage {
         match self {
-            Self::Create { .. } | Self::SetMac { .. } => true,
-            Self::Set { up, .. } => *up,
-            Self::Delete { .. } => false,
+            Self::Block { .. } => Stage::BeforeAdvertisements,
+            Self::Create { .. }
+            | Self::SetMac { .. }
+            | Self::Unblock { .. }
+            | Self::Set { up: true, .. } => Stage::BeforeAddresses,
+            Self::Set { up: false, .. } | Self::Delete { .. } => Stage::AfterAddresses,
         }
     }
 }
@@ -81,13 +112,24 @@ impl fmt::Display for DeviceChange {
             Self::SetMac { name, mac, .. } => write!(f, "set the MAC address of {name} to {mac}"),
             Self::Set { name, up: true, .. } => write!(f, "set {name} up"),
             Self::Set { name, .. } => write!(f, "set {name} down"),
+            Self::Block { name, .. } => write!(f, "block what the kernel sends from {name}"),
+            Self::Unblock { name, .. } => write!(f, "unblock what the kernel sends from {name}"),
             Self::Delete { name, .. } => write!(f, "delete {name}"),
         }
     }
 }
 
 /// Returns the changes between the kernel's interface, as `mirror` shows it, and the `desired` one.
-pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
+/// `is_unblocked` says whether the interface is known to be unblocked.
+///
+/// When its addresses are deleted, the kernel sends from an interface that is up: an MLD report 10 to 20 ms
+/// later, because it leaves the solicited-node groups (RFC 3810 section 6.1), and IGMP reports of other
+/// programs. So the interface is blocked before the final advertisement, and set down after it.
+pub fn plan(
+    desired: &DesiredDevice,
+    mirror: &Mirror,
+    is_unblocked: impl Fn(InterfaceIndex) -> bool,
+) -> Vec<DeviceChange> {
     let DesiredDevice {
         name,
         parent,
@@ -107,21 +149,47 @@ pub fn plan(desired: &DesiredDevice, mirror: &Mirror) -> Vec<DeviceChange> {
         let parent = parent.filter(|_| *state != DeviceState::Absent);
         return parent.map(create).into_iter().collect();
     };
-    let (index, name) = (link.index, Arc::clone(name));
-    if *state == DeviceState::Absent {
-        // An interface with another MAC address was created or changed by another program.
-        let is_ours = link.mac == Some(*mac);
-        let delete = DeviceChange::Delete { index, name };
-        return is_ours.then_some(delete).into_iter().collect();
-    }
+    let (index, name) = (link.index, || Arc::clone(name));
     if link.mac != Some(*mac) {
-        // Without its MAC address the interface is not known to be the daemon's. The event about this
-        // change leads to the next plan.
-        let mac = *mac;
-        return vec![DeviceChange::SetMac { index, name, mac }];
+        // An interface with another MAC address was created or changed by another program: it is not known
+        // to be the daemon's. The event about the new MAC address leads to the next plan.
+        let set_mac = DeviceChange::SetMac {
+            index,
+            name: name(),
+            mac: *mac,
+        };
+        let is_wanted = *state != DeviceState::Absent;
+        return is_wanted.then_some(set_mac).into_iter().collect();
     }
-    let set = DeviceChange::Set { index, name, up };
-    (link.up != up).then_some(set).into_iter().collect()
+    let mut changes = Vec::new();
+    if up && !is_unblocked(index) {
+        let name = name();
+        changes.push(DeviceChange::Unblock { index, name });
+    }
+    if !up && link.up {
+        let name = name();
+        changes.push(DeviceChange::Block { index, name });
+    }
+    let name = name();
+    if *state == DeviceState::Absent {
+        changes.push(DeviceChange::Delete { index, name });
+    } else if link.up != up {
+        changes.push(DeviceChange::Set { index, name, up });
+    }
+    changes
+}
+
+/// Returns the changes that block the interfaces which a daemon created, which are up, and from which no
+/// master serves. `serves` tells by the name.
+pub fn idle(mirror: &Mirror, serves: impl Fn(&str) -> bool) -> Vec<DeviceChange> {
+    mirror
+        .links()
+        .filter(|link| link.up && is_ours(link) && !serves(&link.name))
+        .map(|link| DeviceChange::Block {
+            index: link.index,
+            name: Arc::clone(&link.name),
+        })
+        .collect()
 }
 
 /// Returns the deletion of all interfaces that a daemon created and that are not `wanted` by name: an
@@ -185,14 +253,14 @@ mod tests {
         mirror
     }
 
-    fn planned(state: DeviceState, mirror: &Mirror) -> Vec<String> {
+    fn planned(state: DeviceState, mirror: &Mirror, is_unblocked: bool) -> Vec<String> {
         let desired = DesiredDevice {
             name: "vrrp4.51.eth1".into(),
             parent: Some(ETH1),
             mac: mac(),
             state,
         };
-        plan(&desired, mirror)
+        plan(&desired, mirror, |index| is_unblocked && index == OURS)
             .iter()
             .map(ToString::to_string)
             .collect()
@@ -202,6 +270,7 @@ mod tests {
     fn plan_creates_missing_macvlan_and_corrects_wrong_state() {
         let create = "create the macvlan vrrp4.51.eth1 with the MAC address 00:00:5e:00:01:33";
         let set_mac = "set the MAC address of vrrp4.51.eth1 to 00:00:5e:00:01:33";
+        let block = "block what the kernel sends from vrrp4.51.eth1";
         let strange = MacAddress([2, 0, 0, 0, 0, 9]);
         for (state, device, expected) in [
             (DeviceState::Down, None, vec![create]),
@@ -211,7 +280,7 @@ mod tests {
             (
                 DeviceState::Down,
                 Some((mac(), true)),
-                vec!["set vrrp4.51.eth1 down"],
+                vec![block, "set vrrp4.51.eth1 down"],
             ),
             (DeviceState::Up, Some((mac(), true)), vec![]),
             (
@@ -223,12 +292,17 @@ mod tests {
             (
                 DeviceState::Absent,
                 Some((mac(), true)),
+                vec![block, "delete vrrp4.51.eth1"],
+            ),
+            (
+                DeviceState::Absent,
+                Some((mac(), false)),
                 vec!["delete vrrp4.51.eth1"],
             ),
             (DeviceState::Absent, Some((strange, true)), vec![]),
         ] {
             assert_eq!(
-                planned(state, &mirror(device)),
+                planned(state, &mirror(device), true),
                 expected,
                 "{state:?} {device:?}"
             );
@@ -236,8 +310,37 @@ mod tests {
     }
 
     #[test]
+    fn macvlan_that_may_be_blocked_is_unblocked_before_it_serves() {
+        let unblock = "unblock what the kernel sends from vrrp4.51.eth1";
+        let up = "set vrrp4.51.eth1 up";
+        for (state, is_up, expected) in [
+            (DeviceState::Up, true, vec![unblock]),
+            (DeviceState::Up, false, vec![unblock, up]),
+            (DeviceState::Down, false, vec![]),
+        ] {
+            let mirror = mirror(Some((mac(), is_up)));
+            assert_eq!(planned(state, &mirror, false), expected, "{state:?}");
+        }
+    }
+
+    #[test]
+    fn macvlan_without_master_is_blocked_while_up() {
+        let mirror = |up| mirror(Some((mac(), up)));
+        let blocked = |mirror: &Mirror, serves| {
+            let idle = idle(mirror, |_| serves);
+            idle.iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            blocked(&mirror(true), false),
+            ["block what the kernel sends from vrrp4.51.eth1"]
+        );
+        assert!(blocked(&mirror(true), true).is_empty());
+        assert!(blocked(&mirror(false), false).is_empty());
+    }
+
+    #[test]
     fn missing_parent_interface_gives_empty_plan() {
-        assert!(planned(DeviceState::Up, &Mirror::new()).is_empty());
+        assert!(planned(DeviceState::Up, &Mirror::new(), true).is_empty());
     }
 
     #[test]

@@ -8,6 +8,8 @@
 //! 3. If a take-over is due, the engine receives what arrived at the interface and was dropped by this host.
 //! 4. The engine does what is due.
 //! 5. The node carries out all outputs of the turn together, in this order:
+//!    - blocks interfaces with virtual MAC addresses whose routers are no longer master, so that a final
+//!      advertisement is the last frame from that address;
 //!    - sends advertisements, because the other hosts wait for them;
 //!    - deletes routes and rules, because they may need an address that is about to be deleted;
 //!    - creates interfaces with virtual MAC addresses and sets them up, before addresses are added to them;
@@ -30,7 +32,7 @@ use vrrp_proto::{
     InterfaceAddress, InterfaceIndex, Output, Report,
 };
 
-use crate::device::{self, DeviceChange};
+use crate::device::{self, DeviceChange, Stage};
 use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
 use crate::host::{Host, Kernel, Severity};
@@ -57,6 +59,8 @@ pub struct Node {
     pacer: Pacer,
     own_sources: OwnSources,
     witness: Witness,
+    /// Interfaces with virtual MAC addresses that are known to be unblocked: see [`DeviceChange::Block`].
+    unblocked: BTreeSet<InterfaceIndex>,
     /// Whether a router with `acceptMode = false` is configured.
     refuses: bool,
     /// Time of the last repair of the drop filter's table.
@@ -380,9 +384,14 @@ impl Node {
             self.sort(output, host);
         }
         self.outputs = outputs;
+        let mut devices = self.plan_devices(host);
+        let rest = devices.split_off(starts(&devices, Stage::BeforeAddresses));
+        self.change_devices(now, &devices, host);
         host.flush(&self.mirror);
         self.release_routing(now, host);
-        let later = self.change_devices(now, host);
+        let mut devices = rest;
+        let later = devices.split_off(starts(&devices, Stage::AfterAddresses));
+        self.change_devices(now, &devices, host);
         let outcome = self.change_addresses(now, moved, host);
         self.hold_routing(now, host);
         self.retire_devices(now, later, host);
@@ -428,28 +437,52 @@ impl Node {
         }
     }
 
-    /// Creates interfaces with virtual MAC addresses, sets their addresses and sets them up, before IP
-    /// addresses are added to them. Returns the changes that have to wait until the IP addresses are
-    /// deleted. Nearly always there is nothing to do.
-    fn change_devices<H: Host>(&mut self, now: Instant, host: &mut H) -> Vec<DeviceChange> {
+    /// Returns the changes of interfaces with virtual MAC addresses in the order of their
+    /// [stages](DeviceChange::stage). Nearly always there are none.
+    fn plan_devices<H: Host>(&mut self, host: &mut H) -> Vec<DeviceChange> {
         let wishes = std::mem::take(&mut self.wishes.devices);
         if wishes.is_empty() {
             return Vec::new();
         }
         // The new desired state replaces deferred changes, even where it equals the present state.
         host.recall_devices(&|name| wishes.contains_key(name));
-        let (first, later): (Vec<_>, Vec<_>) = wishes
+        let (mirror, unblocked) = (&self.mirror, &mut self.unblocked);
+        unblocked.retain(|index| mirror.link(*index).is_some());
+        let mut changes: Vec<_> = wishes
             .values()
-            .flat_map(|desired| device::plan(desired, &self.mirror))
-            .partition(DeviceChange::comes_first);
-        if first.is_empty() {
-            return later;
+            .flat_map(|desired| device::plan(desired, mirror, |index| unblocked.contains(&index)))
+            .collect();
+        changes.sort_by_key(DeviceChange::stage);
+        changes
+    }
+
+    /// Carries out changes of interfaces with virtual MAC addresses that the device reaper does not make.
+    fn change_devices<H: Host>(&mut self, now: Instant, changes: &[DeviceChange], host: &mut H) {
+        if changes.is_empty() {
+            return;
         }
         let mut refused = Vec::new();
-        let outcome = host.kernel().change_devices(&first, &mut |change, error| {
+        for change in changes {
+            match change {
+                DeviceChange::Block { index, .. } => drop(self.unblocked.remove(index)),
+                DeviceChange::Unblock { index, .. } => drop(self.unblocked.insert(*index)),
+                DeviceChange::Create { .. }
+                | DeviceChange::SetMac { .. }
+                | DeviceChange::Set { .. }
+                | DeviceChange::Delete { .. } => {}
+            }
+        }
+        let unblocked = &mut self.unblocked;
+        let outcome = host.kernel().change_devices(changes, &mut |change, error| {
+            if let DeviceChange::Unblock { index, .. } = change {
+                unblocked.remove(index);
+            }
             let hint = match (change, error.kind()) {
                 (DeviceChange::Create { .. }, ErrorKind::Unsupported) => {
                     " (this kernel has no macvlan: load the module, or remove virtualMac)"
+                }
+                (DeviceChange::Block { .. }, _) => {
+                    " (frames from the virtual MAC address may mislead the switches for 0.1 s)"
                 }
                 (DeviceChange::SetMac { .. }, ErrorKind::AlreadyExists) => {
                     " (vrrpd did not make that interface: rename or delete it)"
@@ -464,6 +497,7 @@ impl Node {
             ));
         });
         if let Err(error) = outcome {
+            self.unblocked.clear();
             refused.push(format!(
                 "cannot change interfaces with virtual MAC addresses: {error}; \
                  trying again every second"
@@ -473,7 +507,6 @@ impl Node {
             host.complain(Severity::Error, text);
             self.see_later(now);
         }
-        later
     }
 
     /// Hands interfaces that are to be set down or deleted to the device reaper.
@@ -524,6 +557,10 @@ impl Node {
     /// Deletes addresses with the daemon's mark and interfaces with virtual MAC addresses that no router
     /// wants: an earlier run left them.
     fn remove_strays<H: Host>(&mut self, now: Instant, host: &mut H) {
+        // Before their addresses are deleted, as at a final advertisement.
+        let serving: BTreeSet<&str> = self.engine.serving_devices().map(|name| &**name).collect();
+        let idle = device::idle(&self.mirror, |name| serving.contains(name));
+        self.change_devices(now, &idle, host);
         let held: BTreeSet<_> = self.engine.held().collect();
         let wanted = |interface, address| held.contains(&(interface, address));
         strays(&mut self.mirror, wanted, &mut self.wishes.changes);
@@ -825,6 +862,11 @@ impl Node {
         host.complain(Severity::Error, text);
         self.see_later(now);
     }
+}
+
+/// Position of the first change of `stage` or a later one in sorted `changes`.
+fn starts(changes: &[DeviceChange], stage: Stage) -> usize {
+    changes.partition_point(|change| change.stage() < stage)
 }
 
 /// Index of the link with that name.

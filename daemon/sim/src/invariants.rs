@@ -12,6 +12,8 @@ pub enum Invariant {
     /// Only a master advertises, with the correct content. A new master advertises and announces its
     /// addresses at once.
     Speaker,
+    /// After its final advertisement a router sends no frame from its virtual MAC address.
+    LastFrame,
     /// A master announces its addresses when its settings say so and when another router may have
     /// misled the neighbours, and at no other time.
     Announcement,

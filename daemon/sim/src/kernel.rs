@@ -61,6 +61,9 @@ pub(crate) struct Kernel {
     /// First change that the daemon made to an interface that it neither created nor was configured
     /// for.
     trespassed: Option<String>,
+    /// Interfaces from which the kernel sent a report over MLD since the last call of
+    /// [`take_reports`](Self::take_reports).
+    reports: Vec<Link>,
 }
 
 /// Address that the daemon added.
@@ -74,13 +77,16 @@ pub(crate) struct Came {
     pub(crate) is_primary: bool,
 }
 
-/// Work of the kernel some time after an IPv6 address was added.
+/// Work of the kernel some time after an IPv6 address was added or deleted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Deferred {
     /// Notification of the new address, from a work queue (addrconf_dad_work).
     Tell(InterfaceIndex, InterfaceAddress),
     /// End of duplicate address detection without a conflict: the address is no longer tentative.
     Settle(InterfaceIndex, InterfaceAddress),
+    /// Report over MLD that the host leaves the solicited-node group of a deleted address, from a work queue
+    /// (mld_ifc_work).
+    Report(InterfaceIndex),
 }
 
 #[derive(Debug)]
@@ -130,6 +136,7 @@ impl Kernel {
             dumped: false,
             refused_devices: Vec::new(),
             trespassed: None,
+            reports: Vec::new(),
         }
     }
 
@@ -343,22 +350,35 @@ impl Kernel {
 
     /// Does pending work.
     pub(crate) fn happen(&mut self, what: Deferred) {
-        let (Deferred::Tell(index, address) | Deferred::Settle(index, address)) = what;
+        let (index, address, is_settled) = match what {
+            Deferred::Tell(index, address) => (index, address, false),
+            Deferred::Settle(index, address) => (index, address, true),
+            Deferred::Report(index) => {
+                let link = self.report(index).cloned();
+                self.reports.extend(link);
+                return;
+            }
+        };
         let Some(entry) = self.interfaces.get_mut(&index).and_then(|interface| {
             let mut entries = interface.addresses.iter_mut();
             entries.find(|entry| entry.address == address)
         }) else {
             return;
         };
-        let is_news = match what {
-            Deferred::Tell(..) => !entry.tentative,
-            Deferred::Settle(..) => std::mem::take(&mut entry.tentative),
+        let is_news = match is_settled {
+            true => std::mem::take(&mut entry.tentative),
+            false => !entry.tentative,
         };
         let entry = *entry;
         if is_news {
             let held = self.held(entry);
             self.tell(Event::AddressAdded(index, held));
         }
+    }
+
+    /// Returns the interfaces from which the kernel sent a report over MLD since the last call.
+    pub(crate) fn take_reports(&mut self) -> Vec<Link> {
+        std::mem::take(&mut self.reports)
     }
 
     /// Does all pending work.
@@ -589,7 +609,13 @@ impl Kernel {
             return Vec::new();
         };
         let gone = interface.addresses.remove(place);
-        if gone.secondary || address.family() == Family::V6 {
+        if address.family() == Family::V6 {
+            if interface.link.up {
+                self.deferred.push(Deferred::Report(index));
+            }
+            return vec![address];
+        }
+        if gone.secondary {
             return vec![address];
         }
         let is_second = |entry: &Entry| entry.secondary && entry.address.prefix == address.prefix;

@@ -347,6 +347,7 @@ impl Host for Machine<'_> {
     fn announce(&mut self, interface: InterfaceIndex, mac: MacAddress, address: IpAddr) {
         if let Some(segment) = self.kernel.segment(interface)
             && self.kernel.sends(interface)
+            && !self.kernel.is_blocked(interface)
         {
             self.own.sent.push(Sent::Announcement {
                 segment,

@@ -180,6 +180,8 @@ fn main() -> ExitCode {
                 virtual_address_is_never_at_physical_mac,
                 advertisements_use_configured_source_mac,
                 backup_neither_sends_from_macvlan_nor_holds_addresses,
+                final_advertisement_is_the_last_frame_from_the_virtual_mac,
+                stop_and_cleanup_send_nothing_from_the_virtual_macs,
                 only_master_forwards_frames_to_virtual_mac,
                 changed_macvlan_is_restored_without_transition,
                 rejected_macvlan_is_logged_and_retried_every_second,

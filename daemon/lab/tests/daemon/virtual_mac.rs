@@ -182,6 +182,90 @@ pub(crate) fn backup_neither_sends_from_macvlan_nor_holds_addresses() -> Outcome
     Ok(())
 }
 
+pub(crate) fn final_advertisement_is_the_last_frame_from_the_virtual_mac() -> Outcome {
+    const MIDDLE: u8 = 150;
+    let fixture = Fixture::new()?;
+    let client = fixture.station("c", 13)?;
+    let of = |priority| only(router(priority, &Family::ALL));
+    let (a, b) = fixture.start(router(MIDDLE, &Family::ALL), router(LOW, &Family::ALL))?;
+    for round in 0..5 {
+        let (daemons, captures) = ([&a, &b], [&fixture.at_a, &fixture.at_b]);
+        for (winner, loser, priority) in [(1, 0, HIGH), (0, 1, LOW)] {
+            let told = Moment::now();
+            b.reload(&of(priority))?;
+            daemons[loser].wait_for("VI_1", Master, Backup, told, SOON)?;
+            captures[winner].advert(told)?;
+            let lasts = Family::ALL.map(|family| mac(family, 51));
+            fixture.assert_silent_after(captures[loser], captures[winner], told, &lasts)?;
+            let name = device(V6);
+            let loser = [&fixture.a, &fixture.b][loser];
+            until("its interface is down", || {
+                Ok(!loser.host.is_running(name)?)
+            })?;
+            assert_eq!(loser.host.addresses(name)?, [], "round {round}");
+        }
+    }
+    // An interface that is recalled before the device reaper has set it down serves again.
+    for priority in [HIGH, LOW] {
+        b.reload(&of(priority))?;
+        fixture.at_a.advert(Moment::now())?;
+    }
+    a.wait_for_state("VI_1", Master, SOON)?;
+    for family in Family::ALL {
+        assert!(is_reached(&client.host, vip(family)), "{family:?}");
+    }
+    Ok(())
+}
+
+pub(crate) fn stop_and_cleanup_send_nothing_from_the_virtual_macs() -> Outcome {
+    // The kernel takes 20 ms to delete each of them, and reports over MLD 10 ms after the deletion of its
+    // address.
+    let vrids = 60..70_u8;
+    let names = |vrid| format!("VI_{vrid}");
+    let several = |priority| {
+        let own = |vrid| {
+            json!({
+                "virtualRouterId": vrid,
+                "virtualAddresses": [format!("2001:db8:0:e0::{vrid}/64")],
+            })
+        };
+        let all = vrids.clone().map(|vrid| {
+            let router = with(router(priority, &[V6]), own(vrid));
+            (names(vrid), router)
+        });
+        config(all.collect())
+    };
+    let fixture = Fixture::new()?;
+    let macs: Vec<_> = vrids.clone().map(|vrid| mac(V6, vrid)).collect();
+    let a = Vrrpd::start(&fixture.a.host, &several(HIGH))?;
+    for vrid in vrids.clone() {
+        a.wait_for_state(&names(vrid), Master, SOON)?;
+    }
+    let told = Moment::now();
+    assert!(a.stop()?.success());
+    let b = Vrrpd::start(&fixture.b.host, &several(LOW))?;
+    for vrid in vrids.clone() {
+        b.wait_for_state(&names(vrid), Master, SOON)?;
+    }
+    fixture.assert_silent_after(&fixture.at_a, &fixture.at_b, told, &macs)?;
+
+    b.process().kill(Signal::SIGKILL)?;
+    b.process().wait(SOON)?;
+    let begun = Moment::now();
+    clean_up(&fixture.b.host)?;
+    assert_eq!(devices(&fixture.b.host)?, [""; 0]);
+    let a = Vrrpd::start(&fixture.a.host, &several(HIGH))?;
+    for vrid in vrids {
+        a.wait_for_state(&names(vrid), Master, SOON)?;
+    }
+    let sent = fixture.at_b.sent();
+    let late = sent
+        .iter()
+        .find(|frame| frame.at > begun && macs.contains(&frame.source()));
+    assert_eq!(late, None);
+    Ok(())
+}
+
 // RFC 9568 6.4.2 MUST: discard frames to the virtual router MAC address
 // RFC 9568 6.4.3 MUST: forward frames to the virtual router MAC address
 pub(crate) fn only_master_forwards_frames_to_virtual_mac() -> Outcome {

@@ -1,5 +1,6 @@
 //! Interfaces with virtual MAC addresses.
 
+use std::io::Read;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::sync::Arc;
 use std::{fs, io};
@@ -25,6 +26,8 @@ crate::tests! {
     restarted_daemon_restores_former_arp_settings,
     former_arp_settings_survive_deletion_of_the_device,
     foreign_device_changes_are_undone,
+    blocked_device_sends_nothing,
+    device_of_a_backup_is_created_blocked,
     redundant_device_change_is_no_failure,
     failed_device_does_not_stop_the_next_one,
     virtual_mac_in_use_is_a_failure,
@@ -165,9 +168,75 @@ fn foreign_device_changes_are_undone() {
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
     assert_eq!(
         rig.want(Family::V4, 51, DeviceState::Down),
-        ["set vrrp4.51.eth0 down"]
+        [
+            "block what the kernel sends from vrrp4.51.eth0",
+            "set vrrp4.51.eth0 down"
+        ]
     );
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Down), [""; 0]);
+}
+
+fn blocked_device_sends_nothing() {
+    let (near, far) = pair_v6();
+    let mut rig = Rig::new(&near);
+    let mut sent = Sent::to(&far);
+    let [silent, other] = [51, 52];
+    for vrid in [silent, other] {
+        rig.want(Family::V6, vrid, DeviceState::Up);
+        let name = device(vrid);
+        near.ip(&format!("address add fe80::{vrid}/64 dev {name} nodad"));
+        sent.wait_for(vrid);
+    }
+    let (index, name) = (rig.index(silent), device(silent).into());
+    let block = DeviceChange::Block { index, name };
+    for _ in 0..2 {
+        assert_eq!(rig.apply(std::slice::from_ref(&block)), []);
+    }
+    sent.forget();
+    // The kernel reports over MLD that it has left the solicited-node group: for the other device, whose
+    // address is deleted later, too.
+    for vrid in [silent, other] {
+        near.ip(&format!("address del fe80::{vrid}/64 dev {}", device(vrid)));
+    }
+    sent.wait_for(other);
+    near.ip(&format!(
+        "address add fe80::{silent}/64 dev {} nodad",
+        device(silent)
+    ));
+    near.ip(&format!(
+        "address add fe80::{other}/64 dev {} nodad",
+        device(other)
+    ));
+    sent.forget_other_than(silent);
+    sent.wait_for(other);
+    assert_eq!(sent.by(silent), 0);
+    // Unblocked, it sends again.
+    let (index, name) = (rig.index(silent), device(silent).into());
+    let unblock = DeviceChange::Unblock { index, name };
+    for _ in 0..2 {
+        assert_eq!(rig.apply(std::slice::from_ref(&unblock)), []);
+    }
+    near.ip(&format!(
+        "address del fe80::{silent}/64 dev {}",
+        device(silent)
+    ));
+    sent.wait_for(silent);
+}
+
+fn device_of_a_backup_is_created_blocked() {
+    let (near, _far) = pair();
+    let mut rig = Rig::new(&near);
+    let shown = || near.ip(&format!("link show dev {}", device(51)));
+    rig.want(Family::V6, 51, DeviceState::Down);
+    assert!(shown().contains(" qdisc blackhole "), "{}", shown());
+    rig.want(Family::V6, 51, DeviceState::Up);
+    assert!(shown().contains(" qdisc noqueue "), "{}", shown());
+    let down = rig.planned(Family::V6, 51, DeviceState::Down);
+    assert_eq!(rig.apply(&down), []);
+    assert!(shown().contains(" qdisc blackhole "), "{}", shown());
+    rig.want(Family::V6, 51, DeviceState::Absent);
+    rig.want(Family::V6, 51, DeviceState::Up);
+    assert!(shown().contains(" qdisc noqueue "), "{}", shown());
 }
 
 fn redundant_device_change_is_no_failure() {
@@ -180,7 +249,13 @@ fn redundant_device_change_is_no_failure() {
     assert_eq!(rig.want(Family::V4, 51, DeviceState::Up), [""; 0]);
     let mut changes = rig.planned(Family::V4, 51, DeviceState::Down);
     changes.extend(rig.planned(Family::V4, 51, DeviceState::Absent));
-    let [DeviceChange::Set { .. }, DeviceChange::Delete { .. }] = changes[..] else {
+    let [
+        DeviceChange::Block { .. },
+        DeviceChange::Set { .. },
+        DeviceChange::Block { .. },
+        DeviceChange::Delete { .. },
+    ] = changes[..]
+    else {
         panic!("{changes:?}")
     };
     for _ in 0..2 {
@@ -291,7 +366,16 @@ impl<'h> Rig<'h> {
             .host
             .within(|| Requests::open().unwrap().dump().unwrap());
         mirror.replace(dump);
-        plan(&desired, &mirror)
+        // The daemon remembers it; the kernel shows it by name only.
+        let show = || self.host.ip(&format!("link show dev {}", desired.name));
+        plan(&desired, &mirror, |_| !show().contains(" qdisc blackhole "))
+    }
+
+    /// Index of the device for IPv6.
+    fn index(&self, vrid: u8) -> InterfaceIndex {
+        let name = device(vrid);
+        let index = || nix::net::if_::if_nametoindex(&*name).unwrap();
+        InterfaceIndex(self.host.within(index))
     }
 
     /// Applies changes. Returns the failures: the interface's name and the errno.
@@ -304,6 +388,55 @@ impl<'h> Rig<'h> {
         self.host.within(|| devices.apply(changes, failed));
         failures
     }
+}
+
+/// Frames that a host receives from the virtual MAC addresses of IPv6.
+struct Sent {
+    socket: Socket,
+    vrids: Vec<u8>,
+}
+
+impl Sent {
+    fn to(host: &Host) -> Self {
+        let all = i32::from(0x0003_u16.to_be());
+        let kind = Type::RAW.nonblocking();
+        let open = || Socket::new(Domain::PACKET, kind, Some(Protocol::from(all))).unwrap();
+        Self {
+            socket: host.within(open),
+            vrids: Vec::new(),
+        }
+    }
+
+    /// Number of frames from the virtual MAC address of a router.
+    fn by(&mut self, vrid: u8) -> usize {
+        let mut frame = [0; 2048];
+        while let Ok(len) = self.socket.read(&mut frame) {
+            if let [0, 0, 0x5e, 0, 2, vrid] = frame[6..12]
+                && len > 12
+            {
+                self.vrids.push(vrid);
+            }
+        }
+        self.vrids.iter().filter(|by| **by == vrid).count()
+    }
+
+    fn wait_for(&mut self, vrid: u8) {
+        until("a frame of the device", || self.by(vrid) > 0);
+    }
+
+    fn forget(&mut self) {
+        let _ = self.by(0);
+        self.vrids.clear();
+    }
+
+    fn forget_other_than(&mut self, vrid: u8) {
+        let _ = self.by(vrid);
+        self.vrids.retain(|by| *by == vrid);
+    }
+}
+
+fn device(vrid: u8) -> String {
+    format!("vrrp6.{vrid}.eth0")
 }
 
 fn vrid(number: u8) -> Vrid {

@@ -243,11 +243,20 @@ impl Engine {
     /// Returns the names of the interfaces with virtual MAC addresses that the running routers
     /// require.
     pub fn devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
-        let running = self.instances.iter();
-        let attachments = running
-            .filter(|instance| instance.router.state() != State::Init)
-            .flat_map(|instance| &instance.attachments);
-        attachments
+        self.devices_of(|state| state != State::Init)
+    }
+
+    /// Returns the names of the interfaces with virtual MAC addresses from which this node serves as
+    /// master.
+    pub fn serving_devices(&self) -> impl Iterator<Item = &Arc<str>> + '_ {
+        self.devices_of(|state| state == State::Master)
+    }
+
+    fn devices_of(&self, is_meant: fn(State) -> bool) -> impl Iterator<Item = &Arc<str>> + '_ {
+        self.instances
+            .iter()
+            .filter(move |instance| is_meant(instance.router.state()))
+            .flat_map(|instance| &instance.attachments)
             .filter(|attachment| attachment.virtual_mac.is_some())
             .map(|attachment| &attachment.device)
     }

@@ -14,6 +14,10 @@ pub(super) struct Macvlan {
     below: InterfaceIndex,
     /// Whether the daemon created it. The tag stays with the interface through all later changes.
     ours: bool,
+    /// Whether the kernel drops what it would send from it.
+    blocked: bool,
+    /// Whether the kernel rejected the last request to block it.
+    unblockable: bool,
 }
 
 /// Hardware address of manual changes.
@@ -106,6 +110,21 @@ impl Kernel {
         self.trespassed.take()
     }
 
+    /// Whether the kernel drops what it would send from an interface.
+    pub(crate) fn is_blocked(&self, index: InterfaceIndex) -> bool {
+        let macvlan = self.interfaces.get(&index).and_then(|i| i.macvlan);
+        macvlan.is_some_and(|macvlan| macvlan.blocked)
+    }
+
+    /// Interface from which the kernel sends a report over MLD. `None` if it cannot send there, or sends only
+    /// because it rejected the request of the daemon to block the interface.
+    pub(super) fn report(&self, index: InterfaceIndex) -> Option<&Link> {
+        let interface = self.interfaces.get(&index)?;
+        let macvlan = interface.macvlan?;
+        let sends = self.sends(index) && !macvlan.blocked && !macvlan.unblockable;
+        sends.then_some(&interface.link)
+    }
+
     /// Records a change of the daemon to a macvlan that it did not create.
     pub(super) fn notice_trespass(&mut self, index: InterfaceIndex, what: impl Fn() -> String) {
         let macvlan = self.interfaces.get(&index).and_then(|i| i.macvlan);
@@ -129,6 +148,9 @@ impl Kernel {
     /// Applies one change. Returns whether it succeeded; changes of a missing interface succeed.
     fn change_device(&mut self, change: &DeviceChange) -> bool {
         if self.refuses_request() {
+            if let DeviceChange::Block { index, .. } = change {
+                self.change_macvlan(*index, |macvlan| macvlan.unblockable = true);
+            }
             return false;
         }
         match change {
@@ -146,13 +168,17 @@ impl Kernel {
                     return false;
                 }
                 let index = self.make(name, *parent, *mac, true);
+                self.change_macvlan(index, |macvlan| macvlan.blocked = !up);
                 // Creating and setting up are two requests: the second one can be rejected alone.
                 !up || !self.refuses_request() && self.set(index, true)
             }
             DeviceChange::SetMac { index, mac, .. } => match self.interfaces.get(index) {
                 None => true,
                 Some(Interface {
-                    macvlan: Some(Macvlan { below, ours: true }),
+                    macvlan:
+                        Some(Macvlan {
+                            below, ours: true, ..
+                        }),
                     link,
                     ..
                 }) => {
@@ -168,6 +194,14 @@ impl Kernel {
                 self.notice_trespass(*index, || change.to_string());
                 self.set(*index, *up)
             }
+            DeviceChange::Block { index, .. } | DeviceChange::Unblock { index, .. } => {
+                self.notice_trespass(*index, || change.to_string());
+                let blocked = matches!(change, DeviceChange::Block { .. });
+                self.change_macvlan(*index, |macvlan| {
+                    (macvlan.blocked, macvlan.unblockable) = (blocked, false);
+                });
+                true
+            }
             DeviceChange::Delete { index, .. } => {
                 self.notice_trespass(*index, || change.to_string());
                 if self.interfaces.contains_key(index) {
@@ -175,6 +209,13 @@ impl Kernel {
                 }
                 true
             }
+        }
+    }
+
+    fn change_macvlan(&mut self, index: InterfaceIndex, change: impl FnOnce(&mut Macvlan)) {
+        let interface = self.interfaces.get_mut(&index);
+        if let Some(macvlan) = interface.and_then(|interface| interface.macvlan.as_mut()) {
+            change(macvlan);
         }
     }
 
@@ -206,7 +247,12 @@ impl Kernel {
             segment: self.segment(below).unwrap_or_default(),
             link: link.clone(),
             addresses: Vec::new(),
-            macvlan: Some(Macvlan { below, ours }),
+            macvlan: Some(Macvlan {
+                below,
+                ours,
+                blocked: false,
+                unblockable: false,
+            }),
         };
         self.interfaces.insert(index, interface);
         self.tell(Event::Link(link));

@@ -265,6 +265,9 @@ impl World<'_> {
                         Some("has a different MAC address")
                     }
                     Some(made) if is_master && !made.up => Some("is down"),
+                    Some(made) if is_master && host.kernel.is_blocked(made.index) => {
+                        Some("is blocked")
+                    }
                     Some(made) if !is_master && made.up && is_cleared => Some("is up"),
                     Some(_) => None,
                 };
@@ -284,6 +287,37 @@ impl World<'_> {
             ))),
             _ => Ok(()),
         }
+    }
+
+    /// Checks that the kernel of a host sends from a virtual MAC address only while the router is master. The
+    /// switches take the last sender of a frame for the master.
+    pub(super) fn check_reports(&mut self, id: Station) -> Result<(), Violation> {
+        let host = &mut self.hosts[usize::from(id)];
+        let reports = host.kernel.take_reports();
+        // What the kernel does without a daemon is not the daemon's doing.
+        if host.process.is_none() {
+            return Ok(());
+        }
+        for link in reports {
+            let mut routers = self.witnesses[usize::from(id)].routers();
+            let serves = routers.any(|(_, router)| {
+                let is_its = |family| {
+                    let device = router.config.device(family);
+                    device.is_some_and(|device| device == link.name)
+                };
+                router.state() == State::Master && Family::ALL.into_iter().any(is_its)
+            });
+            // Without its name an interface is not recognised as the daemon's.
+            let mut ours = own_devices(&self.hosts[usize::from(id)]);
+            let is_ours = ours.any(|own| own.index == link.index);
+            if is_ours && !serves {
+                return Err(Invariant::LastFrame.broken(format!(
+                    "host {id}: sends from {} without a master there",
+                    link.name
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the hardware address of an announcement: the virtual MAC address if the router has one,

@@ -40,6 +40,9 @@ const USUAL_LATENESS: u32 = 200;
 /// Greatest delay of the notification of a new IPv6 address, in microseconds.
 const USUAL_WORK: u32 = 3_000;
 
+/// Greatest delay of a report over MLD, in microseconds.
+const USUAL_REPORT: u32 = 24_000;
+
 /// Longest duration of duplicate address detection, in microseconds: a random delay of up to one
 /// second, and one second for answers (RFC 4862 section 5.4).
 const LONGEST_DAD: u32 = 2_000_000;
@@ -319,6 +322,7 @@ impl<'a> World<'a> {
                         self.coverage.fault("Settle");
                         self.disturb();
                     }
+                    self.check_reports(id)?;
                     self.wake(id);
                 }
                 Ok(())
@@ -438,6 +442,7 @@ impl<'a> World<'a> {
             let longest = match what {
                 Deferred::Tell(..) => USUAL_WORK,
                 Deferred::Settle(..) => LONGEST_DAD,
+                Deferred::Report(_) => USUAL_REPORT,
             };
             let after = self.chance(0, longest);
             self.arrange(after, Happening::Kernel(id, what));

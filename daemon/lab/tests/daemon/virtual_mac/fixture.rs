@@ -19,6 +19,8 @@ use crate::common::{Lan, SOON, Station, VIP, instance, only, set, setting, with}
 /// Virtual IPv6 address.
 const VIP6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 224, 0, 0, 0, 0x100));
 
+const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
+
 /// Two dual-stack hosts, a and b, on one segment, with a capture of the frames that each sends.
 pub(super) struct Fixture {
     pub(super) lan: Lan,
@@ -58,6 +60,29 @@ impl Fixture {
         self.at_a.advert(first.at)?;
         b.wait_for_state("VI_1", Backup, SOON)?;
         Ok((a, b))
+    }
+
+    /// Asserts, some advertisements of the winner later, that the loser's last frame from each of `macs` is an
+    /// advertisement that it sent after `since`.
+    pub(super) fn assert_silent_after(
+        &self,
+        loser: &Sent,
+        winner: &Sent,
+        since: Moment,
+        macs: &[[u8; 6]],
+    ) -> Outcome {
+        let mut last = Moment::now();
+        for _ in 0..5 {
+            last = winner.any_advert(last)?;
+        }
+        let sent = loser.sent();
+        for mac in macs {
+            let mut from_it = sent.iter().filter(|frame| frame.source() == *mac);
+            let last = from_it.next_back().ok_or("no frame from the virtual MAC")?;
+            assert!(is_vrrp(last), "after the final advertisement: {last:x?}");
+            assert!(last.at > since, "no final advertisement");
+        }
+        Ok(())
     }
 
     /// Asserts that all captured frames with a mapping for a virtual address map it to the virtual MAC
@@ -139,6 +164,14 @@ impl Sent {
         self.advert_where(since, |advert| advert.priority > 0)
     }
 
+    /// Time of the next advertisement of any router after `since`, waiting for it.
+    pub(super) fn any_advert(&self, since: Moment) -> Result<Moment> {
+        let is_one = |frame: &Frame| frame.outgoing && frame.at > since && is_vrrp(frame);
+        let frame = self.0.frames().wait_for(is_one, SOON);
+        let frame = frame.ok_or_else(|| Error::new("waiting for an advertisement", "none"))?;
+        Ok(frame.at)
+    }
+
     /// Waits for the resignation after `since`.
     pub(super) fn resignation(&self, since: Moment) -> Result<Advert> {
         self.advert_where(since, |advert| advert.priority == 0)
@@ -161,9 +194,13 @@ impl Sent {
     }
 }
 
+/// Whether a frame is an advertisement of any router.
+fn is_vrrp(frame: &Frame) -> bool {
+    frame.ip_protocol() == Some(VRRP) || frame.ipv6_payload(VRRP).is_some()
+}
+
 impl Advert {
     pub(super) fn of(frame: &Frame) -> Option<Self> {
-        const VRRP: u8 = vrrp_proto::wire::PROTOCOL;
         let (family, message) = match frame.ip_protocol() {
             Some(VRRP) => (V4, frame.ip_payload()?),
             Some(_) => return None,
