@@ -1196,6 +1196,24 @@ FAULTS = [
         "    if false {",
     ),
     Fault(
+        "cleanup without marks keeps all addresses",
+        CLEANUP,
+        "    if !mirror.marks() {",
+        "    if false {",
+    ),
+    Fault(
+        "cleanup without marks deletes the addresses of an owner",
+        CLEANUP,
+        "        .filter(|router| !router.priority.is_owner())\n",
+        "",
+    ),
+    Fault(
+        "cleanup without marks deletes the only addresses of a family",
+        CLEANUP,
+        "        if device::is_ours(link) || mirror.addresses(link.index).iter().any(is_own) {",
+        "        let _ = is_own;\n        if true {",
+    ),
+    Fault(
         "cleanup keeps the routes",
         CLEANUP,
         "        kernel.change_routing(changes.iter(), &mut mirror, &mut failures);\n",

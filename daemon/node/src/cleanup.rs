@@ -3,10 +3,12 @@
 
 use std::collections::BTreeSet;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use vrrp_proto::InterfaceAddress;
+use vrrp_proto::params::RouterParams;
 use vrrp_proto::routing::Routed;
+use vrrp_proto::{Family, InterfaceAddress};
 
 use crate::device;
 use crate::execution::{PromotionFailure, carry_out};
@@ -75,15 +77,15 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
 }
 
 /// Deletes every address that bears the daemon's mark and every interface with a virtual MAC address that a
-/// daemon created, and restores `accept_local`. On kernels without marks, deletes the `configured` addresses
-/// on interfaces that also hold another address. Deletes the drop filter's table only if all
-/// addresses and interfaces could be deleted.
+/// daemon created, and restores `accept_local`. On kernels without marks, deletes the virtual addresses of
+/// the configured `routers` on interfaces that also hold an address of the host. Deletes the drop filter's
+/// table only if all of that succeeded.
 ///
 /// # Errors
 ///
 /// When the kernel cannot be read.
 pub fn addresses<'a, K: Kernel>(
-    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+    routers: impl IntoIterator<Item = &'a RouterParams>,
     kernel: &mut K,
 ) -> io::Result<Cleaned<K::DropFilterError>> {
     let mut mirror = Mirror::new();
@@ -95,7 +97,7 @@ pub fn addresses<'a, K: Kernel>(
     if !idle.is_empty() {
         kernel.change_devices(&idle, &mut |_, _| {})?;
     }
-    let mut changes = leftovers(configured, &mut mirror);
+    let mut changes = leftovers(routers, &mut mirror);
     let mut failures = Vec::new();
     let promotion_failures = carry_out(&mut changes, &mut mirror, &mut failures, kernel);
     let refused = |change: &Change| failures.iter().any(|failure| failure.change == *change);
@@ -138,81 +140,212 @@ pub fn addresses<'a, K: Kernel>(
 }
 
 /// Returns the deletion of the addresses that bear the daemon's mark. A kernel older than 5.18 stores no
-/// marks: there it is each of `configured` (interface name and address) on an interface that holds another
-/// address as well, because the only addresses of an interface are most likely the host's own.
+/// marks: there it is the deletion of the virtual addresses of `routers`.
 fn leftovers<'a>(
-    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+    routers: impl IntoIterator<Item = &'a RouterParams>,
     mirror: &mut Mirror,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     strays(mirror, |_, _| false, &mut changes);
     if !mirror.marks() {
-        let configured: Vec<_> = configured.into_iter().collect();
-        changes.extend(present(&configured, mirror));
+        changes.extend(unmarked(routers, mirror));
     }
     changes
 }
 
-/// Returns the deletion of the `configured` addresses on interfaces that also hold an address outside
-/// `configured`.
-fn present<'a>(
-    configured: &'a [(&'a str, InterfaceAddress)],
-    mirror: &'a Mirror,
-) -> impl Iterator<Item = Change> + 'a {
-    let is_configured = |held: &Held| configured.iter().any(|(_, each)| *each == held.address);
-    configured.iter().filter_map(move |&(name, address)| {
-        let interface = mirror.link_named(name)?.index;
-        mirror.held(interface, address)?;
-        let others = mirror
-            .addresses(interface)
-            .iter()
-            .any(|held| !is_configured(held));
-        others.then_some(Change::Delete { interface, address })
-    })
+/// Returns the deletion of the virtual addresses of `routers`, without looking at marks. It spares what the
+/// daemon spares: the addresses of an owner, and those on an interface without an address of the host in
+/// the same family, because such addresses are most likely the host's own. On an interface that a daemon
+/// created the host has no address of its own.
+fn unmarked<'a>(
+    routers: impl IntoIterator<Item = &'a RouterParams>,
+    mirror: &Mirror,
+) -> Vec<Change> {
+    let places: BTreeSet<(&Arc<str>, IpAddr)> = routers
+        .into_iter()
+        .filter(|router| !router.priority.is_owner())
+        .flat_map(RouterParams::places)
+        .map(|(device, address)| (device, address.address))
+        .collect();
+    let mut changes = Vec::new();
+    for &(device, address) in &places {
+        let Some(link) = mirror.link_named(device) else {
+            continue;
+        };
+        let family = Family::of(address);
+        let is_own = |held: &Held| {
+            held.address.family() == family && !places.contains(&(device, held.address.address))
+        };
+        if device::is_ours(link) || mirror.addresses(link.index).iter().any(is_own) {
+            // The host answers for the address with any prefix length.
+            let forms = mirror.forms(link.index, address);
+            changes.extend(forms.map(|held| Change::Delete {
+                interface: link.index,
+                address: held.address,
+            }));
+        }
+    }
+    changes
 }
 
 #[cfg(test)]
 mod tests {
-    use vrrp_proto::{InterfaceIndex, Link};
+    use std::collections::BTreeMap;
+
+    use vrrp_proto::params::{AddressOptions, VirtualMac};
+    use vrrp_proto::{InterfaceIndex, Link, MacAddress, Priority, Vrid};
 
     use super::*;
-    use crate::mirror::Event;
+    use crate::mirror::{Dump, Event};
+
+    const ETH1: InterfaceIndex = InterfaceIndex(2);
+    const ETH2: InterfaceIndex = InterfaceIndex(3);
+    const VRID: Vrid = Vrid::new(51).unwrap();
 
     #[test]
     fn without_marks_last_address_of_interface_is_kept() {
-        let eth1 = InterfaceIndex(2);
-        let address = |text: &str| text.parse::<InterfaceAddress>().unwrap();
-        let held = |text| Held {
-            address: address(text),
-            ours: false,
-            secondary: false,
+        let routers = [router(&["192.168.224.100/24", "fd00::100/64"])];
+        let mut mirror = mirror();
+        hold(&mut mirror, ETH1, &["192.168.224.100/24"]);
+        assert_eq!(
+            deleted(&routers, &mirror),
+            [""; 0],
+            "the host's only address"
+        );
+
+        // An address of the other family is no reason to take the only one of a family away.
+        hold(&mut mirror, ETH1, &["fe80::11/64", "fd00::100/64"]);
+        assert_eq!(deleted(&routers, &mirror), ["2 fd00::100/64"]);
+
+        hold(&mut mirror, ETH1, &["192.168.224.11/24"]);
+        let both = ["2 192.168.224.100/24", "2 fd00::100/64"];
+        assert_eq!(deleted(&routers, &mirror), both);
+    }
+
+    #[test]
+    fn without_marks_address_is_deleted_where_its_device_is() {
+        let mut elsewhere = router(&["192.168.224.100/24", "10.0.0.100/24"]);
+        let options = AddressOptions {
+            device: Some("eth2".into()),
+            ..AddressOptions::default()
         };
+        let address = "10.0.0.100".parse().unwrap();
+        elsewhere.options = Arc::new(BTreeMap::from([(address, options)]));
+        let routers = [elsewhere];
+        let mut mirror = mirror();
+        hold(
+            &mut mirror,
+            ETH1,
+            &["192.168.224.11/24", "192.168.224.100/24"],
+        );
+        hold(&mut mirror, ETH2, &["10.0.0.11/24", "10.0.0.100/24"]);
+        assert_eq!(
+            deleted(&routers, &mirror),
+            ["2 192.168.224.100/24", "3 10.0.0.100/24"]
+        );
+
+        // On another interface than the configured ones they are the host's own.
+        hold(&mut mirror, ETH1, &["10.0.0.100/24"]);
+        hold(&mut mirror, ETH2, &["192.168.224.100/24"]);
+        assert_eq!(
+            deleted(&routers, &mirror),
+            ["2 192.168.224.100/24", "3 10.0.0.100/24"]
+        );
+    }
+
+    #[test]
+    fn without_marks_address_is_deleted_with_any_prefix_length() {
+        let routers = [router(&["192.168.224.100/24"])];
+        let mut mirror = mirror();
+        hold(
+            &mut mirror,
+            ETH1,
+            &["192.168.224.11/24", "192.168.224.100/32"],
+        );
+        assert_eq!(deleted(&routers, &mirror), ["2 192.168.224.100/32"]);
+    }
+
+    #[test]
+    fn without_marks_addresses_of_owner_are_kept() {
+        let mut owner = router(&["192.168.224.11/24"]);
+        owner.priority = Priority::OWNER;
+        let mut mirror = mirror();
+        hold(
+            &mut mirror,
+            ETH1,
+            &["192.168.224.11/24", "192.168.224.100/24"],
+        );
+        assert_eq!(deleted(&[owner.clone()], &mirror), [""; 0]);
+
+        // They are addresses of the host, beside which those of another router are deleted.
+        let routers = [owner, router(&["192.168.224.100/24"])];
+        assert_eq!(deleted(&routers, &mirror), ["2 192.168.224.100/24"]);
+    }
+
+    #[test]
+    fn without_marks_interface_of_virtual_mac_is_emptied() {
+        let mut with_mac = router(&["192.168.224.100/24"]);
+        with_mac.virtual_mac = Some(VirtualMac::new("eth1", VRID, true));
+        let mut mirror = mirror();
+        let mut link = link(InterfaceIndex(9), "vrrp4.51.eth1");
+        link.mac = Some(MacAddress::of_virtual_router(Family::V4, VRID));
+        mirror.apply(Event::Link(link));
+        hold(&mut mirror, InterfaceIndex(9), &["192.168.224.100/24"]);
+        // The host's own, on the interface below.
+        hold(
+            &mut mirror,
+            ETH1,
+            &["192.168.224.11/24", "192.168.224.100/24"],
+        );
+        assert_eq!(deleted(&[with_mac], &mirror), ["9 192.168.224.100/24"]);
+    }
+
+    fn router(addresses: &[&str]) -> RouterParams {
+        let addresses = addresses.iter().map(|text| text.parse().unwrap());
+        RouterParams::new("eth1".into(), VRID, addresses.collect())
+    }
+
+    /// Mirror with two interfaces of a kernel without marks.
+    fn mirror() -> Mirror {
         let mut mirror = Mirror::new();
-        mirror.apply(Event::Link(Link {
-            index: eth1,
-            name: "eth1".into(),
+        mirror.apply(Event::Link(link(ETH1, "eth1")));
+        mirror.apply(Event::Link(link(ETH2, "eth2")));
+        mirror
+    }
+
+    fn link(index: InterfaceIndex, name: &str) -> Link {
+        Link {
+            index,
+            name: name.into(),
             up: true,
             carrier: true,
             mac: None,
             port_of: None,
             alternative_names: Arc::default(),
-        }));
-        mirror.apply(Event::AddressAdded(eth1, held("192.168.224.100/24")));
-        let configured = [
-            ("eth1", address("192.168.224.100/24")),
-            ("eth2", address("10.0.0.1/8")),
-        ];
-        assert_eq!(
-            present(&configured, &mirror).count(),
-            0,
-            "the host's only address"
-        );
-        mirror.apply(Event::AddressAdded(eth1, held("192.168.224.11/24")));
-        let changes: Vec<_> = present(&configured, &mirror).collect();
-        let delete = Change::Delete {
-            interface: eth1,
-            address: address("192.168.224.100/24"),
+        }
+    }
+
+    fn hold(mirror: &mut Mirror, interface: InterfaceIndex, addresses: &[&str]) {
+        let held = addresses.iter().map(|text| Held {
+            address: text.parse().unwrap(),
+            ours: false,
+            secondary: false,
+        });
+        let addresses = mirror.all().chain(held.map(|held| (interface, held)));
+        let dump = Dump {
+            links: mirror.links().cloned().collect(),
+            addresses: addresses.collect(),
+            marks: false,
         };
-        assert_eq!(changes, [delete]);
+        mirror.replace(dump);
+    }
+
+    /// Interfaces and addresses that are deleted, sorted.
+    fn deleted(routers: &[RouterParams], mirror: &Mirror) -> Vec<String> {
+        let changes = unmarked(routers, mirror);
+        let show = |change: &Change| format!("{} {}", change.interface().0, change.address());
+        let mut shown: Vec<String> = changes.iter().map(show).collect();
+        shown.sort();
+        shown
     }
 }

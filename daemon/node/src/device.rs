@@ -206,7 +206,7 @@ pub fn strays(mirror: &Mirror, wanted: impl Fn(&str) -> bool) -> Vec<DeviceChang
 }
 
 /// Whether a daemon created the interface: its name and its MAC address contain the same VRID.
-fn is_ours(link: &Link) -> bool {
+pub(crate) fn is_ours(link: &Link) -> bool {
     let of_family = |family: Family| {
         let rest = link
             .name

@@ -246,6 +246,12 @@ impl RouterParams {
             .unwrap_or(&self.interface)
     }
 
+    /// All addresses, each with the name of the interface that carries it.
+    pub fn places(&self) -> impl Iterator<Item = (&Arc<str>, InterfaceAddress)> {
+        let addresses = self.addresses.iter();
+        addresses.map(|address| (self.device(address.address), *address))
+    }
+
     /// Name of the macvlan with the virtual MAC address of a family.
     pub fn virtual_device(&self, family: Family) -> Option<&Arc<str>> {
         let virtual_mac = self.virtual_mac.as_ref()?;

@@ -409,20 +409,8 @@ impl Host {
     pub(crate) fn clean_up(&mut self) {
         self.kernel.refuse(0);
         let _ = cleanup::routing(&mut self.kernel);
-        let routers = self.config.routers.values();
-        let configured: Vec<(String, InterfaceAddress)> = routers
-            .filter(|router| !router.configured_priority().is_owner())
-            .flat_map(|router| {
-                let name = interface_name(router.segment);
-                router
-                    .virtual_addresses()
-                    .map(move |address| (name.clone(), address))
-            })
-            .collect();
-        let configured = configured
-            .iter()
-            .map(|(name, address)| (name.as_str(), *address));
-        let _ = cleanup::addresses(configured, &mut self.kernel);
+        let params = self.config.params(self.id, &self.stations);
+        let _ = cleanup::addresses(params.routers.values(), &mut self.kernel);
         if let Some(sync) = self.config.sync() {
             let (on, role) = (None, None);
             let desired = DesiredLvs { sync, on, role };

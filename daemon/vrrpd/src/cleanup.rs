@@ -36,18 +36,10 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
     let loaded = load(&options.configuration.file, Secrets::Skip)
         .map_err(Failed::from)
         .ok();
-    let configured = loaded
+    let routers = loaded
         .iter()
-        .flat_map(|loaded| loaded.node.routers.values())
-        // The owner has its addresses without vrrpd: they stay.
-        .filter(|router| !router.priority.is_owner())
-        .flat_map(|router| {
-            router
-                .addresses
-                .iter()
-                .map(|address| (&*router.interface, *address))
-        });
-    let cleaned = cleanup::addresses(configured, &mut kernel).map_err(|error| {
+        .flat_map(|loaded| loaded.node.routers.values());
+    let cleaned = cleanup::addresses(routers, &mut kernel).map_err(|error| {
         Failed::General.reasons(format_args!(
             "cannot read the addresses from the kernel: {error}"
         ))

@@ -11,8 +11,8 @@ use vrrp_node::execution::carry_out;
 use vrrp_node::host::Kernel as _;
 use vrrp_node::mirror::{Event, Held, Mirror};
 use vrrp_node::plan::{Change, Failure, plan};
-use vrrp_proto::params::{AddressForm, AddressOptions};
-use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex};
+use vrrp_proto::params::{AddressForm, AddressOptions, RouterParams};
+use vrrp_proto::{Desired, Family, Input, InterfaceAddress, InterfaceIndex, Vrid};
 
 use crate::host::{Host, address, pair};
 
@@ -357,11 +357,10 @@ fn cleanup_deletes_only_marked_addresses() {
     near.ip("address add 10.0.0.7/24 dev eth0");
     let mut node = Node::start(&near);
     node.hold(&["10.0.0.9/24", "192.168.224.100/24"]);
-    let configured = [
-        ("eth0", address("10.0.0.7/24")),
-        ("eth7", address("10.0.0.9/24")),
-    ];
-    let cleaned = near.within(|| clean_up(configured));
+    // Where the kernel stores marks, the configuration does not matter.
+    let vrid = Vrid::new(51).unwrap();
+    let configured = RouterParams::new("eth0".into(), vrid, [address("10.0.0.7/24")].into());
+    let cleaned = near.within(|| clean_up([&configured]));
     let removed: Vec<_> = cleaned
         .removed
         .iter()
@@ -370,7 +369,7 @@ fn cleanup_deletes_only_marked_addresses() {
     assert_eq!(removed, ["eth0 10.0.0.9/24", "eth0 192.168.224.100/24"]);
     assert!(cleaned.failures.is_empty());
     assert_eq!(node.in_kernel(), ["10.0.0.1/24", "10.0.0.7/24"]);
-    let again = near.within(|| clean_up(configured));
+    let again = near.within(|| clean_up([&configured]));
     assert!(again.removed.is_empty());
 }
 
@@ -388,9 +387,9 @@ fn cleanup_leaves_the_secondaries_of_a_virtual_address() {
 }
 
 fn clean_up<'a>(
-    configured: impl IntoIterator<Item = (&'a str, InterfaceAddress)>,
+    routers: impl IntoIterator<Item = &'a RouterParams>,
 ) -> Cleaned<impl std::fmt::Debug> {
-    cleanup::addresses(configured, &mut Kernel::open().unwrap()).unwrap()
+    cleanup::addresses(routers, &mut Kernel::open().unwrap()).unwrap()
 }
 
 /// The parts of the daemon's loop without the engine.

@@ -109,13 +109,13 @@ impl Attachment {
     /// occur.
     fn all_of(params: &RouterParams) -> Vec<Self> {
         let mut attachments: Vec<(Self, Vec<InterfaceAddress>)> = Vec::new();
-        for address in params.addresses.iter() {
-            let (device, family) = (params.device(address.address), address.family());
+        for (device, address) in params.places() {
+            let family = address.family();
             let known = attachments.iter_mut().find(|(attachment, _)| {
                 attachment.device == *device && attachment.family == family
             });
             match known {
-                Some((_, addresses)) => addresses.push(*address),
+                Some((_, addresses)) => addresses.push(address),
                 None => {
                     let attachment = Self {
                         device: Arc::clone(device),
@@ -128,7 +128,7 @@ impl Attachment {
                         is_unheard: false,
                         spared_foreign: false,
                     };
-                    attachments.push((attachment, vec![*address]));
+                    attachments.push((attachment, vec![address]));
                 }
             }
         }

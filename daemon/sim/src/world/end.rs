@@ -615,6 +615,41 @@ impl World<'_> {
         Ok(())
     }
 
+    /// Checks the effect of a cleanup that has just ended. On a kernel without marks too, the daemon's
+    /// addresses are gone, except those that the configuration no longer has and those without which the
+    /// interface may have none.
+    pub(super) fn check_cleaned(&mut self, id: Station) -> Result<(), Violation> {
+        self.check_bystanders(id)?;
+        self.check_clean(id)?;
+        let host = &self.hosts[usize::from(id)];
+        let routers = || host.config.routers.values();
+        let left = host.kernel.addresses().find(|(on, held, ours)| {
+            // The configuration names interfaces.
+            let is_here = |segment: u8| {
+                host.kernel.on(segment) == Some(*on)
+                    && host
+                        .kernel
+                        .link(segment)
+                        .is_some_and(|link| *link.name == *interface_name(segment))
+            };
+            let is_wanted = routers().any(|router| {
+                let mut addresses = router.virtual_addresses();
+                router.priority != 255
+                    && router.behind.is_own()
+                    && is_here(router.segment)
+                    && has_own(host, router.segment, held.family())
+                    && addresses.any(|address| address.address == held.address)
+            });
+            *ours && is_wanted
+        });
+        match left {
+            Some((_, address, _)) => {
+                Err(Invariant::Cleanup.broken(format!("host {id}: {address} left by the cleanup")))
+            }
+            None => Ok(()),
+        }
+    }
+
     /// Checks that a host without a daemon has no kernel configuration of it.
     pub(super) fn check_clean(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];

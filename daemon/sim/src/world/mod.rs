@@ -309,8 +309,9 @@ impl<'a> World<'a> {
                     && host.process.is_none()
                 {
                     host.clean_up();
+                    let id = host.id;
                     self.disturb();
-                    return self.check_bystanders(id);
+                    return self.check_cleaned(id);
                 }
                 Ok(())
             }
@@ -597,8 +598,7 @@ impl<'a> World<'a> {
             }
             self.witnesses[index].forget();
             self.disturb();
-            self.check_bystanders(id)?;
-            return self.check_clean(id);
+            return self.check_cleaned(id);
         }
         self.check_grace(id, turn)?;
         self.check_kernel(id)?;
