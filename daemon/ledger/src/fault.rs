@@ -49,6 +49,15 @@ pub enum Fault {
     NoCode(Citation),
     /// Requirement without a test and without a reason.
     NoTest(Citation),
+    /// Requirement with a note or a deviation that names no test.
+    NotShown(Citation),
+    /// Requirement with a note or a deviation that names a test without a citation of the requirement.
+    ShownByNothing {
+        /// Requirement.
+        requirement: Citation,
+        /// Name of the test.
+        test: String,
+    },
     /// Citation of a requirement that is not implemented here for a reason.
     Stale {
         /// Place of the citation.
@@ -99,6 +108,14 @@ impl fmt::Display for Fault {
             }
             Self::NoCode(citation) => write!(f, "no code implements: {citation}"),
             Self::NoTest(citation) => write!(f, "no test verifies: {citation}"),
+            Self::NotShown(citation) => write!(
+                f,
+                "no test is named (`shown by: TEST`) for the note or deviation of: {citation}"
+            ),
+            Self::ShownByNothing { requirement, test } => write!(
+                f,
+                "{requirement}: is to be shown by {test}, but no test of that name cites it"
+            ),
             Self::Stale {
                 place,
                 citation,

@@ -29,7 +29,7 @@ pub use source::Place;
 
 /// Crates of the daemon: only a citation in their `src` counts as an implementation. All other citations
 /// count as verification.
-pub const DAEMON: [&str; 4] = ["proto", "config", "linux", "vrrpd"];
+pub const DAEMON: [&str; 5] = ["proto", "node", "config", "linux", "vrrpd"];
 
 /// Source file: its path below the root of the repository, with `/`, and its text.
 #[derive(Clone, Debug)]
@@ -140,6 +140,7 @@ fn check(row: &Row, faults: &mut Vec<Fault>) {
             if row.tests.is_empty() {
                 faults.push(Fault::NoTest(citation()));
             }
+            check_prose(row, faults);
         }
         // A test may verify what the kernel does.
         Standing::Kernel(_) => stale(row, &row.code, faults),
@@ -150,6 +151,28 @@ fn check(row: &Row, faults: &mut Vec<Fault>) {
         // The missing target was reported before.
         Standing::SameAs(_) => {}
     }
+}
+
+/// Checks that a note or a deviation names tests of the requirement that show what it says.
+fn check_prose(row: &Row, faults: &mut Vec<Fault>) {
+    let Requirement {
+        citation,
+        standing,
+        note,
+        shown_by,
+    } = &row.requirement;
+    let has_prose = note.is_some() || matches!(standing, Standing::Deviates(_));
+    // Missing tests were reported before.
+    if has_prose && shown_by.is_empty() && !row.tests.is_empty() {
+        faults.push(Fault::NotShown(citation.clone()));
+    }
+    let unknown = shown_by
+        .iter()
+        .filter(|name| !row.tests.iter().any(|place| place.item == **name));
+    faults.extend(unknown.map(|name| Fault::ShownByNothing {
+        requirement: citation.clone(),
+        test: name.clone(),
+    }));
 }
 
 fn stale(row: &Row, places: &[Place], faults: &mut Vec<Fault>) {

@@ -4,11 +4,15 @@
 //! RFC 9568 6.4.3: Active
 //! RFC 9568 6.4.3 MUST: an answer to ARP requests for a virtual address
 //!     kernel: it answers for what an interface holds
+//! RFC 9568 7.3 MUST: it ends with the VRID
+//!     note: with `virtualMac`
+//!     shown by: mac_addresses_match_the_rfcs
 //! ```
 //!
 //! A line without indentation is the title of a section or one of its requirements. An indented line gives
 //! the reason why the requirement is not implemented here, or a note; deeper indentation continues the
-//! line. Empty lines and lines that begin with `#` are ignored.
+//! line. A note or a deviation names the tests that show what it says, separated by commas. Empty lines and
+//! lines that begin with `#` are ignored.
 
 use std::fmt;
 
@@ -24,6 +28,8 @@ pub struct Requirement {
     pub standing: Standing,
     /// Note.
     pub note: Option<String>,
+    /// Names of the tests that show what the note, or the reason of a deviation, says.
+    pub shown_by: Vec<String>,
 }
 
 /// Standing of a requirement.
@@ -129,6 +135,7 @@ pub(crate) fn parse(list: &str) -> (Vec<Title>, Vec<Requirement>, Vec<Fault>) {
             citation,
             standing: Standing::Obeyed,
             note: None,
+            shown_by: Vec::new(),
         });
     }
     (titles, requirements, faults)
@@ -172,6 +179,10 @@ fn remark_on(requirement: &mut Requirement, remark: &str) -> Result<(), &'static
         if requirement.note.replace(text.to_owned()).is_some() {
             return Err("second note of the requirement");
         }
+        return Ok(());
+    }
+    if name == "shown by" {
+        requirement.shown_by = text.split(", ").map(str::to_owned).collect();
         return Ok(());
     }
     if requirement.standing != Standing::Obeyed {

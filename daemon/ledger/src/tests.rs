@@ -12,6 +12,7 @@ RFC 9568 6.4.2 MUST NOT: answer ARP requests
 RFC 9568 7.1: Receiving
 RFC 9568 7.1 erratum 8301 MUST: the interval is not zero
     note: in centiseconds
+    shown by: it_waits
 RFC 9568 7.3: Virtual router MAC address
 RFC 9568 7.3 MUST: it ends with the VRID
     not built: virtual MAC address
@@ -94,6 +95,33 @@ fn cited_requirement_has_no_fault() {
         Standing::Kernel("it answers for what it holds".to_owned())
     );
     assert_eq!(ledger.rows[4].standing, Standing::Obeyed);
+}
+
+#[test]
+fn note_or_deviation_without_its_test_is_fault() {
+    let not_shown = LIST.replace("    shown by: it_waits\n", "");
+    assert_eq!(
+        faults(&not_shown, CODE, TESTS),
+        [
+            "no test is named (`shown by: TEST`) for the note or deviation of: RFC 9568 7.1 erratum 8301 \
+             MUST: the interval is not zero"
+        ]
+    );
+    let deviates = format!("{WAIT}\n    deviates: it waits for two");
+    assert_eq!(
+        faults(&LIST.replacen(WAIT, &deviates, 1), CODE, TESTS),
+        [format!(
+            "no test is named (`shown by: TEST`) for the note or deviation of: {WAIT}"
+        )]
+    );
+    let renamed = LIST.replace("shown by: it_waits", "shown by: it_waited");
+    assert_eq!(
+        faults(&renamed, CODE, TESTS),
+        [
+            "RFC 9568 7.1 erratum 8301 MUST: the interval is not zero: is to be shown by it_waited, but no \
+             test of that name cites it"
+        ]
+    );
 }
 
 #[test]
@@ -198,18 +226,18 @@ fn invalid_line_of_list_is_fault() {
         ("    kernel", "no text after a keyword and a colon"),
     ] {
         let found = faults(&format!("{LIST}{line}"), CODE, TESTS);
-        let said = format!("requirements.txt:17: {why}: {}", line.trim());
+        let said = format!("requirements.txt:18: {why}: {}", line.trim());
         assert!(found.contains(&said), "{line}: {found:#?}");
     }
     for reason in ["perhaps: some day", "same as: nothing"] {
         let list = LIST.replace("not built: virtual MAC address", reason);
-        let said = format!("requirements.txt:13: unknown reason: {reason}");
+        let said = format!("requirements.txt:14: unknown reason: {reason}");
         assert!(faults(&list, CODE, TESTS).contains(&said), "{reason}");
     }
     let twice = LIST.replace("    not built: ", "    operator: at home\n    not built: ");
     assert_eq!(
         faults(&twice, CODE, TESTS),
-        ["requirements.txt:14: second reason of the requirement: not built: virtual MAC address"]
+        ["requirements.txt:15: second reason of the requirement: not built: virtual MAC address"]
     );
     let orphan = format!("    note: alone\n{LIST}");
     assert_eq!(

@@ -538,6 +538,7 @@ impl Router {
         // RFC 9568 6.4.3 MUST: a master that yields takes the other's interval and sets Active_Down_Timer
         let backup = Backup::follow(heard_at, advert, source, &self.settings);
         Reaction {
+            // RFC 9568 6.4.3 MUST: a master that yields sends nothing more
             send: Some(Send::Advert),
             ..self.enter(Phase::Backup(backup), cause)
         }

@@ -7,11 +7,13 @@ const LIST: &str = "
 RFC 9568 5.2.5: Address count
 RFC 9568 5.2.5 erratum 8299 MUST: ignore a count of zero
     note: in version 3
+    shown by: zero_is_ignored
 RFC 9568 6.4.2: Backup
 RFC 9568 6.4.2 MUST NOT: answer ARP requests
     kernel: it has no such address
 RFC 9568 6.4.2 SHOULD: send three
     deviates: one is enough
+    shown by: zero_is_ignored
 RFC 3768 6.4.2: Backup
 RFC 3768 6.4.2 MUST: ignore a count of zero
     same as: RFC 9568 5.2.5 erratum 8299 MUST: ignore a count of zero

@@ -61,6 +61,8 @@ fn advertisements_have_the_virtual_mac_address_unless_disabled() {
     }
 }
 
+// RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
+// RFC 9568 8.2.2 MUST: neighbour discovery waits until the address and the MAC address are there
 #[test]
 fn late_virtual_mac_interface_gets_the_addresses() {
     let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));

@@ -161,6 +161,7 @@ fn ipv6_address_list_begins_with_a_link_local_address() {
     );
 }
 
+// RFC 9568 5.2.9 erratum 8300 MUST: the first IPv6 address is the link-local one
 #[test]
 fn own_link_local_is_omitted_as_by_the_peer() {
     let mut node = Node::mastering_v6(routers([("VI_1", ipv6())]));

@@ -103,6 +103,7 @@ fn each_family_uses_the_interval_of_its_master() {
     assert_eq!(router.heard(), Some((HIGH, 200)));
 }
 
+// RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
 #[test]
 fn late_wake_up_restarts_the_timers_of_both_families() {
     let (mut router, now) = in_state(dual(100), State::Backup);

@@ -4,6 +4,7 @@ use super::rig::*;
 use crate::router::*;
 
 // RFC 9568 6.4.1 MUST: the owner starts as Active and advertises
+// RFC 9568 5.2.4 MUST: the owner's priority is 255
 #[test]
 fn owner_becomes_master_at_start() {
     let mut router = Router::new(v3(255));
@@ -27,6 +28,7 @@ fn router_other_than_the_owner_listens_first() {
     );
 }
 
+// RFC 9568 6.4.1 MUST: a router other than the owner starts as Backup with its own interval
 #[test]
 fn expect_master_shortens_listening_to_one_interval_and_skew() {
     let mut router = Router::new(v3(100));
