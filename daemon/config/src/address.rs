@@ -51,13 +51,18 @@ struct Special {
     /// with a prefix of 128 bits.
     #[serde(default)]
     preferred_lifetime: Field<BoundedDuration>,
+    /// Whether the kernel adds a route to the network of the address while this host has it. Without
+    /// (`noprefixroute` of ip-address(8)), an address with the prefix of its network takes no traffic
+    /// away from another interface of the same network. Default: true.
+    #[serde(default = "yes")]
+    prefix_route: Field<bool>,
     /// Whether advertisements list the address. All hosts of a virtual router have to list the same
     /// addresses. Default: true.
-    #[serde(default = "advertised")]
+    #[serde(default = "yes")]
     advertise: Field<bool>,
 }
 
-const fn advertised() -> Field<bool> {
+const fn yes() -> Field<bool> {
     Field::Value(true)
 }
 
@@ -70,6 +75,7 @@ impl Entry {
         "device",
         "label",
         "preferredLifetime",
+        "prefixRoute",
         "scope",
     ];
 
@@ -85,6 +91,12 @@ impl Entry {
     /// Interface that carries the address, if it is configured.
     pub(crate) fn device(&self) -> Option<&InterfaceName> {
         self.special.value()?.device.value()
+    }
+
+    /// Whether advertisements list the address.
+    pub(crate) fn is_advertised(&self) -> bool {
+        let special = self.special.value();
+        special.is_none_or(|special| special.advertise.value() != Some(&false))
     }
 
     /// Returns the address and its options for the engine. `None` if a problem has been reported.
@@ -130,6 +142,7 @@ impl Entry {
                     scope: special.scope.optional()?.map(|scope| scope.number()),
                     broadcast: broadcast.and_then(|broadcast| broadcast.of(address)),
                     preferred_lifetime,
+                    no_prefix_route: !*special.prefix_route.value()?,
                 },
             },
         ))

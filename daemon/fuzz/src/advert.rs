@@ -112,7 +112,12 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
         hop_limit: HOP_LIMIT,
+        may_be_empty: false,
     }];
+    expectations.push(Expected {
+        may_be_empty: true,
+        ..expectations[0]
+    });
     for interval in [AdvertInterval::DEFAULT, its_own] {
         let passes = passwords.into_iter().flatten().map(Auth::Pass);
         expectations.extend(passes.chain([Auth::None]).map(|auth| Expected {
@@ -120,6 +125,7 @@ fn expectations(message: &[u8]) -> Vec<Expected> {
             interval,
             auth,
             hop_limit: HOP_LIMIT,
+            may_be_empty: false,
         }));
     }
     expectations
@@ -252,6 +258,11 @@ fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
     let centiseconds = u16::from(at(4).unwrap_or(0) & 0x0f) << 8 | seconds;
     let rules = [
         (packet.hop_limit != HOP_LIMIT, DropCause::HopLimit),
+        // netinet/ip_carp.h of the BSDs
+        (
+            x.len() == 36 && (at(0), at(3)) == (Some(0x21), Some(7)),
+            DropCause::Carp,
+        ),
         (x.is_empty(), DropCause::Length),
         (
             at(0).map(|b| b >> 4) != Some(expected.version.number()),
@@ -268,7 +279,10 @@ fn first_fault(packet: &Packet<'_>, expected: &Expected) -> Option<DropCause> {
             DropCause::Interval,
         ),
         (!is_2 && centiseconds == 0, DropCause::ZeroInterval),
-        (!is_2 && at(3) == Some(0), DropCause::NoAddresses),
+        (
+            !is_2 && at(3) == Some(0) && !expected.may_be_empty,
+            DropCause::NoAddresses,
+        ),
     ];
     let broken = rules.into_iter().find(|(is_broken, _)| *is_broken);
     broken.map(|(_, cause)| cause)

@@ -18,7 +18,8 @@ use netlink_packet_core::{
     NetlinkHeader, NetlinkMessage, NlasIterator, Parseable,
 };
 use netlink_packet_route::address::{
-    AddressAttribute, AddressHeaderFlags, AddressMessage, AddressProtocol, AddressScope, CacheInfo,
+    AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressProtocol,
+    AddressScope, CacheInfo,
 };
 use netlink_packet_route::link::{
     LinkAttribute, LinkExtentMask, LinkFlags, LinkHeader, LinkLayerType, LinkMessage,
@@ -159,6 +160,7 @@ fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressFor
         scope,
         broadcast,
         preferred_lifetime,
+        no_prefix_route,
     } = form;
     if let Some(scope) = scope {
         body.header.scope = AddressScope::from(*scope);
@@ -166,6 +168,12 @@ fn shape(body: &mut AddressMessage, address: InterfaceAddress, form: &AddressFor
     // RFC 9568 8.2.2 MAY: the owner leaves out duplicate address detection
     if address.family() == Family::V6 {
         body.header.flags |= AddressHeaderFlags::Nodad;
+    }
+    if *no_prefix_route {
+        // This attribute replaces the flags of the header, which has room for eight.
+        let flags = u32::from(body.header.flags.bits());
+        let flags = AddressFlags::from_bits_retain(flags) | AddressFlags::Noprefixroute;
+        body.attributes.push(AddressAttribute::Flags(flags));
     }
     // As the source of new connections a /128 would break them when the master changes: preferred
     // lifetime 0 makes the kernel choose it only if there is no other address (ip-address(8),

@@ -141,6 +141,27 @@ impl VirtualMac {
     }
 }
 
+/// Families in which a router sends and accepts advertisements: those of its `advertised` addresses. One
+/// that advertises none has one family, the first of `hints` that its version has, else IPv4.
+pub fn spoken_families(
+    version: Version,
+    advertised: impl Iterator<Item = Family>,
+    mut hints: impl Iterator<Item = Family>,
+) -> [bool; 2] {
+    let mut spoken = [false; 2];
+    for family in advertised {
+        spoken[family as usize] = true;
+    }
+    if spoken == [false; 2] {
+        let family = match version {
+            Version::V2 => Family::V4,
+            Version::V3 => hints.next().unwrap_or(Family::V4),
+        };
+        spoken[family as usize] = true;
+    }
+    spoken
+}
+
 /// Length limit of interface names, in bytes (IFNAMSIZ of linux/if.h without the NUL).
 const MAX_NAME: usize = 15;
 
@@ -186,6 +207,8 @@ pub struct AddressForm {
     /// source of new connections; 0 is never. `None` is for ever, except that an IPv6 address with
     /// a prefix of 128 bits is never preferred.
     pub preferred_lifetime: Option<u32>,
+    /// Whether the kernel adds no route to the network of the address (IFA_F_NOPREFIXROUTE).
+    pub no_prefix_route: bool,
 }
 
 impl RouterParams {
@@ -228,7 +251,21 @@ impl RouterParams {
 
     /// Whether the router sends and accepts advertisements of a family.
     pub fn speaks(&self, family: Family) -> bool {
-        self.advertised(family).next().is_some()
+        let of_addresses = || self.addresses.iter().map(InterfaceAddress::family);
+        let advertised = Family::ALL
+            .into_iter()
+            .filter(|family| self.advertised(*family).next().is_some());
+        let peers = self.unicast.iter().flat_map(Unicast::families);
+        let hints = self.source.map(Family::of).into_iter().chain(peers);
+        spoken_families(self.version, advertised, hints.chain(of_addresses()))[family as usize]
+    }
+
+    /// Whether the router advertises no address of its own: it has none, or leaves all of them out.
+    pub fn advertises_none(&self) -> bool {
+        !self
+            .addresses
+            .iter()
+            .any(|address| self.advertises(address.address))
     }
 
     /// Name of the interface that carries an address.

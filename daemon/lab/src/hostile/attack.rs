@@ -161,6 +161,7 @@ fn is_right(message: &[u8], sender: Ipv4Addr) -> bool {
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
         hop_limit: HOP_LIMIT,
+        may_be_empty: false,
     };
     Advert::parse(&packet, &expected).is_ok()
 }

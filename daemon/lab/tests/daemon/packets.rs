@@ -304,6 +304,7 @@ fn form_of(lan: &Lan, advert: crate::common::Advert) -> Result<ChecksumForm> {
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
         hop_limit: HOP_LIMIT,
+        may_be_empty: false,
     };
     match wire::Advert::parse(&packet, &expected) {
         Ok(received) => Ok(received.checksum),

@@ -211,6 +211,7 @@ fn configured_address_properties_are_encoded() {
             scope: Some(253),
             broadcast: Some(Ipv4Addr::new(192, 168, 224, 255)),
             preferred_lifetime: Some(7),
+            no_prefix_route: true,
         },
     };
     let mut bytes = Vec::new();
@@ -226,6 +227,26 @@ fn configured_address_properties_are_encoded() {
         Some(vec![192, 168, 224, 255])
     );
     assert_eq!(lifetimes(&message), Some((7, u32::MAX - 1)));
+    let flags = |message: &Message<'_>| attribute_of(message, IFA_FLAGS);
+    assert_eq!(flags(&message), Some(0x200_u32.to_ne_bytes().to_vec()));
+
+    // The attribute replaces the flags of the header.
+    let change = Change::Add {
+        interface: INTERFACE,
+        address: "2001:db8::1/64".parse().unwrap(),
+        form: AddressForm {
+            no_prefix_route: true,
+            ..AddressForm::default()
+        },
+    };
+    let mut bytes = Vec::new();
+    push_change(&change, &mut bytes);
+    let message = Message::first_of(&bytes).unwrap();
+    assert_eq!(
+        flags(&message),
+        Some(0x202_u32.to_ne_bytes().to_vec()),
+        "and nodad"
+    );
 }
 
 #[test]
@@ -308,6 +329,7 @@ const IFA_ADDRESS: u16 = 1;
 const IFA_LOCAL: u16 = 2;
 const IFA_LABEL: u16 = 3;
 const IFA_BROADCAST: u16 = 4;
+const IFA_FLAGS: u16 = 8;
 const IFA_CACHEINFO: u16 = 6;
 const IFA_PROTO: u16 = 11;
 

@@ -109,6 +109,7 @@ fn configured_address_properties_reach_the_kernel() {
         scope: Some(253),
         broadcast: Some(Ipv4Addr::new(10, 9, 0, 255)),
         preferred_lifetime: Some(0),
+        no_prefix_route: true,
     };
     // All addresses of a network must have the same scope.
     node.hold_as("10.9.0.9/24", form);
@@ -126,6 +127,16 @@ fn configured_address_properties_reach_the_kernel() {
             "{word}: {shown}"
         );
     }
+    let form = AddressForm {
+        no_prefix_route: true,
+        ..AddressForm::default()
+    };
+    node.hold_as("2001:db8:9::9/64", form);
+    for (options, network) in [("-4", "10.9.0.0/24"), ("-6", "2001:db8:9::/64")] {
+        let routes = near.ip(&format!("{options} route show table all"));
+        assert!(!routes.contains(network), "{routes}");
+    }
+    node.release(&["2001:db8:9::9/64"]);
     // The kernel counts the lifetime down.
     let form = AddressForm {
         preferred_lifetime: Some(1),

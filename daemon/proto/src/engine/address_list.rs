@@ -60,9 +60,9 @@ impl OwnAddresses {
         self.has_link_local
     }
 
-    /// Compares a received list of this family.
-    pub(super) fn compare(&self, theirs: AddressList<'_>) -> Comparison {
-        let listed = self.counted(theirs);
+    /// Compares a list of this family that `source` sent.
+    pub(super) fn compare(&self, source: IpAddr, theirs: AddressList<'_>) -> Comparison {
+        let listed = self.counted(source, theirs);
         if listed.clone().eq(self.advertised.iter().copied()) {
             return Comparison::Same;
         }
@@ -78,8 +78,9 @@ impl OwnAddresses {
             return Comparison::Same;
         }
         let is_known = |address: &IpAddr| self.all.binary_search(address).is_ok();
-        // A list of no more than the sender's own link-local address says nothing of others.
-        if sorted.is_empty() || sorted.iter().any(is_known) {
+        // A list of no more than the sender's own address says nothing of others, and without an address here
+        // every list may be meant.
+        if sorted.is_empty() || self.all.is_empty() || sorted.iter().any(is_known) {
             Comparison::Different
         } else {
             Comparison::Foreign
@@ -104,12 +105,20 @@ impl OwnAddresses {
             .filter(|theirs| self.sorted.binary_search(theirs).is_err())
     }
 
-    /// A received list without the link-local address of its sender, with which a list of IPv6 begins
-    /// where none is configured (RFC 9568 section 5.2.9).
-    fn counted<'a>(&self, theirs: AddressList<'a>) -> impl Iterator<Item = IpAddr> + Clone + 'a {
+    /// A received list without the address of its sender: the link-local one with which a list of IPv6
+    /// begins where none is configured (RFC 9568 section 5.2.9), and the only one of a router that advertises
+    /// no address.
+    fn counted<'a>(
+        &self,
+        source: IpAddr,
+        theirs: AddressList<'a>,
+    ) -> impl Iterator<Item = IpAddr> + Clone + 'a {
         let of_sender = theirs.family() == Family::V6 && !self.has_link_local;
         let begins_so = || theirs.iter().next().is_some_and(is_link_local);
-        theirs.iter().skip(usize::from(of_sender && begins_so()))
+        let is_filler = || self.sorted.is_empty() && theirs.iter().eq([source]);
+        theirs
+            .iter()
+            .skip(usize::from(of_sender && begins_so() || is_filler()))
     }
 }
 
@@ -146,7 +155,7 @@ mod tests {
         let ours = own(&["10.0.0.1/24", "10.0.0.2/24"], &["10.0.0.9/24"]);
         let compare = |last: &[u8]| {
             let theirs: Vec<[u8; 4]> = last.iter().map(|last| [10, 0, 0, *last]).collect();
-            ours.compare(AddressList::new(&theirs))
+            ours.compare([10, 0, 0, 3].into(), AddressList::new(&theirs))
         };
         assert_eq!(compare(&[1, 2]), Comparison::Same);
         assert_eq!(compare(&[2, 1]), Comparison::Same);
@@ -167,10 +176,36 @@ mod tests {
         let ours = own(&["2001:db8::1/64"], &[]);
         let link_local: [u8; 16] = core::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 7).octets();
         let global = |last| core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last).octets();
-        let compare = |theirs: &[[u8; 16]]| ours.compare(AddressList::new_v6(theirs));
+        let compare =
+            |theirs: &[[u8; 16]]| ours.compare(link_local.into(), AddressList::new_v6(theirs));
         assert_eq!(compare(&[link_local, global(1)]), Comparison::Same);
         assert_eq!(compare(&[link_local]), Comparison::Different);
         assert_eq!(compare(&[link_local, global(2)]), Comparison::Foreign);
+    }
+
+    #[test]
+    fn sender_alone_is_an_empty_list_where_none_is_advertised() {
+        let source = IpAddr::from([10, 0, 0, 3]);
+        let compare = |ours: &OwnAddresses, last: &[u8]| {
+            let theirs: Vec<[u8; 4]> = last.iter().map(|last| [10, 0, 0, *last]).collect();
+            ours.compare(source, AddressList::new(&theirs))
+        };
+        let unadvertised = own(&[], &["10.0.0.9/24"]);
+        for ours in [&OwnAddresses::default(), &unadvertised] {
+            assert_eq!(compare(ours, &[]), Comparison::Same);
+            assert_eq!(compare(ours, &[3]), Comparison::Same);
+        }
+        assert_eq!(compare(&unadvertised, &[9]), Comparison::Different);
+        assert_eq!(compare(&unadvertised, &[4]), Comparison::Foreign);
+        // Nothing shows that they do not belong together.
+        assert_eq!(
+            compare(&OwnAddresses::default(), &[4]),
+            Comparison::Different
+        );
+        let v6: [u8; 16] = core::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7).octets();
+        let none = OwnAddresses::default();
+        let of_sender = none.compare(v6.into(), AddressList::new_v6(&[v6]));
+        assert_eq!(of_sender, Comparison::Same, "a global source");
     }
 
     #[test]

@@ -161,6 +161,7 @@ impl Instance {
             interval: self.params.interval,
             auth: self.auth(),
             hop_limit: unicast.map_or(HOP_LIMIT, |unicast| unicast.min_ttl),
+            may_be_empty: self.params.advertises_none(),
         }
     }
 

@@ -473,8 +473,11 @@ impl Instance {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         // RFC 9568 7.2 MUST: the fields are those of the configuration
         // RFC 9568 5.2.9 erratum 8300 MUST: the first IPv6 address is the link-local one
-        let own = (!self.has_link_local() && !self.without_link_local).then_some(source);
-        let own = own.filter(|own| is_link_local(*own));
+        let begins = !self.has_link_local() && !self.without_link_local && is_link_local(source);
+        // Every router has to ignore a list of no address (RFC 9568 erratum 8299), so the source address
+        // fills it. keepalived takes any list.
+        let fills = self.params.advertises_none() && self.params.version == Version::V3;
+        let own = (begins || fills).then_some(source);
         let of_kind = |link_local| {
             let advertised = self.params.advertised(family);
             advertised.filter(move |address| is_link_local(*address) == link_local)

@@ -63,7 +63,7 @@ impl Peers {
         {
             return peer.comparison;
         }
-        let comparison = own.compare(theirs);
+        let comparison = own.compare(source, theirs);
         let is_peer = known.is_some_and(|peer| peer.comparison != Comparison::Foreign);
         if comparison == Comparison::Foreign && is_peer {
             Comparison::Different

@@ -21,4 +21,5 @@ mod routing;
 mod sleep;
 mod trackers;
 mod unicast;
+mod without_addresses;
 mod witness;

@@ -4,6 +4,7 @@ use core::fmt;
 use core::net::IpAddr;
 use std::sync::Arc;
 
+use crate::types::Family;
 use crate::wire::HOP_LIMIT;
 
 /// Unicast peers of a router: it sends each advertisement to all peers and accepts advertisements
@@ -33,6 +34,14 @@ impl Unicast {
             ttl: Self::DEFAULT_TTL,
             min_ttl: Self::DEFAULT_TTL,
         }
+    }
+
+    /// Families of the peers that are configured by address.
+    pub fn families(&self) -> impl Iterator<Item = Family> {
+        self.peers.iter().filter_map(|peer| match peer {
+            Peer::Name(_) => None,
+            Peer::Address(address) => Some(Family::of(*address)),
+        })
     }
 
     /// Peers that are configured by name.

@@ -170,6 +170,9 @@ pub struct Expected {
     /// Minimum TTL or hop limit: [`HOP_LIMIT`](super::HOP_LIMIT), the largest possible, or less for
     /// unicast peers behind IP routers.
     pub hop_limit: u8,
+    /// Whether an empty list of addresses is accepted in version 3. keepalived sends one where it has
+    /// `no_virtual_ipaddress`.
+    pub may_be_empty: bool,
 }
 
 /// An advertisement that passed all checks.
@@ -254,7 +257,7 @@ impl<'a> Advert<'a> {
                 let interval = AdvertInterval::from_centiseconds(centiseconds)
                     .ok_or(DropCause::ZeroInterval)?;
                 // RFC 9568 5.2.5 erratum 8299 MUST: ignore an advertisement that counts no address
-                if addresses.is_empty() {
+                if addresses.is_empty() && !expected.may_be_empty {
                     return Err(DropCause::NoAddresses);
                 }
                 (interval, Auth::None)

@@ -52,6 +52,7 @@ mod tests {
             interval: AdvertInterval::DEFAULT,
             auth: Auth::None,
             hop_limit: HOP_LIMIT,
+            may_be_empty: false,
         };
         Advert::parse(&packet, &expected).err()
     }

@@ -116,6 +116,7 @@ fn unicast_checksum_covers_the_receiver_address() {
             interval: crate::types::AdvertInterval::DEFAULT,
             auth: crate::wire::Auth::None,
             hop_limit: 255,
+            may_be_empty: false,
         };
         node.now = node.due();
         let copies = sent(node.take(Input::Tick));

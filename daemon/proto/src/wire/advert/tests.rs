@@ -43,6 +43,7 @@ fn expected(version: Version, auth: Auth) -> Expected {
         interval: AdvertInterval::DEFAULT,
         auth,
         hop_limit: HOP_LIMIT,
+        may_be_empty: false,
     }
 }
 
@@ -342,7 +343,7 @@ prop_compose! {
             addresses,
             auth,
         };
-        Case { advert, expected: Expected { version, interval, auth, hop_limit: HOP_LIMIT }, source }
+        Case { advert, expected: Expected { version, interval, auth, hop_limit: HOP_LIMIT, may_be_empty: false }, source }
     }
 }
 

@@ -92,6 +92,7 @@ fn ipv4_checksum_does_not_cover_the_hmac_trailer() {
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
         hop_limit: HOP_LIMIT,
+        may_be_empty: false,
     };
     let received = Advert::parse(&packet, &expected).unwrap();
     assert_eq!(received.checksum, ChecksumForm::MessageOnly);
@@ -114,6 +115,7 @@ fn ipv6_checksum_covers_the_hmac_trailer() {
         interval: AdvertInterval::DEFAULT,
         auth: Auth::None,
         hop_limit: HOP_LIMIT,
+        may_be_empty: false,
     };
     let received = Advert::parse(&packet, &expected).unwrap();
     assert_eq!(received.beyond, &VECTOR_IPV6[24..]);
@@ -250,7 +252,7 @@ proptest! {
             hop_limit: 255,
             payload: &bytes,
         };
-        let expected = Expected { version, interval: AdvertInterval::DEFAULT, auth: Auth::None, hop_limit: HOP_LIMIT };
+        let expected = Expected { version, interval: AdvertInterval::DEFAULT, auth: Auth::None, hop_limit: HOP_LIMIT, may_be_empty: false };
         let received = Advert::parse(&packet, &expected).unwrap();
         prop_assert_eq!(received.advert, advert);
         prop_assert_eq!(received.checksum, form);
