@@ -4,7 +4,7 @@
 let
   cfg = config.services.vrrp;
 
-  inherit (import ./instance.nix { inherit lib; }) addresses families;
+  inherit (import ./instance.nix { inherit lib; }) families;
 
   # Names of options, as they are written in a configuration.
   instanceOption = name: "services.vrrp.instances.${lib.showOption [ name ]}";
@@ -91,21 +91,31 @@ let
         )
       );
 
+  # A link-local address belongs to its link: several interfaces may have the same one.
   addressesAreDistinct =
-    repeated ({ address, ... }: lib.toLower (lib.head (lib.splitString "/" address)))
+    repeated
+      (
+        { address, link, ... }:
+        let
+          plain = lib.toLower (lib.head (lib.splitString "/" address));
+          isLinkLocal = builtins.match "fe[89ab].:.*" plain != null;
+        in
+        [ plain ] ++ lib.optional isLinkLocal link
+      )
       (
         earlier:
-        { instance, address }:
+        { instance, address, ... }:
         "${instanceOption instance}.virtualAddresses: ${address} is already in "
         + "${instanceOption earlier.instance}.virtualAddresses: keep one of them."
       )
       (
         lib.concatMap (
           { name, value }:
-          map (address: {
-            inherit address;
+          map (entry: {
+            address = entry.address or entry;
             instance = name;
-          }) (addresses value)
+            link = entry.device or value.interface or null;
+          }) (value.virtualAddresses or [ ])
         ) instances
       );
 
@@ -122,7 +132,7 @@ let
       assertion = value.version or defaultVersion == 2 -> !lib.elem "IPv6" (families value);
       message =
         "${instanceOption name}.virtualAddresses: VRRP version 2 has no IPv6: "
-        + "move these addresses to an instance with version = 3.";
+        + "move these addresses to an instance with version = 3, or set advertise = false for them.";
     }
   ) instances;
 

@@ -96,6 +96,7 @@ in
   "VirtualAddress.device" = "eth0";
   "VirtualAddress.label" = "eth1:vip";
   "VirtualAddress.preferredLifetime" = 0;
+  "VirtualAddress.prefixRoute" = false;
   "VirtualAddress.scope" = "link";
   "SyncGroup.members" = [
     "VI_1"

@@ -6,7 +6,26 @@ rec {
 
   family = address: if lib.hasInfix ":" address then "IPv6" else "IPv4";
 
-  families = instance: lib.unique (map family (addresses instance));
+  # Families of the advertisements (`spoken_families` in daemon/proto/src/params.rs): those of the advertised
+  # addresses. Without one it is the family of the source, of the first peer by address, or of the first
+  # address.
+  families =
+    instance:
+    let
+      entries = instance.virtualAddresses or [ ];
+      advertised = lib.filter (entry: entry.advertise or true) entries;
+      isAddress = peer: lib.hasInfix ":" peer || builtins.match "[0-9.]+" peer != null;
+      hints =
+        lib.optional (instance ? source) instance.source
+        ++ lib.filter isAddress (instance.unicast.peers or [ ])
+        ++ addresses instance;
+    in
+    if advertised != [ ] then
+      lib.unique (map (entry: family (entry.address or entry)) advertised)
+    else if instance.version or 3 == 2 || hints == [ ] then
+      [ "IPv4" ]
+    else
+      [ (family (lib.head hints)) ];
 
   # Senders of advertisements with `unicast`: an address, or for a name any address of each family.
   peers =

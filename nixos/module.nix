@@ -157,7 +157,7 @@ in
             track = types.listOf (types.either types.str anyWords);
             unicast = anyWords;
             version = types.ints.between 2 3;
-            virtualAddresses = types.nonEmptyListOf (types.either types.str anyWords);
+            virtualAddresses = types.listOf (types.either types.str anyWords);
             virtualMac = types.either types.bool anyWords;
             virtualRouterId = types.ints.between 1 255;
           };

@@ -58,11 +58,11 @@ in
     ];
   };
 
-  testIptablesAcceptsFamiliesOfInstanceAddresses = {
+  # An address that is not advertised has no advertisements of its family.
+  testIptablesAcceptsFamiliesOfAdvertisedAddresses = {
     expr = rules whole.networking.firewall.extraCommands;
     expected = [
       "iptables -w -A nixos-fw -i eth1 -p 112 -d 224.0.0.18 -j nixos-fw-accept"
-      "ip6tables -w -A nixos-fw -i eth1 -p 112 -d ff02::12 -j nixos-fw-accept"
       "ip6tables -w -A nixos-fw -i eth2 -p 112 -d ff02::12 -j nixos-fw-accept"
     ];
   };

@@ -160,6 +160,56 @@ in
         + "services.vrrp.instances.VI_1.virtualAddresses: keep one of them."
       );
 
+  testALinkLocalAddressOnTwoInterfaces = {
+    expr = complaints {
+      instances.VI_1 = instance // {
+        virtualAddresses = [ "fe80::1/64" ];
+      };
+      instances.VI_2 = instance // {
+        interface = "eth2";
+        virtualAddresses = [ "fe80::1/64" ];
+      };
+    };
+    expected = [ ];
+  };
+
+  testALinkLocalAddressTwiceOnALink =
+    mistake
+      {
+        instances.VI_1 = instance // {
+          virtualAddresses = [ "fe80::1/64" ];
+        };
+        instances.VI_2 = instance // {
+          interface = "eth2";
+          virtualAddresses = [
+            {
+              address = "FE80::1/64";
+              device = "eth1";
+            }
+          ];
+        };
+      }
+      (
+        "services.vrrp.instances.VI_2.virtualAddresses: FE80::1/64 is already in "
+        + "services.vrrp.instances.VI_1.virtualAddresses: keep one of them."
+      );
+
+  testUnadvertisedIpv6WithVersion2 = {
+    expr = complaints {
+      instances.VI_1 = instance // {
+        version = 2;
+        virtualAddresses = [
+          "192.168.224.100/24"
+          {
+            address = "2001:db8::100/64";
+            advertise = false;
+          }
+        ];
+      };
+    };
+    expected = [ ];
+  };
+
   testTwoInstancesWithAnIpvsSyncThread =
     mistake
       {
@@ -187,7 +237,7 @@ in
       }
       (
         "services.vrrp.instances.VI_1.virtualAddresses: VRRP version 2 has no IPv6: "
-        + "move these addresses to an instance with version = 3."
+        + "move these addresses to an instance with version = 3, or set advertise = false for them."
       );
 
   testTheSameAddressTwiceInAnInstance =
@@ -393,12 +443,19 @@ in
     "services.vrrp.instances is [ { interface = \"eth1\"; virtualAddresses = [ \"192.168.224.100/24\" ]; virtualRouterId = 51; } ], but its type is attribute set of (attribute set): write for example { VI_1 = { interface = \"eth1\"; virtualAddresses = [ \"192.168.224.100/24\" ]; virtualRouterId = 51; }; }."
   ];
 
-  testAnEmptyListOfAddresses = mistake (withInstance { virtualAddresses = [ ]; }) [
-    "services.vrrp.instances.VI_1.virtualAddresses is [ ], but its type is non-empty (list of (string or (attribute set))): write for example [ \"192.168.224.100/24\" ]."
+  testAnEmptyListOfPeers = mistake (withInstance { unicast.peers = [ ]; }) [
+    "services.vrrp.instances.VI_1.unicast.peers is [ ], but its type is non-empty (list of string): write for example [ \"192.168.224.11\" ]."
   ];
 
+  testAnEmptyListOfAddresses = {
+    expr = complaints (withInstance {
+      virtualAddresses = [ ];
+    });
+    expected = [ ];
+  };
+
   testOneAddressThatIsNoList = mistake (withInstance { virtualAddresses = "192.168.224.100/24"; }) [
-    "services.vrrp.instances.VI_1.virtualAddresses is \"192.168.224.100/24\", but its type is non-empty (list of (string or (attribute set))): write [ \"192.168.224.100/24\" ]."
+    "services.vrrp.instances.VI_1.virtualAddresses is \"192.168.224.100/24\", but its type is list of (string or (attribute set)): write [ \"192.168.224.100/24\" ]."
   ];
 
   testAnAddressWithoutAnAddress =

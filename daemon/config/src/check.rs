@@ -7,10 +7,11 @@
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
-use vrrp_proto::params::Peer;
+use vrrp_proto::params::{Peer, spoken_families};
 use vrrp_proto::wire::most_addresses;
 use vrrp_proto::{Family, InterfaceAddress, Priority, Version, is_link_local};
 
+use crate::address::Entry;
 use crate::duration::BoundedDuration;
 use crate::field::Field;
 use crate::group::{self, groups};
@@ -91,12 +92,45 @@ fn addresses_of<'c>(
     path: &Path,
     instance: &'c Instance,
 ) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c> {
+    addresses_where(path, instance, |_| true)
+}
+
+/// Returns the advertised addresses of `instance` that could be read, with their paths.
+fn advertised_of<'c>(
+    path: &Path,
+    instance: &'c Instance,
+) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c> {
+    addresses_where(path, instance, Entry::is_advertised)
+}
+
+fn addresses_where<'c, F: Fn(&Entry) -> bool>(
+    path: &Path,
+    instance: &'c Instance,
+    is_meant: F,
+) -> impl Iterator<Item = (Path, InterfaceAddress)> + use<'c, F> {
     elements(path.key("virtualAddresses"), &instance.virtual_addresses).filter_map(
-        |(path, entry)| {
-            let address = entry.address.value()?.0;
+        move |(path, entry)| {
+            let address = entry.address.value().filter(|_| is_meant(entry))?.0;
             Some((entry.path(path), address))
         },
     )
+}
+
+/// The families in which `instance` advertises, as far as it could be read.
+fn spoken(path: &Path, instance: &Instance) -> [bool; 2] {
+    let source = instance.source.value().map(|source| source.0);
+    let peers = peers_of(path, instance).filter_map(|(_, peer)| match peer {
+        Peer::Address(peer) => Some(*peer),
+        Peer::Name(_) => None,
+    });
+    let hints = source.into_iter().chain(peers).map(Family::of);
+    let all = addresses_of(path, instance).map(|(_, address)| address.family());
+    let advertised = advertised_of(path, instance).map(|(_, address)| address.family());
+    let version = instance
+        .version
+        .value()
+        .map_or(Version::V3, |version| version.0);
+    spoken_families(version, advertised, hints.chain(all))
 }
 
 /// Returns the trackers that `instance` follows, each with the path of its name.
@@ -133,16 +167,20 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
         ) else {
             continue;
         };
-        let mut families: BTreeSet<_> = addresses_of(&path, instance)
+        let spoken = spoken(&path, instance);
+        // Each family of a virtual MAC address has an interface of its own, named by the VRID.
+        let has_mac = matches!(
+            instance.virtual_mac.value(),
+            Some(UseVirtualMac::Yes { .. })
+        );
+        let held: BTreeSet<_> = addresses_of(&path, instance)
+            .filter(|_| has_mac)
             .map(|(_, address)| address.family())
             .collect();
-        if families.is_empty() {
-            // Missing addresses are reported elsewhere; IPv4 is the likely family.
-            families.insert(Family::V4);
-        }
-        let keys = families
-            .iter()
-            .map(|family| (&interface.0, *family, vrid.0));
+        let is_used = move |family: &Family| spoken[*family as usize] || held.contains(family);
+        let families: Vec<Family> = Family::ALL.into_iter().filter(is_used).collect();
+        let families = families.into_iter();
+        let keys = families.map(|family| (&interface.0, family, vrid.0));
         if let Some(other) = keys.clone().find_map(|key| first.get(&key)) {
             problems.add(
                 &path.key("virtualRouterId"),
@@ -157,29 +195,28 @@ fn virtual_routers_are_distinct(config: &Config, problems: &mut Findings) {
     }
 }
 
-/// Checks that IPv6 addresses have version 3 (RFC 3768 has no IPv6), and that `source` has the family of a
-/// virtual address, because otherwise nothing is sent from it.
+/// Checks that advertised IPv6 addresses have version 3 (RFC 3768 has no IPv6), and that `source` has a
+/// family of the advertisements, because otherwise nothing is sent from it.
 fn families_fit(config: &Config, problems: &mut Findings) {
     for (path, instance) in instances(config) {
-        let of = |family| {
-            addresses_of(&path, instance).find(move |(_, address)| address.family() == family)
-        };
+        let mut advertised = advertised_of(&path, instance);
         let version = instance.version.value().map(|version| version.0);
         if version == Some(Version::V2)
-            && let Some((path, _)) = of(Family::V6)
+            && let Some((path, _)) = advertised.find(|(_, address)| address.family() == Family::V6)
         {
             problems.add(
                 &path,
-                "VRRP version 2 has no IPv6 (RFC 3768): move it to an instance with version 3",
+                "VRRP version 2 has no IPv6 (RFC 3768): move it to an instance with version 3, or write it as \
+                 { \"address\": ..., \"advertise\": false }",
             );
         }
         if let Some(source) = instance.source.value()
-            && of(Family::of(source.0)).is_none()
+            && !spoken(&path, instance)[Family::of(source.0) as usize]
         {
             problems.add(
                 &path.key("source"),
                 format!(
-                    "the instance has no virtual {} address to advertise from this source: leave it out",
+                    "the instance advertises no virtual {} address from this source: leave it out",
                     Family::of(source.0)
                 ),
             );

@@ -3,6 +3,8 @@
 
 use std::collections::BTreeSet;
 
+use vrrp_proto::routing::Rule;
+
 use crate::check::{elements, instances, named_instances};
 use crate::command::separately;
 use crate::field::Field;
@@ -16,6 +18,8 @@ pub(crate) fn check(config: &Config, warnings: &mut Findings) {
     weights_move_the_master(config, warnings);
     masters_listen_long_enough(config, warnings);
     commands_are_split_into_words(config, warnings);
+    rules_leave_table_main(config, warnings);
+    masters_have_something_to_do(config, warnings);
 }
 
 /// Whether the instance leaves every live master of lower priority alone.
@@ -72,6 +76,53 @@ fn masters_listen_long_enough(config: &Config, warnings: &mut Findings) {
                 &path.key("state"),
                 "waits for one advertisement only after the start: if it is lost, this host takes over from a \
                  master that \"preempt\": false should leave alone; leave \"state\" out",
+            );
+        }
+    }
+}
+
+/// Warns of a rule for every packet that comes before the rule of the table `main`: a route of its table,
+/// such as a default route, then hides the routes of the host, that to its own network among them.
+fn rules_leave_table_main(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        for (path, rule) in elements(path.key("rules"), &instance.rules) {
+            if let Some(priority) = rule.priority_for_all()
+                && priority < Rule::PRIORITY_OF_MAIN
+            {
+                warnings.add(
+                    &path,
+                    format!(
+                        "looks up every packet before the table main does: if main comes first, write \"priority\": \
+                         {} or more",
+                        Rule::PRIORITY_OF_MAIN + 1
+                    ),
+                );
+            }
+        }
+    }
+}
+
+/// Warns of an instance without addresses and without anything else that follows the master.
+fn masters_have_something_to_do(config: &Config, warnings: &mut Findings) {
+    let in_told_group: BTreeSet<&str> = groups(config)
+        .filter(|(_, group)| group.notify.is_present())
+        .flat_map(|(path, group)| members(config, &path, group))
+        .map(|(_, name, _)| name)
+        .collect();
+    for (name, path, instance) in named_instances(config) {
+        let is_empty = |list: Option<usize>| list == Some(0);
+        if is_empty(instance.virtual_addresses.value().map(Vec::len))
+            && is_empty(instance.routes.value().map(Vec::len))
+            && is_empty(instance.rules.value().map(Vec::len))
+            && !instance.notify.is_present()
+            && !instance.resources.is_present()
+            && !instance.lvs_sync_interface.is_present()
+            && !in_told_group.contains(name)
+        {
+            warnings.add(
+                &path.key("virtualAddresses"),
+                "the master holds no address, and nothing else depends on its state: list the addresses, or \
+                 write \"notify\", \"resources\", \"routes\" or \"rules\"",
             );
         }
     }

@@ -310,6 +310,9 @@ impl Lowering<'_, '_> {
         let mut families: Vec<Family> = addresses.iter().map(InterfaceAddress::family).collect();
         families.dedup();
         families.truncate(2);
+        if families.is_empty() {
+            families.push(Family::V4);
+        }
         let around = Context {
             interface,
             families: &families,
@@ -505,15 +508,9 @@ impl Lowering<'_, '_> {
     ) -> Option<Addresses> {
         let entries = addresses.required(
             path,
-            r#""virtualAddresses": ["192.168.224.100/24"]"#,
+            r#""virtualAddresses": ["192.168.224.100/24"], or [] if the network moves the addresses"#,
             self.findings,
         )?;
-        if entries.is_empty() {
-            self.findings.add(
-                path,
-                "must not be empty: list the addresses that the master holds",
-            );
-        }
         if entries.len() > MOST_ADDRESSES {
             self.findings.add(
                 path,
@@ -530,12 +527,6 @@ impl Lowering<'_, '_> {
         let mut lowered = lowered?;
         for family in Family::ALL {
             leave_out_what_does_not_fit(family, &mut lowered);
-        }
-        if !lowered.is_empty() && lowered.iter().all(|(_, options)| !options.advertise) {
-            self.findings.add(
-                path,
-                "at least one address must be advertised: leave \"advertise\" out of it",
-            );
         }
         let addresses = lowered.iter().map(|(address, _)| *address).collect();
         let options = lowered

@@ -141,12 +141,14 @@ pub(crate) struct Instance {
     /// 5.1).
     #[serde(default)]
     pub(crate) unicast: Field<Unicast>,
-    /// Virtual addresses that the master holds, 1 to 4096, each as ADDRESS/PREFIX or as an object;
-    /// without a prefix length it is /32 or /128. The IPv4 and IPv6 addresses of an instance move
-    /// together; in the protocol each family is a virtual router, and IPv6 needs version 3. An
-    /// advertisement lists at most 255 IPv4 or 89 IPv6 addresses; the master holds the remaining
-    /// ones without advertising them.
-    #[schemars(length(min = 1, max = 4096))]
+    /// Virtual addresses that the master holds, up to 4096, each as ADDRESS/PREFIX or as an object;
+    /// without a prefix length it is /32 or /128. With `[]`, or if none is advertised, the
+    /// advertisements list the source address only: for networks in which a program of `notify`
+    /// moves the addresses, such as clouds (keepalived: `no_virtual_ipaddress`). The IPv4 and IPv6
+    /// addresses of an instance move together; in the protocol each family is a virtual router, and
+    /// advertised IPv6 addresses need version 3. An advertisement lists at most 255 IPv4 or 89 IPv6
+    /// addresses; the master holds the remaining ones without advertising them.
+    #[schemars(length(max = 4096))]
     pub(crate) virtual_addresses: Field<Vec<Field<Entry>>>,
     /// Routes that exist while the instance is master. No two routes of a host may have the same
     /// destination, table and metric. Default: none.

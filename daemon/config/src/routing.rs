@@ -84,7 +84,8 @@ struct Hop {
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Rule {
     /// Source network of the packets. A rule with neither `from` nor `to` applies to the families
-    /// of the virtual addresses. Default: any.
+    /// of the virtual addresses, without any to IPv4. A rule for every packet names all addresses of a family,
+    /// `0.0.0.0/0` or `::/0`, here or in `to`. Default: any.
     #[serde(default)]
     from: Field<NetworkText>,
     /// Destination network of the packets. Default: any.
@@ -297,6 +298,21 @@ impl SingleHop<'_> {
 }
 
 impl Rule {
+    /// Priority, if the rule is for every packet of a family.
+    pub(crate) fn priority_for_all(&self) -> Option<u32> {
+        let is_any = |network: &Field<NetworkText>| {
+            let network = network.optional();
+            network.is_some_and(|network| network.is_none_or(|network| network.0.prefix() == 0))
+        };
+        let selects_all = is_any(&self.from)
+            && is_any(&self.to)
+            && !self.iif.is_present()
+            && !self.oif.is_present()
+            && !self.fwmark.is_present();
+        let priority = self.priority.optional()?;
+        selects_all.then(|| priority.map_or(kernel::Rule::DEFAULT_PRIORITY, |rank| rank.0.0))
+    }
+
     /// Returns the rules for the engine, one for each address family that the rule applies to.
     /// `None` if a problem has been reported.
     pub(crate) fn lower(
@@ -325,6 +341,14 @@ impl Rule {
             Some(family) => core::slice::from_ref(family),
             None => around.families,
         };
+        if selector == Selector::default() {
+            findings.add(
+                path,
+                "selects every packet: if that is meant, write \"to\": \"0.0.0.0/0\", or \"::/0\" for IPv6; else \
+                 write \"from\", \"to\", \"iif\", \"oif\" or \"fwmark\"",
+            );
+            return None;
+        }
         // A missing table must not hide the problems of the selectors.
         let table = table.map(|table| table.0);
         let rules: Result<Vec<_>, RuleError> = families
@@ -345,12 +369,7 @@ impl Rule {
             }
             Err(wrong) => {
                 let path = match wrong {
-                    RuleError::SelectsAll => path.clone(),
                     RuleError::Family => path.key("to"),
-                    RuleError::Everything(network) if selector.from == Some(network) => {
-                        path.key("from")
-                    }
-                    RuleError::Everything(_) => path.key("to"),
                 };
                 findings.add(&path, wrong.to_string());
                 None

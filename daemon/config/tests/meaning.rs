@@ -12,7 +12,7 @@ use vrrp_proto::params::{
 };
 use vrrp_proto::resources::{Handover, OnFailure, ResourceParams};
 use vrrp_proto::wire::hmac::{Key, KeyId};
-use vrrp_proto::{Password, Version};
+use vrrp_proto::{Family, Password, Version};
 
 /// Returns the loaded configuration of `text`, or its problems.
 fn loaded(text: &str) -> Result<Loaded, String> {
@@ -604,6 +604,102 @@ fn command_line_in_one_word_is_a_warning() {
     instances.VI_1.notify.any[0] = "/etc/told.sh root": is the name of a program, blanks included: write ["/etc/told.sh", "root"]
     syncGroups.VG_1.notify.fault[0] = "/etc/told.sh\tfault": is the name of a program, blanks included: write ["/etc/told.sh", "fault"]
     "#);
+}
+
+#[test]
+fn instance_may_advertise_no_address() {
+    let of = |addresses: &str, others: &str| {
+        let text = format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                             "virtualAddresses": {addresses} {others} }} }} }}"#
+        );
+        let mut routers = loaded(&text)?.node.routers;
+        let router = routers.pop_first().ok_or("no router")?.1;
+        let spoken: Vec<String> = Family::ALL
+            .into_iter()
+            .filter(|family| router.speaks(*family))
+            .map(|family| family.to_string())
+            .collect();
+        Ok::<_, String>((router.advertises_none(), spoken.join(" ")))
+    };
+    let none = |family: &str| Ok((true, family.to_owned()));
+    assert_eq!(of("[]", ""), none("IPv4"));
+    assert_eq!(of("[]", r#", "source": "fe80::1""#), none("IPv6"));
+    assert_eq!(
+        of("[]", r#", "unicast": { "peers": ["2001:db8::2"] }"#),
+        none("IPv6")
+    );
+    assert_eq!(of("[]", r#", "version": 2"#), none("IPv4"));
+    let v6 = r#"[{ "address": "2001:db8::1/64", "advertise": false }]"#;
+    assert_eq!(of(v6, ""), none("IPv6"));
+    assert_eq!(of(v6, r#", "version": 2"#), none("IPv4"));
+    let mixed = r#"["192.0.2.1/24", { "address": "2001:db8::1/64", "advertise": false }]"#;
+    assert_eq!(
+        of(mixed, r#", "version": 2"#),
+        Ok((false, "IPv4".to_owned()))
+    );
+
+    let idle = |others: &str| {
+        warnings(&format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                                             "virtualAddresses": [] {others} }} }} }}"#
+        ))
+    };
+    assert_snapshot!(idle(""), @r#"instances.VI_1.virtualAddresses = []: the master holds no address, and nothing else depends on its state: list the addresses, or write "notify", "resources", "routes" or "rules""#);
+    assert_eq!(idle(r#", "notify": { "any": ["/etc/told.sh"] }"#), "");
+    assert_eq!(idle(r#", "resources": ["db.service"]"#), "");
+}
+
+#[test]
+fn rule_for_every_packet_names_a_family() {
+    let rules = |rule: &str| router(&format!(r#", "rules": [{rule}]"#)).map(|router| router.rules);
+    let text = |rule: &str| rules(rule).map(|rules| format!("{} of {}", rules[0], rules.len()));
+    let all = |rule: &str| text(rule).unwrap();
+    assert_eq!(
+        all(r#"{ "to": "0.0.0.0/0", "table": 250, "priority": 32770 }"#),
+        "priority 32770 lookup 250 (IPv4) of 1"
+    );
+    assert_eq!(
+        all(r#"{ "from": "::/0", "table": 250, "priority": 32770 }"#),
+        "priority 32770 lookup 250 (IPv6) of 1"
+    );
+    assert_eq!(
+        all(r#"{ "from": "::/0", "iif": "eth2", "table": 250 }"#),
+        "priority 32765 iif eth2 lookup 250 (IPv6) of 1"
+    );
+    let warned = |rule: &str| {
+        warnings(&format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "rules": [{rule}],
+                                             "virtualAddresses": ["192.0.2.1/24"] }} }} }}"#
+        ))
+    };
+    assert_snapshot!(warned(r#"{ "to": "0.0.0.0/0", "table": 250 }"#), @r#"instances.VI_1.rules[0]: looks up every packet before the table main does: if main comes first, write "priority": 32767 or more"#);
+    for right in [
+        r#"{ "to": "0.0.0.0/0", "table": 250, "priority": 32767 }"#,
+        r#"{ "to": "0.0.0.0/0", "iif": "eth2", "table": 250 }"#,
+        r#"{ "from": "0.0.0.0/0", "to": "10.0.0.0/8", "table": 250 }"#,
+    ] {
+        assert_eq!(warned(right), "", "{right}");
+    }
+}
+
+#[test]
+fn prefix_route_of_an_address_can_be_left_out() {
+    let form = |option: &str| {
+        let text = format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                 "virtualAddresses": [{{ "address": "192.0.2.1/24", "label": "eth1:1" {option} }}] }} }} }}"#
+        );
+        let routers = loaded(&text).unwrap().node.routers;
+        let options = Arc::clone(&routers["VI_1"].options);
+        options
+            .values()
+            .map(|options| options.form.no_prefix_route)
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(form(""), [false]);
+    assert_eq!(form(r#", "prefixRoute": true"#), [false]);
+    assert_eq!(form(r#", "prefixRoute": false"#), [true]);
 }
 
 #[test]

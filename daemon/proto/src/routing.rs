@@ -505,43 +505,38 @@ pub struct Rule {
 /// Error of making a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RuleError {
-    /// An empty selector, which matches all packets.
-    #[error("a rule must select something: write \"from\", \"to\", \"iif\", \"oif\" or \"fwmark\"")]
-    SelectsAll,
-    /// A network of all addresses.
-    #[error("{0} selects everything: leave it out")]
-    Everything(Network),
     /// A network of the other family.
     #[error("\"from\" and \"to\" must be of the same family")]
     Family,
 }
 
 impl Rule {
+    /// Priority of the kernel's rule of the table `main` (fib_default_rules_init).
+    pub const PRIORITY_OF_MAIN: u32 = 32_766;
+
     /// Default priority of a rule: just before the rule of the table `main`, as the kernel assigns
     /// it to the first rule.
     pub const DEFAULT_PRIORITY: u32 = 32_765;
 
-    /// Rule of `family` that selects `table` for packets that match `selector`. Rules with a lower
-    /// `priority` are evaluated first.
+    /// Rule of `family` that selects `table` for packets that match `selector`, which is all of them if the
+    /// selector is empty. Rules with a lower `priority` are evaluated first. A network of all addresses is
+    /// none, as the kernel stores it.
     ///
     /// # Errors
     ///
-    /// When the selector is empty, or has a network of all addresses or of the other family.
+    /// When the selector has a network of the other family.
     pub fn new(
         family: Family,
-        selector: Selector,
+        mut selector: Selector,
         table: Table,
         priority: u32,
     ) -> Result<Self, RuleError> {
-        if selector == Selector::default() {
-            return Err(RuleError::SelectsAll);
-        }
         let mut networks = [selector.from, selector.to].into_iter().flatten();
-        if networks.clone().any(|network| network.family() != family) {
+        if networks.any(|network| network.family() != family) {
             return Err(RuleError::Family);
         }
-        if let Some(everything) = networks.find(|network| network.prefix == 0) {
-            return Err(RuleError::Everything(everything));
+        for network in [&mut selector.from, &mut selector.to] {
+            *network = network.filter(|network| network.prefix > 0);
         }
         Ok(Self {
             priority,
@@ -764,7 +759,10 @@ mod tests {
     fn rule_selects_packets_of_one_family() {
         let table = Table::new(100).unwrap();
         let rule = |selector| Rule::new(Family::V4, selector, table, Rule::DEFAULT_PRIORITY);
-        assert_eq!(rule(Selector::default()), Err(RuleError::SelectsAll));
+        assert_eq!(
+            rule(Selector::default()).unwrap().to_string(),
+            "priority 32765 lookup 100 (IPv4)"
+        );
         let six = Selector {
             from: Some(network("2001:db8::/32").unwrap()),
             ..Selector::default()
@@ -777,8 +775,8 @@ mod tests {
             ..Selector::default()
         };
         assert_eq!(
-            rule(from_everywhere),
-            Err(RuleError::Everything(everything))
+            rule(from_everywhere).unwrap().to_string(),
+            "priority 32765 iif eth0 lookup 100 (IPv4)"
         );
         let all = Selector {
             from: Some(network("10.0.0.0/8").unwrap()),

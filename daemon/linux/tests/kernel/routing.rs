@@ -19,6 +19,7 @@ use crate::host::{Host, pair};
 crate::tests! {
     routes_are_added_as_by_ip_and_marked,
     rules_are_added_as_by_ip_and_marked,
+    rule_for_every_packet_leaves_others_of_its_priority,
     dump_matches_the_installed_routing,
     own_routing_changes_are_not_notified,
     only_foreign_changes_of_own_routing_are_notified,
@@ -81,6 +82,8 @@ fn rules_are_added_as_by_ip_and_marked() {
         "priority 101 from 10.0.0.0/8 to 192.0.2.1/32 iif lo oif eth0 fwmark 0x10 lookup 100",
         "priority 102 iif eth7 lookup 100",
         "priority 32765 to 2001:db8::/32 lookup 4294967295",
+        "priority 32770 lookup 250",
+        "priority 32770 from ::/0 lookup 250",
     ];
     let rules: Vec<Rule> = texts.iter().map(|text| rule(text)).collect();
     for (text, rule) in texts.iter().zip(&rules) {
@@ -94,6 +97,22 @@ fn rules_are_added_as_by_ip_and_marked() {
         assert_eq!(ours, far.ip(&show));
         assert!(ours.contains("proto 86"), "{ours}");
     }
+}
+
+fn rule_for_every_packet_leaves_others_of_its_priority() {
+    let (near, _far) = pair();
+    let mut node = Node::start(&near);
+    let rules = [
+        "priority 100 iif eth7 lookup 100",
+        "priority 100 from 10.0.0.0/8 lookup 100",
+        "priority 100 lookup 100",
+    ]
+    .map(rule);
+    node.hold(&[], &rules);
+    node.release(&[], &rules[2..]);
+    let left = near.ip("rule show priority 100 proto 0x56");
+    assert_eq!(left.lines().count(), 2, "{left}");
+    assert!(!left.contains("from all lookup"), "{left}");
 }
 
 fn dump_matches_the_installed_routing() {
