@@ -39,6 +39,7 @@ EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
 INTERFACES = "daemon/proto/src/engine/interfaces.rs"
+ADDRESS_LIST = "daemon/proto/src/engine/address_list.rs"
 PARAMS = "daemon/proto/src/params.rs"
 TRACK = "daemon/proto/src/track.rs"
 ADVERT = "daemon/proto/src/wire/advert.rs"
@@ -1248,6 +1249,36 @@ FAULTS = [
         NODE,
         "            host.kernel().change_routing(gone, mirror, failures);\n",
         "            drop(gone);\n",
+    ),
+    Fault(
+        "instance without addresses lists none",
+        INSTANCE,
+        "        let fills = self.params.advertises_none() && self.params.version == Version::V3;",
+        "        let fills = false;",
+    ),
+    Fault(
+        "list of no address is accepted everywhere",
+        ADVERT,
+        "                if addresses.is_empty() && !expected.may_be_empty {",
+        "                if false {",
+    ),
+    Fault(
+        "list of no address is accepted nowhere",
+        ADVERT,
+        "                if addresses.is_empty() && !expected.may_be_empty {",
+        "                if addresses.is_empty() {",
+    ),
+    Fault(
+        "address of the sender is compared as a virtual one",
+        ADDRESS_LIST,
+        "        let is_filler = || self.sorted.is_empty() && theirs.iter().eq([source]);",
+        "        let is_filler = || false;",
+    ),
+    Fault(
+        "instance without addresses has the family of none",
+        PARAMS,
+        "            Version::V3 => hints.next().unwrap_or(Family::V4),",
+        "            Version::V3 => Family::V4,",
     ),
 ]
 

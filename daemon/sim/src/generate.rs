@@ -1,8 +1,8 @@
 //! Generation of scenarios from bytes, which come from a seed or from a fuzzer.
 //!
 //! The configurations are valid for `vrrp-config`: VRIDs and addresses are unique per interface,
-//! version 2 has whole seconds and no IPv6, priority 255 is only for hosts that have the addresses, and
-//! every router advertises at least one address.
+//! version 2 has whole seconds and advertises no IPv6, and priority 255 is only for hosts that have the
+//! addresses.
 
 mod group;
 
@@ -14,6 +14,7 @@ use rand_pcg::Pcg64Mcg;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::{Family, Version};
 
+use crate::junk;
 use crate::scenario::{
     Action, AnnounceConfig, Behind, Config, Families, ForeignSpec, HmacConfig, HostSpec, Make,
     Meaning, Meddling, PatienceConfig, PeerConfig, Place, RouterConfig, Scenario, Source, Step,
@@ -49,6 +50,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.synchronisation(&mut hosts, &mut steps);
     group::groups(&mut choices, &services, &mut hosts, &mut steps);
     choices.firewalls(&mut hosts, &mut steps);
+    choices.unadvertised_services(&services, &mut hosts, &mut foreign, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -629,6 +631,54 @@ impl Choices<'_> {
         }
     }
 
+    /// Lets some services advertise no address: each configuration has none or leaves all of them out, and
+    /// foreign routers are of the make that sends empty lists. Routers of version 2 hold IPv6 addresses that
+    /// they leave out. Runs after the earlier generators, for the same reason as [`Self::delays`].
+    fn unadvertised_services(
+        &mut self,
+        services: &[Service],
+        hosts: &mut [HostSpec],
+        foreign: &mut [ForeignSpec],
+        steps: &mut [Step],
+    ) {
+        for service in services {
+            let name = service.name();
+            let advertises_none = self.percent(10);
+            for config in configs_of_each(hosts, steps).into_iter().flatten() {
+                let Some(router) = config.routers.get_mut(&name) else {
+                    continue;
+                };
+                if advertises_none {
+                    hide(router, &Family::ALL);
+                    if self.percent(50) {
+                        router.addresses.clear();
+                    }
+                } else if router.version == Version::V2 && router.priority < 255 && self.percent(30)
+                {
+                    router.families = Families::Both;
+                    hide(router, &[Family::V6]);
+                }
+            }
+            if !advertises_none {
+                continue;
+            }
+            for router in foreign.iter_mut() {
+                if router.config.vrid == service.vrid {
+                    router.make = Make::Keepalived;
+                    hide(&mut router.config, &Family::ALL);
+                }
+            }
+            for step in steps.iter_mut() {
+                if let Action::Junk { vrid, kinds, .. } = &mut step.action
+                    && *vrid == service.vrid
+                {
+                    // These routers accept it.
+                    *kinds &= !junk::NO_ADDRESSES;
+                }
+            }
+        }
+    }
+
     fn behind(&mut self) -> Behind {
         self.pick(&[
             Behind::Virtual,
@@ -999,6 +1049,13 @@ const MEDDLINGS: [Meddling; 11] = [
     Meddling::TakeName,
     Meddling::TakeAddress,
 ];
+
+/// Leaves all addresses of these families out of the advertisements.
+fn hide(router: &mut RouterConfig, families: &[Family]) {
+    let numbers = &router.addresses;
+    let of = |family| numbers.iter().map(move |number| (family, *number));
+    router.unadvertised = families.iter().copied().flat_map(of).collect();
+}
 
 /// Returns the configurations of each host: the initial one, and those of its reloads.
 fn configs_of_each<'c>(

@@ -44,6 +44,9 @@ const KINDS: [Kind; 13] = [
     Kind::OtherFamily,
 ];
 
+/// Bit of the message that counts no address.
+pub(crate) const NO_ADDRESSES: u16 = 1 << Kind::NoAddresses as u16;
+
 /// Hop limit below the minimum of every configuration.
 const FAR: u8 = 63;
 

@@ -663,9 +663,20 @@ impl RouterConfig {
             .map(move |number| virtual_address(family, self.segment, number))
     }
 
-    /// Whether the router sends advertisements in a family.
+    /// Whether the router sends advertisements in a family. One that advertises no address has one family:
+    /// that of its source, else that of its first address.
     pub fn speaks(&self, family: Family) -> bool {
-        self.advertised(family).next().is_some()
+        let advertises = |family| self.advertised(family).next().is_some();
+        if Family::ALL.into_iter().any(advertises) {
+            return advertises(family);
+        }
+        let of_source = self.source.map(|source| source.family);
+        let of_addresses = || Some(self.virtual_addresses().next()?.family());
+        family
+            == match self.version {
+                Version::V2 => Family::V4,
+                Version::V3 => of_source.or_else(of_addresses).unwrap_or(Family::V4),
+            }
     }
 
     /// Families in which the router sends advertisements.

@@ -65,7 +65,7 @@ fn shrink_steps(best: &mut Scenario, invariant: Invariant) {
 
 /// Whether the daemon would accept a router with this configuration.
 fn is_sensible(router: &RouterConfig) -> bool {
-    let knows = router.version == Version::V3 || !router.families.has(Family::V6);
+    let knows = router.version == Version::V3 || !router.speaks(Family::V6);
     let has = |source: Source| router.families.has(source.family);
     knows && router.spoken().next().is_some() && router.source.is_none_or(has)
 }

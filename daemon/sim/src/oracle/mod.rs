@@ -1396,7 +1396,8 @@ impl Oracle {
 
 /// Whether a message lists the addresses that a router with this configuration advertises in the family
 /// of `source`, link-local addresses first (RFC 9568 section 5.2.9 with erratum 8300). Without a
-/// link-local virtual address the sender's own may be the first.
+/// link-local virtual address the sender's own may be the first. Without an address, version 3 lists that
+/// of the sender.
 fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
     let family = Family::of(source);
     let (first, rest): (Vec<_>, Vec<_>) = config
@@ -1417,6 +1418,9 @@ fn is_list_of(config: &RouterConfig, source: IpAddr, message: &[u8]) -> bool {
         message.get(3).copied().map(usize::from) == Some(list.len())
             && message.get(8..8 + bytes.len()) == Some(&bytes[..])
     };
+    if own.is_empty() && config.version == Version::V3 {
+        return is(&[source]);
+    }
     is(&own) || with_source && is(&[&[source], &own[..]].concat())
 }
 
@@ -1429,7 +1433,8 @@ fn octets(address: IpAddr) -> Vec<u8> {
 }
 
 /// Whether a packet is of another virtual router: it lists addresses, not counting the link-local one of its
-/// sender, and this configuration has none of them, advertised or not.
+/// sender, and this configuration has others only, advertised or not. Where it advertises none, the address of
+/// the sender alone is an empty list.
 fn is_of_another(config: &RouterConfig, packet: &Datagram) -> bool {
     let family = packet.family();
     let size = match family {
@@ -1449,7 +1454,12 @@ fn is_of_another(config: &RouterConfig, packet: &Datagram) -> bool {
         .addresses_of(family)
         .map(|own| octets(own.address))
         .collect();
-    listed.peek().is_some() && !listed.any(|theirs| own.iter().any(|own| own == theirs))
+    let fills = config.advertised(family).next().is_none()
+        && listed.clone().eq([&octets(packet.source)[..]]);
+    listed.peek().is_some()
+        && !own.is_empty()
+        && !fills
+        && !listed.any(|theirs| own.iter().any(|own| own == theirs))
 }
 
 /// Whether a router yields to another master in this record.
