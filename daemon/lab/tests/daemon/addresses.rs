@@ -6,13 +6,14 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 use vrrp_lab::daemons::{Vrrpd, clean_up};
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Error, Line, Moment, Result, Signal};
-use vrrp_proto::State::Master;
+use vrrp_lab::{AddressEvent, Error, Line, Moment, Result, Signal};
+use vrrp_proto::State::{Backup, Master};
+use vrrp_proto::wire::PROTOCOL;
 
 use crate::common::{
     INTERVAL, LATE, Lan, SOON, VIP, assert_rhythm, instance, only, set, setting, vip, with,
 };
-use crate::pair::{HIGH, Pair};
+use crate::pair::{HIGH, LOW, Pair};
 
 pub(crate) fn deleted_address_is_restored_without_transition() -> Outcome {
     let pair = Pair::new()?;
@@ -241,5 +242,55 @@ pub(crate) fn rejected_repair_is_logged_as_such() -> Outcome {
     assert!(a.host.holds(six)?);
     lan.announcement(six, enabled)?;
     assert_eq!(daemon.instance("VI_1")?.counters.became_master, 1);
+    Ok(())
+}
+
+/// As in a cloud, where a program of `notify` moves the addresses.
+pub(crate) fn pair_without_addresses_fails_over_and_back() -> Outcome {
+    let pair = Pair::new()?;
+    let without = |priority| {
+        only(with(
+            instance(priority),
+            json!({ "virtualAddresses": [], "notify": { "any": ["/bin/true"] } }),
+        ))
+    };
+    let (a, b) = pair.start_with(&without(HIGH), &without(LOW))?;
+    let frames = pair.lan.frames.frames().entries();
+    let sent = frames
+        .iter()
+        .find(|frame| frame.ip_protocol() == Some(PROTOCOL));
+    let message = &sent.ok_or("no advertisement")?.payload()[20..];
+    assert_eq!(message[3], 1, "count");
+    assert_eq!(
+        message[8..12],
+        pair.a.address.octets(),
+        "the source fills the list"
+    );
+    let stopped = Moment::now();
+    assert_eq!(a.stop()?.code(), Some(0));
+    b.wait_for("VI_1", Backup, Master, stopped, SOON)?;
+    let a = Vrrpd::start(&pair.a.host, &without(HIGH))?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    b.wait_for_state("VI_1", Backup, SOON)?;
+    for daemon in [&a, &b] {
+        let status = daemon.instance("VI_1")?;
+        let counters = &status.counters;
+        assert_eq!(
+            (counters.dropped.total(), counters.address_list_differs),
+            (0, 0)
+        );
+        assert!(
+            status
+                .others
+                .iter()
+                .all(|other| other.differences.is_empty())
+        );
+    }
+    let foreign = |event: &AddressEvent| {
+        event.address.is_ipv4()
+            && event.interface == "ens33"
+            && event.address != IpAddr::from(pair.a.address)
+    };
+    assert!(!pair.a.address_events().iter().any(foreign));
     Ok(())
 }

@@ -73,7 +73,8 @@ fn main() -> ExitCode {
                 own_addresses_outlive_virtual_ones_that_came_first,
                 changed_own_address_stays_primary,
                 rejected_repair_is_logged_as_such,
-                backup_deletes_address_added_by_hand;
+                backup_deletes_address_added_by_hand,
+                pair_without_addresses_fails_over_and_back;
             container:
                 first_process_of_container_reaps_orphans_of_scripts,
                 first_process_of_container_obeys_signals_and_logs_to_its_output,
