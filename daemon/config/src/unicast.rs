@@ -25,9 +25,12 @@ const MOST_PEERS: usize = 255;
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(crate) struct Unicast {
     /// Other hosts, 1 to 255, by address or by name. This host may be among them, so that all hosts
-    /// can have the same list; it sends nothing to itself. Names are resolved at the start and every minute; a name that cannot
-    /// be resolved has no address at first, and later keeps its last addresses. Advertisements of
-    /// peers have to arrive on the interface of the instance.
+    /// can have the same list; it sends nothing to itself. Names are resolved at the start and every
+    /// minute. Until a name is resolved, advertisements of every sender are accepted that pass all
+    /// other checks, and the instance takes over from silence after ten seconds at the earliest. A name
+    /// that cannot be resolved later keeps its last addresses, and a former address remains a peer
+    /// until ten minutes after its last advertisement. Advertisements of peers have to arrive on the
+    /// interface of the instance.
     #[schemars(length(min = 1, max = 255))]
     pub(crate) peers: Field<Vec<Field<Peer>>>,
     /// TTL or hop limit of the advertisements, 1 to 255. Default: 255.

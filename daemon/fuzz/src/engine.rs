@@ -8,7 +8,7 @@ use std::sync::Arc;
 use vrrp_proto::invariants::Invariants;
 use vrrp_proto::params::{
     AddressOptions, AntiReplay, Authentication, Effect, GroupParams, HmacMode, HmacParams,
-    NodeParams, RouterParams, Track, TrackerKind, TrackerParams, Verdict,
+    NodeParams, Peer, RouterParams, Track, TrackerKind, TrackerParams, Unicast, Verdict,
 };
 use vrrp_proto::wire::hmac::{Key, KeyId, Sequence, TRAILER_LEN, sign};
 use vrrp_proto::wire::{AddressList, Advert, Auth, ChecksumForm, group};
@@ -18,6 +18,10 @@ use vrrp_proto::{
 };
 
 use crate::choices::Choices;
+
+/// VRID of the routers with unicast peers, and the peer that is configured by name.
+const UNICAST: u8 = 3;
+const PEER: &str = "peer.example";
 
 /// Maximum number of inputs.
 const STEPS: usize = 300;
@@ -160,7 +164,24 @@ impl Node {
                 7 => self.give(Input::Stop),
                 6 => self.give(Input::DropFilter(Some("no nf_tables".into()))),
                 5 => self.give(Input::DropFilter(None)),
-                _ => {}
+                number @ (3 | 4) => {
+                    let error = (number == 4).then(|| "no socket".into());
+                    for family in Family::ALL {
+                        self.give(Input::Listening {
+                            interface: InterfaceIndex(index),
+                            family,
+                            error: error.clone(),
+                        });
+                    }
+                }
+                number => {
+                    let answers = (0..number).map(|n| host_address(Family::V4, n + 2).address);
+                    let answers: Vec<IpAddr> = answers.collect();
+                    self.give(Input::Resolved {
+                        name: PEER,
+                        addresses: &answers,
+                    });
+                }
             },
             16 | 17 => {
                 let most = choices.pick(&[20_000_000, 2_000_000_000, 60_000_000_000, 1 << 52]);
@@ -204,7 +225,10 @@ impl Node {
                 true => source,
                 false => Ipv6Addr::LOCALHOST.into(),
             },
-            destination: group(Family::of(source)),
+            destination: match bytes.get(1) {
+                Some(&UNICAST) => host_address(Family::of(source), 1).address,
+                Some(_) | None => group(Family::of(source)),
+            },
             hop_limit: choices.pick(&[255, 255, 255, 255, 255, 255, 64, 0]),
             payload: &bytes,
         };
@@ -366,6 +390,11 @@ impl Choices<'_> {
             tracks,
             options: Arc::new(options),
             source,
+            // It consumes no bytes either.
+            unicast: (vrid.get() == UNICAST).then(|| {
+                let address = host_address(Family::V4, 2).address;
+                Unicast::new([Peer::Address(address), Peer::Name(PEER.into())])
+            }),
             ..RouterParams::new(interface, vrid, addresses)
         }
     }

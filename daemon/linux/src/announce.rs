@@ -1,5 +1,6 @@
 //! Frames that the daemon builds itself (packet(7)): announcements, which update the ARP and neighbour
-//! caches of other hosts, and advertisements with a virtual MAC address as source.
+//! caches of other hosts, requests for unicast peers, and advertisements with a virtual MAC address as
+//! source.
 //!
 //! One socket serves all interfaces, because each frame names its interface. The socket has protocol 0
 //! and receives nothing. Frames are queued, and sent together when the loop flushes, also for different
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use socket2::{Domain, Protocol, Socket, Type};
 use vrrp_proto::wire::ethernet::Head;
 use vrrp_proto::wire::{arp, ndisc};
-use vrrp_proto::{InterfaceIndex, MacAddress};
+use vrrp_proto::{InterfaceIndex, MacAddress, Solicitation};
 
 use crate::batch;
 use crate::sys::{Destination, MANY, Outgoing};
@@ -36,7 +37,7 @@ struct Queued {
 #[derive(Debug)]
 enum Frame {
     Arp([u8; arp::FRAME_LEN]),
-    NeighbourAdvertisement([u8; ndisc::FRAME_LEN]),
+    Neighbour([u8; ndisc::FRAME_LEN]),
     Advertisement(Head, Arc<[u8]>),
 }
 
@@ -44,7 +45,7 @@ impl Frame {
     fn parts(&self) -> [&[u8]; 2] {
         match self {
             Self::Arp(bytes) => [bytes, &[]],
-            Self::NeighbourAdvertisement(bytes) => [bytes, &[]],
+            Self::Neighbour(bytes) => [bytes, &[]],
             Self::Advertisement(head, message) => [head.bytes(), message],
         }
     }
@@ -75,19 +76,33 @@ impl AnnounceSocket {
         address: impl Into<IpAddr>,
     ) {
         let address = address.into();
-        let (frame, ethertype) = match address {
-            IpAddr::V4(v4) => (Frame::Arp(arp::gratuitous(mac, v4)), libc::ETH_P_ARP),
-            IpAddr::V6(v6) => (
-                Frame::NeighbourAdvertisement(ndisc::unsolicited(mac, v6)),
-                libc::ETH_P_IPV6,
-            ),
+        let frame = match address {
+            IpAddr::V4(v4) => Frame::Arp(arp::gratuitous(mac, v4)),
+            IpAddr::V6(v6) => Frame::Neighbour(ndisc::unsolicited(mac, v6)),
         };
-        self.queue.push(Queued {
+        self.push(interface, address, frame);
+    }
+
+    /// Queues a request for the hardware address of a unicast peer: an ARP request, or a neighbour
+    /// solicitation for IPv6.
+    pub fn queue_solicitation(&mut self, solicitation: Solicitation) {
+        let Solicitation {
             interface,
-            address,
-            frame,
-            to: frame_on(interface, ethertype),
-        });
+            mac,
+            source,
+            target,
+        } = solicitation;
+        let frame = match (source, target) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                Frame::Arp(arp::request(mac, source, target))
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                Frame::Neighbour(ndisc::solicitation(mac, source, target))
+            }
+            // The engine asks for peers of the family of the source only.
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => return,
+        };
+        self.push(interface, target, frame);
     }
 
     /// Queues an advertisement to the multicast group, with the source addresses `mac` and `source`.
@@ -98,21 +113,28 @@ impl AnnounceSocket {
         source: IpAddr,
         message: Arc<[u8]>,
     ) {
-        let ethertype = match source {
-            IpAddr::V4(_) => libc::ETH_P_IP,
-            IpAddr::V6(_) => libc::ETH_P_IPV6,
-        };
         let head = Head::new(mac, source, message.len());
+        self.push(interface, source, Frame::Advertisement(head, message));
+    }
+
+    fn push(&mut self, interface: InterfaceIndex, address: IpAddr, frame: Frame) {
+        let ethertype = match (&frame, address) {
+            (Frame::Arp(_), _) => libc::ETH_P_ARP,
+            (Frame::Neighbour(_), _) | (Frame::Advertisement(..), IpAddr::V6(_)) => {
+                libc::ETH_P_IPV6
+            }
+            (Frame::Advertisement(..), IpAddr::V4(_)) => libc::ETH_P_IP,
+        };
         self.queue.push(Queued {
             interface,
-            address: source,
-            frame: Frame::Advertisement(head, message),
+            address,
+            frame,
             to: frame_on(interface, ethertype),
         });
     }
 
     /// Sends all queued frames, up to 64 by one system call. Calls `failed` with the interface and the
-    /// address (of an advertisement its source) of each frame that the kernel rejects (ENETDOWN, ENXIO,
+    /// address (of an advertisement its source, of a request its target) of each frame that the kernel rejects (ENETDOWN, ENXIO,
     /// ENOBUFS), and goes on with the next.
     pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
         let queue = &self.queue;

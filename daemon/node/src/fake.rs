@@ -255,9 +255,11 @@ impl Host for FakeHost {
         self
     }
 
-    fn listen(&mut self, _: &Listeners, _: &Mirror) -> bool {
-        true
+    fn listen(&mut self, _: &Listeners) -> Vec<(crate::listeners::Path, io::Error)> {
+        Vec::new()
     }
+
+    fn solicit(&mut self, _: vrrp_proto::Solicitation) {}
 
     fn listen_only(&mut self, _: &Listeners) {}
 

@@ -7,11 +7,12 @@ use std::net::IpAddr;
 
 use vrrp_proto::{
     Advertisement, DesiredLvs, Engine, Input, Instant, InterfaceIndex, MacAddress, Output, Report,
+    Solicitation,
 };
 
 use crate::device::DeviceChange;
 use crate::drop_rules::DropRule;
-use crate::listeners::{Listeners, Watched};
+use crate::listeners::{Listeners, Path, Watched};
 use crate::mirror::{Dump, Mirror};
 use crate::plan::{Change, Failure};
 use crate::routing;
@@ -179,8 +180,9 @@ pub trait Host {
     fn kernel(&mut self) -> &mut Self::Kernel;
 
     /// Opens sockets for the endpoints in `listeners` and keeps those that are open: a router that leaves
-    /// an interface still sends its final advertisement there. Returns whether all of them could be opened.
-    fn listen(&mut self, listeners: &Listeners, mirror: &Mirror) -> bool;
+    /// an interface still sends its final advertisement there. Returns those that cannot be opened, and the
+    /// reasons.
+    fn listen(&mut self, listeners: &Listeners) -> Vec<(Path, io::Error)>;
 
     /// Closes the sockets of endpoints that are not in `listeners`.
     fn listen_only(&mut self, listeners: &Listeners);
@@ -198,6 +200,9 @@ pub trait Host {
 
     /// Queues an announcement of an address: a gratuitous ARP or an unsolicited neighbour advertisement.
     fn announce(&mut self, interface: InterfaceIndex, mac: MacAddress, address: IpAddr);
+
+    /// Queues a request for the hardware address of a unicast peer.
+    fn solicit(&mut self, solicitation: Solicitation);
 
     /// Sends all queued packets.
     fn flush(&mut self, mirror: &Mirror);

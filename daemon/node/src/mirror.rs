@@ -9,7 +9,7 @@
 //! router does not slow down with the number of other routers.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use vrrp_proto::params::AddressForm;
@@ -461,7 +461,7 @@ impl Mirror {
         if address.family() == Family::V6 {
             return false;
         }
-        let [first, last] = bounds_of_network(address);
+        let [first, last] = address.bounds_of_network();
         let form = |address, prefix| InterfaceAddress { address, prefix };
         self.addresses.get(&interface).is_some_and(|addresses| {
             addresses
@@ -532,26 +532,12 @@ impl Removals {
 pub(crate) fn is_of_one_network(one: InterfaceAddress, other: InterfaceAddress) -> bool {
     one.family() == Family::V4
         && one.prefix == other.prefix
-        && bounds_of_network(one) == bounds_of_network(other)
+        && one.bounds_of_network() == other.bounds_of_network()
 }
 
 /// Form in which an address was requested.
 fn form_of(known: Option<Entry>) -> AddressForm {
     known.map(|known| known.form).unwrap_or_default()
-}
-
-/// First and last address of the network of an address.
-fn bounds_of_network(address: InterfaceAddress) -> [IpAddr; 2] {
-    match address.address {
-        IpAddr::V4(v4) => {
-            let host = u32::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
-            [v4.to_bits() & !host, v4.to_bits() | host].map(|bits| Ipv4Addr::from_bits(bits).into())
-        }
-        IpAddr::V6(v6) => {
-            let host = u128::MAX.checked_shr(address.prefix.into()).unwrap_or(0);
-            [v6.to_bits() & !host, v6.to_bits() | host].map(|bits| Ipv6Addr::from_bits(bits).into())
-        }
-    }
 }
 
 const fn address_added(

@@ -10,7 +10,7 @@
 //! 5. The node carries out all outputs of the turn together, in this order:
 //!    - blocks interfaces with virtual MAC addresses whose routers are no longer master, so that a final
 //!      advertisement is the last frame from that address;
-//!    - sends advertisements, because the other hosts wait for them;
+//!    - sends advertisements, because the other hosts wait for them, and requests for unicast peers;
 //!    - deletes routes and rules, because they may need an address that is about to be deleted;
 //!    - creates interfaces with virtual MAC addresses and sets them up, before addresses are added to them;
 //!    - installs drop rules, then changes addresses, then removes the drop rules of deleted addresses;
@@ -36,7 +36,7 @@ use crate::device::{self, DeviceChange, Stage};
 use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
 use crate::host::{Host, Kernel, Severity};
-use crate::listeners::{Listeners, listeners};
+use crate::listeners::{Listeners, Path, listeners};
 use crate::mirror::{Event, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
@@ -71,6 +71,8 @@ pub struct Node {
     is_second_look: bool,
     /// Whether the set of listening endpoints may have changed.
     may_listen_elsewhere: bool,
+    /// Endpoints without a socket, because the kernel refused one.
+    deaf: BTreeSet<Path>,
     leftovers: Leftovers,
     reports: Reports,
     is_stopping: bool,
@@ -340,9 +342,7 @@ impl Node {
             // New endpoints need their sockets now. The old ones stay open until the end, for final
             // advertisements.
             let listeners = listeners(&self.engine);
-            if !host.listen(&listeners, &self.mirror) {
-                self.see_later(now);
-            }
+            self.listen(now, &listeners, host);
             self.own_sources.set(&listeners);
             Some(listeners)
         } else {
@@ -372,6 +372,39 @@ impl Node {
         }
         if !self.own_sources.check(now, &self.mirror, host) {
             self.see_later(now);
+        }
+    }
+
+    /// Opens the sockets of `listeners`. A router whose socket cannot be opened is in fault until it can: it
+    /// would take the silence of a socket that does not exist for that of a master.
+    fn listen<H: Host>(&mut self, now: Instant, listeners: &Listeners, host: &mut H) {
+        let failures = host.listen(listeners);
+        let former = std::mem::take(&mut self.deaf);
+        for (path, error) in failures {
+            let (interface, family) = path;
+            let name = self.mirror.name(interface);
+            let text =
+                format!("cannot open a raw socket for {family} on {name}: {error}; retrying");
+            host.complain(Severity::Error, text);
+            self.see_later(now);
+            self.deaf.insert(path);
+            let error = Some(error.to_string().into());
+            let input = Input::Listening {
+                interface,
+                family,
+                error,
+            };
+            self.handle(now, input, host);
+        }
+        for (interface, family) in former {
+            if !self.deaf.contains(&(interface, family)) {
+                let input = Input::Listening {
+                    interface,
+                    family,
+                    error: None,
+                };
+                self.handle(now, input, host);
+            }
         }
     }
 
@@ -433,6 +466,7 @@ impl Node {
             // The last request of a turn counts.
             Output::Lvs(desired) => self.wishes.lvs = Some(desired),
             Output::Announce(announcement) => self.wishes.announcements.push(announcement),
+            Output::Solicit(solicitation) => host.solicit(solicitation),
             Output::Report(report) => self.wishes.reports.push(report),
         }
     }

@@ -13,7 +13,7 @@ use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss, Unreceived};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::Instant;
-use crate::types::{InterfaceAddress, InterfaceIndex, MacAddress, Priority, State};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State};
 use crate::wire::DropCause;
 
 /// Input of the engine: an event, or a request of the operator.
@@ -65,6 +65,16 @@ pub enum Input<'a> {
     /// before a [`Tick`](Self::Tick), after every [`Packet`](Self::Packet), for the routers that
     /// [`watched_and_due`](crate::Engine::watched_and_due) names; the others ignore them.
     Witnessed(&'a [Packet<'a>]),
+    /// Whether packets of a family can be received on an interface: `None` if they can, else the reason
+    /// why not. It applies until the next such input. Repeating it changes nothing.
+    Listening {
+        /// The interface.
+        interface: InterfaceIndex,
+        /// The family.
+        family: Family,
+        /// The reason, or `None`.
+        error: Option<Arc<str>>,
+    },
     /// A result for a tracker of kind [`Probe`](crate::params::TrackerKind::Probe).
     Probe {
         /// Name of the tracker.
@@ -168,6 +178,8 @@ pub enum Output {
     Lvs(DesiredLvs),
     /// Addresses to announce to the neighbours.
     Announce(Announcement),
+    /// A unicast peer to ask for, before it has to reach this host.
+    Solicit(Solicitation),
     /// An event for the operator.
     Report(Report),
 }
@@ -204,6 +216,21 @@ pub struct Announcement {
     pub burst: u8,
     /// Announcements per second, or 0 for all at once.
     pub pace: u32,
+}
+
+/// Request for the hardware address of a unicast peer: an ARP request, or a neighbour solicitation for
+/// IPv6. The answer does not matter. The request makes the peer record the hardware address of this
+/// host, so that its advertisements arrive at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Solicitation {
+    /// Outgoing interface.
+    pub interface: InterfaceIndex,
+    /// Hardware address of the interface.
+    pub mac: MacAddress,
+    /// Address from which this host advertises. Never a virtual one.
+    pub source: IpAddr,
+    /// Address of the peer.
+    pub target: IpAddr,
 }
 
 /// Event that is due at [`Engine::poll_timeout`](crate::Engine::poll_timeout).

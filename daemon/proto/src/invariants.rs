@@ -5,9 +5,12 @@ use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::Engine;
-use crate::events::{Advertisement, Announcement, Desired, DesiredRouting, Input, Output, Report};
+use crate::events::{
+    Advertisement, Announcement, Desired, DesiredRouting, Input, Output, Report, Solicitation,
+};
 use crate::reasons::Cause;
 use crate::routing::{Routed, routed};
+use crate::snapshot::RouterStatus;
 use crate::time::Instant;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, State};
 use crate::wire::{Advert, PRIORITY_RESIGN};
@@ -113,6 +116,21 @@ impl Invariants {
                         if !says.contains(&(*interface, *address)) {
                             return Err(format!("{address} is announced but not held"));
                         }
+                    }
+                }
+                Output::Solicit(Solicitation { source, target, .. }) => {
+                    if Family::of(*source) != Family::of(*target) {
+                        return Err(format!(
+                            "request from {source} for {target}, of another family"
+                        ));
+                    }
+                    let has = |router: &RouterStatus| {
+                        let mut addresses = router.addresses.iter();
+                        let is_owner = router.priority.configured.is_owner();
+                        !is_owner && addresses.any(|own| own.address == *source)
+                    };
+                    if engine.snapshot(now).instances.iter().any(has) {
+                        return Err(format!("request from the virtual address {source}"));
                     }
                 }
                 Output::Report(_) | Output::Device(_) | Output::Lvs(_) => {}

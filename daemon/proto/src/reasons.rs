@@ -269,6 +269,14 @@ pub enum FaultReason {
         /// The bridge, bond or team.
         of: Arc<str>,
     },
+    /// The kernel provides no socket for advertisements, so that silence would not mean that there is
+    /// no master.
+    CannotReceive {
+        /// The interface.
+        interface: Arc<str>,
+        /// The kernel's error.
+        error: Arc<str>,
+    },
     /// A tracker that the router tracks without a weight is down.
     TrackerDown(Arc<str>),
     /// A tracker reports a number that puts the router in fault.
@@ -309,6 +317,7 @@ impl FaultReason {
             | Self::OnlyVirtual { .. } => true,
             Self::NotEthernet(_)
             | Self::Port { .. }
+            | Self::CannotReceive { .. }
             | Self::TrackerDown(_)
             | Self::TrackerValue { .. }
             | Self::DropFilterError(_)
@@ -357,6 +366,12 @@ impl fmt::Display for FaultReason {
                 "interface {interface} is a port of {of}, which receives its packets: configure \
                  {of} instead"
             ),
+            Self::CannotReceive { interface, error } => {
+                write!(
+                    f,
+                    "advertisements on interface {interface} cannot be received: {error}"
+                )
+            }
             Self::TrackerDown(name) => write!(f, "tracker {name} is down"),
             Self::TrackerValue {
                 tracker,

@@ -82,6 +82,9 @@ pub(crate) struct Router {
     phase: Phase,
     /// End of the startup delay: no take-over before.
     startup_until: Instant,
+    /// Time from which silence counts: before it a master may not be able to reach this router. Ends
+    /// with the first advertisement.
+    silence_counts_at: Instant,
 }
 
 /// Reason why a backup delays a take-over, or does without.
@@ -209,6 +212,7 @@ impl Router {
             settings,
             phase: Phase::Init,
             startup_until: Instant::ZERO,
+            silence_counts_at: Instant::ZERO,
         }
     }
 
@@ -352,10 +356,7 @@ impl Router {
         let settings = self.settings;
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
-            Phase::Backup(backup) => {
-                backup.record(heard_at, advert, source, &settings);
-                Reaction::default()
-            }
+            Phase::Backup(_) => self.record(heard_at, advert, source),
             Phase::Master(master) => {
                 master.record_source(source);
                 if advert.resigns() {
@@ -398,11 +399,11 @@ impl Router {
             return reaction;
         }
         let settings = self.settings;
-        let startup_until = self.startup_until;
+        let held_until = self.held_until();
         match &mut self.phase {
             Phase::Init | Phase::Fault(_) => Reaction::default(),
             Phase::Backup(backup) => {
-                let due = backup.take_over_at(&settings, startup_until);
+                let due = backup.take_over_at(&settings, held_until);
                 if now < due {
                     return Reaction::default();
                 }
@@ -475,7 +476,7 @@ impl Router {
         match &self.phase {
             Phase::Init | Phase::Fault(_) => None,
             Phase::Backup(backup) => {
-                let at = backup.take_over_at(&self.settings, self.startup_until);
+                let at = backup.take_over_at(&self.settings, self.held_until());
                 Some((at, Due::TakeOver))
             }
             Phase::Master(master) => Some(master.deadline()),
@@ -523,6 +524,28 @@ impl Router {
             return Some(HoldOff::Startup { left });
         }
         backup.hold_off(now, &self.settings)
+    }
+
+    /// Time before which a backup does not take over: the end of the startup delay, and the time from
+    /// which silence counts.
+    pub(crate) fn held_until(&self) -> Instant {
+        self.startup_until.max(self.silence_counts_at)
+    }
+
+    /// Lets silence count from `at` instead of a former time, for a backup that begins to listen.
+    pub(crate) const fn count_silence_from(&mut self, at: Instant) {
+        self.silence_counts_at = at;
+    }
+
+    /// Lets silence count earlier, from `at`.
+    pub(crate) fn count_silence_by(&mut self, at: Instant) {
+        self.silence_counts_at = self.silence_counts_at.min(at);
+    }
+
+    /// Remaining time in which the silence of a backup's peers does not count, if there is any.
+    pub(crate) fn discounts_silence(&self, now: Instant) -> Option<Duration> {
+        let left = self.silence_counts_at.since(now);
+        (self.state() == State::Backup && !left.is_zero()).then_some(left)
     }
 
     /// Steps down as backup of the master that sent `advert`, with a final advertisement. After a

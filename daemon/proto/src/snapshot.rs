@@ -54,6 +54,10 @@ pub struct RouterStatus {
     /// Advertisements because of which a take-over that was due is withheld.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub withheld: Option<WithheldStatus>,
+    /// On a backup: seconds until the silence of its unicast peers counts, if they may not be able to reach
+    /// it yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub silence_counts_in: Option<f64>,
     /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
     /// Advertisement interval, in seconds.
@@ -221,6 +225,10 @@ pub struct SenderStatus {
 pub struct UnicastStatus {
     /// Peers.
     pub peers: Vec<UnicastPeerStatus>,
+    /// Senders that are accepted while the name of a peer is not resolved, and to which the router
+    /// advertises too.
+    #[serde(default)]
+    pub senders: Vec<IpAddr>,
     /// TTL or hop limit of sent advertisements.
     pub ttl: u8,
     /// Minimum TTL or hop limit of accepted advertisements.
@@ -235,6 +243,10 @@ pub struct UnicastPeerStatus {
     pub peer: String,
     /// Addresses; none while the name is not resolved.
     pub addresses: Vec<IpAddr>,
+    /// Former addresses of the name that are still peers, because they advertise, or did so or were
+    /// the answer of the name service a few minutes ago.
+    #[serde(default)]
+    pub former: Vec<IpAddr>,
 }
 
 /// Notifications of a router or a sync group.

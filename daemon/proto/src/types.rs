@@ -1,7 +1,7 @@
 //! Types of the protocol that cannot hold an invalid value.
 
 use core::fmt;
-use core::net::{IpAddr, Ipv4Addr};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use core::num::NonZeroU8;
 use core::time::Duration;
 
@@ -268,6 +268,29 @@ impl InterfaceAddress {
         is_link_local(self.address)
     }
 
+    /// First and last address of the network of the address.
+    pub fn bounds_of_network(&self) -> [IpAddr; 2] {
+        match self.address {
+            IpAddr::V4(v4) => {
+                let host = u32::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                let bounds = [v4.to_bits() & !host, v4.to_bits() | host];
+                bounds.map(|bits| Ipv4Addr::from_bits(bits).into())
+            }
+            IpAddr::V6(v6) => {
+                let host = u128::MAX.checked_shr(self.prefix.into()).unwrap_or(0);
+                let bounds = [v6.to_bits() & !host, v6.to_bits() | host];
+                bounds.map(|bits| Ipv6Addr::from_bits(bits).into())
+            }
+        }
+    }
+
+    /// Whether another address is in the network of the address.
+    pub fn is_network_of(&self, other: IpAddr) -> bool {
+        let [first, last] = self.bounds_of_network();
+        // Addresses of different families are never between two of one family.
+        (first..=last).contains(&other)
+    }
+
     /// The address, if it is IPv4.
     pub const fn ipv4(&self) -> Option<Ipv4Addr> {
         match self.address {
@@ -486,6 +509,23 @@ mod tests {
         assert_eq!(parse("192.0.2.1/33"), Err(ParseAddressError::Prefix(32)));
         assert_eq!(parse("192.0.2.300/24"), Err(ParseAddressError::Address));
         assert_eq!(parse("192.0.2.1/"), Err(ParseAddressError::Prefix(32)));
+    }
+
+    #[test]
+    fn address_is_of_its_network_and_family_only() {
+        let is_network_of = |own: &str, other: &str| {
+            let own: InterfaceAddress = own.parse().unwrap();
+            own.is_network_of(other.parse().unwrap())
+        };
+        assert!(is_network_of("192.0.2.1/24", "192.0.2.255"));
+        assert!(!is_network_of("192.0.2.1/24", "192.0.3.0"));
+        assert!(is_network_of("192.0.2.1/32", "192.0.2.1"));
+        assert!(!is_network_of("192.0.2.1/32", "192.0.2.2"));
+        assert!(is_network_of("192.0.2.1/0", "10.0.0.1"));
+        assert!(!is_network_of("192.0.2.1/0", "::1"));
+        assert!(is_network_of("2001:db8::1/64", "2001:db8::ffff"));
+        assert!(!is_network_of("2001:db8::1/64", "2001:db8:0:1::1"));
+        assert!(!is_network_of("::1/0", "192.0.2.1"));
     }
 
     #[test]

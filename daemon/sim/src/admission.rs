@@ -3,7 +3,6 @@
 //! Computed from the true sender and the meaning of a packet, with the constants of the RFCs and of the
 //! draft, and without code of the daemon.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -45,18 +44,18 @@ pub(crate) enum Unheard {
     Repeated,
 }
 
-/// Decides whether a router with this configuration, and with these `peers` in the family of the
-/// packet, accepts a packet. Ignores the HMAC and its sequence number; see [`Numbers::admit`].
+/// Decides whether a router with this configuration, which has the sources for which `is_peer` is true as
+/// unicast peers, accepts a packet. Ignores the HMAC and its sequence number; see [`Numbers::admit`].
 pub(crate) fn judge(
     own: &RouterConfig,
-    peers: &BTreeSet<IpAddr>,
+    is_peer: impl Fn(IpAddr) -> bool,
     packet: &Datagram,
 ) -> Result<Says, Unheard> {
     let is_unicast = own.unicast.is_some();
     if packet.destination.is_multicast() == is_unicast {
         return Err(Unheard::Cast);
     }
-    if is_unicast && !peers.contains(&packet.source) {
+    if is_unicast && !is_peer(packet.source) {
         return Err(Unheard::Stranger);
     }
     let says = packet.says.ok_or(Unheard::Junk)?;

@@ -98,7 +98,7 @@ impl Foreign {
             return false;
         }
         let own = self.config().clone();
-        let says = match judge(&own, &self.receivers, packet) {
+        let says = match judge(&own, |source| self.receivers.contains(&source), packet) {
             Ok(_) if is_deaf(&own) => Err(Unheard::Subject),
             judged => judged,
         };

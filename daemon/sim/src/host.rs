@@ -155,6 +155,8 @@ pub(crate) enum Fed {
     DropRule {
         able: bool,
     },
+    /// Result of the opening of a socket.
+    Listening,
     /// Reading of the wall clock.
     WallClock(Duration),
     Overrun,
@@ -209,6 +211,8 @@ pub(crate) struct Shown {
     pub(crate) words: u64,
     /// Source addresses.
     pub(crate) sources: Vec<IpAddr>,
+    /// Time from which the silence of its peers counts.
+    pub(crate) silence_counts_at: Instant,
 }
 
 /// Turn of a host: one iteration of the daemon's event loop.
@@ -237,6 +241,12 @@ pub(crate) enum Sent {
         segment: u8,
         mac: MacAddress,
         address: IpAddr,
+    },
+    /// Request for the hardware address of a neighbour.
+    Solicitation {
+        segment: u8,
+        source: IpAddr,
+        target: IpAddr,
     },
 }
 

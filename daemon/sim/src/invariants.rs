@@ -45,6 +45,9 @@ pub enum Invariant {
     /// Notification commands report the present state and every stop, in order and one command at a
     /// time.
     Notification,
+    /// No silence of a master that could not reach a router is taken for its absence: a router without a
+    /// socket is in fault, and a backup asks for its unicast peers when it begins to listen.
+    UnicastSilence,
     /// A short absence of an interface or an address is no fault; a longer absence is a fault.
     Grace,
     /// After the end of a daemon and `vrrpd cleanup` its kernel configuration is removed.

@@ -411,6 +411,13 @@ impl Kernel {
         self.refusing = count;
     }
 
+    /// Whether the kernel provides the socket that the daemon requests now.
+    pub(crate) const fn opens_socket(&mut self) -> bool {
+        let is_willing = self.is_willing();
+        self.refusing = self.refusing.saturating_sub(1);
+        is_willing
+    }
+
     /// Whether the kernel accepts requests.
     pub(crate) const fn is_willing(&self) -> bool {
         self.refusing == 0

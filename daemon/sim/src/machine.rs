@@ -21,7 +21,8 @@ use vrrp_proto::params::{NodeParams, Verdict};
 use vrrp_proto::snapshot::RouterStatus;
 use vrrp_proto::{
     Advertisement, Cause, Desired, DesiredLvs, Engine, Family, FaultReason, Input, Instant,
-    InterfaceAddress, InterfaceIndex, Link, MacAddress, Output, Packet, Report, Transition, Vrid,
+    InterfaceAddress, InterfaceIndex, Link, MacAddress, Output, Packet, Report, Solicitation,
+    Transition, Vrid,
 };
 
 use crate::device_reaper::DeviceReaper;
@@ -198,6 +199,7 @@ impl Machine<'_> {
                 let sight = Sight {
                     engine: node.engine(),
                     mirror: node.mirror(),
+                    sockets: &self.own.sockets,
                 };
                 self.own.packet = Some(Fed::Packet {
                     arrived,
@@ -261,6 +263,7 @@ impl Machine<'_> {
                 name: (*name).to_owned(),
                 addresses: addresses.to_vec(),
             },
+            Input::Listening { .. } => Fed::Listening,
             Input::DropFilter(why) => Fed::DropRule {
                 able: why.is_none(),
             },
@@ -280,15 +283,21 @@ impl Host for Machine<'_> {
         self.kernel
     }
 
-    fn listen(&mut self, listeners: &Listeners, _mirror: &Mirror) -> bool {
+    fn listen(&mut self, listeners: &Listeners) -> Vec<(Path, io::Error)> {
+        let mut failures = Vec::new();
         for (place, vrids) in listeners {
-            let socket = self.own.sockets.entry(*place).or_insert_with(|| Socket {
+            let sockets = &mut self.own.sockets;
+            if !sockets.contains_key(place) && !self.kernel.opens_socket() {
+                failures.push((*place, io::ErrorKind::OutOfMemory.into()));
+                continue;
+            }
+            let socket = sockets.entry(*place).or_insert_with(|| Socket {
                 vrids: VridSet::default(),
                 queue: VecDeque::new(),
             });
             socket.vrids = *vrids;
         }
-        true
+        failures
     }
 
     fn listen_only(&mut self, listeners: &Listeners) {
@@ -357,6 +366,24 @@ impl Host for Machine<'_> {
         }
     }
 
+    fn solicit(&mut self, solicitation: Solicitation) {
+        let Solicitation {
+            interface,
+            source,
+            target,
+            ..
+        } = solicitation;
+        if let Some(segment) = self.kernel.segment(interface)
+            && self.kernel.sends(interface)
+        {
+            self.own.sent.push(Sent::Solicitation {
+                segment,
+                source,
+                target,
+            });
+        }
+    }
+
     fn flush(&mut self, _mirror: &Mirror) {}
 
     fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()> {
@@ -412,7 +439,11 @@ impl Host for Machine<'_> {
         let Some((fed, deadline_before)) = self.own.fed.take() else {
             return;
         };
-        let sight = Sight { engine, mirror };
+        let sight = Sight {
+            engine,
+            mirror,
+            sockets: &self.own.sockets,
+        };
         let is_behind = self.kernel.was_dumped();
         let shown = if self.own.has_peers {
             sight.show()
@@ -438,6 +469,7 @@ impl Host for Machine<'_> {
 struct Sight<'a> {
     engine: &'a Engine,
     mirror: &'a Mirror,
+    sockets: &'a BTreeMap<Path, Socket>,
 }
 
 impl Sight<'_> {
@@ -448,6 +480,7 @@ impl Sight<'_> {
             let shown = Shown {
                 words: router.counters.adverts_sent,
                 sources: sources.into_iter().flatten().collect(),
+                silence_counts_at: router.silence_counts_in.map_or(Instant::ZERO, absolute),
             };
             (router.name, shown)
         };
@@ -531,6 +564,12 @@ impl Sight<'_> {
             FaultReason::InterfaceDown(name) => any(name, &|link| !link.up),
             FaultReason::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
             FaultReason::NotEthernet(name) => any(name, &|link| link.mac.is_none()),
+            FaultReason::CannotReceive { interface, .. } => {
+                let links = self.mirror.links().filter(|link| link.name == *interface);
+                let mut paths =
+                    links.flat_map(|link| Family::ALL.map(|family| (link.index, family)));
+                paths.any(|path| !self.sockets.contains_key(&path))
+            }
             FaultReason::Port { interface, .. } => any(interface, &|link| link.port_of.is_some()),
             FaultReason::NoSource(address) => {
                 let held = self.mirror.all();
@@ -568,6 +607,11 @@ impl Sight<'_> {
     }
 }
 
+/// Time of a status that was taken at the time zero.
+fn absolute(seconds: f64) -> Instant {
+    Instant::ZERO + Duration::from_secs_f64(seconds)
+}
+
 fn deadline(engine: &Engine) -> Option<Instant> {
     engine.poll_timeout().map(|(at, _)| at)
 }
@@ -587,6 +631,7 @@ pub(crate) fn transitions(outputs: &[Output]) -> impl Iterator<Item = &Transitio
         | Output::Routing(_)
         | Output::Device(_)
         | Output::Lvs(_)
+        | Output::Solicit(_)
         | Output::Announce(_) => None,
     })
 }

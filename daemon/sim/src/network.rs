@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use vrrp_proto::Instant;
+
 /// Number of a sender and receiver: first the hosts, then the foreign routers.
 pub(crate) type Station = u8;
 
@@ -19,6 +21,8 @@ pub(crate) struct Segment {
     pub(crate) delay: u32,
     /// Partition: one bit per station, set for the stations on the second side.
     pub(crate) side: u16,
+    /// Time of the last change of these properties.
+    pub(crate) changed_at: Instant,
     /// Pairs (from, to) between which packets are lost in this direction.
     pub(crate) muted: BTreeSet<(Station, Station)>,
 }
@@ -30,6 +34,7 @@ impl Default for Segment {
             duplicates: 0,
             delay: USUAL_DELAY,
             side: 0,
+            changed_at: Instant::ZERO,
             muted: BTreeSet::new(),
         }
     }
@@ -39,6 +44,14 @@ impl Segment {
     /// Whether a packet from one station can reach another, apart from random loss.
     pub(crate) fn reaches(&self, from: Station, to: Station) -> bool {
         self.side_of(from) == self.side_of(to) && !self.muted.contains(&(from, to))
+    }
+
+    /// Restores the properties of a network without trouble.
+    pub(crate) fn heal(&mut self) {
+        *self = Self {
+            changed_at: self.changed_at,
+            ..Self::default()
+        };
     }
 
     /// Whether the network delivers every packet that the partition allows, within the default delay.

@@ -212,18 +212,30 @@ fn signatures(hmac: &HmacStatus) -> String {
     text
 }
 
-/// Unicast peers, and the addresses to which their names resolve.
+/// Unicast peers with the addresses to which their names resolve, and the further addresses that count
+/// as peers.
 fn peers(unicast: &UnicastStatus) -> String {
     let peer = |peer: &UnicastPeerStatus| {
         let addresses: Vec<String> = peer.addresses.iter().map(ToString::to_string).collect();
         match &*addresses {
             [address] if *address == peer.peer => peer.peer.clone(),
-            [] => format!("{} (no address known)", peer.peer),
+            [] => format!("{} (not resolved)", peer.peer),
             addresses => format!("{} ({})", peer.peer, addresses.join(" ")),
         }
     };
-    let peers: Vec<String> = unicast.peers.iter().map(peer).collect();
-    format!("unicast peers: {}", peers.join(", "))
+    let mut peers: Vec<String> = unicast.peers.iter().map(peer).collect();
+    for peer in &unicast.peers {
+        let former = peer.former.iter();
+        peers.extend(former.map(|address| format!("{address} (former address of {})", peer.peer)));
+    }
+    let senders = unicast.senders.iter();
+    peers.extend(senders.map(|address| format!("{address} (sender)")));
+    let mut text = format!("unicast peers: {}", peers.join(", "));
+    if let Some(unresolved) = unicast.peers.iter().find(|peer| peer.addresses.is_empty()) {
+        let name = &unresolved.peer;
+        let _ = write!(text, "; every sender is accepted until {name} is resolved");
+    }
+    text
 }
 
 /// Last, running and waiting notifications.

@@ -3,7 +3,7 @@
 //! | step | check | RFC |
 //! | --- | --- | --- |
 //! | 1 | an instance of the VRID on the receiving interface | 9568 7.1 |
-//! | 2 | multicast or unicast as configured; by unicast, a configured peer | |
+//! | 2 | multicast or unicast as configured; by unicast a peer, or while the name of a peer is not resolved any sender ([`Destinations`](super::destinations::Destinations)) | |
 //! | 3 | TTL, version, type, length, checksum, authentication data, interval ([`Advert::parse`]) | 9568 7.1, 3768 7.1 |
 //! | 4 | not the instance's own advertisement, come back | |
 //! | 5 | at least one virtual address in common | 9568 7.1 MAY |
@@ -85,7 +85,7 @@ impl Engine {
         let mut learned = Learned::default();
         let outcome = instance.source(family).ok_or(DropCause::NotListening);
         let outcome = outcome.and_then(|own| {
-            let outcome = instance.check(packet, own, wall, &mut learned);
+            let outcome = instance.check(packet, own, heard_at, wall, &mut learned);
             outcome.map(|(received, comparison)| (own, received, comparison))
         });
         match outcome {
@@ -111,10 +111,11 @@ impl Instance {
         &self,
         packet: &Packet<'a>,
         own: IpAddr,
+        heard_at: Instant,
         wall: Duration,
         learned: &mut Learned<'a>,
     ) -> Result<(Received<'a>, Comparison), DropCause> {
-        self.check_sender(packet)?;
+        self.check_sender(packet, heard_at)?;
         let received = Advert::parse(packet, &self.expected())?;
         if packet.source == own && self.may_have_sent(own, &received) {
             return Err(DropCause::OwnPacket);
@@ -141,13 +142,12 @@ impl Instance {
     }
 
     /// Checks the kind of the destination address, and by unicast the sender.
-    fn check_sender(&self, packet: &Packet<'_>) -> Result<(), DropCause> {
+    fn check_sender(&self, packet: &Packet<'_>, heard_at: Instant) -> Result<(), DropCause> {
         let is_unicast = self.params.unicast.is_some();
         if packet.destination.is_multicast() == is_unicast {
             return Err(DropCause::WrongCast);
         }
-        let peers = self.receivers(Family::of(packet.source));
-        if is_unicast && !peers.contains(&packet.source) {
+        if is_unicast && !self.destinations.admits(packet.source, heard_at) {
             return Err(DropCause::NotAPeer);
         }
         Ok(())

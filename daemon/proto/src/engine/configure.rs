@@ -327,6 +327,10 @@ impl Engine {
                 self.announce(id, &added);
             }
         }
+        if former.unicast != self.instances[id].params.unicast {
+            self.solicit(id);
+            self.update_deadline(now, id);
+        }
         let params = &self.instances[id].params;
         if (&former.routes, &former.rules) != (&params.routes, &params.rules) {
             // A route or a rule that stays under its key is replaced in place.

@@ -24,9 +24,14 @@ impl Engine {
             late,
             second_master: _,
         } = reaction;
+        let mut changes = change.iter();
+        if changes.any(|(from, cause)| self.begins_to_listen(id, *from, cause)) {
+            self.begin_to_listen(now, id);
+        } else if late {
+            // The neighbour entries of the peers for a host that was suspended are gone.
+            self.solicit(id);
+        }
         self.update_deadline(now, id);
-        let watch_at = self.instances[id].router.watch_at();
-        self.watches.set(id, watch_at);
         let instance = &mut self.instances[id];
         instance.counters.late_wakeups += u64::from(late);
         if let Some(send) = send {
@@ -46,7 +51,8 @@ impl Engine {
         }
     }
 
-    /// Updates the deadline of a router, which for a group of backups is that of the group.
+    /// Updates the deadline of a router, which for a group of backups is that of the group, and the time
+    /// from which it watches the wire.
     pub(super) fn update_deadline(&mut self, now: Instant, id: RouterId) {
         match self.instances[id].group {
             Some(group) if self.instances[id].router.state() != State::Master => {
@@ -57,6 +63,8 @@ impl Engine {
                 self.deadlines.set(id, deadline);
             }
         }
+        let watch_at = self.instances[id].router.watch_at();
+        self.watches.set(id, watch_at);
     }
 
     pub(super) fn send(&mut self, now: Instant, id: RouterId, send: Send) {
@@ -84,6 +92,7 @@ impl Engine {
             }
         };
         *count += 1;
+        instance.expire_peers(now);
         for family in Family::ALL {
             let Some(source) = endpoint.source(family) else {
                 continue;

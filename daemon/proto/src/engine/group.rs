@@ -562,7 +562,7 @@ fn hears_lower(now: Instant, instance: &Instance) -> bool {
 
 /// Returns the end of a member's wait for a master.
 fn member_over_at(now: Instant, instance: &Instance, decided: bool) -> Instant {
-    awaited(now, instance, decided).fold(instance.router.startup_until(), Instant::max)
+    awaited(now, instance, decided).fold(instance.router.held_until(), Instant::max)
 }
 
 /// Returns the end of the wait in each family of a member that counts. When another member decides,

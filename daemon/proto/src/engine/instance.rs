@@ -7,33 +7,31 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use super::address_list::{Comparison, OwnAddresses};
+use super::destinations::{Destinations, FORMER, Names};
 use super::grace::Grace;
 use super::group::{GroupId, PeerTable};
 use super::interfaces::Endpoint;
 use super::peers::Peers;
 use crate::events::{LvsRole, Transition};
-use crate::params::{Authentication, Effect, HmacParams, Peer, RouterParams, Unicast};
+use crate::params::{Authentication, Effect, HmacParams, RouterParams};
 use crate::reasons::{Cause, FaultReason, Unreceived};
 use crate::replay::{Heard, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
     Counters, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus,
-    TrackStatus, TransitionStatus, UnicastPeerStatus, UnicastStatus, WithheldStatus,
+    TrackStatus, TransitionStatus, WithheldStatus,
 };
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
 use crate::types::{
-    Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version, is_link_local,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version,
+    is_link_local,
 };
 use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN};
 use crate::wire::{
-    AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PRIORITY_RESIGN, Received, group,
-    most_addresses,
+    AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PRIORITY_RESIGN, Received, most_addresses,
 };
-
-/// Resolved addresses of the peers that are configured by name.
-pub(super) type Names = BTreeMap<Arc<str>, Arc<[IpAddr]>>;
 
 /// Number of transitions that a router keeps for its status.
 const HISTORY: usize = 16;
@@ -65,8 +63,7 @@ pub(super) struct Instance {
     /// Whether the other routers list the IPv6 addresses without a link-local one. This router then
     /// does the same.
     without_link_local: bool,
-    /// Destinations in each family: the multicast group, or the known addresses of the peers.
-    receivers: [Vec<IpAddr>; 2],
+    pub(super) destinations: Destinations,
     /// Encoded advertisement for each receiver, cleared when a field changes and empty until it is
     /// encoded again. With HMAC each message is signed anew before it is sent.
     messages: [Vec<Arc<[u8]>>; 2],
@@ -166,7 +163,7 @@ impl Instance {
         let router = Router::new(settings(&params, params.priority));
         Self {
             name,
-            receivers: receivers(&params, names),
+            destinations: Destinations::new(&params, names),
             attachments: Attachment::all_of(&params),
             own_addresses: own_addresses(&params),
             params,
@@ -211,7 +208,7 @@ impl Instance {
         self.own_addresses = own_addresses;
         self.params = params;
         self.reattach();
-        self.set_peers(names);
+        self.set_peers(now, names);
         self.forget_messages();
         // A removed family has nothing left to advertise, not even a resignation.
         let speaks = |family| self.params.speaks(family);
@@ -219,10 +216,42 @@ impl Instance {
     }
 
     /// Applies newly resolved addresses of peers.
-    pub(super) fn set_peers(&mut self, names: &Names) {
-        let receivers = receivers(&self.params, names);
-        if self.receivers != receivers {
-            self.receivers = receivers;
+    pub(super) fn set_peers(&mut self, now: Instant, names: &Names) {
+        let was_resolved = self.destinations.unresolved().is_none();
+        if self.destinations.set(now, &self.params, names) {
+            self.forget_messages();
+        }
+        if !was_resolved && self.destinations.unresolved().is_none() {
+            // From now on the peers can be asked for.
+            let heard_by = now + self.router.wait_for(self.params.interval);
+            self.router.count_silence_by(heard_by);
+        }
+    }
+
+    /// Keeps the addresses of a peer as peers that the present answer for its name no longer contains.
+    pub(super) fn retire(&mut self, now: Instant, name: &Arc<str>, gone: &[IpAddr]) {
+        let until = now + self.router.wait_for(self.params.interval) + FORMER;
+        let mut gone = gone.to_vec();
+        // If there are too many, those that advertise are kept.
+        gone.sort_by_key(|address| self.peers.has_heard(*address));
+        for address in gone {
+            self.destinations.retire(name, address, until);
+        }
+    }
+
+    /// Records the sender of an admitted advertisement among the peers.
+    pub(super) fn record_sender(&mut self, at: Instant, source: IpAddr, interval: AdvertInterval) {
+        if self.params.unicast.is_some() {
+            let silence = self.router.wait_for(interval) + FORMER;
+            if self.destinations.record(source, at, silence) {
+                self.forget_messages();
+            }
+        }
+    }
+
+    /// Removes the former addresses of peers that have been silent for too long.
+    pub(super) fn expire_peers(&mut self, now: Instant) {
+        if self.destinations.expire(now) {
             self.forget_messages();
         }
     }
@@ -308,7 +337,7 @@ impl Instance {
 
     /// Destinations of the advertisements in a family.
     pub(super) fn receivers(&self, family: Family) -> &[IpAddr] {
-        &self.receivers[family as usize]
+        self.destinations.of(family)
     }
 
     /// TTL or hop limit of the advertisements sent.
@@ -415,7 +444,7 @@ impl Instance {
         sequence: Option<Sequence>,
     ) -> Arc<[u8]> {
         let _ = self.prepared(family, source);
-        let receiver = self.receivers[family as usize][number];
+        let receiver = self.receivers(family)[number];
         let message = &mut self.messages[family as usize][number];
         if let (Authentication::Hmac(hmac), Some(sequence)) =
             (&self.params.authentication, sequence)
@@ -553,6 +582,10 @@ impl Instance {
                 .grace
                 .as_ref()
                 .map(|grace| grace.until.since(now).as_secs_f64()),
+            silence_counts_in: self
+                .router
+                .discounts_silence(now)
+                .map(|left| left.as_secs_f64()),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),
@@ -573,7 +606,7 @@ impl Instance {
                 .params
                 .unicast
                 .as_ref()
-                .map(|u| unicast_status(u, names)),
+                .map(|unicast| self.destinations.status(now, unicast, names)),
             notify: None,
             lvs: self.params.lvs.as_ref().map(|sync| LvsStatus {
                 interface: Arc::clone(&sync.interface),
@@ -658,6 +691,12 @@ impl Instance {
         if let Some(hold_off) = self.router.hold_off(now) {
             return hold_off.to_string().into();
         }
+        if let Some(left) = self.router.discounts_silence(now)
+            && let Some(name) = self.destinations.unresolved()
+        {
+            let left = Human(left);
+            return format!("listening for {left}: the name of peer {name} is not resolved").into();
+        }
         self.history
             .back()
             .map_or_else(|| "not started".into(), Remembered::text)
@@ -707,46 +746,6 @@ impl Instance {
 /// Returns the advertised addresses of each family, prepared for comparison.
 fn own_addresses(params: &RouterParams) -> [OwnAddresses; 2] {
     Family::ALL.map(|family| OwnAddresses::new(params, family))
-}
-
-/// Returns the destinations of a router in each family, with the peers' names resolved by `names`.
-fn receivers(params: &RouterParams, names: &Names) -> [Vec<IpAddr>; 2] {
-    Family::ALL.map(|family| {
-        let Some(unicast) = &params.unicast else {
-            // RFC 9568 7.2 MUST: send to the group 224.0.0.18
-            // RFC 9568 7.2 MUST: send to the group ff02::12
-            return vec![group(family)];
-        };
-        let addresses = unicast.peers.iter().flat_map(|peer| known(peer, names));
-        let mut receivers = Vec::new();
-        for address in addresses.filter(|address| Family::of(**address) == family) {
-            // Several names may resolve to the same address.
-            if !receivers.contains(address) {
-                receivers.push(*address);
-            }
-        }
-        receivers
-    })
-}
-
-fn unicast_status(unicast: &Unicast, names: &Names) -> UnicastStatus {
-    let peers = unicast.peers.iter().map(|peer| UnicastPeerStatus {
-        peer: peer.to_string(),
-        addresses: known(peer, names).to_vec(),
-    });
-    UnicastStatus {
-        peers: peers.collect(),
-        ttl: unicast.ttl,
-        min_ttl: unicast.min_ttl,
-    }
-}
-
-/// Returns the known addresses of a peer.
-fn known<'p>(peer: &'p Peer, names: &'p Names) -> &'p [IpAddr] {
-    match peer {
-        Peer::Address(address) => core::slice::from_ref(address),
-        Peer::Name(name) => names.get(name).map_or(&[], |addresses| addresses),
-    }
 }
 
 /// Returns the settings of the state machine that follow from `params`.

@@ -8,7 +8,7 @@ use super::instance::Attachment;
 use crate::events::Link;
 use crate::params::RouterParams;
 use crate::reasons::FaultReason;
-use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, is_link_local};
 
 /// The interfaces of the host.
 #[derive(Debug, Default)]
@@ -275,6 +275,13 @@ impl Interfaces {
         self.by_index
             .get(&index)
             .is_some_and(|interface| interface.foreign.iter().any(is_own))
+    }
+
+    /// Whether an address is on the network of an interface, so that a neighbour has it.
+    pub(super) fn is_on_link(&self, index: InterfaceIndex, address: IpAddr) -> bool {
+        let on = self.by_index.get(&index);
+        is_link_local(address)
+            || on.is_some_and(|on| on.foreign.iter().any(|own| own.is_network_of(address)))
     }
 
     /// Index of the interface of that name, in any state.

@@ -11,6 +11,7 @@
 mod address_list;
 mod admission;
 mod configure;
+mod destinations;
 mod effects;
 mod grace;
 mod group;
@@ -20,17 +21,19 @@ mod lvs;
 mod packet;
 mod peers;
 mod routing;
+mod solicit;
 mod witness;
 
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
+use self::destinations::Names;
 use self::group::Group;
-use self::instance::{Attachment, Instance, Names};
+use self::instance::{Attachment, Instance};
 use self::interfaces::Interfaces;
 use crate::deadlines::Deadlines;
-use crate::events::{DesiredLvs, DeviceState, Due, Input, Link, Output, Report};
+use crate::events::{DesiredLvs, DeviceState, Due, Input, Link, Output, Report, Solicitation};
 use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss};
@@ -70,6 +73,8 @@ pub struct Engine {
     verdicts: BTreeSet<(Instant, Arc<str>)>,
     /// The routers in their grace (see the module `grace`), with the time at which a fault follows.
     graces: BTreeSet<(Instant, RouterId)>,
+    /// The requests for unicast peers because of the present input (see the module `solicit`).
+    solicited: BTreeSet<Solicitation>,
     /// The routers that follow a tracker.
     followers: BTreeMap<Arc<str>, Vec<RouterId>>,
     /// The router that a route or a rule is configured for.
@@ -79,6 +84,8 @@ pub struct Engine {
     /// The state of the IPVS sync daemon that was requested last.
     lvs: Option<DesiredLvs>,
     interfaces: Interfaces,
+    /// Interfaces and families on which packets cannot be received, and why.
+    deaf: BTreeMap<(InterfaceIndex, Family), Arc<str>>,
     names: Names,
     /// Error of the drop filter: the kernel cannot drop packets to virtual addresses.
     drop_filter_failed: Option<Arc<str>>,
@@ -109,10 +116,12 @@ impl Engine {
 
     /// Handles one input. The caller then drains [`poll`](Self::poll).
     pub fn handle(&mut self, now: Instant, input: Input<'_>) {
+        self.solicited.clear();
         match input {
             Input::Configure(params) => self.configure(now, params),
             Input::Link(link) => self.handle_link(now, link),
             Input::LinkRemoved(index) => {
+                self.deaf.retain(|(on, _), _| *on != index);
                 if let Some((names, addresses)) = self.interfaces.remove_link(index) {
                     for address in addresses {
                         self.refresh_senders(now, address.address);
@@ -143,6 +152,11 @@ impl Engine {
             }
             Input::Packet(packet) => self.handle_packet(now, &packet),
             Input::Witnessed(packets) => self.handle_witnessed(now, packets),
+            Input::Listening {
+                interface,
+                family,
+                error,
+            } => self.handle_listening(now, (interface, family), error),
             Input::Probe {
                 tracker,
                 result,
@@ -150,7 +164,7 @@ impl Engine {
             } => {
                 self.handle_probe(now, tracker, result, detail);
             }
-            Input::Resolved { name, addresses } => self.handle_resolved(name, addresses),
+            Input::Resolved { name, addresses } => self.handle_resolved(now, name, addresses),
             Input::DropFilter(fault_reason) => {
                 if self.drop_filter_failed != fault_reason {
                     self.drop_filter_failed = fault_reason;
@@ -474,17 +488,50 @@ impl Engine {
         }
     }
 
-    fn handle_resolved(&mut self, name: &str, addresses: &[IpAddr]) {
+    fn handle_resolved(&mut self, now: Instant, name: &str, addresses: &[IpAddr]) {
         // A reload may have removed the name since the query was sent.
-        let Some(known) = self.names.get_mut(name) else {
+        let Some((name, known)) = self.names.get_key_value(name) else {
             return;
         };
-        if **known != *addresses {
-            *known = addresses.into();
-            for instance in &mut self.instances {
-                instance.set_peers(&self.names);
-                instance.prepare();
+        if **known == *addresses {
+            return;
+        }
+        let name = Arc::clone(name);
+        let gone: Vec<IpAddr> = known
+            .iter()
+            .copied()
+            .filter(|a| !addresses.contains(a))
+            .collect();
+        self.names.insert(Arc::clone(&name), addresses.into());
+        for id in 0..self.instances.len() {
+            let instance = &mut self.instances[id];
+            let unicast = instance.params.unicast.as_ref();
+            if !unicast.is_some_and(|unicast| unicast.names().any(|peer| *peer == name)) {
+                continue;
             }
+            instance.retire(now, &name, &gone);
+            instance.set_peers(now, &self.names);
+            instance.prepare();
+            self.solicit(id);
+            self.update_deadline(now, id);
+        }
+    }
+
+    fn handle_listening(
+        &mut self,
+        now: Instant,
+        path: (InterfaceIndex, Family),
+        error: Option<Arc<str>>,
+    ) {
+        let former = match &error {
+            Some(error) => self.deaf.insert(path, Arc::clone(error)),
+            None => self.deaf.remove(&path),
+        };
+        let (interface, _) = path;
+        if former != error
+            && let Some(name) = self.interfaces.name(interface).cloned()
+        {
+            self.refresh_interface(now, &name);
         }
     }
 
@@ -609,6 +656,7 @@ impl Engine {
             self.inhibit(now, id, before);
         }
         let state = self.instances[id].router.state();
+        let former = self.instances[id].endpoint;
         let has_moved = self.set_endpoint(id, endpoint);
         self.inhibit(now, id, fault_reason);
         let stays = self.instances[id].router.state() == state;
@@ -617,6 +665,10 @@ impl Engine {
             self.want(id, &[]);
         }
         self.instances[id].prepare();
+        if stays && (grace.is_some() || endpoint != former) {
+            // The peers may have no neighbour entry for this host, or one with the former MAC address.
+            self.solicit(id);
+        }
         match grace.filter(|_| is_up) {
             Some(grace) => self.resume(now, id, grace),
             None => self.announce_unheard(id),
@@ -747,6 +799,16 @@ impl Engine {
                 Err(fault_reason) => return (None, Some(fault_reason)),
                 Ok(endpoint) => endpoint,
             };
+        let mut errors = instance
+            .families()
+            .filter_map(|family| self.deaf.get(&(endpoint.index, family)));
+        if let Some(error) = errors.next() {
+            let fault_reason = FaultReason::CannotReceive {
+                interface: Arc::clone(&instance.params.interface),
+                error: Arc::clone(error),
+            };
+            return (Some(endpoint), Some(fault_reason));
+        }
         // The daemon itself makes and repairs the interfaces with virtual MAC addresses: no fault.
         let is_away = |attachment: &&Attachment| {
             attachment.device != instance.params.interface && attachment.virtual_mac.is_none()

@@ -41,6 +41,7 @@ impl Engine {
         } = admitted;
         self.record_learned(now, packet, id, learned);
         let instance = &mut self.instances[id];
+        instance.record_sender(heard_at, packet.source, received.advert.interval);
         let differs = instance.observe(now, packet.source, &received, comparison);
         instance.prepare();
         let advert = &received.advert;

@@ -64,8 +64,7 @@ impl Peers {
             return peer.comparison;
         }
         let comparison = own.compare(source, theirs);
-        let is_peer = known.is_some_and(|peer| peer.comparison != Comparison::Foreign);
-        if comparison == Comparison::Foreign && is_peer {
+        if comparison == Comparison::Foreign && self.has_heard(source) {
             Comparison::Different
         } else {
             comparison
@@ -115,6 +114,12 @@ impl Peers {
             peer.list.clear();
             (peer.interval, peer.comparison) = (None, Comparison::Same);
         }
+    }
+
+    /// Whether an advertisement of this router is recorded.
+    pub(super) fn has_heard(&self, source: IpAddr) -> bool {
+        self.known(source)
+            .is_some_and(|peer| peer.comparison != Comparison::Foreign)
     }
 
     /// The differences between the last advertisement of a sender and the configuration, as sentences.

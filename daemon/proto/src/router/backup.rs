@@ -134,9 +134,9 @@ impl Backup {
     }
 
     /// Time of the take-over without further advertisements: when no master is left in either
-    /// family, but not before `startup_until`. In a family without any advertisement the timer
-    /// counts from the start.
-    pub(super) fn take_over_at(&self, settings: &Settings, startup_until: Instant) -> Instant {
+    /// family, but not before `held_until`. In a family without any advertisement the timer counts from
+    /// the start.
+    pub(super) fn take_over_at(&self, settings: &Settings, held_until: Instant) -> Instant {
         let at = self
             .legs()
             .map(|leg| leg.over_at(settings))
@@ -144,7 +144,7 @@ impl Backup {
         if settings.priority.is_owner() {
             at
         } else {
-            at.max(startup_until)
+            at.max(held_until)
         }
     }
 

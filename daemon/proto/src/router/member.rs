@@ -44,11 +44,6 @@ impl Router {
         }
     }
 
-    /// End of the startup delay: no take-over before.
-    pub(crate) const fn startup_until(&self) -> Instant {
-        self.startup_until
-    }
-
     /// Advertisement interval of the master that a backup waits for.
     pub(crate) fn awaited_interval(&self) -> Option<Duration> {
         match &self.phase {
@@ -151,6 +146,7 @@ impl Router {
     ) -> Reaction {
         if let Phase::Backup(backup) = &mut self.phase {
             backup.record(heard_at, advert, source, &self.settings);
+            self.silence_counts_at = self.silence_counts_at.min(heard_at);
         }
         Reaction::default()
     }

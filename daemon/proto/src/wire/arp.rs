@@ -1,4 +1,5 @@
-//! Gratuitous ARP: announces the hardware address of an IPv4 address to the neighbours.
+//! ARP (RFC 826): gratuitous ARP, which announces the hardware address of an IPv4 address to the
+//! neighbours, and the request for a neighbour.
 
 use core::net::Ipv4Addr;
 
@@ -15,6 +16,19 @@ const ETHERTYPE_ARP: [u8; 2] = [0x08, 0x06];
 /// hardware address is the sender's, too.
 pub fn gratuitous(mac: MacAddress, address: Ipv4Addr) -> [u8; FRAME_LEN] {
     // RFC 9568 6.4.2 erratum 7949 MUST: the new Active sends gratuitous ARP for each address
+    frame((mac, address), (mac, address))
+}
+
+/// Broadcast ARP request for `target` from `source` at `mac`.
+pub fn request(mac: MacAddress, source: Ipv4Addr, target: Ipv4Addr) -> [u8; FRAME_LEN] {
+    let unknown = MacAddress([0; 6]);
+    frame((mac, source), (unknown, target))
+}
+
+fn frame(
+    (mac, address): (MacAddress, Ipv4Addr),
+    (target_mac, target): (MacAddress, Ipv4Addr),
+) -> [u8; FRAME_LEN] {
     let mut frame = [0; FRAME_LEN];
     frame[0..6].fill(0xff);
     frame[6..12].copy_from_slice(&mac.0);
@@ -23,8 +37,8 @@ pub fn gratuitous(mac: MacAddress, address: Ipv4Addr) -> [u8; FRAME_LEN] {
     frame[14..22].copy_from_slice(&[0, 1, 0x08, 0x00, 6, 4, 0, 1]);
     frame[22..28].copy_from_slice(&mac.0);
     frame[28..32].copy_from_slice(&address.octets());
-    frame[32..38].copy_from_slice(&mac.0);
-    frame[38..42].copy_from_slice(&address.octets());
+    frame[32..38].copy_from_slice(&target_mac.0);
+    frame[38..42].copy_from_slice(&target.octets());
     frame
 }
 
@@ -47,6 +61,25 @@ mod tests {
                 0, 1, 8, 0, 6, 4, 0, 1, // Ethernet and IPv4, request
                 2, 0, 0, 0, 0, 0x11, 192, 168, 224, 100, // sender
                 2, 0, 0, 0, 0, 0x11, 192, 168, 224, 100, // target
+            ]
+        );
+    }
+
+    #[test]
+    fn arp_request_names_its_sender_and_no_target_hardware() {
+        let frame = request(
+            MacAddress([2, 0, 0, 0, 0, 0x11]),
+            Ipv4Addr::new(192, 168, 224, 11),
+            Ipv4Addr::new(192, 168, 224, 12),
+        );
+        assert_eq!(
+            frame,
+            [
+                0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 0x11, 0x08,
+                0x06, // Ethernet
+                0, 1, 8, 0, 6, 4, 0, 1, // Ethernet and IPv4, request
+                2, 0, 0, 0, 0, 0x11, 192, 168, 224, 11, // sender
+                0, 0, 0, 0, 0, 0, 192, 168, 224, 12, // target
             ]
         );
     }

@@ -187,6 +187,7 @@ impl Oracle {
                 let concerned = self.routers.values().filter(|r| r.config.unicast.is_some());
                 concerned.for_each(|router| count(router, Event::Resolved));
             }
+            Fed::Listening => coverage.fault("NoSocket"),
             Fed::WallClock(_) => {}
             Fed::Overrun => self
                 .routers

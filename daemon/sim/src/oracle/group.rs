@@ -238,7 +238,7 @@ impl Oracle {
         let router = self.routers.get(member)?;
         matches!(router.phase, Phase::Backup(_)).then(|| {
             let awaited = self.awaited_in(now, member, decided);
-            awaited.fold(router.quiet_until, Instant::max)
+            awaited.fold(router.held_until(), Instant::max)
         })
     }
 
@@ -521,6 +521,7 @@ impl Oracle {
             | FaultReason::NoSource(_)
             | FaultReason::OnlyVirtual { .. }
             | FaultReason::Port { .. }
+            | FaultReason::CannotReceive { .. }
             | FaultReason::NotEthernet(_) => true,
         }
     }

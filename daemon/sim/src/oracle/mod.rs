@@ -6,10 +6,12 @@
 //! operator) the oracle follows the transition of the engine and checks that its cause is true.
 
 mod announcing;
+mod contacts;
 mod cover;
 mod group;
 mod listening;
 mod reference;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -20,8 +22,10 @@ use vrrp_proto::{
     InterfaceIndex, Link, Output, Report, State, Transition, Version,
 };
 
+use self::contacts::Contacts;
 pub(crate) use self::reference::Watched;
 use self::reference::{Expected, Phase, others_wait};
+pub(crate) use self::silence::UNRESOLVED;
 use crate::admission::{Numbers, Unheard, is_deaf, judge};
 use crate::coverage::Coverage;
 use crate::foreign::{has_link_local, says};
@@ -50,8 +54,9 @@ pub(crate) struct Oracle {
     names: BTreeMap<String, Vec<IpAddr>>,
     /// Time of the last wall-clock reading, and the reading.
     wall_clock: (Instant, Duration),
-    /// Whether a station was rejected because of its clock, which can change without another event.
-    is_impatient: bool,
+    /// Whether a station was rejected because of its clock, which can change without another event, or a
+    /// router has another unicast peer.
+    may_settle_late: bool,
     /// Time since which each group is master or has received advertisements of another master.
     met: BTreeMap<String, Instant>,
     /// Last wake-up time that each group of backups asked for.
@@ -174,9 +179,10 @@ impl Oracle {
         self.watch_groups()
     }
 
-    /// Returns whether a station was rejected since the last call and may be accepted after some time.
-    pub(crate) const fn take_impatience(&mut self) -> bool {
-        std::mem::replace(&mut self.is_impatient, false)
+    /// Returns whether a station was rejected since the last call and may be accepted after some time, or
+    /// the unicast peers of a router changed.
+    pub(crate) const fn take_delay(&mut self) -> bool {
+        std::mem::replace(&mut self.may_settle_late, false)
     }
 
     /// Wall-clock reading at a moment, computed from the last reading.
@@ -239,7 +245,8 @@ impl Oracle {
                 let config = config.united();
                 self.watch_unconcerned(&config, record)?;
                 self.reconfigure(now, &config);
-                self.find_receivers(host);
+                self.forget_contacts(record);
+                self.find_receivers(now, host);
                 self.follow(now, record, awake)?;
                 self.routers
                     .retain(|name, _| config.routers.contains_key(name));
@@ -267,12 +274,17 @@ impl Oracle {
                 self.watch_drop_rules()?;
             }
             Fed::Resolved { name, addresses } => {
-                if let Some(known) = self.names.get_mut(name) {
-                    known.clone_from(addresses);
+                self.resolve(now, name, addresses);
+                self.find_receivers(now, host);
+                let is_request = |output: &&Output| !matches!(output, Output::Solicit(_));
+                if let Some(output) = record.outputs.iter().find(is_request) {
+                    let how = format!("the resolution of {name} caused {output:?}");
+                    return Err(Invariant::UnicastSilence.broken(how));
                 }
-                self.find_receivers(host);
+            }
+            Fed::Listening => {
+                self.look_at_interfaces(now);
                 self.follow(now, record, awake)?;
-                is_nothing(record)?;
             }
             Fed::WallClock(shows) => {
                 self.wall_clock = (now, *shows);
@@ -293,12 +305,14 @@ impl Oracle {
                 router.is_away = false;
             }
         }
+        self.watch_solicitations(record)?;
+        self.watch_silence(now, judged.as_ref(), record)?;
         self.note_asked(now);
         self.watch_deadlines(now, record)
     }
 
     /// Computes the destinations of each router from its configuration and the resolved names.
-    fn find_receivers(&mut self, host: &Host) {
+    fn find_receivers(&mut self, now: Instant, host: &Host) {
         let known = std::mem::take(&mut self.names);
         let routers = self.config.routers.values();
         self.names = routers
@@ -315,10 +329,24 @@ impl Oracle {
         for router in self.routers.values_mut() {
             let config = &router.config;
             let means = |name: &str| self.names.get(name).map_or(&[][..], Vec::as_slice);
-            router.receivers = config
+            router.configured = config
                 .spoken()
                 .map(|family| (family, config.receivers(&host.stations, family, means)))
                 .collect();
+            let peers = config.unicast.iter().flat_map(|unicast| &unicast.peers);
+            let named = peers.filter(|peer| peer.named);
+            let names: BTreeSet<String> = named.map(|peer| peer.name(config.segment)).collect();
+            let is_unresolved = names.iter().any(|name| means(name).is_empty());
+            // A name has addresses of both families, also for a router of one.
+            let all: BTreeSet<IpAddr> = Family::ALL
+                .into_iter()
+                .flat_map(|family| config.receivers(&host.stations, family, means))
+                .collect();
+            let is_configured = |address: IpAddr| all.contains(&address);
+            let contacts = &mut router.contacts;
+            contacts.settle(now, &names, is_unresolved, is_configured);
+            router.find_receivers(now);
+            self.may_settle_late = true;
         }
     }
 
@@ -341,16 +369,20 @@ impl Oracle {
         };
         let at = (*arrived).min(now);
         let (judged, numbers) = self.judge_packet(at, *interface, *own_source, packet)?;
+        let priority = self.priority(&self.routers[&judged.router].config);
         // The engine does not see a packet that no router listens for, so its number stays unused.
         if let Some(router) = self.routers.get_mut(&judged.router)
             && *is_listened_for
         {
             router.numbers = numbers;
-            if judged.says.is_ok() && matches!(router.state(), State::Backup | State::Master) {
+            if let Ok(says) = &judged.says
+                && matches!(router.state(), State::Backup | State::Master)
+            {
                 router.peers.insert(packet.source);
+                self.may_settle_late |= router.meet(at, packet.source, says.interval, priority);
             }
         }
-        self.is_impatient |= matches!(judged.says, Err(Unheard::Untimely | Unheard::Repeated))
+        self.may_settle_late |= matches!(judged.says, Err(Unheard::Untimely | Unheard::Repeated))
             && packet.from < host.stations.count();
         Some(judged)
     }
@@ -374,7 +406,7 @@ impl Oracle {
         let name = self.router_on(packet.segment, vrid, family)?;
         let router = &self.routers[&name];
         let own = own_source.or(router.source(family));
-        let says = self.heeds(router, own, packet);
+        let says = self.heeds(at, router, own, packet);
         let mut numbers = router.numbers.clone();
         let wall = self.wall_at(at);
         let says = says.and_then(|says| {
@@ -395,17 +427,24 @@ impl Oracle {
         Some((judged, numbers))
     }
 
-    /// Whether a router accepts a packet, apart from its signature.
+    /// Whether a router accepts a packet that arrived at `at`, apart from its signature.
     fn heeds(
         &self,
+        at: Instant,
         router: &Watched,
         own: Option<IpAddr>,
         packet: &Datagram,
     ) -> Result<Says, Unheard> {
-        let peers = router.receivers.get(&packet.family());
-        let says = peers.map_or(Err(Unheard::Dialect), |peers| {
-            judge(&router.config, peers, packet)
-        })?;
+        let family = packet.family();
+        if !router.config.speaks(family) {
+            return Err(Unheard::Dialect);
+        }
+        let is_peer = |source| {
+            let configured = router.configured.get(&family);
+            configured.is_some_and(|peers| peers.contains(&source))
+                || router.contacts.accepts(source, at)
+        };
+        let says = judge(&router.config, is_peer, packet)?;
         if own == Some(packet.source) && self.may_have_said(router, packet) {
             return Err(Unheard::Own);
         }
@@ -418,12 +457,17 @@ impl Oracle {
 
     /// Content of an unsigned packet that a backup follows as the advertisement of its master, and the time
     /// in which such a packet has to be noticed.
-    pub(crate) fn follows(&self, router: &Watched, packet: &Datagram) -> Option<(Says, Duration)> {
+    pub(crate) fn follows(
+        &self,
+        router: &Watched,
+        arrived: Instant,
+        packet: &Datagram,
+    ) -> Option<(Says, Duration)> {
         let Phase::Backup(listening) = &router.phase else {
             return None;
         };
         let own = router.source(packet.family());
-        let says = self.heeds(router, own, packet).ok()?;
+        let says = self.heeds(arrived, router, own, packet).ok()?;
         let preempts = router.config.preempt || router.config.priority == 255;
         let is_master = says.priority >= self.priority(&router.config) || !preempts;
         let least = says.interval.min(listening.least_interval());
@@ -571,7 +615,8 @@ impl Oracle {
                 | Output::Device(_)
                 | Output::Routing(_)
                 | Output::Lvs(_)
-                | Output::Announce(_) => false,
+                | Output::Announce(_)
+                | Output::Solicit(_) => false,
             };
             if !is_report {
                 let how = format!("packets that arrived caused {output:?}");
@@ -800,7 +845,11 @@ impl Oracle {
                     .virtual_addresses()
                     .any(|own| addresses.contains(&own)),
                 Output::Routing(desired) => *desired.router == **name,
-                Output::Kernel(_) | Output::Device(_) | Output::Lvs(_) | Output::Report(_) => false,
+                Output::Kernel(_)
+                | Output::Device(_)
+                | Output::Lvs(_)
+                | Output::Solicit(_)
+                | Output::Report(_) => false,
             });
             if let Some(output) = touched {
                 return Err(Invariant::Reload.broken(format!(
@@ -859,6 +908,9 @@ impl Oracle {
                 phase: Phase::Init,
                 sources: BTreeMap::new(),
                 receivers: BTreeMap::new(),
+                configured: BTreeMap::new(),
+                contacts: Contacts::default(),
+                silence_counts_at: Instant::ZERO,
                 numbers: Numbers::default(),
                 signed: None,
                 may_have_resigned: false,
@@ -1147,6 +1199,9 @@ impl Oracle {
         if !record.speaks_for_itself {
             let how = format!("source address missing on the host: {:?}", record.outputs);
             return Err(Invariant::Speaker.broken(how));
+        }
+        for router in self.routers.values_mut() {
+            router.find_receivers(now);
         }
         let mut spoke: BTreeMap<String, BTreeSet<IpAddr>> = BTreeMap::new();
         let wall = self.wall_at(now);

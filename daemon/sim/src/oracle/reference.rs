@@ -8,6 +8,7 @@ use std::time::Duration;
 use vrrp_proto::{Cause, Family, Instant, State, Transition};
 
 use super::announcing::Announcing;
+use super::contacts::Contacts;
 use super::group::Sightings;
 use super::listening::Listening;
 use crate::admission::{Numbers, Trailer, is_after, next_number};
@@ -25,6 +26,12 @@ pub(crate) struct Watched {
     /// Destinations in each family with advertisements: the multicast group, or the known addresses of
     /// the peers.
     pub(crate) receivers: BTreeMap<Family, BTreeSet<IpAddr>>,
+    /// Those of the configuration and of the present answers of the name service.
+    pub(super) configured: BTreeMap<Family, BTreeSet<IpAddr>>,
+    /// Further unicast peers.
+    pub(super) contacts: Contacts,
+    /// Time from which silence counts: before it, a master may not be able to reach this router.
+    pub(super) silence_counts_at: Instant,
     /// Sequence numbers of the accepted signed advertisements.
     pub(super) numbers: Numbers,
     /// Sequence number of the last advertisement that the router signed.
@@ -297,7 +304,45 @@ impl Watched {
         if self.config.priority == 255 {
             at
         } else {
-            at.max(self.quiet_until)
+            at.max(self.held_until())
+        }
+    }
+
+    /// Time before which a backup does not take over.
+    pub(super) fn held_until(&self) -> Instant {
+        self.quiet_until.max(self.silence_counts_at)
+    }
+
+    /// Master-down interval of this router for a master with this interval.
+    pub(super) fn wait_for(&self, priority: u8, interval: Duration) -> Duration {
+        3 * interval + skew(self.config.version, priority, interval)
+    }
+
+    /// Records the sender of an accepted advertisement as a peer. Returns whether it is a new one.
+    pub(super) fn meet(
+        &mut self,
+        at: Instant,
+        from: IpAddr,
+        interval: Duration,
+        priority: u8,
+    ) -> bool {
+        let configured = self.configured.get(&Family::of(from));
+        if self.config.unicast.is_none() || configured.is_some_and(|all| all.contains(&from)) {
+            return false;
+        }
+        let wait = self.wait_for(priority, interval);
+        let is_new = self.contacts.hear(from, at, wait);
+        self.find_receivers(at);
+        is_new
+    }
+
+    /// Computes the destinations at a time.
+    pub(super) fn find_receivers(&mut self, now: Instant) {
+        self.receivers.clone_from(&self.configured);
+        for address in self.contacts.addresses(now) {
+            if let Some(receivers) = self.receivers.get_mut(&Family::of(address)) {
+                receivers.insert(address);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use vrrp_proto::{MacAddress, Vrid};
 use super::{BOOT, Happening, SEGMENTS, World, station};
 use crate::host::{Host, Message};
 use crate::invariants::Violation;
-use crate::network::{Segment, Station, USUAL_DELAY};
+use crate::network::{Station, USUAL_DELAY};
 use crate::scenario::{
     Action, Config, Families, TrackerConfig, interface_name, virtual_address, virtual_mac,
 };
@@ -48,7 +48,7 @@ impl World<'_> {
             Action::Mute { segment, from, to } => {
                 self.segment_mut(segment).muted.insert((from, to));
             }
-            Action::Heal { segment } => *self.segment_mut(segment) = Segment::default(),
+            Action::Heal { segment } => self.segment_mut(segment).heal(),
             Action::Junk {
                 segment,
                 vrid,
@@ -116,6 +116,7 @@ impl World<'_> {
                     return false;
                 }
                 let disturbs = self.act_on(host, action);
+                self.flush_neighbours(host);
                 self.wake(host);
                 return disturbs;
             }
@@ -351,8 +352,8 @@ impl World<'_> {
     }
 
     fn mend(&mut self) {
-        for segment in &mut self.segments {
-            *segment = Segment::default();
+        for segment in 0..SEGMENTS {
+            self.segment_mut(segment).heal();
         }
         for id in 0..station(self.hosts.len()) {
             let host = &mut self.hosts[usize::from(id)];

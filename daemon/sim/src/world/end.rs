@@ -13,13 +13,14 @@ use vrrp_proto::{
 };
 
 use super::group::entangled;
+use super::neighbours::AGAIN;
 use super::{Happening, SEGMENTS, World, station};
 use crate::foreign;
 use crate::host::{Fed, Host, Record, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::kernel::Came;
 use crate::network::Station;
-use crate::oracle::{Oracle, Watched, transitions};
+use crate::oracle::{Oracle, UNRESOLVED, Watched, transitions};
 use crate::scenario::{
     Action, Config, Make, RouterConfig, Scenario, interface_name, physical_mac, virtual_mac,
 };
@@ -595,7 +596,7 @@ impl World<'_> {
             .iter()
             .filter(|arrival| Some(arrival.interface) == index)
         {
-            let Some((says, least)) = oracle.follows(router, &arrival.packet) else {
+            let Some((says, least)) = oracle.follows(router, arrival.at, &arrival.packet) else {
                 continue;
             };
             // With a margin for the time at which the watch began.
@@ -1035,7 +1036,7 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
         let key = (router.segment, router.vrid);
         let spoken = router.spoken().collect();
         families.entry(key).or_default().insert(spoken);
-        let delays = router.preempt_delay() + router.startup_delay() + patience;
+        let delays = router.preempt_delay() + router.startup_delay() + patience + reach(router);
         let bound = (router.interval() * 4 + delays) * 106 / 100 + SLACK;
         let known: &mut Duration = bounds.entry(key).or_default();
         *known = bound.max(*known);
@@ -1083,6 +1084,17 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
         }
     }
     bounds
+}
+
+/// Longest time until a unicast peer can reach a router: until its kernel asks again, or until a name is
+/// resolved or waited for no longer.
+fn reach(router: &RouterConfig) -> Duration {
+    let unicast = router.unicast.as_ref();
+    match unicast.map(|unicast| unicast.peers.iter().any(|peer| peer.named)) {
+        None => Duration::ZERO,
+        Some(false) => AGAIN,
+        Some(true) => AGAIN + UNRESOLVED,
+    }
 }
 
 /// Longest time that any tracker needs for a verdict on an unchanged object.

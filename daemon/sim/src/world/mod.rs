@@ -3,6 +3,7 @@
 mod act;
 mod end;
 mod group;
+mod neighbours;
 mod wire;
 
 use std::cmp::Reverse;
@@ -18,6 +19,7 @@ use vrrp_proto::{Cause, Family, Instant, MacAddress, Output, Report, State, Vers
 
 pub(crate) use self::end::configured;
 use self::end::{bounds, dialect};
+use self::neighbours::Neighbours;
 use crate::coverage::Coverage;
 use crate::foreign::Foreign;
 use crate::host::{Datagram, Host, Message, Sent, Turn, read};
@@ -174,7 +176,9 @@ struct World<'a> {
     away: BTreeMap<(Station, String), Instant>,
     /// Host-name resolution of stations, where it is not the correct one.
     names: BTreeMap<Station, Meaning>,
-    /// Neighbour entries: hardware address of each IP address.
+    /// Neighbour entries of the senders of unicast packets.
+    arp: Neighbours,
+    /// Neighbour entries of the hosts that use the virtual addresses: hardware address of each.
     neighbours: BTreeMap<IpAddr, MacAddress>,
     /// Forwarding tables of the switches: station of each hardware address, by segment.
     switches: BTreeMap<(u8, MacAddress), Station>,
@@ -229,6 +233,7 @@ impl<'a> World<'a> {
             away: BTreeMap::new(),
             names: BTreeMap::new(),
             segments: (0..SEGMENTS).map(|_| Segment::default()).collect(),
+            arp: Neighbours::default(),
             neighbours: BTreeMap::new(),
             switches: BTreeMap::new(),
             has_ipv6,
@@ -541,7 +546,7 @@ impl<'a> World<'a> {
         self.notify(id)?;
         let index = usize::from(id);
         self.witnesses[index].watch(&self.hosts[index], turn, &mut self.coverage)?;
-        if self.witnesses[index].take_impatience() {
+        if self.witnesses[index].take_delay() {
             self.disturb();
         }
         self.check_came(id)?;
@@ -581,6 +586,11 @@ impl<'a> World<'a> {
                     self.neighbours.insert(address, mac);
                     self.switches.insert((segment, mac), id);
                 }
+                Sent::Solicitation {
+                    segment,
+                    source,
+                    target,
+                } => self.solicit(id, segment, source, target),
             }
         }
         let host = &mut self.hosts[index];
@@ -602,6 +612,7 @@ impl<'a> World<'a> {
         }
         self.check_grace(id, turn)?;
         self.check_kernel(id)?;
+        self.check_sockets(id)?;
         self.start_device_reaper(id);
         let host = &self.hosts[index];
         if host.has_work() {
@@ -680,6 +691,7 @@ impl<'a> World<'a> {
             let kind = cause.split([' ', '(']).next().unwrap_or_default();
             self.coverage.transition(t.from, t.to, kind.to_owned());
             self.check_silence(id, t)?;
+            self.check_neighbour_entry(id, t)?;
             let key = self.key_of(id, &t.router);
             let yields = matches!(
                 t.cause.root(),
@@ -761,8 +773,11 @@ impl<'a> World<'a> {
         &self.segments[usize::from(segment % SEGMENTS)]
     }
 
+    /// A segment of which a property changes.
     fn segment_mut(&mut self, segment: u8) -> &mut Segment {
-        &mut self.segments[usize::from(segment % SEGMENTS)]
+        let segment = &mut self.segments[usize::from(segment % SEGMENTS)];
+        segment.changed_at = self.now;
+        segment
     }
 
     fn stations(&self) -> u8 {

@@ -37,6 +37,9 @@ impl World<'_> {
     }
 
     fn spread(&mut self, packet: &Rc<Datagram>) {
+        if !self.finds_neighbour(packet) {
+            return;
+        }
         let network = self.segment(packet.segment);
         let (loss, duplicates, delay) = (network.loss, network.duplicates, network.delay);
         for to in 0..self.stations() {
@@ -59,7 +62,7 @@ impl World<'_> {
     }
 
     /// Whether a station receives packets to an address.
-    fn answers_to(&self, station: Station, destination: IpAddr) -> bool {
+    pub(super) fn answers_to(&self, station: Station, destination: IpAddr) -> bool {
         let index = usize::from(station);
         match self.hosts.get(index) {
             Some(host) => host.answers_to(destination),

@@ -11,9 +11,9 @@ use vrrp_linux::poller::Poller;
 use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::device::DeviceChange;
 use vrrp_node::host::{Host, Severity, WitnessedPacket};
-use vrrp_node::listeners::{Listeners, Watched};
+use vrrp_node::listeners::{Listeners, Path, Watched};
 use vrrp_node::mirror::Mirror;
-use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report};
+use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, Solicitation};
 
 use super::complaints::Complaints;
 use super::device_reaper::DeviceReaper;
@@ -74,16 +74,8 @@ impl Host for Machine {
         &mut self.kernel
     }
 
-    fn listen(&mut self, listeners: &Listeners, mirror: &Mirror) -> bool {
-        let mut all = true;
-        self.sockets
-            .open(listeners, &self.poller, |interface, error| {
-                let name = mirror.name(interface);
-                let text = format!("cannot open a raw socket on {name}: {error}; retrying");
-                self.complaints.tell(Level::ERROR, text);
-                all = false;
-            });
-        all
+    fn listen(&mut self, listeners: &Listeners) -> Vec<(Path, io::Error)> {
+        self.sockets.open(listeners, &self.poller)
     }
 
     fn listen_only(&mut self, listeners: &Listeners) {
@@ -132,6 +124,10 @@ impl Host for Machine {
         self.announcer.queue(interface, mac, address);
     }
 
+    fn solicit(&mut self, solicitation: Solicitation) {
+        self.announcer.queue_solicitation(solicitation);
+    }
+
     fn flush(&mut self, mirror: &Mirror) {
         self.sockets.flush(|interface, source, error| {
             let name = mirror.name(interface);
@@ -140,7 +136,8 @@ impl Host for Machine {
         });
         self.announcer.flush(|interface, address, error| {
             let name = mirror.name(interface);
-            let text = format!("cannot announce or advertise {address} on {name}: {error}");
+            let text =
+                format!("cannot announce, advertise or ask for {address} on {name}: {error}");
             self.complaints.tell(Level::WARN, text);
         });
     }

@@ -56,13 +56,13 @@ impl Sockets {
     /// these VRIDs.
     ///
     /// Sockets without a listener stay open until [`close`](Self::close): a router that leaves
-    /// still has its final advertisement to send.
+    /// still has its final advertisement to send. Returns those that failed.
     pub(super) fn open(
         &mut self,
         listeners: &Listeners,
         poller: &Poller,
-        mut failed: impl FnMut(InterfaceIndex, io::Error),
-    ) {
+    ) -> Vec<(Path, io::Error)> {
+        let mut failures = Vec::new();
         for (&place, vrids) in listeners {
             let (interface, family) = place;
             let outcome = match self.open.get_mut(&place) {
@@ -81,10 +81,9 @@ impl Sockets {
                     Ok(())
                 }),
             };
-            if let Err(error) = outcome {
-                failed(interface, error);
-            }
+            failures.extend(outcome.err().map(|error| (place, error)));
         }
+        failures
     }
 
     /// Closes the sockets that have no listener.

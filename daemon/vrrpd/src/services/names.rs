@@ -16,9 +16,14 @@ use crate::log_writer::Log;
 /// Time between two resolutions of a name.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// Time between two resolutions of a name without an address so far: when a host boots, its
-/// resolver may not be reachable yet.
+/// Pause after the first failed resolution of a name without an address so far, which doubles up to a
+/// maximum: when a host boots, its resolver may be reachable a moment later, and an instance does not
+/// take over for the first ten seconds.
+const AT_FIRST: Duration = Duration::from_millis(250);
 const AGAIN_SOON: Duration = Duration::from_secs(5);
+
+/// Maximum number of addresses of a name: each advertisement is sent to all of them.
+const MOST: usize = 16;
 
 /// Names that are being resolved.
 pub(super) struct Names {
@@ -61,17 +66,24 @@ impl Names {
 /// Resolves a name until the node has ended.
 async fn follow(name: Arc<str>, now: Arc<Notify>, inbox: Inbox, log: Log) {
     let mut known: Option<Vec<IpAddr>> = None;
-    let mut was_told = false;
+    let mut failures = 0_u32;
     loop {
         let asked_now = now.notified();
         match look_up(&name).await {
-            Ok(addresses) => {
-                was_told = false;
+            Ok(mut addresses) => {
+                failures = 0;
+                let total = addresses.len();
+                addresses.truncate(MOST);
                 if known.as_ref() != Some(&addresses) {
-                    log.note(
-                        Level::INFO,
-                        format!("peer {name} resolves to {}", list(&addresses)),
-                    );
+                    let (level, text) = found(&name, known.as_deref(), &addresses);
+                    log.note(level, text);
+                    if total > MOST {
+                        let text = format!(
+                            "peer {name} resolves to {total} addresses: advertisements are exchanged \
+                             with the first {MOST} only"
+                        );
+                        log.note(Level::WARN, text);
+                    }
                     known = Some(addresses.clone());
                     let name = Arc::clone(&name);
                     if inbox.send(Message::Resolved { name, addresses }).is_err() {
@@ -79,25 +91,51 @@ async fn follow(name: Arc<str>, now: Arc<Notify>, inbox: Inbox, log: Log) {
                     }
                 }
             }
-            Err(error) if !was_told => {
-                was_told = true;
-                let so_far = match &known {
-                    Some(addresses) => format!("still using {}", list(addresses)),
-                    None => "no advertisements are exchanged with it".to_owned(),
-                };
-                log.note(
-                    Level::WARN,
-                    format!("cannot resolve peer {name}: {error}; {so_far}; retrying"),
-                );
+            Err(error) => {
+                if failures == 0 {
+                    let so_far = match &known {
+                        Some(addresses) => format!("still using {}", list(addresses)),
+                        None => "accepting advertisements of every sender until then".to_owned(),
+                    };
+                    log.note(
+                        Level::WARN,
+                        format!("cannot resolve peer {name}: {error}; {so_far}; retrying"),
+                    );
+                }
+                failures = failures.saturating_add(1);
             }
-            Err(_) => {}
         }
-        let wait = if known.is_some() { AGAIN } else { AGAIN_SOON };
+        let pause = match known {
+            Some(_) => AGAIN,
+            None => pause_after(failures),
+        };
         tokio::select! {
-            () = tokio::time::sleep(wait) => {}
+            () = tokio::time::sleep(pause) => {}
             () = asked_now => {}
         }
     }
+}
+
+/// Pause after this number of failed resolutions of a name without an address so far.
+fn pause_after(failures: u32) -> Duration {
+    let doubled = 2_u32.saturating_pow(failures.saturating_sub(1));
+    AT_FIRST.saturating_mul(doubled).min(AGAIN_SOON)
+}
+
+/// Log line for a new answer.
+fn found(name: &str, former: Option<&[IpAddr]>, addresses: &[IpAddr]) -> (Level, String) {
+    let text = format!("peer {name} resolves to {}", list(addresses));
+    let former = former.unwrap_or_default().iter();
+    let gone: Vec<IpAddr> = former.copied().filter(|a| !addresses.contains(a)).collect();
+    if gone.is_empty() {
+        return (Level::INFO, text);
+    }
+    let text = format!(
+        "{text}, no longer to {}: a former address remains a peer while it advertises, and for ten \
+         minutes after that",
+        list(&gone)
+    );
+    (Level::WARN, text)
 }
 
 /// Resolves a name. Sorts the addresses, because their order may differ each time.
@@ -110,4 +148,37 @@ async fn look_up(name: &str) -> std::io::Result<Vec<IpAddr>> {
 fn list(addresses: &[IpAddr]) -> String {
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     texts.join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_resolutions_are_repeated_soon_and_then_seldom() {
+        let pauses = [1, 2, 3, 4, 5, 6, 7, u32::MAX].map(|n| pause_after(n).as_millis());
+        assert_eq!(pauses, [250, 500, 1000, 2000, 4000, 5000, 5000, 5000]);
+    }
+
+    #[test]
+    fn changed_answer_is_a_warning_with_the_former_addresses() {
+        let addresses = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
+        let [first, second] = addresses;
+        assert_eq!(
+            found("b.example", None, &[first]),
+            (
+                Level::INFO,
+                "peer b.example resolves to 192.0.2.1".to_owned()
+            )
+        );
+        let (level, _) = found("b.example", Some(&[first]), &addresses);
+        assert_eq!(level, Level::INFO, "nothing is gone");
+        let (level, text) = found("b.example", Some(&addresses), &[second]);
+        assert_eq!(level, Level::WARN);
+        assert_eq!(
+            text,
+            "peer b.example resolves to 192.0.2.2, no longer to 192.0.2.1: a former address remains a \
+             peer while it advertises, and for ten minutes after that"
+        );
+    }
 }

@@ -31,16 +31,22 @@ fn table_shows_master_and_cause() {
         accepted_keys: vec![key(1), key(2)],
         senders: vec![sender(11, 1, 0), sender(13, 2, 3), sender(14, 2, -2)],
     });
-    let peer = |peer: &str, addresses: &[[u8; 4]]| UnicastPeerStatus {
+    let peer = |peer: &str, addresses: &[[u8; 4]], former: &[[u8; 4]]| UnicastPeerStatus {
         peer: peer.to_owned(),
         addresses: addresses.iter().map(|a| (*a).into()).collect(),
+        former: former.iter().map(|a| (*a).into()).collect(),
     };
     backup.unicast = Some(UnicastStatus {
         peers: vec![
-            peer("192.168.198.11", &[[192, 168, 198, 11]]),
-            peer("one.example", &[[192, 168, 198, 13], [192, 168, 198, 14]]),
-            peer("two.example", &[]),
+            peer("192.168.198.11", &[[192, 168, 198, 11]], &[]),
+            peer(
+                "one.example",
+                &[[192, 168, 198, 13], [192, 168, 198, 14]],
+                &[[192, 168, 198, 15]],
+            ),
+            peer("two.example", &[], &[]),
         ],
+        senders: vec![[192, 168, 198, 16].into()],
         ttl: 255,
         min_ttl: 255,
     });
@@ -98,7 +104,7 @@ fn table_shows_master_and_cause() {
       2 repairs of routes or rules (deleted while master, restored)
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
       HMAC: signs with key 1; unsigned advertisements are accepted; 192.168.198.11 signs with key 1; 192.168.198.13 signs with key 2 (its clock is 3 s ahead); 192.168.198.14 signs with key 2 (its clock is 2 s behind)
-      unicast peers: 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (no address known)
+      unicast peers: 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (not resolved), 192.168.198.15 (former address of one.example), 192.168.198.16 (sender); every sender is accepted until two.example is resolved
       notify: stop succeeded 2 min ago: exit status: 0; running: master; waiting: stop, backup
       LVS sync: backup on eth1 (syncId 52)
       1 failure of notify commands
@@ -339,6 +345,7 @@ fn lvs(role: Option<LvsRole>, error: Option<&str>, repairs: u64) -> LvsStatus {
 
 fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
     RouterStatus {
+        silence_counts_in: None,
         name: name.into(),
         interface: "eth1".into(),
         virtual_router_id: Vrid::new(vrid).unwrap(),

@@ -95,6 +95,7 @@ fn kernel_request_contains_the_address_options() {
             | Output::Announce { .. }
             | Output::Routing(_)
             | Output::Lvs(_)
+            | Output::Solicit(_)
             | Output::Report(_) => None,
         })
         .collect();

@@ -222,6 +222,7 @@ fn each_family_has_its_own() {
             | Output::Kernel(_)
             | Output::Routing(_)
             | Output::Lvs(_)
+            | Output::Solicit(_)
             | Output::Report(_) => None,
         })
         .collect();

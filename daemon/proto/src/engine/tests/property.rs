@@ -11,8 +11,8 @@ use crate::engine::Engine;
 use crate::events::Input;
 use crate::invariants::Invariants;
 use crate::params::{
-    Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, TrackerKind,
-    TrackerParams, Verdict,
+    Announcements, Authentication, Effect, GroupParams, HmacMode, NodeParams, Peer, TrackerKind,
+    TrackerParams, Unicast, Verdict,
 };
 use crate::reasons::Loss;
 use crate::routing::Routed;
@@ -50,6 +50,15 @@ enum Step {
         version: Version,
         family: Family,
         cs: u16,
+        /// Whether it is sent to an address of this host.
+        unicast: bool,
+    },
+    /// The addresses of the only peer by name.
+    Resolved(Vec<u8>),
+    Listening {
+        index: u32,
+        family: Family,
+        able: bool,
     },
     Bytes {
         index: u32,
@@ -114,6 +123,8 @@ struct Settings {
     on_lower_priority: bool,
     /// Routes of the router, one bit each; a route of two routers belongs to the first one.
     routes: u8,
+    /// Unicast peers, or none for multicast.
+    peers: &'static [&'static str],
 }
 
 proptest! {
@@ -196,6 +207,7 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
             version,
             family,
             cs,
+            unicast,
         } => {
             let source: IpAddr = match family {
                 Family::V4 => Ipv4Addr::new(10, 0, 0, *source).into(),
@@ -221,10 +233,36 @@ fn act(engine: &mut Engine, now: &mut Instant, step: &Step) -> bool {
                 source,
                 group(Family::of(source)),
             );
-            engine.handle(
-                *now,
-                Input::Packet(packet(InterfaceIndex(*index), source, &bytes)),
-            );
+            let mut packet = packet(InterfaceIndex(*index), source, &bytes);
+            if *unicast {
+                packet.destination = match family {
+                    Family::V4 => Kind::V4.address(1).address,
+                    Family::V6 => Kind::LinkLocal.address(1).address,
+                };
+            }
+            engine.handle(*now, Input::Packet(packet));
+        }
+        Step::Resolved(addresses) => {
+            let addresses = addresses.iter().flat_map(|which| {
+                [Kind::V4, Kind::LinkLocal].map(|kind| kind.address(*which).address)
+            });
+            let addresses: Vec<IpAddr> = addresses.collect();
+            let (name, addresses) = ("peer.example", &*addresses);
+            engine.handle(*now, Input::Resolved { name, addresses });
+        }
+        Step::Listening {
+            index,
+            family,
+            able,
+        } => {
+            let (interface, family) = (InterfaceIndex(*index), *family);
+            let error = (!able).then(|| "no socket".into());
+            let input = Input::Listening {
+                interface,
+                family,
+                error,
+            };
+            engine.handle(*now, input);
         }
         Step::Bytes { index, bytes } => {
             let input = Input::Packet(packet(InterfaceIndex(*index), PEER, bytes));
@@ -331,6 +369,12 @@ fn params(routers: &[Option<Settings>], groups: &[&[u8]]) -> NodeParams {
             .zip(100 + 10 * n..)
             .map(|(kind, number)| kind.address(number))
             .collect();
+        let peers = settings.peers.iter().map(|peer| match peer.parse() {
+            Ok(address) => Peer::Address(address),
+            Err(_) => Peer::Name((*peer).into()),
+        });
+        let peers: Vec<Peer> = peers.collect();
+        router.unicast = (!peers.is_empty()).then(|| Unicast::new(peers));
         router.source = settings
             .source
             .map(|(kind, which)| kind.address(which).address);
@@ -401,10 +445,14 @@ fn any_step() -> impl Strategy<Value = Step> {
             any_version(),
             prop_oneof![Just(Family::V4), Just(Family::V6)],
             prop_oneof![Just(1_u16), Just(100), Just(4095)],
+            any::<bool>(),
         )
-            .prop_map(|(index, vrid, priority, source, version, family, cs)| Step::Advert {
-                index, vrid, priority, source, version, family, cs,
+            .prop_map(|(index, vrid, priority, source, version, family, cs, unicast)| Step::Advert {
+                index, vrid, priority, source, version, family, cs, unicast,
             }),
+        1 => proptest::collection::vec(1..5_u8, 0..4).prop_map(Step::Resolved),
+        1 => (index(), prop_oneof![Just(Family::V4), Just(Family::V6)], any_mostly())
+            .prop_map(|(index, family, able)| Step::Listening { index, family, able }),
         2 => (0..4_u8, any::<bool>()).prop_map(|(number, added)| Step::Routing { number, added }),
         1 => (index(), proptest::collection::vec(any::<u8>(), 0..24))
             .prop_map(|(index, bytes)| Step::Bytes { index, bytes }),
@@ -449,6 +497,11 @@ fn any_settings() -> impl Strategy<Value = Settings> {
         any_delays(),
         any_mostly(),
         prop_oneof![3 => Just(0), 1 => 0..8_u8],
+        prop_oneof![
+            3 => Just(&[] as &[&str]),
+            1 => Just(&["10.0.0.2", "10.0.0.1", "fe80::2", "192.0.2.1"] as &[&str]),
+            1 => Just(&["10.0.0.2", "peer.example"] as &[&str]),
+        ],
     );
     (places, machine).prop_map(|(places, machine)| {
         let (interface, version, mut kinds, device, hides_first, source) = places;
@@ -462,6 +515,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             delays,
             on_lower_priority,
             routes,
+            peers,
         ) = machine;
         if version == Version::V2 {
             kinds.fill(Kind::V4);
@@ -483,6 +537,7 @@ fn any_settings() -> impl Strategy<Value = Settings> {
             delays,
             on_lower_priority,
             routes,
+            peers,
         }
     })
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::Engine;
 use crate::events::{
     Advertisement, Announcement, Desired, DesiredLvs, DesiredRouting, Input, Link, Output, Packet,
-    Report,
+    Report, Solicitation,
 };
 use crate::params::{
     AddressOptions, AntiReplay, Effect, HmacMode, HmacParams, NodeParams, RouterParams, Track,
@@ -546,6 +546,12 @@ pub(super) fn line(output: &Output) -> String {
                 list(addresses)
             )
         }
+        Output::Solicit(Solicitation {
+            interface,
+            mac,
+            source,
+            target,
+        }) => format!("ask on {} for {target} from {source} at {mac}", interface.0),
         Output::Report(report) => report_line(report),
     }
 }

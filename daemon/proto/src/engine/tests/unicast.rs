@@ -11,15 +11,15 @@ use crate::wire::hmac::{Sequence, TRAILER_LEN, Trailer};
 use crate::wire::{Advert, ChecksumForm, DropCause, GROUP_V4, GROUP_V6, PRIORITY_RESIGN};
 
 /// Address of this host on eth1.
-const OWN: &str = "192.168.224.12";
-const THIRD: &str = "192.168.224.13";
+pub(super) const OWN: &str = "192.168.224.12";
+pub(super) const THIRD: &str = "192.168.224.13";
 
-fn ip(text: &str) -> IpAddr {
+pub(super) fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
 /// Peers by address, or by name.
-fn peers(texts: &[&str]) -> Unicast {
+pub(super) fn peers(texts: &[&str]) -> Unicast {
     let peer = |text: &&str| match text.parse() {
         Ok(address) => Peer::Address(address),
         Err(_) => Peer::Name((*text).into()),
@@ -27,7 +27,7 @@ fn peers(texts: &[&str]) -> Unicast {
     Unicast::new(texts.iter().map(peer).collect::<Vec<_>>())
 }
 
-fn unicast(texts: &[&str]) -> RouterParams {
+pub(super) fn unicast(texts: &[&str]) -> RouterParams {
     RouterParams {
         unicast: Some(peers(texts)),
         ..vi_1()
@@ -35,7 +35,7 @@ fn unicast(texts: &[&str]) -> RouterParams {
 }
 
 /// Returns destination, hop limit and message of the advertisements.
-fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
+pub(super) fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
     let sent = outputs.into_iter().filter_map(|output| match output {
         Output::Advertise(Advertisement {
             destination,
@@ -47,6 +47,7 @@ fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
         | Output::Device(_)
         | Output::Routing(_)
         | Output::Lvs(_)
+        | Output::Solicit(_)
         | Output::Announce(_)
         | Output::Report(_) => None,
     });
@@ -54,14 +55,14 @@ fn sent(outputs: Vec<Output>) -> Vec<(IpAddr, u8, Arc<[u8]>)> {
 }
 
 /// Returns the destinations of its next advertisement.
-fn receivers(node: &mut Node) -> Vec<String> {
+pub(super) fn receivers(node: &mut Node) -> Vec<String> {
     node.now = node.due();
     let sent = sent(node.take(Input::Tick));
     sent.iter().map(|(to, ..)| to.to_string()).collect()
 }
 
 /// A packet from a peer to this host.
-fn to_us<'a>(source: &str, payload: &'a [u8]) -> Packet<'a> {
+pub(super) fn to_us<'a>(source: &str, payload: &'a [u8]) -> Packet<'a> {
     let source = ip(source);
     let own = match Family::of(source) {
         Family::V4 => OWN,
@@ -74,11 +75,11 @@ fn to_us<'a>(source: &str, payload: &'a [u8]) -> Packet<'a> {
 }
 
 /// An advertisement to this host, with a checksum over the message alone.
-fn plain(priority: u8) -> Vec<u8> {
+pub(super) fn plain(priority: u8) -> Vec<u8> {
     version_3(51, priority, 100, ChecksumForm::MessageOnly)
 }
 
-fn dropped(node: &Node, cause: DropCause) -> u64 {
+pub(super) fn dropped(node: &Node, cause: DropCause) -> u64 {
     node.status("VI_1").counters.dropped.get(cause)
 }
 
@@ -157,16 +158,18 @@ fn unicast_copies_share_one_sequence_number() {
     }
 }
 
-/// The wall clock is set forward while no peer is known, and back again: the next advertisement to
-/// a peer is newer than the last one that it received.
+/// The wall clock is set forward while no peer has an address, and back again: the next advertisement
+/// to a peer is newer than the last one that it received.
 #[test]
 fn unicast_without_receivers_uses_no_sequence_number() {
-    const PEER_NAME: &str = "pair.example";
-    let params = RouterParams {
-        authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
-        ..unicast(&[PEER_NAME])
+    let with = |peer: &str| {
+        let params = RouterParams {
+            authentication: Authentication::Hmac(hmac(HmacMode::Enforce)),
+            ..unicast(&[peer])
+        };
+        routers([("VI_1", params)])
     };
-    let mut node = Node::mastering(routers([("VI_1", params)]));
+    let mut node = Node::mastering(with(THIRD));
     let wall = |seconds: u32| Input::WallClock(SECOND * (1_800_000_000 + seconds));
     let number = |node: &mut Node| {
         node.now = node.due();
@@ -175,13 +178,12 @@ fn unicast_without_receivers_uses_no_sequence_number() {
         message.map(|message| Trailer::parse(message).unwrap().sequence)
     };
     node.give(wall(5));
-    node.give(resolved(PEER_NAME, &[ip(THIRD)]));
     let before = number(&mut node).unwrap();
-    node.give(resolved(PEER_NAME, &[]));
+    node.configure(with("unknown.example"));
     node.give(wall(20));
     assert_eq!(number(&mut node), None);
     node.give(wall(0));
-    node.give(resolved(PEER_NAME, &[ip(THIRD)]));
+    node.configure(with(THIRD));
     assert!(number(&mut node).unwrap().is_after(before));
 }
 
@@ -338,69 +340,6 @@ fn reloaded_peers_are_used_without_a_transition() {
     assert_eq!(dropped(&node, DropCause::NotAPeer), 1);
     node.configure(routers([("VI_1", vi_1())]));
     assert_eq!(receivers(&mut node), ["224.0.0.18"]);
-}
-
-// --- Names -------------------------------------------------------------------------------------
-
-fn resolved<'a>(name: &'a str, addresses: &'a [IpAddr]) -> Input<'a> {
-    Input::Resolved { name, addresses }
-}
-
-#[test]
-fn peer_name_means_all_its_resolved_addresses() {
-    let params = routers([("VI_1", unicast(&["pair.example", "192.168.224.11"]))]);
-    assert_eq!(
-        params.peer_names().iter().map(|n| &**n).collect::<Vec<_>>(),
-        ["pair.example"]
-    );
-    let mut node = Node::mastering(params);
-    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
-    let addresses = [THIRD, "192.168.224.14", "2001:db8::13"].map(ip);
-    assert_eq!(node.give(resolved("pair.example", &addresses)), [""; 0]);
-    assert_eq!(
-        receivers(&mut node),
-        [THIRD, "192.168.224.14", "192.168.224.11"]
-    );
-    let status = node.status("VI_1").unicast.unwrap();
-    assert_eq!(status.peers[0].peer, "pair.example");
-    assert_eq!(status.peers[0].addresses, addresses);
-    node.give(Input::Packet(to_us(THIRD, &plain(200))));
-    assert_eq!(node.state("VI_1"), State::Backup);
-}
-
-#[test]
-fn former_address_of_a_peer_name_is_dropped() {
-    let mut node = Node::mastering(routers([("VI_1", unicast(&["pair.example"]))]));
-    node.give(resolved("pair.example", &[peer()]));
-    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
-    node.give(resolved("pair.example", &[ip(THIRD)]));
-    assert_eq!(receivers(&mut node), [THIRD]);
-    node.give(Input::Packet(to_us("192.168.224.11", &plain(200))));
-    assert_eq!(dropped(&node, DropCause::NotAPeer), 1);
-    assert_eq!(node.state("VI_1"), State::Master);
-}
-
-#[test]
-fn peer_name_and_equal_address_are_one_receiver() {
-    let params = unicast(&["pair.example", "192.168.224.11"]);
-    let mut node = Node::mastering(routers([("VI_1", params)]));
-    node.give(resolved("pair.example", &[peer()]));
-    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
-}
-
-#[test]
-fn reload_keeps_resolved_names_in_use_only() {
-    let named = routers([("VI_1", unicast(&["pair.example"]))]);
-    let mut node = Node::mastering(named.clone());
-    node.give(resolved("pair.example", &[peer()]));
-    node.give(resolved("unused.example", &[ip(THIRD)]));
-    let mut changed = unicast(&["pair.example", "unused.example"]);
-    changed.priority = priority(120);
-    node.configure(routers([("VI_1", changed)]));
-    assert_eq!(receivers(&mut node), ["192.168.224.11"]);
-    node.configure(routers([("VI_1", unicast(&[THIRD]))]));
-    node.configure(named);
-    assert_eq!(receivers(&mut node), [""; 0]);
 }
 
 // --- Both at once ------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-//! Delayed take-overs: preemptDelay and startupDelay.
+//! Delayed take-overs: preemptDelay, startupDelay, and peers that may not be heard yet.
 
 use super::rig::*;
 use crate::router::*;
@@ -433,4 +433,63 @@ fn only_the_owner_advertises_before_listening() {
             }
         }
     }
+}
+
+/// A backup of which the peers may not be able to reach it for ten seconds.
+fn unreached() -> Router {
+    let mut router = started(v3(100));
+    router.count_silence_from(T0 + TEN_SECONDS);
+    router
+}
+
+#[test]
+fn silence_counts_after_its_time_only() {
+    let mut router = unreached();
+    assert_eq!(deadline(&router), T0 + TEN_SECONDS);
+    assert_eq!(router.discounts_silence(T0 + SECOND), Some(SECOND * 9));
+    assert_eq!(router.handle_tick(T0 + SECOND * 5), Reaction::default());
+    let change = router.handle_tick(T0 + TEN_SECONDS).change;
+    let cause = Cause::Silence {
+        master: None,
+        lasted: TEN_SECONDS,
+    };
+    assert_eq!(change, Some((State::Backup, cause)));
+    assert_eq!(router.discounts_silence(T0 + SECOND), None);
+}
+
+#[test]
+fn silence_counts_after_the_first_advertisement() {
+    for (priority, due) in [
+        (200, T0 + SECOND + WAIT),
+        (50, T0 + WAIT),
+        (0, T0 + SECOND + SKEW),
+    ] {
+        let mut router = unreached();
+        let at = T0 + SECOND;
+        let _ = router.handle_advert(at, at, &advert(priority, 100), LOW, OWN);
+        assert_eq!(deadline(&router), due, "{priority}");
+    }
+    // Not before that advertisement: a lower priority may be preempted at once.
+    let mut router = unreached();
+    let at = T0 + SECOND * 5;
+    let _ = router.handle_advert(at, at, &advert(50, 100), LOW, OWN);
+    assert_eq!(deadline(&router), at);
+}
+
+#[test]
+fn silence_can_count_earlier_but_not_later() {
+    let mut router = unreached();
+    router.count_silence_by(T0 + SECOND * 20);
+    assert_eq!(deadline(&router), T0 + TEN_SECONDS);
+    router.count_silence_by(T0 + SECOND * 6);
+    assert_eq!(deadline(&router), T0 + SECOND * 6);
+    router.count_silence_by(T0);
+    assert_eq!(deadline(&router), T0 + WAIT, "the timer still runs");
+}
+
+#[test]
+fn owner_waits_for_no_peer() {
+    let mut router = started(v3(255));
+    router.count_silence_from(T0 + TEN_SECONDS);
+    assert_eq!(router.state(), State::Master);
 }
