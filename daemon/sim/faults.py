@@ -35,6 +35,8 @@ MASTER = "daemon/proto/src/router/master.rs"
 ENGINE = "daemon/proto/src/engine/mod.rs"
 PACKET = "daemon/proto/src/engine/packet.rs"
 ADMISSION = "daemon/proto/src/engine/admission.rs"
+DESTINATIONS = "daemon/proto/src/engine/destinations.rs"
+SOLICIT = "daemon/proto/src/engine/solicit.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
@@ -215,9 +217,9 @@ FAULTS = [
     ),
     Fault(
         "startup delay is ignored",
-        BACKUP,
-        "            at.max(startup_until)",
-        "            at",
+        ROUTER,
+        "        self.startup_until.max(self.silence_counts_at)",
+        "        self.silence_counts_at",
     ),
     Fault(
         "every reload restarts the startup delay",
@@ -639,7 +641,7 @@ FAULTS = [
     Fault(
         "every source counts as a peer",
         ADMISSION,
-        "        if is_unicast && !peers.contains(&packet.source) {",
+        "        if is_unicast && !self.destinations.admits(packet.source, heard_at) {",
         "        if is_unicast && false {",
     ),
     Fault(
@@ -655,22 +657,88 @@ FAULTS = [
         ".map_or(HOP_LIMIT, |_| HOP_LIMIT)",
     ),
     Fault(
-        "former addresses of a name remain valid",
+        "former address of a name is forgotten at once",
         ENGINE,
-        "            *known = addresses.into();",
-        "            *known = known.iter().chain(addresses).copied().collect();",
+        "            instance.retire(now, &name, &gone);\n",
+        "",
     ),
     Fault(
         "changed name resolution is ignored",
         ENGINE,
-        "                instance.set_peers(&self.names);",
-        "                let _ = &instance;",
+        "            instance.set_peers(now, &self.names);",
+        "            let _ = &instance;",
     ),
     Fault(
         "reload does not change the peers",
         INSTANCE,
-        "        self.set_peers(names);\n",
+        "        self.set_peers(now, names);\n",
         "        let _ = names;\n",
+    ),
+    Fault(
+        "unresolved name admits listed senders only",
+        DESTINATIONS,
+        "        self.unresolved.is_some()\n            || self",
+        "        self",
+    ),
+    Fault(
+        "unresolved name sends nothing to the senders",
+        DESTINATIONS,
+        "        if self.unresolved.is_none() ||",
+        "        if true ||",
+    ),
+    Fault(
+        "resolved name leaves the senders as peers",
+        DESTINATIONS,
+        "                None => self.unresolved.is_some(),",
+        "                None => true,",
+    ),
+    Fault(
+        "silence counts at once while a name is not resolved",
+        SOLICIT,
+        "            false => now + UNRESOLVED,",
+        "            false => now,",
+    ),
+    Fault(
+        "resolution of a name leaves no time to hear a master",
+        INSTANCE,
+        "            self.router.count_silence_by(heard_by);",
+        "            self.router.count_silence_by(now);\n            let _ = heard_by;",
+    ),
+    Fault(
+        "backup that begins to listen does not ask for its peers",
+        SOLICIT,
+        "        instance.router.count_silence_from(counts_at);\n        self.solicit(id);",
+        "        instance.router.count_silence_from(counts_at);",
+    ),
+    Fault(
+        "backup that was suspended does not ask for its peers",
+        EFFECTS,
+        "        } else if late {",
+        "        } else if late && false {",
+    ),
+    Fault(
+        "backup asks for peers of a later answer only at its next start",
+        ENGINE,
+        "            self.solicit(id);\n            self.update_deadline(now, id);\n        }\n    }\n\n    fn handle_listening",
+        "            self.update_deadline(now, id);\n        }\n    }\n\n    fn handle_listening",
+    ),
+    Fault(
+        "instances do not share a request for a peer",
+        SOLICIT,
+        "                if self.solicited.insert(solicitation) {",
+        "                if true {",
+    ),
+    Fault(
+        "router without a socket serves",
+        ENGINE,
+        "        if let Some(error) = errors.next() {",
+        "        if let Some(error) = errors.next().filter(|_| false) {",
+    ),
+    Fault(
+        "socket that was opened later ends no fault",
+        NODE,
+        "            if !self.deaf.contains(&(interface, family)) {",
+        "            if false {",
     ),
     Fault(
         "router sends advertisements to itself",
