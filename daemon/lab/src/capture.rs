@@ -28,6 +28,7 @@ const IPV6: u16 = 0x86dd;
 const IPV6_HEADER: usize = 40;
 /// IP protocol number of ICMPv6, and its message type for neighbour advertisements.
 const ICMPV6: u8 = 58;
+const NEIGHBOUR_SOLICITATION: u8 = 135;
 const NEIGHBOUR_ADVERTISEMENT: u8 = 136;
 /// Ethernet multicast address of all IPv6 nodes (ff02::1).
 const ALL_NODES: [u8; 6] = [0x33, 0x33, 0, 0, 0, 1];
@@ -177,6 +178,27 @@ impl Frame {
         self.ethertype() == ARP
             && self.payload().get(14..18) == Some(&octets)
             && self.payload().get(24..28) == Some(&octets)
+    }
+
+    /// Whether the frame asks for the MAC address of `target` from `source`: an ARP request, or a neighbour
+    /// solicitation (RFC 4861 section 4.3).
+    pub fn asks(&self, source: IpAddr, target: IpAddr) -> bool {
+        match (source, target) {
+            (IpAddr::V4(source), IpAddr::V4(target)) => {
+                let arp = self.payload();
+                self.ethertype() == ARP
+                    && arp.get(6..8) == Some(&[0, 1])
+                    && arp.get(14..18) == Some(&source.octets())
+                    && arp.get(24..28) == Some(&target.octets())
+            }
+            (IpAddr::V6(source), IpAddr::V6(target)) => {
+                let message = self.ipv6_payload(ICMPV6).unwrap_or_default();
+                self.ipv6_source() == Some(source)
+                    && message.first() == Some(&NEIGHBOUR_SOLICITATION)
+                    && message.get(8..24) == Some(&target.octets())
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
     }
 
     fn field<const N: usize>(&self, at: usize) -> [u8; N] {

@@ -15,6 +15,7 @@ use crate::common::{
     instance, only, skew, with,
 };
 use crate::pair::{HIGH, LOW};
+use crate::unicast::returns_to_master;
 
 /// Virtual IPv6 address.
 const VIP6: IpAddr = IpAddr::V6(own_network(0x100));
@@ -57,6 +58,22 @@ pub(crate) fn dead_ipv6_master_is_replaced_within_master_down_interval() -> Outc
     );
     assert_eq!(b.instance("VI_1")?.counters.dropped.total(), 0);
     Ok(())
+}
+
+/// As over IPv4, by neighbour discovery.
+pub(crate) fn returned_backup_hears_ipv6_unicast_master_at_once() -> Outcome {
+    let six = Six::new()?;
+    let unicast = |priority| {
+        let peers = json!(["fe80::11", "fe80::12"]);
+        with(
+            ipv6(priority),
+            json!({ "unicast": { "peers": peers }, "preempt": false }),
+        )
+    };
+    let daemons = six.start(unicast)?;
+    let stations = (&six.a.station, &six.b.station);
+    let addresses = (six.a.link_local.into(), six.b.link_local.into());
+    returns_to_master(&six.lan, stations, &daemons, addresses)
 }
 
 pub(crate) fn dual_stack_master_hands_over_after_skew_time() -> Outcome {

@@ -1,5 +1,9 @@
 //! Interfaces that disappear, go down or lose their carrier, and recover.
 
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
 use serde_json::json;
 use vrrp_lab::daemons::Vrrpd;
 use vrrp_lab::harness::Outcome;
@@ -156,6 +160,39 @@ pub(crate) fn short_absence_of_address_or_link_causes_no_transition() -> Outcome
     assert_eq!(master.counters.interruptions, 3);
     let backup = b.instance("VI_1")?;
     assert_eq!((backup.state, backup.counters.became_master), (Backup, 0));
+    Ok(())
+}
+
+/// A process that has reached its limit of open files gets no socket for an interface that appears.
+pub(crate) fn rejected_socket_is_fault_until_it_opens() -> Outcome {
+    let host = Host::new("a")?;
+    let there = only(with(
+        instance(HIGH),
+        json!({ "interface": "vex0", "virtualAddresses": ["192.168.198.100/24"] }),
+    ));
+    let daemon = Vrrpd::start(&host, &there)?;
+    // An answer shows that the start is over, which needs further descriptors.
+    assert_eq!(daemon.instance("VI_1")?.state, Fault);
+    let pid = daemon.process().pid();
+    let limit = |files: &str| {
+        let mut set = Command::new("prlimit");
+        set.args(["--pid", &pid.to_string(), &format!("--nofile={files}:")]);
+        let status = set.status().map(|status| status.success());
+        assert!(matches!(status, Ok(true)), "{set:?}: {status:?}");
+    };
+    // No status is read before the limit is raised: it would need a descriptor too.
+    let descriptor = |number: &u32| PathBuf::from(format!("/proc/{pid}/fd/{number}"));
+    let next = (0..).find(|number| fs::symlink_metadata(descriptor(number)).is_err());
+    limit(&next.unwrap_or_default().to_string());
+    let made = Moment::now();
+    host.shell("ip link add vex0 type veth peer name vex1 && ip link set vex1 up")?;
+    host.shell("ip link set vex0 up && ip address add 192.168.198.11/24 dev vex0")?;
+    let line = daemon.wait_for("VI_1", Backup, Fault, made, SOON)?;
+    let reason = ": advertisements on interface vex0 cannot be received: Too many open files";
+    assert!(line.text.contains(reason), "{}", line.text);
+    limit("1024");
+    daemon.wait_for("VI_1", Fault, Backup, line.at, SOON)?;
+    daemon.wait_for("VI_1", Backup, Master, line.at, SOON)?;
     Ok(())
 }
 

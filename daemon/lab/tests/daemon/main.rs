@@ -88,6 +88,7 @@ fn main() -> ExitCode {
                 missing_drop_rules_are_fault_until_installed;
             ipv6:
                 dead_ipv6_master_is_replaced_within_master_down_interval,
+                returned_backup_hears_ipv6_unicast_master_at_once,
                 dual_stack_master_hands_over_after_skew_time,
                 higher_priority_fails_back_in_both_families,
                 deleted_ipv6_address_is_restored_without_transition,
@@ -110,6 +111,7 @@ fn main() -> ExitCode {
                 a_port_of_a_bridge_is_a_fault_and_recovers,
                 an_interface_without_an_own_address_is_a_fault_and_recovers,
                 missing_interface_is_fault_until_created,
+                rejected_socket_is_fault_until_it_opens,
                 interface_recreated_within_grace_causes_no_transition,
                 short_absence_of_address_or_link_causes_no_transition;
             lvs:
@@ -194,6 +196,9 @@ fn main() -> ExitCode {
                 unicast_pair_fails_over_without_multicast,
                 unicast_stranger_is_counted_and_ignored,
                 missing_source_address_is_fault_until_added,
+                returned_backup_hears_unicast_master_at_once,
+                unresolved_peer_name_causes_no_second_master,
+                former_address_of_peer_name_remains_a_peer,
                 peer_name_is_resolved_repeatedly;
             process:
                 second_daemon_exits_without_touching_first,

@@ -12,8 +12,8 @@ use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::{GROUP_V4, PROTOCOL};
 
 use crate::common::{
-    INTERVAL, Lan, SOON, VIP, assert_rhythm, assert_waited, down_interval, instance, only, skew,
-    with,
+    INTERVAL, Lan, SOON, Station, VIP, assert_rhythm, assert_waited, down_interval, instance, only,
+    skew, with,
 };
 use crate::packets::{forge_from, forged};
 use crate::pair::{HIGH, LOW, Pair};
@@ -125,23 +125,162 @@ pub(crate) fn missing_source_address_is_fault_until_added() -> Outcome {
     Ok(())
 }
 
+/// The kernel of the master asks for a neighbour without an entry once a second only, and the returning
+/// host listens for 0.3 s.
+pub(crate) fn returned_backup_hears_unicast_master_at_once() -> Outcome {
+    let pair_of_hosts = Pair::new()?;
+    let Pair { lan, a, b } = &pair_of_hosts;
+    let keeps = |priority| {
+        only(with(
+            instance(priority),
+            json!({ "unicast": { "peers": pair() }, "preempt": false }),
+        ))
+    };
+    let daemons = pair_of_hosts.start_with(&keeps(HIGH), &keeps(LOW))?;
+    let addresses = (a.address.into(), b.address.into());
+    returns_to_master(lan, (a, b), &daemons, addresses)
+}
+
+/// Pulls the cable of the master a, so that b takes over, and plugs it in several times, each time when the
+/// kernel of b has asked for a in vain: a has to hear b although b has no neighbour entry for it.
+pub(crate) fn returns_to_master(
+    lan: &Lan,
+    (a, b): (&Station, &Station),
+    (daemon_a, daemon_b): &(Vrrpd<'_>, Vrrpd<'_>),
+    (address_a, address_b): (IpAddr, IpAddr),
+) -> Outcome {
+    let mut pulled = Moment::now();
+    a.cable.pull()?;
+    daemon_a.wait_for("VI_1", Master, Fault, pulled, SOON)?;
+    daemon_b.wait_for("VI_1", Backup, Master, pulled, SOON)?;
+    let was_master =
+        |daemon: &Vrrpd<'_>| -> Result<_> { Ok(daemon.instance("VI_1")?.counters.became_master) };
+    let before = was_master(daemon_a)?;
+    let frames = lan.frames.frames();
+    for _ in 0..3 {
+        b.host.shell("ip neigh flush dev ens33")?;
+        let flushed = Moment::now();
+        let in_vain = |frame: &Frame| frame.at > flushed && frame.asks(address_b, address_a);
+        assert!(
+            frames.wait_for(in_vain, SOON).is_some(),
+            "b does not ask for a"
+        );
+        let plugged = Moment::now();
+        a.cable.plug()?;
+        daemon_a.wait_for("VI_1", Fault, Backup, plugged, SOON)?;
+        let mut last = plugged;
+        for _ in 0..10 {
+            last = lan.advert(last, |advert| advert.source == address_b)?.at;
+        }
+        assert_eq!(was_master(daemon_a)?, before, "a did not hear the master");
+        let asked = |frame: &Frame| frame.at > plugged && frame.asks(address_a, address_b);
+        assert!(
+            frames.wait_for(asked, SOON).is_some(),
+            "a does not ask for b"
+        );
+        daemon_a.wait_for_state("VI_1", Backup, SOON)?;
+        pulled = Moment::now();
+        a.cable.pull()?;
+        daemon_a.wait_for("VI_1", Backup, Fault, pulled, SOON)?;
+    }
+    assert_eq!(was_master(daemon_b)?, 1);
+    Ok(())
+}
+
+/// A host that boots before its resolver works hears the master, whose address it does not know yet.
+pub(crate) fn unresolved_peer_name_causes_no_second_master() -> Outcome {
+    let pair_of_hosts = Pair::new()?;
+    let Pair { lan, a, b } = &pair_of_hosts;
+    hide_hosts_file(b)?;
+    let daemon_a = Vrrpd::start(&a.host, &unicast_instance(HIGH, pair()))?;
+    daemon_a.wait_for_state("VI_1", Master, SOON)?;
+    let peers = json!(["router1.example"]);
+    let daemon_b = Vrrpd::start(&b.host, &unicast_instance(LOW, peers))?;
+    daemon_b.process().wait_for_line(
+        |line| line.contains("cannot resolve peer router1.example"),
+        SOON,
+    )?;
+    lan.pass(a, 10)?;
+    let unicast = || -> Result<_> { Ok(daemon_b.instance("VI_1")?.unicast) };
+    let status = unicast()?.ok_or("no unicast peers in the status")?;
+    assert_eq!(status.peers[0].addresses, [IpAddr::V4(a.address); 0]);
+    assert_eq!(status.senders, [IpAddr::V4(a.address)]);
+
+    resolve(b, "192.168.224.11 router1.example")?;
+    daemon_b.process().wait_for_line(
+        |line| line.contains("peer router1.example resolves to 192.168.224.11"),
+        SOON,
+    )?;
+    lan.pass(a, 10)?;
+    let status = unicast()?.ok_or("no unicast peers in the status")?;
+    assert_eq!(status.peers[0].addresses, [IpAddr::V4(a.address)]);
+    let counters = daemon_b.instance("VI_1")?.counters;
+    assert_eq!(counters.became_master, 0);
+    assert_eq!(counters.dropped.total(), 0);
+    daemon_b.wait_for_state("VI_1", Backup, SOON)?;
+
+    // The master advertises to a name that is resolved: it can go.
+    let died = Moment::now();
+    a.host.power_off()?;
+    daemon_b.wait_for("VI_1", Backup, Master, died, SOON)?;
+    Ok(())
+}
+
+/// A wrong answer of the name service while the peer is master.
+pub(crate) fn former_address_of_peer_name_remains_a_peer() -> Outcome {
+    let pair_of_hosts = Pair::new()?;
+    let Pair { lan, a, b } = &pair_of_hosts;
+    hide_hosts_file(b)?;
+    resolve(b, "192.168.224.11 router1.example")?;
+    let config = unicast_instance(LOW, json!(["router1.example"]));
+    let (_a, daemon) = pair_of_hosts.start_with(&unicast_instance(HIGH, pair()), &config)?;
+    resolve(b, "192.168.224.77 router1.example")?;
+    daemon.reload(&config)?;
+    daemon.process().wait_for_line(
+        |line| line.contains("resolves to 192.168.224.77, no longer to 192.168.224.11"),
+        SOON,
+    )?;
+    lan.pass(a, 10)?;
+    let status = daemon.instance("VI_1")?;
+    assert_eq!(status.state, Backup);
+    assert_eq!(status.counters.became_master, 0);
+    let peers = status
+        .unicast
+        .ok_or("no unicast peers in the status")?
+        .peers;
+    assert_eq!(peers[0].addresses, [IpAddr::from([192, 168, 224, 77])]);
+    assert_eq!(peers[0].former, [IpAddr::V4(a.address)]);
+    // The master that leaves is still obeyed.
+    let died = Moment::now();
+    a.host.power_off()?;
+    daemon.wait_for("VI_1", Backup, Master, died, SOON)?;
+    Ok(())
+}
+
+/// Lets the names of a host be those of [`resolve`]. Bind mounts hide the files of the machine, which only
+/// their owner could change.
+fn hide_hosts_file(station: &Station) -> Result<()> {
+    let host = &station.host;
+    host.write("/run/nsswitch.conf", "hosts: files\n", 0o644)?;
+    host.write("/run/hosts", "", 0o644)?;
+    for file in ["hosts", "nsswitch.conf"] {
+        host.shell(&format!("mount --bind /run/{file} /etc/{file}"))?;
+    }
+    Ok(())
+}
+
+/// Replaces the names that a host resolves by one line of hosts(5).
+fn resolve(station: &Station, line: &str) -> Result<()> {
+    station.host.write("/run/hosts", format!("{line}\n"), 0o644)
+}
+
 /// A name server that comes up late, and a peer that moves to another address.
 pub(crate) fn peer_name_is_resolved_repeatedly() -> Outcome {
     let lan = Lan::new()?;
     let a = lan.station("a", 11)?;
     let b = lan.station("b", 12)?;
-    let is_called = |address: &str| {
-        let line = format!("{address} router2.example\n");
-        a.host.write("/run/hosts", &line, 0o644)
-    };
-    // Bind mounts hide the files of the machine, which only their owner could change.
-    a.host
-        .write("/run/nsswitch.conf", "hosts: files\n", 0o644)?;
-    a.host.write("/run/hosts", "", 0o644)?;
-    for file in ["hosts", "nsswitch.conf"] {
-        a.host
-            .shell(&format!("mount --bind /run/{file} /etc/{file}"))?;
-    }
+    let is_called = |address: &str| resolve(&a, &format!("{address} router2.example"));
+    hide_hosts_file(&a)?;
     let config = unicast_instance(HIGH, json!(["router2.example"]));
     let daemon = Vrrpd::start(&a.host, &config)?;
     let process = daemon.process();
