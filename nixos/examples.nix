@@ -173,6 +173,7 @@ in
 
   "Notify.any" = [ "/usr/local/notify.sh" ];
   "Notify.backup" = [ "/usr/local/detach-address.sh" ];
+  "Notify.contested" = [ "/usr/local/attach-address.sh" ];
   "Notify.fault" = [ "/usr/local/detach-address.sh" ];
   "Notify.master" = [ "/usr/local/attach-address.sh" ];
   "Notify.onReload" = true;

@@ -53,6 +53,7 @@ let
   programs = [
     "Notify.any"
     "Notify.backup"
+    "Notify.contested"
     "Notify.fault"
     "Notify.master"
     "Notify.stop"

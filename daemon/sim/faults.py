@@ -32,6 +32,7 @@ MEMORY = 2 << 30
 ROUTER = "daemon/proto/src/router.rs"
 BACKUP = "daemon/proto/src/router/backup.rs"
 MASTER = "daemon/proto/src/router/master.rs"
+CONTEST = "daemon/proto/src/router/contest.rs"
 ENGINE = "daemon/proto/src/engine/mod.rs"
 PACKET = "daemon/proto/src/engine/packet.rs"
 ADMISSION = "daemon/proto/src/engine/admission.rs"
@@ -117,7 +118,7 @@ FAULTS = [
     Fault(
         "master ignores priority 0",
         ROUTER,
-        "                    return master.answer_resignation(now, &settings);",
+        "                    return master.answer_resignation(now, source, &settings);",
         "                    return Reaction::default();",
     ),
     Fault(
@@ -272,8 +273,8 @@ FAULTS = [
     Fault(
         "deadline is not updated",
         EFFECTS,
-        "        self.deadlines.set(id, deadline);",
-        "        if change.is_some() { self.deadlines.set(id, deadline); }",
+        "        self.update_deadline(now, id);\n        let instance",
+        "        if change.is_some() { self.update_deadline(now, id); }\n        let instance",
     ),
     Fault(
         "heap of deadlines is out of order",
@@ -875,14 +876,14 @@ FAULTS = [
     Fault(
         "superseded notification is delivered",
         QUEUE,
-        "            self.waiting.pop_back();\n            self.dropped += 1;\n",
-        "            break;\n",
+        "            self.waiting.pop_back();\n        }\n        self.supersede",
+        "            break;\n        }\n        self.supersede",
     ),
     Fault(
         "stop notification is superseded",
         QUEUE,
-        "        let is_state = |job: &Job<C>| job.news.to != State::Init;",
-        "        let is_state = |_: &Job<C>| true;",
+        "        let is_stop = |job: &Job<C>| job.news.event == Event::Stop;\n        while",
+        "        let is_stop = |_: &Job<C>| false;\n        while",
     ),
     Fault(
         "two commands of one subject run concurrently",
@@ -938,6 +939,54 @@ FAULTS = [
         NOTIFY,
         "            if !self.present.contains_key(owner) {",
         "            if false {",
+    ),
+    Fault(
+        "end of a contest is reported after one interval",
+        CONTEST,
+        "        let wait = down_interval(settings, interval);",
+        "        let wait = interval.duration();",
+    ),
+    Fault(
+        "resignation of another master does not shorten a contest",
+        CONTEST,
+        "            && rival.from == source\n",
+        "            && false\n",
+    ),
+    Fault(
+        "ends of contests are reported without spacing",
+        CONTEST,
+        "gone_at.max(spaced)",
+        "gone_at",
+    ),
+    Fault(
+        "contest of a group ends with its first member",
+        EFFECTS,
+        "        if self.is_group_contested(group) {",
+        "        if false {",
+    ),
+    Fault(
+        "final advertisement of a preempted master begins a contest",
+        MASTER,
+        "        if !(is_new && self.has_displaced) {",
+        "        if true {",
+    ),
+    Fault(
+        "contest ends in a grace period",
+        MASTER,
+        "        self.contest.over_at().filter(|_| !self.is_away)",
+        "        self.contest.over_at()",
+    ),
+    Fault(
+        "end of a contest is notified before the state",
+        QUEUE,
+        "            Some(_) => return,\n        }\n        let is_of",
+        "            Some(_) => drop(self.waiting.pop_back()),\n        }\n        let is_of",
+    ),
+    Fault(
+        "group is notified of a contest for each member",
+        NOTIFY,
+        "        let is_decisive = !matches!(cause, Cause::With { .. });",
+        "        let is_decisive = true;",
     ),
     Fault(
         "fault of one member does not spread",

@@ -39,8 +39,14 @@ pub(crate) struct Notify {
     /// the instance or group. Default: none.
     #[serde(default)]
     stop: Field<Words>,
-    /// Program run for each of the events `master`, `backup`, `fault` and `stop`, after the program
-    /// of that event. Default: none.
+    /// Program run when another host was master too and has gone, and this host was master all the
+    /// time (keepalived: `notify_master_rx_lower_pri`), so that it restores what the other host took
+    /// and released, such as an address of a cloud; at most every 10 s. Default: the program of
+    /// `master`, which then has to work when it runs again.
+    #[serde(default)]
+    contested: Field<Words>,
+    /// Program run for each of the events `master`, `backup`, `fault`, `stop` and `contested`, after
+    /// the program of that event. Default: none.
     #[serde(default)]
     any: Field<Words>,
     /// Maximum duration of one run, 10 ms to 10 min. The daemon then kills the program with its
@@ -108,12 +114,13 @@ pub(crate) struct Audience {
 
 impl Notify {
     /// The programs, with the keys that name them.
-    pub(crate) const fn programs(&self) -> [(&'static str, &Field<Words>); 5] {
+    pub(crate) const fn programs(&self) -> [(&'static str, &Field<Words>); 6] {
         [
             ("master", &self.master),
             ("backup", &self.backup),
             ("fault", &self.fault),
             ("stop", &self.stop),
+            ("contested", &self.contested),
             ("any", &self.any),
         ]
     }
@@ -144,6 +151,7 @@ impl Notify {
         let backup = command("backup", &self.backup);
         let fault = command("fault", &self.fault);
         let stop = command("stop", &self.stop);
+        let contested = command("contested", &self.contested);
         let any = command("any", &self.any);
         let timeout = TIME.check(&path.key("timeout"), &self.timeout, findings);
         if !self
@@ -152,11 +160,13 @@ impl Notify {
             .any(|(_, command)| command.is_present())
         {
             let message = "runs no program: write \"any\": [\"/path/to/program\"], or one of \"master\", \
-                           \"backup\", \"fault\" and \"stop\"";
+                           \"backup\", \"fault\", \"stop\" and \"contested\"";
             findings.add(path, message);
         }
+        let master = master?;
         Some(notify::Notify {
-            master: master?,
+            contested: contested?.or_else(|| master.clone()),
+            master,
             backup: backup?,
             fault: fault?,
             stop: stop?,

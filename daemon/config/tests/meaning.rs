@@ -937,6 +937,23 @@ fn notify_has_defaults_beside_its_commands() {
         backup: None,
         fault: None,
         stop: None,
+        contested: Some(
+            Command {
+                words: [
+                    "/bin/tell",
+                    "a b",
+                ],
+                user: None,
+                style: Environment,
+                addresses: [
+                    InterfaceAddress {
+                        address: 192.0.2.1,
+                        prefix: 24,
+                    },
+                ],
+                group: None,
+            },
+        ),
         any: None,
         timeout: 30s,
         retries: 2,
@@ -950,7 +967,7 @@ fn notify_has_defaults_beside_its_commands() {
              "onReload": true, "style": "keepalived", "user": "nobody" }"#,
     )
     .unwrap();
-    assert_eq!((any.master, any.stop), (None, None));
+    assert_eq!((any.master, any.stop, any.contested), (None, None, None));
     assert_eq!((any.timeout, any.retries), (Duration::from_millis(500), 0));
     assert_eq!((any.on_start, any.on_reload), (false, true));
     let command = any.any.unwrap();

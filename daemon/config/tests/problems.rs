@@ -875,7 +875,7 @@ fn routes_and_rules_are_unique_on_a_host() {
 
 #[test]
 fn notify_needs_a_program() {
-    assert_snapshot!(problems_of_instance(r#""notify": {}"#), @r#"instances.VI_1.notify = {}: runs no program: write "any": ["/path/to/program"], or one of "master", "backup", "fault" and "stop""#);
+    assert_snapshot!(problems_of_instance(r#""notify": {}"#), @r#"instances.VI_1.notify = {}: runs no program: write "any": ["/path/to/program"], or one of "master", "backup", "fault", "stop" and "contested""#);
     assert_snapshot!(problems_of_instance(
         r#""notify": { "master": [], "backup": ["tell"], "any": ["/bin/tell", 1], "timeout": "11m",
            "retries": 101, "style": "keepalive", "user": "-", "onstart": true, "deleted": ["/bin/tell"] }"#
@@ -888,7 +888,7 @@ fn notify_needs_a_program() {
     instances.VI_1.notify.style = "keepalive": must be "environment" or "keepalived": did you mean "keepalived"?
     instances.VI_1.notify.user = "-": must be the name of a user, like "nobody"
     instances.VI_1.notify.onstart: unknown key: did you mean "onStart"?
-    instances.VI_1.notify.deleted: unknown key: must be "master", "backup", "fault", "stop", "any", "timeout", "retries", "onStart", "onReload", "style" or "user"
+    instances.VI_1.notify.deleted: unknown key: must be "master", "backup", "fault", "stop", "contested", "any", "timeout", "retries", "onStart", "onReload", "style" or "user"
     "#);
     assert_snapshot!(problems_of_instance(r#""notify": ["/bin/tell"]"#), @"instances.VI_1.notify: must be an object, not a list");
 }

@@ -104,7 +104,8 @@ const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
         | Report::Drift { .. }
         | Report::Suppressed { .. }
         | Report::Withheld { .. }
-        | Report::SecondMaster { .. } => None,
+        | Report::SecondMaster { .. }
+        | Report::Contested { .. } => None,
     }
 }
 

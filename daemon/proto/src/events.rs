@@ -249,6 +249,8 @@ pub enum Due {
     Verdict,
     /// End of the grace period for a missing interface or address.
     Grace,
+    /// End of a contest: the other master has gone.
+    Contest,
 }
 
 impl fmt::Display for Due {
@@ -260,6 +262,7 @@ impl fmt::Display for Due {
             Self::Watch => "watch",
             Self::Verdict => "verdict",
             Self::Grace => "grace",
+            Self::Contest => "contest",
         })
     }
 }
@@ -484,6 +487,17 @@ pub enum Report {
         source: IpAddr,
         /// Priority that it advertised.
         priority: u8,
+    },
+    /// All other masters beside this node have gone, and it remained master: they resigned, yielded
+    /// or fell silent. Reported for every member of a sync group, with the cause of the member whose
+    /// rival was the last. At most every 10 s for a router; a later end is reported then.
+    Contested {
+        /// Name of the local router.
+        router: Arc<str>,
+        /// Cause.
+        cause: Cause,
+        /// Effective priority of the local router.
+        priority: Priority,
     },
 }
 

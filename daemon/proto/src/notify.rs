@@ -7,6 +7,9 @@
 //!    except that a stop is never discarded.
 //! 3. A failed command is repeated after a growing delay, unless a newer notification waits.
 //! 4. A sync group is notified once, when the last of its members has changed its state.
+//! 5. The end of a contest (another master was seen beside this one and has gone) is notified after
+//!    what the queue holds, and not at all if the state master has not been notified yet: the
+//!    notification of that state comes later than the end.
 //!
 //! The [`Scheduler`] only decides: [`poll`](Scheduler::poll) returns a command that the caller has
 //! to run now, [`ended`](Scheduler::ended) takes its result, and
@@ -14,9 +17,12 @@
 
 mod queue;
 
+use core::fmt;
 use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
 
 pub use self::queue::Then;
 
@@ -59,7 +65,9 @@ pub struct Notify<C> {
     pub fault: Option<C>,
     /// Command for the end: the daemon stops, or a reload removes or redefines the subject.
     pub stop: Option<C>,
-    /// Command for each of these transitions, run after the specific one.
+    /// Command for the end of a contest: the master was not the only one, and is again.
+    pub contested: Option<C>,
+    /// Command for each of these events, run after the specific one.
     pub any: Option<C>,
     /// Timeout of one run of a command.
     pub timeout: Duration,
@@ -75,30 +83,73 @@ pub struct Notify<C> {
 }
 
 impl<C: Clone> Notify<C> {
-    /// Commands for a transition to `state`, in the order in which they run.
-    fn commands(&self, state: State) -> VecDeque<C> {
-        let own = match state {
-            State::Init => &self.stop,
-            State::Backup => &self.backup,
-            State::Master => &self.master,
-            State::Fault => &self.fault,
+    /// Commands for an event, in the order in which they run.
+    fn commands(&self, event: Event) -> VecDeque<C> {
+        let own = match event {
+            Event::Stop => &self.stop,
+            Event::Backup => &self.backup,
+            Event::Master => &self.master,
+            Event::Fault => &self.fault,
+            Event::Contested => &self.contested,
         };
         own.iter().chain(&self.any).cloned().collect()
     }
 }
 
-/// Transition as it is notified.
+/// Event that is notified, by the key of its command in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Event {
+    /// Transition to master.
+    Master,
+    /// Transition to backup.
+    Backup,
+    /// Transition to fault.
+    Fault,
+    /// End of the subject.
+    Stop,
+    /// End of a contest: no transition.
+    Contested,
+}
+
+impl From<State> for Event {
+    fn from(to: State) -> Self {
+        match to {
+            State::Init => Self::Stop,
+            State::Backup => Self::Backup,
+            State::Master => Self::Master,
+            State::Fault => Self::Fault,
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Master => "master",
+            Self::Backup => "backup",
+            Self::Fault => "fault",
+            Self::Stop => "stop",
+            Self::Contested => "contested",
+        })
+    }
+}
+
+/// Event as it is notified.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notification {
-    /// State before the transition.
+    /// The event.
+    pub event: Event,
+    /// State before the event.
     pub from: State,
     /// State after it.
     pub to: State,
-    /// Cause of the transition.
+    /// Cause of the event.
     pub cause: Cause,
     /// Effective priority at the transition; for a repetition after a reload the present one.
     pub priority: Priority,
-    /// Whether this repeats an earlier notification, after a reload.
+    /// Whether the subject was notified of this state before: after a reload, and at the end of a
+    /// contest.
     pub again: bool,
 }
 
@@ -239,6 +290,7 @@ impl<C: Clone> Scheduler<C> {
             .get(&owner)
             .filter(|notify| notify.on_start || !starts);
         let last = Notification {
+            event: transition.to.into(),
             from: transition.from,
             to: transition.to,
             cause: transition.cause.clone(),
@@ -296,6 +348,7 @@ impl<C: Clone> Scheduler<C> {
         let priority = first.and_then(|first| self.routers.get(first));
         let priority = priority.map(|(_, priority)| *priority);
         let last = Notification {
+            event: to.into(),
             from,
             to,
             cause,
@@ -308,6 +361,38 @@ impl<C: Clone> Scheduler<C> {
         let notify = notify.filter(|notify| notify.on_start || !starts);
         tell(&mut self.owners, group, last, notify);
         self.ready.push_back(group.clone());
+    }
+
+    /// Takes in the end of a contest of a router, and queues notifications for it and perhaps for
+    /// its group, which is notified by the report of the member that decided the end.
+    pub fn contested(&mut self, router: &Arc<str>, cause: &Cause, priority: Priority) {
+        let is_decisive = !matches!(cause, Cause::With { .. });
+        let group = self.groups.get(router).filter(|_| is_decisive).cloned();
+        let owner = Subject::Instance(Arc::clone(router));
+        for (owner, cause) in [(Some(owner), cause), (group, cause.root())] {
+            let Some(owner) = owner else { continue };
+            let Some(entry) = self.owners.get_mut(&owner) else {
+                continue;
+            };
+            // A transition that was taken in since is newer.
+            if entry.last.to != State::Master {
+                continue;
+            }
+            let priority = match &owner {
+                Subject::Instance(_) => priority,
+                Subject::Group(_) => entry.last.priority,
+            };
+            let news = Notification {
+                event: Event::Contested,
+                from: State::Master,
+                to: State::Master,
+                cause: cause.clone(),
+                priority,
+                again: true,
+            };
+            entry.queue.append(&news, self.present.get(&owner));
+            self.ready.push_back(owner);
+        }
     }
 
     /// Takes in a change of a router's effective priority.

@@ -124,6 +124,13 @@ pub enum Cause {
         /// Common state of the members after the change.
         state: State,
     },
+    /// No transition: another master was seen beside this one and has gone.
+    Contested {
+        /// The other master, or the last of several.
+        master: IpAddr,
+        /// Its advertised priority.
+        theirs: u8,
+    },
 }
 
 impl Cause {
@@ -203,6 +210,10 @@ impl fmt::Display for Cause {
             Self::Joined { group, state } => {
                 write!(f, "joined sync group {group}, which is {state}")
             }
+            Self::Contested { master, theirs } => write!(
+                f,
+                "{master} (priority {theirs}) was master too and has gone"
+            ),
         }
     }
 }

@@ -30,6 +30,7 @@
 //! and gives orders through the methods in [`member`].
 
 mod backup;
+mod contest;
 mod master;
 mod member;
 
@@ -182,6 +183,8 @@ pub(crate) struct Reaction {
     pub(crate) late: bool,
     /// Whether an advertisement of lower precedence arrived while master.
     pub(crate) second_master: bool,
+    /// Cause of the end of a contest: all other masters have gone, and this router remained master.
+    pub(crate) contested: Option<Cause>,
 }
 
 impl Reaction {
@@ -192,6 +195,7 @@ impl Reaction {
         announce: false,
         late: true,
         second_master: false,
+        contested: None,
     };
 }
 
@@ -360,7 +364,7 @@ impl Router {
             Phase::Master(master) => {
                 master.record_source(source);
                 if advert.resigns() {
-                    return master.answer_resignation(now, &settings);
+                    return master.answer_resignation(now, source, &settings);
                 }
                 let (theirs, ours) = (advert.priority, settings.priority.get());
                 // RFC 9568 6.4.3 MUST: a greater priority makes it Backup
@@ -387,7 +391,7 @@ impl Router {
                     };
                     self.step_down_for(heard_at, advert, source, cause)
                 } else {
-                    master.assert_mastership(now, &settings)
+                    master.assert_mastership(now, advert, source, &settings)
                 }
             }
         }
@@ -593,7 +597,7 @@ impl Router {
 
     /// Becomes master because of a deadline at `due`, from which the advertisement timer counts.
     fn become_master(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
-        let master = Master::new(now, due, &self.settings);
+        let master = Master::new(now, due, &cause, &self.settings);
         Reaction {
             send: Some(Send::Advert),
             ..self.enter(Phase::Master(master), cause)

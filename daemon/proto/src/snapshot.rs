@@ -6,6 +6,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::events::LvsRole;
+use crate::notify::Event;
 use crate::params::HmacMode;
 use crate::types::{InterfaceAddress, Priority, State, Version, Vrid};
 use crate::wire::hmac::KeyId;
@@ -253,10 +254,10 @@ pub struct UnicastPeerStatus {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyStatus {
-    /// State of the running notification; `init` is the stop.
-    pub running: Option<State>,
-    /// States of the queued notifications.
-    pub waiting: Vec<State>,
+    /// Event of the running notification.
+    pub running: Option<Event>,
+    /// Events of the queued notifications.
+    pub waiting: Vec<Event>,
     /// Number of states without a notification, because a newer state replaced them in the queue.
     pub dropped: u64,
     /// Number of commands run.
@@ -271,8 +272,8 @@ pub struct NotifyStatus {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NotifyRunStatus {
-    /// State that the command was run for.
-    pub state: State,
+    /// Event that the command was run for.
+    pub event: Event,
     /// Whether the command succeeded (exit status 0).
     pub succeeded: bool,
     /// Exit status and last line of output.
@@ -378,6 +379,10 @@ pub struct Counters {
     pub interruptions: u64,
     /// Advertisements of lower precedence received while master.
     pub second_masters: u64,
+    /// Number of times that all other masters beside this one have gone: they resigned, yielded or
+    /// fell silent.
+    #[serde(default)]
+    pub contests: u64,
     /// Received advertisements with a checksum over message and pseudo-header (version 3).
     pub checksums_with_pseudo_header: u64,
     /// Received advertisements with a checksum over the message only.

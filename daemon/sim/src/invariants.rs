@@ -48,6 +48,9 @@ pub enum Invariant {
     /// No silence of a master that could not reach a router is taken for its absence: a router without a
     /// socket is in fault, and a backup asks for its unicast peers when it begins to listen.
     UnicastSilence,
+    /// A master reports that all other masters beside it have gone: once they have been absent for as
+    /// long as a backup would wait, and at no other time.
+    Contest,
     /// A short absence of an interface or an address is no fault; a longer absence is a fault.
     Grace,
     /// After the end of a daemon and `vrrpd cleanup` its kernel configuration is removed.

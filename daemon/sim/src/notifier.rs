@@ -9,19 +9,19 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng};
 use rand_pcg::Pcg64Mcg;
-use vrrp_proto::notify::{Notification, Notify, Run, Scheduler, Subject};
-use vrrp_proto::{Instant, Output, Report, State};
+use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
+use vrrp_proto::{Cause, Instant, Output, Report, State};
 
 use crate::coverage::Coverage;
 use crate::host::{Fed, Turn};
 use crate::invariants::{Invariant, Violation};
 use crate::scenario::Config;
 
-/// Notification command. Its state (`None` for a command of all states) and the number of its
+/// Notification command. Its event (`None` for a command of all events) and the number of its
 /// configuration identify it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Command {
-    state: Option<State>,
+    event: Option<Event>,
     configuration: u32,
 }
 
@@ -56,14 +56,18 @@ struct Heard {
     stops: Vec<ToTell>,
     /// State to report after the stops.
     newest: Option<ToTell>,
+    /// End of a contest to report after the stops, if no state is.
+    contested: Option<ToTell>,
     /// Whether a newer notification exists than the one that is being delivered.
     is_old: bool,
     running: Option<Telling>,
+    /// Whether the last command failed. It may be repeated, before the end of a contest is reported.
+    has_failed: bool,
 }
 
 #[derive(Debug)]
 struct ToTell {
-    to: State,
+    event: Event,
     again: bool,
     commands: VecDeque<Command>,
 }
@@ -83,8 +87,10 @@ impl Default for Heard {
             state: State::Init,
             stops: Vec::new(),
             newest: None,
+            contested: None,
             is_old: false,
             running: None,
+            has_failed: false,
         }
     }
 }
@@ -123,6 +129,15 @@ impl Notifier {
             for output in &record.outputs {
                 if let Output::Report(Report::Priority { router, to, .. }) = output {
                     self.scheduler.priority(router, *to);
+                }
+                if let Output::Report(Report::Contested {
+                    router,
+                    cause,
+                    priority,
+                }) = output
+                {
+                    end_contest(&mut self.heard, before, router, cause);
+                    self.scheduler.contested(router, cause, *priority);
                 }
                 let Output::Report(Report::Transition(transition)) = output else {
                     continue;
@@ -210,12 +225,13 @@ impl Notifier {
             if let Some(running) = self.running.remove(&owner) {
                 self.scheduler
                     .ended(now, &owner, running.succeeded, "".into());
+                if let Some(heard) = self.heard.get_mut(&owner) {
+                    heard.has_failed = !running.succeeded;
+                }
             }
         }
         for (owner, heard) in &self.heard {
-            if !self.running.contains_key(owner)
-                && (heard.newest.is_some() || !heard.stops.is_empty())
-            {
+            if !self.running.contains_key(owner) && heard.is_due() {
                 let how =
                     format!("no command runs for {owner:?}; expected notifications: {heard:?}");
                 return Err(Invariant::Notification.broken(how));
@@ -275,7 +291,12 @@ impl Notifier {
         loop {
             let next = self.work(now, coverage)?;
             if self.scheduler.is_idle() {
-                return Ok(());
+                let mut all = self.heard.values();
+                return match all.find(|heard| heard.is_due() || heard.contested.is_some()) {
+                    Some(heard) => Err(Invariant::Notification
+                        .broken(format!("forgotten notification at the end: {heard:?}"))),
+                    None => Ok(()),
+                };
             }
             let Some(next) = next else {
                 return Err(Invariant::Notification
@@ -300,18 +321,38 @@ impl Heard {
         self.state = to;
     }
 
+    /// Adds the end of a contest, which does not replace other notifications, and is pointless before
+    /// that of a state.
+    fn was_contested(&mut self, notify: Option<&Notify<Command>>) {
+        if self.newest.is_some() {
+            return;
+        }
+        let event = Event::Contested;
+        let running = self.running.as_ref();
+        self.is_old |= running.is_some_and(|running| running.news.event == event);
+        let commands = notify
+            .map(|notify| commands(notify, event))
+            .unwrap_or_default();
+        self.contested = (!commands.is_empty()).then_some(ToTell {
+            event,
+            again: true,
+            commands,
+        });
+    }
+
     /// Sets the next notification of the subject, if `notify` has commands for it.
     fn is_to_hear(&mut self, to: State, again: bool, notify: Option<&Notify<Command>>) {
         let commands = notify
-            .map(|notify| commands(notify, to))
+            .map(|notify| commands(notify, to.into()))
             .unwrap_or_default();
         self.is_old = true;
         self.newest = None;
+        self.contested = None;
         if commands.is_empty() {
             return;
         }
         let told = ToTell {
-            to,
+            event: to.into(),
             again,
             commands,
         };
@@ -321,8 +362,14 @@ impl Heard {
         }
     }
 
+    /// Whether a notification is due now, unless a command runs.
+    const fn is_due(&self) -> bool {
+        let is_contested = self.contested.is_some() && !self.has_failed;
+        self.newest.is_some() || !self.stops.is_empty() || is_contested
+    }
+
     /// Compares a command with the expectation: the next command of the current notification, else the
-    /// next stop, else the present state.
+    /// next stop, else the present state, else the end of a contest.
     fn hears(&mut self, run: &Run<Command>) -> Result<(), &'static str> {
         if let Some(running) = &mut self.running
             && Arc::ptr_eq(&running.news, &run.news)
@@ -350,10 +397,13 @@ impl Heard {
         }
         let next = match self.stops.is_empty() {
             false => self.stops.remove(0),
-            true => self.newest.take().ok_or("unexpected notification")?,
+            true => {
+                let next = self.newest.take().or_else(|| self.contested.take());
+                next.ok_or("unexpected notification")?
+            }
         };
         let mut left = next.commands;
-        if (next.to, next.again) != (run.news.to, run.news.again) {
+        if (next.event, next.again) != (run.news.event, run.news.again) {
             return Err("not the next notification");
         }
         if left.pop_front() != Some(run.command) {
@@ -369,6 +419,28 @@ impl Heard {
     }
 }
 
+/// Records the end of a contest: for the router, and by the report of the deciding member for its
+/// group.
+fn end_contest(
+    heard: &mut BTreeMap<Subject, Heard>,
+    present: &BTreeMap<Subject, Notify<Command>>,
+    router: &Arc<str>,
+    cause: &Cause,
+) {
+    let is_of_group = |(_, notify): &(&Subject, &Notify<Command>)| {
+        !matches!(cause, Cause::With { .. }) && notify.members.contains(router)
+    };
+    let groups = present.iter().filter(is_of_group);
+    let own = Subject::Instance(Arc::clone(router));
+    for owner in groups.map(|(group, _)| group.clone()).chain([own]) {
+        if let Some(heard) = heard.get_mut(&owner)
+            && heard.state == State::Master
+        {
+            heard.was_contested(present.get(&owner));
+        }
+    }
+}
+
 /// Common state of all members of a group, if they agree.
 fn common(states: &BTreeMap<Arc<str>, State>, members: &[Arc<str>]) -> Option<State> {
     let of = |member| states.get(member).copied().unwrap_or(State::Init);
@@ -379,13 +451,14 @@ fn common(states: &BTreeMap<Arc<str>, State>, members: &[Arc<str>]) -> Option<St
         .then_some(first)
 }
 
-/// Commands that report a state.
-fn commands(notify: &Notify<Command>, state: State) -> VecDeque<Command> {
-    let own = match state {
-        State::Init => notify.stop,
-        State::Backup => notify.backup,
-        State::Master => notify.master,
-        State::Fault => notify.fault,
+/// Commands that report an event.
+fn commands(notify: &Notify<Command>, event: Event) -> VecDeque<Command> {
+    let own = match event {
+        Event::Stop => notify.stop,
+        Event::Backup => notify.backup,
+        Event::Master => notify.master,
+        Event::Fault => notify.fault,
+        Event::Contested => notify.contested,
     };
     own.into_iter().chain(notify.any).collect()
 }
@@ -407,18 +480,19 @@ fn configured(
     for (owner, members) in instances.chain(groups) {
         let same = former.get(&owner).filter(|_| rng.random());
         let mut own = same.cloned().unwrap_or_else(|| {
-            let mut command = |state| {
+            let mut command = |event| {
                 let command = Command {
-                    state,
+                    event,
                     configuration,
                 };
                 rng.random_bool(0.7).then_some(command)
             };
             Notify {
-                master: command(Some(State::Master)),
-                backup: command(Some(State::Backup)),
-                fault: command(Some(State::Fault)),
-                stop: command(Some(State::Init)),
+                master: command(Some(Event::Master)),
+                backup: command(Some(Event::Backup)),
+                fault: command(Some(Event::Fault)),
+                stop: command(Some(Event::Stop)),
+                contested: command(Some(Event::Contested)),
                 any: command(None),
                 timeout: Duration::from_millis(rng.random_range(10..3_000)),
                 retries: rng.random_range(0..4),

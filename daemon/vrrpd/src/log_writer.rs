@@ -16,8 +16,8 @@ use tracing_subscriber::Layer as _;
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use vrrp_proto::notify::{Subject, Then};
-use vrrp_proto::{Human, Report, State, Transition};
+use vrrp_proto::notify::{Event, Subject, Then};
+use vrrp_proto::{Human, Report, Transition};
 
 /// Most records that wait. Further ones are dropped and counted.
 const CAPACITY: usize = 4096;
@@ -42,10 +42,10 @@ pub(crate) enum Record {
     },
     /// End of a notify command.
     Notified {
-        /// Instance or group of the transition.
+        /// Instance or group of the event.
         owner: Subject,
-        /// State after the transition.
-        to: State,
+        /// Event.
+        event: Event,
         /// Whether the command succeeded (exit status 0).
         succeeded: bool,
         /// Exit status and last line of output.
@@ -200,7 +200,7 @@ fn write(record: Record) {
         }
         Record::Notified {
             owner,
-            to,
+            event,
             succeeded,
             detail,
             then,
@@ -213,17 +213,17 @@ fn write(record: Record) {
             match then {
                 Then::Over => {
                     debug!(
-                        instance, group, %to, succeeded,
-                        "{name}: notify command for {to} succeeded: {detail}",
+                        instance, group, %event, succeeded,
+                        "{name}: notify command for {event} succeeded: {detail}",
                     );
                 }
                 Then::Again(rest) => warn!(
-                    instance, group, %to, succeeded,
-                    "{name}: notify command for {to} failed: {detail}; retrying in {} s", rest.as_secs(),
+                    instance, group, %event, succeeded,
+                    "{name}: notify command for {event} failed: {detail}; retrying in {} s", rest.as_secs(),
                 ),
                 Then::GivenUp => warn!(
-                    instance, group, %to, succeeded,
-                    "{name}: notify command for {to} failed: {detail}; no further attempt",
+                    instance, group, %event, succeeded,
+                    "{name}: notify command for {event} failed: {detail}; no further attempt",
                 ),
             }
         }
@@ -350,6 +350,14 @@ fn write_report(report: Report) {
         } => {
             warn_second_master(&router, source, priority);
         }
+        Report::Contested {
+            router,
+            cause,
+            priority,
+        } => info!(
+            instance = %router, %cause, priority = priority.get(),
+            "{router}: still master (priority {priority}): {cause}",
+        ),
     }
 }
 

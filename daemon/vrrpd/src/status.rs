@@ -240,10 +240,6 @@ fn peers(unicast: &UnicastStatus) -> String {
 
 /// Last, running and waiting notifications.
 fn told(notify: &NotifyStatus) -> String {
-    let word = |state: &State| match state {
-        State::Init => "stop".to_owned(),
-        State::Backup | State::Master | State::Fault => state.to_string(),
-    };
     let mut parts = Vec::new();
     if let Some(last) = &notify.last {
         let how = if last.succeeded {
@@ -251,15 +247,15 @@ fn told(notify: &NotifyStatus) -> String {
         } else {
             "failed"
         };
-        let (state, age) = (word(&last.state), age(last.age));
-        parts.push(format!("{state} {how} {age} ago: {}", last.detail));
+        let (event, age) = (last.event, age(last.age));
+        parts.push(format!("{event} {how} {age} ago: {}", last.detail));
     }
-    if let Some(state) = &notify.running {
-        parts.push(format!("running: {}", word(state)));
+    if let Some(event) = &notify.running {
+        parts.push(format!("running: {event}"));
     }
     if !notify.waiting.is_empty() {
-        let states: Vec<String> = notify.waiting.iter().map(word).collect();
-        parts.push(format!("waiting: {}", states.join(", ")));
+        let events: Vec<String> = notify.waiting.iter().map(ToString::to_string).collect();
+        parts.push(format!("waiting: {}", events.join(", ")));
     }
     if parts.is_empty() {
         parts.push("no command has run yet".to_owned());
@@ -339,6 +335,11 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         counters.second_masters,
         "advertisement",
         "from another master of lower precedence",
+    );
+    note(
+        counters.contests,
+        "contest",
+        "(another host was master too and has gone)",
     );
     note(
         counters.late_wakeups,

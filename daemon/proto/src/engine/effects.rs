@@ -23,6 +23,7 @@ impl Engine {
             announce,
             late,
             second_master: _,
+            contested,
         } = reaction;
         let mut changes = change.iter();
         if changes.any(|(from, cause)| self.begins_to_listen(id, *from, cause)) {
@@ -49,6 +50,39 @@ impl Engine {
         if became_master || announce {
             self.announce_all(id);
         }
+        if let Some(cause) = contested {
+            self.end_contest(now, id, cause);
+        }
+    }
+
+    /// Reports the end of a router's contest, or for a sync group the end of its last one: the other
+    /// host moves its group together, whether or not its advertisements arrive in every member.
+    fn end_contest(&mut self, now: Instant, id: RouterId, cause: Cause) {
+        let Some(group) = self.instances[id].group else {
+            return self.report_contest(now, id, cause);
+        };
+        if self.is_group_contested(group) {
+            return;
+        }
+        let others = self.with(id, &cause);
+        for position in 0..self.size(group) {
+            let member = self.member_id(group, position);
+            let cause = if member == id { &cause } else { &others };
+            self.report_contest(now, member, cause.clone());
+        }
+    }
+
+    fn report_contest(&mut self, now: Instant, id: RouterId, cause: Cause) {
+        let instance = &mut self.instances[id];
+        instance.router.report_contest(now);
+        instance.counters.contests += 1;
+        self.outputs.push_back(Output::Report(Report::Contested {
+            router: Arc::clone(&instance.name),
+            cause,
+            priority: instance.priority(),
+        }));
+        // Another contest, which began meanwhile, is reported no sooner than SPACING allows.
+        self.update_deadline(now, id);
     }
 
     /// Updates the deadline of a router, which for a group of backups is that of the group, and the time

@@ -352,8 +352,18 @@ impl Engine {
         &self.instances[self.groups[group].members[position]]
     }
 
+    pub(super) fn member_id(&self, group: GroupId, position: usize) -> RouterId {
+        self.groups[group].members[position]
+    }
+
+    /// Whether a member of a group of masters still sees another master.
+    pub(super) fn is_group_contested(&self, group: GroupId) -> bool {
+        let mut members = (0..self.size(group)).map(|position| self.member(group, position));
+        members.any(|instance| instance.router.is_contested())
+    }
+
     /// Returns the cause for the other members when a member changes its state for `cause`.
-    fn with(&self, id: RouterId, cause: &Cause) -> Cause {
+    pub(super) fn with(&self, id: RouterId, cause: &Cause) -> Cause {
         Cause::With {
             member: Arc::clone(&self.instances[id].name),
             cause: Arc::new(cause.clone()),

@@ -4,10 +4,9 @@ use core::time::Duration;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::{Notification, Notify};
+use super::{Event, Notification, Notify};
 use crate::snapshot::{NotifyRunStatus, NotifyStatus};
 use crate::time::Instant;
-use crate::types::State;
 
 /// Delay before a failed command is repeated: doubled after each further failure, up to
 /// [`LONGEST_REST`].
@@ -30,7 +29,7 @@ pub enum Then {
 #[derive(Debug)]
 pub(super) struct Queue<C> {
     current: Option<Telling<C>>,
-    /// Stops, followed by at most one other state.
+    /// Stops, followed by at most one other state or the end of a contest.
     waiting: VecDeque<Job<C>>,
     runs: u64,
     failures: u64,
@@ -71,7 +70,7 @@ enum Phase {
 
 #[derive(Debug)]
 struct LastRun {
-    state: State,
+    event: Event,
     succeeded: bool,
     detail: Arc<str>,
     at: Instant,
@@ -94,20 +93,48 @@ impl<C: Clone> Queue<C> {
     /// Queues a notification with the settings `notify`, or nothing without settings. Discards what
     /// waits, except for stops.
     pub(super) fn tell(&mut self, news: &Notification, notify: Option<&Notify<C>>) {
-        let is_state = |job: &Job<C>| job.news.to != State::Init;
-        while self.waiting.back().is_some_and(is_state) {
+        let is_stop = |job: &Job<C>| job.news.event == Event::Stop;
+        while let Some(job) = self.waiting.back().filter(|job| !is_stop(job)) {
+            self.dropped += u64::from(job.news.event != Event::Contested);
             self.waiting.pop_back();
-            self.dropped += 1;
         }
+        self.supersede();
+        if let Some(notify) = notify {
+            self.push(news, notify);
+        }
+    }
+
+    /// Queues a notification that does not supersede others, with the settings `notify`, or nothing
+    /// without settings. It is pointless if a state waits, which is notified later than this event,
+    /// and replaces an earlier one of its kind.
+    pub(super) fn append(&mut self, news: &Notification, notify: Option<&Notify<C>>) {
+        let last = self.waiting.back().map(|job| job.news.event);
+        match last {
+            None | Some(Event::Stop) => {}
+            Some(event) if event == news.event => drop(self.waiting.pop_back()),
+            Some(_) => return,
+        }
+        let is_of_its_kind = |running: &Telling<C>| running.job.news.event == news.event;
+        if self.current.as_ref().is_some_and(is_of_its_kind) {
+            self.supersede();
+        }
+        if let Some(notify) = notify {
+            self.push(news, notify);
+        }
+    }
+
+    /// Ends the repetitions of the job that has begun: a newer notification waits.
+    fn supersede(&mut self) {
         if let Some(running) = &mut self.current {
             running.is_old = true;
             if let Phase::Resting { .. } = running.phase {
-                // The repetition is pointless now that a newer notification waits.
                 self.go_on();
             }
         }
-        let Some(notify) = notify else { return };
-        let commands = notify.commands(news.to);
+    }
+
+    fn push(&mut self, news: &Notification, notify: &Notify<C>) {
+        let commands = notify.commands(news.event);
         if !commands.is_empty() {
             self.waiting.push_back(Job {
                 news: Arc::new(news.clone()),
@@ -126,9 +153,11 @@ impl<C: Clone> Queue<C> {
         is_finishing: bool,
     ) -> Option<(C, Arc<Notification>, Duration)> {
         if self.current.is_none() {
-            self.current = self.waiting.pop_front().map(|job| Telling {
+            let next = self.waiting.pop_front();
+            let is_newer = |job: &Job<C>| job.news.event != Event::Contested;
+            self.current = next.map(|job| Telling {
                 job,
-                is_old: !self.waiting.is_empty(),
+                is_old: self.waiting.iter().any(is_newer),
                 begun_at: now,
                 attempts: 0,
                 phase: Phase::Ready,
@@ -175,7 +204,7 @@ impl<C: Clone> Queue<C> {
         self.runs += 1;
         self.failures += u64::from(!succeeded);
         self.last = Some(LastRun {
-            state: running.job.news.to,
+            event: running.job.news.event,
             succeeded,
             detail,
             at: now,
@@ -233,15 +262,15 @@ impl<C: Clone> Queue<C> {
     }
 
     pub(super) fn status(&self, now: Instant) -> NotifyStatus {
-        let to = |job: &Job<C>| job.news.to;
+        let event = |job: &Job<C>| job.news.event;
         NotifyStatus {
-            running: self.current.as_ref().map(|running| to(&running.job)),
-            waiting: self.waiting.iter().map(to).collect(),
+            running: self.current.as_ref().map(|running| event(&running.job)),
+            waiting: self.waiting.iter().map(event).collect(),
             dropped: self.dropped,
             runs: self.runs,
             failures: self.failures,
             last: self.last.as_ref().map(|run| NotifyRunStatus {
-                state: run.state,
+                event: run.event,
                 succeeded: run.succeeded,
                 detail: Arc::clone(&run.detail),
                 age: now.since(run.at).as_secs_f64(),

@@ -48,7 +48,7 @@ fn newest_state_replaces_waiting_states() {
     ] {
         rig.moves(from, to);
     }
-    assert_eq!(rig.status().waiting, [Backup]);
+    assert_eq!(rig.status().waiting, [Event::Backup]);
     assert_eq!(rig.status().dropped, 3);
     rig.ends(true);
     assert_eq!(rig.runs(), ["VI_1 backup"]);
@@ -80,7 +80,10 @@ fn stops_are_never_discarded_and_stay_in_order() {
     rig.moves(Backup, Master);
     rig.becomes(Master, Init, Cause::Redefined);
     rig.moves(Init, Fault);
-    assert_eq!(rig.status().waiting, [Init, Init, Fault]);
+    assert_eq!(
+        rig.status().waiting,
+        [Event::Stop, Event::Stop, Event::Fault]
+    );
     rig.ends(true);
     for expected in ["VI_1 stop", "VI_1 stop", "VI_1 fault"] {
         assert_eq!(rig.runs(), [expected]);
@@ -318,18 +321,18 @@ fn status_shows_result_of_last_command() {
     rig.scheduler
         .ended(rig.now, &owner(), false, "exit status: 7: no".into());
     rig.now = rig.now + Duration::from_secs(3);
-    assert_eq!(rig.status().waiting, [Master]);
+    assert_eq!(rig.status().waiting, [Event::Master]);
     rig.scheduler.poll(rig.now);
     assert_eq!(
         rig.status(),
         NotifyStatus {
-            running: Some(Master),
+            running: Some(Event::Master),
             waiting: vec![],
             dropped: 0,
             runs: 1,
             failures: 1,
             last: Some(crate::snapshot::NotifyRunStatus {
-                state: Backup,
+                event: Event::Backup,
                 succeeded: false,
                 detail: "exit status: 7: no".into(),
                 age: 3.0,
@@ -421,6 +424,128 @@ fn group_has_priority_of_first_member() {
     assert_eq!((run.news.priority, run.news.again), (priority(80), true));
 }
 
+#[test]
+fn contested_master_is_notified_with_any_command_after_it() {
+    let any = Some("any");
+    let mut rig = Rig::new(Notify { any, ..all() });
+    rig.moves(Init, Backup);
+    rig.moves(Backup, Master);
+    for expected in ["VI_1 master", "VI_1 any"] {
+        assert_eq!(rig.runs(), [expected]);
+        rig.ends(true);
+    }
+    rig.contest();
+    let run = rig
+        .scheduler
+        .poll(rig.now)
+        .expect("the contest is notified");
+    assert_eq!(run.command, "contested");
+    let expected = Notification {
+        event: Event::Contested,
+        from: Master,
+        to: Master,
+        cause: GONE,
+        priority: Priority::DEFAULT,
+        again: true,
+    };
+    assert_eq!(*run.news, expected);
+    rig.running.push(run.owner);
+    assert_eq!(rig.status().running, Some(Event::Contested));
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["VI_1 any"]);
+    rig.ends(true);
+    assert!(rig.scheduler.is_idle());
+}
+
+/// The notification of the state comes after the end of the contest.
+#[test]
+fn contested_master_is_not_notified_while_its_state_waits() {
+    let mut rig = Rig::new(all());
+    rig.moves(Init, Backup);
+    rig.runs();
+    rig.moves(Backup, Master);
+    rig.contest();
+    assert_eq!(rig.status().waiting, [Event::Master]);
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["VI_1 master"]);
+    rig.ends(true);
+    assert!(rig.scheduler.is_idle());
+}
+
+#[test]
+fn contested_notification_follows_master_and_its_retries() {
+    let mut rig = Rig::new(all());
+    rig.moves(Init, Master);
+    rig.runs();
+    rig.contest();
+    rig.contest();
+    assert_eq!(
+        rig.status().waiting,
+        [Event::Contested],
+        "a later one replaces an earlier one"
+    );
+    let rest = Duration::from_secs(1);
+    assert_eq!(
+        rig.ends(false),
+        Then::Again(rest),
+        "the state is not superseded"
+    );
+    assert_eq!(rig.runs(), [""; 0]);
+    rig.now = rig.now + rest;
+    assert_eq!(rig.runs(), ["VI_1 master"]);
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["VI_1 contested"]);
+    assert_eq!(rig.ends(false), Then::Again(rest));
+    rig.contest();
+    assert_eq!(rig.runs(), ["VI_1 contested"], "instead of the retry");
+    rig.ends(true);
+    assert!(rig.scheduler.is_idle());
+    assert_eq!(rig.status().dropped, 0);
+}
+
+#[test]
+fn newer_state_supersedes_contested_notification() {
+    let mut rig = Rig::new(all());
+    rig.moves(Init, Master);
+    rig.runs();
+    rig.contest();
+    rig.moves(Master, Backup);
+    rig.contest();
+    assert_eq!(
+        rig.status().waiting,
+        [Event::Backup],
+        "a report that is late"
+    );
+    assert_eq!(rig.status().dropped, 0, "the state was notified");
+    rig.ends(true);
+    assert_eq!(rig.runs(), ["VI_1 backup"]);
+    rig.ends(true);
+    assert!(rig.scheduler.is_idle());
+}
+
+#[test]
+fn contested_group_is_notified_once_with_deciding_member() {
+    let mut scheduler = Scheduler::new(grouped(&["VI_1", "VI_2"]));
+    all_move(&mut scheduler, Init, Master, SILENT);
+    told(&mut scheduler);
+    let with = Cause::With {
+        member: "VI_2".into(),
+        cause: Arc::new(GONE),
+    };
+    scheduler.contested(&"VI_1".into(), &with, Priority::DEFAULT);
+    assert_eq!(told(&mut scheduler), [""; 0]);
+    scheduler.contested(&"VI_2".into(), &GONE, Priority::DEFAULT);
+    assert_eq!(
+        told(&mut scheduler),
+        ["VG contested master->master: 192.168.224.11 (priority 99) was master too and has gone"]
+    );
+}
+
+const GONE: Cause = Cause::Contested {
+    master: core::net::IpAddr::V4(core::net::Ipv4Addr::new(192, 168, 224, 11)),
+    theirs: 99,
+};
+
 const SILENT: Cause = Cause::Silence {
     master: None,
     lasted: Duration::from_secs(3),
@@ -480,6 +605,11 @@ impl Rig {
             .transition(&transition(&"VI_1".into(), from, to, cause));
     }
 
+    fn contest(&mut self) {
+        self.scheduler
+            .contested(&"VI_1".into(), &GONE, Priority::DEFAULT);
+    }
+
     /// Starts the commands that are due, and describes them.
     fn runs(&mut self) -> Vec<String> {
         let mut runs = Vec::new();
@@ -528,6 +658,7 @@ fn all() -> Notify<&'static str> {
         backup: Some("backup"),
         fault: Some("fault"),
         stop: Some("stop"),
+        contested: Some("contested"),
         any: None,
         timeout: Duration::from_secs(30),
         retries: 2,

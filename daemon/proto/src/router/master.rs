@@ -3,11 +3,14 @@
 use core::net::IpAddr;
 use core::time::Duration;
 
+use super::contest::Contest;
 use super::{Reaction, Send, Settings, down_interval, next_due};
 use crate::events::Due;
 use crate::params::Announcements;
+use crate::reasons::Cause;
 use crate::time::Instant;
 use crate::types::{AdvertInterval, Version};
+use crate::wire::Advert;
 
 /// Least time between two replies to advertisements of lower precedence or to resignations: the
 /// shortest interval of the protocol, so that a flood of packets does not cause another.
@@ -24,6 +27,9 @@ const LAST_WORD: Duration = Duration::from_secs(1);
 pub(super) struct Master {
     /// Time of the take-over.
     since: Instant,
+    /// Whether another router may have been master until the take-over, which then sends a final
+    /// advertisement.
+    has_displaced: bool,
     /// Adver_Timer: the last due time plus the interval.
     advert_at: Instant,
     /// Time of the last advertisement.
@@ -48,13 +54,16 @@ pub(super) struct Master {
     /// Instance of both families: start of the present series of ties lost in IPv6 without
     /// advertisements over IPv4, and the last lost tie.
     losing: Option<(Instant, Instant)>,
+    contest: Contest,
 }
 
 impl Master {
     /// Becomes master because of a deadline at `due`, from which Adver_Timer counts.
-    pub(super) fn new(now: Instant, due: Instant, settings: &Settings) -> Self {
+    pub(super) fn new(now: Instant, due: Instant, cause: &Cause, settings: &Settings) -> Self {
+        let is_successor = matches!(cause.root(), Cause::Silence { .. } | Cause::Resigned { .. });
         let mut master = Self {
             since: now,
+            has_displaced: !is_successor,
             // RFC 9568 6.4.2 MUST: Adver_Timer is set to the own interval
             advert_at: next_due(due, settings.interval.duration(), now),
             sent_at: now,
@@ -67,6 +76,7 @@ impl Master {
             replied_at: None,
             announced_at: now,
             losing: None,
+            contest: Contest::default(),
         };
         master.announce_at = master.next_announcement(now, settings);
         master
@@ -74,10 +84,11 @@ impl Master {
 
     /// Time of the next tick, and the event that is due then.
     pub(super) fn deadline(&self) -> (Instant, Due) {
-        match self.announcement() {
-            Some(at) if at < self.advert_at => (at, Due::Announcement),
-            Some(_) | None => (self.advert_at, Due::Advertisement),
-        }
+        let advert = (self.advert_at, Due::Advertisement);
+        let announcement = self.announcement().map(|at| (at, Due::Announcement));
+        let contest = self.contest_over_at().map(|at| (at, Due::Contest));
+        let all = [Some(advert), announcement, contest].into_iter().flatten();
+        all.min_by_key(|(at, _)| *at).unwrap_or(advert)
     }
 
     /// Does the work that is due.
@@ -94,6 +105,9 @@ impl Master {
             if self.announce_at.is_some_and(|at| now >= at) {
                 self.announce_at = self.next_announcement(now, settings);
             }
+        }
+        if self.contest_over_at().is_some_and(|at| now >= at) {
+            reaction.contested = self.contest.end(now);
         }
         reaction
     }
@@ -121,6 +135,7 @@ impl Master {
         self.arrived_at = now;
         self.announce_at = self.next_announcement(now, settings);
         self.is_away = false;
+        self.contest.listen_anew(now);
         let missed = core::mem::take(&mut self.missed);
         let send = if missed {
             self.advertise(now, settings)
@@ -171,7 +186,13 @@ impl Master {
 
     /// Answers a resignation of another router: a backup that received it takes over after its skew
     /// time unless it receives an advertisement of this master before.
-    pub(super) fn answer_resignation(&mut self, now: Instant, settings: &Settings) -> Reaction {
+    pub(super) fn answer_resignation(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        settings: &Settings,
+    ) -> Reaction {
+        self.contest.record_resignation(now, source, settings);
         let earliest = self.replied_at.map_or(now, |at| at + REPLY_SPACING);
         if now < earliest {
             // Delayed, not skipped, because the backups now wait for no more than their skew time.
@@ -192,9 +213,20 @@ impl Master {
 
     /// Reacts to an advertisement of lower precedence: replies, so that its sender steps down, and
     /// announces the addresses, because the sender may have announced them too.
-    pub(super) fn assert_mastership(&mut self, now: Instant, settings: &Settings) -> Reaction {
+    pub(super) fn assert_mastership(
+        &mut self,
+        now: Instant,
+        advert: &Advert<'_>,
+        source: IpAddr,
+        settings: &Settings,
+    ) -> Reaction {
+        let is_new = now.since(self.since) < LAST_WORD;
+        if !(is_new && self.has_displaced) {
+            self.contest
+                .record(now, source, advert.priority, advert.interval, settings);
+        }
         let mut reaction = Reaction {
-            second_master: now.since(self.since) >= LAST_WORD,
+            second_master: !is_new,
             ..Reaction::default()
         };
         // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
@@ -226,6 +258,21 @@ impl Master {
         }
         self.announced(now);
         true
+    }
+
+    /// Whether another master is present.
+    pub(super) fn is_contested(&self) -> bool {
+        self.contest.is_open()
+    }
+
+    /// Records that the end of a contest was reported for this router.
+    pub(super) const fn report_contest(&mut self, now: Instant) {
+        self.contest.report(now);
+    }
+
+    /// Time at which the end of a contest is reported. A disconnected router does not notice it.
+    fn contest_over_at(&self) -> Option<Instant> {
+        self.contest.over_at().filter(|_| !self.is_away)
     }
 
     /// Time of the next announcement.

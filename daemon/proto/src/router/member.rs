@@ -176,9 +176,24 @@ impl Router {
         };
         master.record_source(source);
         if advert.resigns() {
-            master.answer_resignation(now, &settings)
+            master.answer_resignation(now, source, &settings)
         } else {
-            master.assert_mastership(now, &settings)
+            master.assert_mastership(now, advert, source, &settings)
+        }
+    }
+
+    /// Whether another master is present beside this one.
+    pub(crate) fn is_contested(&self) -> bool {
+        match &self.phase {
+            Phase::Master(master) => master.is_contested(),
+            Phase::Init | Phase::Backup(_) | Phase::Fault(_) => false,
+        }
+    }
+
+    /// Records that the end of a contest was reported for this router with that of another member.
+    pub(crate) const fn report_contest(&mut self, now: Instant) {
+        if let Phase::Master(master) = &mut self.phase {
+            master.report_contest(now);
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod announcements;
 mod backup;
+mod contest;
 mod families;
 mod hold_off;
 mod master;

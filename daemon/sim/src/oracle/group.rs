@@ -110,6 +110,9 @@ impl Oracle {
         {
             moves = self.make_way(now, &members, &leader, sighting);
         }
+        if let Some(router) = self.routers.get_mut(name).filter(|_| moves.is_empty()) {
+            router.meet_rival(now, packet, says, priority);
+        }
         for member in &members {
             compare(member, moves.get(member), record, |_| true)?;
             // The other host moves its group together, and has announced the addresses of each member.
@@ -337,7 +340,7 @@ impl Oracle {
                 router.passed_over = loudest;
             }
             if let Some(router) = self.routers.get_mut(member) {
-                router.phase = router.master(now);
+                router.phase = router.master(now, &cause);
                 router.losing = None;
             }
         }

@@ -7,6 +7,7 @@
 
 mod announcing;
 mod contacts;
+mod contest;
 mod cover;
 mod group;
 mod listening;
@@ -292,6 +293,7 @@ impl Oracle {
             }
             Fed::Overrun | Fed::Stop => self.follow(now, record, awake)?,
         }
+        self.watch_contests(now, record)?;
         for (name, router) in &mut self.routers {
             let shown = record.shown.get(&**name).into_iter();
             let sources = shown.flat_map(|shown| &shown.sources);
@@ -534,6 +536,9 @@ impl Oracle {
             router.hear(now, arrived.min(now), packet, &says, priority)
         });
         compare(&name, expected.as_ref(), record, |_| true)?;
+        if let Some(router) = self.routers.get_mut(&name).filter(|_| expected.is_none()) {
+            router.meet_rival(now, packet, &says, priority);
+        }
         let announces = expected.is_none()
             && self
                 .routers
@@ -1093,7 +1098,8 @@ impl Oracle {
             | Cause::Resigned { .. }
             | Cause::Preempted { .. }
             | Cause::HigherPriority { .. }
-            | Cause::HigherAddress { .. } => false,
+            | Cause::HigherAddress { .. }
+            | Cause::Contested { .. } => false,
         };
         if is_true && router.state() == transition.from {
             Ok(())
@@ -1417,13 +1423,15 @@ impl Oracle {
                     sent_at,
                     told,
                     announcing,
+                    contesting,
                 } => {
                     if record.interrupted.contains(&**name) {
                         // A router in a grace period advertises after its end.
                         continue;
                     }
-                    let advert_at = *sent_at + *told;
-                    announcing.next().map_or(advert_at, |at| at.min(advert_at))
+                    let others = [announcing.next(), contesting.over()];
+                    let others = others.into_iter().flatten();
+                    others.fold(*sent_at + *told, Instant::min)
                 }
             };
             if record

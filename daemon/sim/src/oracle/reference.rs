@@ -9,6 +9,7 @@ use vrrp_proto::{Cause, Family, Instant, State, Transition};
 
 use super::announcing::Announcing;
 use super::contacts::Contacts;
+use super::contest::Contesting;
 use super::group::Sightings;
 use super::listening::Listening;
 use crate::admission::{Numbers, Trailer, is_after, next_number};
@@ -71,6 +72,7 @@ pub(super) enum Phase {
         sent_at: Instant,
         told: Duration,
         announcing: Announcing,
+        contesting: Contesting,
     },
 }
 
@@ -229,7 +231,7 @@ impl Watched {
             return None;
         }
         let cause = listening.cause(&self.config, now, priority);
-        self.phase = self.master(now);
+        self.phase = self.master(now, &cause);
         self.losing = None;
         Some(Expected {
             to: State::Master,
@@ -278,8 +280,12 @@ impl Watched {
             {
                 Some(self.listen_to_all(now, priority))
             }
-            (Cause::Joined { .. }, State::Master) if !owner => Some(self.master(now)),
-            (Cause::Owner | Cause::Recovered(_), State::Master) if owner => Some(self.master(now)),
+            (Cause::Joined { .. }, State::Master) if !owner => {
+                Some(self.master(now, &transition.cause))
+            }
+            (Cause::Owner | Cause::Recovered(_), State::Master) if owner => {
+                Some(self.master(now, &transition.cause))
+            }
             (Cause::Faulted(_), State::Fault) => Some(Phase::Fault),
             (Cause::Stopped | Cause::Removed | Cause::Redefined, State::Init) => Some(Phase::Init),
             _ => None,
@@ -290,11 +296,12 @@ impl Watched {
         Phase::Backup(Listening::begin(&self.config, now, priority, 3))
     }
 
-    pub(super) fn master(&self, now: Instant) -> Phase {
+    pub(super) fn master(&self, now: Instant, cause: &Cause) -> Phase {
         Phase::Master {
             sent_at: now,
             told: self.config.interval(),
             announcing: Announcing::since(now, &self.config.announce),
+            contesting: Contesting::since(now, cause),
         }
     }
 
@@ -368,7 +375,13 @@ impl Watched {
     /// Continues after an interruption of the interface or the address.
     pub(super) fn resume(&mut self, now: Instant) {
         self.is_away = false;
-        if let Phase::Master { announcing, .. } = &mut self.phase {
+        if let Phase::Master {
+            announcing,
+            contesting,
+            ..
+        } = &mut self.phase
+        {
+            contesting.resume(now);
             announcing.resume(now, &self.config.announce);
         }
     }

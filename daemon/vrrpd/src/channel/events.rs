@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use vrrp_proto::{Priority, Report, Transition};
+use vrrp_proto::{Cause, Priority, Report, Transition};
 
 /// Message from the node.
 #[derive(Clone, Debug)]
@@ -16,6 +16,15 @@ pub(crate) enum NodeEvent {
         /// Name of the router.
         router: Arc<str>,
         /// New priority.
+        priority: Priority,
+    },
+    /// All other masters have gone, and a router remained master.
+    Contested {
+        /// Name of the router.
+        router: Arc<str>,
+        /// Cause.
+        cause: Cause,
+        /// Effective priority of the router.
         priority: Priority,
     },
     /// A configuration is in force. Everything that resulted from it was sent before.
@@ -47,6 +56,15 @@ impl EventSender {
             Report::Priority { router, to, .. } => self.send(NodeEvent::Priority {
                 router: Arc::clone(router),
                 priority: *to,
+            }),
+            Report::Contested {
+                router,
+                cause,
+                priority,
+            } => self.send(NodeEvent::Contested {
+                router: Arc::clone(router),
+                cause: cause.clone(),
+                priority: *priority,
             }),
             Report::Dropped { .. }
             | Report::Suppressed { .. }

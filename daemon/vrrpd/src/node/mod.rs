@@ -154,9 +154,12 @@ impl Node {
             .poll_timeout()
             .map(|(at, what)| match what {
                 Due::TakeOver => at - AWAKE,
-                Due::Advertisement | Due::Announcement | Due::Watch | Due::Verdict | Due::Grace => {
-                    at
-                }
+                Due::Advertisement
+                | Due::Announcement
+                | Due::Watch
+                | Due::Verdict
+                | Due::Grace
+                | Due::Contest => at,
             });
         [due, self.turns.due()].into_iter().flatten().min()
     }

@@ -126,7 +126,10 @@ impl Follower {
                 self.state_counts.take(transition);
                 self.resources.moved(transition);
             }
-            NodeEvent::Priority { .. } | NodeEvent::Configured | NodeEvent::Alive => {}
+            NodeEvent::Priority { .. }
+            | NodeEvent::Contested { .. }
+            | NodeEvent::Configured
+            | NodeEvent::Alive => {}
         }
     }
 

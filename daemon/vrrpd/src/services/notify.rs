@@ -1,6 +1,6 @@
 //! Notifications: runs the notify commands as the [`Scheduler`] decides.
 //!
-//! A command receives the transition in its environment and as one line of JSON on its standard
+//! A command receives the event in its environment and as one line of JSON on its standard
 //! input. It is [run](program::run) in the same way as a check script.
 
 use std::collections::BTreeMap;
@@ -14,7 +14,7 @@ use tokio::time::sleep;
 use vrrp_config::{Command, Style};
 use vrrp_linux::clock;
 use vrrp_proto::State;
-use vrrp_proto::notify::{Notification, Notify, Run, Scheduler, Subject};
+use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::snapshot::Snapshot;
 
 use super::program::{self, Outcome, Program};
@@ -39,7 +39,7 @@ pub(super) struct StatusHandle(Arc<Mutex<Scheduler<Arc<Command>>>>);
 /// Notify command that has ended.
 struct Ended {
     owner: Subject,
-    to: State,
+    event: Event,
     succeeded: bool,
     detail: String,
 }
@@ -69,6 +69,11 @@ impl Notifier {
         match moved {
             NodeEvent::Transition(transition) => scheduler.transition(transition),
             NodeEvent::Priority { router, priority } => scheduler.priority(router, *priority),
+            NodeEvent::Contested {
+                router,
+                cause,
+                priority,
+            } => scheduler.contested(router, cause, *priority),
             NodeEvent::Configured => scheduler.configured(),
             NodeEvent::Alive => {}
         }
@@ -99,7 +104,7 @@ impl Notifier {
     fn note(&self, ended: Ended) {
         let Ended {
             owner,
-            to,
+            event,
             succeeded,
             detail,
         } = ended;
@@ -111,7 +116,7 @@ impl Notifier {
                 .ended(now, &owner, succeeded, Arc::clone(&detail));
         self.log.record(Record::Notified {
             owner,
-            to,
+            event,
             succeeded,
             detail,
             then,
@@ -175,7 +180,7 @@ async fn tell(run: Run<Arc<Command>>) -> Ended {
     }
     Ended {
         owner,
-        to: news.to,
+        event: news.event,
         succeeded,
         detail,
     }
@@ -203,6 +208,7 @@ fn environment(
     let group = command.group.iter();
     let group = group.map(|name| ("VRRP_GROUP", name.to_string()));
     let told = [
+        ("VRRP_EVENT", news.event.to_string()),
         ("VRRP_FROM", news.from.to_string()),
         ("VRRP_TO", news.to.to_string()),
         ("VRRP_CAUSE", news.cause.to_string()),
@@ -224,6 +230,7 @@ fn input(owner: &Subject, news: &Notification, command: &Command) -> Vec<u8> {
     let object = json!({
         "instance": instance(owner),
         "group": command.group,
+        "event": news.event,
         "from": news.from,
         "to": news.to,
         "cause": news.cause.to_string(),

@@ -1,5 +1,6 @@
 use std::sync::Arc;
 
+use vrrp_proto::notify::Event;
 use vrrp_proto::snapshot::{Counters, NotifyRunStatus, PeerStatus, PriorityStatus, SenderStatus};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
@@ -52,12 +53,12 @@ fn table_shows_master_and_cause() {
     });
     master.notify = Some(NotifyStatus::default());
     backup.notify = Some(NotifyStatus {
-        running: Some(State::Master),
-        waiting: vec![State::Init, State::Backup],
+        running: Some(Event::Contested),
+        waiting: vec![Event::Stop, Event::Backup],
         dropped: 3,
         runs: 7,
         failures: 1,
-        last: Some(told_of(State::Init, true, "exit status: 0", 125.0)),
+        last: Some(told_of(Event::Stop, true, "exit status: 0", 125.0)),
     });
     backup.lvs = Some(lvs(Some(LvsRole::Backup), None, 0));
     backup.counters.dropped = DropCounts {
@@ -105,7 +106,7 @@ fn table_shows_master_and_cause() {
     VI_2: 192.168.198.12 has the same priority 100 and the greater address
       HMAC: signs with key 1; unsigned advertisements are accepted; 192.168.198.11 signs with key 1; 192.168.198.13 signs with key 2 (its clock is 3 s ahead); 192.168.198.14 signs with key 2 (its clock is 2 s behind)
       unicast peers: 192.168.198.11, one.example (192.168.198.13 192.168.198.14), two.example (not resolved), 192.168.198.15 (former address of one.example), 192.168.198.16 (sender); every sender is accepted until two.example is resolved
-      notify: stop succeeded 2 min ago: exit status: 0; running: master; waiting: stop, backup
+      notify: stop succeeded 2 min ago: exit status: 0; running: contested; waiting: stop, backup
       LVS sync: backup on eth1 (syncId 52)
       1 failure of notify commands
       3 notifications superseded by a newer state
@@ -131,14 +132,14 @@ fn status_shows_result_of_last_notification() {
         (told(&status), text)
     };
     let (text, json) = status(told_of(
-        State::Master,
+        Event::Master,
         false,
         "exit status: 7: no connection",
         3.25,
     ));
     insta::assert_snapshot!(text, @"notify: master failed 3 s ago: exit status: 7: no connection");
-    insta::assert_snapshot!(json, @r#"{"running":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"state":"master","succeeded":false,"detail":"exit status: 7: no connection","age":3.25}}"#);
-    let (text, _) = status(told_of(State::Backup, true, "exit status: 0: done", 0.0));
+    insta::assert_snapshot!(json, @r#"{"running":null,"waiting":[],"dropped":0,"runs":0,"failures":0,"last":{"event":"master","succeeded":false,"detail":"exit status: 7: no connection","age":3.25}}"#);
+    let (text, _) = status(told_of(Event::Backup, true, "exit status: 0: done", 0.0));
     insta::assert_snapshot!(text, @"notify: backup succeeded 0 s ago: exit status: 0: done");
 }
 
@@ -286,9 +287,9 @@ fn ages_have_one_fitting_unit() {
     assert_eq!(age(400_000.0), "4 d");
 }
 
-fn told_of(state: State, up: bool, detail: &str, age: f64) -> NotifyRunStatus {
+fn told_of(event: Event, up: bool, detail: &str, age: f64) -> NotifyRunStatus {
     NotifyRunStatus {
-        state,
+        event,
         succeeded: up,
         detail: detail.into(),
         age,

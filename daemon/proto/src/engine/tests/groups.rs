@@ -111,6 +111,41 @@ fn backups_take_over_together_in_member_order() {
 }
 
 #[test]
+fn contested_group_reports_all_members_once_the_last_rival_has_gone() {
+    let mut node = Node::mastering(grouped(101, 102));
+    node.advance(2 * SECOND);
+    let contested = |lines: Vec<String>| -> Vec<String> {
+        let is_report = |line: &String| line.contains("contested");
+        lines.into_iter().filter(is_report).collect()
+    };
+    assert_eq!(
+        contested(receive_advert(&mut node, Some(100), Some(100))),
+        [""; 0]
+    );
+    // The other host is silent in VI_1 first.
+    node.advance(SECOND);
+    receive_advert(&mut node, None, Some(100));
+    assert_eq!(contested(node.advance(3 * SECOND)), [""; 0]);
+    assert_eq!(
+        contested(node.advance(SECOND)),
+        [
+            "VI_1 contested: with VI_2: 192.168.198.13 (priority 100) was master too and has gone",
+            "VI_2 contested: 192.168.198.13 (priority 100) was master too and has gone",
+        ]
+    );
+    assert_eq!(contested(node.advance(20 * SECOND)), [""; 0]);
+    assert_eq!(node.status("VI_1").counters.contests, 1);
+    // Where one of the networks is cut, the other host moved its whole group all the same.
+    receive_advert(&mut node, Some(100), None);
+    let lines = contested(node.advance(20 * SECOND));
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[1].starts_with("VI_2 contested: with VI_1: "),
+        "{lines:?}"
+    );
+}
+
+#[test]
 fn group_of_experiment_2_fails_back_despite_a_tie() {
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(

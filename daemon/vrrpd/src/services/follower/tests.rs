@@ -134,6 +134,7 @@ impl Rig {
             backup: None,
             fault: None,
             stop: None,
+            contested: None,
             any: Some(Arc::new(command)),
             timeout: PATIENCE * 10,
             retries: 0,
