@@ -156,7 +156,9 @@ fn main() -> ExitCode {
                 stop_notification_follows_handover_and_precedes_exit,
                 second_stop_signal_kills_running_notifications,
                 reload_notifies_removed_and_remaining_instances,
-                group_notification_is_sent_once_with_name;
+                group_notification_is_sent_once_with_name,
+                contested_master_is_notified_when_second_master_has_gone,
+                contested_group_is_notified_once_and_each_instance;
             probes:
                 unhealthy_web_server_causes_failover_within_a_second,
                 hanging_web_server_causes_failover,

@@ -6,12 +6,15 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use vrrp_lab::daemons::{Vrrpd, vrrpd_program};
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Error, Host, Moment, Process, Result, Signal};
+use vrrp_lab::{Error, Host, Impairment, Moment, Process, Result, Signal};
 use vrrp_proto::State::{Backup, Fault, Init, Master};
+use vrrp_proto::notify::Event;
 use vrrp_proto::snapshot::NotifyStatus;
 
-use crate::common::{INTERVAL, Lan, SOON, VIP, assert_rhythm, config, instance, only, with};
-use crate::pair::HIGH;
+use crate::common::{
+    INTERVAL, Lan, SOON, VIP, assert_rhythm, config, down_interval, instance, only, with,
+};
+use crate::pair::{HIGH, LOW, Pair};
 use crate::process::NotifySocket;
 use crate::trackers::assert_gone;
 
@@ -41,10 +44,10 @@ pub(crate) fn slow_command_receives_newest_state_next() -> Outcome {
     let status = status(&daemon)?;
     assert_eq!(
         status.running,
-        Some(Backup),
+        Some(Event::Backup),
         "the first command is still running"
     );
-    assert_eq!((status.waiting, status.dropped), (vec![Master], 9));
+    assert_eq!((status.waiting, status.dropped), (vec![Event::Master], 9));
     assert_eq!((status.runs, status.last), (0, None));
     listener.release()?;
     listener.expect_lines(&["begin backup", "end backup", "begin master"])?;
@@ -96,7 +99,7 @@ pub(crate) fn failed_command_is_retried_until_success() -> Outcome {
         .wait_for_line(|line| line.ends_with(said), SOON)?;
     let failed = status(&daemon)?;
     let last = failed.last.ok_or("no command was run")?;
-    assert_eq!((last.state, last.succeeded), (Master, false));
+    assert_eq!((last.event, last.succeeded), (Event::Master, false));
     assert_eq!(&*last.detail, "exit status: 7: no connection");
     a.host.write("/run/up", "", 0o644)?;
     listener.expect_lines(&["master"])
@@ -118,6 +121,7 @@ pub(crate) fn notification_json_reaches_fifo_through_command() -> Outcome {
         json!({
             "instance": "VI_1",
             "group": null,
+            "event": to,
             "from": from,
             "to": to,
             "cause": cause,
@@ -276,6 +280,79 @@ pub(crate) fn group_notification_is_sent_once_with_name() -> Outcome {
     assert!(last.is_none_or(|last| last.succeeded), "no command failed");
     assert!(daemon.stop()?.success());
     listener.expect_lines(&["VG_1 backup", "VG_1 master", "VG_1 init"])
+}
+
+pub(crate) fn contested_master_is_notified_when_second_master_has_gone() -> Outcome {
+    let pair = Pair::new()?;
+    let listener = Listener::on(&pair.a.host)?;
+    // Without `contested` the program of `master` runs again.
+    let words = "echo $VRRP_EVENT $VRRP_FROM $VRRP_TO $VRRP_AGAIN > /run/lines";
+    let notify = json!({ "master": ["/bin/sh", "-c", words] });
+    let (a, b) = pair.start_with(&notifying(notify), &only(instance(LOW)))?;
+    listener.expect_lines(&["master backup master false"])?;
+    pair.b.cable.set(Impairment::deaf())?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    // Long enough that the first master sees the second one for more than a master-down interval.
+    pair.lan.pass(&pair.b, 6)?;
+    assert_eq!(status(&a)?.runs, 1, "the second master is still there");
+    let healed = Moment::now();
+    pair.b.cable.set(Impairment::default())?;
+    b.wait_for("VI_1", Master, Backup, healed, SOON)?;
+    let all = ["master backup master false", "contested master master true"];
+    listener.expect_lines(&all)?;
+    let told = listener.reader.output().entries()[1].at;
+    let last = pair.lan.adverts_of(&pair.b, 51, Moment::default());
+    let last = last.last().ok_or("no advertisement of b")?.at;
+    let wait = down_interval(HIGH, INTERVAL);
+    assert!(told >= last + wait, "{last:?} and {told:?}");
+    let line = a
+        .process()
+        .wait_for_line(|line| line.contains("VI_1: still master"), SOON)?;
+    let text = "192.168.224.12 (priority 100) was master too and has gone";
+    assert!(line.text.ends_with(text), "{}", line.text);
+    let status = a.instance("VI_1")?;
+    assert_eq!((status.state, status.counters.contests), (Master, 1));
+    let last = status.notify.and_then(|notify| notify.last);
+    assert_eq!(last.map(|last| last.event), Some(Event::Contested));
+    Ok(())
+}
+
+pub(crate) fn contested_group_is_notified_once_and_each_instance() -> Outcome {
+    let pair = Pair::new()?;
+    let listener = Listener::on(&pair.a.host)?;
+    let document = |priority: u8, notify: &str| {
+        let notify = |subject: &str| {
+            let words = format!("{notify} {subject} $VRRP_EVENT > /run/lines");
+            json!({ "contested": ["/bin/sh", "-c", words], "stop": ["/bin/sh", "-c", words] })
+        };
+        let named = |name: &str| with(instance(priority), json!({ "notify": notify(name) }));
+        let other = json!({ "virtualRouterId": 52, "virtualAddresses": ["192.168.224.101/24"] });
+        let document = json!({
+            "instances": { "VI_1": named("VI_1"), "VI_2": with(named("VI_2"), other) },
+            "syncGroups": { "VG_1": { "members": ["VI_1", "VI_2"], "notify": notify("VG_1") } },
+        });
+        document.to_string()
+    };
+    let (a, b) = pair.start_with(&document(HIGH, "echo"), &document(LOW, "true"))?;
+    pair.b.cable.set(Impairment::deaf())?;
+    b.wait_for_state("VI_1", Master, SOON)?;
+    pair.lan.pass(&pair.b, 6)?;
+    let healed = Moment::now();
+    pair.b.cable.set(Impairment::default())?;
+    b.wait_for("VI_1", Master, Backup, healed, SOON)?;
+    let sorted = |count| {
+        let mut lines = listener.lines(count)?;
+        lines.sort();
+        Ok::<_, Error>(lines)
+    };
+    let contested = ["VG_1 contested", "VI_1 contested", "VI_2 contested"];
+    assert_eq!(sorted(3)?, contested);
+    assert!(a.stop()?.success());
+    let stopped = ["VG_1 stop", "VI_1 stop", "VI_2 stop"];
+    let mut all = [contested, stopped].concat();
+    all.sort_unstable();
+    assert_eq!(sorted(6)?, all);
+    Ok(())
 }
 
 /// Returns the configuration of a master with this `notify` option.
