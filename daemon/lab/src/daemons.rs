@@ -2,6 +2,7 @@
 //! and FRR.
 
 mod frr;
+mod peer;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,8 @@ use crate::error::{Doing, Error, Result};
 use crate::host::Host;
 use crate::process::{Line, Process};
 
-pub use frr::{Frr, frr_program};
+pub use frr::Frr;
+pub use peer::PeerProgram;
 
 /// Paths of the configurations; `/run` is private to each host.
 const VRRPD_CONFIG: &str = "/run/vrrpd.json";
@@ -254,11 +256,6 @@ pub fn clean_up(host: &Host) -> Result<String> {
     host.shell(&format!("{program} cleanup --config {VRRPD_CONFIG}"))
 }
 
-/// Path of keepalived, if it is installed.
-pub fn keepalived_program() -> Option<PathBuf> {
-    find_in_path("keepalived")
-}
-
 /// A running keepalived.
 #[derive(Debug)]
 pub struct Keepalived {
@@ -289,23 +286,26 @@ impl Keepalived {
     /// # Errors
     /// If it is not installed, or exits instead; the error contains its log.
     pub fn start(host: &Host, config: &str) -> Result<Self> {
-        let program = keepalived_program().ok_or_else(|| {
+        let program = PeerProgram::keepalived().ok_or_else(|| {
             Error::new(
                 "starting keepalived",
                 "not installed: apt-get install keepalived",
             )
         })?;
         host.write(KEEPALIVED_CONFIG, config, 0o644)?;
-        let mut command = Command::new(program);
-        command.args(["--dont-fork", "--log-console", "--log-detail", "--vrrp"]);
-        command.args(["--use-file", KEEPALIVED_CONFIG]);
-        command.args([
+        let arguments = [
+            "--dont-fork",
+            "--log-console",
+            "--log-detail",
+            "--vrrp",
+            "--use-file",
+            KEEPALIVED_CONFIG,
             "--pid",
             "/run/keepalived.pid",
             "--vrrp_pid",
             "/run/keepalived-vrrp.pid",
-        ]);
-        let process = host.spawn(command)?;
+        ];
+        let process = program.start(host, &arguments)?;
         process.wait_for_line(|line| line.contains("Startup complete"), PATIENCE)?;
         Ok(Self { process })
     }

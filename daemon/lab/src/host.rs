@@ -137,7 +137,14 @@ impl Host {
     /// # Errors
     /// If the host is off or the program cannot be started.
     pub fn spawn(&self, command: Command) -> Result<Process> {
-        Process::start(command, &self.name, |command| self.start(command))
+        let program = Path::new(command.get_program()).file_name();
+        let program = program.unwrap_or_default().to_string_lossy().into_owned();
+        self.spawn_as(&program, command)
+    }
+
+    /// As [`Host::spawn`], where `program` is the name of the program in messages.
+    pub(crate) fn spawn_as(&self, program: &str, command: Command) -> Result<Process> {
+        Process::start(program, command, &self.name, |command| self.start(command))
     }
 
     /// Runs a short command and returns its output, for any exit status.
@@ -305,6 +312,16 @@ impl Host {
     /// If there is no such interface.
     pub fn mac(&self, interface: &str) -> Result<[u8; 6]> {
         self.netlink.mac_of(interface)
+    }
+
+    /// Adds a stale entry to the host's neighbour table, as the kernel does when a neighbour asks for this
+    /// host.
+    ///
+    /// # Errors
+    /// If there is no such interface, or the kernel rejects the request.
+    pub fn add_neighbour(&self, interface: &str, address: IpAddr, mac: [u8; 6]) -> Result<()> {
+        let index = self.netlink.index_of(interface)?;
+        self.netlink.add_neighbour(index, address, mac)
     }
 
     /// MAC address of a neighbour in the host's neighbour table, if it has an entry.

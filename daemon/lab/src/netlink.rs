@@ -14,7 +14,9 @@ use rtnetlink::packet_route::link::{
     AfSpecInet6, AfSpecUnspec, BridgeStpState, In6AddrGenMode, InfoData, InfoVeth, LinkAttribute,
     LinkFlags, LinkMessage, MacVlanMode,
 };
-use rtnetlink::packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
+use rtnetlink::packet_route::neighbour::{
+    NeighbourAddress, NeighbourAttribute, NeighbourMessage, NeighbourState,
+};
 use rtnetlink::{Handle, LinkBridge, LinkMacVlan, LinkUnspec, LinkVeth, new_connection};
 use tokio::runtime::{Builder, Runtime};
 
@@ -171,6 +173,16 @@ impl Netlink {
             })
             .ok_or("it has no MAC address")
             .doing(format!("reading the MAC address of {name}"))
+    }
+
+    /// Adds or replaces a stale neighbour entry: the kernel uses it, and verifies it after that.
+    pub(crate) fn add_neighbour(&self, index: u32, address: IpAddr, mac: [u8; 6]) -> Result<()> {
+        let request = self.handle.neighbours().add(index, address);
+        let request = request
+            .link_layer_address(&mac)
+            .state(NeighbourState::Stale);
+        self.wait(request.replace().execute())
+            .doing(format!("adding the neighbour {address} of link {index}"))
     }
 
     /// MAC address of a neighbour in the kernel's neighbour table.

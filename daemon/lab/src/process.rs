@@ -48,13 +48,11 @@ struct End {
 
 impl Process {
     pub(crate) fn start(
+        program: &str,
         mut command: Command,
         host: &str,
         spawn: impl FnOnce(Command) -> Result<Child>,
     ) -> Result<Self> {
-        let program = Path::new(command.get_program())
-            .file_name()
-            .map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let doing = format!("starting {program} on {host}");
         let (reader, writer) = io::pipe().doing(doing.as_str())?;
         let copy = writer.try_clone().doing(doing.as_str())?;
@@ -79,7 +77,7 @@ impl Process {
         })
         .doing(doing)?;
         Ok(Self {
-            program,
+            program: program.to_owned(),
             pid,
             end,
             output,

@@ -89,7 +89,7 @@ def main(arguments: list[str], usage: str | None) -> int:
     failed = []
     for story in arguments or known:
         if story in NOT_FOR_DEBIAN:
-            say(f"{story}: not run: {NOT_FOR_DEBIAN[story]}")
+            say(f"{story}: NOT RUN: {NOT_FOR_DEBIAN[story]}")
         elif not play(story, vrrpd):
             failed.append(story)
     if failed:

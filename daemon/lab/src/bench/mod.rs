@@ -125,7 +125,7 @@ impl<'o> Bench<'o> {
         if options.alone {
             return bench;
         }
-        if daemons::keepalived_program().is_some() {
+        if daemons::PeerProgram::keepalived().is_some() {
             bench.kinds.push(Kind::Keepalived);
         } else {
             bench.progress("keepalived is not installed: no comparison");

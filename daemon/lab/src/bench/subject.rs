@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::kill;
 use nix::unistd::Pid;
-use vrrp_lab::daemons::{keepalived_program, vrrpd_program};
+use vrrp_lab::daemons::{PeerProgram, vrrpd_program};
 use vrrp_lab::{Error, Host, Journal, Line, Process, Result, Signal};
 
 use super::proc;
@@ -102,31 +102,39 @@ impl Daemon {
 
     /// As [`Daemon::start`], with a configuration in the daemon's own language.
     pub(crate) fn start_with(kind: Kind, host: &Host, config: &str) -> Result<Self> {
-        let (command, ready) = match kind {
-            Kind::Vrrpd => {
-                host.write("/run/vrrpd.json", config, 0o600)?;
-                let mut command = Command::new(vrrpd_program()?);
-                command.args(["run", "--config", "/run/vrrpd.json"]);
-                (command, " started: ")
-            }
-            Kind::Keepalived => {
-                host.write("/run/keepalived.conf", config, 0o600)?;
-                let program = keepalived_program()
-                    .ok_or_else(|| Error::new("starting keepalived", "not installed"))?;
-                let mut command = Command::new(program);
-                command.args(["--dont-fork", "--vrrp", "--log-console", "--no-syslog"]);
-                command.args(["--use-file", "/run/keepalived.conf"]);
-                command.args(["--pid", PID_FILES[0], "--vrrp_pid", PID_FILES[1]]);
-                (command, "Startup complete")
-            }
-        };
         // keepalived does not start if the PID in a file left by a killed one is in use again.
         host.run(|| {
             for left in PID_FILES {
                 let _ = std::fs::remove_file(left);
             }
         });
-        let process = host.spawn(command)?;
+        let (process, ready) = match kind {
+            Kind::Vrrpd => {
+                host.write("/run/vrrpd.json", config, 0o600)?;
+                let mut command = Command::new(vrrpd_program()?);
+                command.args(["run", "--config", "/run/vrrpd.json"]);
+                (host.spawn(command)?, " started: ")
+            }
+            Kind::Keepalived => {
+                host.write("/run/keepalived.conf", config, 0o600)?;
+                let program = PeerProgram::keepalived()
+                    .ok_or_else(|| Error::new("starting keepalived", "not installed"))?;
+                let [parent, vrrp] = PID_FILES;
+                let arguments = [
+                    "--dont-fork",
+                    "--vrrp",
+                    "--log-console",
+                    "--no-syslog",
+                    "--use-file",
+                    "/run/keepalived.conf",
+                    "--pid",
+                    parent,
+                    "--vrrp_pid",
+                    vrrp,
+                ];
+                (program.start(host, &arguments)?, "Startup complete")
+            }
+        };
         process.wait_for_line(|line| line.contains(ready), PATIENCE)?;
         Ok(Self { kind, process })
     }

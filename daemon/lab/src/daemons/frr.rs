@@ -5,23 +5,19 @@
 //! and zebra sets and clears its carrier (`protodown`).
 
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Command, ExitStatus};
+use std::path::Path;
+use std::process::ExitStatus;
 use std::thread;
 use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 
-use super::PATIENCE;
+use super::{PATIENCE, PeerProgram};
 use crate::clock::Moment;
 use crate::error::{Doing, Error, Result};
 use crate::host::Host;
 use crate::isolate::mount_tmpfs;
 use crate::process::{Line, Process};
-
-/// Directory of FRR's daemons on Debian and other distributions. It is not in `$PATH`: one of the
-/// programs is named vrrpd.
-const DIRECTORY: &str = "/usr/lib/frr";
 
 const RUN: &str = "/run/frr";
 const ZEBRA_SOCKET: &str = "/run/frr/zserv.api";
@@ -32,12 +28,6 @@ const GROUPS: &str = "root:x:0:\nfrrvty:x:1:root\n";
 
 /// Interval of the connection attempts to zebra, which does not report that it listens.
 const LOOK: Duration = Duration::from_millis(2);
-
-/// Path of FRR's vrrpd, if it is installed together with zebra.
-pub fn frr_program() -> Option<PathBuf> {
-    let [zebra, vrrpd] = ["zebra", "vrrpd"].map(|name| Path::new(DIRECTORY).join(name));
-    (zebra.is_file() && vrrpd.is_file()).then_some(vrrpd)
-}
 
 /// A running vrrpd of FRR, with its zebra. Dropping it kills both.
 #[derive(Debug)]
@@ -55,14 +45,11 @@ impl Frr {
     /// If FRR is not installed, or the virtual router stays in its initial state; the error
     /// contains the log.
     pub fn start(host: &Host, config: &str, vrid: u8) -> Result<Self> {
-        let program = frr_program().ok_or_else(|| {
-            Error::new(
-                "starting FRR's vrrpd",
-                format!("not found in {DIRECTORY}: apt-get install frr"),
-            )
+        let program = PeerProgram::frr().ok_or_else(|| {
+            Error::new("starting FRR's vrrpd", "not installed: apt-get install frr")
         })?;
-        prepare(host)?;
-        let zebra = launch(host, &program.with_file_name("zebra"), "")?;
+        prepare(host, &program)?;
+        let zebra = launch(host, &program.sibling("zebra"), "")?;
         wait_for_zebra(host, &zebra)?;
         let config = format!("debug vrrp protocol\ndebug vrrp packets\n{config}");
         let vrrpd = launch(host, &program, &config)?;
@@ -119,7 +106,7 @@ impl Frr {
 }
 
 /// Creates the files and mounts that FRR expects on a host, once per boot.
-fn prepare(host: &Host) -> Result<()> {
+fn prepare(host: &Host, program: &PeerProgram) -> Result<()> {
     if host.run(|| Path::new(GROUP_FILE).exists()) {
         return Ok(());
     }
@@ -131,24 +118,52 @@ fn prepare(host: &Host) -> Result<()> {
         // user.
         let none = None::<&str>;
         mount(Some(GROUP_FILE), "/etc/group", none, MsFlags::MS_BIND, none)
-            .doing(format!("mounting FRR's groups on {}", host.name()))
+            .doing(format!("mounting FRR's groups on {}", host.name()))?;
+        // FRR and its library libyang have this path in their programs.
+        let models = program.of_root("usr/share/yang");
+        models.map_or(Ok(()), |models| show(&models, Path::new("/usr/share/yang")))
     })
+}
+
+/// Mounts a directory at a path that the machine may not have.
+fn show(directory: &Path, path: &Path) -> Result<()> {
+    let doing = || format!("mounting {} at {}", directory.display(), path.display());
+    let none = None::<&str>;
+    if !path.exists()
+        && let (Some(above), Some(shared)) = (path.parent(), directory.parent())
+    {
+        let layers = format!("lowerdir={}:{}", shared.display(), above.display());
+        let overlay = Some("overlay");
+        let flags = MsFlags::empty();
+        mount(overlay, above, overlay, flags, Some(layers.as_str())).doing(doing())?;
+    }
+    mount(Some(directory), path, none, MsFlags::MS_BIND, none).doing(doing())
 }
 
 /// Starts one of FRR's daemons as root, the only user that a host surely has, with its log on
 /// standard output.
-fn launch(host: &Host, program: &Path, config: &str) -> Result<Process> {
-    let name = program.file_name().unwrap_or_default().display();
+fn launch(host: &Host, program: &PeerProgram, config: &str) -> Result<Process> {
+    let name = program.name();
     let file = format!("{RUN}/{name}.conf");
     host.write(&file, format!("log stdout debugging\n{config}"), 0o644)?;
-    let mut command = Command::new(program);
-    command.args(["--user", "root", "--group", "root"]);
-    command.args(["--config_file", &file]);
-    command.args(["--pid_file", &format!("{RUN}/{name}.pid")]);
-    command.args(["--socket", ZEBRA_SOCKET, "--vty_socket", RUN]);
-    // Disables the vty terminal over TCP.
-    command.args(["--vty_port", "0"]);
-    host.spawn(command)
+    let arguments = [
+        "--user",
+        "root",
+        "--group",
+        "root",
+        "--config_file",
+        &file,
+        "--pid_file",
+        &format!("{RUN}/{name}.pid"),
+        "--socket",
+        ZEBRA_SOCKET,
+        "--vty_socket",
+        RUN,
+        // Disables the vty terminal over TCP.
+        "--vty_port",
+        "0",
+    ];
+    program.start(host, &arguments)
 }
 
 fn wait_for_zebra(host: &Host, zebra: &Process) -> Result<()> {

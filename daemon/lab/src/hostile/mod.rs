@@ -156,7 +156,7 @@ pub(crate) fn run(options: &Options) -> Result<bool> {
     };
     let mut kinds = vec![Kind::Vrrpd];
     if !options.alone {
-        if daemons::keepalived_program().is_some() {
+        if daemons::PeerProgram::keepalived().is_some() {
             kinds.push(Kind::Keepalived);
         } else {
             progress("keepalived is not installed: no comparison");

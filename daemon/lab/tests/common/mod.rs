@@ -9,7 +9,6 @@ pub(crate) mod tshark;
 
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -46,11 +45,12 @@ pub(crate) fn main(tests: &[harness::Test<'_>], missing: &[&str]) -> ExitCode {
     built().unwrap_or_else(|| harness::run_where(tests, missing))
 }
 
-/// Runs tests that are made from data, `side_by_side` at a time; the `main` of such a test program.
+/// Runs tests that are generated from data or that not every machine can run, `side_by_side` at a time; the
+/// `main` of such a test program.
 pub(crate) fn main_of(
     tests: Vec<harness::MadeTest>,
     missing: &[&str],
-    side_by_side: usize,
+    side_by_side: Option<usize>,
 ) -> ExitCode {
     built().unwrap_or_else(|| harness::run_made(tests, missing, side_by_side))
 }
@@ -64,28 +64,6 @@ fn built() -> Option<ExitCode> {
         eprintln!("{error}");
     }
     Some(ExitCode::FAILURE)
-}
-
-/// Whether a configuration keyword occurs in the binary of the program that reads it. The version number is
-/// no sure sign, because a build may lack features.
-pub(crate) fn has_word(program: &Path, word: &str) -> bool {
-    fs::read(program).is_ok_and(|program| {
-        program
-            .windows(word.len())
-            .any(|part| part == word.as_bytes())
-    })
-}
-
-/// Prints a note about tests that are not run.
-#[expect(clippy::print_stderr, reason = "part of the outcome of the program")]
-pub(crate) fn say(text: &str) {
-    // The init process of a host is this program too, and must not print.
-    if std::env::args()
-        .nth(1)
-        .is_none_or(|argument| !argument.starts_with("__"))
-    {
-        eprintln!("{text}");
-    }
 }
 
 /// Lists tests, each named after its module and function.
@@ -181,9 +159,14 @@ impl Lan {
     /// Waits until a station has advertised `count` times from now on, which measures time by the
     /// protocol's own clock. Returns the last advertisement.
     pub(crate) fn pass(&self, sender: &Station, count: usize) -> Result<Advert> {
-        let mut last = self.advert_of(sender, Moment::now())?;
+        self.pass_of(count, |advert| advert.source == sender.address)
+    }
+
+    /// As [`Lan::pass`], for the advertisements that are `wanted`.
+    pub(crate) fn pass_of(&self, count: usize, wanted: impl Fn(&Advert) -> bool) -> Result<Advert> {
+        let mut last = self.advert(Moment::now(), &wanted)?;
         for _ in 1..count {
-            last = self.advert_of(sender, last.at)?;
+            last = self.advert(last.at, &wanted)?;
         }
         Ok(last)
     }

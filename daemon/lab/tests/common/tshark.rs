@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use vrrp_lab::{Capture, Error, Result};
+use vrrp_lab::{Capture, Error, Frame, Moment, Result};
 
 /// Properties that advertisements are expected to have.
 #[derive(Clone, Copy, Debug)]
@@ -15,7 +15,7 @@ pub(crate) struct Expected {
 }
 
 /// Coverage of the checksum in version 3 over IPv4.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Checksum {
     WithPseudoHeader,
     MessageOnly,
@@ -24,6 +24,9 @@ pub(crate) enum Checksum {
 /// Frame that tshark dissected without a complaint.
 #[derive(Debug)]
 pub(crate) struct Dissected {
+    pub(crate) at: Moment,
+    /// Coverage with which the checksum is right; the first of the expected ones where it does not matter.
+    pub(crate) checksum: Checksum,
     /// Priority, if the frame is an advertisement.
     pub(crate) priority: Option<u8>,
     /// Whether the frame is ARP or a neighbour advertisement.
@@ -63,11 +66,16 @@ pub(crate) fn dissect(card: &Capture, expected: Expected) -> Result<Vec<Dissecte
         std::process::id(),
         FILES.fetch_add(1, Ordering::Relaxed)
     ));
-    card.write_pcap_of(&file, |frame| frame.outgoing)?;
+    let sent = |frame: &Frame| frame.outgoing;
+    // Before the file is written, which may contain later frames.
+    let mut frames = card.frames().entries();
+    frames.retain(sent);
+    card.write_pcap_of(&file, sent)?;
     let mut verdicts: Vec<Verdict> = Vec::new();
     for checksum in expected.checksums {
         let text = run(&file, *checksum)?;
-        let again = text.lines().map(|line| judge(line, expected.version));
+        let again = text.lines().zip(&frames);
+        let again = again.map(|(line, frame)| judge(line, frame.at, *checksum, expected.version));
         // A frame is good if it is good with one of the accepted checksums.
         verdicts = if verdicts.is_empty() {
             again.collect()
@@ -106,7 +114,7 @@ fn run(file: &Path, checksum: Checksum) -> Result<String> {
 }
 
 /// Judges a frame by its line of fields.
-fn judge(line: &str, expected_version: u8) -> Verdict {
+fn judge(line: &str, at: Moment, checksum: Checksum, expected_version: u8) -> Verdict {
     let fields: Vec<&str> = line.split('\t').collect();
     let [
         _,
@@ -114,7 +122,7 @@ fn judge(line: &str, expected_version: u8) -> Verdict {
         malformed,
         expert,
         ip_checksum,
-        checksum,
+        vrrp_checksum,
         icmpv6_checksum,
         icmpv6_type,
         version,
@@ -133,7 +141,7 @@ fn judge(line: &str, expected_version: u8) -> Verdict {
         ),
         (has("ip") && !good(ip_checksum), "IP checksum"),
         (has("icmpv6") && !good(icmpv6_checksum), "ICMPv6 checksum"),
-        (has("vrrp") && !good(checksum), "VRRP checksum"),
+        (has("vrrp") && !good(vrrp_checksum), "VRRP checksum"),
         (
             has("vrrp") && version != expected_version.to_string(),
             "VRRP version",
@@ -143,6 +151,8 @@ fn judge(line: &str, expected_version: u8) -> Verdict {
         return Err(format!("{what}: {line}"));
     }
     Ok(Dissected {
+        at,
+        checksum,
         priority: priority.parse().ok(),
         announces: has("arp") || icmpv6_type == NEIGHBOUR_ADVERTISEMENT,
     })

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use serde_json::json;
-use vrrp_lab::daemons::keepalived_program;
 
-use crate::common::{has_word, instance, tracked, tshark, tshark::Checksum, with};
+use crate::common::{instance, tracked, tshark, tshark::Checksum, with};
 
 /// The course's configuration of the backup, verbatim except for `lvs_sync_daemon_interface`, which needs
 /// IPVS.
@@ -100,8 +99,17 @@ impl Dialect {
             version: if self == Self::Two { 2 } else { 3 },
             checksums: match self {
                 Self::Two | Self::Three => &[Checksum::WithPseudoHeader],
-                Self::ThreeMessageOnly => &[Checksum::MessageOnly],
+                Self::ThreeMessageOnly => &[Checksum::WithPseudoHeader, Checksum::MessageOnly],
             },
+        }
+    }
+
+    /// Form of vrrpd's checksums after it has received an advertisement. Until then it covers the
+    /// pseudo-header in version 3.
+    pub(crate) fn adopted(self) -> Checksum {
+        match self {
+            Self::Two | Self::Three => Checksum::WithPseudoHeader,
+            Self::ThreeMessageOnly => Checksum::MessageOnly,
         }
     }
 
@@ -144,15 +152,4 @@ impl Dialect {
             json!({ "VI_1": whole }),
         )
     }
-}
-
-/// Whether the installed keepalived can leave the pseudo-header out of the checksum (Debian's 2.2.7
-/// cannot).
-pub(crate) fn keepalived_knows_message_only() -> bool {
-    keepalived_program().is_some_and(|program| has_word(&program, "v3_checksum_as_v2"))
-}
-
-/// Whether the installed keepalived can sign (Debian's 2.2.7 cannot).
-pub(crate) fn keepalived_knows_hmac() -> bool {
-    keepalived_program().is_some_and(|program| has_word(&program, "auth_hmac"))
 }

@@ -1,8 +1,6 @@
 //! HMAC authentication between vrrpd and keepalived (`auth_hmac` of keepalived 2.4.2 and later), in both
 //! versions and families.
 
-use std::time::Duration;
-
 use serde_json::{Value, json};
 use vrrp_lab::daemons::{Keepalived, Vrrpd};
 use vrrp_lab::harness::Outcome;
@@ -13,6 +11,11 @@ use crate::common::{Lan, SOON, instance, only, with};
 
 /// Key of 32 bytes, in a form that both daemons accept.
 const KEY: &str = "hex:00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff";
+
+/// Priorities of vrrpd as master and as backup, and of keepalived between them.
+const LEADER: u8 = 200;
+const FOLLOWER: u8 = 50;
+const KEEPALIVED: u8 = 100;
 
 /// Version and family that the two daemons use.
 #[derive(Clone, Copy)]
@@ -52,12 +55,12 @@ pub(crate) fn both_sign_over_ipv6() -> Outcome {
 fn understand(speech: Speech) -> Outcome {
     let lan = Lan::new()?;
     let (ours, theirs) = (lan.station("ours", 11)?, lan.station("theirs", 12)?);
-    let first = Vrrpd::start(&ours.host, &speech.ours(200))?;
+    let first = Vrrpd::start(&ours.host, &speech.ours(LEADER))?;
     first.wait_for_state("VI_1", Master, SOON)?;
     let keepalived = Keepalived::start(&theirs.host, &speech.keepalived())?;
     keepalived.wait_for("VI_1", "BACKUP", Moment::default(), SOON)?;
-    let heard = Duration::from_secs_f64(speech.interval) * 8;
-    std::thread::sleep(heard);
+    // More intervals than a backup waits without a valid advertisement.
+    lan.pass_of(8, |advert| advert.priority == LEADER)?;
     let log = keepalived.process().log();
     assert!(!log.contains("Entering MASTER STATE"), "{log}");
 
@@ -68,9 +71,9 @@ fn understand(speech: Speech) -> Outcome {
     drop(first);
 
     let back = Moment::now();
-    let second = Vrrpd::start(&ours.host, &speech.ours(50))?;
+    let second = Vrrpd::start(&ours.host, &speech.ours(FOLLOWER))?;
     second.wait_for("VI_1", Init, Backup, back, SOON)?;
-    std::thread::sleep(heard);
+    lan.pass_of(8, |advert| advert.priority == KEEPALIVED)?;
     let status = second.instance("VI_1")?;
     assert_eq!(status.state, Backup, "{}", second.process().log());
     let counters = status.counters;
@@ -114,7 +117,7 @@ vrrp_instance VI_1 {{
     state BACKUP
     interface ens33
     virtual_router_id 51
-    priority 100
+    priority {KEEPALIVED}
     advert_int {}
     auth_hmac {{
         key 1 {KEY}

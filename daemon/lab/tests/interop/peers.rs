@@ -3,7 +3,8 @@
 use vrrp_lab::daemons::{Keepalived, Vrrpd};
 use vrrp_lab::{AddressWatch, Capture, Filter, Host, Moment, Result, held_twice};
 
-use crate::common::{LATE, Lan, Station, VIP, tshark};
+use crate::common::tshark::{self, Checksum};
+use crate::common::{LATE, Lan, Station, VIP};
 use crate::dialect::Dialect;
 
 pub(crate) struct Peers {
@@ -99,8 +100,9 @@ impl Peers {
         Ok(())
     }
 
-    /// Asserts that tshark finds no problem in the frames of the vrrpd host.
-    pub(crate) fn assert_dissected(&self) -> Result<()> {
+    /// Asserts that tshark finds no problem in the frames of the vrrpd host, and that the checksum of each
+    /// advertisement has the form that is expected at its time.
+    pub(crate) fn assert_dissected(&self, form: impl Fn(Moment) -> Checksum) -> Result<()> {
         let sent = tshark::dissect(&self.card, self.dialect.expected())?;
         let kind = |wanted: fn(&tshark::Dissected) -> bool| {
             sent.iter().filter(|frame| wanted(frame)).count()
@@ -113,6 +115,10 @@ impl Peers {
             kind(|frame| frame.announces) > 0,
             "no announcement in {sent:#?}"
         );
+        let adverts = sent.iter().filter(|frame| frame.priority.is_some());
+        for advert in adverts {
+            assert_eq!(advert.checksum, form(advert.at), "{advert:?} of {sent:#?}");
+        }
         Ok(())
     }
 

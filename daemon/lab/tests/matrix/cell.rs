@@ -4,9 +4,8 @@
 use std::fmt;
 use std::time::Duration;
 
-use vrrp_lab::daemons::{frr_program, keepalived_program};
+use vrrp_lab::daemons::PeerProgram;
 
-use crate::common::has_word;
 use crate::common::tshark::{self, Checksum};
 
 /// Daemon that vrrpd is tested with.
@@ -114,18 +113,6 @@ impl Dialect {
         self.interval() * 3 + self.skew(priority)
     }
 
-    /// Properties that tshark should find in vrrpd's advertisements.
-    pub(crate) fn expected(self) -> tshark::Expected {
-        tshark::Expected {
-            version: self.version(),
-            checksums: match self {
-                Self::Two | Self::TwoWithPassword | Self::Three => &[Checksum::WithPseudoHeader],
-                // See `Deviation::BeginsWithTheOtherChecksum`.
-                Self::ThreeMessageOnly => &[Checksum::MessageOnly, Checksum::WithPseudoHeader],
-            },
-        }
-    }
-
     /// Name in the table.
     pub(crate) const fn name(self) -> &'static str {
         match self {
@@ -165,6 +152,24 @@ impl Who {
 }
 
 impl Cell {
+    /// Properties that tshark should find in vrrpd's advertisements.
+    pub(crate) fn expected(&self) -> tshark::Expected {
+        tshark::Expected {
+            version: self.dialect.version(),
+            checksums: match self.dialect {
+                Dialect::Two | Dialect::TwoWithPassword | Dialect::Three => {
+                    &[Checksum::WithPseudoHeader]
+                }
+                Dialect::ThreeMessageOnly
+                    if self.deviates(Deviation::BeginsWithTheOtherChecksum) =>
+                {
+                    &[Checksum::WithPseudoHeader, Checksum::MessageOnly]
+                }
+                Dialect::ThreeMessageOnly => &[Checksum::MessageOnly],
+            },
+        }
+    }
+
     /// Whether `who` as master answers an advertisement of lower priority at once.
     pub(crate) fn answers_lower_priority(&self, who: Who) -> bool {
         let should = self.dialect.version() == 3;
@@ -176,8 +181,8 @@ impl Cell {
         should != (who == Who::Theirs && deviates)
     }
 
-    /// Keyword of the peer's configuration that this cell needs and Debian 12's release lacks.
-    pub(crate) fn missing_in_debian_12(&self) -> Option<&'static str> {
+    /// Keyword of the peer's configuration that this cell needs and not every release has.
+    fn needed_keyword(&self) -> Option<&'static str> {
         match (self.dialect, self.peer) {
             (Dialect::ThreeMessageOnly, Peer::Keepalived) => Some("v3_checksum_as_v2"),
             (Dialect::ThreeMessageOnly, Peer::Frr) => Some("checksum-with-ipv4-pseudoheader"),
@@ -185,14 +190,10 @@ impl Cell {
         }
     }
 
-    /// Whether the installed peer supports this cell.
-    pub(crate) fn can_be_played(&self) -> bool {
-        let program = match self.peer {
-            Peer::Keepalived => keepalived_program(),
-            Peer::Frr => frr_program(),
-        };
-        self.missing_in_debian_12()
-            .is_none_or(|word| program.is_some_and(|program| has_word(&program, word)))
+    /// What this peer lacks for the cell.
+    pub(crate) fn lacking(&self, program: &PeerProgram) -> Option<String> {
+        let unknown = self.needed_keyword().filter(|word| !program.knows(word))?;
+        Some(format!("this {} has no {unknown}", self.peer.name()))
     }
 
     /// Whether this deviation applies to the cell.

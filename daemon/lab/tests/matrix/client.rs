@@ -13,6 +13,10 @@ use crate::configuration::CARD;
 /// Discard port, which is closed on all hosts: a host with the address refuses the packet at once.
 const PORT: u16 = 9;
 
+/// Port of the client. The kernel's choice may be one that tshark takes for a traceroute's (33434 and
+/// more), which is a remark about the packet.
+const OWN_PORT: u16 = 4000;
+
 /// Timeout of an answer, and the number of attempts.
 const PATIENCE: Duration = Duration::from_millis(250);
 const ATTEMPTS: u32 = 3;
@@ -50,7 +54,7 @@ impl Client {
             IpAddr::V6(_) => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
         };
         let answered: io::Result<bool> = self.host.run(|| {
-            let socket = UdpSocket::bind((unspecified, 0))?;
+            let socket = UdpSocket::bind((unspecified, OWN_PORT))?;
             socket.connect((self.address, PORT))?;
             socket.set_read_timeout(Some(PATIENCE))?;
             for _ in 0..ATTEMPTS {

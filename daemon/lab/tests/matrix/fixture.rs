@@ -9,7 +9,8 @@ use vrrp_lab::{Cable, Capture, Error, Filter, Frame, Host, Moment, Result, Segme
 
 use crate::cell::{Cast, Cell, Deviation, Dialect, Family, Peer, Who};
 use crate::client::Client;
-use crate::common::{SOON, set, tshark};
+use crate::common::tshark::{self, Checksum};
+use crate::common::{SOON, set};
 use crate::configuration::{self, CARD, MACVLAN, VRID};
 use crate::frames::{Advert, announces};
 
@@ -35,7 +36,7 @@ pub(crate) struct Side {
     pub(crate) cable: Cable,
     card: Capture,
     /// Source address of its daemon's advertisements.
-    address: IpAddr,
+    pub(crate) address: IpAddr,
 }
 
 /// A running daemon.
@@ -266,9 +267,14 @@ impl<'c> Fixture<'c> {
     /// Asserts that tshark finds no problem in the frames of the vrrpd host, which include advertisements
     /// and announcements.
     pub(crate) fn assert_dissected(&self) -> Result<()> {
-        let sent = tshark::dissect(&self.ours.card, self.cell.dialect.expected())?;
+        let expected = self.cell.expected();
+        let sent = tshark::dissect(&self.ours.card, expected)?;
         let adverts = sent.iter().filter(|frame| frame.priority.is_some());
-        assert!(adverts.count() > 3, "{sent:#?}");
+        let forms: Vec<Checksum> = adverts.map(|frame| frame.checksum).collect();
+        assert!(forms.len() > 3, "{sent:#?}");
+        // If two are expected, vrrpd begins with the one and ends with the other.
+        assert_eq!(forms.first(), expected.checksums.first(), "{sent:#?}");
+        assert_eq!(forms.last(), expected.checksums.last(), "{sent:#?}");
         assert!(sent.iter().any(|frame| frame.announces), "{sent:#?}");
         Ok(())
     }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{Impairment, Moment};
 
-use crate::cell::{Cell, Who};
+use crate::cell::{Cast, Cell, Who};
 use crate::common::{LATE, assert_waited};
+use crate::configuration::CARD;
 use crate::fixture::{Daemon, Fixture};
 
 /// Priority of the leader; `LOWER` is that of the follower.
@@ -39,6 +40,11 @@ pub(crate) fn tell(cell: &Cell) -> Outcome {
 fn lower_priority(fixture: &Fixture<'_>) -> Outcome {
     let cell = fixture.cell;
     let (leader, follower) = (fixture.side(cell.leader), fixture.side(cell.leader.other()));
+    if cell.cast == Cast::Unicast {
+        // A host that receives nothing can send only to a neighbour that it has an entry for.
+        let mac = leader.host.mac(CARD)?;
+        follower.host.add_neighbour(CARD, leader.address, mac)?;
+    }
     let since = Moment::now();
     follower.cable.set(Impairment::deaf())?;
     let mut last = follower.advert_after(since)?;
