@@ -32,23 +32,23 @@ struct Root {
 }
 
 impl PeerProgram {
-    /// keepalived: `$KEEPALIVED`, or that of the root `$VRRP_PEERS`, or that of the machine.
+    /// keepalived: `$KEEPALIVED`, or that of the root `$LAB_PEERS`, or that of the machine.
     pub fn keepalived() -> Option<Self> {
         if let Some(path) = env::var_os("KEEPALIVED") {
             // Absolute, because hosts have another working directory.
             return Some(Self::of_the_machine(std::path::absolute(path).ok()?));
         }
-        match env::var_os("VRRP_PEERS") {
+        match env::var_os("LAB_PEERS") {
             Some(root) => Self::in_root(Path::new(&root), "usr/sbin/keepalived"),
             None => find_in_path("keepalived").map(Self::of_the_machine),
         }
     }
 
-    /// FRR's vrrpd, if zebra is installed with it: that of the root `$VRRP_PEERS`, or that of the
+    /// FRR's vrrpd, if zebra is installed with it: that of the root `$LAB_PEERS`, or that of the
     /// machine.
     pub fn frr() -> Option<Self> {
         let vrrpd = format!("{FRR_DIRECTORY}/vrrpd");
-        let vrrpd = match env::var_os("VRRP_PEERS") {
+        let vrrpd = match env::var_os("LAB_PEERS") {
             Some(root) => Self::in_root(Path::new(&root), &vrrpd)?,
             None => Self::of_the_machine(Path::new("/").join(vrrpd)),
         };

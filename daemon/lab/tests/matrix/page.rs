@@ -42,7 +42,7 @@ With unicast over IPv6 vrrpd has `minTtl` 64: with the default of 255 it drops k
 
 const FOOT: &str = "
 `.ci/run` plays all cells with the peers of Debian's testing suite, which `.ci/peers` unpacks into a root of its own. `cargo test` alone takes
-the peers that are installed, or those that the environment names (`VRRP_PEERS=$(.ci/peers)`, `KEEPALIVED=PROGRAM`). A peer without a setting
+the peers that are installed, or those that the environment names (`LAB_PEERS=$(.ci/peers)`, `KEEPALIVED=PROGRAM`). A peer without a setting
 for the checksum (`v3_checksum_as_v2` since keepalived 2.2.8, `checksum-with-ipv4-pseudoheader` in FRR, not in 8.4.4 of Debian 12) cannot play
 the cells with the checksum of the message alone: these are ignored, and the end of `.ci/run` lists them.
 

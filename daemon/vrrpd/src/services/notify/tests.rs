@@ -6,7 +6,7 @@ use super::*;
 fn command_gets_transition_in_environment_and_standard_input() {
     let words = told(
         Style::Environment,
-        "printenv | grep ^VRRP_ | sort | tr '\\n' ';'; cat",
+        "printenv | grep ^VRRP_ | grep -v ^VRRP_LAB_ | sort | tr '\\n' ';'; cat",
     );
     insta::assert_snapshot!(words, @r#"VRRP_ADDRESSES=192.168.224.100/24 2001:db8::100/64;VRRP_AGAIN=false;VRRP_CAUSE=192.168.224.12 resigned (priority 0);VRRP_EVENT=master;VRRP_FROM=backup;VRRP_INSTANCE=VI_1;VRRP_PRIORITY=150;VRRP_TO=master;{"addresses":["192.168.224.100/24","2001:db8::100/64"],"again":false,"cause":"192.168.224.12 resigned (priority 0)","event":"master","from":"backup","group":null,"instance":"VI_1","priority":150,"to":"master"}"#);
 }
