@@ -708,7 +708,7 @@ FAULTS = [
     Fault(
         "backup that begins to listen does not ask for its peers",
         SOLICIT,
-        "        instance.router.count_silence_from(counts_at);\n        self.solicit(id);",
+        "        instance.router.count_silence_from(counts_at);\n        self.solicit(now, id);",
         "        instance.router.count_silence_from(counts_at);",
     ),
     Fault(
@@ -720,7 +720,7 @@ FAULTS = [
     Fault(
         "backup asks for peers of a later answer only at its next start",
         ENGINE,
-        "            self.solicit(id);\n            self.update_deadline(now, id);\n        }\n    }\n\n    fn handle_listening",
+        "            self.solicit(now, id);\n            self.update_deadline(now, id);\n        }\n    }\n\n    fn handle_listening",
         "            self.update_deadline(now, id);\n        }\n    }\n\n    fn handle_listening",
     ),
     Fault(

@@ -328,7 +328,7 @@ impl Engine {
             }
         }
         if former.unicast != self.instances[id].params.unicast {
-            self.solicit(id);
+            self.solicit(now, id);
             self.update_deadline(now, id);
         }
         let params = &self.instances[id].params;

@@ -30,7 +30,7 @@ impl Engine {
             self.begin_to_listen(now, id);
         } else if late {
             // The neighbour entries of the peers for a host that was suspended are gone.
-            self.solicit(id);
+            self.solicit(now, id);
         }
         self.update_deadline(now, id);
         let instance = &mut self.instances[id];

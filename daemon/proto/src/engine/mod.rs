@@ -512,7 +512,7 @@ impl Engine {
             instance.retire(now, &name, &gone);
             instance.set_peers(now, &self.names);
             instance.prepare();
-            self.solicit(id);
+            self.solicit(now, id);
             self.update_deadline(now, id);
         }
     }
@@ -667,7 +667,7 @@ impl Engine {
         self.instances[id].prepare();
         if stays && (grace.is_some() || endpoint != former) {
             // The peers may have no neighbour entry for this host, or one with the former MAC address.
-            self.solicit(id);
+            self.solicit(now, id);
         }
         match grace.filter(|_| is_up) {
             Some(grace) => self.resume(now, id, grace),

@@ -53,11 +53,12 @@ impl Engine {
             false => now + UNRESOLVED,
         };
         instance.router.count_silence_from(counts_at);
-        self.solicit(id);
+        self.solicit(now, id);
     }
 
     /// Asks for the peers of a backup.
-    pub(super) fn solicit(&mut self, id: RouterId) {
+    pub(super) fn solicit(&mut self, now: Instant, id: RouterId) {
+        self.instances[id].expire_peers(now);
         let instance = &self.instances[id];
         // An interrupted backup asks when the interruption ends.
         let is_listening = instance.router.state() == State::Backup && instance.grace.is_none();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_proto::{Cause, Family, Instant, InterfaceIndex, Output, Solicitation, State};
+use vrrp_proto::{Cause, Family, Instant, InterfaceIndex, Output, Solicitation, State, Transition};
 
 use super::{Judged, Oracle, Watched, is_end, transitions};
 use crate::host::{Fed, Record};
@@ -101,6 +101,15 @@ impl Oracle {
         target: IpAddr,
         record: &Record,
     ) -> bool {
+        // A router that is stopped late notices first that it was suspended, and begins to listen.
+        let is_stopped_late = |transition: &Transition| {
+            let router = self.routers.get(&*transition.router);
+            transition.to == State::Backup
+                && router.is_none_or(|router| router.state() != State::Backup)
+        };
+        if transitions(record).any(is_stopped_late) {
+            return true;
+        }
         let link = self.links.get(&interface);
         self.routers.iter().any(|(name, router)| {
             let is_here =
