@@ -151,7 +151,10 @@ impl Oracle {
             let expected = router.expected_silence(now, wait, &name, judged, record);
             let counts_at = shown.map_or(expected, |shown| shown.silence_counts_at);
             let is_past = expected <= now && counts_at <= now;
-            if counts_at != expected && !is_past {
+            // A reload that resolves the last name may change the priority in the same turn.
+            let longest = now + router.config.interval() * 4;
+            let is_by_reload = matches!(record.fed, Fed::Configure(_)) && counts_at <= longest;
+            if counts_at != expected && !is_past && !is_by_reload {
                 return Err(Invariant::UnicastSilence.broken(format!(
                     "{name}: silence counts from {counts_at:?} instead of {expected:?}"
                 )));
