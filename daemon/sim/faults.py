@@ -1358,8 +1358,8 @@ FAULTS = [
     Fault(
         "virtual MAC interfaces are not created",
         NODE,
-        "        let later = devices.split_off(starts(&devices, Stage::AfterAddresses));\n",
-        "        let later = devices.split_off(starts(&devices, Stage::AfterAddresses)); devices.clear();\n",
+        "        self.change_devices(now, &next, host);\n",
+        "        drop(next);\n",
     ),
     Fault(
         "routes are not deleted",

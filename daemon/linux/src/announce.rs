@@ -134,8 +134,8 @@ impl AnnounceSocket {
     }
 
     /// Sends all queued frames, up to 64 by one system call. Calls `failed` with the interface and the
-    /// address (of an advertisement its source, of a request its target) of each frame that the kernel rejects (ENETDOWN, ENXIO,
-    /// ENOBUFS), and goes on with the next.
+    /// address (of an advertisement its source, of a request its target) of each frame that the kernel
+    /// rejects (ENETDOWN, ENXIO, ENOBUFS), and goes on with the next.
     pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
         let queue = &self.queue;
         batch::send_all(

@@ -355,19 +355,26 @@ impl Devices {
     /// Sends all messages by one call. Returns the first error; the kernel handles the rest
     /// nevertheless.
     fn request(&mut self, messages: &[(LinkMessage, u16)]) -> io::Result<()> {
-        self.outgoing.clear();
-        self.sequence = self.sequence.wrapping_add(1);
-        for (message, flags) in messages {
+        let requests = messages.iter().map(|(message, flags)| {
             let request = RouteNetlinkMessage::NewLink(message.clone());
-            netlink::push(request, *flags, self.sequence, &mut self.outgoing);
-        }
-        self.send_and_hear()
+            (request, *flags)
+        });
+        self.send_all(requests)
     }
 
     fn send_one(&mut self, request: RouteNetlinkMessage, flags: u16) -> io::Result<()> {
+        self.send_all([(request, flags)])
+    }
+
+    fn send_all(
+        &mut self,
+        requests: impl IntoIterator<Item = (RouteNetlinkMessage, u16)>,
+    ) -> io::Result<()> {
         self.outgoing.clear();
         self.sequence = self.sequence.wrapping_add(1);
-        netlink::push(request, flags, self.sequence, &mut self.outgoing);
+        for (request, flags) in requests {
+            netlink::push(request, flags, self.sequence, &mut self.outgoing);
+        }
         self.send_and_hear()
     }
 

@@ -417,14 +417,13 @@ impl Node {
             self.sort(output, host);
         }
         self.outputs = outputs;
-        let mut devices = self.plan_devices(host);
-        let rest = devices.split_off(starts(&devices, Stage::BeforeAddresses));
-        self.change_devices(now, &devices, host);
+        let mut first = self.plan_devices(host);
+        let mut next = first.split_off(starts(&first, Stage::BeforeAddresses));
+        let later = next.split_off(starts(&next, Stage::AfterAddresses));
+        self.change_devices(now, &first, host);
         host.flush(&self.mirror);
         self.release_routing(now, host);
-        let mut devices = rest;
-        let later = devices.split_off(starts(&devices, Stage::AfterAddresses));
-        self.change_devices(now, &devices, host);
+        self.change_devices(now, &next, host);
         let outcome = self.change_addresses(now, moved, host);
         self.hold_routing(now, host);
         self.retire_devices(now, later, host);

@@ -25,8 +25,8 @@ impl Engine {
             second_master: _,
             contested,
         } = reaction;
-        let mut changes = change.iter();
-        if changes.any(|(from, cause)| self.begins_to_listen(id, *from, cause)) {
+        let begins = |(from, cause): &(State, Cause)| self.begins_to_listen(id, *from, cause);
+        if change.as_ref().is_some_and(begins) {
             self.begin_to_listen(now, id);
         } else if late {
             // The neighbour entries of the peers for a host that was suspended are gone.

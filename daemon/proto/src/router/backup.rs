@@ -93,7 +93,8 @@ impl Backup {
 
     /// Follows a router in the family of its address.
     pub(super) fn follow_sighting(&mut self, sighting: &Sighting, settings: &Settings) {
-        self.leg_mut(sighting.from).follow(sighting, settings);
+        self.leg_mut(Family::of(sighting.from))
+            .follow(sighting, settings);
     }
 
     /// Records an advertisement in the family of its `source`.
@@ -104,7 +105,7 @@ impl Backup {
         source: IpAddr,
         settings: &Settings,
     ) {
-        let leg = self.leg_mut(source);
+        let leg = self.leg_mut(Family::of(source));
         if advert.resigns() {
             // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
             leg.down_at = heard_at + skew(settings, leg.interval);
@@ -239,9 +240,10 @@ impl Backup {
         source: IpAddr,
         settings: &Settings,
     ) {
-        let watched_at = self.leg_mut(source).watched_at;
+        let family = Family::of(source);
+        let watched_at = self.leg(family).watched_at;
         self.record(heard_at, advert, source, settings);
-        self.leg_mut(source).watched_at = watched_at;
+        self.leg_mut(family).watched_at = watched_at;
     }
 
     /// Cause of a take-over now.
@@ -339,10 +341,10 @@ impl Backup {
         }
     }
 
-    fn leg_mut(&mut self, source: IpAddr) -> &mut Leg {
-        match &mut self.ipv6 {
-            Some(ipv6) if source.is_ipv6() => ipv6,
-            Some(_) | None => &mut self.leg,
+    fn leg_mut(&mut self, family: Family) -> &mut Leg {
+        match (&mut self.ipv6, family) {
+            (Some(ipv6), Family::V6) => ipv6,
+            (Some(_), Family::V4) | (None, _) => &mut self.leg,
         }
     }
 

@@ -53,10 +53,10 @@ struct Open {
 
 impl Sockets {
     /// Opens missing sockets of `listeners`, and sets the filters of the existing ones to exactly
-    /// these VRIDs.
+    /// these VRIDs. Returns the endpoints for which the kernel rejects that, and the reasons.
     ///
     /// Sockets without a listener stay open until [`close`](Self::close): a router that leaves
-    /// still has its final advertisement to send. Returns those that failed.
+    /// still has its final advertisement to send.
     pub(super) fn open(
         &mut self,
         listeners: &Listeners,
