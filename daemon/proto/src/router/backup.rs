@@ -25,6 +25,9 @@ pub(super) struct Backup {
 /// Received advertisements and timers of one family.
 #[derive(Clone, Debug)]
 struct Leg {
+    /// Start of listening, or the last late wake-up. What arrived earlier counts from here: later
+    /// advertisements may have been dropped from a full queue while the host was suspended.
+    listening_since: Instant,
     /// Active_Down_Timer: without further advertisements no master is left in this family then.
     down_at: Instant,
     /// Start of the present silence: arrival of the last advertisement that restarted the timer, or
@@ -106,6 +109,7 @@ impl Backup {
         settings: &Settings,
     ) {
         let leg = self.leg_mut(Family::of(source));
+        let heard_at = heard_at.max(leg.listening_since);
         if advert.resigns() {
             // RFC 9568 6.4.2 MUST: priority 0 sets Active_Down_Timer to Skew_Time
             leg.down_at = heard_at + skew(settings, leg.interval);
@@ -162,6 +166,7 @@ impl Backup {
     /// Restarts Active_Down_Timer in full, with the interval of the known master.
     pub(super) fn restart_timer(&mut self, now: Instant, settings: &Settings) {
         for leg in self.legs_mut() {
+            leg.listening_since = now;
             leg.down_at = now + down_interval(settings, leg.interval);
             if let Some(preempt_delay) = &mut leg.preempt_delay {
                 preempt_delay.undelayed = leg.down_at;
@@ -361,6 +366,7 @@ impl Leg {
     fn listen(now: Instant, settings: &Settings) -> Self {
         let interval = settings.interval;
         Self {
+            listening_since: now,
             down_at: now + down_interval(settings, interval),
             heard_at: now,
             interval,

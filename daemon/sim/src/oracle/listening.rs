@@ -22,6 +22,9 @@ pub(super) struct Listening {
 /// Timer of a backup in one family.
 #[derive(Clone, Debug)]
 struct Receiver {
+    /// Start of the wait, or of the renewed wait after a late wake-up. An earlier arrival counts from
+    /// here: later advertisements may have been lost.
+    since: Instant,
     down_at: Instant,
     heard_at: Instant,
     interval: Duration,
@@ -83,6 +86,7 @@ impl Listening {
     ) {
         if let Some(ear) = self.ears.get_mut(&family) {
             *ear = Receiver {
+                since: at,
                 down_at: at + 3 * interval + skew(config.version, priority, interval),
                 heard_at: at,
                 interval,
@@ -123,6 +127,7 @@ impl Listening {
         let Some(ear) = self.ears.get_mut(&packet.family()) else {
             return;
         };
+        let arrived = arrived.max(ear.since);
         let preempts = config.preempt || config.priority == 255;
         let from = packet.source;
         let obeyed = says.priority >= priority || !preempts || yields;
@@ -241,6 +246,7 @@ impl Listening {
     pub(super) fn wait_anew(&mut self, config: &RouterConfig, now: Instant, priority: u8) {
         for ear in self.ears.values_mut() {
             let skew = skew(config.version, priority, ear.interval);
+            ear.since = now;
             ear.down_at = now + 3 * ear.interval + skew;
             ear.in_peace = ear.in_peace.map(|(since, _)| (since, ear.down_at));
         }
@@ -308,6 +314,7 @@ impl Receiver {
     fn begin(config: &RouterConfig, now: Instant, priority: u8, intervals: u32) -> Self {
         let interval = config.interval();
         Self {
+            since: now,
             down_at: now + intervals * interval + skew(config.version, priority, interval),
             heard_at: now,
             interval,

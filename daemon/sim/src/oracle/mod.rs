@@ -912,6 +912,7 @@ impl Oracle {
             let before = known.unwrap_or_else(|| self.priority(new));
             let router = self.routers.entry(name.clone()).or_insert_with(|| Watched {
                 config: new.clone(),
+                signed_before: None,
                 phase: Phase::Init,
                 sources: BTreeMap::new(),
                 receivers: BTreeMap::new(),
@@ -1251,13 +1252,22 @@ impl Oracle {
                 let is_itself = name.as_ref().is_some_and(|name| {
                     !transitions(record).any(|t| *t.router == **name && is_end(&t.cause))
                 });
+                let is_before_reload = matches!(record.fed, Fed::Configure(_))
+                    && transitions(record).any(|t| {
+                        name.as_deref() == Some(&*t.router)
+                            && matches!(t.cause.root(), Cause::Overslept { .. })
+                    });
                 let router = name.and_then(|name| self.routers.get_mut(&name));
-                if let Some(router) = router.filter(|_| is_itself)
-                    && !router.signs(message, family, wall, is_copy)
-                {
-                    return Err(
-                        Invariant::Speaker.broken(format!("wrong signature of {message:?}"))
-                    );
+                if let Some(router) = router.filter(|_| is_itself) {
+                    let hmac = if is_before_reload {
+                        router.signed_before.clone()
+                    } else {
+                        router.config.signs().cloned()
+                    };
+                    if !router.signs(hmac.as_ref(), message, family, wall, is_copy) {
+                        let how = format!("wrong signature of {message:?}");
+                        return Err(Invariant::Speaker.broken(how));
+                    }
                 }
                 continue;
             }
@@ -1283,7 +1293,8 @@ impl Oracle {
                     "{name} has to advertise {meant:?} and sends {message:?}"
                 )));
             }
-            if !router.signs(message, family, wall, is_copy) {
+            let hmac = router.config.signs().cloned();
+            if !router.signs(hmac.as_ref(), message, family, wall, is_copy) {
                 return Err(
                     Invariant::Speaker.broken(format!("{name}: wrong signature of {message:?}"))
                 );

@@ -15,12 +15,14 @@ use super::listening::Listening;
 use crate::admission::{Numbers, Trailer, is_after, next_number};
 use crate::foreign::skew;
 use crate::host::{Datagram, Says};
-use crate::scenario::RouterConfig;
+use crate::scenario::{HmacConfig, RouterConfig};
 
 /// Expected state of a router.
 #[derive(Clone, Debug)]
 pub(crate) struct Watched {
     pub(crate) config: RouterConfig,
+    /// Signature before the last reload: a late wake-up is noticed before the reload is applied.
+    pub(super) signed_before: Option<HmacConfig>,
     pub(super) phase: Phase,
     /// Source address of its last advertisement, by family.
     pub(super) sources: BTreeMap<Family, IpAddr>,
@@ -78,17 +80,18 @@ pub(super) enum Phase {
 
 impl Watched {
     /// Checks the signature of a message of a family, at `wall` on the wall clock, and records its
-    /// sequence number. With `is_copy` the message is the same one to a further destination, with the
-    /// same number.
+    /// sequence number. `hmac` is the configuration that signs. With `is_copy` the message is the same
+    /// one to a further destination, with the same number.
     pub(super) fn signs(
         &mut self,
+        hmac: Option<&HmacConfig>,
         message: &[u8],
         family: Family,
         wall: Duration,
         is_copy: bool,
     ) -> bool {
         let trailer = Trailer::read(family, message);
-        let Some(hmac) = self.config.signs() else {
+        let Some(hmac) = hmac else {
             return trailer.is_none();
         };
         let Some(trailer) = trailer else { return false };
@@ -369,6 +372,7 @@ impl Watched {
         {
             announcing.plan(now, &new.announce);
         }
+        self.signed_before = self.config.signs().cloned();
         self.config.clone_from(new);
     }
 

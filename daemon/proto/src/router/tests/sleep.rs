@@ -118,3 +118,22 @@ fn late_master_steps_down_despite_an_earlier_advertisement() {
     assert_eq!(reaction.send, None);
     assert_eq!(router.state(), State::Backup);
 }
+
+/// The queue of a suspended host keeps the first advertisements and drops the later ones.
+#[test]
+fn arrival_before_a_late_wake_up_does_not_shorten_the_wait() {
+    let wait = nanos(3_609_375_000);
+    let (mut router, _) = in_state(v3(100), State::Master);
+    let sent = next_advert(&mut router);
+    let _ = router.handle_tick(sent);
+    let now = sent + SECOND * 8;
+    let _ = router.handle_tick(now);
+    let _ = router.handle_advert(now, sent + SECOND, &advert(200, 100), HIGH, OWN);
+    assert_eq!(router.deadline().unwrap().0, now + wait);
+
+    let (mut router, started) = in_state(v3(100), State::Backup);
+    let now = router.deadline().unwrap().0 + SECOND * 8;
+    assert!(router.handle_tick(now).late);
+    let _ = router.handle_advert(now, started + SECOND, &advert(200, 100), HIGH, OWN);
+    assert_eq!(router.deadline().unwrap().0, now + wait);
+}
