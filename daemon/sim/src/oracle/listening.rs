@@ -86,7 +86,7 @@ impl Listening {
     ) {
         if let Some(ear) = self.ears.get_mut(&family) {
             *ear = Receiver {
-                since: at,
+                since: ear.since,
                 down_at: at + 3 * interval + skew(config.version, priority, interval),
                 heard_at: at,
                 interval,
