@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vrrp_proto::{Cause, Family, Instant, InterfaceIndex, Output, Solicitation, State, Transition};
 
-use super::{Judged, Oracle, Watched, is_end, transitions};
+use super::{Judged, Oracle, Watched, is_end, overslept, transitions};
 use crate::host::{Fed, Record};
 use crate::invariants::{Invariant, Violation};
 use crate::scenario::interface_name;
@@ -101,13 +101,15 @@ impl Oracle {
         target: IpAddr,
         record: &Record,
     ) -> bool {
-        // A router that is stopped late notices first that it was suspended, and begins to listen.
-        let is_stopped_late = |transition: &Transition| {
+        // A router that is stopped or reloaded late notices first that it was suspended, and begins to
+        // listen.
+        let is_late = |transition: &Transition| {
             let router = self.routers.get(&*transition.router);
-            transition.to == State::Backup
-                && router.is_none_or(|router| router.state() != State::Backup)
+            let is_reload = matches!(record.fed, Fed::Configure(_));
+            let is_other = router.is_none_or(|router| router.state() != State::Backup);
+            transition.to == State::Backup && (is_reload && overslept(transition) || is_other)
         };
-        if transitions(record).any(is_stopped_late) {
+        if transitions(record).any(is_late) {
             return true;
         }
         let link = self.links.get(&interface);

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use vrrp_proto::{Cause, Instant, InterfaceAddress, State, Transition};
+use vrrp_proto::{Cause, Family, Instant, InterfaceAddress, State, Transition};
 
 use super::World;
 use crate::foreign;
@@ -42,9 +42,9 @@ enum Entry {
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     entries: BTreeMap<Path, Entry>,
-    /// Last packet of each virtual router that was dropped on its way to a station: its sender and the
-    /// time.
-    dropped: BTreeMap<(Station, (u8, u8)), (Station, Instant)>,
+    /// Last packet of each virtual router that was dropped on its way to a station, in each family: its
+    /// sender and the time.
+    dropped: BTreeMap<(Station, (u8, u8), Family), (Station, Instant)>,
     /// Time of the last transition to backup of each router of a host.
     backup_since: BTreeMap<(Station, String), Instant>,
 }
@@ -152,7 +152,7 @@ impl World<'_> {
             return;
         };
         for to in 0..self.stations() {
-            let key = (to, (packet.segment, vrid));
+            let key = (to, (packet.segment, vrid), packet.family());
             if self.answers_to(to, packet.destination)
                 && self.is_present(to, packet.segment)
                 && self.segment(packet.segment).reaches(packet.from, to)
@@ -179,7 +179,10 @@ impl World<'_> {
             return Ok(());
         };
         let since = self.arp.backup_since.get(&name).copied();
-        let Some((from, at)) = self.arp.dropped.get(&(id, key)).copied() else {
+        let config = self.hosts[usize::from(id)].config.routers.get(&*t.router);
+        let spoken = config.into_iter().flat_map(RouterConfig::spoken);
+        let dropped = spoken.filter_map(|family| self.arp.dropped.get(&(id, key, family)));
+        let Some((from, at)) = dropped.copied().max_by_key(|(_, at)| *at) else {
             return Ok(());
         };
         let segment = self.segment(key.0);
