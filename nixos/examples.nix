@@ -73,6 +73,7 @@ in
       weight = -20;
     }
   ];
+  "Instance.trackInterface" = false;
   "Instance.trustWire" = false;
   "Instance.unicast".peers = [
     "192.168.224.11"

@@ -93,14 +93,15 @@ lib.mapAttrs (_: words: trackerWords // words) tracked
 
   Instance =
     notifications
-    // tracking
+    # The instance has an option of this name.
+    // removeAttrs tracking [ "trackInterface" ]
     // {
       accept = "acceptMode = true";
       addresses = ''virtualAddresses = [ "192.168.224.100/24" ]'';
       advertInt = "advertInterval = 1";
       authPass = ''authentication.pass.passwordFile = "/run/secrets/vrrp"'';
       authType = ''authentication.pass.passwordFile = "/run/secrets/vrrp"'';
-      dontTrackPrimary = "leave it out: an instance without its interface is in fault";
+      dontTrackPrimary = "trackInterface = false";
       extraConfig = verbatim;
       garpMasterDelay = ''announce.delay = "2s"'';
       garpMasterRefresh = ''announce.refresh = "10m"'';

@@ -977,6 +977,30 @@ FAULTS = [
         "        self.contest.over_at()",
     ),
     Fault(
+        "untracked interface without a link is a fault",
+        INTERFACES,
+        "        (!params.track_interface && goes_on",
+        "        (false && goes_on",
+    ),
+    Fault(
+        "tracked interface without a link is no fault",
+        INTERFACES,
+        "        (!params.track_interface && goes_on",
+        "        (goes_on",
+    ),
+    Fault(
+        "backup counts the time without a link as silence",
+        ROUTER,
+        "            backup.restart_timer(now, &self.settings);\n        }\n        self.arrive(now)",
+        "            let _ = backup;\n        }\n        self.arrive(now)",
+    ),
+    Fault(
+        "master does not announce when its link is back",
+        ROUTER,
+        "        }\n        self.arrive(now)",
+        "        }\n        Reaction::default()",
+    ),
+    Fault(
         "end of a contest is notified before the state",
         QUEUE,
         "            Some(_) => return,\n        }\n        let is_of",

@@ -559,7 +559,7 @@ in
   ];
 
   testAnUnknownKey = mistake (withInstance { colour = "green"; }) [
-    "services.vrrp.instances.VI_1.colour is not an option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, trustWire, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
+    "services.vrrp.instances.VI_1.colour is not an option: the options here are acceptMode, advertInterval, announce, authentication, interface, lvs, lvsSyncInterface, notify, preempt, preemptDelay, priority, resources, routes, rules, source, startupDelay, state, track, trackInterface, trustWire, unicast, version, virtualAddresses, virtualMac, virtualRouterId."
   ];
 
   testAnInstancesKeysInSnakeCase =

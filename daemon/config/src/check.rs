@@ -44,6 +44,7 @@ pub(crate) fn check(config: &Config, problems: &mut Findings, warnings: &mut Fin
     trackers_are_followed(config, warnings);
     owners_settings_have_an_effect(config, warnings);
     preemption_is_delayed_where_there_is_one(config, warnings);
+    untracked_interfaces_are_intended(config, warnings);
     addresses_are_those_of_hosts(config, warnings);
     advertisements_have_room(config, warnings);
     windows_have_an_effect(config, warnings);
@@ -577,6 +578,48 @@ fn preemption_is_delayed_where_there_is_one(config: &Config, warnings: &mut Find
                 &path.key("preemptDelay"),
                 "has no effect: with \"preempt\": false the instance never takes over from a lower \
                  priority",
+            );
+        }
+    }
+}
+
+/// Warns of interfaces whose loss is no fault: by default, although the addresses are there, and without
+/// the time that their link takes after the start.
+fn untracked_interfaces_are_intended(config: &Config, warnings: &mut Findings) {
+    for (path, instance) in instances(config) {
+        let Some(interface) = instance.interface.value().map(|interface| &interface.0) else {
+            continue;
+        };
+        if instance.tracks_interface() != Some(false) {
+            continue;
+        }
+        if instance.has_address_on_interface() {
+            warnings.add(
+                &path.key("trackInterface"),
+                format!(
+                    "without carrier no host reaches the addresses on {interface}: false is for addresses with \
+                     another \"device\""
+                ),
+            );
+        } else if !instance.track_interface.is_present() {
+            warnings.add(
+                &path.key("trackInterface"),
+                format!(
+                    "is false by default, because {interface} carries none of the addresses: if {interface} \
+                     loses its link, this host goes on, and two hosts may be master; write false or true"
+                ),
+            );
+        }
+        let is_owner = |priority: &BoundedInteger<Priority>| priority.0.is_owner();
+        if !is_some_time(&instance.startup_delay)
+            && !instance.priority.value().is_some_and(is_owner)
+        {
+            warnings.add(
+                &path.key("startupDelay"),
+                format!(
+                    "is 0 with \"trackInterface\": false: after a boot this host becomes master before {interface} \
+                     has a link, also beside a master; write the time that the link takes, like \"30s\""
+                ),
             );
         }
     }

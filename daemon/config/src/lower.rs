@@ -246,6 +246,7 @@ impl Lowering<'_, '_> {
             version: instance.version.value()?.0,
             priority: instance.priority.value()?.0,
             interval: interval?,
+            track_interface: instance.tracks_interface()?,
             preempt: *instance.preempt.value()?,
             preempt_delay: preempt_delay?,
             startup_delay: startup_delay?,

@@ -60,6 +60,16 @@ pub(crate) struct Instance {
     /// virtual addresses, 1 to 15 bytes. It need not exist yet; without it the instance is in
     /// fault.
     pub(crate) interface: Field<InterfaceName>,
+    /// Whether it is a fault if `interface` is down or without carrier (keepalived:
+    /// `dont_track_primary`). With `false` the instance goes on: it sends and receives no
+    /// advertisements then, and a backup becomes master after the master-down interval. It is for a
+    /// direct cable to the other host, which has no carrier when that host is off; the addresses
+    /// have another `device`, whose loss is a fault in any case. If the cable is the only path of
+    /// the advertisements, both hosts are master when it breaks. An interface that does not exist is
+    /// a fault, and so is the loss of its own address while it has a link. Default: `true` if the
+    /// interface carries one of the addresses, `false` if all of them are on other interfaces.
+    #[serde(default)]
+    pub(crate) track_interface: Field<bool>,
     /// Virtual router identifier (VRID), 1 to 255 (RFC 9568 section 5.2.3): the same on all hosts
     /// of this virtual router, and unique on the interface for each address family.
     pub(crate) virtual_router_id: Field<BoundedInteger<Vrid>>,
@@ -179,6 +189,26 @@ pub(crate) struct Instance {
     /// to systemd.
     #[serde(default)]
     pub(crate) resources: Field<Resources>,
+}
+
+impl Instance {
+    /// Whether a missing link of its interface is a fault, unless the value is invalid.
+    pub(crate) fn tracks_interface(&self) -> Option<bool> {
+        let given = self.track_interface.optional()?.copied();
+        Some(given.unwrap_or_else(|| self.has_address_on_interface()))
+    }
+
+    /// Whether its interface carries one of the addresses that could be read.
+    pub(crate) fn has_address_on_interface(&self) -> bool {
+        let interface = self.interface.value().map(|interface| &interface.0);
+        let entries = self.virtual_addresses.value().into_iter().flatten();
+        let mut entries = entries.filter_map(Field::value).peekable();
+        entries.peek().is_none()
+            || entries.any(|entry| match entry.device() {
+                None => true,
+                Some(device) => Some(&device.0) == interface,
+            })
+    }
 }
 
 /// Initial state of a virtual router, as a hint.

@@ -78,6 +78,7 @@ fn key() -> impl Strategy<Value = String> {
         "preemptDelay",
         "startupDelay",
         "trustWire",
+        "trackInterface",
         "notify",
         "any",
         "retries",

@@ -81,6 +81,7 @@ fn example_of_the_design_loads() {
                     interval: AdvertInterval {
                         centiseconds: 100,
                     },
+                    track_interface: true,
                     preempt: true,
                     preempt_delay: 0ns,
                     accept: true,
@@ -177,6 +178,7 @@ fn absent_keys_have_defaults() {
     assert_eq!(router.tracks, []);
     assert_eq!(router.preempt_delay, Duration::ZERO);
     assert!(router.trust_wire);
+    assert!(router.track_interface);
     assert_eq!(router.startup_delay, Duration::ZERO);
     assert_eq!(router.announce, Announcements::DEFAULT);
 
@@ -745,6 +747,32 @@ fn delays_without_effect_are_warnings() {
         r#""preempt": true, "preemptDelay": 10, "startupDelay": 10"#,
     ] {
         assert_eq!(warned(fine), "", "{fine}");
+    }
+}
+
+#[test]
+fn untracked_interfaces_cause_warnings() {
+    let warned = |device: &str, entries: &str| {
+        warnings(&format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51, "virtualAddresses":
+                 [{{ "address": "192.0.2.1/24", "device": "{device}" }}]{entries} }} }} }}"#
+        ))
+    };
+    assert_snapshot!(warned("eth0", ""), @r#"
+    instances.VI_1.trackInterface: is false by default, because eth1 carries none of the addresses: if eth1 loses its link, this host goes on, and two hosts may be master; write false or true
+    instances.VI_1.startupDelay: is 0 with "trackInterface": false: after a boot this host becomes master before eth1 has a link, also beside a master; write the time that the link takes, like "30s"
+    "#);
+    assert_snapshot!(warned("eth1", r#", "trackInterface": false, "startupDelay": "30s""#), @r#"instances.VI_1.trackInterface = false: without carrier no host reaches the addresses on eth1: false is for addresses with another "device""#);
+    for (device, fine) in [
+        (
+            "eth0",
+            r#", "trackInterface": false, "startupDelay": "30s""#,
+        ),
+        ("eth0", r#", "trackInterface": false, "priority": 255"#),
+        ("eth0", r#", "trackInterface": true"#),
+        ("eth1", ""),
+    ] {
+        assert_eq!(warned(device, fine), "", "{device}{fine}");
     }
 }
 

@@ -67,7 +67,7 @@ fn all_problems_are_reported_in_file_order() {
 fn unknown_key_comes_with_suggestion() {
     assert_snapshot!(problems_of_instance(r#""prioritty": 100"#), @r#"instances.VI_1.prioritty: unknown key: did you mean "priority"?"#);
     assert_snapshot!(problems_of_instance(r#""advert_int": 1"#), @r#"instances.VI_1.advert_int: unknown key: did you mean "advertInterval"?"#);
-    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: must be "state", "interface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "trustWire", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface", "lvs" or "resources""#);
+    assert_snapshot!(problems_of_instance(r#""garpMasterDelay": 1"#), @r#"instances.VI_1.garpMasterDelay: unknown key: must be "state", "interface", "trackInterface", "virtualRouterId", "priority", "version", "advertInterval", "preempt", "preemptDelay", "startupDelay", "trustWire", "announce", "acceptMode", "authentication", "track", "notify", "virtualMac", "source", "unicast", "virtualAddresses", "routes", "rules", "lvsSyncInterface", "lvs" or "resources""#);
     assert_snapshot!(problems(r#"{ "instance": {} }"#), @r#"instance: unknown key: did you mean "instances"?"#);
     assert_snapshot!(problems(r#"{ "trackers": { "t": { "scrpt": {} } } }"#), @r#"
     trackers.t.script.command: missing: write "command": ["/path/to/program"]

@@ -350,7 +350,7 @@ fn any_value(choices: &mut Choices<'_>, depth: u8) -> Value {
 }
 
 /// Keywords of the configuration, misspelt keywords, and names.
-const WORDS: [&str; 47] = [
+const WORDS: [&str; 48] = [
     "trackers",
     "instances",
     "script",
@@ -369,6 +369,7 @@ const WORDS: [&str; 47] = [
     "advertInterval",
     "preempt",
     "trustWire",
+    "trackInterface",
     "track",
     "tracker",
     "weight",

@@ -386,6 +386,8 @@ impl Choices<'_> {
             accept: vrid.get() < 10,
             expect_master: !self.mostly(),
             trust_wire: self.mostly(),
+            // It consumes no bytes.
+            track_interface: vrid.get() < 10,
             authentication: authentication(version, password, n),
             tracks,
             options: Arc::new(options),

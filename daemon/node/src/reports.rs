@@ -105,7 +105,9 @@ const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
         | Report::Suppressed { .. }
         | Report::Withheld { .. }
         | Report::SecondMaster { .. }
-        | Report::Contested { .. } => None,
+        | Report::Contested { .. }
+        | Report::LinkLost { .. }
+        | Report::LinkRestored { .. } => None,
     }
 }
 

@@ -396,6 +396,19 @@ pub enum Report {
         /// Duration of the absence.
         lasted: Duration,
     },
+    /// The interface of a router that does not track it has no link: the router neither sends nor
+    /// receives advertisements, and serves.
+    LinkLost {
+        /// Name of the router.
+        router: Arc<str>,
+        /// Reason, which is no fault.
+        fault_reason: FaultReason,
+    },
+    /// That interface has a link again.
+    LinkRestored {
+        /// Name of the router.
+        router: Arc<str>,
+    },
     /// A virtual address of a master disappeared and is added again.
     Repaired {
         /// Name of the router.

@@ -62,6 +62,9 @@ pub struct RouterParams {
     /// Advertisement interval as master; in version 2 also the interval required of received
     /// advertisements.
     pub interval: AdvertInterval,
+    /// Whether an interface that is down or without carrier is a fault. If not, the router then
+    /// neither sends nor receives advertisements, and is master like one that is alone.
+    pub track_interface: bool,
     /// Preempt_Mode: whether the router takes over from a master of lower priority.
     pub preempt: bool,
     /// Delay before the router preempts a master of lower priority; 0 to 1000 s. It does not delay
@@ -221,6 +224,7 @@ impl RouterParams {
             version: Version::V3,
             priority: Priority::DEFAULT,
             interval: AdvertInterval::DEFAULT,
+            track_interface: true,
             preempt: true,
             preempt_delay: Duration::ZERO,
             accept: true,

@@ -335,6 +335,14 @@ impl Router {
         }
     }
 
+    /// Continues with a link, after a time without one: a backup restarts its timer.
+    pub(crate) fn reconnect(&mut self, now: Instant) -> Reaction {
+        if let Phase::Backup(backup) = &mut self.phase {
+            backup.restart_timer(now, &self.settings);
+        }
+        self.arrive(now)
+    }
+
     /// Checks whether a master was not scheduled for longer than the backups wait. To be called
     /// before other events are handled; packets and ticks include the check.
     pub(crate) fn wake(&mut self, now: Instant) -> Reaction {

@@ -59,6 +59,10 @@ pub struct RouterStatus {
     /// it yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence_counts_in: Option<f64>,
+    /// Reason why the interface has no link, if that is no fault (`trackInterface = false`). The
+    /// router then neither sends nor receives advertisements.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub without_link: Option<Arc<str>>,
     /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
     /// Advertisement interval, in seconds.
@@ -345,7 +349,7 @@ pub struct TransitionStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
-    /// Advertisements sent, without those of priority 0.
+    /// Advertisements sent, without those of priority 0. Those without a destination or a link count.
     pub adverts_sent: u64,
     /// Advertisements received and accepted, including those of priority 0.
     pub adverts_received: u64,

@@ -30,6 +30,8 @@ pub(crate) enum Unheard {
     Foreign,
     /// Received by an owner of version 2, which ignores all advertisements (RFC 3768).
     Subject,
+    /// Received before the interface lost its link, or before the host had its own address again.
+    Unlinked,
     /// No HMAC trailer, or one of a wrong length.
     Unsigned,
     /// HMAC trailer of an unknown type.

@@ -51,6 +51,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     group::groups(&mut choices, &services, &mut hosts, &mut steps);
     choices.firewalls(&mut hosts, &mut steps);
     choices.unadvertised_services(&services, &mut hosts, &mut foreign, &mut steps);
+    choices.untracked_interfaces(&services, &mut hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -204,6 +205,7 @@ impl Choices<'_> {
             unadvertised: self.unadvertised(families, &addresses),
             addresses,
             tracks: self.tracks(),
+            track_interface: true,
             preempt_delay: 0,
             startup_delay: 0,
             trust_wire: true,
@@ -701,6 +703,48 @@ impl Choices<'_> {
                     synchronised = is_some.then(|| self.pick(&names).clone());
                 }
                 config.synchronised.clone_from(&synchronised);
+            }
+        }
+    }
+
+    /// Lets some routers go on without a link on their interface, some of them from a reload on or until
+    /// one, with more events of such interfaces. Runs after the earlier generators, so that earlier bytes
+    /// keep their meaning.
+    fn untracked_interfaces(
+        &mut self,
+        services: &[Service],
+        hosts: &mut [HostSpec],
+        steps: &mut Vec<Step>,
+    ) {
+        if !self.percent(30) {
+            return;
+        }
+        for configs in configs_of_each(hosts, steps) {
+            let mut tracks = !self.percent(60);
+            for (n, config) in configs.into_iter().enumerate() {
+                tracks ^= n > 0 && self.percent(20);
+                for router in config.routers.values_mut() {
+                    router.track_interface = tracks;
+                }
+            }
+        }
+        for host in 0..=last(hosts) {
+            let segment = self.pick(services).segment;
+            for up in [false, true] {
+                let action = if self.percent(50) {
+                    Action::Cable {
+                        host,
+                        segment,
+                        plugged: up,
+                    }
+                } else {
+                    Action::Admin { host, segment, up }
+                };
+                if !steps.is_empty() && self.percent(70) {
+                    let place = self.number(0..=steps.len() - 1);
+                    let after = self.number(0..=3_000_000);
+                    steps.insert(place, Step { after, action });
+                }
             }
         }
     }

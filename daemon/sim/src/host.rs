@@ -213,6 +213,8 @@ pub(crate) struct Shown {
     pub(crate) sources: Vec<IpAddr>,
     /// Time from which the silence of its peers counts.
     pub(crate) silence_counts_at: Instant,
+    /// Whether it runs without a link on its interface.
+    pub(crate) is_unlinked: bool,
 }
 
 /// Turn of a host: one iteration of the daemon's event loop.

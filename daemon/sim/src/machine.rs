@@ -49,8 +49,8 @@ pub(crate) struct Own {
     started_on: Option<InterfaceIndex>,
     /// Last desired state of the IPVS sync daemon, if the kernel rejected it.
     unkept: Option<DesiredLvs>,
-    /// Whether a router has peers, possibly without a known address.
-    has_peers: bool,
+    /// Whether a router may advertise without a destination or without a link.
+    may_be_alone: bool,
     now: Instant,
     /// Configuration of the next input, in the type of the simulation.
     config: Option<Config>,
@@ -79,7 +79,7 @@ impl Own {
             device_reaper: DeviceReaper::default(),
             started_on: None,
             unkept: None,
-            has_peers: has_peers(&config),
+            may_be_alone: may_be_alone(&config),
             now,
             config: Some(config),
             packet: None,
@@ -133,7 +133,7 @@ impl Machine<'_> {
         match message {
             Message::Configure(config) => {
                 let params = params(&config);
-                self.own.has_peers = has_peers(&config);
+                self.own.may_be_alone = may_be_alone(&config);
                 self.own.config = Some(config);
                 node.configure(now, wall, params, self);
             }
@@ -445,7 +445,7 @@ impl Host for Machine<'_> {
             sockets: &self.own.sockets,
         };
         let is_behind = self.kernel.was_dumped();
-        let shown = if self.own.has_peers {
+        let shown = if self.own.may_be_alone {
             sight.show()
         } else {
             BTreeMap::new()
@@ -481,6 +481,7 @@ impl Sight<'_> {
                 words: router.counters.adverts_sent,
                 sources: sources.into_iter().flatten().collect(),
                 silence_counts_at: router.silence_counts_in.map_or(Instant::ZERO, absolute),
+                is_unlinked: router.without_link.is_some(),
             };
             (router.name, shown)
         };
@@ -616,9 +617,10 @@ fn deadline(engine: &Engine) -> Option<Instant> {
     engine.poll_timeout().map(|(at, _)| at)
 }
 
-fn has_peers(config: &Config) -> bool {
+/// Whether a router may advertise without a destination or without a link.
+fn may_be_alone(config: &Config) -> bool {
     let mut routers = config.routers.values();
-    routers.any(|router| router.unicast.is_some())
+    routers.any(|router| router.unicast.is_some() || !router.track_interface)
 }
 
 /// Iterates over the transitions in the outputs of an engine.

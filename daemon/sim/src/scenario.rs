@@ -127,10 +127,13 @@ pub struct RouterConfig {
     pub priority: u8,
     /// Advertisement interval in hundredths of a second; whole seconds in version 2.
     pub interval: u16,
+    /// Whether an interface without a link is a fault.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub track_interface: bool,
     /// Whether the router preempts a master of lower priority.
     pub preempt: bool,
     /// Whether a master accepts packets to virtual addresses that it does not own (Accept_Mode).
-    #[serde(default = "accepts")]
+    #[serde(default = "yes")]
     pub accept: bool,
     /// Whether the router waits for one interval and the skew only after its start (expect master).
     pub expect_master: bool,
@@ -159,7 +162,7 @@ pub struct RouterConfig {
     #[serde(default)]
     pub startup_delay: u32,
     /// Whether advertisements that the host drops withhold a take-over.
-    #[serde(default = "trusts", skip_serializing_if = "is_true")]
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
     pub trust_wire: bool,
     /// Announcement settings.
     #[serde(default)]
@@ -789,6 +792,7 @@ impl RouterConfig {
             version: self.version,
             priority: self.configured_priority(),
             interval: self.advert_interval(),
+            track_interface: self.track_interface,
             preempt: self.preempt,
             preempt_delay: self.preempt_delay(),
             accept: self.accept,
@@ -1134,11 +1138,7 @@ pub fn virtual_address(family: Family, segment: u8, number: u8) -> InterfaceAddr
 }
 
 /// Default for stories without this field.
-const fn accepts() -> bool {
-    true
-}
-
-const fn trusts() -> bool {
+const fn yes() -> bool {
     true
 }
 

@@ -122,6 +122,7 @@ fn simpler(scenario: &Scenario) -> Vec<Scenario> {
             add(&|s| router(s, &|r| r.password = false));
             add(&|s| router(s, &|r| r.preempt = true));
             add(&|s| router(s, &|r| r.trust_wire = true));
+            add(&|s| router(s, &|r| r.track_interface = true));
             add(&|s| router(s, &|r| r.accept = true));
             add(&|s| router(s, &|r| r.interval = 100));
             add(&|s| router(s, &|r| r.preempt_delay = 0));

@@ -277,6 +277,18 @@ fn write_report(report: Report) {
             instance = %router, %fault_reason, ?lasted,
             "{router}: short interruption, no fault: {fault_reason}, for {}", Human(lasted),
         ),
+        Report::LinkLost {
+            router,
+            fault_reason,
+        } => warn!(
+            instance = %router, %fault_reason,
+            "{router}: {fault_reason}: no advertisements are sent or received, and no fault (trackInterface \
+             is false)",
+        ),
+        Report::LinkRestored { router } => info!(
+            instance = %router,
+            "{router}: the interface has a link again: advertisements are sent and received",
+        ),
         Report::Repaired {
             router,
             address,

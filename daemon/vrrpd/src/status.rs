@@ -71,6 +71,12 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
     text.push('\n');
     for instance in &snapshot.instances {
         let _ = writeln!(text, "{}: {}", instance.name, instance.cause);
+        if let Some(why) = &instance.without_link {
+            let _ = writeln!(
+                text,
+                "  no advertisements: {why} (no fault, because trackInterface is false)"
+            );
+        }
         if let Some(hmac) = &instance.hmac {
             let _ = writeln!(text, "  {}", signatures(hmac));
         }
@@ -127,6 +133,7 @@ fn row(instance: &RouterStatus) -> [String; 8] {
     let priority = &instance.priority;
     let master = match (instance.state, &instance.master, instance.source) {
         (State::Master, _, Some(source)) => format!("{source} (this host)"),
+        (State::Master, _, None) => "this host".to_owned(),
         (State::Backup, Some(peer), _) => format!("{} ({})", peer.address, peer.priority),
         _ => "-".to_owned(),
     };

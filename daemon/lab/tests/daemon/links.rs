@@ -163,6 +163,45 @@ pub(crate) fn short_absence_of_address_or_link_causes_no_transition() -> Outcome
     Ok(())
 }
 
+/// The hosts advertise over a direct cable, and the address is on another interface. The master serves while
+/// the cable has no carrier, and leads when it has one again; the loss of the other interface is a fault.
+pub(crate) fn untracked_heartbeat_cable_without_carrier_is_no_fault() -> Outcome {
+    let pair = Pair::new()?;
+    for station in [&pair.a, &pair.b] {
+        station.host.shell(
+            "ip link add wan type veth peer name naw && ip link set wan up && ip link set naw up",
+        )?;
+    }
+    let address = json!({ "address": "198.51.100.100/24", "device": "wan" });
+    let settings = json!({ "trackInterface": false, "virtualAddresses": [address] });
+    let of = |priority| only(with(instance(priority), settings.clone()));
+    let (a, b) = pair.start_with(&of(HIGH), &of(LOW))?;
+    let pulled = Moment::now();
+    pair.a.cable.pull()?;
+    let why = "interface ens33 has no carrier";
+    let is_told = |line: &Line| {
+        line.text
+            .contains(&format!("VI_1: {why}: no advertisements"))
+    };
+    assert!(a.process().output().wait_for(is_told, SOON).is_some());
+    b.wait_for("VI_1", Backup, Master, pulled, SOON)?;
+    let status = a.instance("VI_1")?;
+    assert_eq!(status.state, Master);
+    assert_eq!(status.without_link.as_deref(), Some(why));
+    assert!(pair.a.host.holds("198.51.100.100".parse()?)?);
+    let plugged = Moment::now();
+    pair.a.cable.plug()?;
+    b.wait_for("VI_1", Master, Backup, plugged, SOON)?;
+    let status = a.instance("VI_1")?;
+    assert_eq!((status.state, status.counters.became_master), (Master, 1));
+    assert_eq!(status.without_link, None);
+    let cut = Moment::now();
+    pair.a.host.set_link("naw", false)?;
+    a.wait_for("VI_1", Master, Fault, cut, SOON)?;
+    assert_eq!(current_reason(&a)?, "interface wan has no carrier");
+    Ok(())
+}
+
 /// A process that has reached its limit of open files gets no socket for an interface that appears.
 pub(crate) fn rejected_socket_is_fault_until_it_opens() -> Outcome {
     let host = Host::new("a")?;

@@ -113,7 +113,8 @@ fn main() -> ExitCode {
                 missing_interface_is_fault_until_created,
                 rejected_socket_is_fault_until_it_opens,
                 interface_recreated_within_grace_causes_no_transition,
-                short_absence_of_address_or_link_causes_no_transition;
+                short_absence_of_address_or_link_causes_no_transition,
+                untracked_heartbeat_cable_without_carrier_is_no_fault;
             lvs:
                 master_serves_without_working_ipvs_sync_daemon;
             reload:

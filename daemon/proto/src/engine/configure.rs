@@ -367,6 +367,7 @@ impl Engine {
     fn start(&mut self, now: Instant, id: RouterId) {
         let (endpoint, fault_reason) = self.assess(id);
         let _ = self.set_endpoint(id, endpoint);
+        self.report_link(now, id, None);
         self.refresh_priority(now, id);
         self.instances[id].fault_reason.clone_from(&fault_reason);
         if self.instances[id].group.is_some() {

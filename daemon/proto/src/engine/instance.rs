@@ -586,6 +586,7 @@ impl Instance {
                 .router
                 .discounts_silence(now)
                 .map(|left| left.as_secs_f64()),
+            without_link: None,
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),

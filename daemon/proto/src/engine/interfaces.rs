@@ -28,13 +28,16 @@ struct Interface {
     restored: Vec<InterfaceAddress>,
 }
 
-/// An interface and source addresses with which a router can run.
+/// An interface and source addresses with which a router can run. Without a link it has no source
+/// address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Endpoint {
     pub(super) index: InterfaceIndex,
     pub(super) mac: MacAddress,
     /// Source address of the advertisements, in each family in which the router advertises.
     sources: [Option<IpAddr>; 2],
+    /// Whether the interface can send and receive.
+    pub(super) has_link: bool,
 }
 
 impl Endpoint {
@@ -251,6 +254,26 @@ impl Interfaces {
             index: link.index,
             mac,
             sources,
+            has_link: true,
+        })
+    }
+
+    /// Returns the endpoint of a router that does not track its interface, while the interface has no
+    /// link. After that it lasts until the host has the source addresses again: network managers
+    /// delete them with the carrier, and the kernel deletes the IPv6 ones of an interface that is down.
+    pub(super) fn endpoint_without_link(
+        &self,
+        params: &RouterParams,
+        current: Option<Endpoint>,
+    ) -> Option<Endpoint> {
+        let link = self.link(&params.interface)?;
+        let has_link = link.up && link.carrier;
+        let goes_on = !has_link || current.is_some_and(|current| !current.has_link);
+        (!params.track_interface && goes_on && link.port_of.is_none()).then_some(Endpoint {
+            index: link.index,
+            mac: link.mac?,
+            sources: [None; 2],
+            has_link: false,
         })
     }
 

@@ -38,7 +38,7 @@ use crate::limiter::Limiter;
 use crate::params::{TrackerKind, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss};
 use crate::routing::Routed;
-use crate::snapshot::{Snapshot, TrackerStatus};
+use crate::snapshot::{RouterStatus, Snapshot, TrackerStatus};
 use crate::time::{Instant, WallClock};
 use crate::track::Tracker;
 use crate::types::{Family, InterfaceAddress, InterfaceIndex, State, Vrid};
@@ -294,7 +294,12 @@ impl Engine {
             instances: self
                 .instances
                 .iter()
-                .map(|instance| instance.status(now, &self.trackers, &self.names))
+                .map(|instance| RouterStatus {
+                    without_link: self
+                        .without_link(instance)
+                        .map(|fault_reason| fault_reason.to_string().into()),
+                    ..instance.status(now, &self.trackers, &self.names)
+                })
                 .collect(),
             groups: self
                 .groups
@@ -659,6 +664,7 @@ impl Engine {
         let former = self.instances[id].endpoint;
         let has_moved = self.set_endpoint(id, endpoint);
         self.inhibit(now, id, fault_reason);
+        self.report_link(now, id, former);
         let stays = self.instances[id].router.state() == state;
         if has_moved && stays && matches!(state, State::Backup | State::Fault) {
             // Addresses that this router must not hold may already be on the new interface.
@@ -675,6 +681,27 @@ impl Engine {
         }
         self.stop_sparing(id);
         self.mend_devices(id);
+    }
+
+    /// Reports that a router that does not track its interface runs without a link, or has one again.
+    /// From then on a silence proves something, and the neighbours receive announcements.
+    fn report_link(&mut self, now: Instant, id: RouterId, former: Option<interfaces::Endpoint>) {
+        let instance = &self.instances[id];
+        let router = Arc::clone(&instance.name);
+        let was_unlinked = former.is_some_and(|endpoint| !endpoint.has_link);
+        if let Some(fault_reason) = self.without_link(instance) {
+            if !was_unlinked {
+                self.outputs.push_back(Output::Report(Report::LinkLost {
+                    router,
+                    fault_reason,
+                }));
+            }
+        } else if was_unlinked && instance.endpoint.is_some() {
+            self.outputs
+                .push_back(Output::Report(Report::LinkRestored { router }));
+            let reaction = self.instances[id].router.reconnect(now);
+            self.react(now, id, reaction);
+        }
     }
 
     /// Returns the name of a router's interface if it now means another interface or none, while
@@ -790,15 +817,15 @@ impl Engine {
     /// there.
     fn assess(&self, id: RouterId) -> (Option<interfaces::Endpoint>, Option<FaultReason>) {
         let instance = &self.instances[id];
-        let is_virtual = |address| self.is_virtual(&instance.params.interface, address);
-        let endpoint =
-            match self
-                .interfaces
-                .check_endpoint(&instance.params, instance.endpoint, is_virtual)
-            {
-                Err(fault_reason) => return (None, Some(fault_reason)),
-                Ok(endpoint) => endpoint,
-            };
+        let (params, current) = (&instance.params, instance.endpoint);
+        let endpoint = self.check_endpoint(instance).or_else(|fault_reason| {
+            let endpoint = self.interfaces.endpoint_without_link(params, current);
+            endpoint.ok_or(fault_reason)
+        });
+        let endpoint = match endpoint {
+            Err(fault_reason) => return (None, Some(fault_reason)),
+            Ok(endpoint) => endpoint,
+        };
         let mut errors = instance
             .families()
             .filter_map(|family| self.deaf.get(&(endpoint.index, family)));
@@ -819,6 +846,19 @@ impl Engine {
             }
         }
         (Some(endpoint), self.lasting_fault(id))
+    }
+
+    fn check_endpoint(&self, instance: &Instance) -> Result<interfaces::Endpoint, FaultReason> {
+        let params = &instance.params;
+        let is_virtual = |address| self.is_virtual(&params.interface, address);
+        self.interfaces
+            .check_endpoint(params, instance.endpoint, is_virtual)
+    }
+
+    /// Returns the reason why a router runs without a link, if it does.
+    fn without_link(&self, instance: &Instance) -> Option<FaultReason> {
+        let _ = instance.endpoint.filter(|endpoint| !endpoint.has_link)?;
+        self.check_endpoint(instance).err()
     }
 
     /// Returns the fault reason of a router that does not depend on its interfaces and addresses.

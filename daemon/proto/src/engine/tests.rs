@@ -24,5 +24,6 @@ mod sleep;
 mod solicit;
 mod trackers;
 mod unicast;
+mod untracked;
 mod without_addresses;
 mod witness;

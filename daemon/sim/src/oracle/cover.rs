@@ -254,8 +254,11 @@ const fn why(unheard: Unheard) -> Option<Event> {
         Unheard::Key => Event::UnknownKey,
         Unheard::Forged => Event::Forged,
         Unheard::Repeated => Event::Repeated,
-        Unheard::Junk | Unheard::Dialect | Unheard::Own | Unheard::Subject | Unheard::Foreign => {
-            return None;
-        }
+        Unheard::Junk
+        | Unheard::Dialect
+        | Unheard::Own
+        | Unheard::Subject
+        | Unheard::Foreign
+        | Unheard::Unlinked => return None,
     })
 }

@@ -515,10 +515,9 @@ impl Oracle {
             FaultReason::TrackerValue { .. }
             | FaultReason::Resource(_)
             | FaultReason::Member { .. } => false,
+            FaultReason::InterfaceDown(_) | FaultReason::NoCarrier(_) => config.track_interface,
             FaultReason::InterfaceMissing(_)
             | FaultReason::AlternativeName { .. }
-            | FaultReason::InterfaceDown(_)
-            | FaultReason::NoCarrier(_)
             | FaultReason::NoAddress(_)
             | FaultReason::NoLinkLocal(_)
             | FaultReason::NoSource(_)

@@ -301,6 +301,7 @@ impl Oracle {
             router.sources.extend(sources);
         }
         self.watch_answers(now, &before, judged.as_ref(), record)?;
+        self.watch_links(now, record)?;
         self.watch_sending(now, &before, record)?;
         for transition in transitions(record) {
             if let Some(router) = self.routers.get_mut(&*transition.router) {
@@ -447,6 +448,9 @@ impl Oracle {
                 || router.contacts.accepts(source, at)
         };
         let says = judge(&router.config, is_peer, packet)?;
+        if router.is_unlinked {
+            return Err(Unheard::Unlinked);
+        }
         if own == Some(packet.source) && self.may_have_said(router, packet) {
             return Err(Unheard::Own);
         }
@@ -928,6 +932,7 @@ impl Oracle {
                 may_have_resigned: false,
                 speaks_otherwise: false,
                 is_away: false,
+                is_unlinked: false,
                 words: 0,
                 losing: None,
                 quiet_until: Instant::ZERO,
@@ -981,6 +986,50 @@ impl Oracle {
                 }
             }
         }
+    }
+
+    /// Checks that a router runs without a link only if it does not track its interface, and then waits
+    /// for other routers when the interface has a link again.
+    fn watch_links(&mut self, now: Instant, record: &Record) -> Result<(), Violation> {
+        let names: Vec<String> = self.routers.keys().cloned().collect();
+        for name in names {
+            let priority = self.priority(&self.routers[&name].config);
+            let Some(router) = self.routers.get_mut(&name) else {
+                continue;
+            };
+            let interface = interface_name(router.config.segment);
+            let links = self.links.values().filter(|link| *link.name == *interface);
+            let links: Vec<bool> = links.map(|link| link.up && link.carrier).collect();
+            let was_unlinked = router.is_unlinked;
+            let shown = record.shown.get(&*name);
+            router.is_unlinked = shown.is_some_and(|shown| shown.is_unlinked);
+            if shown.is_none() {
+                // A reload has removed the router, or all routers track their interfaces now.
+                continue;
+            }
+            let goes_on = !router.config.track_interface
+                && matches!(router.state(), State::Backup | State::Master)
+                && !record.interrupted.contains(&*name);
+            // After a loss of the link the host may not have its own address again.
+            let may_be = was_unlinked || links.contains(&false);
+            let is_wrong = match router.is_unlinked {
+                true => router.config.track_interface || !may_be,
+                // While notifications are pending there may be two interfaces with the same name.
+                false => goes_on && links == [false],
+            };
+            let has_link_again = |output: &Output| matches!(output, Output::Report(Report::LinkRestored { router }) if **router == *name);
+            let is_back = record.outputs.iter().any(has_link_again);
+            if is_wrong || is_back && !(was_unlinked && links.contains(&true)) {
+                return Err(Invariant::Cause.broken(format!(
+                    "{name}: runs without a link: {}, links: {links:?}",
+                    router.is_unlinked
+                )));
+            }
+            if is_back {
+                router.reconnect(now, priority);
+            }
+        }
+        Ok(())
     }
 
     /// Follows the transitions that events of the host caused, and checks their causes.
@@ -1076,6 +1125,9 @@ impl Oracle {
             Cause::Faulted(FaultReason::InterfaceMissing(interface)) => {
                 **interface == *interface_name(router.config.segment)
             }
+            Cause::Faulted(FaultReason::InterfaceDown(_) | FaultReason::NoCarrier(_)) => {
+                router.config.track_interface
+            }
             Cause::Faulted(FaultReason::Member {
                 member,
                 fault_reason,
@@ -1153,7 +1205,7 @@ impl Oracle {
             let vrid = self
                 .routers
                 .get(&*transition.router)
-                .filter(|router| !router.is_alone() && !router.is_away)
+                .filter(|router| !router.destinations().is_empty() && !router.is_away)
                 .filter(|router| !(is_reload && router.speaks_otherwise))
                 .map(|router| router.config.vrid);
             if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
@@ -1329,7 +1381,7 @@ impl Oracle {
                     if message.get(1) == Some(&router.config.vrid) && message.get(2) == Some(&0))
             });
             // Without a destination only the router's own counter shows an advertisement.
-            if is_new && router.is_alone() && !has_resigned {
+            if is_new && router.destinations().is_empty() && !has_resigned {
                 spoke.entry(name.clone()).or_default();
             }
         }
@@ -1343,10 +1395,7 @@ impl Oracle {
             let Some(router) = self.routers.get_mut(name) else {
                 continue;
             };
-            // A router that is in its own list of peers does not send to itself.
-            let own: BTreeSet<IpAddr> = router.sources.values().copied().collect();
-            let all = router.receivers.values().flatten().copied();
-            let all: BTreeSet<IpAddr> = all.filter(|to| !own.contains(to)).collect();
+            let all = router.destinations();
             if *to != all {
                 return Err(Invariant::Speaker
                     .broken(format!("{name} advertises to {to:?} instead of {all:?}")));

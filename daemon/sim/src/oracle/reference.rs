@@ -46,6 +46,8 @@ pub(crate) struct Watched {
     pub(super) speaks_otherwise: bool,
     /// Whether its interface was deleted, and the router has been neither in fault nor back since.
     pub(super) is_away: bool,
+    /// Whether it runs without a link on its interface, and neither sends nor receives.
+    pub(crate) is_unlinked: bool,
     /// Number of its advertisements, including those without a destination, where the status shows it.
     pub(super) words: u64,
     /// For a master of both families without a rival in IPv4: time since which it loses ties in IPv6,
@@ -107,12 +109,13 @@ impl Watched {
             && (trailer.number == number || may_be_ahead && is_after(trailer.number, number))
     }
 
-    /// Whether the router has no destination other than itself.
-    pub(super) fn is_alone(&self) -> bool {
-        self.receivers.iter().all(|(family, receivers)| {
-            let own = self.source(*family);
-            receivers.iter().all(|receiver| Some(*receiver) == own)
-        })
+    /// Destinations of its advertisements.
+    pub(super) fn destinations(&self) -> BTreeSet<IpAddr> {
+        // A router that is in its own list of peers does not send to itself.
+        let own: BTreeSet<IpAddr> = self.sources.values().copied().collect();
+        let all = self.receivers.values().flatten().copied();
+        all.filter(|to| !self.is_unlinked && !own.contains(to))
+            .collect()
     }
 
     /// Source address of the last advertisement in a family.
@@ -388,6 +391,14 @@ impl Watched {
             contesting.resume(now);
             announcing.resume(now, &self.config.announce);
         }
+    }
+
+    /// Waits for other routers from now on: the interface has a link again.
+    pub(super) fn reconnect(&mut self, now: Instant, priority: u8) {
+        if let Phase::Backup(listening) = &mut self.phase {
+            listening.wait_anew(&self.config, now, priority);
+        }
+        self.resume(now);
     }
 
     /// Returns whether a router that remains master announces its addresses at a tick.

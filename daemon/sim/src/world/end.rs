@@ -718,6 +718,9 @@ impl World<'_> {
                 self.check_clean(id)?;
             }
         }
+        if self.is_unheard(key) {
+            return Ok(());
+        }
         let members = self.members(key);
         if let Some(idle) = members.iter().find(|member| member.is_idle) {
             return Err(Invariant::OneHolder.broken(format!(
@@ -732,6 +735,21 @@ impl World<'_> {
             }
         }
         Ok(())
+    }
+
+    /// Whether a router has a link, and no own address since the link was lost.
+    fn is_unheard(&self, (segment, vrid): (u8, u8)) -> bool {
+        self.hosts
+            .iter()
+            .zip(&self.witnesses)
+            .any(|(host, oracle)| {
+                let mut routers = oracle.routers().map(|(_, router)| router);
+                host.kernel.carries(segment)
+                    && routers.any(|router| {
+                        (router.config.segment, router.config.vrid) == (segment, vrid)
+                            && router.is_unlinked
+                    })
+            })
     }
 
     /// Whether all usable stations of a virtual router, and of those that share a group with it, accept

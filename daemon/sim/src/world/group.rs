@@ -139,6 +139,10 @@ impl World<'_> {
                 return Ok(None);
             }
             keys.extend(members.iter().map(|(_, router)| key_of(&router.config)));
+            if members.iter().any(|(_, router)| router.is_unlinked) {
+                // Other hosts hear its other members, and wait.
+                return Ok(None);
+            }
             let can_serve = members.iter().all(|(_, router)| {
                 is_usable(host, &router.config) && !oracle.is_kept_by_tracker(&router.config)
             });

@@ -69,6 +69,8 @@ impl EventSender {
             Report::Dropped { .. }
             | Report::Suppressed { .. }
             | Report::Interrupted { .. }
+            | Report::LinkLost { .. }
+            | Report::LinkRestored { .. }
             | Report::Repaired { .. }
             | Report::Stray { .. }
             | Report::RoutingRepaired { .. }

@@ -208,6 +208,25 @@ fn table_shows_ipv6_and_dual_stack_instances() {
 }
 
 #[test]
+fn table_shows_master_without_a_link() {
+    let snapshot = Snapshot {
+        instances: vec![RouterStatus {
+            source: None,
+            without_link: Some("interface eth1 has no carrier".into()),
+            ..instance("VI_1", 51, State::Master)
+        }],
+        ..Snapshot::default()
+    };
+    insta::assert_snapshot!(render(&snapshot), @r"
+    INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER     ADDRESSES
+    VI_1      master  2 min  99        eth1       51    this host  192.168.224.51/24
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+      no advertisements: interface eth1 has no carrier (no fault, because trackInterface is false)
+    ");
+}
+
+#[test]
 fn ipv6_source_is_serialised_where_present() {
     let both = RouterStatus {
         source_ipv6: Some("fe80::12".parse().unwrap()),
@@ -347,6 +366,7 @@ fn lvs(role: Option<LvsRole>, error: Option<&str>, repairs: u64) -> LvsStatus {
 fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
     RouterStatus {
         silence_counts_in: None,
+        without_link: None,
         name: name.into(),
         interface: "eth1".into(),
         virtual_router_id: Vrid::new(vrid).unwrap(),

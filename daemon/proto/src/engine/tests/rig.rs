@@ -614,6 +614,11 @@ fn report_line(report: &Report) -> String {
             format!("{router}: second master {source}, priority {priority}")
         }
         Report::Contested { router, cause, .. } => format!("{router} contested: {cause}"),
+        Report::LinkLost {
+            router,
+            fault_reason,
+        } => format!("{router}: no link: {fault_reason}"),
+        Report::LinkRestored { router } => format!("{router}: link"),
     }
 }
 
