@@ -160,7 +160,18 @@ impl Node {
                 });
             }
             14 => self.give(Input::Overrun),
-            15 => match choices.number(0..=7_u8) {
+            15 => match choices.number(0..=8_u8) {
+                8 => {
+                    let held: Vec<_> = self.engine.held().collect();
+                    for (interface, address) in held {
+                        let error = choices.mostly().then(|| "rejected".into());
+                        self.give(Input::Rejected {
+                            interface,
+                            address,
+                            error,
+                        });
+                    }
+                }
                 7 => self.give(Input::Stop),
                 6 => self.give(Input::DropFilter(Some("no nf_tables".into()))),
                 5 => self.give(Input::DropFilter(None)),

@@ -34,7 +34,8 @@ pub(crate) struct FakeHost {
     pub(crate) news: Vec<Event>,
     /// Error of each request that turns `promote_secondaries` on.
     pub(crate) rejects_promotion: Option<io::ErrorKind>,
-    pub(crate) rejects_additions: bool,
+    /// Error of each request that adds an address.
+    pub(crate) rejects_additions: Option<io::ErrorKind>,
     pub(crate) rejects_route_dumps: bool,
     pub(crate) rejects_table_deletion: bool,
     /// Requests for addresses and routes, as texts.
@@ -156,11 +157,13 @@ impl Kernel for FakeHost {
         for change in changes {
             self.requests.push(change.to_string());
             match *change {
-                Change::Add { .. } if self.rejects_additions => {
-                    mirror.refused(change);
-                    failures.push(Failure::new(*change, &io::ErrorKind::OutOfMemory.into()));
-                }
-                Change::Add { address, .. } => self.add(address, true),
+                Change::Add { address, .. } => match self.rejects_additions {
+                    Some(kind) => {
+                        mirror.refused(change);
+                        failures.push(Failure::new(*change, &kind.into()));
+                    }
+                    None => self.add(address, true),
+                },
                 Change::Delete { address, .. } => self.delete(address, None),
             }
         }
@@ -211,7 +214,7 @@ impl Kernel for FakeHost {
         for change in changes {
             self.requests.push(change.to_string());
             match change {
-                routing::plan::Change::AddRoute { .. } if self.rejects_additions => {
+                routing::plan::Change::AddRoute { .. } if self.rejects_additions.is_some() => {
                     mirror.refused(change);
                     let error = io::ErrorKind::OutOfMemory.into();
                     failures.push(routing::plan::Failure::refused(change, &error, None));

@@ -32,6 +32,7 @@ pub mod node;
 mod own_sources;
 pub mod pacer;
 pub mod plan;
+mod rejections;
 mod reports;
 pub mod routing;
 mod witness;

@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use vrrp_proto::params::NodeParams;
+use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{
     Announcement, Desired, DesiredDevice, DesiredLvs, DesiredRouting, Engine, Input, Instant,
     InterfaceAddress, InterfaceIndex, Output, Report,
@@ -41,6 +42,7 @@ use crate::mirror::{Event, Mirror, Removals};
 use crate::own_sources::OwnSources;
 use crate::pacer::Pacer;
 use crate::plan::{Change, Failure, plan, strays, unannounced};
+use crate::rejections::Rejections;
 use crate::reports::Reports;
 use crate::routing;
 use crate::routing::mirror::Suspect;
@@ -48,6 +50,9 @@ use crate::witness::{self, Witness};
 
 /// Delay between a request that the kernel rejected and the resynchronisation that repeats it.
 pub const SECOND_LOOK: Duration = Duration::from_secs(1);
+
+/// Number of times that a turn carries out outputs, if the kernel rejects some of them.
+const ATTEMPTS: u8 = 2;
 
 /// A protocol engine with the mirrors of the kernel's state and the work that is still to be done.
 #[derive(Debug, Default)]
@@ -74,6 +79,7 @@ pub struct Node {
     /// Endpoints without a socket, because the kernel refused one.
     deaf: BTreeSet<Path>,
     leftovers: Leftovers,
+    rejections: Rejections,
     reports: Reports,
     is_stopping: bool,
     /// Outputs of the engine in this turn, in their order.
@@ -127,6 +133,14 @@ impl Node {
     /// Protocol engine of this node.
     pub const fn engine(&self) -> &Engine {
         &self.engine
+    }
+
+    /// Status of the node. The cost grows with the number of routers and their addresses.
+    pub fn snapshot(&self, now: Instant) -> Snapshot {
+        let mut snapshot = self.engine.snapshot(now);
+        let held = |router: &str| self.engine.held_by(router);
+        self.rejections.complete(&mut snapshot, &self.mirror, held);
+        snapshot
     }
 
     /// Links and addresses of the kernel, as far as known.
@@ -348,12 +362,15 @@ impl Node {
         } else {
             None
         };
-        if let Err(error) = self.act_once(now, moved, host) {
-            // The engine has put the routers that need drop rules into the fault state: their outputs are
-            // carried out as well.
-            self.drop_filter_failed(now, &error, host);
-            if let Err(error) = self.act_once(now, moved, host) {
-                self.drop_filter_failed(now, &error, host);
+        // Routers that need drop rules or the rejected addresses are in fault then: their outputs are carried
+        // out as well.
+        for _ in 0..ATTEMPTS {
+            let outcome = self.act_once(now, moved, host);
+            let is_rejected = self.pass_on_rejections(now, host);
+            match outcome {
+                Err(error) => self.drop_filter_failed(now, &error, host),
+                Ok(()) if !is_rejected => break,
+                Ok(()) => {}
             }
         }
         self.restore_routing(now, host);
@@ -373,6 +390,22 @@ impl Node {
         if !self.own_sources.check(now, &self.mirror, host) {
             self.see_later(now);
         }
+    }
+
+    /// Tells the engine which addresses the kernel rejects for a reason that lasts. Returns whether there is
+    /// anything new.
+    fn pass_on_rejections<H: Host>(&mut self, now: Instant, host: &mut H) -> bool {
+        let news = self.rejections.take_news();
+        let any = !news.is_empty();
+        for (interface, address, error) in news {
+            let input = Input::Rejected {
+                interface,
+                address,
+                error,
+            };
+            self.handle(now, input, host);
+        }
+        any
     }
 
     /// Opens the sockets of `listeners`. A router whose socket cannot be opened is in fault until it can: it
@@ -653,6 +686,7 @@ impl Node {
         for rejected in carry_out(changes, &mut self.mirror, failures, host.kernel()) {
             host.complain(Severity::Warning, rejected.to_string());
         }
+        self.rejections.record(changes, failures);
         if let Some(routing) = &self.routing.mirror {
             let suspects = routing.suspects(changes, &self.mirror);
             self.routing.suspects.extend(suspects);
@@ -737,6 +771,9 @@ impl Node {
         for input in self.mirror.replace(dump) {
             self.handle(now, input, host);
         }
+        let held: BTreeSet<_> = self.engine.held().collect();
+        self.rejections
+            .retain(|interface, address| held.contains(&(interface, address)));
         self.may_listen_elsewhere = true;
         Ok(())
     }

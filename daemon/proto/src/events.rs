@@ -97,6 +97,17 @@ pub enum Input<'a> {
     /// It applies until the next such input, and only to routers that do not
     /// [accept](crate::params::RouterParams::accepts) packets to their addresses.
     DropFilter(Option<Arc<str>>),
+    /// Outcome of a request to add a virtual address that the kernel rejected, for a reason that lasts, or
+    /// now has, with `None`. An error applies until the next such input for the address, a
+    /// [`Configure`](Self::Configure) or a change of the interface. Repeating it changes nothing.
+    Rejected {
+        /// The interface.
+        interface: InterfaceIndex,
+        /// The address.
+        address: InterfaceAddress,
+        /// The kernel's error, or `None`.
+        error: Option<Arc<str>>,
+    },
     /// Resources or another service prevent a router from being master, for this reason; `None`
     /// ends that. It applies until the next such input for the router. Repeating it changes
     /// nothing, and an unknown router is ignored.

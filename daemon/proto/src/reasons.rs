@@ -301,6 +301,13 @@ pub enum FaultReason {
     },
     /// `acceptMode` is false, and the drop filter cannot be installed, for this reason.
     DropFilterError(Arc<str>),
+    /// The kernel adds none of the virtual addresses, for a reason that lasts.
+    AddressesRejected {
+        /// The first address.
+        address: InterfaceAddress,
+        /// The kernel's error for it.
+        error: Arc<str>,
+    },
     /// Resources or another service inhibit the router, for this reason:
     /// [`Input::Inhibited`](crate::Input::Inhibited).
     Resource(Arc<str>),
@@ -332,6 +339,7 @@ impl FaultReason {
             | Self::TrackerDown(_)
             | Self::TrackerValue { .. }
             | Self::DropFilterError(_)
+            | Self::AddressesRejected { .. }
             | Self::Resource(_)
             | Self::Member { .. } => false,
         }
@@ -400,6 +408,11 @@ impl fmt::Display for FaultReason {
                 f,
                 "tracker {tracker} reports {value}: multiplied by weight {weight} this is below \
                  -253"
+            ),
+            Self::AddressesRejected { address, error } => write!(
+                f,
+                "the kernel adds none of the virtual addresses: {address}: {error}; the next attempt \
+                 follows a reload or a change of the interface"
             ),
             Self::Resource(why) => f.write_str(why),
             Self::DropFilterError(reason) => write!(

@@ -31,6 +31,18 @@ pub struct Snapshot {
     pub lost: u64,
 }
 
+/// Virtual address of a master that the kernel does not have.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingAddress {
+    /// The address.
+    pub address: InterfaceAddress,
+    /// The interface.
+    pub interface: Arc<str>,
+    /// The kernel's last error, if it rejected the address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Arc<str>>,
+}
+
 /// State of a virtual router.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -77,6 +89,10 @@ pub struct RouterStatus {
     pub master: Option<PeerStatus>,
     /// Virtual addresses.
     pub addresses: Arc<[InterfaceAddress]>,
+    /// Virtual addresses that a master wants and the kernel does not have. The engine leaves this
+    /// empty; the node fills it in.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub missing: Vec<MissingAddress>,
     /// Routes that exist while the router is master, in the syntax of ip-route(8).
     #[serde(default)]
     pub routes: Vec<String>,

@@ -272,6 +272,7 @@ impl Machine<'_> {
             Input::Tick => Fed::Tick,
             Input::Stop => Fed::Stop,
             Input::Inhibited { .. } => unreachable!("resources are simulated separately"),
+            Input::Rejected { .. } => unreachable!("the kernel rejects requests for a time only"),
         }
     }
 }
@@ -561,6 +562,7 @@ impl Sight<'_> {
             | FaultReason::TrackerDown(_)
             | FaultReason::TrackerValue { .. }
             | FaultReason::DropFilterError(_)
+            | FaultReason::AddressesRejected { .. }
             | FaultReason::Resource(_) => true,
             FaultReason::InterfaceDown(name) => any(name, &|link| !link.up),
             FaultReason::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    GroupStatus, HmacStatus, LvsStatus, NotifyStatus, ResourceStatus, ResourcesStatus,
-    RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
+    GroupStatus, HmacStatus, LvsStatus, MissingAddress, NotifyStatus, ResourceStatus,
+    ResourcesStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
 };
 
 use crate::cli::StatusOptions;
@@ -76,6 +76,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
                 text,
                 "  no advertisements: {why} (no fault, because trackInterface is false)"
             );
+        }
+        for missing in &instance.missing {
+            let _ = writeln!(text, "  {}", absence(missing));
         }
         if let Some(hmac) = &instance.hmac {
             let _ = writeln!(text, "  {}", signatures(hmac));
@@ -307,6 +310,21 @@ fn units(resources: &ResourcesStatus) -> String {
         let _ = write!(text, "; next attempt in {seconds:.0} s");
     }
     text
+}
+
+/// Address of a master that the kernel does not have.
+fn absence(missing: &MissingAddress) -> String {
+    let MissingAddress {
+        address,
+        interface,
+        error,
+    } = missing;
+    match error {
+        Some(error) => {
+            format!("missing: {address} on {interface}: the kernel rejects it: {error}")
+        }
+        None => format!("missing: {address} on {interface}"),
+    }
 }
 
 /// Counters above zero that deserve attention.

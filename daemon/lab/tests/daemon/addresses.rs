@@ -7,7 +7,7 @@ use serde_json::json;
 use vrrp_lab::daemons::{Vrrpd, clean_up};
 use vrrp_lab::harness::Outcome;
 use vrrp_lab::{AddressEvent, Error, Line, Moment, Result, Signal};
-use vrrp_proto::State::{Backup, Master};
+use vrrp_proto::State::{Backup, Fault, Master};
 use vrrp_proto::wire::PROTOCOL;
 
 use crate::common::{
@@ -229,6 +229,13 @@ pub(crate) fn rejected_repair_is_logged_as_such() -> Outcome {
         disabled,
         "VI_1: 2001:db8::100/64 was missing; could not be restored",
     )?;
+    let missing = daemon.instance("VI_1")?.missing;
+    let [missing] = &missing[..] else {
+        return Err(Error::new("missing addresses", format!("{missing:?}")).into());
+    };
+    assert_eq!(missing.address, "2001:db8::100/64".parse()?);
+    let error = missing.error.as_deref().unwrap_or_default();
+    assert!(error.contains("Permission denied"), "{error:?}");
     logged(disabled, "cannot add 2001:db8::100/64 to ")?;
     let done = "VI_1: 2001:db8::100/64 was missing; restored and announced";
     assert!(
@@ -242,6 +249,40 @@ pub(crate) fn rejected_repair_is_logged_as_such() -> Outcome {
     assert!(a.host.holds(six)?);
     lan.announcement(six, enabled)?;
     assert_eq!(daemon.instance("VI_1")?.counters.became_master, 1);
+    Ok(())
+}
+
+/// The kernel rejects the only address of a master, because IPv6 is off: the other host takes over, and the
+/// first one tries again when IPv6 is back, not before.
+pub(crate) fn master_without_any_of_its_addresses_is_in_fault() -> Outcome {
+    let pair = Pair::new()?;
+    let six: IpAddr = "2001:db8::100".parse()?;
+    let hidden = json!({ "address": "2001:db8::100/64", "advertise": false });
+    // Version 2 advertises over IPv4.
+    let settings = |priority| {
+        let keys = json!({ "version": 2, "advertInterval": "1s", "virtualAddresses": [hidden] });
+        only(with(instance(priority), keys))
+    };
+    let (a, b) = pair.start_with(&settings(HIGH), &settings(LOW))?;
+    assert!(pair.a.host.holds(six)?);
+    let disabled = Moment::now();
+    set(&pair.a.host, "ipv6/conf/ens33/disable_ipv6", "1")?;
+    a.wait_for("VI_1", Master, Fault, disabled, SOON)?;
+    b.wait_for("VI_1", Backup, Master, disabled, SOON)?;
+    assert!(pair.b.host.holds(six)?);
+    let cause = a.instance("VI_1")?.cause;
+    assert!(
+        cause.starts_with("the kernel adds none of the virtual addresses: 2001:db8::100/64: "),
+        "{cause}"
+    );
+    pair.lan.pass(&pair.b, 5)?;
+    assert_eq!(a.instance("VI_1")?.state, Fault, "not by time");
+    let enabled = Moment::now();
+    set(&pair.a.host, "ipv6/conf/ens33/disable_ipv6", "0")?;
+    a.wait_for("VI_1", Fault, Backup, enabled, SOON)?;
+    a.wait_for("VI_1", Backup, Master, enabled, SOON)?;
+    assert!(pair.a.host.holds(six)?);
+    assert_eq!(a.instance("VI_1")?.missing, []);
     Ok(())
 }
 

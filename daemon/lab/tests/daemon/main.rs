@@ -73,6 +73,7 @@ fn main() -> ExitCode {
                 own_addresses_outlive_virtual_ones_that_came_first,
                 changed_own_address_stays_primary,
                 rejected_repair_is_logged_as_such,
+                master_without_any_of_its_addresses_is_in_fault,
                 backup_deletes_address_added_by_hand,
                 pair_without_addresses_fails_over_and_back;
             container:

@@ -2,6 +2,7 @@ use std::sync::Arc;
 
 use vrrp_proto::params::{AddressForm, AddressOptions, RouterParams};
 use vrrp_proto::routing::{Network, NextHop, Route, RoutePlace, Routed, Table};
+use vrrp_proto::snapshot::MissingAddress;
 use vrrp_proto::{AddressLabel, Loss, State, Vrid};
 
 use super::*;
@@ -68,7 +69,7 @@ fn own_address_returns_before_the_virtual_one() {
 #[test]
 fn repair_is_reported_as_done_once_the_kernel_accepts_it() {
     let (mut node, mut host) = mastering(routed(vi_1()));
-    host.rejects_additions = true;
+    host.rejects_additions = Some(ErrorKind::OutOfMemory);
     host.delete(address(VIRTUAL), Some(Loss::Deleted));
     take_news(&mut node, &mut host);
     let [route, virtual_address] = [
@@ -83,12 +84,55 @@ fn repair_is_reported_as_done_once_the_kernel_accepts_it() {
     node.turn(later, &mut host);
     assert_eq!(host.reports, [], "still rejected");
 
-    host.rejects_additions = false;
+    host.rejects_additions = None;
     later = later + SECOND_LOOK;
     node.look_again(later, &mut host);
     node.turn(later, &mut host);
     assert_eq!(host.reports, [virtual_address(true), route(true)]);
     assert!(node.is_content());
+}
+
+#[test]
+fn router_whose_address_is_rejected_for_good_is_in_fault_in_the_same_turn() {
+    let mut host = FakeHost::with_addresses(&[OWN]);
+    host.rejects_additions = Some(ErrorKind::PermissionDenied);
+    let mut node = started(vi_1(), &mut host);
+    let mut now = T0;
+    while node.engine().states().next().unwrap().1 == State::Backup {
+        now = node.engine().poll_timeout().unwrap().0;
+        node.turn(now, &mut host);
+    }
+    assert_eq!(node.engine().states().next().unwrap().1, State::Fault);
+    // The kernel would take it now. A reload tries again, and the rejection of the second attempt counts too.
+    node.configure(now, Duration::ZERO, params(vi_1()), &mut host);
+    node.turn(now, &mut host);
+    assert_eq!(node.engine().states().next().unwrap().1, State::Backup);
+    while node.engine().states().next().unwrap().1 == State::Backup {
+        now = node.engine().poll_timeout().unwrap().0;
+        node.turn(now, &mut host);
+    }
+    assert_eq!(node.engine().states().next().unwrap().1, State::Fault);
+}
+
+#[test]
+fn status_of_a_master_names_missing_addresses() {
+    let (mut node, mut host) = mastering(vi_1());
+    let missing = |node: &Node| node.snapshot(T0).instances[0].missing.clone();
+    assert_eq!(missing(&node), []);
+    host.rejects_additions = Some(ErrorKind::OutOfMemory);
+    host.delete(address(VIRTUAL), Some(Loss::Deleted));
+    take_news(&mut node, &mut host);
+    let entry = MissingAddress {
+        address: address(VIRTUAL),
+        interface: "eth2".into(),
+        error: Some("out of memory".into()),
+    };
+    assert_eq!(missing(&node), [entry]);
+    host.rejects_additions = None;
+    let later = T0 + SECOND_LOOK;
+    node.look_again(later, &mut host);
+    node.turn(later, &mut host);
+    assert_eq!(missing(&node), []);
 }
 
 #[test]

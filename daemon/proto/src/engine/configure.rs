@@ -110,6 +110,7 @@ impl Engine {
                 }
             }
         }
+        self.forget_all_rejections();
         self.index(trackers);
         self.index_groups(now, groups);
 

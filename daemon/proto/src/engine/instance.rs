@@ -25,7 +25,7 @@ use crate::snapshot::{
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
 use crate::types::{
-    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, Version,
+    AdvertInterval, Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Version,
     is_link_local,
 };
 use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN};
@@ -72,6 +72,8 @@ pub(super) struct Instance {
     pub(super) heard: Heard,
     /// Reason why a resource other than its addresses keeps it from serving.
     pub(super) inhibited: Option<Arc<str>>,
+    /// Virtual addresses that the kernel rejected, with its error (see the module `rejections`).
+    pub(super) rejected: BTreeMap<InterfaceAddress, Arc<str>>,
     /// Advertisements because of which its last take-over was withheld, and the arrival of the last
     /// one.
     pub(super) withheld: Option<(Unreceived, Instant)>,
@@ -180,6 +182,7 @@ impl Instance {
             heard: Heard::default(),
             repaired: (Instant::ZERO, Vec::new()),
             inhibited: None,
+            rejected: BTreeMap::new(),
             withheld: None,
             counters: Counters::default(),
             peers: Peers::default(),
@@ -276,6 +279,15 @@ impl Instance {
             }
         }
         self.attachments = attachments;
+    }
+
+    /// Returns the virtual addresses that a master holds, with their interfaces.
+    pub(super) fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
+        let is_master = self.router.state() == State::Master;
+        let attachments = self.attachments.iter().filter(move |_| is_master);
+        attachments
+            .filter_map(|attachment| Some((attachment.index?, &attachment.addresses)))
+            .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
     }
 
     /// Returns the position of the attachment that carries an address, regardless of its prefix
@@ -587,6 +599,7 @@ impl Instance {
                 .discounts_silence(now)
                 .map(|left| left.as_secs_f64()),
             without_link: None,
+            missing: Vec::new(),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),

@@ -20,6 +20,7 @@ mod interfaces;
 mod lvs;
 mod packet;
 mod peers;
+mod rejections;
 mod routing;
 mod solicit;
 mod witness;
@@ -127,6 +128,7 @@ impl Engine {
                         self.refresh_senders(now, address.address);
                     }
                     for name in names {
+                        self.forget_rejections(&name, None);
                         self.refresh_interface(now, &name);
                     }
                     self.want_lvs();
@@ -173,6 +175,11 @@ impl Engine {
                     }
                 }
             }
+            Input::Rejected {
+                interface,
+                address,
+                error,
+            } => self.handle_rejected(now, interface, address, error),
             Input::Inhibited { router, why } => self.handle_inhibited(now, router, why),
             Input::Overrun => {
                 // Requests are idempotent: the receiver compares them with what the kernel holds.
@@ -246,12 +253,25 @@ impl Engine {
 
     /// Returns the virtual addresses that this node holds as master, with their interfaces.
     pub fn held(&self) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + '_ {
+        let masters = self.instances.iter();
+        masters.flat_map(Instance::held)
+    }
+
+    /// Returns the virtual addresses that a router holds as master, with their interfaces.
+    pub fn held_by<'a>(
+        &'a self,
+        router: &str,
+    ) -> impl Iterator<Item = (InterfaceIndex, InterfaceAddress)> + use<'a> {
+        let instance = self.position(router).map(|id| &self.instances[id]);
+        instance.into_iter().flat_map(Instance::held)
+    }
+
+    /// Position of a router.
+    fn position(&self, router: &str) -> Option<RouterId> {
+        // Sorted by name, as `configure` receives a sorted map.
         self.instances
-            .iter()
-            .filter(|instance| instance.router.state() == State::Master)
-            .flat_map(|instance| &instance.attachments)
-            .filter_map(|attachment| Some((attachment.index?, &attachment.addresses)))
-            .flat_map(|(index, addresses)| addresses.iter().map(move |address| (index, *address)))
+            .binary_search_by(|instance| (*instance.name).cmp(router))
+            .ok()
     }
 
     /// Returns the names of the interfaces with virtual MAC addresses that the running routers
@@ -359,6 +379,7 @@ impl Engine {
 
     fn handle_link(&mut self, now: Instant, link: Link) {
         for name in self.interfaces.set_link(link) {
+            self.forget_rejections(&name, None);
             self.refresh_interface(now, &name);
         }
         self.want_lvs();
@@ -371,12 +392,18 @@ impl Engine {
         address: InterfaceAddress,
         ours: bool,
     ) {
+        let is_first = !self
+            .interfaces
+            .has_own_address(interface, address.family(), |_| false);
         let name = if ours {
             self.interfaces.name(interface).cloned()
         } else {
             self.interfaces.add_address(interface, address)
         };
         let Some(name) = name else { return };
+        if is_first && !ours {
+            self.forget_rejections(&name, Some(address.family()));
+        }
         self.refresh_senders(now, address.address);
         let Some(users) = self.users.get(&name) else {
             return;
@@ -541,11 +568,7 @@ impl Engine {
     }
 
     fn handle_inhibited(&mut self, now: Instant, router: &str, why: Option<Arc<str>>) {
-        // Sorted by name, as `configure` receives a sorted map.
-        let Ok(id) = self
-            .instances
-            .binary_search_by(|instance| (*instance.name).cmp(router))
-        else {
+        let Some(id) = self.position(router) else {
             return;
         };
         if self.instances[id].inhibited != why {
@@ -870,6 +893,7 @@ impl Engine {
         let refuses = !instance.params.accepts();
         let drop_filter_failed = self.drop_filter_failed.clone().filter(|_| refuses);
         let fault_reason = fault.or_else(|| drop_filter_failed.map(FaultReason::DropFilterError));
+        let fault_reason = fault_reason.or_else(|| instance.rejection());
         fault_reason.or_else(|| instance.inhibited.clone().map(FaultReason::Resource))
     }
 

@@ -17,6 +17,7 @@ mod lvs;
 mod names;
 mod packets;
 mod property;
+mod rejections;
 mod reload;
 mod rig;
 mod routing;

@@ -513,6 +513,7 @@ impl Oracle {
             FaultReason::DropFilterError(_) => self.drop_filter_failed && !config.accepts(),
             // The simulation has neither value trackers nor resources in these worlds.
             FaultReason::TrackerValue { .. }
+            | FaultReason::AddressesRejected { .. }
             | FaultReason::Resource(_)
             | FaultReason::Member { .. } => false,
             FaultReason::InterfaceDown(_) | FaultReason::NoCarrier(_) => config.track_interface,

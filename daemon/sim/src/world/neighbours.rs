@@ -38,13 +38,16 @@ enum Entry {
     Incomplete { asked: Instant },
 }
 
+/// Receiver of a virtual router's packets: the station, the segment and VRID, and the family.
+type Receiver = (Station, (u8, u8), Family);
+
 /// Entries of all stations, and the packets that were dropped for lack of one.
 #[derive(Debug, Default)]
 pub(super) struct Neighbours {
     entries: BTreeMap<Path, Entry>,
     /// Last packet of each virtual router that was dropped on its way to a station, in each family: its
     /// sender and the time.
-    dropped: BTreeMap<(Station, (u8, u8), Family), (Station, Instant)>,
+    dropped: BTreeMap<Receiver, (Station, Instant)>,
     /// Time of the last transition to backup of each router of a host.
     backup_since: BTreeMap<(Station, String), Instant>,
 }

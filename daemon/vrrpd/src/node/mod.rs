@@ -287,7 +287,7 @@ impl Node {
                 // The client may have disconnected.
                 Message::Snapshot(reply) => {
                     let lost = self.machine.sockets.lost();
-                    let mut snapshot = self.turns.engine().snapshot(now);
+                    let mut snapshot = self.turns.snapshot(now);
                     if let Some(keeper) = &self.machine.lvs {
                         keeper.complete(&mut snapshot);
                     }

@@ -227,6 +227,33 @@ fn table_shows_master_without_a_link() {
 }
 
 #[test]
+fn table_shows_missing_addresses() {
+    let missing = |error: Option<&str>| MissingAddress {
+        address: "2001:db8::51/64".parse().unwrap(),
+        interface: "eth1".into(),
+        error: error.map(Into::into),
+    };
+    let snapshot = Snapshot {
+        instances: vec![RouterStatus {
+            missing: vec![
+                missing(Some("Permission denied (os error 13)")),
+                missing(None),
+            ],
+            ..instance("VI_1", 51, State::Master)
+        }],
+        ..Snapshot::default()
+    };
+    insta::assert_snapshot!(render(&snapshot), @r"
+    INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
+    VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+      missing: 2001:db8::51/64 on eth1: the kernel rejects it: Permission denied (os error 13)
+      missing: 2001:db8::51/64 on eth1
+    ");
+}
+
+#[test]
 fn ipv6_source_is_serialised_where_present() {
     let both = RouterStatus {
         source_ipv6: Some("fe80::12".parse().unwrap()),
@@ -367,6 +394,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
     RouterStatus {
         silence_counts_in: None,
         without_link: None,
+        missing: vec![],
         name: name.into(),
         interface: "eth1".into(),
         virtual_router_id: Vrid::new(vrid).unwrap(),

@@ -1,0 +1,116 @@
+//! Virtual addresses that the kernel rejected.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::sync::Arc;
+
+use vrrp_proto::snapshot::{MissingAddress, Snapshot};
+use vrrp_proto::{InterfaceAddress, InterfaceIndex, State};
+
+use crate::mirror::Mirror;
+use crate::plan::{Change, Failure};
+
+/// Addresses that the kernel rejected, until it adds them.
+#[derive(Debug, Default)]
+pub(crate) struct Rejections {
+    known: BTreeMap<(InterfaceIndex, InterfaceAddress), Rejection>,
+    news: Vec<News>,
+}
+
+#[derive(Debug)]
+struct Rejection {
+    error: Arc<str>,
+    /// Whether the request fails again unless somebody changes the host: see [`is_lasting`].
+    is_lasting: bool,
+}
+
+/// Lasting rejection: the error, or `None` if it has ended.
+pub(crate) type News = (InterfaceIndex, InterfaceAddress, Option<Arc<str>>);
+
+impl Rejections {
+    /// Records the outcome of `changes`, of which `failures` were rejected.
+    pub(crate) fn record(&mut self, changes: &[Change], failures: &[Failure]) {
+        if self.known.is_empty() && failures.is_empty() {
+            return;
+        }
+        for change in changes {
+            let Change::Add {
+                interface, address, ..
+            } = *change
+            else {
+                continue;
+            };
+            let mut failures = failures.iter();
+            let failure = failures.find(|failure| failure.change == *change);
+            let key = (interface, address);
+            let rejection = failure.map(|failure| Rejection {
+                error: failure.error.to_string().into(),
+                is_lasting: is_lasting(failure.error.kind()),
+            });
+            let lasting =
+                |rejection: &Rejection| rejection.is_lasting.then(|| Arc::clone(&rejection.error));
+            let now = rejection.as_ref().and_then(lasting);
+            let former = match rejection {
+                Some(rejection) => self.known.insert(key, rejection),
+                None => self.known.remove(&key),
+            };
+            // Repeated, because the engine forgets it with a reload or a change of the interface.
+            if now.is_some() || former.as_ref().and_then(lasting).is_some() {
+                self.news.push((interface, address, now));
+            }
+        }
+    }
+
+    /// Returns the lasting rejections since the last call, and those that have ended.
+    pub(crate) fn take_news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Forgets the rejections of addresses that no router wants.
+    pub(crate) fn retain(&mut self, is_wanted: impl Fn(InterfaceIndex, InterfaceAddress) -> bool) {
+        self.known
+            .retain(|(interface, address), _| is_wanted(*interface, *address));
+    }
+
+    /// Adds to the status of a master the addresses that it wants and `mirror` does not show. `held`
+    /// returns what a router wants.
+    pub(crate) fn complete<I>(
+        &self,
+        snapshot: &mut Snapshot,
+        mirror: &Mirror,
+        held: impl Fn(&str) -> I,
+    ) where
+        I: Iterator<Item = (InterfaceIndex, InterfaceAddress)>,
+    {
+        for router in &mut snapshot.instances {
+            if router.state != State::Master {
+                continue;
+            }
+            let missing = held(&router.name)
+                .filter(|(interface, address)| mirror.held(*interface, *address).is_none());
+            router.missing = missing
+                .map(|(interface, address)| MissingAddress {
+                    address,
+                    interface: mirror.name(interface),
+                    error: self
+                        .known
+                        .get(&(interface, address))
+                        .map(|rejection| Arc::clone(&rejection.error)),
+                })
+                .collect();
+        }
+    }
+}
+
+/// Whether a request with this error fails again, unless somebody changes the host: EINVAL, EADDRNOTAVAIL,
+/// EACCES (IPv6 is off on the interface), EPERM, EOPNOTSUPP (the kernel has no IPv6). A lack of memory
+/// passes.
+const fn is_lasting(kind: ErrorKind) -> bool {
+    matches!(
+        kind,
+        ErrorKind::InvalidInput
+            | ErrorKind::AddrNotAvailable
+            | ErrorKind::PermissionDenied
+            | ErrorKind::Unsupported
+    )
+}
