@@ -18,13 +18,14 @@
 //! - [`reach`]: watches a route and probes its gateway, for the trackers.
 //! - [`lvs`]: starts and stops the IPVS sync daemons. The calls are slow, so they run on another
 //!   thread.
-//! - [`namespace`], [`capability`] and [`signal`]: run once, at startup.
+//! - [`namespace`], [`claim`], [`capability`] and [`signal`]: run once, at startup.
 //!
 //! Steady state allocates nothing: batches and buffers are reused.
 
 pub mod announce;
 mod batch;
 pub mod capability;
+pub mod claim;
 pub mod clock;
 pub mod device;
 mod drop_filter;

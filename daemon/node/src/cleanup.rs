@@ -77,15 +77,15 @@ pub fn routing<K: Kernel>(kernel: &mut K) -> io::Result<CleanedRouting> {
 }
 
 /// Deletes every address that bears the daemon's mark and every interface with a virtual MAC address that a
-/// daemon created, and restores `accept_local`. On kernels without marks, deletes the virtual addresses of
-/// the configured `routers` on interfaces that also hold an address of the host. Deletes the drop filter's
-/// table only if all of that succeeded.
+/// daemon created, and restores `accept_local`. On kernels without marks, and only there, asks for the
+/// configured `routers` and deletes their virtual addresses on interfaces that also hold an address of the
+/// host. Deletes the drop filter's table only if all of that succeeded.
 ///
 /// # Errors
 ///
 /// When the kernel cannot be read.
-pub fn addresses<'a, K: Kernel>(
-    routers: impl IntoIterator<Item = &'a RouterParams>,
+pub fn addresses<'a, K: Kernel, R: IntoIterator<Item = &'a RouterParams>>(
+    routers: impl FnOnce() -> R,
     kernel: &mut K,
 ) -> io::Result<Cleaned<K::DropFilterError>> {
     let mut mirror = Mirror::new();
@@ -141,14 +141,14 @@ pub fn addresses<'a, K: Kernel>(
 
 /// Returns the deletion of the addresses that bear the daemon's mark. A kernel older than 5.18 stores no
 /// marks: there it is the deletion of the virtual addresses of `routers`.
-fn leftovers<'a>(
-    routers: impl IntoIterator<Item = &'a RouterParams>,
+fn leftovers<'a, R: IntoIterator<Item = &'a RouterParams>>(
+    routers: impl FnOnce() -> R,
     mirror: &mut Mirror,
 ) -> Vec<Change> {
     let mut changes = Vec::new();
     strays(mirror, |_, _| false, &mut changes);
     if !mirror.marks() {
-        changes.extend(unmarked(routers, mirror));
+        changes.extend(unmarked(routers(), mirror));
     }
     changes
 }

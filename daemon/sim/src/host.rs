@@ -422,7 +422,7 @@ impl Host {
         self.kernel.refuse(0);
         let _ = cleanup::routing(&mut self.kernel);
         let params = self.config.params(self.id, &self.stations);
-        let _ = cleanup::addresses(params.routers.values(), &mut self.kernel);
+        let _ = cleanup::addresses(|| params.routers.values(), &mut self.kernel);
         if let Some(sync) = self.config.sync() {
             let (on, role) = (None, None);
             let desired = DesiredLvs { sync, on, role };

@@ -1,12 +1,16 @@
 //! `vrrpd cleanup`: removes what the daemon left on the host. systemd runs it after every end of
 //! the daemon.
 
+use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 
 use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
+use vrrp_linux::claim;
 use vrrp_linux::kernel::Kernel;
 use vrrp_linux::lvs;
 use vrrp_node::cleanup::{self, Cleaned, CleanedRouting};
@@ -18,6 +22,49 @@ use crate::units::system_address;
 use crate::{Failed, print};
 
 pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
+    options.place.enter()?;
+    refuse_beside_a_daemon(options)?;
+    // Routes before addresses, in the order in which a master removes both. Nothing is read or printed
+    // before the addresses are gone: a file system or a pipe may stand still.
+    let mut kernel = Kernel::open().map_err(|error| {
+        Failed::General.reasons(format_args!("cannot open a netlink socket: {error}"))
+    })?;
+    let routes = cleanup::routing(&mut kernel);
+    // The configuration matters only for addresses without our mark in the kernel. A missing or
+    // invalid one must not keep the marked addresses on this host.
+    let loaded = OnceCell::new();
+    let configuration = || {
+        let load = || load(&options.configuration.file, Secrets::Skip);
+        loaded.get_or_init(|| load().map_err(Failed::from).ok())
+    };
+    let routers = || {
+        let loaded = configuration().iter();
+        loaded.flat_map(|loaded| loaded.node.routers.values())
+    };
+    let cleaned = cleanup::addresses(routers, &mut kernel);
+    let routes = report_routes(routes);
+    let addresses = report_addresses(cleaned);
+    configuration();
+    let loaded = loaded.into_inner().flatten();
+    let synchronisation = stop_synchronisation(&loaded);
+    let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
+    // Last, because it may take long: an address on two hosts does more harm than a service on two.
+    let resources = stop_resources(resources);
+    addresses.and(routes).and(synchronisation).and(resources)
+}
+
+/// Fails if a daemon runs here: it would restore what is deleted.
+fn refuse_beside_a_daemon(options: &CleanupOptions) -> Result<(), Failed> {
+    let holder = claim::holder().map_err(|error| {
+        Failed::General.reasons(format_args!(
+            "cannot tell whether a daemon is running: {error}"
+        ))
+    })?;
+    if let Some(holder) = holder {
+        return Err(Failed::General.reasons(format_args!(
+            "{holder} and would restore its addresses; stop it first"
+        )));
+    }
     let socket = options.runtime.control_socket();
     if UnixStream::connect(&socket).is_ok() {
         return Err(Failed::General.reasons(format_args!(
@@ -25,25 +72,11 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
             socket.display()
         )));
     }
-    options.place.enter()?;
-    // Routes before addresses, in the order in which a master removes both.
-    let mut kernel = Kernel::open().map_err(|error| {
-        Failed::General.reasons(format_args!("cannot open a netlink socket: {error}"))
-    })?;
-    let routes = clean_up_routes(&mut kernel);
-    // The configuration matters only for addresses without our mark in the kernel. A missing or
-    // invalid one must not keep the marked addresses on this host.
-    let loaded = load(&options.configuration.file, Secrets::Skip)
-        .map_err(Failed::from)
-        .ok();
-    let routers = loaded
-        .iter()
-        .flat_map(|loaded| loaded.node.routers.values());
-    let cleaned = cleanup::addresses(routers, &mut kernel).map_err(|error| {
-        Failed::General.reasons(format_args!(
-            "cannot read the addresses from the kernel: {error}"
-        ))
-    })?;
+    Ok(())
+}
+
+/// Prints what was removed from the interfaces, and the failures.
+fn report_addresses<E: fmt::Display>(cleaned: io::Result<Cleaned<E>>) -> Result<(), Failed> {
     let Cleaned {
         removed,
         failures,
@@ -52,19 +85,11 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         stubborn,
         table,
         own_sources,
-    } = cleaned;
-    for (interface, address) in &removed {
-        print(&format!("removed {address} from {interface}\n"))?;
-    }
-    for device in &devices {
-        print(&format!("removed the interface {device}\n"))?;
-    }
-    if let Ok(true) = table {
-        print("removed the table inet vrrpd of nf_tables\n")?;
-    }
-    for interface in own_sources.iter().flatten() {
-        print(&format!("restored accept_local of {interface}\n"))?;
-    }
+    } = cleaned.map_err(|error| {
+        Failed::General.reasons(format_args!(
+            "cannot read the addresses from the kernel: {error}"
+        ))
+    })?;
     for failure in &failures {
         let _ = Failed::General.reasons(failure);
     }
@@ -82,12 +107,20 @@ pub(crate) fn cleanup(options: &CleanupOptions) -> Result<(), Failed> {
         let text = format_args!("cannot restore accept_local: {error}");
         let _ = Failed::General.reasons(text);
     }
-    let synchronisation = stop_synchronisation(&loaded);
-    let resources = loaded.map_or_else(BTreeMap::new, |loaded| loaded.resources);
-    // Last, because it may take long: an address on two hosts does more harm than a service on two.
-    let resources = stop_resources(resources);
+    for (interface, address) in &removed {
+        print(&format!("removed {address} from {interface}\n"))?;
+    }
+    for device in &devices {
+        print(&format!("removed the interface {device}\n"))?;
+    }
+    if let Ok(true) = table {
+        print("removed the table inet vrrpd of nf_tables\n")?;
+    }
+    for interface in own_sources.iter().flatten() {
+        print(&format!("restored accept_local of {interface}\n"))?;
+    }
     if failures.is_empty() && stubborn.is_empty() && table.is_ok() && own_sources.is_ok() {
-        routes.and(synchronisation).and(resources)
+        Ok(())
     } else {
         Err(Failed::General)
     }
@@ -127,10 +160,9 @@ fn stop_resources(resources: BTreeMap<Arc<str>, ResourceParams>) -> Result<(), F
     outcome
 }
 
-/// Removes routes and rules. The caller goes on after an error: it must not keep the addresses on
-/// this host.
-fn clean_up_routes(kernel: &mut Kernel) -> Result<(), Failed> {
-    let CleanedRouting { removed, failures } = cleanup::routing(kernel).map_err(|error| {
+/// Prints the removed routes and rules, and the failures.
+fn report_routes(routes: io::Result<CleanedRouting>) -> Result<(), Failed> {
+    let CleanedRouting { removed, failures } = routes.map_err(|error| {
         Failed::General.reasons(format_args!(
             "cannot read the routes from the kernel: {error}"
         ))

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::capability;
+use vrrp_linux::claim::{Claim, Unclaimed};
 
 use crate::Failed;
 use crate::channel::{EventSender, Inbox};
@@ -24,8 +25,14 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     // Before the first thread is started: setns(2) moves only the calling thread.
     options.place.enter()?;
     capability::check().map_err(|missing| Failed::General.reasons(missing))?;
+    // Before any change.
+    let claim = Claim::take().map_err(|unclaimed| match unclaimed {
+        Unclaimed::Taken(holder) => Failed::General.reasons(format_args!(
+            "{holder} and would delete the addresses of this one; run one daemon with all instances"
+        )),
+        Unclaimed::Rejected(_) => Failed::General.reasons(unclaimed),
+    })?;
     let socket = options.runtime.control_socket();
-    // The socket also keeps a second daemon from starting, so it is taken before any change.
     let listener = control::listen(&socket).map_err(|error| {
         Failed::General.reasons(format_args!(
             "cannot listen at {}: {error}",
@@ -40,8 +47,18 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
             format!("cannot clear the ambient capabilities: {error}; check scripts inherit them"),
         );
     }
+    if let Some(squatter) = claim.squatter() {
+        log.note(
+            Level::WARN,
+            format!(
+                "{squatter}: a second vrrpd in this network namespace would not be noticed; end that \
+                 process (ss -xlp)"
+            ),
+        );
+    }
     let outcome = serve(file, loaded, listener, &log);
     let _ = std::fs::remove_file(&socket);
+    drop(claim);
     // The log writer ends with the last handle.
     drop(log);
     log_writer.finish();

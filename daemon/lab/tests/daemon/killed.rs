@@ -54,14 +54,35 @@ pub(crate) fn cleanup_refuses_while_the_daemon_runs() -> Outcome {
     let events = pair.a.address_events();
     let output = pair.a.host.exec(&command)?;
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(
-        String::from_utf8_lossy(&output.stderr),
-        "vrrpd: the daemon at /run/vrrpd/control.sock is running and would restore its \
-         addresses; stop it first\n"
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        said.starts_with("vrrpd: another vrrpd runs in this network namespace (process ")
+            && said.ends_with(") and would restore its addresses; stop it first\n"),
+        "{said}"
     );
     pair.lan.pass(&pair.a, 3)?;
     assert_eq!(pair.a.address_events(), events);
     assert_eq!(a.instance("VI_1")?.counters.repairs, 0);
+    Ok(())
+}
+
+/// The addresses leave before anything is read.
+pub(crate) fn cleanup_does_not_wait_for_its_configuration() -> Outcome {
+    let pair = Pair::new()?;
+    let a = pair.start_a()?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    a.process().kill(Signal::SIGKILL)?;
+    a.process().wait(SOON)?;
+    let since = Moment::now();
+    pair.a
+        .host
+        .shell("rm /run/vrrpd.json; mkfifo /run/vrrpd.json")?;
+    let mut command = std::process::Command::new(vrrpd_program()?);
+    command.args(["cleanup", "--config", "/run/vrrpd.json"]);
+    let stuck = pair.a.host.spawn(command)?;
+    pair.a.address_event(VIP, false, since)?;
+    stuck.kill(Signal::SIGKILL)?;
+    stuck.wait(SOON)?;
     Ok(())
 }
 

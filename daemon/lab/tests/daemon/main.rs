@@ -52,6 +52,7 @@ fn main() -> ExitCode {
             killed:
                 cleanup_removes_only_addresses_of_killed_daemon,
                 cleanup_refuses_while_the_daemon_runs,
+                cleanup_does_not_wait_for_its_configuration,
                 cleanup_works_without_valid_configuration,
                 restart_deletes_strays_before_first_wait;
             frozen:

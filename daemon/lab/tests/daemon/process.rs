@@ -19,13 +19,23 @@ pub(crate) fn second_daemon_exits_without_touching_first() -> Outcome {
     let (a, _b) = pair.start()?;
     let from = pair.lan.pass(&pair.a, 1)?.at;
     let events = pair.a.address_events();
-    let second = Vrrpd::launch(&pair.a.host, &only(instance(HIGH)))?;
-    assert_eq!(second.process().wait(SOON)?.code(), Some(1));
-    let refusal = "vrrpd: cannot listen at /run/vrrpd/control.sock: another vrrpd is running \
-                   there; use another --runtime-dir for this one";
-    second
-        .process()
-        .wait_for_line(|line| line == refusal, SOON)?;
+    let program = vrrpd_program()?.display().to_string();
+    // Another directory is no way out: the addresses are in the same place.
+    for directory in ["/run/vrrpd", "/run/elsewhere"] {
+        let config = ["run", "--config", "/run/vrrpd.json"];
+        let place = ["--runtime-dir", directory];
+        let command: Vec<&str> = [&*program].into_iter().chain(config).chain(place).collect();
+        let second = pair.a.host.exec(&command)?;
+        assert_eq!(second.status.code(), Some(1));
+        let refusal = String::from_utf8_lossy(&second.stderr);
+        assert!(
+            refusal.starts_with("vrrpd: another vrrpd runs in this network namespace (process ")
+                && refusal.ends_with(
+                    ") and would delete the addresses of this one; run one daemon with all instances\n"
+                ),
+            "{refusal}"
+        );
+    }
     pair.lan.pass(&pair.a, 6)?;
     assert_rhythm(&pair.lan.adverts_of(&pair.a, 51, from), INTERVAL);
     assert_eq!(pair.a.address_events(), events);

@@ -389,7 +389,7 @@ fn cleanup_leaves_the_secondaries_of_a_virtual_address() {
 fn clean_up<'a>(
     routers: impl IntoIterator<Item = &'a RouterParams>,
 ) -> Cleaned<impl std::fmt::Debug> {
-    cleanup::addresses(routers, &mut Kernel::open().unwrap()).unwrap()
+    cleanup::addresses(|| routers, &mut Kernel::open().unwrap()).unwrap()
 }
 
 /// The parts of the daemon's loop without the engine.

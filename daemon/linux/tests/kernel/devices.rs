@@ -322,14 +322,14 @@ fn cleanup_deletes_only_own_devices() {
     rig.want(Family::V4, 60, DeviceState::Up);
     rig.want(Family::V6, 60, DeviceState::Down);
     let names = |names: &[&str]| -> Vec<Arc<str>> { names.iter().map(|n| (*n).into()).collect() };
-    let cleaned = near.within(|| cleanup::addresses([], &mut Kernel::open().unwrap()).unwrap());
+    let cleaned = near.within(|| cleanup::addresses(|| [], &mut Kernel::open().unwrap()).unwrap());
     assert_eq!(cleaned.devices, names(&["vrrp4.60.eth0", "vrrp6.60.eth0"]));
     assert!(cleaned.stubborn.is_empty(), "{cleaned:?}");
     assert_eq!(arp(&near), [8, 1]);
     for stranger in STRANGERS {
         near.ip(&format!("link show dev {stranger}"));
     }
-    let again = near.within(|| cleanup::addresses([], &mut Kernel::open().unwrap()).unwrap());
+    let again = near.within(|| cleanup::addresses(|| [], &mut Kernel::open().unwrap()).unwrap());
     assert_eq!(again.devices, names(&[]));
 }
 

@@ -269,7 +269,7 @@ fn earlier_drop_rules_last_until_address_is_deleted() {
 fn cleanup_deletes_the_table() {
     let (near, _far) = pair();
     let mut kernel = near.within(|| Kernel::open().unwrap());
-    let mut clean_up = || near.within(|| cleanup::addresses([], &mut kernel).unwrap());
+    let mut clean_up = || near.within(|| cleanup::addresses(|| [], &mut kernel).unwrap());
     assert!(!clean_up().table.unwrap(), "no table yet");
     let mut node = Node::start(&near);
     node.want(&["10.0.0.9/24"], &[], false);

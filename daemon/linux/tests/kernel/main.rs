@@ -13,6 +13,7 @@
 )]
 
 mod addresses;
+mod claim;
 mod devices;
 mod drop_filter;
 mod echo;
@@ -45,6 +46,7 @@ fn main() -> ExitCode {
     }
     let trials = [
         addresses::TESTS,
+        claim::TESTS,
         devices::TESTS,
         echo::TESTS,
         ipv6::TESTS,

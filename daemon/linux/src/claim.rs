@@ -1,0 +1,163 @@
+//! The claim of a network namespace: one daemon in each, because every daemon deletes what bears its mark and
+//! is not in its own configuration.
+//!
+//! The claim is a listening socket with an abstract name (unix(7)). Such names exist once per network
+//! namespace, as the addresses do, whatever directories, mounts and process numbers the two daemons see, and
+//! the kernel frees the name when the process ends.
+//!
+//! Any user can take an abstract name. Only the socket of root, of the own user, or of a process with
+//! CAP_NET_ADMIN counts, so that nobody else can keep the daemon from starting.
+
+use std::fmt;
+use std::io;
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use caps::{CapSet, Capability};
+use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
+use socket2::{Domain, SockAddr, Socket, Type};
+
+const NAME: &str = "vrrpd";
+
+/// Claim of the network namespace of the thread that took it. It ends with this value.
+#[derive(Debug)]
+pub struct Claim {
+    _listener: Option<UnixListener>,
+    squatter: Option<Squatter>,
+}
+
+/// Process that has taken the name without being a daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Squatter {
+    /// Its user, or `None` if its socket takes no more connections.
+    pub uid: Option<u32>,
+}
+
+/// Another daemon of this network namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process number, or 0 if it runs in a PID namespace that this process does not see.
+    pub pid: i32,
+}
+
+/// Failure to claim the network namespace.
+#[derive(Debug, thiserror::Error)]
+pub enum Unclaimed {
+    /// Another daemon has claimed it.
+    #[error("{0}")]
+    Taken(Holder),
+    /// The kernel rejected the socket.
+    #[error("cannot claim this network namespace (abstract socket @{NAME}): {0}")]
+    Rejected(#[from] io::Error),
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("another vrrpd runs in this network namespace")?;
+        match self.pid {
+            0 => f.write_str(" (in another PID namespace)"),
+            pid => write!(f, " (process {pid})"),
+        }
+    }
+}
+
+impl fmt::Display for Squatter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.uid {
+            Some(uid) => write!(f, "a process of user {uid} has taken"),
+            None => f.write_str("a process that does not answer has taken"),
+        }?;
+        write!(f, " the abstract socket @{NAME}")
+    }
+}
+
+impl Claim {
+    /// Claims the network namespace of this thread.
+    ///
+    /// # Errors
+    ///
+    /// If another daemon has claimed it, or the kernel rejects the socket.
+    pub fn take() -> Result<Self, Unclaimed> {
+        // The other one may end between the two requests.
+        for _ in 0..ATTEMPTS {
+            match UnixListener::bind_addr(&SocketAddr::from_abstract_name(NAME)?) {
+                Ok(listener) => {
+                    return Ok(Self {
+                        _listener: Some(listener),
+                        squatter: None,
+                    });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+                Err(error) => return Err(error.into()),
+            }
+            match owner()? {
+                Some(Owner::Daemon(holder)) => return Err(Unclaimed::Taken(holder)),
+                Some(Owner::Squatter(squatter)) => {
+                    return Ok(Self {
+                        _listener: None,
+                        squatter: Some(squatter),
+                    });
+                }
+                None => {}
+            }
+        }
+        Err(io::Error::from(io::ErrorKind::AddrInUse).into())
+    }
+
+    /// The process because of which another daemon would not notice this one.
+    pub const fn squatter(&self) -> Option<Squatter> {
+        self.squatter
+    }
+}
+
+/// Returns the daemon that has claimed the network namespace of this thread.
+///
+/// # Errors
+///
+/// If the kernel rejects the socket.
+pub fn holder() -> io::Result<Option<Holder>> {
+    Ok(match owner()? {
+        Some(Owner::Daemon(holder)) => Some(holder),
+        Some(Owner::Squatter(_)) | None => None,
+    })
+}
+
+/// Number of attempts to claim.
+const ATTEMPTS: u8 = 3;
+
+enum Owner {
+    Daemon(Holder),
+    Squatter(Squatter),
+}
+
+fn owner() -> io::Result<Option<Owner>> {
+    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    // Nobody accepts the connection, and a full queue would block.
+    socket.set_nonblocking(true)?;
+    match socket.connect(&SockAddr::unix(format!("\0{NAME}"))?) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Ok(Some(Owner::Squatter(Squatter { uid: None })));
+        }
+        Err(error) => return Err(error),
+    }
+    let credentials = getsockopt(&socket, PeerCredentials)?;
+    let is_trusted = [0, nix::unistd::geteuid().as_raw()].contains(&credentials.uid())
+        || may_change_addresses(credentials.pid());
+    Ok(Some(match is_trusted {
+        true => Owner::Daemon(Holder {
+            pid: credentials.pid(),
+        }),
+        false => Owner::Squatter(Squatter {
+            uid: Some(credentials.uid()),
+        }),
+    }))
+}
+
+/// Whether a process may be a daemon under another user.
+fn may_change_addresses(pid: i32) -> bool {
+    let is_visible = pid > 0;
+    is_visible
+        && caps::has_cap(Some(pid), CapSet::Effective, Capability::CAP_NET_ADMIN).unwrap_or(false)
+}
