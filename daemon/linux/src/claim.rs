@@ -6,7 +6,7 @@
 //! the kernel frees the name when the process ends.
 //!
 //! Any user can take an abstract name. Only the socket of root, of the own user, or of a process with
-//! CAP_NET_ADMIN counts, so that nobody else can keep the daemon from starting.
+//! CAP_NET_ADMIN counts, so that an unprivileged process cannot keep the daemon from starting.
 
 use std::fmt;
 use std::io;
@@ -132,7 +132,7 @@ enum Owner {
 
 fn owner() -> io::Result<Option<Owner>> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // Nobody accepts the connection, and a full queue would block.
+    // The daemon accepts no connection, and a full queue would block.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(format!("\0{NAME}"))?) {
         Ok(()) => {}

@@ -20,7 +20,7 @@ pub(crate) struct Rejections {
 #[derive(Debug)]
 struct Rejection {
     error: Arc<str>,
-    /// Whether the request fails again unless somebody changes the host: see [`is_lasting`].
+    /// Whether the request fails again until the host is configured otherwise: see [`is_lasting`].
     is_lasting: bool,
 }
 
@@ -102,9 +102,9 @@ impl Rejections {
     }
 }
 
-/// Whether a request with this error fails again, unless somebody changes the host: EINVAL, EADDRNOTAVAIL,
-/// EACCES (IPv6 is off on the interface), EPERM, EOPNOTSUPP (the kernel has no IPv6). A lack of memory
-/// passes.
+/// Whether a request with this error fails again until the host is configured otherwise: EINVAL,
+/// EADDRNOTAVAIL, EACCES (IPv6 is off on the interface), EPERM, EOPNOTSUPP (the kernel has no IPv6). A lack
+/// of memory passes.
 const fn is_lasting(kind: ErrorKind) -> bool {
     matches!(
         kind,

@@ -1,7 +1,7 @@
 //! Virtual addresses that the kernel does not add, for a reason that lasts: IPv6 is off on the interface, or
 //! the address is not valid there.
 //!
-//! A router without any of its addresses serves nobody, so it leaves the mastership to another host. Time
+//! A router without any of its addresses serves no client, so it leaves the mastership to another host. Time
 //! alone does not end that fault, because the router would become master and fail again and again. It ends
 //! with a reload, with a change of the interface, and with the first other address of the family on it.
 
