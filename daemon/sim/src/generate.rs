@@ -52,6 +52,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.firewalls(&mut hosts, &mut steps);
     choices.unadvertised_services(&services, &mut hosts, &mut foreign, &mut steps);
     choices.untracked_interfaces(&services, &mut hosts, &mut steps);
+    choices.rejected_addresses(&hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -704,6 +705,27 @@ impl Choices<'_> {
                 }
                 config.synchronised.clone_from(&synchronised);
             }
+        }
+    }
+
+    /// Lets the kernels of some hosts reject all addresses for a time. Runs after the earlier generators, for
+    /// the same reason as [`Self::delays`].
+    fn rejected_addresses(&mut self, hosts: &[HostSpec], steps: &mut Vec<Step>) {
+        if !self.percent(20) || steps.is_empty() {
+            return;
+        }
+        for _ in 0..self.pick(&[1_u8, 2, 4]) {
+            let host = self.number(0..=last(hosts));
+            let on = self.percent(70);
+            let after = self.number(0..=3_000_000);
+            // The last step repairs everything, so new steps go before it.
+            let place = self.number(0..=steps.len() - 1);
+            let action = Action::Forbid { host, on };
+            steps.insert(place, Step { after, action });
+        }
+        if steps.iter().all(|step| step.action != Action::Mend) {
+            let (after, action) = (0, Action::Mend);
+            steps.push(Step { after, action });
         }
     }
 

@@ -157,6 +157,8 @@ pub(crate) enum Fed {
     },
     /// Result of the opening of a socket.
     Listening,
+    /// Rejection of an address for a reason that lasts, or its end.
+    Rejected,
     /// Reading of the wall clock.
     WallClock(Duration),
     Overrun,
@@ -389,6 +391,15 @@ impl Host {
         self.next_turn = None;
         self.kernel = new_kernel(self.id, &self.spec);
         self.orphans.clear();
+    }
+
+    /// Lets the kernel accept the addresses of the daemon again. The administrator reloads, because no event
+    /// tells the daemon.
+    pub(crate) fn permit(&mut self) {
+        if self.kernel.forbid(false) {
+            let config = self.config.clone();
+            self.tell(Message::Configure(config));
+        }
     }
 
     /// Replaces the configuration file.

@@ -28,7 +28,8 @@ pub enum Invariant {
     Deadline,
     /// Time passes: the number of events at one moment is finite.
     Progress,
-    /// After a turn the kernel holds exactly the configuration that the states require.
+    /// After a turn the kernel holds exactly the configuration that the states require, and no router is
+    /// master without any of its addresses because the kernel rejects them.
     Kernel,
     /// After a turn a master has its routes and rules, also after a change of addresses.
     Routing,

@@ -44,6 +44,10 @@ pub(crate) struct Kernel {
     losing: u8,
     /// Number of further requests to reject.
     refusing: u8,
+    /// Whether it rejects every address of the daemon, for a reason that lasts.
+    forbids: bool,
+    /// Whether it rejected one of the last added addresses for a reason that passes.
+    rejected_in_passing: bool,
     /// Drop rules, if the daemon's table exists.
     table: Option<BTreeSet<DropRule>>,
     /// Whether the table was changed by hand and the daemon does not know.
@@ -128,6 +132,8 @@ impl Kernel {
             overrun: false,
             losing: 0,
             refusing: 0,
+            forbids: false,
+            rejected_in_passing: false,
             table: None,
             touched: false,
             came: Vec::new(),
@@ -409,6 +415,23 @@ impl Kernel {
 
     pub(crate) fn refuse(&mut self, count: u8) {
         self.refusing = count;
+    }
+
+    /// Begins or ends to reject every address of the daemon. Returns whether that is a change.
+    pub(crate) const fn forbid(&mut self, on: bool) -> bool {
+        let is_change = self.forbids != on;
+        self.forbids = on;
+        is_change
+    }
+
+    /// Whether every address of the daemon is rejected.
+    pub(crate) const fn forbids(&self) -> bool {
+        self.forbids
+    }
+
+    /// Whether one of the last added addresses was rejected for a reason that passes.
+    pub(crate) const fn rejected_in_passing(&self) -> bool {
+        self.rejected_in_passing
     }
 
     /// Whether the kernel provides the socket that the daemon requests now.

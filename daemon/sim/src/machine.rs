@@ -200,6 +200,7 @@ impl Machine<'_> {
                     engine: node.engine(),
                     mirror: node.mirror(),
                     sockets: &self.own.sockets,
+                    forbids: self.kernel.forbids(),
                 };
                 self.own.packet = Some(Fed::Packet {
                     arrived,
@@ -264,6 +265,7 @@ impl Machine<'_> {
                 addresses: addresses.to_vec(),
             },
             Input::Listening { .. } => Fed::Listening,
+            Input::Rejected { .. } => Fed::Rejected,
             Input::DropFilter(why) => Fed::DropRule {
                 able: why.is_none(),
             },
@@ -272,7 +274,6 @@ impl Machine<'_> {
             Input::Tick => Fed::Tick,
             Input::Stop => Fed::Stop,
             Input::Inhibited { .. } => unreachable!("resources are simulated separately"),
-            Input::Rejected { .. } => unreachable!("the kernel rejects requests for a time only"),
         }
     }
 }
@@ -444,6 +445,7 @@ impl Host for Machine<'_> {
             engine,
             mirror,
             sockets: &self.own.sockets,
+            forbids: self.kernel.forbids(),
         };
         let is_behind = self.kernel.was_dumped();
         let shown = if self.own.may_be_alone {
@@ -471,6 +473,8 @@ struct Sight<'a> {
     engine: &'a Engine,
     mirror: &'a Mirror,
     sockets: &'a BTreeMap<Path, Socket>,
+    /// Whether the kernel rejects every address.
+    forbids: bool,
 }
 
 impl Sight<'_> {
@@ -562,8 +566,8 @@ impl Sight<'_> {
             | FaultReason::TrackerDown(_)
             | FaultReason::TrackerValue { .. }
             | FaultReason::DropFilterError(_)
-            | FaultReason::AddressesRejected { .. }
             | FaultReason::Resource(_) => true,
+            FaultReason::AddressesRejected { .. } => self.forbids,
             FaultReason::InterfaceDown(name) => any(name, &|link| !link.up),
             FaultReason::NoCarrier(name) => any(name, &|link| link.up && !link.carrier),
             FaultReason::NotEthernet(name) => any(name, &|link| link.mac.is_none()),

@@ -485,6 +485,9 @@ pub enum Action {
     Firewall { host: u8, on: bool },
     /// Makes the kernel reject this number of requests of the daemon.
     Refuse { host: u8, count: u8 },
+    /// Begins or ends to reject every address of the daemon, for a reason that lasts. The administrator
+    /// reloads the configuration after the end.
+    Forbid { host: u8, on: bool },
     /// Kills the daemon. `vrrpd cleanup` runs `cleanup` milliseconds later, and the daemon starts
     /// `restart` milliseconds after that.
     Kill {

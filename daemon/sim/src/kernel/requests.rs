@@ -42,23 +42,31 @@ impl host::Kernel for Kernel {
         mirror: &mut Mirror,
         failures: &mut Vec<Failure>,
     ) {
-        let mut refuse = |change: &Change| {
+        let mut reject = |change: &Change, error: io::ErrorKind| {
             mirror.refused(change);
-            // It passes: no router is in fault because of it.
-            failures.push(Failure::new(*change, &io::ErrorKind::OutOfMemory.into()));
+            failures.push(Failure::new(*change, &error.into()));
         };
+        let adds = |change: &Change| matches!(change, Change::Add { .. });
+        self.rejected_in_passing &= !changes.iter().any(adds);
         for change in changes {
             if self.refusing > 0 {
                 self.refusing -= 1;
-                refuse(change);
+                // It passes: no router is in fault because of it.
+                self.rejected_in_passing |= adds(change);
+                reject(change, io::ErrorKind::OutOfMemory);
                 continue;
             }
             match *change {
                 Change::Add {
                     interface, address, ..
                 } => {
+                    let is_it = |(on, held, _): (_, _, bool)| (on, held) == (interface, address);
+                    if self.forbids && !self.addresses().any(is_it) {
+                        reject(change, io::ErrorKind::PermissionDenied);
+                        continue;
+                    }
                     if !self.interfaces.contains_key(&interface) {
-                        refuse(change);
+                        reject(change, io::ErrorKind::OutOfMemory);
                     }
                     self.notice_trespass(interface, || change.to_string());
                     // An address that exists already is no failure.

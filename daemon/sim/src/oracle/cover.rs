@@ -188,6 +188,7 @@ impl Oracle {
                 concerned.for_each(|router| count(router, Event::Resolved));
             }
             Fed::Listening => coverage.fault("NoSocket"),
+            Fed::Rejected => coverage.fault("Rejected"),
             Fed::WallClock(_) => {}
             Fed::Overrun => self
                 .routers

@@ -513,7 +513,6 @@ impl Oracle {
             FaultReason::DropFilterError(_) => self.drop_filter_failed && !config.accepts(),
             // The simulation has neither value trackers nor resources in these worlds.
             FaultReason::TrackerValue { .. }
-            | FaultReason::AddressesRejected { .. }
             | FaultReason::Resource(_)
             | FaultReason::Member { .. } => false,
             FaultReason::InterfaceDown(_) | FaultReason::NoCarrier(_) => config.track_interface,
@@ -525,6 +524,7 @@ impl Oracle {
             | FaultReason::OnlyVirtual { .. }
             | FaultReason::Port { .. }
             | FaultReason::CannotReceive { .. }
+            | FaultReason::AddressesRejected { .. }
             | FaultReason::NotEthernet(_) => true,
         }
     }

@@ -291,7 +291,7 @@ impl Oracle {
                 self.wall_clock = (now, *shows);
                 is_nothing(record)?;
             }
-            Fed::Overrun | Fed::Stop => self.follow(now, record, awake)?,
+            Fed::Overrun | Fed::Stop | Fed::Rejected => self.follow(now, record, awake)?,
         }
         self.watch_contests(now, record)?;
         for (name, router) in &mut self.routers {
@@ -839,11 +839,12 @@ impl Oracle {
             }
             // When the address of another router becomes virtual, or is no longer the host's own, all
             // routers on the interface are concerned. An absence becomes a fault at the end of its
-            // grace.
+            // grace. With a reload a router tries again to add its addresses.
             let is_concerned = transitions(record).any(|transition| {
                 *transition.router == **name
                     && (overslept(transition)
                         || is_about_own_address(&transition.cause)
+                        || is_about_rejection(&transition.cause)
                         || is_about_absence(&transition.cause))
             });
             if is_concerned {
@@ -1115,6 +1116,16 @@ impl Oracle {
                         .iter()
                         .any(|(followed, weight)| **followed == **tracker && *weight == 0)
             }
+            // Only a master has requested its addresses.
+            Cause::Faulted(FaultReason::AddressesRejected { address, .. }) => {
+                let mut own = router.config.virtual_addresses();
+                matches!(record.fed, Fed::Rejected)
+                    && router.state() == State::Master
+                    && own.any(|own| own == *address)
+            }
+            Cause::Recovered(FaultReason::AddressesRejected { .. }) => {
+                matches!(record.fed, Fed::Configure(_) | Fed::News(_))
+            }
             Cause::Faulted(FaultReason::DropFilterError(_)) => {
                 self.drop_filter_failed && !router.config.accepts()
             }
@@ -1195,6 +1206,7 @@ impl Oracle {
                         | Cause::Faulted(
                             FaultReason::TrackerDown(_)
                                 | FaultReason::DropFilterError(_)
+                                | FaultReason::AddressesRejected { .. }
                                 | FaultReason::Member { .. }
                         )
                         | Cause::With { .. }
@@ -1615,6 +1627,14 @@ fn is_about_own_address(cause: &Cause) -> bool {
         root(fault_reason),
         FaultReason::NoAddress(_) | FaultReason::NoLinkLocal(_) | FaultReason::OnlyVirtual { .. }
     )
+}
+
+/// Whether a recovery is that of a router whose addresses the kernel rejected.
+fn is_about_rejection(cause: &Cause) -> bool {
+    let Cause::Recovered(fault_reason) = cause else {
+        return false;
+    };
+    matches!(root(fault_reason), FaultReason::AddressesRejected { .. })
 }
 
 /// Whether a fault is the absence of an interface or an address, which has a grace period.

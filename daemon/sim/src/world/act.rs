@@ -102,6 +102,7 @@ impl World<'_> {
             | Action::Meddle { host, .. }
             | Action::LoseNews { host, .. }
             | Action::Refuse { host, .. }
+            | Action::Forbid { host, .. }
             | Action::Flush { host }
             | Action::Firewall { host, .. }
             | Action::Kill { host, .. }
@@ -281,6 +282,8 @@ impl World<'_> {
             }
             Action::LoseNews { count, .. } => host.kernel.lose_news(*count),
             Action::Refuse { count, .. } => host.kernel.refuse(*count),
+            Action::Forbid { on: true, .. } => drop(host.kernel.forbid(true)),
+            Action::Forbid { on: false, .. } => host.permit(),
             Action::Flush { .. } => host.kernel.flush(),
             Action::Firewall { on, .. } => host.drops_adverts = *on,
             Action::Kill {
@@ -364,6 +367,7 @@ impl World<'_> {
             host.frozen = false;
             host.drops_adverts = false;
             host.kernel.refuse(0);
+            host.permit();
             host.kernel.lose_news(0);
             host.kernel.remove_strange_macvlans();
             host.bring_up(SEGMENTS);

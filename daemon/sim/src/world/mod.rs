@@ -613,6 +613,7 @@ impl<'a> World<'a> {
         self.check_grace(id, turn)?;
         self.check_kernel(id)?;
         self.check_sockets(id)?;
+        self.check_serving(id)?;
         self.start_device_reaper(id);
         let host = &self.hosts[index];
         if host.has_work() {
@@ -759,7 +760,8 @@ impl<'a> World<'a> {
 
     /// Whether no host drops advertisements.
     fn is_open(&self) -> bool {
-        !self.hosts.iter().any(|host| host.drops_adverts)
+        let is_closed = |host: &Host| host.drops_adverts || host.kernel.forbids();
+        !self.hosts.iter().any(is_closed)
     }
 
     /// Whether a network has no partition.
