@@ -17,6 +17,7 @@
 //! - [`pacer`]: limits the rate of gratuitous ARP and unsolicited neighbour advertisements.
 //! - [`cleanup`]: removes the addresses, interfaces, routes, rules and drop rules that a dead daemon left.
 
+mod brake;
 pub mod cleanup;
 pub mod device;
 pub mod drop_filter;

@@ -33,6 +33,7 @@ use vrrp_proto::{
     InterfaceAddress, InterfaceIndex, Output, Report,
 };
 
+use crate::brake;
 use crate::device::{self, DeviceChange, Stage};
 use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
@@ -62,6 +63,7 @@ pub struct Node {
     routing: Routing,
     drop_filter: DropFilter,
     pacer: Pacer,
+    repaired: brake::Announcements,
     own_sources: OwnSources,
     witness: Witness,
     /// Interfaces with virtual MAC addresses that are known to be unblocked: see [`DeviceChange::Block`].
@@ -161,7 +163,13 @@ impl Node {
 
     /// Next deadline of the node itself, in addition to the engine's deadlines.
     pub fn due(&self) -> Option<Instant> {
-        let all = [self.look_again_at, self.pacer.due(), self.witness.due()];
+        let all = [
+            self.look_again_at,
+            self.pacer.due(),
+            self.witness.due(),
+            self.repaired.due(),
+            self.reports.due(),
+        ];
         all.into_iter().flatten().min()
     }
 
@@ -474,6 +482,7 @@ impl Node {
             self.see_later(now);
         }
         let confirmed = self.reports.confirm(
+            now,
             &mut self.wishes.reports,
             &self.engine,
             &self.mirror,
@@ -715,10 +724,12 @@ impl Node {
     /// deleted again in the same turn, is left out. Announcements with a pace are sent one after another,
     /// in later turns.
     fn announce<H: Host>(&mut self, now: Instant, host: &mut H) {
-        if self.wishes.announcements.is_empty() && self.pacer.due().is_none() {
+        let waits = self.pacer.due().is_some() || self.repaired.due().is_some();
+        if self.wishes.announcements.is_empty() && !waits {
             return;
         }
         let held = |interface, address| self.mirror.held(interface, address).is_some();
+        let repairs: Vec<_> = self.wishes.reports.iter().filter_map(repair_of).collect();
         for announcement in self.wishes.announcements.drain(..) {
             if announcement.pace > 0 {
                 self.pacer.add(now, announcement);
@@ -731,13 +742,26 @@ impl Node {
                 burst,
                 ..
             } = announcement;
+            let next = brake::Next { mac, burst };
+            let mut is_admitted = |address: InterfaceAddress| {
+                !repairs.contains(&(interface, address))
+                    || self.repaired.admit(now, interface, address, next)
+            };
+            let there = addresses.iter().copied().filter(|a| held(interface, *a));
+            let there: Vec<_> = there.filter(|address| is_admitted(*address)).collect();
             for _ in 0..burst {
-                let there = |address: &&InterfaceAddress| held(interface, **address);
-                for address in addresses.iter().filter(there) {
+                for address in &there {
                     host.announce(interface, mac, address.address);
                 }
             }
         }
+        self.repaired.take(now, |interface, address, next| {
+            if held(interface, address) {
+                for _ in 0..next.burst {
+                    host.announce(interface, next.mac, address.address);
+                }
+            }
+        });
         self.pacer.take(now, held, |interface, mac, address| {
             host.announce(interface, mac, address);
         });
@@ -931,6 +955,18 @@ impl Node {
             format!("cannot read routes from the kernel: {error}; trying again every second");
         host.complain(Severity::Error, text);
         self.see_later(now);
+    }
+}
+
+/// Returns the address that a report says to be restored.
+const fn repair_of(report: &Report) -> Option<(InterfaceIndex, InterfaceAddress)> {
+    if let Report::Repaired {
+        interface, address, ..
+    } = report
+    {
+        Some((*interface, *address))
+    } else {
+        None
     }
 }
 

@@ -1,9 +1,12 @@
 //! Reports about the repair of addresses, routes and rules: published with what the kernel holds, not with
 //! what was requested.
 
-use vrrp_proto::routing::Routed;
-use vrrp_proto::{Engine, InterfaceAddress, InterfaceIndex, Report};
+use std::sync::Arc;
 
+use vrrp_proto::routing::Routed;
+use vrrp_proto::{Engine, Instant, InterfaceAddress, InterfaceIndex, Report};
+
+use crate::brake::{self, Subject, Told};
 use crate::mirror::Mirror;
 use crate::routing;
 
@@ -11,13 +14,16 @@ use crate::routing;
 #[derive(Debug, Default)]
 pub(crate) struct Reports {
     pending: Vec<Report>,
+    told: Told,
 }
 
 impl Reports {
     /// Completes the `reports` of a turn after its requests, and takes them. One about a change
-    /// that the kernel rejected is returned again when the change is made.
+    /// that the kernel rejected is returned again when the change is made. Repeated ones are counted: see
+    /// [`Told`].
     pub(crate) fn confirm<'r>(
         &mut self,
+        now: Instant,
         reports: &'r mut Vec<Report>,
         engine: &Engine,
         addresses: &Mirror,
@@ -37,7 +43,15 @@ impl Reports {
                 self.pending.push(report.clone());
             }
         }
-        reports.drain(..).chain(late)
+        let told = &mut self.told;
+        reports.retain(|report| subject_of(report).is_none_or(|subject| told.admit(now, subject)));
+        let omitted = told.take(now);
+        reports.drain(..).chain(late).chain(omitted)
+    }
+
+    /// Time of the next report on omitted ones.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.told.due()
     }
 }
 
@@ -85,6 +99,27 @@ enum Object<'r> {
     Routed(&'r Routed),
 }
 
+/// Returns the subject of a report on a repair or a removal.
+fn subject_of(report: &Report) -> Option<Subject> {
+    let (object, is_addition) = change_of(report)?;
+    let (Report::Repaired { router, .. }
+    | Report::Stray { router, .. }
+    | Report::RoutingRepaired { router, .. }
+    | Report::RoutingStray { router, .. }) = report
+    else {
+        return None;
+    };
+    let object = match object {
+        Object::Address(interface, address) => brake::Object::Address(interface, address),
+        Object::Routed(what) => brake::Object::Routed(what.clone()),
+    };
+    Some(Subject {
+        router: Arc::clone(router),
+        object,
+        is_addition,
+    })
+}
+
 /// Returns what a report says to be added (`true`) or deleted.
 const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
     match report {
@@ -106,6 +141,7 @@ const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
         | Report::Withheld { .. }
         | Report::SecondMaster { .. }
         | Report::Contested { .. }
+        | Report::Repeated { .. }
         | Report::LinkLost { .. }
         | Report::LinkRestored { .. } => None,
     }

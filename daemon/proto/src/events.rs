@@ -434,6 +434,14 @@ pub enum Report {
         /// the request.
         done: bool,
     },
+    /// Further repairs or removals of the same addresses, routes or rules, after the reported ones. The
+    /// node makes this report.
+    Repeated {
+        /// Name of the router.
+        router: Arc<str>,
+        /// Their number since the last report.
+        times: u64,
+    },
     /// A virtual address existed that this node must not hold, and is deleted.
     Stray {
         /// Name of the router.

@@ -326,6 +326,11 @@ fn write_report(report: Report) {
             };
             warn!(instance = %router, %what, restored = done, "{router}: {what} {loss}; {outcome}");
         }
+        Report::Repeated { router, times } => warn!(
+            instance = %router, times,
+            "{router}: {times} more of these repairs or removals: another program changes the same objects \
+             again and again (`ip monitor` shows when)",
+        ),
         Report::RoutingStray { router, what, done } => warn!(
             instance = %router, %what, deleted = done,
             "{router}: {what} was added although this host is not master; {}", deleted(done),

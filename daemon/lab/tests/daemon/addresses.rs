@@ -208,6 +208,41 @@ pub(crate) fn changed_own_address_stays_primary() -> Outcome {
     Ok(())
 }
 
+/// Another program deletes the address in a loop. It is restored each time; after the first five times it
+/// is announced and reported at most once in 100 ms.
+pub(crate) fn address_deleted_in_a_loop_is_restored_and_reported_at_a_bounded_rate() -> Outcome {
+    let lan = Lan::new()?;
+    let a = lan.station("a", 11)?;
+    let daemon = Vrrpd::start(&a.host, &only(instance(HIGH)))?;
+    daemon.wait_for_state("VI_1", Master, SOON)?;
+    lan.settle(VIP)?;
+    let begun = Moment::now();
+    a.host.shell(
+        "for n in $(seq 300); do ip address delete 192.168.224.100/24 dev ens33 2>/dev/null; done; true",
+    )?;
+    let spacings = begun.elapsed().as_millis() / 100;
+    let omitted = |line: &Line| line.text.contains("more of these repairs or removals");
+    let line = daemon.process().output().wait_for(omitted, SOON);
+    assert!(line.is_some(), "{}", daemon.process().log());
+    // The last one is announced 100 ms later at the latest.
+    lan.announcement(VIP, begun)?;
+    let status = daemon.instance("VI_1")?;
+    assert_eq!((status.state, status.counters.became_master), (Master, 1));
+    let most = u64::try_from(spacings)? + 7;
+    assert!(
+        status.counters.repairs > 2 * most,
+        "{} repairs",
+        status.counters.repairs
+    );
+    let announced = lan.announcements(VIP, begun).len();
+    assert!(u64::try_from(announced)? <= most, "{announced} of {most}");
+    let log = daemon.process().log();
+    let lines = log.matches("restored and announced").count();
+    assert!(u64::try_from(lines)? <= most, "{log}");
+    assert!(a.host.holds(VIP)?);
+    Ok(())
+}
+
 /// The kernel rejects an address. The log says that it is restored only when it is.
 pub(crate) fn rejected_repair_is_logged_as_such() -> Outcome {
     let lan = Lan::new()?;

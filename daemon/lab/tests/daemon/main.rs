@@ -73,6 +73,7 @@ fn main() -> ExitCode {
                 deleted_address_is_restored_without_transition,
                 own_addresses_outlive_virtual_ones_that_came_first,
                 changed_own_address_stays_primary,
+                address_deleted_in_a_loop_is_restored_and_reported_at_a_bounded_rate,
                 rejected_repair_is_logged_as_such,
                 master_without_any_of_its_addresses_is_in_fault,
                 backup_deletes_address_added_by_hand,

@@ -72,6 +72,7 @@ impl EventSender {
             | Report::LinkLost { .. }
             | Report::LinkRestored { .. }
             | Report::Repaired { .. }
+            | Report::Repeated { .. }
             | Report::Stray { .. }
             | Report::RoutingRepaired { .. }
             | Report::RoutingStray { .. }

@@ -613,6 +613,7 @@ fn report_line(report: &Report) -> String {
         } => {
             format!("{router}: second master {source}, priority {priority}")
         }
+        Report::Repeated { router, times } => format!("{router}: repeated {times} times"),
         Report::Contested { router, cause, .. } => format!("{router} contested: {cause}"),
         Report::LinkLost {
             router,
