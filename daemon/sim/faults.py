@@ -41,7 +41,6 @@ SOLICIT = "daemon/proto/src/engine/solicit.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
-REJECTIONS = "daemon/proto/src/engine/rejections.rs"
 INTERFACES = "daemon/proto/src/engine/interfaces.rs"
 ADDRESS_LIST = "daemon/proto/src/engine/address_list.rs"
 PARAMS = "daemon/proto/src/params.rs"
@@ -982,12 +981,6 @@ FAULTS = [
         ENGINE,
         "        let fault_reason = fault_reason.or_else(|| instance.rejection());\n",
         "",
-    ),
-    Fault(
-        "one rejected address is a fault",
-        REJECTIONS,
-        "            .all(is_rejected)",
-        "            .any(is_rejected)",
     ),
     Fault(
         "rejection outlasts a reload",
