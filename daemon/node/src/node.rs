@@ -140,8 +140,8 @@ impl Node {
     /// Status of the node. The cost grows with the number of routers and their addresses.
     pub fn snapshot(&self, now: Instant) -> Snapshot {
         let mut snapshot = self.engine.snapshot(now);
-        let held = |router: &str| self.engine.held_by(router);
-        self.rejections.complete(&mut snapshot, &self.mirror, held);
+        self.rejections
+            .complete(&mut snapshot, &self.engine, &self.mirror);
         snapshot
     }
 
@@ -743,14 +743,17 @@ impl Node {
                 ..
             } = announcement;
             let next = brake::Next { mac, burst };
-            let mut is_admitted = |address: InterfaceAddress| {
-                !repairs.contains(&(interface, address))
-                    || self.repaired.admit(now, interface, address, next)
+            let mut is_delayed = |address: InterfaceAddress| {
+                repairs.contains(&(interface, address))
+                    && held(interface, address)
+                    && !self.repaired.admit(now, interface, address, next)
             };
-            let there = addresses.iter().copied().filter(|a| held(interface, *a));
-            let there: Vec<_> = there.filter(|address| is_admitted(*address)).collect();
+            let delayed: Vec<_> = addresses.iter().filter(|a| is_delayed(**a)).collect();
             for _ in 0..burst {
-                for address in &there {
+                let there = |address: &&InterfaceAddress| {
+                    held(interface, **address) && !delayed.contains(address)
+                };
+                for address in addresses.iter().filter(there) {
                     host.announce(interface, mac, address.address);
                 }
             }
@@ -795,9 +798,7 @@ impl Node {
         for input in self.mirror.replace(dump) {
             self.handle(now, input, host);
         }
-        let held: BTreeSet<_> = self.engine.held().collect();
-        self.rejections
-            .retain(|interface, address| held.contains(&(interface, address)));
+        self.rejections.forget_unwanted(&self.engine);
         self.may_listen_elsewhere = true;
         Ok(())
     }

@@ -1,11 +1,11 @@
 //! Virtual addresses that the kernel rejected.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::sync::Arc;
 
 use vrrp_proto::snapshot::{MissingAddress, Snapshot};
-use vrrp_proto::{InterfaceAddress, InterfaceIndex, State};
+use vrrp_proto::{Engine, InterfaceAddress, InterfaceIndex};
 
 use crate::mirror::Mirror;
 use crate::plan::{Change, Failure};
@@ -66,28 +66,21 @@ impl Rejections {
         std::mem::take(&mut self.news)
     }
 
-    /// Forgets the rejections of addresses that no router wants.
-    pub(crate) fn retain(&mut self, is_wanted: impl Fn(InterfaceIndex, InterfaceAddress) -> bool) {
-        self.known
-            .retain(|(interface, address), _| is_wanted(*interface, *address));
+    /// Forgets the rejections of addresses that no master wants.
+    pub(crate) fn forget_unwanted(&mut self, engine: &Engine) {
+        if self.known.is_empty() {
+            return;
+        }
+        let held: BTreeSet<_> = engine.held().collect();
+        self.known.retain(|key, _| held.contains(key));
     }
 
-    /// Adds to the status of a master the addresses that it wants and `mirror` does not show. `held`
-    /// returns what a router wants.
-    pub(crate) fn complete<I>(
-        &self,
-        snapshot: &mut Snapshot,
-        mirror: &Mirror,
-        held: impl Fn(&str) -> I,
-    ) where
-        I: Iterator<Item = (InterfaceIndex, InterfaceAddress)>,
-    {
+    /// Adds to the status of each master the addresses that it wants and `mirror` does not show.
+    pub(crate) fn complete(&self, snapshot: &mut Snapshot, engine: &Engine, mirror: &Mirror) {
         for router in &mut snapshot.instances {
-            if router.state != State::Master {
-                continue;
-            }
-            let missing = held(&router.name)
-                .filter(|(interface, address)| mirror.held(*interface, *address).is_none());
+            let held = engine.held_by(&router.name);
+            let missing =
+                held.filter(|(interface, address)| mirror.held(*interface, *address).is_none());
             router.missing = missing
                 .map(|(interface, address)| MissingAddress {
                     address,

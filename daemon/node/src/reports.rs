@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use vrrp_proto::routing::Routed;
-use vrrp_proto::{Engine, Instant, InterfaceAddress, InterfaceIndex, Report};
+use vrrp_proto::{Engine, Instant, Report};
 
-use crate::brake::{self, Subject, Told};
+use crate::brake::{Object, Subject, Told};
 use crate::mirror::Mirror;
 use crate::routing;
 
@@ -65,10 +65,10 @@ struct Known<'k> {
 impl Known<'_> {
     /// Sets whether the change of a report is made, and returns that. `true` for a report without a change.
     fn complete(self, report: &mut Report) -> bool {
-        let Some((object, is_addition)) = change_of(report) else {
+        let Some(subject) = subject_of(report) else {
             return true;
         };
-        let is_made = self.has(object) == is_addition;
+        let is_made = self.has(&subject.object) == subject.is_addition;
         if let Report::Repaired { done, .. }
         | Report::Stray { done, .. }
         | Report::RoutingRepaired { done, .. }
@@ -79,10 +79,10 @@ impl Known<'_> {
         is_made
     }
 
-    fn has(self, object: Object<'_>) -> bool {
+    fn has(self, object: &Object) -> bool {
         match object {
             Object::Address(interface, address) => {
-                self.addresses.held(interface, address).is_some()
+                self.addresses.held(*interface, *address).is_some()
             }
             Object::Routed(what) => self.routing.is_some_and(|routing| match what {
                 Routed::Route(place) => !routing.routes(*place).is_empty(),
@@ -92,45 +92,25 @@ impl Known<'_> {
     }
 }
 
-/// What a report is about.
-#[derive(Clone, Copy, Debug)]
-enum Object<'r> {
-    Address(InterfaceIndex, InterfaceAddress),
-    Routed(&'r Routed),
-}
-
-/// Returns the subject of a report on a repair or a removal.
+/// Returns what a report says to be added or deleted.
 fn subject_of(report: &Report) -> Option<Subject> {
-    let (object, is_addition) = change_of(report)?;
-    let (Report::Repaired { router, .. }
-    | Report::Stray { router, .. }
-    | Report::RoutingRepaired { router, .. }
-    | Report::RoutingStray { router, .. }) = report
-    else {
-        return None;
-    };
-    let object = match object {
-        Object::Address(interface, address) => brake::Object::Address(interface, address),
-        Object::Routed(what) => brake::Object::Routed(what.clone()),
-    };
-    Some(Subject {
-        router: Arc::clone(router),
-        object,
-        is_addition,
-    })
-}
-
-/// Returns what a report says to be added (`true`) or deleted.
-const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
-    match report {
+    let (router, object, is_addition) = match report {
         Report::Repaired {
-            interface, address, ..
-        } => Some((Object::Address(*interface, *address), true)),
+            router,
+            interface,
+            address,
+            ..
+        } => (router, Object::Address(*interface, *address), true),
         Report::Stray {
-            interface, address, ..
-        } => Some((Object::Address(*interface, *address), false)),
-        Report::RoutingRepaired { what, .. } => Some((Object::Routed(what), true)),
-        Report::RoutingStray { what, .. } => Some((Object::Routed(what), false)),
+            router,
+            interface,
+            address,
+            ..
+        } => (router, Object::Address(*interface, *address), false),
+        Report::RoutingRepaired { router, what, .. } => {
+            (router, Object::Routed(what.clone()), true)
+        }
+        Report::RoutingStray { router, what, .. } => (router, Object::Routed(what.clone()), false),
         Report::Transition(_)
         | Report::Dropped { .. }
         | Report::Interrupted { .. }
@@ -143,19 +123,24 @@ const fn change_of(report: &Report) -> Option<(Object<'_>, bool)> {
         | Report::Contested { .. }
         | Report::Repeated { .. }
         | Report::LinkLost { .. }
-        | Report::LinkRestored { .. } => None,
-    }
+        | Report::LinkRestored { .. } => return None,
+    };
+    Some(Subject {
+        router: Arc::clone(router),
+        object,
+        is_addition,
+    })
 }
 
 /// Whether the engine still wants the change of a report.
 fn is_wanted(report: &Report, engine: &Engine) -> bool {
-    change_of(report).is_some_and(|(object, is_addition)| {
-        let is_held = match object {
+    subject_of(report).is_some_and(|subject| {
+        let is_held = match subject.object {
             Object::Address(interface, address) => {
                 engine.held().any(|held| held == (interface, address))
             }
-            Object::Routed(what) => engine.held_routing().any(|held| held == *what),
+            Object::Routed(what) => engine.held_routing().any(|held| held == what),
         };
-        is_held == is_addition
+        is_held == subject.is_addition
     })
 }

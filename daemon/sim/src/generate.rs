@@ -596,10 +596,7 @@ impl Choices<'_> {
             let place = self.number(0..=steps.len().saturating_sub(1));
             steps.insert(place, step);
         }
-        if steps.iter().all(|step| step.action != Action::Mend) {
-            let (after, action) = (0, Action::Mend);
-            steps.push(Step { after, action });
-        }
+        end_with_mend(steps);
     }
 
     /// Lets the firewalls of some hosts drop advertisements for a time, while some routers take over
@@ -628,10 +625,7 @@ impl Choices<'_> {
             let place = self.number(0..=steps.len().saturating_sub(1));
             steps.insert(place, Step { after, action });
         }
-        if steps.iter().all(|step| step.action != Action::Mend) {
-            let (after, action) = (0, Action::Mend);
-            steps.push(Step { after, action });
-        }
+        end_with_mend(steps);
     }
 
     /// Lets some services advertise no address: each configuration has none or leaves all of them out, and
@@ -723,10 +717,7 @@ impl Choices<'_> {
             let action = Action::Forbid { host, on };
             steps.insert(place, Step { after, action });
         }
-        if steps.iter().all(|step| step.action != Action::Mend) {
-            let (after, action) = (0, Action::Mend);
-            steps.push(Step { after, action });
-        }
+        end_with_mend(steps);
     }
 
     /// Lets some routers go on without a link on their interface, some of them from a reload on or until
@@ -1138,6 +1129,14 @@ fn configs_of_each<'c>(
         }
     }
     all
+}
+
+/// Appends a step that repairs everything, unless there is one.
+fn end_with_mend(steps: &mut Vec<Step>) {
+    if steps.iter().all(|step| step.action != Action::Mend) {
+        let (after, action) = (0, Action::Mend);
+        steps.push(Step { after, action });
+    }
 }
 
 fn last(hosts: &[HostSpec]) -> u8 {

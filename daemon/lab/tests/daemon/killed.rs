@@ -3,7 +3,7 @@
 use serde_json::json;
 use vrrp_lab::daemons::{Vrrpd, clean_up, vrrpd_program};
 use vrrp_lab::harness::Outcome;
-use vrrp_lab::{Moment, Signal};
+use vrrp_lab::{Moment, Result, Signal};
 use vrrp_proto::State::{Backup, Master};
 
 use crate::common::INTERVAL;
@@ -68,11 +68,7 @@ pub(crate) fn cleanup_refuses_while_the_daemon_runs() -> Outcome {
 
 /// The addresses leave before anything is read.
 pub(crate) fn cleanup_does_not_wait_for_its_configuration() -> Outcome {
-    let pair = Pair::new()?;
-    let a = pair.start_a()?;
-    a.wait_for_state("VI_1", Master, SOON)?;
-    a.process().kill(Signal::SIGKILL)?;
-    a.process().wait(SOON)?;
+    let pair = with_killed_master()?;
     let since = Moment::now();
     pair.a
         .host
@@ -87,11 +83,7 @@ pub(crate) fn cleanup_does_not_wait_for_its_configuration() -> Outcome {
 }
 
 pub(crate) fn cleanup_works_without_valid_configuration() -> Outcome {
-    let pair = Pair::new()?;
-    let a = pair.start_a()?;
-    a.wait_for_state("VI_1", Master, SOON)?;
-    a.process().kill(Signal::SIGKILL)?;
-    a.process().wait(SOON)?;
+    let pair = with_killed_master()?;
     for (content, complaint) in [("{ \"instances\": 7 }", "instances"), ("{", "line 1")] {
         pair.a.host.write("/run/vrrpd.json", content, 0o600)?;
         let program = vrrpd_program()?.display().to_string();
@@ -144,4 +136,15 @@ pub(crate) fn restart_deletes_strays_before_first_wait() -> Outcome {
         .process()
         .wait_for_line(|line| line.contains("left by an earlier run: "), SOON)?;
     Ok(())
+}
+
+/// Pair of hosts, on one of which the daemon was killed as master.
+fn with_killed_master() -> Result<Pair> {
+    let pair = Pair::new()?;
+    let a = pair.start_a()?;
+    a.wait_for_state("VI_1", Master, SOON)?;
+    a.process().kill(Signal::SIGKILL)?;
+    a.process().wait(SOON)?;
+    drop(a);
+    Ok(pair)
 }

@@ -25,8 +25,9 @@ pub(super) struct Backup {
 /// Received advertisements and timers of one family.
 #[derive(Clone, Debug)]
 struct Leg {
-    /// Start of listening, or the last late wake-up. What arrived earlier counts from here: later
-    /// advertisements may have been dropped from a full queue while the host was suspended.
+    /// Start of listening, or of the renewed wait after a late wake-up or a time without a link. What
+    /// arrived earlier counts from here: later advertisements may have been dropped from a full queue
+    /// while the host was suspended.
     listening_since: Instant,
     /// Active_Down_Timer: without further advertisements no master is left in this family then.
     down_at: Instant,

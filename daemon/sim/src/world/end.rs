@@ -152,6 +152,32 @@ impl Member {
 }
 
 impl World<'_> {
+    /// Checks that a master holds at least one of its addresses while the kernel rejects them.
+    pub(super) fn check_serving(&self, id: Station) -> Result<(), Violation> {
+        let host = &self.hosts[usize::from(id)];
+        let kernel = &host.kernel;
+        let is_clear = kernel.forbids() && !kernel.rejected_in_passing() && !kernel.has_news();
+        if host.process.is_none() || !is_clear {
+            return Ok(());
+        }
+        let interrupted = host.interrupted();
+        let held: BTreeSet<InterfaceAddress> =
+            kernel.addresses().map(|(_, held, _)| held).collect();
+        for (name, router) in self.witnesses[usize::from(id)].routers() {
+            let mut own = router.config.virtual_addresses().peekable();
+            if router.state() != State::Master
+                || interrupted.contains(name)
+                || own.peek().is_none()
+                || own.any(|own| held.contains(&own))
+            {
+                continue;
+            }
+            let how = format!("host {id}: {name} is master without any of its addresses");
+            return Err(Invariant::Kernel.broken(how));
+        }
+        Ok(())
+    }
+
     /// Checks that the kernel has exactly the configuration that the states require after a turn.
     pub(super) fn check_kernel(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];

@@ -6,7 +6,7 @@
 //! or by the daemon, records the one that asks. An entry is verified now and then, and is gone with its
 //! interface.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -215,32 +215,6 @@ impl World<'_> {
                 is_it(router.config()) && router.state == foreign::State::Active
             }
         }
-    }
-
-    /// Checks that a master holds at least one of its addresses while the kernel rejects them.
-    pub(super) fn check_serving(&self, id: Station) -> Result<(), Violation> {
-        let host = &self.hosts[usize::from(id)];
-        let kernel = &host.kernel;
-        let is_clear = kernel.forbids() && !kernel.rejected_in_passing() && !kernel.has_news();
-        if host.process.is_none() || !is_clear {
-            return Ok(());
-        }
-        let interrupted = host.interrupted();
-        let held: BTreeSet<InterfaceAddress> =
-            host.kernel.addresses().map(|(_, held, _)| held).collect();
-        for (name, router) in self.witnesses[usize::from(id)].routers() {
-            let mut own = router.config.virtual_addresses().peekable();
-            if router.state() != State::Master
-                || interrupted.contains(name)
-                || own.peek().is_none()
-                || own.any(|own| held.contains(&own))
-            {
-                continue;
-            }
-            let how = format!("host {id}: {name} is master without any of its addresses");
-            return Err(Invariant::Kernel.broken(how));
-        }
-        Ok(())
     }
 
     /// Checks that a router that is master or backup has a socket in each of its families.
