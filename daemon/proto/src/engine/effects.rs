@@ -178,6 +178,10 @@ impl Engine {
         };
         instance.counters.became_master += u64::from(to == State::Master);
         instance.withheld = None;
+        if to == State::Master {
+            // The kernel answers the requests of the new master anew.
+            instance.rejected.clear();
+        }
         instance.remember(&transition);
         self.want(id, &[]);
         self.want_routing(id, Vec::new());

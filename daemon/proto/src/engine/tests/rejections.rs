@@ -116,6 +116,18 @@ fn rejection_that_ends_is_forgotten() {
 }
 
 #[test]
+fn rejection_does_not_outlast_the_mastership() {
+    let mut node = Node::mastering(with_two_addresses());
+    node.give(rejected(ETH1, SECOND_VIP, Some("Invalid argument")));
+    node.receive_advert(200);
+    assert_eq!(node.state("VI_1"), State::Backup);
+    node.advance(SECOND * 4);
+    assert_eq!(node.state("VI_1"), State::Master);
+    node.give(rejected(ETH1, VIP, Some("Invalid argument")));
+    assert_eq!(node.state("VI_1"), State::Master, "the other one was added");
+}
+
+#[test]
 fn rejection_of_an_unknown_address_is_ignored() {
     let mut node = Node::mastering(routers([("VI_1", vi_1())]));
     assert_eq!(
