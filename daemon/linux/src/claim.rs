@@ -21,10 +21,7 @@ const NAME: &str = "vrrpd";
 
 /// Claim of the network namespace of the thread that took it. It ends with this value.
 #[derive(Debug)]
-pub struct Claim {
-    _listener: Option<UnixListener>,
-    squatter: Option<Squatter>,
-}
+pub struct Claim(Result<UnixListener, Squatter>);
 
 /// Process that has taken the name without being a daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,23 +78,13 @@ impl Claim {
         // The other one may end between the two requests.
         for _ in 0..ATTEMPTS {
             match UnixListener::bind_addr(&SocketAddr::from_abstract_name(NAME)?) {
-                Ok(listener) => {
-                    return Ok(Self {
-                        _listener: Some(listener),
-                        squatter: None,
-                    });
-                }
+                Ok(listener) => return Ok(Self(Ok(listener))),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(error.into()),
             }
             match owner()? {
                 Some(Owner::Daemon(holder)) => return Err(Unclaimed::Taken(holder)),
-                Some(Owner::Squatter(squatter)) => {
-                    return Ok(Self {
-                        _listener: None,
-                        squatter: Some(squatter),
-                    });
-                }
+                Some(Owner::Squatter(squatter)) => return Ok(Self(Err(squatter))),
                 None => {}
             }
         }
@@ -105,8 +92,19 @@ impl Claim {
     }
 
     /// The process because of which another daemon would not notice this one.
-    pub const fn squatter(&self) -> Option<Squatter> {
-        self.squatter
+    pub fn squatter(&self) -> Option<Squatter> {
+        self.0.as_ref().err().copied()
+    }
+
+    /// Another handle of the socket. The connections of other daemons have to be accepted and closed:
+    /// with a full queue this daemon would look like one that does not answer.
+    ///
+    /// # Errors
+    ///
+    /// If the process has no free descriptor.
+    pub fn listener(&self) -> io::Result<Option<UnixListener>> {
+        let listener = self.0.as_ref().ok();
+        listener.map(UnixListener::try_clone).transpose()
     }
 }
 
@@ -132,7 +130,7 @@ enum Owner {
 
 fn owner() -> io::Result<Option<Owner>> {
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-    // The daemon accepts no connection, and a full queue would block.
+    // A full queue would block.
     socket.set_nonblocking(true)?;
     match socket.connect(&SockAddr::unix(format!("\0{NAME}"))?) {
         Ok(()) => {}

@@ -56,7 +56,7 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
             ),
         );
     }
-    let outcome = serve(file, loaded, listener, &log);
+    let outcome = serve(file, loaded, &claim, listener, &log);
     let _ = std::fs::remove_file(&socket);
     drop(claim);
     // The log writer ends with the last handle.
@@ -66,7 +66,13 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
 }
 
 /// Runs the node and the services until the node has stopped.
-fn serve(file: PathBuf, loaded: Loaded, listener: UnixListener, log: &Log) -> Result<(), Failed> {
+fn serve(
+    file: PathBuf,
+    loaded: Loaded,
+    claim: &Claim,
+    listener: UnixListener,
+    log: &Log,
+) -> Result<(), Failed> {
     let complain = |what: &str, error: std::io::Error| {
         Failed::General.reasons(format_args!("cannot {what}: {error}"))
     };
@@ -90,9 +96,13 @@ fn serve(file: PathBuf, loaded: Loaded, listener: UnixListener, log: &Log) -> Re
     });
     let (inbox, mut node) =
         opened.map_err(|error| complain("open the sockets of the daemon", error))?;
+    let claim = claim
+        .listener()
+        .map_err(|error| complain("open the sockets of the daemon", error))?;
     let services = Services {
         file,
         params,
+        claim,
         listener,
         inbox,
         node_events,

@@ -1,7 +1,8 @@
 //! The daemon as a process: its start, systemd, its log, its control socket.
 
 use std::io::Read;
-use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::os::linux::net::SocketAddrExt as _;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ pub(crate) fn second_daemon_exits_without_touching_first() -> Outcome {
     let from = pair.lan.pass(&pair.a, 1)?.at;
     let events = pair.a.address_events();
     let program = vrrpd_program()?.display().to_string();
+    // A service manager that restarts the second one for hours must not succeed.
+    let claim = SocketAddr::from_abstract_name("vrrpd")?;
+    let attempts = || (0..5_000).try_for_each(|_| UnixStream::connect_addr(&claim).map(drop));
+    pair.a.host.run(attempts)?;
     // Another directory is no way out: the addresses are in the same place.
     for directory in ["/run/vrrpd", "/run/elsewhere"] {
         let config = ["run", "--config", "/run/vrrpd.json"];

@@ -22,6 +22,13 @@ fn namespace_is_claimed_once_until_the_claim_ends() {
         None,
         "another namespace"
     );
+    // The kernel's limit of the queue is 4096 by default (net.core.somaxconn).
+    let listener = claim.listener().unwrap().unwrap();
+    for _ in 0..5_000 {
+        assert_eq!(near.within(claim::holder).unwrap(), Some(holder));
+        drop(listener.accept().unwrap());
+    }
+    drop(listener);
     drop(far.within(Claim::take).unwrap());
     drop(claim);
     assert_eq!(near.within(claim::holder).unwrap(), None);

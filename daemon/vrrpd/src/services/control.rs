@@ -88,6 +88,16 @@ pub(super) async fn serve(
     }
 }
 
+/// Closes the connections of other daemons that look for this one.
+pub(super) async fn dismiss(claim: UnixListener) {
+    loop {
+        if claim.accept().await.is_err() {
+            // No free descriptor: the queue of the socket has room for more.
+            tokio::time::sleep(PATIENCE).await;
+        }
+    }
+}
+
 async fn answer(
     mut stream: AsyncStream,
     inbox: Inbox,

@@ -37,6 +37,8 @@ pub(crate) struct Services {
     pub(crate) file: PathBuf,
     /// Parameters, until a reload.
     pub(crate) params: ServiceParams,
+    /// Socket that claims the network namespace.
+    pub(crate) claim: Option<std::os::unix::net::UnixListener>,
     /// Listening control socket.
     pub(crate) listener: std::os::unix::net::UnixListener,
     /// Inbox of the node.
@@ -139,6 +141,9 @@ impl StopSignals {
 impl Services {
     async fn run(mut self, mut signals: Signals) -> io::Result<()> {
         let listener = control::adopt(self.listener)?;
+        if let Some(claim) = self.claim {
+            tokio::spawn(control::dismiss(control::adopt(claim)?));
+        }
         let mut follower = Follower::new(
             self.file,
             self.params,
