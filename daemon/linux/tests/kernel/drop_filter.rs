@@ -18,7 +18,7 @@ use vrrp_node::mirror::Mirror;
 use vrrp_node::plan::plan;
 use vrrp_proto::{Desired, InterfaceIndex};
 
-use crate::host::{Host, address, pair};
+use crate::host::{Host, address, pair, pair_v6};
 
 crate::tests! {
     only_packets_to_listed_addresses_are_dropped,
@@ -65,7 +65,8 @@ fn only_packets_to_listed_addresses_are_dropped() {
 
 // RFC 9568 6.1 MUST NOT: drop neighbour discovery when Accept_Mode is False
 fn neighbour_discovery_is_never_dropped() {
-    let (near, far) = pair();
+    // The kernel probes a neighbour from the link-local address, which has to be usable at once.
+    let (near, far) = pair_v6();
     near.ip("address add fd00::1/64 dev eth0 nodad");
     far.ip("address add fd00::2/64 dev eth0 nodad");
     let mut node = Node::start(&near);
