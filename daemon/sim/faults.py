@@ -38,6 +38,7 @@ PACKET = "daemon/proto/src/engine/packet.rs"
 ADMISSION = "daemon/proto/src/engine/admission.rs"
 DESTINATIONS = "daemon/proto/src/engine/destinations.rs"
 SOLICIT = "daemon/proto/src/engine/solicit.rs"
+UNSENT = "daemon/proto/src/engine/unsent.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
@@ -64,6 +65,7 @@ GRACE = "daemon/proto/src/engine/grace.rs"
 PEER_TABLE = "daemon/proto/src/engine/group/peer_table.rs"
 RESOURCES = "daemon/proto/src/resources.rs"
 NODE = "daemon/node/src/node.rs"
+NODE_UNSENT = "daemon/node/src/unsent.rs"
 DROP_FILTER = "daemon/node/src/drop_filter.rs"
 CLEANUP = "daemon/node/src/cleanup.rs"
 OWN_SOURCES = "daemon/node/src/own_sources.rs"
@@ -160,8 +162,8 @@ FAULTS = [
     Fault(
         "every router preempts",
         ROUTER,
-        "        self.preempt || self.priority.is_owner()",
-        "        true",
+        "(self.preempt || self.priority.is_owner())",
+        "true",
     ),
     Fault(
         "stopped master does not send priority 0",
@@ -704,6 +706,48 @@ FAULTS = [
         INSTANCE,
         "            self.router.count_silence_by(heard_by);",
         "            self.router.count_silence_by(now);\n            let _ = heard_by;",
+    ),
+    Fault(
+        "unheard master yields to no lower priority",
+        ROUTER,
+        "                } else if settings.unsent {",
+        "                } else if settings.unsent && false {",
+    ),
+    Fault(
+        "unheard router preempts a master",
+        ROUTER,
+        "        !self.unsent && (",
+        "        (",
+    ),
+    Fault(
+        "preemption that cannot be advertised stands",
+        UNSENT,
+        "        if none_leaves {",
+        "        if false {",
+    ),
+    Fault(
+        "reload does not let an unheard router preempt again",
+        CONFIGURE,
+        "        self.forget_unsent();\n",
+        "",
+    ),
+    Fault(
+        "unheard group yields because of one member",
+        UNSENT,
+        "routers.iter().all(|id| self.instances[*id].is_unsent())",
+        "routers.iter().any(|id| self.instances[*id].is_unsent())",
+    ),
+    Fault(
+        "unheard group compares itself with other masters",
+        GROUP,
+        "        if self.is_unsent(group) {\n            let mut",
+        "        if self.is_unsent(group) && false {\n            let mut",
+    ),
+    Fault(
+        "advertisement that is sent does not make a router heard",
+        NODE_UNSENT,
+        "            if messages > 0 || was_known {",
+        "            if messages > 0 {",
     ),
     Fault(
         "backup that begins to listen does not ask for its peers",

@@ -160,7 +160,20 @@ impl Node {
                 });
             }
             14 => self.give(Input::Overrun),
-            15 => match choices.number(0..=8_u8) {
+            15 => match choices.number(0..=9_u8) {
+                9 => {
+                    let listeners: Vec<_> = self.engine.listeners().collect();
+                    for (interface, family, vrid) in listeners {
+                        let error = choices.mostly().then(|| "rejected".into());
+                        self.give(Input::Unsent {
+                            interface,
+                            family,
+                            vrid,
+                            messages: 1,
+                            error,
+                        });
+                    }
+                }
                 8 => {
                     let held: Vec<_> = self.engine.held().collect();
                     for (interface, address) in held {

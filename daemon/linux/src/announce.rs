@@ -12,6 +12,7 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use vrrp_node::host::RejectedAdvert;
 use vrrp_proto::wire::ethernet::Head;
 use vrrp_proto::wire::{arp, ndisc};
 use vrrp_proto::{InterfaceIndex, MacAddress, Solicitation};
@@ -133,10 +134,14 @@ impl AnnounceSocket {
         });
     }
 
-    /// Sends all queued frames, up to 64 by one system call. Calls `failed` with the interface and the
-    /// address (of an advertisement its source, of a request its target) of each frame that the kernel
-    /// rejects (ENETDOWN, ENXIO, ENOBUFS), and goes on with the next.
-    pub fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
+    /// Sends all queued frames, up to 64 by one system call. Appends each advertisement that the kernel
+    /// rejects (ENETDOWN, ENXIO, ENOBUFS) to `rejected`, calls `failed` with the interface and the address
+    /// (of a request its target) of each other frame that it rejects, and goes on with the next.
+    pub fn flush(
+        &mut self,
+        rejected: &mut Vec<RejectedAdvert>,
+        mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error),
+    ) {
         let queue = &self.queue;
         batch::send_all(
             self.socket.as_fd(),
@@ -145,7 +150,20 @@ impl AnnounceSocket {
                 parts: queue[number].frame.parts().map(IoSlice::new),
                 to: &queue[number].to,
             },
-            |number, error| failed(queue[number].interface, queue[number].address, error),
+            |number, error| {
+                let Queued {
+                    interface,
+                    address,
+                    frame,
+                    ..
+                } = &queue[number];
+                match frame {
+                    Frame::Advertisement(_, message) => {
+                        rejected.extend(RejectedAdvert::of(*interface, *address, message, error));
+                    }
+                    Frame::Arp(_) | Frame::Neighbour(_) => failed(*interface, *address, error),
+                }
+            },
         );
         self.queue.clear();
     }

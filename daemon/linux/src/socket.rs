@@ -26,6 +26,7 @@ use crate::batch;
 use crate::clock;
 use crate::filter::{self, NOTHING};
 use crate::sys::{self, Destination, Incoming, MANY, Outgoing, PACKET_LEN};
+use vrrp_node::host::RejectedAdvert;
 use vrrp_node::listeners::VridSet;
 
 /// Queueing priority of sent packets: TC_PRIO_CONTROL of linux/pkt_sched.h, the highest.
@@ -200,9 +201,10 @@ impl AdvertSocket {
         });
     }
 
-    /// Sends all queued messages, up to 64 by one system call. Calls `failed` with the source of each
-    /// message that the kernel rejects (ENETDOWN, ENODEV, ENOBUFS, EPERM), and goes on with the next.
-    pub fn flush(&mut self, mut failed: impl FnMut(IpAddr, io::Error)) {
+    /// Sends all queued messages, up to 64 by one system call. Appends each message that the kernel rejects
+    /// (ENETDOWN, ENODEV, ENOBUFS, EPERM) to `rejected`, and goes on with the next.
+    pub fn flush(&mut self, rejected: &mut Vec<RejectedAdvert>) {
+        let interface = self.interface;
         let queue = &self.queue;
         batch::send_all(
             self.socket.as_fd(),
@@ -214,7 +216,12 @@ impl AdvertSocket {
                 ],
                 to: &queue[number].to,
             },
-            |number, error| failed(queue[number].source, error),
+            |number, error| {
+                let Queued {
+                    source, message, ..
+                } = &queue[number];
+                rejected.extend(RejectedAdvert::of(interface, *source, message, error));
+            },
         );
         self.queue.clear();
     }

@@ -11,7 +11,9 @@ use vrrp_proto::{
 };
 
 use crate::device::DeviceChange;
-use crate::host::{Host, Kernel, OwnSources, Severity, Transaction, WitnessedPacket};
+use crate::host::{
+    Host, Kernel, OwnSources, RejectedAdvert, Severity, Transaction, WitnessedPacket,
+};
 use crate::listeners::{Listeners, Watched};
 use crate::mirror::{Dump, Event, Held, Mirror, is_of_one_network};
 use crate::plan::{Change, Failure};
@@ -36,6 +38,9 @@ pub(crate) struct FakeHost {
     pub(crate) rejects_promotion: Option<io::ErrorKind>,
     /// Error of each request that adds an address.
     pub(crate) rejects_additions: Option<io::ErrorKind>,
+    /// Error of each advertisement.
+    pub(crate) rejects_adverts: Option<io::ErrorKind>,
+    queued: Vec<Advertisement>,
     pub(crate) rejects_route_dumps: bool,
     pub(crate) rejects_table_deletion: bool,
     /// Requests for addresses and routes, as texts.
@@ -270,13 +275,32 @@ impl Host for FakeHost {
 
     fn witnessed(&mut self, _: &mut Vec<WitnessedPacket>) {}
 
-    fn advertise(&mut self, _: Advertisement) {}
+    fn advertise(&mut self, advertisement: Advertisement) {
+        self.queued.push(advertisement);
+    }
 
     fn announce(&mut self, _: InterfaceIndex, _: MacAddress, address: IpAddr) {
         self.requests.push(format!("announce {address}"));
     }
 
-    fn flush(&mut self, _: &Mirror) {}
+    fn flush(&mut self, _: &Mirror, rejected: &mut Vec<RejectedAdvert>) {
+        for advertisement in std::mem::take(&mut self.queued) {
+            if let Some(error) = self.rejects_adverts {
+                let Advertisement {
+                    interface,
+                    source,
+                    message,
+                    ..
+                } = advertisement;
+                rejected.extend(RejectedAdvert::of(
+                    interface,
+                    source,
+                    &message,
+                    error.into(),
+                ));
+            }
+        }
+    }
 
     fn defer_devices(&mut self, _: Vec<DeviceChange>) -> io::Result<()> {
         Ok(())

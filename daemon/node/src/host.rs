@@ -5,9 +5,10 @@ use std::fmt;
 use std::io;
 use std::net::IpAddr;
 
+use vrrp_proto::wire::Advert;
 use vrrp_proto::{
     Advertisement, DesiredLvs, Engine, Input, Instant, InterfaceIndex, MacAddress, Output, Report,
-    Solicitation,
+    Solicitation, Vrid,
 };
 
 use crate::device::DeviceChange;
@@ -162,6 +163,37 @@ pub struct WitnessedPacket {
     pub payload: Box<[u8]>,
 }
 
+/// Advertisement that the kernel rejected.
+#[derive(Debug)]
+pub struct RejectedAdvert {
+    /// Outgoing interface.
+    pub interface: InterfaceIndex,
+    /// Source address.
+    pub source: IpAddr,
+    /// VRID of the router.
+    pub vrid: Vrid,
+    /// The kernel's error.
+    pub error: io::Error,
+}
+
+impl RejectedAdvert {
+    /// Returns the record for a rejected `message`; `None` if it has no VRID.
+    pub fn of(
+        interface: InterfaceIndex,
+        source: IpAddr,
+        message: &[u8],
+        error: io::Error,
+    ) -> Option<Self> {
+        let vrid = Advert::peek_vrid(message)?;
+        Some(Self {
+            interface,
+            source,
+            vrid,
+            error,
+        })
+    }
+}
+
 /// Level of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -204,8 +236,8 @@ pub trait Host {
     /// Queues a request for the hardware address of a unicast peer.
     fn solicit(&mut self, solicitation: Solicitation);
 
-    /// Sends all queued packets.
-    fn flush(&mut self, mirror: &Mirror);
+    /// Sends all queued packets. Appends the advertisements that the kernel rejects to `rejected`.
+    fn flush(&mut self, mirror: &Mirror, rejected: &mut Vec<RejectedAdvert>);
 
     /// Hands changes of interfaces to another thread, because the kernel takes long for them.
     ///

@@ -36,4 +36,5 @@ pub mod plan;
 mod rejections;
 mod reports;
 pub mod routing;
+mod unsent;
 mod witness;

@@ -10,7 +10,8 @@
 //! 5. The node carries out all outputs of the turn together, in this order:
 //!    - blocks interfaces with virtual MAC addresses whose routers are no longer master, so that a final
 //!      advertisement is the last frame from that address;
-//!    - sends advertisements, because the other hosts wait for them, and requests for unicast peers;
+//!    - sends advertisements, because the other hosts wait for them, and requests for unicast peers, and tells
+//!      the engine what the kernel rejects;
 //!    - deletes routes and rules, because they may need an address that is about to be deleted;
 //!    - creates interfaces with virtual MAC addresses and sets them up, before addresses are added to them;
 //!    - installs drop rules, then changes addresses, then removes the drop rules of deleted addresses;
@@ -37,7 +38,7 @@ use crate::brake;
 use crate::device::{self, DeviceChange, Stage};
 use crate::drop_filter::DropFilter;
 use crate::execution::carry_out;
-use crate::host::{Host, Kernel, Severity};
+use crate::host::{Host, Kernel, RejectedAdvert, Severity};
 use crate::listeners::{Listeners, Path, listeners};
 use crate::mirror::{Event, Mirror, Removals};
 use crate::own_sources::OwnSources;
@@ -47,6 +48,7 @@ use crate::rejections::Rejections;
 use crate::reports::Reports;
 use crate::routing;
 use crate::routing::mirror::Suspect;
+use crate::unsent::Unsent;
 use crate::witness::{self, Witness};
 
 /// Delay between a request that the kernel rejected and the resynchronisation that repeats it.
@@ -82,6 +84,7 @@ pub struct Node {
     deaf: BTreeSet<Path>,
     leftovers: Leftovers,
     rejections: Rejections,
+    unsent: Unsent,
     reports: Reports,
     is_stopping: bool,
     /// Outputs of the engine in this turn, in their order.
@@ -216,6 +219,7 @@ impl Node {
         self.prepare_drop_filter(now, host);
         self.handle(now, Input::WallClock(wall), host);
         self.handle(now, Input::Configure(params), host);
+        self.unsent.forget();
         self.may_listen_elsewhere = true;
     }
 
@@ -453,16 +457,13 @@ impl Node {
     /// with their addresses, which no router releases then. Returns the reason why drop rules could not be
     /// installed.
     fn act_once<H: Host>(&mut self, now: Instant, moved: bool, host: &mut H) -> Result<(), String> {
-        let mut outputs = std::mem::take(&mut self.outputs);
-        for output in outputs.drain(..) {
-            self.sort(output, host);
-        }
-        self.outputs = outputs;
+        self.sort_all(host);
         let mut first = self.plan_devices(host);
         let mut next = first.split_off(starts(&first, Stage::BeforeAddresses));
         let later = next.split_off(starts(&next, Stage::AfterAddresses));
         self.change_devices(now, &first, host);
-        host.flush(&self.mirror);
+        host.flush(&self.mirror, &mut self.unsent.rejected);
+        self.pass_on_unsent(now, host);
         self.release_routing(now, host);
         self.change_devices(now, &next, host);
         let outcome = self.change_addresses(now, moved, host);
@@ -494,9 +495,46 @@ impl Node {
         outcome
     }
 
+    /// Tells the engine which advertisements the kernel rejects. A router that preempted another one becomes
+    /// backup because of that, before its addresses are added.
+    fn pass_on_unsent<H: Host>(&mut self, now: Instant, host: &mut H) {
+        let (news, rejected) = self.unsent.take();
+        for RejectedAdvert {
+            interface,
+            source,
+            error,
+            ..
+        } in rejected
+        {
+            let name = self.mirror.name(interface);
+            let hint = match error.kind() == ErrorKind::PermissionDenied {
+                true => ": a firewall rule of this host drops VRRP (protocol 112) in its output",
+                false => "",
+            };
+            let text =
+                format!("cannot send an advertisement on {name} from {source}: {error}{hint}");
+            host.complain(Severity::Warning, text);
+        }
+        for input in news {
+            self.handle(now, input, host);
+        }
+        self.sort_all(host);
+    }
+
+    fn sort_all<H: Host>(&mut self, host: &mut H) {
+        let mut outputs = std::mem::take(&mut self.outputs);
+        for output in outputs.drain(..) {
+            self.sort(output, host);
+        }
+        self.outputs = outputs;
+    }
+
     fn sort<H: Host>(&mut self, output: Output, host: &mut H) {
         match output {
-            Output::Advertise(advertisement) => host.advertise(advertisement),
+            Output::Advertise(advertisement) => {
+                self.unsent.queue(&advertisement);
+                host.advertise(advertisement);
+            }
             Output::Kernel(desired) => self.wishes.addresses.push(desired),
             Output::Routing(desired) => self.routing.wishes.push(desired),
             Output::Device(device) => {
@@ -768,7 +806,8 @@ impl Node {
         self.pacer.take(now, held, |interface, mac, address| {
             host.announce(interface, mac, address);
         });
-        host.flush(&self.mirror);
+        // No advertisement is left by now.
+        host.flush(&self.mirror, &mut Vec::new());
     }
 
     /// Creates the drop filter's table before a router needs it.

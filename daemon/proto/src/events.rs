@@ -13,7 +13,7 @@ use crate::params::{AddressOptions, LvsSync, NodeParams, Verdict};
 use crate::reasons::{Cause, FaultReason, Loss, Unreceived};
 use crate::routing::{Route, Routed, Rule};
 use crate::time::Instant;
-use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State};
+use crate::types::{Family, InterfaceAddress, InterfaceIndex, MacAddress, Priority, State, Vrid};
 use crate::wire::DropCause;
 
 /// Input of the engine: an event, or a request of the operator.
@@ -106,6 +106,21 @@ pub enum Input<'a> {
         /// The address.
         address: InterfaceAddress,
         /// The kernel's error, or `None`.
+        error: Option<Arc<str>>,
+    },
+    /// Outcome of sending advertisements of a router, if the kernel rejected any of them or of the last
+    /// ones. An error applies until the next such input for the router and family, or a
+    /// [`Configure`](Self::Configure).
+    Unsent {
+        /// The interface.
+        interface: InterfaceIndex,
+        /// The family.
+        family: Family,
+        /// VRID of the router.
+        vrid: Vrid,
+        /// Number of rejected messages.
+        messages: u64,
+        /// The kernel's error, if it rejected all messages, for a reason that lasts.
         error: Option<Arc<str>>,
     },
     /// Resources or another service prevent a router from being master, for this reason; `None`

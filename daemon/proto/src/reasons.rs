@@ -93,6 +93,13 @@ pub enum Cause {
         /// Priority of both routers.
         priority: u8,
     },
+    /// Another master advertises, and no advertisement of this router leaves its host.
+    Unsent {
+        /// The other master.
+        master: IpAddr,
+        /// Its advertised priority.
+        theirs: u8,
+    },
     /// The process or the host was suspended for longer than the master-down interval of the
     /// backups.
     Overslept {
@@ -194,6 +201,11 @@ impl fmt::Display for Cause {
                     "{master} has the same priority {priority} and the greater address"
                 )
             }
+            Self::Unsent { master, theirs } => write!(
+                f,
+                "{master} advertises priority {theirs}, and no advertisement of this router leaves \
+                 this host: yielded"
+            ),
             Self::Overslept { lasted } => {
                 write!(
                     f,

@@ -65,6 +65,9 @@ pub(crate) struct Settings {
     pub(crate) families: Families,
     /// Whether an advertisement that only the wire shows withholds a take-over.
     pub(crate) trust_wire: bool,
+    /// Whether no advertisement leaves this host. The router then yields to any master, because the
+    /// other one cannot know of it.
+    pub(crate) unsent: bool,
 }
 
 /// Address families of a router. With both, it is two routers of the protocol that change their
@@ -116,6 +119,16 @@ pub(crate) enum HoldOff {
         /// Effective priority of this router.
         ours: u8,
     },
+    /// No advertisement left this host when the router was master last, and the master has a lower
+    /// priority.
+    Unsent {
+        /// Address of that master.
+        master: IpAddr,
+        /// Its advertised priority.
+        theirs: u8,
+        /// Effective priority of this router.
+        ours: u8,
+    },
 }
 
 impl fmt::Display for HoldOff {
@@ -143,6 +156,15 @@ impl fmt::Display for HoldOff {
                 f,
                 "{master} advertises priority {theirs}, ours is {ours}: it stays master, because \
                  preempt is false"
+            ),
+            Self::Unsent {
+                master,
+                theirs,
+                ours,
+            } => write!(
+                f,
+                "{master} advertises priority {theirs}, ours is {ours}: it stays master, because no \
+                 advertisement left this host; mend that, then reload"
             ),
         }
     }
@@ -318,6 +340,23 @@ impl Router {
         self.settings = settings;
     }
 
+    /// Sets whether no advertisement leaves this host.
+    pub(crate) const fn set_unsent(&mut self, unsent: bool) {
+        self.settings.unsent = unsent;
+    }
+
+    /// Returns a master to backup that preempted another one at this moment, because its first
+    /// advertisement did not leave this host.
+    pub(crate) fn abandon(&mut self, now: Instant, cause: Cause) -> Reaction {
+        match self.phase {
+            Phase::Master(_) => {
+                let backup = Backup::listen(now, &self.settings);
+                self.enter(Phase::Backup(backup), cause)
+            }
+            Phase::Init | Phase::Backup(_) | Phase::Fault(_) => Reaction::default(),
+        }
+    }
+
     /// Marks a master as disconnected from its network: it sends nothing until
     /// [`arrive`](Self::arrive), a fault or a stop.
     pub(crate) const fn depart(&mut self) {
@@ -396,6 +435,13 @@ impl Router {
                     let cause = Cause::HigherAddress {
                         master: source,
                         priority: ours,
+                    };
+                    self.step_down_for(heard_at, advert, source, cause)
+                } else if settings.unsent {
+                    // RFC 9568 6.4.3 MUST: anything else is discarded and answered at once
+                    let cause = Cause::Unsent {
+                        master: source,
+                        theirs,
                     };
                     self.step_down_for(heard_at, advert, source, cause)
                 } else {
@@ -626,7 +672,7 @@ impl Settings {
     /// Whether the router takes over from a master of lower priority.
     fn preempts(&self) -> bool {
         // RFC 9568 6.1 MUST: the owner preempts whatever Preempt_Mode says
-        self.preempt || self.priority.is_owner()
+        !self.unsent && (self.preempt || self.priority.is_owner())
     }
 
     /// Whether the router is an instance of both families.

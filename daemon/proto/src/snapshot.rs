@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::events::LvsRole;
 use crate::notify::Event;
 use crate::params::HmacMode;
-use crate::types::{InterfaceAddress, Priority, State, Version, Vrid};
+use crate::types::{Family, InterfaceAddress, Priority, State, Version, Vrid};
 use crate::wire::hmac::KeyId;
 use crate::wire::{ChecksumForm, DropCounts};
 
@@ -43,6 +43,18 @@ pub struct MissingAddress {
     pub error: Option<Arc<str>>,
 }
 
+/// Family in which no advertisement of a router leaves this host.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct UnsentStatus {
+    /// The family.
+    pub family: Family,
+    /// The kernel's last error.
+    pub error: Arc<str>,
+    /// Seconds since the first of these errors.
+    pub age: f64,
+}
+
 /// State of a virtual router.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -75,6 +87,10 @@ pub struct RouterStatus {
     /// router then neither sends nor receives advertisements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_link: Option<Arc<str>>,
+    /// Families in which the kernel rejects the router's advertisements. A master that can send in none
+    /// yields to any other master, and does not preempt it until a reload.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsent: Vec<UnsentStatus>,
     /// Priority, and the trackers that change it.
     pub priority: PriorityStatus,
     /// Advertisement interval, in seconds.
@@ -365,8 +381,12 @@ pub struct TransitionStatus {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
-    /// Advertisements sent, without those of priority 0. Those without a destination or a link count.
+    /// Advertisements sent, without those of priority 0. Those without a destination or a link count,
+    /// and those that the kernel rejected (`advertsUnsent`).
     pub adverts_sent: u64,
+    /// Messages with advertisements that the kernel did not send: one for each family and peer.
+    #[serde(default)]
+    pub adverts_unsent: u64,
     /// Advertisements received and accepted, including those of priority 0.
     pub adverts_received: u64,
     /// Advertisements of priority 0 sent.

@@ -53,6 +53,7 @@ pub fn from_bytes(bytes: &[u8]) -> Scenario {
     choices.unadvertised_services(&services, &mut hosts, &mut foreign, &mut steps);
     choices.untracked_interfaces(&services, &mut hosts, &mut steps);
     choices.rejected_addresses(&hosts, &mut steps);
+    choices.dropped_output(&hosts, &mut steps);
     Scenario {
         seed,
         hosts,
@@ -718,6 +719,26 @@ impl Choices<'_> {
             steps.insert(place, Step { after, action });
         }
         end_with_mend(steps);
+    }
+
+    /// Lets some hosts drop their own advertisements for a time. Runs after the earlier generators, for the
+    /// same reason as [`Self::delays`].
+    fn dropped_output(&mut self, hosts: &[HostSpec], steps: &mut Vec<Step>) {
+        if !self.percent(20) || steps.is_empty() {
+            return;
+        }
+        for _ in 0..self.pick(&[1_u8, 2, 4]) {
+            let host = self.number(0..=last(hosts));
+            let on = self.percent(70);
+            let after = self.number(0..=3_000_000);
+            let place = self.number(0..=steps.len() - 1);
+            let action = Action::DropOutput { host, on };
+            steps.insert(place, Step { after, action });
+        }
+        if steps.iter().all(|step| step.action != Action::Mend) {
+            let (after, action) = (0, Action::Mend);
+            steps.push(Step { after, action });
+        }
     }
 
     /// Lets some routers go on without a link on their interface, some of them from a reload on or until

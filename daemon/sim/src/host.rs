@@ -159,6 +159,14 @@ pub(crate) enum Fed {
     Listening,
     /// Rejection of an address for a reason that lasts, or its end.
     Rejected,
+    /// Outcome of sending advertisements: the interface, the family and the VRID of the router, and whether
+    /// one was sent.
+    Unsent {
+        interface: InterfaceIndex,
+        family: Family,
+        vrid: u8,
+        is_sent: bool,
+    },
     /// Reading of the wall clock.
     WallClock(Duration),
     Overrun,
@@ -397,6 +405,15 @@ impl Host {
     /// tells the daemon.
     pub(crate) fn permit(&mut self) {
         if self.kernel.forbid(false) {
+            let config = self.config.clone();
+            self.tell(Message::Configure(config));
+        }
+    }
+
+    /// Lets advertisements leave again. The administrator reloads, because no event tells the daemon.
+    pub(crate) fn pass_output(&mut self) {
+        self.kernel.drop_output(false);
+        if self.kernel.forget_dropped_output() {
             let config = self.config.clone();
             self.tell(Message::Configure(config));
         }

@@ -48,6 +48,9 @@ pub(crate) struct Kernel {
     forbids: bool,
     /// Whether it rejected one of the last added addresses for a reason that passes.
     rejected_in_passing: bool,
+    /// Whether it drops advertisements that leave, and whether it has since the administrator looked.
+    drops_output: bool,
+    has_dropped_output: bool,
     /// Drop rules, if the daemon's table exists.
     table: Option<BTreeSet<DropRule>>,
     /// Whether the table was changed by hand and the daemon does not know.
@@ -134,6 +137,8 @@ impl Kernel {
             refusing: 0,
             forbids: false,
             rejected_in_passing: false,
+            drops_output: false,
+            has_dropped_output: false,
             table: None,
             touched: false,
             came: Vec::new(),
@@ -422,6 +427,27 @@ impl Kernel {
         let is_change = self.forbids != on;
         self.forbids = on;
         is_change
+    }
+
+    /// Begins or ends to drop the advertisements that leave.
+    pub(crate) const fn drop_output(&mut self, on: bool) {
+        self.drops_output = on;
+        self.has_dropped_output |= on;
+    }
+
+    /// Whether advertisements that leave are dropped.
+    pub(crate) const fn drops_output(&self) -> bool {
+        self.drops_output
+    }
+
+    /// Whether advertisements were dropped since the last call of [`Self::forget_dropped_output`].
+    pub(crate) const fn has_dropped_output(&self) -> bool {
+        self.has_dropped_output
+    }
+
+    /// Whether advertisements were dropped since the last call.
+    pub(crate) const fn forget_dropped_output(&mut self) -> bool {
+        std::mem::replace(&mut self.has_dropped_output, false)
     }
 
     /// Whether every address of the daemon is rejected.

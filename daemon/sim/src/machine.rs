@@ -12,7 +12,7 @@ use std::time::Duration;
 use rand::RngExt;
 use rand_pcg::Pcg64Mcg;
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{Host, Severity, WitnessedPacket};
+use vrrp_node::host::{Host, RejectedAdvert, Severity, WitnessedPacket};
 use vrrp_node::listeners::{Listeners, Path, VridSet, Watched};
 use vrrp_node::lvs;
 use vrrp_node::mirror::{Held, Mirror};
@@ -60,6 +60,8 @@ pub(crate) struct Own {
     fed: Option<(Fed, Option<Instant>)>,
     records: Vec<Record>,
     sent: Vec<Sent>,
+    /// Advertisements that the kernel rejected in this turn.
+    rejected: Vec<RejectedAdvert>,
 }
 
 #[derive(Debug)]
@@ -86,6 +88,7 @@ impl Own {
             fed: None,
             records: Vec::new(),
             sent: Vec::new(),
+            rejected: Vec::new(),
         }
     }
 
@@ -266,6 +269,18 @@ impl Machine<'_> {
             },
             Input::Listening { .. } => Fed::Listening,
             Input::Rejected { .. } => Fed::Rejected,
+            Input::Unsent {
+                interface,
+                family,
+                vrid,
+                error,
+                ..
+            } => Fed::Unsent {
+                interface: *interface,
+                family: *family,
+                vrid: vrid.get(),
+                is_sent: error.is_none(),
+            },
             Input::DropFilter(why) => Fed::DropRule {
                 able: why.is_none(),
             },
@@ -344,6 +359,13 @@ impl Host for Machine<'_> {
             && self.own.sockets.contains_key(&place)
             && self.kernel.carries(segment)
         {
+            // A packet socket, which sends from a virtual MAC address, bypasses the firewall.
+            if self.kernel.drops_output() && mac.is_none() {
+                let error = io::ErrorKind::PermissionDenied.into();
+                let rejected = RejectedAdvert::of(interface, source, &message, error);
+                self.own.rejected.extend(rejected);
+                return;
+            }
             self.own.sent.push(Sent::Advert {
                 segment,
                 source,
@@ -386,7 +408,9 @@ impl Host for Machine<'_> {
         }
     }
 
-    fn flush(&mut self, _mirror: &Mirror) {}
+    fn flush(&mut self, _mirror: &Mirror, rejected: &mut Vec<RejectedAdvert>) {
+        rejected.append(&mut self.own.rejected);
+    }
 
     fn defer_devices(&mut self, changes: Vec<DeviceChange>) -> io::Result<()> {
         self.own.device_reaper.hand(self.own.now, changes);

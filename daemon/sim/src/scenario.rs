@@ -488,6 +488,9 @@ pub enum Action {
     /// Begins or ends to reject every address of the daemon, for a reason that lasts. The administrator
     /// reloads the configuration after the end.
     Forbid { host: u8, on: bool },
+    /// Begins or ends to drop the advertisements that a host sends, in its own output. The administrator
+    /// reloads the configuration at the end of the scenario.
+    DropOutput { host: u8, on: bool },
     /// Kills the daemon. `vrrpd cleanup` runs `cleanup` milliseconds later, and the daemon starts
     /// `restart` milliseconds after that.
     Kill {

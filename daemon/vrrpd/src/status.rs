@@ -11,6 +11,7 @@ use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
     GroupStatus, HmacStatus, LvsStatus, MissingAddress, NotifyStatus, ResourceStatus,
     ResourcesStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
+    UnsentStatus,
 };
 
 use crate::cli::StatusOptions;
@@ -76,6 +77,9 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
                 text,
                 "  no advertisements: {why} (no fault, because trackInterface is false)"
             );
+        }
+        for unsent in &instance.unsent {
+            let _ = writeln!(text, "  {}", rejection(unsent));
         }
         for missing in &instance.missing {
             let _ = writeln!(text, "  {}", absence(missing));
@@ -327,6 +331,15 @@ fn absence(missing: &MissingAddress) -> String {
     }
 }
 
+/// Family in which no advertisement leaves this host.
+fn rejection(unsent: &UnsentStatus) -> String {
+    let UnsentStatus { family, error, age } = unsent;
+    format!(
+        "not sent for {}: advertisements ({family}), which the kernel rejects: {error}",
+        self::age(*age)
+    )
+}
+
 /// Counters above zero that deserve attention.
 fn notes(instance: &RouterStatus, text: &mut String) {
     let counters = &instance.counters;
@@ -360,6 +373,11 @@ fn notes(instance: &RouterStatus, text: &mut String) {
         counters.second_masters,
         "advertisement",
         "from another master of lower precedence",
+    );
+    note(
+        counters.adverts_unsent,
+        "advertisement",
+        "not sent (rejected by the kernel)",
     );
     note(
         counters.contests,

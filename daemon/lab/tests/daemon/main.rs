@@ -26,6 +26,7 @@ mod takeover;
 mod timing;
 mod trackers;
 mod unicast;
+mod unsent;
 mod virtual_mac;
 
 use std::process::ExitCode;
@@ -69,6 +70,9 @@ fn main() -> ExitCode {
                 dropped_advertisements_withhold_take_over_until_master_dies,
                 dropped_ipv6_advertisements_withhold_take_over,
                 distrusted_wire_lets_backup_take_over;
+            unsent:
+                master_that_cannot_send_yields_to_the_next_one,
+                preemption_that_cannot_be_sent_is_not_noticed_by_neighbours;
             addresses:
                 deleted_address_is_restored_without_transition,
                 own_addresses_outlive_virtual_ones_that_came_first,

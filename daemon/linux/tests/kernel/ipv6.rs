@@ -389,7 +389,7 @@ fn neighbours_follow_an_announcement() {
     let mut socket = near.within(|| AnnounceSocket::open().unwrap());
     let after = MacAddress([2, 0, 0, 0, 0, 0x11]);
     socket.queue(near.eth0(), after, address(VIP).address);
-    socket.flush(|_, _, error| panic!("{error}"));
+    socket.flush(&mut Vec::new(), |_, _, error| panic!("{error}"));
     until("the neighbour cache is updated", || {
         let entry = neighbour(&far);
         entry.contains(&after.to_string()) && entry.contains(" router ")

@@ -194,21 +194,19 @@ fn hundreds_of_messages_arrive_in_order() {
 fn each_rejected_message_is_reported() {
     let (near, far) = pair();
     let (mut sender, receiver) = (open(&near, &[]), open(&far, &[51]));
-    let too_long: Arc<[u8]> = vec![0; 70_000].into();
+    let too_long: Arc<[u8]> = [&*message(51, 0), &[0; 70_000]].concat().into();
     for message in [message(51, 1), too_long, message(51, 2)] {
         sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message);
     }
-    let mut failures = Vec::new();
-    sender.flush(|source, error| failures.push((source, error.raw_os_error())));
+    let failures = failures(&mut sender);
     assert_eq!(failures, [(IpAddr::V4(SOURCE), Some(libc::EMSGSIZE))]);
     assert_eq!(receive(&receiver, 2), [(51, 1), (51, 2)]);
 
     near.ip("link set eth0 down");
-    let mut failures = Vec::new();
     (0..100).for_each(|number| sender.queue(SOURCE, GROUP_V4, HOP_LIMIT, message(51, number)));
-    sender.flush(|_, error| failures.push(error.raw_os_error()));
-    assert_eq!(failures, [Some(libc::ENETUNREACH)].repeat(100));
-    sender.flush(|_, error| panic!("queued twice: {error}"));
+    let unreachable = (IpAddr::V4(SOURCE), Some(libc::ENETUNREACH));
+    assert_eq!(self::failures(&mut sender), [unreachable].repeat(100));
+    assert_eq!(self::failures(&mut sender), [], "queued twice");
 }
 
 fn socket_survives_interface_rename() {
@@ -249,7 +247,7 @@ fn announcements_reach_the_neighbour() {
     for address in &addresses {
         socket.queue(near.eth0(), mac, *address);
     }
-    socket.flush(|_, _, error| panic!("{error}"));
+    socket.flush(&mut Vec::new(), |_, _, error| panic!("{error}"));
     let expected: Vec<_> = addresses
         .iter()
         .map(|a| arp::gratuitous(mac, *a).to_vec())
@@ -275,7 +273,7 @@ fn rejected_announcement_does_not_stop_the_next_one() {
         socket.queue(interface, mac, SOURCE);
     }
     let mut failures = Vec::new();
-    socket.flush(|interface, address, error| {
+    socket.flush(&mut Vec::new(), |interface, address, error| {
         assert_eq!(address, SOURCE);
         failures.push((interface, error.raw_os_error().unwrap()));
     });
@@ -319,7 +317,17 @@ pub(crate) fn message(vrid: u8, number: u8) -> Arc<[u8]> {
 }
 
 pub(crate) fn flush(socket: &mut AdvertSocket) {
-    socket.flush(|_, error| panic!("{error}"));
+    assert_eq!(failures(socket), []);
+}
+
+/// Sends what is queued. Returns source and error of each rejected message.
+fn failures(socket: &mut AdvertSocket) -> Vec<(IpAddr, Option<i32>)> {
+    let mut rejected = Vec::new();
+    socket.flush(&mut rejected);
+    let rejected = rejected.into_iter();
+    rejected
+        .map(|rejected| (rejected.source, rejected.error.raw_os_error()))
+        .collect()
 }
 
 /// Receives until there are `count` messages and no more are waiting. Returns their VRIDs and numbers.

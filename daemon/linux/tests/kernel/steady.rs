@@ -37,14 +37,16 @@ fn advertisements_and_announcements_allocate_nothing() {
     let source = Ipv4Addr::new(10, 0, 0, 1);
     let message: Arc<[u8]> = Arc::from([0x31, 51, 100, 0, 0, 100, 0, 0]);
     let (mut batch, mut events) = (ReceiveBatch::new(), Events::new());
+    let mut rejected = Vec::new();
     let mut turn = || {
         timer.arm(Some(now() + Duration::from_secs(9))).unwrap();
         for _ in 0..100 {
             sender.queue(source, GROUP_V4, HOP_LIMIT, Arc::clone(&message));
             announcements.queue(near_eth0, MacAddress::default(), source);
         }
-        sender.flush(|_, error| panic!("{error}"));
-        announcements.flush(|_, _, error| panic!("{error}"));
+        sender.flush(&mut rejected);
+        announcements.flush(&mut rejected, |_, _, error| panic!("{error}"));
+        assert!(rejected.is_empty());
         let mut received = 0;
         while received < 100 {
             poller.wait(&mut events, None).unwrap();

@@ -60,7 +60,7 @@ fn takeover_of_a_thousand_addresses_is_measured() {
             let address = router.hold[0].ipv4().unwrap();
             announcements.queue(eth0, MacAddress([2, 0, 0, 0, 0, 1]), address);
         }
-        announcements.flush(|_, _, error| panic!("{error}"));
+        announcements.flush(&mut Vec::new(), |_, _, error| panic!("{error}"));
         println!("takeover {round}: planned {planned}, held {held}, announced {start}");
         assert!(failures.is_empty());
         assert_eq!(changes.len(), desired.len());

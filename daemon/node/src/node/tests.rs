@@ -115,6 +115,44 @@ fn router_whose_address_is_rejected_for_good_is_in_fault_in_the_same_turn() {
 }
 
 #[test]
+fn advertisements_that_the_kernel_rejects_are_shown_until_one_is_sent() {
+    let (mut node, mut host) = mastering(vi_1());
+    let mut now = T0;
+    let mut advertise = |node: &mut Node, host: &mut FakeHost| {
+        let before = node.engine().snapshot(now).instances[0]
+            .counters
+            .adverts_sent;
+        while node.engine().snapshot(now).instances[0]
+            .counters
+            .adverts_sent
+            == before
+        {
+            now = node.engine().poll_timeout().unwrap().0;
+            node.turn(now, host);
+        }
+        node.snapshot(now).instances.remove(0)
+    };
+    host.rejects_adverts = Some(ErrorKind::NetworkUnreachable);
+    let status = advertise(&mut node, &mut host);
+    assert_eq!(status.counters.adverts_unsent, 1);
+    assert_eq!(status.unsent, [], "that may pass");
+    host.rejects_adverts = Some(ErrorKind::PermissionDenied);
+    for _ in 0..2 {
+        let status = advertise(&mut node, &mut host);
+        assert_eq!(&*status.unsent[0].error, "permission denied");
+    }
+    assert_eq!(
+        host.log.last().unwrap(),
+        "cannot send an advertisement on eth2 from 10.0.0.1: permission denied: a firewall rule of this \
+         host drops VRRP (protocol 112) in its output"
+    );
+    host.rejects_adverts = None;
+    let status = advertise(&mut node, &mut host);
+    assert_eq!(status.unsent, []);
+    assert_eq!(status.counters.adverts_unsent, 3);
+}
+
+#[test]
 fn status_of_a_master_names_missing_addresses() {
     let (mut node, mut host) = mastering(vi_1());
     let missing = |node: &Node| node.snapshot(T0).instances[0].missing.clone();

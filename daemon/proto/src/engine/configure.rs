@@ -111,6 +111,7 @@ impl Engine {
             }
         }
         self.forget_all_rejections();
+        self.forget_unsent();
         self.index(trackers);
         self.index_groups(now, groups);
 

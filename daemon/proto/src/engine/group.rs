@@ -411,8 +411,21 @@ impl Engine {
             && members.any(|instance| hears_lower(now, instance))
     }
 
+    /// Whether no advertisement of any member leaves this host.
+    fn is_unsent(&self, group: GroupId) -> bool {
+        // The members have this setting together.
+        self.member(group, 0).router.settings().unsent
+    }
+
     /// Compares a group of masters with the other masters seen in its members.
     fn rank(&self, now: Instant, group: GroupId) -> Rank {
+        if self.is_unsent(group) {
+            let mut firsts = (0..self.size(group)).filter_map(|position| {
+                let sighting = firsts(now, self.member(group, position)).next()?;
+                Some(Rank::Behind { position, sighting })
+            });
+            return firsts.next().unwrap_or(Rank::Before);
+        }
         let since = now.since(self.groups[group].met_at);
         let legs = (0..self.size(group)).flat_map(|position| {
             let instance = self.member(group, position);
@@ -442,6 +455,11 @@ impl Engine {
                 master: sighting.from,
                 theirs: sighting.priority,
                 ours,
+            }
+        } else if self.is_unsent(group) {
+            Cause::Unsent {
+                master: sighting.from,
+                theirs: sighting.priority,
             }
         } else {
             Cause::HigherAddress {

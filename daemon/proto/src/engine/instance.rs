@@ -12,6 +12,7 @@ use super::grace::Grace;
 use super::group::{GroupId, PeerTable};
 use super::interfaces::Endpoint;
 use super::peers::Peers;
+use super::unsent::Unsent;
 use crate::events::{LvsRole, Transition};
 use crate::params::{Authentication, Effect, HmacParams, RouterParams};
 use crate::reasons::{Cause, FaultReason, Unreceived};
@@ -74,6 +75,8 @@ pub(super) struct Instance {
     pub(super) inhibited: Option<Arc<str>>,
     /// Virtual addresses that the kernel rejected, with its error (see the module `rejections`).
     pub(super) rejected: BTreeMap<InterfaceAddress, Arc<str>>,
+    /// Errors of the advertisements that did not leave this host (see the module `unsent`).
+    pub(super) unsent: [Option<Unsent>; 2],
     /// Advertisements because of which its last take-over was withheld, and the arrival of the last
     /// one.
     pub(super) withheld: Option<(Unreceived, Instant)>,
@@ -183,6 +186,7 @@ impl Instance {
             repaired: (Instant::ZERO, Vec::new()),
             inhibited: None,
             rejected: BTreeMap::new(),
+            unsent: [None, None],
             withheld: None,
             counters: Counters::default(),
             peers: Peers::default(),
@@ -331,8 +335,11 @@ impl Instance {
         if before == priority {
             return None;
         }
-        self.router
-            .set_settings(now, settings(&self.params, priority));
+        let settings = Settings {
+            priority,
+            ..*self.router.settings()
+        };
+        self.router.set_settings(now, settings);
         self.forget_messages();
         Some(before)
     }
@@ -600,6 +607,7 @@ impl Instance {
                 .map(|left| left.as_secs_f64()),
             without_link: None,
             missing: Vec::new(),
+            unsent: self.unsent_status(now),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
             source: self.source(Family::V4).or(self.source(Family::V6)),
@@ -643,6 +651,12 @@ impl Instance {
                 })
                 .collect(),
         }
+    }
+
+    /// Returns the time and the cause of the last transition.
+    pub(super) fn last_cause(&self) -> Option<(Instant, &Cause)> {
+        let last = &self.history.back()?.transition;
+        Some((last.at, &last.cause))
     }
 
     /// Returns the time in its state, in seconds.
@@ -773,6 +787,7 @@ fn settings(params: &RouterParams, priority: Priority) -> Settings {
         startup_delay: params.startup_delay,
         announce: params.announce,
         trust_wire: params.trust_wire,
+        unsent: false,
         families: match Family::ALL.map(|family| params.speaks(family)) {
             [_, false] => Families::Ipv4,
             [false, true] => Families::Ipv6,

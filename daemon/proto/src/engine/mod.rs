@@ -23,6 +23,7 @@ mod peers;
 mod rejections;
 mod routing;
 mod solicit;
+mod unsent;
 mod witness;
 
 use core::net::IpAddr;
@@ -180,6 +181,13 @@ impl Engine {
                 address,
                 error,
             } => self.handle_rejected(now, interface, address, error),
+            Input::Unsent {
+                interface,
+                family,
+                vrid,
+                messages,
+                error,
+            } => self.handle_unsent(now, (interface, family, vrid), messages, error),
             Input::Inhibited { router, why } => self.handle_inhibited(now, router, why),
             Input::Overrun => {
                 // Requests are idempotent: the receiver compares them with what the kernel holds.

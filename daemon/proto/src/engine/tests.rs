@@ -25,6 +25,7 @@ mod sleep;
 mod solicit;
 mod trackers;
 mod unicast;
+mod unsent;
 mod untracked;
 mod without_addresses;
 mod witness;

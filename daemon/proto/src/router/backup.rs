@@ -290,16 +290,24 @@ impl Backup {
         let leg = self.leading(settings);
         let heard = leg.last.filter(|heard| heard.priority > 0)?;
         let (theirs, ours) = (heard.priority, settings.priority.get());
+        let master = heard.from;
+        if settings.unsent {
+            return (theirs < ours).then_some(HoldOff::Unsent {
+                master,
+                theirs,
+                ours,
+            });
+        }
         if !settings.preempts() {
             return (theirs < ours).then_some(HoldOff::NoPreemption {
-                master: heard.from,
+                master,
                 theirs,
                 ours,
             });
         }
         let at = leg.preempts_at(settings)?;
         (now < at).then(|| HoldOff::Preemption {
-            master: heard.from,
+            master,
             theirs,
             ours,
             left: at.since(now),

@@ -189,6 +189,7 @@ impl Oracle {
             }
             Fed::Listening => coverage.fault("NoSocket"),
             Fed::Rejected => coverage.fault("Rejected"),
+            Fed::Unsent { .. } => coverage.fault("Unsent"),
             Fed::WallClock(_) => {}
             Fed::Overrun => self
                 .routers

@@ -30,7 +30,7 @@ pub(super) struct Sighting {
 pub(super) type Sightings = BTreeMap<(Family, IpAddr), Sighting>;
 
 /// Expected transitions of the members.
-type Moves = BTreeMap<String, Expected>;
+pub(super) type Moves = BTreeMap<String, Expected>;
 
 impl Oracle {
     /// Group of a router.
@@ -279,7 +279,10 @@ impl Oracle {
 
     /// Whether a member receives advertisements that the group may preempt.
     fn is_decided(&self, now: Instant, members: &[String]) -> bool {
-        let preempts = |member: &String| self.routers[member].config.preempt;
+        let preempts = |member: &String| {
+            let router = &self.routers[member];
+            router.config.preempt && !router.is_unsent
+        };
         members.iter().all(preempts) && members.iter().any(|member| self.is_above(now, member))
     }
 
@@ -340,6 +343,9 @@ impl Oracle {
                 router.passed_over = loudest;
             }
             if let Some(router) = self.routers.get_mut(member) {
+                if let Phase::Backup(listening) = &router.phase {
+                    router.waited_since = listening.since();
+                }
                 router.phase = router.master(now, &cause);
                 router.losing = None;
             }
@@ -390,6 +396,9 @@ impl Oracle {
                 theirs: sighting.priority,
                 ours,
             }
+        } else if self.routers[leader].is_unsent {
+            let theirs = sighting.priority;
+            Cause::Unsent { master, theirs }
         } else {
             Cause::HigherAddress {
                 master,
@@ -418,7 +427,7 @@ impl Oracle {
                 }
             }
             if let Some(router) = self.routers.get_mut(member) {
-                router.phase = Phase::Backup(listening);
+                router.phase = Phase::Backup(listening.unsent(router.is_unsent));
             }
         }
         moves(members, leader, State::Backup, &cause)
@@ -432,6 +441,14 @@ impl Oracle {
         group: &str,
         members: &[String],
     ) -> Option<(String, Sighting)> {
+        if members.iter().any(|member| self.routers[member].is_unsent) {
+            let mut heard = members.iter().filter_map(|member| {
+                let mut families = self.routers[member].config.spoken();
+                let loudest = families.find_map(|family| self.loudest_in(now, member, family))?;
+                Some((member.clone(), loudest))
+            });
+            return heard.next();
+        }
         let met = self.met.get(group).copied().unwrap_or(Instant::ZERO);
         let mut tie = None;
         for member in members {
@@ -563,7 +580,7 @@ fn wait(router: &Watched, priority: u8, interval: Duration) -> Duration {
     3 * interval + skew(router.config.version, priority, interval)
 }
 
-fn moves(members: &[String], leader: &str, to: State, cause: &Cause) -> Moves {
+pub(super) fn moves(members: &[String], leader: &str, to: State, cause: &Cause) -> Moves {
     let each = members.iter().map(|member| {
         let expected = match member == leader {
             true => Expected {

@@ -17,6 +17,8 @@ use crate::scenario::RouterConfig;
 #[derive(Clone, Debug)]
 pub(super) struct Listening {
     ears: BTreeMap<Family, Receiver>,
+    /// Whether it preempts no master, because none of its advertisements leaves its host.
+    is_unsent: bool,
 }
 
 /// Timer of a backup in one family.
@@ -52,7 +54,19 @@ impl Listening {
                 .spoken()
                 .map(|family| (family, ear.clone()))
                 .collect(),
+            is_unsent: false,
         }
+    }
+
+    /// Returns the same timers for a router whose advertisements leave its host, or do not.
+    pub(super) const fn unsent(mut self, is_unsent: bool) -> Self {
+        self.is_unsent = is_unsent;
+        self
+    }
+
+    /// Start of the wait, or of the renewed wait after a late wake-up.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.ears.values().map(|ear| ear.since).max()
     }
 
     /// Time at which the backup takes over without a further advertisement: the end of the wait in all
@@ -124,11 +138,12 @@ impl Listening {
         priority: u8,
         yields: bool,
     ) {
+        let is_unsent = self.is_unsent;
         let Some(ear) = self.ears.get_mut(&packet.family()) else {
             return;
         };
         let arrived = arrived.max(ear.since);
-        let preempts = config.preempt || config.priority == 255;
+        let preempts = !is_unsent && (config.preempt || config.priority == 255);
         let from = packet.source;
         let obeyed = says.priority >= priority || !preempts || yields;
         let silent_at =

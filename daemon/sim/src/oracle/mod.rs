@@ -13,6 +13,7 @@ mod group;
 mod listening;
 mod reference;
 mod silence;
+mod unsent;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -291,6 +292,15 @@ impl Oracle {
                 self.wall_clock = (now, *shows);
                 is_nothing(record)?;
             }
+            Fed::Unsent {
+                interface,
+                family,
+                vrid,
+                is_sent,
+            } => {
+                let of = (*interface, *family, *vrid);
+                self.watch_unsent(now, of, *is_sent, record)?;
+            }
             Fed::Overrun | Fed::Stop | Fed::Rejected => self.follow(now, record, awake)?,
         }
         self.watch_contests(now, record)?;
@@ -306,6 +316,7 @@ impl Oracle {
         for transition in transitions(record) {
             if let Some(router) = self.routers.get_mut(&*transition.router) {
                 router.is_away = false;
+                router.last = Some((now, transition.cause.clone()));
             }
         }
         self.watch_solicitations(record)?;
@@ -474,7 +485,8 @@ impl Oracle {
         };
         let own = router.source(packet.family());
         let says = self.heeds(arrived, router, own, packet).ok()?;
-        let preempts = router.config.preempt || router.config.priority == 255;
+        let preempts =
+            !router.is_unsent && (router.config.preempt || router.config.priority == 255);
         let is_master = says.priority >= self.priority(&router.config) || !preempts;
         let least = says.interval.min(listening.least_interval());
         (is_master && says.priority > 0 && own != Some(packet.source)).then_some((says, least))
@@ -942,6 +954,10 @@ impl Oracle {
                 sightings: BTreeMap::new(),
                 passed_over: BTreeMap::new(),
                 stands: BTreeMap::new(),
+                unsent: BTreeSet::new(),
+                is_unsent: false,
+                waited_since: None,
+                last: None,
             });
             router.reconfigure(now, new, before);
             let mut groups = config.groups.values();
@@ -1169,6 +1185,7 @@ impl Oracle {
             | Cause::Preempted { .. }
             | Cause::HigherPriority { .. }
             | Cause::HigherAddress { .. }
+            | Cause::Unsent { .. }
             | Cause::Contested { .. } => false,
         };
         if is_true && router.state() == transition.from {
@@ -1608,8 +1625,11 @@ fn yields(record: &Record, name: &str) -> bool {
     transitions(record).any(|transition| {
         *transition.router == *name
             && matches!(
-                transition.cause.root(),
-                Cause::HigherPriority { .. } | Cause::HigherAddress { .. }
+                (transition.cause.root(), &record.fed),
+                (
+                    Cause::HigherPriority { .. } | Cause::HigherAddress { .. },
+                    _
+                ) | (Cause::Unsent { .. }, Fed::Packet { .. })
             )
     })
 }

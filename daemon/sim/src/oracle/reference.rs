@@ -57,6 +57,14 @@ pub(crate) struct Watched {
     pub(super) quiet_until: Instant,
     /// Senders with an accepted advertisement. Each stays a peer when its addresses change.
     pub(super) peers: BTreeSet<IpAddr>,
+    /// Families in which its last advertisement did not leave its host.
+    pub(super) unsent: BTreeSet<Family>,
+    /// Whether none of its advertisements leaves, nor those of its group.
+    pub(super) is_unsent: bool,
+    /// Start of the wait before its last take-over.
+    pub(crate) waited_since: Option<Instant>,
+    /// Time and cause of its last transition.
+    pub(super) last: Option<(Instant, Cause)>,
     /// Whether the router is a member of a sync group.
     pub(super) is_member: bool,
     /// Last advertisements of other routers, for a member of a group.
@@ -169,6 +177,12 @@ impl Watched {
                         priority,
                     };
                     Some(self.give_way(arrived, priority, cause))
+                } else if self.is_unsent && says.priority > 0 {
+                    let cause = Cause::Unsent {
+                        master: from,
+                        theirs: says.priority,
+                    };
+                    Some(self.give_way(arrived, priority, cause))
                 } else {
                     return None;
                 }
@@ -237,6 +251,7 @@ impl Watched {
             return None;
         }
         let cause = listening.cause(&self.config, now, priority);
+        self.waited_since = listening.since();
         self.phase = self.master(now, &cause);
         self.losing = None;
         Some(Expected {
@@ -299,7 +314,8 @@ impl Watched {
     }
 
     pub(super) fn listen_to_all(&self, now: Instant, priority: u8) -> Phase {
-        Phase::Backup(Listening::begin(&self.config, now, priority, 3))
+        let listening = Listening::begin(&self.config, now, priority, 3);
+        Phase::Backup(listening.unsent(self.is_unsent))
     }
 
     pub(super) fn master(&self, now: Instant, cause: &Cause) -> Phase {
@@ -359,8 +375,18 @@ impl Watched {
         }
     }
 
+    /// Forgets the advertisements that did not leave: a reload makes it preempt again.
+    fn forget_unsent(&mut self) {
+        self.unsent.clear();
+        self.is_unsent = false;
+        if let Phase::Backup(listening) = &self.phase {
+            self.phase = Phase::Backup(listening.clone().unsent(false));
+        }
+    }
+
     /// Applies a new configuration. `priority` is the effective priority before it.
     pub(super) fn reconfigure(&mut self, now: Instant, new: &RouterConfig, priority: u8) {
+        self.forget_unsent();
         if let Phase::Backup(listening) = &mut self.phase {
             listening.change(new, now, priority);
         }

@@ -103,6 +103,7 @@ impl World<'_> {
             | Action::LoseNews { host, .. }
             | Action::Refuse { host, .. }
             | Action::Forbid { host, .. }
+            | Action::DropOutput { host, .. }
             | Action::Flush { host }
             | Action::Firewall { host, .. }
             | Action::Kill { host, .. }
@@ -284,6 +285,7 @@ impl World<'_> {
             Action::Refuse { count, .. } => host.kernel.refuse(*count),
             Action::Forbid { on: true, .. } => drop(host.kernel.forbid(true)),
             Action::Forbid { on: false, .. } => host.permit(),
+            Action::DropOutput { on, .. } => host.kernel.drop_output(*on),
             Action::Flush { .. } => host.kernel.flush(),
             Action::Firewall { on, .. } => host.drops_adverts = *on,
             Action::Kill {
@@ -368,6 +370,7 @@ impl World<'_> {
             host.drops_adverts = false;
             host.kernel.refuse(0);
             host.permit();
+            host.pass_output();
             host.kernel.lose_news(0);
             host.kernel.remove_strange_macvlans();
             host.bring_up(SEGMENTS);

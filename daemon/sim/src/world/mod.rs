@@ -758,9 +758,12 @@ impl<'a> World<'a> {
             .is_some_and(|bound| is_reliable && self.now >= self.stable_since + *bound)
     }
 
-    /// Whether no host drops advertisements.
+    /// Whether no host drops advertisements or has dropped its own, which makes it yield to any master until
+    /// a reload.
     fn is_open(&self) -> bool {
-        let is_closed = |host: &Host| host.drops_adverts || host.kernel.forbids();
+        let is_closed = |host: &Host| {
+            host.drops_adverts || host.kernel.forbids() || host.kernel.has_dropped_output()
+        };
         !self.hosts.iter().any(is_closed)
     }
 

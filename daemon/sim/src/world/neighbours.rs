@@ -48,8 +48,6 @@ pub(super) struct Neighbours {
     /// Last packet of each virtual router that was dropped on its way to a station, in each family: its
     /// sender and the time.
     dropped: BTreeMap<Receiver, (Station, Instant)>,
-    /// Time of the last transition to backup of each router of a host.
-    backup_since: BTreeMap<(Station, String), Instant>,
 }
 
 impl World<'_> {
@@ -165,23 +163,24 @@ impl World<'_> {
         }
     }
 
-    /// Checks the take-over of a router that has heard no master since it began to listen: no living master
-    /// has sent to it meanwhile in vain, if the network is without trouble and each would accept the other.
+    /// Checks the take-over of a router that has heard no master since it began to listen, or since it woke up
+    /// late: a living master's packets were not dropped meanwhile for lack of an entry, if the network is
+    /// without trouble and each would accept the other.
     pub(super) fn check_neighbour_entry(
-        &mut self,
+        &self,
         id: Station,
         t: &Transition,
     ) -> Result<(), Violation> {
-        let name = (id, t.router.to_string());
-        if t.to == State::Backup {
-            self.arp.backup_since.insert(name, self.now);
-            return Ok(());
-        }
-        let never_heard = matches!(t.cause.root(), Cause::Silence { master: None, .. });
-        let Some(key) = self.key_of(id, &t.router).filter(|_| never_heard) else {
+        let mut routers = self.witnesses[usize::from(id)].routers();
+        let router = routers.find(|(name, _)| **name == *t.router);
+        let since = router.and_then(|(_, router)| router.waited_since);
+        let Cause::Silence { lasted, .. } = t.cause.root() else {
             return Ok(());
         };
-        let since = self.arp.backup_since.get(&name).copied();
+        let has_heard = since.is_none_or(|since| self.now - *lasted > since);
+        let Some(key) = self.key_of(id, &t.router).filter(|_| !has_heard) else {
+            return Ok(());
+        };
         let config = self.hosts[usize::from(id)].config.routers.get(&*t.router);
         let spoken = config.into_iter().flat_map(RouterConfig::spoken);
         let dropped = spoken.filter_map(|family| self.arp.dropped.get(&(id, key, family)));

@@ -10,7 +10,7 @@ use vrrp_linux::kernel::Kernel;
 use vrrp_linux::poller::Poller;
 use vrrp_linux::socket::ReceiveBatch;
 use vrrp_node::device::DeviceChange;
-use vrrp_node::host::{Host, Severity, WitnessedPacket};
+use vrrp_node::host::{Host, RejectedAdvert, Severity, WitnessedPacket};
 use vrrp_node::listeners::{Listeners, Path, Watched};
 use vrrp_node::mirror::Mirror;
 use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, Solicitation};
@@ -128,16 +128,11 @@ impl Host for Machine {
         self.announcer.queue_solicitation(solicitation);
     }
 
-    fn flush(&mut self, mirror: &Mirror) {
-        self.sockets.flush(|interface, source, error| {
+    fn flush(&mut self, mirror: &Mirror, rejected: &mut Vec<RejectedAdvert>) {
+        self.sockets.flush(rejected);
+        self.announcer.flush(rejected, |interface, address, error| {
             let name = mirror.name(interface);
-            let text = format!("cannot send an advertisement on {name} from {source}: {error}");
-            self.complaints.tell(Level::WARN, text);
-        });
-        self.announcer.flush(|interface, address, error| {
-            let name = mirror.name(interface);
-            let text =
-                format!("cannot announce, advertise or ask for {address} on {name}: {error}");
+            let text = format!("cannot announce or ask for {address} on {name}: {error}");
             self.complaints.tell(Level::WARN, text);
         });
     }

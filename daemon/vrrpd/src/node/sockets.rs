@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use vrrp_linux::poller::Poller;
 use vrrp_linux::socket::{AdvertSocket, Packets, ReceiveBatch};
+use vrrp_node::host::RejectedAdvert;
 use vrrp_node::listeners::{Listeners, Path, VridSet};
 use vrrp_proto::{Family, InterfaceIndex};
 
@@ -144,12 +145,11 @@ impl Sockets {
         }
     }
 
-    /// Sends all batches.
-    pub(super) fn flush(&mut self, mut failed: impl FnMut(InterfaceIndex, IpAddr, io::Error)) {
+    /// Sends all batches. Appends the messages that the kernel rejects to `rejected`.
+    pub(super) fn flush(&mut self, rejected: &mut Vec<RejectedAdvert>) {
         for place in self.queued.drain(..) {
             if let Some(open) = self.open.get_mut(&place) {
-                open.socket
-                    .flush(|source, error| failed(place.0, source, error));
+                open.socket.flush(rejected);
             }
         }
     }

@@ -1,10 +1,12 @@
 use std::sync::Arc;
 
 use vrrp_proto::notify::Event;
-use vrrp_proto::snapshot::{Counters, NotifyRunStatus, PeerStatus, PriorityStatus, SenderStatus};
+use vrrp_proto::snapshot::{
+    Counters, NotifyRunStatus, PeerStatus, PriorityStatus, SenderStatus, UnsentStatus,
+};
 use vrrp_proto::wire::hmac::KeyId;
 use vrrp_proto::wire::{ChecksumForm, DropCounts};
-use vrrp_proto::{InterfaceAddress, LvsRole, Priority, Version, Vrid};
+use vrrp_proto::{Family, InterfaceAddress, LvsRole, Priority, Version, Vrid};
 
 use super::*;
 
@@ -254,6 +256,30 @@ fn table_shows_missing_addresses() {
 }
 
 #[test]
+fn table_shows_advertisements_that_are_not_sent() {
+    let unsent = UnsentStatus {
+        family: Family::V4,
+        error: "Operation not permitted (os error 1)".into(),
+        age: 75.4,
+    };
+    let mut master = instance("VI_1", 51, State::Master);
+    master.unsent = vec![unsent];
+    master.counters.adverts_unsent = 76;
+    let snapshot = Snapshot {
+        instances: vec![master],
+        ..Snapshot::default()
+    };
+    insta::assert_snapshot!(render(&snapshot), @"
+    INSTANCE  STATE   FOR    PRIORITY  INTERFACE  VRID  MASTER                      ADDRESSES
+    VI_1      master  2 min  99        eth1       51    192.168.224.12 (this host)  192.168.224.51/24
+
+    VI_1: no advertisement from 192.168.224.11 for 3.609 s
+      not sent for 75 s: advertisements (IPv4), which the kernel rejects: Operation not permitted (os error 1)
+      76 advertisements not sent (rejected by the kernel)
+    ");
+}
+
+#[test]
 fn ipv6_source_is_serialised_where_present() {
     let both = RouterStatus {
         source_ipv6: Some("fe80::12".parse().unwrap()),
@@ -395,6 +421,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         silence_counts_in: None,
         without_link: None,
         missing: vec![],
+        unsent: vec![],
         name: name.into(),
         interface: "eth1".into(),
         virtual_router_id: Vrid::new(vrid).unwrap(),

@@ -42,6 +42,7 @@ pub(super) fn v3(priority: u8) -> Settings {
         announce: Announcements::DEFAULT,
         families: Families::Ipv4,
         trust_wire: false,
+        unsent: false,
     }
 }
 
