@@ -343,9 +343,6 @@ impl Oracle {
                 router.passed_over = loudest;
             }
             if let Some(router) = self.routers.get_mut(member) {
-                if let Phase::Backup(listening) = &router.phase {
-                    router.waited_since = listening.since();
-                }
                 router.phase = router.master(now, &cause);
                 router.losing = None;
             }

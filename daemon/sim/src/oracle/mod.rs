@@ -956,7 +956,6 @@ impl Oracle {
                 stands: BTreeMap::new(),
                 unsent: BTreeSet::new(),
                 is_unsent: false,
-                waited_since: None,
                 last: None,
             });
             router.reconfigure(now, new, before);

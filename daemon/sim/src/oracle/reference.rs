@@ -61,8 +61,6 @@ pub(crate) struct Watched {
     pub(super) unsent: BTreeSet<Family>,
     /// Whether none of its advertisements leaves, nor those of its group.
     pub(super) is_unsent: bool,
-    /// Start of the wait before its last take-over.
-    pub(crate) waited_since: Option<Instant>,
     /// Time and cause of its last transition.
     pub(super) last: Option<(Instant, Cause)>,
     /// Whether the router is a member of a sync group.
@@ -129,6 +127,14 @@ impl Watched {
     /// Source address of the last advertisement in a family.
     pub(crate) fn source(&self, family: Family) -> Option<IpAddr> {
         self.sources.get(&family).copied()
+    }
+
+    /// On a backup: start of the wait, or of the renewed wait after a late wake-up.
+    pub(crate) fn waits_since(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Backup(listening) => listening.since(),
+            Phase::Init | Phase::Fault | Phase::Master { .. } => None,
+        }
     }
 
     pub(crate) const fn state(&self) -> State {
@@ -251,7 +257,6 @@ impl Watched {
             return None;
         }
         let cause = listening.cause(&self.config, now, priority);
-        self.waited_since = listening.since();
         self.phase = self.master(now, &cause);
         self.losing = None;
         Some(Expected {

@@ -152,6 +152,33 @@ impl Member {
 }
 
 impl World<'_> {
+    /// Checks that the status of a router whose advertisement was sent does not say the opposite.
+    pub(super) fn check_heard(
+        &self,
+        id: Station,
+        segment: u8,
+        source: IpAddr,
+        message: &[u8],
+    ) -> Result<(), Violation> {
+        let host = &self.hosts[usize::from(id)];
+        // A snapshot takes long.
+        let process = host.process.as_ref();
+        let process = process.filter(|_| host.kernel.has_dropped_output());
+        let status = process.map(|process| process.node.engine().snapshot(self.now));
+        let (interface, family) = (interface_name(segment), Family::of(source));
+        for router in status.iter().flat_map(|status| &status.instances) {
+            let is_it = *router.interface == *interface
+                && Some(router.virtual_router_id.get()) == message.get(1).copied();
+            if is_it && router.unsent.iter().any(|unsent| unsent.family == family) {
+                return Err(Invariant::Kernel.broken(format!(
+                    "host {id}: {} sent an advertisement, and its status says that none leaves",
+                    router.name
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Checks that a master holds at least one of its addresses while the kernel rejects them.
     pub(super) fn check_serving(&self, id: Station) -> Result<(), Violation> {
         let host = &self.hosts[usize::from(id)];

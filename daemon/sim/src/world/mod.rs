@@ -563,6 +563,7 @@ impl<'a> World<'a> {
                     if let Some(mac) = mac {
                         self.switches.insert((segment, mac), id);
                     }
+                    self.check_heard(id, segment, source, &payload)?;
                     let says = read(&payload);
                     self.send(Datagram {
                         from: id,

@@ -173,7 +173,8 @@ impl World<'_> {
     ) -> Result<(), Violation> {
         let mut routers = self.witnesses[usize::from(id)].routers();
         let router = routers.find(|(name, _)| **name == *t.router);
-        let since = router.and_then(|(_, router)| router.waited_since);
+        // The oracle has not followed this transition yet.
+        let since = router.and_then(|(_, router)| router.waits_since());
         let Cause::Silence { lasted, .. } = t.cause.root() else {
             return Ok(());
         };
