@@ -82,6 +82,24 @@ pub struct Notify<C> {
     pub members: Vec<Arc<str>>,
 }
 
+impl<C> Notify<C> {
+    /// All commands.
+    pub fn all_commands(&self) -> impl Iterator<Item = &C> {
+        let Self {
+            master,
+            backup,
+            fault,
+            stop,
+            contested,
+            any,
+            ..
+        } = self;
+        [master, backup, fault, stop, contested, any]
+            .into_iter()
+            .flatten()
+    }
+}
+
 impl<C: Clone> Notify<C> {
     /// Commands for an event, in the order in which they run.
     fn commands(&self, event: Event) -> VecDeque<C> {

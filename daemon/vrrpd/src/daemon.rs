@@ -4,6 +4,7 @@
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use tracing::Level;
 use vrrp_config::{Loaded, Secrets, load};
 use vrrp_linux::capability;
@@ -16,6 +17,10 @@ use crate::log_writer::{self, Log};
 use crate::node::Node;
 use crate::services::{self, ServiceParams, Services, control};
 use crate::text::count;
+
+/// Open files of the daemon at most. Scripts inherit the limit; some close every possible descriptor at
+/// their start, which takes a few milliseconds with this one.
+const DESCRIPTORS: u64 = 16_384;
 
 pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     abort_on_panic();
@@ -41,6 +46,12 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
     })?;
     let (log, log_writer) = log_writer::start(options.verbose)
         .map_err(|error| Failed::General.reasons(format_args!("cannot start a thread: {error}")))?;
+    if let Err(error) = raise_descriptor_limit() {
+        log.note(
+            Level::WARN,
+            format!("cannot raise the limit of open files: {error}"),
+        );
+    }
     if let Err(error) = capability::clear_ambient() {
         log.note(
             Level::WARN,
@@ -116,6 +127,18 @@ fn serve(
     drop(node);
     let _ = services.join();
     outcome
+}
+
+/// Raises the soft limit of open files (RLIMIT_NOFILE of getrlimit(2)) as far as [`DESCRIPTORS`]: each
+/// socket of an interface, running script and connection takes some. The usual limit of 1,024 is one
+/// for programs that use select(2).
+fn raise_descriptor_limit() -> Result<(), nix::Error> {
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    let wanted = hard.min(DESCRIPTORS);
+    match soft < wanted {
+        true => setrlimit(Resource::RLIMIT_NOFILE, wanted, hard),
+        false => Ok(()),
+    }
 }
 
 /// Lets a panic in any thread end the whole process, so that systemd cleans up and restarts the

@@ -124,6 +124,14 @@ pub(crate) fn systemd_receives_readiness_status_watchdog_and_reload() -> Outcome
     systemd.wait_for(|words| words.contains(&"RELOADING=1"))?;
     systemd.wait_for(|words| words.contains(&"READY=1"))?;
 
+    // A FIFO stands for a file system that does not answer.
+    a.host
+        .shell("rm /run/vrrpd.json && mkfifo /run/vrrpd.json")?;
+    daemon.kill(Signal::SIGHUP)?;
+    systemd.wait_for(|words| words.contains(&"RELOADING=1"))?;
+    for _ in 0..6 {
+        systemd.wait_for(|words| words.contains(&"WATCHDOG=1"))?;
+    }
     daemon.kill(Signal::SIGTERM)?;
     systemd.wait_for(|words| words.contains(&"STOPPING=1"))?;
     assert!(daemon.wait(SOON)?.success());

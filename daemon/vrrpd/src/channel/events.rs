@@ -29,8 +29,6 @@ pub(crate) enum NodeEvent {
     },
     /// A configuration is in force. Everything that resulted from it was sent before.
     Configured,
-    /// Answer to [`Message::Alive`](super::Message::Alive).
-    Alive,
 }
 
 /// Sending side, in the node.

@@ -44,9 +44,6 @@ pub(crate) enum Message {
     },
     /// Request for a snapshot.
     Snapshot(oneshot::Sender<Snapshot>),
-    /// Request for a sign of life, for the watchdog; answered by
-    /// [`NodeEvent::Alive`](super::NodeEvent::Alive).
-    Alive,
     /// Hand over mastership and stop.
     Stop,
 }

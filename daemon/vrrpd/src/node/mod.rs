@@ -8,6 +8,7 @@ mod device_reaper;
 mod lvs;
 mod machine;
 mod sockets;
+mod watchdog;
 mod witness;
 
 use std::io;
@@ -27,6 +28,7 @@ use vrrp_proto::snapshot::Snapshot;
 use vrrp_proto::{Due, Input, Instant};
 
 use self::machine::Machine;
+use self::watchdog::Watchdog;
 use crate::channel::{EventSender, Message, Messages, NodeEvent};
 use crate::log_writer::Log;
 
@@ -62,6 +64,8 @@ pub(crate) struct Node {
     taken_at: Instant,
     /// Configurations that this turn has taken in.
     configured: u32,
+    /// Watchdog of the unit, if it has one.
+    watchdog: Option<Watchdog>,
     /// Buffers that are kept from turn to turn.
     events: Vec<Event>,
     batch: ReceiveBatch,
@@ -90,6 +94,7 @@ impl Node {
         poller.add(&timer, TIMER)?;
         poller.add(&messages, INBOX)?;
         poller.add(&monitor, MONITOR)?;
+        let watchdog = Watchdog::of_unit(&log);
         let machine = Machine::new(kernel, Rc::clone(&poller), events, log)?;
         let mut node = Self {
             turns: Turns::new(),
@@ -100,6 +105,7 @@ impl Node {
             monitor,
             taken_at: clock::now(),
             configured: 0,
+            watchdog,
             events: Vec::new(),
             batch: ReceiveBatch::default(),
         };
@@ -136,6 +142,9 @@ impl Node {
                 self.take_in(&events);
             }
             self.turns.turn(clock::now(), &mut self.machine);
+            if let Some(watchdog) = &mut self.watchdog {
+                watchdog.feed(clock::now());
+            }
             // Only now: the turn has carried out the configurations.
             for _ in 0..std::mem::take(&mut self.configured) {
                 self.machine.events.send(NodeEvent::Configured);
@@ -161,7 +170,9 @@ impl Node {
                 | Due::Grace
                 | Due::Contest => at,
             });
-        [due, self.turns.due()].into_iter().flatten().min()
+        let watchdog = self.watchdog.as_ref().map(Watchdog::due);
+        let all = [due, self.turns.due(), watchdog];
+        all.into_iter().flatten().min()
     }
 
     /// Busy-waits for a take-over that is due within [`AWAKE`]. Returns whether it has waited; then
@@ -293,7 +304,6 @@ impl Node {
                     }
                     drop(reply.send(Snapshot { lost, ..snapshot }));
                 }
-                Message::Alive => self.machine.events.send(NodeEvent::Alive),
                 Message::Stop => self.turns.stop(now, &mut self.machine),
             }
         }

@@ -25,16 +25,26 @@ use tokio::task::{JoinHandle, yield_now};
 /// Most orphans that are reaped before other work of the services gets a turn.
 const BATCH: usize = 256;
 
-/// Programs that the daemon started and has not waited for yet. Static, because the kernel has one
-/// list of children for the process as well.
-static STARTED: Mutex<BTreeSet<Pid>> = Mutex::new(BTreeSet::new());
+/// Programs of the daemon.
+struct Programs {
+    /// Number of programs that are being started.
+    starting: usize,
+    /// Programs that were started and have not been waited for yet.
+    started: BTreeSet<Pid>,
+}
 
-/// Wakes [`reap_orphans`] after the wait for a program of the daemon.
-static WAITED: Notify = Notify::const_new();
+/// Static, because the kernel has one list of children for the process as well.
+static PROGRAMS: Mutex<Programs> = Mutex::new(Programs {
+    starting: 0,
+    started: BTreeSet::new(),
+});
 
-fn started() -> MutexGuard<'static, BTreeSet<Pid>> {
-    // The set is complete whenever the lock is released.
-    STARTED.lock().unwrap_or_else(PoisonError::into_inner)
+/// Wakes [`reap_orphans`] after the start of a program of the daemon, and after the wait for one.
+static MOVED: Notify = Notify::const_new();
+
+fn programs() -> MutexGuard<'static, Programs> {
+    // The state is complete whenever the lock is released.
+    PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Program that the daemon started. A task waits for its end, also when this handle is dropped.
@@ -46,28 +56,31 @@ pub(super) struct Child {
 }
 
 impl Child {
-    /// Starts a program.
+    /// Starts a program. Blocks while its file system does not answer. Requires a runtime.
     ///
     /// # Errors
     /// If it cannot be started.
     pub(super) fn start(command: &mut Command) -> io::Result<Self> {
-        let (mut child, pid) = {
-            // Until the process ID is in the set, the program would look like an orphan.
-            let mut started = started();
-            let child = command.spawn()?;
-            let pid = child.id().and_then(|id| i32::try_from(id).ok());
-            let pid = pid.map(Pid::from_raw);
-            started.extend(pid);
-            (child, pid)
-        };
+        // Until the process ID is in the set, the program would look like an orphan.
+        programs().starting += 1;
+        let spawned = command.spawn();
+        let id = spawned.as_ref().ok().and_then(tokio::process::Child::id);
+        let pid = id.and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+        {
+            let mut programs = programs();
+            programs.starting -= 1;
+            programs.started.extend(pid);
+        }
+        MOVED.notify_one();
+        let mut child = spawned?;
         let stdin = child.stdin.take();
         let end = tokio::spawn(async move {
             let status = child.wait().await;
             if let Some(pid) = pid {
-                started().remove(&pid);
+                programs().started.remove(&pid);
             }
             // An orphan that ended meanwhile may be behind this program in the kernel's list.
-            WAITED.notify_one();
+            MOVED.notify_one();
             status
         });
         Ok(Self { pid, stdin, end })
@@ -125,20 +138,24 @@ pub(super) async fn reap_orphans(mut ends: Ends) {
         }
         tokio::select! {
             _ = ends.0.recv() => {}
-            () = WAITED.notified() => {}
+            () = MOVED.notified() => {}
         }
     }
 }
 
 /// Reaps at most `most` orphans that have ended, and returns their number. It stops at a program of
-/// the daemon that has ended and for which the runtime has not waited yet; [`WAITED`] continues.
+/// the daemon that has ended and for which the runtime has not waited yet, and reaps nothing while
+/// one is being started; [`MOVED`] continues.
 fn reap(most: usize) -> usize {
-    let started = started();
+    let programs = programs();
+    if programs.starting > 0 {
+        return 0;
+    }
     let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
     let orphan = || {
         let pid = waitid(Id::All, look).ok()?.pid()?;
         // Reaps this one only.
-        let is_orphan = !started.contains(&pid);
+        let is_orphan = !programs.started.contains(&pid);
         (is_orphan && waitpid(pid, Some(WaitPidFlag::WNOHANG)).is_ok()).then_some(pid)
     };
     std::iter::from_fn(orphan).take(most).count()

@@ -3,18 +3,21 @@
 //! because both may have to wait for resources.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::future::pending;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Level;
-use vrrp_config::{Loaded, Secrets, load};
+use vrrp_config::{LoadError, Loaded, Secrets, load};
 use vrrp_proto::snapshot::Snapshot;
 
 use super::names::Names;
 use super::notify::{self, Notifier};
 use super::params::ServiceParams;
+use super::program::Runner;
 use super::resources::{self, Order, Resources};
 use super::systemd::{self, StateCounts};
 use super::trackers::Trackers;
@@ -26,9 +29,15 @@ use crate::units::Units;
 /// Additional time for the last notify commands and stops: a killed process has to end, too.
 const GRACE: Duration = Duration::from_secs(1);
 
+/// Time after which the log says that the configuration is still being read.
+const SLOW: Duration = Duration::from_secs(5);
+
 /// Trackers, peer names, notifications and resources of the configuration in force.
 pub(super) struct Follower {
     file: PathBuf,
+    /// The configuration, while it is being read.
+    reading: Option<Reading>,
+    runner: Runner,
     trackers: Trackers,
     names: Names,
     notifier: Notifier,
@@ -55,6 +64,26 @@ pub(super) struct StatusHandles {
     resources: resources::StatusHandle,
 }
 
+/// Read of the configuration on another thread: its file system or the user database may not answer.
+struct Reading {
+    read: JoinHandle<Result<Loaded, LoadError>>,
+    /// Time at which the log says that it takes long, until it has.
+    slow_at: Option<Instant>,
+    /// Whether a further reload was requested meanwhile: the file may have been read before that.
+    is_outdated: bool,
+}
+
+impl Reading {
+    fn begin(file: &Path) -> Self {
+        let file = file.to_owned();
+        Self {
+            read: spawn_blocking(move || load(&file, Secrets::Read)),
+            slow_at: Some(Instant::now() + SLOW),
+            is_outdated: false,
+        }
+    }
+}
+
 impl StatusHandles {
     /// Adds notifications and resources to a snapshot of the node.
     pub(super) fn complete(&self, snapshot: &mut Snapshot) {
@@ -74,11 +103,15 @@ impl Follower {
         log: Log,
     ) -> Self {
         let resources_board = resources::StatusHandle::default();
+        let runner = Runner::default();
+        runner.users().look_up(params.users());
         let mut follower = Self {
             file,
-            trackers: Trackers::new(units.clone(), inbox.clone(), log.clone()),
+            reading: None,
+            runner: runner.clone(),
+            trackers: Trackers::new(units.clone(), runner.clone(), inbox.clone(), log.clone()),
             names: Names::new(inbox.clone(), log.clone()),
-            notifier: Notifier::new(params.notify, log.clone()),
+            notifier: Notifier::new(params.notify, runner, log.clone()),
             resources: Resources::new(units, resources_board.clone()),
             resources_board,
             next: None,
@@ -126,19 +159,19 @@ impl Follower {
                 self.state_counts.take(transition);
                 self.resources.moved(transition);
             }
-            NodeEvent::Priority { .. }
-            | NodeEvent::Contested { .. }
-            | NodeEvent::Configured
-            | NodeEvent::Alive => {}
+            NodeEvent::Priority { .. } | NodeEvent::Contested { .. } | NodeEvent::Configured => {}
         }
     }
 
     /// Handles the next event of notifications or resources. Nothing is lost if the future is
     /// dropped before its end.
     pub(super) async fn turn(&mut self) {
+        let file = &self.file;
+        let reading = &mut self.reading;
         tokio::select! {
             () = self.notifier.turn() => {}
             news = self.resources.next() => self.resources.take(news),
+            loaded = read(file, reading, &self.log) => self.end_reading(loaded),
         }
     }
 
@@ -158,6 +191,7 @@ impl Follower {
             return;
         }
         systemd::stopping(&self.log);
+        self.reading = None;
         self.next = None;
         let first = self.resources.wait_for(None);
         if first.is_empty() {
@@ -177,14 +211,28 @@ impl Follower {
         }
     }
 
-    /// Reloads the configuration. If it contains a mistake, the configuration in force stays as a
-    /// whole.
+    /// Begins to reload the configuration. If it contains a mistake, the configuration in force stays
+    /// as a whole.
     pub(super) fn reload(&mut self) {
         if self.times_told_to_stop > 0 {
             return;
         }
         systemd::reloading(&self.log);
-        match load(&self.file, Secrets::Read) {
+        match &mut self.reading {
+            Some(reading) => reading.is_outdated = true,
+            none => *none = Some(Reading::begin(&self.file)),
+        }
+    }
+
+    fn end_reading(&mut self, loaded: Result<Loaded, LoadError>) {
+        if let Some(Reading {
+            is_outdated: true, ..
+        }) = self.reading.take()
+        {
+            self.reading = Some(Reading::begin(&self.file));
+            return;
+        }
+        match loaded {
             Ok(loaded) => {
                 let first = self.resources.wait_for(Some(&loaded.node));
                 if !first.is_empty() {
@@ -247,6 +295,7 @@ impl Follower {
             ),
         );
         let (node, params) = ServiceParams::split(loaded);
+        self.runner.users().look_up(params.users());
         self.notifier.configure(params.notify);
         // First the node, so that it knows the tracker or name of every result.
         let _ = self.inbox.send(Message::Configure(node));
@@ -308,6 +357,38 @@ impl Follower {
         if !self.resources.are_at_rest() {
             let text = "resources did not stop in time: vrrpd cleanup stops the rest";
             self.log.note(Level::WARN, text);
+        }
+    }
+}
+
+/// Waits until the configuration has been read. Nothing is lost if the future is dropped before its
+/// end.
+async fn read(file: &Path, reading: &mut Option<Reading>, log: &Log) -> Result<Loaded, LoadError> {
+    let Some(reading) = reading else {
+        return pending().await;
+    };
+    loop {
+        let slow = async {
+            match reading.slow_at {
+                Some(at) => sleep_until(at).await,
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            read = &mut reading.read => match read {
+                Ok(loaded) => return loaded,
+                // A panic ends the process, and nothing aborts the task.
+                Err(_) => return pending().await,
+            },
+            () = slow => {
+                reading.slow_at = None;
+                let text = format!(
+                    "reading {} takes longer than {SLOW:?} (does its file system answer?): the configuration \
+                     in force stays until it has been read",
+                    file.display()
+                );
+                log.note(Level::WARN, text);
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod program;
 pub(crate) mod resources;
 mod systemd;
 mod trackers;
+mod users;
 
 use std::io;
 use std::path::PathBuf;
@@ -26,8 +27,7 @@ use vrrp_linux::signal::keep_exit_statuses;
 use self::children::{Ends, reap_orphans};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
-use self::systemd::Watchdog;
-use crate::channel::{Inbox, Message, NodeEvent, NodeEvents};
+use crate::channel::{Inbox, NodeEvents};
 use crate::log_writer::Log;
 use crate::units::{Units, system_address};
 
@@ -157,7 +157,6 @@ impl Services {
             follower.go_on();
         }
         follower.tell_ready();
-        let mut watchdog = Watchdog::new();
         let status_handles = follower.status_handles();
         let serving = control::serve(
             listener,
@@ -172,7 +171,6 @@ impl Services {
         loop {
             tokio::select! {
                 event = self.node_events.next() => match event {
-                    Some(NodeEvent::Alive) => watchdog.feed(&self.log),
                     Some(event) => {
                         follower.take(&event);
                         // Many routers may change their state at once.
@@ -182,10 +180,6 @@ impl Services {
                     }
                     None => break,
                 },
-                () = watchdog.due() => {
-                    // A node that has ended closes its events.
-                    let _ = self.inbox.send(Message::Alive);
-                }
                 () = follower.turn() => {}
                 _ = signals.hangup.recv() => follower.reload(),
                 () = signals.stop.recv() => follower.stop(),

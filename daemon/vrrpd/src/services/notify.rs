@@ -1,7 +1,7 @@
 //! Notifications: runs the notify commands as the [`Scheduler`] decides.
 //!
 //! A command receives the event in its environment and as one line of JSON on its standard
-//! input. It is [run](program::run) in the same way as a check script.
+//! input. It is [run](Runner::run) in the same way as a check script.
 
 use std::collections::BTreeMap;
 use std::future::pending;
@@ -17,7 +17,7 @@ use vrrp_proto::State;
 use vrrp_proto::notify::{Event, Notification, Notify, Run, Scheduler, Subject};
 use vrrp_proto::snapshot::Snapshot;
 
-use super::program::{self, Outcome, Program};
+use super::program::{Outcome, Program, Runner};
 use crate::channel::NodeEvent;
 use crate::log_writer::{Log, Record};
 
@@ -29,6 +29,7 @@ const ROOM: usize = 100 << 10;
 pub(super) struct Notifier {
     status_handle: StatusHandle,
     runs: JoinSet<Ended>,
+    runner: Runner,
     log: Log,
 }
 
@@ -45,10 +46,15 @@ struct Ended {
 }
 
 impl Notifier {
-    pub(super) fn new(notify: BTreeMap<Subject, Notify<Arc<Command>>>, log: Log) -> Self {
+    pub(super) fn new(
+        notify: BTreeMap<Subject, Notify<Arc<Command>>>,
+        runner: Runner,
+        log: Log,
+    ) -> Self {
         Self {
             status_handle: StatusHandle(Arc::new(Mutex::new(Scheduler::new(notify)))),
             runs: JoinSet::new(),
+            runner,
             log,
         }
     }
@@ -75,7 +81,6 @@ impl Notifier {
                 priority,
             } => scheduler.contested(router, cause, *priority),
             NodeEvent::Configured => scheduler.configured(),
-            NodeEvent::Alive => {}
         }
     }
 
@@ -85,7 +90,7 @@ impl Notifier {
         let due = {
             let mut scheduler = self.status_handle.scheduler();
             while let Some(run) = scheduler.poll(clock::now()) {
-                self.runs.spawn(tell(run));
+                self.runs.spawn(tell(run, self.runner.clone()));
             }
             scheduler.poll_timeout()
         };
@@ -155,7 +160,7 @@ impl StatusHandle {
 }
 
 /// Runs a command to its end.
-async fn tell(run: Run<Arc<Command>>) -> Ended {
+async fn tell(run: Run<Arc<Command>>, runner: Runner) -> Ended {
     let Run {
         owner,
         command,
@@ -167,16 +172,16 @@ async fn tell(run: Run<Arc<Command>>) -> Ended {
         words.extend(keepalived(&owner, &news));
     }
     let program = Program {
-        command: &words,
-        user: command.user.as_deref(),
-        environment: &environment(&owner, &news, &command),
+        command: words,
+        user: command.user.clone(),
+        environment: environment(&owner, &news, &command),
         input: Some(input(&owner, &news, &command)),
     };
-    let outcome = program::run(program, limit).await;
+    let outcome = runner.run(program, limit).await;
     let (succeeded, detail) = outcome.describe();
-    if let Outcome::TooSlow { mut child, .. } = outcome {
+    if let Outcome::TooSlow { rest, .. } = outcome {
         // The next command must not start before this one has ended.
-        let _ = child.wait().await;
+        rest.wait().await;
     }
     Ended {
         owner,

@@ -22,6 +22,24 @@ pub(crate) struct ServiceParams {
 }
 
 impl ServiceParams {
+    /// Names of the users that run programs.
+    pub(super) fn users(&self) -> BTreeSet<String> {
+        let scripts = self.probes.values().filter_map(|probe| match probe {
+            Probe::Script(script) => script.user.clone(),
+            Probe::File(_)
+            | Probe::Process(_)
+            | Probe::Ping(_)
+            | Probe::Tcp(_)
+            | Probe::Http(_)
+            | Probe::Unit(_)
+            | Probe::Route(_) => None,
+        });
+        let commands = self.notify.values().flat_map(Notify::all_commands);
+        scripts
+            .chain(commands.filter_map(|command| command.user.clone()))
+            .collect()
+    }
+
     /// Divides a configuration between the node and the services. Its warnings are left out.
     pub(crate) fn split(loaded: Loaded) -> (NodeParams, Self) {
         let Loaded {

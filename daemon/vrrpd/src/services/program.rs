@@ -2,8 +2,13 @@
 //!
 //! Each program has its own process group, which is killed as a whole after the timeout. Processes
 //! that a program leaves in the background when it ends, such as a service that it started, are
-//! left alone; their output is read further so that they do not block.
+//! left alone; their output is read further so that they do not block, of the last [`LEFT`] runs of a
+//! command.
+//!
+//! A program is started on another thread: its file system or the user database may not answer. The
+//! timeout includes that.
 
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io;
 use std::os::fd::OwnedFd;
@@ -12,14 +17,15 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, User};
+use nix::unistd::Pid;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::unix::pipe;
 use tokio::process::Command;
-use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::children::Child;
+use super::users::Users;
 
 /// Most bytes of output that are kept.
 const OUTPUT_LIMIT: usize = 4096;
@@ -27,15 +33,19 @@ const OUTPUT_LIMIT: usize = 4096;
 /// Time limit for the last output after the end of a program.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
+/// Runs of a command whose output is read further after their end. Each takes a descriptor of the
+/// daemon.
+const LEFT: usize = 8;
+
 /// Program, never a shell, and its parameters.
 #[derive(Debug, Default)]
-pub(super) struct Program<'p> {
+pub(super) struct Program {
     /// Path and arguments.
-    pub(super) command: &'p [String],
+    pub(super) command: Vec<String>,
     /// User that runs it; `None` for the daemon's user.
-    pub(super) user: Option<&'p str>,
+    pub(super) user: Option<String>,
     /// Additions to the daemon's own environment.
-    pub(super) environment: &'p [(&'static str, String)],
+    pub(super) environment: Vec<(&'static str, String)>,
     /// Standard input; `None` for an empty one.
     pub(super) input: Option<Vec<u8>>,
 }
@@ -43,33 +53,64 @@ pub(super) struct Program<'p> {
 /// End of a run.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The program ended.
-    Ended { status: ExitStatus, output: String },
-    /// The timeout was exceeded and the program was killed. It may not have ended yet: a process
-    /// can be stuck in the kernel.
-    TooSlow { after: Duration, child: Child },
+    /// The program ended. `crowds_out`: an earlier run left a process in the background whose output
+    /// is not read any more.
+    Ended {
+        status: ExitStatus,
+        output: String,
+        crowds_out: bool,
+    },
+    /// The timeout was exceeded.
+    TooSlow { after: Duration, rest: Rest },
     /// The program did not start.
     Impossible { command: String, error: io::Error },
+}
+
+/// Program that exceeded its timeout.
+#[derive(Debug)]
+pub(super) enum Rest {
+    /// It was killed. It may not have ended yet: a process can be stuck in the kernel.
+    Killed(Child),
+    /// It has not started yet. It is killed as soon as it has.
+    Starting(JoinHandle<io::Result<Started>>),
+}
+
+impl Rest {
+    /// Waits until the program has ended.
+    pub(super) async fn wait(self) {
+        let mut child = match self {
+            Self::Killed(child) => child,
+            Self::Starting(start) => match start.await {
+                // Its group is killed here.
+                Ok(Ok(Started { child, .. })) => child,
+                Ok(Err(_)) | Err(_) => return,
+            },
+        };
+        let _ = child.wait().await;
+    }
 }
 
 impl Outcome {
     /// Whether the program succeeded, and the reason in one line.
     pub(super) fn describe(&self) -> (bool, String) {
         match self {
-            Self::Ended { status, output } => {
+            Self::Ended { status, output, .. } => {
                 let line = output.lines().rfind(|line| !line.trim().is_empty());
                 let said = line
                     .map(|line| format!(": {}", line.trim()))
                     .unwrap_or_default();
                 (status.success(), format!("{status}{said}"))
             }
-            Self::TooSlow { after, .. } => (
-                false,
-                format!(
-                    "killed, because it took longer than {} s",
-                    after.as_secs_f64()
-                ),
-            ),
+            Self::TooSlow { after, rest } => {
+                let limit = after.as_secs_f64();
+                let text = match rest {
+                    Rest::Killed(_) => format!("killed, because it took longer than {limit} s"),
+                    Rest::Starting(_) => format!(
+                        "not started within {limit} s: its file system or the user database does not answer"
+                    ),
+                };
+                (false, text)
+            }
             Self::Impossible { command, error } => {
                 (false, format!("cannot run {command}: {error}"))
             }
@@ -77,53 +118,117 @@ impl Outcome {
     }
 }
 
-/// Runs a program once, with the timeout `limit`. Kills it if the future is dropped before its end.
-pub(super) async fn run(program: Program<'_>, limit: Duration) -> Outcome {
-    let impossible = |error| Outcome::Impossible {
-        command: program.command.join(" "),
-        error,
-    };
-    let (mut child, stream) = match spawn(&program) {
-        Ok(spawned) => spawned,
-        Err(error) => return impossible(error),
-    };
-    let group = Group::of(&child);
-    let output = Arc::new(Mutex::new(Vec::new()));
-    let reader = collect(stream, Arc::clone(&output));
-    let writer = child.take_stdin().zip(program.input);
-    let writer = writer.map(|(mut stream, input)| {
-        // A program need not read its whole input.
-        tokio::spawn(async move { stream.write_all(&input).await.is_ok() })
-    });
-    let ended = timeout(limit, child.wait()).await;
-    if let Some(writer) = writer {
-        writer.abort();
+/// Runs programs. Clones share what the runs have in common.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Runner {
+    users: Users,
+    /// Readers of the output of processes that ended runs left in the background, by command.
+    left: Arc<Mutex<BTreeMap<Vec<String>, VecDeque<AbortHandle>>>>,
+}
+
+impl Runner {
+    /// The users that run programs.
+    pub(super) const fn users(&self) -> &Users {
+        &self.users
     }
-    match ended {
-        Err(_) => {
-            drop(group);
-            Outcome::TooSlow {
-                after: limit,
-                child,
+
+    /// Runs a program once, with the timeout `limit`. Kills it if the future is dropped before its end.
+    pub(super) async fn run(&self, mut program: Program, limit: Duration) -> Outcome {
+        let (command, input) = (program.command.clone(), program.input.take());
+        let has_input = input.is_some();
+        let users = self.users.clone();
+        let start = move || start(&program, has_input, &users);
+        self.run_started(command, input, limit, start).await
+    }
+
+    /// As [`run`](Self::run), with the function that starts the program.
+    async fn run_started(
+        &self,
+        command: Vec<String>,
+        input: Option<Vec<u8>>,
+        limit: Duration,
+        start: impl FnOnce() -> io::Result<Started> + Send + 'static,
+    ) -> Outcome {
+        let deadline = Instant::now() + limit;
+        let impossible = |error| Outcome::Impossible {
+            command: command.join(" "),
+            error,
+        };
+        let mut start = spawn_blocking(start);
+        let Started {
+            mut child,
+            group,
+            stream,
+        } = match timeout_at(deadline, &mut start).await {
+            Ok(Ok(Ok(started))) => started,
+            Ok(Ok(Err(error))) => return impossible(error),
+            Ok(Err(error)) => return impossible(error.into()),
+            Err(_) => {
+                let (after, rest) = (limit, Rest::Starting(start));
+                return Outcome::TooSlow { after, rest };
+            }
+        };
+        let output = Arc::new(Mutex::new(Vec::new()));
+        let mut reader = collect(stream, Arc::clone(&output));
+        let writer = child.take_stdin().zip(input);
+        let writer = writer.map(|(mut stream, input)| {
+            // A program need not read its whole input.
+            tokio::spawn(async move { stream.write_all(&input).await.is_ok() })
+        });
+        let ended = timeout_at(deadline, child.wait()).await;
+        if let Some(writer) = writer {
+            writer.abort();
+        }
+        match ended {
+            Err(_) => {
+                drop(group);
+                let (after, rest) = (limit, Rest::Killed(child));
+                Outcome::TooSlow { after, rest }
+            }
+            Ok(Err(error)) => impossible(error),
+            Ok(Ok(status)) => {
+                group.spare();
+                // A process in the background keeps the pipe open.
+                let has_ended = timeout(LAST_WORDS, &mut reader).await.is_ok();
+                let crowds_out = !has_ended && self.read_further(command, reader.abort_handle());
+                let output = output.lock().unwrap_or_else(PoisonError::into_inner);
+                Outcome::Ended {
+                    status,
+                    output: String::from_utf8_lossy(&output).into_owned(),
+                    crowds_out,
+                }
             }
         }
-        Ok(Err(error)) => impossible(error),
-        Ok(Ok(status)) => {
-            group.spare();
-            // A process in the background keeps the pipe open.
-            let _ = timeout(LAST_WORDS, reader).await;
-            let output = output.lock().unwrap_or_else(PoisonError::into_inner);
-            Outcome::Ended {
-                status,
-                output: String::from_utf8_lossy(&output).into_owned(),
-            }
-        }
     }
+
+    /// Lets a reader go on, and ends the earliest one of the command beyond [`LEFT`]. Returns whether
+    /// there was such a one.
+    fn read_further(&self, command: Vec<String>, reader: AbortHandle) -> bool {
+        let mut all = self.left.lock().unwrap_or_else(PoisonError::into_inner);
+        for readers in all.values_mut() {
+            readers.retain(|reader| !reader.is_finished());
+        }
+        all.retain(|_, readers| !readers.is_empty());
+        let readers = all.entry(command).or_default();
+        readers.push_back(reader);
+        let earliest = (readers.len() > LEFT)
+            .then(|| readers.pop_front())
+            .flatten();
+        earliest.inspect(AbortHandle::abort).is_some()
+    }
+}
+
+/// Program that was started.
+#[derive(Debug)]
+pub(super) struct Started {
+    child: Child,
+    group: Group,
+    stream: pipe::Receiver,
 }
 
 /// Starts the program. Both outputs share one pipe, as on a terminal, so that the last line is the
 /// latest.
-fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
+fn start(program: &Program, has_input: bool, users: &Users) -> io::Result<Started> {
     let (path, arguments) = program
         .command
         .split_first()
@@ -138,21 +243,25 @@ fn spawn(program: &Program<'_>) -> io::Result<(Child, pipe::Receiver)> {
                 .iter()
                 .map(|(name, value)| (name, value)),
         )
-        .stdin(match program.input {
-            Some(_) => Stdio::piped(),
-            None => nothing()?,
+        .stdin(match has_input {
+            true => Stdio::piped(),
+            false => nothing()?,
         })
         .stdout(writer.try_clone()?)
         .stderr(writer)
         .process_group(0);
-    if let Some(name) = program.user {
-        let user = User::from_name(name)?.ok_or_else(|| {
-            io::Error::new(io::ErrorKind::NotFound, format!("there is no user {name}"))
-        })?;
-        command.uid(user.uid.as_raw()).gid(user.gid.as_raw());
+    if let Some(name) = &program.user {
+        let (user, group) = users.ids(name)?;
+        command.uid(user.as_raw()).gid(group.as_raw());
     }
     let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
-    Ok((Child::start(&mut command)?, stream))
+    let child = Child::start(&mut command)?;
+    let group = Group::of(&child);
+    Ok(Started {
+        child,
+        group,
+        stream,
+    })
 }
 
 /// Empty input. The file is opened once, because a hundred scripts a second may need it.
@@ -170,6 +279,7 @@ fn nothing() -> io::Result<Stdio> {
 
 /// Process group of a program, killed on drop unless spared: when the program took too long, and
 /// when the future that waits for it was dropped.
+#[derive(Debug)]
 struct Group(Option<Pid>);
 
 impl Group {

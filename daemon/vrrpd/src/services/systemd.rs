@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::Interval;
 use tracing::Level;
 use vrrp_proto::{State, Transition};
 
@@ -38,9 +37,6 @@ impl StateCounts {
     }
 }
 
-/// Shortest time between two notifications of the watchdog.
-const SHORTEST: Duration = Duration::from_millis(1);
-
 /// Reports that the daemon is ready, and the number of routers in each state.
 pub(super) fn ready(state_counts: StateCounts, log: &Log) {
     notify(
@@ -74,43 +70,6 @@ pub(super) fn stopping(log: &Log) {
 pub(super) fn extend(longest: Duration, log: &Log) {
     let micros = u32::try_from(longest.as_micros()).unwrap_or(u32::MAX);
     notify(&[NotifyState::ExtendTimeoutUsec(micros)], log);
-}
-
-/// Watchdog of the unit: notified twice in its interval, as long as the node answers.
-pub(super) struct Watchdog {
-    /// `None` without a watchdog.
-    rhythm: Option<Interval>,
-    /// Whether an answer of the node is missing.
-    is_waiting: bool,
-}
-
-impl Watchdog {
-    /// The watchdog that systemd has set for this process (`$WATCHDOG_USEC`).
-    pub(super) fn new() -> Self {
-        let interval = |limit: Duration| tokio::time::interval((limit / 2).max(SHORTEST));
-        Self {
-            rhythm: sd_notify::watchdog_enabled().map(interval),
-            is_waiting: false,
-        }
-    }
-
-    /// Waits until the node is to be asked for a sign of life: never before its last answer. Nothing
-    /// is lost if the future is dropped before its end.
-    pub(super) async fn due(&mut self) {
-        match &mut self.rhythm {
-            Some(rhythm) if !self.is_waiting => {
-                rhythm.tick().await;
-                self.is_waiting = true;
-            }
-            Some(_) | None => std::future::pending().await,
-        }
-    }
-
-    /// Notifies the watchdog: the node has answered.
-    pub(super) fn feed(&mut self, log: &Log) {
-        self.is_waiting = false;
-        notify(&[NotifyState::Watchdog], log);
-    }
 }
 
 fn notify(states: &[NotifyState<'_>], log: &Log) {

@@ -30,7 +30,7 @@ fn program_is_waited_for_when_its_handle_is_dropped() {
         let pid = child.pid().unwrap();
         drop(child);
         let begun = Instant::now();
-        while started().contains(&pid) {
+        while programs().started.contains(&pid) {
             assert!(begun.elapsed() < PATIENCE);
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -1,6 +1,8 @@
 use std::collections::BTreeMap;
 use std::future::pending;
 
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 use vrrp_config::{Command, Style};
 use vrrp_proto::notify::{Notify, Subject};
 use vrrp_proto::params::NodeParams;
@@ -104,6 +106,57 @@ fn stop_signal_during_finish_ends_the_wait() {
     });
 }
 
+#[test]
+fn stop_does_not_wait_for_a_configuration_that_cannot_be_read() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AtOnce, "true");
+        let file = rig.directory.path("vrrp.json");
+        // Stands for a file system that does not answer.
+        mkfifo(&file, Mode::S_IRWXU).unwrap();
+        rig.follower.file.clone_from(&file);
+        rig.follower.reload();
+        rig.follower.go_on();
+        rig.become_master().await;
+        rig.follower.stop();
+        rig.follower.go_on();
+        assert!(rig.is_told_to_stop());
+        // Ends the thread that reads.
+        std::fs::write(file, "").unwrap();
+    });
+}
+
+#[test]
+fn reload_during_a_reload_reads_the_file_again() {
+    block_on(async {
+        let mut rig = Rig::new(Handover::AtOnce, "true");
+        let file = rig.directory.path("vrrp.json");
+        mkfifo(&file, Mode::S_IRWXU).unwrap();
+        rig.follower.file.clone_from(&file);
+        rig.follower.reload();
+        rig.follower.reload();
+        let fifo = file.clone();
+        let outdated = spawn_blocking(move || std::fs::write(fifo, "{}").unwrap());
+        rig.drive(|rig| matches!(&rig.follower.reading, Some(reading) if !reading.is_outdated))
+            .await;
+        outdated.await.unwrap();
+        assert!(
+            rig.configured().is_none(),
+            "it was read before the second signal"
+        );
+        let text = r#"{"instances":{"VI_2":{"interface":"eth1","virtualRouterId":52,"virtualAddresses":[]}}}"#;
+        let newer = spawn_blocking(move || std::fs::write(file, text).unwrap());
+        let mut configured = None;
+        rig.drive(|rig| {
+            configured = rig.configured();
+            configured.is_some()
+        })
+        .await;
+        newer.await.unwrap();
+        let names: Vec<_> = configured.unwrap().routers.into_keys().collect();
+        assert_eq!(names, ["VI_2".into()]);
+    });
+}
+
 /// A follower with the router VI_1, one resource, and one notify command for all transitions.
 struct Rig {
     follower: Follower,
@@ -203,6 +256,19 @@ impl Rig {
             self.follower.go_on();
         }
         self.fake.asked()
+    }
+
+    /// The configuration that the node was sent, if there is one.
+    fn configured(&self) -> Option<NodeParams> {
+        let mut told = std::iter::from_fn(|| self.messages.next_sent());
+        told.find_map(|told| match told {
+            Message::Configure(params) => Some(params),
+            Message::Probe { .. }
+            | Message::Resolved { .. }
+            | Message::Inhibited { .. }
+            | Message::Snapshot(_)
+            | Message::Stop => None,
+        })
     }
 
     fn is_told_to_stop(&mut self) -> bool {

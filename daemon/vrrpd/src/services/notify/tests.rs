@@ -98,7 +98,7 @@ fn run(command: Command) -> Ended {
         .enable_all()
         .build()
         .unwrap()
-        .block_on(tell(run))
+        .block_on(tell(run, Runner::default()))
 }
 
 fn command(style: Style, script: &str) -> Command {

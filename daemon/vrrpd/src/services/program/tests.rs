@@ -1,6 +1,5 @@
 use std::io::Write as _;
 use std::path::Path;
-use std::time::Instant;
 
 use super::*;
 use crate::testing::{Directory, PATIENCE, block_on};
@@ -21,10 +20,11 @@ fn exit_status_is_verdict_and_last_line_its_reason() {
 #[test]
 fn missing_program_is_named() {
     let program = Program {
-        command: &["/nowhere/check".to_owned(), "1".to_owned()],
+        command: ["/nowhere/check", "1"].map(str::to_owned).into(),
         ..Program::default()
     };
-    let (succeeded, detail) = block_on(async { super::run(program, PATIENCE).await.describe() });
+    let (succeeded, detail) =
+        block_on(async { Runner::default().run(program, PATIENCE).await.describe() });
     assert!(!succeeded);
     assert_eq!(
         detail,
@@ -72,7 +72,7 @@ fn timeout_kills_process_group() {
 fn background_process_survives_and_is_not_awaited() {
     let directory = Directory::new();
     let pid_file = directory.path("pid");
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     // The background process keeps the script's standard output open.
     let text = format!(
         "sleep 1000 & echo $! > {}; echo started",
@@ -89,6 +89,90 @@ fn background_process_survives_and_is_not_awaited() {
 }
 
 #[test]
+fn timeout_includes_the_start_of_the_program() {
+    for is_dropped in [false, true] {
+        let directory = Directory::new();
+        let pid_file = directory.path("pid");
+        let program = Program {
+            command: shell(&format!("echo $$ > {}; sleep 1000", pid_file.display())),
+            ..Program::default()
+        };
+        let (release, held) = std::sync::mpsc::channel::<()>();
+        // Stands for a file system that does not answer.
+        let start = move || {
+            let _ = held.recv();
+            let started = start(&program, false, &Users::default());
+            // The program is killed at once; here it may write its process ID before.
+            while started.is_ok()
+                && !std::fs::read_to_string(&pid_file).is_ok_and(|t| !t.is_empty())
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            started
+        };
+        block_on(async {
+            let limit = Duration::from_millis(50);
+            let outcome = Runner::default()
+                .run_started(vec![], None, limit, start)
+                .await;
+            assert_eq!(
+                outcome.describe(),
+                (
+                    false,
+                    "not started within 0.05 s: its file system or the user database does not answer"
+                        .to_owned()
+                )
+            );
+            let Outcome::TooSlow { rest, .. } = outcome else {
+                panic!("{outcome:?}");
+            };
+            if is_dropped {
+                drop(rest);
+                drop(release);
+                while !directory.path("pid").exists() {
+                    tokio::time::sleep(Duration::from_millis(1)).await;
+                }
+            } else {
+                drop(release);
+                rest.wait().await;
+            }
+        });
+        wait_until_gone(read_pid(&directory.path("pid")));
+    }
+}
+
+#[test]
+fn output_of_the_last_background_processes_is_read() {
+    // Ends when its output is closed.
+    let text = "(while echo x; do sleep 0.01; done) & echo $!";
+    block_on(async {
+        let (runner, mut services) = (Runner::default(), vec![]);
+        for number in 0..LEFT + 2 {
+            let program = Program {
+                command: shell(text),
+                ..Program::default()
+            };
+            let outcome = runner.run(program, PATIENCE).await;
+            let Outcome::Ended {
+                output, crowds_out, ..
+            } = outcome
+            else {
+                panic!("{outcome:?}");
+            };
+            assert_eq!(crowds_out, number >= LEFT, "run {number}");
+            let number = output.lines().find(|line| *line != "x").unwrap();
+            services.push(Pid::from_raw(number.parse().unwrap()));
+        }
+        let alive = services.split_off(2);
+        let ended = spawn_blocking(move || services.into_iter().for_each(wait_until_gone));
+        ended.await.unwrap();
+        for pid in alive {
+            nix::sys::signal::kill(pid, Signal::SIGKILL).expect("the service is alive");
+        }
+    });
+}
+
+#[test]
 fn kept_output_is_limited() {
     let (succeeded, detail) = run("head -c 1000000 /dev/zero | tr '\\0' x", PATIENCE);
     assert!(succeeded);
@@ -98,24 +182,24 @@ fn kept_output_is_limited() {
 #[test]
 fn program_gets_environment_and_input() {
     let program = Program {
-        command: &shell("read line; echo $VRRP_TO $line"),
-        environment: &[("VRRP_TO", "master".to_owned())],
+        command: shell("read line; echo $VRRP_TO $line"),
+        environment: vec![("VRRP_TO", "master".to_owned())],
         input: Some(b"one line\n".to_vec()),
         ..Program::default()
     };
-    let said = block_on(async { super::run(program, PATIENCE).await.describe() });
+    let said = block_on(async { Runner::default().run(program, PATIENCE).await.describe() });
     assert_eq!(said, (true, "exit status: 0: master one line".to_owned()));
 }
 
 #[test]
 fn unread_input_does_not_block() {
     let program = Program {
-        command: &shell("exit 4"),
+        command: shell("exit 4"),
         // More than the buffer of a pipe.
         input: Some(vec![b'x'; 1 << 20]),
         ..Program::default()
     };
-    let said = block_on(async { super::run(program, PATIENCE).await.describe() });
+    let said = block_on(async { Runner::default().run(program, PATIENCE).await.describe() });
     assert_eq!(said, (false, "exit status: 4".to_owned()));
 }
 
@@ -127,10 +211,10 @@ fn dropped_run_kills_program() {
     block_on(async {
         let running = tokio::spawn(async move {
             let program = Program {
-                command: &command,
+                command,
                 ..Program::default()
             };
-            super::run(program, PATIENCE).await.describe()
+            Runner::default().run(program, PATIENCE).await.describe()
         });
         while !std::fs::read_to_string(&pid_file).is_ok_and(|text| text.ends_with('\n')) {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -141,25 +225,25 @@ fn dropped_run_kills_program() {
     wait_until_gone(read_pid(&directory.path("pid")));
 }
 
-fn shell(text: &str) -> [String; 3] {
-    ["/bin/sh", "-c", text].map(str::to_owned)
+fn shell(text: &str) -> Vec<String> {
+    ["/bin/sh", "-c", text].map(str::to_owned).into()
 }
 
 fn run(text: &str, limit: Duration) -> (bool, String) {
     let program = Program {
-        command: &shell(text),
+        command: shell(text),
         ..Program::default()
     };
-    block_on(async { super::run(program, limit).await.describe() })
+    block_on(async { Runner::default().run(program, limit).await.describe() })
 }
 
 fn run_as(user: Option<&str>, text: &str) -> (bool, String) {
     let program = Program {
-        command: &shell(text),
-        user,
+        command: shell(text),
+        user: user.map(str::to_owned),
         ..Program::default()
     };
-    block_on(async { super::run(program, PATIENCE).await.describe() })
+    block_on(async { Runner::default().run(program, PATIENCE).await.describe() })
 }
 
 fn read_pid(file: &Path) -> Pid {
@@ -174,7 +258,7 @@ fn read_pid(file: &Path) -> Pid {
 
 /// Waits until a killed process has ended: it no longer exists, or is a zombie.
 fn wait_until_gone(pid: Pid) {
-    let started = Instant::now();
+    let started = std::time::Instant::now();
     loop {
         match std::fs::read_to_string(format!("/proc/{pid}/stat")) {
             Err(_) => return,

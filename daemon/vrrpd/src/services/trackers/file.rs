@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify, InotifyEvent};
 use tokio::io::unix::AsyncFd;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 use tracing::Level;
 use vrrp_config::NumberFile;
 use vrrp_proto::params::Verdict;
@@ -29,16 +29,29 @@ const LONGEST: u64 = 64;
 /// Time between two reads where inotify is not available.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// Time limit for the file system.
+const ANSWER: Duration = Duration::from_secs(5);
+
 /// Task of one tracker.
 pub(super) async fn follow(file: NumberFile, mut reporter: Reporter) {
     let mut was_told = false;
     loop {
-        // Begun before the file is read, so that no change in between is missed.
-        let watch = Watch::begin(&file.path);
         let path = file.path.clone();
-        // The file may be on a network file system that does not answer.
-        let look = tokio::task::spawn_blocking(move || look(&path));
-        let Ok((verdict, detail)) = look.await else {
+        // The file may be on a network file system that does not answer. The watch begins before the file
+        // is read, so that no change in between is missed.
+        let mut look = tokio::task::spawn_blocking(move || (Watch::begin(&path), look(&path)));
+        let looked = match timeout(ANSWER, &mut look).await {
+            Ok(looked) => looked,
+            Err(_) => {
+                let path = file.path.display();
+                let detail = format!("{path} cannot be read: no answer within {ANSWER:?}");
+                if reporter.tell(Verdict::DOWN, detail).is_err() {
+                    return;
+                }
+                look.await
+            }
+        };
+        let Ok((watch, (verdict, detail))) = looked else {
             return;
         };
         if reporter.tell(verdict, detail).is_err() {

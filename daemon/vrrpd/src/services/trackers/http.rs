@@ -20,6 +20,7 @@ use hyper::{Request, Response, StatusCode};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use vrrp_config::{Host, Http, Method};
 
+use super::complaint::Complaint;
 use super::network::{Answer, Listener, Target, connect, excerpt};
 use super::time_limit::TimeLimit;
 use super::tls::Tls;
@@ -62,7 +63,7 @@ impl Asker {
     }
 
     /// Probes once.
-    async fn ask(&mut self) -> Result<Answer, String> {
+    async fn ask(&mut self) -> Result<Answer, Complaint> {
         let Self {
             http,
             request,
@@ -81,7 +82,8 @@ impl Asker {
         } else {
             exchange(http, request, (stream, place), &time_limit).await
         };
-        asked.map(|status| Answer {
+        let status = asked?;
+        Ok(Answer {
             what: shown(status),
             after: time_limit.so_far(),
         })

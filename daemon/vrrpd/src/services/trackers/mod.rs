@@ -2,6 +2,7 @@
 //! `follow` function of the module of its kind. The task sends results to the node through a
 //! [`Reporter`], and ends with the node.
 
+mod complaint;
 mod file;
 mod http;
 mod known;
@@ -28,11 +29,13 @@ use tracing::Level;
 use vrrp_config::Probe;
 use vrrp_proto::params::Verdict;
 
+use self::complaint::Complaint;
 use self::network::Answer;
 use self::process::Census;
 use self::tls::Tls;
 use crate::channel::{Inbox, Message};
 use crate::log_writer::{Log, Record};
+use crate::services::program::Runner;
 use crate::units::Units;
 
 /// Trackers that run.
@@ -42,6 +45,7 @@ pub(super) struct Trackers {
     census: Option<Census>,
     tls: Arc<Tls>,
     units: Units,
+    runner: Runner,
     inbox: Inbox,
     log: Log,
 }
@@ -58,12 +62,13 @@ impl Drop for Running {
 }
 
 impl Trackers {
-    pub(super) fn new(units: Units, inbox: Inbox, log: Log) -> Self {
+    pub(super) fn new(units: Units, runner: Runner, inbox: Inbox, log: Log) -> Self {
         Self {
             running: BTreeMap::new(),
             census: None,
             tls: Arc::default(),
             units,
+            runner,
             inbox,
             log,
         }
@@ -78,6 +83,7 @@ impl Trackers {
                 let reporter = Reporter {
                     tracker: Arc::clone(&name),
                     last: None,
+                    shortage: None,
                     inbox: self.inbox.clone(),
                     log: self.log.clone(),
                 };
@@ -92,7 +98,9 @@ impl Trackers {
     /// Starts the task of a tracker.
     fn follow(&mut self, probe: Probe, reporter: Reporter) -> JoinHandle<()> {
         match probe {
-            Probe::Script(script) => tokio::spawn(script::follow(script, reporter)),
+            Probe::Script(script) => {
+                tokio::spawn(script::follow(script, self.runner.clone(), reporter))
+            }
             Probe::File(file) => tokio::spawn(file::follow(file, reporter)),
             Probe::Process(process) => {
                 let begin = || Census::begin(self.log.clone());
@@ -114,6 +122,8 @@ struct Reporter {
     tracker: Arc<str>,
     /// Last result.
     last: Option<(Verdict, Arc<str>)>,
+    /// Reason why the last probe could not begin.
+    shortage: Option<String>,
     inbox: Inbox,
     log: Log,
 }
@@ -136,7 +146,7 @@ impl Reporter {
 
     /// Reports an answer with the time that it took. The log does not get the time, which differs
     /// in each result.
-    fn report_answer(&mut self, answer: Result<Answer, String>) -> Result<(), NodeIsGone> {
+    fn report_answer(&mut self, answer: Result<Answer, Complaint>) -> Result<(), NodeIsGone> {
         match answer {
             Ok(Answer { what, after }) => {
                 let millis = after.as_secs_f64() * 1e3;
@@ -144,12 +154,26 @@ impl Reporter {
                 self.write_down(Verdict::UP, &what.into());
                 self.send(Verdict::UP, detail.into())
             }
-            Err(complaint) => self.report(false, complaint),
+            Err(Complaint::Down(detail)) => self.report(false, detail),
+            Err(Complaint::Shortage(detail)) => {
+                self.keep(&detail);
+                Ok(())
+            }
+        }
+    }
+
+    /// Keeps the last verdict after a probe that could not begin. The log gets the reason once.
+    fn keep(&mut self, detail: &str) {
+        if self.shortage.as_deref() != Some(detail) {
+            self.shortage = Some(detail.to_owned());
+            let text = format!("no result, the last verdict stays: {detail}");
+            self.note(Level::WARN, &text);
         }
     }
 
     /// Logs a result that differs from the last one.
     fn write_down(&mut self, result: Verdict, detail: &Arc<str>) {
+        self.shortage = None;
         let found = Some((result, Arc::clone(detail)));
         if self.last != found {
             self.last = found;

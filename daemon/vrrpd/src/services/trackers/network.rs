@@ -10,6 +10,7 @@ use tokio::net::{TcpSocket, TcpStream, lookup_host};
 use vrrp_config::{Host, Origin};
 use vrrp_proto::Family;
 
+use super::complaint::Complaint;
 use super::known::Known;
 use super::time_limit::TimeLimit;
 
@@ -101,7 +102,7 @@ pub(super) async fn connect(
     port: u16,
     origin: &Origin,
     time_limit: &TimeLimit,
-) -> Result<(TcpStream, SocketAddr), String> {
+) -> Result<(TcpStream, SocketAddr), Complaint> {
     let mut complaints = Vec::new();
     {
         let addresses = target.addresses(time_limit).await?;
@@ -115,22 +116,22 @@ pub(super) async fn connect(
             };
             let refused = || format!("no connection to {place}");
             let connected = share.wait(connect_to(place, origin), refused).await;
-            match connected.and_then(|connected| connected) {
+            match connected.map_err(Complaint::from).flatten() {
                 Ok(stream) => return Ok((stream, place)),
                 Err(complaint) => complaints.push(complaint),
             }
         }
     }
     target.doubt();
-    Err(complaints.join("; "))
+    Err(Complaint::of_all(&complaints))
 }
 
-async fn connect_to(place: SocketAddr, origin: &Origin) -> Result<TcpStream, String> {
+async fn connect_to(place: SocketAddr, origin: &Origin) -> Result<TcpStream, Complaint> {
     let socket = match place {
         SocketAddr::V4(_) => TcpSocket::new_v4(),
         SocketAddr::V6(_) => TcpSocket::new_v6(),
     };
-    let socket = socket.map_err(|error| format!("cannot connect: {error}"))?;
+    let socket = socket.map_err(|error| Complaint::of("cannot connect", &error))?;
     if let Some(interface) = &origin.interface {
         let bound = socket.bind_device(Some(interface.as_bytes()));
         bound.map_err(|error| format!("cannot use interface {interface}: {error}"))?;
@@ -142,9 +143,9 @@ async fn connect_to(place: SocketAddr, origin: &Origin) -> Result<TcpStream, Str
     let connected = socket.connect(place).await;
     connected.map_err(|error| {
         if error.kind() == io::ErrorKind::ConnectionRefused {
-            format!("connection to {place} refused")
+            Complaint::Down(format!("connection to {place} refused"))
         } else {
-            format!("cannot connect to {place}: {error}")
+            Complaint::of(format_args!("cannot connect to {place}"), &error)
         }
     })
 }

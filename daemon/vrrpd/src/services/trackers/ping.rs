@@ -1,6 +1,7 @@
 //! Trackers of kind `ping`: a host that has to answer ICMP echo requests.
 
 use std::collections::hash_map::RandomState;
+use std::error::Error as _;
 use std::hash::BuildHasher as _;
 use std::io;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::time::{Instant, sleep_until};
 use vrrp_config::Ping;
 use vrrp_linux::echo::{Echoes, Route};
 
+use super::complaint::{Complaint, is_shortage};
 use super::network::{Answer, Target};
 use super::time_limit::TimeLimit;
 use super::{Reporter, turns};
@@ -35,18 +37,27 @@ pub(super) async fn follow(ping: Ping, mut reporter: Reporter) {
 }
 
 /// Sends the requests of one result and waits for the answers.
-async fn ask(ping: &Ping, target: &mut Target, token: u64) -> Result<Answer, String> {
+async fn ask(ping: &Ping, target: &mut Target, token: u64) -> Result<Answer, Complaint> {
     let time_limit = TimeLimit::of(ping.rhythm.timeout);
     let addresses = target.addresses(&time_limit).await?;
-    let address = *addresses.first().ok_or("it has no address")?;
+    let address = addresses
+        .first()
+        .ok_or_else(|| "it has no address".to_owned())?;
+    let address = *address;
     let route = Route {
         target: address,
         source: ping.origin.source,
         interface: ping.origin.interface.as_deref(),
     };
-    let (echoes, socket) = Echoes::open(route, token).map_err(|error| error.to_string())?;
+    let opened = Echoes::open(route, token);
+    let (echoes, socket) = opened.map_err(|error| match error.source() {
+        Some(source) if source.downcast_ref().is_some_and(is_shortage) => {
+            Complaint::Shortage(error.to_string())
+        }
+        Some(_) | None => Complaint::Down(error.to_string()),
+    })?;
     let socket = UdpSocket::from_std(socket)
-        .map_err(|error| format!("cannot wait for an answer: {error}"))?;
+        .map_err(|error| Complaint::of("cannot wait for an answer", &error))?;
     let mut round = Round::new(ping);
     let begun = Instant::now();
     while !round.is_over() {
@@ -71,7 +82,8 @@ async fn ask(ping: &Ping, target: &mut Target, token: u64) -> Result<Answer, Str
             }
         }
     }
-    round.judge(&address.to_string(), &time_limit.limit())
+    let answer = round.judge(&address.to_string(), &time_limit.limit());
+    Ok(answer?)
 }
 
 /// Waits for the next answer, or for an error that concerns a request.
@@ -238,7 +250,7 @@ mod tests {
         let forbidden = "not permitted to ping: CAP_NET_RAW is missing";
         match what {
             // The sandbox of a build may lack the capability; the tests of the lab have it.
-            Err(complaint) if complaint.starts_with(forbidden) => {}
+            Err(complaint) if complaint.to_string().starts_with(forbidden) => {}
             what => assert_eq!(what, Ok("answered".to_owned())),
         }
     }

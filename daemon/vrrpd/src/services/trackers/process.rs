@@ -9,7 +9,9 @@ use std::io;
 use std::time::Duration;
 
 use tokio::io::unix::AsyncFd;
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
+use tokio::task::spawn_blocking;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::Level;
 use vrrp_config::{Process, Which};
@@ -106,10 +108,11 @@ impl Question {
 }
 
 impl Census {
-    /// Starts the task. It scans nothing before the first request.
+    /// Starts the task. It scans nothing before the first request. It has a thread of its own, because
+    /// a read in /proc waits for a lock of the process that is read.
     pub(super) fn begin(log: Log) -> Self {
         let (questions, asked) = mpsc::unbounded_channel();
-        tokio::spawn(count(asked, log));
+        spawn_blocking(move || Handle::current().block_on(count(asked, log)));
         Self(questions)
     }
 

@@ -6,6 +6,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use vrrp_config::Tcp;
 
+use super::complaint::Complaint;
 use super::network::{Answer, Listener, Target, connect};
 use super::time_limit::TimeLimit;
 use super::{Reporter, turns};
@@ -24,7 +25,7 @@ pub(super) async fn follow(tcp: Tcp, mut reporter: Reporter) {
 }
 
 /// Probes once.
-async fn ask(tcp: &Tcp, target: &mut Target) -> Result<Answer, String> {
+async fn ask(tcp: &Tcp, target: &mut Target) -> Result<Answer, Complaint> {
     let time_limit = TimeLimit::of(tcp.rhythm.timeout);
     let (mut stream, place) = connect(target, tcp.port, &tcp.origin, &time_limit).await?;
     if let Some(text) = &tcp.send {
@@ -191,6 +192,9 @@ mod tests {
 
     async fn check(tcp: &Tcp) -> Result<String, String> {
         let mut target = Target::new(&tcp.host, &tcp.origin);
-        ask(tcp, &mut target).await.map(|answer| answer.what)
+        let answer = ask(tcp, &mut target).await;
+        answer
+            .map(|answer| answer.what)
+            .map_err(|complaint| complaint.to_string())
     }
 }

@@ -113,7 +113,7 @@ fn changes_of_file_and_path_are_reported() {
             step();
             // A change may cause several events; the last one counts.
             loop {
-                let news = tokio::time::timeout(PATIENCE, watch.news()).await;
+                let news = timeout(PATIENCE, watch.news()).await;
                 news.unwrap_or_else(|_| panic!("no event when {what}"))
                     .unwrap();
                 watch = Watch::begin(&path).unwrap();

@@ -331,5 +331,8 @@ fn https(place: SocketAddr, host: &str, trust: Trust) -> Http {
 
 async fn check(http: &Http) -> Result<String, String> {
     let mut asker = Asker::new(http.clone(), Arc::default());
-    asker.ask().await.map(|answer| answer.what)
+    let answer = asker.ask().await;
+    answer
+        .map(|answer| answer.what)
+        .map_err(|complaint| complaint.to_string())
 }

@@ -119,6 +119,7 @@ impl Rig {
         let reporter = Reporter {
             tracker: "t".into(),
             last: None,
+            shortage: None,
             inbox,
             log,
         };
