@@ -117,6 +117,7 @@ fn subject_of(report: &Report) -> Option<Subject> {
         | Report::Verdict { .. }
         | Report::Priority { .. }
         | Report::Drift { .. }
+        | Report::Clock { .. }
         | Report::Suppressed { .. }
         | Report::Withheld { .. }
         | Report::SecondMaster { .. }

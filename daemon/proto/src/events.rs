@@ -517,6 +517,18 @@ pub enum Report {
         /// The differences, in words.
         how: Arc<str>,
     },
+    /// The clock of another router differs so much that its signed advertisements will soon be rejected:
+    /// by half the window of the replay protection or more. Reported once per sender and minute.
+    Clock {
+        /// Name of the local router.
+        router: Arc<str>,
+        /// Address of the other router.
+        source: IpAddr,
+        /// Seconds by which its clock is ahead; negative if it is behind.
+        ahead: i64,
+        /// The window.
+        window: Duration,
+    },
     /// A take-over that was due is withheld: advertisements of a living master arrive at the
     /// interface, and this host drops them before its sockets. Reported once per sender and minute.
     Withheld {

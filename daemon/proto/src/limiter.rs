@@ -32,6 +32,8 @@ pub enum Matter {
     Dropped(DropCause),
     /// Its configuration differs.
     Drift,
+    /// Its clock differs.
+    Clock,
     /// It is master, too.
     SecondMaster,
     /// Its advertisements are dropped by this host.
@@ -43,6 +45,7 @@ impl fmt::Display for Matter {
         match self {
             Self::Dropped(cause) => write!(f, "packet dropped: {cause}"),
             Self::Drift => f.write_str("configuration mismatch"),
+            Self::Clock => f.write_str("clocks differ"),
             Self::SecondMaster => f.write_str("second master"),
             Self::Unreceived => f.write_str("advertisements dropped by this host"),
         }

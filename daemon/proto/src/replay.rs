@@ -23,6 +23,15 @@ impl AntiReplay {
             Self::Monotonic => true,
         }
     }
+
+    /// The window, if the clock of a sender that is `ahead` by so many seconds is about to leave it:
+    /// half of it is used up.
+    pub(crate) fn nearly_exceeded(self, ahead: i64) -> Option<Duration> {
+        match self {
+            Self::Time { window } if ahead.unsigned_abs() * 2 >= window.as_secs() => Some(window),
+            Self::Time { .. } | Self::Monotonic => None,
+        }
+    }
 }
 
 /// Sequence numbers of this router's own advertisements.
@@ -186,6 +195,14 @@ mod tests {
         assert!(timely(TIME, NOW + seconds(5)) && timely(TIME, NOW - seconds(5)));
         assert!(!timely(TIME, NOW + seconds(6)) && !timely(TIME, NOW - seconds(6)));
         assert!(timely(AntiReplay::Monotonic, seconds(0)));
+    }
+
+    #[test]
+    fn half_the_window_is_a_warning_in_both_directions() {
+        for (ahead, warns) in [(0, false), (2, false), (3, true), (-2, false), (-3, true)] {
+            assert_eq!(TIME.nearly_exceeded(ahead).is_some(), warns, "{ahead}");
+        }
+        assert_eq!(AntiReplay::Monotonic.nearly_exceeded(3600), None);
     }
 
     #[test]

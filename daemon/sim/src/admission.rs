@@ -150,8 +150,14 @@ impl Numbers {
 
 /// Whether a sequence number lies in the time window around `wall`. Always true without a window.
 fn is_timely(hmac: &HmacConfig, wall: Duration, number: u64) -> bool {
-    let seconds = i128::from(number >> 32) - i128::from(wall.as_secs());
+    let seconds = seconds_ahead(number, wall);
     hmac.window == 0 || seconds.unsigned_abs() <= hmac.window.into()
+}
+
+/// Seconds by which the clock of a sender is ahead of `wall`, by its sequence number.
+pub(crate) fn seconds_ahead(number: u64, wall: Duration) -> i64 {
+    let seconds = i128::from(number >> 32) - i128::from(wall.as_secs());
+    i64::try_from(seconds).unwrap_or(i64::MAX)
 }
 
 /// Whether a number is greater than another in serial number arithmetic (RFC 1982).

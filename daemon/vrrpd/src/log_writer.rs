@@ -355,6 +355,24 @@ fn write_report(report: Report) {
             instance = %router, %source,
             "{router}: configuration mismatch with {source}: {how}; its advertisements are still accepted",
         ),
+        Report::Clock {
+            router,
+            source,
+            ahead,
+            window,
+        } => {
+            let (by, direction) = match ahead < 0 {
+                true => (-ahead, "behind"),
+                false => (ahead, "ahead"),
+            };
+            warn!(
+                instance = %router, %source, ahead,
+                "{router}: the clock of {source} is {by} s {direction} of this host's: from {} s on its \
+                 advertisements are rejected, and both hosts are master; synchronise both clocks (NTP) \
+                 (logged once a minute)",
+                window.as_secs() + 1,
+            );
+        }
         Report::Withheld { router, unreceived } => warn!(
             instance = %router, source = %unreceived.source, interface = %unreceived.interface,
             "{router}: take-over withheld, the master is alive: {unreceived}; accept IP protocol 112 from \

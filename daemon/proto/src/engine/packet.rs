@@ -7,6 +7,7 @@ use super::admission::{Admitted, Learned, Rejected};
 use super::{Engine, RouterId};
 use crate::events::{Output, Packet, Report};
 use crate::limiter::{Matter, Subject, Verdict};
+use crate::params::Authentication;
 use crate::router::Sighting;
 use crate::time::Instant;
 use crate::wire::DropCause;
@@ -79,8 +80,28 @@ impl Engine {
         let instance = &mut self.instances[id];
         match learned {
             Learned::Nothing => {}
-            Learned::Signed(sender) => instance.heard.record(*sender),
+            Learned::Signed(sender) => {
+                instance.heard.record(*sender);
+                self.report_clock(now, packet, id, sender.ahead);
+            }
             Learned::Foreign(received) => instance.record_foreign(now, packet.source, received),
+        }
+    }
+
+    /// Reports a sender whose clock is about to leave the window of the replay protection: from then on
+    /// both hosts would be master.
+    fn report_clock(&mut self, now: Instant, packet: &Packet<'_>, id: RouterId, ahead: i64) {
+        if let Authentication::Hmac(hmac) = &self.instances[id].params.authentication
+            && let Some(window) = hmac.anti_replay.nearly_exceeded(ahead)
+            && self.may_report(now, packet, Matter::Clock)
+        {
+            let router = Arc::clone(&self.instances[id].name);
+            self.outputs.push_back(Output::Report(Report::Clock {
+                router,
+                source: packet.source,
+                ahead,
+                window,
+            }));
         }
     }
 

@@ -28,7 +28,7 @@ use self::contacts::Contacts;
 pub(crate) use self::reference::Watched;
 use self::reference::{Expected, Phase, others_wait};
 pub(crate) use self::silence::UNRESOLVED;
-use crate::admission::{Numbers, Unheard, is_deaf, judge};
+use crate::admission::{Numbers, Trailer, Unheard, is_deaf, judge, seconds_ahead};
 use crate::coverage::Coverage;
 use crate::foreign::{has_link_local, says};
 use crate::host::{Arrival, Datagram, Fed, Host, News, Record, Says, Turn, read};
@@ -303,6 +303,7 @@ impl Oracle {
             }
             Fed::Overrun | Fed::Stop | Fed::Rejected => self.follow(now, record, awake)?,
         }
+        self.watch_clocks(record)?;
         self.watch_contests(now, record)?;
         for (name, router) in &mut self.routers {
             let shown = record.shown.get(&**name).into_iter();
@@ -568,6 +569,36 @@ impl Oracle {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Checks the warnings about clocks: the sequence number of the packet is off by at least half of the
+    /// window.
+    fn watch_clocks(&self, record: &Record) -> Result<(), Violation> {
+        for output in &record.outputs {
+            let Output::Report(Report::Clock { router, ahead, .. }) = output else {
+                continue;
+            };
+            let Fed::Packet {
+                arrived, packet, ..
+            } = &record.fed
+            else {
+                return Err(Invariant::Rejected.broken("a warning about a clock without a packet"));
+            };
+            let hmac = self
+                .routers
+                .get(&**router)
+                .map(|router| &router.config.hmac);
+            let window = hmac.and_then(|hmac| Some(hmac.as_ref()?.window));
+            let trailer = Trailer::read(packet.family(), &packet.payload);
+            let off = trailer.map(|trailer| seconds_ahead(trailer.number, self.wall_at(*arrived)));
+            let is_right = off == Some(*ahead)
+                && window.is_some_and(|w| w > 0 && ahead.unsigned_abs() * 2 >= u64::from(w));
+            if !is_right {
+                let how = format!("{router} warns of a clock {ahead} s ahead: it is {off:?}");
+                return Err(Invariant::Rejected.broken(how));
+            }
+        }
+        Ok(())
     }
 
     /// Checks the effect of packets that arrived at interfaces: they count for the routers whose take-over
@@ -1703,7 +1734,9 @@ fn is_nothing(record: &Record) -> Result<(), Violation> {
     let spoken = record.outputs.iter().find(|output| {
         !matches!(
             output,
-            Output::Report(Report::Dropped { .. } | Report::Suppressed { .. })
+            Output::Report(
+                Report::Dropped { .. } | Report::Suppressed { .. } | Report::Clock { .. }
+            )
         )
     });
     match spoken {

@@ -76,6 +76,7 @@ impl EventSender {
             | Report::RoutingStray { .. }
             | Report::Verdict { .. }
             | Report::Drift { .. }
+            | Report::Clock { .. }
             | Report::Withheld { .. }
             | Report::SecondMaster { .. } => {}
         }

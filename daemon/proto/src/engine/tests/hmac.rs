@@ -380,6 +380,24 @@ fn reload_keeps_sent_and_received_sequence_numbers() {
 }
 
 #[test]
+fn clock_that_nearly_leaves_the_window_is_reported_once_a_minute() {
+    let mut node = node(signing(HmacMode::Enforce));
+    let said = |node: &mut Node, ahead: u64| {
+        let wall = WALL + node.now.since(T0) + Duration::from_secs(ahead);
+        let lines = node.receive(ETH1, PEER, &from_peer(200, wall, 1));
+        only("VI_1: clock", lines)
+    };
+    assert_eq!(said(&mut node, 2), [""; 0]);
+    node.advance(SECOND * 5);
+    let warning = "VI_1: clock of 192.168.224.11 is 3 s ahead";
+    assert_eq!(said(&mut node, 3), [warning]);
+    node.advance(SECOND);
+    assert_eq!(said(&mut node, 3), [""; 0]);
+    node.advance(SECOND * 60);
+    assert_eq!(said(&mut node, 3), [warning]);
+}
+
+#[test]
 fn wall_clock_is_wanted_only_with_hmac() {
     let mut node = node(vi_1());
     assert!(!node.engine.wants_wall_clock());

@@ -605,6 +605,12 @@ fn report_line(report: &Report) -> String {
             source,
             how,
         } => format!("{router}: {source} differs: {how}"),
+        Report::Clock {
+            router,
+            source,
+            ahead,
+            ..
+        } => format!("{router}: clock of {source} is {ahead} s ahead"),
         Report::Withheld { router, unreceived } => format!("{router}: withheld: {unreceived}"),
         Report::SecondMaster {
             router,
