@@ -173,12 +173,13 @@ impl World<'_> {
     ) -> Result<(), Violation> {
         let mut routers = self.witnesses[usize::from(id)].routers();
         let router = routers.find(|(name, _)| **name == *t.router);
-        // The oracle has not followed this transition yet.
-        let since = router.and_then(|(_, router)| router.waits_since());
+        // The oracle has not followed this transition yet. Its times are those of the host's clock.
+        let waited_since = router.and_then(|(_, router)| router.waits_since());
         let Cause::Silence { lasted, .. } = t.cause.root() else {
             return Ok(());
         };
-        let has_heard = since.is_none_or(|since| self.now - *lasted > since);
+        let has_heard = waited_since.is_none_or(|since| t.at - *lasted > since);
+        let since = waited_since.map(|since| self.now - t.at.since(since));
         let Some(key) = self.key_of(id, &t.router).filter(|_| !has_heard) else {
             return Ok(());
         };
