@@ -13,6 +13,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::process::ExitStatus;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use nix::sys::prctl::get_child_subreaper;
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
@@ -21,6 +22,7 @@ use tokio::process::{ChildStdin, Command};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::{sleep, timeout};
 
 /// Most orphans that are reaped before other work of the services gets a turn.
 const BATCH: usize = 256;
@@ -102,6 +104,18 @@ impl Child {
             .await
             .unwrap_or_else(|error| Err(error.into()))
     }
+}
+
+/// Waits until no program is being started, at most for `limit`. A program that is started while the runtime
+/// ends would run on unwatched.
+pub(super) async fn settle(limit: Duration) {
+    let settled = async {
+        while programs().starting > 0 {
+            sleep(Duration::from_millis(1)).await;
+        }
+    };
+    // A file system that does not answer is not waited for.
+    let _ = timeout(limit, settled).await;
 }
 
 /// Listener for the end of children, in a process that may have children which it did not start.

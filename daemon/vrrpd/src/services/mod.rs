@@ -17,6 +17,7 @@ mod users;
 use std::io;
 use std::path::PathBuf;
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 use nix::sys::signal::{SigSet, Signal as Number};
 use nix::unistd::Pid;
@@ -24,12 +25,15 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use vrrp_linux::signal::keep_exit_statuses;
 
-use self::children::{Ends, reap_orphans};
+use self::children::{Ends, reap_orphans, settle};
 use self::follower::Follower;
 pub(crate) use self::params::ServiceParams;
 use crate::channel::{Inbox, NodeEvents};
 use crate::log_writer::Log;
 use crate::units::{Units, system_address};
+
+/// Time limit for programs that are being started when the daemon ends.
+const SETTLING: Duration = Duration::from_millis(100);
 
 /// Parts that the services need to run.
 pub(crate) struct Services {
@@ -187,6 +191,7 @@ impl Services {
             follower.go_on();
         }
         follower.finish(signals.stop.recv()).await;
+        settle(SETTLING).await;
         Ok(())
     }
 }

@@ -16,7 +16,7 @@ fn exit_status_is_available_after_an_interrupted_wait() {
         let mut child = Child::start(&mut shell("read line; exit 7")).unwrap();
         let stdin = child.take_stdin();
         let soon = Duration::from_millis(10);
-        assert!(tokio::time::timeout(soon, child.wait()).await.is_err());
+        assert!(timeout(soon, child.wait()).await.is_err());
         drop(stdin);
         child.wait().await.unwrap()
     });
@@ -32,7 +32,7 @@ fn program_is_waited_for_when_its_handle_is_dropped() {
         let begun = Instant::now();
         while programs().started.contains(&pid) {
             assert!(begun.elapsed() < PATIENCE);
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            sleep(Duration::from_millis(1)).await;
         }
     });
 }
@@ -70,7 +70,7 @@ fn orphans_are_reaped_and_programs_keep_their_statuses() {
         let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
         while let found @ (Ok(_) | Err(Errno::EINTR)) = waitid(Id::All, look) {
             assert!(begun.elapsed() < PATIENCE, "{found:?}");
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            sleep(Duration::from_millis(5)).await;
         }
     });
 }

@@ -1,6 +1,7 @@
 use std::io::Write as _;
 use std::path::Path;
 
+use super::super::children::settle;
 use super::*;
 use crate::testing::{Directory, PATIENCE, block_on};
 
@@ -136,6 +137,7 @@ fn timeout_includes_the_start_of_the_program() {
                 drop(release);
                 rest.wait().await;
             }
+            settle(PATIENCE).await;
         });
         wait_until_gone(read_pid(&directory.path("pid")));
     }
@@ -221,6 +223,7 @@ fn dropped_run_kills_program() {
         }
         running.abort();
         assert!(running.await.unwrap_err().is_cancelled());
+        settle(PATIENCE).await;
     });
     wait_until_gone(read_pid(&directory.path("pid")));
 }
