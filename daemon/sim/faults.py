@@ -39,6 +39,7 @@ ADMISSION = "daemon/proto/src/engine/admission.rs"
 DESTINATIONS = "daemon/proto/src/engine/destinations.rs"
 SOLICIT = "daemon/proto/src/engine/solicit.rs"
 UNSENT = "daemon/proto/src/engine/unsent.rs"
+HOLD_DOWN = "daemon/proto/src/router/hold_down.rs"
 EFFECTS = "daemon/proto/src/engine/effects.rs"
 CONFIGURE = "daemon/proto/src/engine/configure.rs"
 INSTANCE = "daemon/proto/src/engine/instance.rs"
@@ -221,8 +222,8 @@ FAULTS = [
     Fault(
         "startup delay is ignored",
         ROUTER,
-        "        self.startup_until.max(self.silence_counts_at)",
-        "        self.silence_counts_at",
+        "            self.startup_until,\n            self.silence_counts_at,",
+        "            self.silence_counts_at,\n            self.silence_counts_at,",
     ),
     Fault(
         "every reload restarts the startup delay",
@@ -706,6 +707,24 @@ FAULTS = [
         INSTANCE,
         "            self.router.count_silence_by(heard_by);",
         "            self.router.count_silence_by(now);\n            let _ = heard_by;",
+    ),
+    Fault(
+        "take-overs are not held down",
+        HOLD_DOWN,
+        "(self.full_at - spacing * (BURST - 1)).min(self.last_at + spacing)",
+        "Instant::ZERO",
+    ),
+    Fault(
+        "hold-down counts six take-overs",
+        HOLD_DOWN,
+        "pub(crate) const BURST: u32 = 5;",
+        "pub(crate) const BURST: u32 = 6;",
+    ),
+    Fault(
+        "hold-down grows without end",
+        HOLD_DOWN,
+        ".min(self.last_at + spacing)",
+        "",
     ),
     Fault(
         "unheard master yields to no lower priority",

@@ -47,7 +47,7 @@ fn most_events(scenario: &Scenario) -> u128 {
     }
     let steps: u64 = scenario.steps.iter().map(|step| step.after).sum();
     // The simulation continues until the state has been stable for long. Clocks may be fast.
-    let span = (Duration::from_micros(steps) + 10 * longest + Duration::from_secs(3)) * 106 / 100;
+    let span = (Duration::from_micros(steps) + 13 * longest + Duration::from_secs(4)) * 106 / 100;
     let stations =
         u128::try_from(scenario.hosts.len() + scenario.foreign.len()).unwrap_or(u128::MAX);
     // Worst case: every host is master. Each packet may be delivered twice, each delivery causes a turn of

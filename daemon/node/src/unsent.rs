@@ -12,7 +12,7 @@ use crate::host::RejectedAdvert;
 /// Router and family: interface, family and VRID.
 type Sender = (InterfaceIndex, Family, Vrid);
 
-/// Advertisements that were handed to the host, and those that the kernel rejected.
+/// Advertisements that were handed to the host, and the rejected ones of them.
 #[derive(Debug, Default)]
 pub(crate) struct Unsent {
     queued: Vec<Sender>,

@@ -31,6 +31,7 @@
 
 mod backup;
 mod contest;
+mod hold_down;
 mod master;
 mod member;
 
@@ -39,6 +40,7 @@ use core::net::IpAddr;
 use core::time::Duration;
 
 use self::backup::Backup;
+use self::hold_down::{BURST, HoldDown};
 use self::master::Master;
 pub(crate) use self::member::Sighting;
 use crate::events::Due;
@@ -89,6 +91,7 @@ pub(crate) struct Router {
     /// Time from which silence counts: before it a master may not be able to reach this router. Ends
     /// with the first advertisement.
     silence_counts_at: Instant,
+    hold_down: HoldDown,
 }
 
 /// Reason why a backup delays a take-over, or does without.
@@ -96,6 +99,11 @@ pub(crate) struct Router {
 pub(crate) enum HoldOff {
     /// Startup delay (`startupDelay`).
     Startup {
+        /// Remaining time.
+        left: Duration,
+    },
+    /// Hold-down after several take-overs in quick succession.
+    HoldDown {
         /// Remaining time.
         left: Duration,
     },
@@ -137,6 +145,11 @@ impl fmt::Display for HoldOff {
             Self::Startup { left } => {
                 write!(f, "started, listening for {} (startupDelay)", Human(*left))
             }
+            Self::HoldDown { left } => write!(
+                f,
+                "flapping: {BURST} take-overs in quick succession, the next one in {} at the earliest",
+                Human(*left)
+            ),
             Self::Preemption {
                 master,
                 theirs,
@@ -239,6 +252,7 @@ impl Router {
             phase: Phase::Init,
             startup_until: Instant::ZERO,
             silence_counts_at: Instant::ZERO,
+            hold_down: HoldDown::new(),
         }
     }
 
@@ -581,13 +595,23 @@ impl Router {
             let left = self.startup_until.since(now);
             return Some(HoldOff::Startup { left });
         }
+        let held_until = self.hold_down.until(&self.settings);
+        if !self.settings.priority.is_owner() && now < held_until {
+            let left = held_until.since(now);
+            return Some(HoldOff::HoldDown { left });
+        }
         backup.hold_off(now, &self.settings)
     }
 
-    /// Time before which a backup does not take over: the end of the startup delay, and the time from
-    /// which silence counts.
+    /// Time before which a backup does not take over: the end of the startup delay and of the hold-down, and
+    /// the time from which silence counts.
     pub(crate) fn held_until(&self) -> Instant {
-        self.startup_until.max(self.silence_counts_at)
+        let all = [
+            self.startup_until,
+            self.silence_counts_at,
+            self.hold_down.until(&self.settings),
+        ];
+        all.into_iter().fold(Instant::ZERO, Instant::max)
     }
 
     /// Lets silence count from `at` instead of a former time, for a backup that begins to listen.
@@ -651,6 +675,7 @@ impl Router {
 
     /// Becomes master because of a deadline at `due`, from which the advertisement timer counts.
     fn become_master(&mut self, now: Instant, due: Instant, cause: Cause) -> Reaction {
+        self.hold_down.record(now, &self.settings);
         let master = Master::new(now, due, &cause, &self.settings);
         Reaction {
             send: Some(Send::Advert),

@@ -87,6 +87,9 @@ pub struct RouterStatus {
     /// router then neither sends nor receives advertisements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_link: Option<Arc<str>>,
+    /// Number of transitions in the last minute, if there are ten or more; 16 stands for 16 or more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub flapping: Option<usize>,
     /// Families in which the kernel rejects the router's advertisements. A master that can send in none
     /// yields to any other master, and does not preempt it until a reload.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,10 +1,10 @@
 //! `vrrpd status`: the daemon's snapshot as tables and notes, or as JSON.
 
 use std::fmt::Write as _;
-use std::io::Read as _;
+use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
@@ -19,6 +19,9 @@ use crate::{Failed, print};
 
 /// Time limit for the daemon's answer.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Most bytes of an answer. One about 4,000 instances has 8 MiB.
+const LARGEST: u64 = 64 << 20;
 
 pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     let socket = options.runtime.control_socket();
@@ -43,14 +46,43 @@ pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     })
 }
 
-/// Reads the daemon's answer, one JSON object. The daemon sends it without a request.
-fn ask(socket: &Path) -> std::io::Result<String> {
+/// Reads the daemon's answer, one JSON object. The daemon sends it without a request. Another program may
+/// listen at the socket.
+fn ask(socket: &Path) -> io::Result<String> {
+    let until = Instant::now() + PATIENCE;
     let mut stream = UnixStream::connect(socket)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    Ok(answer)
+    let mut bytes = Vec::new();
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(late());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let length = match stream.read(&mut buffer) {
+            Ok(length) => length,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Err(late()),
+            Err(error) => return Err(error),
+        };
+        if length == 0 {
+            break;
+        }
+        bytes.extend_from_slice(&buffer[..length]);
+        if bytes.len() as u64 > LARGEST {
+            let text = format!("more than {} MiB", LARGEST >> 20);
+            return Err(io::Error::new(ErrorKind::FileTooLarge, text));
+        }
+    }
+    String::from_utf8(bytes).map_err(|error| io::Error::new(ErrorKind::InvalidData, error))
 }
+
+fn late() -> io::Error {
+    let text = format!("no complete answer within {} s", PATIENCE.as_secs());
+    io::Error::new(ErrorKind::TimedOut, text)
+}
+
+/// Number of transitions that the daemon remembers of an instance.
+const HISTORY: usize = 16;
 
 /// Renders a snapshot as text.
 pub(crate) fn render(snapshot: &Snapshot) -> String {
@@ -76,6 +108,13 @@ pub(crate) fn render(snapshot: &Snapshot) -> String {
             let _ = writeln!(
                 text,
                 "  no advertisements: {why} (no fault, because trackInterface is false)"
+            );
+        }
+        if let Some(number) = instance.flapping {
+            let least = if number < HISTORY { "" } else { "at least " };
+            let _ = writeln!(
+                text,
+                "  flapping: {least}{number} transitions in the last minute"
             );
         }
         for unsent in &instance.unsent {

@@ -37,6 +37,10 @@ use crate::wire::{
 /// Number of transitions that a router keeps for its status.
 const HISTORY: usize = 16;
 
+/// Time in which the transitions of a flapping router are counted, and the least number of them.
+const MINUTE: Duration = Duration::from_secs(60);
+const FLAPPING: usize = 10;
+
 /// A virtual router in the engine.
 #[derive(Debug)]
 pub(super) struct Instance {
@@ -607,6 +611,7 @@ impl Instance {
                 .map(|left| left.as_secs_f64()),
             without_link: None,
             missing: Vec::new(),
+            flapping: self.flapping(now),
             unsent: self.unsent_status(now),
             priority: self.priority_status(trackers),
             advert_interval: self.params.interval.duration().as_secs_f64(),
@@ -657,6 +662,13 @@ impl Instance {
     pub(super) fn last_cause(&self) -> Option<(Instant, &Cause)> {
         let last = &self.history.back()?.transition;
         Some((last.at, &last.cause))
+    }
+
+    /// Returns the number of transitions in the last minute, if they are many.
+    fn flapping(&self, now: Instant) -> Option<usize> {
+        let is_recent = |remembered: &&Remembered| now.since(remembered.transition.at) < MINUTE;
+        let recent = self.history.iter().filter(is_recent).count();
+        (recent >= FLAPPING).then_some(recent)
     }
 
     /// Returns the time in its state, in seconds.

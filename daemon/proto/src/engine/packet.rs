@@ -88,7 +88,7 @@ impl Engine {
         }
     }
 
-    /// Reports a sender whose clock is about to leave the window of the replay protection: from then on
+    /// Reports a sender with a clock that is about to leave the window of the replay protection: from then on
     /// both hosts would be master.
     fn report_clock(&mut self, now: Instant, packet: &Packet<'_>, id: RouterId, ahead: i64) {
         if let Authentication::Hmac(hmac) = &self.instances[id].params.authentication

@@ -6,6 +6,7 @@ mod attachments;
 mod devices;
 mod differences;
 mod families;
+mod flapping;
 mod grace;
 mod groups;
 mod hmac;

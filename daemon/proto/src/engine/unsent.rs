@@ -2,7 +2,7 @@
 //! what leaves.
 //!
 //! The other hosts cannot know of such a master, so one of them becomes master too. Then this router yields,
-//! whatever the priorities: the other one would stay master in any case. It does not preempt a master until a
+//! of any priority: the other one would stay master in any case. It does not preempt a master until a
 //! reload, or until one of its advertisements leaves. Without another master it serves on, so that a rule on
 //! both hosts does not end the service.
 //!

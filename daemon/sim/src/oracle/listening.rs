@@ -58,7 +58,7 @@ impl Listening {
         }
     }
 
-    /// Returns the same timers for a router whose advertisements leave its host, or do not.
+    /// Returns the same timers for a router that can send, or cannot.
     pub(super) const fn unsent(mut self, is_unsent: bool) -> Self {
         self.is_unsent = is_unsent;
         self

@@ -318,6 +318,9 @@ impl Oracle {
             if let Some(router) = self.routers.get_mut(&*transition.router) {
                 router.is_away = false;
                 router.last = Some((now, transition.cause.clone()));
+                if transition.to == State::Master {
+                    router.count_take_over(now);
+                }
             }
         }
         self.watch_solicitations(record)?;
@@ -987,6 +990,8 @@ impl Oracle {
                 stands: BTreeMap::new(),
                 unsent: BTreeSet::new(),
                 is_unsent: false,
+                took_over_at: Instant::ZERO,
+                free_at: Instant::ZERO,
                 last: None,
             });
             router.reconfigure(now, new, before);
@@ -1120,6 +1125,8 @@ impl Oracle {
                     router.sightings.clear();
                     router.passed_over.clear();
                     router.stands.clear();
+                    // A router that starts under this name is another virtual router.
+                    (router.took_over_at, router.free_at) = (Instant::ZERO, Instant::ZERO);
                 }
                 if matches!(transition.cause, Cause::Joined { .. })
                     && transition.from == State::Init

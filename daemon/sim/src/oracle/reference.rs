@@ -61,6 +61,9 @@ pub(crate) struct Watched {
     pub(super) unsent: BTreeSet<Family>,
     /// Whether none of its advertisements leaves, nor those of its group.
     pub(super) is_unsent: bool,
+    /// Time of its last take-over, and the time at which five are possible at once again.
+    pub(super) took_over_at: Instant,
+    pub(super) free_at: Instant,
     /// Time and cause of its last transition.
     pub(super) last: Option<(Instant, Cause)>,
     /// Whether the router is a member of a sync group.
@@ -344,7 +347,20 @@ impl Watched {
 
     /// Time before which a backup does not take over.
     pub(super) fn held_until(&self) -> Instant {
-        self.quiet_until.max(self.silence_counts_at)
+        let delays = self.quiet_until.max(self.silence_counts_at);
+        let by_rate = self.free_at - 4 * self.spacing();
+        delays.max(by_rate.min(self.took_over_at + self.spacing()))
+    }
+
+    /// Records a take-over. Five may follow one another at once; then each waits for three intervals after the
+    /// last one, and for a second at least. Each such time without one frees a place.
+    pub(super) fn count_take_over(&mut self, now: Instant) {
+        self.free_at = self.free_at.max(now) + self.spacing();
+        self.took_over_at = now;
+    }
+
+    fn spacing(&self) -> Duration {
+        (3 * self.config.interval()).max(Duration::from_secs(1))
     }
 
     /// Master-down interval of this router for a master with this interval.

@@ -1,4 +1,4 @@
-//! Expected behaviour of a router whose advertisements the kernel does not send.
+//! Expected behaviour of a router that cannot send.
 //!
 //! No RFC defines it. It yields to any other master, because that one cannot know of it, and preempts none
 //! until a reload or until an advertisement leaves. A sync group does so if that applies to all members.

@@ -152,7 +152,7 @@ impl Member {
 }
 
 impl World<'_> {
-    /// Checks that the status of a router whose advertisement was sent does not say the opposite.
+    /// Checks that the status of a router does not say `unsent` after an advertisement was sent.
     pub(super) fn check_heard(
         &self,
         id: Station,
@@ -1108,7 +1108,9 @@ pub(super) fn bounds(scenario: &Scenario) -> BTreeMap<(u8, u8), Duration> {
         let spoken = router.spoken().collect();
         families.entry(key).or_default().insert(spoken);
         let delays = router.preempt_delay() + router.startup_delay() + patience + reach(router);
-        let bound = (router.interval() * 4 + delays) * 106 / 100 + SLACK;
+        // A router that took over several times may have to wait for the next time.
+        let hold_down = (router.interval() * 3).max(Duration::from_secs(1));
+        let bound = (router.interval() * 4 + delays + hold_down) * 106 / 100 + SLACK;
         let known: &mut Duration = bounds.entry(key).or_default();
         *known = bound.max(*known);
         let cast = match router.unicast {

@@ -256,6 +256,25 @@ fn table_shows_missing_addresses() {
 }
 
 #[test]
+fn table_shows_flapping() {
+    let with = |flapping| RouterStatus {
+        flapping,
+        ..instance("VI_1", 51, State::Backup)
+    };
+    let snapshot = Snapshot {
+        instances: vec![with(Some(12)), with(Some(16))],
+        ..Snapshot::default()
+    };
+    let text = render(&snapshot);
+    assert!(
+        text.contains("\n  flapping: 12 transitions in the last minute\n"),
+        "{text}"
+    );
+    let most = "\n  flapping: at least 16 transitions in the last minute\n";
+    assert!(text.contains(most), "{text}");
+}
+
+#[test]
 fn table_shows_advertisements_that_are_not_sent() {
     let unsent = UnsentStatus {
         family: Family::V4,
@@ -422,6 +441,7 @@ fn instance(name: &str, vrid: u8, state: State) -> RouterStatus {
         without_link: None,
         missing: vec![],
         unsent: vec![],
+        flapping: None,
         name: name.into(),
         interface: "eth1".into(),
         virtual_router_id: Vrid::new(vrid).unwrap(),

@@ -40,7 +40,7 @@ fn at(priority_is: u8) -> RouterParams {
 #[test]
 fn unheard_master_yields_to_any_other_master() {
     let mut node = unheard_master();
-    assert_eq!(node.state("VI_1"), State::Master, "nobody else serves");
+    assert_eq!(node.state("VI_1"), State::Master, "no other host serves");
     let lines = node.receive_advert(1);
     let cause = "192.168.224.11 advertises priority 1, and no advertisement of this router leaves this \
                  host: yielded";
