@@ -19,6 +19,7 @@ mod check;
 mod command;
 mod duration;
 mod field;
+mod file;
 mod group;
 mod habits;
 mod lower;
@@ -41,8 +42,7 @@ mod virtual_mac;
 
 use core::cell::RefCell;
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::Arc;
 
@@ -60,6 +60,7 @@ pub use tracker::{
 };
 
 use field::Field;
+use file::{NoText, Text};
 use lower::Lowered;
 use model::Config;
 use problem::Findings;
@@ -99,20 +100,26 @@ pub fn parse(text: &str) -> Result<Checked, Problems> {
 ///
 /// See [`LoadError`]. The configuration is complete, or there is none.
 pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
-    let unreadable = |source| LoadError::Unreadable {
-        file: file.to_owned(),
-        source,
-    };
-    let mut text = String::new();
-    let mut opened = File::open(file).map_err(unreadable)?;
-    opened.read_to_string(&mut text).map_err(unreadable)?;
-    let open_to_all = secret::readable_by_all(&opened).map_err(unreadable)?;
+    let Text {
+        text,
+        readable_by_all,
+        writable_by_all,
+    } = file::read(file).map_err(|no_text| {
+        let file = file.to_owned();
+        match no_text {
+            NoText::Unreadable(source) => LoadError::Unreadable { file, source },
+            NoText::Unusable(reason) => LoadError::Unusable { file, reason },
+        }
+    })?;
     let mut checked = parse(&text).map_err(|problems| LoadError::Invalid {
         file: file.to_owned(),
         problems,
     })?;
-    if open_to_all {
+    if readable_by_all {
         checked.warn_of_open_secrets();
+    }
+    if writable_by_all {
+        checked.warn_of_writable_file();
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
     let credentials = credentials.as_deref().map(FilePath::new);
@@ -159,7 +166,15 @@ pub struct Loaded {
 /// Reason why there is no configuration to run.
 #[derive(Debug, thiserror::Error)]
 pub enum LoadError {
-    /// Fault of the host: the file cannot be read, or is not UTF-8.
+    /// Fault of the operator: the file is no text in UTF-8. Exit status 2.
+    #[error("{file}: no configuration: {reason}", file = .file.display())]
+    Unusable {
+        /// Path of the configuration file.
+        file: PathBuf,
+        /// What it is instead.
+        reason: String,
+    },
+    /// Fault of the host: the file cannot be read.
     #[error("{file}: cannot be read: {source}", file = .file.display())]
     Unreadable {
         /// Path of the configuration file.
@@ -258,5 +273,15 @@ impl Checked {
             ),
         });
         self.warnings.extend(warnings);
+    }
+
+    fn warn_of_writable_file(&mut self) {
+        let message = "every local user may write this file, and so run commands as the user of the daemon: \
+                       chmod o-w";
+        self.warnings.push(Problem {
+            path: String::new(),
+            value: None,
+            message: message.to_owned(),
+        });
     }
 }

@@ -209,6 +209,6 @@ impl SecretFile {
 }
 
 /// Whether `file` is world-readable.
-pub(crate) fn readable_by_all(file: &File) -> io::Result<bool> {
+fn readable_by_all(file: &File) -> io::Result<bool> {
     Ok(file.metadata()?.permissions().mode() & 0o004 != 0)
 }

@@ -247,6 +247,58 @@ fn check_can_skip_secret_files() {
 }
 
 #[test]
+fn file_that_is_no_text_is_refused_with_its_kind() {
+    let directory = Directory::new("kinds");
+    let write = |name, bytes: &[u8]| directory.write(name, bytes, 0o600);
+    for (file, reason) in [
+        (directory.0.clone(), "it is a directory"),
+        (
+            write("latin1.json", b"{\n \"\xe4\": 1 }"),
+            "line 2 contains bytes that are not UTF-8",
+        ),
+        (
+            write("utf16.json", b"\xff\xfe{\0}\0"),
+            "it is UTF-16: save it as UTF-8",
+        ),
+        (
+            write("large.json", &vec![b' '; (16 << 20) + 1]),
+            "it is larger than 16 MiB",
+        ),
+        ("/dev/zero".into(), "it is larger than 16 MiB"),
+    ] {
+        let error = load(&file, Secrets::Read).unwrap_err();
+        assert!(matches!(error, LoadError::Unusable { .. }), "{error}");
+        assert_eq!(
+            error.to_string(),
+            format!("{}: no configuration: {reason}", file.display())
+        );
+    }
+}
+
+#[test]
+fn byte_order_mark_is_ignored() {
+    let directory = Directory::new("mark");
+    let text = configuration(r#""password": "1111""#);
+    let file = directory.write("marked.json", format!("\u{feff}{text}"), 0o600);
+    load(&file, Secrets::Read).unwrap();
+}
+
+#[test]
+fn file_that_all_may_write_is_a_warning() {
+    let directory = Directory::new("writable");
+    let text = configuration(r#""passwordFile": "/nowhere""#);
+    let file = directory.write("config.json", text, 0o602);
+    let warnings = load(&file, Secrets::Skip).unwrap().warnings;
+    let texts: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        [
+            "every local user may write this file, and so run commands as the user of the daemon: chmod o-w"
+        ]
+    );
+}
+
+#[test]
 fn load_errors_name_file_and_kind() {
     let directory = Directory::new("fault");
     let missing = load(&directory.0.join("none.json"), Secrets::Read).unwrap_err();
@@ -256,12 +308,6 @@ fn load_errors_name_file_and_kind() {
             .to_string()
             .ends_with("none.json: cannot be read: No such file or directory (os error 2)")
     );
-
-    let latin = directory.write("latin1.json", b"{ \"\xe4\": 1 }", 0o600);
-    assert!(matches!(
-        load(&latin, Secrets::Read),
-        Err(LoadError::Unreadable { .. })
-    ));
 
     let wrong = directory.write("wrong.json", r#"{ "instance": {}, "tracker": {} }"#, 0o600);
     let error = load(&wrong, Secrets::Read).unwrap_err();

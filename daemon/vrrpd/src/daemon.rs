@@ -1,6 +1,7 @@
 //! `vrrpd run`: opens what the daemon needs, connects the node and the services, runs both until the
 //! node has stopped, and ends them.
 
+use std::io::ErrorKind;
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 
@@ -38,12 +39,15 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
         Unclaimed::Rejected(_) => Failed::General.reasons(unclaimed),
     })?;
     let socket = options.runtime.control_socket();
-    let listener = control::listen(&socket).map_err(|error| {
-        Failed::General.reasons(format_args!(
+    let listener = control::listen(&socket);
+    if let Err(error) = &listener
+        && error.kind() == ErrorKind::AddrInUse
+    {
+        return Err(Failed::General.reasons(format_args!(
             "cannot listen at {}: {error}",
             socket.display()
-        ))
-    })?;
+        )));
+    }
     let (log, log_writer) = log_writer::start(options.verbose)
         .map_err(|error| Failed::General.reasons(format_args!("cannot start a thread: {error}")))?;
     if let Err(error) = raise_descriptor_limit() {
@@ -67,8 +71,22 @@ pub(crate) fn run(options: &RunOptions) -> Result<(), Failed> {
             ),
         );
     }
+    // A full or read-only file system is no reason not to serve.
+    if let Err(error) = &listener {
+        log.note(
+            Level::WARN,
+            format!(
+                "cannot listen at {}: {error}; vrrpd status will get no answer before the next start",
+                socket.display()
+            ),
+        );
+    }
+    let listener = listener.ok();
+    let has_socket = listener.is_some();
     let outcome = serve(file, loaded, &claim, listener, &log);
-    let _ = std::fs::remove_file(&socket);
+    if has_socket {
+        let _ = std::fs::remove_file(&socket);
+    }
     drop(claim);
     // The log writer ends with the last handle.
     drop(log);
@@ -81,7 +99,7 @@ fn serve(
     file: PathBuf,
     loaded: Loaded,
     claim: &Claim,
-    listener: UnixListener,
+    listener: Option<UnixListener>,
     log: &Log,
 ) -> Result<(), Failed> {
     let complain = |what: &str, error: std::io::Error| {

@@ -53,7 +53,7 @@ impl Failed {
 impl From<LoadError> for Failed {
     fn from(error: LoadError) -> Self {
         let failed = match error {
-            LoadError::Invalid { .. } => Self::Configuration,
+            LoadError::Invalid { .. } | LoadError::Unusable { .. } => Self::Configuration,
             LoadError::Unreadable { .. } | LoadError::Secrets { .. } => Self::General,
         };
         failed.reasons(error)

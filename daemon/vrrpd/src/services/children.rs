@@ -16,10 +16,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::sys::prctl::get_child_subreaper;
+use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{Id, WaitPidFlag, waitid, waitpid};
 use nix::unistd::Pid;
 use tokio::process::{ChildStdin, Command};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{sleep, timeout};
@@ -47,6 +48,15 @@ static MOVED: Notify = Notify::const_new();
 fn programs() -> MutexGuard<'static, Programs> {
     // The state is complete whenever the lock is released.
     PROGRAMS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Kills a program, unless it has ended and was waited for: then its process ID may be that of another
+/// process.
+pub(super) fn kill_unless_ended(pid: Pid) {
+    let programs = programs();
+    if programs.started.contains(&pid) {
+        let _ = kill(pid, Signal::SIGKILL);
+    }
 }
 
 /// Program that the daemon started. A task waits for its end, also when this handle is dropped.
@@ -120,7 +130,7 @@ pub(super) async fn settle(limit: Duration) {
 
 /// Listener for the end of children, in a process that may have children which it did not start.
 #[derive(Debug)]
-pub(super) struct Ends(Signal);
+pub(super) struct Ends(tokio::signal::unix::Signal);
 
 /// Whether this process may have children that it did not start: it is the first process of a
 /// container, a subreaper (PR_SET_CHILD_SUBREAPER of prctl(2)), or the shell script that it

@@ -43,8 +43,8 @@ pub(crate) struct Services {
     pub(crate) params: ServiceParams,
     /// Socket that claims the network namespace.
     pub(crate) claim: Option<std::os::unix::net::UnixListener>,
-    /// Listening control socket.
-    pub(crate) listener: std::os::unix::net::UnixListener,
+    /// Listening control socket, if there is one.
+    pub(crate) listener: Option<std::os::unix::net::UnixListener>,
     /// Inbox of the node.
     pub(crate) inbox: Inbox,
     /// Events of the node.
@@ -144,7 +144,7 @@ impl StopSignals {
 
 impl Services {
     async fn run(mut self, mut signals: Signals) -> io::Result<()> {
-        let listener = control::adopt(self.listener)?;
+        let listener = self.listener.map(control::adopt).transpose()?;
         if let Some(claim) = self.claim {
             tokio::spawn(control::dismiss(control::adopt(claim)?));
         }
@@ -161,14 +161,16 @@ impl Services {
             follower.go_on();
         }
         follower.tell_ready();
-        let status_handles = follower.status_handles();
-        let serving = control::serve(
-            listener,
-            self.inbox.clone(),
-            status_handles,
-            self.log.clone(),
-        );
-        tokio::spawn(serving);
+        if let Some(listener) = listener {
+            let status_handles = follower.status_handles();
+            let serving = control::serve(
+                listener,
+                self.inbox.clone(),
+                status_handles,
+                self.log.clone(),
+            );
+            tokio::spawn(serving);
+        }
         if let Some(ends) = signals.ends.take() {
             tokio::spawn(reap_orphans(ends));
         }

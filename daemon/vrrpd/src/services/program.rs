@@ -24,8 +24,8 @@ use tokio::process::Command;
 use tokio::task::{AbortHandle, JoinHandle, spawn_blocking};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::children::Child;
-use super::users::Users;
+use super::children::{Child, kill_unless_ended};
+use super::users::{Account, Users};
 
 /// Most bytes of output that are kept.
 const OUTPUT_LIMIT: usize = 4096;
@@ -33,9 +33,23 @@ const OUTPUT_LIMIT: usize = 4096;
 /// Time limit for the last output after the end of a program.
 const LAST_WORDS: Duration = Duration::from_millis(20);
 
-/// Runs of a command whose output is read further after their end. Each takes a descriptor of the
+/// Runs of a command with output that is read further after their end. Each takes a descriptor of the
 /// daemon.
 const LEFT: usize = 8;
+
+/// Variables of the daemon that are not for its programs: systemd would take their messages for those of
+/// the daemon, and its secrets are its own.
+const OWN_VARIABLES: [&str; 9] = [
+    "CREDENTIALS_DIRECTORY",
+    "JOURNAL_STREAM",
+    "LISTEN_FDNAMES",
+    "LISTEN_FDS",
+    "LISTEN_PID",
+    "MAINPID",
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+];
 
 /// Program, never a shell, and its parameters.
 #[derive(Debug, Default)]
@@ -53,7 +67,7 @@ pub(super) struct Program {
 /// End of a run.
 #[derive(Debug)]
 pub(super) enum Outcome {
-    /// The program ended. `crowds_out`: an earlier run left a process in the background whose output
+    /// The program ended. `crowds_out`: the output of a process that an earlier run left in the background
     /// is not read any more.
     Ended {
         status: ExitStatus,
@@ -63,7 +77,19 @@ pub(super) enum Outcome {
     /// The timeout was exceeded.
     TooSlow { after: Duration, rest: Rest },
     /// The program did not start.
-    Impossible { command: String, error: io::Error },
+    Impossible { program: String, error: io::Error },
+}
+
+/// Text of a program with its control characters escaped: it goes to logs and terminals.
+fn printable(text: &str) -> String {
+    let mut printable = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character.is_control() {
+            true => printable.extend(character.escape_default()),
+            false => printable.push(character),
+        }
+    }
+    printable
 }
 
 /// Program that exceeded its timeout.
@@ -97,7 +123,7 @@ impl Outcome {
             Self::Ended { status, output, .. } => {
                 let line = output.lines().rfind(|line| !line.trim().is_empty());
                 let said = line
-                    .map(|line| format!(": {}", line.trim()))
+                    .map(|line| format!(": {}", printable(line.trim())))
                     .unwrap_or_default();
                 (status.success(), format!("{status}{said}"))
             }
@@ -111,8 +137,8 @@ impl Outcome {
                 };
                 (false, text)
             }
-            Self::Impossible { command, error } => {
-                (false, format!("cannot run {command}: {error}"))
+            Self::Impossible { program, error } => {
+                (false, format!("cannot run {program}: {error}"))
             }
         }
     }
@@ -151,7 +177,8 @@ impl Runner {
     ) -> Outcome {
         let deadline = Instant::now() + limit;
         let impossible = |error| Outcome::Impossible {
-            command: command.join(" "),
+            // Its arguments may be secrets.
+            program: command.first().cloned().unwrap_or_default(),
             error,
         };
         let mut start = spawn_blocking(start);
@@ -250,9 +277,17 @@ fn start(program: &Program, has_input: bool, users: &Users) -> io::Result<Starte
         .stdout(writer.try_clone()?)
         .stderr(writer)
         .process_group(0);
+    for name in OWN_VARIABLES {
+        command.env_remove(name);
+    }
     if let Some(name) = &program.user {
-        let (user, group) = users.ids(name)?;
-        command.uid(user.as_raw()).gid(group.as_raw());
+        let Account { user, group, home } = users.account(name)?;
+        command
+            .uid(user.as_raw())
+            .gid(group.as_raw())
+            .env("HOME", home)
+            .env("USER", name)
+            .env("LOGNAME", name);
     }
     let stream = pipe::Receiver::from_owned_fd(OwnedFd::from(reader))?;
     let child = Child::start(&mut command)?;
@@ -295,8 +330,9 @@ impl Group {
 impl Drop for Group {
     fn drop(&mut self) {
         if let Some(group) = self.0 {
-            // The group may have ended already.
+            // The group may have ended already, and the program may have left it.
             let _ = killpg(group, Signal::SIGKILL);
+            kill_unless_ended(group);
         }
     }
 }

@@ -19,6 +19,12 @@ fn exit_status_is_verdict_and_last_line_its_reason() {
 }
 
 #[test]
+fn control_characters_of_the_output_are_escaped() {
+    let (_, detail) = run(r"printf 'ok\033[31mred\r2026 forged\n'", PATIENCE);
+    assert_eq!(detail, r"exit status: 0: ok\u{1b}[31mred\r2026 forged");
+}
+
+#[test]
 fn missing_program_is_named() {
     let program = Program {
         command: ["/nowhere/check", "1"].map(str::to_owned).into(),
@@ -29,7 +35,7 @@ fn missing_program_is_named() {
     assert!(!succeeded);
     assert_eq!(
         detail,
-        "cannot run /nowhere/check 1: No such file or directory (os error 2)"
+        "cannot run /nowhere/check: No such file or directory (os error 2)"
     );
 }
 
@@ -53,9 +59,13 @@ fn program_runs_as_user_without_groups_of_root() {
         );
         return;
     }
-    let (succeeded, detail) = run_as(Some("nobody"), "echo $(id -un) $(id -gn) $(id -Gn)");
+    let text = "echo $(id -un) $(id -gn) $(id -Gn) $USER $HOME";
+    let (succeeded, detail) = run_as(Some("nobody"), text);
     assert!(succeeded, "{detail}");
-    assert_eq!(detail, "exit status: 0: nobody nogroup nogroup");
+    assert_eq!(
+        detail,
+        "exit status: 0: nobody nogroup nogroup nobody /nonexistent"
+    );
 }
 
 #[test]

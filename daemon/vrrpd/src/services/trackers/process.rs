@@ -108,7 +108,7 @@ impl Question {
 }
 
 impl Census {
-    /// Starts the task. It scans nothing before the first request. It has a thread of its own, because
+    /// Starts the task. It scans nothing before the first request. It has its own thread, because
     /// a read in /proc waits for a lock of the process that is read.
     pub(super) fn begin(log: Log) -> Self {
         let (questions, asked) = mpsc::unbounded_channel();
