@@ -31,6 +31,9 @@ pub struct Snapshot {
     pub lost: u64,
 }
 
+/// Number of transitions that a router keeps for its status.
+pub const HISTORY: usize = 16;
+
 /// Virtual address of a master that the kernel does not have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MissingAddress {
@@ -87,7 +90,8 @@ pub struct RouterStatus {
     /// router then neither sends nor receives advertisements.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub without_link: Option<Arc<str>>,
-    /// Number of transitions in the last minute, if there are ten or more; 16 stands for 16 or more.
+    /// Number of transitions in the last minute, if there are ten or more; [`HISTORY`] stands for any
+    /// greater number too.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub flapping: Option<usize>,
     /// Families in which the kernel rejects the router's advertisements. A master that can send in none

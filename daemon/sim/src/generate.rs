@@ -706,6 +706,22 @@ impl Choices<'_> {
     /// Lets the kernels of some hosts reject all addresses for a time. Runs after the earlier generators, for
     /// the same reason as [`Self::delays`].
     fn rejected_addresses(&mut self, hosts: &[HostSpec], steps: &mut Vec<Step>) {
+        self.switched(hosts, steps, |host, on| Action::Forbid { host, on });
+    }
+
+    /// Lets some hosts drop their own advertisements for a time. Runs after the earlier generators, for the
+    /// same reason as [`Self::delays`].
+    fn dropped_output(&mut self, hosts: &[HostSpec], steps: &mut Vec<Step>) {
+        self.switched(hosts, steps, |host, on| Action::DropOutput { host, on });
+    }
+
+    /// Switches something on some hosts on and off, in a fifth of the scenarios.
+    fn switched(
+        &mut self,
+        hosts: &[HostSpec],
+        steps: &mut Vec<Step>,
+        switch: impl Fn(u8, bool) -> Action,
+    ) {
         if !self.percent(20) || steps.is_empty() {
             return;
         }
@@ -715,30 +731,10 @@ impl Choices<'_> {
             let after = self.number(0..=3_000_000);
             // The last step repairs everything, so new steps go before it.
             let place = self.number(0..=steps.len() - 1);
-            let action = Action::Forbid { host, on };
+            let action = switch(host, on);
             steps.insert(place, Step { after, action });
         }
         end_with_mend(steps);
-    }
-
-    /// Lets some hosts drop their own advertisements for a time. Runs after the earlier generators, for the
-    /// same reason as [`Self::delays`].
-    fn dropped_output(&mut self, hosts: &[HostSpec], steps: &mut Vec<Step>) {
-        if !self.percent(20) || steps.is_empty() {
-            return;
-        }
-        for _ in 0..self.pick(&[1_u8, 2, 4]) {
-            let host = self.number(0..=last(hosts));
-            let on = self.percent(70);
-            let after = self.number(0..=3_000_000);
-            let place = self.number(0..=steps.len() - 1);
-            let action = Action::DropOutput { host, on };
-            steps.insert(place, Step { after, action });
-        }
-        if steps.iter().all(|step| step.action != Action::Mend) {
-            let (after, action) = (0, Action::Mend);
-            steps.push(Step { after, action });
-        }
     }
 
     /// Lets some routers go on without a link on their interface, some of them from a reload on or until

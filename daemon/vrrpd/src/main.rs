@@ -11,6 +11,7 @@ mod channel;
 mod check;
 mod cleanup;
 mod cli;
+mod complaints;
 mod daemon;
 mod log_writer;
 mod manual;

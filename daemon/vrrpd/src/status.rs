@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use vrrp_proto::State;
 use vrrp_proto::params::HmacMode;
 use vrrp_proto::snapshot::{
-    GroupStatus, HmacStatus, LvsStatus, MissingAddress, NotifyStatus, ResourceStatus,
+    GroupStatus, HISTORY, HmacStatus, LvsStatus, MissingAddress, NotifyStatus, ResourceStatus,
     ResourcesStatus, RouterStatus, Snapshot, TrackerStatus, UnicastPeerStatus, UnicastStatus,
     UnsentStatus,
 };
@@ -80,9 +80,6 @@ fn late() -> io::Error {
     let text = format!("no complete answer within {} s", PATIENCE.as_secs());
     io::Error::new(ErrorKind::TimedOut, text)
 }
-
-/// Number of transitions that the daemon remembers of an instance.
-const HISTORY: usize = 16;
 
 /// Renders a snapshot as text.
 pub(crate) fn render(snapshot: &Snapshot) -> String {

@@ -20,8 +20,8 @@ use crate::replay::{Heard, Sent};
 use crate::router::{Families, Router, Settings};
 use crate::routing::{Route, Rule};
 use crate::snapshot::{
-    Counters, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus, SenderStatus,
-    TrackStatus, TransitionStatus, WithheldStatus,
+    Counters, HISTORY, HmacStatus, LvsStatus, PeerStatus, PriorityStatus, RouterStatus,
+    SenderStatus, TrackStatus, TransitionStatus, WithheldStatus,
 };
 use crate::time::{Human, Instant};
 use crate::track::{self, Influence, Tracker};
@@ -33,9 +33,6 @@ use crate::wire::hmac::{self, Key, Sequence, TRAILER_LEN};
 use crate::wire::{
     AddressList, Advert, Auth, ChecksumForm, HOP_LIMIT, PRIORITY_RESIGN, Received, most_addresses,
 };
-
-/// Number of transitions that a router keeps for its status.
-const HISTORY: usize = 16;
 
 /// Time in which the transitions of a flapping router are counted, and the least number of them.
 const MINUTE: Duration = Duration::from_secs(60);

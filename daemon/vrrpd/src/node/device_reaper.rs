@@ -17,7 +17,7 @@ use vrrp_linux::device::Devices;
 use vrrp_node::device::DeviceChange;
 use vrrp_node::node::SECOND_LOOK;
 
-use super::complaints::Complaints;
+use crate::complaints::Complaints;
 use crate::log_writer::Log;
 
 /// Time without a further change before the reaper begins.

@@ -16,7 +16,7 @@ use vrrp_node::node::SECOND_LOOK;
 use vrrp_proto::DesiredLvs;
 use vrrp_proto::snapshot::Snapshot;
 
-use super::complaints::Complaints;
+use crate::complaints::Complaints;
 use crate::log_writer::Log;
 
 /// Time without a further change before the thread begins.

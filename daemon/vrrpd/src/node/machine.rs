@@ -15,12 +15,12 @@ use vrrp_node::listeners::{Listeners, Path, Watched};
 use vrrp_node::mirror::Mirror;
 use vrrp_proto::{Advertisement, DesiredLvs, InterfaceIndex, MacAddress, Report, Solicitation};
 
-use super::complaints::Complaints;
 use super::device_reaper::DeviceReaper;
 use super::lvs::LvsReconciler;
 use super::sockets::Sockets;
 use super::witness::Witnesses;
 use crate::channel::EventSender;
+use crate::complaints::Complaints;
 use crate::log_writer::{Log, Record};
 
 /// Host of the node on Linux.

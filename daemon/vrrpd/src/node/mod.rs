@@ -3,7 +3,6 @@
 //! It waits for one timer and its descriptors, and never blocks elsewhere. A turn is implemented in
 //! [`vrrp_node::node`], which the simulation runs as well.
 
-mod complaints;
 mod device_reaper;
 mod lvs;
 mod machine;

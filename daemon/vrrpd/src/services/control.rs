@@ -11,11 +11,12 @@ use std::time::Duration;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream as AsyncStream};
 use tokio::sync::{Semaphore, oneshot};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use tracing::Level;
 
 use super::follower::StatusHandles;
 use crate::channel::{Inbox, Message};
+use crate::complaints::Complaints;
 use crate::log_writer::Log;
 
 /// Most clients that are answered at a time; further ones wait.
@@ -23,9 +24,6 @@ const CONCURRENCY: usize = 8;
 
 /// Time limit for a client to read the answer.
 const PATIENCE: Duration = Duration::from_millis(500);
-
-/// Least time between two messages about connections that cannot be accepted.
-const QUIET: Duration = Duration::from_secs(60);
 
 /// Listens at `path`. Removes the socket of a dead daemon.
 ///
@@ -66,7 +64,7 @@ pub(super) async fn serve(
     log: Log,
 ) {
     let places = Arc::new(Semaphore::new(CONCURRENCY));
-    let mut told_at: Option<Instant> = None;
+    let mut complaints = Complaints::new(log);
     loop {
         // Before `accept`, so that further clients wait in the backlog of the socket.
         let Ok(place) = Arc::clone(&places).acquire_owned().await else {
@@ -82,13 +80,10 @@ pub(super) async fn serve(
                 });
             }
             Err(error) => {
-                if told_at.is_none_or(|at| at.elapsed() >= QUIET) {
-                    told_at = Some(Instant::now());
-                    let text = format!(
-                        "cannot accept a connection to the control socket: {error} (logged once a minute)"
-                    );
-                    log.note(Level::WARN, text);
-                }
+                let text = format!(
+                    "cannot accept a connection to the control socket: {error} (logged once a minute)"
+                );
+                complaints.tell(Level::WARN, text);
                 tokio::time::sleep(PATIENCE).await;
             }
         }

@@ -109,11 +109,7 @@ fn stop_signal_during_finish_ends_the_wait() {
 #[test]
 fn stop_does_not_wait_for_a_configuration_that_cannot_be_read() {
     block_on(async {
-        let mut rig = Rig::new(Handover::AtOnce, "true");
-        let file = rig.directory.path("vrrp.json");
-        // Stands for a file system that does not answer.
-        mkfifo(&file, Mode::S_IRWXU).unwrap();
-        rig.follower.file.clone_from(&file);
+        let (mut rig, file) = Rig::with_unanswered_file();
         rig.follower.reload();
         rig.follower.go_on();
         rig.become_master().await;
@@ -128,10 +124,7 @@ fn stop_does_not_wait_for_a_configuration_that_cannot_be_read() {
 #[test]
 fn reload_during_a_reload_reads_the_file_again() {
     block_on(async {
-        let mut rig = Rig::new(Handover::AtOnce, "true");
-        let file = rig.directory.path("vrrp.json");
-        mkfifo(&file, Mode::S_IRWXU).unwrap();
-        rig.follower.file.clone_from(&file);
+        let (mut rig, file) = Rig::with_unanswered_file();
         rig.follower.reload();
         rig.follower.reload();
         let fifo = file.clone();
@@ -216,6 +209,15 @@ impl Rig {
             messages,
             is_told_to_stop: false,
         }
+    }
+
+    /// The configuration is in a FIFO, which stands for a file system that does not answer.
+    fn with_unanswered_file() -> (Self, PathBuf) {
+        let mut rig = Self::new(Handover::AtOnce, "true");
+        let file = rig.directory.path("vrrp.json");
+        mkfifo(&file, Mode::S_IRWXU).unwrap();
+        rig.follower.file.clone_from(&file);
+        (rig, file)
     }
 
     fn node_events(&mut self, from: State, to: State) {

@@ -18,19 +18,19 @@ const CAPACITY: usize = 256;
 
 /// Texts of the last minute, with the time at which they were logged.
 #[derive(Debug)]
-pub(super) struct Complaints {
+pub(crate) struct Complaints {
     told: BTreeMap<String, Instant>,
     log: Log,
 }
 
 impl Complaints {
-    pub(super) const fn new(log: Log) -> Self {
+    pub(crate) const fn new(log: Log) -> Self {
         let told = BTreeMap::new();
         Self { told, log }
     }
 
     /// Logs `text`, unless it was logged less than [`QUIET`] ago.
-    pub(super) fn tell(&mut self, level: Level, text: String) {
+    pub(crate) fn tell(&mut self, level: Level, text: String) {
         if self.is_news(clock::now(), &text) {
             self.log.note(level, text);
         }
