@@ -7,7 +7,7 @@
 //! [`arrange`] sorts the changes of a turn, and [`carry_out`](crate::execution::carry_out) passes them to the
 //! kernel.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -194,13 +194,15 @@ pub fn strays(
 /// If the primary address of a network were deleted before a secondary one that has to go as well, the
 /// kernel would promote that, send an event about it, and then delete it a moment later: the event would
 /// announce an address that no longer exists. An address that is deleted and added again, in another form
-/// or with another prefix length, and one that is added and deleted in the same turn, keep that order. So
-/// does an address that the kernel accepts only after one of another scope is gone.
-pub fn arrange(changes: &mut [Change], mirror: &Mirror) {
+/// or with another prefix length, keeps that order. So does an address that the kernel accepts only after one
+/// of another scope is gone. An address that is added and deleted again in the same turn is not touched: a
+/// router that gives up a preemption never had it.
+pub fn arrange(changes: &mut Vec<Change>, mirror: &Mirror) {
     let deletes = |change: &Change| matches!(change, Change::Delete { .. });
     if changes.len() < 2 || !changes.iter().any(deletes) {
         return;
     }
+    omit_reversed(changes);
     // An interface holds an IPv6 address only once, with any prefix length.
     let key = |change: &Change| {
         let InterfaceAddress { address, prefix } = change.address();
@@ -233,6 +235,30 @@ pub fn arrange(changes: &mut [Change], mirror: &Mirror) {
     for (place, (_, change)) in changes.iter_mut().zip(ranked) {
         *place = change;
     }
+}
+
+/// Removes each addition that a later deletion reverses, with that deletion. An address that was deleted before
+/// is needed in its new form.
+fn omit_reversed(changes: &mut Vec<Change>) {
+    let mut added: BTreeMap<_, usize> = BTreeMap::new();
+    let mut reversed = BTreeSet::new();
+    let mut deleted = BTreeSet::new();
+    for (place, change) in changes.iter().enumerate() {
+        let key = (change.interface(), change.address());
+        match change {
+            Change::Add { .. } if !deleted.contains(&key) => drop(added.insert(key, place)),
+            Change::Add { .. } => {}
+            Change::Delete { .. } => match added.remove(&key) {
+                Some(addition) => reversed.extend([addition, place]),
+                None => drop(deleted.insert(key)),
+            },
+        }
+    }
+    let mut place = 0;
+    changes.retain(|_| {
+        place += 1;
+        !reversed.contains(&(place - 1))
+    });
 }
 
 /// Returns the announcements that `changes` need beyond `announced`: the kernel rejected an address when

@@ -72,6 +72,8 @@ impl Unsent {
                 });
             }
         }
+        // What was sent first: a group abandons a preemption only if none of its members sends.
+        news.sort_by_key(|news| matches!(news, Input::Unsent { error: Some(_), .. }));
         (news, rejected)
     }
 

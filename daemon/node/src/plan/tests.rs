@@ -320,7 +320,7 @@ fn additions_precede_deletions_of_secondaries_and_primaries() {
 }
 
 #[test]
-fn address_added_and_deleted_keeps_order() {
+fn address_added_and_deleted_in_one_turn_is_not_touched() {
     let mut mirror = mirror([(ETH, held("10.9.0.1/24", true))]);
     let mut changes = planned(&desired(&["10.8.0.1/24"], &[], false), &mut mirror);
     plan(
@@ -329,14 +329,7 @@ fn address_added_and_deleted_keeps_order() {
         &mut changes,
     );
     arrange(&mut changes, &mirror);
-    assert_eq!(
-        changes,
-        [
-            add("10.8.0.1/24"),
-            delete("10.8.0.1/24"),
-            delete("10.9.0.1/24"),
-        ]
-    );
+    assert_eq!(changes, [delete("10.9.0.1/24")], "10.8.0.1 was never there");
 }
 
 #[test]

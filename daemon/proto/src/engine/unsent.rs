@@ -36,7 +36,7 @@ impl Engine {
         messages: u64,
         error: Option<Arc<str>>,
     ) {
-        let Some(id) = self.bound.get(&endpoint).copied() else {
+        let Some(id) = self.sender(endpoint) else {
             return;
         };
         let (_, family, _) = endpoint;
@@ -53,6 +53,21 @@ impl Engine {
         if none_leaves {
             self.abandon_preemption(now, &routers);
         }
+    }
+
+    /// Returns the router that sends as this endpoint. One that just went to fault is not bound to it any
+    /// more, but has resigned.
+    fn sender(&self, endpoint: (InterfaceIndex, Family, Vrid)) -> Option<RouterId> {
+        let (interface, family, vrid) = endpoint;
+        let bound = self.bound.get(&endpoint).copied();
+        bound.or_else(|| {
+            self.instances.iter().position(|instance| {
+                let params = &instance.params;
+                params.vrid == vrid
+                    && params.speaks(family)
+                    && self.interfaces.index(&params.interface) == Some(interface)
+            })
+        })
     }
 
     /// Forgets all errors: the configuration is new.

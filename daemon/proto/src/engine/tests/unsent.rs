@@ -157,6 +157,16 @@ fn router_of_both_families_yields_if_it_sends_in_neither() {
 }
 
 #[test]
+fn resignation_of_a_router_in_fault_ends_it() {
+    let mut node = unheard_master();
+    node.give(removed(ETH1, "192.168.224.12/24"));
+    node.advance(SECOND);
+    assert_eq!(node.state("VI_1"), State::Fault);
+    node.give(unsent(ETH1, Family::V4, 51, true));
+    assert_eq!(node.status("VI_1").unsent, []);
+}
+
+#[test]
 fn group_yields_if_no_member_sends() {
     let mut node = Node::mastering(grouped());
     node.give(rejected());
