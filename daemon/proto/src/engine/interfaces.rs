@@ -279,12 +279,18 @@ impl Interfaces {
 
     /// Finds an address of the host on any interface.
     fn find(&self, address: IpAddr) -> Result<IpAddr, FaultReason> {
-        self.by_index
-            .values()
-            .flat_map(|interface| &interface.foreign)
-            .any(|known| known.address == address)
+        self.has(address)
             .then_some(address)
             .ok_or(FaultReason::NoSource(address))
+    }
+
+    /// Whether the host has an address on any interface.
+    pub(super) fn has(&self, address: IpAddr) -> bool {
+        let mut held = self
+            .by_index
+            .values()
+            .flat_map(|interface| &interface.foreign);
+        held.any(|known| known.address == address)
     }
 
     /// Whether an interface has an address of that family for which `is_virtual` is false.

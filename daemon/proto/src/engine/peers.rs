@@ -12,9 +12,9 @@ use crate::time::{Human, Instant};
 use crate::types::{AdvertInterval, Family, Version};
 use crate::wire::{AddressList, ChecksumForm, Received};
 
-/// Maximum number of other routers in the table. A new one replaces the one with the oldest
-/// advertisement.
-const MOST: usize = 8;
+/// Maximum number of other routers in the table, each counted in each of its families. A new one replaces
+/// the one with the oldest advertisement.
+const MOST: usize = 32;
 
 /// The other routers from which advertisements were received. The usual number is allocated in
 /// advance, so that the first advertisement takes no longer than later ones.

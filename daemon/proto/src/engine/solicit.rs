@@ -9,7 +9,8 @@
 //! 7.2.3).
 //!
 //! 1. A backup asks when it begins to listen: at its start, after a fault, after an interruption or a
-//!    late wake-up, and when its own endpoint or the addresses of its peers change.
+//!    late wake-up, and when its own endpoint or the addresses of its peers change; and for the peers of a
+//!    network when the interface gets an address in it.
 //! 2. It asks for each peer on the network of its interface, once. It cannot ask for a peer behind an IP
 //!    router, which delivers through an entry of that router.
 //! 3. Instances that begin to listen because of the same input share one request. No packet of another
@@ -18,12 +19,13 @@
 
 use core::net::IpAddr;
 use core::time::Duration;
+use std::sync::Arc;
 
 use super::{Engine, RouterId};
 use crate::events::{Output, Solicitation};
 use crate::reasons::Cause;
 use crate::time::Instant;
-use crate::types::{Family, State};
+use crate::types::{Family, InterfaceAddress, State};
 
 /// Time for which an instance that begins to listen does not take over while the name of a peer is not
 /// resolved. A master among its peers can reach it only when the master's kernel asks by itself, and
@@ -58,6 +60,23 @@ impl Engine {
 
     /// Asks for the peers of a backup.
     pub(super) fn solicit(&mut self, now: Instant, id: RouterId) {
+        self.solicit_those(now, id, |_| true);
+    }
+
+    /// Asks for the peers in the network of an address that an interface got.
+    pub(super) fn solicit_network(
+        &mut self,
+        now: Instant,
+        interface: &Arc<str>,
+        network: InterfaceAddress,
+    ) {
+        let users = self.users.get(interface);
+        for id in users.map_or_else(Vec::new, |users| users.routers.clone()) {
+            self.solicit_those(now, id, |peer| network.is_network_of(peer));
+        }
+    }
+
+    fn solicit_those(&mut self, now: Instant, id: RouterId, is_asked: impl Fn(IpAddr) -> bool) {
         self.instances[id].expire_peers(now);
         let instance = &self.instances[id];
         // An interrupted backup asks when the interruption ends.
@@ -73,7 +92,10 @@ impl Engine {
                 continue;
             };
             for target in self.instances[id].receivers(family) {
-                if *target == source || !self.interfaces.is_on_link(endpoint.index, *target) {
+                if *target == source
+                    || !is_asked(*target)
+                    || !self.interfaces.is_on_link(endpoint.index, *target)
+                {
                     continue;
                 }
                 let solicitation = Solicitation {

@@ -117,7 +117,9 @@ impl Engine {
         let admitted = self.check(now, packet).ok()?;
         let id = admitted.id;
         // A router that forwards packets between two peers sees what is for another host.
-        let is_for_us = packet.destination.is_multicast() || packet.destination == admitted.own;
+        let is_for_us = packet.destination.is_multicast()
+            || packet.destination == admitted.own
+            || self.interfaces.has(packet.destination);
         let family = Family::of(packet.source);
         let is_new = self.instances[id]
             .router

@@ -140,6 +140,20 @@ fn backup_asks_again_with_another_mac_address() {
 }
 
 #[test]
+fn backup_asks_for_peers_of_a_network_that_its_interface_joins() {
+    let params = RouterParams {
+        unicast: Some(peers(&["fe80::11", "2001:db8::11"])),
+        ..vi_1_with(&["fe80::100/64"])
+    };
+    let mut node = Node::running_v6(routers([("VI_1", params)]));
+    node.sleep(SECOND);
+    assert_eq!(
+        asked(node.give(added(ETH1, "2001:db8::12/64", false))),
+        ["ask on 2 for 2001:db8::11 from fe80::12 at 02:00:00:00:00:02"]
+    );
+}
+
+#[test]
 fn backup_asks_for_peers_that_a_reload_or_an_answer_adds() {
     let mut node = Node::running(pair());
     node.sleep(SECOND);

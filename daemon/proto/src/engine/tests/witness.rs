@@ -4,10 +4,12 @@ use core::net::Ipv4Addr;
 use core::time::Duration;
 
 use super::rig::*;
+use super::unicast::{ip, peers};
 use crate::events::{Due, Input, Packet};
 use crate::params::{Authentication, GroupParams, HmacMode, NodeParams, RouterParams};
 use crate::time::Instant;
 use crate::types::State;
+use crate::wire::ChecksumForm;
 use crate::wire::hmac::Sequence;
 
 const WITHHELD: &str = "VI_1: withheld: advertisements from 192.168.224.11 arrive on eth1 and are dropped \
@@ -172,6 +174,34 @@ fn only_an_advertisement_that_is_followed_withholds() {
         State::Master,
         "forwarded to another host"
     );
+}
+
+#[test]
+fn peer_that_sends_to_another_own_address_withholds_too() {
+    let params = RouterParams {
+        unicast: Some(peers(&["192.168.224.11"])),
+        ..trusting(vi_1())
+    };
+    for (to, state) in [
+        ("192.168.198.12", State::Backup),
+        ("192.168.198.13", State::Master),
+    ] {
+        let mut node = Node::running(routers([("VI_1", params.clone())]));
+        let message = version_3(51, 200, 100, ChecksumForm::MessageOnly);
+        while node.due() <= after(6) {
+            node.now = node.due();
+            let arrival = Packet {
+                at: node.now,
+                destination: ip(to),
+                ..packet(ETH1, PEER, &message)
+            };
+            if !node.engine.watched_and_due(node.now).is_empty() {
+                node.give(Input::Witnessed(&[arrival]));
+            }
+            node.give(Input::Tick);
+        }
+        assert_eq!(node.state("VI_1"), state, "{to}");
+    }
 }
 
 #[test]
