@@ -490,7 +490,7 @@ impl Router {
                     return Reaction::LATE;
                 }
                 // RFC 9568 6.4.2 MUST: when Active_Down_Timer fires, advertise and become Active
-                let cause = backup.cause(now, &settings);
+                let cause = backup.cause(now, &settings, None);
                 self.become_master(now, due, cause)
             }
             Phase::Master(master) => master.handle_tick(now, &settings),

@@ -531,11 +531,14 @@ impl Engine {
     fn take_over(&mut self, now: Instant, group: GroupId, due: Instant) {
         let leader = self.leader(now, group, due);
         let leading = self.groups[group].members[leader];
-        let Some(cause) = self.instances[leading].router.reason(now) else {
+        let decided = self.is_decided(now, group);
+        let instance = &self.instances[leading];
+        // A master of the same priority in the other family is not waited for, and not the cause.
+        let family = lower_family(now, instance).filter(|_| decided);
+        let Some(cause) = instance.router.reason(now, family) else {
             return;
         };
         let others = self.with(leading, &cause);
-        let decided = self.is_decided(now, group);
         self.groups[group].met_at = now;
         for position in 0..self.size(group) {
             let id = self.groups[group].members[position];
@@ -581,6 +584,14 @@ fn firsts(now: Instant, instance: &Instance) -> impl Iterator<Item = Sighting> +
         .families()
         .map(|family| &instance.peer_tables[family as usize]);
     peer_tables.filter_map(move |peer_table| peer_table.first(now, &instance.router))
+}
+
+/// Returns the family in which the master has a lower priority, if it is one only.
+fn lower_family(now: Instant, instance: &Instance) -> Option<Family> {
+    let ours = instance.priority().get();
+    let mut lower = firsts(now, instance).filter(|sighting| sighting.priority < ours);
+    let family = Family::of(lower.next()?.from);
+    lower.next().is_none().then_some(family)
 }
 
 fn hears_lower(now: Instant, instance: &Instance) -> bool {

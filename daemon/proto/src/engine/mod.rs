@@ -444,7 +444,10 @@ impl Engine {
                 self.refresh_router(now, id);
             }
             // The address can be the source address that routers in fault lack.
-            None => self.refresh_interface(now, &name),
+            None => {
+                self.refresh_interface(now, &name);
+                self.solicit_network(now, &name, address);
+            }
         }
     }
 
@@ -767,9 +770,9 @@ impl Engine {
             let is_so = match (self.interfaces.link(&desired.name), desired.state) {
                 (link, DeviceState::Absent) => link.is_none(),
                 (None, DeviceState::Down | DeviceState::Up) => desired.parent.is_none(),
-                (Some(link), state) => {
-                    link.mac == Some(desired.mac) && link.up == (state == DeviceState::Up)
-                }
+                // Whether what the kernel sends from it is blocked only the node knows.
+                (Some(_), DeviceState::Up) => false,
+                (Some(link), DeviceState::Down) => link.mac == Some(desired.mac) && !link.up,
             };
             if !is_so {
                 self.outputs.push_back(Output::Device(desired));

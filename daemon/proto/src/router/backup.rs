@@ -252,9 +252,9 @@ impl Backup {
         self.leg_mut(family).watched_at = watched_at;
     }
 
-    /// Cause of a take-over now.
-    pub(super) fn cause(&self, now: Instant, settings: &Settings) -> Cause {
-        let leg = self.leading(settings);
+    /// Cause of a take-over now, because of `family` if that decides alone.
+    pub(super) fn cause(&self, now: Instant, settings: &Settings, family: Option<Family>) -> Cause {
+        let leg = family.map_or_else(|| self.leading(settings), |family| self.leg(family));
         match leg.last {
             Some(Heard {
                 from, priority: 0, ..

@@ -52,10 +52,10 @@ impl Router {
         }
     }
 
-    /// Cause of a take-over of a backup now.
-    pub(crate) fn reason(&self, now: Instant) -> Option<Cause> {
+    /// Cause of a take-over of a backup now, because of `family` if that decides alone.
+    pub(crate) fn reason(&self, now: Instant, family: Option<Family>) -> Option<Cause> {
         match &self.phase {
-            Phase::Backup(backup) => Some(backup.cause(now, &self.settings)),
+            Phase::Backup(backup) => Some(backup.cause(now, &self.settings, family)),
             Phase::Init | Phase::Master(_) | Phase::Fault(_) => None,
         }
     }

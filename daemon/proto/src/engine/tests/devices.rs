@@ -11,6 +11,10 @@ use crate::types::{Family, InterfaceIndex, MacAddress, State, Vrid};
 const DEVICE: InterfaceIndex = InterfaceIndex(7);
 const NAME: &str = "vrrp4.51.eth1";
 
+/// The request for the interface of a master. It is repeated when the interface has changed, because what the
+/// kernel sends from it may be blocked.
+const UP: &str = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up";
+
 #[test]
 fn virtual_mac_interface_is_up_on_a_master_only() {
     let mut node = Node::wired();
@@ -61,6 +65,20 @@ fn advertisements_have_the_virtual_mac_address_unless_disabled() {
     }
 }
 
+#[test]
+fn interface_of_a_master_that_changes_is_requested_again() {
+    let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));
+    node.give(Input::Link(device(true)));
+    let other = Link {
+        mac: Some(MacAddress([2, 0, 0, 0, 0, 0x99])),
+        ..device(true)
+    };
+    node.give(Input::Link(other));
+    let lines = node.give(Input::Link(device(true)));
+    assert!(lines.contains(&UP.to_owned()), "{lines:?}");
+    assert_eq!(node.give(Input::Link(device(true))), [""; 0]);
+}
+
 // RFC 9568 8.1.2 MUST: gratuitous ARP waits until the address is on the interface
 // RFC 9568 8.2.2 MUST: neighbour discovery waits until the address and the MAC address are there
 #[test]
@@ -73,6 +91,7 @@ fn late_virtual_mac_interface_gets_the_addresses() {
         [
             "on 7 hold [192.168.224.100/24], release []",
             "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24",
+            UP,
         ]
     );
     assert_eq!(node.held(), ["192.168.224.100/24 on 7"]);
@@ -81,7 +100,7 @@ fn late_virtual_mac_interface_gets_the_addresses() {
 #[test]
 fn changed_virtual_mac_interface_is_repaired_without_a_transition() {
     let mut node = with_device();
-    let up = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up".to_owned();
+    let up = UP.to_owned();
     assert!(node.give(Input::Link(device(false))).contains(&up));
     let changed = Link {
         mac: Some(MacAddress([2, 0, 0, 0, 0, 9])),
@@ -103,7 +122,7 @@ fn rejected_device_request_is_not_repeated() {
     assert_eq!(node.advance(SECOND / 2), [""; 0]);
     assert_eq!(
         node.give(Input::Link(device(true))),
-        ["announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24"]
+        ["announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24", UP]
     );
 }
 
@@ -115,7 +134,7 @@ fn announcement_is_repeated_once_the_interface_is_up() {
     assert!(node.advance(SECOND * 4).contains(&announced));
     // The kernel rejected the request, and everything is reassessed.
     assert!(!node.give(Input::Overrun).contains(&announced));
-    assert_eq!(node.give(Input::Link(device(true))), [&*announced]);
+    assert_eq!(node.give(Input::Link(device(true))), [&*announced, UP]);
     assert_eq!(
         node.give(Input::Overrun).len(),
         2,
@@ -130,23 +149,23 @@ fn foreign_interface_of_the_same_name_gets_no_address() {
         ..device(true)
     };
     let mut node = Node::mastering(routers([("VI_1", virtual_vi_1(true))]));
-    let up = "vrrp4.51.eth1 (00:00:5e:00:01:33) on 2: Up";
-    assert_eq!(node.give(Input::Link(foreign())), [up]);
+    assert_eq!(node.give(Input::Link(foreign())), [UP]);
     assert!(node.held().is_empty());
-    assert_eq!(node.give(Input::Overrun), [up]);
+    assert_eq!(node.give(Input::Overrun), [UP]);
     // The interface was made by the daemon and then changed by another program.
     assert_eq!(
         node.give(Input::Link(device(true))),
         [
             "on 7 hold [192.168.224.100/24], release []",
             "announce on 7 at 00:00:5e:00:01:33: 192.168.224.100/24",
+            UP,
         ]
     );
     assert_eq!(
         node.give(Input::Link(foreign())),
         [
             "on 7 hold [], release [192.168.224.100/24], sparing foreign ones",
-            up
+            UP
         ]
     );
 }

@@ -212,6 +212,24 @@ fn take_over_decided_by_an_advertisement_is_due_immediately() {
 
 /// The same advertisement, read by a host that slept past its own deadline before.
 #[test]
+fn cause_of_a_decided_take_over_is_the_family_with_the_lower_priority() {
+    let both = vi_1_with(&["192.168.224.100/24", "fe80::100/64"]);
+    let mut params = routers([("VI_1", both), ("VI_2", vi_2())]);
+    params
+        .groups
+        .insert("VG_1".into(), members(&["VI_1", "VI_2"]));
+    let mut node = Node::running_v6(params);
+    let mut lines = Vec::new();
+    while node.state("VI_1") == State::Backup {
+        node.receive_advert(50);
+        node.receive_advert_v6(100, &["fe80::100"]);
+        lines = only("VI_", node.advance(SECOND));
+    }
+    let cause = "192.168.224.11 advertises priority 50, ours is 100: preempted";
+    assert_eq!(lines[0], format!("VI_1: backup -> master ({cause})"));
+}
+
+#[test]
 fn take_over_decided_after_oversleeping_is_late() {
     let mut node = Node::running(grouped(100, 100));
     assert_eq!(go_on(&mut node, 3, None, Some(100)), [""; 0]);
