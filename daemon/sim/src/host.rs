@@ -4,6 +4,7 @@
 //! The inputs of the engine and the outputs of each are recorded for the invariants.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::fmt;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -182,6 +183,39 @@ pub(crate) struct Arrival {
     /// Whether a router listens for the VRID on this interface.
     pub(crate) is_listened_for: bool,
     pub(crate) packet: Rc<Datagram>,
+}
+
+/// In a few words, for the trace.
+impl fmt::Display for Fed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Configure(_) => f.write_str("configuration"),
+            Self::News(News::Link(link)) => {
+                let state = match (link.up, link.carrier) {
+                    (true, true) => "up",
+                    (true, false) => "without carrier",
+                    (false, _) => "down",
+                };
+                write!(f, "link {} {state}", link.name)
+            }
+            Self::News(news) => write!(f, "{news:?}"),
+            Self::Packet { packet, .. } => match &packet.says {
+                Some(says) => write!(f, "advertisement {} from {}", says.vrid, packet.source),
+                None => write!(f, "packet from {}", packet.source),
+            },
+            Self::Witnessed(arrivals) => write!(f, "{} witnessed packets", arrivals.len()),
+            Self::Probe { .. }
+            | Self::Resolved { .. }
+            | Self::DropRule { .. }
+            | Self::Listening
+            | Self::Rejected
+            | Self::Unsent { .. }
+            | Self::WallClock(_)
+            | Self::Overrun
+            | Self::Tick
+            | Self::Stop => write!(f, "{self:?}"),
+        }
+    }
 }
 
 /// Notification of the kernel.

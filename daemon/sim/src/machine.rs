@@ -481,7 +481,7 @@ impl Host for Machine<'_> {
             fed,
             named_truly: is_behind
                 || fault_reasons(outputs).all(|fault_reason| sight.has(fault_reason)),
-            speaks_for_itself: is_behind || sight.has_sources(outputs),
+            speaks_for_itself: is_behind || sight.has_sources(&self.own.records, outputs),
             outputs: outputs.to_vec(),
             deadline_before,
             deadline_after: deadline(engine),
@@ -546,8 +546,8 @@ impl Sight<'_> {
     }
 
     /// Whether the mirror has the source address of every advertisement, apart from those with priority
-    /// 0.
-    fn has_sources(&self, outputs: &[Output]) -> bool {
+    /// 0. `earlier` are the earlier inputs of this turn.
+    fn has_sources(&self, earlier: &[Record], outputs: &[Output]) -> bool {
         let spoken_from = outputs.iter().filter_map(|output| {
             let Output::Advertise(Advertisement {
                 source, message, ..
@@ -559,7 +559,8 @@ impl Sight<'_> {
         });
         // An owner restores its deleted address in the turn in which it advertises.
         let is_added = |source| {
-            let mut wishes = outputs.iter();
+            let earlier = earlier.iter().flat_map(|record| &record.outputs);
+            let mut wishes = earlier.chain(outputs);
             wishes.any(|output| {
                 matches!(output, Output::Kernel(Desired { hold, .. })
                     if hold.iter().any(|held| held.address == source))

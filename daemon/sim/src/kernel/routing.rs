@@ -106,10 +106,9 @@ impl Kernel {
             .routes
             .retain(|route| route.source != Some(gone.address));
         let is_ipv4 = |held: InterfaceAddress| held.family() == Family::V4;
-        if !self
-            .addresses()
-            .any(|(on, held, _)| on == device && is_ipv4(held))
-        {
+        let mut left = self.addresses();
+        if is_ipv4(gone) && !left.any(|(on, held, _)| on == device && is_ipv4(held)) {
+            drop(left);
             self.forget_routes_over(device);
         }
     }

@@ -327,7 +327,18 @@ impl Oracle {
         };
         let cause = {
             let (listening, config, priority) = listening(&leader);
-            listening.cause(config, now, priority)
+            let lower: Vec<Family> = config
+                .spoken()
+                .filter(|family| {
+                    let loudest = self.loudest_in(now, &leader, *family);
+                    loudest.is_some_and(|sighting| sighting.priority < priority)
+                })
+                .collect();
+            let family = match lower[..] {
+                [family] if decided => Some(family),
+                _ => None,
+            };
+            listening.cause(config, now, priority, family)
         };
         self.met.insert(group.to_owned(), now);
         let expected = moves(members, &leader, State::Master, &cause);

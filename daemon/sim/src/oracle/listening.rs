@@ -276,9 +276,16 @@ impl Listening {
         }
     }
 
-    /// Cause of the takeover.
-    pub(super) fn cause(&self, config: &RouterConfig, now: Instant, priority: u8) -> Cause {
-        let Some(ear) = self.awaited(config, priority) else {
+    /// Cause of the takeover, because of `family` if that decides alone.
+    pub(super) fn cause(
+        &self,
+        config: &RouterConfig,
+        now: Instant,
+        priority: u8,
+        family: Option<Family>,
+    ) -> Cause {
+        let deciding = family.and_then(|family| self.ears.get(&family));
+        let Some(ear) = deciding.or_else(|| self.awaited(config, priority)) else {
             unreachable!("a router advertises in at least one family");
         };
         let wait = 3 * ear.interval + skew(config.version, priority, ear.interval);

@@ -707,7 +707,15 @@ impl Oracle {
             return false;
         }
         let own = says(&router.config, self.priority(&router.config));
-        let same_list = is_list_of(&router.config, packet.source, &packet.payload);
+        // A list of IPv6 may begin with any link-local address: an attacker sends the packet of another
+        // sender again from this one.
+        let begin = packet.payload.get(8..24);
+        let begin = begin.and_then(|octets| <[u8; 16]>::try_from(octets).ok());
+        let begin = begin
+            .map(|octets| IpAddr::V6(octets.into()))
+            .filter(|address| packet.source.is_ipv6() && vrrp_proto::is_link_local(*address))
+            .unwrap_or(packet.source);
+        let same_list = is_list_of(&router.config, begin, &packet.payload);
         packet
             .says
             .is_some_and(|says| says.priority == 0 || says == own && same_list)
@@ -845,7 +853,7 @@ impl Oracle {
 
     /// Whether the engine knows the interface of a virtual address. The interface of a virtual MAC
     /// address can be missing or replaced.
-    fn has_home(&self, config: &RouterConfig, address: InterfaceAddress) -> bool {
+    pub(crate) fn has_home(&self, config: &RouterConfig, address: InterfaceAddress) -> bool {
         let family = address.family();
         let Some(device) = config.device(family) else {
             let mut links = self.links.values();
@@ -1251,8 +1259,11 @@ impl Oracle {
             })
         };
         let is_reload = matches!(record.fed, Fed::Configure(_));
+        // A preemption that is given up ends without a message: none leaves this host.
+        let can_send = !matches!(record.fed, Fed::Unsent { .. });
         for transition in transitions(record) {
             let orderly = transition.from == State::Master
+                && can_send
                 && matches!(
                     transition.cause,
                     Cause::Stopped
@@ -1266,15 +1277,19 @@ impl Oracle {
                         | Cause::With { .. }
                         | Cause::Joined { .. }
                 );
+            let loses_link = record.outputs.iter().any(|output| {
+                matches!(output, Output::Report(Report::LinkLost { router, .. })
+                    if *router == transition.router)
+            });
             // A removed router is not in the table any more, so its advertisement of priority 0 may have any
-            // VRID. A router without destinations sends nothing.
+            // VRID. A router without destinations or without a link sends nothing.
             let vrid = self
                 .routers
                 .get(&*transition.router)
                 .filter(|router| !router.destinations().is_empty() && !router.is_away)
                 .filter(|router| !(is_reload && router.speaks_otherwise))
                 .map(|router| router.config.vrid);
-            if orderly && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
+            if orderly && !loses_link && vrid.is_some_and(|vrid| !speaks(vrid, true)) {
                 let name = &transition.router;
                 return Err(Invariant::Speaker.broken(format!(
                     "{name} stops being master without advertising priority 0"

@@ -259,7 +259,7 @@ impl Watched {
             self.phase = Phase::Backup(listening);
             return None;
         }
-        let cause = listening.cause(&self.config, now, priority);
+        let cause = listening.cause(&self.config, now, priority, None);
         self.phase = self.master(now, &cause);
         self.losing = None;
         Some(Expected {
@@ -399,9 +399,13 @@ impl Watched {
     /// Forgets the advertisements that did not leave: a reload makes it preempt again.
     fn forget_unsent(&mut self) {
         self.unsent.clear();
-        self.is_unsent = false;
+        self.set_unsent(false);
+    }
+
+    pub(super) fn set_unsent(&mut self, is_unsent: bool) {
+        self.is_unsent = is_unsent;
         if let Phase::Backup(listening) = &self.phase {
-            self.phase = Phase::Backup(listening.clone().unsent(false));
+            self.phase = Phase::Backup(listening.clone().unsent(is_unsent));
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use vrrp_proto::{Cause, Family, Instant, InterfaceIndex, Output, Solicitation, State, Transition};
 
-use super::{Judged, Oracle, Watched, is_end, overslept, transitions};
+use super::{Judged, Oracle, Watched, is_end, transitions};
 use crate::host::{Fed, Record};
 use crate::invariants::{Invariant, Violation};
 use crate::scenario::interface_name;
@@ -101,15 +101,15 @@ impl Oracle {
         target: IpAddr,
         record: &Record,
     ) -> bool {
-        // A router that is stopped or reloaded late notices first that it was suspended, and begins to
-        // listen.
-        let is_late = |transition: &Transition| {
+        // A router that was suspended notices that first, and begins to listen, and so does one that leaves a
+        // fault. The input may then end that: a stop, a reload, or the loss of its link.
+        let is_brief = |transition: &Transition| {
             let router = self.routers.get(&*transition.router);
-            let is_reload = matches!(record.fed, Fed::Configure(_));
+            let may_end = matches!(record.fed, Fed::Configure(_) | Fed::News(_));
             let is_other = router.is_none_or(|router| router.state() != State::Backup);
-            transition.to == State::Backup && (is_reload && overslept(transition) || is_other)
+            transition.to == State::Backup && (may_end || is_other)
         };
-        if transitions(record).any(is_late) {
+        if transitions(record).any(is_brief) {
             return true;
         }
         let link = self.links.get(&interface);

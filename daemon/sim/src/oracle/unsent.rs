@@ -43,7 +43,7 @@ impl Oracle {
             });
             for name in &all {
                 if let Some(router) = self.routers.get_mut(name) {
-                    router.is_unsent = is_unsent;
+                    router.set_unsent(is_unsent);
                 }
             }
             if is_unsent {

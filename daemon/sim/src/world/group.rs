@@ -43,6 +43,11 @@ impl World<'_> {
         self.entangled.iter().any(|keys| keys.contains(&key))
     }
 
+    /// Whether all hosts that have a virtual router have the same group of it, or none.
+    pub(super) fn is_grouped_alike(&self, key: (u8, u8)) -> Result<bool, Violation> {
+        Ok(!self.is_entangled(key) || self.sides(key)?.is_some())
+    }
+
     /// Checks the invariants of the final state for a virtual router in groups.
     pub(super) fn look_together(&mut self, key: (u8, u8)) -> Result<(), Violation> {
         let Some(sides) = self.sides(key)? else {

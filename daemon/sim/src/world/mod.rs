@@ -536,7 +536,10 @@ impl<'a> World<'a> {
     }
 
     fn take_turn(&mut self, id: Station, turn: &Turn, sent: Vec<Sent>) -> Result<(), Violation> {
-        self.note(|| format!("host {id} turns"));
+        self.note(|| {
+            let inputs: Vec<String> = turn.records.iter().map(|it| it.fed.to_string()).collect();
+            format!("host {id} turns: {}", inputs.join(", "))
+        });
         // The repetition of the request can change the kernel later.
         if host_is_refused(&self.hosts[usize::from(id)]) {
             self.disturb();
@@ -712,7 +715,8 @@ impl<'a> World<'a> {
             }
             let Some(key) = key else { continue };
             // A chain of routers that do not all receive each other needs one wait per link.
-            if self.is_settled(key) && t.from != State::Init && self.is_mutual(key) {
+            let is_settled = self.is_settled(key) && t.from != State::Init && self.is_mutual(key);
+            if is_settled && self.is_grouped_alike(key)? {
                 return Err(Invariant::Stability.broken(format!(
                     "host {id}: {}: {} -> {} without an event since {:?}",
                     t.router, t.from, t.to, self.stable_since

@@ -46,8 +46,8 @@ type Receiver = (Station, (u8, u8), Family);
 pub(super) struct Neighbours {
     entries: BTreeMap<Path, Entry>,
     /// Last packet of each virtual router that was dropped on its way to a station, in each family: its
-    /// sender and the time.
-    dropped: BTreeMap<Receiver, (Station, Instant)>,
+    /// sender, its source address and the time.
+    dropped: BTreeMap<Receiver, (Station, IpAddr, Instant)>,
 }
 
 impl World<'_> {
@@ -158,9 +158,20 @@ impl World<'_> {
                 && self.is_present(to, packet.segment)
                 && self.segment(packet.segment).reaches(packet.from, to)
             {
-                self.arp.dropped.insert(key, (packet.from, self.now));
+                let sent = (packet.from, packet.source, self.now);
+                self.arp.dropped.insert(key, sent);
             }
         }
+    }
+
+    /// Whether packets of a virtual router from one station to another were dropped for lack of a neighbour
+    /// entry. The final advertisement of a master that yields may be one of them, and then the other one
+    /// does not know that it has to announce. (Linux keeps the packet until the neighbour answers.)
+    pub(super) fn was_dropped_between(&self, from: Station, to: Station, key: (u8, u8)) -> bool {
+        let mut dropped = Family::ALL
+            .into_iter()
+            .filter_map(|family| self.arp.dropped.get(&(to, key, family)));
+        dropped.any(|(sender, ..)| *sender == from)
     }
 
     /// Checks the take-over of a router that has heard no master since it began to listen, or since it woke up
@@ -186,9 +197,18 @@ impl World<'_> {
         let config = self.hosts[usize::from(id)].config.routers.get(&*t.router);
         let spoken = config.into_iter().flat_map(RouterConfig::spoken);
         let dropped = spoken.filter_map(|family| self.arp.dropped.get(&(id, key, family)));
-        let Some((from, at)) = dropped.copied().max_by_key(|(_, at)| *at) else {
+        let Some((from, source, at)) = dropped.copied().max_by_key(|(_, _, at)| *at) else {
             return Ok(());
         };
+        // It asks only for peers on a network of the host, and without a link it asks for none.
+        let kernel = &self.hosts[usize::from(id)].kernel;
+        let own = kernel.addresses().filter(|(_, _, ours)| !ours);
+        let mut own = own.filter(|(on, ..)| Some(*on) == kernel.on(key.0));
+        let is_neighbour = vrrp_proto::is_link_local(source)
+            || own.any(|(_, address, _)| address.is_network_of(source));
+        if !is_neighbour || self.is_unlinked(id, &t.router) {
+            return Ok(());
+        }
         let segment = self.segment(key.0);
         let is_whole = segment.is_reliable() && segment.reaches(from, id);
         let is_untroubled = since.is_some_and(|since| segment.changed_at < since && since < at);
@@ -199,6 +219,17 @@ impl World<'_> {
             )));
         }
         Ok(())
+    }
+
+    /// Whether a router runs without a link on its interface, or without the addresses to send from that the
+    /// host lost with it.
+    fn is_unlinked(&self, id: Station, router: &str) -> bool {
+        let process = self.hosts[usize::from(id)].process.as_ref();
+        process.is_some_and(|process| {
+            let status = process.node.engine().snapshot(self.now);
+            let mut routers = status.instances.iter();
+            routers.any(|status| *status.name == *router && status.without_link.is_some())
+        })
     }
 
     fn is_master(&self, of: Station, (segment, vrid): (u8, u8)) -> bool {
