@@ -10,8 +10,8 @@
 //!    resources.
 //!
 //! Steps 2 to 4 continue after a problem, and [`Problems`] contains all problems, each with its
-//! path, the value and the remedy. `secret` then reads the passwords and keys from their files.
-//! Only that step depends on the host; the others are functions of the text, so that a
+//! path, the value and the remedy. `secret` then reads the passwords and keys from their files, and
+//! `programs` looks at the permissions of programs. Only these two depend on the host; the others are functions of the text, so that a
 //! configuration can be checked on the machine that builds it.
 
 mod address;
@@ -27,6 +27,7 @@ mod lvs;
 mod model;
 mod notify;
 mod problem;
+mod programs;
 mod reader;
 mod resources;
 mod routing;
@@ -63,7 +64,7 @@ use field::Field;
 use file::{NoText, Text};
 use lower::Lowered;
 use model::Config;
-use problem::Findings;
+use problem::{Findings, Path};
 use reader::Position;
 use secret::{Pending, Reading};
 use tree::Node;
@@ -123,12 +124,15 @@ pub fn load(file: &FilePath, secrets: Secrets) -> Result<Loaded, LoadError> {
     }
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY");
     let credentials = credentials.as_deref().map(FilePath::new);
-    checked
-        .complete(secrets, credentials)
-        .map_err(|problems| LoadError::Secrets {
-            file: file.to_owned(),
-            problems,
-        })
+    let loaded = checked.complete(secrets, credentials);
+    let mut loaded = loaded.map_err(|problems| LoadError::Secrets {
+        file: file.to_owned(),
+        problems,
+    })?;
+    if secrets == Secrets::Read {
+        loaded.warnings.extend(programs::replaceable(&loaded));
+    }
+    Ok(loaded)
 }
 
 /// Treatment of passwords and keys in separate files.
@@ -199,6 +203,12 @@ pub enum LoadError {
         /// One problem for each file without a usable secret.
         problems: Problems,
     },
+}
+
+/// Whether a request header, by its name in lower case, usually contains a password or a token.
+fn is_credential(header: &str) -> bool {
+    let words = ["authorization", "cookie", "token", "secret", "key"];
+    words.iter().any(|word| header.contains(word))
 }
 
 impl Checked {
@@ -273,6 +283,22 @@ impl Checked {
             ),
         });
         self.warnings.extend(warnings);
+        let mut headers = Vec::new();
+        for (tracker, probe) in &self.lowered.probes {
+            let Probe::Http(http) = probe else { continue };
+            let path = Path::default().key("trackers").key(tracker).key("http");
+            let names = http.headers.keys().filter(|name| is_credential(name));
+            headers.extend(names.map(|name| {
+                Problem {
+                    path: path.key("headers").key(name).to_string(),
+                    value: None,
+                    message:
+                        "this file is world-readable and contains these credentials: chmod o-r"
+                            .to_owned(),
+                }
+            }));
+        }
+        self.warnings.extend(headers);
     }
 
     fn warn_of_writable_file(&mut self) {

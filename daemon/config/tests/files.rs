@@ -154,6 +154,72 @@ fn world_readable_key_is_a_warning() {
 }
 
 #[test]
+fn credentials_in_a_world_readable_file_are_a_warning() {
+    let directory = Directory::new("open-header");
+    let text = r#"{ "instances": {}, "trackers": { "page": { "http": { "url": "http://192.0.2.1/",
+        "headers": { "Authorization": "Basic c2VjcmV0", "Accept": "*/*" } } } } }"#;
+    let file = directory.write("config.json", text, 0o644);
+    let warnings = load(&file, Secrets::Read).unwrap().warnings;
+    let warnings: Vec<_> = warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings.contains(
+            &"trackers.page.http.headers.authorization: this file is world-readable and contains these \
+              credentials: chmod o-r"
+                .to_owned()
+        ),
+        "{warnings:?}"
+    );
+    assert!(
+        !format!("{warnings:?}").contains("c2VjcmV0"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
+fn program_that_every_user_may_replace_is_a_warning() {
+    let directory = Directory::new("programs");
+    let program = directory.write("check.sh", "#!/bin/sh\n", 0o757);
+    let safe = directory.write("safe.sh", "#!/bin/sh\n", 0o755);
+    let text = |program: &Path| {
+        format!(
+            r#"{{ "instances": {{ "VI_1": {{ "interface": "eth1", "virtualRouterId": 51,
+                "virtualAddresses": ["192.168.224.100/24"],
+                "track": [{{ "tracker": "httpd", "weight": -20 }}],
+                "notify": {{ "master": ["{program}"], "user": "nobody" }} }} }},
+                "trackers": {{ "httpd": {{ "script": {{ "command": ["{program}"], "interval": 2 }} }} }} }}"#,
+            program = program.display()
+        )
+    };
+    let warnings = |program: &Path, secrets| {
+        let file = directory.write("config.json", text(program), 0o600);
+        let warnings = load(&file, secrets).unwrap().warnings;
+        warnings.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let remedy = format!(
+        "{program} is world-writable, chmod o-w {program}",
+        program = program.display()
+    );
+    assert_eq!(
+        warnings(&program, Secrets::Read),
+        [
+            format!(
+                "trackers.httpd.script.command[0]: every local user may run any program as the user of the \
+                 daemon: {remedy}"
+            ),
+            format!(
+                "instances.VI_1.notify.master[0]: every local user may run any program as nobody: {remedy}"
+            ),
+        ]
+    );
+    assert_eq!(warnings(&program, Secrets::Skip), [""; 0]);
+    assert_eq!(warnings(&safe, Secrets::Read), [""; 0]);
+    fs::set_permissions(&directory.0, Permissions::from_mode(0o777)).unwrap();
+    assert_eq!(warnings(&safe, Secrets::Read).len(), 2, "its directory");
+    fs::set_permissions(&directory.0, Permissions::from_mode(0o1777)).unwrap();
+    assert_eq!(warnings(&safe, Secrets::Read), [""; 0]);
+}
+
+#[test]
 fn password_file_loses_one_trailing_newline() {
     let directory = Directory::new("password");
     for (content, password_read) in [
