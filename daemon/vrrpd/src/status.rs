@@ -1,5 +1,6 @@
 //! `vrrpd status`: the daemon's snapshot as tables and notes, or as JSON.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Read as _};
 use std::os::unix::net::UnixStream;
@@ -15,6 +16,7 @@ use vrrp_proto::snapshot::{
 };
 
 use crate::cli::StatusOptions;
+use crate::services::control::REFUSAL;
 use crate::{Failed, print};
 
 /// Time limit for the daemon's answer.
@@ -33,6 +35,10 @@ pub(crate) fn status(options: &StatusOptions) -> Result<(), Failed> {
     })?;
     if answer.is_empty() {
         return Err(Failed::General.reasons("the daemon is stopping"));
+    }
+    let refusal = serde_json::from_str::<BTreeMap<String, String>>(&answer);
+    if let Some(error) = refusal.ok().and_then(|mut it| it.remove(REFUSAL)) {
+        return Err(Failed::General.reasons(error));
     }
     let snapshot: Snapshot = serde_json::from_str(&answer).map_err(|error| {
         Failed::General.reasons(format_args!(
