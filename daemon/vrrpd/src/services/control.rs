@@ -39,6 +39,12 @@ const TOTAL: usize = 64;
 /// Time after which a client that has not read everything makes room for a further one.
 const STALLED: Duration = Duration::from_millis(100);
 
+/// Number of refused connections after which the daemon accepts none for the time [`PACE`].
+const UNPACED: u64 = 16;
+
+/// See [`UNPACED`].
+const PACE: Duration = Duration::from_millis(1);
+
 /// Time between two snapshots, as a multiple of the time that the first of them took; at most [`PATIENCE`].
 const REST: u32 = 9;
 
@@ -90,6 +96,7 @@ pub(super) async fn serve(
     tokio::spawn(answer(waiting, inbox, status_handles));
     let places = Places::default();
     let mut complaints = Complaints::new(log);
+    let mut refusals = 0_u64;
     loop {
         match listener.accept().await {
             Ok((stream, _)) => match places.take(&stream) {
@@ -103,7 +110,13 @@ pub(super) async fn serve(
                     });
                     let _ = connection.task.set(task.abort_handle());
                 }
-                None => refuse(&stream),
+                None => {
+                    refuse(&stream);
+                    refusals += 1;
+                    if refusals.is_multiple_of(UNPACED) {
+                        tokio::time::sleep(PACE).await;
+                    }
+                }
             },
             Err(error) => {
                 let text = format!(
