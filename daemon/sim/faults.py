@@ -813,8 +813,8 @@ FAULTS = [
     Fault(
         "deleted address is used as the source",
         INTERFACES,
-        "            .any(|known| known.address == address)\n            .then_some",
-        "            .any(|known| known.address == address || true)\n            .then_some",
+        "        self.has(address)\n            .then_some",
+        "        (self.has(address) || true)\n            .then_some",
     ),
     Fault(
         "configured source address is ignored",
